@@ -1,0 +1,54 @@
+# Two commands do all the set-up: `make quickstart` and `make test`. Each makes .venv where it is needed.
+
+PYTHON ?= python3
+BIN := .venv/bin
+OUTPUT ?= runs/quickstart
+DATA ?= starter
+SPLIT ?= group
+
+.PHONY: help quickstart test check format install lock clean
+
+help:
+	@echo "make quickstart   install, fetch the default model, tune it on the starter data, write $(OUTPUT)/report.html"
+	@echo "make test         install the development tools and run the tests"
+	@echo "make check        format, lint, types and import direction"
+	@echo "make format       let the formatter write"
+	@echo "make lock         write constraints.txt from what is installed"
+
+quickstart: .venv/installed
+	$(BIN)/tutelage run --data $(DATA) --split $(SPLIT) --output $(OUTPUT) --overwrite
+
+# The tests of a real training use both cores alone, so they run after the others.
+test: .venv/installed-dev
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m "not end_to_end"
+	$(BIN)/python -m pytest -m end_to_end
+
+check: .venv/installed-dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/pyrefly check
+	$(BIN)/lint-imports
+
+format: .venv/installed-dev
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+install: .venv/installed
+
+.venv/installed: pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit("Tutelage needs Python 3.11 or newer; name one with make PYTHON=...") if sys.version_info < (3, 11) else None'
+	$(PYTHON) -m venv .venv
+	@echo "Installing (torch is the large part; once) ..."
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable .
+	@touch $@
+
+.venv/installed-dev: .venv/installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+# A build's label (+cpu) is left out, so that each machine takes the build that is offered to it.
+lock: .venv/installed-dev
+	$(BIN)/python -m pip freeze --exclude-editable | sed 's/+[a-z0-9.]*$$//' > constraints.txt
+
+clean:
+	rm -rf .venv runs build *.egg-info

@@ -1,0 +1,117 @@
+"""The only printer: bars on a terminal, plain lines when piped, errors on standard error."""
+
+import sys
+import time
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+
+SECONDS_BETWEEN_PLAIN_LINES = 10
+
+Advance = Callable[[int, str], None]
+
+out = Console(highlight=False, soft_wrap=True)
+err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def say(text: str = "") -> None:
+    """Print a line as it is; terminal control characters in it are made harmless."""
+    out.print(escape(printable(text)))
+
+
+def heading(text: str) -> None:
+    out.print(f"[bold]{escape(printable(text))}[/bold]")
+
+
+def complain(text: str) -> None:
+    """Print an error for a person."""
+    err.print(f"[bold red]error:[/bold red] {escape(printable(text))}")
+
+
+def table(columns: list[str], rows: list[list[str]], *, numeric: Collection[int] = ()) -> None:
+    """Print a table, without a header where no columns are named; `numeric` columns are aligned to the right."""
+    shown = Table(box=None, pad_edge=False, header_style="dim", show_header=bool(columns))
+    for index in range(len(rows[0])):
+        name = columns[index] if columns else ""
+        shown.add_column(name, justify="right" if index in numeric else "left", overflow="fold")
+    for row in rows:
+        shown.add_row(*(escape(printable(cell)) for cell in row))
+    out.print(shown)
+
+
+def printable(text: str) -> str:
+    """Replace control characters other than line breaks and tabs, so that no answer can drive the terminal."""
+    return "".join(
+        character if character in "\n\t" or not _is_control(character) else f"\\x{ord(character):02x}"
+        for character in text
+    )
+
+
+def _is_control(character: str) -> bool:
+    return ord(character) < 0x20 or 0x7F <= ord(character) < 0xA0
+
+
+@contextmanager
+def progress(label: str, total: int) -> Iterator[Advance]:
+    """Show a bar with the time left, or a plain line every ten seconds; `advance(steps, detail)` moves it."""
+    if not out.is_terminal:
+        yield _plain_progress(label, total)
+        return
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[detail]}"),
+    )
+    with Progress(*columns, console=out) as bar:
+        task = bar.add_task(label, total=total, detail="")
+        yield lambda steps, detail="": bar.update(task, advance=steps, detail=escape(detail))
+
+
+@contextmanager
+def waiting(label: str) -> Iterator[None]:
+    """Show that something of unknown length is under way."""
+    if not out.is_terminal:
+        say(f"{label} …")
+        yield
+        return
+    with Progress(SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn(), console=out) as bar:
+        bar.add_task(escape(label), total=None)
+        yield
+
+
+def _plain_progress(label: str, total: int) -> Advance:
+    begin = time.monotonic()
+    done, last = 0, begin
+
+    def advance(steps: int, detail: str = "") -> None:
+        nonlocal done, last
+        done += steps
+        now = time.monotonic()
+        if done < total and now - last < SECONDS_BETWEEN_PLAIN_LINES:
+            return
+        last = now
+        left = (now - begin) / done * (total - done) if done else 0
+        say(f"{label}: {done} of {total}, {_minutes(now - begin)}, {_minutes(left)} left  {detail}".rstrip())
+        sys.stdout.flush()
+
+    return advance
+
+
+def _minutes(seconds: float) -> str:
+    return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"

@@ -1,0 +1,60 @@
+"""`--dry-run` of every verb: each setting and its origin, what would be written, and about how long it takes."""
+
+from pathlib import Path
+
+from tutelage.cli import console
+from tutelage.recipe import Recipe
+from tutelage.recipe_file import LoadedRecipe
+from tutelage.run_folder import RunFolder
+
+
+def show_dry_run(run: RunFolder, loaded: LoadedRecipe, *, writes: list[Path]) -> None:
+    """Print the plan of a verb; nothing is written or fetched."""
+    console.heading("Settings")
+    console.table(
+        ["setting", "value", "from"],
+        [[setting.name, _shown(setting.value), setting.origin] for setting in loaded.settings()],
+    )
+    console.say()
+    console.heading("Would write")
+    for path in writes:
+        console.say(f"{path}{' (replacing what is there)' if path.exists() else ''}")
+    if not writes:
+        console.say("nothing")
+    if run.model in writes:
+        console.say()
+        console.heading("Estimate of the training")
+        _show_estimate(run, loaded.recipe)
+    console.say("\nDry run: nothing was written.")
+
+
+def _shown(value: object) -> str:
+    return "—" if value is None else str(value)
+
+
+def _show_estimate(run: RunFolder, recipe: Recipe) -> None:
+    from tutelage.cli.opening import is_fetched, locate, prepare_in_memory
+    from tutelage.data.preparation import read_prepared
+    from tutelage.runtime import choose_device, choose_dtype, flops_per_second
+    from tutelage.training.estimate import estimate
+    from tutelage.training.loop import plan_steps
+
+    if not is_fetched(recipe):
+        console.say("The model or the data has not been fetched yet, so nothing can be estimated.")
+        return
+    rows = read_prepared(run, "train") if run.data.exists() else prepare_in_memory(recipe).splits["train"]
+    examples = [row.example for row in rows]
+    dtype = choose_dtype(recipe.training.dtype, choose_device("cpu"))
+    found = estimate(
+        locate(recipe).folder,
+        recipe.adapter,
+        plan_steps(len(examples), recipe.training),
+        examples,
+        flops_per_second=flops_per_second(dtype),
+        bytes_per_weight=dtype.itemsize,
+    )
+    low, high = (max(1, round(seconds / 60)) for seconds in found.seconds)
+    console.say(
+        f"{found.steps:,} steps over {len(examples):,} examples, on this CPU about {low} to {high} minutes,"
+        f" and about {found.memory_bytes / 2**30:.1f} GiB of memory."
+    )

@@ -1,0 +1,70 @@
+"""`tutelage evaluate`: stage 3."""
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from typing import Any
+
+from tutelage.cli import console
+from tutelage.cli.dry_run import show_dry_run
+from tutelage.cli.opening import locate
+from tutelage.cli.options import Options, open_earlier_run, record_recipe, refuse_overwriting
+from tutelage.cli.report import report_stage
+from tutelage.recipe_file import LoadedRecipe
+from tutelage.run_folder import RunFolder
+
+
+def evaluate(options: Options = Options()) -> None:  # noqa: B008 - frozen
+    """Collect the answers of base and tuned model on the test rows, compare and score them."""
+    run, loaded = open_earlier_run(options)
+    if options.dry_run:
+        show_dry_run(run, loaded, writes=[run.recipe, run.evaluation, run.summary, run.report])
+        return
+    run.require(run.training, stage="train")
+    refuse_overwriting(run.evaluation, options, what="an evaluation")
+    evaluate_stage(run, loaded)
+    report_stage(run, loaded)
+
+
+def evaluate_stage(run: RunFolder, loaded: LoadedRecipe) -> None:
+    """Evaluate with a bar for each model, and print the verdict and the scores."""
+    console.heading("3 Evaluate")
+    source = locate(loaded.recipe)
+    with console.waiting("Loading the model"):
+        from tutelage.evaluation.evaluate import evaluate as evaluate_run
+    record_recipe(run, loaded)
+    with ExitStack() as stack:
+
+        def progress(label: str, total: int) -> Callable[[int], None]:
+            stack.close()  # one bar at a time
+            advance = stack.enter_context(console.progress(label, total))
+            return lambda answered: advance(answered, "")
+
+        result = evaluate_run(run, loaded.recipe, source, progress=progress)
+    show_scores(result)
+
+
+def show_scores(result: dict[str, Any]) -> None:
+    """Print the verdict and a table of all metrics."""
+    from tutelage.evaluation.metrics import METRICS
+    from tutelage.evaluation.verdict import format_change, format_value
+
+    rows = []
+    for name, scores in result["metrics"].items():
+        metric = METRICS[name]
+        interval = (
+            f"{format_change(scores['low'], metric)} to {format_change(scores['high'], metric)}"
+            if scores["low"] is not None
+            else "unknown"
+        )
+        rows.append(
+            [
+                metric.label + (" (lower is better)" if not metric.higher_is_better else ""),
+                format_value(scores["base"], metric),
+                format_value(scores["tuned"], metric),
+                format_change(scores["difference"], metric),
+                interval,
+            ]
+        )
+    console.table(["", "base", "tuned", "difference", "95 % interval"], rows, numeric={1, 2, 3, 4})
+    console.say()
+    console.heading(result["sentence"])

@@ -1,0 +1,71 @@
+"""`tutelage generate`: ask a tuned model something, in the prompt style that it was trained with."""
+
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from tutelage.cli import console
+from tutelage.cli.dry_run import show_dry_run
+from tutelage.cli.opening import locate
+from tutelage.cli.options import Options, open_earlier_run
+from tutelage.errors import DataError
+from tutelage.recipe_file import LoadedRecipe
+from tutelage.run_folder import RunFolder, read_json
+
+
+def generate(
+    options: Options = Options(),  # noqa: B008 - frozen
+    instruction: Annotated[str, Parameter(help="What the model is asked to do.")] = "",
+    *,
+    input: Annotated[str, Parameter(help="The text that the instruction is about, where there is one.")] = "",
+    base: Annotated[bool, Parameter(help="Show the base model's answer too.", negative="")] = False,
+) -> None:
+    """Answer an instruction with the tuned model of a run."""
+    run, loaded = open_earlier_run(options)
+    if options.dry_run:
+        show_dry_run(run, loaded, writes=[])
+        return
+    run.require(run.training, stage="train")
+    if not instruction.strip():
+        raise DataError(
+            f'There is no instruction. Give one, for example: tutelage generate {run.root} "Name a fruit."'
+        )
+    for arm, answer in answers(run, loaded, instruction, input, with_base=base):
+        if base:
+            console.heading(arm)
+        console.say(answer)
+
+
+def answers(
+    run: RunFolder, loaded: LoadedRecipe, instruction: str, input: str, *, with_base: bool
+) -> list[tuple[str, str]]:
+    """Return the answer of the tuned model, after that of the base model where it is wanted."""
+    source = locate(loaded.recipe)
+    from tutelage.data.formats import InstructionRow
+    from tutelage.data.prompts import make_renderer
+    from tutelage.generation.generate import answer_texts
+    from tutelage.model.assembly import open_base, open_tuned
+    from tutelage.model.loading import load_tokenizer
+    from tutelage.runtime import choose_device, choose_dtype
+
+    recipe = loaded.recipe
+    tokenizer = load_tokenizer(source.folder)
+    device = choose_device(recipe.training.device)
+    model = open_base(source, device, choose_dtype(recipe.training.dtype, device))
+    prompt = make_renderer(tokenizer, recipe.data.prompt).prompt_ids(
+        InstructionRow(0, instruction, input, "")
+    )
+    end_of_turn = read_json(run.preparation)["end_of_turn_id"]
+    found = []
+    for arm in ("base", "tuned") if with_base else ("tuned",):
+        model = model if arm == "base" else open_tuned(model, run.model, recipe.adapter)
+        texts = answer_texts(
+            model,
+            [prompt],
+            tokenizer=tokenizer,
+            end_of_turn=end_of_turn,
+            max_new_tokens=recipe.evaluation.max_new_tokens,
+            batch_size=1,
+        )
+        found.append((arm, texts[0]))
+    return found

@@ -1,0 +1,60 @@
+"""The entry point: verbs by name, and one message and exit code for every fault."""
+
+import sys
+from collections.abc import Sequence
+
+from cyclopts import App, CycloptsError
+
+from tutelage import __version__
+from tutelage.cli import console
+from tutelage.cli.evaluate import evaluate
+from tutelage.cli.generate import generate
+from tutelage.cli.prepare import prepare
+from tutelage.cli.report import report
+from tutelage.cli.run import run
+from tutelage.cli.train import train
+from tutelage.errors import EXIT_INTERRUPTED, EXIT_UNEXPECTED, EXIT_USAGE, TutelageError
+
+app = App(
+    name="tutelage",
+    version=__version__,
+    help="Instruction-tune a language model on your own data, and learn honestly whether it got better.",
+    help_epilogue="Exit codes: 0 done, 2 usage, data or settings, 3 non-finite loss, 4 storage, 130 interrupted.",
+)
+for verb in (run, prepare, train, evaluate, report, generate):
+    app.command(verb)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run one command and leave with its exit code."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    sys.exit(_exit_code(words))
+
+
+def _exit_code(words: list[str]) -> int:
+    try:
+        app(words, exit_on_error=False, print_error=False, result_action="return_value")
+    except CycloptsError as fault:
+        console.complain(f"{str(fault).strip()} `tutelage --help` lists verbs and options.")
+        return EXIT_USAGE
+    except TutelageError as fault:
+        if "--debug" in words:
+            raise
+        console.complain(str(fault))
+        return fault.exit_code
+    except KeyboardInterrupt:
+        console.complain("Interrupted. Whole files were kept; run the same stage again with --overwrite.")
+        return EXIT_INTERRUPTED
+    except Exception as fault:  # the last net: people get one message, and --debug shows where it came from
+        if "--debug" in words:
+            raise
+        console.complain(
+            f"Unexpected {type(fault).__name__}: {fault}. This is a fault of Tutelage;"
+            " run again with --debug and report what it shows."
+        )
+        return EXIT_UNEXPECTED
+    return 0
+
+
+if __name__ == "__main__":
+    main()

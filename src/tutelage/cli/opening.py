@@ -1,0 +1,41 @@
+"""The model and the data of a recipe, opened with something to look at while it takes."""
+
+from typing import Any
+
+from tutelage.cli import console
+from tutelage.recipe import Recipe
+
+
+def locate(recipe: Recipe) -> Any:
+    """Return the ModelSource of a recipe, fetching and converting it where that is needed."""
+    from tutelage.fetching import user_cache
+    from tutelage.model.sources import locate_model
+
+    return locate_model(recipe.model.name_or_path, cache=user_cache(), progress=console.say)
+
+
+def is_fetched(recipe: Recipe) -> bool:
+    """Tell whether model and data are on this machine, so that opening them needs no network."""
+    from tutelage.data.sources import INSTRUCTION_DATA, locate_book_file
+    from tutelage.fetching import user_cache
+    from tutelage.model.sources import is_local
+
+    has_data = recipe.data.source != INSTRUCTION_DATA or locate_book_file(user_cache()).exists()
+    return has_data and is_local(recipe.model.name_or_path, cache=user_cache())
+
+
+def prepare_in_memory(recipe: Recipe) -> Any:
+    """Return the Preparation of a recipe; nothing is written but the cache."""
+    from tutelage.data.preparation import prepare
+    from tutelage.data.prompts import make_renderer
+    from tutelage.data.sources import read_source
+    from tutelage.fetching import user_cache
+    from tutelage.model.loading import context_length, load_tokenizer
+
+    # The data first: a fault in it should not wait for a model to be fetched.
+    data = read_source(recipe.data.source, cache=user_cache())
+    source = locate(recipe)
+    renderer = make_renderer(load_tokenizer(source.folder), recipe.data.prompt)
+    return prepare(
+        data, recipe.data, renderer, context_length=context_length(source.folder), model=recipe.model
+    )

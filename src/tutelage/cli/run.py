@@ -1,0 +1,71 @@
+"""`tutelage run`: all stages, from a file to a report."""
+
+from tutelage.cli import console
+from tutelage.cli.dry_run import show_dry_run
+from tutelage.cli.evaluate import evaluate_stage
+from tutelage.cli.options import Options, open_new_run
+from tutelage.cli.prepare import prepare_stage
+from tutelage.cli.report import report_stage
+from tutelage.cli.train import train_stage
+from tutelage.recipe_file import LoadedRecipe
+from tutelage.run_folder import RunFolder, read_json_lines
+
+ANSWERS_SHOWN = 3
+LONGEST_SHOWN = 300
+
+
+def run(options: Options = Options()) -> None:  # noqa: B008 - frozen
+    """Prepare, tune, evaluate and report in one go."""
+    folder, loaded = open_new_run(options)
+    if options.dry_run:
+        writes = [folder.recipe, folder.data, folder.events, folder.checkpoints, folder.model]
+        show_dry_run(folder, loaded, writes=[*writes, folder.evaluation, folder.summary, folder.report])
+        return
+    run_stages(folder, loaded)
+
+
+def run_stages(run: RunFolder, loaded: LoadedRecipe) -> None:
+    """Run all stages; without test rows there is nothing to evaluate, and it is said."""
+    prepare_stage(run, loaded)
+    console.say()
+    train_stage(run, loaded)
+    console.say()
+    has_test = bool(read_json_lines(run.split("test")))
+    if has_test:
+        evaluate_stage(run, loaded)
+        console.say()
+        show_answers(run)
+    else:
+        console.say("There are no test rows (data.test_share is 0), so nothing was evaluated.")
+    report_stage(run, loaded)
+    console.say()
+    console.say("What to type next:")
+    console.say(f'  tutelage generate {run.root} "Give the plural of cactus." --base   # ask it yourself')
+    console.say(
+        f"  tutelage run --data my.json --output {run.root.parent / 'mine'}   # tune on your own rows"
+    )
+
+
+def show_answers(run: RunFolder) -> None:
+    """Print a few test prompts with the answers before and after, spread over the test set."""
+    from tutelage.report.answers import shared_frame
+
+    base, tuned = (read_json_lines(run.responses(arm)) for arm in ("base", "tuned"))
+    opening, ending = shared_frame([record["prompt"] for record in base])
+    step = max(1, len(base) // ANSWERS_SHOWN)
+    for index in range(0, len(base), step)[:ANSWERS_SHOWN]:
+        console.heading(f"Test row {base[index]['row']}")
+        console.say(_shortened(base[index]["prompt"].removeprefix(opening).removesuffix(ending)))
+        console.table(
+            [],
+            [
+                ["before", _shortened(base[index]["response"])],
+                ["after", _shortened(tuned[index]["response"])],
+                ["wanted", _shortened(base[index]["reference"])],
+            ],
+        )
+        console.say()
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]} …"

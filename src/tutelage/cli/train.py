@@ -1,0 +1,72 @@
+"""`tutelage train`: stage 2."""
+
+from functools import partial
+from typing import Any
+
+from tutelage.cli import console
+from tutelage.cli.dry_run import show_dry_run
+from tutelage.cli.opening import locate
+from tutelage.cli.options import Options, open_earlier_run, record_recipe, refuse_overwriting
+from tutelage.recipe_file import LoadedRecipe
+from tutelage.run_folder import RunFolder, read_json
+from tutelage.runtime import name_dtype
+
+SAMPLE_TOKENS = 64
+
+
+def train(options: Options = Options()) -> None:  # noqa: B008 - frozen
+    """Tune the model on the prepared rows of a run, and keep the best weights."""
+    run, loaded = open_earlier_run(options)
+    if options.dry_run:
+        show_dry_run(run, loaded, writes=[run.recipe, run.events, run.checkpoints, run.model])
+        return
+    run.require(run.preparation, stage="prepare")
+    refuse_overwriting(run.model, options, what="a tuned model")
+    train_stage(run, loaded)
+    console.say(f"\nNext: tutelage evaluate {run.root}")
+
+
+def train_stage(run: RunFolder, loaded: LoadedRecipe) -> None:
+    """Tune with a bar that shows the losses."""
+    console.heading("2 Tune")
+    recipe = loaded.recipe
+    source = locate(recipe)
+    with console.waiting("Loading the model"):
+        from tutelage.generation.generate import answer_texts
+        from tutelage.model.loading import load_tokenizer
+        from tutelage.training.loop import plan_steps
+        from tutelage.training.tuning import open_run, tune
+
+        opened = open_run(run, recipe, source)
+    record_recipe(run, loaded)
+    answer = partial(
+        answer_texts,
+        tokenizer=load_tokenizer(source.folder),
+        end_of_turn=read_json(run.preparation)["end_of_turn_id"],
+        max_new_tokens=SAMPLE_TOKENS,
+        batch_size=recipe.evaluation.batch_size,
+    )
+    steps = plan_steps(len(opened.training), recipe.training).steps
+    console.say(f"{steps:,} steps in {name_dtype(opened.model.compute_dtype)} on {opened.model.device.type}.")
+    with console.progress("Training", steps) as advance:
+        result = tune(run, recipe, source, opened, answer=answer, listener=_Watcher(advance))
+    rate = result.examples / result.step_seconds
+    console.say(f"{result.steps:,} steps over {result.examples:,} examples, {rate:.1f} examples a second.")
+    if result.loss_before is not None and result.loss_best is not None:
+        console.say(
+            f"Validation loss {result.loss_before:.3f} before, {result.loss_after:.3f} after, best"
+            f" {result.loss_best:.3f} at step {result.best_step}, which is what {run.model} holds."
+        )
+
+
+class _Watcher:
+    """Moves the bar on each step and shows the latest losses."""
+
+    def __init__(self, advance: console.Advance) -> None:
+        self._advance, self._validation = advance, ""
+
+    def __call__(self, event: dict[str, Any]) -> None:
+        if event["event"] == "validation":
+            self._validation = f"  validation {event['loss']:.3f}"
+        elif event["event"] == "step":
+            self._advance(1, f"loss {event['loss']:.3f}{self._validation}")

@@ -1,0 +1,75 @@
+"""Which examples make which optimiser step: a pure function of (seed, epoch) and of the step."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from tutelage.data.examples import Example
+from tutelage.data.prefix_tree import common_prefix_length
+
+
+@dataclass(frozen=True)
+class BatchPlan:
+    """The order of a whole run: every example exactly once an epoch, the last step of an epoch may be smaller."""
+
+    examples: int
+    examples_per_step: int
+    epochs: int
+    seed: int
+    max_steps: int | None = None
+
+    @property
+    def steps_per_epoch(self) -> int:
+        return -(-self.examples // self.examples_per_step)
+
+    @property
+    def steps(self) -> int:
+        whole = self.steps_per_epoch * self.epochs
+        return whole if self.max_steps is None else min(whole, self.max_steps)
+
+    def examples_of_step(self, step: int) -> list[int]:
+        """Return the indices of the examples of a step, counted from 0."""
+        epoch, place = divmod(step, self.steps_per_epoch)
+        begin = place * self.examples_per_step
+        order = epoch_order(self.examples, seed=self.seed, epoch=epoch)
+        return order[begin : begin + self.examples_per_step].tolist()
+
+
+def epoch_order(examples: int, *, seed: int, epoch: int) -> np.ndarray:
+    """Return the indices 0..examples-1 in the order of one epoch; the same on every machine."""
+    return np.random.Generator(np.random.Philox(key=[seed, epoch])).permutation(examples)
+
+
+def micro_batches(examples: Sequence[Example], *, size: int, distinct_tokens: int) -> list[list[Example]]:
+    """Cut the examples of a step into micro-batches of at most `size` examples and so many distinct tokens."""
+    return [
+        run
+        for begin in range(0, len(examples), size)
+        for run in examples_within(examples[begin : begin + size], distinct_tokens=distinct_tokens)
+    ]
+
+
+def examples_within(examples: Sequence[Example], *, distinct_tokens: int) -> Iterator[list[Example]]:
+    """Cut examples, sorted so that neighbours share prefixes, into runs of at most so many distinct tokens."""
+    paths = [example.ids[:-1] for example in examples]
+    for indices in runs_within(paths, distinct_tokens=distinct_tokens):
+        yield [examples[index] for index in indices]
+
+
+def runs_within(paths: Sequence[tuple[int, ...]], *, distinct_tokens: int) -> Iterator[list[int]]:
+    """Yield the indices of sorted paths in runs of at most so many distinct tokens; a longer path stands alone."""
+    run: list[int] = []
+    used = 0
+    previous: tuple[int, ...] = ()
+    for index in sorted(range(len(paths)), key=lambda index: paths[index]):
+        path = paths[index]
+        new = len(path) - common_prefix_length(previous, path)
+        if run and used + new > distinct_tokens:
+            yield run
+            run, used, new = [], 0, len(path)
+        run.append(index)
+        used += new
+        previous = path
+    if run:
+        yield run

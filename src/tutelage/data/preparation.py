@@ -1,0 +1,196 @@
+"""Stage 1 as a whole: read, check, split, render, and write the data folder of a run."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tutelage.data.checks import CheckedRow, check_rows, count_repeated_prompts
+from tutelage.data.examples import Example, PreparedRow
+from tutelage.data.formats import InstructionRow, read_instruction_rows
+from tutelage.data.prefix_tree import count_distinct
+from tutelage.data.prompts import PromptRenderer
+from tutelage.data.sources import Source
+from tutelage.data.splits import find_leaks, split_rows
+from tutelage.errors import DataError
+from tutelage.recipe import DataSettings, ModelSettings
+from tutelage.run_folder import (
+    SPLITS,
+    RunFolder,
+    read_json_lines,
+    staged_folder,
+    write_json,
+    write_json_lines,
+)
+
+ROWS_NAMED = 8
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """Everything that stage 1 found and made, before any of it is written."""
+
+    source: Source
+    ledger: list[dict[str, Any]]
+    splits: dict[str, list[PreparedRow]]
+    summary: dict[str, Any]
+
+
+def prepare(
+    source: Source,
+    settings: DataSettings,
+    renderer: PromptRenderer,
+    *,
+    context_length: int,
+    model: ModelSettings,
+) -> Preparation:
+    """Turn a source into prepared rows, or stop with the rows that are at fault; nothing is written."""
+    rows, notes = read_instruction_rows(source.records, source=source.name)
+    checked = check_rows(rows)
+    examples = {
+        row.row.row: renderer.example(row.row, loss_on=settings.loss_on)
+        for row in checked
+        if row.outcome != "dropped"
+    }
+    checked = _drop_overlong(checked, examples, settings, context_length)
+    kept = [row.row for row in checked if row.outcome != "dropped"]
+    if not kept:
+        reasons = sorted({reason for row in checked for reason in row.reasons})
+        raise DataError(f"{source.name}: none of the {len(rows):,} rows can be used: {'; '.join(reasons)}.")
+    split = split_rows(
+        kept, rule=settings.split, train_share=settings.train_share, test_share=settings.test_share
+    )
+    _refuse_empty_splits(split, settings, source.name)
+    splits = {
+        name: [PreparedRow(renderer.prompt_text(row), row.output, examples[row.row]) for row in split[name]]
+        for name in SPLITS
+    }
+    return Preparation(
+        source,
+        _ledger(checked, split),
+        splits,
+        _summary(
+            source=source,
+            settings=settings,
+            renderer=renderer,
+            checked=checked,
+            split=split,
+            splits=splits,
+            model=model,
+            notes=source.notes + notes,
+        ),
+    )
+
+
+def write_preparation(run: RunFolder, preparation: Preparation) -> None:
+    """Write the data folder of a run in one go: either all of it is there, or none."""
+    with staged_folder(run.data) as staged:
+        for name, rows in preparation.splits.items():
+            write_json_lines(staged / run.split(name).name, (row.to_record() for row in rows))
+        write_json_lines(staged / run.ledger.name, preparation.ledger)
+        write_json(staged / run.preparation.name, preparation.summary)
+
+
+def read_prepared(run: RunFolder, split: str) -> list[PreparedRow]:
+    """Read the rows of one split."""
+    path = run.require(run.split(split), stage="prepare")
+    return [PreparedRow.from_record(record) for record in read_json_lines(path)]
+
+
+def _drop_overlong(
+    checked: Sequence[CheckedRow],
+    examples: Mapping[int, Example],
+    settings: DataSettings,
+    context_length: int,
+) -> list[CheckedRow]:
+    limit = min(settings.max_length or context_length, context_length)
+    overlong = {row: len(example.ids) for row, example in examples.items() if len(example.ids) > limit}
+    if overlong and settings.overlong == "stop":
+        named = ", ".join(f"{row} ({tokens:,} tokens)" for row, tokens in list(overlong.items())[:ROWS_NAMED])
+        more = f" and {len(overlong) - ROWS_NAMED:,} more" if len(overlong) > ROWS_NAMED else ""
+        owner = "data.max_length" if limit == settings.max_length else "the model's context"
+        raise DataError(
+            f"{'Row' if len(overlong) == 1 else 'Rows'} {named}{more}: longer than {owner} of {limit:,} tokens."
+            " Shorten them, or drop and list them with --set data.overlong=drop."
+        )
+    return [
+        CheckedRow(row.row, "dropped", (f"{overlong[row.row.row]:,} tokens, more than {limit:,}",))
+        if row.row.row in overlong
+        else row
+        for row in checked
+    ]
+
+
+def _refuse_empty_splits(
+    split: Mapping[str, Sequence[InstructionRow]], settings: DataSettings, source: str
+) -> None:
+    shares = {"train": 1.0, "test": settings.test_share}  # a run needs training rows whatever the share says
+    rows = sum(len(part) for part in split.values())
+    for name, share in shares.items():
+        if not split[name] and share > 0:
+            remedy = (
+                "Add rows, or raise data.test_share"
+                if name == "test"
+                else "Add rows, or raise data.train_share"
+            )
+            other = "" if settings.split == "position" else ", or try --split position"
+            alone = "; data.test_share=0 trains without an evaluation" if name == "test" else ""
+            counted = f"{rows:,} usable row{'' if rows == 1 else 's'}"
+            raise DataError(
+                f"{source}: with {counted} the {name} split would be empty. {remedy}{other}{alone}."
+            )
+
+
+def _ledger(
+    checked: Sequence[CheckedRow], split: Mapping[str, Sequence[InstructionRow]]
+) -> list[dict[str, Any]]:
+    split_of = {row.row: name for name, rows in split.items() for row in rows}
+    return [
+        {
+            "row": row.row.row,
+            "outcome": row.outcome,
+            "split": split_of.get(row.row.row),
+            "reasons": list(row.reasons),
+        }
+        for row in checked
+    ]
+
+
+def _summary(
+    *,
+    source: Source,
+    settings: DataSettings,
+    renderer: PromptRenderer,
+    checked: Sequence[CheckedRow],
+    split: dict[str, list[InstructionRow]],
+    splits: Mapping[str, Sequence[PreparedRow]],
+    model: ModelSettings,
+    notes: list[str],
+) -> dict[str, Any]:
+    outcomes = [row.outcome for row in checked]
+    training = [row.example for row in splits["train"]]
+    return {
+        "source": source.name,
+        "sha256": source.sha256,
+        "model": model.name_or_path,
+        "settings": {"data": settings.model_dump(), "model": model.model_dump()},
+        "prompt": settings.prompt,
+        "split": settings.split,
+        "end_of_turn": renderer.tokenizer.convert_ids_to_tokens(renderer.end_of_turn),
+        "end_of_turn_id": renderer.end_of_turn,
+        "rows": {
+            "read": len(checked),
+            "kept": outcomes.count("kept"),
+            "repaired": outcomes.count("repaired"),
+            "dropped": outcomes.count("dropped"),
+            **{name: len(rows) for name, rows in splits.items()},
+        },
+        "tokens": {
+            "train": sum(len(example.ids) for example in training),
+            "supervised": sum(example.supervised for example in training),
+            "distinct": count_distinct(training),
+            "longest": max(len(row.example.ids) for rows in splits.values() for row in rows),
+        },
+        "repeated_prompts": count_repeated_prompts([row.row for row in checked if row.outcome != "dropped"]),
+        "leaks": find_leaks(split),
+        "notes": notes,
+    }

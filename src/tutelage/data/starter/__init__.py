@@ -1,0 +1,1 @@
+"""The bundled starter data set and the generators that write it."""

@@ -1,0 +1,46 @@
+"""The error tree: every message says what is wrong, where, and what to do; every kind has one exit code."""
+
+EXIT_DONE = 0
+EXIT_UNEXPECTED = 1
+EXIT_USAGE = 2
+EXIT_NON_FINITE = 3
+EXIT_STORAGE = 4
+EXIT_INTERRUPTED = 130
+
+
+class TutelageError(Exception):
+    """A fault that is told to the user in one message, without a traceback."""
+
+    exit_code = EXIT_USAGE
+
+
+class RecipeError(TutelageError):
+    """A setting is unknown, malformed, or cannot be honoured."""
+
+
+class DataError(TutelageError):
+    """The data cannot be read, or no example would be left to train on."""
+
+
+class ModelError(TutelageError):
+    """The model or its tokenizer is missing, damaged, or of an unsupported kind."""
+
+
+class RunFolderError(TutelageError):
+    """A run folder lacks what a stage needs, or already holds what it would write."""
+
+
+class FetchError(TutelageError):
+    """Something has to be fetched and could not be: no network, or bytes with the wrong hash."""
+
+
+class NonFiniteError(TutelageError):
+    """The loss or a gradient is no longer a finite number; the weights were not updated."""
+
+    exit_code = EXIT_NON_FINITE
+
+
+class StorageError(TutelageError):
+    """A file could not be written: no space, no permission, or a failing disk."""
+
+    exit_code = EXIT_STORAGE

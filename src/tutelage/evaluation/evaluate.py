@@ -1,0 +1,100 @@
+"""Stage 3 as a whole: answers of base and tuned model, scores by row, paired differences and the verdict."""
+
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Any
+
+from tutelage.data.examples import PreparedRow
+from tutelage.data.preparation import read_prepared
+from tutelage.errors import DataError
+from tutelage.evaluation.metrics import METRICS, PairedScores, score_rows
+from tutelage.evaluation.responses import collect_responses
+from tutelage.evaluation.statistics import PairedDifference, paired_difference
+from tutelage.evaluation.verdict import verdict
+from tutelage.model.assembly import open_base, open_tuned
+from tutelage.model.loading import context_length, load_tokenizer
+from tutelage.model.sources import ModelSource
+from tutelage.recipe import EvaluationSettings, Recipe
+from tutelage.run_folder import ARMS, RunFolder, read_json, staged_folder, write_json, write_json_lines
+from tutelage.runtime import choose_device, choose_dtype
+
+Progress = Callable[[str, int], Callable[[int], None]]
+
+
+def evaluate(run: RunFolder, recipe: Recipe, source: ModelSource, *, progress: Progress) -> dict[str, Any]:
+    """Ask both models every test prompt, score and compare; return what metrics.json says.
+
+    `progress(label, total)` begins a bar and gives the function that advances it.
+    """
+    run.require(run.training, stage="train")
+    rows = rows_to_evaluate(run, recipe.evaluation, context=context_length(source.folder))
+    device = choose_device(recipe.training.device)
+    base = open_base(source, device, choose_dtype(recipe.training.dtype, device))
+    tokenizer = load_tokenizer(source.folder)
+    end_of_turn = read_json(run.preparation)["end_of_turn_id"]
+    records: dict[str, list[dict[str, Any]]] = {}
+    for arm in ARMS:
+        # The base answers before the adapter is put on it, so that nothing of it can leak.
+        model = base if arm == "base" else open_tuned(base, run.model, recipe.adapter)
+        advance = progress(f"{arm} model answers", len(rows))
+        records[arm] = collect_responses(
+            model, rows, recipe.evaluation, tokenizer, end_of_turn=end_of_turn, progress=advance
+        )
+    scores = score_rows(records["base"], records["tuned"])
+    result = compare(scores, recipe.evaluation)
+    _write(run, records, scores, result)
+    return result
+
+
+def rows_to_evaluate(run: RunFolder, settings: EvaluationSettings, *, context: int) -> list[PreparedRow]:
+    """Return the test rows that are evaluated, or say why they cannot be."""
+    rows = read_prepared(run, "test")[: settings.limit]
+    if not rows:
+        raise DataError(f"{run.split('test')} holds no rows, so there is nothing to evaluate on.")
+    longest = max(rows, key=lambda row: row.example.prompt_tokens).example
+    if longest.prompt_tokens + settings.max_new_tokens > context:
+        raise DataError(
+            f"Row {longest.row} has a prompt of {longest.prompt_tokens:,} tokens, and with"
+            f" evaluation.max_new_tokens={settings.max_new_tokens} its answer could pass the model's context of"
+            f" {context:,}. Lower evaluation.max_new_tokens."
+        )
+    return rows
+
+
+def compare(scores: PairedScores, settings: EvaluationSettings) -> dict[str, Any]:
+    """Return the paired difference of every metric and the verdict on the primary one."""
+    differences = {name: paired_difference(scores.base[name], scores.tuned[name]) for name in METRICS}
+    primary = differences[settings.primary_metric]
+    judged = verdict(primary, METRICS[settings.primary_metric])
+    return {
+        "rows": len(scores.rows),
+        "primary_metric": settings.primary_metric,
+        "verdict": judged.word,
+        "sentence": judged.sentence,
+        "smallest_detectable": primary.smallest_detectable,
+        "metrics": {name: _summarised(difference) for name, difference in differences.items()},
+    }
+
+
+def _summarised(difference: PairedDifference) -> dict[str, Any]:
+    return {name: value for name, value in asdict(difference).items() if name != "n"}
+
+
+def _write(
+    run: RunFolder, records: dict[str, list[dict[str, Any]]], scores: PairedScores, result: dict[str, Any]
+) -> None:
+    by_row = [
+        {
+            "row": row,
+            **{
+                arm: {name: float(values[name][index]) for name in METRICS}
+                for arm, values in (("base", scores.base), ("tuned", scores.tuned))
+            },
+        }
+        for index, row in enumerate(scores.rows)
+    ]
+    with staged_folder(run.evaluation) as staged:
+        for arm in ARMS:
+            write_json_lines(staged / run.responses(arm).name, records[arm])
+        write_json_lines(staged / run.scores.name, by_row)
+        write_json(staged / run.metrics.name, result)

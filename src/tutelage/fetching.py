@@ -1,0 +1,97 @@
+"""Files from elsewhere: where they are kept, how one is fetched, and how its bytes are recognised."""
+
+import hashlib
+import os
+import tempfile
+import urllib.error
+import urllib.request
+from http.client import HTTPException
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import platformdirs
+
+from tutelage.errors import FetchError
+from tutelage.run_folder import storage_faults
+
+TIMEOUT_SECONDS = 60
+
+
+def user_cache() -> Path:
+    """Where fetched and converted things are kept: `TUTELAGE_CACHE`, or the user's cache folder."""
+    chosen = os.environ.get("TUTELAGE_CACHE")
+    return Path(chosen).expanduser() if chosen else platformdirs.user_cache_path("tutelage")
+
+
+def fetch_url(url: str, *, sha256: str, destination: Path, max_bytes: int) -> Path:
+    """Fetch `url` (https only) to `destination`; FetchError when it cannot be had or its SHA-256 is another.
+
+    A file that is already there with the right hash is not fetched again.
+    """
+    if destination.is_file() and file_sha256(destination) == sha256:
+        return destination
+    body = _download(url, destination, max_bytes)
+    found = hashlib.sha256(body).hexdigest()
+    if found != sha256:
+        raise FetchError(
+            f"{url} gave {len(body)} bytes with SHA-256 {found}, not {sha256}; nothing was kept. "
+            f"A proxy may have changed them, or the file was replaced. Put the right one at {destination}."
+        )
+    _publish(body, destination)
+    return destination
+
+
+def file_sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _download(url: str, destination: Path, max_bytes: int) -> bytes:
+    _refuse_unless_https(url)
+    remedy = f"Check the network and the proxy settings, or put the file at {destination} yourself."
+    try:
+        with _https_opener().open(url, timeout=TIMEOUT_SECONDS) as response:
+            body = response.read(max_bytes + 1)
+    except urllib.error.HTTPError as fault:
+        raise FetchError(f"{url} answered {fault.code} {fault.reason}. {remedy}") from fault
+    except (OSError, HTTPException) as fault:
+        raise FetchError(f"{url} could not be fetched: {fault}. {remedy}") from fault
+    if len(body) > max_bytes:
+        raise FetchError(
+            f"{url} is larger than the {max_bytes} bytes that were expected; nothing was kept. {remedy}"
+        )
+    return body
+
+
+def _refuse_unless_https(url: str) -> None:
+    if urlsplit(url).scheme != "https":
+        raise FetchError(
+            f"{url} is not an https address, and only those are fetched. Give one that begins with https://."
+        )
+
+
+def _https_opener() -> urllib.request.OpenerDirector:
+    opener = urllib.request.OpenerDirector()
+    # There is none for http, so that a redirect away from https leads nowhere.
+    for handler in (
+        urllib.request.ProxyHandler,
+        urllib.request.HTTPSHandler,
+        urllib.request.HTTPRedirectHandler,
+        urllib.request.HTTPErrorProcessor,
+        urllib.request.HTTPDefaultErrorHandler,
+        urllib.request.UnknownHandler,
+    ):
+        opener.add_handler(handler())
+    return opener
+
+
+def _publish(body: bytes, destination: Path) -> None:
+    with storage_faults(destination):
+        destination.parent.mkdir(parents=True, exist_ok=True)
+        handle, staged = tempfile.mkstemp(dir=destination.parent, prefix=f".{destination.name}.")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(body)
+            Path(staged).replace(destination)
+        finally:
+            Path(staged).unlink(missing_ok=True)

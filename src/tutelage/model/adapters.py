@@ -1,0 +1,63 @@
+"""LoRA through peft, which is spoken to here and in fused_lora alone."""
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from peft import LoraConfig, PeftModel, get_peft_model
+
+from tutelage.errors import ModelError, RecipeError
+from tutelage.model.fused_lora import fuse_adapters
+from tutelage.recipe import AdapterSettings
+
+
+def add_adapter(module: Any, settings: AdapterSettings, *, seed: int) -> Any:
+    """Freeze the model and add a fresh adapter whose weights are float32 and depend on the seed alone."""
+    config = LoraConfig(
+        r=settings.r,
+        lora_alpha=settings.lora_alpha,  # type: ignore[arg-type]
+        lora_dropout=settings.lora_dropout,
+        target_modules=settings.target_modules,
+        task_type="CAUSAL_LM",
+    )
+    with torch.random.fork_rng(devices=[]), _without_advice():
+        torch.manual_seed(seed)
+        try:
+            adapted = get_peft_model(module, config)
+        except ValueError as fault:
+            raise RecipeError(
+                f"adapter.target_modules is {settings.target_modules!r}, which does not fit this model: {fault}"
+            ) from fault
+    fuse_adapters(adapted)
+    return adapted
+
+
+def load_adapter(module: Any, folder: Path) -> Any:
+    """Put a saved adapter on its base model."""
+    if not (folder / "adapter_model.safetensors").exists():
+        raise ModelError(
+            f"{folder} holds no adapter_model.safetensors. Train again, or point to a trained run."
+        )
+    with _without_advice():
+        adapted = PeftModel.from_pretrained(module, str(folder), is_trainable=False)
+    fuse_adapters(adapted)
+    return adapted
+
+
+def save_adapter(module: Any, folder: Path, *, base: str) -> None:
+    """Write the adapter in peft's own format, naming the base model as the user did."""
+    for config in module.peft_config.values():
+        config.base_model_name_or_path = base
+    # Unless told so, peft asks a model hub whether the base's vocabulary grew; ours never does.
+    module.save_pretrained(str(folder), save_embedding_layers=False)
+
+
+@contextmanager
+def _without_advice() -> Iterator[None]:
+    """Silence what peft and transformers say to each other's developers."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
+        yield

@@ -1,0 +1,57 @@
+"""Put a model together for a stage: the base alone, the base with a fresh adapter, or the base with a trained one."""
+
+from pathlib import Path
+
+import torch
+
+from tutelage.data.examples import Example
+from tutelage.model.adapters import add_adapter, load_adapter, save_adapter
+from tutelage.model.forward import CausalModel
+from tutelage.model.loading import load_model
+from tutelage.model.self_check import refuse_unless_tree_is_exact
+from tutelage.model.sources import ModelSource
+from tutelage.model.tree_attention import ATTENTION
+from tutelage.recipe import AdapterSettings
+
+
+def open_base(source: ModelSource, device: torch.device, compute_dtype: torch.dtype) -> CausalModel:
+    """Load the untuned model with its weights in the compute type."""
+    module = load_model(source.folder, dtype=compute_dtype, device=device, attention=ATTENTION)
+    return CausalModel(module, device, compute_dtype)
+
+
+def open_for_training(
+    source: ModelSource,
+    settings: AdapterSettings,
+    device: torch.device,
+    compute_dtype: torch.dtype,
+    *,
+    seed: int,
+    probes: list[Example],
+) -> CausalModel:
+    """Load the model as it is trained: a frozen base under a float32 adapter, or every weight in float32.
+
+    `probes` are two real examples on which the tree is compared with one example at a time.
+    """
+    weights_dtype = compute_dtype if settings.type == "lora" else torch.float32
+    module = load_model(source.folder, dtype=weights_dtype, device=device, attention=ATTENTION)
+    refuse_unless_tree_is_exact(CausalModel(module, device, weights_dtype), probes)
+    if settings.type == "lora":
+        module = add_adapter(module, settings, seed=seed)
+    return CausalModel(module, device, compute_dtype)
+
+
+def open_tuned(base: CausalModel, folder: Path, settings: AdapterSettings) -> CausalModel:
+    """Load what training left in `folder`: an adapter on top of the base given, or a whole model."""
+    if settings.type == "lora":
+        return CausalModel(load_adapter(base.module, folder), base.device, base.compute_dtype)
+    module = load_model(folder, dtype=base.compute_dtype, device=base.device, attention=ATTENTION)
+    return CausalModel(module, base.device, base.compute_dtype)
+
+
+def save_tuned(model: CausalModel, folder: Path, settings: AdapterSettings, *, base: str) -> None:
+    """Write what was trained: the adapter in peft's format, naming its base model, or the whole model."""
+    if settings.type == "lora":
+        save_adapter(model.module, folder, base=base)
+    else:
+        model.module.save_pretrained(folder)

@@ -1,0 +1,214 @@
+"""Turns a GGUF file into a Hugging Face folder: dequantised weights, and the tokenizer that llama.cpp has."""
+
+import contextlib
+import io
+import re
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from gguf import GGUFReader, TokenType
+from safetensors import SafetensorError
+from tokenizers import AddedToken, Regex, Tokenizer, decoders, pre_tokenizers
+from tokenizers.models import BPE
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    GgufConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerFast,
+)
+
+from tutelage.errors import ModelError, StorageError
+from tutelage.model.loading import quietly
+from tutelage.run_folder import storage_faults
+
+# The tensors that the loader takes over, per architecture; it drops any other without a word.
+_LLAMA_TENSOR = (
+    r"(token_embd|output|output_norm)\.weight"
+    r"|blk\.\d+\.(attn_norm|attn_q|attn_k|attn_v|attn_output|ffn_norm|ffn_gate|ffn_up|ffn_down)\.weight"
+)
+TENSORS = {
+    "llama": re.compile(_LLAMA_TENSOR),
+    "qwen2": re.compile(_LLAMA_TENSOR + r"|blk\.\d+\.attn_[qkv]\.bias"),
+}
+
+# The expressions are those of the models' own tokenizer.json; llama.cpp has the same under these names.
+_LLAMA_BPE_WORDS = (
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}"
+    r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
+_QWEN2_WORDS = _LLAMA_BPE_WORDS.replace(r"\p{N}{1,3}", r"\p{N}")
+
+
+def _words(expression: str) -> list[pre_tokenizers.PreTokenizer]:
+    return [
+        pre_tokenizers.Split(Regex(expression), behavior="isolated"),
+        pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+    ]
+
+
+_GPT2_WORDS = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)
+
+PRE_TOKENIZERS: dict[str, list[pre_tokenizers.PreTokenizer]] = {
+    "gpt-2": [_GPT2_WORDS],
+    "smollm": [pre_tokenizers.Digits(individual_digits=True), _GPT2_WORDS],
+    "llama-bpe": _words(_LLAMA_BPE_WORDS),
+    "qwen2": _words(_QWEN2_WORDS),
+}
+# Here llama.cpp takes a word that is a token without merging, and adds bos unless the file says otherwise.
+WHOLE_WORDS_FIRST = {"llama-bpe"}
+BOS_BY_DEFAULT = {"llama-bpe"}
+
+_REMEDY = "Set model.name_or_path to the model's Hugging Face folder with safetensors instead."
+
+
+def convert_gguf(gguf: Path, folder: Path) -> None:
+    """Write `gguf` into `folder` as float32 safetensors, config and tokenizer; ModelError if unsupported."""
+    with _damage_told(gguf):
+        metadata = GGUFReader(gguf)
+        _refuse_what_would_be_lost(metadata, gguf)
+        tokenizer = _tokenizer(metadata)
+        with _alone(gguf) as lone_folder:
+            model = _dequantise(lone_folder, gguf)
+    _save(model, tokenizer, folder)
+
+
+@contextlib.contextmanager
+def _damage_told(gguf: Path) -> Iterator[None]:
+    try:
+        yield
+    except ModelError:
+        raise
+    except Exception as fault:  # a damaged file can fail anywhere in the libraries that read it
+        raise ModelError(
+            f"{gguf} could not be converted: {type(fault).__name__}: {fault}. Fetch the file again if it is "
+            f"damaged. {_REMEDY}"
+        ) from fault
+
+
+def _field(metadata: GGUFReader, key: str) -> Any:
+    found = metadata.get_field(key)
+    return None if found is None else found.contents()
+
+
+def _refuse_what_would_be_lost(metadata: GGUFReader, gguf: Path) -> None:
+    architecture = _field(metadata, "general.architecture")
+    _refuse_unlisted(gguf, "general.architecture", architecture, list(TENSORS))
+    _refuse_unlisted(gguf, "tokenizer.ggml.model", _field(metadata, "tokenizer.ggml.model"), ["gpt2"])
+    _refuse_unlisted(gguf, "tokenizer.ggml.pre", _field(metadata, "tokenizer.ggml.pre"), list(PRE_TOKENIZERS))
+    # Scaled rotary positions stand in a tensor or in keys that the loader does not read.
+    scaling = f"{architecture}.rope.scaling.type"
+    _refuse_unlisted(gguf, scaling, _field(metadata, scaling) or "none", ["none"])
+    for key in ("tokens", "token_type", "merges", "eos_token_id"):
+        if _field(metadata, f"tokenizer.ggml.{key}") is None:
+            raise ModelError(f"{gguf} lacks tokenizer.ggml.{key}, which the conversion needs. {_REMEDY}")
+    lost = [tensor.name for tensor in metadata.tensors if not TENSORS[architecture].fullmatch(tensor.name)]
+    if lost:
+        raise ModelError(
+            f"{gguf} has tensors that the conversion would lose: {', '.join(lost[:5])}. {_REMEDY}"
+        )
+
+
+def _refuse_unlisted(gguf: Path, key: str, value: Any, supported: list[str]) -> None:
+    if value not in supported:
+        raise ModelError(f"{gguf} has {key} = {value!r}; supported: {', '.join(supported)}. {_REMEDY}")
+
+
+@contextlib.contextmanager
+def _alone(gguf: Path) -> Iterator[str]:
+    """Give a folder with `gguf` alone in it: a config.json or adapter beside it would be read instead."""
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "model.gguf").symlink_to(gguf.resolve())
+        yield folder
+
+
+def _dequantise(folder: str, gguf: Path) -> PreTrainedModel:
+    # The conversion's progress bar heeds no switch of transformers; it writes to standard error.
+    with quietly(), contextlib.redirect_stderr(io.StringIO()):
+        loaded: Any = AutoModelForCausalLM.from_pretrained(
+            folder,
+            gguf_file="model.gguf",
+            config=AutoConfig.from_pretrained(folder, gguf_file="model.gguf"),
+            quantization_config=GgufConfig(dequantize=True),
+            dtype=torch.float32,
+            output_loading_info=True,
+        )
+    model, report = loaded
+    if report["missing_keys"]:
+        raise ModelError(f"{gguf} lacks weights: {', '.join(sorted(report['missing_keys'])[:5])}. {_REMEDY}")
+    return model
+
+
+def _tokenizer(metadata: GGUFReader) -> PreTrainedTokenizerFast:
+    pre, tokens = _field(metadata, "tokenizer.ggml.pre"), _field(metadata, "tokenizer.ggml.tokens")
+    add_bos = _field(metadata, "tokenizer.ggml.add_bos_token")
+    return PreTrainedTokenizerFast(
+        tokenizer_object=_byte_level_tokenizer(metadata, pre, tokens),
+        **_named_tokens(metadata, tokens),
+        add_bos_token=pre in BOS_BY_DEFAULT if add_bos is None else add_bos,
+        add_eos_token=bool(_field(metadata, "tokenizer.ggml.add_eos_token")),
+        chat_template=_field(metadata, "tokenizer.chat_template"),
+        model_max_length=_field(metadata, f"{_field(metadata, 'general.architecture')}.context_length"),
+        clean_up_tokenization_spaces=False,
+    )
+
+
+def _byte_level_tokenizer(metadata: GGUFReader, pre: str, tokens: list[str]) -> Tokenizer:
+    """The tokenizer with the ids of llama.cpp.
+
+    The one that transformers 5.23 builds from this file has others: it takes `smollm` for byte-level alone,
+    so that "\\n\\n1." is cut otherwise than in training, and adds GPT-2's own tokens where they are missing.
+    """
+    tokenizer = Tokenizer(
+        BPE(
+            vocab={token: token_id for token_id, token in enumerate(tokens)},
+            merges=[_pair(merge) for merge in _field(metadata, "tokenizer.ggml.merges")],
+            ignore_merges=pre in WHOLE_WORDS_FIRST,
+        )
+    )
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [*PRE_TOKENIZERS[pre], *_kept_apart(_missing_bytes(tokens))]
+    )
+    tokenizer.decoder = decoders.ByteLevel()
+    for token, kind in zip(tokens, _field(metadata, "tokenizer.ggml.token_type"), strict=True):
+        if kind in (TokenType.CONTROL, TokenType.USER_DEFINED):
+            added = AddedToken(token, normalized=False, special=kind == TokenType.CONTROL)
+            tokenizer.add_special_tokens([added]) if added.special else tokenizer.add_tokens([added])
+    if tokenizer.get_vocab_size() != len(tokens):
+        raise ValueError("some token is listed twice, so that its id is not certain")
+    return tokenizer
+
+
+def _pair(merge: str) -> tuple[str, str]:
+    first, second = merge.split(" ")
+    return first, second
+
+
+def _missing_bytes(tokens: list[str]) -> str:
+    """The bytes, spelled in the byte-level alphabet, that the vocabulary has no token for."""
+    return "".join(sorted(set(pre_tokenizers.ByteLevel.alphabet()) - set(tokens)))
+
+
+def _kept_apart(letters: str) -> list[pre_tokenizers.PreTokenizer]:
+    """Cut at bytes that have no token: llama.cpp drops them after merging, tokenizers would before it."""
+    return [pre_tokenizers.Split(Regex(f"[{letters}]"), behavior="isolated")] if letters else []
+
+
+def _named_tokens(metadata: GGUFReader, tokens: list[str]) -> dict[str, str]:
+    named = {"bos_token": "bos", "eos_token": "eos", "unk_token": "unknown", "pad_token": "padding"}
+    ids = {name: _field(metadata, f"tokenizer.ggml.{key}_token_id") for name, key in named.items()}
+    return {name: tokens[token_id] for name, token_id in ids.items() if token_id is not None}
+
+
+def _save(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
+    try:
+        with quietly(), storage_faults(folder):
+            model.save_pretrained(folder)
+            tokenizer.save_pretrained(folder)
+    except SafetensorError as fault:
+        raise StorageError(
+            f"Could not write {folder}: {fault}. Free some space there, then run it again."
+        ) from fault

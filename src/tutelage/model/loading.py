@@ -1,0 +1,105 @@
+"""Loads tokenizers and models from local folders; torch and transformers are imported when one is loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tutelage.errors import ModelError
+from tutelage.model.sources import check_model_folder, read_json_file, refuse_code
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import PreTrainedModel, PreTrainedTokenizerFast
+
+# How families name the longest sequence their positions reach.
+CONTEXT_KEYS = ("max_position_embeddings", "n_positions", "max_sequence_length", "n_ctx", "seq_length")
+
+
+def load_tokenizer(folder: Path) -> PreTrainedTokenizerFast:
+    """The tokenizer that the folder's tokenizer.json describes, to the letter; ModelError when there is none.
+
+    AutoTokenizer would rebuild some classes from the vocabulary alone, with a pre-tokenizer of its own: a
+    SmolLM2 folder that says GPT2Tokenizer would get its digits split otherwise than in training.
+    """
+    refuse_code(folder)
+    if not (folder / "tokenizer.json").is_file():
+        raise ModelError(f"{folder} has no tokenizer.json. {_TOKENIZER_REMEDY}")
+    with quietly(), _loading_faults(folder, "tokenizer"):
+        from transformers import PreTrainedTokenizerFast  # noqa: PLC0415 - seconds that --help must not take
+
+        return PreTrainedTokenizerFast.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+
+
+def load_model(
+    folder: Path, *, dtype: torch.dtype, device: torch.device, attention: str = "sdpa"
+) -> PreTrainedModel:
+    """The causal model in `folder` as `dtype` on `device`, in evaluation mode; ModelError if damaged."""
+    check_model_folder(folder)
+    with quietly(), _loading_faults(folder, "model"):
+        from transformers import AutoModelForCausalLM  # noqa: PLC0415 - seconds that --help must not take
+
+        loaded: Any = AutoModelForCausalLM.from_pretrained(
+            folder,
+            dtype=dtype,
+            attn_implementation=attention,
+            local_files_only=True,
+            use_safetensors=True,
+            trust_remote_code=False,
+            output_loading_info=True,
+        )
+    model, report = loaded
+    # transformers would go on with random numbers in their place.
+    if report["missing_keys"]:
+        raise ModelError(
+            f"{folder} lacks weights that its config.json asks for "
+            f"({', '.join(sorted(report['missing_keys'])[:5])}). Fetch it again, or correct config.json."
+        )
+    return model.to(device).eval()
+
+
+def context_length(folder: Path) -> int:
+    """The longest sequence, in tokens, that the model in `folder` takes; ModelError if it does not say."""
+    config = read_json_file(folder / "config.json")
+    for key in CONTEXT_KEYS:
+        if isinstance(config.get(key), int):
+            return config[key]
+    raise ModelError(
+        f"{folder / 'config.json'} does not give the context length (none of {', '.join(CONTEXT_KEYS)}). "
+        "Add max_position_embeddings to it."
+    )
+
+
+@contextmanager
+def quietly() -> Iterator[None]:
+    """Silence the progress bars and the advice of transformers; faults still come as exceptions."""
+    from transformers.utils import logging  # noqa: PLC0415 - seconds that --help must not take
+
+    verbosity, had_bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+        if had_bars:
+            logging.enable_progress_bar()
+
+
+_TOKENIZER_REMEDY = (
+    "Load and save the tokenizer once with the program that made the folder; that writes the file."
+)
+
+
+@contextmanager
+def _loading_faults(folder: Path, thing: str) -> Iterator[None]:
+    try:
+        yield
+    except Exception as fault:  # a damaged folder can fail anywhere in the libraries
+        reason = str(fault).strip().split("\n")[0]
+        raise ModelError(
+            f"The {thing} in {folder} could not be loaded: {type(fault).__name__}: {reason}. "
+            "Fetch damaged or missing files again; if its family is unknown here, choose another model."
+        ) from fault

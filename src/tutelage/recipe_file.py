@@ -1,0 +1,149 @@
+"""Recipes as TOML: read, overridden from the command line, checked, and written back with every value."""
+
+import difflib
+import re
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+from pydantic import BaseModel, ValidationError
+
+from tutelage.errors import RecipeError
+from tutelage.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One value of a recipe and where it came from: `default`, `lora.toml:14` or `--set`."""
+
+    name: str
+    value: Any
+    origin: str
+    description: str
+
+
+@dataclass(frozen=True)
+class LoadedRecipe:
+    """A checked recipe, and the origin of every value that is not a default."""
+
+    recipe: Recipe
+    origins: Mapping[str, str]
+
+    def settings(self) -> list[Setting]:
+        """Return every setting in the order of its declaration."""
+        return [
+            Setting(name, value, self.origins.get(name, "default"), description)
+            for name, value, description in walk(self.recipe)
+        ]
+
+
+def load(path: Path | None, overrides: Mapping[str, str], assignments: Sequence[str]) -> LoadedRecipe:
+    """Read a recipe file (None: all defaults), then apply overrides by option, then `section.name=value` texts.
+
+    `overrides` maps an option and its setting, joined by a space, to the value: {"--data data.source": "my.json"}.
+    """
+    tables, origins = _read(path) if path else ({}, {})
+    for option_and_name, value in overrides.items():
+        option, name = option_and_name.split(" ")
+        _assign(tables, name, value)
+        origins[name] = option
+    for assignment in assignments:
+        name, value = _parse_assignment(assignment)
+        _assign(tables, name, value)
+        origins[name] = "--set"
+    return LoadedRecipe(_check(tables, origins), origins)
+
+
+def to_toml(recipe: Recipe) -> str:
+    """Return the whole recipe, every value written out; a setting without a value is left out."""
+    return tomli_w.dumps(recipe.model_dump(exclude_none=True))
+
+
+def walk(recipe: Recipe) -> Iterator[tuple[str, Any, str]]:
+    """Yield name, value and description of every setting."""
+    for section_name in type(recipe).model_fields:
+        section: BaseModel = getattr(recipe, section_name)
+        for key, field in type(section).model_fields.items():
+            yield f"{section_name}.{key}", getattr(section, key), field.description or ""
+
+
+def _read(path: Path) -> tuple[dict[str, Any], dict[str, str]]:
+    try:
+        text = path.read_text(encoding="utf-8")
+        tables = tomllib.loads(text)
+    except FileNotFoundError as fault:
+        raise RecipeError(
+            f"The recipe {path} does not exist. Give a recipe file or a run folder, or leave it out and use --data."
+        ) from fault
+    except (OSError, UnicodeDecodeError) as fault:
+        raise RecipeError(f"The recipe {path} cannot be read: {fault}.") from fault
+    except tomllib.TOMLDecodeError as fault:
+        raise RecipeError(f"The recipe {path} is not TOML: {fault}.") from fault
+    for section, table in tables.items():
+        if not isinstance(table, dict):
+            raise RecipeError(f"{path} sets {section!r} outside any table. Settings stand in {_tables()}.")
+    return tables, {name: f"{path.name}:{line}" for name, line in _lines_of_settings(text)}
+
+
+def _lines_of_settings(text: str) -> Iterator[tuple[str, int]]:
+    section = ""
+    for number, line in enumerate(text.splitlines(), start=1):
+        if header := re.match(r"\s*\[\s*([\w.-]+)\s*\]", line):
+            section = header[1]
+        elif key := re.match(r"\s*([\w-]+)\s*=", line):
+            yield f"{section}.{key[1]}", number
+
+
+def _parse_assignment(assignment: str) -> tuple[str, Any]:
+    name, equals, value = assignment.partition("=")
+    if not equals or not name.strip():
+        raise RecipeError(f"--set {assignment!r} is not of the form section.name=value.")
+    try:
+        return name.strip(), tomllib.loads(f"value = {value}")["value"]
+    except tomllib.TOMLDecodeError:
+        return name.strip(), value.strip()  # a bare word is text: --set adapter.type=none
+
+
+def _assign(tables: dict[str, Any], name: str, value: Any) -> None:
+    section, dot, key = name.partition(".")
+    if not dot:
+        near = difflib.get_close_matches(name, [known.split(".")[1] for known in _known_names()], n=1)
+        whole = next((known for known in _known_names() if near and known.endswith(f".{near[0]}")), None)
+        raise RecipeError(f"{name!r} is no setting.{_did_you_mean(whole)} Settings are named section.name.")
+    tables.setdefault(section, {})[key] = value
+
+
+def _check(tables: dict[str, Any], origins: Mapping[str, str]) -> Recipe:
+    try:
+        return Recipe.model_validate(tables)
+    except ValidationError as fault:
+        raise RecipeError("\n".join(_explain(error, origins) for error in fault.errors())) from fault
+
+
+def _explain(error: Any, origins: Mapping[str, str]) -> str:
+    name = ".".join(str(part) for part in error["loc"][:2])
+    where = f" ({origins[name]})" if name in origins else ""
+    if error["type"] == "extra_forbidden":
+        if len(error["loc"]) == 1:
+            return f"{name!r} is no table of a recipe. Settings stand in {_tables()}."
+        near = difflib.get_close_matches(name, _known_names(), n=1)
+        return f"Unknown setting {name}{where}.{_did_you_mean(near[0] if near else None)}"
+    message = error["msg"].removeprefix("Value error, ").removeprefix("Input ")
+    if error["type"] == "value_error":
+        return f"{message}{where}."
+    return f"{name} is {error['input']!r}{where}, but it {message}."
+
+
+def _did_you_mean(name: str | None) -> str:
+    return f" Did you mean {name}?" if name else " `tutelage run --dry-run` lists all settings."
+
+
+def _known_names() -> list[str]:
+    return [name for name, _, _ in walk(Recipe())]
+
+
+def _tables() -> str:
+    return ", ".join(f"[{section}]" for section in Recipe.model_fields)

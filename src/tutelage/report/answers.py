@@ -1,0 +1,104 @@
+"""Chooses the test rows worth reading side by side: most improved, most harmed, and some at random."""
+
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import takewhile
+from typing import Any
+
+from tutelage.evaluation.metrics import Metric, PairedScores
+
+ROWS_EACH = 5
+SEED = 123
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One model's answer, with its value of the primary metric."""
+
+    text: str
+    value: float
+    is_exact: bool
+    stopped: bool
+
+
+@dataclass(frozen=True)
+class AnsweredRow:
+    """One test row with the answers of both models; `gain` is positive where the tuned one is better."""
+
+    row: int
+    prompt: str
+    reference: str
+    base: Answer
+    tuned: Answer
+    gain: float
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Rows to read, none of them twice, and the opening and ending that all test prompts share."""
+
+    best: list[AnsweredRow]
+    worst: list[AnsweredRow]
+    chance: list[AnsweredRow]
+    opening: str
+    ending: str
+
+
+def select(
+    base: Sequence[Mapping[str, Any]],
+    tuned: Sequence[Mapping[str, Any]],
+    scores: PairedScores,
+    metric: Metric,
+) -> Selection:
+    """Choose rows by their gain in the primary metric, and the random ones with a fixed seed."""
+    opening, ending = shared_frame([answer["prompt"] for answer in tuned])
+    rows = sorted(_rows(base, tuned, scores, metric), key=lambda row: (-row.gain, row.row))
+    best = [row for row in rows[:ROWS_EACH] if row.gain > 0]
+    worst = [row for row in rows[::-1][:ROWS_EACH] if row.gain < 0]
+    rest = sorted((row for row in rows if row not in best and row not in worst), key=lambda row: row.row)
+    chance = random.Random(SEED).sample(rest, min(ROWS_EACH, len(rest)))
+    return Selection(best, worst, chance, opening, ending)
+
+
+def shared_frame(prompts: Sequence[str]) -> tuple[str, str]:
+    """Return the lines with which all prompts begin and end; repeated in each row they hide what differs."""
+    if len(set(prompts)) < 2:
+        return "", ""
+    opening = _common_prefix(prompts)
+    opening = opening[: opening.rfind("\n") + 1]
+    ending = _common_prefix([prompt[len(opening) :][::-1] for prompt in prompts])[::-1]
+    return opening, ending[ending.find("\n") :] if "\n" in ending else ""
+
+
+def _common_prefix(texts: Sequence[str]) -> str:
+    # All texts lie between the first and the last in order, so what these two share, all share.
+    pairs = zip(min(texts), max(texts), strict=False)
+    return "".join(one for one, _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
+
+
+def _rows(
+    base: Sequence[Mapping[str, Any]],
+    tuned: Sequence[Mapping[str, Any]],
+    scores: PairedScores,
+    metric: Metric,
+) -> list[AnsweredRow]:
+    base_by_row = {answer["row"]: answer for answer in base}
+    tuned_by_row = {answer["row"]: answer for answer in tuned}
+    rows = []
+    for index, row in enumerate(scores.rows):
+        before = _answer(base_by_row[row], scores.base, metric, index)
+        after = _answer(tuned_by_row[row], scores.tuned, metric, index)
+        gain = metric.gain(after.value - before.value)
+        prompt, reference = tuned_by_row[row]["prompt"], tuned_by_row[row]["reference"]
+        rows.append(AnsweredRow(row, prompt, reference, before, after, gain))
+    return rows
+
+
+def _answer(answer: Mapping[str, Any], values: Mapping[str, Any], metric: Metric, index: int) -> Answer:
+    return Answer(
+        text=answer["response"],
+        value=float(values[metric.name][index]),
+        is_exact=bool(values["exact_match"][index]),
+        stopped=bool(answer["stopped"]),
+    )

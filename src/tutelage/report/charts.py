@@ -1,0 +1,159 @@
+"""Draws the two charts of the report as SVG; they hold numbers and our own words, never text of the data."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import altair
+import numpy as np
+import vl_convert
+from markupsafe import Markup
+
+# Drawn twice, because one drawing squeezed onto a telephone has letters too small to read.
+WIDTHS = {"wide": 760, "narrow": 300}
+
+# Colours are the page's own CSS variables, so that the charts follow its light and its dark dress.
+INK, FAINT, TUNED = "var(--ink-soft)", "var(--rule)", "var(--tuned)"
+RAW = "var(--raw)"
+
+
+@dataclass(frozen=True)
+class Chart:
+    """One drawing in two widths, and the words that stand for it where it cannot be seen."""
+
+    wide: Markup
+    narrow: Markup
+    description: str
+
+
+def loss_chart(events: Sequence[Mapping[str, Any]]) -> Chart | None:
+    """Draw training loss by step, raw and smoothed, and the validation losses with the best one named."""
+    steps = [event for event in events if event["event"] == "step"]
+    validations = [event for event in events if event["event"] == "validation"]
+    if not steps and not validations:
+        return None
+    drawings = {name: _svg(_loss_layers(steps, validations), width) for name, width in WIDTHS.items()}
+    return Chart(**drawings, description=_describe_losses(steps, validations))
+
+
+def smooth(losses: Sequence[float]) -> list[float]:
+    """Average each loss with those before it, weights falling by half every 1/40 of the run."""
+    half_life = max(1.0, len(losses) / 40)
+    keep = 0.5 ** (1 / half_life)
+    smoothed, total, weight = [], 0.0, 0.0
+    for loss in losses:
+        total, weight = keep * total + loss, keep * weight + 1
+        smoothed.append(total / weight)
+    return smoothed
+
+
+def _loss_layers(
+    steps: Sequence[Mapping[str, Any]], validations: Sequence[Mapping[str, Any]]
+) -> list[altair.Chart]:
+    x = altair.X("step:Q", title="optimiser step", axis=altair.Axis(grid=False, tickCount=6))
+    y = altair.Y("loss:Q", title="loss, nats per token", scale=altair.Scale(zero=False))
+    layers = []
+    if steps:
+        raw = [{"step": event["step"], "loss": event["loss"]} for event in steps]
+        means = smooth([event["loss"] for event in steps])
+        smoothed = [{"step": event["step"], "loss": mean} for event, mean in zip(steps, means, strict=True)]
+        layers.append(_chart(raw).mark_line(color=RAW, strokeWidth=1).encode(x, y))
+        layers.append(_chart(smoothed).mark_line(color=INK, strokeWidth=2).encode(x, y))
+    if validations:
+        points = [{"step": event["step"], "loss": event["loss"]} for event in validations]
+        best = min(points, key=lambda point: point["loss"])
+        marked = [best | {"label": f"best {best['loss']:.2f}"}]
+        layers.append(
+            _chart(points)
+            .mark_line(color=TUNED, strokeWidth=1.5, strokeDash=[4, 3], point={"color": TUNED, "size": 42})
+            .encode(x, y)
+        )
+        layers.append(
+            _chart(marked).mark_point(color=TUNED, size=190, strokeWidth=2, shape="circle").encode(x, y)
+        )
+        layers.append(
+            _chart(marked)
+            .mark_text(color=TUNED, dy=-18, fontSize=13, fontWeight=600, align="right", dx=10)
+            .encode(x, y, text="label:N")
+        )
+    return layers
+
+
+def _describe_losses(steps: Sequence[Mapping[str, Any]], validations: Sequence[Mapping[str, Any]]) -> str:
+    said = []
+    if steps:
+        means = smooth([event["loss"] for event in steps])
+        said.append(
+            f"Smoothed training loss goes from {means[0]:.2f} to {means[-1]:.2f} in {len(steps)} steps."
+        )
+    if validations:
+        best = min(validations, key=lambda event: event["loss"])
+        said.append(
+            f"Validation loss goes from {validations[0]['loss']:.2f} to {validations[-1]['loss']:.2f}; "
+            f"the best is {best['loss']:.2f} at step {best['step']}."
+        )
+    return " ".join(said)
+
+
+def length_chart(lengths: Sequence[int]) -> Chart | None:
+    """Draw how many training examples have how many tokens, prompt and response together."""
+    if not lengths:
+        return None
+    # Whole tokens a bar: otherwise bars that happen to span one number more stand out for nothing.
+    width = 1 + (max(lengths) - min(lengths)) // 30
+    counts, edges = np.histogram(lengths, bins=np.arange(min(lengths), max(lengths) + width + 1, width))
+    bars = [
+        {"from": float(low), "to": float(high), "examples": int(count)}
+        for low, high, count in zip(edges[:-1], edges[1:], counts, strict=True)
+    ]
+    drawings = {name: _svg([_length_bars(bars)], width, height=180) for name, width in WIDTHS.items()}
+    return Chart(**drawings, description=describe_lengths(lengths))
+
+
+def describe_lengths(lengths: Sequence[int]) -> str:
+    """Say in words how long the examples are, in tokens."""
+    half, most = np.percentile(lengths, [50, 95], method="higher")
+    return (
+        f"Half of the {len(lengths):,} training examples have at most {half:,} tokens, "
+        f"95 % have at most {most:,}, and the longest has {max(lengths):,}."
+    )
+
+
+def _length_bars(bars: list[dict[str, Any]]) -> altair.Chart:
+    return (
+        _chart(bars)
+        .mark_rect(color=TUNED, stroke="var(--paper)", strokeWidth=1)
+        .encode(
+            altair.X("from:Q", title="tokens in an example", axis=altair.Axis(grid=False, tickCount=8)),
+            altair.X2("to:Q"),
+            altair.Y("examples:Q", title="examples", axis=altair.Axis(tickCount=4)),
+            altair.Y2(datum=0),
+        )
+    )
+
+
+def _chart(values: list[dict[str, Any]]) -> altair.Chart:
+    return altair.Chart(altair.Data(values=values))  # pyright: ignore[reportArgumentType]
+
+
+def _svg(layers: list[altair.Chart], width: int, height: int = 260) -> Markup:
+    # Marks are not clipped: clip paths get ids that count up through the process, so a page with two charts
+    # could refer to the wrong one, and the same run would not give the same bytes twice.
+    chart = (
+        altair.layer(*layers)
+        .properties(width=width - 60, height=height, background="transparent")
+        .configure(aria=False, font="system-ui, sans-serif")
+        .configure_view(stroke=None)
+        .configure_axis(
+            labelColor=INK,
+            titleColor=INK,
+            titleFontWeight="normal",
+            labelFontSize=12,
+            titleFontSize=12,
+            titlePadding=8,
+            gridColor=FAINT,
+            domainColor=FAINT,
+            tickColor=FAINT,
+        )
+    )
+    return Markup(vl_convert.vegalite_to_svg(chart.to_dict(), allowed_base_urls=[]))

@@ -1,0 +1,73 @@
+"""Says the outcome of a run in one word, one sentence and three figures, as far as its stages have come."""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from tutelage.evaluation.metrics import METRICS
+from tutelage.report.scores import Evaluation, value_text
+
+SIGNS = {"better": "▲", "worse": "▼", "no difference detectable": "≈", "open": "◔"}
+
+
+@dataclass(frozen=True)
+class Headline:
+    """What the page says first; `kind` is the verdict, or "open" where there is none yet."""
+
+    words: str
+    sentence: str
+    kind: Literal["better", "worse", "no difference detectable", "open"]
+
+    @property
+    def sign(self) -> str:
+        return SIGNS[self.kind]
+
+
+@dataclass(frozen=True)
+class KeyFigure:
+    """One number before and after tuning, as text."""
+
+    label: str
+    before: str
+    after: str
+    note: str
+
+
+def headline(summary: Mapping[str, Any], evaluation: Evaluation | None) -> Headline:
+    """Say what the last stage that has run found out."""
+    if evaluation:
+        word, reason = evaluation.verdict.word, evaluation.verdict.reason
+        return Headline(word.capitalize(), re.sub(r"-(?=\d)", "\u2212", reason), word)
+    if "training" in summary:
+        loss = summary["loss"]["validation"]
+        sentence = (
+            f"Validation loss went from {loss['before']:.3f} to {loss['after']:.3f}. "
+            "Whether the answers got better is not known until “tutelage evaluate” has run."
+        )
+        return Headline("Tuned, not yet evaluated", sentence, "open")
+    sentence = f"{summary['rows']['train']:,} rows are ready to train on. “tutelage tune” comes next."
+    return Headline("Prepared, not yet tuned", sentence, "open")
+
+
+def key_figures(summary: Mapping[str, Any], evaluation: Evaluation | None) -> list[KeyFigure]:
+    """Return the figures that stand under the headline."""
+    return [*_metric_figures(evaluation), *_loss_figure(summary)]
+
+
+def _metric_figures(evaluation: Evaluation | None) -> Iterable[KeyFigure]:
+    if evaluation is None:
+        return
+    second = evaluation.primary.name if evaluation.primary.name != "exact_match" else "chrf"
+    for name in ("exact_match", second):
+        metric, one = METRICS[name], evaluation.measured[name]
+        before, after = value_text(one.base, metric), value_text(one.tuned, metric)
+        yield KeyFigure(metric.label, before, after, metric.meaning)
+
+
+def _loss_figure(summary: Mapping[str, Any]) -> Iterable[KeyFigure]:
+    if "loss" not in summary:
+        return
+    loss = summary["loss"]["validation"]
+    note = "nats per token of the held-back answers; lower is better"
+    yield KeyFigure("Validation loss", f"{loss['before']:.3f}", f"{loss['after']:.3f}", note)

@@ -1,0 +1,158 @@
+"""Writes a run as one HTML file that needs nothing else: no script, no request, nothing from outside."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from tutelage.report.answers import shared_frame
+from tutelage.report.charts import describe_lengths, length_chart, loss_chart
+from tutelage.report.example import TOKENS_SHOWN, Decode, pieces
+from tutelage.report.headline import headline, key_figures
+from tutelage.report.passages import passage, visible
+from tutelage.report.scores import evaluate_answers
+from tutelage.report.summary import summarise
+from tutelage.run_folder import RunFolder, read_json, read_json_lines, write_text
+
+REASONS_SHOWN = 12
+
+TRAINING_FIGURES = {
+    "steps": "optimiser steps",
+    "best_step": "best step",
+    "seconds": "seconds of training",
+    "examples_per_second": "examples per second",
+    "computed_tokens": "tokens computed",
+    "distinct_tokens": "distinct tokens",
+    "supervised_tokens": "supervised tokens",
+    "peak_memory_bytes": "peak memory",
+    "dtype": "number format",
+    "trainable_parameters": "trainable parameters",
+}
+
+
+def write_report(run: RunFolder, decode: Decode | None = None) -> Path:
+    """Write report.html from the stages that have run; `decode` turns ids into text, special tokens too."""
+    run.require(run.preparation, stage="prepare")
+    write_text(run.report, _render(_gather(run, decode)))
+    return run.report
+
+
+def _gather(run: RunFolder, decode: Decode | None) -> dict[str, Any]:
+    summary = summarise(run)
+    evaluation = evaluate_answers(run, summary)
+    events = _lines(run.events)
+    train = _lines(run.split("train"))
+    return {
+        "headline": headline(summary, evaluation),
+        "figures": key_figures(summary, evaluation),
+        "preparation": read_json(run.preparation),
+        "evaluation": evaluation,
+        "training": _training(summary, events),
+        "samples": _samples(events),
+        "data": _data(_lines(run.ledger), train),
+        "example": _example(train, decode),
+        "recipe": run.recipe.read_text(encoding="utf-8") if run.recipe.exists() else "",
+        "environment": read_json(run.environment) if run.environment.exists() else {},
+    }
+
+
+def _render(content: Mapping[str, Any]) -> str:
+    environment = Environment(
+        loader=PackageLoader("tutelage.report", "."),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters |= {"visible": visible, "passage": passage, "number": number}
+    style = resources.files("tutelage.report").joinpath("page.css").read_text(encoding="utf-8")
+    return environment.get_template("page.html").render(style=Markup(style), **content)
+
+
+def number(value: Any) -> str:
+    """Write a number with separated thousands, and anything else as it is."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return str(value)
+    return f"{value:,}" if isinstance(value, int) else f"{value:,.6g}"
+
+
+def _training(summary: Mapping[str, Any], events: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
+    chart = loss_chart(events)
+    if "training" not in summary and chart is None:
+        return None
+    figures = summary.get("training", {})
+    return {
+        "chart": chart,
+        "figures": {TRAINING_FIGURES.get(key, key): _figure(key, value) for key, value in figures.items()},
+        "validations": [event for event in events if event["event"] == "validation"],
+        "notes": [event["message"] for event in events if event["event"] == "note"],
+    }
+
+
+def _figure(key: str, value: Any) -> str:
+    return f"{value / 1e9:.2f} GB" if key == "peak_memory_bytes" else number(value)
+
+
+def _samples(events: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Group the sample answers by row, and join steps in sequence that gave the same answer."""
+    samples = [event for event in events if event["event"] == "sample"]
+    opening, ending = shared_frame([sample["prompt"] for sample in samples])
+    by_row: dict[int, dict[str, Any]] = {}
+    for sample in samples:
+        prompt = sample["prompt"].removeprefix(opening).removesuffix(ending)
+        group = by_row.setdefault(
+            sample["row"],
+            {"row": sample["row"], "prompt": prompt, "reference": sample["reference"], "answers": []},
+        )
+        _append_answer(group["answers"], sample)
+    return list(by_row.values())
+
+
+def _append_answer(answers: list[dict[str, Any]], event: Mapping[str, Any]) -> None:
+    if answers and answers[-1]["text"] == event["response"]:
+        answers[-1]["last"] = event["step"]
+    else:
+        answers.append({"first": event["step"], "last": event["step"], "text": event["response"]})
+
+
+def _data(ledger: Sequence[Mapping[str, Any]], train: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    counted = Counter((entry["outcome"], reason) for entry in ledger for reason in entry["reasons"])
+    lengths = [example["tokens"] for example in train]
+    return {
+        "reasons": [
+            (*kind, count, _first_rows(ledger, *kind)) for kind, count in counted.most_common(REASONS_SHOWN)
+        ],
+        "more_reasons": max(0, len(counted) - REASONS_SHOWN),
+        "lengths": length_chart(lengths),
+        "lengths_in_words": describe_lengths(lengths) if lengths else "",
+    }
+
+
+def _first_rows(ledger: Sequence[Mapping[str, Any]], outcome: str, reason: str) -> str:
+    rows = [entry["row"] for entry in ledger if entry["outcome"] == outcome and reason in entry["reasons"]]
+    return ", ".join(map(str, rows[:5])) + (", …" if len(rows) > 5 else "")
+
+
+def _example(train: Sequence[Mapping[str, Any]], decode: Decode | None) -> dict[str, Any] | None:
+    """Take the example of median length, which looks most like the rest."""
+    examples = sorted(train, key=lambda example: (example["tokens"], example["row"]))
+    if not examples:
+        return None
+    example = examples[len(examples) // 2]
+    return {
+        "row": example["row"],
+        "tokens": example["tokens"],
+        "supervised": example["supervised"],
+        "pieces": pieces(example, decode),
+        "has_tokens": decode is not None,
+        "omitted": max(0, example["tokens"] - TOKENS_SHOWN) if decode else 0,
+    }
+
+
+def _lines(path: Path) -> list[dict[str, Any]]:
+    return read_json_lines(path) if path.exists() else []

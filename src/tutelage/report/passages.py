@@ -1,0 +1,71 @@
+"""Makes text from data and models safe and honest to show: nothing in it can act, hide or flood the page."""
+
+import unicodedata
+from dataclasses import dataclass
+from itertools import groupby
+
+from markupsafe import Markup, escape
+
+FOLDED_OVER = 600  # characters
+FOLDED_OVER_LINES = 14
+SHOWN_AT_MOST = 20_000  # characters; one row of megabytes would make the page too heavy to send
+
+# Controls, format characters (bidi overrides, zero-width, tags), surrogates, private, unassigned, separators.
+_UNSEEN_CATEGORIES = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
+# Letters and marks that show nothing: fillers, joiners and variation selectors beyond those of emoji.
+_UNSEEN_CHARACTERS = {
+    0x034F,
+    0x115F,
+    0x1160,
+    0x17B4,
+    0x17B5,
+    0x2800,
+    0x3164,
+    0xFFA0,
+    *range(0xE0100, 0xE01F0),
+}
+
+
+@dataclass(frozen=True)
+class Passage:
+    """A text as the page shows it: whole, or folded behind its `opening`, and cut where it is enormous."""
+
+    text: str
+    opening: str
+    is_folded: bool
+    length: int
+    omitted: int
+
+
+def passage(text: str) -> Passage:
+    """Decide how much of a text is shown at once."""
+    lines = text.split("\n")
+    is_folded = len(text) > FOLDED_OVER or len(lines) > FOLDED_OVER_LINES
+    return Passage(
+        text=text[:SHOWN_AT_MOST],
+        opening="\n".join(lines[:6])[:240].rstrip(),
+        is_folded=is_folded,
+        length=len(text),
+        omitted=max(0, len(text) - SHOWN_AT_MOST),
+    )
+
+
+def visible(text: str) -> Markup:
+    """Escape a text for HTML and show as its code point each character that is unseen or reorders others."""
+    runs = groupby(text, key=is_unseen)
+    return Markup("").join(_named("".join(run)) if unseen else escape("".join(run)) for unseen, run in runs)
+
+
+def _named(unseen: str) -> Markup:
+    names = [unicodedata.name(character, "control or unnamed character").lower() for character in unseen]
+    label = Markup('<span class="unseen" title="{}">U+{:04X}</span>')
+    return Markup("").join(
+        label.format(name, ord(character)) for name, character in zip(names, unseen, strict=True)
+    )
+
+
+def is_unseen(character: str) -> bool:
+    """Tell whether a character leaves no mark of its own; line breaks and tabs are plain layout."""
+    if character in "\n\t":
+        return False
+    return unicodedata.category(character) in _UNSEEN_CATEGORIES or ord(character) in _UNSEEN_CHARACTERS

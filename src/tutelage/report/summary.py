@@ -1,0 +1,29 @@
+"""Gathers the results of a run into summary.json, the part that other programs may rely on."""
+
+from typing import Any
+
+from tutelage.run_folder import SPLITS, RunFolder, read_json
+
+
+def summarise(run: RunFolder) -> dict[str, Any]:
+    """Return the contents of summary.json; parts whose stage has not run are absent."""
+    return {**_rows(run), **_training(run), **_evaluation(run)}
+
+
+def _rows(run: RunFolder) -> dict[str, Any]:
+    if not run.preparation.exists():
+        return {}
+    counts = read_json(run.preparation)["rows"]
+    return {"rows": {split: counts[split] for split in SPLITS}}
+
+
+def _training(run: RunFolder) -> dict[str, Any]:
+    if not run.training.exists():
+        return {}
+    training = read_json(run.training)
+    loss = training.pop("loss")
+    return {"loss": {"validation": loss}, "training": training}
+
+
+def _evaluation(run: RunFolder) -> dict[str, Any]:
+    return {"evaluation": read_json(run.metrics)} if run.metrics.exists() else {}

@@ -1,0 +1,179 @@
+"""The names and the layout of every file that a run writes: the contract between the stages."""
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tutelage.errors import RunFolderError, StorageError
+
+SPLITS = ("train", "test", "validation")
+ARMS = ("base", "tuned")
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """One run on disk; each property is the path of one thing that some stage writes."""
+
+    root: Path
+
+    @property
+    def recipe(self) -> Path:
+        return self.root / "recipe.toml"
+
+    @property
+    def environment(self) -> Path:
+        return self.root / "environment.json"
+
+    @property
+    def summary(self) -> Path:
+        return self.root / "summary.json"
+
+    @property
+    def report(self) -> Path:
+        return self.root / "report.html"
+
+    @property
+    def events(self) -> Path:
+        return self.root / "events.jsonl"
+
+    @property
+    def data(self) -> Path:
+        return self.root / "data"
+
+    def split(self, name: str) -> Path:
+        return self.data / f"{name}.jsonl"
+
+    @property
+    def ledger(self) -> Path:
+        return self.data / "ledger.jsonl"
+
+    @property
+    def preparation(self) -> Path:
+        return self.data / "preparation.json"
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.root / "checkpoints"
+
+    def checkpoint(self, step: int) -> Path:
+        return self.checkpoints / f"step-{step:06d}"
+
+    @property
+    def model(self) -> Path:
+        return self.root / "model"
+
+    @property
+    def training(self) -> Path:
+        return self.model / "training.json"
+
+    @property
+    def evaluation(self) -> Path:
+        return self.root / "evaluation"
+
+    def responses(self, arm: str) -> Path:
+        return self.evaluation / f"{arm}.jsonl"
+
+    @property
+    def scores(self) -> Path:
+        return self.evaluation / "scores.jsonl"
+
+    @property
+    def metrics(self) -> Path:
+        return self.evaluation / "metrics.json"
+
+    def require(self, path: Path, *, stage: str) -> Path:
+        """Return `path`, or say which stage has to run first."""
+        if not path.exists():
+            raise RunFolderError(
+                f"{path} is not there, and this stage needs it. Run `tutelage {stage} {self.root}` first."
+            )
+        return path
+
+
+@contextmanager
+def storage_faults(path: Path) -> Iterator[None]:
+    """Turn the operating system's refusals into one message that names the file."""
+    try:
+        yield
+    except OSError as fault:
+        raise StorageError(
+            f"Could not write {path}: {fault.strerror or fault}."
+            " Check the free space and the permissions there, then run the same command again."
+        ) from fault
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a whole file beside its place, then move it there, so that no reader ever sees half of it."""
+    with storage_faults(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, staged = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+            Path(staged).chmod(0o644 & ~_umask())
+            Path(staged).replace(path)
+        except BaseException:
+            Path(staged).unlink(missing_ok=True)
+            raise
+
+
+def write_json(path: Path, value: Any) -> None:
+    write_text(path, json.dumps(value, ensure_ascii=False, indent=2, allow_nan=False) + "\n")
+
+
+def write_json_lines(path: Path, records: Iterable[dict[str, Any]]) -> None:
+    write_text(
+        path, "".join(json.dumps(record, ensure_ascii=False, allow_nan=False) + "\n" for record in records)
+    )
+
+
+def read_json(path: Path) -> Any:
+    with reading_faults(path):
+        return json.loads(path.read_text(encoding="utf-8"))
+
+
+def read_json_lines(path: Path) -> list[dict[str, Any]]:
+    # str.splitlines would also cut at U+2028 and its like, which stand unescaped in the text of rows.
+    with reading_faults(path):
+        return [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line]
+
+
+@contextmanager
+def reading_faults(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, ValueError) as fault:
+        raise RunFolderError(
+            f"Could not read {path}: {fault}. If it was edited or cut short, run the stage that writes it again."
+        ) from fault
+
+
+@contextmanager
+def staged_folder(destination: Path) -> Iterator[Path]:
+    """Give an empty folder to fill; when that went well, it takes the place of `destination` in one rename."""
+    with storage_faults(destination):
+        destination.parent.mkdir(parents=True, exist_ok=True)
+        staged = Path(tempfile.mkdtemp(dir=destination.parent, prefix=f".{destination.name}."))
+    try:
+        yield staged
+        with storage_faults(destination):
+            staged.chmod(0o755 & ~_umask())
+            if destination.exists():
+                shutil.rmtree(destination)
+            staged.rename(destination)
+    finally:
+        shutil.rmtree(staged, ignore_errors=True)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

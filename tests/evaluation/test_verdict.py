@@ -1,0 +1,87 @@
+import numpy as np
+import pytest
+
+from tutelage.evaluation.metrics import METRICS
+from tutelage.evaluation.statistics import PairedDifference, paired_difference
+from tutelage.evaluation.verdict import verdict
+
+
+def measured(base, tuned, low, high, *, n=118, smallest=5.3):
+    return PairedDifference(
+        base, tuned, tuned - base, low, high, smallest, n, higher=90, equal=8, lower=n - 98
+    )
+
+
+def test_a_clear_rise_is_better_and_says_by_how_much():
+    judged = verdict(measured(31.2, 64.8, 28.1, 39.1), METRICS["chrf"])
+    assert judged.word == "better"
+    assert judged.sentence == (
+        "Better: chrF rose from 31.2 to 64.8 (+33.6, 95 % interval +28.1 to +39.1) on 118 test rows."
+    )
+
+
+def test_a_clear_fall_is_worse():
+    judged = verdict(measured(64.8, 31.2, -39.1, -28.1), METRICS["chrf"])
+    assert judged.word == "worse"
+    assert judged.sentence.startswith("Worse: chrF fell from 64.8 to 31.2 (-33.6,")
+
+
+def test_a_fall_is_better_where_lower_is_better():
+    judged = verdict(measured(1.430, 0.691, -0.807, -0.672), METRICS["bits_per_byte"])
+    assert judged.sentence == (
+        "Better: Bits per byte fell from 1.430 to 0.691 (-0.739, 95 % interval -0.807 to -0.672)"
+        " on 118 test rows."
+    )
+    assert verdict(measured(0.7, 1.4, 0.6, 0.8), METRICS["bits_per_byte"]).word == "worse"
+
+
+def test_an_interval_with_zero_in_it_tells_what_the_test_could_have_shown():
+    judged = verdict(measured(40.0, 42.0, -1.7, 5.7), METRICS["chrf"])
+    assert judged.word == "no difference detectable"
+    assert judged.sentence == (
+        "No difference detectable: chrF rose from 40.0 to 42.0 (+2.0, 95 % interval -1.7 to +5.7)"
+        " on 118 test rows. This test could only have shown a change of 5.3 or more."
+    )
+
+
+@pytest.mark.parametrize(("low", "high"), [(0.0, 4.0), (-4.0, 0.0)])
+def test_an_interval_that_touches_zero_is_no_difference(low, high):
+    assert verdict(measured(40, 42, low, high), METRICS["chrf"]).word == "no difference detectable"
+
+
+def test_shares_are_told_in_percent():
+    judged = verdict(measured(2.0, 53.0, 39.4, 60.8), METRICS["exact_match"])
+    assert "Exact match rose from 2.0 % to 53.0 % (+51.0, 95 % interval +39.4 to +60.8)" in judged.sentence
+
+
+def test_few_rows_get_no_verdict_however_clear_they_look():
+    wrong, right = np.zeros(9), np.full(9, 100.0)
+    judged = verdict(paired_difference(wrong, right), METRICS["exact_match"])
+    assert judged.word == "no difference detectable"
+    assert judged.reason.endswith("on 9 test rows. That is too few for a verdict; it takes 10 rows.")
+    assert (
+        verdict(paired_difference(np.zeros(10), np.full(10, 100.0)), METRICS["exact_match"]).word == "better"
+    )
+
+
+def test_one_row_is_told_without_an_interval():
+    judged = verdict(paired_difference(np.array([20.0]), np.array([30.0])), METRICS["chrf"])
+    assert judged.reason.startswith("chrF rose from 20.0 to 30.0 (+10.0) on 1 test row. That is too few")
+
+
+def test_no_rows_are_said_to_be_none():
+    judged = verdict(paired_difference(np.array([]), np.array([])), METRICS["chrf"])
+    assert judged.sentence == "No difference detectable: there is no test row."
+
+
+def test_equal_scores_everywhere_are_said_to_be_equal():
+    same = np.linspace(10, 90, 20)
+    judged = verdict(paired_difference(same, same), METRICS["chrf"])
+    assert judged.reason == "both models have the same chrF on every one of 20 test rows."
+
+
+def test_a_change_alike_on_every_row_claims_nothing():
+    same = np.arange(20.0)
+    judged = verdict(paired_difference(same, same + 1), METRICS["chrf"])
+    assert judged.word == "no difference detectable"
+    assert "alike on each" in judged.reason

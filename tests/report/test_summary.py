@@ -1,0 +1,52 @@
+import pytest
+from support.fake_run import make_run
+
+from tutelage.report.summary import summarise
+from tutelage.run_folder import RunFolder, read_json
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    return make_run(tmp_path_factory.mktemp("run"), test_rows=20)
+
+
+def test_the_summary_has_the_promised_keys(run):
+    summary = summarise(run)
+    assert summary["rows"] == {"train": 900, "test": 20, "validation": 60}
+    assert summary["loss"] == {"validation": {"before": 2.41, "after": 0.93, "best": 0.92}}
+    assert set(summary["training"]) == {
+        "examples_per_second",
+        "computed_tokens",
+        "distinct_tokens",
+        "supervised_tokens",
+        "seconds",
+        "peak_memory_bytes",
+        "dtype",
+        "steps",
+        "best_step",
+        "trainable_parameters",
+    }
+    assert set(summary["evaluation"]) == {
+        "rows",
+        "metrics",
+        "primary_metric",
+        "verdict",
+        "smallest_detectable",
+    }
+    for figures in summary["evaluation"]["metrics"].values():
+        assert set(figures) == {"base", "tuned", "difference", "low", "high", "smallest_detectable"}
+
+
+def test_what_the_stages_measured_is_passed_on_unchanged(run):
+    summary = summarise(run)
+    assert summary["evaluation"] == read_json(run.metrics)
+    assert {**summary["training"], "loss": summary["loss"]["validation"]} == read_json(run.training)
+
+
+@pytest.mark.parametrize(("until", "parts"), [("prepare", {"rows"}), ("tune", {"rows", "loss", "training"})])
+def test_stages_that_have_not_run_are_absent(tmp_path, until, parts):
+    assert set(summarise(make_run(tmp_path, until=until, test_rows=20))) == parts
+
+
+def test_an_empty_folder_has_an_empty_summary(tmp_path):
+    assert summarise(RunFolder(tmp_path)) == {}
