@@ -6,13 +6,17 @@ OUTPUT ?= runs/quickstart
 DATA ?= starter
 SPLIT ?= group
 
-.PHONY: help quickstart test check format install lock clean
+# Threads that wait should sleep, not spin, when other programs share the cores.
+export OMP_WAIT_POLICY := PASSIVE
+
+.PHONY: help quickstart test check format docs install lock clean
 
 help:
 	@echo "make quickstart   install, fetch the default model, tune it on the starter data, write $(OUTPUT)/report.html"
 	@echo "make test         install the development tools and run the tests"
 	@echo "make check        format, lint, types and import direction"
 	@echo "make format       let the formatter write"
+	@echo "make docs         write the reference page of the settings"
 	@echo "make lock         write constraints.txt from what is installed"
 
 quickstart: .venv/installed
@@ -32,6 +36,9 @@ check: .venv/installed-dev
 format: .venv/installed-dev
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+docs: .venv/installed
+	$(BIN)/python docs/reference/generate.py
 
 install: .venv/installed
 

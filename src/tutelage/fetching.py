@@ -55,7 +55,9 @@ def _download(url: str, destination: Path, max_bytes: int) -> bytes:
     except urllib.error.HTTPError as fault:
         raise FetchError(f"{url} answered {fault.code} {fault.reason}. {remedy}") from fault
     except (OSError, HTTPException) as fault:
-        raise FetchError(f"{url} could not be fetched: {fault}. {remedy}") from fault
+        raise FetchError(
+            f"{url} could not be fetched: {getattr(fault, 'reason', fault)}. {remedy}"
+        ) from fault
     if len(body) > max_bytes:
         raise FetchError(
             f"{url} is larger than the {max_bytes} bytes that were expected; nothing was kept. {remedy}"

@@ -14,7 +14,7 @@ MetricName = Literal["exact_match", "token_f1", "rouge_l", "chrf", "stopped", "b
 DEFAULT_MODEL = "smollm2-135m-instruct"
 
 Share = Annotated[float, Field(ge=0, le=1)]
-Count = Annotated[int, Field(ge=1)]
+Count = Annotated[int, Field(ge=1, strict=True)]
 
 
 class Section(BaseModel):
@@ -101,8 +101,8 @@ class TrainingSettings(Section):
         0.999, description="AdamW's decay of the mean squared gradient."
     )
     adam_epsilon: Annotated[float, Field(gt=0)] = Field(1e-8, description="AdamW's epsilon.")
-    max_grad_norm: Annotated[float, Field(gt=0)] = Field(
-        1.0, description="Gradients are clipped to this L2 norm."
+    max_grad_norm: Annotated[float, Field(ge=0)] = Field(
+        1.0, description="Gradients are clipped to this L2 norm; 0 does not clip."
     )
     device: Literal["auto", "cpu", "cuda"] = Field(
         "auto", description="`auto` takes a GPU where there is one."

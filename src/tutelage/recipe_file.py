@@ -3,7 +3,7 @@
 import difflib
 import re
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,9 @@ from pydantic import BaseModel, ValidationError
 
 from tutelage.errors import RecipeError
 from tutelage.recipe import Recipe
+
+# Where and in which type the products are computed may differ from stage to stage.
+PLACE_OF_WORK = ("training.device", "training.dtype")
 
 
 @dataclass(frozen=True)
@@ -60,6 +63,15 @@ def load(path: Path | None, overrides: Mapping[str, str], assignments: Sequence[
 def to_toml(recipe: Recipe) -> str:
     """Return the whole recipe, every value written out; a setting without a value is left out."""
     return tomli_w.dumps(recipe.model_dump(exclude_none=True))
+
+
+def changed_settings(before: Recipe, after: Recipe, *, sections: Collection[str]) -> list[str]:
+    """Name the settings of some sections that differ between two recipes, with both values."""
+    return [
+        f"{name} (was {old!r}, now {new!r})"
+        for (name, old, _), (_, new, _) in zip(walk(before), walk(after), strict=True)
+        if name.split(".")[0] in sections and old != new and name not in PLACE_OF_WORK
+    ]
 
 
 def walk(recipe: Recipe) -> Iterator[tuple[str, Any, str]]:
@@ -110,9 +122,9 @@ def _parse_assignment(assignment: str) -> tuple[str, Any]:
 def _assign(tables: dict[str, Any], name: str, value: Any) -> None:
     section, dot, key = name.partition(".")
     if not dot:
-        near = difflib.get_close_matches(name, [known.split(".")[1] for known in _known_names()], n=1)
-        whole = next((known for known in _known_names() if near and known.endswith(f".{near[0]}")), None)
-        raise RecipeError(f"{name!r} is no setting.{_did_you_mean(whole)} Settings are named section.name.")
+        raise RecipeError(
+            f"{name!r} is no setting.{_did_you_mean(_nearest(name))} Settings are named section.name."
+        )
     tables.setdefault(section, {})[key] = value
 
 
@@ -128,13 +140,31 @@ def _explain(error: Any, origins: Mapping[str, str]) -> str:
     where = f" ({origins[name]})" if name in origins else ""
     if error["type"] == "extra_forbidden":
         if len(error["loc"]) == 1:
-            return f"{name!r} is no table of a recipe. Settings stand in {_tables()}."
-        near = difflib.get_close_matches(name, _known_names(), n=1)
-        return f"Unknown setting {name}{where}.{_did_you_mean(near[0] if near else None)}"
+            near = difflib.get_close_matches(name, Recipe.model_fields, n=1)
+            meant = f" Did you mean [{near[0]}]?" if near else ""
+            return f"{name!r} is no table of a recipe.{meant} Settings stand in {_tables()}."
+        return f"Unknown setting {name}{where}.{_did_you_mean(_nearest(name))}"
     message = error["msg"].removeprefix("Value error, ").removeprefix("Input ")
     if error["type"] == "value_error":
         return f"{message}{where}."
     return f"{name} is {error['input']!r}{where}, but it {message}."
+
+
+def _nearest(name: str) -> str | None:
+    """Return the setting that was most likely meant: by its last words, by its initials (lr), or by its spelling."""
+    section, _, key = name.rpartition(".")
+    own_names = {known: known.split(".")[1] for known in _known_names() if known.startswith(section)}
+    for known, own in own_names.items():
+        if own.endswith(f"_{key}"):
+            return known
+    for known, own in own_names.items():
+        if "".join(word[0] for word in own.split("_")) == key:
+            return known
+    near = difflib.get_close_matches(name, _known_names(), n=1, cutoff=0.8)
+    near_key = difflib.get_close_matches(key, own_names.values(), n=1)
+    return next((known for known, own in own_names.items() if own in near_key), None) or next(
+        iter(near), None
+    )
 
 
 def _did_you_mean(name: str | None) -> str:

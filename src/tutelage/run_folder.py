@@ -73,6 +73,11 @@ class RunFolder:
         return self.model / "training.json"
 
     @property
+    def trained_recipe(self) -> Path:
+        """The recipe as it was when the model was trained."""
+        return self.model / "recipe.toml"
+
+    @property
     def evaluation(self) -> Path:
         return self.root / "evaluation"
 
@@ -150,10 +155,19 @@ def read_json_lines(path: Path) -> list[dict[str, Any]]:
 def reading_faults(path: Path) -> Iterator[None]:
     try:
         yield
-    except (OSError, ValueError) as fault:
+    except (OSError, ValueError, RecursionError) as fault:
         raise RunFolderError(
             f"Could not read {path}: {fault}. If it was edited or cut short, run the stage that writes it again."
         ) from fault
+
+
+def remove(path: Path) -> None:
+    """Remove a file or a folder with all that is in it."""
+    with storage_faults(path):
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
 
 
 @contextmanager

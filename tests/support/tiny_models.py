@@ -7,13 +7,16 @@ and causal masks, but the norms and the softmax that transformers computes in fl
 import random
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 from unittest.mock import patch
 
+import numpy as np
 import torch
 from transformers import AutoModelForCausalLM, GPT2Config, LlamaConfig, PreTrainedConfig, Qwen2Config
 
 from tutelage.data.examples import Example
+from tutelage.data.prefix_tree import PrefixTree
 from tutelage.model.forward import CausalModel
 from tutelage.model.tree_attention import ATTENTION
 
@@ -30,12 +33,13 @@ def tiny_model(
     seed: int = 0,
     dtype: torch.dtype = torch.float64,
     compute_dtype: torch.dtype | None = None,
+    **settings: float,
 ) -> CausalModel:
-    """Make a model whose weights depend on the family and the seed alone."""
+    """Make a model whose weights depend on the family and the seed alone; `settings` go into its configuration."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         module = AutoModelForCausalLM.from_config(
-            _config(family), attn_implementation=ATTENTION, dtype=torch.float32
+            _config(family, settings), attn_implementation=ATTENTION, dtype=torch.float32
         )
         for parameter in module.parameters():
             if parameter.ndim < 2:
@@ -46,7 +50,7 @@ def tiny_model(
     return CausalModel(module.to(dtype).eval(), CPU, compute_dtype or dtype)
 
 
-def _config(family: str) -> PreTrainedConfig:
+def _config(family: str, settings: dict[str, float]) -> PreTrainedConfig:
     # Weights much larger than in practice, so that every token depends clearly on all before it.
     shared = {
         "vocab_size": VOCABULARY,
@@ -56,16 +60,9 @@ def _config(family: str) -> PreTrainedConfig:
         "pad_token_id": None,
     }
     if family == "gpt2":
-        return GPT2Config(
-            **shared,
-            n_embd=64,
-            n_layer=2,
-            n_head=4,
-            n_positions=CONTEXT,
-            resid_pdrop=0.0,
-            embd_pdrop=0.0,
-            attn_pdrop=0.0,
-        )
+        shape = {"n_embd": 64, "n_layer": 2, "n_head": 4, "n_positions": CONTEXT}
+        no_dropout = {"resid_pdrop": 0.0, "embd_pdrop": 0.0, "attn_pdrop": 0.0}
+        return GPT2Config(**shared, **shape, **no_dropout | settings)
     shape = {
         "hidden_size": 64,
         "intermediate_size": 96,
@@ -75,8 +72,8 @@ def _config(family: str) -> PreTrainedConfig:
         "max_position_embeddings": CONTEXT,
     }
     if family == "qwen2":
-        return Qwen2Config(**shared, **shape, tie_word_embeddings=True)
-    return LlamaConfig(**shared, **shape, tie_word_embeddings=False)
+        return Qwen2Config(**shared, **shape, **settings, tie_word_embeddings=True)
+    return LlamaConfig(**shared, **shape, **settings, tie_word_embeddings=False)
 
 
 def _norm_in_own_type(module: torch.nn.Module) -> None:
@@ -119,6 +116,18 @@ def ragged_examples(count: int, *, seed: int = 0) -> list[Example]:
     examples[-1] = Example(last.row, last.ids, last.prompt_tokens, len(last.ids) - 1)
     chance.shuffle(examples)
     return examples
+
+
+def siblings_see_each_other(tree: PrefixTree) -> PrefixTree:
+    """A fault: where a path branches off, the last node of the path before it stands in place of the parent."""
+    paths = [path.copy() for path in tree.paths]
+    reached = -1
+    for path in sorted(paths, key=lambda path: (path[-1], len(path))):
+        shared = int(np.searchsorted(path, reached, side="right"))
+        if 0 < shared < len(path):
+            path[shared - 1] = reached
+        reached = max(reached, int(path[-1]))
+    return replace(tree, paths=paths)
 
 
 @contextmanager

@@ -22,7 +22,9 @@ SECONDS_BETWEEN_PLAIN_LINES = 10
 
 Advance = Callable[[int, str], None]
 
-out = Console(highlight=False, soft_wrap=True)
+WIDTH_WHEN_PIPED = 160  # a reader of a file or a pipe wants whole lines, not a terminal's
+
+out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else WIDTH_WHEN_PIPED)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
@@ -48,7 +50,7 @@ def table(columns: list[str], rows: list[list[str]], *, numeric: Collection[int]
         shown.add_column(name, justify="right" if index in numeric else "left", overflow="fold")
     for row in rows:
         shown.add_row(*(escape(printable(cell)) for cell in row))
-    out.print(shown)
+    out.print(shown, soft_wrap=False)
 
 
 def printable(text: str) -> str:

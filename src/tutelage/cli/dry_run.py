@@ -1,5 +1,6 @@
 """`--dry-run` of every verb: each setting and its origin, what would be written, and about how long it takes."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from tutelage.cli import console
@@ -8,7 +9,9 @@ from tutelage.recipe_file import LoadedRecipe
 from tutelage.run_folder import RunFolder
 
 
-def show_dry_run(run: RunFolder, loaded: LoadedRecipe, *, writes: list[Path]) -> None:
+def show_dry_run(
+    run: RunFolder, loaded: LoadedRecipe, *, writes: list[Path], removes: Sequence[Path] = ()
+) -> None:
     """Print the plan of a verb; nothing is written or fetched."""
     console.heading("Settings")
     console.table(
@@ -18,13 +21,18 @@ def show_dry_run(run: RunFolder, loaded: LoadedRecipe, *, writes: list[Path]) ->
     console.say()
     console.heading("Would write")
     for path in writes:
-        console.say(f"{path}{' (replacing what is there)' if path.exists() else ''}")
+        console.say(
+            f"{path}{' (is there: needs --overwrite)' if path.exists() and path != run.recipe else ''}"
+        )
+    for path in removes:
+        if path not in writes:
+            console.say(f"{path} (would be removed)")
     if not writes:
         console.say("nothing")
     if run.model in writes:
         console.say()
         console.heading("Estimate of the training")
-        _show_estimate(run, loaded.recipe)
+        _show_estimate(loaded.recipe, prepared=None if run.data in writes else run)
     console.say("\nDry run: nothing was written.")
 
 
@@ -32,7 +40,8 @@ def _shown(value: object) -> str:
     return "—" if value is None else str(value)
 
 
-def _show_estimate(run: RunFolder, recipe: Recipe) -> None:
+def _show_estimate(recipe: Recipe, *, prepared: RunFolder | None) -> None:
+    """Estimate from the rows of a prepared run, or from those that would be prepared."""
     from tutelage.cli.opening import is_fetched, locate, prepare_in_memory
     from tutelage.data.preparation import read_prepared
     from tutelage.runtime import choose_device, choose_dtype, flops_per_second
@@ -42,7 +51,7 @@ def _show_estimate(run: RunFolder, recipe: Recipe) -> None:
     if not is_fetched(recipe):
         console.say("The model or the data has not been fetched yet, so nothing can be estimated.")
         return
-    rows = read_prepared(run, "train") if run.data.exists() else prepare_in_memory(recipe).splits["train"]
+    rows = read_prepared(prepared, "train") if prepared else prepare_in_memory(recipe).splits["train"]
     examples = [row.example for row in rows]
     dtype = choose_dtype(recipe.training.dtype, choose_device("cpu"))
     found = estimate(
@@ -53,8 +62,13 @@ def _show_estimate(run: RunFolder, recipe: Recipe) -> None:
         flops_per_second=flops_per_second(dtype),
         bytes_per_weight=dtype.itemsize,
     )
-    low, high = (max(1, round(seconds / 60)) for seconds in found.seconds)
     console.say(
-        f"{found.steps:,} steps over {len(examples):,} examples, on this CPU about {low} to {high} minutes,"
+        f"{found.steps:,} steps over {len(examples):,} examples, on this CPU {_about(*found.seconds)},"
         f" and about {found.memory_bytes / 2**30:.1f} GiB of memory."
     )
+
+
+def _about(low: float, high: float) -> str:
+    if high < 90:
+        return f"about {max(1, round(low)):.0f} to {max(2, round(high)):.0f} seconds"
+    return f"about {max(1, round(low / 60)):.0f} to {max(2, round(high / 60)):.0f} minutes"

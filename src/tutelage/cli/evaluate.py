@@ -7,7 +7,13 @@ from typing import Any
 from tutelage.cli import console
 from tutelage.cli.dry_run import show_dry_run
 from tutelage.cli.opening import locate
-from tutelage.cli.options import Options, open_earlier_run, record_recipe, refuse_overwriting
+from tutelage.cli.options import (
+    Options,
+    open_earlier_run,
+    record_recipe,
+    refuse_overwriting,
+    refuse_untrained_settings,
+)
 from tutelage.cli.report import report_stage
 from tutelage.recipe_file import LoadedRecipe
 from tutelage.run_folder import RunFolder
@@ -19,7 +25,7 @@ def evaluate(options: Options = Options()) -> None:  # noqa: B008 - frozen
     if options.dry_run:
         show_dry_run(run, loaded, writes=[run.recipe, run.evaluation, run.summary, run.report])
         return
-    run.require(run.training, stage="train")
+    refuse_untrained_settings(run, loaded)
     refuse_overwriting(run.evaluation, options, what="an evaluation")
     evaluate_stage(run, loaded)
     report_stage(run, loaded)
@@ -31,7 +37,6 @@ def evaluate_stage(run: RunFolder, loaded: LoadedRecipe) -> None:
     source = locate(loaded.recipe)
     with console.waiting("Loading the model"):
         from tutelage.evaluation.evaluate import evaluate as evaluate_run
-    record_recipe(run, loaded)
     with ExitStack() as stack:
 
         def progress(label: str, total: int) -> Callable[[int], None]:
@@ -40,6 +45,7 @@ def evaluate_stage(run: RunFolder, loaded: LoadedRecipe) -> None:
             return lambda answered: advance(answered, "")
 
         result = evaluate_run(run, loaded.recipe, source, progress=progress)
+    record_recipe(run, loaded)
     show_scores(result)
 
 

@@ -7,7 +7,7 @@ from cyclopts import Parameter
 from tutelage.cli import console
 from tutelage.cli.dry_run import show_dry_run
 from tutelage.cli.opening import locate
-from tutelage.cli.options import Options, open_earlier_run
+from tutelage.cli.options import Options, open_earlier_run, refuse_untrained_settings
 from tutelage.errors import DataError
 from tutelage.recipe_file import LoadedRecipe
 from tutelage.run_folder import RunFolder, read_json
@@ -15,17 +15,21 @@ from tutelage.run_folder import RunFolder, read_json
 
 def generate(
     options: Options = Options(),  # noqa: B008 - frozen
-    instruction: Annotated[str, Parameter(help="What the model is asked to do.")] = "",
+    instruction: Annotated[str, Parameter(help="What the model is asked to do.", show_default=False)] = "",
     *,
-    input: Annotated[str, Parameter(help="The text that the instruction is about, where there is one.")] = "",
-    base: Annotated[bool, Parameter(help="Show the base model's answer too.", negative="")] = False,
+    input: Annotated[
+        str, Parameter(help="The text that the instruction is about, where there is one.", show_default=False)
+    ] = "",
+    base: Annotated[
+        bool, Parameter(help="Show the base model's answer too.", negative="", show_default=False)
+    ] = False,
 ) -> None:
     """Answer an instruction with the tuned model of a run."""
     run, loaded = open_earlier_run(options)
     if options.dry_run:
         show_dry_run(run, loaded, writes=[])
         return
-    run.require(run.training, stage="train")
+    refuse_untrained_settings(run, loaded)
     if not instruction.strip():
         raise DataError(
             f'There is no instruction. Give one, for example: tutelage generate {run.root} "Name a fruit."'
@@ -45,7 +49,7 @@ def answers(
     from tutelage.data.prompts import make_renderer
     from tutelage.generation.generate import answer_texts
     from tutelage.model.assembly import open_base, open_tuned
-    from tutelage.model.loading import load_tokenizer
+    from tutelage.model.loading import context_length, load_tokenizer
     from tutelage.runtime import choose_device, choose_dtype
 
     recipe = loaded.recipe
@@ -55,6 +59,13 @@ def answers(
     prompt = make_renderer(tokenizer, recipe.data.prompt).prompt_ids(
         InstructionRow(0, instruction, input, "")
     )
+    room = context_length(source.folder) - len(prompt)
+    if room < recipe.evaluation.max_new_tokens:
+        raise DataError(
+            f"The instruction and its prompt have {len(prompt):,} tokens, which leaves {max(room, 0):,} of the model's"
+            f" context for an answer of up to {recipe.evaluation.max_new_tokens:,}. Shorten it, or lower"
+            " evaluation.max_new_tokens."
+        )
     end_of_turn = read_json(run.preparation)["end_of_turn_id"]
     found = []
     for arm in ("base", "tuned") if with_base else ("tuned",):

@@ -1,5 +1,6 @@
 """The entry point: verbs by name, and one message and exit code for every fault."""
 
+import os
 import sys
 from collections.abc import Sequence
 
@@ -17,6 +18,7 @@ from tutelage.errors import EXIT_INTERRUPTED, EXIT_UNEXPECTED, EXIT_USAGE, Tutel
 
 app = App(
     name="tutelage",
+    suppress_keyboard_interrupt=False,
     version=__version__,
     help="Instruction-tune a language model on your own data, and learn honestly whether it got better.",
     help_epilogue="Exit codes: 0 done, 2 usage, data or settings, 3 non-finite loss, 4 storage, 130 interrupted.",
@@ -28,7 +30,18 @@ for verb in (run, prepare, train, evaluate, report, generate):
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run one command and leave with its exit code."""
     words = list(sys.argv[1:] if arguments is None else arguments)
+    let_threads_sleep()
     sys.exit(_exit_code(words))
+
+
+def let_threads_sleep() -> None:
+    """Let torch's waiting threads sleep soon, before torch is imported and reads this.
+
+    By default they spin for long, and beside another busy program on the same cores a step then takes twenty times
+    as long (docs/decisions/0009-sleeping-threads.md).
+    """
+    if "OMP_WAIT_POLICY" not in os.environ:
+        os.environ.setdefault("GOMP_SPINCOUNT", "5000")
 
 
 def _exit_code(words: list[str]) -> int:

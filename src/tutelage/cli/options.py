@@ -1,13 +1,14 @@
 """What every verb understands, and which recipe and run folder that means."""
 
-from dataclasses import dataclass, field
+import os
+from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
 
 from tutelage.errors import RunFolderError
-from tutelage.recipe_file import LoadedRecipe, load, to_toml
+from tutelage.recipe_file import LoadedRecipe, changed_settings, load, to_toml
 from tutelage.run_folder import RunFolder, write_text
 
 RUNS = Path("runs")
@@ -18,12 +19,15 @@ RUNS = Path("runs")
 class Options:
     """The options that all verbs share."""
 
-    target: Annotated[
-        Path | None, Parameter(name="TARGET", help="A recipe (.toml), or the folder of an earlier run.")
-    ] = None
+    target: Annotated[Path | None, Parameter(help="A recipe (.toml), or the folder of an earlier run.")] = (
+        None
+    )
+    _: KW_ONLY
     data: Annotated[
         str | None,
-        Parameter(help="A JSON or JSONL file of Alpaca rows, or `starter` or `instruction-data`."),
+        Parameter(
+            help="A JSON or JSONL file of Alpaca rows, or one of the names starter and instruction-data."
+        ),
     ] = None
     output: Annotated[
         Path | None, Parameter(help="The run folder. Default: runs/ and the recipe's name.")
@@ -33,19 +37,28 @@ class Options:
     )
     split: Annotated[str | None, Parameter(help="How rows are split: group or position.")] = None
     set: Annotated[
-        list[str],
-        Parameter(help="Any setting, as section.name=value; may be repeated.", negative=""),
-    ] = field(default_factory=list)
+        tuple[str, ...],
+        Parameter(
+            help="Any setting, as section.name=value; may be repeated.", negative="", show_default=False
+        ),
+    ] = ()
     overwrite: Annotated[
-        bool, Parameter(help="Replace what this stage wrote into the run folder before.", negative="")
+        bool,
+        Parameter(
+            help="Replace what this stage wrote into the run folder before.", negative="", show_default=False
+        ),
     ] = False
     dry_run: Annotated[
         bool,
         Parameter(
-            help="Show every setting, what would be written, and about how long it takes.", negative=""
+            help="Show every setting, what would be written, and about how long it takes.",
+            negative="",
+            show_default=False,
         ),
     ] = False
-    debug: Annotated[bool, Parameter(help="Show the traceback of an error.", negative="")] = False
+    debug: Annotated[
+        bool, Parameter(help="Show the traceback of an error.", negative="", show_default=False)
+    ] = False
 
     def overrides(self) -> dict[str, str]:
         given = {
@@ -59,7 +72,7 @@ class Options:
 def open_new_run(options: Options) -> tuple[RunFolder, LoadedRecipe]:
     """Return the folder and recipe of a verb that begins a run; it must be free, or --overwrite given."""
     target = options.target
-    if target is not None and target.is_dir():
+    if target is not None and is_there(target) and target.is_dir():
         recipe_path, root = _recipe_of(target), options.output or target
     else:
         recipe_path, root = target, options.output
@@ -75,23 +88,51 @@ def open_new_run(options: Options) -> tuple[RunFolder, LoadedRecipe]:
 
 def open_earlier_run(options: Options) -> tuple[RunFolder, LoadedRecipe]:
     """Return the folder and recipe of a verb that goes on with a run, named as TARGET or --output."""
-    root = options.target if options.target is not None and options.target.is_dir() else options.output
-    if options.target is not None and options.target.is_file():
-        loaded = load(options.target, options.overrides(), options.set)
-        run = RunFolder(root or RUNS / options.target.stem)
+    target, output = options.target, options.output
+    if target is not None and is_there(target) and not target.is_dir():
+        run = RunFolder(output or RUNS / target.stem)
         run.require(run.recipe, stage="prepare")
-        return run, loaded
+        return run, load(target, options.overrides(), options.set)
+    if target is not None and not is_there(target):
+        raise RunFolderError(
+            f"{target} does not exist. Name the folder of a run, for example runs/quickstart."
+        )
+    if target is not None and output is not None and target.resolve() != output.resolve():
+        raise RunFolderError(f"Two run folders were given, {target} and --output {output}. Name one of them.")
+    root = target or output
     if root is None:
-        where = f"{options.target} does not exist" if options.target else "No run folder was given"
-        raise RunFolderError(f"{where}. Name the folder of a run, for example runs/quickstart.")
-    run = RunFolder(root)
-    return run, load(_recipe_of(root), options.overrides(), options.set)
+        raise RunFolderError(
+            "No run folder was given. Name the folder of a run, for example runs/quickstart."
+        )
+    return RunFolder(root), load(_recipe_of(root), options.overrides(), options.set)
+
+
+def is_there(path: Path) -> bool:
+    """Tell whether something is at a path; a name that no file system takes is simply not there."""
+    try:
+        return path.exists()
+    except (OSError, ValueError):
+        return False
 
 
 def refuse_overwriting(path: Path, options: Options, *, what: str) -> None:
     """Stop before a stage's earlier results would be lost."""
     if path.exists() and not options.overwrite:
         raise RunFolderError(f"{path} already holds {what}. Add --overwrite to replace it.")
+
+
+def refuse_untrained_settings(run: RunFolder, loaded: LoadedRecipe) -> None:
+    """Stop when a setting that the model was trained with has another value now; it could not be honoured."""
+    run.require(run.training, stage="train")
+    trained = load(run.require(run.trained_recipe, stage="train"), {}, [])
+    changed = changed_settings(
+        trained.recipe, loaded.recipe, sections=("data", "model", "adapter", "training")
+    )
+    if changed:
+        raise RunFolderError(
+            f"{run.model} was trained with other settings: {', '.join(changed)}. Train with the new ones in another"
+            " run folder, or leave them out here."
+        )
 
 
 def record_recipe(run: RunFolder, loaded: LoadedRecipe) -> None:
@@ -109,6 +150,14 @@ def _recipe_of(folder: Path) -> Path:
 
 
 def _refuse_foreign_folder(run: RunFolder) -> None:
+    try:
+        os.lstat(run.root)
+    except FileNotFoundError:
+        pass
+    except (OSError, ValueError) as fault:
+        raise RunFolderError(
+            f"{str(run.root)[:80]!r} cannot be a folder: {fault}. Choose another --output."
+        ) from fault
     if run.root.is_file():
         raise RunFolderError(f"{run.root} is a file; a run needs a folder. Choose another --output.")
     if run.root.is_dir() and any(run.root.iterdir()) and not run.recipe.exists():

@@ -1,19 +1,19 @@
 """`tutelage prepare`: stage 1."""
 
-import shutil
+from pathlib import Path
 
 from tutelage.cli import console
 from tutelage.cli.dry_run import show_dry_run
 from tutelage.cli.options import Options, open_new_run, record_recipe
 from tutelage.recipe_file import LoadedRecipe
-from tutelage.run_folder import RunFolder
+from tutelage.run_folder import RunFolder, remove
 
 
 def prepare(options: Options = Options()) -> None:  # noqa: B008 - frozen
     """Read, check and split the data, and render every row as the model will see it."""
     run, loaded = open_new_run(options)
     if options.dry_run:
-        show_dry_run(run, loaded, writes=[run.recipe, run.data])
+        show_dry_run(run, loaded, writes=[run.recipe, run.data], removes=later_results(run))
         return
     prepare_stage(run, loaded)
     console.say(f"\nNext: tutelage train {run.root}")
@@ -26,14 +26,18 @@ def prepare_stage(run: RunFolder, loaded: LoadedRecipe) -> None:
 
     console.heading("1 Prepare")
     preparation = prepare_in_memory(loaded.recipe)
-    for path in (run.data, run.checkpoints, run.model, run.evaluation):
-        shutil.rmtree(path, ignore_errors=True)
-    for path in (run.events, run.summary, run.report, run.environment):
-        path.unlink(missing_ok=True)
+    for path in later_results(run):
+        remove(path)
     record_recipe(run, loaded)
     write_preparation(run, preparation)
     show_preparation(preparation.summary)
     console.say(f"Written to {run.data}")
+
+
+def later_results(run: RunFolder) -> list[Path]:
+    """Return what the later stages made of earlier data; it says nothing about the new ones."""
+    later = (run.events, run.environment, run.checkpoints, run.model, run.evaluation, run.summary, run.report)
+    return [path for path in later if path.exists()]
 
 
 def show_preparation(summary: dict) -> None:
@@ -48,10 +52,11 @@ def show_preparation(summary: dict) -> None:
         f" {rows['validation']:,} validation. Prompt style {summary['prompt']}."
     )
     if tokens["train"]:
-        shared = 1 - tokens["distinct"] / tokens["train"]
+        computed = tokens["train"] - rows["train"]  # nothing follows the last token of an example
+        shared = 1 - tokens["distinct"] / computed
         console.say(
             f"{tokens['train']:,} training tokens, {tokens['supervised']:,} supervised; the longest example has"
-            f" {tokens['longest']:,}. Over the whole set {shared:.0%} of them are shared prefixes."
+            f" {tokens['longest']:,}. Over the whole set {shared:.0%} of the work is shared prefixes."
         )
     for name, leaked in summary["leaks"].items():
         if leaked:

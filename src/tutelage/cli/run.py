@@ -18,7 +18,14 @@ def run(options: Options = Options()) -> None:  # noqa: B008 - frozen
     """Prepare, tune, evaluate and report in one go."""
     folder, loaded = open_new_run(options)
     if options.dry_run:
-        writes = [folder.recipe, folder.data, folder.events, folder.checkpoints, folder.model]
+        writes = [
+            folder.recipe,
+            folder.data,
+            folder.events,
+            folder.environment,
+            folder.checkpoints,
+            folder.model,
+        ]
         show_dry_run(folder, loaded, writes=[*writes, folder.evaluation, folder.summary, folder.report])
         return
     run_stages(folder, loaded)

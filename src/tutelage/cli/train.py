@@ -18,7 +18,9 @@ def train(options: Options = Options()) -> None:  # noqa: B008 - frozen
     """Tune the model on the prepared rows of a run, and keep the best weights."""
     run, loaded = open_earlier_run(options)
     if options.dry_run:
-        show_dry_run(run, loaded, writes=[run.recipe, run.events, run.checkpoints, run.model])
+        show_dry_run(
+            run, loaded, writes=[run.recipe, run.events, run.environment, run.checkpoints, run.model]
+        )
         return
     run.require(run.preparation, stage="prepare")
     refuse_overwriting(run.model, options, what="a tuned model")
@@ -38,7 +40,6 @@ def train_stage(run: RunFolder, loaded: LoadedRecipe) -> None:
         from tutelage.training.tuning import open_run, tune
 
         opened = open_run(run, recipe, source)
-    record_recipe(run, loaded)
     answer = partial(
         answer_texts,
         tokenizer=load_tokenizer(source.folder),
@@ -50,6 +51,7 @@ def train_stage(run: RunFolder, loaded: LoadedRecipe) -> None:
     console.say(f"{steps:,} steps in {name_dtype(opened.model.compute_dtype)} on {opened.model.device.type}.")
     with console.progress("Training", steps) as advance:
         result = tune(run, recipe, source, opened, answer=answer, listener=_Watcher(advance))
+    record_recipe(run, loaded)
     rate = result.examples / result.step_seconds
     console.say(f"{result.steps:,} steps over {result.examples:,} examples, {rate:.1f} examples a second.")
     if result.loss_before is not None and result.loss_best is not None:

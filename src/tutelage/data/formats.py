@@ -52,7 +52,7 @@ def _refuse_missing_fields(records: Sequence[Record], source: str) -> None:
         if missing:
             keys = [str(key) for key in missing[0].value]
             near = difflib.get_close_matches(field, keys, n=1)
-            hint = f" Did you mean {near[0]!r} to be {field!r}?" if near else ""
+            hint = f" Rename {near[0]!r} to {field!r}." if near else ""
             has = ", ".join(repr(key) for key in keys[:6]) or "no fields at all"
             raise DataError(
                 f"{source}: {_name_rows(missing)} without {field!r}; the first of them has {has}.{hint}"
@@ -77,7 +77,12 @@ def _unknown_key_notes(records: Sequence[Record]) -> list[str]:
         for key in record.value:
             if key not in FIELDS:
                 counts[key] = counts.get(key, 0) + 1
-    return [f"The field {key!r} ({count:,} rows) is not used." for key, count in counts.items()]
+    return [f"The field {key!r} ({count:,} rows) is not used.{_meant(key)}" for key, count in counts.items()]
+
+
+def _meant(key: str) -> str:
+    near = difflib.get_close_matches(key, FIELDS, n=1)
+    return f" Did you mean {near[0]!r}?" if near else ""
 
 
 def _name_rows(records: Sequence[Record]) -> str:

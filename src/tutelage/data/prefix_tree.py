@@ -3,8 +3,7 @@
     "Give the plural of" ── "cat" ── "cats"
                          └─ "dog" ── "dogs"
 
-Nodes stand in depth-first order, so the nodes below node i are those from i + 1 to `subtree_ends[i] - 1`, and
-"j is i or stands above it" is `j <= i < subtree_ends[j]`.
+Nodes stand in depth-first order: along a path their numbers rise, and what a path adds to those before it is one run.
 """
 
 from collections.abc import Sequence
@@ -24,7 +23,6 @@ class PrefixTree:
 
     token_ids: np.ndarray  # (nodes,)
     depths: np.ndarray  # (nodes,) position of the token in its example, from 0
-    subtree_ends: np.ndarray  # (nodes,)
     target_parents: np.ndarray  # (targets,) the node whose output predicts the target
     target_ids: np.ndarray  # (targets,)
     target_examples: np.ndarray  # (targets,) index of the example
@@ -60,30 +58,24 @@ def _tree(
 
 def _build_nodes(
     paths: Sequence[tuple[int, ...]],
-) -> tuple[list[list[int]], tuple[list[int], list[int], list[int]]]:
+) -> tuple[list[list[int]], tuple[list[int], list[int]]]:
     """Insert paths in sorted order, so that each shares its longest common prefix with the one before it."""
     nodes_of: list[list[int]] = [[] for _ in paths]
     token_ids: list[int] = []
     depths: list[int] = []
-    subtree_ends: list[int] = []
     open_nodes: list[int] = []
     previous: tuple[int, ...] = ()
     for index in sorted(range(len(paths)), key=lambda index: paths[index]):
         path = paths[index]
         shared = common_prefix_length(previous, path)
-        for node in open_nodes[shared:]:
-            subtree_ends[node] = len(token_ids)
         del open_nodes[shared:]
         for depth in range(shared, len(path)):
             open_nodes.append(len(token_ids))
             token_ids.append(path[depth])
             depths.append(depth)
-            subtree_ends.append(-1)
         nodes_of[index] = list(open_nodes)
         previous = path
-    for node in open_nodes:
-        subtree_ends[node] = len(token_ids)
-    return nodes_of, (token_ids, depths, subtree_ends)
+    return nodes_of, (token_ids, depths)
 
 
 def common_prefix_length(first: Sequence[int], second: Sequence[int]) -> int:

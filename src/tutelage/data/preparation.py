@@ -11,7 +11,7 @@ from tutelage.data.prefix_tree import count_distinct
 from tutelage.data.prompts import PromptRenderer
 from tutelage.data.sources import Source
 from tutelage.data.splits import find_leaks, split_rows
-from tutelage.errors import DataError
+from tutelage.errors import DataError, RunFolderError
 from tutelage.recipe import DataSettings, ModelSettings
 from tutelage.run_folder import (
     SPLITS,
@@ -93,7 +93,12 @@ def write_preparation(run: RunFolder, preparation: Preparation) -> None:
 def read_prepared(run: RunFolder, split: str) -> list[PreparedRow]:
     """Read the rows of one split."""
     path = run.require(run.split(split), stage="prepare")
-    return [PreparedRow.from_record(record) for record in read_json_lines(path)]
+    try:
+        return [PreparedRow.from_record(record) for record in read_json_lines(path)]
+    except (KeyError, TypeError, AssertionError) as fault:
+        raise RunFolderError(
+            f"{path} holds a line that is no prepared row ({fault}). Prepare again with --overwrite."
+        ) from fault
 
 
 def _drop_overlong(

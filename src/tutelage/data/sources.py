@@ -3,6 +3,7 @@
 import difflib
 import hashlib
 import json
+import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import resources
@@ -71,18 +72,25 @@ def locate_book_file(cache: Path) -> Path:
 
 
 def _check_file(path: Path) -> Path:
-    if path.is_dir():
+    try:
+        mode, size = path.stat().st_mode, path.stat().st_size
+        if stat.S_ISREG(mode):
+            path.open("rb").close()
+    except (FileNotFoundError, NotADirectoryError, ValueError) as fault:
+        raise DataError(f"{path} does not exist.{_nearest_name(path)}") from fault
+    except OSError as fault:
+        raise DataError(
+            f"{path} cannot be read: {fault.strerror}. Check its name and permissions."
+        ) from fault
+    if stat.S_ISDIR(mode):
         candidates = sorted(entry.name for entry in path.iterdir() if entry.suffix in (".json", ".jsonl"))
         found = f" It contains {', '.join(candidates[:5])}." if candidates else ""
         raise DataError(f"{path} is a folder; data.source takes one JSON or JSONL file.{found}")
-    if not path.exists():
-        raise DataError(f"{path} does not exist.{_nearest_name(path)}")
-    try:
-        size = path.stat().st_size
-        with path.open("rb"):
-            pass
-    except OSError as fault:
-        raise DataError(f"{path} cannot be read: {fault.strerror}. Check its permissions.") from fault
+    if not stat.S_ISREG(mode):
+        # A pipe is waited for without an end, and a device may never stop.
+        raise DataError(
+            f"{path} is no ordinary file. Save its content to a JSON or JSONL file and name that."
+        )
     if size > MAX_FILE_BYTES:
         raise DataError(
             f"{path} has {size:,} bytes; files are read up to {MAX_FILE_BYTES:,}. Split it into smaller files."
@@ -205,7 +213,11 @@ STRICT_DECODER = json.JSONDecoder(parse_constant=_refuse_constant, object_pairs_
 def _malformed(text: str, position: int, path: Path, what: str, rows_before: int) -> DataError:
     line = text.count("\n", 0, position) + 1
     column = position - (text.rfind("\n", 0, position) + 1) + 1
-    before = f" {rows_before:,} whole rows stand before it." if rows_before else ""
+    before = (
+        f" {rows_before:,} whole {'row stands' if rows_before == 1 else 'rows stand'} before it."
+        if rows_before
+        else ""
+    )
     near = _excerpt(text, max(0, position - EXCERPT_CHARACTERS // 2))
     return DataError(
         f"{path}:{line}:{column}: malformed JSON: {what}, near {near!r}.{before} Mend the file there."

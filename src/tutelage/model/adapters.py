@@ -1,4 +1,4 @@
-"""LoRA through peft, which is spoken to here and in fused_lora alone."""
+"""LoRA through peft, the only place that speaks to it."""
 
 import warnings
 from collections.abc import Iterator
@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
+from peft.tuners.lora import Linear as LoraLinear
 
 from tutelage.errors import ModelError, RecipeError
 from tutelage.model.fused_lora import fuse_adapters
@@ -21,6 +22,7 @@ def add_adapter(module: Any, settings: AdapterSettings, *, seed: int) -> Any:
         lora_alpha=settings.lora_alpha,  # type: ignore[arg-type]
         lora_dropout=settings.lora_dropout,
         target_modules=settings.target_modules,
+        fan_in_fan_out=any(type(layer).__name__ == "Conv1D" for layer in module.modules()),  # as in GPT-2
         task_type="CAUSAL_LM",
     )
     with torch.random.fork_rng(devices=[]), _without_advice():
@@ -31,7 +33,7 @@ def add_adapter(module: Any, settings: AdapterSettings, *, seed: int) -> Any:
             raise RecipeError(
                 f"adapter.target_modules is {settings.target_modules!r}, which does not fit this model: {fault}"
             ) from fault
-    fuse_adapters(adapted)
+    fuse_adapters(adapted, LoraLinear)
     return adapted
 
 
@@ -43,7 +45,7 @@ def load_adapter(module: Any, folder: Path) -> Any:
         )
     with _without_advice():
         adapted = PeftModel.from_pretrained(module, str(folder), is_trainable=False)
-    fuse_adapters(adapted)
+    fuse_adapters(adapted, LoraLinear)
     return adapted
 
 

@@ -7,7 +7,7 @@ import torch
 from tutelage.data.examples import Example
 from tutelage.model.adapters import add_adapter, load_adapter, save_adapter
 from tutelage.model.forward import CausalModel
-from tutelage.model.loading import load_model
+from tutelage.model.loading import load_model, quietly
 from tutelage.model.self_check import refuse_unless_tree_is_exact
 from tutelage.model.sources import ModelSource
 from tutelage.model.tree_attention import ATTENTION
@@ -36,9 +36,23 @@ def open_for_training(
     weights_dtype = compute_dtype if settings.type == "lora" else torch.float32
     module = load_model(source.folder, dtype=weights_dtype, device=device, attention=ATTENTION)
     refuse_unless_tree_is_exact(CausalModel(module, device, weights_dtype), probes)
+    without_dropout(module)
     if settings.type == "lora":
         module = add_adapter(module, settings, seed=seed)
     return CausalModel(module, device, compute_dtype)
+
+
+def without_dropout(module: torch.nn.Module) -> None:
+    """Turn off the dropout that a base model brings: examples that share a prefix would share its mask.
+
+    Dropout before the adapter (adapter.lora_dropout) is not touched; it is added later.
+    """
+    for layer in module.modules():
+        if isinstance(layer, torch.nn.Dropout):
+            layer.p = 0.0
+        for name, value in vars(layer).items():
+            if "drop" in name and isinstance(value, float):  # a rate that the layer hands to a function
+                setattr(layer, name, 0.0)
 
 
 def open_tuned(base: CausalModel, folder: Path, settings: AdapterSettings) -> CausalModel:
@@ -54,4 +68,5 @@ def save_tuned(model: CausalModel, folder: Path, settings: AdapterSettings, *, b
     if settings.type == "lora":
         save_adapter(model.module, folder, base=base)
     else:
-        model.module.save_pretrained(folder)
+        with quietly():
+            model.module.save_pretrained(folder)

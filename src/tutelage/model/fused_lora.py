@@ -9,19 +9,18 @@ Saving, loading and merging stay peft's.
 from typing import Any
 
 import torch
-from peft.tuners.lora import Linear as LoraLinear
 from torch.nn.functional import linear
 
 
-def fuse_adapters(module: torch.nn.Module) -> int:
-    """Give every plain LoRA layer the fused forward; return how many, the others keep peft's own."""
-    layers = [layer for layer in module.modules() if isinstance(layer, LoraLinear) and _is_plain(layer)]
+def fuse_adapters(module: torch.nn.Module, lora_linear: type[Any]) -> int:
+    """Give every plain layer of peft's LoRA class the fused forward; return how many, the others keep peft's own."""
+    layers = [layer for layer in module.modules() if isinstance(layer, lora_linear) and _is_plain(layer)]
     for layer in layers:
         layer.forward = _FusedForward(layer)  # type: ignore[method-assign]
     return len(layers)
 
 
-def _is_plain(layer: LoraLinear) -> bool:
+def _is_plain(layer: Any) -> bool:
     """Tell whether a layer is just base + scaled B A: one adapter, no dropout, DoRA, bias or merged weights."""
     if len(layer.active_adapters) != 1 or layer.active_adapters[0] not in layer.lora_A:
         return False
@@ -38,7 +37,7 @@ def _is_plain(layer: LoraLinear) -> bool:
 class _FusedForward:
     """The forward of one layer; where peft's state has changed since, peft's own forward answers."""
 
-    def __init__(self, layer: LoraLinear) -> None:
+    def __init__(self, layer: Any) -> None:
         self._layer, self._name = layer, layer.active_adapters[0]
         self._own_forward = layer.forward
 

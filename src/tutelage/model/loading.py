@@ -65,7 +65,9 @@ def context_length(folder: Path) -> int:
     config = read_json_file(folder / "config.json")
     for key in CONTEXT_KEYS:
         if isinstance(config.get(key), int):
-            return config[key]
+            # Within its window a model attends to all before it, as the tree does; beyond, the two would differ.
+            window = config.get("sliding_window") if config.get("use_sliding_window", True) else None
+            return min(config[key], window or config[key])
     raise ModelError(
         f"{folder / 'config.json'} does not give the context length (none of {', '.join(CONTEXT_KEYS)}). "
         "Add max_position_embeddings to it."

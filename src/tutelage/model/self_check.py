@@ -21,7 +21,7 @@ def refuse_unless_tree_is_exact(model: CausalModel, probes: Sequence[Example]) -
     _refuse_short_windows(model, probes)
     try:
         tree = target_log_probs(model, merge(probes))
-    except (RuntimeError, TypeError, ValueError, AttributeError, KeyError) as fault:
+    except (RuntimeError, TypeError, ValueError, AttributeError, LookupError) as fault:
         raise ModelError(
             f"{type(model.module).__name__} cannot be run over prefix trees ({fault}). Choose another model."
         ) from fault

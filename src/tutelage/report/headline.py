@@ -40,14 +40,19 @@ def headline(summary: Mapping[str, Any], evaluation: Evaluation | None) -> Headl
         word, reason = evaluation.verdict.word, evaluation.verdict.reason
         return Headline(word.capitalize(), re.sub(r"-(?=\d)", "\u2212", reason), word)
     if "training" in summary:
-        loss = summary["loss"]["validation"]
         sentence = (
-            f"Validation loss went from {loss['before']:.3f} to {loss['after']:.3f}. "
+            f"{_loss_sentence(summary['loss']['validation'])} "
             "Whether the answers got better is not known until “tutelage evaluate” has run."
         )
         return Headline("Tuned, not yet evaluated", sentence, "open")
-    sentence = f"{summary['rows']['train']:,} rows are ready to train on. “tutelage tune” comes next."
+    sentence = f"{summary['rows']['train']:,} rows are ready to train on. “tutelage train” comes next."
     return Headline("Prepared, not yet tuned", sentence, "open")
+
+
+def _loss_sentence(loss: Mapping[str, float | None]) -> str:
+    if loss["before"] is None:
+        return "There were no validation rows to measure the loss on."
+    return f"Validation loss went from {loss['before']:.3f} to {loss['after']:.3f}."
 
 
 def key_figures(summary: Mapping[str, Any], evaluation: Evaluation | None) -> list[KeyFigure]:
@@ -66,8 +71,8 @@ def _metric_figures(evaluation: Evaluation | None) -> Iterable[KeyFigure]:
 
 
 def _loss_figure(summary: Mapping[str, Any]) -> Iterable[KeyFigure]:
-    if "loss" not in summary:
+    loss = summary["loss"]["validation"] if "loss" in summary else {"before": None}
+    if loss["before"] is None:
         return
-    loss = summary["loss"]["validation"]
     note = "nats per token of the held-back answers; lower is better"
     yield KeyFigure("Validation loss", f"{loss['before']:.3f}", f"{loss['after']:.3f}", note)

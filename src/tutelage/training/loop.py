@@ -1,10 +1,12 @@
 """The training loop: steps, validation, samples and checkpoints, in one sitting."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 
 from tutelage.data.batches import BatchPlan
 from tutelage.data.examples import Example
+from tutelage.errors import NonFiniteError
 from tutelage.model.forward import CausalModel
 from tutelage.recipe import TrainingSettings
 from tutelage.training.events import Emit
@@ -55,6 +57,7 @@ def train(
         show_samples(step)
         if validation:
             losses[step] = validation_loss(model, validation)
+            _refuse_non_finite(losses[step], step)
             emit("validation", step=step, loss=losses[step])
 
     validate(0)
@@ -82,6 +85,14 @@ def train(
         if is_last or step % save_steps == 0 or step == best_step(losses):
             save(step, best_step(losses))
     return _sum_up(results, losses)
+
+
+def _refuse_non_finite(loss: float, step: int) -> None:
+    if not math.isfinite(loss):
+        raise NonFiniteError(
+            f"The validation loss is {loss} after step {step}."
+            " Lower training.learning_rate, or try training.dtype=float32."
+        )
 
 
 def best_step(losses: dict[int, float]) -> int | None:

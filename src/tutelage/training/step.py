@@ -45,7 +45,8 @@ def optimizer_step(
     supervised = sum(example.supervised for example in examples)
     cut = micro_batches(examples, size=micro_batch_size, distinct_tokens=MAX_NODES)
     loss, computed = accumulate_gradients(model, cut, divisor=supervised)
-    grad_norm = torch.nn.utils.clip_grad_norm_(trainable_parameters(model.module), max_grad_norm).item()
+    limit = max_grad_norm or math.inf
+    grad_norm = torch.nn.utils.clip_grad_norm_(trainable_parameters(model.module), limit).item()
     _refuse_non_finite(loss, grad_norm, examples)
     for group in optimizer.param_groups:
         group["lr"] = learning_rate

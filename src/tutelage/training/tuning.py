@@ -15,7 +15,8 @@ from tutelage.model.forward import CausalModel
 from tutelage.model.loading import load_tokenizer
 from tutelage.model.sources import ModelSource
 from tutelage.recipe import Recipe
-from tutelage.run_folder import RunFolder, read_json, staged_folder, write_json, write_text
+from tutelage.recipe_file import changed_settings, to_toml
+from tutelage.run_folder import RunFolder, read_json, remove, staged_folder, write_json, write_text
 from tutelage.runtime import choose_device, choose_dtype, describe_environment, name_dtype, peak_memory_bytes
 from tutelage.training.events import event_log
 from tutelage.training.loop import TrainingResult, train
@@ -95,13 +96,7 @@ def tune(
 def refuse_other_settings(run: RunFolder, recipe: Recipe) -> None:
     """Stop when the data folder was prepared under other settings of the data or the model."""
     prepared = read_json(run.require(run.preparation, stage="prepare"))["settings"]
-    wanted = {"data": recipe.data.model_dump(), "model": recipe.model.model_dump()}
-    changed = [
-        f"{section}.{key} (was {prepared[section].get(key)!r}, now {value!r})"
-        for section, settings in wanted.items()
-        for key, value in settings.items()
-        if prepared[section].get(key) != value
-    ]
+    changed = changed_settings(Recipe.model_validate(prepared), recipe, sections=("data", "model"))
     if changed:
         raise RunFolderError(
             f"{run.data} was prepared with other settings: {', '.join(changed)}."
@@ -137,6 +132,10 @@ def fill_model_folder(
         load_tokenizer(source.folder).save_pretrained(staged)
         write_text(staged / "README.md", model_card(recipe, source, result))
         write_json(staged / run.training.name, facts)
+        write_text(staged / run.trained_recipe.name, to_toml(recipe))
+    # What an earlier model answered says nothing about this one.
+    for path in (run.evaluation, run.summary, run.report):
+        remove(path)
 
 
 def _sample(row: PreparedRow) -> dict[str, Any]:

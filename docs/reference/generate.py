@@ -1,0 +1,76 @@
+"""Writes settings.md from the declarations in tutelage.recipe; run as `python docs/reference/generate.py`."""
+
+from pathlib import Path
+from typing import Any
+
+from tutelage.recipe import Recipe
+
+PAGE = Path(__file__).with_name("settings.md")
+
+OPENING = """\
+# Settings
+
+Every setting of a run, as `src/tutelage/recipe.py` declares it. This page is generated: change the declaration, then
+run `make docs`.
+
+A recipe is a TOML file with these tables. Any setting can also be given on the command line, and then wins over the
+recipe: `--set training.learning_rate=1e-4`. A setting that is not listed here is an error. `--dry-run` on any verb
+prints each value and where it came from.
+"""
+
+SECTIONS = {
+    "data": "The rows, how they become prompts, and how they are split.",
+    "model": "The model that is tuned.",
+    "adapter": "What is trained: a small adapter, or every weight.",
+    "training": "Steps, optimiser, and what is watched and kept on the way.",
+    "evaluation": "The answers to the test rows, and what decides.",
+}
+
+
+def settings_page() -> str:
+    """Return the whole page as Markdown."""
+    tables = [_section(name, SECTIONS[name]) for name in Recipe.model_fields]
+    return "\n".join([OPENING, *tables])
+
+
+def _section(name: str, heading: str) -> str:
+    section = Recipe.model_fields[name].annotation
+    assert section is not None
+    properties: dict[str, dict[str, Any]] = section.model_json_schema()["properties"]
+    rows = [
+        f"| `{name}.{key}` | {_type(declared)} | {_default(declared)} | {declared['description']} |\n"
+        for key, declared in properties.items()
+    ]
+    head = "| setting | value | default | meaning |\n| --- | --- | --- | --- |\n"
+    return f"## [{name}]\n\n{heading}\n\n{head}{''.join(rows)}"
+
+
+def _type(declared: dict[str, Any]) -> str:
+    """Describe what a setting takes: its choices, or its type with its bounds."""
+    if "enum" in declared:
+        return ", ".join(f"`{choice}`" for choice in declared["enum"])
+    if "anyOf" in declared:
+        return " or ".join(_type(option) for option in declared["anyOf"] if option["type"] != "null")
+    if declared["type"] == "array":
+        return "list of texts"
+    names = {"string": "text", "integer": "whole number", "number": "number", "boolean": "true or false"}
+    return names[declared["type"]] + _bounds(declared)
+
+
+def _bounds(declared: dict[str, Any]) -> str:
+    words = {
+        "minimum": "from {}",
+        "exclusiveMinimum": "above {}",
+        "maximum": "to {}",
+        "exclusiveMaximum": "below {}",
+    }
+    found = [text.format(f"{declared[key]:,}") for key, text in words.items() if key in declared]
+    return f" {' '.join(found)}" if found else ""
+
+
+def _default(declared: dict[str, Any]) -> str:
+    return "—" if declared["default"] is None else f"`{declared['default']}`"
+
+
+if __name__ == "__main__":
+    PAGE.write_text(settings_page(), encoding="utf-8", newline="\n")

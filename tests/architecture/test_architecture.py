@@ -1,0 +1,166 @@
+"""Rules of the design that no single room could hold by itself."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+import tutelage
+from tutelage.recipe import Recipe
+from tutelage.recipe_file import walk
+
+ROOT = Path(tutelage.__file__).parent
+FILES = sorted(path for path in ROOT.rglob("*.py") if "starter" not in path.parts)
+NAMES = [path.relative_to(ROOT).as_posix() for path in FILES]
+TREES = {name: ast.parse(path.read_text(encoding="utf-8")) for name, path in zip(NAMES, FILES, strict=True)}
+LONGEST_FILE = 350
+
+MACHINE_PATH = re.compile(r"(?<![\w.:/])/(home|root|work|tmp|Users|mnt|opt|srv|data)/|[A-Z]:\\\\")
+HOSTS = re.compile(r"\b(localhost|127\.0\.0\.1|10\.\d+\.\d+\.\d+|192\.168\.\d+\.\d+)\b")
+
+
+def files_where(found):
+    return {name for name, tree in TREES.items() if any(found(node) for node in ast.walk(tree))}
+
+
+def calls(*wanted):
+    def found(node):
+        if not isinstance(node, ast.Call):
+            return False
+        called = node.func
+        return (isinstance(called, ast.Attribute) and called.attr in wanted) or (
+            isinstance(called, ast.Name) and called.id in wanted
+        )
+
+    return found
+
+
+def imports(package):
+    def found(node):
+        if isinstance(node, ast.Import):
+            return any(alias.name.split(".")[0] == package for alias in node.names)
+        return isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == package
+
+    return found
+
+
+def test_models_and_tokenizers_are_loaded_in_one_place():
+    allowed = {"model/loading.py", "model/gguf_conversion.py", "model/adapters.py"}
+    assert files_where(calls("from_pretrained", "from_config")) <= allowed
+    assert "model/loading.py" in files_where(calls("from_pretrained"))
+    # The adapter is loaded onto a base by peft's own call, and by nothing of transformers.
+    assert "model/adapters.py" not in files_where(imports("transformers"))
+
+
+@pytest.mark.parametrize(
+    ("package", "owners"),
+    [
+        ("peft", {"model/adapters.py"}),
+        ("rich", {"cli/console.py"}),
+        ("gguf", {"model/gguf_conversion.py"}),
+        ("altair", {"report/charts.py"}),
+        ("vl_convert", {"report/charts.py"}),
+        ("tomli_w", {"recipe_file.py"}),
+        ("tomllib", {"recipe_file.py"}),
+        ("platformdirs", {"fetching.py"}),
+        ("huggingface_hub", {"model/sources.py"}),
+        ("subprocess", {"model/sources.py"}),
+        ("urllib", {"fetching.py"}),
+        ("pickle", set()),
+        ("requests", set()),
+    ],
+)
+def test_each_outside_thing_has_one_owner(package, owners):
+    assert files_where(imports(package)) <= owners
+
+
+def test_chat_templates_are_rendered_in_one_place():
+    assert files_where(calls("apply_chat_template")) == {"data/prompts.py"}
+
+
+def test_printing_is_done_in_one_place():
+    assert files_where(calls("print")) == {"cli/console.py"}
+
+    def writes_to_a_stream(node):
+        return (
+            isinstance(node, ast.Attribute)
+            and node.attr in ("stdout", "stderr")
+            and isinstance(node.value, ast.Name)
+            and node.value.id == "sys"
+        )
+
+    assert files_where(writes_to_a_stream) <= {"cli/console.py"}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_file_can_be_read_in_one_sitting(name):
+    assert len((ROOT / name).read_text(encoding="utf-8").splitlines()) <= LONGEST_FILE
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_file_says_what_it_is_for_and_is_named_for_it(name):
+    assert ast.get_docstring(TREES[name])
+    assert not {"utils", "util", "helpers", "helper", "manager", "common", "misc"} & set(
+        re.split(r"[/_.]", name)
+    )
+
+
+def test_nothing_names_a_path_or_a_host_of_some_machine():
+    texts = {
+        path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8")
+        for path in ROOT.rglob("*")
+        if path.suffix in (".py", ".html", ".css", ".json", ".toml")
+    }
+    assert {name: found[0] for name, text in texts.items() if (found := MACHINE_PATH.search(text))} == {}
+    assert {name: found[0] for name, text in texts.items() if (found := HOSTS.search(text))} == {}
+
+
+@pytest.mark.parametrize(
+    "text", ["'/home/somebody/data'", '"/tmp/x"', "see /work/main/a", "open('/root/x')", "'C:\\\\\\\\models'"]
+)
+def test_the_check_for_machine_paths_catches_one(text):
+    assert MACHINE_PATH.search(text)
+
+
+SETTINGS = [name for name, _, _ in walk(Recipe())]
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_every_setting_is_read_by_something(name):
+    assert readers_of(name)
+
+
+def test_the_check_for_readers_catches_a_setting_that_nothing_reads():
+    assert not readers_of("training.gradient_checkpointing_ratio")
+
+
+def readers_of(name):
+    """Return the files outside the declaration that read an attribute of the setting's name."""
+    key = name.split(".")[1]
+
+    def reads(node):
+        return isinstance(node, ast.Attribute) and node.attr == key and isinstance(node.ctx, ast.Load)
+
+    return files_where(reads) - {"recipe.py", "recipe_file.py"}
+
+
+def test_no_module_does_anything_when_it_is_imported():
+    quiet = (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.ClassDef, ast.Assign, ast.AnnAssign)
+    allowed = {"cli/main.py", "__main__.py"}  # the verbs are registered there, and the program begins
+    loud = {
+        name
+        for name, tree in TREES.items()
+        for node in tree.body
+        if not isinstance(node, quiet) and not _is_docstring_or_type_import(node)
+    }
+    assert loud <= allowed | REGISTERS_ON_IMPORT
+
+
+# The name of the tree's attention is registered with transformers where it is defined.
+REGISTERS_ON_IMPORT = {"model/tree_attention.py"}
+
+
+def _is_docstring_or_type_import(node):
+    is_docstring = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+    return is_docstring or (isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING")

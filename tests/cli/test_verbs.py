@@ -1,0 +1,276 @@
+import os
+import re
+import subprocess
+import sys
+import tomllib
+
+import pytest
+from support.command_line import CommandLine, contents
+from support.rows import alpaca_values, write_rows
+from support.tiny_tokenizer import write_tiny_model
+
+from tutelage.recipe import Recipe
+from tutelage.recipe_file import walk
+from tutelage.run_folder import RunFolder, read_json, read_json_lines
+
+QUICK = [
+    "--set", "training.max_steps=3",
+    "--set", "training.dtype=float32",
+    "--set", "adapter.r=2",
+    "--set", "evaluation.limit=4",
+    "--set", "evaluation.max_new_tokens=8",
+]  # fmt: skip
+METRICS = {"exact_match", "token_f1", "rouge_l", "chrf", "stopped", "bits_per_byte"}
+
+
+@pytest.fixture
+def tutelage(capsys):
+    return CommandLine(capsys)
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    return write_tiny_model(tmp_path_factory.mktemp("model") / "tiny")
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch, model):
+    """A folder to work in, with rows, a model and an empty cache; nothing is to be fetched."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TUTELAGE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    write_rows(tmp_path / "my.json", alpaca_values(80))
+    return tmp_path
+
+
+@pytest.fixture
+def begin(model):
+    """The words that begin a run on the tiny model."""
+    return ["--data", "my.json", "--output", "runs/mine", "--set", f"model.name_or_path={model}", *QUICK]
+
+
+def check_run_folder(run):
+    """Hold the run folder against its contract."""
+    for path in (run.recipe, run.environment, run.summary, run.report, run.events, run.ledger, run.preparation,
+                 *map(run.split, ("train", "test", "validation")), *map(run.responses, ("base", "tuned")),
+                 run.scores, run.metrics, run.training):  # fmt: skip
+        assert path.is_file(), path
+    assert {
+        "adapter_config.json",
+        "adapter_model.safetensors",
+        "tokenizer.json",
+        "chat_template.jinja",
+        "README.md",
+    } <= {path.name for path in run.model.iterdir()}
+    assert all(re.fullmatch(r"step-\d{6}", path.name) for path in run.checkpoints.iterdir())
+    assert any(run.checkpoints.iterdir())
+    check_summary(run)
+    check_events(run)
+    assert not list(run.root.rglob(".*")), "something staged was left behind"
+
+
+def check_summary(run):
+    summary = read_json(run.summary)
+    rows = {name: len(read_json_lines(run.split(name))) for name in ("train", "test", "validation")}
+    assert summary["rows"] == rows
+    assert {"before", "after"} <= set(summary["loss"]["validation"])
+    training = summary["training"]
+    assert {"examples_per_second", "computed_tokens", "distinct_tokens", "supervised_tokens", "seconds",
+            "peak_memory_bytes", "dtype"} <= set(training)  # fmt: skip
+    assert (training["steps"], training["dtype"]) == (3, "float32")
+    assert 0 < training["distinct_tokens"] <= training["computed_tokens"]
+    evaluation = summary["evaluation"]
+    assert evaluation["verdict"] in ("better", "worse", "no difference detectable")
+    assert evaluation["smallest_detectable"] is None or evaluation["smallest_detectable"] >= 0
+    assert set(evaluation["metrics"]) == METRICS
+    for metric in evaluation["metrics"].values():
+        assert {"base", "tuned", "difference", "low", "high"} <= set(metric)
+        assert metric["difference"] == pytest.approx(metric["tuned"] - metric["base"])
+
+
+def check_events(run):
+    events = read_json_lines(run.events)
+    steps = [event["step"] for event in events if event["event"] == "step"]
+    validations = [event["step"] for event in events if event["event"] == "validation"]
+    assert steps == [1, 2, 3]
+    assert (validations[0], validations[-1]) == (0, 3)
+    supervised = {row["row"]: row["supervised"] for row in read_json_lines(run.split("train"))}
+    assert sum(event["examples"] for event in events if event["event"] == "step") == min(24, 3 * 8)
+    assert all(event["supervised_tokens"] > 0 for event in events if event["event"] == "step")
+    assert min(supervised.values()) > 0
+
+
+def test_the_verbs_one_after_the_other_make_a_whole_run(tutelage, place, begin):
+    run = RunFolder(place / "runs" / "mine")
+
+    prepared = tutelage("prepare", *begin)
+    assert (prepared.code, prepared.err) == (0, "")
+    assert "80 rows from my.json: 80 kept, 0 repaired, 0 dropped." in prepared.out
+    assert "Next: tutelage train runs/mine" in prepared.out
+    assert {path.name for path in run.root.iterdir()} == {"recipe.toml", "data"}
+
+    trained = tutelage("train", "runs/mine")
+    assert (trained.code, trained.err) == (0, "")
+    assert "3 steps over 24 examples" in trained.out
+    assert "Next: tutelage evaluate runs/mine" in trained.out
+
+    evaluated = tutelage("evaluate", "runs/mine")
+    assert (evaluated.code, evaluated.err) == (0, "")
+    assert len(read_json_lines(run.responses("tuned"))) == 4
+    check_run_folder(run)
+
+    run.report.unlink()
+    run.summary.unlink()
+    reported = tutelage("report", "runs/mine")
+    assert (reported.code, reported.out.splitlines()[-1]) == (0, "Report: runs/mine/report.html")
+    check_run_folder(run)
+
+    before = contents(run.root)
+    answered = tutelage("generate", "runs/mine", "Name a fruit.", "--base")
+    assert (answered.code, answered.err) == (0, "")
+    assert answered.out.splitlines()[0] == "base"
+    assert "tuned" in answered.out.splitlines()
+    assert contents(run.root) == before
+    refuse_to_write_over(tutelage, run)
+    check_dry_runs_of_later_verbs(tutelage, run)
+
+
+def refuse_to_write_over(tutelage, run):
+    before = contents(run.root)
+    for words, what in [
+        (["prepare", run.root], "already holds a run"),
+        (["run", "--output", run.root, "--data", "my.json"], "already holds a run"),
+        (["train", run.root], "already holds a tuned model. Add --overwrite to replace it."),
+        (["evaluate", run.root], "already holds an evaluation. Add --overwrite to replace it."),
+    ]:
+        refused = tutelage(*words)
+        assert (refused.code, what in refused.err) == (2, True), refused
+        assert contents(run.root) == before
+
+
+def check_dry_runs_of_later_verbs(tutelage, run):
+    before = contents(run.root)
+    for verb in ("prepare", "run", "train", "evaluate", "report", "generate"):
+        shown = tutelage(verb, run.root, "--dry-run")
+        assert (shown.code, shown.err) == (0, ""), verb
+        assert "Dry run: nothing was written." in shown.out
+        assert contents(run.root) == before
+
+
+def test_run_does_it_all_in_one_go(tutelage, place, begin):
+    done = tutelage("run", *begin)
+    assert (done.code, done.err) == (0, "")
+    for part in ("1 Prepare", "2 Tune", "3 Evaluate", "Report: runs/mine/report.html", "What to type next:"):
+        assert part in done.out
+    assert done.out.count("wanted") == 3
+    run = RunFolder(place / "runs" / "mine")
+    check_run_folder(run)
+    assert run.report.read_text(encoding="utf-8").lstrip().startswith("<!doctype html>")
+    # The recipe that is kept makes the same run again.
+    again = tutelage("run", run.recipe, "--output", "runs/again")
+    assert again.code == 0, again.err
+    for name in ("train", "test", "validation"):
+        assert RunFolder(place / "runs" / "again").split(name).read_bytes() == run.split(name).read_bytes()
+    assert losses(RunFolder(place / "runs" / "again")) == losses(run)
+
+
+def losses(run):
+    return [event["loss"] for event in read_json_lines(run.events) if "loss" in event]
+
+
+def test_a_run_can_be_replaced_when_that_is_asked_for(tutelage, place, begin):
+    assert tutelage("prepare", *begin).code == 0
+    assert tutelage("prepare", *begin).code == 2
+    assert tutelage("prepare", *begin, "--split", "position", "--overwrite").code == 0
+    run = RunFolder(place / "runs" / "mine")
+    assert read_json(run.preparation)["split"] == "position"
+    assert tomllib.loads(run.recipe.read_text())["data"]["split"] == "position"
+
+
+def test_training_goes_on_from_other_settings_only_after_another_preparation(tutelage, place, begin):
+    assert tutelage("prepare", *begin).code == 0
+    before = contents(place / "runs")
+    refused = tutelage("train", "runs/mine", "--prompt", "chat")
+    assert refused.code == 2
+    assert "was prepared with other settings: data.prompt (was 'alpaca', now 'chat')" in refused.err
+    assert contents(place / "runs") == before
+
+
+def test_without_test_rows_a_run_says_so_and_reports_what_it_has(tutelage, place, begin):
+    shares = ["--set", "data.test_share=0", "--set", "data.train_share=1"]
+    done = tutelage("run", *begin, *shares)
+    assert (done.code, done.err) == (0, "")
+    assert "There are no test rows" in done.out
+    assert "there are no validation rows" in done.out
+    assert set(read_json(RunFolder(place / "runs" / "mine").summary)) == {"rows", "loss", "training"}
+
+
+@pytest.mark.parametrize("rows", [1, 2, 7, 8, 9])
+def test_few_rows_train_each_row_once_an_epoch(tutelage, place, model, rows):
+    write_rows(place / "few.json", alpaca_values(rows))
+    run = RunFolder(place / "few")
+    tiny = [
+        "data.test_share=0",
+        "data.train_share=1",
+        "training.num_train_epochs=2",
+        "training.dtype=float32",
+    ]
+    settings = [word for one in [*tiny, f"model.name_or_path={model}"] for word in ("--set", one)]
+    assert tutelage("prepare", "--data", "few.json", "--output", run.root, *settings).code == 0
+    trained = tutelage("train", run.root)
+    assert trained.code == 0, trained.err
+    steps = [event for event in read_json_lines(run.events) if event["event"] == "step"]
+    assert len(steps) == 2 * -(-rows // 8)
+    assert sum(step["examples"] for step in steps) == 2 * rows
+
+
+def test_full_weights_are_tuned_by_one_setting(tutelage, place, begin):
+    done = tutelage("run", *begin, "--set", "adapter.type=none")
+    assert (done.code, done.err) == (0, "")
+    model = RunFolder(place / "runs" / "mine").model
+    assert (model / "model.safetensors").is_file()
+    assert not (model / "adapter_config.json").exists()
+
+
+@pytest.mark.parametrize("verb", ["run", "prepare"])
+def test_a_dry_run_of_a_new_run_shows_every_setting_and_writes_nothing(tutelage, place, begin, verb):
+    before = contents(place)
+    shown = tutelage(verb, *begin, "--dry-run")
+    assert (shown.code, shown.err) == (0, "")
+    assert contents(place) == before
+    for name, _, _ in walk(Recipe()):
+        assert name in shown.out
+    assert re.search(r"training.max_steps +3 +--set", shown.out)
+    assert re.search(r"data.source +my.json +--data", shown.out)
+    assert re.search(r"training.seed +123 +default", shown.out)
+    for name in ("recipe.toml", "data") + (("model", "report.html") if verb == "run" else ()):
+        assert f"runs/mine/{name}" in shown.out
+    if verb == "run":
+        assert "3 steps over" in shown.out
+
+
+@pytest.mark.parametrize("words", [["--help"], ["--version"], ["run", "--help"], ["generate", "--help"]])
+def test_help_imports_no_torch_and_writes_nothing(tmp_path, words):
+    script = (
+        "import sys\nfrom tutelage.cli.main import main\n"
+        f"try:\n    main({words!r})\nfinally:\n"
+        "    print('heavy:', [name for name in ('torch', 'transformers', 'peft', 'numpy') if name in sys.modules])\n"
+    )
+    done = in_a_process([sys.executable, "-c", script], tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines()[-1] == "heavy: []"
+    assert contents(tmp_path) == {}
+
+
+def test_the_module_can_be_run_by_its_name(tmp_path):
+    done = in_a_process([sys.executable, "-m", "tutelage", "--help"], tmp_path)
+    assert done.returncode == 0
+    for verb in ("run", "prepare", "train", "evaluate", "report", "generate"):
+        assert re.search(rf"\b{verb}\b", done.stdout)
+
+
+def in_a_process(command, folder):
+    environment = {**os.environ, "TUTELAGE_CACHE": str(folder / "cache"), "OMP_NUM_THREADS": "1"}
+    return subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=120, check=False
+    )

@@ -1,0 +1,269 @@
+import json
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from support.book_data import book_file
+from support.rows import alpaca_values, make_records, write_rows
+from support.tiny_tokenizer import chatml_tokenizer, write_tiny_model
+
+from tutelage.data.preparation import prepare, read_prepared, write_preparation
+from tutelage.data.prompts import make_renderer
+from tutelage.data.sources import Source, read_source
+from tutelage.errors import DataError, RunFolderError
+from tutelage.model.loading import context_length, load_tokenizer
+from tutelage.recipe import DataSettings, ModelSettings
+from tutelage.run_folder import SPLITS, RunFolder, read_json, read_json_lines
+
+RENDERERS = {style: make_renderer(chatml_tokenizer(), style) for style in ("alpaca", "chat")}
+GROWN = {"test_share": 0.0, "train_share": 1.0}
+
+
+def prepare_values(values, *, context_length=512, **chosen):
+    source = Source("rows.json", "0" * 64, make_records(values), ["A note on the file."])
+    data = DataSettings(**chosen)
+    renderer = RENDERERS.get(data.prompt) or make_renderer(chatml_tokenizer(), data.prompt)
+    return prepare(source, data, renderer, context_length=context_length, model=ModelSettings())
+
+
+def refused(values, **chosen):
+    with pytest.raises(DataError) as fault:
+        prepare_values(values, **chosen)
+    return str(fault.value)
+
+
+def test_the_files_say_of_every_row_what_the_model_sees(tmp_path):
+    values = [
+        *alpaca_values(40),
+        {"instruction": "", "output": "x"},
+        {"instruction": "a\r\nb", "output": "c"},
+    ]
+    preparation = prepare_values(values, split="position")
+    run = RunFolder(tmp_path / "run")
+    write_preparation(run, preparation)
+    assert {path.name for path in run.data.iterdir()} == {
+        "train.jsonl",
+        "test.jsonl",
+        "validation.jsonl",
+        "ledger.jsonl",
+        "preparation.json",
+    }
+    tokenizer = chatml_tokenizer()
+    for name in SPLITS:
+        for record in read_json_lines(run.split(name)):
+            assert list(record) == [
+                "row",
+                "prompt",
+                "response",
+                "tokens",
+                "supervised",
+                "prompt_tokens",
+                "ids",
+            ]
+            assert record["response"] == values[record["row"]]["output"]
+            assert tokenizer.decode(record["ids"]) == record["prompt"] + record["response"] + "<|im_end|>"
+            assert record["tokens"] == len(record["ids"])
+            response = tokenizer.encode(record["response"], add_special_tokens=False)
+            assert record["supervised"] == len(response) + 1
+            assert record["prompt_tokens"] == record["tokens"] - record["supervised"]
+        assert [row.to_record() for row in read_prepared(run, name)] == read_json_lines(run.split(name))
+
+
+def test_the_summary_counts_what_the_files_hold(tmp_path):
+    preparation = prepare_values([*alpaca_values(50), {"instruction": "a\x00", "output": "b", "id": 4}])
+    run = RunFolder(tmp_path / "run")
+    write_preparation(run, preparation)
+    summary = read_json(run.preparation)
+    by_split = {name: read_json_lines(run.split(name)) for name in SPLITS}
+    assert summary["rows"] == {
+        "read": 51,
+        "kept": 50,
+        "repaired": 1,
+        "dropped": 0,
+        **{name: len(records) for name, records in by_split.items()},
+    }
+    assert summary["tokens"] == {
+        "train": sum(record["tokens"] for record in by_split["train"]),
+        "supervised": sum(record["supervised"] for record in by_split["train"]),
+        "distinct": distinct_inputs(by_split["train"]),
+        "longest": max(record["tokens"] for records in by_split.values() for record in records),
+    }
+    assert (summary["end_of_turn"], summary["end_of_turn_id"]) == ("<|im_end|>", 2)
+    assert (summary["source"], summary["sha256"]) == ("rows.json", "0" * 64)
+    assert (summary["prompt"], summary["split"]) == ("alpaca", "group")
+    assert summary["leaks"] == {"test": [], "validation": []}
+    assert summary["notes"] == ["A note on the file.", "The field 'id' (1 rows) is not used."]
+    assert summary["settings"] == {
+        "data": DataSettings().model_dump(),
+        "model": ModelSettings().model_dump(),
+    }
+
+
+def distinct_inputs(records):
+    """Count the distinct prefixes of what the model reads: all but the last token."""
+    paths = [tuple(record["ids"][:-1]) for record in records]
+    return len({path[:end] for path in paths for end in range(1, len(path) + 1)})
+
+
+GOOD = {"instruction": "Name a fruit.", "output": "A pear."}
+any_value = st.sampled_from(
+    [
+        GOOD,
+        {**GOOD, "output": "A plum."},
+        {**GOOD, "output": "A\r\nplum."},
+        {**GOOD, "input": "\ud800"},
+        {**GOOD, "output": None},
+        {**GOOD, "instruction": "  "},
+        {**GOOD, "output": "very long " * 200},
+    ]
+)
+
+
+@settings(deadline=None)
+@given(st.lists(any_value, min_size=1, max_size=12))
+def test_no_row_is_lost_in_silence(values):
+    try:
+        preparation = prepare_values(values, overlong="drop", **GROWN)
+    except DataError as fault:
+        assert "none of the" in str(fault)
+        assert GOOD not in values
+        return
+    assert lost_rows(values, preparation) == []
+
+
+def test_the_check_for_lost_rows_catches_one():
+    preparation = prepare_values([GOOD, {**GOOD, "output": "A plum."}], **GROWN)
+    for splits in (
+        {**preparation.splits, "train": preparation.splits["train"][1:]},
+        {**preparation.splits, "test": preparation.splits["train"][:1]},
+    ):
+        assert lost_rows([GOOD, GOOD], replace(preparation, splits=splits))
+    assert lost_rows([GOOD, GOOD], replace(preparation, ledger=preparation.ledger[1:]))
+
+
+def lost_rows(values, preparation):
+    """Say what does not add up between the source, the ledger, the splits and the counts."""
+    ledger, rows = preparation.ledger, preparation.summary["rows"]
+    faults = []
+    if [line["row"] for line in ledger] != list(range(len(values))):
+        faults.append("the ledger has not one line a row")
+    if not rows["read"] == len(values) == rows["kept"] + rows["repaired"] + rows["dropped"]:
+        faults.append("the counts do not sum up")
+    for line in ledger:
+        if list(line) != ["row", "outcome", "split", "reasons"]:
+            faults.append(f"{line} has other fields")
+        if (line["split"] is None) != (line["outcome"] == "dropped"):
+            faults.append(f"{line} is dropped and placed, or neither")
+        if bool(line["reasons"]) != (line["outcome"] != "kept"):
+            faults.append(f"{line} has a reason too many or too few")
+    for name in SPLITS:
+        written = [row.example.row for row in preparation.splits[name]]
+        if written != [line["row"] for line in ledger if line["split"] == name] or len(written) != rows[name]:
+            faults.append(f"{name} holds other rows than the ledger says")
+    return faults
+
+
+def test_the_books_file_by_position_has_the_articles_counts_and_names_its_leaks(tmp_path):
+    source = read_source(str(book_file()), cache=tmp_path)
+    data = DataSettings(split="position", prompt="alpaca-compact")
+    renderer = make_renderer(chatml_tokenizer(), data.prompt)
+    summary = prepare(source, data, renderer, context_length=512, model=ModelSettings()).summary
+    assert [summary["rows"][name] for name in SPLITS] == [935, 110, 55]
+    assert summary["leaks"] == {"test": [975, 1034], "validation": [1050, 1060, 1068, 1090]}
+    assert summary["repeated_prompts"] == 25
+
+
+def test_a_row_longer_than_the_context_stops_and_is_named_with_its_tokens():
+    values = alpaca_values(30)
+    values[4]["output"] = values[9]["input"] = "long " * 600
+    message = refused(values)
+    assert message.startswith("Rows 4 (")
+    assert ", 9 (" in message
+    assert "longer than the model's context of 512 tokens. Shorten them, or drop and list them" in message
+    assert "longer than data.max_length of 40 tokens" in refused(alpaca_values(30), max_length=40)
+
+
+def test_the_context_is_the_limit_even_when_max_length_is_larger():
+    assert "longer than the model's context of 64" in refused(
+        alpaca_values(30), max_length=999, context_length=64
+    )
+
+
+def test_a_row_of_exactly_the_limit_is_kept_and_one_token_more_is_dropped_when_asked():
+    values = alpaca_values(20)
+    lengths = {
+        row.example.row: len(row.example.ids) for row in prepare_values(values, **GROWN).splits["train"]
+    }
+    longest = max(lengths.values())
+    assert prepare_values(values, max_length=longest, **GROWN).summary["rows"]["dropped"] == 0
+    cut = prepare_values(values, max_length=longest - 1, overlong="drop", **GROWN)
+    too_long = [row for row, length in lengths.items() if length == longest]
+    assert [line["row"] for line in cut.ledger if line["outcome"] == "dropped"] == too_long
+    assert cut.ledger[too_long[0]]["reasons"] == [f"{longest} tokens, more than {longest - 1}"]
+
+
+@pytest.mark.parametrize("split", ["group", "position"])
+def test_one_row_alone_is_refused_with_what_to_do_and_trains_where_no_test_is_asked_for(split):
+    assert "with 1 usable row the" in refused([GOOD], split=split)
+    prepared = prepare_values([GOOD], split=split, **GROWN)
+    assert [prepared.summary["rows"][name] for name in SPLITS] == [1, 0, 0]
+
+
+def test_a_test_split_that_would_be_empty_is_refused():
+    assert refused(alpaca_values(9), split="position") == (
+        "rows.json: with 9 usable rows the test split would be empty. Add rows, or raise data.test_share;"
+        " data.test_share=0 trains without an evaluation."
+    )
+
+
+@pytest.mark.parametrize("split", ["group", "position"])
+def test_nothing_is_prepared_without_training_rows(split):
+    assert "the train split would be empty" in refused(
+        alpaca_values(30), split=split, train_share=0.0, test_share=0.5
+    )
+
+
+def test_rows_that_are_all_unusable_are_refused_with_the_reasons():
+    assert refused([{"instruction": "a", "output": ""}, {"instruction": " ", "output": "b"}]) == (
+        "rows.json: none of the 2 rows can be used: instruction is empty; output is empty."
+    )
+
+
+@pytest.mark.parametrize("loss_on", ["response", "everything"])
+def test_what_is_supervised_is_counted_for_every_row(loss_on):
+    prepared = prepare_values(alpaca_values(60), loss_on=loss_on)
+    for rows in prepared.splits.values():
+        for row in rows:
+            example = row.example
+            wanted = len(example.response_ids) if loss_on == "response" else len(example.ids) - 1
+            assert example.supervised == wanted > 0
+            assert example.with_response_supervised().supervised == len(example.response_ids)
+
+
+def test_a_written_row_is_read_as_the_model_will_see_it_again(tmp_path):
+    values = alpaca_values(30)
+    values[3]["output"] = "line\u2028separator \x85 <|im_end|> \x1c end"
+    preparation = prepare_values(values, split="position")
+    run = RunFolder(tmp_path)
+    write_preparation(run, preparation)
+    for name in SPLITS:
+        assert read_prepared(run, name) == preparation.splits[name]
+
+
+def test_rows_cannot_be_read_before_they_are_prepared(tmp_path):
+    with pytest.raises(RunFolderError, match="Run `tutelage prepare"):
+        read_prepared(RunFolder(tmp_path), "train")
+
+
+@pytest.mark.parametrize("style", ["alpaca", "alpaca-compact", "phi3", "chat"])
+def test_a_model_folder_gives_the_ids_of_the_tokenizer_that_was_saved_in_it(tmp_path, style):
+    folder = write_tiny_model(tmp_path / "model", context=300)
+    assert context_length(folder) == 300
+    source = read_source(str(write_rows(tmp_path / "rows.json", alpaca_values(30))), cache=tmp_path)
+    data = DataSettings(prompt=style)
+    renderer = make_renderer(load_tokenizer(folder), style)
+    prepared = prepare(source, data, renderer, context_length=300, model=ModelSettings())
+    in_memory = prepare_values(alpaca_values(30), prompt=style)
+    assert json.dumps(prepared.ledger) == json.dumps(in_memory.ledger)
+    assert prepared.splits == in_memory.splits

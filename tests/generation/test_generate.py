@@ -1,0 +1,192 @@
+"""Batched greedy answers against one prompt at a time without a cache, and whether the end of a turn is learnt."""
+
+from collections import Counter
+from dataclasses import replace
+from functools import cache
+
+import pytest
+import torch
+from support.tiny_models import END, FAMILIES, greedy_one_by_one, ragged_examples, tiny_model
+from transformers import DynamicCache
+
+from tutelage.data.examples import Example
+from tutelage.generation.generate import Response, answer_texts, generate
+from tutelage.model.forward import CausalModel
+from tutelage.recipe import TrainingSettings
+from tutelage.training.optimizer import make_optimizer
+from tutelage.training.step import optimizer_step
+
+LONGEST = 12
+PROMPTS = [example.ids[:-1] for example in ragged_examples(40, seed=5)]
+
+
+@cache
+def reference(family: str) -> tuple[int, list[Response]]:
+    """Return an end of turn that comes at many different places, and the answers that it gives."""
+    module = tiny_model(family).module
+    endless = [greedy_one_by_one(module, prompt, max_new_tokens=LONGEST) for prompt in PROMPTS]
+    places = {
+        token: {answer.index(token) for answer in endless if token in answer} for token in range(END + 1)
+    }
+    end = max(places, key=lambda token: len(places[token]))
+    answers = [
+        Response(tuple(answer[: answer.index(end)]), stopped=True)
+        if end in answer
+        else Response(tuple(answer), stopped=False)
+        for answer in endless
+    ]
+    return end, answers
+
+
+def answers_that_differ(family: str, model: CausalModel, *, batch_size: int) -> int:
+    end, expected = reference(family)
+    found = generate(model, PROMPTS, end_of_turn=end, max_new_tokens=LONGEST, batch_size=batch_size)
+    return sum(one != other for one, other in zip(found, expected, strict=True))
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_reference_answers_end_at_many_places_and_some_never_do(family):
+    _, answers = reference(family)
+    assert len(PROMPTS) >= 30
+    assert len({len(prompt) for prompt in PROMPTS}) > 5
+    assert len({len(answer.ids) for answer in answers if answer.stopped}) >= 3
+    assert any(not answer.stopped for answer in answers)
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, 7, 64])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_batched_answers_are_those_of_one_prompt_at_a_time(family, batch_size):
+    assert answers_that_differ(family, tiny_model(family), batch_size=batch_size) == 0
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_prefill_in_several_trees_gives_the_same_answers(family, monkeypatch):
+    monkeypatch.setattr("tutelage.generation.generate.MAX_NODES", 30)
+    assert answers_that_differ(family, tiny_model(family), batch_size=64) == 0
+
+
+def positions_count_padding(arguments):
+    columns = arguments["attention_mask"].shape[-1]
+    return {"position_ids": torch.full_like(arguments["position_ids"], columns - 1)}
+
+
+def padding_is_seen(arguments):
+    return {"attention_mask": torch.ones_like(arguments["attention_mask"])}
+
+
+def positions_stand_still(arguments):
+    return {"position_ids": arguments["position_ids"] - 1}
+
+
+@pytest.mark.parametrize("fault", [positions_count_padding, padding_is_seen, positions_stand_still])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_wrong_decoding_step_is_caught(family, fault):
+    model = tiny_model(family)
+
+    def spoil(module, positional, arguments):
+        is_decoding = arguments["input_ids"].shape[1] == 1
+        return positional, arguments | (fault(arguments) if is_decoding else {})
+
+    model.module.register_forward_pre_hook(spoil, with_kwargs=True)
+    assert answers_that_differ(family, model, batch_size=64) > 0
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_rows_of_the_cache_that_answer_another_prompt_are_caught(family, monkeypatch):
+    select = DynamicCache.batch_select_indices
+    monkeypatch.setattr(DynamicCache, "batch_select_indices", lambda cache, kept: select(cache, kept.flip(0)))
+    assert answers_that_differ(family, tiny_model(family), batch_size=64) > 0
+
+
+def test_answers_come_in_the_order_of_the_prompts_and_progress_counts_them_all():
+    end, expected = reference("llama")
+    finished = []
+    backwards = generate(
+        tiny_model("llama"),
+        PROMPTS[::-1],
+        end_of_turn=end,
+        max_new_tokens=LONGEST,
+        batch_size=16,
+        progress=finished.append,
+    )
+    assert backwards == expected[::-1]
+    assert sum(finished) == len(PROMPTS)
+
+
+def test_an_answer_is_cut_at_its_longest_and_is_then_not_stopped():
+    end, expected = reference("llama")
+    for longest in (1, 2, 5):
+        found = generate(tiny_model("llama"), PROMPTS, end_of_turn=end, max_new_tokens=longest, batch_size=64)
+        for answer, whole in zip(found, expected, strict=True):
+            is_whole = whole.stopped and len(whole.ids) < longest
+            assert answer == (whole if is_whole else Response(whole.ids[:longest], stopped=False))
+
+
+def test_no_prompts_have_no_answers():
+    assert generate(tiny_model("llama"), [], end_of_turn=END, max_new_tokens=3, batch_size=4) == []
+
+
+def test_texts_are_decoded_from_the_answer_alone():
+    class Joined:
+        def decode(self, ids, *, skip_special_tokens):
+            assert skip_special_tokens
+            return " ".join(map(str, ids))
+
+    end, expected = reference("gpt2")
+    texts = answer_texts(
+        tiny_model("gpt2"),
+        PROMPTS,
+        tokenizer=Joined(),
+        end_of_turn=end,
+        max_new_tokens=LONGEST,
+        batch_size=8,
+    )
+    assert texts == [" ".join(map(str, answer.ids)) for answer in expected]
+
+
+def test_a_model_with_dropout_answers_without_it():
+    end, expected = reference("gpt2")
+    model = tiny_model("gpt2")
+    for part in model.module.modules():
+        if isinstance(part, torch.nn.Dropout):
+            part.p = 0.5
+    model.module.train()
+    found = generate(model, PROMPTS, end_of_turn=end, max_new_tokens=LONGEST, batch_size=64)
+    assert found == expected
+
+
+def eight_rows() -> list[Example]:
+    """Rows with different prompts and responses of 1 to 8 tokens before the end of turn."""
+    drawn = ragged_examples(8, seed=9)
+    return [
+        Example(row, (7, 8, 20 + row, *drawn[row].ids[:length], END), prompt_tokens=3, supervised=length + 1)
+        for row, length in enumerate(range(1, 9))
+    ]
+
+
+def answers_after_learning(family: str, rows: list[Example]) -> list[Response]:
+    """Learn rows by heart and answer their prompts."""
+    model = tiny_model(family, dtype=torch.float32)
+    optimizer = make_optimizer(model.module, TrainingSettings())
+    for _ in range(60):
+        result = optimizer_step(
+            model, rows, optimizer, learning_rate=5e-3, micro_batch_size=8, max_grad_norm=1.0
+        )
+    assert result.loss < 0.05
+    prompts = [row.prompt_ids for row in rows]
+    return generate(model, prompts, end_of_turn=END, max_new_tokens=16, batch_size=8)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_model_that_learnt_eight_rows_by_heart_repeats_them_and_stops_by_itself(family):
+    rows = eight_rows()
+    answers = answers_after_learning(family, rows)
+    assert Counter(answer.stopped for answer in answers) == {True: 8}
+    assert [(*answer.ids, END) for answer in answers] == [row.response_ids for row in rows]
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_model_whose_end_of_turn_is_not_supervised_is_caught(family):
+    rows = [replace(row, ids=row.ids[:-1], supervised=row.supervised - 1) for row in eight_rows()]
+    answers = answers_after_learning(family, rows)
+    assert sum(answer.stopped for answer in answers) == 0

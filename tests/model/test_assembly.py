@@ -1,0 +1,133 @@
+"""A model is tuned without its own dropout, and written it comes back as it was, without a word on the terminal."""
+
+import pytest
+import torch
+from support.tiny_models import CPU, ragged_examples, tiny_model
+from transformers import AutoModelForCausalLM, OPTConfig, Starcoder2Config
+
+from tutelage.data.prefix_tree import merge
+from tutelage.model.assembly import open_for_training, open_tuned, save_tuned, without_dropout
+from tutelage.model.forward import CausalModel, target_log_probs
+from tutelage.model.sources import ModelSource
+from tutelage.model.tree_attention import ATTENTION
+from tutelage.recipe import AdapterSettings
+
+WHOLE = AdapterSettings(type="none")
+
+
+@pytest.mark.parametrize("family", ["llama", "gpt2", "qwen2"])
+def test_a_whole_model_is_saved_in_silence_and_comes_back_bitwise_the_same(tmp_path, family, capfd):
+    model = tiny_model(family, dtype=torch.float32)
+    save_tuned(model, tmp_path, WHOLE, base="a-base")
+    (tmp_path / "tokenizer.json").write_text("{}")  # the tokenizer is put beside the weights at the end
+    base = tiny_model(family, seed=1, dtype=torch.float32)
+    loaded = open_tuned(base, tmp_path, WHOLE)
+    assert capfd.readouterr() == ("", "")
+    tree = merge(ragged_examples(8))
+    with torch.no_grad():
+        assert torch.equal(target_log_probs(loaded, tree), target_log_probs(model, tree))
+        assert not torch.equal(target_log_probs(loaded, tree), target_log_probs(base, tree))
+    assert loaded.device == CPU
+    assert ATTENTION not in (tmp_path / "config.json").read_text()
+
+
+DROPOUTS = [
+    ("gpt2", "resid_pdrop"),
+    ("gpt2", "embd_pdrop"),
+    ("gpt2", "attn_pdrop"),
+    ("llama", "attention_dropout"),
+    ("qwen2", "attention_dropout"),
+]
+
+
+def in_training(model: CausalModel) -> torch.Tensor:
+    model.module.train()
+    with torch.no_grad():
+        return target_log_probs(model, merge(ragged_examples(12)))
+
+
+def in_evaluation(model: CausalModel) -> torch.Tensor:
+    model.module.eval()
+    with torch.no_grad():
+        return target_log_probs(model, merge(ragged_examples(12)))
+
+
+def has_dropout(model: CausalModel) -> bool:
+    """Whether training mode changes anything; attention over a tree takes no dropout at all."""
+    try:
+        return not torch.equal(in_training(model), in_evaluation(model))
+    except AssertionError as refusal:
+        return "without its own dropout" in str(refusal)
+
+
+@pytest.mark.parametrize(("family", "name"), DROPOUTS)
+def test_every_dropout_of_a_base_model_is_turned_off(family, name):
+    model = tiny_model(family, **{name: 0.3})
+    assert has_dropout(model)
+    without_dropout(model.module)
+    assert not has_dropout(model)
+    assert torch.equal(in_training(model), in_evaluation(tiny_model(family)))
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        OPTConfig(
+            vocab_size=131,
+            hidden_size=64,
+            word_embed_proj_dim=64,
+            ffn_dim=96,
+            num_hidden_layers=2,
+            num_attention_heads=4,
+            dropout=0.3,
+            attention_dropout=0.3,
+            layerdrop=0.3,
+        ),
+        Starcoder2Config(
+            vocab_size=131,
+            hidden_size=64,
+            intermediate_size=96,
+            num_hidden_layers=2,
+            num_attention_heads=4,
+            residual_dropout=0.3,
+            embedding_dropout=0.3,
+            attention_dropout=0.3,
+        ),
+    ],
+    ids=lambda config: config.model_type,
+)
+def test_so_are_those_that_layers_hand_to_functions(config):
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        module = AutoModelForCausalLM.from_config(config, attn_implementation=ATTENTION, dtype=torch.float32)
+    model = CausalModel(module, CPU, torch.float32)
+    assert has_dropout(model)
+    without_dropout(module)
+    assert not has_dropout(model)
+
+
+def opened_for_training(base: CausalModel, folder, settings: AdapterSettings) -> CausalModel:
+    """Write the base and open it as a stage does."""
+    save_tuned(base, folder, WHOLE, base="a-base")
+    (folder / "tokenizer.json").write_text("{}")
+    source = ModelSource(folder, "tiny", identity="", licence=None)
+    return open_for_training(source, settings, CPU, torch.float32, seed=0, probes=ragged_examples(8)[:2])
+
+
+@pytest.mark.parametrize(("family", "name"), DROPOUTS)
+@pytest.mark.parametrize("settings", [WHOLE, AdapterSettings(r=4)], ids=["whole", "lora"])
+def test_a_model_opens_for_training_without_its_own_dropout(tmp_path, family, name, settings):
+    model = opened_for_training(tiny_model(family, dtype=torch.float32, **{name: 0.3}), tmp_path, settings)
+    assert getattr(model.module.config, name) == 0.3
+    assert not has_dropout(model)
+
+
+def test_dropout_before_the_adapter_stays(tmp_path):
+    settings = AdapterSettings(r=4, lora_dropout=0.3)
+    model = opened_for_training(tiny_model("gpt2", dtype=torch.float32), tmp_path, settings)
+    assert not has_dropout(model)  # a fresh adapter adds nothing, whatever is dropped before it
+    for name, parameter in model.module.named_parameters():
+        if "lora_B" in name:
+            parameter.data.fill_(0.05)
+    assert has_dropout(model)
+    assert {layer.p for layer in model.module.modules() if isinstance(layer, torch.nn.Dropout)} == {0.0, 0.3}

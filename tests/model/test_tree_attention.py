@@ -1,0 +1,539 @@
+"""Attention by itself: over a tree and under a mask, against plain loops, and what a node can and cannot see."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cache
+from itertools import pairwise
+from types import SimpleNamespace
+from unittest.mock import patch
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from support.tiny_models import (
+    CPU,
+    FAMILIES,
+    own_attention,
+    ragged_examples,
+    siblings_see_each_other,
+    tiny_model,
+)
+from transformers import AttentionInterface
+from transformers.models.llama.modeling_llama import eager_attention_forward
+
+from tutelage.data.prefix_tree import PrefixTree, merge, merge_prompts
+from tutelage.model.forward import run_tree
+from tutelage.model.tree_attention import ATTENTION, TreePlan, plan_tree
+
+SIZE = 8
+SCALING = 0.3
+LONG = tuple(range(100))
+PROMPTS = {
+    "one path": [tuple(range(70))],
+    "ragged": [example.ids for example in ragged_examples(24)],
+    "a path that begins another": [(1, 2, 3), (1, 2, 3, 4, 5), (1, 2)],
+    "the same path three times": [(1, 2, 3)] * 3,
+    "a long prefix and many leaves": [(*LONG, 200 + leaf, *range(leaf % 4)) for leaf in range(40)],
+    "a branch at every depth": [(*range(depth), 200, 201) for depth in range(1, 40)],
+    "one node": [(7,)],
+}
+RESULTS = ("output", "query", "key", "value")
+
+
+def attend(query, key, value, mask=None, *, training=False, **options) -> torch.Tensor:
+    module = SimpleNamespace(training=training, layer_idx=0)
+    return AttentionInterface()[ATTENTION](module, query, key, value, mask, **{"scaling": SCALING} | options)[
+        0
+    ]
+
+
+def blocks_of(queries: int):
+    return patch("tutelage.model.tree_attention.QUERIES_PER_BLOCK", queries)
+
+
+def by_paths(tree: PrefixTree, query, key, value) -> torch.Tensor:
+    """One path, node and head at a time, over nothing but the nodes of the path so far."""
+    _, heads, nodes, _ = query.shape
+    group = heads // key.shape[1]
+    mixed: dict[tuple[int, int], torch.Tensor] = {}
+    for path in tree.paths:
+        for depth, node in enumerate(path):
+            so_far = torch.from_numpy(path[: depth + 1])
+            for head in range(heads):
+                if (node, head) not in mixed:
+                    weights = (SCALING * key[0, head // group][so_far] @ query[0, head, node]).softmax(-1)
+                    mixed[node, head] = weights @ value[0, head // group][so_far]
+    return torch.stack([torch.stack([mixed[node, head] for head in range(heads)]) for node in range(nodes)])[
+        None
+    ]
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """Tensors for the attention over a tree, and the gradient that reaches its output."""
+
+    tree: PrefixTree
+    inputs: tuple[torch.Tensor, ...]  # query, key, value
+    gradient: torch.Tensor
+
+    @property
+    def heads(self) -> int:
+        return self.inputs[0].shape[1]
+
+    @property
+    def key_heads(self) -> int:
+        return self.inputs[1].shape[1]
+
+    def plan(self) -> TreePlan:
+        return plan_tree(self.tree, heads=self.heads, key_heads=self.key_heads, device=CPU)
+
+    def rounded(self) -> "Case":
+        """The same with all numbers rounded to bfloat16, still as float64."""
+        inputs = tuple(tensor.bfloat16().double() for tensor in self.inputs)
+        return replace(self, inputs=inputs, gradient=self.gradient.bfloat16().double())
+
+    def results(self, attention: Callable[..., torch.Tensor], *dtypes: torch.dtype) -> list[torch.Tensor]:
+        """Return what the attention gives and the gradients of its inputs, which go in as the types given."""
+        dtypes = dtypes or (torch.float64,) * 3
+        leaves = [
+            tensor.to(dtype, copy=True).requires_grad_()
+            for tensor, dtype in zip(self.inputs, dtypes, strict=True)
+        ]
+        output = attention(*leaves)
+        output.backward(self.gradient.to(output.dtype))
+        return [output.detach(), *(leaf.grad for leaf in leaves)]
+
+
+@cache
+def case(name: str, heads: int = 4, key_heads: int = 2) -> Case:
+    tree = merge_prompts(PROMPTS[name])
+    nodes = len(tree.token_ids)
+    generator = torch.Generator().manual_seed(heads * key_heads)
+
+    def normal(*shape: int) -> torch.Tensor:
+        return torch.randn(shape, generator=generator, dtype=torch.float64)
+
+    inputs = (normal(1, heads, nodes, SIZE), *(normal(1, key_heads, nodes, SIZE) for _ in range(2)))
+    return Case(tree, inputs, normal(1, nodes, heads, SIZE))
+
+
+@cache
+def expected(case: Case) -> list[torch.Tensor]:
+    return case.results(lambda *inputs: by_paths(case.tree, *inputs))
+
+
+def wrong_results(case: Case, plan: TreePlan, *, spoil=lambda output: None) -> set[str]:
+    """Return which of the results over the plan are not those of the loops."""
+
+    def attention(*inputs: torch.Tensor) -> torch.Tensor:
+        output = attend(*inputs, tree_plan=plan)
+        spoil(output)
+        return output
+
+    found = case.results(attention)
+    differences = {
+        name: (one - other).abs().max().item()
+        for name, one, other in zip(RESULTS, found, expected(case), strict=True)
+    }
+    wrong = {name for name, difference in differences.items() if not difference <= 1e-12}
+    assert not any(differences[name] < 1e-3 for name in wrong)  # a fault is large or there is none
+    return wrong
+
+
+@pytest.mark.parametrize(("heads", "key_heads"), [(2, 2), (4, 2), (6, 2), (8, 2), (3, 1)])
+@pytest.mark.parametrize("name", PROMPTS)
+def test_attention_over_a_tree_and_its_gradients_are_those_of_loops_over_each_path(name, heads, key_heads):
+    tried = case(name, heads, key_heads)
+    assert wrong_results(tried, tried.plan()) == set()
+
+
+@pytest.mark.parametrize("queries", [1, 2])
+@pytest.mark.parametrize("name", PROMPTS)
+def test_attention_over_a_tree_is_the_same_in_blocks_of_any_size(name, queries):
+    tried = case(name)
+    with blocks_of(queries):
+        assert wrong_results(tried, tried.plan()) == set()
+
+
+def test_the_gradients_over_a_tree_are_those_of_finite_differences():
+    tree = merge_prompts([(1, 2, 3), (1, 2, 4, 5), (6,)])
+    generator = torch.Generator().manual_seed(0)
+    inputs = [
+        torch.randn(
+            1, heads, len(tree.token_ids), 2, generator=generator, dtype=torch.float64, requires_grad=True
+        )
+        for heads in (2, 1, 1)
+    ]
+    with blocks_of(2):
+        plan = plan_tree(tree, heads=2, key_heads=1, device=CPU)
+        assert torch.autograd.gradcheck(lambda *inputs: attend(*inputs, tree_plan=plan), inputs)
+
+
+def paths_hold_a_siblings_node(case: Case) -> TreePlan:
+    return replace(case, tree=siblings_see_each_other(case.tree)).plan()
+
+
+def blocks_forget_what_is_above_them(case: Case) -> TreePlan:
+    plan = case.plan()
+    first_depth = plan.seen[:, :1].sum(dim=-1, keepdim=True) - 1
+    of_the_block = torch.arange(plan.keys_per_block) >= first_depth
+    return replace(plan, seen=plan.seen & of_the_block | plan.is_padding)
+
+
+def one_use_of_each_key_is_counted(case: Case) -> TreePlan:
+    plan = case.plan()
+    return replace(plan, uses=plan.uses[plan.first_uses], first_uses=torch.arange(len(plan.first_uses)))
+
+
+def nodes_see_the_one_after_them(case: Case) -> TreePlan:
+    plan = case.plan()
+    seen = plan.seen.roll(1, dims=-1)
+    seen[..., 0] = True
+    return replace(plan, seen=seen)
+
+
+def nodes_do_not_see_themselves(case: Case) -> TreePlan:
+    plan = case.plan()
+    seen = plan.seen.roll(-1, dims=-1)
+    seen[..., -1] = False
+    seen[..., 0] = True
+    return replace(plan, seen=seen)
+
+
+def padded_queries_count(case: Case) -> TreePlan:
+    plan = case.plan()
+    return replace(plan, is_padding=torch.zeros_like(plan.is_padding))
+
+
+def padded_queries_count_and_see_all(case: Case) -> TreePlan:
+    plan = case.plan()
+    return replace(plan, seen=plan.seen | plan.is_padding, is_padding=torch.zeros_like(plan.is_padding))
+
+
+def heads_are_grouped_the_other_way_round(case: Case) -> TreePlan:
+    plan = case.plan()
+    return replace(plan, keys=plan.keys.view(case.key_heads, -1).flip(0).flatten())
+
+
+@pytest.mark.parametrize("name", ["ragged", "a long prefix and many leaves", "a branch at every depth"])
+@pytest.mark.parametrize(
+    ("fault", "wrong"),
+    [
+        (paths_hold_a_siblings_node, set(RESULTS)),
+        (blocks_forget_what_is_above_them, set(RESULTS)),
+        (nodes_see_the_one_after_them, set(RESULTS)),
+        (nodes_do_not_see_themselves, set(RESULTS)),
+        (heads_are_grouped_the_other_way_round, set(RESULTS)),
+        (one_use_of_each_key_is_counted, {"key", "value"}),
+        (padded_queries_count, {"value"}),  # they see one key, whose weight is 1 whatever its score
+        (padded_queries_count_and_see_all, {"key", "value"}),
+    ],
+)
+def test_a_wrong_plan_is_caught(name, fault, wrong):
+    assert wrong_results(case(name), fault(case(name))) == wrong
+
+
+def test_a_backward_pass_without_the_scale_is_caught():
+    def forget_the_scale(output: torch.Tensor) -> None:
+        output.grad_fn.scaling = 1.0
+
+    tried = case("ragged")
+    assert wrong_results(tried, tried.plan(), spoil=forget_the_scale) == {"query", "key"}
+
+
+def faults(plan: TreePlan, tree: PrefixTree, *, heads: int, key_heads: int) -> list[str]:
+    """Return what of a plan is not as it should be, read off the paths of the tree."""
+    nodes, group = len(tree.token_ids), heads // key_heads
+    path_to = {node: path[: depth + 1] for path in tree.paths for depth, node in enumerate(path.tolist())}
+    queries = plan.queries.view(key_heads, plan.blocks, -1, group).numpy()
+    keys = plan.keys.view(key_heads, plan.blocks, plan.keys_per_block).numpy()
+    is_query = ~plan.is_padding[:, :, 0, 0].numpy()
+    seen = plan.seen[:, :, 0].numpy()
+    attended = sorted(
+        (row, (keys[key_head, block][seen[block, place]]).tolist())
+        for key_head in range(key_heads)
+        for block, place in np.argwhere(is_query)
+        for row in queries[key_head, block, place].tolist()
+    )
+    wanted = [
+        (head * nodes + node, (head // group * nodes + path_to[node]).tolist())
+        for head in range(heads)
+        for node in range(nodes)
+    ]
+    found = []
+    if [row for row, _ in attended] != list(range(heads * nodes)):
+        found.append("not every node is a query once")
+    if attended != wanted:
+        found.append("keys of a node are not its path")
+    is_query_row = np.broadcast_to(is_query[None, :, :, None], queries.shape).reshape(-1)
+    places = plan.places.numpy()
+    if queries.reshape(-1)[places].tolist() != list(range(heads * nodes)) or not is_query_row[places].all():
+        found.append("places are not those of the queries")
+    is_key = (seen & is_query[:, :, None]).any(axis=1)
+    used = np.flatnonzero(np.broadcast_to(is_key, keys.shape))
+    if sorted(plan.uses.tolist()) != used.tolist():
+        found.append("uses are not all the keys that are seen")
+    ends = [*plan.first_uses.tolist(), len(plan.uses)]
+    uses = [keys.reshape(-1)[plan.uses.numpy()[begin:end]].tolist() for begin, end in pairwise(ends)]
+    if [set(rows) for rows in uses] != [{row} for row in range(key_heads * nodes)]:
+        found.append("uses do not stand by node")
+    return found
+
+
+@pytest.mark.parametrize("queries", [1, 2, 32])
+@pytest.mark.parametrize("name", PROMPTS)
+def test_in_a_plan_every_node_is_a_query_once_and_its_keys_are_its_path(name, queries):
+    tree = merge_prompts(PROMPTS[name])
+    with blocks_of(queries):
+        plan = plan_tree(tree, heads=4, key_heads=2, device=CPU)
+    assert faults(plan, tree, heads=4, key_heads=2) == []
+
+
+prompt_lists = st.lists(st.lists(st.integers(0, 2), min_size=1, max_size=8), min_size=1, max_size=8)
+
+
+@given(prompt_lists, st.sampled_from([1, 2, 3, 32]), st.integers(1, 3), st.integers(1, 3))
+def test_so_it_is_in_a_plan_of_any_tree(prompts, queries, key_heads, group):
+    tree, heads = merge_prompts(prompts), key_heads * group
+    with blocks_of(queries):
+        plan = plan_tree(tree, heads=heads, key_heads=key_heads, device=CPU)
+    assert faults(plan, tree, heads=heads, key_heads=key_heads) == []
+
+
+@pytest.mark.parametrize(
+    ("fault", "complaint"),
+    [
+        (paths_hold_a_siblings_node, "path"),
+        (blocks_forget_what_is_above_them, "path"),
+        (nodes_see_the_one_after_them, "path"),
+        (nodes_do_not_see_themselves, "path"),
+        (heads_are_grouped_the_other_way_round, "path"),
+        (one_use_of_each_key_is_counted, "uses"),
+        (padded_queries_count, "query once"),
+    ],
+)
+def test_a_wrong_plan_does_not_pass_as_right(fault, complaint):
+    tried = case("ragged")
+    found = faults(fault(tried), tried.tree, heads=tried.heads, key_heads=tried.key_heads)
+    assert complaint in " ".join(found)
+
+
+BFLOAT16 = (torch.bfloat16,) * 3
+
+
+@pytest.mark.parametrize("name", PROMPTS)
+def test_over_a_tree_bfloat16_rounds_by_less_than_its_step(name):
+    tried = case(name).rounded()
+    plan = tried.plan()
+    found = tried.results(lambda *inputs: attend(*inputs, tree_plan=plan), *BFLOAT16)
+    assert {tensor.dtype for tensor in found} == {torch.bfloat16}
+    for one, exact in zip(found, expected(tried), strict=True):
+        assert (one - exact).norm() <= torch.finfo(torch.bfloat16).eps * exact.norm()
+
+
+@pytest.mark.parametrize("name", PROMPTS)
+def test_queries_and_keys_that_autocast_left_in_float32_are_attended_with_values_in_bfloat16(name):
+    tried = case(name).rounded()
+    plan = tried.plan()
+
+    def attention(*inputs: torch.Tensor) -> torch.Tensor:
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            return attend(*inputs, tree_plan=plan)
+
+    found = tried.results(attention, torch.float32, torch.float32, torch.bfloat16)
+    assert [tensor.dtype for tensor in found] == [
+        torch.bfloat16,
+        torch.float32,
+        torch.float32,
+        torch.bfloat16,
+    ]
+    again = tried.results(lambda *inputs: attend(*inputs, tree_plan=plan), *BFLOAT16)
+    assert all(torch.equal(one, other) for one, other in zip(found, again, strict=True))
+
+
+def summed_in_bfloat16(uses, gradient, first_uses, mode) -> torch.Tensor:
+    assert mode == "sum"
+    sums = []
+    for begin, end in pairwise([*first_uses.tolist(), len(uses)]):
+        total = torch.zeros_like(gradient[0])
+        for use in uses[begin:end]:
+            total = total + gradient[use]
+        sums.append(total)
+    return torch.stack(sums)
+
+
+def test_the_gradients_of_a_key_are_summed_over_its_uses_in_float32():
+    prefix = tuple(range(8))
+    tree = merge_prompts([(*prefix, 200 + row) for row in range(64)])
+    nodes = len(tree.token_ids)
+    generator = torch.Generator().manual_seed(0)
+
+    def of_one_sign(*shape: int) -> torch.Tensor:
+        return torch.rand(shape, generator=generator, dtype=torch.float64) + 0.5
+
+    inputs = (of_one_sign(1, 4, nodes, SIZE), *(of_one_sign(1, 2, nodes, SIZE) for _ in range(2)))
+    tried = Case(tree, inputs, of_one_sign(1, nodes, 4, SIZE)).rounded()
+    plan = tried.plan()
+
+    def errors_of_the_prefix() -> list[float]:
+        found = tried.results(lambda *inputs: attend(*inputs, tree_plan=plan), *BFLOAT16)
+        both = [
+            (one[:, :, : len(prefix)], exact[:, :, : len(prefix)])
+            for one, exact in zip(found[2:], expected(tried)[2:], strict=True)
+        ]
+        return [((one - exact).norm() / exact.norm()).item() for one, exact in both]
+
+    half_a_step = torch.finfo(torch.bfloat16).eps / 2
+    assert max(errors_of_the_prefix()) < half_a_step
+    with patch("tutelage.model.tree_attention.embedding_bag", summed_in_bfloat16):
+        assert min(errors_of_the_prefix()) > half_a_step
+
+
+BATCH, QUERIES, KEYS = 3, 5, 9
+
+
+def masked_tensors(heads: int, key_heads: int, dtype=torch.float64) -> tuple[torch.Tensor, ...]:
+    generator = torch.Generator().manual_seed(heads * key_heads)
+
+    def normal(*shape: int) -> torch.Tensor:
+        return torch.randn(shape, generator=generator, dtype=torch.float64).to(dtype)
+
+    seen = torch.rand(BATCH, 1, QUERIES, KEYS, generator=generator) < 0.6
+    seen[..., 0] = True  # no query is blind
+    return (
+        normal(BATCH, heads, QUERIES, SIZE),
+        normal(BATCH, key_heads, KEYS, SIZE),
+        normal(BATCH, key_heads, KEYS, SIZE),
+        seen,
+    )
+
+
+def by_loops(query, key, value, seen) -> torch.Tensor:
+    """One row, head and query at a time, over nothing but the keys that it sees."""
+    batch, heads, queries, size = query.shape
+    group = heads // key.shape[1]
+    mixed = torch.zeros(batch, queries, heads, size, dtype=query.dtype)
+    for row in range(batch):
+        for head in range(heads):
+            for place in range(queries):
+                kept = seen[row, 0, place]
+                scores = SCALING * key[row, head // group][kept] @ query[row, head, place]
+                mixed[row, place, head] = scores.softmax(-1) @ value[row, head // group][kept]
+    return mixed
+
+
+@pytest.mark.parametrize(("heads", "key_heads"), [(4, 4), (4, 2), (6, 2), (4, 1)])
+def test_attention_under_a_mask_is_that_of_loops_over_the_seen_keys(heads, key_heads):
+    tensors = masked_tensors(heads, key_heads)
+    torch.testing.assert_close(attend(*tensors), by_loops(*tensors), rtol=0, atol=1e-12)
+
+
+def test_under_a_mask_heads_grouped_the_other_way_round_are_caught():
+    query, key, value, seen = masked_tensors(4, 2)
+    swapped = attend(query, key.flip(1), value.flip(1), seen)
+    assert (swapped - by_loops(query, key, value, seen)).abs().max() > 0.1
+
+
+def test_under_a_mask_bfloat16_is_as_near_as_that_of_transformers():
+    exact = by_loops(*masked_tensors(4, 2))
+    query, key, value, seen = masked_tensors(4, 2, dtype=torch.bfloat16)
+    module = SimpleNamespace(num_key_value_groups=2, training=False)
+    added = torch.zeros(seen.shape, dtype=torch.bfloat16).masked_fill(~seen, torch.finfo(torch.bfloat16).min)
+    theirs, _ = eager_attention_forward(module, query, key, value, added, scaling=SCALING)
+    our_error = (attend(query, key, value, seen) - exact).abs().mean()
+    assert our_error < 1.2 * (theirs - exact).abs().mean()
+
+
+@pytest.mark.parametrize("over", ["a mask", "a tree"])
+def test_weights_in_bfloat16_are_rounded_once_after_a_softmax_in_float32(over):
+    size = 64
+    scores = torch.randn(size, generator=torch.Generator().manual_seed(0)).mul(3).bfloat16()
+    # A product with a unit vector is exact, and values of the identity give the weights themselves.
+    query, key = torch.zeros(1, 1, size, size).bfloat16(), torch.zeros(1, 1, size, size).bfloat16()
+    query[..., 0], key[0, 0, :, 0] = 1, scores
+    value = torch.eye(size).bfloat16()[None, None]
+    if over == "a tree":
+        plan = plan_tree(merge_prompts([range(size)]), heads=1, key_heads=1, device=CPU)
+        found = attend(query, key, value, scaling=0.7, tree_plan=plan)
+    else:
+        found = attend(query, key, value, torch.ones(1, 1, size, size, dtype=torch.bool).tril(), scaling=0.7)
+    last = found[0, -1, 0]
+    assert torch.equal(last, (0.7 * scores.float()).softmax(-1).bfloat16())
+    assert not torch.equal(last, (0.7 * scores).softmax(-1))
+
+
+def test_unseen_values_have_no_weight_at_all():
+    query, key, value, seen = masked_tensors(4, 2)
+    seen[..., -1] = False
+    huge = value.clone()
+    huge[:, :, -1] = 1e300
+    assert torch.equal(attend(query, key, huge, seen), attend(query, key, value, seen))
+
+
+def test_without_a_scale_it_is_that_of_the_size_of_a_head():
+    tensors = masked_tensors(4, 2)
+    assert torch.equal(attend(*tensors, scaling=None), attend(*tensors, scaling=SIZE**-0.5))
+
+
+def over_a_tree(**options) -> torch.Tensor:
+    tried = case("ragged")
+    return attend(*tried.inputs, tree_plan=tried.plan(), **options)
+
+
+def under_a_mask(**options) -> torch.Tensor:
+    return attend(*masked_tensors(4, 2), **options)
+
+
+@pytest.mark.parametrize("attention", [over_a_tree, under_a_mask])
+def test_dropout_of_the_attention_is_never_asked_for_in_training(attention):
+    with pytest.raises(AssertionError, match="without its own dropout"):
+        attention(dropout=0.5, training=True)
+    assert torch.equal(attention(dropout=0.5), attention())
+    assert torch.equal(attention(training=True), attention())
+
+
+@pytest.mark.parametrize("attention", [over_a_tree, under_a_mask])
+@pytest.mark.parametrize("option", [{"softcap": 2.0}, {"s_aux": torch.zeros(4)}])
+def test_soft_caps_and_sinks_are_refused(attention, option):
+    with pytest.raises(ValueError, match="soft caps and sinks"):
+        attention(**option)
+
+
+def test_attention_with_neither_tree_nor_mask_is_refused():
+    query, key, value, _ = masked_tensors(4, 2)
+    with pytest.raises(ValueError, match="does not hand the tree on"):
+        attend(query, key, value)
+
+
+def logits_of(model, tree) -> torch.Tensor:
+    """Return the logits of every node, (nodes, vocabulary)."""
+    with torch.no_grad():
+        return run_tree(
+            model, tree, logits_to_keep=torch.arange(len(tree.token_ids)), use_cache=False
+        ).logits[0]
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_node_depends_on_itself_and_those_above_it_alone(family):
+    model = tiny_model(family)
+    tree = merge(ragged_examples(8))
+    before = logits_of(model, tree)
+    for changed in range(len(tree.token_ids)):
+        ids = tree.token_ids.copy()
+        ids[changed] = (ids[changed] + 1) % 130
+        after = logits_of(model, replace(tree, token_ids=ids))
+        moved = set((before != after).any(dim=1).nonzero()[:, 0].tolist())
+        below = {node for path in tree.paths if changed in path for node in path.tolist() if node >= changed}
+        assert moved == below
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_tree_of_one_path_is_ordinary_causal_attention(family):
+    model = tiny_model(family)
+    path = ragged_examples(8)[0].ids
+    with torch.no_grad(), own_attention(model.module):
+        expected = model.module(torch.tensor([path]), use_cache=False).logits[0]
+    found = logits_of(model, merge_prompts([path]))
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-10)

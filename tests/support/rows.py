@@ -1,0 +1,50 @@
+"""Rows made by code, as a source holds them and as the data room passes them on."""
+
+import json
+from pathlib import Path
+
+from tutelage.data.formats import InstructionRow
+from tutelage.data.sources import Record
+
+WORDS = (
+    "pear",
+    "plum",
+    "fig",
+    "lime",
+    "kiwi",
+    "date",
+    "quince",
+    "melon",
+    "peach",
+    "cherry",
+    "grape",
+    "mango",
+)
+
+
+def make_records(values: list) -> list[Record]:
+    """Return values as a JSON lines file would give them: row n on line n + 1."""
+    return [Record(row, row + 1, value) for row, value in enumerate(values)]
+
+
+def make_rows(triples: list[tuple[str, str, str]]) -> list[InstructionRow]:
+    """Return (instruction, input, output) triples as rows."""
+    return [InstructionRow(row, *triple) for row, triple in enumerate(triples)]
+
+
+def alpaca_values(count: int) -> list[dict[str, str]]:
+    """Return so many distinct Alpaca rows, every third with an input."""
+    return [
+        {
+            "instruction": f"Spell the word {WORDS[number % len(WORDS)]} for guest {number}.",
+            "input": f"Guest {number} is in a hurry." if number % 3 == 0 else "",
+            "output": " ".join(WORDS[number % len(WORDS)]),
+        }
+        for number in range(count)
+    ]
+
+
+def write_rows(path: Path, values: list) -> Path:
+    """Write values as a JSON array with one value a line."""
+    path.write_text("[\n" + ",\n".join(json.dumps(value) for value in values) + "\n]\n", encoding="utf-8")
+    return path

@@ -1,0 +1,76 @@
+import math
+
+import pytest
+from pydantic import ValidationError
+
+from tutelage.recipe import Recipe
+from tutelage.recipe_file import walk
+
+
+def with_setting(name, value):
+    section, key = name.split(".")
+    return Recipe.model_validate({section: {key: value}})
+
+
+def test_every_setting_has_a_default_and_a_description():
+    settings = list(walk(Recipe()))
+    assert len(settings) >= 35
+    for name, _, description in settings:
+        assert description.endswith("."), name
+        assert len(description.split()) >= 2, name
+
+
+def test_a_recipe_cannot_be_changed():
+    with pytest.raises(ValidationError, match="frozen"):
+        Recipe().training.max_steps = 5
+
+
+@pytest.mark.parametrize(
+    ("name", "good", "bad"),
+    [
+        ("data.prompt", ["alpaca", "alpaca-compact", "phi3", "chat"], ["Alpaca", "alpca", "", None]),
+        ("data.split", ["group", "position"], ["random"]),
+        ("data.train_share", [0, 0.5, 0.9], [-0.1, 1.1, math.nan, "much"]),
+        ("data.test_share", [0, 0.15], [-0.1, math.inf]),
+        ("data.max_length", [None, 1, 4096], [0, -1, 1.5]),
+        ("data.overlong", ["stop", "drop"], ["cut"]),
+        ("data.loss_on", ["response", "everything"], ["prompt"]),
+        ("adapter.type", ["lora", "none"], ["dora"]),
+        ("adapter.r", [1, 64], [0, -4]),
+        ("adapter.lora_alpha", [0.5, 32], [0, -1]),
+        ("adapter.lora_dropout", [0, 0.99], [1, -0.1]),
+        ("adapter.target_modules", ["all-linear", ["q_proj"]], [5]),
+        ("training.seed", [0, 2**32 - 1], [-1, 2**32]),
+        ("training.num_train_epochs", [1, 3], [0, 0.5]),
+        ("training.max_steps", [None, 1], [0]),
+        ("training.learning_rate", [1e-6, 1], [0, -1e-4, math.nan, math.inf]),
+        ("training.warmup_ratio", [0, 1], [-0.1, 1.5]),
+        ("training.adam_beta2", [0, 0.95], [1]),
+        ("training.sample_prompts", [0, 3], [-1]),
+        ("training.dtype", ["auto", "float32", "bfloat16"], ["float16"]),
+        ("evaluation.limit", [None, 1], [0]),
+        ("evaluation.primary_metric", ["chrf", "exact_match"], ["accuracy"]),
+    ],
+)
+def test_a_setting_takes_what_can_be_honoured_and_nothing_else(name, good, bad):
+    section, key = name.split(".")
+    for value in good:
+        assert getattr(getattr(with_setting(name, value), section), key) == value
+    for value in bad:
+        with pytest.raises(ValidationError):
+            with_setting(name, value)
+
+
+def test_shares_that_sum_to_more_than_one_are_refused_and_rounding_is_not():
+    with pytest.raises(ValidationError, match="sum to more than 1"):
+        Recipe.model_validate({"data": {"train_share": 0.8, "test_share": 0.3}})
+    shares = Recipe.model_validate({"data": {"train_share": 0.7, "test_share": 0.3}}).data
+    assert shares.train_share + shares.test_share == pytest.approx(1)
+
+
+@pytest.mark.parametrize(
+    "tables", [{"trainig": {}}, {"training": {"lerning_rate": 1}}, {"training": {"data": {}}}]
+)
+def test_unknown_tables_and_keys_are_refused(tables):
+    with pytest.raises(ValidationError, match="Extra inputs are not permitted"):
+        Recipe.model_validate(tables)

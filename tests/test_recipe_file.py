@@ -1,0 +1,198 @@
+import tomllib
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tutelage.errors import RecipeError
+from tutelage.recipe import Recipe
+from tutelage.recipe_file import load, to_toml, walk
+
+RECIPES = sorted((Path(__file__).parents[1] / "recipes").glob("*.toml"))
+
+TEXT = """\
+# A recipe with comments.
+[data]
+source = "my.json"
+
+[training]
+max_steps = 5
+learning_rate = 1e-4
+"""
+
+
+@pytest.fixture
+def recipe_path(tmp_path):
+    path = tmp_path / "mine.toml"
+    path.write_text(TEXT)
+    return path
+
+
+def refused(path=None, overrides=None, assignments=()):
+    with pytest.raises(RecipeError) as fault:
+        load(path, overrides or {}, assignments)
+    return str(fault.value)
+
+
+def of(loaded, name):
+    return next(setting for setting in loaded.settings() if setting.name == name)
+
+
+def test_without_a_file_all_settings_are_defaults():
+    loaded = load(None, {}, [])
+    assert loaded.recipe == Recipe()
+    assert {setting.origin for setting in loaded.settings()} == {"default"}
+    assert [setting.name for setting in loaded.settings()] == [name for name, _, _ in walk(Recipe())]
+
+
+def test_every_value_knows_where_it_came_from(recipe_path):
+    loaded = load(
+        recipe_path,
+        {"--data data.source": "other.json", "--prompt data.prompt": "chat"},
+        ["training.max_steps=7", "adapter.type=none"],
+    )
+    seen = {
+        name: (of(loaded, name).value, of(loaded, name).origin)
+        for name in (
+            "data.source",
+            "data.prompt",
+            "training.max_steps",
+            "training.learning_rate",
+            "adapter.type",
+            "adapter.r",
+        )
+    }
+    assert seen == {
+        "data.source": ("other.json", "--data"),
+        "data.prompt": ("chat", "--prompt"),
+        "training.max_steps": (7, "--set"),
+        "training.learning_rate": (1e-4, "mine.toml:7"),
+        "adapter.type": ("none", "--set"),
+        "adapter.r": (16, "default"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("assignment", "name", "value"),
+    [
+        ("training.max_steps=3", "training.max_steps", 3),
+        (" training.max_steps = 3 ", "training.max_steps", 3),
+        ("training.learning_rate=5e-5", "training.learning_rate", 5e-5),
+        ("training.learning_rate=1", "training.learning_rate", 1.0),
+        ("adapter.type=none", "adapter.type", "none"),
+        ('adapter.type="none"', "adapter.type", "none"),
+        ("adapter.target_modules=['q_proj', 'v_proj']", "adapter.target_modules", ["q_proj", "v_proj"]),
+        ("model.name_or_path=models/a=b", "model.name_or_path", "models/a=b"),
+        ("model.name_or_path=C:\\models\\x", "model.name_or_path", "C:\\models\\x"),
+        ("data.source=my file.json", "data.source", "my file.json"),
+        ("data.source=2024.json", "data.source", "2024.json"),
+    ],
+)
+def test_any_value_can_be_set_in_one_grammar(assignment, name, value):
+    loaded = load(None, {}, [assignment])
+    assert (of(loaded, name).value, of(loaded, name).origin) == (value, "--set")
+
+
+def test_the_last_assignment_wins():
+    assert load(None, {}, ["adapter.r=4", "adapter.r=8"]).recipe.adapter.r == 8
+
+
+@pytest.mark.parametrize(
+    ("assignment", "told"),
+    [
+        (
+            "training.lerning_rate=1",
+            "Unknown setting training.lerning_rate (--set). Did you mean training.learning_rate?",
+        ),
+        ("learning_rate=1", "'learning_rate' is no setting. Did you mean training.learning_rate?"),
+        ("max_step=1", "'max_step' is no setting. Did you mean training.max_steps?"),
+        ("zzz=1", "`tutelage run --dry-run` lists all settings"),
+        (
+            "training.zzzzzz=1",
+            "Unknown setting training.zzzzzz (--set). `tutelage run --dry-run` lists all settings.",
+        ),
+        ("traning.max_steps=1", "Did you mean [training]?"),
+        ("training.max_steps.x=1", "Unknown setting training.max_steps.x"),
+        ("training.max_steps", "--set 'training.max_steps' is not of the form section.name=value."),
+        ("=3", "--set '=3' is not of the form section.name=value."),
+        ("training.max_steps=many", "training.max_steps is 'many' (--set), but it should be a valid integer"),
+        (
+            "training.max_steps=0",
+            "training.max_steps is 0 (--set), but it should be greater than or equal to 1.",
+        ),
+        (
+            "training.learning_rate=nan",
+            "training.learning_rate is nan (--set), but it should be a finite number.",
+        ),
+        ("data.prompt=alpca", "data.prompt is 'alpca' (--set), but it should be 'alpaca', 'alpaca-compact'"),
+        ("data.train_share=0.95", "data.train_share (0.95) and data.test_share (0.1) sum to more than 1"),
+    ],
+)
+def test_a_wrong_assignment_is_told_with_what_to_do(assignment, told):
+    assert told in refused(assignments=[assignment])
+
+
+def test_a_wrong_value_in_a_file_is_told_with_its_line(recipe_path):
+    recipe_path.write_text(TEXT.replace("max_steps = 5", "max_stepps = 5\nwarmup_ratio = 2"))
+    message = refused(recipe_path)
+    assert "Unknown setting training.max_stepps (mine.toml:6). Did you mean training.max_steps?" in message
+    assert "training.warmup_ratio is 2 (mine.toml:7), but it should be less than or equal to 1." in message
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("[training\nmax_steps = 5", "mine.toml is not TOML: "),
+        ("max_steps = 5", "sets 'max_steps' outside any table. Settings stand in [data], [model]"),
+        ("[trainin]\nmax_steps = 5", "'trainin' is no table of a recipe. Did you mean [training]?"),
+        ("[training]\nseed = 1\nseed = 2", "mine.toml is not TOML: "),
+    ],
+)
+def test_a_malformed_recipe_is_told(recipe_path, text, told):
+    recipe_path.write_text(text)
+    assert told in refused(recipe_path)
+
+
+def test_a_recipe_that_cannot_be_read_is_told(tmp_path):
+    assert "nothing.toml does not exist. Give a recipe file or a run folder" in refused(
+        tmp_path / "nothing.toml"
+    )
+    (tmp_path / "latin.toml").write_bytes(b"[data]\nsource = 'caf\xe9'")
+    assert "latin.toml cannot be read: " in refused(tmp_path / "latin.toml")
+    assert "cannot be read: " in refused(tmp_path)
+
+
+def test_a_written_recipe_spells_every_value_out_and_loads_as_itself(tmp_path):
+    recipe = load(
+        None,
+        {"--data data.source": 'a "quoted"\\ näme\n.json'},
+        ["training.max_steps=3", "adapter.target_modules=['a']"],
+    ).recipe
+    path = tmp_path / "recipe.toml"
+    path.write_text(to_toml(recipe), encoding="utf-8")
+    assert load(path, {}, []).recipe == recipe
+    written = {f"{table}.{key}" for table, keys in tomllib.loads(path.read_text()).items() for key in keys}
+    assert written == {name for name, value, _ in walk(recipe) if value is not None}
+
+
+@given(
+    st.sampled_from([name for name, _, _ in walk(Recipe())]), st.integers(0, 40), st.sampled_from("abxyz_")
+)
+def test_a_slip_of_one_letter_still_finds_the_setting(name, place, letter):
+    section, key = name.split(".")
+    place = place % len(key)
+    slip = f"{section}.{key[:place]}{letter}{key[place:]}"
+    if slip not in [known for known, _, _ in walk(Recipe())]:
+        assert f"Did you mean {section}." in refused(assignments=[f"{slip}=1"])
+
+
+def test_there_are_recipes_to_load():
+    assert RECIPES
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.name)
+def test_a_recipe_that_ships_loads(path):
+    loaded = load(path, {}, [])
+    chosen = {setting.name for setting in loaded.settings() if setting.origin != "default"}
+    assert chosen, f"{path.name} sets nothing"

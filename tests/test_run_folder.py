@@ -1,0 +1,130 @@
+import json
+import os
+import stat
+
+import pytest
+
+from tutelage import run_folder
+from tutelage.errors import RunFolderError, StorageError
+from tutelage.run_folder import (
+    RunFolder,
+    read_json,
+    read_json_lines,
+    staged_folder,
+    write_json,
+    write_json_lines,
+    write_text,
+)
+
+ODD = "a\u2028b\u2029c\x85d\x0be\x1cf\r\ng\ud83d\ude00".encode("utf-16", "surrogatepass").decode("utf-16")
+
+
+def test_the_names_are_those_of_the_contract(tmp_path):
+    run = RunFolder(tmp_path)
+    paths = [
+        run.recipe, run.environment, run.summary, run.report, run.events, run.split("train"), run.split("test"),
+        run.split("validation"), run.ledger, run.preparation, run.checkpoint(200), run.responses("base"),
+        run.responses("tuned"), run.scores, run.metrics, run.model, run.training,
+    ]  # fmt: skip
+    assert [str(path.relative_to(tmp_path)) for path in paths] == [
+        "recipe.toml", "environment.json", "summary.json", "report.html", "events.jsonl", "data/train.jsonl",
+        "data/test.jsonl", "data/validation.jsonl", "data/ledger.jsonl", "data/preparation.json",
+        "checkpoints/step-000200", "evaluation/base.jsonl", "evaluation/tuned.jsonl", "evaluation/scores.jsonl",
+        "evaluation/metrics.json", "model", "model/training.json",
+    ]  # fmt: skip
+
+
+def test_what_is_missing_names_the_stage_that_writes_it(tmp_path):
+    run = RunFolder(tmp_path)
+    with pytest.raises(RunFolderError, match=f"Run `tutelage prepare {tmp_path}` first"):
+        run.require(run.preparation, stage="prepare")
+    write_json(run.preparation, {})
+    assert run.require(run.preparation, stage="prepare") == run.preparation
+
+
+def test_json_lines_come_back_as_they_were_whatever_stands_in_the_texts(tmp_path):
+    records = [{"text": ODD, "number": 1}, {"text": "\x00\x1b", "list": [1, None]}, {}]
+    write_json_lines(tmp_path / "rows.jsonl", records)
+    assert read_json_lines(tmp_path / "rows.jsonl") == records
+    assert (tmp_path / "rows.jsonl").read_bytes().count(b"\n") == 3
+
+
+def test_no_file_gets_a_number_that_is_not_json(tmp_path):
+    write_json(tmp_path / "a.json", {"loss": 1.0})
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        write_json(tmp_path / "a.json", {"loss": float("nan")})
+    assert read_json(tmp_path / "a.json") == {"loss": 1.0}
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b'{"a": 1}x', b"\xff\xfe", b"[" * 100_000])
+def test_a_damaged_file_is_told_with_its_name(tmp_path, content):
+    path = tmp_path / "summary.json"
+    path.write_bytes(content)
+    with pytest.raises(RunFolderError, match=r"summary.json: .* run the stage that writes it again"):
+        read_json(path)
+
+
+def test_a_write_that_fails_leaves_the_old_file_and_no_other(tmp_path, monkeypatch):
+    write_text(tmp_path / "a.txt", "old")
+
+    def no_space(handle):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(run_folder.os, "fsync", no_space)
+    with pytest.raises(StorageError, match=r"a.txt: No space left on device. Check the free space") as fault:
+        write_text(tmp_path / "a.txt", "new")
+    assert fault.value.exit_code == 4
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("a.txt", "old")]
+
+
+def test_a_text_that_cannot_be_encoded_leaves_the_old_file_and_no_other(tmp_path):
+    write_text(tmp_path / "a.txt", "old")
+    with pytest.raises(UnicodeEncodeError):
+        write_text(tmp_path / "a.txt", "\ud800")
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("a.txt", "old")]
+
+
+def test_a_folder_cannot_be_made_where_a_file_stands(tmp_path):
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(StorageError, match="Could not write"):
+        write_text(tmp_path / "file" / "a.txt", "x")
+    with pytest.raises(StorageError, match="Could not write"), staged_folder(tmp_path / "file" / "b"):
+        pass
+
+
+def test_a_staged_folder_takes_the_place_of_the_old_one_whole(tmp_path):
+    for content in ("old", "new"):
+        with staged_folder(tmp_path / "data") as staged:
+            (staged / f"{content}.txt").write_text(content)
+    assert [path.name for path in (tmp_path / "data").iterdir()] == ["new.txt"]
+    assert [path.name for path in tmp_path.iterdir()] == ["data"]
+
+
+def test_a_staged_folder_that_fails_changes_nothing(tmp_path):
+    with staged_folder(tmp_path / "data") as staged:
+        (staged / "old.txt").write_text("old")
+    with pytest.raises(RuntimeError, match="half way"), staged_folder(tmp_path / "data") as staged:
+        (staged / "new.txt").write_text("new")
+        raise RuntimeError("half way")
+    assert [path.name for path in tmp_path.iterdir()] == ["data"]
+    assert [path.name for path in (tmp_path / "data").iterdir()] == ["old.txt"]
+
+
+def test_files_and_folders_get_the_permissions_that_the_user_asks_for(tmp_path):
+    before = os.umask(0o027)
+    try:
+        write_text(tmp_path / "a.txt", "x")
+        with staged_folder(tmp_path / "data"):
+            pass
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "a.txt").stat().st_mode) == 0o640
+    assert stat.S_IMODE((tmp_path / "data").stat().st_mode) == 0o750
+
+
+def test_json_is_written_in_utf_8_with_lf_alone(tmp_path):
+    write_json(tmp_path / "a.json", {"é": "你好\r\n"})
+    content = (tmp_path / "a.json").read_bytes()
+    assert "é".encode() in content
+    assert b"\r" not in content
+    assert json.loads(content) == {"é": "你好\r\n"}
