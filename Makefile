@@ -6,9 +6,6 @@ OUTPUT ?= runs/quickstart
 DATA ?= starter
 SPLIT ?= group
 
-# Threads that wait should sleep, not spin, when other programs share the cores.
-export OMP_WAIT_POLICY := PASSIVE
-
 .PHONY: help quickstart test check format docs install lock clean
 
 help:
@@ -22,9 +19,9 @@ help:
 quickstart: .venv/installed
 	$(BIN)/tutelage run --data $(DATA) --split $(SPLIT) --output $(OUTPUT) --overwrite
 
-# The tests of a real training use both cores alone, so they run after the others.
+# Tests run side by side, so threads that wait must sleep; the real training uses both cores and runs alone.
 test: .venv/installed-dev
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m "not end_to_end"
+	OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -n 2 -m "not end_to_end"
 	$(BIN)/python -m pytest -m end_to_end
 
 check: .venv/installed-dev
@@ -46,11 +43,11 @@ install: .venv/installed
 	$(PYTHON) -c 'import sys; sys.exit("Tutelage needs Python 3.11 or newer; name one with make PYTHON=...") if sys.version_info < (3, 11) else None'
 	$(PYTHON) -m venv .venv
 	@echo "Installing (torch is the large part; once) ..."
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable .
+	$(BIN)/python -m pip install -qq --disable-pip-version-check --constraint constraints.txt --editable .
 	@touch $@
 
 .venv/installed-dev: .venv/installed
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	$(BIN)/python -m pip install -qq --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
 	@touch $@
 
 # A build's label (+cpu) is left out, so that each machine takes the build that is offered to it.

@@ -9,9 +9,13 @@ from tutelage.recipe import Recipe
 def locate(recipe: Recipe) -> Any:
     """Return the ModelSource of a recipe, fetching and converting it where that is needed."""
     from tutelage.fetching import user_cache
-    from tutelage.model.sources import locate_model
+    from tutelage.model.sources import is_local, locate_model
 
-    return locate_model(recipe.model.name_or_path, cache=user_cache(), progress=console.say)
+    name, cache = recipe.model.name_or_path, user_cache()
+    if is_local(name, cache=cache):
+        return locate_model(name, cache=cache, progress=console.say)
+    with console.waiting("Making the model ready for its first use"):
+        return locate_model(name, cache=cache, progress=console.say)
 
 
 def is_fetched(recipe: Recipe) -> bool:
