@@ -42,30 +42,36 @@ def epoch_order(examples: int, *, seed: int, epoch: int) -> np.ndarray:
 
 
 def micro_batches(examples: Sequence[Example], *, size: int, distinct_tokens: int) -> list[list[Example]]:
-    """Cut the examples of a step into micro-batches of at most `size` examples and so many distinct tokens."""
-    return [
-        run
-        for begin in range(0, len(examples), size)
-        for run in examples_within(examples[begin : begin + size], distinct_tokens=distinct_tokens)
-    ]
+    """Cut the examples of a step into micro-batches of at most `size` examples and so many distinct tokens.
+
+    Neighbours share prefixes; which example stands in which micro-batch changes nothing but the work.
+    """
+    return list(examples_within(examples, distinct_tokens=distinct_tokens, at_most=size))
 
 
-def examples_within(examples: Sequence[Example], *, distinct_tokens: int) -> Iterator[list[Example]]:
+def examples_within(
+    examples: Sequence[Example], *, distinct_tokens: int, at_most: int | None = None
+) -> Iterator[list[Example]]:
     """Cut examples, sorted so that neighbours share prefixes, into runs of at most so many distinct tokens."""
     paths = [example.ids[:-1] for example in examples]
-    for indices in runs_within(paths, distinct_tokens=distinct_tokens):
+    for indices in runs_within(paths, distinct_tokens=distinct_tokens, at_most=at_most):
         yield [examples[index] for index in indices]
 
 
-def runs_within(paths: Sequence[tuple[int, ...]], *, distinct_tokens: int) -> Iterator[list[int]]:
-    """Yield the indices of sorted paths in runs of at most so many distinct tokens; a longer path stands alone."""
+def runs_within(
+    paths: Sequence[tuple[int, ...]], *, distinct_tokens: int, at_most: int | None = None
+) -> Iterator[list[int]]:
+    """Yield the indices of sorted paths in runs of at most so many distinct tokens and paths.
+
+    A path longer than the budget stands alone.
+    """
     run: list[int] = []
     used = 0
     previous: tuple[int, ...] = ()
     for index in sorted(range(len(paths)), key=lambda index: paths[index]):
         path = paths[index]
         new = len(path) - common_prefix_length(previous, path)
-        if run and used + new > distinct_tokens:
+        if run and (used + new > distinct_tokens or len(run) == at_most):
             yield run
             run, used, new = [], 0, len(path)
         run.append(index)

@@ -1,13 +1,15 @@
 """Put a model together for a stage: the base alone, the base with a fresh adapter, or the base with a trained one."""
 
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from tutelage.data.examples import Example
 from tutelage.model.adapters import add_adapter, load_adapter, save_adapter
-from tutelage.model.forward import CausalModel
+from tutelage.model.forward import CausalModel, undressed
 from tutelage.model.loading import load_model, quietly
+from tutelage.model.log_probs import find_frozen_head
 from tutelage.model.self_check import refuse_unless_tree_is_exact
 from tutelage.model.sources import ModelSource
 from tutelage.model.tree_attention import ATTENTION
@@ -17,7 +19,7 @@ from tutelage.recipe import AdapterSettings
 def open_base(source: ModelSource, device: torch.device, compute_dtype: torch.dtype) -> CausalModel:
     """Load the untuned model with its weights in the compute type."""
     module = load_model(source.folder, dtype=compute_dtype, device=device, attention=ATTENTION)
-    return CausalModel(module, device, compute_dtype)
+    return _frozen(module, device, compute_dtype)
 
 
 def open_for_training(
@@ -33,13 +35,23 @@ def open_for_training(
 
     `probes` are two real examples on which the tree is compared with one example at a time.
     """
-    weights_dtype = compute_dtype if settings.type == "lora" else torch.float32
+    is_adapter = settings.type == "lora"
+    weights_dtype = compute_dtype if is_adapter else torch.float32
     module = load_model(source.folder, dtype=weights_dtype, device=device, attention=ATTENTION)
-    refuse_unless_tree_is_exact(CausalModel(module, device, weights_dtype), probes)
     without_dropout(module)
-    if settings.type == "lora":
-        module = add_adapter(module, settings, seed=seed)
-    return CausalModel(module, device, compute_dtype)
+    base = (
+        _frozen(module, device, weights_dtype) if is_adapter else CausalModel(module, device, weights_dtype)
+    )
+    refuse_unless_tree_is_exact(base, probes)
+    if not is_adapter:
+        return CausalModel(module, device, compute_dtype)
+    adapted = add_adapter(module, settings, seed=seed)
+    return CausalModel(adapted, device, compute_dtype, find_frozen_head(undressed(adapted)))
+
+
+def _frozen(module: Any, device: torch.device, compute_dtype: torch.dtype) -> CausalModel:
+    module.requires_grad_(False)
+    return CausalModel(module, device, compute_dtype, find_frozen_head(module))
 
 
 def without_dropout(module: torch.nn.Module) -> None:
@@ -58,9 +70,10 @@ def without_dropout(module: torch.nn.Module) -> None:
 def open_tuned(base: CausalModel, folder: Path, settings: AdapterSettings) -> CausalModel:
     """Load what training left in `folder`: an adapter on top of the base given, or a whole model."""
     if settings.type == "lora":
-        return CausalModel(load_adapter(base.module, folder), base.device, base.compute_dtype)
+        adapted = load_adapter(base.module, folder)
+        return CausalModel(adapted, base.device, base.compute_dtype, find_frozen_head(undressed(adapted)))
     module = load_model(folder, dtype=base.compute_dtype, device=base.device, attention=ATTENTION)
-    return CausalModel(module, base.device, base.compute_dtype)
+    return _frozen(module, base.device, base.compute_dtype)
 
 
 def save_tuned(model: CausalModel, folder: Path, settings: AdapterSettings, *, base: str) -> None:

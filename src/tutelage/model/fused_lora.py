@@ -74,7 +74,8 @@ class _Group:
     def take(self, place: int, x: torch.Tensor) -> torch.Tensor:
         """Return the result of one layer, (…, out)."""
         if self._input is not x or self._results[place] is None:
-            self._input, self._results = x, list(self._compute(x))
+            self._input = x
+            self._results = [*self._compute(x)]
         result = self._results[place]
         assert result is not None
         self._results[place] = None
