@@ -1,0 +1,38 @@
+"""Tutelage's greedy generation on the common prompts: variants bf16 and fp32."""
+
+from benchmarks.runners.job import print_result, read_job, time_answers
+from tutelage.cli.main import let_threads_sleep
+from tutelage.fetching import user_cache
+from tutelage.model.sources import locate_model
+from tutelage.runtime import choose_device, choose_dtype
+
+VARIANTS = {"bf16": "bfloat16", "fp32": "float32"}
+
+
+def main() -> None:
+    """Answer every prompt of the job and print what it took."""
+    job, variant = read_job(__doc__, tuple(VARIANTS))
+    let_threads_sleep()  # as the command line does, before torch is imported
+
+    from tutelage.generation.generate import generate
+    from tutelage.model.assembly import open_base
+
+    device = choose_device("cpu")
+    source = locate_model(job["model"], cache=user_cache(), progress=print)
+    model = open_base(source, device, choose_dtype(VARIANTS[variant], device))
+
+    def answer(prompts: list[list[int]], new_tokens: int) -> list[list[int]]:
+        responses = generate(
+            model,
+            prompts,
+            end_of_turn=job["end_of_turn"],
+            max_new_tokens=new_tokens,
+            batch_size=job["batch"],
+        )
+        return [list(response.ids) for response in responses]
+
+    print_result(time_answers(job, answer), ("tutelage", "torch", "transformers"))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,65 @@
+"""Tutelage's own step on the common work: variants bf16 and fp32, the type of the matrix products."""
+
+from typing import Any
+
+from benchmarks.runners.job import StepClock, batches, print_training, read_job
+from tutelage.cli.main import let_threads_sleep
+from tutelage.data.examples import Example
+from tutelage.fetching import user_cache
+from tutelage.model.sources import locate_model
+from tutelage.recipe import AdapterSettings, TrainingSettings
+from tutelage.runtime import choose_device, choose_dtype
+
+VARIANTS = {"bf16": "bfloat16", "fp32": "float32"}
+
+
+def main() -> None:
+    """Train for the steps of the job and print what they took."""
+    job, variant = read_job(__doc__, tuple(VARIANTS))
+    let_threads_sleep()  # as the command line does, before torch is imported
+
+    from tutelage.model.assembly import open_for_training
+    from tutelage.training.optimizer import make_optimizer
+    from tutelage.training.step import optimizer_step
+    from tutelage.training.tuning import probe_examples
+
+    steps = [[example_of(row) for row in batch] for batch in batches(job)]
+    settings = TrainingSettings(
+        seed=job["seed"],
+        learning_rate=job["learning_rate"],
+        weight_decay=job["weight_decay"],
+        max_grad_norm=job["max_grad_norm"],
+    )
+    device = choose_device("cpu")
+    model = open_for_training(
+        locate_model(job["model"], cache=user_cache(), progress=print),
+        AdapterSettings(r=job["rank"], lora_alpha=job["alpha"]),
+        device,
+        choose_dtype(VARIANTS[variant], device),
+        seed=settings.seed,
+        probes=probe_examples([example for step in steps for example in step]),
+    )
+    optimizer = make_optimizer(model.module, settings)
+    clock = StepClock()
+    clock.start()
+    losses = [
+        optimizer_step(
+            model,
+            examples,
+            optimizer,
+            learning_rate=settings.learning_rate,
+            micro_batch_size=job["batch"],
+            max_grad_norm=settings.max_grad_norm,
+        ).loss
+        for examples in steps
+    ]
+    print_training(job, clock, losses, ("tutelage", "torch", "transformers", "peft"))
+
+
+def example_of(row: dict[str, Any]) -> Example:
+    prompt_tokens = len(row["ids"]) - row["supervised"]
+    return Example(row["row"], tuple(row["ids"]), prompt_tokens=prompt_tokens, supervised=row["supervised"])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,126 @@
+"""Measure training: Tutelage and its peers on the same rows, one after the other: python -m benchmarks.training"""
+
+import argparse
+import sys
+from statistics import median
+from typing import Any
+
+from benchmarks.contenders import (
+    Contender,
+    Round,
+    add_run_options,
+    all_ran,
+    describe,
+    machine_rate,
+    paired,
+    results_of,
+    run_rounds,
+    write_rounds,
+)
+from benchmarks.runners.job import UNTIMED_STEPS, batches
+from benchmarks.tables import percent, spread, table
+from benchmarks.work import add_training_options, add_work_options, training_job
+from tutelage.data.examples import Example
+from tutelage.data.prefix_tree import count_distinct
+
+OURS = "tutelage"
+CONTENDERS = (
+    Contender(OURS, "tutelage", "bf16", None, "bf16, fp32 adapter"),
+    Contender("tutelage-fp32", "tutelage", "fp32", None, "fp32"),
+    Contender("trainer", "trainer", "best", "hf", "bf16 weights and adapter, group by length"),
+    Contender("trainer-bf16", "trainer", "bf16", "hf", "bf16 weights and adapter"),
+    Contender("trainer-defaults", "trainer", "defaults", "hf", "defaults (fp32)"),
+    Contender("trl", "trl", "best", "hf", "bf16, no checkpointing, group by length"),
+    Contender("trl-defaults", "trl", "defaults", "hf", "defaults (bf16 autocast, checkpointing)"),
+    Contender("book", "book", "fp32", "hf", "every weight, fp32, loss on the prompt too"),
+)
+HEAD = (
+    "contender",
+    "settings",
+    "examples/s",
+    "tutelage is",
+    "peak GB",
+    "tutelage needs",
+    "of GEMM",
+    "first loss",
+    "others",
+)
+
+
+def main() -> None:
+    """Run every contender in every round, then print the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    add_work_options(parser)
+    add_training_options(parser)
+    add_run_options(parser, CONTENDERS)
+    options = parser.parse_args()
+    job = training_job(options)
+    chosen = [contender for contender in CONTENDERS if contender.name in options.only]
+    rounds = run_rounds(chosen, job, rounds=options.rounds)
+    print(describe(rounds))
+    print(_describe_work(job))
+    print(table(HEAD, [_line(contender, rounds, job) for contender in chosen]))
+    if options.output:
+        write_rounds(options.output, job, rounds)
+    if not all_ran(chosen, rounds):
+        sys.exit(1)
+
+
+def _describe_work(job: dict[str, Any]) -> str:
+    system = (
+        f" after a system prompt of {job['system_prompt_tokens']} tokens"
+        if job["system_prompt_tokens"]
+        else ""
+    )
+    return f"{job['steps']} steps of {job['batch']} examples{system}, {UNTIMED_STEPS} not timed\n"
+
+
+def _line(contender: Contender, rounds: list[Round], job: dict[str, Any]) -> list[str]:
+    own = results_of(contender.name, rounds)
+    pairs = paired(OURS, contender.name, rounds)
+    faster = [ours["examples_per_second"] / peer["examples_per_second"] for ours, peer in pairs]
+    smaller = [ours["peak_rss_bytes"] / peer["peak_rss_bytes"] for ours, peer in pairs]
+    return [
+        contender.name,
+        contender.settings,
+        spread([result["examples_per_second"] for result in own]),
+        f"{spread(faster)} times as fast" if faster else "",
+        spread([result["peak_rss_bytes"] / 1e9 for result in own]),
+        f"{percent(smaller)} of it" if smaller else "",
+        percent(_shares_of_gemm(contender, rounds, job)),
+        f"{median(result['first_loss'] for result in own):.4f}" if own else "-",
+        percent([result["others"] for result in own]),
+    ]
+
+
+def _shares_of_gemm(contender: Contender, rounds: list[Round], job: dict[str, Any]) -> list[float]:
+    """Return what each run made of the machine's rate: for us over the distinct tokens, for peers over all they need.
+
+    Forward and the gradient of the input are two operations a weight each; frozen weights need no gradient.
+    """
+    if contender.runner == "book":
+        return []  # it trains every weight, and supervises every token
+    shares_prefixes = contender.runner == OURS
+    per_example = needed_operations(job, shares_prefixes=shares_prefixes)
+    return [
+        result["examples_per_second"] * per_example / machine_rate(rounds)
+        for result in results_of(contender.name, rounds)
+    ]
+
+
+def needed_operations(job: dict[str, Any], *, shares_prefixes: bool) -> float:
+    """Return operations an example of the timed steps: 4 a body weight and token, 4 a head weight and target."""
+    timed = batches(job)[UNTIMED_STEPS:]
+    tokens = sum(len(row["ids"]) - 1 for batch in timed for row in batch)
+    if shares_prefixes:
+        tokens = sum(
+            count_distinct([Example(row["row"], tuple(row["ids"]), 0, row["supervised"]) for row in batch])
+            for batch in timed
+        )
+    supervised = sum(row["supervised"] for batch in timed for row in batch)
+    operations = 4 * job["body_weights"] * tokens + 4 * job["head_weights"] * supervised
+    return operations / (len(timed) * job["batch"])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,209 @@
+"""The work that every contender is given, as token ids in one JSON file: python -m benchmarks.work job.json
+
+The rows are rendered once, by Tutelage's own renderer, so that all contenders compute on the same ids.
+"""
+
+import argparse
+import json
+import math
+import random
+from pathlib import Path
+from typing import Any
+
+from tutelage.data.formats import read_instruction_rows
+from tutelage.data.prompts import encode_text, make_renderer
+from tutelage.data.sources import read_source
+from tutelage.data.splits import split_rows
+from tutelage.fetching import user_cache
+from tutelage.model.loading import load_tokenizer
+from tutelage.model.sources import locate_model
+from tutelage.recipe import DEFAULT_MODEL
+
+DATA = Path(__file__).parents[2] / "shared" / "data" / "instruction-data.json"
+SEED = 123
+RECIPE = {
+    "seed": SEED,
+    "rank": 16,
+    "alpha": 32,
+    "learning_rate": 1e-4,
+    "weight_decay": 0.1,
+    "max_grad_norm": 1.0,
+    "book_learning_rate": 5e-5,
+}
+BATCH, BATCH_WITH_SYSTEM_PROMPT = 8, 32
+PEER_MICRO_BATCH = 8
+NEW_TOKENS = 64
+PEER_GENERATION_BATCH = 32
+
+SYSTEM_OPENING = "You are the assistant of a company's help desk. Keep to these rules in every answer."
+SYSTEM_RULES = (
+    "Answer in the language of the question and in whole sentences.",
+    "Give the answer first, and the reason after it, if one is asked for.",
+    "Change nothing in a text that you were not asked to change.",
+    "Write numbers with their units, and convert them only when that is asked for.",
+    "Say that you do not know rather than guess a name, a date or a figure.",
+    "Leave out greetings, apologies and remarks about yourself.",
+    "Use the spelling of the text that you were given.",
+    "When a list is asked for, give one item a line and nothing else.",
+)
+
+
+def main() -> None:
+    """Write the training job with the options of the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("output", type=Path, help="the JSON file to write")
+    add_work_options(parser)
+    add_training_options(parser)
+    options = parser.parse_args()
+    write_job(options.output, training_job(options))
+
+
+def add_work_options(parser: argparse.ArgumentParser) -> None:
+    """Add what training and generation have in common."""
+    parser.add_argument("--data", type=Path, default=DATA, help="the book's instruction-data.json")
+    parser.add_argument("--model", help="name or folder of the model; default: the project's default model")
+
+
+def add_training_options(parser: argparse.ArgumentParser) -> None:
+    """Add what makes the training work."""
+    parser.add_argument(
+        "--steps", type=_at_least_three, default=20, help="optimiser steps; 1 and 2 are not timed"
+    )
+    parser.add_argument(
+        "--batch",
+        type=_positive,
+        help=f"examples a step ({BATCH}; with a system prompt {BATCH_WITH_SYSTEM_PROMPT})",
+    )
+    parser.add_argument(
+        "--system-prompt", type=int, default=0, metavar="TOKENS", help="length of a text before each prompt"
+    )
+    parser.add_argument(
+        "--peer-micro-batch",
+        type=_positive,
+        default=PEER_MICRO_BATCH,
+        help="peers accumulate gradients over micro-batches of so many examples",
+    )
+
+
+def add_generation_options(parser: argparse.ArgumentParser) -> None:
+    """Add what makes the generation work."""
+    parser.add_argument("--limit", type=_positive, help="answer only the first so many prompts")
+    parser.add_argument("--batch", type=_positive, help="prompts that Tutelage answers at once; default: all")
+    parser.add_argument(
+        "--peer-batch",
+        type=_positive,
+        default=PEER_GENERATION_BATCH,
+        help="prompts that transformers answers at once, left-padded",
+    )
+
+
+def training_job(options: argparse.Namespace) -> dict[str, Any]:
+    """Return model, settings and the examples of every step, in order."""
+    batch = options.batch or (BATCH_WITH_SYSTEM_PROMPT if options.system_prompt else BATCH)
+    micro_batch = min(batch, options.peer_micro_batch)
+    if batch % micro_batch:
+        raise SystemExit(f"--batch {batch} is not a multiple of --peer-micro-batch {micro_batch}.")
+    source, renderer, splits = _open(options)
+    system = _system_ids(renderer.tokenizer, options.system_prompt)
+    rows = _in_order(splits["train"], options.steps * batch)
+    return {
+        **RECIPE,
+        **_model_facts(source.folder),
+        "steps": options.steps,
+        "batch": batch,
+        "peer_micro_batch": micro_batch,
+        "system_prompt_tokens": len(system),
+        "padding": renderer.end_of_turn,
+        "examples": [
+            {"row": row.row, "ids": [*system, *example.ids], "supervised": example.supervised}
+            for row, example in ((row, renderer.example(row, loss_on="response")) for row in rows)
+        ],
+    }
+
+
+def generation_job(options: argparse.Namespace) -> dict[str, Any]:
+    """Return the model, the prompts of the test rows and how many are answered at once."""
+    source, renderer, splits = _open(options)
+    rows = splits["test"][: options.limit]
+    return {
+        **_model_facts(source.folder),
+        "new_tokens": NEW_TOKENS,
+        "batch": options.batch or len(rows),
+        "peer_batch": options.peer_batch,
+        "end_of_turn": renderer.end_of_turn,
+        "prompts": [renderer.prompt_ids(row) for row in rows],
+    }
+
+
+def write_job(path: Path, job: dict[str, Any]) -> None:
+    path.write_text(json.dumps(job), encoding="utf-8")
+
+
+def _open(options: argparse.Namespace) -> tuple[Any, Any, dict[str, list[Any]]]:
+    found = read_source(str(options.data), cache=user_cache())
+    rows, _ = read_instruction_rows(found.records, source=options.data.name)
+    splits = split_rows(rows, rule="position", train_share=0.85, test_share=0.10)
+    source = locate_model(options.model or DEFAULT_MODEL, cache=user_cache(), progress=print)
+    return source, make_renderer(load_tokenizer(source.folder), "alpaca"), splits
+
+
+def _in_order(rows: list[Any], wanted: int) -> list[Any]:
+    """Return so many rows: shuffled once, and again as often as all of them are used up."""
+    chance = random.Random(SEED)
+    ordered: list[Any] = []
+    while len(ordered) < wanted:
+        ordered += chance.sample(rows, len(rows))
+    return ordered[:wanted]
+
+
+def _system_ids(tokenizer: Any, tokens: int) -> list[int]:
+    """Return the ids of numbered rules, cut to so many tokens."""
+    # A rule has more than eight tokens, so there are always enough of them.
+    rules = [
+        f"{number}. {SYSTEM_RULES[number % len(SYSTEM_RULES)]}"
+        for number in range(1, 2 + math.ceil(tokens / 8))
+    ]
+    return encode_text(tokenizer, "\n".join([SYSTEM_OPENING, *rules]))[:tokens]
+
+
+def _model_facts(folder: Path) -> dict[str, Any]:
+    """Return where the model is, its sizes, and how many weights its products have in the body and in the head."""
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    head = config["vocab_size"] * config["hidden_size"]
+    matrices = [
+        math.prod(shape)
+        for name, shape in _weight_shapes(folder).items()
+        if len(shape) == 2 and ".layers." in name
+    ]
+    return {
+        "model": str(folder),
+        "hidden_size": config["hidden_size"],
+        "intermediate_size": config["intermediate_size"],
+        "body_weights": sum(matrices),
+        "head_weights": head,
+    }
+
+
+def _weight_shapes(folder: Path) -> dict[str, list[int]]:
+    """Read the header of a safetensors file: eight bytes of its length, then JSON."""
+    with (folder / "model.safetensors").open("rb") as file:
+        header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
+    return {name: tensor["shape"] for name, tensor in header.items() if name != "__metadata__"}
+
+
+def _positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError("at least 1")
+    return value
+
+
+def _at_least_three(text: str) -> int:
+    value = int(text)
+    if value < 3:
+        raise argparse.ArgumentTypeError("at least 3, because the first two are not timed")
+    return value
+
+
+if __name__ == "__main__":
+    main()
