@@ -17,7 +17,7 @@ help:
 	@echo "make lock         write constraints.txt from what is installed"
 
 quickstart: .venv/installed
-	$(BIN)/tutelage run --data $(DATA) --split $(SPLIT) --output $(OUTPUT) --overwrite
+	$(BIN)/tutelage run --data $(DATA) --split $(SPLIT) --output $(OUTPUT) $(if $(filter runs/quickstart,$(OUTPUT)),--overwrite)
 
 # Tests run side by side, so threads that wait must sleep; the real training uses both cores and runs alone.
 test: .venv/installed-dev

@@ -1,6 +1,7 @@
 import json
 import os
 import stat
+from pathlib import Path
 
 import pytest
 
@@ -128,3 +129,30 @@ def test_json_is_written_in_utf_8_with_lf_alone(tmp_path):
     assert "é".encode() in content
     assert b"\r" not in content
     assert json.loads(content) == {"é": "你好\r\n"}
+
+
+def test_a_folder_that_cannot_be_put_in_place_leaves_the_old_one_whole(tmp_path, monkeypatch):
+    destination = tmp_path / "model"
+    destination.mkdir()
+    (destination / "weights").write_text("old")
+    rename = Path.rename
+
+    def fail_for_the_new_one(self, target):
+        if self.name.startswith(".model.") and not self.name.endswith(".old"):
+            raise OSError(28, "No space left on device")
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", fail_for_the_new_one)
+    with pytest.raises(StorageError, match="No space left on device"), staged_folder(destination) as staged:
+        (staged / "weights").write_text("new")
+    assert (destination / "weights").read_text() == "old"
+    assert [entry.name for entry in tmp_path.iterdir()] == ["model"]
+
+
+def test_a_folder_that_is_replaced_is_the_new_one_and_nothing_is_left_beside_it(tmp_path):
+    destination = tmp_path / "model"
+    for content in ("old", "new"):
+        with staged_folder(destination) as staged:
+            (staged / "weights").write_text(content)
+    assert (destination / "weights").read_text() == "new"
+    assert [entry.name for entry in tmp_path.iterdir()] == ["model"]

@@ -1,6 +1,5 @@
 """The error tree: every message says what is wrong, where, and what to do; every kind has one exit code."""
 
-EXIT_DONE = 0
 EXIT_UNEXPECTED = 1
 EXIT_USAGE = 2
 EXIT_NON_FINITE = 3

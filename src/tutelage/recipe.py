@@ -14,13 +14,15 @@ MetricName = Literal["exact_match", "token_f1", "rouge_l", "chrf", "stopped", "b
 DEFAULT_MODEL = "smollm2-135m-instruct"
 
 Share = Annotated[float, Field(ge=0, le=1)]
-Count = Annotated[int, Field(ge=1, strict=True)]
+Count = Annotated[int, Field(ge=1)]
 
 
 class Section(BaseModel):
     """A table of the recipe: frozen, and closed to unknown keys."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, protected_namespaces=())
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, strict=True, allow_inf_nan=False, protected_namespaces=()
+    )
 
 
 class DataSettings(Section):
@@ -82,7 +84,8 @@ class TrainingSettings(Section):
     )
     num_train_epochs: Count = Field(2, description="How many times every training row is seen.")
     max_steps: Count | None = Field(
-        None, description="Stop after this many optimiser steps. Default: the epochs decide."
+        None,
+        description="Optimiser steps of the run, whatever num_train_epochs says. Default: the epochs decide.",
     )
     per_device_train_batch_size: Count = Field(8, description="Examples in one micro-batch.")
     gradient_accumulation_steps: Count = Field(1, description="Micro-batches in one optimiser step.")

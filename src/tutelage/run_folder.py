@@ -172,7 +172,10 @@ def remove(path: Path) -> None:
 
 @contextmanager
 def staged_folder(destination: Path) -> Iterator[Path]:
-    """Give an empty folder to fill; when that went well, it takes the place of `destination` in one rename."""
+    """Give an empty folder to fill; when that went well, it takes the place of `destination`.
+
+    Whatever happens in between, either the old folder or the new one is whole; the old one is deleted last.
+    """
     with storage_faults(destination):
         destination.parent.mkdir(parents=True, exist_ok=True)
         staged = Path(tempfile.mkdtemp(dir=destination.parent, prefix=f".{destination.name}."))
@@ -180,11 +183,23 @@ def staged_folder(destination: Path) -> Iterator[Path]:
         yield staged
         with storage_faults(destination):
             staged.chmod(0o755 & ~_umask())
-            if destination.exists():
-                shutil.rmtree(destination)
-            staged.rename(destination)
+            _swap(staged, destination)
     finally:
         shutil.rmtree(staged, ignore_errors=True)
+
+
+def _swap(staged: Path, destination: Path) -> None:
+    if not destination.exists():
+        staged.rename(destination)
+        return
+    old = staged.with_name(f"{staged.name}.old")
+    destination.rename(old)
+    try:
+        staged.rename(destination)
+    except BaseException:
+        old.rename(destination)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def _umask() -> int:

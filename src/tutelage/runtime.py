@@ -38,7 +38,10 @@ def choose_device(wanted: str) -> torch.device:
 
 
 def choose_dtype(wanted: str, device: torch.device) -> torch.dtype:
-    """Return the type of the matrix products; `auto` takes bfloat16 only where it is measured to be faster."""
+    """Return the type of the matrix products; `auto` takes bfloat16 only where it is measured to be faster.
+
+    Stages after the training pass the type that was trained in, so that no measurement changes an answer.
+    """
     import torch
 
     if wanted != "auto":

@@ -258,6 +258,7 @@ def test_a_stage_before_its_turn_is_told_which_comes_first(refused, place, model
 @pytest.mark.parametrize("verb", ["prepare", "run"])
 def test_an_existing_run_is_not_written_over(refused, place, verb):
     (place / "out" / "data").mkdir(parents=True)
+    (place / "out" / "data" / "preparation.json").write_text("{}")
     (place / "out" / "recipe.toml").write_text("[training]\nmax_steps = 1\n")
     told = "out already holds a run. Choose another --output, or add --overwrite to replace it."
     assert refused(verb, "--output", "out") == told
@@ -274,8 +275,19 @@ def test_an_output_that_is_no_run_folder_is_refused_even_with_overwrite(refused,
     assert "home is not empty and holds no run." in refused(verb, "--output", "home", *extra)
 
 
+@pytest.mark.parametrize("extra", [[], ["--overwrite"]])
+def test_a_project_with_a_recipe_of_its_own_is_not_taken_for_a_run(refused, place, extra):
+    (place / "project" / "model").mkdir(parents=True)
+    (place / "project" / "model" / "weights").write_text("mine")
+    (place / "project" / "recipe.toml").write_text("[training]\nmax_steps = 1  # mine\n")
+    told = "project is not empty and holds no run."
+    assert told in refused("prepare", "project/recipe.toml", "--output", "project", *extra)
+    assert told in refused("run", "project", *extra)
+
+
 def test_overwriting_with_data_at_fault_keeps_the_old_run(refused_file, place):
     (place / "out" / "data").mkdir(parents=True)
+    (place / "out" / "data" / "preparation.json").write_text("{}")
     (place / "out" / "recipe.toml").write_text("[training]\nmax_steps = 1\n")
     (place / "out" / "report.html").write_text("old")
     assert "malformed JSON" in refused_file("[{]", "--overwrite")

@@ -57,11 +57,16 @@ def test_the_check_catches_a_plan_that_drops_the_last_rows_or_repeats_some():
     assert all(fault_of(plan, broken) for broken in (drops_last, fills_up, one_row_twice))
 
 
-@pytest.mark.parametrize(("max_steps", "steps"), [(1, 1), (5, 5), (6, 6), (7, 6), (None, 6)])
+@pytest.mark.parametrize(("max_steps", "steps"), [(1, 1), (5, 5), (6, 6), (None, 6)])
 def test_max_steps_cuts_the_plan_and_changes_no_step_before_it(max_steps, steps):
     whole, cut = BatchPlan(10, 4, 2, seed=1), BatchPlan(10, 4, 2, seed=1, max_steps=max_steps)
     assert (whole.steps, cut.steps) == (6, steps)
     assert rows_of_steps(cut) == rows_of_steps(whole)[:steps]
+
+
+def test_max_steps_goes_on_past_the_epochs_as_more_epochs_would():
+    longer = BatchPlan(10, 4, 2, seed=1, max_steps=8)
+    assert rows_of_steps(longer) == rows_of_steps(BatchPlan(10, 4, 3, seed=1))[:8]
 
 
 def test_a_step_can_be_asked_for_alone_and_in_any_order():

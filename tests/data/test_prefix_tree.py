@@ -166,8 +166,3 @@ def test_the_order_depends_on_seed_and_epoch_alone():
     }
     assert len(set(orders.values())) == 4
     assert orders[1, 1] == tuple(epoch_order(50, seed=1, epoch=1))
-
-
-def test_max_steps_shortens_a_run_and_never_lengthens_it():
-    assert BatchPlan(10, 4, epochs=2, seed=0, max_steps=4).steps == 4
-    assert BatchPlan(10, 4, epochs=2, seed=0, max_steps=99).steps == 6

@@ -24,7 +24,9 @@ def prepare_values(values, *, context_length=512, **chosen):
     source = Source("rows.json", "0" * 64, make_records(values), ["A note on the file."])
     data = DataSettings(**chosen)
     renderer = RENDERERS.get(data.prompt) or make_renderer(chatml_tokenizer(), data.prompt)
-    return prepare(source, data, renderer, context_length=context_length, model=ModelSettings())
+    return prepare(
+        source, data, renderer, context_length=context_length, model=ModelSettings(), weights="0" * 64
+    )
 
 
 def refused(values, **chosen):
@@ -168,7 +170,9 @@ def test_the_books_file_by_position_has_the_articles_counts_and_names_its_leaks(
     source = read_source(str(book_file()), cache=tmp_path)
     data = DataSettings(split="position", prompt="alpaca-compact")
     renderer = make_renderer(chatml_tokenizer(), data.prompt)
-    summary = prepare(source, data, renderer, context_length=512, model=ModelSettings()).summary
+    summary = prepare(
+        source, data, renderer, context_length=512, model=ModelSettings(), weights="0" * 64
+    ).summary
     assert [summary["rows"][name] for name in SPLITS] == [935, 110, 55]
     assert summary["leaks"] == {"test": [975, 1034], "validation": [1050, 1060, 1068, 1090]}
     assert summary["repeated_prompts"] == 25
@@ -263,7 +267,7 @@ def test_a_model_folder_gives_the_ids_of_the_tokenizer_that_was_saved_in_it(tmp_
     source = read_source(str(write_rows(tmp_path / "rows.json", alpaca_values(30))), cache=tmp_path)
     data = DataSettings(prompt=style)
     renderer = make_renderer(load_tokenizer(folder), style)
-    prepared = prepare(source, data, renderer, context_length=300, model=ModelSettings())
+    prepared = prepare(source, data, renderer, context_length=300, model=ModelSettings(), weights="0" * 64)
     in_memory = prepare_values(alpaca_values(30), prompt=style)
     assert json.dumps(prepared.ledger) == json.dumps(in_memory.ledger)
     assert prepared.splits == in_memory.splits

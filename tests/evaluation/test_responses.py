@@ -84,16 +84,19 @@ def test_a_record_holds_the_answer_and_the_reference_of_its_own_row():
     examples = ragged_examples(10, seed=4)
     endless = [greedy_one_by_one(model.module, example.prompt_ids, max_new_tokens=6) for example in examples]
     end = endless[0][2]
-    finished = []
+    bars: dict[str, list[int]] = {}
     records = collect_responses(
         model,
         prepared(examples),
         EvaluationSettings(max_new_tokens=6, batch_size=3),
         JoinedTokenizer(),
         end_of_turn=end,
-        progress=finished.append,
+        progress=lambda doing, total: bars.setdefault(f"{doing} of {total}", []).append,
     )
-    assert sum(finished) == len(examples)
+    assert {name: sum(done) for name, done in bars.items()} == {
+        "reads the references of 10": 10,
+        "answers of 10": 10,
+    }
     sums = hand_sums(model.module, examples).tolist()
     for record, example, answer, log_prob in zip(records, examples, endless, sums, strict=True):
         stopped = end in answer

@@ -154,19 +154,6 @@ def test_families_that_cannot_be_run_over_trees_are_refused(config, reason):
         refuse_unless_tree_is_exact(CausalModel(module, CPU, torch.float32), PROBES)
 
 
-@pytest.mark.parametrize(("window", "fits"), [(None, True), (9, True), (8, False)])
-def test_a_window_shorter_than_an_example_is_refused(window, fits):
-    model = tiny_model("qwen2")
-    model.module.config.sliding_window = window
-    if fits:
-        refuse_unless_tree_is_exact(model, PROBES)
-        return
-    with pytest.raises(
-        ModelError, match=r"window of 8 tokens and the longest example has 9.*data\.max_length=8"
-    ):
-        refuse_unless_tree_is_exact(model, PROBES)
-
-
 @pytest.mark.parametrize(
     ("window", "expected"),
     [

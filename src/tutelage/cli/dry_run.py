@@ -1,6 +1,6 @@
 """`--dry-run` of every verb: each setting and its origin, what would be written, and about how long it takes."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from tutelage.cli import console
@@ -10,9 +10,14 @@ from tutelage.run_folder import RunFolder
 
 
 def show_dry_run(
-    run: RunFolder, loaded: LoadedRecipe, *, writes: list[Path], removes: Sequence[Path] = ()
+    run: RunFolder,
+    loaded: LoadedRecipe,
+    *,
+    writes: list[Path],
+    guarded: Collection[Path] = (),
+    removes: Sequence[Path] = (),
 ) -> None:
-    """Print the plan of a verb; nothing is written or fetched."""
+    """Print the plan of a verb; nothing is written or fetched. What is `guarded` is replaced with --overwrite only."""
     console.heading("Settings")
     console.table(
         ["setting", "value", "from"],
@@ -21,9 +26,8 @@ def show_dry_run(
     console.say()
     console.heading("Would write")
     for path in writes:
-        console.say(
-            f"{path}{' (is there: needs --overwrite)' if path.exists() and path != run.recipe else ''}"
-        )
+        is_kept = path.exists() and path in guarded
+        console.say(f"{path}{' (is there: needs --overwrite)' if is_kept else ''}")
     for path in removes:
         if path not in writes:
             console.say(f"{path} (would be removed)")

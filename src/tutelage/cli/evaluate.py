@@ -23,7 +23,12 @@ def evaluate(options: Options = Options()) -> None:  # noqa: B008 - frozen
     """Collect the answers of base and tuned model on the test rows, compare and score them."""
     run, loaded = open_earlier_run(options)
     if options.dry_run:
-        show_dry_run(run, loaded, writes=[run.recipe, run.evaluation, run.summary, run.report])
+        show_dry_run(
+            run,
+            loaded,
+            writes=[run.recipe, run.evaluation, run.summary, run.report],
+            guarded=[run.evaluation],
+        )
         return
     refuse_untrained_settings(run, loaded)
     refuse_overwriting(run.evaluation, options, what="an evaluation")
@@ -47,6 +52,14 @@ def evaluate_stage(run: RunFolder, loaded: LoadedRecipe) -> None:
         result = evaluate_run(run, loaded.recipe, source, progress=progress)
     record_recipe(run, loaded)
     show_scores(result)
+
+
+def refuse_answers_without_room(run: RunFolder, loaded: LoadedRecipe) -> None:
+    """Find out before an hour of training that a test prompt leaves no room for its answer."""
+    from tutelage.evaluation.evaluate import rows_to_evaluate
+    from tutelage.model.loading import context_length
+
+    rows_to_evaluate(run, loaded.recipe.evaluation, context=context_length(locate(loaded.recipe).folder))
 
 
 def show_scores(result: dict[str, Any]) -> None:
@@ -74,3 +87,9 @@ def show_scores(result: dict[str, Any]) -> None:
     console.table(["", "base", "tuned", "difference", "95 % interval"], rows, numeric={1, 2, 3, 4})
     console.say()
     console.heading(result["sentence"])
+    primary = METRICS[result["primary_metric"]]
+    if result["smallest_detectable"] is not None:
+        smallest = format_value(result["smallest_detectable"], primary)
+        console.say(
+            f"The smallest change of {primary.label} that these rows could be expected to show is {smallest}."
+        )

@@ -46,16 +46,19 @@ def answers(
     """Return the answer of the tuned model, after that of the base model where it is wanted."""
     source = locate(loaded.recipe)
     from tutelage.data.formats import InstructionRow
+    from tutelage.data.preparation import refuse_other_weights
     from tutelage.data.prompts import make_renderer
+    from tutelage.evaluation.evaluate import trained_dtype
     from tutelage.generation.generate import answer_texts
     from tutelage.model.assembly import open_base, open_tuned
     from tutelage.model.loading import context_length, load_tokenizer
     from tutelage.runtime import choose_device, choose_dtype
 
     recipe = loaded.recipe
+    refuse_other_weights(run, source.identity)
     tokenizer = load_tokenizer(source.folder)
     device = choose_device(recipe.training.device)
-    model = open_base(source, device, choose_dtype(recipe.training.dtype, device))
+    model = open_base(source, device, choose_dtype(trained_dtype(run, recipe), device))
     prompt = make_renderer(tokenizer, recipe.data.prompt).prompt_ids(
         InstructionRow(0, instruction, input, "")
     )

@@ -1,9 +1,12 @@
 """The model and the data of a recipe, opened with something to look at while it takes."""
 
+from contextlib import nullcontext
 from typing import Any
 
 from tutelage.cli import console
 from tutelage.recipe import Recipe
+
+ROWS_WITHOUT_A_BAR = 5_000  # so many are rendered in about two seconds
 
 
 def locate(recipe: Recipe) -> Any:
@@ -40,6 +43,14 @@ def prepare_in_memory(recipe: Recipe) -> Any:
     data = read_source(recipe.data.source, cache=user_cache())
     source = locate(recipe)
     renderer = make_renderer(load_tokenizer(source.folder), recipe.data.prompt)
-    return prepare(
-        data, recipe.data, renderer, context_length=context_length(source.folder), model=recipe.model
-    )
+    rows = len(data.records)
+    with console.progress("Rendering rows", rows) if rows > ROWS_WITHOUT_A_BAR else nullcontext() as advance:
+        return prepare(
+            data,
+            recipe.data,
+            renderer,
+            context_length=context_length(source.folder),
+            model=recipe.model,
+            weights=source.identity,
+            progress=(lambda done: advance(done, "")) if advance else lambda done: None,
+        )

@@ -79,7 +79,7 @@ def open_new_run(options: Options) -> tuple[RunFolder, LoadedRecipe]:
     loaded = load(recipe_path, options.overrides(), options.set)
     run = RunFolder(root or RUNS / (recipe_path or Path(loaded.recipe.data.source)).stem)
     _refuse_foreign_folder(run)
-    if run.data.exists() and not options.overwrite and not options.dry_run:
+    if run.preparation.exists() and not options.overwrite and not options.dry_run:
         raise RunFolderError(
             f"{run.root} already holds a run. Choose another --output, or add --overwrite to replace it."
         )
@@ -91,7 +91,8 @@ def open_earlier_run(options: Options) -> tuple[RunFolder, LoadedRecipe]:
     target, output = options.target, options.output
     if target is not None and is_there(target) and not target.is_dir():
         run = RunFolder(output or RUNS / target.stem)
-        run.require(run.recipe, stage="prepare")
+        if not run.recipe.exists():
+            raise RunFolderError(f"{run.root} holds no run yet. Run `tutelage prepare {target}` first.")
         return run, load(target, options.overrides(), options.set)
     if target is not None and not is_there(target):
         raise RunFolderError(
@@ -160,7 +161,9 @@ def _refuse_foreign_folder(run: RunFolder) -> None:
         ) from fault
     if run.root.is_file():
         raise RunFolderError(f"{run.root} is a file; a run needs a folder. Choose another --output.")
-    if run.root.is_dir() and any(run.root.iterdir()) and not run.recipe.exists():
+    # Only what `prepare` wrote makes a folder a run; a recipe of the user's beside other things does not.
+    others = [entry for entry in run.root.iterdir() if entry != run.recipe] if run.root.is_dir() else []
+    if others and not run.preparation.exists():
         raise RunFolderError(
             f"{run.root} is not empty and holds no run. Choose a new or an empty folder as --output."
         )

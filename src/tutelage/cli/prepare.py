@@ -13,7 +13,9 @@ def prepare(options: Options = Options()) -> None:  # noqa: B008 - frozen
     """Read, check and split the data, and render every row as the model will see it."""
     run, loaded = open_new_run(options)
     if options.dry_run:
-        show_dry_run(run, loaded, writes=[run.recipe, run.data], removes=later_results(run))
+        show_dry_run(
+            run, loaded, writes=[run.recipe, run.data], guarded=[run.data], removes=later_results(run)
+        )
         return
     prepare_stage(run, loaded)
     console.say(f"\nNext: tutelage train {run.root}")
@@ -28,8 +30,8 @@ def prepare_stage(run: RunFolder, loaded: LoadedRecipe) -> None:
     preparation = prepare_in_memory(loaded.recipe)
     for path in later_results(run):
         remove(path)
-    record_recipe(run, loaded)
     write_preparation(run, preparation)
+    record_recipe(run, loaded)
     show_preparation(preparation.summary)
     console.say(f"Written to {run.data}")
 

@@ -2,7 +2,7 @@
 
 from tutelage.cli import console
 from tutelage.cli.dry_run import show_dry_run
-from tutelage.cli.evaluate import evaluate_stage
+from tutelage.cli.evaluate import evaluate_stage, refuse_answers_without_room
 from tutelage.cli.options import Options, open_new_run
 from tutelage.cli.prepare import prepare_stage
 from tutelage.cli.report import report_stage
@@ -26,7 +26,12 @@ def run(options: Options = Options()) -> None:  # noqa: B008 - frozen
             folder.checkpoints,
             folder.model,
         ]
-        show_dry_run(folder, loaded, writes=[*writes, folder.evaluation, folder.summary, folder.report])
+        show_dry_run(
+            folder,
+            loaded,
+            writes=[*writes, folder.evaluation, folder.summary, folder.report],
+            guarded=[folder.data],
+        )
         return
     run_stages(folder, loaded)
 
@@ -35,9 +40,11 @@ def run_stages(run: RunFolder, loaded: LoadedRecipe) -> None:
     """Run all stages; without test rows there is nothing to evaluate, and it is said."""
     prepare_stage(run, loaded)
     console.say()
+    has_test = bool(read_json_lines(run.split("test")))
+    if has_test:
+        refuse_answers_without_room(run, loaded)
     train_stage(run, loaded)
     console.say()
-    has_test = bool(read_json_lines(run.split("test")))
     if has_test:
         evaluate_stage(run, loaded)
         console.say()

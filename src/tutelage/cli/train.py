@@ -11,19 +11,22 @@ from tutelage.recipe_file import LoadedRecipe
 from tutelage.run_folder import RunFolder, read_json
 from tutelage.runtime import name_dtype
 
-SAMPLE_TOKENS = 64
-
 
 def train(options: Options = Options()) -> None:  # noqa: B008 - frozen
     """Tune the model on the prepared rows of a run, and keep the best weights."""
     run, loaded = open_earlier_run(options)
     if options.dry_run:
         show_dry_run(
-            run, loaded, writes=[run.recipe, run.events, run.environment, run.checkpoints, run.model]
+            run,
+            loaded,
+            writes=[run.recipe, run.events, run.environment, run.checkpoints, run.model],
+            guarded=[run.checkpoints, run.model],
+            removes=[path for path in (run.evaluation, run.summary, run.report) if path.exists()],
         )
         return
     run.require(run.preparation, stage="prepare")
     refuse_overwriting(run.model, options, what="a tuned model")
+    refuse_overwriting(run.checkpoints, options, what="the checkpoints of a training that did not end")
     train_stage(run, loaded)
     console.say(f"\nNext: tutelage evaluate {run.root}")
 
@@ -37,7 +40,7 @@ def train_stage(run: RunFolder, loaded: LoadedRecipe) -> None:
         from tutelage.generation.generate import answer_texts
         from tutelage.model.loading import load_tokenizer
         from tutelage.training.loop import plan_steps
-        from tutelage.training.tuning import open_run, tune
+        from tutelage.training.tuning import SAMPLE_TOKENS, open_run, tune
 
         opened = open_run(run, recipe, source)
     answer = partial(

@@ -25,8 +25,7 @@ class BatchPlan:
 
     @property
     def steps(self) -> int:
-        whole = self.steps_per_epoch * self.epochs
-        return whole if self.max_steps is None else min(whole, self.max_steps)
+        return self.steps_per_epoch * self.epochs if self.max_steps is None else self.max_steps
 
     def examples_of_step(self, step: int) -> list[int]:
         """Return the indices of the examples of a step, counted from 0."""

@@ -1,6 +1,6 @@
 """Stage 1 as a whole: read, check, split, render, and write the data folder of a run."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,7 @@ from tutelage.recipe import DataSettings, ModelSettings
 from tutelage.run_folder import (
     SPLITS,
     RunFolder,
+    read_json,
     read_json_lines,
     staged_folder,
     write_json,
@@ -42,15 +43,20 @@ def prepare(
     *,
     context_length: int,
     model: ModelSettings,
+    weights: str,
+    progress: Callable[[int], None] = lambda rows: None,
 ) -> Preparation:
-    """Turn a source into prepared rows, or stop with the rows that are at fault; nothing is written."""
+    """Turn a source into prepared rows, or stop with the rows that are at fault; nothing is written.
+
+    `weights` is the SHA-256 of the base model, by which later stages know that it is still the same.
+    """
     rows, notes = read_instruction_rows(source.records, source=source.name)
     checked = check_rows(rows)
-    examples = {
-        row.row.row: renderer.example(row.row, loss_on=settings.loss_on)
-        for row in checked
-        if row.outcome != "dropped"
-    }
+    examples = {}
+    for row in checked:
+        if row.outcome != "dropped":
+            examples[row.row.row] = renderer.example(row.row, loss_on=settings.loss_on)
+        progress(1)
     checked = _drop_overlong(checked, examples, settings, context_length)
     kept = [row.row for row in checked if row.outcome != "dropped"]
     if not kept:
@@ -76,9 +82,20 @@ def prepare(
             split=split,
             splits=splits,
             model=model,
+            weights=weights,
             notes=source.notes + notes,
         ),
     )
+
+
+def refuse_other_weights(run: RunFolder, weights: str) -> None:
+    """Stop when the base model is no longer the one that the run began with."""
+    began_with = read_json(run.require(run.preparation, stage="prepare"))["model_sha256"]
+    if weights != began_with:
+        raise RunFolderError(
+            f"The base model is not the one that {run.root} began with (SHA-256 {weights[:12]}…, was"
+            f" {began_with[:12]}…). Put the old weights back, or begin another run."
+        )
 
 
 def write_preparation(run: RunFolder, preparation: Preparation) -> None:
@@ -169,6 +186,7 @@ def _summary(
     split: dict[str, list[InstructionRow]],
     splits: Mapping[str, Sequence[PreparedRow]],
     model: ModelSettings,
+    weights: str,
     notes: list[str],
 ) -> dict[str, Any]:
     outcomes = [row.outcome for row in checked]
@@ -177,6 +195,7 @@ def _summary(
         "source": source.name,
         "sha256": source.sha256,
         "model": model.name_or_path,
+        "model_sha256": weights,
         "settings": {"data": settings.model_dump(), "model": model.model_dump()},
         "prompt": settings.prompt,
         "split": settings.split,

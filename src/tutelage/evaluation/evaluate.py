@@ -2,13 +2,14 @@
 
 from collections.abc import Callable
 from dataclasses import asdict
+from functools import partial
 from typing import Any
 
 from tutelage.data.examples import PreparedRow
-from tutelage.data.preparation import read_prepared
+from tutelage.data.preparation import read_prepared, refuse_other_weights
 from tutelage.errors import DataError
 from tutelage.evaluation.metrics import METRICS, PairedScores, score_rows
-from tutelage.evaluation.responses import collect_responses
+from tutelage.evaluation.responses import Progress, collect_responses
 from tutelage.evaluation.statistics import PairedDifference, paired_difference
 from tutelage.evaluation.verdict import verdict
 from tutelage.model.assembly import open_base, open_tuned
@@ -18,8 +19,6 @@ from tutelage.recipe import EvaluationSettings, Recipe
 from tutelage.run_folder import ARMS, RunFolder, read_json, staged_folder, write_json, write_json_lines
 from tutelage.runtime import choose_device, choose_dtype
 
-Progress = Callable[[str, int], Callable[[int], None]]
-
 
 def evaluate(run: RunFolder, recipe: Recipe, source: ModelSource, *, progress: Progress) -> dict[str, Any]:
     """Ask both models every test prompt, score and compare; return what metrics.json says.
@@ -27,23 +26,37 @@ def evaluate(run: RunFolder, recipe: Recipe, source: ModelSource, *, progress: P
     `progress(label, total)` begins a bar and gives the function that advances it.
     """
     run.require(run.training, stage="train")
+    refuse_other_weights(run, source.identity)
     rows = rows_to_evaluate(run, recipe.evaluation, context=context_length(source.folder))
     device = choose_device(recipe.training.device)
-    base = open_base(source, device, choose_dtype(recipe.training.dtype, device))
+    base = open_base(source, device, choose_dtype(trained_dtype(run, recipe), device))
     tokenizer = load_tokenizer(source.folder)
     end_of_turn = read_json(run.preparation)["end_of_turn_id"]
     records: dict[str, list[dict[str, Any]]] = {}
     for arm in ARMS:
         # The base answers before the adapter is put on it, so that nothing of it can leak.
         model = base if arm == "base" else open_tuned(base, run.model, recipe.adapter)
-        advance = progress(f"{arm} model answers", len(rows))
         records[arm] = collect_responses(
-            model, rows, recipe.evaluation, tokenizer, end_of_turn=end_of_turn, progress=advance
+            model,
+            rows,
+            recipe.evaluation,
+            tokenizer,
+            end_of_turn=end_of_turn,
+            progress=partial(_of_arm, progress, arm),
         )
     scores = score_rows(records["base"], records["tuned"])
     result = compare(scores, recipe.evaluation)
     _write(run, records, scores, result)
     return result
+
+
+def _of_arm(progress: Progress, arm: str, doing: str, total: int) -> Callable[[int], None]:
+    return progress(f"{arm} model {doing}", total)
+
+
+def trained_dtype(run: RunFolder, recipe: Recipe) -> str:
+    """Return the type of the products in the recipe, or for `auto` the one that the training took."""
+    return recipe.training.dtype if recipe.training.dtype != "auto" else read_json(run.training)["dtype"]
 
 
 def rows_to_evaluate(run: RunFolder, settings: EvaluationSettings, *, context: int) -> list[PreparedRow]:

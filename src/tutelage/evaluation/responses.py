@@ -12,6 +12,9 @@ from tutelage.generation.generate import generate
 from tutelage.model.forward import MAX_NODES, CausalModel, target_log_probs
 from tutelage.recipe import EvaluationSettings
 
+# Begins a bar for something that a model does to so many rows, and gives the function that advances it.
+Progress = Callable[[str, int], Callable[[int], None]]
+
 
 def collect_responses(
     model: CausalModel,
@@ -20,18 +23,18 @@ def collect_responses(
     tokenizer: Any,
     *,
     end_of_turn: int,
-    progress: Callable[[int], None],
+    progress: Progress,
 ) -> list[dict[str, Any]]:
     """Return one record a row: the greedy answer, whether it stopped by itself, and the reference's log-probability."""
+    log_probs = reference_log_probs(model, rows, progress=progress("reads the references", len(rows)))
     responses = generate(
         model,
         [row.example.prompt_ids for row in rows],
         end_of_turn=end_of_turn,
         max_new_tokens=settings.max_new_tokens,
         batch_size=settings.batch_size,
-        progress=progress,
+        progress=progress("answers", len(rows)),
     )
-    log_probs = reference_log_probs(model, rows)
     return [
         {
             "row": row.example.row,
@@ -49,7 +52,9 @@ def collect_responses(
 
 
 @torch.no_grad()
-def reference_log_probs(model: CausalModel, rows: Sequence[PreparedRow]) -> list[float]:
+def reference_log_probs(
+    model: CausalModel, rows: Sequence[PreparedRow], *, progress: Callable[[int], None] = lambda rows: None
+) -> list[float]:
     """Return the log-probability (nats) of each reference answer with its end of turn."""
     model.module.eval()
     sums = [0.0] * len(rows)
@@ -61,4 +66,5 @@ def reference_log_probs(model: CausalModel, rows: Sequence[PreparedRow]) -> list
         totals.index_add_(0, torch.from_numpy(tree.target_examples), log_probs)
         for index, total in zip(run, totals.tolist(), strict=True):
             sums[index] = total
+        progress(len(run))
     return sums

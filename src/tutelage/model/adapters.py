@@ -50,7 +50,7 @@ def load_adapter(module: Any, folder: Path) -> Any:
 
 
 def save_adapter(module: Any, folder: Path, *, base: str) -> None:
-    """Write the adapter in peft's own format, naming the base model as the user did."""
+    """Write the adapter in peft's own format, with the base model's name in it."""
     for config in module.peft_config.values():
         config.base_model_name_or_path = base
     # Unless told so, peft asks a model hub whether the base's vocabulary grew; ours never does.

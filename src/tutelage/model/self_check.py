@@ -18,7 +18,6 @@ TOLERANCE = {torch.float64: 1e-5, torch.float32: 1e-3, torch.bfloat16: 0.1, torc
 def refuse_unless_tree_is_exact(model: CausalModel, probes: Sequence[Example]) -> None:
     """Compare the tree with the model's own attention on one example at a time; ModelError where they differ."""
     model.module.eval()
-    _refuse_short_windows(model, probes)
     try:
         tree = target_log_probs(model, merge(probes))
     except (RuntimeError, TypeError, ValueError, AttributeError, LookupError) as fault:
@@ -54,13 +53,3 @@ def _plain_log_probs(model: CausalModel, example: Example) -> torch.Tensor:
     logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
     log_probs = logits.log_softmax(dim=-1).gather(1, ids[0, 1:, None])[:, 0]
     return log_probs[-example.supervised :]
-
-
-def _refuse_short_windows(model: CausalModel, examples: Sequence[Example]) -> None:
-    window = getattr(model.module.config, "sliding_window", None)
-    longest = max(len(example.ids) for example in examples)
-    if window is not None and longest > window:
-        raise ModelError(
-            f"The model attends over a window of {window:,} tokens and the longest example has {longest:,}."
-            f" Set data.max_length={window} and prepare again."
-        )

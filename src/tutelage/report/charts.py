@@ -61,7 +61,7 @@ def _loss_layers(
         layers.append(_chart(smoothed).mark_line(color=INK, strokeWidth=2).encode(x, y))
     if validations:
         points = [{"step": event["step"], "loss": event["loss"]} for event in validations]
-        best = min(points, key=lambda point: point["loss"])
+        best = min((point for point in points if point["step"] > 0), key=lambda point: point["loss"])
         marked = [best | {"label": f"best {best['loss']:.2f}"}]
         layers.append(
             _chart(points)
@@ -87,7 +87,7 @@ def _describe_losses(steps: Sequence[Mapping[str, Any]], validations: Sequence[M
             f"Smoothed training loss goes from {means[0]:.2f} to {means[-1]:.2f} in {len(steps)} steps."
         )
     if validations:
-        best = min(validations, key=lambda event: event["loss"])
+        best = min((event for event in validations if event["step"] > 0), key=lambda event: event["loss"])
         said.append(
             f"Validation loss goes from {validations[0]['loss']:.2f} to {validations[-1]['loss']:.2f}; "
             f"the best is {best['loss']:.2f} at step {best['step']}."

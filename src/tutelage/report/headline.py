@@ -52,7 +52,7 @@ def headline(summary: Mapping[str, Any], evaluation: Evaluation | None) -> Headl
 def _loss_sentence(loss: Mapping[str, float | None]) -> str:
     if loss["before"] is None:
         return "There were no validation rows to measure the loss on."
-    return f"Validation loss went from {loss['before']:.3f} to {loss['after']:.3f}."
+    return f"Validation loss went from {loss['before']:.3f} to {loss['best']:.3f}."
 
 
 def key_figures(summary: Mapping[str, Any], evaluation: Evaluation | None) -> list[KeyFigure]:
@@ -74,5 +74,5 @@ def _loss_figure(summary: Mapping[str, Any]) -> Iterable[KeyFigure]:
     loss = summary["loss"]["validation"] if "loss" in summary else {"before": None}
     if loss["before"] is None:
         return
-    note = "nats per token of the held-back answers; lower is better"
-    yield KeyFigure("Validation loss", f"{loss['before']:.3f}", f"{loss['after']:.3f}", note)
+    note = "nats per supervised token of the rows held back, with the weights that were kept; lower is better"
+    yield KeyFigure("Validation loss", f"{loss['before']:.3f}", f"{loss['best']:.3f}", note)

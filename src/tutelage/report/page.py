@@ -90,7 +90,6 @@ def _training(summary: Mapping[str, Any], events: Sequence[Mapping[str, Any]]) -
         "chart": chart,
         "figures": {TRAINING_FIGURES.get(key, key): _figure(key, value) for key, value in figures.items()},
         "validations": [event for event in events if event["event"] == "validation"],
-        "notes": [event["message"] for event in events if event["event"] == "note"],
     }
 
 

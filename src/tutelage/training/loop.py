@@ -4,6 +4,8 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 
+import torch
+
 from tutelage.data.batches import BatchPlan
 from tutelage.data.examples import Example
 from tutelage.errors import NonFiniteError
@@ -16,6 +18,7 @@ from tutelage.training.step import StepResult, optimizer_step
 from tutelage.training.validation import validation_loss
 
 VALIDATIONS_PER_EPOCH = 4
+STEPS_PER_SEED = 2**24
 
 
 @dataclass(frozen=True)
@@ -69,6 +72,9 @@ def train(
             peak=settings.learning_rate,
             kind=settings.lr_scheduler_type,
         )
+        torch.manual_seed(
+            settings.seed * STEPS_PER_SEED + step
+        )  # dropout depends on the seed and the step alone
         result = optimizer_step(
             model,
             [examples[index] for index in plan.examples_of_step(step - 1)],

@@ -8,20 +8,30 @@ from dataclasses import dataclass
 from typing import Any
 
 from tutelage.data.examples import Example, PreparedRow
-from tutelage.data.preparation import read_prepared
+from tutelage.data.preparation import read_prepared, refuse_other_weights
 from tutelage.errors import RunFolderError
 from tutelage.model.assembly import open_for_training, save_tuned
 from tutelage.model.forward import CausalModel
-from tutelage.model.loading import load_tokenizer
+from tutelage.model.loading import context_length, load_tokenizer
 from tutelage.model.sources import ModelSource
 from tutelage.recipe import Recipe
 from tutelage.recipe_file import changed_settings, to_toml
-from tutelage.run_folder import RunFolder, read_json, remove, staged_folder, write_json, write_text
+from tutelage.run_folder import (
+    RunFolder,
+    read_json,
+    remove,
+    staged_folder,
+    storage_faults,
+    write_json,
+    write_text,
+)
 from tutelage.runtime import choose_device, choose_dtype, describe_environment, name_dtype, peak_memory_bytes
 from tutelage.training.events import event_log
 from tutelage.training.loop import TrainingResult, train
 from tutelage.training.model_card import model_card
 from tutelage.training.optimizer import trainable_parameters
+
+SAMPLE_TOKENS = 64  # the longest answer that is shown while the model learns
 
 # Answers prompts given as ids with texts; the stage above brings it, for training knows nothing of generation.
 Answer = Callable[[CausalModel, Sequence[Sequence[int]]], list[str]]
@@ -34,17 +44,22 @@ class OpenedRun:
     model: CausalModel
     training: list[Example]
     validation: list[PreparedRow]
+    watched: list[PreparedRow]  # validation rows whose prompt leaves room for a sample answer
 
 
 def open_run(run: RunFolder, recipe: Recipe, source: ModelSource) -> OpenedRun:
     """Read the prepared rows, and load the model as it is trained."""
     refuse_other_settings(run, recipe)
+    refuse_other_weights(run, source.identity)
     training = [row.example for row in read_prepared(run, "train")]
     device = choose_device(recipe.training.device)
     dtype = choose_dtype(recipe.training.dtype, device)
     probes = probe_examples(training)
     model = open_for_training(source, recipe.adapter, device, dtype, seed=recipe.training.seed, probes=probes)
-    return OpenedRun(model, training, read_prepared(run, "validation"))
+    validation = read_prepared(run, "validation")
+    room = context_length(source.folder) - SAMPLE_TOKENS
+    watched = [row for row in validation if row.example.prompt_tokens <= room]
+    return OpenedRun(model, training, validation, watched)
 
 
 def tune(
@@ -62,11 +77,13 @@ def tune(
     """
     begin = time.perf_counter()
     model = opened.model
-    watched = opened.validation[: recipe.training.sample_prompts]
-    shutil.rmtree(run.checkpoints, ignore_errors=True)
+    watched = opened.watched[: recipe.training.sample_prompts]
+    # What an earlier training left, and what its model answered, says nothing about this one.
+    for path in (run.checkpoints, run.model, run.evaluation, run.summary, run.report):
+        remove(path)
 
     def save(step: int, best: int | None) -> None:
-        with staged_folder(run.checkpoint(step)) as staged:
+        with staged_folder(run.checkpoint(step)) as staged, storage_faults(run.checkpoint(step)):
             save_tuned(model, staged, recipe.adapter, base=source.name)
         prune_checkpoints(run, best=best, keep=recipe.training.save_total_limit)
 
@@ -120,22 +137,19 @@ def prune_checkpoints(run: RunFolder, *, best: int | None, keep: int) -> None:
     )
     for step in steps[:-keep]:
         if step != best:
-            shutil.rmtree(run.checkpoint(step))
+            remove(run.checkpoint(step))
 
 
 def fill_model_folder(
     run: RunFolder, recipe: Recipe, source: ModelSource, result: TrainingResult, facts: dict[str, Any]
 ) -> None:
     """Put the best weights, the tokenizer and the model card where the other stages look for them."""
-    with staged_folder(run.model) as staged:
+    with staged_folder(run.model) as staged, storage_faults(run.model):
         shutil.copytree(run.checkpoint(result.best_step), staged, dirs_exist_ok=True)
         load_tokenizer(source.folder).save_pretrained(staged)
         write_text(staged / "README.md", model_card(recipe, source, result))
         write_json(staged / run.training.name, facts)
         write_text(staged / run.trained_recipe.name, to_toml(recipe))
-    # What an earlier model answered says nothing about this one.
-    for path in (run.evaluation, run.summary, run.report):
-        remove(path)
 
 
 def _sample(row: PreparedRow) -> dict[str, Any]:
