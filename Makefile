@@ -17,7 +17,7 @@ help:
 	@echo "make lock         write constraints.txt from what is installed"
 
 quickstart: .venv/installed
-	$(BIN)/tutelage run --data $(DATA) --split $(SPLIT) --output $(OUTPUT) $(if $(filter runs/quickstart,$(OUTPUT)),--overwrite)
+	@$(BIN)/tutelage run --data $(DATA) --split $(SPLIT) --output $(OUTPUT) $(if $(filter runs/quickstart,$(OUTPUT)),--overwrite)
 
 # Tests run side by side, so threads that wait must sleep; the real training uses both cores and runs alone.
 test: .venv/installed-dev
@@ -40,7 +40,7 @@ docs: .venv/installed
 install: .venv/installed
 
 .venv/installed: pyproject.toml constraints.txt
-	$(PYTHON) -c 'import sys; sys.exit("Tutelage needs Python 3.11 or newer; name one with make PYTHON=...") if sys.version_info < (3, 11) else None'
+	@$(PYTHON) -c 'import sys; sys.exit("Tutelage needs Python 3.11 or newer; name one with make PYTHON=...") if sys.version_info < (3, 11) else None'
 	$(PYTHON) -m venv .venv
 	@echo "Installing (torch is the large part; once) ..."
 	$(BIN)/python -m pip install -qq --disable-pip-version-check --constraint constraints.txt --editable .

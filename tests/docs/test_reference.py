@@ -190,3 +190,8 @@ def test_the_run_folder_page_names_every_key_of_the_summary(tmp_path: Path) -> N
         assert f"`{path}`" in RUN_FOLDER_PAGE or (
             f"`{parent}." in RUN_FOLDER_PAGE and f"`.{key}`" in RUN_FOLDER_PAGE
         ), path
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_no_page_still_waits_for_its_figures(page: Path) -> None:
+    assert "FIGURES" not in page.read_text(encoding="utf-8")

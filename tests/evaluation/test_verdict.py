@@ -3,7 +3,7 @@ import pytest
 
 from tutelage.evaluation.metrics import METRICS
 from tutelage.evaluation.statistics import PairedDifference, paired_difference
-from tutelage.evaluation.verdict import verdict
+from tutelage.evaluation.verdict import detectable_sentence, verdict
 
 
 def measured(base, tuned, low, high, *, n=118, smallest=5.3):
@@ -85,3 +85,9 @@ def test_a_change_alike_on_every_row_claims_nothing():
     judged = verdict(paired_difference(same, same + 1), METRICS["chrf"])
     assert judged.word == "no difference detectable"
     assert "alike on each" in judged.reason
+
+
+def test_what_the_test_could_have_shown_is_told_in_the_metrics_unit():
+    told = "The smallest change of Exact match that these rows could be expected to show is 12.1 %."
+    assert detectable_sentence(12.12, METRICS["exact_match"]) == told
+    assert detectable_sentence(None, METRICS["chrf"]) == ""

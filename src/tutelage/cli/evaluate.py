@@ -65,7 +65,7 @@ def refuse_answers_without_room(run: RunFolder, loaded: LoadedRecipe) -> None:
 def show_scores(result: dict[str, Any]) -> None:
     """Print the verdict and a table of all metrics."""
     from tutelage.evaluation.metrics import METRICS
-    from tutelage.evaluation.verdict import format_change, format_value
+    from tutelage.evaluation.verdict import detectable_sentence, format_change, format_value
 
     rows = []
     for name, scores in result["metrics"].items():
@@ -87,9 +87,4 @@ def show_scores(result: dict[str, Any]) -> None:
     console.table(["", "base", "tuned", "difference", "95 % interval"], rows, numeric={1, 2, 3, 4})
     console.say()
     console.heading(result["sentence"])
-    primary = METRICS[result["primary_metric"]]
-    if result["smallest_detectable"] is not None:
-        smallest = format_value(result["smallest_detectable"], primary)
-        console.say(
-            f"The smallest change of {primary.label} that these rows could be expected to show is {smallest}."
-        )
+    console.say(detectable_sentence(result["smallest_detectable"], METRICS[result["primary_metric"]]))

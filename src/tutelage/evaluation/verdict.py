@@ -32,6 +32,16 @@ def verdict(primary: PairedDifference, metric: Metric) -> Verdict:
     return Verdict(word, f"{_change(primary, metric)}.")
 
 
+def detectable_sentence(smallest: float | None, metric: Metric) -> str:
+    """Say what the test could have shown, whatever it did show; nothing where that is unknown."""
+    if smallest is None:
+        return ""
+    return (
+        f"The smallest change of {metric.label} that these rows could be expected to show is"
+        f" {format_value(smallest, metric)}."
+    )
+
+
 def _word(primary: PairedDifference, metric: Metric) -> Word:
     if primary.n < FEWEST_ROWS or primary.low is None or primary.high is None:
         return "no difference detectable"

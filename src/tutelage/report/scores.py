@@ -6,7 +6,7 @@ from typing import Any
 
 from tutelage.evaluation.metrics import METRICS, Metric, score_rows
 from tutelage.evaluation.statistics import PairedDifference, paired_difference
-from tutelage.evaluation.verdict import Verdict, format_change, format_value, verdict
+from tutelage.evaluation.verdict import Verdict, detectable_sentence, format_change, format_value, verdict
 from tutelage.report.answers import Selection, select
 from tutelage.run_folder import RunFolder, read_json_lines
 
@@ -39,6 +39,7 @@ class Evaluation:
 
     primary: Metric
     verdict: Verdict
+    detectable: str
     measured: Mapping[str, PairedDifference]
     table: list[MetricRow]
     selection: Selection
@@ -55,6 +56,7 @@ def evaluate_answers(run: RunFolder, summary: Mapping[str, Any]) -> Evaluation |
     return Evaluation(
         primary=primary,
         verdict=verdict(measured[primary.name], primary),
+        detectable=detectable_sentence(measured[primary.name].smallest_detectable, primary),
         measured=measured,
         table=[_metric_row(METRICS[name], measured) for name in METRICS],
         selection=select(base, tuned, scores, primary),
