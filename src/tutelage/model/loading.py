@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tutelage.errors import ModelError
-from tutelage.model.sources import check_model_folder, read_json_file, refuse_code
+from tutelage.model.folders import check_model_folder, read_json_file, refuse_code
 
 if TYPE_CHECKING:
     import torch

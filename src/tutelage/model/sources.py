@@ -16,10 +16,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from tutelage.errors import FetchError, ModelError
 from tutelage.fetching import file_sha256
+from tutelage.model.folders import check_model_folder
 from tutelage.recipe import DEFAULT_MODEL
 from tutelage.run_folder import staged_folder, storage_faults, write_json
 
@@ -36,7 +36,6 @@ CONVERSION = 1
 RECORD, KEPT_GGUF = "source.json", "source.gguf"
 
 HUB_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}/[A-Za-z0-9][A-Za-z0-9._-]{0,95}")
-SHARD_NAME = re.compile(r"[A-Za-z0-9._-]{1,116}\.safetensors")
 
 Progress = Callable[[str], None]
 
@@ -264,78 +263,3 @@ def _folder_source(folder: Path, *, name: str) -> ModelSource:
     sums = [file_sha256(file) for file in weights]
     identity = sums[0] if len(sums) == 1 else hashlib.sha256("\n".join(sums).encode()).hexdigest()
     return ModelSource(folder, name, identity, None)
-
-
-def check_model_folder(folder: Path) -> list[Path]:
-    """The safetensors files of a whole model by name; ModelError if a part is missing or could run code."""
-    refuse_code(folder)
-    if (folder / "adapter_config.json").exists():
-        raise ModelError(
-            f"{folder} holds an adapter, not a whole model. Set model.name_or_path to the adapter's base "
-            "model, or merge the two first."
-        )
-    for needed in ("config.json", "tokenizer.json"):
-        if not (folder / needed).is_file():
-            raise ModelError(
-                f"{folder} has no {needed}, so it is no whole model. Add the file, or correct the path."
-            )
-    index, single = folder / "model.safetensors.index.json", folder / "model.safetensors"
-    shards = _indexed_weights(index) if index.is_file() else []
-    # The loader, too, takes the single file where there are both.
-    weights = shards if shards and not single.is_file() else [single]
-    missing = [file.name for file in weights if not file.is_file()]
-    if missing:
-        raise ModelError(
-            f"{folder} lacks its safetensors weights ({', '.join(missing[:5])}). Pickled weights (.bin, .pt) "
-            "are never read, because loading them can run code: save it as safetensors where it was made."
-        )
-    return weights
-
-
-def refuse_code(folder: Path) -> None:
-    """Raise ModelError if anything in `folder` asks for code of its own to be run."""
-    scripts = sorted(folder.rglob("*.py"))
-    if scripts:
-        raise ModelError(
-            f"{scripts[0]} is code beside the weights, and such folders are refused. {_CODE_REMEDY}"
-        )
-    for config in sorted(folder.glob("*config.json")):
-        for key in _keys_that_run_code(read_json_file(config)):
-            raise ModelError(
-                f"{config} has `{key}`, which asks for code of the model's own to be run. {_CODE_REMEDY}"
-            )
-
-
-_CODE_REMEDY = "Remove it if the model works without, or choose a model that transformers itself knows."
-
-
-def _keys_that_run_code(value: Any) -> list[str]:
-    if isinstance(value, dict):
-        asked = [key for key in ("auto_map", "custom_pipelines", "trust_remote_code") if value.get(key)]
-        return asked + [key for nested in value.values() for key in _keys_that_run_code(nested)]
-    if isinstance(value, list):
-        return [key for nested in value for key in _keys_that_run_code(nested)]
-    return []
-
-
-def read_json_file(path: Path) -> dict[str, Any]:
-    """The object in a model folder's JSON file; ModelError when there is none."""
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as fault:
-        raise ModelError(f"{path} could not be read: {fault}. Fetch the model folder again.") from fault
-    if not isinstance(value, dict):
-        raise ModelError(f"{path} does not hold a JSON object. Fetch the model folder again.")
-    return value
-
-
-def _indexed_weights(index: Path) -> list[Path]:
-    weight_map = read_json_file(index).get("weight_map")
-    names: list[Any] = list(weight_map.values()) if isinstance(weight_map, dict) else [weight_map]
-    odd = [name for name in names if not (isinstance(name, str) and SHARD_NAME.fullmatch(name))]
-    if odd or not names:
-        raise ModelError(
-            f"{index} does not map weights to plain .safetensors file names in its own folder"
-            f"{f' ({odd[0]!r})' if odd else ''}. Fetch the model folder again from a source you trust."
-        )
-    return [index.parent / name for name in sorted(set(names))]
