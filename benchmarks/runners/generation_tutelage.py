@@ -1,10 +1,9 @@
 """Tutelage's greedy generation on the common prompts: variants bf16 and fp32."""
 
 from benchmarks.runners.job import print_result, read_job, time_answers
-from tutelage.cli.main import let_threads_sleep
 from tutelage.fetching import user_cache
 from tutelage.model.sources import locate_model
-from tutelage.runtime import choose_device, choose_dtype
+from tutelage.runtime import choose_device, choose_dtype, settle_process
 
 VARIANTS = {"bf16": "bfloat16", "fp32": "float32"}
 
@@ -12,7 +11,7 @@ VARIANTS = {"bf16": "bfloat16", "fp32": "float32"}
 def main() -> None:
     """Answer every prompt of the job and print what it took."""
     job, variant = read_job(__doc__, tuple(VARIANTS))
-    let_threads_sleep()  # as the command line does, before torch is imported
+    settle_process()  # as the command line does, before torch is imported
 
     from tutelage.generation.generate import generate
     from tutelage.model.assembly import open_base

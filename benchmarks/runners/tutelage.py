@@ -3,12 +3,11 @@
 from typing import Any
 
 from benchmarks.runners.job import StepClock, batches, print_training, read_job
-from tutelage.cli.main import let_threads_sleep
 from tutelage.data.examples import Example
 from tutelage.fetching import user_cache
 from tutelage.model.sources import locate_model
 from tutelage.recipe import AdapterSettings, TrainingSettings
-from tutelage.runtime import choose_device, choose_dtype
+from tutelage.runtime import choose_device, choose_dtype, settle_process
 
 VARIANTS = {"bf16": "bfloat16", "fp32": "float32"}
 
@@ -16,7 +15,7 @@ VARIANTS = {"bf16": "bfloat16", "fp32": "float32"}
 def main() -> None:
     """Train for the steps of the job and print what they took."""
     job, variant = read_job(__doc__, tuple(VARIANTS))
-    let_threads_sleep()  # as the command line does, before torch is imported
+    settle_process()  # as the command line does, before torch is imported
 
     from tutelage.model.assembly import open_for_training
     from tutelage.training.optimizer import make_optimizer

@@ -5,6 +5,7 @@ torch is imported where it is needed, so that a dry run starts at once.
 
 from __future__ import annotations
 
+import ctypes
 import math
 import os
 import platform
@@ -21,9 +22,38 @@ from tutelage.errors import RecipeError
 if TYPE_CHECKING:
     import torch
 
+# Of glibc's malloc.h.
+MALLOC_TRIM_THRESHOLD, MALLOC_MMAP_THRESHOLD = -1, -3
+
 MEASURED_ROWS = 256
 MEASURED_SHAPE = (576, 1536)
 MEASURED_SECONDS = 0.15
+
+
+def settle_process() -> None:
+    """Settle what torch and the C library take up once: how long threads wait awake, and what becomes of freed memory.
+
+    To be called before torch is imported.
+    """
+    _let_threads_sleep()
+    _keep_freed_memory()
+
+
+def _let_threads_sleep() -> None:
+    """Let waiting threads sleep soon; beside another busy program a step would else take twenty times as long.
+
+    Measured in docs/decisions/0009-sleeping-threads.md.
+    """
+    if "OMP_WAIT_POLICY" not in os.environ:
+        os.environ.setdefault("GOMP_SPINCOUNT", "5000")
+
+
+def _keep_freed_memory() -> None:
+    """Let glibc keep what a step frees for the next; by default large blocks go back, and each page is paid again."""
+    library = ctypes.CDLL(None)
+    if hasattr(library, "mallopt"):
+        for option, value in ((MALLOC_MMAP_THRESHOLD, 2**30), (MALLOC_TRIM_THRESHOLD, -1)):
+            library.mallopt(option, value)
 
 
 def choose_device(wanted: str) -> torch.device:

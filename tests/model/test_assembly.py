@@ -2,11 +2,12 @@
 
 import pytest
 import torch
-from support.tiny_models import CPU, ragged_examples, tiny_model
+from support.tiny_models import CPU, ragged_examples, tiny_model, weights_of
 from transformers import AutoModelForCausalLM, OPTConfig, Starcoder2Config
 
 from tutelage.data.prefix_tree import merge
 from tutelage.model.assembly import open_for_training, open_tuned, save_tuned, without_dropout
+from tutelage.model.decoder_layers import fuse_layers
 from tutelage.model.forward import CausalModel, target_log_probs
 from tutelage.model.sources import ModelSource
 from tutelage.model.tree_attention import ATTENTION
@@ -23,6 +24,9 @@ def test_a_whole_model_is_saved_in_silence_and_comes_back_bitwise_the_same(tmp_p
     base = tiny_model(family, seed=1, dtype=torch.float32)
     loaded = open_tuned(base, tmp_path, WHOLE)
     assert capfd.readouterr() == ("", "")
+    saved = weights_of(model.module)
+    assert all(torch.equal(weight, saved[name]) for name, weight in loaded.module.named_parameters())
+    fuse_layers(model.module.requires_grad_(False))  # as those are that come from a folder
     tree = merge(ragged_examples(8))
     with torch.no_grad():
         assert torch.equal(target_log_probs(loaded, tree), target_log_probs(model, tree))

@@ -1,6 +1,5 @@
 """The entry point: verbs by name, and one message and exit code for every fault."""
 
-import os
 import sys
 from collections.abc import Sequence
 
@@ -15,6 +14,7 @@ from tutelage.cli.report import report
 from tutelage.cli.run import run
 from tutelage.cli.train import train
 from tutelage.errors import EXIT_INTERRUPTED, EXIT_UNEXPECTED, EXIT_USAGE, TutelageError
+from tutelage.runtime import settle_process
 
 app = App(
     name="tutelage",
@@ -30,18 +30,8 @@ for verb in (run, prepare, train, evaluate, report, generate):
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run one command and leave with its exit code."""
     words = list(sys.argv[1:] if arguments is None else arguments)
-    let_threads_sleep()
+    settle_process()
     sys.exit(_exit_code(words))
-
-
-def let_threads_sleep() -> None:
-    """Let torch's waiting threads sleep soon, before torch is imported and reads this.
-
-    By default they spin for long, and beside another busy program on the same cores a step then takes twenty times
-    as long (docs/decisions/0009-sleeping-threads.md).
-    """
-    if "OMP_WAIT_POLICY" not in os.environ:
-        os.environ.setdefault("GOMP_SPINCOUNT", "5000")
 
 
 def _exit_code(words: list[str]) -> int:

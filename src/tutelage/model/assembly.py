@@ -7,6 +7,7 @@ import torch
 
 from tutelage.data.examples import Example
 from tutelage.model.adapters import add_adapter, load_adapter, save_adapter
+from tutelage.model.decoder_layers import fuse_layers
 from tutelage.model.forward import CausalModel, undressed
 from tutelage.model.loading import load_model, quietly
 from tutelage.model.log_probs import find_frozen_head
@@ -46,11 +47,13 @@ def open_for_training(
     if not is_adapter:
         return CausalModel(module, device, compute_dtype)
     adapted = add_adapter(module, settings, seed=seed)
+    fuse_layers(undressed(adapted))
     return CausalModel(adapted, device, compute_dtype, find_frozen_head(undressed(adapted)))
 
 
 def _frozen(module: Any, device: torch.device, compute_dtype: torch.dtype) -> CausalModel:
     module.requires_grad_(False)
+    fuse_layers(module)
     return CausalModel(module, device, compute_dtype, find_frozen_head(module))
 
 
@@ -71,6 +74,7 @@ def open_tuned(base: CausalModel, folder: Path, settings: AdapterSettings) -> Ca
     """Load what training left in `folder`: an adapter on top of the base given, or a whole model."""
     if settings.type == "lora":
         adapted = load_adapter(base.module, folder)
+        fuse_layers(undressed(adapted))
         return CausalModel(adapted, base.device, base.compute_dtype, find_frozen_head(undressed(adapted)))
     module = load_model(folder, dtype=base.compute_dtype, device=base.device, attention=ATTENTION)
     return _frozen(module, base.device, base.compute_dtype)

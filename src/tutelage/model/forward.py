@@ -1,15 +1,19 @@
 """The one door to the model: the log-probability of every supervised token of a prefix tree."""
 
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import torch
 
 from tutelage.data.prefix_tree import PrefixTree
 from tutelage.model.log_probs import frozen_head_log_probs, log_probs_of
 from tutelage.model.tree_attention import plan_tree
 
+# A CPU makes the kernel of a product anew for every number of rows that it has not seen yet, which takes longer than
+# the product; so trees are filled up to a multiple of this. No node sees the filling, and nothing is read from it.
+NODES_MULTIPLE = 16
 # What is kept for the backward pass grows with the nodes, so longer work is cut into several trees of this size.
 MAX_NODES = 2048
 
@@ -65,6 +69,7 @@ def undressed(module: Any) -> Any:
 
 
 def _inputs(model: CausalModel, tree: PrefixTree) -> dict[str, Any]:
+    tree = _filled(tree)
     config = model.module.config
     heads = config.num_attention_heads
     key_heads = getattr(config, "num_key_value_heads", None) or heads
@@ -73,3 +78,17 @@ def _inputs(model: CausalModel, tree: PrefixTree) -> dict[str, Any]:
         "position_ids": torch.from_numpy(tree.depths).to(model.device)[None],  # (1, nodes)
         "tree_plan": plan_tree(tree, heads=heads, key_heads=key_heads, device=model.device),
     }
+
+
+def _filled(tree: PrefixTree) -> PrefixTree:
+    """Add a path of nodes that belong to no example, up to the next multiple of NODES_MULTIPLE."""
+    nodes = len(tree.token_ids)
+    missing = -nodes % NODES_MULTIPLE
+    if not missing:
+        return tree
+    return replace(
+        tree,
+        token_ids=np.append(tree.token_ids, np.zeros(missing, dtype=np.int64)),
+        depths=np.append(tree.depths, np.arange(missing)),
+        paths=[*tree.paths, np.arange(nodes, nodes + missing)],
+    )

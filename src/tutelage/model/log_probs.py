@@ -6,7 +6,7 @@ import torch
 from torch.nn.functional import linear
 
 # Rows of logits made at a time: enough to keep the products busy, few enough never to matter for the memory.
-HEAD_ROWS = 256
+HEAD_ROWS = 128
 
 
 def log_probs_of(logits: torch.Tensor, ids: torch.Tensor) -> torch.Tensor:

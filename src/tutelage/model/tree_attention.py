@@ -10,7 +10,7 @@ is computed twice, and the cost grows with the lengths of the paths, not with th
 On CPUs the built-in bfloat16 kernel is several times slower than these products at the sizes of instruction tuning.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -40,6 +40,17 @@ class TreePlan:
     places: torch.Tensor  # (heads * nodes,) where in the blocks each query is
     uses: torch.Tensor  # where in the blocks each key is used, node after node
     first_uses: torch.Tensor  # (key_heads * nodes,) where in `uses` each key's list begins
+    _biases: dict[torch.dtype, torch.Tensor] = field(init=False, repr=False, default_factory=dict)
+
+    def bias(self, dtype: torch.dtype, key_heads: int, group: int) -> torch.Tensor:
+        """Return what is added to the scores, (pairs, queries * group, keys): 0 where a key is seen, else -inf."""
+        if dtype not in self._biases:
+            hidden = torch.zeros(self.seen.shape, dtype=dtype, device=self.seen.device).masked_fill_(
+                ~self.seen, float("-inf")
+            )
+            every = hidden.expand(key_heads, -1, -1, group, -1)
+            self._biases[dtype] = every.reshape(key_heads * self.blocks, -1, self.keys_per_block)
+        return self._biases[dtype]
 
 
 def plan_tree(tree: PrefixTree, *, heads: int, key_heads: int, device: torch.device) -> TreePlan:
@@ -129,10 +140,10 @@ def attend(
         return _TreeAttention.apply(query, key, value, scaling, tree_plan), None
     if attention_mask is None:
         raise ValueError("the model does not hand the tree on to its attention")
-    return _attend_under_mask(query, key, value, attention_mask, scaling), None
+    return attend_under_mask(query, key, value, attention_mask, scaling), None
 
 
-def _attend_under_mask(
+def attend_under_mask(
     query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, mask: torch.Tensor, scaling: float
 ) -> torch.Tensor:
     batch, heads, queries, size = query.shape
@@ -162,49 +173,81 @@ class _TreeAttention(torch.autograd.Function):
         scaling: float,
         plan: TreePlan,
     ) -> torch.Tensor:
-        heads, nodes, size = query.shape[1:]
-        key_heads = key.shape[1]
-        pairs = key_heads * plan.blocks
-        # (pairs, queries * group, size) and (pairs, keys, size)
-        rows = query.reshape(-1, size).index_select(0, plan.queries).view(pairs, -1, size)
-        keys = key.reshape(-1, size).index_select(0, plan.keys).view(pairs, -1, size)
-        values = value.reshape(-1, size).index_select(0, plan.keys).view(pairs, -1, size)
-        scores = torch.bmm(rows, keys.transpose(1, 2))
-        by_group = (key_heads, plan.blocks, QUERIES_PER_BLOCK, heads // key_heads, plan.keys_per_block)
-        weights = _softmax(scores.view(by_group), plan.seen, scaling).view_as(scores)
-        mixed = torch.bmm(weights, values).view(-1, size).index_select(0, plan.places)
-        context.save_for_backward(rows, keys, values, weights)
-        context.scaling, context.plan, context.shape = scaling, plan, (heads, key_heads, nodes, size)
-        return mixed.view(1, heads, nodes, size).transpose(1, 2)
+        mixed, weights = attend_over_blocks(query[0], key[0], value[0], scaling=scaling, plan=plan)
+        context.save_for_backward(query, key, value, weights)
+        context.scaling, context.plan = scaling, plan
+        return mixed.transpose(0, 1)[None]
 
     @staticmethod
     def backward(context: Any, gradient: torch.Tensor) -> tuple[torch.Tensor | None, ...]:  # type: ignore[override]
-        rows, keys, values, weights = context.saved_tensors
-        plan: TreePlan = context.plan
-        heads, key_heads, nodes, size = context.shape
-        by_node = gradient.transpose(1, 2).reshape(-1, size)  # (heads * nodes, size)
-        mixed_gradient = by_node.index_select(0, plan.queries)
-        mixed_gradient.view(key_heads, plan.blocks, QUERIES_PER_BLOCK, -1, size).masked_fill_(
-            plan.is_padding, 0
+        query, key, value, weights = context.saved_tensors
+        slopes = slopes_over_blocks(
+            gradient[0].transpose(0, 1),
+            query[0],
+            key[0],
+            value[0],
+            weights,
+            scaling=context.scaling,
+            plan=context.plan,
         )
-        mixed_gradient = mixed_gradient.view_as(rows)
-        value_gradient = torch.bmm(weights.transpose(1, 2), mixed_gradient)
-        wide_weights = weights.to(torch.promote_types(weights.dtype, torch.float32))
-        weight_gradient = torch.bmm(mixed_gradient, values.transpose(1, 2)).to(wide_weights.dtype)
-        # Of softmax: p * (g - sum(p * g)).
-        score_gradient = torch.ops.aten._softmax_backward_data(
-            weight_gradient, wide_weights, -1, wide_weights.dtype
-        )
-        score_gradient = score_gradient.mul_(context.scaling).to(weights.dtype)
-        query_gradient = torch.bmm(score_gradient, keys).view(-1, size).index_select(0, plan.places)
-        key_gradient = torch.bmm(score_gradient.transpose(1, 2), rows)
-        return (
-            query_gradient.view(1, heads, nodes, size),
-            _sum_uses(key_gradient, plan).view(1, key_heads, nodes, size),
-            _sum_uses(value_gradient, plan).view(1, key_heads, nodes, size),
-            None,
-            None,
-        )
+        return *(slope[None] for slope in slopes), None, None
+
+
+def attend_over_blocks(
+    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, *, scaling: float, plan: TreePlan
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the mixed values, (heads, nodes, size), and the weights, which the slopes need.
+
+    query: (heads, nodes, size); key and value: (key_heads, nodes, size).
+    """
+    rows, keys, values = _blocks_of(query, key, value, plan)
+    bias = plan.bias(query.dtype, len(key), len(query) // len(key))
+    scores = torch.baddbmm(bias, rows, keys.transpose(1, 2), alpha=scaling)  # (pairs, queries * group, keys)
+    wide = torch.promote_types(scores.dtype, torch.float32)
+    weights = scores.softmax(dim=-1, dtype=wide).to(scores.dtype)
+    mixed = torch.bmm(weights, values).view(-1, query.shape[-1]).index_select(0, plan.places)
+    return mixed.view(query.shape), weights
+
+
+def slopes_over_blocks(
+    gradient: torch.Tensor,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    weights: torch.Tensor,
+    *,
+    scaling: float,
+    plan: TreePlan,
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Return the gradients of query, key and value from that of the mixed values, all (heads, nodes, size)."""
+    size = query.shape[-1]
+    # Gathered anew: blocks repeat what paths share, so they are larger than what they are made of.
+    rows, keys, values = _blocks_of(query, key, value, plan)
+    mixed_gradient = gradient.reshape(-1, size).index_select(0, plan.queries)
+    mixed_gradient.view(len(key), plan.blocks, QUERIES_PER_BLOCK, -1, size).masked_fill_(plan.is_padding, 0)
+    mixed_gradient = mixed_gradient.view_as(rows)
+    value_gradient = torch.bmm(weights.transpose(1, 2), mixed_gradient)
+    weight_gradient = torch.bmm(mixed_gradient, values.transpose(1, 2))
+    # Of softmax: p * (g - sum(p * g)), summed in float32.
+    score_gradient = torch.ops.aten._softmax_backward_data(weight_gradient, weights, -1, weights.dtype)
+    query_gradient = torch.bmm(score_gradient, keys).view(-1, size).index_select(0, plan.places)
+    key_gradient = torch.bmm(score_gradient.transpose(1, 2), rows)
+    return (
+        query_gradient.view(query.shape).mul_(scaling),
+        _sum_uses(key_gradient, plan).view(key.shape).mul_(scaling),
+        _sum_uses(value_gradient, plan).view(value.shape),
+    )
+
+
+def _blocks_of(
+    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, plan: TreePlan
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Gather queries, (pairs, queries * group, size), keys and values, (pairs, keys, size); a pair is a key head and a block."""
+    pairs, size = len(key) * plan.blocks, query.shape[-1]
+    rows = query.reshape(-1, size).index_select(0, plan.queries).view(pairs, -1, size)
+    keys = key.reshape(-1, size).index_select(0, plan.keys).view(pairs, -1, size)
+    values = value.reshape(-1, size).index_select(0, plan.keys).view(pairs, -1, size)
+    return rows, keys, values
 
 
 def _sum_uses(gradient: torch.Tensor, plan: TreePlan) -> torch.Tensor:

@@ -13,7 +13,6 @@ from tutelage.data.prefix_tree import count_distinct, merge
 from tutelage.errors import NonFiniteError
 from tutelage.model.forward import MAX_NODES, CausalModel, target_log_probs
 from tutelage.training.objectives import instruction_loss
-from tutelage.training.optimizer import trainable_parameters
 
 
 @dataclass(frozen=True)
@@ -41,12 +40,12 @@ def optimizer_step(
 ) -> StepResult:
     """Update the weights once from all examples; how they are cut into micro-batches changes nothing."""
     begin = time.perf_counter()
-    model.module.train()
+    if not model.module.training:  # asking every module takes as long as a layer
+        model.module.train()
     supervised = sum(example.supervised for example in examples)
     cut = micro_batches(examples, size=micro_batch_size, distinct_tokens=MAX_NODES)
     loss, computed = accumulate_gradients(model, cut, divisor=supervised)
-    limit = max_grad_norm or math.inf
-    grad_norm = torch.nn.utils.clip_grad_norm_(trainable_parameters(model.module), limit).item()
+    grad_norm = clip_gradients(optimizer, max_grad_norm)
     _refuse_non_finite(loss, grad_norm, examples)
     for group in optimizer.param_groups:
         group["lr"] = learning_rate
@@ -68,6 +67,16 @@ def accumulate_gradients(
         loss += part.item()
         computed += len(tree.token_ids)
     return loss, computed
+
+
+def clip_gradients(optimizer: torch.optim.Optimizer, max_norm: float) -> float:
+    """Return the L2 norm of all gradients, and scale them down to `max_norm` where it is larger; 0 does not clip."""
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+    norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients))).item()
+    if max_norm and norm > max_norm:
+        torch._foreach_mul_(gradients, max_norm / (norm + 1e-6))
+    return norm
 
 
 def _refuse_non_finite(loss: float, grad_norm: float, examples: Sequence[Example]) -> None:

@@ -1,0 +1,211 @@
+"""One decoder layer of the Llama kind: its values, and its slopes written out.
+
+    x ─ norm ─ query, key, value ─ rotate ─ attend ─ output ─ + x ─ norm ─ gate, up ─ silu(gate) * up ─ down ─ + ─
+
+What can be written in place is, what is cheap is made anew, and nothing is kept that the slopes do not need.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, NamedTuple
+
+import torch
+from torch.nn.functional import silu
+
+from tutelage.model.linear_groups import GroupWeights, LinearGroup, project, project_back
+from tutelage.model.tree_attention import TreePlan, attend_over_blocks, slopes_over_blocks
+
+# From queries (heads, tokens, size), keys and values (key_heads, tokens, size) to the mixed values and the weights.
+Attention = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], tuple[torch.Tensor, torch.Tensor | None]]
+
+
+@dataclass(frozen=True)
+class LayerParts:
+    """The parts of a decoder layer, by what they read."""
+
+    layer: Any
+    groups: tuple[LinearGroup, ...]  # query-key-value, output, gate-up, down
+    heads: int
+    key_heads: int
+    size: int
+    scaling: float
+    epsilons: tuple[float, float]
+
+    @property
+    def norms(self) -> tuple[torch.Tensor, torch.Tensor]:
+        return self.layer.input_layernorm.weight, self.layer.post_attention_layernorm.weight
+
+    def masters(self) -> list[torch.Tensor]:
+        return [master for group in self.groups for master in group.masters]
+
+    def weights(self, masters: Sequence[torch.Tensor]) -> list[GroupWeights]:
+        """Return the weights of each group; `masters` are those of all groups, one after the other."""
+        found, begin = [], 0
+        for group in self.groups:
+            end = begin + len(group.masters)
+            found.append(group.weights(masters[begin:end]))
+            begin = end
+        return found
+
+
+class DecoderLayer(torch.autograd.Function):
+    """A whole decoder layer over a tree as one step; gradients for its input and for every A and B."""
+
+    @staticmethod
+    def forward(  # noqa: PLR0917 - autograd hands all of them over by place
+        context: Any,
+        x: torch.Tensor,  # (nodes, hidden)
+        cos: torch.Tensor,  # (nodes, size)
+        sin: torch.Tensor,
+        plan: TreePlan,
+        parts: LayerParts,
+        *masters: torch.Tensor,
+    ) -> torch.Tensor:
+        groups = parts.weights(masters)
+        attention = partial(attend_over_blocks, scaling=parts.scaling, plan=plan)
+        result, kept = run_layer(x, cos=cos, sin=sin, parts=parts, groups=groups, attention=attention)
+        context.save_for_backward(cos, sin, *kept)
+        context.plan, context.parts, context.groups = plan, parts, groups
+        return result
+
+    @staticmethod
+    def backward(context: Any, gradient: torch.Tensor) -> tuple[torch.Tensor | None, ...]:  # type: ignore[override]
+        cos, sin, *kept = context.saved_tensors
+        of_x, of_masters = slopes_of_layer(
+            gradient,
+            Kept(*kept),
+            cos=cos,
+            sin=sin,
+            parts=context.parts,
+            groups=context.groups,
+            plan=context.plan,
+        )
+        return of_x, None, None, None, None, *of_masters
+
+
+class Kept(NamedTuple):
+    """What the slopes of a layer need; what a group of linear layers read is widened by its product with A."""
+
+    x: torch.Tensor  # (tokens, hidden)
+    first_scale: torch.Tensor  # (tokens, 1) of the norm before the attention
+    first: torch.Tensor  # (tokens, hidden + ranks) what query, key and value read
+    query: torch.Tensor  # (heads, tokens, size), rotated
+    key: torch.Tensor  # (key_heads, tokens, size), rotated
+    value: torch.Tensor  # (key_heads, tokens, size)
+    weights: torch.Tensor | None
+    mixed: torch.Tensor  # (tokens, heads * size + ranks) what the output reads
+    middle: torch.Tensor  # (tokens, hidden) after the attention
+    second_scale: torch.Tensor
+    second: torch.Tensor  # (tokens, hidden + ranks) what gate and up read
+    gate_up: torch.Tensor  # (tokens, 2 * inner)
+    opened: torch.Tensor  # (tokens, inner) silu of the gate
+    product: torch.Tensor  # (tokens, inner + ranks) what down reads
+
+
+def run_layer(
+    x: torch.Tensor,
+    *,
+    cos: torch.Tensor,
+    sin: torch.Tensor,
+    parts: LayerParts,
+    groups: Sequence[GroupWeights],
+    attention: Attention,
+) -> tuple[torch.Tensor, Kept]:
+    """Return the output of a layer, (tokens, hidden), and what its slopes need; cos and sin: (tokens, size)."""
+    inputs, output, gate_and_up, down = groups
+    tokens, rotated = len(x), parts.heads + parts.key_heads
+    normed, first_scale = rms_norm(x, parts.norms[0], parts.epsilons[0])
+    projected, first = project(normed, inputs)  # (tokens, (heads + 2 key_heads) * size)
+    by_head = projected.view(tokens, -1, parts.size).transpose(0, 1)
+    query_key = rotate(by_head[:rotated], cos, sin)
+    query, key = query_key[: parts.heads], query_key[parts.heads :]
+    value = by_head[rotated:].contiguous()
+    mixed_by_head, weights = attention(query, key, value)
+    middle, mixed = project(mixed_by_head.transpose(0, 1).reshape(tokens, -1), output)
+    middle += x
+    normed, second_scale = rms_norm(middle, parts.norms[1], parts.epsilons[1])
+    gate_up, second = project(normed, gate_and_up)
+    gate, up = gate_up.chunk(2, dim=1)
+    opened = silu(gate)
+    result, product = project(opened * up, down)
+    result += middle
+    kept = Kept(
+        x, first_scale, first, query, key, value, weights, mixed,
+        middle, second_scale, second, gate_up, opened, product,
+    )  # fmt: skip
+    return result, kept
+
+
+def slopes_of_layer(
+    gradient: torch.Tensor,
+    kept: Kept,
+    *,
+    cos: torch.Tensor,
+    sin: torch.Tensor,
+    parts: LayerParts,
+    groups: Sequence[GroupWeights],
+    plan: TreePlan,
+) -> tuple[torch.Tensor, list[torch.Tensor]]:
+    """Return the gradients of the input of a layer and of all masters, group after group."""
+    assert kept.weights is not None, "a layer that read a cache has no slopes"
+    inputs, output, gate_and_up, down = groups
+    gate, up = kept.gate_up.chunk(2, dim=1)
+    of_product, of_down = project_back(gradient, kept.product, down)
+    of_gate_up = torch.empty_like(kept.gate_up)
+    of_gate, of_up = of_gate_up.chunk(2, dim=1)
+    torch.mul(of_product, kept.opened, out=of_up)
+    torch.ops.aten.silu_backward.grad_input(of_product.mul_(up), gate, grad_input=of_gate)
+    of_second, of_gate_and_up = project_back(of_gate_up, kept.second, gate_and_up)
+    of_middle = rms_norm_back(of_second, kept.middle, parts.norms[1], kept.second_scale).add_(gradient)
+    of_mixed, of_output = project_back(of_middle, kept.mixed, output)
+    of_query, of_key, of_value = slopes_over_blocks(
+        of_mixed.unflatten(1, (parts.heads, parts.size)).transpose(0, 1),
+        kept.query,
+        kept.key,
+        kept.value,
+        kept.weights,
+        scaling=parts.scaling,
+        plan=plan,
+    )
+    of_rotated = rotate_back(torch.cat([of_query, of_key]), cos, sin)
+    of_projected = torch.cat([of_rotated, of_value]).transpose(0, 1).reshape(len(of_middle), -1)
+    of_first, of_inputs = project_back(of_projected, kept.first, inputs)
+    of_x = rms_norm_back(of_first, kept.x, parts.norms[0], kept.first_scale).add_(of_middle)
+    return of_x, [*of_inputs, *of_output, *of_gate_and_up, *of_down]
+
+
+def rms_norm(x: torch.Tensor, weight: torch.Tensor, epsilon: float) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return x * scale * weight with scale = 1 / sqrt(mean(x^2) + epsilon); and the scale, (tokens, 1), in float32 at least."""
+    wide = torch.promote_types(x.dtype, torch.float32)
+    norm = torch.linalg.vector_norm(x, dim=-1, keepdim=True, dtype=wide)
+    scale = norm.square_().div_(x.shape[-1]).add_(epsilon).rsqrt_()
+    return (x * scale).to(x.dtype).mul_(weight), scale
+
+
+def rms_norm_back(
+    gradient: torch.Tensor, x: torch.Tensor, weight: torch.Tensor, scale: torch.Tensor
+) -> torch.Tensor:
+    """Return the gradient of x: with n = x * scale and g = gradient * weight, it is scale * (g - n * mean(g * n))."""
+    normed = x * scale
+    inner = (gradient * weight).to(normed.dtype)
+    mean = (inner * normed).mean(dim=-1, keepdim=True)
+    return inner.sub_(normed.mul_(mean)).mul_(scale).to(x.dtype)
+
+
+def rotate(x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tensor:
+    """Turn the halves (a, b) of every head to (a cos - b sin, b cos + a sin): (heads, tokens, size), contiguous."""
+    turned = torch.mul(x, cos, out=x.new_empty(x.shape))
+    half = x.shape[-1] // 2
+    turned[..., :half].addcmul_(x[..., half:], sin[:, :half], value=-1)
+    turned[..., half:].addcmul_(x[..., :half], sin[:, half:])
+    return turned
+
+
+def rotate_back(gradient: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tensor:
+    """Return the gradient of what was rotated."""
+    turned = gradient * cos
+    half = gradient.shape[-1] // 2
+    turned[..., :half].addcmul_(gradient[..., half:], sin[:, half:])
+    turned[..., half:].addcmul_(gradient[..., :half], sin[:, :half], value=-1)
+    return turned

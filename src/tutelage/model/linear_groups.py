@@ -1,0 +1,175 @@
+"""Linear layers that read the same input, with their LoRA adapters, as one product; values and slopes.
+
+peft computes `W x + scaling * B (A x)` layer by layer in separate steps and casts the input to the adapter's float32
+and the result back, which on a CPU costs as much as the base itself. Here the weights are stacked, and B stands in
+spare columns beside them, so that one product makes base and adapter, and one both of their slopes:
+
+    [x | A x] [W | B]^T        W and B of each layer below those of the one before; B on the diagonal, else 0
+
+The float32 masters are cast to the type of the base, and no gradient of a frozen weight is ever formed. Creating,
+saving, loading and merging adapters stay peft's.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+from typing import Any
+
+import torch
+from torch.nn.functional import linear
+
+
+@dataclass(frozen=True)
+class Adapter:
+    """One layer's part of a group: its rows of the weights, which are its columns of the result, and its ranks."""
+
+    rows: slice
+    ranks: slice
+
+
+@dataclass(frozen=True)
+class GroupWeights:
+    """What a product with a group takes; `down` holds every scaled A, one above the other."""
+
+    weight: torch.Tensor  # (outs, in + ranks), W beside B
+    bias: torch.Tensor | None  # (outs,)
+    down: torch.Tensor | None  # (ranks, in)
+    scales: torch.Tensor | None  # (ranks, 1), in the type of the masters
+    adapters: tuple[Adapter, ...]
+
+
+class LinearGroup:
+    """Frozen linear layers that read the same input; each is plain or has one plain LoRA adapter of peft's."""
+
+    def __init__(self, layers: Sequence[Any]) -> None:
+        self.layers = list(layers)
+        self.bases = [getattr(layer, "base_layer", layer) for layer in layers]
+        self.adapted = [
+            (place, layer, layer.active_adapters[0])
+            for place, layer in enumerate(layers)
+            if hasattr(layer, "lora_A")
+        ]
+        self._weight: torch.Tensor | None = None
+
+    @property
+    def masters(self) -> list[torch.Tensor]:
+        """Every A, (rank, in), then every B, (out, rank): the parameters that are trained."""
+        downs = [layer.lora_A[name].weight for _, layer, name in self.adapted]
+        return downs + [layer.lora_B[name].weight for _, layer, name in self.adapted]
+
+    def is_as_built(self) -> bool:
+        """Tell whether peft's state is still the one that the group was made for."""
+        return all(
+            not layer.disable_adapters and not layer.merged and layer.active_adapters == [name]
+            for _, layer, name in self.adapted
+        )
+
+    def weights(self, masters: Sequence[torch.Tensor]) -> GroupWeights:
+        """Return the stacked weights with the adapters as they are now, cast to their type."""
+        weight = self._joined_weight()
+        if not self.adapted:
+            return GroupWeights(weight, self._joined_bias(), None, None, ())
+        downs, ups = masters[: len(self.adapted)], masters[len(self.adapted) :]
+        scales = torch.cat(
+            [
+                down.new_full((len(down), 1), layer.scaling[name])
+                for down, (_, layer, name) in zip(downs, self.adapted, strict=True)
+            ]
+        )
+        # The scale sits in A, so that neither B nor its gradient needs a pass of its own.
+        down = (torch.cat(list(downs)) * scales).to(weight.dtype)
+        adapters = tuple(self._adapters(downs, ups))
+        spare = weight[:, down.shape[1] :]  # (outs, ranks)
+        for up, adapter in zip(ups, adapters, strict=True):
+            spare[adapter.rows, adapter.ranks] = up
+        return GroupWeights(weight, self._joined_bias(), down, scales, adapters)
+
+    def _adapters(self, downs: Sequence[torch.Tensor], ups: Sequence[torch.Tensor]) -> Iterator[Adapter]:
+        ends = [*accumulate(len(base.weight) for base in self.bases)]
+        rank = 0
+        for down, up, (place, _, _) in zip(downs, ups, self.adapted, strict=True):
+            yield Adapter(slice(ends[place] - len(up), ends[place]), slice(rank, rank + len(down)))
+            rank += len(down)
+
+    def _joined_weight(self) -> torch.Tensor:
+        """Return the base weights one above the other, and room for B beside them; the layers' own become views."""
+        weights = [base.weight for base in self.bases]
+        if len(weights) == 1 and not self.adapted:
+            return weights[0]
+        if self._weight is None or not _are_parts(weights, self._weight):
+            outs, ins = sum(len(weight) for weight in weights), weights[0].shape[1]
+            ranks = sum(len(layer.lora_A[name].weight) for _, layer, name in self.adapted)
+            self._weight = weights[0].new_zeros(outs, ins + ranks)
+            parts = self._weight[:, :ins].split([len(weight) for weight in weights])
+            for weight, part in zip(weights, parts, strict=True):
+                part.copy_(weight.data)
+                weight.data = part
+        return self._weight
+
+    def _joined_bias(self) -> torch.Tensor | None:
+        biases = [base.bias for base in self.bases]
+        if all(bias is None for bias in biases):
+            return None
+        if len(biases) == 1:
+            return biases[0]
+        return torch.cat(
+            [
+                base.weight.new_zeros(len(base.weight)) if bias is None else bias
+                for base, bias in zip(self.bases, biases, strict=True)
+            ]
+        )
+
+
+def is_plain(layer: Any) -> bool:
+    """Tell whether a layer is just a frozen `W x`, with or without scaled B A: no dropout, DoRA or merged weights."""
+    base = getattr(layer, "base_layer", layer)
+    if type(base) is not torch.nn.Linear or base.weight.requires_grad:
+        return False
+    if base.bias is not None and base.bias.requires_grad:
+        return False
+    return layer is base or _has_one_plain_adapter(layer)
+
+
+def _has_one_plain_adapter(layer: Any) -> bool:
+    if not hasattr(layer, "lora_A") or len(layer.active_adapters) != 1:
+        return False
+    name = layer.active_adapters[0]
+    return (
+        name in layer.lora_A
+        and isinstance(layer.lora_dropout[name], torch.nn.Identity)
+        and not layer.lora_variant
+        and layer.lora_A[name].bias is None
+        and layer.lora_B[name].bias is None
+    )
+
+
+def _are_parts(weights: list[torch.Tensor], whole: torch.Tensor) -> bool:
+    """Tell whether the weights still lie one after the other in `whole`; moving or casting a model parts them."""
+    address = whole.data_ptr()
+    for weight in weights:
+        if weight.data_ptr() != address or weight.dtype != whole.dtype:
+            return False
+        address += len(weight) * whole.stride(0) * whole.element_size()
+    return True
+
+
+def project(x: torch.Tensor, group: GroupWeights) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return x W^T + bias + (x A^T) B^T, (tokens, outs), and [x | x A^T], (tokens, in + ranks), for the slopes."""
+    widened = x if group.down is None else torch.cat([x, x @ group.down.t()], dim=1)
+    return linear(widened, group.weight, group.bias), widened
+
+
+def project_back(
+    gradient: torch.Tensor, widened: torch.Tensor, group: GroupWeights
+) -> tuple[torch.Tensor, list[torch.Tensor]]:
+    """Return the gradients of x, (tokens, in), and of every master, A before B, in the masters' own type."""
+    through = gradient @ group.weight  # (tokens, in + ranks)
+    if group.down is None or group.scales is None:
+        return through, []
+    ranks, ins = group.down.shape
+    inner_gradient = through[:, ins:]  # (tokens, ranks)
+    of_x = through[:, :ins].addmm_(inner_gradient, group.down)
+    of_down = (inner_gradient.t() @ widened[:, :ins]).to(group.scales.dtype).mul_(group.scales)
+    of_up = (gradient.t() @ widened[:, -ranks:]).to(group.scales.dtype)  # (outs, ranks)
+    downs = [of_down[adapter.ranks] for adapter in group.adapters]
+    return of_x, downs + [of_up[adapter.rows, adapter.ranks] for adapter in group.adapters]
