@@ -7,10 +7,11 @@ from functools import cache
 import pytest
 import torch
 from support.tiny_models import END, FAMILIES, greedy_one_by_one, ragged_examples, tiny_model
-from transformers import DynamicCache
 
 from tutelage.data.examples import Example
 from tutelage.generation.generate import Response, answer_texts, generate
+from tutelage.generation.sampling import Sampling
+from tutelage.generation.slots import Slots
 from tutelage.model.forward import CausalModel
 from tutelage.recipe import TrainingSettings
 from tutelage.training.optimizer import make_optimizer
@@ -75,7 +76,7 @@ def padding_is_seen(arguments):
 
 
 def positions_stand_still(arguments):
-    return {"position_ids": arguments["position_ids"] - 1}
+    return {"position_ids": (arguments["position_ids"] - 1).clamp(min=0)}
 
 
 @pytest.mark.parametrize("fault", [positions_count_padding, padding_is_seen, positions_stand_still])
@@ -92,10 +93,24 @@ def test_a_wrong_decoding_step_is_caught(family, fault):
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_rows_of_the_cache_that_answer_another_prompt_are_caught(family, monkeypatch):
-    select = DynamicCache.batch_select_indices
-    monkeypatch.setattr(DynamicCache, "batch_select_indices", lambda cache, kept: select(cache, kept.flip(0)))
+def test_slots_that_answer_another_prompt_are_caught(family, monkeypatch):
+    keep = Slots.keep
+    monkeypatch.setattr(Slots, "keep", lambda slots, kept: keep(slots, kept[::-1]))
     assert answers_that_differ(family, tiny_model(family), batch_size=64) > 0
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_slot_that_keeps_the_keys_of_its_last_row_is_caught(family, monkeypatch):
+    fill = Slots.fill
+
+    def only_the_first_time(slots, places, layers, lengths):
+        if slots._layers:
+            slots.lengths[list(places)] = torch.tensor(lengths)
+        else:
+            fill(slots, places, layers, lengths)
+
+    monkeypatch.setattr(Slots, "fill", only_the_first_time)
+    assert answers_that_differ(family, tiny_model(family), batch_size=4) > 0
 
 
 def test_answers_come_in_the_order_of_the_prompts_and_progress_counts_them_all():
@@ -120,6 +135,28 @@ def test_an_answer_is_cut_at_its_longest_and_is_then_not_stopped():
         for answer, whole in zip(found, expected, strict=True):
             is_whole = whole.stopped and len(whole.ids) < longest
             assert answer == (whole if is_whole else Response(whole.ids[:longest], stopped=False))
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_what_is_drawn_does_not_depend_on_what_else_is_answered(family):
+    end, greedy = reference(family)
+    sampling = Sampling(temperature=1.5, top_k=20, seed=3)
+
+    def drawn(batch_size: int, sampling: Sampling) -> list[Response]:
+        return generate(
+            tiny_model(family),
+            PROMPTS,
+            end_of_turn=end,
+            max_new_tokens=LONGEST,
+            batch_size=batch_size,
+            sampling=sampling,
+        )
+
+    together = drawn(64, sampling)
+    assert drawn(3, sampling) == together
+    assert drawn(64, replace(sampling, seed=4)) != together
+    assert together != greedy
+    assert drawn(7, replace(sampling, temperature=0)) == greedy
 
 
 def test_no_prompts_have_no_answers():

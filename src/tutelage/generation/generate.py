@@ -1,19 +1,25 @@
-"""Greedy answers of many prompts at once, from one prefill that computes every shared prefix once.
+"""Answers of many prompts at once: shared prefixes are computed once, and finished rows make room for waiting ones.
 
-The keys and values of the prompts come out of their prefix tree; each prompt's path is copied into a row of an ordinary
-cache, right-aligned, and from there on every row grows by one token a step. A finished row leaves the batch.
+The keys and values of the prompts come out of their prefix tree; each prompt's path is copied into a slot, and from
+there on every slot grows by one token a step. When enough slots are free, the next prompts are read into them.
 """
 
+from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from transformers import DynamicCache
 
 from tutelage.data.batches import runs_within
 from tutelage.data.prefix_tree import PrefixTree, merge_prompts
+from tutelage.generation.sampling import Sampling, next_tokens
+from tutelage.generation.slots import Layers, Slots
 from tutelage.model.forward import MAX_NODES, CausalModel, run_tree
+
+# A prefill costs about as much as a few decoding steps, and so does moving the slots together; both wait until it pays.
+SHARE_TO_REFILL = 0.25
+SHARE_TO_CLOSE_UP = 0.125
 
 
 @dataclass(frozen=True)
@@ -32,98 +38,105 @@ def generate(
     end_of_turn: int,
     max_new_tokens: int,
     batch_size: int,
+    sampling: Sampling | None = None,
     progress: Callable[[int], None] = lambda answered: None,
 ) -> list[Response]:
-    """Return the greedy response to each prompt, in the order given; `progress` is told of answers as they finish."""
+    """Return the response to each prompt, in the order given; `progress` is told of answers as they finish.
+
+    Without `sampling` the most probable token is taken each time.
+    """
     model.module.eval()
-    responses: dict[int, Response] = {}
-    by_length = sorted(range(len(prompts)), key=lambda index: len(prompts[index]))
-    for begin in range(0, len(prompts), batch_size):
-        indices = by_length[begin : begin + batch_size]
-        answers = _generate_batch(
-            model,
-            [prompts[index] for index in indices],
-            end_of_turn=end_of_turn,
-            max_new_tokens=max_new_tokens,
-            progress=progress,
-        )
-        responses.update(zip(indices, answers, strict=True))
-    return [responses[index] for index in range(len(prompts))]
+    answers = _Answers(end_of_turn, max_new_tokens, [_Answer() for _ in prompts])
+    # Sorted, so that prompts that are read together share prefixes.
+    waiting = deque(sorted(range(len(prompts)), key=lambda index: tuple(prompts[index])))
+    owners: list[int | None] = [None] * min(batch_size, len(prompts))  # which prompt each slot answers
+    slots = Slots(len(owners))
+    tokens = [0] * len(owners)  # the next token of each slot
+
+    def take(logits: torch.Tensor, rows: Sequence[int], places: Sequence[int]) -> None:
+        """Choose the next token of some slots from rows of logits, and free those whose answer ends with it."""
+        pairs = [(place, owners[place]) for place in places]
+        drawn = [(owner, len(answers.of[owner].ids)) for _, owner in pairs if owner is not None]
+        chosen = next_tokens(logits, rows, drawn, sampling)
+        ended = 0
+        for (place, owner), token in zip(pairs, chosen, strict=True):
+            assert owner is not None
+            tokens[place] = token
+            if answers.add(owner, token):
+                owners[place] = None
+                slots.free(place)
+                ended += 1
+        if ended:
+            progress(ended)
+
+    while waiting or any(owner is not None for owner in owners):
+        free = [place for place, owner in enumerate(owners) if owner is None]
+        if waiting and len(free) >= max(1, SHARE_TO_REFILL * len(owners)):
+            filled = free[: len(waiting)]
+            for place in filled:
+                owners[place] = waiting.popleft()
+            take(_prefill(model, prompts, owners, filled, slots), range(len(filled)), filled)
+            continue
+        if not waiting and len(free) >= max(1, SHARE_TO_CLOSE_UP * len(owners)):
+            busy = [place for place, owner in enumerate(owners) if owner is not None]
+            owners, tokens = [owners[place] for place in busy], [tokens[place] for place in busy]
+            slots.keep(busy)
+        busy = [place for place, owner in enumerate(owners) if owner is not None]
+        logits = _decode(model, tokens, slots)
+        slots.end_step(busy)
+        take(logits, busy, busy)
+    return [Response(tuple(answer.ids), answer.stopped) for answer in answers.of]
 
 
-def _generate_batch(
-    model: CausalModel,
-    prompts: Sequence[Sequence[int]],
-    *,
-    end_of_turn: int,
-    max_new_tokens: int,
-    progress: Callable[[int], None],
-) -> list[Response]:
-    logits, cache, seen = _prefill(model, prompts)
-    generated: list[list[int]] = [[] for _ in prompts]
-    stopped = [False] * len(prompts)
-    rows = list(range(len(prompts)))  # which prompt each row of the batch answers
-    lengths = torch.tensor([len(prompt) for prompt in prompts], device=model.device)
-    for made in range(1, max_new_tokens + 1):
-        tokens = logits.argmax(dim=-1)  # (rows,)
-        going = []
-        for place, (row, token) in enumerate(zip(rows, tokens.tolist(), strict=True)):
-            if token == end_of_turn:
-                stopped[row] = True
-            else:
-                generated[row].append(token)
-                going.append(place)
-        if len(going) < len(rows):
-            progress(len(rows) - len(going))
-        if not going:
-            break
-        if made == max_new_tokens:
-            progress(len(going))
-            break
-        if len(going) < len(rows):
-            kept = torch.tensor(going, device=model.device)
-            cache.batch_select_indices(kept)
-            tokens, seen, lengths = tokens[kept], seen[kept], lengths[kept]
-            rows = [rows[place] for place in going]
-        seen = torch.nn.functional.pad(seen, (0, 1), value=True)
-        logits = _decode(model, tokens, lengths, seen, cache)
-        lengths = lengths + 1
-    return [Response(tuple(ids), end) for ids, end in zip(generated, stopped, strict=True)]
+@dataclass
+class _Answer:
+    ids: list[int] = field(default_factory=list)
+    stopped: bool = False
+
+
+@dataclass(frozen=True)
+class _Answers:
+    """The answers so far, and when one is at its end."""
+
+    end_of_turn: int
+    max_new_tokens: int
+    of: list[_Answer]
+
+    def add(self, prompt: int, token: int) -> bool:
+        """Add a token to an answer; tell whether it ends there."""
+        answer = self.of[prompt]
+        if token == self.end_of_turn:
+            answer.stopped = True
+        else:
+            answer.ids.append(token)
+        return answer.stopped or len(answer.ids) == self.max_new_tokens
 
 
 def _prefill(
-    model: CausalModel, prompts: Sequence[Sequence[int]]
-) -> tuple[torch.Tensor, DynamicCache, torch.Tensor]:
-    """Return next-token logits (rows, vocabulary), a cache with a row a prompt, and which of its columns are seen."""
-    paths = [tuple(prompt) for prompt in prompts]
-    width = max(len(path) for path in paths)
-    runs = list(runs_within(paths, distinct_tokens=MAX_NODES))
-    logits, layers = zip(
-        *(_prefill_run(model, [paths[row] for row in run], width) for run in runs), strict=True
-    )
-    # Runs hold the prompts in sorted order; put them back into the order given.
-    order = torch.tensor([row for run in runs for row in run], device=model.device).argsort()
-    cache = DynamicCache(
-        [
-            tuple(torch.cat(parts)[order] for parts in zip(*layer, strict=True))
-            for layer in zip(*layers, strict=True)
-        ]
-    )
-    lengths = torch.tensor([len(path) for path in paths], device=model.device)
-    seen = torch.arange(width, device=model.device) >= width - lengths[:, None]  # (rows, columns)
-    return torch.cat(logits)[order], cache, seen
+    model: CausalModel,
+    prompts: Sequence[Sequence[int]],
+    owners: Sequence[int | None],
+    places: Sequence[int],
+    slots: Slots,
+) -> torch.Tensor:
+    """Read the prompts of some slots; return their next-token logits, (places, vocabulary)."""
+    paths = [tuple(prompts[owner]) for place in places if (owner := owners[place]) is not None]
+    found: dict[int, torch.Tensor] = {}
+    for run in runs_within(paths, distinct_tokens=MAX_NODES):
+        logits, layers = _read(model, [paths[index] for index in run])
+        slots.fill([places[index] for index in run], layers, [len(paths[index]) for index in run])
+        found.update(zip(run, logits, strict=True))
+    return torch.stack([found[index] for index in range(len(paths))])
 
 
-def _prefill_run(
-    model: CausalModel, paths: Sequence[tuple[int, ...]], width: int
-) -> tuple[torch.Tensor, list[tuple[torch.Tensor, torch.Tensor]]]:
-    """Return next-token logits (rows, vocabulary), and each layer's keys and values (rows, key_heads, width, size)."""
+def _read(model: CausalModel, paths: Sequence[tuple[int, ...]]) -> tuple[torch.Tensor, Layers]:
+    """Return next-token logits, (paths, vocabulary), and each layer's keys and values with a row a path."""
     tree = merge_prompts(paths)
     leaves, of_row = torch.tensor([path[-1] for path in tree.paths], device=model.device).unique(
         return_inverse=True
     )
     output = run_tree(model, tree, logits_to_keep=leaves, use_cache=True)
-    columns = _right_align(tree, width).to(model.device)
+    columns = _left_align(tree).to(model.device)
     layers = [
         (layer.keys[0][:, columns].transpose(0, 1), layer.values[0][:, columns].transpose(0, 1))
         for layer in output.past_key_values.layers
@@ -131,24 +144,22 @@ def _prefill_run(
     return output.logits[0][of_row], layers
 
 
-def _right_align(tree: PrefixTree, width: int) -> torch.Tensor:
-    """Return the node that stands in each column of each row, (rows, width); columns before a prompt hold node 0."""
-    nodes = torch.zeros(len(tree.paths), width, dtype=torch.int64)
+def _left_align(tree: PrefixTree) -> torch.Tensor:
+    """Return the node that stands in each column of each path, (paths, width); columns after a path hold node 0."""
+    nodes = torch.zeros(len(tree.paths), max(map(len, tree.paths)), dtype=torch.int64)
     for row, path in enumerate(tree.paths):
-        nodes[row, width - len(path) :] = torch.from_numpy(path)
+        nodes[row, : len(path)] = torch.from_numpy(path)
     return nodes
 
 
-def _decode(
-    model: CausalModel, tokens: torch.Tensor, lengths: torch.Tensor, seen: torch.Tensor, cache: DynamicCache
-) -> torch.Tensor:
-    """Append one token to each row; return the logits of the next, (rows, vocabulary)."""
+def _decode(model: CausalModel, tokens: Sequence[int], slots: Slots) -> torch.Tensor:
+    """Append one token to each slot; return the logits of the next, (slots, vocabulary)."""
     with model.autocast():
         output = model.module(
-            input_ids=tokens[:, None],
-            position_ids=lengths[:, None],
-            attention_mask=seen[:, None, None, :],  # (rows, 1, 1, columns)
-            past_key_values=cache,
+            input_ids=torch.tensor(tokens, device=model.device)[:, None],
+            position_ids=slots.lengths[:, None],
+            attention_mask=slots.begin_step()[:, None, None, :],  # (slots, 1, 1, columns)
+            past_key_values=slots,
             use_cache=True,
         )
     return output.logits[:, -1]
@@ -162,9 +173,15 @@ def answer_texts(
     end_of_turn: int,
     max_new_tokens: int,
     batch_size: int,
+    sampling: Sampling | None = None,
 ) -> list[str]:
-    """Return the greedy answers as texts."""
+    """Return the answers as texts."""
     responses = generate(
-        model, prompts, end_of_turn=end_of_turn, max_new_tokens=max_new_tokens, batch_size=batch_size
+        model,
+        prompts,
+        end_of_turn=end_of_turn,
+        max_new_tokens=max_new_tokens,
+        batch_size=batch_size,
+        sampling=sampling,
     )
     return [tokenizer.decode(response.ids, skip_special_tokens=True) for response in responses]

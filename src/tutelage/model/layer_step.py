@@ -176,7 +176,7 @@ def slopes_of_layer(
 
 
 def rms_norm(x: torch.Tensor, weight: torch.Tensor, epsilon: float) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return x * scale * weight with scale = 1 / sqrt(mean(x^2) + epsilon); and the scale, (tokens, 1), in float32 at least."""
+    """Return x * scale * weight, (tokens, hidden), and scale = 1 / sqrt(mean(x^2) + epsilon), (tokens, 1)."""
     wide = torch.promote_types(x.dtype, torch.float32)
     norm = torch.linalg.vector_norm(x, dim=-1, keepdim=True, dtype=wide)
     scale = norm.square_().div_(x.shape[-1]).add_(epsilon).rsqrt_()

@@ -50,6 +50,7 @@ class LinearGroup:
             if hasattr(layer, "lora_A")
         ]
         self._weight: torch.Tensor | None = None
+        self._fixed: GroupWeights | None = None
 
     @property
     def masters(self) -> list[torch.Tensor]:
@@ -67,6 +68,14 @@ class LinearGroup:
     def weights(self, masters: Sequence[torch.Tensor]) -> GroupWeights:
         """Return the stacked weights with the adapters as they are now, cast to their type."""
         weight = self._joined_weight()
+        # Adapters that are not trained do not change, and an answer asks for them once a token.
+        is_fixed = not any(master.requires_grad for master in masters)
+        if is_fixed and self._fixed is not None and self._fixed.weight is weight:
+            return self._fixed
+        self._fixed = self._made(weight, masters)
+        return self._fixed
+
+    def _made(self, weight: torch.Tensor, masters: Sequence[torch.Tensor]) -> GroupWeights:
         if not self.adapted:
             return GroupWeights(weight, self._joined_bias(), None, None, ())
         downs, ups = masters[: len(self.adapted)], masters[len(self.adapted) :]

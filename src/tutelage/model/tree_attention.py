@@ -242,7 +242,7 @@ def slopes_over_blocks(
 def _blocks_of(
     query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, plan: TreePlan
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Gather queries, (pairs, queries * group, size), keys and values, (pairs, keys, size); a pair is a key head and a block."""
+    """Gather queries, (pairs, queries * group, size), and keys and values, (pairs, keys, size), of every block."""
     pairs, size = len(key) * plan.blocks, query.shape[-1]
     rows = query.reshape(-1, size).index_select(0, plan.queries).view(pairs, -1, size)
     keys = key.reshape(-1, size).index_select(0, plan.keys).view(pairs, -1, size)
