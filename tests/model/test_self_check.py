@@ -28,7 +28,7 @@ from tutelage.data.prefix_tree import merge
 from tutelage.errors import ModelError
 from tutelage.model.forward import CausalModel, target_log_probs
 from tutelage.model.loading import context_length
-from tutelage.model.self_check import one_at_a_time_log_probs, refuse_unless_tree_is_exact
+from tutelage.model.self_check import one_at_a_time_log_probs, refuse_unless_exact
 from tutelage.model.tree_attention import ATTENTION
 
 DTYPES = (torch.float64, torch.float32, torch.bfloat16)
@@ -41,13 +41,13 @@ PROBES = [
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_right_model_passes_in_every_type(family, dtype):
-    refuse_unless_tree_is_exact(tiny_model(family, dtype=dtype), PROBES)
+    refuse_unless_exact(tiny_model(family, dtype=dtype), PROBES)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_right_model_passes_on_any_probes(family):
     for seed in range(5):
-        refuse_unless_tree_is_exact(tiny_model(family), ragged_examples(8, seed=seed))
+        refuse_unless_exact(tiny_model(family), ragged_examples(8, seed=seed))
 
 
 def everyone_sees_all_before(module, query, key, value, attention_mask, *, tree_plan, **options):
@@ -65,8 +65,8 @@ AttentionInterface.register("ignores-the-tree", everyone_sees_all_before)
 def test_a_model_whose_attention_ignores_the_tree_is_refused(family, dtype):
     model = tiny_model(family, dtype=dtype)
     model.module.set_attn_implementation("ignores-the-tree")
-    with pytest.raises(ModelError, match="gives other results over a prefix tree"):
-        refuse_unless_tree_is_exact(model, PROBES)
+    with pytest.raises(ModelError, match="gives other results over prefix trees"):
+        refuse_unless_exact(model, PROBES)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -78,15 +78,15 @@ def test_a_model_that_counts_its_own_positions_is_refused(family, dtype):
         return positional, arguments | {"position_ids": None}
 
     model.module.register_forward_pre_hook(forget, with_kwargs=True)
-    with pytest.raises(ModelError, match="gives other results over a prefix tree"):
-        refuse_unless_tree_is_exact(model, PROBES)
+    with pytest.raises(ModelError, match="gives other results over prefix trees"):
+        refuse_unless_exact(model, PROBES)
 
 
 def test_a_model_with_numbers_that_are_not_finite_is_refused():
     model = tiny_model("llama")
     model.module.lm_head.weight.data[3, 3] = float("nan")
     with pytest.raises(ModelError, match="gives other results"):
-        refuse_unless_tree_is_exact(model, PROBES)
+        refuse_unless_exact(model, PROBES)
 
 
 @pytest.mark.parametrize(
@@ -106,7 +106,7 @@ def test_a_model_that_does_not_take_a_tree_is_refused_with_the_reason(fault):
     with pytest.raises(
         ModelError, match=r"LlamaForCausalLM cannot be run over prefix trees \('?no trees here'?\)"
     ):
-        refuse_unless_tree_is_exact(model, PROBES)
+        refuse_unless_exact(model, PROBES)
 
 
 # A mistake in a mask is as large as a mistake in practice only where weights are not as small as fresh ones.
@@ -151,7 +151,7 @@ def test_families_that_cannot_be_run_over_trees_are_refused(config, reason):
         torch.manual_seed(0)
         module = AutoModelForCausalLM.from_config(config, attn_implementation=ATTENTION, dtype=torch.float32)
     with pytest.raises(ModelError, match=reason):
-        refuse_unless_tree_is_exact(CausalModel(module, CPU, torch.float32), PROBES)
+        refuse_unless_exact(CausalModel(module, CPU, torch.float32), PROBES)
 
 
 @pytest.mark.parametrize(
@@ -204,7 +204,7 @@ def test_within_its_window_a_model_is_exact_and_beyond_it_is_not():
 def test_the_check_leaves_the_model_as_it_was(family):
     model = tiny_model(family)
     before = {name: weight.clone() for name, weight in model.module.state_dict().items()}
-    refuse_unless_tree_is_exact(model, PROBES)
+    refuse_unless_exact(model, PROBES)
     assert model.module.config._attn_implementation == ATTENTION
     assert all(torch.equal(before[name], weight) for name, weight in model.module.state_dict().items())
     assert all(parameter.grad is None for parameter in model.module.parameters())

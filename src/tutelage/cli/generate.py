@@ -58,7 +58,12 @@ def answers(
     refuse_other_weights(run, source.identity)
     tokenizer = load_tokenizer(source.folder)
     device = choose_device(recipe.training.device)
-    model = open_base(source, device, choose_dtype(trained_dtype(run, recipe), device))
+    model = open_base(
+        source,
+        device,
+        choose_dtype(trained_dtype(run, recipe), device),
+        padded_because=read_json(run.training)["padded_because"],
+    )
     prompt = make_renderer(tokenizer, recipe.data.prompt).prompt_ids(
         InstructionRow(0, instruction, input, "")
     )

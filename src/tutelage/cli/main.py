@@ -12,6 +12,7 @@ from tutelage.cli.generate import generate
 from tutelage.cli.prepare import prepare
 from tutelage.cli.report import report
 from tutelage.cli.run import run
+from tutelage.cli.selftest import selftest
 from tutelage.cli.train import train
 from tutelage.errors import EXIT_INTERRUPTED, EXIT_UNEXPECTED, EXIT_USAGE, TutelageError
 from tutelage.runtime import settle_process
@@ -23,7 +24,7 @@ app = App(
     help="Instruction-tune a language model on your own data, and learn honestly whether it got better.",
     help_epilogue="Exit codes: 0 done, 2 usage, data or settings, 3 non-finite loss, 4 storage, 130 interrupted.",
 )
-for verb in (run, prepare, train, evaluate, report, generate):
+for verb in (run, prepare, train, evaluate, report, generate, selftest):
     app.command(verb)
 
 

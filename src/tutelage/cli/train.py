@@ -51,6 +51,11 @@ def train_stage(run: RunFolder, loaded: LoadedRecipe) -> None:
         batch_size=recipe.evaluation.batch_size,
     )
     steps = plan_steps(len(opened.training), recipe.training).steps
+    if opened.model.padded_because is not None:
+        console.say(
+            f"Note: {opened.model.padded_because.removesuffix(' Choose another model.')}"
+            " So it runs on ordinary padded rows, which is as exact and slower."
+        )
     console.say(f"{steps:,} steps in {name_dtype(opened.model.compute_dtype)} on {opened.model.device.type}.")
     with console.progress("Training", steps) as advance:
         result = tune(run, recipe, source, opened, answer=answer, listener=_Watcher(advance))

@@ -29,7 +29,12 @@ def evaluate(run: RunFolder, recipe: Recipe, source: ModelSource, *, progress: P
     refuse_other_weights(run, source.identity)
     rows = rows_to_evaluate(run, recipe.evaluation, context=context_length(source.folder))
     device = choose_device(recipe.training.device)
-    base = open_base(source, device, choose_dtype(trained_dtype(run, recipe), device))
+    base = open_base(
+        source,
+        device,
+        choose_dtype(trained_dtype(run, recipe), device),
+        padded_because=read_json(run.training)["padded_because"],
+    )
     tokenizer = load_tokenizer(source.folder)
     end_of_turn = read_json(run.preparation)["end_of_turn_id"]
     records: dict[str, list[dict[str, Any]]] = {}

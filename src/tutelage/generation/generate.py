@@ -5,7 +5,7 @@ there on every slot grows by one token a step. When enough slots are free, the n
 """
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -46,6 +46,10 @@ def generate(
     Without `sampling` the most probable token is taken each time.
     """
     model.module.eval()
+    if model.padded_because is not None:
+        return list(
+            _one_by_one(model, prompts, end_of_turn, max_new_tokens, sampling=sampling, progress=progress)
+        )
     answers = _Answers(end_of_turn, max_new_tokens, [_Answer() for _ in prompts])
     # Sorted, so that prompts that are read together share prefixes.
     waiting = deque(sorted(range(len(prompts)), key=lambda index: tuple(prompts[index])))
@@ -86,6 +90,30 @@ def generate(
         slots.end_step(busy)
         take(logits, busy, busy)
     return [Response(tuple(answer.ids), answer.stopped) for answer in answers.of]
+
+
+def _one_by_one(
+    model: CausalModel,
+    prompts: Sequence[Sequence[int]],
+    end_of_turn: int,
+    max_new_tokens: int,
+    *,
+    sampling: Sampling | None,
+    progress: Callable[[int], None],
+) -> Iterator[Response]:
+    """Answer one prompt after the other from its whole text, for models of any kind, whatever their cache is."""
+    for prompt, ids in enumerate(prompts):
+        answer = _Answer()
+        answers = _Answers(end_of_turn, max_new_tokens, [answer])
+        is_at_its_end = False
+        while not is_at_its_end:
+            text = torch.tensor([[*ids, *answer.ids]], device=model.device)
+            with model.autocast():
+                logits = model.module(text, use_cache=False).logits[:, -1]
+            token = next_tokens(logits, [0], [(prompt, len(answer.ids))], sampling)[0]
+            is_at_its_end = answers.add(0, token)
+        progress(1)
+        yield Response(tuple(answer.ids), answer.stopped)
 
 
 @dataclass

@@ -15,8 +15,11 @@ from tutelage.model.fused_lora import fuse_adapters
 from tutelage.recipe import AdapterSettings
 
 
-def add_adapter(module: Any, settings: AdapterSettings, *, seed: int) -> Any:
-    """Freeze the model and add a fresh adapter whose weights are float32 and depend on the seed alone."""
+def add_adapter(module: Any, settings: AdapterSettings, *, seed: int, fused: bool = True) -> Any:
+    """Freeze the model and add a fresh adapter whose weights are float32 and depend on the seed alone.
+
+    `fused` False leaves every layer to peft's own forward, for comparisons.
+    """
     config = LoraConfig(
         r=settings.r,
         lora_alpha=settings.lora_alpha,  # type: ignore[arg-type]
@@ -33,8 +36,17 @@ def add_adapter(module: Any, settings: AdapterSettings, *, seed: int) -> Any:
             raise RecipeError(
                 f"adapter.target_modules is {settings.target_modules!r}, which does not fit this model: {fault}"
             ) from fault
-    fuse_adapters(adapted, LoraLinear)
+    if fused:
+        fuse_adapters(adapted, LoraLinear)
     return adapted
+
+
+def start_second_halves(module: Any, *, seed: int) -> None:
+    """Give the second matrices (B), which begin as 0 so that a fresh adapter does nothing, small random numbers."""
+    generator = torch.Generator().manual_seed(seed)
+    for name, weight in module.named_parameters():
+        if ".lora_B." in name:
+            weight.data.copy_(0.02 * torch.randn(weight.shape, generator=generator))
 
 
 def load_adapter(module: Any, folder: Path) -> Any:

@@ -1,26 +1,38 @@
 """Put a model together for a stage: the base alone, the base with a fresh adapter, or the base with a trained one."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from tutelage.data.examples import Example
-from tutelage.model.adapters import add_adapter, load_adapter, save_adapter
+from tutelage.errors import ModelError
+from tutelage.model.adapters import add_adapter, load_adapter, save_adapter, start_second_halves
 from tutelage.model.decoder_layers import fuse_layers
 from tutelage.model.forward import CausalModel, undressed
 from tutelage.model.loading import load_model, quietly
 from tutelage.model.log_probs import find_frozen_head
-from tutelage.model.self_check import refuse_unless_tree_is_exact
+from tutelage.model.self_check import refuse_unless_exact
 from tutelage.model.sources import ModelSource
 from tutelage.model.tree_attention import ATTENTION
 from tutelage.recipe import AdapterSettings
 
+# transformers' own, which every family has.
+OWN_ATTENTION = "eager"
 
-def open_base(source: ModelSource, device: torch.device, compute_dtype: torch.dtype) -> CausalModel:
-    """Load the untuned model with its weights in the compute type."""
-    module = load_model(source.folder, dtype=compute_dtype, device=device, attention=ATTENTION)
-    return _frozen(module, device, compute_dtype)
+
+def open_base(
+    source: ModelSource,
+    device: torch.device,
+    compute_dtype: torch.dtype,
+    *,
+    padded_because: str | None = None,
+) -> CausalModel:
+    """Load the untuned model with its weights in the compute type; `padded_because` is what training found out."""
+    attention = ATTENTION if padded_because is None else OWN_ATTENTION
+    module = load_model(source.folder, dtype=compute_dtype, device=device, attention=attention)
+    return _frozen(module, device, compute_dtype, padded_because)
 
 
 def open_for_training(
@@ -34,31 +46,70 @@ def open_for_training(
 ) -> CausalModel:
     """Load the model as it is trained: a frozen base under a float32 adapter, or every weight in float32.
 
-    `probes` are two real examples on which the tree is compared with one example at a time.
+    `probes` are two real examples on which the model is compared with one example at a time. One that cannot be run
+    over prefix trees is run on padded rows.
     """
     is_adapter = settings.type == "lora"
     weights_dtype = compute_dtype if is_adapter else torch.float32
-    module = load_model(source.folder, dtype=weights_dtype, device=device, attention=ATTENTION)
-    without_dropout(module)
-    base = (
-        _frozen(module, device, weights_dtype) if is_adapter else CausalModel(module, device, weights_dtype)
-    )
-    refuse_unless_tree_is_exact(base, probes)
+    base = _open_exact(source, device, weights_dtype, probes)
     if not is_adapter:
-        return CausalModel(module, device, compute_dtype)
-    adapted = add_adapter(module, settings, seed=seed)
-    fuse_layers(undressed(adapted))
-    return CausalModel(adapted, device, compute_dtype, find_frozen_head(undressed(adapted)))
+        return replace(base, compute_dtype=compute_dtype, frozen_head=None)
+    base.module.requires_grad_(False)
+    return _with_fast_paths(replace(base, module=add_adapter(base.module, settings, seed=seed)))
 
 
-def _frozen(module: Any, device: torch.device, compute_dtype: torch.dtype) -> CausalModel:
+def open_for_comparison(
+    source: ModelSource, device: torch.device, dtype: torch.dtype, probes: list[Example], *, over_trees: bool
+) -> CausalModel:
+    """Load a model under an adapter that does something, over prefix trees or as transformers and peft run it.
+
+    Where it cannot be run over trees, `padded_because` says so.
+    """
+    model = _open_exact(source, device, dtype, probes)
+    if not over_trees and model.padded_because is None:
+        module = load_model(source.folder, dtype=dtype, device=device, attention=OWN_ATTENTION)
+        model = CausalModel(
+            without_dropout(module), device, dtype, padded_because="transformers' own way is wanted"
+        )
+    model.module.requires_grad_(False)
+    adapted = add_adapter(model.module, AdapterSettings(r=4, lora_alpha=8), seed=0, fused=over_trees)
+    start_second_halves(adapted, seed=1)
+    return _with_fast_paths(replace(model, module=adapted))
+
+
+def _open_exact(
+    source: ModelSource, device: torch.device, dtype: torch.dtype, probes: list[Example]
+) -> CausalModel:
+    """Load a model over prefix trees if it is exact over them, else on padded rows."""
+    try:
+        module = load_model(source.folder, dtype=dtype, device=device, attention=ATTENTION)
+        model = CausalModel(without_dropout(module), device, dtype)
+        refuse_unless_exact(model, probes)
+    except ModelError as fault:
+        reason = str(fault)
+        module = load_model(source.folder, dtype=dtype, device=device, attention=OWN_ATTENTION)
+        model = CausalModel(without_dropout(module), device, dtype, padded_because=reason)
+        refuse_unless_exact(model, probes)
+    return model
+
+
+def _frozen(
+    module: Any, device: torch.device, compute_dtype: torch.dtype, padded_because: str | None
+) -> CausalModel:
     module.requires_grad_(False)
-    fuse_layers(module)
-    return CausalModel(module, device, compute_dtype, find_frozen_head(module))
+    return _with_fast_paths(CausalModel(module, device, compute_dtype, padded_because=padded_because))
 
 
-def without_dropout(module: torch.nn.Module) -> None:
-    """Turn off the dropout that a base model brings: examples that share a prefix would share its mask.
+def _with_fast_paths(model: CausalModel) -> CausalModel:
+    """Fuse what can be fused of a model that is run over trees, and find its frozen head."""
+    if model.padded_because is not None:
+        return model
+    fuse_layers(undressed(model.module))
+    return replace(model, frozen_head=find_frozen_head(undressed(model.module)))
+
+
+def without_dropout(module: Any) -> Any:
+    """Turn off the dropout that a base model brings, and return it: examples that share a prefix would share its mask.
 
     Dropout before the adapter (adapter.lora_dropout) is not touched; it is added later.
     """
@@ -68,16 +119,16 @@ def without_dropout(module: torch.nn.Module) -> None:
         for name, value in vars(layer).items():
             if "drop" in name and isinstance(value, float):  # a rate that the layer hands to a function
                 setattr(layer, name, 0.0)
+    return module
 
 
 def open_tuned(base: CausalModel, folder: Path, settings: AdapterSettings) -> CausalModel:
     """Load what training left in `folder`: an adapter on top of the base given, or a whole model."""
     if settings.type == "lora":
-        adapted = load_adapter(base.module, folder)
-        fuse_layers(undressed(adapted))
-        return CausalModel(adapted, base.device, base.compute_dtype, find_frozen_head(undressed(adapted)))
-    module = load_model(folder, dtype=base.compute_dtype, device=base.device, attention=ATTENTION)
-    return _frozen(module, base.device, base.compute_dtype)
+        return _with_fast_paths(replace(base, module=load_adapter(base.module, folder)))
+    attention = ATTENTION if base.padded_because is None else OWN_ATTENTION
+    module = load_model(folder, dtype=base.compute_dtype, device=base.device, attention=attention)
+    return _frozen(module, base.device, base.compute_dtype, base.padded_because)
 
 
 def save_tuned(model: CausalModel, folder: Path, settings: AdapterSettings, *, base: str) -> None:

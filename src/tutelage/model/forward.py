@@ -23,13 +23,15 @@ class CausalModel:
     """A model in memory, where it is, and the type of its matrix products.
 
     `frozen_head` is set where the logits are nothing but the product of the body's output with a head that is not
-    trained; then they are never made whole.
+    trained; then they are never made whole. `padded_because` says why a model cannot be run over prefix trees; then
+    ordinary padded rows are run, each by itself, through transformers' own attention.
     """
 
     module: Any
     device: torch.device
     compute_dtype: torch.dtype
     frozen_head: torch.nn.Linear | None = None
+    padded_because: str | None = None
 
     def autocast(self) -> AbstractContextManager[Any]:
         """Cast weights to the compute type on the fly, where the module keeps float32 masters of all of them."""
@@ -43,6 +45,8 @@ def target_log_probs(model: CausalModel, tree: PrefixTree) -> torch.Tensor:
 
     Only nodes that a target follows reach the head, once for each token that follows them.
     """
+    if model.padded_because is not None:
+        return padded_log_probs(model, tree)
     pairs = torch.from_numpy(tree.target_parents), torch.from_numpy(tree.target_ids)
     distinct, of_target = torch.stack(pairs).to(model.device).unique(dim=1, return_inverse=True)
     parents, ids = distinct  # each (pairs,)
@@ -55,6 +59,23 @@ def target_log_probs(model: CausalModel, tree: PrefixTree) -> torch.Tensor:
     with model.autocast():
         hidden = body(**_inputs(model, tree), use_cache=False).last_hidden_state[0]  # (nodes, hidden)
     return frozen_head_log_probs(hidden[parents], model.frozen_head, ids)[of_target]
+
+
+def padded_log_probs(model: CausalModel, tree: PrefixTree, *, padding: int = 0) -> torch.Tensor:
+    """Return the same from the examples as rows of one batch, padded on the right, where no token sees it: (targets,).
+
+    `padding` adds so many columns to what the longest row needs.
+    """
+    ids = np.zeros((len(tree.paths), max(map(len, tree.paths)) + padding), dtype=np.int64)
+    for row, path in enumerate(tree.paths):
+        ids[row, : len(path)] = tree.token_ids[path]
+    with model.autocast():
+        logits = model.module(torch.from_numpy(ids).to(model.device), use_cache=False).logits
+    columns = tree.depths[tree.target_parents]
+    wanted = logits[
+        torch.from_numpy(tree.target_examples), torch.from_numpy(columns)
+    ]  # (targets, vocabulary)
+    return log_probs_of(wanted, torch.from_numpy(tree.target_ids).to(model.device))
 
 
 def run_tree(model: CausalModel, tree: PrefixTree, *, logits_to_keep: torch.Tensor, use_cache: bool) -> Any:

@@ -1,4 +1,4 @@
-"""Prove on real examples, before the first step, that this model may be run over a prefix tree."""
+"""Prove on real examples, before the first step, that this model may be run over prefix trees, or else padded rows."""
 
 from collections.abc import Sequence
 
@@ -15,22 +15,21 @@ TOLERANCE = {torch.float64: 1e-5, torch.float32: 1e-3, torch.bfloat16: 0.1, torc
 
 
 @torch.no_grad()
-def refuse_unless_tree_is_exact(model: CausalModel, probes: Sequence[Example]) -> None:
-    """Compare the tree with the model's own attention on one example at a time; ModelError where they differ."""
+def refuse_unless_exact(model: CausalModel, probes: Sequence[Example]) -> None:
+    """Compare the model as it is run with its own attention on one example at a time; ModelError where they differ."""
     model.module.eval()
+    name = type(model.module).__name__
+    way = "prefix trees" if model.padded_because is None else "padded rows"
     try:
-        tree = target_log_probs(model, merge(probes))
+        found = target_log_probs(model, merge(probes))
+        alone = torch.cat(one_at_a_time_log_probs(model, probes))
     except (RuntimeError, TypeError, ValueError, AttributeError, LookupError) as fault:
-        raise ModelError(
-            f"{type(model.module).__name__} cannot be run over prefix trees ({fault}). Choose another model."
-        ) from fault
-    alone = torch.cat(one_at_a_time_log_probs(model, probes))
-    difference = (tree - alone).abs().mean().item()
+        raise ModelError(f"{name} cannot be run over {way} ({fault}). Choose another model.") from fault
+    difference = (found - alone).abs().mean().item()
     if not difference <= TOLERANCE[model.module.dtype]:
         raise ModelError(
-            f"{type(model.module).__name__} gives other results over a prefix tree than over one example at a time"
-            f" (mean difference {difference:.2g} nats per token), so it would be trained wrongly."
-            " Choose another model."
+            f"{name} gives other results over {way} than over one example at a time (mean difference"
+            f" {difference:.2g} nats per token), so it would be trained wrongly. Choose another model."
         )
 
 

@@ -2,14 +2,14 @@
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
 
 from tutelage.data.batches import micro_batches
 from tutelage.data.examples import Example
-from tutelage.data.prefix_tree import count_distinct, merge
+from tutelage.data.prefix_tree import PrefixTree, count_distinct, merge
 from tutelage.errors import NonFiniteError
 from tutelage.model.forward import MAX_NODES, CausalModel, target_log_probs
 from tutelage.training.objectives import instruction_loss
@@ -56,13 +56,17 @@ def optimizer_step(
 
 
 def accumulate_gradients(
-    model: CausalModel, cut: Sequence[Sequence[Example]], *, divisor: int
+    model: CausalModel,
+    cut: Sequence[Sequence[Example]],
+    *,
+    divisor: int,
+    log_probs: Callable[[CausalModel, PrefixTree], torch.Tensor] = target_log_probs,
 ) -> tuple[float, int]:
     """Add every micro-batch's gradients to `.grad`; return the whole loss and the nodes computed."""
     loss, computed = 0.0, 0
     for batch in cut:
         tree = merge(batch)
-        part = instruction_loss(target_log_probs(model, tree), divisor=divisor)
+        part = instruction_loss(log_probs(model, tree), divisor=divisor)
         part.backward()
         loss += part.item()
         computed += len(tree.token_ids)

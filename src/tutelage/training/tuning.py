@@ -168,6 +168,7 @@ def _facts(result: TrainingResult, model: CausalModel, *, seconds: float, dtype:
         "seconds": seconds,
         "peak_memory_bytes": peak_memory_bytes(),
         "dtype": dtype,
+        "padded_because": model.padded_because,
         "trainable_parameters": sum(parameter.numel() for parameter in trainable_parameters(model.module)),
         "loss": {"before": result.loss_before, "after": result.loss_after, "best": result.loss_best},
     }

@@ -1,0 +1,59 @@
+"""`tutelage selftest`: show on a model that how a step is cut and run changes nothing."""
+
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from tutelage.cli import console
+from tutelage.cli.opening import locate, prepare_in_memory
+from tutelage.errors import ModelError
+from tutelage.recipe import DEFAULT_MODEL, ModelSettings, Recipe
+
+ROWS = 8
+
+
+def selftest(
+    model: Annotated[str, Parameter(help="A model's name, folder, hub id or GGUF file.")] = DEFAULT_MODEL,
+    *,
+    debug: Annotated[
+        bool, Parameter(help="Show the traceback of an error.", negative="", show_default=False)
+    ] = False,
+) -> None:
+    """Run one step of eight starter rows in every way on a model, and compare loss and gradients."""
+    recipe = Recipe(model=ModelSettings(name_or_path=model))
+    source = locate(recipe)
+    examples = [row.example for row in prepare_in_memory(recipe).splits["train"][:ROWS]]
+    with console.waiting("Loading the model"):
+        from tutelage.training.equivalence import compare_ways, count_ways
+    with console.progress("Comparing", count_ways(examples)) as advance:
+        found = []
+        for comparison in compare_ways(source, examples):
+            found.append(comparison)
+            advance(1, "")
+    console.table(
+        ["type", "way", "loss", "gradients", ""],
+        [
+            [
+                one.dtype,
+                one.way,
+                f"{one.loss:.1e}",
+                f"{one.gradients:.1e}",
+                "" if one.is_within else "differs",
+            ]
+            for one in found
+        ],
+        numeric={2, 3},
+    )
+    console.say(
+        "\nAway from one example at a time in float32: loss in nats per token, gradients of the adapter relative to"
+        " their norm. bfloat16 rounds in every way alike."
+    )
+    if not any(one.over_trees for one in found):
+        console.say("Note: this model cannot be run over prefix trees; it would be tuned on padded rows.")
+    wrong = [one for one in found if not one.is_within]
+    if wrong:
+        raise ModelError(
+            f"{len(wrong)} of {len(found)} ways give another step than one example at a time. Do not tune {model}"
+            " here; please report its name and this table."
+        )
+    console.heading(f"Every one of {len(found)} ways gives the same step.")
