@@ -6,7 +6,8 @@ from typing import Any
 import torch
 
 from tutelage.data.examples import Example
-from tutelage.model.adapters import add_adapter, load_adapter, save_adapter
+from tutelage.model.adapters import add_adapter, check_adapter, load_adapter, save_adapter
+from tutelage.model.folders import check_model_folder, read_header, tuned_faults
 from tutelage.model.forward import CausalModel, undressed
 from tutelage.model.loading import load_model, quietly
 from tutelage.model.log_probs import find_frozen_head
@@ -67,12 +68,23 @@ def without_dropout(module: torch.nn.Module) -> None:
                 setattr(layer, name, 0.0)
 
 
+def check_tuned(folder: Path, settings: AdapterSettings) -> None:
+    """Stop where what training left in `folder` is not whole, before anything rests on its being there."""
+    if settings.type == "lora":
+        check_adapter(folder)
+    else:
+        with tuned_faults(folder):
+            for weights in check_model_folder(folder):
+                read_header(weights)
+
+
 def open_tuned(base: CausalModel, folder: Path, settings: AdapterSettings) -> CausalModel:
     """Load what training left in `folder`: an adapter on top of the base given, or a whole model."""
     if settings.type == "lora":
         adapted = load_adapter(base.module, folder)
         return CausalModel(adapted, base.device, base.compute_dtype, find_frozen_head(undressed(adapted)))
-    module = load_model(folder, dtype=base.compute_dtype, device=base.device, attention=ATTENTION)
+    with tuned_faults(folder):
+        module = load_model(folder, dtype=base.compute_dtype, device=base.device, attention=ATTENTION)
     return _frozen(module, base.device, base.compute_dtype)
 
 

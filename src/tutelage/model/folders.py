@@ -2,6 +2,8 @@
 
 import json
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +73,27 @@ def read_json_file(path: Path) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise ModelError(f"{path} does not hold a JSON object. Fetch the model folder again.")
     return value
+
+
+@contextmanager
+def tuned_faults(folder: Path) -> Iterator[None]:
+    """Turn whatever goes wrong with what training left in a folder into one message that says how to have it again."""
+    try:
+        yield
+    except Exception as fault:  # a damaged folder can fail anywhere in the libraries
+        reason = str(fault).strip().split("\n")[0].rstrip(".")
+        raise ModelError(
+            f"The tuned model in {folder} could not be loaded: {reason}."
+            f" Put the whole folder back, or train again: `tutelage train {folder.parent} --overwrite`."
+        ) from fault
+
+
+def read_header(weights: Path) -> list[str]:
+    """The names of the tensors in a safetensors file; its library's fault where the file is not in its full length."""
+    from safetensors import safe_open  # noqa: PLC0415 - only where weights are looked at
+
+    with safe_open(weights, framework="numpy") as file:
+        return list(file.keys())
 
 
 def _indexed_weights(index: Path) -> list[Path]:

@@ -18,13 +18,14 @@ TOLERANCE = {torch.float64: 1e-5, torch.float32: 1e-3, torch.bfloat16: 0.1, torc
 def refuse_unless_tree_is_exact(model: CausalModel, probes: Sequence[Example]) -> None:
     """Compare the tree with the model's own attention on one example at a time; ModelError where they differ."""
     model.module.eval()
+    merged = merge(probes)  # not below: what fails here is no fault of the model
     try:
-        tree = target_log_probs(model, merge(probes))
+        tree = target_log_probs(model, merged)
+        alone = torch.cat(one_at_a_time_log_probs(model, probes))
     except (RuntimeError, TypeError, ValueError, AttributeError, LookupError) as fault:
         raise ModelError(
             f"{type(model.module).__name__} cannot be run over prefix trees ({fault}). Choose another model."
         ) from fault
-    alone = torch.cat(one_at_a_time_log_probs(model, probes))
     difference = (tree - alone).abs().mean().item()
     if not difference <= TOLERANCE[model.module.dtype]:
         raise ModelError(
