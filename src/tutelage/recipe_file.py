@@ -57,7 +57,15 @@ def load(path: Path | None, overrides: Mapping[str, str], assignments: Sequence[
         name, value = _parse_assignment(assignment)
         _assign(tables, name, value)
         origins[name] = "--set"
-    return LoadedRecipe(_check(tables, origins), origins)
+    return LoadedRecipe(check(tables, origins), origins)
+
+
+def check(tables: Mapping[str, Any], origins: Mapping[str, str]) -> Recipe:
+    """Return tables of settings as a recipe; RecipeError names what is unknown or out of its range."""
+    try:
+        return Recipe.model_validate(tables)
+    except ValidationError as fault:
+        raise RecipeError("\n".join(_explain(error, origins) for error in fault.errors())) from fault
 
 
 def to_toml(recipe: Recipe) -> str:
@@ -140,13 +148,6 @@ def _assign(tables: dict[str, Any], name: str, value: Any) -> None:
             f"{name!r} is no setting.{_did_you_mean(_nearest(name))} Settings are named section.name."
         )
     tables.setdefault(section, {})[key] = value
-
-
-def _check(tables: dict[str, Any], origins: Mapping[str, str]) -> Recipe:
-    try:
-        return Recipe.model_validate(tables)
-    except ValidationError as fault:
-        raise RecipeError("\n".join(_explain(error, origins) for error in fault.errors())) from fault
 
 
 def _explain(error: Any, origins: Mapping[str, str]) -> str:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tutelage.errors import RunFolderError, StorageError
+from tutelage.errors import RecipeError, RunFolderError, StorageError
 
 SPLITS = ("train", "test", "validation")
 ARMS = ("base", "tuned")
@@ -247,8 +247,8 @@ def reading_faults(path: Path) -> Iterator[None]:
     """Turn what is wrong with a file of a run into one message that names it and the command that writes it."""
     try:
         yield
-    except (OSError, ValueError, RecursionError) as fault:
-        told = fault.strerror if isinstance(fault, OSError) and fault.strerror else fault
+    except (OSError, ValueError, RecursionError, RecipeError) as fault:
+        told = fault.strerror if isinstance(fault, OSError) and fault.strerror else str(fault).rstrip(".")
         raise RunFolderError(f"Could not read {path}: {told}. {_way_to_write_again(path)}") from fault
 
 

@@ -468,6 +468,13 @@ def test_a_damaged_file_of_a_run_is_told_with_the_command_that_writes_it(refused
         (tuned_run / name).write_bytes(whole)
 
 
+def test_a_setting_of_the_preparation_that_cannot_be_is_told_with_its_file(refused, tuned_run):
+    path = tuned_run / "data" / "preparation.json"
+    path.write_text(path.read_text().replace('"prompt": "alpaca"', '"prompt": "alpca"'))
+    message = refused("train", tuned_run, "--overwrite")
+    assert message.startswith(f"Could not read {path}: data.prompt is 'alpca', but it should be 'alpaca'")
+
+
 def test_answers_that_are_lost_are_told_with_the_command_that_writes_them(refused, tuned_run):
     (tuned_run / "evaluation" / "tuned.jsonl").unlink()
     assert f"`tutelage evaluate {tuned_run} --overwrite`" in refused("report", tuned_run)

@@ -13,7 +13,7 @@ from tutelage.data.sources import Source
 from tutelage.data.splits import find_leaks, split_rows
 from tutelage.errors import DataError, RunFolderError
 from tutelage.recipe import DataSettings, ModelSettings, Recipe
-from tutelage.recipe_file import changed_settings
+from tutelage.recipe_file import changed_settings, check
 from tutelage.run_folder import (
     SPLITS,
     RunFolder,
@@ -105,7 +105,7 @@ def refuse_other_settings(run: RunFolder, recipe: Recipe) -> None:
     """Stop when the data folder was prepared under other settings of the data or the model."""
     prepared = read_json(run.require(run.preparation, stage="prepare"))["settings"]
     with reading_faults(run.preparation):
-        before = Recipe.model_validate(prepared)
+        before = check(prepared, {})
     changed = changed_settings(before, recipe, sections=("data", "model"))
     if changed:
         raise RunFolderError(

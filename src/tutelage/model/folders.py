@@ -9,6 +9,7 @@ from typing import Any
 
 from tutelage.errors import ModelError
 
+LONGEST_REASON = 300
 SHARD_NAME = re.compile(r"[A-Za-z0-9._-]{1,116}\.safetensors")
 
 
@@ -81,7 +82,7 @@ def tuned_faults(folder: Path) -> Iterator[None]:
     try:
         yield
     except Exception as fault:  # a damaged folder can fail anywhere in the libraries
-        reason = str(fault).strip().split("\n")[0].rstrip(".")
+        reason = " ".join(str(fault).split())[:LONGEST_REASON].rstrip(".")
         raise ModelError(
             f"The tuned model in {folder} could not be loaded: {reason}."
             f" Put the whole folder back, or train again: `tutelage train {folder.parent} --overwrite`."
