@@ -487,7 +487,13 @@ def test_prepared_rows_that_were_edited_are_not_blamed_on_the_model(refused, tun
         ("train", train, "", "train.jsonl: it holds no rows"),
         ("train", train, whole.replace('"ids": [', '"ids": [999999, ', 1), "holds the token id 999999"),
         ("train", train, whole.replace('"ids": [', '"ids": ["x", ', 1), "something else than whole numbers"),
-        ("evaluate", test, test.read_text().replace('"ids": [', '"ids": [-1, '), "holds the token id -1"),
+        ("report", train, whole.replace('"ids": [', '"ids": ["x", '), "something else than whole numbers"),
+        (
+            "evaluate",
+            test,
+            test.read_text().replace('"ids": [', '"ids": [999999, '),
+            "holds the token id 999999",
+        ),
         ("evaluate", test, "", f"`tutelage prepare {tuned_run} --overwrite --set data.test_share=0.1`"),
     ]:
         path.write_text(content)

@@ -282,7 +282,8 @@ def test_a_full_disk_leaves_an_earlier_run_as_it_was(tmp_path, monkeypatch):
     ("change", "told"),
     [
         (None, "it holds no rows"),
-        ({"ids": [1, "x", 3]}, "something else than whole numbers among its ids"),
+        ({"ids": [1, "x", 3]}, "something else than whole numbers from 0 on among its ids"),
+        ({"ids": [1, -2, 3]}, "something else than whole numbers from 0 on among its ids"),
         ({"ids": "text"}, "line 1 has 'text' as ids"),
         ({"supervised": 99_999}, "fewer ids than its counts of tokens say"),
         ({"prompt_tokens": 99_999}, "fewer ids than its counts of tokens say"),

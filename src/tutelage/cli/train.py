@@ -44,7 +44,7 @@ def open_model(loaded: LoadedRecipe, splits: Mapping[str, Sequence[Any]]) -> Any
     with console.waiting("Loading the model"):
         from tutelage.training.tuning import open_run
 
-        return open_run(loaded.recipe, source, train=splits["train"], validation=splits["validation"])
+        return open_run(loaded.recipe, source, training=splits["train"], validation=splits["validation"])
 
 
 def train_stage(run: RunFolder, loaded: LoadedRecipe, opened: Any) -> None:

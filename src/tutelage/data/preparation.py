@@ -141,7 +141,7 @@ def read_prepared(run: RunFolder, split: str) -> list[PreparedRow]:
 def refuse_unknown_ids(rows: Iterable[PreparedRow], *, vocabulary: int) -> None:
     """Stop where a row holds a token id that the model has no weights for."""
     for row in rows:
-        unknown = [id for id in row.example.ids if not 0 <= id < vocabulary]
+        unknown = [token for token in row.example.ids if not 0 <= token < vocabulary]
         if unknown:
             raise DataError(
                 f"Row {row.example.row} holds the token id {unknown[0]}, and the model knows those from 0 to"

@@ -46,18 +46,18 @@ class OpenedRun:
 
 
 def open_run(
-    recipe: Recipe, source: ModelSource, *, train: Sequence[PreparedRow], validation: Sequence[PreparedRow]
+    recipe: Recipe, source: ModelSource, *, training: Sequence[PreparedRow], validation: Sequence[PreparedRow]
 ) -> OpenedRun:
     """Load the model as it is trained, and hold the recipe and the rows against it; nothing is written."""
-    refuse_unknown_ids((*train, *validation), vocabulary=vocabulary_size(source.folder))
-    training = [row.example for row in train]
+    refuse_unknown_ids((*training, *validation), vocabulary=vocabulary_size(source.folder))
+    examples = [row.example for row in training]
     device = choose_device(recipe.training.device)
     dtype = choose_dtype(recipe.training.dtype, device)
-    probes = probe_examples(training)
+    probes = probe_examples(examples)
     model = open_for_training(source, recipe.adapter, device, dtype, seed=recipe.training.seed, probes=probes)
     room = context_length(source.folder) - SAMPLE_TOKENS
     watched = [row for row in validation if row.example.prompt_tokens <= room]
-    return OpenedRun(model, training, list(validation), watched)
+    return OpenedRun(model, examples, list(validation), watched)
 
 
 def tune(
