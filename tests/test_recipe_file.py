@@ -125,6 +125,11 @@ def test_the_last_assignment_wins():
             "training.learning_rate=nan",
             "training.learning_rate is nan (--set), but it should be a finite number.",
         ),
+        (
+            "training.max_steps=99999999999999999999999",
+            "training.max_steps is 99999999999999999999999 (--set), but it should be less than or equal to 16777216.",
+        ),
+        ("model.name_or_path=", "model.name_or_path is '' (--set), but it should have at least 1 character."),
         ("data.prompt=alpca", "data.prompt is 'alpca' (--set), but it should be 'alpaca', 'alpaca-compact'"),
         ("data.train_share=0.95", "data.train_share (0.95) and data.test_share (0.1) sum to more than 1"),
     ],
@@ -147,11 +152,27 @@ def test_a_wrong_value_in_a_file_is_told_with_its_line(recipe_path):
         ("max_steps = 5", "sets 'max_steps' outside any table. Settings stand in [data], [model]"),
         ("[trainin]\nmax_steps = 5", "'trainin' is no table of a recipe. Did you mean [training]?"),
         ("[training]\nseed = 1\nseed = 2", "mine.toml is not TOML: "),
+        (
+            "[training]\nseed = one",
+            "Mend it there: settings stand as `name = value`, texts in quotation marks",
+        ),
+        ("[[data]]\nsource = 'a'", "mine.toml has [[data]], a list of tables. Write [data], once."),
     ],
 )
 def test_a_malformed_recipe_is_told(recipe_path, text, told):
     recipe_path.write_text(text)
     assert told in refused(recipe_path)
+
+
+def test_a_byte_order_mark_before_a_recipe_is_no_part_of_it(recipe_path):
+    recipe_path.write_text(TEXT, encoding="utf-8-sig")
+    assert of(load(recipe_path, {}, []), "training.max_steps").origin == "mine.toml:6"
+
+
+@pytest.mark.parametrize("content", [b'[{"instruction": "a"}]', b"\xff\xfe"])
+def test_rows_in_the_place_of_a_recipe_are_told_with_the_option_for_them(tmp_path, content):
+    (tmp_path / "ok.json").write_bytes(content)
+    assert f"rows to train on are given with --data {tmp_path / 'ok.json'}." in refused(tmp_path / "ok.json")
 
 
 def test_a_recipe_that_cannot_be_read_is_told(tmp_path):

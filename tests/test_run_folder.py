@@ -61,8 +61,34 @@ def test_no_file_gets_a_number_that_is_not_json(tmp_path):
 def test_a_damaged_file_is_told_with_its_name(tmp_path, content):
     path = tmp_path / "summary.json"
     path.write_bytes(content)
-    with pytest.raises(RunFolderError, match=r"summary.json: .* run the stage that writes it again"):
+    with pytest.raises(RunFolderError, match=r"summary.json: .* write it anew with `tutelage report "):
         read_json(path)
+
+
+@pytest.mark.parametrize(
+    ("place", "content", "told", "verb"),
+    [
+        ("data/preparation.json", "{}", "it has no source", "prepare"),
+        ("data/preparation.json", "[]", "it holds no JSON object", "prepare"),
+        ("data/train.jsonl", '{"row": 0}', "line 1 has no prompt", "prepare"),
+        ("model/training.json", '{"dtype": 5}', "it has 5 as dtype", "train"),
+        ("model/training.json", '{"dtype": "float32", "loss": 1}', "it has no loss.before", "train"),
+        ("events.jsonl", '{"event": "step", "step": 1}\n7', "line 2 holds no JSON object", "train"),
+        ("evaluation/metrics.json", "{}", "it has no primary_metric", "evaluate"),
+        ("evaluation/base.jsonl", None, "No such file or directory", "evaluate"),
+    ],
+)
+def test_a_file_without_what_the_stages_ask_it_for_is_told_with_what_writes_it(
+    tmp_path, place, content, told, verb
+):
+    path = tmp_path / place
+    path.parent.mkdir(exist_ok=True)
+    if content is not None:
+        path.write_text(content)
+    with pytest.raises(RunFolderError) as fault:
+        (read_json_lines if path.suffix == ".jsonl" else read_json)(path)
+    assert f"Could not read {path}: {told}." in str(fault.value)
+    assert f"`tutelage {verb} {tmp_path} --overwrite`" in str(fault.value)
 
 
 def test_a_write_that_fails_leaves_the_old_file_and_no_other(tmp_path, monkeypatch):
@@ -115,10 +141,13 @@ def test_files_and_folders_get_the_permissions_that_the_user_asks_for(tmp_path):
     before = os.umask(0o027)
     try:
         write_text(tmp_path / "a.txt", "x")
-        with staged_folder(tmp_path / "data"):
-            pass
+        with staged_folder(tmp_path / "data") as staged:
+            (staged / "inside").mkdir()
+            (staged / "inside" / "weights").touch(0o600)
     finally:
         os.umask(before)
+    assert stat.S_IMODE((tmp_path / "data" / "inside").stat().st_mode) == 0o750
+    assert stat.S_IMODE((tmp_path / "data" / "inside" / "weights").stat().st_mode) == 0o640
     assert stat.S_IMODE((tmp_path / "a.txt").stat().st_mode) == 0o640
     assert stat.S_IMODE((tmp_path / "data").stat().st_mode) == 0o750
 

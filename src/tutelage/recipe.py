@@ -15,6 +15,11 @@ DEFAULT_MODEL = "smollm2-135m-instruct"
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=1)]
+Name = Annotated[str, Field(min_length=1)]
+
+# The random numbers of a step come from seed * MOST_STEPS + step, so with more steps two seeds would share some.
+MOST_STEPS = 2**24
+Steps = Annotated[int, Field(ge=1, le=MOST_STEPS)]
 
 
 class Section(BaseModel):
@@ -26,7 +31,7 @@ class Section(BaseModel):
 
 
 class DataSettings(Section):
-    source: str = Field(
+    source: Name = Field(
         "starter",
         description="A JSON or JSONL file of Alpaca rows, or the name `starter` or `instruction-data`.",
     )
@@ -58,7 +63,7 @@ class DataSettings(Section):
 
 
 class ModelSettings(Section):
-    name_or_path: str = Field(
+    name_or_path: Name = Field(
         DEFAULT_MODEL,
         description="The default model's name, a Hugging Face folder or hub id, or a GGUF file.",
     )
@@ -82,8 +87,8 @@ class TrainingSettings(Section):
     seed: Annotated[int, Field(ge=0, lt=2**32)] = Field(
         123, description="Seed of the order and of new weights."
     )
-    num_train_epochs: Count = Field(2, description="How many times every training row is seen.")
-    max_steps: Count | None = Field(
+    num_train_epochs: Steps = Field(2, description="How many times every training row is seen.")
+    max_steps: Steps | None = Field(
         None,
         description="Optimiser steps of the run, whatever num_train_epochs says. Default: the epochs decide.",
     )

@@ -57,7 +57,15 @@ def load(path: Path | None, overrides: Mapping[str, str], assignments: Sequence[
         name, value = _parse_assignment(assignment)
         _assign(tables, name, value)
         origins[name] = "--set"
-    return LoadedRecipe(_check(tables, origins), origins)
+    return LoadedRecipe(check(tables, origins), origins)
+
+
+def check(tables: Mapping[str, Any], origins: Mapping[str, str]) -> Recipe:
+    """Return tables of settings as a recipe; RecipeError names what is unknown or out of its range."""
+    try:
+        return Recipe.model_validate(tables)
+    except ValidationError as fault:
+        raise RecipeError("\n".join(_explain(error, origins) for error in fault.errors())) from fault
 
 
 def to_toml(recipe: Recipe) -> str:
@@ -65,12 +73,18 @@ def to_toml(recipe: Recipe) -> str:
     return tomli_w.dumps(recipe.model_dump(exclude_none=True))
 
 
-def changed_settings(before: Recipe, after: Recipe, *, sections: Collection[str]) -> list[str]:
+def changed_settings(
+    before: Recipe,
+    after: Recipe,
+    *,
+    sections: Collection[str] = tuple(Recipe.model_fields),
+    apart_from: Collection[str] = PLACE_OF_WORK,
+) -> list[str]:
     """Name the settings of some sections that differ between two recipes, with both values."""
     return [
         f"{name} (was {old!r}, now {new!r})"
         for (name, old, _), (_, new, _) in zip(walk(before), walk(after), strict=True)
-        if name.split(".")[0] in sections and old != new and name not in PLACE_OF_WORK
+        if name.split(".")[0] in sections and old != new and name not in apart_from
     ]
 
 
@@ -84,20 +98,28 @@ def walk(recipe: Recipe) -> Iterator[tuple[str, Any, str]]:
 
 def _read(path: Path) -> tuple[dict[str, Any], dict[str, str]]:
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")  # some editors begin a file with a byte-order mark
         tables = tomllib.loads(text)
     except FileNotFoundError as fault:
         raise RecipeError(
             f"The recipe {path} does not exist. Give a recipe file or a run folder, or leave it out and use --data."
         ) from fault
     except (OSError, UnicodeDecodeError) as fault:
-        raise RecipeError(f"The recipe {path} cannot be read: {fault}.") from fault
+        raise RecipeError(f"The recipe {path} cannot be read: {fault}. {_way_to_mend(path)}") from fault
     except tomllib.TOMLDecodeError as fault:
-        raise RecipeError(f"The recipe {path} is not TOML: {fault}.") from fault
+        raise RecipeError(f"The recipe {path} is not TOML: {fault}. {_way_to_mend(path)}") from fault
     for section, table in tables.items():
+        if isinstance(table, list):
+            raise RecipeError(f"{path} has [[{section}]], a list of tables. Write [{section}], once.")
         if not isinstance(table, dict):
             raise RecipeError(f"{path} sets {section!r} outside any table. Settings stand in {_tables()}.")
     return tables, {name: f"{path.name}:{line}" for name, line in _lines_of_settings(text)}
+
+
+def _way_to_mend(path: Path) -> str:
+    if path.suffix.lower() != ".toml":
+        return f"A recipe is a .toml file; rows to train on are given with --data {path}."
+    return "Mend it there: settings stand as `name = value`, texts in quotation marks, under their [table]."
 
 
 def _lines_of_settings(text: str) -> Iterator[tuple[str, int]]:
@@ -128,13 +150,6 @@ def _assign(tables: dict[str, Any], name: str, value: Any) -> None:
     tables.setdefault(section, {})[key] = value
 
 
-def _check(tables: dict[str, Any], origins: Mapping[str, str]) -> Recipe:
-    try:
-        return Recipe.model_validate(tables)
-    except ValidationError as fault:
-        raise RecipeError("\n".join(_explain(error, origins) for error in fault.errors())) from fault
-
-
 def _explain(error: Any, origins: Mapping[str, str]) -> str:
     name = ".".join(str(part) for part in error["loc"][:2])
     where = f" ({origins[name]})" if name in origins else ""
@@ -144,7 +159,10 @@ def _explain(error: Any, origins: Mapping[str, str]) -> str:
             meant = f" Did you mean [{near[0]}]?" if near else ""
             return f"{name!r} is no table of a recipe.{meant} Settings stand in {_tables()}."
         return f"Unknown setting {name}{where}.{_did_you_mean(_nearest(name))}"
-    message = error["msg"].removeprefix("Value error, ").removeprefix("Input ")
+    # pydantic begins with the kind of value: "Input should be ...", "String should have ..."
+    message = re.sub(r"^\w+ (?=should )", "", error["msg"].removeprefix("Value error, "))
+    if error["type"] == "string_unicode":  # a name of a file in some older encoding
+        return f"{name} is {error['input']!r}{where}, which is no Unicode text. Rename what it stands for."
     if error["type"] == "value_error":
         return f"{message}{where}."
     return f"{name} is {error['input']!r}{where}, but it {message}."

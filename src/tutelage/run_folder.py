@@ -4,16 +4,76 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tutelage.errors import RunFolderError, StorageError
+from tutelage.errors import RecipeError, RunFolderError, StorageError
 
 SPLITS = ("train", "test", "validation")
 ARMS = ("base", "tuned")
+
+# Which verb writes a file again, by the name of the file or of its folder.
+WRITTEN_BY = {
+    "data": "prepare",
+    "events.jsonl": "train",
+    "environment.json": "train",
+    "model": "train",
+    "evaluation": "evaluate",
+    "summary.json": "report",
+}
+
+_PREPARED_ROW = {
+    "row": int,
+    "prompt": str,
+    "response": str,
+    "tokens": int,
+    "supervised": int,
+    "prompt_tokens": int,
+    "ids": list,
+}
+_ANSWER = {
+    "row": int,
+    "prompt": str,
+    "reference": str,
+    "response": str,
+    "stopped": bool,
+    "reference_log_prob": int | float,
+    "reference_bytes": int,
+}
+# What the stages ask each other's files for. A file without it, or with another type in its place, is damaged.
+FACTS: Mapping[str, Mapping[str, Any]] = {
+    "preparation.json": {
+        "source": str,
+        "sha256": str,
+        "model": str,
+        "model_sha256": str,
+        "settings": dict,
+        "prompt": str,
+        "split": str,
+        "end_of_turn": str,
+        "end_of_turn_id": int,
+        **{f"rows.{counted}": int for counted in ("read", "kept", "repaired", "dropped", *SPLITS)},
+        **{f"tokens.{counted}": int for counted in ("train", "supervised", "distinct")},
+        "repeated_prompts": int,
+        "leaks.test": list,
+        "leaks.validation": list,
+        "notes": list,
+    },
+    "training.json": {
+        "dtype": str,
+        "padded_because": str | None,
+        **{f"loss.{when}": int | float | None for when in ("before", "best")},
+    },
+    "metrics.json": {"primary_metric": str},
+    "environment.json": {},
+    **{f"{split}.jsonl": _PREPARED_ROW for split in SPLITS},
+    "ledger.jsonl": {"row": int, "outcome": str, "reasons": list},
+    "events.jsonl": {"event": str, "step": int},
+    **{f"{arm}.jsonl": _ANSWER for arm in ARMS},
+}
 
 
 @dataclass(frozen=True)
@@ -92,6 +152,16 @@ class RunFolder:
     def metrics(self) -> Path:
         return self.evaluation / "metrics.json"
 
+    def results_of_other_data(self) -> list[Path]:
+        """What the later stages have made so far, which says nothing about data that is prepared anew."""
+        later = (self.events, self.environment, *self.results_of_other_weights())
+        return [path for path in later if path.exists()]
+
+    def results_of_other_weights(self) -> list[Path]:
+        """What training and the stages after it have made so far, which says nothing about another training."""
+        later = (self.checkpoints, self.model, self.evaluation, self.summary, self.report)
+        return [path for path in later if path.exists()]
+
     def require(self, path: Path, *, stage: str) -> Path:
         """Return `path`, or say which stage has to run first."""
         if not path.exists():
@@ -141,24 +211,60 @@ def write_json_lines(path: Path, records: Iterable[dict[str, Any]]) -> None:
 
 
 def read_json(path: Path) -> Any:
+    """Read a file of a run; RunFolderError where it is not JSON or lacks what the stages ask it for."""
     with reading_faults(path):
-        return json.loads(path.read_text(encoding="utf-8"))
+        value = json.loads(path.read_text(encoding="utf-8"))
+        _refuse_lost_facts(path.name, value)
+        return value
 
 
 def read_json_lines(path: Path) -> list[dict[str, Any]]:
+    """Read a file of records as `read_json` does, each line by itself."""
     # str.splitlines would also cut at U+2028 and its like, which stand unescaped in the text of rows.
     with reading_faults(path):
-        return [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line]
+        records = [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line]
+        for number, record in enumerate(records, start=1):
+            _refuse_lost_facts(path.name, record, where=f"line {number} ")
+        return records
+
+
+def _refuse_lost_facts(name: str, value: Any, *, where: str = "it ") -> None:
+    if name not in FACTS:
+        return
+    if not isinstance(value, dict):
+        raise ValueError(f"{where}holds no JSON object")
+    for fact, kind in FACTS[name].items():
+        found: Any = value
+        for key in fact.split("."):
+            found = found.get(key, _LOST) if isinstance(found, dict) else _LOST
+        if not isinstance(found, kind):
+            raise ValueError(
+                f"{where}{f'has no {fact}' if found is _LOST else f'has {found!r:.40} as {fact}'}"
+            )
+
+
+_LOST = object()
 
 
 @contextmanager
 def reading_faults(path: Path) -> Iterator[None]:
+    """Turn what is wrong with a file of a run into one message that names it and the command that writes it."""
     try:
         yield
-    except (OSError, ValueError, RecursionError) as fault:
-        raise RunFolderError(
-            f"Could not read {path}: {fault}. If it was edited or cut short, run the stage that writes it again."
-        ) from fault
+    except (OSError, ValueError, RecursionError, RecipeError) as fault:
+        told = fault.strerror if isinstance(fault, OSError) and fault.strerror else str(fault).rstrip(".")
+        raise RunFolderError(f"Could not read {path}: {told}. {_way_to_write_again(path)}") from fault
+
+
+def _way_to_write_again(path: Path) -> str:
+    is_in_root = path.name in WRITTEN_BY
+    verb = WRITTEN_BY.get(path.name if is_in_root else path.parent.name)
+    root = path.parent if is_in_root else path.parent.parent
+    return (
+        f"If it was lost, edited or cut short, write it anew with `tutelage {verb} {root} --overwrite`."
+        if verb
+        else "If it was lost, edited or cut short, run the stage that writes it again."
+    )
 
 
 def remove(path: Path) -> None:
@@ -182,10 +288,16 @@ def staged_folder(destination: Path) -> Iterator[Path]:
     try:
         yield staged
         with storage_faults(destination):
-            staged.chmod(0o755 & ~_umask())
+            _open_to_others(staged)
             _swap(staged, destination)
     finally:
         shutil.rmtree(staged, ignore_errors=True)
+
+
+def _open_to_others(folder: Path) -> None:
+    """Let others read as far as the umask allows; safetensors and tempfile make files for the owner alone."""
+    for path in (folder, *folder.rglob("*")):
+        path.chmod((0o755 if path.is_dir() else 0o644) & ~_umask())
 
 
 def _swap(staged: Path, destination: Path) -> None:

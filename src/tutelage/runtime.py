@@ -82,6 +82,12 @@ def choose_dtype(wanted: str, device: torch.device) -> torch.dtype:
     return max(rates, key=lambda dtype: rates[dtype])
 
 
+def way_to_finite_numbers(dtype: torch.dtype) -> str:
+    """Say which settings keep a training in a type from diverging."""
+    is_widest = str(dtype) in ("torch.float32", "torch.float64")
+    return f"Lower training.learning_rate{'' if is_widest else ', or try training.dtype=float32'}."
+
+
 def flops_per_second(dtype: torch.dtype) -> float:
     """Measure the rate of this CPU in matrix products of a small model's size in a type."""
     import torch

@@ -1,5 +1,6 @@
 import json
 import os
+import shutil
 import subprocess
 import sys
 
@@ -205,6 +206,10 @@ def test_odd_rows_are_repaired_or_dropped_and_said(prepared, place):
             "data.prompt is 'alpca' (--prompt), but it should be 'alpaca', 'alpaca-compact'",
         ),
         (["--split", "random"], "data.split is 'random' (--split), but it should be 'group' or 'position'"),
+        (["--data", ""], "data.source is '' (--data), but it should have at least 1 character."),
+        ([""], "'' names no file or folder."),
+        (["--output", ""], "Invalid value for --output: '' names no file or folder."),
+        (["rows.json"], "rows to train on are given with --data rows.json."),
         (["nothing.toml"], "The recipe nothing.toml does not exist."),
         (["broken.toml"], "The recipe broken.toml is not TOML"),
         (
@@ -216,6 +221,7 @@ def test_odd_rows_are_repaired_or_dropped_and_said(prepared, place):
 @pytest.mark.parametrize("verb", ["prepare", "run"])
 def test_settings_that_cannot_be_honoured_are_told(refused, place, verb, words, told):
     (place / "broken.toml").write_text("[training\n")
+    (place / "rows.json").write_text("[]")
     (place / "wrong.toml").write_text("[training]\nmax_steps = 0\n")
     assert told in refused(verb, *words)
 
@@ -309,8 +315,8 @@ def test_overwriting_with_data_at_fault_keeps_the_old_run(refused_file, place):
 def test_a_model_that_is_not_there_is_told(refused, place, name, told):
     (place / "empty").mkdir()
     write_rows(place / "rows.json", alpaca_values(40))
-    message = refused("run", "--data", "rows.json", "--output", "out", "--set", f"model.name_or_path={name}")
-    assert told in message
+    words = ["run", "--data", "rows.json", "--output", "out", "--set", f"model.name_or_path={name}"]
+    assert told in refused(*words)
 
 
 def test_without_a_network_the_default_model_is_asked_for_in_one_message(capsys, place, monkeypatch):
@@ -355,7 +361,8 @@ def test_without_a_network_the_books_file_is_asked_for_in_one_message(refused, m
     [
         (["run", "--data", "broken.json"], "broken.json:1:3: malformed JSON"),
         (["prepare", "--data", "nothing.json"], "nothing.json does not exist."),
-        (["run", "--data", "b\udcffd\x1b.json"], "does not exist."),
+        (["run", "--data", "b\udcffd\x1b.json"], "which is no Unicode text. Rename what it stands for."),
+        (["run", "--data", "b\x1bd.json"], "does not exist."),
         (["train", "runs/none"], "runs/none does not exist."),
         (["rnu"], "rnu"),
     ],
@@ -411,6 +418,156 @@ def test_settings_that_a_later_stage_cannot_honour_change_nothing(refused, tuned
         assert told in refused(verb, tuned_run, "--overwrite", *words), (verb, words)
 
 
+def test_a_run_that_could_not_begin_does_not_replace_the_one_before(
+    refused, tuned_run, place, model, monkeypatch
+):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    damaged = shutil.copytree(model, place / "damaged")
+    (damaged / "model.safetensors").write_bytes(b"not weights")
+    for setting, told in [
+        ("evaluation.max_new_tokens=120", "Lower evaluation.max_new_tokens."),
+        ("adapter.target_modules=['none']", "does not fit this model"),
+        ("training.device=cuda", "torch sees no GPU here"),
+        (f"model.name_or_path={damaged}", "The model in"),
+    ]:
+        assert told in refused("run", tuned_run, "--overwrite", "--set", setting), setting
+
+
+@pytest.mark.parametrize("verb", ["generate", "evaluate"])
+@pytest.mark.parametrize("part", ["adapter_model.safetensors", "adapter_config.json"])
+def test_a_damaged_adapter_is_told_before_any_answer(capsys, tuned_run, verb, part):
+    path = tuned_run / "model" / part
+    if path.suffix == ".json":
+        path.unlink()
+    else:
+        path.write_bytes(path.read_bytes()[:-1])
+    before = contents(tuned_run)
+    words = ["Name a fruit.", "--base"] if verb == "generate" else ["--overwrite"]
+    outcome = CommandLine(capsys)(verb, tuned_run, *words)
+    assert (outcome.code, "base" in outcome.out) == (2, False), outcome
+    assert "The tuned model in" in outcome.err
+    assert f"`tutelage train {tuned_run} --overwrite`" in outcome.err
+    assert contents(tuned_run) == before
+
+
+@pytest.mark.parametrize("content", ["{}", "[]", "7", '{"rows": {}}'])
+def test_a_damaged_file_of_a_run_is_told_with_the_command_that_writes_it(refused, tuned_run, content):
+    readers = [
+        ("evaluation/tuned.jsonl", "evaluate", ["report"]),
+        ("evaluation/metrics.json", "evaluate", ["report"]),
+        ("model/training.json", "train", ["report"]),
+        ("data/preparation.json", "prepare", ["train", "evaluate", "report", "generate"]),
+    ]
+    for name, writer, verbs in readers:
+        whole = (tuned_run / name).read_bytes()
+        (tuned_run / name).write_text(content)
+        for verb in verbs:
+            extra = {"generate": ["Name a fruit."], "report": []}.get(verb, ["--overwrite"])
+            message = refused(verb, tuned_run, *extra)
+            assert message.startswith(f"Could not read {tuned_run / name}: "), message
+            assert f"`tutelage {writer} {tuned_run} --overwrite`" in message
+        (tuned_run / name).write_bytes(whole)
+
+
+def test_a_setting_of_the_preparation_that_cannot_be_is_told_with_its_file(refused, tuned_run):
+    path = tuned_run / "data" / "preparation.json"
+    path.write_text(path.read_text().replace('"prompt": "alpaca"', '"prompt": "alpca"'))
+    message = refused("train", tuned_run, "--overwrite")
+    assert message.startswith(f"Could not read {path}: data.prompt is 'alpca', but it should be 'alpaca'")
+
+
+def test_answers_that_are_lost_are_told_with_the_command_that_writes_them(refused, tuned_run):
+    (tuned_run / "evaluation" / "tuned.jsonl").unlink()
+    assert f"`tutelage evaluate {tuned_run} --overwrite`" in refused("report", tuned_run)
+
+
+def test_prepared_rows_that_were_edited_are_not_blamed_on_the_model(refused, tuned_run):
+    train, test = tuned_run / "data" / "train.jsonl", tuned_run / "data" / "test.jsonl"
+    whole = train.read_text()
+    for verb, path, content, told in [
+        ("train", train, "", "train.jsonl: it holds no rows"),
+        ("train", train, whole.replace('"ids": [', '"ids": [999999, ', 1), "holds the token id 999999"),
+        ("train", train, whole.replace('"ids": [', '"ids": ["x", ', 1), "something else than whole numbers"),
+        ("report", train, whole.replace('"ids": [', '"ids": ["x", '), "something else than whole numbers"),
+        (
+            "evaluate",
+            test,
+            test.read_text().replace('"ids": [', '"ids": [999999, '),
+            "holds the token id 999999",
+        ),
+        ("evaluate", test, "", f"`tutelage prepare {tuned_run} --overwrite --set data.test_share=0.1`"),
+    ]:
+        path.write_text(content)
+        message = refused(verb, tuned_run, "--overwrite")
+        assert told in message
+        assert "Choose another model" not in message
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["report", "--set", "evaluation.limit=1"], "evaluation.limit (was 2, now 1)"),
+        (["report", "--data", "nothing.json"], "data.source (was 'rows.json', now 'nothing.json')"),
+        (["report", "--prompt", "chat"], "data.prompt (was 'alpaca', now 'chat')"),
+        (["report", "--set", "training.device=cpu"], "training.device (was 'auto', now 'cpu')"),
+        (["generate", "Name a fruit.", "--set", "evaluation.batch_size=7"], "evaluation.batch_size (was 64, now 7)"),
+        (["generate", "Name a fruit.", "--overwrite"], "there is nothing to --overwrite"),
+    ],
+)  # fmt: skip
+def test_a_setting_that_a_verb_has_no_use_for_is_refused_by_name(refused, tuned_run, words, told):
+    verb, *rest = words
+    assert told in refused(verb, tuned_run, *rest)
+
+
+@pytest.mark.parametrize("verb", ["train", "evaluate", "report", "generate"])
+def test_an_empty_recipe_of_a_run_is_not_taken_for_the_defaults(refused, tuned_run, verb):
+    (tuned_run / "recipe.toml").write_text("")
+    assert "recipe.toml is empty" in refused(verb, tuned_run)
+
+
+def test_a_report_of_a_run_with_an_edited_recipe_is_refused(refused, tuned_run):
+    recipe = tuned_run / "recipe.toml"
+    whole = recipe.read_text()
+    recipe.write_text(whole.replace('prompt = "alpaca"', 'prompt = "chat"'))
+    assert "was prepared with other settings: data.prompt" in refused("report", tuned_run)
+    recipe.write_text(whole.replace("max_steps = 1", "max_steps = 2"))
+    assert "was trained with other settings: training.max_steps" in refused("report", tuned_run)
+
+
+def test_a_dry_run_refuses_what_the_real_one_would(refused, place, tuned_run, model, monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    other = f"model.name_or_path={model}"
+    write_rows(place / "more.json", alpaca_values(60))
+    prepared = shutil.copytree(tuned_run, place / "prepared")
+    shutil.rmtree(prepared / "model")
+    for words, told in [
+        (["prepare", "--data", "nothing.json"], "nothing.json does not exist."),
+        (["prepare", "--data", "nothing.json", "--set", other], "nothing.json does not exist."),
+        (["run", "--set", "model.name_or_path=nope"], "model.name_or_path is `nope`"),
+        (["prepare", "--data", "instruction-data", "--set", "model.name_or_path=nope"], "is `nope`"),
+        (["run", tuned_run, "--set", "evaluation.max_new_tokens=120"], "Lower evaluation.max_new_tokens."),
+        (["run", tuned_run, "--set", "training.device=cuda"], "torch sees no GPU here"),
+        (["train", tuned_run, "--prompt", "chat"], "data.prompt (was 'alpaca', now 'chat')"),
+        (["evaluate", prepared], f"Run `tutelage train {prepared}` first"),
+        (["evaluate", tuned_run, "--set", "evaluation.max_new_tokens=120"], "Lower evaluation.max_new_tokens."),
+        (["evaluate", tuned_run, "--prompt", "chat"], "data.prompt (was 'alpaca', now 'chat')"),
+        (["report", tuned_run, "--prompt", "chat"], "data.prompt (was 'alpaca', now 'chat')"),
+        (["generate", tuned_run], "There is no instruction."),
+    ]:  # fmt: skip
+        assert told in refused(*words, "--dry-run"), words
+
+
+def test_an_interrupted_run_is_told_what_is_left_of_it(capsys, place, monkeypatch):
+    def interrupt(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("tutelage.data.sources.read_source", interrupt)
+    outcome = CommandLine(capsys)("prepare", "--output", "out")
+    assert outcome.code == 130
+    assert "What was written is whole. Give the same command again" in outcome.err
+    assert not (place / "out").exists()
+
+
 def test_an_instruction_longer_than_the_context_is_told(refused, tuned_run):
     assert "context" in refused("generate", tuned_run, "again and " * 100)
 
@@ -427,10 +584,14 @@ def test_a_target_that_is_not_there_is_told_even_beside_an_output(refused, tuned
     assert "runs/typo does not exist" in refused("report", "runs/typo", "--output", tuned_run)
 
 
-@pytest.mark.parametrize("output", ["file/inside", "x" * 300, "a\x00b"])
+@pytest.mark.parametrize(
+    "output", ["file/inside", "x" * 300, "a\x00b", "/dev/null", "dangling", "dangling/inside"]
+)
 def test_an_output_that_no_folder_can_be_is_told(refused, place, model, output):
     (place / "file").write_text("mine")
+    (place / "dangling").symlink_to("nowhere")
     write_rows(place / "rows.json", alpaca_values(60))
     settings = ["--set", f"model.name_or_path={model}"]
     message = refused("prepare", "--data", "rows.json", "--output", output, *settings)
     assert "Unexpected" not in message
+    assert "folder" in message

@@ -7,6 +7,7 @@ import tomllib
 import pytest
 from support.command_line import CommandLine, contents
 from support.rows import alpaca_values, write_rows
+from support.tiny_gguf import write_tiny_gguf
 from support.tiny_tokenizer import write_tiny_model
 
 from tutelage.recipe import Recipe
@@ -151,7 +152,8 @@ def refuse_to_write_over(tutelage, run):
 def check_dry_runs_of_later_verbs(tutelage, run):
     before = contents(run.root)
     for verb in ("prepare", "run", "train", "evaluate", "report", "generate"):
-        shown = tutelage(verb, run.root, "--dry-run")
+        asked = ["Name a fruit."] if verb == "generate" else []
+        shown = tutelage(verb, run.root, *asked, "--dry-run")
         assert (shown.code, shown.err) == (0, ""), verb
         assert "Dry run: nothing was written." in shown.out
         assert contents(run.root) == before
@@ -249,6 +251,24 @@ def test_a_dry_run_of_a_new_run_shows_every_setting_and_writes_nothing(tutelage,
         assert "3 steps over" in shown.out
 
 
+def test_a_gguf_model_is_made_ready_once_and_then_estimated_like_any_other(tutelage, place):
+    write_tiny_gguf(place / "tiny.gguf")
+    words = ["--data", "my.json", "--set", "model.name_or_path=tiny.gguf", *QUICK]
+    before = tutelage("run", *words, "--dry-run")
+    assert (before.code, "has not been fetched or converted yet" in before.out) == (0, True), before
+    first = tutelage("prepare", *words, "--output", "first")
+    second = tutelage("prepare", *words, "--output", "second")
+    assert (first.code, second.code) == (0, 0)
+    assert first.out.count("Making the model ready") == 1
+    assert "Making the model ready" not in second.out
+    assert "3 steps over" in tutelage("run", *words, "--dry-run").out
+
+
+def test_a_misspelt_model_is_not_made_ready(tutelage, place):
+    refused = tutelage("run", "--data", "my.json", "--set", "model.name_or_path=smollm2-135m-instrct")
+    assert (refused.code, refused.out) == (2, "1 Prepare\n")
+
+
 @pytest.mark.parametrize("words", [["--help"], ["--version"], ["run", "--help"], ["generate", "--help"]])
 def test_help_imports_no_torch_and_writes_nothing(tmp_path, words):
     script = (
@@ -274,3 +294,18 @@ def in_a_process(command, folder):
     return subprocess.run(
         command, cwd=folder, env=environment, capture_output=True, text=True, timeout=120, check=False
     )
+
+
+def test_selftest_shows_that_every_way_gives_the_same_step(tutelage, place, model):
+    outcome = tutelage("selftest", model)
+    assert outcome.code == 0
+    assert "Every one of 20 ways gives the same step." in outcome.out
+    assert re.search(r"float32\s+1 x 8, prefix trees\s+\d\.\de-\d\d", outcome.out)
+
+
+def test_selftest_of_a_way_that_differs_is_refused(tutelage, place, model, monkeypatch):
+    monkeypatch.setattr("tutelage.training.equivalence.GRADIENT_LIMIT", -1.0)
+    outcome = tutelage("selftest", model)
+    assert outcome.code == 2
+    assert "10 of 20 ways give another step than one example at a time." in outcome.err
+    assert "differs" in outcome.out

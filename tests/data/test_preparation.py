@@ -5,16 +5,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.book_data import book_file
+from support.command_line import contents
 from support.rows import alpaca_values, make_records, write_rows
 from support.tiny_tokenizer import chatml_tokenizer, write_tiny_model
 
-from tutelage.data.preparation import prepare, read_prepared, write_preparation
+from tutelage.data.preparation import prepare, read_prepared, refuse_unknown_ids, write_preparation
 from tutelage.data.prompts import make_renderer
 from tutelage.data.sources import Source, read_source
-from tutelage.errors import DataError, RunFolderError
+from tutelage.errors import DataError, RunFolderError, StorageError
 from tutelage.model.loading import context_length, load_tokenizer
 from tutelage.recipe import DataSettings, ModelSettings
-from tutelage.run_folder import SPLITS, RunFolder, read_json, read_json_lines
+from tutelage.run_folder import SPLITS, RunFolder, read_json, read_json_lines, write_json_lines
 
 RENDERERS = {style: make_renderer(chatml_tokenizer(), style) for style in ("alpaca", "chat")}
 GROWN = {"test_share": 0.0, "train_share": 1.0}
@@ -253,6 +254,61 @@ def test_a_written_row_is_read_as_the_model_will_see_it_again(tmp_path):
     write_preparation(run, preparation)
     for name in SPLITS:
         assert read_prepared(run, name) == preparation.splits[name]
+
+
+def test_a_full_disk_leaves_an_earlier_run_as_it_was(tmp_path, monkeypatch):
+    run = RunFolder(tmp_path)
+    write_preparation(run, prepare_values(alpaca_values(30)))
+    run.model.mkdir()
+    run.report.write_text("old")
+    before = contents(tmp_path)
+    ledger_is_too_much = [None] * len(SPLITS)
+
+    def fsync(handle):
+        if not ledger_is_too_much:
+            raise OSError(28, "No space left on device")
+        ledger_is_too_much.pop()
+
+    monkeypatch.setattr("tutelage.run_folder.os.fsync", fsync)
+    with pytest.raises(StorageError, match="No space left on device"):
+        write_preparation(run, prepare_values(alpaca_values(40)))
+    assert contents(tmp_path) == before
+    monkeypatch.undo()
+    write_preparation(run, prepare_values(alpaca_values(40)))
+    assert [path.name for path in tmp_path.iterdir()] == ["data"]
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (None, "it holds no rows"),
+        ({"ids": [1, "x", 3]}, "something else than whole numbers from 0 on among its ids"),
+        ({"ids": [1, -2, 3]}, "something else than whole numbers from 0 on among its ids"),
+        ({"ids": "text"}, "line 1 has 'text' as ids"),
+        ({"supervised": 99_999}, "fewer ids than its counts of tokens say"),
+        ({"prompt_tokens": 99_999}, "fewer ids than its counts of tokens say"),
+    ],
+)
+def test_a_prepared_row_at_fault_is_told_with_its_file(tmp_path, change, told):
+    run = RunFolder(tmp_path)
+    write_preparation(run, prepare_values(alpaca_values(30)))
+    records = read_json_lines(run.split("train"))
+    write_json_lines(run.split("train"), [] if change is None else [records[0] | change, *records[1:]])
+    with pytest.raises(RunFolderError, match=told) as fault:
+        read_prepared(run, "train")
+    assert "train.jsonl" in str(fault.value)
+    assert f"`tutelage prepare {tmp_path} --overwrite`" in str(fault.value)
+
+
+def test_a_token_that_the_model_does_not_know_is_told_with_its_row():
+    rows = prepare_values(alpaca_values(30)).splits["train"]
+    largest = max(token for row in rows for token in row.example.ids)
+    refuse_unknown_ids(rows, vocabulary=largest + 1)
+    with pytest.raises(DataError, match=rf"^Row \d+ holds the token id {largest}, .* 0 to {largest - 1}\."):
+        refuse_unknown_ids(rows, vocabulary=largest)
+    odd = replace(rows[3], example=replace(rows[3].example, ids=(-1, *rows[3].example.ids)))
+    with pytest.raises(DataError, match=f"^Row {odd.example.row} holds the token id -1"):
+        refuse_unknown_ids([odd], vocabulary=largest + 1)
 
 
 def test_rows_cannot_be_read_before_they_are_prepared(tmp_path):

@@ -6,7 +6,8 @@ from support.tiny_models import CPU, ragged_examples, tiny_model, weights_of
 from transformers import AutoModelForCausalLM, OPTConfig, Starcoder2Config
 
 from tutelage.data.prefix_tree import merge
-from tutelage.model.assembly import open_for_training, open_tuned, save_tuned, without_dropout
+from tutelage.errors import ModelError
+from tutelage.model.assembly import check_tuned, open_for_training, open_tuned, save_tuned, without_dropout
 from tutelage.model.decoder_layers import fuse_layers
 from tutelage.model.forward import CausalModel, target_log_probs
 from tutelage.model.sources import ModelSource
@@ -33,6 +34,23 @@ def test_a_whole_model_is_saved_in_silence_and_comes_back_bitwise_the_same(tmp_p
         assert not torch.equal(target_log_probs(loaded, tree), target_log_probs(base, tree))
     assert loaded.device == CPU
     assert ATTENTION not in (tmp_path / "config.json").read_text()
+
+
+@pytest.mark.parametrize("damage", ["cut", "lost"])
+def test_a_tuned_model_that_is_not_whole_is_told_with_the_way_to_train_it_again(tmp_path, damage):
+    folder = tmp_path / "run" / "model"
+    model = tiny_model("llama", dtype=torch.float32)
+    save_tuned(model, folder, WHOLE, base="a-base")
+    (folder / "tokenizer.json").write_text("{}")
+    check_tuned(folder, WHOLE)
+    weights = folder / "model.safetensors"
+    if damage == "lost":
+        weights.unlink()
+    else:
+        weights.write_bytes(weights.read_bytes()[:-1])
+    for refuse in (lambda: check_tuned(folder, WHOLE), lambda: open_tuned(model, folder, WHOLE)):
+        with pytest.raises(ModelError, match=f"`tutelage train {tmp_path / 'run'} --overwrite`"):
+            refuse()
 
 
 DROPOUTS = [

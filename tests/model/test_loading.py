@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
+from logging import Handler
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from transformers.utils import logging
 from tutelage.errors import ModelError
 from tutelage.model.gguf_conversion import convert_gguf
 from tutelage.model.loading import context_length, load_model, load_tokenizer
+from tutelage.model.loading import vocabulary_size as vocabulary_size_of
 
 CPU = torch.device("cpu")
 
@@ -115,6 +117,28 @@ def test_a_model_is_loaded_as_asked_and_in_silence(tiny, capfd):
 def test_converting_prints_nothing(tmp_path, capfd):
     convert_gguf(write_tiny_gguf(tmp_path / "tiny.gguf"), tmp_path)
     assert capfd.readouterr().err == ""
+
+
+def test_a_text_longer_than_the_context_is_encoded_in_silence(tiny):
+    tokenizer = load_tokenizer(tiny)
+    tokenizer.model_max_length = 2
+    said = []
+    watcher = Handler()
+    watcher.emit = said.append
+    logger = logging.get_logger("transformers.tokenization_utils_base")
+    logger.addHandler(watcher)
+    try:
+        assert len(tokenizer.encode("a text of several tokens")) > 2
+    finally:
+        logger.removeHandler(watcher)
+    assert said == []
+
+
+def test_the_size_of_the_vocabulary_comes_from_the_config(copy):
+    assert vocabulary_size_of(copy) == vocabulary_size()
+    (copy / "config.json").write_text('{"vocab_size": null}')
+    with pytest.raises(ModelError, match=r"config\.json does not give the size of the vocabulary"):
+        vocabulary_size_of(copy)
 
 
 def test_the_tokenizer_file_wins_over_the_class_that_the_folder_names(copy):

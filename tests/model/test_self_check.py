@@ -50,6 +50,15 @@ def test_a_right_model_passes_on_any_probes(family):
         refuse_unless_exact(tiny_model(family), ragged_examples(8, seed=seed))
 
 
+def test_a_tree_that_cannot_be_built_is_not_blamed_on_the_model(monkeypatch):
+    def fail(examples):
+        raise ValueError("no tree")
+
+    monkeypatch.setattr("tutelage.model.self_check.merge", fail)
+    with pytest.raises(ValueError, match="^no tree$"):
+        refuse_unless_exact(tiny_model("llama"), PROBES)
+
+
 def everyone_sees_all_before(module, query, key, value, attention_mask, *, tree_plan, **options):
     nodes = query.shape[2]
     assert len(tree_plan.places) == query.shape[1] * nodes  # the tree did come as far as here

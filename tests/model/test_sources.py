@@ -19,7 +19,7 @@ from tutelage.errors import FetchError, ModelError
 from tutelage.fetching import file_sha256
 from tutelage.model import gguf_conversion, sources
 from tutelage.model.folders import check_model_folder
-from tutelage.model.sources import locate_model
+from tutelage.model.sources import is_local, locate_model
 from tutelage.recipe import DEFAULT_MODEL
 
 
@@ -217,6 +217,15 @@ def test_a_gguf_file_is_converted_once_and_again_when_it_changes(tiny, tmp_path,
     assert len(conversions) == 2
 
 
+def test_a_gguf_file_is_local_once_it_is_converted(tiny, tmp_path):
+    cache = tmp_path / "cache"
+    assert not is_local(str(tiny), cache=cache)
+    locate(tiny, cache)
+    assert is_local(str(tiny), cache=cache)
+    tiny.write_bytes(tiny.read_bytes() + b"\0")
+    assert not is_local(str(tiny), cache=cache)
+
+
 def test_two_that_come_at_once_convert_once(tiny, tmp_path, monkeypatch):
     conversions = []
 
@@ -346,8 +355,9 @@ def test_a_name_that_is_nearly_the_default_is_answered_with_it(tmp_path, name):
 def test_what_is_neither_here_nor_a_hub_id_is_refused_without_asking_the_hub(tmp_path, monkeypatch, name):
     monkeypatch.setattr("huggingface_hub.snapshot_download", None)
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(ModelError, match=r"model\.name_or_path is"):
-        locate(name, tmp_path)
+    for find in (locate, is_local):
+        with pytest.raises(ModelError, match=r"model\.name_or_path is"):
+            find(name, cache=tmp_path)
 
 
 def test_a_hub_id_is_fetched_without_code_or_pickles_and_checked(folder, tmp_path, monkeypatch):

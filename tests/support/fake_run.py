@@ -105,7 +105,10 @@ def prepare(run: RunFolder, parts: dict[str, list[dict[str, Any]]]) -> None:
             "repeated_prompts": 12,
             "leaks": {"test": [], "validation": []},
             "model": "smollm2-135m-instruct",
+            "model_sha256": "b179" * 16,
+            "settings": {"data": {}, "model": {}},
             "end_of_turn": END,
+            "end_of_turn_id": 2,
             "notes": [],
         },
     )
@@ -129,7 +132,9 @@ def tune(run: RunFolder, validation: list[dict[str, Any]]) -> None:
     """Write what `tune` writes: a curve that falls, and three prompts answered as it does."""
     steps, chance = 226, np.random.default_rng(3)
     before, after, best = 2.41, 0.93, 0.92
-    events: list[dict[str, Any]] = [{"event": "note", "message": "Prefix tree in use: parity 3e-07 nats."}]
+    events: list[dict[str, Any]] = [
+        {"event": "note", "step": 0, "message": "Prefix tree in use: parity 3e-07 nats."}
+    ]
     for step in range(steps + 1):
         if step:
             loss = (
@@ -153,6 +158,7 @@ def tune(run: RunFolder, validation: list[dict[str, Any]]) -> None:
             "seconds": 339.2,
             "peak_memory_bytes": 2_140_000_000,
             "dtype": "float32",
+            "padded_because": None,
             "steps": steps,
             "best_step": 196,
             "trainable_parameters": 4_884_480,

@@ -300,6 +300,23 @@ def test_a_validation_loss_that_is_not_finite_ends_the_run_before_it_can_be_best
     assert not [entry for entry in diary.entries if entry[0] == "save"]
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_only_where_it_is_not_taken_yet_float32_is_advised(monkeypatch, dtype):
+    with_losses(monkeypatch, float("nan"))
+    diary = Diary()
+    with pytest.raises(NonFiniteError, match="Lower training.learning_rate") as fault:
+        train(
+            tiny_model("llama", dtype=torch.float32, compute_dtype=dtype),
+            TRAINING,
+            VALIDATION,
+            SETTINGS,
+            emit=diary.emit,
+            save=diary.save,
+            show_samples=diary.show_samples,
+        )
+    assert ("float32" in str(fault.value)) == (dtype != torch.float32)
+
+
 @pytest.mark.parametrize("nodes", [2048, 25])
 @pytest.mark.parametrize("family", FAMILIES)
 def test_the_validation_loss_is_the_hand_loop_over_all_supervised_tokens(family, nodes, monkeypatch):

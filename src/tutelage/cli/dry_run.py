@@ -2,8 +2,10 @@
 
 from collections.abc import Collection, Sequence
 from pathlib import Path
+from typing import Any
 
 from tutelage.cli import console
+from tutelage.cli.opening import has_model, locate
 from tutelage.recipe import Recipe
 from tutelage.recipe_file import LoadedRecipe
 from tutelage.run_folder import RunFolder
@@ -16,8 +18,12 @@ def show_dry_run(
     writes: list[Path],
     guarded: Collection[Path] = (),
     removes: Sequence[Path] = (),
+    training: Sequence[Any] | None = None,
 ) -> None:
-    """Print the plan of a verb; nothing is written or fetched. What is `guarded` is replaced with --overwrite only."""
+    """Print the plan of a verb; nothing is written or fetched. What is `guarded` is replaced with --overwrite only.
+
+    `training` are the PreparedRows that would be trained on, None where something has to be fetched to know them.
+    """
     console.heading("Settings")
     console.table(
         ["setting", "value", "from"],
@@ -36,7 +42,7 @@ def show_dry_run(
     if run.model in writes:
         console.say()
         console.heading("Estimate of the training")
-        _show_estimate(loaded.recipe, prepared=None if run.data in writes else run)
+        _show_estimate(loaded.recipe, training)
     console.say("\nDry run: nothing was written.")
 
 
@@ -44,19 +50,18 @@ def _shown(value: object) -> str:
     return "—" if value is None else str(value)
 
 
-def _show_estimate(recipe: Recipe, *, prepared: RunFolder | None) -> None:
-    """Estimate from the rows of a prepared run, or from those that would be prepared."""
-    from tutelage.cli.opening import is_fetched, locate, prepare_in_memory
-    from tutelage.data.preparation import read_prepared
+def _show_estimate(recipe: Recipe, training: Sequence[Any] | None) -> None:
     from tutelage.runtime import choose_device, choose_dtype, flops_per_second
     from tutelage.training.estimate import estimate
     from tutelage.training.loop import plan_steps
 
-    if not is_fetched(recipe):
-        console.say("The model or the data has not been fetched yet, so nothing can be estimated.")
+    choose_device(recipe.training.device)  # refuses what the training would
+    if training is None or not has_model(recipe):
+        console.say(
+            "The model or the data has not been fetched or converted yet, so nothing can be estimated."
+        )
         return
-    rows = read_prepared(prepared, "train") if prepared else prepare_in_memory(recipe).splits["train"]
-    examples = [row.example for row in rows]
+    examples = [row.example for row in training]
     dtype = choose_dtype(recipe.training.dtype, choose_device("cpu"))
     found = estimate(
         locate(recipe).folder,

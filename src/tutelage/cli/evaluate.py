@@ -1,12 +1,12 @@
 """`tutelage evaluate`: stage 3."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from typing import Any
 
 from tutelage.cli import console
 from tutelage.cli.dry_run import show_dry_run
-from tutelage.cli.opening import locate
+from tutelage.cli.opening import has_model, locate
 from tutelage.cli.options import (
     Options,
     open_earlier_run,
@@ -22,7 +22,12 @@ from tutelage.run_folder import RunFolder
 def evaluate(options: Options = Options()) -> None:  # noqa: B008 - frozen
     """Collect the answers of base and tuned model on the test rows, compare and score them."""
     run, loaded = open_earlier_run(options)
+    refuse_untrained_settings(run, loaded)
     if options.dry_run:
+        if has_model(loaded.recipe):
+            from tutelage.evaluation.evaluate import open_rows
+
+            open_rows(run, loaded.recipe, locate(loaded.recipe))  # refuses what the real one would
         show_dry_run(
             run,
             loaded,
@@ -30,7 +35,6 @@ def evaluate(options: Options = Options()) -> None:  # noqa: B008 - frozen
             guarded=[run.evaluation],
         )
         return
-    refuse_untrained_settings(run, loaded)
     refuse_overwriting(run.evaluation, options, what="an evaluation")
     evaluate_stage(run, loaded)
     report_stage(run, loaded)
@@ -54,12 +58,11 @@ def evaluate_stage(run: RunFolder, loaded: LoadedRecipe) -> None:
     show_scores(result)
 
 
-def refuse_answers_without_room(run: RunFolder, loaded: LoadedRecipe) -> None:
+def refuse_answers_without_room(test_rows: Sequence[Any], loaded: LoadedRecipe) -> None:
     """Find out before an hour of training that a test prompt leaves no room for its answer."""
     from tutelage.evaluation.evaluate import rows_to_evaluate
-    from tutelage.model.loading import context_length
 
-    rows_to_evaluate(run, loaded.recipe.evaluation, context=context_length(locate(loaded.recipe).folder))
+    rows_to_evaluate(test_rows, loaded.recipe.evaluation, locate(loaded.recipe))
 
 
 def show_scores(result: dict[str, Any]) -> None:

@@ -7,9 +7,14 @@ from cyclopts import Parameter
 from tutelage.cli import console
 from tutelage.cli.dry_run import show_dry_run
 from tutelage.cli.opening import locate
-from tutelage.cli.options import Options, open_earlier_run, refuse_untrained_settings
-from tutelage.errors import DataError
-from tutelage.recipe_file import LoadedRecipe
+from tutelage.cli.options import (
+    Options,
+    open_earlier_run,
+    refuse_idle_settings,
+    refuse_untrained_settings,
+)
+from tutelage.errors import DataError, RecipeError
+from tutelage.recipe_file import PLACE_OF_WORK, LoadedRecipe
 from tutelage.run_folder import RunFolder, read_json
 
 
@@ -26,14 +31,19 @@ def generate(
 ) -> None:
     """Answer an instruction with the tuned model of a run."""
     run, loaded = open_earlier_run(options)
-    if options.dry_run:
-        show_dry_run(run, loaded, writes=[])
-        return
     refuse_untrained_settings(run, loaded)
+    refuse_idle_settings(run, loaded, verb="generate", honoured=("evaluation.max_new_tokens", *PLACE_OF_WORK))
+    if options.overwrite:
+        raise RecipeError(
+            "`tutelage generate` writes nothing, so there is nothing to --overwrite. Leave it out."
+        )
     if not instruction.strip():
         raise DataError(
             f'There is no instruction. Give one, for example: tutelage generate {run.root} "Name a fruit."'
         )
+    if options.dry_run:
+        show_dry_run(run, loaded, writes=[])
+        return
     for arm, answer in answers(run, loaded, instruction, input, with_base=base):
         if base:
             console.heading(arm)
@@ -50,12 +60,13 @@ def answers(
     from tutelage.data.prompts import make_renderer
     from tutelage.evaluation.evaluate import trained_dtype
     from tutelage.generation.generate import answer_texts
-    from tutelage.model.assembly import open_base, open_tuned
+    from tutelage.model.assembly import check_tuned, open_base, open_tuned
     from tutelage.model.loading import context_length, load_tokenizer
     from tutelage.runtime import choose_device, choose_dtype
 
     recipe = loaded.recipe
     refuse_other_weights(run, source.identity)
+    check_tuned(run.model, recipe.adapter)
     tokenizer = load_tokenizer(source.folder)
     device = choose_device(recipe.training.device)
     model = open_base(

@@ -47,7 +47,10 @@ def _exit_code(words: list[str]) -> int:
         console.complain(str(fault))
         return fault.exit_code
     except KeyboardInterrupt:
-        console.complain("Interrupted. Whole files were kept; run the same stage again with --overwrite.")
+        console.complain(
+            "Interrupted. What was written is whole. Give the same command again; if it finds results of its own"
+            " there, add --overwrite."
+        )
         return EXIT_INTERRUPTED
     except Exception as fault:  # the last net: people get one message, and --debug shows where it came from
         if "--debug" in words:

@@ -1,6 +1,7 @@
 """The model and the data of a recipe, opened with something to look at while it takes."""
 
-from contextlib import nullcontext
+from contextlib import ExitStack, nullcontext
+from functools import cache
 from typing import Any
 
 from tutelage.cli import console
@@ -12,23 +13,43 @@ ROWS_WITHOUT_A_BAR = 5_000  # so many are rendered in about two seconds
 def locate(recipe: Recipe) -> Any:
     """Return the ModelSource of a recipe, fetching and converting it where that is needed."""
     from tutelage.fetching import user_cache
-    from tutelage.model.sources import is_local, locate_model
+    from tutelage.model.sources import locate_model
 
-    name, cache = recipe.model.name_or_path, user_cache()
-    if is_local(name, cache=cache):
-        return locate_model(name, cache=cache, progress=console.say)
-    with console.waiting("Making the model ready for its first use"):
-        return locate_model(name, cache=cache, progress=console.say)
+    with ExitStack() as until_it_is_there:
+
+        @cache
+        def begin_to_wait() -> None:
+            until_it_is_there.enter_context(console.waiting("Making the model ready"))
+
+        def tell(line: str) -> None:
+            begin_to_wait()  # only what takes its time is told of
+            console.say(line)
+
+        return locate_model(recipe.model.name_or_path, cache=user_cache(), progress=tell)
 
 
-def is_fetched(recipe: Recipe) -> bool:
-    """Tell whether model and data are on this machine, so that opening them needs no network."""
-    from tutelage.data.sources import INSTRUCTION_DATA, locate_book_file
+def has_model(recipe: Recipe) -> bool:
+    """Tell whether the model can be opened without a network or a conversion; ModelError where there is none."""
     from tutelage.fetching import user_cache
     from tutelage.model.sources import is_local
 
-    has_data = recipe.data.source != INSTRUCTION_DATA or locate_book_file(user_cache()).exists()
-    return has_data and is_local(recipe.model.name_or_path, cache=user_cache())
+    return is_local(recipe.model.name_or_path, cache=user_cache())
+
+
+def prepare_what_is_here(recipe: Recipe) -> Any:
+    """Return the Preparation of a recipe, or None where the data or the model would have to be fetched first."""
+    from tutelage.data.sources import INSTRUCTION_DATA, locate_book_file, read_source
+    from tutelage.fetching import user_cache
+
+    if recipe.data.source == INSTRUCTION_DATA and not locate_book_file(user_cache()).exists():
+        has_model(recipe)  # refuses a name that means nothing
+        return None
+    if has_model(recipe):
+        return prepare_in_memory(recipe)
+    read_source(
+        recipe.data.source, cache=user_cache()
+    )  # refuses a file at fault, which needs no model to be seen
+    return None
 
 
 def prepare_in_memory(recipe: Recipe) -> Any:

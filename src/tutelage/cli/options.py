@@ -1,17 +1,25 @@
 """What every verb understands, and which recipe and run folder that means."""
 
 import os
+from collections.abc import Collection, Sequence
 from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 from typing import Annotated
 
-from cyclopts import Parameter
+from cyclopts import Parameter, Token
 
-from tutelage.errors import RunFolderError
+from tutelage.errors import RecipeError, RunFolderError
 from tutelage.recipe_file import LoadedRecipe, changed_settings, load, to_toml
 from tutelage.run_folder import RunFolder, write_text
 
 RUNS = Path("runs")
+
+
+def _path(_: type, tokens: Sequence[Token]) -> Path:
+    """Return the path that was given; pathlib would take an empty text for the folder of work."""
+    if not tokens[0].value:
+        raise ValueError("'' names no file or folder. Name one, or leave it out.")
+    return Path(tokens[0].value)
 
 
 @Parameter(name="*")
@@ -19,9 +27,9 @@ RUNS = Path("runs")
 class Options:
     """The options that all verbs share."""
 
-    target: Annotated[Path | None, Parameter(help="A recipe (.toml), or the folder of an earlier run.")] = (
-        None
-    )
+    target: Annotated[
+        Path | None, Parameter(help="A recipe (.toml), or the folder of an earlier run.", converter=_path)
+    ] = None
     _: KW_ONLY
     data: Annotated[
         str | None,
@@ -30,7 +38,8 @@ class Options:
         ),
     ] = None
     output: Annotated[
-        Path | None, Parameter(help="The run folder. Default: runs/ and the recipe's name.")
+        Path | None,
+        Parameter(help="The run folder. Default: runs/ and the recipe's name.", converter=_path),
     ] = None
     prompt: Annotated[str | None, Parameter(help="Prompt style: alpaca, alpaca-compact, phi3 or chat.")] = (
         None
@@ -136,6 +145,19 @@ def refuse_untrained_settings(run: RunFolder, loaded: LoadedRecipe) -> None:
         )
 
 
+def refuse_idle_settings(
+    run: RunFolder, loaded: LoadedRecipe, *, verb: str, honoured: Collection[str] = ()
+) -> None:
+    """Stop when a setting differs from the run's own, though the verb has no use for it."""
+    own = load(run.recipe, {}, [])
+    changed = changed_settings(own.recipe, loaded.recipe, apart_from=honoured)
+    if changed:
+        raise RecipeError(
+            f"`tutelage {verb}` cannot honour {', '.join(changed)}: it takes the run as it is. Leave it out, or"
+            " repeat the stage that it belongs to."
+        )
+
+
 def record_recipe(run: RunFolder, loaded: LoadedRecipe) -> None:
     """Write the recipe of the run, every value spelled out."""
     write_text(run.recipe, to_toml(loaded.recipe))
@@ -147,20 +169,28 @@ def _recipe_of(folder: Path) -> Path:
         raise RunFolderError(
             f"{folder} holds no recipe.toml, so it is not a run. Begin one with `tutelage run`."
         )
+    if recipe.stat().st_size == 0:
+        raise RunFolderError(
+            f"{recipe} is empty, though a run's recipe says every setting. Put it back; if the run is trained,"
+            f" {RunFolder(folder).trained_recipe} is a copy of it."
+        )
     return recipe
 
 
 def _refuse_foreign_folder(run: RunFolder) -> None:
-    try:
-        os.lstat(run.root)
-    except FileNotFoundError:
-        pass
-    except (OSError, ValueError) as fault:
-        raise RunFolderError(
-            f"{str(run.root)[:80]!r} cannot be a folder: {fault}. Choose another --output."
-        ) from fault
-    if run.root.is_file():
-        raise RunFolderError(f"{run.root} is a file; a run needs a folder. Choose another --output.")
+    for path in (run.root, *run.root.parents):
+        try:
+            os.lstat(path)
+        except FileNotFoundError:
+            continue
+        except (OSError, ValueError) as fault:
+            raise RunFolderError(
+                f"{str(path)[:80]!r} cannot be a folder: {fault}. Choose another --output."
+            ) from fault
+        if not path.is_dir():  # a device, or a link to nothing
+            what = "a file" if path.is_file() else "no folder"
+            raise RunFolderError(f"{path} is {what}; a run needs a folder. Choose another --output.")
+        break
     # Only what `prepare` wrote makes a folder a run; a recipe of the user's beside other things does not.
     others = [entry for entry in run.root.iterdir() if entry != run.recipe] if run.root.is_dir() else []
     if others and not run.preparation.exists():

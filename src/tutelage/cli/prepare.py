@@ -1,45 +1,42 @@
 """`tutelage prepare`: stage 1."""
 
-from pathlib import Path
+from typing import Any
 
 from tutelage.cli import console
 from tutelage.cli.dry_run import show_dry_run
+from tutelage.cli.opening import prepare_in_memory, prepare_what_is_here
 from tutelage.cli.options import Options, open_new_run, record_recipe
 from tutelage.recipe_file import LoadedRecipe
-from tutelage.run_folder import RunFolder, remove
+from tutelage.run_folder import RunFolder
 
 
 def prepare(options: Options = Options()) -> None:  # noqa: B008 - frozen
     """Read, check and split the data, and render every row as the model will see it."""
     run, loaded = open_new_run(options)
     if options.dry_run:
+        prepare_what_is_here(loaded.recipe)  # refuses what the real one would
         show_dry_run(
-            run, loaded, writes=[run.recipe, run.data], guarded=[run.data], removes=later_results(run)
+            run,
+            loaded,
+            writes=[run.recipe, run.data],
+            guarded=[run.data],
+            removes=run.results_of_other_data(),
         )
         return
-    prepare_stage(run, loaded)
+    console.heading("1 Prepare")
+    preparation = prepare_in_memory(loaded.recipe)
+    show_preparation(preparation.summary)
+    keep_preparation(run, loaded, preparation)
     console.say(f"\nNext: tutelage train {run.root}")
 
 
-def prepare_stage(run: RunFolder, loaded: LoadedRecipe) -> None:
-    """Prepare in memory, and only when all went well put it into the run folder, which then holds nothing else."""
-    from tutelage.cli.opening import prepare_in_memory
+def keep_preparation(run: RunFolder, loaded: LoadedRecipe, preparation: Any) -> None:
+    """Put a Preparation into the run folder, which then holds nothing else."""
     from tutelage.data.preparation import write_preparation
 
-    console.heading("1 Prepare")
-    preparation = prepare_in_memory(loaded.recipe)
-    for path in later_results(run):
-        remove(path)
     write_preparation(run, preparation)
     record_recipe(run, loaded)
-    show_preparation(preparation.summary)
     console.say(f"Written to {run.data}")
-
-
-def later_results(run: RunFolder) -> list[Path]:
-    """Return what the later stages made of earlier data; it says nothing about the new ones."""
-    later = (run.events, run.environment, run.checkpoints, run.model, run.evaluation, run.summary, run.report)
-    return [path for path in later if path.exists()]
 
 
 def show_preparation(summary: dict) -> None:

@@ -3,18 +3,29 @@
 from tutelage.cli import console
 from tutelage.cli.dry_run import show_dry_run
 from tutelage.cli.opening import locate
-from tutelage.cli.options import Options, open_earlier_run
+from tutelage.cli.options import (
+    Options,
+    open_earlier_run,
+    refuse_idle_settings,
+    refuse_untrained_settings,
+)
 from tutelage.recipe_file import LoadedRecipe
 from tutelage.run_folder import RunFolder
 
 
 def report(options: Options = Options()) -> None:  # noqa: B008 - frozen
     """Write report.html and summary.json from what the stages left in the run folder."""
+    from tutelage.data.preparation import refuse_other_settings
+
     run, loaded = open_earlier_run(options)
+    run.require(run.preparation, stage="prepare")
+    refuse_idle_settings(run, loaded, verb="report")
+    refuse_other_settings(run, loaded.recipe)
+    if run.training.exists():
+        refuse_untrained_settings(run, loaded)
     if options.dry_run:
         show_dry_run(run, loaded, writes=[run.summary, run.report])
         return
-    run.require(run.preparation, stage="prepare")
     report_stage(run, loaded)
 
 

@@ -3,10 +3,11 @@
 from tutelage.cli import console
 from tutelage.cli.dry_run import show_dry_run
 from tutelage.cli.evaluate import evaluate_stage, refuse_answers_without_room
+from tutelage.cli.opening import prepare_in_memory, prepare_what_is_here
 from tutelage.cli.options import Options, open_new_run
-from tutelage.cli.prepare import prepare_stage
+from tutelage.cli.prepare import keep_preparation, show_preparation
 from tutelage.cli.report import report_stage
-from tutelage.cli.train import train_stage
+from tutelage.cli.train import open_model, train_stage
 from tutelage.recipe_file import LoadedRecipe
 from tutelage.run_folder import RunFolder, read_json_lines
 
@@ -18,6 +19,9 @@ def run(options: Options = Options()) -> None:  # noqa: B008 - frozen
     """Prepare, tune, evaluate and report in one go."""
     folder, loaded = open_new_run(options)
     if options.dry_run:
+        preparation = prepare_what_is_here(loaded.recipe)
+        if preparation and preparation.splits["test"]:
+            refuse_answers_without_room(preparation.splits["test"], loaded)
         writes = [
             folder.recipe,
             folder.data,
@@ -31,21 +35,30 @@ def run(options: Options = Options()) -> None:  # noqa: B008 - frozen
             loaded,
             writes=[*writes, folder.evaluation, folder.summary, folder.report],
             guarded=[folder.data],
+            training=preparation and preparation.splits["train"],
         )
         return
     run_stages(folder, loaded)
 
 
 def run_stages(run: RunFolder, loaded: LoadedRecipe) -> None:
-    """Run all stages; without test rows there is nothing to evaluate, and it is said."""
-    prepare_stage(run, loaded)
+    """Run all stages; without test rows there is nothing to evaluate, and it is said.
+
+    An earlier run is not touched before the new one is known to begin: rows, settings and model are tried first.
+    """
+    console.heading("1 Prepare")
+    preparation = prepare_in_memory(loaded.recipe)
+    show_preparation(preparation.summary)
+    test_rows = preparation.splits["test"]
+    if test_rows:
+        refuse_answers_without_room(test_rows, loaded)
+    opened = open_model(loaded, preparation.splits)
+    keep_preparation(run, loaded, preparation)
     console.say()
-    has_test = bool(read_json_lines(run.split("test")))
-    if has_test:
-        refuse_answers_without_room(run, loaded)
-    train_stage(run, loaded)
+    console.heading("2 Tune")
+    train_stage(run, loaded, opened)
     console.say()
-    if has_test:
+    if test_rows:
         evaluate_stage(run, loaded)
         console.say()
         show_answers(run)

@@ -1,5 +1,6 @@
 """`tutelage train`: stage 2."""
 
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -14,35 +15,47 @@ from tutelage.runtime import name_dtype
 
 def train(options: Options = Options()) -> None:  # noqa: B008 - frozen
     """Tune the model on the prepared rows of a run, and keep the best weights."""
+    from tutelage.data.preparation import read_prepared, refuse_other_settings, refuse_other_weights
+
     run, loaded = open_earlier_run(options)
+    refuse_other_settings(run, loaded.recipe)
     if options.dry_run:
         show_dry_run(
             run,
             loaded,
             writes=[run.recipe, run.events, run.environment, run.checkpoints, run.model],
             guarded=[run.checkpoints, run.model],
-            removes=[path for path in (run.evaluation, run.summary, run.report) if path.exists()],
+            removes=run.results_of_other_weights(),
+            training=read_prepared(run, "train"),
         )
         return
-    run.require(run.preparation, stage="prepare")
     refuse_overwriting(run.model, options, what="a tuned model")
     refuse_overwriting(run.checkpoints, options, what="the checkpoints of a training that did not end")
-    train_stage(run, loaded)
+    console.heading("2 Tune")
+    refuse_other_weights(run, locate(loaded.recipe).identity)
+    splits = {split: read_prepared(run, split) for split in ("train", "validation")}
+    train_stage(run, loaded, open_model(loaded, splits))
     console.say(f"\nNext: tutelage evaluate {run.root}")
 
 
-def train_stage(run: RunFolder, loaded: LoadedRecipe) -> None:
-    """Tune with a bar that shows the losses."""
-    console.heading("2 Tune")
+def open_model(loaded: LoadedRecipe, splits: Mapping[str, Sequence[Any]]) -> Any:
+    """Return the OpenedRun of a recipe on its prepared rows, or stop where the two do not go together."""
+    source = locate(loaded.recipe)
+    with console.waiting("Loading the model"):
+        from tutelage.training.tuning import open_run
+
+        return open_run(loaded.recipe, source, training=splits["train"], validation=splits["validation"])
+
+
+def train_stage(run: RunFolder, loaded: LoadedRecipe, opened: Any) -> None:
+    """Tune an OpenedRun with a bar that shows the losses."""
+    from tutelage.generation.generate import answer_texts
+    from tutelage.model.loading import load_tokenizer
+    from tutelage.training.loop import plan_steps
+    from tutelage.training.tuning import SAMPLE_TOKENS, tune
+
     recipe = loaded.recipe
     source = locate(recipe)
-    with console.waiting("Loading the model"):
-        from tutelage.generation.generate import answer_texts
-        from tutelage.model.loading import load_tokenizer
-        from tutelage.training.loop import plan_steps
-        from tutelage.training.tuning import SAMPLE_TOKENS, open_run, tune
-
-        opened = open_run(run, recipe, source)
     answer = partial(
         answer_texts,
         tokenizer=load_tokenizer(source.folder),

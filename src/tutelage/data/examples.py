@@ -51,5 +51,11 @@ class PreparedRow:
 
     @staticmethod
     def from_record(record: dict[str, Any]) -> "PreparedRow":
-        example = Example(record["row"], tuple(record["ids"]), record["prompt_tokens"], record["supervised"])
+        """Return the row of a record; ValueError where its tokens are none, or too few for its counts."""
+        row, ids = record["row"], tuple(record["ids"])
+        if not all(type(token) is int and token >= 0 for token in ids):
+            raise ValueError(f"row {row} has something else than whole numbers from 0 on among its ids")
+        if not (0 < record["supervised"] < len(ids) and 0 <= record["prompt_tokens"] < len(ids)):
+            raise ValueError(f"row {row} has fewer ids than its counts of tokens say")
+        example = Example(row, ids, record["prompt_tokens"], record["supervised"])
         return PreparedRow(record["prompt"], record["response"], example)

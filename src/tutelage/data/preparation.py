@@ -1,6 +1,6 @@
 """Stage 1 as a whole: read, check, split, render, and write the data folder of a run."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,12 +12,15 @@ from tutelage.data.prompts import PromptRenderer
 from tutelage.data.sources import Source
 from tutelage.data.splits import find_leaks, split_rows
 from tutelage.errors import DataError, RunFolderError
-from tutelage.recipe import DataSettings, ModelSettings
+from tutelage.recipe import DataSettings, ModelSettings, Recipe
+from tutelage.recipe_file import changed_settings, check
 from tutelage.run_folder import (
     SPLITS,
     RunFolder,
     read_json,
     read_json_lines,
+    reading_faults,
+    remove,
     staged_folder,
     write_json,
     write_json_lines,
@@ -98,24 +101,53 @@ def refuse_other_weights(run: RunFolder, weights: str) -> None:
         )
 
 
+def refuse_other_settings(run: RunFolder, recipe: Recipe) -> None:
+    """Stop when the data folder was prepared under other settings of the data or the model."""
+    prepared = read_json(run.require(run.preparation, stage="prepare"))["settings"]
+    with reading_faults(run.preparation):
+        before = check(prepared, {})
+    changed = changed_settings(before, recipe, sections=("data", "model"))
+    if changed:
+        raise RunFolderError(
+            f"{run.data} was prepared with other settings: {', '.join(changed)}."
+            f" Run `tutelage prepare {run.root} --overwrite` with the new ones first."
+        )
+
+
 def write_preparation(run: RunFolder, preparation: Preparation) -> None:
-    """Write the data folder of a run in one go: either all of it is there, or none."""
+    """Write the data folder of a run in one go: either all of it is there, or none.
+
+    What later stages made of earlier data is removed when the new data is whole on the disk, and not before.
+    """
     with staged_folder(run.data) as staged:
         for name, rows in preparation.splits.items():
             write_json_lines(staged / run.split(name).name, (row.to_record() for row in rows))
         write_json_lines(staged / run.ledger.name, preparation.ledger)
         write_json(staged / run.preparation.name, preparation.summary)
+        for path in run.results_of_other_data():
+            remove(path)
 
 
 def read_prepared(run: RunFolder, split: str) -> list[PreparedRow]:
-    """Read the rows of one split."""
+    """Read the rows of one split; only the test and the validation rows may be none."""
     path = run.require(run.split(split), stage="prepare")
-    try:
-        return [PreparedRow.from_record(record) for record in read_json_lines(path)]
-    except (KeyError, TypeError, AssertionError) as fault:
-        raise RunFolderError(
-            f"{path} holds a line that is no prepared row ({fault}). Prepare again with --overwrite."
-        ) from fault
+    records = read_json_lines(path)
+    with reading_faults(path):
+        if split == "train" and not records:
+            raise ValueError("it holds no rows, and without rows nothing can be trained")
+        return [PreparedRow.from_record(record) for record in records]
+
+
+def refuse_unknown_ids(rows: Iterable[PreparedRow], *, vocabulary: int) -> None:
+    """Stop where a row holds a token id that the model has no weights for."""
+    for row in rows:
+        unknown = [token for token in row.example.ids if not 0 <= token < vocabulary]
+        if unknown:
+            raise DataError(
+                f"Row {row.example.row} holds the token id {unknown[0]}, and the model knows those from 0 to"
+                f" {vocabulary - 1}. If the prepared rows were edited, prepare again with --overwrite; if not,"
+                " the model's tokenizer.json is that of another model."
+            )
 
 
 def _drop_overlong(

@@ -1,19 +1,19 @@
 """Stage 3 as a whole: answers of base and tuned model, scores by row, paired differences and the verdict."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from functools import partial
 from typing import Any
 
 from tutelage.data.examples import PreparedRow
-from tutelage.data.preparation import read_prepared, refuse_other_weights
+from tutelage.data.preparation import read_prepared, refuse_other_weights, refuse_unknown_ids
 from tutelage.errors import DataError
 from tutelage.evaluation.metrics import METRICS, PairedScores, score_rows
 from tutelage.evaluation.responses import Progress, collect_responses
 from tutelage.evaluation.statistics import PairedDifference, paired_difference
 from tutelage.evaluation.verdict import verdict
-from tutelage.model.assembly import open_base, open_tuned
-from tutelage.model.loading import context_length, load_tokenizer
+from tutelage.model.assembly import check_tuned, open_base, open_tuned
+from tutelage.model.loading import context_length, load_tokenizer, vocabulary_size
 from tutelage.model.sources import ModelSource
 from tutelage.recipe import EvaluationSettings, Recipe
 from tutelage.run_folder import ARMS, RunFolder, read_json, staged_folder, write_json, write_json_lines
@@ -25,9 +25,7 @@ def evaluate(run: RunFolder, recipe: Recipe, source: ModelSource, *, progress: P
 
     `progress(label, total)` begins a bar and gives the function that advances it.
     """
-    run.require(run.training, stage="train")
-    refuse_other_weights(run, source.identity)
-    rows = rows_to_evaluate(run, recipe.evaluation, context=context_length(source.folder))
+    rows = open_rows(run, recipe, source)
     device = choose_device(recipe.training.device)
     base = open_base(
         source,
@@ -64,11 +62,27 @@ def trained_dtype(run: RunFolder, recipe: Recipe) -> str:
     return recipe.training.dtype if recipe.training.dtype != "auto" else read_json(run.training)["dtype"]
 
 
-def rows_to_evaluate(run: RunFolder, settings: EvaluationSettings, *, context: int) -> list[PreparedRow]:
-    """Return the test rows that are evaluated, or say why they cannot be."""
-    rows = read_prepared(run, "test")[: settings.limit]
+def open_rows(run: RunFolder, recipe: Recipe, source: ModelSource) -> Sequence[PreparedRow]:
+    """Return the rows that a run is evaluated on; what speaks against it is said before the first long answer."""
+    run.require(run.training, stage="train")
+    refuse_other_weights(run, source.identity)
+    check_tuned(run.model, recipe.adapter)
+    rows = read_prepared(run, "test")
     if not rows:
-        raise DataError(f"{run.split('test')} holds no rows, so there is nothing to evaluate on.")
+        raise DataError(
+            f"{run.split('test')} holds no rows, so there is nothing to evaluate on. Begin again with test rows:"
+            f" `tutelage prepare {run.root} --overwrite --set data.test_share=0.1`."
+        )
+    return rows_to_evaluate(rows, recipe.evaluation, source)
+
+
+def rows_to_evaluate(
+    rows: Sequence[PreparedRow], settings: EvaluationSettings, source: ModelSource
+) -> Sequence[PreparedRow]:
+    """Return those test rows that are evaluated; DataError where the model cannot take one with its answer."""
+    rows = rows[: settings.limit]
+    refuse_unknown_ids(rows, vocabulary=vocabulary_size(source.folder))
+    context = context_length(source.folder)
     longest = max(rows, key=lambda row: row.example.prompt_tokens).example
     if longest.prompt_tokens + settings.max_new_tokens > context:
         raise DataError(

@@ -10,7 +10,8 @@ import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 from peft.tuners.lora import Linear as LoraLinear
 
-from tutelage.errors import ModelError, RecipeError
+from tutelage.errors import RecipeError
+from tutelage.model.folders import read_header, tuned_faults
 from tutelage.model.fused_lora import fuse_adapters
 from tutelage.recipe import AdapterSettings
 
@@ -51,14 +52,22 @@ def start_second_halves(module: Any, *, seed: int) -> None:
 
 def load_adapter(module: Any, folder: Path) -> Any:
     """Put a saved adapter on its base model."""
-    if not (folder / "adapter_model.safetensors").exists():
-        raise ModelError(
-            f"{folder} holds no adapter_model.safetensors. Train again, or point to a trained run."
-        )
-    with _without_advice():
+    check_adapter(folder)
+    with _without_advice(), tuned_faults(folder):
         adapted = PeftModel.from_pretrained(module, str(folder), is_trainable=False)
     fuse_adapters(adapted, LoraLinear)
     return adapted
+
+
+def check_adapter(folder: Path) -> None:
+    """Stop where a part of a saved adapter is missing or damaged; of its weights only the header is read."""
+    weights = folder / "adapter_model.safetensors"
+    with _without_advice(), tuned_faults(folder):
+        for part in (weights, folder / "adapter_config.json"):
+            if not part.is_file():  # peft would look for it on the hub
+                raise FileNotFoundError(f"it holds no {part.name}")
+        LoraConfig.from_pretrained(str(folder))
+        read_header(weights)
 
 
 def save_adapter(module: Any, folder: Path, *, base: str) -> None:

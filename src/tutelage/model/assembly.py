@@ -8,8 +8,15 @@ import torch
 
 from tutelage.data.examples import Example
 from tutelage.errors import ModelError
-from tutelage.model.adapters import add_adapter, load_adapter, save_adapter, start_second_halves
+from tutelage.model.adapters import (
+    add_adapter,
+    check_adapter,
+    load_adapter,
+    save_adapter,
+    start_second_halves,
+)
 from tutelage.model.decoder_layers import fuse_layers
+from tutelage.model.folders import check_model_folder, read_header, tuned_faults
 from tutelage.model.forward import CausalModel, undressed
 from tutelage.model.loading import load_model, quietly
 from tutelage.model.log_probs import find_frozen_head
@@ -122,12 +129,23 @@ def without_dropout(module: Any) -> Any:
     return module
 
 
+def check_tuned(folder: Path, settings: AdapterSettings) -> None:
+    """Stop where what training left in `folder` is not whole, before anything rests on its being there."""
+    if settings.type == "lora":
+        check_adapter(folder)
+    else:
+        with tuned_faults(folder):
+            for weights in check_model_folder(folder):
+                read_header(weights)
+
+
 def open_tuned(base: CausalModel, folder: Path, settings: AdapterSettings) -> CausalModel:
     """Load what training left in `folder`: an adapter on top of the base given, or a whole model."""
     if settings.type == "lora":
         return _with_fast_paths(replace(base, module=load_adapter(base.module, folder)))
     attention = ATTENTION if base.padded_because is None else OWN_ATTENTION
-    module = load_model(folder, dtype=base.compute_dtype, device=base.device, attention=attention)
+    with tuned_faults(folder):
+        module = load_model(folder, dtype=base.compute_dtype, device=base.device, attention=attention)
     return _frozen(module, base.device, base.compute_dtype, base.padded_because)
 
 

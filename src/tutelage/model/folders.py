@@ -2,11 +2,14 @@
 
 import json
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from tutelage.errors import ModelError
 
+LONGEST_REASON = 300
 SHARD_NAME = re.compile(r"[A-Za-z0-9._-]{1,116}\.safetensors")
 
 
@@ -71,6 +74,27 @@ def read_json_file(path: Path) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise ModelError(f"{path} does not hold a JSON object. Fetch the model folder again.")
     return value
+
+
+@contextmanager
+def tuned_faults(folder: Path) -> Iterator[None]:
+    """Turn whatever goes wrong with what training left in a folder into one message that says how to have it again."""
+    try:
+        yield
+    except Exception as fault:  # a damaged folder can fail anywhere in the libraries
+        reason = " ".join(str(fault).split())[:LONGEST_REASON].rstrip(".")
+        raise ModelError(
+            f"The tuned model in {folder} could not be loaded: {reason}."
+            f" Put the whole folder back, or train again: `tutelage train {folder.parent} --overwrite`."
+        ) from fault
+
+
+def read_header(weights: Path) -> list[str]:
+    """The names of the tensors in a safetensors file; its library's fault where the file is not in its full length."""
+    from safetensors import safe_open  # noqa: PLC0415 - only where weights are looked at
+
+    with safe_open(weights, framework="numpy") as file:
+        return list(file.keys())
 
 
 def _indexed_weights(index: Path) -> list[Path]:

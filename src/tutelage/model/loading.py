@@ -30,7 +30,12 @@ def load_tokenizer(folder: Path) -> PreTrainedTokenizerFast:
     with quietly(), _loading_faults(folder, "tokenizer"):
         from transformers import PreTrainedTokenizerFast  # noqa: PLC0415 - seconds that --help must not take
 
-        return PreTrainedTokenizerFast.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+        tokenizer = PreTrainedTokenizerFast.from_pretrained(
+            folder, local_files_only=True, trust_remote_code=False
+        )
+    # Rows are held against the context by name and number; transformers would print a line of its own beside that.
+    tokenizer.deprecation_warnings["sequence-length-is-longer-than-the-specified-maximum"] = True
+    return tokenizer
 
 
 def load_model(
@@ -72,6 +77,15 @@ def context_length(folder: Path) -> int:
         f"{folder / 'config.json'} does not give the context length (none of {', '.join(CONTEXT_KEYS)}). "
         "Add max_position_embeddings to it."
     )
+
+
+def vocabulary_size(folder: Path) -> int:
+    """How many token ids, from 0 on, the model in `folder` has weights for; ModelError if it does not say."""
+    path = folder / "config.json"
+    size = read_json_file(path).get("vocab_size")
+    if not isinstance(size, int):
+        raise ModelError(f"{path} does not give the size of the vocabulary. Add vocab_size to it.")
+    return size
 
 
 @contextmanager

@@ -20,8 +20,9 @@ def refuse_unless_exact(model: CausalModel, probes: Sequence[Example]) -> None:
     model.module.eval()
     name = type(model.module).__name__
     way = "prefix trees" if model.padded_because is None else "padded rows"
+    merged = merge(probes)  # not below: what fails here is no fault of the model
     try:
-        found = target_log_probs(model, merge(probes))
+        found = target_log_probs(model, merged)
         alone = torch.cat(one_at_a_time_log_probs(model, probes))
     except (RuntimeError, TypeError, ValueError, AttributeError, LookupError) as fault:
         raise ModelError(f"{name} cannot be run over {way} ({fault}). Choose another model.") from fault

@@ -56,20 +56,34 @@ def locate_model(name_or_path: str, *, cache: Path, progress: Progress) -> Model
     if name_or_path == DEFAULT_MODEL:
         return _default_model(cache, progress)
     path = Path(name_or_path).expanduser()
-    if path.suffix.lower() == ".gguf" and path.is_file():
+    if _is_gguf(path):
         return _converted(path, cache, progress)
     if path.is_dir():
         return _folder_source(path, name=path.resolve().name)
-    if HUB_ID.fullmatch(name_or_path) and not name_or_path.lower().endswith(".gguf"):
+    if _is_hub_id(name_or_path):
         return _folder_source(_from_hub(name_or_path, progress), name=name_or_path)
     raise ModelError(_what_was_tried(name_or_path))
 
 
 def is_local(name_or_path: str, *, cache: Path) -> bool:
-    """Tell whether `locate_model` would need no network and no conversion."""
+    """Tell whether `locate_model` would need no network and no conversion; ModelError where it would find nothing."""
     if name_or_path == DEFAULT_MODEL:
         return _is_whole(_cached_folder(cache, DEFAULT_MODEL, GGUF_SHA256), GGUF_SHA256)
-    return Path(name_or_path).expanduser().is_dir()
+    path = Path(name_or_path).expanduser()
+    if _is_gguf(path):
+        identity = file_sha256(path)
+        return _is_whole(_converted_folder(path, cache, identity), identity)
+    if not path.is_dir() and not _is_hub_id(name_or_path):
+        raise ModelError(_what_was_tried(name_or_path))
+    return path.is_dir()
+
+
+def _is_gguf(path: Path) -> bool:
+    return path.suffix.lower() == ".gguf" and path.is_file()
+
+
+def _is_hub_id(name: str) -> bool:
+    return bool(HUB_ID.fullmatch(name)) and not name.lower().endswith(".gguf")
 
 
 def _what_was_tried(name_or_path: str) -> str:
@@ -93,9 +107,13 @@ def _default_model(cache: Path, progress: Progress) -> ModelSource:
 
 def _converted(gguf: Path, cache: Path, progress: Progress) -> ModelSource:
     identity = file_sha256(gguf)
-    folder = _cached_folder(cache, re.sub(r"[^A-Za-z0-9._-]", "-", gguf.stem)[:64], identity)
+    folder = _converted_folder(gguf, cache, identity)
     _convert_once(folder, identity, lambda _: gguf, progress)
     return ModelSource(folder, gguf.stem, identity, None, folder / KEPT_GGUF)
+
+
+def _converted_folder(gguf: Path, cache: Path, identity: str) -> Path:
+    return _cached_folder(cache, re.sub(r"[^A-Za-z0-9._-]", "-", gguf.stem)[:64], identity)
 
 
 def _cached_folder(cache: Path, name: str, identity: str) -> Path:

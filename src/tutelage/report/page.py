@@ -9,6 +9,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from tutelage.data.preparation import read_prepared
 from tutelage.report.answers import shared_frame
 from tutelage.report.charts import describe_lengths, length_chart, loss_chart
 from tutelage.report.example import TOKENS_SHOWN, Decode, pieces
@@ -45,7 +46,7 @@ def _gather(run: RunFolder, decode: Decode | None) -> dict[str, Any]:
     summary = summarise(run)
     evaluation = evaluate_answers(run, summary)
     events = _lines(run.events)
-    train = _lines(run.split("train"))
+    train = [row.to_record() for row in read_prepared(run, "train")]
     return {
         "headline": headline(summary, evaluation),
         "figures": key_figures(summary, evaluation),

@@ -10,7 +10,8 @@ from tutelage.data.batches import BatchPlan
 from tutelage.data.examples import Example
 from tutelage.errors import NonFiniteError
 from tutelage.model.forward import CausalModel
-from tutelage.recipe import TrainingSettings
+from tutelage.recipe import MOST_STEPS, TrainingSettings
+from tutelage.runtime import way_to_finite_numbers
 from tutelage.training.events import Emit
 from tutelage.training.optimizer import make_optimizer
 from tutelage.training.schedule import learning_rate_at
@@ -18,7 +19,6 @@ from tutelage.training.step import StepResult, optimizer_step
 from tutelage.training.validation import validation_loss
 
 VALIDATIONS_PER_EPOCH = 4
-STEPS_PER_SEED = 2**24
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ def train(
         show_samples(step)
         if validation:
             losses[step] = validation_loss(model, validation)
-            _refuse_non_finite(losses[step], step)
+            _refuse_non_finite(losses[step], step, model.compute_dtype)
             emit("validation", step=step, loss=losses[step])
 
     validate(0)
@@ -72,9 +72,7 @@ def train(
             peak=settings.learning_rate,
             kind=settings.lr_scheduler_type,
         )
-        torch.manual_seed(
-            settings.seed * STEPS_PER_SEED + step
-        )  # dropout depends on the seed and the step alone
+        torch.manual_seed(settings.seed * MOST_STEPS + step)  # dropout depends on the seed and the step alone
         result = optimizer_step(
             model,
             [examples[index] for index in plan.examples_of_step(step - 1)],
@@ -93,11 +91,10 @@ def train(
     return _sum_up(results, losses)
 
 
-def _refuse_non_finite(loss: float, step: int) -> None:
+def _refuse_non_finite(loss: float, step: int, dtype: torch.dtype) -> None:
     if not math.isfinite(loss):
         raise NonFiniteError(
-            f"The validation loss is {loss} after step {step}."
-            " Lower training.learning_rate, or try training.dtype=float32."
+            f"The validation loss is {loss} after step {step}. {way_to_finite_numbers(dtype)}"
         )
 
 

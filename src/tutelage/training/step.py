@@ -12,6 +12,7 @@ from tutelage.data.examples import Example
 from tutelage.data.prefix_tree import PrefixTree, count_distinct, merge
 from tutelage.errors import NonFiniteError
 from tutelage.model.forward import MAX_NODES, CausalModel, target_log_probs
+from tutelage.runtime import way_to_finite_numbers
 from tutelage.training.objectives import instruction_loss
 
 
@@ -46,7 +47,7 @@ def optimizer_step(
     cut = micro_batches(examples, size=micro_batch_size, distinct_tokens=MAX_NODES)
     loss, computed = accumulate_gradients(model, cut, divisor=supervised)
     grad_norm = clip_gradients(optimizer, max_grad_norm)
-    _refuse_non_finite(loss, grad_norm, examples)
+    _refuse_non_finite(loss, grad_norm, examples, model.compute_dtype)
     for group in optimizer.param_groups:
         group["lr"] = learning_rate
     optimizer.step()
@@ -83,11 +84,13 @@ def clip_gradients(optimizer: torch.optim.Optimizer, max_norm: float) -> float:
     return norm
 
 
-def _refuse_non_finite(loss: float, grad_norm: float, examples: Sequence[Example]) -> None:
+def _refuse_non_finite(
+    loss: float, grad_norm: float, examples: Sequence[Example], dtype: torch.dtype
+) -> None:
     if math.isfinite(loss) and math.isfinite(grad_norm):
         return
     rows = sorted(example.row for example in examples)
     raise NonFiniteError(
         f"The loss is {loss} and the gradient norm {grad_norm} on the rows {rows}; the weights were not updated."
-        " Lower training.learning_rate, or try training.dtype=float32."
+        f" {way_to_finite_numbers(dtype)}"
     )

@@ -8,17 +8,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from tutelage.data.examples import Example, PreparedRow
-from tutelage.data.preparation import read_prepared, refuse_other_weights
-from tutelage.errors import RunFolderError
+from tutelage.data.preparation import refuse_unknown_ids
 from tutelage.model.assembly import open_for_training, save_tuned
 from tutelage.model.forward import CausalModel
-from tutelage.model.loading import context_length, load_tokenizer
+from tutelage.model.loading import context_length, load_tokenizer, vocabulary_size
 from tutelage.model.sources import ModelSource
 from tutelage.recipe import Recipe
-from tutelage.recipe_file import changed_settings, to_toml
+from tutelage.recipe_file import to_toml
 from tutelage.run_folder import (
     RunFolder,
-    read_json,
     remove,
     staged_folder,
     storage_faults,
@@ -47,19 +45,19 @@ class OpenedRun:
     watched: list[PreparedRow]  # validation rows whose prompt leaves room for a sample answer
 
 
-def open_run(run: RunFolder, recipe: Recipe, source: ModelSource) -> OpenedRun:
-    """Read the prepared rows, and load the model as it is trained."""
-    refuse_other_settings(run, recipe)
-    refuse_other_weights(run, source.identity)
-    training = [row.example for row in read_prepared(run, "train")]
+def open_run(
+    recipe: Recipe, source: ModelSource, *, training: Sequence[PreparedRow], validation: Sequence[PreparedRow]
+) -> OpenedRun:
+    """Load the model as it is trained, and hold the recipe and the rows against it; nothing is written."""
+    refuse_unknown_ids((*training, *validation), vocabulary=vocabulary_size(source.folder))
+    examples = [row.example for row in training]
     device = choose_device(recipe.training.device)
     dtype = choose_dtype(recipe.training.dtype, device)
-    probes = probe_examples(training)
+    probes = probe_examples(examples)
     model = open_for_training(source, recipe.adapter, device, dtype, seed=recipe.training.seed, probes=probes)
-    validation = read_prepared(run, "validation")
     room = context_length(source.folder) - SAMPLE_TOKENS
     watched = [row for row in validation if row.example.prompt_tokens <= room]
-    return OpenedRun(model, training, validation, watched)
+    return OpenedRun(model, examples, list(validation), watched)
 
 
 def tune(
@@ -79,7 +77,7 @@ def tune(
     model = opened.model
     watched = opened.watched[: recipe.training.sample_prompts]
     # What an earlier training left, and what its model answered, says nothing about this one.
-    for path in (run.checkpoints, run.model, run.evaluation, run.summary, run.report):
+    for path in run.results_of_other_weights():
         remove(path)
 
     def save(step: int, best: int | None) -> None:
@@ -108,17 +106,6 @@ def tune(
     facts = _facts(result, model, seconds=seconds, dtype=name_dtype(model.compute_dtype))
     fill_model_folder(run, recipe, source, result, facts)
     return result
-
-
-def refuse_other_settings(run: RunFolder, recipe: Recipe) -> None:
-    """Stop when the data folder was prepared under other settings of the data or the model."""
-    prepared = read_json(run.require(run.preparation, stage="prepare"))["settings"]
-    changed = changed_settings(Recipe.model_validate(prepared), recipe, sections=("data", "model"))
-    if changed:
-        raise RunFolderError(
-            f"{run.data} was prepared with other settings: {', '.join(changed)}."
-            f" Run `tutelage prepare {run.root} --overwrite` with the new ones first."
-        )
 
 
 def probe_examples(examples: Sequence[Example]) -> list[Example]:
