@@ -13,8 +13,9 @@ from typing import Any
 import torch
 
 from tutelage.data.prefix_tree import merge_prompts
+from tutelage.model.fused_lora import group_of
 from tutelage.model.layer_step import Attention, DecoderLayer, LayerParts, run_layer
-from tutelage.model.linear_groups import LinearGroup, is_plain
+from tutelage.model.linear_groups import is_plain
 from tutelage.model.tree_attention import TreePlan, attend_over_blocks, attend_under_mask, plan_tree
 
 # Largest difference from transformers' own code on random input, relative to its largest result. A part that is missing
@@ -53,8 +54,9 @@ def _parts_of(layer: Any) -> LayerParts | None:
     if not all(frozen) or not all(is_plain(linear) for group in groups for linear in group):
         return None
     heads, key_heads = (_outs(linear) // size for linear in inputs[:2])
-    fused = tuple(LinearGroup(group) for group in groups)
-    return LayerParts(layer, fused, heads, key_heads, size, scaling, epsilons)  # type: ignore[arg-type]
+    return LayerParts(
+        layer, tuple(group_of(group) for group in groups), heads, key_heads, size, scaling, epsilons
+    )  # type: ignore[arg-type]
 
 
 def _outs(linear: Any) -> int:

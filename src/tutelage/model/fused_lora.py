@@ -4,7 +4,7 @@ Layers that read the same input (query, key and value; gate and up) become one p
 as one step (decoder_layers.py) these are not asked; they serve every other family.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
@@ -36,6 +36,12 @@ def _groups(names: set[str]) -> Iterator[tuple[str, ...]]:
     whole = [group for group in SHARED_INPUTS if names.issuperset(group)]
     yield from whole
     yield from ((name,) for name in sorted(names.difference(*whole)))
+
+
+def group_of(layers: Sequence[Any]) -> LinearGroup:
+    """Return the group that layers run in already, or a new one; a second one would hold their weights again."""
+    group = getattr(layers[0].forward, "group", None)
+    return group if group is not None and group.layers == list(layers) else LinearGroup(layers)
 
 
 class _SharedResults:
@@ -70,6 +76,10 @@ class _FusedForward:
 
     def __init__(self, results: _SharedResults, place: int, own_forward: Any) -> None:
         self._results, self._place, self._own_forward = results, place, own_forward
+
+    @property
+    def group(self) -> LinearGroup:
+        return self._results.group
 
     def __call__(self, x: torch.Tensor, *arguments: Any, **options: Any) -> torch.Tensor:
         # With autocast peft casts by itself.
