@@ -10,8 +10,9 @@ import random
 from pathlib import Path
 from typing import Any
 
-from tutelage.data.formats import read_instruction_rows
-from tutelage.data.prompts import encode_text, make_renderer
+from tutelage.data.encoding import encode_text
+from tutelage.data.formats import read_conversations
+from tutelage.data.prompts import make_renderer
 from tutelage.data.sources import read_source
 from tutelage.data.splits import split_rows
 from tutelage.fetching import user_cache
@@ -141,7 +142,7 @@ def write_job(path: Path, job: dict[str, Any]) -> None:
 
 def _open(options: argparse.Namespace) -> tuple[Any, Any, dict[str, list[Any]]]:
     found = read_source(str(options.data), cache=user_cache())
-    rows, _ = read_instruction_rows(found.records, source=options.data.name)
+    rows = read_conversations(found.records, source=options.data.name).rows
     splits = split_rows(rows, rule="position", train_share=0.85, test_share=0.10)
     source = locate_model(options.model or DEFAULT_MODEL, cache=user_cache(), progress=print)
     return source, make_renderer(load_tokenizer(source.folder), "alpaca"), splits

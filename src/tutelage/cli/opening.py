@@ -23,11 +23,11 @@ def locate(recipe: Recipe) -> Any:
 
 def is_fetched(recipe: Recipe) -> bool:
     """Tell whether model and data are on this machine, so that opening them needs no network."""
-    from tutelage.data.sources import INSTRUCTION_DATA, locate_book_file
+    from tutelage.data.sources import is_here
     from tutelage.fetching import user_cache
     from tutelage.model.sources import is_local
 
-    has_data = recipe.data.source != INSTRUCTION_DATA or locate_book_file(user_cache()).exists()
+    has_data = is_here(recipe.data, cache=user_cache())
     return has_data and is_local(recipe.model.name_or_path, cache=user_cache())
 
 
@@ -40,7 +40,7 @@ def prepare_in_memory(recipe: Recipe) -> Any:
     from tutelage.model.loading import context_length, load_tokenizer
 
     # The data first: a fault in it should not wait for a model to be fetched.
-    data = read_source(recipe.data.source, cache=user_cache())
+    data = read_source(recipe.data.source, cache=user_cache(), settings=recipe.data)
     source = locate(recipe)
     renderer = make_renderer(load_tokenizer(source.folder), recipe.data.prompt)
     rows = len(data.records)

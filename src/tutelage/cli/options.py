@@ -3,11 +3,11 @@
 import os
 from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from tutelage.errors import RunFolderError
+from tutelage.errors import RecipeError, RunFolderError
 from tutelage.recipe_file import LoadedRecipe, changed_settings, load, to_toml
 from tutelage.run_folder import RunFolder, write_text
 
@@ -26,7 +26,8 @@ class Options:
     data: Annotated[
         str | None,
         Parameter(
-            help="A JSON or JSONL file of Alpaca rows, or one of the names starter and instruction-data."
+            help="A JSON, JSONL, CSV or Parquet file, a folder of them, an https address, hf:owner/name, or one of the"
+            " names starter and instruction-data."
         ),
     ] = None
     output: Annotated[
@@ -36,6 +37,14 @@ class Options:
         None
     )
     split: Annotated[str | None, Parameter(help="How rows are split: group or position.")] = None
+    map: Annotated[
+        tuple[str, ...],
+        Parameter(
+            help="Where a row has a field under another name, as instruction=a.b; may be repeated.",
+            negative="",
+            show_default=False,
+        ),
+    ] = ()
     set: Annotated[
         tuple[str, ...],
         Parameter(
@@ -60,13 +69,22 @@ class Options:
         bool, Parameter(help="Show the traceback of an error.", negative="", show_default=False)
     ] = False
 
-    def overrides(self) -> dict[str, str]:
+    def overrides(self) -> dict[str, Any]:
         given = {
             "--data data.source": self.data,
             "--prompt data.prompt": self.prompt,
             "--split data.split": self.split,
+            "--map data.map": column_map(self.map),
         }
         return {name: value for name, value in given.items() if value is not None}
+
+
+def column_map(given: tuple[str, ...]) -> dict[str, str] | None:
+    """Read `field=path` texts; None where there are none, so that a recipe's map stands."""
+    for text in given:
+        if not all(text.partition("=")):
+            raise RecipeError(f"--map {text!r} is not of the form field=path, as in --map instruction=a.b.")
+    return {field: path for field, _, path in (text.partition("=") for text in given)} or None
 
 
 def open_new_run(options: Options) -> tuple[RunFolder, LoadedRecipe]:

@@ -36,9 +36,9 @@ def merge(examples: Sequence[Example]) -> PrefixTree:
     ids: list[int] = []
     owners: list[int] = []
     for index, example in enumerate(examples):
-        first = len(example.ids) - example.supervised
-        parents += nodes_of[index][first - 1 :]
-        ids += example.ids[first:]
+        for begin, end in example.spans:
+            parents += nodes_of[index][begin - 1 : end - 1]
+            ids += example.ids[begin:end]
         owners += [index] * example.supervised
     return _tree(nodes_of, columns, (parents, ids, owners))
 
