@@ -70,6 +70,7 @@ def test_models_and_tokenizers_are_loaded_in_one_place():
         ("socket", {"fetching.py"}),
         ("datasets", {"data/hub.py"}),
         ("pyarrow", {"data/tables.py"}),
+        ("datasketch", {"data/near_duplicates.py"}),
         ("pickle", set()),
         ("requests", set()),
     ],

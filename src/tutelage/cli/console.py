@@ -1,5 +1,6 @@
 """The only printer: bars on a terminal, plain lines when piped, errors on standard error."""
 
+import json
 import sys
 import time
 from collections.abc import Callable, Collection, Iterator
@@ -31,6 +32,11 @@ err = Console(stderr=True, highlight=False, soft_wrap=True)
 def say(text: str = "") -> None:
     """Print a line as it is; terminal control characters in it are made harmless."""
     out.print(escape(printable(text)))
+
+
+def say_json(value: object) -> None:
+    """Print a value as JSON for another program, whatever the width of the terminal."""
+    sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=2, allow_nan=False) + "\n")
 
 
 def heading(text: str) -> None:
@@ -95,6 +101,12 @@ def waiting(label: str) -> Iterator[None]:
     with Progress(SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn(), console=out) as bar:
         bar.add_task(escape(label), total=None)
         yield
+
+
+@contextmanager
+def silence() -> Iterator[None]:
+    """Show nothing, where another program reads what is printed."""
+    yield
 
 
 def _plain_progress(label: str, total: int) -> Advance:

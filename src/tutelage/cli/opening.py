@@ -25,22 +25,42 @@ def is_fetched(recipe: Recipe) -> bool:
     """Tell whether model and data are on this machine, so that opening them needs no network."""
     from tutelage.data.sources import is_here
     from tutelage.fetching import user_cache
+
+    return is_here(recipe.data, cache=user_cache()) and has_model(recipe)
+
+
+def read_data(recipe: Recipe) -> Any:
+    """Return the Source of a recipe."""
+    from tutelage.data.sources import read_source
+    from tutelage.fetching import user_cache
+
+    return read_source(recipe.data.source, cache=user_cache(), settings=recipe.data)
+
+
+def open_renderer(recipe: Recipe) -> tuple[Any, int]:
+    """Return the PromptRenderer of a recipe and the model's context length."""
+    from tutelage.data.prompts import make_renderer
+    from tutelage.model.loading import context_length, load_tokenizer
+
+    source = locate(recipe)
+    return make_renderer(load_tokenizer(source.folder), recipe.data.prompt), context_length(source.folder)
+
+
+def has_model(recipe: Recipe) -> bool:
+    """Tell whether the model of a recipe is on this machine."""
+    from tutelage.fetching import user_cache
     from tutelage.model.sources import is_local
 
-    has_data = is_here(recipe.data, cache=user_cache())
-    return has_data and is_local(recipe.model.name_or_path, cache=user_cache())
+    return is_local(recipe.model.name_or_path, cache=user_cache())
 
 
 def prepare_in_memory(recipe: Recipe) -> Any:
     """Return the Preparation of a recipe; nothing is written but the cache."""
     from tutelage.data.preparation import prepare
     from tutelage.data.prompts import make_renderer
-    from tutelage.data.sources import read_source
-    from tutelage.fetching import user_cache
     from tutelage.model.loading import context_length, load_tokenizer
 
-    # The data first: a fault in it should not wait for a model to be fetched.
-    data = read_source(recipe.data.source, cache=user_cache(), settings=recipe.data)
+    data = read_data(recipe)  # first: a fault in it should not wait for a model to be fetched
     source = locate(recipe)
     renderer = make_renderer(load_tokenizer(source.folder), recipe.data.prompt)
     rows = len(data.records)

@@ -8,16 +8,34 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from tutelage.errors import RecipeError, RunFolderError
+from tutelage.recipe import Recipe
 from tutelage.recipe_file import LoadedRecipe, changed_settings, load, to_toml
 from tutelage.run_folder import RunFolder, write_text
 
 RUNS = Path("runs")
 
 
+Prompt = Annotated[str | None, Parameter(help="Prompt style: alpaca, alpaca-compact, phi3 or chat.")]
+Split = Annotated[str | None, Parameter(help="How rows are split: group or position.")]
+Map = Annotated[
+    tuple[str, ...],
+    Parameter(
+        help="Where a row has a field under another name, as instruction=a.b; may be repeated.",
+        negative="",
+        show_default=False,
+    ),
+]
+Assignments = Annotated[
+    tuple[str, ...],
+    Parameter(help="Any setting, as section.name=value; may be repeated.", negative="", show_default=False),
+]
+Debug = Annotated[bool, Parameter(help="Show the traceback of an error.", negative="", show_default=False)]
+
+
 @Parameter(name="*")
 @dataclass(frozen=True)
 class Options:
-    """The options that all verbs share."""
+    """The options that all verbs of a run share."""
 
     target: Annotated[Path | None, Parameter(help="A recipe (.toml), or the folder of an earlier run.")] = (
         None
@@ -33,24 +51,10 @@ class Options:
     output: Annotated[
         Path | None, Parameter(help="The run folder. Default: runs/ and the recipe's name.")
     ] = None
-    prompt: Annotated[str | None, Parameter(help="Prompt style: alpaca, alpaca-compact, phi3 or chat.")] = (
-        None
-    )
-    split: Annotated[str | None, Parameter(help="How rows are split: group or position.")] = None
-    map: Annotated[
-        tuple[str, ...],
-        Parameter(
-            help="Where a row has a field under another name, as instruction=a.b; may be repeated.",
-            negative="",
-            show_default=False,
-        ),
-    ] = ()
-    set: Annotated[
-        tuple[str, ...],
-        Parameter(
-            help="Any setting, as section.name=value; may be repeated.", negative="", show_default=False
-        ),
-    ] = ()
+    prompt: Prompt = None
+    split: Split = None
+    map: Map = ()
+    set: Assignments = ()
     overwrite: Annotated[
         bool,
         Parameter(
@@ -65,18 +69,49 @@ class Options:
             show_default=False,
         ),
     ] = False
-    debug: Annotated[
-        bool, Parameter(help="Show the traceback of an error.", negative="", show_default=False)
-    ] = False
+    debug: Debug = False
 
     def overrides(self) -> dict[str, Any]:
-        given = {
-            "--data data.source": self.data,
-            "--prompt data.prompt": self.prompt,
-            "--split data.split": self.split,
-            "--map data.map": column_map(self.map),
-        }
-        return {name: value for name, value in given.items() if value is not None}
+        return _overrides("--data", self.data, self.prompt, self.split, self.map)
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class DataOptions:
+    """The options of the verbs that look at data alone and need no run."""
+
+    data: Annotated[
+        str | None,
+        Parameter(
+            help="Where the rows are, as for --data of the other verbs. Default: the recipe's, or starter."
+        ),
+    ] = None
+    _: KW_ONLY
+    recipe: Annotated[
+        Path | None,
+        Parameter(help="A recipe whose settings of data and model are taken.", show_default=False),
+    ] = None
+    prompt: Prompt = None
+    split: Split = None
+    map: Map = ()
+    set: Assignments = ()
+    debug: Debug = False
+
+    def load(self) -> Recipe:
+        overrides = _overrides("DATA", self.data, self.prompt, self.split, self.map)
+        return load(self.recipe, overrides, self.set).recipe
+
+
+def _overrides(
+    source: str, data: str | None, prompt: str | None, split: str | None, given_map: tuple[str, ...]
+) -> dict[str, Any]:
+    given = {
+        f"{source} data.source": data,
+        "--prompt data.prompt": prompt,
+        "--split data.split": split,
+        "--map data.map": column_map(given_map),
+    }
+    return {name: value for name, value in given.items() if value is not None}
 
 
 def column_map(given: tuple[str, ...]) -> dict[str, str] | None:

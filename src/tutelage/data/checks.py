@@ -13,6 +13,22 @@ from tutelage.recipe import DataSettings
 
 Outcome = Literal["kept", "repaired", "dropped"]
 
+# The rule (see rules.py) of each reason that is given below, by words that no other reason has.
+RULES_OF_REASONS = {
+    "is empty": 9,
+    "the same as row": 10,
+    "data.max_row_bytes": 14,
+    "tokens, more than": 15,
+    "NUL characters": 17,
+    "lone surrogates": 18,
+    "CRLF": 19,
+    "there are no turns": 6,
+    "no turn is the assistant's": 6,
+    "no answer is trained on": 6,
+    "nothing is asked": 6,
+    "left out": 6,
+}
+
 NOTHING_KNOWN: Mapping[int, int] = {}
 SURROGATES = re.compile(r"[\ud800-\udfff]")
 NEITHER_LETTER_NOR_DIGIT = re.compile(r"[\W_]+")
@@ -182,6 +198,11 @@ def _needs_text(turn: Turn, settings: DataSettings) -> bool:
         return turn.is_supervised and not turn.calls and not settings.keep_empty_output
     # An instruction cannot be made up for by its input; a tool may return nothing, and a system text say nothing.
     return turn.role == "user"
+
+
+def rule_of(reason: str) -> int:
+    """Return the number of the rule by which a row was repaired or dropped."""
+    return next(rule for words, rule in RULES_OF_REASONS.items() if words in reason)
 
 
 def turn_names(row: Conversation) -> list[str]:

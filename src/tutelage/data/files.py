@@ -55,12 +55,14 @@ def _unpacked(packed: BinaryIO, path: Path, settings: DataSettings) -> BinaryIO:
             if total > settings.max_file_bytes:
                 raise DataError(
                     f"{path} unpacks to more than {settings.max_file_bytes:,} bytes. Split it, or raise"
-                    " data.max_file_bytes."
+                    " data.max_file_bytes.",
+                    rule=14,
                 )
             if total > RATIO_COUNTS_FROM and total > HIGHEST_RATIO * size:
                 raise DataError(
                     f"{path} unpacks to more than {HIGHEST_RATIO} times its size, as no text does. Unpack it yourself"
-                    " if it can be trusted, and name the file inside."
+                    " if it can be trusted, and name the file inside.",
+                    rule=14,
                 )
     unpacked.seek(0)
     return unpacked
@@ -79,7 +81,9 @@ def _read(file: BinaryIO, path: Path, settings: DataSettings) -> FileContent:
     begin = head[len(mark) :].decode(encoding, "replace").lstrip()
     file.seek(len(mark))
     if begin.startswith("<"):
-        raise DataError(f"{path} holds HTML or XML, not JSON. Was an error page saved in place of the data?")
+        raise DataError(
+            f"{path} holds HTML or XML, not JSON. Was an error page saved in place of the data?", rule=29
+        )
     if begin[:1] in ("[", "{", ""):
         records = list(read_json_rows(file, str(path), encoding=encoding))
         return FileContent(records, "JSON" if begin[:1] == "[" else "JSON lines", notes)
@@ -88,7 +92,8 @@ def _read(file: BinaryIO, path: Path, settings: DataSettings) -> FileContent:
         return FileContent(list(rows), "CSV", notes)
     raise DataError(
         f"{path} is neither JSON nor JSON lines: it begins with {excerpt_of(begin)!r}. CSV needs a header that names"
-        " the fields, or the ending .csv; a Parquet file begins with PAR1."
+        " the fields, or the ending .csv; a Parquet file begins with PAR1.",
+        rule=2,
     )
 
 
@@ -104,7 +109,7 @@ def _refuse_other_binaries(head: bytes, path: Path) -> None:
     }
     for begin, what in known.items():
         if head.startswith(begin):
-            raise DataError(f"{path} is {what}.")
+            raise DataError(f"{path} is {what}.", rule=30)
 
 
 def _chosen(encoding: str | None) -> str:
@@ -112,7 +117,8 @@ def _chosen(encoding: str | None) -> str:
         "a".encode(encoding or "utf-8")
     except LookupError as fault:
         raise DataError(
-            f"data.encoding is {encoding!r}, which is no encoding of text. Try gb18030 or latin-1."
+            f"data.encoding is {encoding!r}, which is no encoding of text. Try gb18030 or latin-1.",
+            rule=4,
         ) from fault
     return encoding or "utf-8"
 
@@ -148,4 +154,4 @@ def _gzip_faults(path: Path) -> Iterator[None]:
     try:
         yield
     except (gzip.BadGzipFile, EOFError, zlib.error) as fault:
-        raise DataError(f"{path} is a damaged gzip file: {fault}. Fetch or pack it again.") from fault
+        raise DataError(f"{path} is a damaged gzip file: {fault}. Fetch or pack it again.", rule=1) from fault

@@ -49,7 +49,9 @@ def _refuse_other_values(records: Sequence[Record], source: str) -> None:
     if wrong:
         raise DataError(
             f"{source}: {name_rows(wrong)} should be an object with instruction, input and output,"
-            f" but the first of them is {json_kind(wrong[0].value)}."
+            f" but the first of them is {json_kind(wrong[0].value)}.",
+            rule=7,
+            row=wrong[0].row,
         )
 
 
@@ -93,7 +95,9 @@ def _find_formats(records: Sequence[Record], source: str) -> list[str]:
     for found, wrong in unclear.items():
         raise DataError(
             f"{source}: {name_rows(wrong)} could be {' or '.join(found)}. Say which is meant with --set"
-            f" data.format={found[0]}, or remove the fields of the other."
+            f" data.format={found[0]}, or remove the fields of the other.",
+            rule=22,
+            row=wrong[0].row,
         )
     # A row that fits nothing is told by what it lacks of the format that most rows have, or that it is nearest to.
     usual = Counter(name for name in names if name).most_common(1)
@@ -128,7 +132,7 @@ def _refuse_missing_fields(
         for field in SCHEMAS[name].required:
             missing = [record for record in own if field not in record.value]
             if missing:
-                raise DataError(_missing(missing, field, name, source, paths))
+                raise DataError(_missing(missing, field, name, source, paths), rule=6, row=missing[0].row)
 
 
 def _missing(missing: Sequence[Record], field: str, name: str, source: str, paths: Mapping[str, str]) -> str:
@@ -161,7 +165,9 @@ def _read(
         first = found[0][1]
         raise DataError(
             f"{source}: {name_rows([record for record, _ in found])} {what}; the first of them is {first.found}."
-            f" {first.remedy}"
+            f" {first.remedy}",
+            rule=7,
+            row=found[0][0].row,
         )
     return rows
 

@@ -21,7 +21,8 @@ def read_hub(name: str, *, split: str) -> Source:
     except Exception as fault:  # `datasets` fails with anything from OSError to its own kinds
         raise DataError(
             f"The data set {place!r} could not be had: {_one_line(fault)} Check its name, its revision, the network,"
-            " and data.hub_split."
+            " and data.hub_split.",
+            rule=29,
         ) from fault
     records = [Record(row, None, value) for row, value in enumerate(loaded)]
     notes = [] if revision else [f"No revision was named: {place} may change. Pin it as {name}@<commit>."]

@@ -29,7 +29,9 @@ def read_json_rows(
     text = _Window(file, name, encoding, block)
     first = text.skip_space(0)
     if first == len(text.seen):
-        raise DataError(f"{name} is empty. Give a file with at least one row of instruction and output.")
+        raise DataError(
+            f"{name} is empty. Give a file with at least one row of instruction and output.", rule=24
+        )
     if text.seen[first] == "[":
         return _array(text, first)
     return _objects(text, first)
@@ -69,12 +71,14 @@ class _Window:
     def _refuse_bytes(self, block: bytes, fault: UnicodeDecodeError, offset: int) -> None:
         if self.encoding.startswith("utf-16"):
             raise DataError(
-                f"{self.name} begins like UTF-16 but is damaged at byte {offset:,}. Save the file as UTF-8."
+                f"{self.name} begins like UTF-16 but is damaged at byte {offset:,}. Save the file as UTF-8.",
+                rule=4,
             ) from fault
         line = self._lines_read + block.count(b"\n", 0, max(0, offset - self._bytes_read)) + 1
         raise DataError(
             f"{self.name}:{line}: byte {offset:,} (0x{fault.object[fault.start]:02x}) is not {self.encoding.upper()}."
-            " Save the file as UTF-8, or name its encoding with --set data.encoding=…"
+            " Save the file as UTF-8, or name its encoding with --set data.encoding=…",
+            rule=4,
         ) from fault
 
     def forget(self, position: int) -> None:
@@ -194,9 +198,9 @@ def _decode(text: _Window, position: int, *, rows_before: int) -> tuple[Any, int
             if text.is_whole or not may_be_cut:
                 raise _malformed(text, fault.pos, fault.msg, rows_before) from fault
         except RecursionError as fault:
-            raise _malformed(text, position, "the value is nested too deeply", rows_before) from fault
+            raise _malformed(text, position, "the value is nested too deeply", rows_before, rule=5) from fault
         except ValueError as fault:
-            raise _malformed(text, position, str(fault), rows_before) from fault
+            raise _malformed(text, position, str(fault), rows_before, rule=5) from fault
         else:
             if end < len(text.seen) or text.is_whole:
                 return value, end
@@ -219,11 +223,13 @@ def _refuse_repeated_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 STRICT_DECODER = json.JSONDecoder(parse_constant=_refuse_constant, object_pairs_hook=_refuse_repeated_keys)
 
 
-def _malformed(text: _Window, position: int, what: str, rows_before: int) -> DataError:
+def _malformed(text: _Window, position: int, what: str, rows_before: int, *, rule: int = 1) -> DataError:
     line, column = text.place(position)
     whole = "row stands" if rows_before == 1 else "rows stand"
     before = f" {rows_before:,} whole {whole} before it." if rows_before else ""
     near = excerpt_of(text.seen[max(0, position - EXCERPT_CHARACTERS // 2) :][:EXCERPT_CHARACTERS])
     return DataError(
-        f"{text.name}:{line}:{column}: malformed JSON: {what}, near {near!r}.{before} Mend the file there."
+        f"{text.name}:{line}:{column}: malformed JSON: {what}, near {near!r}.{before} Mend the file there.",
+        rule=rule,
+        row=rows_before,
     )

@@ -149,7 +149,9 @@ def _drop_overlong(
         owner = "data.max_length" if limit == settings.max_length else "the model's context"
         raise DataError(
             f"{'Row' if len(overlong) == 1 else 'Rows'} {named}{more}: longer than {owner} of {limit:,} tokens."
-            " Shorten them, or drop and list them with --set data.overlong=drop."
+            " Shorten them, or drop and list them with --set data.overlong=drop.",
+            rule=15,
+            row=next(iter(overlong)),
         )
     return [
         CheckedRow(row.row, "dropped", (f"{overlong[row.row.row]:,} tokens, more than {limit:,}",))
@@ -175,7 +177,7 @@ def _refuse_empty_splits(
             alone = "; data.test_share=0 trains without an evaluation" if name == "test" else ""
             counted = f"{rows:,} usable row{'' if rows == 1 else 's'}"
             raise DataError(
-                f"{source}: with {counted} the {name} split would be empty. {remedy}{other}{alone}."
+                f"{source}: with {counted} the {name} split would be empty. {remedy}{other}{alone}.", rule=25
             )
 
 

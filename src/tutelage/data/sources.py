@@ -32,11 +32,14 @@ def read_source(name: str, *, cache: Path, settings: DataSettings = DataSettings
         path = locate_source(name, cache=cache, settings=settings)
         source = _read_folder(name, path, settings) if path.is_dir() else _read_one(name, path, settings)
     if not source.records:
-        raise DataError(f"{name} holds no rows. Give a file with at least one row of instruction and output.")
+        raise DataError(
+            f"{name} holds no rows. Give a file with at least one row of instruction and output.", rule=24
+        )
     if settings.sha256 not in (None, source.sha256):
         raise DataError(
             f"{name} has the SHA-256 {source.sha256}, not the {settings.sha256} of data.sha256. It was changed, or the"
-            " hash is another file's."
+            " hash is another file's.",
+            rule=29,
         )
     return source
 
@@ -56,7 +59,8 @@ def locate_source(name: str, *, cache: Path, settings: DataSettings = DataSettin
         if settings.sha256 is None:
             raise DataError(
                 f"{name} is an address, and what it gives can change. Name the SHA-256 that you expect:"
-                " --set data.sha256=…"
+                " --set data.sha256=…",
+                rule=29,
             )
         return fetch_url(
             name,
@@ -97,7 +101,8 @@ def _read_folder(name: str, folder: Path, settings: DataSettings) -> Source:
     paths = [path for path in found if _has_known_suffix(path)]
     if not paths:
         raise DataError(
-            f"{folder} holds no file of rows. Give one with the ending {', '.join(SUFFIXES)}, each also with .gz."
+            f"{folder} holds no file of rows. Give one with the ending {', '.join(SUFFIXES)}, each also with .gz.",
+            rule=29,
         )
     records: list[Record] = []
     notes = _left_out(folder, [path for path in found if path not in paths])
@@ -135,20 +140,22 @@ def _check_path(path: Path, settings: DataSettings) -> Path:
         if stat.S_ISREG(mode):
             path.open("rb").close()
     except (FileNotFoundError, NotADirectoryError, ValueError) as fault:
-        raise DataError(f"{path} does not exist.{_nearest_name(path)}") from fault
+        raise DataError(f"{path} does not exist.{_nearest_name(path)}", rule=29) from fault
     except OSError as fault:
         raise DataError(
-            f"{path} cannot be read: {fault.strerror}. Check its name and permissions."
+            f"{path} cannot be read: {fault.strerror}. Check its name and permissions.",
+            rule=29,
         ) from fault
     if stat.S_ISDIR(mode):
         return path
     if not stat.S_ISREG(mode):
         # A pipe is waited for without an end, and a device may never stop.
-        raise DataError(f"{path} is no ordinary file. Save its content to a file and name that.")
+        raise DataError(f"{path} is no ordinary file. Save its content to a file and name that.", rule=29)
     if size > settings.max_file_bytes:
         raise DataError(
             f"{path} has {size:,} bytes; files are read up to {settings.max_file_bytes:,}. Split it into smaller files,"
-            " or raise data.max_file_bytes."
+            " or raise data.max_file_bytes.",
+            rule=14,
         )
     return path
 
