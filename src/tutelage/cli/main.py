@@ -12,6 +12,7 @@ from tutelage.cli.check import check
 from tutelage.cli.evaluate import evaluate
 from tutelage.cli.generate import generate
 from tutelage.cli.prepare import prepare
+from tutelage.cli.preview import preview
 from tutelage.cli.report import report
 from tutelage.cli.run import run
 from tutelage.cli.train import train
@@ -25,7 +26,7 @@ app = App(
     help_epilogue="Exit codes: 0 done, 1 warnings of check --strict, 2 usage, data or settings, 3 non-finite loss,"
     " 4 storage, 130 interrupted.",
 )
-for verb in (run, check, prepare, train, evaluate, report, generate):
+for verb in (run, check, preview, prepare, train, evaluate, report, generate):
     app.command(verb)
 
 
