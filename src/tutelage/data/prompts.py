@@ -6,8 +6,9 @@ supervised is known by construction, and the ids before an answer are the same w
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import Any
 
 from jinja2 import TemplateError
@@ -41,6 +42,15 @@ class Answer:
 
 
 @dataclass(frozen=True)
+class EncodedAnswer:
+    """The ids before an answer, and its own with the end of turn."""
+
+    before: list[int]
+    ids: list[int]
+    is_supervised: bool
+
+
+@dataclass(frozen=True)
 class PromptRenderer:
     """A prompt style bound to a tokenizer; `lay_out` says what stands before each answer of a conversation."""
 
@@ -50,8 +60,8 @@ class PromptRenderer:
 
     def prompt_ids(self, conversation: Conversation) -> list[int]:
         """Return the ids that stand before the last answer: what generation is given."""
-        ids = _ids_of(self.lay_out(conversation), self.tokenizer, self.end_of_turn)
-        return [identity for part in ids[:-1] for identity in part]
+        *earlier, last = self._encode([conversation])[0]
+        return [*chain.from_iterable((*answer.before, *answer.ids) for answer in earlier), *last.before]
 
     def prompt_text(self, conversation: Conversation) -> str:
         """Return what stands before the last answer as it reads, control tokens by their text."""
@@ -72,21 +82,31 @@ class PromptRenderer:
         progress: Callable[[int], None] = lambda conversations: None,
     ) -> list[Example]:
         """Return the ids of each conversation and which of them are supervised; `progress` is told how many more."""
+        begins = range(0, len(conversations), CONVERSATIONS_AT_ONCE)
+        parts = [conversations[begin : begin + CONVERSATIONS_AT_ONCE] for begin in begins]
         made: list[Example] = []
-        for begin in range(0, len(conversations), CONVERSATIONS_AT_ONCE):
-            some = conversations[begin : begin + CONVERSATIONS_AT_ONCE]
-            layouts = [self.lay_out(conversation) for conversation in some]
-            every_answer = [answer for layout in layouts for answer in layout]
-            parts = iter(_ids_of(every_answer, self.tokenizer, self.end_of_turn))
-            for conversation, layout in zip(some, layouts, strict=True):
-                ids_of_layout = [(next(parts), next(parts)) for _ in layout]
-                made.append(_example(conversation.row, layout, ids_of_layout, loss_on))
-            progress(len(some))
+        # The encoder needs no interpreter: while it works on one part, the part before is put together.
+        with ThreadPoolExecutor(max_workers=1) as ahead:
+            for part, encoded in zip(parts, ahead.map(self._encode, parts), strict=True):
+                made += [
+                    _example(conversation.row, answers, loss_on)
+                    for conversation, answers in zip(part, encoded, strict=True)
+                ]
+                progress(len(part))
         return made
 
+    def _encode(self, conversations: Sequence[Conversation]) -> list[list[EncodedAnswer]]:
+        layouts = [self.lay_out(conversation) for conversation in conversations]
+        encoded = iter(
+            _encode_answers(
+                [answer for layout in layouts for answer in layout], self.tokenizer, self.end_of_turn
+            )
+        )
+        return [[next(encoded) for _ in layout] for layout in layouts]
 
-def _ids_of(answers: Sequence[Answer], tokenizer: Any, end_of_turn: int) -> list[list[int]]:
-    """Return for each answer the ids that stand before it, then its own with the end of turn."""
+
+def _encode_answers(answers: Sequence[Answer], tokenizer: Any, end_of_turn: int) -> list[EncodedAnswer]:
+    """Encode all texts of some answers, and what stands before them, at once."""
     before = [join_pieces(answer.before) for answer in answers]
     texts = [piece for pieces in before for piece in pieces if isinstance(piece, str)]
     encoded = encode_texts(tokenizer, [*texts, *(answer.text for answer in answers)])
@@ -94,24 +114,24 @@ def _ids_of(answers: Sequence[Answer], tokenizer: Any, end_of_turn: int) -> list
         piece: [tokenizer.convert_tokens_to_ids(piece.token)]
         for piece in {piece for pieces in before for piece in pieces if isinstance(piece, Control)}
     }
-    ids: list[list[int]] = []
-    for pieces, answer in zip(before, answers, strict=True):
-        parts = (encoded[piece] if isinstance(piece, str) else controls[piece] for piece in pieces)
-        ids.append([identity for part in parts for identity in part])
-        # The end-of-turn token is supervised too; without it the model never learns to stop.
-        ids.append([*encoded[answer.text], end_of_turn])
-    return ids
+    return [
+        EncodedAnswer(
+            list(chain.from_iterable(encoded[p] if isinstance(p, str) else controls[p] for p in pieces)),
+            # The end-of-turn token is supervised too; without it the model never learns to stop.
+            [*encoded[answer.text], end_of_turn],
+            answer.is_supervised,
+        )
+        for pieces, answer in zip(before, answers, strict=True)
+    ]
 
 
-def _example(
-    row: int, layout: Sequence[Answer], ids_of: Sequence[tuple[list[int], list[int]]], loss_on: LossOn
-) -> Example:
+def _example(row: int, answers: Sequence[EncodedAnswer], loss_on: LossOn) -> Example:
     ids: list[int] = []
     spans: list[tuple[int, int]] = []
-    for answer, (before, said) in zip(layout, ids_of, strict=True):
-        begin = len(ids) + len(before)
-        ids += before
-        ids += said
+    for answer in answers:
+        ids += answer.before
+        begin = len(ids)
+        ids += answer.ids
         if answer.is_supervised:
             spans.append((begin, len(ids)))
     # Nothing predicts the first token of all, so "everything" begins with the second.
