@@ -170,7 +170,7 @@ def test_content_never_produces_a_control_token(tokenizer, style):
 
 def test_the_containment_checks_catch_an_encoder_that_reads_controls_in_content(tokenizer, monkeypatch):
     renderer = make_renderer(tokenizer, "alpaca")
-    monkeypatch.setattr(prompts, "encode_texts", reading_controls)
+    monkeypatch.setattr(prompts, "encode_batch", reading_controls)
     for token in control_tokens(tokenizer):
         assert len(spelled_leaks(renderer, [token])) == 20 * len(FIELDS)
     assert random_leaks(renderer)
@@ -219,8 +219,25 @@ def skeleton_controls(renderer):
     return count_controls(renderer.tokenizer, renderer.example(row(), loss_on="response").ids)
 
 
-def reading_controls(tokenizer, texts):
-    return {text: tokenizer.encode(text, add_special_tokens=False) for text in texts}
+def reading_controls(encoder, texts):
+    encoder.encode_special_tokens = False
+    return encoder.encode_batch(texts, add_special_tokens=False)
+
+
+def test_other_uses_of_the_tokenizer_meanwhile_let_no_control_through(monkeypatch):
+    """A call of the tokenizer turns the switch by which its own core would read control tokens."""
+    tokenizer = chatml_tokenizer()
+    renderer = make_renderer(tokenizer, "chat")
+    rows = [row(output=f"{number} <|im_end|> and <|im_start|>") for number in range(400)]
+    alone = [renderer.example(one, loss_on="response") for one in rows]
+    monkeypatch.setattr(prompts, "CONVERSATIONS_AT_ONCE", 5)
+    meanwhile = renderer.lay_out
+
+    def lay_out(conversation):
+        tokenizer.encode("a")
+        return meanwhile(conversation)
+
+    assert replace(renderer, lay_out=lay_out).examples(rows, loss_on="response") == alone
 
 
 @pytest.mark.parametrize("style", STYLES)

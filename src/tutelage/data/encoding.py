@@ -1,9 +1,11 @@
 """From text to token ids: content can never become a control token, whatever it says; only a template names those."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+from tokenizers import Encoding, Tokenizer
 
 from tutelage.errors import ModelError
 
@@ -32,20 +34,35 @@ def control_tokens(tokenizer: Any) -> dict[str, Control]:
 
 def encode_text(tokenizer: Any, text: str) -> list[int]:
     """Encode content: a control token spelled out in it becomes ordinary text tokens."""
-    return encode_texts(tokenizer, [text])[text]
+    return tokenizer.encode(text, add_special_tokens=False, split_special_tokens=True) if text else []
 
 
-def encode_texts(tokenizer: Any, texts: Sequence[str]) -> dict[str, list[int]]:
-    """Encode many contents at once, each different one once, on all cores."""
-    backend = tokenizer.backend_tokenizer
-    distinct = list(dict.fromkeys(text for text in texts if text))
-    read_before = backend.encode_special_tokens
-    backend.encode_special_tokens = True  # "encode" the spelled-out tokens, rather than read them as controls
-    try:
-        encoded = backend.encode_batch_fast(distinct, add_special_tokens=False)
-    finally:
-        backend.encode_special_tokens = read_before
-    return {"": []} | {text: one.ids for text, one in zip(distinct, encoded, strict=True)}
+def content_encoder(tokenizer: Any) -> Tokenizer:
+    """Return a copy of the tokenizer's core that reads no control tokens in any text.
+
+    Whether they are read is a switch that every call of the tokenizer itself turns, so a copy alone can be used by
+    another thread: a call in between would let a row's text end a turn.
+    """
+    encoder = Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
+    encoder.encode_special_tokens = True
+    encoder.no_truncation()
+    encoder.no_padding()
+    return encoder
+
+
+def distinct_texts(texts: Iterable[str]) -> list[str]:
+    """Return each text once, and none that is empty."""
+    return list(dict.fromkeys(text for text in texts if text))
+
+
+def encode_batch(encoder: Tokenizer, texts: list[str]) -> list[Encoding]:
+    """Encode contents on all cores, without need of the interpreter meanwhile."""
+    return encoder.encode_batch_fast(texts, add_special_tokens=False)
+
+
+def ids_by_text(texts: Sequence[str], encoded: Sequence[Encoding]) -> dict[str, list[int]]:
+    """Return the ids of each text, and those of the empty one."""
+    return {"": []} | {text: one.ids for text, one in zip(texts, encoded, strict=True)}
 
 
 def join_pieces(pieces: Sequence[Piece]) -> list[Piece]:

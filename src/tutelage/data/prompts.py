@@ -5,21 +5,26 @@ only a template can name. What is asked and each answer are encoded apart and jo
 supervised is known by construction, and the ids before an answer are the same whether it follows or is still to come.
 """
 
-from collections.abc import Callable, Collection, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import chain, pairwise
 from typing import Any
 
 from jinja2 import TemplateError
+from tokenizers import Encoding, Tokenizer
 
 from tutelage.data.conversations import Conversation, Turn
 from tutelage.data.encoding import (
     Control,
     Piece,
+    content_encoder,
     control_tokens,
     cut_at_controls,
-    encode_texts,
+    distinct_texts,
+    encode_batch,
+    ids_by_text,
     join_pieces,
     piece_text,
     refuse_leaks,
@@ -32,7 +37,7 @@ from tutelage.recipe import LossOn, PromptStyle
 CONVERSATIONS_AT_ONCE = 4096  # so many are encoded together; it bounds the memory that the encoder takes
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Answer:
     """An assistant's turn, and the pieces that stand between the end of the answer before it and its own beginning."""
 
@@ -40,8 +45,15 @@ class Answer:
     text: str
     is_supervised: bool
 
+    def joined(self) -> "Answer":
+        """Return it with neighbouring texts as one, for they are encoded as one."""
+        return Answer(join_pieces(self.before), self.text, self.is_supervised)
 
-@dataclass(frozen=True)
+    def texts(self) -> list[str]:
+        return [*(piece for piece in self.before if isinstance(piece, str)), self.text]
+
+
+@dataclass(frozen=True, slots=True)
 class EncodedAnswer:
     """The ids before an answer, and its own with the end of turn."""
 
@@ -55,12 +67,13 @@ class PromptRenderer:
     """A prompt style bound to a tokenizer; `lay_out` says what stands before each answer of a conversation."""
 
     tokenizer: Any
+    encoder: Tokenizer  # of the contents
     lay_out: Callable[[Conversation], list[Answer]]
     end_of_turn: int
 
     def prompt_ids(self, conversation: Conversation) -> list[int]:
         """Return the ids that stand before the last answer: what generation is given."""
-        *earlier, last = self._encode([conversation])[0]
+        *earlier, last = next(self._encoded([[conversation]]))[0]
         return [*chain.from_iterable((*answer.before, *answer.ids) for answer in earlier), *last.before]
 
     def prompt_text(self, conversation: Conversation) -> str:
@@ -85,44 +98,54 @@ class PromptRenderer:
         begins = range(0, len(conversations), CONVERSATIONS_AT_ONCE)
         parts = [conversations[begin : begin + CONVERSATIONS_AT_ONCE] for begin in begins]
         made: list[Example] = []
-        # The encoder needs no interpreter: while it works on one part, the part before is put together.
-        with ThreadPoolExecutor(max_workers=1) as ahead:
-            for part, encoded in zip(parts, ahead.map(self._encode, parts), strict=True):
-                made += [
-                    _example(conversation.row, answers, loss_on)
-                    for conversation, answers in zip(part, encoded, strict=True)
-                ]
-                progress(len(part))
+        for part, encoded in zip(parts, self._encoded(parts), strict=True):
+            made += [
+                _example(conversation.row, answers, loss_on)
+                for conversation, answers in zip(part, encoded, strict=True)
+            ]
+            progress(len(part))
         return made
 
-    def _encode(self, conversations: Sequence[Conversation]) -> list[list[EncodedAnswer]]:
-        layouts = [self.lay_out(conversation) for conversation in conversations]
-        encoded = iter(
-            _encode_answers(
-                [answer for layout in layouts for answer in layout], self.tokenizer, self.end_of_turn
-            )
-        )
-        return [[next(encoded) for _ in layout] for layout in layouts]
+    def _encoded(self, parts: Sequence[Sequence[Conversation]]) -> Iterator[list[list[EncodedAnswer]]]:
+        """Yield the encoded answers of each part; while one is put together, the encoder works on the next."""
+        with ThreadPoolExecutor(max_workers=1) as ahead:
+            waiting: deque[tuple[list[list[Answer]], list[str], Future[list[Encoding]]]] = deque()
+            for part in parts:
+                layouts = [
+                    [answer.joined() for answer in self.lay_out(conversation)] for conversation in part
+                ]
+                texts = distinct_texts(
+                    text for layout in layouts for answer in layout for text in answer.texts()
+                )
+                waiting.append((layouts, texts, ahead.submit(encode_batch, self.encoder, texts)))
+                if len(waiting) > 1:
+                    yield self._put_together(*waiting.popleft())
+            while waiting:
+                yield self._put_together(*waiting.popleft())
 
+    def _put_together(
+        self, layouts: list[list[Answer]], texts: list[str], encoding: Future[list[Encoding]]
+    ) -> list[list[EncodedAnswer]]:
+        ids_of: dict[Piece, list[int]] = {**ids_by_text(texts, encoding.result())}
+        end = [self.end_of_turn]
 
-def _encode_answers(answers: Sequence[Answer], tokenizer: Any, end_of_turn: int) -> list[EncodedAnswer]:
-    """Encode all texts of some answers, and what stands before them, at once."""
-    before = [join_pieces(answer.before) for answer in answers]
-    texts = [piece for pieces in before for piece in pieces if isinstance(piece, str)]
-    encoded = encode_texts(tokenizer, [*texts, *(answer.text for answer in answers)])
-    controls = {
-        piece: [tokenizer.convert_tokens_to_ids(piece.token)]
-        for piece in {piece for pieces in before for piece in pieces if isinstance(piece, Control)}
-    }
-    return [
-        EncodedAnswer(
-            list(chain.from_iterable(encoded[p] if isinstance(p, str) else controls[p] for p in pieces)),
-            # The end-of-turn token is supervised too; without it the model never learns to stop.
-            [*encoded[answer.text], end_of_turn],
-            answer.is_supervised,
-        )
-        for pieces, answer in zip(before, answers, strict=True)
-    ]
+        def ids(piece: Piece) -> list[int]:
+            if piece not in ids_of and isinstance(piece, Control):
+                ids_of[piece] = [self.tokenizer.convert_tokens_to_ids(piece.token)]
+            return ids_of[piece]
+
+        return [
+            [
+                EncodedAnswer(
+                    list(chain.from_iterable(map(ids, answer.before))),
+                    # The end-of-turn token is supervised too; without it the model never learns to stop.
+                    ids(answer.text) + end,
+                    answer.is_supervised,
+                )
+                for answer in layout
+            ]
+            for layout in layouts
+        ]
 
 
 def _example(row: int, answers: Sequence[EncodedAnswer], loss_on: LossOn) -> Example:
@@ -161,11 +184,12 @@ def make_renderer(tokenizer: Any, style: PromptStyle) -> PromptRenderer:
         "phi3": (phi3, "<|end|>"),
     }[style]
     end = _end_of_turn_id(tokenizer, preferred_end, known)
+    before_text = _before_plain_text(tokenizer, end)
     begin = [known[tokenizer.bos_token]] if _adds_begin_of_text(tokenizer) else []
 
     def lay_out(conversation: Conversation) -> list[Answer]:
         if conversation.is_plain_text:
-            return _plain_text(conversation, tokenizer, end)
+            return [Answer([before_text], conversation.response, True)]
         # A marker that this tokenizer has no control token for is ordinary text, as in the book.
         return [
             Answer(
@@ -179,7 +203,7 @@ def make_renderer(tokenizer: Any, style: PromptStyle) -> PromptRenderer:
             for pieces, turn, is_first in _worded(wording, conversation)
         ]
 
-    return PromptRenderer(tokenizer, lay_out, end)
+    return PromptRenderer(tokenizer, content_encoder(tokenizer), lay_out, end)
 
 
 def _worded(wording: Wording, conversation: Conversation) -> list[tuple[list[Piece], Turn, bool]]:
@@ -192,10 +216,11 @@ def _worded(wording: Wording, conversation: Conversation) -> list[tuple[list[Pie
     ]
 
 
-def _plain_text(conversation: Conversation, tokenizer: Any, end: int) -> list[Answer]:
-    """Put the begin of text before it, or the end of another as in pretraining: its first token needs one before it."""
-    token = tokenizer.bos_token if _adds_begin_of_text(tokenizer) else tokenizer.convert_ids_to_tokens(end)
-    return [Answer([Control(token)], conversation.response, True)]
+def _before_plain_text(tokenizer: Any, end: int) -> Control:
+    """Return the begin of text, or the end of another as in pretraining: a text's first token needs one before it."""
+    return Control(
+        tokenizer.bos_token if _adds_begin_of_text(tokenizer) else tokenizer.convert_ids_to_tokens(end)
+    )
 
 
 def _adds_begin_of_text(tokenizer: Any) -> bool:
@@ -221,6 +246,7 @@ def _chat_renderer(tokenizer: Any, known: Mapping[str, Control]) -> PromptRender
     trims = " \ue000 " not in _render_template(
         tokenizer, [{"role": "user", "content": " \ue000 "}], add_generation_prompt=True
     )
+    before_text = _before_plain_text(tokenizer, end_of_turn)
     frames: dict[tuple[str, ...], list[list[Piece]]] = {}
 
     def frame_of(roles: tuple[str, ...]) -> list[list[Piece]]:
@@ -237,7 +263,7 @@ def _chat_renderer(tokenizer: Any, known: Mapping[str, Control]) -> PromptRender
 
     def lay_out(conversation: Conversation) -> list[Answer]:
         if conversation.is_plain_text:
-            return _plain_text(conversation, tokenizer, end_of_turn)
+            return [Answer([before_text], conversation.response, True)]
         frame = frame_of(tuple(turn.role for turn in conversation.turns))
         answers: list[Answer] = []
         before: list[Piece] = list(frame[0])
@@ -249,7 +275,7 @@ def _chat_renderer(tokenizer: Any, known: Mapping[str, Control]) -> PromptRender
                 before += [turn.asked.strip() if trims else turn.asked, *following]
         return answers
 
-    return PromptRenderer(tokenizer, lay_out, end_of_turn)
+    return PromptRenderer(tokenizer, content_encoder(tokenizer), lay_out, end_of_turn)
 
 
 def _after_end(pieces: list[Piece], end: str | None) -> list[Piece]:
