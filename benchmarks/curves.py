@@ -4,12 +4,11 @@ One example at a time runs by transformers' own layers and attention and peft's 
 """
 
 import argparse
-from pathlib import Path
 
 import torch
 
 from benchmarks.tables import table
-from benchmarks.work import RECIPE, add_training_options, add_work_options, open_work
+from benchmarks.work import BATCH, RECIPE, add_work_options, open_work
 from tutelage.data.batches import BatchPlan
 from tutelage.data.examples import Example
 from tutelage.model.adapters import add_adapter
@@ -32,7 +31,9 @@ def main() -> None:
     settle_process()
     parser = argparse.ArgumentParser(description=__doc__)
     add_work_options(parser)
-    add_training_options(parser)
+    parser.add_argument(
+        "--steps", type=int, default=10_000, help="at most so many optimiser steps of an epoch"
+    )
     options = parser.parse_args()
     source, renderer, splits = open_work(options)
     training, validation = (
@@ -72,11 +73,8 @@ def run(
     micro_batch_size: int | None = None,
 ) -> list[float]:
     """Return the loss of every step, and at last that of the validation rows."""
-    batch = options.batch or 8
-    plan = BatchPlan(len(training), batch, epochs=1, seed=RECIPE["seed"])
-    settings = TrainingSettings(
-        learning_rate=RECIPE["learning_rate"], weight_decay=RECIPE["weight_decay"]
-    )
+    plan = BatchPlan(len(training), BATCH, epochs=1, seed=RECIPE["seed"])
+    settings = TrainingSettings(learning_rate=RECIPE["learning_rate"], weight_decay=RECIPE["weight_decay"])
     optimizer = make_optimizer(model.module, settings)
     losses = [
         optimizer_step(
@@ -84,7 +82,7 @@ def run(
             [training[index] for index in plan.examples_of_step(step)],
             optimizer,
             learning_rate=settings.learning_rate,
-            micro_batch_size=micro_batch_size or batch,
+            micro_batch_size=micro_batch_size or BATCH,
             max_grad_norm=RECIPE["max_grad_norm"],
         ).loss
         for step in range(min(options.steps, plan.steps))

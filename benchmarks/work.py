@@ -10,8 +10,9 @@ import random
 from pathlib import Path
 from typing import Any
 
-from tutelage.data.formats import read_instruction_rows
-from tutelage.data.prompts import encode_text, make_renderer
+from tutelage.data.encoding import encode_text
+from tutelage.data.formats import read_conversations
+from tutelage.data.prompts import make_renderer
 from tutelage.data.sources import read_source
 from tutelage.data.splits import split_rows
 from tutelage.fetching import user_cache
@@ -103,7 +104,7 @@ def training_job(options: argparse.Namespace) -> dict[str, Any]:
     micro_batch = min(batch, options.peer_micro_batch)
     if batch % micro_batch:
         raise SystemExit(f"--batch {batch} is not a multiple of --peer-micro-batch {micro_batch}.")
-    source, renderer, splits = _open(options)
+    source, renderer, splits = open_work(options)
     system = _system_ids(renderer.tokenizer, options.system_prompt)
     rows = _in_order(splits["train"], options.steps * batch)
     return {
@@ -123,7 +124,7 @@ def training_job(options: argparse.Namespace) -> dict[str, Any]:
 
 def generation_job(options: argparse.Namespace) -> dict[str, Any]:
     """Return the model, the prompts of the test rows and how many are answered at once."""
-    source, renderer, splits = _open(options)
+    source, renderer, splits = open_work(options)
     rows = splits["test"][: options.limit]
     return {
         **_model_facts(source.folder),
@@ -139,9 +140,10 @@ def write_job(path: Path, job: dict[str, Any]) -> None:
     path.write_text(json.dumps(job), encoding="utf-8")
 
 
-def _open(options: argparse.Namespace) -> tuple[Any, Any, dict[str, list[Any]]]:
+def open_work(options: argparse.Namespace) -> tuple[Any, Any, dict[str, list[Any]]]:
+    """Return the model, its renderer and the rows of each split by position."""
     found = read_source(str(options.data), cache=user_cache())
-    rows, _ = read_instruction_rows(found.records, source=options.data.name)
+    rows = read_conversations(found.records, source=options.data.name).rows
     splits = split_rows(rows, rule="position", train_share=0.85, test_share=0.10)
     source = locate_model(options.model or DEFAULT_MODEL, cache=user_cache(), progress=print)
     return source, make_renderer(load_tokenizer(source.folder), "alpaca"), splits

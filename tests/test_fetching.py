@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import socket
 import urllib.error
 import urllib.request
 from email.message import Message
@@ -9,6 +10,7 @@ from urllib.response import addinfourl
 
 import pytest
 
+from tutelage import fetching
 from tutelage.errors import FetchError
 from tutelage.fetching import fetch_url, user_cache
 
@@ -35,8 +37,96 @@ def server(monkeypatch):
         response.msg = "status"  # pyright: ignore[reportAttributeAccessIssue]
         return response
 
-    monkeypatch.setattr(urllib.request.HTTPSHandler, "https_open", https_open)
+    monkeypatch.setattr(fetching._PublicHTTPSHandler, "https_open", https_open)
     return answers, asked
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "127.0.0.1",
+        "127.8.9.1",
+        "10.0.0.8",
+        "172.16.0.1",
+        "192.168.1.1",
+        "169.254.169.254",
+        "100.64.0.1",
+        "0.0.0.0",
+        "224.0.0.1",
+        "255.255.255.255",
+        "192.0.2.1",
+        "::1",
+        "::",
+        "fe80::1",
+        "fc00::1",
+        "ff02::1",
+        "::ffff:127.0.0.1",
+        "::ffff:10.0.0.8",
+        "64:ff9b::7f00:1",
+        "2002:7f00:1::",
+    ],
+)
+def test_an_address_that_is_not_public_is_refused(monkeypatch, tmp_path, address):
+    monkeypatch.delenv("https_proxy", raising=False)
+    monkeypatch.setattr(socket, "create_connection", _no_connection)
+    resolve_to(monkeypatch, "93.184.216.34", address)  # one of two is enough
+    with pytest.raises(FetchError, match="is not a public address"):
+        fetch(tmp_path / "file")
+
+
+@pytest.mark.parametrize(
+    "host",
+    ["localhost", "127.0.0.1", "2130706433", "0x7f000001", "0177.0.0.1", "127.1", "[::1]", "[::ffff:7f00:1]"],
+)
+def test_a_loopback_address_is_refused_however_it_is_written(monkeypatch, tmp_path, host):
+    monkeypatch.delenv("https_proxy", raising=False)
+    monkeypatch.setattr(socket, "create_connection", _no_connection)
+    with pytest.raises(FetchError, match="is not a public address"):
+        fetch(tmp_path / "file", url=f"https://{host}/rows.json")
+
+
+def test_the_address_that_was_checked_is_the_one_connected_to(monkeypatch, tmp_path):
+    monkeypatch.delenv("https_proxy", raising=False)
+    answers = iter([["93.184.216.34"], ["127.0.0.1"]])  # a name whose second answer is another
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *words, **settings: _entries(next(answers)))
+    connected = []
+
+    def connect(address, *settings):
+        connected.append(address)
+        raise OSError("no network in a test")
+
+    monkeypatch.setattr(socket, "create_connection", connect)
+    with pytest.raises(FetchError, match="no network in a test"):
+        fetch(tmp_path / "file")
+    assert connected == [("93.184.216.34", 443)]
+
+
+def test_a_private_address_is_refused_behind_a_proxy_too(monkeypatch, tmp_path):
+    monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
+    resolve_to(monkeypatch, "10.0.0.8")
+    with pytest.raises(FetchError, match="is not a public address"):
+        fetch(tmp_path / "file")
+
+
+def test_the_fourth_redirect_is_not_followed(server, tmp_path):
+    answers, asked = server
+    for number in range(5):
+        answers[f"{URL}{number or ''}"] = (302, {"Location": f"{URL}{number + 1}"}, b"")
+    with pytest.raises(FetchError, match="answered 302"):
+        fetch(tmp_path / "file")
+    assert len(asked) == 4
+
+
+def resolve_to(monkeypatch, *addresses):
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *words, **settings: _entries(addresses))
+
+
+def _entries(addresses):
+    return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, 443)) for address in addresses]
+
+
+def _no_connection(*words):
+    raise AssertionError("nothing may be connected to")
 
 
 def fetch(destination, url=URL, max_bytes=100):

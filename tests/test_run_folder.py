@@ -72,7 +72,12 @@ def test_a_damaged_file_is_told_with_its_name(tmp_path, content):
         ("data/preparation.json", "[]", "it holds no JSON object", "prepare"),
         ("data/train.jsonl", '{"row": 0}', "line 1 has no prompt", "prepare"),
         ("model/training.json", '{"dtype": 5}', "it has 5 as dtype", "train"),
-        ("model/training.json", '{"dtype": "float32", "loss": 1}', "it has no loss.before", "train"),
+        (
+            "model/training.json",
+            '{"dtype": "float32", "padded_because": null, "loss": 1}',
+            "it has no loss.before",
+            "train",
+        ),
         ("events.jsonl", '{"event": "step", "step": 1}\n7', "line 2 holds no JSON object", "train"),
         ("evaluation/metrics.json", "{}", "it has no primary_metric", "evaluate"),
         ("evaluation/base.jsonl", None, "No such file or directory", "evaluate"),

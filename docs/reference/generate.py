@@ -53,6 +53,8 @@ def _type(declared: dict[str, Any]) -> str:
         return " or ".join(_type(option) for option in declared["anyOf"] if option["type"] != "null")
     if declared["type"] == "array":
         return "list of texts"
+    if declared["type"] == "object":
+        return "table of texts"
     names = {"string": "text", "integer": "whole number", "number": "number", "boolean": "true or false"}
     return names[declared["type"]] + _bounds(declared)
 

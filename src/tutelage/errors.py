@@ -1,6 +1,7 @@
 """The error tree: every message says what is wrong, where, and what to do; every kind has one exit code."""
 
 EXIT_UNEXPECTED = 1
+EXIT_WARNINGS = 1  # of `tutelage check --strict`, which found something to look at
 EXIT_USAGE = 2
 EXIT_NON_FINITE = 3
 EXIT_STORAGE = 4
@@ -18,7 +19,14 @@ class RecipeError(TutelageError):
 
 
 class DataError(TutelageError):
-    """The data cannot be read, or no example would be left to train on."""
+    """The data cannot be read, or no example would be left to train on.
+
+    Where one rule of docs/reference/data-rules.md is broken, `rule` is its number and `row` the first row at fault.
+    """
+
+    def __init__(self, message: str, *, rule: int | None = None, row: int | None = None) -> None:
+        super().__init__(message)
+        self.rule, self.row = rule, row
 
 
 class ModelError(TutelageError):

@@ -1,12 +1,15 @@
 """Files from elsewhere: where they are kept, how one is fetched, and how its bytes are recognised."""
 
 import hashlib
+import ipaddress
 import os
+import socket
 import tempfile
 import urllib.error
 import urllib.request
-from http.client import HTTPException
+from http.client import HTTPException, HTTPResponse, HTTPSConnection
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import platformdirs
@@ -15,6 +18,9 @@ from tutelage.errors import FetchError
 from tutelage.run_folder import storage_faults
 
 TIMEOUT_SECONDS = 60
+MAX_REDIRECTS = 3
+# Addresses that are public themselves, and carry another that need not be: NAT64, 6to4, Teredo.
+CARRIERS = [ipaddress.IPv6Network(text) for text in ("64:ff9b::/96", "2002::/16", "2001::/32")]
 
 
 def user_cache() -> Path:
@@ -76,15 +82,74 @@ def _https_opener() -> urllib.request.OpenerDirector:
     opener = urllib.request.OpenerDirector()
     # There is none for http, so that a redirect away from https leads nowhere.
     for handler in (
-        urllib.request.ProxyHandler,
-        urllib.request.HTTPSHandler,
-        urllib.request.HTTPRedirectHandler,
-        urllib.request.HTTPErrorProcessor,
-        urllib.request.HTTPDefaultErrorHandler,
-        urllib.request.UnknownHandler,
+        urllib.request.ProxyHandler(),
+        _PublicHTTPSHandler(),
+        _FewRedirectsHandler(),
+        urllib.request.HTTPErrorProcessor(),
+        urllib.request.HTTPDefaultErrorHandler(),
+        urllib.request.UnknownHandler(),
     ):
-        opener.add_handler(handler())
+        opener.add_handler(handler)
     return opener
+
+
+class _FewRedirectsHandler(urllib.request.HTTPRedirectHandler):
+    """Follows redirects, but not for long."""
+
+    max_redirections = MAX_REDIRECTS
+
+
+class _PublicHTTPSHandler(urllib.request.HTTPSHandler):
+    """Reaches public addresses alone, after each redirect too: an address in a recipe must not reach into a network."""
+
+    def https_open(self, req: urllib.request.Request) -> HTTPResponse:
+        host = urlsplit(req.full_url).hostname or ""
+        if getattr(req, "_tunnel_host", None):
+            # The proxy looks the name up and connects; only what the name means here can be checked.
+            _refuse_known_private(host)
+            return self.do_open(HTTPSConnection, req)
+        return self.do_open(_public_connection, req)
+
+
+def _public_connection(host: str, **settings: Any) -> HTTPSConnection:
+    connection = HTTPSConnection(host, **settings)
+    connection._create_connection = _connect_publicly  # type: ignore[attr-defined] # the one door that http.client has
+    return connection
+
+
+def _connect_publicly(address: tuple[str, int], *settings: Any) -> socket.socket:
+    """Connect to the very address that was found public, so that no second look-up can give another."""
+    host, port = address
+    return socket.create_connection((public_address(host, port), port), *settings)
+
+
+def public_address(host: str, port: int = 443) -> str:
+    """Return the first address of a host; FetchError unless all its addresses are public."""
+    found = [str(entry[4][0]) for entry in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
+    for address in found:
+        if not _is_public(address):
+            raise FetchError(
+                f"{host} stands for {address}, which is not a public address, and only those are fetched from."
+                " Copy the file here and name its path."
+            )
+    return found[0]
+
+
+def _refuse_known_private(host: str) -> None:
+    try:
+        public_address(host)
+    except OSError:
+        return  # this machine cannot look names up; the proxy can
+
+
+def _is_public(text: str) -> bool:
+    address = ipaddress.ip_address(text.partition("%")[0])
+    if isinstance(address, ipaddress.IPv6Address):
+        if address.ipv4_mapped:
+            return _is_public(str(address.ipv4_mapped))
+        if any(address in network for network in CARRIERS):
+            return False
+    return address.is_global and not address.is_multicast
 
 
 def _publish(body: bytes, destination: Path) -> None:

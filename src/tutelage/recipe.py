@@ -9,6 +9,17 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 PromptStyle = Literal["alpaca", "alpaca-compact", "phi3", "chat"]
 SplitRule = Literal["group", "position"]
+LossOn = Literal["response", "last_response", "everything"]
+FormatName = Literal[
+    "alpaca",
+    "sharegpt",
+    "messages",
+    "prompt-completion",
+    "question-answer",
+    "text",
+    "preference",
+    "text-label",
+]
 MetricName = Literal["exact_match", "token_f1", "rouge_l", "chrf", "stopped", "bits_per_byte"]
 
 DEFAULT_MODEL = "smollm2-135m-instruct"
@@ -20,6 +31,7 @@ Name = Annotated[str, Field(min_length=1)]
 # The random numbers of a step come from seed * MOST_STEPS + step, so with more steps two seeds would share some.
 MOST_STEPS = 2**24
 Steps = Annotated[int, Field(ge=1, le=MOST_STEPS)]
+Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
 
 class Section(BaseModel):
@@ -33,7 +45,33 @@ class Section(BaseModel):
 class DataSettings(Section):
     source: Name = Field(
         "starter",
-        description="A JSON or JSONL file of Alpaca rows, or the name `starter` or `instruction-data`.",
+        description="A JSON, JSONL, CSV or Parquet file (also gzipped), a folder of them, an https address,"
+        " `hf:owner/name`, or the name `starter` or `instruction-data`.",
+    )
+    sha256: Sha256 | None = Field(
+        None, description="SHA-256 of the bytes of the source. An https address needs it."
+    )
+    hub_split: str = Field("train", description="Which split of a data set of the hub is read.")
+    encoding: str | None = Field(
+        None,
+        description="Encoding of the files. Default: UTF-8, or UTF-16 where a file begins with its mark.",
+    )
+    format: FormatName | None = Field(
+        None, description="What a row is. Default: found from the fields of each row."
+    )
+    map: dict[str, str] = Field(
+        {},
+        description='Where a row has a field under another name: `instruction = "a.b"` takes b of a as instruction.',
+    )
+    coerce: bool = Field(
+        False, description="Read numbers, true and false as text where text is due, rather than stop."
+    )
+    keep_empty_output: bool = Field(
+        False, description="Keep rows with an empty answer, which teach the model to say nothing."
+    )
+    max_file_bytes: Count = Field(100 * 2**20, description="Largest file in bytes, once it is unpacked.")
+    max_row_bytes: Count = Field(
+        2**20, description="Largest row in bytes; larger ones are dropped and listed."
     )
     prompt: PromptStyle = Field("alpaca", description="How a row becomes a prompt.")
     split: SplitRule = Field(
@@ -49,8 +87,10 @@ class DataSettings(Section):
         "stop",
         description="What to do when a row is longer than that: stop and name it, or drop and list it.",
     )
-    loss_on: Literal["response", "everything"] = Field(
-        "response", description="Which tokens are supervised: the response and its end, or the prompt too."
+    loss_on: LossOn = Field(
+        "response",
+        description="Which tokens are supervised: every answer of a conversation with its end, the last one alone,"
+        " or the prompts too.",
     )
 
     @model_validator(mode="after")

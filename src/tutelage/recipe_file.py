@@ -43,7 +43,7 @@ class LoadedRecipe:
         ]
 
 
-def load(path: Path | None, overrides: Mapping[str, str], assignments: Sequence[str]) -> LoadedRecipe:
+def load(path: Path | None, overrides: Mapping[str, Any], assignments: Sequence[str]) -> LoadedRecipe:
     """Read a recipe file (None: all defaults), then apply overrides by option, then `section.name=value` texts.
 
     `overrides` maps an option and its setting, joined by a space, to the value: {"--data data.source": "my.json"}.

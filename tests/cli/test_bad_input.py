@@ -87,11 +87,12 @@ def test_a_missing_file_is_told_with_the_nearest_name(refused, place, verb):
     assert refused(verb, "--data", "my-row.json") == "my-row.json does not exist. Did you mean my-rows.json?"
 
 
-def test_a_folder_in_place_of_a_file_is_told(refused, place):
+def test_a_folder_without_data_files_is_told(refused, place):
     (place / "data").mkdir()
-    (place / "data" / "rows.jsonl").write_text("")
+    (place / "data" / "notes.txt").write_text("")
     assert refused("run", "--data", "data", "--output", "out") == (
-        "data is a folder; data.source takes one JSON or JSONL file. It contains rows.jsonl."
+        "data holds no file of rows. Give one with the ending .json, .jsonl, .ndjson, .csv, .tsv, .parquet, each also"
+        " with .gz."
     )
 
 

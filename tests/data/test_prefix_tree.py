@@ -21,7 +21,13 @@ def example_lists(draw) -> list[Example]:
     for row in range(draw(st.integers(1, 8))):
         ids = tuple(draw(st.lists(st.integers(0, 2), min_size=2, max_size=8)))
         supervised = draw(st.integers(1, len(ids) - 1))
-        made.append(Example(row, ids, len(ids) - supervised, supervised))
+        begin = len(ids) - supervised
+        # Cut what is supervised at some of its places, and leave a token between two answers.
+        cuts = sorted(draw(st.sets(st.integers(begin + 1, len(ids) - 2)))) if supervised > 2 else []
+        bounds = [begin, *(place for cut in cuts for place in (cut, cut + 1)), len(ids)]
+        spans = [span for span in zip(bounds[::2], bounds[1::2], strict=True) if span[0] < span[1]]
+        counted = sum(end - begin for begin, end in spans)
+        made.append(Example(row, ids, spans[-1][0], counted, tuple(spans[:-1])))
     return made
 
 
@@ -30,9 +36,10 @@ def faults(tree: PrefixTree, examples: list[Example]) -> list[str]:
     inputs = [example.ids[:-1] for example in examples]
     prefixes = {ids[:end] for ids in inputs for end in range(1, len(ids) + 1)}
     expected_targets = [
-        (ids[:place], ids[place], index)
-        for index, (ids, supervised) in enumerate((example.ids, example.supervised) for example in examples)
-        for place in range(len(ids) - supervised, len(ids))
+        (example.ids[:place], example.ids[place], index)
+        for index, example in enumerate(examples)
+        for begin, end in example.spans
+        for place in range(begin, end)
     ]
 
     # Each node with each prefix that some path gives it: one and the same, in a right tree.
@@ -100,6 +107,13 @@ def test_a_wrong_tree_is_caught(broken, fault):
     examples = ragged_examples(12)
     assert faults(merge(examples), examples) == []
     assert any(fault in found for found in faults(broken(merge(examples)), examples))
+
+
+def test_a_conversation_of_two_answers_has_the_targets_of_both():
+    tree = merge([Example(0, (7, 8, 1, 2, 9, 3, 4), 5, 4, earlier_spans=((2, 4),))])
+    assert tree.target_ids.tolist() == [1, 2, 3, 4]
+    assert tree.target_parents.tolist() == [1, 2, 4, 5]
+    assert tree.target_examples.tolist() == [0, 0, 0, 0]
 
 
 def test_the_drawing_in_the_module_is_what_merge_makes():

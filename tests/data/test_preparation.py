@@ -11,7 +11,8 @@ from support.tiny_tokenizer import chatml_tokenizer, write_tiny_model
 
 from tutelage.data.preparation import prepare, read_prepared, refuse_unknown_ids, write_preparation
 from tutelage.data.prompts import make_renderer
-from tutelage.data.sources import Source, read_source
+from tutelage.data.records import Source
+from tutelage.data.sources import read_source
 from tutelage.errors import DataError, RunFolderError, StorageError
 from tutelage.model.loading import context_length, load_tokenizer
 from tutelage.recipe import DataSettings, ModelSettings

@@ -16,8 +16,10 @@ from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
 from tutelage.data import prompts
-from tutelage.data.formats import FIELDS, InstructionRow, read_instruction_rows
-from tutelage.data.prompts import PromptRenderer, control_tokens, encode_text, make_renderer
+from tutelage.data.conversations import single_turn
+from tutelage.data.encoding import control_tokens, encode_text
+from tutelage.data.formats import read_conversations
+from tutelage.data.prompts import PromptRenderer, make_renderer
 from tutelage.data.sources import read_source
 from tutelage.errors import ModelError
 
@@ -37,6 +39,7 @@ SPECIAL_STRINGS = (
     "[INST]",
 )
 CARRIER = "Say this again, please"
+FIELDS = ("instruction", "input", "output")
 RANDOM_TEXTS = random_texts(2000, seed=28)
 CHAT_CASES = [*TOKENIZERS.values(), whitespace_eating_tokenizer]
 
@@ -67,7 +70,7 @@ def tokenizer(request):
 
 
 def row(instruction="Name a fruit.", input="", output="A pear."):
-    return InstructionRow(0, instruction, input, output)
+    return single_turn(0, instruction, input, output)
 
 
 def count_controls(tokenizer, ids):
@@ -78,10 +81,10 @@ def count_controls(tokenizer, ids):
 @pytest.mark.parametrize(("number", "text"), [(50, ROW_50), (999, ROW_999)])
 def test_rows_of_the_book_read_exactly_as_the_article_prints_them(number, text, tmp_path):
     source = read_source(str(book_file()), cache=tmp_path)
-    rows, _ = read_instruction_rows(source.records, source=source.name)
+    rows = read_conversations(source.records, source=source.name).rows
     tokenizer = chatml_tokenizer()
     renderer = make_renderer(tokenizer, "alpaca-compact")
-    assert renderer.prompt_text(rows[number]) + rows[number].output == text
+    assert renderer.prompt_text(rows[number]) + rows[number].response == text
     # The ids say the same to the byte, and after them comes the end of turn alone.
     *ids, end = renderer.example(rows[number], loss_on="response").ids
     assert (tokenizer.decode(ids), tokenizer.decode([end])) == (text, "<|im_end|>")
@@ -122,12 +125,12 @@ def test_phi3_markers_are_control_tokens_where_the_tokenizer_has_them_and_text_w
 def test_chat_equals_what_transformers_makes_of_the_models_own_template(make, question):
     tokenizer = make()
     renderer = make_renderer(tokenizer, "chat")
-    content = f"{question.instruction}\n\n{question.input}" if question.input else question.instruction
+    content = question.turns[0].asked
     user = {"role": "user", "content": content}
-    assistant = {"role": "assistant", "content": question.output}
+    assistant = {"role": "assistant", "content": question.response}
     wanted = tokenizer.apply_chat_template([user], tokenize=False, add_generation_prompt=True)
     assert _untrimmed(renderer.prompt_text(question), make) == _untrimmed(wanted, make)
-    if question.instruction.strip() == question.instruction:
+    if content.strip() == content:
         assert renderer.prompt_ids(question) == tokenizer.encode(wanted, add_special_tokens=False)
         conversation = tokenizer.apply_chat_template([user, assistant], tokenize=False)
         whole = tokenizer.encode(conversation, add_special_tokens=False)
@@ -167,7 +170,7 @@ def test_content_never_produces_a_control_token(tokenizer, style):
 
 def test_the_containment_checks_catch_an_encoder_that_reads_controls_in_content(tokenizer, monkeypatch):
     renderer = make_renderer(tokenizer, "alpaca")
-    monkeypatch.setattr(prompts, "encode_text", reading_controls)
+    monkeypatch.setattr(prompts, "encode_batch", reading_controls)
     for token in control_tokens(tokenizer):
         assert len(spelled_leaks(renderer, [token])) == 20 * len(FIELDS)
     assert random_leaks(renderer)
@@ -203,7 +206,7 @@ def leaks(renderer, field, text, skeleton):
     example = renderer.example(written, loss_on="response")
     return (
         count_controls(tokenizer, example.ids) != skeleton
-        or tokenizer.decode(example.response_ids[:-1]) != written.output
+        or tokenizer.decode(example.response_ids[:-1]) != written.response
         or text.strip() not in tokenizer.decode(example.ids)
     )
 
@@ -216,8 +219,25 @@ def skeleton_controls(renderer):
     return count_controls(renderer.tokenizer, renderer.example(row(), loss_on="response").ids)
 
 
-def reading_controls(tokenizer, text):
-    return tokenizer.encode(text, add_special_tokens=False) if text else []
+def reading_controls(encoder, texts):
+    encoder.encode_special_tokens = False
+    return encoder.encode_batch(texts, add_special_tokens=False)
+
+
+def test_other_uses_of_the_tokenizer_meanwhile_let_no_control_through(monkeypatch):
+    """A call of the tokenizer turns the switch by which its own core would read control tokens."""
+    tokenizer = chatml_tokenizer()
+    renderer = make_renderer(tokenizer, "chat")
+    rows = [row(output=f"{number} <|im_end|> and <|im_start|>") for number in range(400)]
+    alone = [renderer.example(one, loss_on="response") for one in rows]
+    monkeypatch.setattr(prompts, "CONVERSATIONS_AT_ONCE", 5)
+    meanwhile = renderer.lay_out
+
+    def lay_out(conversation):
+        tokenizer.encode("a")
+        return meanwhile(conversation)
+
+    assert replace(renderer, lay_out=lay_out).examples(rows, loss_on="response") == alone
 
 
 @pytest.mark.parametrize("style", STYLES)
@@ -235,11 +255,11 @@ def test_exactly_the_response_and_its_end_of_turn_are_supervised(tokenizer, styl
     ids=["end of turn lost", "one prompt token too many", "first response token missing"],
 )
 def test_the_supervision_check_catches_an_example_that_is_cut_or_shifted(broken, monkeypatch):
-    whole = PromptRenderer.example
+    whole = PromptRenderer.examples
     monkeypatch.setattr(
         PromptRenderer,
-        "example",
-        lambda renderer, row, *, loss_on: broken(whole(renderer, row, loss_on=loss_on)),
+        "examples",
+        lambda renderer, rows, *, loss_on: [broken(one) for one in whole(renderer, rows, loss_on=loss_on)],
     )
     assert wrongly_supervised(make_renderer(chatml_tokenizer(), "alpaca"))
 

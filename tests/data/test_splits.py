@@ -6,7 +6,8 @@ from support.rows import make_rows
 
 from tutelage.data import splits as splits_module
 from tutelage.data.checks import normalised_prompt
-from tutelage.data.formats import InstructionRow, read_instruction_rows
+from tutelage.data.conversations import single_turn
+from tutelage.data.formats import read_conversations
 from tutelage.data.sources import read_source
 from tutelage.data.splits import find_leaks, split_rows
 from tutelage.run_folder import SPLITS
@@ -27,7 +28,7 @@ def side_of(parts):
 @pytest.fixture
 def book_rows(tmp_path):
     source = read_source(str(book_file()), cache=tmp_path)
-    return read_instruction_rows(source.records, source=source.name)[0]
+    return read_conversations(source.records, source=source.name).rows
 
 
 def many_rows(count):
@@ -48,7 +49,7 @@ def test_group_leaves_no_leak_in_the_books_file(book_rows):
 
 
 def test_the_leak_check_catches_a_split_by_the_hash_of_the_whole_row(book_rows, monkeypatch):
-    monkeypatch.setattr(splits_module, "normalised_prompt", lambda row: f"{row.instruction}{row.output}")
+    monkeypatch.setattr(splits_module, "normalised_prompt", lambda row: f"{row.turns[0].text}{row.response}")
     assert prompts_on_two_sides(split(book_rows))
 
 
@@ -112,11 +113,11 @@ def test_every_row_stands_on_one_side_in_the_order_of_the_file(prompts, rule):
 
 def test_variants_in_case_and_punctuation_stay_together():
     for row in many_rows(200):
-        text = row.instruction
+        text = row.turns[0].text
         variants = make_rows([(text, "", "1"), (text.upper(), "", "2"), (f"  {text[:-1]} ?!", "", "3")])
         assert len(set(side_of(split(variants)).values())) == 1
 
 
 def test_the_answer_does_not_decide_the_side():
-    one, other = (InstructionRow(0, "Name a fruit.", "", output) for output in ("A pear.", "A plum."))
+    one, other = (single_turn(0, "Name a fruit.", "", output) for output in ("A pear.", "A plum."))
     assert side_of(split([one])) == side_of(split([other]))

@@ -22,6 +22,7 @@ def test_the_summary_has_the_promised_keys(run):
         "seconds",
         "peak_memory_bytes",
         "dtype",
+        "padded_because",
         "steps",
         "best_step",
         "trainable_parameters",

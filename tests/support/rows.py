@@ -3,8 +3,8 @@
 import json
 from pathlib import Path
 
-from tutelage.data.formats import InstructionRow
-from tutelage.data.sources import Record
+from tutelage.data.conversations import Conversation, single_turn
+from tutelage.data.records import Record
 
 WORDS = (
     "pear",
@@ -27,9 +27,9 @@ def make_records(values: list) -> list[Record]:
     return [Record(row, row + 1, value) for row, value in enumerate(values)]
 
 
-def make_rows(triples: list[tuple[str, str, str]]) -> list[InstructionRow]:
+def make_rows(triples: list[tuple[str, str, str]]) -> list[Conversation]:
     """Return (instruction, input, output) triples as rows."""
-    return [InstructionRow(row, *triple) for row, triple in enumerate(triples)]
+    return [single_turn(row, *triple) for row, triple in enumerate(triples)]
 
 
 def alpaca_values(count: int) -> list[dict[str, str]]:

@@ -1,9 +1,11 @@
 """The only printer: bars on a terminal, plain lines when piped, errors on standard error."""
 
+import json
 import sys
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import groupby
 
 from rich.console import Console
 from rich.markup import escape
@@ -17,20 +19,32 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 from rich.table import Table
+from rich.text import Text
+from rich.tree import Tree
 
 SECONDS_BETWEEN_PLAIN_LINES = 10
 
 Advance = Callable[[int, str], None]
+# A piece of text, and whether it is supervised; None for what is said about it.
+Part = tuple[str, bool | None]
+# What stands at a node of a tree, and the nodes below it.
+Node = tuple[Sequence[Part], Sequence["Node"]]
 
 WIDTH_WHEN_PIPED = 160  # a reader of a file or a pipe wants whole lines, not a terminal's
 
 out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else WIDTH_WHEN_PIPED)
+KEY = "supervised ones in green" if out.is_terminal else "supervised ones in ⟦ ⟧"
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
 def say(text: str = "") -> None:
     """Print a line as it is; terminal control characters in it are made harmless."""
     out.print(escape(printable(text)))
+
+
+def say_json(value: object) -> None:
+    """Print a value as JSON for another program, whatever the width of the terminal."""
+    sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=2, allow_nan=False) + "\n")
 
 
 def heading(text: str) -> None:
@@ -53,8 +67,35 @@ def table(columns: list[str], rows: list[list[str]], *, numeric: Collection[int]
     out.print(shown, soft_wrap=False)
 
 
+def marked(parts: Sequence[Part]) -> None:
+    """Print texts in a row, the supervised ones in colour, or in brackets where there is none."""
+    out.print(_marked(parts))
+
+
+def tree(nodes: Sequence[Node]) -> None:
+    """Print a tree, each node with its parts marked."""
+    root = Tree("", hide_root=True)
+    _grow(root, nodes)
+    out.print(root, soft_wrap=False)
+
+
+def _grow(branch: Tree, nodes: Sequence[Node]) -> None:
+    for parts, inner in nodes:
+        _grow(branch.add(_marked(parts)), inner)
+
+
+def _marked(parts: Sequence[Part]) -> Text:
+    text = Text()
+    for is_supervised, run in groupby(parts, key=lambda part: part[1]):
+        said = printable("".join(words for words, _ in run))
+        if is_supervised and not out.is_terminal:
+            said = f"⟦{said}⟧"
+        text.append(said, style={True: "bold green", False: "", None: "dim"}[is_supervised])
+    return text
+
+
 def printable(text: str) -> str:
-    """Replace control characters other than line breaks and tabs, so that no answer can drive the terminal."""
+    """Replace control characters other than line breaks and tabs, so that no text can drive the terminal or turn it."""
     return "".join(
         character if character in "\n\t" or not _is_control(character) else f"\\x{ord(character):02x}"
         for character in text
@@ -62,7 +103,9 @@ def printable(text: str) -> str:
 
 
 def _is_control(character: str) -> bool:
-    return ord(character) < 0x20 or 0x7F <= ord(character) < 0xA0
+    code = ord(character)
+    turns_text = 0x202A <= code <= 0x202E or 0x2066 <= code <= 0x2069
+    return code < 0x20 or 0x7F <= code < 0xA0 or turns_text
 
 
 @contextmanager
@@ -95,6 +138,12 @@ def waiting(label: str) -> Iterator[None]:
     with Progress(SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn(), console=out) as bar:
         bar.add_task(escape(label), total=None)
         yield
+
+
+@contextmanager
+def silence() -> Iterator[None]:
+    """Show nothing, where another program reads what is printed."""
+    yield
 
 
 def _plain_progress(label: str, total: int) -> Advance:

@@ -55,7 +55,7 @@ def answers(
 ) -> list[tuple[str, str]]:
     """Return the answer of the tuned model, after that of the base model where it is wanted."""
     source = locate(loaded.recipe)
-    from tutelage.data.formats import InstructionRow
+    from tutelage.data.conversations import single_turn
     from tutelage.data.preparation import refuse_other_weights
     from tutelage.data.prompts import make_renderer
     from tutelage.evaluation.evaluate import trained_dtype
@@ -75,9 +75,7 @@ def answers(
         choose_dtype(trained_dtype(run, recipe), device),
         padded_because=read_json(run.training)["padded_because"],
     )
-    prompt = make_renderer(tokenizer, recipe.data.prompt).prompt_ids(
-        InstructionRow(0, instruction, input, "")
-    )
+    prompt = make_renderer(tokenizer, recipe.data.prompt).prompt_ids(single_turn(0, instruction, input, ""))
     room = context_length(source.folder) - len(prompt)
     if room < recipe.evaluation.max_new_tokens:
         raise DataError(

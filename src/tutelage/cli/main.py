@@ -7,9 +7,11 @@ from cyclopts import App, CycloptsError
 
 from tutelage import __version__
 from tutelage.cli import console
+from tutelage.cli.check import check
 from tutelage.cli.evaluate import evaluate
 from tutelage.cli.generate import generate
 from tutelage.cli.prepare import prepare
+from tutelage.cli.preview import preview
 from tutelage.cli.report import report
 from tutelage.cli.run import run
 from tutelage.cli.selftest import selftest
@@ -22,9 +24,10 @@ app = App(
     suppress_keyboard_interrupt=False,
     version=__version__,
     help="Instruction-tune a language model on your own data, and learn honestly whether it got better.",
-    help_epilogue="Exit codes: 0 done, 2 usage, data or settings, 3 non-finite loss, 4 storage, 130 interrupted.",
+    help_epilogue="Exit codes: 0 done, 1 warnings of check --strict, 2 usage, data or settings, 3 non-finite loss,"
+    " 4 storage, 130 interrupted.",
 )
-for verb in (run, prepare, train, evaluate, report, generate, selftest):
+for verb in (run, check, preview, prepare, train, evaluate, report, generate, selftest):
     app.command(verb)
 
 
@@ -37,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _exit_code(words: list[str]) -> int:
     try:
-        app(words, exit_on_error=False, print_error=False, result_action="return_value")
+        left = app(words, exit_on_error=False, print_error=False, result_action="return_value")
     except CycloptsError as fault:
         console.complain(f"{str(fault).strip()} `tutelage --help` lists verbs and options.")
         return EXIT_USAGE
@@ -60,7 +63,7 @@ def _exit_code(words: list[str]) -> int:
             " run again with --debug and report what it shows."
         )
         return EXIT_UNEXPECTED
-    return 0
+    return left if isinstance(left, int) else 0  # a verb that judges says its own exit code
 
 
 if __name__ == "__main__":

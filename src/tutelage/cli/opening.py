@@ -28,6 +28,23 @@ def locate(recipe: Recipe) -> Any:
         return locate_model(recipe.model.name_or_path, cache=user_cache(), progress=tell)
 
 
+def read_data(recipe: Recipe) -> Any:
+    """Return the Source of a recipe."""
+    from tutelage.data.sources import read_source
+    from tutelage.fetching import user_cache
+
+    return read_source(recipe.data.source, cache=user_cache(), settings=recipe.data)
+
+
+def open_renderer(recipe: Recipe) -> tuple[Any, int]:
+    """Return the PromptRenderer of a recipe and the model's context length."""
+    from tutelage.data.prompts import make_renderer
+    from tutelage.model.loading import context_length, load_tokenizer
+
+    source = locate(recipe)
+    return make_renderer(load_tokenizer(source.folder), recipe.data.prompt), context_length(source.folder)
+
+
 def has_model(recipe: Recipe) -> bool:
     """Tell whether the model can be opened without a network or a conversion; ModelError where there is none."""
     from tutelage.fetching import user_cache
@@ -38,17 +55,15 @@ def has_model(recipe: Recipe) -> bool:
 
 def prepare_what_is_here(recipe: Recipe) -> Any:
     """Return the Preparation of a recipe, or None where the data or the model would have to be fetched first."""
-    from tutelage.data.sources import INSTRUCTION_DATA, locate_book_file, read_source
+    from tutelage.data.sources import is_here
     from tutelage.fetching import user_cache
 
-    if recipe.data.source == INSTRUCTION_DATA and not locate_book_file(user_cache()).exists():
-        has_model(recipe)  # refuses a name that means nothing
+    has_its_model = has_model(recipe)  # refuses a name that means nothing
+    if not is_here(recipe.data, cache=user_cache()):
         return None
-    if has_model(recipe):
+    if has_its_model:
         return prepare_in_memory(recipe)
-    read_source(
-        recipe.data.source, cache=user_cache()
-    )  # refuses a file at fault, which needs no model to be seen
+    read_data(recipe)  # refuses a file at fault, which needs no model to be seen
     return None
 
 
@@ -56,12 +71,9 @@ def prepare_in_memory(recipe: Recipe) -> Any:
     """Return the Preparation of a recipe; nothing is written but the cache."""
     from tutelage.data.preparation import prepare
     from tutelage.data.prompts import make_renderer
-    from tutelage.data.sources import read_source
-    from tutelage.fetching import user_cache
     from tutelage.model.loading import context_length, load_tokenizer
 
-    # The data first: a fault in it should not wait for a model to be fetched.
-    data = read_source(recipe.data.source, cache=user_cache())
+    data = read_data(recipe)  # first: a fault in it should not wait for a model to be fetched
     source = locate(recipe)
     renderer = make_renderer(load_tokenizer(source.folder), recipe.data.prompt)
     rows = len(data.records)

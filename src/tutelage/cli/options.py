@@ -4,11 +4,12 @@ import os
 from collections.abc import Collection, Sequence
 from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from cyclopts import Parameter, Token
 
 from tutelage.errors import RecipeError, RunFolderError
+from tutelage.recipe import Recipe
 from tutelage.recipe_file import LoadedRecipe, changed_settings, load, to_toml
 from tutelage.run_folder import RunFolder, write_text
 
@@ -22,10 +23,27 @@ def _path(_: type, tokens: Sequence[Token]) -> Path:
     return Path(tokens[0].value)
 
 
+Prompt = Annotated[str | None, Parameter(help="Prompt style: alpaca, alpaca-compact, phi3 or chat.")]
+Split = Annotated[str | None, Parameter(help="How rows are split: group or position.")]
+Map = Annotated[
+    tuple[str, ...],
+    Parameter(
+        help="Where a row has a field under another name, as instruction=a.b; may be repeated.",
+        negative="",
+        show_default=False,
+    ),
+]
+Assignments = Annotated[
+    tuple[str, ...],
+    Parameter(help="Any setting, as section.name=value; may be repeated.", negative="", show_default=False),
+]
+Debug = Annotated[bool, Parameter(help="Show the traceback of an error.", negative="", show_default=False)]
+
+
 @Parameter(name="*")
 @dataclass(frozen=True)
 class Options:
-    """The options that all verbs share."""
+    """The options that all verbs of a run share."""
 
     target: Annotated[
         Path | None, Parameter(help="A recipe (.toml), or the folder of an earlier run.", converter=_path)
@@ -34,23 +52,18 @@ class Options:
     data: Annotated[
         str | None,
         Parameter(
-            help="A JSON or JSONL file of Alpaca rows, or one of the names starter and instruction-data."
+            help="A JSON, JSONL, CSV or Parquet file, a folder of them, an https address, hf:owner/name, or one of the"
+            " names starter and instruction-data."
         ),
     ] = None
     output: Annotated[
         Path | None,
         Parameter(help="The run folder. Default: runs/ and the recipe's name.", converter=_path),
     ] = None
-    prompt: Annotated[str | None, Parameter(help="Prompt style: alpaca, alpaca-compact, phi3 or chat.")] = (
-        None
-    )
-    split: Annotated[str | None, Parameter(help="How rows are split: group or position.")] = None
-    set: Annotated[
-        tuple[str, ...],
-        Parameter(
-            help="Any setting, as section.name=value; may be repeated.", negative="", show_default=False
-        ),
-    ] = ()
+    prompt: Prompt = None
+    split: Split = None
+    map: Map = ()
+    set: Assignments = ()
     overwrite: Annotated[
         bool,
         Parameter(
@@ -65,17 +78,57 @@ class Options:
             show_default=False,
         ),
     ] = False
-    debug: Annotated[
-        bool, Parameter(help="Show the traceback of an error.", negative="", show_default=False)
-    ] = False
+    debug: Debug = False
 
-    def overrides(self) -> dict[str, str]:
-        given = {
-            "--data data.source": self.data,
-            "--prompt data.prompt": self.prompt,
-            "--split data.split": self.split,
-        }
-        return {name: value for name, value in given.items() if value is not None}
+    def overrides(self) -> dict[str, Any]:
+        return _overrides("--data", self.data, self.prompt, self.split, self.map)
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class DataOptions:
+    """The options of the verbs that look at data alone and need no run."""
+
+    data: Annotated[
+        str | None,
+        Parameter(
+            help="Where the rows are, as for --data of the other verbs. Default: the recipe's, or starter."
+        ),
+    ] = None
+    _: KW_ONLY
+    recipe: Annotated[
+        Path | None,
+        Parameter(help="A recipe whose settings of data and model are taken.", show_default=False),
+    ] = None
+    prompt: Prompt = None
+    split: Split = None
+    map: Map = ()
+    set: Assignments = ()
+    debug: Debug = False
+
+    def load(self) -> Recipe:
+        overrides = _overrides("DATA", self.data, self.prompt, self.split, self.map)
+        return load(self.recipe, overrides, self.set).recipe
+
+
+def _overrides(
+    source: str, data: str | None, prompt: str | None, split: str | None, given_map: tuple[str, ...]
+) -> dict[str, Any]:
+    given = {
+        f"{source} data.source": data,
+        "--prompt data.prompt": prompt,
+        "--split data.split": split,
+        "--map data.map": column_map(given_map),
+    }
+    return {name: value for name, value in given.items() if value is not None}
+
+
+def column_map(given: tuple[str, ...]) -> dict[str, str] | None:
+    """Read `field=path` texts; None where there are none, so that a recipe's map stands."""
+    for text in given:
+        if not all(text.partition("=")):
+            raise RecipeError(f"--map {text!r} is not of the form field=path, as in --map instruction=a.b.")
+    return {field: path for field, _, path in (text.partition("=") for text in given)} or None
 
 
 def open_new_run(options: Options) -> tuple[RunFolder, LoadedRecipe]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -35,9 +36,12 @@ class BatchPlan:
         return order[begin : begin + self.examples_per_step].tolist()
 
 
+@lru_cache(maxsize=2)  # every step of an epoch asks for it
 def epoch_order(examples: int, *, seed: int, epoch: int) -> np.ndarray:
     """Return the indices 0..examples-1 in the order of one epoch; the same on every machine."""
-    return np.random.Generator(np.random.Philox(key=[seed, epoch])).permutation(examples)
+    order = np.random.Generator(np.random.Philox(key=[seed, epoch])).permutation(examples)
+    order.setflags(write=False)
+    return order
 
 
 def micro_batches(examples: Sequence[Example], *, size: int, distinct_tokens: int) -> list[list[Example]]:

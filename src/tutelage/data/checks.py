@@ -1,69 +1,143 @@
 """Which rows are kept, which are repaired and which are dropped, and why: nothing is lost in silence."""
 
+import re
 import unicodedata
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import starmap
 from typing import Literal
 
-from tutelage.data.formats import FIELDS, InstructionRow
+from tutelage.data.conversations import Conversation, Turn
+from tutelage.recipe import DataSettings
 
 Outcome = Literal["kept", "repaired", "dropped"]
 
+# The rule (see rules.py) of each reason that is given below, by words that no other reason has.
+RULES_OF_REASONS = {
+    "is empty": 9,
+    "the same as row": 10,
+    "data.max_row_bytes": 14,
+    "tokens, more than": 15,
+    "NUL characters": 17,
+    "lone surrogates": 18,
+    "CRLF": 19,
+    "there are no turns": 6,
+    "no turn is the assistant's": 6,
+    "no answer is trained on": 6,
+    "nothing is asked": 6,
+    "left out": 6,
+}
 
-@dataclass(frozen=True)
+NOTHING_KNOWN: Mapping[int, int] = {}
+SURROGATES = re.compile(r"[\ud800-\udfff]")
+NEITHER_LETTER_NOR_DIGIT = re.compile(r"[\W_]+")
+# What the two sides of a single question and answer are called in the format that they came in.
+SIDES = {
+    "alpaca": ("instruction", "output"),
+    "prompt-completion": ("prompt", "completion"),
+    "question-answer": ("question", "answer"),
+    "preference": ("prompt", "chosen"),
+    "text-label": ("text", "label"),
+}
+
+
+@dataclass(frozen=True, slots=True)
 class CheckedRow:
     """What became of one source row; a dropped row keeps its reasons, a repaired one says what was done."""
 
-    row: InstructionRow
+    row: Conversation
     outcome: Outcome
     reasons: tuple[str, ...]
 
 
-def check_rows(rows: Sequence[InstructionRow]) -> list[CheckedRow]:
-    """Repair what can be repaired without loss, and drop empty rows and exact repeats of an earlier row."""
+def check_rows(
+    rows: Sequence[Conversation],
+    settings: DataSettings = DataSettings(),  # noqa: B008 - frozen
+    sizes: Mapping[int, int] = NOTHING_KNOWN,
+) -> list[CheckedRow]:
+    """Repair what can be repaired without loss, and drop empty, oversized and repeated rows.
+
+    `sizes` gives the bytes of the rows in their file, where they are known.
+    """
     checked: list[CheckedRow] = []
-    first_seen: dict[tuple[str, str, str], int] = {}
+    first_seen: dict[tuple[Turn, ...], int] = {}
     for row in rows:
         repaired, repairs = _repair(row)
-        drops = _empty_fields(repaired)
-        content = (repaired.instruction, repaired.input, repaired.output)
-        if not drops and content in first_seen:
-            drops = [f"the same as row {first_seen[content]}"]
+        repaired, left_out = _end_with_an_answer(repaired)
+        repairs += left_out
+        drops = _oversized(row, settings, sizes) or _unasked(repaired) or _empty_turns(repaired, settings)
+        if not drops and repaired.turns in first_seen:
+            drops = [f"the same as row {first_seen[repaired.turns]}"]
         if not drops:
-            first_seen[content] = row.row
+            first_seen[repaired.turns] = row.row
         outcome: Outcome = "dropped" if drops else "repaired" if repairs else "kept"
         checked.append(CheckedRow(repaired, outcome, tuple(drops or repairs)))
     return checked
 
 
-def normalised_prompt(row: InstructionRow) -> str:
-    """Return the prompt as it is compared: case, white space and punctuation do not make two prompts different."""
-    text = unicodedata.normalize("NFKC", f"{row.instruction}\n{row.input}").casefold()
-    words = "".join(character if character.isalnum() else " " for character in text).split()
-    return " ".join(words) or f"{row.instruction}\n{row.input}"
+def normalised_prompt(row: Conversation) -> str:
+    """Return what opens a conversation as it is compared: case, white space and punctuation make no other prompt.
+
+    It is the first question alone. Conversations that begin alike and go on differently share what they train.
+    """
+    opening = opening_turn(row)
+    text = f"{opening.text}\n{opening.input}"
+    return normalised(text) or text
 
 
-def count_repeated_prompts(rows: Sequence[InstructionRow]) -> int:
-    """Return how many rows have an instruction and input that already stood in an earlier row."""
-    counts = Counter((row.instruction, row.input) for row in rows)
+def normalised(text: str) -> str:
+    """Return the words of a text, in one case, parted by single spaces."""
+    if not text.isascii():
+        text = unicodedata.normalize("NFKC", text)
+    return NEITHER_LETTER_NOR_DIGIT.sub(" ", text.casefold()).strip()
+
+
+def opening_turn(row: Conversation) -> Turn:
+    """Return the first turn that is not the system's."""
+    return next((turn for turn in row.turns if turn.role != "system"), row.turns[0])
+
+
+def count_repeated_prompts(rows: Sequence[Conversation]) -> int:
+    """Return how many rows ask, to the letter, what an earlier row asked."""
+    counts = Counter(asked(row) for row in rows)
     return sum(count - 1 for count in counts.values())
 
 
-def _repair(row: InstructionRow) -> tuple[InstructionRow, list[str]]:
+def asked(row: Conversation) -> tuple[Turn, ...]:
+    """Return what a row asks: all before its last answer, or a plain text itself."""
+    return row.turns if row.is_plain_text else row.context
+
+
+def _repair(row: Conversation) -> tuple[Conversation, list[str]]:
+    if row.rejected is None and all(starmap(_is_clean, ((turn.text, turn.input) for turn in row.turns))):
+        return row, []
     repairs: list[str] = []
-    texts: list[str] = []
-    for field in FIELDS:
-        text, done = _repair_text(getattr(row, field))
-        texts.append(text)
-        repairs += [f"{field}: {what}" for what in done]
-    return InstructionRow(row.row, *texts), repairs
+
+    def mend(text: str, name: str) -> str:
+        mended, done = _repair_text(text)
+        repairs.extend(f"{name}: {what}" for what in done)
+        return mended
+
+    names = turn_names(row)
+    texts = tuple(
+        (mend(turn.text, name), mend(turn.input, "input"))
+        for turn, name in zip(row.turns, names, strict=True)
+    )
+    rejected = None if row.rejected is None else mend(row.rejected, "rejected")
+    return replace(row.with_texts(texts), rejected=rejected), repairs
+
+
+def _is_clean(text: str, given: str) -> bool:
+    """Tell at a glance that a text and its input need no repair, as nearly all do."""
+    both = text + given
+    return "\x00" not in both and "\r\n" not in both and (both.isascii() or not SURROGATES.search(both))
 
 
 def _repair_text(text: str) -> tuple[str, list[str]]:
     repairs: list[str] = []
-    if any("\ud800" <= character <= "\udfff" for character in text):
-        text = "".join("\ufffd" if "\ud800" <= character <= "\udfff" else character for character in text)
+    if SURROGATES.search(text):
+        text = SURROGATES.sub("\ufffd", text)
         repairs.append("lone surrogates became U+FFFD")
     if "\x00" in text:
         text = text.replace("\x00", "")
@@ -74,5 +148,67 @@ def _repair_text(text: str) -> tuple[str, list[str]]:
     return text, repairs
 
 
-def _empty_fields(row: InstructionRow) -> list[str]:
-    return [f"{field} is empty" for field in ("instruction", "output") if not getattr(row, field).strip()]
+def _end_with_an_answer(row: Conversation) -> tuple[Conversation, list[str]]:
+    """Leave out the turns after the last answer that is trained on; nothing is learnt from them."""
+    turns = row.turns
+    if turns and turns[-1].role == "assistant" and turns[-1].is_supervised:
+        return row, []
+    answers = [place for place, turn in enumerate(turns) if turn.role == "assistant" and turn.is_supervised]
+    if not answers:
+        return row, []
+    left_out = len(turns) - answers[-1] - 1
+    return replace(row, turns=turns[: answers[-1] + 1]), [
+        f"the last {f'{left_out} turns were' if left_out > 1 else 'turn was'} left out, for no answer follows"
+    ]
+
+
+def _oversized(row: Conversation, settings: DataSettings, sizes: Mapping[int, int]) -> list[str]:
+    size = sizes.get(row.row, 0)
+    too_large = size > settings.max_row_bytes
+    return (
+        [f"{size:,} bytes, more than data.max_row_bytes of {settings.max_row_bytes:,}"] if too_large else []
+    )
+
+
+def _unasked(row: Conversation) -> list[str]:
+    """Say why a conversation has no answer to learn, or one that nothing asks for."""
+    if not row.turns:
+        return ["there are no turns"]
+    if row.is_plain_text:
+        return []
+    if not any(turn.role == "assistant" for turn in row.turns):
+        return ["no turn is the assistant's"]
+    if row.turns[-1].role != "assistant" or not row.turns[-1].is_supervised:
+        return ["no answer is trained on: all have the weight 0"]
+    if opening_turn(row).role == "assistant":
+        return ["nothing is asked before the first answer"]
+    return []
+
+
+def _empty_turns(row: Conversation, settings: DataSettings) -> list[str]:
+    return [
+        f"{name} is empty"
+        for turn, name in zip(row.turns, turn_names(row), strict=True)
+        if not turn.text.strip() and _needs_text(turn, settings)
+    ]
+
+
+def _needs_text(turn: Turn, settings: DataSettings) -> bool:
+    if turn.role == "assistant":
+        return turn.is_supervised and not turn.calls and not settings.keep_empty_output
+    # An instruction cannot be made up for by its input; a tool may return nothing, and a system text say nothing.
+    return turn.role == "user"
+
+
+def rule_of(reason: str) -> int:
+    """Return the number of the rule by which a row was repaired or dropped."""
+    return next(rule for words, rule in RULES_OF_REASONS.items() if words in reason)
+
+
+def turn_names(row: Conversation) -> list[str]:
+    """Return what a message calls each turn: by its field where the format has fields, else by its number."""
+    if row.is_plain_text:
+        return ["text"]
+    if len(row.turns) == 2 and row.format in SIDES and row.turns[0].role == "user":
+        return list(SIDES[row.format])
+    return [f"turn {place} ({turn.role})" for place, turn in enumerate(row.turns, start=1)]

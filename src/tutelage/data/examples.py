@@ -1,20 +1,27 @@
 """One example as the model sees it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 
 @dataclass(frozen=True)
 class Example:
-    """Token ids of prompt, response and end of turn; the last `supervised` of them are predicted and scored."""
+    """Token ids up to the end of the last supervised answer, of which `supervised` are predicted and scored.
+
+    They end the example. In a conversation of several answers the first of them stand in `earlier_spans`, which says
+    where each begins and where it has ended; `prompt_tokens` counts what stands before the last answer.
+    """
 
     row: int
     ids: tuple[int, ...]
     prompt_tokens: int
     supervised: int
+    earlier_spans: tuple[tuple[int, int], ...] = ()
 
     def __post_init__(self) -> None:
         assert 0 < self.supervised < len(self.ids), "an example needs a supervised token, and one before it"
+        assert all(0 < begin < end for begin, end in self.earlier_spans), "nothing predicts the first token"
 
     @property
     def prompt_ids(self) -> tuple[int, ...]:
@@ -22,12 +29,25 @@ class Example:
 
     @property
     def response_ids(self) -> tuple[int, ...]:
-        """The ids of the response and its end of turn."""
+        """The ids of the last answer and its end of turn."""
         return self.ids[self.prompt_tokens :]
 
+    @property
+    def spans(self) -> tuple[tuple[int, int], ...]:
+        """The supervised runs of the ids, each as its begin and its end."""
+        return supervised_spans(len(self.ids), self.supervised, self.earlier_spans)
+
     def with_response_supervised(self) -> "Example":
-        """Return the same ids with the response and its end of turn supervised, whatever training supervises."""
-        return replace(self, supervised=len(self.response_ids))
+        """Return the same ids with the last answer and its end of turn supervised, whatever training supervises."""
+        return replace(self, supervised=len(self.response_ids), earlier_spans=())
+
+
+def supervised_spans(
+    tokens: int, supervised: int, earlier: Sequence[Sequence[int]]
+) -> tuple[tuple[int, int], ...]:
+    """Return all supervised runs: the earlier ones, and the last, which ends with the tokens and has all the rest."""
+    rest = supervised - sum(end - begin for begin, end in earlier)
+    return (*((begin, end) for begin, end in earlier), (tokens - rest, tokens))
 
 
 @dataclass(frozen=True)
@@ -39,6 +59,7 @@ class PreparedRow:
     example: Example
 
     def to_record(self) -> dict[str, Any]:
+        earlier = [list(span) for span in self.example.earlier_spans]
         return {
             "row": self.example.row,
             "prompt": self.prompt,
@@ -46,6 +67,7 @@ class PreparedRow:
             "tokens": len(self.example.ids),
             "supervised": self.example.supervised,
             "prompt_tokens": self.example.prompt_tokens,
+            **({"earlier_spans": earlier} if earlier else {}),
             "ids": list(self.example.ids),
         }
 
@@ -57,5 +79,6 @@ class PreparedRow:
             raise ValueError(f"row {row} has something else than whole numbers from 0 on among its ids")
         if not (0 < record["supervised"] < len(ids) and 0 <= record["prompt_tokens"] < len(ids)):
             raise ValueError(f"row {row} has fewer ids than its counts of tokens say")
-        example = Example(row, ids, record["prompt_tokens"], record["supervised"])
+        earlier = tuple((begin, end) for begin, end in record.get("earlier_spans", ()))
+        example = Example(row, ids, record["prompt_tokens"], record["supervised"], earlier)
         return PreparedRow(record["prompt"], record["response"], example)

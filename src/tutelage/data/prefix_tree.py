@@ -31,51 +31,51 @@ class PrefixTree:
 
 def merge(examples: Sequence[Example]) -> PrefixTree:
     """Merge examples into their prefix tree; the last token of one is a target only, since nothing follows it."""
-    nodes_of, columns = _build_nodes([example.ids[:-1] for example in examples])
-    parents: list[int] = []
-    ids: list[int] = []
-    owners: list[int] = []
-    for index, example in enumerate(examples):
-        first = len(example.ids) - example.supervised
-        parents += nodes_of[index][first - 1 :]
-        ids += example.ids[first:]
-        owners += [index] * example.supervised
-    return _tree(nodes_of, columns, (parents, ids, owners))
+    token_ids, depths, paths = _build_nodes([example.ids[:-1] for example in examples])
+    spans = [(index, begin, end) for index, example in enumerate(examples) for begin, end in example.spans]
+    return PrefixTree(
+        token_ids,
+        depths,
+        target_parents=_joined([paths[index][begin - 1 : end - 1] for index, begin, end in spans]),
+        target_ids=_joined([examples[index].ids[begin:end] for index, begin, end in spans]),
+        target_examples=np.repeat(
+            np.arange(len(examples)), np.array([example.supervised for example in examples], dtype=np.int64)
+        ),
+        paths=paths,
+    )
 
 
 def merge_prompts(prompts: Sequence[Sequence[int]]) -> PrefixTree:
     """Merge prompts into a tree without targets, whose leaves predict what comes next."""
-    nodes_of, columns = _build_nodes([tuple(prompt) for prompt in prompts])
-    return _tree(nodes_of, columns, ([], [], []))
+    token_ids, depths, paths = _build_nodes([tuple(prompt) for prompt in prompts])
+    nothing = _joined([])
+    return PrefixTree(token_ids, depths, nothing, nothing, nothing, paths)
 
 
-def _tree(
-    nodes_of: list[list[int]], columns: tuple[list[int], ...], targets: tuple[list[int], ...]
-) -> PrefixTree:
-    arrays = (np.asarray(column, dtype=np.int64) for column in (*columns, *targets))
-    return PrefixTree(*arrays, paths=[np.asarray(nodes, dtype=np.int64) for nodes in nodes_of])
-
-
-def _build_nodes(
-    paths: Sequence[tuple[int, ...]],
-) -> tuple[list[list[int]], tuple[list[int], list[int]]]:
+def _build_nodes(paths: Sequence[tuple[int, ...]]) -> tuple[np.ndarray, np.ndarray, list[np.ndarray]]:
     """Insert paths in sorted order, so that each shares its longest common prefix with the one before it."""
-    nodes_of: list[list[int]] = [[] for _ in paths]
-    token_ids: list[int] = []
-    depths: list[int] = []
-    open_nodes: list[int] = []
+    nodes_of: list[np.ndarray] = [np.empty(0, dtype=np.int64)] * len(paths)
+    new_ids: list[tuple[int, ...]] = []
+    depths: list[np.ndarray] = []
+    count = 0
     previous: tuple[int, ...] = ()
+    nodes = np.empty(0, dtype=np.int64)
     for index in sorted(range(len(paths)), key=lambda index: paths[index]):
         path = paths[index]
         shared = common_prefix_length(previous, path)
-        del open_nodes[shared:]
-        for depth in range(shared, len(path)):
-            open_nodes.append(len(token_ids))
-            token_ids.append(path[depth])
-            depths.append(depth)
-        nodes_of[index] = list(open_nodes)
+        new = len(path) - shared
+        nodes = np.concatenate([nodes[:shared], np.arange(count, count + new)])
+        nodes_of[index] = nodes
+        new_ids.append(path[shared:])
+        depths.append(np.arange(shared, len(path)))
+        count += new
         previous = path
-    return nodes_of, (token_ids, depths)
+    return _joined(new_ids), _joined(depths), nodes_of
+
+
+def _joined(parts: Sequence[Sequence[int] | np.ndarray]) -> np.ndarray:
+    arrays = [np.asarray(part, dtype=np.int64) for part in parts]
+    return np.concatenate(arrays) if arrays else np.empty(0, dtype=np.int64)
 
 
 def common_prefix_length(first: Sequence[int], second: Sequence[int]) -> int:

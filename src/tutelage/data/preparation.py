@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from tutelage.data.checks import CheckedRow, check_rows, count_repeated_prompts
+from tutelage.data.conversations import Conversation
 from tutelage.data.examples import Example, PreparedRow
-from tutelage.data.formats import InstructionRow, read_instruction_rows
+from tutelage.data.formats import Conversations, read_conversations
 from tutelage.data.prefix_tree import count_distinct
 from tutelage.data.prompts import PromptRenderer
-from tutelage.data.sources import Source
+from tutelage.data.records import Source
 from tutelage.data.splits import find_leaks, split_rows
 from tutelage.errors import DataError, RunFolderError
 from tutelage.recipe import DataSettings, ModelSettings, Recipe
@@ -53,24 +54,22 @@ def prepare(
 
     `weights` is the SHA-256 of the base model, by which later stages know that it is still the same.
     """
-    rows, notes = read_instruction_rows(source.records, source=source.name)
-    checked = check_rows(rows)
-    examples = {}
-    for row in checked:
-        if row.outcome != "dropped":
-            examples[row.row.row] = renderer.example(row.row, loss_on=settings.loss_on)
-        progress(1)
+    read = read_conversations(source.records, source=source.name, settings=settings)
+    checked = check_rows(read.rows, settings, sizes_of(source))
+    examples = render_rows(checked, renderer, settings, progress=progress)
     checked = _drop_overlong(checked, examples, settings, context_length)
     kept = [row.row for row in checked if row.outcome != "dropped"]
     if not kept:
         reasons = sorted({reason for row in checked for reason in row.reasons})
-        raise DataError(f"{source.name}: none of the {len(rows):,} rows can be used: {'; '.join(reasons)}.")
+        raise DataError(
+            f"{source.name}: none of the {len(read.rows):,} rows can be used: {'; '.join(reasons)}."
+        )
     split = split_rows(
         kept, rule=settings.split, train_share=settings.train_share, test_share=settings.test_share
     )
     _refuse_empty_splits(split, settings, source.name)
     splits = {
-        name: [PreparedRow(renderer.prompt_text(row), row.output, examples[row.row]) for row in split[name]]
+        name: [PreparedRow(renderer.prompt_text(row), row.response, examples[row.row]) for row in split[name]]
         for name in SPLITS
     }
     return Preparation(
@@ -79,6 +78,7 @@ def prepare(
         splits,
         _summary(
             source=source,
+            read=read,
             settings=settings,
             renderer=renderer,
             checked=checked,
@@ -86,9 +86,26 @@ def prepare(
             splits=splits,
             model=model,
             weights=weights,
-            notes=source.notes + notes,
         ),
     )
+
+
+def sizes_of(source: Source) -> dict[int, int]:
+    """Return the bytes of each row, as far as the kind of file tells them."""
+    return {record.row: record.size for record in source.records if record.size is not None}
+
+
+def render_rows(
+    checked: Sequence[CheckedRow],
+    renderer: PromptRenderer,
+    settings: DataSettings,
+    *,
+    progress: Callable[[int], None] = lambda rows: None,
+) -> dict[int, Example]:
+    """Return the example of every row that is not dropped, by its row."""
+    kept = [row.row for row in checked if row.outcome != "dropped"]
+    made = renderer.examples(kept, loss_on=settings.loss_on, progress=progress)
+    return {example.row: example for example in made}
 
 
 def refuse_other_weights(run: RunFolder, weights: str) -> None:
@@ -164,7 +181,9 @@ def _drop_overlong(
         owner = "data.max_length" if limit == settings.max_length else "the model's context"
         raise DataError(
             f"{'Row' if len(overlong) == 1 else 'Rows'} {named}{more}: longer than {owner} of {limit:,} tokens."
-            " Shorten them, or drop and list them with --set data.overlong=drop."
+            " Shorten them, or drop and list them with --set data.overlong=drop.",
+            rule=15,
+            row=next(iter(overlong)),
         )
     return [
         CheckedRow(row.row, "dropped", (f"{overlong[row.row.row]:,} tokens, more than {limit:,}",))
@@ -175,7 +194,7 @@ def _drop_overlong(
 
 
 def _refuse_empty_splits(
-    split: Mapping[str, Sequence[InstructionRow]], settings: DataSettings, source: str
+    split: Mapping[str, Sequence[Conversation]], settings: DataSettings, source: str
 ) -> None:
     shares = {"train": 1.0, "test": settings.test_share}  # a run needs training rows whatever the share says
     rows = sum(len(part) for part in split.values())
@@ -190,12 +209,12 @@ def _refuse_empty_splits(
             alone = "; data.test_share=0 trains without an evaluation" if name == "test" else ""
             counted = f"{rows:,} usable row{'' if rows == 1 else 's'}"
             raise DataError(
-                f"{source}: with {counted} the {name} split would be empty. {remedy}{other}{alone}."
+                f"{source}: with {counted} the {name} split would be empty. {remedy}{other}{alone}.", rule=25
             )
 
 
 def _ledger(
-    checked: Sequence[CheckedRow], split: Mapping[str, Sequence[InstructionRow]]
+    checked: Sequence[CheckedRow], split: Mapping[str, Sequence[Conversation]]
 ) -> list[dict[str, Any]]:
     split_of = {row.row: name for name, rows in split.items() for row in rows}
     return [
@@ -212,20 +231,22 @@ def _ledger(
 def _summary(
     *,
     source: Source,
+    read: Conversations,
     settings: DataSettings,
     renderer: PromptRenderer,
     checked: Sequence[CheckedRow],
-    split: dict[str, list[InstructionRow]],
+    split: dict[str, list[Conversation]],
     splits: Mapping[str, Sequence[PreparedRow]],
     model: ModelSettings,
     weights: str,
-    notes: list[str],
 ) -> dict[str, Any]:
     outcomes = [row.outcome for row in checked]
     training = [row.example for row in splits["train"]]
     return {
         "source": source.name,
         "sha256": source.sha256,
+        "kind": source.kind,
+        "formats": read.formats,
         "model": model.name_or_path,
         "model_sha256": weights,
         "settings": {"data": settings.model_dump(), "model": model.model_dump()},
@@ -248,5 +269,5 @@ def _summary(
         },
         "repeated_prompts": count_repeated_prompts([row.row for row in checked if row.outcome != "dropped"]),
         "leaks": find_leaks(split),
-        "notes": notes,
+        "notes": source.notes + read.notes,
     }

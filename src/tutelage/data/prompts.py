@@ -1,154 +1,226 @@
-"""From a row to token ids: the one renderer of training, evaluation and everything later.
+"""From a conversation to token ids: the one renderer of training, evaluation and everything later.
 
 A prompt is a list of pieces: text, which can never become a control token whatever it says, and control tokens, which
-only a template can name. Prompt and response are encoded apart and joined by their ids, so that the ids of a prompt
-are the same whether a response follows it or is still to be generated.
+only a template can name. What is asked and each answer are encoded apart and joined by their ids. So which ids are
+supervised is known by construction, and the ids before an answer are the same whether it follows or is still to come.
 """
 
-import re
+from collections import deque
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import chain, pairwise
 from typing import Any
 
 from jinja2 import TemplateError
+from tokenizers import Encoding, Tokenizer
 
+from tutelage.data.conversations import Conversation, Turn
+from tutelage.data.encoding import (
+    Control,
+    Piece,
+    content_encoder,
+    control_tokens,
+    cut_at_controls,
+    distinct_texts,
+    encode_batch,
+    ids_by_text,
+    join_pieces,
+    piece_text,
+    refuse_leaks,
+)
 from tutelage.data.examples import Example
-from tutelage.data.formats import InstructionRow
+from tutelage.data.wordings import Wording, alpaca, alpaca_compact, phi3
 from tutelage.errors import ModelError
-from tutelage.recipe import PromptStyle
+from tutelage.recipe import LossOn, PromptStyle
 
-# Private-use characters hold the place of the content while a chat template is rendered; no template names them.
-USER_CONTENT = "\ue000user\ue001"
-ASSISTANT_CONTENT = "\ue000assistant\ue001"
+CONVERSATIONS_AT_ONCE = 4096  # so many are encoded together; it bounds the memory that the encoder takes
 
 
-@dataclass(frozen=True)
-class Control:
-    """A control token, by its text; some swallow the white space that a template writes after them."""
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An assistant's turn, and the pieces that stand between the end of the answer before it and its own beginning."""
 
-    token: str
-    swallows_space: bool = False
+    before: list[Piece]
+    text: str
+    is_supervised: bool
+
+    def joined(self) -> "Answer":
+        """Return it with neighbouring texts as one, for they are encoded as one."""
+        return Answer(join_pieces(self.before), self.text, self.is_supervised)
+
+    def texts(self) -> list[str]:
+        return [*(piece for piece in self.before if isinstance(piece, str)), self.text]
 
 
-Piece = str | Control
+@dataclass(frozen=True, slots=True)
+class EncodedAnswer:
+    """The ids before an answer, and its own with the end of turn."""
+
+    before: list[int]
+    ids: list[int]
+    is_supervised: bool
 
 
 @dataclass(frozen=True)
 class PromptRenderer:
-    """A prompt style bound to a tokenizer."""
+    """A prompt style bound to a tokenizer; `lay_out` says what stands before each answer of a conversation."""
 
     tokenizer: Any
-    prompt_pieces: Callable[[InstructionRow], Sequence[Piece]]
+    encoder: Tokenizer  # of the contents
+    lay_out: Callable[[Conversation], list[Answer]]
     end_of_turn: int
 
-    def prompt_ids(self, row: InstructionRow) -> list[int]:
-        """Return the ids that stand before the response: what generation is given."""
-        return encode_pieces(self.tokenizer, self.prompt_pieces(row))
+    def prompt_ids(self, conversation: Conversation) -> list[int]:
+        """Return the ids that stand before the last answer: what generation is given."""
+        *earlier, last = next(self._encoded([[conversation]]))[0]
+        return [*chain.from_iterable((*answer.before, *answer.ids) for answer in earlier), *last.before]
 
-    def prompt_text(self, row: InstructionRow) -> str:
-        """Return the prompt as it reads, control tokens by their text."""
-        return "".join(
-            piece.token if isinstance(piece, Control) else piece for piece in self.prompt_pieces(row)
-        )
+    def prompt_text(self, conversation: Conversation) -> str:
+        """Return what stands before the last answer as it reads, control tokens by their text."""
+        *earlier, last = self.lay_out(conversation)
+        end = self.tokenizer.convert_ids_to_tokens(self.end_of_turn)
+        told = "".join(f"{piece_text(answer.before)}{answer.text}{end}" for answer in earlier)
+        return told + piece_text(last.before)
 
-    def example(self, row: InstructionRow, *, loss_on: str) -> Example:
-        """Return the ids of prompt, response and end of turn, and how many of the last are supervised."""
-        prompt = self.prompt_ids(row)
-        # The end-of-turn token is supervised too; without it the model never learns to stop.
-        response = [*encode_text(self.tokenizer, row.output), self.end_of_turn]
-        ids = prompt + response
-        # Nothing predicts the first token of all, so "everything" begins with the second.
-        supervised = len(response) if loss_on == "response" else len(ids) - 1
-        return Example(row.row, tuple(ids), prompt_tokens=len(prompt), supervised=supervised)
+    def example(self, conversation: Conversation, *, loss_on: LossOn) -> Example:
+        """Return the example of one conversation."""
+        return self.examples([conversation], loss_on=loss_on)[0]
+
+    def examples(
+        self,
+        conversations: Sequence[Conversation],
+        *,
+        loss_on: LossOn,
+        progress: Callable[[int], None] = lambda conversations: None,
+    ) -> list[Example]:
+        """Return the ids of each conversation and which of them are supervised; `progress` is told how many more."""
+        begins = range(0, len(conversations), CONVERSATIONS_AT_ONCE)
+        parts = [conversations[begin : begin + CONVERSATIONS_AT_ONCE] for begin in begins]
+        made: list[Example] = []
+        for part, encoded in zip(parts, self._encoded(parts), strict=True):
+            made += [
+                _example(conversation.row, answers, loss_on)
+                for conversation, answers in zip(part, encoded, strict=True)
+            ]
+            progress(len(part))
+        return made
+
+    def _encoded(self, parts: Sequence[Sequence[Conversation]]) -> Iterator[list[list[EncodedAnswer]]]:
+        """Yield the encoded answers of each part; while one is put together, the encoder works on the next."""
+        with ThreadPoolExecutor(max_workers=1) as ahead:
+            waiting: deque[tuple[list[list[Answer]], list[str], Future[list[Encoding]]]] = deque()
+            for part in parts:
+                layouts = [
+                    [answer.joined() for answer in self.lay_out(conversation)] for conversation in part
+                ]
+                texts = distinct_texts(
+                    text for layout in layouts for answer in layout for text in answer.texts()
+                )
+                waiting.append((layouts, texts, ahead.submit(encode_batch, self.encoder, texts)))
+                if len(waiting) > 1:
+                    yield self._put_together(*waiting.popleft())
+            while waiting:
+                yield self._put_together(*waiting.popleft())
+
+    def _put_together(
+        self, layouts: list[list[Answer]], texts: list[str], encoding: Future[list[Encoding]]
+    ) -> list[list[EncodedAnswer]]:
+        ids_of: dict[Piece, list[int]] = {**ids_by_text(texts, encoding.result())}
+        end = [self.end_of_turn]
+
+        def ids(piece: Piece) -> list[int]:
+            if piece not in ids_of and isinstance(piece, Control):
+                ids_of[piece] = [self.tokenizer.convert_tokens_to_ids(piece.token)]
+            return ids_of[piece]
+
+        return [
+            [
+                EncodedAnswer(
+                    list(chain.from_iterable(map(ids, answer.before))),
+                    # The end-of-turn token is supervised too; without it the model never learns to stop.
+                    ids(answer.text) + end,
+                    answer.is_supervised,
+                )
+                for answer in layout
+            ]
+            for layout in layouts
+        ]
+
+
+def _example(row: int, answers: Sequence[EncodedAnswer], loss_on: LossOn) -> Example:
+    ids: list[int] = []
+    spans: list[tuple[int, int]] = []
+    for answer in answers:
+        ids += answer.before
+        begin = len(ids)
+        ids += answer.ids
+        if answer.is_supervised:
+            spans.append((begin, len(ids)))
+    # Nothing predicts the first token of all, so "everything" begins with the second.
+    supervised = {
+        "response": spans,
+        "last_response": spans[-1:],
+        "everything": [(1, len(ids))],
+    }[loss_on]
+    return Example(
+        row,
+        tuple(ids),
+        prompt_tokens=spans[-1][0],
+        supervised=sum(end - begin for begin, end in supervised),
+        earlier_spans=tuple(supervised[:-1]),
+    )
 
 
 def make_renderer(tokenizer: Any, style: PromptStyle) -> PromptRenderer:
     """Bind a prompt style to a tokenizer, or say why the two do not go together."""
     known = control_tokens(tokenizer)
-    _refuse_leaks(tokenizer, known)
+    refuse_leaks(tokenizer, known)
     if style == "chat":
         return _chat_renderer(tokenizer, known)
-    pieces_of, end_of_turn = {
-        "alpaca": (_alpaca, None),
-        "alpaca-compact": (_alpaca_compact, None),
-        "phi3": (_phi3, "<|end|>"),
+    wording, preferred_end = {
+        "alpaca": (alpaca, None),
+        "alpaca-compact": (alpaca_compact, None),
+        "phi3": (phi3, "<|end|>"),
     }[style]
+    end = _end_of_turn_id(tokenizer, preferred_end, known)
+    before_text = _before_plain_text(tokenizer, end)
     begin = [known[tokenizer.bos_token]] if _adds_begin_of_text(tokenizer) else []
 
-    def prompt_pieces(row: InstructionRow) -> list[Piece]:
+    def lay_out(conversation: Conversation) -> list[Answer]:
+        if conversation.is_plain_text:
+            return [Answer([before_text], conversation.response, True)]
         # A marker that this tokenizer has no control token for is ordinary text, as in the book.
-        named = [
-            known.get(piece.token, piece.token) if isinstance(piece, Control) else piece
-            for piece in pieces_of(row.instruction, row.input)
-        ]
-        return [*begin, *named]
-
-    return PromptRenderer(tokenizer, prompt_pieces, _end_of_turn_id(tokenizer, end_of_turn, known))
-
-
-def control_tokens(tokenizer: Any) -> dict[str, Control]:
-    """Return the control tokens by their text: those with a role, like eos_token, and those that are only marked.
-
-    Phi-3's and Llama 3's turn markers stand in tokenizer.json alone, so that `all_special_tokens` lacks them.
-    """
-    marked = [token for token in tokenizer.added_tokens_decoder.values() if token.special]
-    return {token: Control(token) for token in tokenizer.all_special_tokens} | {
-        token.content: Control(token.content, swallows_space=token.rstrip) for token in marked
-    }
-
-
-def encode_text(tokenizer: Any, text: str) -> list[int]:
-    """Encode content: a control token spelled out in it becomes ordinary text tokens."""
-    return tokenizer.encode(text, add_special_tokens=False, split_special_tokens=True) if text else []
-
-
-def encode_pieces(tokenizer: Any, pieces: Sequence[Piece]) -> list[int]:
-    """Encode neighbouring texts as one text, and each control token as its own id."""
-    ids: list[int] = []
-    text, swallows = "", False
-    for piece in pieces:
-        if isinstance(piece, Control):
-            ids += [*encode_text(tokenizer, text), tokenizer.convert_tokens_to_ids(piece.token)]
-            text, swallows = "", piece.swallows_space
-        else:
-            text += piece.lstrip() if swallows else piece
-            swallows = False
-    return ids + encode_text(tokenizer, text)
-
-
-def _refuse_leaks(tokenizer: Any, known: Mapping[str, Control]) -> None:
-    """Stop where a control token comes out of plain text all the same, as unigram vocabularies let it."""
-    ids = {tokenizer.convert_tokens_to_ids(token) for token in known}
-    for token in known:
-        if not ids.isdisjoint(encode_text(tokenizer, f"a{token} {token} a")):
-            raise ModelError(
-                f"This model's tokenizer makes a control token of {token!r} wherever it stands in a text, so data"
-                " could end a turn or begin one. Choose another model."
+        return [
+            Answer(
+                [
+                    *(begin if is_first else []),
+                    *(known.get(p.token, p.token) if isinstance(p, Control) else p for p in pieces),
+                ],
+                turn.said,
+                turn.is_supervised,
             )
+            for pieces, turn, is_first in _worded(wording, conversation)
+        ]
+
+    return PromptRenderer(tokenizer, content_encoder(tokenizer), lay_out, end)
 
 
-def _alpaca(instruction: str, input: str) -> list[Piece]:
-    """The wording of Stanford Alpaca and of the book."""
-    return _alpaca_after("Below is an instruction that describes a task. Write", instruction, input)
-
-
-def _alpaca_compact(instruction: str, input: str) -> list[Piece]:
-    """The article's wording, to the byte: no space after "task."."""
-    return _alpaca_after("Below is an instruction that describes a task.Write", instruction, input)
-
-
-def _alpaca_after(opening: str, instruction: str, input: str) -> list[Piece]:
-    input_section = f"\n\n### Input:\n{input}" if input else ""
+def _worded(wording: Wording, conversation: Conversation) -> list[tuple[list[Piece], Turn, bool]]:
+    """Return what a wording writes before each assistant's turn, the turn, and whether it is the first."""
+    turns = conversation.turns
+    places = [-1, *(place for place, turn in enumerate(turns) if turn.role == "assistant")]
     return [
-        f"{opening} a response that appropriately completes the request."
-        f"\n\n### Instruction:\n{instruction}{input_section}\n\n### Response:\n"
+        (wording(turns[before + 1 : place], before < 0), turns[place], before < 0)
+        for before, place in pairwise(places)
     ]
 
 
-def _phi3(instruction: str, input: str) -> list[Piece]:
-    """The Phi-3 wording of the book."""
-    content = f"{instruction}\n{input}\n" if input else f"{instruction}\n"
-    return [Control("<|user|>"), "\n", content, Control("<|assistant|>"), "\n"]
+def _before_plain_text(tokenizer: Any, end: int) -> Control:
+    """Return the begin of text, or the end of another as in pretraining: a text's first token needs one before it."""
+    return Control(
+        tokenizer.bos_token if _adds_begin_of_text(tokenizer) else tokenizer.convert_ids_to_tokens(end)
+    )
 
 
 def _adds_begin_of_text(tokenizer: Any) -> bool:
@@ -167,34 +239,80 @@ def _end_of_turn_id(tokenizer: Any, preferred: str | None, known: Collection[str
 
 
 def _chat_renderer(tokenizer: Any, known: Mapping[str, Control]) -> PromptRenderer:
-    """Render the model's own template once, with place-holders, and put each row's content in their place."""
-    user = {"role": "user", "content": USER_CONTENT}
-    assistant = {"role": "assistant", "content": ASSISTANT_CONTENT}
-    prompt = _render_template(tokenizer, [user], add_generation_prompt=True)
-    conversation = _render_template(tokenizer, [user, assistant], add_generation_prompt=False)
-    if conversation.count(ASSISTANT_CONTENT) != 1 or prompt.count(USER_CONTENT) != 1:
-        raise ModelError(
-            "The model's chat template does not show each message once. Choose another data.prompt."
-        )
-    before_response, after_response = conversation.split(ASSISTANT_CONTENT)
-    if before_response != prompt:
-        raise ModelError(
-            "The model's chat template opens the assistant's turn differently when it is generated"
-            f" ({prompt[-40:]!r}) than when it is trained ({before_response[-40:]!r}). Choose another data.prompt."
-        )
-    end = next(
-        (piece.token for piece in _cut_at_controls(after_response, known) if isinstance(piece, Control)), None
+    """Render the model's own template once for each sequence of roles, and put a conversation's texts into it."""
+    parts = _template_parts(tokenizer, ("user", "assistant"))
+    end = next((p.token for p in cut_at_controls(parts[-1], known) if isinstance(p, Control)), None)
+    end_of_turn = _end_of_turn_id(tokenizer, end, known)
+    trims = " \ue000 " not in _render_template(
+        tokenizer, [{"role": "user", "content": " \ue000 "}], add_generation_prompt=True
     )
-    trims = f" {USER_CONTENT} " not in _render_template(
-        tokenizer, [{"role": "user", "content": f" {USER_CONTENT} "}], add_generation_prompt=True
-    )
-    opening, closing = (list(_cut_at_controls(part, known)) for part in prompt.split(USER_CONTENT))
+    before_text = _before_plain_text(tokenizer, end_of_turn)
+    frames: dict[tuple[str, ...], list[list[Piece]]] = {}
 
-    def prompt_pieces(row: InstructionRow) -> list[Piece]:
-        content = f"{row.instruction}\n\n{row.input}" if row.input else row.instruction
-        return [*opening, content.strip() if trims else content, *closing]
+    def frame_of(roles: tuple[str, ...]) -> list[list[Piece]]:
+        if roles not in frames:
+            texts = _template_parts(tokenizer, roles)
+            after_answer = [False, *(role == "assistant" for role in roles)]
+            frames[roles] = [
+                _after_end(list(cut_at_controls(text, known)), end)
+                if is_after
+                else list(cut_at_controls(text, known))
+                for text, is_after in zip(texts, after_answer, strict=True)
+            ]
+        return frames[roles]
 
-    return PromptRenderer(tokenizer, prompt_pieces, _end_of_turn_id(tokenizer, end, known))
+    def lay_out(conversation: Conversation) -> list[Answer]:
+        if conversation.is_plain_text:
+            return [Answer([before_text], conversation.response, True)]
+        frame = frame_of(tuple(turn.role for turn in conversation.turns))
+        answers: list[Answer] = []
+        before: list[Piece] = list(frame[0])
+        for turn, following in zip(conversation.turns, frame[1:], strict=True):
+            if turn.role == "assistant":
+                answers.append(Answer(before, turn.said, turn.is_supervised))
+                before = list(following)
+            else:
+                before += [turn.asked.strip() if trims else turn.asked, *following]
+        return answers
+
+    return PromptRenderer(tokenizer, content_encoder(tokenizer), lay_out, end_of_turn)
+
+
+def _after_end(pieces: list[Piece], end: str | None) -> list[Piece]:
+    """Return what a template writes after an answer's end of turn, which the renderer itself puts there."""
+    places = [
+        place for place, piece in enumerate(pieces) if isinstance(piece, Control) and piece.token == end
+    ]
+    return pieces[places[0] + 1 :] if places else pieces
+
+
+def _template_parts(tokenizer: Any, roles: tuple[str, ...]) -> list[str]:
+    """Return the template's own text before, between and after the contents of turns with these roles.
+
+    It has to be the same text when an answer is trained and when it is asked for.
+    """
+    # Private-use characters hold the place of the contents; no template names them.
+    marks = [f"\ue000{place}\ue001" for place in range(len(roles))]
+    messages = [{"role": role, "content": mark} for role, mark in zip(roles, marks, strict=True)]
+    whole = _render_template(tokenizer, messages, add_generation_prompt=False)
+    parts, rest = [], whole
+    for mark in marks:
+        if rest.count(mark) != 1 or whole.count(mark) != 1:
+            raise ModelError(
+                "The model's chat template does not show each message once"
+                f" (of {', '.join(roles)}). Choose another data.prompt."
+            )
+        part, rest = rest.split(mark)
+        parts.append(part)
+    for place in (place for place, role in enumerate(roles) if role == "assistant"):
+        asked = _render_template(tokenizer, messages[:place], add_generation_prompt=True)
+        trained = whole[: whole.index(marks[place])]
+        if asked != trained:
+            raise ModelError(
+                "The model's chat template opens the assistant's turn differently when it is generated"
+                f" ({asked[-40:]!r}) than when it is trained ({trained[-40:]!r}). Choose another data.prompt."
+            )
+    return [*parts, rest]
 
 
 def _render_template(tokenizer: Any, messages: list[dict[str, str]], *, add_generation_prompt: bool) -> str:
@@ -205,15 +323,7 @@ def _render_template(tokenizer: Any, messages: list[dict[str, str]], *, add_gene
             messages, tokenize=False, add_generation_prompt=add_generation_prompt
         )
     except (TemplateError, TypeError, ValueError) as fault:
+        asked = ", ".join(message["role"] for message in messages)
         raise ModelError(
-            f"The model's chat template fails on a question and an answer: {fault}. Choose another data.prompt."
+            f"The model's chat template fails on a conversation of {asked}: {fault}. Choose another data.prompt."
         ) from fault
-
-
-def _cut_at_controls(text: str, known: Mapping[str, Control]) -> Iterator[Piece]:
-    """Cut a template's own text at the control tokens in it."""
-    longest_first = sorted(known, key=len, reverse=True)
-    pattern = "|".join(re.escape(token) for token in longest_first)
-    for part in re.split(f"({pattern})", text) if pattern else [text]:
-        if part:
-            yield known.get(part, part)

@@ -4,20 +4,20 @@ import hashlib
 from collections.abc import Sequence
 
 from tutelage.data.checks import normalised_prompt
-from tutelage.data.formats import InstructionRow
+from tutelage.data.conversations import Conversation
 from tutelage.recipe import SplitRule
 
 
 def split_rows(
-    rows: Sequence[InstructionRow], *, rule: SplitRule, train_share: float, test_share: float
-) -> dict[str, list[InstructionRow]]:
+    rows: Sequence[Conversation], *, rule: SplitRule, train_share: float, test_share: float
+) -> dict[str, list[Conversation]]:
     """Return the rows of `train`, `test` and `validation`, each in the order of the source."""
     if rule == "position":
         return _split_by_position(rows, train_share, test_share)
     return _split_by_group(rows, train_share, test_share)
 
 
-def find_leaks(splits: dict[str, list[InstructionRow]]) -> dict[str, list[int]]:
+def find_leaks(splits: dict[str, list[Conversation]]) -> dict[str, list[int]]:
     """Return the rows of `test` and `validation` whose normalised prompt is also trained on."""
     trained = {normalised_prompt(row) for row in splits["train"]}
     return {
@@ -27,8 +27,8 @@ def find_leaks(splits: dict[str, list[InstructionRow]]) -> dict[str, list[int]]:
 
 
 def _split_by_position(
-    rows: Sequence[InstructionRow], train_share: float, test_share: float
-) -> dict[str, list[InstructionRow]]:
+    rows: Sequence[Conversation], train_share: float, test_share: float
+) -> dict[str, list[Conversation]]:
     """Cut in file order, as the book does: int(n * 0.85) train, the next int(n * 0.1) test, the rest validation."""
     train_end = int(len(rows) * train_share)
     test_end = train_end + int(len(rows) * test_share)
@@ -40,10 +40,10 @@ def _split_by_position(
 
 
 def _split_by_group(
-    rows: Sequence[InstructionRow], train_share: float, test_share: float
-) -> dict[str, list[InstructionRow]]:
+    rows: Sequence[Conversation], train_share: float, test_share: float
+) -> dict[str, list[Conversation]]:
     """Place each prompt by its own hash: equal prompts stay together, and a growing file moves no row."""
-    splits: dict[str, list[InstructionRow]] = {"train": [], "test": [], "validation": []}
+    splits: dict[str, list[Conversation]] = {"train": [], "test": [], "validation": []}
     for row in rows:
         place = _unit_interval(normalised_prompt(row))
         if place < train_share:

@@ -52,4 +52,4 @@ def _plain_log_probs(model: CausalModel, example: Example) -> torch.Tensor:
         logits = model.module(ids[:, :-1], use_cache=False).logits[0]  # (tokens - 1, vocabulary)
     logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
     log_probs = logits.log_softmax(dim=-1).gather(1, ids[0, 1:, None])[:, 0]
-    return log_probs[-example.supervised :]
+    return torch.cat([log_probs[begin - 1 : end - 1] for begin, end in example.spans])

@@ -9,10 +9,11 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from tutelage.data.pieces import Decode
 from tutelage.data.preparation import read_prepared
 from tutelage.report.answers import shared_frame
 from tutelage.report.charts import describe_lengths, length_chart, loss_chart
-from tutelage.report.example import TOKENS_SHOWN, Decode, pieces
+from tutelage.report.example import TOKENS_SHOWN, pieces
 from tutelage.report.headline import headline, key_figures
 from tutelage.report.passages import passage, visible
 from tutelage.report.scores import evaluate_answers

@@ -1,0 +1,81 @@
+"""Measure the data room on files of several sizes: python -m benchmarks.data"""
+
+import argparse
+import json
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from benchmarks.processes import run_alone
+from benchmarks.rows import write_rows
+from benchmarks.tables import percent, spread, table
+from tutelage.fetching import user_cache
+from tutelage.model.sources import locate_model
+from tutelage.recipe import DEFAULT_MODEL
+
+SIZES = (10_000, 52_000)
+PARTS = ("read", "check", "tokens", "trees")
+HEAD = ("rows", "MB", "tokens", *PARTS, "together", "rows/s", "near-duplicates", "start", "peak GB", "others")
+
+
+def main() -> None:
+    """Make a file of each size, run the data room over it in a process of its own, and print a line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        "--rows", type=int, nargs="+", default=SIZES, metavar="N", help="sizes; default: 10000 52000"
+    )
+    parser.add_argument(
+        "--data", type=Path, help="an Alpaca file to measure in place of rows that are made up"
+    )
+    parser.add_argument("--model", help="name or folder of the model; default: the project's default model")
+    parser.add_argument("--rounds", type=int, default=3, metavar="N", help="runs of each size")
+    parser.add_argument("--no-near-duplicates", action="store_true", help="leave them out")
+    options = parser.parse_args()
+    model = locate_model(options.model or DEFAULT_MODEL, cache=user_cache(), progress=print).folder
+    lines = []
+    with tempfile.TemporaryDirectory() as folder:
+        for path in [options.data] if options.data else _made(Path(folder), options.rows):
+            job = {
+                "data": str(path.resolve()),
+                "model": str(model),
+                "batch": 8,
+                "near_duplicates": not options.no_near_duplicates,
+            }
+            (Path(folder) / "job.json").write_text(json.dumps(job), encoding="utf-8")
+            print(f"{path.name} ...", file=sys.stderr, flush=True)
+            runs = [
+                run_alone(Path(sys.executable), "data", Path(folder) / "job.json", "data")
+                for _ in range(options.rounds)
+            ]
+            lines.append(_line(path, runs))
+    print(f"seconds, the median of {options.rounds} (least to greatest)\n")
+    print(table(HEAD, lines))
+
+
+def _made(folder: Path, sizes: list[int]) -> list[Path]:
+    paths = [folder / f"{size}.json" for size in sizes]
+    for path, size in zip(paths, sizes, strict=True):
+        write_rows(path, size)
+    return paths
+
+
+def _line(path: Path, runs: list[dict[str, Any]]) -> list[str]:
+    together = [sum(run["seconds"][part] for part in PARTS) for run in runs]
+    last = runs[-1]
+    return [
+        f"{last['rows']:,}",
+        f"{path.stat().st_size / 1e6:.1f}",
+        f"{last['tokens']:,}",
+        *(spread([run["seconds"][part] for run in runs]) for part in PARTS),
+        spread(together),
+        spread([run["rows"] / seconds for run, seconds in zip(runs, together, strict=True)], 0),
+        spread([run["seconds"]["near_duplicates"] for run in runs], 1),
+        spread([run["seconds"]["start"] for run in runs]),
+        f"{max(run['peak_rss_bytes'] for run in runs) / 1e9:.2f}",
+        percent([run["others"] for run in runs]),
+    ]
+
+
+if __name__ == "__main__":
+    main()

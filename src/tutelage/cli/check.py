@@ -1,0 +1,153 @@
+"""`tutelage check`: the data doctor."""
+
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+from tutelage.cli import console
+from tutelage.cli.opening import has_model, open_renderer, read_data
+from tutelage.cli.options import DataOptions
+from tutelage.errors import EXIT_USAGE, EXIT_WARNINGS, DataError
+
+MESSAGES_SHOWN = 3
+ROWS_SHOWN = 6
+BAR_CHARACTERS = 40
+FITS = (512, 1024, 2048, 4096)
+
+
+def check(
+    options: DataOptions = DataOptions(),  # noqa: B008 - frozen
+    *,
+    strict: Annotated[
+        bool, Parameter(help="Leave with exit code 1 if there are warnings.", negative="", show_default=False)
+    ] = False,
+    json: Annotated[
+        bool,
+        Parameter(help="Print the result as JSON, every finding included.", negative="", show_default=False),
+    ] = False,
+    near_duplicates: Annotated[bool, Parameter(help="Look for rows whose prompts are nearly alike.")] = True,
+) -> int:
+    """Say what is wrong with some data, and what they are for the model; nothing is written."""
+    try:
+        found = _examine(options, with_near_duplicates=near_duplicates, is_quiet=json)
+    except DataError as fault:
+        if not json or options.debug:
+            raise
+        console.say_json(_faulty(fault))
+        return EXIT_USAGE
+    if json:
+        console.say_json(found.to_record())
+    else:
+        show_examination(found)
+    return EXIT_WARNINGS if strict and found.has_warnings else 0
+
+
+def _examine(options: DataOptions, *, with_near_duplicates: bool, is_quiet: bool) -> Any:
+    from tutelage.data.examination import examine
+
+    recipe = options.load()
+    source = read_data(recipe)
+    # A doctor that writes nothing fetches no model either; without one nothing is told of tokens.
+    renderer, context = open_renderer(recipe) if has_model(recipe) else (None, 0)
+    with console.waiting(f"Looking at {len(source.records):,} rows") if not is_quiet else console.silence():
+        return examine(
+            source, recipe.data, renderer, context_length=context, with_near_duplicates=with_near_duplicates
+        )
+
+
+def _faulty(fault: DataError) -> dict[str, Any]:
+    """Return what is known of data that cannot be read: the fault."""
+    counts = dict.fromkeys(("rows", "kept", "repaired", "dropped"), 0)
+    nothing = {
+        "format": "",
+        "repeated_prompts": 0,
+        "leaks": {"test": [], "validation": []},
+        "near_duplicates": [],
+    }
+    return {**counts, **nothing, "findings": [{"rule": fault.rule, "row": fault.row, "message": str(fault)}]}
+
+
+def show_examination(found: Any) -> None:
+    """Print counts, lengths, languages and findings for a person."""
+    formats = ", ".join(f"{count:,} {name}" for name, count in found.formats.items())
+    console.heading(found.source)
+    console.say(f"{found.kind}, {found.rows:,} rows: {formats}.")
+    console.say("{kept:,} kept, {repaired:,} repaired, {dropped:,} dropped.".format(**found.outcomes))
+    console.say(f"{found.repeated_prompts:,} rows repeat the prompt of an earlier row.")
+    console.say(_languages(found.languages))
+    console.say()
+    if found.tokens:
+        _show_tokens(found.tokens)
+    else:
+        console.say(
+            "The model is not on this machine, so nothing is told of tokens; `tutelage prepare` fetches it."
+        )
+    console.say()
+    _show_findings(found.findings)
+
+
+def _languages(counts: dict[str, int]) -> str:
+    total = sum(counts.values())
+    shares = ", ".join(f"{name} {count / total:.0%}" for name, count in list(counts.items())[:8])
+    return f"Languages, by a look at {total:,} rows: {shares}."
+
+
+def _show_tokens(tokens: Any) -> None:
+    from tutelage.data.examination import LENGTHS
+
+    lengths = sorted(tokens.lengths)
+    console.heading("Length in tokens")
+    lower, rows = 0, []
+    for upper in (*LENGTHS, max(lengths[-1], LENGTHS[-1])):
+        count = sum(lower < length <= upper for length in lengths)
+        if count:
+            bar = "█" * max(1, round(BAR_CHARACTERS * count / len(lengths)))
+            rows.append([f"{lower + 1:,} to {upper:,}", f"{count:,}", f"{count / len(lengths):.0%}", bar])
+        lower = upper
+    console.table([], rows, numeric=(0, 1, 2))
+    fitting = ", ".join(f"{limit:,}: {_share(lengths, limit)}" for limit in FITS)
+    console.say(
+        f"Half have up to {lengths[len(lengths) // 2]:,}, the longest has {lengths[-1]:,}. Share that fits {fitting}."
+    )
+    console.say(f"{tokens.without_end / len(lengths):.0%} of the rows are without an end of turn.")
+    by_step, over_all = (1 - nodes / tokens.computed for nodes in (tokens.distinct_by_step, tokens.distinct))
+    console.say(f"{sum(lengths):,} tokens, {tokens.supervised:,} supervised.")
+    console.say(
+        f"Prefix sharing spares {by_step:.0%} of the work in steps of eight rows in this order, up to {over_all:.0%}"
+        " over the whole."
+    )
+
+
+def _share(lengths: Sequence[int], limit: int) -> str:
+    return f"{sum(length <= limit for length in lengths) / len(lengths):.0%}"
+
+
+def _show_findings(findings: Sequence[Any]) -> None:
+    from tutelage.data.rules import RULES
+
+    if not findings:
+        console.say("Nothing was found.")
+        return
+    by_rule = {
+        rule: [one for one in findings if one.rule == rule] for rule in sorted({one.rule for one in findings})
+    }
+    console.heading("Findings")
+    rows = [
+        [str(rule), RULES[rule], f"{len(of_rule):,}", _rows(of_rule), "" if of_rule[0].is_warning else "note"]
+        for rule, of_rule in by_rule.items()
+    ]
+    console.table(["rule", "what", "count", "rows", ""], rows, numeric=(0, 2))
+    console.say()
+    for rule, of_rule in by_rule.items():
+        for one in of_rule[:MESSAGES_SHOWN]:
+            where = "" if one.row is None else f" row {one.row}"
+            console.say(f"[{rule}]{where} {one.message}")
+        if len(of_rule) > MESSAGES_SHOWN:
+            console.say(f"[{rule}] … and {len(of_rule) - MESSAGES_SHOWN:,} more; --json lists all")
+
+
+def _rows(findings: Sequence[Any]) -> str:
+    rows = list(dict.fromkeys(one.row for one in findings if one.row is not None))
+    more = " …" if len(rows) > ROWS_SHOWN else ""
+    return ", ".join(map(str, rows[:ROWS_SHOWN])) + more

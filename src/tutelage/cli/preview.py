@@ -1,0 +1,131 @@
+"""`tutelage preview`: rows as the model sees them."""
+
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+from tutelage.cli import console
+from tutelage.cli.opening import open_renderer, read_data
+from tutelage.cli.options import DataOptions
+from tutelage.errors import DataError
+
+LONGEST_LABEL = 60
+
+
+def preview(
+    options: DataOptions = DataOptions(),  # noqa: B008 - frozen
+    *,
+    row: Annotated[
+        tuple[int, ...],
+        Parameter(help="Which row, from 0; may be repeated. Default: the first that is kept.", negative=""),
+    ] = (),
+    ids: Annotated[
+        bool, Parameter(help="Show the id of every token too.", negative="", show_default=False)
+    ] = False,
+    tree: Annotated[
+        int, Parameter(help="Draw the prefix tree of so many rows from this one on; 0 draws none.")
+    ] = 4,
+) -> None:
+    """Show exactly what the model is trained on and what it will be asked; nothing is written."""
+    from tutelage.data.checks import check_rows
+    from tutelage.data.formats import read_conversations
+    from tutelage.data.preparation import sizes_of
+
+    recipe = options.load()
+    source = read_data(recipe)
+    read = read_conversations(source.records, source=source.name, settings=recipe.data)
+    checked = check_rows(read.rows, recipe.data, sizes_of(source))
+    kept = [one.row for one in checked if one.outcome != "dropped"]
+    if not kept:
+        raise DataError(f"{source.name}: every row is dropped. `tutelage check` says why.", rule=24)
+    renderer, _ = open_renderer(recipe)
+    for number in row or (kept[0].row,):
+        if not 0 <= number < len(checked):
+            raise DataError(f"{source.name} has no row {number}; its rows are 0 to {len(checked) - 1}.")
+        _show_outcome(checked[number])
+        if checked[number].outcome != "dropped":
+            _show_row(checked[number].row, renderer, recipe.data.loss_on, with_ids=ids)
+            if tree:
+                following = [one for one in kept if one.row >= number][:tree]
+                _show_tree(renderer.examples(following, loss_on=recipe.data.loss_on), renderer.tokenizer)
+
+
+def _show_outcome(one: Any) -> None:
+    reasons = f": {'; '.join(one.reasons)}" if one.reasons else ""
+    console.heading(f"Row {one.row.row}, {one.row.format}, {one.outcome}{reasons}")
+
+
+def _show_row(conversation: Any, renderer: Any, loss_on: str, *, with_ids: bool) -> None:
+    from tutelage.data.pieces import token_pieces
+
+    decode = renderer.tokenizer.decode
+    example = renderer.example(conversation, loss_on=loss_on)
+    console.say(
+        f"{len(example.ids):,} tokens, {example.supervised:,} supervised in {_counted(len(example.spans), 'run')};"
+        f" {console.KEY}."
+    )
+    console.say()
+    pieces = list(token_pieces(example.ids, example.spans, decode))
+    if with_ids:
+        _show_ids(pieces, example.ids)
+    else:
+        console.marked([(piece.text, piece.is_supervised) for piece in pieces])
+    console.say()
+    console.heading("What serving will send")
+    console.say(renderer.prompt_text(conversation))
+    is_equal = tuple(renderer.prompt_ids(conversation)) == example.prompt_ids
+    console.say(
+        f"({_counted(example.prompt_tokens, 'token')},"
+        f" {'the same ids as in training' if is_equal else 'NOT the ids of the training'})"
+    )
+    console.say()
+
+
+def _show_ids(pieces: Sequence[Any], ids: Sequence[int]) -> None:
+    place, rows = 0, []
+    for piece in pieces:
+        own = ids[place : place + piece.tokens]
+        rows.append(
+            [
+                str(place),
+                " ".join(map(str, own)),
+                repr(piece.text)[1:-1],
+                "supervised" if piece.is_supervised else "",
+            ]
+        )
+        place += piece.tokens
+    console.table(["place", "id", "text", ""], rows, numeric=(0, 1))
+
+
+def _show_tree(examples: Sequence[Any], tokenizer: Any) -> None:
+    from tutelage.data.drawing import branches_of
+
+    branches = branches_of(examples)
+    apart = sum(len(example.ids) - 1 for example in examples)
+    nodes = sum(branch.tokens for branch in branches)
+    console.heading(f"The prefix tree of {_counted(len(examples), 'row')}")
+    console.say(
+        f"{apart:,} tokens one by one, {nodes:,} in the tree: each run stands once, with how many tokens it has."
+    )
+    console.tree([_node(branch, tokenizer.decode) for branch in branches])
+    console.say()
+
+
+def _node(branch: Any, decode: Any) -> console.Node:
+    ends = f" → {', '.join(f'row {row}' for row in branch.rows)}" if branch.rows else ""
+    parts = [(_shortened(text), is_supervised) for text, is_supervised in branch.parts(decode)]
+    return (
+        [*parts, (f"  {_counted(len(branch.ids), 'token')}{ends}", None)],
+        [_node(inner, decode) for inner in branch.branches],
+    )
+
+
+def _shortened(text: str) -> str:
+    text = text.replace("\n", "⏎")
+    half = LONGEST_LABEL // 2
+    return text if len(text) <= LONGEST_LABEL else f"{text[:half]} … {text[-half:]}"
+
+
+def _counted(count: int, thing: str) -> str:
+    return f"{count:,} {thing}{'' if count == 1 else 's'}"

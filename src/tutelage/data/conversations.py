@@ -1,0 +1,67 @@
+"""A conversation: the one thing that every format is read into and every prompt style is written from."""
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+Role = Literal["system", "user", "assistant", "tool"]
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """What one side says. An Alpaca row's `input` stands beside its instruction, so that a style can set it apart."""
+
+    role: Role
+    text: str
+    input: str = ""
+    calls: tuple[str, ...] = ()  # the assistant's tool calls, each the JSON of a name and its arguments
+    is_supervised: bool = True  # asked of the assistant's turns alone
+
+    @property
+    def said(self) -> str:
+        """The text of an assistant's turn with its tool calls, which the model learns to write like any other text."""
+        calls = [f"<tool_call>\n{call}\n</tool_call>" for call in self.calls]
+        return "\n".join([self.text, *calls] if self.text else calls)
+
+    @property
+    def asked(self) -> str:
+        """The text of a turn that is not the assistant's, with its input below it."""
+        return f"{self.text}\n\n{self.input}" if self.input else self.text
+
+
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    """The turns of one source row, in order; the answer that the last one gives is what an evaluation compares with.
+
+    A row of plain text is one assistant's turn that nothing asks for (`is_plain_text`): it gets no prompt style.
+    """
+
+    row: int
+    turns: tuple[Turn, ...]
+    format: str = "alpaca"
+    rejected: str | None = None  # the answer that a preference row puts second
+
+    @property
+    def is_plain_text(self) -> bool:
+        return self.format == "text"
+
+    @property
+    def response(self) -> str:
+        """The answer of the last turn."""
+        return self.turns[-1].said
+
+    @property
+    def context(self) -> tuple[Turn, ...]:
+        """The turns before the last answer."""
+        return self.turns[:-1]
+
+    def with_texts(self, texts: tuple[tuple[str, str], ...]) -> "Conversation":
+        """Return the same turns with other texts and inputs."""
+        turns = zip(self.turns, texts, strict=True)
+        return replace(
+            self, turns=tuple(replace(turn, text=text, input=given) for turn, (text, given) in turns)
+        )
+
+
+def single_turn(row: int, instruction: str, input: str, output: str) -> Conversation:
+    """Return the conversation of an Alpaca row: one question and its answer."""
+    return Conversation(row, (Turn("user", instruction, input), Turn("assistant", output)))

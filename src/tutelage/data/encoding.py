@@ -1,0 +1,104 @@
+"""From text to token ids: content can never become a control token, whatever it says; only a template names those."""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tokenizers import Encoding, Tokenizer
+
+from tutelage.errors import ModelError
+
+
+@dataclass(frozen=True)
+class Control:
+    """A control token, by its text; some swallow the white space that a template writes after them."""
+
+    token: str
+    swallows_space: bool = False
+
+
+Piece = str | Control
+
+
+def control_tokens(tokenizer: Any) -> dict[str, Control]:
+    """Return the control tokens by their text: those with a role, like eos_token, and those that are only marked.
+
+    Phi-3's and Llama 3's turn markers stand in tokenizer.json alone, so that `all_special_tokens` lacks them.
+    """
+    marked = [token for token in tokenizer.added_tokens_decoder.values() if token.special]
+    return {token: Control(token) for token in tokenizer.all_special_tokens} | {
+        token.content: Control(token.content, swallows_space=token.rstrip) for token in marked
+    }
+
+
+def encode_text(tokenizer: Any, text: str) -> list[int]:
+    """Encode content: a control token spelled out in it becomes ordinary text tokens."""
+    return tokenizer.encode(text, add_special_tokens=False, split_special_tokens=True) if text else []
+
+
+def content_encoder(tokenizer: Any) -> Tokenizer:
+    """Return a copy of the tokenizer's core that reads no control tokens in any text.
+
+    Whether they are read is a switch that every call of the tokenizer itself turns, so a copy alone can be used by
+    another thread: a call in between would let a row's text end a turn.
+    """
+    encoder = Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
+    encoder.encode_special_tokens = True
+    encoder.no_truncation()
+    encoder.no_padding()
+    return encoder
+
+
+def distinct_texts(texts: Iterable[str]) -> list[str]:
+    """Return each text once, and none that is empty."""
+    return list(dict.fromkeys(text for text in texts if text))
+
+
+def encode_batch(encoder: Tokenizer, texts: list[str]) -> list[Encoding]:
+    """Encode contents on all cores, without need of the interpreter meanwhile."""
+    return encoder.encode_batch_fast(texts, add_special_tokens=False)
+
+
+def ids_by_text(texts: Sequence[str], encoded: Sequence[Encoding]) -> dict[str, list[int]]:
+    """Return the ids of each text, and those of the empty one."""
+    return {"": []} | {text: one.ids for text, one in zip(texts, encoded, strict=True)}
+
+
+def join_pieces(pieces: Sequence[Piece]) -> list[Piece]:
+    """Join neighbouring texts, and take away the white space that a control token before them swallows."""
+    joined: list[Piece] = []
+    text, swallows = "", False
+    for piece in pieces:
+        if isinstance(piece, Control):
+            joined += [text, piece] if text else [piece]
+            text, swallows = "", piece.swallows_space
+        else:
+            text += piece.lstrip() if swallows else piece
+            swallows = False
+    return [*joined, text] if text else joined
+
+
+def piece_text(pieces: Sequence[Piece]) -> str:
+    """Return pieces as they read, control tokens by their text."""
+    return "".join(piece.token if isinstance(piece, Control) else piece for piece in pieces)
+
+
+def cut_at_controls(text: str, known: Mapping[str, Control]) -> Iterator[Piece]:
+    """Cut a template's own text at the control tokens in it."""
+    longest_first = sorted(known, key=len, reverse=True)
+    pattern = "|".join(re.escape(token) for token in longest_first)
+    for part in re.split(f"({pattern})", text) if pattern else [text]:
+        if part:
+            yield known.get(part, part)
+
+
+def refuse_leaks(tokenizer: Any, known: Mapping[str, Control]) -> None:
+    """Stop where a control token comes out of plain text all the same, as unigram vocabularies let it."""
+    ids = {tokenizer.convert_tokens_to_ids(token) for token in known}
+    for token in known:
+        if not ids.isdisjoint(encode_text(tokenizer, f"a{token} {token} a")):
+            raise ModelError(
+                f"This model's tokenizer makes a control token of {token!r} wherever it stands in a text, so data"
+                " could end a turn or begin one. Choose another model."
+            )

@@ -1,0 +1,145 @@
+"""What a look at every row finds: in its outcome, in its record, and in its texts."""
+
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Collection, Iterator, Sequence
+
+from tutelage.data.checks import CheckedRow, asked, rule_of
+from tutelage.data.conversations import Conversation, Turn
+from tutelage.data.records import Record
+from tutelage.data.rules import Finding
+
+KNOWN_CONTROLS = (
+    "<|im_start|>",
+    "<|im_end|>",
+    "<|endoftext|>",
+    "<|user|>",
+    "<|assistant|>",
+    "<|system|>",
+    "<|end|>",
+    "<|begin_of_text|>",
+    "<|end_of_text|>",
+    "<|eot_id|>",
+    "<|start_header_id|>",
+    "<|end_header_id|>",
+    "<s>",
+    "</s>",
+    "<bos>",
+    "<eos>",
+    "<start_of_turn>",
+    "<end_of_turn>",
+    "[INST]",
+    "[/INST]",
+    "<<SYS>>",
+)
+HEADINGS = ("### Response:", "### Instruction:", "### Input:")
+# C0 without tab and line breaks, DEL and C1, the marks that turn text around, and what takes no width.
+UNSEEN = re.compile(
+    "[\x01-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]|[\u202a-\u202e\u2066-\u2069]|[\u200b\u2060\ufeff]|[\U000e0000-\U000e007f]"
+)
+# (what it looks like, a text that every such secret holds, the pattern); the cheap look spares most rows the search.
+SECRETS = tuple(
+    (name, hint, re.compile(pattern))
+    for name, hint, pattern in (
+        ("a private key", "PRIVATE KEY", r"-----BEGIN [A-Z ]*PRIVATE KEY-----"),
+        ("an AWS access key", "AKIA", r"\bAKIA[0-9A-Z]{16}\b"),
+        ("an API key", "sk-", r"\bsk-[A-Za-z0-9_-]{20,}"),
+        ("a GitHub token", "gh", r"\bgh[pousr]_[A-Za-z0-9]{36,}|\bgithub_pat_[A-Za-z0-9_]{22,}"),
+        ("a Hugging Face token", "hf_", r"\bhf_[A-Za-z0-9]{30,}"),
+        ("a Slack token", "xox", r"\bxox[abprs]-[A-Za-z0-9-]{10,}"),
+        ("a Google API key", "AIza", r"\bAIza[0-9A-Za-z_-]{35}"),
+        ("a web token", "eyJ", r"\beyJ[A-Za-z0-9_-]{10,}\.eyJ[A-Za-z0-9_-]{10,}\."),
+        ("a password in an address", "://", r"://[^/\s:@]{1,64}:[^/\s:@]{3,64}@"),
+        ("an e-mail address", "@", r"\b[\w.+-]{1,64}@[\w-]{1,64}(?:\.[\w-]{1,64}){0,4}\.[A-Za-z]{2,24}\b"),
+    )
+)
+SENTENCE_END = re.compile(r"[.!?]\s|[。！？]")
+LONG_LAST_LINE = 80
+HALF = 0.5
+ROWS_FOR_VARIETY = 10
+
+
+def find_in_rows(checked: Sequence[CheckedRow], controls: Collection[str]) -> Iterator[Finding]:
+    """Yield what the outcomes and the texts of all rows show, row by row; `controls` are the tokenizer's own."""
+    spelled = {*KNOWN_CONTROLS, *controls}
+    first_asked: dict[tuple[Turn, ...], int] = {}
+    for one in checked:
+        row = one.row.row
+        yield from (
+            Finding(
+                rule_of(reason), row, f"{'dropped' if one.outcome == 'dropped' else 'repaired'}: {reason}"
+            )
+            for reason in one.reasons
+        )
+        if one.outcome != "dropped":
+            first = first_asked.setdefault(asked(one.row), row)
+            if first != row:
+                yield Finding(11, row, f"asks what row {first} asks, and is answered otherwise")
+            yield from _find_in_texts(one.row, spelled)
+
+
+def find_nulls(records: Sequence[Record]) -> Iterator[Finding]:
+    """Yield the fields that are null."""
+    for record in records:
+        if None in record.value.values():
+            names = ", ".join(repr(key) for key, value in record.value.items() if value is None)
+            yield Finding(8, record.row, f"{names} null, read as empty")
+
+
+def find_little_variety(checked: Sequence[CheckedRow]) -> Iterator[Finding]:
+    """Yield a finding where most rows repeat others, or most answers are one and the same."""
+    repeats = sum(any(rule_of(reason) == 10 for reason in one.reasons) for one in checked)
+    if repeats > len(checked) * HALF:
+        yield Finding(26, None, f"{repeats:,} of {len(checked):,} rows repeat another word for word")
+    kept = [one.row for one in checked if one.outcome != "dropped"]
+    answers = Counter(row.response for row in kept if row.format != "text-label")
+    if len(kept) >= ROWS_FOR_VARIETY and answers:
+        answer, count = answers.most_common(1)[0]
+        if count > len(kept) * HALF:
+            yield Finding(
+                26, None, f"{count:,} of {len(kept):,} rows have one and the same answer: {answer[:40]!r}"
+            )
+
+
+def _find_in_texts(row: Conversation, controls: Collection[str]) -> Iterator[Finding]:
+    text = "\n".join(part for turn in row.turns for part in (turn.text, turn.input) if part)
+    if "<" in text or "[" in text:
+        spelled = [control for control in controls if control in text]
+        if spelled:
+            shown = ", ".join(sorted(spelled))
+            yield Finding(20, row.row, f"spells {shown}, which stays ordinary text")
+    if "### " in text:
+        headings = [heading for heading in HEADINGS if heading in text]
+        if headings:
+            yield Finding(21, row.row, f"holds {', '.join(headings)}, as the alpaca prompts do")
+    yield from _find_unseen(row.row, text)
+    for name, hint, pattern in SECRETS:
+        if hint in text and pattern.search(text):
+            yield Finding(28, row.row, f"holds what looks like {name}")  # and never the secret itself
+    if any(_seems_cut(turn.text) for turn in row.turns if turn.role == "assistant"):
+        yield Finding(16, row.row, "an answer ends in the middle of a sentence or of a code block")
+
+
+def _find_unseen(row: int, text: str) -> Iterator[Finding]:
+    unseen = Counter(UNSEEN.findall(text))
+    if unseen:
+        shown = ", ".join(f"U+{ord(character):04X}" for character in sorted(unseen))
+        yield Finding(17, row, f"holds {shown} ({sum(unseen.values())} characters)")
+    if not text.isascii() and not unicodedata.is_normalized("NFC", text):
+        yield Finding(
+            19,
+            row,
+            "has letters composed of several characters (not NFC), which read alike and differ in tokens",
+        )
+
+
+def _seems_cut(answer: str) -> bool:
+    """Tell whether an answer of whole sentences stops without the end of one, or with an open code block."""
+    answer = answer.rstrip()
+    if answer.count("```") % 2:
+        return True
+    last_line = answer[answer.rfind("\n") + 1 :]
+    if len(last_line) < LONG_LAST_LINE or not (answer[-1].isalnum() or answer[-1] in ",;-("):
+        return False
+    return bool(SENTENCE_END.search(last_line))

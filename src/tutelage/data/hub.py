@@ -1,0 +1,41 @@
+"""Rows of a data set of the Hugging Face hub, or of a folder like one, through `datasets`."""
+
+import hashlib
+import json
+from typing import Any
+
+from tutelage.data.records import Record, Source
+from tutelage.errors import DataError
+
+HUB_PREFIX = "hf:"
+
+
+def read_hub(name: str, *, split: str) -> Source:
+    """Read one split of `hf:owner/name`, `hf:owner/name@revision` or `hf:./folder`."""
+    import datasets  # noqa: PLC0415 - two seconds, and only for this kind of source
+
+    place, _, revision = name.removeprefix(HUB_PREFIX).partition("@")
+    datasets.disable_progress_bars()
+    try:
+        loaded = datasets.load_dataset(place, split=split, revision=revision or None)
+    except Exception as fault:  # `datasets` fails with anything from OSError to its own kinds
+        raise DataError(
+            f"The data set {place!r} could not be had: {_one_line(fault)} Check its name, its revision, the network,"
+            " and data.hub_split.",
+            rule=29,
+        ) from fault
+    records = [Record(row, None, value) for row, value in enumerate(loaded)]
+    notes = [] if revision else [f"No revision was named: {place} may change. Pin it as {name}@<commit>."]
+    return Source(name, _sha256(records), records, notes, f"a data set ({split})")
+
+
+def _sha256(records: list[Record]) -> str:
+    digest = hashlib.sha256()
+    for record in records:
+        digest.update(json.dumps(record.value, ensure_ascii=True, default=str).encode() + b"\n")
+    return digest.hexdigest()
+
+
+def _one_line(fault: Exception) -> str:
+    said: Any = str(fault).strip().split("\n")[0]
+    return said if said.endswith(".") else f"{said or type(fault).__name__}."

@@ -1,0 +1,27 @@
+"""What a source holds before it is known to be anything: records, each with its place."""
+
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One value of a source: its 0-based row, and where it begins, as far as the kind of file tells that."""
+
+    row: int
+    line: int | None  # 1-based
+    value: Any
+    offset: int | None = None  # bytes before it in the file
+    size: int | None = None  # its own bytes
+    file: str | None = None  # where a source has several
+
+
+@dataclass(frozen=True)
+class Source:
+    """All records of one source, with what identifies its bytes and how they were read."""
+
+    name: str
+    sha256: str
+    records: list[Record]
+    notes: list[str]
+    kind: str = "JSON"

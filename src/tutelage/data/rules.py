@@ -1,0 +1,50 @@
+"""The rules that data are checked by, numbered as in docs/reference/data-rules.md, and a finding of one of them."""
+
+from dataclasses import dataclass
+
+RULES = {
+    1: "malformed JSON",
+    2: "what kind of file it is",
+    3: "byte-order mark",
+    4: "encoding",
+    5: "not strict JSON",
+    6: "missing fields or turns",
+    7: "not text",
+    8: "null",
+    9: "empty",
+    10: "exact repeats",
+    11: "same prompt, other answer",
+    12: "leaks if split by position",
+    13: "near-duplicates",
+    14: "very large",
+    15: "longer than fits",
+    16: "answer seems cut off",
+    17: "control or unseen characters",
+    18: "lone surrogates",
+    19: "line ends, Unicode form",
+    20: "control tokens spelled out",
+    21: "headings of a prompt style",
+    22: "several formats",
+    23: "fields not used",
+    24: "no rows",
+    25: "too few rows",
+    26: "little variety",
+    27: "markup and right-to-left text",
+    28: "likely secrets",
+    29: "not reachable, or a page",
+    30: "kinds of tables",
+}
+NOTES = {2, 3, 4, 22, 27}  # said, but nothing that a person would have to look at
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was found, about one row or (`row` None) about the source."""
+
+    rule: int
+    row: int | None
+    message: str
+
+    @property
+    def is_warning(self) -> bool:
+        return self.rule not in NOTES

@@ -1,0 +1,81 @@
+"""Rows from CSV and Parquet files. Every CSV cell is text, so that no column's type is guessed."""
+
+import csv
+import io
+from collections.abc import Iterator
+from typing import BinaryIO
+
+from tutelage.data.records import Record
+from tutelage.errors import DataError
+
+ROWS_AT_ONCE = 256
+LONGEST_CELL = 2**31 - 1  # csv's own limit is 131,072; data.max_row_bytes judges a row
+
+
+def read_csv_rows(file: BinaryIO, name: str, *, encoding: str, delimiter: str) -> Iterator[Record]:
+    """Yield the rows of a CSV file below its header, as objects of texts, each with the line on which it begins."""
+    csv.field_size_limit(LONGEST_CELL)
+    text = io.TextIOWrapper(file, encoding, newline="")
+    reader = csv.reader(text, delimiter=delimiter, strict=True)
+    rows = 0
+    try:
+        columns = next(reader, [])
+        _refuse_repeated_columns(columns, name)
+        line = reader.line_num + 1
+        for cells in reader:
+            if cells:  # an empty line is no row
+                if len(cells) != len(columns):
+                    raise DataError(
+                        f"{name}:{line}: row {rows} has {len(cells)} cells, but the header names {len(columns)}"
+                        " columns. Mend that row, or put cells with line breaks or delimiters in quotation marks.",
+                        rule=30,
+                        row=rows,
+                    )
+                yield Record(rows, line, dict(zip(columns, cells, strict=True)))
+                rows += 1
+            line = reader.line_num + 1
+    except csv.Error as fault:
+        raise DataError(
+            f"{name}:{reader.line_num}: malformed CSV: {fault}. {rows:,} whole rows stand before it. Mend the file"
+            " there.",
+            rule=30,
+            row=rows,
+        ) from fault
+    except UnicodeDecodeError as fault:
+        raise DataError(
+            f"{name}: a byte after line {reader.line_num} (0x{fault.object[fault.start]:02x}) is not"
+            f" {encoding.upper()}. Save the file as UTF-8, or name its encoding with --set data.encoding=…",
+            rule=4,
+        ) from fault
+    finally:
+        text.detach()  # the file is its owner's to close
+
+
+def read_parquet_rows(file: BinaryIO, name: str, *, max_bytes: int) -> Iterator[Record]:
+    """Yield the rows of a Parquet file as objects."""
+    import pyarrow  # noqa: PLC0415 - half a second that the other kinds need not wait for
+    from pyarrow import parquet  # noqa: PLC0415
+
+    unpacked, rows = 0, 0
+    try:
+        for batch in parquet.ParquetFile(file).iter_batches(batch_size=ROWS_AT_ONCE):
+            unpacked += batch.nbytes
+            if unpacked > max_bytes:
+                raise DataError(
+                    f"{name} unpacks to more than {max_bytes:,} bytes. Split it, or raise data.max_file_bytes.",
+                    rule=14,
+                )
+            for value in batch.to_pylist():
+                yield Record(rows, None, value)
+                rows += 1
+    except (pyarrow.ArrowException, OSError, ValueError) as fault:
+        reason = str(fault).strip().split("\n")[0].rstrip(".")
+        raise DataError(
+            f"{name} is no whole Parquet file: {reason}. Write or fetch it again.", rule=30
+        ) from fault
+
+
+def _refuse_repeated_columns(columns: list[str], name: str) -> None:
+    repeated = [column for column in columns if columns.count(column) > 1]
+    if repeated:
+        raise DataError(f"{name} names the column {repeated[0]!r} twice. Rename one of them.", rule=30)

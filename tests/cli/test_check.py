@@ -1,0 +1,109 @@
+"""`tutelage check` for a person, and on the book's file."""
+
+import json
+
+import pytest
+from support.book_data import book_file
+from support.command_line import CommandLine, contents
+from support.rows import alpaca_values, write_rows
+from support.tiny_tokenizer import write_tiny_model
+
+from tutelage.recipe import DEFAULT_MODEL
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    return write_tiny_model(tmp_path_factory.mktemp("model") / "tiny", context=512)
+
+
+@pytest.fixture
+def check(capsys, tmp_path, monkeypatch, model):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TUTELAGE_CACHE", str(tmp_path / "cache"))
+
+    def outcome_of(*words, name=model):
+        before = contents(tmp_path)
+        outcome = CommandLine(capsys)("check", *words, "--set", f"model.name_or_path={name}")
+        assert contents(tmp_path) == before
+        return outcome
+
+    return outcome_of
+
+
+def test_the_books_file_has_its_known_faults(check):
+    outcome = check(book_file(), "--json")
+    said = json.loads(outcome.out)
+    assert outcome.code == 0
+    assert (said["rows"], said["kept"], said["format"], said["repeated_prompts"]) == (
+        1100,
+        1100,
+        "alpaca",
+        25,
+    )
+    assert said["leaks"] == {"test": [975, 1034], "validation": [1050, 1060, 1068, 1090]}
+    assert len([one for one in said["findings"] if one["rule"] == 11]) == 25
+    assert sorted(one["row"] for one in said["findings"] if one["rule"] == 12) == [
+        975,
+        1034,
+        1050,
+        1060,
+        1068,
+        1090,
+    ]
+    assert all(0.8 <= pair["similarity"] <= 1 for pair in said["near_duplicates"])
+    assert {tuple(pair["rows"]) for pair in said["near_duplicates"]} >= {(519, 600), (146, 698)}
+    assert check(book_file(), "--strict").code == 1
+
+
+def test_a_person_is_told_counts_lengths_and_findings(check, tmp_path):
+    values = [
+        *alpaca_values(60),
+        {"instruction": "a", "output": ""},
+        {"instruction": "b", "output": "x\x1b[31m\r\n"},
+    ]
+    write_rows(tmp_path / "rows.json", values)
+    out = check("rows.json").out
+    assert "JSON, 62 rows: 62 alpaca.\n60 kept, 1 repaired, 1 dropped." in out
+    assert "Languages, by a look at 61 rows: en" in out
+    assert "0% of the rows are without an end of turn." in out
+    assert "[9] row 60 dropped: output is empty" in out
+    assert "[17] row 61 holds U+001B (1 characters)" in out
+    assert "\x1b" not in out
+
+
+def test_without_the_model_nothing_is_fetched_and_the_rest_is_told(check, tmp_path):
+    write_rows(tmp_path / "rows.json", alpaca_values(60))
+    outcome = check("rows.json", name="nobody/nothing")
+    assert outcome.code == 0
+    assert "60 kept, 0 repaired, 0 dropped." in outcome.out
+    assert "The model is not on this machine" in outcome.out
+    assert "Length in tokens" not in outcome.out
+    assert DEFAULT_MODEL not in outcome.err
+
+
+def test_a_fault_is_told_on_standard_error_and_leaves_with_2(check, tmp_path):
+    (tmp_path / "rows.json").write_text("[{}")
+    outcome = check("rows.json")
+    assert (outcome.code, "rows.json:1:4: malformed JSON" in outcome.err) == (2, True)
+
+
+def test_a_row_of_a_folder_is_told_with_its_file_and_line(check, tmp_path):
+    (tmp_path / "rows").mkdir()
+    write_rows(tmp_path / "rows" / "a.json", alpaca_values(40))
+    write_rows(tmp_path / "rows" / "b.json", [{"instruction": "x", "output": ""}])
+    findings = json.loads(check("rows", "--json").out)["findings"]
+    assert {"rule": 9, "row": 40, "message": "b.json, line 2: dropped: output is empty"} in findings
+
+
+def test_a_map_and_a_recipe_are_honoured(check, tmp_path):
+    values = [{"ask": {"text": row["instruction"]}, "reply": row["output"]} for row in alpaca_values(60)]
+    write_rows(tmp_path / "rows.json", values)
+    assert check("rows.json", "--json").code == 2
+    mapped = ("--map", "instruction=ask.text", "--map", "output=reply")
+    assert json.loads(check("rows.json", "--json", *mapped).out)["kept"] == 60
+    recipe = tmp_path / "mine.toml"
+    recipe.write_text(
+        '[data]\nsource = "rows.json"\n[data.map]\ninstruction = "ask.text"\noutput = "reply"\n'
+    )
+    assert json.loads(check("--recipe", recipe, "--json").out)["kept"] == 60
+    assert "--map 'instruction' is not of the form" in check("rows.json", "--map", "instruction").err
