@@ -77,7 +77,7 @@ def test_every_row_has_one_outcome_and_what_stays_is_clean_and_new(triples):
 
 
 @pytest.mark.parametrize(
-    "other", ["NAME A FRUIT", "name   a\nfruit!", "«Name» a fruit…", "Ｎａｍｅ a fruit", "Name, a fruit?"]
+    "other", ["NAME A FRUIT", "name   a\nfruit!", "«Name» a fruit…", "Ｎａｍｅ a fruit", "Name-a fruit?"]
 )
 def test_case_white_space_and_punctuation_do_not_make_another_prompt(other):
     assert normalised_prompt(single_turn(0, other, "", "")) == normalised_prompt(
@@ -86,7 +86,19 @@ def test_case_white_space_and_punctuation_do_not_make_another_prompt(other):
 
 
 @pytest.mark.parametrize(
-    ("one", "other"), [("Name 1 fruit", "Name 2 fruit"), ("梨", "李"), ("!", "?"), ("+", "-")]
+    ("one", "other"),
+    [
+        ("Name 1 fruit", "Name 2 fruit"),
+        ("梨", "李"),
+        ("!", "?"),
+        ("+", "-"),
+        ("What is 5 + 3?", "What is 5 - 3?"),
+        ("Is -5 negative?", "Is 5 negative?"),
+        ("Name a use of C.", "Name a use of C++."),
+        ("5 × 3", "5 ÷ 3"),
+        ("कि", "का"),  # vowel signs of Hindi
+        ("😀", "😢"),
+    ],
 )
 def test_other_words_numbers_and_bare_signs_make_another_prompt(one, other):
     assert normalised_prompt(single_turn(0, one, "", "")) != normalised_prompt(single_turn(0, other, "", ""))

@@ -31,7 +31,9 @@ RULES_OF_REASONS = {
 
 NOTHING_KNOWN: Mapping[int, int] = {}
 SURROGATES = re.compile(r"[\ud800-\udfff]")
-NEITHER_LETTER_NOR_DIGIT = re.compile(r"[\W_]+")
+HYPHEN_IN_A_WORD = re.compile(r"(?<=[^\W\d_])-(?=[^\W\d_])")
+PUNCTUATION = re.compile(r"""[\x00-\x20_.,;:!?'"`()\[\]{}\x7f]+""")
+SIGN = re.compile(r"[-+*/=<>#%&@^~|\\$]")
 # What the two sides of a single question and answer are called in the format that they came in.
 SIDES = {
     "alpaca": ("instruction", "output"),
@@ -87,10 +89,22 @@ def normalised_prompt(row: Conversation) -> str:
 
 
 def normalised(text: str) -> str:
-    """Return the words of a text, in one case, parted by single spaces."""
+    """Return the words and signs of a text, in one case, parted by single spaces.
+
+    Punctuation goes, signs stay: "5 + 3" is not "5 - 3", and C++ is not C.
+    """
     if not text.isascii():
-        text = unicodedata.normalize("NFKC", text)
-    return NEITHER_LETTER_NOR_DIGIT.sub(" ", text.casefold()).strip()
+        text = "".join(map(_without_punctuation, unicodedata.normalize("NFKC", text)))
+    text = HYPHEN_IN_A_WORD.sub(" ", text.casefold())
+    return " ".join(SIGN.sub(r" \g<0> ", PUNCTUATION.sub(" ", text)).split())
+
+
+def _without_punctuation(character: str) -> str:
+    """Return a character beyond ASCII if it is part of a word or a sign; marks make the words of many scripts."""
+    if character.isascii():
+        return character
+    kind = unicodedata.category(character)[0]
+    return character if kind in "LNM" else f" {character} " if kind == "S" else " "
 
 
 def opening_turn(row: Conversation) -> Turn:
