@@ -71,7 +71,7 @@ def prepare(
     }
     return Preparation(
         source,
-        _ledger(checked, split),
+        _ledger(checked, split, source),
         splits,
         _summary(
             source=source,
@@ -182,8 +182,9 @@ def _refuse_empty_splits(
 
 
 def _ledger(
-    checked: Sequence[CheckedRow], split: Mapping[str, Sequence[Conversation]]
+    checked: Sequence[CheckedRow], split: Mapping[str, Sequence[Conversation]], source: Source
 ) -> list[dict[str, Any]]:
+    files = {record.row: {"file": record.file} for record in source.records if record.file is not None}
     split_of = {row.row: name for name, rows in split.items() for row in rows}
     return [
         {
@@ -191,6 +192,7 @@ def _ledger(
             "outcome": row.outcome,
             "split": split_of.get(row.row.row),
             "reasons": list(row.reasons),
+            **files.get(row.row.row, {}),
         }
         for row in checked
     ]
