@@ -109,7 +109,8 @@ def _show_tokens(tokens: Any) -> None:
     console.table([], rows, numeric=(0, 1, 2))
     fitting = ", ".join(f"{limit:,}: {_share(lengths, limit)}" for limit in FITS)
     console.say(
-        f"Half have up to {lengths[len(lengths) // 2]:,}, the longest has {lengths[-1]:,}. Share that fits {fitting}."
+        f"Half have up to {lengths[(len(lengths) - 1) // 2]:,}, the longest has {lengths[-1]:,}."
+        f" Share that fits {fitting}."
     )
     console.say(f"{tokens.without_end / len(lengths):.0%} of the rows are without an end of turn.")
     by_step, over_all = (1 - nodes / tokens.computed for nodes in (tokens.distinct_by_step, tokens.distinct))
