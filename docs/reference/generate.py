@@ -15,7 +15,7 @@ run `make docs`.
 
 A recipe is a TOML file with these tables. Any setting can also be given on the command line, and then wins over the
 recipe: `--set training.learning_rate=1e-4`. A setting that is not listed here is an error. `--dry-run` on any verb
-prints each value and where it came from.
+of a run prints each value and where it came from.
 """
 
 SECTIONS = {

@@ -230,6 +230,22 @@ def test_nothing_is_prepared_without_training_rows(split):
     )
 
 
+def test_the_ledger_of_a_folder_names_the_file_of_each_row(tmp_path):
+    write_rows(tmp_path / "a.json", alpaca_values(30))
+    write_rows(tmp_path / "b.json", [GOOD, {**GOOD, "output": ""}])
+    source = read_source(str(tmp_path), cache=tmp_path)
+    prepared = prepare(
+        source,
+        DataSettings(split="position"),
+        RENDERERS["alpaca"],
+        context_length=512,
+        model=ModelSettings(),
+        weights="0" * 64,
+    )
+    assert [line["file"] for line in prepared.ledger] == ["a.json"] * 30 + ["b.json"] * 2
+    assert prepared.ledger[-1]["reasons"] == ["output is empty"]
+
+
 def test_rows_that_are_all_unusable_are_refused_with_the_reasons():
     assert refused([{"instruction": "a", "output": ""}, {"instruction": " ", "output": "b"}]) == (
         "rows.json: none of the 2 rows can be used: instruction is empty; output is empty."

@@ -1,6 +1,7 @@
 """`tutelage check`: the data doctor."""
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import Annotated, Any
 
 from cyclopts import Parameter
@@ -50,7 +51,7 @@ def _examine(options: DataOptions, *, with_near_duplicates: bool, is_quiet: bool
     source = read_data(recipe)
     # A doctor that writes nothing fetches no model either; without one nothing is told of tokens.
     renderer, context = open_renderer(recipe) if has_model(recipe) else (None, 0)
-    with console.waiting(f"Looking at {len(source.records):,} rows") if not is_quiet else console.silence():
+    with console.waiting(f"Looking at {len(source.records):,} rows") if not is_quiet else nullcontext():
         return examine(
             source, recipe.data, renderer, context_length=context, with_near_duplicates=with_near_duplicates
         )
@@ -108,7 +109,8 @@ def _show_tokens(tokens: Any) -> None:
     console.table([], rows, numeric=(0, 1, 2))
     fitting = ", ".join(f"{limit:,}: {_share(lengths, limit)}" for limit in FITS)
     console.say(
-        f"Half have up to {lengths[len(lengths) // 2]:,}, the longest has {lengths[-1]:,}. Share that fits {fitting}."
+        f"Half have up to {lengths[(len(lengths) - 1) // 2]:,}, the longest has {lengths[-1]:,}."
+        f" Share that fits {fitting}."
     )
     console.say(f"{tokens.without_end / len(lengths):.0%} of the rows are without an end of turn.")
     by_step, over_all = (1 - nodes / tokens.computed for nodes in (tokens.distinct_by_step, tokens.distinct))

@@ -140,12 +140,6 @@ def waiting(label: str) -> Iterator[None]:
         yield
 
 
-@contextmanager
-def silence() -> Iterator[None]:
-    """Show nothing, where another program reads what is printed."""
-    yield
-
-
 def _plain_progress(label: str, total: int) -> Advance:
     begin = time.monotonic()
     done, last = 0, begin

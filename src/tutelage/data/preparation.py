@@ -74,7 +74,7 @@ def prepare(
     }
     return Preparation(
         source,
-        _ledger(checked, split),
+        _ledger(checked, split, source),
         splits,
         _summary(
             source=source,
@@ -214,8 +214,9 @@ def _refuse_empty_splits(
 
 
 def _ledger(
-    checked: Sequence[CheckedRow], split: Mapping[str, Sequence[Conversation]]
+    checked: Sequence[CheckedRow], split: Mapping[str, Sequence[Conversation]], source: Source
 ) -> list[dict[str, Any]]:
+    files = {record.row: {"file": record.file} for record in source.records if record.file is not None}
     split_of = {row.row: name for name, rows in split.items() for row in rows}
     return [
         {
@@ -223,6 +224,7 @@ def _ledger(
             "outcome": row.outcome,
             "split": split_of.get(row.row.row),
             "reasons": list(row.reasons),
+            **files.get(row.row.row, {}),
         }
         for row in checked
     ]
