@@ -127,6 +127,13 @@ def test_the_verbs_one_after_the_other_make_a_whole_run(tutelage, place, begin):
     check_run_folder(run)
 
     before = contents(run.root)
+    draw = ("generate", "runs/mine", "Name a fruit.", "--temperature", 5)
+    drawn = [tutelage(*draw, "--seed", seed).out for seed in (1, 1, 2)]
+    assert drawn[0] == drawn[1] != drawn[2]
+    for odd in (["--temperature", -1], ["--top-p", 0, "--temperature", 1], ["--top-k", 3], ["--seed", 4]):
+        refused = tutelage("generate", "runs/mine", "Name a fruit.", *odd)
+        assert refused.code == 2
+        assert odd[0] in refused.err
     answered = tutelage("generate", "runs/mine", "Name a fruit.", "--base")
     assert (answered.code, answered.err) == (0, "")
     assert answered.out.splitlines()[0] == "base"

@@ -1,6 +1,7 @@
 """`tutelage generate`: ask a tuned model something, in the prompt style that it was trained with."""
 
-from typing import Annotated
+import math
+from typing import Annotated, Any
 
 from cyclopts import Parameter
 
@@ -28,6 +29,16 @@ def generate(
     base: Annotated[
         bool, Parameter(help="Show the base model's answer too.", negative="", show_default=False)
     ] = False,
+    temperature: Annotated[
+        float, Parameter(help="0 takes the most probable token each time; more draws more freely.")
+    ] = 0.0,
+    top_k: Annotated[
+        int | None, Parameter(help="Draw from so many of the most probable tokens.", show_default=False)
+    ] = None,
+    top_p: Annotated[
+        float, Parameter(help="Draw from the fewest tokens that together have so much probability.")
+    ] = 1.0,
+    seed: Annotated[int, Parameter(help="Another seed draws another answer.")] = 0,
 ) -> None:
     """Answer an instruction with the tuned model of a run."""
     run, loaded = open_earlier_run(options)
@@ -41,17 +52,42 @@ def generate(
         raise DataError(
             f'There is no instruction. Give one, for example: tutelage generate {run.root} "Name a fruit."'
         )
+    refuse_odd_sampling(temperature, top_k, top_p, seed)
     if options.dry_run:
         show_dry_run(run, loaded, writes=[])
         return
-    for arm, answer in answers(run, loaded, instruction, input, with_base=base):
+    drawn = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "seed": seed}
+    for arm, answer in answers(run, loaded, instruction, input, with_base=base, drawn=drawn):
         if base:
             console.heading(arm)
         console.say(answer)
 
 
+def refuse_odd_sampling(temperature: float, top_k: int | None, top_p: float, seed: int) -> None:
+    """Stop at numbers that no token could be drawn with, and at ones that a greedy answer would ignore."""
+    for name, value, is_right, right in (
+        ("temperature", temperature, math.isfinite(temperature) and temperature >= 0, "0 or more"),
+        ("top-k", top_k, top_k is None or top_k >= 1, "1 or more"),
+        ("top-p", top_p, 0 < top_p <= 1, "more than 0 and at most 1"),
+        ("seed", seed, 0 <= seed < 2**63, "0 or more, below 2^63"),
+    ):
+        if not is_right:
+            raise RecipeError(f"--{name} is {value}, but it has to be {right}.")
+    if temperature == 0 and (top_k is not None or top_p < 1 or seed):
+        raise RecipeError(
+            "--top-k, --top-p and --seed decide how tokens are drawn, but at --temperature 0 none is."
+            " Add a temperature, for example --temperature 0.8, or leave them out."
+        )
+
+
 def answers(
-    run: RunFolder, loaded: LoadedRecipe, instruction: str, input: str, *, with_base: bool
+    run: RunFolder,
+    loaded: LoadedRecipe,
+    instruction: str,
+    input: str,
+    *,
+    with_base: bool,
+    drawn: dict[str, Any],
 ) -> list[tuple[str, str]]:
     """Return the answer of the tuned model, after that of the base model where it is wanted."""
     source = locate(loaded.recipe)
@@ -60,6 +96,7 @@ def answers(
     from tutelage.data.prompts import make_renderer
     from tutelage.evaluation.evaluate import trained_dtype
     from tutelage.generation.generate import answer_texts
+    from tutelage.generation.sampling import Sampling
     from tutelage.model.assembly import check_tuned, open_base, open_tuned
     from tutelage.model.loading import context_length, load_tokenizer
     from tutelage.runtime import choose_device, choose_dtype
@@ -94,6 +131,7 @@ def answers(
             end_of_turn=end_of_turn,
             max_new_tokens=recipe.evaluation.max_new_tokens,
             batch_size=1,
+            sampling=Sampling(**drawn) if drawn["temperature"] else None,
         )
         found.append((arm, texts[0]))
     return found
