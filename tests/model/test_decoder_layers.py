@@ -188,6 +188,17 @@ def test_the_adapters_of_a_step_are_those_that_are_used():
     assert (log_probs(module) - alone(module)).abs().max() < 1e-10
 
 
+def test_an_adapter_that_is_frozen_after_a_step_is_the_one_of_after_the_step():
+    module = fused(adapted("llama"))
+    log_probs(module)
+    for name, parameter in module.named_parameters():
+        if "lora_" in name:
+            parameter.data *= 2
+    module.requires_grad_(False)
+    for _ in range(2):
+        assert (log_probs(module) - alone(module)).abs().max() < 1e-10
+
+
 SHAPE = {
     "vocab_size": END + 1,
     "hidden_size": 64,

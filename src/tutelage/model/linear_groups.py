@@ -68,11 +68,12 @@ class LinearGroup:
     def weights(self, masters: Sequence[torch.Tensor]) -> GroupWeights:
         """Return the stacked weights with the adapters as they are now, cast to their type."""
         weight = self._joined_weight()
+        if any(master.requires_grad for master in masters):
+            self._fixed = None
+            return self._made(weight, masters)
         # Adapters that are not trained do not change, and an answer asks for them once a token.
-        is_fixed = not any(master.requires_grad for master in masters)
-        if is_fixed and self._fixed is not None and self._fixed.weight is weight:
-            return self._fixed
-        self._fixed = self._made(weight, masters)
+        if self._fixed is None or self._fixed.weight is not weight:
+            self._fixed = self._made(weight, masters)
         return self._fixed
 
     def _made(self, weight: torch.Tensor, masters: Sequence[torch.Tensor]) -> GroupWeights:
