@@ -12,7 +12,6 @@ import platform
 import resource
 import sys
 import time
-from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -111,6 +110,8 @@ def peak_memory_bytes() -> int:
 
 def describe_environment(device: torch.device, dtype: torch.dtype) -> dict[str, Any]:
     """Return versions and machine, without names of users, hosts or folders."""
+    from importlib import metadata
+
     import torch
 
     versions = {
