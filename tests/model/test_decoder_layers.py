@@ -217,7 +217,7 @@ SHAPE = {
     ("config", "count"),
     [
         (MistralConfig(**SHAPE, sliding_window=None), 2),
-        (SmolLM3Config(**SHAPE, no_rope_layers=[1, 0], use_sliding_window=False), 1),  # one does not rotate
+        (SmolLM3Config(**SHAPE, no_rope_layers=[1, 0], use_sliding_window=False), 0),  # one does not rotate
         (Qwen3Config(**SHAPE, head_dim=16), 0),  # norms of query and key
         (GraniteConfig(**SHAPE, residual_multiplier=0.5), 0),
         (Olmo2Config(**SHAPE), 0),  # norms after the layers

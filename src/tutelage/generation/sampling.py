@@ -38,7 +38,8 @@ def next_tokens(
     if sampling.top_k is not None:
         probabilities[:, sampling.top_k :] = 0
     sums = probabilities.cumsum(dim=-1)  # (rows, vocabulary)
-    drawn = torch.tensor([_uniform(sampling.seed, *place) for place in places], device=logits.device)
+    uniform = [_uniform(sampling.seed, *place) for place in places]
+    drawn = torch.tensor(uniform, dtype=torch.float64, device=logits.device)  # float32 would round up to 1
     # The first token whose sum passes the draw; none that was cut off, because the draw is below the last sum.
     index = (sums <= drawn[:, None] * sums[:, -1:]).sum(dim=-1, keepdim=True)
     return tokens.gather(1, index)[:, 0].tolist()
