@@ -55,6 +55,13 @@ def _keep_freed_memory() -> None:
             library.mallopt(option, value)
 
 
+def return_freed_memory() -> None:
+    """Give back what opening a model has freed; steps take memory of other sizes and would leave most of it unused."""
+    library = ctypes.CDLL(None)
+    if hasattr(library, "malloc_trim"):
+        library.malloc_trim(0)
+
+
 def choose_device(wanted: str) -> torch.device:
     """Return the device for `auto`, `cpu` or `cuda`."""
     import torch

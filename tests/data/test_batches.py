@@ -126,6 +126,21 @@ def test_runs_are_as_few_as_their_order_allows(tokens, distinct_tokens):
         assert distinct([paths[index] for index in [*run, following[0]]]) > distinct_tokens
 
 
+@given(st.lists(token_lists, min_size=1, max_size=20), st.integers(min_value=1, max_value=30))
+def test_runs_that_will_be_padded_are_bounded_by_their_rows_times_the_longest(tokens, budget):
+    paths = [tuple(ids) for ids in tokens]
+    runs = list(runs_within(paths, distinct_tokens=budget, padded=True))
+    assert sorted(index for run in runs for index in run) == list(range(len(paths)))
+    for run in runs:
+        assert len(run) == 1 or padded_tokens(paths, run) <= budget
+    for run, following in pairwise(runs):
+        assert padded_tokens(paths, [*run, following[0]]) > budget
+
+
+def padded_tokens(paths, run):
+    return len(run) * max(len(paths[index]) for index in run)
+
+
 def distinct(paths):
     return len({path[:end] for path in paths for end in range(1, len(path) + 1)})
 

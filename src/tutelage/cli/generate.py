@@ -1,6 +1,5 @@
 """`tutelage generate`: ask a tuned model something, in the prompt style that it was trained with."""
 
-import math
 from typing import Annotated, Any
 
 from cyclopts import Parameter
@@ -66,7 +65,12 @@ def generate(
 def refuse_odd_sampling(temperature: float, top_k: int | None, top_p: float, seed: int) -> None:
     """Stop at numbers that no token could be drawn with, and at ones that a greedy answer would ignore."""
     for name, value, is_right, right in (
-        ("temperature", temperature, math.isfinite(temperature) and temperature >= 0, "0 or more"),
+        (
+            "temperature",
+            temperature,
+            temperature == 0 or 0.01 <= temperature <= 100,
+            "0, or from 0.01 to 100",
+        ),
         ("top-k", top_k, top_k is None or top_k >= 1, "1 or more"),
         ("top-p", top_p, 0 < top_p <= 1, "more than 0 and at most 1"),
         ("seed", seed, 0 <= seed < 2**63, "0 or more, below 2^63"),

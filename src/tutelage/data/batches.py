@@ -44,41 +44,50 @@ def epoch_order(examples: int, *, seed: int, epoch: int) -> np.ndarray:
     return order
 
 
-def micro_batches(examples: Sequence[Example], *, size: int, distinct_tokens: int) -> list[list[Example]]:
+def micro_batches(
+    examples: Sequence[Example], *, size: int, distinct_tokens: int, padded: bool = False
+) -> list[list[Example]]:
     """Cut the examples of a step into micro-batches of at most `size` examples and so many distinct tokens.
 
     Neighbours share prefixes; which example stands in which micro-batch changes nothing but the work.
     """
-    return list(examples_within(examples, distinct_tokens=distinct_tokens, at_most=size))
+    return list(examples_within(examples, distinct_tokens=distinct_tokens, padded=padded, at_most=size))
 
 
 def examples_within(
-    examples: Sequence[Example], *, distinct_tokens: int, at_most: int | None = None
+    examples: Sequence[Example], *, distinct_tokens: int, padded: bool = False, at_most: int | None = None
 ) -> Iterator[list[Example]]:
     """Cut examples, sorted so that neighbours share prefixes, into runs of at most so many distinct tokens."""
     paths = [example.ids[:-1] for example in examples]
-    for indices in runs_within(paths, distinct_tokens=distinct_tokens, at_most=at_most):
+    for indices in runs_within(paths, distinct_tokens=distinct_tokens, padded=padded, at_most=at_most):
         yield [examples[index] for index in indices]
 
 
 def runs_within(
-    paths: Sequence[tuple[int, ...]], *, distinct_tokens: int, at_most: int | None = None
+    paths: Sequence[tuple[int, ...]],
+    *,
+    distinct_tokens: int,
+    padded: bool = False,
+    at_most: int | None = None,
 ) -> Iterator[list[int]]:
     """Yield the indices of sorted paths in runs of at most so many distinct tokens and paths.
 
-    A path longer than the budget stands alone.
+    Where the runs are to be `padded`, each path counts for as many tokens as the longest of its run. A path longer
+    than the budget stands alone.
     """
     run: list[int] = []
-    used = 0
+    used = longest = 0
     previous: tuple[int, ...] = ()
     for index in sorted(range(len(paths)), key=lambda index: paths[index]):
         path = paths[index]
+        longest = max(longest, len(path))
         new = len(path) - common_prefix_length(previous, path)
-        if run and (used + new > distinct_tokens or len(run) == at_most):
+        grown = longest * (len(run) + 1) if padded else used + new
+        if run and (grown > distinct_tokens or len(run) == at_most):
             yield run
-            run, used, new = [], 0, len(path)
+            run, grown, longest = [], len(path), len(path)
         run.append(index)
-        used += new
+        used = grown
         previous = path
     if run:
         yield run

@@ -77,7 +77,7 @@ class PreparedRow:
         row, ids = record["row"], tuple(record["ids"])
         if not all(type(token) is int and token >= 0 for token in ids):
             raise ValueError(f"row {row} has something else than whole numbers from 0 on among its ids")
-        if not (0 < record["supervised"] < len(ids) and 0 <= record["prompt_tokens"] < len(ids)):
+        if not (0 < record["supervised"] < len(ids) and 0 < record["prompt_tokens"] < len(ids)):
             raise ValueError(f"row {row} has fewer ids than its counts of tokens say")
         earlier = tuple((begin, end) for begin, end in record.get("earlier_spans", ()))
         example = Example(row, ids, record["prompt_tokens"], record["supervised"], earlier)

@@ -59,7 +59,8 @@ def reference_log_probs(
     model.module.eval()
     sums = [0.0] * len(rows)
     examples = [row.example.with_response_supervised() for row in rows]
-    for run in runs_within([example.ids[:-1] for example in examples], distinct_tokens=MAX_NODES):
+    paths = [example.ids[:-1] for example in examples]
+    for run in runs_within(paths, distinct_tokens=MAX_NODES, padded=model.is_padded):
         tree = merge([examples[index] for index in run])
         log_probs = target_log_probs(model, tree).double().cpu()  # (targets,)
         totals = torch.zeros(len(run), dtype=torch.float64)

@@ -15,7 +15,8 @@ from tutelage.data.batches import runs_within
 from tutelage.data.prefix_tree import PrefixTree, merge_prompts
 from tutelage.generation.sampling import Sampling, next_tokens
 from tutelage.generation.slots import Layers, Slots
-from tutelage.model.forward import MAX_NODES, CausalModel, run_tree
+from tutelage.model.forward import MAX_NODES, CausalModel, run_tree, undressed
+from tutelage.model.linear_groups import GroupWeights, LinearGroup, project
 
 # A prefill costs about as much as a few decoding steps, and so does moving the slots together; both wait until it pays.
 SHARE_TO_REFILL = 0.25
@@ -46,7 +47,7 @@ def generate(
     Without `sampling` the most probable token is taken each time.
     """
     model.module.eval()
-    if model.padded_because is not None:
+    if model.is_padded:
         return list(
             _one_by_one(model, prompts, end_of_turn, max_new_tokens, sampling=sampling, progress=progress)
         )
@@ -55,6 +56,7 @@ def generate(
     waiting = deque(sorted(range(len(prompts)), key=lambda index: tuple(prompts[index])))
     owners: list[int | None] = [None] * min(batch_size, len(prompts))  # which prompt each slot answers
     slots = Slots(len(owners))
+    head = None if model.frozen_head is None else LinearGroup([model.frozen_head]).weights(())
     tokens = [0] * len(owners)  # the next token of each slot
 
     def take(logits: torch.Tensor, rows: Sequence[int], places: Sequence[int]) -> None:
@@ -86,7 +88,7 @@ def generate(
             owners, tokens = [owners[place] for place in busy], [tokens[place] for place in busy]
             slots.keep(busy)
         busy = [place for place, owner in enumerate(owners) if owner is not None]
-        logits = _decode(model, tokens, slots)
+        logits = _decode(model, tokens, slots, head)
         slots.end_step(busy)
         take(logits, busy, busy)
     return [Response(tuple(answer.ids), answer.stopped) for answer in answers.of]
@@ -180,17 +182,21 @@ def _left_align(tree: PrefixTree) -> torch.Tensor:
     return nodes
 
 
-def _decode(model: CausalModel, tokens: Sequence[int], slots: Slots) -> torch.Tensor:
+def _decode(
+    model: CausalModel, tokens: Sequence[int], slots: Slots, head: GroupWeights | None
+) -> torch.Tensor:
     """Append one token to each slot; return the logits of the next, (slots, vocabulary)."""
+    inputs = {
+        "input_ids": torch.tensor(tokens, device=model.device)[:, None],
+        "position_ids": slots.lengths[:, None],
+        "attention_mask": slots.begin_step()[:, None, None, :],  # (slots, 1, 1, columns)
+        "past_key_values": slots,
+        "use_cache": True,
+    }
     with model.autocast():
-        output = model.module(
-            input_ids=torch.tensor(tokens, device=model.device)[:, None],
-            position_ids=slots.lengths[:, None],
-            attention_mask=slots.begin_step()[:, None, None, :],  # (slots, 1, 1, columns)
-            past_key_values=slots,
-            use_cache=True,
-        )
-    return output.logits[:, -1]
+        if head is None:
+            return model.module(**inputs).logits[:, -1]
+        return project(undressed(model.module).base_model(**inputs).last_hidden_state[:, -1], head)
 
 
 def answer_texts(

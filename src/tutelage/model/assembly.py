@@ -24,6 +24,7 @@ from tutelage.model.self_check import refuse_unless_exact
 from tutelage.model.sources import ModelSource
 from tutelage.model.tree_attention import ATTENTION
 from tutelage.recipe import AdapterSettings
+from tutelage.runtime import return_freed_memory
 
 # transformers' own, which every family has.
 OWN_ATTENTION = "eager"
@@ -59,10 +60,13 @@ def open_for_training(
     is_adapter = settings.type == "lora"
     weights_dtype = compute_dtype if is_adapter else torch.float32
     base = _open_exact(source, device, weights_dtype, probes)
-    if not is_adapter:
-        return replace(base, compute_dtype=compute_dtype, frozen_head=None)
-    base.module.requires_grad_(False)
-    return _with_fast_paths(replace(base, module=add_adapter(base.module, settings, seed=seed)))
+    if is_adapter:
+        base.module.requires_grad_(False)
+        model = _with_fast_paths(replace(base, module=add_adapter(base.module, settings, seed=seed)))
+    else:
+        model = replace(base, compute_dtype=compute_dtype, frozen_head=None)
+    return_freed_memory()
+    return model
 
 
 def open_for_comparison(
@@ -72,12 +76,10 @@ def open_for_comparison(
 
     Where it cannot be run over trees, `padded_because` says so.
     """
-    model = _open_exact(source, device, dtype, probes)
-    if not over_trees and model.padded_because is None:
-        module = load_model(source.folder, dtype=dtype, device=device, attention=OWN_ATTENTION)
-        model = CausalModel(
-            without_dropout(module), device, dtype, padded_because="transformers' own way is wanted"
-        )
+    if over_trees:
+        model = _open_exact(source, device, dtype, probes)
+    else:
+        model = _open_checked(source, device, dtype, probes, padded_because="transformers' own way is wanted")
     model.module.requires_grad_(False)
     adapted = add_adapter(model.module, AdapterSettings(r=4, lora_alpha=8), seed=0, fused=over_trees)
     start_second_halves(adapted, seed=1)
@@ -89,14 +91,26 @@ def _open_exact(
 ) -> CausalModel:
     """Load a model over prefix trees if it is exact over them, else on padded rows."""
     try:
-        module = load_model(source.folder, dtype=dtype, device=device, attention=ATTENTION)
-        model = CausalModel(without_dropout(module), device, dtype)
-        refuse_unless_exact(model, probes)
+        return _open_checked(source, device, dtype, probes, padded_because=None)
     except ModelError as fault:
         reason = str(fault)
-        module = load_model(source.folder, dtype=dtype, device=device, attention=OWN_ATTENTION)
-        model = CausalModel(without_dropout(module), device, dtype, padded_because=reason)
-        refuse_unless_exact(model, probes)
+    # Not above, where the fault would keep the first model in memory beside the second.
+    return _open_checked(source, device, dtype, probes, padded_because=reason)
+
+
+def _open_checked(
+    source: ModelSource,
+    device: torch.device,
+    dtype: torch.dtype,
+    probes: list[Example],
+    *,
+    padded_because: str | None,
+) -> CausalModel:
+    """Load a model and hold it against one example at a time; ModelError where it differs."""
+    attention = ATTENTION if padded_because is None else OWN_ATTENTION
+    module = load_model(source.folder, dtype=dtype, device=device, attention=attention)
+    model = CausalModel(without_dropout(module), device, dtype, padded_because=padded_because)
+    refuse_unless_exact(model, probes)
     return model
 
 
@@ -109,7 +123,7 @@ def _frozen(
 
 def _with_fast_paths(model: CausalModel) -> CausalModel:
     """Fuse what can be fused of a model that is run over trees, and find its frozen head."""
-    if model.padded_because is not None:
+    if model.is_padded:
         return model
     fuse_layers(undressed(model.module))
     return replace(model, frozen_head=find_frozen_head(undressed(model.module)))

@@ -108,7 +108,9 @@ class _FusedForward:
             result = DecoderLayer.apply(x, cos, sin, options["tree_plan"], parts, *masters)
         else:
             groups = parts.weights(masters)
-            result, _ = run_layer(x, cos=cos, sin=sin, parts=parts, groups=groups, attention=attention)
+            result, _ = run_layer(
+                x, cos=cos, sin=sin, parts=parts, groups=groups, attention=attention, empty=x.new_empty
+            )
         return result.view(hidden_states.shape)
 
     def _attention(

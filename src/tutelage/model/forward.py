@@ -13,7 +13,7 @@ from tutelage.model.tree_attention import plan_tree
 
 # A CPU makes the kernel of a product anew for every number of rows that it has not seen yet, which takes longer than
 # the product; so trees are filled up to a multiple of this. No node sees the filling, and nothing is read from it.
-NODES_MULTIPLE = 16
+NODES_MULTIPLE = 32
 # What is kept for the backward pass grows with the nodes, so longer work is cut into several trees of this size.
 MAX_NODES = 2048
 
@@ -24,7 +24,7 @@ class CausalModel:
 
     `frozen_head` is set where the logits are nothing but the product of the body's output with a head that is not
     trained; then they are never made whole. `padded_because` says why a model cannot be run over prefix trees; then
-    ordinary padded rows are run, each by itself, through transformers' own attention.
+    its examples are the rows of an ordinary padded batch, run through transformers' own attention.
     """
 
     module: Any
@@ -32,6 +32,10 @@ class CausalModel:
     compute_dtype: torch.dtype
     frozen_head: torch.nn.Linear | None = None
     padded_because: str | None = None
+
+    @property
+    def is_padded(self) -> bool:
+        return self.padded_because is not None
 
     def autocast(self) -> AbstractContextManager[Any]:
         """Cast weights to the compute type on the fly, where the module keeps float32 masters of all of them."""
@@ -45,7 +49,7 @@ def target_log_probs(model: CausalModel, tree: PrefixTree) -> torch.Tensor:
 
     Only nodes that a target follows reach the head, once for each token that follows them.
     """
-    if model.padded_because is not None:
+    if model.is_padded:
         return padded_log_probs(model, tree)
     pairs = torch.from_numpy(tree.target_parents), torch.from_numpy(tree.target_ids)
     distinct, of_target = torch.stack(pairs).to(model.device).unique(dim=1, return_inverse=True)

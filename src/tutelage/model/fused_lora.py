@@ -99,15 +99,17 @@ class _LinearWithAdapters(torch.autograd.Function):
         group: GroupWeights,
         *masters: torch.Tensor,  # every A, (rank, in), then every B, (out, rank), in float32
     ) -> tuple[torch.Tensor, ...]:
-        result, widened = project(x, group)
-        context.save_for_backward(widened)
+        assert group.down is not None, "only layers with an adapter are fused here"
+        inner = x @ group.down.t()  # (tokens, ranks)
+        result = project(torch.cat([x, inner], dim=1), group)
+        context.save_for_backward(x, inner)
         context.group = group
         outs = [adapter.rows.stop - adapter.rows.start for adapter in group.adapters]
         return result.split(outs, dim=1)
 
     @staticmethod
     def backward(context: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor | None, ...]:  # type: ignore[override]
-        (widened,) = context.saved_tensors
+        x, inner = context.saved_tensors
         gradient = torch.cat(gradients, dim=1) if len(gradients) > 1 else gradients[0].contiguous()
-        x_gradient, of_masters = project_back(gradient, widened, context.group)
+        x_gradient, of_masters = project_back(gradient, x, inner, context.group)
         return x_gradient, None, *of_masters

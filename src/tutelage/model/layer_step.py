@@ -11,9 +11,8 @@ from functools import partial
 from typing import Any, NamedTuple
 
 import torch
-from torch.nn.functional import silu
 
-from tutelage.model.linear_groups import GroupWeights, LinearGroup, project, project_back
+from tutelage.model.linear_groups import GroupWeights, LinearGroup, complete, project, project_back
 from tutelage.model.tree_attention import TreePlan, attend_over_blocks, slopes_over_blocks
 
 # From queries (heads, tokens, size), keys and values (key_heads, tokens, size) to the mixed values and the weights.
@@ -64,7 +63,10 @@ class DecoderLayer(torch.autograd.Function):
     ) -> torch.Tensor:
         groups = parts.weights(masters)
         attention = partial(attend_over_blocks, scaling=parts.scaling, plan=plan)
-        result, kept = run_layer(x, cos=cos, sin=sin, parts=parts, groups=groups, attention=attention)
+        empty = partial(plan.workspace.empty, dtype=x.dtype)
+        result, kept = run_layer(
+            x, cos=cos, sin=sin, parts=parts, groups=groups, attention=attention, empty=empty
+        )
         context.save_for_backward(cos, sin, *kept)
         context.plan, context.parts, context.groups = plan, parts, groups
         return result
@@ -90,8 +92,7 @@ class Kept(NamedTuple):
     x: torch.Tensor  # (tokens, hidden)
     first_scale: torch.Tensor  # (tokens, 1) of the norm before the attention
     first: torch.Tensor  # (tokens, hidden + ranks) what query, key and value read
-    query: torch.Tensor  # (heads, tokens, size), rotated
-    key: torch.Tensor  # (key_heads, tokens, size), rotated
+    query_key: torch.Tensor  # (heads + key_heads, tokens, size), rotated
     value: torch.Tensor  # (key_heads, tokens, size)
     weights: torch.Tensor | None
     mixed: torch.Tensor  # (tokens, heads * size + ranks) what the output reads
@@ -100,7 +101,7 @@ class Kept(NamedTuple):
     second: torch.Tensor  # (tokens, hidden + ranks) what gate and up read
     gate_up: torch.Tensor  # (tokens, 2 * inner)
     opened: torch.Tensor  # (tokens, inner) silu of the gate
-    product: torch.Tensor  # (tokens, inner + ranks) what down reads
+    product_inner: torch.Tensor  # (tokens, ranks) what down reads is opened * up, and this
 
 
 def run_layer(
@@ -111,28 +112,36 @@ def run_layer(
     parts: LayerParts,
     groups: Sequence[GroupWeights],
     attention: Attention,
+    empty: Callable[..., torch.Tensor],
 ) -> tuple[torch.Tensor, Kept]:
-    """Return the output of a layer, (tokens, hidden), and what its slopes need; cos and sin: (tokens, size)."""
+    """Return the output of a layer, (tokens, hidden), and what its slopes need; cos and sin: (tokens, size).
+
+    `empty` gives the memory for what is kept, by its shape; the output is not in it.
+    """
     inputs, output, gate_and_up, down = groups
-    tokens, rotated = len(x), parts.heads + parts.key_heads
-    normed, first_scale = rms_norm(x, parts.norms[0], parts.epsilons[0])
-    projected, first = project(normed, inputs)  # (tokens, (heads + 2 key_heads) * size)
+    (tokens, hidden), rotated = x.shape, parts.heads + parts.key_heads
+    first = empty(tokens, inputs.weight.shape[1])
+    first_scale = rms_norm(x, parts.norms[0], parts.epsilons[0], out=first[:, :hidden])
+    projected = project(complete(first, inputs), inputs)  # (tokens, (heads + 2 key_heads) * size)
     by_head = projected.view(tokens, -1, parts.size).transpose(0, 1)
-    query_key = rotate(by_head[:rotated], cos, sin)
-    query, key = query_key[: parts.heads], query_key[parts.heads :]
-    value = by_head[rotated:].contiguous()
-    mixed_by_head, weights = attention(query, key, value)
-    middle, mixed = project(mixed_by_head.transpose(0, 1).reshape(tokens, -1), output)
-    middle += x
-    normed, second_scale = rms_norm(middle, parts.norms[1], parts.epsilons[1])
-    gate_up, second = project(normed, gate_and_up)
+    query_key = rotate(by_head[:rotated], cos, sin, out=empty(rotated, tokens, parts.size))
+    value = empty(parts.key_heads, tokens, parts.size).copy_(by_head[rotated:])
+    mixed_by_head, weights = attention(query_key[: parts.heads], query_key[parts.heads :], value)
+    mixed = empty(tokens, output.weight.shape[1])
+    mixed[:, : parts.heads * parts.size].unflatten(1, (parts.heads, -1)).copy_(mixed_by_head.transpose(0, 1))
+    middle = project(complete(mixed, output), output, out=empty(tokens, hidden)).add_(x)
+    second = empty(tokens, gate_and_up.weight.shape[1])
+    second_scale = rms_norm(middle, parts.norms[1], parts.epsilons[1], out=second[:, :hidden])
+    gate_up = project(complete(second, gate_and_up), gate_and_up, out=empty(tokens, len(gate_and_up.weight)))
     gate, up = gate_up.chunk(2, dim=1)
-    opened = silu(gate)
-    result, product = project(opened * up, down)
-    result += middle
+    opened = torch.ops.aten.silu.out(gate, out=empty(*gate.shape))
+    product = x.new_empty(tokens, down.weight.shape[1])
+    torch.mul(opened, up, out=product[:, : gate.shape[1]])
+    result = project(complete(product, down), down).add_(middle)
+    product_inner = product[:, gate.shape[1] :].clone()  # so that the rest of it is let go of
     kept = Kept(
-        x, first_scale, first, query, key, value, weights, mixed,
-        middle, second_scale, second, gate_up, opened, product,
+        x, first_scale, first, query_key, value, weights, mixed,
+        middle, second_scale, second, gate_up, opened, product_inner,
     )  # fmt: skip
     return result, kept
 
@@ -150,19 +159,21 @@ def slopes_of_layer(
     """Return the gradients of the input of a layer and of all masters, group after group."""
     assert kept.weights is not None, "a layer that read a cache has no slopes"
     inputs, output, gate_and_up, down = groups
+    hidden = kept.x.shape[1]
     gate, up = kept.gate_up.chunk(2, dim=1)
-    of_product, of_down = project_back(gradient, kept.product, down)
+    of_product, of_down = project_back(gradient, kept.opened * up, kept.product_inner, down)
     of_gate_up = torch.empty_like(kept.gate_up)
     of_gate, of_up = of_gate_up.chunk(2, dim=1)
     torch.mul(of_product, kept.opened, out=of_up)
     torch.ops.aten.silu_backward.grad_input(of_product.mul_(up), gate, grad_input=of_gate)
-    of_second, of_gate_and_up = project_back(of_gate_up, kept.second, gate_and_up)
+    of_second, of_gate_and_up = project_back(of_gate_up, *_parted(kept.second, hidden), gate_and_up)
     of_middle = rms_norm_back(of_second, kept.middle, parts.norms[1], kept.second_scale).add_(gradient)
-    of_mixed, of_output = project_back(of_middle, kept.mixed, output)
+    mixed, mixed_inner = _parted(kept.mixed, parts.heads * parts.size)
+    of_mixed, of_output = project_back(of_middle, mixed, mixed_inner, output)
     of_query, of_key, of_value = slopes_over_blocks(
         of_mixed.unflatten(1, (parts.heads, parts.size)).transpose(0, 1),
-        kept.query,
-        kept.key,
+        kept.query_key[: parts.heads],
+        kept.query_key[parts.heads :],
         kept.value,
         kept.weights,
         scaling=parts.scaling,
@@ -170,17 +181,23 @@ def slopes_of_layer(
     )
     of_rotated = rotate_back(torch.cat([of_query, of_key]), cos, sin)
     of_projected = torch.cat([of_rotated, of_value]).transpose(0, 1).reshape(len(of_middle), -1)
-    of_first, of_inputs = project_back(of_projected, kept.first, inputs)
+    of_first, of_inputs = project_back(of_projected, *_parted(kept.first, hidden), inputs)
     of_x = rms_norm_back(of_first, kept.x, parts.norms[0], kept.first_scale).add_(of_middle)
     return of_x, [*of_inputs, *of_output, *of_gate_and_up, *of_down]
 
 
-def rms_norm(x: torch.Tensor, weight: torch.Tensor, epsilon: float) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return x * scale * weight, (tokens, hidden), and scale = 1 / sqrt(mean(x^2) + epsilon), (tokens, 1)."""
+def _parted(widened: torch.Tensor, ins: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Part [x | x A^T], (tokens, in + ranks), into its two."""
+    return widened[:, :ins], widened[:, ins:]
+
+
+def rms_norm(x: torch.Tensor, weight: torch.Tensor, epsilon: float, *, out: torch.Tensor) -> torch.Tensor:
+    """Put x * scale * weight into `out`, (tokens, hidden); return scale = 1 / sqrt(mean(x^2) + epsilon)."""
     wide = torch.promote_types(x.dtype, torch.float32)
     norm = torch.linalg.vector_norm(x, dim=-1, keepdim=True, dtype=wide)
     scale = norm.square_().div_(x.shape[-1]).add_(epsilon).rsqrt_()
-    return (x * scale).to(x.dtype).mul_(weight), scale
+    torch.mul((x * scale).to(x.dtype), weight, out=out)
+    return scale
 
 
 def rms_norm_back(
@@ -193,9 +210,9 @@ def rms_norm_back(
     return inner.sub_(normed.mul_(mean)).mul_(scale).to(x.dtype)
 
 
-def rotate(x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tensor:
-    """Turn the halves (a, b) of every head to (a cos - b sin, b cos + a sin): (heads, tokens, size), contiguous."""
-    turned = torch.mul(x, cos, out=x.new_empty(x.shape))
+def rotate(x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor, *, out: torch.Tensor) -> torch.Tensor:
+    """Turn the halves (a, b) of every head to (a cos - b sin, b cos + a sin): (heads, tokens, size), into `out`."""
+    turned = torch.mul(x, cos, out=out)
     half = x.shape[-1] // 2
     turned[..., :half].addcmul_(x[..., half:], sin[:, :half], value=-1)
     turned[..., half:].addcmul_(x[..., :half], sin[:, half:])

@@ -7,6 +7,8 @@ from torch.nn.functional import linear
 
 # Rows of logits made at a time: enough to keep the products busy, few enough never to matter for the memory.
 HEAD_ROWS = 128
+# A CPU makes the kernel of a product anew for every number of rows, so chunks are filled up to few sizes.
+ROWS_MULTIPLE = 32
 
 
 def log_probs_of(logits: torch.Tensor, ids: torch.Tensor) -> torch.Tensor:
@@ -74,10 +76,13 @@ class _FrozenHead(torch.autograd.Function):
         slopes = torch.empty_like(hidden) if context.needs_input_grad[0] else None
         for begin in range(0, len(ids), HEAD_ROWS):
             rows = slice(begin, begin + HEAD_ROWS)
-            all_log_probs = linear(hidden[rows], weight, bias).log_softmax(dim=-1, dtype=wide)
+            chunk = hidden[rows]
+            logits = linear(_filled(chunk), weight, bias)
+            all_log_probs = logits[: len(chunk)].log_softmax(dim=-1, dtype=wide)
             log_probs[rows] = all_log_probs.gather(1, ids[rows, None])[:, 0]
             if slopes is not None:
-                slopes[rows] = _slope(all_log_probs.exp_(), ids[rows]).to(hidden.dtype) @ weight
+                logits[: len(chunk)] = _slope(all_log_probs.exp_(), ids[rows])
+                slopes[rows] = (logits @ weight)[: len(chunk)]
         context.save_for_backward(slopes)
         return log_probs
 
@@ -85,6 +90,11 @@ class _FrozenHead(torch.autograd.Function):
     def backward(context: Any, gradient: torch.Tensor) -> tuple[torch.Tensor | None, ...]:  # type: ignore[override]
         (slopes,) = context.saved_tensors
         return slopes * gradient[:, None].to(slopes.dtype), None, None, None
+
+
+def _filled(rows: torch.Tensor) -> torch.Tensor:
+    """Add rows of zeros up to the next multiple of ROWS_MULTIPLE; what becomes of them is not read."""
+    return torch.nn.functional.pad(rows, (0, 0, 0, -len(rows) % ROWS_MULTIPLE))
 
 
 def _slope(probabilities: torch.Tensor, ids: torch.Tensor) -> torch.Tensor:

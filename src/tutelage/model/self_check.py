@@ -19,7 +19,7 @@ def refuse_unless_exact(model: CausalModel, probes: Sequence[Example]) -> None:
     """Compare the model as it is run with its own attention on one example at a time; ModelError where they differ."""
     model.module.eval()
     name = type(model.module).__name__
-    way = "prefix trees" if model.padded_because is None else "padded rows"
+    way = "padded rows" if model.is_padded else "prefix trees"
     merged = merge(probes)  # not below: what fails here is no fault of the model
     try:
         found = target_log_probs(model, merged)

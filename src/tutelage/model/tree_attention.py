@@ -19,9 +19,12 @@ from torch.nn.functional import embedding_bag
 from transformers import AttentionInterface
 
 from tutelage.data.prefix_tree import PrefixTree
+from tutelage.model.workspace import Workspace
 
 ATTENTION = "tutelage"
 QUERIES_PER_BLOCK = 32
+# A CPU makes the kernel of a product anew for every shape, so blocks are filled up to few widths and few counts.
+KEYS_MULTIPLE, BLOCKS_MULTIPLE = 32, 4
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,7 @@ class TreePlan:
     places: torch.Tensor  # (heads * nodes,) where in the blocks each query is
     uses: torch.Tensor  # where in the blocks each key is used, node after node
     first_uses: torch.Tensor  # (key_heads * nodes,) where in `uses` each key's list begins
+    workspace: Workspace  # for what the layers keep of the pass that the plan is made for
     _biases: dict[torch.dtype, torch.Tensor] = field(init=False, repr=False, default_factory=dict)
 
     def bias(self, dtype: torch.dtype, key_heads: int, group: int) -> torch.Tensor:
@@ -56,8 +60,9 @@ class TreePlan:
 def plan_tree(tree: PrefixTree, *, heads: int, key_heads: int, device: torch.device) -> TreePlan:
     """Cut the tree into blocks, once for all layers of a model with so many heads."""
     block_queries, block_paths = _cut_into_blocks(tree)
-    nodes, blocks, group = len(tree.token_ids), len(block_queries), heads // key_heads
-    width = max(len(path) for path in block_paths)
+    nodes, group = len(tree.token_ids), heads // key_heads
+    blocks = _filled_up(len(block_queries), BLOCKS_MULTIPLE)
+    width = _filled_up(max(len(path) for path in block_paths), KEYS_MULTIPLE)
     queries = np.zeros((blocks, QUERIES_PER_BLOCK), dtype=np.int64)
     is_padding = np.ones((blocks, QUERIES_PER_BLOCK), dtype=bool)
     keys = np.zeros((blocks, width), dtype=np.int64)
@@ -93,7 +98,12 @@ def plan_tree(tree: PrefixTree, *, heads: int, key_heads: int, device: torch.dev
         places=tensor(places_by_head.reshape(-1)),
         uses=tensor((each_key_head * blocks * width + used_at).reshape(-1)),
         first_uses=tensor((each_key_head * len(used_at) + first).reshape(-1)),
+        workspace=Workspace(device),
     )
+
+
+def _filled_up(count: int, multiple: int) -> int:
+    return count + -count % multiple
 
 
 def _cut_into_blocks(tree: PrefixTree) -> tuple[list[np.ndarray], list[np.ndarray]]:

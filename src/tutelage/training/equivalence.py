@@ -73,8 +73,9 @@ def compare_ways(source: ModelSource, examples: list[Example]) -> Iterator[Compa
             yield compare(own, way)
         del own  # two models at a time would need twice the memory
         ours = _open(source, dtype, examples, over_trees=True)
-        for way in _tree_ways(len(examples)) if ours.padded_because is None else []:
+        for way in [] if ours.is_padded else _tree_ways(len(examples)):
             yield compare(ours, way)
+        del ours
 
 
 def _sizes(count: int) -> list[int]:
@@ -103,8 +104,9 @@ def _open(
 
 def _run(model: CausalModel, examples: Sequence[Example], way: Way) -> _Step:
     model.module.zero_grad(set_to_none=True)
-    cut = micro_batches(examples, size=way.micro_batch_size, distinct_tokens=MAX_NODES)
-    log_probs = target_log_probs if way.padding is None else partial(padded_log_probs, padding=way.padding)
+    padded = way.padding is not None
+    cut = micro_batches(examples, size=way.micro_batch_size, distinct_tokens=MAX_NODES, padded=padded)
+    log_probs = partial(padded_log_probs, padding=way.padding) if padded else target_log_probs
     divisor = sum(example.supervised for example in examples)
     loss, _ = accumulate_gradients(model, cut, divisor=divisor, log_probs=log_probs)
     gradients = [weight.grad for weight in trainable_parameters(model.module) if weight.grad is not None]

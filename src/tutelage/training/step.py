@@ -44,7 +44,7 @@ def optimizer_step(
     if not model.module.training:  # asking every module takes as long as a layer
         model.module.train()
     supervised = sum(example.supervised for example in examples)
-    cut = micro_batches(examples, size=micro_batch_size, distinct_tokens=MAX_NODES)
+    cut = micro_batches(examples, size=micro_batch_size, distinct_tokens=MAX_NODES, padded=model.is_padded)
     loss, computed = accumulate_gradients(model, cut, divisor=supervised)
     grad_norm = clip_gradients(optimizer, max_grad_norm)
     _refuse_non_finite(loss, grad_norm, examples, model.compute_dtype)

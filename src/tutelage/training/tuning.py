@@ -23,7 +23,13 @@ from tutelage.run_folder import (
     write_json,
     write_text,
 )
-from tutelage.runtime import choose_device, choose_dtype, describe_environment, name_dtype, peak_memory_bytes
+from tutelage.runtime import (
+    choose_device,
+    choose_dtype,
+    describe_environment,
+    name_dtype,
+    peak_memory_bytes,
+)
 from tutelage.training.events import event_log
 from tutelage.training.loop import TrainingResult, train
 from tutelage.training.model_card import model_card

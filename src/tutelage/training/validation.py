@@ -16,6 +16,6 @@ def validation_loss(model: CausalModel, examples: Sequence[Example]) -> float:
     model.module.eval()
     total = sum(
         -target_log_probs(model, merge(run)).sum().item()
-        for run in examples_within(examples, distinct_tokens=MAX_NODES)
+        for run in examples_within(examples, distinct_tokens=MAX_NODES, padded=model.is_padded)
     )
     return total / sum(example.supervised for example in examples)
