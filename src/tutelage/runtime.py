@@ -12,11 +12,12 @@ import platform
 import resource
 import sys
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tutelage import __version__
 from tutelage.errors import RecipeError
+from tutelage.fetching import user_cache
+from tutelage.machine import core_count, measured_machine, processor_name
 
 if TYPE_CHECKING:
     import torch
@@ -63,18 +64,20 @@ def return_freed_memory() -> None:
 
 
 def choose_device(wanted: str) -> torch.device:
-    """Return the device for `auto`, `cpu` or `cuda`."""
+    """Return the device for `auto`, `cpu` or `cuda`; a CPU is run on as many threads as are fastest there."""
     import torch
 
     if wanted == "cuda" and not torch.cuda.is_available():
         raise RecipeError("training.device is cuda, but torch sees no GPU here. Use auto or cpu.")
     if wanted == "auto":
         wanted = "cuda" if torch.cuda.is_available() else "cpu"
+    if wanted == "cpu" and "OMP_NUM_THREADS" not in os.environ:
+        torch.set_num_threads(measured_machine(user_cache()).threads)
     return torch.device(wanted)
 
 
 def choose_dtype(wanted: str, device: torch.device) -> torch.dtype:
-    """Return the type of the matrix products; `auto` takes bfloat16 only where it is measured to be faster.
+    """Return the type of the matrix products; `auto` takes bfloat16 only where it was measured to be faster.
 
     Stages after the training pass the type that was trained in, so that no measurement changes an answer.
     """
@@ -84,8 +87,7 @@ def choose_dtype(wanted: str, device: torch.device) -> torch.dtype:
         return {"float32": torch.float32, "bfloat16": torch.bfloat16}[wanted]
     if device.type == "cuda":
         return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float32
-    rates = {dtype: flops_per_second(dtype) for dtype in (torch.float32, torch.bfloat16)}
-    return max(rates, key=lambda dtype: rates[dtype])
+    return getattr(torch, measured_machine(user_cache()).dtype)
 
 
 def way_to_finite_numbers(dtype: torch.dtype) -> str:
@@ -129,8 +131,8 @@ def describe_environment(device: torch.device, dtype: torch.dtype) -> dict[str, 
         "python": platform.python_version(),
         **versions,
         "platform": f"{platform.system()} {platform.machine()}",
-        "processor": _processor_name(),
-        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
+        "processor": processor_name(),
+        "cores": core_count(),
         "threads": torch.get_num_threads(),
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
         "dtype": name_dtype(dtype),
@@ -139,12 +141,3 @@ def describe_environment(device: torch.device, dtype: torch.dtype) -> dict[str, 
 
 def name_dtype(dtype: torch.dtype) -> str:
     return str(dtype).removeprefix("torch.")
-
-
-def _processor_name() -> str:
-    try:
-        with Path("/proc/cpuinfo").open(encoding="utf-8") as file:
-            names = [line.split(":", 1)[1].strip() for line in file if line.startswith("model name")]
-    except OSError:
-        names = []
-    return names[0] if names else platform.processor() or platform.machine()

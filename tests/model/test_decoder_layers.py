@@ -1,6 +1,7 @@
 """Decoder layers as one step: their values and slopes against transformers' own code, and who keeps that code."""
 
 import copy
+from dataclasses import replace
 from unittest.mock import patch
 
 import pytest
@@ -208,6 +209,22 @@ def test_a_frozen_adapter_that_is_written_over_is_the_new_one():
                 parameter.mul_(2)
     assert not torch.equal(log_probs(module), before)
     assert (log_probs(module) - alone(module)).abs().max() < 1e-10
+
+
+@pytest.mark.parametrize("name", ["llama", "qwen2"])  # Qwen2 has biases
+def test_packed_weights_give_what_plain_ones_do(name):
+    module = fused(adapted(name, dtype=torch.bfloat16)).requires_grad_(False)
+    groups = [group for layer in undressed(module).base_model.layers for group in layer.forward.parts.groups]
+    for group in groups:
+        weights = group.weights(group.masters)
+        if weights.packed is None:
+            pytest.skip("this build of torch has no kernel for packed weights")
+        x = torch.randn(3, weights.weight.shape[1], generator=torch.Generator().manual_seed(1)).bfloat16()
+        plain = layer_step.project(x, replace(weights, packed=None))
+        packed = layer_step.project(x, weights)
+        assert (packed - plain).abs().max() <= 0.02 * plain.abs().max()
+        # A weight that is another is told apart.
+        assert (layer_step.project(2 * x, weights) - plain).abs().max() > 0.02 * plain.abs().max()
 
 
 SHAPE = {

@@ -34,7 +34,8 @@ class Workspace:
         begin = self._taken // dtype.itemsize
         self._taken += size + -size % ALIGNED_BYTES
         # Unlike a view, it does not share the count of changes by which autograd guards what it has saved.
-        return torch.empty(0, dtype=dtype, device=self._device).set_(self._pieces[-1], begin, shape)
+        tensor = torch.empty(0, dtype=dtype, device=self._device)
+        return tensor.set_(self._pieces[-1], begin, shape, _contiguous(shape))
 
     def _piece_of(self, size: int) -> torch.UntypedStorage:
         idle = _idle.setdefault(self._device, [])
@@ -45,3 +46,7 @@ class Workspace:
 
     def __del__(self) -> None:
         _idle.setdefault(self._device, []).extend(self._pieces)
+
+
+def _contiguous(shape: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(math.prod(shape[place + 1 :]) for place in range(len(shape)))

@@ -104,9 +104,9 @@ def _open(
 
 def _run(model: CausalModel, examples: Sequence[Example], way: Way) -> _Step:
     model.module.zero_grad(set_to_none=True)
-    padded = way.padding is not None
-    cut = micro_batches(examples, size=way.micro_batch_size, distinct_tokens=MAX_NODES, padded=padded)
-    log_probs = partial(padded_log_probs, padding=way.padding) if padded else target_log_probs
+    log_probs = target_log_probs if way.padding is None else partial(padded_log_probs, padding=way.padding)
+    is_padded = way.padding is not None
+    cut = micro_batches(examples, size=way.micro_batch_size, distinct_tokens=MAX_NODES, padded=is_padded)
     divisor = sum(example.supervised for example in examples)
     loss, _ = accumulate_gradients(model, cut, divisor=divisor, log_probs=log_probs)
     gradients = [weight.grad for weight in trainable_parameters(model.module) if weight.grad is not None]
