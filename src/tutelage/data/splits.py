@@ -46,29 +46,38 @@ class Sides:
         self._rule, self._train_share, self._test_share = rule, train_share, test_share
         self._rows = array("q")
         self._prompts = bytearray()
+        self._sides = bytearray()
 
-    def add(self, row: Conversation) -> None:
-        """Take in the next row that is kept."""
+    def add(self, row: Conversation) -> int | None:
+        """Take in the next row, and return its side as its place in SPLITS, or None where the end decides it."""
         prompt = normalised_prompt(row).encode("utf-8", errors="surrogatepass")
+        digest = hashlib.sha256(prompt).digest()[:FINGERPRINT_BYTES]
         self._rows.append(row.row)
-        self._prompts += hashlib.sha256(prompt).digest()[:FINGERPRINT_BYTES]
+        self._prompts += digest
+        if self._rule == "position":
+            return None
+        place = int.from_bytes(digest[:6]) / 2**48  # in [0, 1), and it depends on nothing but the prompt
+        side = (place >= self._train_share) + (place >= self._train_share + self._test_share)
+        self._sides.append(side)
+        return side
+
+    @property
+    def rows(self) -> np.ndarray:
+        """The numbers of the rows: (rows,)."""
+        return np.array(self._rows, dtype=np.int64)
 
     def sides(self) -> np.ndarray:
         """Return the side of each row as its place in SPLITS: (rows,) uint8."""
-        if self._rule == "position":
-            places = np.arange(len(self._rows))
-            train_end = int(len(self._rows) * self._train_share)
-            test_end = train_end + int(len(self._rows) * self._test_share)
-        else:
-            # The first six bytes of the hash as a number in [0, 1), which depends on nothing but the prompt.
-            parts = np.frombuffer(self._prompts, dtype=">u2").reshape(-1, FINGERPRINT_BYTES // 2)
-            places = parts[:, :3].astype(np.float64) @ np.array([2.0**-16, 2.0**-32, 2.0**-48])
-            train_end, test_end = self._train_share, self._train_share + self._test_share
+        if self._rule == "group":
+            return np.frombuffer(bytes(self._sides), dtype=np.uint8)
+        places = np.arange(len(self._rows))
+        train_end = int(len(places) * self._train_share)
+        test_end = train_end + int(len(places) * self._test_share)
         return (places >= train_end).astype(np.uint8) + (places >= test_end)
 
     def leaks(self) -> dict[str, list[int]]:
         """Return the rows of `test` and `validation` whose normalised prompt is also trained on."""
-        rows, sides = np.array(self._rows), self.sides()
+        rows, sides = self.rows, self.sides()
         prompts = np.frombuffer(self._prompts, dtype=f"V{FINGERPRINT_BYTES}")
         trained = np.unique(prompts[sides == 0])
         is_leak = np.isin(prompts, trained) & (sides > 0)
