@@ -32,7 +32,7 @@ def measure(job: dict) -> dict:
     renderer = make_renderer(load_tokenizer(model), settings.prompt)
     start_bytes = peak_memory_bytes()
     with TemporaryDirectory(dir=path.parent) as folder:
-        begin = time.perf_counter()
+        begin, busy = time.perf_counter(), time.process_time()
         made = prepare(
             open_source(settings.source, cache=Path("none"), settings=settings),
             settings,
@@ -42,7 +42,7 @@ def measure(job: dict) -> dict:
             model=ModelSettings(),
             weights="0" * 64,
         )
-        seconds = time.perf_counter() - begin
+        seconds, busy = time.perf_counter() - begin, time.process_time() - busy
         peak = peak_memory_bytes()
         begin = time.perf_counter()
         train = open_rows(split_files(Path(folder), "train"))
@@ -53,6 +53,7 @@ def measure(job: dict) -> dict:
             "train": len(train),
             "tokens": made.summary["tokens"]["train"],
             "seconds": seconds,
+            "processor_seconds": busy,
             "opening_seconds": opening,
             "written_bytes": written,
             "start_rss_bytes": start_bytes,

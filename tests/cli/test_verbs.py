@@ -197,7 +197,7 @@ def losses(run):
 
 def test_a_run_can_be_replaced_when_that_is_asked_for(tutelage, place, begin):
     assert tutelage("prepare", *begin).code == 0
-    assert tutelage("prepare", *begin).code == 2
+    assert tutelage("prepare", *begin, "--prompt", "phi3").code == 2
     assert tutelage("prepare", *begin, "--split", "position", "--overwrite").code == 0
     run = RunFolder(place / "runs" / "mine")
     assert read_json(run.preparation)["split"] == "position"
