@@ -22,8 +22,8 @@ from tutelage.recipe import DataSettings
 FILES = 100_000
 PARTS = 20  # so that several processes can share them
 SECONDS = 5
-# Below it the libraries' own buffers count for more than the file does.
-SMALLEST_COUNTED = 2**20
+# Below it the window of the reader counts for more than the file: 2**20 characters, of four bytes if one is an emoji.
+SMALLEST_COUNTED = 8 * 2**20
 
 ROWS = [
     {"instruction": f"Spell word {number}.", "input": "给 é 😀" * (number % 3), "output": f"word {number}"}
@@ -155,10 +155,10 @@ def test_a_damaged_file_is_read_or_refused_soon(tmp_path, part):
 
 
 @pytest.mark.nightly
-@pytest.mark.parametrize("seed", range(100))
+@pytest.mark.parametrize("seed", range(20))
 def test_a_damaged_file_takes_less_than_four_times_its_size(tmp_path, seed):
     chance = random.Random(seed)
-    rows = [{**ROWS[number % 5], "output": "word " * chance.randint(100, 300)} for number in range(2_000)]
+    rows = [{**ROWS[number % 5], "output": "word " * chance.randint(100, 300)} for number in range(8_000)]
     path = tmp_path / "damaged.jsonl"
     path.write_bytes(bytes(changed(bytearray(json_lines(rows)), chance)))
     assert path.stat().st_size > SMALLEST_COUNTED

@@ -320,6 +320,21 @@ def test_a_token_that_the_model_does_not_know_is_told_with_its_row(tmp_path):
         refuse_unknown_ids(read_prepared(run, "train"), vocabulary=largest)
 
 
+def test_what_a_killed_preparation_left_is_removed_by_the_next(tmp_path):
+    run = RunFolder(tmp_path / "run")
+    (run.root / ".data.x1y2").mkdir(parents=True)
+    (run.root / ".data.x1y2" / "train.jsonl").write_text("half")
+    prepare_run(run, alpaca_values(30))
+    assert [path.name for path in run.root.iterdir()] == ["data"]
+
+
+def test_a_preparation_that_fails_leaves_no_folder_behind(tmp_path):
+    run = RunFolder(tmp_path / "runs" / "mine")
+    with pytest.raises(DataError):
+        prepare_run(run, [{"instruction": "a", "output": ""}])
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_rows_cannot_be_read_before_they_are_prepared(tmp_path):
     with pytest.raises(RunFolderError, match="Run `tutelage prepare"):
         read_prepared(RunFolder(tmp_path), "train")
