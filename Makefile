@@ -6,11 +6,12 @@ OUTPUT ?= runs/quickstart
 DATA ?= starter
 SPLIT ?= group
 
-.PHONY: help quickstart test check format docs install lock clean
+.PHONY: help quickstart test test-all check format docs install lock clean
 
 help:
 	@echo "make quickstart   install, fetch the default model, tune it on the starter data, write $(OUTPUT)/report.html"
 	@echo "make test         install the development tools and run the tests"
+	@echo "make test-all     the same, and what takes many minutes"
 	@echo "make check        format, lint, types and import direction"
 	@echo "make format       let the formatter write"
 	@echo "make docs         write the reference page of the settings"
@@ -21,8 +22,11 @@ quickstart: .venv/installed
 
 # Tests run side by side, so threads that wait must sleep; the real training uses both cores and runs alone.
 test: .venv/installed-dev
-	OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -n 2 -m "not end_to_end"
+	OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -n 2 -m "not end_to_end and not nightly"
 	$(BIN)/python -m pytest -m end_to_end
+
+test-all: test
+	OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -n 2 -m nightly
 
 check: .venv/installed-dev
 	$(BIN)/ruff format --check .

@@ -5,6 +5,7 @@ One example at a time runs by transformers' own layers and attention and peft's 
 
 import argparse
 
+import numpy as np
 import torch
 
 from benchmarks.tables import table
@@ -49,9 +50,8 @@ def main() -> None:
 
 
 def _over_trees(source: ModelSource, training: list[Example], dtype: torch.dtype) -> CausalModel:
-    return open_for_training(
-        source, _adapter(), CPU, dtype, seed=RECIPE["seed"], probes=probe_examples(training)
-    )
+    probes = probe_examples(training, np.array([len(example.ids) for example in training]))
+    return open_for_training(source, _adapter(), CPU, dtype, seed=RECIPE["seed"], probes=probes)
 
 
 def _one_at_a_time(source: ModelSource) -> CausalModel:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.processes import run_alone
-from benchmarks.rows import write_rows
+from benchmarks.rows import write_long_rows, write_rows
 from benchmarks.tables import percent, spread, table
 from tutelage.fetching import user_cache
 from tutelage.model.sources import locate_model
@@ -16,14 +16,31 @@ from tutelage.recipe import DEFAULT_MODEL
 
 SIZES = (10_000, 52_000)
 PARTS = ("read", "check", "tokens", "trees")
+PREPARED_SIZES = (10_000, 100_000)
+PREPARED_HEAD = (
+    "rows",
+    "MB",
+    "training tokens",
+    "seconds",
+    "of processors",
+    "rows/s",
+    "start GB",
+    "peak GB",
+    "MB written",
+    "opened in s",
+    "others",
+)
 HEAD = ("rows", "MB", "tokens", *PARTS, "together", "rows/s", "near-duplicates", "start", "peak GB", "others")
 
 
 def main() -> None:
     """Make a file of each size, run the data room over it in a process of its own, and print a line."""
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rows", type=int, nargs="+", metavar="N", help="sizes; default: 10000 52000")
     parser.add_argument(
-        "--rows", type=int, nargs="+", default=SIZES, metavar="N", help="sizes; default: 10000 52000"
+        "--prepare",
+        action="store_true",
+        help="measure the whole of `tutelage prepare` on rows of about 2 kB; sizes: 10000 100000",
     )
     parser.add_argument(
         "--data", type=Path, help="an Alpaca file to measure in place of rows that are made up"
@@ -34,8 +51,13 @@ def main() -> None:
     options = parser.parse_args()
     model = locate_model(options.model or DEFAULT_MODEL, cache=user_cache(), progress=print).folder
     lines = []
+    sizes = options.rows or (PREPARED_SIZES if options.prepare else SIZES)
+    write = write_long_rows if options.prepare else write_rows
     with tempfile.TemporaryDirectory() as folder:
-        for path in [options.data] if options.data else _made(Path(folder), options.rows):
+        for size in [None] if options.data else sizes:
+            path = options.data or Path(folder) / f"{size}.json"
+            if size:
+                write(path, size)
             job = {
                 "data": str(path.resolve()),
                 "model": str(model),
@@ -44,20 +66,33 @@ def main() -> None:
             }
             (Path(folder) / "job.json").write_text(json.dumps(job), encoding="utf-8")
             print(f"{path.name} ...", file=sys.stderr, flush=True)
+            runner = "preparation" if options.prepare else "data"
             runs = [
-                run_alone(Path(sys.executable), "data", Path(folder) / "job.json", "data")
+                run_alone(Path(sys.executable), runner, Path(folder) / "job.json", runner)
                 for _ in range(options.rounds)
             ]
-            lines.append(_line(path, runs))
+            lines.append((_prepared_line if options.prepare else _line)(path, runs))
+            if size:
+                path.unlink()  # a million rows are 2 GB
     print(f"seconds, the median of {options.rounds} (least to greatest)\n")
-    print(table(HEAD, lines))
+    print(table(PREPARED_HEAD if options.prepare else HEAD, lines))
 
 
-def _made(folder: Path, sizes: list[int]) -> list[Path]:
-    paths = [folder / f"{size}.json" for size in sizes]
-    for path, size in zip(paths, sizes, strict=True):
-        write_rows(path, size)
-    return paths
+def _prepared_line(path: Path, runs: list[dict[str, Any]]) -> list[str]:
+    last = runs[-1]
+    return [
+        f"{last['rows']:,}",
+        f"{path.stat().st_size / 1e6:.1f}",
+        f"{last['tokens']:,}",
+        spread([run["seconds"] for run in runs], 1),
+        spread([run["processor_seconds"] for run in runs], 1),
+        spread([run["rows"] / run["seconds"] for run in runs], 0),
+        f"{max(run['start_rss_bytes'] for run in runs) / 1e9:.2f}",
+        f"{max(run['peak_rss_bytes'] for run in runs) / 1e9:.2f}",
+        f"{last['written_bytes'] / 1e6:.0f}",
+        f"{max(run['opening_seconds'] for run in runs):.3f}",
+        percent([run["others"] for run in runs]),
+    ]
 
 
 def _line(path: Path, runs: list[dict[str, Any]]) -> list[str]:

@@ -1,7 +1,8 @@
-"""Alpaca rows as many as are wanted, of sentences of the starter data: about as long as Stanford's, all different."""
+"""Alpaca rows as many as are wanted, of sentences of the starter data, all different."""
 
 import json
 import random
+from collections.abc import Iterator
 from pathlib import Path
 
 from tutelage.data.sources import STARTER, read_source
@@ -10,24 +11,41 @@ from tutelage.fetching import user_cache
 SEED = 123
 # Stanford's 52,002 rows have 437 bytes each in their file, four of ten have an input.
 MEAN_SENTENCES = 14
+MEAN_SENTENCES_LONG = 105  # about 2,000 bytes a row
 SHARE_WITH_INPUT = 0.4
 
 
 def write_rows(path: Path, count: int) -> None:
-    """Write so many rows; the same at every call."""
+    """Write so many rows about as long as Stanford's, as one list; the same at every call."""
+    path.write_text(
+        json.dumps(list(_rows(count, MEAN_SENTENCES)), indent=4, ensure_ascii=False), encoding="utf-8"
+    )
+
+
+def write_long_rows(path: Path, count: int) -> None:
+    """Write so many rows of about 2,000 bytes as JSON lines, one after the other; the same at every call."""
+    with path.open("w", encoding="utf-8") as file:
+        for row in _rows(count, MEAN_SENTENCES_LONG):
+            file.write(json.dumps(row, ensure_ascii=False) + "\n")
+
+
+def _rows(count: int, mean_sentences: int) -> Iterator[dict[str, str]]:
     chance = random.Random(SEED)
     starter = [record.value for record in read_source(STARTER, cache=user_cache()).records]
     instructions = [row["instruction"] for row in starter]
     texts = [row["input"] for row in starter if row["input"]]
     answers = [row["output"] for row in starter]
-    rows = [
-        {
+    for number in range(count):
+        yield {
             "instruction": f"{chance.choice(instructions)} {chance.choice(texts)}"[:120] + f" ({number})",
             "input": " ".join(chance.sample(texts, 2)) if chance.random() < SHARE_WITH_INPUT else "",
             "output": " ".join(
-                chance.sample(answers, min(120, 1 + int(chance.expovariate(1 / MEAN_SENTENCES))))
+                chance.sample(
+                    answers,
+                    min(
+                        120 * mean_sentences // MEAN_SENTENCES,
+                        1 + int(chance.expovariate(1 / mean_sentences)),
+                    ),
+                )
             ),
         }
-        for number in range(count)
-    ]
-    path.write_text(json.dumps(rows, indent=4, ensure_ascii=False), encoding="utf-8")

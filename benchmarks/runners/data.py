@@ -25,7 +25,7 @@ def measure(job: dict) -> dict:
     from tutelage.data.formats import read_conversations
     from tutelage.data.near_duplicates import near_duplicates
     from tutelage.data.prefix_tree import merge
-    from tutelage.data.preparation import render_rows, sizes_of
+    from tutelage.data.preparation import sizes_of
     from tutelage.data.prompts import make_renderer
     from tutelage.data.sources import read_source
     from tutelage.data.splits import find_leaks, split_rows
@@ -46,7 +46,7 @@ def measure(job: dict) -> dict:
     split = split_rows(kept, rule="position", train_share=0.85, test_share=0.1)
     leaks = find_leaks(split)
     clock.stop("check")
-    examples = list(render_rows(checked, renderer, settings).values())
+    examples = list(renderer.examples(kept, loss_on=settings.loss_on))
     clock.stop("tokens")
     plan = BatchPlan(len(examples), job["batch"], epochs=1, seed=123)
     nodes = 0

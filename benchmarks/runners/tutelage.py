@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import numpy as np
+
 from benchmarks.runners.job import StepClock, batches, print_training, read_job
 from tutelage.data.examples import Example
 from tutelage.fetching import user_cache
@@ -23,6 +25,7 @@ def main() -> None:
     from tutelage.training.tuning import probe_examples
 
     steps = [[example_of(row) for row in batch] for batch in batches(job)]
+    probed = [example for step in steps for example in step]
     settings = TrainingSettings(
         seed=job["seed"],
         learning_rate=job["learning_rate"],
@@ -36,7 +39,7 @@ def main() -> None:
         device,
         choose_dtype(VARIANTS[variant], device),
         seed=settings.seed,
-        probes=probe_examples([example for step in steps for example in step]),
+        probes=probe_examples(probed, np.array([len(example.ids) for example in probed])),
     )
     optimizer = make_optimizer(model.module, settings)
     clock = StepClock()

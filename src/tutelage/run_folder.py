@@ -31,8 +31,6 @@ _PREPARED_ROW = {
     "response": str,
     "tokens": int,
     "supervised": int,
-    "prompt_tokens": int,
-    "ids": list,
 }
 _ANSWER = {
     "row": int,
@@ -77,6 +75,22 @@ FACTS: Mapping[str, Mapping[str, Any]] = {
 
 
 @dataclass(frozen=True)
+class SplitFiles:
+    """Where the prepared rows of one split stand: their texts, and beside them their token ids as arrays."""
+
+    texts: Path
+    ids: Path
+    table: Path
+    spans: Path
+
+
+def split_files(folder: Path, name: str) -> SplitFiles:
+    """Return the files of a split in a data folder."""
+    ids, table, spans = (folder / f"{name}.{array}.npy" for array in ("ids", "rows", "spans"))
+    return SplitFiles(folder / f"{name}.jsonl", ids, table, spans)
+
+
+@dataclass(frozen=True)
 class RunFolder:
     """One run on disk; each property is the path of one thing that some stage writes."""
 
@@ -107,7 +121,7 @@ class RunFolder:
         return self.root / "data"
 
     def split(self, name: str) -> Path:
-        return self.data / f"{name}.jsonl"
+        return split_files(self.data, name).texts
 
     @property
     def ledger(self) -> Path:
@@ -228,6 +242,14 @@ def read_json_lines(path: Path) -> list[dict[str, Any]]:
         return records
 
 
+def parse_json_line(path: Path, line: bytes) -> dict[str, Any]:
+    """Read one line of a file of records as `read_json_lines` reads them all."""
+    with reading_faults(path):
+        record = json.loads(line)
+        _refuse_lost_facts(path.name, record, where="a line ")
+        return record
+
+
 def _refuse_lost_facts(name: str, value: Any, *, where: str = "it ") -> None:
     if name not in FACTS:
         return
@@ -274,6 +296,11 @@ def remove(path: Path) -> None:
             shutil.rmtree(path)
         else:
             path.unlink(missing_ok=True)
+
+
+def unfinished_data(run: RunFolder) -> list[Path]:
+    """Return what a preparation that was killed has left behind, which nothing reads."""
+    return sorted(run.root.glob(f".{run.data.name}.*")) if run.root.is_dir() else []
 
 
 @contextmanager

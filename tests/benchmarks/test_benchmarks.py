@@ -17,6 +17,7 @@ SCRIPTS = [
     "benchmarks.environments",
     "benchmarks.runners.tutelage",
     "benchmarks.runners.data",
+    "benchmarks.runners.preparation",
     "benchmarks.runners.trainer",
     "benchmarks.runners.trl",
     "benchmarks.runners.book",

@@ -1,12 +1,14 @@
+import io
 import json
 import os
 import shutil
 import subprocess
 import sys
 
+import numpy
 import pytest
 from support.command_line import CommandLine, contents
-from support.rows import alpaca_values, write_rows
+from support.rows import alpaca_values, write_rows, write_split
 from support.tiny_tokenizer import write_tiny_model
 
 from tutelage.model import sources as model_sources
@@ -267,9 +269,13 @@ def test_an_existing_run_is_not_written_over(refused, place, verb):
     (place / "out" / "data").mkdir(parents=True)
     (place / "out" / "data" / "preparation.json").write_text("{}")
     (place / "out" / "recipe.toml").write_text("[training]\nmax_steps = 1\n")
-    told = "out already holds a run. Choose another --output, or add --overwrite to replace it."
-    assert refused(verb, "--output", "out") == told
-    assert refused(verb, "out") == told
+    told = {
+        "prepare": "Could not read out/data/preparation.json: it has no source. If it was lost, edited or cut short,"
+        " write it anew with `tutelage prepare out --overwrite`.",
+        "run": "out already holds a run. Choose another --output, or add --overwrite to replace it.",
+    }
+    assert refused(verb, "--output", "out") == told[verb]
+    assert refused(verb, "out") == told[verb]
 
 
 @pytest.mark.parametrize("extra", [[], ["--overwrite"], ["--dry-run"]])
@@ -483,25 +489,37 @@ def test_answers_that_are_lost_are_told_with_the_command_that_writes_them(refuse
 
 
 def test_prepared_rows_that_were_edited_are_not_blamed_on_the_model(refused, tuned_run):
-    train, test = tuned_run / "data" / "train.jsonl", tuned_run / "data" / "test.jsonl"
-    whole = train.read_text()
+    data = tuned_run / "data"
+    train, test, ids = data / "train.jsonl", data / "test.jsonl", data / "train.ids.npy"
+    unknown = numpy.load(ids)
+    unknown[3] = 65_000
     for verb, path, content, told in [
-        ("train", train, "", "train.jsonl: it holds no rows"),
-        ("train", train, whole.replace('"ids": [', '"ids": [999999, ', 1), "holds the token id 999999"),
-        ("train", train, whole.replace('"ids": [', '"ids": ["x", ', 1), "something else than whole numbers"),
-        ("report", train, whole.replace('"ids": [', '"ids": ["x", '), "something else than whole numbers"),
-        (
-            "evaluate",
-            test,
-            test.read_text().replace('"ids": [', '"ids": [999999, '),
-            "holds the token id 999999",
-        ),
-        ("evaluate", test, "", f"`tutelage prepare {tuned_run} --overwrite --set data.test_share=0.1`"),
+        ("train", train, b"", f"Could not read {train}: it is not as long as the table of its rows says."),
+        ("report", train, train.read_bytes()[:-9], f"Could not read {train}: it is not as long"),
+        ("report", train, train.read_bytes().replace(b'"prompt"', b'"prempt"'), "has no prompt"),
+        ("train", ids, ids.read_bytes()[:-2], f"Could not read {ids}: "),
+        ("train", ids, numpy_bytes(unknown), "holds the token id 65000"),
+        ("evaluate", test, b"", f"Could not read {test}: it is not as long as the table of its rows says."),
     ]:
-        path.write_text(content)
+        whole = path.read_bytes()
+        path.write_bytes(content)
         message = refused(verb, tuned_run, "--overwrite")
         assert told in message
+        assert "--overwrite" in message
         assert "Choose another model" not in message
+        path.write_bytes(whole)
+
+
+def test_without_test_rows_there_is_nothing_to_evaluate(refused, tuned_run):
+    write_split(tuned_run / "data", "test", [])
+    told = f"`tutelage prepare {tuned_run} --overwrite --set data.test_share=0.1`"
+    assert told in refused("evaluate", tuned_run, "--overwrite")
+
+
+def numpy_bytes(array):
+    target = io.BytesIO()
+    numpy.save(target, array)
+    return target.getvalue()
 
 
 @pytest.mark.parametrize(
@@ -562,7 +580,7 @@ def test_an_interrupted_run_is_told_what_is_left_of_it(capsys, place, monkeypatc
     def interrupt(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("tutelage.data.sources.read_source", interrupt)
+    monkeypatch.setattr("tutelage.data.sources.open_source", interrupt)
     outcome = CommandLine(capsys)("prepare", "--output", "out")
     assert outcome.code == 130
     assert "What was written is whole. Give the same command again" in outcome.err

@@ -146,7 +146,11 @@ def test_the_verbs_one_after_the_other_make_a_whole_run(tutelage, place, begin):
 def refuse_to_write_over(tutelage, run):
     before = contents(run.root)
     for words, what in [
-        (["prepare", run.root], "already holds a run"),
+        (
+            ["prepare", run.root, "--prompt", "phi3"],
+            "already holds a run, made of other prompt and settings.",
+        ),
+        (["prepare", run.root, "--data", "starter"], "already holds a run, made of other data."),
         (["run", "--output", run.root, "--data", "my.json"], "already holds a run"),
         (["train", run.root], "already holds a tuned model. Add --overwrite to replace it."),
         (["evaluate", run.root], "already holds an evaluation. Add --overwrite to replace it."),
@@ -154,6 +158,10 @@ def refuse_to_write_over(tutelage, run):
         refused = tutelage(*words)
         assert (refused.code, what in refused.err) == (2, True), refused
         assert contents(run.root) == before
+    again = tutelage("prepare", run.root)
+    assert (again.code, again.err) == (0, "")
+    assert "is made of the same data, model, prompt and settings already: nothing to do." in again.out
+    assert contents(run.root) == before
 
 
 def check_dry_runs_of_later_verbs(tutelage, run):
@@ -189,7 +197,7 @@ def losses(run):
 
 def test_a_run_can_be_replaced_when_that_is_asked_for(tutelage, place, begin):
     assert tutelage("prepare", *begin).code == 0
-    assert tutelage("prepare", *begin).code == 2
+    assert tutelage("prepare", *begin, "--prompt", "phi3").code == 2
     assert tutelage("prepare", *begin, "--split", "position", "--overwrite").code == 0
     run = RunFolder(place / "runs" / "mine")
     assert read_json(run.preparation)["split"] == "position"

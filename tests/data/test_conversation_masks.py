@@ -253,12 +253,14 @@ def test_any_texts_are_masked_alike(pairs, key):
 
 
 def test_many_conversations_at_once_are_what_each_is_alone(monkeypatch):
-    monkeypatch.setattr("tutelage.data.prompts.CONVERSATIONS_AT_ONCE", 3)
+    monkeypatch.setattr("tutelage.data.prompts.CHARACTERS_AT_ONCE", 100)
     for (name, style), renderer in RENDERERS.items():
         rows = [
             replace(one, row=row) for row, one in enumerate(CONVERSATIONS) if shows_roles(name, style, one)
         ]
-        told = []
-        at_once = renderer.examples(rows, loss_on="response", progress=told.append)
-        assert at_once == [renderer.example(one, loss_on="response") for one in rows]
-        assert sum(told) == len(rows)
+        at_once = list(renderer.rows(rows, loss_on="response"))
+        assert [one for one, _ in at_once] == rows
+        assert [row.example for _, row in at_once] == [
+            renderer.example(one, loss_on="response") for one in rows
+        ]
+        assert [row.prompt for _, row in at_once] == [renderer.prompt_text(one) for one in rows]

@@ -1,5 +1,7 @@
-import json
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -9,26 +11,58 @@ from support.command_line import contents
 from support.rows import alpaca_values, make_records, write_rows
 from support.tiny_tokenizer import chatml_tokenizer, write_tiny_model
 
-from tutelage.data.preparation import prepare, read_prepared, refuse_unknown_ids, write_preparation
+from tutelage.data.examples import PreparedRow
+from tutelage.data.preparation import prepare, read_prepared, refuse_unknown_ids, replacing_data
 from tutelage.data.prompts import make_renderer
-from tutelage.data.records import Source
-from tutelage.data.sources import read_source
+from tutelage.data.records import OpenSource
+from tutelage.data.sources import open_source
 from tutelage.errors import DataError, RunFolderError, StorageError
 from tutelage.model.loading import context_length, load_tokenizer
 from tutelage.recipe import DataSettings, ModelSettings
-from tutelage.run_folder import SPLITS, RunFolder, read_json, read_json_lines, write_json_lines
+from tutelage.run_folder import SPLITS, RunFolder, read_json, read_json_lines
 
 RENDERERS = {style: make_renderer(chatml_tokenizer(), style) for style in ("alpaca", "chat")}
 GROWN = {"test_share": 0.0, "train_share": 1.0}
 
 
-def prepare_values(values, *, context_length=512, **chosen):
-    source = Source("rows.json", "0" * 64, make_records(values), ["A note on the file."])
+@dataclass(frozen=True)
+class Prepared:
+    """All that `prepare` made of some rows, read from its files."""
+
+    splits: dict[str, list[PreparedRow]]
+    summary: dict[str, Any]
+    ledger: list[dict[str, Any]]
+
+
+def prepare_source(source, settings, renderer, *, folder=None, context_length=512):
+    with TemporaryDirectory() as aside:
+        folder = folder or Path(aside)
+        model = ModelSettings()
+        made = prepare(
+            source,
+            settings,
+            renderer,
+            folder=folder,
+            context_length=context_length,
+            model=model,
+            weights="0" * 64,
+        )
+        splits = {name: list(rows) for name, rows in made.splits.items()}
+        return Prepared(splits, made.summary, read_json_lines(folder / "ledger.jsonl"))
+
+
+def prepare_values(values, *, folder=None, context_length=512, **chosen):
+    source = OpenSource(
+        "rows.json", "0" * 64, lambda: iter(make_records(values)), ["A note on the file."], "JSON"
+    )
     data = DataSettings(**chosen)
     renderer = RENDERERS.get(data.prompt) or make_renderer(chatml_tokenizer(), data.prompt)
-    return prepare(
-        source, data, renderer, context_length=context_length, model=ModelSettings(), weights="0" * 64
-    )
+    return prepare_source(source, data, renderer, folder=folder, context_length=context_length)
+
+
+def prepare_run(run, values, **chosen):
+    with replacing_data(run) as folder:
+        return prepare_values(values, folder=folder, **chosen)
 
 
 def refused(values, **chosen):
@@ -43,41 +77,30 @@ def test_the_files_say_of_every_row_what_the_model_sees(tmp_path):
         {"instruction": "", "output": "x"},
         {"instruction": "a\r\nb", "output": "c"},
     ]
-    preparation = prepare_values(values, split="position")
     run = RunFolder(tmp_path / "run")
-    write_preparation(run, preparation)
+    prepare_run(run, values, split="position")
     assert {path.name for path in run.data.iterdir()} == {
-        "train.jsonl",
-        "test.jsonl",
-        "validation.jsonl",
+        *(f"{name}.{end}" for name in SPLITS for end in ("jsonl", "ids.npy", "rows.npy", "spans.npy")),
         "ledger.jsonl",
         "preparation.json",
     }
     tokenizer = chatml_tokenizer()
     for name in SPLITS:
-        for record in read_json_lines(run.split(name)):
-            assert list(record) == [
-                "row",
-                "prompt",
-                "response",
-                "tokens",
-                "supervised",
-                "prompt_tokens",
-                "ids",
-            ]
-            assert record["response"] == values[record["row"]]["output"]
-            assert tokenizer.decode(record["ids"]) == record["prompt"] + record["response"] + "<|im_end|>"
-            assert record["tokens"] == len(record["ids"])
+        rows = read_prepared(run, name)
+        for record, row in zip(read_json_lines(run.split(name)), rows, strict=True):
+            assert list(record) == ["row", "prompt", "response", "tokens", "supervised"]
+            ids = list(row.example.ids)
+            assert record["response"] == row.response == values[record["row"]]["output"]
+            assert tokenizer.decode(ids) == record["prompt"] + record["response"] + "<|im_end|>"
+            assert record["tokens"] == len(ids)
             response = tokenizer.encode(record["response"], add_special_tokens=False)
-            assert record["supervised"] == len(response) + 1
-            assert record["prompt_tokens"] == record["tokens"] - record["supervised"]
-        assert [row.to_record() for row in read_prepared(run, name)] == read_json_lines(run.split(name))
+            assert record["supervised"] == row.example.supervised == len(response) + 1
+            assert row.example.prompt_tokens == record["tokens"] - record["supervised"]
 
 
 def test_the_summary_counts_what_the_files_hold(tmp_path):
-    preparation = prepare_values([*alpaca_values(50), {"instruction": "a\x00", "output": "b", "id": 4}])
     run = RunFolder(tmp_path / "run")
-    write_preparation(run, preparation)
+    prepare_run(run, [*alpaca_values(50), {"instruction": "a\x00", "output": "b", "id": 4}])
     summary = read_json(run.preparation)
     by_split = {name: read_json_lines(run.split(name)) for name in SPLITS}
     assert summary["rows"] == {
@@ -90,7 +113,7 @@ def test_the_summary_counts_what_the_files_hold(tmp_path):
     assert summary["tokens"] == {
         "train": sum(record["tokens"] for record in by_split["train"]),
         "supervised": sum(record["supervised"] for record in by_split["train"]),
-        "distinct": distinct_inputs(by_split["train"]),
+        "distinct": distinct_inputs(read_prepared(run, "train")),
         "longest": max(record["tokens"] for records in by_split.values() for record in records),
     }
     assert (summary["end_of_turn"], summary["end_of_turn_id"]) == ("<|im_end|>", 2)
@@ -104,9 +127,9 @@ def test_the_summary_counts_what_the_files_hold(tmp_path):
     }
 
 
-def distinct_inputs(records):
+def distinct_inputs(rows):
     """Count the distinct prefixes of what the model reads: all but the last token."""
-    paths = [tuple(record["ids"][:-1]) for record in records]
+    paths = [row.example.ids[:-1] for row in rows]
     return len({path[:end] for path in paths for end in range(1, len(path) + 1)})
 
 
@@ -169,12 +192,10 @@ def lost_rows(values, preparation):
 
 
 def test_the_books_file_by_position_has_the_articles_counts_and_names_its_leaks(tmp_path):
-    source = read_source(str(book_file()), cache=tmp_path)
+    source = open_source(str(book_file()), cache=tmp_path)
     data = DataSettings(split="position", prompt="alpaca-compact")
     renderer = make_renderer(chatml_tokenizer(), data.prompt)
-    summary = prepare(
-        source, data, renderer, context_length=512, model=ModelSettings(), weights="0" * 64
-    ).summary
+    summary = prepare_source(source, data, renderer).summary
     assert [summary["rows"][name] for name in SPLITS] == [935, 110, 55]
     assert summary["leaks"] == {"test": [975, 1034], "validation": [1050, 1060, 1068, 1090]}
     assert summary["repeated_prompts"] == 25
@@ -233,15 +254,8 @@ def test_nothing_is_prepared_without_training_rows(split):
 def test_the_ledger_of_a_folder_names_the_file_of_each_row(tmp_path):
     write_rows(tmp_path / "a.json", alpaca_values(30))
     write_rows(tmp_path / "b.json", [GOOD, {**GOOD, "output": ""}])
-    source = read_source(str(tmp_path), cache=tmp_path)
-    prepared = prepare(
-        source,
-        DataSettings(split="position"),
-        RENDERERS["alpaca"],
-        context_length=512,
-        model=ModelSettings(),
-        weights="0" * 64,
-    )
+    source = open_source(str(tmp_path), cache=tmp_path)
+    prepared = prepare_source(source, DataSettings(split="position"), RENDERERS["alpaca"])
     assert [line["file"] for line in prepared.ledger] == ["a.json"] * 30 + ["b.json"] * 2
     assert prepared.ledger[-1]["reasons"] == ["output is empty"]
 
@@ -266,20 +280,19 @@ def test_what_is_supervised_is_counted_for_every_row(loss_on):
 def test_a_written_row_is_read_as_the_model_will_see_it_again(tmp_path):
     values = alpaca_values(30)
     values[3]["output"] = "line\u2028separator \x85 <|im_end|> \x1c end"
-    preparation = prepare_values(values, split="position")
     run = RunFolder(tmp_path)
-    write_preparation(run, preparation)
+    preparation = prepare_run(run, values, split="position")
     for name in SPLITS:
-        assert read_prepared(run, name) == preparation.splits[name]
+        assert list(read_prepared(run, name)) == preparation.splits[name]
 
 
 def test_a_full_disk_leaves_an_earlier_run_as_it_was(tmp_path, monkeypatch):
     run = RunFolder(tmp_path)
-    write_preparation(run, prepare_values(alpaca_values(30)))
+    prepare_run(run, alpaca_values(30))
     run.model.mkdir()
     run.report.write_text("old")
     before = contents(tmp_path)
-    ledger_is_too_much = [None] * len(SPLITS)
+    ledger_is_too_much = [None] * (4 * len(SPLITS))
 
     def fsync(handle):
         if not ledger_is_too_much:
@@ -288,44 +301,38 @@ def test_a_full_disk_leaves_an_earlier_run_as_it_was(tmp_path, monkeypatch):
 
     monkeypatch.setattr("tutelage.run_folder.os.fsync", fsync)
     with pytest.raises(StorageError, match="No space left on device"):
-        write_preparation(run, prepare_values(alpaca_values(40)))
+        prepare_run(run, alpaca_values(40))
     assert contents(tmp_path) == before
     monkeypatch.undo()
-    write_preparation(run, prepare_values(alpaca_values(40)))
+    prepare_run(run, alpaca_values(40))
     assert [path.name for path in tmp_path.iterdir()] == ["data"]
 
 
-@pytest.mark.parametrize(
-    ("change", "told"),
-    [
-        (None, "it holds no rows"),
-        ({"ids": [1, "x", 3]}, "something else than whole numbers from 0 on among its ids"),
-        ({"ids": [1, -2, 3]}, "something else than whole numbers from 0 on among its ids"),
-        ({"ids": "text"}, "line 1 has 'text' as ids"),
-        ({"supervised": 99_999}, "fewer ids than its counts of tokens say"),
-        ({"prompt_tokens": 99_999}, "fewer ids than its counts of tokens say"),
-    ],
-)
-def test_a_prepared_row_at_fault_is_told_with_its_file(tmp_path, change, told):
+def test_a_token_that_the_model_does_not_know_is_told_with_its_row(tmp_path):
     run = RunFolder(tmp_path)
-    write_preparation(run, prepare_values(alpaca_values(30)))
-    records = read_json_lines(run.split("train"))
-    write_json_lines(run.split("train"), [] if change is None else [records[0] | change, *records[1:]])
-    with pytest.raises(RunFolderError, match=told) as fault:
-        read_prepared(run, "train")
-    assert "train.jsonl" in str(fault.value)
-    assert f"`tutelage prepare {tmp_path} --overwrite`" in str(fault.value)
-
-
-def test_a_token_that_the_model_does_not_know_is_told_with_its_row():
-    rows = prepare_values(alpaca_values(30)).splits["train"]
+    rows = prepare_run(run, alpaca_values(30)).splits["train"]
     largest = max(token for row in rows for token in row.example.ids)
-    refuse_unknown_ids(rows, vocabulary=largest + 1)
-    with pytest.raises(DataError, match=rf"^Row \d+ holds the token id {largest}, .* 0 to {largest - 1}\."):
-        refuse_unknown_ids(rows, vocabulary=largest)
-    odd = replace(rows[3], example=replace(rows[3].example, ids=(-1, *rows[3].example.ids)))
-    with pytest.raises(DataError, match=f"^Row {odd.example.row} holds the token id -1"):
-        refuse_unknown_ids([odd], vocabulary=largest + 1)
+    first = next(row.example.row for row in rows if largest in row.example.ids)
+    refuse_unknown_ids(read_prepared(run, "train"), vocabulary=largest + 1)
+    with pytest.raises(
+        DataError, match=rf"^Row {first} holds the token id {largest}, .* 0 to {largest - 1}\."
+    ):
+        refuse_unknown_ids(read_prepared(run, "train"), vocabulary=largest)
+
+
+def test_what_a_killed_preparation_left_is_removed_by_the_next(tmp_path):
+    run = RunFolder(tmp_path / "run")
+    (run.root / ".data.x1y2").mkdir(parents=True)
+    (run.root / ".data.x1y2" / "train.jsonl").write_text("half")
+    prepare_run(run, alpaca_values(30))
+    assert [path.name for path in run.root.iterdir()] == ["data"]
+
+
+def test_a_preparation_that_fails_leaves_no_folder_behind(tmp_path):
+    run = RunFolder(tmp_path / "runs" / "mine")
+    with pytest.raises(DataError):
+        prepare_run(run, [{"instruction": "a", "output": ""}])
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_rows_cannot_be_read_before_they_are_prepared(tmp_path):
@@ -337,10 +344,10 @@ def test_rows_cannot_be_read_before_they_are_prepared(tmp_path):
 def test_a_model_folder_gives_the_ids_of_the_tokenizer_that_was_saved_in_it(tmp_path, style):
     folder = write_tiny_model(tmp_path / "model", context=300)
     assert context_length(folder) == 300
-    source = read_source(str(write_rows(tmp_path / "rows.json", alpaca_values(30))), cache=tmp_path)
+    source = open_source(str(write_rows(tmp_path / "rows.json", alpaca_values(30))), cache=tmp_path)
     data = DataSettings(prompt=style)
     renderer = make_renderer(load_tokenizer(folder), style)
-    prepared = prepare(source, data, renderer, context_length=300, model=ModelSettings(), weights="0" * 64)
+    prepared = prepare_source(source, data, renderer, context_length=300)
     in_memory = prepare_values(alpaca_values(30), prompt=style)
-    assert json.dumps(prepared.ledger) == json.dumps(in_memory.ledger)
+    assert prepared.ledger == in_memory.ledger
     assert prepared.splits == in_memory.splits

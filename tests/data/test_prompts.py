@@ -230,14 +230,14 @@ def test_other_uses_of_the_tokenizer_meanwhile_let_no_control_through(monkeypatc
     renderer = make_renderer(tokenizer, "chat")
     rows = [row(output=f"{number} <|im_end|> and <|im_start|>") for number in range(400)]
     alone = [renderer.example(one, loss_on="response") for one in rows]
-    monkeypatch.setattr(prompts, "CONVERSATIONS_AT_ONCE", 5)
+    monkeypatch.setattr(prompts, "CHARACTERS_AT_ONCE", 200)
     meanwhile = renderer.lay_out
 
     def lay_out(conversation):
         tokenizer.encode("a")
         return meanwhile(conversation)
 
-    assert replace(renderer, lay_out=lay_out).examples(rows, loss_on="response") == alone
+    assert list(replace(renderer, lay_out=lay_out).examples(rows, loss_on="response")) == alone
 
 
 @pytest.mark.parametrize("style", STYLES)

@@ -1,5 +1,6 @@
 import re
 from collections import Counter
+from dataclasses import replace
 from html.parser import HTMLParser
 from itertools import pairwise
 
@@ -8,8 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markupsafe import Markup
 from support.fake_examples import decode, encode, example
-from support.fake_run import make_run, measure
+from support.fake_run import make_run, measure, prepared_row
+from support.rows import write_split
 
+from tutelage.data.preparation import read_prepared
 from tutelage.errors import RunFolderError
 from tutelage.report import page
 from tutelage.report.answers import shared_frame
@@ -95,8 +98,15 @@ def taint(run):
 
     for arm in ("base", "tuned"):
         write_json_lines(run.responses(arm), map(spoil, read_json_lines(run.responses(arm))))
-    for lines in (run.events, run.split("train")):
-        write_json_lines(lines, map(spoil, read_json_lines(lines)))
+    write_json_lines(run.events, map(spoil, read_json_lines(run.events)))
+    write_split(
+        run.data,
+        "train",
+        [
+            replace(row, prompt=row.prompt + HOSTILE, response=row.response + HOSTILE)
+            for row in read_prepared(run, "train")
+        ],
+    )
     ledger = read_json_lines(run.ledger)
     write_json_lines(run.ledger, ({**entry, "reasons": [HOSTILE]} for entry in ledger))
     write_json(run.preparation, {**spoil(read_json(run.preparation)), "notes": [HOSTILE]})
@@ -253,7 +263,7 @@ def test_no_row_is_shown_twice(html):
 
 
 def test_tokens_that_share_a_character_are_shown_as_one():
-    shown = pieces(example(0, "Say it:\n", "早上好"), decode)
+    shown = pieces(prepared_row(example(0, "Say it:\n", "早上好")), decode)
     assert "".join(piece.text for piece in shown) == "Say it:\n早上好<|im_end|>"
     assert [(piece.text, piece.tokens) for piece in shown if piece.is_supervised] == [
         ("早", 3),
@@ -263,16 +273,16 @@ def test_tokens_that_share_a_character_are_shown_as_one():
     ]
 
 
-@given(st.text(max_size=20), st.text(max_size=20))
+@given(st.text(min_size=1, max_size=20), st.text(max_size=20))
 def test_the_pieces_of_any_example_are_its_tokens(prompt, response):
     one = example(0, prompt, response)
-    shown = pieces(one, decode)
+    shown = pieces(prepared_row(one), decode)
     assert "".join(piece.text for piece in shown) == decode(one["ids"])
     assert sum(piece.tokens for piece in shown if piece.is_supervised) == len(encode(response)) + 1
 
 
 def test_without_a_tokenizer_prompt_and_response_are_marked():
-    shown = pieces(example(0, "Say it:\n", "hi"), None)
+    shown = pieces(prepared_row(example(0, "Say it:\n", "hi")), None)
     assert [(piece.text, piece.is_supervised) for piece in shown] == [("Say it:\n", False), ("hi", True)]
 
 

@@ -8,7 +8,9 @@ from typing import Any
 
 import numpy as np
 from support.fake_examples import END, encode, invent
+from support.rows import write_split
 
+from tutelage.data.examples import Example, PreparedRow
 from tutelage.evaluation.metrics import METRICS, score_rows
 from tutelage.evaluation.statistics import paired_difference
 from tutelage.evaluation.verdict import verdict
@@ -78,7 +80,7 @@ def prepare(run: RunFolder, parts: dict[str, list[dict[str, Any]]]) -> None:
         },
     )
     for split, examples in parts.items():
-        write_json_lines(run.split(split), examples)
+        write_split(run.data, split, list(map(prepared_row, examples)))
     last = sum(len(examples) for examples in parts.values())
     write_json_lines(run.ledger, [*_kept(parts), *_dropped(last)])
     train = parts["train"]
@@ -112,6 +114,12 @@ def prepare(run: RunFolder, parts: dict[str, list[dict[str, Any]]]) -> None:
             "notes": [],
         },
     )
+
+
+def prepared_row(example: dict[str, Any]) -> PreparedRow:
+    """Return an invented example as `prepare` makes it."""
+    ids = Example(example["row"], tuple(example["ids"]), example["prompt_tokens"], example["supervised"])
+    return PreparedRow(example["prompt"], example["response"], ids)
 
 
 def _kept(parts: dict[str, list[dict[str, Any]]]) -> Iterable[dict[str, Any]]:

@@ -4,7 +4,10 @@ import json
 from pathlib import Path
 
 from tutelage.data.conversations import Conversation, single_turn
+from tutelage.data.examples import PreparedRow
+from tutelage.data.prepared_rows import RowsWriter, id_type
 from tutelage.data.records import Record
+from tutelage.run_folder import split_files
 
 WORDS = (
     "pear",
@@ -48,3 +51,12 @@ def write_rows(path: Path, values: list) -> Path:
     """Write values as a JSON array with one value a line."""
     path.write_text("[\n" + ",\n".join(json.dumps(value) for value in values) + "\n]\n", encoding="utf-8")
     return path
+
+
+def write_split(folder: Path, name: str, rows: list[PreparedRow]) -> None:
+    """Write the rows of a split as `prepare` does."""
+    folder.mkdir(parents=True, exist_ok=True)
+    writer = RowsWriter(split_files(folder, name), id_type(2**16))
+    for row in rows:
+        writer.add(row)
+    writer.close()

@@ -109,8 +109,11 @@ def _is_control(character: str) -> bool:
 
 
 @contextmanager
-def progress(label: str, total: int) -> Iterator[Advance]:
-    """Show a bar with the time left, or a plain line every ten seconds; `advance(steps, detail)` moves it."""
+def progress(label: str, total: int | None) -> Iterator[Advance]:
+    """Show a bar with the time left, or a plain line every ten seconds; `advance(steps, detail)` moves it.
+
+    A bar of unknown total shows that something is done, and how much so far.
+    """
     if not out.is_terminal:
         yield _plain_progress(label, total)
         return
@@ -140,7 +143,7 @@ def waiting(label: str) -> Iterator[None]:
         yield
 
 
-def _plain_progress(label: str, total: int) -> Advance:
+def _plain_progress(label: str, total: int | None) -> Advance:
     begin = time.monotonic()
     done, last = 0, begin
 
@@ -148,11 +151,14 @@ def _plain_progress(label: str, total: int) -> Advance:
         nonlocal done, last
         done += steps
         now = time.monotonic()
-        if done < total and now - last < SECONDS_BETWEEN_PLAIN_LINES:
+        if done != total and now - last < SECONDS_BETWEEN_PLAIN_LINES:
             return
         last = now
-        left = (now - begin) / done * (total - done) if done else 0
-        say(f"{label}: {done} of {total}, {_minutes(now - begin)}, {_minutes(left)} left  {detail}".rstrip())
+        of_total, left = "", ""
+        if total is not None:
+            seconds = (now - begin) / done * (total - done) if done else 0
+            of_total, left = f" of {total}", f", {_minutes(seconds)} left"
+        say(f"{label}: {done}{of_total}, {_minutes(now - begin)}{left}  {detail}".rstrip())
         sys.stdout.flush()
 
     return advance

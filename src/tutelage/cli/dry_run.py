@@ -18,7 +18,7 @@ def show_dry_run(
     writes: list[Path],
     guarded: Collection[Path] = (),
     removes: Sequence[Path] = (),
-    training: Sequence[Any] | None = None,
+    training: Any = None,
 ) -> None:
     """Print the plan of a verb; nothing is written or fetched. What is `guarded` is replaced with --overwrite only.
 
@@ -50,7 +50,7 @@ def _shown(value: object) -> str:
     return "—" if value is None else str(value)
 
 
-def _show_estimate(recipe: Recipe, training: Sequence[Any] | None) -> None:
+def _show_estimate(recipe: Recipe, training: Any) -> None:
     from tutelage.runtime import choose_device, choose_dtype, flops_per_second
     from tutelage.training.estimate import estimate
     from tutelage.training.loop import plan_steps
@@ -61,7 +61,7 @@ def _show_estimate(recipe: Recipe, training: Sequence[Any] | None) -> None:
             "The model or the data has not been fetched or converted yet, so nothing can be estimated."
         )
         return
-    examples = [row.example for row in training]
+    examples = training.examples
     dtype = choose_dtype(recipe.training.dtype, choose_device("cpu"))
     found = estimate(
         locate(recipe).folder,

@@ -1,6 +1,6 @@
 """`tutelage evaluate`: stage 3."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Any
 
@@ -58,7 +58,7 @@ def evaluate_stage(run: RunFolder, loaded: LoadedRecipe) -> None:
     show_scores(result)
 
 
-def refuse_answers_without_room(test_rows: Sequence[Any], loaded: LoadedRecipe) -> None:
+def refuse_answers_without_room(test_rows: Any, loaded: LoadedRecipe) -> None:
     """Find out before an hour of training that a test prompt leaves no room for its answer."""
     from tutelage.evaluation.evaluate import rows_to_evaluate
 

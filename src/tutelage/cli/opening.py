@@ -1,11 +1,14 @@
 """The model and the data of a recipe, opened with something to look at while it takes."""
 
-from contextlib import ExitStack, nullcontext
+from contextlib import ExitStack
 from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from tutelage.cli import console
 from tutelage.recipe import Recipe
+from tutelage.run_folder import RunFolder, read_json
 
 ROWS_WITHOUT_A_BAR = 5_000  # so many are rendered in about two seconds
 
@@ -26,6 +29,14 @@ def locate(recipe: Recipe) -> Any:
             console.say(line)
 
         return locate_model(recipe.model.name_or_path, cache=user_cache(), progress=tell)
+
+
+def open_data(recipe: Recipe) -> Any:
+    """Return the OpenSource of a recipe."""
+    from tutelage.data.sources import open_source
+    from tutelage.fetching import user_cache
+
+    return open_source(recipe.data.source, cache=user_cache(), settings=recipe.data)
 
 
 def read_data(recipe: Recipe) -> Any:
@@ -62,28 +73,66 @@ def prepare_what_is_here(recipe: Recipe) -> Any:
     if not is_here(recipe.data, cache=user_cache()):
         return None
     if has_its_model:
-        return prepare_in_memory(recipe)
-    read_data(recipe)  # refuses a file at fault, which needs no model to be seen
+        return prepare_aside(recipe)
+    for _ in open_data(recipe).records():  # refuses a file at fault, which needs no model to be seen
+        pass
     return None
 
 
-def prepare_in_memory(recipe: Recipe) -> Any:
-    """Return the Preparation of a recipe; nothing is written but the cache."""
+def prepare_aside(recipe: Recipe) -> Any:
+    """Return the Preparation of a recipe that goes into no run.
+
+    Its files are gone by then, and what is mapped of them is there for as long as it is in use.
+    """
+    with TemporaryDirectory() as folder:
+        return prepare_into(Path(folder), recipe)
+
+
+def parts_that_changed(run: RunFolder, recipe: Recipe) -> list[str]:
+    """Return the names of what the prepared rows of a run would be made of otherwise now."""
+    from tutelage.data.identity import changed_parts, made_of
+
+    before = read_json(run.preparation).get("made_of", {})
+    source = open_data(recipe)
+    if before.get("data") != source.sha256:
+        return ["data"]  # which needs no model to be seen
+    renderer, context = open_renderer(recipe)
+    now = made_of(
+        source.sha256, recipe.data, renderer, context_length=context, weights=locate(recipe).identity
+    )
+    return changed_parts(before, now)
+
+
+def prepare_into(folder: Path, recipe: Recipe) -> Any:
+    """Write the data folder of a recipe, and return its Preparation."""
     from tutelage.data.preparation import prepare
     from tutelage.data.prompts import make_renderer
     from tutelage.model.loading import context_length, load_tokenizer
 
-    data = read_data(recipe)  # first: a fault in it should not wait for a model to be fetched
+    data = open_data(recipe)  # first: a fault in it should not wait for a model to be fetched
     source = locate(recipe)
     renderer = make_renderer(load_tokenizer(source.folder), recipe.data.prompt)
-    rows = len(data.records)
-    with console.progress("Rendering rows", rows) if rows > ROWS_WITHOUT_A_BAR else nullcontext() as advance:
+    with ExitStack() as until_it_is_done:
+
+        @cache
+        def bar() -> console.Advance:
+            return until_it_is_done.enter_context(console.progress("Rendering rows", None))
+
+        waiting = 0
+
+        def progress(rows: int) -> None:
+            nonlocal waiting
+            waiting += rows
+            if waiting >= ROWS_WITHOUT_A_BAR:  # what is quick needs no bar
+                bar()(rows, "")
+
         return prepare(
             data,
             recipe.data,
             renderer,
+            folder=folder,
             context_length=context_length(source.folder),
             model=recipe.model,
             weights=source.identity,
-            progress=(lambda done: advance(done, "")) if advance else lambda done: None,
+            progress=progress,
         )

@@ -11,7 +11,7 @@ from cyclopts import Parameter, Token
 from tutelage.errors import RecipeError, RunFolderError
 from tutelage.recipe import Recipe
 from tutelage.recipe_file import LoadedRecipe, changed_settings, load, to_toml
-from tutelage.run_folder import RunFolder, write_text
+from tutelage.run_folder import RunFolder, unfinished_data, write_text
 
 RUNS = Path("runs")
 
@@ -133,6 +133,16 @@ def column_map(given: tuple[str, ...]) -> dict[str, str] | None:
 
 def open_new_run(options: Options) -> tuple[RunFolder, LoadedRecipe]:
     """Return the folder and recipe of a verb that begins a run; it must be free, or --overwrite given."""
+    run, loaded = find_new_run(options)
+    if run.preparation.exists() and not options.overwrite and not options.dry_run:
+        raise RunFolderError(
+            f"{run.root} already holds a run. Choose another --output, or add --overwrite to replace it."
+        )
+    return run, loaded
+
+
+def find_new_run(options: Options) -> tuple[RunFolder, LoadedRecipe]:
+    """Return the folder and recipe of a verb that begins a run, whether the folder holds one already or not."""
     target = options.target
     if target is not None and is_there(target) and target.is_dir():
         recipe_path, root = _recipe_of(target), options.output or target
@@ -141,10 +151,6 @@ def open_new_run(options: Options) -> tuple[RunFolder, LoadedRecipe]:
     loaded = load(recipe_path, options.overrides(), options.set)
     run = RunFolder(root or RUNS / (recipe_path or Path(loaded.recipe.data.source)).stem)
     _refuse_foreign_folder(run)
-    if run.preparation.exists() and not options.overwrite and not options.dry_run:
-        raise RunFolderError(
-            f"{run.root} already holds a run. Choose another --output, or add --overwrite to replace it."
-        )
     return run, loaded
 
 
@@ -245,7 +251,8 @@ def _refuse_foreign_folder(run: RunFolder) -> None:
             raise RunFolderError(f"{path} is {what}; a run needs a folder. Choose another --output.")
         break
     # Only what `prepare` wrote makes a folder a run; a recipe of the user's beside other things does not.
-    others = [entry for entry in run.root.iterdir() if entry != run.recipe] if run.root.is_dir() else []
+    own = {run.recipe, *unfinished_data(run)}
+    others = [entry for entry in run.root.iterdir() if entry not in own] if run.root.is_dir() else []
     if others and not run.preparation.exists():
         raise RunFolderError(
             f"{run.root} is not empty and holds no run. Choose a new or an empty folder as --output."

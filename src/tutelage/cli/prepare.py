@@ -1,18 +1,28 @@
 """`tutelage prepare`: stage 1."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from tutelage.cli import console
 from tutelage.cli.dry_run import show_dry_run
-from tutelage.cli.opening import prepare_in_memory, prepare_what_is_here
-from tutelage.cli.options import Options, open_new_run, record_recipe
+from tutelage.cli.opening import parts_that_changed, prepare_into, prepare_what_is_here
+from tutelage.cli.options import Options, find_new_run, record_recipe
+from tutelage.errors import RunFolderError
 from tutelage.recipe_file import LoadedRecipe
-from tutelage.run_folder import RunFolder
+from tutelage.run_folder import SPLITS, RunFolder
 
 
 def prepare(options: Options = Options()) -> None:  # noqa: B008 - frozen
     """Read, check and split the data, and render every row as the model will see it."""
-    run, loaded = open_new_run(options)
+    run, loaded = find_new_run(options)
+    if run.preparation.exists() and not options.overwrite and not options.dry_run:
+        refuse_other_parts(run, loaded)
+        console.say(
+            f"{run.data} is made of the same data, model, prompt and settings already: nothing to do."
+        )
+        console.say(f"\nNext: tutelage train {run.root}")
+        return
     if options.dry_run:
         prepare_what_is_here(loaded.recipe)  # refuses what the real one would
         show_dry_run(
@@ -24,17 +34,34 @@ def prepare(options: Options = Options()) -> None:  # noqa: B008 - frozen
         )
         return
     console.heading("1 Prepare")
-    preparation = prepare_in_memory(loaded.recipe)
-    show_preparation(preparation.summary)
-    keep_preparation(run, loaded, preparation)
+    with preparing(run, loaded):
+        pass
     console.say(f"\nNext: tutelage train {run.root}")
 
 
-def keep_preparation(run: RunFolder, loaded: LoadedRecipe, preparation: Any) -> None:
-    """Put a Preparation into the run folder, which then holds nothing else."""
-    from tutelage.data.preparation import write_preparation
+def refuse_other_parts(run: RunFolder, loaded: LoadedRecipe) -> None:
+    """Stop where the rows of a run are made of something else than they would be now, or are damaged."""
+    from tutelage.data.preparation import read_prepared
 
-    write_preparation(run, preparation)
+    changed = parts_that_changed(run, loaded.recipe)
+    if changed:
+        raise RunFolderError(
+            f"{run.root} already holds a run, made of other {' and '.join(changed)}. Choose another --output, or add"
+            " --overwrite to replace it."
+        )
+    for name in SPLITS:
+        read_prepared(run, name)
+
+
+@contextmanager
+def preparing(run: RunFolder, loaded: LoadedRecipe) -> Iterator[Any]:
+    """Prepare a recipe's data, tell of it, and give the Preparation; if all goes well with it, the run has it then."""
+    from tutelage.data.preparation import replacing_data
+
+    with replacing_data(run) as folder:
+        preparation = prepare_into(folder, loaded.recipe)
+        show_preparation(preparation.summary)
+        yield preparation
     record_recipe(run, loaded)
     console.say(f"Written to {run.data}")
 

@@ -48,7 +48,9 @@ def preview(
             _show_row(checked[number].row, renderer, recipe.data.loss_on, with_ids=ids)
             if tree:
                 following = [one for one in kept if one.row >= number][:tree]
-                _show_tree(renderer.examples(following, loss_on=recipe.data.loss_on), renderer.tokenizer)
+                _show_tree(
+                    list(renderer.examples(following, loss_on=recipe.data.loss_on)), renderer.tokenizer
+                )
 
 
 def _show_outcome(one: Any) -> None:

@@ -3,9 +3,9 @@
 from tutelage.cli import console
 from tutelage.cli.dry_run import show_dry_run
 from tutelage.cli.evaluate import evaluate_stage, refuse_answers_without_room
-from tutelage.cli.opening import prepare_in_memory, prepare_what_is_here
+from tutelage.cli.opening import prepare_what_is_here
 from tutelage.cli.options import Options, open_new_run
-from tutelage.cli.prepare import keep_preparation, show_preparation
+from tutelage.cli.prepare import preparing
 from tutelage.cli.report import report_stage
 from tutelage.cli.train import open_model, train_stage
 from tutelage.recipe_file import LoadedRecipe
@@ -47,13 +47,11 @@ def run_stages(run: RunFolder, loaded: LoadedRecipe) -> None:
     An earlier run is not touched before the new one is known to begin: rows, settings and model are tried first.
     """
     console.heading("1 Prepare")
-    preparation = prepare_in_memory(loaded.recipe)
-    show_preparation(preparation.summary)
-    test_rows = preparation.splits["test"]
-    if test_rows:
-        refuse_answers_without_room(test_rows, loaded)
-    opened = open_model(loaded, preparation.splits)
-    keep_preparation(run, loaded, preparation)
+    with preparing(run, loaded) as preparation:
+        test_rows = preparation.splits["test"]
+        if test_rows:
+            refuse_answers_without_room(test_rows, loaded)
+        opened = open_model(loaded, preparation.splits)
     console.say()
     console.heading("2 Tune")
     train_stage(run, loaded, opened)

@@ -5,7 +5,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from tutelage.cli import console
-from tutelage.cli.opening import locate, prepare_in_memory
+from tutelage.cli.opening import locate, prepare_aside
 from tutelage.errors import ModelError
 from tutelage.recipe import DEFAULT_MODEL, ModelSettings, Recipe
 
@@ -22,7 +22,7 @@ def selftest(
     """Run one step of eight starter rows in every way on a model, and compare loss and gradients."""
     recipe = Recipe(model=ModelSettings(name_or_path=model))
     source = locate(recipe)
-    examples = [row.example for row in prepare_in_memory(recipe).splits["train"][:ROWS]]
+    examples = list(prepare_aside(recipe).splits["train"].examples[:ROWS])
     with console.waiting("Loading the model"):
         from tutelage.training.equivalence import compare_ways, count_ways
     with console.progress("Comparing", count_ways(examples)) as advance:

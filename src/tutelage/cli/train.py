@@ -1,6 +1,6 @@
 """`tutelage train`: stage 2."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
@@ -38,7 +38,7 @@ def train(options: Options = Options()) -> None:  # noqa: B008 - frozen
     console.say(f"\nNext: tutelage evaluate {run.root}")
 
 
-def open_model(loaded: LoadedRecipe, splits: Mapping[str, Sequence[Any]]) -> Any:
+def open_model(loaded: LoadedRecipe, splits: Mapping[str, Any]) -> Any:
     """Return the OpenedRun of a recipe on its prepared rows, or stop where the two do not go together."""
     source = locate(loaded.recipe)
     with console.waiting("Loading the model"):

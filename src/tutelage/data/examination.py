@@ -14,7 +14,7 @@ from tutelage.data.formats import Conversations, read_conversations
 from tutelage.data.languages import language_of
 from tutelage.data.near_duplicates import NearDuplicate, near_duplicates
 from tutelage.data.prefix_tree import count_distinct
-from tutelage.data.preparation import render_rows, sizes_of
+from tutelage.data.preparation import sizes_of
 from tutelage.data.prompts import PromptRenderer
 from tutelage.data.records import Source
 from tutelage.data.rules import Finding
@@ -94,7 +94,7 @@ def examine(
     checked = check_rows(read.rows, settings, sizes_of(source))
     kept = [one.row for one in checked if one.outcome != "dropped"]
     progress("Counting tokens")
-    examples = list(render_rows(checked, renderer, settings).values()) if renderer else []
+    examples = list(renderer.examples(kept, loss_on=settings.loss_on)) if renderer else []
     limit = min(settings.max_length or context_length, context_length)
     tokens = _token_figures(examples, limit, renderer.end_of_turn) if renderer and examples else None
     leaks = _leaks(kept, settings)

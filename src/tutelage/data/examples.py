@@ -52,33 +52,17 @@ def supervised_spans(
 
 @dataclass(frozen=True)
 class PreparedRow:
-    """A line of data/train.jsonl and its siblings: an example with the text that it was made from."""
+    """An example with the text that it was made from, which is a line of data/train.jsonl or one of its siblings."""
 
     prompt: str
     response: str
     example: Example
 
     def to_record(self) -> dict[str, Any]:
-        earlier = [list(span) for span in self.example.earlier_spans]
         return {
             "row": self.example.row,
             "prompt": self.prompt,
             "response": self.response,
             "tokens": len(self.example.ids),
             "supervised": self.example.supervised,
-            "prompt_tokens": self.example.prompt_tokens,
-            **({"earlier_spans": earlier} if earlier else {}),
-            "ids": list(self.example.ids),
         }
-
-    @staticmethod
-    def from_record(record: dict[str, Any]) -> "PreparedRow":
-        """Return the row of a record; ValueError where its tokens are none, or too few for its counts."""
-        row, ids = record["row"], tuple(record["ids"])
-        if not all(type(token) is int and token >= 0 for token in ids):
-            raise ValueError(f"row {row} has something else than whole numbers from 0 on among its ids")
-        if not (0 < record["supervised"] < len(ids) and 0 < record["prompt_tokens"] < len(ids)):
-            raise ValueError(f"row {row} has fewer ids than its counts of tokens say")
-        earlier = tuple((begin, end) for begin, end in record.get("earlier_spans", ()))
-        example = Example(row, ids, record["prompt_tokens"], record["supervised"], earlier)
-        return PreparedRow(record["prompt"], record["response"], example)

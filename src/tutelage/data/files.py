@@ -4,12 +4,15 @@ import codecs
 import csv
 import gzip
 import io
+import shutil
+import tempfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, cast
 
 from tutelage.data.json_rows import excerpt_of, read_json_rows
 from tutelage.data.records import Record
@@ -17,6 +20,9 @@ from tutelage.data.schemas import SCHEMAS
 from tutelage.data.tables import read_csv_rows, read_parquet_rows
 from tutelage.errors import DataError
 from tutelage.recipe import DataSettings
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
 
 HEAD_BYTES = 2**16
 HIGHEST_RATIO = 100  # what gzip makes of ordinary text is far below
@@ -26,75 +32,114 @@ DELIMITERS = ",\t;"
 
 
 @dataclass(frozen=True)
-class FileContent:
-    """The records of one file, what kind of file it is, and what has to be said of how it was read."""
+class RowsFile:
+    """A file that was looked at: what kind it is, what has to be said of that, and how to read its records."""
 
-    records: list[Record]
     kind: str
     notes: list[str]
+    records: Callable[[], Iterator[Record]]
 
 
-def read_file(path: Path, settings: DataSettings) -> FileContent:
-    """Read one file of any kind, or stop and say what it is instead."""
+# From the file, which stands at its beginning, to its records.
+ReadRows = Callable[[BinaryIO], Iterator[Record]]
+
+
+def look_at_file(path: Path, settings: DataSettings) -> RowsFile:
+    """Tell from the first bytes of a file what kind it is, or stop and say what it is instead."""
+    with _opened(path, settings) as (file, is_packed):
+        kind, notes, read = _recognise(file, path, settings)
+    return RowsFile(
+        f"{kind}{', gzipped' if is_packed else ''}", notes, partial(_records, path, settings, read)
+    )
+
+
+def _records(path: Path, settings: DataSettings, read: ReadRows) -> Iterator[Record]:
+    with _opened(path, settings) as (file, _):
+        yield from read(file)
+
+
+@contextmanager
+def _opened(path: Path, settings: DataSettings) -> Iterator[tuple[BinaryIO, bool]]:
+    """Open a file for its bytes once they are unpacked, and tell whether they were packed."""
     with path.open("rb") as packed, _gzip_faults(path):
         is_packed = packed.read(2) == b"\x1f\x8b"
         packed.seek(0)
-        file = _unpacked(packed, path, settings) if is_packed else packed
-        content = _read(file, path, settings)
-    return FileContent(content.records, f"{content.kind}{', gzipped' if is_packed else ''}", content.notes)
+        if not is_packed:
+            yield packed, False
+            return
+        with gzip.open(packed) as unpacked:
+            yield cast(BinaryIO, io.BufferedReader(_Bounded(unpacked, path, settings.max_file_bytes))), True
 
 
-def _unpacked(packed: BinaryIO, path: Path, settings: DataSettings) -> BinaryIO:
-    """Unpack a gzip file into memory, up to the limit and no further."""
-    size = path.stat().st_size
-    unpacked = io.BytesIO()
-    with gzip.open(packed) as file:
-        while block := file.read(2**20):
-            unpacked.write(block)
-            total = unpacked.tell()
-            if total > settings.max_file_bytes:
-                raise DataError(
-                    f"{path} unpacks to more than {settings.max_file_bytes:,} bytes. Split it, or raise"
-                    " data.max_file_bytes.",
-                    rule=14,
-                )
-            if total > RATIO_COUNTS_FROM and total > HIGHEST_RATIO * size:
-                raise DataError(
-                    f"{path} unpacks to more than {HIGHEST_RATIO} times its size, as no text does. Unpack it yourself"
-                    " if it can be trusted, and name the file inside.",
-                    rule=14,
-                )
-    unpacked.seek(0)
-    return unpacked
+class _Bounded(io.RawIOBase):
+    """What comes out of a gzip file, up to a limit and no further, for a small file can hold any amount."""
+
+    def __init__(self, unpacked: gzip.GzipFile, path: Path, max_bytes: int) -> None:
+        self._unpacked, self._path, self._max_bytes = unpacked, path, max_bytes
+        self._size, self._total = path.stat().st_size, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._total
+
+    def readinto(self, buffer: "WriteableBuffer", /) -> int:
+        count = self._unpacked.readinto(buffer)
+        self._total += count
+        if self._total > self._max_bytes:
+            raise DataError(
+                f"{self._path} unpacks to more than {self._max_bytes:,} bytes. Split it, or raise data.max_file_bytes.",
+                rule=14,
+            )
+        if self._total > RATIO_COUNTS_FROM and self._total > HIGHEST_RATIO * self._size:
+            raise DataError(
+                f"{self._path} unpacks to more than {HIGHEST_RATIO} times its size, as no text does. Unpack it yourself"
+                " if it can be trusted, and name the file inside.",
+                rule=14,
+            )
+        return count
 
 
-def _read(file: BinaryIO, path: Path, settings: DataSettings) -> FileContent:
+def _recognise(file: BinaryIO, path: Path, settings: DataSettings) -> tuple[str, list[str], ReadRows]:
     head = file.read(HEAD_BYTES)
-    file.seek(0)
     if head.startswith(b"PAR1"):
-        rows = read_parquet_rows(file, str(path), max_bytes=settings.max_file_bytes)
-        return FileContent(list(rows), "Parquet", [])
+        return "Parquet", [], partial(_parquet_rows, name=str(path), max_bytes=settings.max_file_bytes)
     _refuse_other_binaries(head, path)
     mark = next((mark for mark in MARKS if head.startswith(mark)), b"")
     encoding = MARKS.get(mark) or _chosen(settings.encoding)
     notes = [_told_of_mark(encoding)] if mark else []
     begin = head[len(mark) :].decode(encoding, "replace").lstrip()
-    file.seek(len(mark))
     if begin.startswith("<"):
         raise DataError(
             f"{path} holds HTML or XML, not JSON. Was an error page saved in place of the data?", rule=29
         )
     if begin[:1] in ("[", "{", ""):
-        records = list(read_json_rows(file, str(path), encoding=encoding))
-        return FileContent(records, "JSON" if begin[:1] == "[" else "JSON lines", notes)
+        read = partial(_after_mark, mark, partial(read_json_rows, name=str(path), encoding=encoding))
+        return "JSON" if begin[:1] == "[" else "JSON lines", notes, read
     if delimiter := _delimiter(begin, path):
-        rows = read_csv_rows(file, str(path), encoding=encoding, delimiter=delimiter)
-        return FileContent(list(rows), "CSV", notes)
+        rows = partial(read_csv_rows, name=str(path), encoding=encoding, delimiter=delimiter)
+        return "CSV", notes, partial(_after_mark, mark, rows)
     raise DataError(
         f"{path} is neither JSON nor JSON lines: it begins with {excerpt_of(begin)!r}. CSV needs a header that names"
         " the fields, or the ending .csv; a Parquet file begins with PAR1.",
         rule=2,
     )
+
+
+def _after_mark(mark: bytes, read: ReadRows, file: BinaryIO) -> Iterator[Record]:
+    file.read(len(mark))
+    return read(file)
+
+
+def _parquet_rows(file: BinaryIO, *, name: str, max_bytes: int) -> Iterator[Record]:
+    """Read Parquet, which is read from its end: what comes out of gzip is kept on the disk meanwhile."""
+    if file.seekable():
+        yield from read_parquet_rows(file, name, max_bytes=max_bytes)
+        return
+    with tempfile.TemporaryFile() as whole:
+        shutil.copyfileobj(file, whole)
+        yield from read_parquet_rows(cast(BinaryIO, whole), name, max_bytes=max_bytes)
 
 
 def _refuse_other_binaries(head: bytes, path: Path) -> None:

@@ -2,7 +2,7 @@
 
 import difflib
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -26,33 +26,159 @@ class Conversations:
 
 
 def read_conversations(
-    records: Sequence[Record],
+    records: Iterable[Record],
     *,
     source: str,
     settings: DataSettings = DataSettings(),  # noqa: B008 - frozen
 ) -> Conversations:
     """Turn every record into a conversation, or stop and name the rows that fit no format or more than one."""
-    _refuse_other_values(records, source)
-    if settings.map:
-        records = [_mapped(record, settings.map) for record in records]
-    names = [settings.format] * len(records) if settings.format else _find_formats(records, source)
-    _refuse_missing_fields(records, names, source, settings.map)
-    rows = _read(records, names, source, Reading(settings.coerce))
-    formats = dict(Counter(names).most_common())
-    return Conversations(
-        rows, formats, [*_format_notes(formats), *_unknown_key_notes(records, list(formats))]
-    )
+    reader = ConversationReader(source, settings)
+    rows = list(reader.read(records))
+    return Conversations(rows, reader.formats(), reader.notes())
 
 
-def _refuse_other_values(records: Sequence[Record], source: str) -> None:
-    wrong = [record for record in records if not isinstance(record.value, dict)]
-    if wrong:
-        raise DataError(
-            f"{source}: {name_rows(wrong)} should be an object with instruction, input and output,"
-            f" but the first of them is {json_kind(wrong[0].value)}.",
-            rule=7,
-            row=wrong[0].row,
-        )
+class ConversationReader:
+    """Turns records into conversations one after the other, and knows in the end what has to be said of all of them.
+
+    At the first fault it stops giving conversations and reads on, so that the message can count the rows at fault.
+    """
+
+    def __init__(self, source: str, settings: DataSettings) -> None:
+        self._source, self._settings = source, settings
+        self._reading = Reading(settings.coerce)
+        self._fitting: dict[tuple[str, ...], list[str]] = {}  # rows with the same fields are looked at once
+        self._rows_by_fields: Counter[tuple[str, ...]] = Counter()
+        self._rows_by_format: Counter[str] = Counter()
+        self._first_of_format: dict[str, int] = {}
+        self._other_values = _Rows()
+        self._unclear: dict[tuple[str, ...], _Rows] = {}
+        self._unfitting: dict[tuple[str, ...], _Rows] = {}
+        self._misread: dict[str, tuple[_Rows, RowError]] = {}
+
+    def read(self, records: Iterable[Record]) -> Iterator[Conversation]:
+        """Yield every record as a conversation; in the end DataError where any of them could not be one."""
+        for record in records:
+            conversation = self._read(record)
+            if conversation is not None and not self._has_faults:
+                yield conversation
+        self._refuse_faults()
+
+    def formats(self) -> dict[str, int]:
+        """Return how many rows have each format, the most frequent one first."""
+        return dict(self._rows_by_format.most_common())
+
+    def notes(self) -> list[str]:
+        """Return what has to be said of rows that could all be read."""
+        formats = self.formats()
+        return [*_format_notes(formats), *_unknown_key_notes(self._rows_by_fields, list(formats))]
+
+    def _read(self, record: Record) -> Conversation | None:
+        if not isinstance(record.value, dict):
+            self._other_values.add(record)
+            return None
+        if self._settings.map:
+            record = _mapped(record, self._settings.map)
+        fields = tuple(record.value)
+        self._rows_by_fields[fields] += 1
+        if fields not in self._fitting:
+            self._fitting[fields] = self._formats_of(fields)
+        fitting = self._fitting[fields]
+        if len(fitting) > 1:
+            self._unclear.setdefault(tuple(fitting), _Rows()).add(record)
+            return None
+        if not fitting:
+            self._unfitting.setdefault(fields, _Rows()).add(record)
+            return None
+        name = fitting[0]
+        self._rows_by_format[name] += 1
+        self._first_of_format.setdefault(name, record.row)
+        try:
+            return read_row(record.row, record.value, name, self._reading)
+        except RowError as fault:
+            self._misread.setdefault(fault.what, (_Rows(), fault))[0].add(record)
+            return None
+
+    def _formats_of(self, fields: tuple[str, ...]) -> list[str]:
+        chosen = self._settings.format
+        if chosen is None:
+            return _fitting(frozenset(fields))
+        return [chosen] if set(SCHEMAS[chosen].required) <= set(fields) else []
+
+    @property
+    def _has_faults(self) -> bool:
+        return bool(self._other_values.count or self._unclear or self._unfitting or self._misread)
+
+    def _refuse_faults(self) -> None:
+        if self._other_values.count:
+            raise DataError(
+                f"{self._source}: {self._other_values} should be an object with instruction, input and output,"
+                f" but the first of them is {json_kind(self._other_values.first.value)}.",
+                rule=7,
+                row=self._other_values.first.row,
+            )
+        for found, rows in self._unclear.items():
+            raise DataError(
+                f"{self._source}: {rows} could be {' or '.join(found)}. Say which is meant with --set"
+                f" data.format={found[0]}, or remove the fields of the other.",
+                rule=22,
+                row=rows.first.row,
+            )
+        self._refuse_missing_fields()
+        for what, (rows, fault) in self._misread.items():
+            raise DataError(
+                f"{self._source}: {rows} {what}; the first of them is {fault.found}. {fault.remedy}",
+                rule=7,
+                row=rows.first.row,
+            )
+
+    def _refuse_missing_fields(self) -> None:
+        """Name the rows that lack a field of their format, by the first such field."""
+        # A row that fits nothing is told by what it lacks of the format that most rows have, or that it is nearest to.
+        usual = next(iter(self.formats()), None)
+        by_format: dict[str, list[_Rows]] = {}
+        for fields, rows in self._unfitting.items():
+            name = self._settings.format or _nearest_format(fields, usual)
+            by_format.setdefault(name, []).append(rows)
+        first = {name: min(rows.first.row for rows in groups) for name, groups in by_format.items()}
+        for name in sorted(
+            by_format, key=lambda name: min(first[name], self._first_of_format.get(name, first[name]))
+        ):
+            for field in SCHEMAS[name].required:
+                missing = [rows for rows in by_format[name] if field not in rows.first.value]
+                if missing:
+                    rows = _joined(missing)
+                    told = _missing(rows, field, name, self._source, self._settings.map)
+                    raise DataError(told, rule=6, row=rows.first.row)
+
+
+class _Rows:
+    """Rows with the same fault: how many there are, and the first of them by name and place."""
+
+    def __init__(self) -> None:
+        self.named: list[Record] = []
+        self.count = 0
+
+    def add(self, record: Record) -> None:
+        if len(self.named) < ROWS_NAMED:
+            self.named.append(record)
+        self.count += 1
+
+    @property
+    def first(self) -> Record:
+        return self.named[0]
+
+    def __str__(self) -> str:
+        named = ", ".join(map(_placed, self.named))
+        more = f" and {self.count - len(self.named):,} more" if self.count > len(self.named) else ""
+        return f"{'row' if self.count == 1 else 'rows'} {named}{more}"
+
+
+def _joined(groups: Sequence[_Rows]) -> _Rows:
+    joined = _Rows()
+    records = (record for rows in groups for record in rows.named)
+    joined.named = sorted(records, key=lambda record: record.row)[:ROWS_NAMED]
+    joined.count = sum(rows.count for rows in groups)
+    return joined
 
 
 def _mapped(record: Record, paths: Mapping[str, str]) -> Record:
@@ -79,34 +205,6 @@ def _look_up(value: Any, path: str) -> tuple[bool, Any]:
     return True, value
 
 
-def _find_formats(records: Sequence[Record], source: str) -> list[str]:
-    """Return the one format of each row; rows with the same fields are looked at once."""
-    fitting: dict[frozenset[str], list[str]] = {}
-    names: list[str | None] = []
-    unclear: dict[tuple[str, ...], list[Record]] = {}
-    for record in records:
-        fields = frozenset(record.value)
-        if fields not in fitting:
-            fitting[fields] = _fitting(fields)
-        found = fitting[fields]
-        names.append(found[0] if len(found) == 1 else None)
-        if len(found) > 1:
-            unclear.setdefault(tuple(found), []).append(record)
-    for found, wrong in unclear.items():
-        raise DataError(
-            f"{source}: {name_rows(wrong)} could be {' or '.join(found)}. Say which is meant with --set"
-            f" data.format={found[0]}, or remove the fields of the other.",
-            rule=22,
-            row=wrong[0].row,
-        )
-    # A row that fits nothing is told by what it lacks of the format that most rows have, or that it is nearest to.
-    usual = Counter(name for name in names if name).most_common(1)
-    return [
-        name or _nearest_format(record.value, usual[0][0] if usual else None)
-        for name, record in zip(names, records, strict=True)
-    ]
-
-
 def _fitting(fields: frozenset[str]) -> list[str]:
     """Return the formats whose required fields are all there, without those that another of them includes."""
     whole = [name for name, schema in SCHEMAS.items() if fields.issuperset(schema.required)]
@@ -114,29 +212,17 @@ def _fitting(fields: frozenset[str]) -> list[str]:
     return [name for name in whole if name not in included]
 
 
-def _nearest_format(value: Mapping[str, Any], usual: str | None) -> str:
+def _nearest_format(fields: Sequence[str], usual: str | None) -> str:
     def likeness(name: str) -> tuple[int, bool]:
-        keys = [str(key) for key in value]
+        keys = [str(key) for key in fields]
         near = sum(bool(difflib.get_close_matches(field, keys, n=1)) for field in SCHEMAS[name].required)
         return near, name == (usual or "alpaca")
 
     return max(SCHEMAS, key=likeness)
 
 
-def _refuse_missing_fields(
-    records: Sequence[Record], names: Sequence[str], source: str, paths: Mapping[str, str]
-) -> None:
-    """Name the rows that lack a field of their format, by the first such field."""
-    for name in dict.fromkeys(names):
-        own = [record for record, other in zip(records, names, strict=True) if other == name]
-        for field in SCHEMAS[name].required:
-            missing = [record for record in own if field not in record.value]
-            if missing:
-                raise DataError(_missing(missing, field, name, source, paths), rule=6, row=missing[0].row)
-
-
-def _missing(missing: Sequence[Record], field: str, name: str, source: str, paths: Mapping[str, str]) -> str:
-    keys = [str(key) for key in missing[0].value]
+def _missing(missing: _Rows, field: str, name: str, source: str, paths: Mapping[str, str]) -> str:
+    keys = [str(key) for key in missing.first.value]
     near = difflib.get_close_matches(field, [key for key in keys if key not in fields_of([name])], n=1)
     hint = f" Rename {near[0]!r} to {field!r}." if near else ""
     if field in paths:
@@ -146,30 +232,9 @@ def _missing(missing: Sequence[Record], field: str, name: str, source: str, path
     may = f" (and may have {', '.join(map(repr, SCHEMAS[name].optional))})" if SCHEMAS[name].optional else ""
     other = "" if near else f" Fields of other names are told with --map {field}=NAME."
     return (
-        f"{source}: {name_rows(missing)} without {field!r}; the first of them has {has}.{hint}"
+        f"{source}: {missing} without {field!r}; the first of them has {has}.{hint}"
         f" Rows of the format {name} need {needs}{may}.{other}"
     )
-
-
-def _read(
-    records: Sequence[Record], names: Sequence[str], source: str, reading: Reading
-) -> list[Conversation]:
-    rows: list[Conversation] = []
-    faults: dict[str, list[tuple[Record, RowError]]] = {}
-    for record, name in zip(records, names, strict=True):
-        try:
-            rows.append(read_row(record.row, record.value, name, reading))
-        except RowError as fault:
-            faults.setdefault(fault.what, []).append((record, fault))
-    for what, found in faults.items():
-        first = found[0][1]
-        raise DataError(
-            f"{source}: {name_rows([record for record, _ in found])} {what}; the first of them is {first.found}."
-            f" {first.remedy}",
-            rule=7,
-            row=found[0][0].row,
-        )
-    return rows
 
 
 def _format_notes(formats: Mapping[str, int]) -> list[str]:
@@ -189,11 +254,13 @@ def _format_notes(formats: Mapping[str, int]) -> list[str]:
     return notes
 
 
-def _unknown_key_notes(records: Sequence[Record], names: Sequence[str]) -> list[str]:
+def _unknown_key_notes(rows_by_fields: Mapping[tuple[str, ...], int], names: Sequence[str]) -> list[str]:
     known = fields_of(names)
     if "preference" in names:
         known |= {"rejected"}
-    counts = Counter(key for record in records for key in record.value if key not in known)
+    counts: Counter[str] = Counter()
+    for fields, count in rows_by_fields.items():
+        counts.update({key: count for key in fields if key not in known})
     return [
         f"The field {key!r} ({count:,} rows) is not used.{_meant(key, known)}"
         for key, count in counts.items()
@@ -203,13 +270,6 @@ def _unknown_key_notes(records: Sequence[Record], names: Sequence[str]) -> list[
 def _meant(key: str, known: set[str]) -> str:
     near = difflib.get_close_matches(key, sorted(known), n=1)
     return f" Did you mean {near[0]!r}?" if near else ""
-
-
-def name_rows(records: Sequence[Record], describe: Callable[[Record], str] | None = None) -> str:
-    """Name the first few of some rows, with their places."""
-    named = ", ".join(map(describe or _placed, records[:ROWS_NAMED]))
-    more = f" and {len(records) - ROWS_NAMED:,} more" if len(records) > ROWS_NAMED else ""
-    return f"{'row' if len(records) == 1 else 'rows'} {named}{more}"
 
 
 def _placed(record: Record) -> str:

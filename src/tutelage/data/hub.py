@@ -2,16 +2,17 @@
 
 import hashlib
 import json
+from collections.abc import Iterable, Iterator
 from typing import Any
 
-from tutelage.data.records import Record, Source
+from tutelage.data.records import OpenSource, Record
 from tutelage.errors import DataError
 
 HUB_PREFIX = "hf:"
 
 
-def read_hub(name: str, *, split: str) -> Source:
-    """Read one split of `hf:owner/name`, `hf:owner/name@revision` or `hf:./folder`."""
+def open_hub(name: str, *, split: str) -> OpenSource:
+    """Open one split of `hf:owner/name`, `hf:owner/name@revision` or `hf:./folder`."""
     import datasets  # noqa: PLC0415 - two seconds, and only for this kind of source
 
     place, _, revision = name.removeprefix(HUB_PREFIX).partition("@")
@@ -24,12 +25,15 @@ def read_hub(name: str, *, split: str) -> Source:
             " and data.hub_split.",
             rule=29,
         ) from fault
-    records = [Record(row, None, value) for row, value in enumerate(loaded)]
+
+    def records() -> Iterator[Record]:
+        return (Record(row, None, value) for row, value in enumerate(loaded))
+
     notes = [] if revision else [f"No revision was named: {place} may change. Pin it as {name}@<commit>."]
-    return Source(name, _sha256(records), records, notes, f"a data set ({split})")
+    return OpenSource(name, _sha256(records()), records, notes, f"a data set ({split})")
 
 
-def _sha256(records: list[Record]) -> str:
+def _sha256(records: Iterable[Record]) -> str:
     digest = hashlib.sha256()
     for record in records:
         digest.update(json.dumps(record.value, ensure_ascii=True, default=str).encode() + b"\n")

@@ -95,3 +95,29 @@ def count_distinct(examples: Sequence[Example]) -> int:
         len(path) - common_prefix_length(previous, path)
         for previous, path in zip([(), *paths], paths, strict=False)
     )
+
+
+def count_distinct_runs(ids: np.ndarray, begins: np.ndarray, lengths: np.ndarray) -> int:
+    """Return how many nodes the tree of runs of ids has, for as many runs as there may be.
+
+    All runs go down the tree together, a token at a time: those that are still alike stand side by side in groups. A
+    run that is alone in its group shares no more, so that all its further tokens are nodes, and it leaves.
+    """
+    ids_at = begins.copy()  # (runs,) where the next token of each stands
+    left = lengths.copy()
+    groups = np.zeros(len(ids_at), dtype=np.int64)  # rising from run to run
+    nodes = 0
+    while len(ids_at):
+        goes_on = left > 0
+        ids_at, left, groups = ids_at[goes_on], left[goes_on], groups[goes_on]
+        tokens = ids[ids_at].astype(np.int64)
+        order = np.argsort((groups << 32) | tokens, kind="stable")  # ids have 32 bits at most
+        ids_at, left, tokens, groups = ids_at[order], left[order], tokens[order], groups[order]
+        begins_group = np.ones(len(tokens), dtype=bool)
+        begins_group[1:] = (tokens[1:] != tokens[:-1]) | (groups[1:] != groups[:-1])
+        nodes += int(begins_group.sum())
+        is_alone = begins_group & np.append(begins_group[1:], True)[: len(begins_group)]
+        nodes += int((left[is_alone] - 1).sum())
+        groups = np.cumsum(begins_group)[~is_alone]
+        ids_at, left = ids_at[~is_alone] + 1, left[~is_alone] - 1
+    return nodes

@@ -1,17 +1,25 @@
-"""Stage 1 as a whole: read, check, split, render, and write the data folder of a run."""
+"""Stage 1 as a whole: rows are read, checked, rendered and written one after the other into a run's data folder."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import json
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from tutelage.data.checks import CheckedRow, check_rows, count_repeated_prompts
+import numpy as np
+
+from tutelage.data.checks import FINGERPRINT_BYTES, asked, check_each, fingerprint
 from tutelage.data.conversations import Conversation
-from tutelage.data.examples import Example, PreparedRow
-from tutelage.data.formats import Conversations, read_conversations
-from tutelage.data.prefix_tree import count_distinct
+from tutelage.data.formats import ConversationReader
+from tutelage.data.identity import made_of
+from tutelage.data.ledger import Ledger
+from tutelage.data.prefix_tree import count_distinct_runs
+from tutelage.data.prepared_rows import PreparedRows, RowsWriter, id_type, open_rows
 from tutelage.data.prompts import PromptRenderer
-from tutelage.data.records import Source
-from tutelage.data.splits import find_leaks, split_rows
+from tutelage.data.records import OpenSource, Record, Source
+from tutelage.data.splits import Sides
 from tutelage.errors import DataError, RunFolderError
 from tutelage.recipe import DataSettings, ModelSettings, Recipe
 from tutelage.recipe_file import changed_settings, check
@@ -19,75 +27,164 @@ from tutelage.run_folder import (
     SPLITS,
     RunFolder,
     read_json,
-    read_json_lines,
     reading_faults,
     remove,
+    split_files,
     staged_folder,
+    storage_faults,
+    unfinished_data,
     write_json,
-    write_json_lines,
 )
 
 ROWS_NAMED = 8
+ROWS_TOLD = 1_000  # so many are rendered between two signs of progress
+UNDIVIDED = "undivided"  # what the rows of all splits are called until the last of them is known
 
 
 @dataclass(frozen=True)
 class Preparation:
-    """Everything that stage 1 found and made, before any of it is written."""
+    """What stage 1 made of a source; the rows of each split are mapped from the files that it wrote."""
 
-    source: Source
-    ledger: list[dict[str, Any]]
-    splits: dict[str, list[PreparedRow]]
+    splits: dict[str, PreparedRows]
     summary: dict[str, Any]
 
 
 def prepare(
-    source: Source,
+    source: OpenSource,
     settings: DataSettings,
     renderer: PromptRenderer,
     *,
+    folder: Path,
     context_length: int,
     model: ModelSettings,
     weights: str,
     progress: Callable[[int], None] = lambda rows: None,
 ) -> Preparation:
-    """Turn a source into prepared rows, or stop with the rows that are at fault; nothing is written.
+    """Turn a source into the files of a data folder, or stop with the rows that are at fault.
 
-    `weights` is the SHA-256 of the base model, by which later stages know that it is still the same.
+    Of the rows a few at a time are in memory, and of each no more than some hashes is kept. `weights` is the SHA-256 of
+    the base model, by which later stages know that it is still the same; `progress` is told how many more are rendered.
     """
-    read = read_conversations(source.records, source=source.name, settings=settings)
-    checked = check_rows(read.rows, settings, sizes_of(source))
-    examples = render_rows(checked, renderer, settings, progress=progress)
-    checked = _drop_overlong(checked, examples, settings, context_length)
-    kept = [row.row for row in checked if row.outcome != "dropped"]
-    if not kept:
-        reasons = sorted({reason for row in checked for reason in row.reasons})
+    ledger = Ledger()
+    reader = ConversationReader(source.name, settings)
+    sides = Sides(rule=settings.split, train_share=settings.train_share, test_share=settings.test_share)
+    limit = min(settings.max_length or context_length, context_length)
+    questions = bytearray()  # a fingerprint of what each row asks
+    overlong: list[tuple[int, int]] = []
+    vocabulary = max(renderer.tokenizer.get_vocab().values()) + 1
+    with _writers(folder, SPLITS if settings.split == "group" else (UNDIVIDED,), vocabulary) as writers:
+        kept = _kept(source, settings, reader, ledger)
+        rendered = renderer.rows(kept, loss_on=settings.loss_on)
+        for count, (conversation, row) in enumerate(rendered, start=1):
+            tokens = len(row.example.ids)
+            if tokens > limit:
+                overlong.append((conversation.row, tokens))
+                ledger.drop(conversation.row, f"{tokens:,} tokens, more than {limit:,}")
+            else:
+                writers[sides.add(conversation) or 0].add(row)
+                questions += fingerprint(asked(conversation)).to_bytes(FINGERPRINT_BYTES)
+            if count % ROWS_TOLD == 0:
+                progress(ROWS_TOLD)
+    if overlong and settings.overlong == "stop":
+        _refuse_overlong(overlong, limit, settings)
+    if not len(sides.rows):
+        read = ledger.counts()["read"]
         raise DataError(
-            f"{source.name}: none of the {len(read.rows):,} rows can be used: {'; '.join(reasons)}."
+            f"{source.name}: none of the {read:,} rows can be used: {'; '.join(ledger.reasons())}."
         )
-    split = split_rows(
-        kept, rule=settings.split, train_share=settings.train_share, test_share=settings.test_share
-    )
-    _refuse_empty_splits(split, settings, source.name)
-    splits = {
-        name: [PreparedRow(renderer.prompt_text(row), row.response, examples[row.row]) for row in split[name]]
-        for name in SPLITS
+    counts = {name: int((sides.sides() == side).sum()) for side, name in enumerate(SPLITS)}
+    _refuse_empty_splits(counts, settings, source.name)
+    if settings.split == "position":
+        _divide(folder, counts, vocabulary)
+    splits = {name: open_rows(split_files(folder, name)) for name in SPLITS}
+    _write_lines(RunFolder(folder).ledger.name, folder, ledger.lines(sides.rows, sides.sides()))
+    summary = {
+        "source": source.name,
+        "sha256": source.sha256,
+        "kind": source.kind,
+        "formats": reader.formats(),
+        "model": model.name_or_path,
+        "model_sha256": weights,
+        "made_of": made_of(source.sha256, settings, renderer, context_length=context_length, weights=weights),
+        "settings": {"data": settings.model_dump(), "model": model.model_dump()},
+        "prompt": settings.prompt,
+        "split": settings.split,
+        "end_of_turn": renderer.tokenizer.convert_ids_to_tokens(renderer.end_of_turn),
+        "end_of_turn_id": renderer.end_of_turn,
+        "rows": {**ledger.counts(), **counts},
+        "tokens": _token_counts(splits),
+        "repeated_prompts": _count_repeated(questions),
+        "leaks": sides.leaks(),
+        "notes": source.notes + reader.notes(),
     }
-    return Preparation(
-        source,
-        _ledger(checked, split, source),
-        splits,
-        _summary(
-            source=source,
-            read=read,
-            settings=settings,
-            renderer=renderer,
-            checked=checked,
-            split=split,
-            splits=splits,
-            model=model,
-            weights=weights,
-        ),
-    )
+    write_json(folder / RunFolder(folder).preparation.name, summary)
+    return Preparation(splits, summary)
+
+
+def _kept(
+    source: OpenSource, settings: DataSettings, reader: ConversationReader, ledger: Ledger
+) -> Iterator[Conversation]:
+    """Yield the rows that are not dropped, and note in the ledger what becomes of all."""
+    oversized: dict[int, int] = {}
+
+    def records() -> Iterator[Record]:
+        for record in source.records():
+            ledger.note_file(record)
+            if record.size is not None and record.size > settings.max_row_bytes:
+                oversized[record.row] = record.size
+            yield record
+
+    for checked in check_each(reader.read(records()), settings, oversized):
+        ledger.note(checked)
+        if checked.outcome != "dropped":
+            yield checked.row
+
+
+@contextmanager
+def _writers(folder: Path, names: Sequence[str], vocabulary: int) -> Iterator[list[RowsWriter]]:
+    writers = [RowsWriter(split_files(folder, name), id_type(vocabulary)) for name in names]
+    yield writers
+    for writer in writers:
+        writer.close()
+
+
+def _divide(folder: Path, counts: Mapping[str, int], vocabulary: int) -> None:
+    """Cut the rows into the splits by their position, now that their number is known."""
+    files = split_files(folder, UNDIVIDED)
+    rows = open_rows(files)
+    begin = 0
+    with _writers(folder, SPLITS, vocabulary) as writers:
+        for name, writer in zip(SPLITS, writers, strict=True):
+            writer.copy(rows[begin : begin + counts[name]])
+            begin += counts[name]
+    for path in (files.texts, files.ids, files.table, files.spans):
+        remove(path)
+
+
+def _write_lines(name: str, folder: Path, records: Iterator[dict[str, Any]]) -> None:
+    """Write records line by line; the folder as a whole takes its place once everything is in it."""
+    path = folder / name
+    with storage_faults(path), path.open("w", encoding="utf-8", newline="\n") as file:
+        for record in records:
+            file.write(json.dumps(record, ensure_ascii=False) + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _token_counts(splits: Mapping[str, PreparedRows]) -> dict[str, int]:
+    train = splits["train"]
+    return {
+        "train": int(train.tokens.sum()),
+        "supervised": int(train.supervised.sum()),
+        # The last token of an example is a target only, so that it is no node of a tree.
+        "distinct": count_distinct_runs(train.ids, train.begins, train.tokens - 1),
+        "longest": max(int(rows.tokens.max(initial=0)) for rows in splits.values()),
+    }
+
+
+def _count_repeated(questions: bytearray) -> int:
+    each = np.frombuffer(questions, dtype=f"V{FINGERPRINT_BYTES}")
+    return len(each) - len(np.unique(each))
 
 
 def sizes_of(source: Source) -> dict[int, int]:
@@ -95,17 +192,25 @@ def sizes_of(source: Source) -> dict[int, int]:
     return {record.row: record.size for record in source.records if record.size is not None}
 
 
-def render_rows(
-    checked: Sequence[CheckedRow],
-    renderer: PromptRenderer,
-    settings: DataSettings,
-    *,
-    progress: Callable[[int], None] = lambda rows: None,
-) -> dict[int, Example]:
-    """Return the example of every row that is not dropped, by its row."""
-    kept = [row.row for row in checked if row.outcome != "dropped"]
-    made = renderer.examples(kept, loss_on=settings.loss_on, progress=progress)
-    return {example.row: example for example in made}
+@contextmanager
+def replacing_data(run: RunFolder) -> Iterator[Path]:
+    """Give a folder to prepare into, which in the end takes the place of the run's data: all of it, or none.
+
+    What later stages made of earlier data is removed when the new data is whole on the disk, and not before.
+    """
+    made = [path for path in (run.root, *run.root.parents) if not path.exists()]
+    for path in unfinished_data(run):
+        remove(path)
+    try:
+        with staged_folder(run.data) as staged:
+            yield staged
+            for path in run.results_of_other_data():
+                remove(path)
+    except BaseException:
+        for path in made:
+            with suppress(OSError):  # something else may stand in it by now
+                path.rmdir()
+        raise
 
 
 def refuse_other_weights(run: RunFolder, weights: str) -> None:
@@ -131,75 +236,47 @@ def refuse_other_settings(run: RunFolder, recipe: Recipe) -> None:
         )
 
 
-def write_preparation(run: RunFolder, preparation: Preparation) -> None:
-    """Write the data folder of a run in one go: either all of it is there, or none.
-
-    What later stages made of earlier data is removed when the new data is whole on the disk, and not before.
-    """
-    with staged_folder(run.data) as staged:
-        for name, rows in preparation.splits.items():
-            write_json_lines(staged / run.split(name).name, (row.to_record() for row in rows))
-        write_json_lines(staged / run.ledger.name, preparation.ledger)
-        write_json(staged / run.preparation.name, preparation.summary)
-        for path in run.results_of_other_data():
-            remove(path)
-
-
-def read_prepared(run: RunFolder, split: str) -> list[PreparedRow]:
-    """Read the rows of one split; only the test and the validation rows may be none."""
-    path = run.require(run.split(split), stage="prepare")
-    records = read_json_lines(path)
-    with reading_faults(path):
-        if split == "train" and not records:
+def read_prepared(run: RunFolder, split: str) -> PreparedRows:
+    """Map the rows of one split; only the test and the validation rows may be none."""
+    files = split_files(run.data, split)
+    for path in (files.texts, files.ids, files.table, files.spans):
+        run.require(path, stage="prepare")
+    rows = open_rows(files)
+    with reading_faults(files.texts):
+        if split == "train" and not rows:
             raise ValueError("it holds no rows, and without rows nothing can be trained")
-        return [PreparedRow.from_record(record) for record in records]
+    return rows
 
 
-def refuse_unknown_ids(rows: Iterable[PreparedRow], *, vocabulary: int) -> None:
-    """Stop where a row holds a token id that the model has no weights for."""
-    for row in rows:
-        unknown = [token for token in row.example.ids if not 0 <= token < vocabulary]
-        if unknown:
-            raise DataError(
-                f"Row {row.example.row} holds the token id {unknown[0]}, and the model knows those from 0 to"
-                f" {vocabulary - 1}. If the prepared rows were edited, prepare again with --overwrite; if not,"
-                " the model's tokenizer.json is that of another model."
-            )
-
-
-def _drop_overlong(
-    checked: Sequence[CheckedRow],
-    examples: Mapping[int, Example],
-    settings: DataSettings,
-    context_length: int,
-) -> list[CheckedRow]:
-    limit = min(settings.max_length or context_length, context_length)
-    overlong = {row: len(example.ids) for row, example in examples.items() if len(example.ids) > limit}
-    if overlong and settings.overlong == "stop":
-        named = ", ".join(f"{row} ({tokens:,} tokens)" for row, tokens in list(overlong.items())[:ROWS_NAMED])
-        more = f" and {len(overlong) - ROWS_NAMED:,} more" if len(overlong) > ROWS_NAMED else ""
-        owner = "data.max_length" if limit == settings.max_length else "the model's context"
+def refuse_unknown_ids(rows: PreparedRows, *, vocabulary: int) -> None:
+    """Stop where the split of some rows holds a token id that the model has no weights for."""
+    place = rows.place_of_unknown(vocabulary)
+    if place is not None:
+        row, token = place
         raise DataError(
-            f"{'Row' if len(overlong) == 1 else 'Rows'} {named}{more}: longer than {owner} of {limit:,} tokens."
-            " Shorten them, or drop and list them with --set data.overlong=drop.",
-            rule=15,
-            row=next(iter(overlong)),
+            f"Row {row} holds the token id {token}, and the model knows those from 0 to"
+            f" {vocabulary - 1}. If the prepared rows were edited, prepare again with --overwrite; if not,"
+            " the model's tokenizer.json is that of another model."
         )
-    return [
-        CheckedRow(row.row, "dropped", (f"{overlong[row.row.row]:,} tokens, more than {limit:,}",))
-        if row.row.row in overlong
-        else row
-        for row in checked
-    ]
 
 
-def _refuse_empty_splits(
-    split: Mapping[str, Sequence[Conversation]], settings: DataSettings, source: str
-) -> None:
+def _refuse_overlong(overlong: Sequence[tuple[int, int]], limit: int, settings: DataSettings) -> None:
+    named = ", ".join(f"{row} ({tokens:,} tokens)" for row, tokens in overlong[:ROWS_NAMED])
+    more = f" and {len(overlong) - ROWS_NAMED:,} more" if len(overlong) > ROWS_NAMED else ""
+    owner = "data.max_length" if limit == settings.max_length else "the model's context"
+    raise DataError(
+        f"{'Row' if len(overlong) == 1 else 'Rows'} {named}{more}: longer than {owner} of {limit:,} tokens."
+        " Shorten them, or drop and list them with --set data.overlong=drop.",
+        rule=15,
+        row=overlong[0][0],
+    )
+
+
+def _refuse_empty_splits(counts: Mapping[str, int], settings: DataSettings, source: str) -> None:
     shares = {"train": 1.0, "test": settings.test_share}  # a run needs training rows whatever the share says
-    rows = sum(len(part) for part in split.values())
+    rows = sum(counts.values())
     for name, share in shares.items():
-        if not split[name] and share > 0:
+        if not counts[name] and share > 0:
             remedy = (
                 "Add rows, or raise data.test_share"
                 if name == "test"
@@ -211,65 +288,3 @@ def _refuse_empty_splits(
             raise DataError(
                 f"{source}: with {counted} the {name} split would be empty. {remedy}{other}{alone}.", rule=25
             )
-
-
-def _ledger(
-    checked: Sequence[CheckedRow], split: Mapping[str, Sequence[Conversation]], source: Source
-) -> list[dict[str, Any]]:
-    files = {record.row: {"file": record.file} for record in source.records if record.file is not None}
-    split_of = {row.row: name for name, rows in split.items() for row in rows}
-    return [
-        {
-            "row": row.row.row,
-            "outcome": row.outcome,
-            "split": split_of.get(row.row.row),
-            "reasons": list(row.reasons),
-            **files.get(row.row.row, {}),
-        }
-        for row in checked
-    ]
-
-
-def _summary(
-    *,
-    source: Source,
-    read: Conversations,
-    settings: DataSettings,
-    renderer: PromptRenderer,
-    checked: Sequence[CheckedRow],
-    split: dict[str, list[Conversation]],
-    splits: Mapping[str, Sequence[PreparedRow]],
-    model: ModelSettings,
-    weights: str,
-) -> dict[str, Any]:
-    outcomes = [row.outcome for row in checked]
-    training = [row.example for row in splits["train"]]
-    return {
-        "source": source.name,
-        "sha256": source.sha256,
-        "kind": source.kind,
-        "formats": read.formats,
-        "model": model.name_or_path,
-        "model_sha256": weights,
-        "settings": {"data": settings.model_dump(), "model": model.model_dump()},
-        "prompt": settings.prompt,
-        "split": settings.split,
-        "end_of_turn": renderer.tokenizer.convert_ids_to_tokens(renderer.end_of_turn),
-        "end_of_turn_id": renderer.end_of_turn,
-        "rows": {
-            "read": len(checked),
-            "kept": outcomes.count("kept"),
-            "repaired": outcomes.count("repaired"),
-            "dropped": outcomes.count("dropped"),
-            **{name: len(rows) for name, rows in splits.items()},
-        },
-        "tokens": {
-            "train": sum(len(example.ids) for example in training),
-            "supervised": sum(example.supervised for example in training),
-            "distinct": count_distinct(training),
-            "longest": max(len(row.example.ids) for rows in splits.values() for row in rows),
-        },
-        "repeated_prompts": count_repeated_prompts([row.row for row in checked if row.outcome != "dropped"]),
-        "leaks": find_leaks(split),
-        "notes": source.notes + read.notes,
-    }

@@ -6,7 +6,7 @@ supervised is known by construction, and the ids before an answer are the same w
 """
 
 from collections import deque
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import chain, pairwise
@@ -29,12 +29,12 @@ from tutelage.data.encoding import (
     piece_text,
     refuse_leaks,
 )
-from tutelage.data.examples import Example
+from tutelage.data.examples import Example, PreparedRow
 from tutelage.data.wordings import Wording, alpaca, alpaca_compact, phi3
 from tutelage.errors import ModelError
 from tutelage.recipe import LossOn, PromptStyle
 
-CONVERSATIONS_AT_ONCE = 4096  # so many are encoded together; it bounds the memory that the encoder takes
+CHARACTERS_AT_ONCE = 2**20  # about so many are encoded together; it bounds the memory that the encoder takes
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +63,16 @@ class EncodedAnswer:
 
 
 @dataclass(frozen=True)
+class _Part:
+    """Some conversations that are being encoded together."""
+
+    conversations: list[Conversation]
+    layouts: list[list[Answer]]
+    texts: list[str]
+    encoding: Future[list[Encoding]]
+
+
+@dataclass(frozen=True)
 class PromptRenderer:
     """A prompt style bound to a tokenizer; `lay_out` says what stands before each answer of a conversation."""
 
@@ -73,60 +83,56 @@ class PromptRenderer:
 
     def prompt_ids(self, conversation: Conversation) -> list[int]:
         """Return the ids that stand before the last answer: what generation is given."""
-        *earlier, last = next(self._encoded([[conversation]]))[0]
+        _, (*earlier, last) = next(self._encoded([conversation]))
         return [*chain.from_iterable((*answer.before, *answer.ids) for answer in earlier), *last.before]
 
     def prompt_text(self, conversation: Conversation) -> str:
         """Return what stands before the last answer as it reads, control tokens by their text."""
         *earlier, last = self.lay_out(conversation)
+        if not earlier:
+            return piece_text(last.before)
         end = self.tokenizer.convert_ids_to_tokens(self.end_of_turn)
         told = "".join(f"{piece_text(answer.before)}{answer.text}{end}" for answer in earlier)
         return told + piece_text(last.before)
 
     def example(self, conversation: Conversation, *, loss_on: LossOn) -> Example:
         """Return the example of one conversation."""
-        return self.examples([conversation], loss_on=loss_on)[0]
+        [example] = self.examples([conversation], loss_on=loss_on)
+        return example
 
-    def examples(
-        self,
-        conversations: Sequence[Conversation],
-        *,
-        loss_on: LossOn,
-        progress: Callable[[int], None] = lambda conversations: None,
-    ) -> list[Example]:
-        """Return the ids of each conversation and which of them are supervised; `progress` is told how many more."""
-        begins = range(0, len(conversations), CONVERSATIONS_AT_ONCE)
-        parts = [conversations[begin : begin + CONVERSATIONS_AT_ONCE] for begin in begins]
-        made: list[Example] = []
-        for part, encoded in zip(parts, self._encoded(parts), strict=True):
-            made += [
-                _example(conversation.row, answers, loss_on)
-                for conversation, answers in zip(part, encoded, strict=True)
-            ]
-            progress(len(part))
-        return made
+    def examples(self, conversations: Iterable[Conversation], *, loss_on: LossOn) -> Iterator[Example]:
+        """Yield the ids of each conversation, and which of them are supervised."""
+        for conversation, answers in self._encoded(conversations):
+            yield _example(conversation.row, answers, loss_on)
 
-    def _encoded(self, parts: Sequence[Sequence[Conversation]]) -> Iterator[list[list[EncodedAnswer]]]:
-        """Yield the encoded answers of each part; while one is put together, the encoder works on the next."""
+    def rows(
+        self, conversations: Iterable[Conversation], *, loss_on: LossOn
+    ) -> Iterator[tuple[Conversation, PreparedRow]]:
+        """Yield each conversation with its text and its example."""
+        for conversation, answers in self._encoded(conversations):
+            example = _example(conversation.row, answers, loss_on)
+            yield conversation, PreparedRow(self.prompt_text(conversation), conversation.response, example)
+
+    def _encoded(
+        self, conversations: Iterable[Conversation]
+    ) -> Iterator[tuple[Conversation, list[EncodedAnswer]]]:
+        """Yield the encoded answers of each; while some are put together, the encoder works on the next."""
         with ThreadPoolExecutor(max_workers=1) as ahead:
-            waiting: deque[tuple[list[list[Answer]], list[str], Future[list[Encoding]]]] = deque()
-            for part in parts:
-                layouts = [
-                    [answer.joined() for answer in self.lay_out(conversation)] for conversation in part
-                ]
+            waiting: deque[_Part] = deque()
+            for conversations_at_once in _parts(conversations):
+                layouts = [[answer.joined() for answer in self.lay_out(one)] for one in conversations_at_once]
                 texts = distinct_texts(
                     text for layout in layouts for answer in layout for text in answer.texts()
                 )
-                waiting.append((layouts, texts, ahead.submit(encode_batch, self.encoder, texts)))
+                encoding = ahead.submit(encode_batch, self.encoder, texts)
+                waiting.append(_Part(conversations_at_once, layouts, texts, encoding))
                 if len(waiting) > 1:
-                    yield self._put_together(*waiting.popleft())
+                    yield from self._put_together(waiting.popleft())
             while waiting:
-                yield self._put_together(*waiting.popleft())
+                yield from self._put_together(waiting.popleft())
 
-    def _put_together(
-        self, layouts: list[list[Answer]], texts: list[str], encoding: Future[list[Encoding]]
-    ) -> list[list[EncodedAnswer]]:
-        ids_of: dict[Piece, list[int]] = {**ids_by_text(texts, encoding.result())}
+    def _put_together(self, part: _Part) -> Iterator[tuple[Conversation, list[EncodedAnswer]]]:
+        ids_of: dict[Piece, list[int]] = {**ids_by_text(part.texts, part.encoding.result())}
         end = [self.end_of_turn]
 
         def ids(piece: Piece) -> list[int]:
@@ -134,18 +140,32 @@ class PromptRenderer:
                 ids_of[piece] = [self.tokenizer.convert_tokens_to_ids(piece.token)]
             return ids_of[piece]
 
-        return [
-            [
-                EncodedAnswer(
-                    list(chain.from_iterable(map(ids, answer.before))),
-                    # The end-of-turn token is supervised too; without it the model never learns to stop.
-                    ids(answer.text) + end,
-                    answer.is_supervised,
-                )
-                for answer in layout
-            ]
-            for layout in layouts
-        ]
+        for conversation, layout in zip(part.conversations, part.layouts, strict=True):
+            yield (
+                conversation,
+                [
+                    EncodedAnswer(
+                        list(chain.from_iterable(map(ids, answer.before))),
+                        # The end-of-turn token is supervised too; without it the model never learns to stop.
+                        ids(answer.text) + end,
+                        answer.is_supervised,
+                    )
+                    for answer in layout
+                ],
+            )
+
+
+def _parts(conversations: Iterable[Conversation]) -> Iterator[list[Conversation]]:
+    part: list[Conversation] = []
+    characters = 0
+    for conversation in conversations:
+        part.append(conversation)
+        characters += sum(len(turn.text) + len(turn.input) for turn in conversation.turns)
+        if characters > CHARACTERS_AT_ONCE:
+            yield part
+            part, characters = [], 0
+    if part:
+        yield part
 
 
 def _example(row: int, answers: Sequence[EncodedAnswer], loss_on: LossOn) -> Example:

@@ -1,5 +1,6 @@
 """What a source holds before it is known to be anything: records, each with its place."""
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +15,20 @@ class Record:
     offset: int | None = None  # bytes before it in the file
     size: int | None = None  # its own bytes
     file: str | None = None  # where a source has several
+
+
+@dataclass(frozen=True)
+class OpenSource:
+    """A source that can be read as often as is wanted, each time record by record from its beginning.
+
+    However large it is, one record at a time is in memory; a fault in it is raised when reading comes to it.
+    """
+
+    name: str
+    sha256: str
+    records: Callable[[], Iterator[Record]]
+    notes: list[str]
+    kind: str = "JSON"
 
 
 @dataclass(frozen=True)

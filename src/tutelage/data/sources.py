@@ -3,14 +3,16 @@
 import difflib
 import hashlib
 import stat
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from importlib import resources
+from itertools import count
 from pathlib import Path
 
-from tutelage.data.files import read_file
-from tutelage.data.hub import HUB_PREFIX, read_hub
-from tutelage.data.records import Record, Source
+from tutelage.data.files import RowsFile, look_at_file
+from tutelage.data.hub import HUB_PREFIX, open_hub
+from tutelage.data.records import OpenSource, Record, Source
 from tutelage.errors import DataError
 from tutelage.fetching import fetch_url, file_sha256
 from tutelage.recipe import DataSettings
@@ -25,23 +27,37 @@ NAMES_SHOWN = 5
 
 
 def read_source(name: str, *, cache: Path, settings: DataSettings = DataSettings()) -> Source:  # noqa: B008 - frozen
-    """Read every record of a source; DataError where there is none, or where its bytes are not the expected ones."""
+    """Read every record of a source into memory; DataError as `open_source`, and where a record is at fault."""
+    opened = open_source(name, cache=cache, settings=settings)
+    return Source(opened.name, opened.sha256, list(opened.records()), opened.notes, opened.kind)
+
+
+def open_source(name: str, *, cache: Path, settings: DataSettings = DataSettings()) -> OpenSource:  # noqa: B008 - frozen
+    """Look at a source without reading its rows; DataError where there is none, or where its bytes are not the
+    expected ones."""
     if name.startswith(HUB_PREFIX):
-        source = read_hub(name, split=settings.hub_split)
+        source = open_hub(name, split=settings.hub_split)
     else:
         path = locate_source(name, cache=cache, settings=settings)
-        source = _read_folder(name, path, settings) if path.is_dir() else _read_one(name, path, settings)
-    if not source.records:
-        raise DataError(
-            f"{name} holds no rows. Give a file with at least one row of instruction and output.", rule=24
-        )
+        source = _open_folder(name, path, settings) if path.is_dir() else _open_one(name, path, settings)
     if settings.sha256 not in (None, source.sha256):
         raise DataError(
             f"{name} has the SHA-256 {source.sha256}, not the {settings.sha256} of data.sha256. It was changed, or the"
             " hash is another file's.",
             rule=29,
         )
-    return source
+    return replace(source, records=partial(_one_at_least, name, source.records))
+
+
+def _one_at_least(name: str, records: Callable[[], Iterator[Record]]) -> Iterator[Record]:
+    are_none = True
+    for record in records():
+        are_none = False
+        yield record
+    if are_none:
+        raise DataError(
+            f"{name} holds no rows. Give a file with at least one row of instruction and output.", rule=24
+        )
 
 
 def locate_source(name: str, *, cache: Path, settings: DataSettings = DataSettings()) -> Path:  # noqa: B008 - frozen
@@ -90,13 +106,13 @@ def is_address(name: str) -> bool:
     return "://" in name
 
 
-def _read_one(name: str, path: Path, settings: DataSettings) -> Source:
-    content = read_file(path, settings)
-    return Source(name, file_sha256(path), content.records, content.notes, content.kind)
+def _open_one(name: str, path: Path, settings: DataSettings) -> OpenSource:
+    file = look_at_file(path, settings)
+    return OpenSource(name, file_sha256(path), file.records, file.notes, file.kind)
 
 
-def _read_folder(name: str, folder: Path, settings: DataSettings) -> Source:
-    """Read the files of a folder in the order of their names, as one source."""
+def _open_folder(name: str, folder: Path, settings: DataSettings) -> OpenSource:
+    """Open the files of a folder in the order of their names, as one source."""
     found = sorted(path for path in folder.rglob("*") if path.is_file() and not path.name.startswith("."))
     paths = [path for path in found if _has_known_suffix(path)]
     if not paths:
@@ -104,22 +120,26 @@ def _read_folder(name: str, folder: Path, settings: DataSettings) -> Source:
             f"{folder} holds no file of rows. Give one with the ending {', '.join(SUFFIXES)}, each also with .gz.",
             rule=29,
         )
-    records: list[Record] = []
+    files: dict[str, RowsFile] = {}
     notes = _left_out(folder, [path for path in found if path not in paths])
-    kinds: list[str] = []
     digest = hashlib.sha256()
     for path in paths:
         label = path.relative_to(folder).as_posix()
-        content = read_file(_check_path(path, settings), settings)
-        records += [
-            replace(record, row=len(records) + place, file=label)
-            for place, record in enumerate(content.records)
-        ]
-        notes += [f"{label}: {note}" for note in content.notes]
-        kinds.append(content.kind)
+        files[label] = look_at_file(_check_path(path, settings), settings)
+        notes += [f"{label}: {note}" for note in files[label].notes]
         digest.update(f"{label} {file_sha256(path)}\n".encode("utf-8", "surrogateescape"))
-    shown = " and ".join(dict.fromkeys(kinds))
-    return Source(name, digest.hexdigest(), records, notes, f"{len(paths)} files of {shown}")
+    shown = " and ".join(dict.fromkeys(file.kind for file in files.values()))
+    return OpenSource(
+        name, digest.hexdigest(), partial(_records_of, files), notes, f"{len(paths)} files of {shown}"
+    )
+
+
+def _records_of(files: Mapping[str, RowsFile]) -> Iterator[Record]:
+    """Yield the records of several files, numbered through all of them."""
+    rows = count()
+    for label, file in files.items():
+        for record in file.records():
+            yield replace(record, row=next(rows), file=label)
 
 
 def _has_known_suffix(path: Path) -> bool:

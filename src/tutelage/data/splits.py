@@ -1,20 +1,28 @@
 """Which row trains, which tests and which validates."""
 
 import hashlib
+from array import array
 from collections.abc import Sequence
 
-from tutelage.data.checks import normalised_prompt
+import numpy as np
+
+from tutelage.data.checks import FINGERPRINT_BYTES, normalised_prompt
 from tutelage.data.conversations import Conversation
 from tutelage.recipe import SplitRule
+from tutelage.run_folder import SPLITS
 
 
 def split_rows(
     rows: Sequence[Conversation], *, rule: SplitRule, train_share: float, test_share: float
 ) -> dict[str, list[Conversation]]:
     """Return the rows of `train`, `test` and `validation`, each in the order of the source."""
-    if rule == "position":
-        return _split_by_position(rows, train_share, test_share)
-    return _split_by_group(rows, train_share, test_share)
+    sides = Sides(rule=rule, train_share=train_share, test_share=test_share)
+    for row in rows:
+        sides.add(row)
+    return {
+        name: [row for row, side in zip(rows, sides.sides(), strict=True) if side == place]
+        for place, name in enumerate(SPLITS)
+    }
 
 
 def find_leaks(splits: dict[str, list[Conversation]]) -> dict[str, list[int]]:
@@ -26,36 +34,51 @@ def find_leaks(splits: dict[str, list[Conversation]]) -> dict[str, list[int]]:
     }
 
 
-def _split_by_position(
-    rows: Sequence[Conversation], train_share: float, test_share: float
-) -> dict[str, list[Conversation]]:
-    """Cut in file order, as the book does: int(n * 0.85) train, the next int(n * 0.1) test, the rest validation."""
-    train_end = int(len(rows) * train_share)
-    test_end = train_end + int(len(rows) * test_share)
-    return {
-        "train": list(rows[:train_end]),
-        "test": list(rows[train_end:test_end]),
-        "validation": list(rows[test_end:]),
-    }
+class Sides:
+    """Decides which side each row stands on, and keeps of a row its number and a fingerprint of its prompt.
 
+    By group each prompt is placed by its own hash: equal prompts stay together, and a growing file moves no row.
+    By position the rows are cut in file order, as the book does: int(n * 0.85) train, the next int(n * 0.1) test,
+    the rest validation.
+    """
 
-def _split_by_group(
-    rows: Sequence[Conversation], train_share: float, test_share: float
-) -> dict[str, list[Conversation]]:
-    """Place each prompt by its own hash: equal prompts stay together, and a growing file moves no row."""
-    splits: dict[str, list[Conversation]] = {"train": [], "test": [], "validation": []}
-    for row in rows:
-        place = _unit_interval(normalised_prompt(row))
-        if place < train_share:
-            splits["train"].append(row)
-        elif place < train_share + test_share:
-            splits["test"].append(row)
-        else:
-            splits["validation"].append(row)
-    return splits
+    def __init__(self, *, rule: SplitRule, train_share: float, test_share: float) -> None:
+        self._rule, self._train_share, self._test_share = rule, train_share, test_share
+        self._rows = array("q")
+        self._prompts = bytearray()
+        self._sides = bytearray()
 
+    def add(self, row: Conversation) -> int | None:
+        """Take in the next row, and return its side as its place in SPLITS, or None where the end decides it."""
+        prompt = normalised_prompt(row).encode("utf-8", errors="surrogatepass")
+        digest = hashlib.sha256(prompt).digest()[:FINGERPRINT_BYTES]
+        self._rows.append(row.row)
+        self._prompts += digest
+        if self._rule == "position":
+            return None
+        place = int.from_bytes(digest[:6]) / 2**48  # in [0, 1), and it depends on nothing but the prompt
+        side = (place >= self._train_share) + (place >= self._train_share + self._test_share)
+        self._sides.append(side)
+        return side
 
-def _unit_interval(text: str) -> float:
-    """Return a number in [0, 1) that depends on nothing but the text."""
-    digest = hashlib.sha256(text.encode("utf-8", errors="surrogatepass")).digest()
-    return int.from_bytes(digest[:6], "big") / 2**48
+    @property
+    def rows(self) -> np.ndarray:
+        """The numbers of the rows: (rows,)."""
+        return np.array(self._rows, dtype=np.int64)
+
+    def sides(self) -> np.ndarray:
+        """Return the side of each row as its place in SPLITS: (rows,) uint8."""
+        if self._rule == "group":
+            return np.frombuffer(bytes(self._sides), dtype=np.uint8)
+        places = np.arange(len(self._rows))
+        train_end = int(len(places) * self._train_share)
+        test_end = train_end + int(len(places) * self._test_share)
+        return (places >= train_end).astype(np.uint8) + (places >= test_end)
+
+    def leaks(self) -> dict[str, list[int]]:
+        """Return the rows of `test` and `validation` whose normalised prompt is also trained on."""
+        rows, sides = self.rows, self.sides()
+        prompts = np.frombuffer(self._prompts, dtype=f"V{FINGERPRINT_BYTES}")
+        trained = np.unique(prompts[sides == 0])
+        is_leak = np.isin(prompts, trained) & (sides > 0)
+        return {name: rows[is_leak & (sides == place)].tolist() for place, name in enumerate(SPLITS) if place}

@@ -1,12 +1,12 @@
 """Stage 3 as a whole: answers of base and tuned model, scores by row, paired differences and the verdict."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict
 from functools import partial
 from typing import Any
 
-from tutelage.data.examples import PreparedRow
 from tutelage.data.preparation import read_prepared, refuse_other_weights, refuse_unknown_ids
+from tutelage.data.prepared_rows import PreparedRows
 from tutelage.errors import DataError
 from tutelage.evaluation.metrics import METRICS, PairedScores, score_rows
 from tutelage.evaluation.responses import Progress, collect_responses
@@ -62,7 +62,7 @@ def trained_dtype(run: RunFolder, recipe: Recipe) -> str:
     return recipe.training.dtype if recipe.training.dtype != "auto" else read_json(run.training)["dtype"]
 
 
-def open_rows(run: RunFolder, recipe: Recipe, source: ModelSource) -> Sequence[PreparedRow]:
+def open_rows(run: RunFolder, recipe: Recipe, source: ModelSource) -> PreparedRows:
     """Return the rows that a run is evaluated on; what speaks against it is said before the first long answer."""
     run.require(run.training, stage="train")
     refuse_other_weights(run, source.identity)
@@ -76,14 +76,12 @@ def open_rows(run: RunFolder, recipe: Recipe, source: ModelSource) -> Sequence[P
     return rows_to_evaluate(rows, recipe.evaluation, source)
 
 
-def rows_to_evaluate(
-    rows: Sequence[PreparedRow], settings: EvaluationSettings, source: ModelSource
-) -> Sequence[PreparedRow]:
+def rows_to_evaluate(rows: PreparedRows, settings: EvaluationSettings, source: ModelSource) -> PreparedRows:
     """Return those test rows that are evaluated; DataError where the model cannot take one with its answer."""
     rows = rows[: settings.limit]
     refuse_unknown_ids(rows, vocabulary=vocabulary_size(source.folder))
     context = context_length(source.folder)
-    longest = max(rows, key=lambda row: row.example.prompt_tokens).example
+    longest = rows.example(int(rows.prompt_tokens.argmax()))
     if longest.prompt_tokens + settings.max_new_tokens > context:
         raise DataError(
             f"Row {longest.row} has a prompt of {longest.prompt_tokens:,} tokens, and with"

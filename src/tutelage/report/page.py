@@ -6,11 +6,13 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from tutelage.data.pieces import Decode
 from tutelage.data.preparation import read_prepared
+from tutelage.data.prepared_rows import PreparedRows
 from tutelage.report.answers import shared_frame
 from tutelage.report.charts import describe_lengths, length_chart, loss_chart
 from tutelage.report.example import TOKENS_SHOWN, pieces
@@ -47,7 +49,7 @@ def _gather(run: RunFolder, decode: Decode | None) -> dict[str, Any]:
     summary = summarise(run)
     evaluation = evaluate_answers(run, summary)
     events = _lines(run.events)
-    train = [row.to_record() for row in read_prepared(run, "train")]
+    train = read_prepared(run, "train")
     return {
         "headline": headline(summary, evaluation),
         "figures": key_figures(summary, evaluation),
@@ -121,9 +123,9 @@ def _append_answer(answers: list[dict[str, Any]], event: Mapping[str, Any]) -> N
         answers.append({"first": event["step"], "last": event["step"], "text": event["response"]})
 
 
-def _data(ledger: Sequence[Mapping[str, Any]], train: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def _data(ledger: Sequence[Mapping[str, Any]], train: PreparedRows) -> dict[str, Any]:
     counted = Counter((entry["outcome"], reason) for entry in ledger for reason in entry["reasons"])
-    lengths = [example["tokens"] for example in train]
+    lengths = train.tokens.tolist()
     return {
         "reasons": [
             (*kind, count, _first_rows(ledger, *kind)) for kind, count in counted.most_common(REASONS_SHOWN)
@@ -139,19 +141,20 @@ def _first_rows(ledger: Sequence[Mapping[str, Any]], outcome: str, reason: str) 
     return ", ".join(map(str, rows[:5])) + (", …" if len(rows) > 5 else "")
 
 
-def _example(train: Sequence[Mapping[str, Any]], decode: Decode | None) -> dict[str, Any] | None:
+def _example(train: PreparedRows, decode: Decode | None) -> dict[str, Any] | None:
     """Take the example of median length, which looks most like the rest."""
-    examples = sorted(train, key=lambda example: (example["tokens"], example["row"]))
-    if not examples:
+    by_length = np.lexsort((train.row_numbers, train.tokens))
+    if not len(by_length):
         return None
-    example = examples[len(examples) // 2]
+    row = train[int(by_length[len(by_length) // 2])]
+    tokens = len(row.example.ids)
     return {
-        "row": example["row"],
-        "tokens": example["tokens"],
-        "supervised": example["supervised"],
-        "pieces": pieces(example, decode),
+        "row": row.example.row,
+        "tokens": tokens,
+        "supervised": row.example.supervised,
+        "pieces": pieces(row, decode),
         "has_tokens": decode is not None,
-        "omitted": max(0, example["tokens"] - TOKENS_SHOWN) if decode else 0,
+        "omitted": max(0, tokens - TOKENS_SHOWN) if decode else 0,
     }
 
 

@@ -2,6 +2,7 @@
 
 import json
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,7 +41,7 @@ def estimate(
     folder: Path,
     adapter: AdapterSettings,
     plan: BatchPlan,
-    examples: list[Example],
+    examples: Sequence[Example],
     *,
     flops_per_second: float,
     bytes_per_weight: int,

@@ -7,8 +7,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from tutelage.data.examples import Example, PreparedRow
 from tutelage.data.preparation import refuse_unknown_ids
+from tutelage.data.prepared_rows import PreparedRows
 from tutelage.model.assembly import open_for_training, save_tuned
 from tutelage.model.forward import CausalModel
 from tutelage.model.loading import context_length, load_tokenizer, vocabulary_size
@@ -46,24 +49,25 @@ class OpenedRun:
     """A run whose model and rows are in memory, ready for the first step."""
 
     model: CausalModel
-    training: list[Example]
-    validation: list[PreparedRow]
-    watched: list[PreparedRow]  # validation rows whose prompt leaves room for a sample answer
+    training: Sequence[Example]
+    validation: PreparedRows
+    watched: list[PreparedRow]  # the first validation rows whose prompt leaves room for a sample answer
 
 
 def open_run(
-    recipe: Recipe, source: ModelSource, *, training: Sequence[PreparedRow], validation: Sequence[PreparedRow]
+    recipe: Recipe, source: ModelSource, *, training: PreparedRows, validation: PreparedRows
 ) -> OpenedRun:
     """Load the model as it is trained, and hold the recipe and the rows against it; nothing is written."""
-    refuse_unknown_ids((*training, *validation), vocabulary=vocabulary_size(source.folder))
-    examples = [row.example for row in training]
+    for rows in (training, validation):
+        refuse_unknown_ids(rows, vocabulary=vocabulary_size(source.folder))
     device = choose_device(recipe.training.device)
     dtype = choose_dtype(recipe.training.dtype, device)
-    probes = probe_examples(examples)
+    probes = probe_examples(training.examples, training.tokens)
     model = open_for_training(source, recipe.adapter, device, dtype, seed=recipe.training.seed, probes=probes)
     room = context_length(source.folder) - SAMPLE_TOKENS
-    watched = [row for row in validation if row.example.prompt_tokens <= room]
-    return OpenedRun(model, examples, list(validation), watched)
+    fitting = np.flatnonzero(validation.prompt_tokens <= room)[: recipe.training.sample_prompts]
+    watched = [validation[index] for index in fitting.tolist()]
+    return OpenedRun(model, training.examples, validation, watched)
 
 
 def tune(
@@ -81,7 +85,7 @@ def tune(
     """
     begin = time.perf_counter()
     model = opened.model
-    watched = opened.watched[: recipe.training.sample_prompts]
+    watched = opened.watched
     # What an earlier training left, and what its model answered, says nothing about this one.
     for path in run.results_of_other_weights():
         remove(path)
@@ -101,7 +105,7 @@ def tune(
         result = train(
             model,
             opened.training,
-            [row.example for row in opened.validation],
+            opened.validation.examples,
             recipe.training,
             emit=emit,
             save=save,
@@ -114,11 +118,15 @@ def tune(
     return result
 
 
-def probe_examples(examples: Sequence[Example]) -> list[Example]:
-    """Return two examples of middle length, on which the model proves itself before the first step."""
-    by_length = sorted(examples, key=lambda example: (len(example.ids), example.ids))
-    middle = (len(by_length) - 1) // 2
-    return by_length[middle : middle + 2]
+def probe_examples(examples: Sequence[Example], tokens: np.ndarray) -> list[Example]:
+    """Return two examples of middle length, on which the model proves itself; `tokens` are the lengths of all."""
+    begin = (len(tokens) - 1) // 2
+    lengths = np.sort(tokens)[begin : begin + 2]
+    # Of equal length the ids decide, so that rows in another order make no other probes.
+    candidates = [examples[index] for index in np.flatnonzero(np.isin(tokens, lengths)).tolist()]
+    candidates.sort(key=lambda example: (len(example.ids), example.ids))
+    shorter = int((tokens < lengths[0]).sum())
+    return candidates[begin - shorter : begin - shorter + 2]
 
 
 def prune_checkpoints(run: RunFolder, *, best: int | None, keep: int) -> None:

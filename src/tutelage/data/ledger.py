@@ -1,0 +1,65 @@
+"""What becomes of each row, gathered while the rows go by: one byte a row, and words for those alone that changed."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from tutelage.data.checks import CheckedRow
+from tutelage.data.records import Record
+from tutelage.run_folder import SPLITS
+
+OUTCOMES = ("kept", "repaired", "dropped")
+KEPT, REPAIRED, DROPPED = range(len(OUTCOMES))
+
+
+class Ledger:
+    """The outcome of every row of a source, in the order of the source."""
+
+    def __init__(self) -> None:
+        self._outcomes = bytearray()
+        self._reasons: dict[int, tuple[str, ...]] = {}
+        self._files: list[tuple[int, str]] = []  # of each file the first row and the name
+
+    def note_file(self, record: Record) -> None:
+        """Remember in which file of several a record stands."""
+        if record.file is not None and (not self._files or self._files[-1][1] != record.file):
+            self._files.append((record.row, record.file))
+
+    def note(self, checked: CheckedRow) -> None:
+        """Take in the next row."""
+        assert checked.row.row == len(self._outcomes), "every row has its line"
+        self._outcomes.append(OUTCOMES.index(checked.outcome))
+        if checked.reasons:
+            self._reasons[checked.row.row] = checked.reasons
+
+    def drop(self, row: int, reason: str) -> None:
+        """Drop a row that was kept or repaired before."""
+        self._outcomes[row] = DROPPED
+        self._reasons[row] = (reason,)
+
+    def counts(self) -> dict[str, int]:
+        """Return how many rows were read and what became of them; the outcomes sum up to the rows."""
+        counted = {name: self._outcomes.count(code) for code, name in enumerate(OUTCOMES)}
+        return {"read": len(self._outcomes), **counted}
+
+    def reasons(self) -> list[str]:
+        """Return each reason once."""
+        return sorted({reason for reasons in self._reasons.values() for reason in reasons})
+
+    def lines(self, rows: np.ndarray, sides: np.ndarray) -> Iterator[dict[str, Any]]:
+        """Yield the line of every row; `rows` are the numbers of those that are kept, and `sides` where they stand."""
+        split = np.full(len(self._outcomes), len(SPLITS), dtype=np.uint8)
+        split[rows] = sides
+        files = iter([*self._files, (len(self._outcomes), "")])
+        file, (next_begin, next_file) = None, next(files)
+        for row, (outcome, side) in enumerate(zip(self._outcomes, split.tolist(), strict=True)):
+            while row == next_begin:
+                file, (next_begin, next_file) = next_file, next(files)
+            yield {
+                "row": row,
+                "outcome": OUTCOMES[outcome],
+                "split": SPLITS[side] if side < len(SPLITS) else None,
+                "reasons": list(self._reasons.get(row, ())),
+                **({} if file is None else {"file": file}),
+            }

@@ -1,0 +1,302 @@
+"""The prepared form of a split: a line of text for each row, and token ids as arrays that are mapped, not read.
+
+However many rows there are, opening them takes no more than a look at a table of 40 bytes a row.
+"""
+
+import json
+import math
+import mmap
+import os
+import struct
+from array import array
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, overload
+
+import numpy as np
+from numpy.lib import format as npy
+
+from tutelage.data.examples import Example, PreparedRow
+from tutelage.run_folder import SplitFiles, parse_json_line, reading_faults, storage_faults
+
+# Of each row its number in the source, where its ids, its text and its earlier spans end, and how its ids are cut.
+ROW = np.dtype(
+    [
+        ("row", "<i8"),
+        ("ids_end", "<i8"),
+        ("text_end", "<i8"),
+        ("spans_end", "<i8"),
+        ("prompt_tokens", "<i4"),
+        ("supervised", "<i4"),
+    ]
+)
+ROW_PACKED = struct.Struct("<qqqqii")
+SPAN_PACKED = struct.Struct("<ii")
+BUFFER_BYTES = 2**20
+IDS_AT_ONCE = 2**20
+
+
+def id_type(vocabulary: int) -> np.dtype[Any]:
+    """Return the type of the ids of a vocabulary: two bytes where they are enough, or four."""
+    return np.dtype("<u2") if vocabulary <= 2**16 else np.dtype("<u4")
+
+
+class RowsWriter:
+    """Writes the rows of one split one after the other; they are whole once it is closed."""
+
+    def __init__(self, files: SplitFiles, ids: np.dtype[Any]) -> None:
+        self._files = files
+        self._id_code = {2: "H", 4: "I"}[ids.itemsize]
+        with storage_faults(files.texts):
+            self._texts = files.texts.open("wb", buffering=BUFFER_BYTES)
+            self._ids = _ArrayFile(files.ids, ids)
+            self._table = _ArrayFile(files.table, ROW)
+            self._spans = _ArrayFile(files.spans, np.dtype("<i4"), columns=(2,))
+        self._text_end = 0
+
+    def add(self, row: PreparedRow) -> None:
+        """Write the next row."""
+        example = row.example
+        line = json.dumps(row.to_record(), ensure_ascii=False, allow_nan=False).encode() + b"\n"
+        spans = b"".join(SPAN_PACKED.pack(*span) for span in example.earlier_spans)
+        self._append(example, line, array(self._id_code, example.ids).tobytes(), spans)
+
+    def _append(self, example: Example, line: bytes, ids: bytes, spans: bytes) -> None:
+        with storage_faults(self._files.texts):
+            self._texts.write(line)
+            self._text_end += len(line)
+            self._ids.append(ids)
+            self._spans.append(spans)
+            self._table.append(
+                ROW_PACKED.pack(
+                    example.row,
+                    self._ids.length,
+                    self._text_end,
+                    self._spans.length,
+                    example.prompt_tokens,
+                    example.supervised,
+                )
+            )
+
+    def copy(self, rows: "PreparedRows") -> None:
+        """Write rows that were prepared before, as they stand."""
+        for place in range(len(rows)):
+            self._append(*rows.raw(place))
+
+    def close(self) -> None:
+        """Put everything on the disk."""
+        with storage_faults(self._files.texts), self._texts:
+            self._texts.flush()
+            os.fsync(self._texts.fileno())
+            for file in (self._ids, self._table, self._spans):
+                file.close()
+
+
+class _ArrayFile:
+    """A .npy file that grows by its first axis, whose length is known in the end."""
+
+    def __init__(self, path: Path, dtype: np.dtype[Any], columns: tuple[int, ...] = ()) -> None:
+        self.length = 0
+        self._dtype, self._columns = dtype, columns
+        self._bytes_each = dtype.itemsize * math.prod(columns)
+        self._file = path.open("wb", buffering=BUFFER_BYTES)
+        self._write_header()
+        self._header_bytes = self._file.tell()
+
+    def append(self, content: bytes) -> None:
+        self._file.write(content)
+        self.length += len(content) // self._bytes_each
+
+    def close(self) -> None:
+        with self._file:
+            self._file.seek(0)
+            self._write_header()
+            assert self._file.tell() == self._header_bytes, "numpy leaves room in the header for the length"
+            self._file.flush()
+            os.fsync(self._file.fileno())
+
+    def _write_header(self) -> None:
+        header = npy.header_data_from_array_1_0(np.empty((0, *self._columns), self._dtype))
+        npy.write_array_header_1_0(self._file, {**header, "shape": (self.length, *self._columns)})
+
+
+def open_rows(files: SplitFiles) -> "PreparedRows":
+    """Map the rows of a split; RunFolderError where the files are damaged or do not belong together."""
+    with reading_faults(files.texts), files.texts.open("rb") as file:
+        is_empty = files.texts.stat().st_size == 0  # which cannot be mapped
+        texts = b"" if is_empty else mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    ids, table, spans = _map(files.ids), _map(files.table), _map(files.spans)
+    with reading_faults(files.table):
+        if table.dtype != ROW or table.ndim != 1:
+            raise ValueError("it is no table of prepared rows")
+    with reading_faults(files.ids):
+        if ids.dtype not in (id_type(0), id_type(2**31)) or ids.ndim != 1:
+            raise ValueError("it holds no token ids")
+    with reading_faults(files.spans):
+        if spans.dtype != np.dtype("<i4") or spans.shape[1:] != (2,):
+            raise ValueError("it holds no spans")
+    for path, column, length in (
+        (files.texts, "text_end", len(texts)),
+        (files.ids, "ids_end", len(ids)),
+        (files.spans, "spans_end", len(spans)),
+    ):
+        with reading_faults(path):
+            _refuse_other_length(table[column], length)
+    with reading_faults(files.table):
+        _refuse_wrong_counts(table)
+    return PreparedRows(_Mapped(files, texts, ids, table, spans), range(len(table)))
+
+
+def _map(path: Path) -> np.ndarray:
+    with reading_faults(path):
+        return npy.open_memmap(path, mode="r")  # it never unpickles
+
+
+def _refuse_other_length(ends: np.ndarray, length: int) -> None:
+    if (np.diff(ends, prepend=0) < 0).any() or (ends[-1] if len(ends) else 0) != length:
+        raise ValueError("it is not as long as the table of its rows says")
+
+
+def _refuse_wrong_counts(table: np.ndarray) -> None:
+    tokens = np.diff(table["ids_end"], prepend=0)
+    for column, least in (("supervised", 1), ("prompt_tokens", 0)):
+        wrong = (table[column] < least) | (table[column] >= tokens)
+        if wrong.any():
+            raise ValueError(f"row {table['row'][wrong][0]} has fewer ids than its counts of tokens say")
+
+
+@dataclass(frozen=True)
+class _Mapped:
+    files: SplitFiles
+    texts: mmap.mmap | bytes
+    ids: np.ndarray  # (tokens,)
+    table: np.ndarray  # (rows,) of ROW
+    spans: np.ndarray  # (spans, 2)
+
+
+class PreparedRows(Sequence[PreparedRow]):
+    """The rows of a split, each made of what is on the disk when it is asked for; a slice is a view of them.
+
+    What is mapped stays there when its files are moved or removed, as long as the rows are in use.
+    """
+
+    def __init__(self, split: _Mapped, places: range) -> None:
+        self._split, self._places = split, places
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    @overload
+    def __getitem__(self, index: int) -> PreparedRow: ...
+    @overload
+    def __getitem__(self, index: slice) -> "PreparedRows": ...
+    def __getitem__(self, index: int | slice) -> "PreparedRow | PreparedRows":
+        if isinstance(index, slice):
+            return PreparedRows(self._split, self._places[index])
+        begin, end = self._range(self._places[index], "text_end")
+        record = parse_json_line(self._split.files.texts, self._split.texts[begin:end])
+        example = self.example(index)
+        with reading_faults(self._split.files.texts):
+            if (record["row"], record["tokens"]) != (example.row, len(example.ids)):
+                raise ValueError(f"row {example.row} has another text than it was prepared with")
+        return PreparedRow(record["prompt"], record["response"], example)
+
+    def example(self, index: int) -> Example:
+        """Return the example of a row, without its text."""
+        place = self._places[index]
+        begin, end = self._range(place, "ids_end")
+        spans_begin, spans_end = self._range(place, "spans_end")
+        row, _, _, _, prompt_tokens, supervised = self._split.table[place].item()
+        return Example(
+            row,
+            tuple(self._split.ids[begin:end].tolist()),
+            prompt_tokens,
+            supervised,
+            tuple(map(tuple, self._split.spans[spans_begin:spans_end].tolist())),
+        )
+
+    def raw(self, index: int) -> tuple[Example, bytes, bytes, bytes]:
+        """Return the example of a row, its line of text, and the bytes of its ids and spans, as they are stored."""
+        place = self._places[index]
+        parts = (
+            (self._split.texts, "text_end"),
+            (self._split.ids, "ids_end"),
+            (self._split.spans, "spans_end"),
+        )
+        line, ids, spans = (bytes(part[slice(*self._range(place, column))]) for part, column in parts)
+        return self.example(index), line, ids, spans
+
+    @property
+    def examples(self) -> "Examples":
+        return Examples(self)
+
+    @property
+    def row_numbers(self) -> np.ndarray:
+        """Where each row stands in the source: (rows,)."""
+        return self._column("row")
+
+    @property
+    def tokens(self) -> np.ndarray:
+        """How many tokens each row has: (rows,)."""
+        return np.diff(self._split.table["ids_end"], prepend=0)[self._indices]
+
+    @property
+    def prompt_tokens(self) -> np.ndarray:
+        """How many tokens of each row stand before its last answer: (rows,)."""
+        return self._column("prompt_tokens")
+
+    @property
+    def supervised(self) -> np.ndarray:
+        """How many tokens of each row are predicted and scored: (rows,)."""
+        return self._column("supervised")
+
+    def place_of_unknown(self, vocabulary: int) -> tuple[int, int] | None:
+        """Return a row of the split that holds an id beyond a vocabulary, with that id; None where there is none."""
+        if np.iinfo(self._split.ids.dtype).max < vocabulary:
+            return None
+        for begin in range(0, len(self._split.ids), IDS_AT_ONCE):
+            unknown = np.flatnonzero(self._split.ids[begin : begin + IDS_AT_ONCE] >= vocabulary)
+            if len(unknown):
+                place = begin + int(unknown[0])
+                row = np.searchsorted(self._split.table["ids_end"], place, side="right")
+                return int(self._split.table["row"][row]), int(self._split.ids[place])
+        return None
+
+    @property
+    def ids(self) -> np.ndarray:
+        """The ids of all rows of the split, one row after the other, mapped: (tokens,)."""
+        return self._split.ids
+
+    @property
+    def begins(self) -> np.ndarray:
+        """Where the ids of each row begin: (rows,)."""
+        return self._column("ids_end") - self.tokens
+
+    def _column(self, name: str) -> np.ndarray:
+        return self._split.table[name][self._indices].astype(np.int64)
+
+    @property
+    def _indices(self) -> np.ndarray:
+        return np.arange(self._places.start, self._places.stop, self._places.step)
+
+    def _range(self, place: int, column: str) -> tuple[int, int]:
+        ends = self._split.table[column]
+        return (int(ends[place - 1]) if place else 0), int(ends[place])
+
+
+class Examples(Sequence[Example]):
+    """The examples of prepared rows, each read when it is asked for; a slice is a view of them."""
+
+    def __init__(self, rows: PreparedRows) -> None:
+        self._rows = rows
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    @overload
+    def __getitem__(self, index: int) -> Example: ...
+    @overload
+    def __getitem__(self, index: slice) -> "Examples": ...
+    def __getitem__(self, index: int | slice) -> "Example | Examples":
+        return Examples(self._rows[index]) if isinstance(index, slice) else self._rows.example(index)
