@@ -160,7 +160,7 @@ def _refuse_other_length(ends: np.ndarray, length: int) -> None:
 
 def _refuse_wrong_counts(table: np.ndarray) -> None:
     tokens = np.diff(table["ids_end"], prepend=0)
-    for column, least in (("supervised", 1), ("prompt_tokens", 0)):
+    for column, least in (("supervised", 1), ("prompt_tokens", 1)):
         wrong = (table[column] < least) | (table[column] >= tokens)
         if wrong.any():
             raise ValueError(f"row {table['row'][wrong][0]} has fewer ids than its counts of tokens say")
