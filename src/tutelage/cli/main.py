@@ -8,6 +8,11 @@ from cyclopts import App, CycloptsError
 from tutelage import __version__
 from tutelage.cli import console
 from tutelage.cli.check import check
+from tutelage.cli.data.convert import convert
+from tutelage.cli.data.filter import filter_rows
+from tutelage.cli.data.sample import sample
+from tutelage.cli.data.split import split
+from tutelage.cli.data.stats import stats
 from tutelage.cli.evaluate import evaluate
 from tutelage.cli.generate import generate
 from tutelage.cli.prepare import prepare
@@ -29,6 +34,17 @@ app = App(
 )
 for verb in (run, check, preview, prepare, train, evaluate, report, generate, selftest):
     app.command(verb)
+
+data = App(name="data", help="Make one file of rows from another: convert, filter, split, sample, count.")
+for name, verb in {
+    "convert": convert,
+    "filter": filter_rows,
+    "split": split,
+    "sample": sample,
+    "stats": stats,
+}.items():
+    data.command(verb, name=name)
+app.command(data)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

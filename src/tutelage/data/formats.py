@@ -34,7 +34,7 @@ def read_conversations(
     """Turn every record into a conversation, or stop and name the rows that fit no format or more than one."""
     _refuse_other_values(records, source)
     if settings.map:
-        records = [_mapped(record, settings.map) for record in records]
+        records = [mapped(record, settings.map) for record in records]
     names = [settings.format] * len(records) if settings.format else _find_formats(records, source)
     _refuse_missing_fields(records, names, source, settings.map)
     rows = _read(records, names, source, Reading(settings.coerce))
@@ -55,7 +55,7 @@ def _refuse_other_values(records: Sequence[Record], source: str) -> None:
         )
 
 
-def _mapped(record: Record, paths: Mapping[str, str]) -> Record:
+def mapped(record: Record, paths: Mapping[str, str]) -> Record:
     """Give a record the fields that a column map names, in place of what they are taken from."""
     found = {field: _look_up(record.value, path) for field, path in paths.items()}
     taken = {path if path in record.value else path.split(".")[0] for path in paths.values()}

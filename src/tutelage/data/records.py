@@ -3,6 +3,9 @@
 from dataclasses import dataclass
 from typing import Any
 
+# The field in which a row that is written elsewhere keeps its number; every format may have it.
+SOURCE_ROW = "source_row"
+
 
 @dataclass(frozen=True, slots=True)
 class Record:
