@@ -11,9 +11,10 @@ from markupsafe import Markup
 
 from tutelage.data.pieces import Decode
 from tutelage.data.preparation import read_prepared
+from tutelage.recipe import TrainingSettings
 from tutelage.report.answers import shared_frame
 from tutelage.report.charts import describe_lengths, length_chart, loss_chart
-from tutelage.report.example import TOKENS_SHOWN, pieces
+from tutelage.report.example import first_tree, shown_examples
 from tutelage.report.headline import headline, key_figures
 from tutelage.report.passages import passage, visible
 from tutelage.report.scores import evaluate_answers
@@ -36,18 +37,24 @@ TRAINING_FIGURES = {
 }
 
 
-def write_report(run: RunFolder, decode: Decode | None = None) -> Path:
-    """Write report.html from the stages that have run; `decode` turns ids into text, special tokens too."""
+def write_report(
+    run: RunFolder, decode: Decode | None = None, training: TrainingSettings | None = None
+) -> Path:
+    """Write report.html from the stages that have run.
+
+    `decode` turns ids into text, special tokens too; with the settings of the training the first tree is drawn.
+    """
     run.require(run.preparation, stage="prepare")
-    write_text(run.report, _render(_gather(run, decode)))
+    write_text(run.report, _render(_gather(run, decode, training)))
     return run.report
 
 
-def _gather(run: RunFolder, decode: Decode | None) -> dict[str, Any]:
+def _gather(run: RunFolder, decode: Decode | None, training: TrainingSettings | None) -> dict[str, Any]:
     summary = summarise(run)
     evaluation = evaluate_answers(run, summary)
     events = _lines(run.events)
-    train = [row.to_record() for row in read_prepared(run, "train")]
+    rows = read_prepared(run, "train")
+    train = [row.to_record() for row in rows]
     return {
         "headline": headline(summary, evaluation),
         "figures": key_figures(summary, evaluation),
@@ -56,7 +63,9 @@ def _gather(run: RunFolder, decode: Decode | None) -> dict[str, Any]:
         "training": _training(summary, events),
         "samples": _samples(events),
         "data": _data(_lines(run.ledger), train),
-        "example": _example(train, decode),
+        "examples": shown_examples(train, decode),
+        "tree": first_tree(rows, training, decode) if training and decode else None,
+        "has_tokens": decode is not None,
         "recipe": run.recipe.read_text(encoding="utf-8") if run.recipe.exists() else "",
         "environment": read_json(run.environment) if run.environment.exists() else {},
     }
@@ -137,22 +146,6 @@ def _data(ledger: Sequence[Mapping[str, Any]], train: Sequence[Mapping[str, Any]
 def _first_rows(ledger: Sequence[Mapping[str, Any]], outcome: str, reason: str) -> str:
     rows = [entry["row"] for entry in ledger if entry["outcome"] == outcome and reason in entry["reasons"]]
     return ", ".join(map(str, rows[:5])) + (", …" if len(rows) > 5 else "")
-
-
-def _example(train: Sequence[Mapping[str, Any]], decode: Decode | None) -> dict[str, Any] | None:
-    """Take the example of median length, which looks most like the rest."""
-    examples = sorted(train, key=lambda example: (example["tokens"], example["row"]))
-    if not examples:
-        return None
-    example = examples[len(examples) // 2]
-    return {
-        "row": example["row"],
-        "tokens": example["tokens"],
-        "supervised": example["supervised"],
-        "pieces": pieces(example, decode),
-        "has_tokens": decode is not None,
-        "omitted": max(0, example["tokens"] - TOKENS_SHOWN) if decode else 0,
-    }
 
 
 def _lines(path: Path) -> list[dict[str, Any]]:
