@@ -40,7 +40,7 @@ def convert_rows(
 
     Fields that no format reads go along. One that another format reads stays behind, where it would mean something.
     """
-    read_by_some = fields_of(list(SCHEMAS))
+    read_by_some = fields_of(list(SCHEMAS)) - fields_of([])
     values: list[Row] = []
     unfit: dict[int, str] = {}
     left_behind: Counter[str] = Counter()
@@ -54,9 +54,14 @@ def convert_rows(
             unfit[row.row] = str(reason)
             continue
         left_behind.update(field for field in record.value if field in read_by_some - fields_of([row.format]))
-        unread = {field: found for field, found in record.value.items() if field not in read_by_some}
-        values.append({SOURCE_ROW: source_row(record), **made, **unread})
+        values.append({SOURCE_ROW: source_row(record), **made, **unread_fields(record)})
     return Converted(values, unfit, dict(left_behind))
+
+
+def unread_fields(record: Record) -> Row:
+    """Return the fields of a row that are no part of any format, where it came from included."""
+    read = {SOURCE_ROW} | fields_of(list(SCHEMAS)) - fields_of([])
+    return {field: found for field, found in record.value.items() if field not in read}
 
 
 def to_format(row: Conversation, name: FormatName) -> Row:

@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 from typing import Any
 
-# The field in which a row that is written elsewhere keeps its number; every format may have it.
-SOURCE_ROW = "source_row"
+# Where a row came from, which every format may say: its number in its first source; for a row that a model wrote, the
+# numbers of the rows that the model was shown, and the model's name.
+SOURCE_ROW, MADE_FROM, MADE_BY = "source_row", "made_from", "made_by"
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tutelage.data.conversations import Conversation, Role, Turn
-from tutelage.data.records import SOURCE_ROW
+from tutelage.data.records import MADE_BY, MADE_FROM, SOURCE_ROW
 
 Value = Mapping[str, Any]
 
@@ -301,6 +301,6 @@ SCHEMAS: dict[str, Schema] = {
 
 def fields_of(names: Sequence[str]) -> set[str]:
     """Return every field that formats of these names may have."""
-    return {SOURCE_ROW} | {
+    return {SOURCE_ROW, MADE_FROM, MADE_BY} | {
         field for name in names for field in (*SCHEMAS[name].required, *SCHEMAS[name].optional)
     }

@@ -125,7 +125,7 @@ def _refuse_other_rows(
     if unlike:
         more = f" and {len(unlike) - 1:,} more" if len(unlike) > 1 else ""
         raise DataError(
-            f"{_why_not(path)} Row {rows[unlike[0]][SOURCE_ROW]}{more} would be read as something else.",
+            f"{_why_not(path)} Row {rows[unlike[0]].get(SOURCE_ROW, unlike[0])}{more} would be read as something else.",
             rule=22,
             row=unlike[0],
         )

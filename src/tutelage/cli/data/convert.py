@@ -7,10 +7,12 @@ from cyclopts import Parameter
 
 from tutelage.cli import console
 from tutelage.cli.data.files import (
+    Ledger,
     OutputOptions,
     SourceOptions,
     open_rows,
     refuse_taken,
+    tell_reasons,
     write_files,
 )
 from tutelage.errors import DataError, RecipeError
@@ -41,6 +43,7 @@ def convert(
             show_default=False,
         ),
     ] = False,
+    ledger: Ledger = None,
 ) -> None:
     """Write rows in another format or another kind of file; each keeps its number as `source_row`."""
     if ((chosen_only or drop_unfit) and to is None) or (chosen_only and to == "preference"):
@@ -48,7 +51,7 @@ def convert(
     from tutelage.data.conversion import convert_rows
     from tutelage.data.formats import mapped
 
-    refuse_taken(output, output.output)
+    refuse_taken(output, output.output, ledger=ledger)
     opened = open_rows(options, verb="convert")
     records = [mapped(record, opened.settings.map) for record in opened.source.records]
     made = convert_rows(records, opened.conversations.rows, to, chosen_only=chosen_only)
@@ -60,7 +63,8 @@ def convert(
         )
     left_out = {row: f"the format {to} has no place for {what}" for row, what in made.unfit.items()}
     settings = opened.settings.model_copy(update={"map": {}, "format": to or opened.settings.format})
-    write_files(output, {output.output: made.values}, settings, left_out=left_out)
+    write_files(output, {output.output: made.values}, settings)
+    tell_reasons(output, ledger, left_out, what="left out", outcome="dropped")
 
 
 def _refusal(to: FormatName | None, unfit: Mapping[int, str]) -> str:

@@ -24,6 +24,16 @@ READING = tuple(
 )
 
 
+Ledger = Annotated[
+    Path | None,
+    Parameter(
+        help="List every row that is not as it was, or not there, with its reason, in this file of JSON lines.",
+        converter=as_path,
+        show_default=False,
+    ),
+]
+
+
 @Parameter(name="*")
 @dataclass(frozen=True)
 class SourceOptions:
@@ -53,14 +63,6 @@ class OutputOptions:
         ),
     ]
     _: KW_ONLY
-    ledger: Annotated[
-        Path | None,
-        Parameter(
-            help="List every row that is left out, with its reason, in this file of JSON lines.",
-            converter=as_path,
-            show_default=False,
-        ),
-    ] = None
     overwrite: Annotated[
         bool, Parameter(help="Replace files that are there.", negative="", show_default=False)
     ] = False
@@ -119,13 +121,13 @@ def _show_read(source: Any, read: Any) -> None:
             console.say(f"Note: {note}")
 
 
-def refuse_taken(output: OutputOptions, *paths: Path) -> None:
+def refuse_taken(output: OutputOptions, *paths: Path, ledger: Path | None = None) -> None:
     """Stop before any work when a file could not be written, or would be lost."""
     from tutelage.data.writing import refuse_unknown_ending
 
     for path in paths:
         refuse_unknown_ending(path)
-    for path in (*paths, *([output.ledger] if output.ledger else [])):
+    for path in (*paths, *([ledger] if ledger else [])):
         if path.is_dir():
             raise RunFolderError(f"{path} is a folder. Name a file in it.")
         if path.exists() and not output.overwrite and not output.dry_run:
@@ -133,13 +135,9 @@ def refuse_taken(output: OutputOptions, *paths: Path) -> None:
 
 
 def write_files(
-    output: OutputOptions,
-    files: Mapping[Path, Sequence[dict[str, Any]]],
-    settings: DataSettings,
-    *,
-    left_out: Mapping[int, str],
+    output: OutputOptions, files: Mapping[Path, Sequence[dict[str, Any]]], settings: DataSettings
 ) -> None:
-    """Write rows to their files, all of them or none, and say what was written and what was left out.
+    """Write rows to their files and say so; no file is written where one of them cannot hold its rows.
 
     `settings` are those with which the files will be read again.
     """
@@ -151,26 +149,28 @@ def write_files(
             write_bytes(path, content)
         would = "would be written" if output.dry_run else "written"
         console.say(f"{_counted(len(files[path]))} {would} to {path}, {len(content):,} bytes.")
-    if output.ledger and not output.dry_run:
-        entries = ({"row": row, "outcome": "dropped", "reasons": [left_out[row]]} for row in sorted(left_out))
-        write_json_lines(output.ledger, entries)
-    _show_left_out(left_out)
-    if output.dry_run:
-        console.say("\nDry run: nothing was written.")
 
 
-def _show_left_out(left_out: Mapping[int, str]) -> None:
-    console.say(f"{_counted(len(left_out))} left out{':' if left_out else '.'}")
-    if left_out:
+def tell_reasons(
+    output: OutputOptions, ledger: Path | None, reasons: Mapping[int, str], *, what: str, outcome: str
+) -> None:
+    """Say of which rows what became, by reason, and list every one of them in the ledger where there is one."""
+    if ledger and not output.dry_run:
+        entries = ({"row": row, "outcome": outcome, "reasons": [reasons[row]]} for row in sorted(reasons))
+        write_json_lines(ledger, entries)
+    console.say(f"{_counted(len(reasons))} {what}{':' if reasons else '.'}")
+    if reasons:
         rows = [
             [
                 f"{count:,}",
                 reason,
-                _first_rows([row for row, why in sorted(left_out.items()) if why == reason]),
+                _first_rows([row for row, why in sorted(reasons.items()) if why == reason]),
             ]
-            for reason, count in Counter(left_out.values()).most_common()
+            for reason, count in Counter(reasons.values()).most_common()
         ]
         console.table(["rows", "reason", "which"], rows, numeric=(0,))
+    if output.dry_run:
+        console.say("\nDry run: nothing was written.")
 
 
 def _first_rows(rows: Sequence[int]) -> str:

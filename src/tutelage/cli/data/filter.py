@@ -9,13 +9,16 @@ from cyclopts import Parameter
 
 from tutelage.cli import console
 from tutelage.cli.data.files import (
+    Ledger,
     OpenedRows,
     OutputOptions,
     SourceOptions,
     open_rows,
     refuse_taken,
+    tell_reasons,
     write_files,
 )
+from tutelage.cli.data.models import refuse_less_than_one
 from tutelage.cli.opening import open_renderer
 from tutelage.errors import RecipeError
 
@@ -101,6 +104,8 @@ def filter_rows(
     options: SourceOptions,
     output: OutputOptions,
     chosen: FilterOptions = FilterOptions(),
+    *,
+    ledger: Ledger = None,
 ) -> None:
     """Keep the rows that are what they should be; the reason of every other one is told."""
     from tutelage.data.checks import check_rows
@@ -110,7 +115,7 @@ def filter_rows(
     from tutelage.data.writing import with_row_numbers
 
     criteria = criteria_of(chosen)
-    refuse_taken(output, output.output)
+    refuse_taken(output, output.output, ledger=ledger)
     opened = open_rows(options, verb="filter", honoured=HONOURED)
     rows, records = opened.conversations.rows, opened.source.records
     renderer = open_renderer(opened.recipe)[0] if criteria.needs_tokens else None
@@ -124,7 +129,8 @@ def filter_rows(
         controls=control_tokens(renderer.tokenizer) if renderer else (),
     )
     kept = [record for record in records if record.row not in left_out]
-    write_files(output, {output.output: with_row_numbers(kept)}, opened.settings, left_out=left_out)
+    write_files(output, {output.output: with_row_numbers(kept)}, opened.settings)
+    tell_reasons(output, ledger, left_out, what="left out", outcome="dropped")
 
 
 def criteria_of(chosen: FilterOptions) -> Any:
@@ -142,9 +148,7 @@ def criteria_of(chosen: FilterOptions) -> Any:
     counts = {
         name: value for name, value in vars(chosen).items() if name.split("_")[0] in ("min", "max", "per")
     }
-    for name, value in counts.items():
-        if value is not None and value < 1:
-            raise RecipeError(f"--{name.replace('_', '-')} is {value}, but it has to be 1 or more.")
+    refuse_less_than_one(**counts)
     return Criteria(
         without_rules=chosen.without_rule,
         only_rules=chosen.only_rule,

@@ -6,7 +6,15 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from tutelage.cli import console
-from tutelage.cli.data.files import OutputOptions, SourceOptions, open_rows, refuse_taken, write_files
+from tutelage.cli.data.files import (
+    Ledger,
+    OutputOptions,
+    SourceOptions,
+    open_rows,
+    refuse_taken,
+    tell_reasons,
+    write_files,
+)
 from tutelage.cli.options import Split
 
 SHARES = ("data.split", "data.train_share", "data.test_share")
@@ -23,6 +31,7 @@ def split(
     test_share: Annotated[
         float | None, Parameter(help="Share of the rows to test on; the rest validates.", show_default=False)
     ] = None,
+    ledger: Ledger = None,
 ) -> None:
     """Part rows into training, test and validation: OUTPUT rows.jsonl becomes rows.train.jsonl and so on."""
     from tutelage.data.splits import find_leaks, split_rows
@@ -30,7 +39,7 @@ def split(
     from tutelage.run_folder import SPLITS
 
     files = {name: part_of(output.output, name) for name in SPLITS}
-    refuse_taken(output, *files.values())
+    refuse_taken(output, *files.values(), ledger=ledger)
     given = {
         "--split data.split": split,
         "--train-share data.train_share": train_share,
@@ -56,7 +65,8 @@ def split(
                 f"Warning: {len(leaked):,} {name} rows have a prompt that is also trained on. --split group keeps"
                 " equal prompts together."
             )
-    write_files(output, written, settings, left_out=left_out)
+    write_files(output, written, settings)
+    tell_reasons(output, ledger, left_out, what="left out", outcome="dropped")
 
 
 def part_of(path: Path, name: str) -> Path:
