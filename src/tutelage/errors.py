@@ -41,6 +41,10 @@ class FetchError(TutelageError):
     """Something has to be fetched and could not be: no network, or bytes with the wrong hash."""
 
 
+class LanguageModelError(TutelageError):
+    """A language model that was named as a judge or a writer cannot be opened, or gave no reply."""
+
+
 class NonFiniteError(TutelageError):
     """The loss or a gradient is no longer a finite number; the weights were not updated."""
 

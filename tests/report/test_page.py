@@ -12,12 +12,15 @@ from support.fake_examples import decode, encode, example
 from support.fake_run import make_run, measure, prepared_row
 from support.rows import write_split
 
+from tutelage.data.batches import epoch_order
+from tutelage.data.examples import PreparedRow
 from tutelage.data.preparation import read_prepared
 from tutelage.errors import RunFolderError
+from tutelage.recipe import TrainingSettings
 from tutelage.report import page
 from tutelage.report.answers import shared_frame
 from tutelage.report.charts import smooth
-from tutelage.report.example import pieces
+from tutelage.report.example import first_tree, pieces, shown_examples
 from tutelage.report.page import write_report
 from tutelage.report.passages import is_unseen, passage, visible
 from tutelage.run_folder import (
@@ -118,7 +121,7 @@ def taint(run):
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     run = make_run(tmp_path_factory.mktemp("run"))
-    write_report(run, decode)
+    write_report(run, decode, TrainingSettings())
     return run
 
 
@@ -146,7 +149,7 @@ def test_the_page_forbids_itself_all_requests(html):
 
 @pytest.mark.parametrize("how", [decode, None])
 def test_hostile_text_becomes_no_element(tainted, how):
-    html = write_report(tainted, how).read_text(encoding="utf-8")
+    html = write_report(tainted, how, TrainingSettings()).read_text(encoding="utf-8")
     assert offences(html) == []
     assert Page(html).elements["a"] == 6  # the links between sections
     assert Page(html).text.count("<script>alert(1)</script>") > 20
@@ -154,7 +157,7 @@ def test_hostile_text_becomes_no_element(tainted, how):
 
 
 def test_hostile_text_hides_and_reorders_nothing(tainted):
-    html = write_report(tainted, decode).read_text(encoding="utf-8")
+    html = write_report(tainted, decode, TrainingSettings()).read_text(encoding="utf-8")
     assert {character for character in html if is_unseen(character)} == set()
     assert "U+202E" in Page(html).text
     assert "right-to-left override" in html
@@ -162,14 +165,14 @@ def test_hostile_text_hides_and_reorders_nothing(tainted):
 
 def test_a_page_that_forgets_to_escape_is_caught(tainted, monkeypatch):
     monkeypatch.setattr(page, "visible", Markup)
-    found = offences(write_report(tainted, decode).read_text(encoding="utf-8"))
+    found = offences(write_report(tainted, decode, TrainingSettings()).read_text(encoding="utf-8"))
     assert "<script>" in found
     assert "img onerror" in found
 
 
 def test_the_same_run_gives_the_same_bytes_wherever_it_lies(run, tmp_path):
     again = make_run(tmp_path)
-    assert write_report(again, decode).read_bytes() == run.report.read_bytes()
+    assert write_report(again, decode, TrainingSettings()).read_bytes() == run.report.read_bytes()
 
 
 def test_the_verdict_comes_first_and_in_words(html):
@@ -192,7 +195,7 @@ def test_a_bar_to_the_right_is_better_even_where_lower_is_better(html):
 
 
 def test_every_figure_says_how_to_read_it(html):
-    assert html.count("How to read this.") == 8
+    assert html.count("How to read this.") == 9
 
 
 def test_headings_do_not_skip_a_level(html):
@@ -284,6 +287,63 @@ def test_the_pieces_of_any_example_are_its_tokens(prompt, response):
 def test_without_a_tokenizer_prompt_and_response_are_marked():
     shown = pieces(prepared_row(example(0, "Say it:\n", "hi")), None)
     assert [(piece.text, piece.is_supervised) for piece in shown] == [("Say it:\n", False), ("hi", True)]
+
+
+def test_a_short_a_usual_and_a_long_row_are_shown():
+    texts = ["a", "b c d e", "f g", "h i j k l m", "n o p"]
+    train = [example(row, "Say it:\n", text) for row, text in enumerate(texts)]
+    assert [(one["why"], one["row"]) for one in shown_examples(train, decode)] == [
+        ("shortest", 0),
+        ("of median length", 4),
+        ("longest", 3),
+    ]
+    assert [one["row"] for one in shown_examples(train[:1], decode)] == [0]
+    assert shown_examples([], decode) == []
+
+
+def in_rows(nodes):
+    """Return the texts of a tree's rows, each joined from its root to where it ends."""
+    found = {}
+    for node in nodes:
+        text = "".join(part for part, _ in node.parts)
+        found |= dict.fromkeys(node.rows, text)
+        found |= {row: text + rest for row, rest in in_rows(node.below).items()}
+    return found
+
+
+def count_runs(nodes):
+    return sum(1 + count_runs(node.below) for node in nodes)
+
+
+def test_the_tree_holds_the_first_micro_batch_and_what_rows_share_once():
+    train = [
+        PreparedRow.from_record(
+            example(row, f"Say {'this' if row % 2 else 'that'}:\n", "a b c"[: 1 + row % 5])
+        )
+        for row in range(40)
+    ]
+    settings = TrainingSettings(per_device_train_batch_size=5, gradient_accumulation_steps=2, seed=9)
+    drawn = first_tree(train, settings, decode)
+    order = epoch_order(40, seed=9, epoch=0)[:10].tolist()
+    rows = in_rows(drawn["branches"])
+    assert set(rows) < set(order)
+    assert len(rows) == drawn["rows"] == 5
+    # The last token of a row, the end of its turn, is no node.
+    assert rows == {row: decode(list(train[row].example.ids[:-1])).replace("\n", "⏎") for row in sorted(rows)}
+    prefixes = {train[row].example.ids[:end] for row in rows for end in range(1, len(train[row].example.ids))}
+    assert drawn["nodes"] == len(prefixes)
+    assert drawn["apart"] == sum(len(train[row].example.ids) - 1 for row in rows)
+
+
+def test_a_tree_of_the_page_is_a_list_in_lists_and_marks_what_is_learnt(run, html):
+    drawn = html[html.index('<ul class="tree">') : html.index('<section id="settings">')]
+    parsed = Page(drawn)
+    train = read_prepared(run, "train")
+    tree = first_tree(train, TrainingSettings(), decode)
+    assert parsed.elements["li"] == count_runs(tree["branches"])
+    assert parsed.text.count("Below is an instruction") == 1
+    assert all(f"row {row}" in parsed.text or f", {row}" in parsed.text for row in in_rows(tree["branches"]))
+    assert parsed.elements["mark"] >= tree["rows"]
 
 
 @given(st.text())

@@ -8,6 +8,13 @@ from cyclopts import App, CycloptsError
 from tutelage import __version__
 from tutelage.cli import console
 from tutelage.cli.check import check
+from tutelage.cli.data.convert import convert
+from tutelage.cli.data.filter import filter_rows
+from tutelage.cli.data.generate import generate_rows
+from tutelage.cli.data.improve import improve_rows
+from tutelage.cli.data.sample import sample
+from tutelage.cli.data.split import split
+from tutelage.cli.data.stats import stats
 from tutelage.cli.evaluate import evaluate
 from tutelage.cli.generate import generate
 from tutelage.cli.prepare import prepare
@@ -29,6 +36,23 @@ app = App(
 )
 for verb in (run, check, preview, prepare, train, evaluate, report, generate, selftest):
     app.command(verb)
+
+data = App(
+    name="data",
+    help="Make one file of rows from another: convert, filter, split, sample, count;"
+    " or have a language model write more, or better ones.",
+)
+for name, verb in {
+    "convert": convert,
+    "filter": filter_rows,
+    "split": split,
+    "sample": sample,
+    "stats": stats,
+    "generate": generate_rows,
+    "improve": improve_rows,
+}.items():
+    data.command(verb, name=name)
+app.command(data)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

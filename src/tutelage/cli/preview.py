@@ -10,8 +10,6 @@ from tutelage.cli.opening import open_renderer, read_data
 from tutelage.cli.options import DataOptions
 from tutelage.errors import DataError
 
-LONGEST_LABEL = 60
-
 
 def preview(
     options: DataOptions = DataOptions(),  # noqa: B008 - frozen
@@ -115,18 +113,14 @@ def _show_tree(examples: Sequence[Any], tokenizer: Any) -> None:
 
 
 def _node(branch: Any, decode: Any) -> console.Node:
+    from tutelage.data.drawing import shortened
+
     ends = f" → {', '.join(f'row {row}' for row in branch.rows)}" if branch.rows else ""
-    parts = [(_shortened(text), is_supervised) for text, is_supervised in branch.parts(decode)]
+    parts = [(shortened(text), is_supervised) for text, is_supervised in branch.parts(decode)]
     return (
         [*parts, (f"  {_counted(len(branch.ids), 'token')}{ends}", None)],
         [_node(inner, decode) for inner in branch.branches],
     )
-
-
-def _shortened(text: str) -> str:
-    text = text.replace("\n", "⏎")
-    half = LONGEST_LABEL // 2
-    return text if len(text) <= LONGEST_LABEL else f"{text[:half]} … {text[-half:]}"
 
 
 def _counted(count: int, thing: str) -> str:

@@ -39,5 +39,5 @@ def report_stage(run: RunFolder, loaded: LoadedRecipe) -> None:
     with console.waiting("Writing the report"):
         write_json(run.summary, summarise(run))
         tokenizer = load_tokenizer(locate(loaded.recipe).folder)
-        write_report(run, decode=lambda ids: str(tokenizer.decode(ids)))
+        write_report(run, lambda ids: str(tokenizer.decode(ids)), loaded.recipe.training)
     console.say(f"Report: {run.report}")

@@ -8,6 +8,7 @@ from tutelage.data.examples import Example
 from tutelage.data.prefix_tree import merge
 
 Decode = Callable[[list[int]], str]
+LONGEST_LABEL = 60  # characters
 
 
 @dataclass(frozen=True)
@@ -57,3 +58,10 @@ def branches_of(examples: Sequence[Example]) -> list[Branch]:
         )
 
     return [grow(root) for root in children[-1]]
+
+
+def shortened(text: str) -> str:
+    """Return a text as a label of one line: the middle of a long one is left out."""
+    text = text.replace("\n", "⏎")
+    half = LONGEST_LABEL // 2
+    return text if len(text) <= LONGEST_LABEL else f"{text[:half]} … {text[-half:]}"

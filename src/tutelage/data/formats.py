@@ -77,7 +77,7 @@ class ConversationReader:
             self._other_values.add(record)
             return None
         if self._settings.map:
-            record = _mapped(record, self._settings.map)
+            record = mapped(record, self._settings.map)
         fields = tuple(record.value)
         self._rows_by_fields[fields] += 1
         if fields not in self._fitting:
@@ -181,7 +181,7 @@ def _joined(groups: Sequence[_Rows]) -> _Rows:
     return joined
 
 
-def _mapped(record: Record, paths: Mapping[str, str]) -> Record:
+def mapped(record: Record, paths: Mapping[str, str]) -> Record:
     """Give a record the fields that a column map names, in place of what they are taken from."""
     found = {field: _look_up(record.value, path) for field, path in paths.items()}
     taken = {path if path in record.value else path.split(".")[0] for path in paths.values()}

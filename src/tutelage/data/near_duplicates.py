@@ -1,6 +1,6 @@
 """Rows whose prompts are nearly alike: candidates by MinHash, each confirmed by its true Jaccard similarity."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,25 +38,52 @@ def near_duplicates(rows: Sequence[Conversation]) -> list[NearDuplicate]:
             found.append(NearDuplicate(row.row, first_of[prompt], 1.0))
         else:
             first_of[prompt] = row.row
-    found += _like_each_other(list(first_of), list(first_of.values()))
+    known, rows_known = LikePrompts(), list(first_of.values())
+    for row_known, prompt in zip(rows_known, first_of, strict=True):
+        found += [
+            NearDuplicate(row_known, rows_known[other], similarity)
+            for other, similarity in known.find_and_add(prompt)
+        ]
     return sorted(found, key=lambda pair: (-pair.similarity, pair.row, pair.other))
 
 
-def _like_each_other(prompts: Sequence[str], rows: Sequence[int]) -> Iterator[NearDuplicate]:
-    from datasketch import MinHash, MinHashLSH  # noqa: PLC0415 - it brings scipy, for this alone
+class LikePrompts:
+    """Normalised prompts, and which of them a further one is like; each is known by the order in which it was added."""
 
-    index: Any = MinHashLSH(num_perm=PERMUTATIONS, params=(BANDS, PERMUTATIONS // BANDS))
-    pieces: list[np.ndarray] = [shingles(prompt) for prompt in prompts]
-    blank = MinHash(PERMUTATIONS, hashfunc=int)
-    for place, own in enumerate(pieces):
-        sketch = blank.copy()
+    def __init__(self) -> None:
+        from datasketch import MinHash, MinHashLSH  # noqa: PLC0415 - it brings scipy, for this alone
+
+        self._index: Any = MinHashLSH(num_perm=PERMUTATIONS, params=(BANDS, PERMUTATIONS // BANDS))
+        self._blank = MinHash(PERMUTATIONS, hashfunc=int)
+        self._pieces: list[np.ndarray] = []
+
+    def find_and_add(self, prompt: str) -> list[tuple[int, float]]:
+        """Return the earlier prompts that one is like, each with the similarity, and add it."""
+        own, sketch = self._sketch(prompt)
+        found = self._confirmed(own, sketch)
+        self._index.insert(len(self._pieces), sketch)
+        self._pieces.append(own)
+        return found
+
+    def find(self, prompt: str) -> list[tuple[int, float]]:
+        """Return the prompts that one is like, each with the similarity."""
+        return self._confirmed(*self._sketch(prompt))
+
+    def _sketch(self, prompt: str) -> tuple[np.ndarray, Any]:
+        own = shingles(prompt)
+        sketch = self._blank.copy()
         sketch.update_batch((own >> np.uint64(32)).tolist())  # the scheme takes hashes of 32 bits
-        for other in index.query(sketch):
-            shared = len(np.intersect1d(own, pieces[other], assume_unique=True))
-            similarity = shared / (len(own) + len(pieces[other]) - shared)
+        return own, sketch
+
+    def _confirmed(self, own: np.ndarray, sketch: Any) -> list[tuple[int, float]]:
+        """Return which candidates are alike in truth."""
+        found = []
+        for other in self._index.query(sketch):
+            shared = len(np.intersect1d(own, self._pieces[other], assume_unique=True))
+            similarity = shared / (len(own) + len(self._pieces[other]) - shared)
             if similarity >= THRESHOLD:
-                yield NearDuplicate(rows[place], rows[other], similarity)
-        index.insert(place, sketch)
+                found.append((other, similarity))
+        return found
 
 
 def shingles(text: str) -> np.ndarray:

@@ -4,6 +4,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+# Where a row came from, which every format may say: its number in its first source; for a row that a model wrote, the
+# numbers of the rows that the model was shown, and the model's name.
+SOURCE_ROW, MADE_FROM, MADE_BY = "source_row", "made_from", "made_by"
+
 
 @dataclass(frozen=True, slots=True)
 class Record:

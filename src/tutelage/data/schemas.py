@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tutelage.data.conversations import Conversation, Role, Turn
+from tutelage.data.records import MADE_BY, MADE_FROM, SOURCE_ROW
 
 Value = Mapping[str, Any]
 
@@ -106,6 +107,8 @@ def _system(value: Value, reading: Reading) -> tuple[Turn, ...]:
 def _history(value: Value) -> tuple[Turn, ...]:
     """Read Alpaca's earlier turns: a list of pairs of a question and its answer."""
     history = value.get("history") or []
+    if isinstance(history, str) and history.lstrip().startswith("["):
+        history = _list_in_text(history, "history")
     turns: list[Turn] = []
     for pair in history if isinstance(history, list) else [history]:
         if not isinstance(pair, list) or len(pair) != 2 or not all(isinstance(text, str) for text in pair):
@@ -297,5 +300,7 @@ SCHEMAS: dict[str, Schema] = {
 
 
 def fields_of(names: Sequence[str]) -> set[str]:
-    """Return every field that formats of these names read."""
-    return {field for name in names for field in (*SCHEMAS[name].required, *SCHEMAS[name].optional)}
+    """Return every field that formats of these names may have."""
+    return {SOURCE_ROW, MADE_FROM, MADE_BY} | {
+        field for name in names for field in (*SCHEMAS[name].required, *SCHEMAS[name].optional)
+    }

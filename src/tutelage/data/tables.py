@@ -1,9 +1,10 @@
-"""Rows from CSV and Parquet files. Every CSV cell is text, so that no column's type is guessed."""
+"""Rows from and to CSV and Parquet files. Every CSV cell is text, so that no column's type is guessed."""
 
 import csv
 import io
-from collections.abc import Iterator
-from typing import BinaryIO
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, BinaryIO
 
 from tutelage.data.records import Record
 from tutelage.errors import DataError
@@ -73,6 +74,39 @@ def read_parquet_rows(file: BinaryIO, name: str, *, max_bytes: int) -> Iterator[
         raise DataError(
             f"{name} is no whole Parquet file: {reason}. Write or fetch it again.", rule=30
         ) from fault
+
+
+def csv_bytes(rows: Sequence[Mapping[str, Any]], *, delimiter: str) -> bytes:
+    """Return rows as UTF-8 CSV with a header; a cell that is no text holds its JSON, and null is an empty cell."""
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, _columns(rows), restval="", delimiter=delimiter)
+    writer.writeheader()
+    writer.writerows({key: _cell(value) for key, value in row.items()} for row in rows)
+    return text.getvalue().encode()
+
+
+def parquet_bytes(rows: Sequence[Mapping[str, Any]]) -> bytes:
+    """Return rows as a Parquet file; ValueError or TypeError where a column has no one type."""
+    import pyarrow  # noqa: PLC0415 - as above
+    from pyarrow import parquet  # noqa: PLC0415
+
+    try:
+        table = pyarrow.table({column: [row.get(column) for row in rows] for column in _columns(rows)})
+        packed = pyarrow.BufferOutputStream()
+        parquet.write_table(table, packed)
+    except pyarrow.ArrowException as fault:  # some of its kinds are no ValueError
+        raise ValueError(str(fault).strip().split("\n")[0]) from fault
+    return packed.getvalue().to_pybytes()
+
+
+def _columns(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    return list(dict.fromkeys(key for row in rows for key in row))
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    return "" if value is None else json.dumps(value, ensure_ascii=False, allow_nan=False)
 
 
 def _refuse_repeated_columns(columns: list[str], name: str) -> None:

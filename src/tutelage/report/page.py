@@ -6,16 +6,16 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from tutelage.data.pieces import Decode
 from tutelage.data.preparation import read_prepared
 from tutelage.data.prepared_rows import PreparedRows
+from tutelage.recipe import TrainingSettings
 from tutelage.report.answers import shared_frame
 from tutelage.report.charts import describe_lengths, length_chart, loss_chart
-from tutelage.report.example import TOKENS_SHOWN, pieces
+from tutelage.report.example import first_tree, shown_examples
 from tutelage.report.headline import headline, key_figures
 from tutelage.report.passages import passage, visible
 from tutelage.report.scores import evaluate_answers
@@ -38,14 +38,19 @@ TRAINING_FIGURES = {
 }
 
 
-def write_report(run: RunFolder, decode: Decode | None = None) -> Path:
-    """Write report.html from the stages that have run; `decode` turns ids into text, special tokens too."""
+def write_report(
+    run: RunFolder, decode: Decode | None = None, training: TrainingSettings | None = None
+) -> Path:
+    """Write report.html from the stages that have run.
+
+    `decode` turns ids into text, special tokens too; with the settings of the training the first tree is drawn.
+    """
     run.require(run.preparation, stage="prepare")
-    write_text(run.report, _render(_gather(run, decode)))
+    write_text(run.report, _render(_gather(run, decode, training)))
     return run.report
 
 
-def _gather(run: RunFolder, decode: Decode | None) -> dict[str, Any]:
+def _gather(run: RunFolder, decode: Decode | None, training: TrainingSettings | None) -> dict[str, Any]:
     summary = summarise(run)
     evaluation = evaluate_answers(run, summary)
     events = _lines(run.events)
@@ -58,7 +63,9 @@ def _gather(run: RunFolder, decode: Decode | None) -> dict[str, Any]:
         "training": _training(summary, events),
         "samples": _samples(events),
         "data": _data(_lines(run.ledger), train),
-        "example": _example(train, decode),
+        "examples": shown_examples(train, decode),
+        "tree": first_tree(train, training, decode) if training and decode else None,
+        "has_tokens": decode is not None,
         "recipe": run.recipe.read_text(encoding="utf-8") if run.recipe.exists() else "",
         "environment": read_json(run.environment) if run.environment.exists() else {},
     }
@@ -139,23 +146,6 @@ def _data(ledger: Sequence[Mapping[str, Any]], train: PreparedRows) -> dict[str,
 def _first_rows(ledger: Sequence[Mapping[str, Any]], outcome: str, reason: str) -> str:
     rows = [entry["row"] for entry in ledger if entry["outcome"] == outcome and reason in entry["reasons"]]
     return ", ".join(map(str, rows[:5])) + (", …" if len(rows) > 5 else "")
-
-
-def _example(train: PreparedRows, decode: Decode | None) -> dict[str, Any] | None:
-    """Take the example of median length, which looks most like the rest."""
-    by_length = np.lexsort((train.row_numbers, train.tokens))
-    if not len(by_length):
-        return None
-    row = train[int(by_length[len(by_length) // 2])]
-    tokens = len(row.example.ids)
-    return {
-        "row": row.example.row,
-        "tokens": tokens,
-        "supervised": row.example.supervised,
-        "pieces": pieces(row, decode),
-        "has_tokens": decode is not None,
-        "omitted": max(0, tokens - TOKENS_SHOWN) if decode else 0,
-    }
 
 
 def _lines(path: Path) -> list[dict[str, Any]]:

@@ -1,0 +1,1 @@
+"""`tutelage data`: verbs that make one file of rows from another."""

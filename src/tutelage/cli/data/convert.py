@@ -1,0 +1,82 @@
+"""`tutelage data convert`: rows in another format, or another kind of file."""
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from tutelage.cli import console
+from tutelage.cli.data.files import (
+    Ledger,
+    OutputOptions,
+    SourceOptions,
+    open_rows,
+    refuse_taken,
+    tell_reasons,
+    write_files,
+)
+from tutelage.errors import DataError, RecipeError
+from tutelage.recipe import FormatName
+
+ROWS_NAMED = 8
+
+
+def convert(
+    options: SourceOptions,
+    output: OutputOptions,
+    *,
+    to: Annotated[
+        FormatName | None,
+        Parameter(help="The format of the rows. Default: the one that each row has.", show_default=False),
+    ] = None,
+    chosen_only: Annotated[
+        bool,
+        Parameter(
+            help="Leave the rejected answers of preference rows behind.", negative="", show_default=False
+        ),
+    ] = False,
+    drop_unfit: Annotated[
+        bool,
+        Parameter(
+            help="Leave out the rows that the format has no place for, rather than stop.",
+            negative="",
+            show_default=False,
+        ),
+    ] = False,
+    ledger: Ledger = None,
+) -> None:
+    """Write rows in another format or another kind of file; each keeps its number as `source_row`."""
+    if ((chosen_only or drop_unfit) and to is None) or (chosen_only and to == "preference"):
+        raise RecipeError("--chosen-only and --drop-unfit are about another format: name it with --to.")
+    from tutelage.data.conversion import convert_rows
+    from tutelage.data.formats import mapped
+
+    refuse_taken(output, output.output, ledger=ledger)
+    opened = open_rows(options, verb="convert")
+    records = [mapped(record, opened.settings.map) for record in opened.source.records]
+    made = convert_rows(records, opened.conversations.rows, to, chosen_only=chosen_only)
+    if made.unfit and not drop_unfit:
+        raise DataError(_refusal(to, made.unfit), rule=22, row=next(iter(made.unfit)))
+    for field, count in made.left_behind.items():
+        console.say(
+            f"Note: the field {field!r} ({count:,} rows) is left behind, for another format reads it."
+        )
+    left_out = {row: f"the format {to} has no place for {what}" for row, what in made.unfit.items()}
+    settings = opened.settings.model_copy(update={"map": {}, "format": to or opened.settings.format})
+    write_files(output, {output.output: made.values}, settings)
+    tell_reasons(output, ledger, left_out, what="left out", outcome="dropped")
+
+
+def _refusal(to: FormatName | None, unfit: Mapping[int, str]) -> str:
+    what = next(iter(unfit.values()))
+    rows: Sequence[int] = [row for row, found in unfit.items() if found == what]
+    named = ", ".join(map(str, rows[:ROWS_NAMED]))
+    more = f" and {len(rows) - ROWS_NAMED:,} more" if len(rows) > ROWS_NAMED else ""
+    one = len(rows) == 1
+    remedies = {"a rejected answer": ", or take the chosen answers alone with --chosen-only"}
+    if to != "messages" and "plain text" not in what and "rejected" not in what:
+        remedies[what] = ", or choose --to messages"
+    return (
+        f"The format {to} has no place for {what}, which {'row' if one else 'rows'} {named}{more}"
+        f" {'has' if one else 'have'}. Leave such rows out with --drop-unfit{remedies.get(what, '')}."
+    )

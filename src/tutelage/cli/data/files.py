@@ -1,0 +1,181 @@
+"""What the verbs of `tutelage data` share: rows read from a source, rows written, and what is said of both."""
+
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+from tutelage.cli import console
+from tutelage.cli.opening import read_data
+from tutelage.cli.options import Assignments, Debug, Map, as_path, column_map
+from tutelage.errors import RecipeError, RunFolderError
+from tutelage.recipe import DataSettings, Recipe
+from tutelage.recipe_file import load
+from tutelage.run_folder import write_bytes, write_json_lines
+
+ROWS_SHOWN = 6
+# What decides how a source is read; a verb may honour more.
+READING = tuple(
+    f"data.{key}"
+    for key in ("source", "sha256", "hub_split", "encoding", "format", "map", "coerce", "max_file_bytes")
+)
+
+
+Ledger = Annotated[
+    Path | None,
+    Parameter(
+        help="List every row that is not as it was, or not there, with its reason, in this file of JSON lines.",
+        converter=as_path,
+        show_default=False,
+    ),
+]
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class SourceOptions:
+    """Where rows come from."""
+
+    data: Annotated[str, Parameter(help="Where the rows are, as for --data of the other verbs.")]
+    _: KW_ONLY
+    recipe: Annotated[
+        Path | None,
+        Parameter(help="A recipe whose settings of data and model are taken.", show_default=False),
+    ] = None
+    map: Map = ()
+    set: Assignments = ()
+    debug: Debug = False
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class OutputOptions:
+    """Where rows go."""
+
+    output: Annotated[
+        Path,
+        Parameter(
+            help="The file to write: .json, .jsonl, .ndjson, .csv, .tsv or .parquet, each also with .gz.",
+            converter=as_path,
+        ),
+    ]
+    _: KW_ONLY
+    overwrite: Annotated[
+        bool, Parameter(help="Replace files that are there.", negative="", show_default=False)
+    ] = False
+    dry_run: Annotated[
+        bool, Parameter(help="Say what would be written; write nothing.", negative="", show_default=False)
+    ] = False
+
+
+@dataclass(frozen=True)
+class OpenedRows:
+    """A source's records and their conversations, in one order, and the settings that they were read with."""
+
+    source: Any
+    recipe: Recipe
+    conversations: Any
+
+    @property
+    def settings(self) -> DataSettings:
+        return self.recipe.data
+
+
+def open_rows(
+    options: SourceOptions,
+    *,
+    verb: str,
+    honoured: Collection[str] = (),
+    overrides: Mapping[str, Any] | None = None,
+    is_quiet: bool = False,
+) -> OpenedRows:
+    """Read the rows of a source; a setting that is given for this verb and means nothing to it is refused."""
+    from tutelage.data.formats import read_conversations
+
+    given = {"DATA data.source": options.data, "--map data.map": column_map(options.map), **(overrides or {})}
+    loaded = load(
+        options.recipe, {name: value for name, value in given.items() if value is not None}, options.set
+    )
+    idle = [
+        name
+        for name, origin in loaded.origins.items()
+        if origin == "--set" and name not in (*READING, *honoured)
+    ]
+    if idle:
+        raise RecipeError(f"`tutelage data {verb}` has no use for {', '.join(idle)}. Leave it out.")
+    source = read_data(loaded.recipe)
+    read = read_conversations(source.records, source=source.name, settings=loaded.recipe.data)
+    if not is_quiet:
+        _show_read(source, read)
+    return OpenedRows(source, loaded.recipe, read)
+
+
+def _show_read(source: Any, read: Any) -> None:
+    formats = ", ".join(f"{count:,} {name}" for name, count in read.formats.items())
+    console.say(f"{_counted(len(read.rows))} read from {source.name} ({source.kind}): {formats}.")
+    for note in (*source.notes, *read.notes):
+        if "trained" not in note:  # nothing is trained here
+            console.say(f"Note: {note}")
+
+
+def refuse_taken(output: OutputOptions, *paths: Path, ledger: Path | None = None) -> None:
+    """Stop before any work when a file could not be written, or would be lost."""
+    from tutelage.data.writing import refuse_unknown_ending
+
+    for path in paths:
+        refuse_unknown_ending(path)
+    for path in (*paths, *([ledger] if ledger else [])):
+        if path.is_dir():
+            raise RunFolderError(f"{path} is a folder. Name a file in it.")
+        if path.exists() and not output.overwrite and not output.dry_run:
+            raise RunFolderError(f"{path} is there already. Choose another name, or add --overwrite.")
+
+
+def write_files(
+    output: OutputOptions, files: Mapping[Path, Sequence[dict[str, Any]]], settings: DataSettings
+) -> None:
+    """Write rows to their files and say so; no file is written where one of them cannot hold its rows.
+
+    `settings` are those with which the files will be read again.
+    """
+    from tutelage.data.writing import file_of_rows
+
+    contents = {path: file_of_rows(path, rows, settings) for path, rows in files.items()}
+    for path, content in contents.items():
+        if not output.dry_run:
+            write_bytes(path, content)
+        would = "would be written" if output.dry_run else "written"
+        console.say(f"{_counted(len(files[path]))} {would} to {path}, {len(content):,} bytes.")
+
+
+def tell_reasons(
+    output: OutputOptions, ledger: Path | None, reasons: Mapping[int, str], *, what: str, outcome: str
+) -> None:
+    """Say of which rows what became, by reason, and list every one of them in the ledger where there is one."""
+    if ledger and not output.dry_run:
+        entries = ({"row": row, "outcome": outcome, "reasons": [reasons[row]]} for row in sorted(reasons))
+        write_json_lines(ledger, entries)
+    console.say(f"{_counted(len(reasons))} {what}{':' if reasons else '.'}")
+    if reasons:
+        rows = [
+            [
+                f"{count:,}",
+                reason,
+                _first_rows([row for row, why in sorted(reasons.items()) if why == reason]),
+            ]
+            for reason, count in Counter(reasons.values()).most_common()
+        ]
+        console.table(["rows", "reason", "which"], rows, numeric=(0,))
+    if output.dry_run:
+        console.say("\nDry run: nothing was written.")
+
+
+def _first_rows(rows: Sequence[int]) -> str:
+    return ", ".join(map(str, rows[:ROWS_SHOWN])) + (" …" if len(rows) > ROWS_SHOWN else "")
+
+
+def _counted(count: int) -> str:
+    return f"{count:,} row{'' if count == 1 else 's'}"

@@ -1,0 +1,185 @@
+"""`tutelage data filter`: the rows that are what they should be."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import KW_ONLY, dataclass
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+from tutelage.cli import console
+from tutelage.cli.data.files import (
+    Ledger,
+    OpenedRows,
+    OutputOptions,
+    SourceOptions,
+    open_rows,
+    refuse_taken,
+    tell_reasons,
+    write_files,
+)
+from tutelage.cli.data.models import refuse_less_than_one
+from tutelage.cli.opening import open_renderer
+from tutelage.errors import RecipeError
+
+HONOURED = (
+    "data.keep_empty_output",
+    "data.max_row_bytes",
+    "data.prompt",
+    "data.loss_on",
+    "model.name_or_path",
+)
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class FilterOptions:
+    """What a row has to be, to be kept."""
+
+    _: KW_ONLY
+    without_rule: Annotated[
+        tuple[int, ...],
+        Parameter(
+            help="Leave out what a rule of `tutelage check` tells of; may be repeated.",
+            negative="",
+            show_default=False,
+        ),
+    ] = ()
+    only_rule: Annotated[
+        tuple[int, ...],
+        Parameter(
+            help="Keep only what a rule of `tutelage check` tells of; may be repeated.",
+            negative="",
+            show_default=False,
+        ),
+    ] = ()
+    language: Annotated[
+        tuple[str, ...],
+        Parameter(
+            help="Keep rows in this language, as en or zh; may be repeated.", negative="", show_default=False
+        ),
+    ] = ()
+    without_language: Annotated[
+        tuple[str, ...],
+        Parameter(help="Leave out rows in this language; may be repeated.", negative="", show_default=False),
+    ] = ()
+    matching: Annotated[
+        tuple[str, ...],
+        Parameter(
+            help="Keep rows in whose texts this regular expression is found; may be repeated.",
+            negative="",
+            show_default=False,
+        ),
+    ] = ()
+    not_matching: Annotated[
+        tuple[str, ...],
+        Parameter(
+            help="Leave out rows in whose texts this regular expression is found; may be repeated.",
+            negative="",
+            show_default=False,
+        ),
+    ] = ()
+    min_tokens: Annotated[
+        int | None, Parameter(help="Least tokens of a row as the model sees it.", show_default=False)
+    ] = None
+    max_tokens: Annotated[
+        int | None, Parameter(help="Most tokens of a row as the model sees it.", show_default=False)
+    ] = None
+    min_answer_characters: Annotated[
+        int | None, Parameter(help="Least characters of the last answer.", show_default=False)
+    ] = None
+    max_answer_characters: Annotated[
+        int | None, Parameter(help="Most characters of the last answer.", show_default=False)
+    ] = None
+    per_cluster: Annotated[
+        int | None,
+        Parameter(
+            help="Most rows of one cluster, whose prompts are near-duplicates of each other.",
+            show_default=False,
+        ),
+    ] = None
+
+
+def filter_rows(
+    options: SourceOptions,
+    output: OutputOptions,
+    chosen: FilterOptions = FilterOptions(),
+    *,
+    ledger: Ledger = None,
+) -> None:
+    """Keep the rows that are what they should be; the reason of every other one is told."""
+    from tutelage.data.checks import check_rows
+    from tutelage.data.encoding import control_tokens
+    from tutelage.data.preparation import sizes_of
+    from tutelage.data.selection import leave_out
+    from tutelage.data.writing import with_row_numbers
+
+    criteria = criteria_of(chosen)
+    refuse_taken(output, output.output, ledger=ledger)
+    opened = open_rows(options, verb="filter", honoured=HONOURED)
+    rows, records = opened.conversations.rows, opened.source.records
+    renderer = open_renderer(opened.recipe)[0] if criteria.needs_tokens else None
+    tokens = _tokens(opened, renderer) if renderer else {}
+    left_out = leave_out(
+        records,
+        rows,
+        check_rows(rows, opened.settings, sizes_of(opened.source)),
+        criteria,
+        tokens=tokens,
+        controls=control_tokens(renderer.tokenizer) if renderer else (),
+    )
+    kept = [record for record in records if record.row not in left_out]
+    write_files(output, {output.output: with_row_numbers(kept)}, opened.settings)
+    tell_reasons(output, ledger, left_out, what="left out", outcome="dropped")
+
+
+def criteria_of(chosen: FilterOptions) -> Any:
+    """Return what was asked for, or stop where it means nothing."""
+    from tutelage.data.languages import LATIN, NO_LETTERS, SCRIPTS, WORDS
+    from tutelage.data.selection import RULES_OF_ROWS, Criteria
+
+    if chosen == FilterOptions():
+        raise RecipeError(
+            "Nothing is filtered by. Name at least one criterion, for example --without-rule 10."
+        )
+    _refuse_unknown("rule", (*chosen.without_rule, *chosen.only_rule), RULES_OF_ROWS)
+    languages = (*WORDS, *SCRIPTS, LATIN, NO_LETTERS)
+    _refuse_unknown("language", (*chosen.language, *chosen.without_language), languages)
+    counts = {
+        name: value for name, value in vars(chosen).items() if name.split("_")[0] in ("min", "max", "per")
+    }
+    refuse_less_than_one(**counts)
+    return Criteria(
+        without_rules=chosen.without_rule,
+        only_rules=chosen.only_rule,
+        languages=chosen.language,
+        without_languages=chosen.without_language,
+        matching=_patterns("--matching", chosen.matching),
+        not_matching=_patterns("--not-matching", chosen.not_matching),
+        **counts,
+    )
+
+
+def _refuse_unknown(what: str, given: Sequence[object], known: Sequence[object]) -> None:
+    for one in given:
+        if one not in known:
+            raise RecipeError(f"{one!r} is no {what} to filter by. There are {', '.join(map(str, known))}.")
+
+
+def _patterns(option: str, given: Sequence[str]) -> list[re.Pattern[str]]:
+    try:
+        return [re.compile(text) for text in given]
+    except re.error as fault:
+        raise RecipeError(
+            f"{option} {fault.pattern!r} is no regular expression: {fault}. A sign like ( or * that stands for itself"
+            " needs a backslash before it."
+        ) from fault
+
+
+def _tokens(opened: OpenedRows, renderer: Any) -> dict[int, int]:
+    """Return the length of every row that has an example; a row without an answer has none and no tokens."""
+    rows = opened.conversations.rows
+    with console.waiting("Counting tokens"):
+        usable = [row for row in rows if row.turns and row.turns[-1].role == "assistant"]
+        examples = renderer.examples(usable, loss_on=opened.settings.loss_on)
+    return dict.fromkeys((row.row for row in rows), 0) | {one.row: len(one.ids) for one in examples}

@@ -1,0 +1,156 @@
+"""Which rows of a source are chosen: by what they are, by chance, and with how many of their like."""
+
+import hashlib
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from tutelage.data.checks import CheckedRow
+from tutelage.data.conversations import Conversation
+from tutelage.data.examination import spoken
+from tutelage.data.findings import find_in_rows, find_nulls
+from tutelage.data.languages import language_of
+from tutelage.data.near_duplicates import near_duplicates
+from tutelage.data.records import Record
+from tutelage.data.rules import RULES
+
+# The rules that are about a row by itself, or about it and an earlier one that is the same.
+RULES_OF_ROWS = (6, 8, 9, 10, 11, 14, 16, 17, 18, 19, 20, 21, 28)
+
+
+@dataclass(frozen=True)
+class Criteria:
+    """What a row has to be, to be chosen; what is empty or None asks for nothing."""
+
+    without_rules: Collection[int] = ()
+    only_rules: Collection[int] = ()
+    languages: Collection[str] = ()
+    without_languages: Collection[str] = ()
+    matching: Sequence[re.Pattern[str]] = ()
+    not_matching: Sequence[re.Pattern[str]] = ()
+    min_tokens: int | None = None
+    max_tokens: int | None = None
+    min_answer_characters: int | None = None
+    max_answer_characters: int | None = None
+    per_cluster: int | None = None
+
+    @property
+    def rules(self) -> set[int]:
+        return {*self.without_rules, *self.only_rules}
+
+    @property
+    def needs_tokens(self) -> bool:
+        return self.min_tokens is not None or self.max_tokens is not None
+
+
+def leave_out(
+    records: Sequence[Record],
+    rows: Sequence[Conversation],
+    checked: Sequence[CheckedRow],
+    criteria: Criteria,
+    *,
+    tokens: Mapping[int, int],
+    controls: Collection[str] = (),
+) -> dict[int, str]:
+    """Return the rows that are not chosen, each with the first reason for it.
+
+    `tokens` are the lengths of the rows as examples, where the criteria ask for them; `controls` are the model's own
+    control tokens, for rule 20. Clusters are counted last, among the rows that all else has left.
+    """
+    told = _findings(records, checked, criteria.rules, controls)
+    reasons = {row.row: next(_reasons(row, criteria, told.get(row.row, {}), tokens), None) for row in rows}
+    left_out = {row: reason for row, reason in reasons.items() if reason is not None}
+    if criteria.per_cluster is not None:
+        chosen = [row for row in rows if row.turns and row.row not in left_out]
+        left_out |= _beyond_their_cluster(chosen, criteria.per_cluster)
+    return left_out
+
+
+def sample_rows(rows: Sequence[int], count: int, *, seed: int) -> set[int]:
+    """Draw rows by a hash of seed and row, so that a larger sample of the same seed holds the smaller one."""
+
+    def lot(row: int) -> bytes:
+        return hashlib.sha256(f"{seed} {row}".encode()).digest()
+
+    return set(sorted(rows, key=lot)[:count])
+
+
+def clusters(rows: Sequence[Conversation]) -> list[list[int]]:
+    """Return the groups of rows that are near-duplicates of each other, directly or through others, largest first."""
+    parent = {row.row: row.row for row in rows}
+
+    def first_of(row: int) -> int:
+        while parent[row] != row:
+            parent[row] = parent[parent[row]]
+            row = parent[row]
+        return row
+
+    for pair in near_duplicates(rows):
+        one, other = sorted((first_of(pair.row), first_of(pair.other)))
+        parent[other] = one
+    groups: dict[int, list[int]] = {}
+    for row in parent:
+        groups.setdefault(first_of(row), []).append(row)
+    return sorted(
+        (group for group in groups.values() if len(group) > 1), key=lambda group: (-len(group), group)
+    )
+
+
+def _findings(
+    records: Sequence[Record],
+    checked: Sequence[CheckedRow],
+    rules: Collection[int],
+    controls: Collection[str],
+) -> dict[int, dict[int, str]]:
+    """Return what the data doctor says of each row by some rules: row, rule, message."""
+    if not rules:
+        return {}
+    told: dict[int, dict[int, str]] = {}
+    for finding in (*find_in_rows(checked, controls), *find_nulls(records)):
+        if finding.row is not None and finding.rule in rules:
+            told.setdefault(finding.row, {}).setdefault(finding.rule, finding.message)
+    return told
+
+
+def _reasons(
+    row: Conversation, criteria: Criteria, told: Mapping[int, str], tokens: Mapping[int, int]
+) -> Iterator[str]:
+    """Yield why a row is not chosen."""
+    yield from (f"rule {rule}, {RULES[rule]}" for rule in criteria.without_rules if rule in told)
+    if criteria.only_rules and not any(rule in told for rule in criteria.only_rules):
+        yield "no finding by the rules that were asked for"
+    yield from _language_reasons(row, criteria)
+    yield from _text_reasons(row, criteria)
+    answer = len(row.response) if row.turns else 0
+    yield from _length_reasons(
+        answer, "characters in the answer", criteria.min_answer_characters, criteria.max_answer_characters
+    )
+    if criteria.needs_tokens:
+        yield from _length_reasons(tokens[row.row], "tokens", criteria.min_tokens, criteria.max_tokens)
+
+
+def _language_reasons(row: Conversation, criteria: Criteria) -> Iterator[str]:
+    if criteria.languages or criteria.without_languages:
+        language = language_of(spoken(row))
+        is_chosen = not criteria.languages or language in criteria.languages
+        if not is_chosen or language in criteria.without_languages:
+            yield f"language {language}"
+
+
+def _text_reasons(row: Conversation, criteria: Criteria) -> Iterator[str]:
+    if criteria.matching or criteria.not_matching:
+        text = spoken(row)
+        yield from (f"nothing matches {one.pattern}" for one in criteria.matching if not one.search(text))
+        yield from (f"matches {one.pattern}" for one in criteria.not_matching if one.search(text))
+
+
+def _length_reasons(length: int, unit: str, least: int | None, most: int | None) -> Iterator[str]:
+    if least is not None and length < least:
+        yield f"fewer than {least:,} {unit}"
+    if most is not None and length > most:
+        yield f"more than {most:,} {unit}"
+
+
+def _beyond_their_cluster(rows: Sequence[Conversation], most: int) -> dict[int, str]:
+    reason = f"more than {most:,} of one cluster of near-duplicates"
+    return {row: reason for group in clusters(rows) for row in sorted(group)[most:]}

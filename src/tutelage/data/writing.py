@@ -1,0 +1,155 @@
+"""Rows into one file: JSON, JSON lines, CSV or Parquet, also gzipped, as the ending of its name says."""
+
+import gzip
+import io
+import json
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from tutelage.data.formats import read_conversations
+from tutelage.data.records import SOURCE_ROW, Record
+from tutelage.data.tables import csv_bytes, parquet_bytes, read_csv_rows, read_parquet_rows
+from tutelage.errors import DataError
+from tutelage.recipe import DataSettings
+
+Row = dict[str, Any]
+
+
+def file_of_rows(
+    path: Path,
+    rows: Sequence[Row],
+    settings: DataSettings = DataSettings(),  # noqa: B008 - frozen
+) -> bytes:
+    """Return the bytes of a file of rows; DataError where that kind of file cannot hold them.
+
+    The rows of a table are read again with `settings`, for a table gives every row every column, and every column one
+    type: what would then be another row is not written.
+    """
+    kind = _kind_of(path)
+    if not rows:
+        raise DataError(f"No row is left to write to {path}. Choose less strictly.", rule=24)
+    content = _encoded(path, kind, rows)
+    if kind in TABLES:
+        _refuse_other_rows(path, list(TABLES[kind](io.BytesIO(content), str(path))), rows, settings)
+    # Without a time in it, the same rows make the same bytes.
+    return gzip.compress(content, mtime=0) if path.name.lower().endswith(".gz") else content
+
+
+def refuse_unknown_ending(path: Path) -> None:
+    """Stop before any work when the ending of a name says no kind of file."""
+    _kind_of(path)
+
+
+def with_row_numbers(records: Sequence[Record]) -> list[Row]:
+    """Return the values of records, each with the number that it had in its first source as `source_row`."""
+    return [{SOURCE_ROW: source_row(record), **_others(record)} for record in records]
+
+
+def source_row(record: Record) -> int:
+    """Return the number that a row had in its first source: the one that it carries, or its place here."""
+    carried = record.value.get(SOURCE_ROW)
+    if carried is None:
+        return record.row
+    if isinstance(carried, str) and carried.isascii() and carried.isdecimal():
+        return int(carried)
+    if type(carried) is int and carried >= 0:
+        return carried
+    raise DataError(
+        f"Row {record.row} has {str(carried)[:40]!r} as {SOURCE_ROW!r}, the field in which a row's number in its first"
+        " source is kept. Rename the field.",
+        rule=7,
+        row=record.row,
+    )
+
+
+def _others(record: Record) -> Row:
+    return {key: value for key, value in record.value.items() if key != SOURCE_ROW}
+
+
+def _kind_of(path: Path) -> str:
+    name = path.name.lower().removesuffix(".gz")
+    kind = Path(name).suffix
+    if kind not in WRITERS:
+        raise DataError(
+            f"{path} has no ending that names a kind of file. Use {', '.join(WRITERS)}, each also with .gz.",
+            rule=2,
+        )
+    return kind
+
+
+def _encoded(path: Path, kind: str, rows: Sequence[Row]) -> bytes:
+    try:
+        return WRITERS[kind](rows)
+    except UnicodeEncodeError as fault:
+        raise DataError(
+            f"{path} cannot hold half of a surrogate pair, and a row has one. Write JSON lines, which can, or leave out"
+            " such rows with --without-rule 18.",
+            rule=18,
+        ) from fault
+    except (TypeError, ValueError, OverflowError) as fault:
+        advice = "Write JSON lines" if kind in TABLES else "Write Parquet"
+        raise DataError(
+            f"{path} cannot hold these rows: {str(fault).rstrip('.')}. {advice}, or leave those fields out.",
+            rule=7,
+        ) from fault
+
+
+def _json(rows: Sequence[Row]) -> bytes:
+    """Write a list with a row on each line, so that a message can name the line."""
+    return b"[\n" + b",\n".join(map(_json_bytes, rows)) + b"\n]\n"
+
+
+def _json_lines(rows: Sequence[Row]) -> bytes:
+    return b"".join(_json_bytes(row) + b"\n" for row in rows)
+
+
+def _json_bytes(row: Row) -> bytes:
+    try:
+        return json.dumps(row, ensure_ascii=False, allow_nan=False).encode()
+    except UnicodeEncodeError:
+        return json.dumps(row, allow_nan=False).encode()  # half of a surrogate pair has its escape
+
+
+def _refuse_other_rows(
+    path: Path, again: Sequence[Record], rows: Sequence[Row], settings: DataSettings
+) -> None:
+    """Stop where what was written would be read as other conversations."""
+    meant = _conversations([Record(number, None, row) for number, row in enumerate(rows)], path, settings)
+    try:
+        found = _conversations(again, path, settings)
+    except DataError as fault:
+        raise DataError(f"{_why_not(path)} It could not be read: {fault}", rule=22) from fault
+    unlike = [one.row for one, other in zip(meant, found, strict=True) if one != other]
+    if unlike:
+        more = f" and {len(unlike) - 1:,} more" if len(unlike) > 1 else ""
+        raise DataError(
+            f"{_why_not(path)} Row {rows[unlike[0]].get(SOURCE_ROW, unlike[0])}{more} would be read as something else.",
+            rule=22,
+            row=unlike[0],
+        )
+
+
+def _conversations(records: Sequence[Record], path: Path, settings: DataSettings) -> list[Any]:
+    return read_conversations(records, source=str(path), settings=settings).rows
+
+
+def _why_not(path: Path) -> str:
+    reason = "a table gives every row all columns, each of one type"
+    return f"{path} cannot hold these rows, for {reason}. Write JSON lines."
+
+
+WRITERS: dict[str, Callable[[Sequence[Row]], bytes]] = {
+    ".json": _json,
+    ".jsonl": _json_lines,
+    ".ndjson": _json_lines,
+    ".csv": partial(csv_bytes, delimiter=","),
+    ".tsv": partial(csv_bytes, delimiter="\t"),
+    ".parquet": parquet_bytes,
+}
+TABLES: dict[str, Callable[[io.BytesIO, str], Any]] = {
+    ".csv": partial(read_csv_rows, encoding="utf-8", delimiter=","),
+    ".tsv": partial(read_csv_rows, encoding="utf-8", delimiter="\t"),
+    ".parquet": partial(read_parquet_rows, max_bytes=2**63),
+}

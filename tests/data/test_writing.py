@@ -1,0 +1,90 @@
+import gzip
+import json
+from pathlib import Path
+
+import pytest
+from support.rows import alpaca_values, make_records
+
+from tutelage.data.files import read_file
+from tutelage.data.formats import read_conversations
+from tutelage.data.records import Record
+from tutelage.data.writing import file_of_rows, refuse_unknown_ending, source_row, with_row_numbers
+from tutelage.errors import DataError
+from tutelage.recipe import DataSettings
+
+TALK = {"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]}
+
+
+def write(path: Path, values) -> Path:
+    path.write_bytes(file_of_rows(path, with_row_numbers(make_records(values))))
+    return path
+
+
+def refused(name, values):
+    with pytest.raises(DataError) as fault:
+        file_of_rows(Path(name), with_row_numbers(make_records(values)))
+    return str(fault.value)
+
+
+def test_a_row_keeps_its_number_through_any_number_of_files(tmp_path):
+    records = make_records(alpaca_values(9))
+    for name in ("a.csv", "b.parquet", "c.json.gz", "d.tsv", "e.jsonl"):
+        path = tmp_path / name
+        path.write_bytes(file_of_rows(path, with_row_numbers(records[1::2] or records)))
+        records = read_file(path, DataSettings()).records
+    # Every second row was taken while there were two: 1, 3, 5, 7, then 3, 7, then 7.
+    assert [source_row(record) for record in records] == [7]
+    assert read_conversations(records, source="e.jsonl").notes == []
+
+
+def test_a_field_of_the_same_name_that_holds_something_else_is_not_overwritten():
+    for other in ("first", -1, 1.0, True, "²"):
+        with pytest.raises(DataError, match="Row 4 has .* as 'source_row'"):
+            source_row(Record(4, None, {"source_row": other}))
+    assert source_row(Record(4, None, {"source_row": None})) == 4
+
+
+def test_rows_stand_on_lines_of_their_own(tmp_path):
+    values = alpaca_values(3)
+    lines = write(tmp_path / "a.json", values).read_text(encoding="utf-8").splitlines()
+    assert [lines[0], lines[-1], len(lines)] == ["[", "]", 5]
+    assert [record.line for record in read_file(tmp_path / "a.json", DataSettings()).records] == [2, 3, 4]
+
+
+def test_the_same_rows_make_the_same_bytes(tmp_path):
+    first, second = (
+        write(tmp_path / name, alpaca_values(3)).read_bytes() for name in ("a.jsonl.gz", "b.jsonl.gz")
+    )
+    assert first == second
+    assert json.loads(gzip.decompress(first).splitlines()[2])["source_row"] == 2
+
+
+def test_half_a_surrogate_pair_goes_into_json_alone(tmp_path):
+    values = [{"instruction": "a\ud800", "output": "😀"}]
+    for name in ("a.json", "a.jsonl.gz"):
+        (record,) = read_file(write(tmp_path / name, values), DataSettings()).records
+        assert {**record.value} == {"source_row": 0, **values[0]}
+    for name in ("a.csv", "a.parquet"):
+        assert "half of a surrogate pair" in refused(name, values)
+
+
+def test_a_table_that_would_be_read_as_other_rows_is_not_written():
+    alpaca = {"instruction": "a", "output": "b"}
+    for name in ("a.csv", "a.tsv.gz", "a.parquet"):
+        assert "a table gives every row all columns" in refused(name, [alpaca, TALK])
+    listed = {"chosen": TALK["messages"], "rejected": TALK["messages"]}
+    assert "Row 0 would be read as something else" in refused("a.csv", [listed | {"prompt": "c"}])
+    assert "Write JSON lines" in refused("a.parquet", [alpaca | {"x": 1}, alpaca | {"x": "one"}])
+
+
+def test_what_json_has_no_form_for_is_told():
+    assert "Write Parquet" in refused("a.jsonl", [{"instruction": "a", "output": "b", "x": float("nan")}])
+    assert "Write Parquet" in refused("a.json", [{"instruction": "a", "output": "b", "x": b"bytes"}])
+
+
+def test_a_name_without_a_known_ending_and_a_file_without_rows_are_refused():
+    for name in ("rows", "rows.txt", "rows.gz", "rows.xlsx"):
+        with pytest.raises(DataError, match="no ending that names a kind of file"):
+            refuse_unknown_ending(Path(name))
+    refuse_unknown_ending(Path("ROWS.JSONL.GZ"))
+    assert "No row is left" in refused("a.csv", [])
