@@ -7,7 +7,7 @@ from support.command_line import CommandLine, contents
 from support.rows import alpaca_values, write_rows
 from support.tiny_tokenizer import write_tiny_model
 
-from tutelage.data.files import read_file
+from tutelage.data.files import look_at_file
 from tutelage.data.formats import read_conversations
 from tutelage.recipe import DataSettings
 
@@ -33,7 +33,7 @@ def data(capsys, tmp_path, monkeypatch):
 
 
 def rows_of(path):
-    records = read_file(path, DataSettings()).records
+    records = list(look_at_file(path, DataSettings()).records())
     return read_conversations(records, source=path.name).rows, [
         int(record.value["source_row"]) for record in records
     ]
@@ -184,7 +184,7 @@ def test_fields_of_other_names_are_mapped(data, tmp_path):
     outcome = data("convert", "other.json", "m.jsonl", "--to", "messages", "--map", "instruction=ask.text",
                    "--map", "output=reply")  # fmt: skip
     assert outcome.code == 0
-    (record,) = read_file(tmp_path / "m.jsonl", DataSettings()).records
+    (record,) = list(look_at_file(tmp_path / "m.jsonl", DataSettings()).records())
     assert record.value["id"] == 7
     assert [turn["content"] for turn in record.value["messages"]] == ["a", "b"]
 

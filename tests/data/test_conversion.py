@@ -13,7 +13,7 @@ from support.tiny_tokenizer import chatml_tokenizer
 
 from tutelage.data.conversations import Conversation, Turn
 from tutelage.data.conversion import UnfitError, convert_rows, to_format
-from tutelage.data.files import read_file
+from tutelage.data.files import look_at_file
 from tutelage.data.formats import read_conversations
 from tutelage.data.prompts import make_renderer
 from tutelage.data.writing import WRITERS, file_of_rows
@@ -83,7 +83,7 @@ def meaning(row):
 
 def read_again(path: Path, values, name):
     path.write_bytes(file_of_rows(path, values, DataSettings(format=name)))
-    records = read_file(path, DataSettings()).records
+    records = list(look_at_file(path, DataSettings()).records())
     return read_conversations(records, source=path.name, settings=DataSettings(format=name))
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from support.rows import alpaca_values, make_records
 
-from tutelage.data.files import read_file
+from tutelage.data.files import look_at_file
 from tutelage.data.formats import read_conversations
 from tutelage.data.records import Record
 from tutelage.data.writing import file_of_rows, refuse_unknown_ending, source_row, with_row_numbers
@@ -31,7 +31,7 @@ def test_a_row_keeps_its_number_through_any_number_of_files(tmp_path):
     for name in ("a.csv", "b.parquet", "c.json.gz", "d.tsv", "e.jsonl"):
         path = tmp_path / name
         path.write_bytes(file_of_rows(path, with_row_numbers(records[1::2] or records)))
-        records = read_file(path, DataSettings()).records
+        records = list(look_at_file(path, DataSettings()).records())
     # Every second row was taken while there were two: 1, 3, 5, 7, then 3, 7, then 7.
     assert [source_row(record) for record in records] == [7]
     assert read_conversations(records, source="e.jsonl").notes == []
@@ -48,7 +48,11 @@ def test_rows_stand_on_lines_of_their_own(tmp_path):
     values = alpaca_values(3)
     lines = write(tmp_path / "a.json", values).read_text(encoding="utf-8").splitlines()
     assert [lines[0], lines[-1], len(lines)] == ["[", "]", 5]
-    assert [record.line for record in read_file(tmp_path / "a.json", DataSettings()).records] == [2, 3, 4]
+    assert [record.line for record in list(look_at_file(tmp_path / "a.json", DataSettings()).records())] == [
+        2,
+        3,
+        4,
+    ]
 
 
 def test_the_same_rows_make_the_same_bytes(tmp_path):
@@ -62,7 +66,7 @@ def test_the_same_rows_make_the_same_bytes(tmp_path):
 def test_half_a_surrogate_pair_goes_into_json_alone(tmp_path):
     values = [{"instruction": "a\ud800", "output": "😀"}]
     for name in ("a.json", "a.jsonl.gz"):
-        (record,) = read_file(write(tmp_path / name, values), DataSettings()).records
+        (record,) = look_at_file(write(tmp_path / name, values), DataSettings()).records()
         assert {**record.value} == {"source_row": 0, **values[0]}
     for name in ("a.csv", "a.parquet"):
         assert "half of a surrogate pair" in refused(name, values)

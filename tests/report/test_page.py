@@ -13,7 +13,6 @@ from support.fake_run import make_run, measure, prepared_row
 from support.rows import write_split
 
 from tutelage.data.batches import epoch_order
-from tutelage.data.examples import PreparedRow
 from tutelage.data.preparation import read_prepared
 from tutelage.errors import RunFolderError
 from tutelage.recipe import TrainingSettings
@@ -289,16 +288,21 @@ def test_without_a_tokenizer_prompt_and_response_are_marked():
     assert [(piece.text, piece.is_supervised) for piece in shown] == [("Say it:\n", False), ("hi", True)]
 
 
-def test_a_short_a_usual_and_a_long_row_are_shown():
+def test_a_short_a_usual_and_a_long_row_are_shown(tmp_path):
     texts = ["a", "b c d e", "f g", "h i j k l m", "n o p"]
-    train = [example(row, "Say it:\n", text) for row, text in enumerate(texts)]
-    assert [(one["why"], one["row"]) for one in shown_examples(train, decode)] == [
+    rows = [prepared_row(example(row, "Say it:\n", text)) for row, text in enumerate(texts)]
+
+    def shown(rows):
+        run = RunFolder(tmp_path / str(len(rows)))
+        write_split(run.data, "train", rows)
+        return shown_examples(read_prepared(run, "train"), decode)
+
+    assert [(one["why"], one["row"]) for one in shown(rows)] == [
         ("shortest", 0),
         ("of median length", 4),
         ("longest", 3),
     ]
-    assert [one["row"] for one in shown_examples(train[:1], decode)] == [0]
-    assert shown_examples([], decode) == []
+    assert [one["row"] for one in shown(rows[:1])] == [0]
 
 
 def in_rows(nodes):
@@ -317,9 +321,7 @@ def count_runs(nodes):
 
 def test_the_tree_holds_the_first_micro_batch_and_what_rows_share_once():
     train = [
-        PreparedRow.from_record(
-            example(row, f"Say {'this' if row % 2 else 'that'}:\n", "a b c"[: 1 + row % 5])
-        )
+        prepared_row(example(row, f"Say {'this' if row % 2 else 'that'}:\n", "a b c"[: 1 + row % 5]))
         for row in range(40)
     ]
     settings = TrainingSettings(per_device_train_batch_size=5, gradient_accumulation_steps=2, seed=9)

@@ -34,9 +34,7 @@ def shown_examples(train: PreparedRows, decode: Decode | None) -> list[dict[str,
     """Take the shortest example, one of median length, which looks most like the rest, and the longest."""
     by_length = np.lexsort((train.row_numbers, train.tokens))
     last = len(by_length) - 1
-    names = (
-        {len(by_length) // 2: "of median length", 0: "shortest", last: "longest"} if len(by_length) else {}
-    )
+    names = {len(by_length) // 2: "of median length", 0: "shortest", last: "longest"}
     return [_shown(names[place], train[int(by_length[place])], decode) for place in sorted(names)]
 
 
