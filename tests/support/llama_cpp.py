@@ -45,14 +45,14 @@ class LlamaCpp:
 
 
 @contextmanager
-def llama_cpp(gguf: Path) -> Iterator[LlamaCpp]:
+def llama_cpp(gguf: Path, *, context: int = 256) -> Iterator[LlamaCpp]:
     """Serve `gguf` on the loopback while the block runs; the test is skipped where xllamacpp is missing."""
     xllamacpp = pytest.importorskip(
         "xllamacpp", reason="xllamacpp (llama.cpp) has no build here", exc_type=ImportError
     )
     settings = xllamacpp.CommonParams()
     settings.model.path = str(gguf)
-    settings.n_ctx = 256
+    settings.n_ctx = context
     settings.n_parallel = 1
     settings.warmup = False
     settings.verbosity = 0

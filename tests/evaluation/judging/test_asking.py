@@ -8,6 +8,7 @@ import pytest
 
 from tutelage.errors import LanguageModelError
 from tutelage.evaluation.judging.asking import Sitting
+from tutelage.evaluation.judging.kept_replies import KeptReplies
 from tutelage.evaluation.judging.protocol import Inquiry, score_inquiry
 from tutelage.language_models import ChatModel, Question
 
@@ -20,7 +21,7 @@ def sitting(
     concurrency: int = 1,
     identity: str = "judge",
 ) -> Sitting:
-    return Sitting(identity, lambda: ChatModel("judge", reply), cache, limit, concurrency)
+    return Sitting(lambda: ChatModel("judge", reply), KeptReplies(cache, identity), limit, concurrency)
 
 
 def inquiries(n: int) -> list[Inquiry]:
@@ -40,6 +41,16 @@ def replies_of(*texts: str) -> Callable[[Question], str]:
     return lambda question: left.pop(0) if len(left) > 1 else left[0]
 
 
+@pytest.mark.parametrize("junk", [b"", b"\n", b"{}", b"[1]", b'{"key": "x"}', b"\xff\xfe", b"null\nnull"])
+def test_junk_in_the_file_of_replies_is_passed_over(junk: bytes, tmp_path: Path) -> None:
+    KeptReplies(tmp_path, "judge").keep("before", "1")
+    (path,) = tmp_path.iterdir()
+    path.write_bytes(path.read_bytes() + b"\n" + junk)
+    KeptReplies(tmp_path, "judge").keep("after", "2")
+    kept = KeptReplies(tmp_path, "judge")
+    assert (kept.get("before"), kept.get("after"), kept.get("x")) == ("1", "2", None)
+
+
 def test_a_judge_is_asked_as_in_the_book(tmp_path: Path) -> None:
     asked: list[Question] = []
 
@@ -55,7 +66,7 @@ def test_what_was_replied_once_is_not_asked_again(tmp_path: Path) -> None:
     first = sitting(tmp_path, replies_of('{"score": 1}', "prose", "prose", "prose", '{"score": 2}'))
     judged = first.judge(inquiries(3), ignore)
     assert [judgement.value for judgement in judged] == [1, None, 2]
-    again = Sitting("judge", nobody, tmp_path, None, 1)
+    again = Sitting(nobody, KeptReplies(tmp_path, "judge"), None, 1)
     assert again.judge(inquiries(3), ignore) == judged
     assert again.asked == 0
 
@@ -68,9 +79,10 @@ def test_another_judge_has_replies_of_its_own(tmp_path: Path) -> None:
 
 def test_a_damaged_reply_in_the_cache_is_asked_for_again(tmp_path: Path) -> None:
     sitting(tmp_path, replies_of('{"score": 1}')).judge(inquiries(1), ignore)
-    for path in tmp_path.iterdir():
-        path.write_text('{"reply": ')
+    (path,) = tmp_path.iterdir()
+    path.write_bytes(path.read_bytes()[:-9])  # a crash in the middle of a line
     assert sitting(tmp_path, replies_of('{"score": 2}')).judge(inquiries(1), ignore)[0].value == 2
+    assert Sitting(nobody, KeptReplies(tmp_path, "judge"), None, 1).judge(inquiries(1), ignore)[0].value == 2
 
 
 def test_equal_questions_are_asked_once(tmp_path: Path) -> None:
@@ -168,4 +180,4 @@ def test_a_fault_of_our_own_is_not_hidden(tmp_path: Path) -> None:
 
 
 def test_no_questions_need_no_judge(tmp_path: Path) -> None:
-    assert Sitting("judge", nobody, tmp_path, None, 4).judge([], ignore) == []
+    assert Sitting(nobody, KeptReplies(tmp_path, "judge"), None, 4).judge([], ignore) == []

@@ -92,7 +92,7 @@ def test_a_judge_that_rarely_gives_a_readable_reply_is_rejected() -> None:
 
 def test_without_any_reply_nothing_passes_and_it_is_told_apart() -> None:
     probes = make_probes(answers(30))
-    test = examine(probes, [Judgement(None, "no reply: down", ()) for _ in probes])
+    test = examine(probes, [Judgement(None, "no reply: down", (), is_unasked=True) for _ in probes])
     assert failed(test) == {check.name for check in test.checks}
     assert test.unanswered == len(probes)
 

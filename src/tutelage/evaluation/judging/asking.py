@@ -6,14 +6,13 @@ import queue
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from tutelage.errors import LanguageModelError
+from tutelage.evaluation.judging.kept_replies import KeptReplies
 from tutelage.evaluation.judging.protocol import Inquiry, once_more
 from tutelage.evaluation.judging.replies import UnreadableReplyError, Value
 from tutelage.language_models import ChatModel
-from tutelage.run_folder import write_json
 
 # As in the book.
 SEED, TEMPERATURE = 123, 0.0
@@ -25,29 +24,27 @@ MOST_FAILURES = 3
 
 @dataclass(frozen=True)
 class Judgement:
-    """What a judge said to one question: a value, or None with the reason, and each of its replies as it came."""
+    """What a judge said to one question: a value, or None with the reason, and each of its replies as it came.
+
+    `is_unasked` tells that the question, or a retry of it, has no reply yet, so that the same command may bring one.
+    """
 
     value: Value | None
     reason: str | None
     replies: tuple[str, ...]
-
-    @property
-    def is_unasked(self) -> bool:
-        """Tell whether there was no reply at all, so that the same command may bring one later."""
-        return self.value is None and not self.replies
+    is_unasked: bool = False
 
 
 @dataclass
 class Sitting:
     """One judge while it is asked.
 
-    `identity` stands for the model in the cache: what it replied once it would reply again. `open` is called before
-    the first question whose reply is not there yet, so that a repeated evaluation needs no judge at all.
+    `open` is called before the first question whose reply is not kept yet, so that a repeated evaluation needs no
+    judge at all.
     """
 
-    identity: str
     open: Callable[[], ChatModel]
-    cache: Path
+    kept: KeptReplies
     limit: int | None
     concurrency: int
     asked: int = 0
@@ -106,17 +103,17 @@ class Sitting:
             except UnreadableReplyError as fault:
                 reason = str(fault)
             except LanguageModelError as fault:
-                return Judgement(None, f"no reply: {fault}", ())
+                return Judgement(None, f"no reply: {fault}", tuple(replies), is_unasked=True)
             except _NotAskedError as fault:
-                return Judgement(None, f"not asked: {fault}", ())
+                return Judgement(None, f"not asked: {fault}", tuple(replies), is_unasked=True)
         return Judgement(None, reason, tuple(replies))
 
     def _reply(self, inquiry: Inquiry) -> str:
-        kept = self.cache / f"{self._key(inquiry)}.json"
-        reply = _read_kept(kept)
+        key = self._key(inquiry)
+        reply = self.kept.get(key)
         if reply is None:
             reply = self._ask(inquiry)
-            write_json(kept, {"reply": reply})
+            self.kept.keep(key, reply)
         return reply
 
     def _ask(self, inquiry: Inquiry) -> str:
@@ -150,7 +147,6 @@ class Sitting:
 
     def _key(self, inquiry: Inquiry) -> str:
         asked: list[Any] = [
-            self.identity,
             inquiry.messages,
             SEED,
             TEMPERATURE,
@@ -162,11 +158,3 @@ class Sitting:
 
 class _NotAskedError(Exception):
     """The question was not put, because of a limit or because the judge is gone."""
-
-
-def _read_kept(path: Path) -> str | None:
-    try:
-        reply = json.loads(path.read_text(encoding="utf-8"))["reply"]
-    except (OSError, ValueError, LookupError, TypeError):
-        return None
-    return reply if isinstance(reply, str) else None

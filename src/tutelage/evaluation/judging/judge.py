@@ -8,6 +8,7 @@ from typing import Any
 
 from tutelage.errors import LanguageModelError, RecipeError
 from tutelage.evaluation.judging.asking import Judgement, Sitting
+from tutelage.evaluation.judging.kept_replies import KeptReplies
 from tutelage.evaluation.judging.labels import Scores, read_labels
 from tutelage.evaluation.judging.protocol import (
     Inquiry,
@@ -60,11 +61,9 @@ def judge_run(run: RunFolder, settings: EvaluationSettings, *, progress: Progres
     plan = _plan(rows, answers)
     results: dict[str, Any] = {}
     records: list[dict[str, Any]] = []
-    sittings = [open_sitting(name, settings) for name in settings.judges]
-    kinships = [
-        _kinship(run, name, sitting.identity) for name, sitting in zip(settings.judges, sittings, strict=True)
-    ]
-    for name, sitting, notes in zip(settings.judges, sittings, kinships, strict=True):
+    kinships = {name: _kinship(run, name) for name in settings.judges}
+    for name, notes in kinships.items():
+        sitting = open_sitting(name, settings)
         judgements = sitting.judge(plan.inquiries, progress(name, len(plan.inquiries)))
         results[name] = _summarise(name, plan, judgements, labels=labels, notes=notes)
         records += _records(name, plan, judgements)
@@ -77,9 +76,8 @@ def judge_run(run: RunFolder, settings: EvaluationSettings, *, progress: Progres
 def open_sitting(name: str, settings: EvaluationSettings) -> Sitting:
     """Make a judge ready to be asked; its model is opened at the first question that has no reply yet."""
     return Sitting(
-        identity=_identity(name),
         open=lambda: open_chat_model(name, timeout_seconds=settings.judge_timeout),
-        cache=user_cache() / "judgements",
+        kept=KeptReplies(user_cache() / "judgements", identity(name)),
         limit=settings.judge_limit,
         concurrency=settings.judge_concurrency,
     )
@@ -102,7 +100,7 @@ def refuse_judges_at_fault(settings: EvaluationSettings, *, named_here: bool) ->
     for name in settings.judges:
         parts = parse_model_name(name)
         if parts.kind == "gguf":
-            _identity(name)
+            identity(name)
         if parts.remote_host and not named_here:
             raise LanguageModelError(
                 f"The recipe names the judge {name}, and the test rows would be sent to {parts.remote_host}. If that"
@@ -114,8 +112,8 @@ def refuse_judges_at_fault(settings: EvaluationSettings, *, named_here: bool) ->
         )
 
 
-def _identity(name: str) -> str:
-    """Return what stands for the model in the cache: a file is known by its bytes, wherever it lies."""
+def identity(name: str) -> str:
+    """Return what the replies of a model are kept under: a file is known by its bytes, wherever it lies."""
     parts = parse_model_name(name)
     if parts.kind != "gguf":
         return name
@@ -127,10 +125,10 @@ def _identity(name: str) -> str:
         ) from fault
 
 
-def _kinship(run: RunFolder, name: str, identity: str) -> list[str]:
+def _kinship(run: RunFolder, name: str) -> list[str]:
     """Refuse the model that is tuned as its own judge, and warn of one of its family, which likes its own kind."""
     preparation = read_json(run.preparation)
-    if identity == f"gguf:{preparation['model_sha256']}":
+    if identity(name) == f"gguf:{preparation['model_sha256']}":
         raise LanguageModelError(
             f"The judge {name} is the very model that was tuned. Name another one with --judge."
         )
