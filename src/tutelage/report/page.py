@@ -15,6 +15,7 @@ from tutelage.report.answers import shared_frame
 from tutelage.report.charts import describe_lengths, length_chart, loss_chart
 from tutelage.report.example import TOKENS_SHOWN, pieces
 from tutelage.report.headline import headline, key_figures
+from tutelage.report.judges import judge_sections
 from tutelage.report.passages import passage, visible
 from tutelage.report.scores import evaluate_answers
 from tutelage.report.summary import summarise
@@ -53,6 +54,7 @@ def _gather(run: RunFolder, decode: Decode | None) -> dict[str, Any]:
         "figures": key_figures(summary, evaluation),
         "preparation": read_json(run.preparation),
         "evaluation": evaluation,
+        "judges": judge_sections(run),
         "training": _training(summary, events),
         "samples": _samples(events),
         "data": _data(_lines(run.ledger), train),

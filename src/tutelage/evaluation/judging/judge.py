@@ -66,7 +66,7 @@ def judge_run(run: RunFolder, settings: EvaluationSettings, *, progress: Progres
         sitting = open_sitting(name, settings)
         judgements = sitting.judge(plan.inquiries, progress(name, len(plan.inquiries)))
         results[name] = _summarise(name, plan, judgements, labels=labels, notes=notes)
-        records += _records(name, plan, judgements)
+        records += _records(name, plan, judgements, labels or {})
     write_json_lines(run.judgements, records)
     found = {"protocol_sha256": protocol_sha256(), "judges": results}
     write_json(run.judges, found)
@@ -197,7 +197,9 @@ def _preferred(first: str, judgement: Judgement) -> str | None:
     return meant.get(judgement.value)
 
 
-def _records(name: str, plan: Plan, judgements: Sequence[Judgement]) -> Iterable[dict[str, Any]]:
+def _records(
+    name: str, plan: Plan, judgements: Sequence[Judgement], labels: Scores
+) -> Iterable[dict[str, Any]]:
     """Yield one line for each question; `value` is null with the `reason` where there is no readable reply."""
     for subject, judgement in zip(plan.subjects, judgements, strict=True):
         is_preference = subject["kind"] == "preference"
@@ -208,6 +210,7 @@ def _records(name: str, plan: Plan, judgements: Sequence[Judgement]) -> Iterable
             "value": value,
             "reason": judgement.reason,
             "replies": list(judgement.replies),
+            **({"label": labels.get((subject["row"], subject["arm"]))} if subject["kind"] == "score" else {}),
         }
     for row, first in ((row, first) for row in plan.equal_rows for first in ORDERS):
         subject = {"row": row, "kind": "preference", "first": first}

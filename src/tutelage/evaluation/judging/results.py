@@ -106,7 +106,7 @@ def _doubts(self_test: SelfTest, nulls: int, rows: int) -> list[str]:
             f"the self-test is not finished, {self_test.unanswered} of its questions have no reply yet"
         )
     elif not self_test.passed:
-        failed = ", ".join(self_test.failed_labels)
+        failed = ", ".join(self_test.failures)
         doubts.append(f"the judge is not trustworthy on this data, its self-test failed ({failed})")
     if nulls > MOST_NULLS * rows:
         doubts.append(f"{nulls} of {rows} rows have no pair of scores, and more than 5 % forbid a claim")

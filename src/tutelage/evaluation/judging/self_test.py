@@ -56,8 +56,9 @@ class SelfTest:
         return all(check.passed for check in self.checks)
 
     @property
-    def failed_labels(self) -> list[str]:
-        return [check.label for check in self.checks if not check.passed]
+    def failures(self) -> list[str]:
+        """What failed, in words without the unit."""
+        return [check.label.partition(",")[0] for check in self.checks if not check.passed]
 
     def to_record(self) -> dict[str, Any]:
         return {"passed": self.passed, "checks": [asdict(check) for check in self.checks]}
