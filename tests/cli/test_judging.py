@@ -58,13 +58,16 @@ def test_a_run_with_a_judge_shows_and_records_what_it_says(tutelage, begin, tmp_
         assert judges[name_at(server)]["rows"] == 4
         assert 'id="judges"' in run.report.read_text()
 
-        # The judge stands in the recipe now: the same again asks nobody and changes nothing.
-        asked, before = len(server.requests), contents(run.root)
+        # The judge stands in the recipe now: the same again asks nobody.
+        asked, judged = len(server.requests), (run.judges.read_bytes(), run.judgements.read_bytes())
         again = tutelage("evaluate", "runs/mine")
         assert (again.code, again.err) == (0, "")
         assert "only judges are asked" in again.out
         assert len(server.requests) == asked
-        assert contents(run.root) == before
+        assert (run.judges.read_bytes(), run.judgements.read_bytes()) == judged
+    before = contents(run.root)
+    assert tutelage("evaluate", "runs/mine").code == 0  # the judge is gone, and nobody notices
+    assert contents(run.root) == before
 
 
 def test_answers_are_judged_afterwards_without_asking_the_models_again(tutelage, begin, tmp_path):
