@@ -144,6 +144,8 @@ def _show_checks(result: dict[str, Any]) -> None:
     if not failed:
         console.say(f"Its self-test passed, {len(result['self_test']['checks'])} checks.")
         return
+    if all(check["value"] is None for check in failed[1:]):
+        return  # it never replied, and that is said already
     console.table(
         ["what the self-test found", "value", "wanted"],
         [[check["label"], _number(check["value"], ".1f"), check["wanted"]] for check in failed],

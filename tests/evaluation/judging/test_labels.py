@@ -34,7 +34,7 @@ def test_the_books_correlations_come_out() -> None:
 
 
 def test_the_99_scores_are_refused_with_the_reason() -> None:
-    with pytest.raises(DataError, match="99 of 100 scores.*no row numbers to say which are missing"):
+    with pytest.raises(DataError, match="99 of 100 scores.*no row numbers say which are missing"):
         compare_lists(LLAMA3_MODEL_2, GPT4_MODEL_2)
 
 

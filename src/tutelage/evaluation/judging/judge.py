@@ -20,7 +20,7 @@ from tutelage.evaluation.judging.results import ORDERS, summarise_judge
 from tutelage.evaluation.judging.self_test import Probe, examine, make_probes
 from tutelage.evaluation.metrics import score_rows
 from tutelage.fetching import file_sha256, user_cache
-from tutelage.language_models import open_chat_model, parse_model_name
+from tutelage.language_models import open_chat_model, parse_model_name, refuse_unusable
 from tutelage.recipe import EvaluationSettings
 from tutelage.run_folder import ARMS, RunFolder, read_json, read_json_lines, write_json, write_json_lines
 
@@ -98,12 +98,11 @@ def refuse_judges_at_fault(settings: EvaluationSettings, *, named_here: bool) ->
             "evaluation.labels is set, but there is no judge to hold against them. Add --judge NAME."
         )
     for name in settings.judges:
-        parts = parse_model_name(name)
-        if parts.kind == "gguf":
-            identity(name)
-        if parts.remote_host and not named_here:
+        refuse_unusable(name)
+        host = parse_model_name(name).remote_host
+        if host and not named_here:
             raise LanguageModelError(
-                f"The recipe names the judge {name}, and the test rows would be sent to {parts.remote_host}. If that"
+                f"The recipe names the judge {name}, and the test rows would be sent to {host}. If that"
                 f" is what you want, say so on the command line: --judge {name}"
             )
     if settings.labels and not Path(settings.labels).is_file():
@@ -117,12 +116,8 @@ def identity(name: str) -> str:
     parts = parse_model_name(name)
     if parts.kind != "gguf":
         return name
-    try:
-        return f"gguf:{file_sha256(Path(parts.place).expanduser())}"
-    except OSError as fault:
-        raise LanguageModelError(
-            f"The judge {parts.place} cannot be read: {fault.strerror}. Name a GGUF file, as in gguf:judge.gguf."
-        ) from fault
+    refuse_unusable(name)
+    return f"gguf:{file_sha256(Path(parts.place).expanduser())}"
 
 
 def _kinship(run: RunFolder, name: str) -> list[str]:

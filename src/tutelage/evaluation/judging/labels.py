@@ -79,12 +79,8 @@ def compare_lists(one: Sequence[float], other: Sequence[float]) -> Agreement | N
     DataError where their lengths differ: one score is missing, and nothing says which, so every pair after it would
     be of two different answers.
     """
-    if len(one) != len(other):
-        fewer, more = sorted((len(one), len(other)))
-        raise DataError(
-            f"There are {fewer} of {more} scores in one of the lists, and no row numbers to say which are missing, so"
-            f" they cannot be paired. {REMEDY}"
-        )
+    fewer, more = sorted((len(one), len(other)))
+    _refuse_missing(fewer, more, "One of the lists holds", "")
     return _agreement(one, other)
 
 
@@ -123,14 +119,18 @@ def _in_order(found: Mapping[str, Any], rows: Sequence[int], path: Path) -> Scor
         raise DataError(f"The labels {path} hold an object that is no list for each arm. {REMEDY}")
     labels: dict[tuple[int, str], float] = {}
     for arm, scores in found.items():
-        if len(scores) != len(rows):
-            raise DataError(
-                f"The labels {path} hold {len(scores)} of {len(rows)} scores of the {arm} model, and no row numbers"
-                f" to say which are missing, so they cannot be paired. {REMEDY}"
-            )
+        _refuse_missing(len(scores), len(rows), f"The labels {path} hold", f" of the {arm} model")
         for row, score in zip(rows, scores, strict=True):
             labels[row, arm] = _score(score, f"of row {row}", path)
     return labels
+
+
+def _refuse_missing(found: int, wanted: int, who_holds: str, of_whom: str) -> None:
+    if found != wanted:
+        raise DataError(
+            f"{who_holds} {found} of {wanted} scores{of_whom}, and no row numbers say which are missing, so they"
+            f" cannot be paired. {REMEDY}"
+        )
 
 
 def _by_row(found: Any, rows: Sequence[int], path: Path) -> Scores:
