@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from scipy import stats
-from support.book_scores import GPT4_MODEL_1, GPT4_MODEL_2, LLAMA3_MODEL_1, LLAMA3_MODEL_2
+from support.judge_scores import GPT4_MODEL_1, GPT4_MODEL_2, LLAMA3_MODEL_1, LLAMA3_MODEL_2
 
 from tutelage.errors import DataError
 from tutelage.evaluation.judging.labels import (

@@ -18,6 +18,18 @@ from tutelage.run_folder import ARMS
 MOST_NULLS = 0.05  # share of the rows without a pair of scores; above it there is no claim
 ORDERS = ("base", "tuned")  # which model's answer stands first
 
+SCORE_FIGURES = (
+    "base",
+    "tuned",
+    "difference",
+    "low",
+    "high",
+    "smallest_detectable",
+    "higher",
+    "equal",
+    "lower",
+)
+
 # The score of an answer by row and arm, None where there is none.
 RowScores = Mapping[tuple[int, str], int | None]
 # Which model a judge prefers by row and order: base, tuned or tie, None where there is no readable reply.
@@ -74,7 +86,7 @@ def summarise_judge(
         "sentence": judged.sentence if not doubts else f"No verdict by {judge}: {'; '.join(doubts)}.",
         "rows": len(rows),
         "nulls": nulls,
-        "score": {name: value for name, value in asdict(difference).items() if name != "n"},
+        "score": {name: getattr(difference, name) for name in SCORE_FIGURES},
         "bounds": _bounds(rows, scores),
         "preference": _preference(rows, preferences),
         "length": _length(rows, paired, base, tuned, lengths),
