@@ -43,7 +43,8 @@ def evaluate(options: Options = Options(), judging: Judging = Judging()) -> int:
         )
         return 0
     refuse_overwriting(run.evaluation, options, what="an evaluation")
-    code = evaluate_stage(run, loaded)
+    evaluate_stage(run, loaded)
+    code = judge_stage(run, loaded)
     report_stage(run, loaded)
     return code
 
@@ -61,8 +62,8 @@ def judge_answers(run: RunFolder, loaded: LoadedRecipe, options: Options) -> int
     return code
 
 
-def evaluate_stage(run: RunFolder, loaded: LoadedRecipe) -> int:
-    """Evaluate with a bar for each model, print verdict and scores, then what judges say; return the exit code."""
+def evaluate_stage(run: RunFolder, loaded: LoadedRecipe) -> None:
+    """Evaluate with a bar for each model, and print the verdict and the scores."""
     console.heading("3 Evaluate")
     source = locate(loaded.recipe)
     with console.waiting("Loading the model"):
@@ -77,7 +78,6 @@ def evaluate_stage(run: RunFolder, loaded: LoadedRecipe) -> int:
         result = evaluate_run(run, loaded.recipe, source, progress=progress)
     record_recipe(run, loaded)
     show_scores(result)
-    return judge_stage(run, loaded)
 
 
 def refuse_answers_without_room(test_rows: Sequence[Any], loaded: LoadedRecipe) -> None:

@@ -77,6 +77,7 @@ def judge_stage(run: RunFolder, loaded: LoadedRecipe) -> int:
     """Let the judges score the answers in the folder, print what they say, and return the exit code of the verb."""
     if not loaded.recipe.evaluation.judges:
         return 0
+    console.say()
     with console.waiting("Reading the answers"):
         from tutelage.evaluation.judging.judge import judge_run
     with ExitStack() as stack:

@@ -3,7 +3,7 @@
 from tutelage.cli import console
 from tutelage.cli.dry_run import show_dry_run
 from tutelage.cli.evaluate import evaluate_stage, refuse_answers_without_room
-from tutelage.cli.judging import Judging, refuse_judges
+from tutelage.cli.judging import Judging, judge_stage, refuse_judges
 from tutelage.cli.opening import prepare_in_memory, prepare_what_is_here
 from tutelage.cli.options import Options, open_new_run
 from tutelage.cli.prepare import keep_preparation, show_preparation
@@ -62,7 +62,8 @@ def run_stages(run: RunFolder, loaded: LoadedRecipe) -> int:
     console.say()
     code = 0
     if test_rows:
-        code = evaluate_stage(run, loaded)
+        evaluate_stage(run, loaded)
+        code = judge_stage(run, loaded)
         console.say()
         show_answers(run)
     else:
