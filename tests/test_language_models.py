@@ -13,7 +13,7 @@ from support.tiny_gguf import write_tiny_gguf
 
 from tutelage import server_replies
 from tutelage.errors import LanguageModelError
-from tutelage.language_models import open_chat_model, parse_model_name
+from tutelage.language_models import open_chat_model, parse_model_name, refuse_unusable
 
 SCORE = {
     "type": "object",
@@ -283,6 +283,8 @@ def test_a_name_tells_which_other_host_would_be_asked(name: str, host: str | Non
 def test_a_name_that_cannot_be_is_told_with_an_example(name: str, said: str) -> None:
     with pytest.raises(LanguageModelError, match=said) as refused:
         open_chat_model(name, timeout_seconds=1)
+    with pytest.raises(LanguageModelError, match=said):
+        refuse_unusable(name)
     assert "gguf:judge.gguf" in str(refused.value) or "OPENAI_API_KEY" in str(refused.value)
     assert SECRET not in str(refused.value)
 
@@ -290,8 +292,9 @@ def test_a_name_that_cannot_be_is_told_with_an_example(name: str, said: str) -> 
 def test_what_is_no_gguf_file_is_told(tmp_path: Path) -> None:
     pytest.importorskip("xllamacpp")
     (tmp_path / "text.gguf").write_text("hello")
-    with pytest.raises(LanguageModelError, match="is no GGUF file"):
-        open_chat_model(f"gguf:{tmp_path / 'text.gguf'}", timeout_seconds=1)
+    for refuse in (refuse_unusable, lambda name: open_chat_model(name, timeout_seconds=1)):
+        with pytest.raises(LanguageModelError, match="is no GGUF file"):
+            refuse(f"gguf:{tmp_path / 'text.gguf'}")
     (tmp_path / "cut.gguf").write_bytes(b"GGUF" + bytes(100))
     with pytest.raises(LanguageModelError, match="cannot load"):
         open_chat_model(f"gguf:{tmp_path / 'cut.gguf'}", timeout_seconds=1)
@@ -308,3 +311,18 @@ def test_a_missing_library_is_told_with_the_command(
         LanguageModelError, match=rf"needs the package {package}.*pip install 'tutelage\[judges\]'"
     ):
         open_chat_model(name, timeout_seconds=1)
+
+
+def test_what_can_be_used_is_not_refused_and_nobody_is_asked(tmp_path: Path) -> None:
+    with scripted_server(in_turn(completion("good"))) as server:
+        refuse_unusable(f"openai:judge@{server.address}")
+    assert server.requests == []
+    (tmp_path / "judge.gguf").write_bytes(b"GGUF")
+    refuse_unusable(f"gguf:{tmp_path / 'judge.gguf'}")
+
+
+def test_a_missing_library_is_found_before_anything_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    refuse_unusable("ollama:llama3")  # needs none
+    with pytest.raises(LanguageModelError, match="needs the package openai"):
+        refuse_unusable("openai:m@http://localhost/v1")

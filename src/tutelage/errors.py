@@ -5,6 +5,7 @@ EXIT_WARNINGS = 1  # of `tutelage check --strict`, which found something to look
 EXIT_USAGE = 2
 EXIT_NON_FINITE = 3
 EXIT_STORAGE = 4
+EXIT_UNTRUSTWORTHY = 5  # of an evaluation whose judge failed its self-test, or left too many answers unscored
 EXIT_INTERRUPTED = 130
 
 

@@ -4,6 +4,7 @@ A server on this machine is reached directly, past any proxy; one elsewhere only
 """
 
 import importlib
+import importlib.util
 import ipaddress
 import os
 from collections.abc import Callable, Mapping
@@ -29,6 +30,8 @@ from tutelage.server_replies import (
 
 OLLAMA_HERE = "http://127.0.0.1:11434"
 EXAMPLES = "ollama:llama3, openai:NAME@http://localhost:8080/v1 or gguf:judge.gguf"
+
+PACKAGES = {"openai": "openai", "gguf": "xllamacpp"}
 
 OLLAMA_CONTEXT = 2048  # tokens; that of the book, and doubled where a prompt would not fit
 GGUF_CONTEXT = 4096  # tokens
@@ -100,6 +103,16 @@ def open_chat_model(name: str, *, timeout_seconds: float) -> ChatModel:
     return ChatModel(name, lambda question: patiently(partial(send, question), parts.told, timeout_seconds))
 
 
+def refuse_unusable(name: str) -> None:
+    """Raise LanguageModelError where a model can be seen not to open, without loading it or asking anybody."""
+    parts = parse_model_name(name)
+    if parts.kind == "gguf":
+        _refuse_file(Path(parts.place).expanduser())
+    package = PACKAGES.get(parts.kind)
+    if package is not None and importlib.util.find_spec(package) is None:
+        raise LanguageModelError(_missing(package, parts))
+
+
 def parse_model_name(name: str) -> ModelName:
     """Take `ollama:MODEL`, `ollama:MODEL@URL`, `openai:MODEL@URL` or `gguf:PATH` apart."""
     kind, colon, rest = name.partition(":")
@@ -147,7 +160,7 @@ def _is_loopback(host: str) -> bool:
 
 
 def _open_openai(parts: ModelName) -> Send:
-    openai = _library("openai", parts)
+    openai = _library(PACKAGES["openai"], parts)
     key = _key_for(parts)
     client = openai.OpenAI(
         api_key=key or "none",  # the client insists on one
@@ -195,7 +208,7 @@ def _open_gguf(parts: ModelName) -> Send:
     """Load the file into this process; its replies fit the schema, because a grammar allows no other token."""
     path = Path(parts.place).expanduser()
     _refuse_file(path)
-    llama = _library("xllamacpp", parts)
+    llama = _library(PACKAGES["gguf"], parts)
     settings = llama.CommonParams()
     settings.model.path = str(path)
     settings.n_ctx = GGUF_CONTEXT
@@ -232,10 +245,14 @@ def _library(package: str, parts: ModelName) -> ModuleType:
     try:
         return importlib.import_module(package)
     except ImportError as fault:
-        raise LanguageModelError(
-            f"{parts.kind}:{parts.model} needs the package {package}, which is not installed."
-            " Install it with `pip install 'tutelage[judges]'`."
-        ) from fault
+        raise LanguageModelError(_missing(package, parts)) from fault
+
+
+def _missing(package: str, parts: ModelName) -> str:
+    return (
+        f"{parts.kind}:{parts.model} needs the package {package}, which is not installed."
+        " Install it with `pip install 'tutelage[judges]'`."
+    )
 
 
 def _key_for(parts: ModelName) -> str | None:

@@ -181,6 +181,22 @@ class EvaluationSettings(Section):
     primary_metric: MetricName = Field(
         "chrf", description="The metric that the verdict is about, chosen before anything is seen."
     )
+    judges: list[Name] = Field(
+        [],
+        description="Models that score the answers: `ollama:MODEL`, `openai:MODEL@URL` or `gguf:PATH`. One on another"
+        " machine has to be named on the command line, with --judge.",
+    )
+    labels: Name | None = Field(
+        None,
+        description="A JSON or JSONL file with scores of some answers by people, which the judges are held against.",
+    )
+    judge_limit: Count | None = Field(
+        None, description="Most questions put to one judge; the rest has no score. Default: all."
+    )
+    judge_concurrency: Count = Field(4, description="Questions put to a judge at once.")
+    judge_timeout: Annotated[float, Field(gt=0)] = Field(
+        300.0, description="Seconds that a judge has for one question, with all tries and pauses."
+    )
 
 
 class Recipe(Section):

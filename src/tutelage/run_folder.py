@@ -66,6 +66,8 @@ FACTS: Mapping[str, Mapping[str, Any]] = {
         **{f"loss.{when}": int | float | None for when in ("before", "best")},
     },
     "metrics.json": {"primary_metric": str},
+    "judges.json": {"judges": dict},
+    "judgements.jsonl": {"judge": str, "row": int, "kind": str, "replies": list},
     "environment.json": {},
     **{f"{split}.jsonl": _PREPARED_ROW for split in SPLITS},
     "ledger.jsonl": {"row": int, "outcome": str, "reasons": list},
@@ -165,6 +167,14 @@ class RunFolder:
     @property
     def metrics(self) -> Path:
         return self.evaluation / "metrics.json"
+
+    @property
+    def judges(self) -> Path:
+        return self.evaluation / "judges.json"
+
+    @property
+    def judgements(self) -> Path:
+        return self.evaluation / "judgements.jsonl"
 
     def results_of_other_data(self) -> list[Path]:
         """What the later stages have made so far, which says nothing about data that is prepared anew."""

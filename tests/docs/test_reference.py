@@ -11,12 +11,17 @@ from typing import Any
 
 import pytest
 from cyclopts import CycloptsError
+from support.fake_judges import judge_script
 from support.fake_run import make_run
+from support.scripted_server import scripted_server
 
 from tutelage.cli.main import app
 from tutelage.data.examples import Example, PreparedRow
+from tutelage.evaluation.judging.judge import judge_run
+from tutelage.recipe import EvaluationSettings
 from tutelage.recipe_file import load
-from tutelage.run_folder import RunFolder, read_json, read_json_lines
+from tutelage.report.summary import summarise
+from tutelage.run_folder import RunFolder, read_json, read_json_lines, write_json
 from tutelage.training.step import StepResult
 
 ROOT = Path(__file__).parents[2]
@@ -65,12 +70,12 @@ def parse(command_line: str) -> None:
 
 
 def paths(value: Any, prefix: str = "") -> Iterator[str]:
-    """Yield the dotted names of all numbers and texts in a summary; metrics by one name for all."""
+    """Yield the dotted names of all numbers and texts in a summary; metrics and judges by one name for all."""
     if not isinstance(value, dict):
         yield prefix
         return
     for key, part in value.items():
-        name = "<name>" if prefix == "evaluation.metrics" else key
+        name = "<name>" if prefix in ("evaluation.metrics", "evaluation.judges") else key
         yield from paths(part, f"{prefix}.{name}".lstrip("."))
 
 
@@ -185,11 +190,38 @@ def test_the_run_folder_page_names_every_key(tmp_path: Path) -> None:
 
 def test_the_run_folder_page_names_every_key_of_the_summary(tmp_path: Path) -> None:
     summary = json.loads(make_run(tmp_path / "run").summary.read_text(encoding="utf-8"))
-    for path in set(paths(summary)):
-        parent, _, key = path.rpartition(".")
-        assert f"`{path}`" in RUN_FOLDER_PAGE or (
-            f"`{parent}." in RUN_FOLDER_PAGE and f"`.{key}`" in RUN_FOLDER_PAGE
-        ), path
+    assert not [path for path in set(paths(summary)) if not is_named(path)]
+
+
+def is_named(path: str) -> bool:
+    """Tell whether the page names a key: in full, or as `.key` behind another key of the same part."""
+    parent, _, key = path.rpartition(".")
+    return f"`{path}`" in RUN_FOLDER_PAGE or (
+        f"`{parent}." in RUN_FOLDER_PAGE and f"`.{key}`" in RUN_FOLDER_PAGE
+    )
+
+
+def test_the_run_folder_page_names_what_is_said_of_judges(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TUTELAGE_CACHE", str(tmp_path / "cache"))
+    run = make_run(tmp_path / "run", test_rows=4)
+    write_json(tmp_path / "labels.json", {"base": [10, 20, 30, 40], "tuned": [50, 60, 70, 80]})
+    with scripted_server(judge_script()) as server:
+        settings = EvaluationSettings(
+            judges=[f"openai:judge@{server.address}"], labels=str(tmp_path / "labels.json")
+        )
+        judge_run(run, settings, progress=lambda name, total: lambda n: None)
+    (judge,) = summarise(run)["evaluation"]["judges"].values()
+    prefix = "evaluation.judges.<name>"
+    for table in ("labels.agreement", "labels.corrected"):
+        part, _, name = table.partition(".")
+        assert all(f"`{key}`" in RUN_FOLDER_PAGE for key in judge[part].pop(name))
+    assert all(f"`{key}`" in RUN_FOLDER_PAGE for check in judge["self_test"]["checks"] for key in check)
+    del judge["labels"]
+    assert not [path for path in set(paths(judge, prefix)) if not is_named(path)]
+    for record in read_json_lines(run.judgements):
+        assert all(f"`{key}`" in RUN_FOLDER_PAGE for key in record)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)

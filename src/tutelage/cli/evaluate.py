@@ -6,6 +6,7 @@ from typing import Any
 
 from tutelage.cli import console
 from tutelage.cli.dry_run import show_dry_run
+from tutelage.cli.judging import Judging, judge_stage, judges_only, refuse_judges, refuse_other_answers
 from tutelage.cli.opening import has_model, locate
 from tutelage.cli.options import (
     Options,
@@ -19,10 +20,16 @@ from tutelage.recipe_file import LoadedRecipe
 from tutelage.run_folder import RunFolder
 
 
-def evaluate(options: Options = Options()) -> None:  # noqa: B008 - frozen
-    """Collect the answers of base and tuned model on the test rows, compare and score them."""
-    run, loaded = open_earlier_run(options)
+def evaluate(options: Options = Options(), judging: Judging = Judging()) -> int:  # noqa: B008 - frozen
+    """Collect the answers of base and tuned model on the test rows, compare and score them.
+
+    Where the answers are there already and a judge is named, the judge alone is asked.
+    """
+    run, loaded = open_earlier_run(options, judging.overrides())
     refuse_untrained_settings(run, loaded)
+    refuse_judges(loaded)
+    if judges_only(run, loaded) and not options.overwrite:
+        return judge_answers(run, loaded, options)
     if options.dry_run:
         if has_model(loaded.recipe):
             from tutelage.evaluation.evaluate import open_rows
@@ -34,10 +41,25 @@ def evaluate(options: Options = Options()) -> None:  # noqa: B008 - frozen
             writes=[run.recipe, run.evaluation, run.summary, run.report],
             guarded=[run.evaluation],
         )
-        return
+        return 0
     refuse_overwriting(run.evaluation, options, what="an evaluation")
     evaluate_stage(run, loaded)
+    code = judge_stage(run, loaded)
     report_stage(run, loaded)
+    return code
+
+
+def judge_answers(run: RunFolder, loaded: LoadedRecipe, options: Options) -> int:
+    """Have the answers that are there judged; neither model is asked again."""
+    refuse_other_answers(run, loaded)
+    if options.dry_run:
+        show_dry_run(run, loaded, writes=[run.recipe, run.judgements, run.judges, run.summary, run.report])
+        return 0
+    console.heading("3 Evaluate: the answers are there, only judges are asked")
+    code = judge_stage(run, loaded)
+    record_recipe(run, loaded)
+    report_stage(run, loaded)
+    return code
 
 
 def evaluate_stage(run: RunFolder, loaded: LoadedRecipe) -> None:

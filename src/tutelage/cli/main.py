@@ -32,7 +32,7 @@ app = App(
     version=__version__,
     help="Instruction-tune a language model on your own data, and learn honestly whether it got better.",
     help_epilogue="Exit codes: 0 done, 1 warnings of check --strict, 2 usage, data or settings, 3 non-finite loss,"
-    " 4 storage, 130 interrupted.",
+    " 4 storage, 5 a judge that is not trustworthy, 130 interrupted.",
 )
 for verb in (run, check, preview, prepare, train, evaluate, report, generate, selftest):
     app.command(verb)

@@ -1,9 +1,10 @@
 """What every verb understands, and which recipe and run folder that means."""
 
 import os
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated, Any
 
 from cyclopts import Parameter, Token
@@ -14,6 +15,7 @@ from tutelage.recipe_file import LoadedRecipe, changed_settings, load, to_toml
 from tutelage.run_folder import RunFolder, unfinished_data, write_text
 
 RUNS = Path("runs")
+NONE: Mapping[str, Any] = MappingProxyType({})
 
 
 def as_path(_: type, tokens: Sequence[Token]) -> Path:
@@ -131,9 +133,12 @@ def column_map(given: tuple[str, ...]) -> dict[str, str] | None:
     return {field: path for field, _, path in (text.partition("=") for text in given)} or None
 
 
-def open_new_run(options: Options) -> tuple[RunFolder, LoadedRecipe]:
-    """Return the folder and recipe of a verb that begins a run; it must be free, or --overwrite given."""
-    run, loaded = find_new_run(options)
+def open_new_run(options: Options, also: Mapping[str, Any] = NONE) -> tuple[RunFolder, LoadedRecipe]:
+    """Return the folder and recipe of a verb that begins a run; it must be free, or --overwrite given.
+
+    `also` are overrides by options of the verb's own.
+    """
+    run, loaded = find_new_run(options, also)
     if run.preparation.exists() and not options.overwrite and not options.dry_run:
         raise RunFolderError(
             f"{run.root} already holds a run. Choose another --output, or add --overwrite to replace it."
@@ -141,27 +146,27 @@ def open_new_run(options: Options) -> tuple[RunFolder, LoadedRecipe]:
     return run, loaded
 
 
-def find_new_run(options: Options) -> tuple[RunFolder, LoadedRecipe]:
+def find_new_run(options: Options, also: Mapping[str, Any] = NONE) -> tuple[RunFolder, LoadedRecipe]:
     """Return the folder and recipe of a verb that begins a run, whether the folder holds one already or not."""
     target = options.target
     if target is not None and is_there(target) and target.is_dir():
         recipe_path, root = _recipe_of(target), options.output or target
     else:
         recipe_path, root = target, options.output
-    loaded = load(recipe_path, options.overrides(), options.set)
+    loaded = load(recipe_path, {**options.overrides(), **also}, options.set)
     run = RunFolder(root or RUNS / (recipe_path or Path(loaded.recipe.data.source)).stem)
     _refuse_foreign_folder(run)
     return run, loaded
 
 
-def open_earlier_run(options: Options) -> tuple[RunFolder, LoadedRecipe]:
+def open_earlier_run(options: Options, also: Mapping[str, Any] = NONE) -> tuple[RunFolder, LoadedRecipe]:
     """Return the folder and recipe of a verb that goes on with a run, named as TARGET or --output."""
     target, output = options.target, options.output
     if target is not None and is_there(target) and not target.is_dir():
         run = RunFolder(output or RUNS / target.stem)
         if not run.recipe.exists():
             raise RunFolderError(f"{run.root} holds no run yet. Run `tutelage prepare {target}` first.")
-        return run, load(target, options.overrides(), options.set)
+        return run, load(target, {**options.overrides(), **also}, options.set)
     if target is not None and not is_there(target):
         raise RunFolderError(
             f"{target} does not exist. Name the folder of a run, for example runs/quickstart."
@@ -173,7 +178,7 @@ def open_earlier_run(options: Options) -> tuple[RunFolder, LoadedRecipe]:
         raise RunFolderError(
             "No run folder was given. Name the folder of a run, for example runs/quickstart."
         )
-    return RunFolder(root), load(_recipe_of(root), options.overrides(), options.set)
+    return RunFolder(root), load(_recipe_of(root), {**options.overrides(), **also}, options.set)
 
 
 def is_there(path: Path) -> bool:

@@ -3,6 +3,7 @@
 from tutelage.cli import console
 from tutelage.cli.dry_run import show_dry_run
 from tutelage.cli.evaluate import evaluate_stage, refuse_answers_without_room
+from tutelage.cli.judging import Judging, judge_stage, refuse_judges
 from tutelage.cli.opening import prepare_what_is_here
 from tutelage.cli.options import Options, open_new_run
 from tutelage.cli.prepare import preparing
@@ -15,9 +16,10 @@ ANSWERS_SHOWN = 3
 LONGEST_SHOWN = 300
 
 
-def run(options: Options = Options()) -> None:  # noqa: B008 - frozen
+def run(options: Options = Options(), judging: Judging = Judging()) -> int:  # noqa: B008 - frozen
     """Prepare, tune, evaluate and report in one go."""
-    folder, loaded = open_new_run(options)
+    folder, loaded = open_new_run(options, judging.overrides())
+    refuse_judges(loaded)
     if options.dry_run:
         preparation = prepare_what_is_here(loaded.recipe)
         if preparation and preparation.splits["test"]:
@@ -37,12 +39,12 @@ def run(options: Options = Options()) -> None:  # noqa: B008 - frozen
             guarded=[folder.data],
             training=preparation and preparation.splits["train"],
         )
-        return
-    run_stages(folder, loaded)
+        return 0
+    return run_stages(folder, loaded)
 
 
-def run_stages(run: RunFolder, loaded: LoadedRecipe) -> None:
-    """Run all stages; without test rows there is nothing to evaluate, and it is said.
+def run_stages(run: RunFolder, loaded: LoadedRecipe) -> int:
+    """Run all stages and return the exit code; without test rows there is nothing to evaluate, and it is said.
 
     An earlier run is not touched before the new one is known to begin: rows, settings and model are tried first.
     """
@@ -56,8 +58,10 @@ def run_stages(run: RunFolder, loaded: LoadedRecipe) -> None:
     console.heading("2 Tune")
     train_stage(run, loaded, opened)
     console.say()
+    code = 0
     if test_rows:
         evaluate_stage(run, loaded)
+        code = judge_stage(run, loaded)
         console.say()
         show_answers(run)
     else:
@@ -69,6 +73,7 @@ def run_stages(run: RunFolder, loaded: LoadedRecipe) -> None:
     console.say(
         f"  tutelage run --data my.json --output {run.root.parent / 'mine'}   # tune on your own rows"
     )
+    return code
 
 
 def show_answers(run: RunFolder) -> None:

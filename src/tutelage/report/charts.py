@@ -1,4 +1,4 @@
-"""Draws the two charts of the report as SVG; they hold numbers and our own words, never text of the data."""
+"""Draws the charts of the report as SVG; they hold numbers and our own words, never text of the data."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -130,6 +130,45 @@ def _length_bars(bars: list[dict[str, Any]]) -> altair.Chart:
             altair.Y2(datum=0),
         )
     )
+
+
+def calibration_chart(points: Sequence[tuple[float, float]]) -> Chart:
+    """Draw a judge's scores over the labels of the same answers, both from 0 to 100, and the line where they agree."""
+    layers = [_agreement_line(), _labelled_answers(points)]
+    drawings = {name: _svg(layers, width) for name, width in WIDTHS.items()}
+    higher = sum(score > label for label, score in points)
+    return Chart(
+        **drawings,
+        description=f"Of {len(points)} labelled answers the judge scores {higher} higher than their label.",
+    )
+
+
+def _agreement_line() -> altair.Chart:
+    ends = [{"label": 0.0, "score": 0.0}, {"label": 100.0, "score": 100.0}]
+    return (
+        _chart(ends)
+        .mark_line(color=INK, strokeWidth=1, strokeDash=[4, 3])
+        .encode(_label_axis(), _score_axis())
+    )
+
+
+def _labelled_answers(points: Sequence[tuple[float, float]]) -> altair.Chart:
+    dots = [{"label": float(label), "score": float(score)} for label, score in points]
+    marks = _chart(dots).mark_circle(color=TUNED, size=42, opacity=0.5)
+    return marks.encode(_label_axis(), _score_axis())
+
+
+def _label_axis() -> altair.X:
+    return altair.X(
+        "label:Q",
+        title="label",
+        scale=altair.Scale(domain=[0, 100]),
+        axis=altair.Axis(grid=False, tickCount=6),
+    )
+
+
+def _score_axis() -> altair.Y:
+    return altair.Y("score:Q", title="judge's score", scale=altair.Scale(domain=[0, 100]))
 
 
 def _chart(values: list[dict[str, Any]]) -> altair.Chart:

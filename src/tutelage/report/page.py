@@ -17,6 +17,7 @@ from tutelage.report.answers import shared_frame
 from tutelage.report.charts import describe_lengths, length_chart, loss_chart
 from tutelage.report.example import first_tree, shown_examples
 from tutelage.report.headline import headline, key_figures
+from tutelage.report.judges import judge_sections
 from tutelage.report.passages import passage, visible
 from tutelage.report.scores import evaluate_answers
 from tutelage.report.summary import summarise
@@ -60,6 +61,7 @@ def _gather(run: RunFolder, decode: Decode | None, training: TrainingSettings | 
         "figures": key_figures(summary, evaluation),
         "preparation": read_json(run.preparation),
         "evaluation": evaluation,
+        "judges": judge_sections(run),
         "training": _training(summary, events),
         "samples": _samples(events),
         "data": _data(_lines(run.ledger), train),

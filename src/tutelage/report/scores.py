@@ -66,13 +66,15 @@ def evaluate_answers(run: RunFolder, summary: Mapping[str, Any]) -> Evaluation |
 def _metric_row(metric: Metric, measured: Mapping[str, PairedDifference]) -> MetricRow:
     one = measured[metric.name]
     interval = (
-        f"{_change(one.low, metric)} to {_change(one.high, metric)}" if one.low is not None else "unknown"
+        f"{change_text(one.low, metric)} to {change_text(one.high, metric)}"
+        if one.low is not None
+        else "unknown"
     )
     return MetricRow(
         metric=metric,
         base=value_text(one.base, metric),
         tuned=value_text(one.tuned, metric),
-        difference=_change(one.difference, metric),
+        difference=change_text(one.difference, metric),
         interval=interval,
         word=verdict(one, metric).word,
         bar=_bar(one, metric, _widest(measured, metric.unit)),
@@ -100,5 +102,6 @@ def value_text(value: float | None, metric: Metric) -> str:
     return "unknown" if value is None else format_value(value, metric)
 
 
-def _change(value: float | None, metric: Metric) -> str:
+def change_text(value: float | None, metric: Metric) -> str:
+    """Write a difference with its sign, or say that it is unknown."""
     return "unknown" if value is None else format_change(value, metric).replace("-", "\u2212")

@@ -26,4 +26,7 @@ def _training(run: RunFolder) -> dict[str, Any]:
 
 
 def _evaluation(run: RunFolder) -> dict[str, Any]:
-    return {"evaluation": read_json(run.metrics)} if run.metrics.exists() else {}
+    if not run.metrics.exists():
+        return {}
+    judged = {"judges": read_json(run.judges)["judges"]} if run.judges.exists() else {}
+    return {"evaluation": read_json(run.metrics) | judged}

@@ -1,0 +1,177 @@
+"""The options that name judges, and what is shown of what they say."""
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import KW_ONLY, dataclass
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+from tutelage.cli import console
+from tutelage.errors import EXIT_UNTRUSTWORTHY, RunFolderError
+from tutelage.recipe_file import LoadedRecipe, changed_settings, load
+from tutelage.run_folder import RunFolder
+
+JUDGE_SETTINGS = (
+    "evaluation.judges",
+    "evaluation.labels",
+    "evaluation.judge_limit",
+    "evaluation.judge_concurrency",
+    "evaluation.judge_timeout",
+)
+COMMAND_LINE = ("--judge", "--set")
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Judging:
+    """The options of the verbs that let judges score the answers."""
+
+    _: KW_ONLY
+    judge: Annotated[
+        tuple[str, ...],
+        Parameter(
+            help="A model that scores the answers: ollama:MODEL, openai:MODEL@URL or gguf:PATH; may be repeated.",
+            negative="",
+            show_default=False,
+        ),
+    ] = ()
+    labels: Annotated[
+        str | None,
+        Parameter(help="A JSON or JSONL file with scores by people, which the judges are held against."),
+    ] = None
+
+    def overrides(self) -> dict[str, Any]:
+        given = {
+            "--judge evaluation.judges": list(self.judge) or None,
+            "--labels evaluation.labels": self.labels,
+        }
+        return {name: value for name, value in given.items() if value is not None}
+
+
+def refuse_judges(loaded: LoadedRecipe) -> None:
+    """Stop before anything is computed where a judge or the labels of a recipe cannot be used."""
+    from tutelage.evaluation.judging.judge import refuse_judges_at_fault
+
+    named_here = loaded.origins.get("evaluation.judges") in COMMAND_LINE
+    refuse_judges_at_fault(loaded.recipe.evaluation, named_here=named_here)
+
+
+def judges_only(run: RunFolder, loaded: LoadedRecipe) -> bool:
+    """Tell whether the answers are there and judges are named, so that no model need answer again."""
+    return run.metrics.exists() and bool(loaded.recipe.evaluation.judges)
+
+
+def refuse_other_answers(run: RunFolder, loaded: LoadedRecipe) -> None:
+    """Stop where the answers that are there were made with other settings than the recipe says now."""
+    own = load(run.recipe, {}, [])
+    changed = changed_settings(own.recipe, loaded.recipe, sections=("evaluation",), apart_from=JUDGE_SETTINGS)
+    if changed:
+        raise RunFolderError(
+            f"{run.evaluation} holds answers made with other settings: {', '.join(changed)}. Leave them out to judge"
+            " those answers, or add --overwrite to make new ones."
+        )
+
+
+def judge_stage(run: RunFolder, loaded: LoadedRecipe) -> int:
+    """Let the judges score the answers in the folder, print what they say, and return the exit code of the verb."""
+    if not loaded.recipe.evaluation.judges:
+        return 0
+    console.say()
+    with console.waiting("Reading the answers"):
+        from tutelage.evaluation.judging.judge import judge_run
+    with ExitStack() as stack:
+
+        def progress(judge: str, total: int) -> Callable[[int], None]:
+            stack.close()  # one bar at a time
+            advance = stack.enter_context(console.progress(f"{judge} is asked", total))
+            return lambda answered: advance(answered, "")
+
+        judges = judge_run(run, loaded.recipe.evaluation, progress=progress)["judges"]
+    console.say()
+    show_judges(judges)
+    return 0 if all(result["trusted"] for result in judges.values()) else EXIT_UNTRUSTWORTHY
+
+
+def show_judges(judges: dict[str, Any]) -> None:
+    """Print a table of all judges, then for each its verdict, its failed checks and what it left out."""
+    columns = [
+        "judge",
+        "base",
+        "tuned",
+        "difference",
+        "95 % interval",
+        "win / tie / loss",
+        "nulls",
+        "swaps agree",
+    ]
+    console.table(
+        columns,
+        [_row(judge, result) for judge, result in judges.items()],
+        numeric={1, 2, 3, 4, 5, 6, 7},
+    )
+    for judge, result in judges.items():
+        console.say()
+        console.heading(result["sentence"])
+        _show_checks(result)
+        if result["nulls"]:
+            worst, best = result["bounds"]["worst"], result["bounds"]["best"]
+            console.say(
+                f"With every missing score at its worst or best, the difference is {worst:+.1f} or {best:+.1f}."
+            )
+        _show_labels(judge, result["labels"])
+        for note in result["notes"]:
+            console.say(f"Note: {note}")
+
+
+def _row(judge: str, result: dict[str, Any]) -> list[str]:
+    score, preference = result["score"], result["preference"]
+    interval = "unknown" if score["low"] is None else f"{score['low']:+.1f} to {score['high']:+.1f}"
+    swaps = preference["swaps_agree"]
+    return [
+        judge,
+        _number(score["base"], ".1f"),
+        _number(score["tuned"], ".1f"),
+        _number(score["difference"], "+.1f"),
+        interval,
+        f"{preference['win']} / {preference['tie']} / {preference['loss']}",
+        f"{result['nulls']} of {result['rows']}",
+        "unknown" if swaps is None else f"{swaps:.0f} %",
+    ]
+
+
+def _show_checks(result: dict[str, Any]) -> None:
+    failed = [check for check in result["self_test"]["checks"] if not check["passed"]]
+    if not failed:
+        console.say(f"Its self-test passed, {len(result['self_test']['checks'])} checks.")
+        return
+    if all(check["value"] is None for check in failed[1:]):
+        return  # it never replied, and that is said already
+    console.table(
+        ["what the self-test found", "value", "wanted"],
+        [[check["label"], _number(check["value"], ".1f"), check["wanted"]] for check in failed],
+        numeric={1},
+    )
+
+
+def _show_labels(judge: str, labels: dict[str, Any] | None) -> None:
+    if labels is None:
+        return
+    agreed, corrected = labels["agreement"], labels["corrected"]
+    if agreed is None:
+        console.say("Fewer than three of its scores have a label, which is too few to compare.")
+        return
+    console.say(
+        f"Against {agreed['n']} labels: rank correlation {_number(agreed['spearman'], '.3f')}, bias"
+        f" {agreed['bias']:+.1f}, mean error {agreed['mean_absolute_error']:.1f}, sensitivity"
+        f" {_number(agreed['sensitivity'], '.2f')}, specificity {_number(agreed['specificity'], '.2f')}."
+    )
+    if corrected:
+        console.say(
+            f"Corrected by the labels, the difference is {corrected['difference']:+.1f} (95 % interval"
+            f" {corrected['low']:+.1f} to {corrected['high']:+.1f}, from {corrected['n']} rows with both labels)."
+        )
+
+
+def _number(value: float | None, form: str) -> str:
+    return "unknown" if value is None else format(value, form)

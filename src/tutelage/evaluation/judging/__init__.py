@@ -1,0 +1,1 @@
+"""Lets other language models score the answers, and tests each of them before it is believed."""

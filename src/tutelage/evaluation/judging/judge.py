@@ -1,0 +1,212 @@
+"""Judges the answers of a finished evaluation: every judge of the recipe, each on the same rows."""
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tutelage.errors import LanguageModelError, RecipeError
+from tutelage.evaluation.judging.asking import Judgement, Sitting
+from tutelage.evaluation.judging.kept_replies import KeptReplies
+from tutelage.evaluation.judging.labels import Scores, read_labels
+from tutelage.evaluation.judging.protocol import (
+    Inquiry,
+    preference_inquiry,
+    protocol_sha256,
+    score_inquiry,
+)
+from tutelage.evaluation.judging.results import ORDERS, summarise_judge
+from tutelage.evaluation.judging.self_test import Probe, examine, make_probes
+from tutelage.evaluation.metrics import score_rows
+from tutelage.fetching import file_sha256, user_cache
+from tutelage.language_models import open_chat_model, parse_model_name, refuse_unusable
+from tutelage.recipe import EvaluationSettings
+from tutelage.run_folder import ARMS, RunFolder, read_json, read_json_lines, write_json, write_json_lines
+
+# Begins a bar for so many questions to a judge, and gives the function that advances it.
+Progress = Callable[[str, int], Callable[[int], None]]
+
+SAME = "the answers are the same"
+FAMILY = re.compile(r"smollm|llama|qwen|phi|gemma|mistral|gpt|deepseek|granite|olmo", re.IGNORECASE)
+
+
+Answers = Mapping[str, Mapping[int, Mapping[str, Any]]]  # by arm and row
+
+
+@dataclass
+class Plan:
+    """All questions to one judge, and what each of them is about; a pair of equal answers needs no question."""
+
+    rows: Sequence[int]
+    answers: Answers
+    probes: Sequence[Probe]
+    inquiries: list[Inquiry] = field(default_factory=list)
+    subjects: list[dict[str, Any]] = field(default_factory=list)
+    equal_rows: list[int] = field(default_factory=list)
+
+
+def judge_run(run: RunFolder, settings: EvaluationSettings, *, progress: Progress) -> dict[str, Any]:
+    """Ask every judge about the answers in the folder, write what they said, and return what judges.json says.
+
+    Whatever a judge replied is kept in the cache as it comes, so that an evaluation that was cut short, or is made
+    again, asks only what it has no reply to.
+    """
+    base, tuned = (read_json_lines(run.responses(arm)) for arm in ARMS)
+    rows = score_rows(base, tuned).rows  # refuses answers that do not belong together
+    answers = {
+        arm: {answer["row"]: answer for answer in given} for arm, given in (("base", base), ("tuned", tuned))
+    }
+    labels = read_labels(Path(settings.labels), rows) if settings.labels else None
+    plan = _plan(rows, answers)
+    results: dict[str, Any] = {}
+    records: list[dict[str, Any]] = []
+    kinships = {name: _kinship(run, name) for name in settings.judges}
+    for name, notes in kinships.items():
+        sitting = open_sitting(name, settings)
+        judgements = sitting.judge(plan.inquiries, progress(name, len(plan.inquiries)))
+        results[name] = _summarise(name, plan, judgements, labels=labels, notes=notes)
+        records += _records(name, plan, judgements, labels or {})
+    write_json_lines(run.judgements, records)
+    found = {"protocol_sha256": protocol_sha256(), "judges": results}
+    write_json(run.judges, found)
+    return found
+
+
+def open_sitting(name: str, settings: EvaluationSettings) -> Sitting:
+    """Make a judge ready to be asked; its model is opened at the first question that has no reply yet."""
+    return Sitting(
+        open=lambda: open_chat_model(name, timeout_seconds=settings.judge_timeout),
+        kept=KeptReplies(user_cache() / "judgements", identity(name)),
+        limit=settings.judge_limit,
+        concurrency=settings.judge_concurrency,
+    )
+
+
+def refuse_judges_at_fault(settings: EvaluationSettings, *, named_here: bool) -> None:
+    """Stop before anything is computed where a judge or the labels cannot be used.
+
+    `named_here` tells that the judges were given on the command line. A recipe travels; what stands in one must not
+    send its user's test rows to another machine.
+    """
+    if len(set(settings.judges)) < len(settings.judges):
+        raise RecipeError(
+            f"evaluation.judges names a judge twice: {', '.join(settings.judges)}. Name each once."
+        )
+    if settings.labels and not settings.judges:
+        raise RecipeError(
+            "evaluation.labels is set, but there is no judge to hold against them. Add --judge NAME."
+        )
+    for name in settings.judges:
+        refuse_unusable(name)
+        host = parse_model_name(name).remote_host
+        if host and not named_here:
+            raise LanguageModelError(
+                f"The recipe names the judge {name}, and the test rows would be sent to {host}. If that"
+                f" is what you want, say so on the command line: --judge {name}"
+            )
+    if settings.labels and not Path(settings.labels).is_file():
+        raise RecipeError(
+            f"The labels {settings.labels} are not there. Name a JSON or JSONL file with --labels."
+        )
+
+
+def identity(name: str) -> str:
+    """Return what the replies of a model are kept under: a file is known by its bytes, wherever it lies."""
+    parts = parse_model_name(name)
+    if parts.kind != "gguf":
+        return name
+    refuse_unusable(name)
+    return f"gguf:{file_sha256(Path(parts.place).expanduser())}"
+
+
+def _kinship(run: RunFolder, name: str) -> list[str]:
+    """Refuse the model that is tuned as its own judge, and warn of one of its family, which likes its own kind."""
+    preparation = read_json(run.preparation)
+    if identity(name) == f"gguf:{preparation['model_sha256']}":
+        raise LanguageModelError(
+            f"The judge {name} is the very model that was tuned. Name another one with --judge."
+        )
+    tuned, judge = (FAMILY.search(text) for text in (preparation["model"], parse_model_name(name).model))
+    if tuned and judge and tuned[0].lower() == judge[0].lower():
+        return [
+            f"The judge seems to be of the tuned model's family ({judge[0]}), and may favour its own kind."
+        ]
+    return []
+
+
+def _plan(rows: Sequence[int], answers: Answers) -> Plan:
+    plan = Plan(rows, answers, make_probes([answers["base"][row] for row in rows]))
+    for probe in plan.probes:  # first: they tell soonest that a judge is of no use
+        plan.inquiries.append(probe.inquiry)
+        plan.subjects.append({"row": probe.row, "kind": "self_test", "probe": probe.kind})
+    for row in rows:
+        prompt, reference = answers["base"][row]["prompt"], answers["base"][row]["reference"]
+        response = {arm: answers[arm][row]["response"] for arm in ARMS}
+        for arm in ARMS:
+            plan.inquiries.append(score_inquiry(prompt, reference, response[arm]))
+            plan.subjects.append({"row": row, "kind": "score", "arm": arm})
+        if response["base"] == response["tuned"]:
+            plan.equal_rows.append(row)
+            continue
+        for first, second in (ORDERS, ORDERS[::-1]):
+            plan.inquiries.append(preference_inquiry(prompt, reference, response[first], response[second]))
+            plan.subjects.append({"row": row, "kind": "preference", "first": first})
+    return plan
+
+
+def _summarise(
+    name: str, plan: Plan, judgements: Sequence[Judgement], *, labels: Scores | None, notes: list[str]
+) -> dict[str, Any]:
+    about = list(zip(plan.subjects, judgements, strict=True))
+    scores: dict[tuple[int, str], Any] = {
+        (subject["row"], subject["arm"]): judgement.value
+        for subject, judgement in about
+        if subject["kind"] == "score"
+    }
+    preferences: dict[tuple[int, str], str | None] = {
+        (row, order): "tie" for row in plan.rows for order in ORDERS
+    }
+    for subject, judgement in about:
+        if subject["kind"] == "preference":
+            preferences[subject["row"], subject["first"]] = _preferred(subject["first"], judgement)
+    unasked = [judgement.reason for judgement in judgements if judgement.is_unasked]
+    if unasked:
+        notes = [*notes, f"{len(unasked)} questions have no reply yet; the last: {unasked[-1]}"]
+    return summarise_judge(
+        name,
+        plan.rows,
+        scores,
+        preferences,
+        examine(plan.probes, judgements[: len(plan.probes)]),
+        lengths={arm: [plan.answers[arm][row]["response_tokens"] for row in plan.rows] for arm in ARMS},
+        labels=labels,
+        notes=notes,
+    )
+
+
+def _preferred(first: str, judgement: Judgement) -> str | None:
+    """Return which model's answer is the better one: base, tuned or tie."""
+    second = next(arm for arm in ARMS if arm != first)
+    meant: Mapping[object, str] = {"first": first, "second": second, "tie": "tie"}
+    return meant.get(judgement.value)
+
+
+def _records(
+    name: str, plan: Plan, judgements: Sequence[Judgement], labels: Scores
+) -> Iterable[dict[str, Any]]:
+    """Yield one line for each question; `value` is null with the `reason` where there is no readable reply."""
+    for subject, judgement in zip(plan.subjects, judgements, strict=True):
+        is_preference = subject["kind"] == "preference"
+        value = _preferred(subject["first"], judgement) if is_preference else judgement.value
+        yield {
+            "judge": name,
+            **subject,
+            "value": value,
+            "reason": judgement.reason,
+            "replies": list(judgement.replies),
+            **({"label": labels.get((subject["row"], subject["arm"]))} if subject["kind"] == "score" else {}),
+        }
+    for row, first in ((row, first) for row in plan.equal_rows for first in ORDERS):
+        subject = {"row": row, "kind": "preference", "first": first}
+        yield {"judge": name, **subject, "value": "tie", "reason": SAME, "replies": []}

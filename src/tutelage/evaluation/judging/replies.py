@@ -1,0 +1,54 @@
+"""Reads a judge's reply, strictly: JSON of the one form that was asked for, or nothing.
+
+A number found somewhere in prose is as likely the judge's talk about a score as the score itself.
+"""
+
+import json
+from typing import Any
+
+LONGEST_REPLY = 2_000  # characters
+PREFERENCES = ("first", "second", "tie")
+
+Value = int | str
+
+
+class UnreadableReplyError(ValueError):
+    """A reply that counts for nothing; its text is the reason."""
+
+
+def read_score(reply: str) -> int:
+    """Return the whole number of `{"score": N}`, from 0 to 100."""
+    score = _only_value(reply, "score")
+    if type(score) is not int:
+        raise UnreadableReplyError(f"score is {_told(score)}, which is no whole number")
+    if not 0 <= score <= 100:
+        raise UnreadableReplyError(f"score is {_told(score)}, which is not between 0 and 100")
+    return score
+
+
+def read_preference(reply: str) -> str:
+    """Return the text of `{"better": …}`: `first`, `second` or `tie`."""
+    better = _only_value(reply, "better")
+    if better not in PREFERENCES:
+        raise UnreadableReplyError(f"better is {_told(better)}, which is none of {', '.join(PREFERENCES)}")
+    return str(better)
+
+
+def _only_value(reply: str, key: str) -> Any:
+    if not reply.strip():
+        raise UnreadableReplyError("the reply is empty")
+    if len(reply) > LONGEST_REPLY:
+        raise UnreadableReplyError(f"the reply is longer than {LONGEST_REPLY:,} characters")
+    try:
+        pairs = json.loads(reply, object_pairs_hook=tuple)
+    except (ValueError, RecursionError) as fault:
+        raise UnreadableReplyError("the reply is not JSON alone") from fault
+    # Objects arrive as tuples of their pairs, so that a key which stands twice is not taken for one.
+    if not isinstance(pairs, tuple) or [name for name, _ in pairs] != [key]:
+        raise UnreadableReplyError(f'the reply is not an object with "{key}" alone')
+    return pairs[0][1]
+
+
+def _told(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 40 else f"{text[:40]} …"

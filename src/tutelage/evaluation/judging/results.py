@@ -1,0 +1,193 @@
+"""What one judge says of both models: scores, preferences, what is missing, and whether a verdict may rest on it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from scipy import stats
+
+from tutelage.evaluation.judging.labels import Scores, agreement, corrected_difference
+from tutelage.evaluation.judging.protocol import LARGEST_SCORE
+from tutelage.evaluation.judging.self_test import SelfTest
+from tutelage.evaluation.metrics import Metric
+from tutelage.evaluation.statistics import CONFIDENCE, paired_difference
+from tutelage.evaluation.verdict import verdict
+from tutelage.run_folder import ARMS
+
+MOST_NULLS = 0.05  # share of the rows without a pair of scores; above it there is no claim
+ORDERS = ("base", "tuned")  # which model's answer stands first
+
+SCORE_FIGURES = (
+    "base",
+    "tuned",
+    "difference",
+    "low",
+    "high",
+    "smallest_detectable",
+    "higher",
+    "equal",
+    "lower",
+)
+
+# The score of an answer by row and arm, None where there is none.
+RowScores = Mapping[tuple[int, str], int | None]
+# Which model a judge prefers by row and order: base, tuned or tie, None where there is no readable reply.
+Preferences = Mapping[tuple[int, str], str | None]
+
+
+@dataclass(frozen=True)
+class Outcomes:
+    """How many rows the tuned model wins, ties and loses, as each pair was judged in both orders."""
+
+    win: int
+    tie: int
+    loss: int
+    null: int
+    disagreeing: int
+
+
+def judged_metric(judge: str) -> Metric:
+    """Return what people need to know to read a judge's scores."""
+    return Metric(
+        name="judge",
+        label=f"score by {judge}",
+        unit="points",
+        higher_is_better=True,
+        decimals=1,
+        meaning="how good the answer is beside the reference, from 0 to 100, as this judge sees it",
+    )
+
+
+def summarise_judge(
+    judge: str,
+    rows: Sequence[int],
+    scores: RowScores,
+    preferences: Preferences,
+    self_test: SelfTest,
+    *,
+    lengths: Mapping[str, Sequence[int]],
+    labels: Scores | None,
+    notes: Sequence[str],
+) -> dict[str, Any]:
+    """Return what judges.json says of one judge. `lengths` are the answers' tokens by arm, in the order of `rows`."""
+    paired = [row for row in rows if all(scores[row, arm] is not None for arm in ARMS)]
+    base, tuned = (
+        np.array([scores[row, arm] for row in paired], dtype=np.float64) for arm in ARMS
+    )  # (paired,)
+    difference = paired_difference(base, tuned)
+    nulls = len(rows) - len(paired)
+    doubts = _doubts(self_test, nulls, len(rows))
+    judged = verdict(difference, judged_metric(judge))
+    readable = {key: float(score) for key, score in scores.items() if score is not None}
+    return {
+        "trusted": not doubts,
+        "verdict": judged.word if not doubts else "no verdict",
+        "sentence": judged.sentence if not doubts else f"No verdict by {judge}: {'; '.join(doubts)}.",
+        "rows": len(rows),
+        "nulls": nulls,
+        "score": {name: getattr(difference, name) for name in SCORE_FIGURES},
+        "bounds": _bounds(rows, scores),
+        "preference": _preference(rows, preferences),
+        "length": _length(rows, paired, base, tuned, lengths),
+        "self_test": self_test.to_record(),
+        "labels": _labelled(readable, labels) if labels is not None else None,
+        "notes": list(notes),
+    }
+
+
+def outcomes(rows: Sequence[int], preferences: Preferences) -> Outcomes:
+    """Count wins and losses; one counts only if both orders agree, and a pair with a null is missing altogether."""
+    pairs = [tuple(preferences[row, order] for order in ORDERS) for row in rows]
+    whole = [pair for pair in pairs if None not in pair]
+    win, loss = whole.count(("tuned", "tuned")), whole.count(("base", "base"))
+    return Outcomes(
+        win=win,
+        tie=len(whole) - win - loss,
+        loss=loss,
+        null=len(pairs) - len(whole),
+        disagreeing=sum(pair[0] != pair[1] for pair in whole),
+    )
+
+
+def _doubts(self_test: SelfTest, nulls: int, rows: int) -> list[str]:
+    """Name what forbids a claim."""
+    doubts = []
+    if self_test.unanswered:
+        doubts.append(
+            f"the self-test is not finished, {self_test.unanswered} of its questions have no reply yet"
+        )
+    elif not self_test.passed:
+        failed = ", ".join(self_test.failures)
+        doubts.append(f"the judge is not trustworthy on this data, its self-test failed ({failed})")
+    if nulls > MOST_NULLS * rows:
+        doubts.append(f"{nulls} of {rows} rows have no pair of scores, and more than 5 % forbid a claim")
+    return doubts
+
+
+def _bounds(rows: Sequence[int], scores: RowScores) -> dict[str, float | None]:
+    """Return the mean difference over all rows if each missing score were worst for the tuned model, or best."""
+    if not rows:
+        return {"worst": None, "best": None}
+
+    def filled(row: int, arm: str, missing: int) -> int:
+        score = scores[row, arm]
+        return missing if score is None else score
+
+    worst = [filled(row, "tuned", 0) - filled(row, "base", LARGEST_SCORE) for row in rows]
+    best = [filled(row, "tuned", LARGEST_SCORE) - filled(row, "base", 0) for row in rows]
+    return {"worst": float(np.mean(worst)), "best": float(np.mean(best))}
+
+
+def _preference(rows: Sequence[int], preferences: Preferences) -> dict[str, Any]:
+    counted = outcomes(rows, preferences)
+    decided, whole = counted.win + counted.loss, len(rows) - counted.null
+    low, high = _wilson(counted.win, decided)
+    return {
+        **asdict(counted),
+        # Of the rows that one of the two wins, in %.
+        "win_share": 100 * counted.win / decided if decided else None,
+        "low": low,
+        "high": high,
+        # If every pair that is missing were lost, or won.
+        "worst_share": 100 * counted.win / (decided + counted.null) if decided + counted.null else None,
+        "best_share": 100 * (counted.win + counted.null) / (decided + counted.null)
+        if decided + counted.null
+        else None,
+        "swaps_agree": 100 * (whole - counted.disagreeing) / whole if whole else None,
+    }
+
+
+def _wilson(wins: int, decided: int) -> tuple[float | None, float | None]:
+    if not decided:
+        return None, None
+    interval = stats.binomtest(wins, decided).proportion_ci(CONFIDENCE, method="wilson")
+    return 100 * float(interval.low), 100 * float(interval.high)
+
+
+def _length(
+    rows: Sequence[int],
+    paired: Sequence[int],
+    base: np.ndarray,
+    tuned: np.ndarray,
+    lengths: Mapping[str, Sequence[int]],
+) -> dict[str, float | None]:
+    """Return the mean lengths, and the difference that would be left between answers of one length.
+
+    It is the intercept of the score's difference on that of the logarithms of the lengths, plus one for empty answers.
+    """
+    place = {row: index for index, row in enumerate(rows)}
+    means = {f"{arm}_tokens": float(np.mean(lengths[arm])) if rows else None for arm in ARMS}
+    by_arm = {arm: np.log1p([lengths[arm][place[row]] for row in paired]) for arm in ARMS}  # (paired,)
+    longer = by_arm["tuned"] - by_arm["base"]
+    can_tell = len(paired) > 2 and np.ptp(longer) > 0
+    adjusted = float(stats.linregress(longer, tuned - base).intercept) if can_tell else None
+    return {**means, "adjusted_difference": adjusted}
+
+
+def _labelled(scores: Scores, labels: Scores) -> dict[str, Any]:
+    agreed, corrected = agreement(scores, labels), corrected_difference(scores, labels)
+    return {
+        "agreement": asdict(agreed) if agreed else None,
+        "corrected": asdict(corrected) if corrected else None,
+    }

@@ -1,0 +1,233 @@
+"""Judging a finished evaluation: outage and resume, the same bytes again, and real models (properties 35, 46)."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.fake_judges import RIGGED, judge_script
+from support.fake_run import make_run
+from support.llama_cpp import llama_cpp
+from support.scripted_server import Answer, Script, completion, scripted_server
+from support.tiny_gguf import write_tiny_gguf
+
+from tutelage import server_replies
+from tutelage.errors import LanguageModelError, RecipeError
+from tutelage.evaluation.judging.judge import judge_run, refuse_judges_at_fault
+from tutelage.recipe import EvaluationSettings
+from tutelage.run_folder import RunFolder, read_json, read_json_lines, write_json
+
+ROWS = 12
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("TUTELAGE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    monkeypatch.setattr(server_replies.time, "sleep", lambda seconds: None)
+    return tmp_path / "cache"
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> RunFolder:
+    return make_run(tmp_path / "run", test_rows=ROWS)
+
+
+def judge(run: RunFolder, *names: str, **settings: Any) -> dict[str, Any]:
+    chosen = EvaluationSettings(judges=list(names), **settings)
+    return judge_run(run, chosen, progress=lambda name, total: lambda n: None)["judges"]
+
+
+def name_at(address: str) -> str:
+    return f"openai:judge@{address}/v1"
+
+
+def written(run: RunFolder) -> tuple[bytes, bytes]:
+    return run.judges.read_bytes(), run.judgements.read_bytes()
+
+
+def test_a_fair_judge_is_believed_and_every_reply_is_kept(run: RunFolder) -> None:
+    with scripted_server(judge_script()) as server:
+        name = name_at(server.address)
+        found = judge(run, name)[name]
+    assert found["trusted"] and found["nulls"] == 0
+    base, tuned = (read_json_lines(run.responses(arm)) for arm in ("base", "tuned"))
+    exact = [100.0 * (answer["response"] == answer["reference"]) for answer in tuned]
+    records = [record for record in read_json_lines(run.judgements) if record["kind"] == "score"]
+    by_arm = {(record["row"], record["arm"]): record["value"] for record in records}
+    assert [by_arm[answer["row"], "tuned"] == 100 for answer in tuned] == [value == 100 for value in exact]
+    assert len(records) == 2 * len(base) and all(record["replies"] for record in records)
+
+
+@pytest.mark.parametrize("rigging", RIGGED)
+def test_a_rigged_judge_makes_no_verdict(rigging: str, run: RunFolder) -> None:
+    with scripted_server(RIGGED[rigging]) as server:
+        name = name_at(server.address)
+        found = judge(run, name)[name]
+    assert (found["trusted"], found["verdict"]) == (False, "no verdict")
+    assert "not trustworthy" in found["sentence"]
+
+
+def test_a_repeated_evaluation_asks_nothing_and_writes_the_same_bytes(run: RunFolder) -> None:
+    with scripted_server(judge_script()) as server:
+        name = name_at(server.address)
+        judge(run, name)
+        first, asked = written(run), len(server.requests)
+        judge(run, name)
+        assert len(server.requests) == asked
+    judge(run, name)  # the server is gone, and nobody notices
+    assert written(run) == first
+
+
+def faults() -> dict[str, Answer | None]:
+    return {
+        "500": Answer(status=500),
+        "429": Answer(status=429, headers={"retry-after": "1"}),
+        "401": Answer(status=401),
+        "garbage": Answer(body=b"<html>"),
+        "cut off": Answer(body=b'{"choices": [', cut=True),
+        "wrong model": completion('{"score": 50}', model="other"),
+        "slow": None,
+    }
+
+
+@pytest.mark.parametrize("kind", faults())
+def test_an_outage_leaves_nulls_and_is_resumed_without_asking_twice(kind: str, run: RunFolder) -> None:
+    fair, served = judge_script(), 0
+    is_up = False
+
+    def failing(body: dict[str, Any]) -> Answer | None:
+        nonlocal served
+        served += 1
+        return fair(body) if is_up or served <= 20 else faults()[kind]
+
+    with scripted_server(failing) as server:
+        name = name_at(server.address)
+        partial = judge(run, name, judge_timeout=0.5 if kind == "slow" else 20.0)[name]
+        assert not partial["trusted"] and "verdict" in partial
+        records = read_json_lines(run.judgements)
+        answered = {key(record) for record in records if record["replies"]}
+        assert {key(record) for record in records if record["value"] is None}.isdisjoint(answered)
+        assert all(record["reason"] for record in records if record["value"] is None)
+
+        is_up = True
+        messages = [json.dumps(body["messages"]) for body in server.bodies[:20]]
+        before = len(server.requests)
+        whole = judge(run, name)[name]
+        again = [json.dumps(body["messages"]) for body in server.bodies[before:]]
+    assert not set(messages) & set(again)
+    assert whole["trusted"] and whole["nulls"] == 0
+
+
+def key(record: dict[str, Any]) -> tuple[Any, ...]:
+    return tuple(record.get(name) for name in ("judge", "row", "kind", "arm", "first", "probe"))
+
+
+def test_no_server_at_all_invents_no_score(run: RunFolder) -> None:
+    with scripted_server(judge_script()) as server:
+        name = name_at(server.address)
+    found = judge(run, name)[name]
+    assert (found["nulls"], found["rows"], found["score"]["difference"]) == (ROWS, ROWS, None)
+    assert "no reply yet" in found["notes"][-1]
+    assert found["bounds"] == {"worst": -100, "best": 100}
+
+
+def test_replies_that_cannot_be_read_are_nulls_that_forbid_a_claim(run: RunFolder) -> None:
+    fair = judge_script()
+
+    def chatty(body: dict[str, Any]) -> Answer:
+        said = fair(body)
+        assert said is not None
+        is_spoiled = "answer" in body["messages"][1]["content"] and "chance" in str(body["messages"])
+        return completion("I would say 85 out of 100.") if is_spoiled else said
+
+    rows = read_json_lines(run.responses("tuned"))
+    spoiled = rows[0] | {"response": "by chance"}
+    run.responses("tuned").write_text("\n".join(map(json.dumps, [spoiled, *rows[1:]])) + "\n")
+    with scripted_server(chatty) as server:
+        name = name_at(server.address)
+        found = judge(run, name)[name]
+    assert found["nulls"] == 1  # of 12, which is more than 5 %
+    assert "1 of 12 rows have no pair of scores" in found["sentence"]
+    lost = [record for record in read_json_lines(run.judgements) if record["value"] is None]
+    assert {record["reason"] for record in lost} == {"the reply is not JSON alone"}
+    assert all(record["replies"] == ["I would say 85 out of 100."] * 3 for record in lost)
+
+
+def test_several_judges_stand_side_by_side(run: RunFolder) -> None:
+    with scripted_server(judge_script()) as fair, scripted_server(RIGGED["always 90"]) as rigged:
+        found = judge(run, name_at(fair.address), name_at(rigged.address))
+    assert [result["trusted"] for result in found.values()] == [True, False]
+
+
+def test_labels_are_held_against_the_judge(run: RunFolder, tmp_path: Path) -> None:
+    rows = [answer["row"] for answer in read_json_lines(run.responses("base"))]
+    labels = [{"row": row, "arm": arm, "score": 50} for row in rows for arm in ("base", "tuned")]
+    write_json(tmp_path / "labels.json", labels)
+    with scripted_server(judge_script()) as server:
+        name = name_at(server.address)
+        found = judge(run, name, labels=str(tmp_path / "labels.json"))[name]["labels"]
+    assert found["agreement"]["n"] == 2 * ROWS
+    assert found["corrected"]["difference"] == pytest.approx(0)
+
+
+def test_a_limit_leaves_the_rest_without_a_score(run: RunFolder) -> None:
+    with scripted_server(judge_script()) as server:
+        name = name_at(server.address)
+        found = judge(run, name, judge_limit=10)[name]
+        assert len(server.requests) == 10
+    assert not found["trusted"]
+
+
+def test_a_real_llama_cpp_server_and_the_same_file_in_process_can_judge(
+    run: RunFolder, tmp_path: Path
+) -> None:
+    path = write_tiny_gguf(tmp_path / "judge.gguf")
+    with llama_cpp(path, context=2048) as server:
+        for name in (f"gguf:{path}", name_at(server.address)):
+            found = judge(run, name, judge_limit=3)[name]
+            replied = [record for record in read_json_lines(run.judgements) if record["replies"]]
+            assert 1 <= len(replied) <= 3
+            assert all(isinstance(record["value"], int) or record["reason"] for record in replied)
+            assert not found["trusted"]
+
+
+def test_the_tuned_model_is_no_judge_of_itself(run: RunFolder, tmp_path: Path) -> None:
+    path = write_tiny_gguf(tmp_path / "base.gguf")
+    preparation = read_json(run.preparation)
+    preparation["model_sha256"] = hashlib.sha256(path.read_bytes()).hexdigest()
+    write_json(run.preparation, preparation)
+    with pytest.raises(LanguageModelError, match="the very model that was tuned"):
+        judge(run, f"gguf:{path}")
+
+
+def test_a_judge_of_the_same_family_is_noted(run: RunFolder) -> None:
+    script: Script = lambda body: completion('{"score": 1}', model="smollm2-1.7b")  # noqa: E731
+    with scripted_server(script) as server:
+        name = f"openai:smollm2-1.7b@{server.address}/v1"
+        notes = judge(run, name)[name]["notes"]
+    assert any("may favour its own kind" in note for note in notes)
+
+
+def test_a_remote_judge_of_a_recipe_has_to_be_named_on_the_command_line() -> None:
+    remote = EvaluationSettings(judges=["openai:m@https://judge.example/v1"])
+    with pytest.raises(LanguageModelError, match=r"would be sent to judge\.example.*--judge openai:m@"):
+        refuse_judges_at_fault(remote, named_here=False)
+    refuse_judges_at_fault(remote, named_here=True)
+    refuse_judges_at_fault(EvaluationSettings(judges=["ollama:llama3"]), named_here=False)
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"judges": ["ollama:a", "ollama:a"]}, "names a judge twice"),
+        ({"labels": "labels.json"}, "there is no judge"),
+        ({"judges": ["ollama:a"], "labels": "none.json"}, "none.json are not there"),
+        ({"judges": ["llama3"]}, "names no language model"),
+        ({"judges": ["gguf:none.gguf"]}, "cannot be read"),
+    ],
+)
+def test_judges_at_fault_are_refused_before_anything_is_computed(settings: dict[str, Any], said: str) -> None:
+    with pytest.raises((RecipeError, LanguageModelError), match=said):
+        refuse_judges_at_fault(EvaluationSettings(**settings), named_here=True)
