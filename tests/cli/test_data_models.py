@@ -102,6 +102,16 @@ def test_fewer_rows_than_wanted_are_told(data):
     assert "Wanted were 5." in outcome.out
 
 
+def test_replies_without_a_row_are_counted_and_nothing_is_written(data, tmp_path):
+    with scripted_server(in_turn(completion("Certainly!", model="fake"))) as server:
+        outcome = data("generate", "rows.json", "new.jsonl", "--model", f"openai:fake@{server.address}",
+                       "--rows", 5, "--max-questions", 2)  # fmt: skip
+    assert "2  no row that could be read" in outcome.out
+    assert outcome.code == 2
+    assert "No reply of openai:fake held a row that can be taken" in outcome.err
+    assert not (tmp_path / "new.jsonl").exists()
+
+
 def test_rows_are_improved_in_their_own_format_and_the_others_stay(data, tmp_path):
     write_rows(tmp_path / "mixed.json", [
         {"messages": [{"role": "user", "content": "Spell pear."}, {"role": "assistant", "content": "p"}], "id": 4},

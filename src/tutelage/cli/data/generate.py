@@ -62,6 +62,12 @@ def generate_rows(
             [f"{count:,}", reason] for reason, count in sorted(made.refused.items(), key=lambda one: -one[1])
         ]
         console.table(["not taken", "reason"], counted, numeric=(0,))
+    if not made.rows:
+        raise DataError(
+            f"No reply of {asked.name} held a row that can be taken; the reasons stand above. Try a larger model, or a"
+            " larger --max-tokens.",
+            rule=24,
+        )
     settings = opened.settings.model_copy(update={"map": {}, "format": None})
     write_files(output, {output.output: _values(made.rows, opened, asked.name)}, settings)
     if len(made.rows) < rows:

@@ -26,7 +26,7 @@ class ModelOptions:
     ] = 0.7
     max_tokens: Annotated[int, Parameter(help="Longest reply in tokens.")] = 1024
     seed: Annotated[int, Parameter(help="Another seed asks for other replies.")] = 123
-    timeout_seconds: Annotated[float, Parameter(help="Longest wait for a reply of a server.")] = 120
+    timeout_seconds: Annotated[float, Parameter(help="Longest wait for a reply of a server.")] = 300
 
 
 def refuse_less_than_one(**counts: int | None) -> None:
