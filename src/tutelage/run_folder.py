@@ -39,6 +39,7 @@ _ANSWER = {
     "prompt": str,
     "reference": str,
     "response": str,
+    "response_tokens": int,
     "stopped": bool,
     "reference_log_prob": int | float,
     "reference_bytes": int,

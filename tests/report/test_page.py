@@ -12,7 +12,6 @@ from support.fake_run import make_run, measure
 
 from tutelage.errors import RunFolderError
 from tutelage.report import page
-from tutelage.report.answers import shared_frame
 from tutelage.report.charts import smooth
 from tutelage.report.example import pieces
 from tutelage.report.page import write_report
@@ -294,15 +293,6 @@ def test_long_texts_are_folded_and_enormous_ones_cut():
     enormous = passage("x" * 50_000)
     assert enormous.is_folded
     assert len(enormous.text) + enormous.omitted == enormous.length == 50_000
-
-
-def test_the_frame_that_prompts_share_is_whole_lines():
-    assert shared_frame(["Task:\nDo this\nAnswer:\n", "Task:\nDo that\nAnswer:\n"]) == (
-        "Task:\n",
-        "\nAnswer:\n",
-    )
-    assert shared_frame(["a\na\n", "a\na\na\n"]) == ("a\na\n", "")
-    assert shared_frame(["same\n", "same\n"]) == ("", "")
 
 
 def test_a_smoothed_constant_is_constant_and_a_smoothed_curve_trails():

@@ -9,9 +9,8 @@ from typing import Any
 import numpy as np
 from support.fake_examples import END, encode, invent
 
+from tutelage.evaluation.comparison import compare_scores
 from tutelage.evaluation.metrics import METRICS, score_rows
-from tutelage.evaluation.statistics import paired_difference
-from tutelage.evaluation.verdict import verdict
 from tutelage.report.summary import summarise
 from tutelage.run_folder import RunFolder, read_json_lines, write_json, write_json_lines, write_text
 
@@ -205,18 +204,7 @@ def evaluate(run: RunFolder, examples: list[dict[str, Any]], chance: random.Rand
 def measure(run: RunFolder, primary: str = "chrf") -> None:
     """Write the figures that belong to the answers in the folder."""
     scores = score_rows(read_json_lines(run.responses("base")), read_json_lines(run.responses("tuned")))
-    measured = {name: paired_difference(scores.base[name], scores.tuned[name]) for name in METRICS}
-    columns = ("base", "tuned", "difference", "low", "high", "smallest_detectable")
-    write_json(
-        run.metrics,
-        {
-            "rows": len(scores.rows),
-            "metrics": {name: {key: getattr(one, key) for key in columns} for name, one in measured.items()},
-            "primary_metric": primary,
-            "verdict": verdict(measured[primary], METRICS[primary]).word,
-            "smallest_detectable": measured[primary].smallest_detectable,
-        },
-    )
+    write_json(run.metrics, compare_scores(scores, METRICS[primary]).to_record())
 
 
 def answer(

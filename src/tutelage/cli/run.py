@@ -75,7 +75,7 @@ def run_stages(run: RunFolder, loaded: LoadedRecipe) -> None:
 
 def show_answers(run: RunFolder) -> None:
     """Print a few test prompts with the answers before and after, spread over the test set."""
-    from tutelage.report.answers import shared_frame
+    from tutelage.evaluation.clusters import shared_frame
 
     base, tuned = (read_json_lines(run.responses(arm)) for arm in ("base", "tuned"))
     opening, ending = shared_frame([record["prompt"] for record in base])

@@ -1,17 +1,15 @@
 """Stage 3 as a whole: answers of base and tuned model, scores by row, paired differences and the verdict."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 from functools import partial
 from typing import Any
 
 from tutelage.data.examples import PreparedRow
 from tutelage.data.preparation import read_prepared, refuse_other_weights, refuse_unknown_ids
 from tutelage.errors import DataError
+from tutelage.evaluation.comparison import compare_scores
 from tutelage.evaluation.metrics import METRICS, PairedScores, score_rows
 from tutelage.evaluation.responses import Progress, collect_responses
-from tutelage.evaluation.statistics import PairedDifference, paired_difference
-from tutelage.evaluation.verdict import verdict
 from tutelage.model.assembly import check_tuned, open_base, open_tuned
 from tutelage.model.loading import context_length, load_tokenizer, vocabulary_size
 from tutelage.model.sources import ModelSource
@@ -48,7 +46,7 @@ def evaluate(run: RunFolder, recipe: Recipe, source: ModelSource, *, progress: P
             progress=partial(_of_arm, progress, arm),
         )
     scores = score_rows(records["base"], records["tuned"])
-    result = compare(scores, recipe.evaluation)
+    result = compare_scores(scores, METRICS[recipe.evaluation.primary_metric]).to_record()
     _write(run, records, scores, result)
     return result
 
@@ -93,31 +91,13 @@ def rows_to_evaluate(
     return rows
 
 
-def compare(scores: PairedScores, settings: EvaluationSettings) -> dict[str, Any]:
-    """Return the paired difference of every metric and the verdict on the primary one."""
-    differences = {name: paired_difference(scores.base[name], scores.tuned[name]) for name in METRICS}
-    primary = differences[settings.primary_metric]
-    judged = verdict(primary, METRICS[settings.primary_metric])
-    return {
-        "rows": len(scores.rows),
-        "primary_metric": settings.primary_metric,
-        "verdict": judged.word,
-        "sentence": judged.sentence,
-        "smallest_detectable": primary.smallest_detectable,
-        "metrics": {name: _summarised(difference) for name, difference in differences.items()},
-    }
-
-
-def _summarised(difference: PairedDifference) -> dict[str, Any]:
-    return {name: value for name, value in asdict(difference).items() if name != "n"}
-
-
 def _write(
     run: RunFolder, records: dict[str, list[dict[str, Any]]], scores: PairedScores, result: dict[str, Any]
 ) -> None:
     by_row = [
         {
             "row": row,
+            "cluster": scores.rows[scores.clusters[index]],
             **{
                 arm: {name: float(values[name][index]) for name in METRICS}
                 for arm, values in (("base", scores.base), ("tuned", scores.tuned))

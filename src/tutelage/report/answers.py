@@ -3,9 +3,9 @@
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import takewhile
 from typing import Any
 
+from tutelage.evaluation.clusters import shared_frame
 from tutelage.evaluation.metrics import Metric, PairedScores
 
 ROWS_EACH = 5
@@ -59,22 +59,6 @@ def select(
     rest = sorted((row for row in rows if row not in best and row not in worst), key=lambda row: row.row)
     chance = random.Random(SEED).sample(rest, min(ROWS_EACH, len(rest)))
     return Selection(best, worst, chance, opening, ending)
-
-
-def shared_frame(prompts: Sequence[str]) -> tuple[str, str]:
-    """Return the lines with which all prompts begin and end; repeated in each row they hide what differs."""
-    if len(set(prompts)) < 2:
-        return "", ""
-    opening = _common_prefix(prompts)
-    opening = opening[: opening.rfind("\n") + 1]
-    ending = _common_prefix([prompt[len(opening) :][::-1] for prompt in prompts])[::-1]
-    return opening, ending[ending.find("\n") :] if "\n" in ending else ""
-
-
-def _common_prefix(texts: Sequence[str]) -> str:
-    # All texts lie between the first and the last in order, so what these two share, all share.
-    pairs = zip(min(texts), max(texts), strict=False)
-    return "".join(one for one, _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
 
 
 def _rows(

@@ -11,7 +11,7 @@ from markupsafe import Markup
 
 from tutelage.data.pieces import Decode
 from tutelage.data.preparation import read_prepared
-from tutelage.report.answers import shared_frame
+from tutelage.evaluation.clusters import shared_frame
 from tutelage.report.charts import describe_lengths, length_chart, loss_chart
 from tutelage.report.example import TOKENS_SHOWN, pieces
 from tutelage.report.headline import headline, key_figures

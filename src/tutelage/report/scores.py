@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from tutelage.evaluation.comparison import compare_scores
 from tutelage.evaluation.metrics import METRICS, Metric, score_rows
-from tutelage.evaluation.statistics import PairedDifference, paired_difference
+from tutelage.evaluation.statistics import PairedDifference
 from tutelage.evaluation.verdict import Verdict, detectable_sentence, format_change, format_value, verdict
 from tutelage.report.answers import Selection, select
 from tutelage.run_folder import RunFolder, read_json_lines
@@ -52,10 +53,11 @@ def evaluate_answers(run: RunFolder, summary: Mapping[str, Any]) -> Evaluation |
     primary = METRICS[summary["evaluation"]["primary_metric"]]
     base, tuned = read_json_lines(run.responses("base")), read_json_lines(run.responses("tuned"))
     scores = score_rows(base, tuned)
-    measured = {name: paired_difference(scores.base[name], scores.tuned[name]) for name in METRICS}
+    compared = compare_scores(scores, primary)
+    measured = compared.measured
     return Evaluation(
         primary=primary,
-        verdict=verdict(measured[primary.name], primary),
+        verdict=compared.verdict,
         detectable=detectable_sentence(measured[primary.name].smallest_detectable, primary),
         measured=measured,
         table=[_metric_row(METRICS[name], measured) for name in METRICS],
