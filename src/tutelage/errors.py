@@ -5,6 +5,7 @@ EXIT_WARNINGS = 1  # of `tutelage check --strict`, which found something to look
 EXIT_USAGE = 2
 EXIT_NON_FINITE = 3
 EXIT_STORAGE = 4
+EXIT_WORSE = 7  # the verdict is worse, and --fail-if-worse was given
 EXIT_INTERRUPTED = 130
 
 

@@ -8,6 +8,7 @@ from tutelage.cli import console
 from tutelage.cli.dry_run import show_dry_run
 from tutelage.cli.opening import has_model, locate
 from tutelage.cli.options import (
+    FailIfWorse,
     Options,
     open_earlier_run,
     record_recipe,
@@ -15,11 +16,16 @@ from tutelage.cli.options import (
     refuse_untrained_settings,
 )
 from tutelage.cli.report import report_stage
+from tutelage.errors import EXIT_WORSE
 from tutelage.recipe_file import LoadedRecipe
 from tutelage.run_folder import RunFolder
 
 
-def evaluate(options: Options = Options()) -> None:  # noqa: B008 - frozen
+def evaluate(
+    options: Options = Options(),  # noqa: B008 - frozen
+    *,
+    fail_if_worse: FailIfWorse = False,
+) -> int:
     """Collect the answers of base and tuned model on the test rows, compare and score them."""
     run, loaded = open_earlier_run(options)
     refuse_untrained_settings(run, loaded)
@@ -34,14 +40,15 @@ def evaluate(options: Options = Options()) -> None:  # noqa: B008 - frozen
             writes=[run.recipe, run.evaluation, run.summary, run.report],
             guarded=[run.evaluation],
         )
-        return
+        return 0
     refuse_overwriting(run.evaluation, options, what="an evaluation")
-    evaluate_stage(run, loaded)
+    is_worse = evaluate_stage(run, loaded)
     report_stage(run, loaded)
+    return EXIT_WORSE if fail_if_worse and is_worse else 0
 
 
-def evaluate_stage(run: RunFolder, loaded: LoadedRecipe) -> None:
-    """Evaluate with a bar for each model, and print the verdict and the scores."""
+def evaluate_stage(run: RunFolder, loaded: LoadedRecipe) -> bool:
+    """Evaluate with a bar for each model, and print the verdict and the scores; tell whether it is worse."""
     console.heading("3 Evaluate")
     source = locate(loaded.recipe)
     with console.waiting("Loading the model"):
@@ -56,6 +63,7 @@ def evaluate_stage(run: RunFolder, loaded: LoadedRecipe) -> None:
         result = evaluate_run(run, loaded.recipe, source, progress=progress)
     record_recipe(run, loaded)
     show_scores(result)
+    return result["verdict"] == "worse"
 
 
 def refuse_answers_without_room(test_rows: Sequence[Any], loaded: LoadedRecipe) -> None:

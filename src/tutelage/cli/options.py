@@ -16,7 +16,7 @@ from tutelage.run_folder import RunFolder, write_text
 RUNS = Path("runs")
 
 
-def _path(_: type, tokens: Sequence[Token]) -> Path:
+def given_path(_: type, tokens: Sequence[Token]) -> Path:
     """Return the path that was given; pathlib would take an empty text for the folder of work."""
     if not tokens[0].value:
         raise ValueError("'' names no file or folder. Name one, or leave it out.")
@@ -37,6 +37,10 @@ Assignments = Annotated[
     tuple[str, ...],
     Parameter(help="Any setting, as section.name=value; may be repeated.", negative="", show_default=False),
 ]
+FailIfWorse = Annotated[
+    bool,
+    Parameter(help="Leave with exit code 7 if the verdict is worse.", negative="", show_default=False),
+]
 Debug = Annotated[bool, Parameter(help="Show the traceback of an error.", negative="", show_default=False)]
 
 
@@ -46,7 +50,8 @@ class Options:
     """The options that all verbs of a run share."""
 
     target: Annotated[
-        Path | None, Parameter(help="A recipe (.toml), or the folder of an earlier run.", converter=_path)
+        Path | None,
+        Parameter(help="A recipe (.toml), or the folder of an earlier run.", converter=given_path),
     ] = None
     _: KW_ONLY
     data: Annotated[
@@ -58,7 +63,7 @@ class Options:
     ] = None
     output: Annotated[
         Path | None,
-        Parameter(help="The run folder. Default: runs/ and the recipe's name.", converter=_path),
+        Parameter(help="The run folder. Default: runs/ and the recipe's name.", converter=given_path),
     ] = None
     prompt: Prompt = None
     split: Split = None

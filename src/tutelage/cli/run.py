@@ -4,10 +4,11 @@ from tutelage.cli import console
 from tutelage.cli.dry_run import show_dry_run
 from tutelage.cli.evaluate import evaluate_stage, refuse_answers_without_room
 from tutelage.cli.opening import prepare_in_memory, prepare_what_is_here
-from tutelage.cli.options import Options, open_new_run
+from tutelage.cli.options import FailIfWorse, Options, open_new_run
 from tutelage.cli.prepare import keep_preparation, show_preparation
 from tutelage.cli.report import report_stage
 from tutelage.cli.train import open_model, train_stage
+from tutelage.errors import EXIT_WORSE
 from tutelage.recipe_file import LoadedRecipe
 from tutelage.run_folder import RunFolder, read_json_lines
 
@@ -15,7 +16,11 @@ ANSWERS_SHOWN = 3
 LONGEST_SHOWN = 300
 
 
-def run(options: Options = Options()) -> None:  # noqa: B008 - frozen
+def run(
+    options: Options = Options(),  # noqa: B008 - frozen
+    *,
+    fail_if_worse: FailIfWorse = False,
+) -> int:
     """Prepare, tune, evaluate and report in one go."""
     folder, loaded = open_new_run(options)
     if options.dry_run:
@@ -37,12 +42,13 @@ def run(options: Options = Options()) -> None:  # noqa: B008 - frozen
             guarded=[folder.data],
             training=preparation and preparation.splits["train"],
         )
-        return
-    run_stages(folder, loaded)
+        return 0
+    is_worse = run_stages(folder, loaded)
+    return EXIT_WORSE if fail_if_worse and is_worse else 0
 
 
-def run_stages(run: RunFolder, loaded: LoadedRecipe) -> None:
-    """Run all stages; without test rows there is nothing to evaluate, and it is said.
+def run_stages(run: RunFolder, loaded: LoadedRecipe) -> bool:
+    """Run all stages and tell whether the verdict is worse; without test rows nothing is evaluated, and it is said.
 
     An earlier run is not touched before the new one is known to begin: rows, settings and model are tried first.
     """
@@ -58,8 +64,9 @@ def run_stages(run: RunFolder, loaded: LoadedRecipe) -> None:
     console.heading("2 Tune")
     train_stage(run, loaded, opened)
     console.say()
+    is_worse = False
     if test_rows:
-        evaluate_stage(run, loaded)
+        is_worse = evaluate_stage(run, loaded)
         console.say()
         show_answers(run)
     else:
@@ -71,6 +78,7 @@ def run_stages(run: RunFolder, loaded: LoadedRecipe) -> None:
     console.say(
         f"  tutelage run --data my.json --output {run.root.parent / 'mine'}   # tune on your own rows"
     )
+    return is_worse
 
 
 def show_answers(run: RunFolder) -> None:

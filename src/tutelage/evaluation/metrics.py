@@ -111,8 +111,8 @@ def score_rows(base: Sequence[Mapping[str, Any]], tuned: Sequence[Mapping[str, A
     rows = tuple(sorted(base_by_row))
     return PairedScores(
         rows,
-        _columns(base_by_row, rows),
-        _columns(tuned_by_row, rows),
+        score_answers([base_by_row[row] for row in rows]),
+        score_answers([tuned_by_row[row] for row in rows]),
         cluster_rows([tuned_by_row[row]["prompt"] for row in rows]),
         _lengths(base_by_row, rows),
         _lengths(tuned_by_row, rows),
@@ -139,13 +139,14 @@ def _refuse_unpaired(base: Mapping[int, Any], tuned: Mapping[int, Any]) -> None:
         )
 
 
-def _columns(answers: Mapping[int, Mapping[str, Any]], rows: Sequence[int]) -> dict[str, np.ndarray]:
-    scores = [score(answers[row]) for row in rows]
-    return {name: np.array([one[name] for one in scores], dtype=np.float64) for name in METRICS}  # (rows,)
-
-
 def _lengths(answers: Mapping[int, Mapping[str, Any]], rows: Sequence[int]) -> np.ndarray:
     return np.array([answers[row]["response_tokens"] for row in rows], dtype=np.float64)  # (rows,)
+
+
+def score_answers(answers: Sequence[Mapping[str, Any]]) -> dict[str, np.ndarray]:
+    """Score answers by every metric: arrays (rows,) in the order given."""
+    scores = [score(answer) for answer in answers]
+    return {name: np.array([one[name] for one in scores], dtype=np.float64) for name in METRICS}  # (rows,)
 
 
 def score(answer: Mapping[str, Any]) -> dict[str, float]:

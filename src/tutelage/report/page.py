@@ -39,7 +39,7 @@ TRAINING_FIGURES = {
 def write_report(run: RunFolder, decode: Decode | None = None) -> Path:
     """Write report.html from the stages that have run; `decode` turns ids into text, special tokens too."""
     run.require(run.preparation, stage="prepare")
-    write_text(run.report, _render(_gather(run, decode)))
+    write_text(run.report, render("page.html", _gather(run, decode)))
     return run.report
 
 
@@ -62,7 +62,8 @@ def _gather(run: RunFolder, decode: Decode | None) -> dict[str, Any]:
     }
 
 
-def _render(content: Mapping[str, Any]) -> str:
+def render(template: str, content: Mapping[str, Any]) -> str:
+    """Return a page in the common dress, every text of the content escaped."""
     environment = Environment(
         loader=PackageLoader("tutelage.report", "."),
         autoescape=True,
@@ -73,7 +74,7 @@ def _render(content: Mapping[str, Any]) -> str:
     )
     environment.filters |= {"visible": visible, "passage": passage, "number": number}
     style = resources.files("tutelage.report").joinpath("page.css").read_text(encoding="utf-8")
-    return environment.get_template("page.html").render(style=Markup(style), **content)
+    return environment.get_template(template).render(style=Markup(style), **content)
 
 
 def number(value: Any) -> str:
