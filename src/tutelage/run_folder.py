@@ -149,6 +149,9 @@ class RunFolder:
     def scores(self) -> Path:
         return self.evaluation / "scores.jsonl"
 
+    def test_set(self, name: str) -> Path:
+        return self.evaluation / "sets" / f"{name}.jsonl"
+
     @property
     def metrics(self) -> Path:
         return self.evaluation / "metrics.json"

@@ -34,6 +34,7 @@ def evaluate(
             from tutelage.evaluation.evaluate import open_rows
 
             open_rows(run, loaded.recipe, locate(loaded.recipe))  # refuses what the real one would
+            open_named_sets(loaded, read_training(run))
         show_dry_run(
             run,
             loaded,
@@ -42,13 +43,35 @@ def evaluate(
         )
         return 0
     refuse_overwriting(run.evaluation, options, what="an evaluation")
-    is_worse = evaluate_stage(run, loaded)
+    is_worse = evaluate_stage(run, loaded, open_named_sets(loaded, read_training(run)))
     report_stage(run, loaded)
     return EXIT_WORSE if fail_if_worse and is_worse else 0
 
 
-def evaluate_stage(run: RunFolder, loaded: LoadedRecipe) -> bool:
-    """Evaluate with a bar for each model, and print the verdict and the scores; tell whether it is worse."""
+def read_training(run: RunFolder) -> Sequence[Any]:
+    """Return the prepared rows that the run's model is trained on."""
+    from tutelage.data.preparation import read_prepared
+
+    return read_prepared(run, "train")
+
+
+def open_named_sets(loaded: LoadedRecipe, training: Sequence[Any]) -> Sequence[Any]:
+    """Return the NamedSets of a recipe, or stop where one holds what is trained on or cannot be scored."""
+    if not loaded.recipe.evaluation.sets:
+        return []
+    from tutelage.evaluation.evaluate import rows_to_evaluate
+    from tutelage.evaluation.named_sets import open_sets
+    from tutelage.fetching import user_cache
+
+    source = locate(loaded.recipe)
+    sets = open_sets(loaded.recipe, source.folder, training=training, cache=user_cache())
+    for one in sets:
+        rows_to_evaluate(one.rows, loaded.recipe.evaluation, source)
+    return sets
+
+
+def evaluate_stage(run: RunFolder, loaded: LoadedRecipe, sets: Sequence[Any]) -> bool:
+    """Evaluate with a bar for each model, and print the verdict and the scores; tell whether any of it is worse."""
     console.heading("3 Evaluate")
     source = locate(loaded.recipe)
     with console.waiting("Loading the model"):
@@ -60,10 +83,11 @@ def evaluate_stage(run: RunFolder, loaded: LoadedRecipe) -> bool:
             advance = stack.enter_context(console.progress(label, total))
             return lambda answered: advance(answered, "")
 
-        result = evaluate_run(run, loaded.recipe, source, progress=progress)
+        result = evaluate_run(run, loaded.recipe, source, sets=sets, progress=progress)
     record_recipe(run, loaded)
     show_scores(result)
-    return result["verdict"] == "worse"
+    show_sets(result["sets"])
+    return "worse" in (result["verdict"], *(one["verdict"] for one in result["sets"].values()))
 
 
 def refuse_answers_without_room(test_rows: Sequence[Any], loaded: LoadedRecipe) -> None:
@@ -99,3 +123,15 @@ def show_scores(result: dict[str, Any]) -> None:
     console.say()
     console.heading(result["sentence"])
     console.say(detectable_sentence(result["smallest_detectable"], METRICS[result["primary_metric"]]))
+
+
+def show_sets(sets: dict[str, Any]) -> None:
+    """Print a verdict for each named set."""
+    from tutelage.evaluation.set_metrics import SET_METRICS
+
+    for name, one in sets.items():
+        console.say()
+        console.heading(f"Test set {name}, by {SET_METRICS[one['metric']].label}")
+        console.say(one["sentence"])
+        if one["dropped"]:
+            console.say(f"{one['dropped']:,} of its rows were left out, as empty or repeated.")

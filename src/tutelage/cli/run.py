@@ -2,7 +2,7 @@
 
 from tutelage.cli import console
 from tutelage.cli.dry_run import show_dry_run
-from tutelage.cli.evaluate import evaluate_stage, refuse_answers_without_room
+from tutelage.cli.evaluate import evaluate_stage, open_named_sets, refuse_answers_without_room
 from tutelage.cli.opening import prepare_in_memory, prepare_what_is_here
 from tutelage.cli.options import FailIfWorse, Options, open_new_run
 from tutelage.cli.prepare import keep_preparation, show_preparation
@@ -27,6 +27,7 @@ def run(
         preparation = prepare_what_is_here(loaded.recipe)
         if preparation and preparation.splits["test"]:
             refuse_answers_without_room(preparation.splits["test"], loaded)
+            open_named_sets(loaded, preparation.splits["train"])
         writes = [
             folder.recipe,
             folder.data,
@@ -56,6 +57,7 @@ def run_stages(run: RunFolder, loaded: LoadedRecipe) -> bool:
     preparation = prepare_in_memory(loaded.recipe)
     show_preparation(preparation.summary)
     test_rows = preparation.splits["test"]
+    sets = open_named_sets(loaded, preparation.splits["train"])
     if test_rows:
         refuse_answers_without_room(test_rows, loaded)
     opened = open_model(loaded, preparation.splits)
@@ -66,7 +68,7 @@ def run_stages(run: RunFolder, loaded: LoadedRecipe) -> bool:
     console.say()
     is_worse = False
     if test_rows:
-        is_worse = evaluate_stage(run, loaded)
+        is_worse = evaluate_stage(run, loaded, sets)
         console.say()
         show_answers(run)
     else:

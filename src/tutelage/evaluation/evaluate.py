@@ -9,6 +9,7 @@ from tutelage.data.preparation import read_prepared, refuse_other_weights, refus
 from tutelage.errors import DataError
 from tutelage.evaluation.comparison import compare_scores
 from tutelage.evaluation.metrics import METRICS, PairedScores, score_rows
+from tutelage.evaluation.named_sets import Answers, NamedSet, answer_set, judge_sets
 from tutelage.evaluation.responses import Progress, collect_responses
 from tutelage.model.assembly import check_tuned, open_base, open_tuned
 from tutelage.model.loading import context_length, load_tokenizer, vocabulary_size
@@ -18,8 +19,10 @@ from tutelage.run_folder import ARMS, RunFolder, read_json, staged_folder, write
 from tutelage.runtime import choose_device, choose_dtype
 
 
-def evaluate(run: RunFolder, recipe: Recipe, source: ModelSource, *, progress: Progress) -> dict[str, Any]:
-    """Ask both models every test prompt, score and compare; return what metrics.json says.
+def evaluate(
+    run: RunFolder, recipe: Recipe, source: ModelSource, *, sets: Sequence[NamedSet], progress: Progress
+) -> dict[str, Any]:
+    """Ask both models every test prompt and those of the named sets, score and compare; return what metrics.json says.
 
     `progress(label, total)` begins a bar and gives the function that advances it.
     """
@@ -33,26 +36,40 @@ def evaluate(run: RunFolder, recipe: Recipe, source: ModelSource, *, progress: P
     )
     tokenizer = load_tokenizer(source.folder)
     end_of_turn = read_json(run.preparation)["end_of_turn_id"]
-    records: dict[str, list[dict[str, Any]]] = {}
+    records: dict[str, Answers] = {}
+    set_answers: dict[str, dict[str, Answers]] = {}
     for arm in ARMS:
         # The base answers before the adapter is put on it, so that nothing of it can leak.
         model = base if arm == "base" else open_tuned(base, run.model, recipe.adapter)
+        told = partial(_of_arm, progress, arm)
         records[arm] = collect_responses(
-            model,
-            rows,
-            recipe.evaluation,
-            tokenizer,
-            end_of_turn=end_of_turn,
-            progress=partial(_of_arm, progress, arm),
+            model, rows, recipe.evaluation, tokenizer, end_of_turn=end_of_turn, progress=told
         )
+        set_answers[arm] = {
+            one.name: answer_set(
+                model,
+                one,
+                recipe.evaluation,
+                tokenizer,
+                end_of_turn=end_of_turn,
+                progress=partial(_of_set, told, one.name),
+            )
+            for one in sets
+        }
     scores = score_rows(records["base"], records["tuned"])
     result = compare_scores(scores, METRICS[recipe.evaluation.primary_metric]).to_record()
-    _write(run, records, scores, result)
+    set_figures, set_rows = judge_sets(sets, set_answers)
+    result = {**result, "sets": set_figures}
+    _write(run, records, scores, result, set_rows)
     return result
 
 
 def _of_arm(progress: Progress, arm: str, doing: str, total: int) -> Callable[[int], None]:
     return progress(f"{arm} model {doing}", total)
+
+
+def _of_set(told: Progress, name: str, doing: str, total: int) -> Callable[[int], None]:
+    return told(f"{doing} of {name}", total)
 
 
 def trained_dtype(run: RunFolder, recipe: Recipe) -> str:
@@ -92,7 +109,11 @@ def rows_to_evaluate(
 
 
 def _write(
-    run: RunFolder, records: dict[str, list[dict[str, Any]]], scores: PairedScores, result: dict[str, Any]
+    run: RunFolder,
+    records: dict[str, Answers],
+    scores: PairedScores,
+    result: dict[str, Any],
+    set_rows: dict[str, Answers],
 ) -> None:
     by_row = [
         {
@@ -109,4 +130,6 @@ def _write(
         for arm in ARMS:
             write_json_lines(staged / run.responses(arm).name, records[arm])
         write_json_lines(staged / run.scores.name, by_row)
+        for name, paired in set_rows.items():
+            write_json_lines(staged / run.test_set(name).relative_to(run.evaluation), paired)
         write_json(staged / run.metrics.name, result)

@@ -50,8 +50,7 @@ class Group:
 
     @property
     def label(self) -> str:
-        seeds = f" and {len(self.runs) - 1} more of its seeds" if len(self.runs) > 1 else ""
-        return self.runs[0].name + seeds
+        return self.runs[0].name + (f" ({len(self.runs)} seeds)" if len(self.runs) > 1 else "")
 
     @property
     def seeds(self) -> list[int]:

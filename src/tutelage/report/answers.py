@@ -62,9 +62,9 @@ class AnsweredRow:
         }
         return [kind for kind, holds in held.items() if holds]
 
-    def hint(self, opening: str) -> str:
+    def hint(self, opening: str, ending: str) -> str:
         """Return the beginning of what is asked, on one line."""
-        return " ".join(self.prompt.removeprefix(opening).split())[:LONGEST_HINT]
+        return " ".join(self.prompt.removeprefix(opening).removesuffix(ending).split())[:LONGEST_HINT]
 
 
 @dataclass(frozen=True)

@@ -68,7 +68,9 @@ def draw_interval(one: PairedDifference, metric: Metric, verdict: Verdict) -> In
         return round(MIDDLE + metric.gain(value) / reach * MIDDLE, 1)
 
     left, right = sorted((place(one.low), place(one.high)))
-    ends = sorted((place(end), format_change(end, metric)) for end in (one.low, one.high))
+    ends = sorted(
+        (place(end), format_change(end, metric).replace("-", "\u2212")) for end in (one.low, one.high)
+    )
     return IntervalDrawing(
         left=left,
         right=right,

@@ -17,6 +17,7 @@ from tutelage.report.example import TOKENS_SHOWN, pieces
 from tutelage.report.headline import headline, key_figures
 from tutelage.report.passages import passage, visible
 from tutelage.report.scores import evaluate_answers
+from tutelage.report.sets import set_rows
 from tutelage.report.summary import summarise
 from tutelage.run_folder import RunFolder, read_json, read_json_lines, write_text
 
@@ -53,6 +54,7 @@ def _gather(run: RunFolder, decode: Decode | None) -> dict[str, Any]:
         "figures": key_figures(summary, evaluation),
         "preparation": read_json(run.preparation),
         "evaluation": evaluation,
+        "sets": set_rows(summary),
         "training": _training(summary, events),
         "samples": _samples(events),
         "data": _data(_lines(run.ledger), train),
