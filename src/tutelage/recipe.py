@@ -249,6 +249,12 @@ class EvaluationSettings(Section):
     sets: dict[Annotated[str, Field(pattern="^[a-z0-9][a-z0-9_-]*$")], NamedSetSettings] = Field(
         {}, description="More test sets by name, each a table [evaluation.sets.NAME] as below."
     )
+    forgetting: bool = Field(
+        True, description="Read general text with both models, to see whether tuning cost the grasp of it."
+    )
+    forgetting_margin: Annotated[float, Field(gt=0)] = Field(
+        0.1, description="Largest rise on general text, in bits per byte, that counts as no regression."
+    )
 
 
 class Recipe(Section):

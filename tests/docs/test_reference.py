@@ -70,7 +70,7 @@ def paths(value: Any, prefix: str = "") -> Iterator[str]:
         yield prefix
         return
     for key, part in value.items():
-        name = "<name>" if prefix == "evaluation.metrics" else key
+        name = {"evaluation.metrics": "<name>", "evaluation.forgetting.kinds": "<kind>"}.get(prefix, key)
         yield from paths(part, f"{prefix}.{name}".lstrip("."))
 
 

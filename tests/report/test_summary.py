@@ -36,6 +36,8 @@ def test_the_summary_has_the_promised_keys(run):
         "sentence",
         "smallest_detectable",
         "length",
+        "sets",
+        "forgetting",
     }
     for figures in summary["evaluation"]["metrics"].values():
         assert {"base", "tuned", "difference", "low", "high", "smallest_detectable"} <= set(figures)

@@ -87,7 +87,10 @@ def evaluate_stage(run: RunFolder, loaded: LoadedRecipe, sets: Sequence[Any]) ->
     record_recipe(run, loaded)
     show_scores(result)
     show_sets(result["sets"])
-    return "worse" in (result["verdict"], *(one["verdict"] for one in result["sets"].values()))
+    show_forgetting(result["forgetting"])
+    verdicts = {result["verdict"], *(one["verdict"] for one in result["sets"].values())}
+    has_forgotten = result["forgetting"] is not None and result["forgetting"]["verdict"] == "lost"
+    return "worse" in verdicts or has_forgotten
 
 
 def refuse_answers_without_room(test_rows: Sequence[Any], loaded: LoadedRecipe) -> None:
@@ -135,3 +138,15 @@ def show_sets(sets: dict[str, Any]) -> None:
         console.say(one["sentence"])
         if one["dropped"]:
             console.say(f"{one['dropped']:,} of its rows were left out, as empty or repeated.")
+
+
+def show_forgetting(forgetting: dict[str, Any] | None) -> None:
+    """Print what became of the grasp of general text."""
+    if forgetting is None:
+        return
+    console.say()
+    console.say(forgetting["sentence"])
+    console.say(
+        f"KL from the base model {forgetting['kl']:.3f} nats for the next token of {forgetting['passages']} passages"
+        f" of general text (95 % interval {forgetting['kl_low']:.3f} to {forgetting['kl_high']:.3f})."
+    )

@@ -8,6 +8,7 @@ from tutelage.data.examples import PreparedRow
 from tutelage.data.preparation import read_prepared, refuse_other_weights, refuse_unknown_ids
 from tutelage.errors import DataError
 from tutelage.evaluation.comparison import compare_scores
+from tutelage.evaluation.forgetting import Reading, judge_forgetting, open_passages, read_passages
 from tutelage.evaluation.metrics import METRICS, PairedScores, score_rows
 from tutelage.evaluation.named_sets import Answers, NamedSet, answer_set, judge_sets
 from tutelage.evaluation.responses import Progress, collect_responses
@@ -38,6 +39,8 @@ def evaluate(
     end_of_turn = read_json(run.preparation)["end_of_turn_id"]
     records: dict[str, Answers] = {}
     set_answers: dict[str, dict[str, Answers]] = {}
+    passages = open_passages(source.folder, recipe.data.prompt) if recipe.evaluation.forgetting else []
+    readings: dict[str, Reading] = {}
     for arm in ARMS:
         # The base answers before the adapter is put on it, so that nothing of it can leak.
         model = base if arm == "base" else open_tuned(base, run.model, recipe.adapter)
@@ -56,10 +59,16 @@ def evaluate(
             )
             for one in sets
         }
+        if passages:
+            readings[arm] = read_passages(model, passages, progress=told)
     scores = score_rows(records["base"], records["tuned"])
     result = compare_scores(scores, METRICS[recipe.evaluation.primary_metric]).to_record()
     set_figures, set_rows = judge_sets(sets, set_answers)
-    result = {**result, "sets": set_figures}
+    margin = recipe.evaluation.forgetting_margin
+    forgetting = (
+        judge_forgetting(passages, readings["base"], readings["tuned"], margin=margin) if passages else None
+    )
+    result = {**result, "sets": set_figures, "forgetting": forgetting}
     _write(run, records, scores, result, set_rows)
     return result
 

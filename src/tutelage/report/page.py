@@ -55,6 +55,7 @@ def _gather(run: RunFolder, decode: Decode | None) -> dict[str, Any]:
         "preparation": read_json(run.preparation),
         "evaluation": evaluation,
         "sets": set_rows(summary),
+        "forgetting": summary.get("evaluation", {}).get("forgetting"),
         "training": _training(summary, events),
         "samples": _samples(events),
         "data": _data(_lines(run.ledger), train),
