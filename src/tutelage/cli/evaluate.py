@@ -34,7 +34,7 @@ def evaluate(
             from tutelage.evaluation.evaluate import open_rows
 
             open_rows(run, loaded.recipe, locate(loaded.recipe))  # refuses what the real one would
-            open_named_sets(loaded, read_training(run))
+            open_named_sets(loaded, lambda: read_training(run))
         show_dry_run(
             run,
             loaded,
@@ -43,7 +43,7 @@ def evaluate(
         )
         return 0
     refuse_overwriting(run.evaluation, options, what="an evaluation")
-    is_worse = evaluate_stage(run, loaded, open_named_sets(loaded, read_training(run)))
+    is_worse = evaluate_stage(run, loaded, open_named_sets(loaded, lambda: read_training(run)))
     report_stage(run, loaded)
     return EXIT_WORSE if fail_if_worse and is_worse else 0
 
@@ -55,8 +55,11 @@ def read_training(run: RunFolder) -> Sequence[Any]:
     return read_prepared(run, "train")
 
 
-def open_named_sets(loaded: LoadedRecipe, training: Sequence[Any]) -> Sequence[Any]:
-    """Return the NamedSets of a recipe, or stop where one holds what is trained on or cannot be scored."""
+def open_named_sets(loaded: LoadedRecipe, training: Callable[[], Sequence[Any]]) -> Sequence[Any]:
+    """Return the NamedSets of a recipe, or stop where one holds what is trained on or cannot be scored.
+
+    `training` gives the prepared rows that are trained on; without a set they are not asked for.
+    """
     if not loaded.recipe.evaluation.sets:
         return []
     from tutelage.evaluation.evaluate import rows_to_evaluate
@@ -64,7 +67,7 @@ def open_named_sets(loaded: LoadedRecipe, training: Sequence[Any]) -> Sequence[A
     from tutelage.fetching import user_cache
 
     source = locate(loaded.recipe)
-    sets = open_sets(loaded.recipe, source.folder, training=training, cache=user_cache())
+    sets = open_sets(loaded.recipe, source.folder, training=training(), cache=user_cache())
     for one in sets:
         rows_to_evaluate(one.rows, loaded.recipe.evaluation, source)
     return sets

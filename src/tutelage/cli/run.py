@@ -27,7 +27,7 @@ def run(
         preparation = prepare_what_is_here(loaded.recipe)
         if preparation and preparation.splits["test"]:
             refuse_answers_without_room(preparation.splits["test"], loaded)
-            open_named_sets(loaded, preparation.splits["train"])
+            open_named_sets(loaded, lambda: preparation.splits["train"])
         writes = [
             folder.recipe,
             folder.data,
@@ -57,7 +57,7 @@ def run_stages(run: RunFolder, loaded: LoadedRecipe) -> bool:
     preparation = prepare_in_memory(loaded.recipe)
     show_preparation(preparation.summary)
     test_rows = preparation.splits["test"]
-    sets = open_named_sets(loaded, preparation.splits["train"])
+    sets = open_named_sets(loaded, lambda: preparation.splits["train"])
     if test_rows:
         refuse_answers_without_room(test_rows, loaded)
     opened = open_model(loaded, preparation.splits)

@@ -46,7 +46,8 @@ SET_METRICS: dict[str, Metric] = {
     },
 }
 
-NUMBER = re.compile(r"[-−]?\d+(?:[,\u202f ]\d{3})*(?:\.\d+)?(?:[eE][-+]?\d+)?")
+# A minus that follows a letter or a digit, as in "3-5", is a dash.
+NUMBER = re.compile(r"(?:(?<!\w)[-−])?\d+(?:[,\u202f]\d{3}(?!\d))*(?:\.\d+)?(?:[eE][-+]?\d+)?")
 
 
 def score_answer(answer: Mapping[str, Any], settings: NamedSetSettings, schema: Any) -> float:
@@ -73,7 +74,7 @@ def last_number(text: str) -> Decimal | None:
     if not found:
         return None
     try:
-        return Decimal(re.sub("[,\u202f ]", "", found[-1]).replace("−", "-"))
+        return Decimal(re.sub("[,\u202f]", "", found[-1]).replace("−", "-"))
     except InvalidOperation:  # an exponent beyond all reckoning
         return None
 
