@@ -38,9 +38,14 @@ class LoadedRecipe:
     def settings(self) -> list[Setting]:
         """Return every setting in the order of its declaration."""
         return [
-            Setting(name, value, self.origins.get(name, "default"), description)
+            Setting(name, value, self._origin(name), description)
             for name, value, description in walk(self.recipe)
         ]
+
+    def _origin(self, name: str) -> str:
+        # A table of tables, as evaluation.sets, comes from where the first setting in it does.
+        within = (origin for known, origin in self.origins.items() if known.startswith(f"{name}."))
+        return self.origins.get(name) or next(within, "default")
 
 
 def load(path: Path | None, overrides: Mapping[str, Any], assignments: Sequence[str]) -> LoadedRecipe:

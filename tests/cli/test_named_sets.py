@@ -112,6 +112,8 @@ def spoil(place, what):
         facts = [row("", "")]
     if what == "choice":
         lines(place / "choices.jsonl", [{**row("Is 1 even?", "never"), "options": ["yes", "no"]}])
+    if what == "missing":
+        (place / "choices.jsonl").unlink()
     if what == "options":
         lines(place / "choices.jsonl", [{**row("Is 1 even?", "no"), "options": "yes"}])
     lines(place / "facts.jsonl", facts)
@@ -123,6 +125,7 @@ def spoil(place, what):
         ("leaked", "rows of the test set facts have a prompt that is trained on (rows 3"),
         ("empty", "The test set facts (facts.jsonl) has no row that can be asked."),
         ("choice", "Row 0 of the test set yes-or-no has the answer 'never', which is none of its choices."),
+        ("missing", "The test set yes-or-no: choices.jsonl does not exist."),
         ("options", "Row 0 of the test set own-choices has no list of at least two texts under 'options'"),
     ],
 )

@@ -111,7 +111,7 @@ def test_a_bootstrap_interval_that_is_another_is_told():
     told = verdict(measured(40, 50, 6, 14), METRICS["chrf"], Resampled(7.5, 16.0, 0.001))
     assert told.word == "better"
     assert told.sentence.endswith(
-        " The bootstrap's interval is another, +7.5 to +16.0: few rows carry the difference."
+        " The bootstrap's interval is another, +7.5 to +16.0: the rows are few or their differences lopsided."
     )
     alike = verdict(measured(40, 50, 6, 14), METRICS["chrf"], Resampled(6.5, 14.5, 0.001))
     assert "bootstrap" not in alike.sentence

@@ -73,8 +73,11 @@ def _open(
         map=settings.map,
         prompt=recipe.data.prompt,
     )
-    source = read_source(settings.source, cache=cache, settings=reading)
-    read = read_conversations(source.records, source=source.name, settings=reading)
+    try:
+        source = read_source(settings.source, cache=cache, settings=reading)
+        read = read_conversations(source.records, source=source.name, settings=reading)
+    except DataError as fault:
+        raise DataError(f"The test set {name}: {fault}", rule=fault.rule, row=fault.row) from fault
     checked = check_rows(read.rows, reading, sizes_of(source))
     examples = render_rows(checked, renderer, reading)
     kept = [row.row for row in checked if row.outcome != "dropped"][: recipe.evaluation.limit]

@@ -107,7 +107,7 @@ def _second_interval(primary: PairedDifference, metric: Metric, resampled: Resam
     if not intervals_disagree((primary.low, primary.high), second):
         return ""
     ends = " to ".join(format_change(end, metric) for end in second)
-    return f" The bootstrap's interval is another, {ends}: few rows carry the difference."
+    return f" The bootstrap's interval is another, {ends}: the rows are few or their differences lopsided."
 
 
 def _missing(primary: PairedDifference, metric: Metric) -> str:
