@@ -24,5 +24,5 @@ def test_the_gate_fires_on_a_run_that_harms_and_on_no_other(tmp_path, default_mo
     for name, value in (settings | {"evaluation.limit": 12, "evaluation.max_new_tokens": 16}).items():
         command += ["--set", f"{name}={value}"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert read_json(RunFolder(tmp_path / "run").summary)["evaluation"]["forgetting"]["verdict"] == verdict
     assert done.returncode == (7 if verdict == "lost" else 0), done.stdout + done.stderr
+    assert read_json(RunFolder(tmp_path / "run").summary)["evaluation"]["forgetting"]["verdict"] == verdict
