@@ -217,3 +217,12 @@ def test_a_recipe_that_ships_loads(path):
     loaded = load(path, {}, [])
     chosen = {setting.name for setting in loaded.settings() if setting.origin != "default"}
     assert chosen, f"{path.name} sets nothing"
+
+
+def test_a_named_set_can_be_given_by_its_settings_and_says_where_it_came_from():
+    loaded = load(None, {}, ["evaluation.sets.sums.source=sums.jsonl", "evaluation.sets.sums.metric=numeric"])
+    assert loaded.recipe.evaluation.sets["sums"].metric == "numeric"
+    origins = {setting.name: setting.origin for setting in loaded.settings()}
+    assert (origins["evaluation.sets"], origins["evaluation.limit"]) == ("--set", "default")
+    again = tomllib.loads(to_toml(loaded.recipe))
+    assert again["evaluation"]["sets"]["sums"]["source"] == "sums.jsonl"

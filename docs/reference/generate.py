@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from tutelage.recipe import Recipe
+from tutelage.recipe import NamedSetSettings, Recipe
 
 PAGE = Path(__file__).with_name("settings.md")
 
@@ -25,17 +25,19 @@ SECTIONS = {
     "training": "Steps, optimiser, and what is watched and kept on the way.",
     "evaluation": "The answers to the test rows, and what decides.",
 }
+NAMED_SET = (
+    "A test set beside the test rows, with a metric and a verdict of its own; NAME is yours to choose."
+)
 
 
 def settings_page() -> str:
     """Return the whole page as Markdown."""
-    tables = [_section(name, SECTIONS[name]) for name in Recipe.model_fields]
-    return "\n".join([OPENING, *tables])
+    tables = [_section(name, SECTIONS[name], field.annotation) for name, field in Recipe.model_fields.items()]
+    named_set = _section("evaluation.sets.NAME", NAMED_SET, NamedSetSettings)
+    return "\n".join([OPENING, *tables, named_set])
 
 
-def _section(name: str, heading: str) -> str:
-    section = Recipe.model_fields[name].annotation
-    assert section is not None
+def _section(name: str, heading: str, section: Any) -> str:
     properties: dict[str, dict[str, Any]] = section.model_json_schema()["properties"]
     rows = [
         f"| `{name}.{key}` | {_type(declared)} | {_default(declared)} | {declared['description']} |\n"
@@ -54,7 +56,7 @@ def _type(declared: dict[str, Any]) -> str:
     if declared["type"] == "array":
         return "list of texts"
     if declared["type"] == "object":
-        return "table of texts"
+        return "tables" if "$ref" in str(declared) else "table of texts"
     names = {"string": "text", "integer": "whole number", "number": "number", "boolean": "true or false"}
     return names[declared["type"]] + _bounds(declared)
 
@@ -71,6 +73,8 @@ def _bounds(declared: dict[str, Any]) -> str:
 
 
 def _default(declared: dict[str, Any]) -> str:
+    if "default" not in declared:
+        return "needed"
     return "—" if declared["default"] is None else f"`{declared['default']}`"
 
 

@@ -6,6 +6,7 @@ EXIT_USAGE = 2
 EXIT_NON_FINITE = 3
 EXIT_STORAGE = 4
 EXIT_UNTRUSTWORTHY = 5  # of an evaluation whose judge failed its self-test, or left too many answers unscored
+EXIT_WORSE = 7  # the verdict is worse, and --fail-if-worse was given
 EXIT_INTERRUPTED = 130
 
 

@@ -3,6 +3,7 @@
 Names are those of Hugging Face and TRL where they have one.
 """
 
+import re
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -21,6 +22,18 @@ FormatName = Literal[
     "text-label",
 ]
 MetricName = Literal["exact_match", "token_f1", "rouge_l", "chrf", "stopped", "bits_per_byte"]
+SetMetricName = Literal[
+    "exact_match",
+    "numeric",
+    "contains",
+    "regex",
+    "json",
+    "multiple_choice",
+    "token_f1",
+    "rouge_l",
+    "chrf",
+    "bits_per_byte",
+]
 
 DEFAULT_MODEL = "smollm2-135m-instruct"
 
@@ -174,12 +187,73 @@ class TrainingSettings(Section):
     )
 
 
+class NamedSetSettings(Section):
+    """A named test set, [evaluation.sets.NAME]: other rows with a metric and a verdict of their own."""
+
+    source: Name = Field(description="Where its rows are, as for data.source.")
+    metric: SetMetricName = Field(description="How an answer is scored.")
+    sha256: Sha256 | None = Field(None, description="SHA-256 of its bytes. An https address needs it.")
+    format: FormatName | None = Field(None, description="What a row is. Default: found from its fields.")
+    map: dict[str, str] = Field({}, description="Where a row has a field under another name.")
+    pattern: str | None = Field(None, description="`regex` only: what has to be found in the answer.")
+    tolerance: Annotated[float, Field(ge=0)] | None = Field(
+        None, description="`numeric` only: how far off the number may be. Default: not at all."
+    )
+    json_schema: Name | None = Field(
+        None, description="`json` only: a file with a schema that answers must fit."
+    )
+    choices: list[str] | Name | None = Field(
+        None,
+        description="`multiple_choice` only: the choices of every row, or the field in which each row has its own.",
+    )
+
+    @model_validator(mode="after")
+    def parameters_belong_to_the_metric(self) -> "NamedSetSettings":
+        owners = {
+            "pattern": "regex",
+            "tolerance": "numeric",
+            "json_schema": "json",
+            "choices": "multiple_choice",
+        }
+        for parameter, owner in owners.items():
+            if (
+                parameter in self.model_fields_set
+                and getattr(self, parameter) is not None
+                and self.metric != owner
+            ):
+                if parameter == "tolerance" and not self.tolerance:
+                    continue  # a recorded recipe spells out this default
+                raise ValueError(f"{parameter} is for the metric {owner}, and the metric is {self.metric}")
+        for parameter in ("pattern", "choices"):
+            if self.metric == owners[parameter] and getattr(self, parameter) is None:
+                raise ValueError(f"the metric {self.metric} needs {parameter}")
+        if self.pattern is not None:
+            try:
+                re.compile(self.pattern)
+            except re.error as fault:
+                raise ValueError(f"pattern is no regular expression: {fault}") from fault
+        if isinstance(self.choices, list) and len(set(self.choices)) < 2:
+            raise ValueError("choices needs at least two different texts")
+        return self
+
+
 class EvaluationSettings(Section):
-    limit: Count | None = Field(None, description="Evaluate only the first so many test rows. Default: all.")
+    limit: Count | None = Field(
+        None, description="Evaluate only the first so many rows of each test set. Default: all."
+    )
     max_new_tokens: Count = Field(128, description="Longest answer in tokens.")
     batch_size: Count = Field(64, description="Answers decoded at once.")
     primary_metric: MetricName = Field(
         "chrf", description="The metric that the verdict is about, chosen before anything is seen."
+    )
+    sets: dict[Annotated[str, Field(pattern="^[a-z0-9][a-z0-9_-]*$")], NamedSetSettings] = Field(
+        {}, description="More test sets by name, each a table [evaluation.sets.NAME] as below."
+    )
+    forgetting: bool = Field(
+        True, description="Read general text with both models, to see whether tuning cost the grasp of it."
+    )
+    forgetting_margin: Annotated[float, Field(gt=0)] = Field(
+        0.1, description="Largest rise on general text, in bits per byte, that counts as no regression."
     )
     judges: list[Name] = Field(
         [],

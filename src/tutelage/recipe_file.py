@@ -12,7 +12,7 @@ import tomli_w
 from pydantic import BaseModel, ValidationError
 
 from tutelage.errors import RecipeError
-from tutelage.recipe import Recipe
+from tutelage.recipe import NamedSetSettings, Recipe
 
 # Where and in which type the products are computed may differ from stage to stage.
 PLACE_OF_WORK = ("training.device", "training.dtype")
@@ -38,9 +38,14 @@ class LoadedRecipe:
     def settings(self) -> list[Setting]:
         """Return every setting in the order of its declaration."""
         return [
-            Setting(name, value, self.origins.get(name, "default"), description)
+            Setting(name, value, self._origin(name), description)
             for name, value, description in walk(self.recipe)
         ]
+
+    def _origin(self, name: str) -> str:
+        # A table of tables, as evaluation.sets, comes from where the first setting in it does.
+        within = (origin for known, origin in self.origins.items() if known.startswith(f"{name}."))
+        return self.origins.get(name) or next(within, "default")
 
 
 def load(path: Path | None, overrides: Mapping[str, Any], assignments: Sequence[str]) -> LoadedRecipe:
@@ -147,11 +152,16 @@ def _assign(tables: dict[str, Any], name: str, value: Any) -> None:
         raise RecipeError(
             f"{name!r} is no setting.{_did_you_mean(_nearest(name))} Settings are named section.name."
         )
-    tables.setdefault(section, {})[key] = value
+    table = tables.setdefault(section, {})
+    if of_a_set := re.fullmatch(r"evaluation\.sets\.([^.]+)\.([^.]+)", name):
+        table, key = table.setdefault("sets", {}).setdefault(of_a_set[1], {}), of_a_set[2]
+    table[key] = value
 
 
 def _explain(error: Any, origins: Mapping[str, str]) -> str:
-    name = ".".join(str(part) for part in error["loc"][:2])
+    # A named test set is a table two levels further in.
+    depth = 4 if error["loc"][:2] == ("evaluation", "sets") else 2
+    name = ".".join(str(part) for part in error["loc"][:depth])
     where = f" ({origins[name]})" if name in origins else ""
     if error["type"] == "extra_forbidden":
         if len(error["loc"]) == 1:
@@ -171,6 +181,9 @@ def _explain(error: Any, origins: Mapping[str, str]) -> str:
 def _nearest(name: str) -> str | None:
     """Return the setting that was most likely meant: by its last words, by its initials (lr), or by its spelling."""
     section, _, key = name.rpartition(".")
+    if section.startswith("evaluation.sets."):
+        near = difflib.get_close_matches(key, NamedSetSettings.model_fields, n=1)
+        return f"{section}.{near[0]}" if near else None
     own_names = {known: known.split(".")[1] for known in _known_names() if known.startswith(section)}
     for known, own in own_names.items():
         if own.endswith(f"_{key}"):

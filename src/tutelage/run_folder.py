@@ -37,6 +37,7 @@ _ANSWER = {
     "prompt": str,
     "reference": str,
     "response": str,
+    "response_tokens": int,
     "stopped": bool,
     "reference_log_prob": int | float,
     "reference_bytes": int,
@@ -163,6 +164,9 @@ class RunFolder:
     @property
     def scores(self) -> Path:
         return self.evaluation / "scores.jsonl"
+
+    def test_set(self, name: str) -> Path:
+        return self.evaluation / "sets" / f"{name}.jsonl"
 
     @property
     def metrics(self) -> Path:

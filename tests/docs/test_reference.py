@@ -75,7 +75,12 @@ def paths(value: Any, prefix: str = "") -> Iterator[str]:
         yield prefix
         return
     for key, part in value.items():
-        name = "<name>" if prefix in ("evaluation.metrics", "evaluation.judges") else key
+        names = {
+            "evaluation.metrics": "<name>",
+            "evaluation.judges": "<name>",
+            "evaluation.forgetting.kinds": "<kind>",
+        }
+        name = names.get(prefix, key)
         yield from paths(part, f"{prefix}.{name}".lstrip("."))
 
 

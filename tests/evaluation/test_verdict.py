@@ -2,13 +2,20 @@ import numpy as np
 import pytest
 
 from tutelage.evaluation.metrics import METRICS
-from tutelage.evaluation.statistics import PairedDifference, paired_difference
+from tutelage.evaluation.statistics import PairedDifference, Resampled, paired_difference
 from tutelage.evaluation.verdict import detectable_sentence, verdict
 
 
-def measured(base, tuned, low, high, *, n=118, smallest=5.3):
+def measured(base, tuned, low, high, *, n=118, smallest=5.3, **others):
     return PairedDifference(
-        base, tuned, tuned - base, low, high, smallest, n, higher=90, equal=8, lower=n - 98
+        base,
+        tuned,
+        tuned - base,
+        low,
+        high,
+        smallest,
+        n,
+        **{"higher": 90, "equal": 8, "lower": n - 98, "clusters": n, **others},
     )
 
 
@@ -91,3 +98,31 @@ def test_what_the_test_could_have_shown_is_told_in_the_metrics_unit():
     told = "The smallest change of Exact match that these rows could be expected to show is 12.1 %."
     assert detectable_sentence(12.12, METRICS["exact_match"]) == told
     assert detectable_sentence(None, METRICS["chrf"]) == ""
+
+
+def test_rows_that_repeat_one_question_get_no_verdict():
+    wrong, right = np.zeros(45), np.full(45, 100.0)
+    judged = verdict(paired_difference(wrong, right, np.repeat(np.arange(9), 5)), METRICS["exact_match"])
+    assert judged.word == "no difference detectable"
+    assert "Only 9 of them are unlike each other, too few for a verdict; it takes 10." in judged.reason
+
+
+def test_a_bootstrap_interval_that_is_another_is_told():
+    told = verdict(measured(40, 50, 6, 14), METRICS["chrf"], Resampled(7.5, 16.0, 0.001))
+    assert told.word == "better"
+    assert told.sentence.endswith(
+        " The bootstrap's interval is another, +7.5 to +16.0: the rows are few or their differences lopsided."
+    )
+    alike = verdict(measured(40, 50, 6, 14), METRICS["chrf"], Resampled(6.5, 14.5, 0.001))
+    assert "bootstrap" not in alike.sentence
+
+
+@pytest.mark.parametrize(("missing", "word"), [(6, "better"), (7, "no difference detectable")])
+def test_with_more_than_a_twentieth_missing_nothing_is_claimed(missing, word):
+    # 6 of 120 are 5 %, 7 of 120 more.
+    judged = verdict(
+        measured(40, 50, 6, 14, n=120 - missing, missing=missing, if_against=3.0, if_for=16.0),
+        METRICS["chrf"],
+    )
+    assert judged.word == word
+    assert f"{missing} of 120 pairs lack a score; the difference would be +3.0 with all" in judged.reason

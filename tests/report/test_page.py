@@ -1,7 +1,5 @@
 import re
-from collections import Counter
 from dataclasses import replace
-from html.parser import HTMLParser
 from itertools import pairwise
 
 import pytest
@@ -10,6 +8,7 @@ from hypothesis import strategies as st
 from markupsafe import Markup
 from support.fake_examples import decode, encode, example
 from support.fake_run import make_run, measure, prepared_row
+from support.pages import HOSTILE, Page, offences
 from support.rows import write_split
 
 from tutelage.data.batches import epoch_order
@@ -17,7 +16,6 @@ from tutelage.data.preparation import read_prepared
 from tutelage.errors import RunFolderError
 from tutelage.recipe import TrainingSettings
 from tutelage.report import page
-from tutelage.report.answers import shared_frame
 from tutelage.report.charts import smooth
 from tutelage.report.example import first_tree, pieces, shown_examples
 from tutelage.report.page import write_report
@@ -30,60 +28,6 @@ from tutelage.run_folder import (
     write_json_lines,
     write_text,
 )
-
-HOSTILE = (
-    "<script>alert(1)</script><img src=x onerror=alert(2)></style></title></details>--> \" ' {{ 7 * 7 }}"
-    ' &lt; <a href="https://evil.example/">x</a> \u202eright to left\u202c zero\u200bwidth \u2028'
-    " \x1b[31m \x00 \ufeff"
-)
-ELEMENT = re.compile(
-    "html|head|meta|title|style|body|header|main|nav|section|article|figure|figcaption|h[1-5]|p|b|a|span"
-    "|dl|dt|dd|div|ul|li|table|thead|tbody|tr|th|td|details|summary|mark|pre|svg|g|path|line|circle|text"
-)
-
-
-class Page(HTMLParser):
-    """What a browser would build from the file, as far as the checks need it."""
-
-    def __init__(self, html):
-        super().__init__()
-        self.elements, self.attributes, self.styles, self.text = Counter(), [], [], ""
-        self.headings, self.open = [], []
-        self.feed(html)
-
-    def handle_starttag(self, tag, attributes):
-        self.elements[tag] += 1
-        self.attributes += [(tag, name, value or "") for name, value in attributes]
-        self.open.append(tag)
-        if re.fullmatch("h[1-6]", tag):
-            self.headings.append(int(tag[1]))
-
-    def handle_endtag(self, tag):
-        if tag in self.open:
-            while self.open.pop() != tag:
-                pass
-
-    def handle_data(self, data):
-        if "style" in self.open:
-            self.styles.append(data)
-        else:
-            self.text += data
-
-
-def offences(html):
-    """List everything in a page that could act, or ask for something outside."""
-    parsed = Page(html)
-    found = [f"<{tag}>" for tag in parsed.elements if not ELEMENT.fullmatch(tag)]
-    for tag, name, value in parsed.attributes:
-        is_namespace = name in ("xmlns", "xmlns:xlink")
-        if name.startswith("on") or name in ("src", "srcset", "style", "action", "data", "xlink:href"):
-            found.append(f"{tag} {name}")
-        if name == "href" and not re.fullmatch("#[a-z]+", value):
-            found.append(f"{tag} href={value}")
-        if "//" in value and not is_namespace:
-            found.append(f"{tag} {name}={value}")
-    style = "".join(parsed.styles)
-    return found + re.findall(r"url\(|@import|expression\(|//", style)
 
 
 def taint(run):
@@ -150,7 +94,7 @@ def test_the_page_forbids_itself_all_requests(html):
 def test_hostile_text_becomes_no_element(tainted, how):
     html = write_report(tainted, how, TrainingSettings()).read_text(encoding="utf-8")
     assert offences(html) == []
-    assert Page(html).elements["a"] == 6  # the links between sections
+    assert Page(html).elements["a"] == 8  # the links between sections
     assert Page(html).text.count("<script>alert(1)</script>") > 20
     assert "{{ 7 * 7 }}" in html
 
@@ -183,7 +127,7 @@ def test_the_verdict_comes_first_and_in_words(html):
 def test_the_metric_table_says_what_the_summary_says(run, html):
     text = " ".join(Page(html).text.split())
     chrf = read_json(run.summary)["evaluation"]["metrics"]["chrf"]
-    change = f"+{chrf['difference']:.1f} +{chrf['low']:.1f} to +{chrf['high']:.1f} better"
+    change = f"+{chrf['difference']:.1f} +{chrf['low']:.1f} to +{chrf['high']:.1f} < 0.001 better"
     assert f"{chrf['base']:.1f} {chrf['tuned']:.1f} {change}" in text
 
 
@@ -194,7 +138,7 @@ def test_a_bar_to_the_right_is_better_even_where_lower_is_better(html):
 
 
 def test_every_figure_says_how_to_read_it(html):
-    assert html.count("How to read this.") == 9
+    assert html.count("How to read this.") == 14
 
 
 def test_headings_do_not_skip_a_level(html):
@@ -207,10 +151,12 @@ def test_headings_do_not_skip_a_level(html):
 def test_drawings_are_named_or_hidden_and_tables_have_headers(html):
     parsed = Page(html)
     named = [value for tag, name, value in parsed.attributes if name == "aria-label" and tag == "div"]
-    assert len(named) == 4
-    assert "Validation loss goes from 2.41 to 0.93; the best is 0.92 at step 196." in named[0]
-    assert parsed.elements["svg"] == len(named) + 6  # and one bar a metric, whose numbers stand beside it
-    assert html.count('aria-hidden="true" focusable="false"') == 6
+    assert len(named) == 6
+    assert "Validation loss goes from 2.41 to 0.93; the best is 0.92 at step 196." in named[2]
+    # And the verdict's own, one bar a metric and one of wins and losses, whose numbers stand beside them.
+    assert parsed.elements["svg"] == len(named) + 1 + 6 + 1
+    assert html.count('aria-hidden="true" focusable="false"') == 7
+    assert 'role="img" aria-label="The 95 % interval of the change, +' in html
     assert html.count("<table") == html.count("<thead>")
 
 
@@ -262,6 +208,42 @@ def test_no_row_is_shown_twice(html):
     shown = re.findall(r"<h4>Row (\d+) <span", html)
     assert len(shown) == 15
     assert len(set(shown)) == 15
+
+
+def test_every_row_can_be_browsed_and_each_filter_counts_what_it_shows(html):
+    kinds = re.findall(r'<details class="one ([a-z ]*)">', html)
+    assert len(kinds) == 100
+    labels = re.findall(r'id="show-(\w+)".*?<span class="quiet">(\d+)</span></label>', html)
+    assert labels[0] == ("all", "100")
+    for kind, count in labels[1:]:
+        assert sum(kind in one.split() for one in kinds) == int(count) > 0
+        assert f"#show-{kind}:checked ~ .every > :not(.{kind})" in html
+    assert len(re.findall(r'<input type="radio" name="show" id="show-all" checked>', html)) == 1
+
+
+def test_rows_that_improved_stand_before_those_that_got_worse(html):
+    kinds = [one.split() for one in re.findall(r'<details class="one ([a-z ]*)">', html)]
+    improved = [index for index, one in enumerate(kinds) if "improved" in one]
+    worsened = [index for index, one in enumerate(kinds) if "worsened" in one]
+    assert max(improved) < min(worsened)
+
+
+def test_of_an_enormous_test_set_the_middle_is_left_out(tmp_path, monkeypatch):
+    monkeypatch.setattr("tutelage.report.answers.ROWS_IN_ALL", 10)
+    html = write_report(make_run(tmp_path, test_rows=30)).read_text(encoding="utf-8")
+    assert html.count('<details class="one') == 10
+    assert "20 rows in the middle are left out" in html
+
+
+def test_wins_ties_and_losses_fill_the_bar_and_are_counted(run, html):
+    chrf = read_json(run.summary)["evaluation"]["metrics"]["chrf"]
+    text = " ".join(Page(html).text.split())
+    assert f"{chrf['higher']} better {chrf['equal']} the same {chrf['lower']} worse" in text
+    split = html[html.index('class="split"') :]
+    widths = [
+        float(width) for width in re.findall(r'<rect class="\w+" x="[\d.]+" y="0" width="([\d.]+)"', split)
+    ]
+    assert sum(widths[:3]) == pytest.approx(640, abs=0.3)
 
 
 def test_tokens_that_share_a_character_are_shown_as_one():
@@ -366,15 +348,6 @@ def test_long_texts_are_folded_and_enormous_ones_cut():
     enormous = passage("x" * 50_000)
     assert enormous.is_folded
     assert len(enormous.text) + enormous.omitted == enormous.length == 50_000
-
-
-def test_the_frame_that_prompts_share_is_whole_lines():
-    assert shared_frame(["Task:\nDo this\nAnswer:\n", "Task:\nDo that\nAnswer:\n"]) == (
-        "Task:\n",
-        "\nAnswer:\n",
-    )
-    assert shared_frame(["a\na\n", "a\na\na\n"]) == ("a\na\n", "")
-    assert shared_frame(["same\n", "same\n"]) == ("", "")
 
 
 def test_a_smoothed_constant_is_constant_and_a_smoothed_curve_trails():

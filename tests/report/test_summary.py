@@ -29,13 +29,19 @@ def test_the_summary_has_the_promised_keys(run):
     }
     assert set(summary["evaluation"]) == {
         "rows",
+        "clusters",
         "metrics",
         "primary_metric",
         "verdict",
+        "sentence",
         "smallest_detectable",
+        "length",
+        "sets",
+        "forgetting",
     }
     for figures in summary["evaluation"]["metrics"].values():
-        assert set(figures) == {"base", "tuned", "difference", "low", "high", "smallest_detectable"}
+        assert {"base", "tuned", "difference", "low", "high", "smallest_detectable"} <= set(figures)
+        assert {"higher", "equal", "lower", "bca_low", "bca_high", "p", "p_holm"} <= set(figures)
 
 
 def test_what_the_stages_measured_is_passed_on_unchanged(run):

@@ -47,6 +47,8 @@ def show_dry_run(
 
 
 def _shown(value: object) -> str:
+    if isinstance(value, dict):
+        return ", ".join(map(str, value)) or "—"
     return "—" if value is None else str(value)
 
 

@@ -1,6 +1,6 @@
 """`tutelage evaluate`: stage 3."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from typing import Any
 
@@ -9,6 +9,7 @@ from tutelage.cli.dry_run import show_dry_run
 from tutelage.cli.judging import Judging, judge_stage, judges_only, refuse_judges, refuse_other_answers
 from tutelage.cli.opening import has_model, locate
 from tutelage.cli.options import (
+    FailIfWorse,
     Options,
     open_earlier_run,
     record_recipe,
@@ -16,11 +17,17 @@ from tutelage.cli.options import (
     refuse_untrained_settings,
 )
 from tutelage.cli.report import report_stage
+from tutelage.errors import EXIT_WORSE
 from tutelage.recipe_file import LoadedRecipe
-from tutelage.run_folder import RunFolder
+from tutelage.run_folder import RunFolder, read_json
 
 
-def evaluate(options: Options = Options(), judging: Judging = Judging()) -> int:  # noqa: B008 - frozen
+def evaluate(
+    options: Options = Options(),  # noqa: B008 - frozen
+    judging: Judging = Judging(),  # noqa: B008 - frozen
+    *,
+    fail_if_worse: FailIfWorse = False,
+) -> int:
     """Collect the answers of base and tuned model on the test rows, compare and score them.
 
     Where the answers are there already and a judge is named, the judge alone is asked.
@@ -29,12 +36,14 @@ def evaluate(options: Options = Options(), judging: Judging = Judging()) -> int:
     refuse_untrained_settings(run, loaded)
     refuse_judges(loaded)
     if judges_only(run, loaded) and not options.overwrite:
-        return judge_answers(run, loaded, options)
+        code = judge_answers(run, loaded, options)
+        return EXIT_WORSE if fail_if_worse and is_worse(read_json(run.metrics)) else code
     if options.dry_run:
         if has_model(loaded.recipe):
             from tutelage.evaluation.evaluate import open_rows
 
             open_rows(run, loaded.recipe, locate(loaded.recipe))  # refuses what the real one would
+            open_named_sets(loaded, lambda: read_training(run))
         show_dry_run(
             run,
             loaded,
@@ -43,10 +52,10 @@ def evaluate(options: Options = Options(), judging: Judging = Judging()) -> int:
         )
         return 0
     refuse_overwriting(run.evaluation, options, what="an evaluation")
-    evaluate_stage(run, loaded)
+    has_worsened = evaluate_stage(run, loaded, open_named_sets(loaded, lambda: read_training(run)))
     code = judge_stage(run, loaded)
     report_stage(run, loaded)
-    return code
+    return EXIT_WORSE if fail_if_worse and has_worsened else code
 
 
 def judge_answers(run: RunFolder, loaded: LoadedRecipe, options: Options) -> int:
@@ -62,8 +71,34 @@ def judge_answers(run: RunFolder, loaded: LoadedRecipe, options: Options) -> int
     return code
 
 
-def evaluate_stage(run: RunFolder, loaded: LoadedRecipe) -> None:
-    """Evaluate with a bar for each model, and print the verdict and the scores."""
+def read_training(run: RunFolder) -> Sequence[Any]:
+    """Return the prepared rows that the run's model is trained on."""
+    from tutelage.data.preparation import read_prepared
+
+    return read_prepared(run, "train")
+
+
+def open_named_sets(loaded: LoadedRecipe, training: Callable[[], Sequence[Any]]) -> Sequence[Any]:
+    """Return the NamedSets of a recipe, or stop where one holds what is trained on or cannot be scored.
+
+    `training` gives the prepared rows that are trained on; without a set they are not asked for.
+    """
+    if not loaded.recipe.evaluation.sets:
+        return []
+    from tutelage.evaluation.evaluate import refuse_without_room
+    from tutelage.evaluation.named_sets import open_sets
+    from tutelage.fetching import user_cache
+
+    source = locate(loaded.recipe)
+    sets = open_sets(loaded.recipe, source.folder, training=training(), cache=user_cache())
+    for one in sets:
+        longest = max(one.rows, key=lambda row: row.example.prompt_tokens)
+        refuse_without_room(longest.example, loaded.recipe.evaluation, source)
+    return sets
+
+
+def evaluate_stage(run: RunFolder, loaded: LoadedRecipe, sets: Sequence[Any]) -> bool:
+    """Evaluate with a bar for each model, and print the verdict and the scores; tell whether any of it is worse."""
     console.heading("3 Evaluate")
     source = locate(loaded.recipe)
     with console.waiting("Loading the model"):
@@ -75,9 +110,19 @@ def evaluate_stage(run: RunFolder, loaded: LoadedRecipe) -> None:
             advance = stack.enter_context(console.progress(label, total))
             return lambda answered: advance(answered, "")
 
-        result = evaluate_run(run, loaded.recipe, source, progress=progress)
+        result = evaluate_run(run, loaded.recipe, source, sets=sets, progress=progress)
     record_recipe(run, loaded)
     show_scores(result)
+    show_sets(result["sets"])
+    show_forgetting(result["forgetting"])
+    return is_worse(result)
+
+
+def is_worse(result: dict[str, Any]) -> bool:
+    """Tell whether an evaluation, as metrics.json says it, found the tuned model worse in anything it judged."""
+    verdicts = {result["verdict"], *(one["verdict"] for one in result["sets"].values())}
+    has_forgotten = result["forgetting"] is not None and result["forgetting"]["verdict"] == "lost"
+    return "worse" in verdicts or has_forgotten
 
 
 def refuse_answers_without_room(test_rows: Any, loaded: LoadedRecipe) -> None:
@@ -113,3 +158,27 @@ def show_scores(result: dict[str, Any]) -> None:
     console.say()
     console.heading(result["sentence"])
     console.say(detectable_sentence(result["smallest_detectable"], METRICS[result["primary_metric"]]))
+
+
+def show_sets(sets: dict[str, Any]) -> None:
+    """Print a verdict for each named set."""
+    from tutelage.evaluation.set_metrics import SET_METRICS
+
+    for name, one in sets.items():
+        console.say()
+        console.heading(f"Test set {name}, by {SET_METRICS[one['metric']].label}")
+        console.say(one["sentence"])
+        if one["dropped"]:
+            console.say(f"{one['dropped']:,} of its rows were left out, as empty or repeated.")
+
+
+def show_forgetting(forgetting: dict[str, Any] | None) -> None:
+    """Print what became of the grasp of general text."""
+    if forgetting is None:
+        return
+    console.say()
+    console.say(forgetting["sentence"])
+    console.say(
+        f"KL from the base model {forgetting['kl']:.3f} nats for the next token of {forgetting['passages']} passages"
+        f" of general text (95 % interval {forgetting['kl_low']:.3f} to {forgetting['kl_high']:.3f})."
+    )

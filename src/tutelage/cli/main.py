@@ -8,6 +8,7 @@ from cyclopts import App, CycloptsError
 from tutelage import __version__
 from tutelage.cli import console
 from tutelage.cli.check import check
+from tutelage.cli.compare import compare
 from tutelage.cli.data.convert import convert
 from tutelage.cli.data.filter import filter_rows
 from tutelage.cli.data.generate import generate_rows
@@ -32,9 +33,9 @@ app = App(
     version=__version__,
     help="Instruction-tune a language model on your own data, and learn honestly whether it got better.",
     help_epilogue="Exit codes: 0 done, 1 warnings of check --strict, 2 usage, data or settings, 3 non-finite loss,"
-    " 4 storage, 5 a judge that is not trustworthy, 130 interrupted.",
+    " 4 storage, 5 a judge that is not trustworthy, 7 worse with --fail-if-worse, 130 interrupted.",
 )
-for verb in (run, check, preview, prepare, train, evaluate, report, generate, selftest):
+for verb in (run, check, preview, prepare, train, evaluate, compare, report, generate, selftest):
     app.command(verb)
 
 data = App(

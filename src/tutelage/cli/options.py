@@ -39,6 +39,10 @@ Assignments = Annotated[
     tuple[str, ...],
     Parameter(help="Any setting, as section.name=value; may be repeated.", negative="", show_default=False),
 ]
+FailIfWorse = Annotated[
+    bool,
+    Parameter(help="Leave with exit code 7 if the verdict is worse.", negative="", show_default=False),
+]
 Debug = Annotated[bool, Parameter(help="Show the traceback of an error.", negative="", show_default=False)]
 
 

@@ -2,13 +2,14 @@
 
 from tutelage.cli import console
 from tutelage.cli.dry_run import show_dry_run
-from tutelage.cli.evaluate import evaluate_stage, refuse_answers_without_room
+from tutelage.cli.evaluate import evaluate_stage, open_named_sets, refuse_answers_without_room
 from tutelage.cli.judging import Judging, judge_stage, refuse_judges
 from tutelage.cli.opening import prepare_what_is_here
-from tutelage.cli.options import Options, open_new_run
+from tutelage.cli.options import FailIfWorse, Options, open_new_run
 from tutelage.cli.prepare import preparing
 from tutelage.cli.report import report_stage
 from tutelage.cli.train import open_model, train_stage
+from tutelage.errors import EXIT_WORSE
 from tutelage.recipe_file import LoadedRecipe
 from tutelage.run_folder import RunFolder, read_json_lines
 
@@ -16,7 +17,12 @@ ANSWERS_SHOWN = 3
 LONGEST_SHOWN = 300
 
 
-def run(options: Options = Options(), judging: Judging = Judging()) -> int:  # noqa: B008 - frozen
+def run(
+    options: Options = Options(),  # noqa: B008 - frozen
+    judging: Judging = Judging(),  # noqa: B008 - frozen
+    *,
+    fail_if_worse: FailIfWorse = False,
+) -> int:
     """Prepare, tune, evaluate and report in one go."""
     folder, loaded = open_new_run(options, judging.overrides())
     refuse_judges(loaded)
@@ -24,6 +30,7 @@ def run(options: Options = Options(), judging: Judging = Judging()) -> int:  # n
         preparation = prepare_what_is_here(loaded.recipe)
         if preparation and preparation.splits["test"]:
             refuse_answers_without_room(preparation.splits["test"], loaded)
+            open_named_sets(loaded, lambda: preparation.splits["train"])
         writes = [
             folder.recipe,
             folder.data,
@@ -40,17 +47,21 @@ def run(options: Options = Options(), judging: Judging = Judging()) -> int:  # n
             training=preparation and preparation.splits["train"],
         )
         return 0
-    return run_stages(folder, loaded)
+    has_worsened, code = run_stages(folder, loaded)
+    return EXIT_WORSE if fail_if_worse and has_worsened else code
 
 
-def run_stages(run: RunFolder, loaded: LoadedRecipe) -> int:
-    """Run all stages and return the exit code; without test rows there is nothing to evaluate, and it is said.
+def run_stages(run: RunFolder, loaded: LoadedRecipe) -> tuple[bool, int]:
+    """Run all stages; tell whether the verdict is worse, and the exit code that judges ask for.
+
+    Without test rows there is nothing to evaluate, and it is said.
 
     An earlier run is not touched before the new one is known to begin: rows, settings and model are tried first.
     """
     console.heading("1 Prepare")
     with preparing(run, loaded) as preparation:
         test_rows = preparation.splits["test"]
+        sets = open_named_sets(loaded, lambda: preparation.splits["train"])
         if test_rows:
             refuse_answers_without_room(test_rows, loaded)
         opened = open_model(loaded, preparation.splits)
@@ -58,9 +69,9 @@ def run_stages(run: RunFolder, loaded: LoadedRecipe) -> int:
     console.heading("2 Tune")
     train_stage(run, loaded, opened)
     console.say()
-    code = 0
+    has_worsened, code = False, 0
     if test_rows:
-        evaluate_stage(run, loaded)
+        has_worsened = evaluate_stage(run, loaded, sets)
         code = judge_stage(run, loaded)
         console.say()
         show_answers(run)
@@ -73,12 +84,12 @@ def run_stages(run: RunFolder, loaded: LoadedRecipe) -> int:
     console.say(
         f"  tutelage run --data my.json --output {run.root.parent / 'mine'}   # tune on your own rows"
     )
-    return code
+    return has_worsened, code
 
 
 def show_answers(run: RunFolder) -> None:
     """Print a few test prompts with the answers before and after, spread over the test set."""
-    from tutelage.report.answers import shared_frame
+    from tutelage.evaluation.clusters import shared_frame
 
     base, tuned = (read_json_lines(run.responses(arm)) for arm in ("base", "tuned"))
     opening, ending = shared_frame([record["prompt"] for record in base])

@@ -1,17 +1,18 @@
 """Stage 3 as a whole: answers of base and tuned model, scores by row, paired differences and the verdict."""
 
-from collections.abc import Callable
-from dataclasses import asdict
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
+from tutelage.data.examples import Example
 from tutelage.data.preparation import read_prepared, refuse_other_weights, refuse_unknown_ids
 from tutelage.data.prepared_rows import PreparedRows
 from tutelage.errors import DataError
+from tutelage.evaluation.comparison import compare_scores
+from tutelage.evaluation.forgetting import Reading, judge_forgetting, open_passages, read_passages
 from tutelage.evaluation.metrics import METRICS, PairedScores, score_rows
+from tutelage.evaluation.named_sets import Answers, NamedSet, answer_set, judge_sets
 from tutelage.evaluation.responses import Progress, collect_responses
-from tutelage.evaluation.statistics import PairedDifference, paired_difference
-from tutelage.evaluation.verdict import verdict
 from tutelage.model.assembly import check_tuned, open_base, open_tuned
 from tutelage.model.loading import context_length, load_tokenizer, vocabulary_size
 from tutelage.model.sources import ModelSource
@@ -20,8 +21,10 @@ from tutelage.run_folder import ARMS, RunFolder, read_json, staged_folder, write
 from tutelage.runtime import choose_device, choose_dtype
 
 
-def evaluate(run: RunFolder, recipe: Recipe, source: ModelSource, *, progress: Progress) -> dict[str, Any]:
-    """Ask both models every test prompt, score and compare; return what metrics.json says.
+def evaluate(
+    run: RunFolder, recipe: Recipe, source: ModelSource, *, sets: Sequence[NamedSet], progress: Progress
+) -> dict[str, Any]:
+    """Ask both models every test prompt and those of the named sets, score and compare; return what metrics.json says.
 
     `progress(label, total)` begins a bar and gives the function that advances it.
     """
@@ -35,26 +38,48 @@ def evaluate(run: RunFolder, recipe: Recipe, source: ModelSource, *, progress: P
     )
     tokenizer = load_tokenizer(source.folder)
     end_of_turn = read_json(run.preparation)["end_of_turn_id"]
-    records: dict[str, list[dict[str, Any]]] = {}
+    records: dict[str, Answers] = {}
+    set_answers: dict[str, dict[str, Answers]] = {}
+    passages = open_passages(source.folder, recipe.data.prompt) if recipe.evaluation.forgetting else []
+    readings: dict[str, Reading] = {}
     for arm in ARMS:
         # The base answers before the adapter is put on it, so that nothing of it can leak.
         model = base if arm == "base" else open_tuned(base, run.model, recipe.adapter)
+        told = partial(_of_arm, progress, arm)
         records[arm] = collect_responses(
-            model,
-            rows,
-            recipe.evaluation,
-            tokenizer,
-            end_of_turn=end_of_turn,
-            progress=partial(_of_arm, progress, arm),
+            model, rows, recipe.evaluation, tokenizer, end_of_turn=end_of_turn, progress=told
         )
+        set_answers[arm] = {
+            one.name: answer_set(
+                model,
+                one,
+                recipe.evaluation,
+                tokenizer,
+                end_of_turn=end_of_turn,
+                progress=partial(_of_set, told, one.name),
+            )
+            for one in sets
+        }
+        if passages:
+            readings[arm] = read_passages(model, passages, progress=told)
     scores = score_rows(records["base"], records["tuned"])
-    result = compare(scores, recipe.evaluation)
-    _write(run, records, scores, result)
+    result = compare_scores(scores, METRICS[recipe.evaluation.primary_metric]).to_record()
+    set_figures, set_rows = judge_sets(sets, set_answers)
+    margin = recipe.evaluation.forgetting_margin
+    forgetting = (
+        judge_forgetting(passages, readings["base"], readings["tuned"], margin=margin) if passages else None
+    )
+    result = {**result, "sets": set_figures, "forgetting": forgetting}
+    _write(run, records, scores, result, set_rows)
     return result
 
 
 def _of_arm(progress: Progress, arm: str, doing: str, total: int) -> Callable[[int], None]:
     return progress(f"{arm} model {doing}", total)
+
+
+def _of_set(told: Progress, name: str, doing: str, total: int) -> Callable[[int], None]:
+    return told(f"{doing} of {name}", total)
 
 
 def trained_dtype(run: RunFolder, recipe: Recipe) -> str:
@@ -80,42 +105,32 @@ def rows_to_evaluate(rows: PreparedRows, settings: EvaluationSettings, source: M
     """Return those test rows that are evaluated; DataError where the model cannot take one with its answer."""
     rows = rows[: settings.limit]
     refuse_unknown_ids(rows, vocabulary=vocabulary_size(source.folder))
+    refuse_without_room(rows.example(int(rows.prompt_tokens.argmax())), settings, source)
+    return rows
+
+
+def refuse_without_room(longest: Example, settings: EvaluationSettings, source: ModelSource) -> None:
+    """Stop where the longest prompt leaves less of the model's context than an answer may take."""
     context = context_length(source.folder)
-    longest = rows.example(int(rows.prompt_tokens.argmax()))
     if longest.prompt_tokens + settings.max_new_tokens > context:
         raise DataError(
             f"Row {longest.row} has a prompt of {longest.prompt_tokens:,} tokens, and with"
             f" evaluation.max_new_tokens={settings.max_new_tokens} its answer could pass the model's context of"
             f" {context:,}. Lower evaluation.max_new_tokens."
         )
-    return rows
-
-
-def compare(scores: PairedScores, settings: EvaluationSettings) -> dict[str, Any]:
-    """Return the paired difference of every metric and the verdict on the primary one."""
-    differences = {name: paired_difference(scores.base[name], scores.tuned[name]) for name in METRICS}
-    primary = differences[settings.primary_metric]
-    judged = verdict(primary, METRICS[settings.primary_metric])
-    return {
-        "rows": len(scores.rows),
-        "primary_metric": settings.primary_metric,
-        "verdict": judged.word,
-        "sentence": judged.sentence,
-        "smallest_detectable": primary.smallest_detectable,
-        "metrics": {name: _summarised(difference) for name, difference in differences.items()},
-    }
-
-
-def _summarised(difference: PairedDifference) -> dict[str, Any]:
-    return {name: value for name, value in asdict(difference).items() if name != "n"}
 
 
 def _write(
-    run: RunFolder, records: dict[str, list[dict[str, Any]]], scores: PairedScores, result: dict[str, Any]
+    run: RunFolder,
+    records: dict[str, Answers],
+    scores: PairedScores,
+    result: dict[str, Any],
+    set_rows: dict[str, Answers],
 ) -> None:
     by_row = [
         {
             "row": row,
+            "cluster": scores.rows[scores.clusters[index]],
             **{
                 arm: {name: float(values[name][index]) for name in METRICS}
                 for arm, values in (("base", scores.base), ("tuned", scores.tuned))
@@ -127,4 +142,6 @@ def _write(
         for arm in ARMS:
             write_json_lines(staged / run.responses(arm).name, records[arm])
         write_json_lines(staged / run.scores.name, by_row)
+        for name, paired in set_rows.items():
+            write_json_lines(staged / run.test_set(name).relative_to(run.evaluation), paired)
         write_json(staged / run.metrics.name, result)

@@ -15,6 +15,7 @@ from rouge_score.tokenizers import Tokenizer
 from sacrebleu.metrics.chrf import CHRF
 
 from tutelage.errors import RunFolderError
+from tutelage.evaluation.clusters import cluster_rows
 
 
 @dataclass(frozen=True)
@@ -90,11 +91,17 @@ METRICS = {
 
 @dataclass(frozen=True)
 class PairedScores:
-    """The scores of both models on the same rows: each array is (rows,), in the order of `rows`."""
+    """The scores of both models on the same rows: each array is (rows,), in the order of `rows`.
+
+    `clusters` gives rows whose prompts resemble each other the same label; the tokens are those of the answers.
+    """
 
     rows: tuple[int, ...]
     base: Mapping[str, np.ndarray]
     tuned: Mapping[str, np.ndarray]
+    clusters: np.ndarray
+    base_tokens: np.ndarray
+    tuned_tokens: np.ndarray
 
 
 def score_rows(base: Sequence[Mapping[str, Any]], tuned: Sequence[Mapping[str, Any]]) -> PairedScores:
@@ -102,7 +109,14 @@ def score_rows(base: Sequence[Mapping[str, Any]], tuned: Sequence[Mapping[str, A
     base_by_row, tuned_by_row = _by_row(base, "base"), _by_row(tuned, "tuned")
     _refuse_unpaired(base_by_row, tuned_by_row)
     rows = tuple(sorted(base_by_row))
-    return PairedScores(rows, _columns(base_by_row, rows), _columns(tuned_by_row, rows))
+    return PairedScores(
+        rows,
+        score_answers([base_by_row[row] for row in rows]),
+        score_answers([tuned_by_row[row] for row in rows]),
+        cluster_rows([tuned_by_row[row]["prompt"] for row in rows]),
+        _lengths(base_by_row, rows),
+        _lengths(tuned_by_row, rows),
+    )
 
 
 def _by_row(answers: Sequence[Mapping[str, Any]], arm: str) -> dict[int, Mapping[str, Any]]:
@@ -125,8 +139,13 @@ def _refuse_unpaired(base: Mapping[int, Any], tuned: Mapping[int, Any]) -> None:
         )
 
 
-def _columns(answers: Mapping[int, Mapping[str, Any]], rows: Sequence[int]) -> dict[str, np.ndarray]:
-    scores = [score(answers[row]) for row in rows]
+def _lengths(answers: Mapping[int, Mapping[str, Any]], rows: Sequence[int]) -> np.ndarray:
+    return np.array([answers[row]["response_tokens"] for row in rows], dtype=np.float64)  # (rows,)
+
+
+def score_answers(answers: Sequence[Mapping[str, Any]]) -> dict[str, np.ndarray]:
+    """Score answers by every metric: arrays (rows,) in the order given."""
+    scores = [score(answer) for answer in answers]
     return {name: np.array([one[name] for one in scores], dtype=np.float64) for name in METRICS}  # (rows,)
 
 

@@ -3,13 +3,17 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from tutelage.evaluation.intervals import intervals_disagree
 from tutelage.evaluation.metrics import Metric
-from tutelage.evaluation.statistics import PairedDifference
+from tutelage.evaluation.statistics import PairedDifference, Resampled
 
 # With fewer rows an interval leans on assumptions that so few rows cannot check.
 FEWEST_ROWS = 10
+# With more scores missing, what is not there could be what decides.
+MOST_MISSING = 0.05
 
 Word = Literal["better", "worse", "no difference detectable"]
+NO_DIFFERENCE: Word = "no difference detectable"
 
 
 @dataclass(frozen=True)
@@ -24,12 +28,14 @@ class Verdict:
         return f"{self.word.capitalize()}: {self.reason}"
 
 
-def verdict(primary: PairedDifference, metric: Metric) -> Verdict:
-    """Judge by the 95 % interval of the primary metric: only one that leaves out 0 makes a difference."""
+def verdict(primary: PairedDifference, metric: Metric, resampled: Resampled | None = None) -> Verdict:
+    """Judge by the 95 % interval of the primary metric: only one that leaves out 0 makes a difference.
+
+    Where the bootstrap's interval is another by a tenth of the width, it is told beside.
+    """
     word = _word(primary, metric)
-    if word == "no difference detectable":
-        return Verdict(word, _why_not(primary, metric))
-    return Verdict(word, f"{_change(primary, metric)}.")
+    reason = f"{_change(primary, metric)}." if word != NO_DIFFERENCE else _why_not(primary, metric)
+    return Verdict(word, reason + _second_interval(primary, metric, resampled) + _missing(primary, metric))
 
 
 def detectable_sentence(smallest: float | None, metric: Metric) -> str:
@@ -43,24 +49,32 @@ def detectable_sentence(smallest: float | None, metric: Metric) -> str:
 
 
 def _word(primary: PairedDifference, metric: Metric) -> Word:
-    if primary.n < FEWEST_ROWS or primary.low is None or primary.high is None:
-        return "no difference detectable"
-    if primary.low <= 0 <= primary.high:
-        return "no difference detectable"
+    if primary.clusters < FEWEST_ROWS or primary.low is None or primary.high is None:
+        return NO_DIFFERENCE
+    if primary.low <= 0 <= primary.high or _lacks_too_many(primary):
+        return NO_DIFFERENCE
     return "better" if metric.gain(primary.low) > 0 else "worse"
 
 
 def _why_not(primary: PairedDifference, metric: Metric) -> str:
     if primary.n == 0:
         return "there is no test row."
-    if primary.n < FEWEST_ROWS:
-        return f"{_change(primary, metric)}. That is too few for a verdict; it takes {FEWEST_ROWS} rows."
+    if primary.clusters < FEWEST_ROWS:
+        return f"{_change(primary, metric)}. {_too_few(primary)}"
     if primary.equal == primary.n:
         return f"both models have the same {metric.label} on every one of {primary.n} test rows."
     if primary.smallest_detectable is None:
         return f"{_change(primary, metric)}, alike on each, so that chance cannot be told from change."
+    if _lacks_too_many(primary):
+        return f"{_change(primary, metric)}. That is no verdict, for too many scores are missing."
     smallest = format_value(primary.smallest_detectable, metric)
     return f"{_change(primary, metric)}. This test could only have shown a change of {smallest} or more."
+
+
+def _too_few(primary: PairedDifference) -> str:
+    if primary.n < FEWEST_ROWS:
+        return f"That is too few for a verdict; it takes {FEWEST_ROWS} rows."
+    return f"Only {primary.clusters} of them are unlike each other, too few for a verdict; it takes {FEWEST_ROWS}."
 
 
 def _change(primary: PairedDifference, metric: Metric) -> str:
@@ -82,6 +96,32 @@ def _interval(primary: PairedDifference, metric: Metric) -> str:
     if primary.low is None or primary.high is None:
         return ""
     return f", 95 % interval {format_change(primary.low, metric)} to {format_change(primary.high, metric)}"
+
+
+def _second_interval(primary: PairedDifference, metric: Metric, resampled: Resampled | None) -> str:
+    if resampled is None or resampled.bca_low is None or resampled.bca_high is None:
+        return ""
+    if primary.low is None or primary.high is None:
+        return ""
+    second = resampled.bca_low, resampled.bca_high
+    if not intervals_disagree((primary.low, primary.high), second):
+        return ""
+    ends = " to ".join(format_change(end, metric) for end in second)
+    return f" The bootstrap's interval is another, {ends}: the rows are few or their differences lopsided."
+
+
+def _missing(primary: PairedDifference, metric: Metric) -> str:
+    if primary.if_against is None or primary.if_for is None:
+        return ""
+    return (
+        f" {primary.missing} of {primary.n + primary.missing} pairs lack a score; the difference would be"
+        f" {format_change(primary.if_against, metric)} with all of them against the tuned model and"
+        f" {format_change(primary.if_for, metric)} with all for it."
+    )
+
+
+def _lacks_too_many(primary: PairedDifference) -> bool:
+    return primary.missing > MOST_MISSING * (primary.n + primary.missing)
 
 
 def _rows(n: int) -> str:

@@ -1,15 +1,30 @@
 """Chooses the test rows worth reading side by side: most improved, most harmed, and some at random."""
 
 import random
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import takewhile
 from typing import Any
 
+from tutelage.evaluation.clusters import shared_frame
 from tutelage.evaluation.metrics import Metric, PairedScores
 
 ROWS_EACH = 5
+ROWS_IN_ALL = 1000
+LONGEST_HINT = 160  # characters
 SEED = 123
+
+# Which rows a reader can ask for: the first word is theirs in the page.
+FILTERS = {
+    "all": "all",
+    "improved": "improved",
+    "worsened": "got worse",
+    "changed": "other answer",
+    "same": "same answer",
+    "exact": "exact now",
+    "inexact": "no longer exact",
+    "cut": "cut at the limit",
+}
 
 
 @dataclass(frozen=True)
@@ -33,14 +48,44 @@ class AnsweredRow:
     tuned: Answer
     gain: float
 
+    @property
+    def kinds(self) -> list[str]:
+        """The keys of FILTERS that show this row."""
+        held = {
+            "improved": self.gain > 0,
+            "worsened": self.gain < 0,
+            "changed": self.base.text != self.tuned.text,
+            "same": self.base.text == self.tuned.text,
+            "exact": self.tuned.is_exact and not self.base.is_exact,
+            "inexact": self.base.is_exact and not self.tuned.is_exact,
+            "cut": not self.tuned.stopped,
+        }
+        return [kind for kind, holds in held.items() if holds]
+
+    def hint(self, opening: str, ending: str) -> str:
+        """Return the beginning of what is asked, on one line."""
+        return " ".join(self.prompt.removeprefix(opening).removesuffix(ending).split())[:LONGEST_HINT]
+
+
+@dataclass(frozen=True)
+class Filter:
+    """A choice of rows, and how many of those in the page it shows."""
+
+    kind: str
+    label: str
+    rows: int
+
 
 @dataclass(frozen=True)
 class Selection:
-    """Rows to read, none of them twice, and the opening and ending that all test prompts share."""
+    """Rows to read, none of them twice, then all of them, and the opening and ending that all test prompts share."""
 
     best: list[AnsweredRow]
     worst: list[AnsweredRow]
     chance: list[AnsweredRow]
+    every: list[AnsweredRow]
+    filters: list[Filter]
+    omitted: int
     opening: str
     ending: str
 
@@ -58,23 +103,16 @@ def select(
     worst = [row for row in rows[::-1][:ROWS_EACH] if row.gain < 0]
     rest = sorted((row for row in rows if row not in best and row not in worst), key=lambda row: row.row)
     chance = random.Random(SEED).sample(rest, min(ROWS_EACH, len(rest)))
-    return Selection(best, worst, chance, opening, ending)
+    # What changed most stands at both ends, so an enormous test set is cut in its middle.
+    half = ROWS_IN_ALL // 2
+    every = rows if len(rows) <= ROWS_IN_ALL else [*rows[:half], *rows[-half:]]
+    return Selection(best, worst, chance, every, _filters(every), len(rows) - len(every), opening, ending)
 
 
-def shared_frame(prompts: Sequence[str]) -> tuple[str, str]:
-    """Return the lines with which all prompts begin and end; repeated in each row they hide what differs."""
-    if len(set(prompts)) < 2:
-        return "", ""
-    opening = _common_prefix(prompts)
-    opening = opening[: opening.rfind("\n") + 1]
-    ending = _common_prefix([prompt[len(opening) :][::-1] for prompt in prompts])[::-1]
-    return opening, ending[ending.find("\n") :] if "\n" in ending else ""
-
-
-def _common_prefix(texts: Sequence[str]) -> str:
-    # All texts lie between the first and the last in order, so what these two share, all share.
-    pairs = zip(min(texts), max(texts), strict=False)
-    return "".join(one for one, _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
+def _filters(rows: Sequence[AnsweredRow]) -> list[Filter]:
+    """Return the choices that show something, all rows first."""
+    counted = Counter(kind for row in rows for kind in ("all", *row.kinds))
+    return [Filter(kind, label, counted[kind]) for kind, label in FILTERS.items() if counted[kind]]
 
 
 def _rows(

@@ -9,12 +9,15 @@ import numpy as np
 import vl_convert
 from markupsafe import Markup
 
+from tutelage.evaluation.metrics import Metric
+
 # Drawn twice, because one drawing squeezed onto a telephone has letters too small to read.
 WIDTHS = {"wide": 760, "narrow": 300}
 
 # Colours are the page's own CSS variables, so that the charts follow its light and its dark dress.
 INK, FAINT, TUNED = "var(--ink-soft)", "var(--rule)", "var(--tuned)"
 RAW = "var(--raw)"
+BINS = 10
 
 
 @dataclass(frozen=True)
@@ -169,6 +172,52 @@ def _label_axis() -> altair.X:
 
 def _score_axis() -> altair.Y:
     return altair.Y("score:Q", title="judge's score", scale=altair.Scale(domain=[0, 100]))
+
+
+def distribution_chart(base: np.ndarray, tuned: np.ndarray, metric: Metric) -> Chart | None:
+    """Draw how many rows have which value of a metric, (rows,) for each model; None where only two values occur."""
+    both = np.concatenate([base, tuned])
+    if len(np.unique(both)) < 3:
+        return None
+    low, high = (0.0, 100.0) if metric.unit == "points" else (float(both.min()), float(both.max()))
+    edges = np.linspace(low, high, BINS + 1)
+    bars = [
+        {
+            "from": edges[index] + shift * width,
+            "to": edges[index] + (shift + 0.42) * width,
+            "rows": int(rows),
+            "colour": colour,
+        }
+        for values, shift, colour in ((base, 0.06, INK), (tuned, 0.52, TUNED))
+        for width in [edges[1] - edges[0]]
+        for index, rows in enumerate(np.histogram(values, bins=edges)[0])
+    ]
+    drawings = {
+        name: _svg([_distribution_bars(bars, metric)], width, height=200) for name, width in WIDTHS.items()
+    }
+    return Chart(**drawings, description=_describe_distribution(base, tuned, metric))
+
+
+def _distribution_bars(bars: list[dict[str, Any]], metric: Metric) -> altair.Chart:
+    return (
+        _chart(bars)
+        .mark_rect()
+        .encode(
+            altair.X("from:Q", title=f"{metric.label} of a row", axis=altair.Axis(grid=False, tickCount=6)),
+            altair.X2("to:Q"),
+            altair.Y("rows:Q", title="rows", axis=altair.Axis(tickCount=4)),
+            altair.Y2(datum=0),
+            color=altair.Color("colour:N", scale=None),
+        )
+    )
+
+
+def _describe_distribution(base: np.ndarray, tuned: np.ndarray, metric: Metric) -> str:
+    def told(values: np.ndarray) -> str:
+        low, half, high = np.percentile(values, [25, 50, 75])
+        return f"{half:.{metric.decimals}f} (the middle half {low:.{metric.decimals}f} to {high:.{metric.decimals}f})"
+
+    return f"The median row has {told(base)} before and {told(tuned)} after."
 
 
 def _chart(values: list[dict[str, Any]]) -> altair.Chart:

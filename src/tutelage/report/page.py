@@ -12,14 +12,15 @@ from markupsafe import Markup
 from tutelage.data.pieces import Decode
 from tutelage.data.preparation import read_prepared
 from tutelage.data.prepared_rows import PreparedRows
+from tutelage.evaluation.clusters import shared_frame
 from tutelage.recipe import TrainingSettings
-from tutelage.report.answers import shared_frame
 from tutelage.report.charts import describe_lengths, length_chart, loss_chart
 from tutelage.report.example import first_tree, shown_examples
 from tutelage.report.headline import headline, key_figures
 from tutelage.report.judges import judge_sections
 from tutelage.report.passages import passage, visible
 from tutelage.report.scores import evaluate_answers
+from tutelage.report.sets import set_rows
 from tutelage.report.summary import summarise
 from tutelage.run_folder import RunFolder, read_json, read_json_lines, write_text
 
@@ -47,7 +48,7 @@ def write_report(
     `decode` turns ids into text, special tokens too; with the settings of the training the first tree is drawn.
     """
     run.require(run.preparation, stage="prepare")
-    write_text(run.report, _render(_gather(run, decode, training)))
+    write_text(run.report, render("page.html", _gather(run, decode, training)))
     return run.report
 
 
@@ -62,6 +63,8 @@ def _gather(run: RunFolder, decode: Decode | None, training: TrainingSettings | 
         "preparation": read_json(run.preparation),
         "evaluation": evaluation,
         "judges": judge_sections(run),
+        "sets": set_rows(summary),
+        "forgetting": summary.get("evaluation", {}).get("forgetting"),
         "training": _training(summary, events),
         "samples": _samples(events),
         "data": _data(_lines(run.ledger), train),
@@ -73,7 +76,8 @@ def _gather(run: RunFolder, decode: Decode | None, training: TrainingSettings | 
     }
 
 
-def _render(content: Mapping[str, Any]) -> str:
+def render(template: str, content: Mapping[str, Any]) -> str:
+    """Return a page in the common dress, every text of the content escaped."""
     environment = Environment(
         loader=PackageLoader("tutelage.report", "."),
         autoescape=True,
@@ -84,7 +88,7 @@ def _render(content: Mapping[str, Any]) -> str:
     )
     environment.filters |= {"visible": visible, "passage": passage, "number": number}
     style = resources.files("tutelage.report").joinpath("page.css").read_text(encoding="utf-8")
-    return environment.get_template("page.html").render(style=Markup(style), **content)
+    return environment.get_template(template).render(style=Markup(style), **content)
 
 
 def number(value: Any) -> str:

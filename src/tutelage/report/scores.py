@@ -4,10 +4,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from tutelage.evaluation.comparison import Comparison, compare_scores
+from tutelage.evaluation.length_effect import LengthEffect
 from tutelage.evaluation.metrics import METRICS, Metric, score_rows
-from tutelage.evaluation.statistics import PairedDifference, paired_difference
+from tutelage.evaluation.statistics import PairedDifference
 from tutelage.evaluation.verdict import Verdict, detectable_sentence, format_change, format_value, verdict
 from tutelage.report.answers import Selection, select
+from tutelage.report.charts import Chart, distribution_chart
+from tutelage.report.drawings import IntervalDrawing, Part, draw_interval, split_rows
 from tutelage.run_folder import RunFolder, read_json_lines
 
 
@@ -22,13 +26,14 @@ class Bar:
 
 @dataclass(frozen=True)
 class MetricRow:
-    """One line of the metric table, its numbers as text."""
+    """One line of the metric table, its numbers as text; `p` says by its name how it was raised."""
 
     metric: Metric
     base: str
     tuned: str
     difference: str
     interval: str
+    p: str
     word: str
     bar: Bar | None
 
@@ -43,6 +48,13 @@ class Evaluation:
     measured: Mapping[str, PairedDifference]
     table: list[MetricRow]
     selection: Selection
+    drawing: IntervalDrawing | None
+    tally: list[Part]
+    won: str
+    distribution: Chart | None
+    length: LengthEffect | None
+    as_measured: str
+    at_equal_length: str
 
 
 def evaluate_answers(run: RunFolder, summary: Mapping[str, Any]) -> Evaluation | None:
@@ -52,32 +64,42 @@ def evaluate_answers(run: RunFolder, summary: Mapping[str, Any]) -> Evaluation |
     primary = METRICS[summary["evaluation"]["primary_metric"]]
     base, tuned = read_json_lines(run.responses("base")), read_json_lines(run.responses("tuned"))
     scores = score_rows(base, tuned)
-    measured = {name: paired_difference(scores.base[name], scores.tuned[name]) for name in METRICS}
+    compared = compare_scores(scores, primary)
+    deciding = compared.measured[primary.name]
     return Evaluation(
         primary=primary,
-        verdict=verdict(measured[primary.name], primary),
-        detectable=detectable_sentence(measured[primary.name].smallest_detectable, primary),
-        measured=measured,
-        table=[_metric_row(METRICS[name], measured) for name in METRICS],
+        verdict=compared.verdict,
+        detectable=detectable_sentence(deciding.smallest_detectable, primary),
+        measured=compared.measured,
+        table=metric_rows(compared),
         selection=select(base, tuned, scores, primary),
+        drawing=draw_interval(deciding, primary, compared.verdict),
+        tally=split_rows(deciding, primary),
+        won=_won(deciding, primary),
+        distribution=distribution_chart(scores.base[primary.name], scores.tuned[primary.name], primary),
+        length=compared.length,
+        as_measured=change_text(deciding.difference, primary),
+        at_equal_length=_at_equal_length(compared.length, primary),
     )
 
 
-def _metric_row(metric: Metric, measured: Mapping[str, PairedDifference]) -> MetricRow:
-    one = measured[metric.name]
-    interval = (
-        f"{change_text(one.low, metric)} to {change_text(one.high, metric)}"
-        if one.low is not None
-        else "unknown"
-    )
+def metric_rows(compared: Comparison) -> list[MetricRow]:
+    """Return the lines of the table of all metrics."""
+    return [_metric_row(METRICS[name], compared) for name in METRICS]
+
+
+def _metric_row(metric: Metric, compared: Comparison) -> MetricRow:
+    one, resampled = compared.measured[metric.name], compared.resampled[metric.name]
+    p = compared.p_holm.get(metric.name, resampled.p)
     return MetricRow(
         metric=metric,
         base=value_text(one.base, metric),
         tuned=value_text(one.tuned, metric),
         difference=change_text(one.difference, metric),
-        interval=interval,
+        interval=interval_text(one.low, one.high, metric),
+        p=p_text(p),
         word=verdict(one, metric).word,
-        bar=_bar(one, metric, _widest(measured, metric.unit)),
+        bar=_bar(one, metric, _widest(compared.measured, metric.unit)),
     )
 
 
@@ -97,6 +119,22 @@ def _bar(one: PairedDifference, metric: Metric, widest: float) -> Bar | None:
     return Bar(*place)
 
 
+def _won(one: PairedDifference, metric: Metric) -> str:
+    """Say on which share of the rows that differ the tuned model is better, with its interval."""
+    if one.higher_low is None or one.higher_high is None:
+        return ""
+    share, low, high = 100 * one.higher / (one.higher + one.lower), one.higher_low, one.higher_high
+    if not metric.higher_is_better:
+        share, low, high = 100 - share, 100 - high, 100 - low
+    return f"{share:.0f} % (95 % interval {low:.0f} to {high:.0f} %)"
+
+
+def _at_equal_length(length: LengthEffect | None, metric: Metric) -> str:
+    if length is None or length.adjusted is None:
+        return ""
+    return f"{change_text(length.adjusted, metric)} ({interval_text(length.low, length.high, metric)})"
+
+
 def value_text(value: float | None, metric: Metric) -> str:
     """Write a value with its unit, or say that it is unknown."""
     return "unknown" if value is None else format_value(value, metric)
@@ -105,3 +143,13 @@ def value_text(value: float | None, metric: Metric) -> str:
 def change_text(value: float | None, metric: Metric) -> str:
     """Write a difference with its sign, or say that it is unknown."""
     return "unknown" if value is None else format_change(value, metric).replace("-", "\u2212")
+
+
+def interval_text(low: float | None, high: float | None, metric: Metric) -> str:
+    """Write an interval of differences, or say that it is unknown."""
+    return "unknown" if low is None else f"{change_text(low, metric)} to {change_text(high, metric)}"
+
+
+def p_text(p: float | None) -> str:
+    """Write a p value as far as its digits mean something."""
+    return "unknown" if p is None else "< 0.001" if p < 0.001 else f"{p:.3f}"

@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
+from tutelage.evaluation.intervals import CONFIDENCE
 from tutelage.evaluation.judging.labels import Scores, agreement, corrected_difference
 from tutelage.evaluation.judging.protocol import LARGEST_SCORE
 from tutelage.evaluation.judging.self_test import SelfTest
 from tutelage.evaluation.metrics import Metric
-from tutelage.evaluation.statistics import CONFIDENCE, paired_difference
+from tutelage.evaluation.statistics import paired_difference
 from tutelage.evaluation.verdict import verdict
 from tutelage.run_folder import ARMS
 

@@ -1,0 +1,46 @@
+"""Test rows that resemble each other: what one of them shows, the next shows again."""
+
+from collections.abc import Sequence
+from itertools import takewhile
+
+import numpy as np
+
+from tutelage.data.conversations import single_turn
+from tutelage.data.near_duplicates import near_duplicates
+
+
+def cluster_rows(prompts: Sequence[str]) -> np.ndarray:
+    """Return for each prompt the index of the first that it is joined to, itself if there is none: (rows,).
+
+    Prompts are joined where they are equal once normalised or share four fifths of their pieces, and so are those
+    that a third one joins. What all prompts share is left out first, for it would make them alike.
+    """
+    opening, ending = shared_frame(prompts)
+    asked = [prompt.removeprefix(opening).removesuffix(ending) for prompt in prompts]
+    first_of = list(range(len(prompts)))
+
+    def first(index: int) -> int:
+        while first_of[index] != index:
+            index = first_of[index]
+        return index
+
+    for pair in near_duplicates([single_turn(index, text, "", "") for index, text in enumerate(asked)]):
+        low, high = sorted((first(pair.row), first(pair.other)))
+        first_of[high] = low
+    return np.array([first(index) for index in range(len(prompts))], dtype=np.int64)
+
+
+def shared_frame(prompts: Sequence[str]) -> tuple[str, str]:
+    """Return the lines with which all prompts begin and end; repeated in each row they hide what differs."""
+    if len(set(prompts)) < 2:
+        return "", ""
+    opening = _common_prefix(prompts)
+    opening = opening[: opening.rfind("\n") + 1]
+    ending = _common_prefix([prompt[len(opening) :][::-1] for prompt in prompts])[::-1]
+    return opening, ending[ending.find("\n") :] if "\n" in ending else ""
+
+
+def _common_prefix(texts: Sequence[str]) -> str:
+    # All texts lie between the first and the last in order, so what these two share, all share.
+    pairs = zip(min(texts), max(texts), strict=False)
+    return "".join(one for one, _ in takewhile(lambda pair: pair[0] == pair[1], pairs))

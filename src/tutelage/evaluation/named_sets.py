@@ -1,0 +1,216 @@
+"""Named test sets beside the test rows: read, kept apart from training, answered by both models."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tutelage.data.checks import check_rows, normalised
+from tutelage.data.conversations import Conversation, Turn
+from tutelage.data.examples import PreparedRow
+from tutelage.data.formats import read_conversations
+from tutelage.data.preparation import sizes_of
+from tutelage.data.prompts import PromptRenderer, make_renderer
+from tutelage.data.records import Record
+from tutelage.data.sources import read_source
+from tutelage.errors import DataError
+from tutelage.evaluation.clusters import cluster_rows
+from tutelage.evaluation.comparison import figures_of
+from tutelage.evaluation.multiplicity import holm
+from tutelage.evaluation.responses import Progress, collect_responses, reference_log_probs
+from tutelage.evaluation.set_metrics import SET_METRICS, read_schema, score_answer
+from tutelage.evaluation.statistics import paired_difference, resample
+from tutelage.evaluation.verdict import verdict
+from tutelage.model.forward import CausalModel
+from tutelage.model.loading import load_tokenizer
+from tutelage.recipe import DataSettings, EvaluationSettings, NamedSetSettings, Recipe
+from tutelage.run_folder import ARMS
+
+ROWS_NAMED = 5
+Answers = list[dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class NamedSet:
+    """One named set as both models are asked it; `choices` are, for each row, the choices as rows of their own."""
+
+    name: str
+    settings: NamedSetSettings
+    rows: Sequence[PreparedRow]
+    dropped: int
+    schema: Any
+    choices: Sequence[Sequence[PreparedRow]] | None
+
+
+def open_sets(
+    recipe: Recipe, folder: Path, *, training: Sequence[PreparedRow], cache: Path
+) -> list[NamedSet]:
+    """Read and render every set of a recipe; DataError where one cannot be scored or repeats a training prompt.
+
+    `folder` is that of the model, whose tokenizer renders the rows.
+    """
+    if not recipe.evaluation.sets:
+        return []
+    renderer = make_renderer(load_tokenizer(folder), recipe.data.prompt)
+    trained = {normalised(row.prompt) for row in training}
+    opened = [
+        _open(name, settings, recipe, renderer, cache) for name, settings in recipe.evaluation.sets.items()
+    ]
+    for one in opened:
+        _refuse_trained(one, trained)
+    return opened
+
+
+def _open(
+    name: str, settings: NamedSetSettings, recipe: Recipe, renderer: PromptRenderer, cache: Path
+) -> NamedSet:
+    reading = DataSettings(
+        source=settings.source,
+        sha256=settings.sha256,
+        format=settings.format,
+        map=settings.map,
+        prompt=recipe.data.prompt,
+    )
+    try:
+        source = read_source(settings.source, cache=cache, settings=reading)
+        read = read_conversations(source.records, source=source.name, settings=reading)
+    except DataError as fault:
+        raise DataError(f"The test set {name}: {fault}", rule=fault.rule, row=fault.row) from fault
+    checked = check_rows(read.rows, reading, sizes_of(source))
+    usable = [row.row for row in checked if row.outcome != "dropped"]
+    kept = usable[: recipe.evaluation.limit]
+    if not kept:
+        raise DataError(f"The test set {name} ({source.name}) has no row that can be asked.")
+    return NamedSet(
+        name,
+        settings,
+        [row for _, row in renderer.rows(kept, loss_on=reading.loss_on)],
+        len(checked) - len(usable),
+        read_schema(settings),
+        _choices(name, settings, kept, source.records, renderer) if settings.choices is not None else None,
+    )
+
+
+def _choices(
+    name: str,
+    settings: NamedSetSettings,
+    rows: Sequence[Conversation],
+    records: Sequence[Record],
+    renderer: PromptRenderer,
+) -> list[list[PreparedRow]]:
+    """Render each row with each of its choices as the answer."""
+    values = {record.row: record.value for record in records}
+    found = []
+    for row in rows:
+        given = (
+            settings.choices if isinstance(settings.choices, list) else values[row.row].get(settings.choices)
+        )
+        if not isinstance(given, list) or len(given) < 2 or not all(isinstance(one, str) for one in given):
+            raise DataError(
+                f"Row {row.row} of the test set {name} has no list of at least two texts under"
+                f" {settings.choices!r}, where evaluation.sets.{name}.choices looks for its choices."
+            )
+        if row.response not in given:
+            raise DataError(
+                f"Row {row.row} of the test set {name} has the answer {row.response[:60]!r}, which is none of its"
+                " choices. Write the right choice as it stands in the list."
+            )
+        asked = [replace(row, turns=(*row.context, Turn("assistant", choice))) for choice in given]
+        found.append([choice for _, choice in renderer.rows(asked, loss_on="last_response")])
+    return found
+
+
+def _refuse_trained(one: NamedSet, trained: set[str]) -> None:
+    leaked = [row.example.row for row in one.rows if normalised(row.prompt) in trained]
+    if leaked:
+        named = ", ".join(map(str, leaked[:ROWS_NAMED])) + (", …" if len(leaked) > ROWS_NAMED else "")
+        raise DataError(
+            f"{len(leaked)} of the {len(one.rows)} rows of the test set {one.name} have a prompt that is trained on"
+            f" (rows {named}). Take them out of evaluation.sets.{one.name}.source, or out of the training data.",
+            rule=12,
+            row=leaked[0],
+        )
+
+
+def answer_set(
+    model: CausalModel,
+    one: NamedSet,
+    settings: EvaluationSettings,
+    tokenizer: Any,
+    *,
+    end_of_turn: int,
+    progress: Progress,
+) -> Answers:
+    """Return a record a row: what a model answers, or which of the row's choices it finds likeliest."""
+    if one.choices is None:
+        return collect_responses(
+            model, one.rows, settings, tokenizer, end_of_turn=end_of_turn, progress=progress
+        )
+    # All choices at once: those of one row share its prompt in the tree.
+    flat = [choice for choices in one.choices for choice in choices]
+    likely = iter(reference_log_probs(model, flat, progress=progress("weighs the choices", len(flat))))
+    answers = []
+    for row, choices in zip(one.rows, one.choices, strict=True):
+        log_probs = {choice.response: next(likely) for choice in choices}
+        answers.append(
+            {
+                "row": row.example.row,
+                "prompt": row.prompt,
+                "reference": row.response,
+                "response": max(log_probs, key=lambda choice: log_probs[choice]),
+                "choice_log_probs": log_probs,
+            }
+        )
+    return answers
+
+
+def judge_sets(
+    sets: Sequence[NamedSet], answers: dict[str, dict[str, Answers]]
+) -> tuple[dict[str, dict[str, Any]], dict[str, Answers]]:
+    """Return what metrics.json says of each set, and the rows that are written for it; `answers` are by arm and set."""
+    figures, rows = {}, {}
+    for one in sets:
+        base, tuned = (answers[arm][one.name] for arm in ARMS)
+        scored = [
+            np.array([score_answer(answer, one.settings, one.schema) for answer in given])
+            for given in (base, tuned)
+        ]
+        figures[one.name] = _judge(one, *scored)
+        rows[one.name] = _paired_rows(base, tuned, *scored)
+    raised = holm({name: found["p"] for name, found in figures.items() if found["p"] is not None})
+    return {name: {**found, "p_holm": raised.get(name)} for name, found in figures.items()}, rows
+
+
+def _judge(one: NamedSet, base: np.ndarray, tuned: np.ndarray) -> dict[str, Any]:
+    metric = SET_METRICS[one.settings.metric]
+    clusters = cluster_rows([row.prompt for row in one.rows])
+    measured, resampled = paired_difference(base, tuned, clusters), resample(base, tuned, clusters)
+    judged = verdict(measured, metric, resampled)
+    return {
+        "source": one.settings.source,
+        "metric": metric.name,
+        "rows": len(one.rows),
+        "dropped": one.dropped,
+        "clusters": measured.clusters,
+        "verdict": judged.word,
+        "sentence": judged.sentence,
+        **figures_of(measured, resampled),
+    }
+
+
+def _paired_rows(base: Answers, tuned: Answers, base_scores: np.ndarray, tuned_scores: np.ndarray) -> Answers:
+    shared = ("row", "prompt", "reference")
+
+    def own(answer: dict[str, Any], scored: float) -> dict[str, Any]:
+        return {"score": scored, **{key: value for key, value in answer.items() if key not in shared}}
+
+    return [
+        {
+            **{key: one[key] for key in shared},
+            "base": own(one, float(before)),
+            "tuned": own(other, float(after)),
+        }
+        for one, other, before, after in zip(base, tuned, base_scores, tuned_scores, strict=True)
+    ]

@@ -1,0 +1,139 @@
+"""The ways to score a named test set: those of the main evaluation, and those that ask for one right thing."""
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+from referencing import Registry
+from referencing.exceptions import Unresolvable
+
+from tutelage.errors import DataError
+from tutelage.evaluation.metrics import METRICS, Metric, score
+from tutelage.recipe import NamedSetSettings
+
+
+def _right_or_wrong(name: str, label: str, meaning: str) -> Metric:
+    return Metric(name, label, unit="%", higher_is_better=True, decimals=1, meaning=meaning)
+
+
+SET_METRICS: dict[str, Metric] = {
+    **{name: METRICS[name] for name in ("exact_match", "token_f1", "rouge_l", "chrf", "bits_per_byte")},
+    **{
+        metric.name: metric
+        for metric in (
+            _right_or_wrong(
+                "numeric", "Right number", "share whose last number is the reference's last number"
+            ),
+            _right_or_wrong(
+                "contains", "Contains", "share that holds the reference, whatever the case and spacing"
+            ),
+            _right_or_wrong("regex", "Matches the pattern", "share in which the pattern is found"),
+            _right_or_wrong(
+                "json",
+                "Valid JSON",
+                "share that is JSON and nothing else, and fits the schema if there is one",
+            ),
+            _right_or_wrong(
+                "multiple_choice",
+                "Right choice",
+                "share of rows where the right choice is the likeliest of those given",
+            ),
+        )
+    },
+}
+
+# A minus that follows a letter or a digit, as in "3-5", is a dash.
+NUMBER = re.compile(r"(?:(?<!\w)[-−])?\d+(?:[,\u202f]\d{3}(?!\d))*(?:\.\d+)?(?:[eE][-+]?\d+)?")
+
+
+def score_answer(answer: Mapping[str, Any], settings: NamedSetSettings, schema: Any) -> float:
+    """Score one answer by the metric of its set, in the unit of `SET_METRICS`; `schema` is that of `read_schema`."""
+    right = _RIGHT.get(settings.metric)
+    if right is None:
+        return score(answer)[settings.metric]
+    return 100 * float(right(answer, settings, schema))
+
+
+def _has_right_number(answer: Mapping[str, Any], settings: NamedSetSettings, schema: Any) -> bool:
+    wanted = last_number(answer["reference"])
+    found = last_number(answer["response"])
+    return (
+        wanted is not None
+        and found is not None
+        and abs(found - wanted) <= Decimal(str(settings.tolerance or 0))
+    )
+
+
+def last_number(text: str) -> Decimal | None:
+    """Return the last number in a text, thousands parted by commas or not; None where there is none."""
+    found = NUMBER.findall(text)
+    if not found:
+        return None
+    try:
+        return Decimal(re.sub("[,\u202f]", "", found[-1]).replace("−", "-"))
+    except InvalidOperation:  # an exponent beyond all reckoning
+        return None
+
+
+def _contains(answer: Mapping[str, Any], settings: NamedSetSettings, schema: Any) -> bool:
+    response, reference = (" ".join(answer[side].casefold().split()) for side in ("response", "reference"))
+    return reference in response
+
+
+def _matches(answer: Mapping[str, Any], settings: NamedSetSettings, schema: Any) -> bool:
+    assert settings.pattern is not None
+    return re.search(settings.pattern, answer["response"]) is not None
+
+
+def _is_valid_json(answer: Mapping[str, Any], settings: NamedSetSettings, schema: Any) -> bool:
+    try:
+        value = json.loads(answer["response"], parse_constant=_refuse_constant)
+        return schema is None or _validator(schema).is_valid(value)
+    except (ValueError, RecursionError):
+        return False
+    except Unresolvable as fault:
+        raise DataError(
+            f"{settings.json_schema} refers to what is not in it: {fault}. Put the definition into the file."
+        ) from fault
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is no JSON")
+
+
+def _is_right_choice(answer: Mapping[str, Any], settings: NamedSetSettings, schema: Any) -> bool:
+    return answer["response"] == answer["reference"]
+
+
+_RIGHT: dict[str, Callable[[Mapping[str, Any], NamedSetSettings, Any], bool]] = {
+    "numeric": _has_right_number,
+    "contains": _contains,
+    "regex": _matches,
+    "json": _is_valid_json,
+    "multiple_choice": _is_right_choice,
+}
+
+
+def read_schema(settings: NamedSetSettings) -> Any:
+    """Return the JSON schema of a set, None where it has none; DataError where the file holds no schema."""
+    if settings.json_schema is None:
+        return None
+    try:
+        schema = json.loads(Path(settings.json_schema).read_text(encoding="utf-8"))
+        _validator(schema).check_schema(schema)
+    except (OSError, ValueError, RecursionError) as fault:
+        raise DataError(
+            f"{settings.json_schema} cannot be read as JSON: {fault}. Name a file with a schema."
+        ) from fault
+    except jsonschema.SchemaError as fault:
+        raise DataError(f"{settings.json_schema} is no JSON schema: {fault.message}.") from fault
+    return schema
+
+
+def _validator(schema: Any) -> Any:
+    # An empty registry: a schema that refers to an address must not make the program ask for it.
+    return jsonschema.validators.validator_for(schema)(schema, registry=Registry())

@@ -1,0 +1,83 @@
+"""Writes the comparison of several runs as one HTML file, in the dress of a run's report."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from tutelage.evaluation.metrics import Metric, score_rows
+from tutelage.evaluation.runs import Group, RunsCompared
+from tutelage.evaluation.verdict import detectable_sentence, format_value
+from tutelage.report.answers import Selection, select
+from tutelage.report.drawings import IntervalDrawing, Part, draw_interval, split_rows
+from tutelage.report.headline import SIGNS
+from tutelage.report.page import render
+from tutelage.report.scores import MetricRow, metric_rows
+from tutelage.run_folder import write_text
+
+
+@dataclass(frozen=True)
+class Held:
+    """What the page shows of one recipe that is held against the baseline."""
+
+    group: Group
+    sign: str
+    drawing: IntervalDrawing | None
+    detectable: str
+    tally: list[Part]
+    table: list[MetricRow]
+    selection: Selection
+
+
+@dataclass(frozen=True)
+class Line:
+    """One recipe in the table of means."""
+
+    label: str
+    seeds: str
+    mean: str
+    spread: str
+    word: str
+
+
+def write_comparison(path: Path, compared: RunsCompared) -> None:
+    """Write the page to a file."""
+    baseline = compared.groups[0]
+    content = {
+        "compared": compared,
+        "baseline": baseline,
+        "primary": compared.primary,
+        "lines": [_line(group, compared.primary) for group in compared.groups],
+        "held": [_held(group, baseline, compared.primary) for group in compared.groups[1:]],
+    }
+    write_text(path, render("comparison.html", content))
+
+
+def _line(group: Group, metric: Metric) -> Line:
+    spread = group.seed_spread(metric.name)
+    return Line(
+        label=group.label,
+        seeds=", ".join(map(str, group.seeds)),
+        mean=format_value(group.mean(metric.name), metric),
+        spread="one seed" if spread is None else f"± {spread:.{metric.decimals}f}",
+        word=group.comparison.verdict.word if group.comparison else "baseline",
+    )
+
+
+def _held(group: Group, baseline: Group, primary: Metric) -> Held:
+    assert group.comparison is not None
+    deciding = group.comparison.measured[primary.name]
+    return Held(
+        group=group,
+        sign=SIGNS[group.comparison.verdict.word],
+        drawing=draw_interval(deciding, primary, group.comparison.verdict),
+        detectable=detectable_sentence(deciding.smallest_detectable, primary),
+        tally=split_rows(deciding, primary),
+        table=metric_rows(group.comparison),
+        selection=_selection(group, baseline, primary),
+    )
+
+
+def _selection(group: Group, baseline: Group, primary: Metric) -> Selection:
+    """Choose rows to read by the answers of the first run of each recipe."""
+    one, other = baseline.runs[0], group.runs[0]
+    base, tuned = list(one.answers.values()), list(other.answers.values())
+    return select(base, tuned, score_rows(base, tuned), primary)

@@ -1,0 +1,83 @@
+import json
+
+import pytest
+from support.command_line import CommandLine, contents
+from support.fake_run import RECIPE, make_run, measure
+
+from tutelage.run_folder import read_json_lines, write_json_lines, write_text
+
+
+@pytest.fixture
+def tutelage(capsys):
+    return CommandLine(capsys)
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """Three runs: a good one, a poor one, and another seed of the good one."""
+    root = tmp_path_factory.mktemp("runs")
+    for name in ("good", "poor", "seed"):
+        run = make_run(root / name, test_rows=40)
+        if name == "poor":
+            answers = read_json_lines(run.responses("tuned"))
+            write_json_lines(run.responses("tuned"), [{**one, "response": "?"} for one in answers])
+            write_text(run.recipe, RECIPE.replace("0.0005", "0.9"))
+        if name == "seed":
+            write_text(run.recipe, RECIPE.replace("learning_rate", "seed = 7\nlearning_rate"))
+        measure(run)
+    return root
+
+
+def test_a_table_tells_each_recipe_and_the_verdicts(tutelage, runs):
+    before = contents(runs)
+    shown = tutelage("compare", runs / "good", runs / "poor", runs / "seed")
+    assert (shown.code, shown.err) == (0, "")
+    assert "40 test rows" in shown.out
+    assert "Worse: chrF fell from" in shown.out
+    assert "Differs in training.learning_rate (was 0.0005, now 0.9)." in shown.out
+    assert "Its 2 seeds (123, 7) give" in shown.out
+    assert contents(runs) == before
+
+
+@pytest.mark.parametrize(("baseline", "code"), [("good", 7), ("poor", 0)])
+def test_a_worse_run_can_fail_a_script(tutelage, runs, baseline, code):
+    words = ["compare", runs / "good", runs / "poor", "--baseline", runs / baseline, "--fail-if-worse"]
+    assert tutelage(*words).code == code
+    assert tutelage(*words[:-1]).code == 0
+
+
+def test_json_is_all_that_is_printed(tutelage, runs, tmp_path):
+    shown = tutelage("compare", runs / "good", runs / "poor", "--json", "--output", tmp_path / "page.html")
+    record = json.loads(shown.out)
+    assert record["groups"][1]["comparison"]["verdict"] == "worse"
+    assert (tmp_path / "page.html").is_file()
+
+
+def test_a_page_is_not_written_over_unasked(tutelage, runs, tmp_path):
+    page = tmp_path / "page.html"
+    words = ["compare", runs / "good", runs / "poor", "--output", page]
+    assert f"Page: {page}" in tutelage(*words).out
+    first = page.read_bytes()
+    refused = tutelage(*words)
+    assert (refused.code, "is there already" in refused.err) == (2, True)
+    assert tutelage(*words, "--overwrite").code == 0
+    assert page.read_bytes() == first
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ([], "It takes two runs"),
+        (["good"], "It takes two runs"),
+        (["good", "good"], "is named twice"),
+        (["good", "nothing"], "is no folder"),
+        (["good", "poor", "--baseline", "seed"], "is none of the runs"),
+        (["good", "poor", "--output", "."], "is there already"),
+    ],
+)
+def test_what_cannot_be_compared_is_one_message(tutelage, runs, monkeypatch, words, said):
+    monkeypatch.chdir(runs)
+    refused = tutelage("compare", *words)
+    assert (refused.code, refused.out) == (2, "")
+    assert said in refused.err
+    assert refused.err.count("error:") == 1

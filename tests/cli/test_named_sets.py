@@ -1,0 +1,156 @@
+import json
+
+import pytest
+from support.command_line import CommandLine, contents
+from support.rows import alpaca_values, write_rows
+from support.tiny_tokenizer import write_tiny_model
+
+from tutelage.run_folder import RunFolder, read_json, read_json_lines
+
+RECIPE = """\
+[data]
+source = "my.json"
+[model]
+name_or_path = "MODEL"
+[adapter]
+r = 2
+[training]
+max_steps = 2
+dtype = "float32"
+[evaluation]
+limit = 12
+max_new_tokens = 6
+
+[evaluation.sets.facts]
+source = "facts.jsonl"
+metric = "contains"
+
+[evaluation.sets.yes-or-no]
+source = "choices.jsonl"
+metric = "multiple_choice"
+choices = ["yes", "no", "perhaps"]
+
+[evaluation.sets.own-choices]
+source = "choices.jsonl"
+metric = "multiple_choice"
+choices = "options"
+"""
+
+
+@pytest.fixture
+def tutelage(capsys):
+    return CommandLine(capsys)
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    return write_tiny_model(tmp_path_factory.mktemp("model") / "tiny")
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch, model):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TUTELAGE_CACHE", str(tmp_path / "cache"))
+    write_rows(tmp_path / "my.json", alpaca_values(80))
+    (tmp_path / "recipe.toml").write_text(RECIPE.replace("MODEL", str(model)))
+    lines(tmp_path / "facts.jsonl", [row(f"Where is town {n}?", "north") for n in range(14)] + [row("", "x")])
+    choices = [
+        {**row(f"Is {n} even?", "no" if n % 2 else "yes"), "options": ["yes", "no"]} for n in range(12)
+    ]
+    lines(tmp_path / "choices.jsonl", choices)
+    return tmp_path
+
+
+def row(instruction, output):
+    return {"instruction": instruction, "input": "", "output": output}
+
+
+def lines(path, values):
+    path.write_text("".join(json.dumps(value) + "\n" for value in values))
+
+
+def test_named_sets_are_answered_by_both_models_and_judged_by_themselves(tutelage, place):
+    done = tutelage("run", "recipe.toml", "--output", "run")
+    assert (done.code, done.err) == (0, "")
+    run = RunFolder(place / "run")
+    sets = read_json(run.summary)["evaluation"]["sets"]
+    assert {name: one["rows"] for name, one in sets.items()} == {
+        "facts": 12,
+        "yes-or-no": 12,
+        "own-choices": 12,
+    }
+    assert sets["facts"]["dropped"] == 1
+    assert "1 of its rows were left out" in done.out
+    for name, one in sets.items():
+        paired = read_json_lines(run.test_set(name))
+        for arm in ("base", "tuned"):
+            assert sum(each[arm]["score"] for each in paired) / 12 == pytest.approx(one[arm])
+        assert one["verdict"] in ("better", "worse", "no difference detectable")
+        assert f"Test set {name}, by" in done.out
+    check_choices(read_json_lines(run.test_set("yes-or-no")), {"yes", "no", "perhaps"})
+    check_choices(read_json_lines(run.test_set("own-choices")), {"yes", "no"})
+    assert "<h2>Test sets</h2>" in run.report.read_text()
+    # The recipe that is kept names the sets, and evaluates again.
+    assert tutelage("evaluate", "run", "--overwrite").code == 0
+    assert read_json(run.summary)["evaluation"]["sets"] == sets
+
+
+def check_choices(paired, options):
+    for one in paired:
+        for arm in ("base", "tuned"):
+            log_probs = one[arm]["choice_log_probs"]
+            assert set(log_probs) == options
+            assert one[arm]["response"] == max(log_probs, key=log_probs.get)
+            assert one[arm]["score"] == 100 * (one[arm]["response"] == one["reference"])
+
+
+def spoil(place, what):
+    facts = [row(f"Where is town {n}?", "north") for n in range(14)]
+    if what == "leaked":
+        facts[3:5] = [{**one, "instruction": one["instruction"].upper()} for one in alpaca_values(80)[1:3]]
+    if what == "empty":
+        facts = [row("", "")]
+    if what == "choice":
+        lines(place / "choices.jsonl", [{**row("Is 1 even?", "never"), "options": ["yes", "no"]}])
+    if what == "missing":
+        (place / "choices.jsonl").unlink()
+    if what == "options":
+        lines(place / "choices.jsonl", [{**row("Is 1 even?", "no"), "options": "yes"}])
+    lines(place / "facts.jsonl", facts)
+
+
+@pytest.mark.parametrize(
+    ("what", "said"),
+    [
+        ("leaked", "rows of the test set facts have a prompt that is trained on (rows 3"),
+        ("empty", "The test set facts (facts.jsonl) has no row that can be asked."),
+        ("choice", "Row 0 of the test set yes-or-no has the answer 'never', which is none of its choices."),
+        ("missing", "The test set yes-or-no: choices.jsonl does not exist."),
+        ("options", "Row 0 of the test set own-choices has no list of at least two texts under 'options'"),
+    ],
+)
+def test_a_set_that_cannot_be_used_stops_before_anything_is_trained(tutelage, place, what, said):
+    spoil(place, what)
+    before = contents(place)
+    refused = tutelage("run", "recipe.toml", "--output", "run")
+    assert refused.code == 2
+    assert said in refused.err
+    assert contents(place) == before
+
+
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ("facts.pattern=x", "pattern is for the metric regex, and the metric is contains"),
+        ("new.source=facts.jsonl", "evaluation.sets.new.metric"),
+        ("facts.metric=regex", "the metric regex needs pattern"),
+        ("facts.metrc=regex", "Did you mean evaluation.sets.facts.metric?"),
+        ("facts.metric=rgex", "evaluation.sets.facts.metric is 'rgex'"),
+        ("Facts.metric=json", "evaluation.sets.Facts"),
+    ],
+)
+def test_a_set_that_is_declared_wrongly_is_told_by_its_name(tutelage, place, setting, said):
+    refused = tutelage("run", "recipe.toml", "--output", "run", "--set", f"evaluation.sets.{setting}")
+    assert refused.code == 2
+    assert said in refused.err
+    assert not (place / "run").exists()

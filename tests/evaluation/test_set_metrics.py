@@ -1,0 +1,125 @@
+import json
+from decimal import Decimal
+
+import pytest
+
+from tutelage.errors import DataError
+from tutelage.evaluation.metrics import chrf
+from tutelage.evaluation.set_metrics import SET_METRICS, last_number, read_schema, score_answer
+from tutelage.recipe import NamedSetSettings
+
+PERSON = {"type": "object", "required": ["name"], "properties": {"age": {"type": "integer"}}}
+
+
+def scored(metric, response, reference="", schema=None, **parameters):
+    settings = NamedSetSettings(source="x", metric=metric, **parameters)
+    answer = {
+        "response": response,
+        "reference": reference,
+        "stopped": True,
+        "reference_log_prob": -1.0,
+        "reference_bytes": 3,
+    }
+    return score_answer(answer, settings, schema)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("It is 42.", "42"),
+        ("3 + 4 = 7", "7"),
+        ("about 1,234.5 km", "1234.5"),
+        ("−5 degrees", "-5"),
+        ("x = -0.5e3", "-500"),
+        ("1e2", "100"),
+        ("In 2024, 12 of 100", "100"),
+        ("pages 3-5", "5"),
+        ("row 3 250", "250"),
+        ("1,2345", "2345"),
+        ("1e999999999999999999999", None),
+        ("none", None),
+        ("", None),
+    ],
+)
+def test_the_last_number_of_a_text(text, expected):
+    assert last_number(text) == (None if expected is None else Decimal(expected))
+
+
+@pytest.mark.parametrize(
+    ("response", "reference", "tolerance", "expected"),
+    [
+        ("The answer is 7.", "7", None, 100),
+        ("The answer is 7.0", "7 apples", None, 100),
+        ("The answer is 70.", "7", None, 0),
+        ("0.1 + 0.2 is 0.3", "0.3", None, 100),
+        ("3.14", "3.14159", None, 0),
+        ("3.14", "3.14159", 0.01, 100),
+        ("no idea", "7", None, 0),
+        ("7", "no number", None, 0),
+    ],
+)
+def test_numbers_are_compared_as_numbers(response, reference, tolerance, expected):
+    assert scored("numeric", response, reference, tolerance=tolerance) == expected
+
+
+def test_contains_forgives_case_and_spacing_and_nothing_else():
+    assert scored("contains", "It is  NEW\nYork.", "new york") == 100
+    assert scored("contains", "It is New-York.", "new york") == 0
+
+
+def test_a_pattern_may_match_anywhere():
+    assert scored("regex", "On 2024-05-06.", pattern=r"\d{4}-\d\d-\d\d") == 100
+    assert scored("regex", "On 2024-05-06.", pattern=r"^\d{4}") == 0
+
+
+@pytest.mark.parametrize(
+    ("response", "expected"),
+    [
+        ('{"name": "Ada", "age": 36}', 100),
+        ('{"name": "Ada", "age": "old"}', 0),
+        ('{"age": 36}', 0),
+        ('Here you are: {"name": "Ada"}', 0),
+        ('{"name": "Ada"', 0),
+        ('{"name": NaN}', 0),
+        ("[" * 100_000, 0),
+        ("", 0),
+    ],
+)
+def test_json_has_to_be_whole_and_to_fit_the_schema(response, expected):
+    assert scored("json", response, schema=PERSON) == expected
+
+
+def test_without_a_schema_any_json_will_do():
+    assert scored("json", "[1, 2]") == 100
+    assert scored("json", "1, 2") == 0
+
+
+def test_a_choice_is_right_or_wrong():
+    assert scored("multiple_choice", "yes", "yes", choices=["yes", "no"]) == 100
+    assert scored("multiple_choice", "no", "yes", choices=["yes", "no"]) == 0
+
+
+def test_graded_metrics_are_those_of_the_main_evaluation():
+    assert scored("chrf", "a cat", "the cat") == chrf("a cat", "the cat")
+    assert set(SET_METRICS) == set(NamedSetSettings.model_json_schema()["properties"]["metric"]["enum"])
+
+
+def schema_of(tmp_path, text):
+    path = tmp_path / "schema.json"
+    path.write_text(text, encoding="utf-8")
+    return read_schema(NamedSetSettings(source="x", metric="json", json_schema=str(path)))
+
+
+def test_a_schema_is_read_once_and_checked(tmp_path):
+    assert schema_of(tmp_path, json.dumps(PERSON)) == PERSON
+    for text, told in [("{", "cannot be read as JSON"), ('{"type": "persn"}', "is no JSON schema")]:
+        with pytest.raises(DataError, match=told):
+            schema_of(tmp_path, text)
+    with pytest.raises(DataError, match="cannot be read"):
+        read_schema(NamedSetSettings(source="x", metric="json", json_schema=str(tmp_path / "none")))
+
+
+def test_a_schema_that_refers_to_an_address_asks_for_nothing_and_is_told():
+    elsewhere = {"$ref": "https://example.invalid/person.json"}
+    with pytest.raises(DataError, match="refers to what is not in it"):
+        scored("json", "{}", schema=elsewhere, json_schema="schema.json")
