@@ -21,11 +21,10 @@ from tutelage.run_folder import (
     read_json,
     read_json_lines,
     reading_faults,
-    remove,
-    staged_folder,
     write_json,
     write_json_lines,
 )
+from tutelage.storage import remove, staged_folder
 
 ROWS_NAMED = 8
 
