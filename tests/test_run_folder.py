@@ -1,17 +1,12 @@
 import json
-import os
-import stat
-from pathlib import Path
 
 import pytest
 
-from tutelage import run_folder
-from tutelage.errors import RunFolderError, StorageError
+from tutelage.errors import RunFolderError
 from tutelage.run_folder import (
     RunFolder,
     read_json,
     read_json_lines,
-    staged_folder,
     write_json,
     write_json_lines,
     write_text,
@@ -96,65 +91,11 @@ def test_a_file_without_what_the_stages_ask_it_for_is_told_with_what_writes_it(
     assert f"`tutelage {verb} {tmp_path} --overwrite`" in str(fault.value)
 
 
-def test_a_write_that_fails_leaves_the_old_file_and_no_other(tmp_path, monkeypatch):
-    write_text(tmp_path / "a.txt", "old")
-
-    def no_space(handle):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(run_folder.os, "fsync", no_space)
-    with pytest.raises(StorageError, match=r"a.txt: No space left on device. Check the free space") as fault:
-        write_text(tmp_path / "a.txt", "new")
-    assert fault.value.exit_code == 4
-    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("a.txt", "old")]
-
-
 def test_a_text_that_cannot_be_encoded_leaves_the_old_file_and_no_other(tmp_path):
     write_text(tmp_path / "a.txt", "old")
     with pytest.raises(UnicodeEncodeError):
         write_text(tmp_path / "a.txt", "\ud800")
     assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("a.txt", "old")]
-
-
-def test_a_folder_cannot_be_made_where_a_file_stands(tmp_path):
-    (tmp_path / "file").write_text("x")
-    with pytest.raises(StorageError, match="Could not write"):
-        write_text(tmp_path / "file" / "a.txt", "x")
-    with pytest.raises(StorageError, match="Could not write"), staged_folder(tmp_path / "file" / "b"):
-        pass
-
-
-def test_a_staged_folder_takes_the_place_of_the_old_one_whole(tmp_path):
-    for content in ("old", "new"):
-        with staged_folder(tmp_path / "data") as staged:
-            (staged / f"{content}.txt").write_text(content)
-    assert [path.name for path in (tmp_path / "data").iterdir()] == ["new.txt"]
-    assert [path.name for path in tmp_path.iterdir()] == ["data"]
-
-
-def test_a_staged_folder_that_fails_changes_nothing(tmp_path):
-    with staged_folder(tmp_path / "data") as staged:
-        (staged / "old.txt").write_text("old")
-    with pytest.raises(RuntimeError, match="half way"), staged_folder(tmp_path / "data") as staged:
-        (staged / "new.txt").write_text("new")
-        raise RuntimeError("half way")
-    assert [path.name for path in tmp_path.iterdir()] == ["data"]
-    assert [path.name for path in (tmp_path / "data").iterdir()] == ["old.txt"]
-
-
-def test_files_and_folders_get_the_permissions_that_the_user_asks_for(tmp_path):
-    before = os.umask(0o027)
-    try:
-        write_text(tmp_path / "a.txt", "x")
-        with staged_folder(tmp_path / "data") as staged:
-            (staged / "inside").mkdir()
-            (staged / "inside" / "weights").touch(0o600)
-    finally:
-        os.umask(before)
-    assert stat.S_IMODE((tmp_path / "data" / "inside").stat().st_mode) == 0o750
-    assert stat.S_IMODE((tmp_path / "data" / "inside" / "weights").stat().st_mode) == 0o640
-    assert stat.S_IMODE((tmp_path / "a.txt").stat().st_mode) == 0o640
-    assert stat.S_IMODE((tmp_path / "data").stat().st_mode) == 0o750
 
 
 def test_json_is_written_in_utf_8_with_lf_alone(tmp_path):
@@ -163,30 +104,3 @@ def test_json_is_written_in_utf_8_with_lf_alone(tmp_path):
     assert "é".encode() in content
     assert b"\r" not in content
     assert json.loads(content) == {"é": "你好\r\n"}
-
-
-def test_a_folder_that_cannot_be_put_in_place_leaves_the_old_one_whole(tmp_path, monkeypatch):
-    destination = tmp_path / "model"
-    destination.mkdir()
-    (destination / "weights").write_text("old")
-    rename = Path.rename
-
-    def fail_for_the_new_one(self, target):
-        if self.name.startswith(".model.") and not self.name.endswith(".old"):
-            raise OSError(28, "No space left on device")
-        return rename(self, target)
-
-    monkeypatch.setattr(Path, "rename", fail_for_the_new_one)
-    with pytest.raises(StorageError, match="No space left on device"), staged_folder(destination) as staged:
-        (staged / "weights").write_text("new")
-    assert (destination / "weights").read_text() == "old"
-    assert [entry.name for entry in tmp_path.iterdir()] == ["model"]
-
-
-def test_a_folder_that_is_replaced_is_the_new_one_and_nothing_is_left_beside_it(tmp_path):
-    destination = tmp_path / "model"
-    for content in ("old", "new"):
-        with staged_folder(destination) as staged:
-            (staged / "weights").write_text(content)
-    assert (destination / "weights").read_text() == "new"
-    assert [entry.name for entry in tmp_path.iterdir()] == ["model"]

@@ -4,7 +4,6 @@ import hashlib
 import ipaddress
 import os
 import socket
-import tempfile
 import urllib.error
 import urllib.request
 from http.client import HTTPException, HTTPResponse, HTTPSConnection
@@ -15,7 +14,7 @@ from urllib.parse import urlsplit
 import platformdirs
 
 from tutelage.errors import FetchError
-from tutelage.run_folder import storage_faults
+from tutelage.storage import file_sha256, publish_bytes
 
 TIMEOUT_SECONDS = 60
 MAX_REDIRECTS = 3
@@ -43,13 +42,8 @@ def fetch_url(url: str, *, sha256: str, destination: Path, max_bytes: int) -> Pa
             f"{url} gave {len(body)} bytes with SHA-256 {found}, not {sha256}; nothing was kept. "
             f"A proxy may have changed them, or the file was replaced. Put the right one at {destination}."
         )
-    _publish(body, destination)
+    publish_bytes(destination, body)
     return destination
-
-
-def file_sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _download(url: str, destination: Path, max_bytes: int) -> bytes:
@@ -150,15 +144,3 @@ def _is_public(text: str) -> bool:
         if any(address in network for network in CARRIERS):
             return False
     return address.is_global and not address.is_multicast
-
-
-def _publish(body: bytes, destination: Path) -> None:
-    with storage_faults(destination):
-        destination.parent.mkdir(parents=True, exist_ok=True)
-        handle, staged = tempfile.mkstemp(dir=destination.parent, prefix=f".{destination.name}.")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(body)
-            Path(staged).replace(destination)
-        finally:
-            Path(staged).unlink(missing_ok=True)

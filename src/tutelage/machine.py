@@ -10,7 +10,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from tutelage.errors import TutelageError
-from tutelage.run_folder import storage_faults, write_json
+from tutelage.run_folder import write_json
+from tutelage.storage import storage_faults
 
 FILE = "machine.json"
 MEASURED_SECONDS = 2.0

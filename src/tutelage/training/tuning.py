@@ -18,21 +18,9 @@ from tutelage.model.loading import context_length, load_tokenizer, vocabulary_si
 from tutelage.model.sources import ModelSource
 from tutelage.recipe import Recipe
 from tutelage.recipe_file import to_toml
-from tutelage.run_folder import (
-    RunFolder,
-    remove,
-    staged_folder,
-    storage_faults,
-    write_json,
-    write_text,
-)
-from tutelage.runtime import (
-    choose_device,
-    choose_dtype,
-    describe_environment,
-    name_dtype,
-    peak_memory_bytes,
-)
+from tutelage.run_folder import RunFolder, write_json, write_text
+from tutelage.runtime import choose_device, choose_dtype, describe_environment, name_dtype, peak_memory_bytes
+from tutelage.storage import remove, staged_folder, storage_faults
 from tutelage.training.events import event_log
 from tutelage.training.loop import TrainingResult, train
 from tutelage.training.model_card import model_card

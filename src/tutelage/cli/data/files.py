@@ -14,7 +14,8 @@ from tutelage.cli.options import Assignments, Debug, Map, as_path, column_map
 from tutelage.errors import RecipeError, RunFolderError
 from tutelage.recipe import DataSettings, Recipe
 from tutelage.recipe_file import load
-from tutelage.run_folder import write_bytes, write_json_lines
+from tutelage.run_folder import write_json_lines
+from tutelage.storage import publish_bytes
 
 ROWS_SHOWN = 6
 # What decides how a source is read; a verb may honour more.
@@ -146,7 +147,7 @@ def write_files(
     contents = {path: file_of_rows(path, rows, settings) for path, rows in files.items()}
     for path, content in contents.items():
         if not output.dry_run:
-            write_bytes(path, content)
+            publish_bytes(path, content)
         would = "would be written" if output.dry_run else "written"
         console.say(f"{_counted(len(files[path]))} {would} to {path}, {len(content):,} bytes.")
 

@@ -5,7 +5,7 @@ import json
 import threading
 from pathlib import Path
 
-from tutelage.run_folder import storage_faults
+from tutelage.storage import storage_faults
 
 
 class KeptReplies:

@@ -1,0 +1,346 @@
+"""What is published is whole, whatever fails in between: the process, the disk or the current."""
+
+import errno
+import json
+import os
+import random
+import shutil
+import stat
+
+import pytest
+from support.failpoints import before_each, count_operations, crash_in_a_child, failing
+from support.power_loss import Recorder, after_a_power_cut
+
+from tutelage import storage
+from tutelage.errors import StorageError
+from tutelage.storage import (
+    MANIFEST,
+    move_aside,
+    publish_bytes,
+    remove,
+    retrying,
+    staged_folder,
+    sweep,
+    what_is_damaged,
+)
+
+
+@pytest.fixture(autouse=True)
+def no_waiting(monkeypatch):
+    """Keep how long was waited before each further try, and do not wait."""
+    waited = []
+    monkeypatch.setattr(storage.time, "sleep", waited.append)
+    return waited
+
+
+def publish(destination, content, *, files=("weights", "inner/state")):
+    with staged_folder(destination) as staged:
+        for name in files:
+            (staged / name).parent.mkdir(exist_ok=True)
+            (staged / name).write_text(f"{content} {name}")
+
+
+def content_of(destination):
+    return (destination / "weights").read_text().split()[0] if destination.exists() else None
+
+
+def names_in(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_a_write_that_fails_leaves_the_old_file_and_no_other(tmp_path):
+    publish_bytes(tmp_path / "a.txt", b"old")
+    for number in range(1, 5):
+        with (
+            failing(number, code=errno.ENOSPC),
+            pytest.raises(
+                StorageError, match=r"a.txt: No space left on device. [\d,]+ bytes are free there"
+            ) as fault,
+        ):
+            publish_bytes(tmp_path / "a.txt", b"new")
+        assert fault.value.exit_code == 4
+        assert names_in(tmp_path) == ["a.txt"]
+        # Once it is renamed, the new one stands there whole, and only its permanence is in doubt.
+        assert (tmp_path / "a.txt").read_bytes() == (b"old" if number < 4 else b"new")
+
+
+def test_a_fault_that_passes_is_tried_again_as_a_whole(tmp_path, no_waiting):
+    for code in (errno.EIO, errno.EDQUOT):
+        with failing(2, 5, code=code) as made:
+            publish_bytes(tmp_path / "a.txt", b"new")
+        # Write, sync that fails; write, sync, rename that fails; then all four.
+        assert made == ["write", "sync", "write", "sync", "rename", "write", "sync", "rename", "sync"]
+        assert (tmp_path / "a.txt").read_bytes() == b"new"
+    assert no_waiting == [0.1, 0.4] * 2
+    assert names_in(tmp_path) == ["a.txt"]
+
+
+def test_a_fault_that_stays_is_told_after_three_more_tries(tmp_path, no_waiting):
+    with (
+        before_each(lambda *_: _raise(errno.EIO)) as made,
+        pytest.raises(StorageError, match="Input/output error"),
+    ):
+        publish_bytes(tmp_path / "a.txt", b"new")
+    assert (len(made), no_waiting) == (4, [0.1, 0.4, 1.6])
+    assert names_in(tmp_path) == []
+
+
+def test_a_full_disk_and_a_missing_right_are_not_tried_again(no_waiting):
+    for code in (errno.ENOSPC, errno.EACCES, errno.EROFS):
+        with pytest.raises(OSError, match=os.strerror(code)):
+            retrying(lambda code=code: _raise(code))
+    assert no_waiting == []
+
+
+def _raise(code):
+    raise OSError(code, os.strerror(code))
+
+
+def test_a_folder_cannot_be_made_where_a_file_stands(tmp_path):
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(StorageError, match="Could not write"):
+        publish_bytes(tmp_path / "file" / "a.txt", b"x")
+    with pytest.raises(StorageError, match="Could not write"), staged_folder(tmp_path / "file" / "b"):
+        pass
+
+
+def test_a_published_folder_takes_the_place_of_the_old_one_whole(tmp_path):
+    publish(tmp_path / "data", "old", files=("weights", "only-old"))
+    publish(tmp_path / "data", "new", files=("weights", "only-new"))
+    assert names_in(tmp_path / "data") == [MANIFEST, "only-new", "weights"]
+    assert names_in(tmp_path) == ["data"]
+    assert what_is_damaged(tmp_path / "data") is None
+
+
+def test_a_staged_folder_that_fails_changes_nothing(tmp_path):
+    publish(tmp_path / "data", "old")
+    with pytest.raises(RuntimeError, match="half way"), staged_folder(tmp_path / "data") as staged:
+        (staged / "weights").write_text("new")
+        raise RuntimeError("half way")
+    assert (names_in(tmp_path), content_of(tmp_path / "data")) == (["data"], "old")
+
+
+def test_every_operation_that_fails_leaves_the_old_folder_or_the_new_one_and_nothing_beside_it(tmp_path):
+    """One number after the other; the last operations only clear the old one away."""
+    outcomes = []
+    for number in range(1, count_operations(lambda: publish_twice(tmp_path / "counted")) + 1):
+        place = tmp_path / str(number) / "model"
+        publish(place, "old")
+        with failing(number, code=errno.ENOSPC):
+            try:
+                publish(place, "new")
+            except StorageError as fault:
+                assert "No space left on device" in str(fault)
+        sweep(place.parent)
+        assert names_in(place.parent) == ["model"]
+        assert what_is_damaged(place) is None
+        outcomes.append(content_of(place))
+    assert outcomes == sorted(outcomes, reverse=True)  # old before new
+    assert {"old", "new"} == set(outcomes)
+
+
+def publish_twice(place):
+    publish(place, "old")
+    publish(place, "new")
+
+
+def test_a_crash_before_any_operation_leaves_the_old_folder_or_the_new_one(tmp_path):
+    """Property 3: for all k the newest whole one is the old or the new, and the next start clears up."""
+    publish(tmp_path / "counted" / "model", "old")
+    operations = count_operations(lambda: publish(tmp_path / "counted" / "model", "new"))
+    found = []
+    for number in range(1, operations + 1):
+        place = tmp_path / str(number) / "model"
+        publish(place, "old")
+        assert crash_in_a_child(number, lambda place=place: publish(place, "new"))
+        sweep(place.parent)
+        assert names_in(place.parent) == ["model"]
+        assert what_is_damaged(place) is None
+        found.append(content_of(place))
+        publish(place, "after")  # nothing that was left is in the way
+        assert content_of(place) == "after"
+    assert set(found) == {"old", "new"}
+    assert not crash_in_a_child(operations + 1, lambda: publish(tmp_path / "whole" / "model", "new"))
+
+
+def test_what_is_removed_is_never_half_removed_under_its_name(tmp_path):
+    place = tmp_path / "folder"
+    publish(place, "old")
+    for number in range(1, count_operations(lambda: remove(place)) + 1):
+        publish(place, "old")
+        assert crash_in_a_child(number, lambda: remove(place))
+        assert not place.exists() or what_is_damaged(place) is None
+        sweep(tmp_path)
+        assert names_in(tmp_path) in ([], ["folder"])
+
+
+def test_a_swap_whose_old_folder_is_not_put_back_is_caught(tmp_path, monkeypatch):
+    """Without the sweep a crash between the two renames would leave neither."""
+    place = tmp_path / "model"
+    publish(place, "old")
+    operations = count_operations(lambda: publish(place, "new"))
+    lost = 0
+    for number in range(1, operations + 1):
+        shutil.rmtree(tmp_path)
+        publish(place, "old")
+        crash_in_a_child(number, lambda: publish(place, "new"))
+        lost += not place.exists()
+    assert lost == 1
+
+
+def power_cuts(tmp_path, states, *, seed):
+    """Publish three folders one after the other, removing the one before the last; cut the power at random."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    with Recorder(disk) as recorder:
+        for step in range(1, 4):
+            publish(disk / f"step-{step}", f"step-{step}")
+            if step > 1:
+                remove(disk / f"step-{step - 1}")
+            recorder.mark(step)
+    chance = random.Random(seed)
+    faults = []
+    for number in range(states):
+        place = tmp_path / f"cut-{number}"
+        promised = after_a_power_cut(recorder, place, chance)
+        sweep(place)
+        whole = [path.name for path in place.iterdir() if what_is_damaged(path) is None]
+        wrong = [name for name in whole if content_of(place / name) != name]
+        newest = max((int(name[-1]) for name in whole), default=0)
+        if newest < promised or wrong or len(whole) < len(names_in(place)):
+            faults.append((number, promised, names_in(place), wrong))
+        shutil.rmtree(place)
+    return faults
+
+
+def test_a_power_cut_leaves_the_step_that_was_published_or_a_later_one(tmp_path):
+    assert power_cuts(tmp_path, 150, seed=1) == []
+
+
+@pytest.mark.nightly
+def test_a_thousand_power_cuts_leave_the_step_that_was_published_or_a_later_one(tmp_path):
+    """Property 4."""
+    assert power_cuts(tmp_path, 1_000, seed=2) == []
+
+
+@pytest.mark.parametrize("left_out", ["folders", "files"])
+def test_a_publication_that_leaves_out_a_sync_is_caught(tmp_path, monkeypatch, left_out):
+    sync = storage._sync
+
+    def lazy(path):
+        if path.is_dir() != (left_out == "folders"):
+            sync(path)
+
+    monkeypatch.setattr(storage, "_sync", lazy)
+    assert power_cuts(tmp_path, 150, seed=1)
+
+
+FILES = ("weights", "inner/state", MANIFEST)
+
+
+def truncate(path):
+    path.write_bytes(path.read_bytes()[:-1])
+
+
+def zero(path):
+    path.write_bytes(bytes(path.stat().st_size))
+
+
+def flip(path, place=0, bit=0):
+    content = bytearray(path.read_bytes())
+    content[place] ^= 1 << bit
+    path.write_bytes(content)
+
+
+def empty(path):
+    path.write_bytes(b"")
+
+
+def lose(path):
+    path.unlink()
+
+
+@pytest.mark.parametrize("fault", [truncate, zero, flip, empty, lose])
+@pytest.mark.parametrize("file", FILES)
+def test_damage_to_any_file_is_found_and_named(tmp_path, file, fault):
+    publish(tmp_path / "model", "new")
+    fault(tmp_path / "model" / file)
+    told = what_is_damaged(tmp_path / "model")
+    assert told is not None
+    assert file in told
+
+
+def test_every_single_flipped_bit_is_found(tmp_path):
+    publish(tmp_path / "model", "new")
+    for file in FILES:
+        path = tmp_path / "model" / file
+        for place in range(path.stat().st_size):
+            for bit in range(8):
+                flip(path, place, bit)
+                assert what_is_damaged(tmp_path / "model") is not None, (file, place, bit)
+                flip(path, place, bit)
+    assert what_is_damaged(tmp_path / "model") is None
+
+
+def test_swapped_and_added_files_are_found(tmp_path):
+    publish(tmp_path / "one", "one")
+    publish(tmp_path / "two", "two")
+    shutil.copy(tmp_path / "one" / "weights", tmp_path / "two" / "weights")
+    assert what_is_damaged(tmp_path / "two") == f"weights has other bytes than {MANIFEST} says"
+    (tmp_path / "one" / "added").touch()
+    assert what_is_damaged(tmp_path / "one") == f"added is not named in {MANIFEST}"
+
+
+@pytest.mark.parametrize(
+    "content", ["[]", "{}", '{"format": 2, "files": {}}', '{"format": 1, "files": []}', "{", "["]
+)
+def test_a_manifest_that_is_none_is_found(tmp_path, content):
+    publish(tmp_path / "model", "new")
+    (tmp_path / "model" / MANIFEST).write_text(content)
+    assert MANIFEST in (what_is_damaged(tmp_path / "model") or "")
+
+
+def test_the_manifest_names_each_file_with_its_size_and_hash(tmp_path):
+    publish(tmp_path / "model", "new", files=("weights",))
+    # printf 'new weights' | sha256sum
+    assert json.loads((tmp_path / "model" / MANIFEST).read_text()) == {
+        "format": 1,
+        "files": {
+            "weights": {
+                "bytes": 11,
+                "sha256": "75f585ae1855ec1d1ba5e4fc9861e07fbdba3919a965042b2ba78b6fc3e9a18f",
+            }
+        },
+    }
+
+
+def test_a_folder_is_moved_aside_under_a_name_that_is_free(tmp_path):
+    for expected in ("step-1", "step-1-2", "step-1-3"):
+        publish(tmp_path / "step-1", "new")
+        assert move_aside(tmp_path / "step-1", tmp_path / "aside" / "step-1") == tmp_path / "aside" / expected
+    assert names_in(tmp_path) == ["aside"]
+
+
+def test_the_sweep_touches_nothing_that_was_not_staged(tmp_path):
+    kept = [".hidden", ".x.part", ".model.12345678.parts", "model.12345678.part", "notes.txt"]
+    for name in kept:
+        (tmp_path / name).write_text("mine")
+    for name in (".recipe.toml.0123abcd.part", ".model.0123abcd.gone"):
+        (tmp_path / name).write_text("staged")
+    sweep(tmp_path)
+    assert names_in(tmp_path) == sorted(kept)
+
+
+def test_files_and_folders_get_the_permissions_that_the_user_asks_for(tmp_path):
+    before = os.umask(0o027)
+    try:
+        publish_bytes(tmp_path / "a.txt", b"x")
+        with staged_folder(tmp_path / "data") as staged:
+            (staged / "inside").mkdir()
+            (staged / "inside" / "weights").touch(0o600)
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "data" / "inside").stat().st_mode) == 0o750
+    assert stat.S_IMODE((tmp_path / "data" / "inside" / "weights").stat().st_mode) == 0o640
+    assert stat.S_IMODE((tmp_path / "a.txt").stat().st_mode) == 0o640
+    assert stat.S_IMODE((tmp_path / "data").stat().st_mode) == 0o750
