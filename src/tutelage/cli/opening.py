@@ -74,9 +74,16 @@ def prepare_what_is_here(recipe: Recipe) -> Any:
         return None
     if has_its_model:
         return prepare_aside(recipe)
-    for _ in open_data(recipe).records():  # refuses a file at fault, which needs no model to be seen
-        pass
+    refuse_faulty_rows(open_data(recipe), recipe)
     return None
+
+
+def refuse_faulty_rows(data: Any, recipe: Recipe) -> None:
+    """Read all rows of an OpenSource, and stop where they are at fault, which needs no model to be seen."""
+    from tutelage.data.formats import ConversationReader
+
+    for _ in ConversationReader(data.name, recipe.data).read(data.records()):
+        pass
 
 
 def prepare_aside(recipe: Recipe) -> Any:
@@ -109,7 +116,9 @@ def prepare_into(folder: Path, recipe: Recipe) -> Any:
     from tutelage.data.prompts import make_renderer
     from tutelage.model.loading import context_length, load_tokenizer
 
-    data = open_data(recipe)  # first: a fault in it should not wait for a model to be fetched
+    data = open_data(recipe)
+    if not has_model(recipe):
+        refuse_faulty_rows(data, recipe)  # before a model is fetched for nothing
     source = locate(recipe)
     renderer = make_renderer(load_tokenizer(source.folder), recipe.data.prompt)
     with ExitStack() as until_it_is_done:
