@@ -5,7 +5,8 @@ EXIT_WARNINGS = 1  # of `tutelage check --strict`, which found something to look
 EXIT_USAGE = 2
 EXIT_NON_FINITE = 3
 EXIT_STORAGE = 4
-EXIT_INTERRUPTED = 130
+EXIT_INTERRUPTED = 75  # what is done is saved; the same command goes on
+EXIT_LEFT_AT_ONCE = 130  # at the second Ctrl-C
 
 
 class TutelageError(Exception):
@@ -47,7 +48,18 @@ class NonFiniteError(TutelageError):
     exit_code = EXIT_NON_FINITE
 
 
+class MemoryExhaustedError(TutelageError):
+    """The memory does not hold the model or one step of it."""
+
+
 class StorageError(TutelageError):
     """A file could not be written: no space, no permission, or a failing disk."""
 
     exit_code = EXIT_STORAGE
+
+
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C or SIGTERM came, and this is a place from which the run can go on later.
+
+    No Exception, for libraries catch those and go on.
+    """

@@ -17,6 +17,7 @@ from tutelage.cli.options import (
 from tutelage.cli.report import report_stage
 from tutelage.recipe_file import LoadedRecipe
 from tutelage.run_folder import RunFolder
+from tutelage.run_lock import locked
 
 
 def evaluate(options: Options = Options()) -> None:  # noqa: B008 - frozen
@@ -36,8 +37,9 @@ def evaluate(options: Options = Options()) -> None:  # noqa: B008 - frozen
         )
         return
     refuse_overwriting(run.evaluation, options, what="an evaluation")
-    evaluate_stage(run, loaded)
-    report_stage(run, loaded)
+    with locked(run):
+        evaluate_stage(run, loaded)
+        report_stage(run, loaded)
 
 
 def evaluate_stage(run: RunFolder, loaded: LoadedRecipe) -> None:

@@ -17,6 +17,7 @@ from tutelage.cli.run import run
 from tutelage.cli.selftest import selftest
 from tutelage.cli.train import train
 from tutelage.errors import EXIT_INTERRUPTED, EXIT_UNEXPECTED, EXIT_USAGE, TutelageError
+from tutelage.interruption import INTERRUPTION
 from tutelage.runtime import settle_process
 
 app = App(
@@ -25,7 +26,7 @@ app = App(
     version=__version__,
     help="Instruction-tune a language model on your own data, and learn honestly whether it got better.",
     help_epilogue="Exit codes: 0 done, 1 warnings of check --strict, 2 usage, data or settings, 3 non-finite loss,"
-    " 4 storage, 130 interrupted.",
+    " 4 storage, 75 interrupted (the same command goes on), 130 left at once at the second Ctrl-C.",
 )
 for verb in (run, check, preview, prepare, train, evaluate, report, generate, selftest):
     app.command(verb)
@@ -35,7 +36,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run one command and leave with its exit code."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     settle_process()
-    sys.exit(_exit_code(words))
+    with INTERRUPTION.listening():
+        code = _exit_code(words)
+    sys.exit(code)
 
 
 def _exit_code(words: list[str]) -> int:
@@ -51,8 +54,8 @@ def _exit_code(words: list[str]) -> int:
         return fault.exit_code
     except KeyboardInterrupt:
         console.complain(
-            "Interrupted. What was written is whole. Give the same command again; if it finds results of its own"
-            " there, add --overwrite."
+            "Interrupted. What was done so far is kept. Give the same command again, without --overwrite: it goes on"
+            " from there."
         )
         return EXIT_INTERRUPTED
     except Exception as fault:  # the last net: people get one message, and --debug shows where it came from

@@ -5,14 +5,17 @@ from typing import Any
 from tutelage.cli import console
 from tutelage.cli.dry_run import show_dry_run
 from tutelage.cli.opening import prepare_in_memory, prepare_what_is_here
-from tutelage.cli.options import Options, open_new_run, record_recipe
+from tutelage.cli.options import Options, open_new_run, record_recipe, refuse_existing
 from tutelage.recipe_file import LoadedRecipe
 from tutelage.run_folder import RunFolder
+from tutelage.run_lock import locked
 
 
 def prepare(options: Options = Options()) -> None:  # noqa: B008 - frozen
     """Read, check and split the data, and render every row as the model will see it."""
     run, loaded = open_new_run(options)
+    if run.preparation.exists() and not options.overwrite and not options.dry_run:
+        refuse_existing(run)
     if options.dry_run:
         prepare_what_is_here(loaded.recipe)  # refuses what the real one would
         show_dry_run(
@@ -24,17 +27,22 @@ def prepare(options: Options = Options()) -> None:  # noqa: B008 - frozen
         )
         return
     console.heading("1 Prepare")
-    preparation = prepare_in_memory(loaded.recipe)
-    show_preparation(preparation.summary)
-    keep_preparation(run, loaded, preparation)
+    with locked(run):
+        preparation = prepare_in_memory(loaded.recipe)
+        show_preparation(preparation.summary)
+        keep_preparation(run, loaded, preparation)
     console.say(f"\nNext: tutelage train {run.root}")
 
 
-def keep_preparation(run: RunFolder, loaded: LoadedRecipe, preparation: Any) -> None:
-    """Put a Preparation into the run folder, which then holds nothing else."""
+def keep_preparation(
+    run: RunFolder, loaded: LoadedRecipe, preparation: Any, *, keeps_results: bool = False
+) -> None:
+    """Put a Preparation into the run folder, which then holds nothing else, unless a training goes on with it."""
     from tutelage.data.preparation import write_preparation
 
-    write_preparation(run, preparation)
+    if not run.recipe.exists():
+        record_recipe(run, loaded)  # first, so that the folder alone says how to go on
+    write_preparation(run, preparation, keeps_results=keeps_results)
     record_recipe(run, loaded)
     console.say(f"Written to {run.data}")
 

@@ -3,45 +3,68 @@
 from tutelage.cli import console
 from tutelage.cli.dry_run import show_dry_run
 from tutelage.cli.evaluate import evaluate_stage, refuse_answers_without_room
+from tutelage.cli.going_on import (
+    AcceptChanges,
+    Fresh,
+    changes_of_preparation,
+    is_finished,
+    refuse_changes_of_preparation,
+)
 from tutelage.cli.opening import prepare_in_memory, prepare_what_is_here
-from tutelage.cli.options import Options, open_new_run
+from tutelage.cli.options import Options, open_new_run, refuse_existing, refuse_untrained_settings
 from tutelage.cli.prepare import keep_preparation, show_preparation
 from tutelage.cli.report import report_stage
-from tutelage.cli.train import open_model, train_stage
+from tutelage.cli.train import open_model, train_prepared, train_stage
 from tutelage.recipe_file import LoadedRecipe
-from tutelage.run_folder import RunFolder, read_json_lines
+from tutelage.run_folder import RunFolder, read_json, read_json_lines
+from tutelage.run_lock import locked
 
 ANSWERS_SHOWN = 3
 LONGEST_SHOWN = 300
 
 
-def run(options: Options = Options()) -> None:  # noqa: B008 - frozen
-    """Prepare, tune, evaluate and report in one go."""
-    folder, loaded = open_new_run(options)
+def run(
+    options: Options = Options(),  # noqa: B008 - frozen
+    *,
+    fresh: Fresh = False,
+    accept_changes: AcceptChanges = False,
+) -> None:
+    """Prepare, tune, evaluate and report in one go; an unfinished run goes on."""
+    folder, loaded = open_new_run(options, is_fresh=fresh)
+    goes_on = folder.preparation.exists() and not options.overwrite
+    if goes_on and not options.dry_run and is_finished(folder):
+        refuse_existing(folder)
     if options.dry_run:
-        preparation = prepare_what_is_here(loaded.recipe)
-        if preparation and preparation.splits["test"]:
-            refuse_answers_without_room(preparation.splits["test"], loaded)
-        writes = [
-            folder.recipe,
-            folder.data,
-            folder.events,
-            folder.environment,
-            folder.checkpoints,
-            folder.model,
-        ]
-        show_dry_run(
-            folder,
-            loaded,
-            writes=[*writes, folder.evaluation, folder.summary, folder.report],
-            guarded=[folder.data],
-            training=preparation and preparation.splits["train"],
-        )
+        _show_dry_run(folder, loaded)
         return
-    run_stages(folder, loaded)
+    with locked(folder):
+        if goes_on:
+            finish_run(folder, loaded, is_accepted=accept_changes)
+        else:
+            begin_run(folder, loaded)
+    console.say()
+    console.say("What to type next:")
+    console.say(f'  tutelage generate {folder.root} "Give the plural of cactus." --base   # ask it yourself')
+    console.say(
+        f"  tutelage run --data my.json --output {folder.root.parent / 'mine'}   # tune on your own rows"
+    )
 
 
-def run_stages(run: RunFolder, loaded: LoadedRecipe) -> None:
+def _show_dry_run(run: RunFolder, loaded: LoadedRecipe) -> None:
+    preparation = prepare_what_is_here(loaded.recipe)
+    if preparation and preparation.splits["test"]:
+        refuse_answers_without_room(preparation.splits["test"], loaded)
+    writes = [run.recipe, run.data, run.events, run.environment, run.checkpoints, run.model]
+    show_dry_run(
+        run,
+        loaded,
+        writes=[*writes, run.evaluation, run.summary, run.report],
+        guarded=[run.data] if run.preparation.exists() and is_finished(run) else [],
+        training=preparation and preparation.splits["train"],
+    )
+
+
+def begin_run(run: RunFolder, loaded: LoadedRecipe) -> None:
     """Run all stages; without test rows there is nothing to evaluate, and it is said.
 
     An earlier run is not touched before the new one is known to begin: rows, settings and model are tried first.
@@ -57,20 +80,40 @@ def run_stages(run: RunFolder, loaded: LoadedRecipe) -> None:
     console.say()
     console.heading("2 Tune")
     train_stage(run, loaded, opened)
-    console.say()
-    if test_rows:
-        evaluate_stage(run, loaded)
-        console.say()
-        show_answers(run)
+    _evaluate_and_report(run, loaded)
+
+
+def finish_run(run: RunFolder, loaded: LoadedRecipe, *, is_accepted: bool) -> None:
+    """Run the stages that an earlier call did not finish, from where it stood."""
+    console.heading("1 Prepare")
+    changed = changes_of_preparation(run, loaded)
+    refuse_changes_of_preparation(run, changed, is_accepted=is_accepted)
+    if changed:
+        preparation = prepare_in_memory(loaded.recipe)
+        show_preparation(preparation.summary)
+        keep_preparation(run, loaded, preparation, keeps_results=True)
     else:
-        console.say("There are no test rows (data.test_share is 0), so nothing was evaluated.")
-    report_stage(run, loaded)
+        console.say(f"The rows in {run.data} are prepared already.")
     console.say()
-    console.say("What to type next:")
-    console.say(f'  tutelage generate {run.root} "Give the plural of cactus." --base   # ask it yourself')
-    console.say(
-        f"  tutelage run --data my.json --output {run.root.parent / 'mine'}   # tune on your own rows"
-    )
+    console.heading("2 Tune")
+    if run.training.exists():
+        refuse_untrained_settings(run, loaded)
+        console.say(f"The model in {run.model} is trained already.")
+    else:
+        train_prepared(run, loaded, begin_anew=False, is_accepted=is_accepted)
+    _evaluate_and_report(run, loaded)
+
+
+def _evaluate_and_report(run: RunFolder, loaded: LoadedRecipe) -> None:
+    console.say()
+    if not read_json(run.preparation)["rows"]["test"]:
+        console.say("There are no test rows (data.test_share is 0), so nothing was evaluated.")
+    else:
+        if not run.metrics.exists():
+            evaluate_stage(run, loaded)
+            console.say()
+        show_answers(run)
+    report_stage(run, loaded)
 
 
 def show_answers(run: RunFolder) -> None:

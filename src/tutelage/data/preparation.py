@@ -130,17 +130,18 @@ def refuse_other_settings(run: RunFolder, recipe: Recipe) -> None:
         )
 
 
-def write_preparation(run: RunFolder, preparation: Preparation) -> None:
+def write_preparation(run: RunFolder, preparation: Preparation, *, keeps_results: bool = False) -> None:
     """Write the data folder of a run in one go: either all of it is there, or none.
 
-    What later stages made of earlier data is removed when the new data is whole on the disk, and not before.
+    What later stages made of earlier data is removed when the new data is whole on the disk, and not before; it stays
+    where a training is to go on with changed data.
     """
     with staged_folder(run.data) as staged:
         for name, rows in preparation.splits.items():
             write_json_lines(staged / run.split(name).name, (row.to_record() for row in rows))
         write_json_lines(staged / run.ledger.name, preparation.ledger)
         write_json(staged / run.preparation.name, preparation.summary)
-        for path in run.results_of_other_data():
+        for path in () if keeps_results else run.results_of_other_data():
             remove(path)
 
 

@@ -8,17 +8,19 @@ from typing import Any
 from tutelage.data.examples import PreparedRow
 from tutelage.data.preparation import read_prepared, refuse_other_weights, refuse_unknown_ids
 from tutelage.errors import DataError
+from tutelage.evaluation.answers_so_far import answer_rows, weights_of_folder
 from tutelage.evaluation.metrics import METRICS, PairedScores, score_rows
 from tutelage.evaluation.responses import Progress, collect_responses
 from tutelage.evaluation.statistics import PairedDifference, paired_difference
 from tutelage.evaluation.verdict import verdict
 from tutelage.model.assembly import check_tuned, open_base, open_tuned
+from tutelage.model.forward import CausalModel
 from tutelage.model.loading import context_length, load_tokenizer, vocabulary_size
 from tutelage.model.sources import ModelSource
 from tutelage.recipe import EvaluationSettings, Recipe
 from tutelage.run_folder import ARMS, RunFolder, read_json, write_json, write_json_lines
 from tutelage.runtime import choose_device, choose_dtype
-from tutelage.storage import staged_folder
+from tutelage.storage import remove, staged_folder
 
 
 def evaluate(run: RunFolder, recipe: Recipe, source: ModelSource, *, progress: Progress) -> dict[str, Any]:
@@ -40,22 +42,49 @@ def evaluate(run: RunFolder, recipe: Recipe, source: ModelSource, *, progress: P
     for arm in ARMS:
         # The base answers before the adapter is put on it, so that nothing of it can leak.
         model = base if arm == "base" else open_tuned(base, run.model, recipe.adapter)
-        records[arm] = collect_responses(
-            model,
-            rows,
-            recipe.evaluation,
-            tokenizer,
+        ask = partial(
+            _ask,
+            model=model,
+            settings=recipe.evaluation,
+            tokenizer=tokenizer,
             end_of_turn=end_of_turn,
             progress=partial(_of_arm, progress, arm),
+        )
+        asked_with = {
+            "base": source.identity,
+            "tuned": weights_of_folder(run.model) if arm == "tuned" else None,
+            "adapter": recipe.adapter.model_dump() if arm == "tuned" else None,
+            "type": str(model.compute_dtype),
+            "max_new_tokens": recipe.evaluation.max_new_tokens,
+        }
+        records[arm] = answer_rows(
+            run, arm, rows, asked_with=asked_with, batch_size=recipe.evaluation.batch_size, ask=ask
         )
     scores = score_rows(records["base"], records["tuned"])
     result = compare(scores, recipe.evaluation)
     _write(run, records, scores, result)
+    remove(run.answers)
     return result
 
 
 def _of_arm(progress: Progress, arm: str, doing: str, total: int) -> Callable[[int], None]:
     return progress(f"{arm} model {doing}", total)
+
+
+def _ask(
+    rows: Sequence[PreparedRow],
+    part: str,
+    *,
+    model: CausalModel,
+    settings: EvaluationSettings,
+    tokenizer: Any,
+    end_of_turn: int,
+    progress: Progress,
+) -> list[dict[str, Any]]:
+    def of_part(doing: str, total: int) -> Callable[[int], None]:
+        return progress(f"{doing}{part}", total)
+
+    return collect_responses(model, rows, settings, tokenizer, end_of_turn=end_of_turn, progress=of_part)
 
 
 def trained_dtype(run: RunFolder, recipe: Recipe) -> str:
