@@ -6,11 +6,12 @@ OUTPUT ?= runs/quickstart
 DATA ?= starter
 SPLIT ?= group
 
-.PHONY: help quickstart test check format docs install lock clean
+.PHONY: help quickstart test test-all check format docs install lock clean
 
 help:
 	@echo "make quickstart   install, fetch the default model, tune it on the starter data, write $(OUTPUT)/report.html"
 	@echo "make test         install the development tools and run the tests"
+	@echo "make test-all     the same, and the tests that take minutes"
 	@echo "make check        format, lint, types and import direction"
 	@echo "make format       let the formatter write"
 	@echo "make docs         write the reference page of the settings"
@@ -23,6 +24,10 @@ quickstart: .venv/installed
 test: .venv/installed-dev
 	OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -n 2 -m "not end_to_end"
 	$(BIN)/python -m pytest -m end_to_end
+
+# The same and what takes minutes: 200 kills, a crash and a signal before every operation, 1,000 power cuts.
+test-all: .venv/installed-dev
+	OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -n 2 -m "nightly or not end_to_end"
 
 check: .venv/installed-dev
 	$(BIN)/ruff format --check .

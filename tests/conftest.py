@@ -10,6 +10,14 @@ from tutelage.model.sources import ModelSource, locate_model
 from tutelage.recipe import DEFAULT_MODEL
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what takes minutes, unless the marker is asked for by name, as `make test-all` does."""
+    if "nightly" not in config.option.markexpr:
+        chosen = [item for item in items if item.get_closest_marker("nightly") is None]
+        config.hook.pytest_deselected(items=[item for item in items if item not in chosen])
+        items[:] = chosen
+
+
 @pytest.fixture(scope="session")
 def default_model() -> ModelSource:
     """The default model; where it cannot be had the test is skipped, or fails if the variable CI is set."""

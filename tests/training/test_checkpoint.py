@@ -415,9 +415,9 @@ def test_settings_that_change_no_weight_may_change(tmp_path, source):
 
 def test_changes_are_refused_unless_they_are_accepted(tmp_path):
     kept = Checkpoint(
-        tmp_path, Progress(step=7), 0.0, 0, {"training.seed": "1", "the base weights": "a"}, {}, [], []
+        tmp_path, Progress(step=7), 0.0, 0, {"training.seed": 1, "the base weights": "a"}, {}, [], []
     )
-    now = {"training.seed": "2", "the base weights": "b"}
+    now = {"training.seed": 2, "the base weights": "b"}
     with pytest.raises(RunFolderError, match="after step 7, but not with the same") as fault:
         refuse_changes(kept, now, root=tmp_path, is_accepted=False)
     assert "the base weights" in str(fault.value)

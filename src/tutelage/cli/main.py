@@ -16,6 +16,7 @@ from tutelage.cli.report import report
 from tutelage.cli.run import run
 from tutelage.cli.selftest import selftest
 from tutelage.cli.train import train
+from tutelage.cli.verify import verify
 from tutelage.errors import EXIT_INTERRUPTED, EXIT_UNEXPECTED, EXIT_USAGE, TutelageError
 from tutelage.interruption import INTERRUPTION
 from tutelage.runtime import settle_process
@@ -28,7 +29,7 @@ app = App(
     help_epilogue="Exit codes: 0 done, 1 warnings of check --strict, 2 usage, data or settings, 3 non-finite loss,"
     " 4 storage, 75 interrupted (the same command goes on), 130 left at once at the second Ctrl-C.",
 )
-for verb in (run, check, preview, prepare, train, evaluate, report, generate, selftest):
+for verb in (run, check, preview, prepare, train, evaluate, report, generate, verify, selftest):
     app.command(verb)
 
 

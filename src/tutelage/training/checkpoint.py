@@ -51,16 +51,16 @@ class Checkpoint:
     progress: Progress
     seconds: float  # of the whole training so far
     events_bytes: int  # the length of events.jsonl at that moment
-    identity: Mapping[str, str]  # what must be the same for the training to go on, by its name
+    identity: Mapping[str, Any]  # what must be the same for the training to go on, by its name
     machine: Mapping[str, Any]  # what must be the same for it to go on to the bit
     resumed: list[int]  # the steps after which it went on before
     accepted: list[str]  # what was not the same then, and was accepted
 
 
-def identity_of(run: RunFolder, recipe: Recipe, source: ModelSource) -> dict[str, str]:
+def identity_of(run: RunFolder, recipe: Recipe, source: ModelSource) -> dict[str, Any]:
     """Return what a training rests on, each by a name that a person knows, as text or SHA-256."""
     settings = {
-        name: repr(value)
+        name: value
         for name, value, _ in walk(recipe)
         if name.split(".")[0] in ("data", "model", "adapter", "training") and name not in FREE
     }
@@ -75,10 +75,10 @@ def identity_of(run: RunFolder, recipe: Recipe, source: ModelSource) -> dict[str
     return {**settings, **rows, **of_model, "the base weights": source.identity}
 
 
-def changes_since(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
+def changes_since(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     """Name what is another than it was, with both values where it is a setting."""
     return [
-        f"{name} (was {before.get(name)}, now {now.get(name)})"
+        f"{name} (was {before.get(name)!r}, now {now.get(name)!r})"
         if "." in name and "/" not in name and not name.startswith("the ")
         else name
         for name in sorted({*before, *now})
@@ -87,7 +87,7 @@ def changes_since(before: Mapping[str, str], now: Mapping[str, str]) -> list[str
 
 
 def refuse_changes(
-    earlier: Checkpoint, now: Mapping[str, str], *, root: Path, is_accepted: bool
+    earlier: Checkpoint, now: Mapping[str, Any], *, root: Path, is_accepted: bool
 ) -> list[str]:
     """Return what changed since a checkpoint, or stop with it, unless changes are accepted."""
     changed = changes_since(earlier.identity, now)
@@ -133,11 +133,18 @@ def write_checkpoint(
 
     def publish() -> None:
         with staged_folder(checkpoint.folder) as staged, storage_faults(checkpoint.folder):
-            save_tuned(model, staged, recipe.adapter, base=base)
-            _save_moments(model, optimizer, staged / MOMENTS)
+            save_state(staged, model, optimizer, recipe, base=base)
             write_json(staged / STATE, state)
 
     retrying(publish)
+
+
+def save_state(
+    folder: Path, model: CausalModel, optimizer: torch.optim.Optimizer, recipe: Recipe, *, base: str
+) -> None:
+    """Write the weights and the moments into a folder; the same numbers always make the same bytes."""
+    save_tuned(model, folder, recipe.adapter, base=base)
+    _save_moments(model, optimizer, folder / MOMENTS)
 
 
 def _save_moments(model: CausalModel, optimizer: torch.optim.Optimizer, path: Path) -> None:
