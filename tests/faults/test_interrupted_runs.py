@@ -502,8 +502,8 @@ def test_two_hundred_kills_at_random_instants(home, tmp_path):
         root = tmp_path / f"run-{finished}"
         while True:
             command = [sys.executable, "-m", "tutelage", *map(str, words(root, **changed))]
-            with (tmp_path / "said.txt").open("w") as said:
-                process = subprocess.Popen(command, stdout=said, stderr=said)
+            with (tmp_path / "said.txt").open("w") as output:
+                process = subprocess.Popen(command, stdout=output, stderr=output)
                 try:
                     code = process.wait(timeout=chance.uniform(0, 14))
                     break
@@ -511,7 +511,9 @@ def test_two_hundred_kills_at_random_instants(home, tmp_path):
                     process.kill()
                     process.wait()
                     kills += 1
-        assert code == 0, (seed, (tmp_path / "said.txt").read_text())
+        said = (tmp_path / "said.txt").read_text()
+        # Killed when all was done and only the end of the process was left, the next call finds a finished run.
+        assert code == 0 or "already holds a run" in said, (seed, said)
         assert made_by(root) == expected, seed
         assert losses(root) == events, seed
         assert [path for path in root.rglob("*") if path.name.startswith(".")] == [], seed
