@@ -21,6 +21,7 @@ from support.failpoints import CRASHED, before_each
 from support.rows import alpaca_values, write_rows
 from support.tiny_tokenizer import write_tiny_model
 
+import tutelage
 from tutelage import storage
 from tutelage.run_folder import RunFolder, read_json, read_json_lines
 from tutelage.training import step as training_step
@@ -497,13 +498,14 @@ def test_two_hundred_kills_at_random_instants(home, tmp_path):
     changed = {"training__max_steps": 400, "training__save_steps": 5, "training__eval_steps": 50}
     assert run(words(tmp_path / "straight", **changed), tmp_path / "said.txt").code == 0
     expected, events = made_by(tmp_path / "straight"), losses(tmp_path / "straight")
+    environment = os.environ | {"PYTHONPATH": str(Path(tutelage.__file__).parents[1])}
     kills = finished = 0
     while kills < KILLS or finished < RUNS:
         root = tmp_path / f"run-{finished}"
         while True:
             command = [sys.executable, "-m", "tutelage", *map(str, words(root, **changed))]
             with (tmp_path / "said.txt").open("w") as output:
-                process = subprocess.Popen(command, stdout=output, stderr=output)
+                process = subprocess.Popen(command, stdout=output, stderr=output, env=environment)
                 try:
                     code = process.wait(timeout=chance.uniform(0, 14))
                     break
