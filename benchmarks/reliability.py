@@ -81,11 +81,20 @@ def print_table(*, nightly: bool) -> None:
 
 def run_tests(*, nightly: bool) -> list[tuple[str, bool, float]]:
     """Return for each test its name, whether it held, and its seconds."""
-    chosen = ["-m", "nightly or not end_to_end"] if nightly else []
+    # What forks needs a process in which no other test has started threads.
+    in_process, forked = ["nightly or not end_to_end", "forks or nightly"] if nightly else ["", "forks"]
+    return [
+        *run_files([file for file in FILES if file != FAULTS], in_process),
+        *run_files([FAULTS], forked),
+    ]
+
+
+def run_files(files: list[str], marked: str) -> list[tuple[str, bool, float]]:
+    """Return the same for some files, of which the tests with these marks are run."""
     environment = os.environ | {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.xml"
-        command = [sys.executable, "-m", "pytest", "-q", *FILES, *chosen, f"--junitxml={report}"]
+        command = [sys.executable, "-m", "pytest", "-q", *files, "-m", marked, f"--junitxml={report}"]
         subprocess.run(command, env=environment, stdout=subprocess.DEVNULL, check=False)
         return [
             (f"{case.get('classname')}.{case.get('name')}", not len(case), float(case.get("time", 0)))

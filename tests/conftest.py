@@ -11,11 +11,12 @@ from tutelage.recipe import DEFAULT_MODEL
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what takes minutes, unless the marker is asked for by name, as `make test-all` does."""
-    if "nightly" not in config.option.markexpr:
-        chosen = [item for item in items if item.get_closest_marker("nightly") is None]
-        config.hook.pytest_deselected(items=[item for item in items if item not in chosen])
-        items[:] = chosen
+    """Leave out what takes minutes or forks, unless its marker is asked for by name, as the Makefile does."""
+    for marker in ("nightly", "forks"):
+        if marker not in config.option.markexpr:
+            left_out = [item for item in items if item.get_closest_marker(marker)]
+            config.hook.pytest_deselected(items=left_out)
+            items[:] = [item for item in items if item not in left_out]
 
 
 @pytest.fixture(scope="session")

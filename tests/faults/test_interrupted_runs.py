@@ -26,6 +26,8 @@ from tutelage import storage
 from tutelage.run_folder import RunFolder, read_json, read_json_lines
 from tutelage.training import step as training_step
 
+pytestmark = pytest.mark.forks
+
 SETTINGS = {
     "training.max_steps": 6,
     "training.save_steps": 2,

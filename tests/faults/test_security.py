@@ -18,6 +18,8 @@ from tutelage.data.conversations import single_turn
 from tutelage.data.prompts import make_renderer
 from tutelage.errors import DataError, ModelError
 
+pytestmark = pytest.mark.forks
+
 CANARY = "canary-7f3a9c51e2"
 SECRETS = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "OPENAI_API_KEY", "AWS_SECRET_ACCESS_KEY", "PIP_INDEX_URL")
 WORDS = [
