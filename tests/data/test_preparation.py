@@ -47,6 +47,7 @@ def test_the_files_say_of_every_row_what_the_model_sees(tmp_path):
     run = RunFolder(tmp_path / "run")
     write_preparation(run, preparation)
     assert {path.name for path in run.data.iterdir()} == {
+        "manifest.json",
         "train.jsonl",
         "test.jsonl",
         "validation.jsonl",
@@ -286,7 +287,7 @@ def test_a_full_disk_leaves_an_earlier_run_as_it_was(tmp_path, monkeypatch):
             raise OSError(28, "No space left on device")
         ledger_is_too_much.pop()
 
-    monkeypatch.setattr("tutelage.run_folder.os.fsync", fsync)
+    monkeypatch.setattr("tutelage.storage.os.fsync", fsync)
     with pytest.raises(StorageError, match="No space left on device"):
         write_preparation(run, prepare_values(alpaca_values(40)))
     assert contents(tmp_path) == before
