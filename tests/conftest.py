@@ -10,6 +10,15 @@ from tutelage.model.sources import ModelSource, locate_model
 from tutelage.recipe import DEFAULT_MODEL
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what takes minutes or forks, unless its marker is asked for by name, as the Makefile does."""
+    for marker in ("nightly", "forks"):
+        if marker not in config.option.markexpr:
+            left_out = [item for item in items if item.get_closest_marker(marker)]
+            config.hook.pytest_deselected(items=left_out)
+            items[:] = [item for item in items if item not in left_out]
+
+
 @pytest.fixture(scope="session")
 def default_model() -> ModelSource:
     """The default model; where it cannot be had the test is skipped, or fails if the variable CI is set."""

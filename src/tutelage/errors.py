@@ -7,7 +7,8 @@ EXIT_NON_FINITE = 3
 EXIT_STORAGE = 4
 EXIT_UNTRUSTWORTHY = 5  # of an evaluation whose judge failed its self-test, or left too many answers unscored
 EXIT_WORSE = 7  # the verdict is worse, and --fail-if-worse was given
-EXIT_INTERRUPTED = 130
+EXIT_INTERRUPTED = 75  # what is done is saved; the same command goes on
+EXIT_LEFT_AT_ONCE = 130  # at the second Ctrl-C
 
 
 class TutelageError(Exception):
@@ -53,7 +54,18 @@ class NonFiniteError(TutelageError):
     exit_code = EXIT_NON_FINITE
 
 
+class MemoryExhaustedError(TutelageError):
+    """The memory does not hold the model or one step of it."""
+
+
 class StorageError(TutelageError):
     """A file could not be written: no space, no permission, or a failing disk."""
 
     exit_code = EXIT_STORAGE
+
+
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C or SIGTERM came, and this is a place from which the run can go on later.
+
+    No Exception, for libraries catch those and go on.
+    """

@@ -1,6 +1,7 @@
 """The names and the layout of every file that a run writes: the contract between the stages."""
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -139,6 +140,21 @@ class RunFolder:
     def checkpoint(self, step: int) -> Path:
         return self.checkpoints / f"step-{step:06d}"
 
+    def saved_steps(self) -> list[int]:
+        """The steps that a checkpoint is named after, in order; nothing is said about what is in it."""
+        entries = self.checkpoints.iterdir() if self.checkpoints.is_dir() else ()
+        return sorted(int(entry.name[5:]) for entry in entries if re.fullmatch(r"step-\d{6,}", entry.name))
+
+    @property
+    def lock(self) -> Path:
+        """There while a process writes into the folder, and says which."""
+        return self.root / ".lock"
+
+    @property
+    def quarantine(self) -> Path:
+        """Where damaged checkpoints are put."""
+        return self.root / "quarantine"
+
     @property
     def model(self) -> Path:
         return self.root / "model"
@@ -155,6 +171,11 @@ class RunFolder:
     @property
     def evaluation(self) -> Path:
         return self.root / "evaluation"
+
+    @property
+    def answers(self) -> Path:
+        """What an evaluation that is under way has been answered so far."""
+        return self.root / "answers"
 
     def responses(self, arm: str) -> Path:
         return self.evaluation / f"{arm}.jsonl"
@@ -185,7 +206,15 @@ class RunFolder:
 
     def results_of_other_weights(self) -> list[Path]:
         """What training and the stages after it have made so far, which says nothing about another training."""
-        later = (self.checkpoints, self.model, self.evaluation, self.summary, self.report)
+        later = (
+            self.checkpoints,
+            self.quarantine,
+            self.model,
+            self.answers,
+            self.evaluation,
+            self.summary,
+            self.report,
+        )
         return [path for path in later if path.exists()]
 
     def require(self, path: Path, *, stage: str) -> Path:

@@ -12,6 +12,8 @@ import platform
 import resource
 import sys
 import time
+from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tutelage import __version__
@@ -115,6 +117,21 @@ def peak_memory_bytes() -> int:
     """Return the largest resident size of this process so far; on a GPU that is not counted."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
+
+
+def available_memory_bytes() -> int | None:
+    """Return what the machine, or the control group that this process is in, has left; None where neither tells."""
+    left = []
+    with suppress(OSError, ValueError):
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+        left += [int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")]
+    with suppress(OSError, ValueError):
+        group = Path("/sys/fs/cgroup")
+        limit, used = (
+            (group / name).read_text(encoding="ascii") for name in ("memory.max", "memory.current")
+        )
+        left.append(int(limit) - int(used))
+    return min(left, default=None)
 
 
 def describe_environment(device: torch.device, dtype: torch.dtype) -> dict[str, Any]:

@@ -264,18 +264,16 @@ def test_a_stage_before_its_turn_is_told_which_comes_first(refused, place, model
     assert f"Run `tutelage {first} run` first" in refused(verb, "run")
 
 
-@pytest.mark.parametrize("verb", ["prepare", "run"])
-def test_an_existing_run_is_not_written_over(refused, place, verb):
+def test_an_existing_run_is_not_written_over(refused, place):
     (place / "out" / "data").mkdir(parents=True)
     (place / "out" / "data" / "preparation.json").write_text("{}")
     (place / "out" / "recipe.toml").write_text("[training]\nmax_steps = 1\n")
-    told = {
-        "prepare": "Could not read out/data/preparation.json: it has no source. If it was lost, edited or cut short,"
-        " write it anew with `tutelage prepare out --overwrite`.",
-        "run": "out already holds a run. Choose another --output, or add --overwrite to replace it.",
-    }
-    assert refused(verb, "--output", "out") == told[verb]
-    assert refused(verb, "out") == told[verb]
+    told = (
+        "Could not read out/data/preparation.json: it has no source. If it was lost, edited or cut short,"
+        " write it anew with `tutelage prepare out --overwrite`."
+    )
+    assert refused("prepare", "--output", "out") == told
+    assert refused("prepare", "out") == told
 
 
 @pytest.mark.parametrize("extra", [[], ["--overwrite"], ["--dry-run"]])
@@ -582,8 +580,8 @@ def test_an_interrupted_run_is_told_what_is_left_of_it(capsys, place, monkeypatc
 
     monkeypatch.setattr("tutelage.data.sources.open_source", interrupt)
     outcome = CommandLine(capsys)("prepare", "--output", "out")
-    assert outcome.code == 130
-    assert "What was written is whole. Give the same command again" in outcome.err
+    assert outcome.code == 75
+    assert "What was done so far is kept. Give the same command again" in outcome.err
     assert not (place / "out").exists()
 
 

@@ -26,6 +26,8 @@ def test_the_summary_has_the_promised_keys(run):
         "steps",
         "best_step",
         "trainable_parameters",
+        "resumed",
+        "accepted_changes",
     }
     assert set(summary["evaluation"]) == {
         "rows",

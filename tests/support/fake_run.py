@@ -184,6 +184,8 @@ def tune(run: RunFolder, validation: list[dict[str, Any]]) -> None:
             "padded_because": None,
             "steps": steps,
             "best_step": 196,
+            "resumed": [],
+            "accepted_changes": [],
             "trainable_parameters": 4_884_480,
             "loss": {"before": before, "after": after, "best": best},
         },

@@ -16,8 +16,9 @@ from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from tutelage.data.batches import epoch_order
 from tutelage.errors import NonFiniteError
+from tutelage.interruption import Interruption
 from tutelage.recipe import TrainingSettings
-from tutelage.training.loop import best_step, plan_steps, train
+from tutelage.training.loop import Progress, Watch, plan_steps, train
 from tutelage.training.optimizer import make_optimizer
 from tutelage.training.schedule import learning_rate_at
 from tutelage.training.validation import validation_loss
@@ -48,11 +49,13 @@ class Diary:
         self.entries.append((event, fields["step"]))
         self.events.append((event, fields))
 
-    def save(self, step, best):
-        self.entries.append(("save", step, best))
+    def save(self, progress, is_needed):
+        self.entries.append(("save", progress.step, progress.best_step))
+        return True
 
-    def show_samples(self, step):
-        self.entries.append(("samples", step))
+    def answer_samples(self):
+        self.entries.append(("samples",))
+        return []
 
     def of(self, event):
         return [fields for name, fields in self.events if name == event]
@@ -60,16 +63,19 @@ class Diary:
 
 def run(model, settings=SETTINGS, *, training=TRAINING, validation=VALIDATION):
     diary = Diary()
-    result = train(
+    return diary, train_with(diary, model, training, validation, settings)
+
+
+def train_with(diary, model, training, validation, settings=SETTINGS, **more):
+    return train(
         model,
+        make_optimizer(model.module, settings),
         training,
         validation,
         settings,
-        emit=diary.emit,
-        save=diary.save,
-        show_samples=diary.show_samples,
+        watch=Watch(diary.emit, diary.save, diary.answer_samples),
+        **{"interruption": Interruption(), **more},
     )
-    return diary, result
 
 
 def changed(**settings) -> TrainingSettings:
@@ -86,23 +92,23 @@ def test_validation_comes_before_training_at_its_steps_and_at_the_end(monkeypatc
     with_losses(monkeypatch, 4.0, 2.0, 3.0, 2.5)
     diary, _ = run(tiny_model("llama"))
     assert diary.entries == [
-        ("samples", 0),
+        ("samples",),
         ("validation", 0),
         ("step", 1),
         ("step", 2),
         ("step", 3),
-        ("samples", 3),
+        ("samples",),
         ("validation", 3),
         ("save", 3, 3),
         ("step", 4),
         ("step", 5),
         ("step", 6),
-        ("samples", 6),
+        ("samples",),
         ("validation", 6),
         ("save", 6, 3),
         ("step", 7),
         ("step", 8),
-        ("samples", 8),
+        ("samples",),
         ("validation", 8),
         ("save", 8, 3),
     ]
@@ -111,7 +117,7 @@ def test_validation_comes_before_training_at_its_steps_and_at_the_end(monkeypatc
 def test_the_best_step_is_the_lowest_loss_and_the_untuned_model_does_not_count(monkeypatch):
     with_losses(monkeypatch, 1.0, 2.0, 3.0, 2.5)
     _, result = run(tiny_model("llama"))
-    assert (result.steps, result.best_step) == (8, 3)
+    assert (result.step, result.kept_step) == (8, 3)
     assert (result.loss_before, result.loss_best, result.loss_after) == (1.0, 2.0, 2.5)
 
 
@@ -126,7 +132,7 @@ def test_the_best_step_is_the_lowest_loss_and_the_untuned_model_does_not_count(m
     ],
 )
 def test_of_equal_losses_the_earlier_step_is_best(losses, best):
-    assert best_step(losses) == best
+    assert Progress(losses=losses).best_step == best
 
 
 def test_a_best_step_between_two_checkpoints_is_saved_too(monkeypatch):
@@ -139,7 +145,7 @@ def test_a_best_step_between_two_checkpoints_is_saved_too(monkeypatch):
 def test_the_best_step_is_always_saved_before_the_run_ends(monkeypatch):
     with_losses(monkeypatch, 9.0, 9.0, 1.0, *[2.0] * 7)
     diary, result = run(tiny_model("llama"), changed(eval_steps=1, save_steps=7))
-    assert result.best_step in [entry[1] for entry in diary.entries if entry[0] == "save"]
+    assert result.kept_step in [entry[1] for entry in diary.entries if entry[0] == "save"]
 
 
 def test_without_validation_rows_the_last_step_counts_and_no_loss_is_told():
@@ -150,7 +156,7 @@ def test_without_validation_rows_the_last_step_counts_and_no_loss_is_told():
         ("save", 8, None),
     ]
     assert diary.of("validation") == []
-    assert result.best_step == 8
+    assert result.kept_step == 8
     assert result.loss_before is result.loss_after is result.loss_best is None
 
 
@@ -220,7 +226,7 @@ def test_max_steps_ends_the_run_early_and_its_schedule_with_it():
     diary, result = run(
         tiny_model("llama"), changed(max_steps=5, lr_scheduler_type="linear", warmup_ratio=0.0)
     )
-    assert result.steps == 5
+    assert result.step == 5
     assert [fields["learning_rate"] for fields in diary.of("step")] == pytest.approx(
         [1e-3 * left / 5 for left in (5, 4, 3, 2, 1)]
     )
@@ -266,15 +272,7 @@ def test_a_loss_that_is_not_finite_ends_the_run_at_its_step_with_the_weights_bef
     diary = Diary()
     try:
         with pytest.raises(NonFiniteError) as fault:
-            train(
-                model,
-                TRAINING,
-                [],
-                SETTINGS,
-                emit=diary.emit,
-                save=diary.save,
-                show_samples=diary.show_samples,
-            )
+            train_with(diary, model, TRAINING, [])
     finally:
         handle.remove()
     assert str(sorted(TRAINING[index].row for index in order)) in str(fault.value)
@@ -287,15 +285,7 @@ def test_a_validation_loss_that_is_not_finite_ends_the_run_before_it_can_be_best
     with_losses(monkeypatch, *([float("nan")] if step == 0 else [1.0, float("nan")]))
     diary = Diary()
     with pytest.raises(NonFiniteError, match=rf"validation loss is nan after step {step}"):
-        train(
-            tiny_model("llama"),
-            TRAINING,
-            VALIDATION,
-            SETTINGS,
-            emit=diary.emit,
-            save=diary.save,
-            show_samples=diary.show_samples,
-        )
+        train_with(diary, tiny_model("llama"), TRAINING, VALIDATION)
     assert len(diary.of("step")) == step
     assert not [entry for entry in diary.entries if entry[0] == "save"]
 
@@ -305,15 +295,8 @@ def test_only_where_it_is_not_taken_yet_float32_is_advised(monkeypatch, dtype):
     with_losses(monkeypatch, float("nan"))
     diary = Diary()
     with pytest.raises(NonFiniteError, match="Lower training.learning_rate") as fault:
-        train(
-            tiny_model("llama", dtype=torch.float32, compute_dtype=dtype),
-            TRAINING,
-            VALIDATION,
-            SETTINGS,
-            emit=diary.emit,
-            save=diary.save,
-            show_samples=diary.show_samples,
-        )
+        model = tiny_model("llama", dtype=torch.float32, compute_dtype=dtype)
+        train_with(diary, model, TRAINING, VALIDATION)
     assert ("float32" in str(fault.value)) == (dtype != torch.float32)
 
 
@@ -341,4 +324,4 @@ def test_the_loss_goes_down():
     diary, result = run(tiny_model("llama"), changed(num_train_epochs=10, learning_rate=3e-3))
     losses = [fields["loss"] for fields in diary.of("step")]
     assert sum(losses[-4:]) < 0.5 * sum(losses[:4])
-    assert result.steps == plan_steps(14, changed(num_train_epochs=10)).steps == 40
+    assert result.step == plan_steps(14, changed(num_train_epochs=10)).steps == 40

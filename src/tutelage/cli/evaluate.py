@@ -20,6 +20,7 @@ from tutelage.cli.report import report_stage
 from tutelage.errors import EXIT_WORSE
 from tutelage.recipe_file import LoadedRecipe
 from tutelage.run_folder import RunFolder, read_json
+from tutelage.run_lock import locked
 
 
 def evaluate(
@@ -52,9 +53,10 @@ def evaluate(
         )
         return 0
     refuse_overwriting(run.evaluation, options, what="an evaluation")
-    has_worsened = evaluate_stage(run, loaded, open_named_sets(loaded, lambda: read_training(run)))
-    code = judge_stage(run, loaded)
-    report_stage(run, loaded)
+    with locked(run):
+        has_worsened = evaluate_stage(run, loaded, open_named_sets(loaded, lambda: read_training(run)))
+        code = judge_stage(run, loaded)
+        report_stage(run, loaded)
     return EXIT_WORSE if fail_if_worse and has_worsened else code
 
 
@@ -65,9 +67,10 @@ def judge_answers(run: RunFolder, loaded: LoadedRecipe, options: Options) -> int
         show_dry_run(run, loaded, writes=[run.recipe, run.judgements, run.judges, run.summary, run.report])
         return 0
     console.heading("3 Evaluate: the answers are there, only judges are asked")
-    code = judge_stage(run, loaded)
-    record_recipe(run, loaded)
-    report_stage(run, loaded)
+    with locked(run):
+        code = judge_stage(run, loaded)
+        record_recipe(run, loaded)
+        report_stage(run, loaded)
     return code
 
 

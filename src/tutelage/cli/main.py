@@ -24,7 +24,9 @@ from tutelage.cli.report import report
 from tutelage.cli.run import run
 from tutelage.cli.selftest import selftest
 from tutelage.cli.train import train
+from tutelage.cli.verify import verify
 from tutelage.errors import EXIT_INTERRUPTED, EXIT_UNEXPECTED, EXIT_USAGE, TutelageError
+from tutelage.interruption import INTERRUPTION
 from tutelage.runtime import settle_process
 
 app = App(
@@ -33,9 +35,10 @@ app = App(
     version=__version__,
     help="Instruction-tune a language model on your own data, and learn honestly whether it got better.",
     help_epilogue="Exit codes: 0 done, 1 warnings of check --strict, 2 usage, data or settings, 3 non-finite loss,"
-    " 4 storage, 5 a judge that is not trustworthy, 7 worse with --fail-if-worse, 130 interrupted.",
+    " 4 storage, 5 a judge that is not trustworthy, 7 worse with --fail-if-worse, 75 interrupted (the same command goes"
+    " on), 130 left at once at the second Ctrl-C.",
 )
-for verb in (run, check, preview, prepare, train, evaluate, compare, report, generate, selftest):
+for verb in (run, check, preview, prepare, train, evaluate, compare, report, generate, verify, selftest):
     app.command(verb)
 
 data = App(
@@ -60,7 +63,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run one command and leave with its exit code."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     settle_process()
-    sys.exit(_exit_code(words))
+    with INTERRUPTION.listening():
+        code = _exit_code(words)
+    sys.exit(code)
 
 
 def _exit_code(words: list[str]) -> int:
@@ -76,8 +81,8 @@ def _exit_code(words: list[str]) -> int:
         return fault.exit_code
     except KeyboardInterrupt:
         console.complain(
-            "Interrupted. What was written is whole. Give the same command again; if it finds results of its own"
-            " there, add --overwrite."
+            "Interrupted. What was done so far is kept. Give the same command again, without --overwrite: it goes on"
+            " from there."
         )
         return EXIT_INTERRUPTED
     except Exception as fault:  # the last net: people get one message, and --debug shows where it came from

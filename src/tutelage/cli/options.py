@@ -12,7 +12,8 @@ from cyclopts import Parameter, Token
 from tutelage.errors import RecipeError, RunFolderError
 from tutelage.recipe import Recipe
 from tutelage.recipe_file import LoadedRecipe, changed_settings, load, to_toml
-from tutelage.run_folder import RunFolder, unfinished_data, write_text
+from tutelage.run_folder import RunFolder, write_text
+from tutelage.storage import STAGED
 
 RUNS = Path("runs")
 NONE: Mapping[str, Any] = MappingProxyType({})
@@ -137,21 +138,13 @@ def column_map(given: tuple[str, ...]) -> dict[str, str] | None:
     return {field: path for field, _, path in (text.partition("=") for text in given)} or None
 
 
-def open_new_run(options: Options, also: Mapping[str, Any] = NONE) -> tuple[RunFolder, LoadedRecipe]:
-    """Return the folder and recipe of a verb that begins a run; it must be free, or --overwrite given.
+def open_new_run(
+    options: Options, also: Mapping[str, Any] = NONE, *, is_fresh: bool = False
+) -> tuple[RunFolder, LoadedRecipe]:
+    """Return the folder and recipe of a verb that begins a run, whether the folder holds one already or not.
 
-    `also` are overrides by options of the verb's own.
+    `also` are overrides by options of the verb's own; `is_fresh` takes a folder beside one that is taken.
     """
-    run, loaded = find_new_run(options, also)
-    if run.preparation.exists() and not options.overwrite and not options.dry_run:
-        raise RunFolderError(
-            f"{run.root} already holds a run. Choose another --output, or add --overwrite to replace it."
-        )
-    return run, loaded
-
-
-def find_new_run(options: Options, also: Mapping[str, Any] = NONE) -> tuple[RunFolder, LoadedRecipe]:
-    """Return the folder and recipe of a verb that begins a run, whether the folder holds one already or not."""
     target = options.target
     if target is not None and is_there(target) and target.is_dir():
         recipe_path, root = _recipe_of(target), options.output or target
@@ -160,7 +153,24 @@ def find_new_run(options: Options, also: Mapping[str, Any] = NONE) -> tuple[RunF
     loaded = load(recipe_path, {**options.overrides(), **also}, options.set)
     run = RunFolder(root or RUNS / (recipe_path or Path(loaded.recipe.data.source)).stem)
     _refuse_foreign_folder(run)
+    if is_fresh and run.preparation.exists():
+        run = RunFolder(folder_beside(run.root))
     return run, loaded
+
+
+def folder_beside(root: Path) -> Path:
+    """Return the first folder named root-2, root-3 and so on that is not there."""
+    number = 2
+    while (beside := root.with_name(f"{root.name}-{number}")).exists():
+        number += 1
+    return beside
+
+
+def refuse_existing(run: RunFolder) -> None:
+    """Stop a verb that begins a run where there is one."""
+    raise RunFolderError(
+        f"{run.root} already holds a run. Choose another --output, or add --overwrite to replace it."
+    )
 
 
 def open_earlier_run(options: Options, also: Mapping[str, Any] = NONE) -> tuple[RunFolder, LoadedRecipe]:
@@ -260,8 +270,11 @@ def _refuse_foreign_folder(run: RunFolder) -> None:
             raise RunFolderError(f"{path} is {what}; a run needs a folder. Choose another --output.")
         break
     # Only what `prepare` wrote makes a folder a run; a recipe of the user's beside other things does not.
-    own = {run.recipe, *unfinished_data(run)}
-    others = [entry for entry in run.root.iterdir() if entry not in own] if run.root.is_dir() else []
+    # What a crash left staged before that was done, and the lock, are ours too.
+    entries = run.root.iterdir() if run.root.is_dir() else ()
+    others = [
+        entry for entry in entries if entry not in (run.recipe, run.lock) and not STAGED.fullmatch(entry.name)
+    ]
     if others and not run.preparation.exists():
         raise RunFolderError(
             f"{run.root} is not empty and holds no run. Choose a new or an empty folder as --output."

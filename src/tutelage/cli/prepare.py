@@ -7,15 +7,16 @@ from typing import Any
 from tutelage.cli import console
 from tutelage.cli.dry_run import show_dry_run
 from tutelage.cli.opening import parts_that_changed, prepare_into, prepare_what_is_here
-from tutelage.cli.options import Options, find_new_run, record_recipe
+from tutelage.cli.options import Options, open_new_run, record_recipe
 from tutelage.errors import RunFolderError
 from tutelage.recipe_file import LoadedRecipe
 from tutelage.run_folder import SPLITS, RunFolder
+from tutelage.run_lock import locked
 
 
 def prepare(options: Options = Options()) -> None:  # noqa: B008 - frozen
     """Read, check and split the data, and render every row as the model will see it."""
-    run, loaded = find_new_run(options)
+    run, loaded = open_new_run(options)
     if run.preparation.exists() and not options.overwrite and not options.dry_run:
         refuse_other_parts(run, loaded)
         console.say(
@@ -34,7 +35,7 @@ def prepare(options: Options = Options()) -> None:  # noqa: B008 - frozen
         )
         return
     console.heading("1 Prepare")
-    with preparing(run, loaded):
+    with locked(run), preparing(run, loaded):
         pass
     console.say(f"\nNext: tutelage train {run.root}")
 
@@ -54,14 +55,19 @@ def refuse_other_parts(run: RunFolder, loaded: LoadedRecipe) -> None:
 
 
 @contextmanager
-def preparing(run: RunFolder, loaded: LoadedRecipe) -> Iterator[Any]:
-    """Prepare a recipe's data, tell of it, and give the Preparation; if all goes well with it, the run has it then."""
+def preparing(run: RunFolder, loaded: LoadedRecipe, *, keeps_results: bool = False) -> Iterator[Any]:
+    """Prepare a recipe's data, tell of it, and give the Preparation; if all goes well with it, the run has it then.
+
+    The run holds nothing else then, unless a training goes on with it.
+    """
     from tutelage.data.preparation import replacing_data
 
-    with replacing_data(run) as folder:
+    with replacing_data(run, keeps_results=keeps_results) as folder:
         preparation = prepare_into(folder, loaded.recipe)
         show_preparation(preparation.summary)
         yield preparation
+        if not run.recipe.exists():
+            record_recipe(run, loaded)  # first, so that the folder alone says how to go on
     record_recipe(run, loaded)
     console.say(f"Written to {run.data}")
 

@@ -11,6 +11,7 @@ from tutelage.cli.options import (
 )
 from tutelage.recipe_file import LoadedRecipe
 from tutelage.run_folder import RunFolder
+from tutelage.run_lock import locked
 
 
 def report(options: Options = Options()) -> None:  # noqa: B008 - frozen
@@ -26,7 +27,8 @@ def report(options: Options = Options()) -> None:  # noqa: B008 - frozen
     if options.dry_run:
         show_dry_run(run, loaded, writes=[run.summary, run.report])
         return
-    report_stage(run, loaded)
+    with locked(run):
+        report_stage(run, loaded)
 
 
 def report_stage(run: RunFolder, loaded: LoadedRecipe) -> None:

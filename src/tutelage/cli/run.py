@@ -2,16 +2,36 @@
 
 from tutelage.cli import console
 from tutelage.cli.dry_run import show_dry_run
-from tutelage.cli.evaluate import evaluate_stage, open_named_sets, refuse_answers_without_room
+from tutelage.cli.evaluate import (
+    evaluate_stage,
+    is_worse,
+    open_named_sets,
+    read_training,
+    refuse_answers_without_room,
+)
+from tutelage.cli.going_on import (
+    AcceptChanges,
+    Fresh,
+    changes_of_preparation,
+    is_finished,
+    refuse_changes_of_preparation,
+)
 from tutelage.cli.judging import Judging, judge_stage, refuse_judges
 from tutelage.cli.opening import prepare_what_is_here
-from tutelage.cli.options import FailIfWorse, Options, open_new_run
+from tutelage.cli.options import (
+    FailIfWorse,
+    Options,
+    open_new_run,
+    refuse_existing,
+    refuse_untrained_settings,
+)
 from tutelage.cli.prepare import preparing
 from tutelage.cli.report import report_stage
-from tutelage.cli.train import open_model, train_stage
+from tutelage.cli.train import open_model, train_prepared, train_stage
 from tutelage.errors import EXIT_WORSE
 from tutelage.recipe_file import LoadedRecipe
-from tutelage.run_folder import RunFolder, read_json_lines
+from tutelage.run_folder import RunFolder, read_json, read_json_lines
+from tutelage.run_lock import locked
 
 ANSWERS_SHOWN = 3
 LONGEST_SHOWN = 300
@@ -22,68 +42,102 @@ def run(
     judging: Judging = Judging(),  # noqa: B008 - frozen
     *,
     fail_if_worse: FailIfWorse = False,
+    fresh: Fresh = False,
+    accept_changes: AcceptChanges = False,
 ) -> int:
-    """Prepare, tune, evaluate and report in one go."""
-    folder, loaded = open_new_run(options, judging.overrides())
+    """Prepare, tune, evaluate and report in one go; an unfinished run goes on."""
+    folder, loaded = open_new_run(options, judging.overrides(), is_fresh=fresh)
     refuse_judges(loaded)
+    goes_on = folder.preparation.exists() and not options.overwrite
+    if goes_on and not options.dry_run and is_finished(folder):
+        refuse_existing(folder)
     if options.dry_run:
-        preparation = prepare_what_is_here(loaded.recipe)
-        if preparation and preparation.splits["test"]:
-            refuse_answers_without_room(preparation.splits["test"], loaded)
-            open_named_sets(loaded, lambda: preparation.splits["train"])
-        writes = [
-            folder.recipe,
-            folder.data,
-            folder.events,
-            folder.environment,
-            folder.checkpoints,
-            folder.model,
-        ]
-        show_dry_run(
-            folder,
-            loaded,
-            writes=[*writes, folder.evaluation, folder.summary, folder.report],
-            guarded=[folder.data],
-            training=preparation and preparation.splits["train"],
-        )
+        _show_dry_run(folder, loaded)
         return 0
-    has_worsened, code = run_stages(folder, loaded)
+    with locked(folder):
+        if goes_on:
+            has_worsened, code = finish_run(folder, loaded, is_accepted=accept_changes)
+        else:
+            has_worsened, code = begin_run(folder, loaded)
+    console.say()
+    console.say("What to type next:")
+    console.say(f'  tutelage generate {folder.root} "Give the plural of cactus." --base   # ask it yourself')
+    console.say(
+        f"  tutelage run --data my.json --output {folder.root.parent / 'mine'}   # tune on your own rows"
+    )
     return EXIT_WORSE if fail_if_worse and has_worsened else code
 
 
-def run_stages(run: RunFolder, loaded: LoadedRecipe) -> tuple[bool, int]:
-    """Run all stages; tell whether the verdict is worse, and the exit code that judges ask for.
+def _show_dry_run(run: RunFolder, loaded: LoadedRecipe) -> None:
+    preparation = prepare_what_is_here(loaded.recipe)
+    if preparation and preparation.splits["test"]:
+        refuse_answers_without_room(preparation.splits["test"], loaded)
+        open_named_sets(loaded, lambda: preparation.splits["train"])
+    writes = [run.recipe, run.data, run.events, run.environment, run.checkpoints, run.model]
+    show_dry_run(
+        run,
+        loaded,
+        writes=[*writes, run.evaluation, run.summary, run.report],
+        guarded=[run.data] if run.preparation.exists() and is_finished(run) else [],
+        training=preparation and preparation.splits["train"],
+    )
 
-    Without test rows there is nothing to evaluate, and it is said.
+
+def begin_run(run: RunFolder, loaded: LoadedRecipe) -> tuple[bool, int]:
+    """Run all stages; tell whether the verdict is worse, and the exit code that judges ask for.
 
     An earlier run is not touched before the new one is known to begin: rows, settings and model are tried first.
     """
     console.heading("1 Prepare")
     with preparing(run, loaded) as preparation:
         test_rows = preparation.splits["test"]
-        sets = open_named_sets(loaded, lambda: preparation.splits["train"])
         if test_rows:
+            open_named_sets(
+                loaded, lambda: preparation.splits["train"]
+            )  # refuses what could not be asked later
             refuse_answers_without_room(test_rows, loaded)
         opened = open_model(loaded, preparation.splits)
     console.say()
     console.heading("2 Tune")
     train_stage(run, loaded, opened)
+    return _evaluate_and_report(run, loaded)
+
+
+def finish_run(run: RunFolder, loaded: LoadedRecipe, *, is_accepted: bool) -> tuple[bool, int]:
+    """Run the stages that an earlier call did not finish, from where it stood; tell what `begin_run` does."""
+    console.heading("1 Prepare")
+    changed = changes_of_preparation(run, loaded)
+    refuse_changes_of_preparation(run, changed, is_accepted=is_accepted)
+    if changed:
+        with preparing(run, loaded, keeps_results=True):
+            pass
+    else:
+        console.say(f"The rows in {run.data} are prepared already.")
+    console.say()
+    console.heading("2 Tune")
+    if run.training.exists():
+        refuse_untrained_settings(run, loaded)
+        console.say(f"The model in {run.model} is trained already.")
+    else:
+        train_prepared(run, loaded, begin_anew=False, is_accepted=is_accepted)
+    return _evaluate_and_report(run, loaded)
+
+
+def _evaluate_and_report(run: RunFolder, loaded: LoadedRecipe) -> tuple[bool, int]:
+    """Evaluate where that is not done yet; without test rows there is nothing to evaluate, and it is said."""
     console.say()
     has_worsened, code = False, 0
-    if test_rows:
-        has_worsened = evaluate_stage(run, loaded, sets)
+    if not read_json(run.preparation)["rows"]["test"]:
+        console.say("There are no test rows (data.test_share is 0), so nothing was evaluated.")
+    else:
+        if run.metrics.exists():
+            has_worsened = is_worse(read_json(run.metrics))
+        else:
+            has_worsened = evaluate_stage(run, loaded, open_named_sets(loaded, lambda: read_training(run)))
         code = judge_stage(run, loaded)
         console.say()
         show_answers(run)
-    else:
-        console.say("There are no test rows (data.test_share is 0), so nothing was evaluated.")
     report_stage(run, loaded)
-    console.say()
-    console.say("What to type next:")
-    console.say(f'  tutelage generate {run.root} "Give the plural of cactus." --base   # ask it yourself')
-    console.say(
-        f"  tutelage run --data my.json --output {run.root.parent / 'mine'}   # tune on your own rows"
-    )
     return has_worsened, code
 
 

@@ -6,16 +6,23 @@ from typing import Any
 
 from tutelage.cli import console
 from tutelage.cli.dry_run import show_dry_run
+from tutelage.cli.going_on import AcceptChanges, Earlier, earlier_training, tell_other_machine
 from tutelage.cli.opening import locate
 from tutelage.cli.options import Options, open_earlier_run, record_recipe, refuse_overwriting
+from tutelage.interruption import INTERRUPTION
 from tutelage.recipe_file import LoadedRecipe
 from tutelage.run_folder import RunFolder, read_json
+from tutelage.run_lock import locked
 from tutelage.runtime import name_dtype
 
 
-def train(options: Options = Options()) -> None:  # noqa: B008 - frozen
-    """Tune the model on the prepared rows of a run, and keep the best weights."""
-    from tutelage.data.preparation import read_prepared, refuse_other_settings, refuse_other_weights
+def train(
+    options: Options = Options(),  # noqa: B008 - frozen
+    *,
+    accept_changes: AcceptChanges = False,
+) -> None:
+    """Tune the model on the prepared rows of a run, and keep the best weights; an unfinished training goes on."""
+    from tutelage.data.preparation import read_prepared, refuse_other_settings
 
     run, loaded = open_earlier_run(options)
     refuse_other_settings(run, loaded.recipe)
@@ -24,30 +31,53 @@ def train(options: Options = Options()) -> None:  # noqa: B008 - frozen
             run,
             loaded,
             writes=[run.recipe, run.events, run.environment, run.checkpoints, run.model],
-            guarded=[run.checkpoints, run.model],
-            removes=run.results_of_other_weights(),
+            guarded=[run.model],
+            removes=run.results_of_other_weights() if options.overwrite or run.model.exists() else (),
             training=read_prepared(run, "train"),
         )
         return
     refuse_overwriting(run.model, options, what="a tuned model")
-    refuse_overwriting(run.checkpoints, options, what="the checkpoints of a training that did not end")
     console.heading("2 Tune")
-    refuse_other_weights(run, locate(loaded.recipe).identity)
-    splits = {split: read_prepared(run, split) for split in ("train", "validation")}
-    train_stage(run, loaded, open_model(loaded, splits))
+    with locked(run):
+        train_prepared(run, loaded, begin_anew=options.overwrite, is_accepted=accept_changes)
     console.say(f"\nNext: tutelage evaluate {run.root}")
 
 
-def open_model(loaded: LoadedRecipe, splits: Mapping[str, Any]) -> Any:
+def train_prepared(run: RunFolder, loaded: LoadedRecipe, *, begin_anew: bool, is_accepted: bool) -> None:
+    """Train on the rows in the folder, from the beginning or from the last checkpoint."""
+    from tutelage.data.preparation import read_prepared, refuse_other_weights
+
+    refuse_other_weights(run, locate(loaded.recipe).identity)
+    earlier = Earlier() if begin_anew else earlier_training(run, loaded, is_accepted=is_accepted)
+    splits = {split: read_prepared(run, split) for split in ("train", "validation")}
+    train_stage(run, loaded, open_model(loaded, splits, earlier), earlier)
+
+
+def open_model(
+    loaded: LoadedRecipe,
+    splits: Mapping[str, Any],
+    earlier: Earlier = Earlier(),  # noqa: B008 - frozen
+) -> Any:
     """Return the OpenedRun of a recipe on its prepared rows, or stop where the two do not go together."""
     source = locate(loaded.recipe)
     with console.waiting("Loading the model"):
         from tutelage.training.tuning import open_run
 
-        return open_run(loaded.recipe, source, training=splits["train"], validation=splits["validation"])
+        return open_run(
+            loaded.recipe,
+            source,
+            training=splits["train"],
+            validation=splits["validation"],
+            earlier=earlier.checkpoint,
+        )
 
 
-def train_stage(run: RunFolder, loaded: LoadedRecipe, opened: Any) -> None:
+def train_stage(
+    run: RunFolder,
+    loaded: LoadedRecipe,
+    opened: Any,
+    earlier: Earlier = Earlier(),  # noqa: B008 - frozen
+) -> None:
     """Tune an OpenedRun with a bar that shows the losses."""
     from tutelage.generation.generate import answer_texts
     from tutelage.model.loading import load_tokenizer
@@ -70,15 +100,28 @@ def train_stage(run: RunFolder, loaded: LoadedRecipe, opened: Any) -> None:
             " So it runs on ordinary padded rows, which is as exact and slower."
         )
     console.say(f"{steps:,} steps in {name_dtype(opened.model.compute_dtype)} on {opened.model.device.type}.")
+    tell_other_machine(earlier, opened.model)
+    record_recipe(run, loaded)  # before the first step, so that the folder alone says how to go on
     with console.progress("Training", steps) as advance:
-        result = tune(run, recipe, source, opened, answer=answer, listener=_Watcher(advance))
-    record_recipe(run, loaded)
+        if earlier.checkpoint:
+            advance(min(earlier.checkpoint.progress.step, steps), "")
+        result = tune(
+            run,
+            recipe,
+            source,
+            opened,
+            answer=answer,
+            listener=_Watcher(advance),
+            interruption=INTERRUPTION,
+            earlier=earlier.checkpoint,
+            accepted=earlier.accepted,
+        )
     rate = result.examples / result.step_seconds
-    console.say(f"{result.steps:,} steps over {result.examples:,} examples, {rate:.1f} examples a second.")
+    console.say(f"{result.step:,} steps over {result.examples:,} examples, {rate:.1f} examples a second.")
     if result.loss_before is not None and result.loss_best is not None:
         console.say(
             f"Validation loss {result.loss_before:.3f} before, {result.loss_after:.3f} after, best"
-            f" {result.loss_best:.3f} at step {result.best_step}, which is what {run.model} holds."
+            f" {result.loss_best:.3f} at step {result.kept_step}, which is what {run.model} holds."
         )
 
 
@@ -93,3 +136,12 @@ class _Watcher:
             self._validation = f"  validation {event['loss']:.3f}"
         elif event["event"] == "step":
             self._advance(1, f"loss {event['loss']:.3f}{self._validation}")
+        elif event["event"] == "unsaved":
+            console.say(
+                f"Warning: no checkpoint of step {event['step']}: {event['reason']} The training goes on."
+            )
+        elif event["event"] == "memory":
+            console.say(
+                f"Note: step {event['step']} did not fit into memory; from here on examples are computed in trees of"
+                f" at most {event['max_nodes']:,} tokens. The batch stays the same."
+            )

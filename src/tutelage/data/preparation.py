@@ -191,10 +191,11 @@ def sizes_of(source: Source) -> dict[int, int]:
 
 
 @contextmanager
-def replacing_data(run: RunFolder) -> Iterator[Path]:
+def replacing_data(run: RunFolder, *, keeps_results: bool = False) -> Iterator[Path]:
     """Give a folder to prepare into, which in the end takes the place of the run's data: all of it, or none.
 
-    What later stages made of earlier data is removed when the new data is whole on the disk, and not before.
+    What later stages made of earlier data is removed when the new data is whole on the disk, and not before; it stays
+    where a training is to go on with changed data.
     """
     made = [path for path in (run.root, *run.root.parents) if not path.exists()]
     for path in unfinished_data(run):
@@ -202,7 +203,7 @@ def replacing_data(run: RunFolder) -> Iterator[Path]:
     try:
         with staged_folder(run.data) as staged:
             yield staged
-            for path in run.results_of_other_data():
+            for path in () if keeps_results else run.results_of_other_data():
                 remove(path)
     except BaseException:
         for path in made:

@@ -342,7 +342,7 @@ def _render_template(tokenizer: Any, messages: list[dict[str, str]], *, add_gene
         return tokenizer.apply_chat_template(
             messages, tokenize=False, add_generation_prompt=add_generation_prompt
         )
-    except (TemplateError, TypeError, ValueError) as fault:
+    except (TemplateError, TypeError, ValueError, ArithmeticError, LookupError, RecursionError) as fault:
         asked = ", ".join(message["role"] for message in messages)
         raise ModelError(
             f"The model's chat template fails on a conversation of {asked}: {fault}. Choose another data.prompt."

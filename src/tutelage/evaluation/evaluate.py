@@ -4,22 +4,24 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-from tutelage.data.examples import Example
+from tutelage.data.examples import Example, PreparedRow
 from tutelage.data.preparation import read_prepared, refuse_other_weights, refuse_unknown_ids
 from tutelage.data.prepared_rows import PreparedRows
 from tutelage.errors import DataError
+from tutelage.evaluation.answers_so_far import answer_rows, weights_of_folder
 from tutelage.evaluation.comparison import compare_scores
 from tutelage.evaluation.forgetting import Reading, judge_forgetting, open_passages, read_passages
 from tutelage.evaluation.metrics import METRICS, PairedScores, score_rows
 from tutelage.evaluation.named_sets import Answers, NamedSet, answer_set, judge_sets
 from tutelage.evaluation.responses import Progress, collect_responses
 from tutelage.model.assembly import check_tuned, open_base, open_tuned
+from tutelage.model.forward import CausalModel
 from tutelage.model.loading import context_length, load_tokenizer, vocabulary_size
 from tutelage.model.sources import ModelSource
 from tutelage.recipe import EvaluationSettings, Recipe
 from tutelage.run_folder import ARMS, RunFolder, read_json, write_json, write_json_lines
 from tutelage.runtime import choose_device, choose_dtype
-from tutelage.storage import staged_folder
+from tutelage.storage import remove, staged_folder
 
 
 def evaluate(
@@ -47,8 +49,23 @@ def evaluate(
         # The base answers before the adapter is put on it, so that nothing of it can leak.
         model = base if arm == "base" else open_tuned(base, run.model, recipe.adapter)
         told = partial(_of_arm, progress, arm)
-        records[arm] = collect_responses(
-            model, rows, recipe.evaluation, tokenizer, end_of_turn=end_of_turn, progress=told
+        ask = partial(
+            _ask,
+            model=model,
+            settings=recipe.evaluation,
+            tokenizer=tokenizer,
+            end_of_turn=end_of_turn,
+            progress=told,
+        )
+        asked_with = {
+            "base": source.identity,
+            "tuned": weights_of_folder(run.model) if arm == "tuned" else None,
+            "adapter": recipe.adapter.model_dump() if arm == "tuned" else None,
+            "type": str(model.compute_dtype),
+            "max_new_tokens": recipe.evaluation.max_new_tokens,
+        }
+        records[arm] = answer_rows(
+            run, arm, rows, asked_with=asked_with, batch_size=recipe.evaluation.batch_size, ask=ask
         )
         set_answers[arm] = {
             one.name: answer_set(
@@ -72,6 +89,7 @@ def evaluate(
     )
     result = {**result, "sets": set_figures, "forgetting": forgetting}
     _write(run, records, scores, result, set_rows)
+    remove(run.answers)
     return result
 
 
@@ -81,6 +99,22 @@ def _of_arm(progress: Progress, arm: str, doing: str, total: int) -> Callable[[i
 
 def _of_set(told: Progress, name: str, doing: str, total: int) -> Callable[[int], None]:
     return told(f"{doing} of {name}", total)
+
+
+def _ask(
+    rows: Sequence[PreparedRow],
+    part: str,
+    *,
+    model: CausalModel,
+    settings: EvaluationSettings,
+    tokenizer: Any,
+    end_of_turn: int,
+    progress: Progress,
+) -> list[dict[str, Any]]:
+    def of_part(doing: str, total: int) -> Callable[[int], None]:
+        return progress(f"{doing}{part}", total)
+
+    return collect_responses(model, rows, settings, tokenizer, end_of_turn=end_of_turn, progress=of_part)
 
 
 def trained_dtype(run: RunFolder, recipe: Recipe) -> str:

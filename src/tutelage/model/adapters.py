@@ -7,8 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from peft import LoraConfig, PeftModel, get_peft_model
+from peft import (
+    LoraConfig,
+    PeftModel,
+    get_peft_model,
+    get_peft_model_state_dict,
+    set_peft_model_state_dict,
+)
 from peft.tuners.lora import Linear as LoraLinear
+from safetensors.torch import load_file
 
 from tutelage.errors import RecipeError
 from tutelage.model.folders import read_header, tuned_faults
@@ -57,6 +64,18 @@ def load_adapter(module: Any, folder: Path) -> Any:
         adapted = PeftModel.from_pretrained(module, str(folder), is_trainable=False)
     fuse_adapters(adapted, LoraLinear)
     return adapted
+
+
+def restore_adapter(module: Any, folder: Path) -> None:
+    """Give the adapter of a model that is being trained the weights that `save_adapter` wrote, to the bit."""
+    with tuned_faults(folder):
+        saved = load_file(folder / "adapter_model.safetensors")
+        own = get_peft_model_state_dict(module, save_embedding_layers=False)
+        if {name: weight.shape for name, weight in own.items()} != {
+            name: weight.shape for name, weight in saved.items()
+        }:
+            raise ValueError("its weights have other names or shapes than this adapter")
+        set_peft_model_state_dict(module, saved)
 
 
 def check_adapter(folder: Path) -> None:

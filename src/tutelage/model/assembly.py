@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import load_file
 
 from tutelage.data.examples import Example
 from tutelage.errors import ModelError
@@ -12,6 +13,7 @@ from tutelage.model.adapters import (
     add_adapter,
     check_adapter,
     load_adapter,
+    restore_adapter,
     save_adapter,
     start_second_halves,
 )
@@ -170,3 +172,18 @@ def save_tuned(model: CausalModel, folder: Path, settings: AdapterSettings, *, b
     else:
         with quietly():
             model.module.save_pretrained(folder)
+
+
+def restore_tuned(model: CausalModel, folder: Path, settings: AdapterSettings) -> None:
+    """Give a model that is being trained the weights that `save_tuned` wrote, to the bit."""
+    if settings.type == "lora":
+        restore_adapter(model.module, folder)
+        return
+    with tuned_faults(folder):
+        files = folder.glob("model*.safetensors")
+        saved = {name: weight for path in files for name, weight in load_file(path).items()}
+        report = model.module.load_state_dict(saved, strict=False)
+        tied = set(getattr(model.module, "all_tied_weights_keys", None) or ())
+        odd = sorted({*report.unexpected_keys, *report.missing_keys} - tied)
+        if odd:
+            raise ValueError(f"its weights are not those of this model ({', '.join(odd[:5])})")

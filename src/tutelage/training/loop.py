@@ -1,19 +1,21 @@
 """The training loop: steps, validation, samples and checkpoints, in one sitting."""
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
 
 import torch
 
 from tutelage.data.batches import BatchPlan
 from tutelage.data.examples import Example
-from tutelage.errors import NonFiniteError
-from tutelage.model.forward import CausalModel
+from tutelage.errors import Interrupted, NonFiniteError
+from tutelage.interruption import Interruption
+from tutelage.model.forward import MAX_NODES, CausalModel
 from tutelage.recipe import MOST_STEPS, TrainingSettings
 from tutelage.runtime import way_to_finite_numbers
 from tutelage.training.events import Emit
-from tutelage.training.optimizer import make_optimizer
+from tutelage.training.memory import step_within_memory
 from tutelage.training.schedule import learning_rate_at
 from tutelage.training.step import StepResult, optimizer_step
 from tutelage.training.validation import validation_loss
@@ -22,73 +24,152 @@ VALIDATIONS_PER_EPOCH = 4
 
 
 @dataclass(frozen=True)
-class TrainingResult:
-    """Losses are mean nats per supervised token, None where there are no validation rows."""
+class Progress:
+    """What a training has behind it: all that its next step depends on, beside the weights and the optimiser.
 
-    steps: int
-    best_step: int
-    loss_before: float | None
-    loss_after: float | None
-    loss_best: float | None
-    step_seconds: float
-    examples: int
-    computed_tokens: int
-    distinct_tokens: int
-    supervised_tokens: int
+    Order and dropout are functions of the seed and the step, so there is nothing of them to keep.
+    """
+
+    step: int = 0  # optimiser steps that are finished
+    losses: Mapping[int, float] = field(default_factory=dict)  # nats per supervised token, by finished steps
+    unsaved: tuple[int, ...] = ()  # validated steps of which no checkpoint could be kept
+    max_nodes: int = MAX_NODES  # of one tree; smaller where the memory did not hold one
+    step_seconds: float = 0.0
+    examples: int = 0
+    computed_tokens: int = 0
+    distinct_tokens: int = 0
+    supervised_tokens: int = 0
+
+    @property
+    def best_step(self) -> int | None:
+        """The saved step after which the validation loss was lowest; the untuned model (step 0) does not count."""
+        tuned = [step for step in self.losses if step > 0 and step not in self.unsaved]
+        return min(tuned, key=lambda step: self.losses[step], default=None)
+
+    @property
+    def kept_step(self) -> int:
+        """The step whose weights are the result: the best, or the last where nothing tells which is."""
+        return self.best_step or self.step
+
+    @property
+    def loss_before(self) -> float | None:
+        return self.losses.get(0)
+
+    @property
+    def loss_after(self) -> float | None:
+        return self.losses.get(self.step)
+
+    @property
+    def loss_best(self) -> float | None:
+        return self.losses.get(self.kept_step)
+
+    def after(self, result: StepResult) -> "Progress":
+        """Return the progress after one step more."""
+        return replace(
+            self,
+            step=self.step + 1,
+            step_seconds=self.step_seconds + result.seconds,
+            examples=self.examples + result.examples,
+            computed_tokens=self.computed_tokens + result.computed_tokens,
+            distinct_tokens=self.distinct_tokens + result.distinct_tokens,
+            supervised_tokens=self.supervised_tokens + result.supervised_tokens,
+        )
+
+
+@dataclass(frozen=True)
+class Watch:
+    """What the loop does beside training.
+
+    `save(progress, is_needed)` keeps a checkpoint and tells whether it could; one that is needed raises instead.
+    `answer_samples()` gives the fields of a few sample events.
+    """
+
+    emit: Emit
+    save: Callable[[Progress, bool], bool]
+    answer_samples: Callable[[], Sequence[dict[str, Any]]]
 
 
 def train(
     model: CausalModel,
+    optimizer: torch.optim.Optimizer,
     examples: Sequence[Example],
     validation: Sequence[Example],
     settings: TrainingSettings,
     *,
-    emit: Emit,
-    save: Callable[[int, int | None], None],
-    show_samples: Callable[[int], None],
-) -> TrainingResult:
-    """Train for the whole plan; `save(step, best)` is called at every best step so far, each save_steps and the end."""
+    watch: Watch,
+    begin: Progress = Progress(),
+    interruption: Interruption,
+) -> Progress:
+    """Train from `begin` to the end of the plan; a checkpoint is kept at every best step so far, each save_steps and
+    the end, and when the training is interrupted, which ends it with Interrupted."""
     plan = plan_steps(len(examples), settings)
-    warmup_steps = round(settings.warmup_ratio * plan.steps)
     eval_steps = settings.eval_steps or max(1, plan.steps_per_epoch // VALIDATIONS_PER_EPOCH)
     save_steps = settings.save_steps or eval_steps
-    optimizer = make_optimizer(model.module, settings)
-    losses: dict[int, float] = {}  # validation loss by finished steps
-    results: list[StepResult] = []
 
-    def validate(step: int) -> None:
-        show_samples(step)
-        if validation:
-            losses[step] = validation_loss(model, validation)
-            _refuse_non_finite(losses[step], step, model.compute_dtype)
-            emit("validation", step=step, loss=losses[step])
+    def is_due(step: int, interval: int) -> bool:
+        return step >= plan.steps or step % interval == 0
 
-    validate(0)
-    for step in range(1, plan.steps + 1):
+    def validated(done: Progress) -> Progress:
+        if not is_due(done.step, eval_steps) or done.step in done.losses:
+            return done
+        try:
+            with interruption.at_once():
+                samples = watch.answer_samples()
+                loss = validation_loss(model, validation) if validation else None
+        except Interrupted:
+            if done.step > begin.step:
+                watch.save(done, True)
+            raise
+        for sample in samples:
+            watch.emit("sample", step=done.step, **sample)
+        if loss is None:
+            return done
+        _refuse_non_finite(loss, done.step, model.compute_dtype)
+        watch.emit("validation", step=done.step, loss=loss)
+        return replace(done, losses={**done.losses, done.step: loss})
+
+    def one_step(done: Progress) -> Progress:
+        step = done.step + 1
         rate = learning_rate_at(
-            step - 1,
+            done.step,
             steps=plan.steps,
-            warmup_steps=warmup_steps,
+            warmup_steps=round(settings.warmup_ratio * plan.steps),
             peak=settings.learning_rate,
             kind=settings.lr_scheduler_type,
         )
-        torch.manual_seed(settings.seed * MOST_STEPS + step)  # dropout depends on the seed and the step alone
-        result = optimizer_step(
-            model,
-            [examples[index] for index in plan.examples_of_step(step - 1)],
-            optimizer,
-            learning_rate=rate,
-            micro_batch_size=settings.per_device_train_batch_size,
-            max_grad_norm=settings.max_grad_norm,
-        )
-        results.append(result)
-        emit("step", step=step, epoch=step / plan.steps_per_epoch, learning_rate=rate, **asdict(result))
-        is_last = step == plan.steps
-        if is_last or step % eval_steps == 0:
-            validate(step)
-        if is_last or step % save_steps == 0 or step == best_step(losses):
-            save(step, best_step(losses))
-    return _sum_up(results, losses)
+        batch = [examples[index] for index in plan.examples_of_step(done.step)]
+
+        def update(max_nodes: int) -> StepResult:
+            torch.manual_seed(
+                settings.seed * MOST_STEPS + step
+            )  # dropout depends on the seed and the step alone
+            return optimizer_step(
+                model,
+                batch,
+                optimizer,
+                learning_rate=rate,
+                micro_batch_size=settings.per_device_train_batch_size,
+                max_grad_norm=settings.max_grad_norm,
+                max_nodes=max_nodes,
+            )
+
+        result, max_nodes = step_within_memory(update, optimizer, max_nodes=done.max_nodes)
+        if max_nodes < done.max_nodes:
+            watch.emit("memory", step=step, max_nodes=max_nodes)
+        watch.emit("step", step=step, epoch=step / plan.steps_per_epoch, learning_rate=rate, **asdict(result))
+        return replace(done.after(result), max_nodes=max_nodes)
+
+    with interruption.deferred():
+        done = validated(begin)
+        while done.step < plan.steps:
+            done = validated(one_step(done))
+            is_needed = done.step == plan.steps or interruption.requested
+            is_due_or_best = is_due(done.step, save_steps) or done.step == done.best_step
+            if (is_needed or is_due_or_best) and not watch.save(done, is_needed):
+                done = replace(done, unsaved=(*done.unsaved, done.step))
+            if interruption.requested and is_needed:
+                raise Interrupted
+    return done
 
 
 def _refuse_non_finite(loss: float, step: int, dtype: torch.dtype) -> None:
@@ -96,28 +177,6 @@ def _refuse_non_finite(loss: float, step: int, dtype: torch.dtype) -> None:
         raise NonFiniteError(
             f"The validation loss is {loss} after step {step}. {way_to_finite_numbers(dtype)}"
         )
-
-
-def best_step(losses: dict[int, float]) -> int | None:
-    """Return the step after which the validation loss was lowest; the untuned model (step 0) does not count."""
-    tuned = [step for step in losses if step > 0]
-    return min(tuned, key=lambda step: losses[step], default=None)
-
-
-def _sum_up(results: Sequence[StepResult], losses: dict[int, float]) -> TrainingResult:
-    best = best_step(losses) or len(results)
-    return TrainingResult(
-        steps=len(results),
-        best_step=best,
-        loss_before=losses.get(0),
-        loss_after=losses.get(len(results)),
-        loss_best=losses.get(best),
-        step_seconds=sum(result.seconds for result in results),
-        examples=sum(result.examples for result in results),
-        computed_tokens=sum(result.computed_tokens for result in results),
-        distinct_tokens=sum(result.distinct_tokens for result in results),
-        supervised_tokens=sum(result.supervised_tokens for result in results),
-    )
 
 
 def plan_steps(examples: int, settings: TrainingSettings) -> BatchPlan:

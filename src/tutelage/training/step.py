@@ -38,13 +38,15 @@ def optimizer_step(
     learning_rate: float,
     micro_batch_size: int,
     max_grad_norm: float,
+    max_nodes: int = MAX_NODES,
 ) -> StepResult:
     """Update the weights once from all examples; how they are cut into micro-batches changes nothing."""
     begin = time.perf_counter()
     if not model.module.training:  # asking every module takes as long as a layer
         model.module.train()
     supervised = sum(example.supervised for example in examples)
-    cut = micro_batches(examples, size=micro_batch_size, distinct_tokens=MAX_NODES, padded=model.is_padded)
+    at_most = max(1, micro_batch_size * max_nodes // MAX_NODES)  # both shrink where the memory is short
+    cut = micro_batches(examples, size=at_most, distinct_tokens=max_nodes, padded=model.is_padded)
     loss, computed = accumulate_gradients(model, cut, divisor=supervised)
     grad_norm = clip_gradients(optimizer, max_grad_norm)
     _refuse_non_finite(loss, grad_norm, examples, model.compute_dtype)

@@ -1,18 +1,20 @@
 """Stage 2 as a whole: open the model, train it, keep the best and the last, and fill the model folder."""
 
-import re
 import shutil
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import torch
 
 from tutelage.data.examples import Example, PreparedRow
 from tutelage.data.preparation import refuse_unknown_ids
 from tutelage.data.prepared_rows import PreparedRows
-from tutelage.model.assembly import open_for_training, save_tuned
+from tutelage.errors import StorageError
+from tutelage.interruption import Interruption
+from tutelage.model.assembly import open_for_training
 from tutelage.model.forward import CausalModel
 from tutelage.model.loading import context_length, load_tokenizer, vocabulary_size
 from tutelage.model.sources import ModelSource
@@ -20,12 +22,32 @@ from tutelage.recipe import Recipe
 from tutelage.recipe_file import to_toml
 from tutelage.run_folder import RunFolder, write_json, write_text
 from tutelage.runtime import choose_device, choose_dtype, describe_environment, name_dtype, peak_memory_bytes
-from tutelage.storage import remove, staged_folder, storage_faults
+from tutelage.storage import (
+    MANIFEST,
+    is_out_of_space,
+    remove,
+    retrying,
+    staged_folder,
+    storage_faults,
+    what_is_damaged,
+)
+from tutelage.training.checkpoint import (
+    MOMENTS,
+    STATE,
+    Checkpoint,
+    identity_of,
+    machine_of,
+    prune_checkpoints,
+    restore,
+    write_checkpoint,
+)
 from tutelage.training.events import event_log
-from tutelage.training.loop import TrainingResult, train
+from tutelage.training.loop import Progress, Watch, train
 from tutelage.training.model_card import model_card
-from tutelage.training.optimizer import trainable_parameters
+from tutelage.training.optimizer import make_optimizer, trainable_parameters
+from tutelage.training.preflight import refuse_without_memory, refuse_without_room
 
+NO_WEIGHTS = (MOMENTS, STATE, MANIFEST)  # of a checkpoint, what the model's folder does not need
 SAMPLE_TOKENS = 64  # the longest answer that is shown while the model learns
 
 # Answers prompts given as ids with texts; the stage above brings it, for training knows nothing of generation.
@@ -43,13 +65,26 @@ class OpenedRun:
 
 
 def open_run(
-    recipe: Recipe, source: ModelSource, *, training: PreparedRows, validation: PreparedRows
+    recipe: Recipe,
+    source: ModelSource,
+    *,
+    training: PreparedRows,
+    validation: PreparedRows,
+    earlier: Checkpoint | None = None,
 ) -> OpenedRun:
-    """Load the model as it is trained, and hold the recipe and the rows against it; nothing is written."""
+    """Load the model as it is trained, and hold the recipe and the rows against it; nothing is written.
+
+    What was chosen by measurement when the training began is not measured again when it goes on from `earlier`.
+    """
     for rows in (training, validation):
         refuse_unknown_ids(rows, vocabulary=vocabulary_size(source.folder))
     device = choose_device(recipe.training.device)
-    dtype = choose_dtype(recipe.training.dtype, device)
+    wanted = recipe.training.dtype
+    if earlier:
+        wanted = earlier.machine["dtype"] if wanted == "auto" else wanted
+        torch.set_num_threads(earlier.machine["threads"])
+    dtype = choose_dtype(wanted, device)
+    refuse_without_memory(source.folder, recipe, bytes_per_weight=dtype.itemsize)
     probes = probe_examples(training.examples, training.tokens)
     model = open_for_training(source, recipe.adapter, device, dtype, seed=recipe.training.seed, probes=probes)
     room = context_length(source.folder) - SAMPLE_TOKENS
@@ -66,42 +101,76 @@ def tune(
     *,
     answer: Answer,
     listener: Callable[[dict[str, Any]], None],
-) -> TrainingResult:
-    """Train, keep the best and the latest checkpoints, and fill the model folder of the run.
+    interruption: Interruption,
+    earlier: Checkpoint | None = None,
+    accepted: Sequence[str] = (),
+) -> Progress:
+    """Train from the beginning or from an earlier checkpoint, and fill the model folder of the run.
 
-    Every event goes to events.jsonl and to the listener.
+    Every event goes to events.jsonl and to the listener. `accepted` names what is another than it was in `earlier`.
     """
     begin = time.perf_counter()
     model = opened.model
+    optimizer = make_optimizer(model.module, recipe.training)
     watched = opened.watched
-    # What an earlier training left, and what its model answered, says nothing about this one.
-    for path in run.results_of_other_weights():
-        remove(path)
+    refuse_without_room(run, model, keep=recipe.training.save_total_limit)
+    if earlier:
+        restore(earlier, model, optimizer, recipe)
+    else:
+        # What an earlier training left, and what its model answered, says nothing about this one.
+        for path in run.results_of_other_weights():
+            remove(path)
+    now = Checkpoint(
+        folder=run.checkpoints,
+        progress=Progress(),
+        seconds=0.0,
+        events_bytes=0,
+        identity=identity_of(run, recipe, source),
+        machine=machine_of(model),
+        resumed=[*earlier.resumed, earlier.progress.step] if earlier else [],
+        accepted=[*(earlier.accepted if earlier else ()), *accepted],
+    )
+    seconds_before = earlier.seconds if earlier else 0.0
 
-    def save(step: int, best: int | None) -> None:
-        with staged_folder(run.checkpoint(step)) as staged, storage_faults(run.checkpoint(step)):
-            save_tuned(model, staged, recipe.adapter, base=source.name)
-        prune_checkpoints(run, best=best, keep=recipe.training.save_total_limit)
+    def answer_samples() -> list[dict[str, Any]]:
+        responses = answer(model, [row.example.prompt_ids for row in watched]) if watched else []
+        return [
+            {**_sample(row), "response": response} for row, response in zip(watched, responses, strict=True)
+        ]
 
-    with event_log(run.events, listener) as emit:
+    with event_log(run.events, listener, keep_bytes=earlier.events_bytes if earlier else 0) as log:
 
-        def show_samples(step: int) -> None:
-            responses = answer(model, [row.example.prompt_ids for row in watched]) if watched else []
-            for row, response in zip(watched, responses, strict=True):
-                emit("sample", step=step, **_sample(row), response=response)
+        def save(progress: Progress, is_needed: bool) -> bool:
+            checkpoint = replace(
+                now,
+                folder=run.checkpoint(progress.step),
+                progress=progress,
+                seconds=seconds_before + time.perf_counter() - begin,
+            )
+            try:
+                checkpoint = replace(checkpoint, events_bytes=log.sync())
+                write_checkpoint(model, optimizer, recipe, base=source.name, checkpoint=checkpoint)
+            except StorageError as fault:
+                if is_needed or not is_out_of_space(fault):
+                    raise
+                log.emit("unsaved", step=progress.step, reason=str(fault))
+                return False
+            prune_checkpoints(run, best=progress.best_step, keep=recipe.training.save_total_limit)
+            return True
 
         result = train(
             model,
+            optimizer,
             opened.training,
             opened.validation.examples,
             recipe.training,
-            emit=emit,
-            save=save,
-            show_samples=show_samples,
+            watch=Watch(log.emit, save, answer_samples),
+            begin=earlier.progress if earlier else Progress(),
+            interruption=interruption,
         )
+        log.sync()
     write_json(run.environment, describe_environment(model.device, model.compute_dtype))
-    seconds = time.perf_counter() - begin
-    facts = _facts(result, model, seconds=seconds, dtype=name_dtype(model.compute_dtype))
+    facts = _facts(result, model, now, seconds=seconds_before + time.perf_counter() - begin)
     fill_model_folder(run, recipe, source, result, facts)
     return result
 
@@ -117,47 +186,48 @@ def probe_examples(examples: Sequence[Example], tokens: np.ndarray) -> list[Exam
     return candidates[begin - shorter : begin - shorter + 2]
 
 
-def prune_checkpoints(run: RunFolder, *, best: int | None, keep: int) -> None:
-    """Remove all checkpoints but the latest `keep` and the best."""
-    steps = sorted(
-        int(entry.name.removeprefix("step-"))
-        for entry in run.checkpoints.iterdir()
-        if re.fullmatch(r"step-\d+", entry.name)
-    )
-    for step in steps[:-keep]:
-        if step != best:
-            remove(run.checkpoint(step))
-
-
 def fill_model_folder(
-    run: RunFolder, recipe: Recipe, source: ModelSource, result: TrainingResult, facts: dict[str, Any]
+    run: RunFolder, recipe: Recipe, source: ModelSource, result: Progress, facts: dict[str, Any]
 ) -> None:
     """Put the best weights, the tokenizer and the model card where the other stages look for them."""
-    with staged_folder(run.model) as staged, storage_faults(run.model):
-        shutil.copytree(run.checkpoint(result.best_step), staged, dirs_exist_ok=True)
-        load_tokenizer(source.folder).save_pretrained(staged)
-        write_text(staged / "README.md", model_card(recipe, source, result))
-        write_json(staged / run.training.name, facts)
-        write_text(staged / run.trained_recipe.name, to_toml(recipe))
+    best = run.checkpoint(result.kept_step)
+    damage = what_is_damaged(best)
+    if damage:
+        raise StorageError(
+            f"{best}, whose weights are the result, is damaged ({damage}). Give the same command again: the training"
+            " goes on without it."
+        )
+
+    def publish() -> None:
+        with staged_folder(run.model) as staged, storage_faults(run.model):
+            shutil.copytree(best, staged, dirs_exist_ok=True, ignore=shutil.ignore_patterns(*NO_WEIGHTS))
+            load_tokenizer(source.folder).save_pretrained(staged)
+            write_text(staged / "README.md", model_card(recipe, source, result))
+            write_json(staged / run.training.name, facts)
+            write_text(staged / run.trained_recipe.name, to_toml(recipe))
+
+    retrying(publish)
 
 
 def _sample(row: PreparedRow) -> dict[str, Any]:
     return {"row": row.example.row, "prompt": row.prompt, "reference": row.response}
 
 
-def _facts(result: TrainingResult, model: CausalModel, *, seconds: float, dtype: str) -> dict[str, Any]:
+def _facts(result: Progress, model: CausalModel, begun: Checkpoint, *, seconds: float) -> dict[str, Any]:
     """Return what summary.json says of training; examples_per_second counts the steps alone, seconds all of it."""
     return {
-        "steps": result.steps,
-        "best_step": result.best_step,
+        "steps": result.step,
+        "best_step": result.kept_step,
         "examples_per_second": result.examples / result.step_seconds,
         "computed_tokens": result.computed_tokens,
         "distinct_tokens": result.distinct_tokens,
         "supervised_tokens": result.supervised_tokens,
         "seconds": seconds,
         "peak_memory_bytes": peak_memory_bytes(),
-        "dtype": dtype,
+        "dtype": name_dtype(model.compute_dtype),
         "padded_because": model.padded_because,
+        "resumed": begun.resumed,
+        "accepted_changes": begun.accepted,
         "trainable_parameters": sum(parameter.numel() for parameter in trainable_parameters(model.module)),
         "loss": {"before": result.loss_before, "after": result.loss_after, "best": result.loss_best},
     }

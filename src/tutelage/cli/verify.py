@@ -1,0 +1,112 @@
+"""`tutelage verify`: proof that a run is what it was made of."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+from tutelage.cli import console
+from tutelage.cli.going_on import Earlier, tell_other_machine
+from tutelage.cli.opening import locate
+from tutelage.cli.options import Debug, Options, open_earlier_run
+from tutelage.cli.train import open_model
+from tutelage.errors import RunFolderError, StorageError
+from tutelage.recipe_file import LoadedRecipe, load
+from tutelage.run_folder import RunFolder, read_json
+from tutelage.storage import MANIFEST, file_sha256, what_is_damaged
+
+
+def verify(
+    run_folder: Annotated[Path, Parameter(help="The folder of a trained run, for example runs/quickstart.")],
+    *,
+    from_step: Annotated[
+        int | None,
+        Parameter(
+            help="The checkpoint from which to train again, 0 for the untuned model. Default: the last but one."
+        ),
+    ] = None,
+    debug: Debug = False,
+) -> None:
+    """Compare every file of a run with its hash, and train the last steps again; nothing is written."""
+    run, _ = open_earlier_run(Options(target=run_folder, debug=debug))
+    loaded = load(run.require(run.trained_recipe, stage="train"), {}, [])
+    console.heading("Files")
+    check_files(run)
+    console.say()
+    console.heading("Training")
+    check_training(run, loaded, from_step=from_step)
+
+
+def check_files(run: RunFolder) -> None:
+    """Hold every folder against its manifest, and the model against the checkpoint that it was taken from."""
+    checkpoints = [run.checkpoint(step) for step in run.saved_steps()]
+    rows, damaged = [], []
+    for folder in (run.data, *checkpoints, run.model, run.evaluation):
+        if folder.exists():
+            damage = what_is_damaged(folder)
+            rows.append([str(folder), damage or f"as its {MANIFEST} says"])
+            damaged += [f"{folder}: {damage}"] if damage else []
+    best = run.checkpoint(read_json(run.training)["best_step"])
+    for weights in sorted(run.model.glob("*.safetensors")):
+        if best.exists():
+            is_same = file_sha256(weights) == file_sha256(best / weights.name)
+            rows.append([str(weights), f"{'the same as' if is_same else 'other than'} in {best.name}"])
+            damaged += [] if is_same else [f"{weights} is not that of {best}"]
+    console.table([], rows)
+    if damaged:
+        raise StorageError(
+            f"{run.root} is not what it was when it was made: {'; '.join(damaged)}. Put these files back from a"
+            " copy, or make the run again."
+        )
+
+
+def check_training(run: RunFolder, loaded: LoadedRecipe, *, from_step: int | None) -> None:
+    """Train from one checkpoint to the last again, and compare weights and optimiser."""
+    from tutelage.data.preparation import read_prepared
+    from tutelage.training.checkpoint import changes_since, identity_of, read_checkpoint
+    from tutelage.training.replay import replay
+
+    source = locate(loaded.recipe)
+    *before, last = _steps(run, from_step)
+    begin = read_checkpoint(run, before[-1]) if before and before[-1] else None
+    end = read_checkpoint(run, last)
+    changed = changes_since(end.identity, identity_of(run, loaded.recipe, source))
+    if changed:
+        raise RunFolderError(
+            f"{run.root} was made with other: {', '.join(changed)}. Put it back as it was to train it again."
+        )
+    splits: dict[str, Sequence[Any]] = {"train": read_prepared(run, "train"), "validation": []}
+    earlier = Earlier(end)
+    opened = open_model(loaded, splits, earlier)
+    tell_other_machine(earlier, opened.model)
+    first = begin.progress.step if begin else 0
+    with console.progress("Training again", last - first) as advance:
+        different = replay(
+            loaded.recipe, source, opened, begin=begin, end=end, advance=lambda steps: advance(steps, "")
+        )
+    if different:
+        raise StorageError(
+            f"Trained again from step {first} to step {last}, {', '.join(different)} came out otherwise than in"
+            f" {end.folder}. On another machine or other versions the last digits may differ; on the same, the run"
+            " is not what it was made of."
+        )
+    console.say(
+        f"Trained again from step {first} to step {last}: weights and optimiser are the same to the bit as in"
+        f" {end.folder}."
+    )
+
+
+def _steps(run: RunFolder, from_step: int | None) -> list[int]:
+    """Return the step to begin with and the last one."""
+    saved = run.saved_steps()
+    if not saved:
+        raise RunFolderError(f"{run.checkpoints} holds no checkpoint, so nothing can be trained again.")
+    begins = [0, *saved[:-1]]
+    begin = begins[-1] if from_step is None else from_step
+    if begin not in begins:
+        raise RunFolderError(
+            f"{run.checkpoints} holds no checkpoint of step {begin} before its last. Give --from-step one of"
+            f" {', '.join(map(str, begins))}."
+        )
+    return [begin, saved[-1]]

@@ -1,0 +1,232 @@
+"""Checkpoints: everything from which a training goes on as if nothing had happened, in safetensors and JSON."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from tutelage.errors import RunFolderError, StorageError
+from tutelage.model.assembly import restore_tuned, save_tuned
+from tutelage.model.forward import CausalModel
+from tutelage.model.sources import ModelSource
+from tutelage.recipe import Recipe
+from tutelage.recipe_file import PLACE_OF_WORK, walk
+from tutelage.run_folder import RunFolder, read_json, write_json
+from tutelage.runtime import name_dtype, processor_name
+from tutelage.storage import (
+    file_sha256,
+    files_with_hashes,
+    move_aside,
+    remove,
+    retrying,
+    staged_folder,
+    storage_faults,
+    what_is_damaged,
+)
+from tutelage.training.loop import Progress
+
+FORMAT = 1
+STATE, MOMENTS = "state.json", "optimizer.safetensors"
+
+# Settings that change no weight, and may so be others when a training goes on.
+FREE = (*PLACE_OF_WORK, "training.save_steps", "training.save_total_limit", "training.sample_prompts")
+TOKENIZER_FILES = (
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "chat_template.jinja",
+)
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """What state.json of a checkpoint says."""
+
+    folder: Path
+    progress: Progress
+    seconds: float  # of the whole training so far
+    events_bytes: int  # the length of events.jsonl at that moment
+    identity: Mapping[str, Any]  # what must be the same for the training to go on, by its name
+    machine: Mapping[str, Any]  # what must be the same for it to go on to the bit
+    resumed: list[int]  # the steps after which it went on before
+    accepted: list[str]  # what was not the same then, and was accepted
+
+
+def identity_of(run: RunFolder, recipe: Recipe, source: ModelSource) -> dict[str, Any]:
+    """Return what a training rests on, each by a name that a person knows, as text or SHA-256."""
+    settings = {
+        name: value
+        for name, value, _ in walk(recipe)
+        if name.split(".")[0] in ("data", "model", "adapter", "training") and name not in FREE
+    }
+    rows = {
+        f"{run.data.name}/{name}": str(found["sha256"]) for name, found in files_with_hashes(run.data).items()
+    }
+    of_model = {
+        f"the model's {name}": file_sha256(source.folder / name)
+        for name in ("config.json", *TOKENIZER_FILES)
+        if (source.folder / name).is_file()
+    }
+    return {**settings, **rows, **of_model, "the base weights": source.identity}
+
+
+def changes_since(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """Name what is another than it was, with both values where it is a setting."""
+    return [
+        f"{name} (was {before.get(name)!r}, now {now.get(name)!r})"
+        if "." in name and "/" not in name and not name.startswith("the ")
+        else name
+        for name in sorted({*before, *now})
+        if before.get(name) != now.get(name)
+    ]
+
+
+def refuse_changes(
+    earlier: Checkpoint, now: Mapping[str, Any], *, root: Path, is_accepted: bool
+) -> list[str]:
+    """Return what changed since a checkpoint, or stop with it, unless changes are accepted."""
+    changed = changes_since(earlier.identity, now)
+    if changed and not is_accepted:
+        raise RunFolderError(
+            f"{root} has a training that goes on after step {earlier.progress.step}, but not with the same: "
+            f"{', '.join(changed)}. Put it back as it was; or add --accept-changes to go on all the same, which is"
+            " recorded; or --overwrite to start from nothing."
+        )
+    return changed
+
+
+def machine_of(model: CausalModel) -> dict[str, Any]:
+    """Return what decides the last bits of a step, without names of users, hosts or folders."""
+    return {
+        "dtype": name_dtype(model.compute_dtype),
+        "padded_because": model.padded_because,
+        "threads": torch.get_num_threads(),
+        "device": model.device.type,
+        "processor": processor_name(),
+        **{name: metadata.version(name) for name in ("torch", "transformers", "peft")},
+    }
+
+
+def write_checkpoint(
+    model: CausalModel,
+    optimizer: torch.optim.Optimizer,
+    recipe: Recipe,
+    *,
+    base: str,
+    checkpoint: Checkpoint,
+) -> None:
+    """Publish weights, optimiser and state as one folder."""
+    progress = checkpoint.progress
+    state = {
+        "format": FORMAT,
+        **{name: value for name, value in vars(checkpoint).items() if name not in ("folder", "progress")},
+        "progress": {
+            **asdict(progress),
+            "losses": {str(step): loss for step, loss in progress.losses.items()},
+        },
+    }
+
+    def publish() -> None:
+        with staged_folder(checkpoint.folder) as staged, storage_faults(checkpoint.folder):
+            save_state(staged, model, optimizer, recipe, base=base)
+            write_json(staged / STATE, state)
+
+    retrying(publish)
+
+
+def save_state(
+    folder: Path, model: CausalModel, optimizer: torch.optim.Optimizer, recipe: Recipe, *, base: str
+) -> None:
+    """Write the weights and the moments into a folder; the same numbers always make the same bytes."""
+    save_tuned(model, folder, recipe.adapter, base=base)
+    _save_moments(model, optimizer, folder / MOMENTS)
+
+
+def _save_moments(model: CausalModel, optimizer: torch.optim.Optimizer, path: Path) -> None:
+    try:
+        save_file(
+            {
+                f"{name}/{key}": value.detach().contiguous()
+                for name, parameter in model.module.named_parameters()
+                if parameter in optimizer.state
+                for key, value in optimizer.state[parameter].items()
+            },
+            path,
+        )
+    except SafetensorError as fault:  # its library tells of a full disk in words alone
+        raise StorageError(
+            f"Could not write {path}: {fault}. Free some space there, then run the same command again."
+        ) from fault
+
+
+def prune_checkpoints(run: RunFolder, *, best: int | None, keep: int) -> None:
+    """Remove all checkpoints but the latest `keep` and the best; one of them has just been published."""
+    for step in run.saved_steps()[:-keep]:
+        if step != best:
+            remove(run.checkpoint(step))
+
+
+def find_checkpoint(run: RunFolder, *, tell: Callable[[str], None]) -> Checkpoint | None:
+    """Return the newest whole checkpoint, None where training has not saved one yet.
+
+    Damaged ones are put into quarantine, and told. Where no whole one is left, StorageError: a training never starts
+    from zero by itself.
+    """
+    for step in run.saved_steps():
+        folder = run.checkpoint(step)
+        damage = what_is_damaged(folder)
+        if damage:
+            place = move_aside(folder, run.quarantine / folder.name)
+            tell(f"Warning: {folder} is damaged ({damage}). It was moved to {place}, and is not used.")
+    whole = run.saved_steps()
+    if whole:
+        return read_checkpoint(run, whole[-1])
+    if run.quarantine.exists():
+        raise StorageError(
+            f"No checkpoint of {run.root} is whole; {run.quarantine} holds the damaged ones. Put a whole one back into"
+            f" {run.checkpoints}, or start the training from zero: `tutelage train {run.root} --overwrite`."
+        )
+    return None
+
+
+def read_checkpoint(run: RunFolder, step: int) -> Checkpoint:
+    """Return what the state of a whole checkpoint says; StorageError where another version wrote it."""
+    folder = run.checkpoint(step)
+    state = read_json(folder / STATE)
+    if state.get("format") != FORMAT:
+        raise StorageError(
+            f"{folder} has format {state.get('format')} of another version of Tutelage, and this one reads format"
+            f" {FORMAT}. Go on with that version, or begin another run."
+        )
+    kept: dict[str, Any] = state.pop("progress")
+    losses = {int(at): loss for at, loss in kept.pop("losses").items()}
+    # Of a best checkpoint that was damaged nothing is left, so it can no longer be the result.
+    lost = [at for at in losses if at > 0 and not run.checkpoint(at).exists()]
+    unsaved = tuple(sorted({*kept.pop("unsaved"), *lost}))
+    del state["format"]
+    return Checkpoint(folder=folder, progress=Progress(losses=losses, unsaved=unsaved, **kept), **state)
+
+
+def restore(
+    checkpoint: Checkpoint, model: CausalModel, optimizer: torch.optim.Optimizer, recipe: Recipe
+) -> None:
+    """Give model and optimiser the state that the checkpoint holds, to the bit."""
+    restore_tuned(model, checkpoint.folder, recipe.adapter)
+    named = {
+        name: parameter for name, parameter in model.module.named_parameters() if parameter.requires_grad
+    }
+    saved: dict[str, dict[str, torch.Tensor]] = {name: {} for name in named}
+    for key, value in load_file(checkpoint.folder / MOMENTS).items():
+        name, _, moment = key.rpartition("/")
+        if name not in saved:
+            raise RunFolderError(
+                f"{checkpoint.folder / MOMENTS} holds {name}, which is not trained now. Leave adapter.* as it was."
+            )
+        saved[name][moment] = value.to(named[name].device) if value.ndim else value
+    for name, parameter in named.items():
+        optimizer.state[parameter] = saved[name]

@@ -1,0 +1,50 @@
+"""When the memory does not hold a step: the same step again in smaller trees, over the same examples."""
+
+import gc
+from collections.abc import Callable
+
+import torch
+
+from tutelage.errors import MemoryExhaustedError
+from tutelage.training.step import StepResult
+
+SMALLEST_TREE = 64  # nodes; a model that cannot do that with them does not fit at all
+# How torch's allocator of main memory says it, which has no class of error of its own.
+ALLOCATOR_SAYS = ("can't allocate memory", "not enough memory", "bad allocation")
+
+
+def step_within_memory(
+    step: Callable[[int], StepResult], optimizer: torch.optim.Optimizer, *, max_nodes: int
+) -> tuple[StepResult, int]:
+    """Make a step with trees of at most `max_nodes`, halved until the memory holds it; return that number too.
+
+    A step that fails has not touched the weights: they are updated last, when all gradients are there.
+    """
+    while True:
+        try:
+            return step(max_nodes), max_nodes
+        except (MemoryError, RuntimeError) as fault:
+            if not is_out_of_memory(fault):
+                raise
+            if max_nodes // 2 < SMALLEST_TREE:
+                raise MemoryExhaustedError(
+                    f"The memory does not hold one step even in trees of {max_nodes} tokens ({_first_line(fault)})."
+                    " Close other programs, lower data.max_length, or choose a smaller model or adapter.r."
+                ) from None
+        # Outside the handler, where the fault no longer holds what the failed step had allocated.
+        optimizer.zero_grad(set_to_none=True)
+        gc.collect()
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+        max_nodes //= 2
+
+
+def is_out_of_memory(fault: BaseException) -> bool:
+    """Tell whether a fault says that no more memory is to be had."""
+    if isinstance(fault, (MemoryError, torch.OutOfMemoryError)):
+        return True
+    return isinstance(fault, RuntimeError) and any(words in str(fault) for words in ALLOCATOR_SAYS)
+
+
+def _first_line(fault: BaseException) -> str:
+    return (str(fault) or type(fault).__name__).split("\n")[0].rstrip(".")

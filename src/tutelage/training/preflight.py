@@ -1,0 +1,50 @@
+"""What would stop a training later is found before its first step: room on the disk, and memory."""
+
+from pathlib import Path
+
+from tutelage.errors import MemoryExhaustedError, RunFolderError
+from tutelage.model.forward import CausalModel
+from tutelage.recipe import Recipe
+from tutelage.run_folder import RunFolder
+from tutelage.runtime import available_memory_bytes
+from tutelage.storage import free_bytes
+from tutelage.training.optimizer import trainable_parameters
+
+# Of each trained number a checkpoint holds the weight and two moments, in float32.
+CHECKPOINT_BYTES, WEIGHT_BYTES = 12, 4
+
+
+def refuse_without_room(run: RunFolder, model: CausalModel, *, keep: int) -> None:
+    """Stop where the checkpoints that are kept at once, and the model, do not fit on the disk."""
+    trained = sum(parameter.numel() for parameter in trainable_parameters(model.module))
+    # The latest ones, the best, and the one that is being written, less those that are there already.
+    checkpoints = keep + 2 - len(run.saved_steps())
+    needed = trained * (CHECKPOINT_BYTES * max(1, checkpoints) + WEIGHT_BYTES)
+    free = free_bytes(run.root)
+    if needed > free:
+        raise RunFolderError(
+            f"The checkpoints and the model need {needed:,} bytes in {run.root}, and {free:,} are free there. Free"
+            " some space, choose another --output, or lower training.save_total_limit."
+        )
+
+
+def refuse_without_memory(folder: Path, recipe: Recipe, *, bytes_per_weight: int) -> None:
+    """Stop where the memory does not even hold the weights, their gradients and the optimiser.
+
+    How much one step needs beside them is not known for certain; where it is too much, its trees become smaller.
+    """
+    weights = sum(path.stat().st_size for path in folder.glob("*.safetensors"))
+    stored_bytes = 2 if _is_half(folder) else 4
+    of_each = bytes_per_weight if recipe.adapter.type == "lora" else 4 * WEIGHT_BYTES
+    needed, free = weights // stored_bytes * of_each, available_memory_bytes()
+    if free is not None and needed > free:
+        raise MemoryExhaustedError(
+            f"The model needs at least {needed:,} bytes of memory to be trained, and {free:,} are free. Close other"
+            " programs, choose a smaller model, or set adapter.type=lora."
+        )
+
+
+def _is_half(folder: Path) -> bool:
+    return (
+        '"bfloat16"' in (text := (folder / "config.json").read_text(encoding="utf-8")) or '"float16"' in text
+    )

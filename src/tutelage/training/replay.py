@@ -1,0 +1,74 @@
+"""Train again from one checkpoint to a later one, and compare to the bit; nothing is written into the run."""
+
+import tempfile
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+from tutelage.errors import Interrupted, RunFolderError
+from tutelage.interruption import Interruption
+from tutelage.model.sources import ModelSource
+from tutelage.recipe import Recipe
+from tutelage.storage import file_sha256
+from tutelage.training.checkpoint import Checkpoint, changes_since, restore, save_state
+from tutelage.training.loop import Progress, Watch, train
+from tutelage.training.optimizer import make_optimizer
+from tutelage.training.tuning import OpenedRun
+
+
+def replay(
+    recipe: Recipe,
+    source: ModelSource,
+    opened: OpenedRun,
+    *,
+    begin: Checkpoint | None,
+    end: Checkpoint,
+    advance: Callable[[int], None],
+) -> list[str]:
+    """Return which files of the checkpoint `end` come out otherwise when it is trained again from `begin`.
+
+    None begins with the untuned model. Validation and samples change no weight, and are left out.
+    """
+    changed = changes_since(begin.identity, end.identity) if begin else end.accepted
+    if changed:
+        raise RunFolderError(
+            f"On the way to step {end.progress.step} something was changed and accepted: {', '.join(changed)}. Only"
+            " the steps after that can be made again; name a later checkpoint with --from-step."
+        )
+    optimizer = make_optimizer(opened.model.module, recipe.training)
+    if begin:
+        restore(begin, opened.model, optimizer, recipe)
+    different: list[str] | None = None
+    until = Interruption()
+
+    def emit(event: str, **fields: int) -> None:
+        if event == "step":
+            advance(1)
+            until.requested = fields["step"] == end.progress.step
+
+    def compare(progress: Progress, is_needed: bool) -> bool:
+        nonlocal different
+        if progress.step == end.progress.step:
+            with tempfile.TemporaryDirectory() as folder:
+                save_state(Path(folder), opened.model, optimizer, recipe, base=source.name)
+                different = [
+                    path.name
+                    for path in sorted(Path(folder).glob("*.safetensors"))
+                    if file_sha256(path) != file_sha256(end.folder / path.name)
+                ]
+        return True
+
+    with suppress(Interrupted):
+        train(
+            opened.model,
+            optimizer,
+            opened.training,
+            [],
+            recipe.training,
+            watch=Watch(emit, compare, list),
+            begin=begin.progress if begin else Progress(),
+            interruption=until,
+        )
+    if different is None:
+        raise Interrupted
+    return different
