@@ -1,8 +1,7 @@
 """`tutelage verify`: proof that a run is what it was made of."""
 
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from cyclopts import Parameter
 
@@ -76,7 +75,8 @@ def check_training(run: RunFolder, loaded: LoadedRecipe, *, from_step: int | Non
         raise RunFolderError(
             f"{run.root} was made with other: {', '.join(changed)}. Put it back as it was to train it again."
         )
-    splits: dict[str, Sequence[Any]] = {"train": read_prepared(run, "train"), "validation": []}
+    train = read_prepared(run, "train")
+    splits = {"train": train, "validation": train[:0]}
     earlier = Earlier(end)
     opened = open_model(loaded, splits, earlier)
     tell_other_machine(earlier, opened.model)
