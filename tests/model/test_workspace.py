@@ -11,6 +11,7 @@ from tutelage.model.decoder_layers import fuse_layers
 from tutelage.model.forward import CausalModel, target_log_probs, undressed
 from tutelage.model.workspace import PIECE_BYTES, Workspace
 from tutelage.recipe import AdapterSettings
+from tutelage.training.step import accumulate_gradients
 
 
 @pytest.fixture(autouse=True)
@@ -88,3 +89,9 @@ def test_what_leaves_a_pass_outlives_it():
     for _ in range(2):
         target_log_probs(model, merge(ragged_examples(9))).sum().backward()
     assert torch.equal(first, values)
+
+
+def test_micro_batches_take_the_same_memory_one_after_the_other():
+    examples = ragged_examples(6)
+    accumulate_gradients(fused_model(), [examples[:3], examples[3:]], divisor=100)
+    assert len(workspace._idle[CPU]) == 1

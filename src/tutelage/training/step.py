@@ -72,6 +72,7 @@ def accumulate_gradients(
         part = instruction_loss(log_probs(model, tree), divisor=divisor)
         part.backward()
         loss += part.item()
+        del part  # or its pass would keep its memory while the next one takes its own
         computed += len(tree.token_ids)
     return loss, computed
 
