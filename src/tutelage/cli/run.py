@@ -18,6 +18,7 @@ from tutelage.cli.train import open_model, train_prepared, train_stage
 from tutelage.recipe_file import LoadedRecipe
 from tutelage.run_folder import RunFolder, read_json, read_json_lines
 from tutelage.run_lock import locked
+from tutelage.storage import remove
 
 ANSWERS_SHOWN = 3
 LONGEST_SHOWN = 300
@@ -112,6 +113,8 @@ def _evaluate_and_report(run: RunFolder, loaded: LoadedRecipe) -> None:
         if not run.metrics.exists():
             evaluate_stage(run, loaded)
             console.say()
+        elif run.answers.exists():
+            remove(run.answers)  # a crash came after the evaluation was whole and before this
         show_answers(run)
     report_stage(run, loaded)
 
