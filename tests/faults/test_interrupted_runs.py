@@ -170,6 +170,12 @@ def test_a_run_that_crashed_before_any_operation_goes_on_to_the_same_end(straigh
         check_a_crash(straight, tmp_path, number)
 
 
+def test_a_crash_after_the_evaluation_is_whole_leaves_no_answers(straight, tmp_path):
+    removed = [number for number, path in enumerate(straight[2], start=1) if path.endswith("/answers")]
+    assert removed
+    check_a_crash(straight, tmp_path, removed[0])
+
+
 def check_a_signal(straight, tmp_path, number):
     ended = run(words(tmp_path / "run"), tmp_path / "said.txt", around=at(number, ask_to_stop))
     assert ended.code == 75, (number, ended.said)

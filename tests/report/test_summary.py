@@ -24,10 +24,10 @@ def test_the_summary_has_the_promised_keys(run):
         "dtype",
         "padded_because",
         "steps",
-        "best_step",
-        "trainable_parameters",
         "resumed",
         "accepted_changes",
+        "best_step",
+        "trainable_parameters",
     }
     assert set(summary["evaluation"]) == {
         "rows",

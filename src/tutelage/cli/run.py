@@ -32,6 +32,7 @@ from tutelage.errors import EXIT_WORSE
 from tutelage.recipe_file import LoadedRecipe
 from tutelage.run_folder import RunFolder, read_json, read_json_lines
 from tutelage.run_lock import locked
+from tutelage.storage import remove
 
 ANSWERS_SHOWN = 3
 LONGEST_SHOWN = 300
@@ -132,6 +133,8 @@ def _evaluate_and_report(run: RunFolder, loaded: LoadedRecipe) -> tuple[bool, in
     else:
         if run.metrics.exists():
             has_worsened = is_worse(read_json(run.metrics))
+            if run.answers.exists():
+                remove(run.answers)  # a crash came after the evaluation was whole and before this
         else:
             has_worsened = evaluate_stage(run, loaded, open_named_sets(loaded, lambda: read_training(run)))
         code = judge_stage(run, loaded)
