@@ -11,7 +11,6 @@ from pathlib import Path
 
 from tutelage.errors import TutelageError
 from tutelage.run_folder import write_json
-from tutelage.storage import storage_faults
 
 FILE = "machine.json"
 MEASURED_SECONDS = 2.0
@@ -38,8 +37,6 @@ def measured_machine(cache: Path) -> Machine:
         pass  # it was never measured, or by another version
     found = measure()
     with suppress(TutelageError):  # a cache that cannot be written costs two seconds the next time
-        with storage_faults(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
         write_json(path, {"measured_for": key, **asdict(found)})
     return found
 

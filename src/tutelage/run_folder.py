@@ -304,8 +304,3 @@ def _way_to_write_again(path: Path) -> str:
         if verb
         else "If it was lost, edited or cut short, run the stage that writes it again."
     )
-
-
-def unfinished_data(run: RunFolder) -> list[Path]:
-    """Return what a preparation that was killed has left behind, which nothing reads."""
-    return sorted(run.root.glob(f".{run.data.name}.*")) if run.root.is_dir() else []

@@ -20,6 +20,7 @@ from tutelage.errors import DataError, RunFolderError, StorageError
 from tutelage.model.loading import context_length, load_tokenizer
 from tutelage.recipe import DataSettings, ModelSettings
 from tutelage.run_folder import SPLITS, RunFolder, read_json, read_json_lines
+from tutelage.run_lock import locked
 
 RENDERERS = {style: make_renderer(chatml_tokenizer(), style) for style in ("alpaca", "chat")}
 GROWN = {"test_share": 0.0, "train_share": 1.0}
@@ -61,7 +62,7 @@ def prepare_values(values, *, folder=None, context_length=512, **chosen):
 
 
 def prepare_run(run, values, **chosen):
-    with replacing_data(run) as folder:
+    with locked(run), replacing_data(run) as folder:
         return prepare_values(values, folder=folder, **chosen)
 
 
@@ -323,8 +324,9 @@ def test_a_token_that_the_model_does_not_know_is_told_with_its_row(tmp_path):
 
 def test_what_a_killed_preparation_left_is_removed_by_the_next(tmp_path):
     run = RunFolder(tmp_path / "run")
-    (run.root / ".data.x1y2").mkdir(parents=True)
-    (run.root / ".data.x1y2" / "train.jsonl").write_text("half")
+    staged = run.root / ".data.1a2b3c4d.part"
+    staged.mkdir(parents=True)
+    (staged / "train.jsonl").write_text("half")
     prepare_run(run, alpaca_values(30))
     assert [path.name for path in run.root.iterdir()] == ["data"]
 

@@ -3,7 +3,7 @@
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,6 @@ from tutelage.run_folder import (
     read_json,
     reading_faults,
     split_files,
-    unfinished_data,
     write_json,
 )
 from tutelage.storage import remove, staged_folder, storage_faults
@@ -197,19 +196,10 @@ def replacing_data(run: RunFolder, *, keeps_results: bool = False) -> Iterator[P
     What later stages made of earlier data is removed when the new data is whole on the disk, and not before; it stays
     where a training is to go on with changed data.
     """
-    made = [path for path in (run.root, *run.root.parents) if not path.exists()]
-    for path in unfinished_data(run):
-        remove(path)
-    try:
-        with staged_folder(run.data) as staged:
-            yield staged
-            for path in () if keeps_results else run.results_of_other_data():
-                remove(path)
-    except BaseException:
-        for path in made:
-            with suppress(OSError):  # something else may stand in it by now
-                path.rmdir()
-        raise
+    with staged_folder(run.data) as staged:
+        yield staged
+        for path in () if keeps_results else run.results_of_other_data():
+            remove(path)
 
 
 def refuse_other_weights(run: RunFolder, weights: str) -> None:
