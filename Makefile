@@ -6,7 +6,7 @@ OUTPUT ?= runs/quickstart
 DATA ?= starter
 SPLIT ?= group
 
-.PHONY: help quickstart test test-all check format docs install lock clean
+.PHONY: help quickstart test test-all check format docs install install-locked lock audit clean
 
 help:
 	@echo "make quickstart   install, fetch the default model, tune it on the starter data, write $(OUTPUT)/report.html"
@@ -15,7 +15,9 @@ help:
 	@echo "make check        format, lint, types and import direction"
 	@echo "make format       let the formatter write"
 	@echo "make docs         write the reference page of the settings"
-	@echo "make lock         write constraints.txt from what is installed"
+	@echo "make install-locked   install only files whose hashes are in requirements.lock, torch excepted"
+	@echo "make lock         write constraints.txt and requirements.lock from what is installed"
+	@echo "make audit        look up known weaknesses of what is locked"
 
 quickstart: .venv/installed
 	@$(BIN)/tutelage run --data $(DATA) --split $(SPLIT) --output $(OUTPUT) $(if $(filter runs/quickstart,$(OUTPUT)),--overwrite)
@@ -58,9 +60,27 @@ install: .venv/installed
 	$(BIN)/python -m pip install -qq --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
 	@touch $@
 
+# Every file that pip installs is one whose hash is written down here, but for torch, whose builds differ by machine.
+install-locked:
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install -qq --disable-pip-version-check --require-hashes --no-deps -r requirements.lock
+	$(BIN)/python -m pip install -qq --disable-pip-version-check --constraint constraints.txt torch
+	$(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch .venv/installed .venv/installed-dev
+
 # A build's label (+cpu) is left out, so that each machine takes the build that is offered to it.
-lock: .venv/installed-dev
-	$(BIN)/python -m pip freeze --exclude-editable | sed 's/+[a-z0-9.]*$$//' > constraints.txt
+lock: .venv/installed-dev .venv/lock
+	$(BIN)/python -m pip freeze --all --exclude pip --exclude-editable | sed 's/+[a-z0-9.]*$$//' > constraints.txt
+	.venv/lock/bin/uv pip compile constraints.txt --no-deps --generate-hashes --no-emit-package torch --no-annotate --no-header --quiet --output-file requirements.lock
+
+# Known weaknesses of what is locked. It ends with an error where the advisories cannot be reached.
+audit: .venv/lock
+	.venv/lock/bin/pip-audit --strict --require-hashes --disable-pip --requirement requirements.lock
+
+# In a place of their own, so that what they need is not locked with the rest.
+.venv/lock: | .venv/installed-dev
+	$(PYTHON) -m venv $@
+	$@/bin/python -m pip install -qq --disable-pip-version-check 'uv>=0.9,<1' 'pip-audit>=2.10,<3'
 
 clean:
 	rm -rf .venv runs build *.egg-info

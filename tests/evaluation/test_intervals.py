@@ -92,6 +92,12 @@ def test_bootstrap_intervals_of_the_books_scores_hold_the_truth():
     assert 0.93 <= coverage(interval, 110, trials=800) <= 0.965
 
 
+@pytest.mark.nightly
+@pytest.mark.parametrize("rows", [55, 110])
+def test_the_bootstrap_as_it_is_used_holds_the_truth_in_95_of_100(rows):
+    assert 0.935 <= coverage(bca_interval, rows, trials=2000) <= 0.965
+
+
 def test_an_interval_of_ninety_percent_is_caught_by_its_coverage():
     def too_narrow(differences, clusters):
         low, high = t_interval(differences, clusters)

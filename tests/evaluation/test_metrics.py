@@ -34,7 +34,7 @@ def ascii_pairs(count):
 
 def test_rouge_l_equals_rouge_score_on_ascii_text():
     reference = RougeScorer(["rougeL"])
-    for response, wanted in ascii_pairs(300):
+    for response, wanted in ascii_pairs(500):
         expected = reference.score(wanted, response)["rougeL"].fmeasure
         assert rouge_l(response, wanted) == pytest.approx(expected, abs=1e-6)
 
@@ -47,8 +47,20 @@ def test_words_of_ascii_text_are_those_of_rouge_score(text):
 
 
 def test_chrf_equals_sacrebleu():
-    for response, wanted in ascii_pairs(300):
+    for response, wanted in ascii_pairs(500):
         assert chrf(response, wanted) == pytest.approx(sentence_chrf(response, [wanted]).score, abs=1e-6)
+
+
+def test_shared_words_and_equal_texts_are_counted_as_plainly_as_can_be():
+    for response, wanted in ascii_pairs(500):
+        left, shared = words(wanted), 0
+        for word in words(response):
+            if word in left:
+                left.remove(word)
+                shared += 1
+        longest = len(words(response)) + len(words(wanted))
+        assert token_f1(response, wanted) == pytest.approx(2 * shared / longest if longest else 1, abs=1e-6)
+        assert exact_match(response, wanted) == (response.split() == wanted.split())
 
 
 def test_rouge_score_alone_would_give_chinese_nothing():
