@@ -154,3 +154,15 @@ def test_a_set_that_is_declared_wrongly_is_told_by_its_name(tutelage, place, set
     assert refused.code == 2
     assert said in refused.err
     assert not (place / "run").exists()
+
+
+def test_sets_are_not_passed_over_where_there_are_no_test_rows(tutelage, place):
+    before = contents(place)
+    none_left = ["--set", "data.test_share=0", "--set", "data.train_share=1"]
+    refused = tutelage("run", "recipe.toml", "--output", "runs/mine", *none_left)
+    assert refused.code == 2
+    assert refused.err.strip() == (
+        "error: my.json leaves no test rows, and evaluation.sets would be asked beside them: nothing would come of it."
+        " Set data.test_share above 0, or leave evaluation.sets out."
+    )
+    assert contents(place) == before

@@ -1,6 +1,7 @@
 """What the page says of judges: scores, nulls, self-test, labels, and replies as harmless text."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +67,16 @@ def test_a_reply_is_shown_as_text_with_the_reason(run: RunFolder) -> None:
     assert "<script" not in page and "<img" not in page
     assert "the reply is not JSON alone" in page
     assert "difference if missing scores are worst, best</dt><dd>-100.0, +100.0" in page
+
+
+def test_rows_without_a_readable_score_can_be_asked_for(run: RunFolder) -> None:
+    assert 'id="show-unscored"' not in write_report(run).read_text(encoding="utf-8")
+    with scripted_server(lambda body: completion(HOSTILE)) as server:
+        page = judged(run, f"openai:judge@{server.address}")
+    rows = page.count('<details class="one')
+    assert len(re.findall(r'<details class="one [a-z ]*unscored', page)) == rows > 0
+    assert f'no score by a judge <span class="quiet">{rows}</span>' in page
+    assert "#show-unscored:checked ~ .every > :not(.unscored)" in page
 
 
 def test_the_same_replies_give_the_same_page(run: RunFolder) -> None:

@@ -1,5 +1,8 @@
 """`tutelage run`: all stages, from a file to a report."""
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 from tutelage.cli import console
 from tutelage.cli.dry_run import show_dry_run
 from tutelage.cli.evaluate import (
@@ -28,7 +31,7 @@ from tutelage.cli.options import (
 from tutelage.cli.prepare import preparing
 from tutelage.cli.report import report_stage
 from tutelage.cli.train import open_model, train_prepared, train_stage
-from tutelage.errors import EXIT_WORSE
+from tutelage.errors import EXIT_WORSE, DataError
 from tutelage.recipe_file import LoadedRecipe
 from tutelage.run_folder import RunFolder, read_json, read_json_lines
 from tutelage.run_lock import locked
@@ -71,7 +74,7 @@ def run(
 
 def _show_dry_run(run: RunFolder, loaded: LoadedRecipe) -> None:
     preparation = prepare_what_is_here(loaded.recipe)
-    if preparation and preparation.splits["test"]:
+    if preparation and has_test_rows(preparation.splits, loaded):
         refuse_answers_without_room(preparation.splits["test"], loaded)
         open_named_sets(loaded, lambda: preparation.splits["train"])
     writes = [run.recipe, run.data, run.events, run.environment, run.checkpoints, run.model]
@@ -92,7 +95,7 @@ def begin_run(run: RunFolder, loaded: LoadedRecipe) -> tuple[bool, int]:
     console.heading("1 Prepare")
     with preparing(run, loaded) as preparation:
         test_rows = preparation.splits["test"]
-        if test_rows:
+        if has_test_rows(preparation.splits, loaded):
             open_named_sets(
                 loaded, lambda: preparation.splits["train"]
             )  # refuses what could not be asked later
@@ -102,6 +105,18 @@ def begin_run(run: RunFolder, loaded: LoadedRecipe) -> tuple[bool, int]:
     console.heading("2 Tune")
     train_stage(run, loaded, opened)
     return _evaluate_and_report(run, loaded)
+
+
+def has_test_rows(splits: Mapping[str, Sequence[Any]], loaded: LoadedRecipe) -> bool:
+    """Tell whether there is something to evaluate; stop where there is not and the recipe asks for more than that."""
+    asked = [name for name in ("sets", "judges") if getattr(loaded.recipe.evaluation, name)]
+    if not splits["test"] and asked:
+        named = " and ".join(f"evaluation.{name}" for name in asked)
+        raise DataError(
+            f"{loaded.recipe.data.source} leaves no test rows, and {named} would be asked beside them: nothing would"
+            f" come of it. Set data.test_share above 0, or leave {named} out."
+        )
+    return bool(splits["test"])
 
 
 def finish_run(run: RunFolder, loaded: LoadedRecipe, *, is_accepted: bool) -> tuple[bool, int]:

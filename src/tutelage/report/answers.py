@@ -2,7 +2,7 @@
 
 import random
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +24,7 @@ FILTERS = {
     "exact": "exact now",
     "inexact": "no longer exact",
     "cut": "cut at the limit",
+    "unscored": "no score by a judge",
 }
 
 
@@ -47,6 +48,7 @@ class AnsweredRow:
     base: Answer
     tuned: Answer
     gain: float
+    is_unscored: bool
 
     @property
     def kinds(self) -> list[str]:
@@ -59,6 +61,7 @@ class AnsweredRow:
             "exact": self.tuned.is_exact and not self.base.is_exact,
             "inexact": self.base.is_exact and not self.tuned.is_exact,
             "cut": not self.tuned.stopped,
+            "unscored": self.is_unscored,
         }
         return [kind for kind, holds in held.items() if holds]
 
@@ -95,10 +98,15 @@ def select(
     tuned: Sequence[Mapping[str, Any]],
     scores: PairedScores,
     metric: Metric,
+    *,
+    unscored: Set[int] = frozenset(),
 ) -> Selection:
-    """Choose rows by their gain in the primary metric, and the random ones with a fixed seed."""
+    """Choose rows by their gain in the primary metric, and the random ones with a fixed seed.
+
+    `unscored` are the rows of which a judge gave no readable score.
+    """
     opening, ending = shared_frame([answer["prompt"] for answer in tuned])
-    rows = sorted(_rows(base, tuned, scores, metric), key=lambda row: (-row.gain, row.row))
+    rows = sorted(_rows(base, tuned, scores, metric, unscored), key=lambda row: (-row.gain, row.row))
     best = [row for row in rows[:ROWS_EACH] if row.gain > 0]
     worst = [row for row in rows[::-1][:ROWS_EACH] if row.gain < 0]
     rest = sorted((row for row in rows if row not in best and row not in worst), key=lambda row: row.row)
@@ -120,6 +128,7 @@ def _rows(
     tuned: Sequence[Mapping[str, Any]],
     scores: PairedScores,
     metric: Metric,
+    unscored: Set[int],
 ) -> list[AnsweredRow]:
     base_by_row = {answer["row"]: answer for answer in base}
     tuned_by_row = {answer["row"]: answer for answer in tuned}
@@ -129,7 +138,7 @@ def _rows(
         after = _answer(tuned_by_row[row], scores.tuned, metric, index)
         gain = metric.gain(after.value - before.value)
         prompt, reference = tuned_by_row[row]["prompt"], tuned_by_row[row]["reference"]
-        rows.append(AnsweredRow(row, prompt, reference, before, after, gain))
+        rows.append(AnsweredRow(row, prompt, reference, before, after, gain, row in unscored))
     return rows
 
 

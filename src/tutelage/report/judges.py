@@ -51,6 +51,16 @@ def judge_sections(run: RunFolder) -> list[JudgeSection]:
     return [_section(name, result, by_judge[name], widest) for name, result in results.items()]
 
 
+def unscored_rows(run: RunFolder) -> frozenset[int]:
+    """Return the rows to which some judge gave no readable score."""
+    if not run.judges.exists():
+        return frozenset()
+    records = read_json_lines(run.judgements)
+    return frozenset(
+        record["row"] for record in records if record["kind"] == "score" and record["value"] is None
+    )
+
+
 def _section(
     name: str, result: Mapping[str, Any], records: Sequence[Mapping[str, Any]], widest: float
 ) -> JudgeSection:

@@ -17,7 +17,7 @@ from tutelage.recipe import TrainingSettings
 from tutelage.report.charts import describe_lengths, length_chart, loss_chart
 from tutelage.report.example import first_tree, shown_examples
 from tutelage.report.headline import headline, key_figures
-from tutelage.report.judges import judge_sections
+from tutelage.report.judges import judge_sections, unscored_rows
 from tutelage.report.passages import passage, visible
 from tutelage.report.scores import evaluate_answers
 from tutelage.report.sets import set_rows
@@ -54,7 +54,7 @@ def write_report(
 
 def _gather(run: RunFolder, decode: Decode | None, training: TrainingSettings | None) -> dict[str, Any]:
     summary = summarise(run)
-    evaluation = evaluate_answers(run, summary)
+    evaluation = evaluate_answers(run, summary, unscored=unscored_rows(run))
     events = _lines(run.events)
     train = read_prepared(run, "train")
     return {

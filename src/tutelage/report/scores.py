@@ -1,6 +1,6 @@
 """Measures both models' answers for the page: the verdict, the table of metrics and the rows to read."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -57,8 +57,13 @@ class Evaluation:
     at_equal_length: str
 
 
-def evaluate_answers(run: RunFolder, summary: Mapping[str, Any]) -> Evaluation | None:
-    """Measure the answers in the folder by the primary metric that the evaluation was made with."""
+def evaluate_answers(
+    run: RunFolder, summary: Mapping[str, Any], *, unscored: Set[int] = frozenset()
+) -> Evaluation | None:
+    """Measure the answers in the folder by the primary metric that the evaluation was made with.
+
+    `unscored` are the rows to which a judge gave no readable score.
+    """
     if "evaluation" not in summary:
         return None
     primary = METRICS[summary["evaluation"]["primary_metric"]]
@@ -72,7 +77,7 @@ def evaluate_answers(run: RunFolder, summary: Mapping[str, Any]) -> Evaluation |
         detectable=detectable_sentence(deciding.smallest_detectable, primary),
         measured=compared.measured,
         table=metric_rows(compared),
-        selection=select(base, tuned, scores, primary),
+        selection=select(base, tuned, scores, primary, unscored=unscored),
         drawing=draw_interval(deciding, primary, compared.verdict),
         tally=split_rows(deciding, primary),
         won=_won(deciding, primary),

@@ -41,6 +41,7 @@ def summary(
     self_test: SelfTest = PASSED,
     lengths: dict[str, list[int]] | None = None,
     labels: dict[tuple[int, str], float] | None = None,
+    clusters: np.ndarray | None = None,
 ) -> dict[str, Any]:
     rows = sorted({row for row, _ in given})
     return summarise_judge(
@@ -49,6 +50,7 @@ def summary(
         given,
         preferred or {(row, order): "tie" for row in rows for order in ORDERS},
         self_test,
+        clusters=np.arange(len(rows)) if clusters is None else clusters,
         lengths=lengths or {"base": [10] * len(rows), "tuned": [10] * len(rows)},
         labels=labels,
         notes=[],
@@ -148,6 +150,25 @@ def test_a_judge_that_prefers_the_first_wins_nobody_anything() -> None:
     given = preferences([("base", "tuned")] * 40)
     found = summary(scores(40), given)["preference"]
     assert (found["win"], found["tie"], found["swaps_agree"], found["win_share"]) == (0, 40, 0, None)
+
+
+def test_a_question_asked_five_times_does_not_look_like_five_proofs() -> None:
+    given, again = (
+        scores(22),
+        {(5 * row + copy, arm): score for (row, arm), score in scores(22).items() for copy in range(5)},
+    )
+    pairs = [("tuned", "tuned")] * 14 + [("base", "base")] * 8
+    once = summary(given, preferences(pairs))
+    alike = np.repeat(np.arange(22), 5)
+    repeated = summary(again, preferences([pair for pair in pairs for _ in range(5)]), clusters=alike)
+    for figures, low, high in (("score", "low", "high"), ("preference", "low", "high")):
+        for end in (low, high):
+            assert repeated[figures][end] == pytest.approx(once[figures][end], rel=0.02)
+    apart = summary(again, preferences([pair for pair in pairs for _ in range(5)]))
+    for figures in ("score", "preference"):
+        assert apart[figures]["high"] - apart[figures]["low"] < 0.6 * (
+            once[figures]["high"] - once[figures]["low"]
+        )
 
 
 def test_the_share_of_wins_has_wilsons_interval_and_bounds() -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tutelage.errors import LanguageModelError, RecipeError
+from tutelage.evaluation.clusters import cluster_rows
 from tutelage.evaluation.judging.asking import Judgement, Sitting
 from tutelage.evaluation.judging.kept_replies import KeptReplies
 from tutelage.evaluation.judging.labels import Scores, read_labels
@@ -179,6 +180,7 @@ def _summarise(
         scores,
         preferences,
         examine(plan.probes, judgements[: len(plan.probes)]),
+        clusters=cluster_rows([plan.answers["base"][row]["prompt"] for row in plan.rows]),
         lengths={arm: [plan.answers[arm][row]["response_tokens"] for row in plan.rows] for arm in ARMS},
         labels=labels,
         notes=notes,

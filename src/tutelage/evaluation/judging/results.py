@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from tutelage.evaluation.intervals import CONFIDENCE
 from tutelage.evaluation.judging.labels import Scores, agreement, corrected_difference
 from tutelage.evaluation.judging.protocol import LARGEST_SCORE
 from tutelage.evaluation.judging.self_test import SelfTest
 from tutelage.evaluation.metrics import Metric
+from tutelage.evaluation.shares import effective_rows, wilson_interval
 from tutelage.evaluation.statistics import paired_difference
 from tutelage.evaluation.verdict import verdict
 from tutelage.run_folder import ARMS
@@ -67,16 +67,22 @@ def summarise_judge(
     preferences: Preferences,
     self_test: SelfTest,
     *,
+    clusters: np.ndarray,
     lengths: Mapping[str, Sequence[int]],
     labels: Scores | None,
     notes: Sequence[str],
 ) -> dict[str, Any]:
-    """Return what judges.json says of one judge. `lengths` are the answers' tokens by arm, in the order of `rows`."""
-    paired = [row for row in rows if all(scores[row, arm] is not None for arm in ARMS)]
+    """Return what judges.json says of one judge.
+
+    In the order of `rows`, `clusters` (rows,) gives rows that resemble each other the same label, and `lengths` are the
+    answers' tokens by arm.
+    """
+    has_pair = np.array([all(scores[row, arm] is not None for arm in ARMS) for row in rows], dtype=bool)
+    paired = [row for row, is_paired in zip(rows, has_pair, strict=True) if is_paired]
     base, tuned = (
         np.array([scores[row, arm] for row in paired], dtype=np.float64) for arm in ARMS
     )  # (paired,)
-    difference = paired_difference(base, tuned)
+    difference = paired_difference(base, tuned, clusters[has_pair])
     nulls = len(rows) - len(paired)
     doubts = _doubts(self_test, nulls, len(rows))
     judged = verdict(difference, judged_metric(judge))
@@ -89,7 +95,7 @@ def summarise_judge(
         "nulls": nulls,
         "score": {name: getattr(difference, name) for name in SCORE_FIGURES},
         "bounds": _bounds(rows, scores),
-        "preference": _preference(rows, preferences),
+        "preference": _preference(rows, preferences, clusters),
         "length": _length(rows, paired, base, tuned, lengths),
         "self_test": self_test.to_record(),
         "labels": _labelled(readable, labels) if labels is not None else None,
@@ -140,10 +146,10 @@ def _bounds(rows: Sequence[int], scores: RowScores) -> dict[str, float | None]:
     return {"worst": float(np.mean(worst)), "best": float(np.mean(best))}
 
 
-def _preference(rows: Sequence[int], preferences: Preferences) -> dict[str, Any]:
+def _preference(rows: Sequence[int], preferences: Preferences, clusters: np.ndarray) -> dict[str, Any]:
     counted = outcomes(rows, preferences)
     decided, whole = counted.win + counted.loss, len(rows) - counted.null
-    low, high = _wilson(counted.win, decided)
+    low, high = _interval_of_wins(rows, preferences, clusters) if decided else (None, None)
     return {
         **asdict(counted),
         # Of the rows that one of the two wins, in %.
@@ -159,11 +165,15 @@ def _preference(rows: Sequence[int], preferences: Preferences) -> dict[str, Any]
     }
 
 
-def _wilson(wins: int, decided: int) -> tuple[float | None, float | None]:
-    if not decided:
-        return None, None
-    interval = stats.binomtest(wins, decided).proportion_ci(CONFIDENCE, method="wilson")
-    return 100 * float(interval.low), 100 * float(interval.high)
+def _interval_of_wins(
+    rows: Sequence[int], preferences: Preferences, clusters: np.ndarray
+) -> tuple[float, float]:
+    """Return Wilson's interval, in %, of the share of wins among the rows that one of the two wins."""
+    agreed = [{preferences[row, order] for order in ORDERS} for row in rows]
+    is_decided = np.array([both in ({"tuned"}, {"base"}) for both in agreed])
+    won = np.array([both == {"tuned"} for both in agreed])[is_decided]
+    low, high = wilson_interval(float(won.mean()), effective_rows(won.astype(float), clusters[is_decided]))
+    return 100 * low, 100 * high
 
 
 def _length(
