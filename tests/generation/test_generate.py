@@ -62,7 +62,7 @@ def test_batched_answers_are_those_of_one_prompt_at_a_time(family, batch_size):
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_prefill_in_several_trees_gives_the_same_answers(family, monkeypatch):
-    monkeypatch.setattr("tutelage.generation.generate.MAX_NODES", 30)
+    monkeypatch.setattr("tutelage.generation.continuous_batch.MAX_NODES", 30)
     assert answers_that_differ(family, tiny_model(family), batch_size=64) == 0
 
 

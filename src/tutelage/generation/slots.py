@@ -41,6 +41,11 @@ class Slots(Cache):
                 whole[places, :, : part.shape[2]] = part
         self.lengths[places] = torch.tensor(lengths, device=device)
 
+    def grow(self, slots: int) -> None:
+        """Add so many free slots behind the others."""
+        self.lengths = pad(self.lengths, (0, slots))
+        self._layers = [[pad(part, (0, 0, 0, 0, 0, 0, 0, slots)) for part in layer] for layer in self._layers]
+
     def free(self, slot: int) -> None:
         self.lengths[slot] = 0
 

@@ -1,0 +1,211 @@
+"""Prompts that are answered side by side, a token a step; finished ones make room, and others may join at any step.
+
+The keys and values of the prompts come out of their prefix tree; each prompt's path is copied into a slot, and from
+there on every slot grows by one token a step.
+"""
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+
+from tutelage.data.batches import runs_within
+from tutelage.data.prefix_tree import PrefixTree, merge_prompts
+from tutelage.generation.slots import Layers, Slots
+from tutelage.model.forward import MAX_NODES, CausalModel, run_tree, undressed
+from tutelage.model.linear_groups import LinearGroup, project
+
+# Moving the slots together costs about as much as a few steps, so it waits until it pays.
+SHARE_TO_CLOSE_UP = 0.125
+
+
+@dataclass(frozen=True)
+class NextTokens:
+    """logits: (all, vocabulary); keys[i] is the answer whose next token rows[i] of the logits tells."""
+
+    logits: torch.Tensor
+    rows: Sequence[int]
+    keys: Sequence[int]
+
+
+class Batch(Protocol):
+    """Answers of some prompts, each known by the key that it was asked with."""
+
+    @property
+    def is_busy(self) -> bool: ...
+
+    def ask(self, key: int, prompt: Sequence[int]) -> None:
+        """Let a prompt wait for its turn."""
+        ...
+
+    def step(self) -> NextTokens:
+        """Return what may follow in some of the answers; each of them is then given a token, or ended."""
+        ...
+
+    def give(self, key: int, token: int) -> None: ...
+
+    def end(self, key: int) -> None:
+        """Forget an answer, whether it was begun or not."""
+        ...
+
+
+def open_batch(model: CausalModel, *, size: int, share_to_refill: float = 0.0) -> Batch:
+    """Return an empty batch of at most `size` answers at once.
+
+    The next prompts are read when that share of it is free: reading few at a time is what a person who waits wants,
+    and reading many at once takes less time in all.
+    """
+    model.module.eval()
+    return OneByOne(model) if model.is_padded else ContinuousBatch(model, size, share_to_refill)
+
+
+class ContinuousBatch:
+    """A batch over the slots of one cache; there are as many of them as were ever needed at once, up to `size`."""
+
+    def __init__(self, model: CausalModel, size: int, share_to_refill: float) -> None:
+        self._model = model
+        self._size = size
+        self._enough_to_refill = max(1.0, share_to_refill * size)
+        self._waiting: deque[tuple[int, Sequence[int]]] = deque()
+        self._owners: list[int | None] = []  # which answer stands in each slot
+        self._tokens: list[int] = []  # the next token of each slot
+        self._slots = Slots(0)
+        self._head = None if model.frozen_head is None else LinearGroup([model.frozen_head]).weights(())
+
+    @property
+    def is_busy(self) -> bool:
+        return bool(self._waiting) or any(owner is not None for owner in self._owners)
+
+    def ask(self, key: int, prompt: Sequence[int]) -> None:
+        self._waiting.append((key, prompt))
+
+    @torch.no_grad()
+    def step(self) -> NextTokens:
+        busy = [place for place, owner in enumerate(self._owners) if owner is not None]
+        if self._waiting and self._size - len(busy) >= self._enough_to_refill:
+            return self._refill(self._size - len(busy))
+        if not self._waiting and len(self._owners) - len(busy) >= max(
+            1, SHARE_TO_CLOSE_UP * len(self._owners)
+        ):
+            self._close_up(busy)
+            busy = list(range(len(busy)))
+        logits = self._decode()
+        self._slots.end_step(busy)
+        return NextTokens(logits, busy, [self._owner(place) for place in busy])
+
+    def give(self, key: int, token: int) -> None:
+        self._tokens[self._owners.index(key)] = token
+
+    def end(self, key: int) -> None:
+        if key not in self._owners:
+            self._waiting = deque(asked for asked in self._waiting if asked[0] != key)
+            return
+        place = self._owners.index(key)
+        self._owners[place] = None
+        self._slots.free(place)
+        if not any(owner is not None for owner in self._owners) and not self._waiting:
+            self._owners, self._tokens, self._slots = [], [], Slots(0)  # or a long prompt would keep its room
+
+    def _owner(self, place: int) -> int:
+        owner = self._owners[place]
+        assert owner is not None
+        return owner
+
+    def _close_up(self, busy: list[int]) -> None:
+        self._owners = [self._owners[place] for place in busy]
+        self._tokens = [self._tokens[place] for place in busy]
+        self._slots.keep(busy)
+
+    def _refill(self, room: int) -> NextTokens:
+        """Read the prompts that have waited longest into free slots."""
+        begun = [self._waiting.popleft() for _ in range(min(room, len(self._waiting)))]
+        free = [place for place, owner in enumerate(self._owners) if owner is None]
+        missing = max(0, len(begun) - len(free))
+        if missing:
+            free += range(len(self._owners), len(self._owners) + missing)
+            self._owners += [None] * missing
+            self._tokens += [0] * missing
+            self._slots.grow(missing)
+        places = free[: len(begun)]
+        for place, (key, _) in zip(places, begun, strict=True):
+            self._owners[place] = key
+        logits = self._prefill([tuple(prompt) for _, prompt in begun], places)
+        return NextTokens(logits, range(len(begun)), [key for key, _ in begun])
+
+    def _prefill(self, paths: Sequence[tuple[int, ...]], places: Sequence[int]) -> torch.Tensor:
+        """Read prompts into slots; return their next-token logits, (paths, vocabulary)."""
+        found: dict[int, torch.Tensor] = {}
+        for run in runs_within(paths, distinct_tokens=MAX_NODES):
+            logits, layers = _read(self._model, [paths[index] for index in run])
+            self._slots.fill([places[index] for index in run], layers, [len(paths[index]) for index in run])
+            found.update(zip(run, logits, strict=True))
+        return torch.stack([found[index] for index in range(len(paths))])
+
+    def _decode(self) -> torch.Tensor:
+        """Append one token to each slot; return the logits of the next, (slots, vocabulary)."""
+        model = self._model
+        inputs = {
+            "input_ids": torch.tensor(self._tokens, device=model.device)[:, None],
+            "position_ids": self._slots.lengths[:, None],
+            "attention_mask": self._slots.begin_step()[:, None, None, :],  # (slots, 1, 1, columns)
+            "past_key_values": self._slots,
+            "use_cache": True,
+        }
+        with model.autocast():
+            if self._head is None:
+                return model.module(**inputs).logits[:, -1]
+            return project(undressed(model.module).base_model(**inputs).last_hidden_state[:, -1], self._head)
+
+
+def _read(model: CausalModel, paths: Sequence[tuple[int, ...]]) -> tuple[torch.Tensor, Layers]:
+    """Return next-token logits, (paths, vocabulary), and each layer's keys and values with a row a path."""
+    tree = merge_prompts(paths)
+    leaves, of_row = torch.tensor([path[-1] for path in tree.paths], device=model.device).unique(
+        return_inverse=True
+    )
+    output = run_tree(model, tree, logits_to_keep=leaves, use_cache=True)
+    columns = _left_align(tree).to(model.device)
+    layers = [
+        (layer.keys[0][:, columns].transpose(0, 1), layer.values[0][:, columns].transpose(0, 1))
+        for layer in output.past_key_values.layers
+    ]
+    return output.logits[0][of_row], layers
+
+
+def _left_align(tree: PrefixTree) -> torch.Tensor:
+    """Return the node that stands in each column of each path, (paths, width); columns after a path hold node 0."""
+    nodes = torch.zeros(len(tree.paths), max(map(len, tree.paths)), dtype=torch.int64)
+    for row, path in enumerate(tree.paths):
+        nodes[row, : len(path)] = torch.from_numpy(path)
+    return nodes
+
+
+class OneByOne:
+    """A batch that answers one prompt after the other from its whole text, whatever the cache of its model is."""
+
+    def __init__(self, model: CausalModel) -> None:
+        self._model = model
+        self._texts: dict[int, list[int]] = {}  # in the order in which they were asked
+
+    @property
+    def is_busy(self) -> bool:
+        return bool(self._texts)
+
+    def ask(self, key: int, prompt: Sequence[int]) -> None:
+        self._texts[key] = list(prompt)
+
+    @torch.no_grad()
+    def step(self) -> NextTokens:
+        key, text = next(iter(self._texts.items()))
+        ids = torch.tensor([text], device=self._model.device)
+        with self._model.autocast():
+            logits = self._model.module(ids, use_cache=False).logits[:, -1]
+        return NextTokens(logits, [0], [key])
+
+    def give(self, key: int, token: int) -> None:
+        self._texts[key].append(token)
+
+    def end(self, key: int) -> None:
+        self._texts.pop(key, None)
