@@ -21,7 +21,7 @@ def measure(job: dict) -> dict:
     from tutelage.data.batches import BatchPlan, micro_batches
     from tutelage.data.checks import check_rows
     from tutelage.data.encoding import control_tokens
-    from tutelage.data.findings import find_in_rows, find_little_variety, find_nulls
+    from tutelage.data.findings import Variety, find_in_rows, find_nulls
     from tutelage.data.formats import read_conversations
     from tutelage.data.near_duplicates import near_duplicates
     from tutelage.data.prefix_tree import merge
@@ -41,7 +41,10 @@ def measure(job: dict) -> dict:
     clock.stop("read")
     checked = check_rows(read.rows, settings, sizes_of(source))
     findings = [*find_nulls(source.records), *find_in_rows(checked, control_tokens(renderer.tokenizer))]
-    findings += find_little_variety(checked)
+    variety = Variety()
+    for one in checked:
+        variety.note(one)
+    findings += variety.findings()
     kept = [one.row for one in checked if one.outcome != "dropped"]
     split = split_rows(kept, rule="position", train_share=0.85, test_share=0.1)
     leaks = find_leaks(split)

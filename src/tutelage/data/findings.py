@@ -2,11 +2,12 @@
 
 import re
 import unicodedata
+from array import array
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator
 
-from tutelage.data.checks import CheckedRow, asked, rule_of
-from tutelage.data.conversations import Conversation, Turn
+from tutelage.data.checks import CheckedRow, asked, fingerprint, rule_of
+from tutelage.data.conversations import Conversation
 from tutelage.data.records import Record
 from tutelage.data.rules import Finding
 
@@ -60,46 +61,73 @@ HALF = 0.5
 ROWS_FOR_VARIETY = 10
 
 
-def find_in_rows(checked: Sequence[CheckedRow], controls: Collection[str]) -> Iterator[Finding]:
+def find_in_rows(checked: Iterable[CheckedRow], controls: Collection[str]) -> Iterator[Finding]:
     """Yield what the outcomes and the texts of all rows show, row by row; `controls` are the tokenizer's own."""
-    spelled = {*KNOWN_CONTROLS, *controls}
-    first_asked: dict[tuple[Turn, ...], int] = {}
+    look = RowLook(controls)
     for one in checked:
+        yield from look.find(one)
+
+
+class RowLook:
+    """Looks at one row after the other, keeping of each no more than a fingerprint of what it asks."""
+
+    def __init__(self, controls: Collection[str]) -> None:
+        self.repeated_prompts = 0  # rows that ask, to the letter, what an earlier one asked
+        self._spelled = {*KNOWN_CONTROLS, *controls}
+        self._first_asked: dict[int, int] = {}
+
+    def find(self, one: CheckedRow) -> Iterator[Finding]:
+        """Yield what the outcome and the texts of the next row show."""
         row = one.row.row
-        yield from (
-            Finding(
-                rule_of(reason), row, f"{'dropped' if one.outcome == 'dropped' else 'repaired'}: {reason}"
-            )
-            for reason in one.reasons
-        )
+        was = "dropped" if one.outcome == "dropped" else "repaired"
+        yield from (Finding(rule_of(reason), row, f"{was}: {reason}") for reason in one.reasons)
         if one.outcome != "dropped":
-            first = first_asked.setdefault(asked(one.row), row)
+            first = self._first_asked.setdefault(fingerprint(asked(one.row)), row)
             if first != row:
+                self.repeated_prompts += 1
                 yield Finding(11, row, f"asks what row {first} asks, and is answered otherwise")
-            yield from _find_in_texts(one.row, spelled)
+            yield from _find_in_texts(one.row, self._spelled)
 
 
-def find_nulls(records: Sequence[Record]) -> Iterator[Finding]:
+def find_nulls(records: Iterable[Record]) -> Iterator[Finding]:
     """Yield the fields that are null."""
     for record in records:
-        if None in record.value.values():
+        if isinstance(record.value, dict) and None in record.value.values():
             names = ", ".join(repr(key) for key, value in record.value.items() if value is None)
             yield Finding(8, record.row, f"{names} null, read as empty")
 
 
-def find_little_variety(checked: Sequence[CheckedRow]) -> Iterator[Finding]:
-    """Yield a finding where most rows repeat others, or most answers are one and the same."""
-    repeats = sum(any(rule_of(reason) == 10 for reason in one.reasons) for one in checked)
-    if repeats > len(checked) * HALF:
-        yield Finding(26, None, f"{repeats:,} of {len(checked):,} rows repeat another word for word")
-    kept = [one.row for one in checked if one.outcome != "dropped"]
-    answers = Counter(row.response for row in kept if row.format != "text-label")
-    if len(kept) >= ROWS_FOR_VARIETY and answers:
-        answer, count = answers.most_common(1)[0]
-        if count > len(kept) * HALF:
-            yield Finding(
-                26, None, f"{count:,} of {len(kept):,} rows have one and the same answer: {answer[:40]!r}"
-            )
+class Variety:
+    """Counts, while the rows go by, how many repeat others, and how many have one and the same answer."""
+
+    def __init__(self) -> None:
+        self._rows = self._repeats = self._kept = 0
+        self._answers = array("q")  # a hash of each
+        # If one answer is that of most rows, it is the one that stands here in the end (Boyer and Moore's vote).
+        self._leader, self._lead = "", 0
+
+    def note(self, one: CheckedRow) -> None:
+        """Take in the next row."""
+        self._rows += 1
+        self._repeats += any(rule_of(reason) == 10 for reason in one.reasons)
+        if one.outcome == "dropped":
+            return
+        self._kept += 1
+        if one.row.format != "text-label":
+            answer = one.row.response
+            self._answers.append(hash(answer))
+            if self._lead == 0:
+                self._leader = answer
+            self._lead += 1 if answer == self._leader else -1
+
+    def findings(self) -> Iterator[Finding]:
+        """Yield a finding where most rows repeat others, or most answers are one and the same."""
+        if self._repeats > self._rows * HALF:
+            yield Finding(26, None, f"{self._repeats:,} of {self._rows:,} rows repeat another word for word")
+        count = self._answers.count(hash(self._leader))
+        if self._kept >= ROWS_FOR_VARIETY and count > self._kept * HALF:
+            shown = f"{count:,} of {self._kept:,} rows have one and the same answer: {self._leader[:40]!r}"
+            yield Finding(26, None, shown)
 
 
 def _find_in_texts(row: Conversation, controls: Collection[str]) -> Iterator[Finding]:

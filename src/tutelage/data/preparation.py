@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from tutelage.data.checks import FINGERPRINT_BYTES, asked, check_each, fingerprint
+from tutelage.data.checks import FINGERPRINT_BYTES, asked, check_each, fingerprint, normalised_prompt
 from tutelage.data.conversations import Conversation
 from tutelage.data.formats import ConversationReader
 from tutelage.data.identity import made_of
@@ -78,7 +78,8 @@ def prepare(
                 overlong.append((conversation.row, tokens))
                 ledger.drop(conversation.row, f"{tokens:,} tokens, more than {limit:,}")
             else:
-                writers[sides.add(conversation) or 0].add(row)
+                side = sides.add(conversation.row, normalised_prompt(conversation))
+                writers[side or 0].add(row)
                 questions += fingerprint(asked(conversation)).to_bytes(FINGERPRINT_BYTES)
             if count % ROWS_TOLD == 0:
                 progress(ROWS_TOLD)
