@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass
+from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import Parameter
@@ -20,6 +21,8 @@ from tutelage.cli.data.files import (
 )
 from tutelage.cli.data.models import refuse_less_than_one
 from tutelage.cli.opening import open_renderer
+from tutelage.cli.options import as_path
+from tutelage.data.checks import Outcome
 from tutelage.errors import RecipeError
 
 HONOURED = (
@@ -98,6 +101,30 @@ class FilterOptions:
             show_default=False,
         ),
     ] = None
+    run: Annotated[
+        Path | None,
+        Parameter(
+            help="A run that was prepared from DATA; --outcome and --reason are about its ledger.",
+            converter=as_path,
+            show_default=False,
+        ),
+    ] = None
+    outcome: Annotated[
+        tuple[Outcome, ...],
+        Parameter(
+            help="Keep rows that the run kept, repaired or dropped; may be repeated.",
+            negative="",
+            show_default=False,
+        ),
+    ] = ()
+    reason: Annotated[
+        tuple[str, ...],
+        Parameter(
+            help="Keep rows of which the run's ledger gives a reason with these words; may be repeated.",
+            negative="",
+            show_default=False,
+        ),
+    ] = ()
 
 
 def filter_rows(
@@ -127,6 +154,7 @@ def filter_rows(
         criteria,
         tokens=tokens,
         controls=control_tokens(renderer.tokenizer) if renderer else (),
+        before=_told_otherwise(chosen, opened.source),
     )
     kept = [record for record in records if record.row not in left_out]
     write_files(output, {output.output: with_row_numbers(kept)}, opened.settings)
@@ -141,6 +169,10 @@ def criteria_of(chosen: FilterOptions) -> Any:
     if chosen == FilterOptions():
         raise RecipeError(
             "Nothing is filtered by. Name at least one criterion, for example --without-rule 10."
+        )
+    if (chosen.run is None) != (not chosen.outcome and not chosen.reason):
+        raise RecipeError(
+            "--run names the run whose ledger --outcome and --reason are about: give it with one of them."
         )
     _refuse_unknown("rule", (*chosen.without_rule, *chosen.only_rule), RULES_OF_ROWS)
     languages = (*WORDS, *SCRIPTS, LATIN, NO_LETTERS)
@@ -174,6 +206,22 @@ def _patterns(option: str, given: Sequence[str]) -> list[re.Pattern[str]]:
             f"{option} {fault.pattern!r} is no regular expression: {fault}. A sign like ( or * that stands for itself"
             " needs a backslash before it."
         ) from fault
+
+
+def _told_otherwise(chosen: FilterOptions, source: Any) -> dict[int, str]:
+    """Return the rows of which the ledger of the run that was named tells something else."""
+    from tutelage.data.ledger import rows_told_otherwise
+    from tutelage.run_folder import RunFolder
+
+    if chosen.run is None:
+        return {}
+    return rows_told_otherwise(
+        RunFolder(chosen.run),
+        source=source.name,
+        sha256=source.sha256,
+        outcomes=chosen.outcome,
+        reasons=chosen.reason,
+    )
 
 
 def _tokens(opened: OpenedRows, renderer: Any) -> dict[int, int]:
