@@ -19,7 +19,7 @@ def measure(job: dict) -> dict:
     """Return seconds by part; importing the libraries and opening the tokenizer is a part of its own."""
     clock = Clock()
     from tutelage.data.batches import BatchPlan, micro_batches
-    from tutelage.data.checks import check_rows
+    from tutelage.data.checks import check_rows, normalised_prompt
     from tutelage.data.encoding import control_tokens
     from tutelage.data.findings import Variety, find_in_rows, find_nulls
     from tutelage.data.formats import read_conversations
@@ -28,7 +28,7 @@ def measure(job: dict) -> dict:
     from tutelage.data.preparation import sizes_of
     from tutelage.data.prompts import make_renderer
     from tutelage.data.sources import read_source
-    from tutelage.data.splits import find_leaks, split_rows
+    from tutelage.data.splits import Sides
     from tutelage.model.loading import load_tokenizer
     from tutelage.recipe import DataSettings
     from tutelage.runtime import peak_memory_bytes
@@ -46,8 +46,10 @@ def measure(job: dict) -> dict:
         variety.note(one)
     findings += variety.findings()
     kept = [one.row for one in checked if one.outcome != "dropped"]
-    split = split_rows(kept, rule="position", train_share=0.85, test_share=0.1)
-    leaks = find_leaks(split)
+    sides = Sides(rule="position", train_share=0.85, test_share=0.1)
+    for row in kept:
+        sides.add(row.row, normalised_prompt(row))
+    leaks = sides.leaks()
     clock.stop("check")
     examples = list(renderer.examples(kept, loss_on=settings.loss_on))
     clock.stop("tokens")

@@ -3,7 +3,6 @@
 import re
 import unicodedata
 from array import array
-from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
 
 from tutelage.data.checks import CheckedRow, asked, fingerprint, rule_of
@@ -150,10 +149,10 @@ def _find_in_texts(row: Conversation, controls: Collection[str]) -> Iterator[Fin
 
 
 def _find_unseen(row: int, text: str) -> Iterator[Finding]:
-    unseen = Counter(UNSEEN.findall(text))
+    unseen = UNSEEN.findall(text)
     if unseen:
-        shown = ", ".join(f"U+{ord(character):04X}" for character in sorted(unseen))
-        yield Finding(17, row, f"holds {shown} ({sum(unseen.values())} characters)")
+        shown = ", ".join(f"U+{ord(character):04X}" for character in sorted(set(unseen)))
+        yield Finding(17, row, f"holds {shown} ({len(unseen)} characters)")
     if not text.isascii() and not unicodedata.is_normalized("NFC", text):
         yield Finding(
             19,
