@@ -37,6 +37,11 @@ def control_tokens(tokenizer: Any) -> dict[str, Control]:
     }
 
 
+def vocabulary_of(tokenizer: Any) -> int:
+    """Return how many ids there may be: one more than the greatest."""
+    return max(tokenizer.get_vocab().values()) + 1
+
+
 def encode_text(tokenizer: Any, text: str) -> list[int]:
     """Encode content: a control token spelled out in it becomes ordinary text tokens."""
     return tokenizer.encode(text, add_special_tokens=False, split_special_tokens=True) if text else []

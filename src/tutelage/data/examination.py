@@ -9,7 +9,7 @@ from typing import Any
 
 from tutelage.data.checks import check_each, normalised_prompt
 from tutelage.data.conversations import Conversation
-from tutelage.data.encoding import control_tokens
+from tutelage.data.encoding import control_tokens, vocabulary_of
 from tutelage.data.findings import RowLook, Variety, find_nulls
 from tutelage.data.formats import ConversationReader
 from tutelage.data.languages import language_of
@@ -85,7 +85,11 @@ def examine(
     limit = min(settings.max_length or context_length, context_length)
     counter = None
     if renderer:
-        counter = TokenCounter(longest_allowed=limit, end_of_turn=renderer.end_of_turn)
+        counter = TokenCounter(
+            longest_allowed=limit,
+            end_of_turn=renderer.end_of_turn,
+            vocabulary=vocabulary_of(renderer.tokenizer),
+        )
         for example in renderer.examples(look.kept_rows(), loss_on=settings.loss_on):
             counter.add(example)
     else:

@@ -38,9 +38,9 @@ HEADINGS = ("### Response:", "### Instruction:", "### Input:")
 UNSEEN = re.compile(
     "[\x01-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]|[\u202a-\u202e\u2066-\u2069]|[\u200b\u2060\ufeff]|[\U000e0000-\U000e007f]"
 )
-# (what it looks like, a text that every such secret holds, the pattern); the cheap look spares most rows the search.
+# (the message, a text that every such secret holds, the pattern); the cheap look spares most rows the search.
 SECRETS = tuple(
-    (name, hint, re.compile(pattern))
+    (f"holds what looks like {name}", hint, re.compile(pattern))
     for name, hint, pattern in (
         ("a private key", "PRIVATE KEY", r"-----BEGIN [A-Z ]*PRIVATE KEY-----"),
         ("an AWS access key", "AKIA", r"\bAKIA[0-9A-Z]{16}\b"),
@@ -141,9 +141,9 @@ def _find_in_texts(row: Conversation, controls: Collection[str]) -> Iterator[Fin
         if headings:
             yield Finding(21, row.row, f"holds {', '.join(headings)}, as the alpaca prompts do")
     yield from _find_unseen(row.row, text)
-    for name, hint, pattern in SECRETS:
+    for message, hint, pattern in SECRETS:
         if hint in text and pattern.search(text):
-            yield Finding(28, row.row, f"holds what looks like {name}")  # and never the secret itself
+            yield Finding(28, row.row, message)  # and never the secret itself
     if any(_seems_cut(turn.text) for turn in row.turns if turn.role == "assistant"):
         yield Finding(16, row.row, "an answer ends in the middle of a sentence or of a code block")
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from tutelage.data.checks import FINGERPRINT_BYTES, asked, check_each, fingerprint, normalised_prompt
 from tutelage.data.conversations import Conversation
+from tutelage.data.encoding import vocabulary_of
 from tutelage.data.formats import ConversationReader
 from tutelage.data.identity import made_of
 from tutelage.data.ledger import Ledger
@@ -68,7 +69,7 @@ def prepare(
     limit = min(settings.max_length or context_length, context_length)
     questions = bytearray()  # a fingerprint of what each row asks
     overlong: list[tuple[int, int]] = []
-    vocabulary = max(renderer.tokenizer.get_vocab().values()) + 1
+    vocabulary = vocabulary_of(renderer.tokenizer)
     with _writers(folder, SPLITS if settings.split == "group" else (UNDIVIDED,), vocabulary) as writers:
         kept = _kept(source, settings, reader, ledger)
         rendered = renderer.rows(kept, loss_on=settings.loss_on)

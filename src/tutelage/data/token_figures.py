@@ -8,9 +8,9 @@ import numpy as np
 
 from tutelage.data.examples import Example
 from tutelage.data.prefix_tree import count_distinct, count_distinct_runs
+from tutelage.data.prepared_rows import id_type
 
 EXAMPLES_A_STEP = 8
-ID_CODE = "I"  # of an array, 32 bits
 
 
 @dataclass(frozen=True)
@@ -29,12 +29,13 @@ class TokenFigures:
 class TokenCounter:
     """Counts over examples that go by; their ids wait in a temporary file until the last of them is known."""
 
-    def __init__(self, *, longest_allowed: int, end_of_turn: int) -> None:
+    def __init__(self, *, longest_allowed: int, end_of_turn: int, vocabulary: int) -> None:
         self.overlong: list[tuple[int, int]] = []  # rows and their tokens
         self._limit, self._end_of_turn = longest_allowed, end_of_turn
         self._lengths = array("q")
         self._supervised = self._without_end = self._distinct_by_step = 0
         self._step: list[Example] = []
+        self._id_type = id_type(vocabulary)
         self._ids = tempfile.TemporaryFile()  # noqa: SIM115 - it is gone with the counter
 
     def add(self, example: Example) -> None:
@@ -45,7 +46,7 @@ class TokenCounter:
         self._lengths.append(tokens)
         self._supervised += example.supervised
         self._without_end += example.ids[-1] != self._end_of_turn
-        self._ids.write(array(ID_CODE, example.ids).tobytes())
+        self._ids.write(np.array(example.ids, dtype=self._id_type).tobytes())
         self._step.append(example)
         if len(self._step) == EXAMPLES_A_STEP:
             self._count_step()
@@ -57,7 +58,7 @@ class TokenCounter:
         self._count_step()
         self._ids.flush()
         lengths = np.array(self._lengths)
-        ids = np.memmap(self._ids, dtype=np.uint32, mode="r")
+        ids = np.memmap(self._ids, dtype=self._id_type, mode="r")
         return TokenFigures(
             lengths=lengths,
             supervised=self._supervised,
