@@ -34,6 +34,11 @@ HONOURED = (
 )
 
 
+def _unset(help: str) -> Parameter:
+    """Return what is said of an option that asks for nothing unless it is given."""
+    return Parameter(help=help, negative="", show_default=False)
+
+
 @Parameter(name="*")
 @dataclass(frozen=True)
 class FilterOptions:
@@ -41,65 +46,32 @@ class FilterOptions:
 
     _: KW_ONLY
     without_rule: Annotated[
-        tuple[int, ...],
-        Parameter(
-            help="Leave out what a rule of `tutelage check` tells of; may be repeated.",
-            negative="",
-            show_default=False,
-        ),
+        tuple[int, ...], _unset("Leave out what a rule of `tutelage check` tells of; may be repeated.")
     ] = ()
     only_rule: Annotated[
-        tuple[int, ...],
-        Parameter(
-            help="Keep only what a rule of `tutelage check` tells of; may be repeated.",
-            negative="",
-            show_default=False,
-        ),
+        tuple[int, ...], _unset("Keep only what a rule of `tutelage check` tells of; may be repeated.")
     ] = ()
     language: Annotated[
-        tuple[str, ...],
-        Parameter(
-            help="Keep rows in this language, as en or zh; may be repeated.", negative="", show_default=False
-        ),
+        tuple[str, ...], _unset("Keep rows in this language, as en or zh; may be repeated.")
     ] = ()
     without_language: Annotated[
-        tuple[str, ...],
-        Parameter(help="Leave out rows in this language; may be repeated.", negative="", show_default=False),
+        tuple[str, ...], _unset("Leave out rows in this language; may be repeated.")
     ] = ()
     matching: Annotated[
         tuple[str, ...],
-        Parameter(
-            help="Keep rows in whose texts this regular expression is found; may be repeated.",
-            negative="",
-            show_default=False,
-        ),
+        _unset("Keep rows in whose texts this regular expression is found; may be repeated."),
     ] = ()
     not_matching: Annotated[
         tuple[str, ...],
-        Parameter(
-            help="Leave out rows in whose texts this regular expression is found; may be repeated.",
-            negative="",
-            show_default=False,
-        ),
+        _unset("Leave out rows in whose texts this regular expression is found; may be repeated."),
     ] = ()
-    min_tokens: Annotated[
-        int | None, Parameter(help="Least tokens of a row as the model sees it.", show_default=False)
-    ] = None
-    max_tokens: Annotated[
-        int | None, Parameter(help="Most tokens of a row as the model sees it.", show_default=False)
-    ] = None
-    min_answer_characters: Annotated[
-        int | None, Parameter(help="Least characters of the last answer.", show_default=False)
-    ] = None
-    max_answer_characters: Annotated[
-        int | None, Parameter(help="Most characters of the last answer.", show_default=False)
-    ] = None
+    min_tokens: Annotated[int | None, _unset("Least tokens of a row as the model sees it.")] = None
+    max_tokens: Annotated[int | None, _unset("Most tokens of a row as the model sees it.")] = None
+    min_answer_characters: Annotated[int | None, _unset("Least characters of the last answer.")] = None
+    max_answer_characters: Annotated[int | None, _unset("Most characters of the last answer.")] = None
     per_cluster: Annotated[
         int | None,
-        Parameter(
-            help="Most rows of one cluster, whose prompts are near-duplicates of each other.",
-            show_default=False,
-        ),
+        _unset("Most rows of one cluster, whose prompts are near-duplicates of each other."),
     ] = None
     run: Annotated[
         Path | None,
@@ -110,20 +82,11 @@ class FilterOptions:
         ),
     ] = None
     outcome: Annotated[
-        tuple[Outcome, ...],
-        Parameter(
-            help="Keep rows that the run kept, repaired or dropped; may be repeated.",
-            negative="",
-            show_default=False,
-        ),
+        tuple[Outcome, ...], _unset("Keep rows that the run kept, repaired or dropped; may be repeated.")
     ] = ()
     reason: Annotated[
         tuple[str, ...],
-        Parameter(
-            help="Keep rows of which the run's ledger gives a reason with these words; may be repeated.",
-            negative="",
-            show_default=False,
-        ),
+        _unset("Keep rows of which the run's ledger gives a reason with these words; may be repeated."),
     ] = ()
 
 
