@@ -19,16 +19,16 @@ def measure(job: dict) -> dict:
     """Return seconds by part; importing the libraries and opening the tokenizer is a part of its own."""
     clock = Clock()
     from tutelage.data.batches import BatchPlan, micro_batches
-    from tutelage.data.checks import check_rows
+    from tutelage.data.checks import check_rows, normalised_prompt
     from tutelage.data.encoding import control_tokens
-    from tutelage.data.findings import find_in_rows, find_little_variety, find_nulls
+    from tutelage.data.findings import Variety, find_in_rows, find_nulls
     from tutelage.data.formats import read_conversations
     from tutelage.data.near_duplicates import near_duplicates
     from tutelage.data.prefix_tree import merge
     from tutelage.data.preparation import sizes_of
     from tutelage.data.prompts import make_renderer
     from tutelage.data.sources import read_source
-    from tutelage.data.splits import find_leaks, split_rows
+    from tutelage.data.splits import Sides
     from tutelage.model.loading import load_tokenizer
     from tutelage.recipe import DataSettings
     from tutelage.runtime import peak_memory_bytes
@@ -41,10 +41,15 @@ def measure(job: dict) -> dict:
     clock.stop("read")
     checked = check_rows(read.rows, settings, sizes_of(source))
     findings = [*find_nulls(source.records), *find_in_rows(checked, control_tokens(renderer.tokenizer))]
-    findings += find_little_variety(checked)
+    variety = Variety()
+    for one in checked:
+        variety.note(one)
+    findings += variety.findings()
     kept = [one.row for one in checked if one.outcome != "dropped"]
-    split = split_rows(kept, rule="position", train_share=0.85, test_share=0.1)
-    leaks = find_leaks(split)
+    sides = Sides(rule="position", train_share=0.85, test_share=0.1)
+    for row in kept:
+        sides.add(row.row, normalised_prompt(row))
+    leaks = sides.leaks()
     clock.stop("check")
     examples = list(renderer.examples(kept, loss_on=settings.loss_on))
     clock.stop("tokens")

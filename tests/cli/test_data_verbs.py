@@ -70,6 +70,56 @@ def test_what_is_left_out_is_counted_and_listed(data, tmp_path):
     ]
 
 
+@pytest.fixture
+def run(data, capsys, tmp_path, model):
+    """Prepare rows of which 3 is repaired, 5 repeats 4, and 6 and 7 are empty."""
+    values = alpaca_values(40)
+    values[3] = values[3] | {"output": "a\r\nb"}
+    values[5] = values[4]
+    values[6] = values[6] | {"output": ""}
+    values[7] = values[7] | {"instruction": ""}
+    write_rows(tmp_path / "faulty.json", values)
+    words = ("prepare", "--data", "faulty.json", "--output", "run", "--set", f"model.name_or_path={model}")
+    assert CommandLine(capsys)(*words).code == 0
+    return tmp_path / "run"
+
+
+def test_rows_are_filtered_by_what_became_of_them_in_a_run(data, tmp_path, run):
+    def kept(*words):
+        outcome = data("filter", "faulty.json", "out.jsonl", "--overwrite", "--run", run, *words)
+        assert outcome.code == 0, outcome.err
+        lines = (tmp_path / "out.jsonl").read_text().splitlines()
+        return [json.loads(line)["source_row"] for line in lines], outcome.out
+
+    assert kept("--outcome", "dropped")[0] == [5, 6, 7]
+    assert kept("--outcome", "dropped", "--outcome", "repaired")[0] == [3, 5, 6, 7]
+    assert kept("--outcome", "kept")[0] == [row for row in range(40) if row not in (3, 5, 6, 7)]
+    assert kept("--reason", "is empty")[0] == [6, 7]
+    assert kept("--reason", "output is empty", "--reason", "the same as row")[0] == [5, 6]
+    assert kept("--outcome", "dropped", "--reason", "is empty", "--min-answer-characters", "1")[0] == [7]
+    told = kept("--outcome", "dropped", "--reason", "is empty")[1]
+    assert f"36 kept in {run}" in " ".join(told.replace("  ", " ").split())
+    assert f"no such reason in {run}" in told
+
+
+def test_a_ledger_is_not_read_for_other_rows_than_its_own(data, tmp_path, run):
+    before = contents(tmp_path)
+    for words, said in (
+        (["rows.json", "--run", run, "--outcome", "kept"], "was prepared from faulty.json (SHA-256"),
+        (["faulty.json", "--run", "nothing", "--outcome", "kept"], "Run `tutelage prepare nothing` first."),
+        (["faulty.json", "--run", run], "give it with one of them"),
+        (["faulty.json", "--outcome", "kept"], "give it with one of them"),
+        (["faulty.json", "--run", run, "--outcome", "lost"], "lost"),
+    ):
+        outcome = data("filter", words[0], "out.jsonl", *words[1:])
+        assert (outcome.code, said in outcome.err) == (2, True), outcome.err
+    assert contents(tmp_path) == before
+    with (run / "data" / "ledger.jsonl").open("a") as ledger:
+        ledger.write("cut")
+    outcome = data("filter", "faulty.json", "out.jsonl", "--run", run, "--outcome", "kept")
+    assert (outcome.code, f"Could not read {run / 'data' / 'ledger.jsonl'}" in outcome.err) == (2, True)
+
+
 def test_lengths_are_counted_with_the_tokenizer_of_the_model(data, tmp_path, model):
     words = ["--set", f"model.name_or_path={model}", "--set", "data.prompt=chat"]
     told = json.loads(data("stats", "rows.json", "--json", *words).out)

@@ -1,17 +1,13 @@
 """The input catalogue: a file for each way in which data go wrong, and what `tutelage check` has to say of it."""
 
-import csv
 import gzip
-import io
 import json
 from collections import Counter
 from pathlib import Path
 
-import pyarrow
 import pytest
-from pyarrow import parquet
 from support.command_line import CommandLine, contents
-from support.rows import alpaca_values
+from support.rows import alpaca_values, csv_of, parquet_of
 from support.tiny_tokenizer import write_tiny_model
 
 from tutelage.data.rules import RULES
@@ -33,20 +29,6 @@ def among(*rows):
 
 def good(**changed):
     return {**GOOD, **changed}
-
-
-def csv_of(rows):
-    text = io.StringIO()
-    writer = csv.DictWriter(text, rows[0].keys())
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue().encode()
-
-
-def parquet_of(rows):
-    target = io.BytesIO()
-    parquet.write_table(pyarrow.Table.from_pylist(rows), target)
-    return target.getvalue()
 
 
 def talk(*roles_and_texts):

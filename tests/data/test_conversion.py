@@ -186,7 +186,60 @@ def test_fields_that_no_format_reads_go_along_and_those_that_would_mean_somethin
     made = convert_rows(records, read_conversations(records, source="x").rows, "messages")
     assert [set(value) for value in made.values] == [{"source_row", "messages", "id"}]
     assert made.values[0]["id"] == {"x": 1}
-    assert made.left_behind == {"context": 1}
+    assert made.left_behind == {"field 'context'": 1}
+
+
+TALK = [
+    {"role": "user", "content": "Is it cold?", "name": "Ann", "weight": 1},
+    {"role": "assistant", "content": None, "refusal": None, "tool_calls": [
+        {"id": "call_1", "type": "function", "function": {"name": "now", "arguments": "{}", "strict": True}},
+        {"name": "then", "arguments": {}, "index": 2},
+    ]},
+    {"role": "tool", "content": "4 degrees", "tool_call_id": "call_1", "name": ""},
+    {"role": "assistant", "content": "It is.", "weight": 1, "audio": {"id": 3}},
+]  # fmt: skip
+NOT_CARRIED = {
+    "key 'name' of turns in 'messages'": 1,
+    "key 'weight' of turns in 'messages'": 1,
+    "key 'tool_call_id' of turns in 'messages'": 1,
+    "key 'audio' of turns in 'messages'": 1,
+    "key 'id' of tool calls": 1,
+    "key 'strict' of tool calls": 1,
+    "key 'index' of tool calls": 1,
+}
+
+
+def test_what_stands_inside_of_turns_and_is_not_carried_is_told_with_its_count():
+    records = make_records([{"messages": TALK}, {"messages": TALK, "id": 1}])
+    read = read_conversations(records, source="x")
+    told = [f"The {what} is not used (2 times)." for what in NOT_CARRIED]
+    assert sorted(read.notes) == sorted([*told, "The field 'id' (1 rows) is not used."])
+    made = convert_rows(records, read.rows, "sharegpt")
+    assert made.left_behind == {}  # for no row could be converted: two calls stand in one turn
+    single = [{**TALK[1], "tool_calls": TALK[1]["tool_calls"][:1]}]
+    records = make_records([{"messages": [TALK[0], *single, *TALK[2:]]}] * 3)
+    made = convert_rows(records, read_conversations(records, source="x").rows, "sharegpt")
+    assert made.left_behind == {what: 3 for what in NOT_CARRIED if "index" not in what}
+
+
+def test_a_row_that_stays_in_its_format_keeps_what_stands_inside_of_its_turns():
+    records = make_records([{"messages": TALK}])
+    made = convert_rows(records, read_conversations(records, source="x").rows, "messages")
+    assert (made.values[0]["messages"], made.left_behind) == (TALK, {})
+
+
+def test_a_prompt_that_a_preference_row_names_a_second_time_is_told():
+    sides = {"chosen": "b", "rejected": "c"}
+    whole = {
+        key: [{"role": "user", "content": "a"}, {"role": "assistant", "content": text}]
+        for key, text in sides.items()
+    }
+    values = [{"prompt": "a", **sides}, {"prompt": "a", "question": "x", **sides}, {"prompt": "y", **whole}]
+    notes = read_conversations(make_records(values), source="x").notes
+    assert [note for note in notes if "two prompts" in note] == [
+        "The key 'question' of preference rows with two prompts is not used (1 times).",
+        "The key 'prompt' of preference rows with two prompts is not used (1 times).",
+    ]
 
 
 def test_rows_that_have_the_format_already_stay_as_they_are():

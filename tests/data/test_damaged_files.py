@@ -1,17 +1,14 @@
 """A hundred thousand damaged files: each is read or refused in one message, soon, and in little memory."""
 
-import csv
 import gzip
-import io
 import json
 import random
 import signal
 import tracemalloc
 from contextlib import contextmanager
 
-import pyarrow
 import pytest
-from pyarrow import parquet
+from support.rows import csv_of, json_lines_of, parquet_of
 
 from tutelage.data.checks import check_rows
 from tutelage.data.formats import read_conversations
@@ -50,32 +47,14 @@ INSERTED = [
 ]
 
 
-def csv_of(rows):
-    text = io.StringIO()
-    writer = csv.DictWriter(text, rows[0].keys())
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue().encode()
-
-
-def parquet_of(rows):
-    target = io.BytesIO()
-    parquet.write_table(pyarrow.Table.from_pylist(rows), target)
-    return target.getvalue()
-
-
-def json_lines(rows):
-    return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode()
-
-
 WHOLE = [
     json.dumps(ROWS, indent=1).encode(),
     json.dumps({"data": TALKS}).encode(),
-    json_lines(ROWS),
-    json_lines([*TALKS, *ROWS]),
+    json_lines_of(ROWS),
+    json_lines_of([*TALKS, *ROWS]),
     json.dumps(ROWS, ensure_ascii=False).encode("utf-16"),
     csv_of(ROWS),
-    gzip.compress(json_lines(ROWS)),
+    gzip.compress(json_lines_of(ROWS)),
     gzip.compress(csv_of(ROWS)),
     parquet_of(ROWS),
     parquet_of(TALKS),
@@ -160,7 +139,7 @@ def test_a_damaged_file_takes_less_than_four_times_its_size(tmp_path, seed):
     chance = random.Random(seed)
     rows = [{**ROWS[number % 5], "output": "word " * chance.randint(100, 300)} for number in range(8_000)]
     path = tmp_path / "damaged.jsonl"
-    path.write_bytes(bytes(changed(bytearray(json_lines(rows)), chance)))
+    path.write_bytes(bytes(changed(bytearray(json_lines_of(rows)), chance)))
     assert path.stat().st_size > SMALLEST_COUNTED
     tracemalloc.start()
     look_at(path)

@@ -1,9 +1,12 @@
+import mmap
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from support.rows import write_split
 
+from tutelage.data import prefix_tree
 from tutelage.data.batches import BatchPlan, micro_batches
 from tutelage.data.examples import Example, PreparedRow
 from tutelage.data.prefix_tree import count_distinct, count_distinct_runs
@@ -47,10 +50,13 @@ def test_rows_come_back_from_the_disk_as_they_were_written(tmp_path_factory, fou
     assert opened.row_numbers.tolist() == [one.row for one in found]
 
 
-@given(st.lists(examples(), max_size=20))
-def test_the_distinct_tokens_of_all_rows_are_those_of_their_tree(tmp_path_factory, found):
+@given(st.lists(examples(), max_size=20), st.sampled_from([1, 3, 2**16]))
+def test_the_distinct_tokens_of_all_rows_are_those_of_their_tree(tmp_path_factory, found, at_once):
     opened = write_and_open(tmp_path_factory.mktemp("data"), rows_of(found))
-    assert count_distinct_runs(opened.ids, opened.begins, opened.tokens - 1) == count_distinct(found)
+    assert isinstance(opened.ids.base, mmap.mmap)  # whose pages are let go of
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(prefix_tree, "RUNS_AT_ONCE", at_once)
+        assert count_distinct_runs(opened.ids, opened.begins, opened.tokens - 1) == count_distinct(found)
 
 
 def test_the_check_of_distinct_tokens_catches_runs_that_keep_their_last_token(tmp_path):

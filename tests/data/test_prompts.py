@@ -220,8 +220,8 @@ def skeleton_controls(renderer):
 
 
 def reading_controls(encoder, texts):
-    encoder.encode_special_tokens = False
-    return encoder.encode_batch(texts, add_special_tokens=False)
+    encoder.core.encode_special_tokens = False
+    return encoder.core.encode_batch(texts, add_special_tokens=False)
 
 
 def test_other_uses_of_the_tokenizer_meanwhile_let_no_control_through(monkeypatch):

@@ -76,8 +76,8 @@ def test_a_table_that_would_be_read_as_other_rows_is_not_written():
     alpaca = {"instruction": "a", "output": "b"}
     for name in ("a.csv", "a.tsv.gz", "a.parquet"):
         assert "a table gives every row all columns" in refused(name, [alpaca, TALK])
-    listed = {"chosen": TALK["messages"], "rejected": TALK["messages"]}
-    assert "Row 0 would be read as something else" in refused("a.csv", [listed | {"prompt": "c"}])
+    mixed = [{"text": "a"}, {"text": "b", "label": "c"}]
+    assert "Row 0 would be read as something else" in refused("a.csv", mixed)
     assert "Write JSON lines" in refused("a.parquet", [alpaca | {"x": 1}, alpaca | {"x": "one"}])
 
 
@@ -92,3 +92,22 @@ def test_a_name_without_a_known_ending_and_a_file_without_rows_are_refused():
             refuse_unknown_ending(Path(name))
     refuse_unknown_ending(Path("ROWS.JSONL.GZ"))
     assert "No row is left" in refused("a.csv", [])
+
+
+@pytest.mark.parametrize("field", ["prompt", "completion", "chosen", "rejected"])
+@pytest.mark.parametrize("ending", ["csv", "tsv.gz"])
+def test_turns_that_a_cell_would_give_back_as_text_are_refused_with_what_to_do(field, ending):
+    sides = ("prompt", "chosen", "rejected") if field in ("chosen", "rejected") else ("prompt", "completion")
+    turns = [{"role": "user" if field == "prompt" else "assistant", "content": "a"}]
+    plain = dict.fromkeys(sides, "a")
+    with pytest.raises(DataError, match=f"cannot hold row 1: its '{field}' is made of turns.*--to messages"):
+        file_of_rows(Path(f"o.{ending}"), with_row_numbers(make_records([plain, plain | {field: turns}])))
+
+
+def test_an_answer_that_is_a_list_in_json_stays_the_text_that_it_is(tmp_path):
+    answer = '[{"role": "user", "content": "a"}]'
+    values = [{"prompt": "Write a list of messages.", "completion": answer}]
+    path = tmp_path / "o.csv"
+    path.write_bytes(file_of_rows(path, with_row_numbers(make_records(values))))
+    (row,) = read_conversations(list(look_at_file(path, DataSettings()).records()), source="o.csv").rows
+    assert [turn.text for turn in row.turns] == ["Write a list of messages.", answer]

@@ -1,12 +1,17 @@
 """Rows made by code, as a source holds them and as the data room passes them on."""
 
+import csv
+import io
 import json
 from pathlib import Path
+
+import pyarrow
+from pyarrow import parquet
 
 from tutelage.data.conversations import Conversation, single_turn
 from tutelage.data.examples import PreparedRow
 from tutelage.data.prepared_rows import RowsWriter, id_type
-from tutelage.data.records import Record
+from tutelage.data.records import Record, Source
 from tutelage.run_folder import split_files
 
 WORDS = (
@@ -23,6 +28,10 @@ WORDS = (
     "grape",
     "mango",
 )
+
+SPELLINGS = [
+    {"instruction": f"Spell word {number}.", "input": "", "output": f"word {number}"} for number in range(4)
+]
 
 
 def make_records(values: list) -> list[Record]:
@@ -51,6 +60,32 @@ def write_rows(path: Path, values: list) -> Path:
     """Write values as a JSON array with one value a line."""
     path.write_text("[\n" + ",\n".join(json.dumps(value) for value in values) + "\n]\n", encoding="utf-8")
     return path
+
+
+def json_lines_of(rows: list[dict]) -> bytes:
+    """Return rows as JSON lines whose texts stand unescaped."""
+    return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode()
+
+
+def csv_of(rows: list[dict], delimiter: str = ",") -> bytes:
+    """Return rows of texts as CSV, written by Python's own writer."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, rows[0].keys(), delimiter=delimiter)
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue().encode()
+
+
+def parquet_of(rows: list[dict]) -> bytes:
+    """Return rows as Parquet, written by pyarrow's own writer."""
+    target = io.BytesIO()
+    parquet.write_table(pyarrow.Table.from_pylist(rows), target)
+    return target.getvalue()
+
+
+def values_of(source: Source) -> list:
+    """Return what the records of a source hold."""
+    return [record.value for record in source.records]
 
 
 def write_split(folder: Path, name: str, rows: list[PreparedRow]) -> None:

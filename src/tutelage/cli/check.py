@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from tutelage.cli import console
-from tutelage.cli.opening import has_model, open_renderer, read_data
+from tutelage.cli.opening import has_model, open_data, open_renderer
 from tutelage.cli.options import DataOptions
 from tutelage.errors import EXIT_USAGE, EXIT_WARNINGS, DataError
 
@@ -48,10 +48,10 @@ def _examine(options: DataOptions, *, with_near_duplicates: bool, is_quiet: bool
     from tutelage.data.examination import examine
 
     recipe = options.load()
-    source = read_data(recipe)
+    source = open_data(recipe)
     # A doctor that writes nothing fetches no model either; without one nothing is told of tokens.
     renderer, context = open_renderer(recipe) if has_model(recipe) else (None, 0)
-    with console.waiting(f"Looking at {len(source.records):,} rows") if not is_quiet else nullcontext():
+    with console.waiting("Looking at the rows") if not is_quiet else nullcontext():
         return examine(
             source, recipe.data, renderer, context_length=context, with_near_duplicates=with_near_duplicates
         )
@@ -97,7 +97,7 @@ def _languages(counts: dict[str, int]) -> str:
 def _show_tokens(tokens: Any) -> None:
     from tutelage.data.examination import LENGTHS
 
-    lengths = sorted(tokens.lengths)
+    lengths = sorted(tokens.lengths.tolist())
     console.heading("Length in tokens")
     lower, rows = 0, []
     for upper in (*LENGTHS, max(lengths[-1], LENGTHS[-1])):

@@ -8,7 +8,7 @@ from typing import Any
 
 from tutelage.data.conversations import Conversation, Turn
 from tutelage.data.records import SOURCE_ROW, Record
-from tutelage.data.schemas import SCHEMAS, fields_of
+from tutelage.data.schemas import SCHEMAS, fields_of, unused_keys
 from tutelage.data.writing import source_row, with_row_numbers
 from tutelage.recipe import FormatName
 
@@ -18,7 +18,7 @@ SHAREGPT_NAMES = {"system": "system", "user": "human", "assistant": "gpt", "tool
 
 @dataclass(frozen=True)
 class Converted:
-    """The new rows; what the rows have that could not be converted; which fields were left behind by how many rows."""
+    """The new rows; what the rows have that could not be converted; what was left behind, and how often."""
 
     values: list[Row]
     unfit: dict[int, str]
@@ -53,7 +53,11 @@ def convert_rows(
         except UnfitError as reason:
             unfit[row.row] = str(reason)
             continue
-        left_behind.update(field for field in record.value if field in read_by_some - fields_of([row.format]))
+        fields = (field for field in record.value if field in read_by_some - fields_of([row.format]))
+        left_behind.update(f"field {field!r}" for field in fields)
+        left_behind.update(
+            {f"key {what}": count for what, count in unused_keys(record.value, row.format).items()}
+        )
         values.append({SOURCE_ROW: source_row(record), **made, **unread_fields(record)})
     return Converted(values, unfit, dict(left_behind))
 

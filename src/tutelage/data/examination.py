@@ -1,42 +1,31 @@
 """The data doctor: everything that can be told of a source without training on it, and without writing anything."""
 
+from array import array
+from bisect import bisect_right
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tutelage.data.checks import check_rows, count_repeated_prompts
+from tutelage.data.checks import check_each, normalised_prompt
 from tutelage.data.conversations import Conversation
-from tutelage.data.encoding import control_tokens
-from tutelage.data.examples import Example
-from tutelage.data.findings import find_in_rows, find_little_variety, find_nulls
-from tutelage.data.formats import Conversations, read_conversations
+from tutelage.data.encoding import control_tokens, vocabulary_of
+from tutelage.data.findings import RowLook, Variety, find_nulls
+from tutelage.data.formats import ConversationReader
 from tutelage.data.languages import language_of
-from tutelage.data.near_duplicates import NearDuplicate, near_duplicates
-from tutelage.data.prefix_tree import count_distinct
-from tutelage.data.preparation import sizes_of
+from tutelage.data.near_duplicates import NearDuplicate, Prompts
 from tutelage.data.prompts import PromptRenderer
-from tutelage.data.records import Source
+from tutelage.data.records import OpenSource, Record
 from tutelage.data.rules import Finding
-from tutelage.data.splits import find_leaks, split_rows
+from tutelage.data.splits import Sides
+from tutelage.data.token_figures import TokenCounter, TokenFigures
 from tutelage.recipe import DataSettings
+from tutelage.run_folder import SPLITS
 
 LENGTHS = (64, 128, 256, 512, 1024, 2048, 4096)
-ROWS_READ_FOR_LANGUAGE = 2_000
-EXAMPLES_A_STEP = 8
-
-
-@dataclass(frozen=True)
-class TokenFigures:
-    """What the rows are for a model: lengths in tokens, and how many tokens prefix sharing spares it."""
-
-    lengths: list[int]
-    supervised: int
-    longest_allowed: int
-    without_end: int
-    computed: int  # tokens that a model has to run over one example at a time
-    distinct: int  # over the whole source
-    distinct_by_step: int  # over steps of eight rows in the order of the file
+MOST_READ_FOR_LANGUAGE = 4_000
+# How often two rows of one task are alike enough to be compared grows with the square of the rows.
+ROWS_COMPARED = 100_000
 
 
 @dataclass(frozen=True)
@@ -80,80 +69,160 @@ def finding_record(finding: Finding) -> dict[str, Any]:
 
 
 def examine(
-    source: Source,
+    source: OpenSource,
     settings: DataSettings,
     renderer: PromptRenderer | None,
     *,
     context_length: int = 0,
     with_near_duplicates: bool = True,
-    progress: Callable[[str], None] = lambda doing: None,
 ) -> Examination:
-    """Look at every row of a source; without a renderer nothing is told of tokens."""
-    progress("Checking the rows")
-    read = read_conversations(source.records, source=source.name, settings=settings)
-    checked = check_rows(read.rows, settings, sizes_of(source))
-    kept = [one.row for one in checked if one.outcome != "dropped"]
-    progress("Counting tokens")
-    examples = list(renderer.examples(kept, loss_on=settings.loss_on)) if renderer else []
-    limit = min(settings.max_length or context_length, context_length)
-    tokens = _token_figures(examples, limit, renderer.end_of_turn) if renderer and examples else None
-    leaks = _leaks(kept, settings)
-    alike: list[NearDuplicate] = []
-    if with_near_duplicates:
-        progress("Looking for near-duplicates")
-        alike = near_duplicates(kept)
+    """Look at every row of a source, one after the other; without a renderer nothing is told of tokens.
+
+    Of a row no more is kept than some hashes, its token ids in a temporary file, and what was found.
+    """
     controls = control_tokens(renderer.tokenizer) if renderer else ()
+    look = _Look(source, settings, controls, most_compared=ROWS_COMPARED if with_near_duplicates else 0)
+    limit = min(settings.max_length or context_length, context_length)
+    counter = None
+    if renderer:
+        counter = TokenCounter(
+            longest_allowed=limit,
+            end_of_turn=renderer.end_of_turn,
+            vocabulary=vocabulary_of(renderer.tokenizer),
+        )
+        for example in renderer.examples(look.kept_rows(), loss_on=settings.loss_on):
+            counter.add(example)
+    else:
+        for _ in look.kept_rows():
+            pass
+    leaks = look.sides.under("position").leaks()
+    alike = look.prompts.near_duplicates() if with_near_duplicates else []
     findings = [
-        *_find_in_source(source, read),
-        *find_nulls(source.records),
-        *find_in_rows(checked, controls),
-        *_find_overlong(examples, limit),
+        *_find_in_source(source, look.reader),
+        *look.nulls,
+        *look.in_rows,
+        *(_find_overlong(counter.overlong, limit) if counter else ()),
         *_find_leaks(leaks),
         *(Finding(13, pair.row, f"{pair.similarity:.0%} like row {pair.other}") for pair in alike),
-        *find_little_variety(checked),
-        *_find_empty_splits(kept, settings),
+        *(_find_uncompared(look.prompts) if with_near_duplicates else ()),
+        *look.variety.findings(),
+        *_find_empty_splits(look.sides, settings),
     ]
-    counted = Counter(one.outcome for one in checked)
     return Examination(
         source=source.name,
         kind=source.kind,
-        formats=read.formats,
-        rows=len(checked),
-        outcomes={outcome: counted[outcome] for outcome in ("kept", "repaired", "dropped")},
-        repeated_prompts=count_repeated_prompts(kept),
+        formats=look.reader.formats(),
+        rows=look.outcomes.total(),
+        outcomes={outcome: look.outcomes[outcome] for outcome in ("kept", "repaired", "dropped")},
+        repeated_prompts=look.row_look.repeated_prompts,
         leaks=leaks,
         near_duplicates=alike,
-        findings=_with_files(findings, source),
-        languages=_languages(kept),
-        tokens=tokens,
+        findings=[look.places.told(finding) for finding in findings],
+        languages=look.languages.counts(),
+        tokens=counter.figures() if counter else None,
     )
 
 
-def _leaks(kept: Sequence[Conversation], settings: DataSettings) -> dict[str, list[int]]:
-    """Return what a split in the order of the file would leak, whatever rule is set: it is what most tools do."""
-    return find_leaks(
-        split_rows(kept, rule="position", train_share=settings.train_share, test_share=settings.test_share)
-    )
+class _Look:
+    """All that is gathered of the rows while they go by."""
+
+    def __init__(
+        self, source: OpenSource, settings: DataSettings, controls: Collection[str], *, most_compared: int
+    ) -> None:
+        self.reader = ConversationReader(source.name, settings)
+        # What a split in the order of the file would leak is told whatever rule is set: it is what most tools do.
+        self.sides = Sides(
+            rule=settings.split, train_share=settings.train_share, test_share=settings.test_share
+        )
+        self.row_look, self.variety, self.languages = RowLook(controls), Variety(), _Languages()
+        self.prompts = Prompts(most_compared)
+        self.places = _Places()
+        self.outcomes: Counter[str] = Counter()
+        self.nulls: list[Finding] = []
+        self.in_rows: list[Finding] = []
+        self._source, self._settings = source, settings
+        self._oversized: dict[int, int] = {}
+
+    def kept_rows(self) -> Iterator[Conversation]:
+        """Yield the rows that are not dropped, having looked at all."""
+        for checked in check_each(self.reader.read(self._records()), self._settings, self._oversized):
+            self.outcomes[checked.outcome] += 1
+            self.in_rows += self.row_look.find(checked)
+            self.variety.note(checked)
+            if checked.outcome != "dropped":
+                prompt = normalised_prompt(checked.row)
+                self.sides.add(checked.row.row, prompt)
+                self.prompts.add(checked.row.row, prompt)
+                self.languages.note(checked.row)
+                yield checked.row
+
+    def _records(self) -> Iterator[Record]:
+        for record in self._source.records():
+            self.places.note(record)
+            self.nulls += find_nulls([record])
+            if record.size is not None and record.size > self._settings.max_row_bytes:
+                self._oversized[record.row] = record.size
+            yield record
 
 
-def _find_in_source(source: Source, read: Conversations) -> list[Finding]:
+class _Places:
+    """In which file of several each row stands, and on which line."""
+
+    def __init__(self) -> None:
+        self._begins: list[int] = []  # of each file its first row
+        self._files: list[str] = []
+        self._lines = array("q")
+
+    def note(self, record: Record) -> None:
+        if record.file is None:
+            return
+        if self._files[-1:] != [record.file]:
+            self._begins.append(record.row)
+            self._files.append(record.file)
+        self._lines.append(record.line or 0)
+
+    def told(self, finding: Finding) -> Finding:
+        """Return a finding with the place of its row before its message."""
+        if finding.row is None or not self._files:
+            return finding
+        file, line = self._files[bisect_right(self._begins, finding.row) - 1], self._lines[finding.row]
+        return Finding(
+            finding.rule, finding.row, f"{file}{f', line {line}' if line else ''}: {finding.message}"
+        )
+
+
+class _Languages:
+    """The languages of rows spread evenly over a source whose end is not known yet."""
+
+    def __init__(self) -> None:
+        self._found: list[str] = []
+        self._stride, self._rows = 1, 0
+
+    def note(self, row: Conversation) -> None:
+        if len(self._found) == MOST_READ_FOR_LANGUAGE:
+            self._found = self._found[::2]
+            self._stride *= 2
+        if self._rows % self._stride == 0:
+            self._found.append(language_of(spoken(row)))
+        self._rows += 1
+
+    def counts(self) -> dict[str, int]:
+        return dict(Counter(self._found).most_common())
+
+
+def _find_in_source(source: OpenSource, reader: ConversationReader) -> list[Finding]:
     rules = {"byte-order mark": 3, "UTF-16": 4, "several formats": 22, "is not used": 23}
-    notes = [*source.notes, *read.notes]
+    notes = [*source.notes, *reader.notes()]
     return [
         Finding(next((rule for words, rule in rules.items() if words in note), 2), None, note)
         for note in notes
     ]
 
 
-def _find_overlong(examples: Sequence[Example], limit: int) -> list[Finding]:
+def _find_overlong(overlong: Sequence[tuple[int, int]], limit: int) -> list[Finding]:
     return [
-        Finding(
-            15,
-            example.row,
-            f"{len(example.ids):,} tokens, more than {limit:,}: `prepare` stops at it, or drops it",
-        )
-        for example in examples
-        if len(example.ids) > limit
+        Finding(15, row, f"{tokens:,} tokens, more than {limit:,}: `prepare` stops at it, or drops it")
+        for row, tokens in overlong
     ]
 
 
@@ -169,55 +238,30 @@ def _find_leaks(leaks: Mapping[str, Sequence[int]]) -> list[Finding]:
     ]
 
 
-def _find_empty_splits(kept: Sequence[Conversation], settings: DataSettings) -> list[Finding]:
-    split = split_rows(
-        kept, rule=settings.split, train_share=settings.train_share, test_share=settings.test_share
-    )
+def _find_uncompared(prompts: Prompts) -> list[Finding]:
+    if not prompts.uncompared:
+        return []
+    return [
+        Finding(
+            13,
+            None,
+            f"near-duplicates were looked for among the first {prompts.most_compared:,} rows; the"
+            f" {prompts.uncompared:,} after them were compared for equal prompts alone",
+        )
+    ]
+
+
+def _find_empty_splits(sides: Sides, settings: DataSettings) -> list[Finding]:
+    kept = len(sides.rows)
     shares = {"train": 1.0, "test": settings.test_share}
-    counted = f"{len(kept):,} usable row{'' if len(kept) == 1 else 's'}"
+    counted = f"{kept:,} usable row{'' if kept == 1 else 's'}"
     return [
         Finding(25, None, f"with {counted} the {name} split would be empty, and `prepare` stops")
         for name, share in shares.items()
-        if not split[name] and share > 0
+        if not (sides.sides() == SPLITS.index(name)).any() and share > 0
     ]
-
-
-def _with_files(findings: list[Finding], source: Source) -> list[Finding]:
-    """Say in which file of several a row stands, and on which line."""
-    places = {
-        record.row: f"{record.file}{f', line {record.line}' if record.line else ''}: "
-        for record in source.records
-        if record.file is not None
-    }
-    return [
-        finding
-        if finding.row not in places
-        else Finding(finding.rule, finding.row, places[finding.row] + finding.message)
-        for finding in findings
-    ]
-
-
-def _languages(kept: Sequence[Conversation]) -> dict[str, int]:
-    """Count the languages of rows spread over the source."""
-    some = kept[:: -(-len(kept) // ROWS_READ_FOR_LANGUAGE) or 1]
-    counts = Counter(language_of(spoken(row)) for row in some)
-    return dict(counts.most_common())
 
 
 def spoken(row: Conversation) -> str:
     """Return all that a conversation says, by which its language is told."""
     return " ".join(turn.said if turn.role == "assistant" else turn.asked for turn in row.turns)
-
-
-def _token_figures(examples: Sequence[Example], limit: int, end_of_turn: int) -> TokenFigures:
-    lengths = [len(example.ids) for example in examples]
-    steps = (examples[begin : begin + EXAMPLES_A_STEP] for begin in range(0, len(examples), EXAMPLES_A_STEP))
-    return TokenFigures(
-        lengths=lengths,
-        supervised=sum(example.supervised for example in examples),
-        longest_allowed=limit,
-        without_end=sum(example.ids[-1] != end_of_turn for example in examples),
-        computed=sum(lengths) - len(lengths),  # nothing follows the last token of an example
-        distinct=count_distinct(examples),
-        distinct_by_step=sum(count_distinct(step) for step in steps),
-    )

@@ -2,11 +2,11 @@
 
 import re
 import unicodedata
-from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from array import array
+from collections.abc import Collection, Iterable, Iterator
 
-from tutelage.data.checks import CheckedRow, asked, rule_of
-from tutelage.data.conversations import Conversation, Turn
+from tutelage.data.checks import CheckedRow, asked, fingerprint, rule_of
+from tutelage.data.conversations import Conversation
 from tutelage.data.records import Record
 from tutelage.data.rules import Finding
 
@@ -38,9 +38,9 @@ HEADINGS = ("### Response:", "### Instruction:", "### Input:")
 UNSEEN = re.compile(
     "[\x01-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]|[\u202a-\u202e\u2066-\u2069]|[\u200b\u2060\ufeff]|[\U000e0000-\U000e007f]"
 )
-# (what it looks like, a text that every such secret holds, the pattern); the cheap look spares most rows the search.
+# (the message, a text that every such secret holds, the pattern); the cheap look spares most rows the search.
 SECRETS = tuple(
-    (name, hint, re.compile(pattern))
+    (f"holds what looks like {name}", hint, re.compile(pattern))
     for name, hint, pattern in (
         ("a private key", "PRIVATE KEY", r"-----BEGIN [A-Z ]*PRIVATE KEY-----"),
         ("an AWS access key", "AKIA", r"\bAKIA[0-9A-Z]{16}\b"),
@@ -60,46 +60,73 @@ HALF = 0.5
 ROWS_FOR_VARIETY = 10
 
 
-def find_in_rows(checked: Sequence[CheckedRow], controls: Collection[str]) -> Iterator[Finding]:
+def find_in_rows(checked: Iterable[CheckedRow], controls: Collection[str]) -> Iterator[Finding]:
     """Yield what the outcomes and the texts of all rows show, row by row; `controls` are the tokenizer's own."""
-    spelled = {*KNOWN_CONTROLS, *controls}
-    first_asked: dict[tuple[Turn, ...], int] = {}
+    look = RowLook(controls)
     for one in checked:
+        yield from look.find(one)
+
+
+class RowLook:
+    """Looks at one row after the other, keeping of each no more than a fingerprint of what it asks."""
+
+    def __init__(self, controls: Collection[str]) -> None:
+        self.repeated_prompts = 0  # rows that ask, to the letter, what an earlier one asked
+        self._spelled = {*KNOWN_CONTROLS, *controls}
+        self._first_asked: dict[int, int] = {}
+
+    def find(self, one: CheckedRow) -> Iterator[Finding]:
+        """Yield what the outcome and the texts of the next row show."""
         row = one.row.row
-        yield from (
-            Finding(
-                rule_of(reason), row, f"{'dropped' if one.outcome == 'dropped' else 'repaired'}: {reason}"
-            )
-            for reason in one.reasons
-        )
+        was = "dropped" if one.outcome == "dropped" else "repaired"
+        yield from (Finding(rule_of(reason), row, f"{was}: {reason}") for reason in one.reasons)
         if one.outcome != "dropped":
-            first = first_asked.setdefault(asked(one.row), row)
+            first = self._first_asked.setdefault(fingerprint(asked(one.row)), row)
             if first != row:
+                self.repeated_prompts += 1
                 yield Finding(11, row, f"asks what row {first} asks, and is answered otherwise")
-            yield from _find_in_texts(one.row, spelled)
+            yield from _find_in_texts(one.row, self._spelled)
 
 
-def find_nulls(records: Sequence[Record]) -> Iterator[Finding]:
+def find_nulls(records: Iterable[Record]) -> Iterator[Finding]:
     """Yield the fields that are null."""
     for record in records:
-        if None in record.value.values():
+        if isinstance(record.value, dict) and None in record.value.values():
             names = ", ".join(repr(key) for key, value in record.value.items() if value is None)
             yield Finding(8, record.row, f"{names} null, read as empty")
 
 
-def find_little_variety(checked: Sequence[CheckedRow]) -> Iterator[Finding]:
-    """Yield a finding where most rows repeat others, or most answers are one and the same."""
-    repeats = sum(any(rule_of(reason) == 10 for reason in one.reasons) for one in checked)
-    if repeats > len(checked) * HALF:
-        yield Finding(26, None, f"{repeats:,} of {len(checked):,} rows repeat another word for word")
-    kept = [one.row for one in checked if one.outcome != "dropped"]
-    answers = Counter(row.response for row in kept if row.format != "text-label")
-    if len(kept) >= ROWS_FOR_VARIETY and answers:
-        answer, count = answers.most_common(1)[0]
-        if count > len(kept) * HALF:
-            yield Finding(
-                26, None, f"{count:,} of {len(kept):,} rows have one and the same answer: {answer[:40]!r}"
-            )
+class Variety:
+    """Counts, while the rows go by, how many repeat others, and how many have one and the same answer."""
+
+    def __init__(self) -> None:
+        self._rows = self._repeats = self._kept = 0
+        self._answers = array("q")  # a hash of each
+        # If one answer is that of most rows, it is the one that stands here in the end (Boyer and Moore's vote).
+        self._leader, self._lead = "", 0
+
+    def note(self, one: CheckedRow) -> None:
+        """Take in the next row."""
+        self._rows += 1
+        self._repeats += any(rule_of(reason) == 10 for reason in one.reasons)
+        if one.outcome == "dropped":
+            return
+        self._kept += 1
+        if one.row.format != "text-label":
+            answer = one.row.response
+            self._answers.append(hash(answer))
+            if self._lead == 0:
+                self._leader = answer
+            self._lead += 1 if answer == self._leader else -1
+
+    def findings(self) -> Iterator[Finding]:
+        """Yield a finding where most rows repeat others, or most answers are one and the same."""
+        if self._repeats > self._rows * HALF:
+            yield Finding(26, None, f"{self._repeats:,} of {self._rows:,} rows repeat another word for word")
+        count = self._answers.count(hash(self._leader))
+        if self._kept >= ROWS_FOR_VARIETY and count > self._kept * HALF:
+            shown = f"{count:,} of {self._kept:,} rows have one and the same answer: {self._leader[:40]!r}"
+            yield Finding(26, None, shown)
 
 
 def _find_in_texts(row: Conversation, controls: Collection[str]) -> Iterator[Finding]:
@@ -114,18 +141,18 @@ def _find_in_texts(row: Conversation, controls: Collection[str]) -> Iterator[Fin
         if headings:
             yield Finding(21, row.row, f"holds {', '.join(headings)}, as the alpaca prompts do")
     yield from _find_unseen(row.row, text)
-    for name, hint, pattern in SECRETS:
+    for message, hint, pattern in SECRETS:
         if hint in text and pattern.search(text):
-            yield Finding(28, row.row, f"holds what looks like {name}")  # and never the secret itself
+            yield Finding(28, row.row, message)  # and never the secret itself
     if any(_seems_cut(turn.text) for turn in row.turns if turn.role == "assistant"):
         yield Finding(16, row.row, "an answer ends in the middle of a sentence or of a code block")
 
 
 def _find_unseen(row: int, text: str) -> Iterator[Finding]:
-    unseen = Counter(UNSEEN.findall(text))
+    unseen = UNSEEN.findall(text)
     if unseen:
-        shown = ", ".join(f"U+{ord(character):04X}" for character in sorted(unseen))
-        yield Finding(17, row, f"holds {shown} ({sum(unseen.values())} characters)")
+        shown = ", ".join(f"U+{ord(character):04X}" for character in sorted(set(unseen)))
+        yield Finding(17, row, f"holds {shown} ({len(unseen)} characters)")
     if not text.isascii() and not unicodedata.is_normalized("NFC", text):
         yield Finding(
             19,

@@ -70,7 +70,14 @@ class ConversationReader:
     def notes(self) -> list[str]:
         """Return what has to be said of rows that could all be read."""
         formats = self.formats()
-        return [*_format_notes(formats), *_unknown_key_notes(self._rows_by_fields, list(formats))]
+        return [
+            *_format_notes(formats),
+            *_unknown_key_notes(self._rows_by_fields, list(formats)),
+            *(
+                f"The key {what} is not used ({count:,} times)."
+                for what, count in self._reading.unused.items()
+            ),
+        ]
 
     def _read(self, record: Record) -> Conversation | None:
         if not isinstance(record.value, dict):

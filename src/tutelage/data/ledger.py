@@ -1,16 +1,41 @@
 """What becomes of each row, gathered while the rows go by: one byte a row, and words for those alone that changed."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 import numpy as np
 
 from tutelage.data.checks import CheckedRow
 from tutelage.data.records import Record
-from tutelage.run_folder import SPLITS
+from tutelage.errors import RunFolderError
+from tutelage.run_folder import SPLITS, RunFolder, parse_json_line, read_json, reading_faults
 
 OUTCOMES = ("kept", "repaired", "dropped")
 KEPT, REPAIRED, DROPPED = range(len(OUTCOMES))
+
+
+def rows_told_otherwise(
+    run: RunFolder, *, source: str, sha256: str, outcomes: Collection[str], reasons: Collection[str]
+) -> dict[int, str]:
+    """Return the rows of which a run's ledger does not tell these outcomes and one of these reasons, and why not.
+
+    A reason is asked for by a part of its words. RunFolderError where the run was prepared from another source.
+    """
+    prepared = read_json(run.require(run.preparation, stage="prepare"))
+    if prepared["sha256"] != sha256:
+        raise RunFolderError(
+            f"{run.root} was prepared from {prepared['source']} (SHA-256 {prepared['sha256'][:12]}…), so its ledger"
+            f" says nothing of the rows of {source} ({sha256[:12]}…). Name the data that the run was prepared from."
+        )
+    left_out: dict[int, str] = {}
+    with reading_faults(run.ledger), run.require(run.ledger, stage="prepare").open("rb") as lines:
+        for line in lines:
+            told = parse_json_line(run.ledger, line)
+            if outcomes and told["outcome"] not in outcomes:
+                left_out[told["row"]] = f"{told['outcome']} in {run.root}"
+            elif reasons and not any(part in reason for reason in told["reasons"] for part in reasons):
+                left_out[told["row"]] = f"no such reason in {run.root}"
+    return left_out
 
 
 class Ledger:

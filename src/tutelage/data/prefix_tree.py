@@ -6,12 +6,15 @@
 Nodes stand in depth-first order: along a path their numbers rise, and what a path adds to those before it is one run.
 """
 
+import mmap
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from tutelage.data.examples import Example
+
+RUNS_AT_ONCE = 2**16
 
 
 @dataclass(frozen=True)
@@ -101,7 +104,8 @@ def count_distinct_runs(ids: np.ndarray, begins: np.ndarray, lengths: np.ndarray
     """Return how many nodes the tree of runs of ids has, for as many runs as there may be.
 
     All runs go down the tree together, a token at a time: those that are still alike stand side by side in groups. A
-    run that is alone in its group shares no more, so that all its further tokens are nodes, and it leaves.
+    run that is alone in its group shares no more, so that all its further tokens are nodes, and it leaves. Of ids
+    that are mapped from a file a part at a time is in memory.
     """
     ids_at = begins.copy()  # (runs,) where the next token of each stands
     left = lengths.copy()
@@ -110,7 +114,7 @@ def count_distinct_runs(ids: np.ndarray, begins: np.ndarray, lengths: np.ndarray
     while len(ids_at):
         goes_on = left > 0
         ids_at, left, groups = ids_at[goes_on], left[goes_on], groups[goes_on]
-        tokens = ids[ids_at].astype(np.int64)
+        tokens = _ids_at(ids, ids_at).astype(np.int64)
         order = np.argsort((groups << 32) | tokens, kind="stable")  # ids have 32 bits at most
         ids_at, left, tokens, groups = ids_at[order], left[order], tokens[order], groups[order]
         begins_group = np.ones(len(tokens), dtype=bool)
@@ -121,3 +125,17 @@ def count_distinct_runs(ids: np.ndarray, begins: np.ndarray, lengths: np.ndarray
         groups = np.cumsum(begins_group)[~is_alone]
         ids_at, left = ids_at[~is_alone] + 1, left[~is_alone] - 1
     return nodes
+
+
+def _ids_at(ids: np.ndarray, places: np.ndarray) -> np.ndarray:
+    """Return the ids at some places, letting go of the pages of a mapped file that were read for them."""
+    mapped = ids.base
+    if not isinstance(mapped, mmap.mmap) or not hasattr(mmap, "MADV_DONTNEED"):
+        return ids[places]
+    found = np.empty(len(places), dtype=ids.dtype)
+    in_file = np.argsort(places)
+    for begin in range(0, len(places), RUNS_AT_ONCE):
+        chosen = in_file[begin : begin + RUNS_AT_ONCE]
+        found[chosen] = ids[places[chosen]]
+        mapped.madvise(mmap.MADV_DONTNEED)
+    return found

@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from tutelage.data.checks import FINGERPRINT_BYTES, asked, check_each, fingerprint
+from tutelage.data.checks import FINGERPRINT_BYTES, asked, check_each, fingerprint, normalised_prompt
 from tutelage.data.conversations import Conversation
+from tutelage.data.encoding import vocabulary_of
 from tutelage.data.formats import ConversationReader
 from tutelage.data.identity import made_of
 from tutelage.data.ledger import Ledger
@@ -68,7 +69,7 @@ def prepare(
     limit = min(settings.max_length or context_length, context_length)
     questions = bytearray()  # a fingerprint of what each row asks
     overlong: list[tuple[int, int]] = []
-    vocabulary = max(renderer.tokenizer.get_vocab().values()) + 1
+    vocabulary = vocabulary_of(renderer.tokenizer)
     with _writers(folder, SPLITS if settings.split == "group" else (UNDIVIDED,), vocabulary) as writers:
         kept = _kept(source, settings, reader, ledger)
         rendered = renderer.rows(kept, loss_on=settings.loss_on)
@@ -78,7 +79,8 @@ def prepare(
                 overlong.append((conversation.row, tokens))
                 ledger.drop(conversation.row, f"{tokens:,} tokens, more than {limit:,}")
             else:
-                writers[sides.add(conversation) or 0].add(row)
+                side = sides.add(conversation.row, normalised_prompt(conversation))
+                writers[side or 0].add(row)
                 questions += fingerprint(asked(conversation)).to_bytes(FINGERPRINT_BYTES)
             if count % ROWS_TOLD == 0:
                 progress(ROWS_TOLD)

@@ -13,10 +13,11 @@ from itertools import chain, pairwise
 from typing import Any
 
 from jinja2 import TemplateError
-from tokenizers import Encoding, Tokenizer
+from tokenizers import Encoding
 
 from tutelage.data.conversations import Conversation, Turn
 from tutelage.data.encoding import (
+    ContentEncoder,
     Control,
     Piece,
     content_encoder,
@@ -77,7 +78,7 @@ class PromptRenderer:
     """A prompt style bound to a tokenizer; `lay_out` says what stands before each answer of a conversation."""
 
     tokenizer: Any
-    encoder: Tokenizer  # of the contents
+    encoder: ContentEncoder  # of the contents
     lay_out: Callable[[Conversation], list[Answer]]
     end_of_turn: int
 

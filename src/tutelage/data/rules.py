@@ -37,7 +37,7 @@ RULES = {
 NOTES = {2, 3, 4, 22, 27}  # said, but nothing that a person would have to look at
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Finding:
     """One thing that was found, about one row or (`row` None) about the source."""
 

@@ -1,8 +1,9 @@
 """The formats: which fields each one needs and may have, and how its rows become conversations."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from tutelage.data.conversations import Conversation, Role, Turn
@@ -25,6 +26,10 @@ ROLES: dict[str, Role] = {
     "observation": "tool",
 }
 
+NOTHING = (None, "", [], {})
+OF_ANSWERS = ("tool_calls", "function_call", "weight")
+PROMPTS_OF_PREFERENCES = ("messages", "conversations", "prompt", "instruction", "question")
+
 
 class RowError(Exception):
     """What is wrong with a row, what stands there, and what to do; rows with the same fault are told together."""
@@ -36,9 +41,19 @@ class RowError(Exception):
 
 @dataclass(frozen=True)
 class Reading:
-    """How the values of one row are read: with `coerces`, numbers and booleans count as their text."""
+    """How the values of rows are read: with `coerces`, numbers and booleans count as their text.
+
+    `unused` counts, over all rows, what stands inside of them and is not read.
+    """
 
     coerces: bool = False
+    unused: Counter[str] = field(default_factory=Counter)
+
+    def pass_over(self, value: Value, used: Collection[str], of: str) -> None:
+        """Count the keys of an object that hold something and mean nothing here."""
+        for key, found in value.items():
+            if key not in used and found not in NOTHING:
+                self.unused[f"{key!r} of {of}"] += 1
 
     def text(self, value: Value, field: str, *, of: str = "") -> str:
         """Return a field's text; absent and null are empty, for the checks to judge."""
@@ -75,6 +90,13 @@ def read_row(row: int, value: Value, name: str, reading: Reading) -> Conversatio
     """Read a row by the format of that name, or raise RowError."""
     rejected = _rejected(value, reading) if name == "preference" else None
     return Conversation(row, SCHEMAS[name].read(value, reading), name, rejected)
+
+
+def unused_keys(value: Value, name: str) -> Counter[str]:
+    """Return what stands inside of a row of that format and is not read."""
+    reading = Reading(coerces=True)
+    read_row(0, value, name, reading)
+    return reading.unused
 
 
 def json_kind(value: Any) -> str:
@@ -150,15 +172,22 @@ def _text_label(value: Value, reading: Reading) -> tuple[Turn, ...]:
 def _preference(value: Value, reading: Reading) -> tuple[Turn, ...]:
     """Read the chosen answer as the one to train; both layouts, with the prompt apart or inside the answers."""
     chosen = _sides(value, "chosen", "assistant", reading)
+    prompts = [name for name in PROMPTS_OF_PREFERENCES if name in value]
     if chosen and chosen[0].role != "assistant":
+        _pass_over_prompts(value, prompts, reading)
         return (*_system(value, reading), *chosen)
+    _pass_over_prompts(value, prompts[1:], reading)
     return (*_preference_prompt(value, reading), *chosen)
 
 
+def _pass_over_prompts(value: Value, names: Sequence[str], reading: Reading) -> None:
+    reading.pass_over({name: value[name] for name in names}, (), "preference rows with two prompts")
+
+
 def _preference_prompt(value: Value, reading: Reading) -> tuple[Turn, ...]:
-    for field in ("messages", "conversations"):
-        if field in value:
-            return (*_system(value, reading), *_turns(value[field], field, reading))
+    for name in ("messages", "conversations"):
+        if name in value:
+            return (*_system(value, reading), *_turns(value[name], name, reading))
     if "prompt" in value:
         return (*_system(value, reading), *_sides(value, "prompt", "user", reading))
     if "instruction" in value:
@@ -222,10 +251,13 @@ def _turn(turn: Any, field: str, reading: Reading) -> Turn:
         found = repr(named) if isinstance(named, str) else json_kind(named)
         raise RowError(f"with a turn in {field!r} of an unknown role", found, f"The roles are {known}.")
     text = _content(turn, text_field, field, reading)
+    if len(turn) > 2:  # which is seldom, and takes a look at every key
+        used = (role_field, text_field, *(OF_ANSWERS if role == "assistant" else ()))
+        reading.pass_over(turn, used, f"turns in {field!r}")
     if role != "assistant":
         return Turn(role, text)
-    calls = _calls(turn)
-    if named == "function_call" and (call := _call_in_text(text)):
+    calls = _calls(turn, reading)
+    if named == "function_call" and (call := _call_in_text(text, reading)):
         text, calls = "", (call,)
     # OpenAI's fine-tuning gives an answer that is shown but not learnt the weight 0.
     return Turn(role, text, calls=calls, is_supervised=turn.get("weight") != 0)
@@ -245,7 +277,7 @@ def _content(turn: Value, text_field: str, field: str, reading: Reading) -> str:
     return reading.text(turn, text_field, of=f" in {field!r}")
 
 
-def _calls(turn: Value) -> tuple[str, ...]:
+def _calls(turn: Value, reading: Reading) -> tuple[str, ...]:
     """Read OpenAI's tool calls, whose arguments are JSON inside a text, and the older single function_call."""
     called = turn.get("tool_calls") or ([turn["function_call"]] if turn.get("function_call") else [])
     calls: list[str] = []
@@ -257,6 +289,9 @@ def _calls(turn: Value) -> tuple[str, ...]:
                 json_kind(call),
                 "It should have a name and arguments.",
             )
+        reading.pass_over(call, ("function", "type", "name", "arguments"), "tool calls")
+        if function is not call:
+            reading.pass_over(function, ("name", "arguments"), "tool calls")
         arguments = function.get("arguments", {})
         calls.append(
             _call_text(function["name"], _parsed(arguments) if isinstance(arguments, str) else arguments)
@@ -264,9 +299,10 @@ def _calls(turn: Value) -> tuple[str, ...]:
     return tuple(calls)
 
 
-def _call_in_text(text: str) -> str | None:
+def _call_in_text(text: str, reading: Reading) -> str | None:
     call = _parsed(text)
     if isinstance(call, dict) and isinstance(call.get("name"), str):
+        reading.pass_over(call, ("name", "arguments"), "tool calls")
         return _call_text(call["name"], call.get("arguments", {}))
     return None
 

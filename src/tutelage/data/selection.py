@@ -16,6 +16,7 @@ from tutelage.data.rules import RULES
 
 # The rules that are about a row by itself, or about it and an earlier one that is the same.
 RULES_OF_ROWS = (6, 8, 9, 10, 11, 14, 16, 17, 18, 19, 20, 21, 28)
+NOTHING_BEFORE: Mapping[int, str] = {}
 
 
 @dataclass(frozen=True)
@@ -51,14 +52,18 @@ def leave_out(
     *,
     tokens: Mapping[int, int],
     controls: Collection[str] = (),
+    before: Mapping[int, str] = NOTHING_BEFORE,
 ) -> dict[int, str]:
-    """Return the rows that are not chosen, each with the first reason for it.
+    """Return the rows that are not chosen, each with the first reason for it; those `before` are out already.
 
     `tokens` are the lengths of the rows as examples, where the criteria ask for them; `controls` are the model's own
     control tokens, for rule 20. Clusters are counted last, among the rows that all else has left.
     """
     told = _findings(records, checked, criteria.rules, controls)
-    reasons = {row.row: next(_reasons(row, criteria, told.get(row.row, {}), tokens), None) for row in rows}
+    reasons = {
+        row.row: before.get(row.row) or next(_reasons(row, criteria, told.get(row.row, {}), tokens), None)
+        for row in rows
+    }
     left_out = {row: reason for row, reason in reasons.items() if reason is not None}
     if criteria.per_cluster is not None:
         chosen = [row for row in rows if row.turns and row.row not in left_out]

@@ -18,7 +18,7 @@ def split_rows(
     """Return the rows of `train`, `test` and `validation`, each in the order of the source."""
     sides = Sides(rule=rule, train_share=train_share, test_share=test_share)
     for row in rows:
-        sides.add(row)
+        sides.add(row.row, normalised_prompt(row))
     return {
         name: [row for row, side in zip(rows, sides.sides(), strict=True) if side == place]
         for place, name in enumerate(SPLITS)
@@ -46,20 +46,32 @@ class Sides:
         self._rule, self._train_share, self._test_share = rule, train_share, test_share
         self._rows = array("q")
         self._prompts = bytearray()
-        self._sides = bytearray()
+        self._sides = bytearray()  # where the rule can tell them row by row
 
-    def add(self, row: Conversation) -> int | None:
-        """Take in the next row, and return its side as its place in SPLITS, or None where the end decides it."""
-        prompt = normalised_prompt(row).encode("utf-8", errors="surrogatepass")
-        digest = hashlib.sha256(prompt).digest()[:FINGERPRINT_BYTES]
-        self._rows.append(row.row)
+    def under(self, rule: SplitRule) -> "Sides":
+        """Return the sides on which the rows that were taken in would stand by another rule."""
+        other = Sides(rule=rule, train_share=self._train_share, test_share=self._test_share)
+        other._rows, other._prompts = self._rows, self._prompts
+        for begin in range(0, len(self._prompts) if rule == "group" else 0, FINGERPRINT_BYTES):
+            other._sides.append(other._side(self._prompts[begin : begin + FINGERPRINT_BYTES]))
+        return other
+
+    def add(self, row: int, prompt: str) -> int | None:
+        """Take in the next row and its normalised prompt.
+
+        Returns its side as its place in SPLITS, or None where the end decides it.
+        """
+        digest = hashlib.sha256(prompt.encode("utf-8", "surrogatepass")).digest()[:FINGERPRINT_BYTES]
+        self._rows.append(row)
         self._prompts += digest
         if self._rule == "position":
             return None
+        self._sides.append(self._side(digest))
+        return self._sides[-1]
+
+    def _side(self, digest: bytes | bytearray) -> int:
         place = int.from_bytes(digest[:6]) / 2**48  # in [0, 1), and it depends on nothing but the prompt
-        side = (place >= self._train_share) + (place >= self._train_share + self._test_share)
-        self._sides.append(side)
-        return side
+        return (place >= self._train_share) + (place >= self._train_share + self._test_share)
 
     @property
     def rows(self) -> np.ndarray:

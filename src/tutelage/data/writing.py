@@ -15,6 +15,13 @@ from tutelage.errors import DataError
 from tutelage.recipe import DataSettings
 
 Row = dict[str, Any]
+TEXT_TABLES = (".csv", ".tsv")
+PLAIN_OR_TURNS = (
+    "prompt",
+    "completion",
+    "chosen",
+    "rejected",
+)  # fields that hold a text in some rows, turns in others
 
 
 def file_of_rows(
@@ -30,6 +37,8 @@ def file_of_rows(
     kind = _kind_of(path)
     if not rows:
         raise DataError(f"No row is left to write to {path}. Choose less strictly.", rule=24)
+    if kind in TEXT_TABLES:
+        _refuse_turns_as_text(path, rows)
     content = _encoded(path, kind, rows)
     if kind in TABLES:
         _refuse_other_rows(path, list(TABLES[kind](io.BytesIO(content), str(path))), rows, settings)
@@ -94,6 +103,24 @@ def _encoded(path: Path, kind: str, rows: Sequence[Row]) -> bytes:
             f"{path} cannot hold these rows: {str(fault).rstrip('.')}. {advice}, or leave those fields out.",
             rule=7,
         ) from fault
+
+
+def _refuse_turns_as_text(path: Path, rows: Sequence[Row]) -> None:
+    """Stop where a list of turns would come back as a text.
+
+    A cell of 'messages' can hold nothing but turns, so that their JSON is read again. A prompt or an answer may well be
+    a text that begins with a bracket, and must stay one.
+    """
+    for number, row in enumerate(rows):
+        for field in PLAIN_OR_TURNS:
+            if isinstance(row.get(field), list | dict):
+                raise DataError(
+                    f"{path} cannot hold row {row.get(SOURCE_ROW, number)}: its {field!r} is made of turns, and in a"
+                    " cell of text they would be read as what is said. Write JSON lines or Parquet, or convert with"
+                    " --to messages (preference rows with --chosen-only too), whose turns a cell can hold.",
+                    rule=22,
+                    row=number,
+                )
 
 
 def _json(rows: Sequence[Row]) -> bytes:

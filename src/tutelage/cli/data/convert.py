@@ -57,9 +57,9 @@ def convert(
     made = convert_rows(records, opened.conversations.rows, to, chosen_only=chosen_only)
     if made.unfit and not drop_unfit:
         raise DataError(_refusal(to, made.unfit), rule=22, row=next(iter(made.unfit)))
-    for field, count in made.left_behind.items():
+    for what, count in made.left_behind.items():
         console.say(
-            f"Note: the field {field!r} ({count:,} rows) is left behind, for another format reads it."
+            f"Note: the {what} is left behind ({count:,} times), for the format {to} would not mean it."
         )
     left_out = {row: f"the format {to} has no place for {what}" for row, what in made.unfit.items()}
     settings = opened.settings.model_copy(update={"map": {}, "format": to or opened.settings.format})

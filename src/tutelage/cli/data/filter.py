@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass
+from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import Parameter
@@ -20,6 +21,8 @@ from tutelage.cli.data.files import (
 )
 from tutelage.cli.data.models import refuse_less_than_one
 from tutelage.cli.opening import open_renderer
+from tutelage.cli.options import as_path
+from tutelage.data.checks import Outcome
 from tutelage.errors import RecipeError
 
 HONOURED = (
@@ -31,6 +34,11 @@ HONOURED = (
 )
 
 
+def _unset(help: str) -> Parameter:
+    """Return what is said of an option that asks for nothing unless it is given."""
+    return Parameter(help=help, negative="", show_default=False)
+
+
 @Parameter(name="*")
 @dataclass(frozen=True)
 class FilterOptions:
@@ -38,66 +46,48 @@ class FilterOptions:
 
     _: KW_ONLY
     without_rule: Annotated[
-        tuple[int, ...],
-        Parameter(
-            help="Leave out what a rule of `tutelage check` tells of; may be repeated.",
-            negative="",
-            show_default=False,
-        ),
+        tuple[int, ...], _unset("Leave out what a rule of `tutelage check` tells of; may be repeated.")
     ] = ()
     only_rule: Annotated[
-        tuple[int, ...],
-        Parameter(
-            help="Keep only what a rule of `tutelage check` tells of; may be repeated.",
-            negative="",
-            show_default=False,
-        ),
+        tuple[int, ...], _unset("Keep only what a rule of `tutelage check` tells of; may be repeated.")
     ] = ()
     language: Annotated[
-        tuple[str, ...],
-        Parameter(
-            help="Keep rows in this language, as en or zh; may be repeated.", negative="", show_default=False
-        ),
+        tuple[str, ...], _unset("Keep rows in this language, as en or zh; may be repeated.")
     ] = ()
     without_language: Annotated[
-        tuple[str, ...],
-        Parameter(help="Leave out rows in this language; may be repeated.", negative="", show_default=False),
+        tuple[str, ...], _unset("Leave out rows in this language; may be repeated.")
     ] = ()
     matching: Annotated[
         tuple[str, ...],
-        Parameter(
-            help="Keep rows in whose texts this regular expression is found; may be repeated.",
-            negative="",
-            show_default=False,
-        ),
+        _unset("Keep rows in whose texts this regular expression is found; may be repeated."),
     ] = ()
     not_matching: Annotated[
         tuple[str, ...],
-        Parameter(
-            help="Leave out rows in whose texts this regular expression is found; may be repeated.",
-            negative="",
-            show_default=False,
-        ),
+        _unset("Leave out rows in whose texts this regular expression is found; may be repeated."),
     ] = ()
-    min_tokens: Annotated[
-        int | None, Parameter(help="Least tokens of a row as the model sees it.", show_default=False)
-    ] = None
-    max_tokens: Annotated[
-        int | None, Parameter(help="Most tokens of a row as the model sees it.", show_default=False)
-    ] = None
-    min_answer_characters: Annotated[
-        int | None, Parameter(help="Least characters of the last answer.", show_default=False)
-    ] = None
-    max_answer_characters: Annotated[
-        int | None, Parameter(help="Most characters of the last answer.", show_default=False)
-    ] = None
+    min_tokens: Annotated[int | None, _unset("Least tokens of a row as the model sees it.")] = None
+    max_tokens: Annotated[int | None, _unset("Most tokens of a row as the model sees it.")] = None
+    min_answer_characters: Annotated[int | None, _unset("Least characters of the last answer.")] = None
+    max_answer_characters: Annotated[int | None, _unset("Most characters of the last answer.")] = None
     per_cluster: Annotated[
         int | None,
+        _unset("Most rows of one cluster, whose prompts are near-duplicates of each other."),
+    ] = None
+    run: Annotated[
+        Path | None,
         Parameter(
-            help="Most rows of one cluster, whose prompts are near-duplicates of each other.",
+            help="A run that was prepared from DATA; --outcome and --reason are about its ledger.",
+            converter=as_path,
             show_default=False,
         ),
     ] = None
+    outcome: Annotated[
+        tuple[Outcome, ...], _unset("Keep rows that the run kept, repaired or dropped; may be repeated.")
+    ] = ()
+    reason: Annotated[
+        tuple[str, ...],
+        _unset("Keep rows of which the run's ledger gives a reason with these words; may be repeated."),
+    ] = ()
 
 
 def filter_rows(
@@ -127,6 +117,7 @@ def filter_rows(
         criteria,
         tokens=tokens,
         controls=control_tokens(renderer.tokenizer) if renderer else (),
+        before=_told_otherwise(chosen, opened.source),
     )
     kept = [record for record in records if record.row not in left_out]
     write_files(output, {output.output: with_row_numbers(kept)}, opened.settings)
@@ -141,6 +132,10 @@ def criteria_of(chosen: FilterOptions) -> Any:
     if chosen == FilterOptions():
         raise RecipeError(
             "Nothing is filtered by. Name at least one criterion, for example --without-rule 10."
+        )
+    if (chosen.run is None) != (not chosen.outcome and not chosen.reason):
+        raise RecipeError(
+            "--run names the run whose ledger --outcome and --reason are about: give it with one of them."
         )
     _refuse_unknown("rule", (*chosen.without_rule, *chosen.only_rule), RULES_OF_ROWS)
     languages = (*WORDS, *SCRIPTS, LATIN, NO_LETTERS)
@@ -174,6 +169,22 @@ def _patterns(option: str, given: Sequence[str]) -> list[re.Pattern[str]]:
             f"{option} {fault.pattern!r} is no regular expression: {fault}. A sign like ( or * that stands for itself"
             " needs a backslash before it."
         ) from fault
+
+
+def _told_otherwise(chosen: FilterOptions, source: Any) -> dict[int, str]:
+    """Return the rows of which the ledger of the run that was named tells something else."""
+    from tutelage.data.ledger import rows_told_otherwise
+    from tutelage.run_folder import RunFolder
+
+    if chosen.run is None:
+        return {}
+    return rows_told_otherwise(
+        RunFolder(chosen.run),
+        source=source.name,
+        sha256=source.sha256,
+        outcomes=chosen.outcome,
+        reasons=chosen.reason,
+    )
 
 
 def _tokens(opened: OpenedRows, renderer: Any) -> dict[int, int]:

@@ -1,0 +1,74 @@
+"""What rows are for a model: how long they are in tokens, and how many of those prefix sharing spares it."""
+
+import tempfile
+from array import array
+from dataclasses import dataclass
+
+import numpy as np
+
+from tutelage.data.examples import Example
+from tutelage.data.prefix_tree import count_distinct, count_distinct_runs
+from tutelage.data.prepared_rows import id_type
+
+EXAMPLES_A_STEP = 8
+
+
+@dataclass(frozen=True)
+class TokenFigures:
+    """Lengths in tokens, and how many tokens a model has to run over with and without prefix sharing."""
+
+    lengths: np.ndarray  # (examples,)
+    supervised: int
+    longest_allowed: int
+    without_end: int
+    computed: int  # tokens that a model has to run over one example at a time
+    distinct: int  # over the whole source
+    distinct_by_step: int  # over steps of eight rows in the order of the file
+
+
+class TokenCounter:
+    """Counts over examples that go by; their ids wait in a temporary file until the last of them is known."""
+
+    def __init__(self, *, longest_allowed: int, end_of_turn: int, vocabulary: int) -> None:
+        self.overlong: list[tuple[int, int]] = []  # rows and their tokens
+        self._limit, self._end_of_turn = longest_allowed, end_of_turn
+        self._lengths = array("q")
+        self._supervised = self._without_end = self._distinct_by_step = 0
+        self._step: list[Example] = []
+        self._id_type = id_type(vocabulary)
+        self._ids = tempfile.TemporaryFile()  # noqa: SIM115 - it is gone with the counter
+
+    def add(self, example: Example) -> None:
+        """Take in the next example."""
+        tokens = len(example.ids)
+        if tokens > self._limit:
+            self.overlong.append((example.row, tokens))
+        self._lengths.append(tokens)
+        self._supervised += example.supervised
+        self._without_end += example.ids[-1] != self._end_of_turn
+        self._ids.write(np.array(example.ids, dtype=self._id_type).tobytes())
+        self._step.append(example)
+        if len(self._step) == EXAMPLES_A_STEP:
+            self._count_step()
+
+    def figures(self) -> TokenFigures | None:
+        """Return the figures of all examples, or None where there were none."""
+        if not self._lengths:
+            return None
+        self._count_step()
+        self._ids.flush()
+        lengths = np.array(self._lengths)
+        ids = np.memmap(self._ids, dtype=self._id_type, mode="r")
+        return TokenFigures(
+            lengths=lengths,
+            supervised=self._supervised,
+            longest_allowed=self._limit,
+            without_end=self._without_end,
+            computed=int((lengths - 1).sum()),  # nothing follows the last token of an example
+            distinct=count_distinct_runs(ids, np.cumsum(lengths) - lengths, lengths - 1),
+            distinct_by_step=self._distinct_by_step,
+        )
+
+    def _count_step(self) -> None:
+        self._distinct_by_step += count_distinct(self._step)
+        self._step = []
