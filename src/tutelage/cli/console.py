@@ -42,6 +42,11 @@ def say(text: str = "") -> None:
     out.print(escape(printable(text)))
 
 
+def write(text: str) -> None:
+    """Print a part of a line at once, made harmless too."""
+    out.print(escape(printable(text)), end="")
+
+
 def say_json(value: object) -> None:
     """Print a value as JSON for another program, whatever the width of the terminal."""
     sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=2, allow_nan=False) + "\n")

@@ -7,6 +7,7 @@ from cyclopts import App, CycloptsError
 
 from tutelage import __version__
 from tutelage.cli import console
+from tutelage.cli.chat import chat
 from tutelage.cli.check import check
 from tutelage.cli.compare import compare
 from tutelage.cli.data.convert import convert
@@ -23,6 +24,7 @@ from tutelage.cli.preview import preview
 from tutelage.cli.report import report
 from tutelage.cli.run import run
 from tutelage.cli.selftest import selftest
+from tutelage.cli.serve import serve
 from tutelage.cli.train import train
 from tutelage.cli.verify import verify
 from tutelage.errors import EXIT_INTERRUPTED, EXIT_UNEXPECTED, EXIT_USAGE, TutelageError
@@ -38,7 +40,21 @@ app = App(
     " 4 storage, 5 a judge that is not trustworthy, 7 worse with --fail-if-worse, 75 interrupted (the same command goes"
     " on), 130 left at once at the second Ctrl-C.",
 )
-for verb in (run, check, preview, prepare, train, evaluate, compare, report, generate, verify, selftest):
+for verb in (
+    run,
+    check,
+    preview,
+    prepare,
+    train,
+    evaluate,
+    compare,
+    report,
+    generate,
+    chat,
+    serve,
+    verify,
+    selftest,
+):
     app.command(verb)
 
 data = App(

@@ -122,7 +122,9 @@ class Engine:
                 if batch.is_busy:
                     try:
                         self._step(batch)
-                    except Exception as fault:  # of whatever kind: who waits must hear of it, and others be answered
+                    except (
+                        Exception
+                    ) as fault:  # of whatever kind: who waits must hear of it, and others be answered
                         self._give_up(arm, fault)
 
     def _take_notice(self) -> bool:
@@ -171,7 +173,9 @@ class Engine:
         answering.ids.append(token)
         text = answering.text.add(token)
         log_prob = (
-            None if question.top_logprobs is None else log_prob_of(following.logits[0], token, question.top_logprobs)
+            None
+            if question.top_logprobs is None
+            else log_prob_of(following.logits[0], token, question.top_logprobs)
         )
         answering.tell(Piece(text, len(answering.ids), log_prob))
         if answering.text.is_stopped or len(answering.ids) == question.max_new_tokens:

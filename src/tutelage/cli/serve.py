@@ -1,0 +1,84 @@
+"""`tutelage serve`: the base and the tuned model of a run behind OpenAI's interface."""
+
+import os
+from importlib.util import find_spec
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from tutelage.cli import console
+from tutelage.cli.dry_run import show_dry_run
+from tutelage.cli.opening import locate
+from tutelage.cli.options import (
+    Options,
+    open_earlier_run,
+    refuse_idle_settings,
+    refuse_untrained_settings,
+)
+from tutelage.errors import Interrupted, RecipeError
+from tutelage.recipe_file import PLACE_OF_WORK
+from tutelage.run_folder import RunFolder
+
+KEY_VARIABLE = "TUTELAGE_API_KEY"
+
+
+def serve(
+    options: Options = Options(),  # noqa: B008 - frozen
+    *,
+    host: Annotated[
+        str, Parameter(help="The address to listen on; the default is reached from this machine alone.")
+    ] = "127.0.0.1",
+    port: Annotated[int, Parameter(help="The port; 0 takes a free one and prints it.")] = 8000,
+    at_once: Annotated[int, Parameter(help="So many answers grow side by side; others wait.")] = 8,
+) -> None:
+    """Answer programs that speak OpenAI's interface, with the tuned model of a run and its base."""
+    run, loaded = open_earlier_run(options)
+    refuse_untrained_settings(run, loaded)
+    refuse_idle_settings(run, loaded, verb="serve", honoured=PLACE_OF_WORK)
+    if options.overwrite:
+        raise RecipeError(
+            "`tutelage serve` writes nothing, so there is nothing to --overwrite. Leave it out."
+        )
+    if at_once < 1:
+        raise RecipeError(f"--at-once is {at_once}, but it has to be 1 or more.")
+    if not all(find_spec(package) for package in ("starlette", "uvicorn")):
+        raise RecipeError(
+            "`tutelage serve` needs a web server, which is not installed. Install it with"
+            " `pip install 'tutelage[serve]'`; `tutelage chat` works without."
+        )
+    if options.dry_run:
+        show_dry_run(run, loaded, writes=[])
+        return
+    with console.waiting("Loading the model"):
+        from tutelage.serve.app import make_app
+        from tutelage.serve.engine import Engine
+        from tutelage.serve.opening import open_served
+        from tutelage.serve.server import listening, serve_until_stopped
+    with listening(host, port) as opened:
+        served = open_served(run, loaded.recipe, locate(loaded.recipe))
+        engine = Engine(served.open_arm, served.tokenizer, end_of_turn=served.end_of_turn, at_once=at_once)
+        engine.open("tuned")
+        key = os.environ.get(KEY_VARIABLE) or None
+        app = make_app(engine, served, host=host, key=key)
+        try:
+            serve_until_stopped(
+                app, opened, lambda: _tell(run, host, opened.getsockname()[1], has_key=key is not None)
+            )
+        except Interrupted:
+            console.say("Stopped.")
+        finally:
+            engine.close()
+
+
+def _tell(run: RunFolder, host: str, port: int, *, has_key: bool) -> None:
+    """Print what is served where, and how to try it."""
+    url = f"http://{f'[{host}]' if ':' in host else host}:{port}/v1"
+    console.heading(f"{url} answers with the models `tuned` and `base`")
+    key = f" -H 'Authorization: Bearer '\"${KEY_VARIABLE}\"" if has_key else ""
+    body = '{"model": "tuned", "messages": [{"role": "user", "content": "Give the plural of cactus."}]}'
+    console.say(f"  curl {url}/chat/completions{key} -H 'Content-Type: application/json' -d '{body}'")
+    if host not in ("127.0.0.1", "localhost", "::1") and not has_key:
+        console.say(
+            f"Everybody who reaches {host} can ask. Set {KEY_VARIABLE} to let only those who know a key."
+        )
+    console.say("Ctrl-C ends it.")

@@ -1,0 +1,215 @@
+"""The server's addresses, as OpenAI's have them: models, chat completions and completions, streamed or whole."""
+
+import asyncio
+import hmac
+import itertools
+import json
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+from tutelage.errors import DataError
+from tutelage.run_folder import ARMS
+from tutelage.serve.engine import Engine, Piece, Question
+from tutelage.serve.opening import Served
+from tutelage.serve.replies import CHAT, COMPLETION, Form, Reply
+from tutelage.serve.requests import ChatRequest, CompletionRequest, read_request
+
+LARGEST_REQUEST = 2**20  # bytes
+MOST_UNANSWERED = 64
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+SECONDS_TO_SEND = 30  # a request
+TYPE_OF_STATUS = {
+    401: "authentication_error",
+    404: "not_found_error",
+    500: "server_error",
+    503: "overloaded_error",
+}
+
+
+def make_app(engine: Engine, served: Served, *, host: str, key: str | None) -> Starlette:
+    """Return the application. `key` has to be shown by every request, if there is one.
+
+    On the loopback only requests to the loopback by name are answered, or a page in a browser could reach the server
+    under a name of its own.
+    """
+    numbers = itertools.count(1)
+
+    async def models(request: Request) -> Response:
+        data = [
+            {"id": arm, "object": "model", "created": 0, "owned_by": "tutelage"} for arm in reversed(ARMS)
+        ]
+        return JSONResponse({"object": "list", "data": data})
+
+    async def model(request: Request) -> Response:
+        name = request.path_params["name"]
+        if name not in ARMS:
+            return _unknown_model(name)
+        return JSONResponse({"id": name, "object": "model", "created": 0, "owned_by": "tutelage"})
+
+    async def health(request: Request) -> Response:
+        return JSONResponse({"status": "ok", "unanswered": engine.unanswered})
+
+    async def chat(request: Request) -> Response:
+        return await answer(request, ChatRequest, CHAT)
+
+    async def completions(request: Request) -> Response:
+        return await answer(request, CompletionRequest, COMPLETION)
+
+    async def answer(request: Request, kind: Any, form: Form) -> Response:
+        try:
+            asked = read_request(kind, await _body(request))
+            if asked.model not in ARMS:
+                return _unknown_model(asked.model)
+            question = asked.question(served)
+        except DataError as fault:
+            return _refusal(400, str(fault))
+        if engine.unanswered >= MOST_UNANSWERED:
+            told = f"{MOST_UNANSWERED} requests are being answered or wait. Ask again in a second."
+            return _refusal(503, told, headers={"Retry-After": "1"})
+        reply = Reply(form, asked.model, len(question.prompt), served.tokenizer, next(numbers))
+        if asked.stream:
+            pieces = _pieces(engine, question)
+            return StreamingResponse(
+                _events(pieces, reply, with_usage=asked.wants_usage), media_type="text/event-stream"
+            )
+        return await _whole(request, engine, question, reply)
+
+    def guarded(endpoint: Callable[[Request], Any]) -> Callable[[Request], Any]:
+        async def opened(request: Request) -> Response:
+            given = request.headers.get("authorization", "")
+            if key is not None and not hmac.compare_digest(given.encode(), f"Bearer {key}".encode()):
+                return _refusal(401, "The key is missing or wrong. Send it as `Authorization: Bearer KEY`.")
+            return await endpoint(request)
+
+        return opened
+
+    hosts = ["*"] if host not in LOOPBACK else [*LOOPBACK, "[::1]"]
+    return Starlette(
+        routes=[
+            Route("/health", health),
+            Route("/v1/models", guarded(models)),
+            Route("/v1/models/{name}", guarded(model)),
+            Route("/v1/chat/completions", guarded(chat), methods=["POST"]),
+            Route("/v1/completions", guarded(completions), methods=["POST"]),
+        ],
+        middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=hosts, www_redirect=False)],
+        exception_handlers={404: _no_such_address, 405: _no_such_address},
+    )
+
+
+async def _body(request: Request) -> bytes:
+    """Return the body; DataError where it is too large, whatever its header says, or too slow."""
+    body = bytearray()
+    try:
+        async with asyncio.timeout(SECONDS_TO_SEND):
+            async for chunk in request.stream():
+                body += chunk
+                if len(body) > LARGEST_REQUEST:
+                    raise DataError(
+                        f"The request is larger than {LARGEST_REQUEST:,} bytes. Send less at once."
+                    )
+    except TimeoutError as fault:
+        raise DataError(f"The request was not sent within {SECONDS_TO_SEND} seconds.") from fault
+    return bytes(body)
+
+
+def _refusal(status: int, message: str, *, headers: dict[str, str] | None = None) -> Response:
+    kinds = {
+        401: "authentication_error",
+        404: "not_found_error",
+        503: "overloaded_error",
+        500: "server_error",
+    }
+    error = {
+        "message": message,
+        "type": kinds.get(status, "invalid_request_error"),
+        "param": None,
+        "code": None,
+    }
+    return JSONResponse({"error": error}, status_code=status, headers=headers)
+
+
+def _unknown_model(name: str) -> Response:
+    return _refusal(404, f"There is no model {name!r}. Ask `tuned`, or `base` for the one it was tuned from.")
+
+
+async def _no_such_address(request: Request, fault: Exception) -> Response:
+    known = "/v1/chat/completions, /v1/completions (POST), /v1/models, /health (GET)"
+    return _refusal(404, f"{request.method} {request.url.path} is nothing here. There are {known}.")
+
+
+@asynccontextmanager
+async def _asking(engine: Engine, question: Question) -> AsyncIterator["asyncio.Queue[Piece]"]:
+    """Ask, and give the queue that the pieces come into; whoever leaves early cancels the question."""
+    loop = asyncio.get_running_loop()
+    queue: asyncio.Queue[Piece] = asyncio.Queue()
+
+    def tell(piece: Piece) -> None:
+        with suppress(RuntimeError):  # the loop has ended, and nobody listens
+            loop.call_soon_threadsafe(queue.put_nowait, piece)
+
+    number = engine.ask(question, tell)
+    try:
+        yield queue
+    finally:
+        engine.cancel(number)
+
+
+async def _pieces(engine: Engine, question: Question) -> AsyncIterator[Piece]:
+    async with _asking(engine, question) as queue:
+        while True:
+            piece = await queue.get()
+            yield piece
+            if piece.finish_reason:
+                return
+
+
+async def _whole(request: Request, engine: Engine, question: Question, reply: Reply) -> Response:
+    """Collect an answer, unless who asked has gone."""
+    pieces: list[Piece] = []
+
+    async def collect() -> None:
+        async for piece in _pieces(engine, question):
+            pieces.append(piece)
+
+    async def gone() -> None:
+        while (await request.receive())["type"] != "http.disconnect":
+            pass
+
+    tasks = [asyncio.create_task(collect()), asyncio.create_task(gone())]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+    if not pieces or not pieces[-1].finish_reason:
+        return Response(status_code=499)  # nobody reads it
+    if pieces[-1].fault:
+        return _refusal(500, pieces[-1].fault)
+    return JSONResponse(reply.whole(pieces))
+
+
+async def _events(pieces: AsyncIterator[Piece], reply: Reply, *, with_usage: bool) -> AsyncIterator[str]:
+    """Yield server-sent events; one that could not be answered ends with an error in place of a finish reason."""
+    async for piece in pieces:
+        if piece.fault:
+            yield _event({"error": {"message": piece.fault, "type": "server_error"}})
+            return
+        if piece.text or piece.finish_reason or piece.log_prob:
+            yield _event(reply.part(piece))
+        if piece.finish_reason and with_usage:
+            yield _event(reply.usage_part(piece.tokens))
+    yield "data: [DONE]\n\n"
+
+
+def _event(value: Any) -> str:
+    return f"data: {json.dumps(value, ensure_ascii=False)}\n\n"

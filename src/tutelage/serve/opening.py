@@ -1,0 +1,71 @@
+"""What answering needs of a run: its prompt style, its end of turn, its room, and both models when they are asked."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tutelage.data.conversations import Conversation, Turn
+from tutelage.data.preparation import refuse_other_weights
+from tutelage.data.prompts import PromptRenderer, make_renderer
+from tutelage.errors import DataError
+from tutelage.evaluation.evaluate import trained_dtype
+from tutelage.model.assembly import check_tuned, open_base, open_tuned
+from tutelage.model.forward import CausalModel
+from tutelage.model.loading import context_length, load_tokenizer
+from tutelage.model.sources import ModelSource
+from tutelage.recipe import Recipe
+from tutelage.run_folder import RunFolder, read_json
+from tutelage.runtime import choose_device, choose_dtype
+
+
+@dataclass(frozen=True)
+class Served:
+    """A run that can be asked. `context` counts tokens, prompt and answer together."""
+
+    tokenizer: Any
+    renderer: PromptRenderer
+    end_of_turn: int
+    context: int
+    open_arm: Mapping[str, Callable[[], CausalModel]]
+
+    def prompt_of_messages(self, turns: Sequence[Turn]) -> tuple[int, ...]:
+        """Return the ids that stand before the answer to a conversation, as training rendered it."""
+        return tuple(self.renderer.prompt_ids(Conversation(0, (*turns, Turn("assistant", "")))))
+
+    def prompt_of_text(self, text: str) -> tuple[int, ...]:
+        """Return the ids of a plain text that is to be gone on with; it gets no prompt style and no control token."""
+        plain = Conversation(0, (Turn("assistant", text),), format="text")
+        return self.renderer.example(plain, loss_on="last_response").ids[:-1]  # without the end of turn
+
+    def room_after(self, prompt: Sequence[int], wanted: int | None) -> int:
+        """Return how many tokens an answer may have; DataError where those that are wanted do not fit."""
+        room = self.context - len(prompt)
+        if room < (wanted or 1):
+            raise DataError(
+                f"The prompt has {len(prompt):,} tokens, which leaves {max(room, 0):,} of the context of"
+                f" {self.context:,} for an answer of up to {wanted or 1:,}. Shorten it, or ask for fewer tokens."
+            )
+        return wanted or room
+
+
+def open_served(run: RunFolder, recipe: Recipe, source: ModelSource) -> Served:
+    """Check that a run is whole and that its base is the one it was tuned from; no model is loaded yet."""
+    run.require(run.training, stage="train")
+    refuse_other_weights(run, source.identity)
+    check_tuned(run.model, recipe.adapter)
+    tokenizer = load_tokenizer(source.folder)
+    device = choose_device(recipe.training.device)
+    dtype = choose_dtype(trained_dtype(run, recipe), device)
+    padded_because = read_json(run.training)["padded_because"]
+
+    def base() -> CausalModel:
+        return open_base(source, device, dtype, padded_because=padded_because)
+
+    return Served(
+        tokenizer,
+        make_renderer(tokenizer, recipe.data.prompt),
+        read_json(run.preparation)["end_of_turn_id"],
+        context_length(source.folder),
+        # Each has its weights to itself: an adapter that is switched off and on costs every step its fast paths.
+        {"base": base, "tuned": lambda: open_tuned(base(), run.model, recipe.adapter)},
+    )

@@ -1,0 +1,282 @@
+"""The server through the real openai client: the same answers as evaluation, streamed or whole, and every refusal."""
+
+import json
+import math
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import httpx2
+import openai
+import pytest
+import torch
+from support.served_run import serving
+
+from tutelage.data.conversations import single_turn
+from tutelage.generation.generate import answer_texts
+from tutelage.run_folder import read_json_lines
+from tutelage.serve.app import LARGEST_REQUEST
+from tutelage.serve.engine import Engine, Piece, Question
+
+LONGEST = 12
+
+
+@pytest.fixture
+def client(running):
+    with openai.OpenAI(base_url=running.url, api_key="none", max_retries=0) as opened:
+        yield opened
+
+
+def ask(client, text, *, model="tuned", **options):
+    options = {"max_tokens": LONGEST, **options}
+    return client.chat.completions.create(
+        model=model, messages=[{"role": "user", "content": text}], **options
+    )
+
+
+def questions(run):
+    return [record["prompt"] for record in read_json_lines(run.responses("tuned"))]
+
+
+def test_the_models_are_the_tuned_one_and_its_base(client):
+    assert [model.id for model in client.models.list()] == ["tuned", "base"]
+    assert client.models.retrieve("base").id == "base"
+
+
+@pytest.mark.parametrize("model", ["base", "tuned"])
+def test_answers_are_those_of_the_evaluation(client, tuned_run, model):
+    """The rows of the evaluation, asked as a user would: as an instruction, not as a rendered prompt."""
+    records = read_json_lines(tuned_run.responses(model))
+    for record in records:
+        instruction, _, rest = record["prompt"].split("### Instruction:\n")[1].partition("\n\n### ")
+        assert not rest.startswith("Input")
+        found = ask(client, instruction, model=model)
+        assert found.choices[0].message.content == record["response"]
+        assert found.choices[0].finish_reason == ("stop" if record["stopped"] else "length")
+        assert found.usage.completion_tokens == record["response_tokens"]
+
+
+def test_the_arms_are_told_apart(client):
+    """Otherwise the test above would hold with one model in both places."""
+    assert ask(client, "Name a fruit.").choices[0].message.content != (
+        ask(client, "Name a fruit.", model="base").choices[0].message.content
+    )
+
+
+@pytest.mark.parametrize("text", ["Name a fruit.", "说出一种水果。", "naïve 👩‍👩‍👧?"])
+def test_a_streamed_answer_is_the_whole_one(client, text):
+    whole = ask(client, text)
+    parts = list(ask(client, text, stream=True, stream_options={"include_usage": True}))
+    assert "".join(part.choices[0].delta.content for part in parts if part.choices) == (
+        whole.choices[0].message.content
+    )
+    reasons = [part.choices[0].finish_reason for part in parts if part.choices]
+    assert reasons[-1] == whole.choices[0].finish_reason
+    assert set(reasons[:-1]) <= {None}
+    assert parts[-1].usage == whole.usage
+
+
+def test_eight_at_once_answer_as_one_alone(client, running):
+    texts = [f"Write the number {n} in words, {'slowly, ' * n}please." for n in range(8)]
+    alone = [ask(client, text, temperature=0.7, seed=5).choices[0].message.content for text in texts]
+    with ThreadPoolExecutor(8) as pool:
+        together = list(
+            pool.map(
+                lambda text: ask(client, text, temperature=0.7, seed=5).choices[0].message.content, texts
+            )
+        )
+    assert together == alone
+    assert len(set(alone)) > 1
+    assert running.engine.unanswered == 0
+
+
+def test_a_seed_gives_one_answer_and_another_seed_another(client):
+    def drawn(seed):
+        return ask(client, "Tell me a story.", temperature=1.5, seed=seed).choices[0].message.content
+
+    assert drawn(1) == drawn(1)
+    assert len({drawn(seed) for seed in range(6)}) > 1
+
+
+def test_log_probabilities_are_those_of_a_pass_over_the_whole_text(client, running):
+    found = ask(client, "Name a fruit.", logprobs=True, top_logprobs=3).choices[0].logprobs.content
+    model = running.served.open_arm["tuned"]()
+    prompt = running.served.renderer.prompt_ids(single_turn(0, "Name a fruit.", "", ""))
+    ids = list(prompt)
+    for told in found:
+        with torch.no_grad():
+            logits = model.module(torch.tensor([ids]), use_cache=False).logits[0, -1]
+        expected = logits.float().log_softmax(-1)
+        token = int(expected.argmax())
+        assert told.logprob == pytest.approx(expected[token].item(), abs=1e-4)
+        assert [other.logprob for other in told.top_logprobs] == pytest.approx(
+            expected.topk(3).values.tolist(), abs=1e-4
+        )
+        assert told.token == running.served.tokenizer.decode([token])
+        ids.append(token)
+
+
+def test_a_stop_string_ends_the_answer_before_it(client):
+    whole = ask(client, "Name a fruit.").choices[0].message.content
+    stop = whole[len(whole) // 2 : len(whole) // 2 + 2]
+    found = ask(client, "Name a fruit.", stop=[stop, "never said"])
+    assert found.choices[0].message.content == whole.split(stop)[0]
+    assert found.choices[0].finish_reason == "stop"
+
+
+def test_a_conversation_is_remembered_as_training_would_render_it(client, running):
+    messages = [
+        {"role": "system", "content": "Be brief."},
+        {"role": "user", "content": "Hello."},
+        {"role": "assistant", "content": "Hi."},
+        {"role": "user", "content": [{"type": "text", "text": "Again?"}]},
+    ]
+    found = client.chat.completions.create(model="tuned", messages=messages, max_completion_tokens=4)
+    alone = ask(client, "Again?")
+    assert found.usage.prompt_tokens > alone.usage.prompt_tokens + 10
+
+
+def test_a_text_is_gone_on_with_outside_any_prompt_style(client, running):
+    found = client.completions.create(
+        model="base", prompt="The plural of cactus is", max_tokens=5, logprobs=2
+    )
+    prompt = running.served.prompt_of_text("The plural of cactus is")
+    assert found.usage.prompt_tokens == len(prompt)
+    assert "Instruction" not in running.served.tokenizer.decode(prompt)
+    [expected] = answer_texts(
+        running.served.open_arm["base"](),
+        [prompt],
+        tokenizer=running.served.tokenizer,
+        end_of_turn=running.served.end_of_turn,
+        max_new_tokens=5,
+        batch_size=1,
+    )
+    assert found.choices[0].text == expected
+    assert len(found.choices[0].logprobs.token_logprobs) == found.usage.completion_tokens
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"n": 2}, "n: "),
+        ({"temperature": -1}, "temperature: "),
+        ({"max_tokens": 0}, "max_tokens: "),
+        ({"presence_penalty": 0.5}, "presence_penalty: "),
+        ({"extra_body": {"grammar": "x"}}, "grammar: this server has no such field"),
+        ({"tools": [{"type": "function", "function": {"name": "f"}}]}, "tools: "),
+        ({"top_logprobs": 2}, "top_logprobs is told with logprobs alone"),
+        ({"max_tokens": 100_000}, "leaves"),
+        ({"stop": [""]}, "stop"),
+    ],
+)
+def test_what_cannot_be_done_is_refused_by_name(client, options, told):
+    with pytest.raises(openai.BadRequestError) as fault:
+        ask(client, "Hello.", **options)
+    assert told in fault.value.body["message"]
+
+
+def test_a_prompt_that_is_too_long_is_refused_with_its_numbers(client, running):
+    with pytest.raises(openai.BadRequestError) as fault:
+        ask(client, "word " * 600)
+    assert f"of the context of {running.served.context:,}" in fault.value.body["message"]
+    assert "The prompt has" in fault.value.body["message"]
+
+
+def test_an_unknown_model_is_named(client):
+    with pytest.raises(openai.NotFoundError, match="no model 'gpt'"):
+        ask(client, "Hello.", model="gpt")
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"[1]", b'"x"', b"\xff\xfe", b"[" * 5000])
+def test_what_is_no_request_gets_a_message_and_not_a_fault_of_the_server(running, body):
+    answer = httpx2.post(f"{running.url}/chat/completions", content=body)
+    assert answer.status_code == 400
+    assert answer.json()["error"]["type"] == "invalid_request_error"
+
+
+def test_a_request_that_is_too_large_is_refused(running):
+    answer = httpx2.post(f"{running.url}/completions", content=b" " * (LARGEST_REQUEST + 1))
+    assert answer.status_code == 400
+    assert "larger than 1,048,576 bytes" in answer.json()["error"]["message"]
+
+
+def test_a_page_of_another_name_cannot_reach_the_loopback(running):
+    assert httpx2.get(f"{running.url}/models", headers={"Host": "evil.example"}).status_code == 400
+    assert httpx2.get(f"{running.url}/models").status_code == 200
+
+
+def test_what_is_not_there_says_what_is(running):
+    for answer in (httpx2.get(f"{running.url}/nothing"), httpx2.get(f"{running.url}/completions")):
+        assert answer.status_code == 404
+        assert "/v1/chat/completions" in answer.json()["error"]["message"]
+
+
+def test_who_leaves_a_stream_early_makes_room(client, running):
+    stream = ask(
+        client, "Hello.", stream=True, max_tokens=400, extra_body={"stop": "\ufffe"}, temperature=1.9
+    )
+    next(iter(stream))
+    stream.close()
+    until(lambda: running.engine.unanswered == 0)
+
+
+def until(holds):
+    """Wait for something that another thread brings about; the test's own time limit ends it where it never does."""
+    pause = threading.Event()
+    for _ in range(2000):
+        if holds():
+            return
+        pause.wait(0.01)
+    raise AssertionError("it never came about")
+
+
+def test_a_model_that_fails_is_told_to_who_asked_and_others_are_answered(running):
+    def cannot():
+        raise RuntimeError("no such weights")
+
+    served = running.served
+    arms = {"tuned": served.open_arm["tuned"], "base": served.open_arm["base"]}
+    engine = Engine(arms, served.tokenizer, end_of_turn=served.end_of_turn, at_once=2)
+    try:
+        engine.open("tuned")
+        batch = engine._batches["tuned"]
+        step, batch.step = batch.step, cannot
+        assert last_piece(engine, served).fault == "RuntimeError: no such weights"
+        batch.step = step
+        assert last_piece(engine, served).finish_reason == "length"
+    finally:
+        engine.close()
+
+
+def last_piece(engine, served) -> Piece:
+    found, is_over = [], threading.Event()
+
+    def tell(piece):
+        found.append(piece)
+        if piece.finish_reason:
+            is_over.set()
+
+    prompt = served.prompt_of_text("one two")
+    engine.ask(Question("tuned", prompt, 3), tell)
+    assert is_over.wait(30)
+    return found[-1]
+
+
+def test_a_key_is_asked_for_where_there_is_one(tuned_run):
+    with serving(tuned_run, key="secret") as one:
+        for headers in ({}, {"Authorization": "Bearer wrong"}):
+            assert httpx2.get(f"{one.url}/models", headers=headers).status_code == 401
+        assert httpx2.get(f"{one.url}/models", headers={"Authorization": "Bearer secret"}).status_code == 200
+
+
+def test_the_events_of_a_stream_are_what_the_interface_says(running):
+    body = {
+        "model": "tuned",
+        "messages": [{"role": "user", "content": "Hi"}],
+        "max_tokens": 3,
+        "stream": True,
+    }
+    lines = httpx2.post(f"{running.url}/chat/completions", json=body).text.split("\n\n")
+    assert lines[-2:] == ["data: [DONE]", ""]
+    parts = [json.loads(line.removeprefix("data: ")) for line in lines[:-2]]
+    assert {part["object"] for part in parts} == {"chat.completion.chunk"}
+    assert all(math.isfinite(part["created"]) for part in parts)

@@ -1,0 +1,42 @@
+"""A server on the loopback with a run behind it."""
+
+import threading
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import uvicorn
+
+from tutelage.cli.opening import locate
+from tutelage.recipe_file import load
+from tutelage.serve.app import make_app
+from tutelage.serve.engine import Engine
+from tutelage.serve.opening import open_served
+from tutelage.serve.server import listening
+
+
+@dataclass(frozen=True)
+class Running:
+    """A server that listens on the loopback, with what it is made of."""
+
+    url: str
+    engine: Any
+    served: Any
+
+
+@contextmanager
+def serving(run, *, key=None, at_once=4):
+    loaded = load(run.recipe, {}, [])
+    served = open_served(run, loaded.recipe, locate(loaded.recipe))
+    engine = Engine(served.open_arm, served.tokenizer, end_of_turn=served.end_of_turn, at_once=at_once)
+    with listening("127.0.0.1", 0) as opened:
+        app = make_app(engine, served, host="127.0.0.1", key=key)
+        server = uvicorn.Server(uvicorn.Config(app, log_level="error"))
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [opened]})
+        thread.start()
+        try:
+            yield Running(f"http://127.0.0.1:{opened.getsockname()[1]}/v1", engine, served)
+        finally:
+            server.should_exit = True
+            thread.join()
+            engine.close()
