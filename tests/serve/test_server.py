@@ -11,8 +11,11 @@ import pytest
 import torch
 from support.served_run import serving
 
-from tutelage.data.conversations import single_turn
+from tutelage.cli.opening import locate
+from tutelage.data.conversations import Turn, single_turn
 from tutelage.generation.generate import answer_texts
+from tutelage.model.assembly import open_base, open_tuned
+from tutelage.recipe_file import load
 from tutelage.run_folder import read_json_lines
 from tutelage.serve.app import LARGEST_REQUEST
 from tutelage.serve.engine import Engine, Piece, Question
@@ -33,10 +36,6 @@ def ask(client, text, *, model="tuned", **options):
     )
 
 
-def questions(run):
-    return [record["prompt"] for record in read_json_lines(run.responses("tuned"))]
-
-
 def test_the_models_are_the_tuned_one_and_its_base(client):
     assert [model.id for model in client.models.list()] == ["tuned", "base"]
     assert client.models.retrieve("base").id == "base"
@@ -44,11 +43,10 @@ def test_the_models_are_the_tuned_one_and_its_base(client):
 
 @pytest.mark.parametrize("model", ["base", "tuned"])
 def test_answers_are_those_of_the_evaluation(client, tuned_run, model):
-    """The rows of the evaluation, asked as a user would: as an instruction, not as a rendered prompt."""
+    """The rows of the evaluation, asked as a user would: as an instruction with its input below, not rendered."""
     records = read_json_lines(tuned_run.responses(model))
     for record in records:
-        instruction, _, rest = record["prompt"].split("### Instruction:\n")[1].partition("\n\n### ")
-        assert not rest.startswith("Input")
+        instruction = record["prompt"].split("### Instruction:\n")[1].removesuffix("\n\n### Response:\n")
         found = ask(client, instruction, model=model)
         assert found.choices[0].message.content == record["response"]
         assert found.choices[0].finish_reason == ("stop" if record["stopped"] else "length")
@@ -97,9 +95,11 @@ def test_a_seed_gives_one_answer_and_another_seed_another(client):
     assert len({drawn(seed) for seed in range(6)}) > 1
 
 
-def test_log_probabilities_are_those_of_a_pass_over_the_whole_text(client, running):
+def test_log_probabilities_are_those_of_transformers_over_the_whole_text(client, running, tuned_run):
     found = ask(client, "Name a fruit.", logprobs=True, top_logprobs=3).choices[0].logprobs.content
-    model = running.served.open_arm["tuned"]()
+    recipe = load(tuned_run.recipe, {}, []).recipe
+    plain = open_base(locate(recipe), torch.device("cpu"), torch.float32, padded_because="for the test")
+    model = open_tuned(plain, tuned_run.model, recipe.adapter)
     prompt = running.served.renderer.prompt_ids(single_turn(0, "Name a fruit.", "", ""))
     ids = list(prompt)
     for told in found:
@@ -131,8 +131,17 @@ def test_a_conversation_is_remembered_as_training_would_render_it(client, runnin
         {"role": "user", "content": [{"type": "text", "text": "Again?"}]},
     ]
     found = client.chat.completions.create(model="tuned", messages=messages, max_completion_tokens=4)
-    alone = ask(client, "Again?")
-    assert found.usage.prompt_tokens > alone.usage.prompt_tokens + 10
+    said = [
+        Turn("system", "Be brief."),
+        Turn("user", "Hello."),
+        Turn("assistant", "Hi."),
+        Turn("user", "Again?"),
+    ]
+    prompt = running.served.prompt_of_messages(said)
+    assert found.usage.prompt_tokens == len(prompt)
+    rendered = running.served.tokenizer.decode(prompt)
+    assert rendered.startswith("Be brief.")
+    assert rendered.endswith("### Response:\nHi.<|im_end|>\n\n### Instruction:\nAgain?\n\n### Response:\n")
 
 
 def test_a_text_is_gone_on_with_outside_any_prompt_style(client, running):

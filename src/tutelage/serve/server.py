@@ -1,5 +1,6 @@
 """Listens until it is told to stop: the socket, the thread of the server, and an orderly end."""
 
+import os
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -22,11 +23,16 @@ def listening(host: str, port: int) -> Iterator[socket.socket]:
         opened = socket.create_server((host, port), family=family)
     except (OSError, OverflowError) as fault:
         raise RecipeError(
-            f"{host} cannot be listened on at port {port}: {getattr(fault, 'strerror', None) or fault}."
+            f"{host} cannot be listened on at port {port}: {_reason(fault)}."
             " Choose another --port (0 takes a free one) or --host."
         ) from fault
     with opened:
         yield opened
+
+
+def _reason(fault: Exception) -> str:
+    number = getattr(fault, "errno", None)
+    return os.strerror(number) if number and number > 0 else str(fault)
 
 
 def serve_until_stopped(app: Starlette, opened: socket.socket, started: Callable[[], None]) -> None:
