@@ -20,6 +20,7 @@ from tutelage.data.examples import Example, PreparedRow
 from tutelage.evaluation.judging.judge import judge_run
 from tutelage.recipe import EvaluationSettings
 from tutelage.recipe_file import load
+from tutelage.recipes import FOLDER
 from tutelage.report.summary import summarise
 from tutelage.run_folder import RunFolder, read_json, read_json_lines, write_json
 from tutelage.training.step import StepResult
@@ -27,7 +28,7 @@ from tutelage.training.step import StepResult
 ROOT = Path(__file__).parents[2]
 DOCS, GUIDE = ROOT / "docs", ROOT / "docs" / "guide"
 PAGES = sorted([*ROOT.glob("*.md"), *DOCS.rglob("*.md")])
-RECIPES = sorted((ROOT / "recipes").glob("*.toml"))
+RECIPES = sorted(FOLDER.glob("*.toml"))
 VERBS = [name for name in app.resolved_commands() if not name.startswith("-")]
 RUN_FOLDER_PAGE = (DOCS / "reference" / "run-folder.md").read_text(encoding="utf-8")
 
@@ -169,7 +170,7 @@ def test_every_recipe_loads(recipe: Path) -> None:
 
 
 def test_the_quickstart_recipe_holds_the_defaults() -> None:
-    assert load(ROOT / "recipes" / "quickstart.toml", {}, []).recipe == load(None, {}, []).recipe
+    assert load(FOLDER / "quickstart.toml", {}, []).recipe == load(None, {}, []).recipe
 
 
 def test_the_run_folder_page_names_every_file() -> None:
