@@ -127,7 +127,8 @@ def write_tiny_gpt2(folder: Path) -> Path:
         bos_token="<|endoftext|>",
         eos_token="<|endoftext|>",
     )
-    shape = {"n_embd": 32, "n_layer": 2, "n_head": 2, "n_positions": CONTEXT}
+    # Weights larger than in practice, so that every token depends clearly on all before it.
+    shape = {"n_embd": 32, "n_layer": 2, "n_head": 2, "n_positions": CONTEXT, "initializer_range": 0.2}
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(5)
         GPT2LMHeadModel(GPT2Config(vocab_size=len(tokenizer), **shape)).save_pretrained(folder)
