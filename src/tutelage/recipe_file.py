@@ -107,7 +107,8 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, str]]:
         tables = tomllib.loads(text)
     except FileNotFoundError as fault:
         raise RecipeError(
-            f"The recipe {path} does not exist. Give a recipe file or a run folder, or leave it out and use --data."
+            f"The recipe {path} does not exist, and none of that name ships (`tutelage recipes list`). Give a recipe"
+            " file or a run folder, or leave it out and use --data."
         ) from fault
     except (OSError, UnicodeDecodeError) as fault:
         raise RecipeError(f"The recipe {path} cannot be read: {fault}. {_way_to_mend(path)}") from fault

@@ -20,6 +20,7 @@ from tutelage.data.examples import Example, PreparedRow
 from tutelage.evaluation.judging.judge import judge_run
 from tutelage.recipe import EvaluationSettings
 from tutelage.recipe_file import load
+from tutelage.recipes import FOLDER
 from tutelage.report.summary import summarise
 from tutelage.run_folder import RunFolder, read_json, read_json_lines, write_json
 from tutelage.training.step import StepResult
@@ -27,7 +28,7 @@ from tutelage.training.step import StepResult
 ROOT = Path(__file__).parents[2]
 DOCS, GUIDE = ROOT / "docs", ROOT / "docs" / "guide"
 PAGES = sorted([*ROOT.glob("*.md"), *DOCS.rglob("*.md")])
-RECIPES = sorted((ROOT / "recipes").glob("*.toml"))
+RECIPES = sorted(FOLDER.glob("*.toml"))
 VERBS = [name for name in app.resolved_commands() if not name.startswith("-")]
 RUN_FOLDER_PAGE = (DOCS / "reference" / "run-folder.md").read_text(encoding="utf-8")
 
@@ -115,12 +116,12 @@ def test_a_broken_link_is_found() -> None:
 @pytest.mark.parametrize("folder", [GUIDE, GUIDE / "zh-CN"], ids=name_of)
 def test_every_verb_has_a_guide_page_that_the_index_names(folder: Path) -> None:
     index = (folder / "README.md").read_text(encoding="utf-8")
-    assert {page.stem for page in folder.glob("*.md")} - {"README"} == set(VERBS)
-    assert all(f"({verb}.md)" in index for verb in VERBS)
+    assert {page.stem for page in folder.glob("*.md")} - {"README"} == {*VERBS, "book"}
+    assert all(f"({page}.md)" in index for page in (*VERBS, "book"))
 
 
 def test_both_languages_show_the_same_commands_and_their_output() -> None:
-    for verb in VERBS:
+    for verb in (*VERBS, "book"):
         english, chinese = (
             (folder / f"{verb}.md").read_text(encoding="utf-8") for folder in (GUIDE, GUIDE / "zh-CN")
         )
@@ -169,7 +170,7 @@ def test_every_recipe_loads(recipe: Path) -> None:
 
 
 def test_the_quickstart_recipe_holds_the_defaults() -> None:
-    assert load(ROOT / "recipes" / "quickstart.toml", {}, []).recipe == load(None, {}, []).recipe
+    assert load(FOLDER / "quickstart.toml", {}, []).recipe == load(None, {}, []).recipe
 
 
 def test_the_run_folder_page_names_every_file() -> None:

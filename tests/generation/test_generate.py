@@ -159,6 +159,17 @@ def test_what_is_drawn_does_not_depend_on_what_else_is_answered(family):
     assert drawn(7, replace(sampling, temperature=0)) == greedy
 
 
+@pytest.mark.parametrize("family", FAMILIES)
+def test_float32_weights_with_bfloat16_products_answer_as_full_tuning_asks_of_them(family):
+    model = tiny_model(family, dtype=torch.float32, compute_dtype=torch.bfloat16)
+    prompts = [example.prompt_ids for example in ragged_examples(8)]
+    answers = generate(model, prompts, end_of_turn=END, max_new_tokens=6, batch_size=3)
+    with model.autocast():
+        for prompt, answer in zip(prompts, answers, strict=True):
+            first = greedy_one_by_one(model.module, prompt, max_new_tokens=1)
+            assert (list(answer.ids) or [END])[0] == first[0]
+
+
 def test_no_prompts_have_no_answers():
     assert generate(tiny_model("llama"), [], end_of_turn=END, max_new_tokens=3, batch_size=4) == []
 

@@ -364,6 +364,8 @@ def test_a_hub_id_is_fetched_without_code_or_pickles_and_checked(folder, tmp_pat
     asked = {}
 
     def download(name, **options):
+        if options.get("dry_run"):
+            return [SimpleNamespace(will_download=True, file_size=3_000_000)]
         asked.update(options, name=name)
         return str(folder)
 
@@ -374,6 +376,21 @@ def test_a_hub_id_is_fetched_without_code_or_pickles_and_checked(folder, tmp_pat
     (folder / "config.json").write_text('{"auto_map": {"a": "b"}}')
     with pytest.raises(ModelError, match="auto_map"):
         locate("owner/name", tmp_path)
+
+
+def test_a_hub_id_with_a_commit_is_that_commit_and_its_size_is_told_first(folder, tmp_path, monkeypatch):
+    asked, told = [], []
+
+    def download(name, **options):
+        asked.append((name, options["revision"]))
+        here, absent = (SimpleNamespace(will_download=new, file_size=2_000_000) for new in (False, True))
+        return [here, absent] if options.get("dry_run") else str(folder)
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", download)
+    found = locate_model("owner/name@0123abc", cache=tmp_path, progress=told.append)
+    assert found.name == "owner/name"  # what adapters name as their base
+    assert set(asked) == {("owner/name", "0123abc")}
+    assert told[-1] == "Fetching owner/name from the hub: 1 files, 2 MB, once."
 
 
 def test_a_hub_id_without_network_is_a_fetch_error(tmp_path):

@@ -6,7 +6,13 @@ from pathlib import Path
 
 import torch
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, processors, trainers
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+from transformers import (
+    GPT2Config,
+    GPT2LMHeadModel,
+    LlamaConfig,
+    LlamaForCausalLM,
+    PreTrainedTokenizerFast,
+)
 
 CONTEXT = 512
 VOCABULARY = 420
@@ -109,6 +115,23 @@ def write_tiny_model(folder: Path, *, context: int = CONTEXT) -> Path:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(5)
         LlamaForCausalLM(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+def write_tiny_gpt2(folder: Path) -> Path:
+    """Write a random GPT-2 with its one control token, which is begin, end and padding."""
+    tokenizer = _dressed(
+        _learned(("<|endoftext|>",)),
+        template="",
+        bos_token="<|endoftext|>",
+        eos_token="<|endoftext|>",
+    )
+    # Weights larger than in practice, so that every token depends clearly on all before it.
+    shape = {"n_embd": 32, "n_layer": 2, "n_head": 2, "n_positions": CONTEXT, "initializer_range": 0.2}
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(5)
+        GPT2LMHeadModel(GPT2Config(vocab_size=len(tokenizer), **shape)).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
 

