@@ -159,6 +159,20 @@ def _prefill(
     return torch.stack([found[index] for index in range(len(paths))])
 
 
+@torch.no_grad()
+def next_token_log_probs(model: CausalModel, prompts: Sequence[Sequence[int]]) -> torch.Tensor:
+    """Return the log-probability (nats) of every token after each prompt: (prompts, vocabulary), float32."""
+    model.module.eval()
+    if model.is_padded:
+        rows = [model.module(torch.tensor([[*ids]], device=model.device)).logits[0, -1] for ids in prompts]
+        return torch.stack(rows).float().log_softmax(dim=-1)
+    paths = [tuple(ids) for ids in prompts]
+    found: dict[int, torch.Tensor] = {}
+    for run in runs_within(paths, distinct_tokens=MAX_NODES):
+        found.update(zip(run, _read(model, [paths[index] for index in run])[0], strict=True))
+    return torch.stack([found[index] for index in range(len(paths))]).float().log_softmax(dim=-1)
+
+
 def _read(model: CausalModel, paths: Sequence[tuple[int, ...]]) -> tuple[torch.Tensor, Layers]:
     """Return next-token logits, (paths, vocabulary), and each layer's keys and values with a row a path."""
     tree = merge_prompts(paths)
