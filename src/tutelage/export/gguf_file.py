@@ -94,7 +94,11 @@ def _member(architecture: str) -> Any:
 
 def _in_order(name: str, weight: torch.Tensor, config: Any, architecture: str) -> torch.Tensor:
     part = name.split(".")[-2]
-    if architecture == "gpt2" and part in ("attn_qkv", "attn_output", "ffn_up", "ffn_down"):
+    if (
+        architecture == "gpt2"
+        and weight.ndim == 2
+        and part in ("attn_qkv", "attn_output", "ffn_up", "ffn_down")
+    ):
         return weight.T  # its Conv1D holds (in, out)
     if architecture == "llama" and part in ("attn_q", "attn_k"):
         heads = config.num_attention_heads if part == "attn_q" else config.num_key_value_heads
