@@ -64,6 +64,14 @@ def test_in_half_precision_one_answer_in_a_hundred_may_differ_at_a_tie(reference
     assert "0.011 nats apart" in judge(reference, with_answers(wrong=1), "f16").mismatch
 
 
+def test_in_half_precision_a_tie_is_what_rounding_was_measured_to_do(reference, margin):
+    margin(0.02)
+    rounded = replace(with_answers(wrong=1), log_probs=LOG_PROBS + 0.03 * np.eye(5, 30))
+    assert judge(reference, rounded, "f16").mismatch is None
+    far = replace(with_answers(wrong=1), log_probs=LOG_PROBS + 0.3 * np.eye(5, 30))
+    assert "nats off" in judge(reference, far, "f16").mismatch
+
+
 def test_a_coarse_quantisation_is_told_of_and_not_refused(reference, margin):
     noisy = replace(
         with_answers(wrong=50),
