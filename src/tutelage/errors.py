@@ -6,6 +6,7 @@ EXIT_USAGE = 2
 EXIT_NON_FINITE = 3
 EXIT_STORAGE = 4
 EXIT_UNTRUSTWORTHY = 5  # of an evaluation whose judge failed its self-test, or left too many answers unscored
+EXIT_OTHER_MODEL = 6  # an export that is not the model that was trained
 EXIT_WORSE = 7  # the verdict is worse, and --fail-if-worse was given
 EXIT_INTERRUPTED = 75  # what is done is saved; the same command goes on
 EXIT_LEFT_AT_ONCE = 130  # at the second Ctrl-C
@@ -62,6 +63,12 @@ class StorageError(TutelageError):
     """A file could not be written: no space, no permission, or a failing disk."""
 
     exit_code = EXIT_STORAGE
+
+
+class ExportError(TutelageError):
+    """An export is not the model that was trained, so it was not published."""
+
+    exit_code = EXIT_OTHER_MODEL
 
 
 class Interrupted(KeyboardInterrupt):

@@ -199,6 +199,10 @@ class RunFolder:
     def judgements(self) -> Path:
         return self.evaluation / "judgements.jsonl"
 
+    @property
+    def export(self) -> Path:
+        return self.root / "export"
+
     def results_of_other_data(self) -> list[Path]:
         """What the later stages have made so far, which says nothing about data that is prepared anew."""
         later = (self.events, self.environment, *self.results_of_other_weights())
@@ -214,6 +218,7 @@ class RunFolder:
             self.evaluation,
             self.summary,
             self.report,
+            self.export,
         )
         return [path for path in later if path.exists()]
 
@@ -224,6 +229,28 @@ class RunFolder:
                 f"{path} is not there, and this stage needs it. Run `tutelage {stage} {self.root}` first."
             )
         return path
+
+
+@dataclass(frozen=True)
+class ExportFolder:
+    """Where exports stand: a folder for each format, and what was found when they were verified."""
+
+    root: Path
+
+    def of(self, target: str) -> Path:
+        return self.root / target
+
+    @property
+    def verification(self) -> Path:
+        return self.root / "verification.json"
+
+    def rejected(self, target: str) -> Path:
+        """What was found where an export was not the model that was trained."""
+        return self.root / f"rejected-{target}.json"
+
+
+def gguf_name(quantization: str) -> str:
+    return f"model-{quantization}.gguf"
 
 
 def write_text(path: Path, text: str) -> None:

@@ -18,6 +18,7 @@ from tutelage.cli.data.sample import sample
 from tutelage.cli.data.split import split
 from tutelage.cli.data.stats import stats
 from tutelage.cli.evaluate import evaluate
+from tutelage.cli.export import export
 from tutelage.cli.generate import generate
 from tutelage.cli.prepare import prepare
 from tutelage.cli.preview import preview
@@ -38,8 +39,8 @@ app = App(
     version=__version__,
     help="Instruction-tune a language model on your own data, and learn honestly whether it got better.",
     help_epilogue="Exit codes: 0 done, 1 warnings of check --strict, 2 usage, data or settings, 3 non-finite loss,"
-    " 4 storage, 5 a judge that is not trustworthy, 7 worse with --fail-if-worse, 75 interrupted (the same command goes"
-    " on), 130 left at once at the second Ctrl-C.",
+    " 4 storage, 5 a judge that is not trustworthy, 6 an export that is not the model that was trained, 7 worse with"
+    " --fail-if-worse, 75 interrupted (the same command goes on), 130 left at once at the second Ctrl-C.",
 )
 for verb in (
     run,
@@ -53,6 +54,7 @@ for verb in (
     generate,
     chat,
     serve,
+    export,
     verify,
     selftest,
 ):

@@ -117,7 +117,7 @@ def read_passages(model: CausalModel, passages: Sequence[Passage], *, progress: 
 
 
 @torch.no_grad()
-def next_log_probs(model: CausalModel, prompts: Sequence[tuple[int, ...]]) -> torch.Tensor:
+def next_log_probs(model: CausalModel, prompts: Sequence[Sequence[int]]) -> torch.Tensor:
     """Return the log-probabilities (nats) of every token after each prompt: (prompts, vocabulary) in float32."""
     model.module.eval()
     found: dict[int, torch.Tensor] = {}
@@ -127,7 +127,7 @@ def next_log_probs(model: CausalModel, prompts: Sequence[tuple[int, ...]]) -> to
                 logits = model.module(torch.tensor([prompt], device=model.device), use_cache=False).logits
             found[index] = logits[0, -1]
     else:
-        for run in runs_within(prompts, distinct_tokens=MAX_NODES):
+        for run in runs_within([tuple(ids) for ids in prompts], distinct_tokens=MAX_NODES):
             tree = merge_prompts([prompts[index] for index in run])
             ends = torch.tensor([path[-1] for path in tree.paths], device=model.device)
             logits = run_tree(model, tree, logits_to_keep=ends, use_cache=False).logits[0]

@@ -66,6 +66,14 @@ def load_adapter(module: Any, folder: Path) -> Any:
     return adapted
 
 
+def merge_adapter(module: Any, folder: Path) -> Any:
+    """Add a saved adapter to the weights of its base model, in the type that they have."""
+    check_adapter(folder)
+    with _without_advice(), tuned_faults(folder):
+        adapted: Any = PeftModel.from_pretrained(module, str(folder), is_trainable=False)
+        return adapted.merge_and_unload(safe_merge=True)
+
+
 def restore_adapter(module: Any, folder: Path) -> None:
     """Give the adapter of a model that is being trained the weights that `save_adapter` wrote, to the bit."""
     with tuned_faults(folder):

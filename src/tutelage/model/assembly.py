@@ -13,6 +13,7 @@ from tutelage.model.adapters import (
     add_adapter,
     check_adapter,
     load_adapter,
+    merge_adapter,
     restore_adapter,
     save_adapter,
     start_second_halves,
@@ -163,6 +164,15 @@ def open_tuned(base: CausalModel, folder: Path, settings: AdapterSettings) -> Ca
     with tuned_faults(folder):
         module = load_model(folder, dtype=base.compute_dtype, device=base.device, attention=attention)
     return _frozen(module, base.device, base.compute_dtype, base.padded_because)
+
+
+def open_merged(source: ModelSource, folder: Path, settings: AdapterSettings) -> Any:
+    """Return the tuned model as transformers has it, one set of float32 weights, on the CPU."""
+    cpu = torch.device("cpu")
+    if settings.type == "lora":
+        return merge_adapter(load_model(source.folder, dtype=torch.float32, device=cpu), folder)
+    with tuned_faults(folder):
+        return load_model(folder, dtype=torch.float32, device=cpu)
 
 
 def save_tuned(model: CausalModel, folder: Path, settings: AdapterSettings, *, base: str) -> None:

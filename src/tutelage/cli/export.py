@@ -1,0 +1,117 @@
+"""`tutelage export`: take a tuned model away, proven to be the one that was trained."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from cyclopts import Parameter
+
+from tutelage.cli import console
+from tutelage.cli.dry_run import show_dry_run
+from tutelage.cli.opening import locate
+from tutelage.cli.options import Debug, Options, open_earlier_run, refuse_untrained_settings
+from tutelage.errors import RecipeError, RunFolderError
+from tutelage.run_folder import ExportFolder
+from tutelage.run_lock import locked
+
+if TYPE_CHECKING:
+    from tutelage.export.export import Exported
+
+Target = Literal["peft", "hf", "gguf", "ollama"]
+Quantization = Literal["f32", "f16", "bf16", "q8_0", "q4_0", "q4_1", "q5_0", "q5_1"]
+
+
+def export(
+    run_folder: Annotated[Path, Parameter(help="The folder of a trained run, for example runs/quickstart.")],
+    *,
+    to: Annotated[
+        tuple[Target, ...],
+        Parameter(
+            help="The adapter, merged weights, a GGUF file, or an Ollama folder; may be repeated.",
+            negative="",
+        ),
+    ],
+    quantization: Annotated[
+        Quantization | None,
+        Parameter(help="How the weights of gguf and ollama are stored. Default: f16.", show_default=False),
+    ] = None,
+    output: Annotated[
+        Path | None, Parameter(help="Where the exports go. Default: export/ in the run.", show_default=False)
+    ] = None,
+    overwrite: Annotated[
+        bool, Parameter(help="Replace an export that is there.", negative="", show_default=False)
+    ] = False,
+    dry_run: Annotated[
+        bool,
+        Parameter(help="Show every setting, and what would be written.", negative="", show_default=False),
+    ] = False,
+    debug: Debug = False,
+) -> None:
+    """Write a tuned model for other programs, load it again in a fresh process, and compare its answers."""
+    run, loaded = open_earlier_run(Options(target=run_folder, debug=debug))
+    refuse_untrained_settings(run, loaded)
+    if quantization is not None and not {"gguf", "ollama"} & {*to}:
+        raise RecipeError(
+            f"--quantization {quantization} is of gguf and ollama alone, and neither is asked for. Leave it out,"
+            " or add --to gguf."
+        )
+    folder = ExportFolder(output or run.export)
+    _refuse_place(folder.root)
+    targets = tuple(dict.fromkeys(to))
+    for target in targets:
+        if folder.of(target).exists() and not overwrite and not dry_run:
+            raise RunFolderError(
+                f"{folder.of(target)} already holds an export. Add --overwrite to replace it."
+            )
+    if dry_run:
+        writes = [*map(folder.of, targets), folder.verification]
+        show_dry_run(run, loaded, writes=writes, guarded=[*map(folder.of, targets)])
+        return
+    source = locate(loaded.recipe)
+    from tutelage.export.export import export as make_exports
+
+    with locked(run):
+        exported = make_exports(
+            run,
+            loaded.recipe,
+            source,
+            folder,
+            targets,
+            quantization=quantization or "f16",
+            waiting=console.waiting,
+        )
+    _show(exported)
+    console.say(f"\nVerification: {folder.verification}")
+
+
+def _refuse_place(root: Path) -> None:
+    for path in (root, *root.parents):
+        if path.exists():
+            if not path.is_dir():
+                raise RunFolderError(f"{path} is a file; exports need a folder. Choose another --output.")
+            return
+
+
+def _show(exported: "Sequence[Exported]") -> None:
+    console.table(
+        ["export", "format", "size", "largest difference", "answers equal", "KL", "verified with"],
+        [
+            [
+                str(one.folder),
+                one.format,
+                f"{one.size_bytes / 1e6:,.1f} MB",
+                f"{one.comparison.largest_log_prob_difference:.1e} nats",
+                f"{one.comparison.answers_equal} of {one.comparison.prompts}",
+                f"{one.comparison.mean_kl:.1e}",
+                one.verified_with,
+            ]
+            for one in exported
+        ],
+        numeric={2, 3, 4, 5},
+    )
+    for one in exported:
+        if one.comparison.is_coarse:
+            console.say(
+                f"Warning: {one.format} changes what the model says (mean KL {one.comparison.mean_kl:.2f} nats)."
+                " Choose a finer --quantization if that matters."
+            )

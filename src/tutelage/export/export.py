@@ -1,0 +1,238 @@
+"""Exports a run in the formats that are asked for: made beside its place, verified, and only then published."""
+
+import shutil
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from tutelage.data.preparation import refuse_other_weights
+from tutelage.errors import ExportError, RunFolderError
+from tutelage.export.gguf_file import refuse_other_families, write_gguf
+from tutelage.export.llama_cpp import is_installed
+from tutelage.export.model_card import model_card
+from tutelage.export.ollama import modelfile
+from tutelage.export.style import Style, make_style
+from tutelage.export.verification import Comparison, Reference, ask_reference, compare
+from tutelage.model.assembly import check_tuned, open_base, open_merged, open_tuned
+from tutelage.model.folders import read_json_file
+from tutelage.model.gguf_conversion import convert_gguf
+from tutelage.model.loading import context_length, load_tokenizer, quietly, vocabulary_size
+from tutelage.model.sources import ModelSource
+from tutelage.recipe import Recipe
+from tutelage.run_folder import ExportFolder, RunFolder, gguf_name, read_json, write_json, write_text
+from tutelage.storage import MANIFEST, file_sha256, staged_folder, storage_faults, sweep
+
+PEFT, HF, GGUF, OLLAMA = TARGETS = ("peft", "hf", "gguf", "ollama")
+MODELFILE, CARD, TEMPLATE = "Modelfile", "README.md", "chat_template.jinja"
+TRAINING_RECORDS = (
+    "training.json",
+    "recipe.toml",
+    CARD,
+    MANIFEST,
+)  # of model/, what an export has no use for
+
+# Shows that something of unknown length is under way.
+Waiting = Callable[[str], AbstractContextManager[None]]
+
+
+@dataclass(frozen=True)
+class Exported:
+    """One export that is in its place."""
+
+    target: str
+    format: str
+    folder: Path
+    size_bytes: int
+    verified_with: str
+    comparison: Comparison
+
+
+@dataclass(frozen=True)
+class _Work:
+    """What all formats of one export share."""
+
+    run: RunFolder
+    recipe: Recipe
+    source: ModelSource
+    style: Style
+    reference: Reference
+    merged: Any  # None where only the adapter is wanted
+    quantization: str
+
+
+def export(
+    run: RunFolder,
+    recipe: Recipe,
+    source: ModelSource,
+    folder: ExportFolder,
+    targets: Sequence[str],
+    *,
+    quantization: str,
+    waiting: Waiting,
+) -> list[Exported]:
+    """Make, verify and publish each format; ExportError at the first that is not the model that was trained."""
+    refuse_unexportable(run, recipe, source, targets)
+    with storage_faults(folder.root):
+        folder.root.mkdir(parents=True, exist_ok=True)
+    sweep(folder.root)
+    tokenizer = load_tokenizer(source.folder)
+    style = make_style(tokenizer, recipe.data.prompt)
+    with waiting("Merging the weights"):
+        merged = open_merged(source, run.model, recipe.adapter) if {*targets} != {PEFT} else None
+    with waiting("The run's model answers"):
+        reference = ask_reference(
+            run,
+            _own_model(run, recipe, source),
+            style,
+            room=context_length(source.folder),
+            vocabulary=vocabulary_size(source.folder),
+        )
+    work = _Work(run, recipe, source, style, reference, merged, quantization)
+    done: list[Exported] = []
+    for target in targets:
+        with waiting(f"Exporting and verifying {target}"):
+            done.append(_publish(work, folder, target, done))
+    return done
+
+
+def refuse_unexportable(run: RunFolder, recipe: Recipe, source: ModelSource, targets: Sequence[str]) -> None:
+    """Stop where a run cannot be exported so, before anything long is begun."""
+    run.require(run.training, stage="train")
+    refuse_other_weights(run, source.identity)
+    check_tuned(run.model, recipe.adapter)
+    if PEFT in targets and recipe.adapter.type != "lora":
+        raise RunFolderError(
+            f"{run.root} trained every weight, so there is no adapter for --to peft. Export with --to hf or gguf."
+        )
+    if {GGUF, OLLAMA} & {*targets}:
+        refuse_other_families(str(read_json_file(source.folder / "config.json").get("model_type")))
+
+
+def _own_model(run: RunFolder, recipe: Recipe, source: ModelSource) -> Any:
+    """Open the run's model as evaluation does, but in float32, so that no rounding hides a difference."""
+    padded_because = read_json(run.training)["padded_because"]
+    base = open_base(source, torch.device("cpu"), torch.float32, padded_because=padded_because)
+    return open_tuned(base, run.model, recipe.adapter)
+
+
+def _publish(work: _Work, folder: ExportFolder, target: str, earlier: Sequence[Exported]) -> Exported:
+    place = folder.of(target)
+    with staged_folder(place) as staged:
+        with storage_faults(place):
+            MAKERS[target](work, staged)
+            write_text(
+                staged / CARD, model_card(work.run, work.recipe, work.source, target, work.quantization)
+            )
+        comparison, verified_with = _verify(work, target, staged, earlier)
+        if comparison.mismatch is not None:
+            write_json(folder.rejected(target), asdict(comparison))
+            raise ExportError(
+                f"The {target} export is not the model that {work.run.root} trained: {comparison.mismatch}. It was not"
+                f" published. {folder.rejected(target)} shows what differed; please report it."
+            )
+        size = sum(file.stat().st_size for file in staged.rglob("*") if file.is_file())
+    precision = work.quantization if target in (GGUF, OLLAMA) else "f32"
+    exported = Exported(target, precision, place, size, verified_with, comparison)
+    _record(folder, exported)
+    return exported
+
+
+def _make_adapter(work: _Work, folder: Path) -> None:
+    for file in work.run.model.iterdir():
+        if file.is_file() and file.name not in TRAINING_RECORDS:
+            shutil.copyfile(file, folder / file.name)
+    _save_tokenizer(work, folder)
+
+
+def _make_merged(work: _Work, folder: Path) -> None:
+    ends = {work.style.end_of_turn_id, work.style.tokenizer.eos_token_id} - {None}
+    work.merged.generation_config.eos_token_id = sorted(ends)
+    work.merged.generation_config.do_sample = False
+    for drawn in ("temperature", "top_p", "top_k"):
+        setattr(work.merged.generation_config, drawn, None)
+    with quietly():
+        work.merged.save_pretrained(folder)
+    _save_tokenizer(work, folder)
+
+
+def _save_tokenizer(work: _Work, folder: Path) -> None:
+    """Write the tokenizer with the run's template, as a file and in its configuration: some runtimes read only one."""
+    tokenizer = work.style.tokenizer
+    own = tokenizer.chat_template
+    tokenizer.chat_template = work.style.jinja
+    try:
+        with quietly():
+            tokenizer.save_pretrained(folder)
+    finally:
+        tokenizer.chat_template = own
+    told = read_json_file(folder / "tokenizer_config.json")
+    write_json(folder / "tokenizer_config.json", told | {"chat_template": work.style.jinja})
+    write_text(folder / TEMPLATE, work.style.jinja)
+
+
+def _make_gguf(work: _Work, folder: Path) -> None:
+    path = folder / gguf_name(work.quantization)
+    write_gguf(path, work.merged, work.source, work.style, work.quantization)
+
+
+def _make_ollama(work: _Work, folder: Path) -> None:
+    _make_gguf(work, folder)
+    context = context_length(work.source.folder)
+    told = modelfile(gguf_name(work.quantization), work.style, context=context, licence=work.source.licence)
+    write_text(folder / MODELFILE, told)
+
+
+MAKERS: dict[str, Callable[[_Work, Path], None]] = {
+    PEFT: _make_adapter,
+    HF: _make_merged,
+    GGUF: _make_gguf,
+    OLLAMA: _make_ollama,
+}
+
+
+def _verify(work: _Work, target: str, folder: Path, earlier: Sequence[Exported]) -> tuple[Comparison, str]:
+    """Return the comparison of a staged export, and what read it."""
+    base = work.source.folder
+    if target in (PEFT, HF):
+        return compare(work.reference, target, folder, base=base, precision="f32"), "transformers"
+    file = folder / gguf_name(work.quantization)
+    for one in earlier:  # the same file in another folder behaves the same
+        if one.target in (GGUF, OLLAMA) and file_sha256(one.folder / file.name) == file_sha256(file):
+            return one.comparison, one.verified_with
+    if is_installed():
+        return compare(work.reference, "gguf", file, base=base, precision=work.quantization), "llama.cpp"
+    read_back = folder / ".read-back"
+    read_back.mkdir()
+    try:
+        convert_gguf(file, read_back)
+        comparison = compare(work.reference, "hf", read_back, base=base, precision=work.quantization)
+    finally:
+        shutil.rmtree(read_back, ignore_errors=True)
+    return comparison, "transformers' GGUF loader; llama.cpp is not installed"
+
+
+def _record(folder: ExportFolder, exported: Exported) -> None:
+    """Add one export to verification.json, and keep what it says of those that are still there."""
+    path = folder.verification
+    before = read_json(path) if path.exists() else {}
+    files = {
+        str(file.relative_to(exported.folder)): file_sha256(file)
+        for file in sorted(exported.folder.rglob("*"))
+        if file.is_file() and file.name != MANIFEST
+    }
+    told = asdict(replace(exported.comparison, evidence=[]))
+    told.pop("evidence")
+    told.pop("mismatch")
+    entry = {
+        "format": exported.format,
+        "size_bytes": exported.size_bytes,
+        "verified_with": exported.verified_with,
+        **told,
+        "sha256": files,
+    }
+    kept = {name: value for name, value in before.items() if folder.of(name).exists()}
+    write_json(path, kept | {exported.target: entry})

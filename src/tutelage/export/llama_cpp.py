@@ -1,0 +1,101 @@
+"""llama.cpp on a GGUF file, asked for token ids, chat prompts, greedy answers and log-probabilities."""
+
+import json
+import urllib.request
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+SLOTS = 8
+SECONDS = 600  # for one answer, however busy the machine is
+
+
+def is_installed() -> bool:
+    """Tell whether llama.cpp is here, as the package xllamacpp."""
+    return find_spec("xllamacpp") is not None
+
+
+@dataclass(frozen=True)
+class LlamaCpp:
+    """A model in llama.cpp's own server on the loopback; `server` keeps it alive."""
+
+    server: Any
+
+    def tokenize(self, text: str) -> list[int]:
+        """Return the ids of a prompt whose control tokens are written out."""
+        return self._ask("/tokenize", content=text, add_special=False, parse_special=True)["tokens"]
+
+    def render(self, messages: list[dict[str, str]]) -> str:
+        """Return a conversation as the file's chat template writes it, up to the next answer."""
+        return self._ask("/apply-template", messages=messages)["prompt"]
+
+    def answers(
+        self, prompts: Sequence[Sequence[int]], *, max_new_tokens: int, end_of_turn: int
+    ) -> list[list[int]]:
+        """Return the greedy answer to each prompt, without the end of turn."""
+
+        def answer(prompt: Sequence[int]) -> list[int]:
+            ids = self._ask(
+                "/completion",
+                prompt=list(prompt),
+                n_predict=max_new_tokens,
+                temperature=0,
+                samplers=["temperature"],
+                return_tokens=True,
+                cache_prompt=True,
+            )["tokens"]
+            return ids[: ids.index(end_of_turn)] if end_of_turn in ids else ids
+
+        with ThreadPoolExecutor(SLOTS) as at_once:
+            return list(at_once.map(answer, prompts))
+
+    def next_token_log_probs(self, prompt: Sequence[int], vocabulary: int, *, shown_token: int) -> np.ndarray:
+        """Return the log-probability of every token after a prompt, (vocabulary,)."""
+        # The probabilities are those before the bias. It makes the answer a token that can be shown: half a
+        # character would be held back, and its probabilities with it.
+        reply = self._ask(
+            "/completion",
+            prompt=list(prompt),
+            n_predict=1,
+            n_probs=vocabulary,
+            logit_bias=[[shown_token, 1000]],
+            temperature=0,
+            cache_prompt=True,
+        )
+        found = np.full(vocabulary, -np.inf, dtype=np.float32)
+        for entry in reply["completion_probabilities"][0]["top_logprobs"]:
+            found[entry["id"]] = entry["logprob"]
+        return found
+
+    def _ask(self, path: str, **body: Any) -> Any:
+        request = urllib.request.Request(
+            self.server.listening_address + path,
+            json.dumps(body).encode(),
+            {"Content-Type": "application/json"},
+        )
+        direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        with direct.open(request, timeout=SECONDS) as response:
+            return json.load(response)
+
+
+def open_gguf(gguf: Path, *, context: int) -> LlamaCpp:
+    """Load a file; `context` tokens are there for each prompt with its answer."""
+    # By its name, for it is no dependency and tells no types.
+    xllamacpp: Any = import_module("xllamacpp")
+
+    settings = xllamacpp.CommonParams()
+    settings.model.path = str(gguf)
+    settings.n_ctx = context * SLOTS
+    settings.n_parallel = SLOTS
+    # The weights are what is verified; attention kept in half precision would add its own rounding.
+    settings.cache_type_k = settings.cache_type_v = xllamacpp.ggml_type.GGML_TYPE_F32
+    settings.flash_attn_type = xllamacpp.llama_flash_attn_type.LLAMA_FLASH_ATTN_TYPE_DISABLED
+    settings.warmup = False
+    settings.verbosity = 0
+    return LlamaCpp(xllamacpp.Server(settings))

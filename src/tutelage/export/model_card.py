@@ -1,0 +1,109 @@
+"""The README of an export: the facts of the run, its limits, and how each runtime loads what stands beside it."""
+
+from typing import Any
+
+from tutelage.model.sources import ModelSource
+from tutelage.recipe import Recipe
+from tutelage.run_folder import RunFolder, gguf_name, read_json
+
+
+def model_card(run: RunFolder, recipe: Recipe, source: ModelSource, target: str, quantization: str) -> str:
+    """Return the card as Markdown with the metadata block that model hubs read."""
+    preparation = read_json(run.preparation)
+    rows = preparation["rows"]
+    return f"""---
+base_model: {source.name}
+library_name: {"peft" if target == "peft" else "transformers"}
+license: {(source.licence or "other").lower()}
+tags: [instruction-tuning, tutelage]
+---
+
+# {source.name}, tuned on {preparation["source"]}
+
+## What it was made of
+
+- Base model: {source.name} (SHA-256 {source.identity}), licence {source.licence or "not stated"}
+- Data: {preparation["source"]} (SHA-256 {preparation["sha256"]}), licence not stated
+- Rows: {rows["train"]:,} to train, {rows["test"]:,} to test, {rows["validation"]:,} to validate
+- Prompt style: `{recipe.data.prompt}`; an answer ends with `{preparation["end_of_turn"]}`
+- Recipe: {_recipe(recipe)}
+- {_losses(read_json(run.training)["loss"])}
+
+## How good it is
+
+{_evaluation(run)}
+
+## Limits
+
+It was tuned on one set of rows, and the figures above are of rows like them. It can be wrong with confidence, and
+nothing was done to make it safe. Ask it in the prompt style above; every file here brings it along.
+
+## How to load it
+
+{LOADING[target].format(gguf=gguf_name(quantization))}
+"""
+
+
+def _recipe(recipe: Recipe) -> str:
+    kind = (
+        f"LoRA of rank {recipe.adapter.r}, alpha {recipe.adapter.lora_alpha}"
+        if recipe.adapter.type == "lora"
+        else "every weight"
+    )
+    training = recipe.training
+    return (
+        f"{kind}, {training.num_train_epochs} epochs, {training.per_device_train_batch_size} rows a step,"
+        f" learning rate {training.learning_rate}, seed {training.seed}"
+    )
+
+
+def _losses(loss: dict[str, Any]) -> str:
+    if loss["before"] is None or loss["best"] is None:
+        return "There were no validation rows."
+    return f"Validation loss: {loss['before']:.3f} before, {loss['best']:.3f} after (nats per token)"
+
+
+def _evaluation(run: RunFolder) -> str:
+    if not run.metrics.exists():
+        return "It was not evaluated."
+    found = read_json(run.metrics)
+    lines = ["| metric | base | tuned | difference | 95 % interval |", "| --- | ---: | ---: | ---: | --- |"]
+    for name, value in found["metrics"].items():
+        low, high = ("—" if value[bound] is None else f"{value[bound]:+.2f}" for bound in ("low", "high"))
+        lines.append(
+            f"| {name} | {value['base']:.2f} | {value['tuned']:.2f} | {value['difference']:+.2f} | {low} to {high} |"
+        )
+    forgetting = found.get("forgetting")
+    told = forgetting["sentence"] if forgetting else "What it forgot was not measured."
+    return "\n".join([found["sentence"], "", *lines, "", told])
+
+
+_TRANSFORMERS = """transformers:
+
+```python
+from transformers import pipeline
+ask = pipeline("text-generation", model=".")
+print(ask([{{"role": "user", "content": "Name a fruit."}}], max_new_tokens=64, do_sample=False))
+```"""
+
+_LLAMA_CPP = """llama.cpp:
+
+```sh
+llama-server -m {gguf} --jinja --temp 0
+```"""
+
+LOADING = {
+    "peft": """transformers and peft, with the base model named above:
+
+```python
+from peft import PeftModel
+from transformers import AutoModelForCausalLM, AutoTokenizer
+model = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained("BASE"), ".")
+tokenizer = AutoTokenizer.from_pretrained(".")
+```
+
+vLLM: `vllm serve BASE --enable-lora --lora-modules tuned=.`""",
+    "hf": _TRANSFORMERS + "\n\nvLLM: `vllm serve . --dtype float32`",
+    "gguf": _LLAMA_CPP + "\n\nOllama: export with `--to ollama`, which adds the Modelfile.",
+    "ollama": "Ollama:\n\n```sh\nollama create tuned -f Modelfile\nollama run tuned\n```\n\n" + _LLAMA_CPP,
+}

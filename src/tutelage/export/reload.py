@@ -1,0 +1,128 @@
+"""The fresh process of a verification: loads an export as a user would, and writes down what it does.
+
+Started as `python -m tutelage.export.reload JOB`; the job is a JSON file that `verification.py` writes.
+"""
+
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tutelage.export.llama_cpp import open_gguf
+from tutelage.model.sources import ModelSource
+
+
+@dataclass(frozen=True)
+class Job:
+    """What an export is asked; `kind` is hf, peft or gguf, and `base` the folder that an adapter is put on."""
+
+    kind: str
+    path: str
+    base: str
+    padded_because: str | None
+    texts: list[str]
+    conversations: list[list[dict[str, str]]]
+    prompts: list[list[int]]
+    contexts: list[list[int]]
+    end_of_turn: int
+    max_new_tokens: int
+    vocabulary: int
+    shown_token: int  # one whose text is a whole character
+
+    def write(self, path: Path) -> None:
+        path.write_text(json.dumps(asdict(self)), encoding="utf-8")
+
+
+@dataclass(frozen=True)
+class Behaviour:
+    """What a model does: ids of texts, conversations as its template writes them, greedy answers, log-probabilities.
+
+    log_probs: (contexts, vocabulary), nats.
+    """
+
+    ids: list[list[int]]
+    rendered: list[str]
+    answers: list[list[int]]
+    log_probs: np.ndarray
+
+    @staticmethod
+    def read(folder: Path) -> "Behaviour":
+        told = json.loads((folder / "behaviour.json").read_text(encoding="utf-8"))
+        return Behaviour(**told, log_probs=np.load(folder / "log_probs.npy", allow_pickle=False))
+
+    def write(self, folder: Path) -> None:
+        told = {"ids": self.ids, "rendered": self.rendered, "answers": self.answers}
+        (folder / "behaviour.json").write_text(json.dumps(told), encoding="utf-8")
+        np.save(folder / "log_probs.npy", self.log_probs, allow_pickle=False)
+
+
+def main(words: Sequence[str]) -> None:
+    """Do the job of a file, and write what was found beside it."""
+    path = Path(words[0])
+    job = Job(**json.loads(path.read_text(encoding="utf-8")))
+    behaviour = _of_gguf(job) if job.kind == "gguf" else _of_folder(job)
+    behaviour.write(path.parent)
+
+
+def _of_gguf(job: Job) -> Behaviour:
+    longest = max(map(len, [*job.prompts, *job.contexts]))
+    model = open_gguf(Path(job.path), context=longest + job.max_new_tokens + 8)
+    return Behaviour(
+        [model.tokenize(text) for text in job.texts],
+        [model.render(messages) for messages in job.conversations],
+        model.answers(job.prompts, max_new_tokens=job.max_new_tokens, end_of_turn=job.end_of_turn),
+        np.stack(
+            [
+                model.next_token_log_probs(context, job.vocabulary, shown_token=job.shown_token)
+                for context in job.contexts
+            ]
+        ),
+    )
+
+
+def _of_folder(job: Job) -> Behaviour:
+    """Answer by this project's batched generation, and take the log-probabilities from transformers' own forward."""
+    import torch  # noqa: PLC0415 - llama.cpp needs none of it
+
+    from tutelage.data.prompts import render_template  # noqa: PLC0415
+    from tutelage.evaluation.forgetting import next_log_probs  # noqa: PLC0415
+    from tutelage.generation.generate import generate  # noqa: PLC0415
+    from tutelage.model.loading import load_tokenizer  # noqa: PLC0415
+
+    tokenizer = load_tokenizer(Path(job.path))
+    cpu = torch.device("cpu")
+    model = _open(job, cpu, padded_because=job.padded_because)
+    answers = generate(
+        model,
+        job.prompts,
+        end_of_turn=job.end_of_turn,
+        max_new_tokens=job.max_new_tokens,
+        batch_size=64,
+    )
+    plain = _open(job, cpu, padded_because="transformers' own way is wanted")
+    return Behaviour(
+        [tokenizer.encode(text, add_special_tokens=False) for text in job.texts],
+        [render_template(tokenizer, messages, add_generation_prompt=True) for messages in job.conversations],
+        [list(answer.ids) for answer in answers],
+        next_log_probs(plain, job.contexts).numpy(),
+    )
+
+
+def _open(job: Job, device: Any, *, padded_because: str | None) -> Any:
+    import torch  # noqa: PLC0415
+
+    from tutelage.model.assembly import open_base, open_tuned  # noqa: PLC0415
+    from tutelage.recipe import AdapterSettings  # noqa: PLC0415
+
+    folder = Path(job.base if job.kind == "peft" else job.path)
+    source = ModelSource(folder, folder.name, "", None)
+    model = open_base(source, device, torch.float32, padded_because=padded_because)
+    return open_tuned(model, Path(job.path), AdapterSettings()) if job.kind == "peft" else model
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,257 @@
+"""Holds an export against the run's own model: token ids, chat template, greedy answers and log-probabilities.
+
+The run's model answers in this process, in float32; the export in a fresh one, which has nothing but its files.
+"""
+
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tutelage.data.conversations import Conversation, Turn, single_turn
+from tutelage.data.preparation import read_prepared
+from tutelage.errors import ExportError
+from tutelage.evaluation.forgetting import next_log_probs
+from tutelage.export.chinese_prompts import chinese_prompts
+from tutelage.export.reload import Behaviour, Job
+from tutelage.export.style import Style
+from tutelage.generation.generate import generate
+from tutelage.model.forward import CausalModel
+from tutelage.run_folder import RunFolder
+
+ROW_PROMPTS = 200
+ANSWER_TOKENS = 32
+CONTEXTS = 24  # whole distributions are compared after so many texts
+
+TIE_NATS = 0.01  # two tokens so near each other may change places in half precision
+LARGEST_DIFFERENCE_F16 = 0.1  # nats; what half precision does to a whole distribution stays well below
+HALF_PRECISION_SHARE = 0.99
+LARGEST_KL_Q8_0 = 0.01
+KL_TO_WARN_OF = 0.1
+LIKELY_TOKENS = 100  # the largest difference is looked for among so many; the others are never drawn
+
+
+@dataclass(frozen=True)
+class Reference:
+    """What the run's own model does, and what it was asked; margins: of the best two tokens after each context."""
+
+    model: CausalModel
+    job: Job
+    behaviour: Behaviour
+    cut_otherwise: (
+        int  # prompts that cannot be compared, because any program that reads one text cuts them otherwise
+    )
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What one export does beside the run's model; `mismatch` says why it is not the model that was trained."""
+
+    prompts: int
+    ids_equal: int
+    templates_equal: bool
+    answers_equal: int
+    largest_log_prob_difference: float  # nats
+    mean_kl: float  # nats
+    mismatch: str | None
+    evidence: list[dict[str, Any]]
+
+    @property
+    def is_coarse(self) -> bool:
+        return self.mean_kl > KL_TO_WARN_OF
+
+
+def ask_reference(
+    run: RunFolder, model: CausalModel, style: Style, *, room: int, vocabulary: int
+) -> Reference:
+    """Let the run's own model answer the prompts of held-out rows and the Chinese ones; `room` is its context."""
+    rows = [row.example.prompt_ids for split in ("test", "validation") for row in read_prepared(run, split)]
+    tokenizer = style.tokenizer
+    chosen = [list(ids) for ids in rows if len(ids) + ANSWER_TOKENS + 8 <= room][:ROW_PROMPTS]
+    texts = [tokenizer.decode(ids, skip_special_tokens=False) for ids in chosen]
+    prompts = [
+        (text, ids)
+        for text, ids in zip(texts, chosen, strict=True)
+        if tokenizer.encode(text, add_special_tokens=False) == ids
+    ]
+    questions = [single_turn(0, text, "", "") for text in chinese_prompts()]
+    for question in questions:
+        prompts.append((style.renderer.prompt_text(question), style.renderer.prompt_ids(question)))
+    prompts = [prompt for prompt in prompts if len(prompt[1]) + ANSWER_TOKENS + 8 <= room]
+    conversations = [*questions, _follow_up()]
+    ids = [ids for _, ids in prompts]
+    answers = _answers(model, ids, style)
+    job = Job(
+        kind="",
+        path="",
+        base="",
+        padded_because=model.padded_because,
+        texts=[text for text, _ in prompts],
+        conversations=[_messages(conversation) for conversation in conversations],
+        prompts=ids,
+        contexts=_contexts(ids, answers),
+        end_of_turn=style.end_of_turn_id,
+        max_new_tokens=ANSWER_TOKENS,
+        vocabulary=vocabulary,
+        shown_token=tokenizer.encode("a", add_special_tokens=False)[-1],
+    )
+    behaviour = Behaviour(
+        ids,
+        [style.renderer.prompt_text(conversation) for conversation in conversations],
+        answers,
+        next_log_probs(model, job.contexts).numpy(),
+    )
+    return Reference(model, job, behaviour, len(chosen) + len(questions) - len(prompts))
+
+
+def _answers(model: CausalModel, prompts: list[list[int]], style: Style) -> list[list[int]]:
+    found = generate(
+        model, prompts, end_of_turn=style.end_of_turn_id, max_new_tokens=ANSWER_TOKENS, batch_size=64
+    )
+    return [list(answer.ids) for answer in found]
+
+
+def _follow_up() -> Conversation:
+    said = (("user", "Name a fruit."), ("assistant", "An apple."), ("user", "再说一个。"), ("assistant", ""))
+    return Conversation(0, tuple(Turn(role, text) for role, text in said))  # type: ignore[arg-type]
+
+
+def _messages(conversation: Conversation) -> list[dict[str, str]]:
+    return [{"role": turn.role, "content": turn.text} for turn in conversation.context]
+
+
+def _contexts(prompts: Sequence[list[int]], answers: Sequence[list[int]]) -> list[list[int]]:
+    """Return prompts with the beginnings of their answers, cut at places that differ from one to the next."""
+    step = max(1, len(prompts) // CONTEXTS)
+    picked = range(0, len(prompts), step)
+    return [prompts[at] + answers[at][: number % (len(answers[at]) + 1)] for number, at in enumerate(picked)]
+
+
+def compare(reference: Reference, kind: str, path: Path, *, base: Path, precision: str) -> Comparison:
+    """Ask an export the same in a fresh process; `precision` (f32, f16, q8_0 …) says how near it has to come."""
+    found = _ask_in_a_fresh_process(reference.job, kind, path, base)
+    return judge(reference, found, precision)
+
+
+def _ask_in_a_fresh_process(job: Job, kind: str, path: Path, base: Path) -> Behaviour:
+    with tempfile.TemporaryDirectory() as scratch:
+        told = Path(scratch) / "job.json"
+        replace(job, kind=kind, path=str(path), base=str(base)).write(told)
+        # -P keeps a file in the current folder from being taken for one of the packages.
+        command = [sys.executable, "-P", "-m", "tutelage.export.reload", str(told)]
+        done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
+        if done.returncode:
+            last = (done.stderr.strip().splitlines() or [f"it ended with code {done.returncode}"])[-1]
+            raise ExportError(
+                f"The export could not be loaded again, so it was not published: {last[:300]}."
+                " The runtime that reads it may not know this kind of model; try another --to."
+            )
+        return Behaviour.read(told.parent)
+
+
+def judge(reference: Reference, found: Behaviour, precision: str) -> Comparison:
+    """Compare two behaviours under the rule of a precision."""
+    own, job = reference.behaviour, reference.job
+    different_ids = _different(own.ids, found.ids)
+    different_texts = _different(own.rendered, found.rendered)
+    different_answers = _different(own.answers, found.answers)
+    margins = _margins(reference, found, different_answers)
+    kl, largest = divergence(own.log_probs, found.log_probs)
+    evidence: list[dict[str, Any]] = [
+        *({"what": "token ids", "prompt": job.texts[at], "export": found.ids[at]} for at in different_ids),
+        *(
+            {"what": "template", "run": own.rendered[at], "export": found.rendered[at]}
+            for at in different_texts
+        ),
+        *(
+            {
+                "what": "answer",
+                "prompt": job.texts[at],
+                "run": own.answers[at],
+                "export": found.answers[at],
+                "nats_between_the_best_two": margin,
+            }
+            for at, margin in zip(different_answers, margins, strict=True)
+        ),
+    ]
+    equal = len(job.prompts) - len(different_answers)
+    mismatch = None
+    if different_ids:
+        mismatch = f"{len(different_ids)} of {len(job.texts)} prompts get other token ids"
+    elif different_texts:
+        mismatch = (
+            f"the chat template writes {len(different_texts)} of {len(own.rendered)} conversations otherwise"
+        )
+    elif not np.isfinite(kl):
+        mismatch = "its log-probabilities are no finite numbers"
+    elif precision in ("f32", "f16"):
+        largest_f16 = largest if precision == "f16" else None
+        mismatch = _beyond_the_rule(equal, len(job.prompts), margins, largest_f16=largest_f16)
+    elif precision == "q8_0" and kl > LARGEST_KL_Q8_0:
+        mismatch = f"its mean KL divergence is {kl:.4f} nats, more than {LARGEST_KL_Q8_0}"
+    return Comparison(
+        len(job.prompts),
+        len(job.texts) - len(different_ids),
+        not different_texts,
+        equal,
+        largest,
+        kl,
+        mismatch,
+        evidence[:20],
+    )
+
+
+def _different(own: Sequence[Any], found: Sequence[Any]) -> list[int]:
+    return [at for at, (one, other) in enumerate(zip(own, found, strict=True)) if one != other]
+
+
+def _beyond_the_rule(
+    equal: int, prompts: int, margins: Sequence[float], *, largest_f16: float | None
+) -> str | None:
+    """Say how answers break the rule of float32, or that of half precision with its largest difference.
+
+    Two tokens nearer than what rounding was measured to do may change places; that itself is bounded.
+    """
+    told = f"only {equal} of {prompts} greedy answers are those of the run"
+    if largest_f16 is None:
+        return told if equal < prompts else None
+    if equal < HALF_PRECISION_SHARE * prompts:
+        return told
+    if largest_f16 > LARGEST_DIFFERENCE_F16:
+        return f"a likely token's log-probability is {largest_f16:.3f} nats off"
+    if max(margins, default=0.0) > max(TIE_NATS, largest_f16):
+        return f"{told}, and one differs where the best two tokens are {max(margins):.3f} nats apart"
+    return None
+
+
+def _margins(reference: Reference, found: Behaviour, different: Sequence[int]) -> list[float]:
+    """Return by how much (nats) the run's model prefers its token where an answer first differs."""
+    if not different:
+        return []
+    places = [_first_difference(reference.behaviour.answers[at], found.answers[at]) for at in different]
+    contexts = [
+        reference.job.prompts[at] + reference.behaviour.answers[at][:place]
+        for at, place in zip(different, places, strict=True)
+    ]
+    best = next_log_probs(reference.model, contexts).topk(2).values  # (different, 2)
+    return (best[:, 0] - best[:, 1]).tolist()
+
+
+def _first_difference(one: Sequence[int], other: Sequence[int]) -> int:
+    pairs = enumerate(zip(one, other, strict=False))
+    return next((place for place, (left, right) in pairs if left != right), min(len(one), len(other)))
+
+
+def divergence(own: np.ndarray, found: np.ndarray) -> tuple[float, float]:
+    """Return the mean KL divergence of rows of log-probabilities, and their largest difference at likely tokens."""
+    own, found = own.astype(np.float64), found.astype(np.float64)
+    own, found = (rows - np.log(np.exp(rows).sum(axis=1, keepdims=True)) for rows in (own, found))
+    kl = (np.exp(own) * (own - found)).sum(axis=1)
+    likely = np.argsort(own, axis=1)[:, -LIKELY_TOKENS:]
+    apart = np.abs(np.take_along_axis(own, likely, 1) - np.take_along_axis(found, likely, 1))
+    return float(kl.mean()), float(apart.max())

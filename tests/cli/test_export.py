@@ -1,0 +1,185 @@
+"""`tutelage export` as it is typed: what it leaves, and what it refuses."""
+
+import errno
+import shutil
+from unittest.mock import patch
+
+import pytest
+from support.command_line import CommandLine, contents
+from support.failpoints import failing
+from support.rows import alpaca_values, write_rows
+from support.tiny_tokenizer import write_tiny_model
+
+from tutelage.data.prompts import render_template
+from tutelage.export import verification
+from tutelage.export.gguf_file import QUANTIZATIONS
+from tutelage.export.style import make_style
+from tutelage.model.loading import load_tokenizer
+from tutelage.run_folder import ExportFolder, RunFolder, read_json
+
+
+@pytest.fixture
+def tutelage(capsys):
+    return CommandLine(capsys)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A finished training of the tiny model."""
+    place = tmp_path_factory.mktemp("export")
+    model = write_tiny_model(place / "tiny")
+    write_rows(place / "my.json", alpaca_values(80))
+    words = ["--data", place / "my.json", "--output", place / "run", "--set", f"model.name_or_path={model}"]
+    words += ["--set", "training.max_steps=2", "--set", "training.dtype=float32", "--set", "adapter.r=2"]
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("TUTELAGE_CACHE", str(place / "cache"))
+        from tutelage.cli.main import main
+
+        for verb in (["prepare", *words], ["train", place / "run"]):
+            with pytest.raises(SystemExit) as left:
+                main([str(word) for word in verb])
+            assert not left.value.code
+    return RunFolder(place / "run")
+
+
+@pytest.fixture
+def run(trained, tmp_path, monkeypatch):
+    monkeypatch.setenv("TUTELAGE_CACHE", str(tmp_path / "cache"))
+    shutil.copytree(trained.root, tmp_path / "run")
+    return RunFolder(tmp_path / "run")
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    """Compare on few prompts; how much is compared has tests of its own."""
+    monkeypatch.setattr(verification, "ROW_PROMPTS", 2)
+    monkeypatch.setattr(verification, "ANSWER_TOKENS", 4)
+    monkeypatch.setattr(verification, "CONTEXTS", 3)
+    monkeypatch.setattr(verification, "chinese_prompts", lambda: ["你好"])
+
+
+@pytest.fixture
+def unread(monkeypatch, quick):
+    """Let the fresh process find what the run's own model does."""
+    asked = []
+
+    def same(job, kind, path, base):
+        asked.append(kind)
+        return found[-1]
+
+    found = []
+    original = verification.ask_reference
+
+    def remember(*words, **named):
+        reference = original(*words, **named)
+        found.append(reference.behaviour)
+        return reference
+
+    monkeypatch.setattr("tutelage.export.export.ask_reference", remember)
+    monkeypatch.setattr(verification, "_ask_in_a_fresh_process", same)
+    return asked
+
+
+def test_every_format_is_published_with_its_proof(tutelage, run, quick):
+    pytest.importorskip("xllamacpp", exc_type=ImportError)
+    targets = ["--to", "peft", "--to", "hf", "--to", "gguf", "--to", "ollama"]
+    made = tutelage("export", run.root, *targets, "--quantization", "f32")
+    assert (made.code, made.err) == (0, "")
+    assert "3 of 3" in made.out
+    folder = ExportFolder(run.export)
+    proof = read_json(folder.verification)
+    assert set(proof) == {"peft", "hf", "gguf", "ollama"}
+    for target, entry in proof.items():
+        assert entry["answers_equal"] == entry["ids_equal"] == entry["prompts"] == 3
+        assert entry["largest_log_prob_difference"] < 1e-3
+        assert (folder.of(target) / "README.md").is_file()
+    assert proof["gguf"]["verified_with"] == "llama.cpp"
+    tokenizer = load_tokenizer(folder.of("hf"))
+    messages = [{"role": "user", "content": "Name a fruit."}]
+    assert "### Instruction:\nName a fruit." in render_template(
+        tokenizer, messages, add_generation_prompt=True
+    )
+    assert read_json(folder.of("hf") / "tokenizer_config.json")["chat_template"] == tokenizer.chat_template
+    modelfile = (folder.of("ollama") / "Modelfile").read_text(encoding="utf-8")
+    assert "FROM ./model-f32.gguf\n" in modelfile
+    assert 'PARAMETER stop "<|im_end|>"\n' in modelfile
+    assert not list(run.export.glob(".*")), "something staged was left behind"
+
+
+@pytest.mark.parametrize("quantization", [name for name in QUANTIZATIONS if name != "f32"])
+def test_each_quantisation_has_a_file_of_its_name(tutelage, run, unread, quantization):
+    made = tutelage("export", run.root, "--to", "gguf", "--quantization", quantization)
+    assert (made.code, made.err) == (0, "")
+    assert (run.export / "gguf" / f"model-{quantization}.gguf").is_file()
+
+
+def test_a_wrong_template_is_not_published(tutelage, run, quick):
+    def wrong(tokenizer, prompt):
+        style = make_style(tokenizer, prompt)
+        return type(style)(**{**vars(style), "jinja": style.jinja.replace("### Response", "### Answer")})
+
+    with patch("tutelage.export.export.make_style", wrong):
+        refused = tutelage("export", run.root, "--to", "peft")
+    assert refused.code == 6
+    assert "chat template writes 2 of 2 conversations otherwise" in refused.err
+    assert {path.name for path in run.export.iterdir()} == {"rejected-peft.json"}
+    assert read_json(run.export / "rejected-peft.json")["evidence"]
+
+
+def test_an_export_is_replaced_only_when_that_is_asked_for(tutelage, run, unread):
+    assert tutelage("export", run.root, "--to", "peft").code == 0
+    before = contents(run.root)
+    refused = tutelage("export", run.root, "--to", "peft")
+    assert (refused.code, contents(run.root)) == (2, before)
+    assert "already holds an export. Add --overwrite" in refused.err
+    assert tutelage("export", run.root, "--to", "peft", "--overwrite").code == 0
+
+
+def test_a_full_disk_leaves_no_half_export(tutelage, run, unread):
+    for number in (1, 3, 5):
+        with failing(number, code=errno.ENOSPC):
+            refused = tutelage("export", run.root, "--to", "peft")
+        assert refused.code == 4, refused.err
+        assert not (run.export / "peft").exists()
+        assert not list(run.export.glob(".*"))
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--to", "onnx"], "onnx"),
+        ([], "--to"),
+        (["--to", "gguf", "--quantization", "q2_k"], "q2_k"),
+        (["--to", "hf", "--quantization", "q8_0"], "of gguf and ollama alone"),
+        (["--to", "hf", "--output", "/dev/null"], "is a file"),
+    ],
+)
+def test_what_means_nothing_is_refused(tutelage, run, words, told):
+    before = contents(run.root)
+    refused = tutelage("export", run.root, *words)
+    assert refused.code == 2
+    assert told in refused.err
+    assert contents(run.root) == before
+
+
+def test_a_run_that_is_not_trained_is_refused(tutelage, run):
+    shutil.rmtree(run.model)
+    refused = tutelage("export", run.root, "--to", "peft")
+    assert refused.code == 2
+    assert "tutelage train" in refused.err
+
+
+def test_damaged_weights_are_refused(tutelage, run):
+    weights = run.model / "adapter_model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:100])
+    refused = tutelage("export", run.root, "--to", "peft")
+    assert refused.code == 2
+    assert "could not be loaded" in refused.err
+    assert not run.export.exists()
+
+
+def test_a_dry_run_writes_nothing(tutelage, run):
+    before = contents(run.root)
+    shown = tutelage("export", run.root, "--to", "hf", "--dry-run")
+    assert (shown.code, contents(run.root)) == (0, before)
+    assert str(run.export / "hf") in shown.out
