@@ -14,7 +14,8 @@ from xml.etree import ElementTree as Xml
 
 STORAGE, FAULTS = "tests/test_storage.py", "tests/faults"
 CHECKPOINT, MEMORY = "tests/training/test_checkpoint.py", "tests/training/test_memory.py"
-FILES = (STORAGE, CHECKPOINT, MEMORY, FAULTS, "tests/test_fetching.py", "tests/report/test_page.py")
+ELSEWHERE = ("tests/test_fetching.py", "tests/data/test_chat_templates.py", "tests/report/test_page.py")
+FILES = (STORAGE, CHECKPOINT, MEMORY, FAULTS, *ELSEWHERE)
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ ROWS = (
     Row("22", "faulty downloads", ("test_fetching",)),
     Row("24", "another version's checkpoint", ("another_format",)),
     Row("47, 56, 57", "no pickle, no secret written, no connection", ("unpickles_nothing", "the_guard")),
-    Row("49", "templates in a sandbox", ("a_template_that",)),
+    Row("49", "templates in a sandbox, and bounded", ("a_template_that", "without_end_or_measure")),
     Row(
         "51",
         "addresses that are not public",

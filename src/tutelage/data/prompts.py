@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from itertools import chain, pairwise
 from typing import Any
 
-from jinja2 import TemplateError
 from tokenizers import Encoding, Tokenizer
 
+from tutelage.data.chat_templates import render_template
 from tutelage.data.conversations import Conversation, Turn
 from tutelage.data.encoding import (
     Control,
@@ -263,7 +263,7 @@ def _chat_renderer(tokenizer: Any, known: Mapping[str, Control]) -> PromptRender
     parts = _template_parts(tokenizer, ("user", "assistant"))
     end = next((p.token for p in cut_at_controls(parts[-1], known) if isinstance(p, Control)), None)
     end_of_turn = _end_of_turn_id(tokenizer, end, known)
-    trims = " \ue000 " not in _render_template(
+    trims = " \ue000 " not in render_template(
         tokenizer, [{"role": "user", "content": " \ue000 "}], add_generation_prompt=True
     )
     before_text = _before_plain_text(tokenizer, end_of_turn)
@@ -314,7 +314,7 @@ def _template_parts(tokenizer: Any, roles: tuple[str, ...]) -> list[str]:
     # Private-use characters hold the place of the contents; no template names them.
     marks = [f"\ue000{place}\ue001" for place in range(len(roles))]
     messages = [{"role": role, "content": mark} for role, mark in zip(roles, marks, strict=True)]
-    whole = _render_template(tokenizer, messages, add_generation_prompt=False)
+    whole = render_template(tokenizer, messages, add_generation_prompt=False)
     parts, rest = [], whole
     for mark in marks:
         if rest.count(mark) != 1 or whole.count(mark) != 1:
@@ -325,7 +325,7 @@ def _template_parts(tokenizer: Any, roles: tuple[str, ...]) -> list[str]:
         part, rest = rest.split(mark)
         parts.append(part)
     for place in (place for place, role in enumerate(roles) if role == "assistant"):
-        asked = _render_template(tokenizer, messages[:place], add_generation_prompt=True)
+        asked = render_template(tokenizer, messages[:place], add_generation_prompt=True)
         trained = whole[: whole.index(marks[place])]
         if asked != trained:
             raise ModelError(
@@ -333,17 +333,3 @@ def _template_parts(tokenizer: Any, roles: tuple[str, ...]) -> list[str]:
                 f" ({asked[-40:]!r}) than when it is trained ({trained[-40:]!r}). Choose another data.prompt."
             )
     return [*parts, rest]
-
-
-def _render_template(tokenizer: Any, messages: list[dict[str, str]], *, add_generation_prompt: bool) -> str:
-    if not tokenizer.chat_template:
-        raise ModelError("The model has no chat template, so data.prompt cannot be `chat`. Try `alpaca`.")
-    try:
-        return tokenizer.apply_chat_template(
-            messages, tokenize=False, add_generation_prompt=add_generation_prompt
-        )
-    except (TemplateError, TypeError, ValueError, ArithmeticError, LookupError, RecursionError) as fault:
-        asked = ", ".join(message["role"] for message in messages)
-        raise ModelError(
-            f"The model's chat template fails on a conversation of {asked}: {fault}. Choose another data.prompt."
-        ) from fault
