@@ -13,9 +13,10 @@ from pathlib import Path
 from xml.etree import ElementTree as Xml
 
 STORAGE, FAULTS = "tests/test_storage.py", "tests/faults"
-CHECKPOINT, MEMORY = "tests/training/test_checkpoint.py", "tests/training/test_memory.py"
+CHECKPOINT, DAMAGED = "tests/training/test_checkpoint.py", "tests/training/test_damaged_checkpoints.py"
+MEMORY = "tests/training/test_memory.py"
 ELSEWHERE = ("tests/test_fetching.py", "tests/data/test_chat_templates.py", "tests/report/test_page.py")
-FILES = (STORAGE, CHECKPOINT, MEMORY, FAULTS, *ELSEWHERE)
+FILES = (STORAGE, CHECKPOINT, DAMAGED, MEMORY, FAULTS, *ELSEWHERE)
 
 
 @dataclass(frozen=True)
@@ -41,15 +42,38 @@ ROWS = (
     Row(
         "5",
         "a full disk",
-        ("a_write_that_fails", "no_room", "without_room", "disk_is_full", "operation_that_fails"),
+        (
+            "a_write_that_fails",
+            "no_room",
+            "without_room",
+            "disk_is_full",
+            "operation_that_fails",
+            "cannot_be_written",
+        ),
     ),
-    Row("6", "faults that pass", ("a_fault_that_passes", "faults_that_pass", "a_fault_that_stays")),
+    Row(
+        "6",
+        "faults that pass",
+        ("a_fault_that_passes", "faults_that_pass", "a_fault_that_stays", "is_not_noticed"),
+    ),
     Row("7", "what would stop a run later is found first", ("what_would_stop",)),
-    Row("8", "damaged checkpoints", ("damage_to", "every_damage", "flipped_bit", "swapped_and_added")),
+    Row(
+        "8",
+        "damaged checkpoints",
+        (
+            "damage_to",
+            "every_damage",
+            "flipped_bit",
+            "swapped_and_added",
+            "not_believed",
+            "is_refused_though",
+            "do_not_fit",
+        ),
+    ),
     Row("9", "no whole checkpoint", ("no_checkpoint_is_whole", "without_a_whole_checkpoint")),
     Row("12", "Ctrl-C and SIGTERM", ("a_signal", "asked_to_stop", "second_signal")),
     Row("14", "two runs in one folder", ("two_runs", "lock_of_another")),
-    Row("15", "a clock that jumps", ("the_clock",)),
+    Row("15", "a clock that jumps", ("the_clock", "dates_of_files")),
     Row("16", "a loss that is no number", ("no_number",)),
     Row("17", "short memory", ("trees_are_halved", "gradients_stay", "smallest_tree", "no_memory_is_known")),
     Row("18", "changed inputs", ("what_changed", "changes_are_refused")),
