@@ -15,7 +15,12 @@ from xml.etree import ElementTree as Xml
 STORAGE, FAULTS = "tests/test_storage.py", "tests/faults"
 CHECKPOINT, DAMAGED = "tests/training/test_checkpoint.py", "tests/training/test_damaged_checkpoints.py"
 MEMORY = "tests/training/test_memory.py"
-ELSEWHERE = ("tests/test_fetching.py", "tests/data/test_chat_templates.py", "tests/report/test_page.py")
+ELSEWHERE = (
+    "tests/test_fetching.py",
+    "tests/data/test_chat_templates.py",
+    "tests/model/test_hostile_files.py",
+    "tests/report/test_page.py",
+)
 FILES = (STORAGE, CHECKPOINT, DAMAGED, MEMORY, FAULTS, *ELSEWHERE)
 
 
@@ -89,6 +94,7 @@ ROWS = (
         ("not_public", "loopback", "behind_a_proxy", "checked_is_the_one"),
     ),
     Row("55", "hostile text in a report", ("hostile_text", "forgets_to_escape", "forbids_itself")),
+    Row("59", "GGUF and safetensors files that lie", ("test_hostile_files",)),
 )
 
 
