@@ -13,8 +13,15 @@ from pathlib import Path
 from xml.etree import ElementTree as Xml
 
 STORAGE, FAULTS = "tests/test_storage.py", "tests/faults"
-CHECKPOINT, MEMORY = "tests/training/test_checkpoint.py", "tests/training/test_memory.py"
-FILES = (STORAGE, CHECKPOINT, MEMORY, FAULTS, "tests/test_fetching.py", "tests/report/test_page.py")
+CHECKPOINT, DAMAGED = "tests/training/test_checkpoint.py", "tests/training/test_damaged_checkpoints.py"
+MEMORY = "tests/training/test_memory.py"
+ELSEWHERE = (
+    "tests/test_fetching.py",
+    "tests/data/test_chat_templates.py",
+    "tests/model/test_hostile_files.py",
+    "tests/report/test_page.py",
+)
+FILES = (STORAGE, CHECKPOINT, DAMAGED, MEMORY, FAULTS, *ELSEWHERE)
 
 
 @dataclass(frozen=True)
@@ -40,15 +47,38 @@ ROWS = (
     Row(
         "5",
         "a full disk",
-        ("a_write_that_fails", "no_room", "without_room", "disk_is_full", "operation_that_fails"),
+        (
+            "a_write_that_fails",
+            "no_room",
+            "without_room",
+            "disk_is_full",
+            "operation_that_fails",
+            "cannot_be_written",
+        ),
     ),
-    Row("6", "faults that pass", ("a_fault_that_passes", "faults_that_pass", "a_fault_that_stays")),
+    Row(
+        "6",
+        "faults that pass",
+        ("a_fault_that_passes", "faults_that_pass", "a_fault_that_stays", "is_not_noticed"),
+    ),
     Row("7", "what would stop a run later is found first", ("what_would_stop",)),
-    Row("8", "damaged checkpoints", ("damage_to", "every_damage", "flipped_bit", "swapped_and_added")),
+    Row(
+        "8",
+        "damaged checkpoints",
+        (
+            "damage_to",
+            "every_damage",
+            "flipped_bit",
+            "swapped_and_added",
+            "not_believed",
+            "is_refused_though",
+            "do_not_fit",
+        ),
+    ),
     Row("9", "no whole checkpoint", ("no_checkpoint_is_whole", "without_a_whole_checkpoint")),
     Row("12", "Ctrl-C and SIGTERM", ("a_signal", "asked_to_stop", "second_signal")),
     Row("14", "two runs in one folder", ("two_runs", "lock_of_another")),
-    Row("15", "a clock that jumps", ("the_clock",)),
+    Row("15", "a clock that jumps", ("the_clock", "dates_of_files")),
     Row("16", "a loss that is no number", ("no_number",)),
     Row("17", "short memory", ("trees_are_halved", "gradients_stay", "smallest_tree", "no_memory_is_known")),
     Row("18", "changed inputs", ("what_changed", "changes_are_refused")),
@@ -57,13 +87,14 @@ ROWS = (
     Row("22", "faulty downloads", ("test_fetching",)),
     Row("24", "another version's checkpoint", ("another_format",)),
     Row("47, 56, 57", "no pickle, no secret written, no connection", ("unpickles_nothing", "the_guard")),
-    Row("49", "templates in a sandbox", ("a_template_that",)),
+    Row("49", "templates in a sandbox, and bounded", ("a_template_that", "without_end_or_measure")),
     Row(
         "51",
         "addresses that are not public",
         ("not_public", "loopback", "behind_a_proxy", "checked_is_the_one"),
     ),
     Row("55", "hostile text in a report", ("hostile_text", "forgets_to_escape", "forbids_itself")),
+    Row("59", "GGUF and safetensors files that lie", ("test_hostile_files",)),
 )
 
 

@@ -159,17 +159,27 @@ def file_sha256(path: Path) -> str:
 
 def what_is_damaged(folder: Path) -> str | None:
     """Say in which way a published folder differs from its manifest, or None where it is as it was published."""
+    odd = [path for path in sorted(folder.rglob("*")) if not _is_plain(path)]
+    if odd:
+        return f"{odd[0].relative_to(folder).as_posix()} is no file of its own"
     try:
         content, found = (folder / MANIFEST).read_bytes(), files_with_hashes(folder)
         manifest = json.loads(content)
     except FileNotFoundError as fault:
         return f"{Path(str(fault.filename)).name} is not there"
-    except (OSError, ValueError, RecursionError) as fault:
+    except OSError as fault:
+        return f"{Path(str(fault.filename or MANIFEST)).name} cannot be read: {fault.strerror or fault}"
+    except (ValueError, RecursionError) as fault:
         return f"{MANIFEST} cannot be read: {fault}"
     if content == _manifest_of(found):
         return None
     named = manifest.get("files") if isinstance(manifest, dict) else None
     return _difference(found, named) if isinstance(named, dict) else f"{MANIFEST} names no files"
+
+
+def _is_plain(path: Path) -> bool:
+    """Tell whether it is what is published: no link, whose bytes others keep, and no pipe, which has no end."""
+    return not path.is_symlink() and (path.is_file() or path.is_dir())
 
 
 def _difference(found: dict[str, dict[str, int | str]], named: dict[str, Any]) -> str:

@@ -6,8 +6,8 @@ import pytest
 from jinja2 import TemplateError
 from support.tiny_tokenizer import TOKENIZERS, chatml_tokenizer
 
+from tutelage.data.chat_templates import render_template
 from tutelage.data.conversations import Conversation, Turn
-from tutelage.data.prompts import render_template
 from tutelage.errors import ModelError
 from tutelage.export.style import frame_of, go_template, make_style
 

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from itertools import chain, pairwise
 from typing import Any
 
-from jinja2 import TemplateError
 from tokenizers import Encoding
 
+from tutelage.data.chat_templates import render_template
 from tutelage.data.conversations import Conversation, Turn
 from tutelage.data.encoding import (
     ContentEncoder,
@@ -334,18 +334,3 @@ def _template_parts(tokenizer: Any, roles: tuple[str, ...]) -> list[str]:
                 f" ({asked[-40:]!r}) than when it is trained ({trained[-40:]!r}). Choose another data.prompt."
             )
     return [*parts, rest]
-
-
-def render_template(tokenizer: Any, messages: list[dict[str, str]], *, add_generation_prompt: bool) -> str:
-    """Return a conversation as the tokenizer's own chat template writes it; ModelError where it cannot."""
-    if not tokenizer.chat_template:
-        raise ModelError("The model has no chat template, so data.prompt cannot be `chat`. Try `alpaca`.")
-    try:
-        return tokenizer.apply_chat_template(
-            messages, tokenize=False, add_generation_prompt=add_generation_prompt
-        )
-    except (TemplateError, TypeError, ValueError, ArithmeticError, LookupError, RecursionError) as fault:
-        asked = ", ".join(message["role"] for message in messages)
-        raise ModelError(
-            f"The model's chat template fails on a conversation of {asked}: {fault}. Choose another data.prompt."
-        ) from fault

@@ -88,7 +88,7 @@ def _of_folder(job: Job) -> Behaviour:
     """Answer by this project's batched generation, and take the log-probabilities from transformers' own forward."""
     import torch  # noqa: PLC0415 - llama.cpp needs none of it
 
-    from tutelage.data.prompts import render_template  # noqa: PLC0415
+    from tutelage.data.chat_templates import render_template  # noqa: PLC0415
     from tutelage.evaluation.forgetting import next_log_probs  # noqa: PLC0415
     from tutelage.generation.generate import generate  # noqa: PLC0415
     from tutelage.model.loading import load_tokenizer  # noqa: PLC0415

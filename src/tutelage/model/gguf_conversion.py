@@ -22,6 +22,7 @@ from transformers import (
 )
 
 from tutelage.errors import ModelError, StorageError
+from tutelage.model.gguf_bounds import refuse_out_of_bounds
 from tutelage.model.loading import quietly
 from tutelage.storage import storage_faults
 
@@ -68,11 +69,12 @@ _REMEDY = "Set model.name_or_path to the model's Hugging Face folder with safete
 def convert_gguf(gguf: Path, folder: Path) -> None:
     """Write `gguf` into `folder` as float32 safetensors, config and tokenizer; ModelError if unsupported."""
     with _damage_told(gguf):
+        weights = refuse_out_of_bounds(gguf)
         metadata = GGUFReader(gguf)
         _refuse_what_would_be_lost(metadata, gguf)
         tokenizer = _tokenizer(metadata)
         with _alone(gguf) as lone_folder:
-            model = _dequantise(lone_folder, gguf)
+            model = _dequantise(lone_folder, gguf, weights=weights)
     _save(model, tokenizer, folder)
 
 
@@ -125,13 +127,16 @@ def _alone(gguf: Path) -> Iterator[str]:
         yield folder
 
 
-def _dequantise(folder: str, gguf: Path) -> PreTrainedModel:
+def _dequantise(folder: str, gguf: Path, *, weights: int) -> PreTrainedModel:
+    with quietly():
+        config = AutoConfig.from_pretrained(folder, gguf_file="model.gguf")
+    _refuse_a_larger_model(config, weights)
     # The conversion's progress bar heeds no switch of transformers; it writes to standard error.
     with quietly(), contextlib.redirect_stderr(io.StringIO()):
         loaded: Any = AutoModelForCausalLM.from_pretrained(
             folder,
             gguf_file="model.gguf",
-            config=AutoConfig.from_pretrained(folder, gguf_file="model.gguf"),
+            config=config,
             quantization_config=GgufConfig(dequantize=True),
             dtype=torch.float32,
             output_loading_info=True,
@@ -140,6 +145,18 @@ def _dequantise(folder: str, gguf: Path) -> PreTrainedModel:
     if report["missing_keys"]:
         raise ModelError(f"{gguf} lacks weights: {', '.join(sorted(report['missing_keys'])[:5])}. {_REMEDY}")
     return model
+
+
+def _refuse_a_larger_model(config: Any, weights: int) -> None:
+    """Raise ValueError where the metadata describes more weights than the file holds: they would be made up."""
+    # Each layer has more than one weight, so a number of layers that is too large need not be built to be found out.
+    described = config.num_hidden_layers
+    if described <= weights:
+        with torch.device("meta"):
+            model = AutoModelForCausalLM.from_config(config)
+        described = sum(parameter.numel() for parameter in model.parameters())
+    if described > weights:
+        raise ValueError(f"its metadata describes {described:,} weights or more, and it holds {weights:,}")
 
 
 def _tokenizer(metadata: GGUFReader) -> PreTrainedTokenizerFast:

@@ -1,17 +1,20 @@
 """Checkpoints: everything from which a training goes on as if nothing had happened, in safetensors and JSON."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import TypeAdapter
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from tutelage.errors import RunFolderError, StorageError
+from tutelage.errors import ModelError, RunFolderError, StorageError
 from tutelage.model.assembly import restore_tuned, save_tuned
+from tutelage.model.folders import LONGEST_REASON
 from tutelage.model.forward import CausalModel
 from tutelage.model.sources import ModelSource
 from tutelage.recipe import Recipe
@@ -197,36 +200,61 @@ def find_checkpoint(run: RunFolder, *, tell: Callable[[str], None]) -> Checkpoin
 def read_checkpoint(run: RunFolder, step: int) -> Checkpoint:
     """Return what the state of a whole checkpoint says; StorageError where another version wrote it."""
     folder = run.checkpoint(step)
-    state = read_json(folder / STATE)
-    if state.get("format") != FORMAT:
+    with _misfits(folder):
+        state = read_json(folder / STATE)
+        if state.get("format") == FORMAT:
+            checkpoint = TypeAdapter(Checkpoint).validate_python({**state, "folder": folder})
+            progress = checkpoint.progress
+            if progress.step != step:
+                raise ValueError(f"it was made after step {progress.step}")
+            # Of a best checkpoint that was damaged nothing is left, so it can no longer be the result.
+            lost = [at for at in progress.losses if at > 0 and not run.checkpoint(at).exists()]
+            unsaved = tuple(sorted({*progress.unsaved, *lost}))
+            return replace(checkpoint, progress=replace(progress, unsaved=unsaved))
+    raise StorageError(
+        f"{folder} has format {state.get('format')} of another version of Tutelage, and this one reads format"
+        f" {FORMAT}. Go on with that version, or begin another run."
+    )
+
+
+@contextmanager
+def _misfits(folder: Path) -> Iterator[None]:
+    """Turn what a checkpoint lacks although its hashes are right into one message: somebody else wrote it."""
+    try:
+        yield
+    except (SafetensorError, ModelError, RunFolderError, AttributeError, TypeError, ValueError) as fault:
+        reason = " ".join(str(fault.__cause__ or fault).split())[:LONGEST_REASON].rstrip(".")
         raise StorageError(
-            f"{folder} has format {state.get('format')} of another version of Tutelage, and this one reads format"
-            f" {FORMAT}. Go on with that version, or begin another run."
-        )
-    kept: dict[str, Any] = state.pop("progress")
-    losses = {int(at): loss for at, loss in kept.pop("losses").items()}
-    # Of a best checkpoint that was damaged nothing is left, so it can no longer be the result.
-    lost = [at for at in losses if at > 0 and not run.checkpoint(at).exists()]
-    unsaved = tuple(sorted({*kept.pop("unsaved"), *lost}))
-    del state["format"]
-    return Checkpoint(folder=folder, progress=Progress(losses=losses, unsaved=unsaved, **kept), **state)
+            f"{folder} is not what this training writes: {reason}. Move it away and give the same command again, which"
+            " takes the checkpoint before it; or begin another run."
+        ) from fault
 
 
 def restore(
     checkpoint: Checkpoint, model: CausalModel, optimizer: torch.optim.Optimizer, recipe: Recipe
 ) -> None:
     """Give model and optimiser the state that the checkpoint holds, to the bit."""
-    restore_tuned(model, checkpoint.folder, recipe.adapter)
     named = {
         name: parameter for name, parameter in model.module.named_parameters() if parameter.requires_grad
     }
     saved: dict[str, dict[str, torch.Tensor]] = {name: {} for name in named}
-    for key, value in load_file(checkpoint.folder / MOMENTS).items():
-        name, _, moment = key.rpartition("/")
-        if name not in saved:
-            raise RunFolderError(
-                f"{checkpoint.folder / MOMENTS} holds {name}, which is not trained now. Leave adapter.* as it was."
-            )
-        saved[name][moment] = value.to(named[name].device) if value.ndim else value
+    with _misfits(checkpoint.folder):
+        restore_tuned(model, checkpoint.folder, recipe.adapter)
+        for key, value in load_file(checkpoint.folder / MOMENTS).items():
+            name, _, moment = key.rpartition("/")
+            if name not in saved:
+                raise ValueError(
+                    f"{MOMENTS} holds {name}, which is not trained now; leave adapter.* as it was"
+                )
+            if value.ndim and value.shape != named[name].shape:
+                raise ValueError(f"{MOMENTS} holds {name} in another shape")
+            saved[name][moment] = value.to(named[name].device) if value.ndim else value
+        odd = [name for name, parameter in named.items() if not _is_finite(parameter, *saved[name].values())]
+        if odd:
+            raise ValueError(f"{odd[0]} or a moment of it is no finite number")
     for name, parameter in named.items():
         optimizer.state[parameter] = saved[name]
+
+
+def _is_finite(*values: torch.Tensor) -> bool:
+    return all(bool(value.isfinite().all()) for value in values)

@@ -1,0 +1,83 @@
+"""Renders a model's own chat template, in a process that is ended when the template takes too long."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from threading import Lock, Timer
+from typing import Any
+
+from tutelage.errors import ModelError
+
+LONGEST_SECONDS = 5.0  # a template of any real model takes a thousandth of one
+
+_IN_TURN = Lock()  # requests and replies go through one pipe each
+
+
+def render_template(
+    tokenizer: Any, messages: Sequence[dict[str, str]], *, add_generation_prompt: bool
+) -> str:
+    """Return what the template makes of the messages; ModelError where it fails, or has no end."""
+    if not tokenizer.chat_template:
+        raise ModelError("The model has no chat template, so data.prompt cannot be `chat`. Try `alpaca`.")
+    request = {
+        "template": tokenizer.get_chat_template(),
+        "messages": messages,
+        "add_generation_prompt": add_generation_prompt,
+        "named_tokens": tokenizer.special_tokens_map,
+    }
+    reply = _ask(json.dumps(request) + "\n")
+    if "text" not in reply:
+        roles = ", ".join(message["role"] for message in messages)
+        raise ModelError(
+            f"The model's chat template fails on a conversation of {roles}: {reply['fault']}."
+            " Choose another data.prompt."
+        )
+    return reply["text"]
+
+
+def _ask(request: str) -> dict[str, str]:
+    with _IN_TURN:
+        process = _process(os.getpid())
+        clock = Timer(LONGEST_SECONDS, process.kill)
+        clock.start()
+        try:
+            process.stdin.write(request)
+            process.stdin.flush()
+            reply = process.stdout.readline()
+        except OSError:  # it ended before it had read all
+            reply = ""
+        finally:
+            clock.cancel()
+        if reply:
+            return json.loads(reply)
+        _process.cache_clear()
+        process.communicate()
+        return {"fault": f"it did not come to an end within {LONGEST_SECONDS:.0f} seconds"}
+
+
+@cache
+def _process(owner: int) -> Any:
+    """Start the process that renders for this one, whose number is the argument: a forked child needs another.
+
+    It ends by itself when this one does, for then there are no more requests.
+    """
+    process: Any = subprocess.Popen(
+        [sys.executable, "-P", Path(__file__).with_name("template_process.py")],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        encoding="utf-8",
+        env=os.environ | {"OPENBLAS_NUM_THREADS": "1"},  # each of its threads would take some of the memory
+        start_new_session=True,  # Ctrl-C is for this process alone
+    )
+    if not process.stdout.readline():
+        process.communicate()
+        raise ModelError(
+            "The process that renders chat templates did not start. Free some memory, or choose another data.prompt."
+        )
+    return process

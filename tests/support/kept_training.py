@@ -1,0 +1,100 @@
+"""A training of a tiny model that keeps its steps in a run folder, and goes on from one of them."""
+
+from dataclasses import replace
+
+import torch
+from support.tiny_models import ragged_examples
+
+from tutelage.interruption import Interruption
+from tutelage.model.assembly import open_for_training
+from tutelage.recipe import AdapterSettings, Recipe, TrainingSettings
+from tutelage.run_folder import RunFolder
+from tutelage.storage import files_with_hashes
+from tutelage.training.checkpoint import (
+    STATE,
+    Checkpoint,
+    machine_of,
+    read_checkpoint,
+    restore,
+    write_checkpoint,
+)
+from tutelage.training.loop import Progress, Watch, train
+from tutelage.training.optimizer import make_optimizer
+
+STEPS = 40
+TRAINING = ragged_examples(24)
+VALIDATION = ragged_examples(8, seed=20)
+SETTINGS = TrainingSettings(
+    seed=5,
+    max_steps=STEPS,
+    per_device_train_batch_size=2,
+    learning_rate=1e-3,
+    weight_decay=0.1,
+    eval_steps=10,
+    save_steps=1,
+    save_total_limit=STEPS,
+)
+LORA = AdapterSettings(r=4, lora_alpha=8, lora_dropout=0.2)
+FUSED = AdapterSettings(r=4, lora_alpha=8)
+FULL = AdapterSettings(type="none")
+
+
+class Training:
+    """The middle of `tune`: a loop that keeps each step in a run folder, and goes on from one."""
+
+    def __init__(self, root, source, recipe):
+        self.run, self.recipe, self.source = RunFolder(root), recipe, source
+        self.events = []
+        self.model = None
+
+    def open(self):
+        # A model that was trained before will do: what a resume forgets to restore is then at its end.
+        self.model = self.model or open_for_training(
+            self.source,
+            self.recipe.adapter,
+            torch.device("cpu"),
+            torch.float32,
+            seed=self.recipe.training.seed,
+            probes=TRAINING[:2],
+        )
+        return self.model, make_optimizer(self.model.module, self.recipe.training)
+
+    def go(self, *, after=None, of=None, until=None, interruption=None):
+        """Train to the end, or until the checkpoint of a step is there, from a checkpoint of this run or of another."""
+        model, optimizer = self.open()
+        begin = Progress()
+        if after is not None:
+            checkpoint = read_checkpoint(of or self.run, after)
+            restore(checkpoint, model, optimizer, self.recipe)
+            begin = checkpoint.progress
+        machine = machine_of(model)
+        interruption = interruption or Interruption()
+
+        def save(progress, is_needed):
+            place = self.run.checkpoint(progress.step)
+            kept = Checkpoint(place, progress, 0.0, 0, {}, machine, [], [])
+            write_checkpoint(model, optimizer, self.recipe, base="tiny", checkpoint=kept)
+            interruption.requested |= progress.step == until
+            return True
+
+        return train(
+            model,
+            optimizer,
+            TRAINING,
+            VALIDATION,
+            self.recipe.training,
+            watch=Watch(lambda event, **fields: self.events.append((event, fields)), save, list),
+            begin=begin,
+            interruption=interruption,
+        )
+
+    def state(self, step):
+        """Return the hashes of weights and optimiser, and the progress but for the seconds."""
+        folder = self.run.checkpoint(step)
+        hashes = {name: file["sha256"] for name, file in files_with_hashes(folder).items() if name != STATE}
+        return hashes, replace(read_checkpoint(self.run, step).progress, step_seconds=0.0)
+
+
+def recipe_of(adapter, accumulation=1, **settings):
+    training = SETTINGS.model_copy(update={"gradient_accumulation_steps": accumulation, **settings})
+    return Recipe(adapter=adapter, training=training)
