@@ -1,0 +1,165 @@
+"""Answers a second and the wait for the first word: `tutelage serve` beside llama.cpp's own server.
+
+python -m benchmarks.serving runs/quickstart   # exported before with --to gguf, whose file llama.cpp is given
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+import httpx2
+
+from benchmarks.processes import ROOT
+from benchmarks.tables import spread, table
+from tutelage.data.conversations import single_turn
+from tutelage.data.starter.rows import starter_rows
+
+CLIENTS = (1, 8)
+LONGEST = 64
+WARM_UP = 2
+
+
+@dataclass(frozen=True)
+class Figures:
+    """Of one server in one round: seconds from the command to its first word, and by clients what it reached."""
+
+    ready: float
+    answers_a_second: dict[int, float]
+    tokens_a_second: dict[int, float]
+    first_word: dict[int, float]  # median seconds from a request to its first word
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("run", type=Path)
+    parser.add_argument("--gguf", type=Path, help="by default export/gguf/model-f16.gguf of the run")
+    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--questions", type=int, default=32)
+    chosen = parser.parse_args()
+    gguf = chosen.gguf or chosen.run / "export" / "gguf" / "model-f16.gguf"
+    servers = {
+        "tutelage serve": ["-m", "tutelage.cli.main", "serve", str(chosen.run), "--port", "0"],
+        "llama.cpp's server": ["-m", "benchmarks.runners.llama_server", str(gguf)],
+    }
+    asked = questions(chosen.questions)
+    found: dict[str, list[Figures]] = {name: [] for name in servers}
+    for number in range(chosen.rounds):
+        for name in sorted(servers, reverse=number % 2 == 0):
+            print(f"round {number + 1}: {name} ...", file=sys.stderr)
+            found[name].append(measure(servers[name], asked))
+    print(report(found))
+
+
+def questions(count: int) -> list[str]:
+    """Return instructions of the starter data, each with its input below it."""
+    rows = starter_rows()
+    step = max(1, len(rows) // count)
+    turns = [single_turn(0, row["instruction"], row.get("input", ""), "").turns[0] for row in rows[::step]]
+    return [turn.asked for turn in turns][:count]
+
+
+def measure(command: Sequence[str], asked: Sequence[str]) -> Figures:
+    begin = time.perf_counter()
+    with running(command) as url:
+        _ask(url, asked[0])
+        ready = time.perf_counter() - begin
+        for text in asked[:WARM_UP]:
+            _ask(url, text)
+        answers, tokens, first = {}, {}, {}
+        for clients in CLIENTS:
+            begin = time.perf_counter()
+            with ThreadPoolExecutor(clients) as pool:
+                told = list(pool.map(lambda text: _ask(url, text), asked))
+            seconds = time.perf_counter() - begin
+            answers[clients] = len(told) / seconds
+            tokens[clients] = sum(count for _, count in told) / seconds
+            first[clients] = median(wait for wait, _ in told)
+    return Figures(ready, answers, tokens, first)
+
+
+@contextmanager
+def running(command: Sequence[str]) -> Iterator[str]:
+    """Start a server, and give the address that it prints."""
+    with subprocess.Popen(
+        [sys.executable, *command], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        try:
+            url = next(line.split()[0] for line in process.stdout if line.startswith("http"))
+            threading.Thread(target=process.stdout.read, daemon=True).start()
+            yield url
+        finally:
+            process.terminate()
+
+
+def _ask(url: str, text: str) -> tuple[float, int]:
+    """Return the seconds to the first word of an answer, and its tokens."""
+    body = {
+        "model": "tuned",
+        "messages": [{"role": "user", "content": text}],
+        "max_tokens": LONGEST,
+        "temperature": 0,
+        "stream": True,
+        "stream_options": {"include_usage": True},
+    }
+    begin = time.perf_counter()
+    first, tokens = None, 0
+    with httpx2.stream("POST", f"{url}/chat/completions", json=body, timeout=600) as answer:
+        answer.raise_for_status()
+        for line in answer.iter_lines():
+            if not line.startswith("data: {"):
+                continue
+            part = json.loads(line.removeprefix("data: "))
+            if first is None and part["choices"] and part["choices"][0]["delta"].get("content"):
+                first = time.perf_counter() - begin
+            if part.get("usage"):
+                tokens = part["usage"]["completion_tokens"]
+    return first or time.perf_counter() - begin, tokens
+
+
+def report(found: dict[str, list[Figures]]) -> str:
+    """Return the table: medians with their spread, and how many times as fast Tutelage is in the same round."""
+    own = found["tutelage serve"]
+    rows = []
+    for name, rounds in found.items():
+        for clients in CLIENTS:
+            ratios = [
+                ours.answers_a_second[clients] / other.answers_a_second[clients]
+                for ours, other in zip(own, rounds, strict=True)
+            ]
+            rows.append(
+                [
+                    name,
+                    str(clients),
+                    spread([one.answers_a_second[clients] for one in rounds]),
+                    spread([one.tokens_a_second[clients] for one in rounds], 0),
+                    "" if rounds is own else f"{spread(ratios)} times as fast",
+                    spread([1000 * one.first_word[clients] for one in rounds], 0),
+                    spread([one.ready for one in rounds], 1),
+                ]
+            )
+    head = [
+        "server",
+        "clients",
+        "answers/s",
+        "tokens/s",
+        "tutelage is",
+        "first word, ms",
+        "start to first answer, s",
+    ]
+    return table(head, rows)
+
+
+if __name__ == "__main__":
+    main()
