@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 PromptStyle = Literal["alpaca", "alpaca-compact", "phi3", "chat"]
 SplitRule = Literal["group", "position"]
+Objective = Literal["instruction"]
 LossOn = Literal["response", "last_response", "everything"]
 FormatName = Literal[
     "alpaca",
@@ -137,6 +138,10 @@ class AdapterSettings(Section):
 
 
 class TrainingSettings(Section):
+    objective: Objective = Field(
+        "instruction",
+        description="What is trained: `instruction` makes the supervised tokens probable.",
+    )
     seed: Annotated[int, Field(ge=0, lt=2**32)] = Field(
         123, description="Seed of the order and of new weights."
     )
