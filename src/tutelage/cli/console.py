@@ -47,6 +47,12 @@ def say_json(value: object) -> None:
     sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=2, allow_nan=False) + "\n")
 
 
+def pour(text: str) -> None:
+    """Write a part of a file for another program, to the letter."""
+    sys.stdout.write(text)
+    sys.stdout.flush()
+
+
 def heading(text: str) -> None:
     out.print(f"[bold]{escape(printable(text))}[/bold]")
 

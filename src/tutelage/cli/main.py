@@ -8,6 +8,7 @@ from cyclopts import App, CycloptsError
 from tutelage import __version__
 from tutelage.cli import console
 from tutelage.cli.check import check
+from tutelage.cli.classify import classify
 from tutelage.cli.compare import compare
 from tutelage.cli.data.convert import convert
 from tutelage.cli.data.filter import filter_rows
@@ -38,7 +39,20 @@ app = App(
     " 4 storage, 5 a judge that is not trustworthy, 7 worse with --fail-if-worse, 75 interrupted (the same command goes"
     " on), 130 left at once at the second Ctrl-C.",
 )
-for verb in (run, check, preview, prepare, train, evaluate, compare, report, generate, verify, selftest):
+for verb in (
+    run,
+    check,
+    preview,
+    prepare,
+    train,
+    evaluate,
+    compare,
+    report,
+    generate,
+    classify,
+    verify,
+    selftest,
+):
     app.command(verb)
 
 data = App(

@@ -3,4 +3,8 @@
 from tutelage.training.objectives.instruction import INSTRUCTION
 from tutelage.training.objectives.objective import Objective
 
-OBJECTIVES: dict[str, Objective] = {"instruction": INSTRUCTION}
+OBJECTIVES: dict[str, Objective] = {
+    "instruction": INSTRUCTION,
+    # The same loss: a row has one target, and the head has a row for each class in place of each token.
+    "classification": INSTRUCTION,
+}
