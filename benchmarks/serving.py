@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib import resources
 from pathlib import Path
 from statistics import median
 
@@ -21,7 +22,6 @@ import httpx2
 from benchmarks.processes import ROOT
 from benchmarks.tables import spread, table
 from tutelage.data.conversations import single_turn
-from tutelage.data.starter.rows import starter_rows
 
 CLIENTS = (1, 8)
 LONGEST = 64
@@ -63,7 +63,9 @@ def main() -> None:
 
 def questions(count: int) -> list[str]:
     """Return instructions of the starter data, each with its input below it."""
-    rows = starter_rows()
+    rows = json.loads(
+        resources.files("tutelage.data.starter").joinpath("starter.json").read_text(encoding="utf-8")
+    )
     step = max(1, len(rows) // count)
     turns = [single_turn(0, row["instruction"], row.get("input", ""), "").turns[0] for row in rows[::step]]
     return [turn.asked for turn in turns][:count]

@@ -25,6 +25,8 @@ def place(tmp_path, monkeypatch):
     monkeypatch.setenv("TUTELAGE_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     write_rows(tmp_path / "my.json", alpaca_values(40))
+    labelled = [{"text": f"Message {n} of many.", "label": ("ham", "spam")[n % 2]} for n in range(120)]
+    write_rows(tmp_path / "labels.json", labelled)
     return tmp_path
 
 
@@ -141,8 +143,9 @@ def models(tmp_path_factory):
 def test_every_recipe_runs_dry_and_trains_two_steps(name, tutelage, place, models):
     recipe = load(RECIPES[name].path, {}, []).recipe
     [model] = [path for kind, path in models.items() if kind in recipe.model.name_or_path.lower()]
+    is_labelled = recipe.training.objective == "classification"
     words = [
-        "--data", "my.json",
+        "--data", "labels.json" if is_labelled else "my.json",
         "--set", f"model.name_or_path={model}",
         "--set", "training.device=cpu",
         "--set", "training.dtype=float32",

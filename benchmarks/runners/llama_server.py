@@ -2,8 +2,7 @@
 
 import argparse
 import sys
-
-import xllamacpp
+from importlib import import_module
 
 
 def main() -> None:
@@ -11,6 +10,7 @@ def main() -> None:
     parser.add_argument("gguf")
     parser.add_argument("--at-once", type=int, default=8)
     chosen = parser.parse_args()
+    xllamacpp = import_module("xllamacpp")  # compiled, and without types
     settings = xllamacpp.CommonParams()
     settings.model.path = chosen.gguf
     settings.n_parallel = chosen.at_once

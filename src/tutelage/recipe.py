@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 PromptStyle = Literal["alpaca", "alpaca-compact", "phi3", "chat"]
 SplitRule = Literal["group", "position"]
+Objective = Literal["instruction", "classification"]
 LossOn = Literal["response", "last_response", "everything"]
 FormatName = Literal[
     "alpaca",
@@ -138,6 +139,10 @@ class AdapterSettings(Section):
 
 
 class TrainingSettings(Section):
+    objective: Objective = Field(
+        "instruction",
+        description="`instruction` trains answers; `classification` trains a head that gives a text its label.",
+    )
     seed: Annotated[int, Field(ge=0, lt=2**32)] = Field(
         123, description="Seed of the order and of new weights."
     )
@@ -282,3 +287,16 @@ class Recipe(Section):
     adapter: AdapterSettings = AdapterSettings()
     training: TrainingSettings = TrainingSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
+
+    @model_validator(mode="after")
+    def a_classification_has_no_answers(self) -> "Recipe":
+        if self.training.objective != "classification":
+            return self
+        if self.adapter.type != "lora":
+            raise ValueError("training.objective is classification, which needs adapter.type=lora")
+        if self.evaluation.sets or self.evaluation.judges or self.evaluation.labels:
+            raise ValueError(
+                "training.objective is classification, whose labels are neither judged nor tested on named sets:"
+                " leave out evaluation.sets, evaluation.judges and evaluation.labels"
+            )
+        return self

@@ -66,6 +66,7 @@ FACTS: Mapping[str, Mapping[str, Any]] = {
         **{f"loss.{when}": int | float | None for when in ("before", "best")},
     },
     "metrics.json": {"primary_metric": str},
+    "predictions.jsonl": {"row": int, "text": str, "label": str, "predicted": str, "probabilities": dict},
     "judges.json": {"judges": dict},
     "judgements.jsonl": {"judge": str, "row": int, "kind": str, "replies": list},
     "environment.json": {},
@@ -183,6 +184,11 @@ class RunFolder:
     @property
     def scores(self) -> Path:
         return self.evaluation / "scores.jsonl"
+
+    @property
+    def predictions(self) -> Path:
+        """The labels that a classification gave to the test rows."""
+        return self.evaluation / "predictions.jsonl"
 
     def test_set(self, name: str) -> Path:
         return self.evaluation / "sets" / f"{name}.jsonl"

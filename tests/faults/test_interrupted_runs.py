@@ -24,7 +24,9 @@ from support.tiny_tokenizer import write_tiny_model
 import tutelage
 from tutelage import storage
 from tutelage.run_folder import RunFolder, read_json, read_json_lines
-from tutelage.training import step as training_step
+from tutelage.training.objectives import OBJECTIVES
+from tutelage.training.objectives.instruction import INSTRUCTION
+from tutelage.training.objectives.objective import Objective
 
 pytestmark = pytest.mark.forks
 
@@ -378,13 +380,14 @@ def test_the_clock_decides_nothing(unfinished, straight, tmp_path):
 def test_a_loss_that_is_no_number_ends_the_run_with_3_and_the_rows_and_keeps_the_checkpoint(tmp_path):
     """Property 16: at step 5 the loss is not finite; the newest checkpoint is of step 4 and finite."""
     calls = []
-    honest = training_step.instruction_loss
 
-    def poisoned(log_probs, *, divisor):
-        calls.append(1)
-        return honest(log_probs, divisor=divisor) * (float("nan") if len(calls) == 5 else 1)
+    def poisoned(model, tree, **given):
+        loss = INSTRUCTION.loss(model, tree, **given)
+        calls.append(loss.requires_grad)  # the validation has no gradient
+        return loss * (float("nan") if sum(calls) == 5 else 1)
 
-    around = lambda: patch.object(training_step, "instruction_loss", poisoned)  # noqa: E731
+    wrong = {"instruction": Objective(poisoned, INSTRUCTION.divisor)}
+    around = lambda: patch.dict(OBJECTIVES, wrong)  # noqa: E731
     ended = run(words(tmp_path / "run"), tmp_path / "said.txt", around=around)
     assert ended.code == 3, ended.said
     assert "The loss is nan" in ended.said

@@ -85,7 +85,7 @@ def changed(**settings) -> TrainingSettings:
 def with_losses(monkeypatch, *losses):
     """Let the validation find these losses, one after the other."""
     left = iter(losses)
-    monkeypatch.setattr("tutelage.training.loop.validation_loss", lambda model, examples: next(left))
+    monkeypatch.setattr("tutelage.training.loop.validation_loss", lambda *_: next(left))
 
 
 def test_validation_comes_before_training_at_its_steps_and_at_the_end(monkeypatch):

@@ -31,7 +31,7 @@ def take_step(monkeypatch, fits, *, max_nodes=2048, says=NO_MEMORY):
     monkeypatch.setattr(
         step_module,
         "accumulate_gradients",
-        lambda model, cut, *, divisor: accumulate_gradients(model, cut, divisor=divisor, log_probs=log_probs),
+        lambda model, cut, **given: accumulate_gradients(model, cut, **given, log_probs=log_probs),
     )
     model = tiny_model("llama")
     optimizer = make_optimizer(model.module, SETTINGS)

@@ -21,6 +21,8 @@ from tutelage.errors import NonFiniteError
 from tutelage.model.adapters import add_adapter
 from tutelage.model.forward import CausalModel
 from tutelage.recipe import AdapterSettings, TrainingSettings
+from tutelage.training.objectives.instruction import INSTRUCTION
+from tutelage.training.objectives.objective import Objective
 from tutelage.training.optimizer import make_optimizer, trainable_parameters
 from tutelage.training.step import accumulate_gradients, optimizer_step
 
@@ -32,7 +34,7 @@ def model(request) -> CausalModel:
     return tiny_model(request.param)
 
 
-def three_steps(model, *, micro_batch_size):
+def three_steps(model, *, micro_batch_size, objective=INSTRUCTION):
     """Train a copy of the model on 8 ragged examples a step; return losses, gradient norms and weights."""
     model = CausalModel(copy.deepcopy(model.module), model.device, model.compute_dtype)
     optimizer = make_optimizer(model.module, SETTINGS)
@@ -44,6 +46,7 @@ def three_steps(model, *, micro_batch_size):
             learning_rate=1e-3,
             micro_batch_size=micro_batch_size,
             max_grad_norm=1.0,
+            objective=objective,
         )
         for seed in range(3)
     ]
@@ -51,10 +54,11 @@ def three_steps(model, *, micro_batch_size):
     return {"losses": losses, **weights_of(model.module)}
 
 
-def difference_that_cutting_makes(model) -> float:
-    whole = three_steps(model, micro_batch_size=8)
+def difference_that_cutting_makes(model, objective=INSTRUCTION) -> float:
+    whole = three_steps(model, micro_batch_size=8, objective=objective)
     return max(
-        largest_relative_difference(three_steps(model, micro_batch_size=size), whole) for size in (1, 2, 4)
+        largest_relative_difference(three_steps(model, micro_batch_size=size, objective=objective), whole)
+        for size in (1, 2, 4)
     )
 
 
@@ -69,12 +73,12 @@ def test_a_mean_of_the_micro_batches_own_means_is_caught(model, monkeypatch):
         cuts.append(micro_batches(*arguments, **limits))
         return cuts[-1]
 
-    def mean_of_means(log_probs, *, divisor):
-        return -log_probs.mean() / len(cuts[-1])
+    def mean_of_means(model, tree, *, divisor, log_probs):
+        return -log_probs(model, tree).mean() / len(cuts[-1])
 
     monkeypatch.setattr("tutelage.training.step.micro_batches", counted)
-    monkeypatch.setattr("tutelage.training.step.instruction_loss", mean_of_means)
-    assert difference_that_cutting_makes(model) > 1e-3
+    wrong = Objective(mean_of_means, INSTRUCTION.divisor)
+    assert difference_that_cutting_makes(model, wrong) > 1e-3
 
 
 def test_a_small_budget_of_distinct_tokens_changes_nothing(model, monkeypatch):

@@ -57,6 +57,12 @@ def say_text(text: str) -> None:
     sys.stdout.write(printable(text))
 
 
+def pour(text: str) -> None:
+    """Write a part of a file for another program, to the letter."""
+    sys.stdout.write(text)
+    sys.stdout.flush()
+
+
 def heading(text: str) -> None:
     out.print(f"[bold]{escape(printable(text))}[/bold]")
 

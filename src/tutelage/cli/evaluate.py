@@ -104,7 +104,9 @@ def evaluate_stage(run: RunFolder, loaded: LoadedRecipe, sets: Sequence[Any]) ->
     """Evaluate with a bar for each model, and print the verdict and the scores; tell whether any of it is worse."""
     console.heading("3 Evaluate")
     source = locate(loaded.recipe)
+    is_classification = loaded.recipe.training.objective == "classification"
     with console.waiting("Loading the model"):
+        from tutelage.evaluation.classification import evaluate_classification
         from tutelage.evaluation.evaluate import evaluate as evaluate_run
     with ExitStack() as stack:
 
@@ -113,12 +115,42 @@ def evaluate_stage(run: RunFolder, loaded: LoadedRecipe, sets: Sequence[Any]) ->
             advance = stack.enter_context(console.progress(label, total))
             return lambda answered: advance(answered, "")
 
-        result = evaluate_run(run, loaded.recipe, source, sets=sets, progress=progress)
+        if is_classification:
+            result = evaluate_classification(run, loaded.recipe, source, progress=progress)
+        else:
+            result = evaluate_run(run, loaded.recipe, source, sets=sets, progress=progress)
     record_recipe(run, loaded)
+    if is_classification:
+        show_classes(result)
+        return is_worse(result)
     show_scores(result)
     show_sets(result["sets"])
     show_forgetting(result["forgetting"])
     return is_worse(result)
+
+
+def show_classes(result: dict[str, Any]) -> None:
+    """Print the verdict on a classification, and precision and recall of each class."""
+
+    def share(one: dict[str, float] | None) -> str:
+        return f"{one['value']:.1%} ({one['low']:.1%} to {one['high']:.1%})" if one else "unknown"
+
+    console.table(
+        ["label", "test rows", "precision (95 % interval)", "recall (95 % interval)", "F1"],
+        [
+            [
+                one["label"],
+                str(one["rows"]),
+                share(one["precision"]),
+                share(one["recall"]),
+                f"{one['f1']:.3f}",
+            ]
+            for one in result["classes"]
+        ],
+        numeric={1, 2, 3, 4},
+    )
+    console.say()
+    console.heading(result["sentence"])
 
 
 def is_worse(result: dict[str, Any]) -> bool:

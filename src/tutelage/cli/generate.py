@@ -47,6 +47,10 @@ def generate(
         raise RecipeError(
             "`tutelage generate` writes nothing, so there is nothing to --overwrite. Leave it out."
         )
+    if loaded.recipe.training.objective == "classification":
+        raise RecipeError(
+            f"The model of {run.root} gives labels and writes no answers. Use `tutelage classify {run.root}`."
+        )
     if not instruction.strip():
         raise DataError(
             f'There is no instruction. Give one, for example: tutelage generate {run.root} "Name a fruit."'

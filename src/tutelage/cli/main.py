@@ -9,6 +9,7 @@ from tutelage import __version__
 from tutelage.cli import console
 from tutelage.cli.chat import chat
 from tutelage.cli.check import check
+from tutelage.cli.classify import classify
 from tutelage.cli.compare import compare
 from tutelage.cli.data.convert import convert
 from tutelage.cli.data.filter import filter_rows
@@ -55,6 +56,7 @@ for verb in (
     chat,
     serve,
     export,
+    classify,
     verify,
     selftest,
 ):

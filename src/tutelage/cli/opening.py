@@ -105,7 +105,12 @@ def parts_that_changed(run: RunFolder, recipe: Recipe) -> list[str]:
         return ["data"]  # which needs no model to be seen
     renderer, context = open_renderer(recipe)
     now = made_of(
-        source.sha256, recipe.data, renderer, context_length=context, weights=locate(recipe).identity
+        source.sha256,
+        recipe.data,
+        renderer,
+        context_length=context,
+        weights=locate(recipe).identity,
+        objective=recipe.training.objective,
     )
     return changed_parts(before, now)
 
@@ -143,5 +148,6 @@ def prepare_into(folder: Path, recipe: Recipe) -> Any:
             context_length=context_length(source.folder),
             model=recipe.model,
             weights=source.identity,
+            objective=recipe.training.objective,
             progress=progress,
         )

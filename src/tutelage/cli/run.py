@@ -65,7 +65,12 @@ def run(
             has_worsened, code = begin_run(folder, loaded)
     console.say()
     console.say("What to type next:")
-    console.say(f'  tutelage generate {folder.root} "Give the plural of cactus." --base   # ask it yourself')
+    if loaded.recipe.training.objective == "classification":
+        console.say(f'  tutelage classify {folder.root} "A text of yours."   # ask it yourself')
+    else:
+        console.say(
+            f'  tutelage generate {folder.root} "Give the plural of cactus." --base   # ask it yourself'
+        )
     console.say(
         f"  tutelage run --data my.json --output {folder.root.parent / 'mine'}   # tune on your own rows"
     )
@@ -154,7 +159,8 @@ def _evaluate_and_report(run: RunFolder, loaded: LoadedRecipe) -> tuple[bool, in
             has_worsened = evaluate_stage(run, loaded, open_named_sets(loaded, lambda: read_training(run)))
         code = judge_stage(run, loaded)
         console.say()
-        show_answers(run)
+        if loaded.recipe.training.objective != "classification":
+            show_answers(run)
     report_stage(run, loaded)
     return has_worsened, code
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from tutelage.data.conversations import Conversation, Turn, single_turn
 from tutelage.data.prompts import PromptRenderer
-from tutelage.recipe import DataSettings
+from tutelage.recipe import DataSettings, Objective
 
 FORM = 1  # of the files that hold prepared rows; other ones need another number
 # A prompt style is known by what it writes around these texts, whatever it is called.
@@ -20,14 +20,22 @@ PROBES = (
 
 
 def made_of(
-    source_sha256: str, settings: DataSettings, renderer: PromptRenderer, *, context_length: int, weights: str
+    source_sha256: str,
+    settings: DataSettings,
+    renderer: PromptRenderer,
+    *,
+    context_length: int,
+    weights: str,
+    objective: Objective = "instruction",
 ) -> dict[str, str]:
     """Return a hash each of the data, the model, its tokenizer, the text of the prompt style, and the settings."""
     return {
         "data": source_sha256,
         "model": weights,
         "tokenizer": _hash(renderer.tokenizer.backend_tokenizer.to_str(), str(renderer.end_of_turn)),
-        "prompt": _hash(*_prompt_texts(settings, renderer)),
+        "prompt": _hash(*_prompt_texts(settings, renderer))
+        if objective == "instruction"
+        else _hash(objective),
         "settings": _hash(json.dumps(settings.model_dump()), str(context_length), str(FORM)),
     }
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from tutelage.data.checks import FINGERPRINT_BYTES, asked, check_each, fingerprint, normalised_prompt
+from tutelage.data.class_rows import class_rows, refuse_classes
 from tutelage.data.conversations import Conversation
 from tutelage.data.encoding import vocabulary_of
 from tutelage.data.formats import ConversationReader
@@ -22,7 +23,7 @@ from tutelage.data.prompts import PromptRenderer
 from tutelage.data.records import OpenSource, Record, Source
 from tutelage.data.splits import Sides
 from tutelage.errors import DataError, RunFolderError
-from tutelage.recipe import DataSettings, ModelSettings, Recipe
+from tutelage.recipe import DataSettings, ModelSettings, Objective, Recipe
 from tutelage.recipe_file import changed_settings, check
 from tutelage.run_folder import (
     SPLITS,
@@ -56,6 +57,7 @@ def prepare(
     context_length: int,
     model: ModelSettings,
     weights: str,
+    objective: Objective = "instruction",
     progress: Callable[[int], None] = lambda rows: None,
 ) -> Preparation:
     """Turn a source into the files of a data folder, or stop with the rows that are at fault.
@@ -69,10 +71,14 @@ def prepare(
     limit = min(settings.max_length or context_length, context_length)
     questions = bytearray()  # a fingerprint of what each row asks
     overlong: list[tuple[int, int]] = []
+    classes: list[str] = []  # of a classification
     vocabulary = vocabulary_of(renderer.tokenizer)
     with _writers(folder, SPLITS if settings.split == "group" else (UNDIVIDED,), vocabulary) as writers:
         kept = _kept(source, settings, reader, ledger)
-        rendered = renderer.rows(kept, loss_on=settings.loss_on)
+        if objective == "classification":
+            rendered = class_rows(renderer.tokenizer, kept, classes)
+        else:
+            rendered = renderer.rows(kept, loss_on=settings.loss_on)
         for count, (conversation, row) in enumerate(rendered, start=1):
             tokens = len(row.example.ids)
             if tokens > limit:
@@ -96,6 +102,8 @@ def prepare(
     if settings.split == "position":
         _divide(folder, counts, vocabulary)
     splits = {name: open_rows(split_files(folder, name)) for name in SPLITS}
+    if objective == "classification":
+        refuse_classes(splits, classes, source.name)
     _write_lines(RunFolder(folder).ledger.name, folder, ledger.lines(sides.rows, sides.sides()))
     summary = {
         "source": source.name,
@@ -104,8 +112,17 @@ def prepare(
         "formats": reader.formats(),
         "model": model.name_or_path,
         "model_sha256": weights,
-        "made_of": made_of(source.sha256, settings, renderer, context_length=context_length, weights=weights),
+        "made_of": made_of(
+            source.sha256,
+            settings,
+            renderer,
+            context_length=context_length,
+            weights=weights,
+            objective=objective,
+        ),
         "settings": {"data": settings.model_dump(), "model": model.model_dump()},
+        "objective": objective,
+        "classes": classes,
         "prompt": settings.prompt,
         "split": settings.split,
         "end_of_turn": renderer.tokenizer.convert_ids_to_tokens(renderer.end_of_turn),
@@ -219,6 +236,12 @@ def refuse_other_settings(run: RunFolder, recipe: Recipe) -> None:
     prepared = read_json(run.require(run.preparation, stage="prepare"))["settings"]
     with reading_faults(run.preparation):
         before = check(prepared, {})
+    objective = read_json(run.preparation).get("objective", "instruction")
+    if objective != recipe.training.objective:
+        raise RunFolderError(
+            f"{run.data} was prepared for training.objective={objective}, not {recipe.training.objective}."
+            f" Run `tutelage prepare {run.root} --overwrite` with the new one first."
+        )
     changed = changed_settings(before, recipe, sections=("data", "model"))
     if changed:
         raise RunFolderError(

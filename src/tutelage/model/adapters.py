@@ -23,10 +23,13 @@ from tutelage.model.fused_lora import fuse_adapters
 from tutelage.recipe import AdapterSettings
 
 
-def add_adapter(module: Any, settings: AdapterSettings, *, seed: int, fused: bool = True) -> Any:
+def add_adapter(
+    module: Any, settings: AdapterSettings, *, seed: int, fused: bool = True, trained_whole: str | None = None
+) -> Any:
     """Freeze the model and add a fresh adapter whose weights are float32 and depend on the seed alone.
 
-    `fused` False leaves every layer to peft's own forward, for comparisons.
+    `fused` False leaves every layer to peft's own forward, for comparisons; the layer named `trained_whole` gets
+    no adapter, and is trained itself.
     """
     config = LoraConfig(
         r=settings.r,
@@ -35,6 +38,7 @@ def add_adapter(module: Any, settings: AdapterSettings, *, seed: int, fused: boo
         target_modules=settings.target_modules,
         fan_in_fan_out=any(type(layer).__name__ == "Conv1D" for layer in module.modules()),  # as in GPT-2
         task_type="CAUSAL_LM",
+        modules_to_save=None if trained_whole is None else [trained_whole],
     )
     with torch.random.fork_rng(devices=[]), _without_advice():
         torch.manual_seed(seed)

@@ -18,6 +18,7 @@ from tutelage.model.adapters import (
     save_adapter,
     start_second_halves,
 )
+from tutelage.model.class_head import class_head_name, with_class_head
 from tutelage.model.decoder_layers import fuse_layers
 from tutelage.model.folders import check_model_folder, read_header, tuned_faults
 from tutelage.model.forward import CausalModel, undressed
@@ -54,18 +55,23 @@ def open_for_training(
     *,
     seed: int,
     probes: list[Example],
+    classes: int | None = None,
 ) -> CausalModel:
     """Load the model as it is trained: a frozen base under a float32 adapter, or every weight in float32.
 
     `probes` are two real examples on which the model is compared with one example at a time. One that cannot be run
-    over prefix trees is run on padded rows.
+    over prefix trees is run on padded rows. With `classes` its head is one for so many classes.
     """
     is_adapter = settings.type == "lora"
     weights_dtype = compute_dtype if is_adapter else torch.float32
     base = _open_exact(source, device, weights_dtype, probes)
+    if classes:
+        base = with_class_head(base, classes, seed=seed)
     if is_adapter:
         base.module.requires_grad_(False)
-        model = _with_fast_paths(replace(base, module=add_adapter(base.module, settings, seed=seed)))
+        head = class_head_name(base.module)
+        adapted = add_adapter(base.module, settings, seed=seed, trained_whole=head)
+        model = _with_fast_paths(replace(base, module=adapted))
     else:
         model = replace(base, compute_dtype=compute_dtype, frozen_head=None)
     return_freed_memory()

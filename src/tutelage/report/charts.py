@@ -174,6 +174,32 @@ def _score_axis() -> altair.Y:
     return altair.Y("score:Q", title="judge's score", scale=altair.Scale(domain=[0, 100]))
 
 
+def reliability_chart(calibration: Mapping[str, Any]) -> Chart:
+    """Draw the share of right rows over the probability of the given label, bin by bin, and the line of equality."""
+    bins = [dict(one) for one in calibration["bins"]]
+    x = altair.X(
+        "probability:Q",
+        title="probability of the label given",
+        scale=altair.Scale(domain=[0, 1]),
+        axis=altair.Axis(grid=False, tickCount=6),
+    )
+    y = altair.Y("right:Q", title="share that is right", scale=altair.Scale(domain=[0, 1]))
+    ends = [{"probability": 0.0, "right": 0.0}, {"probability": 1.0, "right": 1.0}]
+    layers = [
+        _chart(ends).mark_line(color=INK, strokeWidth=1, strokeDash=[4, 3]).encode(x, y),
+        _chart(bins)
+        .mark_rule(color=TUNED, strokeWidth=1.5)
+        .encode(x, altair.Y("low:Q", title="share that is right"), altair.Y2("high:Q")),
+        _chart(bins).mark_circle(color=TUNED, size=60).encode(x, y),
+    ]
+    drawings = {name: _svg(layers, width) for name, width in WIDTHS.items()}
+    return Chart(
+        **drawings,
+        description=f"The expected calibration error is {calibration['ece']:.3f}: so far the share of right rows is"
+        " from the probability, on average.",
+    )
+
+
 def distribution_chart(base: np.ndarray, tuned: np.ndarray, metric: Metric) -> Chart | None:
     """Draw how many rows have which value of a metric, (rows,) for each model; None where only two values occur."""
     both = np.concatenate([base, tuned])

@@ -15,6 +15,7 @@ from tutelage.data.prepared_rows import PreparedRows
 from tutelage.evaluation.clusters import shared_frame
 from tutelage.recipe import TrainingSettings
 from tutelage.report.charts import describe_lengths, length_chart, loss_chart
+from tutelage.report.classes import class_section
 from tutelage.report.example import first_tree, shown_examples
 from tutelage.report.headline import headline, key_figures
 from tutelage.report.judges import judge_sections, unscored_rows
@@ -54,13 +55,19 @@ def write_report(
 
 def _gather(run: RunFolder, decode: Decode | None, training: TrainingSettings | None) -> dict[str, Any]:
     summary = summarise(run)
-    evaluation = evaluate_answers(run, summary, unscored=unscored_rows(run))
+    preparation = read_json(run.preparation)
+    is_classification = preparation.get("objective") == "classification"
+    classes = class_section(run) if is_classification else None
+    evaluation = None if is_classification else evaluate_answers(run, summary, unscored=unscored_rows(run))
+    if is_classification:
+        decode = None  # the last id of its examples is no token
     events = _lines(run.events)
     train = read_prepared(run, "train")
     return {
-        "headline": headline(summary, evaluation),
+        "headline": classes.headline() if classes else headline(summary, evaluation),
         "figures": key_figures(summary, evaluation),
-        "preparation": read_json(run.preparation),
+        "preparation": preparation,
+        "classes": classes,
         "evaluation": evaluation,
         "judges": judge_sections(run),
         "sets": set_rows(summary),
@@ -68,7 +75,7 @@ def _gather(run: RunFolder, decode: Decode | None, training: TrainingSettings | 
         "training": _training(summary, events),
         "samples": _samples(events),
         "data": _data(_lines(run.ledger), train),
-        "examples": shown_examples(train, decode),
+        "examples": [] if is_classification else shown_examples(train, decode),
         "tree": first_tree(train, training, decode) if training and decode else None,
         "has_tokens": decode is not None,
         "recipe": run.recipe.read_text(encoding="utf-8") if run.recipe.exists() else "",

@@ -12,6 +12,7 @@ from tutelage.model.assembly import open_for_comparison
 from tutelage.model.forward import MAX_NODES, CausalModel, padded_log_probs, target_log_probs
 from tutelage.model.sources import ModelSource
 from tutelage.runtime import name_dtype
+from tutelage.training.objectives.instruction import INSTRUCTION
 from tutelage.training.optimizer import trainable_parameters
 from tutelage.training.step import accumulate_gradients
 
@@ -107,8 +108,8 @@ def _run(model: CausalModel, examples: Sequence[Example], way: Way) -> _Step:
     log_probs = target_log_probs if way.padding is None else partial(padded_log_probs, padding=way.padding)
     is_padded = way.padding is not None
     cut = micro_batches(examples, size=way.micro_batch_size, distinct_tokens=MAX_NODES, padded=is_padded)
-    divisor = sum(example.supervised for example in examples)
-    loss, _ = accumulate_gradients(model, cut, divisor=divisor, log_probs=log_probs)
+    divisor = INSTRUCTION.divisor(examples)
+    loss, _ = accumulate_gradients(model, cut, divisor=divisor, objective=INSTRUCTION, log_probs=log_probs)
     gradients = [weight.grad for weight in trainable_parameters(model.module) if weight.grad is not None]
     return _Step(loss, torch.cat([gradient.double().flatten() for gradient in gradients]))
 

@@ -16,6 +16,7 @@ from tutelage.recipe import MOST_STEPS, TrainingSettings
 from tutelage.runtime import way_to_finite_numbers
 from tutelage.training.events import Emit
 from tutelage.training.memory import step_within_memory
+from tutelage.training.objectives import OBJECTIVES
 from tutelage.training.schedule import learning_rate_at
 from tutelage.training.step import StepResult, optimizer_step
 from tutelage.training.validation import validation_loss
@@ -31,7 +32,7 @@ class Progress:
     """
 
     step: int = 0  # optimiser steps that are finished
-    losses: Mapping[int, float] = field(default_factory=dict)  # nats per supervised token, by finished steps
+    losses: Mapping[int, float] = field(default_factory=dict)  # of the validation, by finished steps
     unsaved: tuple[int, ...] = ()  # validated steps of which no checkpoint could be kept
     max_nodes: int = MAX_NODES  # of one tree; smaller where the memory did not hold one
     step_seconds: float = 0.0
@@ -102,6 +103,7 @@ def train(
 ) -> Progress:
     """Train from `begin` to the end of the plan; a checkpoint is kept at every best step so far, each save_steps and
     the end, and when the training is interrupted, which ends it with Interrupted."""
+    objective = OBJECTIVES[settings.objective]
     plan = plan_steps(len(examples), settings)
     eval_steps = settings.eval_steps or max(1, plan.steps_per_epoch // VALIDATIONS_PER_EPOCH)
     save_steps = settings.save_steps or eval_steps
@@ -115,7 +117,7 @@ def train(
         try:
             with interruption.at_once():
                 samples = watch.answer_samples()
-                loss = validation_loss(model, validation) if validation else None
+                loss = validation_loss(model, validation, objective) if validation else None
         except Interrupted:
             if done.step > begin.step:
                 watch.save(done, True)
@@ -150,6 +152,7 @@ def train(
                 learning_rate=rate,
                 micro_batch_size=settings.per_device_train_batch_size,
                 max_grad_norm=settings.max_grad_norm,
+                objective=objective,
                 max_nodes=max_nodes,
             )
 

@@ -2,23 +2,24 @@
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 
 from tutelage.data.batches import micro_batches
 from tutelage.data.examples import Example
-from tutelage.data.prefix_tree import PrefixTree, count_distinct, merge
+from tutelage.data.prefix_tree import count_distinct, merge
 from tutelage.errors import NonFiniteError
 from tutelage.model.forward import MAX_NODES, CausalModel, target_log_probs
 from tutelage.runtime import way_to_finite_numbers
-from tutelage.training.objectives import instruction_loss
+from tutelage.training.objectives.instruction import INSTRUCTION
+from tutelage.training.objectives.objective import LogProbs, Objective
 
 
 @dataclass(frozen=True)
 class StepResult:
-    """loss: mean nats per supervised token; grad_norm: before clipping; computed_tokens: nodes of all its trees;
+    """loss: the mean of the objective; grad_norm: before clipping; computed_tokens: nodes of all its trees;
     distinct_tokens: nodes that one tree of all its examples would have."""
 
     loss: float
@@ -38,22 +39,24 @@ def optimizer_step(
     learning_rate: float,
     micro_batch_size: int,
     max_grad_norm: float,
+    objective: Objective = INSTRUCTION,
     max_nodes: int = MAX_NODES,
 ) -> StepResult:
     """Update the weights once from all examples; how they are cut into micro-batches changes nothing."""
     begin = time.perf_counter()
     if not model.module.training:  # asking every module takes as long as a layer
         model.module.train()
-    supervised = sum(example.supervised for example in examples)
     at_most = max(1, micro_batch_size * max_nodes // MAX_NODES)  # both shrink where the memory is short
     cut = micro_batches(examples, size=at_most, distinct_tokens=max_nodes, padded=model.is_padded)
-    loss, computed = accumulate_gradients(model, cut, divisor=supervised)
+    divisor = objective.divisor(examples)
+    loss, computed = accumulate_gradients(model, cut, divisor=divisor, objective=objective)
     grad_norm = clip_gradients(optimizer, max_grad_norm)
     _refuse_non_finite(loss, grad_norm, examples, model.compute_dtype)
     for group in optimizer.param_groups:
         group["lr"] = learning_rate
     optimizer.step()
     optimizer.zero_grad(set_to_none=True)
+    supervised = sum(example.supervised for example in examples)
     seconds = time.perf_counter() - begin
     return StepResult(loss, grad_norm, len(examples), supervised, computed, count_distinct(examples), seconds)
 
@@ -63,13 +66,14 @@ def accumulate_gradients(
     cut: Sequence[Sequence[Example]],
     *,
     divisor: int,
-    log_probs: Callable[[CausalModel, PrefixTree], torch.Tensor] = target_log_probs,
+    objective: Objective = INSTRUCTION,
+    log_probs: LogProbs = target_log_probs,
 ) -> tuple[float, int]:
     """Add every micro-batch's gradients to `.grad`; return the whole loss and the nodes computed."""
     loss, computed = 0.0, 0
     for batch in cut:
         tree = merge(batch)
-        part = instruction_loss(log_probs(model, tree), divisor=divisor)
+        part = objective.loss(model, tree, divisor=divisor, log_probs=log_probs)
         part.backward()
         loss += part.item()
         del part  # or its pass would keep its memory while the next one takes its own

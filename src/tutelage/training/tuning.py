@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from tutelage.data.class_rows import as_plain_text, count_classes
 from tutelage.data.examples import Example, PreparedRow
 from tutelage.data.preparation import refuse_unknown_ids
 from tutelage.data.prepared_rows import PreparedRows
@@ -86,9 +87,21 @@ def open_run(
     dtype = choose_dtype(wanted, device)
     refuse_without_memory(source.folder, recipe, bytes_per_weight=dtype.itemsize)
     probes = probe_examples(training.examples, training.tokens)
-    model = open_for_training(source, recipe.adapter, device, dtype, seed=recipe.training.seed, probes=probes)
+    is_classification = recipe.training.objective == "classification"
+    if is_classification:
+        probes = [as_plain_text(probe) for probe in probes]
+    model = open_for_training(
+        source,
+        recipe.adapter,
+        device,
+        dtype,
+        seed=recipe.training.seed,
+        probes=probes,
+        classes=count_classes(training) if is_classification else None,
+    )
     room = context_length(source.folder) - SAMPLE_TOKENS
-    fitting = np.flatnonzero(validation.prompt_tokens <= room)[: recipe.training.sample_prompts]
+    samples = 0 if is_classification else recipe.training.sample_prompts  # a label is no answer to watch
+    fitting = np.flatnonzero(validation.prompt_tokens <= room)[:samples]
     watched = [validation[index] for index in fitting.tolist()]
     return OpenedRun(model, training.examples, validation, watched)
 

@@ -1,0 +1,176 @@
+"""`tutelage classify`: the labels that a tuned model gives to texts, or to the rows of a file."""
+
+import csv
+import io
+import json
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+from tutelage.cli import console
+from tutelage.cli.dry_run import show_dry_run
+from tutelage.cli.opening import locate
+from tutelage.cli.options import (
+    Options,
+    as_path,
+    open_earlier_run,
+    refuse_idle_settings,
+    refuse_untrained_settings,
+)
+from tutelage.errors import DataError, RecipeError
+from tutelage.recipe_file import PLACE_OF_WORK, LoadedRecipe
+from tutelage.run_folder import RunFolder, read_json
+
+ROWS_AT_ONCE = 64  # are classified together; so many are held in memory, whatever the length of the file
+
+Classify = Callable[[list[str], int], list[dict[str, Any]]]
+
+
+def classify(
+    options: Options = Options(),  # noqa: B008 - frozen
+    *texts: Annotated[str, Parameter(help="Texts to classify.", show_default=False)],
+    file: Annotated[
+        Path | None,
+        Parameter(
+            help="A .csv or .jsonl file; its rows go to standard output with `predicted` and the probabilities.",
+            converter=as_path,
+        ),
+    ] = None,
+) -> None:
+    """Give texts, or the rows of a file, their labels by the tuned model of a run."""
+    run, loaded = open_earlier_run(options)
+    refuse_untrained_settings(run, loaded)
+    refuse_idle_settings(run, loaded, verb="classify", honoured=("data.map", *PLACE_OF_WORK))
+    if options.overwrite:
+        raise RecipeError(
+            "`tutelage classify` writes nothing, so there is nothing to --overwrite. Leave it out."
+        )
+    if loaded.recipe.training.objective != "classification":
+        raise RecipeError(
+            f"{run.root} is no classification: its model writes answers. Ask it with `tutelage generate {run.root}`."
+        )
+    if bool(texts) == (file is not None):
+        raise DataError(
+            f'Give either texts or a file: tutelage classify {run.root} "Call now to win!", or --file my.csv.'
+        )
+    refuse_empty(texts)
+    if options.dry_run:
+        show_dry_run(run, loaded, writes=[])
+        return
+    if file is None:
+        for found in open_classify(run, loaded)(list(texts), 1):
+            label = found["predicted"]
+            console.say(f"{label}  {found['probabilities'][label]:.3f}")
+        return
+    classify_file(file, loaded.recipe.data.map.get("text", "text"), lambda: open_classify(run, loaded))
+
+
+def refuse_empty(texts: Iterable[str]) -> None:
+    """Stop at a text with nothing in it, of which no token could be read."""
+    for place, text in enumerate(texts, start=1):
+        if not text.strip():
+            raise DataError(f"Text {place} is empty, and nothing can be told from it. Leave it out.")
+
+
+def open_classify(run: RunFolder, loaded: LoadedRecipe) -> Classify:
+    """Load the model; return what gives the predictions for texts, of which the first is row `first` of its file."""
+    from tutelage.data.class_rows import text_ids
+    from tutelage.data.preparation import refuse_other_weights
+    from tutelage.evaluation.classification import open_classifier, predictions_of
+    from tutelage.model.loading import context_length, load_tokenizer
+
+    source = locate(loaded.recipe)
+    refuse_other_weights(run, source.identity)
+    run.require(run.training, stage="train")
+    model, tokenizer = open_classifier(run, loaded.recipe, source), load_tokenizer(source.folder)
+    classes, limit = read_json(run.preparation)["classes"], context_length(source.folder)
+
+    def classify_texts(texts: list[str], first: int) -> list[dict[str, Any]]:
+        ids = [text_ids(tokenizer, text) for text in texts]
+        for row, one in enumerate(ids, start=first):
+            if not 0 < len(one) <= limit:
+                raise DataError(
+                    f"Text {row} has {len(one):,} tokens, and the model takes 1 to {limit:,}. Shorten it."
+                )
+        return predictions_of(model, ids, classes)
+
+    return classify_texts
+
+
+def classify_file(path: Path, field: str, opened: Callable[[], Classify]) -> None:
+    """Write the rows of a file to standard output with their predictions, some at a time, in the file's own kind."""
+    readers = {".csv": _csv_rows, ".jsonl": _json_rows}
+    if path.suffix not in readers:
+        raise DataError(f"{path} is neither .csv nor .jsonl. Make one with `tutelage data convert`.")
+    try:
+        file = path.open(encoding="utf-8-sig", newline="")
+    except OSError as fault:
+        raise DataError(f"Could not read {path}: {fault.strerror}. Name another file.") from fault
+    with file:
+        rows = _with_text(readers[path.suffix](file, path), field, path)
+        classify_texts: Classify | None = None
+        first = 1
+        while part := list(islice(rows, ROWS_AT_ONCE)):
+            classify_texts = classify_texts or opened()  # after the first rows have been found to be right
+            found = classify_texts([row[field] for row in part], first)
+            if path.suffix == ".csv":
+                console.pour(_as_csv(part, found, with_names=first == 1))
+            else:
+                whole = [{**row, **one} for row, one in zip(part, found, strict=True)]
+                console.pour("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in whole))
+            first += len(part)
+
+
+def _as_csv(rows: list[dict[str, Any]], found: list[dict[str, Any]], *, with_names: bool) -> str:
+    whole = [
+        {
+            **row,
+            "predicted": one["predicted"],
+            **{f"probability.{name}": value for name, value in one["probabilities"].items()},
+        }
+        for row, one in zip(rows, found, strict=True)
+    ]
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(whole[0]), lineterminator="\n")
+    if with_names:
+        writer.writeheader()
+    writer.writerows(whole)
+    return text.getvalue()
+
+
+def _csv_rows(file: Iterable[str], path: Path) -> Iterator[dict[str, Any]]:
+    for number, row in enumerate(csv.DictReader(file), start=1):
+        if None in row or None in row.values():
+            raise DataError(
+                f"{path}: row {number} has another number of fields than the first line. Mend it."
+            )
+        yield row
+
+
+def _json_rows(file: Iterable[str], path: Path) -> Iterator[dict[str, Any]]:
+    for number, line in enumerate(file, start=1):
+        try:
+            row = json.loads(line)
+        except ValueError as fault:
+            raise DataError(f"{path}: line {number} is no JSON ({fault}). Mend it.") from fault
+        if not isinstance(row, dict):
+            raise DataError(f"{path}: line {number} is no JSON object. Mend it.")
+        yield row
+
+
+def _with_text(rows: Iterable[dict[str, Any]], field: str, path: Path) -> Iterator[dict[str, Any]]:
+    for number, row in enumerate(rows, start=1):
+        if not isinstance(row.get(field), str):
+            named = ", ".join(map(repr, row)) or "no fields"
+            raise DataError(
+                f"{path}: row {number} has no text as {field!r}; it has {named}. Say which field is the text with"
+                " --map text=NAME."
+            )
+        if not row[field].strip():
+            raise DataError(
+                f"{path}: row {number} has an empty text, of which nothing can be told. Leave it out."
+            )
+        yield row

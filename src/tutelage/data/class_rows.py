@@ -1,0 +1,79 @@
+"""Rows of text and label as examples whose one target is a class, by its number, in place of a token."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from tutelage.data.conversations import Conversation
+from tutelage.data.encoding import encode_text
+from tutelage.data.examples import Example, PreparedRow
+from tutelage.data.prepared_rows import PreparedRows
+from tutelage.errors import DataError
+
+FORMAT = "text-label"
+ROWS_NAMED = 8
+
+
+def class_rows(
+    tokenizer: Any, conversations: Iterable[Conversation], classes: list[str]
+) -> Iterator[tuple[Conversation, PreparedRow]]:
+    """Yield each row with its example; `classes` grows by each label that is seen for the first time."""
+    for conversation in conversations:
+        if conversation.format != FORMAT:
+            raise DataError(
+                f"Row {conversation.row} has the format {conversation.format}, and a classification needs rows of a"
+                " text and a label. Name their fields with --map text=NAME --map label=NAME.",
+                row=conversation.row,
+            )
+        text, label = conversation.turns[0].text, conversation.response
+        if label not in classes:
+            classes.append(label)
+        example = class_example(conversation.row, text_ids(tokenizer, text), classes.index(label))
+        yield conversation, PreparedRow(text, label, example)
+
+
+def text_ids(tokenizer: Any, text: str) -> list[int]:
+    """Return the ids of a text as the model reads it, after a begin of text where the tokenizer writes one."""
+    begins = tokenizer.bos_token_id is not None and tokenizer.encode("a")[0] == tokenizer.bos_token_id
+    return [*([tokenizer.bos_token_id] if begins else []), *encode_text(tokenizer, text)]
+
+
+def class_example(row: int, ids: Sequence[int], number: int) -> Example:
+    """Return the example of a text and its class: the last id, which is a target and never read, is the class."""
+    return Example(row, (*ids, number), prompt_tokens=len(ids), supervised=1)
+
+
+def as_plain_text(example: Example) -> Example:
+    """Return the text of a class example with its own tokens as targets, which a base model can tell more of."""
+    ids = example.prompt_ids
+    if len(ids) < 2:
+        return example
+    return Example(example.row, ids, prompt_tokens=1, supervised=len(ids) - 1)
+
+
+def class_numbers(rows: PreparedRows) -> np.ndarray:
+    """Return the class of each prepared row by its number: (rows,)."""
+    return rows.ids[rows.begins + rows.tokens - 1].astype(np.int64)
+
+
+def count_classes(training: PreparedRows) -> int:
+    """Return how many classes the training rows have; every class has one of them."""
+    return int(class_numbers(training).max()) + 1
+
+
+def refuse_classes(splits: dict[str, PreparedRows], classes: Sequence[str], source: str) -> None:
+    """Stop where there is nothing to tell apart, or a class that no row trains."""
+    if len(classes) < 2:
+        raise DataError(
+            f"{source}: every row has the label {classes[0]!r}, and a classification needs two labels or more."
+            " Add rows with another label, or name the right field with --map label=NAME."
+        )
+    trained = set(class_numbers(splits["train"]).tolist())
+    missing = [name for number, name in enumerate(classes) if number not in trained]
+    if missing:
+        named = ", ".join(map(repr, missing[:ROWS_NAMED]))
+        raise DataError(
+            f"{source}: no training row has the label {named}, so it could never be learnt. Add rows with it, remove"
+            " them, or raise data.train_share."
+        )

@@ -1,0 +1,100 @@
+"""How well classes are told apart: shares with intervals, by class and over all, and how far probabilities are true."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from tutelage.evaluation.intervals import Interval
+from tutelage.evaluation.shares import mcnemar_p, wilson_interval
+
+BINS = 10  # of the probabilities, in the measure of calibration
+
+
+def class_metrics(
+    wanted: np.ndarray, probabilities: np.ndarray, classes: Sequence[str], *, majority: int
+) -> dict[str, Any]:
+    """Return what metrics.json says of (rows,) wanted classes by number and (rows, classes) probabilities.
+
+    `majority` is the class that most training rows have. The base line gives it to every text.
+    """
+    given = probabilities.argmax(axis=1)
+    matrix = confusion_matrix(wanted, given, len(classes))
+    by_class = [_of_class(matrix, number, name) for number, name in enumerate(classes)]
+    right, base_right = given == wanted, wanted == majority
+    low, high = wilson_interval(float(right.mean()), len(right))
+    base_low, base_high = wilson_interval(float(base_right.mean()), len(right))
+    return {
+        "rows": len(wanted),
+        "accuracy": {"value": float(right.mean()), "low": low, "high": high},
+        "macro_f1": float(np.mean([one["f1"] for one in by_class])),
+        "classes": by_class,
+        "confusion": matrix.tolist(),
+        "calibration": calibration(probabilities.max(axis=1), right),
+        "baselines": {
+            "majority": {
+                "label": classes[majority],
+                "accuracy": float(base_right.mean()),
+                "low": base_low,
+                "high": base_high,
+                "p": mcnemar_p(base_right, right),
+            }
+        },
+    }
+
+
+def confusion_matrix(wanted: np.ndarray, given: np.ndarray, classes: int) -> np.ndarray:
+    """Return how many rows of each wanted class (down) were given each class (across): (classes, classes)."""
+    return np.bincount(wanted * classes + given, minlength=classes**2).reshape(classes, classes)
+
+
+def calibration(sure: np.ndarray, right: np.ndarray) -> dict[str, Any]:
+    """Return the expected calibration error of (rows,) probabilities of the given class, and its bins.
+
+    Naeini, Cooper and Hauskrecht 2015, AAAI: in bins of equal width, the mean distance of the share of right rows from
+    their mean probability, each bin with the weight of its rows.
+    """
+    places = np.minimum((sure * BINS).astype(int), BINS - 1)
+    bins = []
+    for place in range(BINS):
+        inside = places == place
+        if inside.any():
+            share = float(right[inside].mean())
+            low, high = wilson_interval(share, int(inside.sum()))
+            probability = float(sure[inside].mean())
+            bins.append(
+                {
+                    "rows": int(inside.sum()),
+                    "probability": probability,
+                    "right": share,
+                    "low": low,
+                    "high": high,
+                }
+            )
+    error = sum(one["rows"] * abs(one["right"] - one["probability"]) for one in bins) / len(sure)
+    return {"ece": error, "bins": bins}
+
+
+def _of_class(matrix: np.ndarray, number: int, name: str) -> dict[str, Any]:
+    """Return precision and recall of a class with Wilson's intervals; None where no row could tell."""
+    hits, wanted, given = (
+        int(count) for count in (matrix[number, number], matrix[number].sum(), matrix[:, number].sum())
+    )
+    precision, recall = (_share(hits, count) for count in (given, wanted))
+    return {
+        "label": name,
+        "rows": wanted,
+        "given": given,
+        "precision": precision,
+        "recall": recall,
+        # Harmonic mean of the two, which is 0 where there is no hit.
+        "f1": 2 * hits / (wanted + given) if wanted + given else 0.0,
+    }
+
+
+def _share(hits: int, count: int) -> dict[str, float] | None:
+    if not count:
+        return None
+    share = hits / count
+    interval: Interval = wilson_interval(share, count)
+    return {"value": share, "low": interval[0], "high": interval[1]}

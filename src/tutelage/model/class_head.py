@@ -1,0 +1,64 @@
+"""A head with a row for each class in place of one for each token: over it, every text's last token has one target."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+
+from tutelage.data.batches import examples_within
+from tutelage.data.class_rows import class_example
+from tutelage.data.prefix_tree import merge
+from tutelage.model.forward import MAX_NODES, CausalModel, target_log_probs
+
+
+class ClassHead(torch.nn.Linear):
+    """A head in float32, for it is trained, whatever the type of the states that it reads."""
+
+    def forward(self, input: torch.Tensor) -> torch.Tensor:
+        """Return the logits of the classes: (..., hidden) to (..., classes)."""
+        return torch.nn.functional.linear(input.to(self.weight.dtype), self.weight)
+
+
+def with_class_head(model: CausalModel, classes: int, *, seed: int) -> CausalModel:
+    """Give a model a fresh head for so many classes, whose weights depend on the seed alone.
+
+    It has no bias, as transformers' heads for sequence classification have none.
+    """
+    module = model.module
+    old = module.get_output_embeddings()
+    head = ClassHead(old.in_features, classes, bias=False, device=model.device, dtype=torch.float32)
+    generator = torch.Generator().manual_seed(seed)
+    head.weight.data.copy_(0.02 * torch.randn(head.weight.shape, generator=generator))
+    # Where the old head is the embedding too, the texts' own embedding stays as it is.
+    module.config.tie_word_embeddings = False
+    module.set_output_embeddings(head)
+    return replace(model, frozen_head=None)
+
+
+def class_head_name(module: Any) -> str | None:
+    """Return the name of the head for classes in a model, None where it has its own."""
+    return next((name for name, layer in module.named_modules() if isinstance(layer, ClassHead)), None)
+
+
+@torch.no_grad()
+def class_log_probs(
+    model: CausalModel,
+    texts: Sequence[Sequence[int]],
+    classes: int,
+    *,
+    progress: Callable[[int], None] = lambda texts: None,
+) -> np.ndarray:
+    """Return the log-probability (nats) of each class for each text, given by its ids: (texts, classes) float64.
+
+    Each text is an example for each class; they share all their tokens, so that nothing is computed twice.
+    """
+    model.module.eval()
+    examples = [class_example(row, ids, number) for row, ids in enumerate(texts) for number in range(classes)]
+    found = np.empty((len(texts), classes))
+    for run in examples_within(examples, distinct_tokens=MAX_NODES, padded=model.is_padded):
+        log_probs = target_log_probs(model, merge(run)).double().cpu().numpy()
+        found[[example.row for example in run], [example.ids[-1] for example in run]] = log_probs
+        progress(sum(example.ids[-1] == 0 for example in run))
+    return found

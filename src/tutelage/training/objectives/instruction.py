@@ -1,0 +1,25 @@
+"""Instruction tuning: every supervised token as probable as can be."""
+
+from collections.abc import Sequence
+
+import torch
+
+from tutelage.data.examples import Example
+from tutelage.data.prefix_tree import PrefixTree
+from tutelage.model.forward import CausalModel
+from tutelage.training.objectives.objective import LogProbs, Objective
+
+
+def instruction_loss(
+    model: CausalModel, tree: PrefixTree, *, divisor: int, log_probs: LogProbs
+) -> torch.Tensor:
+    """Return the tree's part of the mean negative log-probability (nats per supervised token)."""
+    return -log_probs(model, tree).sum() / divisor
+
+
+def count_supervised(examples: Sequence[Example]) -> int:
+    """Return how many tokens of the examples are supervised."""
+    return sum(example.supervised for example in examples)
+
+
+INSTRUCTION = Objective(instruction_loss, count_supervised)

@@ -1,0 +1,171 @@
+"""A classification from a file of texts and labels to its report, and what speaks against one."""
+
+import csv
+import io
+import json
+
+import numpy as np
+import pytest
+from support.command_line import CommandLine, contents
+from support.tiny_tokenizer import write_tiny_model
+
+from tutelage.run_folder import RunFolder, read_json, read_json_lines
+
+WORDS = ("fig", "lime", "kiwi", "date", "pear", "plum", "melon", "peach")
+TEXTS = {
+    "prize": [f"Win {number} {WORDS[number % 8]} now" for number in range(40)],
+    "talk": [f"I ate {number} {WORDS[number % 8]} today" for number in range(40)],
+}
+TUNE = [
+    "--set", "training.objective=classification",
+    "--set", "training.dtype=float32",
+    "--set", "training.num_train_epochs=6",
+    "--set", "training.learning_rate=0.02",
+    "--set", "data.train_share=0.6",
+    "--set", "data.test_share=0.3",
+    "--map", "text=message",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    return write_tiny_model(tmp_path_factory.mktemp("model") / "tiny")
+
+
+@pytest.fixture
+def tutelage(capsys):
+    return CommandLine(capsys)
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TUTELAGE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    write_rows(tmp_path, [(text, label) for label, texts in TEXTS.items() for text in texts])
+    return tmp_path
+
+
+def write_rows(folder, rows, names=("message", "label")):
+    with (folder / "my.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([names, *rows])
+
+
+@pytest.fixture
+def begin(model):
+    return ["--data", "my.csv", "--output", "mine", "--set", f"model.name_or_path={model}", *TUNE]
+
+
+def test_one_command_goes_from_a_file_to_a_report_whose_figures_are_those_of_the_predictions(
+    tutelage, place, begin
+):
+    ended = tutelage("run", *begin)
+    assert ended.code == 0, ended.err
+    assert "tutelage classify mine" in ended.out
+    run = RunFolder(place / "mine")
+    rows = read_json_lines(run.predictions)
+    right = np.mean([row["predicted"] == row["label"] for row in rows])
+    result = read_json(run.summary)["evaluation"]
+    assert result["accuracy"]["value"] == pytest.approx(right)
+    assert right > 0.9, "two kinds of texts that differ in their first word can be told apart"
+    assert result["verdict"] == "better"
+    assert sum(map(sum, result["confusion"])) == len(rows) == result["rows"]
+    assert all(sum(row["probabilities"].values()) == pytest.approx(1, abs=1e-5) for row in rows)
+    page = run.report.read_text()
+    assert "Which label was given for which" in page
+    assert "Answers side by side" not in page
+    check_classify(tutelage, place, rows)
+    check_verbs_that_do_not_fit(tutelage)
+
+
+def check_classify(tutelage, place, rows):
+    """Texts and files get the labels and probabilities that the evaluation found."""
+    known = rows[:3]
+    before = contents(place / "mine")
+    said = tutelage("classify", "mine", *(row["text"] for row in known))
+    told = [f"{row['predicted']}  {row['probabilities'][row['predicted']]:.3f}" for row in known]
+    assert said.out.splitlines() == told
+    with (place / "new.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([("id", "message"), *((row["row"], row["text"]) for row in rows)])
+    found = list(csv.DictReader(io.StringIO(tutelage("classify", "mine", "--file", "new.csv").out)))
+    assert [row["predicted"] for row in found] == [row["predicted"] for row in rows]
+    assert [int(row["id"]) for row in found] == [row["row"] for row in rows]
+    for one, other in zip(found, rows, strict=True):
+        assert float(one["probability.talk"]) == pytest.approx(other["probabilities"]["talk"], abs=1e-5)
+    (place / "new.jsonl").write_text("".join(json.dumps({"message": row["text"]}) + "\n" for row in known))
+    lines = tutelage("classify", "mine", "--file", "new.jsonl").out.splitlines()
+    assert [json.loads(line)["predicted"] for line in lines] == [row["predicted"] for row in known]
+    assert contents(place / "mine") == before
+    (place / "odd.csv").write_text("words\nhello\n")
+    for words, message in (
+        ((), "Give either texts or a file"),
+        (("  ",), "Text 1 is empty"),
+        (("--file", "none.csv"), "Could not read none.csv"),
+        (("--file", "my.txt"), "neither .csv nor .jsonl"),
+        (("--file", "odd.csv"), "row 1 has no text as 'message'"),
+    ):
+        ended = tutelage("classify", "mine", *words)
+        assert ended.code == 2
+        assert message in ended.err.replace("\n", " ")
+
+
+def check_verbs_that_do_not_fit(tutelage):
+    ended = tutelage("generate", "mine", "Say a word.")
+    assert ended.code == 2
+    assert "Use `tutelage classify mine`" in ended.err
+    assert tutelage("verify", "mine").code == 0
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ([(f"text {n}", "same") for n in range(30)], "every row has the label 'same'"),
+        ([(f"text {n}", "") for n in range(30)], "none of the 30 rows can be used"),
+    ],
+)
+def test_what_cannot_be_told_apart_is_refused_before_anything_is_written(
+    tutelage, place, begin, rows, message
+):
+    write_rows(place, rows)
+    ended = tutelage("run", *begin)
+    assert ended.code == 2
+    assert message in ended.err
+    assert not (place / "mine" / "data").exists()
+
+
+def test_a_file_without_labels_is_told_what_is_missing(tutelage, place, begin):
+    write_rows(place, [(f"text {n}", "ab"[n % 2]) for n in range(30)], ("message", "kind"))
+    ended = tutelage("run", *begin)
+    assert ended.code == 2
+    assert "--map label=NAME" in ended.err.replace("\n", " ")
+
+
+def test_a_label_that_no_training_row_has_is_named(tutelage, place, begin):
+    rows = [(f"text number {n}", "ab"[n % 2]) for n in range(20)]
+    write_rows(place, [*rows, ("the only one", "rare")])
+    ended = tutelage("run", *begin, "--set", "data.split=position")
+    assert ended.code == 2
+    assert "no training row has the label 'rare'" in ended.err
+
+
+def test_rows_of_questions_and_answers_are_no_classification(tutelage, place, begin):
+    (place / "my.json").write_text(json.dumps([{"instruction": "Say a.", "output": "a"}] * 3))
+    ended = tutelage("run", "--data", "my.json", *begin[2:-2])
+    assert ended.code == 2
+    assert "needs rows of a text and a label" in ended.err.replace("\n", " ")
+
+
+@pytest.mark.parametrize("setting", ["adapter.type=none", 'evaluation.judges=["ollama:a"]'])
+def test_settings_that_a_classification_cannot_honour_are_refused(tutelage, place, begin, setting):
+    ended = tutelage("run", *begin, "--set", setting)
+    assert ended.code == 2
+    assert "training.objective is classification" in ended.err
+
+
+def test_rows_prepared_for_answers_are_not_trained_as_classes(tutelage, place, begin):
+    prepared = [word for word in begin if word != "training.objective=classification"]
+    prepared.pop(prepared.index("training.dtype=float32") - 2)
+    assert tutelage("prepare", *prepared).code == 0
+    ended = tutelage("train", "mine", "--set", "training.objective=classification")
+    assert ended.code == 2
+    assert "prepared for training.objective=instruction" in ended.err
