@@ -169,3 +169,20 @@ def test_rows_prepared_for_answers_are_not_trained_as_classes(tutelage, place, b
     ended = tutelage("train", "mine", "--set", "training.objective=classification")
     assert ended.code == 2
     assert "prepared for training.objective=instruction" in ended.err
+
+
+@pytest.mark.parametrize("words", [["generate", "mine", "Hello."], ["chat", "mine"], ["serve", "mine"]])
+def test_answers_in_words_are_refused_and_the_verb_that_labels_is_named(tutelage, place, begin, words):
+    assert tutelage("prepare", *begin).code == 0
+    assert tutelage("train", "mine", "--set", "training.max_steps=1").code == 0
+    refused = tutelage(*words, "--set", "training.max_steps=1")
+    assert refused.code == 2
+    assert "gives labels and writes no answers. Use `tutelage classify mine`." in refused.err
+
+
+def test_a_classification_is_not_exported_as_something_else(tutelage, place, begin):
+    assert tutelage("prepare", *begin, "--set", "training.max_steps=1").code == 0
+    assert tutelage("train", "mine").code == 0
+    refused = tutelage("export", "mine", "--to", "hf")
+    assert refused.code == 2
+    assert "cannot be exported yet" in refused.err

@@ -12,6 +12,7 @@ from tutelage.cli.opening import locate
 from tutelage.cli.options import (
     Options,
     open_earlier_run,
+    refuse_classifier,
     refuse_idle_settings,
     refuse_untrained_settings,
 )
@@ -47,6 +48,7 @@ def chat(options: Options = Options()) -> None:  # noqa: B008 - frozen
     """Talk with the tuned model of a run; /help inside tells what can be typed."""
     run, loaded = open_earlier_run(options)
     refuse_untrained_settings(run, loaded)
+    refuse_classifier(run, loaded)
     refuse_idle_settings(run, loaded, verb="chat", honoured=("evaluation.max_new_tokens", *PLACE_OF_WORK))
     if options.overwrite or options.dry_run:
         raise RecipeError("`tutelage chat` writes nothing: leave --overwrite and --dry-run out.")

@@ -10,6 +10,7 @@ from tutelage.cli.opening import locate
 from tutelage.cli.options import (
     Options,
     open_earlier_run,
+    refuse_classifier,
     refuse_idle_settings,
     refuse_untrained_settings,
 )
@@ -47,10 +48,7 @@ def generate(
         raise RecipeError(
             "`tutelage generate` writes nothing, so there is nothing to --overwrite. Leave it out."
         )
-    if loaded.recipe.training.objective == "classification":
-        raise RecipeError(
-            f"The model of {run.root} gives labels and writes no answers. Use `tutelage classify {run.root}`."
-        )
+    refuse_classifier(run, loaded)
     if not instruction.strip():
         raise DataError(
             f'There is no instruction. Give one, for example: tutelage generate {run.root} "Name a fruit."'

@@ -243,6 +243,14 @@ def refuse_untrained_settings(run: RunFolder, loaded: LoadedRecipe) -> None:
         )
 
 
+def refuse_classifier(run: RunFolder, loaded: LoadedRecipe) -> None:
+    """Stop where an answer in words is wanted of a model that gives labels."""
+    if loaded.recipe.training.objective == "classification":
+        raise RecipeError(
+            f"The model of {run.root} gives labels and writes no answers. Use `tutelage classify {run.root}`."
+        )
+
+
 def refuse_idle_settings(
     run: RunFolder, loaded: LoadedRecipe, *, verb: str, honoured: Collection[str] = ()
 ) -> None:

@@ -12,6 +12,7 @@ from tutelage.cli.opening import locate
 from tutelage.cli.options import (
     Options,
     open_earlier_run,
+    refuse_classifier,
     refuse_idle_settings,
     refuse_untrained_settings,
 )
@@ -34,6 +35,7 @@ def serve(
     """Answer programs that speak OpenAI's interface, with the tuned model of a run and its base."""
     run, loaded = open_earlier_run(options)
     refuse_untrained_settings(run, loaded)
+    refuse_classifier(run, loaded)
     refuse_idle_settings(run, loaded, verb="serve", honoured=PLACE_OF_WORK)
     if options.overwrite:
         raise RecipeError(

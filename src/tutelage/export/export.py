@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from tutelage.data.preparation import refuse_other_weights
+from tutelage.data.preparation import read_prepared, refuse_other_weights
 from tutelage.errors import ExportError, RunFolderError
 from tutelage.export.gguf_file import refuse_other_families, write_gguf
 from tutelage.export.llama_cpp import is_installed
@@ -104,6 +104,8 @@ def refuse_unexportable(run: RunFolder, recipe: Recipe, source: ModelSource, tar
     run.require(run.training, stage="train")
     refuse_other_weights(run, source.identity)
     check_tuned(run.model, recipe.adapter)
+    for split in ("test", "validation"):
+        read_prepared(run, split)  # whose prompts prove the export
     if PEFT in targets and recipe.adapter.type != "lora":
         raise RunFolderError(
             f"{run.root} trained every weight, so there is no adapter for --to peft. Export with --to hf or gguf."
