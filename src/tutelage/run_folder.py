@@ -68,6 +68,7 @@ FACTS: Mapping[str, Mapping[str, Any]] = {
     "metrics.json": {"primary_metric": str},
     "judges.json": {"judges": dict},
     "judgements.jsonl": {"judge": str, "row": int, "kind": str, "replies": list},
+    "passages.jsonl": {"passage": int, "sha256": str, **dict.fromkeys(ARMS, int | float)},
     "environment.json": {},
     **{f"{split}.jsonl": _PREPARED_ROW for split in SPLITS},
     "ledger.jsonl": {"row": int, "outcome": str, "reasons": list},
@@ -190,6 +191,10 @@ class RunFolder:
     @property
     def metrics(self) -> Path:
         return self.evaluation / "metrics.json"
+
+    @property
+    def passages(self) -> Path:
+        return self.evaluation / "passages.jsonl"
 
     @property
     def judges(self) -> Path:
