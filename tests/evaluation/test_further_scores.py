@@ -171,6 +171,13 @@ def test_the_seeds_of_a_recipe_are_one_score_a_row():
     assert (found.measured.n, found.measured.missing) == (ROWS - 1, 1)
 
 
+def test_another_set_makes_no_other_recipe(runs):
+    add_set(runs[0], "facts", by_row(OF_ROW))
+    write_text(runs[1].recipe, RECIPE.replace("learning_rate", "seed = 7\nlearning_rate"))
+    (group,) = compare_runs([run.root for run in runs], runs[0].root).groups
+    assert group.seeds == [123, 7]
+
+
 def test_the_record_names_what_was_paired_and_what_was_left_out(runs):
     for run in runs:
         add_set(run, "facts", by_row(OF_ROW))

@@ -9,7 +9,7 @@ from tutelage.cli import console
 from tutelage.cli.options import Debug, FailIfWorse, as_path
 from tutelage.errors import EXIT_WORSE, RunFolderError
 
-# What stands before the name of a line, by its kind.
+# What a line is called before its own name, by its kind.
 BEFORE_NAME = {"sets": "set ", "judges": "judge ", "passages": ""}
 
 
@@ -160,7 +160,11 @@ def _show_further(group: Any) -> None:
         console.say("Beside the test rows:")
         console.table(
             ["", "by", "baseline", "this", "difference", "95 % interval", "p", ""],
-            [_further_line(BEFORE_NAME[kind] + name, one) for kind, name, one in paired],
+            # The label of a judge's scores names the judge.
+            [
+                _further_line("judge" if kind == "judges" else BEFORE_NAME[kind] + name, one)
+                for kind, name, one in paired
+            ],
             numeric={2, 3, 4, 5, 6},
         )
     for kind, of in group.further.items():

@@ -18,8 +18,21 @@ from tutelage.recipe_file import PLACE_OF_WORK, changed_settings, load
 from tutelage.run_folder import RunFolder, read_json, read_json_lines
 
 SEED = "training.seed"
-# What changes how fast an answer comes, or which files are kept, and not the answer.
-WITHOUT_EFFECT = (*PLACE_OF_WORK, "evaluation.batch_size", "training.save_steps", "training.save_total_limit")
+# What changes how fast an answer comes, which files are kept or what else is asked, and not the answer.
+WITHOUT_EFFECT = (
+    *PLACE_OF_WORK,
+    "training.save_steps",
+    "training.save_total_limit",
+    "evaluation.batch_size",
+    "evaluation.sets",
+    "evaluation.forgetting",
+    "evaluation.forgetting_margin",
+    "evaluation.judges",
+    "evaluation.labels",
+    "evaluation.judge_limit",
+    "evaluation.judge_concurrency",
+    "evaluation.judge_timeout",
+)
 ROWS_NAMED = 5
 
 Kind = Literal["sets", "judges", "passages"]

@@ -10,7 +10,7 @@ from tutelage.evaluation.runs import Group, Kind
 from tutelage.report.scores import Bar, change_text, interval_text, p_text, value_text
 from tutelage.report.sets import bar_of_its_own
 
-TITLES: Mapping[Kind, str] = {"sets": "Set", "judges": "Judge", "passages": ""}
+TITLES: Mapping[Kind, str] = {"sets": "Set ", "judges": "Judge ", "passages": ""}
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,6 @@ class FurtherRow:
     """One set, judge or the general text, held against the baseline; its numbers as text."""
 
     title: str
-    name: str
     metric: Metric
     rows: int
     base: str
@@ -45,15 +44,17 @@ class ForgettingRow:
 def further_rows(further: Mapping[Kind, PairedKind]) -> list[FurtherRow]:
     """Return a line for all that was paired."""
     return [
-        _row(TITLES[kind], name, one) for kind, found in further.items() for name, one in found.paired.items()
+        # The label of a judge's scores names the judge.
+        _row("Judge" if kind == "judges" else TITLES[kind] + name, one)
+        for kind, found in further.items()
+        for name, one in found.paired.items()
     ]
 
 
-def _row(title: str, name: str, one: PairedScored) -> FurtherRow:
+def _row(title: str, one: PairedScored) -> FurtherRow:
     metric, measured = one.metric, one.measured
     return FurtherRow(
         title=title,
-        name=name,
         metric=metric,
         rows=measured.n,
         base=value_text(measured.base, metric),
@@ -69,9 +70,7 @@ def _row(title: str, name: str, one: PairedScored) -> FurtherRow:
 def left_out(further: Mapping[Kind, PairedKind]) -> list[tuple[str, str]]:
     """Return what could not be paired, and why."""
     return [
-        (f"{TITLES[kind]} {name}".strip(), why)
-        for kind, found in further.items()
-        for name, why in found.left_out.items()
+        (TITLES[kind] + name, why) for kind, found in further.items() for name, why in found.left_out.items()
     ]
 
 
