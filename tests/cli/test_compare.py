@@ -40,6 +40,17 @@ def test_a_table_tells_each_recipe_and_the_verdicts(tutelage, runs):
     assert contents(runs) == before
 
 
+def test_rows_that_a_judge_could_not_score_are_told(tutelage, tmp_path):
+    good, poor = (make_run(tmp_path / name, test_rows=30) for name in ("good", "poor"))
+    write_text(poor.recipe, RECIPE.replace("0.0005", "0.9"))
+    for run, first in ((good, 80), (poor, None)):
+        add_judge(run, "ollama:fair", [first, *range(40, 69)])
+    out = " ".join(tutelage("compare", good.root, poor.root).out.split())
+    assert "rows that lack a score in one of the runs count for neither (1 of 30)" in out
+    # 29 rows are equal; the missing one is 80 points lost at worst and 20 won at best.
+    assert "would be -2.7 with all of them against this one and +0.7 with all for it" in out
+
+
 def test_the_table_tells_what_was_paired_beside_the_test_rows_and_what_was_left_out(tutelage, tmp_path):
     good, poor = (make_run(tmp_path / name, test_rows=30) for name in ("good", "poor"))
     write_text(poor.recipe, RECIPE.replace("0.0005", "0.9"))

@@ -110,13 +110,25 @@ def test_a_set_that_lacks_its_scores_is_named_with_the_line(runs):
         further(runs, "sets")
 
 
+def test_a_metric_that_is_not_known_is_named(runs):
+    for run in runs:
+        add_set(run, "facts", by_row(OF_ROW))
+    metrics = read_json(runs[1].metrics)
+    metrics["sets"]["facts"]["metric"] = "contained"
+    write_json(runs[1].metrics, metrics)
+    with pytest.raises(RunFolderError, match="the set facts has the metric 'contained'"):
+        further(runs, "sets")
+
+
 def test_a_judge_pairs_the_rows_that_it_scored_in_both_runs(runs):
     one, other = list(range(10, 40)), list(range(15, 45))
     one[4] = other[9] = None
     other[0] = 90
     add_judge(runs[0], "ollama:fair", one)
     add_judge(runs[1], "ollama:fair", other)
-    found = further(runs, "judges").paired["ollama:fair"].measured
+    paired = further(runs, "judges").paired["ollama:fair"]
+    found = paired.measured
+    assert "rows that lack a score in one of the runs count for neither (2 of 30)" in paired.missing
     whole = [(b - a) for a, b in zip(one, other, strict=True) if a is not None and b is not None]
     assert (found.n, found.missing) == (28, 2)
     assert found.difference == pytest.approx(np.mean(whole))

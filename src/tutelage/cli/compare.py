@@ -167,6 +167,9 @@ def _show_further(group: Any) -> None:
             ],
             numeric={2, 3, 4, 5, 6},
         )
+    for _, _, one in paired:
+        if one.missing:
+            console.say(one.missing)
     for kind, of in group.further.items():
         for name, why in of.left_out.items():
             console.say(f"Left out: {BEFORE_NAME[kind]}{name} ({why}).")

@@ -1,7 +1,7 @@
 """What runs scored beside their test rows: on named sets, by judges and on general text, paired row by row."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +14,14 @@ from tutelage.evaluation.metrics import METRICS, Metric
 from tutelage.evaluation.multiplicity import holm
 from tutelage.evaluation.set_metrics import SET_METRICS
 from tutelage.evaluation.statistics import PairedDifference, Resampled, paired_difference, resample
-from tutelage.evaluation.verdict import Verdict, verdict
+from tutelage.evaluation.verdict import Verdict, format_change, verdict
 from tutelage.recipe import Recipe
 from tutelage.run_folder import RunFolder, read_json, read_json_lines, reading_faults
 
 GENERAL_TEXT = "general text"
+TEXT_METRIC = replace(
+    METRICS["bits_per_byte"], meaning="how surprised the model is by plain text that no training here uses"
+)
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,19 @@ class PairedScored:
     resampled: Resampled
     p_holm: float | None
     verdict: Verdict
+
+    @property
+    def missing(self) -> str:
+        """What the scores that are not there could have changed; nothing where all are there."""
+        one = self.measured
+        if one.if_against is None or one.if_for is None:
+            return ""
+        against, in_favour = (format_change(end, self.metric) for end in (one.if_against, one.if_for))
+        return (
+            f"In the {self.metric.label}, rows that lack a score in one of the runs count for neither"
+            f" ({one.missing} of {one.n + one.missing}); the difference would be {against} with all of them against"
+            f" this one and {in_favour} with all for it."
+        )
 
     def to_record(self) -> dict[str, Any]:
         return {
@@ -98,9 +114,13 @@ def _read_set(run: RunFolder, recipe: Recipe, name: str, figures: Mapping[str, A
     settings = recipe.evaluation.sets.get(name)
     own = settings and (settings.pattern, settings.tolerance or 0, settings.json_schema, settings.choices)
     rows = _read_set_rows(path)
+    metric = figures.get("metric")
+    with reading_faults(run.metrics):
+        if metric not in SET_METRICS:
+            raise ValueError(f"the set {name} has the metric {metric!r:.40}, which is not known here")
     return Scored(
-        metric=SET_METRICS[figures["metric"]],
-        how=(figures["metric"], own),
+        metric=SET_METRICS[metric],
+        how=(metric, own),
         asked={row["row"]: (row["prompt"], row["reference"]) for row in rows},
         scores={row["row"]: float(row["tuned"]["score"]) for row in rows},
     )
@@ -141,7 +161,7 @@ def _read_judges(run: RunFolder, answers: Mapping[int, Mapping[str, Any]]) -> di
 def _read_passages(run: RunFolder) -> Scored:
     rows = read_json_lines(run.passages)
     return Scored(
-        metric=METRICS["bits_per_byte"],
+        metric=TEXT_METRIC,
         how=(),
         asked={row["passage"]: (row["sha256"],) for row in rows},
         scores={row["passage"]: float(row["tuned"]) for row in rows},

@@ -27,6 +27,7 @@ class FurtherRow:
     p: str
     word: str
     bar: Bar | None
+    missing: str
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,7 @@ def _row(title: str, one: PairedScored) -> FurtherRow:
         p=p_text(one.p_holm),
         word=one.verdict.word,
         bar=bar_of_its_own(asdict(measured), metric),
+        missing=one.missing,
     )
 
 
