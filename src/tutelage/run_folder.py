@@ -69,6 +69,7 @@ FACTS: Mapping[str, Mapping[str, Any]] = {
     "predictions.jsonl": {"row": int, "text": str, "label": str, "predicted": str, "probabilities": dict},
     "judges.json": {"judges": dict},
     "judgements.jsonl": {"judge": str, "row": int, "kind": str, "replies": list},
+    "passages.jsonl": {"passage": int, "sha256": str, **dict.fromkeys(ARMS, int | float)},
     "environment.json": {},
     **{f"{split}.jsonl": _PREPARED_ROW for split in SPLITS},
     "ledger.jsonl": {"row": int, "outcome": str, "reasons": list},
@@ -196,6 +197,10 @@ class RunFolder:
     @property
     def metrics(self) -> Path:
         return self.evaluation / "metrics.json"
+
+    @property
+    def passages(self) -> Path:
+        return self.evaluation / "passages.jsonl"
 
     @property
     def judges(self) -> Path:

@@ -213,7 +213,7 @@ def test_odd_rows_are_repaired_or_dropped_and_said(prepared, place):
         ([""], "'' names no file or folder."),
         (["--output", ""], "Invalid value for --output: '' names no file or folder."),
         (["rows.json"], "rows to train on are given with --data rows.json."),
-        (["nothing.toml"], "The recipe nothing.toml does not exist."),
+        (["nothing.toml"], "The recipe nothing.toml does not exist, and none of that name ships"),
         (["broken.toml"], "The recipe broken.toml is not TOML"),
         (
             ["wrong.toml"],

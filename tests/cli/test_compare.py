@@ -2,6 +2,7 @@ import json
 
 import pytest
 from support.command_line import CommandLine, contents
+from support.fake_further import add_judge, add_set
 from support.fake_run import RECIPE, make_run, measure
 
 from tutelage.run_folder import read_json_lines, write_json_lines, write_text
@@ -37,6 +38,33 @@ def test_a_table_tells_each_recipe_and_the_verdicts(tutelage, runs):
     assert "Differs in training.learning_rate (was 0.0005, now 0.9)." in shown.out
     assert "Its 2 seeds (123, 7) give" in shown.out
     assert contents(runs) == before
+
+
+def test_rows_that_a_judge_could_not_score_are_told(tutelage, tmp_path):
+    good, poor = (make_run(tmp_path / name, test_rows=30) for name in ("good", "poor"))
+    write_text(poor.recipe, RECIPE.replace("0.0005", "0.9"))
+    for run, first in ((good, 80), (poor, None)):
+        add_judge(run, "ollama:fair", [first, *range(40, 69)])
+    out = " ".join(tutelage("compare", good.root, poor.root).out.split())
+    assert "rows that lack a score in one of the runs count for neither (1 of 30)" in out
+    # 29 rows are equal; the missing one is 80 points lost at worst and 20 won at best.
+    assert "would be -2.7 with all of them against this one and +0.7 with all for it" in out
+
+
+def test_the_table_tells_what_was_paired_beside_the_test_rows_and_what_was_left_out(tutelage, tmp_path):
+    good, poor = (make_run(tmp_path / name, test_rows=30) for name in ("good", "poor"))
+    write_text(poor.recipe, RECIPE.replace("0.0005", "0.9"))
+    for run, score in ((good, 100.0), (poor, 0.0)):
+        add_set(run, "facts", dict.fromkeys(range(20), score))
+        add_judge(run, "ollama:fair", [80] * 30, trusted=run is good)
+    add_set(good, "alone", {1: 100.0})
+    shown = tutelage("compare", good.root, poor.root)
+    assert (shown.code, shown.err) == (0, "")
+    out = " ".join(shown.out.split())
+    assert "set facts Contains 100.0 % 0.0 % -100.0" in out
+    assert f"Left out: set alone ({poor.root} does not have it)." in out
+    assert f"Left out: judge ollama:fair ({poor.root}: the judge is not trusted there)." in out
+    assert out.count("1.100 1.120 +0.020 +0.015 to +0.025 kept") == 2
 
 
 @pytest.mark.parametrize(("baseline", "code"), [("good", 7), ("poor", 0)])

@@ -1,5 +1,6 @@
 import json
 
+import numpy as np
 import pytest
 from support.command_line import CommandLine, contents
 from support.rows import alpaca_values, write_rows
@@ -87,6 +88,10 @@ def test_named_sets_are_answered_by_both_models_and_judged_by_themselves(tutelag
             assert sum(each[arm]["score"] for each in paired) / 12 == pytest.approx(one[arm])
         assert one["verdict"] in ("better", "worse", "no difference detectable")
         assert f"Test set {name}, by" in done.out
+    forgetting = read_json(run.metrics)["forgetting"]
+    passages = read_json_lines(run.passages)
+    assert len(passages) == forgetting["passages"]
+    assert np.mean([one["tuned"] for one in passages]) == pytest.approx(forgetting["tuned"])
     check_choices(read_json_lines(run.test_set("yes-or-no")), {"yes", "no", "perhaps"})
     check_choices(read_json_lines(run.test_set("own-choices")), {"yes", "no"})
     assert "<h2>Test sets</h2>" in run.report.read_text()

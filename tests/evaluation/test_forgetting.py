@@ -1,3 +1,4 @@
+import hashlib
 from dataclasses import replace
 
 import numpy as np
@@ -18,6 +19,7 @@ from tutelage.evaluation.forgetting import (
     kl_divergence,
     next_log_probs,
     open_passages,
+    passage_rows,
     read_passages,
 )
 from tutelage.model.loading import load_tokenizer
@@ -72,6 +74,17 @@ def test_the_figures_are_those_of_a_paired_test_over_passages():
     assert found["kinds"]["code"]["tuned"] == pytest.approx(tuned[1::2].mean())
     assert found["kinds"]["prose"]["base"] == pytest.approx(base[::2].mean())
     assert (found["passages"], found["bytes"]) == (120, 480)
+
+
+def test_each_passage_is_kept_with_both_readings_so_that_runs_can_be_paired():
+    base, tuned = changed(0.03)
+    kept = passage_rows(PASSAGES[::-1], reading(base[::-1]), reading(tuned[::-1]))
+    found = {row["passage"]: row for row in kept}
+    assert len(found) == 120
+    assert [found[index]["tuned"] for index in range(120)] == tuned.tolist()
+    assert [found[index]["base"] for index in range(120)] == base.tolist()
+    assert found[7]["kind"] == "code"
+    assert found[7]["sha256"] == hashlib.sha256(b"text").hexdigest()
 
 
 def test_a_model_that_is_its_base_has_lost_nothing():

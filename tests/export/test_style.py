@@ -96,7 +96,7 @@ def test_a_whole_conversation_ends_with_the_end_of_turn():
 @pytest.mark.parametrize(
     ("said", "told"),
     [
-        ((), "empty conversation"),
+        ((), "has no question"),
         ((("system", "a"),), "no question"),
         ((("assistant", "a"),), "turn 1 is of assistant"),
         ((("user", "a"), ("user", "b")), "turn 2 is of user"),

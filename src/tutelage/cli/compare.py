@@ -9,6 +9,9 @@ from tutelage.cli import console
 from tutelage.cli.options import Debug, FailIfWorse, as_path
 from tutelage.errors import EXIT_WORSE, RunFolderError
 
+# What a line is called before its own name, by its kind.
+BEFORE_NAME = {"sets": "set ", "judges": "judge ", "passages": ""}
+
 
 def compare(
     *runs: Annotated[Path, Parameter(help="Folders of evaluated runs, the baseline first.", negative="")],
@@ -71,6 +74,7 @@ def show_comparison(compared: Any) -> None:
         [_line(group, metric) for group in compared.groups],
         numeric={1, 2, 3, 4, 5, 6},
     )
+    _show_forgetting([run for group in compared.groups for run in group.runs])
     for group in compared.groups:
         console.say()
         console.heading(group.label)
@@ -83,6 +87,7 @@ def show_comparison(compared: Any) -> None:
             means = group.means(metric.name)
             told = f"{format_value(min(means), metric)} to {format_value(max(means), metric)}"
             console.say(f"Its {len(group.runs)} seeds ({_listed(group.seeds)}) give {told}.")
+        _show_further(group)
     if len(compared.groups) == 1:
         console.say("\nThe runs differ in their seed alone, so there is nothing to hold against each other.")
 
@@ -100,18 +105,91 @@ def _line(group: Any, metric: Any) -> list[str]:
     if group.comparison is None:
         return [*begin, "", "", "", "baseline"]
     one = group.comparison.measured[metric.name]
-    interval = (
-        "unknown"
-        if one.low is None
-        else f"{format_change(one.low, metric)} to {format_change(one.high, metric)}"
-    )
-    p = group.comparison.resampled[metric.name].p
     return [
         *begin,
         format_change(one.difference, metric),
-        interval,
-        "unknown" if p is None else f"{p:.4f}" if p >= 0.0001 else "< 0.0001",
+        _interval(one.low, one.high, metric),
+        _p(group.comparison.resampled[metric.name].p),
         group.comparison.verdict.word,
+    ]
+
+
+def _interval(low: float | None, high: float | None, metric: Any) -> str:
+    from tutelage.evaluation.verdict import format_change
+
+    if low is None or high is None:
+        return "unknown"
+    return f"{format_change(low, metric)} to {format_change(high, metric)}"
+
+
+def _p(p: float | None) -> str:
+    return "unknown" if p is None else f"{p:.4f}" if p >= 0.0001 else "< 0.0001"
+
+
+def _show_forgetting(runs: list[Any]) -> None:
+    """Print a line for each run: what tuning cost it on general text, against its own base model."""
+    from tutelage.evaluation.metrics import METRICS
+    from tutelage.evaluation.verdict import format_change, format_value
+
+    metric = METRICS["bits_per_byte"]
+    told = [(run.name, run.further.forgetting) for run in runs if run.further.forgetting]
+    if not told:
+        return
+    console.say("\nGeneral text, in bits per byte (lower is better), each run against its own base model:")
+    console.table(
+        ["", "before", "after", "change", "95 % interval", ""],
+        [
+            [
+                name,
+                format_value(one["base"], metric),
+                format_value(one["tuned"], metric),
+                format_change(one["difference"], metric),
+                _interval(one["low"], one["high"], metric),
+                one["verdict"],
+            ]
+            for name, one in told
+        ],
+        numeric={1, 2, 3, 4},
+    )
+
+
+def _show_further(group: Any) -> None:
+    """Print what else was paired with the baseline, and what could not be, with the reason."""
+    paired = [(kind, name, one) for kind, of in group.further.items() for name, one in of.paired.items()]
+    if paired:
+        console.say("Beside the test rows:")
+        console.table(
+            ["", "by", "baseline", "this", "difference", "95 % interval", "p", ""],
+            # The label of a judge's scores names the judge.
+            [
+                _further_line("judge" if kind == "judges" else BEFORE_NAME[kind] + name, one)
+                for kind, name, one in paired
+            ],
+            numeric={2, 3, 4, 5, 6},
+        )
+    for _, _, one in paired:
+        if one.missing:
+            console.say(one.missing)
+    for kind, of in group.further.items():
+        for name, why in of.left_out.items():
+            console.say(f"Left out: {BEFORE_NAME[kind]}{name} ({why}).")
+
+
+def _further_line(name: str, one: Any) -> list[str]:
+    from tutelage.evaluation.verdict import format_change, format_value
+
+    metric, measured = one.metric, one.measured
+    if measured.difference is None:
+        return [name, metric.label, "", "", "unknown", "unknown", "unknown", one.verdict.word]
+    return [
+        name,
+        metric.label,
+        format_value(measured.base, metric),
+        format_value(measured.tuned, metric),
+        format_change(measured.difference, metric),
+        _interval(measured.low, measured.high, metric),
+        _p(one.p_holm),
+        one.verdict.word,
     ]
 
 

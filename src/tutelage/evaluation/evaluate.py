@@ -10,7 +10,13 @@ from tutelage.data.prepared_rows import PreparedRows
 from tutelage.errors import DataError
 from tutelage.evaluation.answers_so_far import answer_rows, weights_of_folder
 from tutelage.evaluation.comparison import compare_scores
-from tutelage.evaluation.forgetting import Reading, judge_forgetting, open_passages, read_passages
+from tutelage.evaluation.forgetting import (
+    Reading,
+    judge_forgetting,
+    open_passages,
+    passage_rows,
+    read_passages,
+)
 from tutelage.evaluation.metrics import METRICS, PairedScores, score_rows
 from tutelage.evaluation.named_sets import Answers, NamedSet, answer_set, judge_sets
 from tutelage.evaluation.responses import Progress, collect_responses
@@ -88,7 +94,8 @@ def evaluate(
         judge_forgetting(passages, readings["base"], readings["tuned"], margin=margin) if passages else None
     )
     result = {**result, "sets": set_figures, "forgetting": forgetting}
-    _write(run, records, scores, result, set_rows)
+    text_rows = passage_rows(passages, readings["base"], readings["tuned"]) if forgetting else []
+    _write(run, records, scores, result, set_rows=set_rows, text_rows=text_rows)
     remove(run.answers)
     return result
 
@@ -160,7 +167,9 @@ def _write(
     records: dict[str, Answers],
     scores: PairedScores,
     result: dict[str, Any],
+    *,
     set_rows: dict[str, Answers],
+    text_rows: Answers,
 ) -> None:
     by_row = [
         {
@@ -179,4 +188,6 @@ def _write(
         write_json_lines(staged / run.scores.name, by_row)
         for name, paired in set_rows.items():
             write_json_lines(staged / run.test_set(name).relative_to(run.evaluation), paired)
+        if text_rows:
+            write_json_lines(staged / run.passages.name, text_rows)
         write_json(staged / run.metrics.name, result)

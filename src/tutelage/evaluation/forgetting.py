@@ -3,6 +3,7 @@
 No regression is claimed only if the whole interval lies below the margin: that nothing was seen is not that nothing is.
 """
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import resources
@@ -169,6 +170,20 @@ def judge_forgetting(
         "kl_high": kl_high,
         "kinds": _by_kind(passages, base, tuned),
     }
+
+
+def passage_rows(passages: Sequence[Passage], base: Reading, tuned: Reading) -> list[dict[str, Any]]:
+    """Return a line for each passage as passages.jsonl has it; another release may ship another text as its number."""
+    return [
+        {
+            "passage": passage.row.example.row,
+            "kind": passage.kind,
+            "sha256": hashlib.sha256(passage.row.response.encode()).hexdigest(),
+            "base": float(before),
+            "tuned": float(after),
+        }
+        for passage, before, after in zip(passages, base.bits_per_byte, tuned.bits_per_byte, strict=True)
+    ]
 
 
 def kl_divergence(base: torch.Tensor, tuned: torch.Tensor) -> np.ndarray:

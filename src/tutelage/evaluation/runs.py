@@ -4,22 +4,39 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 
 from tutelage.errors import RunFolderError
 from tutelage.evaluation.clusters import cluster_rows
 from tutelage.evaluation.comparison import Comparison, compare_scores
+from tutelage.evaluation.further_scores import FurtherScores, PairedKind, Scored, pair_kind, read_further
 from tutelage.evaluation.metrics import METRICS, Metric, PairedScores, score_answers
 from tutelage.recipe import Recipe
 from tutelage.recipe_file import PLACE_OF_WORK, changed_settings, load
 from tutelage.run_folder import RunFolder, read_json, read_json_lines
 
 SEED = "training.seed"
-# What changes how fast an answer comes, or which files are kept, and not the answer.
-WITHOUT_EFFECT = (*PLACE_OF_WORK, "evaluation.batch_size", "training.save_steps", "training.save_total_limit")
+# What changes how fast an answer comes, which files are kept or what else is asked, and not the answer.
+WITHOUT_EFFECT = (
+    *PLACE_OF_WORK,
+    "training.save_steps",
+    "training.save_total_limit",
+    "evaluation.batch_size",
+    "evaluation.sets",
+    "evaluation.forgetting",
+    "evaluation.forgetting_margin",
+    "evaluation.judges",
+    "evaluation.labels",
+    "evaluation.judge_limit",
+    "evaluation.judge_concurrency",
+    "evaluation.judge_timeout",
+)
 ROWS_NAMED = 5
+
+Kind = Literal["sets", "judges", "passages"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
 
 
 @dataclass(frozen=True)
@@ -31,6 +48,7 @@ class EvaluatedRun:
     data_sha256: str
     answers: Mapping[int, Mapping[str, Any]]
     scores: Mapping[str, np.ndarray]
+    further: FurtherScores
 
     @property
     def tokens(self) -> np.ndarray:
@@ -41,12 +59,14 @@ class EvaluatedRun:
 class Group:
     """The runs of one recipe, which differ in their seed alone; its score on a row is the mean over them.
 
-    `differs` names the settings that are not the baseline's. `comparison` is with the baseline, None for itself.
+    `differs` names the settings that are not the baseline's. `comparison` is with the baseline, None for itself;
+    `further` holds what can be paired beside the test rows, by its kind.
     """
 
     runs: tuple[EvaluatedRun, ...]
     differs: tuple[str, ...]
     comparison: Comparison | None
+    further: Mapping[Kind, PairedKind]
 
     @property
     def label(self) -> str:
@@ -100,6 +120,8 @@ def _record(group: Group) -> dict[str, Any]:
         "means": {name: group.mean(name) for name in METRICS},
         "seed_spread": {name: group.seed_spread(name) for name in METRICS},
         "comparison": group.comparison and group.comparison.to_record(),
+        **{kind: group.further[kind].to_record() if group.further else None for kind in KINDS},
+        "forgetting": {run.name: run.further.forgetting for run in group.runs},
     }
 
 
@@ -134,12 +156,14 @@ def _open(folder: Path) -> EvaluatedRun:
     run.require(run.metrics, stage="evaluate")
     answers = {answer["row"]: answer for answer in read_json_lines(run.responses("tuned"))}
     answers = dict(sorted(answers.items()))
+    recipe = load(run.require(run.recipe, stage="evaluate"), {}, []).recipe
     return EvaluatedRun(
         name=str(folder),
-        recipe=load(run.require(run.recipe, stage="evaluate"), {}, []).recipe,
+        recipe=recipe,
         data_sha256=read_json(run.require(run.preparation, stage="prepare"))["sha256"],
         answers=answers,
         scores=score_answers(list(answers.values())),
+        further=read_further(run, recipe, answers),
     )
 
 
@@ -179,7 +203,7 @@ def _group(
     runs: Sequence[EvaluatedRun], baseline: Sequence[EvaluatedRun], clusters: np.ndarray, primary: Metric
 ) -> Group:
     if runs is baseline:
-        return Group(tuple(runs), (), None)
+        return Group(tuple(runs), (), None, {})
     scores = PairedScores(
         rows=tuple(runs[0].answers),
         base=_mean_scores(baseline),
@@ -190,7 +214,12 @@ def _group(
     )
     apart_from = WITHOUT_EFFECT if len(runs) == len(baseline) == 1 else (SEED, *WITHOUT_EFFECT)
     differs = changed_settings(baseline[0].recipe, runs[0].recipe, apart_from=apart_from)
-    return Group(tuple(runs), tuple(differs), compare_scores(scores, primary))
+    further = {kind: pair_kind(_by_run(baseline, kind), _by_run(runs, kind)) for kind in KINDS}
+    return Group(tuple(runs), tuple(differs), compare_scores(scores, primary), further)
+
+
+def _by_run(runs: Sequence[EvaluatedRun], kind: Kind) -> dict[str, Mapping[str, Scored]]:
+    return {run.name: getattr(run.further, kind) for run in runs}
 
 
 def _mean_scores(runs: Sequence[EvaluatedRun]) -> dict[str, np.ndarray]:

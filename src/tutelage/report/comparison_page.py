@@ -8,6 +8,7 @@ from tutelage.evaluation.runs import Group, RunsCompared
 from tutelage.evaluation.verdict import detectable_sentence, format_value
 from tutelage.report.answers import Selection, select
 from tutelage.report.drawings import IntervalDrawing, Part, draw_interval, split_rows
+from tutelage.report.further import FurtherRow, forgetting_rows, further_rows, left_out
 from tutelage.report.headline import SIGNS
 from tutelage.report.page import render
 from tutelage.report.scores import MetricRow, metric_rows
@@ -25,6 +26,8 @@ class Held:
     tally: list[Part]
     table: list[MetricRow]
     selection: Selection
+    further: list[FurtherRow]
+    left_out: list[tuple[str, str]]
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,7 @@ def write_comparison(path: Path, compared: RunsCompared) -> None:
         "baseline": baseline,
         "primary": compared.primary,
         "lines": [_line(group, compared.primary) for group in compared.groups],
+        "forgetting": forgetting_rows(compared.groups),
         "held": [_held(group, baseline, compared.primary) for group in compared.groups[1:]],
     }
     write_text(path, render("comparison.html", content))
@@ -73,6 +77,8 @@ def _held(group: Group, baseline: Group, primary: Metric) -> Held:
         tally=split_rows(deciding, primary),
         table=metric_rows(group.comparison),
         selection=_selection(group, baseline, primary),
+        further=further_rows(group.further),
+        left_out=left_out(group.further),
     )
 
 

@@ -45,11 +45,11 @@ def _row(name: str, figures: Mapping[str, Any]) -> SetRow:
         interval=interval_text(figures["low"], figures["high"], metric),
         p=p_text(figures["p_holm"]),
         word=figures["verdict"],
-        bar=_bar(figures, metric),
+        bar=bar_of_its_own(figures, metric),
     )
 
 
-def _bar(figures: Mapping[str, Any], metric: Metric) -> Bar | None:
+def bar_of_its_own(figures: Mapping[str, Any], metric: Metric) -> Bar | None:
     """Place the interval on an axis of its own, for sets have metrics of many units."""
     if figures["low"] is None:
         return None
