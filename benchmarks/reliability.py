@@ -55,6 +55,9 @@ ROWS = (
             "disk_is_full",
             "operation_that_fails",
             "cannot_be_written",
+            "really_full",
+            "room_that_comes",
+            "nobody_can_take",
         ),
     ),
     Row(
