@@ -160,13 +160,7 @@ def full():
 def test_output_that_nobody_can_take_is_told_with_4(home, full, asked):
     with full.open("wb") as nowhere:
         ended = subprocess.run(
-            [
-                sys.executable,
-                "-m",
-                "tutelage",
-                *asked,
-                *(["--data", "my.json"] if "prepare" in asked else []),
-            ],
+            [sys.executable, "-m", "tutelage", *asked.split()],
             stdout=nowhere,
             stderr=subprocess.PIPE,
             text=True,
