@@ -19,6 +19,7 @@ ELSEWHERE = (
     "tests/test_fetching.py",
     "tests/data/test_chat_templates.py",
     "tests/model/test_hostile_files.py",
+    "tests/cli/test_hostile_names.py",
     "tests/report/test_page.py",
 )
 FILES = (STORAGE, CHECKPOINT, DAMAGED, MEMORY, FAULTS, *ELSEWHERE)
@@ -54,6 +55,9 @@ ROWS = (
             "disk_is_full",
             "operation_that_fails",
             "cannot_be_written",
+            "really_full",
+            "room_that_comes",
+            "nobody_can_take",
         ),
     ),
     Row(
@@ -87,13 +91,16 @@ ROWS = (
     Row("22", "faulty downloads", ("test_fetching",)),
     Row("24", "another version's checkpoint", ("another_format",)),
     Row("47, 56, 57", "no pickle, no secret written, no connection", ("unpickles_nothing", "the_guard")),
+    Row("48", "hostile folders of models", ("hostile_model_folder",)),
     Row("49", "templates in a sandbox, and bounded", ("a_template_that", "without_end_or_measure")),
+    Row("50", "names that lead elsewhere", ("named_and_nowhere_else", "lead_elsewhere")),
     Row(
         "51",
         "addresses that are not public",
         ("not_public", "loopback", "behind_a_proxy", "checked_is_the_one"),
     ),
     Row("55", "hostile text in a report", ("hostile_text", "forgets_to_escape", "forbids_itself")),
+    Row("56", "addresses with secrets", ("with_a_secret",)),
     Row("59", "GGUF and safetensors files that lie", ("test_hostile_files",)),
 )
 

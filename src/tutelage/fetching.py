@@ -3,13 +3,14 @@
 import hashlib
 import ipaddress
 import os
+import re
 import socket
 import urllib.error
 import urllib.request
 from http.client import HTTPException, HTTPResponse, HTTPSConnection
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 import platformdirs
 
@@ -18,6 +19,8 @@ from tutelage.storage import file_sha256, publish_bytes
 
 TIMEOUT_SECONDS = 60
 MAX_REDIRECTS = 3
+# As the parameters are named in addresses that were signed for one person.
+SECRET_NAME = re.compile(r"token|secret|password|signature|credential|^sig$|api.?key", re.IGNORECASE)
 # Addresses that are public themselves, and carry another that need not be: NAT64, 6to4, Teredo.
 CARRIERS = [ipaddress.IPv6Network(text) for text in ("64:ff9b::/96", "2002::/16", "2001::/32")]
 
@@ -33,6 +36,7 @@ def fetch_url(url: str, *, sha256: str, destination: Path, max_bytes: int) -> Pa
 
     A file that is already there with the right hash is not fetched again.
     """
+    refuse_secret_address(url)
     if destination.is_file() and file_sha256(destination) == sha256:
         return destination
     body = _download(url, destination, max_bytes)
@@ -44,6 +48,22 @@ def fetch_url(url: str, *, sha256: str, destination: Path, max_bytes: int) -> Pa
         )
     publish_bytes(destination, body)
     return destination
+
+
+def refuse_secret_address(url: str) -> None:
+    """Refuse an address that holds a password or a key, without repeating it: the run's recipe would keep it."""
+    try:
+        parts = urlsplit(url)
+        has_secret = "@" in parts.netloc or any(
+            SECRET_NAME.search(name) for name, _ in parse_qsl(parts.query, True)
+        )
+    except ValueError as fault:
+        raise FetchError(f"An address cannot be read: {fault}. Correct it.") from fault
+    if has_secret:
+        raise FetchError(
+            "The address holds a name, a password or a key, and whoever gets the run would read it in its recipe."
+            " Fetch the file yourself and name the file, or give an address that needs no secret."
+        )
 
 
 def _download(url: str, destination: Path, max_bytes: int) -> bytes:

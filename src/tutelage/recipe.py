@@ -252,7 +252,7 @@ class EvaluationSettings(Section):
     primary_metric: MetricName = Field(
         "chrf", description="The metric that the verdict is about, chosen before anything is seen."
     )
-    sets: dict[Annotated[str, Field(pattern="^[a-z0-9][a-z0-9_-]*$")], NamedSetSettings] = Field(
+    sets: dict[Annotated[str, Field(pattern="^[a-z0-9][a-z0-9_-]{0,63}$")], NamedSetSettings] = Field(
         {}, description="More test sets by name, each a table [evaluation.sets.NAME] as below."
     )
     forgetting: bool = Field(

@@ -15,6 +15,8 @@ SCRIPTS = [
     "benchmarks.work",
     "benchmarks.data",
     "benchmarks.environments",
+    "benchmarks.serving",
+    "benchmarks.runners.llama_server",
     "benchmarks.runners.tutelage",
     "benchmarks.runners.data",
     "benchmarks.runners.preparation",

@@ -6,14 +6,8 @@ import pytest
 from support.book_data import book_file
 from support.command_line import CommandLine, contents
 from support.rows import alpaca_values, write_rows
-from support.tiny_tokenizer import write_tiny_model
 
 from tutelage.recipe import DEFAULT_MODEL
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory):
-    return write_tiny_model(tmp_path_factory.mktemp("model") / "tiny", context=512)
 
 
 @pytest.fixture

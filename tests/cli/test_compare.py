@@ -1,16 +1,11 @@
 import json
 
 import pytest
-from support.command_line import CommandLine, contents
+from support.command_line import contents
 from support.fake_further import add_judge, add_set
 from support.fake_run import RECIPE, make_run, measure
 
 from tutelage.run_folder import read_json_lines, write_json_lines, write_text
-
-
-@pytest.fixture
-def tutelage(capsys):
-    return CommandLine(capsys)
 
 
 @pytest.fixture(scope="module")

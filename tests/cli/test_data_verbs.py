@@ -5,7 +5,6 @@ import json
 import pytest
 from support.command_line import CommandLine, contents
 from support.rows import alpaca_values, write_rows
-from support.tiny_tokenizer import write_tiny_model
 
 from tutelage.data.files import look_at_file
 from tutelage.data.formats import read_conversations
@@ -17,11 +16,6 @@ HARD = [
     {"instruction": "قل مرحبا", "input": "", "output": "مرحبا"},
     {"instruction": "Write code.", "input": "", "output": "def f(x):\n\treturn {'a': x}\n"},
 ]
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory):
-    return write_tiny_model(tmp_path_factory.mktemp("model") / "tiny", context=512)
 
 
 @pytest.fixture

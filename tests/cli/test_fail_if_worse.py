@@ -1,16 +1,10 @@
 import pytest
-from support.command_line import CommandLine
 from support.fake_run import RECIPE, make_run
 
 from tutelage.cli import evaluate
 from tutelage.run_folder import write_text
 
 RESULT = {"verdict": "better", "sets": {}, "forgetting": None}
-
-
-@pytest.fixture
-def tutelage(capsys):
-    return CommandLine(capsys)
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from support.command_line import CommandLine, contents
+from support.command_line import contents
 from support.fake_judges import RIGGED, judge_script
 from support.rows import alpaca_values, write_rows
 from support.scripted_server import Answer, scripted_server
@@ -19,11 +19,6 @@ QUICK = [
     "--set", "evaluation.limit=4",
     "--set", "evaluation.max_new_tokens=8",
 ]  # fmt: skip
-
-
-@pytest.fixture
-def tutelage(capsys):
-    return CommandLine(capsys)
 
 
 @pytest.fixture(scope="module")

@@ -2,9 +2,8 @@ import json
 
 import numpy as np
 import pytest
-from support.command_line import CommandLine, contents
+from support.command_line import contents
 from support.rows import alpaca_values, write_rows
-from support.tiny_tokenizer import write_tiny_model
 
 from tutelage.run_folder import RunFolder, read_json, read_json_lines
 
@@ -36,16 +35,6 @@ source = "choices.jsonl"
 metric = "multiple_choice"
 choices = "options"
 """
-
-
-@pytest.fixture
-def tutelage(capsys):
-    return CommandLine(capsys)
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory):
-    return write_tiny_model(tmp_path_factory.mktemp("model") / "tiny")
 
 
 @pytest.fixture

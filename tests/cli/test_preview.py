@@ -5,7 +5,7 @@ import json
 import pytest
 from support.command_line import CommandLine, contents
 from support.rows import alpaca_values, write_rows
-from support.tiny_tokenizer import chatml_tokenizer, write_tiny_model
+from support.tiny_tokenizer import chatml_tokenizer
 
 TALK = {
     "messages": [
@@ -15,11 +15,6 @@ TALK = {
         {"role": "assistant", "content": "梨子 😀."},
     ]
 }
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory):
-    return write_tiny_model(tmp_path_factory.mktemp("model") / "tiny", context=512)
 
 
 @pytest.fixture

@@ -5,10 +5,9 @@ import sys
 import tomllib
 
 import pytest
-from support.command_line import CommandLine, contents
+from support.command_line import contents
 from support.rows import alpaca_values, write_rows
 from support.tiny_gguf import write_tiny_gguf
-from support.tiny_tokenizer import write_tiny_model
 
 from tutelage.recipe import Recipe
 from tutelage.recipe_file import walk
@@ -22,16 +21,6 @@ QUICK = [
     "--set", "evaluation.max_new_tokens=8",
 ]  # fmt: skip
 METRICS = {"exact_match", "token_f1", "rouge_l", "chrf", "stopped", "bits_per_byte"}
-
-
-@pytest.fixture
-def tutelage(capsys):
-    return CommandLine(capsys)
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory):
-    return write_tiny_model(tmp_path_factory.mktemp("model") / "tiny")
 
 
 @pytest.fixture

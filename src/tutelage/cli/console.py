@@ -1,10 +1,11 @@
 """The only printer: bars on a terminal, plain lines when piped, errors on standard error."""
 
 import json
+import os
 import sys
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import groupby
 
 from rich.console import Console
@@ -68,8 +69,20 @@ def heading(text: str) -> None:
 
 
 def complain(text: str) -> None:
-    """Print an error for a person."""
-    err.print(f"[bold red]error:[/bold red] {escape(printable(text))}")
+    """Print an error for a person; where standard error takes no more, the exit code has to say it."""
+    with suppress(OSError):
+        err.print(f"[bold red]error:[/bold red] {escape(printable(text))}")
+
+
+def finish() -> None:
+    """Write out what standard output still holds back; OSError where it takes no more."""
+    sys.stdout.flush()
+
+
+def abandon() -> None:
+    """Give up what standard output could not take, or Python would try again at its end, and change the exit code."""
+    with suppress(OSError):  # one that stands for no file has nothing to give up
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def table(columns: list[str], rows: list[list[str]], *, numeric: Collection[int] = ()) -> None:

@@ -30,9 +30,10 @@ from tutelage.cli.selftest import selftest
 from tutelage.cli.serve import serve
 from tutelage.cli.train import train
 from tutelage.cli.verify import verify
-from tutelage.errors import EXIT_INTERRUPTED, EXIT_UNEXPECTED, EXIT_USAGE, TutelageError
+from tutelage.errors import EXIT_INTERRUPTED, EXIT_STORAGE, EXIT_UNEXPECTED, EXIT_USAGE, TutelageError
 from tutelage.interruption import INTERRUPTION
 from tutelage.runtime import settle_process
+from tutelage.storage import is_out_of_space
 
 app = App(
     name="tutelage",
@@ -100,6 +101,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _exit_code(words: list[str]) -> int:
     try:
         left = app(words, exit_on_error=False, print_error=False, result_action="return_value")
+        console.finish()
     except CycloptsError as fault:
         console.complain(f"{str(fault).strip()} `tutelage --help` lists verbs and options.")
         return EXIT_USAGE
@@ -114,15 +116,27 @@ def _exit_code(words: list[str]) -> int:
             " from there."
         )
         return EXIT_INTERRUPTED
-    except Exception as fault:  # the last net: people get one message, and --debug shows where it came from
-        if "--debug" in words:
-            raise
-        console.complain(
-            f"Unexpected {type(fault).__name__}: {fault}. This is a fault of Tutelage;"
-            " run again with --debug and report what it shows."
-        )
-        return EXIT_UNEXPECTED
+    except Exception as fault:
+        return _untold(fault, words)
     return left if isinstance(left, int) else 0  # a verb that judges says its own exit code
+
+
+def _untold(fault: Exception, words: Sequence[str]) -> int:
+    """The last net: people get one message, and --debug shows where it came from."""
+    if "--debug" in words:
+        raise fault
+    if is_out_of_space(fault):  # of standard output, for whatever else is written tells of it itself
+        console.abandon()
+        console.complain(
+            "Could not write the output: No space left on device. Free some space there, then run the same command"
+            " again."
+        )
+        return EXIT_STORAGE
+    console.complain(
+        f"Unexpected {type(fault).__name__}: {fault}. This is a fault of Tutelage;"
+        " run again with --debug and report what it shows."
+    )
+    return EXIT_UNEXPECTED
 
 
 if __name__ == "__main__":

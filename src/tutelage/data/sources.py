@@ -14,7 +14,7 @@ from tutelage.data.files import RowsFile, look_at_file
 from tutelage.data.hub import HUB_PREFIX, open_hub
 from tutelage.data.records import OpenSource, Record, Source
 from tutelage.errors import DataError
-from tutelage.fetching import fetch_url, file_sha256
+from tutelage.fetching import fetch_url, file_sha256, refuse_secret_address
 from tutelage.recipe import DataSettings
 
 STARTER = "starter"
@@ -72,6 +72,7 @@ def locate_source(name: str, *, cache: Path, settings: DataSettings = DataSettin
             max_bytes=settings.max_file_bytes,
         )
     if is_address(name):
+        refuse_secret_address(name)
         if settings.sha256 is None:
             raise DataError(
                 f"{name} is an address, and what it gives can change. Name the SHA-256 that you expect:"
@@ -84,7 +85,13 @@ def locate_source(name: str, *, cache: Path, settings: DataSettings = DataSettin
             destination=cache / "data" / settings.sha256,
             max_bytes=settings.max_file_bytes,
         )
-    return _check_path(Path(name).expanduser(), settings)
+    try:
+        path = Path(name).expanduser()
+    except RuntimeError as fault:  # ~somebody who has no home here
+        raise DataError(
+            f"{name} does not exist: {str(fault).rstrip('.')}. Correct the path.", rule=29
+        ) from fault
+    return _check_path(path, settings)
 
 
 def locate_book_file(cache: Path) -> Path:
@@ -97,6 +104,7 @@ def is_here(settings: DataSettings, *, cache: Path) -> bool:
     if settings.source == INSTRUCTION_DATA:
         return locate_book_file(cache).exists()
     if is_address(settings.source):
+        refuse_secret_address(settings.source)
         return bool(settings.sha256) and (cache / "data" / str(settings.sha256)).exists()
     return not settings.source.startswith(HUB_PREFIX)
 

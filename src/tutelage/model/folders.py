@@ -40,7 +40,8 @@ def check_model_folder(folder: Path) -> list[Path]:
 
 
 def refuse_code(folder: Path) -> None:
-    """Raise ModelError if anything in `folder` asks for code of its own to be run."""
+    """Raise ModelError if anything in `folder` asks for code of its own to be run, or is a file of somewhere else."""
+    _refuse_links_outside(folder)
     scripts = sorted(folder.rglob("*.py"))
     if scripts:
         raise ModelError(
@@ -50,6 +51,20 @@ def refuse_code(folder: Path) -> None:
         for key in _keys_that_run_code(read_json_file(config)):
             raise ModelError(
                 f"{config} has `{key}`, which asks for code of the model's own to be run. {_CODE_REMEDY}"
+            )
+
+
+def _refuse_links_outside(folder: Path) -> None:
+    """A link could bring any file of this machine into the run, as a chat template for one.
+
+    The hub's client keeps a model as links into a folder of blobs beside its snapshots.
+    """
+    inside = [folder.resolve(), folder.resolve().parent.parent / "blobs"]
+    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+        if path.is_symlink() and not any(path.resolve().is_relative_to(place) for place in inside):
+            raise ModelError(
+                f"{path} is a link to a file outside of the model's folder. Put the file itself there, or set"
+                " model.name_or_path to the folder that it is in."
             )
 
 

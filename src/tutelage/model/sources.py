@@ -58,7 +58,7 @@ def locate_model(name_or_path: str, *, cache: Path, progress: Progress) -> Model
     """Find, fetch or convert the model that `name_or_path` means; ModelError or FetchError if it cannot."""
     if name_or_path == DEFAULT_MODEL:
         return _default_model(cache, progress)
-    path = Path(name_or_path).expanduser()
+    path = _path(name_or_path)
     if _is_gguf(path):
         return _converted(path, cache, progress)
     if path.is_dir():
@@ -73,13 +73,23 @@ def is_local(name_or_path: str, *, cache: Path) -> bool:
     """Tell whether `locate_model` would need no network and no conversion; ModelError where it would find nothing."""
     if name_or_path == DEFAULT_MODEL:
         return _is_whole(_cached_folder(cache, DEFAULT_MODEL, GGUF_SHA256), GGUF_SHA256)
-    path = Path(name_or_path).expanduser()
+    path = _path(name_or_path)
     if _is_gguf(path):
         identity = file_sha256(path)
         return _is_whole(_converted_folder(path, cache, identity), identity)
     if not path.is_dir() and not _is_hub_id(name_or_path):
         raise ModelError(_what_was_tried(name_or_path))
     return path.is_dir()
+
+
+def _path(name: str) -> Path:
+    try:
+        path = Path(name).expanduser()
+        path.exists()
+    except (OSError, RuntimeError) as fault:  # too long a name, or the home of nobody
+        told = getattr(fault, "strerror", None) or str(fault).rstrip(".")
+        raise ModelError(f"model.name_or_path can be no file or folder: {told}. Correct it.") from fault
+    return path
 
 
 def _is_gguf(path: Path) -> bool:

@@ -1,0 +1,16 @@
+"""What the tests of the verbs begin with: the command line, and a tiny model that is made once for each file."""
+
+import pytest
+from support.command_line import CommandLine
+from support.tiny_tokenizer import write_tiny_model
+
+
+@pytest.fixture
+def tutelage(capsys):
+    """Run a verb in this process and keep what it prints."""
+    return CommandLine(capsys)
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    return write_tiny_model(tmp_path_factory.mktemp("model") / "tiny")
