@@ -71,6 +71,7 @@ def run(
         console.say(
             f'  tutelage generate {folder.root} "Give the plural of cactus." --base   # ask it yourself'
         )
+        console.say(f"  tutelage chat {folder.root}   # talk with it, and with the model it was tuned from")
     console.say(
         f"  tutelage run --data my.json --output {folder.root.parent / 'mine'}   # tune on your own rows"
     )

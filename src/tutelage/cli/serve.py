@@ -18,7 +18,7 @@ from tutelage.cli.options import (
 )
 from tutelage.errors import Interrupted, RecipeError
 from tutelage.recipe_file import PLACE_OF_WORK
-from tutelage.run_folder import RunFolder
+from tutelage.run_folder import ExportFolder, RunFolder
 
 KEY_VARIABLE = "TUTELAGE_API_KEY"
 
@@ -83,4 +83,19 @@ def _tell(run: RunFolder, host: str, port: int, *, has_key: bool) -> None:
         console.say(
             f"Everybody who reaches {host} can ask. Set {KEY_VARIABLE} to let only those who know a key."
         )
+    _tell_of_larger_servers(run)
     console.say("Ctrl-C ends it.")
+
+
+def _tell_of_larger_servers(run: RunFolder) -> None:
+    """Print how servers that are made for many users load the exports that are there."""
+    exports = ExportFolder(run.export)
+    commands = {
+        "gguf": f"llama-server -m {next(iter(sorted(exports.of('gguf').glob('*.gguf'))), '')}",
+        "hf": f"vllm serve {exports.of('hf')}",
+        "ollama": f"ollama create {run.root.name} -f {exports.of('ollama') / 'Modelfile'}",
+    }
+    there = [command for target, command in commands.items() if exports.of(target).exists()]
+    console.say("For many users, let another server load an export:")
+    for command in there or [f"tutelage export {run.root} --to gguf"]:
+        console.say(f"  {command}")
