@@ -57,7 +57,7 @@ def begin(model):
 
 
 def test_one_command_goes_from_a_file_to_a_report_whose_figures_are_those_of_the_predictions(
-    tutelage, place, begin
+    tutelage, place, begin, monkeypatch
 ):
     ended = tutelage("run", *begin)
     assert ended.code == 0, ended.err
@@ -71,11 +71,31 @@ def test_one_command_goes_from_a_file_to_a_report_whose_figures_are_those_of_the
     assert result["verdict"] == "better"
     assert sum(map(sum, result["confusion"])) == len(rows) == result["rows"]
     assert all(sum(row["probabilities"].values()) == pytest.approx(1, abs=1e-5) for row in rows)
+    words = result["baselines"]["tf_idf"]
+    assert words["accuracy"] > 0.9
+    assert f"TF-IDF with logistic regression is right on {words['accuracy']:.2%}" in " ".join(
+        ended.out.split()
+    )
     page = run.report.read_text()
+    assert "TF-IDF with logistic regression, on the same training rows" in page
     assert "Which label was given for which" in page
     assert "Answers side by side" not in page
     check_classify(tutelage, place, rows)
     check_verbs_that_do_not_fit(tutelage)
+    check_without_scikit_learn(tutelage, run, monkeypatch)
+
+
+def check_without_scikit_learn(tutelage, run, monkeypatch):
+    """The evaluation is as before, without the base line, and says how to have it."""
+    monkeypatch.setattr("tutelage.evaluation.classification.is_available", lambda: False)
+    before = read_json(run.summary)["evaluation"]
+    ended = tutelage("evaluate", "mine", "--overwrite")
+    assert ended.code == 0
+    after = read_json(run.summary)["evaluation"]
+    assert after["baselines"] == {**before["baselines"], "tf_idf": None}
+    assert after["accuracy"] == before["accuracy"]
+    for text in (" ".join(ended.out.split()), run.report.read_text().replace("&#39;", "'")):
+        assert "pip install 'tutelage[baselines]'" in text
 
 
 def check_classify(tutelage, place, rows):

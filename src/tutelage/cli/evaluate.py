@@ -151,6 +151,11 @@ def show_classes(result: dict[str, Any]) -> None:
     )
     console.say()
     console.heading(result["sentence"])
+    if result["baselines"]["tf_idf"] is None:
+        console.say(
+            "Not held against TF-IDF with logistic regression, for scikit-learn is not installed:"
+            " `pip install 'tutelage[baselines]'`, then evaluate again."
+        )
 
 
 def is_worse(result: dict[str, Any]) -> bool:

@@ -12,33 +12,32 @@ BINS = 10  # of the probabilities, in the measure of calibration
 
 
 def class_metrics(
-    wanted: np.ndarray, probabilities: np.ndarray, classes: Sequence[str], *, majority: int
+    wanted: np.ndarray,
+    probabilities: np.ndarray,
+    classes: Sequence[str],
+    *,
+    majority: int,
+    by_words: np.ndarray | None,
 ) -> dict[str, Any]:
     """Return what metrics.json says of (rows,) wanted classes by number and (rows, classes) probabilities.
 
-    `majority` is the class that most training rows have. The base line gives it to every text.
+    `majority` is the class that most training rows have, which the first base line gives to every text; the second is
+    `by_words`, the (rows,) classes that word counts give, None where nothing could count them.
     """
     given = probabilities.argmax(axis=1)
     matrix = confusion_matrix(wanted, given, len(classes))
     by_class = [_of_class(matrix, number, name) for number, name in enumerate(classes)]
-    right, base_right = given == wanted, wanted == majority
-    low, high = wilson_interval(float(right.mean()), len(right))
-    base_low, base_high = wilson_interval(float(base_right.mean()), len(right))
+    right = given == wanted
     return {
         "rows": len(wanted),
-        "accuracy": {"value": float(right.mean()), "low": low, "high": high},
+        "accuracy": _share(int(right.sum()), len(right)),
         "macro_f1": float(np.mean([one["f1"] for one in by_class])),
         "classes": by_class,
         "confusion": matrix.tolist(),
         "calibration": calibration(probabilities.max(axis=1), right),
         "baselines": {
-            "majority": {
-                "label": classes[majority],
-                "accuracy": float(base_right.mean()),
-                "low": base_low,
-                "high": base_high,
-                "p": mcnemar_p(base_right, right),
-            }
+            "majority": {"label": classes[majority], **_base_line(wanted == majority, right)},
+            "tf_idf": None if by_words is None else _base_line(wanted == by_words, right),
         },
     }
 
@@ -73,6 +72,13 @@ def calibration(sure: np.ndarray, right: np.ndarray) -> dict[str, Any]:
             )
     error = sum(one["rows"] * abs(one["right"] - one["probability"]) for one in bins) / len(sure)
     return {"ece": error, "bins": bins}
+
+
+def _base_line(base_right: np.ndarray, right: np.ndarray) -> dict[str, float]:
+    """Return the share of right rows of a base line, (rows,) bool, and McNemar's p of the model against it."""
+    share = float(base_right.mean())
+    low, high = wilson_interval(share, len(base_right))
+    return {"accuracy": share, "low": low, "high": high, "p": mcnemar_p(base_right, right)}
 
 
 def _of_class(matrix: np.ndarray, number: int, name: str) -> dict[str, Any]:

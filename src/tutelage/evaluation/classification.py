@@ -7,8 +7,10 @@ import numpy as np
 
 from tutelage.data.class_rows import class_numbers
 from tutelage.data.preparation import read_prepared
+from tutelage.data.prepared_rows import PreparedRows
 from tutelage.evaluation.class_metrics import class_metrics
 from tutelage.evaluation.evaluate import open_rows, trained_dtype
+from tutelage.evaluation.word_counts import classes_by_words, is_available
 from tutelage.model.assembly import open_base, open_tuned
 from tutelage.model.class_head import class_log_probs, with_class_head
 from tutelage.model.forward import CausalModel
@@ -32,9 +34,15 @@ def evaluate_classification(
     advance = progress("classifying the test rows", len(texts))
     found = predictions_of(model, texts, classes, progress=advance)
     probabilities = np.array([list(one["probabilities"].values()) for one in found])
-    wanted = class_numbers(rows)
-    majority = int(np.bincount(class_numbers(read_prepared(run, "train"))).argmax())
-    figures = class_metrics(wanted, probabilities, classes, majority=majority)
+    training = read_prepared(run, "train")
+    trained = class_numbers(training)
+    figures = class_metrics(
+        class_numbers(rows),
+        probabilities,
+        classes,
+        majority=int(np.bincount(trained).argmax()),
+        by_words=_by_words(training, trained, rows),
+    )
     result = {
         "objective": "classification",
         "primary_metric": "accuracy",
@@ -61,6 +69,7 @@ def evaluate_classification(
 def verdict(figures: dict[str, Any]) -> dict[str, str]:
     """Return whether the tuned model is better than always the majority class, by McNemar's test at 5 %."""
     accuracy, base = figures["accuracy"], figures["baselines"]["majority"]
+    words = figures["baselines"]["tf_idf"]
     is_detected = base["p"] < 0.05
     word = "no difference detectable"
     if is_detected:
@@ -70,7 +79,16 @@ def verdict(figures: dict[str, Any]) -> dict[str, str]:
         f" {accuracy['high']:.1%}); always answering {base['label']!r} is right on {base['accuracy']:.2%}"
         f" (McNemar p = {base['p']:.2g}): {word}."
     )
+    if words:
+        share, p = words["accuracy"], words["p"]
+        sentence += f" TF-IDF with logistic regression is right on {share:.2%} (McNemar p = {p:.2g})."
     return {"verdict": word, "sentence": sentence}
+
+
+def _by_words(training: PreparedRows, trained: np.ndarray, asked: PreparedRows) -> np.ndarray | None:
+    if not is_available():
+        return None
+    return classes_by_words([row.prompt for row in training], trained, [row.prompt for row in asked])
 
 
 def open_classifier(run: RunFolder, recipe: Recipe, source: ModelSource) -> CausalModel:

@@ -1,23 +1,67 @@
-"""What the page shows of a classification: its figures, how far its probabilities are true, and the wrong rows."""
+"""What the page shows of a classification: its figures, how far its probabilities are true, and every row."""
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
+from tutelage.report.answers import LONGEST_HINT, ROWS_IN_ALL, Filter
 from tutelage.report.charts import Chart, reliability_chart
 from tutelage.report.headline import Headline
 from tutelage.run_folder import RunFolder, read_json, read_json_lines
 
-WRONG_SHOWN = 50
+UNSURE = 0.9  # the probability of the given label below which a row counts as unsure
+WRONG_SHOWN = 10
+LABELS_SHOWN = 5  # of a row, the most probable; there may be hundreds
+
+# Which rows a reader can ask for: the first word is theirs in the page.
+FILTERS = {"all": "all", "wrong": "wrong", "unsure": f"less than {UNSURE:.0%} sure", "right": "right"}
+
+
+@dataclass(frozen=True)
+class ClassifiedRow:
+    """One test row with the label that it has and the one it was given; `probabilities` begin with the given one."""
+
+    row: int
+    text: str
+    label: str
+    predicted: str
+    probabilities: list[tuple[str, float]]
+
+    @property
+    def is_wrong(self) -> bool:
+        return self.predicted != self.label
+
+    @property
+    def probability(self) -> float:
+        """That of the given label."""
+        return self.probabilities[0][1]
+
+    @property
+    def kinds(self) -> list[str]:
+        """The keys of FILTERS that show this row."""
+        unsure = ["unsure"] if self.probability < UNSURE else []
+        return ["wrong" if self.is_wrong else "right", *unsure]
+
+    @property
+    def hint(self) -> str:
+        """The beginning of the text, on one line."""
+        return " ".join(self.text[: 2 * LONGEST_HINT].split())[:LONGEST_HINT]
 
 
 @dataclass(frozen=True)
 class Classes:
-    """`figures` are those of metrics.json; `wrong` are the first wrong predictions, the surest of them first."""
+    """`figures` are those of metrics.json; of the rows the wrong ones come first, the surest of them before all."""
 
     figures: dict[str, Any]
     reliability: Chart
-    wrong: list[dict[str, Any]]
-    more_wrong: int
+    every: list[ClassifiedRow]
+    filters: list[Filter]
+    omitted: int
+
+    @property
+    def wrong(self) -> list[ClassifiedRow]:
+        """The rows that are read first, and on paper alone."""
+        return [row for row in self.every if row.is_wrong][:WRONG_SHOWN]
 
     def headline(self) -> Headline:
         """Say what the evaluation found."""
@@ -30,7 +74,28 @@ def class_section(run: RunFolder) -> Classes | None:
     if not run.predictions.exists():
         return None
     figures = read_json(run.metrics)
-    wrong = [row for row in read_json_lines(run.predictions) if row["predicted"] != row["label"]]
-    wrong.sort(key=lambda row: -row["probabilities"][row["predicted"]])
+    rows = sorted(map(_classified, read_json_lines(run.predictions)), key=_from_most_wrong)
+    every = rows[:ROWS_IN_ALL]
     chart = reliability_chart(figures["calibration"])
-    return Classes(figures, chart, wrong[:WRONG_SHOWN], max(0, len(wrong) - WRONG_SHOWN))
+    return Classes(figures, chart, every, _filters(every), len(rows) - len(every))
+
+
+def _classified(prediction: dict[str, Any]) -> ClassifiedRow:
+    falling = sorted(prediction["probabilities"].items(), key=lambda one: -one[1])
+    return ClassifiedRow(
+        row=prediction["row"],
+        text=prediction["text"],
+        label=prediction["label"],
+        predicted=prediction["predicted"],
+        probabilities=falling[:LABELS_SHOWN],
+    )
+
+
+def _from_most_wrong(row: ClassifiedRow) -> tuple[float, int]:
+    return (-1 - row.probability if row.is_wrong else row.probability, row.row)
+
+
+def _filters(rows: list[ClassifiedRow]) -> list[Filter]:
+    """Return the choices that show something, all rows first."""
+    counted = Counter(kind for row in rows for kind in ("all", *row.kinds))
+    return [Filter(kind, label, counted[kind]) for kind, label in FILTERS.items() if counted[kind]]

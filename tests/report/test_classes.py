@@ -1,0 +1,76 @@
+"""The page of a classification: every row can be found, the wrong ones first."""
+
+import re
+
+import numpy as np
+import pytest
+from support.fake_run import make_run
+from support.pages import HOSTILE, Page, offences
+
+from tutelage.evaluation.class_metrics import class_metrics
+from tutelage.report.classes import class_section
+from tutelage.report.page import write_report
+from tutelage.run_folder import read_json, write_json, write_json_lines
+
+LABELS = ["ham", f"spam {HOSTILE}"]
+WANTED = np.array([0, 0, 0, 1, 1, 1])
+# Rows 2 and 3 are wrong, row 3 surely; of the right ones row 0 is the least sure.
+OF_SPAM = np.array([0.45, 0.01, 0.6, 0.02, 0.97, 0.99])
+
+
+@pytest.fixture
+def run(tmp_path):
+    run = make_run(tmp_path, test_rows=6, until="tune")
+    write_json(
+        run.preparation, {**read_json(run.preparation), "objective": "classification", "classes": LABELS}
+    )
+    probabilities = np.stack([1 - OF_SPAM, OF_SPAM], axis=1)
+    figures = class_metrics(WANTED, probabilities, LABELS, majority=0, by_words=None)
+    run.evaluation.mkdir(exist_ok=True)
+    result = {"objective": "classification", "primary_metric": "accuracy", **figures}
+    verdict = {"verdict": "no difference detectable", "sentence": "4 of 6 are right."}
+    write_json(run.metrics, {**result, **verdict, "sets": {}, "forgetting": None})
+    predictions = [
+        {
+            "row": row,
+            "text": f"text of row {row} {HOSTILE}",
+            "label": LABELS[WANTED[row]],
+            "predicted": LABELS[int(given.argmax())],
+            "probabilities": dict(zip(LABELS, given.tolist(), strict=True)),
+        }
+        for row, given in enumerate(probabilities)
+    ]
+    write_json_lines(run.predictions, predictions)
+    return run
+
+
+def test_rows_stand_from_the_surest_wrong_to_the_surest_right(run):
+    section = class_section(run)
+    assert [row.row for row in section.every] == [3, 2, 0, 4, 1, 5]
+    assert [row.row for row in section.wrong] == [3, 2]
+    assert section.every[0].probability == pytest.approx(0.98), "that of the label it was given"
+
+
+def test_every_row_is_in_the_page_and_each_filter_counts_what_it_shows(run):
+    html = write_report(run).read_text(encoding="utf-8")
+    kinds = re.findall(r'<details class="one ([a-z ]*)">', html)
+    assert len(kinds) == 6
+    labels = dict(re.findall(r'id="show-(\w+)".*?<span class="quiet">(\d+)</span></label>', html))
+    assert labels == {"all": "6", "wrong": "2", "unsure": "2", "right": "4"}
+    for kind in ("wrong", "unsure", "right"):
+        assert sum(kind in one.split() for one in kinds) == int(labels[kind])
+        assert f"#show-{kind}:checked ~ .every > :not(.{kind})" in html
+
+
+def test_texts_and_labels_are_shown_and_not_obeyed(run):
+    html = write_report(run).read_text(encoding="utf-8")
+    assert offences(html) == []
+    assert "text of row 5" in Page(html).text
+
+
+def test_of_an_enormous_test_set_the_surest_right_rows_are_left_out(run, monkeypatch):
+    monkeypatch.setattr("tutelage.report.classes.ROWS_IN_ALL", 4)
+    section = class_section(run)
+    assert [row.row for row in section.every] == [3, 2, 0, 4]
+    assert section.omitted == 2
+    assert "The 2 rows that would come last are left out" in write_report(run).read_text(encoding="utf-8")
