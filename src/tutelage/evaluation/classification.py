@@ -75,13 +75,14 @@ def verdict(figures: dict[str, Any]) -> dict[str, str]:
     if is_detected:
         word = "better" if accuracy["value"] > base["accuracy"] else "worse"
     sentence = (
-        f"{accuracy['value']:.2%} of {figures['rows']:,} test rows are right (95 % interval {accuracy['low']:.1%} to"
-        f" {accuracy['high']:.1%}); always answering {base['label']!r} is right on {base['accuracy']:.2%}"
+        f"{100 * accuracy['value']:.2f} % of {figures['rows']:,} test rows are right (95 % interval"
+        f" {100 * accuracy['low']:.1f} to {100 * accuracy['high']:.1f} %); always answering {base['label']!r} is right"
+        f" on {100 * base['accuracy']:.2f} %"
         f" (McNemar p = {base['p']:.2g}): {word}."
     )
     if words:
         share, p = words["accuracy"], words["p"]
-        sentence += f" TF-IDF with logistic regression is right on {share:.2%} (McNemar p = {p:.2g})."
+        sentence += f" TF-IDF with logistic regression is right on {100 * share:.2f} % (McNemar p = {p:.2g})."
     return {"verdict": word, "sentence": sentence}
 
 
