@@ -73,7 +73,7 @@ def test_one_command_goes_from_a_file_to_a_report_whose_figures_are_those_of_the
     assert all(sum(row["probabilities"].values()) == pytest.approx(1, abs=1e-5) for row in rows)
     words = result["baselines"]["tf_idf"]
     assert words["accuracy"] > 0.9
-    assert f"TF-IDF with logistic regression is right on {words['accuracy']:.2%}" in " ".join(
+    assert f"TF-IDF with logistic regression is right on {100 * words['accuracy']:.2f} %" in " ".join(
         ended.out.split()
     )
     page = run.report.read_text()
