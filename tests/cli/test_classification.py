@@ -6,8 +6,7 @@ import json
 
 import numpy as np
 import pytest
-from support.command_line import CommandLine, contents
-from support.tiny_tokenizer import write_tiny_model
+from support.command_line import contents
 
 from tutelage.run_folder import RunFolder, read_json, read_json_lines
 
@@ -25,16 +24,6 @@ TUNE = [
     "--set", "data.test_share=0.3",
     "--map", "text=message",
 ]  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory):
-    return write_tiny_model(tmp_path_factory.mktemp("model") / "tiny")
-
-
-@pytest.fixture
-def tutelage(capsys):
-    return CommandLine(capsys)
 
 
 @pytest.fixture

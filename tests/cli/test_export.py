@@ -5,7 +5,7 @@ import shutil
 from unittest.mock import patch
 
 import pytest
-from support.command_line import CommandLine, contents
+from support.command_line import contents
 from support.failpoints import failing
 from support.rows import alpaca_values, write_rows
 from support.tiny_tokenizer import write_tiny_model
@@ -16,11 +16,6 @@ from tutelage.export.gguf_file import QUANTIZATIONS
 from tutelage.export.style import make_style
 from tutelage.model.loading import load_tokenizer
 from tutelage.run_folder import ExportFolder, RunFolder, read_json
-
-
-@pytest.fixture
-def tutelage(capsys):
-    return CommandLine(capsys)
 
 
 @pytest.fixture(scope="module")
