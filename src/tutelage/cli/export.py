@@ -113,6 +113,10 @@ def _show(exported: "Sequence[Exported]") -> None:
         ],
         numeric={2, 3, 4, 5},
     )
+    if left_out := exported[0].comparison.left_out:
+        console.say(
+            f"{left_out} prompts were left out: written as one text, they have other token ids in any program."
+        )
     for one in exported:
         if one.comparison.is_coarse:
             console.say(

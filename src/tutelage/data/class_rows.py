@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from tutelage.data.conversations import Conversation
-from tutelage.data.encoding import encode_text
+from tutelage.data.encoding import adds_begin_of_text, encode_text
 from tutelage.data.examples import Example, PreparedRow
 from tutelage.data.prepared_rows import PreparedRows
 from tutelage.errors import DataError
@@ -35,8 +35,8 @@ def class_rows(
 
 def text_ids(tokenizer: Any, text: str) -> list[int]:
     """Return the ids of a text as the model reads it, after a begin of text where the tokenizer writes one."""
-    begins = tokenizer.bos_token_id is not None and tokenizer.encode("a")[0] == tokenizer.bos_token_id
-    return [*([tokenizer.bos_token_id] if begins else []), *encode_text(tokenizer, text)]
+    begin = [tokenizer.bos_token_id] if adds_begin_of_text(tokenizer) else []
+    return [*begin, *encode_text(tokenizer, text)]
 
 
 def class_example(row: int, ids: Sequence[int], number: int) -> Example:

@@ -47,6 +47,11 @@ def encode_text(tokenizer: Any, text: str) -> list[int]:
     return tokenizer.encode(text, add_special_tokens=False, split_special_tokens=True) if text else []
 
 
+def adds_begin_of_text(tokenizer: Any) -> bool:
+    """Tell whether the tokenizer puts its begin of text before every text."""
+    return tokenizer.bos_token_id is not None and tokenizer.encode("a")[0] == tokenizer.bos_token_id
+
+
 @dataclass(frozen=True)
 class ContentEncoder:
     """A tokenizer's core that reads no control tokens; for plain texts also one without a cut that they never need."""

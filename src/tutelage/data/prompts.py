@@ -20,6 +20,7 @@ from tutelage.data.encoding import (
     ContentEncoder,
     Control,
     Piece,
+    adds_begin_of_text,
     content_encoder,
     control_tokens,
     cut_at_controls,
@@ -206,7 +207,7 @@ def make_renderer(tokenizer: Any, style: PromptStyle) -> PromptRenderer:
     }[style]
     end = _end_of_turn_id(tokenizer, preferred_end, known)
     before_text = _before_plain_text(tokenizer, end)
-    begin = [known[tokenizer.bos_token]] if _adds_begin_of_text(tokenizer) else []
+    begin = [known[tokenizer.bos_token]] if adds_begin_of_text(tokenizer) else []
 
     def lay_out(conversation: Conversation) -> list[Answer]:
         if conversation.is_plain_text:
@@ -240,12 +241,8 @@ def _worded(wording: Wording, conversation: Conversation) -> list[tuple[list[Pie
 def _before_plain_text(tokenizer: Any, end: int) -> Control:
     """Return the begin of text, or the end of another as in pretraining: a text's first token needs one before it."""
     return Control(
-        tokenizer.bos_token if _adds_begin_of_text(tokenizer) else tokenizer.convert_ids_to_tokens(end)
+        tokenizer.bos_token if adds_begin_of_text(tokenizer) else tokenizer.convert_ids_to_tokens(end)
     )
-
-
-def _adds_begin_of_text(tokenizer: Any) -> bool:
-    return tokenizer.bos_token_id is not None and tokenizer.encode("a")[0] == tokenizer.bos_token_id
 
 
 def _end_of_turn_id(tokenizer: Any, preferred: str | None, known: Collection[str]) -> int:

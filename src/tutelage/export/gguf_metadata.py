@@ -6,6 +6,7 @@ from typing import Any
 import gguf
 from gguf import GGUFValueType, TokenType
 
+from tutelage.data.encoding import adds_begin_of_text
 from tutelage.errors import ModelError
 from tutelage.export.style import Style
 from tutelage.model.gguf_conversion import PRE_TOKENIZERS
@@ -98,8 +99,7 @@ def _write_tokenizer(writer: gguf.GGUFWriter, tokenizer: Any, vocabulary: int) -
     ):
         if number is not None:
             add(number)
-    first = tokenizer.encode("a")[0]
-    writer.add_add_bos_token(tokenizer.bos_token_id is not None and first == tokenizer.bos_token_id)
+    writer.add_add_bos_token(adds_begin_of_text(tokenizer))
 
 
 def _merges(description: dict[str, Any]) -> list[list[str]]:

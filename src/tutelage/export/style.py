@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tutelage.data.conversations import Conversation, Turn
+from tutelage.data.encoding import adds_begin_of_text
 from tutelage.data.prompts import PromptRenderer, make_renderer
 from tutelage.errors import ModelError
 from tutelage.recipe import PromptStyle
@@ -58,8 +59,7 @@ def make_style(tokenizer: Any, prompt: PromptStyle) -> Style:
 
 def _begin_of_text(tokenizer: Any) -> str:
     """Return what a runtime puts before every prompt by itself."""
-    begins = tokenizer.bos_token_id is not None and tokenizer.encode("a")[0] == tokenizer.bos_token_id
-    return tokenizer.bos_token if begins else ""
+    return tokenizer.bos_token if adds_begin_of_text(tokenizer) else ""
 
 
 def frame_of(renderer: PromptRenderer) -> Frame:

@@ -43,9 +43,7 @@ class Reference:
     model: CausalModel
     job: Job
     behaviour: Behaviour
-    cut_otherwise: (
-        int  # prompts that cannot be compared, because any program that reads one text cuts them otherwise
-    )
+    left_out: int  # prompts that cannot be compared
 
 
 @dataclass(frozen=True)
@@ -53,6 +51,7 @@ class Comparison:
     """What one export does beside the run's model; `mismatch` says why it is not the model that was trained."""
 
     prompts: int
+    left_out: int  # any program that reads one text cuts them otherwise, so they cannot be compared
     ids_equal: int
     templates_equal: bool
     answers_equal: int
@@ -196,6 +195,7 @@ def judge(reference: Reference, found: Behaviour, precision: str) -> Comparison:
         mismatch = f"its mean KL divergence is {kl:.4f} nats, more than {LARGEST_KL_Q8_0}"
     return Comparison(
         len(job.prompts),
+        reference.left_out,
         len(job.texts) - len(different_ids),
         not different_texts,
         equal,

@@ -74,5 +74,7 @@ def _loss_figure(summary: Mapping[str, Any]) -> Iterable[KeyFigure]:
     loss = summary["loss"]["validation"] if "loss" in summary else {"before": None}
     if loss["before"] is None:
         return
-    note = "nats per supervised token of the rows held back, with the weights that were kept; lower is better"
+    is_classification = summary.get("evaluation", {}).get("objective") == "classification"
+    counted = "row" if is_classification else "supervised token of the rows"
+    note = f"nats per {counted} held back, with the weights that were kept; lower is better"
     yield KeyFigure("Validation loss", f"{loss['before']:.3f}", f"{loss['best']:.3f}", note)
