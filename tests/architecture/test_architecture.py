@@ -77,7 +77,7 @@ def test_models_and_tokenizers_are_loaded_in_one_place():
         ("xllamacpp", set()),
         ("huggingface_hub", {"model/sources.py"}),
         ("subprocess", {"model/sources.py", "data/chat_templates.py", "export/verification.py"}),
-        ("urllib", {"fetching.py", "language_models.py", "export/llama_cpp.py"}),
+        ("urllib", {"fetching.py", "language_models.py", "generation/llama_cpp.py"}),
         ("socket", {"fetching.py", "serve/server.py"}),
         ("uvicorn", {"serve/server.py"}),
         ("starlette", {"serve/app.py", "serve/server.py"}),

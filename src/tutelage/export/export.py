@@ -12,11 +12,11 @@ import torch
 from tutelage.data.preparation import read_prepared, refuse_other_weights
 from tutelage.errors import ExportError, RunFolderError
 from tutelage.export.gguf_file import refuse_other_families, write_gguf
-from tutelage.export.llama_cpp import is_installed
 from tutelage.export.model_card import model_card
 from tutelage.export.ollama import modelfile
 from tutelage.export.style import Style, make_style
 from tutelage.export.verification import Comparison, Reference, ask_reference, compare
+from tutelage.generation.llama_cpp import is_installed
 from tutelage.model.assembly import check_tuned, open_base, open_merged, open_tuned
 from tutelage.model.folders import read_json_file
 from tutelage.model.gguf_conversion import convert_gguf
