@@ -3,7 +3,7 @@ import math
 import pytest
 from pydantic import ValidationError
 
-from tutelage.recipe import Recipe
+from tutelage.recipe import Recipe, idle_settings
 from tutelage.recipe_file import walk
 
 
@@ -74,3 +74,39 @@ def test_shares_that_sum_to_more_than_one_are_refused_and_rounding_is_not():
 def test_unknown_tables_and_keys_are_refused(tables):
     with pytest.raises(ValidationError, match="Extra inputs are not permitted"):
         Recipe.model_validate(tables)
+
+
+IDLE = [
+    ("data.prompt", "chat"),
+    ("data.loss_on", "everything"),
+    ("training.sample_prompts", 0),
+    ("evaluation.forgetting", False),
+    ("evaluation.max_new_tokens", 64),
+    ("evaluation.primary_metric", "exact_match"),
+    ("evaluation.judges", ["ollama:a"]),
+]
+
+
+@pytest.mark.parametrize(("name", "value"), IDLE)
+def test_what_has_no_effect_on_a_classification_is_refused_by_name(name, value):
+    section, key = name.split(".")
+    tables = {section: {key: value}}
+    assert Recipe.model_validate(tables)
+    tables.setdefault("training", {})["objective"] = "classification"
+    with pytest.raises(ValidationError, match=rf"training.objective is classification.*{name} would have no"):
+        Recipe.model_validate(tables)
+
+
+@pytest.mark.parametrize(("key", "value"), [("r", 4), ("lora_alpha", 8.0), ("target_modules", ["q_proj"])])
+def test_settings_of_an_adapter_are_refused_where_there_is_none(key, value):
+    with pytest.raises(ValidationError, match=rf"adapter.type is none, so that adapter.{key} would have no"):
+        Recipe.model_validate({"adapter": {"type": "none", key: value}})
+
+
+def test_every_idle_setting_is_one_that_there_is_and_some_are_left_to_a_classification():
+    recipe = Recipe.model_validate({"training": {"objective": "classification"}})
+    known = {name for name, _, _ in walk(recipe)}
+    [names] = idle_settings(recipe).values()
+    assert set(names) < known
+    assert not {"evaluation.limit", "data.max_length", "adapter.r", "training.seed"} & set(names)
+    assert idle_settings(Recipe()) == {}

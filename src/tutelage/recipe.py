@@ -4,7 +4,7 @@ Names are those of Hugging Face and TRL where they have one.
 """
 
 import re
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -289,14 +289,39 @@ class Recipe(Section):
     evaluation: EvaluationSettings = EvaluationSettings()
 
     @model_validator(mode="after")
-    def a_classification_has_no_answers(self) -> "Recipe":
-        if self.training.objective != "classification":
-            return self
-        if self.adapter.type != "lora":
+    def what_has_no_effect_is_left_out(self) -> "Recipe":
+        defaults = Recipe.model_construct()
+        for reason, names in idle_settings(self).items():
+            given = [name for name in names if _value(self, name) != _value(defaults, name)]
+            if given:
+                raise ValueError(
+                    f"{reason}, so that {' and '.join(given)} would have no effect: leave it out"
+                )
+        if self.training.objective == "classification" and self.adapter.type != "lora":
             raise ValueError("training.objective is classification, which needs adapter.type=lora")
-        if self.evaluation.sets or self.evaluation.judges or self.evaluation.labels:
-            raise ValueError(
-                "training.objective is classification, whose labels are neither judged nor tested on named sets:"
-                " leave out evaluation.sets, evaluation.judges and evaluation.labels"
-            )
         return self
+
+
+# A classification reads the text alone, and writes no answer that could be sampled, scored or judged.
+IDLE_IN_CLASSIFICATION = (
+    "data.prompt",
+    "data.loss_on",
+    "training.sample_prompts",
+    *(f"evaluation.{name}" for name in EvaluationSettings.model_fields if name != "limit"),
+)
+IDLE_WITHOUT_LORA = ("adapter.r", "adapter.lora_alpha", "adapter.lora_dropout", "adapter.target_modules")
+
+
+def idle_settings(recipe: Recipe) -> dict[str, tuple[str, ...]]:
+    """Return the names of settings that this recipe has no use for, by the reason; they stand at their defaults."""
+    idle: dict[str, tuple[str, ...]] = {}
+    if recipe.training.objective == "classification":
+        idle["training.objective is classification"] = IDLE_IN_CLASSIFICATION
+    if recipe.adapter.type != "lora":
+        idle[f"adapter.type is {recipe.adapter.type}"] = IDLE_WITHOUT_LORA
+    return idle
+
+
+def _value(recipe: Recipe, name: str) -> Any:
+    section, key = name.split(".")
+    return getattr(getattr(recipe, section), key)

@@ -12,7 +12,7 @@ import tomli_w
 from pydantic import BaseModel, ValidationError
 
 from tutelage.errors import RecipeError
-from tutelage.recipe import NamedSetSettings, Recipe
+from tutelage.recipe import NamedSetSettings, Recipe, idle_settings
 
 # Where and in which type the products are computed may differ from stage to stage.
 PLACE_OF_WORK = ("training.device", "training.dtype")
@@ -62,7 +62,9 @@ def load(path: Path | None, overrides: Mapping[str, Any], assignments: Sequence[
         name, value = _parse_assignment(assignment)
         _assign(tables, name, value)
         origins[name] = "--set"
-    return LoadedRecipe(check(tables, origins), origins)
+    loaded = LoadedRecipe(check(tables, origins), origins)
+    _refuse_idle(loaded, {name for name, origin in origins.items() if origin.startswith("-")})
+    return loaded
 
 
 def check(tables: Mapping[str, Any], origins: Mapping[str, str]) -> Recipe:
@@ -73,9 +75,23 @@ def check(tables: Mapping[str, Any], origins: Mapping[str, str]) -> Recipe:
         raise RecipeError("\n".join(_explain(error, origins) for error in fault.errors())) from fault
 
 
+def _refuse_idle(loaded: LoadedRecipe, given: Collection[str]) -> None:
+    """Stop where a setting is given by hand that has no effect, though it has its default's value."""
+    for reason, names in idle_settings(loaded.recipe).items():
+        for name in names:
+            if name in given:
+                raise RecipeError(
+                    f"{reason}, so that {name} ({loaded.origins[name]}) would have no effect: leave it out."
+                )
+
+
 def to_toml(recipe: Recipe) -> str:
-    """Return the whole recipe, every value written out; a setting without a value is left out."""
-    return tomli_w.dumps(recipe.model_dump(exclude_none=True))
+    """Return the whole recipe, every value written out; a setting without a value or an effect is left out."""
+    tables = recipe.model_dump(exclude_none=True)
+    for names in idle_settings(recipe).values():
+        for section, key in (name.split(".") for name in names):
+            tables[section].pop(key, None)
+    return tomli_w.dumps(tables)
 
 
 def changed_settings(

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 
 import numpy as np
 import pytest
@@ -140,6 +141,27 @@ def test_what_cannot_be_told_apart_is_refused_before_anything_is_written(
     assert ended.code == 2
     assert message in ended.err
     assert not (place / "mine" / "data").exists()
+
+
+def test_a_dry_run_shows_labels_and_the_token_that_is_read_and_no_prompt_style(tutelage, place, begin):
+    done = tutelage("run", *begin, "--dry-run")
+    assert done.code == 0, done.err
+    said = " ".join(done.out.split())
+    assert "data.prompt alpaca" not in said
+    assert "Without effect, as training.objective is classification: data.prompt, data.loss_on" in said
+    heading = said.index("What the head learns")
+    assert re.search(r"prize +\d+ +Win \d+ \w+ now", done.out[done.out.index("What the head learns") :])
+    assert "The head reads the last token of a text: of row" in said[heading:]
+    prepared = tutelage("prepare", *begin)
+    assert "Read as text alone; labels: 'prize', 'talk'." in " ".join(prepared.out.split())
+    assert "prompt =" not in RunFolder(place / "mine").recipe.read_text()
+
+
+def test_a_text_as_long_as_the_context_needs_no_room_for_an_answer(tutelage, place, begin, model):
+    context = read_json(model / "config.json")["max_position_embeddings"]
+    long = "a " * (context - 20)
+    write_rows(place, [(f"{long}{n}", "ab"[n % 2]) for n in range(20)])
+    assert tutelage("run", *begin, "--set", "data.overlong=drop", "--dry-run").code == 0
 
 
 def test_a_file_without_labels_is_told_what_is_missing(tutelage, place, begin):

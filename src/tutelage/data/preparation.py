@@ -37,6 +37,7 @@ from tutelage.storage import remove, staged_folder, storage_faults
 
 ROWS_NAMED = 8
 ROWS_TOLD = 1_000  # so many are rendered between two signs of progress
+ALONE = "text alone"  # the prompt style of what has no prompt
 UNDIVIDED = "undivided"  # what the rows of all splits are called until the last of them is known
 
 
@@ -123,7 +124,7 @@ def prepare(
         "settings": {"data": settings.model_dump(), "model": model.model_dump()},
         "objective": objective,
         "classes": classes,
-        "prompt": settings.prompt,
+        "prompt": ALONE if objective == "classification" else settings.prompt,
         "split": settings.split,
         "end_of_turn": renderer.tokenizer.convert_ids_to_tokens(renderer.end_of_turn),
         "end_of_turn_id": renderer.end_of_turn,

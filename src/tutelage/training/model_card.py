@@ -8,9 +8,11 @@ from tutelage.training.loop import Progress
 def model_card(recipe: Recipe, source: ModelSource, result: Progress) -> str:
     """Return the card as Markdown with the metadata block that model hubs read."""
     is_adapter = recipe.adapter.type == "lora"
+    is_classification = recipe.training.objective == "classification"
+    target = "text" if is_classification else "token"
     kind = f"LoRA adapter (rank {recipe.adapter.r})" if is_adapter else "full weights"
     losses = (
-        f"The validation loss went from {result.loss_before:.3f} to {result.loss_best:.3f} nats per token"
+        f"The validation loss went from {result.loss_before:.3f} to {result.loss_best:.3f} nats per {target}"
         f" (best at step {result.kept_step} of {result.step})."
         if result.loss_before is not None and result.loss_best is not None
         else "There were no validation rows."
@@ -19,7 +21,7 @@ def model_card(recipe: Recipe, source: ModelSource, result: Progress) -> str:
 base_model: {source.name}
 library_name: {"peft" if is_adapter else "transformers"}
 license: {source.licence or "other"}
-tags: [instruction-tuning, tutelage]
+tags: [{"text-classification" if is_classification else "instruction-tuning"}, tutelage]
 ---
 
 # {source.name}, tuned on {recipe.data.source}
@@ -27,9 +29,15 @@ tags: [instruction-tuning, tutelage]
 {kind.capitalize() if not is_adapter else kind} made with Tutelage.
 
 - Base model: {source.name} (SHA-256 {source.identity})
-- Data: {recipe.data.source}, prompt style `{recipe.data.prompt}`
+- Data: {recipe.data.source}, {"text alone" if is_classification else f"prompt style `{recipe.data.prompt}`"}
 - {losses}
 
-Ask it in the prompt style that it was trained with: `data.prompt = "{recipe.data.prompt}"`. The settings of the whole
+{CLASSIFY if is_classification else ASK.format(prompt=recipe.data.prompt)} The settings of the whole
 run are in `recipe.toml` beside this folder, what came out of it in `report.html`.
 """
+
+
+ASK = 'Ask it in the prompt style that it was trained with: `data.prompt = "{prompt}"`.'
+CLASSIFY = (
+    "It gives a text its label, and writes no answers: ask it with `tutelage classify` and the run's folder."
+)
