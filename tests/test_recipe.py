@@ -35,7 +35,7 @@ def test_a_recipe_cannot_be_changed():
         ("data.max_length", [None, 1, 4096], [0, -1, 1.5]),
         ("data.overlong", ["stop", "drop"], ["cut"]),
         ("data.loss_on", ["response", "everything"], ["prompt"]),
-        ("adapter.type", ["lora", "none"], ["dora"]),
+        ("adapter.type", ["lora", "none"], ["dora", "last_block"]),
         ("adapter.r", [1, 64], [0, -4]),
         ("adapter.lora_alpha", [0.5, 32], [0, -1]),
         ("adapter.lora_dropout", [0, 0.99], [1, -0.1]),
@@ -110,3 +110,9 @@ def test_every_idle_setting_is_one_that_there_is_and_some_are_left_to_a_classifi
     assert set(names) < known
     assert not {"evaluation.limit", "data.max_length", "adapter.r", "training.seed"} & set(names)
     assert idle_settings(Recipe()) == {}
+
+
+def test_the_last_block_is_trained_for_labels_alone():
+    Recipe.model_validate({"adapter": {"type": "last-block"}, "training": {"objective": "classification"}})
+    with pytest.raises(ValidationError, match="last-block, which is for training.objective=classification"):
+        Recipe.model_validate({"adapter": {"type": "last-block"}})

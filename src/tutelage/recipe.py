@@ -125,8 +125,10 @@ class ModelSettings(Section):
 
 
 class AdapterSettings(Section):
-    type: Literal["lora", "none"] = Field(
-        "lora", description="`lora` trains an adapter; `none` trains every weight."
+    type: Literal["lora", "none", "last-block"] = Field(
+        "lora",
+        description="`lora` trains an adapter; `none` trains every weight; `last-block`, for labels, trains the last"
+        " block with the norm after it. The head for labels is always trained.",
     )
     r: Count = Field(16, description="Rank of the adapter.")
     lora_alpha: Annotated[float, Field(gt=0)] = Field(
@@ -297,8 +299,10 @@ class Recipe(Section):
                 raise ValueError(
                     f"{reason}, so that {' and '.join(given)} would have no effect: leave it out"
                 )
-        if self.training.objective == "classification" and self.adapter.type != "lora":
-            raise ValueError("training.objective is classification, which needs adapter.type=lora")
+        if self.training.objective != "classification" and self.adapter.type == "last-block":
+            raise ValueError(
+                "adapter.type is last-block, which is for training.objective=classification alone"
+            )
         return self
 
 
@@ -320,6 +324,13 @@ def idle_settings(recipe: Recipe) -> dict[str, tuple[str, ...]]:
     if recipe.adapter.type != "lora":
         idle[f"adapter.type is {recipe.adapter.type}"] = IDLE_WITHOUT_LORA
     return idle
+
+
+def what_is_trained(adapter: AdapterSettings) -> str:
+    """Say for a person what an adapter of this kind trains."""
+    if adapter.type == "lora":
+        return f"LoRA, rank {adapter.r}"
+    return {"none": "every weight", "last-block": "the last block"}[adapter.type]
 
 
 def _value(recipe: Recipe, name: str) -> Any:

@@ -75,6 +75,21 @@ def test_one_command_goes_from_a_file_to_a_report_whose_figures_are_those_of_the
     check_without_scikit_learn(tutelage, run, monkeypatch)
 
 
+@pytest.mark.parametrize("kind", ["none", "last-block"])
+def test_weights_trained_in_place_give_the_labels_that_the_evaluation_found(tutelage, place, begin, kind):
+    ended = tutelage("run", *begin, "--set", f"adapter.type={kind}")
+    assert ended.code == 0, ended.err
+    run = RunFolder(place / "mine")
+    assert sorted(path.name for path in run.model.glob("*.safetensors")) == ["trained_weights.safetensors"]
+    assert read_json(run.summary)["evaluation"]["accuracy"]["value"] > 0.9
+    known = read_json_lines(run.predictions)[:4]
+    said = tutelage("classify", "mine", *(row["text"] for row in known))
+    assert [line.split()[0] for line in said.out.splitlines()] == [row["predicted"] for row in known]
+    proved = tutelage("verify", "mine")
+    assert proved.code == 0, proved.err
+    assert "the same to the bit" in " ".join(proved.out.split())
+
+
 def check_without_scikit_learn(tutelage, run, monkeypatch):
     """The evaluation is as before, without the base line, and says how to have it."""
     monkeypatch.setattr("tutelage.evaluation.classification.is_available", lambda: False)
@@ -186,7 +201,7 @@ def test_rows_of_questions_and_answers_are_no_classification(tutelage, place, be
     assert "needs rows of a text and a label" in ended.err.replace("\n", " ")
 
 
-@pytest.mark.parametrize("setting", ["adapter.type=none", 'evaluation.judges=["ollama:a"]'])
+@pytest.mark.parametrize("setting", ["data.prompt=chat", 'evaluation.judges=["ollama:a"]'])
 def test_settings_that_a_classification_cannot_honour_are_refused(tutelage, place, begin, setting):
     ended = tutelage("run", *begin, "--set", setting)
     assert ended.code == 2

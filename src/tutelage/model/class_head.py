@@ -18,7 +18,8 @@ class ClassHead(torch.nn.Linear):
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:
         """Return the logits of the classes: (..., hidden) to (..., classes)."""
-        return torch.nn.functional.linear(input.to(self.weight.dtype), self.weight)
+        with torch.autocast(input.device.type, enabled=False):
+            return torch.nn.functional.linear(input.to(self.weight.dtype), self.weight)
 
 
 def with_class_head(model: CausalModel, classes: int, *, seed: int) -> CausalModel:

@@ -10,7 +10,12 @@ def model_card(recipe: Recipe, source: ModelSource, result: Progress) -> str:
     is_adapter = recipe.adapter.type == "lora"
     is_classification = recipe.training.objective == "classification"
     target = "text" if is_classification else "token"
-    kind = f"LoRA adapter (rank {recipe.adapter.r})" if is_adapter else "full weights"
+    is_whole = recipe.adapter.type == "none" and not is_classification
+    made = {
+        "lora": f"LoRA adapter (rank {recipe.adapter.r})",
+        "none": "Full weights",
+        "last-block": "Weights of the last block",
+    }
     losses = (
         f"The validation loss went from {result.loss_before:.3f} to {result.loss_best:.3f} nats per {target}"
         f" (best at step {result.kept_step} of {result.step})."
@@ -19,14 +24,14 @@ def model_card(recipe: Recipe, source: ModelSource, result: Progress) -> str:
     )
     return f"""---
 base_model: {source.name}
-library_name: {"peft" if is_adapter else "transformers"}
+library_name: {"peft" if is_adapter else "transformers" if is_whole else "tutelage"}
 license: {source.licence or "other"}
 tags: [{"text-classification" if is_classification else "instruction-tuning"}, tutelage]
 ---
 
 # {source.name}, tuned on {recipe.data.source}
 
-{kind.capitalize() if not is_adapter else kind} made with Tutelage.
+{made[recipe.adapter.type]} made with Tutelage.
 
 - Base model: {source.name} (SHA-256 {source.identity})
 - Data: {recipe.data.source}, {"text alone" if is_classification else f"prompt style `{recipe.data.prompt}`"}
