@@ -3,7 +3,7 @@ import math
 import pytest
 from pydantic import ValidationError
 
-from tutelage.recipe import Recipe, idle_settings
+from tutelage.recipe import Recipe
 from tutelage.recipe_file import walk
 
 
@@ -103,16 +103,19 @@ def test_settings_of_an_adapter_are_refused_where_there_is_none(key, value):
         Recipe.model_validate({"adapter": {"type": "none", key: value}})
 
 
-def test_every_idle_setting_is_one_that_there_is_and_some_are_left_to_a_classification():
-    recipe = Recipe.model_validate({"training": {"objective": "classification"}})
-    known = {name for name, _, _ in walk(recipe)}
-    [names] = idle_settings(recipe).values()
-    assert set(names) < known
-    assert not {"evaluation.limit", "data.max_length", "adapter.r", "training.seed"} & set(names)
-    assert idle_settings(Recipe()) == {}
-
-
 def test_the_last_block_is_trained_for_labels_alone():
     Recipe.model_validate({"adapter": {"type": "last-block"}, "training": {"objective": "classification"}})
     with pytest.raises(ValidationError, match="last-block, which is for training.objective=classification"):
         Recipe.model_validate({"adapter": {"type": "last-block"}})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("data.split", "stratified"), ("training.class_weights", "balanced")]
+)
+def test_what_goes_by_labels_is_refused_where_there_are_none(name, value):
+    section, key = name.split(".")
+    with pytest.raises(ValidationError, match=name):
+        Recipe.model_validate({section: {key: value}})
+    tables = {section: {key: value}}
+    tables.setdefault("training", {})["objective"] = "classification"
+    assert getattr(getattr(Recipe.model_validate(tables), section), key) == value

@@ -189,7 +189,8 @@ def test_a_written_recipe_spells_every_value_out_and_loads_as_itself(tmp_path):
     path.write_text(to_toml(recipe), encoding="utf-8")
     assert load(path, {}, []).recipe == recipe
     written = {f"{table}.{key}" for table, keys in tomllib.loads(path.read_text()).items() for key in keys}
-    assert written == {name for name, value, _ in walk(recipe) if value is not None}
+    without_effect = {"training.class_weights"}
+    assert written == {name for name, value, _ in walk(recipe) if value is not None} - without_effect
 
 
 @given(

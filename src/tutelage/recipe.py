@@ -8,8 +8,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from tutelage.effects import idle_settings
+
 PromptStyle = Literal["alpaca", "alpaca-compact", "phi3", "chat"]
-SplitRule = Literal["group", "position"]
+SplitRule = Literal["group", "position", "stratified"]
 Objective = Literal["instruction", "classification"]
 LossOn = Literal["response", "last_response", "everything"]
 FormatName = Literal[
@@ -90,7 +92,8 @@ class DataSettings(Section):
     prompt: PromptStyle = Field("alpaca", description="How a row becomes a prompt.")
     split: SplitRule = Field(
         "group",
-        description="`group` splits by a hash of the normalised prompt; `position` by the order of the file.",
+        description="`group` splits by a hash of the normalised prompt; `position` by the order of the file;"
+        " `stratified`, for labels, gives each split its share of each label and keeps equal texts together.",
     )
     train_share: Share = Field(0.85, description="Share of the rows that is trained on.")
     test_share: Share = Field(0.10, description="Share held back for the evaluation; the rest validates.")
@@ -144,6 +147,11 @@ class TrainingSettings(Section):
     objective: Objective = Field(
         "instruction",
         description="`instruction` trains answers; `classification` trains a head that gives a text its label.",
+    )
+    class_weights: Literal["none", "balanced"] = Field(
+        "none",
+        description="`balanced` weighs each row of a classification by the inverse of how often its label is trained,"
+        " so that each label weighs the same.",
     )
     seed: Annotated[int, Field(ge=0, lt=2**32)] = Field(
         123, description="Seed of the order and of new weights."
@@ -293,44 +301,19 @@ class Recipe(Section):
     @model_validator(mode="after")
     def what_has_no_effect_is_left_out(self) -> "Recipe":
         defaults = Recipe.model_construct()
-        for reason, names in idle_settings(self).items():
+        for reason, names in idle_settings(self.training.objective, self.adapter.type).items():
             given = [name for name in names if _value(self, name) != _value(defaults, name)]
             if given:
                 raise ValueError(
                     f"{reason}, so that {' and '.join(given)} would have no effect: leave it out"
                 )
-        if self.training.objective != "classification" and self.adapter.type == "last-block":
-            raise ValueError(
-                "adapter.type is last-block, which is for training.objective=classification alone"
-            )
+        if self.training.objective != "classification":
+            for name in ("adapter.type", "data.split"):
+                if (value := _value(self, name)) in ("last-block", "stratified"):
+                    raise ValueError(
+                        f"{name} is {value}, which is for training.objective=classification alone"
+                    )
         return self
-
-
-# A classification reads the text alone, and writes no answer that could be sampled, scored or judged.
-IDLE_IN_CLASSIFICATION = (
-    "data.prompt",
-    "data.loss_on",
-    "training.sample_prompts",
-    *(f"evaluation.{name}" for name in EvaluationSettings.model_fields if name != "limit"),
-)
-IDLE_WITHOUT_LORA = ("adapter.r", "adapter.lora_alpha", "adapter.lora_dropout", "adapter.target_modules")
-
-
-def idle_settings(recipe: Recipe) -> dict[str, tuple[str, ...]]:
-    """Return the names of settings that this recipe has no use for, by the reason; they stand at their defaults."""
-    idle: dict[str, tuple[str, ...]] = {}
-    if recipe.training.objective == "classification":
-        idle["training.objective is classification"] = IDLE_IN_CLASSIFICATION
-    if recipe.adapter.type != "lora":
-        idle[f"adapter.type is {recipe.adapter.type}"] = IDLE_WITHOUT_LORA
-    return idle
-
-
-def what_is_trained(adapter: AdapterSettings) -> str:
-    """Say for a person what an adapter of this kind trains."""
-    if adapter.type == "lora":
-        return f"LoRA, rank {adapter.r}"
-    return {"none": "every weight", "last-block": "the last block"}[adapter.type]
 
 
 def _value(recipe: Recipe, name: str) -> Any:

@@ -11,8 +11,9 @@ from typing import Any
 import tomli_w
 from pydantic import BaseModel, ValidationError
 
+from tutelage.effects import idle_settings
 from tutelage.errors import RecipeError
-from tutelage.recipe import NamedSetSettings, Recipe, idle_settings
+from tutelage.recipe import NamedSetSettings, Recipe
 
 # Where and in which type the products are computed may differ from stage to stage.
 PLACE_OF_WORK = ("training.device", "training.dtype")
@@ -41,6 +42,10 @@ class LoadedRecipe:
             Setting(name, value, self._origin(name), description)
             for name, value, description in walk(self.recipe)
         ]
+
+    def idle(self) -> dict[str, tuple[str, ...]]:
+        """Return the names of settings without effect, by the reason."""
+        return idle_settings(self.recipe.training.objective, self.recipe.adapter.type)
 
     def _origin(self, name: str) -> str:
         # A table of tables, as evaluation.sets, comes from where the first setting in it does.
@@ -77,7 +82,7 @@ def check(tables: Mapping[str, Any], origins: Mapping[str, str]) -> Recipe:
 
 def _refuse_idle(loaded: LoadedRecipe, given: Collection[str]) -> None:
     """Stop where a setting is given by hand that has no effect, though it has its default's value."""
-    for reason, names in idle_settings(loaded.recipe).items():
+    for reason, names in loaded.idle().items():
         for name in names:
             if name in given:
                 raise RecipeError(
@@ -88,7 +93,7 @@ def _refuse_idle(loaded: LoadedRecipe, given: Collection[str]) -> None:
 def to_toml(recipe: Recipe) -> str:
     """Return the whole recipe, every value written out; a setting without a value or an effect is left out."""
     tables = recipe.model_dump(exclude_none=True)
-    for names in idle_settings(recipe).values():
+    for names in idle_settings(recipe.training.objective, recipe.adapter.type).values():
         for section, key in (name.split(".") for name in names):
             tables[section].pop(key, None)
     return tomli_w.dumps(tables)

@@ -75,6 +75,30 @@ def test_one_command_goes_from_a_file_to_a_report_whose_figures_are_those_of_the
     check_without_scikit_learn(tutelage, run, monkeypatch)
 
 
+def test_a_stratified_split_gives_each_label_its_share_and_its_rows_are_those_of_the_source(
+    tutelage, place, begin
+):
+    rare = [(f"Order {number} of {WORDS[number % 8]}", "rare") for number in range(10)]
+    rows = [(text, label) for label, texts in TEXTS.items() for text in texts] + rare
+    write_rows(place, rows)
+    prepared = tutelage(
+        "prepare", *begin, "--split", "stratified", "--set", "training.class_weights=balanced"
+    )
+    assert prepared.code == 0, prepared.err
+    run = RunFolder(place / "mine")
+    found = {name: read_json_lines(run.split(name)) for name in ("train", "test", "validation")}
+    counts = {
+        name: {label: sum(row["response"] == label for row in part) for label in ("prize", "talk", "rare")}
+        for name, part in found.items()
+    }
+    assert counts["train"] == {"prize": 24, "talk": 24, "rare": 6}
+    assert counts["test"] == {"prize": 12, "talk": 12, "rare": 3}
+    for row in (row for part in found.values() for row in part):
+        assert (row["prompt"], row["response"]) == rows[row["row"]]
+    trained = tutelage("train", "mine", "--set", "training.max_steps=2")
+    assert trained.code == 0, trained.err
+
+
 @pytest.mark.parametrize("kind", ["none", "last-block"])
 def test_weights_trained_in_place_give_the_labels_that_the_evaluation_found(tutelage, place, begin, kind):
     ended = tutelage("run", *begin, "--set", f"adapter.type={kind}")

@@ -6,7 +6,7 @@ from typing import Any
 
 from tutelage.cli import console
 from tutelage.cli.opening import has_model, locate
-from tutelage.recipe import Recipe, idle_settings
+from tutelage.recipe import Recipe
 from tutelage.recipe_file import LoadedRecipe
 from tutelage.run_folder import RunFolder
 
@@ -27,7 +27,7 @@ def show_dry_run(
 
     `training` are the PreparedRows that would be trained on, None where something has to be fetched to know them.
     """
-    idle = idle_settings(loaded.recipe)
+    idle = loaded.idle()
     console.heading("Settings")
     console.table(
         ["setting", "value", "from"],
