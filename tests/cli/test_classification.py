@@ -8,7 +8,10 @@ import re
 import numpy as np
 import pytest
 from support.command_line import contents
+from transformers import pipeline
 
+from tutelage.export import reload_classes
+from tutelage.model import class_head
 from tutelage.run_folder import RunFolder, read_json, read_json_lines
 
 WORDS = ("fig", "lime", "kiwi", "date", "pear", "plum", "melon", "peach")
@@ -250,9 +253,74 @@ def test_answers_in_words_are_refused_and_the_verb_that_labels_is_named(tutelage
     assert "gives labels and writes no answers. Use `tutelage classify mine`." in refused.err
 
 
-def test_a_classification_is_not_exported_as_something_else(tutelage, place, begin):
-    assert tutelage("prepare", *begin, "--set", "training.max_steps=1").code == 0
-    assert tutelage("train", "mine").code == 0
+@pytest.fixture
+def trained(tutelage, place, begin):
+    """A run of a few steps, with few texts to compare."""
+
+    def train(*words):
+        assert tutelage("prepare", *begin, *words, "--set", "training.max_steps=6").code == 0
+        assert tutelage("train", "mine").code == 0
+        return RunFolder(place / "mine")
+
+    return train
+
+
+@pytest.fixture
+def in_this_process(monkeypatch):
+    """Read an export again without the seconds that a fresh process takes."""
+    monkeypatch.setattr("tutelage.export.classes.reload", lambda module, job: reload_classes.main([str(job)]))
+
+
+def test_transformers_gives_the_labels_and_scores_of_the_run_from_an_export(tutelage, place, trained):
+    check_export(tutelage, place, trained())
+
+
+@pytest.mark.parametrize("kind", ["none", "last-block"])
+def test_so_it_does_from_weights_trained_in_place(tutelage, place, trained, in_this_process, kind):
+    check_export(tutelage, place, trained("--set", f"adapter.type={kind}"))
+
+
+def check_export(tutelage, place, run):
+    ended = tutelage("export", "mine", "--to", "hf")
+    assert ended.code == 0, ended.err
+    classify = pipeline("text-classification", model=str(place / "mine" / "export" / "hf"))
+    texts = [TEXTS["prize"][3], TEXTS["talk"][5], "Win a very long walk today with many words"]
+    said = tutelage("classify", "mine", *texts)
+    expected = [f"{found['label']}  {found['score']:.3f}" for found in classify(texts, batch_size=3)]
+    assert said.out.splitlines() == expected
+    assert set(classify.model.config.label2id) == {"prize", "talk"}
+    assert classify.tokenizer.pad_token_id == classify.model.config.pad_token_id
+    proof = read_json(run.export / "verification.json")["hf"]
+    held_out = len(read_json_lines(run.split("test"))) + len(read_json_lines(run.split("validation")))
+    assert proof["answers_equal"] == proof["ids_equal"] == proof["prompts"] == held_out
+    assert proof["templates_equal"] is None
+    assert "text-classification" in (run.export / "hf" / "README.md").read_text()
+
+
+def test_an_export_whose_labels_changed_places_is_not_published(
+    tutelage, trained, monkeypatch, in_this_process
+):
+    run = trained()
+    own = class_head.as_sequence_classifier
+
+    def swapped(module, labels, *, padding):
+        return own(module, labels[::-1], padding=padding)
+
+    monkeypatch.setattr("tutelage.export.classes.as_sequence_classifier", swapped)
+    monkeypatch.setattr("tutelage.export.classes.TEXTS", 4)
     refused = tutelage("export", "mine", "--to", "hf")
+    assert refused.code == 6
+    assert "4 of 4 texts get other probabilities" in " ".join(refused.err.split())
+    assert {path.name for path in run.export.iterdir()} == {"rejected-hf.json"}
+    assert read_json(run.export / "rejected-hf.json")["evidence"][0]["what"] == "label"
+
+
+@pytest.mark.parametrize("target", ["peft", "gguf", "ollama"])
+def test_formats_of_models_that_write_answers_are_refused_by_name(tutelage, trained, target):
+    run = trained()
+    refused = tutelage("export", "mine", "--to", "hf", "--to", target)
     assert refused.code == 2
-    assert "cannot be exported yet" in refused.err
+    assert f"is a classification, and {target} holds a model that writes answers" in " ".join(
+        refused.err.split()
+    )
+    assert not run.export.exists()

@@ -191,13 +191,24 @@ def open_tuned(base: CausalModel, folder: Path, settings: AdapterSettings) -> Ca
     return _frozen(module, base.device, base.compute_dtype, base.padded_because)
 
 
-def open_merged(source: ModelSource, folder: Path, settings: AdapterSettings) -> Any:
-    """Return the tuned model as transformers has it, one set of float32 weights, on the CPU."""
+def open_merged(
+    source: ModelSource, folder: Path, settings: AdapterSettings, *, classes: int | None = None
+) -> Any:
+    """Return the tuned model as transformers has it, one set of float32 weights, on the CPU.
+
+    With `classes` its head is one for so many classes, as it was trained.
+    """
     cpu = torch.device("cpu")
+    if classes is None and settings.type != "lora":
+        with tuned_faults(folder):
+            return load_model(folder, dtype=torch.float32, device=cpu)
+    base = load_model(source.folder, dtype=torch.float32, device=cpu)
+    if classes is not None:
+        base = with_class_head(CausalModel(base, cpu, torch.float32), classes, seed=0).module
     if settings.type == "lora":
-        return merge_adapter(load_model(source.folder, dtype=torch.float32, device=cpu), folder)
-    with tuned_faults(folder):
-        return load_model(folder, dtype=torch.float32, device=cpu)
+        return merge_adapter(base, folder)
+    load_weights(base, folder, settings)
+    return base
 
 
 def save_tuned(model: CausalModel, folder: Path, settings: AdapterSettings, *, base: str) -> None:
