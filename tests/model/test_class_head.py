@@ -11,9 +11,9 @@ from tutelage.model.class_head import (
     as_sequence_classifier,
     class_head_name,
     class_log_probs,
-    has_sequence_classifier,
     with_class_head,
 )
+from tutelage.model.loading import has_sequence_classifier
 
 TEXTS = [(5, 6, 7, 8), (5, 6, 7), (5, 6, 9, 8, 3), (5, 6, 7, 8), (11,)]
 CLASSES = 3

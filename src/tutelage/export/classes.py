@@ -20,9 +20,9 @@ from tutelage.errors import RunFolderError
 from tutelage.evaluation.classification import open_classifier
 from tutelage.export.verification import Comparison, reload
 from tutelage.model.assembly import open_merged
-from tutelage.model.class_head import as_sequence_classifier, class_log_probs, has_sequence_classifier
+from tutelage.model.class_head import as_sequence_classifier, class_log_probs
 from tutelage.model.folders import read_json_file
-from tutelage.model.loading import load_tokenizer, quietly
+from tutelage.model.loading import has_sequence_classifier, load_tokenizer, quietly
 from tutelage.model.sources import ModelSource
 from tutelage.recipe import Recipe
 from tutelage.run_folder import RunFolder, read_json

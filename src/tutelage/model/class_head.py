@@ -12,6 +12,7 @@ from tutelage.data.batches import examples_within
 from tutelage.data.class_rows import class_example
 from tutelage.data.prefix_tree import merge
 from tutelage.model.forward import MAX_NODES, CausalModel, target_log_probs
+from tutelage.model.loading import new_sequence_classifier
 
 
 class ClassHead(torch.nn.Linear):
@@ -44,26 +45,15 @@ def class_head_name(module: Any) -> str | None:
     return next((name for name, layer in module.named_modules() if isinstance(layer, ClassHead)), None)
 
 
-def has_sequence_classifier(family: str) -> bool:
-    """Tell whether transformers has a model for sequence classification of a family, by its model_type."""
-    from transformers.models.auto.modeling_auto import (  # noqa: PLC0415 - only where one is asked for
-        MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES,
-    )
-
-    return family in MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES
-
-
 def as_sequence_classifier(module: Any, labels: Sequence[str], *, padding: int) -> Any:
     """Return transformers' own model for sequence classification with the body and the head of a model.
 
     It reads the last token that is not `padding`, which is the token at which the head was trained.
     """
-    from transformers import AutoModelForSequenceClassification  # noqa: PLC0415 - as above
-
     config = copy.deepcopy(module.config)
     config.id2label, config.label2id = dict(enumerate(labels)), {name: at for at, name in enumerate(labels)}
     config.problem_type, config.pad_token_id = "single_label_classification", padding
-    model = AutoModelForSequenceClassification.from_config(config, dtype=torch.float32)
+    model = new_sequence_classifier(config)
     model.base_model.load_state_dict(module.base_model.state_dict())
     model.score.load_state_dict(module.get_output_embeddings().state_dict())
     return model.eval()
