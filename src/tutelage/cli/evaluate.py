@@ -169,7 +169,7 @@ def refuse_answers_without_room(test_rows: Any, loaded: LoadedRecipe) -> None:
     """Find out before an hour of training that a test prompt leaves no room for its answer."""
     from tutelage.evaluation.evaluate import rows_to_evaluate
 
-    rows_to_evaluate(test_rows, loaded.recipe.evaluation, locate(loaded.recipe))
+    rows_to_evaluate(test_rows, loaded.recipe, locate(loaded.recipe))
 
 
 def show_scores(result: dict[str, Any]) -> None:

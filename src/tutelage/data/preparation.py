@@ -5,6 +5,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,7 @@ from tutelage.storage import remove, staged_folder, storage_faults
 
 ROWS_NAMED = 8
 ROWS_TOLD = 1_000  # so many are rendered between two signs of progress
+ALONE = "text alone"  # the prompt style of what has no prompt
 UNDIVIDED = "undivided"  # what the rows of all splits are called until the last of them is known
 
 
@@ -85,7 +87,7 @@ def prepare(
                 overlong.append((conversation.row, tokens))
                 ledger.drop(conversation.row, f"{tokens:,} tokens, more than {limit:,}")
             else:
-                side = sides.add(conversation.row, normalised_prompt(conversation))
+                side = sides.add(conversation.row, normalised_prompt(conversation), conversation.response)
                 writers[side or 0].add(row)
                 questions += fingerprint(asked(conversation)).to_bytes(FINGERPRINT_BYTES)
             if count % ROWS_TOLD == 0:
@@ -99,8 +101,8 @@ def prepare(
         )
     counts = {name: int((sides.sides() == side).sum()) for side, name in enumerate(SPLITS)}
     _refuse_empty_splits(counts, settings, source.name)
-    if settings.split == "position":
-        _divide(folder, counts, vocabulary)
+    if settings.split != "group":
+        _divide(folder, sides.sides(), vocabulary)
     splits = {name: open_rows(split_files(folder, name)) for name in SPLITS}
     if objective == "classification":
         refuse_classes(splits, classes, source.name)
@@ -120,10 +122,14 @@ def prepare(
             weights=weights,
             objective=objective,
         ),
-        "settings": {"data": settings.model_dump(), "model": model.model_dump()},
+        "settings": {
+            "data": settings.model_dump(),
+            "model": model.model_dump(),
+            "training": {"objective": objective},  # without which a recipe of the others may be refused
+        },
         "objective": objective,
         "classes": classes,
-        "prompt": settings.prompt,
+        "prompt": ALONE if objective == "classification" else settings.prompt,
         "split": settings.split,
         "end_of_turn": renderer.tokenizer.convert_ids_to_tokens(renderer.end_of_turn),
         "end_of_turn_id": renderer.end_of_turn,
@@ -164,15 +170,14 @@ def _writers(folder: Path, names: Sequence[str], vocabulary: int) -> Iterator[li
         writer.close()
 
 
-def _divide(folder: Path, counts: Mapping[str, int], vocabulary: int) -> None:
-    """Cut the rows into the splits by their position, now that their number is known."""
+def _divide(folder: Path, sides: np.ndarray, vocabulary: int) -> None:
+    """Part the rows into the splits, now that the side of each is known: (rows,)."""
     files = split_files(folder, UNDIVIDED)
     rows = open_rows(files)
-    begin = 0
+    begins = [0, *(np.flatnonzero(np.diff(sides)) + 1).tolist(), len(sides)]
     with _writers(folder, SPLITS, vocabulary) as writers:
-        for name, writer in zip(SPLITS, writers, strict=True):
-            writer.copy(rows[begin : begin + counts[name]])
-            begin += counts[name]
+        for begin, end in pairwise(begins):
+            writers[sides[begin]].copy(rows[begin:end])
     for path in (files.texts, files.ids, files.table, files.spans):
         remove(path)
 

@@ -140,14 +140,15 @@ def open_rows(run: RunFolder, recipe: Recipe, source: ModelSource) -> PreparedRo
             f"{run.split('test')} holds no rows, so there is nothing to evaluate on. Begin again with test rows:"
             f" `tutelage prepare {run.root} --overwrite --set data.test_share=0.1`."
         )
-    return rows_to_evaluate(rows, recipe.evaluation, source)
+    return rows_to_evaluate(rows, recipe, source)
 
 
-def rows_to_evaluate(rows: PreparedRows, settings: EvaluationSettings, source: ModelSource) -> PreparedRows:
+def rows_to_evaluate(rows: PreparedRows, recipe: Recipe, source: ModelSource) -> PreparedRows:
     """Return those test rows that are evaluated; DataError where the model cannot take one with its answer."""
-    rows = rows[: settings.limit]
+    rows = rows[: recipe.evaluation.limit]
     refuse_unknown_ids(rows, vocabulary=vocabulary_size(source.folder))
-    refuse_without_room(rows.example(int(rows.prompt_tokens.argmax())), settings, source)
+    if recipe.training.objective != "classification":  # a label takes no room
+        refuse_without_room(rows.example(int(rows.prompt_tokens.argmax())), recipe.evaluation, source)
     return rows
 
 

@@ -52,13 +52,17 @@ def estimate(
     batches = [[examples[index] for index in plan.examples_of_step(step)] for step in range(probed)]
     nodes = [count_distinct(batch) for batch in batches]
     supervised = sum(example.supervised for batch in batches for example in batch)
-    # Forward and backward are 2 + 2 products per weight; a weight that is trained itself costs 2 more.
-    products = 4 if adapter.type == "lora" else 6
+    # Forward and backward are 2 + 2 products per weight; a weight that is trained itself costs 2 more. Backward goes
+    # through the last block alone where nothing before it is trained.
+    last = 1 / shape.layers
+    products = {"lora": 4, "none": 6, "last-block": 2 + 4 * last}[adapter.type]
     flops = products * (shape.body_parameters * sum(nodes) + shape.head_parameters * supervised)
     seconds = flops / flops_per_second * plan.steps / probed
     parameters = shape.body_parameters + shape.head_parameters
-    weights = parameters * (bytes_per_weight if adapter.type == "lora" else 16)
-    activations = max(nodes) * shape.hidden * shape.layers * ACTIVATION_BYTES
+    bytes_of_each = {"lora": bytes_per_weight, "none": 16, "last-block": 4 + 12 * last}[adapter.type]
+    weights = int(parameters * bytes_of_each)
+    kept_layers = 1 if adapter.type == "last-block" else shape.layers
+    activations = max(nodes) * shape.hidden * kept_layers * ACTIVATION_BYTES
     low, high = SHARE_OF_PRODUCTS
     return Estimate(plan.steps, (seconds / high, seconds / low), PROGRAM_BYTES + weights + activations)
 

@@ -16,7 +16,7 @@ from tutelage.recipe import MOST_STEPS, TrainingSettings
 from tutelage.runtime import way_to_finite_numbers
 from tutelage.training.events import Emit
 from tutelage.training.memory import step_within_memory
-from tutelage.training.objectives import OBJECTIVES
+from tutelage.training.objectives import choose_objective
 from tutelage.training.schedule import learning_rate_at
 from tutelage.training.step import StepResult, optimizer_step
 from tutelage.training.validation import validation_loss
@@ -103,7 +103,7 @@ def train(
 ) -> Progress:
     """Train from `begin` to the end of the plan; a checkpoint is kept at every best step so far, each save_steps and
     the end, and when the training is interrupted, which ends it with Interrupted."""
-    objective = OBJECTIVES[settings.objective]
+    objective = choose_objective(settings, examples)
     plan = plan_steps(len(examples), settings)
     eval_steps = settings.eval_steps or max(1, plan.steps_per_epoch // VALIDATIONS_PER_EPOCH)
     save_steps = settings.save_steps or eval_steps
