@@ -64,7 +64,7 @@ def judges_only(run: RunFolder, loaded: LoadedRecipe) -> bool:
 
 def refuse_other_answers(run: RunFolder, loaded: LoadedRecipe) -> None:
     """Stop where the answers that are there were made with other settings than the recipe says now."""
-    own = load(run.recipe, {}, [])
+    own = load(run.evaluated_recipe, {}, [])
     changed = changed_settings(own.recipe, loaded.recipe, sections=("evaluation",), apart_from=JUDGE_SETTINGS)
     if changed:
         raise RunFolderError(

@@ -102,7 +102,7 @@ def open_classifier(run: RunFolder, recipe: Recipe, source: ModelSource) -> Caus
         padded_because=read_json(run.training)["padded_because"],
     )
     classes = read_json(run.preparation)["classes"]
-    return open_tuned(with_class_head(base, len(classes), seed=0), run.model, recipe.adapter)
+    return open_tuned(with_class_head(base, len(classes), seed=0), run.weights, recipe.adapter)
 
 
 def predictions_of(

@@ -158,7 +158,7 @@ def check_tuned(folder: Path, settings: AdapterSettings) -> None:
         check_adapter(folder)
     else:
         with tuned_faults(folder):
-            for weights in check_model_folder(folder):
+            for weights in check_model_folder(folder, needs=["config.json"]):
                 read_header(weights)
 
 

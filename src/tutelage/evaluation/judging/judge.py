@@ -1,6 +1,7 @@
 """Judges the answers of a finished evaluation: every judge of the recipe, each on the same rows."""
 
 import re
+import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,6 +25,7 @@ from tutelage.fetching import file_sha256, user_cache
 from tutelage.language_models import open_chat_model, parse_model_name, refuse_unusable
 from tutelage.recipe import EvaluationSettings
 from tutelage.run_folder import ARMS, RunFolder, read_json, read_json_lines, write_json, write_json_lines
+from tutelage.storage import staged_folder, storage_faults
 
 # Begins a bar for so many questions to a judge, and gives the function that advances it.
 Progress = Callable[[str, int], Callable[[int], None]]
@@ -68,10 +70,18 @@ def judge_run(run: RunFolder, settings: EvaluationSettings, *, progress: Progres
         judgements = sitting.judge(plan.inquiries, progress(name, len(plan.inquiries)))
         results[name] = _summarise(name, plan, judgements, labels=labels, notes=notes)
         records += _records(name, plan, judgements, labels or {})
-    write_json_lines(run.judgements, records)
     found = {"protocol_sha256": protocol_sha256(), "judges": results}
-    write_json(run.judges, found)
+    _write(run, records, found)
     return found
+
+
+def _write(run: RunFolder, records: Sequence[dict[str, Any]], found: dict[str, Any]) -> None:
+    """Publish the evaluation anew with what was said about it, so that its manifest names that too."""
+    of_before = shutil.ignore_patterns(run.judgements.name, run.judges.name)
+    with staged_folder(run.evaluation) as staged, storage_faults(run.evaluation):
+        shutil.copytree(run.evaluation, staged, dirs_exist_ok=True, ignore=of_before)
+        write_json_lines(staged / run.judgements.name, records)
+        write_json(staged / run.judges.name, found)
 
 
 def open_sitting(name: str, settings: EvaluationSettings) -> Sitting:
