@@ -176,6 +176,8 @@ def _show_forgetting(runs: list[Any]) -> None:
 
 def _show_further(group: Any) -> None:
     """Print what else was paired with the baseline, and what could not be, with the reason."""
+    from tutelage.evaluation.further_scores import without_judge
+
     paired = [(kind, name, one) for kind, of in group.further.items() for name, one in of.paired.items()]
     if paired:
         console.say("Beside the test rows:")
@@ -183,7 +185,9 @@ def _show_further(group: Any) -> None:
             ["", "by", "baseline", "this", "difference", "95 % interval", "p", ""],
             # The label of a judge's scores names the judge.
             [
-                _further_line("judge" if kind == "judges" else BEFORE_NAME[kind] + name, one)
+                _further_line(
+                    "judge" if kind == "judges" else BEFORE_NAME[kind] + without_judge(name, one.metric), one
+                )
                 for kind, name, one in paired
             ],
             numeric={2, 3, 4, 5, 6},

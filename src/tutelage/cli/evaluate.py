@@ -9,7 +9,14 @@ from cyclopts import Parameter
 
 from tutelage.cli import console
 from tutelage.cli.dry_run import show_dry_run
-from tutelage.cli.judging import Judging, judge_stage, judges_only, refuse_judges, refuse_other_answers
+from tutelage.cli.judging import (
+    Judging,
+    has_worse_set,
+    judge_stage,
+    judges_only,
+    refuse_judges,
+    refuse_other_answers,
+)
 from tutelage.cli.opening import has_model, locate
 from tutelage.cli.options import (
     FailIfWorse,
@@ -50,7 +57,8 @@ def evaluate(
     refuse_judges(loaded)
     if judges_only(run, loaded) and not options.overwrite:
         code = judge_answers(run, loaded, options)
-        return EXIT_WORSE if fail_if_worse and is_worse(read_json(run.metrics)) else code
+        has_worsened = is_worse(read_json(run.metrics)) or has_worse_set(run)
+        return EXIT_WORSE if fail_if_worse and has_worsened else code
     if options.dry_run:
         if has_model(loaded.recipe):
             from tutelage.evaluation.evaluate import open_rows
@@ -68,6 +76,7 @@ def evaluate(
     with locked(run):
         has_worsened = evaluate_stage(run, loaded, open_named_sets(loaded, lambda: read_training(run)))
         code = judge_stage(run, loaded)
+        has_worsened |= has_worse_set(run)
         tell_results(run, loaded)
     return EXIT_WORSE if fail_if_worse and has_worsened else code
 
@@ -206,7 +215,7 @@ def show_classes(result: dict[str, Any]) -> None:
 
 def is_worse(result: dict[str, Any]) -> bool:
     """Tell whether an evaluation, as metrics.json says it, found the tuned model worse in anything it judged."""
-    verdicts = {result["verdict"], *(one["verdict"] for one in result["sets"].values())}
+    verdicts = {result["verdict"], *(one.get("verdict") for one in result["sets"].values())}
     has_forgotten = result["forgetting"] is not None and result["forgetting"]["verdict"] == "lost"
     return "worse" in verdicts or has_forgotten
 
@@ -252,8 +261,11 @@ def show_sets(sets: dict[str, Any]) -> None:
 
     for name, one in sets.items():
         console.say()
-        console.heading(f"Test set {name}, by {SET_METRICS[one['metric']].label}")
-        console.say(one["sentence"])
+        if one["metric"] == "judge":
+            console.heading(f"Test set {name}: {one['rows']:,} rows that the judges score")
+        else:
+            console.heading(f"Test set {name}, by {SET_METRICS[one['metric']].label}")
+            console.say(one["sentence"])
         if one["dropped"]:
             console.say(f"{one['dropped']:,} of its rows were left out, as empty or repeated.")
 

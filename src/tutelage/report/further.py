@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from tutelage.evaluation.further_scores import PairedKind, PairedScored
+from tutelage.evaluation.further_scores import PairedKind, PairedScored, without_judge
 from tutelage.evaluation.metrics import METRICS
 from tutelage.evaluation.runs import Group, Kind
 from tutelage.report.paired_rows import PairedRow, paired_row
@@ -29,7 +29,7 @@ def further_rows(further: Mapping[Kind, PairedKind]) -> list[PairedRow]:
     """Return a line for all that was paired."""
     return [
         # The label of a judge's scores names the judge.
-        _row("Judge" if kind == "judges" else TITLES[kind] + name, one)
+        _row("Judge" if kind == "judges" else TITLES[kind] + without_judge(name, one.metric), one)
         for kind, found in further.items()
         for name, one in found.paired.items()
     ]
