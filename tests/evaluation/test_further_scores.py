@@ -171,6 +171,14 @@ def test_general_text_is_paired_by_passage_and_by_its_text(runs):
     assert "row 39 for one" in further(runs, "passages").left_out["general text"]
 
 
+def test_what_is_said_of_general_text_counts_passages_and_no_test_rows(runs):
+    for run, values in zip(runs, (OF_ROW, BETTER), strict=True):
+        add_passages(run, by_row(values / 100))
+    sentence = further(runs, "passages").to_record()["paired"]["general text"]["sentence"]
+    assert f"on {ROWS} passages" in sentence
+    assert "test row" not in sentence
+
+
 def test_the_seeds_of_a_recipe_are_one_score_a_row():
     metric = METRICS["chrf"]
     asked = {row: (f"{row}", "") for row in range(ROWS)}

@@ -42,6 +42,7 @@ class Scored:
     asked: Mapping[int, tuple[str, ...]]
     scores: Mapping[int, float]
     doubt: str = ""
+    counted: str = "test row"
 
 
 @dataclass(frozen=True)
@@ -186,6 +187,7 @@ def _read_passages(run: RunFolder) -> Scored:
         how=(),
         asked={row["passage"]: (row["sha256"],) for row in rows},
         scores={row["passage"]: float(row["tuned"]) for row in rows},
+        counted="passage",
     )
 
 
@@ -205,11 +207,15 @@ def pair_kind(
         if name not in left_out
     }
     raised = holm({name: one.p for name, (_, one) in measured.items() if one.p is not None})
-    metrics = {name: next(iter(baseline.values()))[name].metric for name in measured}
+    first = next(iter(baseline.values()))
     return PairedKind(
         {
             name: PairedScored(
-                metrics[name], one, resampled, raised.get(name), verdict(one, metrics[name], resampled)
+                first[name].metric,
+                one,
+                resampled,
+                raised.get(name),
+                verdict(one, first[name].metric, resampled, counted=first[name].counted),
             )
             for name, (one, resampled) in measured.items()
         },
