@@ -30,7 +30,7 @@ def ask(
     model = open_chat_model(name, timeout_seconds=seconds)
     return model.ask(
         [{"role": "user", "content": text}], seed=123, temperature=0, max_tokens=64, json_schema=schema
-    )
+    ).text
 
 
 @pytest.fixture

@@ -21,7 +21,9 @@ from tutelage.errors import LanguageModelError
 from tutelage.server_replies import (
     KEY_VARIABLE,
     PassingError,
+    Reply,
     brief,
+    counted,
     http_client,
     patiently,
     reason,
@@ -73,7 +75,7 @@ class ChatModel:
     """A model that can be asked, from several threads at once."""
 
     name: str
-    reply: Callable[[Question], str]
+    reply: Callable[[Question], Reply]
 
     def ask(
         self,
@@ -83,13 +85,13 @@ class ChatModel:
         temperature: float,
         max_tokens: int,
         json_schema: dict[str, Any] | None,
-    ) -> str:
-        """Return the text of the reply; LanguageModelError where there is none."""
+    ) -> Reply:
+        """Return the reply; LanguageModelError where there is none."""
         return self.reply(Question(messages, seed, temperature, max_tokens, json_schema))
 
 
 # Sends a question once, with so many seconds for the reply; PassingError where another try may go better.
-Send = Callable[[Question, float], str]
+Send = Callable[[Question, float], Reply]
 
 
 def open_chat_model(name: str, *, timeout_seconds: float) -> ChatModel:
@@ -171,7 +173,7 @@ def _open_openai(parts: ModelName) -> Send:
         http_client=http_client(is_here=parts.remote_host is None),
     )
 
-    def send(question: Question, seconds: float) -> str:
+    def send(question: Question, seconds: float) -> Reply:
         try:
             completion = client.chat.completions.create(
                 model=parts.model, timeout=seconds, **_openai_request(question)
@@ -182,7 +184,7 @@ def _open_openai(parts: ModelName) -> Send:
             raise PassingError(reason(fault.__cause__ or fault)) from fault
         except (openai.OpenAIError, ValueError) as fault:
             raise PassingError("it sent no chat completion") from fault
-        return _completion_text(completion, parts)
+        return _completion_reply(completion, parts)
 
     return send
 
@@ -190,7 +192,7 @@ def _open_openai(parts: ModelName) -> Send:
 def _open_ollama(parts: ModelName) -> Send:
     client = http_client(is_here=parts.remote_host is None)
 
-    def send(question: Question, seconds: float) -> str:
+    def send(question: Question, seconds: float) -> Reply:
         try:
             response = client.post(
                 f"{parts.place}/api/chat", json=_ollama_request(question, parts), timeout=seconds
@@ -199,7 +201,7 @@ def _open_ollama(parts: ModelName) -> Send:
             raise PassingError(reason(fault)) from fault
         if response.status_code != 200:
             raise refusal(response, parts.told)
-        return _ollama_text(response, parts)
+        return _ollama_reply(response, parts)
 
     return send
 
@@ -222,14 +224,14 @@ def _open_gguf(parts: ModelName) -> Send:
             f"llama.cpp cannot load {path}. Name a whole GGUF file of a chat model, of a kind that it knows."
         ) from fault
 
-    def send(question: Question, seconds: float) -> str:
+    def send(question: Question, seconds: float) -> Reply:
         try:
             reply = server.handle_chat_completions(_openai_request(question))
         except (RuntimeError, ValueError) as fault:
             raise LanguageModelError(f"{path} gave no reply: {brief(str(fault))}.") from fault
         if "error" in reply:
             raise LanguageModelError(f"{path} gave no reply: {brief(str(reply['error'].get('message')))}.")
-        return reply["choices"][0]["message"].get("content") or ""
+        return Reply(reply["choices"][0]["message"].get("content") or "")
 
     return send
 
@@ -309,23 +311,26 @@ def _ollama_context(question: Question) -> int:
     return context
 
 
-def _completion_text(completion: Any, parts: ModelName) -> str:
+def _completion_reply(completion: Any, parts: ModelName) -> Reply:
     choices = getattr(completion, "choices", None)
     message = getattr(choices[0], "message", None) if choices else None
     if message is None:
         raise PassingError("it sent no chat completion")
     _refuse_other_model(getattr(completion, "model", None), parts)
-    return message.content if isinstance(message.content, str) else ""
+    usage = getattr(completion, "usage", None)
+    return counted(
+        message.content, getattr(usage, "prompt_tokens", None), getattr(usage, "completion_tokens", None)
+    )
 
 
-def _ollama_text(response: httpx2.Response, parts: ModelName) -> str:
+def _ollama_reply(response: httpx2.Response, parts: ModelName) -> Reply:
     try:
         body = response.json()
         text = body["message"]["content"]
     except (ValueError, LookupError, TypeError) as fault:
         raise PassingError("it sent no chat reply") from fault
     _refuse_other_model(body.get("model"), parts)
-    return text if isinstance(text, str) else ""
+    return counted(text, body.get("prompt_eval_count"), body.get("eval_count"))
 
 
 def _refuse_other_model(answered: object, parts: ModelName) -> None:

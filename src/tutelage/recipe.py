@@ -36,12 +36,14 @@ SetMetricName = Literal[
     "rouge_l",
     "chrf",
     "bits_per_byte",
+    "judge",
 ]
 
 DEFAULT_MODEL = "smollm2-135m-instruct"
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=1)]
+Price = Annotated[float, Field(ge=0)]
 Name = Annotated[str, Field(min_length=1)]
 
 # The random numbers of a step come from seed * MOST_STEPS + step, so with more steps two seeds would share some.
@@ -207,7 +209,9 @@ class NamedSetSettings(Section):
     """A named test set, [evaluation.sets.NAME]: other rows with a metric and a verdict of their own."""
 
     source: Name = Field(description="Where its rows are, as for data.source.")
-    metric: SetMetricName = Field(description="How an answer is scored.")
+    metric: SetMetricName = Field(
+        description="How an answer is scored; with `judge` those of evaluation.judges score it."
+    )
     sha256: Sha256 | None = Field(None, description="SHA-256 of its bytes. An https address needs it.")
     format: FormatName | None = Field(None, description="What a row is. Default: found from its fields.")
     map: dict[str, str] = Field({}, description="Where a row has a field under another name.")
@@ -283,10 +287,31 @@ class EvaluationSettings(Section):
     judge_limit: Count | None = Field(
         None, description="Most questions put to one judge; the rest has no score. Default: all."
     )
+    judge_price_in: Price | None = Field(
+        None, description="What a million input tokens of a judge on a server cost, in your currency."
+    )
+    judge_price_out: Price | None = Field(
+        None, description="What a million output tokens of it cost, in the same currency."
+    )
+    judge_budget: Price | None = Field(
+        None,
+        description="Most that one judge may cost in one command, by these prices; the rest has no score. Default: no"
+        " limit.",
+    )
     judge_concurrency: Count = Field(4, description="Questions put to a judge at once.")
     judge_timeout: Annotated[float, Field(gt=0)] = Field(
         300.0, description="Seconds that a judge has for one question, with all tries and pauses."
     )
+
+    @model_validator(mode="after")
+    def a_budget_needs_both_prices(self) -> "EvaluationSettings":
+        prices = {"judge_price_in": self.judge_price_in, "judge_price_out": self.judge_price_out}
+        unknown = [f"evaluation.{name}" for name, price in prices.items() if price is None]
+        if len(unknown) == 1 or (unknown and self.judge_budget is not None):
+            raise ValueError(
+                f"evaluation.judge_budget and its prices belong together: set {' and '.join(unknown)} too"
+            )
+        return self
 
 
 class Recipe(Section):

@@ -2,17 +2,20 @@
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from tutelage.errors import RecipeError, RunFolderError
+from tutelage.run_facts import FACTS
 from tutelage.storage import publish_bytes
 
 SPLITS = ("train", "test", "validation")
 ARMS = ("base", "tuned")
+SETS = "sets"
+AT_STEPS = "evaluation-at"
 
 # Which verb writes a file again, by the name of the file or of its folder.
 WRITTEN_BY = {
@@ -22,59 +25,6 @@ WRITTEN_BY = {
     "model": "train",
     "evaluation": "evaluate",
     "summary.json": "report",
-}
-
-_PREPARED_ROW = {
-    "row": int,
-    "prompt": str,
-    "response": str,
-    "tokens": int,
-    "supervised": int,
-}
-_ANSWER = {
-    "row": int,
-    "prompt": str,
-    "reference": str,
-    "response": str,
-    "response_tokens": int,
-    "stopped": bool,
-    "reference_log_prob": int | float,
-    "reference_bytes": int,
-}
-# What the stages ask each other's files for. A file without it, or with another type in its place, is damaged.
-FACTS: Mapping[str, Mapping[str, Any]] = {
-    "preparation.json": {
-        "source": str,
-        "sha256": str,
-        "model": str,
-        "model_sha256": str,
-        "settings": dict,
-        "prompt": str,
-        "split": str,
-        "end_of_turn": str,
-        "end_of_turn_id": int,
-        **{f"rows.{counted}": int for counted in ("read", "kept", "repaired", "dropped", *SPLITS)},
-        **{f"tokens.{counted}": int for counted in ("train", "supervised", "distinct")},
-        "repeated_prompts": int,
-        "leaks.test": list,
-        "leaks.validation": list,
-        "notes": list,
-    },
-    "training.json": {
-        "dtype": str,
-        "padded_because": str | None,
-        **{f"loss.{when}": int | float | None for when in ("before", "best")},
-    },
-    "metrics.json": {"primary_metric": str},
-    "predictions.jsonl": {"row": int, "text": str, "label": str, "predicted": str, "probabilities": dict},
-    "judges.json": {"judges": dict},
-    "judgements.jsonl": {"judge": str, "row": int, "kind": str, "replies": list},
-    "passages.jsonl": {"passage": int, "sha256": str, **dict.fromkeys(ARMS, int | float)},
-    "environment.json": {},
-    **{f"{split}.jsonl": _PREPARED_ROW for split in SPLITS},
-    "ledger.jsonl": {"row": int, "outcome": str, "reasons": list},
-    "events.jsonl": {"event": str, "step": int},
-    **{f"{arm}.jsonl": _ANSWER for arm in ARMS},
 }
 
 
@@ -96,9 +46,23 @@ def split_files(folder: Path, name: str) -> SplitFiles:
 
 @dataclass(frozen=True)
 class RunFolder:
-    """One run on disk; each property is the path of one thing that some stage writes."""
+    """One run on disk; each property is the path of one thing that some stage writes.
+
+    With a `step` its weights are those of that checkpoint, and so is its evaluation; all else is the run's own.
+    """
 
     root: Path
+    step: int | None = None
+
+    @property
+    def name(self) -> str:
+        """How people name it: the folder, and after an @ the step."""
+        return str(self.root) if self.step is None else f"{self.root}@{self.step}"
+
+    @property
+    def words(self) -> str:
+        """How `evaluate` is told of it on the command line."""
+        return str(self.root) if self.step is None else f"{self.root} --checkpoint {self.step}"
 
     @property
     def recipe(self) -> Path:
@@ -140,12 +104,11 @@ class RunFolder:
         return self.root / "checkpoints"
 
     def checkpoint(self, step: int) -> Path:
-        return self.checkpoints / f"step-{step:06d}"
+        return self.checkpoints / _step_name(step)
 
     def saved_steps(self) -> list[int]:
         """The steps that a checkpoint is named after, in order; nothing is said about what is in it."""
-        entries = self.checkpoints.iterdir() if self.checkpoints.is_dir() else ()
-        return sorted(int(entry.name[5:]) for entry in entries if re.fullmatch(r"step-\d{6,}", entry.name))
+        return _steps_in(self.checkpoints)
 
     @property
     def lock(self) -> Path:
@@ -162,6 +125,11 @@ class RunFolder:
         return self.root / "model"
 
     @property
+    def weights(self) -> Path:
+        """What is evaluated as the tuned model."""
+        return self.model if self.step is None else self.checkpoint(self.step)
+
+    @property
     def training(self) -> Path:
         return self.model / "training.json"
 
@@ -171,13 +139,27 @@ class RunFolder:
         return self.model / "recipe.toml"
 
     @property
+    def evaluations_at(self) -> Path:
+        """Where the evaluations of single checkpoints stand, beside the run's own."""
+        return self.root / AT_STEPS
+
+    def evaluated_steps(self) -> list[int]:
+        """The steps whose checkpoints were evaluated, in order."""
+        return _steps_in(self.evaluations_at)
+
+    @property
     def evaluation(self) -> Path:
-        return self.root / "evaluation"
+        return self.root / "evaluation" if self.step is None else self.evaluations_at / _step_name(self.step)
+
+    @property
+    def evaluated_recipe(self) -> Path:
+        """The recipe that the evaluation was made with."""
+        return self.recipe if self.step is None else self.evaluation.with_suffix(".toml")
 
     @property
     def answers(self) -> Path:
         """What an evaluation that is under way has been answered so far."""
-        return self.root / "answers"
+        return self.root / "answers" if self.step is None else self.evaluation.with_suffix(".answers")
 
     def responses(self, arm: str) -> Path:
         return self.evaluation / f"{arm}.jsonl"
@@ -192,7 +174,7 @@ class RunFolder:
         return self.evaluation / "predictions.jsonl"
 
     def test_set(self, name: str) -> Path:
-        return self.evaluation / "sets" / f"{name}.jsonl"
+        return self.evaluation / SETS / f"{name}.jsonl"
 
     @property
     def metrics(self) -> Path:
@@ -227,6 +209,7 @@ class RunFolder:
             self.model,
             self.answers,
             self.evaluation,
+            self.evaluations_at,
             self.summary,
             self.report,
             self.export,
@@ -237,9 +220,19 @@ class RunFolder:
         """Return `path`, or say which stage has to run first."""
         if not path.exists():
             raise RunFolderError(
-                f"{path} is not there, and this stage needs it. Run `tutelage {stage} {self.root}` first."
+                f"{path} is not there, and this stage needs it."
+                f" Run `tutelage {stage} {self.words if stage == 'evaluate' else self.root}` first."
             )
         return path
+
+
+def _step_name(step: int) -> str:
+    return f"step-{step:06d}"
+
+
+def _steps_in(folder: Path) -> list[int]:
+    entries = folder.iterdir() if folder.is_dir() else ()
+    return sorted(int(entry.name[5:]) for entry in entries if re.fullmatch(r"step-\d{6,}", entry.name))
 
 
 @dataclass(frozen=True)
@@ -334,11 +327,15 @@ def reading_faults(path: Path) -> Iterator[None]:
 
 
 def _way_to_write_again(path: Path) -> str:
+    folder = path.parent.parent if path.parent.name == SETS else path.parent
     is_in_root = path.name in WRITTEN_BY
-    verb = WRITTEN_BY.get(path.name if is_in_root else path.parent.name)
-    root = path.parent if is_in_root else path.parent.parent
+    verb = WRITTEN_BY.get(path.name if is_in_root else folder.name)
+    words = str(folder if is_in_root else folder.parent)
+    if folder.parent.name == AT_STEPS:
+        verb = "evaluate"
+        words = RunFolder(folder.parent.parent, int(folder.name.removeprefix("step-"))).words
     return (
-        f"If it was lost, edited or cut short, write it anew with `tutelage {verb} {root} --overwrite`."
+        f"If it was lost, edited or cut short, write it anew with `tutelage {verb} {words} --overwrite`."
         if verb
         else "If it was lost, edited or cut short, run the stage that writes it again."
     )

@@ -22,7 +22,7 @@ def locked(run: RunFolder) -> Iterator[None]:
     made = [folder for folder in (run.root, *run.root.parents) if not folder.exists()]
     handle = _take(run)
     try:
-        for folder in (run.root, run.checkpoints):
+        for folder in (run.root, run.checkpoints, run.evaluations_at):
             if folder.is_dir():
                 sweep(folder)
         yield

@@ -3,6 +3,7 @@
 import re
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import httpx2
@@ -18,6 +19,21 @@ LARGEST_REPLY_BYTES = 2**20
 PASSING_STATUSES = {408, 409, 425, 429, 500, 502, 503, 504, 529}
 
 
+@dataclass(frozen=True)
+class Reply:
+    """The text of a reply, and how many tokens the server counted; None where it did not say."""
+
+    text: str
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+
+
+def counted(text: object, input_tokens: object, output_tokens: object) -> Reply:
+    """Return a reply with what a server says of it; a count that is no count is none."""
+    tokens = [value if type(value) is int and value >= 0 else None for value in (input_tokens, output_tokens)]
+    return Reply(text if isinstance(text, str) else "", *tokens)
+
+
 class PassingError(Exception):
     """A fault that may pass by itself, and the pause in seconds that the server asked for."""
 
@@ -26,7 +42,7 @@ class PassingError(Exception):
         self.pause = pause
 
 
-def patiently(once: Callable[[float], str], told: str, timeout_seconds: float) -> str:
+def patiently(once: Callable[[float], Reply], told: str, timeout_seconds: float) -> Reply:
     """Return what `once(seconds left)` returns, trying again after a fault that may pass as long as there is time.
 
     `told` names the model and its server in messages. LanguageModelError where the time or the tries are used up.

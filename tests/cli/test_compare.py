@@ -62,6 +62,16 @@ def test_the_table_tells_what_was_paired_beside_the_test_rows_and_what_was_left_
     assert out.count("1.100 1.120 +0.020 +0.015 to +0.025 kept") == 2
 
 
+def test_a_lost_file_of_a_set_is_told_with_the_command_that_makes_it_again(tutelage, tmp_path):
+    good, poor = (make_run(tmp_path / name, test_rows=30) for name in ("good", "poor"))
+    for run in (good, poor):
+        add_set(run, "facts", dict.fromkeys(range(20), 100.0))
+    poor.test_set("facts").unlink()
+    refused = tutelage("compare", good.root, poor.root)
+    assert refused.code == 2
+    assert f"write it anew with `tutelage evaluate {poor.root} --overwrite`" in " ".join(refused.err.split())
+
+
 @pytest.mark.parametrize(("baseline", "code"), [("good", 7), ("poor", 0)])
 def test_a_worse_run_can_fail_a_script(tutelage, runs, baseline, code):
     words = ["compare", runs / "good", runs / "poor", "--baseline", runs / baseline, "--fail-if-worse"]

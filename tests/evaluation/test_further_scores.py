@@ -28,7 +28,7 @@ def runs(tmp_path):
 
 
 def further(runs, kind):
-    return compare_runs([run.root for run in runs], runs[0].root).groups[1].further[kind]
+    return compare_runs(runs, runs[0]).groups[1].further[kind]
 
 
 def by_row(values, order=range(ROWS)):
@@ -171,6 +171,14 @@ def test_general_text_is_paired_by_passage_and_by_its_text(runs):
     assert "row 39 for one" in further(runs, "passages").left_out["general text"]
 
 
+def test_what_is_said_of_general_text_counts_passages_and_no_test_rows(runs):
+    for run, values in zip(runs, (OF_ROW, BETTER), strict=True):
+        add_passages(run, by_row(values / 100))
+    sentence = further(runs, "passages").to_record()["paired"]["general text"]["sentence"]
+    assert f"on {ROWS} passages" in sentence
+    assert "test row" not in sentence
+
+
 def test_the_seeds_of_a_recipe_are_one_score_a_row():
     metric = METRICS["chrf"]
     asked = {row: (f"{row}", "") for row in range(ROWS)}
@@ -186,7 +194,7 @@ def test_the_seeds_of_a_recipe_are_one_score_a_row():
 def test_another_set_makes_no_other_recipe(runs):
     add_set(runs[0], "facts", by_row(OF_ROW))
     write_text(runs[1].recipe, RECIPE.replace("learning_rate", "seed = 7\nlearning_rate"))
-    (group,) = compare_runs([run.root for run in runs], runs[0].root).groups
+    (group,) = compare_runs(runs, runs[0]).groups
     assert group.seeds == [123, 7]
 
 
@@ -194,7 +202,7 @@ def test_the_record_names_what_was_paired_and_what_was_left_out(runs):
     for run in runs:
         add_set(run, "facts", by_row(OF_ROW))
     add_set(runs[0], "sums", by_row(OF_ROW))
-    record = compare_runs([run.root for run in runs], runs[0].root).to_record()
+    record = compare_runs(runs, runs[0]).to_record()
     baseline, other = record["groups"]
     assert baseline["sets"] is None
     assert other["sets"]["paired"]["facts"]["verdict"] == "no difference detectable"

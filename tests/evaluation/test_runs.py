@@ -1,5 +1,3 @@
-from pathlib import Path
-
 import numpy as np
 import pytest
 from scipy import stats
@@ -34,7 +32,7 @@ def runs(tmp_path_factory):
         write_text(run.recipe, with_settings(rate, seed))
         spoil(run, spoiled, np.random.default_rng(seed))
         measure(run)
-        made[name] = run.root
+        made[name] = run
     return made
 
 
@@ -54,7 +52,7 @@ def spoil(run: RunFolder, share, chance):
 def test_a_poorer_recipe_is_worse_by_the_paired_difference_of_the_tuned_models(runs):
     compared = compare_runs([runs["good"], runs["poor"]], runs["good"])
     baseline, other = compared.groups
-    assert [group.label for group in compared.groups] == [str(runs["good"]), str(runs["poor"])]
+    assert [group.label for group in compared.groups] == [runs["good"].name, runs["poor"].name]
     assert baseline.comparison is None
     assert other.differs == ("training.learning_rate (was 0.0005, now 0.9)",)
     one = other.comparison.measured["chrf"]
@@ -66,7 +64,7 @@ def test_a_poorer_recipe_is_worse_by_the_paired_difference_of_the_tuned_models(r
 
 def test_the_baseline_is_the_one_that_is_named(runs):
     compared = compare_runs([runs["good"], runs["poor"]], runs["poor"])
-    assert compared.groups[0].label == str(runs["poor"])
+    assert compared.groups[0].label == runs["poor"].name
     assert compared.groups[1].comparison.verdict.word == "better"
     assert not compared.is_any_worse
 
@@ -107,7 +105,7 @@ def test_runs_that_differ_in_their_seed_alone_have_nothing_to_be_held_against(ru
 
 def test_the_record_holds_every_figure_by_its_name(runs):
     record = compare_runs([runs["good"], runs["poor"]], runs["good"]).to_record()
-    assert (record["rows"], record["primary_metric"], record["baseline"]) == (60, "chrf", str(runs["good"]))
+    assert (record["rows"], record["primary_metric"], record["baseline"]) == (60, "chrf", runs["good"].name)
     assert set(record["groups"][1]["means"]) == set(METRICS)
     assert record["groups"][1]["comparison"]["verdict"] == "worse"
 
@@ -122,7 +120,7 @@ def test_runs_on_other_rows_are_refused_and_the_rows_named(runs, tmp_path):
     other = make_run(tmp_path / "other", test_rows=60)
     answers = read_json_lines(other.responses("tuned"))
     write_json_lines(other.responses("tuned"), answers[:-2])
-    said = refused([runs["good"], other.root])
+    said = refused([runs["good"], other])
     assert "tested on 60 rows" in said
     assert f"58; 2 stand in one of them alone ({answers[-2]['row']}, {answers[-1]['row']})" in said
 
@@ -130,7 +128,7 @@ def test_runs_on_other_rows_are_refused_and_the_rows_named(runs, tmp_path):
 def test_runs_on_other_data_are_refused(runs, tmp_path):
     other = make_run(tmp_path / "other", test_rows=60)
     write_json(other.preparation, read_json(other.preparation) | {"sha256": "beef" * 16})
-    assert "different data (SHA-256 5f0e5f0e5f0e… and beefbeefbeef…)" in refused([runs["good"], other.root])
+    assert "different data (SHA-256 5f0e5f0e5f0e… and beefbeefbeef…)" in refused([runs["good"], other])
 
 
 def test_a_row_with_another_reference_is_refused(runs, tmp_path):
@@ -138,12 +136,12 @@ def test_a_row_with_another_reference_is_refused(runs, tmp_path):
     answers = read_json_lines(other.responses("tuned"))
     answers[3] = answer({**answers[3], "response": "another"}, "x")
     write_json_lines(other.responses("tuned"), answers)
-    assert f"Row {answers[3]['row']} has another reference" in refused([runs["good"], other.root])
+    assert f"Row {answers[3]['row']} has another reference" in refused([runs["good"], other])
 
 
 def test_a_run_named_twice_or_never_evaluated_is_refused(runs, tmp_path):
-    again = Path(runs["good"]) / ".." / "good"
+    again = RunFolder(runs["good"].root / ".." / "good")
     assert "is named twice" in refused([runs["good"], again])
-    assert "is no folder" in refused([runs["good"], tmp_path / "nothing"])
+    assert "is no folder" in refused([runs["good"], RunFolder(tmp_path / "nothing")])
     tuned = make_run(tmp_path / "tuned", until="tune", test_rows=60)
-    assert "Run `tutelage evaluate" in refused([runs["good"], tuned.root])
+    assert "Run `tutelage evaluate" in refused([runs["good"], tuned])

@@ -65,7 +65,7 @@ def test_few_rows_get_no_verdict_however_clear_they_look():
     wrong, right = np.zeros(9), np.full(9, 100.0)
     judged = verdict(paired_difference(wrong, right), METRICS["exact_match"])
     assert judged.word == "no difference detectable"
-    assert judged.reason.endswith("on 9 test rows. That is too few for a verdict; it takes 10 rows.")
+    assert judged.reason.endswith("on 9 test rows. That is too few for a verdict; it takes 10 test rows.")
     assert (
         verdict(paired_difference(np.zeros(10), np.full(10, 100.0)), METRICS["exact_match"]).word == "better"
     )

@@ -4,7 +4,7 @@ from support.pages import HOSTILE, Page, offences
 
 from tutelage.evaluation.runs import compare_runs
 from tutelage.report.comparison_page import write_comparison
-from tutelage.run_folder import RunFolder, read_json_lines, write_json_lines, write_text
+from tutelage.run_folder import read_json_lines, write_json_lines, write_text
 
 
 def two_runs(root):
@@ -13,7 +13,7 @@ def two_runs(root):
     write_json_lines(poor.responses("tuned"), [{**one, "response": HOSTILE} for one in answers])
     write_text(poor.recipe, RECIPE.replace("r = 16", "r = 8"))
     measure(poor)
-    return good.root, poor.root
+    return good, poor
 
 
 def test_the_page_of_a_comparison_is_offline_and_escaped_and_says_the_verdict(tmp_path):
@@ -29,12 +29,12 @@ def test_the_page_of_a_comparison_is_offline_and_escaped_and_says_the_verdict(tm
 
 
 def test_the_page_shows_what_stands_beside_the_test_rows_and_names_what_is_left_out(tmp_path):
-    good, poor = (RunFolder(root) for root in two_runs(tmp_path))
+    good, poor = two_runs(tmp_path)
     for run, score in ((good, 100.0), (poor, 0.0)):
         add_set(run, "facts", dict.fromkeys(range(20), score))
         add_passages(run, {index: 1 + index / 100 + score / 1000 for index in range(40)})
         add_judge(run, f"ollama:{HOSTILE}", [80] * 30, trusted=run is good)
-    write_comparison(tmp_path / "page.html", compare_runs([good.root, poor.root], good.root))
+    write_comparison(tmp_path / "page.html", compare_runs([good, poor], good))
     html = (tmp_path / "page.html").read_text(encoding="utf-8")
     assert offences(html) == []
     text = " ".join(Page(html).text.split())

@@ -29,7 +29,7 @@ def judged(base, tuned, metric):
 
 def test_a_set_is_a_line_with_its_figures_as_text():
     (line,) = set_rows({"evaluation": {"sets": {"sums": judged(BASE, TUNED, "numeric")}}})
-    assert (line.name, line.base, line.tuned, line.difference) == ("sums", "30.0 %", "60.0 %", "+30.0")
+    assert (line.title, line.base, line.tuned, line.difference) == ("sums", "30.0 %", "60.0 %", "+30.0")
     assert line.p == "0.004"
     assert 100 < line.bar.left < line.bar.point < line.bar.right == pytest.approx(192)
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from tutelage.data.asking import RememberingModel
 from tutelage.language_models import ChatModel, Question
+from tutelage.server_replies import Reply
 
 
 @dataclass
@@ -16,9 +17,9 @@ class FakeChat:
     questions: list[Question] = field(default_factory=list)
     opened: int = 0
 
-    def __call__(self, question: Question) -> str:
+    def __call__(self, question: Question) -> Reply:
         self.questions.append(question)
-        return self.reply(question)
+        return Reply(self.reply(question))
 
 
 def remembering(chat: FakeChat, cache: Path) -> RememberingModel:

@@ -1,5 +1,7 @@
 """`tutelage compare`: runs on the same test rows, against a baseline."""
 
+import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -8,13 +10,20 @@ from cyclopts import Parameter
 from tutelage.cli import console
 from tutelage.cli.options import Debug, FailIfWorse, as_path
 from tutelage.errors import EXIT_WORSE, RunFolderError
+from tutelage.run_folder import RunFolder
 
 # What a line is called before its own name, by its kind.
 BEFORE_NAME = {"sets": "set ", "judges": "judge ", "passages": ""}
 
 
 def compare(
-    *runs: Annotated[Path, Parameter(help="Folders of evaluated runs, the baseline first.", negative="")],
+    *runs: Annotated[
+        Path,
+        Parameter(
+            help="Folders of evaluated runs, the baseline first; RUN@STEP is an evaluated checkpoint of one.",
+            negative="",
+        ),
+    ],
     baseline: Annotated[
         Path | None, Parameter(help="Which of them the others are held against.", converter=as_path)
     ] = None,
@@ -35,10 +44,11 @@ def compare(
         raise RunFolderError("It takes two runs to compare. Name the folders of evaluated runs.")
     if output is not None and (output.is_dir() or (output.exists() and not overwrite)):
         raise RunFolderError(f"{output} is there already. Name another file, or add --overwrite.")
-    first = runs[0] if baseline is None else _one_of(runs, baseline)
+    folders = [_opened(run) for run in runs]
+    first = folders[0] if baseline is None else _one_of(folders, baseline)
     from tutelage.evaluation.runs import compare_runs
 
-    compared = compare_runs(runs, first)
+    compared = compare_runs(folders, first)
     if json:
         console.say_json(compared.to_record())
     else:
@@ -52,9 +62,20 @@ def compare(
     return EXIT_WORSE if fail_if_worse and compared.is_any_worse else 0
 
 
-def _one_of(runs: tuple[Path, ...], baseline: Path) -> Path:
+def _opened(named: Path) -> RunFolder:
+    """Take RUN@STEP apart; a folder that has such a name is that folder."""
+    root, _, step = str(named).rpartition("@")
+    if not root or named.exists() or not Path(root).is_dir():
+        return RunFolder(named)
+    if not re.fullmatch(r"\d{1,9}", step, re.ASCII):
+        raise RunFolderError(f"{named} names no step behind the @. Write a number there, as in {root}@100.")
+    return RunFolder(Path(root), int(step))
+
+
+def _one_of(runs: Sequence[RunFolder], baseline: Path) -> RunFolder:
+    wanted = _opened(baseline)
     for run in runs:
-        if run.resolve() == baseline.resolve():
+        if (run.root.resolve(), run.step) == (wanted.root.resolve(), wanted.step):
             return run
     raise RunFolderError(f"--baseline {baseline} is none of the runs. Name it among them too.")
 
@@ -155,6 +176,8 @@ def _show_forgetting(runs: list[Any]) -> None:
 
 def _show_further(group: Any) -> None:
     """Print what else was paired with the baseline, and what could not be, with the reason."""
+    from tutelage.evaluation.further_scores import without_judge
+
     paired = [(kind, name, one) for kind, of in group.further.items() for name, one in of.paired.items()]
     if paired:
         console.say("Beside the test rows:")
@@ -162,7 +185,9 @@ def _show_further(group: Any) -> None:
             ["", "by", "baseline", "this", "difference", "95 % interval", "p", ""],
             # The label of a judge's scores names the judge.
             [
-                _further_line("judge" if kind == "judges" else BEFORE_NAME[kind] + name, one)
+                _further_line(
+                    "judge" if kind == "judges" else BEFORE_NAME[kind] + without_judge(name, one.metric), one
+                )
                 for kind, name, one in paired
             ],
             numeric={2, 3, 4, 5, 6},

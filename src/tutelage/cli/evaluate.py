@@ -2,11 +2,21 @@
 
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from typing import Any
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import Parameter
 
 from tutelage.cli import console
 from tutelage.cli.dry_run import show_dry_run
-from tutelage.cli.judging import Judging, judge_stage, judges_only, refuse_judges, refuse_other_answers
+from tutelage.cli.judging import (
+    Judging,
+    has_worse_set,
+    judge_stage,
+    judges_only,
+    refuse_judges,
+    refuse_other_answers,
+)
 from tutelage.cli.opening import has_model, locate
 from tutelage.cli.options import (
     FailIfWorse,
@@ -17,28 +27,38 @@ from tutelage.cli.options import (
     refuse_untrained_settings,
 )
 from tutelage.cli.report import report_stage
-from tutelage.errors import EXIT_WORSE
+from tutelage.errors import EXIT_WORSE, RunFolderError, StorageError
 from tutelage.recipe_file import LoadedRecipe
 from tutelage.run_folder import RunFolder, read_json
 from tutelage.run_lock import locked
+from tutelage.storage import what_is_damaged
 
 
 def evaluate(
     options: Options = Options(),  # noqa: B008 - frozen
     judging: Judging = Judging(),  # noqa: B008 - frozen
     *,
+    checkpoint: Annotated[
+        int | None,
+        Parameter(
+            help="Evaluate the weights after this step of the training, beside the run's own evaluation.",
+            show_default=False,
+        ),
+    ] = None,
     fail_if_worse: FailIfWorse = False,
 ) -> int:
     """Collect the answers of base and tuned model on the test rows, compare and score them.
 
     Where the answers are there already and a judge is named, the judge alone is asked.
     """
-    run, loaded = open_earlier_run(options, judging.overrides())
+    run, loaded = open_earlier_run(options, judging.overrides(), step=checkpoint)
     refuse_untrained_settings(run, loaded)
+    refuse_lost_checkpoint(run)
     refuse_judges(loaded)
     if judges_only(run, loaded) and not options.overwrite:
         code = judge_answers(run, loaded, options)
-        return EXIT_WORSE if fail_if_worse and is_worse(read_json(run.metrics)) else code
+        has_worsened = is_worse(read_json(run.metrics)) or has_worse_set(run)
+        return EXIT_WORSE if fail_if_worse and has_worsened else code
     if options.dry_run:
         if has_model(loaded.recipe):
             from tutelage.evaluation.evaluate import open_rows
@@ -48,7 +68,7 @@ def evaluate(
         show_dry_run(
             run,
             loaded,
-            writes=[run.recipe, run.evaluation, run.summary, run.report],
+            writes=[run.evaluated_recipe, run.evaluation, *results_of(run)],
             guarded=[run.evaluation],
         )
         return 0
@@ -56,21 +76,56 @@ def evaluate(
     with locked(run):
         has_worsened = evaluate_stage(run, loaded, open_named_sets(loaded, lambda: read_training(run)))
         code = judge_stage(run, loaded)
-        report_stage(run, loaded)
+        has_worsened |= has_worse_set(run)
+        tell_results(run, loaded)
     return EXIT_WORSE if fail_if_worse and has_worsened else code
+
+
+def refuse_lost_checkpoint(run: RunFolder) -> None:
+    """Stop where the step of a run has no checkpoint, or one that is not as it was written."""
+    if run.step is None:
+        return
+    steps = run.saved_steps()
+    if run.step not in steps:
+        kept = f"Those of the steps {', '.join(map(str, steps))} are" if steps else "None is"
+        raise RunFolderError(
+            f"{run.checkpoints} holds no checkpoint of step {run.step}. {kept} there; training.save_total_limit"
+            " decides how many are kept."
+        )
+    damage = what_is_damaged(run.weights)
+    if damage:
+        raise StorageError(
+            f"{run.weights} is damaged ({damage}). Put it back as it was, or name another step."
+        )
+
+
+def results_of(run: RunFolder) -> list[Path]:
+    """Return what is written of an evaluation beside itself; summary and report are about the run's own alone."""
+    return [run.summary, run.report] if run.step is None else []
+
+
+def tell_results(run: RunFolder, loaded: LoadedRecipe) -> None:
+    """Write summary and report, or say where the evaluation of a checkpoint is and how it is held against the run's."""
+    if run.step is None:
+        report_stage(run, loaded)
+        return
+    console.say(
+        f"Evaluation of the checkpoint of step {run.step}: {run.evaluation}\n"
+        f"Beside the run's own: tutelage compare {run.root} {run.name}"
+    )
 
 
 def judge_answers(run: RunFolder, loaded: LoadedRecipe, options: Options) -> int:
     """Have the answers that are there judged; neither model is asked again."""
     refuse_other_answers(run, loaded)
     if options.dry_run:
-        show_dry_run(run, loaded, writes=[run.recipe, run.judgements, run.judges, run.summary, run.report])
+        show_dry_run(run, loaded, writes=[run.evaluated_recipe, run.judgements, run.judges, *results_of(run)])
         return 0
     console.heading("3 Evaluate: the answers are there, only judges are asked")
     with locked(run):
         code = judge_stage(run, loaded)
         record_recipe(run, loaded)
-        report_stage(run, loaded)
+        tell_results(run, loaded)
     return code
 
 
@@ -160,7 +215,7 @@ def show_classes(result: dict[str, Any]) -> None:
 
 def is_worse(result: dict[str, Any]) -> bool:
     """Tell whether an evaluation, as metrics.json says it, found the tuned model worse in anything it judged."""
-    verdicts = {result["verdict"], *(one["verdict"] for one in result["sets"].values())}
+    verdicts = {result["verdict"], *(one.get("verdict") for one in result["sets"].values())}
     has_forgotten = result["forgetting"] is not None and result["forgetting"]["verdict"] == "lost"
     return "worse" in verdicts or has_forgotten
 
@@ -206,8 +261,11 @@ def show_sets(sets: dict[str, Any]) -> None:
 
     for name, one in sets.items():
         console.say()
-        console.heading(f"Test set {name}, by {SET_METRICS[one['metric']].label}")
-        console.say(one["sentence"])
+        if one["metric"] == "judge":
+            console.heading(f"Test set {name}: {one['rows']:,} rows that the judges score")
+        else:
+            console.heading(f"Test set {name}, by {SET_METRICS[one['metric']].label}")
+            console.say(one["sentence"])
         if one["dropped"]:
             console.say(f"{one['dropped']:,} of its rows were left out, as empty or repeated.")
 

@@ -10,12 +10,15 @@ from cyclopts import Parameter
 from tutelage.cli import console
 from tutelage.errors import EXIT_UNTRUSTWORTHY, RunFolderError
 from tutelage.recipe_file import LoadedRecipe, changed_settings, load
-from tutelage.run_folder import RunFolder
+from tutelage.run_folder import RunFolder, read_json
 
 JUDGE_SETTINGS = (
     "evaluation.judges",
     "evaluation.labels",
     "evaluation.judge_limit",
+    "evaluation.judge_price_in",
+    "evaluation.judge_price_out",
+    "evaluation.judge_budget",
     "evaluation.judge_concurrency",
     "evaluation.judge_timeout",
 )
@@ -64,7 +67,7 @@ def judges_only(run: RunFolder, loaded: LoadedRecipe) -> bool:
 
 def refuse_other_answers(run: RunFolder, loaded: LoadedRecipe) -> None:
     """Stop where the answers that are there were made with other settings than the recipe says now."""
-    own = load(run.recipe, {}, [])
+    own = load(run.evaluated_recipe, {}, [])
     changed = changed_settings(own.recipe, loaded.recipe, sections=("evaluation",), apart_from=JUDGE_SETTINGS)
     if changed:
         raise RunFolderError(
@@ -87,10 +90,22 @@ def judge_stage(run: RunFolder, loaded: LoadedRecipe) -> int:
             advance = stack.enter_context(console.progress(f"{judge} is asked", total))
             return lambda answered: advance(answered, "")
 
-        judges = judge_run(run, loaded.recipe.evaluation, progress=progress)["judges"]
+        def tell(line: str) -> None:
+            stack.close()
+            console.say(line)
+
+        found = judge_run(run, loaded.recipe.evaluation, progress=progress, tell=tell)
+        judges = found["judges"]
     console.say()
     show_judges(judges)
-    return 0 if all(result["trusted"] for result in judges.values()) else EXIT_UNTRUSTWORTHY
+    said = [one for result in judges.values() for one in (result, *result["sets"].values())]
+    return 0 if all(one["trusted"] for one in said) else EXIT_UNTRUSTWORTHY
+
+
+def has_worse_set(run: RunFolder) -> bool:
+    """Tell whether a judge that is trusted on a named set found the tuned model worse there."""
+    judges = read_json(run.judges)["judges"].values() if run.judges.exists() else ()
+    return any(one["verdict"] == "worse" for result in judges for one in result.get("sets", {}).values())
 
 
 def show_judges(judges: dict[str, Any]) -> None:
@@ -120,8 +135,18 @@ def show_judges(judges: dict[str, Any]) -> None:
                 f"With every missing score at its worst or best, the difference is {worst:+.1f} or {best:+.1f}."
             )
         _show_labels(judge, result["labels"])
-        for note in result["notes"]:
-            console.say(f"Note: {note}")
+        _show_notes(result["notes"])
+        for name, one in result["sets"].items():
+            console.say()
+            console.heading(f"Test set {name}, by {judge}")
+            console.say(one["sentence"])
+            _show_checks(one)
+            _show_notes(one["notes"])
+
+
+def _show_notes(notes: list[str]) -> None:
+    for note in notes:
+        console.say(f"Note: {note}")
 
 
 def _row(judge: str, result: dict[str, Any]) -> list[str]:

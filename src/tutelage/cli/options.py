@@ -193,11 +193,13 @@ def refuse_existing(run: RunFolder) -> None:
     )
 
 
-def open_earlier_run(options: Options, also: Mapping[str, Any] = NONE) -> tuple[RunFolder, LoadedRecipe]:
-    """Return the folder and recipe of a verb that goes on with a run, named as TARGET or --output."""
+def open_earlier_run(
+    options: Options, also: Mapping[str, Any] = NONE, *, step: int | None = None
+) -> tuple[RunFolder, LoadedRecipe]:
+    """Return the folder and recipe of a verb that goes on with a run, named as TARGET or --output, or a step of it."""
     target, output = options.target, options.output
     if target is not None and is_there(target) and not target.is_dir():
-        run = RunFolder(output or RUNS / target.stem)
+        run = RunFolder(output or RUNS / target.stem, step)
         if not run.recipe.exists():
             raise RunFolderError(
                 f"{run.root} holds no run yet. Run `tutelage prepare` with the same words first."
@@ -214,7 +216,10 @@ def open_earlier_run(options: Options, also: Mapping[str, Any] = NONE) -> tuple[
         raise RunFolderError(
             "No run folder was given. Name the folder of a run, for example runs/quickstart."
         )
-    return RunFolder(root), load(_recipe_of(root), {**options.overrides(), **also}, options.set)
+    run, recipe = RunFolder(root, step), _recipe_of(root)
+    if run.evaluated_recipe.is_file():
+        recipe = run.evaluated_recipe
+    return run, load(recipe, {**options.overrides(), **also}, options.set)
 
 
 def is_there(path: Path) -> bool:
@@ -267,8 +272,8 @@ def refuse_idle_settings(
 
 
 def record_recipe(run: RunFolder, loaded: LoadedRecipe) -> None:
-    """Write the recipe of the run, every value spelled out."""
-    write_text(run.recipe, to_toml(loaded.recipe))
+    """Write the recipe of the run, or of the evaluation of a step, every value spelled out."""
+    write_text(run.evaluated_recipe, to_toml(loaded.recipe))
 
 
 def _recipe_of(folder: Path) -> Path:

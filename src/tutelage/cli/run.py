@@ -19,7 +19,7 @@ from tutelage.cli.going_on import (
     is_finished,
     refuse_changes_of_preparation,
 )
-from tutelage.cli.judging import Judging, judge_stage, refuse_judges
+from tutelage.cli.judging import Judging, has_worse_set, judge_stage, refuse_judges
 from tutelage.cli.opening import prepare_what_is_here
 from tutelage.cli.options import (
     FailIfWorse,
@@ -159,6 +159,7 @@ def _evaluate_and_report(run: RunFolder, loaded: LoadedRecipe) -> tuple[bool, in
         else:
             has_worsened = evaluate_stage(run, loaded, open_named_sets(loaded, lambda: read_training(run)))
         code = judge_stage(run, loaded)
+        has_worsened |= has_worse_set(run)
         console.say()
         if loaded.recipe.training.objective != "classification":
             show_answers(run)

@@ -41,7 +41,8 @@ def check_files(run: RunFolder) -> None:
     """Hold every folder against its manifest, and the model against the checkpoint that it was taken from."""
     checkpoints = [run.checkpoint(step) for step in run.saved_steps()]
     rows, damaged = [], []
-    for folder in (run.data, *checkpoints, run.model, run.evaluation):
+    evaluations = [RunFolder(run.root, step).evaluation for step in (None, *run.evaluated_steps())]
+    for folder in (run.data, *checkpoints, run.model, *evaluations):
         if folder.exists():
             damage = what_is_damaged(folder)
             rows.append([str(folder), damage or f"as its {MANIFEST} says"])

@@ -54,7 +54,7 @@ class RememberingModel:
                 temperature=self._temperature,
                 max_tokens=self._max_tokens,
                 json_schema=json_schema,
-            )
+            ).text
         except LanguageModelError as fault:
             kept = self.asked + self.remembered
             told = (

@@ -113,7 +113,7 @@ def open_classifier(
         padded_because=read_json(run.training)["padded_because"],
     )
     classes = read_json(run.preparation)["classes"]
-    return open_tuned(with_class_head(base, len(classes), seed=0), run.model, recipe.adapter)
+    return open_tuned(with_class_head(base, len(classes), seed=0), run.weights, recipe.adapter)
 
 
 def predictions_of(

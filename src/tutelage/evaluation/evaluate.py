@@ -53,7 +53,7 @@ def evaluate(
     readings: dict[str, Reading] = {}
     for arm in ARMS:
         # The base answers before the adapter is put on it, so that nothing of it can leak.
-        model = base if arm == "base" else open_tuned(base, run.model, recipe.adapter)
+        model = base if arm == "base" else open_tuned(base, run.weights, recipe.adapter)
         told = partial(_of_arm, progress, arm)
         ask = partial(
             _ask,
@@ -65,7 +65,7 @@ def evaluate(
         )
         asked_with = {
             "base": source.identity,
-            "tuned": weights_of_folder(run.model) if arm == "tuned" else None,
+            "tuned": weights_of_folder(run.weights) if arm == "tuned" else None,
             "adapter": recipe.adapter.model_dump() if arm == "tuned" else None,
             "type": str(model.compute_dtype),
             "max_new_tokens": recipe.evaluation.max_new_tokens,
@@ -133,7 +133,7 @@ def open_rows(run: RunFolder, recipe: Recipe, source: ModelSource) -> PreparedRo
     """Return the rows that a run is evaluated on; what speaks against it is said before the first long answer."""
     run.require(run.training, stage="train")
     refuse_other_weights(run, source.identity)
-    check_tuned(run.model, recipe.adapter)
+    check_tuned(run.weights, recipe.adapter)
     rows = read_prepared(run, "test")
     if not rows:
         raise DataError(

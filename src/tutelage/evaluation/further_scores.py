@@ -1,6 +1,6 @@
 """What runs scored beside their test rows: on named sets, by judges and on general text, paired row by row."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ import numpy as np
 from tutelage.evaluation.clusters import cluster_rows
 from tutelage.evaluation.comparison import figures_of
 from tutelage.evaluation.judging.results import judged_metric
+from tutelage.evaluation.judging.set_scores import read_judged_set
 from tutelage.evaluation.metrics import METRICS, Metric
 from tutelage.evaluation.multiplicity import holm
 from tutelage.evaluation.set_metrics import SET_METRICS
@@ -24,6 +25,11 @@ TEXT_METRIC = replace(
 )
 
 
+def without_judge(name: str, metric: Metric) -> str:
+    """Return the name of a set without that of the judge who scored it, which the label of the metric says."""
+    return name.removesuffix(metric.label.removeprefix("score"))
+
+
 @dataclass(frozen=True)
 class Scored:
     """The tuned model's scores of one run on one set of rows, by row; NaN is a score that is not there.
@@ -36,6 +42,7 @@ class Scored:
     asked: Mapping[int, tuple[str, ...]]
     scores: Mapping[int, float]
     doubt: str = ""
+    counted: str = "test row"
 
 
 @dataclass(frozen=True)
@@ -100,10 +107,15 @@ class PairedKind:
 def read_further(run: RunFolder, recipe: Recipe, answers: Mapping[int, Mapping[str, Any]]) -> FurtherScores:
     """Read what an evaluation wrote beside the answers to the test rows, which are `answers` by row."""
     metrics = read_json(run.metrics)
-    sets = {name: _read_set(run, recipe, name, one) for name, one in (metrics.get("sets") or {}).items()}
+    sets = {
+        name: _read_set(run, recipe, name, one)
+        for name, one in (metrics.get("sets") or {}).items()
+        if one.get("metric") != "judge"
+    }
+    judges, judged_sets = _read_judges(run, answers) if run.judges.exists() else ({}, {})
     return FurtherScores(
-        sets=sets,
-        judges=_read_judges(run, answers) if run.judges.exists() else {},
+        sets={**sets, **judged_sets},
+        judges=judges,
         passages={GENERAL_TEXT: _read_passages(run)} if run.passages.exists() else {},
         forgetting=metrics.get("forgetting"),
     )
@@ -136,25 +148,35 @@ def _read_set_rows(path: Path) -> list[dict[str, Any]]:
     return rows
 
 
-def _read_judges(run: RunFolder, answers: Mapping[int, Mapping[str, Any]]) -> dict[str, Scored]:
+def _read_judges(
+    run: RunFolder, answers: Mapping[int, Mapping[str, Any]]
+) -> tuple[dict[str, Scored], dict[str, Scored]]:
+    """Return the judges' scores of the test rows by judge, and those of the named sets by set and judge."""
     found = read_json(run.judges)
-    asked = {row: (answer["prompt"], answer["reference"]) for row, answer in answers.items()}
-    values: dict[str, dict[int, float]] = {
-        name: dict.fromkeys(answers, float("nan")) for name in found["judges"]
-    }
+    scores: dict[tuple[str, str | None], dict[int, float]] = {}
     for record in read_json_lines(run.judgements):
         is_score = record["kind"] == "score" and record.get("arm") == "tuned"
-        if is_score and record.get("value") is not None and record["judge"] in values:
-            values[record["judge"]][record["row"]] = float(record["value"])
-    return {
-        name: Scored(
-            metric=judged_metric(name),
+        if is_score and record.get("value") is not None:
+            own = scores.setdefault((record["judge"], record.get("set")), {})
+            own[record["row"]] = float(record["value"])
+
+    def scored(
+        judge: str, of: str | None, rows: Iterable[Mapping[str, Any]], said: Mapping[str, Any]
+    ) -> Scored:
+        asked = {row["row"]: (row["prompt"], row["reference"]) for row in rows}
+        return Scored(
+            metric=judged_metric(judge),
             how=("protocol", found.get("protocol_sha256")),
             asked=asked,
-            scores=values[name],
-            doubt="" if one.get("trusted") else "the judge is not trusted there",
+            scores={**dict.fromkeys(asked, float("nan")), **scores.get((judge, of), {})},
+            doubt="" if said.get("trusted") else "the judge is not trusted there",
         )
-        for name, one in found["judges"].items()
+
+    judges = found["judges"].items()
+    return {judge: scored(judge, None, answers.values(), said) for judge, said in judges}, {
+        f"{name} by {judge}": scored(judge, name, read_judged_set(run, name), of_set)
+        for judge, said in judges
+        for name, of_set in said.get("sets", {}).items()
     }
 
 
@@ -165,6 +187,7 @@ def _read_passages(run: RunFolder) -> Scored:
         how=(),
         asked={row["passage"]: (row["sha256"],) for row in rows},
         scores={row["passage"]: float(row["tuned"]) for row in rows},
+        counted="passage",
     )
 
 
@@ -184,11 +207,15 @@ def pair_kind(
         if name not in left_out
     }
     raised = holm({name: one.p for name, (_, one) in measured.items() if one.p is not None})
-    metrics = {name: next(iter(baseline.values()))[name].metric for name in measured}
+    first = next(iter(baseline.values()))
     return PairedKind(
         {
             name: PairedScored(
-                metrics[name], one, resampled, raised.get(name), verdict(one, metrics[name], resampled)
+                first[name].metric,
+                one,
+                resampled,
+                raised.get(name),
+                verdict(one, first[name].metric, resampled, counted=first[name].counted),
             )
             for name, (one, resampled) in measured.items()
         },

@@ -169,18 +169,36 @@ def answer_set(
 def judge_sets(
     sets: Sequence[NamedSet], answers: dict[str, dict[str, Answers]]
 ) -> tuple[dict[str, dict[str, Any]], dict[str, Answers]]:
-    """Return what metrics.json says of each set, and the rows that are written for it; `answers` are by arm and set."""
+    """Return what metrics.json says of each set, and the rows that are written for it; `answers` are by arm and set.
+
+    A set that judges score has no figures yet, and its rows no scores.
+    """
     figures, rows = {}, {}
     for one in sets:
         base, tuned = (answers[arm][one.name] for arm in ARMS)
+        if one.settings.metric == "judge":
+            figures[one.name], rows[one.name] = _described(one), _paired_rows(base, tuned)
+            continue
         scored = [
             np.array([score_answer(answer, one.settings, one.schema) for answer in given])
             for given in (base, tuned)
         ]
         figures[one.name] = _judge(one, *scored)
-        rows[one.name] = _paired_rows(base, tuned, *scored)
-    raised = holm({name: found["p"] for name, found in figures.items() if found["p"] is not None})
-    return {name: {**found, "p_holm": raised.get(name)} for name, found in figures.items()}, rows
+        rows[one.name] = _paired_rows(base, tuned, scored)
+    raised = holm({name: found["p"] for name, found in figures.items() if found.get("p") is not None})
+    for name, found in figures.items():
+        if "p" in found:
+            found["p_holm"] = raised.get(name)
+    return figures, rows
+
+
+def _described(one: NamedSet) -> dict[str, Any]:
+    return {
+        "source": one.settings.source,
+        "metric": one.settings.metric,
+        "rows": len(one.rows),
+        "dropped": one.dropped,
+    }
 
 
 def _judge(one: NamedSet, base: np.ndarray, tuned: np.ndarray) -> dict[str, Any]:
@@ -189,10 +207,7 @@ def _judge(one: NamedSet, base: np.ndarray, tuned: np.ndarray) -> dict[str, Any]
     measured, resampled = paired_difference(base, tuned, clusters), resample(base, tuned, clusters)
     judged = verdict(measured, metric, resampled)
     return {
-        "source": one.settings.source,
-        "metric": metric.name,
-        "rows": len(one.rows),
-        "dropped": one.dropped,
+        **_described(one),
         "clusters": measured.clusters,
         "verdict": judged.word,
         "sentence": judged.sentence,
@@ -200,17 +215,14 @@ def _judge(one: NamedSet, base: np.ndarray, tuned: np.ndarray) -> dict[str, Any]
     }
 
 
-def _paired_rows(base: Answers, tuned: Answers, base_scores: np.ndarray, tuned_scores: np.ndarray) -> Answers:
+def _paired_rows(base: Answers, tuned: Answers, scored: Sequence[np.ndarray] = ()) -> Answers:
+    """Join both models' answers to each row; `scored` are their scores, (rows,) each, where there are some."""
     shared = ("row", "prompt", "reference")
-
-    def own(answer: dict[str, Any], scored: float) -> dict[str, Any]:
-        return {"score": scored, **{key: value for key, value in answer.items() if key not in shared}}
-
-    return [
-        {
-            **{key: one[key] for key in shared},
-            "base": own(one, float(before)),
-            "tuned": own(other, float(after)),
-        }
-        for one, other, before, after in zip(base, tuned, base_scores, tuned_scores, strict=True)
-    ]
+    paired = []
+    for index, answers in enumerate(zip(base, tuned, strict=True)):
+        row = {key: answers[0][key] for key in shared}
+        for arm, (name, answer) in enumerate(zip(ARMS, answers, strict=True)):
+            score = {"score": float(scored[arm][index])} if scored else {}
+            row[name] = score | {key: value for key, value in answer.items() if key not in shared}
+        paired.append(row)
+    return paired

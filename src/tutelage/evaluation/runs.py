@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
-from pathlib import Path
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -30,6 +29,9 @@ WITHOUT_EFFECT = (
     "evaluation.judges",
     "evaluation.labels",
     "evaluation.judge_limit",
+    "evaluation.judge_price_in",
+    "evaluation.judge_price_out",
+    "evaluation.judge_budget",
     "evaluation.judge_concurrency",
     "evaluation.judge_timeout",
 )
@@ -41,9 +43,13 @@ KINDS: tuple[Kind, ...] = get_args(Kind)
 
 @dataclass(frozen=True)
 class EvaluatedRun:
-    """The tuned model's answers of one run, with their scores: each array is (rows,), in the order of the rows."""
+    """The tuned model's answers of one run, with their scores: each array is (rows,), in the order of the rows.
+
+    With a `step` they are those of that checkpoint.
+    """
 
     name: str
+    step: int | None
     recipe: Recipe
     data_sha256: str
     answers: Mapping[int, Mapping[str, Any]]
@@ -125,8 +131,8 @@ def _record(group: Group) -> dict[str, Any]:
     }
 
 
-def compare_runs(folders: Sequence[Path], baseline: Path) -> RunsCompared:
-    """Compare the recipes of evaluated runs with that of the baseline, row by row.
+def compare_runs(folders: Sequence[RunFolder], baseline: RunFolder) -> RunsCompared:
+    """Compare the recipes of evaluated runs, or of single checkpoints, with that of the baseline, row by row.
 
     RunFolderError where two runs were not tested on the same rows of the same data, or one is named twice.
     """
@@ -142,29 +148,44 @@ def compare_runs(folders: Sequence[Path], baseline: Path) -> RunsCompared:
     return RunsCompared(primary, len(first.answers), len(np.unique(clusters)), groups)
 
 
-def _refuse_repeated(folders: Sequence[Path]) -> None:
-    resolved = [folder.resolve() for folder in folders]
+def _refuse_repeated(folders: Sequence[RunFolder]) -> None:
+    resolved = [(folder.root.resolve(), folder.step) for folder in folders]
     for folder, place in zip(folders, resolved, strict=True):
         if resolved.count(place) > 1:
-            raise RunFolderError(f"{folder} is named twice. Name each run once.")
+            raise RunFolderError(f"{folder.name} is named twice. Name each run once.")
 
 
-def _open(folder: Path) -> EvaluatedRun:
-    run = RunFolder(folder)
-    if not folder.is_dir():
-        raise RunFolderError(f"{folder} is no folder. Name the folders of runs, for example runs/quickstart.")
+def _open(run: RunFolder) -> EvaluatedRun:
+    if not run.root.is_dir():
+        raise RunFolderError(
+            f"{run.root} is no folder. Name the folders of runs, for example runs/quickstart."
+        )
+    if run.step is not None and not run.metrics.exists():
+        _refuse_unevaluated(run, run.step)
     run.require(run.metrics, stage="evaluate")
     answers = {answer["row"]: answer for answer in read_json_lines(run.responses("tuned"))}
     answers = dict(sorted(answers.items()))
-    recipe = load(run.require(run.recipe, stage="evaluate"), {}, []).recipe
+    recipe = load(run.require(run.evaluated_recipe, stage="evaluate"), {}, []).recipe
     return EvaluatedRun(
-        name=str(folder),
+        name=run.name,
+        step=run.step,
         recipe=recipe,
         data_sha256=read_json(run.require(run.preparation, stage="prepare"))["sha256"],
         answers=answers,
         scores=score_answers(list(answers.values())),
         further=read_further(run, recipe, answers),
     )
+
+
+def _refuse_unevaluated(run: RunFolder, step: int) -> None:
+    evaluated, saved = run.evaluated_steps(), run.saved_steps()
+    if step in saved:
+        raise RunFolderError(
+            f"Step {step} of {run.root} was not evaluated yet. Run `tutelage evaluate {run.words}` first."
+        )
+    known = sorted({*evaluated, *saved})
+    there = f"Those of the steps {', '.join(map(str, known))} are there" if known else "None is there"
+    raise RunFolderError(f"{run.root} has no checkpoint of step {step}. {there}.")
 
 
 def _refuse_other_rows(one: EvaluatedRun, other: EvaluatedRun) -> None:
@@ -192,7 +213,9 @@ def _sorted_in(groups: list[list[EvaluatedRun]], run: EvaluatedRun) -> list[list
     """Put a run beside those that differ from it in nothing but their seed."""
     apart_from = (SEED, *WITHOUT_EFFECT)
     for own in groups:
-        has_own_seed = all(run.recipe.training.seed != other.recipe.training.seed for other in own)
+        has_own_seed = all(
+            run.step == other.step and run.recipe.training.seed != other.recipe.training.seed for other in own
+        )
         if has_own_seed and not changed_settings(own[0].recipe, run.recipe, apart_from=apart_from):
             own.append(run)
             return groups
@@ -213,9 +236,17 @@ def _group(
         tuned_tokens=np.mean([run.tokens for run in runs], axis=0),
     )
     apart_from = WITHOUT_EFFECT if len(runs) == len(baseline) == 1 else (SEED, *WITHOUT_EFFECT)
-    differs = changed_settings(baseline[0].recipe, runs[0].recipe, apart_from=apart_from)
+    differs = [
+        *_other_weights(baseline[0].step, runs[0].step),
+        *changed_settings(baseline[0].recipe, runs[0].recipe, apart_from=apart_from),
+    ]
     further = {kind: pair_kind(_by_run(baseline, kind), _by_run(runs, kind)) for kind in KINDS}
     return Group(tuple(runs), tuple(differs), compare_scores(scores, primary), further)
+
+
+def _other_weights(baseline: int | None, step: int | None) -> list[str]:
+    before, now = ("the best" if at is None else f"those of step {at}" for at in (baseline, step))
+    return [f"the weights (was {before}, now {now})"] if before != now else []
 
 
 def _by_run(runs: Sequence[EvaluatedRun], kind: Kind) -> dict[str, Mapping[str, Scored]]:

@@ -28,13 +28,23 @@ class Verdict:
         return f"{self.word.capitalize()}: {self.reason}"
 
 
-def verdict(primary: PairedDifference, metric: Metric, resampled: Resampled | None = None) -> Verdict:
+def verdict(
+    primary: PairedDifference,
+    metric: Metric,
+    resampled: Resampled | None = None,
+    *,
+    counted: str = "test row",
+) -> Verdict:
     """Judge by the 95 % interval of the primary metric: only one that leaves out 0 makes a difference.
 
-    Where the bootstrap's interval is another by a tenth of the width, it is told beside.
+    Where the bootstrap's interval is another by a tenth of the width, that is told too; `counted` names what is paired.
     """
     word = _word(primary, metric)
-    reason = f"{_change(primary, metric)}." if word != NO_DIFFERENCE else _why_not(primary, metric)
+    reason = (
+        f"{_change(primary, metric, counted)}."
+        if word != NO_DIFFERENCE
+        else _why_not(primary, metric, counted)
+    )
     return Verdict(word, reason + _second_interval(primary, metric, resampled) + _missing(primary, metric))
 
 
@@ -56,32 +66,34 @@ def _word(primary: PairedDifference, metric: Metric) -> Word:
     return "better" if metric.gain(primary.low) > 0 else "worse"
 
 
-def _why_not(primary: PairedDifference, metric: Metric) -> str:
+def _why_not(primary: PairedDifference, metric: Metric, counted: str) -> str:
     if primary.n == 0:
-        return "there is no test row."
+        return f"there is no {counted}."
+    change = _change(primary, metric, counted)
     if primary.clusters < FEWEST_ROWS:
-        return f"{_change(primary, metric)}. {_too_few(primary)}"
+        return f"{change}. {_too_few(primary, counted)}"
     if primary.equal == primary.n:
-        return f"both models have the same {metric.label} on every one of {primary.n} test rows."
+        return f"both models have the same {metric.label} on every one of {primary.n} {counted}s."
     if primary.smallest_detectable is None:
-        return f"{_change(primary, metric)}, alike on each, so that chance cannot be told from change."
+        return f"{change}, alike on each, so that chance cannot be told from change."
     if _lacks_too_many(primary):
-        return f"{_change(primary, metric)}. That is no verdict, for too many scores are missing."
+        return f"{change}. That is no verdict, for too many scores are missing."
     smallest = format_value(primary.smallest_detectable, metric)
-    return f"{_change(primary, metric)}. This test could only have shown a change of {smallest} or more."
+    return f"{change}. This test could only have shown a change of {smallest} or more."
 
 
-def _too_few(primary: PairedDifference) -> str:
+def _too_few(primary: PairedDifference, counted: str) -> str:
     if primary.n < FEWEST_ROWS:
-        return f"That is too few for a verdict; it takes {FEWEST_ROWS} rows."
+        return f"That is too few for a verdict; it takes {FEWEST_ROWS} {counted}s."
     return f"Only {primary.clusters} of them are unlike each other, too few for a verdict; it takes {FEWEST_ROWS}."
 
 
-def _change(primary: PairedDifference, metric: Metric) -> str:
+def _change(primary: PairedDifference, metric: Metric, counted: str) -> str:
     assert primary.base is not None and primary.tuned is not None and primary.difference is not None
+    rows = f"{primary.n} {counted}{'s' if primary.n > 1 else ''}"
     return (
         f"{metric.label} {_movement(primary.base, primary.tuned, metric)} "
-        f"({format_change(primary.difference, metric)}{_interval(primary, metric)}) on {_rows(primary.n)}"
+        f"({format_change(primary.difference, metric)}{_interval(primary, metric)}) on {rows}"
     )
 
 
@@ -122,10 +134,6 @@ def _missing(primary: PairedDifference, metric: Metric) -> str:
 
 def _lacks_too_many(primary: PairedDifference) -> bool:
     return primary.missing > MOST_MISSING * (primary.n + primary.missing)
-
-
-def _rows(n: int) -> str:
-    return f"{n} test row" + ("s" if n > 1 else "")
 
 
 def format_value(value: float, metric: Metric) -> str:

@@ -171,7 +171,7 @@ def check_tuned(folder: Path, settings: AdapterSettings) -> None:
         check_weights(folder)
     else:
         with tuned_faults(folder):
-            for weights in check_model_folder(folder):
+            for weights in check_model_folder(folder, needs=["config.json"]):
                 read_header(weights)
 
 

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ LONGEST_REASON = 300
 SHARD_NAME = re.compile(r"[A-Za-z0-9._-]{1,116}\.safetensors")
 
 
-def check_model_folder(folder: Path) -> list[Path]:
+def check_model_folder(folder: Path, needs: Sequence[str] = ("config.json", "tokenizer.json")) -> list[Path]:
     """The safetensors files of a whole model by name; ModelError if a part is missing or could run code."""
     refuse_code(folder)
     if (folder / "adapter_config.json").exists():
@@ -21,7 +21,7 @@ def check_model_folder(folder: Path) -> list[Path]:
             f"{folder} holds an adapter, not a whole model. Set model.name_or_path to the adapter's base "
             "model, or merge the two first."
         )
-    for needed in ("config.json", "tokenizer.json"):
+    for needed in needs:
         if not (folder / needed).is_file():
             raise ModelError(
                 f"{folder} has no {needed}, so it is no whole model. Add the file, or correct the path."
@@ -98,9 +98,10 @@ def tuned_faults(folder: Path) -> Iterator[None]:
         yield
     except Exception as fault:  # a damaged folder can fail anywhere in the libraries
         reason = " ".join(str(fault).split())[:LONGEST_REASON].rstrip(".")
+        root = folder.parent if folder.name == "model" else folder.parent.parent  # or that of a checkpoint
         raise ModelError(
             f"The tuned model in {folder} could not be loaded: {reason}."
-            f" Put the whole folder back, or train again: `tutelage train {folder.parent} --overwrite`."
+            f" Put the whole folder back, or train again: `tutelage train {root} --overwrite`."
         ) from fault
 
 

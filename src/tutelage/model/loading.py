@@ -42,7 +42,7 @@ def load_model(
     folder: Path, *, dtype: torch.dtype, device: torch.device, attention: str = "sdpa"
 ) -> PreTrainedModel:
     """The causal model in `folder` as `dtype` on `device`, in evaluation mode; ModelError if damaged."""
-    check_model_folder(folder)
+    check_model_folder(folder, needs=["config.json"])  # a checkpoint has no tokenizer, and needs none here
     with quietly(), _loading_faults(folder, "model"):
         from transformers import AutoModelForCausalLM  # noqa: PLC0415 - seconds that --help must not take
 

@@ -8,9 +8,10 @@ from tutelage.evaluation.runs import Group, RunsCompared
 from tutelage.evaluation.verdict import detectable_sentence, format_value
 from tutelage.report.answers import Selection, select
 from tutelage.report.drawings import IntervalDrawing, Part, draw_interval, split_rows
-from tutelage.report.further import FurtherRow, forgetting_rows, further_rows, left_out
+from tutelage.report.further import forgetting_rows, further_rows, left_out
 from tutelage.report.headline import SIGNS
 from tutelage.report.page import render
+from tutelage.report.paired_rows import PairedRow
 from tutelage.report.scores import MetricRow, metric_rows
 from tutelage.run_folder import write_text
 
@@ -26,7 +27,7 @@ class Held:
     tally: list[Part]
     table: list[MetricRow]
     selection: Selection
-    further: list[FurtherRow]
+    further: list[PairedRow]
     left_out: list[tuple[str, str]]
 
 

@@ -4,30 +4,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from tutelage.evaluation.further_scores import PairedKind, PairedScored
-from tutelage.evaluation.metrics import METRICS, Metric
+from tutelage.evaluation.further_scores import PairedKind, PairedScored, without_judge
+from tutelage.evaluation.metrics import METRICS
 from tutelage.evaluation.runs import Group, Kind
-from tutelage.report.scores import Bar, change_text, interval_text, p_text, value_text
-from tutelage.report.sets import bar_of_its_own
+from tutelage.report.paired_rows import PairedRow, paired_row
+from tutelage.report.scores import change_text, interval_text, value_text
 
 TITLES: Mapping[Kind, str] = {"sets": "Set ", "judges": "Judge ", "passages": ""}
-
-
-@dataclass(frozen=True)
-class FurtherRow:
-    """One set, judge or the general text, held against the baseline; its numbers as text."""
-
-    title: str
-    metric: Metric
-    rows: int
-    base: str
-    tuned: str
-    difference: str
-    interval: str
-    p: str
-    word: str
-    bar: Bar | None
-    missing: str
 
 
 @dataclass(frozen=True)
@@ -42,30 +25,25 @@ class ForgettingRow:
     word: str
 
 
-def further_rows(further: Mapping[Kind, PairedKind]) -> list[FurtherRow]:
+def further_rows(further: Mapping[Kind, PairedKind]) -> list[PairedRow]:
     """Return a line for all that was paired."""
     return [
         # The label of a judge's scores names the judge.
-        _row("Judge" if kind == "judges" else TITLES[kind] + name, one)
+        _row("Judge" if kind == "judges" else TITLES[kind] + without_judge(name, one.metric), one)
         for kind, found in further.items()
         for name, one in found.paired.items()
     ]
 
 
-def _row(title: str, one: PairedScored) -> FurtherRow:
-    metric, measured = one.metric, one.measured
-    return FurtherRow(
-        title=title,
-        metric=metric,
-        rows=measured.n,
-        base=value_text(measured.base, metric),
-        tuned=value_text(measured.tuned, metric),
-        difference=change_text(measured.difference, metric),
-        interval=interval_text(measured.low, measured.high, metric),
-        p=p_text(one.p_holm),
+def _row(title: str, one: PairedScored) -> PairedRow:
+    return paired_row(
+        title,
+        one.metric,
+        asdict(one.measured),
+        rows=one.measured.n,
+        p=one.p_holm,
         word=one.verdict.word,
-        bar=bar_of_its_own(asdict(measured), metric),
-        missing=one.missing,
+        note=one.missing,
     )
 
 

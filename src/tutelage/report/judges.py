@@ -5,10 +5,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tutelage.evaluation.judging.results import judged_metric
+from tutelage.evaluation.judging.results import judged_metric, read_test_row_judgements
 from tutelage.report.charts import Chart, calibration_chart
 from tutelage.report.scores import Bar, change_text, value_text
-from tutelage.run_folder import ARMS, RunFolder, read_json, read_json_lines
+from tutelage.run_folder import ARMS, RunFolder, read_json
 
 ROWS_SHOWN = 100
 
@@ -45,7 +45,7 @@ def judge_sections(run: RunFolder) -> list[JudgeSection]:
         return []
     results = read_json(run.judges)["judges"]
     by_judge: dict[str, list[dict[str, Any]]] = defaultdict(list)
-    for record in read_json_lines(run.judgements):
+    for record in read_test_row_judgements(run):
         by_judge[record["judge"]].append(record)
     widest = max((abs(end) for result in results.values() for end in _ends(result)), default=0.0)
     return [_section(name, result, by_judge[name], widest) for name, result in results.items()]
@@ -55,9 +55,10 @@ def unscored_rows(run: RunFolder) -> frozenset[int]:
     """Return the rows to which some judge gave no readable score."""
     if not run.judges.exists():
         return frozenset()
-    records = read_json_lines(run.judgements)
     return frozenset(
-        record["row"] for record in records if record["kind"] == "score" and record["value"] is None
+        record["row"]
+        for record in read_test_row_judgements(run)
+        if record["kind"] == "score" and record["value"] is None
     )
 
 

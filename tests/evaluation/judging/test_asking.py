@@ -11,6 +11,7 @@ from tutelage.evaluation.judging.asking import Sitting
 from tutelage.evaluation.judging.kept_replies import KeptReplies
 from tutelage.evaluation.judging.protocol import Inquiry, score_inquiry
 from tutelage.language_models import ChatModel, Question
+from tutelage.server_replies import Reply
 
 
 def sitting(
@@ -21,7 +22,12 @@ def sitting(
     concurrency: int = 1,
     identity: str = "judge",
 ) -> Sitting:
-    return Sitting(lambda: ChatModel("judge", reply), KeptReplies(cache, identity), limit, concurrency)
+    return Sitting(
+        lambda: ChatModel("judge", lambda question: Reply(reply(question))),
+        KeptReplies(cache, identity),
+        limit,
+        concurrency,
+    )
 
 
 def inquiries(n: int) -> list[Inquiry]:

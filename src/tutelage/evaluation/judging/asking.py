@@ -4,20 +4,26 @@ import hashlib
 import json
 import queue
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from tutelage.errors import LanguageModelError
+from tutelage.evaluation.judging.costs import Purse
 from tutelage.evaluation.judging.kept_replies import KeptReplies
 from tutelage.evaluation.judging.protocol import Inquiry, once_more
 from tutelage.evaluation.judging.replies import UnreadableReplyError, Value
 from tutelage.language_models import ChatModel
+from tutelage.server_replies import Reply
 
 # As in the book.
 SEED, TEMPERATURE = 123, 0.0
 MAX_TOKENS = 64
 RETRIES = 2
+# Tells that so many more questions are done.
+Advance = Callable[[int], None]
+# Begins a bar for so many questions to a judge, and gives the function that advances it.
+Progress = Callable[[str, int], Advance]
 # After so many questions in a row without a reply, the judge is taken to be gone and is left alone.
 MOST_FAILURES = 3
 
@@ -35,6 +41,12 @@ class Judgement:
     is_unasked: bool = False
 
 
+def told_unasked(judgements: Sequence[Judgement]) -> str:
+    """Say how many questions have no reply yet, and why the last; nothing where all have one."""
+    unasked = [judgement.reason for judgement in judgements if judgement.is_unasked]
+    return f"{len(unasked)} questions have no reply yet; the last: {unasked[-1]}" if unasked else ""
+
+
 @dataclass
 class Sitting:
     """One judge while it is asked.
@@ -47,13 +59,14 @@ class Sitting:
     kept: KeptReplies
     limit: int | None
     concurrency: int
+    purse: Purse | None = None
     asked: int = 0
     failures_in_a_row: int = 0
     closed_because: str | None = None
     _model: ChatModel | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def judge(self, inquiries: Sequence[Inquiry], advance: Callable[[int], None]) -> list[Judgement]:
+    def judge(self, inquiries: Sequence[Inquiry], advance: Advance) -> list[Judgement]:
         """Return one judgement for each inquiry; equal inquiries are asked once. `advance(n)` after n of them."""
         places: dict[str, list[int]] = {}
         for index, inquiry in enumerate(inquiries):
@@ -117,12 +130,13 @@ class Sitting:
         return reply
 
     def _ask(self, inquiry: Inquiry) -> str:
+        most = self.purse.most(inquiry, MAX_TOKENS) if self.purse else 0.0
+        reply: Reply | None = None
         with self._lock:
-            if self.closed_because is not None:
-                raise _NotAskedError(self.closed_because)
-            if self.limit is not None and self.asked >= self.limit:
-                raise _NotAskedError(f"evaluation.judge_limit is {self.limit}")
+            self._refuse_more(most)
             self.asked += 1
+            if self.purse:
+                self.purse.set_aside += most
         try:
             with self._lock:
                 self._model = self._model or self.open()
@@ -136,8 +150,29 @@ class Sitting:
         except LanguageModelError as fault:
             self._count_failure(str(fault))
             raise
+        finally:
+            if self.purse:
+                with self._lock:
+                    self.purse.settle(most, reply)
         self.failures_in_a_row = 0
-        return reply
+        return reply.text
+
+    def _refuse_more(self, most: float) -> None:
+        if self.closed_because is not None:
+            raise _NotAskedError(self.closed_because)
+        if self.limit is not None and self.asked >= self.limit:
+            raise _NotAskedError(f"evaluation.judge_limit is {self.limit}")
+        if self.purse and not self.purse.has_room(most):
+            raise _NotAskedError(
+                f"evaluation.judge_budget is {self.purse.budget:g}, of which {self.purse.spent:.4g} is spent"
+            )
+
+    def cost_of_new(self, inquiries: Iterable[Inquiry]) -> tuple[int, float]:
+        """Return how many inquiries have no reply yet, and the most that they cost if each is asked once."""
+        new = {self._key(inquiry): inquiry for inquiry in inquiries}
+        unasked = [inquiry for key, inquiry in new.items() if self.kept.get(key) is None]
+        costs = [self.purse.most(inquiry, MAX_TOKENS) for inquiry in unasked] if self.purse else []
+        return len(unasked), sum(costs)
 
     def _count_failure(self, reason: str) -> None:
         with self._lock:

@@ -1,6 +1,7 @@
 """Judges the answers of a finished evaluation: every judge of the recipe, each on the same rows."""
 
 import re
+import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -8,7 +9,8 @@ from typing import Any
 
 from tutelage.errors import LanguageModelError, RecipeError
 from tutelage.evaluation.clusters import cluster_rows
-from tutelage.evaluation.judging.asking import Judgement, Sitting
+from tutelage.evaluation.judging.asking import Judgement, Progress, Sitting, told_unasked
+from tutelage.evaluation.judging.costs import open_purse
 from tutelage.evaluation.judging.kept_replies import KeptReplies
 from tutelage.evaluation.judging.labels import Scores, read_labels
 from tutelage.evaluation.judging.protocol import (
@@ -19,14 +21,25 @@ from tutelage.evaluation.judging.protocol import (
 )
 from tutelage.evaluation.judging.results import ORDERS, summarise_judge
 from tutelage.evaluation.judging.self_test import Probe, examine, make_probes
+from tutelage.evaluation.judging.set_scores import (
+    judge_sets_by,
+    names_of_judged_sets,
+    questions_about,
+    read_judged_sets,
+)
 from tutelage.evaluation.metrics import score_rows
 from tutelage.fetching import file_sha256, user_cache
 from tutelage.language_models import open_chat_model, parse_model_name, refuse_unusable
 from tutelage.recipe import EvaluationSettings
-from tutelage.run_folder import ARMS, RunFolder, read_json, read_json_lines, write_json, write_json_lines
-
-# Begins a bar for so many questions to a judge, and gives the function that advances it.
-Progress = Callable[[str, int], Callable[[int], None]]
+from tutelage.run_folder import (
+    ARMS,
+    RunFolder,
+    read_json,
+    read_json_lines,
+    write_json,
+    write_json_lines,
+)
+from tutelage.storage import staged_folder, storage_faults
 
 SAME = "the answers are the same"
 FAMILY = re.compile(r"smollm|llama|qwen|phi|gemma|mistral|gpt|deepseek|granite|olmo", re.IGNORECASE)
@@ -47,8 +60,16 @@ class Plan:
     equal_rows: list[int] = field(default_factory=list)
 
 
-def judge_run(run: RunFolder, settings: EvaluationSettings, *, progress: Progress) -> dict[str, Any]:
+def judge_run(
+    run: RunFolder,
+    settings: EvaluationSettings,
+    *,
+    progress: Progress,
+    tell: Callable[[str], None] = lambda line: None,
+) -> dict[str, Any]:
     """Ask every judge about the answers in the folder, write what they said, and return what judges.json says.
+
+    Where prices are given, `tell` is told what a judge may cost before it is asked, and what it cost.
 
     Whatever a judge replied is kept in the cache as it comes, so that an evaluation that was cut short, or is made
     again, asks only what it has no reply to.
@@ -60,18 +81,46 @@ def judge_run(run: RunFolder, settings: EvaluationSettings, *, progress: Progres
     }
     labels = read_labels(Path(settings.labels), rows) if settings.labels else None
     plan = _plan(rows, answers)
+    sets = read_judged_sets(run, settings)
     results: dict[str, Any] = {}
     records: list[dict[str, Any]] = []
     kinships = {name: _kinship(run, name) for name in settings.judges}
     for name, notes in kinships.items():
         sitting = open_sitting(name, settings)
+        _tell_costs(sitting, [*plan.inquiries, *questions_about(sets)], name, tell)
         judgements = sitting.judge(plan.inquiries, progress(name, len(plan.inquiries)))
         results[name] = _summarise(name, plan, judgements, labels=labels, notes=notes)
         records += _records(name, plan, judgements, labels or {})
-    write_json_lines(run.judgements, records)
+        results[name]["sets"], of_sets = judge_sets_by(name, sets, sitting, progress)
+        records += of_sets
+        if sitting.purse and sitting.asked:
+            tell(f"{name}: {sitting.purse.told(sitting.asked)}.")
     found = {"protocol_sha256": protocol_sha256(), "judges": results}
-    write_json(run.judges, found)
+    _write(run, records, found)
     return found
+
+
+def _tell_costs(
+    sitting: Sitting, inquiries: Sequence[Inquiry], name: str, tell: Callable[[str], None]
+) -> None:
+    if sitting.purse is None:
+        return
+    new, most = sitting.cost_of_new(inquiries)
+    if new:
+        budget = sitting.purse.budget
+        bound = f" It stops before evaluation.judge_budget, {budget:g}." if budget is not None else ""
+        tell(
+            f"{name}: {new:,} questions have no reply yet and cost at most {most:.4g} if each is asked once.{bound}"
+        )
+
+
+def _write(run: RunFolder, records: Sequence[dict[str, Any]], found: dict[str, Any]) -> None:
+    """Publish the evaluation anew with what was said about it, so that its manifest names that too."""
+    of_before = shutil.ignore_patterns(run.judgements.name, run.judges.name)
+    with staged_folder(run.evaluation) as staged, storage_faults(run.evaluation):
+        shutil.copytree(run.evaluation, staged, dirs_exist_ok=True, ignore=of_before)
+        write_json_lines(staged / run.judgements.name, records)
+        write_json(staged / run.judges.name, found)
 
 
 def open_sitting(name: str, settings: EvaluationSettings) -> Sitting:
@@ -81,6 +130,8 @@ def open_sitting(name: str, settings: EvaluationSettings) -> Sitting:
         kept=KeptReplies(user_cache() / "judgements", identity(name)),
         limit=settings.judge_limit,
         concurrency=settings.judge_concurrency,
+        # A model in this process has no price.
+        purse=open_purse(settings) if parse_model_name(name).kind != "gguf" else None,
     )
 
 
@@ -97,6 +148,12 @@ def refuse_judges_at_fault(settings: EvaluationSettings, *, named_here: bool) ->
     if settings.labels and not settings.judges:
         raise RecipeError(
             "evaluation.labels is set, but there is no judge to hold against them. Add --judge NAME."
+        )
+    unjudged = names_of_judged_sets(settings)
+    if unjudged and not settings.judges:
+        raise RecipeError(
+            f"evaluation.sets.{unjudged[0]}.metric is judge, but there is no judge. Add --judge NAME, or choose another"
+            " metric."
         )
     for name in settings.judges:
         refuse_unusable(name)
@@ -171,9 +228,7 @@ def _summarise(
     for subject, judgement in about:
         if subject["kind"] == "preference":
             preferences[subject["row"], subject["first"]] = _preferred(subject["first"], judgement)
-    unasked = [judgement.reason for judgement in judgements if judgement.is_unasked]
-    if unasked:
-        notes = [*notes, f"{len(unasked)} questions have no reply yet; the last: {unasked[-1]}"]
+    unasked = told_unasked(judgements)
     return summarise_judge(
         name,
         plan.rows,
@@ -183,7 +238,7 @@ def _summarise(
         clusters=cluster_rows([plan.answers["base"][row]["prompt"] for row in plan.rows]),
         lengths={arm: [plan.answers[arm][row]["response_tokens"] for row in plan.rows] for arm in ARMS},
         labels=labels,
-        notes=notes,
+        notes=[*notes, unasked] if unasked else notes,
     )
 
 

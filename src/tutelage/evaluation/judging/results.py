@@ -14,7 +14,7 @@ from tutelage.evaluation.metrics import Metric
 from tutelage.evaluation.shares import effective_rows, wilson_interval
 from tutelage.evaluation.statistics import paired_difference
 from tutelage.evaluation.verdict import verdict
-from tutelage.run_folder import ARMS
+from tutelage.run_folder import ARMS, RunFolder, read_json_lines
 
 MOST_NULLS = 0.05  # share of the rows without a pair of scores; above it there is no claim
 ORDERS = ("base", "tuned")  # which model's answer stands first
@@ -60,6 +60,11 @@ def judged_metric(judge: str) -> Metric:
     )
 
 
+def read_test_row_judgements(run: RunFolder) -> list[dict[str, Any]]:
+    """Return the lines of judgements.jsonl that are about the test rows, not about a named set."""
+    return [record for record in read_json_lines(run.judgements) if "set" not in record]
+
+
 def summarise_judge(
     judge: str,
     rows: Sequence[int],
@@ -84,7 +89,7 @@ def summarise_judge(
     )  # (paired,)
     difference = paired_difference(base, tuned, clusters[has_pair])
     nulls = len(rows) - len(paired)
-    doubts = _doubts(self_test, nulls, len(rows))
+    doubts = doubts_of(self_test, nulls, len(rows))
     judged = verdict(difference, judged_metric(judge))
     readable = {key: float(score) for key, score in scores.items() if score is not None}
     return {
@@ -117,7 +122,7 @@ def outcomes(rows: Sequence[int], preferences: Preferences) -> Outcomes:
     )
 
 
-def _doubts(self_test: SelfTest, nulls: int, rows: int) -> list[str]:
+def doubts_of(self_test: SelfTest, nulls: int, rows: int) -> list[str]:
     """Name what forbids a claim."""
     doubts = []
     if self_test.unanswered:

@@ -1,0 +1,117 @@
+"""The named test sets whose metric is `judge`: what one judge says of both models' answers to them.
+
+A judge is tested on the rows of each set by itself: one that can tell good summaries from bad ones may not know a wrong
+sum from a right one.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from tutelage.evaluation.clusters import cluster_rows
+from tutelage.evaluation.comparison import figures_of
+from tutelage.evaluation.judging.asking import Judgement, Progress, Sitting, told_unasked
+from tutelage.evaluation.judging.protocol import Inquiry, score_inquiry
+from tutelage.evaluation.judging.results import doubts_of, judged_metric
+from tutelage.evaluation.judging.self_test import examine, make_probes
+from tutelage.evaluation.multiplicity import holm
+from tutelage.evaluation.statistics import paired_difference, resample
+from tutelage.evaluation.verdict import verdict
+from tutelage.recipe import EvaluationSettings
+from tutelage.run_folder import ARMS, RunFolder, read_json_lines, reading_faults
+
+Rows = Sequence[Mapping[str, Any]]
+
+
+def read_judged_sets(run: RunFolder, settings: EvaluationSettings) -> dict[str, Rows]:
+    """Return the rows of the sets that judges score, with both models' answers."""
+    return {name: read_judged_set(run, name) for name in names_of_judged_sets(settings)}
+
+
+def names_of_judged_sets(settings: EvaluationSettings) -> list[str]:
+    """Return the names of the sets that judges score."""
+    return [name for name, one in settings.sets.items() if one.metric == "judge"]
+
+
+def read_judged_set(run: RunFolder, name: str) -> Rows:
+    """Return the rows of one set with both models' answers; RunFolderError where they are not there."""
+    path = run.test_set(name)
+    rows = read_json_lines(path)
+    with reading_faults(path):
+        for number, row in enumerate(rows, start=1):
+            lost = [key for key in ("row", "prompt", "reference", *ARMS) if key not in row]
+            lost += [f"{arm}.response" for arm in ARMS if not lost and "response" not in row[arm]]
+            if lost:
+                raise ValueError(f"line {number} has no {lost[0]}")
+    return rows
+
+
+def judge_sets_by(
+    judge: str, sets: Mapping[str, Rows], sitting: Sitting, progress: Progress
+) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Ask a judge about every set; return what judges.json says of each, and a line for each question."""
+    figures, records = {}, []
+    for name, rows in sets.items():
+        subjects, inquiries = _questions(rows)
+        judgements = sitting.judge(inquiries, progress(f"{judge} on {name}", len(inquiries)))
+        figures[name] = _figures(judge, name, rows, judgements)
+        records += [
+            {
+                "judge": judge,
+                "set": name,
+                **subject,
+                "value": judgement.value,
+                "reason": judgement.reason,
+                "replies": list(judgement.replies),
+            }
+            for subject, judgement in zip(subjects, judgements, strict=True)
+        ]
+    raised = holm({name: one["p"] for name, one in figures.items() if one["p"] is not None})
+    return {name: {**one, "p_holm": raised.get(name)} for name, one in figures.items()}, records
+
+
+def questions_about(sets: Mapping[str, Rows]) -> list[Inquiry]:
+    """Return all questions that `judge_sets_by` puts."""
+    return [inquiry for rows in sets.values() for inquiry in _questions(rows)[1]]
+
+
+def _questions(rows: Rows) -> tuple[list[dict[str, Any]], list[Inquiry]]:
+    """Return the questions of the self-test and then two for each row, and what each is about."""
+    probes = make_probes(_of_base(rows))
+    subjects = [{"row": probe.row, "kind": "self_test", "probe": probe.kind} for probe in probes]
+    inquiries = [probe.inquiry for probe in probes]
+    for row in rows:
+        for arm in ARMS:
+            subjects.append({"row": row["row"], "kind": "score", "arm": arm})
+            inquiries.append(score_inquiry(row["prompt"], row["reference"], row[arm]["response"]))
+    return subjects, inquiries
+
+
+def _of_base(rows: Rows) -> list[dict[str, Any]]:
+    return [{**row, "response": row["base"]["response"]} for row in rows]
+
+
+def _figures(judge: str, name: str, rows: Rows, judgements: Sequence[Judgement]) -> dict[str, Any]:
+    probes = make_probes(_of_base(rows))
+    tested = examine(probes, judgements[: len(probes)])
+    values = [judgement.value for judgement in judgements[len(probes) :]]
+    scores = np.array([np.nan if value is None else value for value in values], dtype=np.float64)
+    base, tuned = scores.reshape(-1, len(ARMS)).T  # each (rows,)
+    clusters = cluster_rows([row["prompt"] for row in rows])
+    measured, resampled = paired_difference(base, tuned, clusters), resample(base, tuned, clusters)
+    judged = verdict(measured, judged_metric(judge), resampled)
+    doubts = doubts_of(tested, measured.missing, len(rows))
+    unasked = told_unasked(judgements)
+    return {
+        "trusted": not doubts,
+        "verdict": judged.word if not doubts else "no verdict",
+        "sentence": judged.sentence
+        if not doubts
+        else f"No verdict by {judge} on {name}: {'; '.join(doubts)}.",
+        "rows": len(rows),
+        "clusters": measured.clusters,
+        **figures_of(measured, resampled),
+        "self_test": tested.to_record(),
+        "notes": [unasked] if unasked else [],
+    }
