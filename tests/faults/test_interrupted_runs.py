@@ -51,6 +51,12 @@ def test_a_run_that_crashed_before_any_operation_goes_on_to_the_same_end(straigh
         check_a_crash(straight, tmp_path, number)
 
 
+def test_a_crash_in_the_last_operations_leaves_a_run_that_is_finished_or_goes_on(straight, tmp_path):
+    last = len(straight[2])
+    for number in range(last - 2, last + 1):
+        check_a_crash(straight, tmp_path, number)
+
+
 def test_a_crash_after_the_evaluation_is_whole_leaves_no_answers(straight, tmp_path):
     removed = [number for number, path in enumerate(straight[2], start=1) if path.endswith("/answers")]
     assert removed

@@ -53,12 +53,12 @@ def run(
     folder, loaded = open_new_run(options, judging.overrides(), is_fresh=fresh)
     refuse_judges(loaded)
     goes_on = folder.preparation.exists() and not options.overwrite
-    if goes_on and not options.dry_run and is_finished(folder):
-        refuse_existing(folder)
     if options.dry_run:
         _show_dry_run(folder, loaded)
         return 0
-    with locked(folder):
+    with locked(folder):  # which clears up what a crash left, be it the last thing that a finished run did
+        if goes_on and is_finished(folder):
+            refuse_existing(folder)
         if goes_on:
             has_worsened, code = finish_run(folder, loaded, is_accepted=accept_changes)
         else:
