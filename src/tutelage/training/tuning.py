@@ -45,6 +45,7 @@ from tutelage.training.checkpoint import (
 from tutelage.training.events import event_log
 from tutelage.training.loop import Progress, Watch, train
 from tutelage.training.model_card import model_card
+from tutelage.training.objectives import objective_of
 from tutelage.training.optimizer import make_optimizer, trainable_parameters
 from tutelage.training.preflight import refuse_without_memory, refuse_without_room
 
@@ -177,6 +178,7 @@ def tune(
             opened.training,
             opened.validation.examples,
             recipe.training,
+            objective=objective_of(recipe),
             watch=Watch(log.emit, save, answer_samples),
             begin=earlier.progress if earlier else Progress(),
             interruption=interruption,
