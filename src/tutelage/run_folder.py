@@ -13,6 +13,7 @@ from tutelage.storage import publish_bytes
 
 SPLITS = ("train", "test", "validation")
 ARMS = ("base", "tuned")
+REJECTED = ".rejected"  # stands in the names of the second answers of pairs
 
 # Which verb writes a file again, by the name of the file or of its folder.
 WRITTEN_BY = {
@@ -20,6 +21,7 @@ WRITTEN_BY = {
     "events.jsonl": "train",
     "environment.json": "train",
     "model": "train",
+    "reference.json": "train",
     "evaluation": "evaluate",
     "summary.json": "report",
 }
@@ -71,7 +73,7 @@ FACTS: Mapping[str, Mapping[str, Any]] = {
     "judgements.jsonl": {"judge": str, "row": int, "kind": str, "replies": list},
     "passages.jsonl": {"passage": int, "sha256": str, **dict.fromkeys(ARMS, int | float)},
     "environment.json": {},
-    **{f"{split}.jsonl": _PREPARED_ROW for split in SPLITS},
+    **{f"{split}{side}.jsonl": _PREPARED_ROW for split in SPLITS for side in ("", REJECTED)},
     "ledger.jsonl": {"row": int, "outcome": str, "reasons": list},
     "events.jsonl": {"event": str, "step": int},
     **{f"{arm}.jsonl": _ANSWER for arm in ARMS},
@@ -88,10 +90,10 @@ class SplitFiles:
     spans: Path
 
 
-def split_files(folder: Path, name: str) -> SplitFiles:
-    """Return the files of a split in a data folder."""
-    ids, table, spans = (folder / f"{name}.{array}.npy" for array in ("ids", "rows", "spans"))
-    return SplitFiles(folder / f"{name}.jsonl", ids, table, spans)
+def split_files(folder: Path, name: str, side: str = "") -> SplitFiles:
+    """Return the files of a split in a data folder, with the side REJECTED those of its second answers."""
+    ids, table, spans = (folder / f"{name}{side}.{array}.npy" for array in ("ids", "rows", "spans"))
+    return SplitFiles(folder / f"{name}{side}.jsonl", ids, table, spans)
 
 
 @dataclass(frozen=True)
@@ -134,6 +136,10 @@ class RunFolder:
     @property
     def preparation(self) -> Path:
         return self.data / "preparation.json"
+
+    @property
+    def reference(self) -> Path:
+        return self.root / "reference.json"
 
     @property
     def checkpoints(self) -> Path:
@@ -216,7 +222,7 @@ class RunFolder:
 
     def results_of_other_data(self) -> list[Path]:
         """What the later stages have made so far, which says nothing about data that is prepared anew."""
-        later = (self.events, self.environment, *self.results_of_other_weights())
+        later = (self.events, self.environment, self.reference, *self.results_of_other_weights())
         return [path for path in later if path.exists()]
 
     def results_of_other_weights(self) -> list[Path]:
