@@ -68,6 +68,7 @@ FACTS: Mapping[str, Mapping[str, Any]] = {
         **{f"loss.{when}": int | float | None for when in ("before", "best")},
     },
     "metrics.json": {"primary_metric": str},
+    "preferences.jsonl": {"row": int, "chosen": str, "rejected": str, "margin": int | float},
     "predictions.jsonl": {"row": int, "text": str, "label": str, "predicted": str, "probabilities": dict},
     "judges.json": {"judges": dict},
     "judgements.jsonl": {"judge": str, "row": int, "kind": str, "replies": list},
@@ -197,6 +198,10 @@ class RunFolder:
         """The labels that a classification gave to the test rows."""
         return self.evaluation / "predictions.jsonl"
 
+    @property
+    def preferences(self) -> Path:
+        return self.evaluation / "preferences.jsonl"
+
     def test_set(self, name: str) -> Path:
         return self.evaluation / "sets" / f"{name}.jsonl"
 
@@ -227,17 +232,9 @@ class RunFolder:
 
     def results_of_other_weights(self) -> list[Path]:
         """What training and the stages after it have made so far, which says nothing about another training."""
-        later = (
-            self.checkpoints,
-            self.quarantine,
-            self.model,
-            self.answers,
-            self.evaluation,
-            self.summary,
-            self.report,
-            self.export,
-        )
-        return [path for path in later if path.exists()]
+        trained = (self.checkpoints, self.quarantine, self.model)
+        later = (self.answers, self.evaluation, self.summary, self.report, self.export)
+        return [path for path in (*trained, *later) if path.exists()]
 
     def require(self, path: Path, *, stage: str) -> Path:
         """Return `path`, or say which stage has to run first."""

@@ -33,7 +33,9 @@ def preview(
     recipe = options.load()
     source = read_data(recipe)
     read = read_conversations(source.records, source=source.name, settings=recipe.data)
-    checked = check_rows(read.rows, recipe.data, sizes_of(source))
+    pairs = recipe.training.objective == "dpo"
+    loss_on = "last_response" if pairs else recipe.data.loss_on
+    checked = check_rows(read.rows, recipe.data, sizes_of(source), pairs=pairs)
     kept = [one.row for one in checked if one.outcome != "dropped"]
     if not kept:
         raise DataError(f"{source.name}: every row is dropped. `tutelage check` says why.", rule=24)
@@ -43,12 +45,23 @@ def preview(
             raise DataError(f"{source.name} has no row {number}; its rows are 0 to {len(checked) - 1}.")
         _show_outcome(checked[number])
         if checked[number].outcome != "dropped":
-            _show_row(checked[number].row, renderer, recipe.data.loss_on, with_ids=ids)
+            for name, side in zip(
+                ("Chosen", "Rejected"), _answers([checked[number].row], pairs=pairs), strict=False
+            ):
+                if pairs:
+                    console.heading(f"{name} answer")
+                _show_row(side, renderer, loss_on, with_ids=ids)
             if tree:
                 following = [one for one in kept if one.row >= number][:tree]
-                _show_tree(
-                    list(renderer.examples(following, loss_on=recipe.data.loss_on)), renderer.tokenizer
-                )
+                answers = _answers(following, pairs=pairs)
+                _show_tree(list(renderer.examples(answers, loss_on=loss_on)), renderer.tokenizer)
+
+
+def _answers(conversations: Sequence[Any], *, pairs: bool) -> list[Any]:
+    """Return conversations with what is trained of each: its answer, or of pairs the chosen and the rejected one."""
+    from tutelage.data.pair_rows import both_sides
+
+    return list(both_sides(conversations)) if pairs else list(conversations)
 
 
 def _show_outcome(one: Any) -> None:

@@ -5,7 +5,7 @@ from functools import partial
 from typing import Any
 
 from tutelage.cli import console
-from tutelage.cli.dry_run import show_dry_run
+from tutelage.cli.dry_run import name_units, show_dry_run
 from tutelage.cli.going_on import AcceptChanges, Earlier, earlier_training, tell_other_machine
 from tutelage.cli.opening import locate
 from tutelage.cli.options import Options, open_earlier_run, record_recipe, refuse_overwriting
@@ -122,10 +122,7 @@ def train_stage(
             earlier=earlier.checkpoint,
             accepted=earlier.accepted,
         )
-    rate, unit = (
-        result.examples / result.step_seconds,
-        "pairs" if recipe.training.objective == "dpo" else "examples",
-    )
+    rate, unit = result.examples / result.step_seconds, name_units(recipe)
     console.say(f"{result.step:,} steps over {result.examples:,} {unit}, {rate:.1f} {unit} a second.")
     if result.loss_before is not None and result.loss_best is not None:
         console.say(

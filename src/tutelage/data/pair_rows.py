@@ -15,13 +15,14 @@ def pair_rows(
     renderer: PromptRenderer, conversations: Iterable[Conversation]
 ) -> Iterator[tuple[Conversation, tuple[PreparedRow, PreparedRow]]]:
     """Yield each row with its chosen and its rejected answer, of which the last turn alone is supervised."""
-    rendered = renderer.rows(_both_sides(conversations), loss_on="last_response")
+    rendered = renderer.rows(both_sides(conversations), loss_on="last_response")
     for conversation, chosen in rendered:
         _, rejected = next(rendered)
         yield conversation, (chosen, rejected)
 
 
-def _both_sides(conversations: Iterable[Conversation]) -> Iterator[Conversation]:
+def both_sides(conversations: Iterable[Conversation]) -> Iterator[Conversation]:
+    """Yield each conversation as it is and as it would be with the rejected answer."""
     for conversation in conversations:
         yield conversation
         yield with_rejected(conversation)

@@ -9,8 +9,9 @@ def model_card(recipe: Recipe, source: ModelSource, result: Progress) -> str:
     """Return the card as Markdown with the metadata block that model hubs read."""
     is_adapter = recipe.adapter.type == "lora"
     kind = f"LoRA adapter (rank {recipe.adapter.r})" if is_adapter else "full weights"
+    unit = "per pair" if recipe.training.objective == "dpo" else "nats per token"
     losses = (
-        f"The validation loss went from {result.loss_before:.3f} to {result.loss_best:.3f} nats per token"
+        f"The validation loss went from {result.loss_before:.3f} to {result.loss_best:.3f} {unit}"
         f" (best at step {result.kept_step} of {result.step})."
         if result.loss_before is not None and result.loss_best is not None
         else "There were no validation rows."
