@@ -114,8 +114,8 @@ class DataSettings(Section):
 class ModelSettings(Section):
     name_or_path: Name = Field(
         DEFAULT_MODEL,
-        description="The default model's name, a Hugging Face folder, a hub id (`owner/name`, or `owner/name@commit`"
-        " for the same weights at any time), or a GGUF file.",
+        description="The default model's name, a Hugging Face folder, a run of yours that was exported with `--to hf`,"
+        " a hub id (`owner/name`, or `owner/name@commit` for the same weights at any time), or a GGUF file.",
     )
 
 

@@ -2,7 +2,6 @@
 
 import json
 import math
-import shutil
 
 import numpy as np
 import pytest
@@ -11,6 +10,7 @@ from support.pairs import preference_values
 from support.rows import alpaca_values, write_rows
 
 from tutelage.run_folder import RunFolder, read_json, read_json_lines, split_files
+from tutelage.storage import file_sha256
 
 TUNE = [
     "--set", "training.objective=dpo",
@@ -257,17 +257,20 @@ def test_settings_that_cannot_be_honoured_are_told(tutelage, place, begin, setti
     assert told in " ".join(ended.err.split())
 
 
-def test_a_run_goes_on_from_the_exported_folder_of_another(tutelage, place, model):
+def test_a_run_goes_on_from_another_once_that_is_exported(tutelage, place, model):
     """The way that the guide shows: instructions first, preferences on the merged weights."""
     write_rows(place / "rows.json", alpaca_values(40))
     first = ["--set", "training.max_steps=1", "--set", "training.dtype=float32", "--set", "adapter.r=2"]
     words = ["--data", "rows.json", "--output", "first", "--set", f"model.name_or_path={model}", *first]
     assert tutelage("prepare", *words).code == 0
     assert tutelage("train", "first").code == 0
+    second = ["--data", "my.json", "--output", "second", "--set", "model.name_or_path=first", *TUNE]
+    refused = tutelage("prepare", *second)
+    assert refused.code == 2
+    assert "`tutelage export first --to hf`" in refused.err
     assert tutelage("export", "first", "--to", "hf").code == 0
-    folder = place / "first" / "export" / "hf"
-    second = ["--data", "my.json", "--output", "second", "--set", f"model.name_or_path={folder}", *TUNE]
     assert tutelage("prepare", *second, "--set", "training.max_steps=1").code == 0
     ended = tutelage("train", "second")
     assert ended.code == 0, ended.err
-    shutil.rmtree(folder)
+    merged = file_sha256(place / "first" / "export" / "hf" / "model.safetensors")
+    assert read_json(RunFolder(place / "second").preparation)["model_sha256"] == merged

@@ -19,6 +19,8 @@ from tutelage.training.objectives.objective import LogProbs, Objective, Part
 
 # By chance a model that knows nothing is certain of an answer to the last digit, and its odds would be infinite.
 LEAST_SURPRISE = 1e-6  # nats
+# What is told of every step and validation beside the loss.
+FIGURES = ("chosen_reward", "rejected_reward", "margin", "accuracy")
 
 
 def preference_objective(settings: PreferenceSettings) -> Objective:
@@ -45,13 +47,9 @@ def preference_loss(
     loss = LOSSES[settings.loss](scores, settings).sum() / divisor
     rewards = settings.beta * scores.detach()
     margins = rewards[:, 0] - rewards[:, 1]  # (pairs,)
-    figures = {
-        "chosen_reward": rewards[:, 0].sum(),
-        "rejected_reward": rewards[:, 1].sum(),
-        "margin": margins.sum(),
-        "accuracy": (margins > 0).sum(),
-    }
-    return Part(loss, {name: total.item() / divisor for name, total in figures.items()})
+    sums = rewards[:, 0].sum(), rewards[:, 1].sum(), margins.sum(), (margins > 0).sum()
+    means = (total.item() / divisor for total in sums)
+    return Part(loss, dict(zip(FIGURES, means, strict=True)))
 
 
 def answer_scores(policy: torch.Tensor, units: Sequence[Pair], settings: PreferenceSettings) -> torch.Tensor:
