@@ -1,4 +1,4 @@
-"""Answers a second and the wait for the first word: `tutelage serve` beside llama.cpp's own server.
+"""Answers a second and the wait for the first word: both engines of `tutelage serve` beside llama.cpp's own server.
 
 python -m benchmarks.serving runs/quickstart   # exported before with --to gguf, whose file llama.cpp is given
 """
@@ -26,6 +26,7 @@ from tutelage.data.conversations import single_turn
 CLIENTS = (1, 8)
 LONGEST = 64
 WARM_UP = 2
+SERVE = ("-m", "tutelage.cli.main", "serve", "--port", "0")
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,8 @@ def main() -> None:
     chosen = parser.parse_args()
     gguf = chosen.gguf or chosen.run / "export" / "gguf" / "model-f16.gguf"
     servers = {
-        "tutelage serve": ["-m", "tutelage.cli.main", "serve", str(chosen.run), "--port", "0"],
+        "tutelage serve": [*SERVE, str(chosen.run)],
+        "tutelage serve --engine torch": [*SERVE, str(chosen.run), "--engine", "torch"],
         "llama.cpp's server": ["-m", "benchmarks.runners.llama_server", str(gguf)],
     }
     asked = questions(chosen.questions)

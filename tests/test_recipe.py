@@ -35,7 +35,7 @@ def test_a_recipe_cannot_be_changed():
         ("data.max_length", [None, 1, 4096], [0, -1, 1.5]),
         ("data.overlong", ["stop", "drop"], ["cut"]),
         ("data.loss_on", ["response", "everything"], ["prompt"]),
-        ("adapter.type", ["lora", "none"], ["dora"]),
+        ("adapter.type", ["lora", "none"], ["dora", "last_block"]),
         ("adapter.r", [1, 64], [0, -4]),
         ("adapter.lora_alpha", [0.5, 32], [0, -1]),
         ("adapter.lora_dropout", [0, 0.99], [1, -0.1]),
@@ -74,3 +74,48 @@ def test_shares_that_sum_to_more_than_one_are_refused_and_rounding_is_not():
 def test_unknown_tables_and_keys_are_refused(tables):
     with pytest.raises(ValidationError, match="Extra inputs are not permitted"):
         Recipe.model_validate(tables)
+
+
+IDLE = [
+    ("data.prompt", "chat"),
+    ("data.loss_on", "everything"),
+    ("training.sample_prompts", 0),
+    ("evaluation.forgetting", False),
+    ("evaluation.max_new_tokens", 64),
+    ("evaluation.primary_metric", "exact_match"),
+    ("evaluation.judges", ["ollama:a"]),
+]
+
+
+@pytest.mark.parametrize(("name", "value"), IDLE)
+def test_what_has_no_effect_on_a_classification_is_refused_by_name(name, value):
+    section, key = name.split(".")
+    tables = {section: {key: value}}
+    assert Recipe.model_validate(tables)
+    tables.setdefault("training", {})["objective"] = "classification"
+    with pytest.raises(ValidationError, match=rf"training.objective is classification.*{name} would have no"):
+        Recipe.model_validate(tables)
+
+
+@pytest.mark.parametrize(("key", "value"), [("r", 4), ("lora_alpha", 8.0), ("target_modules", ["q_proj"])])
+def test_settings_of_an_adapter_are_refused_where_there_is_none(key, value):
+    with pytest.raises(ValidationError, match=rf"adapter.type is none, so that adapter.{key} would have no"):
+        Recipe.model_validate({"adapter": {"type": "none", key: value}})
+
+
+def test_the_last_block_is_trained_for_labels_alone():
+    Recipe.model_validate({"adapter": {"type": "last-block"}, "training": {"objective": "classification"}})
+    with pytest.raises(ValidationError, match="last-block, which is for training.objective=classification"):
+        Recipe.model_validate({"adapter": {"type": "last-block"}})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("data.split", "stratified"), ("training.class_weights", "balanced")]
+)
+def test_what_goes_by_labels_is_refused_where_there_are_none(name, value):
+    section, key = name.split(".")
+    with pytest.raises(ValidationError, match=name):
+        Recipe.model_validate({section: {key: value}})
+    tables = {section: {key: value}}
+    tables.setdefault("training", {})["objective"] = "classification"
+    assert getattr(getattr(Recipe.model_validate(tables), section), key) == value

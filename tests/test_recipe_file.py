@@ -189,7 +189,8 @@ def test_a_written_recipe_spells_every_value_out_and_loads_as_itself(tmp_path):
     path.write_text(to_toml(recipe), encoding="utf-8")
     assert load(path, {}, []).recipe == recipe
     written = {f"{table}.{key}" for table, keys in tomllib.loads(path.read_text()).items() for key in keys}
-    assert written == {name for name, value, _ in walk(recipe) if value is not None}
+    without_effect = {"training.class_weights"}
+    assert written == {name for name, value, _ in walk(recipe) if value is not None} - without_effect
 
 
 @given(
@@ -210,3 +211,21 @@ def test_a_named_set_can_be_given_by_its_settings_and_says_where_it_came_from():
     assert (origins["evaluation.sets"], origins["evaluation.limit"]) == ("--set", "default")
     again = tomllib.loads(to_toml(loaded.recipe))
     assert again["evaluation"]["sets"]["sums"]["source"] == "sums.jsonl"
+
+
+def test_a_setting_given_by_hand_that_has_no_effect_is_refused_even_with_its_default():
+    tuned = ["training.objective=classification"]
+    with pytest.raises(RecipeError, match=r"data.prompt \(--prompt\) would have no effect"):
+        load(None, {"--prompt data.prompt": "alpaca"}, tuned)
+    with pytest.raises(RecipeError, match=r"evaluation.forgetting \(--set\) would have no effect"):
+        load(None, {}, [*tuned, "evaluation.forgetting=true"])
+
+
+def test_a_recorded_classification_leaves_out_what_has_no_effect(tmp_path):
+    recipe = load(None, {}, ["training.objective=classification"]).recipe
+    written = to_toml(recipe)
+    for name in ("prompt", "loss_on", "sample_prompts", "forgetting", "max_new_tokens"):
+        assert f"\n{name} = " not in written
+    path = tmp_path / "recipe.toml"
+    path.write_text(written)
+    assert load(path, {}, []).recipe == recipe

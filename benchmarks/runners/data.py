@@ -48,7 +48,7 @@ def measure(job: dict) -> dict:
     kept = [one.row for one in checked if one.outcome != "dropped"]
     sides = Sides(rule="position", train_share=0.85, test_share=0.1)
     for row in kept:
-        sides.add(row.row, normalised_prompt(row))
+        sides.add(row.row, normalised_prompt(row), row.response)
     leaks = sides.leaks()
     clock.stop("check")
     examples = list(renderer.examples(kept, loss_on=settings.loss_on))

@@ -4,15 +4,16 @@ Names are those of Hugging Face and TRL where they have one.
 """
 
 import re
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
+from tutelage.effects import idle_settings
 from tutelage.recipe_preference import PreferenceSettings
 from tutelage.recipe_section import Section
 
 PromptStyle = Literal["alpaca", "alpaca-compact", "phi3", "chat"]
-SplitRule = Literal["group", "position"]
+SplitRule = Literal["group", "position", "stratified"]
 Objective = Literal["instruction", "classification", "dpo"]
 LossOn = Literal["response", "last_response", "everything"]
 FormatName = Literal[
@@ -85,7 +86,8 @@ class DataSettings(Section):
     prompt: PromptStyle = Field("alpaca", description="How a row becomes a prompt.")
     split: SplitRule = Field(
         "group",
-        description="`group` splits by a hash of the normalised prompt; `position` by the order of the file.",
+        description="`group` splits by a hash of the normalised prompt; `position` by the order of the file;"
+        " `stratified`, for labels, gives each split its share of each label and keeps equal texts together.",
     )
     train_share: Share = Field(0.85, description="Share of the rows that is trained on.")
     test_share: Share = Field(0.10, description="Share held back for the evaluation; the rest validates.")
@@ -120,8 +122,10 @@ class ModelSettings(Section):
 
 
 class AdapterSettings(Section):
-    type: Literal["lora", "none"] = Field(
-        "lora", description="`lora` trains an adapter; `none` trains every weight."
+    type: Literal["lora", "none", "last-block"] = Field(
+        "lora",
+        description="`lora` trains an adapter; `none` trains every weight; `last-block`, for labels, trains the last"
+        " block with the norm after it. The head for labels is always trained.",
     )
     r: Count = Field(16, description="Rank of the adapter.")
     lora_alpha: Annotated[float, Field(gt=0)] = Field(
@@ -138,6 +142,11 @@ class TrainingSettings(Section):
         "instruction",
         description="`instruction` trains answers; `classification` trains a head that gives a text its label; `dpo`"
         " makes the chosen of two answers more probable than the rejected one.",
+    )
+    class_weights: Literal["none", "balanced"] = Field(
+        "none",
+        description="`balanced` weighs each row of a classification by the inverse of how often its label is trained,"
+        " so that each label weighs the same.",
     )
     seed: Annotated[int, Field(ge=0, lt=2**32)] = Field(
         123, description="Seed of the order and of new weights."
@@ -299,14 +308,23 @@ class Recipe(Section):
         return self
 
     @model_validator(mode="after")
-    def a_classification_has_no_answers(self) -> "Recipe":
+    def what_has_no_effect_is_left_out(self) -> "Recipe":
+        defaults = Recipe.model_construct()
+        for reason, names in idle_settings(self.training.objective, self.adapter.type).items():
+            given = [name for name in names if _value(self, name) != _value(defaults, name)]
+            if given:
+                raise ValueError(
+                    f"{reason}, so that {' and '.join(given)} would have no effect: leave it out"
+                )
         if self.training.objective != "classification":
-            return self
-        if self.adapter.type != "lora":
-            raise ValueError("training.objective is classification, which needs adapter.type=lora")
-        if self.evaluation.sets or self.evaluation.judges or self.evaluation.labels:
-            raise ValueError(
-                "training.objective is classification, whose labels are neither judged nor tested on named sets:"
-                " leave out evaluation.sets, evaluation.judges and evaluation.labels"
-            )
+            for name in ("adapter.type", "data.split"):
+                if (value := _value(self, name)) in ("last-block", "stratified"):
+                    raise ValueError(
+                        f"{name} is {value}, which is for training.objective=classification alone"
+                    )
         return self
+
+
+def _value(recipe: Recipe, name: str) -> Any:
+    section, key = name.split(".")
+    return getattr(getattr(recipe, section), key)

@@ -11,6 +11,7 @@ from typing import Any
 import tomli_w
 from pydantic import BaseModel, ValidationError
 
+from tutelage.effects import idle_settings
 from tutelage.errors import RecipeError
 from tutelage.recipe import NamedSetSettings, Recipe
 
@@ -42,6 +43,10 @@ class LoadedRecipe:
             for name, value, description in walk(self.recipe)
         ]
 
+    def idle(self) -> dict[str, tuple[str, ...]]:
+        """Return the names of settings without effect, by the reason."""
+        return idle_settings(self.recipe.training.objective, self.recipe.adapter.type)
+
     def _origin(self, name: str) -> str:
         # A table of tables, as evaluation.sets, comes from where the first setting in it does.
         within = (origin for known, origin in self.origins.items() if known.startswith(f"{name}."))
@@ -62,7 +67,9 @@ def load(path: Path | None, overrides: Mapping[str, Any], assignments: Sequence[
         name, value = _parse_assignment(assignment)
         _assign(tables, name, value)
         origins[name] = "--set"
-    return LoadedRecipe(check(tables, origins), origins)
+    loaded = LoadedRecipe(check(tables, origins), origins)
+    _refuse_idle(loaded, {name for name, origin in origins.items() if origin.startswith("-")})
+    return loaded
 
 
 def check(tables: Mapping[str, Any], origins: Mapping[str, str]) -> Recipe:
@@ -73,9 +80,23 @@ def check(tables: Mapping[str, Any], origins: Mapping[str, str]) -> Recipe:
         raise RecipeError("\n".join(_explain(error, origins) for error in fault.errors())) from fault
 
 
+def _refuse_idle(loaded: LoadedRecipe, given: Collection[str]) -> None:
+    """Stop where a setting is given by hand that has no effect, though it has its default's value."""
+    for reason, names in loaded.idle().items():
+        for name in names:
+            if name in given:
+                raise RecipeError(
+                    f"{reason}, so that {name} ({loaded.origins[name]}) would have no effect: leave it out."
+                )
+
+
 def to_toml(recipe: Recipe) -> str:
-    """Return the whole recipe, every value written out; a setting without a value is left out."""
-    return tomli_w.dumps(recipe.model_dump(exclude_none=True))
+    """Return the whole recipe, every value written out; a setting without a value or an effect is left out."""
+    tables = recipe.model_dump(exclude_none=True)
+    for names in idle_settings(recipe.training.objective, recipe.adapter.type).values():
+        for section, key in (name.split(".") for name in names):
+            tables[section].pop(key, None)
+    return tomli_w.dumps(tables)
 
 
 def changed_settings(

@@ -3,11 +3,15 @@
 import csv
 import io
 import json
+import re
 
 import numpy as np
 import pytest
 from support.command_line import contents
+from transformers import pipeline
 
+from tutelage.export import reload_classes
+from tutelage.model import class_head
 from tutelage.run_folder import RunFolder, read_json, read_json_lines
 
 WORDS = ("fig", "lime", "kiwi", "date", "pear", "plum", "melon", "peach")
@@ -72,6 +76,45 @@ def test_one_command_goes_from_a_file_to_a_report_whose_figures_are_those_of_the
     check_classify(tutelage, place, rows)
     check_verbs_that_do_not_fit(tutelage)
     check_without_scikit_learn(tutelage, run, monkeypatch)
+
+
+def test_a_stratified_split_gives_each_label_its_share_and_its_rows_are_those_of_the_source(
+    tutelage, place, begin
+):
+    rare = [(f"Order {number} of {WORDS[number % 8]}", "rare") for number in range(10)]
+    rows = [(text, label) for label, texts in TEXTS.items() for text in texts] + rare
+    write_rows(place, rows)
+    prepared = tutelage(
+        "prepare", *begin, "--split", "stratified", "--set", "training.class_weights=balanced"
+    )
+    assert prepared.code == 0, prepared.err
+    run = RunFolder(place / "mine")
+    found = {name: read_json_lines(run.split(name)) for name in ("train", "test", "validation")}
+    counts = {
+        name: {label: sum(row["response"] == label for row in part) for label in ("prize", "talk", "rare")}
+        for name, part in found.items()
+    }
+    assert counts["train"] == {"prize": 24, "talk": 24, "rare": 6}
+    assert counts["test"] == {"prize": 12, "talk": 12, "rare": 3}
+    for row in (row for part in found.values() for row in part):
+        assert (row["prompt"], row["response"]) == rows[row["row"]]
+    trained = tutelage("train", "mine", "--set", "training.max_steps=2")
+    assert trained.code == 0, trained.err
+
+
+@pytest.mark.parametrize("kind", ["none", "last-block"])
+def test_weights_trained_in_place_give_the_labels_that_the_evaluation_found(tutelage, place, begin, kind):
+    ended = tutelage("run", *begin, "--set", f"adapter.type={kind}")
+    assert ended.code == 0, ended.err
+    run = RunFolder(place / "mine")
+    assert sorted(path.name for path in run.model.glob("*.safetensors")) == ["trained_weights.safetensors"]
+    assert read_json(run.summary)["evaluation"]["accuracy"]["value"] > 0.9
+    known = read_json_lines(run.predictions)[:4]
+    said = tutelage("classify", "mine", *(row["text"] for row in known))
+    assert [line.split()[0] for line in said.out.splitlines()] == [row["predicted"] for row in known]
+    proved = tutelage("verify", "mine")
+    assert proved.code == 0, proved.err
+    assert "the same to the bit" in " ".join(proved.out.split())
 
 
 def check_without_scikit_learn(tutelage, run, monkeypatch):
@@ -142,6 +185,27 @@ def test_what_cannot_be_told_apart_is_refused_before_anything_is_written(
     assert not (place / "mine" / "data").exists()
 
 
+def test_a_dry_run_shows_labels_and_the_token_that_is_read_and_no_prompt_style(tutelage, place, begin):
+    done = tutelage("run", *begin, "--dry-run")
+    assert done.code == 0, done.err
+    said = " ".join(done.out.split())
+    assert "data.prompt alpaca" not in said
+    assert "Without effect, as training.objective is classification: data.prompt, data.loss_on" in said
+    heading = said.index("What the head learns")
+    assert re.search(r"prize +\d+ +Win \d+ \w+ now", done.out[done.out.index("What the head learns") :])
+    assert "The head reads the last token of a text: of row" in said[heading:]
+    prepared = tutelage("prepare", *begin)
+    assert "Read as text alone; labels: 'prize', 'talk'." in " ".join(prepared.out.split())
+    assert "prompt =" not in RunFolder(place / "mine").recipe.read_text()
+
+
+def test_a_text_as_long_as_the_context_needs_no_room_for_an_answer(tutelage, place, begin, model):
+    context = read_json(model / "config.json")["max_position_embeddings"]
+    long = "a " * (context - 20)
+    write_rows(place, [(f"{long}{n}", "ab"[n % 2]) for n in range(20)])
+    assert tutelage("run", *begin, "--set", "data.overlong=drop", "--dry-run").code == 0
+
+
 def test_a_file_without_labels_is_told_what_is_missing(tutelage, place, begin):
     write_rows(place, [(f"text {n}", "ab"[n % 2]) for n in range(30)], ("message", "kind"))
     ended = tutelage("run", *begin)
@@ -164,7 +228,7 @@ def test_rows_of_questions_and_answers_are_no_classification(tutelage, place, be
     assert "needs rows of a text and a label" in ended.err.replace("\n", " ")
 
 
-@pytest.mark.parametrize("setting", ["adapter.type=none", 'evaluation.judges=["ollama:a"]'])
+@pytest.mark.parametrize("setting", ["data.prompt=chat", 'evaluation.judges=["ollama:a"]'])
 def test_settings_that_a_classification_cannot_honour_are_refused(tutelage, place, begin, setting):
     ended = tutelage("run", *begin, "--set", setting)
     assert ended.code == 2
@@ -189,9 +253,74 @@ def test_answers_in_words_are_refused_and_the_verb_that_labels_is_named(tutelage
     assert "gives labels and writes no answers. Use `tutelage classify mine`." in refused.err
 
 
-def test_a_classification_is_not_exported_as_something_else(tutelage, place, begin):
-    assert tutelage("prepare", *begin, "--set", "training.max_steps=1").code == 0
-    assert tutelage("train", "mine").code == 0
+@pytest.fixture
+def trained(tutelage, place, begin):
+    """A run of a few steps, with few texts to compare."""
+
+    def train(*words):
+        assert tutelage("prepare", *begin, *words, "--set", "training.max_steps=6").code == 0
+        assert tutelage("train", "mine").code == 0
+        return RunFolder(place / "mine")
+
+    return train
+
+
+@pytest.fixture
+def in_this_process(monkeypatch):
+    """Read an export again without the seconds that a fresh process takes."""
+    monkeypatch.setattr("tutelage.export.classes.reload", lambda module, job: reload_classes.main([str(job)]))
+
+
+def test_transformers_gives_the_labels_and_scores_of_the_run_from_an_export(tutelage, place, trained):
+    check_export(tutelage, place, trained())
+
+
+@pytest.mark.parametrize("kind", ["none", "last-block"])
+def test_so_it_does_from_weights_trained_in_place(tutelage, place, trained, in_this_process, kind):
+    check_export(tutelage, place, trained("--set", f"adapter.type={kind}"))
+
+
+def check_export(tutelage, place, run):
+    ended = tutelage("export", "mine", "--to", "hf")
+    assert ended.code == 0, ended.err
+    classify = pipeline("text-classification", model=str(place / "mine" / "export" / "hf"))
+    texts = [TEXTS["prize"][3], TEXTS["talk"][5], "Win a very long walk today with many words"]
+    said = tutelage("classify", "mine", *texts)
+    expected = [f"{found['label']}  {found['score']:.3f}" for found in classify(texts, batch_size=3)]
+    assert said.out.splitlines() == expected
+    assert set(classify.model.config.label2id) == {"prize", "talk"}
+    assert classify.tokenizer.pad_token_id == classify.model.config.pad_token_id
+    proof = read_json(run.export / "verification.json")["hf"]
+    held_out = len(read_json_lines(run.split("test"))) + len(read_json_lines(run.split("validation")))
+    assert proof["answers_equal"] == proof["ids_equal"] == proof["prompts"] == held_out
+    assert proof["templates_equal"] is None
+    assert "text-classification" in (run.export / "hf" / "README.md").read_text()
+
+
+def test_an_export_whose_labels_changed_places_is_not_published(
+    tutelage, trained, monkeypatch, in_this_process
+):
+    run = trained()
+    own = class_head.as_sequence_classifier
+
+    def swapped(module, labels, *, padding):
+        return own(module, labels[::-1], padding=padding)
+
+    monkeypatch.setattr("tutelage.export.classes.as_sequence_classifier", swapped)
+    monkeypatch.setattr("tutelage.export.classes.TEXTS", 4)
     refused = tutelage("export", "mine", "--to", "hf")
+    assert refused.code == 6
+    assert "4 of 4 texts get other probabilities" in " ".join(refused.err.split())
+    assert {path.name for path in run.export.iterdir()} == {"rejected-hf.json"}
+    assert read_json(run.export / "rejected-hf.json")["evidence"][0]["what"] == "label"
+
+
+@pytest.mark.parametrize("target", ["peft", "gguf", "ollama"])
+def test_formats_of_models_that_write_answers_are_refused_by_name(tutelage, trained, target):
+    run = trained()
+    refused = tutelage("export", "mine", "--to", "hf", "--to", target)
     assert refused.code == 2
-    assert "cannot be exported yet" in refused.err
+    assert f"is a classification, and {target} holds a model that writes answers" in " ".join(
+        refused.err.split()
+    )
+    assert not run.export.exists()

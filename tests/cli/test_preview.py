@@ -78,3 +78,19 @@ def test_nothing_in_a_row_can_drive_the_terminal(preview):
         out = preview([value], *words).out
         assert not {"\x1b", "\x9b", "\u202e", "\x07"} & set(out)
     assert "\\x1b[31m" in json.dumps(preview([value]).out).replace("\\\\", "\\")
+
+
+def test_of_a_classification_the_text_the_label_and_the_token_at_the_head_are_shown(preview):
+    rows = [{"text": "Win a pear now", "label": "prize"}, {"text": "Win a fig", "label": "talk"}]
+    done = preview(rows, "--set", "training.objective=classification", "--tree", 2)
+    assert done.code == 0, done.err
+    tokenizer = chatml_tokenizer()
+    ids = tokenizer.encode(rows[0]["text"], add_special_tokens=False)
+    last = tokenizer.decode(ids[-1:])
+    assert f"The label is 'prize'. The text has {len(ids)} tokens" in done.out
+    assert f"{last!r}, id {ids[-1]}." in " ".join(done.out.split())
+    assert f"\n{rows[0]['text'].removesuffix(last)}⟦{last}⟧\n" in done.out
+    assert "Below is an instruction" not in done.out
+    assert "serving" not in done.out
+    assert "→ row 1" in done.out
+    assert preview(rows, "--set", "training.objective=classification", "--prompt", "chat").code == 2

@@ -126,6 +126,7 @@ def test_the_summary_counts_what_the_files_hold(tmp_path):
     assert summary["settings"] == {
         "data": DataSettings().model_dump(),
         "model": ModelSettings().model_dump(),
+        "training": {"objective": "instruction"},
     }
 
 

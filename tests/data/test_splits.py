@@ -1,3 +1,5 @@
+from collections import Counter
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -121,3 +123,63 @@ def test_variants_in_case_and_punctuation_stay_together():
 def test_the_answer_does_not_decide_the_side():
     one, other = (single_turn(0, "Name a fruit.", "", output) for output in ("A pear.", "A plum."))
     assert side_of(split([one])) == side_of(split([other]))
+
+
+LABELLED = st.lists(st.tuples(st.integers(0, 12), st.sampled_from("abc")), min_size=1, max_size=120)
+
+
+def labelled_rows(pairs):
+    """Return rows of (number of a text, label); texts of one number are equal, and have the label of the first."""
+    labels = {}
+    for number, label in pairs:
+        labels.setdefault(number, label)
+    return make_rows([(f"text {number}", "", labels[number]) for number, _ in pairs])
+
+
+@given(LABELLED, st.sampled_from([(0.85, 0.1), (0.7, 0.2), (0.5, 0.5), (1.0, 0.0), (0.34, 0.33)]))
+def test_a_stratified_split_keeps_equal_texts_together_and_does_not_depend_on_the_order(pairs, shares):
+    rows = labelled_rows(pairs)
+    parts = split(rows, "stratified", *shares)
+    assert sorted(side_of(parts)) == list(range(len(rows)))
+    assert prompts_on_two_sides(parts) == set()
+    assert side_of(parts) == side_of(split(rows[::-1], "stratified", *shares))
+
+
+@given(
+    st.lists(st.sampled_from("aaaaaabbbc"), min_size=1, max_size=300),
+    st.sampled_from([(0.85, 0.1), (0.7, 0.2), (0.5, 0.5), (1.0, 0.0), (0.34, 0.33)]),
+)
+def test_each_label_has_its_share_of_each_side_within_one_row(labels, shares):
+    rows = make_rows([(f"text {number}", "", label) for number, label in enumerate(labels)])
+    assert furthest_off(split(rows, "stratified", *shares), labels, shares) < 1
+
+
+def furthest_off(parts, labels, shares):
+    """Return by how many rows the worst side of a label is off its share."""
+    counts = {name: Counter(row.response for row in parts[name]) for name in SPLITS}
+    wanted = dict(zip(SPLITS, (*shares, 1 - sum(shares)), strict=True))
+    return max(
+        abs(counts[name][label] - wanted[name] * labels.count(label))
+        for name in SPLITS
+        for label in set(labels)
+    )
+
+
+def test_single_rows_even_out_what_groups_left():
+    sizes = {"a": [9, 7, 5, 4, *[1] * 60], "b": [6, 3, *[1] * 30]}
+    texts = [
+        (f"{label} {n}", "", label)
+        for label in sizes
+        for n, size in enumerate(sizes[label])
+        for _ in range(size)
+    ]
+    labels = [label for _, _, label in texts]
+    parts = split(make_rows(texts), "stratified", 0.7, 0.2)
+    assert furthest_off(parts, labels, (0.7, 0.2)) < 1
+    assert prompts_on_two_sides(parts) == set()
+
+
+def test_the_shares_of_labels_catch_the_split_by_group():
+    labels = ["a" if number % 10 else "b" for number in range(200)]
+    rows = make_rows([(f"text {number}", "", label) for number, label in enumerate(labels)])
+    assert furthest_off(split(rows, "group", 0.7, 0.2), labels, (0.7, 0.2)) > 1

@@ -21,8 +21,8 @@ from transformers import (
 from tutelage.errors import ModelError
 from tutelage.export import gguf_file
 from tutelage.export.gguf_file import QUANTIZATIONS, write_gguf
-from tutelage.export.llama_cpp import open_gguf
 from tutelage.export.style import make_style
+from tutelage.generation.llama_cpp import open_gguf
 from tutelage.model.sources import ModelSource
 
 SHAPE = {

@@ -120,7 +120,7 @@ def test_a_loss_that_is_no_number_ends_the_run_with_3_and_the_rows_and_keeps_the
         calls.append(loss.requires_grad)  # the validation has no gradient
         return Part(loss * (float("nan") if sum(calls) == 5 else 1))
 
-    wrong = {"instruction": lambda recipe: Objective(poisoned, INSTRUCTION.divisor)}
+    wrong = {"instruction": Objective(poisoned, INSTRUCTION.divisor)}
     around = lambda: patch.dict(OBJECTIVES, wrong)  # noqa: E731
     ended = run(words(tmp_path / "run"), tmp_path / "said.txt", around=around)
     assert ended.code == 3, ended.said

@@ -7,7 +7,13 @@ import pytest
 import torch
 from support.tiny_models import FAMILIES, own_attention, tiny_model
 
-from tutelage.model.class_head import class_head_name, class_log_probs, with_class_head
+from tutelage.model.class_head import (
+    as_sequence_classifier,
+    class_head_name,
+    class_log_probs,
+    with_class_head,
+)
+from tutelage.model.loading import has_sequence_classifier
 
 TEXTS = [(5, 6, 7, 8), (5, 6, 7), (5, 6, 9, 8, 3), (5, 6, 7, 8), (11,)]
 CLASSES = 3
@@ -50,3 +56,19 @@ def test_the_head_depends_on_the_seed_alone_and_leaves_the_embedding_as_it_was()
     assert not torch.equal(weights[0], weights[2])
     assert torch.equal(first.get_input_embeddings().weight, embedding)
     assert class_head_name(tiny_model("llama").module) is None
+
+
+def test_transformers_own_classifier_says_the_same_of_padded_texts(model):
+    labels = ["a", "b", "c"]
+    own = as_sequence_classifier(model.module, labels, padding=0)
+    width = max(map(len, TEXTS))
+    rows = torch.tensor([[*text, *[0] * (width - len(text))] for text in TEXTS])
+    with torch.no_grad(), own_attention(own):
+        found = own(rows, attention_mask=(rows != 0).long()).logits
+        other = own(rows[:, : width - 2]).logits
+    expected = one_at_a_time(model)
+    np.testing.assert_allclose(found.double().log_softmax(dim=-1).numpy(), expected, atol=1e-4)
+    assert np.abs(other.double().log_softmax(dim=-1).numpy() - expected).max() > 1e-3
+    assert own.config.id2label == dict(enumerate(labels))
+    assert has_sequence_classifier(model.module.config.model_type)
+    assert not has_sequence_classifier("no-such-family")

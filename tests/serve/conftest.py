@@ -1,4 +1,5 @@
 import os
+import shutil
 
 import pytest
 from support.command_line import CommandLine
@@ -53,6 +54,20 @@ def tutelage(capsys):
 
 
 @pytest.fixture(scope="session")
-def running(tuned_run):
-    with serving(tuned_run) as one:
+def exported_run(tuned_run, tmp_path_factory):
+    """The same run, with a verified GGUF export of its whole numbers."""
+    pytest.importorskip("xllamacpp", reason="xllamacpp (llama.cpp) has no build here", exc_type=ImportError)
+    place = tmp_path_factory.mktemp("exported") / "run"
+    shutil.copytree(tuned_run.root, place)
+    words = ["export", str(place), "--to", "gguf", "--quantization", "f32"]
+    with pytest.raises(SystemExit) as left:
+        command_line.main(words)
+    assert not left.value.code
+    return RunFolder(place)
+
+
+@pytest.fixture(scope="session", params=["torch", "llama.cpp"])
+def running(request):
+    run = request.getfixturevalue("tuned_run" if request.param == "torch" else "exported_run")
+    with serving(run, engine=request.param) as one:
         yield one

@@ -18,7 +18,8 @@ from tutelage.model.assembly import open_base, open_tuned
 from tutelage.recipe_file import load
 from tutelage.run_folder import read_json_lines
 from tutelage.serve.app import LARGEST_REQUEST
-from tutelage.serve.engine import Engine, Piece, Question
+from tutelage.serve.questions import Piece, Question
+from tutelage.serve.torch_engine import TorchEngine
 
 LONGEST = 12
 
@@ -74,14 +75,13 @@ def test_a_streamed_answer_is_the_whole_one(client, text):
 
 
 def test_eight_at_once_answer_as_one_alone(client, running):
-    texts = [f"Write the number {n} in words, {'slowly, ' * n}please." for n in range(8)]
-    alone = [ask(client, text, temperature=0.7, seed=5).choices[0].message.content for text in texts]
+    def answer(n):
+        text = f"Write the number {n} in words, {'slowly, ' * n}please."
+        return ask(client, text, temperature=0.7, seed=n).choices[0].message.content
+
+    alone = [answer(n) for n in range(8)]
     with ThreadPoolExecutor(8) as pool:
-        together = list(
-            pool.map(
-                lambda text: ask(client, text, temperature=0.7, seed=5).choices[0].message.content, texts
-            )
-        )
+        together = list(pool.map(answer, range(8)))
     assert together == alone
     assert len(set(alone)) > 1
     assert running.engine.unanswered == 0
@@ -244,7 +244,7 @@ def test_a_model_that_fails_is_told_to_who_asked_and_others_are_answered(running
 
     served = running.served
     arms = {"tuned": served.open_arm["tuned"], "base": served.open_arm["base"]}
-    engine = Engine(arms, served.tokenizer, end_of_turn=served.end_of_turn, at_once=2)
+    engine = TorchEngine(arms, served.tokenizer, end_of_turn=served.end_of_turn, at_once=2)
     try:
         engine.open("tuned")
         batch = engine._batches["tuned"]

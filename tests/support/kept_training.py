@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import torch
-from support.tiny_models import ragged_examples
+from support.tiny_models import VOCABULARY, ragged_examples
 
 from tutelage.interruption import Interruption
 from tutelage.model.assembly import open_for_training
@@ -37,6 +37,7 @@ SETTINGS = TrainingSettings(
 LORA = AdapterSettings(r=4, lora_alpha=8, lora_dropout=0.2)
 FUSED = AdapterSettings(r=4, lora_alpha=8)
 FULL = AdapterSettings(type="none")
+LAST_BLOCK = AdapterSettings(type="last-block")  # of a classification, whose classes are the ids here
 
 
 class Training:
@@ -56,6 +57,7 @@ class Training:
             torch.float32,
             seed=self.recipe.training.seed,
             probes=TRAINING[:2],
+            classes=VOCABULARY if self.recipe.training.objective == "classification" else None,
         )
         return self.model, make_optimizer(self.model.module, self.recipe.training)
 
@@ -96,5 +98,7 @@ class Training:
 
 
 def recipe_of(adapter, accumulation=1, **settings):
+    if adapter == LAST_BLOCK:
+        settings = {"objective": "classification", **settings}
     training = SETTINGS.model_copy(update={"gradient_accumulation_steps": accumulation, **settings})
     return Recipe(adapter=adapter, training=training)

@@ -10,8 +10,7 @@ import uvicorn
 from tutelage.cli.opening import locate
 from tutelage.recipe_file import load
 from tutelage.serve.app import make_app
-from tutelage.serve.engine import Engine
-from tutelage.serve.opening import open_served
+from tutelage.serve.engines import open_engine
 from tutelage.serve.server import listening
 
 
@@ -25,18 +24,17 @@ class Running:
 
 
 @contextmanager
-def serving(run, *, key=None, at_once=4):
+def serving(run, *, key=None, at_once=4, engine="torch", context=2048):
     loaded = load(run.recipe, {}, [])
-    served = open_served(run, loaded.recipe, locate(loaded.recipe))
-    engine = Engine(served.open_arm, served.tokenizer, end_of_turn=served.end_of_turn, at_once=at_once)
+    made = open_engine(engine, run, loaded.recipe, locate(loaded.recipe), context=context, at_once=at_once)
     with listening("127.0.0.1", 0) as opened:
-        app = make_app(engine, served, host="127.0.0.1", key=key)
+        app = make_app(made.engine, made.served, host="127.0.0.1", key=key)
         server = uvicorn.Server(uvicorn.Config(app, log_level="error"))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [opened]})
         thread.start()
         try:
-            yield Running(f"http://127.0.0.1:{opened.getsockname()[1]}/v1", engine, served)
+            yield Running(f"http://127.0.0.1:{opened.getsockname()[1]}/v1", made.engine, made.served)
         finally:
             server.should_exit = True
             thread.join()
-            engine.close()
+            made.engine.close()

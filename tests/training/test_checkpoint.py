@@ -6,7 +6,7 @@ from dataclasses import replace
 from unittest.mock import patch
 
 import pytest
-from support.kept_training import FULL, FUSED, LORA, STEPS, Training, recipe_of
+from support.kept_training import FULL, FUSED, LAST_BLOCK, LORA, STEPS, Training, recipe_of
 from support.tiny_tokenizer import write_tiny_model
 
 from tutelage.data.batches import BatchPlan
@@ -27,8 +27,8 @@ from tutelage.training.loop import Progress
 
 KINDS = pytest.mark.parametrize(
     ("adapter", "accumulation"),
-    [(LORA, 1), (LORA, 4), (FUSED, 1), (FULL, 1), (FULL, 4)],
-    ids=["adapter", "adapter-4", "fused", "full", "full-4"],
+    [(LORA, 1), (LORA, 4), (FUSED, 1), (FULL, 1), (FULL, 4), (LAST_BLOCK, 1)],
+    ids=["adapter", "adapter-4", "fused", "full", "full-4", "last-block"],
 )
 
 

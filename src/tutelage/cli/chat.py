@@ -53,11 +53,11 @@ def chat(options: Options = Options()) -> None:  # noqa: B008 - frozen
     if options.overwrite or options.dry_run:
         raise RecipeError("`tutelage chat` writes nothing: leave --overwrite and --dry-run out.")
     with console.waiting("Loading the model"):
-        from tutelage.serve.engine import Engine
         from tutelage.serve.opening import open_served
+        from tutelage.serve.torch_engine import TorchEngine
 
         served = open_served(run, loaded.recipe, locate(loaded.recipe))
-        engine = Engine(served.open_arm, served.tokenizer, end_of_turn=served.end_of_turn, at_once=2)
+        engine = TorchEngine(served.open_arm, served.tokenizer, end_of_turn=served.end_of_turn, at_once=2)
         engine.open("tuned")
     try:
         _converse(Talk(served, engine, loaded.recipe.evaluation.max_new_tokens))
@@ -140,12 +140,12 @@ def _ask(talk: Talk, text: str) -> None:
 
 def _answer(talk: Talk, arm: str, turns: Sequence[Any]) -> str:
     """Print an answer as it comes, and return it; Ctrl-C keeps what has come."""
-    from tutelage.serve.engine import Piece, Question
+    from tutelage.serve.questions import Piece, Question
 
     prompt = talk.served.prompt_of_messages(turns)
     room = min(talk.served.room_after(prompt, None), talk.most_tokens)
     pieces: queue.SimpleQueue[Piece] = queue.SimpleQueue()
-    number = talk.engine.ask(Question(arm, prompt, room), pieces.put)
+    cancel = talk.engine.ask(Question(arm, prompt, room), pieces.put)
     said = ""
     try:
         while True:
@@ -156,7 +156,7 @@ def _answer(talk: Talk, arm: str, turns: Sequence[Any]) -> str:
                 break
     except Interrupted:
         INTERRUPTION.requested = False  # the next Ctrl-C is the first again
-        talk.engine.cancel(number)
+        cancel()
         console.say(" …")
         return said
     console.say()

@@ -10,6 +10,9 @@ from tutelage.recipe import Recipe
 from tutelage.recipe_file import LoadedRecipe
 from tutelage.run_folder import RunFolder
 
+LABELS_SHOWN = 12
+LONGEST_SHOWN = 50  # characters of a text
+
 
 def show_dry_run(
     run: RunFolder,
@@ -24,11 +27,22 @@ def show_dry_run(
 
     `training` are the PreparedRows that would be trained on, None where something has to be fetched to know them.
     """
+    idle = loaded.idle()
     console.heading("Settings")
     console.table(
         ["setting", "value", "from"],
-        [[setting.name, _shown(setting.value), setting.origin] for setting in loaded.settings()],
+        [
+            [setting.name, _shown(setting.value), setting.origin]
+            for setting in loaded.settings()
+            if not any(setting.name in names for names in idle.values())
+        ],
     )
+    for reason, names in idle.items():
+        console.say(f"Without effect, as {reason}: {', '.join(names)}.")
+    if training is not None and loaded.recipe.training.objective == "classification":
+        console.say()
+        console.heading("What the head learns")
+        _show_classes(loaded.recipe, training)
     console.say()
     console.heading("Would write")
     for path in writes:
@@ -50,6 +64,36 @@ def _shown(value: object) -> str:
     if isinstance(value, dict):
         return ", ".join(map(str, value)) or "—"
     return "—" if value is None else str(value)
+
+
+def _show_classes(recipe: Recipe, training: Any) -> None:
+    """Print how many rows each label has, and the token of one row at which the head reads."""
+    import numpy as np
+
+    from tutelage.data.class_rows import class_numbers
+    from tutelage.model.loading import load_tokenizer
+
+    numbers, first, counts = np.unique(class_numbers(training), return_index=True, return_counts=True)
+    console.table(
+        ["label", "training rows", "one of them"],
+        [
+            [training[at].response, f"{count:,}", _beginning(training[at].prompt)]
+            for at, count in zip(first[:LABELS_SHOWN].tolist(), counts.tolist(), strict=False)
+        ],
+        numeric={1},
+    )
+    if len(numbers) > LABELS_SHOWN:
+        console.say(f"… and {len(numbers) - LABELS_SHOWN:,} more labels.")
+    row = training[int(first[0])].example
+    last = load_tokenizer(locate(recipe).folder).decode([row.prompt_ids[-1]])
+    console.say(
+        f"The head reads the last token of a text: of row {row.row} token {row.prompt_tokens:,}, {last!r}."
+    )
+
+
+def _beginning(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= LONGEST_SHOWN else f"{line[:LONGEST_SHOWN]} …"
 
 
 def _show_estimate(recipe: Recipe, training: Any) -> None:

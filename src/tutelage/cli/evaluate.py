@@ -189,7 +189,8 @@ def show_preference(result: dict[str, Any]) -> None:
 
 def is_worse(result: dict[str, Any]) -> bool:
     """Tell whether an evaluation, as metrics.json says it, found the tuned model worse in anything it judged."""
-    verdicts = {result["verdict"], *(one["verdict"] for one in result["sets"].values())}
+    answers = result.get("answers", result)  # of a preference tuning there are two verdicts
+    verdicts = {result["verdict"], answers["verdict"], *(one["verdict"] for one in result["sets"].values())}
     has_forgotten = result["forgetting"] is not None and result["forgetting"]["verdict"] == "lost"
     return "worse" in verdicts or has_forgotten
 
@@ -198,7 +199,7 @@ def refuse_answers_without_room(test_rows: Any, loaded: LoadedRecipe) -> None:
     """Find out before an hour of training that a test prompt leaves no room for its answer."""
     from tutelage.evaluation.evaluate import rows_to_evaluate
 
-    rows_to_evaluate(test_rows, loaded.recipe.evaluation, locate(loaded.recipe))
+    rows_to_evaluate(test_rows, loaded.recipe, locate(loaded.recipe))
 
 
 def show_scores(result: dict[str, Any]) -> None:

@@ -50,10 +50,6 @@ def export(
     """Write a tuned model for other programs, load it again in a fresh process, and compare its answers."""
     run, loaded = open_earlier_run(Options(target=run_folder, debug=debug))
     refuse_untrained_settings(run, loaded)
-    if loaded.recipe.training.objective == "classification":
-        raise RecipeError(
-            f"{run.root} is a classification, which cannot be exported yet; `tutelage classify` uses it."
-        )
     if quantization is not None and not {"gguf", "ollama"} & {*to}:
         raise RecipeError(
             f"--quantization {quantization} is of gguf and ollama alone, and neither is asked for. Leave it out,"

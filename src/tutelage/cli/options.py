@@ -37,7 +37,9 @@ def as_recipe(kind: type, tokens: Sequence[Token]) -> Path:
 
 
 Prompt = Annotated[str | None, Parameter(help="Prompt style: alpaca, alpaca-compact, phi3 or chat.")]
-Split = Annotated[str | None, Parameter(help="How rows are split: group or position.")]
+Split = Annotated[
+    str | None, Parameter(help="How rows are split: group, position or, for labels, stratified.")
+]
 Map = Annotated[
     tuple[str, ...],
     Parameter(

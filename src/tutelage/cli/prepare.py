@@ -13,6 +13,8 @@ from tutelage.recipe_file import LoadedRecipe
 from tutelage.run_folder import SPLITS, RunFolder
 from tutelage.run_lock import locked
 
+LABELS_NAMED = 8
+
 
 def prepare(options: Options = Options()) -> None:  # noqa: B008 - frozen
     """Read, check and split the data, and render every row as the model will see it."""
@@ -25,13 +27,14 @@ def prepare(options: Options = Options()) -> None:  # noqa: B008 - frozen
         console.say(f"\nNext: tutelage train {run.root}")
         return
     if options.dry_run:
-        prepare_what_is_here(loaded.recipe)  # refuses what the real one would
+        preparation = prepare_what_is_here(loaded.recipe)  # refuses what the real one would
         show_dry_run(
             run,
             loaded,
             writes=[run.recipe, run.data],
             guarded=[run.data],
             removes=run.results_of_other_data(),
+            training=preparation and preparation.splits["train"],
         )
         return
     console.heading("1 Prepare")
@@ -81,7 +84,7 @@ def show_preparation(summary: dict) -> None:
     )
     console.say(
         f"Split by {summary['split']}: {rows['train']:,} train, {rows['test']:,} test,"
-        f" {rows['validation']:,} validation. Prompt style {summary['prompt']}."
+        f" {rows['validation']:,} validation. {_what_is_read(summary)}"
     )
     if tokens["train"]:
         computed = tokens["train"] - rows["train"]  # nothing follows the last token of an example
@@ -100,3 +103,13 @@ def show_preparation(summary: dict) -> None:
         console.say("Warning: there are no validation rows, so the last weights are kept, not the best.")
     for note in summary["notes"]:
         console.say(f"Note: {note}")
+
+
+def _what_is_read(summary: dict) -> str:
+    if not summary["classes"]:
+        return f"Prompt style {summary['prompt']}."
+    labels = ", ".join(map(repr, summary["classes"][:LABELS_NAMED]))
+    more = (
+        f" and {len(summary['classes']) - LABELS_NAMED:,} more" if summary["classes"][LABELS_NAMED:] else ""
+    )
+    return f"Read as {summary['prompt']}; labels: {labels}{more}."

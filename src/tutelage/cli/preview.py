@@ -44,17 +44,21 @@ def preview(
         if not 0 <= number < len(checked):
             raise DataError(f"{source.name} has no row {number}; its rows are 0 to {len(checked) - 1}.")
         _show_outcome(checked[number])
-        if checked[number].outcome != "dropped":
-            for name, side in zip(
-                ("Chosen", "Rejected"), _answers([checked[number].row], pairs=pairs), strict=False
-            ):
+        if checked[number].outcome == "dropped":
+            continue
+        following = [one for one in kept if one.row >= number][:tree]
+        if recipe.training.objective == "classification":
+            _show_class(checked[number].row, renderer.tokenizer, with_ids=ids)
+            examples = _class_examples(following, renderer.tokenizer)
+        else:
+            answers = _answers([checked[number].row], pairs=pairs)
+            for name, side in zip(("Chosen", "Rejected"), answers, strict=False):
                 if pairs:
                     console.heading(f"{name} answer")
                 _show_row(side, renderer, loss_on, with_ids=ids)
-            if tree:
-                following = [one for one in kept if one.row >= number][:tree]
-                answers = _answers(following, pairs=pairs)
-                _show_tree(list(renderer.examples(answers, loss_on=loss_on)), renderer.tokenizer)
+            examples = list(renderer.examples(_answers(following, pairs=pairs), loss_on=loss_on))
+        if tree:
+            _show_tree(examples, renderer.tokenizer)
 
 
 def _answers(conversations: Sequence[Any], *, pairs: bool) -> list[Any]:
@@ -80,10 +84,7 @@ def _show_row(conversation: Any, renderer: Any, loss_on: str, *, with_ids: bool)
     )
     console.say()
     pieces = list(token_pieces(example.ids, example.spans, decode))
-    if with_ids:
-        _show_ids(pieces, example.ids)
-    else:
-        console.marked([(piece.text, piece.is_supervised) for piece in pieces])
+    _show_pieces(pieces, example.ids, with_ids=with_ids, mark="supervised")
     console.say()
     console.heading("What serving will send")
     console.say(renderer.prompt_text(conversation))
@@ -95,7 +96,35 @@ def _show_row(conversation: Any, renderer: Any, loss_on: str, *, with_ids: bool)
     console.say()
 
 
-def _show_ids(pieces: Sequence[Any], ids: Sequence[int]) -> None:
+def _show_class(conversation: Any, tokenizer: Any, *, with_ids: bool) -> None:
+    from tutelage.data.pieces import token_pieces
+
+    [example] = _class_examples([conversation], tokenizer)
+    ids = example.prompt_ids
+    pieces = list(token_pieces(ids, [(len(ids) - 1, len(ids))], tokenizer.decode))
+    console.say(
+        f"The label is {conversation.response!r}. The text has {_counted(len(ids), 'token')}, without a prompt around"
+        f" it, and the head reads the last of them: {pieces[-1].text!r}, id {ids[-1]}."
+    )
+    console.say()
+    _show_pieces(pieces, ids, with_ids=with_ids, mark="read by the head")
+    console.say()
+
+
+def _class_examples(conversations: Sequence[Any], tokenizer: Any) -> list[Any]:
+    from tutelage.data.class_rows import class_rows
+
+    return [row.example for _, row in class_rows(tokenizer, conversations, [])]
+
+
+def _show_pieces(pieces: Sequence[Any], ids: Sequence[int], *, with_ids: bool, mark: str) -> None:
+    if with_ids:
+        _show_ids(pieces, ids, mark=mark)
+    else:
+        console.marked([(piece.text, piece.is_supervised) for piece in pieces])
+
+
+def _show_ids(pieces: Sequence[Any], ids: Sequence[int], *, mark: str) -> None:
     place, rows = 0, []
     for piece in pieces:
         own = ids[place : place + piece.tokens]
@@ -104,7 +133,7 @@ def _show_ids(pieces: Sequence[Any], ids: Sequence[int]) -> None:
                 str(place),
                 " ".join(map(str, own)),
                 repr(piece.text)[1:-1],
-                "supervised" if piece.is_supervised else "",
+                mark if piece.is_supervised else "",
             ]
         )
         place += piece.tokens

@@ -7,6 +7,7 @@ from cyclopts import Parameter
 
 from tutelage.cli import console
 from tutelage.cli.options import Debug, as_path
+from tutelage.effects import what_is_trained
 from tutelage.errors import RecipeError, RunFolderError
 from tutelage.recipe_file import load
 from tutelage.recipes import ShippedRecipe, shipped_recipes
@@ -19,7 +20,7 @@ def list_recipes(*, debug: Debug = False) -> None:
     """Name every recipe with what it is for, its model, what it trains, and about how long it takes."""
     for recipe in shipped_recipes().values():
         settings = load(recipe.path, {}, []).recipe
-        trained = "every weight" if settings.adapter.type == "none" else f"LoRA, rank {settings.adapter.r}"
+        trained = what_is_trained(settings.adapter.type, settings.adapter.r)
         console.heading(recipe.name)
         console.say(f"  {recipe.purpose}")
         console.say(f"  {settings.model.name_or_path.partition('@')[0]}, {trained}; {recipe.takes}")

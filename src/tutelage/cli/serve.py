@@ -2,7 +2,7 @@
 
 import os
 from importlib.util import find_spec
-from typing import Annotated
+from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
@@ -21,6 +21,7 @@ from tutelage.recipe_file import PLACE_OF_WORK
 from tutelage.run_folder import ExportFolder, RunFolder
 
 KEY_VARIABLE = "TUTELAGE_API_KEY"
+MOST_TOKENS = 2048
 
 
 def serve(
@@ -31,6 +32,16 @@ def serve(
     ] = "127.0.0.1",
     port: Annotated[int, Parameter(help="The port; 0 takes a free one and prints it.")] = 8000,
     at_once: Annotated[int, Parameter(help="So many answers grow side by side; others wait.")] = 8,
+    engine: Annotated[
+        Literal["auto", "torch", "llama.cpp"],
+        Parameter(
+            help="What answers for the tuned model: llama.cpp from the run's verified GGUF export, which is faster, or"
+            " torch from the run's own weights. `auto` takes llama.cpp where there is such an export."
+        ),
+    ] = "auto",
+    context: Annotated[
+        int, Parameter(help="At most so many tokens for a prompt and its answer; llama.cpp sets them aside.")
+    ] = MOST_TOKENS,
 ) -> None:
     """Answer programs that speak OpenAI's interface, with the tuned model of a run and its base."""
     run, loaded = open_earlier_run(options)
@@ -41,8 +52,9 @@ def serve(
         raise RecipeError(
             "`tutelage serve` writes nothing, so there is nothing to --overwrite. Leave it out."
         )
-    if at_once < 1:
-        raise RecipeError(f"--at-once is {at_once}, but it has to be 1 or more.")
+    for name, value in (("at-once", at_once), ("context", context)):
+        if value < 1:
+            raise RecipeError(f"--{name} is {value}, but it has to be 1 or more.")
     if not all(find_spec(package) for package in ("starlette", "uvicorn")):
         raise RecipeError(
             "`tutelage serve` needs a web server, which is not installed. Install it with"
@@ -53,29 +65,30 @@ def serve(
         return
     with console.waiting("Loading the model"):
         from tutelage.serve.app import make_app
-        from tutelage.serve.engine import Engine
-        from tutelage.serve.opening import open_served
+        from tutelage.serve.engines import open_engine
         from tutelage.serve.server import listening, serve_until_stopped
-    with listening(host, port) as opened:
-        served = open_served(run, loaded.recipe, locate(loaded.recipe))
-        engine = Engine(served.open_arm, served.tokenizer, end_of_turn=served.end_of_turn, at_once=at_once)
-        engine.open("tuned")
+    with listening(host, port) as listener:
+        opened = open_engine(
+            engine, run, loaded.recipe, locate(loaded.recipe), context=context, at_once=at_once
+        )
         key = os.environ.get(KEY_VARIABLE) or None
-        app = make_app(engine, served, host=host, key=key)
+        app = make_app(opened.engine, opened.served, host=host, key=key)
+        port = listener.getsockname()[1]
         try:
             serve_until_stopped(
-                app, opened, lambda: _tell(run, host, opened.getsockname()[1], has_key=key is not None)
+                app, listener, lambda: _tell(run, host, port, opened.told, has_key=key is not None)
             )
         except Interrupted:
             console.say("Stopped.")
         finally:
-            engine.close()
+            opened.engine.close()
 
 
-def _tell(run: RunFolder, host: str, port: int, *, has_key: bool) -> None:
+def _tell(run: RunFolder, host: str, port: int, answered: str, *, has_key: bool) -> None:
     """Print what is served where, and how to try it."""
     url = f"http://{f'[{host}]' if ':' in host else host}:{port}/v1"
     console.heading(f"{url} answers with the models `tuned` and `base`")
+    console.say(answered)
     key = f" -H 'Authorization: Bearer '\"${KEY_VARIABLE}\"" if has_key else ""
     body = '{"model": "tuned", "messages": [{"role": "user", "content": "Give the plural of cactus."}]}'
     console.say(f"  curl {url}/chat/completions{key} -H 'Content-Type: application/json' -d '{body}'")

@@ -164,7 +164,7 @@ class _Look:
             self.variety.note(checked)
             if checked.outcome != "dropped":
                 prompt = normalised_prompt(checked.row)
-                self.sides.add(checked.row.row, prompt)
+                self.sides.add(checked.row.row, prompt, checked.row.response)
                 self.prompts.add(checked.row.row, prompt)
                 self.languages.note(checked.row)
                 yield checked.row

@@ -5,7 +5,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +41,7 @@ from tutelage.storage import remove, staged_folder, storage_faults
 
 ROWS_NAMED = 8
 ROWS_TOLD = 1_000  # so many are rendered between two signs of progress
+ALONE = "text alone"  # the prompt style of what has no prompt
 UNDIVIDED = "undivided"  # what the rows of all splits are called until the last of them is known
 
 
@@ -93,7 +94,7 @@ def prepare(
                 overlong.append((conversation.row, tokens))
                 ledger.drop(conversation.row, f"{tokens:,} tokens, more than {limit:,}")
             else:
-                side = sides.add(conversation.row, normalised_prompt(conversation))
+                side = sides.add(conversation.row, normalised_prompt(conversation), conversation.response)
                 for writer, row in zip(writers[side or 0], rows, strict=True):
                     writer.add(row)
                 questions += fingerprint(asked(conversation)).to_bytes(FINGERPRINT_BYTES)
@@ -108,8 +109,8 @@ def prepare(
         )
     counts = {name: int((sides.sides() == side).sum()) for side, name in enumerate(SPLITS)}
     _refuse_empty_splits(counts, settings, source.name)
-    if settings.split == "position":
-        _divide(folder, counts, vocabulary, pairs=pairs)
+    if settings.split != "group":
+        _divide(folder, sides.sides(), vocabulary, pairs=pairs)
     splits = {name: open_split(folder, name) for name in SPLITS}
     if objective == "classification":
         refuse_classes(splits, classes, source.name)
@@ -129,10 +130,14 @@ def prepare(
             weights=weights,
             objective=objective,
         ),
-        "settings": {"data": settings.model_dump(), "model": model.model_dump()},
+        "settings": {
+            "data": settings.model_dump(),
+            "model": model.model_dump(),
+            "training": {"objective": objective},  # without which a recipe of the others may be refused
+        },
         "objective": objective,
         "classes": classes,
-        "prompt": settings.prompt,
+        "prompt": ALONE if objective == "classification" else settings.prompt,
         "split": settings.split,
         "end_of_turn": renderer.tokenizer.convert_ids_to_tokens(renderer.end_of_turn),
         "end_of_turn_id": renderer.end_of_turn,
@@ -189,16 +194,16 @@ def _sides(pairs: bool) -> tuple[str, ...]:
     return ("", REJECTED) if pairs else ("",)
 
 
-def _divide(folder: Path, counts: Mapping[str, int], vocabulary: int, *, pairs: bool) -> None:
-    """Cut the rows into the splits by their position, now that their number is known."""
-    sides = [split_files(folder, UNDIVIDED, side) for side in _sides(pairs)]
-    begin = 0
+def _divide(folder: Path, sides: np.ndarray, vocabulary: int, *, pairs: bool) -> None:
+    """Part the rows into the splits, now that the side of each is known: (rows,)."""
+    undivided = [split_files(folder, UNDIVIDED, side) for side in _sides(pairs)]
+    answers = [open_rows(files) for files in undivided]
+    begins = [0, *(np.flatnonzero(np.diff(sides)) + 1).tolist(), len(sides)]
     with _writers(folder, SPLITS, vocabulary, pairs=pairs) as writers:
-        for name, of_split in zip(SPLITS, writers, strict=True):
-            for writer, files in zip(of_split, sides, strict=True):
-                writer.copy(open_rows(files)[begin : begin + counts[name]])
-            begin += counts[name]
-    for files in sides:
+        for begin, end in pairwise(begins):
+            for writer, rows in zip(writers[sides[begin]], answers, strict=True):
+                writer.copy(rows[begin:end])
+    for files in undivided:
         for path in (files.texts, files.ids, files.table, files.spans):
             remove(path)
 

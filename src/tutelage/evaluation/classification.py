@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+import torch
 
 from tutelage.data.class_rows import class_numbers
 from tutelage.data.preparation import read_prepared
@@ -92,13 +93,23 @@ def _by_words(training: PreparedRows, trained: np.ndarray, asked: PreparedRows) 
     return classes_by_words([row.prompt for row in training], trained, [row.prompt for row in asked])
 
 
-def open_classifier(run: RunFolder, recipe: Recipe, source: ModelSource) -> CausalModel:
-    """Load the base model of a run with the head and the adapter that were trained on it."""
-    device = choose_device(recipe.training.device)
+def open_classifier(
+    run: RunFolder,
+    recipe: Recipe,
+    source: ModelSource,
+    *,
+    device: torch.device | None = None,
+    dtype: torch.dtype | None = None,
+) -> CausalModel:
+    """Load the base model of a run with the head and the weights that were trained on it.
+
+    Device and type of the products are those of the training where none are given.
+    """
+    device = device or choose_device(recipe.training.device)
     base = open_base(
         source,
         device,
-        choose_dtype(trained_dtype(run, recipe), device),
+        dtype or choose_dtype(trained_dtype(run, recipe), device),
         padded_because=read_json(run.training)["padded_because"],
     )
     classes = read_json(run.preparation)["classes"]

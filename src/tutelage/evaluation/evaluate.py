@@ -112,9 +112,14 @@ def evaluate(
 
 
 def with_preference(result: dict[str, Any], preference: dict[str, Any]) -> dict[str, Any]:
-    """Return the figures of a preference tuning: its own verdict decides, that on the answers stands beside it."""
+    """Return the figures of a preference tuning: its own verdict decides, that on the answers stands beside it.
+
+    Where the model's own answers got worse the sentence says so, for a preference that is learnt is no better answer.
+    """
     decides = {name: preference.pop(name) for name in ("verdict", "sentence")}
     answers = {name: result[name] for name in decides}
+    if answers["verdict"] == "worse":
+        decides["sentence"] += f" But its own answers are worse beside the chosen ones: {answers['sentence']}"
     return {**result, "objective": "dpo", **decides, "answers": answers, "preference": preference}
 
 
@@ -158,14 +163,15 @@ def open_rows(run: RunFolder, recipe: Recipe, source: ModelSource) -> PreparedRo
             f"{run.split('test')} holds no rows, so there is nothing to evaluate on. Begin again with test rows:"
             f" `tutelage prepare {run.root} --overwrite --set data.test_share=0.1`."
         )
-    return rows_to_evaluate(rows, recipe.evaluation, source)
+    return rows_to_evaluate(rows, recipe, source)
 
 
-def rows_to_evaluate(rows: PreparedRows, settings: EvaluationSettings, source: ModelSource) -> PreparedRows:
+def rows_to_evaluate(rows: PreparedRows, recipe: Recipe, source: ModelSource) -> PreparedRows:
     """Return those test rows that are evaluated; DataError where the model cannot take one with its answer."""
-    rows = rows[: settings.limit]
+    rows = rows[: recipe.evaluation.limit]
     refuse_unknown_ids(rows, vocabulary=vocabulary_size(source.folder))
-    refuse_without_room(rows.example(int(rows.prompt_tokens.argmax())), settings, source)
+    if recipe.training.objective != "classification":  # a label takes no room
+        refuse_without_room(rows.example(int(rows.prompt_tokens.argmax())), recipe.evaluation, source)
     return rows
 
 

@@ -4,6 +4,7 @@ import shutil
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +12,13 @@ import torch
 
 from tutelage.data.preparation import read_prepared, refuse_other_weights
 from tutelage.errors import ExportError, RunFolderError
+from tutelage.export.classes import ask_classifier, compare_classes, refuse_unclassifiable, write_classifier
 from tutelage.export.gguf_file import refuse_other_families, write_gguf
-from tutelage.export.llama_cpp import is_installed
-from tutelage.export.model_card import model_card
+from tutelage.export.model_card import class_card, model_card
 from tutelage.export.ollama import modelfile
 from tutelage.export.style import Style, make_style
 from tutelage.export.verification import Comparison, Reference, ask_reference, compare
+from tutelage.generation.llama_cpp import is_installed
 from tutelage.model.assembly import check_tuned, open_base, open_merged, open_tuned
 from tutelage.model.folders import read_json_file
 from tutelage.model.gguf_conversion import convert_gguf
@@ -79,6 +81,8 @@ def export(
     with storage_faults(folder.root):
         folder.root.mkdir(parents=True, exist_ok=True)
     sweep(folder.root)
+    if recipe.training.objective == "classification":
+        return [_export_classes(run, recipe, source, folder, waiting)]
     tokenizer = load_tokenizer(source.folder)
     style = make_style(tokenizer, recipe.data.prompt)
     with waiting("Merging the weights"):
@@ -106,6 +110,9 @@ def refuse_unexportable(run: RunFolder, recipe: Recipe, source: ModelSource, tar
     check_tuned(run.model, recipe.adapter)
     for split in ("test", "validation"):
         read_prepared(run, split)  # whose prompts prove the export
+    if recipe.training.objective == "classification":
+        refuse_unclassifiable(run, source, targets)
+        return
     if PEFT in targets and recipe.adapter.type != "lora":
         raise RunFolderError(
             f"{run.root} trained every weight, so there is no adapter for --to peft. Export with --to hf or gguf."
@@ -121,23 +128,60 @@ def _own_model(run: RunFolder, recipe: Recipe, source: ModelSource) -> Any:
     return open_tuned(base, run.model, recipe.adapter)
 
 
+def _export_classes(
+    run: RunFolder, recipe: Recipe, source: ModelSource, folder: ExportFolder, waiting: Waiting
+) -> Exported:
+    with waiting("The run's model reads held-out texts"):
+        reference = ask_classifier(run, recipe, source)
+
+    def make(staged: Path) -> None:
+        write_classifier(staged, run, recipe, source, reference.classes)
+
+    def verify(staged: Path) -> tuple[Comparison, str]:
+        return compare_classes(reference, staged), "transformers"
+
+    with waiting(f"Exporting and verifying {HF}"):
+        return _published(
+            run, folder, HF, "f32", make=make, card=class_card(run, recipe, source), verify=verify
+        )
+
+
 def _publish(work: _Work, folder: ExportFolder, target: str, earlier: Sequence[Exported]) -> Exported:
+    return _published(
+        work.run,
+        folder,
+        target,
+        work.quantization if target in (GGUF, OLLAMA) else "f32",
+        make=partial(MAKERS[target], work),
+        card=model_card(work.run, work.recipe, work.source, target, work.quantization),
+        verify=lambda staged: _verify(work, target, staged, earlier),
+    )
+
+
+def _published(
+    run: RunFolder,
+    folder: ExportFolder,
+    target: str,
+    precision: str,
+    *,
+    make: Callable[[Path], None],
+    card: str,
+    verify: Callable[[Path], tuple[Comparison, str]],
+) -> Exported:
+    """Make an export beside its place, and put it there once it is found to be the model that was trained."""
     place = folder.of(target)
     with staged_folder(place) as staged:
         with storage_faults(place):
-            MAKERS[target](work, staged)
-            write_text(
-                staged / CARD, model_card(work.run, work.recipe, work.source, target, work.quantization)
-            )
-        comparison, verified_with = _verify(work, target, staged, earlier)
+            make(staged)
+            write_text(staged / CARD, card)
+        comparison, verified_with = verify(staged)
         if comparison.mismatch is not None:
             write_json(folder.rejected(target), asdict(comparison))
             raise ExportError(
-                f"The {target} export is not the model that {work.run.root} trained: {comparison.mismatch}. It was not"
+                f"The {target} export is not the model that {run.root} trained: {comparison.mismatch}. It was not"
                 f" published. {folder.rejected(target)} shows what differed; please report it."
             )
         size = sum(file.stat().st_size for file in staged.rglob("*") if file.is_file())
-    precision = work.quantization if target in (GGUF, OLLAMA) else "f32"
     exported = Exported(target, precision, place, size, verified_with, comparison)
     _record(folder, exported)
     return exported

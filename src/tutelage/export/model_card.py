@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from tutelage.effects import what_is_trained
 from tutelage.model.sources import ModelSource
 from tutelage.recipe import Recipe
 from tutelage.run_folder import RunFolder, gguf_name, read_json
@@ -44,12 +45,52 @@ nothing was done to make it safe. Ask it in the prompt style above; every file h
 """
 
 
+def class_card(run: RunFolder, recipe: Recipe, source: ModelSource) -> str:
+    """Return the card of a classification, likewise."""
+    preparation = read_json(run.preparation)
+    rows, labels = preparation["rows"], ", ".join(f"`{label}`" for label in preparation["classes"])
+    return f"""---
+base_model: {source.name}
+library_name: transformers
+pipeline_tag: text-classification
+license: {(source.licence or "other").lower()}
+tags: [text-classification, tutelage]
+---
+
+# {source.name}, tuned to label {preparation["source"]}
+
+## What it was made of
+
+- Base model: {source.name} (SHA-256 {source.identity}), licence {source.licence or "not stated"}
+- Data: {preparation["source"]} (SHA-256 {preparation["sha256"]}), licence not stated
+- Rows: {rows["train"]:,} to train, {rows["test"]:,} to test, {rows["validation"]:,} to validate
+- Labels: {labels}
+- Recipe: {_recipe(recipe)}
+
+## How good it is
+
+{read_json(run.metrics)["sentence"] if run.metrics.exists() else "It was not evaluated."}
+
+## Limits
+
+It was tuned on one set of rows, and the figures above are of rows like them. It knows no labels but those above, gives
+one to every text, and can be wrong with confidence. Give it the text alone, without a prompt around it.
+
+## How to load it
+
+```python
+from transformers import pipeline
+classify = pipeline("text-classification", model=".")
+print(classify("A text of yours."))
+```
+"""
+
+
 def _recipe(recipe: Recipe) -> str:
-    kind = (
-        f"LoRA of rank {recipe.adapter.r}, alpha {recipe.adapter.lora_alpha}"
-        if recipe.adapter.type == "lora"
-        else "every weight"
-    )
+    adapter = recipe.adapter
+    kind = what_is_trained(adapter.type, adapter.r)
+    if adapter.type == "lora":
+        kind += f", alpha {adapter.lora_alpha}"
     training = recipe.training
     return (
         f"{kind}, {training.num_train_epochs} epochs, {training.per_device_train_batch_size} rows a step,"

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from tutelage.export.llama_cpp import open_gguf
+from tutelage.generation.llama_cpp import open_gguf
 from tutelage.model.sources import ModelSource
 
 

@@ -53,7 +53,7 @@ class Comparison:
     prompts: int
     left_out: int  # any program that reads one text cuts them otherwise, so they cannot be compared
     ids_equal: int
-    templates_equal: bool
+    templates_equal: bool | None  # None where there is none
     answers_equal: int
     largest_log_prob_difference: float  # nats
     mean_kl: float  # nats
@@ -141,16 +141,21 @@ def _ask_in_a_fresh_process(job: Job, kind: str, path: Path, base: Path) -> Beha
     with tempfile.TemporaryDirectory() as scratch:
         told = Path(scratch) / "job.json"
         replace(job, kind=kind, path=str(path), base=str(base)).write(told)
-        # -P keeps a file in the current folder from being taken for one of the packages.
-        command = [sys.executable, "-P", "-m", "tutelage.export.reload", str(told)]
-        done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
-        if done.returncode:
-            last = (done.stderr.strip().splitlines() or [f"it ended with code {done.returncode}"])[-1]
-            raise ExportError(
-                f"The export could not be loaded again, so it was not published: {last[:300]}."
-                " The runtime that reads it may not know this kind of model; try another --to."
-            )
+        reload("tutelage.export.reload", told)
         return Behaviour.read(told.parent)
+
+
+def reload(module: str, job: Path) -> None:
+    """Run a module in a fresh process on a job; ExportError where it fails."""
+    # -P keeps a file in the current folder from being taken for one of the packages.
+    command = [sys.executable, "-P", "-m", module, str(job)]
+    done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
+    if done.returncode:
+        last = (done.stderr.strip().splitlines() or [f"it ended with code {done.returncode}"])[-1]
+        raise ExportError(
+            f"The export could not be loaded again, so it was not published: {last[:300]}."
+            " The runtime that reads it may not know this kind of model; try another --to."
+        )
 
 
 def judge(reference: Reference, found: Behaviour, precision: str) -> Comparison:

@@ -26,6 +26,13 @@ from tutelage.model.loading import load_model, quietly
 from tutelage.model.log_probs import find_frozen_head
 from tutelage.model.self_check import refuse_unless_exact
 from tutelage.model.sources import ModelSource
+from tutelage.model.trained_weights import (
+    WEIGHTS,
+    check_weights,
+    load_weights,
+    save_weights,
+    trained_weights,
+)
 from tutelage.model.tree_attention import ATTENTION
 from tutelage.recipe import AdapterSettings
 from tutelage.runtime import return_freed_memory
@@ -57,7 +64,7 @@ def open_for_training(
     probes: list[Example],
     classes: int | None = None,
 ) -> CausalModel:
-    """Load the model as it is trained: a frozen base under a float32 adapter, or every weight in float32.
+    """Load the model as it is trained: a frozen base under a float32 adapter, or in float32 with some or all weights.
 
     `probes` are two real examples on which the model is compared with one example at a time. One that cannot be run
     over prefix trees is run on padded rows. With `classes` its head is one for so many classes.
@@ -74,6 +81,10 @@ def open_for_training(
         model = _with_fast_paths(replace(base, module=adapted))
     else:
         model = replace(base, compute_dtype=compute_dtype, frozen_head=None)
+        if settings.type == "last-block":
+            base.module.requires_grad_(False)
+            for weight in trained_weights(base.module, settings).values():
+                weight.requires_grad_(True)
     return_freed_memory()
     return model
 
@@ -156,6 +167,8 @@ def check_tuned(folder: Path, settings: AdapterSettings) -> None:
     """Stop where what training left in `folder` is not whole, before anything rests on its being there."""
     if settings.type == "lora":
         check_adapter(folder)
+    elif settings.type == "last-block" or (folder / WEIGHTS).exists():
+        check_weights(folder)
     else:
         with tuned_faults(folder):
             for weights in check_model_folder(folder):
@@ -163,28 +176,50 @@ def check_tuned(folder: Path, settings: AdapterSettings) -> None:
 
 
 def open_tuned(base: CausalModel, folder: Path, settings: AdapterSettings) -> CausalModel:
-    """Load what training left in `folder`: an adapter on top of the base given, or a whole model."""
+    """Load what training left in `folder`: an adapter on top of the base given, or a whole model.
+
+    Of a base with a head for classes, the weights that were trained in place are exchanged.
+    """
     if settings.type == "lora":
         return _with_fast_paths(replace(base, module=load_adapter(base.module, folder)))
+    if class_head_name(base.module):
+        load_weights(base.module, folder, settings)
+        return _with_fast_paths(base)
     attention = ATTENTION if base.padded_because is None else OWN_ATTENTION
     with tuned_faults(folder):
         module = load_model(folder, dtype=base.compute_dtype, device=base.device, attention=attention)
     return _frozen(module, base.device, base.compute_dtype, base.padded_because)
 
 
-def open_merged(source: ModelSource, folder: Path, settings: AdapterSettings) -> Any:
-    """Return the tuned model as transformers has it, one set of float32 weights, on the CPU."""
+def open_merged(
+    source: ModelSource, folder: Path, settings: AdapterSettings, *, classes: int | None = None
+) -> Any:
+    """Return the tuned model as transformers has it, one set of float32 weights, on the CPU.
+
+    With `classes` its head is one for so many classes, as it was trained.
+    """
     cpu = torch.device("cpu")
+    if classes is None and settings.type != "lora":
+        with tuned_faults(folder):
+            return load_model(folder, dtype=torch.float32, device=cpu)
+    base = load_model(source.folder, dtype=torch.float32, device=cpu)
+    if classes is not None:
+        base = with_class_head(CausalModel(base, cpu, torch.float32), classes, seed=0).module
     if settings.type == "lora":
-        return merge_adapter(load_model(source.folder, dtype=torch.float32, device=cpu), folder)
-    with tuned_faults(folder):
-        return load_model(folder, dtype=torch.float32, device=cpu)
+        return merge_adapter(base, folder)
+    load_weights(base, folder, settings)
+    return base
 
 
 def save_tuned(model: CausalModel, folder: Path, settings: AdapterSettings, *, base: str) -> None:
-    """Write what was trained: the adapter in peft's format, naming its base model, or the whole model."""
+    """Write what was trained: the adapter in peft's format, naming its base model, or the whole model.
+
+    A whole model with a head for classes is none that another program could load, so that it is weights alone.
+    """
     if settings.type == "lora":
         save_adapter(model.module, folder, base=base)
+    elif class_head_name(model.module):
+        save_weights(model.module, folder, settings)
     else:
         with quietly():
             model.module.save_pretrained(folder)
@@ -194,6 +229,9 @@ def restore_tuned(model: CausalModel, folder: Path, settings: AdapterSettings) -
     """Give a model that is being trained the weights that `save_tuned` wrote, to the bit."""
     if settings.type == "lora":
         restore_adapter(model.module, folder)
+        return
+    if class_head_name(model.module):
+        load_weights(model.module, folder, settings)
         return
     with tuned_faults(folder):
         files = folder.glob("model*.safetensors")

@@ -1,5 +1,6 @@
 """A head with a row for each class in place of one for each token: over it, every text's last token has one target."""
 
+import copy
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -11,6 +12,7 @@ from tutelage.data.batches import examples_within
 from tutelage.data.class_rows import class_example
 from tutelage.data.prefix_tree import merge
 from tutelage.model.forward import MAX_NODES, CausalModel, target_log_probs
+from tutelage.model.loading import new_sequence_classifier
 
 
 class ClassHead(torch.nn.Linear):
@@ -18,7 +20,8 @@ class ClassHead(torch.nn.Linear):
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:
         """Return the logits of the classes: (..., hidden) to (..., classes)."""
-        return torch.nn.functional.linear(input.to(self.weight.dtype), self.weight)
+        with torch.autocast(input.device.type, enabled=False):
+            return torch.nn.functional.linear(input.to(self.weight.dtype), self.weight)
 
 
 def with_class_head(model: CausalModel, classes: int, *, seed: int) -> CausalModel:
@@ -40,6 +43,20 @@ def with_class_head(model: CausalModel, classes: int, *, seed: int) -> CausalMod
 def class_head_name(module: Any) -> str | None:
     """Return the name of the head for classes in a model, None where it has its own."""
     return next((name for name, layer in module.named_modules() if isinstance(layer, ClassHead)), None)
+
+
+def as_sequence_classifier(module: Any, labels: Sequence[str], *, padding: int) -> Any:
+    """Return transformers' own model for sequence classification with the body and the head of a model.
+
+    It reads the last token that is not `padding`, which is the token at which the head was trained.
+    """
+    config = copy.deepcopy(module.config)
+    config.id2label, config.label2id = dict(enumerate(labels)), {name: at for at, name in enumerate(labels)}
+    config.problem_type, config.pad_token_id = "single_label_classification", padding
+    model = new_sequence_classifier(config)
+    model.base_model.load_state_dict(module.base_model.state_dict())
+    model.score.load_state_dict(module.get_output_embeddings().state_dict())
+    return model.eval()
 
 
 @torch.no_grad()

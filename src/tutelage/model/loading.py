@@ -65,6 +65,23 @@ def load_model(
     return model.to(device).eval()
 
 
+def has_sequence_classifier(family: str) -> bool:
+    """Whether transformers has a model for sequence classification of a family, by its model_type."""
+    from transformers.models.auto.modeling_auto import (  # noqa: PLC0415 - only where one is asked for
+        MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES,
+    )
+
+    return family in MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES
+
+
+def new_sequence_classifier(config: Any) -> Any:
+    """transformers' model for sequence classification of a configuration, in float32; its weights are yet to come."""
+    import torch  # noqa: PLC0415 - seconds that --help must not take
+    from transformers import AutoModelForSequenceClassification  # noqa: PLC0415 - as above
+
+    return AutoModelForSequenceClassification.from_config(config, dtype=torch.float32)
+
+
 def context_length(folder: Path) -> int:
     """The longest sequence, in tokens, that the model in `folder` takes; ModelError if it does not say."""
     config = read_json_file(folder / "config.json")

@@ -17,8 +17,8 @@ from starlette.routing import Route
 
 from tutelage.errors import DataError
 from tutelage.run_folder import ARMS
-from tutelage.serve.engine import Engine, Piece, Question
 from tutelage.serve.opening import Served
+from tutelage.serve.questions import Engine, Piece, Question
 from tutelage.serve.replies import CHAT, COMPLETION, Form, Reply
 from tutelage.serve.requests import ChatRequest, CompletionRequest, read_request
 
@@ -156,11 +156,11 @@ async def _asking(engine: Engine, question: Question) -> AsyncIterator["asyncio.
         with suppress(RuntimeError):  # the loop has ended, and nobody listens
             loop.call_soon_threadsafe(queue.put_nowait, piece)
 
-    number = engine.ask(question, tell)
+    cancel = engine.ask(question, tell)
     try:
         yield queue
     finally:
-        engine.cancel(number)
+        cancel()
 
 
 async def _pieces(engine: Engine, question: Question) -> AsyncIterator[Piece]:

@@ -1,21 +1,25 @@
-"""What answering needs of a run: its prompt style, its end of turn, its room, and both models when they are asked."""
+"""What answering needs of a run: its prompt style, its end of turn, its room, and both models when they are asked.
+
+torch is imported when one of them is, since an export may answer in their place.
+"""
+
+from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tutelage.data.conversations import Conversation, Turn
 from tutelage.data.preparation import refuse_other_weights
 from tutelage.data.prompts import PromptRenderer, make_renderer
 from tutelage.errors import DataError
-from tutelage.evaluation.evaluate import trained_dtype
-from tutelage.model.assembly import check_tuned, open_base, open_tuned
-from tutelage.model.forward import CausalModel
 from tutelage.model.loading import context_length, load_tokenizer
 from tutelage.model.sources import ModelSource
 from tutelage.recipe import Recipe
 from tutelage.run_folder import RunFolder, read_json
-from tutelage.runtime import choose_device, choose_dtype
+
+if TYPE_CHECKING:
+    from tutelage.model.forward import CausalModel
 
 
 @dataclass(frozen=True)
@@ -48,24 +52,39 @@ class Served:
         return wanted or room
 
 
-def open_served(run: RunFolder, recipe: Recipe, source: ModelSource) -> Served:
-    """Check that a run is whole and that its base is the one it was tuned from; no model is loaded yet."""
+def open_served(run: RunFolder, recipe: Recipe, source: ModelSource, *, context: int | None = None) -> Served:
+    """Check that a run is trained and that its base is the one it was tuned from; no model is loaded yet.
+
+    `context`: at most so many tokens of a prompt with its answer; by default what the model takes.
+    """
     run.require(run.training, stage="train")
     refuse_other_weights(run, source.identity)
-    check_tuned(run.model, recipe.adapter)
     tokenizer = load_tokenizer(source.folder)
-    device = choose_device(recipe.training.device)
-    dtype = choose_dtype(trained_dtype(run, recipe), device)
-    padded_because = read_json(run.training)["padded_because"]
-
-    def base() -> CausalModel:
-        return open_base(source, device, dtype, padded_because=padded_because)
-
     return Served(
         tokenizer,
         make_renderer(tokenizer, recipe.data.prompt),
         read_json(run.preparation)["end_of_turn_id"],
-        context_length(source.folder),
+        context or context_length(source.folder),
         # Each has its weights to itself: an adapter that is switched off and on costs every step its fast paths.
-        {"base": base, "tuned": lambda: open_tuned(base(), run.model, recipe.adapter)},
+        {
+            "base": lambda: _open_base(run, recipe, source),
+            "tuned": lambda: _open_tuned(run, recipe, source),
+        },
     )
+
+
+def _open_base(run: RunFolder, recipe: Recipe, source: ModelSource) -> CausalModel:
+    from tutelage.evaluation.evaluate import trained_dtype  # noqa: PLC0415
+    from tutelage.model.assembly import open_base  # noqa: PLC0415
+    from tutelage.runtime import choose_device, choose_dtype  # noqa: PLC0415
+
+    device = choose_device(recipe.training.device)
+    dtype = choose_dtype(trained_dtype(run, recipe), device)
+    return open_base(source, device, dtype, padded_because=read_json(run.training)["padded_because"])
+
+
+def _open_tuned(run: RunFolder, recipe: Recipe, source: ModelSource) -> CausalModel:
+    from tutelage.model.assembly import check_tuned, open_tuned  # noqa: PLC0415
+
+    check_tuned(run.model, recipe.adapter)  # before the base is loaded, which takes longer
+    return open_tuned(_open_base(run, recipe, source), run.model, recipe.adapter)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from tutelage.serve.engine import Piece, TokenLogProb
+from tutelage.serve.questions import Piece, TokenLogProb
 
 TextOf = Callable[[int], str]
 

@@ -8,8 +8,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from tutelage.data.conversations import Turn
 from tutelage.errors import DataError
 from tutelage.generation.sampling import Sampling
-from tutelage.serve.engine import MOST_LOGPROBS, Question
 from tutelage.serve.opening import Served
+from tutelage.serve.questions import MOST_LOGPROBS, Question
 
 Asked = TypeVar("Asked", "ChatRequest", "CompletionRequest")
 MOST_STOPS = 16

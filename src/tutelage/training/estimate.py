@@ -56,14 +56,18 @@ def estimate(
     batches = [examples_of([units[index] for index in plan.examples_of_step(step)]) for step in range(probed)]
     nodes = [count_distinct(batch) for batch in batches]
     supervised = sum(example.supervised for batch in batches for example in batch)
-    # Forward and backward are 2 + 2 products per weight; a weight that is trained itself costs 2 more.
-    products = 4 if adapter.type == "lora" else 6
+    # Forward and backward are 2 + 2 products per weight; a weight that is trained itself costs 2 more. Backward goes
+    # through the last block alone where nothing before it is trained.
+    last = 1 / shape.layers
+    products = {"lora": 4, "none": 6, "last-block": 2 + 4 * last}[adapter.type]
     weights_used = shape.body_parameters * sum(nodes) + shape.head_parameters * supervised
     runs = products * plan.steps + (2 * plan.steps_per_epoch if reads_before else 0)
     seconds = weights_used / flops_per_second * runs / probed
     parameters = shape.body_parameters + shape.head_parameters
-    weights = parameters * (bytes_per_weight if adapter.type == "lora" else 16)
-    activations = max(nodes) * shape.hidden * shape.layers * ACTIVATION_BYTES
+    bytes_of_each = {"lora": bytes_per_weight, "none": 16, "last-block": 4 + 12 * last}[adapter.type]
+    weights = int(parameters * bytes_of_each)
+    kept_layers = 1 if adapter.type == "last-block" else shape.layers
+    activations = max(nodes) * shape.hidden * kept_layers * ACTIVATION_BYTES
     low, high = SHARE_OF_PRODUCTS
     return Estimate(plan.steps, (seconds / high, seconds / low), PROGRAM_BYTES + weights + activations)
 

@@ -8,8 +8,16 @@ from tutelage.training.loop import Progress
 def model_card(recipe: Recipe, source: ModelSource, result: Progress) -> str:
     """Return the card as Markdown with the metadata block that model hubs read."""
     is_adapter = recipe.adapter.type == "lora"
-    kind = f"LoRA adapter (rank {recipe.adapter.r})" if is_adapter else "full weights"
-    unit = "per pair" if recipe.training.objective == "dpo" else "nats per token"
+    is_classification = recipe.training.objective == "classification"
+    unit = {"instruction": "nats per token", "classification": "nats per text", "dpo": "per pair"}[
+        recipe.training.objective
+    ]
+    is_whole = recipe.adapter.type == "none" and not is_classification
+    made = {
+        "lora": f"LoRA adapter (rank {recipe.adapter.r})",
+        "none": "Full weights",
+        "last-block": "Weights of the last block",
+    }
     losses = (
         f"The validation loss went from {result.loss_before:.3f} to {result.loss_best:.3f} {unit}"
         f" (best at step {result.kept_step} of {result.step})."
@@ -18,19 +26,25 @@ def model_card(recipe: Recipe, source: ModelSource, result: Progress) -> str:
     )
     return f"""---
 base_model: {source.name}
-library_name: {"peft" if is_adapter else "transformers"}
+library_name: {"peft" if is_adapter else "transformers" if is_whole else "tutelage"}
 license: {source.licence or "other"}
-tags: [instruction-tuning, tutelage]
+tags: [{"text-classification" if is_classification else "instruction-tuning"}, tutelage]
 ---
 
 # {source.name}, tuned on {recipe.data.source}
 
-{kind.capitalize() if not is_adapter else kind} made with Tutelage.
+{made[recipe.adapter.type]} made with Tutelage.
 
 - Base model: {source.name} (SHA-256 {source.identity})
-- Data: {recipe.data.source}, prompt style `{recipe.data.prompt}`
+- Data: {recipe.data.source}, {"text alone" if is_classification else f"prompt style `{recipe.data.prompt}`"}
 - {losses}
 
-Ask it in the prompt style that it was trained with: `data.prompt = "{recipe.data.prompt}"`. The settings of the whole
+{CLASSIFY if is_classification else ASK.format(prompt=recipe.data.prompt)} The settings of the whole
 run are in `recipe.toml` beside this folder, what came out of it in `report.html`.
 """
+
+
+ASK = 'Ask it in the prompt style that it was trained with: `data.prompt = "{prompt}"`.'
+CLASSIFY = (
+    "It gives a text its label, and writes no answers: ask it with `tutelage classify` and the run's folder."
+)

@@ -46,7 +46,7 @@ from tutelage.training.checkpoint import (
 from tutelage.training.events import event_log
 from tutelage.training.loop import Progress, Watch, train
 from tutelage.training.model_card import model_card
-from tutelage.training.objectives import objective_of
+from tutelage.training.objectives import choose_objective
 from tutelage.training.optimizer import make_optimizer, trainable_parameters
 from tutelage.training.preflight import refuse_without_memory, refuse_without_room
 
@@ -183,7 +183,7 @@ def tune(
             opened.training,
             opened.validation,
             recipe.training,
-            objective=objective_of(recipe),
+            objective=choose_objective(recipe, opened.training),
             watch=Watch(log.emit, save, answer_samples),
             begin=earlier.progress if earlier else Progress(),
             interruption=interruption,

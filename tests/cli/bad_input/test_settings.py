@@ -26,7 +26,7 @@ from tutelage.model import sources as model_sources
             ["--prompt", "alpca"],
             "data.prompt is 'alpca' (--prompt), but it should be 'alpaca', 'alpaca-compact'",
         ),
-        (["--split", "random"], "data.split is 'random' (--split), but it should be 'group' or 'position'"),
+        (["--split", "random"], "data.split is 'random' (--split), but it should be 'group', 'position'"),
         (["--data", ""], "data.source is '' (--data), but it should have at least 1 character."),
         ([""], "'' names no file or folder."),
         (["--output", ""], "Invalid value for --output: '' names no file or folder."),

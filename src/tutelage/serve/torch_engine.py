@@ -1,66 +1,39 @@
-"""One thread that owns the models and answers all questions at once, a token of each a step."""
+"""One thread that owns the models and answers all questions at once, a token of each a step.
+
+torch is imported when the first model is opened, since another engine may answer all there is to answer.
+"""
+
+from __future__ import annotations
 
 import itertools
 import threading
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Literal
-
-import torch
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from tutelage.errors import TutelageError
-from tutelage.generation.continuous_batch import Batch, NextTokens, open_batch
-from tutelage.generation.sampling import Sampling, next_tokens
-from tutelage.model.forward import CausalModel
+from tutelage.generation.sampling import next_tokens
 from tutelage.serve.answer_text import AnswerText
+from tutelage.serve.questions import Cancel, FinishReason, Piece, Question, Tell, TokenLogProb
 
-MOST_LOGPROBS = 20
+if TYPE_CHECKING:
+    import torch
 
-FinishReason = Literal["stop", "length", "error"]
-
-
-@dataclass(frozen=True)
-class Question:
-    """What one model is asked. `top_logprobs` are told beside each token, None tells none."""
-
-    arm: str  # base or tuned
-    prompt: tuple[int, ...]
-    max_new_tokens: int
-    sampling: Sampling | None = None
-    stop: tuple[str, ...] = ()
-    top_logprobs: int | None = None
-
-
-@dataclass(frozen=True)
-class TokenLogProb:
-    """A token with its log-probability in nats, and the likeliest ones beside it."""
-
-    token: int
-    log_prob: float
-    top: Sequence[tuple[int, float]]
-
-
-@dataclass(frozen=True)
-class Piece:
-    """A part of an answer as it comes; the last one has a `finish_reason`, and a `fault` if something went wrong."""
-
-    text: str
-    tokens: int  # of the answer so far
-    log_prob: TokenLogProb | None = None
-    finish_reason: FinishReason | None = None
-    fault: str | None = None
+    from tutelage.generation.continuous_batch import Batch, NextTokens
+    from tutelage.model.forward import CausalModel
 
 
 @dataclass
 class _Answering:
     question: Question
-    tell: Callable[[Piece], None]
+    tell: Tell
     text: AnswerText
     ids: list[int] = field(default_factory=list)
 
 
-class Engine:
-    """Questions come from any thread; `tell` is called with each piece of the answer, from the engine's own thread."""
+class TorchEngine:
+    """Answers with the run's own weights, base and tuned, as evaluation does."""
 
     def __init__(
         self,
@@ -89,18 +62,17 @@ class Engine:
         """How many questions are being answered or wait."""
         return len(self._answering)
 
-    def ask(self, question: Question, tell: Callable[[Piece], None]) -> int:
-        """Begin to answer; return the number by which the question can be cancelled."""
+    def ask(self, question: Question, tell: Tell) -> Cancel:
+        """Begin to answer; return what stops the answer. One that is whole already is left as it is."""
         answering = _Answering(question, tell, AnswerText(self._tokenizer, question.stop))
         with self._changed:
             number = next(self._numbers)
             self._answering[number] = answering
             self._asked.append(number)
             self._changed.notify()
-        return number
+        return partial(self._cancel, number)
 
-    def cancel(self, number: int) -> None:
-        """Stop answering; nothing more is told. A question that is answered already is left as it is."""
+    def _cancel(self, number: int) -> None:
         with self._changed:
             self._cancelled.append(number)
             self._changed.notify()
@@ -113,6 +85,8 @@ class Engine:
 
     def open(self, arm: str) -> None:
         """Load a model before the first question; call it from no other thread while questions are answered."""
+        from tutelage.generation.continuous_batch import open_batch  # noqa: PLC0415 - imports torch
+
         if arm not in self._batches:
             self._batches[arm] = open_batch(self._open_arm[arm](), size=self._at_once)
 
@@ -196,7 +170,7 @@ class Engine:
 
 
 def _row(following: NextTokens, number: int, row: int) -> NextTokens:
-    return NextTokens(following.logits[row : row + 1], [0], [number])
+    return replace(following, logits=following.logits[row : row + 1], rows=[0], keys=[number])
 
 
 def log_prob_of(logits: torch.Tensor, token: int, top: int) -> TokenLogProb:

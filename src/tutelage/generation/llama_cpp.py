@@ -1,8 +1,9 @@
-"""llama.cpp on a GGUF file, asked for token ids, chat prompts, greedy answers and log-probabilities."""
+"""llama.cpp on a GGUF file, asked for token ids, chat prompts, answers whole or in parts, and log-probabilities."""
 
 import json
+import secrets
 import urllib.request
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib import import_module
@@ -23,9 +24,11 @@ def is_installed() -> bool:
 
 @dataclass(frozen=True)
 class LlamaCpp:
-    """A model in llama.cpp's own server on the loopback; `server` keeps it alive."""
+    """A model in llama.cpp's own server on the loopback; `server` keeps it alive, and only `key` opens it."""
 
     server: Any
+    key: str
+    at_once: int
 
     def tokenize(self, text: str) -> list[int]:
         """Return the ids of a prompt whose control tokens are written out."""
@@ -52,7 +55,7 @@ class LlamaCpp:
             )["tokens"]
             return ids[: ids.index(end_of_turn)] if end_of_turn in ids else ids
 
-        with ThreadPoolExecutor(SLOTS) as at_once:
+        with ThreadPoolExecutor(self.at_once) as at_once:
             return list(at_once.map(answer, prompts))
 
     def next_token_log_probs(self, prompt: Sequence[int], vocabulary: int, *, shown_token: int) -> np.ndarray:
@@ -73,29 +76,65 @@ class LlamaCpp:
             found[entry["id"]] = entry["logprob"]
         return found
 
+    def complete(
+        self,
+        prompt: Sequence[int],
+        hear: Callable[[Mapping[str, Any]], bool],
+        *,
+        max_new_tokens: int,
+        stop: Sequence[str],
+        temperature: float,
+        top_p: float,
+        seed: int,
+    ) -> None:
+        """Answer one prompt; `hear` gets each part, in the shape of OpenAI's streams, and ends the answer by True.
+
+        What cannot be answered comes as one part that holds `error`.
+        """
+        refused = self.server.handle_completions(
+            {
+                "prompt": list(prompt),
+                "n_predict": max_new_tokens,
+                "stop": list(stop),
+                "samplers": ["temperature", "top_p"],  # in this order, as generation/sampling.py has it
+                "temperature": temperature,
+                "top_p": top_p,
+                "seed": seed,
+                "cache_prompt": True,
+                "stream": True,
+                "stream_options": {"include_usage": True},
+            },
+            hear,
+        )
+        if refused:
+            hear(refused)
+
     def _ask(self, path: str, **body: Any) -> Any:
         request = urllib.request.Request(
             self.server.listening_address + path,
             json.dumps(body).encode(),
-            {"Content-Type": "application/json"},
+            {"Content-Type": "application/json", "Authorization": f"Bearer {self.key}"},
         )
         direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         with direct.open(request, timeout=SECONDS) as response:
             return json.load(response)
 
 
-def open_gguf(gguf: Path, *, context: int) -> LlamaCpp:
-    """Load a file; `context` tokens are there for each prompt with its answer."""
+def open_gguf(gguf: Path, *, context: int, at_once: int = SLOTS, threads: int | None = None) -> LlamaCpp:
+    """Load a file; `context` tokens are there for each prompt with its answer, `at_once` of which are answered."""
     # By its name, for it is no dependency and tells no types.
     xllamacpp: Any = import_module("xllamacpp")
 
-    settings = xllamacpp.CommonParams()
+    settings, key = xllamacpp.CommonParams(), secrets.token_hex()
     settings.model.path = str(gguf)
-    settings.n_ctx = context * SLOTS
-    settings.n_parallel = SLOTS
+    settings.n_ctx = context * at_once
+    settings.n_parallel = at_once
+    if threads is not None:
+        settings.cpuparams.n_threads = settings.cpuparams_batch.n_threads = threads
     # The weights are what is verified; attention kept in half precision would add its own rounding.
     settings.cache_type_k = settings.cache_type_v = xllamacpp.ggml_type.GGML_TYPE_F32
     settings.flash_attn_type = xllamacpp.llama_flash_attn_type.LLAMA_FLASH_ATTN_TYPE_DISABLED
     settings.warmup = False
     settings.verbosity = 0
-    return LlamaCpp(xllamacpp.Server(settings))
+    settings.api_keys = [key]  # the port of llama.cpp's own is for this process alone
+    return LlamaCpp(xllamacpp.Server(settings), key, at_once)

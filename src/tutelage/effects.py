@@ -1,0 +1,39 @@
+"""Which settings have no effect beside some others, and what of a model is trained, in words."""
+
+Names = tuple[str, ...]
+
+# A classification reads the text alone, and writes no answer that could be sampled, scored or judged.
+IN_CLASSIFICATION: Names = (
+    "data.prompt",
+    "data.loss_on",
+    "training.sample_prompts",
+    "evaluation.max_new_tokens",
+    "evaluation.batch_size",
+    "evaluation.primary_metric",
+    "evaluation.sets",
+    "evaluation.forgetting",
+    "evaluation.forgetting_margin",
+    "evaluation.judges",
+    "evaluation.labels",
+    "evaluation.judge_limit",
+    "evaluation.judge_concurrency",
+    "evaluation.judge_timeout",
+)
+WITHOUT_LABELS: Names = ("training.class_weights",)
+WITHOUT_LORA: Names = ("adapter.r", "adapter.lora_alpha", "adapter.lora_dropout", "adapter.target_modules")
+
+
+def idle_settings(objective: str, adapter_type: str) -> dict[str, Names]:
+    """Return the names of settings that a recipe has no use for, by the reason; they stand at their defaults."""
+    is_classification = objective == "classification"
+    idle = {f"training.objective is {objective}": IN_CLASSIFICATION if is_classification else WITHOUT_LABELS}
+    if adapter_type != "lora":
+        idle[f"adapter.type is {adapter_type}"] = WITHOUT_LORA
+    return idle
+
+
+def what_is_trained(adapter_type: str, rank: int) -> str:
+    """Say for a person what an adapter of this kind trains."""
+    return {"lora": f"LoRA, rank {rank}", "none": "every weight", "last-block": "the last block"}[
+        adapter_type
+    ]

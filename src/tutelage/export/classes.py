@@ -1,0 +1,147 @@
+"""A classification for other programs: transformers' folder for sequence classification, held against the run's labels.
+
+The run's model gives its probabilities in this process, in float32; the export in a fresh one, by transformers' own
+pipeline, as a user would ask it.
+"""
+
+import json
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from tutelage.data.class_rows import text_ids
+from tutelage.data.preparation import read_prepared
+from tutelage.errors import RunFolderError
+from tutelage.evaluation.classification import open_classifier
+from tutelage.export.verification import Comparison, reload
+from tutelage.model.assembly import open_merged
+from tutelage.model.class_head import as_sequence_classifier, class_log_probs
+from tutelage.model.folders import read_json_file
+from tutelage.model.loading import has_sequence_classifier, load_tokenizer, quietly
+from tutelage.model.sources import ModelSource
+from tutelage.recipe import Recipe
+from tutelage.run_folder import RunFolder, read_json
+
+TEXTS = 200
+LARGEST_DIFFERENCE = 1e-4  # of a probability; float32 in another order stays well below
+LEAST_SHOWN = 1e-12
+
+
+@dataclass(frozen=True)
+class ClassReference:
+    """What the run's own model says of some texts: their ids, and the log-probability of each class."""
+
+    classes: list[str]
+    texts: list[str]
+    ids: list[list[int]]
+    log_probs: np.ndarray  # (texts, classes), nats
+    left_out: int  # texts that spell out a control token, which other programs read as one
+
+
+def refuse_unclassifiable(run: RunFolder, source: ModelSource, targets: Sequence[str]) -> None:
+    """Stop where a classification has no such export, or transformers no such model."""
+    for target in targets:
+        if target != "hf":
+            raise RunFolderError(
+                f"{run.root} is a classification, and {target} holds a model that writes answers. Export it with"
+                " --to hf alone."
+            )
+    family = str(read_json_file(source.folder / "config.json").get("model_type"))
+    if not has_sequence_classifier(family):
+        raise RunFolderError(
+            f"transformers has no sequence classification of the family {family}, so that {run.root} cannot be"
+            " exported. `tutelage classify` uses it; or tune another model."
+        )
+
+
+def ask_classifier(run: RunFolder, recipe: Recipe, source: ModelSource) -> ClassReference:
+    """Let the run's own model read held-out texts."""
+    classes = read_json(run.preparation)["classes"]
+    tokenizer = load_tokenizer(source.folder)
+    controls = [token.content for token in tokenizer.added_tokens_decoder.values()]
+    held_out = [row.prompt for split in ("test", "validation") for row in read_prepared(run, split)]
+    held_out = held_out[:TEXTS]
+    texts = [text for text in held_out if not any(control in text for control in controls)]
+    ids = [text_ids(tokenizer, text) for text in texts]
+    model = open_classifier(run, recipe, source, device=torch.device("cpu"), dtype=torch.float32)
+    log_probs = class_log_probs(model, ids, len(classes))
+    return ClassReference(classes, texts, ids, log_probs, len(held_out) - len(texts))
+
+
+def write_classifier(
+    folder: Path, run: RunFolder, recipe: Recipe, source: ModelSource, classes: list[str]
+) -> None:
+    """Write the model with its weights merged, the labels by their numbers, and the tokenizer with a padding token."""
+    tokenizer: Any = load_tokenizer(source.folder)
+    if tokenizer.pad_token is None:
+        tokenizer.pad_token = tokenizer.eos_token or tokenizer.convert_ids_to_tokens(
+            max(tokenizer.added_tokens_decoder, default=0)
+        )
+    tokenizer.padding_side = "right"
+    tokenizer.chat_template = None  # nobody talks with it
+    merged = open_merged(source, run.model, recipe.adapter, classes=len(classes))
+    classifier = as_sequence_classifier(merged, classes, padding=tokenizer.pad_token_id)
+    with quietly():
+        classifier.save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
+
+
+def compare_classes(reference: ClassReference, folder: Path) -> Comparison:
+    """Ask an export the same texts in a fresh process, alone and in padded batches."""
+    with tempfile.TemporaryDirectory() as scratch:
+        job = Path(scratch) / "job.json"
+        job.write_text(json.dumps({"path": str(folder), "texts": reference.texts}), encoding="utf-8")
+        reload("tutelage.export.reload_classes", job)
+        found = json.loads((job.parent / "found.json").read_text(encoding="utf-8"))
+    return judge_classes(reference, found)
+
+
+def judge_classes(reference: ClassReference, found: dict[str, Any]) -> Comparison:
+    """Compare what an export says: `ids` of each text, and `alone` and `together` the score of each label."""
+    own = np.exp(reference.log_probs)
+    scores = {
+        way: np.array([[row.get(label, np.nan) for label in reference.classes] for row in found[way]])
+        for way in ("alone", "together")
+    }
+    other_ids = [at for at, ids in enumerate(reference.ids) if ids != found["ids"][at]]
+    apart = {way: np.abs(scores[way] - own).max(axis=1) for way in scores}  # (texts,)
+    # Not greater, so that what is no number is found too.
+    other_scores = [
+        at for at in range(len(own)) if not max(apart[way][at] for way in apart) <= LARGEST_DIFFERENCE
+    ]
+    equal = int((scores["together"].argmax(axis=1) == own.argmax(axis=1)).sum())
+    mismatch = None
+    if other_ids:
+        mismatch = f"{len(other_ids)} of {len(own)} texts get other token ids"
+    elif other_scores:
+        mismatch = f"{len(other_scores)} of {len(own)} texts get other probabilities"
+    log_found = np.log(np.maximum(scores["together"], LEAST_SHOWN))
+    evidence: list[dict[str, Any]] = [
+        {
+            "what": "label",
+            "text": reference.texts[at],
+            "run": dict(zip(reference.classes, own[at].tolist(), strict=True)),
+            "export": found["together"][at],
+            "run_ids": reference.ids[at],
+            "export_ids": found["ids"][at],
+        }
+        for at in sorted({*other_ids, *other_scores})
+    ]
+    return Comparison(
+        prompts=len(own),
+        left_out=reference.left_out,
+        ids_equal=len(own) - len(other_ids),
+        templates_equal=None,
+        answers_equal=equal,
+        largest_log_prob_difference=float(
+            np.abs(log_found - np.maximum(reference.log_probs, np.log(LEAST_SHOWN))).max()
+        ),
+        mean_kl=float((own * (reference.log_probs - log_found)).sum(axis=1).mean()),
+        mismatch=mismatch,
+        evidence=evidence[:20],
+    )

@@ -1,0 +1,65 @@
+"""Weights that are trained in place under a head for classes, and are written alone, by their names."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+
+from tutelage.errors import ModelError
+from tutelage.model.folders import read_header, tuned_faults
+from tutelage.recipe import AdapterSettings
+
+WEIGHTS = "trained_weights.safetensors"
+
+
+def trained_weights(module: Any, settings: AdapterSettings) -> dict[str, torch.nn.Parameter]:
+    """Return what is trained of a model by its name: every weight, or the last block, the last norm and the head.
+
+    ModelError where nothing in the model can be told to be its blocks.
+    """
+    everything = dict(module.named_parameters())
+    if settings.type == "none":
+        return everything
+    body, head = module.base_model, module.get_output_embeddings()
+    chosen = {id(weight) for part in (*_last_parts(body), head) for weight in part.parameters()}
+    return {name: weight for name, weight in everything.items() if id(weight) in chosen}
+
+
+def _last_parts(body: Any) -> list[torch.nn.Module]:
+    """Return the last block, and what the body computes after it, which is a norm."""
+    parts = list(body.children())
+    lists = [place for place, part in enumerate(parts) if isinstance(part, torch.nn.ModuleList)]
+    if len(lists) != 1 or len(parts[lists[0]]) != body.config.num_hidden_layers:
+        raise ModelError(
+            f"adapter.type is last-block, and a model of the family {body.config.model_type} does not tell which of its"
+            " parts that is. Choose another model, or adapter.type=lora."
+        )
+    return [parts[lists[0]][-1], *parts[lists[0] + 1 :]]
+
+
+def save_weights(module: Any, folder: Path, settings: AdapterSettings) -> None:
+    """Write what is trained, in the type that it has."""
+    weights = {name: weight.detach() for name, weight in trained_weights(module, settings).items()}
+    save_file({name: weight.contiguous() for name, weight in weights.items()}, folder / WEIGHTS)
+
+
+def load_weights(module: Any, folder: Path, settings: AdapterSettings) -> None:
+    """Give a model what `save_weights` wrote, to the bit where it has the same type."""
+    with tuned_faults(folder):
+        saved, own = load_file(folder / WEIGHTS), trained_weights(module, settings)
+        if {name: weight.shape for name, weight in saved.items()} != {
+            name: weight.shape for name, weight in own.items()
+        }:
+            raise ValueError(f"{WEIGHTS} holds other names or shapes than are trained")
+        with torch.no_grad():
+            for name, weight in own.items():
+                weight.copy_(saved[name])
+
+
+def check_weights(folder: Path) -> None:
+    """Stop where the file is missing or cut short; only its header is read."""
+    with tuned_faults(folder):
+        if not (folder / WEIGHTS).is_file():
+            raise FileNotFoundError(f"it holds no {WEIGHTS}")
+        read_header(folder / WEIGHTS)

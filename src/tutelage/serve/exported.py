@@ -1,0 +1,49 @@
+"""The GGUF file that llama.cpp may answer from: exported from this run, verified, and unchanged since."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from tutelage.generation.llama_cpp import is_installed
+from tutelage.run_folder import ExportFolder, RunFolder, gguf_name, read_json
+from tutelage.storage import file_sha256
+
+UNROUNDED = ("f32", "f16")  # whose answers were held to be the run's; others are only near
+
+
+@dataclass(frozen=True)
+class VerifiedFile:
+    """A file, the format of its weights, and in how many of the greedy answers asked it gave the run's."""
+
+    path: Path
+    format: str
+    answers_equal: int
+    prompts: int
+
+
+def verified_file(run: RunFolder) -> VerifiedFile | str:
+    """Return the file that may answer for the tuned model, or why there is none."""
+    exports = ExportFolder(run.export)
+    if not is_installed():
+        return "llama.cpp is not installed; `pip install 'tutelage[judges]'` brings it"
+    if not exports.of("gguf").is_dir() or not exports.verification.is_file():
+        return f"there is no export as GGUF; `tutelage export {run.root} --to gguf` makes one"
+    try:
+        found = read_json(exports.verification)["gguf"]
+        path = exports.of("gguf") / gguf_name(found["format"])
+        file = VerifiedFile(path, found["format"], int(found["answers_equal"]), int(found["prompts"]))
+        wrong = _what_is_wrong(file, found["verified_with"], found["sha256"][path.name])
+    except (LookupError, TypeError, ValueError):
+        file, wrong = None, f"{exports.verification} does not say what was verified"
+    if file is None or wrong is not None:
+        return f"{wrong}; `tutelage export {run.root} --to gguf --overwrite` makes it anew"
+    return file
+
+
+def _what_is_wrong(file: VerifiedFile, verified_with: str, sha256: str) -> str | None:
+    if file.format not in UNROUNDED:
+        return f"its weights are kept as {file.format}, whose answers are only near those of the run"
+    if verified_with != "llama.cpp":
+        return "its export was verified without llama.cpp"
+    if not file.path.is_file() or file_sha256(file.path) != sha256:
+        return f"{file.path} is not the file that was verified"
+    return None

@@ -1,0 +1,109 @@
+"""llama.cpp answers for the tuned model, from an export that was verified; the run's own weights answer the rest."""
+
+import threading
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from tutelage.generation.llama_cpp import LlamaCpp
+from tutelage.generation.sampling import Sampling
+from tutelage.serve.questions import Cancel, Engine, FinishReason, Piece, Question, Tell
+
+
+class LlamaEngine:
+    """Answers with a model in llama.cpp; `otherwise` is asked for the base, and where log-probabilities are to be told.
+
+    llama.cpp tells none for a token that ends within a character.
+    """
+
+    def __init__(self, model: LlamaCpp, *, otherwise: Engine) -> None:
+        self._model = model
+        self._otherwise = otherwise
+        self._workers = ThreadPoolExecutor(model.at_once, thread_name_prefix="llama.cpp")
+        self._changed = threading.Lock()
+        self._own_unanswered = 0
+        self._closing = threading.Event()
+
+    @property
+    def unanswered(self) -> int:
+        """How many questions are being answered or wait, with either."""
+        return self._own_unanswered + self._otherwise.unanswered
+
+    def ask(self, question: Question, tell: Tell) -> Cancel:
+        """Begin to answer; return what stops the answer, at its next token."""
+        if question.arm != "tuned" or question.top_logprobs is not None:
+            return self._otherwise.ask(question, tell)
+        cancelled = threading.Event()
+        self._count(1)
+        self._workers.submit(self._answer, question, tell, cancelled)
+        return cancelled.set
+
+    def close(self) -> None:
+        self._closing.set()
+        self._workers.shutdown(cancel_futures=True)
+        self._otherwise.close()
+
+    def _answer(self, question: Question, tell: Tell, cancelled: threading.Event) -> None:
+        answering = _Answering(question, tell, lambda: cancelled.is_set() or self._closing.is_set())
+        try:
+            answering.begin(self._model)
+        except Exception as fault:  # of whatever kind: who waits must hear of it
+            answering.fail(f"{type(fault).__name__}: {fault}")
+        finally:
+            self._count(-1)
+
+    def _count(self, change: int) -> None:
+        with self._changed:
+            self._own_unanswered += change
+
+
+class _Answering:
+    """Turns what llama.cpp says of one answer into pieces."""
+
+    def __init__(self, question: Question, tell: Tell, is_left: Callable[[], bool]) -> None:
+        self._question = question
+        self._tell = tell
+        self._is_left = is_left
+        self._tokens = 0
+        self._finish_reason: FinishReason | None = None
+
+    def begin(self, model: LlamaCpp) -> None:
+        """Answer to the end, unless whoever asked has left."""
+        if self._is_left():
+            return
+        question = self._question
+        sampling = question.sampling or Sampling(temperature=0)
+        model.complete(
+            question.prompt,
+            self._hear,
+            max_new_tokens=question.max_new_tokens,
+            stop=question.stop,
+            temperature=sampling.temperature,
+            top_p=sampling.top_p,
+            seed=sampling.seed,
+        )
+        if self._finish_reason is None and not self._is_left():
+            self.fail("llama.cpp ended an answer without saying why")
+
+    def fail(self, fault: str) -> None:
+        self._finish_reason = "error"
+        self._tell(Piece("", self._tokens, None, "error", fault))
+
+    def _hear(self, part: Mapping[str, Any]) -> bool:
+        """Take one part of the stream, and tell whether to end it."""
+        if self._is_left():
+            return True
+        if "error" in part:
+            self.fail(str(part["error"].get("message")))
+            return True
+        [choice] = part["choices"]
+        if choice["finish_reason"] is None:
+            self._tokens += 1
+            self._tell(Piece(choice["text"], self._tokens))
+            return False
+        self._finish_reason = choice["finish_reason"]
+        # llama.cpp counts the end of turn too; where a stop string was asked for, it does not tell which it was.
+        ended_itself = self._finish_reason == "stop" and not self._question.stop
+        tokens = part["usage"]["completion_tokens"] - ended_itself
+        self._tell(Piece(choice["text"], tokens, None, self._finish_reason))
+        return False

@@ -1,0 +1,30 @@
+"""What has no effect is named in full, and nothing that has one."""
+
+import pytest
+
+from tutelage.effects import idle_settings, what_is_trained
+from tutelage.recipe import AdapterSettings, EvaluationSettings, Recipe
+from tutelage.recipe_file import walk
+
+KNOWN = {name for name, _, _ in walk(Recipe())}
+
+
+@pytest.mark.parametrize("objective", ["instruction", "classification"])
+@pytest.mark.parametrize("kind", ["lora", "none"])
+def test_every_idle_setting_is_one_that_there_is(objective, kind):
+    named = [name for names in idle_settings(objective, kind).values() for name in names]
+    assert set(named) < KNOWN
+    assert len(named) == len(set(named))
+
+
+def test_of_the_evaluation_a_classification_honours_the_limit_alone():
+    [names] = idle_settings("classification", "lora").values()
+    of_evaluation = {f"evaluation.{name}" for name in EvaluationSettings.model_fields}
+    assert of_evaluation - set(names) == {"evaluation.limit"}
+    assert not {"data.max_length", "adapter.r", "training.seed", "training.class_weights"} & set(names)
+
+
+def test_every_kind_of_adapter_is_said_in_words():
+    for kind in AdapterSettings.model_json_schema()["properties"]["type"]["enum"]:
+        assert what_is_trained(kind, 7)
+    assert what_is_trained("lora", 7) == "LoRA, rank 7"
