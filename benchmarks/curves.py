@@ -22,7 +22,7 @@ from tutelage.runtime import settle_process
 from tutelage.training.optimizer import make_optimizer
 from tutelage.training.step import optimizer_step
 from tutelage.training.tuning import probe_examples
-from tutelage.training.validation import validation_loss
+from tutelage.training.validation import validate
 
 CPU = torch.device("cpu")
 
@@ -87,7 +87,7 @@ def run(
         ).loss
         for step in range(min(options.steps, plan.steps))
     ]
-    return [*losses, validation_loss(model, validation)]
+    return [*losses, validate(model, validation)["loss"]]
 
 
 def _print(curves: dict[str, list[float]], *, reference: str) -> None:

@@ -2,6 +2,7 @@
 
 import pytest
 from support.command_line import CommandLine
+from support.pairs import preference_values
 from support.rows import alpaca_values, write_rows
 from support.tiny_tokenizer import write_tiny_gpt2, write_tiny_model
 
@@ -27,6 +28,7 @@ def place(tmp_path, monkeypatch):
     write_rows(tmp_path / "my.json", alpaca_values(40))
     labelled = [{"text": f"Message {n} of many.", "label": ("ham", "spam")[n % 2]} for n in range(120)]
     write_rows(tmp_path / "labels.json", labelled)
+    write_rows(tmp_path / "pairs.json", preference_values(60))
     return tmp_path
 
 
@@ -58,6 +60,10 @@ def test_the_exercises_differ_from_the_chapter_in_nothing_but_what_they_are_abou
         "book-ch7-alpaca-52k": {
             "data.source", "data.format", "data.keep_empty_output", "data.max_length", "data.overlong",
             "training.per_device_train_batch_size", "evaluation.limit",
+        },
+        "book-ch7-dpo": {
+            "data.source", "data.loss_on", "training.objective", "training.num_train_epochs", "training.learning_rate",
+            "training.weight_decay", "preference.length_normalised",
         },
     }[name]  # fmt: skip
     chapter, exercise = (load(RECIPES[one].path, {}, []).settings() for one in ("book-ch7", name))
@@ -143,16 +149,16 @@ def models(tmp_path_factory):
 def test_every_recipe_runs_dry_and_trains_two_steps(name, tutelage, place, models):
     recipe = load(RECIPES[name].path, {}, []).recipe
     [model] = [path for kind, path in models.items() if kind in recipe.model.name_or_path.lower()]
-    is_labelled = recipe.training.objective == "classification"
+    rows = {"instruction": "my.json", "classification": "labels.json", "dpo": "pairs.json"}
     words = [
-        "--data", "labels.json" if is_labelled else "my.json",
+        "--data", rows[recipe.training.objective],
         "--set", f"model.name_or_path={model}",
         "--set", "training.device=cpu",
         "--set", "training.dtype=float32",
         "--set", "training.max_steps=2",
         "--set", "data.max_length=512",
     ]  # fmt: skip
-    if not is_labelled:
+    if recipe.training.objective != "classification":
         words += ["--set", "training.sample_prompts=0", "--set", "evaluation.max_new_tokens=64"]
     dry = tutelage("run", name, *words, "--dry-run")
     assert dry.code == 0, dry.err

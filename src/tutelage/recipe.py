@@ -6,13 +6,15 @@ Names are those of Hugging Face and TRL where they have one.
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from tutelage.effects import idle_settings
+from tutelage.recipe_preference import PreferenceSettings
+from tutelage.recipe_section import Section
 
 PromptStyle = Literal["alpaca", "alpaca-compact", "phi3", "chat"]
 SplitRule = Literal["group", "position", "stratified"]
-Objective = Literal["instruction", "classification"]
+Objective = Literal["instruction", "classification", "dpo"]
 LossOn = Literal["response", "last_response", "everything"]
 FormatName = Literal[
     "alpaca",
@@ -50,14 +52,6 @@ Name = Annotated[str, Field(min_length=1)]
 MOST_STEPS = 2**24
 Steps = Annotated[int, Field(ge=1, le=MOST_STEPS)]
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
-
-
-class Section(BaseModel):
-    """A table of the recipe: frozen, and closed to unknown keys."""
-
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, strict=True, allow_inf_nan=False, protected_namespaces=()
-    )
 
 
 class DataSettings(Section):
@@ -124,8 +118,8 @@ class DataSettings(Section):
 class ModelSettings(Section):
     name_or_path: Name = Field(
         DEFAULT_MODEL,
-        description="The default model's name, a Hugging Face folder, a hub id (`owner/name`, or `owner/name@commit`"
-        " for the same weights at any time), or a GGUF file.",
+        description="The default model's name, a Hugging Face folder, a run of yours that was exported with `--to hf`,"
+        " a hub id (`owner/name`, or `owner/name@commit` for the same weights at any time), or a GGUF file.",
     )
 
 
@@ -148,7 +142,8 @@ class AdapterSettings(Section):
 class TrainingSettings(Section):
     objective: Objective = Field(
         "instruction",
-        description="`instruction` trains answers; `classification` trains a head that gives a text its label.",
+        description="`instruction` trains answers; `classification` trains a head that gives a text its label; `dpo`"
+        " makes the chosen of two answers more probable than the rejected one.",
     )
     class_weights: Literal["none", "balanced"] = Field(
         "none",
@@ -321,7 +316,21 @@ class Recipe(Section):
     model: ModelSettings = ModelSettings()
     adapter: AdapterSettings = AdapterSettings()
     training: TrainingSettings = TrainingSettings()
+    preference: PreferenceSettings = PreferenceSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
+
+    @model_validator(mode="after")
+    def preferences_are_about_whole_answers(self) -> "Recipe":
+        if self.training.objective != "dpo":
+            if self.preference != PreferenceSettings():
+                raise ValueError(
+                    f"[preference] is for training.objective=dpo, and the objective is {self.training.objective}"
+                )
+        elif self.data.loss_on == "everything":
+            raise ValueError(
+                "training.objective is dpo, which compares answers: data.loss_on=everything cannot be honoured"
+            )
+        return self
 
     @model_validator(mode="after")
     def what_has_no_effect_is_left_out(self) -> "Recipe":

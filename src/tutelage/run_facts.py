@@ -48,14 +48,17 @@ FACTS: Mapping[str, Mapping[str, Any]] = {
         **{f"loss.{when}": int | float | None for when in ("before", "best")},
     },
     "metrics.json": {"primary_metric": str},
+    "preferences.jsonl": {"row": int, "chosen": str, "rejected": str, "margin": int | float},
     "predictions.jsonl": {"row": int, "text": str, "label": str, "predicted": str, "probabilities": dict},
     "judges.json": {"judges": dict},
     "judgements.jsonl": {"judge": str, "row": int, "kind": str, "replies": list},
     "passages.jsonl": {"passage": int, "sha256": str, "base": int | float, "tuned": int | float},
     "environment.json": {},
-    "train.jsonl": _PREPARED_ROW,
-    "test.jsonl": _PREPARED_ROW,
-    "validation.jsonl": _PREPARED_ROW,
+    **{
+        f"{split}{side}.jsonl": _PREPARED_ROW
+        for split in ("train", "test", "validation")
+        for side in ("", ".rejected")
+    },
     "ledger.jsonl": {"row": int, "outcome": str, "reasons": list},
     "events.jsonl": {"event": str, "step": int},
     "base.jsonl": _ANSWER,

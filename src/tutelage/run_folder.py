@@ -16,6 +16,7 @@ SPLITS = ("train", "test", "validation")
 ARMS = ("base", "tuned")
 SETS = "sets"
 AT_STEPS = "evaluation-at"
+REJECTED = ".rejected"  # stands in the names of the second answers of pairs
 
 # Which verb writes a file again, by the name of the file or of its folder.
 WRITTEN_BY = {
@@ -23,6 +24,7 @@ WRITTEN_BY = {
     "events.jsonl": "train",
     "environment.json": "train",
     "model": "train",
+    "reference.json": "train",
     "evaluation": "evaluate",
     "summary.json": "report",
 }
@@ -38,10 +40,10 @@ class SplitFiles:
     spans: Path
 
 
-def split_files(folder: Path, name: str) -> SplitFiles:
-    """Return the files of a split in a data folder."""
-    ids, table, spans = (folder / f"{name}.{array}.npy" for array in ("ids", "rows", "spans"))
-    return SplitFiles(folder / f"{name}.jsonl", ids, table, spans)
+def split_files(folder: Path, name: str, side: str = "") -> SplitFiles:
+    """Return the files of a split in a data folder, with the side REJECTED those of its second answers."""
+    ids, table, spans = (folder / f"{name}{side}.{array}.npy" for array in ("ids", "rows", "spans"))
+    return SplitFiles(folder / f"{name}{side}.jsonl", ids, table, spans)
 
 
 @dataclass(frozen=True)
@@ -98,6 +100,10 @@ class RunFolder:
     @property
     def preparation(self) -> Path:
         return self.data / "preparation.json"
+
+    @property
+    def reference(self) -> Path:
+        return self.root / "reference.json"
 
     @property
     def checkpoints(self) -> Path:
@@ -173,6 +179,10 @@ class RunFolder:
         """The labels that a classification gave to the test rows."""
         return self.evaluation / "predictions.jsonl"
 
+    @property
+    def preferences(self) -> Path:
+        return self.evaluation / "preferences.jsonl"
+
     def test_set(self, name: str) -> Path:
         return self.evaluation / SETS / f"{name}.jsonl"
 
@@ -198,23 +208,14 @@ class RunFolder:
 
     def results_of_other_data(self) -> list[Path]:
         """What the later stages have made so far, which says nothing about data that is prepared anew."""
-        later = (self.events, self.environment, *self.results_of_other_weights())
+        later = (self.events, self.environment, self.reference, *self.results_of_other_weights())
         return [path for path in later if path.exists()]
 
     def results_of_other_weights(self) -> list[Path]:
         """What training and the stages after it have made so far, which says nothing about another training."""
-        later = (
-            self.checkpoints,
-            self.quarantine,
-            self.model,
-            self.answers,
-            self.evaluation,
-            self.evaluations_at,
-            self.summary,
-            self.report,
-            self.export,
-        )
-        return [path for path in later if path.exists()]
+        trained = (self.checkpoints, self.quarantine, self.model)
+        evaluated = (self.answers, self.evaluation, self.evaluations_at, self.summary, self.report)
+        return [path for path in (*trained, *evaluated, self.export) if path.exists()]
 
     def require(self, path: Path, *, stage: str) -> Path:
         """Return `path`, or say which stage has to run first."""

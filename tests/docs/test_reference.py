@@ -5,7 +5,6 @@ import re
 import runpy
 import shlex
 from collections.abc import Iterator
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +22,7 @@ from tutelage.recipe_file import load
 from tutelage.recipes import FOLDER
 from tutelage.report.summary import summarise
 from tutelage.run_folder import RunFolder, read_json, read_json_lines, write_json
+from tutelage.training.objectives.dpo import FIGURES as PREFERENCE_FIGURES
 from tutelage.training.step import StepResult
 
 ROOT = Path(__file__).parents[2]
@@ -116,8 +116,8 @@ def test_a_broken_link_is_found() -> None:
 @pytest.mark.parametrize("folder", [GUIDE, GUIDE / "zh-CN"], ids=name_of)
 def test_every_verb_has_a_guide_page_that_the_index_names(folder: Path) -> None:
     index = (folder / "README.md").read_text(encoding="utf-8")
-    assert {page.stem for page in folder.glob("*.md")} - {"README"} == {*VERBS, "book"}
-    assert all(f"({page}.md)" in index for page in (*VERBS, "book"))
+    assert {page.stem for page in folder.glob("*.md")} - {"README"} == {*VERBS, "book", "prefer"}
+    assert all(f"({page}.md)" in index for page in (*VERBS, "book", "prefer"))
 
 
 def test_both_languages_show_the_same_commands_and_their_output() -> None:
@@ -185,7 +185,8 @@ def test_the_run_folder_page_names_every_file() -> None:
 def test_the_run_folder_page_names_every_key(tmp_path: Path) -> None:
     run = make_run(tmp_path / "run")
     row = PreparedRow("a", "b", Example(0, (1, 2), prompt_tokens=1, supervised=1))
-    keys = {*row.to_record(), *(field.name for field in fields(StepResult))}
+    result = StepResult(0.0, 0.0, 0, 0, 0, 0, 0.0, dict.fromkeys(PREFERENCE_FIGURES, 0.0))
+    keys = {*row.to_record(), *result.to_record()}
     for lines in (run.responses("tuned"), run.ledger):
         keys |= read_json_lines(lines)[0].keys()
     for record in (run.preparation, run.environment):

@@ -53,7 +53,7 @@ def largest_difference(module, found: list[float], examples) -> float:
 def test_reference_log_probabilities_are_the_hand_sums_over_the_response_alone(
     family, loss_on, nodes, monkeypatch
 ):
-    monkeypatch.setattr("tutelage.evaluation.responses.MAX_NODES", nodes)
+    monkeypatch.setattr("tutelage.model.answer_log_probs.MAX_NODES", nodes)
     model = tiny_model(family)
     examples = ragged_examples(16, seed=2)
     if loss_on == "everything":

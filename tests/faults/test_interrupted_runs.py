@@ -21,7 +21,7 @@ import tutelage
 from tutelage.run_folder import RunFolder
 from tutelage.training.objectives import OBJECTIVES
 from tutelage.training.objectives.instruction import INSTRUCTION
-from tutelage.training.objectives.objective import Objective
+from tutelage.training.objectives.objective import Objective, Part
 
 pytestmark = [pytest.mark.forks, pytest.mark.usefixtures("at_home")]
 
@@ -121,10 +121,10 @@ def test_a_loss_that_is_no_number_ends_the_run_with_3_and_the_rows_and_keeps_the
     """Property 16: at step 5 the loss is not finite; the newest checkpoint is of step 4 and finite."""
     calls = []
 
-    def poisoned(model, tree, **given):
-        loss = INSTRUCTION.loss(model, tree, **given)
+    def poisoned(model, tree, units, **given):
+        loss = INSTRUCTION.loss(model, tree, units, **given).loss
         calls.append(loss.requires_grad)  # the validation has no gradient
-        return loss * (float("nan") if sum(calls) == 5 else 1)
+        return Part(loss * (float("nan") if sum(calls) == 5 else 1))
 
     wrong = {"instruction": Objective(poisoned, INSTRUCTION.divisor)}
     around = lambda: patch.dict(OBJECTIVES, wrong)  # noqa: E731

@@ -146,8 +146,8 @@ def test_a_signal_in_a_validation_keeps_the_step_and_the_validation_is_made_when
     straight_training = straight(LORA, 1)
     training = Training(tmp_path, source, recipe_of(LORA))
     with monkeypatch.context() as context:
-        left = iter([1.0])
-        context.setattr("tutelage.training.loop.validation_loss", lambda *_: next(left, None) or _interrupt())
+        left = iter([{"loss": 1.0}])
+        context.setattr("tutelage.training.loop.validate", lambda *_: next(left, None) or _interrupt())
         with pytest.raises(Interrupted):
             training.go()
     assert training.run.saved_steps()[-1] == 10

@@ -21,7 +21,7 @@ from tutelage.recipe import TrainingSettings
 from tutelage.training.loop import Progress, Watch, plan_steps, train
 from tutelage.training.optimizer import make_optimizer
 from tutelage.training.schedule import learning_rate_at
-from tutelage.training.validation import validation_loss
+from tutelage.training.validation import validate
 
 TRAINING = ragged_examples(14)
 VALIDATION = ragged_examples(8, seed=20)
@@ -85,7 +85,7 @@ def changed(**settings) -> TrainingSettings:
 def with_losses(monkeypatch, *losses):
     """Let the validation find these losses, one after the other."""
     left = iter(losses)
-    monkeypatch.setattr("tutelage.training.loop.validation_loss", lambda *_: next(left))
+    monkeypatch.setattr("tutelage.training.loop.validate", lambda *_: {"loss": next(left)})
 
 
 def test_validation_comes_before_training_at_its_steps_and_at_the_end(monkeypatch):
@@ -306,7 +306,7 @@ def test_the_validation_loss_is_the_hand_loop_over_all_supervised_tokens(family,
     monkeypatch.setattr("tutelage.training.validation.MAX_NODES", nodes)
     model = tiny_model(family)
     model.module.train()
-    found = validation_loss(model, VALIDATION)
+    found = validate(model, VALIDATION)["loss"]
     with torch.no_grad():
         expected = mean_loss_one_at_a_time(model.module, VALIDATION).item()
     assert found == pytest.approx(expected, rel=1e-10)
@@ -317,7 +317,7 @@ def test_a_validation_loss_that_averages_examples_is_caught():
     with torch.no_grad():
         by_example = [mean_loss_one_at_a_time(model.module, [example]).item() for example in VALIDATION]
     mean_of_means = sum(by_example) / len(by_example)
-    assert validation_loss(model, VALIDATION) != pytest.approx(mean_of_means, rel=1e-3)
+    assert validate(model, VALIDATION)["loss"] != pytest.approx(mean_of_means, rel=1e-3)
 
 
 def test_the_loss_goes_down():

@@ -22,7 +22,7 @@ from tutelage.model.adapters import add_adapter
 from tutelage.model.forward import CausalModel
 from tutelage.recipe import AdapterSettings, TrainingSettings
 from tutelage.training.objectives.instruction import INSTRUCTION
-from tutelage.training.objectives.objective import Objective
+from tutelage.training.objectives.objective import Objective, Part
 from tutelage.training.optimizer import make_optimizer, trainable_parameters
 from tutelage.training.step import accumulate_gradients, optimizer_step
 
@@ -73,8 +73,8 @@ def test_a_mean_of_the_micro_batches_own_means_is_caught(model, monkeypatch):
         cuts.append(micro_batches(*arguments, **limits))
         return cuts[-1]
 
-    def mean_of_means(model, tree, *, divisor, log_probs):
-        return -log_probs(model, tree).mean() / len(cuts[-1])
+    def mean_of_means(model, tree, units, *, divisor, log_probs):
+        return Part(-log_probs(model, tree).mean() / len(cuts[-1]))
 
     monkeypatch.setattr("tutelage.training.step.micro_batches", counted)
     wrong = Objective(mean_of_means, INSTRUCTION.divisor)
@@ -103,7 +103,7 @@ def test_a_step_does_not_carry_gradients_over_to_the_next(model):
 
 def gradients_in_micro_batches(model, examples, size, *, divisor):
     cut = micro_batches(examples, size=size, distinct_tokens=2048)
-    loss, _ = accumulate_gradients(model, cut, divisor=divisor)
+    loss, *_ = accumulate_gradients(model, cut, divisor=divisor)
     return {"loss": torch.tensor(loss, dtype=torch.float64), **gradients_of(model.module)}
 
 

@@ -53,7 +53,12 @@ def _examine(options: DataOptions, *, with_near_duplicates: bool, is_quiet: bool
     renderer, context = open_renderer(recipe) if has_model(recipe) else (None, 0)
     with console.waiting("Looking at the rows") if not is_quiet else nullcontext():
         return examine(
-            source, recipe.data, renderer, context_length=context, with_near_duplicates=with_near_duplicates
+            source,
+            recipe.data,
+            renderer,
+            context_length=context,
+            with_near_duplicates=with_near_duplicates,
+            pairs=recipe.training.objective == "dpo",
         )
 
 

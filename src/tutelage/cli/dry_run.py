@@ -97,9 +97,11 @@ def _beginning(text: str) -> str:
 
 
 def _show_estimate(recipe: Recipe, training: Any) -> None:
+    from tutelage.data.pairs import units_of
     from tutelage.runtime import choose_device, choose_dtype, flops_per_second
     from tutelage.training.estimate import estimate
     from tutelage.training.loop import plan_steps
+    from tutelage.training.reference import needs_reference
 
     choose_device(recipe.training.device)  # refuses what the training would
     if training is None or not has_model(recipe):
@@ -107,20 +109,26 @@ def _show_estimate(recipe: Recipe, training: Any) -> None:
             "The model or the data has not been fetched or converted yet, so nothing can be estimated."
         )
         return
-    examples = training.examples
+    units = units_of(training)
     dtype = choose_dtype(recipe.training.dtype, choose_device("cpu"))
     found = estimate(
         locate(recipe).folder,
         recipe.adapter,
-        plan_steps(len(examples), recipe.training),
-        examples,
+        plan_steps(len(units), recipe.training),
+        units,
         flops_per_second=flops_per_second(dtype),
         bytes_per_weight=dtype.itemsize,
+        reads_before=needs_reference(recipe),
     )
     console.say(
-        f"{found.steps:,} steps over {len(examples):,} examples, on this CPU {_about(*found.seconds)},"
+        f"{found.steps:,} steps over {len(units):,} {name_units(recipe)}, on this CPU {_about(*found.seconds)},"
         f" and about {found.memory_bytes / 2**30:.1f} GiB of memory."
     )
+
+
+def name_units(recipe: Recipe) -> str:
+    """Return what a training of this recipe counts."""
+    return "pairs" if recipe.training.objective == "dpo" else "examples"
 
 
 def _about(low: float, high: float) -> str:

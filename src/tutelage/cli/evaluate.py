@@ -178,7 +178,8 @@ def evaluate_stage(run: RunFolder, loaded: LoadedRecipe, sets: Sequence[Any]) ->
     if is_classification:
         show_classes(result)
         return is_worse(result)
-    show_scores(result)
+    show_scores({**result, **result.get("answers", {})})
+    show_preference(result)
     show_sets(result["sets"])
     show_forgetting(result["forgetting"])
     return is_worse(result)
@@ -213,9 +214,39 @@ def show_classes(result: dict[str, Any]) -> None:
         )
 
 
+def show_preference(result: dict[str, Any]) -> None:
+    """Print which answers a preference tuning moved towards, where it was one, and its verdict."""
+    if "preference" not in result:
+        return
+    from tutelage.evaluation.metrics import METRICS
+    from tutelage.evaluation.verdict import format_change, format_value
+
+    found, metric = result["preference"], METRICS["bits_per_byte"]
+    console.say()
+    console.table(
+        ["", "reward", "bits per byte, base", "tuned", "difference"],
+        [
+            [
+                f"{side} answers",
+                f"{found['rewards'][side]:+.2f}",
+                format_value(bits["base"], metric),
+                format_value(bits["tuned"], metric),
+                format_change(bits["difference"], metric),
+            ]
+            for side, bits in found["bits_per_byte"].items()
+        ],
+        numeric={1, 2, 3, 4},
+    )
+    console.say(f"The margin between the rewards is {found['margin']['mean']:+.2f} on average.")
+    console.say()
+    console.heading(result["sentence"])
+
+
 def is_worse(result: dict[str, Any]) -> bool:
     """Tell whether an evaluation, as metrics.json says it, found the tuned model worse in anything it judged."""
-    verdicts = {result["verdict"], *(one.get("verdict") for one in result["sets"].values())}
+    answers = result.get("answers", result)  # of a preference tuning there are two verdicts
+    of_sets = (one.get("verdict") for one in result["sets"].values())
+    verdicts = {result["verdict"], answers["verdict"], *of_sets}
     has_forgotten = result["forgetting"] is not None and result["forgetting"]["verdict"] == "lost"
     return "worse" in verdicts or has_forgotten
 

@@ -241,7 +241,7 @@ def refuse_untrained_settings(run: RunFolder, loaded: LoadedRecipe) -> None:
     run.require(run.training, stage="train")
     trained = load(run.require(run.trained_recipe, stage="train"), {}, [])
     changed = changed_settings(
-        trained.recipe, loaded.recipe, sections=("data", "model", "adapter", "training")
+        trained.recipe, loaded.recipe, sections=("data", "model", "adapter", "training", "preference")
     )
     if changed:
         raise RunFolderError(

@@ -33,7 +33,9 @@ def preview(
     recipe = options.load()
     source = read_data(recipe)
     read = read_conversations(source.records, source=source.name, settings=recipe.data)
-    checked = check_rows(read.rows, recipe.data, sizes_of(source))
+    pairs = recipe.training.objective == "dpo"
+    loss_on = "last_response" if pairs else recipe.data.loss_on
+    checked = check_rows(read.rows, recipe.data, sizes_of(source), pairs=pairs)
     kept = [one.row for one in checked if one.outcome != "dropped"]
     if not kept:
         raise DataError(f"{source.name}: every row is dropped. `tutelage check` says why.", rule=24)
@@ -49,10 +51,21 @@ def preview(
             _show_class(checked[number].row, renderer.tokenizer, with_ids=ids)
             examples = _class_examples(following, renderer.tokenizer)
         else:
-            _show_row(checked[number].row, renderer, recipe.data.loss_on, with_ids=ids)
-            examples = list(renderer.examples(following, loss_on=recipe.data.loss_on))
+            answers = _answers([checked[number].row], pairs=pairs)
+            for name, side in zip(("Chosen", "Rejected"), answers, strict=False):
+                if pairs:
+                    console.heading(f"{name} answer")
+                _show_row(side, renderer, loss_on, with_ids=ids)
+            examples = list(renderer.examples(_answers(following, pairs=pairs), loss_on=loss_on))
         if tree:
             _show_tree(examples, renderer.tokenizer)
+
+
+def _answers(conversations: Sequence[Any], *, pairs: bool) -> list[Any]:
+    """Return conversations with what is trained of each: its answer, or of pairs the chosen and the rejected one."""
+    from tutelage.data.pair_rows import both_sides
+
+    return list(both_sides(conversations)) if pairs else list(conversations)
 
 
 def _show_outcome(one: Any) -> None:

@@ -5,7 +5,7 @@ from functools import partial
 from typing import Any
 
 from tutelage.cli import console
-from tutelage.cli.dry_run import show_dry_run
+from tutelage.cli.dry_run import name_units, show_dry_run
 from tutelage.cli.going_on import AcceptChanges, Earlier, earlier_training, tell_other_machine
 from tutelage.cli.opening import locate
 from tutelage.cli.options import Options, open_earlier_run, record_recipe, refuse_overwriting
@@ -82,6 +82,7 @@ def train_stage(
     from tutelage.generation.generate import answer_texts
     from tutelage.model.loading import load_tokenizer
     from tutelage.training.loop import plan_steps
+    from tutelage.training.reference import needs_reference, with_reference
     from tutelage.training.tuning import SAMPLE_TOKENS, tune
 
     recipe = loaded.recipe
@@ -102,6 +103,11 @@ def train_stage(
     console.say(f"{steps:,} steps in {name_dtype(opened.model.compute_dtype)} on {opened.model.device.type}.")
     tell_other_machine(earlier, opened.model)
     record_recipe(run, loaded)  # before the first step, so that the folder alone says how to go on
+    if needs_reference(recipe):
+        answers = 2 * (len(opened.training) + len(opened.validation))
+        with console.progress("Reading both answers of each pair", answers) as advance:
+            opened = with_reference(run, source, opened, progress=lambda count: advance(count, ""))
+    watcher = _Watcher()
     with console.progress("Training", steps) as advance:
         if earlier.checkpoint:
             advance(min(earlier.checkpoint.progress.step, steps), "")
@@ -111,31 +117,35 @@ def train_stage(
             source,
             opened,
             answer=answer,
-            listener=_Watcher(advance),
+            listener=partial(watcher, advance),
             interruption=INTERRUPTION,
             earlier=earlier.checkpoint,
             accepted=earlier.accepted,
         )
-    rate = result.examples / result.step_seconds
-    console.say(f"{result.step:,} steps over {result.examples:,} examples, {rate:.1f} examples a second.")
+    rate, unit = result.examples / result.step_seconds, name_units(recipe)
+    console.say(f"{result.step:,} steps over {result.examples:,} {unit}, {rate:.1f} {unit} a second.")
     if result.loss_before is not None and result.loss_best is not None:
         console.say(
             f"Validation loss {result.loss_before:.3f} before, {result.loss_after:.3f} after, best"
             f" {result.loss_best:.3f} at step {result.kept_step}, which is what {run.model} holds."
         )
+    watcher.show_preference(result.kept_step)
 
 
 class _Watcher:
     """Moves the bar on each step and shows the latest losses."""
 
-    def __init__(self, advance: console.Advance) -> None:
-        self._advance, self._validation = advance, ""
+    def __init__(self) -> None:
+        self._validation = ""
+        self._preferences: dict[int, dict[str, Any]] = {}  # of the validation pairs, by steps
 
-    def __call__(self, event: dict[str, Any]) -> None:
+    def __call__(self, advance: console.Advance, event: dict[str, Any]) -> None:
         if event["event"] == "validation":
-            self._validation = f"  validation {event['loss']:.3f}"
+            self._validation = f"  validation {event['loss']:.3f}{_told_accuracy(event)}"
+            if "margin" in event:
+                self._preferences[event["step"]] = event
         elif event["event"] == "step":
-            self._advance(1, f"loss {event['loss']:.3f}{self._validation}")
+            advance(1, f"loss {event['loss']:.3f}{_told_accuracy(event)}{self._validation}")
         elif event["event"] == "unsaved":
             console.say(
                 f"Warning: no checkpoint of step {event['step']}: {event['reason']} The training goes on."
@@ -145,3 +155,18 @@ class _Watcher:
                 f"Note: step {event['step']} did not fit into memory; from here on examples are computed in trees of"
                 f" at most {event['max_nodes']:,} tokens. The batch stays the same."
             )
+
+    def show_preference(self, step: int) -> None:
+        """Say what a preference tuning has come to on the validation pairs, if this is one."""
+        if step not in self._preferences:
+            return
+        event = self._preferences[step]
+        console.say(
+            f"Of the validation pairs {event['accuracy']:.0%} are the right way round then, by a margin of"
+            f" {event['margin']:+.2f} on average (rewards {event['chosen_reward']:+.2f} for chosen and"
+            f" {event['rejected_reward']:+.2f} for rejected answers)."
+        )
+
+
+def _told_accuracy(event: dict[str, Any]) -> str:
+    return f", {event['accuracy']:.0%} right" if "accuracy" in event else ""

@@ -39,6 +39,8 @@ def verify(
 
 def check_files(run: RunFolder) -> None:
     """Hold every folder against its manifest, and the model against the checkpoint that it was taken from."""
+    from tutelage.training.reference import what_is_damaged_in_reference
+
     checkpoints = [run.checkpoint(step) for step in run.saved_steps()]
     rows, damaged = [], []
     evaluations = [RunFolder(run.root, step).evaluation for step in (None, *run.evaluated_steps())]
@@ -53,6 +55,10 @@ def check_files(run: RunFolder) -> None:
             is_same = file_sha256(weights) == file_sha256(best / weights.name)
             rows.append([str(weights), f"{'the same as' if is_same else 'other than'} in {best.name}"])
             damaged += [] if is_same else [f"{weights} is not that of {best}"]
+    if run.reference.exists():
+        damage = what_is_damaged_in_reference(run)
+        rows.append([str(run.reference), damage or "as its own hash says"])
+        damaged += [f"{run.reference}: {damage}"] if damage else []
     console.table([], rows)
     if damaged:
         raise StorageError(
@@ -65,6 +71,7 @@ def check_training(run: RunFolder, loaded: LoadedRecipe, *, from_step: int | Non
     """Train from one checkpoint to the last again, and compare weights and optimiser."""
     from tutelage.data.preparation import read_prepared
     from tutelage.training.checkpoint import changes_since, identity_of, read_checkpoint
+    from tutelage.training.reference import needs_reference, with_reference
     from tutelage.training.replay import replay
 
     source = locate(loaded.recipe)
@@ -80,6 +87,9 @@ def check_training(run: RunFolder, loaded: LoadedRecipe, *, from_step: int | Non
     splits = {"train": train, "validation": train[:0]}
     earlier = Earlier(end)
     opened = open_model(loaded, splits, earlier)
+    if needs_reference(loaded.recipe):
+        with console.waiting("Reading both answers of each pair"):
+            opened = with_reference(run, source, opened, is_kept=False)
     tell_other_machine(earlier, opened.model)
     first = begin.progress.step if begin else 0
     with console.progress("Training again", last - first) as advance:

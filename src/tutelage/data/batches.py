@@ -3,11 +3,16 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
+from typing import TypeVar
 
 import numpy as np
 
-from tutelage.data.examples import Example
+from tutelage.data.examples import Unit
 from tutelage.data.prefix_tree import common_prefix_length
+
+Path = tuple[int, ...]  # token ids from the root of a tree on
+U = TypeVar("U", bound=Unit)
 
 
 @dataclass(frozen=True)
@@ -45,49 +50,60 @@ def epoch_order(examples: int, *, seed: int, epoch: int) -> np.ndarray:
 
 
 def micro_batches(
-    examples: Sequence[Example], *, size: int, distinct_tokens: int, padded: bool = False
-) -> list[list[Example]]:
-    """Cut the examples of a step into micro-batches of at most `size` examples and so many distinct tokens.
+    units: Sequence[U], *, size: int, distinct_tokens: int, padded: bool = False
+) -> list[list[U]]:
+    """Cut the examples or pairs of a step into micro-batches of at most `size` of them and so many distinct tokens.
 
-    Neighbours share prefixes; which example stands in which micro-batch changes nothing but the work.
+    Neighbours share prefixes; which of them stands in which micro-batch changes nothing but the work.
     """
-    return list(examples_within(examples, distinct_tokens=distinct_tokens, padded=padded, at_most=size))
+    return list(examples_within(units, distinct_tokens=distinct_tokens, padded=padded, at_most=size))
 
 
 def examples_within(
-    examples: Sequence[Example], *, distinct_tokens: int, padded: bool = False, at_most: int | None = None
-) -> Iterator[list[Example]]:
-    """Cut examples, sorted so that neighbours share prefixes, into runs of at most so many distinct tokens."""
-    paths = [example.ids[:-1] for example in examples]
-    for indices in runs_within(paths, distinct_tokens=distinct_tokens, padded=padded, at_most=at_most):
-        yield [examples[index] for index in indices]
+    units: Sequence[U], *, distinct_tokens: int, padded: bool = False, at_most: int | None = None
+) -> Iterator[list[U]]:
+    """Cut examples or pairs, sorted so that neighbours share prefixes, into runs of at most so many distinct tokens."""
+    bundles = [tuple(example.ids[:-1] for example in unit.examples) for unit in units]
+    for indices in _runs(bundles, distinct_tokens=distinct_tokens, padded=padded, at_most=at_most):
+        yield [units[index] for index in indices]
 
 
 def runs_within(
-    paths: Sequence[tuple[int, ...]],
-    *,
-    distinct_tokens: int,
-    padded: bool = False,
-    at_most: int | None = None,
+    paths: Sequence[Path], *, distinct_tokens: int, padded: bool = False, at_most: int | None = None
 ) -> Iterator[list[int]]:
     """Yield the indices of sorted paths in runs of at most so many distinct tokens and paths.
 
     Where the runs are to be `padded`, each path counts for as many tokens as the longest of its run. A path longer
     than the budget stands alone.
     """
+    bundles = [(path,) for path in paths]
+    return _runs(bundles, distinct_tokens=distinct_tokens, padded=padded, at_most=at_most)
+
+
+def _runs(
+    bundles: Sequence[tuple[Path, ...]], *, distinct_tokens: int, padded: bool, at_most: int | None
+) -> Iterator[list[int]]:
+    """Yield the indices of bundles of paths in such runs; what is one bundle is never cut."""
     run: list[int] = []
-    used = longest = 0
-    previous: tuple[int, ...] = ()
-    for index in sorted(range(len(paths)), key=lambda index: paths[index]):
-        path = paths[index]
-        longest = max(longest, len(path))
-        new = len(path) - common_prefix_length(previous, path)
-        grown = longest * (len(run) + 1) if padded else used + new
+    used = longest = rows = 0
+    previous: Path = ()
+    for index in sorted(range(len(bundles)), key=lambda index: bundles[index]):
+        bundle = bundles[index]
+        own_longest = max(map(len, bundle))
+        longest, rows = max(longest, own_longest), rows + len(bundle)
+        grown = longest * rows if padded else used + _new_tokens(previous, bundle)
         if run and (grown > distinct_tokens or len(run) == at_most):
             yield run
-            run, grown, longest = [], len(path), len(path)
+            run, longest, rows = [], own_longest, len(bundle)
+            grown = longest * rows if padded else _new_tokens((), bundle)
         run.append(index)
         used = grown
-        previous = path
+        previous = bundle[-1]
     if run:
         yield run
+
+
+def _new_tokens(previous: Path, bundle: tuple[Path, ...]) -> int:
+    return sum(
+        len(path) - common_prefix_length(before, path) for before, path in pairwise((previous, *bundle))
+    )

@@ -27,6 +27,8 @@ RULES_OF_REASONS = {
     "no answer is trained on": 6,
     "nothing is asked": 6,
     "left out": 6,
+    "another prompt than chosen": 6,
+    "the same as chosen": 10,
 }
 
 FINGERPRINT_BYTES = 16
@@ -58,26 +60,34 @@ def check_rows(
     rows: Iterable[Conversation],
     settings: DataSettings = DataSettings(),  # noqa: B008 - frozen
     sizes: Mapping[int, int] = NOTHING_KNOWN,
+    *,
+    pairs: bool = False,
 ) -> list[CheckedRow]:
     """Repair what can be repaired without loss, and drop empty, oversized and repeated rows.
 
-    `sizes` gives the bytes of the rows in their file, where they are known.
+    `sizes` gives the bytes of the rows in their file, where they are known; of `pairs` the rejected answers count too.
     """
-    return list(check_each(rows, settings, sizes))
+    return list(check_each(rows, settings, sizes, pairs=pairs))
 
 
 def check_each(
-    rows: Iterable[Conversation], settings: DataSettings, sizes: Mapping[int, int]
+    rows: Iterable[Conversation], settings: DataSettings, sizes: Mapping[int, int], *, pairs: bool = False
 ) -> Iterator[CheckedRow]:
-    """Yield the rows as `check_rows` returns them, keeping of each no more than a fingerprint."""
+    """Yield the rows as `check_rows` returns them, keeping of each no more than a fingerprint.
+
+    Of `pairs` the rejected answers count too.
+    """
     first_seen: dict[int, int] = {}
     for row in rows:
         repaired, repairs = _repair(row)
         repaired, left_out = _end_with_an_answer(repaired)
         repairs += left_out
         drops = _oversized(row, settings, sizes) or _unasked(repaired) or _empty_turns(repaired, settings)
+        if pairs and row.format == "preference":
+            drops = drops or _undecided(repaired, settings)
         if not drops:
-            first = first_seen.setdefault(fingerprint(repaired.turns), row.row)
+            rejected = (Turn("assistant", repaired.rejected or ""),) if pairs else ()
+            first = first_seen.setdefault(fingerprint((*repaired.turns, *rejected)), row.row)
             drops = [] if first == row.row else [f"the same as row {first}"]
         outcome: Outcome = "dropped" if drops else "repaired" if repairs else "kept"
         yield CheckedRow(repaired, outcome, tuple(drops or repairs))
@@ -229,6 +239,15 @@ def _needs_text(turn: Turn, settings: DataSettings) -> bool:
         return turn.is_supervised and not turn.calls and not settings.keep_empty_output
     # An instruction cannot be made up for by its input; a tool may return nothing, and a system text say nothing.
     return turn.role == "user"
+
+
+def _undecided(row: Conversation, settings: DataSettings) -> list[str]:
+    """Say why two answers say nothing of which is preferred."""
+    if row.rejected is None:
+        return ["rejected answers another prompt than chosen"]
+    if not row.rejected.strip() and not settings.keep_empty_output:
+        return ["rejected is empty"]
+    return ["rejected is the same as chosen"] if row.rejected.strip() == row.response.strip() else []
 
 
 def rule_of(reason: str) -> int:

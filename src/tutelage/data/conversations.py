@@ -38,7 +38,9 @@ class Conversation:
     row: int
     turns: tuple[Turn, ...]
     format: str = "alpaca"
-    rejected: str | None = None  # the answer that a preference row puts second
+    rejected: str | None = (
+        None  # the answer that a preference row puts second, where it is one to the same prompt
+    )
 
     @property
     def is_plain_text(self) -> bool:

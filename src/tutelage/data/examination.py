@@ -14,6 +14,7 @@ from tutelage.data.findings import RowLook, Variety, find_nulls
 from tutelage.data.formats import ConversationReader
 from tutelage.data.languages import language_of
 from tutelage.data.near_duplicates import NearDuplicate, Prompts
+from tutelage.data.pair_rows import both_sides
 from tutelage.data.prompts import PromptRenderer
 from tutelage.data.records import OpenSource, Record
 from tutelage.data.rules import Finding
@@ -75,13 +76,17 @@ def examine(
     *,
     context_length: int = 0,
     with_near_duplicates: bool = True,
+    pairs: bool = False,
 ) -> Examination:
     """Look at every row of a source, one after the other; without a renderer nothing is told of tokens.
 
+    Of `pairs` both answers are looked at.
     Of a row no more is kept than some hashes, its token ids in a temporary file, and what was found.
     """
     controls = control_tokens(renderer.tokenizer) if renderer else ()
-    look = _Look(source, settings, controls, most_compared=ROWS_COMPARED if with_near_duplicates else 0)
+    most_compared = ROWS_COMPARED if with_near_duplicates else 0
+    look = _Look(source, settings, controls, most_compared=most_compared, pairs=pairs)
+    kept = both_sides(look.kept_rows()) if pairs else look.kept_rows()
     limit = min(settings.max_length or context_length, context_length)
     counter = None
     if renderer:
@@ -90,15 +95,16 @@ def examine(
             end_of_turn=renderer.end_of_turn,
             vocabulary=vocabulary_of(renderer.tokenizer),
         )
-        for example in renderer.examples(look.kept_rows(), loss_on=settings.loss_on):
+        loss_on = "last_response" if pairs else settings.loss_on
+        for example in renderer.examples(kept, loss_on=loss_on):
             counter.add(example)
     else:
-        for _ in look.kept_rows():
+        for _ in kept:
             pass
     leaks = look.sides.under("position").leaks()
     alike = look.prompts.near_duplicates() if with_near_duplicates else []
     findings = [
-        *_find_in_source(source, look.reader),
+        *_find_in_source(source, look.reader, pairs=pairs),
         *look.nulls,
         *look.in_rows,
         *(_find_overlong(counter.overlong, limit) if counter else ()),
@@ -127,7 +133,13 @@ class _Look:
     """All that is gathered of the rows while they go by."""
 
     def __init__(
-        self, source: OpenSource, settings: DataSettings, controls: Collection[str], *, most_compared: int
+        self,
+        source: OpenSource,
+        settings: DataSettings,
+        controls: Collection[str],
+        *,
+        most_compared: int,
+        pairs: bool,
     ) -> None:
         self.reader = ConversationReader(source.name, settings)
         # What a split in the order of the file would leak is told whatever rule is set: it is what most tools do.
@@ -140,12 +152,13 @@ class _Look:
         self.outcomes: Counter[str] = Counter()
         self.nulls: list[Finding] = []
         self.in_rows: list[Finding] = []
-        self._source, self._settings = source, settings
+        self._source, self._settings, self._pairs = source, settings, pairs
         self._oversized: dict[int, int] = {}
 
     def kept_rows(self) -> Iterator[Conversation]:
         """Yield the rows that are not dropped, having looked at all."""
-        for checked in check_each(self.reader.read(self._records()), self._settings, self._oversized):
+        read = self.reader.read(self._records())
+        for checked in check_each(read, self._settings, self._oversized, pairs=self._pairs):
             self.outcomes[checked.outcome] += 1
             self.in_rows += self.row_look.find(checked)
             self.variety.note(checked)
@@ -210,9 +223,9 @@ class _Languages:
         return dict(Counter(self._found).most_common())
 
 
-def _find_in_source(source: OpenSource, reader: ConversationReader) -> list[Finding]:
+def _find_in_source(source: OpenSource, reader: ConversationReader, *, pairs: bool) -> list[Finding]:
     rules = {"byte-order mark": 3, "UTF-16": 4, "several formats": 22, "is not used": 23}
-    notes = [*source.notes, *reader.notes()]
+    notes = [*source.notes, *reader.notes(pairs=pairs)]
     return [
         Finding(next((rule for words, rule in rules.items() if words in note), 2), None, note)
         for note in notes
@@ -222,7 +235,7 @@ def _find_in_source(source: OpenSource, reader: ConversationReader) -> list[Find
 def _find_overlong(overlong: Sequence[tuple[int, int]], limit: int) -> list[Finding]:
     return [
         Finding(15, row, f"{tokens:,} tokens, more than {limit:,}: `prepare` stops at it, or drops it")
-        for row, tokens in overlong
+        for row, tokens in dict(overlong).items()  # of a pair both answers may be
     ]
 
 

@@ -37,6 +37,11 @@ class Example:
         """The supervised runs of the ids, each as its begin and its end."""
         return supervised_spans(len(self.ids), self.supervised, self.earlier_spans)
 
+    @property
+    def examples(self) -> tuple["Example", ...]:
+        """The examples of its row: this one alone."""
+        return (self,)
+
     def with_response_supervised(self) -> "Example":
         """Return the same ids with the last answer and its end of turn supervised, whatever training supervises."""
         return replace(self, supervised=len(self.response_ids), earlier_spans=())
@@ -48,6 +53,39 @@ def supervised_spans(
     """Return all supervised runs: the earlier ones, and the last, which ends with the tokens and has all the rest."""
     rest = supervised - sum(end - begin for begin, end in earlier)
     return (*((begin, end) for begin, end in earlier), (tokens - rest, tokens))
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two answers to one prompt, the first of them preferred; `reference` are their log-probabilities (nats) before.
+
+    Whatever cuts a step into parts leaves the two together, for the loss is one of both.
+    """
+
+    chosen: Example
+    rejected: Example
+    reference: tuple[float, float] = (0.0, 0.0)
+
+    @property
+    def row(self) -> int:
+        return self.chosen.row
+
+    @property
+    def supervised(self) -> int:
+        return self.chosen.supervised + self.rejected.supervised
+
+    @property
+    def examples(self) -> tuple[Example, ...]:
+        return (self.chosen, self.rejected)
+
+
+# What a training counts as one: a row, whether it is one example or a pair of them.
+Unit = Example | Pair
+
+
+def examples_of(units: Sequence[Unit]) -> list[Example]:
+    """Return the examples of some units in their order, those of a pair side by side."""
+    return [example for unit in units for example in unit.examples]
 
 
 @dataclass(frozen=True)

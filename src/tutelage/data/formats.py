@@ -67,11 +67,11 @@ class ConversationReader:
         """Return how many rows have each format, the most frequent one first."""
         return dict(self._rows_by_format.most_common())
 
-    def notes(self) -> list[str]:
-        """Return what has to be said of rows that could all be read."""
+    def notes(self, *, pairs: bool = False) -> list[str]:
+        """Return what has to be said of rows that could all be read; `pairs` train both answers of a preference row."""
         formats = self.formats()
         return [
-            *_format_notes(formats),
+            *_format_notes(formats, pairs=pairs),
             *_unknown_key_notes(self._rows_by_fields, list(formats)),
             *(
                 f"The key {what} is not used ({count:,} times)."
@@ -244,15 +244,15 @@ def _missing(missing: _Rows, field: str, name: str, source: str, paths: Mapping[
     )
 
 
-def _format_notes(formats: Mapping[str, int]) -> list[str]:
+def _format_notes(formats: Mapping[str, int], *, pairs: bool) -> list[str]:
     notes = []
     if len(formats) > 1:
         counted = ", ".join(f"{count:,} {name}" for name, count in formats.items())
         notes.append(f"The rows have several formats, each row exactly one: {counted}.")
-    if formats.get("preference"):
+    if formats.get("preference") and not pairs:
         notes.append(
-            f"{formats['preference']:,} preference rows: the chosen answer is trained; the rejected one is for a later"
-            " kind of tuning and is not used."
+            f"{formats['preference']:,} preference rows: the chosen answer is trained and the rejected one is not used;"
+            " training.objective=dpo trains on both."
         )
     if formats.get("text"):
         notes.append(

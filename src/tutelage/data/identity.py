@@ -33,11 +33,15 @@ def made_of(
         "data": source_sha256,
         "model": weights,
         "tokenizer": _hash(renderer.tokenizer.backend_tokenizer.to_str(), str(renderer.end_of_turn)),
-        "prompt": _hash(*_prompt_texts(settings, renderer))
-        if objective == "instruction"
+        "prompt": _hash(*_objective_texts(objective), *_prompt_texts(settings, renderer))
+        if objective != "classification"
         else _hash(objective),
         "settings": _hash(json.dumps(settings.model_dump()), str(context_length), str(FORM)),
     }
+
+
+def _objective_texts(objective: Objective) -> list[str]:
+    return [] if objective == "instruction" else [objective]
 
 
 def _prompt_texts(settings: DataSettings, renderer: PromptRenderer) -> list[str]:

@@ -2,10 +2,10 @@
 
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import chain, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +15,13 @@ from tutelage.data.checks import FINGERPRINT_BYTES, asked, check_each, fingerpri
 from tutelage.data.class_rows import class_rows, refuse_classes
 from tutelage.data.conversations import Conversation
 from tutelage.data.encoding import vocabulary_of
+from tutelage.data.examples import PreparedRow
 from tutelage.data.formats import ConversationReader
 from tutelage.data.identity import made_of
 from tutelage.data.ledger import Ledger
+from tutelage.data.pair_rows import pair_rows
 from tutelage.data.prefix_tree import count_distinct_runs
-from tutelage.data.prepared_rows import PreparedRows, RowsWriter, id_type, open_rows
+from tutelage.data.prepared_rows import PreparedRows, RowsWriter, id_type, open_rows, open_split
 from tutelage.data.prompts import PromptRenderer
 from tutelage.data.records import OpenSource, Record, Source
 from tutelage.data.splits import Sides
@@ -27,6 +29,7 @@ from tutelage.errors import DataError, RunFolderError
 from tutelage.recipe import DataSettings, ModelSettings, Objective, Recipe
 from tutelage.recipe_file import changed_settings, check
 from tutelage.run_folder import (
+    REJECTED,
     SPLITS,
     RunFolder,
     read_json,
@@ -75,20 +78,25 @@ def prepare(
     overlong: list[tuple[int, int]] = []
     classes: list[str] = []  # of a classification
     vocabulary = vocabulary_of(renderer.tokenizer)
-    with _writers(folder, SPLITS if settings.split == "group" else (UNDIVIDED,), vocabulary) as writers:
-        kept = _kept(source, settings, reader, ledger)
+    pairs = objective == "dpo"
+    names = SPLITS if settings.split == "group" else (UNDIVIDED,)
+    with _writers(folder, names, vocabulary, pairs=pairs) as writers:
+        kept = _kept(source, settings, reader, ledger, pairs=pairs)
         if objective == "classification":
-            rendered = class_rows(renderer.tokenizer, kept, classes)
+            rendered = _alone(class_rows(renderer.tokenizer, kept, classes))
+        elif pairs:
+            rendered = pair_rows(renderer, kept)
         else:
-            rendered = renderer.rows(kept, loss_on=settings.loss_on)
-        for count, (conversation, row) in enumerate(rendered, start=1):
-            tokens = len(row.example.ids)
+            rendered = _alone(renderer.rows(kept, loss_on=settings.loss_on))
+        for count, (conversation, rows) in enumerate(rendered, start=1):
+            tokens = max(len(row.example.ids) for row in rows)
             if tokens > limit:
                 overlong.append((conversation.row, tokens))
                 ledger.drop(conversation.row, f"{tokens:,} tokens, more than {limit:,}")
             else:
                 side = sides.add(conversation.row, normalised_prompt(conversation), conversation.response)
-                writers[side or 0].add(row)
+                for writer, row in zip(writers[side or 0], rows, strict=True):
+                    writer.add(row)
                 questions += fingerprint(asked(conversation)).to_bytes(FINGERPRINT_BYTES)
             if count % ROWS_TOLD == 0:
                 progress(ROWS_TOLD)
@@ -102,8 +110,8 @@ def prepare(
     counts = {name: int((sides.sides() == side).sum()) for side, name in enumerate(SPLITS)}
     _refuse_empty_splits(counts, settings, source.name)
     if settings.split != "group":
-        _divide(folder, sides.sides(), vocabulary)
-    splits = {name: open_rows(split_files(folder, name)) for name in SPLITS}
+        _divide(folder, sides.sides(), vocabulary, pairs=pairs)
+    splits = {name: open_split(folder, name) for name in SPLITS}
     if objective == "classification":
         refuse_classes(splits, classes, source.name)
     _write_lines(RunFolder(folder).ledger.name, folder, ledger.lines(sides.rows, sides.sides()))
@@ -137,14 +145,20 @@ def prepare(
         "tokens": _token_counts(splits),
         "repeated_prompts": _count_repeated(questions),
         "leaks": sides.leaks(),
-        "notes": source.notes + reader.notes(),
+        "notes": source.notes + reader.notes(pairs=pairs),
     }
     write_json(folder / RunFolder(folder).preparation.name, summary)
     return Preparation(splits, summary)
 
 
+def _alone(
+    rendered: Iterable[tuple[Conversation, PreparedRow]],
+) -> Iterator[tuple[Conversation, tuple[PreparedRow, ...]]]:
+    return ((conversation, (row,)) for conversation, row in rendered)
+
+
 def _kept(
-    source: OpenSource, settings: DataSettings, reader: ConversationReader, ledger: Ledger
+    source: OpenSource, settings: DataSettings, reader: ConversationReader, ledger: Ledger, *, pairs: bool
 ) -> Iterator[Conversation]:
     """Yield the rows that are not dropped, and note in the ledger what becomes of all."""
     oversized: dict[int, int] = {}
@@ -156,30 +170,42 @@ def _kept(
                 oversized[record.row] = record.size
             yield record
 
-    for checked in check_each(reader.read(records()), settings, oversized):
+    for checked in check_each(reader.read(records()), settings, oversized, pairs=pairs):
         ledger.note(checked)
         if checked.outcome != "dropped":
             yield checked.row
 
 
 @contextmanager
-def _writers(folder: Path, names: Sequence[str], vocabulary: int) -> Iterator[list[RowsWriter]]:
-    writers = [RowsWriter(split_files(folder, name), id_type(vocabulary)) for name in names]
+def _writers(
+    folder: Path, names: Sequence[str], vocabulary: int, *, pairs: bool
+) -> Iterator[list[list[RowsWriter]]]:
+    """Give the writers of each split: one, or of pairs one for each answer."""
+    writers = [
+        [RowsWriter(split_files(folder, name, side), id_type(vocabulary)) for side in _sides(pairs)]
+        for name in names
+    ]
     yield writers
-    for writer in writers:
+    for writer in chain.from_iterable(writers):
         writer.close()
 
 
-def _divide(folder: Path, sides: np.ndarray, vocabulary: int) -> None:
+def _sides(pairs: bool) -> tuple[str, ...]:
+    return ("", REJECTED) if pairs else ("",)
+
+
+def _divide(folder: Path, sides: np.ndarray, vocabulary: int, *, pairs: bool) -> None:
     """Part the rows into the splits, now that the side of each is known: (rows,)."""
-    files = split_files(folder, UNDIVIDED)
-    rows = open_rows(files)
+    undivided = [split_files(folder, UNDIVIDED, side) for side in _sides(pairs)]
+    answers = [open_rows(files) for files in undivided]
     begins = [0, *(np.flatnonzero(np.diff(sides)) + 1).tolist(), len(sides)]
-    with _writers(folder, SPLITS, vocabulary) as writers:
+    with _writers(folder, SPLITS, vocabulary, pairs=pairs) as writers:
         for begin, end in pairwise(begins):
-            writers[sides[begin]].copy(rows[begin:end])
-    for path in (files.texts, files.ids, files.table, files.spans):
-        remove(path)
+            for writer, rows in zip(writers[sides[begin]], answers, strict=True):
+                writer.copy(rows[begin:end])
+    for files in undivided:
+        for path in (files.texts, files.ids, files.table, files.spans):
+            remove(path)
 
 
 def _write_lines(name: str, folder: Path, records: Iterator[dict[str, Any]]) -> None:
@@ -193,13 +219,18 @@ def _write_lines(name: str, folder: Path, records: Iterator[dict[str, Any]]) -> 
 
 
 def _token_counts(splits: Mapping[str, PreparedRows]) -> dict[str, int]:
-    train = splits["train"]
+    train = splits["train"].sides
+    ids = [side.ids for side in train]
+    begins = [side.begins + sum(map(len, ids[:place])) for place, side in enumerate(train)]
+    tokens = np.concatenate([side.tokens for side in train])
     return {
-        "train": int(train.tokens.sum()),
-        "supervised": int(train.supervised.sum()),
+        "train": int(tokens.sum()),
+        "supervised": sum(int(side.supervised.sum()) for side in train),
         # The last token of an example is a target only, so that it is no node of a tree.
-        "distinct": count_distinct_runs(train.ids, train.begins, train.tokens - 1),
-        "longest": max(int(rows.tokens.max(initial=0)) for rows in splits.values()),
+        "distinct": count_distinct_runs(
+            ids[0] if len(ids) == 1 else np.concatenate(ids), np.concatenate(begins), tokens - 1
+        ),
+        "longest": max(int(side.tokens.max(initial=0)) for rows in splits.values() for side in rows.sides),
     }
 
 
@@ -260,7 +291,7 @@ def read_prepared(run: RunFolder, split: str) -> PreparedRows:
     files = split_files(run.data, split)
     for path in (files.texts, files.ids, files.table, files.spans):
         run.require(path, stage="prepare")
-    rows = open_rows(files)
+    rows = open_split(run.data, split)
     with reading_faults(files.texts):
         if split == "train" and not rows:
             raise ValueError("it holds no rows, and without rows nothing can be trained")
@@ -269,8 +300,7 @@ def read_prepared(run: RunFolder, split: str) -> PreparedRows:
 
 def refuse_unknown_ids(rows: PreparedRows, *, vocabulary: int) -> None:
     """Stop where the split of some rows holds a token id that the model has no weights for."""
-    place = rows.place_of_unknown(vocabulary)
-    if place is not None:
+    for place in filter(None, (side.place_of_unknown(vocabulary) for side in rows.sides)):
         row, token = place
         raise DataError(
             f"Row {row} holds the token id {token}, and the model knows those from 0 to"

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.lib import format as npy
 
 from tutelage.data.examples import Example, PreparedRow
-from tutelage.run_folder import SplitFiles, parse_json_line, reading_faults
+from tutelage.run_folder import REJECTED, SplitFiles, parse_json_line, reading_faults, split_files
 from tutelage.storage import storage_faults
 
 # Of each row its number in the source, where its ids, its text and its earlier spans end, and how its ids are cut.
@@ -122,6 +122,19 @@ class _ArrayFile:
         npy.write_array_header_1_0(self._file, {**header, "shape": (self.length, *self._columns)})
 
 
+def open_split(folder: Path, name: str) -> "PreparedRows":
+    """Map the rows of a split in a data folder, those of pairs with their rejected answers."""
+    rows = open_rows(split_files(folder, name))
+    files = split_files(folder, name, REJECTED)
+    if not files.texts.exists():
+        return rows
+    rejected = open_rows(files)
+    with reading_faults(files.table):
+        if not np.array_equal(rejected.row_numbers, rows.row_numbers):
+            raise ValueError("its rows are not those of the chosen answers")
+    return rows.beside(rejected)
+
+
 def open_rows(files: SplitFiles) -> "PreparedRows":
     """Map the rows of a split; RunFolderError where the files are damaged or do not belong together."""
     with reading_faults(files.texts), files.texts.open("rb") as file:
@@ -182,8 +195,8 @@ class PreparedRows(Sequence[PreparedRow]):
     What is mapped stays there when its files are moved or removed, as long as the rows are in use.
     """
 
-    def __init__(self, split: _Mapped, places: range) -> None:
-        self._split, self._places = split, places
+    def __init__(self, split: _Mapped, places: range, rejected: "PreparedRows | None" = None) -> None:
+        self._split, self._places, self._rejected = split, places, rejected
 
     def __len__(self) -> int:
         return len(self._places)
@@ -194,7 +207,8 @@ class PreparedRows(Sequence[PreparedRow]):
     def __getitem__(self, index: slice) -> "PreparedRows": ...
     def __getitem__(self, index: int | slice) -> "PreparedRow | PreparedRows":
         if isinstance(index, slice):
-            return PreparedRows(self._split, self._places[index])
+            rejected = self._rejected
+            return PreparedRows(self._split, self._places[index], rejected and rejected[index])
         begin, end = self._range(self._places[index], "text_end")
         record = parse_json_line(self._split.files.texts, self._split.texts[begin:end])
         example = self.example(index)
@@ -227,6 +241,20 @@ class PreparedRows(Sequence[PreparedRow]):
         )
         line, ids, spans = (bytes(part[slice(*self._range(place, column))]) for part, column in parts)
         return self.example(index), line, ids, spans
+
+    def beside(self, rejected: "PreparedRows") -> "PreparedRows":
+        """Return the same rows as the chosen answers of pairs."""
+        return PreparedRows(self._split, self._places, rejected)
+
+    @property
+    def rejected(self) -> "PreparedRows | None":
+        """The rejected answers, row for row; None where the rows are no pairs."""
+        return self._rejected
+
+    @property
+    def sides(self) -> tuple["PreparedRows", ...]:
+        """These rows, and the rejected answers where they are pairs."""
+        return (self,) if self._rejected is None else (self, self._rejected)
 
     @property
     def examples(self) -> "Examples":

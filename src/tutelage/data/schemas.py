@@ -88,8 +88,9 @@ class Schema:
 
 def read_row(row: int, value: Value, name: str, reading: Reading) -> Conversation:
     """Read a row by the format of that name, or raise RowError."""
-    rejected = _rejected(value, reading) if name == "preference" else None
-    return Conversation(row, SCHEMAS[name].read(value, reading), name, rejected)
+    turns = SCHEMAS[name].read(value, reading)
+    rejected = _rejected(value, turns[:-1], reading) if name == "preference" else None
+    return Conversation(row, turns, name, rejected)
 
 
 def unused_keys(value: Value, name: str) -> Counter[str]:
@@ -201,9 +202,16 @@ def _preference_prompt(value: Value, reading: Reading) -> tuple[Turn, ...]:
     )
 
 
-def _rejected(value: Value, reading: Reading) -> str:
+def _rejected(value: Value, context: Sequence[Turn], reading: Reading) -> str | None:
+    """Read the second answer, alone or at the end of a whole conversation; None where that is another than chosen's."""
     turns = _sides(value, "rejected", "assistant", reading)
-    return turns[-1].said if turns else ""
+    if not turns:
+        return ""
+    own = (*_system(value, reading), *turns[:-1])
+    is_whole = turns[0].role != "assistant"
+    if turns[-1].role != "assistant" or (is_whole and own != tuple(context)):
+        return None
+    return turns[-1].said
 
 
 def _sides(value: Value, field: str, role: Role, reading: Reading) -> tuple[Turn, ...]:

@@ -19,7 +19,8 @@ from tutelage.evaluation.forgetting import (
 )
 from tutelage.evaluation.metrics import METRICS, PairedScores, score_rows
 from tutelage.evaluation.named_sets import Answers, NamedSet, answer_set, judge_sets
-from tutelage.evaluation.responses import Progress, collect_responses
+from tutelage.evaluation.preference import judge_preferences, pair_records, read_pairs
+from tutelage.evaluation.responses import Progress, collect_responses, reference_log_probs
 from tutelage.model.assembly import check_tuned, open_base, open_tuned
 from tutelage.model.forward import CausalModel
 from tutelage.model.loading import context_length, load_tokenizer, vocabulary_size
@@ -51,6 +52,7 @@ def evaluate(
     set_answers: dict[str, dict[str, Answers]] = {}
     passages = open_passages(source.folder, recipe.data.prompt) if recipe.evaluation.forgetting else []
     readings: dict[str, Reading] = {}
+    rejected: dict[str, list[float]] = {}  # of pairs, what each arm gives the second answers
     for arm in ARMS:
         # The base answers before the adapter is put on it, so that nothing of it can leak.
         model = base if arm == "base" else open_tuned(base, run.weights, recipe.adapter)
@@ -84,6 +86,9 @@ def evaluate(
             )
             for one in sets
         }
+        if rows.rejected is not None:
+            advance = told("reads the rejected answers", len(rows))
+            rejected[arm] = reference_log_probs(model, rows.rejected, progress=advance)
         if passages:
             readings[arm] = read_passages(model, passages, progress=told)
     scores = score_rows(records["base"], records["tuned"])
@@ -95,9 +100,27 @@ def evaluate(
     )
     result = {**result, "sets": set_figures, "forgetting": forgetting}
     text_rows = passage_rows(passages, readings["base"], readings["tuned"]) if forgetting else []
-    _write(run, records, scores, result, set_rows=set_rows, text_rows=text_rows)
+    pair_rows: Answers = []
+    if rejected:
+        pairs = read_pairs(rows, records, rejected)
+        found = judge_preferences(pairs, recipe.preference, clusters=scores.clusters, length=result["length"])
+        result = with_preference(result, found)
+        pair_rows = pair_records(pairs, recipe.preference)
+    _write(run, records, scores, result, set_rows=set_rows, text_rows=text_rows, pair_rows=pair_rows)
     remove(run.answers)
     return result
+
+
+def with_preference(result: dict[str, Any], preference: dict[str, Any]) -> dict[str, Any]:
+    """Return the figures of a preference tuning: its own verdict decides, that on the answers stands beside it.
+
+    Where the model's own answers got worse the sentence says so, for a preference that is learnt is no better answer.
+    """
+    decides = {name: preference.pop(name) for name in ("verdict", "sentence")}
+    answers = {name: result[name] for name in decides}
+    if answers["verdict"] == "worse":
+        decides["sentence"] += f" But its own answers are worse beside the chosen ones: {answers['sentence']}"
+    return {**result, "objective": "dpo", **decides, "answers": answers, "preference": preference}
 
 
 def _of_arm(progress: Progress, arm: str, doing: str, total: int) -> Callable[[int], None]:
@@ -171,6 +194,7 @@ def _write(
     *,
     set_rows: dict[str, Answers],
     text_rows: Answers,
+    pair_rows: Answers,
 ) -> None:
     by_row = [
         {
@@ -191,4 +215,6 @@ def _write(
             write_json_lines(staged / run.test_set(name).relative_to(run.evaluation), paired)
         if text_rows:
             write_json_lines(staged / run.passages.name, text_rows)
+        if pair_rows:
+            write_json_lines(staged / run.preferences.name, pair_rows)
         write_json(staged / run.metrics.name, result)

@@ -3,13 +3,10 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import torch
-
-from tutelage.data.batches import runs_within
 from tutelage.data.examples import PreparedRow
-from tutelage.data.prefix_tree import merge
 from tutelage.generation.generate import generate
-from tutelage.model.forward import MAX_NODES, CausalModel, target_log_probs
+from tutelage.model.answer_log_probs import answer_log_probs
+from tutelage.model.forward import CausalModel
 from tutelage.recipe import EvaluationSettings
 
 # Begins a bar for something that a model does to so many rows, and gives the function that advances it.
@@ -51,21 +48,9 @@ def collect_responses(
     ]
 
 
-@torch.no_grad()
 def reference_log_probs(
     model: CausalModel, rows: Sequence[PreparedRow], *, progress: Callable[[int], None] = lambda rows: None
 ) -> list[float]:
     """Return the log-probability (nats) of each reference answer with its end of turn."""
-    model.module.eval()
-    sums = [0.0] * len(rows)
     examples = [row.example.with_response_supervised() for row in rows]
-    paths = [example.ids[:-1] for example in examples]
-    for run in runs_within(paths, distinct_tokens=MAX_NODES, padded=model.is_padded):
-        tree = merge([examples[index] for index in run])
-        log_probs = target_log_probs(model, tree).double().cpu()  # (targets,)
-        totals = torch.zeros(len(run), dtype=torch.float64)
-        totals.index_add_(0, torch.from_numpy(tree.target_examples), log_probs)
-        for index, total in zip(run, totals.tolist(), strict=True):
-            sums[index] = total
-        progress(len(run))
-    return sums
+    return answer_log_probs(model, examples, progress=progress).tolist()

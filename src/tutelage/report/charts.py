@@ -54,7 +54,12 @@ def _loss_layers(
     steps: Sequence[Mapping[str, Any]], validations: Sequence[Mapping[str, Any]]
 ) -> list[altair.Chart]:
     x = altair.X("step:Q", title="optimiser step", axis=altair.Axis(grid=False, tickCount=6))
-    y = altair.Y("loss:Q", title="loss, nats per token", scale=altair.Scale(zero=False))
+    is_of_pairs = any("margin" in event for event in [*steps, *validations])
+    y = altair.Y(
+        "loss:Q",
+        title="loss of a pair" if is_of_pairs else "loss, nats per token",
+        scale=altair.Scale(zero=False),
+    )
     layers = []
     if steps:
         raw = [{"step": event["step"], "loss": event["loss"]} for event in steps]

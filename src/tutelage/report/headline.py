@@ -55,9 +55,11 @@ def _loss_sentence(loss: Mapping[str, float | None]) -> str:
     return f"Validation loss went from {loss['before']:.3f} to {loss['best']:.3f}."
 
 
-def key_figures(summary: Mapping[str, Any], evaluation: Evaluation | None) -> list[KeyFigure]:
+def key_figures(
+    summary: Mapping[str, Any], evaluation: Evaluation | None, *, objective: str = "instruction"
+) -> list[KeyFigure]:
     """Return the figures that stand under the headline."""
-    return [*_metric_figures(evaluation), *_loss_figure(summary)]
+    return [*_metric_figures(evaluation), *_loss_figure(summary, objective)]
 
 
 def _metric_figures(evaluation: Evaluation | None) -> Iterable[KeyFigure]:
@@ -70,11 +72,16 @@ def _metric_figures(evaluation: Evaluation | None) -> Iterable[KeyFigure]:
         yield KeyFigure(metric.label, before, after, metric.meaning)
 
 
-def _loss_figure(summary: Mapping[str, Any]) -> Iterable[KeyFigure]:
+LOSS_IS = {
+    "instruction": "nats per supervised token of the rows",
+    "classification": "nats per row",
+    "dpo": "that of the pairs",
+}
+
+
+def _loss_figure(summary: Mapping[str, Any], objective: str) -> Iterable[KeyFigure]:
     loss = summary["loss"]["validation"] if "loss" in summary else {"before": None}
     if loss["before"] is None:
         return
-    is_classification = summary.get("evaluation", {}).get("objective") == "classification"
-    counted = "row" if is_classification else "supervised token of the rows"
-    note = f"nats per {counted} held back, with the weights that were kept; lower is better"
+    note = f"{LOSS_IS[objective]} held back, with the weights that were kept; lower is better"
     yield KeyFigure("Validation loss", f"{loss['before']:.3f}", f"{loss['best']:.3f}", note)

@@ -20,6 +20,7 @@ from tutelage.report.example import first_tree, shown_examples
 from tutelage.report.headline import headline, key_figures
 from tutelage.report.judges import judge_sections, unscored_rows
 from tutelage.report.passages import passage, visible
+from tutelage.report.preference import preference_section
 from tutelage.report.scores import evaluate_answers
 from tutelage.report.sets import set_rows
 from tutelage.report.summary import summarise
@@ -59,15 +60,28 @@ def _gather(run: RunFolder, decode: Decode | None, training: TrainingSettings | 
     is_classification = preparation.get("objective") == "classification"
     classes = class_section(run) if is_classification else None
     evaluation = None if is_classification else evaluate_answers(run, summary, unscored=unscored_rows(run))
+    preference = preference_section(run, summary)
     if is_classification:
         decode = None  # the last id of its examples is no token
     events = _lines(run.events)
     train = read_prepared(run, "train")
     return {
-        "headline": classes.headline() if classes else headline(summary, evaluation),
-        "figures": key_figures(summary, evaluation),
+        "headline": classes.headline()
+        if classes
+        else preference.verdict
+        if preference
+        else headline(summary, evaluation),
+        "figures": [
+            *(preference.key_figures if preference else ()),
+            *key_figures(
+                summary,
+                None if preference else evaluation,
+                objective=preparation.get("objective", "instruction"),
+            ),
+        ],
         "preparation": preparation,
         "classes": classes,
+        "preference": preference,
         "evaluation": evaluation,
         "judges": judge_sections(run),
         "sets": set_rows(summary),

@@ -65,7 +65,7 @@ def identity_of(run: RunFolder, recipe: Recipe, source: ModelSource) -> dict[str
     settings = {
         name: value
         for name, value, _ in walk(recipe)
-        if name.split(".")[0] in ("data", "model", "adapter", "training") and name not in FREE
+        if name.split(".")[0] in ("data", "model", "adapter", "training", "preference") and name not in FREE
     }
     rows = {
         f"{run.data.name}/{name}": str(found["sha256"]) for name, found in files_with_hashes(run.data).items()

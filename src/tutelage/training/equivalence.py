@@ -109,7 +109,7 @@ def _run(model: CausalModel, examples: Sequence[Example], way: Way) -> _Step:
     is_padded = way.padding is not None
     cut = micro_batches(examples, size=way.micro_batch_size, distinct_tokens=MAX_NODES, padded=is_padded)
     divisor = INSTRUCTION.divisor(examples)
-    loss, _ = accumulate_gradients(model, cut, divisor=divisor, objective=INSTRUCTION, log_probs=log_probs)
+    loss, *_ = accumulate_gradients(model, cut, divisor=divisor, objective=INSTRUCTION, log_probs=log_probs)
     gradients = [weight.grad for weight in trainable_parameters(model.module) if weight.grad is not None]
     return _Step(loss, torch.cat([gradient.double().flatten() for gradient in gradients]))
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tutelage.data.batches import BatchPlan
-from tutelage.data.examples import Example
+from tutelage.data.examples import Unit, examples_of
 from tutelage.data.prefix_tree import count_distinct
 from tutelage.recipe import AdapterSettings
 
@@ -41,23 +41,28 @@ def estimate(
     folder: Path,
     adapter: AdapterSettings,
     plan: BatchPlan,
-    examples: Sequence[Example],
+    units: Sequence[Unit],
     *,
     flops_per_second: float,
     bytes_per_weight: int,
+    reads_before: bool = False,
 ) -> Estimate:
-    """Count the products of one step of each kind over the distinct tokens of the first steps, and scale."""
+    """Count the products of one step of each kind over the distinct tokens of the first steps, and scale.
+
+    Where the model `reads_before`, all answers go through it once more, without a backward pass.
+    """
     shape = read_shape(folder)
     probed = min(plan.steps, 20)
-    batches = [[examples[index] for index in plan.examples_of_step(step)] for step in range(probed)]
+    batches = [examples_of([units[index] for index in plan.examples_of_step(step)]) for step in range(probed)]
     nodes = [count_distinct(batch) for batch in batches]
     supervised = sum(example.supervised for batch in batches for example in batch)
     # Forward and backward are 2 + 2 products per weight; a weight that is trained itself costs 2 more. Backward goes
     # through the last block alone where nothing before it is trained.
     last = 1 / shape.layers
     products = {"lora": 4, "none": 6, "last-block": 2 + 4 * last}[adapter.type]
-    flops = products * (shape.body_parameters * sum(nodes) + shape.head_parameters * supervised)
-    seconds = flops / flops_per_second * plan.steps / probed
+    weights_used = shape.body_parameters * sum(nodes) + shape.head_parameters * supervised
+    runs = products * plan.steps + (2 * plan.steps_per_epoch if reads_before else 0)
+    seconds = weights_used / flops_per_second * runs / probed
     parameters = shape.body_parameters + shape.head_parameters
     bytes_of_each = {"lora": bytes_per_weight, "none": 16, "last-block": 4 + 12 * last}[adapter.type]
     weights = int(parameters * bytes_of_each)

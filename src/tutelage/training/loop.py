@@ -2,13 +2,13 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
 
 from tutelage.data.batches import BatchPlan
-from tutelage.data.examples import Example
+from tutelage.data.examples import Unit
 from tutelage.errors import Interrupted, NonFiniteError
 from tutelage.interruption import Interruption
 from tutelage.model.forward import MAX_NODES, CausalModel
@@ -16,10 +16,11 @@ from tutelage.recipe import MOST_STEPS, TrainingSettings
 from tutelage.runtime import way_to_finite_numbers
 from tutelage.training.events import Emit
 from tutelage.training.memory import step_within_memory
-from tutelage.training.objectives import choose_objective
+from tutelage.training.objectives.instruction import INSTRUCTION
+from tutelage.training.objectives.objective import Objective
 from tutelage.training.schedule import learning_rate_at
 from tutelage.training.step import StepResult, optimizer_step
-from tutelage.training.validation import validation_loss
+from tutelage.training.validation import validate
 
 VALIDATIONS_PER_EPOCH = 4
 
@@ -93,17 +94,17 @@ class Watch:
 def train(
     model: CausalModel,
     optimizer: torch.optim.Optimizer,
-    examples: Sequence[Example],
-    validation: Sequence[Example],
+    examples: Sequence[Unit],
+    validation: Sequence[Unit],
     settings: TrainingSettings,
     *,
+    objective: Objective = INSTRUCTION,
     watch: Watch,
     begin: Progress = Progress(),
     interruption: Interruption,
 ) -> Progress:
     """Train from `begin` to the end of the plan; a checkpoint is kept at every best step so far, each save_steps and
     the end, and when the training is interrupted, which ends it with Interrupted."""
-    objective = choose_objective(settings, examples)
     plan = plan_steps(len(examples), settings)
     eval_steps = settings.eval_steps or max(1, plan.steps_per_epoch // VALIDATIONS_PER_EPOCH)
     save_steps = settings.save_steps or eval_steps
@@ -117,18 +118,18 @@ def train(
         try:
             with interruption.at_once():
                 samples = watch.answer_samples()
-                loss = validation_loss(model, validation, objective) if validation else None
+                found = validate(model, validation, objective) if validation else None
         except Interrupted:
             if done.step > begin.step:
                 watch.save(done, True)
             raise
         for sample in samples:
             watch.emit("sample", step=done.step, **sample)
-        if loss is None:
+        if found is None:
             return done
-        _refuse_non_finite(loss, done.step, model.compute_dtype)
-        watch.emit("validation", step=done.step, loss=loss)
-        return replace(done, losses={**done.losses, done.step: loss})
+        _refuse_non_finite(found["loss"], done.step, model.compute_dtype)
+        watch.emit("validation", step=done.step, **found)
+        return replace(done, losses={**done.losses, done.step: found["loss"]})
 
     def one_step(done: Progress) -> Progress:
         step = done.step + 1
@@ -159,7 +160,9 @@ def train(
         result, max_nodes = step_within_memory(update, optimizer, max_nodes=done.max_nodes)
         if max_nodes < done.max_nodes:
             watch.emit("memory", step=step, max_nodes=max_nodes)
-        watch.emit("step", step=step, epoch=step / plan.steps_per_epoch, learning_rate=rate, **asdict(result))
+        watch.emit(
+            "step", step=step, epoch=step / plan.steps_per_epoch, learning_rate=rate, **result.to_record()
+        )
         return replace(done.after(result), max_nodes=max_nodes)
 
     with interruption.deferred():

@@ -9,7 +9,9 @@ def model_card(recipe: Recipe, source: ModelSource, result: Progress) -> str:
     """Return the card as Markdown with the metadata block that model hubs read."""
     is_adapter = recipe.adapter.type == "lora"
     is_classification = recipe.training.objective == "classification"
-    target = "text" if is_classification else "token"
+    unit = {"instruction": "nats per token", "classification": "nats per text", "dpo": "per pair"}[
+        recipe.training.objective
+    ]
     is_whole = recipe.adapter.type == "none" and not is_classification
     made = {
         "lora": f"LoRA adapter (rank {recipe.adapter.r})",
@@ -17,7 +19,7 @@ def model_card(recipe: Recipe, source: ModelSource, result: Progress) -> str:
         "last-block": "Weights of the last block",
     }
     losses = (
-        f"The validation loss went from {result.loss_before:.3f} to {result.loss_best:.3f} nats per {target}"
+        f"The validation loss went from {result.loss_before:.3f} to {result.loss_best:.3f} {unit}"
         f" (best at step {result.kept_step} of {result.step})."
         if result.loss_before is not None and result.loss_best is not None
         else "There were no validation rows."

@@ -12,6 +12,7 @@ from tutelage.recipe import Recipe
 from tutelage.storage import file_sha256
 from tutelage.training.checkpoint import Checkpoint, changes_since, restore, save_state
 from tutelage.training.loop import Progress, Watch, train
+from tutelage.training.objectives import choose_objective
 from tutelage.training.optimizer import make_optimizer
 from tutelage.training.tuning import OpenedRun
 
@@ -65,6 +66,7 @@ def replay(
             opened.training,
             [],
             recipe.training,
+            objective=choose_objective(recipe, opened.training),
             watch=Watch(emit, compare, list),
             begin=begin.progress if begin else Progress(),
             interruption=until,

@@ -2,13 +2,15 @@
 
 import math
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
 import torch
 
 from tutelage.data.batches import micro_batches
-from tutelage.data.examples import Example
+from tutelage.data.examples import Unit, examples_of
 from tutelage.data.prefix_tree import count_distinct, merge
 from tutelage.errors import NonFiniteError
 from tutelage.model.forward import MAX_NODES, CausalModel, target_log_probs
@@ -20,7 +22,7 @@ from tutelage.training.objectives.objective import LogProbs, Objective
 @dataclass(frozen=True)
 class StepResult:
     """loss: the mean of the objective; grad_norm: before clipping; computed_tokens: nodes of all its trees;
-    distinct_tokens: nodes that one tree of all its examples would have."""
+    distinct_tokens: nodes that one tree of all its examples would have; figures: more means of the objective."""
 
     loss: float
     grad_norm: float
@@ -29,11 +31,16 @@ class StepResult:
     computed_tokens: int
     distinct_tokens: int
     seconds: float
+    figures: Mapping[str, float] = field(default_factory=dict)
+
+    def to_record(self) -> dict[str, Any]:
+        """Return it as the event of a step has it."""
+        return {name: value for name, value in asdict(self).items() if name != "figures"} | {**self.figures}
 
 
 def optimizer_step(
     model: CausalModel,
-    examples: Sequence[Example],
+    examples: Sequence[Unit],
     optimizer: torch.optim.Optimizer,
     *,
     learning_rate: float,
@@ -42,14 +49,14 @@ def optimizer_step(
     objective: Objective = INSTRUCTION,
     max_nodes: int = MAX_NODES,
 ) -> StepResult:
-    """Update the weights once from all examples; how they are cut into micro-batches changes nothing."""
+    """Update the weights once from all examples or pairs; how they are cut into micro-batches changes nothing."""
     begin = time.perf_counter()
     if not model.module.training:  # asking every module takes as long as a layer
         model.module.train()
     at_most = max(1, micro_batch_size * max_nodes // MAX_NODES)  # both shrink where the memory is short
     cut = micro_batches(examples, size=at_most, distinct_tokens=max_nodes, padded=model.is_padded)
     divisor = objective.divisor(examples)
-    loss, computed = accumulate_gradients(model, cut, divisor=divisor, objective=objective)
+    loss, computed, figures = accumulate_gradients(model, cut, divisor=divisor, objective=objective)
     grad_norm = clip_gradients(optimizer, max_grad_norm)
     _refuse_non_finite(loss, grad_norm, examples, model.compute_dtype)
     for group in optimizer.param_groups:
@@ -57,28 +64,31 @@ def optimizer_step(
     optimizer.step()
     optimizer.zero_grad(set_to_none=True)
     supervised = sum(example.supervised for example in examples)
+    distinct = count_distinct(examples_of(examples))
     seconds = time.perf_counter() - begin
-    return StepResult(loss, grad_norm, len(examples), supervised, computed, count_distinct(examples), seconds)
+    return StepResult(loss, grad_norm, len(examples), supervised, computed, distinct, seconds, figures)
 
 
 def accumulate_gradients(
     model: CausalModel,
-    cut: Sequence[Sequence[Example]],
+    cut: Sequence[Sequence[Unit]],
     *,
     divisor: int,
     objective: Objective = INSTRUCTION,
     log_probs: LogProbs = target_log_probs,
-) -> tuple[float, int]:
-    """Add every micro-batch's gradients to `.grad`; return the whole loss and the nodes computed."""
+) -> tuple[float, int, Mapping[str, float]]:
+    """Add every micro-batch's gradients to `.grad`; return the whole loss, the nodes computed and the figures."""
     loss, computed = 0.0, 0
+    figures: Counter[str] = Counter()
     for batch in cut:
-        tree = merge(batch)
-        part = objective.loss(model, tree, divisor=divisor, log_probs=log_probs)
-        part.backward()
-        loss += part.item()
+        tree = merge(examples_of(batch))
+        part = objective.loss(model, tree, batch, divisor=divisor, log_probs=log_probs)
+        part.loss.backward()
+        loss += part.loss.item()
+        figures.update(part.figures)
         del part  # or its pass would keep its memory while the next one takes its own
         computed += len(tree.token_ids)
-    return loss, computed
+    return loss, computed, dict(figures)
 
 
 def clip_gradients(optimizer: torch.optim.Optimizer, max_norm: float) -> float:
@@ -91,9 +101,7 @@ def clip_gradients(optimizer: torch.optim.Optimizer, max_norm: float) -> float:
     return norm
 
 
-def _refuse_non_finite(
-    loss: float, grad_norm: float, examples: Sequence[Example], dtype: torch.dtype
-) -> None:
+def _refuse_non_finite(loss: float, grad_norm: float, examples: Sequence[Unit], dtype: torch.dtype) -> None:
     if math.isfinite(loss) and math.isfinite(grad_norm):
         return
     rows = sorted(example.row for example in examples)

@@ -10,10 +10,11 @@ import numpy as np
 import torch
 
 from tutelage.data.class_rows import as_plain_text, count_classes
-from tutelage.data.examples import Example, PreparedRow
+from tutelage.data.examples import Example, PreparedRow, Unit
+from tutelage.data.pairs import units_of
 from tutelage.data.preparation import refuse_unknown_ids
 from tutelage.data.prepared_rows import PreparedRows
-from tutelage.errors import StorageError
+from tutelage.errors import RunFolderError, StorageError
 from tutelage.interruption import Interruption
 from tutelage.model.assembly import open_for_training
 from tutelage.model.forward import CausalModel
@@ -45,6 +46,7 @@ from tutelage.training.checkpoint import (
 from tutelage.training.events import event_log
 from tutelage.training.loop import Progress, Watch, train
 from tutelage.training.model_card import model_card
+from tutelage.training.objectives import choose_objective
 from tutelage.training.optimizer import make_optimizer, trainable_parameters
 from tutelage.training.preflight import refuse_without_memory, refuse_without_room
 
@@ -60,8 +62,8 @@ class OpenedRun:
     """A run whose model and rows are in memory, ready for the first step."""
 
     model: CausalModel
-    training: Sequence[Example]
-    validation: PreparedRows
+    training: Sequence[Unit]
+    validation: Sequence[Unit]
     watched: list[PreparedRow]  # the first validation rows whose prompt leaves room for a sample answer
 
 
@@ -79,6 +81,10 @@ def open_run(
     """
     for rows in (training, validation):
         refuse_unknown_ids(rows, vocabulary=vocabulary_size(source.folder))
+        if recipe.training.objective == "dpo" and rows.rejected is None:
+            raise RunFolderError(
+                "The rejected answers of the prepared rows are gone. Prepare the run again with --overwrite."
+            )
     device = choose_device(recipe.training.device)
     wanted = recipe.training.dtype
     if earlier:
@@ -103,7 +109,7 @@ def open_run(
     samples = 0 if is_classification else recipe.training.sample_prompts  # a label is no answer to watch
     fitting = np.flatnonzero(validation.prompt_tokens <= room)[:samples]
     watched = [validation[index] for index in fitting.tolist()]
-    return OpenedRun(model, training.examples, validation, watched)
+    return OpenedRun(model, units_of(training), units_of(validation), watched)
 
 
 def tune(
@@ -175,8 +181,9 @@ def tune(
             model,
             optimizer,
             opened.training,
-            opened.validation.examples,
+            opened.validation,
             recipe.training,
+            objective=choose_objective(recipe, opened.training),
             watch=Watch(log.emit, save, answer_samples),
             begin=earlier.progress if earlier else Progress(),
             interruption=interruption,

@@ -1,11 +1,12 @@
 """The loss on rows that are not trained on."""
 
+from collections import Counter
 from collections.abc import Sequence
 
 import torch
 
 from tutelage.data.batches import examples_within
-from tutelage.data.examples import Example
+from tutelage.data.examples import Unit, examples_of
 from tutelage.data.prefix_tree import merge
 from tutelage.model.forward import MAX_NODES, CausalModel, target_log_probs
 from tutelage.training.objectives.instruction import INSTRUCTION
@@ -13,13 +14,14 @@ from tutelage.training.objectives.objective import Objective
 
 
 @torch.no_grad()
-def validation_loss(
-    model: CausalModel, examples: Sequence[Example], objective: Objective = INSTRUCTION
-) -> float:
-    """Return the mean of the objective over all examples, for instruction tuning in nats per supervised token."""
+def validate(
+    model: CausalModel, units: Sequence[Unit], objective: Objective = INSTRUCTION
+) -> dict[str, float]:
+    """Return the means of the objective over all examples or pairs: its loss, as `loss`, and its figures."""
     model.module.eval()
-    total = sum(
-        objective.loss(model, merge(run), divisor=1, log_probs=target_log_probs).item()
-        for run in examples_within(examples, distinct_tokens=MAX_NODES, padded=model.is_padded)
-    )
-    return total / objective.divisor(examples)
+    sums: Counter[str] = Counter()
+    for run in examples_within(units, distinct_tokens=MAX_NODES, padded=model.is_padded):
+        part = objective.loss(model, merge(examples_of(run)), run, divisor=1, log_probs=target_log_probs)
+        sums.update({"loss": part.loss.item(), **part.figures})
+    divisor = objective.divisor(units)
+    return {name: total / divisor for name, total in sums.items()}

@@ -9,7 +9,7 @@ from tutelage.data.class_rows import class_example
 from tutelage.data.prefix_tree import merge
 from tutelage.model.class_head import with_class_head
 from tutelage.model.forward import target_log_probs
-from tutelage.recipe import TrainingSettings
+from tutelage.recipe import Recipe, TrainingSettings
 from tutelage.training.objectives import choose_objective
 from tutelage.training.objectives.classification import balanced_weights, weighted_classes
 
@@ -18,6 +18,7 @@ CLASSES = [0, 0, 0, 0, 1, 2]
 EXAMPLES = [
     class_example(row, text, number) for row, (text, number) in enumerate(zip(TEXTS, CLASSES, strict=True))
 ]
+PLAIN = Recipe(training=TrainingSettings(objective="classification"))
 SETTINGS = {"objective": "classification", "class_weights": "balanced"}
 
 
@@ -34,7 +35,9 @@ def loss_over_trees(model, objective, size):
     """The loss of one step that is cut into micro-batches of a size."""
     divisor = objective.divisor(EXAMPLES)
     return sum(
-        objective.loss(model, merge(EXAMPLES[at : at + size]), divisor=divisor, log_probs=target_log_probs)
+        objective.loss(
+            model, merge(EXAMPLES[at : at + size]), EXAMPLES, divisor=divisor, log_probs=target_log_probs
+        ).loss
         for at in range(0, len(EXAMPLES), size)
     )
 
@@ -43,7 +46,7 @@ def loss_over_trees(model, objective, size):
 def test_loss_and_gradients_are_those_of_torchs_weighted_cross_entropy_over_the_rows(size):
     model = with_class_head(tiny_model("llama"), 3, seed=1)
     head = model.module.get_output_embeddings().weight
-    objective = choose_objective(TrainingSettings(**SETTINGS), EXAMPLES)
+    objective = choose_objective(Recipe(training=TrainingSettings(**SETTINGS)), EXAMPLES)
     loss = loss_over_trees(model, objective, size)
     [found] = torch.autograd.grad(loss, head)
     with own_attention(model.module):
@@ -53,13 +56,13 @@ def test_loss_and_gradients_are_those_of_torchs_weighted_cross_entropy_over_the_
     [expected] = torch.autograd.grad(wanted, head)
     assert loss.item() == pytest.approx(wanted.item(), abs=1e-6)
     assert torch.allclose(found, expected, atol=1e-6)
-    plain = choose_objective(TrainingSettings(objective="classification"), EXAMPLES)
+    plain = choose_objective(PLAIN, EXAMPLES)
     [other] = torch.autograd.grad(loss_over_trees(model, plain, size), head)
     assert (other - expected).abs().max() > 1e-3, "without the weights it would be found out"
 
 
 def test_equal_weights_are_the_plain_objective():
     model = with_class_head(tiny_model("llama"), 3, seed=1)
-    plain = choose_objective(TrainingSettings(objective="classification"), EXAMPLES)
+    plain = choose_objective(PLAIN, EXAMPLES)
     same = weighted_classes(torch.ones(3))
     assert loss_over_trees(model, same, 2).item() == pytest.approx(loss_over_trees(model, plain, 2).item())

@@ -13,7 +13,7 @@ EXAMPLES = ragged_examples(4)
 def loss_of(log_probs: torch.Tensor, *, divisor: int) -> torch.Tensor:
     """Return the loss where the door to the model gives these log-probabilities."""
     model, tree = tiny_model("llama"), merge(EXAMPLES)
-    return instruction_loss(model, tree, divisor=divisor, log_probs=lambda *_: log_probs)
+    return instruction_loss(model, tree, EXAMPLES, divisor=divisor, log_probs=lambda *_: log_probs).loss
 
 
 def test_micro_batches_add_up_to_the_mean_over_all_their_tokens():

@@ -1,10 +1,11 @@
 """What training can make smaller, by the names that training.objective has for it; each stands in a file of its own."""
 
 from collections.abc import Sequence
+from typing import Any
 
-from tutelage.data.examples import Example
-from tutelage.recipe import TrainingSettings
+from tutelage.recipe import Recipe
 from tutelage.training.objectives.classification import balanced_weights, weighted_classes
+from tutelage.training.objectives.dpo import preference_objective
 from tutelage.training.objectives.instruction import INSTRUCTION
 from tutelage.training.objectives.objective import Objective
 
@@ -15,8 +16,10 @@ OBJECTIVES: dict[str, Objective] = {
 }
 
 
-def choose_objective(settings: TrainingSettings, examples: Sequence[Example]) -> Objective:
-    """Return the objective of a training on these examples, whose classes decide what balances them."""
-    if settings.class_weights == "balanced":
-        return weighted_classes(balanced_weights(examples))
-    return OBJECTIVES[settings.objective]
+def choose_objective(recipe: Recipe, units: Sequence[Any]) -> Objective:
+    """Return the objective of a training on these examples or pairs; classes decide what balances them."""
+    if recipe.training.class_weights == "balanced":
+        return weighted_classes(balanced_weights(units))
+    if recipe.training.objective == "dpo":
+        return preference_objective(recipe.preference)
+    return OBJECTIVES[recipe.training.objective]

@@ -8,7 +8,7 @@ import torch
 from tutelage.data.examples import Example
 from tutelage.data.prefix_tree import PrefixTree
 from tutelage.model.forward import CausalModel
-from tutelage.training.objectives.objective import LogProbs, Objective
+from tutelage.training.objectives.objective import LogProbs, Objective, Part
 
 
 def balanced_weights(examples: Sequence[Example]) -> torch.Tensor:
@@ -26,9 +26,16 @@ def weighted_classes(weights: torch.Tensor) -> Objective:
     have one class would not feel the weights, and small batches would be balanced less than large ones.
     """
 
-    def loss(model: CausalModel, tree: PrefixTree, *, divisor: int, log_probs: LogProbs) -> torch.Tensor:
+    def loss(
+        model: CausalModel,
+        tree: PrefixTree,
+        units: Sequence[Example],
+        *,
+        divisor: int,
+        log_probs: LogProbs,
+    ) -> Part:
         found = log_probs(model, tree)  # (targets,)
         of_target = weights[torch.from_numpy(tree.target_ids)].to(found)
-        return -(found * of_target).sum() / divisor
+        return Part(-(found * of_target).sum() / divisor)
 
     return Objective(loss, len)

@@ -2,19 +2,17 @@
 
 from collections.abc import Sequence
 
-import torch
-
 from tutelage.data.examples import Example
 from tutelage.data.prefix_tree import PrefixTree
 from tutelage.model.forward import CausalModel
-from tutelage.training.objectives.objective import LogProbs, Objective
+from tutelage.training.objectives.objective import LogProbs, Objective, Part
 
 
 def instruction_loss(
-    model: CausalModel, tree: PrefixTree, *, divisor: int, log_probs: LogProbs
-) -> torch.Tensor:
+    model: CausalModel, tree: PrefixTree, units: Sequence[Example], *, divisor: int, log_probs: LogProbs
+) -> Part:
     """Return the tree's part of the mean negative log-probability (nats per supervised token)."""
-    return -log_probs(model, tree).sum() / divisor
+    return Part(-log_probs(model, tree).sum() / divisor)
 
 
 def count_supervised(examples: Sequence[Example]) -> int:

@@ -1,0 +1,36 @@
+"""How probable whole answers are: the sum over their tokens."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+
+from tutelage.data.batches import runs_within
+from tutelage.data.examples import Example
+from tutelage.data.prefix_tree import PrefixTree, merge
+from tutelage.model.forward import MAX_NODES, CausalModel, target_log_probs
+
+
+@torch.no_grad()
+def answer_log_probs(
+    model: CausalModel,
+    examples: Sequence[Example],
+    *,
+    progress: Callable[[int], None] = lambda examples: None,
+) -> np.ndarray:
+    """Return the log-probability (nats) of the supervised tokens of each example: (examples,) float64."""
+    model.module.eval()
+    found = np.empty(len(examples))
+    paths = [example.ids[:-1] for example in examples]
+    for run in runs_within(paths, distinct_tokens=MAX_NODES, padded=model.is_padded):
+        tree = merge([examples[index] for index in run])
+        log_probs = target_log_probs(model, tree).double().cpu()  # (targets,)
+        found[run] = sum_by_example(log_probs, tree, len(run)).numpy()
+        progress(len(run))
+    return found
+
+
+def sum_by_example(log_probs: torch.Tensor, tree: PrefixTree, examples: int) -> torch.Tensor:
+    """Return the sum of each example's targets, in their own type: (targets,) to (examples,)."""
+    owners = torch.from_numpy(tree.target_examples).to(log_probs.device)
+    return log_probs.new_zeros(examples).index_add(0, owners, log_probs)

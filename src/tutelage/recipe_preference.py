@@ -1,0 +1,42 @@
+"""The table [preference] of the recipe."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from tutelage.recipe_section import Section
+
+
+class PreferenceSettings(Section):
+    """What preference tuning makes smaller, [preference]; for training.objective=dpo alone."""
+
+    loss: Literal["sigmoid", "ipo", "orpo", "simpo"] = Field(
+        "sigmoid",
+        description="`sigmoid` is DPO's own; `ipo` stops at a margin; `orpo` and `simpo` ask nothing of the model that"
+        " the training starts from.",
+    )
+    beta: Annotated[float, Field(gt=0)] = Field(
+        0.1,
+        description="How much a difference of log-probabilities counts; lower goes farther from the start.",
+    )
+    label_smoothing: Annotated[float, Field(ge=0, lt=0.5)] = Field(
+        0.0, description="`sigmoid` and `simpo` only: share of the pairs that may be the wrong way round."
+    )
+    length_normalised: bool = Field(
+        False,
+        description="Compare means over the tokens of an answer rather than sums; `orpo` and `simpo` always do.",
+    )
+    gamma: Annotated[float, Field(ge=0)] = Field(
+        0.5, description="`simpo` only: the margin that a pair should reach, in units of the reward."
+    )
+
+    @model_validator(mode="after")
+    def parameters_belong_to_the_loss(self) -> "PreferenceSettings":
+        if self.label_smoothing and self.loss not in ("sigmoid", "simpo"):
+            raise ValueError(
+                f"label_smoothing is for the losses sigmoid and simpo, and the loss is {self.loss}"
+            )
+        # A recorded recipe spells out the default.
+        if self.gamma != 0.5 and self.loss != "simpo":
+            raise ValueError(f"gamma is for the loss simpo, and the loss is {self.loss}")
+        return self

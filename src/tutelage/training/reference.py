@@ -1,0 +1,111 @@
+"""What the model gives both answers of every pair before it is trained, from where preference tuning counts its gain.
+
+It is read once, from the model that is about to be trained, and kept in the run folder: no second model is in memory,
+no step runs twice, and every weight may be trained as well as an adapter.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from tutelage.data.examples import examples_of
+from tutelage.data.pairs import Pairs
+from tutelage.errors import RunFolderError
+from tutelage.model.answer_log_probs import answer_log_probs
+from tutelage.model.forward import CausalModel
+from tutelage.model.sources import ModelSource
+from tutelage.recipe import Recipe
+from tutelage.run_folder import RunFolder, read_json, write_json
+from tutelage.runtime import name_dtype
+from tutelage.training.tuning import OpenedRun
+
+PAIRS_AT_ONCE = 4096  # so many are in memory; among more of them few more beginnings are shared
+
+
+def needs_reference(recipe: Recipe) -> bool:
+    """Tell whether the loss of a recipe asks what the model gave the answers before."""
+    return recipe.training.objective == "dpo" and recipe.preference.loss in ("sigmoid", "ipo")
+
+
+def with_reference(
+    run: RunFolder,
+    source: ModelSource,
+    opened: OpenedRun,
+    *,
+    is_kept: bool = True,
+    progress: Callable[[int], None] = lambda examples: None,
+) -> OpenedRun:
+    """Return an opened run, not yet trained or restored, with the reference of its pairs.
+
+    It is taken from the run folder where it belongs to the same rows and weights, else the model reads all pairs and,
+    where it `is_kept`, the run folder has it then.
+    """
+    known = _read(run)
+    found: dict[str, Any] = {}
+    pairs: dict[str, Pairs] = {}
+    for split, units in (("train", opened.training), ("validation", opened.validation)):
+        assert isinstance(units, Pairs), "preference tuning is about pairs"
+        identity = _identity(units, opened.model, source)
+        part: Any = known.get(split)
+        if not _is_as_written(part) or part.get("identity") != identity:
+            part = _part(identity, _log_probs(opened.model, units, progress))
+        found[split] = part
+        reference = np.array(part["log_probs"], dtype=np.float64).reshape(-1, 2)
+        pairs[split] = replace(units, reference=reference)
+    if is_kept and found != known:
+        write_json(run.reference, found)
+    return replace(opened, training=pairs["train"], validation=pairs["validation"])
+
+
+def what_is_damaged_in_reference(run: RunFolder) -> str | None:
+    """Say where the kept reference is not what was written; None where it is whole."""
+    known = _read(run)
+    odd = [split for split in ("train", "validation") if not _is_as_written(known.get(split))]
+    return f"the numbers of {' and '.join(odd)} are not those that were written" if odd else None
+
+
+def _read(run: RunFolder) -> dict[str, Any]:
+    """Return what is kept; nothing where it cannot be read, for it can be made again."""
+    try:
+        known = read_json(run.reference)
+    except RunFolderError:
+        return {}
+    return known if isinstance(known, dict) else {}
+
+
+def _identity(pairs: Pairs, model: CausalModel, source: ModelSource) -> str:
+    """Return a hash of all that decides the numbers: rows, weights, and how these are run."""
+    found = hashlib.sha256(
+        f"{source.identity} {name_dtype(model.compute_dtype)} {model.is_padded} {len(pairs)}".encode()
+    )
+    for rows in (pairs.chosen, pairs.rejected):
+        for array in (rows.ids, rows.begins, rows.tokens, rows.supervised):
+            found.update(np.ascontiguousarray(array).data)
+    return found.hexdigest()
+
+
+def _log_probs(model: CausalModel, pairs: Pairs, progress: Callable[[int], None]) -> list[list[float]]:
+    parts = [
+        answer_log_probs(model, examples_of(pairs[begin : begin + PAIRS_AT_ONCE]), progress=progress)
+        for begin in range(0, len(pairs), PAIRS_AT_ONCE)
+    ]
+    return np.concatenate([np.empty(0), *parts]).reshape(-1, 2).tolist()
+
+
+def _part(identity: str, log_probs: list[list[float]]) -> dict[str, Any]:
+    return {"identity": identity, "sha256": _hash(log_probs), "log_probs": log_probs}
+
+
+def _is_as_written(part: Any) -> bool:
+    try:
+        return part["sha256"] == _hash(part["log_probs"])
+    except (KeyError, TypeError):
+        return False
+
+
+def _hash(log_probs: Any) -> str:
+    return hashlib.sha256(json.dumps(log_probs).encode()).hexdigest()
