@@ -321,26 +321,21 @@ class Recipe(Section):
 
     @model_validator(mode="after")
     def preferences_are_about_whole_answers(self) -> "Recipe":
-        if self.training.objective != "dpo":
-            if self.preference != PreferenceSettings():
-                raise ValueError(
-                    f"[preference] is for training.objective=dpo, and the objective is {self.training.objective}"
-                )
-        elif self.data.loss_on == "everything":
-            raise ValueError(
-                "training.objective is dpo, which compares answers: data.loss_on=everything cannot be honoured"
-            )
+        objective = self.training.objective
+        if objective != "dpo" and self.preference != PreferenceSettings():
+            raise ValueError(f"[preference] is for training.objective=dpo, and the objective is {objective}")
+        if objective == "dpo" and self.data.loss_on == "everything":
+            told = "data.loss_on=everything cannot be honoured"
+            raise ValueError(f"training.objective is dpo, which compares answers: {told}")
         return self
 
     @model_validator(mode="after")
     def what_has_no_effect_is_left_out(self) -> "Recipe":
         defaults = Recipe.model_construct()
         for reason, names in idle_settings(self.training.objective, self.adapter.type).items():
-            given = [name for name in names if _value(self, name) != _value(defaults, name)]
+            given = " and ".join(name for name in names if _value(self, name) != _value(defaults, name))
             if given:
-                raise ValueError(
-                    f"{reason}, so that {' and '.join(given)} would have no effect: leave it out"
-                )
+                raise ValueError(f"{reason}, so that {given} would have no effect: leave it out")
         if self.training.objective != "classification":
             for name in ("adapter.type", "data.split"):
                 if (value := _value(self, name)) in ("last-block", "stratified"):
