@@ -16,6 +16,9 @@ IN_CLASSIFICATION: Names = (
     "evaluation.judges",
     "evaluation.labels",
     "evaluation.judge_limit",
+    "evaluation.judge_price_in",
+    "evaluation.judge_price_out",
+    "evaluation.judge_budget",
     "evaluation.judge_concurrency",
     "evaluation.judge_timeout",
 )
