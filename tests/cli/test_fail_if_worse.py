@@ -34,6 +34,8 @@ def evaluated(tmp_path, monkeypatch):
         ({"sets": {"sums": {"verdict": "better"}}}, 0),
         ({"forgetting": {"verdict": "lost"}}, 7),
         ({"forgetting": {"verdict": "undecided"}}, 0),
+        ({"answers": {"verdict": "worse"}}, 7),  # of a preference tuning, whose own verdict is better
+        ({"answers": {"verdict": "better"}}, 0),
     ],
 )
 def test_whatever_is_worse_leaves_with_7_if_that_is_asked_for(tutelage, evaluated, found, code):
