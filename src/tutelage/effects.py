@@ -2,6 +2,17 @@
 
 Names = tuple[str, ...]
 
+# They say who scores the answers and at what price, and change no answer.
+OF_JUDGES: Names = (
+    "evaluation.judges",
+    "evaluation.labels",
+    "evaluation.judge_limit",
+    "evaluation.judge_price_in",
+    "evaluation.judge_price_out",
+    "evaluation.judge_budget",
+    "evaluation.judge_concurrency",
+    "evaluation.judge_timeout",
+)
 # A classification reads the text alone, and writes no answer that could be sampled, scored or judged.
 IN_CLASSIFICATION: Names = (
     "data.prompt",
@@ -13,14 +24,7 @@ IN_CLASSIFICATION: Names = (
     "evaluation.sets",
     "evaluation.forgetting",
     "evaluation.forgetting_margin",
-    "evaluation.judges",
-    "evaluation.labels",
-    "evaluation.judge_limit",
-    "evaluation.judge_price_in",
-    "evaluation.judge_price_out",
-    "evaluation.judge_budget",
-    "evaluation.judge_concurrency",
-    "evaluation.judge_timeout",
+    *OF_JUDGES,
 )
 WITHOUT_LABELS: Names = ("training.class_weights",)
 WITHOUT_LORA: Names = ("adapter.r", "adapter.lora_alpha", "adapter.lora_dropout", "adapter.target_modules")

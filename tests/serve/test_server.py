@@ -243,7 +243,7 @@ def test_a_model_that_fails_is_told_to_who_asked_and_others_are_answered(running
         raise RuntimeError("no such weights")
 
     served = running.served
-    arms = {"tuned": served.open_arm["tuned"], "base": served.open_arm["base"]}
+    arms = {"tuned": served.open_arm["tuned"], "base": cannot}
     engine = TorchEngine(arms, served.tokenizer, end_of_turn=served.end_of_turn, at_once=2)
     try:
         engine.open("tuned")
@@ -251,12 +251,13 @@ def test_a_model_that_fails_is_told_to_who_asked_and_others_are_answered(running
         step, batch.step = batch.step, cannot
         assert last_piece(engine, served).fault == "RuntimeError: no such weights"
         batch.step = step
+        assert last_piece(engine, served, arm="base").fault == "RuntimeError: no such weights"
         assert last_piece(engine, served).finish_reason == "length"
     finally:
         engine.close()
 
 
-def last_piece(engine, served) -> Piece:
+def last_piece(engine, served, *, arm="tuned") -> Piece:
     found, is_over = [], threading.Event()
 
     def tell(piece):
@@ -265,7 +266,7 @@ def last_piece(engine, served) -> Piece:
             is_over.set()
 
     prompt = served.prompt_of_text("one two")
-    engine.ask(Question("tuned", prompt, 3), tell)
+    engine.ask(Question(arm, prompt, 3), tell)
     assert is_over.wait(30)
     return found[-1]
 

@@ -8,20 +8,11 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from tutelage.cli import console
+from tutelage.effects import OF_JUDGES
 from tutelage.errors import EXIT_UNTRUSTWORTHY, RunFolderError
 from tutelage.recipe_file import LoadedRecipe, changed_settings, load
 from tutelage.run_folder import RunFolder, read_json
 
-JUDGE_SETTINGS = (
-    "evaluation.judges",
-    "evaluation.labels",
-    "evaluation.judge_limit",
-    "evaluation.judge_price_in",
-    "evaluation.judge_price_out",
-    "evaluation.judge_budget",
-    "evaluation.judge_concurrency",
-    "evaluation.judge_timeout",
-)
 COMMAND_LINE = ("--judge", "--set")
 
 
@@ -68,7 +59,7 @@ def judges_only(run: RunFolder, loaded: LoadedRecipe) -> bool:
 def refuse_other_answers(run: RunFolder, loaded: LoadedRecipe) -> None:
     """Stop where the answers that are there were made with other settings than the recipe says now."""
     own = load(run.evaluated_recipe, {}, [])
-    changed = changed_settings(own.recipe, loaded.recipe, sections=("evaluation",), apart_from=JUDGE_SETTINGS)
+    changed = changed_settings(own.recipe, loaded.recipe, sections=("evaluation",), apart_from=OF_JUDGES)
     if changed:
         raise RunFolderError(
             f"{run.evaluation} holds answers made with other settings: {', '.join(changed)}. Leave them out to judge"

@@ -38,9 +38,8 @@ class Conversation:
     row: int
     turns: tuple[Turn, ...]
     format: str = "alpaca"
-    rejected: str | None = (
-        None  # the answer that a preference row puts second, where it is one to the same prompt
-    )
+    # The answer that a preference row puts second, where it is one to the same prompt.
+    rejected: str | None = None
 
     @property
     def is_plain_text(self) -> bool:

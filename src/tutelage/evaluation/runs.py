@@ -7,6 +7,7 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
+from tutelage.effects import OF_JUDGES
 from tutelage.errors import RunFolderError
 from tutelage.evaluation.clusters import cluster_rows
 from tutelage.evaluation.comparison import Comparison, compare_scores
@@ -26,14 +27,7 @@ WITHOUT_EFFECT = (
     "evaluation.sets",
     "evaluation.forgetting",
     "evaluation.forgetting_margin",
-    "evaluation.judges",
-    "evaluation.labels",
-    "evaluation.judge_limit",
-    "evaluation.judge_price_in",
-    "evaluation.judge_price_out",
-    "evaluation.judge_budget",
-    "evaluation.judge_concurrency",
-    "evaluation.judge_timeout",
+    *OF_JUDGES,
 )
 ROWS_NAMED = 5
 

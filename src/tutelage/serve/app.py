@@ -122,15 +122,9 @@ async def _body(request: Request) -> bytes:
 
 
 def _refusal(status: int, message: str, *, headers: dict[str, str] | None = None) -> Response:
-    kinds = {
-        401: "authentication_error",
-        404: "not_found_error",
-        503: "overloaded_error",
-        500: "server_error",
-    }
     error = {
         "message": message,
-        "type": kinds.get(status, "invalid_request_error"),
+        "type": TYPE_OF_STATUS.get(status, "invalid_request_error"),
         "param": None,
         "code": None,
     }

@@ -123,6 +123,9 @@ class TorchEngine:
             except TutelageError as fault:
                 self._finish(number, "error", fault=str(fault))
                 continue
+            except Exception as fault:  # the thread goes on, or nobody would be answered any more
+                self._finish(number, "error", fault=f"{type(fault).__name__}: {fault}")
+                continue
             self._batches[question.arm].ask(number, question.prompt)
         for number in cancelled:
             answering = self._answering.pop(number, None)
