@@ -89,6 +89,7 @@ ROWS = (
     Row("20", "the order of rows", ("order_of_the_straight_run",)),
     Row("21", "what is kept", ("latest_and_the_best",)),
     Row("22", "faulty downloads", ("test_fetching",)),
+    Row("23", "runs with whatever befalls them, for minutes", ("whatever_befalls",)),
     Row("24", "another version's checkpoint", ("another_format",)),
     Row("47, 56, 57", "no pickle, no secret written, no connection", ("unpickles_nothing", "the_guard")),
     Row("48", "hostile folders of models", ("hostile_model_folder",)),
@@ -132,7 +133,18 @@ def run_files(files: list[str], marked: str) -> list[tuple[str, bool, float]]:
     environment = os.environ | {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.xml"
-        command = [sys.executable, "-m", "pytest", "-q", *files, "-m", marked, f"--junitxml={report}"]
+        command = [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-q",
+            "-n",
+            "2",
+            *files,
+            "-m",
+            marked,
+            f"--junitxml={report}",
+        ]
         subprocess.run(command, env=environment, stdout=subprocess.DEVNULL, check=False)
         return [
             (f"{case.get('classname')}.{case.get('name')}", not len(case), float(case.get("time", 0)))

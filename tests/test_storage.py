@@ -17,6 +17,7 @@ from tutelage.storage import (
     MANIFEST,
     move_aside,
     publish_bytes,
+    publish_folder,
     remove,
     retrying,
     staged_folder,
@@ -73,6 +74,38 @@ def test_a_fault_that_passes_is_tried_again_as_a_whole(tmp_path, no_waiting):
         assert (tmp_path / "a.txt").read_bytes() == b"new"
     assert no_waiting == [0.1, 0.4] * 2
     assert names_in(tmp_path) == ["a.txt"]
+
+
+@pytest.mark.parametrize("number", [1, 2, 3])
+def test_a_folder_is_removed_though_the_disk_fails_for_a_moment(tmp_path, number):
+    place = tmp_path / "folder"
+    publish(place, "old")
+    with failing(number, number + 1, code=errno.EIO):
+        remove(place)
+    assert names_in(tmp_path) == []
+
+
+def test_a_folder_whose_removal_cannot_be_kept_stays_whole(tmp_path):
+    place = tmp_path / "folder"
+    publish(place, "old")
+    with failing(*range(2, 9), code=errno.EIO), pytest.raises(StorageError, match="Input/output error"):
+        remove(place)
+    assert names_in(tmp_path) == ["folder"]
+    assert what_is_damaged(place) is None
+
+
+def test_a_folder_is_filled_again_where_the_disk_fails_for_a_moment(tmp_path):
+    filled = []
+
+    def fill(staged):
+        filled.append(staged)
+        (staged / "weights").write_text("new weights")
+
+    with failing(3, 4, code=errno.EIO):  # in the first try, and at the beginning of the second
+        publish_folder(tmp_path / "folder", fill)
+    assert len(filled) == len(set(filled)) == 2
+    assert content_of(tmp_path / "folder") == "new"
+    assert names_in(tmp_path) == ["folder"]
 
 
 def test_a_fault_that_stays_is_told_after_three_more_tries(tmp_path, no_waiting):

@@ -101,6 +101,16 @@ def retrying(operation: Callable[[], Result]) -> Result:
     return operation()
 
 
+def publish_folder(destination: Path, fill: Callable[[Path], None]) -> None:
+    """Publish a folder that `fill` writes; where the disk's fault may pass, it is filled again from the beginning."""
+
+    def publish() -> None:
+        with staged_folder(destination) as staged, storage_faults(destination):
+            fill(staged)
+
+    retrying(publish)
+
+
 @contextmanager
 def staged_folder(destination: Path) -> Iterator[Path]:
     """Give an empty folder to fill; when that went well, it gets a manifest and takes the place of `destination`.
@@ -227,13 +237,20 @@ def remove(path: Path) -> None:
     """Remove a file or a folder with all that is in it; what has the name is never half removed."""
     with storage_faults(path):
         if not path.is_dir():
-            before_operation("unlink", path)
-            path.unlink(missing_ok=True)
+            retrying(lambda: _unlink(path))
             return
         gone = _beside(path, "gone")
-        _rename(path, gone)
-        _sync(path.parent)  # or files could be gone after a power cut while the name is back
-        _remove_tree(gone)
+
+        def set_aside() -> None:
+            _rename(path, gone)
+            try:
+                _sync(path.parent)  # or files could be gone after a power cut while the name is back
+            except BaseException:
+                gone.rename(path)
+                raise
+
+        retrying(set_aside)
+        retrying(lambda: _remove_tree(gone))
 
 
 def sweep(folder: Path) -> None:
@@ -251,8 +268,7 @@ def sweep(folder: Path) -> None:
             elif path.is_dir():
                 _remove_tree(path)
             else:
-                before_operation("unlink", path)
-                path.unlink(missing_ok=True)
+                _unlink(path)
 
 
 def _beside(place: Path, what: str) -> Path:
@@ -282,6 +298,11 @@ def _sync(path: Path) -> None:
 def _rename(path: Path, to: Path) -> None:
     before_operation("rename", path, to)
     path.rename(to)
+
+
+def _unlink(path: Path) -> None:
+    before_operation("unlink", path)
+    path.unlink(missing_ok=True)
 
 
 def _remove_tree(folder: Path) -> None:

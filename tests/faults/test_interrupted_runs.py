@@ -25,6 +25,9 @@ from tutelage.training.objectives.objective import Objective, Part
 
 pytestmark = [pytest.mark.forks, pytest.mark.usefixtures("at_home")]
 
+# What takes many minutes is cut into so many tests, which can run side by side.
+PARTS = 4
+
 
 def numbers(straight, share, *, count):
     """Return so many numbers of operations, spread over the run."""
@@ -45,9 +48,10 @@ def test_a_run_that_crashed_goes_on_to_the_same_end(straight, tmp_path):
 
 
 @pytest.mark.nightly
-def test_a_run_that_crashed_before_any_operation_goes_on_to_the_same_end(straight, tmp_path):
+@pytest.mark.parametrize("part", range(PARTS))
+def test_a_run_that_crashed_before_any_operation_goes_on_to_the_same_end(straight, tmp_path, part):
     """Property 3, over the whole command line."""
-    for number in range(1, len(straight[2]) + 1):
+    for number in range(1 + part, len(straight[2]) + 1, PARTS):
         check_a_crash(straight, tmp_path, number)
 
 
@@ -78,9 +82,10 @@ def test_a_run_that_was_asked_to_stop_leaves_with_75_and_goes_on_to_the_same_end
 
 
 @pytest.mark.nightly
-def test_a_signal_before_any_operation_leaves_with_75_and_the_run_goes_on(straight, tmp_path):
+@pytest.mark.parametrize("part", range(PARTS))
+def test_a_signal_before_any_operation_leaves_with_75_and_the_run_goes_on(straight, tmp_path, part):
     """Property 12, at every operation instead of at random times."""
-    for number in range(1, len(straight[2]) + 1):
+    for number in range(1 + part, len(straight[2]) + 1, PARTS):
         check_a_signal(straight, tmp_path, number)
 
 
@@ -117,6 +122,26 @@ def test_faults_that_pass_do_not_touch_a_run(straight, tmp_path):
     assert made_by(tmp_path / "run") == straight[0]
 
 
+def a_fault_of_the_disk():
+    raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("part", range(PARTS))
+def test_a_fault_that_passes_at_any_operation_after_the_data_is_not_noticed(straight, tmp_path, part):
+    """Property 6; while the data are prepared a run ends with 4 instead, and begins again when it is given again."""
+    data_are_whole = max(number for number, path in enumerate(straight[2], start=1) if "/.data." in path)
+    for number in range(1 + part, len(straight[2]) + 1, PARTS):
+        ended = run(words(tmp_path / "run"), tmp_path / "said.txt", around=at(number, a_fault_of_the_disk))
+        if number <= data_are_whole + 1:
+            assert ended.code in (0, 4), (number, ended.said)
+            check_it_ends_as(straight, tmp_path / "run", tmp_path / "said.txt")
+        else:
+            assert ended.code == 0, (number, ended.said)
+            assert made_by(tmp_path / "run") == straight[0]
+        shutil.rmtree(tmp_path / "run")
+
+
 def test_a_loss_that_is_no_number_ends_the_run_with_3_and_the_rows_and_keeps_the_checkpoint(tmp_path):
     """Property 16: at step 5 the loss is not finite; the newest checkpoint is of step 4 and finite."""
     calls = []
@@ -138,11 +163,12 @@ def test_a_loss_that_is_no_number_ends_the_run_with_3_and_the_rows_and_keeps_the
     assert all(torch.isfinite(weight).all() for weight in saved.values())
 
 
-KILLS, RUNS = 200, 20
+KILLS, RUNS = 200 // PARTS, 20 // PARTS
 
 
 @pytest.mark.nightly
-def test_two_hundred_kills_at_random_instants(home, tmp_path):
+@pytest.mark.parametrize("part", range(PARTS))
+def test_two_hundred_kills_at_random_instants(home, tmp_path, part):
     """Property 2: the real command, killed at random and started again until it is done."""
     seed = random.SystemRandom().randrange(2**32)
     chance = random.Random(seed)

@@ -182,8 +182,8 @@ def test_gguf_files_that_lie_are_refused_with_one_message(gguf, numbers_in, tmp_
 
 @pytest.mark.nightly
 @pytest.mark.parametrize("seed", range(20))
-def test_ten_thousand_gguf_files_that_lie_are_refused_with_one_message(gguf, numbers_in, tmp_path, seed):
-    check_lying_gguf_files(gguf, numbers_in, tmp_path, files=500, seed=seed)
+def test_twenty_thousand_gguf_files_that_lie_are_refused_with_one_message(gguf, numbers_in, tmp_path, seed):
+    check_lying_gguf_files(gguf, numbers_in, tmp_path, files=1_000, seed=seed)
 
 
 @pytest.mark.parametrize(
@@ -284,8 +284,9 @@ def test_safetensors_files_that_lie_are_refused(folder, tmp_path):
 
 
 @pytest.mark.nightly
-def test_ten_thousand_safetensors_files_that_lie_are_refused(folder, tmp_path):
-    check_lying_safetensors(folder, tmp_path / "lying.safetensors", files=10_000, seed=60)
+@pytest.mark.parametrize("seed", range(60, 64))
+def test_eighty_thousand_safetensors_files_that_lie_are_refused(folder, tmp_path, seed):
+    check_lying_safetensors(folder, tmp_path / "lying.safetensors", files=20_000, seed=seed)
 
 
 def test_a_model_folder_whose_weights_lie_is_refused_with_one_message(folder, tmp_path):

@@ -1,6 +1,7 @@
 """Stage 3 of a classification: the label of every test row with its probabilities, and what they are worth."""
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from tutelage.model.sources import ModelSource
 from tutelage.recipe import Recipe
 from tutelage.run_folder import RunFolder, read_json, write_json, write_json_lines
 from tutelage.runtime import choose_device, choose_dtype
-from tutelage.storage import staged_folder
+from tutelage.storage import publish_folder
 
 Progress = Callable[[str, int], Callable[[int], None]]
 
@@ -61,9 +62,12 @@ def evaluate_classification(
         }
         for index in range(len(rows))
     ]
-    with staged_folder(run.evaluation) as staged:
+
+    def fill(staged: Path) -> None:
         write_json_lines(staged / run.predictions.name, predictions)
         write_json(staged / run.metrics.name, result)
+
+    publish_folder(run.evaluation, fill)
     return result
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from tutelage.data.examples import Example, PreparedRow
@@ -28,7 +29,7 @@ from tutelage.model.sources import ModelSource
 from tutelage.recipe import EvaluationSettings, Recipe
 from tutelage.run_folder import ARMS, RunFolder, read_json, write_json, write_json_lines
 from tutelage.runtime import choose_device, choose_dtype
-from tutelage.storage import remove, staged_folder
+from tutelage.storage import publish_folder, remove
 
 
 def evaluate(
@@ -207,7 +208,8 @@ def _write(
         }
         for index, row in enumerate(scores.rows)
     ]
-    with staged_folder(run.evaluation) as staged:
+
+    def fill(staged: Path) -> None:
         for arm in ARMS:
             write_json_lines(staged / run.responses(arm).name, records[arm])
         write_json_lines(staged / run.scores.name, by_row)
@@ -218,3 +220,5 @@ def _write(
         if pair_rows:
             write_json_lines(staged / run.preferences.name, pair_rows)
         write_json(staged / run.metrics.name, result)
+
+    publish_folder(run.evaluation, fill)

@@ -25,10 +25,8 @@ from tutelage.storage import (
     file_sha256,
     files_with_hashes,
     move_aside,
+    publish_folder,
     remove,
-    retrying,
-    staged_folder,
-    storage_faults,
     what_is_damaged,
 )
 from tutelage.training.loop import Progress
@@ -134,12 +132,11 @@ def write_checkpoint(
         },
     }
 
-    def publish() -> None:
-        with staged_folder(checkpoint.folder) as staged, storage_faults(checkpoint.folder):
-            save_state(staged, model, optimizer, recipe, base=base)
-            write_json(staged / STATE, state)
+    def fill(staged: Path) -> None:
+        save_state(staged, model, optimizer, recipe, base=base)
+        write_json(staged / STATE, state)
 
-    retrying(publish)
+    publish_folder(checkpoint.folder, fill)
 
 
 def save_state(

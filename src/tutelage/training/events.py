@@ -20,6 +20,7 @@ class EventLog:
         self._path, self._file, self._listener = path, file, listener
         self._bytes = file.tell()
         self._waiting = b""
+        self._not_synced = b""
 
     def emit(self, event: str, **fields: Any) -> None:
         """Write `{"event": name, ...}` and pass it to the listener."""
@@ -35,25 +36,36 @@ class EventLog:
     def sync(self) -> int:
         """Wait until all lines are on the disk; return how many bytes they are."""
         self._write()
-        with storage_faults(self._path):
+        is_again = False
+
+        def settle() -> None:
+            nonlocal is_again
+            if is_again:  # what a failed sync did not write, the system may have forgotten
+                self._put(self._bytes - len(self._not_synced), self._not_synced)
+            is_again = True
             before_operation("sync", self._path)
             os.fsync(self._file.fileno())
+
+        with storage_faults(self._path):
+            retrying(settle)
+        self._not_synced = b""
         return self._bytes
 
     def _write(self) -> None:
         if not self._waiting:
             return
 
-        def append() -> None:
-            before_operation("write", self._path)
-            self._file.seek(self._bytes)  # over what a failed try may have left
-            self._file.truncate()
-            self._file.write(self._waiting)
-
         with storage_faults(self._path):
-            retrying(append)
+            retrying(lambda: self._put(self._bytes, self._waiting))
         self._bytes += len(self._waiting)
+        self._not_synced += self._waiting
         self._waiting = b""
+
+    def _put(self, place: int, lines: bytes) -> None:
+        before_operation("write", self._path)
+        self._file.seek(place)  # over what a failed try may have left
+        self._file.truncate()
+        self._file.write(lines)
 
 
 @contextmanager

@@ -4,6 +4,7 @@ import shutil
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -27,10 +28,8 @@ from tutelage.runtime import choose_device, choose_dtype, describe_environment, 
 from tutelage.storage import (
     MANIFEST,
     is_out_of_space,
+    publish_folder,
     remove,
-    retrying,
-    staged_folder,
-    storage_faults,
     what_is_damaged,
 )
 from tutelage.training.checkpoint import (
@@ -218,15 +217,14 @@ def fill_model_folder(
             " goes on without it."
         )
 
-    def publish() -> None:
-        with staged_folder(run.model) as staged, storage_faults(run.model):
-            shutil.copytree(best, staged, dirs_exist_ok=True, ignore=shutil.ignore_patterns(*NO_WEIGHTS))
-            load_tokenizer(source.folder).save_pretrained(staged)
-            write_text(staged / "README.md", model_card(recipe, source, result))
-            write_json(staged / run.training.name, facts)
-            write_text(staged / run.trained_recipe.name, to_toml(recipe))
+    def fill(staged: Path) -> None:
+        shutil.copytree(best, staged, dirs_exist_ok=True, ignore=shutil.ignore_patterns(*NO_WEIGHTS))
+        load_tokenizer(source.folder).save_pretrained(staged)
+        write_text(staged / "README.md", model_card(recipe, source, result))
+        write_json(staged / run.training.name, facts)
+        write_text(staged / run.trained_recipe.name, to_toml(recipe))
 
-    retrying(publish)
+    publish_folder(run.model, fill)
 
 
 def _sample(row: PreparedRow) -> dict[str, Any]:

@@ -39,7 +39,7 @@ from tutelage.run_folder import (
     write_json,
     write_json_lines,
 )
-from tutelage.storage import staged_folder, storage_faults
+from tutelage.storage import publish_folder
 
 SAME = "the answers are the same"
 FAMILY = re.compile(r"smollm|llama|qwen|phi|gemma|mistral|gpt|deepseek|granite|olmo", re.IGNORECASE)
@@ -117,10 +117,13 @@ def _tell_costs(
 def _write(run: RunFolder, records: Sequence[dict[str, Any]], found: dict[str, Any]) -> None:
     """Publish the evaluation anew with what was said about it, so that its manifest names that too."""
     of_before = shutil.ignore_patterns(run.judgements.name, run.judges.name)
-    with staged_folder(run.evaluation) as staged, storage_faults(run.evaluation):
+
+    def fill(staged: Path) -> None:
         shutil.copytree(run.evaluation, staged, dirs_exist_ok=True, ignore=of_before)
         write_json_lines(staged / run.judgements.name, records)
         write_json(staged / run.judges.name, found)
+
+    publish_folder(run.evaluation, fill)
 
 
 def open_sitting(name: str, settings: EvaluationSettings) -> Sitting:
