@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from tutelage import machine
-from tutelage.machine import FILE, Machine, measure, measured_machine
+from tutelage.machine import FILE, QUIET_SHARE, Machine, _Timed, measure, measured_machine
 
 
 @pytest.fixture
@@ -14,9 +14,9 @@ def measurements(monkeypatch):
     """Count measurements, and make them quick."""
     taken: list[Machine] = []
 
-    def measured() -> Machine:
+    def measured() -> tuple[Machine, bool]:
         taken.append(Machine(threads=1 + len(taken), dtype="float32"))
-        return taken[-1]
+        return taken[-1], True
 
     monkeypatch.setattr(machine, "measure", measured)
     return taken
@@ -26,6 +26,15 @@ def test_a_machine_is_measured_once(measurements, tmp_path):
     first, again = measured_machine(tmp_path / "cache"), measured_machine(tmp_path / "cache")
     assert first == again == Machine(1, "float32")
     assert len(measurements) == 1
+
+
+def test_what_was_measured_beside_other_work_is_not_kept(monkeypatch, tmp_path):
+    monkeypatch.setattr(machine, "measure", lambda: (Machine(2, "float32"), False))
+    assert measured_machine(tmp_path) == Machine(2, "float32")
+    monkeypatch.setattr(machine, "measure", lambda: (Machine(1, "bfloat16"), True))
+    assert measured_machine(tmp_path) == Machine(1, "bfloat16")
+    monkeypatch.setattr(machine, "measure", lambda: (Machine(2, "float32"), True))
+    assert measured_machine(tmp_path) == Machine(1, "bfloat16")
 
 
 @pytest.mark.parametrize("name", ["processor", "cores", "torch", "OMP_NUM_THREADS"])
@@ -49,26 +58,44 @@ def test_a_cache_that_cannot_be_written_costs_no_run(measurements, tmp_path):
     assert measured_machine(tmp_path / "cache") == Machine(1, "float32")
 
 
+def timed(monkeypatch, seconds_of, *, share=0.95, most=4):
+    """Let each way take what `seconds_of` says, with a share of the processor; return the numbers of threads set."""
+    monkeypatch.setattr(torch, "get_num_threads", lambda: most)
+    left = []
+    monkeypatch.setattr(torch, "set_num_threads", left.append)
+    monkeypatch.setattr(machine, "_time", lambda *way, budget: _Timed(seconds_of(*way), share))
+    return left
+
+
 @pytest.mark.parametrize("fastest", [(4, "float32"), (4, "bfloat16"), (2, "float32"), (2, "bfloat16")])
 def test_the_fastest_way_is_taken_and_the_threads_are_as_before(monkeypatch, fastest):
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    monkeypatch.setattr(torch, "get_num_threads", lambda: 4)
-    left = []
-    monkeypatch.setattr(torch, "set_num_threads", left.append)
-
-    def seconds(threads, dtype, *, budget):
-        return 1.0 if (threads, dtype) == fastest else 2.0
-
-    monkeypatch.setattr(machine, "_seconds_of", seconds)
-    assert measure() == Machine(*fastest)
+    left = timed(monkeypatch, lambda *way: 1.0 if way == fastest else 2.0)
+    assert measure() == (Machine(*fastest), True)
     assert left == [4]
 
 
-def test_the_users_own_number_of_threads_is_not_questioned(monkeypatch):
-    monkeypatch.setenv("OMP_NUM_THREADS", "3")
-    monkeypatch.setattr(torch, "get_num_threads", lambda: 3)
+@pytest.mark.parametrize("share", [QUIET_SHARE, QUIET_SHARE - 0.01])
+def test_beside_other_work_fewer_threads_look_faster_and_are_not_believed(monkeypatch, share):
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    timed(monkeypatch, lambda threads, dtype: threads + (dtype == "float32"), share=share)
+    is_quiet = share >= QUIET_SHARE
+    assert measure() == (Machine(2 if is_quiet else 4, "bfloat16"), is_quiet)
+
+
+def test_a_share_is_what_was_got_of_what_all_threads_could_have_had(monkeypatch):
     monkeypatch.setattr(torch, "set_num_threads", lambda threads: None)
+    wall, worked = iter([0.0, 1.0, 4.0]), iter([10.0, 16.0])
+    monkeypatch.setattr(machine.time, "perf_counter", lambda: next(wall))
+    monkeypatch.setattr(machine.time, "process_time", lambda: next(worked))
+    # Two layers, of 1 and 3 seconds; 6 of the 8 seconds that two threads could have had.
+    assert machine._time(2, "float32", budget=2.0) == _Timed(seconds=1.0, share=0.75)
+
+
+@pytest.mark.parametrize("share", [0.1, 1.0])
+def test_the_users_own_number_of_threads_is_not_questioned(monkeypatch, share):
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
     asked = []
-    monkeypatch.setattr(machine, "_seconds_of", lambda threads, dtype, budget: asked.append(threads) or 1.0)
-    measure()
+    timed(monkeypatch, lambda threads, dtype: asked.append(threads) or 1.0, share=share, most=3)
+    assert measure() == (Machine(3, "float32"), True)
     assert asked == [3, 3]

@@ -24,6 +24,7 @@ IN_CLASSIFICATION: Names = (
     "evaluation.sets",
     "evaluation.forgetting",
     "evaluation.forgetting_margin",
+    "evaluation.forgetting_kl_margin",
     *OF_JUDGES,
 )
 WITHOUT_LABELS: Names = ("training.class_weights",)

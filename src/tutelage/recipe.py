@@ -270,6 +270,10 @@ class EvaluationSettings(Section):
     forgetting_margin: Annotated[float, Field(gt=0)] = Field(
         0.1, description="Largest rise on general text, in bits per byte, that counts as no regression."
     )
+    forgetting_kl_margin: Annotated[float, Field(gt=0)] = Field(
+        0.5,
+        description="Largest divergence from the base on general prompts, in nats a token, that counts so.",
+    )
     judges: list[Name] = Field(
         [],
         description="Models that score the answers: `ollama:MODEL`, `openai:MODEL@URL` or `gguf:PATH`. One on another"

@@ -31,12 +31,9 @@ TUNE = [
 
 
 @pytest.fixture
-def place(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("TUTELAGE_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    write_rows(tmp_path, [(text, label) for label, texts in TEXTS.items() for text in texts])
-    return tmp_path
+def place(workplace):
+    write_rows(workplace, [(text, label) for label, texts in TEXTS.items() for text in texts])
+    return workplace
 
 
 def write_rows(folder, rows, names=("message", "label")):

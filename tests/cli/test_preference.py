@@ -26,12 +26,9 @@ TUNE = [
 
 
 @pytest.fixture
-def place(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("TUTELAGE_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    write_rows(tmp_path / "my.json", preference_values(60))
-    return tmp_path
+def place(workplace):
+    write_rows(workplace / "my.json", preference_values(60))
+    return workplace
 
 
 @pytest.fixture

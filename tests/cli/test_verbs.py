@@ -24,13 +24,9 @@ METRICS = {"exact_match", "token_f1", "rouge_l", "chrf", "stopped", "bits_per_by
 
 
 @pytest.fixture
-def place(tmp_path, monkeypatch, model):
-    """A folder to work in, with rows, a model and an empty cache; nothing is to be fetched."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("TUTELAGE_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    write_rows(tmp_path / "my.json", alpaca_values(80))
-    return tmp_path
+def place(workplace):
+    write_rows(workplace / "my.json", alpaca_values(80))
+    return workplace
 
 
 @pytest.fixture

@@ -25,4 +25,5 @@ def test_the_gate_fires_on_a_run_that_harms_and_on_no_other(tmp_path, default_mo
         command += ["--set", f"{name}={value}"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == (7 if verdict == "lost" else 0), done.stdout + done.stderr
-    assert read_json(RunFolder(tmp_path / "run").summary)["evaluation"]["forgetting"]["verdict"] == verdict
+    found = read_json(RunFolder(tmp_path / "run").summary)["evaluation"]["forgetting"]
+    assert (found["verdict"], found["kl_verdict"]) == (verdict, verdict)

@@ -1,26 +1,30 @@
 import hashlib
+import re
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from scipy.special import rel_entr
-from scipy.stats import ttest_rel
+from scipy.stats import ttest_1samp, ttest_rel
 from support.fake_examples import PREAMBLE
 from support.tiny_models import ragged_examples, tiny_model
 from support.tiny_tokenizer import write_tiny_model
 
 from tutelage.data.examples import Example, PreparedRow
 from tutelage.evaluation.forgetting import (
+    TOKENS_COMPARED,
     Passage,
     Reading,
+    general_prompts,
     general_texts,
     judge_forgetting,
     kl_divergence,
     next_log_probs,
     open_passages,
+    open_prompts,
     passage_rows,
-    read_passages,
+    read_general,
 )
 from tutelage.model.loading import load_tokenizer
 
@@ -30,8 +34,12 @@ PASSAGES = [
 ]
 
 
-def reading(bits):
-    return Reading(bits, torch.full((120, 4), 0.25).log())
+MARGINS = {"margin": 0.1, "kl_margin": 0.5}
+
+
+def reading(bits, expected=None):
+    evenly = np.full((2 * TOKENS_COMPARED, 4), 0.25)
+    return Reading(bits, torch.from_numpy(evenly if expected is None else expected).log())
 
 
 def changed(by, spread=0.05):
@@ -42,7 +50,7 @@ def changed(by, spread=0.05):
 
 def judged(by, spread=0.05):
     base, tuned = changed(by, spread)
-    return judge_forgetting(PASSAGES, reading(base), reading(tuned), margin=0.1)
+    return judge_forgetting(PASSAGES, reading(base), reading(tuned), **MARGINS)
 
 
 @pytest.mark.parametrize(
@@ -89,14 +97,15 @@ def test_each_passage_is_kept_with_both_readings_so_that_runs_can_be_paired():
 
 def test_a_model_that_is_its_base_has_lost_nothing():
     base, _ = changed(0)
-    found = judge_forgetting(PASSAGES, reading(base), reading(base), margin=0.1)
+    found = judge_forgetting(PASSAGES, reading(base), reading(base), **MARGINS)
     assert (found["verdict"], found["difference"], found["high"], found["kl"]) == ("kept", 0, 0, 0)
+    assert (found["kl_verdict"], found["kl_low"], found["kl_high"]) == ("kept", 0, 0)
 
 
 def test_a_handful_of_passages_claims_nothing():
     base, tuned = changed(0)
-    few = [Reading(bits[:29], torch.zeros(29, 1)) for bits in (base, tuned)]
-    assert judge_forgetting(PASSAGES[:29], *few, margin=0.1) is None
+    few = [reading(bits[:29]) for bits in (base, tuned)]
+    assert judge_forgetting(PASSAGES[:29], *few, **MARGINS) is None
 
 
 def test_the_divergence_is_from_the_base_to_the_tuned_model():
@@ -105,6 +114,55 @@ def test_the_divergence_is_from_the_base_to_the_tuned_model():
     found = kl_divergence(torch.from_numpy(base).log(), torch.from_numpy(tuned).log())
     assert found == pytest.approx(rel_entr(base, tuned).sum(axis=1))
     assert found != pytest.approx(rel_entr(tuned, base).sum(axis=1))
+
+
+def moved(nats, spread):
+    """Return what a base and a tuned model expect at 60 prompts, each about so many nats away from the base."""
+    chance = np.random.default_rng(3)
+    wanted = np.clip(nats + chance.normal(0, spread, 60), 1e-6, 0.68).repeat(TOKENS_COMPARED)
+    # From (1/2, 1/2) to (p, 1 - p) the divergence is -ln(4 p (1 - p)) / 2.
+    p = (1 - np.sqrt(1 - np.exp(-2 * wanted))) / 2
+    return np.full((len(p), 2), 0.5), np.stack([p, 1 - p], axis=1), wanted
+
+
+@pytest.mark.parametrize(
+    ("nats", "spread", "verdict"),
+    [(0.1, 0.02, "kept"), (0.48, 0.02, "kept"), (0.5, 0.2, "undecided"), (0.6, 0.02, "lost")],
+)
+def test_the_divergence_is_within_its_margin_only_with_its_whole_interval(nats, spread, verdict):
+    before, after, wanted = moved(nats, spread)
+    base, tuned = changed(0)
+    found = judge_forgetting(PASSAGES, reading(base, before), reading(tuned, after), **MARGINS)
+    assert (found["kl_verdict"], found["prompts"]) == (verdict, 60)
+    assert found["kl"] == pytest.approx(wanted.mean())
+    expected = ttest_1samp(wanted[::TOKENS_COMPARED], 0).confidence_interval()
+    assert (found["kl_low"], found["kl_high"]) == pytest.approx((expected.low, expected.high))
+    assert f"{wanted.mean():.3f} nats a token" in found["kl_sentence"]
+
+
+def test_tokens_of_one_prompt_that_count_as_separate_would_be_told():
+    _, _, wanted = moved(0.3, 0.1)
+    alone = ttest_1samp(wanted, 0).confidence_interval()
+    together = ttest_1samp(wanted[::TOKENS_COMPARED], 0).confidence_interval()
+    assert alone.high - alone.low < 0.75 * (together.high - together.low)
+
+
+def test_two_hundred_short_prompts_ship_each_of_them_once_some_in_chinese():
+    prompts = general_prompts()
+    assert len(prompts) == len(set(prompts)) == 200
+    assert all(0 < len(prompt) <= 100 for prompt in prompts)
+    assert sum(bool(re.search(r"[一-鿿]", prompt)) for prompt in prompts) == 20
+
+
+def test_what_is_compared_are_the_last_words_of_each_prompt_as_plain_text(folder):
+    tokenizer = load_tokenizer(folder)
+    beginnings = open_prompts(folder)
+    assert len(beginnings) == 200 * TOKENS_COMPARED
+    for index, prompt in enumerate(general_prompts()):
+        own = beginnings[index * TOKENS_COMPARED : (index + 1) * TOKENS_COMPARED]
+        assert [len(ids) for ids in own] == list(range(len(own[0]), len(own[0]) + TOKENS_COMPARED))
+        assert len(own[0]) > 0
+        assert tokenizer(prompt)["input_ids"][:-1] == list(own[-1])
 
 
 @pytest.mark.parametrize("family", ["llama", "gpt2"])
@@ -140,8 +198,11 @@ def test_bits_per_byte_of_a_model_that_guesses_evenly_are_those_of_its_vocabular
     model = tiny_model("llama")
     model.module.lm_head.weight.data.zero_()
     row = PreparedRow("", "abc", Example(0, (1, 2, 3, 4), 1, 3))
-    found = read_passages(model, [Passage("prose", row)], progress=lambda doing, total: lambda done: None)
+    found = read_general(
+        model, [Passage("prose", row)], [(1, 2), (5,)], progress=lambda doing, total: lambda done: None
+    )
     assert found.bits_per_byte == pytest.approx([np.log2(131)])  # three tokens of 131 on three bytes
+    assert found.next_log_probs.exp() == pytest.approx(np.full((2, 131), 1 / 131))
 
 
 def test_a_model_on_padded_rows_gives_the_same_next_tokens():

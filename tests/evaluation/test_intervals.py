@@ -53,9 +53,15 @@ def width(interval):
     return interval[1] - interval[0]
 
 
-def test_the_bootstraps_interval_is_that_of_scipy():
+def test_the_bootstraps_interval_is_that_of_scipy_at_the_level_that_few_rows_need():
+    # 60 scores: t(0.975, 59) = 2.000995, times sqrt(60 / 59) = 2.017882, is the normal's two-sided 95.640 %.
     expected = stats.bootstrap(
-        (SCORES,), np.mean, n_resamples=40_000, method="BCa", rng=np.random.default_rng(1)
+        (SCORES,),
+        np.mean,
+        n_resamples=40_000,
+        confidence_level=0.95640,
+        method="BCa",
+        rng=np.random.default_rng(1),
     ).confidence_interval
     found = bca_interval(SCORES, alone(SCORES))
     # The ends of 10,000 draws scatter by about a hundredth of the width.
@@ -89,11 +95,11 @@ def test_bootstrap_intervals_of_the_books_scores_hold_the_truth():
     def interval(differences, clusters):
         return bca_interval(differences, clusters, resamples=600)
 
-    assert 0.93 <= coverage(interval, 110, trials=800) <= 0.965
+    assert 0.935 <= coverage(interval, 110, trials=800) <= 0.965
 
 
 @pytest.mark.nightly
-@pytest.mark.parametrize("rows", [55, 110])
+@pytest.mark.parametrize("rows", [20, 55, 110])
 def test_the_bootstrap_as_it_is_used_holds_the_truth_in_95_of_100(rows):
     assert 0.935 <= coverage(bca_interval, rows, trials=2000) <= 0.965
 

@@ -138,7 +138,7 @@ def test_a_bar_to_the_right_is_better_even_where_lower_is_better(html):
 
 
 def test_every_figure_says_how_to_read_it(html):
-    assert html.count("How to read this.") == 14
+    assert html.count("How to read this.") == 15
 
 
 def test_headings_do_not_skip_a_level(html):

@@ -307,7 +307,4 @@ def show_forgetting(forgetting: dict[str, Any] | None) -> None:
         return
     console.say()
     console.say(forgetting["sentence"])
-    console.say(
-        f"KL from the base model {forgetting['kl']:.3f} nats for the next token of {forgetting['passages']} passages"
-        f" of general text (95 % interval {forgetting['kl_low']:.3f} to {forgetting['kl_high']:.3f})."
-    )
+    console.say(forgetting["kl_sentence"])

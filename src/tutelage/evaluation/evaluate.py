@@ -15,8 +15,9 @@ from tutelage.evaluation.forgetting import (
     Reading,
     judge_forgetting,
     open_passages,
+    open_prompts,
     passage_rows,
-    read_passages,
+    read_general,
 )
 from tutelage.evaluation.metrics import METRICS, PairedScores, score_rows
 from tutelage.evaluation.named_sets import Answers, NamedSet, answer_set, judge_sets
@@ -52,6 +53,7 @@ def evaluate(
     records: dict[str, Answers] = {}
     set_answers: dict[str, dict[str, Answers]] = {}
     passages = open_passages(source.folder, recipe.data.prompt) if recipe.evaluation.forgetting else []
+    prompts = open_prompts(source.folder)
     readings: dict[str, Reading] = {}
     rejected: dict[str, list[float]] = {}  # of pairs, what each arm gives the second answers
     for arm in ARMS:
@@ -91,14 +93,19 @@ def evaluate(
             advance = told("reads the rejected answers", len(rows))
             rejected[arm] = reference_log_probs(model, rows.rejected, progress=advance)
         if passages:
-            readings[arm] = read_passages(model, passages, progress=told)
+            readings[arm] = read_general(model, passages, prompts, progress=told)
     scores = score_rows(records["base"], records["tuned"])
     result = compare_scores(scores, METRICS[recipe.evaluation.primary_metric]).to_record()
     set_figures, set_rows = judge_sets(sets, set_answers)
-    margin = recipe.evaluation.forgetting_margin
-    forgetting = (
-        judge_forgetting(passages, readings["base"], readings["tuned"], margin=margin) if passages else None
-    )
+    forgetting = None
+    if passages:
+        forgetting = judge_forgetting(
+            passages,
+            readings["base"],
+            readings["tuned"],
+            margin=recipe.evaluation.forgetting_margin,
+            kl_margin=recipe.evaluation.forgetting_kl_margin,
+        )
     result = {**result, "sets": set_figures, "forgetting": forgetting}
     text_rows = passage_rows(passages, readings["base"], readings["tuned"]) if forgetting else []
     pair_rows: Answers = []

@@ -1,6 +1,8 @@
 """Whether tuning cost the model its grasp of text in general: bits per byte of passages that no data set here holds.
 
-No regression is claimed only if the whole interval lies below the margin: that nothing was seen is not that nothing is.
+Beside it, how far what it expects of general prompts has moved from its base, read as plain text: in the frame of the
+run's own prompts most of what moves is the style that was trained. Nothing is claimed to be kept unless the whole
+interval lies below the margin: that nothing was seen is not that nothing is.
 """
 
 import hashlib
@@ -28,9 +30,10 @@ from tutelage.model.loading import context_length, load_tokenizer
 from tutelage.recipe import PromptStyle
 
 PASSAGE_BYTES = 400
-PROMPT_TOKENS = 32
 # With fewer nothing is claimed.
 FEWEST_PASSAGES = 30
+# So many of the last tokens of each general prompt are compared; all of them would take gigabytes.
+TOKENS_COMPARED = 2
 
 Kept = Literal["kept", "lost", "undecided"]
 
@@ -42,15 +45,13 @@ class Passage:
     kind: str
     row: PreparedRow
 
-    @property
-    def prompt_ids(self) -> tuple[int, ...]:
-        """The tokens after which both models' next one is compared."""
-        return self.row.example.ids[:PROMPT_TOKENS]
-
 
 @dataclass(frozen=True)
 class Reading:
-    """What one model makes of the passages: bits per byte (passages,), and next tokens (passages, vocabulary)."""
+    """What one model makes of the passages, bits per byte (passages,), and of the general prompts.
+
+    Of each prompt it is what stands next after each of some beginnings: (prompts * TOKENS_COMPARED, vocabulary).
+    """
 
     bits_per_byte: np.ndarray
     next_log_probs: torch.Tensor
@@ -86,6 +87,20 @@ def general_texts() -> dict[str, str]:
     }
 
 
+def general_prompts() -> list[str]:
+    """Return the shipped requests, of many kinds and in two languages."""
+    file = resources.files("tutelage.evaluation.general_prompts").joinpath("prompts.txt")
+    return file.read_text(encoding="utf-8").splitlines()
+
+
+def open_prompts(folder: Path) -> list[tuple[int, ...]]:
+    """Return beginnings of the general prompts as tokens of the model in `folder`, TOKENS_COMPARED of each prompt."""
+    tokenizer = load_tokenizer(folder)
+    context = context_length(folder)
+    prompts = [tuple(tokenizer(text)["input_ids"])[:context] for text in general_prompts()]
+    return [ids[: len(ids) - back] for ids in prompts for back in range(TOKENS_COMPARED, 0, -1)]
+
+
 def cut(text: str) -> list[str]:
     """Join paragraphs, in order, to passages of at least PASSAGE_BYTES; the last takes what is left."""
     passages: list[str] = []
@@ -106,15 +121,21 @@ def _without_end(example: Example) -> Example:
     return Example(example.row, example.ids[:-1], example.prompt_tokens, tokens - example.prompt_tokens)
 
 
-def read_passages(model: CausalModel, passages: Sequence[Passage], *, progress: Progress) -> Reading:
-    """Let a model read every passage."""
+def read_general(
+    model: CausalModel,
+    passages: Sequence[Passage],
+    prompts: Sequence[tuple[int, ...]],
+    *,
+    progress: Progress,
+) -> Reading:
+    """Let a model read every passage, and every beginning of a general prompt."""
     rows = [passage.row for passage in passages]
     log_probs = reference_log_probs(model, rows, progress=progress("reads general text", len(rows)))
     bits = [
         bits_per_byte(log_prob, len(row.response.encode()))
         for log_prob, row in zip(log_probs, rows, strict=True)
     ]
-    return Reading(np.array(bits), next_log_probs(model, [passage.prompt_ids for passage in passages]))
+    return Reading(np.array(bits), next_log_probs(model, prompts))
 
 
 @torch.no_grad()
@@ -138,11 +159,12 @@ def next_log_probs(model: CausalModel, prompts: Sequence[Sequence[int]]) -> torc
 
 
 def judge_forgetting(
-    passages: Sequence[Passage], base: Reading, tuned: Reading, *, margin: float
+    passages: Sequence[Passage], base: Reading, tuned: Reading, *, margin: float, kl_margin: float
 ) -> dict[str, Any] | None:
-    """Return what metrics.json says: bits per byte in all and by kind, the divergence, and whether it stayed within.
+    """Return what metrics.json says: bits per byte in all and by kind, the divergence, and whether they stayed within.
 
-    `margin` is the largest rise in bits per byte that still counts as no regression. None where the model's context is
+    `margin` is the largest rise in bits per byte that still counts as no regression, and `kl_margin` the largest
+    divergence in nats of a token. None where the model's context is
     too short for all but a few passages.
     """
     if len(passages) < FEWEST_PASSAGES:
@@ -152,8 +174,12 @@ def judge_forgetting(
     # A model that is its base to the last digit has no spread, and has lost nothing.
     low, high = (one.low, one.high) if one.low is not None and one.high is not None else (one.difference,) * 2
     verdict: Kept = "kept" if high < margin else "lost" if low > margin else "undecided"
-    divergence = kl_divergence(base.next_log_probs, tuned.next_log_probs)
+    divergence = (
+        kl_divergence(base.next_log_probs, tuned.next_log_probs).reshape(-1, TOKENS_COMPARED).mean(axis=1)
+    )
     kl_low, kl_high = t_interval(divergence, np.arange(len(divergence)))
+    kl = (float(divergence.mean()), kl_low, kl_high)
+    moved: Kept = "kept" if kl_high < kl_margin else "lost" if kl_low > kl_margin else "undecided"
     return {
         "verdict": verdict,
         "sentence": _sentence(verdict, (one.base, one.tuned), (low, high), margin),
@@ -165,9 +191,13 @@ def judge_forgetting(
         "difference": one.difference,
         "low": low,
         "high": high,
-        "kl": float(divergence.mean()),
+        "prompts": len(divergence),
+        "kl": kl[0],
         "kl_low": kl_low,
         "kl_high": kl_high,
+        "kl_margin": kl_margin,
+        "kl_verdict": moved,
+        "kl_sentence": _kl_sentence(moved, len(divergence), kl, kl_margin),
         "kinds": _by_kind(passages, base, tuned),
     }
 
@@ -200,6 +230,15 @@ def _sentence(verdict: Kept, means: Interval, interval: Interval, margin: float)
         "kept": f"No regression on general text: {told_change}, all of it below the margin of {margin:g}.",
         "lost": f"Forgotten: general text went {told_change}, all of it beyond the margin of {margin:g}.",
         "undecided": f"Regression not ruled out: general text went {told_change}, and the margin is {margin:g}.",
+    }[verdict]
+
+
+def _kl_sentence(verdict: Kept, prompts: int, kl: tuple[float, float, float], margin: float) -> str:
+    told = f"{kl[0]:.3f} nats a token (KL divergence, 95 % interval {kl[1]:.3f} to {kl[2]:.3f})"
+    return {
+        "kept": f"On {prompts} general prompts it stays within {told} of its base; the margin is {margin:g}.",
+        "lost": f"On {prompts} general prompts it is {told} away from its base, beyond the margin of {margin:g}.",
+        "undecided": f"On {prompts} general prompts it is {told} from its base, about the margin of {margin:g}.",
     }[verdict]
 
 

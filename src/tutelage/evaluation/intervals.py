@@ -51,7 +51,9 @@ def bca_interval(
 ) -> Interval | None:
     """Return the 95 % bias-corrected accelerated bootstrap interval of the mean of (rows,), over whole clusters.
 
-    Efron 1987, Journal of the American Statistical Association 82:171-185. None where all clusters are alike.
+    Efron 1987, Journal of the American Statistical Association 82:171-185. The bootstrap is too narrow for few clusters
+    G, as a variance divided by G is and normal quantiles are, so it is widened by both (Hesterberg 2015, The American
+    Statistician 69:371-386): by a twelfth at 20, by a hundredth at 110. None where all clusters are alike.
     """
     sums, sizes = cluster_sums(differences, clusters)
     mean = sums.sum() / sizes.sum()
@@ -62,7 +64,8 @@ def bca_interval(
     left_out = (sums.sum() - sums) / (sizes.sum() - sizes)  # the mean without each cluster
     pull = left_out.mean() - left_out
     acceleration = (pull**3).sum() / (6 * (pull**2).sum() ** 1.5)
-    ends = bias + stats.norm.ppf([(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
+    reach = math.sqrt(len(sums) / (len(sums) - 1)) * t_critical(len(sums))
+    ends = bias + np.array([-reach, reach])
     low, high = np.quantile(drawn, stats.norm.cdf(bias + ends / (1 - acceleration * ends)))
     return float(low), float(high)
 

@@ -27,6 +27,7 @@ WITHOUT_EFFECT = (
     "evaluation.sets",
     "evaluation.forgetting",
     "evaluation.forgetting_margin",
+    "evaluation.forgetting_kl_margin",
     *OF_JUDGES,
 )
 ROWS_NAMED = 5
