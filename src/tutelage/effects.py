@@ -26,7 +26,7 @@ IN_CLASSIFICATION: Names = (
     "evaluation.forgetting_margin",
     *OF_JUDGES,
 )
-WITHOUT_LABELS: Names = ("training.class_weights",)
+WITHOUT_LABELS: Names = ("data.class_token", "training.class_weights")
 WITHOUT_LORA: Names = ("adapter.r", "adapter.lora_alpha", "adapter.lora_dropout", "adapter.target_modules")
 
 
@@ -41,6 +41,10 @@ def idle_settings(objective: str, adapter_type: str) -> dict[str, Names]:
 
 def what_is_trained(adapter_type: str, rank: int) -> str:
     """Say for a person what an adapter of this kind trains."""
-    return {"lora": f"LoRA, rank {rank}", "none": "every weight", "last-block": "the last block"}[
-        adapter_type
-    ]
+    return {
+        "lora": f"LoRA, rank {rank}",
+        "none": "every weight",
+        "last-block": "the last block",
+        "last-two-blocks": "the last two blocks",
+        "head": "the head alone",
+    }[adapter_type]

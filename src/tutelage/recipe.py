@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from tutelage.effects import idle_settings
+from tutelage.recipe_adapter import LAST_BLOCKS, AdapterSettings
 from tutelage.recipe_preference import PreferenceSettings
 from tutelage.recipe_section import Section
 
@@ -16,6 +17,7 @@ PromptStyle = Literal["alpaca", "alpaca-compact", "phi3", "chat"]
 SplitRule = Literal["group", "position", "stratified"]
 Objective = Literal["instruction", "classification", "dpo"]
 LossOn = Literal["response", "last_response", "everything"]
+ClassToken = Literal["last", "first"]
 FormatName = Literal[
     "alpaca",
     "sharegpt",
@@ -105,6 +107,10 @@ class DataSettings(Section):
         description="Which tokens are supervised: every answer of a conversation with its end, the last one alone,"
         " or the prompts too.",
     )
+    class_token: ClassToken = Field(
+        "last",
+        description="Which token of a text the head for labels reads; the `first` one has seen nothing of the rest.",
+    )
 
     @model_validator(mode="after")
     def shares_leave_no_negative_rest(self) -> "DataSettings":
@@ -120,22 +126,6 @@ class ModelSettings(Section):
         DEFAULT_MODEL,
         description="The default model's name, a Hugging Face folder, a run of yours that was exported with `--to hf`,"
         " a hub id (`owner/name`, or `owner/name@commit` for the same weights at any time), or a GGUF file.",
-    )
-
-
-class AdapterSettings(Section):
-    type: Literal["lora", "none", "last-block"] = Field(
-        "lora",
-        description="`lora` trains an adapter; `none` trains every weight; `last-block`, for labels, trains the last"
-        " block with the norm after it. The head for labels is always trained.",
-    )
-    r: Count = Field(16, description="Rank of the adapter.")
-    lora_alpha: Annotated[float, Field(gt=0)] = Field(
-        32, description="The adapter is scaled by lora_alpha / r."
-    )
-    lora_dropout: Annotated[float, Field(ge=0, lt=1)] = Field(0.0, description="Dropout before the adapter.")
-    target_modules: str | list[str] = Field(
-        "all-linear", description="Which layers get an adapter: `all-linear`, or a list of module names."
     )
 
 
@@ -338,7 +328,7 @@ class Recipe(Section):
                 raise ValueError(f"{reason}, so that {given} would have no effect: leave it out")
         if self.training.objective != "classification":
             for name in ("adapter.type", "data.split"):
-                if (value := _value(self, name)) in ("last-block", "stratified"):
+                if (value := _value(self, name)) in (*LAST_BLOCKS, "stratified"):
                     raise ValueError(
                         f"{name} is {value}, which is for training.objective=classification alone"
                     )

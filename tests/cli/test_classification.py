@@ -102,7 +102,7 @@ def test_a_stratified_split_gives_each_label_its_share_and_its_rows_are_those_of
     assert trained.code == 0, trained.err
 
 
-@pytest.mark.parametrize("kind", ["none", "last-block"])
+@pytest.mark.parametrize("kind", ["none", "last-block", "head"])
 def test_weights_trained_in_place_give_the_labels_that_the_evaluation_found(tutelage, place, begin, kind):
     ended = tutelage("run", *begin, "--set", f"adapter.type={kind}")
     assert ended.code == 0, ended.err
@@ -313,6 +313,26 @@ def test_an_export_whose_labels_changed_places_is_not_published(
     assert "4 of 4 texts get other probabilities" in " ".join(refused.err.split())
     assert {path.name for path in run.export.iterdir()} == {"rejected-hf.json"}
     assert read_json(run.export / "rejected-hf.json")["evidence"][0]["what"] == "label"
+
+
+def test_a_head_at_the_first_token_sees_nothing_of_the_rest_and_has_no_export(tutelage, place, trained):
+    run = trained("--set", "data.class_token=first")
+    rows = read_json_lines(run.split("train"))
+    assert {row["tokens"] for row in rows} == {2}, "the token that is read, and the label"
+    assert any(len(row["prompt"].split()) > 3 for row in rows), "the texts themselves are whole"
+    first, second = tutelage("classify", "mine", "Win a fig now", "Win nothing").out.splitlines()
+    assert first == second
+    said = " ".join(
+        tutelage("preview", "my.csv", "--recipe", "mine/recipe.toml", "--map", "text=message").out.split()
+    )
+    assert "the head reads the first of them" in said
+    assert "It has seen nothing of those behind it" in said
+    refused = tutelage("export", "mine", "--to", "hf")
+    assert refused.code == 2
+    assert "reads the first token of a text (data.class_token)" in " ".join(refused.err.split())
+    changed = tutelage("train", "mine", "--set", "data.class_token=last", "--overwrite")
+    assert changed.code == 2
+    assert "prepared with other settings: data.class_token" in " ".join(changed.err.split())
 
 
 @pytest.mark.parametrize("target", ["peft", "gguf", "ollama"])

@@ -87,9 +87,10 @@ def open_classify(run: RunFolder, loaded: LoadedRecipe) -> Classify:
     run.require(run.training, stage="train")
     model, tokenizer = open_classifier(run, loaded.recipe, source), load_tokenizer(source.folder)
     classes, limit = read_json(run.preparation)["classes"], context_length(source.folder)
+    token = loaded.recipe.data.class_token
 
     def classify_texts(texts: list[str], first: int) -> list[dict[str, Any]]:
-        ids = [text_ids(tokenizer, text) for text in texts]
+        ids = [text_ids(tokenizer, text, token=token) for text in texts]
         for row, one in enumerate(ids, start=first):
             if not 0 < len(one) <= limit:
                 raise DataError(

@@ -10,13 +10,14 @@ from tutelage.data.encoding import adds_begin_of_text, encode_text
 from tutelage.data.examples import Example, PreparedRow
 from tutelage.data.prepared_rows import PreparedRows
 from tutelage.errors import DataError
+from tutelage.recipe import ClassToken
 
 FORMAT = "text-label"
 ROWS_NAMED = 8
 
 
 def class_rows(
-    tokenizer: Any, conversations: Iterable[Conversation], classes: list[str]
+    tokenizer: Any, conversations: Iterable[Conversation], classes: list[str], *, token: ClassToken
 ) -> Iterator[tuple[Conversation, PreparedRow]]:
     """Yield each row with its example; `classes` grows by each label that is seen for the first time."""
     for conversation in conversations:
@@ -29,14 +30,19 @@ def class_rows(
         text, label = conversation.turns[0].text, conversation.response
         if label not in classes:
             classes.append(label)
-        example = class_example(conversation.row, text_ids(tokenizer, text), classes.index(label))
+        ids = text_ids(tokenizer, text, token=token)
+        example = class_example(conversation.row, ids, classes.index(label))
         yield conversation, PreparedRow(text, label, example)
 
 
-def text_ids(tokenizer: Any, text: str) -> list[int]:
-    """Return the ids of a text as the model reads it, after a begin of text where the tokenizer writes one."""
+def text_ids(tokenizer: Any, text: str, *, token: ClassToken) -> list[int]:
+    """Return the ids of a text up to the token that the head reads, after a begin of text where one is written.
+
+    Of a causal model the first token has seen itself alone, so that nothing behind it needs to be computed.
+    """
     begin = [tokenizer.bos_token_id] if adds_begin_of_text(tokenizer) else []
-    return [*begin, *encode_text(tokenizer, text)]
+    ids = [*begin, *encode_text(tokenizer, text)]
+    return ids if token == "last" else ids[:1]
 
 
 def class_example(row: int, ids: Sequence[int], number: int) -> Example:

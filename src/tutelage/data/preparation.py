@@ -83,7 +83,7 @@ def prepare(
     with _writers(folder, names, vocabulary, pairs=pairs) as writers:
         kept = _kept(source, settings, reader, ledger, pairs=pairs)
         if objective == "classification":
-            rendered = _alone(class_rows(renderer.tokenizer, kept, classes))
+            rendered = _alone(class_rows(renderer.tokenizer, kept, classes, token=settings.class_token))
         elif pairs:
             rendered = pair_rows(renderer, kept)
         else:

@@ -43,7 +43,9 @@ class ClassReference:
     left_out: int  # texts that spell out a control token, which other programs read as one
 
 
-def refuse_unclassifiable(run: RunFolder, source: ModelSource, targets: Sequence[str]) -> None:
+def refuse_unclassifiable(
+    run: RunFolder, recipe: Recipe, source: ModelSource, targets: Sequence[str]
+) -> None:
     """Stop where a classification has no such export, or transformers no such model."""
     for target in targets:
         if target != "hf":
@@ -51,6 +53,11 @@ def refuse_unclassifiable(run: RunFolder, source: ModelSource, targets: Sequence
                 f"{run.root} is a classification, and {target} holds a model that writes answers. Export it with"
                 " --to hf alone."
             )
+    if recipe.data.class_token != "last":
+        raise RunFolderError(
+            f"The head of {run.root} reads the first token of a text (data.class_token), and transformers' models read"
+            " the last one. `tutelage classify` uses it."
+        )
     family = str(read_json_file(source.folder / "config.json").get("model_type"))
     if not has_sequence_classifier(family):
         raise RunFolderError(
@@ -67,7 +74,7 @@ def ask_classifier(run: RunFolder, recipe: Recipe, source: ModelSource) -> Class
     held_out = [row.prompt for split in ("test", "validation") for row in read_prepared(run, split)]
     held_out = held_out[:TEXTS]
     texts = [text for text in held_out if not any(control in text for control in controls)]
-    ids = [text_ids(tokenizer, text) for text in texts]
+    ids = [text_ids(tokenizer, text, token="last") for text in texts]
     model = open_classifier(run, recipe, source, device=torch.device("cpu"), dtype=torch.float32)
     log_probs = class_log_probs(model, ids, len(classes))
     return ClassReference(classes, texts, ids, log_probs, len(held_out) - len(texts))

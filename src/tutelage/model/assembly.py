@@ -81,7 +81,7 @@ def open_for_training(
         model = _with_fast_paths(replace(base, module=adapted))
     else:
         model = replace(base, compute_dtype=compute_dtype, frozen_head=None)
-        if settings.type == "last-block":
+        if settings.last_blocks is not None:
             base.module.requires_grad_(False)
             for weight in trained_weights(base.module, settings).values():
                 weight.requires_grad_(True)
@@ -167,7 +167,7 @@ def check_tuned(folder: Path, settings: AdapterSettings) -> None:
     """Stop where what training left in `folder` is not whole, before anything rests on its being there."""
     if settings.type == "lora":
         check_adapter(folder)
-    elif settings.type == "last-block" or (folder / WEIGHTS).exists():
+    elif settings.last_blocks is not None or (folder / WEIGHTS).exists():
         check_weights(folder)
     else:
         with tuned_faults(folder):
