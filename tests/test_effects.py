@@ -17,10 +17,10 @@ def test_every_idle_setting_is_one_that_there_is(objective, kind):
     assert len(named) == len(set(named))
 
 
-def test_of_the_evaluation_a_classification_honours_the_limit_alone():
+def test_of_the_evaluation_a_classification_honours_the_limit_and_its_base_line_alone():
     [names] = idle_settings("classification", "lora").values()
     of_evaluation = {f"evaluation.{name}" for name in EvaluationSettings.model_fields}
-    assert of_evaluation - set(names) == {"evaluation.limit"}
+    assert of_evaluation - set(names) == {"evaluation.limit", "evaluation.zero_shot"}
     assert not {"data.max_length", "adapter.r", "training.seed", "training.class_weights"} & set(names)
 
 

@@ -112,7 +112,12 @@ def test_the_last_blocks_are_trained_for_labels_alone(kind):
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("data.split", "stratified"), ("training.class_weights", "balanced"), ("data.class_token", "first")],
+    [
+        ("data.split", "stratified"),
+        ("training.class_weights", "balanced"),
+        ("data.class_token", "first"),
+        ("evaluation.zero_shot", True),
+    ],
 )
 def test_what_goes_by_labels_is_refused_where_there_are_none(name, value):
     section, key = name.split(".")

@@ -26,7 +26,7 @@ IN_CLASSIFICATION: Names = (
     "evaluation.forgetting_margin",
     *OF_JUDGES,
 )
-WITHOUT_LABELS: Names = ("data.class_token", "training.class_weights")
+WITHOUT_LABELS: Names = ("data.class_token", "training.class_weights", "evaluation.zero_shot")
 WITHOUT_LORA: Names = ("adapter.r", "adapter.lora_alpha", "adapter.lora_dropout", "adapter.target_modules")
 
 

@@ -260,6 +260,10 @@ class EvaluationSettings(Section):
     forgetting_margin: Annotated[float, Field(gt=0)] = Field(
         0.1, description="Largest rise on general text, in bits per byte, that counts as no regression."
     )
+    zero_shot: bool = Field(
+        False,
+        description="Hold a classification against its base model too, which chooses among the labels by their names.",
+    )
     judges: list[Name] = Field(
         [],
         description="Models that score the answers: `ollama:MODEL`, `openai:MODEL@URL` or `gguf:PATH`. One on another"

@@ -18,27 +18,36 @@ def class_metrics(
     *,
     majority: int,
     by_words: np.ndarray | None,
+    by_names: np.ndarray | None = None,
 ) -> dict[str, Any]:
     """Return what metrics.json says of (rows,) wanted classes by number and (rows, classes) probabilities.
 
-    `majority` is the class that most training rows have, which the first base line gives to every text; the second is
-    `by_words`, the (rows,) classes that word counts give, None where nothing could count them.
+    `majority` is the class that most training rows have, which the first base line gives to every text. The others are
+    the (rows,) classes that word counts give and those that the base model gives by their names, None where not asked.
     """
     given = probabilities.argmax(axis=1)
-    matrix = confusion_matrix(wanted, given, len(classes))
-    by_class = [_of_class(matrix, number, name) for number, name in enumerate(classes)]
     right = given == wanted
     return {
-        "rows": len(wanted),
-        "accuracy": _share(int(right.sum()), len(right)),
-        "macro_f1": float(np.mean([one["f1"] for one in by_class])),
-        "classes": by_class,
-        "confusion": matrix.tolist(),
+        **label_figures(wanted, given, classes),
         "calibration": calibration(probabilities.max(axis=1), right),
         "baselines": {
             "majority": {"label": classes[majority], **_base_line(wanted == majority, right)},
             "tf_idf": None if by_words is None else _base_line(wanted == by_words, right),
+            "zero_shot": None if by_names is None else _base_line(wanted == by_names, right),
         },
+    }
+
+
+def label_figures(wanted: np.ndarray, given: np.ndarray, classes: Sequence[str]) -> dict[str, Any]:
+    """Return what can be told of (rows,) wanted and given classes by number alone, over all and by class."""
+    matrix = confusion_matrix(wanted, given, len(classes))
+    by_class = [_of_class(matrix, number, name) for number, name in enumerate(classes)]
+    return {
+        "rows": len(wanted),
+        "accuracy": _share(int((given == wanted).sum()), len(wanted)),
+        "macro_f1": float(np.mean([one["f1"] for one in by_class])),
+        "classes": by_class,
+        "confusion": matrix.tolist(),
     }
 
 

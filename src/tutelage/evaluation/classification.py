@@ -11,10 +11,13 @@ from tutelage.data.preparation import read_prepared
 from tutelage.data.prepared_rows import PreparedRows
 from tutelage.evaluation.class_metrics import class_metrics
 from tutelage.evaluation.evaluate import open_rows, trained_dtype
+from tutelage.evaluation.threshold import given_at, rarer_class, threshold_figures
 from tutelage.evaluation.word_counts import classes_by_words, is_available
+from tutelage.evaluation.zero_shot import classes_by_names
 from tutelage.model.assembly import open_base, open_tuned
 from tutelage.model.class_head import class_log_probs, with_class_head
 from tutelage.model.forward import CausalModel
+from tutelage.model.loading import context_length, load_tokenizer
 from tutelage.model.sources import ModelSource
 from tutelage.recipe import Recipe
 from tutelage.run_folder import RunFolder, read_json, write_json, write_json_lines
@@ -30,24 +33,37 @@ def evaluate_classification(
     """Classify the test rows with the tuned model, and write the predictions and metrics.json, which is returned."""
     rows = open_rows(run, recipe, source)
     classes = read_json(run.preparation)["classes"]
+    # Before the tuned model, so that the two are not in memory at once.
+    by_names = None
+    if recipe.evaluation.zero_shot:
+        by_names = _by_names(run, recipe, source, rows=rows, classes=classes, progress=progress)
     model = open_classifier(run, recipe, source)
-    texts = [rows[index].example.prompt_ids for index in range(len(rows))]
-    advance = progress("classifying the test rows", len(texts))
-    found = predictions_of(model, texts, classes, progress=advance)
-    probabilities = np.array([list(one["probabilities"].values()) for one in found])
-    training = read_prepared(run, "train")
-    trained = class_numbers(training)
+    probabilities = _probabilities_of(rows, model, classes, progress, "test")
+    training, validation = read_prepared(run, "train"), read_prepared(run, "validation")
+    trained, wanted = class_numbers(training), class_numbers(rows)
     figures = class_metrics(
-        class_numbers(rows),
+        wanted,
         probabilities,
         classes,
         majority=int(np.bincount(trained).argmax()),
         by_words=_by_words(training, trained, rows),
+        by_names=by_names,
     )
+    threshold = None
+    if len(classes) == 2 and len(validation):
+        known = _probabilities_of(validation, model, classes, progress, "validation")
+        threshold = threshold_figures(
+            wanted,
+            probabilities,
+            classes,
+            label=rarer_class(trained),
+            validation=(class_numbers(validation), known),
+        )
     result = {
         "objective": "classification",
         "primary_metric": "accuracy",
         **figures,
+        "threshold": threshold,
         **verdict(figures),
         "sets": {},
         "forgetting": None,
@@ -57,7 +73,7 @@ def evaluate_classification(
             "row": rows[index].example.row,
             "text": rows[index].prompt,
             "label": rows[index].response,
-            **found[index],
+            **_prediction(probabilities[index], classes),
         }
         for index in range(len(rows))
     ]
@@ -65,6 +81,15 @@ def evaluate_classification(
         write_json_lines(staged / run.predictions.name, predictions)
         write_json(staged / run.metrics.name, result)
     return result
+
+
+def _probabilities_of(
+    rows: PreparedRows, model: CausalModel, classes: Sequence[str], progress: Progress, split: str
+) -> np.ndarray:
+    """Return the probability of each class for each row: (rows, classes)."""
+    texts = [rows[index].example.prompt_ids for index in range(len(rows))]
+    advance = progress(f"classifying the {split} rows", len(texts))
+    return np.exp(class_log_probs(model, texts, len(classes), progress=advance))
 
 
 def verdict(figures: dict[str, Any]) -> dict[str, str]:
@@ -84,6 +109,11 @@ def verdict(figures: dict[str, Any]) -> dict[str, str]:
     if words:
         share, p = words["accuracy"], words["p"]
         sentence += f" TF-IDF with logistic regression is right on {100 * share:.2f} % (McNemar p = {p:.2g})."
+    if names := figures["baselines"]["zero_shot"]:
+        sentence += (
+            f" The base model, given the names of the labels, is right on {100 * names['accuracy']:.2f} %"
+            f" (McNemar p = {names['p']:.2g})."
+        )
     return {"verdict": word, "sentence": sentence}
 
 
@@ -91,6 +121,26 @@ def _by_words(training: PreparedRows, trained: np.ndarray, asked: PreparedRows) 
     if not is_available():
         return None
     return classes_by_words([row.prompt for row in training], trained, [row.prompt for row in asked])
+
+
+def _by_names(
+    run: RunFolder,
+    recipe: Recipe,
+    source: ModelSource,
+    *,
+    rows: PreparedRows,
+    classes: Sequence[str],
+    progress: Progress,
+) -> np.ndarray:
+    base = _open_base(run, recipe, source)
+    return classes_by_names(
+        base,
+        load_tokenizer(source.folder),
+        [row.prompt for row in rows],
+        classes,
+        context_length=context_length(source.folder),
+        progress=progress("asking the base model", len(rows) * len(classes)),
+    )
 
 
 def open_classifier(
@@ -105,15 +155,26 @@ def open_classifier(
 
     Device and type of the products are those of the training where none are given.
     """
+    base = _open_base(run, recipe, source, device=device, dtype=dtype)
+    classes = read_json(run.preparation)["classes"]
+    return open_tuned(with_class_head(base, len(classes), seed=0), run.weights, recipe.adapter)
+
+
+def _open_base(
+    run: RunFolder,
+    recipe: Recipe,
+    source: ModelSource,
+    *,
+    device: torch.device | None = None,
+    dtype: torch.dtype | None = None,
+) -> CausalModel:
     device = device or choose_device(recipe.training.device)
-    base = open_base(
+    return open_base(
         source,
         device,
         dtype or choose_dtype(trained_dtype(run, recipe), device),
         padded_because=read_json(run.training)["padded_because"],
     )
-    classes = read_json(run.preparation)["classes"]
-    return open_tuned(with_class_head(base, len(classes), seed=0), run.weights, recipe.adapter)
 
 
 def predictions_of(
@@ -121,14 +182,22 @@ def predictions_of(
     texts: Sequence[Sequence[int]],
     classes: Sequence[str],
     *,
-    progress: Callable[[int], None] = lambda texts: None,
+    threshold: tuple[int, float] | None = None,
 ) -> list[dict[str, Any]]:
-    """Return the most probable class of each text, given by its ids, and the probability of every class."""
-    probabilities = np.exp(class_log_probs(model, texts, len(classes), progress=progress))
+    """Return the most probable class of each text, given by its ids, and the probability of every class.
+
+    Of two classes one, by its number, can be given from a `threshold` on.
+    """
+    probabilities = np.exp(class_log_probs(model, texts, len(classes)))
+    given = given_at(probabilities, *threshold) if threshold else probabilities.argmax(axis=1)
     return [
-        {
-            "predicted": classes[int(row.argmax())],
-            "probabilities": dict(zip(classes, row.tolist(), strict=True)),
-        }
-        for row in probabilities
+        {**_prediction(row, classes), "predicted": classes[number]}
+        for row, number in zip(probabilities, given.tolist(), strict=True)
     ]
+
+
+def _prediction(probabilities: np.ndarray, classes: Sequence[str]) -> dict[str, Any]:
+    return {
+        "predicted": classes[int(probabilities.argmax())],
+        "probabilities": dict(zip(classes, probabilities.tolist(), strict=True)),
+    }
