@@ -220,11 +220,13 @@ def _threshold_sentence(found: dict[str, Any]) -> str:
     chosen, half, rows = found["at_chosen"], found["at_half"], found["validation_rows"]
     if found["chosen"] == 0.5:
         return f"On the {rows:,} validation rows no threshold is better than 0.5."
+    right = {
+        name: f"{100 * one['accuracy']['value']:.2f} %" for name, one in (("half", half), ("chosen", chosen))
+    }
     return (
         f"With {found['label']!r} given from {found['chosen']:.3f} on, which the {rows:,} validation rows choose, macro"
         f" F1 on the test rows is {chosen['macro_f1']:.3f} in place of {half['macro_f1']:.3f} at 0.5, and"
-        f" {chosen['accuracy']['value']:.2%} are right in place of {half['accuracy']['value']:.2%} (McNemar p ="
-        f" {found['p']:.2g})."
+        f" {right['chosen']} are right in place of {right['half']} (McNemar p = {found['p']:.2g})."
     )
 
 
