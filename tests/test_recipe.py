@@ -117,6 +117,7 @@ def test_the_last_blocks_are_trained_for_labels_alone(kind):
         ("training.class_weights", "balanced"),
         ("data.class_token", "first"),
         ("evaluation.zero_shot", True),
+        ("data.label_separator", ";"),
     ],
 )
 def test_what_goes_by_labels_is_refused_where_there_are_none(name, value):

@@ -107,6 +107,10 @@ class DataSettings(Section):
         description="Which tokens are supervised: every answer of a conversation with its end, the last one alone,"
         " or the prompts too.",
     )
+    label_separator: Annotated[str, Field(min_length=1, max_length=1)] | None = Field(
+        None,
+        description="Several labels for each text, or none: this sign parts them, or they are a list. Default: one.",
+    )
     class_token: ClassToken = Field(
         "last",
         description="Which token of a text the head for labels reads; the `first` one has seen nothing of the rest.",
@@ -140,9 +144,7 @@ class TrainingSettings(Section):
         description="`balanced` weighs each row of a classification by the inverse of how often its label is trained,"
         " so that each label weighs the same.",
     )
-    seed: Annotated[int, Field(ge=0, lt=2**32)] = Field(
-        123, description="Seed of the order and of new weights."
-    )
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = Field(123, description="Seed of order and new weights.")
     num_train_epochs: Steps = Field(2, description="How many times every training row is seen.")
     max_steps: Steps | None = Field(
         None,
@@ -323,10 +325,14 @@ class Recipe(Section):
             raise ValueError(f"training.objective is dpo, which compares answers: {told}")
         return self
 
+    def idle(self) -> dict[str, tuple[str, ...]]:
+        """Return the names of settings without effect beside the others, by the reason."""
+        return idle_settings(self.training.objective, self.adapter.type, bool(self.data.label_separator))
+
     @model_validator(mode="after")
     def what_has_no_effect_is_left_out(self) -> "Recipe":
         defaults = Recipe.model_construct()
-        for reason, names in idle_settings(self.training.objective, self.adapter.type).items():
+        for reason, names in self.idle().items():
             given = " and ".join(name for name in names if _value(self, name) != _value(defaults, name))
             if given:
                 raise ValueError(f"{reason}, so that {given} would have no effect: leave it out")

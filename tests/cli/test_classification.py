@@ -230,7 +230,7 @@ def test_a_threshold_needs_two_labels_and_one_from_validation_rows_an_evaluation
     assert tutelage("train", "three", "--set", "training.max_steps=1").code == 0
     refused = tutelage("classify", "three", "Win.", "--threshold", "0.3", "--set", "training.max_steps=1")
     assert refused.code == 2
-    assert "is for two labels, and three has 3" in " ".join(refused.err.split())
+    assert "is for two labels of which a text has one, and three has 3" in " ".join(refused.err.split())
 
 
 def check_verbs_that_do_not_fit(tutelage):
@@ -375,8 +375,8 @@ def test_an_export_whose_labels_changed_places_is_not_published(
     run = trained()
     own = class_head.as_sequence_classifier
 
-    def swapped(module, labels, *, padding):
-        return own(module, labels[::-1], padding=padding)
+    def swapped(module, labels, **given):
+        return own(module, labels[::-1], **given)
 
     monkeypatch.setattr("tutelage.export.classes.as_sequence_classifier", swapped)
     monkeypatch.setattr("tutelage.export.classes.TEXTS", 4)

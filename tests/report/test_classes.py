@@ -41,6 +41,7 @@ def run(tmp_path):
             "text": f"text of row {row} {HOSTILE}",
             "label": LABELS[WANTED[row]],
             "predicted": LABELS[int(given.argmax())],
+            "probability": float(given.max()),
             "probabilities": dict(zip(LABELS, given.tolist(), strict=True)),
         }
         for row, given in enumerate(probabilities)

@@ -71,8 +71,7 @@ def classify(
         return
     if file is None:
         for found in open_classify(run, loaded, at)(list(texts), 1):
-            label = found["predicted"]
-            console.say(f"{label}  {found['probabilities'][label]:.3f}")
+            console.say(f"{found['predicted'] or '(none)'}  {found['probability']:.3f}")
         return
     classify_file(file, loaded.recipe.data.map.get("text", "text"), lambda: open_classify(run, loaded, at))
 
@@ -90,11 +89,12 @@ def read_threshold(run: RunFolder, given: str) -> tuple[int, float]:
     from tutelage.data.preparation import read_prepared
     from tutelage.evaluation.threshold import rarer_class
 
-    classes = read_json(run.require(run.preparation, stage="prepare"))["classes"]
-    if len(classes) != 2:
+    prepared = read_json(run.require(run.preparation, stage="prepare"))
+    classes = prepared["classes"]
+    if len(classes) != 2 or prepared.get("label_sets"):
         raise DataError(
-            f"--threshold is for two labels, and {run.root} has {len(classes)}: the most probable one is given."
-            " Leave it out."
+            f"--threshold is for two labels of which a text has one, and {run.root} has {len(classes)}"
+            f"{' of which it may have several' if prepared.get('label_sets') else ''}. Leave it out."
         )
     if given == "validation":
         found = read_json(run.require(run.metrics, stage="evaluate")).get("threshold")
@@ -134,7 +134,7 @@ def open_classify(run: RunFolder, loaded: LoadedRecipe, threshold: tuple[int, fl
                 raise DataError(
                     f"Text {row} has {len(one):,} tokens, and the model takes 1 to {limit:,}. Shorten it."
                 )
-        return predictions_of(model, ids, classes, threshold=threshold)
+        return predictions_of(model, loaded.recipe, ids, classes, threshold=threshold)
 
     return classify_texts
 

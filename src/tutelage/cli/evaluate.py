@@ -206,6 +206,8 @@ def show_classes(result: dict[str, Any]) -> None:
         numeric={1, 2, 3, 4},
     )
     console.say()
+    if "micro_f1" in result:
+        console.say(f"Micro F1 is {result['micro_f1']:.3f}, macro F1 {result['macro_f1']:.3f}.")
     console.heading(result["sentence"])
     if result["threshold"] is not None:
         console.say(_threshold_sentence(result["threshold"]))

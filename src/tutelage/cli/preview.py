@@ -27,6 +27,7 @@ def preview(
 ) -> None:
     """Show exactly what the model is trained on and what it will be asked; nothing is written."""
     from tutelage.data.checks import check_rows
+    from tutelage.data.class_rows import class_rows
     from tutelage.data.formats import read_conversations
     from tutelage.data.preparation import sizes_of
 
@@ -48,9 +49,9 @@ def preview(
             continue
         following = [one for one in kept if one.row >= number][:tree]
         if recipe.training.objective == "classification":
-            token = recipe.data.class_token
-            _show_class(checked[number].row, renderer.tokenizer, token, with_ids=ids)
-            examples = _class_examples(following, renderer.tokenizer, token)
+            _show_class(checked[number].row, renderer.tokenizer, recipe.data.class_token, with_ids=ids)
+            classified = class_rows(renderer.tokenizer, following, [], recipe.data, sets=[])
+            examples = [row.example for _, row in classified]
         else:
             answers = _answers([checked[number].row], pairs=pairs)
             for name, side in zip(("Chosen", "Rejected"), answers, strict=False):
@@ -113,12 +114,6 @@ def _show_class(conversation: Any, tokenizer: Any, token: str, *, with_ids: bool
     console.say()
     _show_pieces(pieces, ids, with_ids=with_ids, mark="read by the head")
     console.say()
-
-
-def _class_examples(conversations: Sequence[Any], tokenizer: Any, token: Any) -> list[Any]:
-    from tutelage.data.class_rows import class_rows
-
-    return [row.example for _, row in class_rows(tokenizer, conversations, [], token=token)]
 
 
 def _show_pieces(pieces: Sequence[Any], ids: Sequence[int], *, with_ids: bool, mark: str) -> None:

@@ -99,7 +99,7 @@ def examine(
         )
         loss_on = "last_response" if pairs else settings.loss_on
         if is_classification:
-            classified = class_rows(renderer.tokenizer, kept, [], token=settings.class_token)
+            classified = class_rows(renderer.tokenizer, kept, [], settings, sets=[])
             examples = (row.example for _, row in classified)
         else:
             examples = renderer.examples(kept, loss_on=loss_on)

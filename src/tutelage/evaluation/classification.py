@@ -7,15 +7,17 @@ import numpy as np
 import torch
 
 from tutelage.data.class_rows import class_numbers
+from tutelage.data.label_sets import as_matrix
 from tutelage.data.preparation import read_prepared
 from tutelage.data.prepared_rows import PreparedRows
 from tutelage.evaluation.class_metrics import class_metrics
 from tutelage.evaluation.evaluate import open_rows, trained_dtype
+from tutelage.evaluation.several_labels import label_set_metrics, set_prediction
 from tutelage.evaluation.threshold import given_at, rarer_class, threshold_figures
-from tutelage.evaluation.word_counts import classes_by_words, is_available
+from tutelage.evaluation.word_counts import classes_by_words, is_available, label_sets_by_words
 from tutelage.evaluation.zero_shot import classes_by_names
 from tutelage.model.assembly import open_base, open_tuned
-from tutelage.model.class_head import class_log_probs, with_class_head
+from tutelage.model.class_head import class_probabilities, label_probabilities, with_class_head
 from tutelage.model.forward import CausalModel
 from tutelage.model.loading import context_length, load_tokenizer
 from tutelage.model.sources import ModelSource
@@ -38,32 +40,25 @@ def evaluate_classification(
     if recipe.evaluation.zero_shot:
         by_names = _by_names(run, recipe, source, rows=rows, classes=classes, progress=progress)
     model = open_classifier(run, recipe, source)
-    probabilities = _probabilities_of(rows, model, classes, progress, "test")
-    training, validation = read_prepared(run, "train"), read_prepared(run, "validation")
-    trained, wanted = class_numbers(training), class_numbers(rows)
-    figures = class_metrics(
-        wanted,
-        probabilities,
-        classes,
-        majority=int(np.bincount(trained).argmax()),
-        by_words=_by_words(training, trained, rows),
-        by_names=by_names,
-    )
-    threshold = None
-    if len(classes) == 2 and len(validation):
-        known = _probabilities_of(validation, model, classes, progress, "validation")
-        threshold = threshold_figures(
-            wanted,
-            probabilities,
-            classes,
-            label=rarer_class(trained),
-            validation=(class_numbers(validation), known),
+    several = recipe.data.label_separator is not None
+    find = label_probabilities if several else class_probabilities
+
+    def ask(split: str, asked: PreparedRows) -> np.ndarray:
+        texts = [asked[index].example.prompt_ids for index in range(len(asked))]
+        return find(
+            model, texts, len(classes), progress=progress(f"classifying the {split} rows", len(asked))
         )
+
+    probabilities = ask("test", rows)
+    figures = (
+        _several_labels(run, recipe, rows, probabilities)
+        if several
+        else _one_label(run, rows, probabilities, by_names=by_names, ask=ask)
+    )
     result = {
         "objective": "classification",
         "primary_metric": "accuracy",
         **figures,
-        "threshold": threshold,
         **verdict(figures),
         "sets": {},
         "forgetting": None,
@@ -73,7 +68,7 @@ def evaluate_classification(
             "row": rows[index].example.row,
             "text": rows[index].prompt,
             "label": rows[index].response,
-            **_prediction(probabilities[index], classes),
+            **_prediction(probabilities[index], classes, recipe),
         }
         for index in range(len(rows))
     ]
@@ -83,13 +78,52 @@ def evaluate_classification(
     return result
 
 
-def _probabilities_of(
-    rows: PreparedRows, model: CausalModel, classes: Sequence[str], progress: Progress, split: str
-) -> np.ndarray:
-    """Return the probability of each class for each row: (rows, classes)."""
-    texts = [rows[index].example.prompt_ids for index in range(len(rows))]
-    advance = progress(f"classifying the {split} rows", len(texts))
-    return np.exp(class_log_probs(model, texts, len(classes), progress=advance))
+def _one_label(
+    run: RunFolder,
+    rows: PreparedRows,
+    probabilities: np.ndarray,
+    *,
+    by_names: np.ndarray | None,
+    ask: Callable[[str, PreparedRows], np.ndarray],
+) -> dict[str, Any]:
+    classes = read_json(run.preparation)["classes"]
+    training, validation = read_prepared(run, "train"), read_prepared(run, "validation")
+    trained, wanted = class_numbers(training), class_numbers(rows)
+    figures = class_metrics(
+        wanted,
+        probabilities,
+        classes,
+        majority=int(np.bincount(trained).argmax()),
+        by_words=_by_words(training, trained, rows, classes_by_words),
+        by_names=by_names,
+    )
+    threshold = None
+    if len(classes) == 2 and len(validation):
+        threshold = threshold_figures(
+            wanted,
+            probabilities,
+            classes,
+            label=rarer_class(trained),
+            validation=(class_numbers(validation), ask("validation", validation)),
+        )
+    return {**figures, "threshold": threshold}
+
+
+def _several_labels(
+    run: RunFolder, recipe: Recipe, rows: PreparedRows, probabilities: np.ndarray
+) -> dict[str, Any]:
+    prepared = read_json(run.preparation)
+    sets = as_matrix(prepared["label_sets"], len(prepared["classes"]))  # (sets, labels)
+    training = read_prepared(run, "train")
+    trained = class_numbers(training)
+    return label_set_metrics(
+        sets[class_numbers(rows)],
+        probabilities,
+        prepared["classes"],
+        separator=str(recipe.data.label_separator),
+        majority=sets[np.bincount(trained).argmax()],
+        by_words=_by_words(training, sets[trained], rows, label_sets_by_words),
+    )
 
 
 def verdict(figures: dict[str, Any]) -> dict[str, str]:
@@ -100,8 +134,9 @@ def verdict(figures: dict[str, Any]) -> dict[str, str]:
     word = "no difference detectable"
     if is_detected:
         word = "better" if accuracy["value"] > base["accuracy"] else "worse"
+    right = "are right" if "micro_f1" not in figures else "have exactly their labels"
     sentence = (
-        f"{100 * accuracy['value']:.2f} % of {figures['rows']:,} test rows are right (95 % interval"
+        f"{100 * accuracy['value']:.2f} % of {figures['rows']:,} test rows {right} (95 % interval"
         f" {100 * accuracy['low']:.1f} to {100 * accuracy['high']:.1f} %); always answering {base['label']!r} is right"
         f" on {100 * base['accuracy']:.2f} %"
         f" (McNemar p = {base['p']:.2g}): {word}."
@@ -117,10 +152,15 @@ def verdict(figures: dict[str, Any]) -> dict[str, str]:
     return {"verdict": word, "sentence": sentence}
 
 
-def _by_words(training: PreparedRows, trained: np.ndarray, asked: PreparedRows) -> np.ndarray | None:
+def _by_words(
+    training: PreparedRows,
+    trained: np.ndarray,
+    asked: PreparedRows,
+    learn: Callable[[Sequence[str], np.ndarray, Sequence[str]], np.ndarray],
+) -> np.ndarray | None:
     if not is_available():
         return None
-    return classes_by_words([row.prompt for row in training], trained, [row.prompt for row in asked])
+    return learn([row.prompt for row in training], trained, [row.prompt for row in asked])
 
 
 def _by_names(
@@ -156,8 +196,9 @@ def open_classifier(
     Device and type of the products are those of the training where none are given.
     """
     base = _open_base(run, recipe, source, device=device, dtype=dtype)
-    classes = read_json(run.preparation)["classes"]
-    return open_tuned(with_class_head(base, len(classes), seed=0), run.weights, recipe.adapter)
+    prepared = read_json(run.preparation)
+    with_head = with_class_head(base, len(prepared["classes"]), seed=0, sets=prepared.get("label_sets", ()))
+    return open_tuned(with_head, run.weights, recipe.adapter)
 
 
 def _open_base(
@@ -179,25 +220,31 @@ def _open_base(
 
 def predictions_of(
     model: CausalModel,
+    recipe: Recipe,
     texts: Sequence[Sequence[int]],
     classes: Sequence[str],
     *,
     threshold: tuple[int, float] | None = None,
 ) -> list[dict[str, Any]]:
-    """Return the most probable class of each text, given by its ids, and the probability of every class.
+    """Return the label or labels of each text, given by its ids, how probable they are, and every label by itself.
 
     Of two classes one, by its number, can be given from a `threshold` on.
     """
-    probabilities = np.exp(class_log_probs(model, texts, len(classes)))
-    given = given_at(probabilities, *threshold) if threshold else probabilities.argmax(axis=1)
-    return [
-        {**_prediction(row, classes), "predicted": classes[number]}
-        for row, number in zip(probabilities, given.tolist(), strict=True)
-    ]
+    find = class_probabilities if recipe.data.label_separator is None else label_probabilities
+    return [_prediction(row, classes, recipe, threshold) for row in find(model, texts, len(classes))]
 
 
-def _prediction(probabilities: np.ndarray, classes: Sequence[str]) -> dict[str, Any]:
+def _prediction(
+    probabilities: np.ndarray,
+    classes: Sequence[str],
+    recipe: Recipe,
+    threshold: tuple[int, float] | None = None,
+) -> dict[str, Any]:
+    if recipe.data.label_separator is not None:
+        return set_prediction(probabilities, classes, recipe.data.label_separator)
+    given = int(given_at(probabilities[None], *threshold)[0] if threshold else probabilities.argmax())
     return {
-        "predicted": classes[int(probabilities.argmax())],
+        "predicted": classes[given],
+        "probability": float(probabilities[given]),
         "probabilities": dict(zip(classes, probabilities.tolist(), strict=True)),
     }
