@@ -3,7 +3,8 @@
 import pytest
 
 from tutelage.effects import idle_settings, what_is_trained
-from tutelage.recipe import AdapterSettings, EvaluationSettings, Recipe
+from tutelage.recipe import AdapterSettings, Recipe
+from tutelage.recipe_evaluation import EvaluationSettings
 from tutelage.recipe_file import walk
 
 KNOWN = {name for name, _, _ in walk(Recipe())}
@@ -11,16 +12,18 @@ KNOWN = {name for name, _, _ in walk(Recipe())}
 
 @pytest.mark.parametrize("objective", ["instruction", "classification"])
 @pytest.mark.parametrize("kind", ["lora", "none"])
-def test_every_idle_setting_is_one_that_there_is(objective, kind):
-    named = [name for names in idle_settings(objective, kind).values() for name in names]
+@pytest.mark.parametrize("several", [False, True])
+def test_every_idle_setting_is_one_that_there_is(objective, kind, several):
+    idle = idle_settings(objective, kind, several_labels=several)
+    named = [name for names in idle.values() for name in names]
     assert set(named) < KNOWN
     assert len(named) == len(set(named))
 
 
-def test_of_the_evaluation_a_classification_honours_the_limit_alone():
-    [names] = idle_settings("classification", "lora").values()
+def test_of_the_evaluation_a_classification_honours_the_limit_and_its_base_line_alone():
+    [names] = idle_settings("classification", "lora", several_labels=False).values()
     of_evaluation = {f"evaluation.{name}" for name in EvaluationSettings.model_fields}
-    assert of_evaluation - set(names) == {"evaluation.limit"}
+    assert of_evaluation - set(names) == {"evaluation.limit", "evaluation.zero_shot"}
     assert not {"data.max_length", "adapter.r", "training.seed", "training.class_weights"} & set(names)
 
 

@@ -103,14 +103,22 @@ def test_settings_of_an_adapter_are_refused_where_there_is_none(key, value):
         Recipe.model_validate({"adapter": {"type": "none", key: value}})
 
 
-def test_the_last_block_is_trained_for_labels_alone():
-    Recipe.model_validate({"adapter": {"type": "last-block"}, "training": {"objective": "classification"}})
-    with pytest.raises(ValidationError, match="last-block, which is for training.objective=classification"):
-        Recipe.model_validate({"adapter": {"type": "last-block"}})
+@pytest.mark.parametrize("kind", ["last-block", "last-two-blocks", "head"])
+def test_the_last_blocks_are_trained_for_labels_alone(kind):
+    Recipe.model_validate({"adapter": {"type": kind}, "training": {"objective": "classification"}})
+    with pytest.raises(ValidationError, match=f"{kind}, which is for training.objective=classification"):
+        Recipe.model_validate({"adapter": {"type": kind}})
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("data.split", "stratified"), ("training.class_weights", "balanced")]
+    ("name", "value"),
+    [
+        ("data.split", "stratified"),
+        ("training.class_weights", "balanced"),
+        ("data.class_token", "first"),
+        ("evaluation.zero_shot", True),
+        ("data.label_separator", ";"),
+    ],
 )
 def test_what_goes_by_labels_is_refused_where_there_are_none(name, value):
     section, key = name.split(".")

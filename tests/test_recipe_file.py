@@ -189,7 +189,12 @@ def test_a_written_recipe_spells_every_value_out_and_loads_as_itself(tmp_path):
     path.write_text(to_toml(recipe), encoding="utf-8")
     assert load(path, {}, []).recipe == recipe
     written = {f"{table}.{key}" for table, keys in tomllib.loads(path.read_text()).items() for key in keys}
-    without_effect = {"training.class_weights"}
+    without_effect = {
+        "data.label_separator",
+        "data.class_token",
+        "training.class_weights",
+        "evaluation.zero_shot",
+    }
     assert written == {name for name, value, _ in walk(recipe) if value is not None} - without_effect
 
 

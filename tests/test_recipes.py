@@ -6,12 +6,13 @@ from support.pairs import preference_values
 from support.rows import alpaca_values, write_rows
 from support.tiny_tokenizer import write_tiny_gpt2, write_tiny_model
 
+from tutelage.data.splits import Sides
 from tutelage.recipe_file import load
 from tutelage.recipes import shipped_path, shipped_recipes
-from tutelage.run_folder import RunFolder, read_json, read_json_lines
+from tutelage.run_folder import SPLITS, RunFolder, read_json, read_json_lines
 
 RECIPES = shipped_recipes()
-BOOK = sorted(name for name in RECIPES if name.startswith("book-ch7"))
+BOOK = sorted(name for name in RECIPES if name.startswith("book-"))
 
 
 @pytest.fixture
@@ -29,13 +30,17 @@ def place(tmp_path, monkeypatch):
     labelled = [{"text": f"Message {n} of many.", "label": ("ham", "spam")[n % 2]} for n in range(120)]
     write_rows(tmp_path / "labels.json", labelled)
     write_rows(tmp_path / "pairs.json", preference_values(60))
+    of_the_book = "".join(f"{n % 2},Message {n} of many.\n" for n in range(120))
+    (tmp_path / "sms-spam.csv").write_text("Label,Text\n" + of_the_book)
     return tmp_path
 
 
 def test_the_recipes_that_the_guide_speaks_of_ship():
     named = {"quickstart", "laptop", "one-gpu", "full", "article", "chat"}
     book = {"book-ch7", "book-ch7-phi3", "book-ch7-masked", "book-ch7-alpaca-52k", "book-ch7-lora"}
-    assert named | book <= RECIPES.keys()
+    assert (
+        named | book | {"book-ch6", "book-ch6-lora", "classify", "prefer", "book-ch7-dpo"} <= RECIPES.keys()
+    )
 
 
 @pytest.mark.parametrize("recipe", RECIPES.values(), ids=RECIPES.keys())
@@ -53,6 +58,8 @@ def test_only_a_name_finds_a_recipe_that_ships(name):
 @pytest.mark.parametrize("name", BOOK)
 def test_the_exercises_differ_from_the_chapter_in_nothing_but_what_they_are_about(name):
     about = {
+        "book-ch6": set(),
+        "book-ch6-lora": {"adapter.type", "adapter.lora_alpha"},
         "book-ch7": set(),
         "book-ch7-phi3": {"data.prompt"},
         "book-ch7-masked": {"data.loss_on"},
@@ -66,7 +73,7 @@ def test_the_exercises_differ_from_the_chapter_in_nothing_but_what_they_are_abou
             "training.weight_decay", "preference.length_normalised",
         },
     }[name]  # fmt: skip
-    chapter, exercise = (load(RECIPES[one].path, {}, []).settings() for one in ("book-ch7", name))
+    chapter, exercise = (load(RECIPES[one].path, {}, []).settings() for one in (name[:8], name))
     differing = {one.name for one, other in zip(chapter, exercise, strict=True) if one.value != other.value}
     assert differing == about
 
@@ -97,7 +104,7 @@ def test_a_name_that_no_recipe_has_is_answered_with_those_that_there_are(tutelag
     for verb in ("show", "copy"):
         said = tutelage("recipes", verb, "book-ch8")
         assert said.code == 2
-        assert "No recipe is named 'book-ch8'. There are: article, book-ch7" in said.err
+        assert "No recipe is named 'book-ch8'. There are: article, book-ch6" in said.err
 
 
 def test_copy_writes_the_same_recipe_and_replaces_nothing_unasked(tutelage, place):
@@ -138,6 +145,16 @@ def test_a_name_that_is_neither_here_nor_ships_says_so(tutelage, place):
     assert "book-ch8 does not exist, and none of that name ships (`tutelage recipes list`)" in said.err
 
 
+def test_chapter_6_is_split_where_the_book_splits_it():
+    """Of its 1,045, 300 and 149 messages 112 are repeats of earlier ones, and are dropped before."""
+    settings = load(RECIPES["book-ch6"].path, {}, []).recipe.data
+    sides = Sides(rule=settings.split, train_share=settings.train_share, test_share=settings.test_share)
+    for row in range(1_494 - 112):
+        sides.add(row, f"message {row}", "0")
+    counts = [int((sides.sides() == side).sum()) for side in range(3)]
+    assert dict(zip(SPLITS, counts, strict=True)) == {"train": 990, "test": 270, "validation": 122}
+
+
 @pytest.fixture(scope="module")
 def models(tmp_path_factory):
     """A tiny random model of each architecture that the recipes name, by what stands in the name."""
@@ -145,13 +162,25 @@ def models(tmp_path_factory):
     return {"gpt2": write_tiny_gpt2(folder / "gpt2"), "smollm2": write_tiny_model(folder / "smollm2")}
 
 
-@pytest.mark.parametrize("name", RECIPES)
-def test_every_recipe_runs_dry_and_trains_two_steps(name, tutelage, place, models):
+# What chapter 6 tries beside its recipes, each a setting away.
+EXPERIMENTS = [
+    "data.class_token=first",
+    "adapter.type=last-two-blocks",
+    "adapter.type=head",
+    "adapter.type=none",
+]
+
+
+@pytest.mark.parametrize(
+    ("name", "setting"), [*((name, None) for name in RECIPES), *(("book-ch6", one) for one in EXPERIMENTS)]
+)
+def test_every_recipe_runs_dry_and_trains_two_steps(name, setting, tutelage, place, models):
     recipe = load(RECIPES[name].path, {}, []).recipe
     [model] = [path for kind, path in models.items() if kind in recipe.model.name_or_path.lower()]
     rows = {"instruction": "my.json", "classification": "labels.json", "dpo": "pairs.json"}
+    is_chapter_6 = name.startswith("book-ch6")
     words = [
-        "--data", rows[recipe.training.objective],
+        "--data", recipe.data.source if is_chapter_6 else rows[recipe.training.objective],
         "--set", f"model.name_or_path={model}",
         "--set", "training.device=cpu",
         "--set", "training.dtype=float32",
@@ -160,6 +189,7 @@ def test_every_recipe_runs_dry_and_trains_two_steps(name, tutelage, place, model
     ]  # fmt: skip
     if recipe.training.objective != "classification":
         words += ["--set", "training.sample_prompts=0", "--set", "evaluation.max_new_tokens=64"]
+    words += ["--set", setting] if setting else []
     dry = tutelage("run", name, *words, "--dry-run")
     assert dry.code == 0, dry.err
     assert "2 steps over" in dry.out

@@ -3,7 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from tutelage.recipe import NamedSetSettings, Recipe
+from tutelage.recipe import Recipe
+from tutelage.recipe_evaluation import NamedSetSettings
 
 PAGE = Path(__file__).with_name("settings.md")
 

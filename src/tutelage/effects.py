@@ -27,14 +27,18 @@ IN_CLASSIFICATION: Names = (
     "evaluation.forgetting_kl_margin",
     *OF_JUDGES,
 )
-WITHOUT_LABELS: Names = ("training.class_weights",)
+# A set of labels has no rarity of its own, and no name that the base model could write.
+BESIDE_SEVERAL_LABELS: Names = ("training.class_weights", "evaluation.zero_shot")
+WITHOUT_LABELS: Names = ("data.label_separator", "data.class_token", *BESIDE_SEVERAL_LABELS)
 WITHOUT_LORA: Names = ("adapter.r", "adapter.lora_alpha", "adapter.lora_dropout", "adapter.target_modules")
 
 
-def idle_settings(objective: str, adapter_type: str) -> dict[str, Names]:
+def idle_settings(objective: str, adapter_type: str, several_labels: bool) -> dict[str, Names]:
     """Return the names of settings that a recipe has no use for, by the reason; they stand at their defaults."""
     is_classification = objective == "classification"
     idle = {f"training.objective is {objective}": IN_CLASSIFICATION if is_classification else WITHOUT_LABELS}
+    if several_labels and is_classification:
+        idle["data.label_separator is set"] = BESIDE_SEVERAL_LABELS
     if adapter_type != "lora":
         idle[f"adapter.type is {adapter_type}"] = WITHOUT_LORA
     return idle
@@ -42,6 +46,10 @@ def idle_settings(objective: str, adapter_type: str) -> dict[str, Names]:
 
 def what_is_trained(adapter_type: str, rank: int) -> str:
     """Say for a person what an adapter of this kind trains."""
-    return {"lora": f"LoRA, rank {rank}", "none": "every weight", "last-block": "the last block"}[
-        adapter_type
-    ]
+    return {
+        "lora": f"LoRA, rank {rank}",
+        "none": "every weight",
+        "last-block": "the last block",
+        "last-two-blocks": "the last two blocks",
+        "head": "the head alone",
+    }[adapter_type]

@@ -3,55 +3,28 @@
 Names are those of Hugging Face and TRL where they have one.
 """
 
-import re
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
 from tutelage.effects import idle_settings
+from tutelage.recipe_adapter import LAST_BLOCKS, AdapterSettings
+from tutelage.recipe_evaluation import EvaluationSettings
 from tutelage.recipe_preference import PreferenceSettings
-from tutelage.recipe_section import Section
+from tutelage.recipe_section import Count, FormatName, Name, Section, Sha256
 
 PromptStyle = Literal["alpaca", "alpaca-compact", "phi3", "chat"]
 SplitRule = Literal["group", "position", "stratified"]
 Objective = Literal["instruction", "classification", "dpo"]
 LossOn = Literal["response", "last_response", "everything"]
-FormatName = Literal[
-    "alpaca",
-    "sharegpt",
-    "messages",
-    "prompt-completion",
-    "question-answer",
-    "text",
-    "preference",
-    "text-label",
-]
-MetricName = Literal["exact_match", "token_f1", "rouge_l", "chrf", "stopped", "bits_per_byte"]
-SetMetricName = Literal[
-    "exact_match",
-    "numeric",
-    "contains",
-    "regex",
-    "json",
-    "multiple_choice",
-    "token_f1",
-    "rouge_l",
-    "chrf",
-    "bits_per_byte",
-    "judge",
-]
-
+ClassToken = Literal["last", "first"]
 DEFAULT_MODEL = "smollm2-135m-instruct"
 
 Share = Annotated[float, Field(ge=0, le=1)]
-Count = Annotated[int, Field(ge=1)]
-Price = Annotated[float, Field(ge=0)]
-Name = Annotated[str, Field(min_length=1)]
 
 # The random numbers of a step come from seed * MOST_STEPS + step, so with more steps two seeds would share some.
 MOST_STEPS = 2**24
 Steps = Annotated[int, Field(ge=1, le=MOST_STEPS)]
-Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
 
 class DataSettings(Section):
@@ -105,6 +78,14 @@ class DataSettings(Section):
         description="Which tokens are supervised: every answer of a conversation with its end, the last one alone,"
         " or the prompts too.",
     )
+    label_separator: Annotated[str, Field(min_length=1, max_length=1)] | None = Field(
+        None,
+        description="Several labels for each text, or none: this sign parts them, or they are a list. Default: one.",
+    )
+    class_token: ClassToken = Field(
+        "last",
+        description="Which token of a text the head for labels reads; the `first` one has seen nothing of the rest.",
+    )
 
     @model_validator(mode="after")
     def shares_leave_no_negative_rest(self) -> "DataSettings":
@@ -123,22 +104,6 @@ class ModelSettings(Section):
     )
 
 
-class AdapterSettings(Section):
-    type: Literal["lora", "none", "last-block"] = Field(
-        "lora",
-        description="`lora` trains an adapter; `none` trains every weight; `last-block`, for labels, trains the last"
-        " block with the norm after it. The head for labels is always trained.",
-    )
-    r: Count = Field(16, description="Rank of the adapter.")
-    lora_alpha: Annotated[float, Field(gt=0)] = Field(
-        32, description="The adapter is scaled by lora_alpha / r."
-    )
-    lora_dropout: Annotated[float, Field(ge=0, lt=1)] = Field(0.0, description="Dropout before the adapter.")
-    target_modules: str | list[str] = Field(
-        "all-linear", description="Which layers get an adapter: `all-linear`, or a list of module names."
-    )
-
-
 class TrainingSettings(Section):
     objective: Objective = Field(
         "instruction",
@@ -150,9 +115,7 @@ class TrainingSettings(Section):
         description="`balanced` weighs each row of a classification by the inverse of how often its label is trained,"
         " so that each label weighs the same.",
     )
-    seed: Annotated[int, Field(ge=0, lt=2**32)] = Field(
-        123, description="Seed of the order and of new weights."
-    )
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = Field(123, description="Seed of order and new weights.")
     num_train_epochs: Steps = Field(2, description="How many times every training row is seen.")
     max_steps: Steps | None = Field(
         None,
@@ -200,119 +163,6 @@ class TrainingSettings(Section):
     )
 
 
-class NamedSetSettings(Section):
-    """A named test set, [evaluation.sets.NAME]: other rows with a metric and a verdict of their own."""
-
-    source: Name = Field(description="Where its rows are, as for data.source.")
-    metric: SetMetricName = Field(
-        description="How an answer is scored; with `judge` those of evaluation.judges score it."
-    )
-    sha256: Sha256 | None = Field(None, description="SHA-256 of its bytes. An https address needs it.")
-    format: FormatName | None = Field(None, description="What a row is. Default: found from its fields.")
-    map: dict[str, str] = Field({}, description="Where a row has a field under another name.")
-    pattern: str | None = Field(None, description="`regex` only: what has to be found in the answer.")
-    tolerance: Annotated[float, Field(ge=0)] | None = Field(
-        None, description="`numeric` only: how far off the number may be. Default: not at all."
-    )
-    json_schema: Name | None = Field(
-        None, description="`json` only: a file with a schema that answers must fit."
-    )
-    choices: list[str] | Name | None = Field(
-        None,
-        description="`multiple_choice` only: the choices of every row, or the field in which each row has its own.",
-    )
-
-    @model_validator(mode="after")
-    def parameters_belong_to_the_metric(self) -> "NamedSetSettings":
-        owners = {
-            "pattern": "regex",
-            "tolerance": "numeric",
-            "json_schema": "json",
-            "choices": "multiple_choice",
-        }
-        for parameter, owner in owners.items():
-            if (
-                parameter in self.model_fields_set
-                and getattr(self, parameter) is not None
-                and self.metric != owner
-            ):
-                if parameter == "tolerance" and not self.tolerance:
-                    continue  # a recorded recipe spells out this default
-                raise ValueError(f"{parameter} is for the metric {owner}, and the metric is {self.metric}")
-        for parameter in ("pattern", "choices"):
-            if self.metric == owners[parameter] and getattr(self, parameter) is None:
-                raise ValueError(f"the metric {self.metric} needs {parameter}")
-        if self.pattern is not None:
-            try:
-                re.compile(self.pattern)
-            except re.error as fault:
-                raise ValueError(f"pattern is no regular expression: {fault}") from fault
-        if isinstance(self.choices, list) and len(set(self.choices)) < 2:
-            raise ValueError("choices needs at least two different texts")
-        return self
-
-
-class EvaluationSettings(Section):
-    limit: Count | None = Field(
-        None, description="Evaluate only the first so many rows of each test set. Default: all."
-    )
-    max_new_tokens: Count = Field(128, description="Longest answer in tokens.")
-    batch_size: Count = Field(64, description="Answers decoded at once.")
-    primary_metric: MetricName = Field(
-        "chrf", description="The metric that the verdict is about, chosen before anything is seen."
-    )
-    sets: dict[Annotated[str, Field(pattern="^[a-z0-9][a-z0-9_-]{0,63}$")], NamedSetSettings] = Field(
-        {}, description="More test sets by name, each a table [evaluation.sets.NAME] as below."
-    )
-    forgetting: bool = Field(
-        True, description="Read general text with both models, to see whether tuning cost the grasp of it."
-    )
-    forgetting_margin: Annotated[float, Field(gt=0)] = Field(
-        0.1, description="Largest rise on general text, in bits per byte, that counts as no regression."
-    )
-    forgetting_kl_margin: Annotated[float, Field(gt=0)] = Field(
-        0.5,
-        description="Largest divergence from the base on general prompts, in nats a token, that counts so.",
-    )
-    judges: list[Name] = Field(
-        [],
-        description="Models that score the answers: `ollama:MODEL`, `openai:MODEL@URL` or `gguf:PATH`. One on another"
-        " machine has to be named on the command line, with --judge.",
-    )
-    labels: Name | None = Field(
-        None,
-        description="A JSON or JSONL file with scores of some answers by people, which the judges are held against.",
-    )
-    judge_limit: Count | None = Field(
-        None, description="Most questions put to one judge; the rest has no score. Default: all."
-    )
-    judge_price_in: Price | None = Field(
-        None, description="What a million input tokens of a judge on a server cost, in your currency."
-    )
-    judge_price_out: Price | None = Field(
-        None, description="What a million output tokens of it cost, in the same currency."
-    )
-    judge_budget: Price | None = Field(
-        None,
-        description="Most that one judge may cost in one command, by these prices; the rest has no score. Default: no"
-        " limit.",
-    )
-    judge_concurrency: Count = Field(4, description="Questions put to a judge at once.")
-    judge_timeout: Annotated[float, Field(gt=0)] = Field(
-        300.0, description="Seconds that a judge has for one question, with all tries and pauses."
-    )
-
-    @model_validator(mode="after")
-    def a_budget_needs_both_prices(self) -> "EvaluationSettings":
-        prices = {"judge_price_in": self.judge_price_in, "judge_price_out": self.judge_price_out}
-        unknown = [f"evaluation.{name}" for name, price in prices.items() if price is None]
-        if len(unknown) == 1 or (unknown and self.judge_budget is not None):
-            raise ValueError(
-                f"evaluation.judge_budget and its prices belong together: set {' and '.join(unknown)} too"
-            )
-        return self
-
-
 class Recipe(Section):
     """A whole run; the tables are named after the stages."""
 
@@ -333,16 +183,20 @@ class Recipe(Section):
             raise ValueError(f"training.objective is dpo, which compares answers: {told}")
         return self
 
+    def idle(self) -> dict[str, tuple[str, ...]]:
+        """Return the names of settings without effect beside the others, by the reason."""
+        return idle_settings(self.training.objective, self.adapter.type, bool(self.data.label_separator))
+
     @model_validator(mode="after")
     def what_has_no_effect_is_left_out(self) -> "Recipe":
         defaults = Recipe.model_construct()
-        for reason, names in idle_settings(self.training.objective, self.adapter.type).items():
+        for reason, names in self.idle().items():
             given = " and ".join(name for name in names if _value(self, name) != _value(defaults, name))
             if given:
                 raise ValueError(f"{reason}, so that {given} would have no effect: leave it out")
         if self.training.objective != "classification":
             for name in ("adapter.type", "data.split"):
-                if (value := _value(self, name)) in ("last-block", "stratified"):
+                if (value := _value(self, name)) in (*LAST_BLOCKS, "stratified"):
                     raise ValueError(
                         f"{name} is {value}, which is for training.objective=classification alone"
                     )

@@ -11,9 +11,9 @@ from typing import Any
 import tomli_w
 from pydantic import BaseModel, ValidationError
 
-from tutelage.effects import idle_settings
 from tutelage.errors import RecipeError
-from tutelage.recipe import NamedSetSettings, Recipe
+from tutelage.recipe import Recipe
+from tutelage.recipe_evaluation import NamedSetSettings
 
 # Where and in which type the products are computed may differ from stage to stage.
 PLACE_OF_WORK = ("training.device", "training.dtype")
@@ -45,7 +45,7 @@ class LoadedRecipe:
 
     def idle(self) -> dict[str, tuple[str, ...]]:
         """Return the names of settings without effect, by the reason."""
-        return idle_settings(self.recipe.training.objective, self.recipe.adapter.type)
+        return self.recipe.idle()
 
     def _origin(self, name: str) -> str:
         # A table of tables, as evaluation.sets, comes from where the first setting in it does.
@@ -93,7 +93,7 @@ def _refuse_idle(loaded: LoadedRecipe, given: Collection[str]) -> None:
 def to_toml(recipe: Recipe) -> str:
     """Return the whole recipe, every value written out; a setting without a value or an effect is left out."""
     tables = recipe.model_dump(exclude_none=True)
-    for names in idle_settings(recipe.training.objective, recipe.adapter.type).values():
+    for names in recipe.idle().values():
         for section, key in (name.split(".") for name in names):
             tables[section].pop(key, None)
     return tomli_w.dumps(tables)

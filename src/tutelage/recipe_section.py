@@ -1,6 +1,23 @@
 """What every table of the recipe is."""
 
-from pydantic import BaseModel, ConfigDict
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+FormatName = Literal[
+    "alpaca",
+    "sharegpt",
+    "messages",
+    "prompt-completion",
+    "question-answer",
+    "text",
+    "preference",
+    "text-label",
+]
+
+Count = Annotated[int, Field(ge=1)]
+Name = Annotated[str, Field(min_length=1)]
+Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
 
 class Section(BaseModel):

@@ -164,7 +164,7 @@ def readers_of(name):
     def reads(node):
         return isinstance(node, ast.Attribute) and node.attr == key and isinstance(node.ctx, ast.Load)
 
-    return files_where(reads) - {"recipe.py", "recipe_preference.py", "recipe_file.py"}
+    return {path for path in files_where(reads) if not path.startswith("recipe")}
 
 
 def test_no_module_does_anything_when_it_is_imported():

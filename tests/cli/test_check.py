@@ -7,6 +7,8 @@ from support.book_data import book_file
 from support.command_line import CommandLine, contents
 from support.rows import alpaca_values, write_rows
 
+from tutelage.data.class_rows import text_ids
+from tutelage.model.loading import load_tokenizer
 from tutelage.recipe import DEFAULT_MODEL
 
 
@@ -63,6 +65,27 @@ def test_a_person_is_told_counts_lengths_and_findings(check, tmp_path):
     assert "[9] row 60 dropped: output is empty" in out
     assert "[17] row 61 holds U+001B (1 characters)" in out
     assert "\x1b" not in out
+
+
+def test_of_a_classification_the_text_is_counted_alone_with_its_label(check, tmp_path, model):
+    texts = [f"Win {n} figs now" if n % 2 else f"I ate {n} pears with a friend today" for n in range(60)]
+    write_rows(tmp_path / "rows.json", [{"text": text, "label": "ab"[n % 2]} for n, text in enumerate(texts)])
+    out = check("rows.json", "--recipe", "classify").out
+    tokenizer = load_tokenizer(model)
+    tokens = [len(text_ids(tokenizer, text, token="last")) + 1 for text in texts]
+    assert f"{sum(tokens):,} tokens, 60 supervised." in out
+    assert f"the longest has {max(tokens)}." in out
+    assert "Each text stands alone, without a prompt, and its label counts as one token more." in out
+    assert "end of turn" not in out
+    as_answers = check("rows.json").out
+    assert f"{sum(tokens):,} tokens" not in as_answers, "with a prompt around it a text is longer"
+
+
+def test_rows_without_labels_are_told_to_a_classification(check, tmp_path):
+    write_rows(tmp_path / "rows.json", alpaca_values(60))
+    refused = check("rows.json", "--recipe", "classify")
+    assert refused.code == 2
+    assert "--map label=NAME" in refused.err
 
 
 def test_without_the_model_nothing_is_fetched_and_the_rest_is_told(check, tmp_path):

@@ -10,9 +10,10 @@ import pytest
 from support.command_line import contents
 from transformers import pipeline
 
+from tutelage.evaluation.threshold import choose_threshold
 from tutelage.export import reload_classes
 from tutelage.model import class_head
-from tutelage.run_folder import RunFolder, read_json, read_json_lines
+from tutelage.run_folder import RunFolder, read_json, read_json_lines, write_json
 
 WORDS = ("fig", "lime", "kiwi", "date", "pear", "plum", "melon", "peach")
 TEXTS = {
@@ -71,6 +72,8 @@ def test_one_command_goes_from_a_file_to_a_report_whose_figures_are_those_of_the
     assert "Which label was given for which" in page
     assert "Answers side by side" not in page
     check_classify(tutelage, place, rows)
+    check_threshold(tutelage, place, run)
+    check_zero_shot(tutelage, run)
     check_verbs_that_do_not_fit(tutelage)
     check_without_scikit_learn(tutelage, run, monkeypatch)
 
@@ -99,7 +102,7 @@ def test_a_stratified_split_gives_each_label_its_share_and_its_rows_are_those_of
     assert trained.code == 0, trained.err
 
 
-@pytest.mark.parametrize("kind", ["none", "last-block"])
+@pytest.mark.parametrize("kind", ["none", "last-block", "head"])
 def test_weights_trained_in_place_give_the_labels_that_the_evaluation_found(tutelage, place, begin, kind):
     ended = tutelage("run", *begin, "--set", f"adapter.type={kind}")
     assert ended.code == 0, ended.err
@@ -156,6 +159,75 @@ def check_classify(tutelage, place, rows):
         ended = tutelage("classify", "mine", *words)
         assert ended.code == 2
         assert message in ended.err.replace("\n", " ")
+
+
+def check_zero_shot(tutelage, run):
+    """The base model is asked only where a setting says so, and nothing else is another for it."""
+    before = read_json(run.summary)["evaluation"]
+    assert before["baselines"]["zero_shot"] is None
+    assert "by the names of the labels" not in run.report.read_text()
+    ended = tutelage("evaluate", "mine", "--set", "evaluation.zero_shot=true", "--overwrite")
+    assert ended.code == 0, ended.err
+    after = read_json(run.summary)["evaluation"]
+    names = after["baselines"]["zero_shot"]
+    assert 0 <= names["low"] <= names["accuracy"] <= names["high"] <= 1
+    told = f"given the names of the labels, is right on {100 * names['accuracy']:.2f} % (McNemar p"
+    assert told in " ".join(ended.out.split())
+    assert "the base model, untuned, by the names of the labels" in run.report.read_text()
+    del (
+        before["sentence"],
+        after["sentence"],
+        before["baselines"]["zero_shot"],
+        after["baselines"]["zero_shot"],
+    )
+    assert after == before
+    assert tutelage("evaluate", "mine", "--set", "evaluation.zero_shot=false", "--overwrite").code == 0
+
+
+def check_threshold(tutelage, place, run):
+    """The threshold is the one that the validation rows choose, as classify itself sees them, and no test row does."""
+    validation = read_json_lines(run.split("validation"))
+    with (place / "known.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([["message"], *([row["prompt"]] for row in validation)])
+    found = list(csv.DictReader(io.StringIO(tutelage("classify", "mine", "--file", "known.csv").out)))
+    result = read_json(run.summary)["evaluation"]["threshold"]
+    label = result["label"]
+    is_label = np.array([row["response"] == label for row in validation])
+    of_label = np.array([float(row[f"probability.{label}"]) for row in found])
+    assert result["chosen"] == pytest.approx(choose_threshold(is_label, of_label), abs=1e-5)
+    assert result["validation_rows"] == len(validation)
+    metrics = read_json(run.metrics)
+    write_json(run.metrics, {**metrics, "threshold": {**result, "chosen": float(np.median(of_label))}})
+    for threshold, least in (
+        ("validation", np.median(of_label)),
+        ("0.999999", 0.999999),
+        ("0.000001", 0.000001),
+    ):
+        said = tutelage("classify", "mine", "--file", "known.csv", "--threshold", threshold)
+        given = [row["predicted"] == label for row in csv.DictReader(io.StringIO(said.out))]
+        assert given == (of_label >= least).tolist(), threshold
+    write_json(run.metrics, metrics)
+    for word in ("1", "0", "-0.5", "nan", "much"):
+        refused = tutelage("classify", "mine", "Win.", f"--threshold={word}")
+        assert refused.code == 2
+        assert "Name a number between 0 and 1, or `validation`." in " ".join(refused.err.split())
+
+
+def test_a_threshold_needs_two_labels_and_one_from_validation_rows_an_evaluation(
+    tutelage, place, begin, trained
+):
+    trained()
+    refused = tutelage("classify", "mine", "Win.", "--threshold", "validation")
+    assert refused.code == 2
+    assert "Run `tutelage evaluate mine` first." in " ".join(refused.err.split())
+    assert tutelage("classify", "mine", "Win.", "--threshold", "0.3").code == 0
+    write_rows(place, [(f"Win {n} {WORDS[n % 8]}", "abc"[n % 3]) for n in range(60)])
+    three = [word if word != "mine" else "three" for word in begin]
+    assert tutelage("prepare", *three).code == 0
+    assert tutelage("train", "three", "--set", "training.max_steps=1").code == 0
+    refused = tutelage("classify", "three", "Win.", "--threshold", "0.3", "--set", "training.max_steps=1")
+    assert refused.code == 2
+    assert "is for two labels of which a text has one, and three has 3" in " ".join(refused.err.split())
 
 
 def check_verbs_that_do_not_fit(tutelage):
@@ -300,8 +372,8 @@ def test_an_export_whose_labels_changed_places_is_not_published(
     run = trained()
     own = class_head.as_sequence_classifier
 
-    def swapped(module, labels, *, padding):
-        return own(module, labels[::-1], padding=padding)
+    def swapped(module, labels, **given):
+        return own(module, labels[::-1], **given)
 
     monkeypatch.setattr("tutelage.export.classes.as_sequence_classifier", swapped)
     monkeypatch.setattr("tutelage.export.classes.TEXTS", 4)
@@ -310,6 +382,26 @@ def test_an_export_whose_labels_changed_places_is_not_published(
     assert "4 of 4 texts get other probabilities" in " ".join(refused.err.split())
     assert {path.name for path in run.export.iterdir()} == {"rejected-hf.json"}
     assert read_json(run.export / "rejected-hf.json")["evidence"][0]["what"] == "label"
+
+
+def test_a_head_at_the_first_token_sees_nothing_of_the_rest_and_has_no_export(tutelage, place, trained):
+    run = trained("--set", "data.class_token=first")
+    rows = read_json_lines(run.split("train"))
+    assert {row["tokens"] for row in rows} == {2}, "the token that is read, and the label"
+    assert any(len(row["prompt"].split()) > 3 for row in rows), "the texts themselves are whole"
+    first, second = tutelage("classify", "mine", "Win a fig now", "Win nothing").out.splitlines()
+    assert first == second
+    said = " ".join(
+        tutelage("preview", "my.csv", "--recipe", "mine/recipe.toml", "--map", "text=message").out.split()
+    )
+    assert "the head reads the first of them" in said
+    assert "It has seen nothing of those behind it" in said
+    refused = tutelage("export", "mine", "--to", "hf")
+    assert refused.code == 2
+    assert "reads the first token of a text (data.class_token)" in " ".join(refused.err.split())
+    changed = tutelage("train", "mine", "--set", "data.class_token=last", "--overwrite")
+    assert changed.code == 2
+    assert "prepared with other settings: data.class_token" in " ".join(changed.err.split())
 
 
 @pytest.mark.parametrize("target", ["peft", "gguf", "ollama"])

@@ -17,7 +17,7 @@ from support.scripted_server import scripted_server
 from tutelage.cli.main import app
 from tutelage.data.examples import Example, PreparedRow
 from tutelage.evaluation.judging.judge import judge_run
-from tutelage.recipe import EvaluationSettings
+from tutelage.recipe_evaluation import EvaluationSettings
 from tutelage.recipe_file import load
 from tutelage.recipes import FOLDER
 from tutelage.report.summary import summarise
@@ -160,7 +160,8 @@ def test_command_lines_are_found_and_a_wrong_one_is_caught() -> None:
 def test_every_setting_given_in_a_page_is_one(page: Path) -> None:
     given = re.findall(r"--set ['\"]?([\w.]+=[^\s`'\"|]+)", page.read_text(encoding="utf-8"))
     examples = [assignment for assignment in given if assignment != "section.name=value"]
-    load(None, {}, examples)
+    about_labels = ["training.objective=classification"] if page.stem == "classify" else []
+    load(None, {}, [*about_labels, *examples])
 
 
 @pytest.mark.parametrize("recipe", RECIPES, ids=name_of)

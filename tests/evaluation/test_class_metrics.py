@@ -53,6 +53,18 @@ def test_word_counts_are_compared_likewise_and_are_unknown_where_nothing_counted
     assert figures(WANTED)["baselines"]["tf_idf"]["p"] == mcnemar_p(np.ones(3, bool), np.zeros(3, bool))
 
 
+def test_the_base_model_is_compared_by_names_likewise_and_unknown_where_it_was_not_asked():
+    assert figures()["baselines"]["zero_shot"] is None
+    probabilities = np.eye(2)[GIVEN]
+    # Right on 10 rows: it misses all five of class 1, of which the model finds four, and finds two more of class 0.
+    found = class_metrics(
+        WANTED, probabilities, ["no", "yes"], majority=0, by_words=None, by_names=np.zeros(15, dtype=int)
+    )
+    names = found["baselines"]["zero_shot"]
+    assert names["accuracy"] == 10 / 15
+    assert names["p"] == mcnemar_p(np.array([True] * 2 + [False] * 4), np.array([False] * 2 + [True] * 4))
+
+
 def test_a_class_that_no_row_has_or_gets_is_unknown_and_not_nought():
     found = class_metrics(np.array([0, 1]), np.eye(3)[:2], ["a", "b", "c"], majority=0, by_words=None)[
         "classes"

@@ -21,7 +21,7 @@ from tutelage.evaluation.metrics import (
     token_f1,
     words,
 )
-from tutelage.recipe import EvaluationSettings
+from tutelage.recipe_evaluation import EvaluationSettings
 
 VOCABULARY = ("the", "a", "cat", "Dog", "sat,", "on", "mat.", "under_score", "it's", "3.14", "--", "(run)")
 

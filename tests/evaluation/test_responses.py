@@ -15,7 +15,7 @@ from support.tiny_models import (
 
 from tutelage.data.examples import Example, PreparedRow
 from tutelage.evaluation.responses import collect_responses, reference_log_probs
-from tutelage.recipe import EvaluationSettings
+from tutelage.recipe_evaluation import EvaluationSettings
 
 
 class JoinedTokenizer:

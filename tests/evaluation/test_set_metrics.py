@@ -6,7 +6,7 @@ import pytest
 from tutelage.errors import DataError
 from tutelage.evaluation.metrics import chrf
 from tutelage.evaluation.set_metrics import SET_METRICS, last_number, read_schema, score_answer
-from tutelage.recipe import NamedSetSettings
+from tutelage.recipe_evaluation import NamedSetSettings
 
 PERSON = {"type": "object", "required": ["name"], "properties": {"age": {"type": "integer"}}}
 

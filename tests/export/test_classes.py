@@ -1,5 +1,7 @@
 """The rule under which an export gives the labels of the run, and what breaks it."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -7,7 +9,7 @@ from tutelage.export.classes import ClassReference, judge_classes
 
 CLASSES = ["ham", "spam"]
 SCORES = np.array([[0.9, 0.1], [0.2, 0.8], [1 - 1e-9, 1e-9]])
-REFERENCE = ClassReference(CLASSES, ["one", "two", "three"], [[1], [2, 3], [4]], np.log(SCORES), 2)
+REFERENCE = ClassReference(CLASSES, ["one", "two", "three"], [[1], [2, 3], [4]], SCORES, 2)
 
 
 def found(scores=SCORES, **changed):
@@ -40,3 +42,14 @@ def test_other_ids_other_labels_and_what_is_no_number_are_found():
     named = [{"LABEL_0": 0.9, "LABEL_1": 0.1}] * 3
     assert "3 of 3" in judge_classes(REFERENCE, found(alone=named)).mismatch
     assert "1 of 3" in judge_classes(REFERENCE, found([[np.nan, 0.1], *SCORES[1:]])).mismatch
+
+
+def test_of_several_labels_each_is_given_by_itself():
+    several = replace(REFERENCE, probabilities=np.array([[0.9, 0.6], [0.2, 0.1], [0.7, 0.3]]), several=True)
+    same = judge_classes(several, found(several.probabilities))
+    assert (same.mismatch, same.answers_equal) == (None, 3)
+    assert same.mean_kl == pytest.approx(0, abs=1e-12)
+    other = judge_classes(several, found([[0.9, 0.4], [0.2, 0.1], [0.7, 0.3]]))
+    assert other.answers_equal == 2, "the most probable label is the same, the second is not given any more"
+    by_hand = 0.6 * np.log(0.6 / 0.4) + 0.4 * np.log(0.4 / 0.6)
+    assert other.mean_kl == pytest.approx(by_hand / 3)

@@ -46,6 +46,16 @@ def test_reading_the_token_before_the_last_is_caught(model):
     assert np.abs(class_log_probs(model, cut, CLASSES) - one_at_a_time(model)).max() > 1e-3
 
 
+def test_the_first_token_of_a_text_says_the_same_alone(model):
+    """Which is why nothing behind it is computed where the head reads it."""
+    with torch.no_grad(), own_attention(model.module):
+        logits = [model.module(torch.tensor([text])).logits[0, 0] for text in TEXTS]
+    expected = torch.stack(logits).double().log_softmax(dim=-1).numpy()
+    found = class_log_probs(model, [text[:1] for text in TEXTS], CLASSES)
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+    assert np.abs(one_at_a_time(model) - expected).max() > 1e-3
+
+
 def test_the_head_depends_on_the_seed_alone_and_leaves_the_embedding_as_it_was():
     embedding = tiny_model("llama").module.get_input_embeddings().weight
     first, second, other = (with_class_head(tiny_model("llama"), 2, seed=seed).module for seed in (1, 1, 2))

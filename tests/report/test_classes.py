@@ -8,6 +8,7 @@ from support.fake_run import make_run
 from support.pages import HOSTILE, Page, offences
 
 from tutelage.evaluation.class_metrics import class_metrics
+from tutelage.evaluation.threshold import threshold_figures
 from tutelage.report.classes import class_section
 from tutelage.report.page import write_report
 from tutelage.run_folder import read_json, write_json, write_json_lines
@@ -16,6 +17,8 @@ LABELS = ["ham", f"spam {HOSTILE}"]
 WANTED = np.array([0, 0, 0, 1, 1, 1])
 # Rows 2 and 3 are wrong, row 3 surely; of the right ones row 0 is the least sure.
 OF_SPAM = np.array([0.45, 0.01, 0.6, 0.02, 0.97, 0.99])
+# Of the validation rows spam is told rightly from 0.25 on.
+OF_VALIDATION = np.array([0.1, 0.1, 0.2, 0.3, 0.8, 0.9])
 
 
 @pytest.fixture
@@ -26,6 +29,8 @@ def run(tmp_path):
     )
     probabilities = np.stack([1 - OF_SPAM, OF_SPAM], axis=1)
     figures = class_metrics(WANTED, probabilities, LABELS, majority=0, by_words=None)
+    known = WANTED, np.stack([1 - OF_VALIDATION, OF_VALIDATION], axis=1)
+    figures["threshold"] = threshold_figures(WANTED, probabilities, LABELS, label=1, validation=known)
     run.evaluation.mkdir(exist_ok=True)
     result = {"objective": "classification", "primary_metric": "accuracy", **figures}
     verdict = {"verdict": "no difference detectable", "sentence": "4 of 6 are right."}
@@ -36,6 +41,7 @@ def run(tmp_path):
             "text": f"text of row {row} {HOSTILE}",
             "label": LABELS[WANTED[row]],
             "predicted": LABELS[int(given.argmax())],
+            "probability": float(given.max()),
             "probabilities": dict(zip(LABELS, given.tolist(), strict=True)),
         }
         for row, given in enumerate(probabilities)
@@ -60,6 +66,14 @@ def test_every_row_is_in_the_page_and_each_filter_counts_what_it_shows(run):
     for kind in ("wrong", "unsure", "right"):
         assert sum(kind in one.split() for one in kinds) == int(labels[kind])
         assert f"#show-{kind}:checked ~ .every > :not(.{kind})" in html
+
+
+def test_a_threshold_stands_beside_half_with_the_rows_that_chose_it(run):
+    text = Page(write_report(run).read_text(encoding="utf-8")).text
+    assert "0.250, chosen on validation rows" in text
+    assert "on the 6 validation rows, and no test row had a part in choosing it" in text
+    write_json(run.metrics, {**read_json(run.metrics), "threshold": None})
+    assert "chosen on validation rows" not in write_report(run).read_text(encoding="utf-8")
 
 
 def test_texts_and_labels_are_shown_and_not_obeyed(run):

@@ -11,7 +11,7 @@ from support.fake_run import make_run
 from support.scripted_server import Answer, completion, scripted_server
 
 from tutelage.evaluation.judging.judge import judge_run
-from tutelage.recipe import EvaluationSettings
+from tutelage.recipe_evaluation import EvaluationSettings
 from tutelage.report.page import write_report
 from tutelage.run_folder import RunFolder, read_json, read_json_lines, write_json
 

@@ -58,7 +58,7 @@ def _examine(options: DataOptions, *, with_near_duplicates: bool, is_quiet: bool
             renderer,
             context_length=context,
             with_near_duplicates=with_near_duplicates,
-            pairs=recipe.training.objective == "dpo",
+            objective=recipe.training.objective,
         )
 
 
@@ -117,7 +117,10 @@ def _show_tokens(tokens: Any) -> None:
         f"Half have up to {lengths[(len(lengths) - 1) // 2]:,}, the longest has {lengths[-1]:,}."
         f" Share that fits {fitting}."
     )
-    console.say(f"{tokens.without_end / len(lengths):.0%} of the rows are without an end of turn.")
+    if tokens.without_end is None:
+        console.say("Each text stands alone, without a prompt, and its label counts as one token more.")
+    else:
+        console.say(f"{tokens.without_end / len(lengths):.0%} of the rows are without an end of turn.")
     by_step, over_all = (1 - nodes / tokens.computed for nodes in (tokens.distinct_by_step, tokens.distinct))
     console.say(f"{sum(lengths):,} tokens, {tokens.supervised:,} supervised.")
     console.say(

@@ -39,6 +39,14 @@ def classify(
             converter=as_path,
         ),
     ] = None,
+    threshold: Annotated[
+        str | None,
+        Parameter(
+            help="Of two labels, give the rarer one from this probability on: a number, or `validation` for the one"
+            " that the evaluation chose on the validation rows. Default: 0.5.",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
     """Give texts, or the rows of a file, their labels by the tuned model of a run."""
     run, loaded = open_earlier_run(options)
@@ -57,15 +65,15 @@ def classify(
             f'Give either texts or a file: tutelage classify {run.root} "Call now to win!", or --file my.csv.'
         )
     refuse_empty(texts)
+    at = None if threshold is None else read_threshold(run, threshold)
     if options.dry_run:
         show_dry_run(run, loaded, writes=[])
         return
     if file is None:
-        for found in open_classify(run, loaded)(list(texts), 1):
-            label = found["predicted"]
-            console.say(f"{label}  {found['probabilities'][label]:.3f}")
+        for found in open_classify(run, loaded, at)(list(texts), 1):
+            console.say(f"{found['predicted'] or '(none)'}  {found['probability']:.3f}")
         return
-    classify_file(file, loaded.recipe.data.map.get("text", "text"), lambda: open_classify(run, loaded))
+    classify_file(file, loaded.recipe.data.map.get("text", "text"), lambda: open_classify(run, loaded, at))
 
 
 def refuse_empty(texts: Iterable[str]) -> None:
@@ -75,7 +83,37 @@ def refuse_empty(texts: Iterable[str]) -> None:
             raise DataError(f"Text {place} is empty, and nothing can be told from it. Leave it out.")
 
 
-def open_classify(run: RunFolder, loaded: LoadedRecipe) -> Classify:
+def read_threshold(run: RunFolder, given: str) -> tuple[int, float]:
+    """Return the number of the rarer of two labels and the probability from which on it is given."""
+    from tutelage.data.class_rows import class_numbers
+    from tutelage.data.preparation import read_prepared
+    from tutelage.evaluation.threshold import rarer_class
+
+    prepared = read_json(run.require(run.preparation, stage="prepare"))
+    classes = prepared["classes"]
+    if len(classes) != 2 or prepared.get("label_sets"):
+        raise DataError(
+            f"--threshold is for two labels of which a text has one, and {run.root} has {len(classes)}"
+            f"{' of which it may have several' if prepared.get('label_sets') else ''}. Leave it out."
+        )
+    if given == "validation":
+        found = read_json(run.require(run.metrics, stage="evaluate")).get("threshold")
+        if found is None:
+            raise DataError(
+                f"{run.root} has no threshold from validation rows, which need both labels. Name a number, as"
+                " --threshold 0.3."
+            )
+        return classes.index(found["label"]), found["chosen"]
+    try:
+        value = float(given)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < 1:
+        raise DataError(f"--threshold is {given!r}. Name a number between 0 and 1, or `validation`.")
+    return rarer_class(class_numbers(read_prepared(run, "train"))), value
+
+
+def open_classify(run: RunFolder, loaded: LoadedRecipe, threshold: tuple[int, float] | None) -> Classify:
     """Load the model; return what gives the predictions for texts, of which the first is row `first` of its file."""
     from tutelage.data.class_rows import text_ids
     from tutelage.data.preparation import refuse_other_weights
@@ -87,15 +125,16 @@ def open_classify(run: RunFolder, loaded: LoadedRecipe) -> Classify:
     run.require(run.training, stage="train")
     model, tokenizer = open_classifier(run, loaded.recipe, source), load_tokenizer(source.folder)
     classes, limit = read_json(run.preparation)["classes"], context_length(source.folder)
+    token = loaded.recipe.data.class_token
 
     def classify_texts(texts: list[str], first: int) -> list[dict[str, Any]]:
-        ids = [text_ids(tokenizer, text) for text in texts]
+        ids = [text_ids(tokenizer, text, token=token) for text in texts]
         for row, one in enumerate(ids, start=first):
             if not 0 < len(one) <= limit:
                 raise DataError(
                     f"Text {row} has {len(one):,} tokens, and the model takes 1 to {limit:,}. Shorten it."
                 )
-        return predictions_of(model, ids, classes)
+        return predictions_of(model, loaded.recipe, ids, classes, threshold=threshold)
 
     return classify_texts
 

@@ -85,9 +85,10 @@ def _show_classes(recipe: Recipe, training: Any) -> None:
     if len(numbers) > LABELS_SHOWN:
         console.say(f"… and {len(numbers) - LABELS_SHOWN:,} more labels.")
     row = training[int(first[0])].example
-    last = load_tokenizer(locate(recipe).folder).decode([row.prompt_ids[-1]])
+    read = load_tokenizer(locate(recipe).folder).decode([row.prompt_ids[-1]])
     console.say(
-        f"The head reads the last token of a text: of row {row.row} token {row.prompt_tokens:,}, {last!r}."
+        f"The head reads the {recipe.data.class_token} token of a text: of row {row.row} token {row.prompt_tokens:,},"
+        f" {read!r}."
     )
 
 

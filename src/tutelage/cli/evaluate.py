@@ -206,12 +206,30 @@ def show_classes(result: dict[str, Any]) -> None:
         numeric={1, 2, 3, 4},
     )
     console.say()
+    if "micro_f1" in result:
+        console.say(f"Micro F1 is {result['micro_f1']:.3f}, macro F1 {result['macro_f1']:.3f}.")
     console.heading(result["sentence"])
+    if result["threshold"] is not None:
+        console.say(_threshold_sentence(result["threshold"]))
     if result["baselines"]["tf_idf"] is None:
         console.say(
             "Not held against TF-IDF with logistic regression, for scikit-learn is not installed:"
             " `pip install 'tutelage[baselines]'`, then evaluate again."
         )
+
+
+def _threshold_sentence(found: dict[str, Any]) -> str:
+    chosen, half, rows = found["at_chosen"], found["at_half"], found["validation_rows"]
+    if found["chosen"] == 0.5:
+        return f"On the {rows:,} validation rows no threshold is better than 0.5."
+    right = {
+        name: f"{100 * one['accuracy']['value']:.2f} %" for name, one in (("half", half), ("chosen", chosen))
+    }
+    return (
+        f"With {found['label']!r} given from {found['chosen']:.3f} on, which the {rows:,} validation rows choose, macro"
+        f" F1 on the test rows is {chosen['macro_f1']:.3f} in place of {half['macro_f1']:.3f} at 0.5, and"
+        f" {right['chosen']} are right in place of {right['half']} (McNemar p = {found['p']:.2g})."
+    )
 
 
 def show_preference(result: dict[str, Any]) -> None:

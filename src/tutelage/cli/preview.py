@@ -27,6 +27,7 @@ def preview(
 ) -> None:
     """Show exactly what the model is trained on and what it will be asked; nothing is written."""
     from tutelage.data.checks import check_rows
+    from tutelage.data.class_rows import class_rows
     from tutelage.data.formats import read_conversations
     from tutelage.data.preparation import sizes_of
 
@@ -48,8 +49,9 @@ def preview(
             continue
         following = [one for one in kept if one.row >= number][:tree]
         if recipe.training.objective == "classification":
-            _show_class(checked[number].row, renderer.tokenizer, with_ids=ids)
-            examples = _class_examples(following, renderer.tokenizer)
+            _show_class(checked[number].row, renderer.tokenizer, recipe.data.class_token, with_ids=ids)
+            classified = class_rows(renderer.tokenizer, following, [], recipe.data, sets=[])
+            examples = [row.example for _, row in classified]
         else:
             answers = _answers([checked[number].row], pairs=pairs)
             for name, side in zip(("Chosen", "Rejected"), answers, strict=False):
@@ -96,25 +98,22 @@ def _show_row(conversation: Any, renderer: Any, loss_on: str, *, with_ids: bool)
     console.say()
 
 
-def _show_class(conversation: Any, tokenizer: Any, *, with_ids: bool) -> None:
+def _show_class(conversation: Any, tokenizer: Any, token: str, *, with_ids: bool) -> None:
+    from tutelage.data.class_rows import text_ids
     from tutelage.data.pieces import token_pieces
 
-    [example] = _class_examples([conversation], tokenizer)
-    ids = example.prompt_ids
-    pieces = list(token_pieces(ids, [(len(ids) - 1, len(ids))], tokenizer.decode))
+    ids = text_ids(tokenizer, conversation.turns[0].text, token="last")
+    read = 0 if token == "first" else len(ids) - 1
+    pieces = list(token_pieces(ids, [(read, read + 1)], tokenizer.decode))
     console.say(
         f"The label is {conversation.response!r}. The text has {_counted(len(ids), 'token')}, without a prompt around"
-        f" it, and the head reads the last of them: {pieces[-1].text!r}, id {ids[-1]}."
+        f" it, and the head reads the {token} of them: {tokenizer.decode([ids[read]])!r}, id {ids[read]}."
     )
+    if token == "first":
+        console.say("It has seen nothing of those behind it, so that they are left out.")
     console.say()
     _show_pieces(pieces, ids, with_ids=with_ids, mark="read by the head")
     console.say()
-
-
-def _class_examples(conversations: Sequence[Any], tokenizer: Any) -> list[Any]:
-    from tutelage.data.class_rows import class_rows
-
-    return [row.example for _, row in class_rows(tokenizer, conversations, [])]
 
 
 def _show_pieces(pieces: Sequence[Any], ids: Sequence[int], *, with_ids: bool, mark: str) -> None:

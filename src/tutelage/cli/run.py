@@ -106,7 +106,7 @@ def begin_run(run: RunFolder, loaded: LoadedRecipe) -> tuple[bool, int]:
                 loaded, lambda: preparation.splits["train"]
             )  # refuses what could not be asked later
             refuse_answers_without_room(test_rows, loaded)
-        opened = open_model(loaded, preparation.splits)
+        opened = open_model(loaded, preparation.splits, preparation.summary)
     console.say()
     console.heading("2 Tune")
     train_stage(run, loaded, opened)

@@ -50,15 +50,19 @@ def train_prepared(run: RunFolder, loaded: LoadedRecipe, *, begin_anew: bool, is
     refuse_other_weights(run, locate(loaded.recipe).identity)
     earlier = Earlier() if begin_anew else earlier_training(run, loaded, is_accepted=is_accepted)
     splits = {split: read_prepared(run, split) for split in ("train", "validation")}
-    train_stage(run, loaded, open_model(loaded, splits, earlier), earlier)
+    train_stage(run, loaded, open_model(loaded, splits, read_json(run.preparation), earlier), earlier)
 
 
 def open_model(
     loaded: LoadedRecipe,
     splits: Mapping[str, Any],
+    summary: Mapping[str, Any],
     earlier: Earlier = Earlier(),  # noqa: B008 - frozen
 ) -> Any:
-    """Return the OpenedRun of a recipe on its prepared rows, or stop where the two do not go together."""
+    """Return the OpenedRun of a recipe on its prepared rows, or stop where the two do not go together.
+
+    `summary` is what their preparation says of them.
+    """
     source = locate(loaded.recipe)
     with console.waiting("Loading the model"):
         from tutelage.training.tuning import open_run
@@ -68,6 +72,7 @@ def open_model(
             source,
             training=splits["train"],
             validation=splits["validation"],
+            label_sets=summary.get("label_sets", ()),
             earlier=earlier.checkpoint,
         )
 

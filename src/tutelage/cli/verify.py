@@ -86,7 +86,7 @@ def check_training(run: RunFolder, loaded: LoadedRecipe, *, from_step: int | Non
     train = read_prepared(run, "train")
     splits = {"train": train, "validation": train[:0]}
     earlier = Earlier(end)
-    opened = open_model(loaded, splits, earlier)
+    opened = open_model(loaded, splits, read_json(run.preparation), earlier)
     if needs_reference(loaded.recipe):
         with console.waiting("Reading both answers of each pair"):
             opened = with_reference(run, source, opened, is_kept=False)

@@ -8,17 +8,28 @@ import numpy as np
 from tutelage.data.conversations import Conversation
 from tutelage.data.encoding import adds_begin_of_text, encode_text
 from tutelage.data.examples import Example, PreparedRow
+from tutelage.data.label_sets import labels_in
 from tutelage.data.prepared_rows import PreparedRows
 from tutelage.errors import DataError
+from tutelage.recipe import ClassToken, DataSettings
 
 FORMAT = "text-label"
 ROWS_NAMED = 8
 
 
 def class_rows(
-    tokenizer: Any, conversations: Iterable[Conversation], classes: list[str]
+    tokenizer: Any,
+    conversations: Iterable[Conversation],
+    classes: list[str],
+    settings: DataSettings,
+    *,
+    sets: list[tuple[int, ...]],
 ) -> Iterator[tuple[Conversation, PreparedRow]]:
-    """Yield each row with its example; `classes` grows by each label that is seen for the first time."""
+    """Yield each row with its example; `classes` grows by each label that is seen for the first time.
+
+    Where a text has several labels, `sets` grows likewise by their numbers, and the target is that of the set.
+    """
+    separator = settings.label_separator
     for conversation in conversations:
         if conversation.format != FORMAT:
             raise DataError(
@@ -27,16 +38,30 @@ def class_rows(
                 row=conversation.row,
             )
         text, label = conversation.turns[0].text, conversation.response
-        if label not in classes:
-            classes.append(label)
-        example = class_example(conversation.row, text_ids(tokenizer, text), classes.index(label))
+        if separator is None:
+            number = _numbered(label, classes)
+        else:
+            number = _numbered(tuple(_numbered(one, classes) for one in labels_in(label, separator)), sets)
+        ids = text_ids(tokenizer, text, token=settings.class_token)
+        example = class_example(conversation.row, ids, number)
         yield conversation, PreparedRow(text, label, example)
 
 
-def text_ids(tokenizer: Any, text: str) -> list[int]:
-    """Return the ids of a text as the model reads it, after a begin of text where the tokenizer writes one."""
+def _numbered(thing: Any, known: list[Any]) -> int:
+    """Return the number of a thing among those that are known, which grow by it where it is new."""
+    if thing not in known:
+        known.append(thing)
+    return known.index(thing)
+
+
+def text_ids(tokenizer: Any, text: str, *, token: ClassToken) -> list[int]:
+    """Return the ids of a text up to the token that the head reads, after a begin of text where one is written.
+
+    Of a causal model the first token has seen itself alone, so that nothing behind it needs to be computed.
+    """
     begin = [tokenizer.bos_token_id] if adds_begin_of_text(tokenizer) else []
-    return [*begin, *encode_text(tokenizer, text)]
+    ids = [*begin, *encode_text(tokenizer, text)]
+    return ids if token == "last" else ids[:1]
 
 
 def class_example(row: int, ids: Sequence[int], number: int) -> Example:
@@ -53,16 +78,20 @@ def as_plain_text(example: Example) -> Example:
 
 
 def class_numbers(rows: PreparedRows) -> np.ndarray:
-    """Return the class of each prepared row by its number: (rows,)."""
+    """Return the class of each prepared row by its number, or that of its set of labels: (rows,)."""
     return rows.ids[rows.begins + rows.tokens - 1].astype(np.int64)
 
 
-def count_classes(training: PreparedRows) -> int:
-    """Return how many classes the training rows have; every class has one of them."""
+def count_classes(training: PreparedRows, sets: Sequence[Sequence[int]]) -> int:
+    """Return how many classes the training rows have; every class has one of them, or is in a set that one has."""
+    if sets:
+        return max(label for members in sets for label in members) + 1
     return int(class_numbers(training).max()) + 1
 
 
-def refuse_classes(splits: dict[str, PreparedRows], classes: Sequence[str], source: str) -> None:
+def refuse_classes(
+    splits: dict[str, PreparedRows], classes: Sequence[str], source: str, *, sets: Sequence[Sequence[int]]
+) -> None:
     """Stop where there is nothing to tell apart, or a class that no row trains."""
     if len(classes) < 2:
         raise DataError(
@@ -70,6 +99,8 @@ def refuse_classes(splits: dict[str, PreparedRows], classes: Sequence[str], sour
             " Add rows with another label, or name the right field with --map label=NAME."
         )
     trained = set(class_numbers(splits["train"]).tolist())
+    if sets:
+        trained = {label for number in trained for label in sets[number]}
     missing = [name for number, name in enumerate(classes) if number not in trained]
     if missing:
         named = ", ".join(map(repr, missing[:ROWS_NAMED]))

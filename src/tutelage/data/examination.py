@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tutelage.data.checks import check_each, normalised_prompt
+from tutelage.data.class_rows import class_rows
 from tutelage.data.conversations import Conversation
 from tutelage.data.encoding import control_tokens, vocabulary_of
 from tutelage.data.findings import RowLook, Variety, find_nulls
@@ -20,7 +21,7 @@ from tutelage.data.records import OpenSource, Record
 from tutelage.data.rules import Finding
 from tutelage.data.splits import Sides
 from tutelage.data.token_figures import TokenCounter, TokenFigures
-from tutelage.recipe import DataSettings
+from tutelage.recipe import DataSettings, Objective
 from tutelage.run_folder import SPLITS
 
 LENGTHS = (64, 128, 256, 512, 1024, 2048, 4096)
@@ -76,13 +77,14 @@ def examine(
     *,
     context_length: int = 0,
     with_near_duplicates: bool = True,
-    pairs: bool = False,
+    objective: Objective = "instruction",
 ) -> Examination:
     """Look at every row of a source, one after the other; without a renderer nothing is told of tokens.
 
-    Of `pairs` both answers are looked at.
-    Of a row no more is kept than some hashes, its token ids in a temporary file, and what was found.
+    Of preferences both answers are looked at, of a classification the text alone. Of a row no more is kept than some
+    hashes, its token ids in a temporary file, and what was found.
     """
+    pairs, is_classification = objective == "dpo", objective == "classification"
     controls = control_tokens(renderer.tokenizer) if renderer else ()
     most_compared = ROWS_COMPARED if with_near_duplicates else 0
     look = _Look(source, settings, controls, most_compared=most_compared, pairs=pairs)
@@ -92,11 +94,16 @@ def examine(
     if renderer:
         counter = TokenCounter(
             longest_allowed=limit,
-            end_of_turn=renderer.end_of_turn,
+            end_of_turn=None if is_classification else renderer.end_of_turn,
             vocabulary=vocabulary_of(renderer.tokenizer),
         )
         loss_on = "last_response" if pairs else settings.loss_on
-        for example in renderer.examples(kept, loss_on=loss_on):
+        if is_classification:
+            classified = class_rows(renderer.tokenizer, kept, [], settings, sets=[])
+            examples = (row.example for _, row in classified)
+        else:
+            examples = renderer.examples(kept, loss_on=loss_on)
+        for example in examples:
             counter.add(example)
     else:
         for _ in kept:

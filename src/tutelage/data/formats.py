@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from tutelage.data.conversations import Conversation
+from tutelage.data.label_sets import labels_as_text
 from tutelage.data.records import Record
 from tutelage.data.schemas import SCHEMAS, Reading, RowError, fields_of, json_kind, read_row
 from tutelage.errors import DataError
@@ -99,8 +100,12 @@ class ConversationReader:
         name = fitting[0]
         self._rows_by_format[name] += 1
         self._first_of_format.setdefault(name, record.row)
+        value = record.value
         try:
-            return read_row(record.row, record.value, name, self._reading)
+            if name == "text-label":
+                label = labels_as_text(value["label"], self._settings.label_separator)
+                value = {**value, "label": label}
+            return read_row(record.row, value, name, self._reading)
         except RowError as fault:
             self._misread.setdefault(fault.what, (_Rows(), fault))[0].add(record)
             return None

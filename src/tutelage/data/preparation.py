@@ -77,13 +77,14 @@ def prepare(
     questions = bytearray()  # a fingerprint of what each row asks
     overlong: list[tuple[int, int]] = []
     classes: list[str] = []  # of a classification
+    sets: list[tuple[int, ...]] = []  # of its labels, where a text has several
     vocabulary = vocabulary_of(renderer.tokenizer)
     pairs = objective == "dpo"
     names = SPLITS if settings.split == "group" else (UNDIVIDED,)
     with _writers(folder, names, vocabulary, pairs=pairs) as writers:
         kept = _kept(source, settings, reader, ledger, pairs=pairs)
         if objective == "classification":
-            rendered = _alone(class_rows(renderer.tokenizer, kept, classes))
+            rendered = _alone(class_rows(renderer.tokenizer, kept, classes, settings, sets=sets))
         elif pairs:
             rendered = pair_rows(renderer, kept)
         else:
@@ -113,7 +114,7 @@ def prepare(
         _divide(folder, sides.sides(), vocabulary, pairs=pairs)
     splits = {name: open_split(folder, name) for name in SPLITS}
     if objective == "classification":
-        refuse_classes(splits, classes, source.name)
+        refuse_classes(splits, classes, source.name, sets=sets)
     _write_lines(RunFolder(folder).ledger.name, folder, ledger.lines(sides.rows, sides.sides()))
     summary = {
         "source": source.name,
@@ -137,6 +138,7 @@ def prepare(
         },
         "objective": objective,
         "classes": classes,
+        "label_sets": sets,
         "prompt": ALONE if objective == "classification" else settings.prompt,
         "split": settings.split,
         "end_of_turn": renderer.tokenizer.convert_ids_to_tokens(renderer.end_of_turn),

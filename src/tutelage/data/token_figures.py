@@ -20,7 +20,7 @@ class TokenFigures:
     lengths: np.ndarray  # (examples,)
     supervised: int
     longest_allowed: int
-    without_end: int
+    without_end: int | None  # None where no answer is to end
     computed: int  # tokens that a model has to run over one example at a time
     distinct: int  # over the whole source
     distinct_by_step: int  # over steps of eight rows in the order of the file
@@ -29,7 +29,7 @@ class TokenFigures:
 class TokenCounter:
     """Counts over examples that go by; their ids wait in a temporary file until the last of them is known."""
 
-    def __init__(self, *, longest_allowed: int, end_of_turn: int, vocabulary: int) -> None:
+    def __init__(self, *, longest_allowed: int, end_of_turn: int | None, vocabulary: int) -> None:
         self.overlong: list[tuple[int, int]] = []  # rows and their tokens
         self._limit, self._end_of_turn = longest_allowed, end_of_turn
         self._lengths = array("q")
@@ -63,7 +63,7 @@ class TokenCounter:
             lengths=lengths,
             supervised=self._supervised,
             longest_allowed=self._limit,
-            without_end=self._without_end,
+            without_end=None if self._end_of_turn is None else self._without_end,
             computed=int((lengths - 1).sum()),  # nothing follows the last token of an example
             distinct=count_distinct_runs(ids, np.cumsum(lengths) - lengths, lengths - 1),
             distinct_by_step=self._distinct_by_step,

@@ -18,27 +18,41 @@ def class_metrics(
     *,
     majority: int,
     by_words: np.ndarray | None,
+    by_names: np.ndarray | None = None,
 ) -> dict[str, Any]:
     """Return what metrics.json says of (rows,) wanted classes by number and (rows, classes) probabilities.
 
-    `majority` is the class that most training rows have, which the first base line gives to every text; the second is
-    `by_words`, the (rows,) classes that word counts give, None where nothing could count them.
+    `majority` is the class that most training rows have, which the first base line gives to every text. The others are
+    the (rows,) classes that word counts give and those that the base model gives by their names, None where not asked.
     """
     given = probabilities.argmax(axis=1)
-    matrix = confusion_matrix(wanted, given, len(classes))
-    by_class = [_of_class(matrix, number, name) for number, name in enumerate(classes)]
     right = given == wanted
     return {
+        **label_figures(wanted, given, classes),
+        "calibration": calibration(probabilities.max(axis=1), right),
+        "baselines": {
+            "majority": {"label": classes[majority], **base_line(wanted == majority, right)},
+            "tf_idf": None if by_words is None else base_line(wanted == by_words, right),
+            "zero_shot": None if by_names is None else base_line(wanted == by_names, right),
+        },
+    }
+
+
+def label_figures(wanted: np.ndarray, given: np.ndarray, classes: Sequence[str]) -> dict[str, Any]:
+    """Return what can be told of (rows,) wanted and given classes by number alone, over all and by class."""
+    matrix = confusion_matrix(wanted, given, len(classes))
+    by_class = [
+        class_shares(
+            name, int(matrix[number, number]), int(matrix[number].sum()), int(matrix[:, number].sum())
+        )
+        for number, name in enumerate(classes)
+    ]
+    return {
         "rows": len(wanted),
-        "accuracy": _share(int(right.sum()), len(right)),
+        "accuracy": share_of(int((given == wanted).sum()), len(wanted)),
         "macro_f1": float(np.mean([one["f1"] for one in by_class])),
         "classes": by_class,
         "confusion": matrix.tolist(),
-        "calibration": calibration(probabilities.max(axis=1), right),
-        "baselines": {
-            "majority": {"label": classes[majority], **_base_line(wanted == majority, right)},
-            "tf_idf": None if by_words is None else _base_line(wanted == by_words, right),
-        },
     }
 
 
@@ -74,31 +88,28 @@ def calibration(sure: np.ndarray, right: np.ndarray) -> dict[str, Any]:
     return {"ece": error, "bins": bins}
 
 
-def _base_line(base_right: np.ndarray, right: np.ndarray) -> dict[str, float]:
+def base_line(base_right: np.ndarray, right: np.ndarray) -> dict[str, float]:
     """Return the share of right rows of a base line, (rows,) bool, and McNemar's p of the model against it."""
     share = float(base_right.mean())
     low, high = wilson_interval(share, len(base_right))
     return {"accuracy": share, "low": low, "high": high, "p": mcnemar_p(base_right, right)}
 
 
-def _of_class(matrix: np.ndarray, number: int, name: str) -> dict[str, Any]:
+def class_shares(name: str, hits: int, wanted: int, given: int) -> dict[str, Any]:
     """Return precision and recall of a class with Wilson's intervals; None where no row could tell."""
-    hits, wanted, given = (
-        int(count) for count in (matrix[number, number], matrix[number].sum(), matrix[:, number].sum())
-    )
-    precision, recall = (_share(hits, count) for count in (given, wanted))
     return {
         "label": name,
         "rows": wanted,
         "given": given,
-        "precision": precision,
-        "recall": recall,
+        "precision": share_of(hits, given),
+        "recall": share_of(hits, wanted),
         # Harmonic mean of the two, which is 0 where there is no hit.
         "f1": 2 * hits / (wanted + given) if wanted + given else 0.0,
     }
 
 
-def _share(hits: int, count: int) -> dict[str, float] | None:
+def share_of(hits: int, count: int) -> dict[str, float] | None:
+    """Return a share of rows with Wilson's interval, None of no rows."""
     if not count:
         return None
     share = hits / count

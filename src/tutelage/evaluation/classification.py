@@ -8,14 +8,19 @@ import numpy as np
 import torch
 
 from tutelage.data.class_rows import class_numbers
+from tutelage.data.label_sets import as_matrix
 from tutelage.data.preparation import read_prepared
 from tutelage.data.prepared_rows import PreparedRows
 from tutelage.evaluation.class_metrics import class_metrics
 from tutelage.evaluation.evaluate import open_rows, trained_dtype
-from tutelage.evaluation.word_counts import classes_by_words, is_available
+from tutelage.evaluation.several_labels import label_set_metrics, set_prediction
+from tutelage.evaluation.threshold import given_at, rarer_class, threshold_figures
+from tutelage.evaluation.word_counts import classes_by_words, is_available, label_sets_by_words
+from tutelage.evaluation.zero_shot import classes_by_names
 from tutelage.model.assembly import open_base, open_tuned
-from tutelage.model.class_head import class_log_probs, with_class_head
+from tutelage.model.class_head import class_probabilities, label_probabilities, with_class_head
 from tutelage.model.forward import CausalModel
+from tutelage.model.loading import context_length, load_tokenizer
 from tutelage.model.sources import ModelSource
 from tutelage.recipe import Recipe
 from tutelage.run_folder import RunFolder, read_json, write_json, write_json_lines
@@ -31,19 +36,25 @@ def evaluate_classification(
     """Classify the test rows with the tuned model, and write the predictions and metrics.json, which is returned."""
     rows = open_rows(run, recipe, source)
     classes = read_json(run.preparation)["classes"]
+    # Before the tuned model, so that the two are not in memory at once.
+    by_names = None
+    if recipe.evaluation.zero_shot:
+        by_names = _by_names(run, recipe, source, rows=rows, classes=classes, progress=progress)
     model = open_classifier(run, recipe, source)
-    texts = [rows[index].example.prompt_ids for index in range(len(rows))]
-    advance = progress("classifying the test rows", len(texts))
-    found = predictions_of(model, texts, classes, progress=advance)
-    probabilities = np.array([list(one["probabilities"].values()) for one in found])
-    training = read_prepared(run, "train")
-    trained = class_numbers(training)
-    figures = class_metrics(
-        class_numbers(rows),
-        probabilities,
-        classes,
-        majority=int(np.bincount(trained).argmax()),
-        by_words=_by_words(training, trained, rows),
+    several = recipe.data.label_separator is not None
+    find = label_probabilities if several else class_probabilities
+
+    def ask(split: str, asked: PreparedRows) -> np.ndarray:
+        texts = [asked[index].example.prompt_ids for index in range(len(asked))]
+        return find(
+            model, texts, len(classes), progress=progress(f"classifying the {split} rows", len(asked))
+        )
+
+    probabilities = ask("test", rows)
+    figures = (
+        _several_labels(run, recipe, rows, probabilities)
+        if several
+        else _one_label(run, rows, probabilities, by_names=by_names, ask=ask)
     )
     result = {
         "objective": "classification",
@@ -58,7 +69,7 @@ def evaluate_classification(
             "row": rows[index].example.row,
             "text": rows[index].prompt,
             "label": rows[index].response,
-            **found[index],
+            **_prediction(probabilities[index], classes, recipe),
         }
         for index in range(len(rows))
     ]
@@ -71,6 +82,54 @@ def evaluate_classification(
     return result
 
 
+def _one_label(
+    run: RunFolder,
+    rows: PreparedRows,
+    probabilities: np.ndarray,
+    *,
+    by_names: np.ndarray | None,
+    ask: Callable[[str, PreparedRows], np.ndarray],
+) -> dict[str, Any]:
+    classes = read_json(run.preparation)["classes"]
+    training, validation = read_prepared(run, "train"), read_prepared(run, "validation")
+    trained, wanted = class_numbers(training), class_numbers(rows)
+    figures = class_metrics(
+        wanted,
+        probabilities,
+        classes,
+        majority=int(np.bincount(trained).argmax()),
+        by_words=_by_words(training, trained, rows, classes_by_words),
+        by_names=by_names,
+    )
+    threshold = None
+    if len(classes) == 2 and len(validation):
+        threshold = threshold_figures(
+            wanted,
+            probabilities,
+            classes,
+            label=rarer_class(trained),
+            validation=(class_numbers(validation), ask("validation", validation)),
+        )
+    return {**figures, "threshold": threshold}
+
+
+def _several_labels(
+    run: RunFolder, recipe: Recipe, rows: PreparedRows, probabilities: np.ndarray
+) -> dict[str, Any]:
+    prepared = read_json(run.preparation)
+    sets = as_matrix(prepared["label_sets"], len(prepared["classes"]))  # (sets, labels)
+    training = read_prepared(run, "train")
+    trained = class_numbers(training)
+    return label_set_metrics(
+        sets[class_numbers(rows)],
+        probabilities,
+        prepared["classes"],
+        separator=str(recipe.data.label_separator),
+        majority=sets[np.bincount(trained).argmax()],
+        by_words=_by_words(training, sets[trained], rows, label_sets_by_words),
+    )
+
+
 def verdict(figures: dict[str, Any]) -> dict[str, str]:
     """Return whether the tuned model is better than always the majority class, by McNemar's test at 5 %."""
     accuracy, base = figures["accuracy"], figures["baselines"]["majority"]
@@ -79,8 +138,9 @@ def verdict(figures: dict[str, Any]) -> dict[str, str]:
     word = "no difference detectable"
     if is_detected:
         word = "better" if accuracy["value"] > base["accuracy"] else "worse"
+    right = "are right" if "micro_f1" not in figures else "have exactly their labels"
     sentence = (
-        f"{100 * accuracy['value']:.2f} % of {figures['rows']:,} test rows are right (95 % interval"
+        f"{100 * accuracy['value']:.2f} % of {figures['rows']:,} test rows {right} (95 % interval"
         f" {100 * accuracy['low']:.1f} to {100 * accuracy['high']:.1f} %); always answering {base['label']!r} is right"
         f" on {100 * base['accuracy']:.2f} %"
         f" (McNemar p = {base['p']:.2g}): {word}."
@@ -88,13 +148,43 @@ def verdict(figures: dict[str, Any]) -> dict[str, str]:
     if words:
         share, p = words["accuracy"], words["p"]
         sentence += f" TF-IDF with logistic regression is right on {100 * share:.2f} % (McNemar p = {p:.2g})."
+    if names := figures["baselines"]["zero_shot"]:
+        sentence += (
+            f" The base model, given the names of the labels, is right on {100 * names['accuracy']:.2f} %"
+            f" (McNemar p = {names['p']:.2g})."
+        )
     return {"verdict": word, "sentence": sentence}
 
 
-def _by_words(training: PreparedRows, trained: np.ndarray, asked: PreparedRows) -> np.ndarray | None:
+def _by_words(
+    training: PreparedRows,
+    trained: np.ndarray,
+    asked: PreparedRows,
+    learn: Callable[[Sequence[str], np.ndarray, Sequence[str]], np.ndarray],
+) -> np.ndarray | None:
     if not is_available():
         return None
-    return classes_by_words([row.prompt for row in training], trained, [row.prompt for row in asked])
+    return learn([row.prompt for row in training], trained, [row.prompt for row in asked])
+
+
+def _by_names(
+    run: RunFolder,
+    recipe: Recipe,
+    source: ModelSource,
+    *,
+    rows: PreparedRows,
+    classes: Sequence[str],
+    progress: Progress,
+) -> np.ndarray:
+    base = _open_base(run, recipe, source)
+    return classes_by_names(
+        base,
+        load_tokenizer(source.folder),
+        [row.prompt for row in rows],
+        classes,
+        context_length=context_length(source.folder),
+        progress=progress("asking the base model", len(rows) * len(classes)),
+    )
 
 
 def open_classifier(
@@ -109,30 +199,56 @@ def open_classifier(
 
     Device and type of the products are those of the training where none are given.
     """
+    base = _open_base(run, recipe, source, device=device, dtype=dtype)
+    prepared = read_json(run.preparation)
+    with_head = with_class_head(base, len(prepared["classes"]), seed=0, sets=prepared.get("label_sets", ()))
+    return open_tuned(with_head, run.weights, recipe.adapter)
+
+
+def _open_base(
+    run: RunFolder,
+    recipe: Recipe,
+    source: ModelSource,
+    *,
+    device: torch.device | None = None,
+    dtype: torch.dtype | None = None,
+) -> CausalModel:
     device = device or choose_device(recipe.training.device)
-    base = open_base(
+    return open_base(
         source,
         device,
         dtype or choose_dtype(trained_dtype(run, recipe), device),
         padded_because=read_json(run.training)["padded_because"],
     )
-    classes = read_json(run.preparation)["classes"]
-    return open_tuned(with_class_head(base, len(classes), seed=0), run.weights, recipe.adapter)
 
 
 def predictions_of(
     model: CausalModel,
+    recipe: Recipe,
     texts: Sequence[Sequence[int]],
     classes: Sequence[str],
     *,
-    progress: Callable[[int], None] = lambda texts: None,
+    threshold: tuple[int, float] | None = None,
 ) -> list[dict[str, Any]]:
-    """Return the most probable class of each text, given by its ids, and the probability of every class."""
-    probabilities = np.exp(class_log_probs(model, texts, len(classes), progress=progress))
-    return [
-        {
-            "predicted": classes[int(row.argmax())],
-            "probabilities": dict(zip(classes, row.tolist(), strict=True)),
-        }
-        for row in probabilities
-    ]
+    """Return the label or labels of each text, given by its ids, how probable they are, and every label by itself.
+
+    Of two classes one, by its number, can be given from a `threshold` on.
+    """
+    find = class_probabilities if recipe.data.label_separator is None else label_probabilities
+    return [_prediction(row, classes, recipe, threshold) for row in find(model, texts, len(classes))]
+
+
+def _prediction(
+    probabilities: np.ndarray,
+    classes: Sequence[str],
+    recipe: Recipe,
+    threshold: tuple[int, float] | None = None,
+) -> dict[str, Any]:
+    if recipe.data.label_separator is not None:
+        return set_prediction(probabilities, classes, recipe.data.label_separator)
+    given = int(given_at(probabilities[None], *threshold)[0] if threshold else probabilities.argmax())
+    return {
+        "predicted": classes[given],
+        "probability": float(probabilities[given]),
+        "probabilities": dict(zip(classes, probabilities.tolist(), strict=True)),
+    }

@@ -27,7 +27,8 @@ from tutelage.model.assembly import check_tuned, open_base, open_tuned
 from tutelage.model.forward import CausalModel
 from tutelage.model.loading import context_length, load_tokenizer, vocabulary_size
 from tutelage.model.sources import ModelSource
-from tutelage.recipe import EvaluationSettings, Recipe
+from tutelage.recipe import Recipe
+from tutelage.recipe_evaluation import EvaluationSettings
 from tutelage.run_folder import ARMS, RunFolder, read_json, write_json, write_json_lines
 from tutelage.runtime import choose_device, choose_dtype
 from tutelage.storage import publish_folder, remove

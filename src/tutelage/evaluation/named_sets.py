@@ -25,7 +25,8 @@ from tutelage.evaluation.statistics import paired_difference, resample
 from tutelage.evaluation.verdict import verdict
 from tutelage.model.forward import CausalModel
 from tutelage.model.loading import load_tokenizer
-from tutelage.recipe import DataSettings, EvaluationSettings, NamedSetSettings, Recipe
+from tutelage.recipe import DataSettings, Recipe
+from tutelage.recipe_evaluation import EvaluationSettings, NamedSetSettings
 from tutelage.run_folder import ARMS
 
 ROWS_NAMED = 5

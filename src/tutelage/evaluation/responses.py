@@ -7,7 +7,7 @@ from tutelage.data.examples import PreparedRow
 from tutelage.generation.generate import generate
 from tutelage.model.answer_log_probs import answer_log_probs
 from tutelage.model.forward import CausalModel
-from tutelage.recipe import EvaluationSettings
+from tutelage.recipe_evaluation import EvaluationSettings
 
 # Begins a bar for something that a model does to so many rows, and gives the function that advances it.
 Progress = Callable[[str, int], Callable[[int], None]]

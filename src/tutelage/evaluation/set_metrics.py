@@ -13,7 +13,7 @@ from referencing.exceptions import Unresolvable
 
 from tutelage.errors import DataError
 from tutelage.evaluation.metrics import METRICS, Metric, score
-from tutelage.recipe import NamedSetSettings
+from tutelage.recipe_evaluation import NamedSetSettings
 
 
 def _right_or_wrong(name: str, label: str, meaning: str) -> Metric:

@@ -2,7 +2,8 @@
 
 import importlib
 import importlib.util
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -22,8 +23,20 @@ def classes_by_words(texts: Sequence[str], classes: np.ndarray, asked: Sequence[
 
     TF-IDF over one and two pieces in sequence, and logistic regression, both as scikit-learn has them by default.
     """
+    return _predicted(texts, classes, asked, lambda model: model)
+
+
+def label_sets_by_words(texts: Sequence[str], sets: np.ndarray, asked: Sequence[str]) -> np.ndarray:
+    """Return the labels of each asked text, (asked, labels) bool, as learnt from texts and theirs, one by one."""
+    multiclass = importlib.import_module("sklearn.multiclass")
+    return _predicted(texts, sets.astype(int), asked, multiclass.OneVsRestClassifier).astype(bool)
+
+
+def _predicted(
+    texts: Sequence[str], targets: np.ndarray, asked: Sequence[str], wrap: Callable[[Any], Any]
+) -> np.ndarray:
     extraction = importlib.import_module("sklearn.feature_extraction.text")
     linear = importlib.import_module("sklearn.linear_model")
     vectors = extraction.TfidfVectorizer(token_pattern=PIECES, ngram_range=(1, 2))
-    model = linear.LogisticRegression(max_iter=MOST_ROUNDS).fit(vectors.fit_transform(texts), classes)
+    model = wrap(linear.LogisticRegression(max_iter=MOST_ROUNDS)).fit(vectors.fit_transform(texts), targets)
     return model.predict(vectors.transform(asked))

@@ -18,9 +18,10 @@ from tutelage.data.class_rows import text_ids
 from tutelage.data.preparation import read_prepared
 from tutelage.errors import RunFolderError
 from tutelage.evaluation.classification import open_classifier
+from tutelage.evaluation.several_labels import HALF
 from tutelage.export.verification import Comparison, reload
 from tutelage.model.assembly import open_merged
-from tutelage.model.class_head import as_sequence_classifier, class_log_probs
+from tutelage.model.class_head import as_sequence_classifier, class_probabilities, label_probabilities
 from tutelage.model.folders import read_json_file
 from tutelage.model.loading import has_sequence_classifier, load_tokenizer, quietly
 from tutelage.model.sources import ModelSource
@@ -34,16 +35,19 @@ LEAST_SHOWN = 1e-12
 
 @dataclass(frozen=True)
 class ClassReference:
-    """What the run's own model says of some texts: their ids, and the log-probability of each class."""
+    """What the run's own model says of some texts: their ids, and the probability of each class."""
 
     classes: list[str]
     texts: list[str]
     ids: list[list[int]]
-    log_probs: np.ndarray  # (texts, classes), nats
+    probabilities: np.ndarray  # (texts, classes)
     left_out: int  # texts that spell out a control token, which other programs read as one
+    several: bool = False  # whether each label is given by itself
 
 
-def refuse_unclassifiable(run: RunFolder, source: ModelSource, targets: Sequence[str]) -> None:
+def refuse_unclassifiable(
+    run: RunFolder, recipe: Recipe, source: ModelSource, targets: Sequence[str]
+) -> None:
     """Stop where a classification has no such export, or transformers no such model."""
     for target in targets:
         if target != "hf":
@@ -51,6 +55,11 @@ def refuse_unclassifiable(run: RunFolder, source: ModelSource, targets: Sequence
                 f"{run.root} is a classification, and {target} holds a model that writes answers. Export it with"
                 " --to hf alone."
             )
+    if recipe.data.class_token != "last":
+        raise RunFolderError(
+            f"The head of {run.root} reads the first token of a text (data.class_token), and transformers' models read"
+            " the last one. `tutelage classify` uses it."
+        )
     family = str(read_json_file(source.folder / "config.json").get("model_type"))
     if not has_sequence_classifier(family):
         raise RunFolderError(
@@ -67,10 +76,11 @@ def ask_classifier(run: RunFolder, recipe: Recipe, source: ModelSource) -> Class
     held_out = [row.prompt for split in ("test", "validation") for row in read_prepared(run, split)]
     held_out = held_out[:TEXTS]
     texts = [text for text in held_out if not any(control in text for control in controls)]
-    ids = [text_ids(tokenizer, text) for text in texts]
+    ids = [text_ids(tokenizer, text, token="last") for text in texts]
     model = open_classifier(run, recipe, source, device=torch.device("cpu"), dtype=torch.float32)
-    log_probs = class_log_probs(model, ids, len(classes))
-    return ClassReference(classes, texts, ids, log_probs, len(held_out) - len(texts))
+    several = recipe.data.label_separator is not None
+    found = (label_probabilities if several else class_probabilities)(model, ids, len(classes))
+    return ClassReference(classes, texts, ids, found, len(held_out) - len(texts), several)
 
 
 def write_classifier(
@@ -85,7 +95,8 @@ def write_classifier(
     tokenizer.padding_side = "right"
     tokenizer.chat_template = None  # nobody talks with it
     merged = open_merged(source, run.model, recipe.adapter, classes=len(classes))
-    classifier = as_sequence_classifier(merged, classes, padding=tokenizer.pad_token_id)
+    several = recipe.data.label_separator is not None
+    classifier = as_sequence_classifier(merged, classes, padding=tokenizer.pad_token_id, several=several)
     with quietly():
         classifier.save_pretrained(folder)
         tokenizer.save_pretrained(folder)
@@ -103,7 +114,7 @@ def compare_classes(reference: ClassReference, folder: Path) -> Comparison:
 
 def judge_classes(reference: ClassReference, found: dict[str, Any]) -> Comparison:
     """Compare what an export says: `ids` of each text, and `alone` and `together` the score of each label."""
-    own = np.exp(reference.log_probs)
+    own = reference.probabilities
     scores = {
         way: np.array([[row.get(label, np.nan) for label in reference.classes] for row in found[way]])
         for way in ("alone", "together")
@@ -114,13 +125,16 @@ def judge_classes(reference: ClassReference, found: dict[str, Any]) -> Compariso
     other_scores = [
         at for at in range(len(own)) if not max(apart[way][at] for way in apart) <= LARGEST_DIFFERENCE
     ]
-    equal = int((scores["together"].argmax(axis=1) == own.argmax(axis=1)).sum())
+    equal = int((_given(scores["together"], reference) == _given(own, reference)).all(axis=1).sum())
     mismatch = None
     if other_ids:
         mismatch = f"{len(other_ids)} of {len(own)} texts get other token ids"
     elif other_scores:
         mismatch = f"{len(other_scores)} of {len(own)} texts get other probabilities"
-    log_found = np.log(np.maximum(scores["together"], LEAST_SHOWN))
+    every = [own, scores["together"]]
+    if reference.several:  # a label that is not given is an outcome too
+        every = [np.concatenate([one, 1 - one], axis=1) for one in every]
+    log_own, log_found = (np.log(np.maximum(one, LEAST_SHOWN)) for one in every)
     evidence: list[dict[str, Any]] = [
         {
             "what": "label",
@@ -138,10 +152,13 @@ def judge_classes(reference: ClassReference, found: dict[str, Any]) -> Compariso
         ids_equal=len(own) - len(other_ids),
         templates_equal=None,
         answers_equal=equal,
-        largest_log_prob_difference=float(
-            np.abs(log_found - np.maximum(reference.log_probs, np.log(LEAST_SHOWN))).max()
-        ),
-        mean_kl=float((own * (reference.log_probs - log_found)).sum(axis=1).mean()),
+        largest_log_prob_difference=float(np.abs(log_found - log_own).max()),
+        mean_kl=float((every[0] * (log_own - log_found)).sum(axis=1).mean()),
         mismatch=mismatch,
         evidence=evidence[:20],
     )
+
+
+def _given(probabilities: np.ndarray, reference: ClassReference) -> np.ndarray:
+    """Return what is given to each text: (texts, classes) bool of several labels, or (texts, 1) the most probable."""
+    return probabilities >= HALF if reference.several else probabilities.argmax(axis=1, keepdims=True)

@@ -111,7 +111,7 @@ def refuse_unexportable(run: RunFolder, recipe: Recipe, source: ModelSource, tar
     for split in ("test", "validation"):
         read_prepared(run, split)  # whose prompts prove the export
     if recipe.training.objective == "classification":
-        refuse_unclassifiable(run, source, targets)
+        refuse_unclassifiable(run, recipe, source, targets)
         return
     if PEFT in targets and recipe.adapter.type != "lora":
         raise RunFolderError(

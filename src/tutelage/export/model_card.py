@@ -49,6 +49,8 @@ def class_card(run: RunFolder, recipe: Recipe, source: ModelSource) -> str:
     """Return the card of a classification, likewise."""
     preparation = read_json(run.preparation)
     rows, labels = preparation["rows"], ", ".join(f"`{label}`" for label in preparation["classes"])
+    several = recipe.data.label_separator is not None
+    gives = "each label from a probability of 0.5 on" if several else "one to every text"
     return f"""---
 base_model: {source.name}
 library_name: transformers
@@ -74,14 +76,14 @@ tags: [text-classification, tutelage]
 ## Limits
 
 It was tuned on one set of rows, and the figures above are of rows like them. It knows no labels but those above, gives
-one to every text, and can be wrong with confidence. Give it the text alone, without a prompt around it.
+{gives}, and can be wrong with confidence. Give it the text alone, without a prompt around it.
 
 ## How to load it
 
 ```python
 from transformers import pipeline
 classify = pipeline("text-classification", model=".")
-print(classify("A text of yours."))
+print(classify("A text of yours."{", top_k=None" if several else ""}))
 ```
 """
 

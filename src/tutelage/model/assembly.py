@@ -1,5 +1,6 @@
 """Put a model together for a stage: the base alone, the base with a fresh adapter, or the base with a trained one."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -63,17 +64,19 @@ def open_for_training(
     seed: int,
     probes: list[Example],
     classes: int | None = None,
+    sets: Sequence[Sequence[int]] = (),
 ) -> CausalModel:
     """Load the model as it is trained: a frozen base under a float32 adapter, or in float32 with some or all weights.
 
     `probes` are two real examples on which the model is compared with one example at a time. One that cannot be run
-    over prefix trees is run on padded rows. With `classes` its head is one for so many classes.
+    over prefix trees is run on padded rows. With `classes` its head is one for so many classes, and with `sets` of them
+    for several labels.
     """
     is_adapter = settings.type == "lora"
     weights_dtype = compute_dtype if is_adapter else torch.float32
     base = _open_exact(source, device, weights_dtype, probes)
     if classes:
-        base = with_class_head(base, classes, seed=seed)
+        base = with_class_head(base, classes, seed=seed, sets=sets)
     if is_adapter:
         base.module.requires_grad_(False)
         head = class_head_name(base.module)
@@ -81,7 +84,7 @@ def open_for_training(
         model = _with_fast_paths(replace(base, module=adapted))
     else:
         model = replace(base, compute_dtype=compute_dtype, frozen_head=None)
-        if settings.type == "last-block":
+        if settings.last_blocks is not None:
             base.module.requires_grad_(False)
             for weight in trained_weights(base.module, settings).values():
                 weight.requires_grad_(True)
@@ -167,7 +170,7 @@ def check_tuned(folder: Path, settings: AdapterSettings) -> None:
     """Stop where what training left in `folder` is not whole, before anything rests on its being there."""
     if settings.type == "lora":
         check_adapter(folder)
-    elif settings.type == "last-block" or (folder / WEIGHTS).exists():
+    elif settings.last_blocks is not None or (folder / WEIGHTS).exists():
         check_weights(folder)
     else:
         with tuned_faults(folder):

@@ -7,9 +7,11 @@ from typing import Any
 
 import numpy as np
 import torch
+from scipy.special import expit
 
 from tutelage.data.batches import examples_within
 from tutelage.data.class_rows import class_example
+from tutelage.data.label_sets import as_matrix
 from tutelage.data.prefix_tree import merge
 from tutelage.model.forward import MAX_NODES, CausalModel, target_log_probs
 from tutelage.model.loading import new_sequence_classifier
@@ -24,9 +26,12 @@ class ClassHead(torch.nn.Linear):
             return torch.nn.functional.linear(input.to(self.weight.dtype), self.weight)
 
 
-def with_class_head(model: CausalModel, classes: int, *, seed: int) -> CausalModel:
+def with_class_head(
+    model: CausalModel, classes: int, *, seed: int, sets: Sequence[Sequence[int]] = ()
+) -> CausalModel:
     """Give a model a fresh head for so many classes, whose weights depend on the seed alone.
 
+    With `sets` of classes, each given by its numbers, they are labels of which a text has several, or none.
     It has no bias, as transformers' heads for sequence classification have none.
     """
     module = model.module
@@ -37,7 +42,8 @@ def with_class_head(model: CausalModel, classes: int, *, seed: int) -> CausalMod
     # Where the old head is the embedding too, the texts' own embedding stays as it is.
     module.config.tie_word_embeddings = False
     module.set_output_embeddings(head)
-    return replace(model, frozen_head=None)
+    members = torch.from_numpy(as_matrix(sets, classes)).to(model.device) if sets else None
+    return replace(model, frozen_head=None, label_sets=members)
 
 
 def class_head_name(module: Any) -> str | None:
@@ -45,14 +51,16 @@ def class_head_name(module: Any) -> str | None:
     return next((name for name, layer in module.named_modules() if isinstance(layer, ClassHead)), None)
 
 
-def as_sequence_classifier(module: Any, labels: Sequence[str], *, padding: int) -> Any:
+def as_sequence_classifier(module: Any, labels: Sequence[str], *, padding: int, several: bool = False) -> Any:
     """Return transformers' own model for sequence classification with the body and the head of a model.
 
-    It reads the last token that is not `padding`, which is the token at which the head was trained.
+    It reads the last token that is not `padding`, which is the token at which the head was trained. Of `several` labels
+    it gives each a probability by itself.
     """
     config = copy.deepcopy(module.config)
     config.id2label, config.label2id = dict(enumerate(labels)), {name: at for at, name in enumerate(labels)}
-    config.problem_type, config.pad_token_id = "single_label_classification", padding
+    kind = "multi_label" if several else "single_label"
+    config.problem_type, config.pad_token_id = f"{kind}_classification", padding
     model = new_sequence_classifier(config)
     model.base_model.load_state_dict(module.base_model.state_dict())
     model.score.load_state_dict(module.get_output_embeddings().state_dict())
@@ -79,3 +87,32 @@ def class_log_probs(
         found[[example.row for example in run], [example.ids[-1] for example in run]] = log_probs
         progress(sum(example.ids[-1] == 0 for example in run))
     return found
+
+
+def class_probabilities(
+    model: CausalModel,
+    texts: Sequence[Sequence[int]],
+    classes: int,
+    *,
+    progress: Callable[[int], None] = lambda texts: None,
+) -> np.ndarray:
+    """Return the probability of each class for each text, given by its ids: (texts, classes) float64."""
+    return np.exp(class_log_probs(model, texts, classes, progress=progress))
+
+
+def label_probabilities(
+    model: CausalModel,
+    texts: Sequence[Sequence[int]],
+    labels: int,
+    *,
+    progress: Callable[[int], None] = lambda texts: None,
+) -> np.ndarray:
+    """Return the probability of each label by itself for each text, given by its ids: (texts, labels) float64.
+
+    Between the set of one label and that of none lies the label's own logit.
+    """
+    sets = as_matrix([(), *((label,) for label in range(labels))], labels)
+    asked = replace(model, label_sets=torch.from_numpy(sets).to(model.device))
+    log_probs = class_log_probs(asked, texts, labels + 1, progress=progress)
+    logits = log_probs[:, 1:] - log_probs[:, :1]
+    return expit(logits)

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from tutelage.data.prefix_tree import PrefixTree
-from tutelage.model.log_probs import frozen_head_log_probs, log_probs_of
+from tutelage.model.log_probs import frozen_head_log_probs, label_set_log_probs, log_probs_of
 from tutelage.model.tree_attention import plan_tree
 
 # A CPU makes the kernel of a product anew for every number of rows that it has not seen yet, which takes longer than
@@ -24,7 +24,8 @@ class CausalModel:
 
     `frozen_head` is set where the logits are nothing but the product of the body's output with a head that is not
     trained; then they are never made whole. `padded_because` says why a model cannot be run over prefix trees; then
-    its examples are the rows of an ordinary padded batch, run through transformers' own attention.
+    its examples are the rows of an ordinary padded batch, run through transformers' own attention. `label_sets`, (sets,
+    labels) bool, are what targets stand for where a text has several labels; the head then has a row for each label.
     """
 
     module: Any
@@ -32,6 +33,7 @@ class CausalModel:
     compute_dtype: torch.dtype
     frozen_head: torch.nn.Linear | None = None
     padded_because: str | None = None
+    label_sets: torch.Tensor | None = None
 
     @property
     def is_padded(self) -> bool:
@@ -58,7 +60,7 @@ def target_log_probs(model: CausalModel, tree: PrefixTree) -> torch.Tensor:
         logits = run_tree(model, tree, logits_to_keep=parents, use_cache=False).logits[
             0
         ]  # (pairs, vocabulary)
-        return log_probs_of(logits, ids)[of_target]
+        return _of_logits(model, logits, ids)[of_target]
     body = undressed(model.module).base_model
     with model.autocast():
         hidden = body(**_inputs(model, tree), use_cache=False).last_hidden_state[0]  # (nodes, hidden)
@@ -79,7 +81,14 @@ def padded_log_probs(model: CausalModel, tree: PrefixTree, *, padding: int = 0) 
     wanted = logits[
         torch.from_numpy(tree.target_examples), torch.from_numpy(columns)
     ]  # (targets, vocabulary)
-    return log_probs_of(wanted, torch.from_numpy(tree.target_ids).to(model.device))
+    return _of_logits(model, wanted, torch.from_numpy(tree.target_ids).to(model.device))
+
+
+def _of_logits(model: CausalModel, logits: torch.Tensor, ids: torch.Tensor) -> torch.Tensor:
+    """Return the log-probability of a token, a class or a set of labels a row: (rows,)."""
+    if model.label_sets is None:
+        return log_probs_of(logits, ids)
+    return label_set_log_probs(logits, model.label_sets[ids])
 
 
 def run_tree(model: CausalModel, tree: PrefixTree, *, logits_to_keep: torch.Tensor, use_cache: bool) -> Any:

@@ -16,6 +16,15 @@ def log_probs_of(logits: torch.Tensor, ids: torch.Tensor) -> torch.Tensor:
     return _LogProbs.apply(logits, ids)
 
 
+def label_set_log_probs(logits: torch.Tensor, is_member: torch.Tensor) -> torch.Tensor:
+    """Return the log-probability of a set of labels a row, each in it or not by itself: (rows, labels) to (rows,).
+
+    The negative of it is the binary cross entropy, summed over the labels.
+    """
+    logits = logits.float() if logits.dtype.itemsize < 4 else logits
+    return torch.nn.functional.logsigmoid(torch.where(is_member, logits, -logits)).sum(dim=-1)
+
+
 def frozen_head_log_probs(hidden: torch.Tensor, head: torch.nn.Linear, ids: torch.Tensor) -> torch.Tensor:
     """Return the same from hidden states (rows, hidden) and a head that is not trained."""
     return _FrozenHead.apply(hidden, head.weight, head.bias, ids)

@@ -14,28 +14,30 @@ WEIGHTS = "trained_weights.safetensors"
 
 
 def trained_weights(module: Any, settings: AdapterSettings) -> dict[str, torch.nn.Parameter]:
-    """Return what is trained of a model by its name: every weight, or the last block, the last norm and the head.
+    """Return what is trained of a model by its name: every weight, or the last blocks, the last norm and the head.
 
     ModelError where nothing in the model can be told to be its blocks.
     """
     everything = dict(module.named_parameters())
     if settings.type == "none":
         return everything
-    body, head = module.base_model, module.get_output_embeddings()
-    chosen = {id(weight) for part in (*_last_parts(body), head) for weight in part.parameters()}
+    parts = [*_last_parts(module.base_model, settings), module.get_output_embeddings()]
+    chosen = {id(weight) for part in parts for weight in part.parameters()}
     return {name: weight for name, weight in everything.items() if id(weight) in chosen}
 
 
-def _last_parts(body: Any) -> list[torch.nn.Module]:
-    """Return the last block, and what the body computes after it, which is a norm."""
+def _last_parts(body: Any, settings: AdapterSettings) -> list[torch.nn.Module]:
+    """Return the last blocks, and what the body computes after them, which is a norm; of no block neither."""
+    if not settings.last_blocks:
+        return []
     parts = list(body.children())
     lists = [place for place, part in enumerate(parts) if isinstance(part, torch.nn.ModuleList)]
     if len(lists) != 1 or len(parts[lists[0]]) != body.config.num_hidden_layers:
         raise ModelError(
-            f"adapter.type is last-block, and a model of the family {body.config.model_type} does not tell which of its"
-            " parts that is. Choose another model, or adapter.type=lora."
+            f"adapter.type is {settings.type}, and a model of the family {body.config.model_type} does not tell"
+            " which of its parts that is. Choose another model, or adapter.type=lora."
         )
-    return [parts[lists[0]][-1], *parts[lists[0] + 1 :]]
+    return [*list(parts[lists[0]])[-settings.last_blocks :], *parts[lists[0] + 1 :]]
 
 
 def save_weights(module: Any, folder: Path, settings: AdapterSettings) -> None:

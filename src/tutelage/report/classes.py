@@ -11,6 +11,7 @@ from tutelage.run_folder import RunFolder, read_json, read_json_lines
 
 UNSURE = 0.9  # the probability of the given label below which a row counts as unsure
 WRONG_SHOWN = 10
+NO_LABEL = "(none)"  # of several labels a text may have none
 LABELS_SHOWN = 5  # of a row, the most probable; there may be hundreds
 
 # Which rows a reader can ask for: the first word is theirs in the page.
@@ -19,22 +20,18 @@ FILTERS = {"all": "all", "wrong": "wrong", "unsure": f"less than {UNSURE:.0%} su
 
 @dataclass(frozen=True)
 class ClassifiedRow:
-    """One test row with the label that it has and the one it was given; `probabilities` begin with the given one."""
+    """One test row with what it has and what it was given, with its probability; `probabilities` fall."""
 
     row: int
     text: str
     label: str
     predicted: str
+    probability: float
     probabilities: list[tuple[str, float]]
 
     @property
     def is_wrong(self) -> bool:
         return self.predicted != self.label
-
-    @property
-    def probability(self) -> float:
-        """That of the given label."""
-        return self.probabilities[0][1]
 
     @property
     def kinds(self) -> list[str]:
@@ -85,8 +82,9 @@ def _classified(prediction: dict[str, Any]) -> ClassifiedRow:
     return ClassifiedRow(
         row=prediction["row"],
         text=prediction["text"],
-        label=prediction["label"],
-        predicted=prediction["predicted"],
+        label=prediction["label"] or NO_LABEL,
+        predicted=prediction["predicted"] or NO_LABEL,
+        probability=prediction["probability"],
         probabilities=falling[:LABELS_SHOWN],
     )
 

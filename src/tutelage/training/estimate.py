@@ -57,16 +57,17 @@ def estimate(
     nodes = [count_distinct(batch) for batch in batches]
     supervised = sum(example.supervised for batch in batches for example in batch)
     # Forward and backward are 2 + 2 products per weight; a weight that is trained itself costs 2 more. Backward goes
-    # through the last block alone where nothing before it is trained.
-    last = 1 / shape.layers
-    products = {"lora": 4, "none": 6, "last-block": 2 + 4 * last}[adapter.type]
+    # through the last blocks alone where nothing before them is trained.
+    is_adapter, blocks = adapter.type == "lora", adapter.last_blocks
+    trained = 1.0 if blocks is None else blocks / shape.layers
+    products = 4 if is_adapter else 2 + 4 * trained
     weights_used = shape.body_parameters * sum(nodes) + shape.head_parameters * supervised
     runs = products * plan.steps + (2 * plan.steps_per_epoch if reads_before else 0)
     seconds = weights_used / flops_per_second * runs / probed
     parameters = shape.body_parameters + shape.head_parameters
-    bytes_of_each = {"lora": bytes_per_weight, "none": 16, "last-block": 4 + 12 * last}[adapter.type]
+    bytes_of_each = bytes_per_weight if is_adapter else 4 + 12 * trained
     weights = int(parameters * bytes_of_each)
-    kept_layers = 1 if adapter.type == "last-block" else shape.layers
+    kept_layers = shape.layers if blocks is None else max(1, blocks)
     activations = max(nodes) * shape.hidden * kept_layers * ACTIVATION_BYTES
     low, high = SHARE_OF_PRODUCTS
     return Estimate(plan.steps, (seconds / high, seconds / low), PROGRAM_BYTES + weights + activations)

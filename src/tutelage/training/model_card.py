@@ -17,6 +17,8 @@ def model_card(recipe: Recipe, source: ModelSource, result: Progress) -> str:
         "lora": f"LoRA adapter (rank {recipe.adapter.r})",
         "none": "Full weights",
         "last-block": "Weights of the last block",
+        "last-two-blocks": "Weights of the last two blocks",
+        "head": "A head for labels",
     }
     losses = (
         f"The validation loss went from {result.loss_before:.3f} to {result.loss_best:.3f} {unit}"

@@ -36,9 +36,8 @@ def refuse_without_memory(folder: Path, recipe: Recipe, *, bytes_per_weight: int
     weights = sum(path.stat().st_size for path in folder.glob("*.safetensors"))
     stored_bytes = 2 if _is_half(folder) else 4
     # Of a weight that is trained there are its gradient and two moments too.
-    of_each = {"lora": bytes_per_weight, "none": 4 * WEIGHT_BYTES, "last-block": WEIGHT_BYTES}[
-        recipe.adapter.type
-    ]
+    in_place = 4 * WEIGHT_BYTES if recipe.adapter.last_blocks is None else WEIGHT_BYTES
+    of_each = bytes_per_weight if recipe.adapter.type == "lora" else in_place
     needed, free = weights // stored_bytes * of_each, available_memory_bytes()
     if free is not None and needed > free:
         raise MemoryExhaustedError(

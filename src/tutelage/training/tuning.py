@@ -72,9 +72,12 @@ def open_run(
     *,
     training: PreparedRows,
     validation: PreparedRows,
+    label_sets: Sequence[Sequence[int]] = (),
     earlier: Checkpoint | None = None,
 ) -> OpenedRun:
     """Load the model as it is trained, and hold the recipe and the rows against it; nothing is written.
+
+    `label_sets` are what the targets stand for where a text has several labels.
 
     What was chosen by measurement when the training began is not measured again when it goes on from `earlier`.
     """
@@ -102,7 +105,8 @@ def open_run(
         dtype,
         seed=recipe.training.seed,
         probes=probes,
-        classes=count_classes(training) if is_classification else None,
+        classes=count_classes(training, label_sets) if is_classification else None,
+        sets=label_sets,
     )
     room = context_length(source.folder) - SAMPLE_TOKENS
     samples = 0 if is_classification else recipe.training.sample_prompts  # a label is no answer to watch

@@ -18,7 +18,7 @@ from tutelage.evaluation.judging.judge import judge_run
 from tutelage.evaluation.judging.kept_replies import KeptReplies
 from tutelage.evaluation.judging.protocol import score_inquiry
 from tutelage.language_models import ChatModel, open_chat_model
-from tutelage.recipe import EvaluationSettings
+from tutelage.recipe_evaluation import EvaluationSettings
 from tutelage.run_folder import RunFolder, read_json_lines
 from tutelage.server_replies import Reply
 

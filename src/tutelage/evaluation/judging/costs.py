@@ -8,7 +8,7 @@ import json
 from dataclasses import dataclass
 
 from tutelage.evaluation.judging.protocol import Inquiry
-from tutelage.recipe import EvaluationSettings
+from tutelage.recipe_evaluation import EvaluationSettings
 from tutelage.server_replies import Reply
 
 PRICED_TOKENS = 1_000_000  # prices are for so many

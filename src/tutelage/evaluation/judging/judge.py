@@ -30,7 +30,7 @@ from tutelage.evaluation.judging.set_scores import (
 from tutelage.evaluation.metrics import score_rows
 from tutelage.fetching import file_sha256, user_cache
 from tutelage.language_models import open_chat_model, parse_model_name, refuse_unusable
-from tutelage.recipe import EvaluationSettings
+from tutelage.recipe_evaluation import EvaluationSettings
 from tutelage.run_folder import (
     ARMS,
     RunFolder,

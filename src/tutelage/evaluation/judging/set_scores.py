@@ -18,7 +18,7 @@ from tutelage.evaluation.judging.self_test import examine, make_probes
 from tutelage.evaluation.multiplicity import holm
 from tutelage.evaluation.statistics import paired_difference, resample
 from tutelage.evaluation.verdict import verdict
-from tutelage.recipe import EvaluationSettings
+from tutelage.recipe_evaluation import EvaluationSettings
 from tutelage.run_folder import ARMS, RunFolder, read_json_lines, reading_faults
 
 Rows = Sequence[Mapping[str, Any]]

@@ -1,0 +1,61 @@
+"""Several labels for one text, or none: read from a row as one text, and numbered as a set."""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from tutelage.data.schemas import RowError, json_kind
+
+
+def labels_as_text(found: Any, separator: str | None) -> Any:
+    """Return the labels of a row as one text with the separator between them, each once and in alphabetical order.
+
+    They are a text in which it parts them, or a list, which may stand as JSON in a text. What is neither stays as it
+    is, for the reading of the row to judge. Without a separator a text has one label.
+    """
+    if separator is None:
+        if isinstance(found, list):
+            remedy = "If a text may have several, say which sign parts them: --set data.label_separator=';'."
+            raise RowError("with a list as 'label'", "a list", remedy)
+        return found
+    if isinstance(found, str) and not found.lstrip().startswith("["):
+        labels = found.split(separator)
+    else:
+        labels = _in_list(found, separator)
+    return found if labels is None else separator.join(sorted({label.strip() for label in labels} - {""}))
+
+
+def _in_list(found: Any, separator: str) -> list[str] | None:
+    """Return the labels of a list, None where there is no list; RowError where one could not be told in a text."""
+    if isinstance(found, str):
+        try:
+            found = json.loads(found)
+        except ValueError:
+            return None
+    if not isinstance(found, list):
+        return None
+    for label in found:
+        if type(label) not in (str, int):
+            raise RowError("with a label that is not text", json_kind(label), "Put it in quotation marks.")
+        if separator in str(label):
+            raise RowError(
+                f"with a label that holds data.label_separator, {separator!r}",
+                repr(label),
+                "Choose another sign.",
+            )
+    return [str(label) for label in found]
+
+
+def labels_in(text: str, separator: str) -> list[str]:
+    """Return the labels of what `labels_as_text` wrote."""
+    return text.split(separator) if text else []
+
+
+def as_matrix(sets: Sequence[Sequence[int]], labels: int) -> np.ndarray:
+    """Return which label is in which set: (sets, labels) bool."""
+    matrix = np.zeros((len(sets), labels), dtype=bool)
+    for number, members in enumerate(sets):
+        matrix[number, list(members)] = True
+    return matrix
