@@ -137,4 +137,7 @@ def open_gguf(gguf: Path, *, context: int, at_once: int = SLOTS, threads: int | 
     settings.warmup = False
     settings.verbosity = 0
     settings.api_keys = [key]  # the port of llama.cpp's own is for this process alone
-    return LlamaCpp(xllamacpp.Server(settings), key, at_once)
+    model = LlamaCpp(xllamacpp.Server(settings), key, at_once)
+    # Its thread may only be about to begin, and a server that is let go before that waits for it for ever.
+    model.answers([[0]], max_new_tokens=1, end_of_turn=0)
+    return model
