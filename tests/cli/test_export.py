@@ -207,3 +207,21 @@ def test_the_card_holds_the_facts_of_the_run(tutelage, run, unread):
         "vllm serve BASE --enable-lora",
     ):
         assert fact in card, fact
+
+
+def test_without_llama_cpp_transformers_reads_the_file_back_and_the_table_says_so(
+    tutelage, run, quick, monkeypatch
+):
+    monkeypatch.setattr("tutelage.export.export.is_installed", lambda: False)
+    done = tutelage("export", run.root, "--to", "gguf", "--quantization", "f32")
+    assert done.code == 0, done.err
+    told = "transformers' GGUF loader; llama.cpp is not installed"
+    found = read_json(ExportFolder(run.export).verification)["gguf"]
+    assert found["verified_with"] == told
+    assert found["answers_equal"] == found["prompts"] == 3
+    assert all(word in done.out for word in told.split())  # a narrow table breaks its lines
+    assert {path.name for path in (run.export / "gguf").iterdir()} == {
+        "README.md",
+        "manifest.json",
+        "model-f32.gguf",
+    }
