@@ -75,12 +75,7 @@ def _of_gguf(job: Job) -> Behaviour:
         [model.tokenize(text) for text in job.texts],
         [model.render(messages) for messages in job.conversations],
         model.answers(job.prompts, max_new_tokens=job.max_new_tokens, end_of_turn=job.end_of_turn),
-        np.stack(
-            [
-                model.next_token_log_probs(context, job.vocabulary, shown_token=job.shown_token)
-                for context in job.contexts
-            ]
-        ),
+        model.next_token_log_probs(job.contexts, job.vocabulary, shown_token=job.shown_token),
     )
 
 

@@ -58,23 +58,31 @@ class LlamaCpp:
         with ThreadPoolExecutor(self.at_once) as at_once:
             return list(at_once.map(answer, prompts))
 
-    def next_token_log_probs(self, prompt: Sequence[int], vocabulary: int, *, shown_token: int) -> np.ndarray:
-        """Return the log-probability of every token after a prompt, (vocabulary,)."""
-        # The probabilities are those before the bias. It makes the answer a token that can be shown: half a
-        # character would be held back, and its probabilities with it.
-        reply = self._ask(
-            "/completion",
-            prompt=list(prompt),
-            n_predict=1,
-            n_probs=vocabulary,
-            logit_bias=[[shown_token, 1000]],
-            temperature=0,
-            cache_prompt=True,
-        )
-        found = np.full(vocabulary, -np.inf, dtype=np.float32)
-        for entry in reply["completion_probabilities"][0]["top_logprobs"]:
-            found[entry["id"]] = entry["logprob"]
-        return found
+    def next_token_log_probs(
+        self, prompts: Sequence[Sequence[int]], vocabulary: int, *, shown_token: int
+    ) -> np.ndarray:
+        """Return the log-probability of every token after each prompt, (prompts, vocabulary)."""
+
+        def after(prompt: Sequence[int]) -> np.ndarray:
+            # The probabilities are those before the bias. It makes the answer a token that can be shown: half a
+            # character would be held back, and its probabilities with it.
+            reply = self._ask(
+                "/completion",
+                prompt=list(prompt),
+                n_predict=1,
+                n_probs=vocabulary,
+                logit_bias=[[shown_token, 1000]],
+                temperature=0,
+                cache_prompt=True,
+            )
+            found = np.full(vocabulary, -np.inf, dtype=np.float32)
+            for entry in reply["completion_probabilities"][0]["top_logprobs"]:
+                found[entry["id"]] = entry["logprob"]
+            return found
+
+        # A reply names every token. While one is read, llama.cpp works on the next.
+        with ThreadPoolExecutor(2) as at_once:
+            return np.stack(list(at_once.map(after, prompts)))
 
     def complete(
         self,
