@@ -200,7 +200,7 @@ def test_the_card_holds_the_facts_of_the_run(tutelage, run, unread):
         preparation["sha256"],
         preparation["model_sha256"],
         f"{training['loss']['before']:.3f} before, {training['loss']['best']:.3f} after (nats per token)",
-        "LoRA, rank 2, alpha 32.0",
+        "LoRA, rank 2, alpha 32.0, 2 steps, 8 rows a step",
         "It was not evaluated.",
         f"row has {preparation['tokens']['longest']:,} tokens",
         "PeftModel.from_pretrained",

@@ -94,8 +94,9 @@ def _recipe(recipe: Recipe) -> str:
     if adapter.type == "lora":
         kind += f", alpha {adapter.lora_alpha}"
     training = recipe.training
+    length = f"{training.max_steps:,} steps" if training.max_steps else f"{training.num_train_epochs} epochs"
     return (
-        f"{kind}, {training.num_train_epochs} epochs, {training.per_device_train_batch_size} rows a step,"
+        f"{kind}, {length}, {training.per_device_train_batch_size} rows a step,"
         f" learning rate {training.learning_rate}, seed {training.seed}"
     )
 
