@@ -143,6 +143,7 @@ def open_gguf(gguf: Path, *, context: int, at_once: int = SLOTS, threads: int | 
     settings.cache_type_k = settings.cache_type_v = xllamacpp.ggml_type.GGML_TYPE_F32
     settings.flash_attn_type = xllamacpp.llama_flash_attn_type.LLAMA_FLASH_ATTN_TYPE_DISABLED
     settings.warmup = False
+    settings.fit_params = False  # the file would be read twice, to fit to the memory what is all given here
     settings.verbosity = 0
     settings.api_keys = [key]  # the port of llama.cpp's own is for this process alone
     model = LlamaCpp(xllamacpp.Server(settings), key, at_once)
