@@ -36,14 +36,13 @@ class DataSettings(Section):
     sha256: Sha256 | None = Field(
         None, description="SHA-256 of the bytes of the source. An https address needs it."
     )
+    licence: str = Field("", description="Licence of the data. It is told on the model card, no more.")
     hub_split: str = Field("train", description="Which split of a data set of the hub is read.")
     encoding: str | None = Field(
         None,
         description="Encoding of the files. Default: UTF-8, or UTF-16 where a file begins with its mark.",
     )
-    format: FormatName | None = Field(
-        None, description="What a row is. Default: found from the fields of each row."
-    )
+    format: FormatName | None = Field(None, description="What a row is. Default: found from its fields.")
     map: dict[str, str] = Field(
         {},
         description='Where a row has a field under another name: `instruction = "a.b"` takes b of a as instruction.',

@@ -17,6 +17,8 @@ from tutelage.recipe_evaluation import NamedSetSettings
 
 # Where and in which type the products are computed may differ from stage to stage.
 PLACE_OF_WORK = ("training.device", "training.dtype")
+# What is only told of a run may be said, or said otherwise, when it is done.
+TOLD = ("data.licence",)
 
 
 @dataclass(frozen=True)
@@ -104,7 +106,7 @@ def changed_settings(
     after: Recipe,
     *,
     sections: Collection[str] = tuple(Recipe.model_fields),
-    apart_from: Collection[str] = PLACE_OF_WORK,
+    apart_from: Collection[str] = (*PLACE_OF_WORK, *TOLD),
 ) -> list[str]:
     """Name the settings of some sections that differ between two recipes, with both values."""
     return [

@@ -178,3 +178,50 @@ def test_a_dry_run_writes_nothing(tutelage, run):
     shown = tutelage("export", run.root, "--to", "hf", "--dry-run")
     assert (shown.code, contents(run.root)) == (0, before)
     assert str(run.export / "hf") in shown.out
+
+
+def test_the_card_tells_the_licence_of_the_data_which_may_be_said_after_the_training(tutelage, run, unread):
+    assert tutelage("export", run.root, "--to", "peft").code == 0
+    card = run.export / "peft" / "README.md"
+    assert "), licence not stated\n" in card.read_text(encoding="utf-8")
+    told = run.recipe.read_text(encoding="utf-8")
+    assert 'licence = ""' in told
+    run.recipe.write_text(told.replace('licence = ""', 'licence = "CC-BY-4.0"'), encoding="utf-8")
+    done = tutelage("export", run.root, "--to", "peft", "--overwrite")
+    assert done.code == 0, done.err
+    assert "), licence CC-BY-4.0\n" in card.read_text(encoding="utf-8")
+
+
+def test_the_card_holds_the_facts_of_the_run(tutelage, run, unread):
+    assert tutelage("export", run.root, "--to", "peft").code == 0
+    card = (run.export / "peft" / "README.md").read_text(encoding="utf-8")
+    preparation, training = read_json(run.preparation), read_json(run.training)
+    for fact in (
+        preparation["sha256"],
+        preparation["model_sha256"],
+        f"{training['loss']['before']:.3f} before, {training['loss']['best']:.3f} after (nats per token)",
+        "LoRA, rank 2, alpha 32.0, 2 steps, 8 rows a step",
+        "It was not evaluated.",
+        f"row has {preparation['tokens']['longest']:,} tokens",
+        "PeftModel.from_pretrained",
+        "vllm serve BASE --enable-lora",
+    ):
+        assert fact in card, fact
+
+
+def test_without_llama_cpp_transformers_reads_the_file_back_and_the_table_says_so(
+    tutelage, run, quick, monkeypatch
+):
+    monkeypatch.setattr("tutelage.export.export.is_installed", lambda: False)
+    done = tutelage("export", run.root, "--to", "gguf", "--quantization", "f32")
+    assert done.code == 0, done.err
+    told = "transformers' GGUF loader; llama.cpp is not installed"
+    found = read_json(ExportFolder(run.export).verification)["gguf"]
+    assert found["verified_with"] == told
+    assert found["answers_equal"] == found["prompts"] == 3
+    assert all(word in done.out for word in told.split())  # a narrow table breaks its lines
+    assert {path.name for path in (run.export / "gguf").iterdir()} == {
+        "README.md",
+        "manifest.json",
+        "model-f32.gguf",
+    }

@@ -29,6 +29,7 @@ def test_whatever_is_changed_is_named():
     assert changed_parts(before, parts(context=256)) == ["settings"]
     assert changed_parts(before, parts(split="position")) == ["settings"]
     assert changed_parts(before, parts(style="phi3")) == ["prompt", "settings"]
+    assert changed_parts(before, parts(licence="MIT")) == []  # which is only told
     assert changed_parts({}, before) == ["data", "model", "tokenizer", "prompt", "settings"]
 
 

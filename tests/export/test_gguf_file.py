@@ -83,7 +83,7 @@ def largest_difference(path, module, tokenizer):
     pytest.importorskip("xllamacpp", reason="xllamacpp (llama.cpp) has no build here", exc_type=ImportError)
     model = open_gguf(path, context=64)
     assert model.tokenize(PROMPT) == ids
-    found = model.next_token_log_probs(ids, size, shown_token=tokenizer.encode("a")[0])
+    [found] = model.next_token_log_probs([ids], size, shown_token=tokenizer.encode("a")[0])
     return np.abs(own_log_probs(module, ids) - found).max()
 
 

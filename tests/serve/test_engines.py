@@ -2,13 +2,17 @@
 
 import json
 import shutil
+import subprocess
+import sys
 import threading
 from types import SimpleNamespace
 
 import pytest
+from transformers import PreTrainedTokenizerFast
 
 from tutelage.cli.opening import locate
 from tutelage.errors import RecipeError
+from tutelage.model.kept_tokenizer import KeptTokenizer, read_kept_tokenizer
 from tutelage.recipe_file import load
 from tutelage.run_folder import ExportFolder, RunFolder
 from tutelage.serve.engines import open_engine
@@ -160,3 +164,35 @@ def test_the_end_of_turn_is_not_counted(reason, stop, tokens):
     found = pieces_of([part("one "), part("two"), part("", reason, 3)], stop=stop)
     assert [piece.text for piece in found] == ["one ", "two", ""]
     assert (found[-1].finish_reason, found[-1].tokens) == (reason, tokens)
+
+
+def test_what_renders_is_the_kept_tokenizer_only_where_it_is_the_one_of_the_rows(copied):
+    assert isinstance(opened(copied, "llama.cpp").served.tokenizer, KeptTokenizer)
+    file = copied.model / "tokenizer.json"
+    told = json.loads(file.read_text(encoding="utf-8"))
+    vocabulary = told["model"]["vocab"]
+    vocabulary["x"], vocabulary["y"] = vocabulary["y"], vocabulary["x"]
+    file.write_text(json.dumps(told), encoding="utf-8")
+    served = opened(copied, "llama.cpp").served
+    assert isinstance(served.tokenizer, PreTrainedTokenizerFast)
+    assert served.tokenizer.encode("x") != read_kept_tokenizer(copied.model).encode("x")
+
+
+def test_a_server_that_llama_cpp_answers_for_imports_neither_torch_nor_transformers(exported_run):
+    script = f"""
+import sys
+from pathlib import Path
+from tutelage.cli.opening import locate
+from tutelage.recipe_file import load
+from tutelage.run_folder import RunFolder
+from tutelage.serve.app import make_app
+from tutelage.serve.engines import open_engine
+
+run = RunFolder(Path({str(exported_run.root)!r}))
+recipe = load(run.recipe, {{}}, []).recipe
+made = open_engine("llama.cpp", run, recipe, locate(recipe), context=64, at_once=1)
+made.engine.close()
+print({{"torch", "transformers"}} & {{*sys.modules}} or "neither")
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.strip().splitlines()[-1] == "neither"

