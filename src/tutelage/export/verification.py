@@ -24,7 +24,7 @@ from tutelage.generation.generate import generate
 from tutelage.model.forward import CausalModel
 from tutelage.run_folder import RunFolder
 
-ROW_PROMPTS = 200
+ROW_PROMPTS = 100  # with as many Chinese ones beside them
 ANSWER_TOKENS = 32
 CONTEXTS = 24  # whole distributions are compared after so many texts
 
