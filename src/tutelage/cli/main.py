@@ -111,9 +111,10 @@ def _exit_code(words: list[str]) -> int:
         console.complain(str(fault))
         return fault.exit_code
     except KeyboardInterrupt:
+        # The old results are there until new ones are whole; only a training has begun to replace them.
+        again = ", without --overwrite" if words[0] in ("run", "train") and "--overwrite" in words else ""
         console.complain(
-            "Interrupted. What was done so far is kept. Give the same command again, without --overwrite: it goes on"
-            " from there."
+            f"Interrupted. What was done so far is kept. Give the same command again{again}: it goes on from there."
         )
         return EXIT_INTERRUPTED
     except Exception as fault:

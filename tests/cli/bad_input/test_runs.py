@@ -244,15 +244,24 @@ def test_a_dry_run_refuses_what_the_real_one_would(refused, place, tuned_run, mo
         assert told in refused(*words, "--dry-run"), words
 
 
-def test_an_interrupted_run_is_told_what_is_left_of_it(capsys, place, monkeypatch):
+@pytest.mark.parametrize(
+    ("words", "again"),
+    [
+        ("prepare", "again: it goes on"),
+        ("prepare --overwrite", "again: it goes on"),
+        ("run", "again: it goes on"),
+        ("run --overwrite", "again, without --overwrite: it goes on"),
+    ],
+)
+def test_an_interrupted_run_is_told_what_is_left_of_it(tutelage, place, monkeypatch, words, again):
     def interrupt(*_, **__):
         raise KeyboardInterrupt
 
     monkeypatch.setattr("tutelage.data.sources.open_source", interrupt)
-    outcome = CommandLine(capsys)("prepare", "--output", "out")
+    outcome = tutelage(*words.split(), "--output", "out")
     assert outcome.code == 75
-    assert "What was done so far is kept. Give the same command again" in outcome.err
-    assert not (place / "out").exists()
+    assert f"What was done so far is kept. Give the same command {again} from there." in outcome.err
+    assert not (place / "out" / "data").exists()
 
 
 def test_an_instruction_longer_than_the_context_is_told(refused, tuned_run):
