@@ -37,7 +37,7 @@ def further_rows(further: Mapping[Kind, PairedKind]) -> list[PairedRow]:
 
 def _row(title: str, one: PairedScored) -> PairedRow:
     return paired_row(
-        title,
+        title[:1].upper() + title[1:],
         one.metric,
         asdict(one.measured),
         rows=one.measured.n,
