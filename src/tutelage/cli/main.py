@@ -112,7 +112,7 @@ def _exit_code(words: list[str]) -> int:
         return fault.exit_code
     except KeyboardInterrupt:
         # The old results are there until new ones are whole; only a training has begun to replace them.
-        again = ", without --overwrite" if words[0] in ("run", "train") and "--overwrite" in words else ""
+        again = ", without --overwrite" if "--overwrite" in words and words[0] in ("run", "train") else ""
         console.complain(
             f"Interrupted. What was done so far is kept. Give the same command again{again}: it goes on from there."
         )

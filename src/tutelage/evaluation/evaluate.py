@@ -54,7 +54,7 @@ def evaluate(
     records: dict[str, Answers] = {}
     set_answers: dict[str, dict[str, Answers]] = {}
     passages = open_passages(source.folder, recipe.data.prompt) if recipe.evaluation.forgetting else []
-    prompts = open_prompts(source.folder)
+    prompts = open_prompts(source.folder) if passages else []
     readings: dict[str, Reading] = {}
     rejected: dict[str, list[float]] = {}  # of pairs, what each arm gives the second answers
     for arm in ARMS:

@@ -164,8 +164,7 @@ def judge_forgetting(
     """Return what metrics.json says: bits per byte in all and by kind, the divergence, and whether they stayed within.
 
     `margin` is the largest rise in bits per byte that still counts as no regression, and `kl_margin` the largest
-    divergence in nats of a token. None where the model's context is
-    too short for all but a few passages.
+    divergence in nats of a token. None where the model's context is too short for all but a few passages.
     """
     if len(passages) < FEWEST_PASSAGES:
         return None

@@ -53,7 +53,7 @@ def bca_interval(
 
     Efron 1987, Journal of the American Statistical Association 82:171-185. The bootstrap is too narrow for few clusters
     G, as a variance divided by G is and normal quantiles are, so it is widened by both (Hesterberg 2015, The American
-    Statistician 69:371-386): by a twelfth at 20, by a hundredth at 110. None where all clusters are alike.
+    Statistician 69:371-386): by a tenth at 20, by a sixtieth at 110. None where all clusters are alike.
     """
     sums, sizes = cluster_sums(differences, clusters)
     mean = sums.sum() / sizes.sum()
