@@ -6,8 +6,7 @@ from typing import Any
 import numpy as np
 
 from tutelage.evaluation.class_metrics import base_line, calibration, class_shares, share_of
-
-HALF = 0.5  # from which probability on a label is given
+from tutelage.evaluation.threshold import HALF
 
 
 def label_set_metrics(

@@ -8,7 +8,7 @@ import numpy as np
 from tutelage.evaluation.class_metrics import label_figures
 from tutelage.evaluation.shares import mcnemar_p
 
-HALF = 0.5  # where the more probable of two labels is given, as it was trained
+HALF = 0.5  # as it was trained: of two labels the more probable one is given, of several each that is likelier than not
 
 
 def threshold_figures(
