@@ -1,6 +1,5 @@
 """A model of each family, written as GGUF by us and run by llama.cpp, says what transformers says."""
 
-import json
 from unittest.mock import patch
 
 import numpy as np
@@ -13,12 +12,10 @@ from transformers import (
     GPT2Config,
     LlamaConfig,
     MistralConfig,
-    PhiConfig,
     Qwen2Config,
     Qwen3Config,
 )
 
-from tutelage.errors import ModelError
 from tutelage.export import gguf_file
 from tutelage.export.gguf_file import QUANTIZATIONS, write_gguf
 from tutelage.export.style import make_style
@@ -125,24 +122,3 @@ def test_a_file_says_the_runs_template_and_its_end_of_turn(tokenizer, tmp_path):
     style = make_style(tokenizer, "alpaca")
     assert reader.get_field("tokenizer.chat_template").contents() == style.jinja
     assert reader.get_field("tokenizer.ggml.eot_token_id").contents() == style.end_of_turn_id
-
-
-def test_another_family_is_refused_and_who_can_convert_it_is_named(tokenizer, tmp_path):
-    module = AutoModelForCausalLM.from_config(
-        PhiConfig(
-            vocab_size=90, hidden_size=32, intermediate_size=32, num_hidden_layers=1, num_attention_heads=2
-        )
-    )
-    source = ModelSource(tmp_path, "phi", "0" * 64, None)
-    with pytest.raises(ModelError, match="'phi' cannot be written.*convert_hf_to_gguf"):
-        write(tmp_path, module, source, tokenizer)
-
-
-def test_a_tokenizer_that_llama_cpp_would_cut_otherwise_is_refused(tokenizer):
-    from tutelage.export.gguf_metadata import pre_tokenizer_name
-
-    description = json.loads(tokenizer.backend_tokenizer.to_str())
-    assert pre_tokenizer_name(description) == "gpt-2"
-    description["pre_tokenizer"]["add_prefix_space"] = True
-    with pytest.raises(ModelError, match="cuts texts"):
-        pre_tokenizer_name(description)

@@ -72,6 +72,26 @@ def test_in_half_precision_a_tie_is_what_rounding_was_measured_to_do(reference, 
     assert "nats off" in judge(reference, far, "f16").mismatch
 
 
+def test_the_share_of_same_tokens_ends_at_the_first_that_differs(reference, margin):
+    # 190 answers of three tokens and an end, and 10 whose second token is another.
+    found = judge(reference, with_answers(wrong=10), "q4_0")
+    assert found.same_tokens == (190 * 4 + 10) / (190 * 4 + 20)
+
+
+def test_eight_bits_keep_98_of_100_tokens(reference, margin):
+    margin(0.5)
+    assert judge(reference, with_answers(wrong=15), "q8_0").mismatch is None
+    assert "97." in judge(reference, with_answers(wrong=20), "q8_0").mismatch
+
+
+def test_an_export_of_which_nothing_could_be_compared_is_not_proven(reference):
+    nothing = replace(SAME, ids=[], answers=[])
+    asked = replace(
+        reference, job=replace(reference.job, prompts=[], texts=[]), behaviour=nothing, left_out=7
+    )
+    assert "none of 7 prompts" in judge(asked, nothing, "f32").mismatch
+
+
 def test_a_coarse_quantisation_is_told_of_and_not_refused(reference, margin):
     noisy = replace(
         with_answers(wrong=50),

@@ -4,12 +4,13 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from tokenizers import Encoding, Tokenizer
 
 from tutelage.errors import ModelError
 
+SPACE_OF_SENTENCEPIECE = "\u2581"  # what it writes for a space
 NOT_PLAIN = re.compile(r"[^\t\n\r -~]")
 # The same characters as byte-level tokenizers write them.
 PLAIN_IN_BYTE_LEVEL = {*map(chr, range(ord("!"), ord("~") + 1)), *"\u0109\u010a\u010d\u0120"}
@@ -52,12 +53,21 @@ def adds_begin_of_text(tokenizer: Any) -> bool:
     return tokenizer.bos_token_id is not None and tokenizer.encode("a")[0] == tokenizer.bos_token_id
 
 
+# Where SentencePiece tokenizers read a space that nobody wrote: before a conversation that begins with text, or before
+# each text that stands first or behind a control token; before all of those, or those that do not begin with a space.
+OpeningSpace = Literal["first", "each", "each, always"]
+
+
 @dataclass(frozen=True)
 class ContentEncoder:
-    """A tokenizer's core that reads no control tokens; for plain texts also one without a cut that they never need."""
+    """A tokenizer's core that reads no control tokens; for plain texts also one without a cut that they never need.
+
+    The core adds no space of its own, for it is given parts of a conversation: `opening_space` says which get one.
+    """
 
     core: Tokenizer
     for_plain: Tokenizer | None
+    opening_space: OpeningSpace | None = None
 
 
 def content_encoder(tokenizer: Any) -> ContentEncoder:
@@ -66,9 +76,24 @@ def content_encoder(tokenizer: Any) -> ContentEncoder:
     Whether they are read is a switch that every call of the tokenizer itself turns, so a copy alone can be used by
     another thread: a call in between would let a row's text end a turn.
     """
-    state = json.loads(tokenizer.backend_tokenizer.to_str())
+    state, opening_space = without_opening_space(json.loads(tokenizer.backend_tokenizer.to_str()))
     shorter = _without_cut_of_rare_bytes(state)
-    return ContentEncoder(_reading_no_controls(state), _reading_no_controls(shorter) if shorter else None)
+    for_plain = _reading_no_controls(shorter) if shorter else None
+    return ContentEncoder(_reading_no_controls(state), for_plain, opening_space)
+
+
+def without_opening_space(state: dict[str, Any]) -> tuple[dict[str, Any], OpeningSpace | None]:
+    """Return a tokenizer.json without the space that SentencePiece puts before texts, and where it was put."""
+    cut = state.get("pre_tokenizer") or {}
+    if cut.get("type") == "Metaspace" and cut["prepend_scheme"] != "never":
+        where: OpeningSpace = "first" if cut["prepend_scheme"] == "first" else "each"
+        return {**state, "pre_tokenizer": {**cut, "prepend_scheme": "never"}}, where
+    normal = state.get("normalizer") or {}
+    steps = normal.get("normalizers", [normal])
+    if any(step.get("prepend") == SPACE_OF_SENTENCEPIECE for step in steps):
+        kept = [step for step in steps if step["type"] != "Prepend"]
+        return {**state, "normalizer": {"type": "Sequence", "normalizers": kept}}, "each, always"
+    return state, None
 
 
 def _without_cut_of_rare_bytes(state: dict[str, Any]) -> dict[str, Any] | None:
@@ -133,6 +158,23 @@ def join_pieces(pieces: Sequence[Piece]) -> list[Piece]:
             text += piece.lstrip() if swallows else piece
             swallows = False
     return [*joined, text] if text else joined
+
+
+def with_opening_spaces(
+    pieces: Sequence[Piece], where: OpeningSpace | None, *, is_first: bool
+) -> list[Piece]:
+    """Return what stands between two ends of turn with the spaces that the tokenizer reads into its texts."""
+    spaced: list[Piece] = []
+    opens = is_first or where != "first"
+    for piece in pieces:
+        if isinstance(piece, Control):
+            opens = where != "first"
+            spaced.append(piece)
+            continue
+        lacks = where == "each, always" or not piece.startswith((" ", SPACE_OF_SENTENCEPIECE))
+        spaced.append(f" {piece}" if piece and opens and lacks else piece)
+        opens = opens and not piece
+    return spaced
 
 
 def piece_text(pieces: Sequence[Piece]) -> str:

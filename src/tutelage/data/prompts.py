@@ -8,7 +8,7 @@ supervised is known by construction, and the ids before an answer are the same w
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain, pairwise
 from typing import Any
 
@@ -19,6 +19,7 @@ from tutelage.data.conversations import Conversation, Turn
 from tutelage.data.encoding import (
     ContentEncoder,
     Control,
+    OpeningSpace,
     Piece,
     adds_begin_of_text,
     content_encoder,
@@ -30,6 +31,7 @@ from tutelage.data.encoding import (
     join_pieces,
     piece_text,
     refuse_leaks,
+    with_opening_spaces,
 )
 from tutelage.data.examples import Example, PreparedRow
 from tutelage.data.wordings import Wording, alpaca, alpaca_compact, phi3
@@ -46,10 +48,6 @@ class Answer:
     before: list[Piece]
     text: str
     is_supervised: bool
-
-    def joined(self) -> "Answer":
-        """Return it with neighbouring texts as one, for they are encoded as one."""
-        return Answer(join_pieces(self.before), self.text, self.is_supervised)
 
     def texts(self) -> list[str]:
         return [*(piece for piece in self.before if isinstance(piece, str)), self.text]
@@ -122,7 +120,9 @@ class PromptRenderer:
         with ThreadPoolExecutor(max_workers=1) as ahead:
             waiting: deque[_Part] = deque()
             for conversations_at_once in _parts(conversations):
-                layouts = [[answer.joined() for answer in self.lay_out(one)] for one in conversations_at_once]
+                layouts = [
+                    _joined(self.lay_out(one), self.encoder.opening_space) for one in conversations_at_once
+                ]
                 texts = distinct_texts(
                     text for layout in layouts for answer in layout for text in answer.texts()
                 )
@@ -155,6 +155,21 @@ class PromptRenderer:
                     for answer in layout
                 ],
             )
+
+
+def _joined(layout: Sequence[Answer], opening_space: OpeningSpace | None) -> list[Answer]:
+    """Return answers with neighbouring texts as one, for they are encoded as one, and with the tokenizer's spaces."""
+    joined = [replace(answer, before=join_pieces(answer.before)) for answer in layout]
+    if opening_space is None:
+        return joined
+    spaced = [
+        with_opening_spaces([*answer.before, answer.text], opening_space, is_first=place == 0)
+        for place, answer in enumerate(joined)
+    ]
+    return [
+        replace(answer, before=before, text=str(text))
+        for answer, (*before, text) in zip(joined, spaced, strict=True)
+    ]
 
 
 def _parts(conversations: Iterable[Conversation]) -> Iterator[list[Conversation]]:

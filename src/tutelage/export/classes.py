@@ -152,6 +152,7 @@ def judge_classes(reference: ClassReference, found: dict[str, Any]) -> Compariso
         ids_equal=len(own) - len(other_ids),
         templates_equal=None,
         answers_equal=equal,
+        same_tokens=equal / len(own),
         largest_log_prob_difference=float(np.abs(log_found - log_own).max()),
         mean_kl=float((every[0] * (log_own - log_found)).sum(axis=1).mean()),
         mismatch=mismatch,

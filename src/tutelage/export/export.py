@@ -1,8 +1,8 @@
 """Exports a run in the formats that are asked for: made beside its place, verified, and only then published."""
 
 import shutil
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -13,7 +13,8 @@ import torch
 from tutelage.data.preparation import read_prepared, refuse_other_weights
 from tutelage.errors import ExportError, RunFolderError
 from tutelage.export.classes import ask_classifier, compare_classes, refuse_unclassifiable, write_classifier
-from tutelage.export.gguf_file import refuse_other_families, write_gguf
+from tutelage.export.converter import convert, refuse_unwritable
+from tutelage.export.gguf_file import is_written_here, rewrite_gguf, write_gguf
 from tutelage.export.model_card import class_card, model_card
 from tutelage.export.ollama import modelfile
 from tutelage.export.style import Style, make_style
@@ -29,6 +30,7 @@ from tutelage.run_folder import ExportFolder, RunFolder, gguf_name, read_json, w
 from tutelage.storage import MANIFEST, file_sha256, staged_folder, storage_faults, sweep
 
 PEFT, HF, GGUF, OLLAMA = TARGETS = ("peft", "hf", "gguf", "ollama")
+SENTENCEPIECE = "tokenizer.model"  # a vocabulary that only the converter wants
 MODELFILE, CARD, TEMPLATE = "Modelfile", "README.md", "chat_template.jinja"
 TRAINING_RECORDS = (
     "training.json",
@@ -118,7 +120,8 @@ def refuse_unexportable(run: RunFolder, recipe: Recipe, source: ModelSource, tar
             f"{run.root} trained every weight, so there is no adapter for --to peft. Export with --to hf or gguf."
         )
     if {GGUF, OLLAMA} & {*targets}:
-        refuse_other_families(str(read_json_file(source.folder / "config.json").get("model_type")))
+        family = str(read_json_file(source.folder / "config.json").get("model_type"))
+        refuse_unwritable(family, load_tokenizer(source.folder))
 
 
 def _own_model(run: RunFolder, recipe: Recipe, source: ModelSource) -> Any:
@@ -222,7 +225,26 @@ def _save_tokenizer(work: _Work, folder: Path) -> None:
 
 def _make_gguf(work: _Work, folder: Path) -> None:
     path = folder / gguf_name(work.quantization)
-    write_gguf(path, work.merged, work.source, work.style, work.quantization)
+    if is_written_here(work.merged.config.model_type, work.style.tokenizer):
+        write_gguf(path, work.merged, work.source, work.style, work.quantization)
+        return
+    with _passing_folder(folder / ".to-convert") as hf:
+        _make_merged(work, hf)
+        vocabulary = work.source.folder / SENTENCEPIECE
+        if vocabulary.is_file():
+            shutil.copyfile(vocabulary, hf / SENTENCEPIECE)
+        convert(hf, hf / "model.gguf")
+        rewrite_gguf(path, hf / "model.gguf", work.source, work.style, work.quantization)
+
+
+@contextmanager
+def _passing_folder(folder: Path) -> Iterator[Path]:
+    """Make a folder inside of an export, which is not to be there when it is published."""
+    folder.mkdir()
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _make_ollama(work: _Work, folder: Path) -> None:
@@ -251,13 +273,9 @@ def _verify(work: _Work, target: str, folder: Path, earlier: Sequence[Exported])
             return one.comparison, one.verified_with
     if is_installed():
         return compare(work.reference, "gguf", file, base=base, precision=work.quantization), "llama.cpp"
-    read_back = folder / ".read-back"
-    read_back.mkdir()
-    try:
+    with _passing_folder(folder / ".read-back") as read_back:
         convert_gguf(file, read_back)
         comparison = compare(work.reference, "hf", read_back, base=base, precision=work.quantization)
-    finally:
-        shutil.rmtree(read_back, ignore_errors=True)
     return comparison, "transformers' GGUF loader; llama.cpp is not installed"
 
 

@@ -1,6 +1,6 @@
 """Writes a model in memory as a GGUF file, with the names, orders and types of tensors that llama.cpp expects."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +11,10 @@ from gguf import GGMLQuantizationType as Type
 from gguf import LlamaFileType
 
 from tutelage.errors import ModelError
-from tutelage.export.gguf_metadata import write_metadata
+from tutelage.export.gguf_metadata import copy_metadata, write_metadata
+from tutelage.export.gguf_tokenizer import is_byte_level, is_known
 from tutelage.export.style import Style
+from tutelage.model.gguf_conversion import TENSORS as READABLE
 from tutelage.model.sources import ModelSource
 from tutelage.storage import storage_faults
 
@@ -32,29 +34,49 @@ QUANTIZATIONS = {
 UNQUANTIZED = (Type.F32, Type.F16, Type.BF16)
 # What every token passes through costs most where it is coarse, so llama.cpp, too, keeps these finer.
 FINER = ("token_embd.weight", "output.weight")
+# Positions, and what chooses among experts or runs along a sequence: llama.cpp reads these in float32.
+EXACT = ("position_embd.weight", "ffn_gate_inp.weight", "ssm_conv1d.weight", "shortconv.conv.weight")
 
 
-def refuse_other_families(family: str) -> None:
-    """Stop where the names of a family's tensors are not known here; ModelError names who knows them."""
-    if family not in ARCHITECTURES:
-        raise ModelError(
-            f"Models of the family {family!r} cannot be written as GGUF here; these can:"
-            f" {', '.join(ARCHITECTURES)}. Export with --to hf, and convert that folder with llama.cpp's own"
-            " convert_hf_to_gguf.py."
-        )
+def is_written_here(family: str, tokenizer: Any) -> bool:
+    """Whether the names of a family's tensors and the cuts of its tokenizer are known here."""
+    return family in ARCHITECTURES and is_known(tokenizer)
+
+
+def is_read_back(family: str, tokenizer: Any) -> bool:
+    """Whether transformers reads such a file as llama.cpp does, so that it can be verified without that."""
+    return ARCHITECTURES.get(family) in READABLE and is_byte_level(tokenizer)
 
 
 def write_gguf(path: Path, module: Any, source: ModelSource, style: Style, quantization: str) -> None:
     """Write a merged float32 model; ModelError where something of it cannot be said in a GGUF file."""
-    config = module.config
-    refuse_other_families(config.model_type)
-    architecture = ARCHITECTURES[config.model_type]
-    kind, file_type = QUANTIZATIONS[quantization]
+    architecture = ARCHITECTURES[module.config.model_type]
     writer = gguf.GGUFWriter(path, architecture)
-    write_metadata(writer, architecture, config, source, style)
+    write_metadata(writer, architecture, module.config, source, style)
+    _write(writer, path, named_tensors(module, architecture), quantization)
+
+
+def rewrite_gguf(path: Path, converted: Path, source: ModelSource, style: Style, quantization: str) -> None:
+    """Write a float32 GGUF file of a run's model anew, with the run's template and its weights stored as is asked."""
+    reader = gguf.GGUFReader(converted)
+    writer = gguf.GGUFWriter(path, _architecture_of(reader))
+    copy_metadata(writer, reader, source, style)
+    _write(writer, path, ((tensor.name, tensor.data) for tensor in reader.tensors), quantization)
+
+
+def _architecture_of(reader: gguf.GGUFReader) -> str:
+    field = reader.get_field(gguf.Keys.General.ARCHITECTURE)
+    assert field is not None, "every GGUF file names its architecture"
+    return field.contents()
+
+
+def _write(
+    writer: gguf.GGUFWriter, path: Path, tensors: Iterable[tuple[str, np.ndarray]], quantization: str
+) -> None:
+    kind, file_type = QUANTIZATIONS[quantization]
     writer.add_file_type(file_type)
     writer.add_quantization_version(gguf.GGML_QUANT_VERSION)
-    for name, tensor in named_tensors(module, architecture):
+    for name, tensor in tensors:
         stored = _stored_type(name, tensor.shape, kind)
         writer.add_tensor(name, gguf.quantize(tensor, stored), raw_dtype=stored)
     with storage_faults(path):
@@ -133,7 +155,7 @@ def _frequency_factors(module: Any) -> torch.Tensor | None:
 
 def _stored_type(name: str, shape: tuple[int, ...], wanted: Type) -> Type:
     """Return the type of one tensor: vectors and positions stay exact, and rows that fill no block are halved only."""
-    if len(shape) == 1 or name == "position_embd.weight":
+    if len(shape) == 1 or name.endswith(EXACT):
         return Type.F32
     if wanted in UNQUANTIZED:
         return wanted

@@ -32,6 +32,7 @@ TIE_NATS = 0.01  # two tokens so near each other may change places in half preci
 LARGEST_DIFFERENCE_F16 = 0.1  # nats; what half precision does to a whole distribution stays well below
 HALF_PRECISION_SHARE = 0.99
 LARGEST_KL_Q8_0 = 0.01
+LEAST_SAME_TOKENS_Q8_0 = 0.98
 KL_TO_WARN_OF = 0.1
 LIKELY_TOKENS = 100  # the largest difference is looked for among so many; the others are never drawn
 
@@ -55,6 +56,7 @@ class Comparison:
     ids_equal: int
     templates_equal: bool | None  # None where there is none
     answers_equal: int
+    same_tokens: float  # share of the greedy tokens, of those chosen after the same ones
     largest_log_prob_difference: float  # nats
     mean_kl: float  # nats
     mismatch: str | None
@@ -184,8 +186,11 @@ def judge(reference: Reference, found: Behaviour, precision: str) -> Comparison:
         ),
     ]
     equal = len(job.prompts) - len(different_answers)
+    same_tokens = _same_tokens(own.answers, found.answers, job.max_new_tokens)
     mismatch = None
-    if different_ids:
+    if not job.prompts:
+        mismatch = f"none of {reference.left_out} prompts could be compared"
+    elif different_ids:
         mismatch = f"{len(different_ids)} of {len(job.texts)} prompts get other token ids"
     elif different_texts:
         mismatch = (
@@ -198,12 +203,15 @@ def judge(reference: Reference, found: Behaviour, precision: str) -> Comparison:
         mismatch = _beyond_the_rule(equal, len(job.prompts), margins, largest_f16=largest_f16)
     elif precision == "q8_0" and kl > LARGEST_KL_Q8_0:
         mismatch = f"its mean KL divergence is {kl:.4f} nats, more than {LARGEST_KL_Q8_0}"
+    elif precision == "q8_0" and same_tokens < LEAST_SAME_TOKENS_Q8_0:
+        mismatch = f"only {same_tokens:.1%} of the tokens are those of the run, less than {LEAST_SAME_TOKENS_Q8_0:.0%}"
     return Comparison(
         len(job.prompts),
         reference.left_out,
         len(job.texts) - len(different_ids),
         not different_texts,
         equal,
+        same_tokens,
         largest,
         kl,
         mismatch,
@@ -213,6 +221,22 @@ def judge(reference: Reference, found: Behaviour, precision: str) -> Comparison:
 
 def _different(own: Sequence[Any], found: Sequence[Any]) -> list[int]:
     return [at for at, (one, other) in enumerate(zip(own, found, strict=True)) if one != other]
+
+
+def _same_tokens(own: Sequence[list[int]], found: Sequence[list[int]], longest: int) -> float:
+    """Return the share of equal tokens up to the first that differs, for what follows that has other ones before it.
+
+    An answer that is shorter than `longest` has its end as one more token.
+    """
+    same = asked = 0
+    for one, other in zip(own, found, strict=True):
+        if one == other:
+            tokens = len(one) + (len(one) < longest)
+            same, asked = same + tokens, asked + tokens
+        else:
+            place = _first_difference(one, other)
+            same, asked = same + place, asked + place + 1
+    return same / asked if asked else 1.0
 
 
 def _beyond_the_rule(

@@ -204,8 +204,8 @@ def open_merged(
     cpu = torch.device("cpu")
     if classes is None and settings.type != "lora":
         with tuned_faults(folder):
-            return load_model(folder, dtype=torch.float32, device=cpu)
-    base = load_model(source.folder, dtype=torch.float32, device=cpu)
+            return load_model(folder, dtype=torch.float32, device=cpu, attention=OWN_ATTENTION)
+    base = load_model(source.folder, dtype=torch.float32, device=cpu, attention=OWN_ATTENTION)
     if classes is not None:
         base = with_class_head(CausalModel(base, cpu, torch.float32), classes, seed=0).module
     if settings.type == "lora":
