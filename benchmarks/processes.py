@@ -21,7 +21,7 @@ def run_alone(python: Path, runner: str, job: Path, variant: str) -> dict[str, A
         # As modules from the repository's root: a script trl.py beside it would hide the package trl.
         [str(python), "-m", f"benchmarks.runners.{runner}", str(job), "--variant", variant],
         cwd=ROOT,
-        env=_environment(),
+        env=environment(),
         capture_output=True,
         text=True,
         check=False,
@@ -35,7 +35,8 @@ def run_alone(python: Path, runner: str, job: Path, variant: str) -> dict[str, A
     }
 
 
-def _environment() -> dict[str, str]:
+def environment() -> dict[str, str]:
+    """Return this process's environment without its thread settings, and without a hub."""
     kept = {name: value for name, value in os.environ.items() if name not in THREAD_SETTINGS}
     return {**kept, "HF_HUB_OFFLINE": "1"}
 

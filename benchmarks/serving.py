@@ -1,6 +1,6 @@
-"""Answers a second and the wait for the first word: both engines of `tutelage serve` beside llama.cpp's own server.
+"""Answers a second and the wait for the first word: `tutelage serve`, both engines, llama.cpp's server, transformers'.
 
-python -m benchmarks.serving runs/quickstart   # exported before with --to gguf, whose file llama.cpp is given
+python -m benchmarks.serving runs/quickstart   # exported before with --to gguf --to hf, which the peers are given
 """
 
 import argparse
@@ -19,7 +19,8 @@ from statistics import median
 
 import httpx2
 
-from benchmarks.processes import ROOT
+from benchmarks.environments import make_environment
+from benchmarks.processes import ROOT, environment
 from benchmarks.tables import spread, table
 from tutelage.data.conversations import single_turn
 
@@ -27,6 +28,14 @@ CLIENTS = (1, 8)
 LONGEST = 64
 WARM_UP = 2
 SERVE = ("-m", "tutelage.cli.main", "serve", "--port", "0")
+
+
+@dataclass(frozen=True)
+class Server:
+    """A server to start, and the name by which it knows the tuned model."""
+
+    command: list[str]
+    model: str = "tuned"
 
 
 @dataclass(frozen=True)
@@ -44,15 +53,14 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("run", type=Path)
-    parser.add_argument("--gguf", type=Path, help="by default export/gguf/model-f16.gguf of the run")
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--questions", type=int, default=32)
+    parser.add_argument("--only", nargs="+", metavar="NAME", help="these servers, beside tutelage serve")
     chosen = parser.parse_args()
-    gguf = chosen.gguf or chosen.run / "export" / "gguf" / "model-f16.gguf"
     servers = {
-        "tutelage serve": [*SERVE, str(chosen.run)],
-        "tutelage serve --engine torch": [*SERVE, str(chosen.run), "--engine", "torch"],
-        "llama.cpp's server": ["-m", "benchmarks.runners.llama_server", str(gguf)],
+        name: server
+        for name, server in contenders(chosen.run).items()
+        if chosen.only is None or name in {*chosen.only, "tutelage serve"}
     }
     asked = questions(chosen.questions)
     found: dict[str, list[Figures]] = {name: [] for name in servers}
@@ -61,6 +69,28 @@ def main() -> None:
             print(f"round {number + 1}: {name} ...", file=sys.stderr)
             found[name].append(measure(servers[name], asked))
     print(report(found))
+
+
+def contenders(run: Path) -> dict[str, Server]:
+    """Return the servers by name; transformers' are given the merged weights in the type that is fastest here."""
+    exports = run.resolve() / "export"
+    ours = [sys.executable, *SERVE, str(run)]
+    llama = [
+        sys.executable,
+        "-m",
+        "benchmarks.runners.llama_server",
+        str(exports / "gguf" / "model-f16.gguf"),
+    ]
+    peer = [str(make_environment("hf")), "-m", "benchmarks.runners.transformers_serve", str(exports / "hf")]
+    return {
+        "tutelage serve": Server(ours),
+        "tutelage serve --engine torch": Server([*ours, "--engine", "torch"]),
+        "llama.cpp's server": Server(llama),
+        "transformers serve": Server(peer, str(exports / "hf")),
+        "transformers serve --continuous-batching": Server(
+            [*peer, "--continuous-batching"], str(exports / "hf")
+        ),
+    }
 
 
 def questions(count: int) -> list[str]:
@@ -73,18 +103,18 @@ def questions(count: int) -> list[str]:
     return [turn.asked for turn in turns][:count]
 
 
-def measure(command: Sequence[str], asked: Sequence[str]) -> Figures:
+def measure(server: Server, asked: Sequence[str]) -> Figures:
     begin = time.perf_counter()
-    with running(command) as url:
-        _ask(url, asked[0])
+    with running(server.command) as url:
+        _ask(url, server.model, asked[0])
         ready = time.perf_counter() - begin
         for text in asked[:WARM_UP]:
-            _ask(url, text)
+            _ask(url, server.model, text)
         answers, tokens, first = {}, {}, {}
         for clients in CLIENTS:
             begin = time.perf_counter()
             with ThreadPoolExecutor(clients) as pool:
-                told = list(pool.map(lambda text: _ask(url, text), asked))
+                told = list(pool.map(lambda text: _ask(url, server.model, text), asked))
             seconds = time.perf_counter() - begin
             answers[clients] = len(told) / seconds
             tokens[clients] = sum(count for _, count in told) / seconds
@@ -96,7 +126,7 @@ def measure(command: Sequence[str], asked: Sequence[str]) -> Figures:
 def running(command: Sequence[str]) -> Iterator[str]:
     """Start a server, and give the address that it prints."""
     with subprocess.Popen(
-        [sys.executable, *command], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        command, cwd=ROOT, env=environment(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as process:
         assert process.stdout is not None
         try:
@@ -107,10 +137,10 @@ def running(command: Sequence[str]) -> Iterator[str]:
             process.terminate()
 
 
-def _ask(url: str, text: str) -> tuple[float, int]:
+def _ask(url: str, model: str, text: str) -> tuple[float, int]:
     """Return the seconds to the first word of an answer, and its tokens."""
     body = {
-        "model": "tuned",
+        "model": model,
         "messages": [{"role": "user", "content": text}],
         "max_tokens": LONGEST,
         "temperature": 0,

@@ -17,6 +17,7 @@ SCRIPTS = [
     "benchmarks.environments",
     "benchmarks.serving",
     "benchmarks.runners.llama_server",
+    "benchmarks.runners.transformers_serve",
     "benchmarks.runners.tutelage",
     "benchmarks.runners.data",
     "benchmarks.runners.preparation",

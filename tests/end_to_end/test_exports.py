@@ -45,7 +45,9 @@ def test_the_default_model_answers_the_same_in_every_format(way, tmp_path, defau
         assert found[target]["prompts"] == found[target]["ids_equal"] == 200
         assert found[target]["templates_equal"]
     assert [found[target]["answers_equal"] for target in exact] == [200] * len(exact)
-    assert found["gguf"]["answers_equal"] >= 198
+    # Rounded to half precision, weights that were all tuned for a moment say some things otherwise themselves.
+    assert found["gguf"]["answers_equal"] >= (198 if way == "an adapter" else 194)
+    assert found["gguf"]["same_tokens"] > 0.99
     tutelage(tmp_path, "export", "run", "--to", "gguf", "--quantization", "q8_0", "--overwrite")
     coarse = proof(run)["gguf"]
     assert coarse["mean_kl"] <= 0.01

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 
 from tutelage.export import verification
 from tutelage.export.chinese_prompts import chinese_prompts
@@ -64,12 +65,51 @@ def test_in_half_precision_one_answer_in_a_hundred_may_differ_at_a_tie(reference
     assert "0.011 nats apart" in judge(reference, with_answers(wrong=1), "f16").mismatch
 
 
-def test_in_half_precision_a_tie_is_what_rounding_was_measured_to_do(reference, margin):
-    margin(0.02)
-    rounded = replace(with_answers(wrong=1), log_probs=LOG_PROBS + 0.03 * np.eye(5, 30))
-    assert judge(reference, rounded, "f16").mismatch is None
-    far = replace(with_answers(wrong=1), log_probs=LOG_PROBS + 0.3 * np.eye(5, 30))
-    assert "nats off" in judge(reference, far, "f16").mismatch
+@pytest.fixture
+def rounded(monkeypatch):
+    """Say what the run's model with rounded weights finds after the contexts, and where answers part."""
+
+    def set_to(after_contexts, where_answers_part):
+        def found(model, contexts):
+            told = after_contexts if contexts == [[1]] else np.tile(where_answers_part, (len(contexts), 1))
+            return torch.from_numpy(told)
+
+        monkeypatch.setattr(verification, "next_log_probs", found)
+        return SimpleNamespace
+
+    return set_to
+
+
+def scores(second):
+    """Return log-probabilities in which token 7 is so many nats below the best, 4."""
+    logits = np.full((1, 30), -9.0)
+    logits[0, 4], logits[0, 7] = 0.0, -second
+    return log_softmax(logits)
+
+
+def test_what_rounded_weights_say_too_is_no_fault_of_the_file(reference, margin, rounded):
+    margin(0.03)
+    nearly = log_softmax(LOG_PROBS + 1e-3 * np.eye(5, 30))
+    found = replace(with_answers(wrong=9), log_probs=nearly)
+    assert "191 of 200" in judge(reference, found, "f16").mismatch
+    assert judge(reference, found, "f16", rounded=rounded(LOG_PROBS, scores(0.005))).mismatch is None
+
+
+@pytest.mark.parametrize(
+    ("after_contexts", "second", "told"),
+    [
+        (LOG_PROBS, 0.02, "0.020 nats less likely in half"),
+        (log_softmax(LOG_PROBS + 0.1 * np.eye(5, 30)), 0.0, "run's model in half precision is"),
+    ],
+)
+def test_what_rounded_weights_do_not_say_is_a_fault(reference, rounded, after_contexts, second, told):
+    asked = rounded(after_contexts, scores(second))
+    assert told in judge(reference, with_answers(wrong=9), "f16", rounded=asked).mismatch
+
+
+def test_rounding_excuses_nothing_in_float32(reference, margin, rounded):
+    asked = rounded(LOG_PROBS, scores(0.0))
+    assert "199 of 200" in judge(reference, with_answers(wrong=1), "f32", rounded=asked).mismatch
 
 
 def test_the_share_of_same_tokens_ends_at_the_first_that_differs(reference, margin):

@@ -114,6 +114,11 @@ def _show(exported: "Sequence[Exported]") -> None:
             f"{left_out} prompts were left out: written as one text, they have other token ids in any program."
         )
     for one in exported:
+        parted = one.comparison.prompts - one.comparison.answers_equal
+        if one.format == "f16" and parted:
+            console.say(
+                f"f16 rounds the weights, and {parted} answers part at a near tie. --quantization f32 keeps every one."
+            )
         if one.comparison.is_coarse:
             console.say(
                 f"Warning: {one.format} changes what the model says (mean KL {one.comparison.mean_kl:.2f} nats)."

@@ -1,5 +1,6 @@
 """Exports a run in the formats that are asked for: made beside its place, verified, and only then published."""
 
+import copy
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -22,6 +23,7 @@ from tutelage.export.verification import Comparison, Reference, ask_reference, c
 from tutelage.generation.llama_cpp import is_installed
 from tutelage.model.assembly import check_tuned, open_base, open_merged, open_tuned
 from tutelage.model.folders import read_json_file
+from tutelage.model.forward import CausalModel
 from tutelage.model.gguf_conversion import convert_gguf
 from tutelage.model.loading import context_length, load_tokenizer, quietly, vocabulary_size
 from tutelage.model.sources import ModelSource
@@ -272,11 +274,31 @@ def _verify(work: _Work, target: str, folder: Path, earlier: Sequence[Exported])
         if one.target in (GGUF, OLLAMA) and file_sha256(one.folder / file.name) == file_sha256(file):
             return one.comparison, one.verified_with
     if is_installed():
-        return compare(work.reference, "gguf", file, base=base, precision=work.quantization), "llama.cpp"
+        comparison = compare(
+            work.reference,
+            "gguf",
+            file,
+            base=base,
+            precision=work.quantization,
+            rounded=lambda: _in_half_precision(work.merged),
+        )
+        return comparison, "llama.cpp"
     with _passing_folder(folder / ".read-back") as read_back:
         convert_gguf(file, read_back)
         comparison = compare(work.reference, "hf", read_back, base=base, precision=work.quantization)
     return comparison, "transformers' GGUF loader; llama.cpp is not installed"
+
+
+def _in_half_precision(merged: Any) -> CausalModel:
+    """Return a copy of a model whose matrices are rounded as a file in half precision has them."""
+    module = copy.deepcopy(merged)
+    with torch.no_grad():
+        for weight in module.parameters():
+            if weight.ndim > 1:
+                weight.copy_(weight.half())
+    return CausalModel(
+        module, torch.device("cpu"), torch.float32, padded_because="transformers' own way is wanted"
+    )
 
 
 def _record(folder: ExportFolder, exported: Exported) -> None:

@@ -6,7 +6,7 @@ The run's model answers in this process, in float32; the export in a fresh one, 
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -29,8 +29,10 @@ ANSWER_TOKENS = 32
 CONTEXTS = 24  # whole distributions are compared after so many texts
 
 TIE_NATS = 0.01  # two tokens so near each other may change places in half precision
-LARGEST_DIFFERENCE_F16 = 0.1  # nats; what half precision does to a whole distribution stays well below
 HALF_PRECISION_SHARE = 0.99
+LARGEST_KL_OF_ROUNDED = (
+    5e-5  # nats; what computing in half precision adds to rounded weights stays well below
+)
 LARGEST_KL_Q8_0 = 0.01
 LEAST_SAME_TOKENS_Q8_0 = 0.98
 KL_TO_WARN_OF = 0.1
@@ -133,10 +135,21 @@ def _contexts(prompts: Sequence[list[int]], answers: Sequence[list[int]]) -> lis
     return [prompts[at] + answers[at][: number % (len(answers[at]) + 1)] for number, at in enumerate(picked)]
 
 
-def compare(reference: Reference, kind: str, path: Path, *, base: Path, precision: str) -> Comparison:
-    """Ask an export the same in a fresh process; `precision` (f32, f16, q8_0 …) says how near it has to come."""
+def compare(
+    reference: Reference,
+    kind: str,
+    path: Path,
+    *,
+    base: Path,
+    precision: str,
+    rounded: Callable[[], CausalModel] | None = None,
+) -> Comparison:
+    """Ask an export the same in a fresh process; `precision` (f32, f16, q8_0 …) says how near it has to come.
+
+    `rounded` gives the run's model with its weights in that precision, computed with in float32.
+    """
     found = _ask_in_a_fresh_process(reference.job, kind, path, base)
-    return judge(reference, found, precision)
+    return judge(reference, found, precision, rounded=rounded)
 
 
 def _ask_in_a_fresh_process(job: Job, kind: str, path: Path, base: Path) -> Behaviour:
@@ -160,8 +173,14 @@ def reload(module: str, job: Path) -> None:
         )
 
 
-def judge(reference: Reference, found: Behaviour, precision: str) -> Comparison:
-    """Compare two behaviours under the rule of a precision."""
+def judge(
+    reference: Reference,
+    found: Behaviour,
+    precision: str,
+    *,
+    rounded: Callable[[], CausalModel] | None = None,
+) -> Comparison:
+    """Compare two behaviours under the rule of a precision; `rounded` is asked where half precision breaks its own."""
     own, job = reference.behaviour, reference.job
     different_ids = _different(own.ids, found.ids)
     different_texts = _different(own.rendered, found.rendered)
@@ -199,8 +218,9 @@ def judge(reference: Reference, found: Behaviour, precision: str) -> Comparison:
     elif not np.isfinite(kl):
         mismatch = "its log-probabilities are no finite numbers"
     elif precision in ("f32", "f16"):
-        largest_f16 = largest if precision == "f16" else None
-        mismatch = _beyond_the_rule(equal, len(job.prompts), margins, largest_f16=largest_f16)
+        mismatch = _beyond_the_rule(equal, len(job.prompts), margins, is_half=precision == "f16")
+        if mismatch and rounded and precision == "f16":
+            mismatch = _beyond_rounding(reference, found, different_answers, rounded())
     elif precision == "q8_0" and kl > LARGEST_KL_Q8_0:
         mismatch = f"its mean KL divergence is {kl:.4f} nats, more than {LARGEST_KL_Q8_0}"
     elif precision == "q8_0" and same_tokens < LEAST_SAME_TOKENS_Q8_0:
@@ -239,22 +259,41 @@ def _same_tokens(own: Sequence[list[int]], found: Sequence[list[int]], longest: 
     return same / asked if asked else 1.0
 
 
-def _beyond_the_rule(
-    equal: int, prompts: int, margins: Sequence[float], *, largest_f16: float | None
-) -> str | None:
-    """Say how answers break the rule of float32, or that of half precision with its largest difference.
-
-    Two tokens nearer than what rounding was measured to do may change places; that itself is bounded.
-    """
+def _beyond_the_rule(equal: int, prompts: int, margins: Sequence[float], *, is_half: bool) -> str | None:
+    """Say how answers break the rule of float32, or that of half precision: of a hundred, one at a tie."""
     told = f"only {equal} of {prompts} greedy answers are those of the run"
-    if largest_f16 is None:
+    if not is_half:
         return told if equal < prompts else None
     if equal < HALF_PRECISION_SHARE * prompts:
         return told
-    if largest_f16 > LARGEST_DIFFERENCE_F16:
-        return f"a likely token's log-probability is {largest_f16:.3f} nats off"
-    if max(margins, default=0.0) > max(TIE_NATS, largest_f16):
+    if max(margins, default=0.0) > TIE_NATS:
         return f"{told}, and one differs where the best two tokens are {max(margins):.3f} nats apart"
+    return None
+
+
+def _beyond_rounding(
+    reference: Reference, found: Behaviour, different: Sequence[int], rounded: CausalModel
+) -> str | None:
+    """Say how an export in half precision differs from the run's model with its weights rounded to that.
+
+    Rounding itself can change answers that are near to a tie; then the file is right, and a finer one is advised.
+    """
+    after = next_log_probs(rounded, reference.job.contexts).numpy()
+    kl, _ = divergence(after, found.log_probs)
+    if kl > LARGEST_KL_OF_ROUNDED:
+        return f"its mean KL divergence from the run's model in half precision is {kl:.1e} nats"
+    own, end = reference.behaviour.answers, reference.job.end_of_turn
+    places = [_first_difference(own[at], found.answers[at]) for at in different]
+    contexts = [
+        reference.job.prompts[at] + own[at][:place] for at, place in zip(different, places, strict=True)
+    ]
+    chosen = [[*found.answers[at], end][place] for at, place in zip(different, places, strict=True)]
+    scores = next_log_probs(rounded, contexts)  # (different, vocabulary)
+    lost = (scores.max(dim=1).values - scores[range(len(chosen)), chosen]).tolist()
+    if max(lost) > TIE_NATS:
+        return (
+            f"an answer has a token that is {max(lost):.3f} nats less likely in half precision than the best"
+        )
     return None
 
 
