@@ -110,6 +110,8 @@ def refuse_unexportable(run: RunFolder, recipe: Recipe, source: ModelSource, tar
     check_tuned(run.model, recipe.adapter)
     for split in ("test", "validation"):
         read_prepared(run, split)  # whose prompts prove the export
+    if run.metrics.exists():
+        read_json(run.metrics)  # which the card tells of
     if recipe.training.objective == "classification":
         refuse_unclassifiable(run, recipe, source, targets)
         return

@@ -144,6 +144,17 @@ def test_a_damaged_file_of_a_run_is_told_with_the_command_that_writes_it(refused
         (tuned_run / name).write_bytes(whole)
 
 
+def test_an_evaluation_of_another_version_is_told_by_every_verb_that_reads_it(refused, tuned_run):
+    figures = tuned_run / "evaluation" / "metrics.json"
+    figures.write_text(figures.read_text().replace('"format":', '"other":', 1))
+    shutil.copytree(tuned_run, "other")
+    for verb, *words in (("report",), ("compare", "other"), ("export", "--to", "peft")):
+        assert refused(verb, tuned_run, *words) == (
+            f"{figures} was written by another version of Tutelage. Evaluate again:"
+            f" `tutelage evaluate {tuned_run} --overwrite`."
+        )
+
+
 def test_a_setting_of_the_preparation_that_cannot_be_is_told_with_its_file(refused, tuned_run):
     path = tuned_run / "data" / "preparation.json"
     path.write_text(path.read_text().replace('"prompt": "alpaca"', '"prompt": "alpca"'))
