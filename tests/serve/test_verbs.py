@@ -1,7 +1,6 @@
 """`tutelage chat` and `tutelage serve` as a user types them."""
 
 import io
-import json
 import os
 import signal
 import socket
@@ -84,6 +83,30 @@ def test_a_port_that_is_taken_is_told_before_a_model_is_loaded(tutelage, tuned_r
     assert f"127.0.0.1 cannot be listened on at port {port}: Address already in use." in refused.err
 
 
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "", "192.0.2.1", "example.org"])
+def test_a_server_that_others_reach_does_not_start_without_a_key(tutelage, tuned_run, monkeypatch, host):
+    monkeypatch.delenv("TUTELAGE_API_KEY", raising=False)
+    refused = tutelage("serve", tuned_run.root, "--host", host, "--port", 0)
+    assert (refused.code, refused.out) == (2, "")
+    assert "could ask. Set TUTELAGE_API_KEY" in refused.err
+
+
+@pytest.mark.parametrize("key", ["line\nbreak", "schlüssel", "🔑", "trailing ", "\x1b[31m"])
+def test_a_key_that_no_request_could_show_is_refused_and_not_told(tutelage, tuned_run, monkeypatch, key):
+    monkeypatch.setenv("TUTELAGE_API_KEY", key)
+    refused = tutelage("serve", tuned_run.root, "--port", 0)
+    assert refused.code == 2
+    assert "so no request could show it" in refused.err
+    assert key not in refused.err
+
+
+@pytest.mark.parametrize("port", [-1, 65536, 10**30])
+def test_a_port_that_cannot_be_is_told(tutelage, tuned_run, port):
+    refused = tutelage("serve", tuned_run.root, "--port", port)
+    assert refused.code == 2
+    assert "cannot be listened on at port" in refused.err
+
+
 def test_a_server_is_told_of_answers_and_ends_in_order(tuned_run):
     command = [sys.executable, "-m", "tutelage.cli.main", "serve", str(tuned_run.root), "--port", "0"]
     with subprocess.Popen(
@@ -93,7 +116,7 @@ def test_a_server_is_told_of_answers_and_ends_in_order(tuned_run):
         told = next(line for line in process.stdout if "answers with the models" in line)
         url = told.split()[0]
         body = {"model": "tuned", "messages": [{"role": "user", "content": "Hi"}], "max_tokens": 3}
-        answer = httpx2.post(f"{url}/chat/completions", content=json.dumps(body), timeout=60)
+        answer = httpx2.post(f"{url}/chat/completions", json=body, timeout=60)
         assert answer.json()["usage"]["completion_tokens"] == 3
         begin = time.monotonic()
         process.send_signal(signal.SIGTERM)
