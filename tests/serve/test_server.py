@@ -218,7 +218,7 @@ MESSAGES = b'"messages": [{"role": "user", "content": "Hi"}]'
         (b'{"model": "base", "model": "tuned", ' + MESSAGES + b"}", "'model' stands 2 times in one object"),
         (
             b'{"model": "tuned", "messages": [{"role": "user", "content": "a\\ud800"}]}',
-            "half a character stands alone at place 1",
+            "A text holds half of a surrogate pair",
         ),
     ],
 )
@@ -232,7 +232,7 @@ def test_what_is_no_request_gets_a_message_and_not_a_fault_of_the_server(running
 def test_half_a_character_in_a_plain_text_is_refused_too(running):
     body = b'{"model": "tuned", "prompt": "\\udfff"}'
     answer = httpx2.post(f"{running.url}/completions", content=body, headers=JSON)
-    assert (answer.status_code, "half a character" in answer.text) == (400, True)
+    assert (answer.status_code, "half of a surrogate pair" in answer.text) == (400, True)
 
 
 def test_a_field_of_null_is_one_that_was_left_out(client):

@@ -55,6 +55,52 @@ def test_what_was_said_can_be_forgotten_and_a_file_is_not_written_over(type_in, 
         assert told in done.out
 
 
+def test_what_cannot_be_saved_or_done_is_told_and_the_conversation_goes_on(type_in, tmp_path):
+    (tmp_path / "file").write_text("kept")
+    done = type_in(
+        "/save empty.jsonl",
+        "Hello.",
+        "/save file/talk.jsonl",
+        f"/save {'long' * 100}",
+        "/save no\0name",
+        "/save ~nobody-of-this-name/talk.jsonl",
+        "/reset now",
+        "/quit now",
+        "/save talk.jsonl",
+    )
+    assert (done.code, done.err) == (0, "")
+    for told in (
+        "Nothing was said yet, so nothing was written.",
+        "Could not write file/talk.jsonl: ",
+        "longlong' cannot be a file: File name too long.",
+        "'no\\x00name' cannot be a file: embedded null byte.",
+        "cannot be a file: Could not determine home directory",
+        "/reset takes no words after it, and was not done.",
+        "/quit takes no words after it",
+    ):
+        assert told in done.out
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "talk.jsonl"]
+    [only] = read_json_lines(tmp_path / "talk.jsonl")
+    assert only["messages"][0]["content"] == "Hello."
+
+
+@pytest.mark.parametrize("errors", ["strict", "surrogateescape"])
+def test_a_line_that_is_not_utf_8_is_told_and_the_next_is_answered(tutelage, tuned_run, monkeypatch, errors):
+    typed = io.TextIOWrapper(io.BytesIO(b"\xff\xfe\nHello.\n"), encoding="utf-8", errors=errors)
+    monkeypatch.setattr(sys, "stdin", typed)
+    done = tutelage("chat", tuned_run.root)
+    assert (done.code, done.err) == (0, "")
+    assert "half of a surrogate pair" in done.out
+    assert "(cut after 12 tokens" in done.out
+
+
+def test_a_closed_standard_input_is_told(tutelage, tuned_run, monkeypatch):
+    monkeypatch.setattr(sys, "stdin", None)
+    done = tutelage("chat", tuned_run.root)
+    assert done.code == 2
+    assert "reads from standard input, which is closed" in done.err
+
+
 def test_a_conversation_beyond_the_context_is_told_with_its_numbers(type_in):
     done = type_in("word " * 600, "Name a fruit.")
     assert done.code == 0

@@ -4,7 +4,7 @@ import json
 from collections import Counter
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from tutelage.data.conversations import Turn
 from tutelage.errors import DataError
@@ -15,30 +15,19 @@ from tutelage.serve.questions import MOST_LOGPROBS, Question
 Asked = TypeVar("Asked", "ChatRequest", "CompletionRequest")
 MOST_STOPS = 16
 
-
-def _refuse_half_characters(text: str) -> str:
-    """Return a text that can be written as bytes; JSON's escapes can also say one half of a surrogate pair."""
-    try:
-        text.encode()
-    except UnicodeEncodeError as fault:
-        raise ValueError(f"half a character stands alone at place {fault.start}") from fault
-    return text
-
-
-Text = Annotated[str, AfterValidator(_refuse_half_characters)]
 Stop = Annotated[str, Field(min_length=1, max_length=200)]
 
 
 class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
     type: Literal["text"]
-    text: Text
+    text: str
 
 
 class _Message(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
     role: Literal["system", "developer", "user", "assistant", "tool"]
-    content: Text | list[_Part]
+    content: str | list[_Part]
 
     def turn(self) -> Turn:
         text = self.content if isinstance(self.content, str) else "".join(part.text for part in self.content)
@@ -117,7 +106,7 @@ class ChatRequest(_Common):
 class CompletionRequest(_Common):
     """A request to /v1/completions: a text that is gone on with, outside any prompt style."""
 
-    prompt: Text | Annotated[list[Text], Field(min_length=1, max_length=1)]
+    prompt: str | Annotated[list[str], Field(min_length=1, max_length=1)]
     logprobs: int | None = Field(None, ge=0, le=5)
     echo: Literal[False] = False
     best_of: Literal[1] = 1
