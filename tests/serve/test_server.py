@@ -1,5 +1,6 @@
 """The server through the real openai client: the same answers as evaluation, streamed or whole, and every refusal."""
 
+import asyncio
 import json
 import math
 import threading
@@ -17,7 +18,7 @@ from tutelage.generation.generate import answer_texts
 from tutelage.model.assembly import open_base, open_tuned
 from tutelage.recipe_file import load
 from tutelage.run_folder import read_json_lines
-from tutelage.serve.app import LARGEST_REQUEST
+from tutelage.serve.app import LARGEST_REQUEST, make_app
 from tutelage.serve.questions import Piece, Question
 from tutelage.serve.torch_engine import TorchEngine
 
@@ -288,6 +289,24 @@ def test_what_is_not_there_says_what_is(running):
     for answer in (httpx2.get(f"{running.url}/nothing"), httpx2.get(f"{running.url}/completions")):
         assert answer.status_code == 404
         assert "/v1/chat/completions" in answer.json()["error"]["message"]
+
+
+def test_who_leaves_before_the_request_is_sent_is_no_fault_of_the_server(running):
+    """A fault would come out here, and with its traceback on the terminal of the server."""
+    app = make_app(running.engine, running.served, host="127.0.0.1", key=None)
+    headers = [(b"host", b"localhost"), (b"content-type", b"application/json"), (b"content-length", b"9")]
+    scope = {"type": "http", "method": "POST", "path": "/v1/completions", "headers": headers}
+    coming = iter([{"type": "http.request", "body": b"{", "more_body": True}, {"type": "http.disconnect"}])
+    sent = []
+
+    async def receive():
+        return next(coming)
+
+    async def send(message):
+        sent.append(message)
+
+    asyncio.run(app({**scope, "query_string": b"", "root_path": ""}, receive, send))
+    assert sent == []
 
 
 def test_who_leaves_a_stream_early_makes_room(client, running):

@@ -9,10 +9,10 @@ from typing import Any
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tutelage.errors import DataError
 from tutelage.run_folder import ARMS
@@ -61,7 +61,7 @@ def make_app(engine: Engine, served: Served, *, host: str, key: str | None) -> S
 
     async def answer(request: Request, kind: Any, form: Form) -> Response:
         try:
-            asked = read_request(kind, await _body(request))
+            asked = read_request(kind, await request.body())
             if asked.model not in ARMS:
                 return _unknown_model(asked.model)
             question = asked.question(served)
@@ -92,16 +92,37 @@ def make_app(engine: Engine, served: Served, *, host: str, key: str | None) -> S
 
 
 def _guarded(app: ASGIApp, *, host: str, key: str | None) -> ASGIApp:
+    """Let through what may be answered. A request is read to its end first, or its refusal might never arrive."""
+
     async def opened(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http":
-            request = Request(scope)
-            refused = why_refused(request.method, scope["path"], request.headers, host=host, key=key)
-            if refused is not None:
-                await _refusal(*refused)(scope, receive, send)
-                return
-        await app(scope, receive, send)
+        if scope["type"] != "http":
+            await app(scope, receive, send)
+            return
+        request = Request(scope, receive)
+        try:
+            body = await _body(request)
+        except DataError as fault:
+            await _refusal(400, str(fault))(scope, receive, send)
+            return
+        except ClientDisconnect:
+            return
+        refused = why_refused(request.method, scope["path"], request.headers, host=host, key=key)
+        if refused is None:
+            await app(scope, _again(body, receive), send)
+        else:
+            await _refusal(*refused)(scope, receive, send)
 
     return opened
+
+
+def _again(body: bytes, receive: Receive) -> Receive:
+    """Tell a body that was read already, and after it what else comes."""
+    told = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def next_message() -> Message:
+        return told.pop() if told else await receive()
+
+    return next_message
 
 
 async def _body(request: Request) -> bytes:
