@@ -110,6 +110,16 @@ def test_an_output_that_can_be_no_folder_is_told_before_anything_long(
     assert told in refused.err
 
 
+@pytest.mark.parametrize("damaged", [b"", b"[]", b'{"peft": ', b"\xff"])
+def test_a_damaged_record_of_earlier_exports_is_written_anew(tutelage, run, unread, damaged):
+    folder = ExportFolder(run.export)
+    folder.root.mkdir()
+    folder.verification.write_bytes(damaged)
+    done = tutelage("export", run.root, "--to", "peft")
+    assert (done.code, done.err) == (0, "")
+    assert list(read_json(folder.verification)) == ["peft"]
+
+
 def test_every_format_is_published_with_its_proof(tutelage, run, quick):
     pytest.importorskip("xllamacpp", exc_type=ImportError)
     targets = ["--to", "peft", "--to", "hf", "--to", "gguf", "--to", "ollama"]

@@ -266,7 +266,7 @@ def _verify(work: _Work, target: str, folder: Path, earlier: Sequence[Exported])
 def _record(folder: ExportFolder, exported: Exported) -> None:
     """Add one export to verification.json, and keep what it says of those that are still there."""
     path = folder.verification
-    before = read_json(path) if path.exists() else {}
+    before = _recorded(path) if path.exists() else {}
     files = {
         str(file.relative_to(exported.folder)): file_sha256(file)
         for file in sorted(exported.folder.rglob("*"))
@@ -284,3 +284,12 @@ def _record(folder: ExportFolder, exported: Exported) -> None:
     }
     kept = {name: value for name, value in before.items() if folder.of(name).exists()}
     write_json(path, kept | {exported.target: entry})
+
+
+def _recorded(path: Path) -> dict[str, Any]:
+    """Return what verification.json says; where it is damaged nothing, and an export proves itself anew."""
+    try:
+        before = read_json(path)
+    except RunFolderError:
+        return {}
+    return before if isinstance(before, dict) else {}
