@@ -67,3 +67,9 @@ FACTS: Mapping[str, Mapping[str, Any]] = {
     "base.jsonl": _ANSWER,
     "tuned.jsonl": _ANSWER,
 }
+# Of an event beside the two facts above, by its kind.
+EVENT_FACTS: Mapping[str, Mapping[str, Any]] = {
+    "step": {"loss": int | float},
+    "validation": {"loss": int | float},
+    "sample": {"row": int, "prompt": str, "reference": str, "response": str},
+}

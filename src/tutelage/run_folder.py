@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tutelage.errors import RecipeError, RunFolderError
-from tutelage.run_facts import EVALUATION_FORMAT, FACTS
+from tutelage.run_facts import EVALUATION_FORMAT, EVENT_FACTS, FACTS
 from tutelage.storage import publish_bytes
 
 SPLITS = ("train", "test", "validation")
@@ -308,7 +308,8 @@ def _refuse_lost_facts(name: str, value: Any, *, where: str = "it ") -> None:
         return
     if not isinstance(value, dict):
         raise ValueError(f"{where}holds no JSON object")
-    for fact, kind in FACTS[name].items():
+    of_kind = EVENT_FACTS.get(str(value.get("event")), {}) if name == "events.jsonl" else {}
+    for fact, kind in [*FACTS[name].items(), *of_kind.items()]:
         found: Any = value
         for key in fact.split("."):
             found = found.get(key, _LOST) if isinstance(found, dict) else _LOST
