@@ -16,6 +16,9 @@ from urllib.parse import urlsplit
 
 import httpx2
 import pytest
+from support.served_run import serving
+
+from tutelage.serve import server as server_room
 
 SECONDS_TO_ANSWER = 2  # the next good request
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
@@ -174,6 +177,21 @@ def server(run, engine):
 
 def resident_bytes(process):
     return int(Path(f"/proc/{process.pid}/statm").read_text().split()[1]) * PAGE_BYTES
+
+
+@pytest.mark.parametrize("crowded", [False, True])
+def test_who_connects_and_says_nothing_is_left_and_makes_room(tuned_run, monkeypatch, crowded):
+    monkeypatch.setattr(server_room, "SECONDS_WHEN_CROWDED" if crowded else "SECONDS_TO_BEGIN", 0.01)
+    if crowded:
+        monkeypatch.setattr(server_room.resource, "getrlimit", lambda _: (2, 2))
+    with serving(tuned_run) as one, ExitStack() as held:
+        silent = [
+            held.enter_context(socket.create_connection(address(one.url), timeout=30)) for _ in range(3)
+        ]
+        for opened in silent:
+            opened.sendall(b"GET /v1/models HT")
+        assert silent[-1].recv(100) == b""
+        assert_answers(one.url)
 
 
 def test_memory_that_is_kept_is_seen():
