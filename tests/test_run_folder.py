@@ -3,6 +3,7 @@ import json
 import pytest
 
 from tutelage.errors import RunFolderError
+from tutelage.run_facts import EVALUATION_FORMAT
 from tutelage.run_folder import (
     RunFolder,
     read_json,
@@ -73,7 +74,19 @@ def test_a_damaged_file_is_told_with_its_name(tmp_path, content):
             "it has no loss.before",
             "train",
         ),
-        ("events.jsonl", '{"event": "step", "step": 1}\n7', "line 2 holds no JSON object", "train"),
+        (
+            "events.jsonl",
+            '{"event": "step", "step": 1, "loss": 2.5}\n7',
+            "line 2 holds no JSON object",
+            "train",
+        ),
+        ("events.jsonl", '{"event": "validation", "step": 1}', "line 1 has no loss", "train"),
+        (
+            "events.jsonl",
+            '{"event": "sample", "step": 1, "row": 2, "prompt": "a", "reference": "b", "response": null}',
+            "line 1 has None as response",
+            "train",
+        ),
         ("evaluation/metrics.json", "{}", "it has no primary_metric", "evaluate"),
         ("evaluation/base.jsonl", None, "No such file or directory", "evaluate"),
     ],
@@ -89,6 +102,23 @@ def test_a_file_without_what_the_stages_ask_it_for_is_told_with_what_writes_it(
         (read_json_lines if path.suffix == ".jsonl" else read_json)(path)
     assert f"Could not read {path}: {told}." in str(fault.value)
     assert f"`tutelage {verb} {tmp_path} --overwrite`" in str(fault.value)
+
+
+@pytest.mark.parametrize("folder", ["evaluation", "evaluation-at/step-000012"])
+@pytest.mark.parametrize("form", [None, EVALUATION_FORMAT - 1, EVALUATION_FORMAT + 1])
+def test_the_figures_of_another_version_are_told_with_what_measures_again(tmp_path, folder, form):
+    figures = {"primary_metric": "chrf", "verdict": "better", "sentence": "Better.", "rows": 1}
+    path = tmp_path / folder / "metrics.json"
+    write_json(path, {"format": EVALUATION_FORMAT, **figures})
+    assert read_json(path)["rows"] == 1
+    write_json(path, figures if form is None else {"format": form, **figures})
+    with pytest.raises(RunFolderError) as fault:
+        read_json(path)
+    words = f"{tmp_path}{' --checkpoint 12' if '012' in folder else ''}"
+    assert str(fault.value) == (
+        f"{path} was written by another version of Tutelage. Evaluate again:"
+        f" `tutelage evaluate {words} --overwrite`."
+    )
 
 
 def test_a_text_that_cannot_be_encoded_leaves_the_old_file_and_no_other(tmp_path):

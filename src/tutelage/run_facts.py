@@ -3,6 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
+# Of metrics.json: raised whenever a reader asks it for more, or for something else, than it did before.
+EVALUATION_FORMAT = 1
+
 _PREPARED_ROW = {
     "row": int,
     "prompt": str,
@@ -47,7 +50,7 @@ FACTS: Mapping[str, Mapping[str, Any]] = {
         "padded_because": str | None,
         **{f"loss.{when}": int | float | None for when in ("before", "best")},
     },
-    "metrics.json": {"primary_metric": str},
+    "metrics.json": {"primary_metric": str, "verdict": str, "sentence": str, "rows": int},
     "preferences.jsonl": {"row": int, "chosen": str, "rejected": str, "margin": int | float},
     "predictions.jsonl": {"row": int, "text": str, "label": str, "predicted": str, "probabilities": dict},
     "judges.json": {"judges": dict},
@@ -63,4 +66,10 @@ FACTS: Mapping[str, Mapping[str, Any]] = {
     "events.jsonl": {"event": str, "step": int},
     "base.jsonl": _ANSWER,
     "tuned.jsonl": _ANSWER,
+}
+# Of an event beside the two facts above, by its kind.
+EVENT_FACTS: Mapping[str, Mapping[str, Any]] = {
+    "step": {"loss": int | float},
+    "validation": {"loss": int | float},
+    "sample": {"row": int, "prompt": str, "reference": str, "response": str},
 }

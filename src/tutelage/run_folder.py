@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tutelage.errors import RecipeError, RunFolderError
-from tutelage.run_facts import FACTS
+from tutelage.run_facts import EVALUATION_FORMAT, EVENT_FACTS, FACTS
 from tutelage.storage import publish_bytes
 
 SPLITS = ("train", "test", "validation")
@@ -274,11 +274,15 @@ def write_json_lines(path: Path, records: Iterable[dict[str, Any]]) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """Read a file of a run; RunFolderError where it is not JSON or lacks what the stages ask it for."""
+    """Read a file of a run; RunFolderError where it is not JSON, lacks a fact, or is of another format."""
     with reading_faults(path):
         value = json.loads(path.read_text(encoding="utf-8"))
         _refuse_lost_facts(path.name, value)
-        return value
+    if path.name == "metrics.json" and value.get("format") != EVALUATION_FORMAT:
+        raise RunFolderError(
+            f"{path} was written by another version of Tutelage. Evaluate again: `{_command_that_writes(path)}`."
+        )
+    return value
 
 
 def read_json_lines(path: Path) -> list[dict[str, Any]]:
@@ -304,7 +308,8 @@ def _refuse_lost_facts(name: str, value: Any, *, where: str = "it ") -> None:
         return
     if not isinstance(value, dict):
         raise ValueError(f"{where}holds no JSON object")
-    for fact, kind in FACTS[name].items():
+    of_kind = EVENT_FACTS.get(str(value.get("event")), {}) if name == "events.jsonl" else {}
+    for fact, kind in [*FACTS[name].items(), *of_kind.items()]:
         found: Any = value
         for key in fact.split("."):
             found = found.get(key, _LOST) if isinstance(found, dict) else _LOST
@@ -328,6 +333,12 @@ def reading_faults(path: Path) -> Iterator[None]:
 
 
 def _way_to_write_again(path: Path) -> str:
+    command = _command_that_writes(path)
+    again = f"write it anew with `{command}`" if command else "run the stage that writes it again"
+    return f"If it was lost, edited or cut short, {again}."
+
+
+def _command_that_writes(path: Path) -> str | None:
     folder = path.parent.parent if path.parent.name == SETS else path.parent
     is_in_root = path.name in WRITTEN_BY
     verb = WRITTEN_BY.get(path.name if is_in_root else folder.name)
@@ -335,8 +346,4 @@ def _way_to_write_again(path: Path) -> str:
     if folder.parent.name == AT_STEPS:
         verb = "evaluate"
         words = RunFolder(folder.parent.parent, int(folder.name.removeprefix("step-"))).words
-    return (
-        f"If it was lost, edited or cut short, write it anew with `tutelage {verb} {words} --overwrite`."
-        if verb
-        else "If it was lost, edited or cut short, run the stage that writes it again."
-    )
+    return f"tutelage {verb} {words} --overwrite" if verb else None

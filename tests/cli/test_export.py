@@ -75,6 +75,51 @@ def unread(monkeypatch, quick):
     return asked
 
 
+@pytest.mark.parametrize("inside", [".", "model", "data/deeper", "evaluation", "link/../run/model"])
+@pytest.mark.parametrize("extra", [[], ["--dry-run"], ["--overwrite"]])
+def test_no_export_goes_among_what_the_stages_wrote(tutelage, run, monkeypatch, inside, extra):
+    monkeypatch.chdir(run.root.parent)
+    (run.root / "link").symlink_to(run.root)
+    before = contents(run.root)
+    refused = tutelage("export", run.root, "--to", "peft", "--output", run.root / inside, *extra)
+    assert refused.code == 2
+    assert "is in the run" in refused.err
+    assert contents(run.root) == before
+
+
+@pytest.mark.parametrize(
+    ("place", "told"),
+    [
+        ("", "'' names no file or folder"),
+        ("file", "file is a file"),
+        ("file/deeper", "file is a file"),
+        ("dangling", "dangling is a link to no folder"),
+        ("odd\udcff", "odd\\xdcff is no name in UTF-8"),
+        ("long" * 100, "longlong' cannot be a folder: File name too long"),
+    ],
+)
+def test_an_output_that_can_be_no_folder_is_told_before_anything_long(
+    tutelage, run, monkeypatch, place, told
+):
+    tmp_path = run.root.parent
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").touch()
+    (tmp_path / "dangling").symlink_to("nowhere")
+    refused = tutelage("export", run.root, "--to", "peft", "--output", place)
+    assert (refused.code, refused.out) == (2, "")
+    assert told in refused.err
+
+
+@pytest.mark.parametrize("damaged", [b"", b"[]", b'{"peft": ', b"\xff"])
+def test_a_damaged_record_of_earlier_exports_is_written_anew(tutelage, run, unread, damaged):
+    folder = ExportFolder(run.export)
+    folder.root.mkdir()
+    folder.verification.write_bytes(damaged)
+    done = tutelage("export", run.root, "--to", "peft")
+    assert (done.code, done.err) == (0, "")
+    assert list(read_json(folder.verification)) == ["peft"]
+
+
 def test_every_format_is_published_with_its_proof(tutelage, run, quick):
     pytest.importorskip("xllamacpp", exc_type=ImportError)
     targets = ["--to", "peft", "--to", "hf", "--to", "gguf", "--to", "ollama"]

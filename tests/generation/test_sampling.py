@@ -44,6 +44,10 @@ def test_tokens_come_as_often_as_their_probability(sampling, kept, temperature):
     assert stats.chisquare(found[kept], expected[kept]).pvalue > 1e-4 or len(kept) == 1
 
 
+def test_the_most_probable_token_is_left_by_a_top_p_that_float32_takes_for_0():
+    assert next_tokens(LOGITS.float()[None], [0], [(0, 0)], Sampling(top_p=1e-300)) == [0]
+
+
 def test_probabilities_at_another_temperature_are_caught():
     assert stats.chisquare(counts(Sampling()), wanted([0, 1, 2, 3, 4], 1.2) * DRAWS).pvalue < 1e-4
 

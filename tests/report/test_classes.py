@@ -11,6 +11,7 @@ from tutelage.evaluation.class_metrics import class_metrics
 from tutelage.evaluation.threshold import threshold_figures
 from tutelage.report.classes import class_section
 from tutelage.report.page import write_report
+from tutelage.run_facts import EVALUATION_FORMAT
 from tutelage.run_folder import read_json, write_json, write_json_lines
 
 LABELS = ["ham", f"spam {HOSTILE}"]
@@ -32,7 +33,12 @@ def run(tmp_path):
     known = WANTED, np.stack([1 - OF_VALIDATION, OF_VALIDATION], axis=1)
     figures["threshold"] = threshold_figures(WANTED, probabilities, LABELS, label=1, validation=known)
     run.evaluation.mkdir(exist_ok=True)
-    result = {"objective": "classification", "primary_metric": "accuracy", **figures}
+    result = {
+        "format": EVALUATION_FORMAT,
+        "objective": "classification",
+        "primary_metric": "accuracy",
+        **figures,
+    }
     verdict = {"verdict": "no difference detectable", "sentence": "4 of 6 are right."}
     write_json(run.metrics, {**result, **verdict, "sets": {}, "forgetting": None})
     predictions = [

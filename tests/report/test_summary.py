@@ -30,6 +30,7 @@ def test_the_summary_has_the_promised_keys(run):
         "trainable_parameters",
     }
     assert set(summary["evaluation"]) == {
+        "format",
         "rows",
         "clusters",
         "metrics",

@@ -1,6 +1,7 @@
 """llama.cpp answers only from a file that was verified; whatever is wrong with it, the reason is told."""
 
 import json
+import math
 import shutil
 import subprocess
 import sys
@@ -76,6 +77,11 @@ def said(**changed):
     return change
 
 
+def cut_short(run):
+    path = ExportFolder(run.export).verification
+    path.write_bytes(path.read_bytes()[:100])
+
+
 def nothing_said(run):
     ExportFolder(run.export).verification.write_text("[]", encoding="utf-8")
 
@@ -88,6 +94,8 @@ def nothing_said(run):
         (said(verified_with="transformers' GGUF loader"), "verified without llama.cpp"),
         (said(answers_equal="many"), "does not say what was verified"),
         (said(sha256={}), "does not say what was verified"),
+        (said(prompts=math.inf), "does not say what was verified"),
+        (cut_short, "does not say what was verified"),
         (nothing_said, "does not say what was verified"),
     ],
 )

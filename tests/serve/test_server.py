@@ -1,5 +1,6 @@
 """The server through the real openai client: the same answers as evaluation, streamed or whole, and every refusal."""
 
+import asyncio
 import json
 import math
 import threading
@@ -17,11 +18,12 @@ from tutelage.generation.generate import answer_texts
 from tutelage.model.assembly import open_base, open_tuned
 from tutelage.recipe_file import load
 from tutelage.run_folder import read_json_lines
-from tutelage.serve.app import LARGEST_REQUEST
+from tutelage.serve.app import LARGEST_REQUEST, make_app
 from tutelage.serve.questions import Piece, Question
 from tutelage.serve.torch_engine import TorchEngine
 
 LONGEST = 12
+JSON = {"Content-Type": "application/json"}
 
 
 @pytest.fixture
@@ -175,6 +177,11 @@ def test_a_text_is_gone_on_with_outside_any_prompt_style(client, running):
         ({"top_logprobs": 2}, "top_logprobs is told with logprobs alone"),
         ({"max_tokens": 100_000}, "leaves"),
         ({"stop": [""]}, "stop"),
+        ({"stream_options": {"include_usage": True}}, "stream_options are of streams alone"),
+        ({"max_completion_tokens": 3}, "max_tokens and max_completion_tokens are two names"),
+        ({"temperature": "1"}, "temperature: Input should be a valid number"),
+        ({"seed": True}, "seed: Input should be a valid integer"),
+        ({"extra_body": {"x" * 500_000: 1}}, "x: this server has no such field"),
     ],
 )
 def test_what_cannot_be_done_is_refused_by_name(client, options, told):
@@ -195,28 +202,111 @@ def test_an_unknown_model_is_named(client):
         ask(client, "Hello.", model="gpt")
 
 
-@pytest.mark.parametrize("body", [b"", b"{", b"[1]", b'"x"', b"\xff\xfe", b"[" * 5000])
-def test_what_is_no_request_gets_a_message_and_not_a_fault_of_the_server(running, body):
-    answer = httpx2.post(f"{running.url}/chat/completions", content=body)
+MESSAGES = b'"messages": [{"role": "user", "content": "Hi"}]'
+
+
+@pytest.mark.parametrize(
+    ("body", "told"),
+    [
+        (b"", "is not JSON"),
+        (b"{", "is not JSON"),
+        (b"[1]", "the request: Input should be"),
+        (b'"x"', "the request: Input should be"),
+        (b"\xff\xfe", "is not JSON"),
+        (b"[" * 5000, "is not JSON: maximum recursion"),
+        (b'{"seed": ' + b"9" * 5000 + b"}", "is not JSON: Exceeds the limit"),
+        (b'{"model": "tuned", "temperature": NaN, ' + MESSAGES + b"}", "temperature: "),
+        (b'{"model": "base", "model": "tuned", ' + MESSAGES + b"}", "'model' stands 2 times in one object"),
+        (
+            b'{"model": "tuned", "messages": [{"role": "user", "content": "a\\ud800"}]}',
+            "A text holds half of a surrogate pair",
+        ),
+    ],
+)
+def test_what_is_no_request_gets_a_message_and_not_a_fault_of_the_server(running, body, told):
+    answer = httpx2.post(f"{running.url}/chat/completions", content=body, headers=JSON)
     assert answer.status_code == 400
     assert answer.json()["error"]["type"] == "invalid_request_error"
+    assert told in answer.json()["error"]["message"]
+
+
+def test_half_a_character_in_a_plain_text_is_refused_too(running):
+    body = b'{"model": "tuned", "prompt": "\\udfff"}'
+    answer = httpx2.post(f"{running.url}/completions", content=body, headers=JSON)
+    assert (answer.status_code, "half of a surrogate pair" in answer.text) == (400, True)
+
+
+def test_a_field_of_null_is_one_that_was_left_out(client):
+    left_out = ask(client, "Hello.")
+    given = ask(client, "Hello.", n=None, seed=None, top_p=None, stream=None, logprobs=None, temperature=None)
+    assert given.choices == left_out.choices
+
+
+def test_a_top_p_that_is_next_to_nothing_leaves_the_most_probable_token(client):
+    drawn = ask(client, "Hello.", temperature=1, top_p=1e-300)
+    assert drawn.choices[0].message.content == ask(client, "Hello.").choices[0].message.content
 
 
 def test_a_request_that_is_too_large_is_refused(running):
-    answer = httpx2.post(f"{running.url}/completions", content=b" " * (LARGEST_REQUEST + 1))
+    answer = httpx2.post(f"{running.url}/completions", content=b" " * (LARGEST_REQUEST + 1), headers=JSON)
     assert answer.status_code == 400
     assert "larger than 1,048,576 bytes" in answer.json()["error"]["message"]
 
 
-def test_a_page_of_another_name_cannot_reach_the_loopback(running):
-    assert httpx2.get(f"{running.url}/models", headers={"Host": "evil.example"}).status_code == 400
-    assert httpx2.get(f"{running.url}/models").status_code == 200
+@pytest.mark.parametrize(
+    ("headers", "status", "told"),
+    [
+        ({"Host": "evil.example"}, 403, "and not as 'evil.example'"),
+        ({"Host": "127.0.0.1.evil.example"}, 403, "under the names of this machine alone"),
+        ({"Origin": "http://evil.example"}, 403, "a page of 'http://evil.example'"),
+        ({"Origin": "null"}, 403, "a page of 'null'"),
+        ({"Content-Type": "text/plain"}, 415, "says that it is 'text/plain'"),
+        ({"Content-Type": "application/x-www-form-urlencoded"}, 415, "Send JSON"),
+        ({"Content-Encoding": "gzip"}, 415, "packed as 'gzip' is not read"),
+    ],
+)
+def test_what_a_page_of_another_could_send_is_answered_by_no_model(
+    running, monkeypatch, headers, status, told
+):
+    asked = []
+    monkeypatch.setattr(running.engine, "ask", lambda *words: asked.append(words))
+    body = b'{"model": "tuned", "max_tokens": 1, ' + MESSAGES + b"}"
+    answer = httpx2.post(f"{running.url}/chat/completions", content=body, headers={**JSON, **headers})
+    assert answer.status_code == status
+    assert told in answer.json()["error"]["message"]
+    assert "access-control-allow-origin" not in answer.headers
+    assert asked == []
+
+
+def test_a_browser_that_asks_whether_its_page_may_post_is_not_told_so(running):
+    asking = {"Origin": "http://evil.example", "Access-Control-Request-Method": "POST"}
+    answer = httpx2.request("OPTIONS", f"{running.url}/chat/completions", headers=asking)
+    assert answer.status_code == 403
+    assert not any(name.startswith("access-control") for name in answer.headers)
 
 
 def test_what_is_not_there_says_what_is(running):
     for answer in (httpx2.get(f"{running.url}/nothing"), httpx2.get(f"{running.url}/completions")):
         assert answer.status_code == 404
         assert "/v1/chat/completions" in answer.json()["error"]["message"]
+
+
+def test_who_leaves_before_the_request_is_sent_is_no_fault_of_the_server(running):
+    """A fault would come out here, and with its traceback on the terminal of the server."""
+    app = make_app(running.engine, running.served, host="127.0.0.1", key=None)
+    headers = [(b"host", b"localhost"), (b"content-type", b"application/json"), (b"content-length", b"9")]
+    scope = {"type": "http", "method": "POST", "path": "/v1/completions", "headers": headers}
+    coming = iter([{"type": "http.request", "body": b"{", "more_body": True}, {"type": "http.disconnect"}])
+    sent = []
+
+    async def receive():
+        return next(coming)
+
+    async def send(message):
+        sent.append(message)
+
+    asyncio.run(app({**scope, "query_string": b"", "root_path": ""}, receive, send))
+    assert sent == []
 
 
 def test_who_leaves_a_stream_early_makes_room(client, running):

@@ -1,7 +1,6 @@
 """`tutelage chat` and `tutelage serve` as a user types them."""
 
 import io
-import json
 import os
 import signal
 import socket
@@ -56,6 +55,52 @@ def test_what_was_said_can_be_forgotten_and_a_file_is_not_written_over(type_in, 
         assert told in done.out
 
 
+def test_what_cannot_be_saved_or_done_is_told_and_the_conversation_goes_on(type_in, tmp_path):
+    (tmp_path / "file").write_text("kept")
+    done = type_in(
+        "/save empty.jsonl",
+        "Hello.",
+        "/save file/talk.jsonl",
+        f"/save {'long' * 100}",
+        "/save no\0name",
+        "/save ~nobody-of-this-name/talk.jsonl",
+        "/reset now",
+        "/quit now",
+        "/save talk.jsonl",
+    )
+    assert (done.code, done.err) == (0, "")
+    for told in (
+        "Nothing was said yet, so nothing was written.",
+        "Could not write file/talk.jsonl: ",
+        "longlong' cannot be a file: File name too long.",
+        "'no\\x00name' cannot be a file: embedded null byte.",
+        "cannot be a file: Could not determine home directory",
+        "/reset takes no words after it, and was not done.",
+        "/quit takes no words after it",
+    ):
+        assert told in done.out
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "talk.jsonl"]
+    [only] = read_json_lines(tmp_path / "talk.jsonl")
+    assert only["messages"][0]["content"] == "Hello."
+
+
+@pytest.mark.parametrize("errors", ["strict", "surrogateescape"])
+def test_a_line_that_is_not_utf_8_is_told_and_the_next_is_answered(tutelage, tuned_run, monkeypatch, errors):
+    typed = io.TextIOWrapper(io.BytesIO(b"\xff\xfe\nHello.\n"), encoding="utf-8", errors=errors)
+    monkeypatch.setattr(sys, "stdin", typed)
+    done = tutelage("chat", tuned_run.root)
+    assert (done.code, done.err) == (0, "")
+    assert "half of a surrogate pair" in done.out
+    assert "(cut after 12 tokens" in done.out
+
+
+def test_a_closed_standard_input_is_told(tutelage, tuned_run, monkeypatch):
+    monkeypatch.setattr(sys, "stdin", None)
+    done = tutelage("chat", tuned_run.root)
+    assert done.code == 2
+    assert "reads from standard input, which is closed" in done.err
+
+
 def test_a_conversation_beyond_the_context_is_told_with_its_numbers(type_in):
     done = type_in("word " * 600, "Name a fruit.")
     assert done.code == 0
@@ -84,6 +129,30 @@ def test_a_port_that_is_taken_is_told_before_a_model_is_loaded(tutelage, tuned_r
     assert f"127.0.0.1 cannot be listened on at port {port}: Address already in use." in refused.err
 
 
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "", "192.0.2.1", "example.org"])
+def test_a_server_that_others_reach_does_not_start_without_a_key(tutelage, tuned_run, monkeypatch, host):
+    monkeypatch.delenv("TUTELAGE_API_KEY", raising=False)
+    refused = tutelage("serve", tuned_run.root, "--host", host, "--port", 0)
+    assert (refused.code, refused.out) == (2, "")
+    assert "could ask. Set TUTELAGE_API_KEY" in refused.err
+
+
+@pytest.mark.parametrize("key", ["line\nbreak", "schlüssel", "🔑", "trailing ", "\x1b[31m"])
+def test_a_key_that_no_request_could_show_is_refused_and_not_told(tutelage, tuned_run, monkeypatch, key):
+    monkeypatch.setenv("TUTELAGE_API_KEY", key)
+    refused = tutelage("serve", tuned_run.root, "--port", 0)
+    assert refused.code == 2
+    assert "so no request could show it" in refused.err
+    assert key not in refused.err
+
+
+@pytest.mark.parametrize("port", [-1, 65536, 10**30])
+def test_a_port_that_cannot_be_is_told(tutelage, tuned_run, port):
+    refused = tutelage("serve", tuned_run.root, "--port", port)
+    assert refused.code == 2
+    assert "cannot be listened on at port" in refused.err
+
+
 def test_a_server_is_told_of_answers_and_ends_in_order(tuned_run):
     command = [sys.executable, "-m", "tutelage.cli.main", "serve", str(tuned_run.root), "--port", "0"]
     with subprocess.Popen(
@@ -93,7 +162,7 @@ def test_a_server_is_told_of_answers_and_ends_in_order(tuned_run):
         told = next(line for line in process.stdout if "answers with the models" in line)
         url = told.split()[0]
         body = {"model": "tuned", "messages": [{"role": "user", "content": "Hi"}], "max_tokens": 3}
-        answer = httpx2.post(f"{url}/chat/completions", content=json.dumps(body), timeout=60)
+        answer = httpx2.post(f"{url}/chat/completions", json=body, timeout=60)
         assert answer.json()["usage"]["completion_tokens"] == 3
         begin = time.monotonic()
         process.send_signal(signal.SIGTERM)

@@ -14,6 +14,7 @@ from tutelage.data.examples import Example, PreparedRow
 from tutelage.evaluation.comparison import compare_scores
 from tutelage.evaluation.metrics import METRICS, score_rows
 from tutelage.report.summary import summarise
+from tutelage.run_facts import EVALUATION_FORMAT
 from tutelage.run_folder import RunFolder, read_json_lines, write_json, write_json_lines, write_text
 
 RECIPE = """\
@@ -235,7 +236,7 @@ def measure(run: RunFolder, primary: str = "chrf") -> None:
     """Write the figures that belong to the answers in the folder."""
     scores = score_rows(read_json_lines(run.responses("base")), read_json_lines(run.responses("tuned")))
     result = compare_scores(scores, METRICS[primary]).to_record()
-    write_json(run.metrics, {**result, "sets": {}, "forgetting": FORGETTING})
+    write_json(run.metrics, {"format": EVALUATION_FORMAT, **result, "sets": {}, "forgetting": FORGETTING})
 
 
 def answer(

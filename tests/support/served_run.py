@@ -11,7 +11,7 @@ from tutelage.cli.opening import locate
 from tutelage.recipe_file import load
 from tutelage.serve.app import make_app
 from tutelage.serve.engines import open_engine
-from tutelage.serve.server import listening
+from tutelage.serve.server import configured, listening
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ def serving(run, *, key=None, at_once=4, engine="torch", context=2048):
     made = open_engine(engine, run, loaded.recipe, locate(loaded.recipe), context=context, at_once=at_once)
     with listening("127.0.0.1", 0) as opened:
         app = make_app(made.engine, made.served, host="127.0.0.1", key=key)
-        server = uvicorn.Server(uvicorn.Config(app, log_level="error"))
+        server = uvicorn.Server(configured(app))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [opened]})
         thread.start()
         try:

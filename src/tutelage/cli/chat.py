@@ -1,5 +1,6 @@
 """`tutelage chat`: a conversation with the tuned model of a run, and with its base beside it."""
 
+import io
 import queue
 import sys
 from collections.abc import Iterator, Sequence
@@ -16,7 +17,7 @@ from tutelage.cli.options import (
     refuse_idle_settings,
     refuse_untrained_settings,
 )
-from tutelage.errors import DataError, Interrupted, RecipeError
+from tutelage.errors import DataError, Interrupted, RecipeError, StorageError
 from tutelage.interruption import INTERRUPTION
 from tutelage.recipe_file import PLACE_OF_WORK
 from tutelage.run_folder import ARMS, write_json_lines
@@ -52,6 +53,8 @@ def chat(options: Options = Options()) -> None:  # noqa: B008 - frozen
     refuse_idle_settings(run, loaded, verb="chat", honoured=("evaluation.max_new_tokens", *PLACE_OF_WORK))
     if options.overwrite or options.dry_run:
         raise RecipeError("`tutelage chat` writes nothing: leave --overwrite and --dry-run out.")
+    if sys.stdin is None:
+        raise RecipeError("`tutelage chat` reads from standard input, which is closed. Leave it open.")
     with console.waiting("Loading the model"):
         from tutelage.serve.opening import open_served
         from tutelage.serve.torch_engine import TorchEngine
@@ -74,7 +77,7 @@ def _converse(talk: Talk) -> None:
         word, _, rest = line.strip().partition(" ")
         if not word:
             continue
-        if word == "/quit":
+        if line.strip() == "/quit":
             return
         if word.startswith("/"):
             _obey(talk, word, rest.strip())
@@ -84,6 +87,10 @@ def _converse(talk: Talk) -> None:
 
 def _lines() -> Iterator[str]:
     """Yield what is typed or piped, a line at a time."""
+    if isinstance(sys.stdin, io.TextIOWrapper):
+        sys.stdin.reconfigure(
+            errors="surrogateescape"
+        )  # one line with odd bytes must not end the conversation
     while True:
         try:
             yield input("\n> ") if sys.stdin.isatty() else input()
@@ -92,7 +99,9 @@ def _lines() -> Iterator[str]:
 
 
 def _obey(talk: Talk, word: str, rest: str) -> None:
-    if word in SHOWN_BY:
+    if rest and word in HELP.split() and word != "/save":
+        console.say(f"{word} takes no words after it, and was not done.")
+    elif word in SHOWN_BY:
         talk.arms = SHOWN_BY[word]
         console.say(f"{' and '.join(talk.arms)}: from now on.")
     elif word == "/reset":
@@ -110,16 +119,28 @@ def _save(talk: Talk, name: str) -> None:
     if not name:
         console.say("Name a file: /save talk.jsonl")
         return
-    path = Path(name).expanduser()
-    if path.exists():
-        console.say(f"{path} is there already, and was left as it is. Name another file.")
-        return
     told = {
         arm: [{"role": turn.role, "content": turn.text} for turn in turns]
         for arm, turns in talk.turns.items()
         if turns
     }
-    write_json_lines(path, [{"model": arm, "messages": messages} for arm, messages in told.items()])
+    if not told:
+        console.say("Nothing was said yet, so nothing was written.")
+        return
+    try:
+        path = Path(name).expanduser()
+        if path.exists():
+            console.say(f"{path} is there already, and was left as it is. Name another file.")
+            return
+        write_json_lines(path, [{"model": arm, "messages": messages} for arm, messages in told.items()])
+    except StorageError as fault:  # the conversation goes on all the same
+        console.say(str(fault))
+        return
+    except (OSError, ValueError, RuntimeError) as fault:
+        console.say(
+            f"{name[:80]!r} cannot be a file: {getattr(fault, 'strerror', None) or fault}. Name another."
+        )
+        return
     console.say(f"Written: {path}")
 
 

@@ -124,7 +124,10 @@ def _marked(parts: Sequence[Part]) -> Text:
 
 
 def printable(text: str) -> str:
-    """Replace control characters other than line breaks and tabs, so that no text can drive the terminal or turn it."""
+    """Replace control characters other than line breaks and tabs, so that no text can drive the terminal or turn it.
+
+    So are halves of surrogate pairs, which stand for the odd bytes of a file's name and cannot be written.
+    """
     return "".join(
         character if character in "\n\t" or not _is_control(character) else f"\\x{ord(character):02x}"
         for character in text
@@ -134,7 +137,8 @@ def printable(text: str) -> str:
 def _is_control(character: str) -> bool:
     code = ord(character)
     turns_text = 0x202A <= code <= 0x202E or 0x2066 <= code <= 0x2069
-    return code < 0x20 or 0x7F <= code < 0xA0 or turns_text
+    is_half = 0xD800 <= code <= 0xDFFF
+    return code < 0x20 or 0x7F <= code < 0xA0 or turns_text or is_half
 
 
 @contextmanager

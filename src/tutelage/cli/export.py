@@ -1,5 +1,6 @@
 """`tutelage export`: take a tuned model away, proven to be the one that was trained."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -9,9 +10,9 @@ from cyclopts import Parameter
 from tutelage.cli import console
 from tutelage.cli.dry_run import show_dry_run
 from tutelage.cli.opening import locate
-from tutelage.cli.options import Debug, Options, open_earlier_run, refuse_untrained_settings
+from tutelage.cli.options import Debug, Options, as_path, open_earlier_run, refuse_untrained_settings
 from tutelage.errors import RecipeError, RunFolderError
-from tutelage.run_folder import ExportFolder
+from tutelage.run_folder import ExportFolder, RunFolder
 from tutelage.run_lock import locked
 
 if TYPE_CHECKING:
@@ -36,7 +37,10 @@ def export(
         Parameter(help="How the weights of gguf and ollama are stored. Default: f16.", show_default=False),
     ] = None,
     output: Annotated[
-        Path | None, Parameter(help="Where the exports go. Default: export/ in the run.", show_default=False)
+        Path | None,
+        Parameter(
+            help="Where the exports go. Default: export/ in the run.", converter=as_path, show_default=False
+        ),
     ] = None,
     overwrite: Annotated[
         bool, Parameter(help="Replace an export that is there.", negative="", show_default=False)
@@ -56,7 +60,7 @@ def export(
             " or add --to gguf."
         )
     folder = ExportFolder(output or run.export)
-    _refuse_place(folder.root)
+    _refuse_place(folder.root, run)
     targets = tuple(dict.fromkeys(to))
     for target in targets:
         if folder.of(target).exists() and not overwrite and not dry_run:
@@ -84,12 +88,30 @@ def export(
     console.say(f"\nVerification: {folder.verification}")
 
 
-def _refuse_place(root: Path) -> None:
+def _refuse_place(root: Path, run: RunFolder) -> None:
+    if any("\ud800" <= character <= "\udfff" for character in str(root.absolute())):
+        raise RunFolderError(
+            f"{root} is no name in UTF-8, and the libraries that write models take no other. Choose another --output."
+        )
     for path in (root, *root.parents):
-        if path.exists():
-            if not path.is_dir():
-                raise RunFolderError(f"{path} is a file; exports need a folder. Choose another --output.")
-            return
+        try:
+            os.lstat(path)
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        except OSError as fault:
+            raise RunFolderError(
+                f"{str(path)[:80]!r} cannot be a folder: {fault.strerror}. Choose another --output."
+            ) from fault
+        if not path.is_dir():
+            what = "a link to no folder" if path.is_symlink() else "a file"
+            raise RunFolderError(f"{path} is {what}; exports need a folder. Choose another --output.")
+        break
+    place = root.resolve()
+    if place.is_relative_to(run.root.resolve()) and not place.is_relative_to(run.export.resolve()):
+        raise RunFolderError(
+            f"{root} is in the run {run.root}, whose other folders hold what its stages wrote and nothing else. Choose"
+            f" another --output, or leave it out: exports then go into {run.export}."
+        )
 
 
 def _show(exported: "Sequence[Exported]") -> None:

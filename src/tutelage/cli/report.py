@@ -1,5 +1,8 @@
 """`tutelage report`: the page and the summary of what a run has so far."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from tutelage.cli import console
 from tutelage.cli.dry_run import show_dry_run
 from tutelage.cli.opening import locate
@@ -9,9 +12,11 @@ from tutelage.cli.options import (
     refuse_idle_settings,
     refuse_untrained_settings,
 )
+from tutelage.errors import RunFolderError, TutelageError
 from tutelage.recipe_file import LoadedRecipe
-from tutelage.run_folder import RunFolder
+from tutelage.run_folder import WRITTEN_BY, RunFolder
 from tutelage.run_lock import locked
+from tutelage.storage import what_is_damaged
 
 
 def report(options: Options = Options()) -> None:  # noqa: B008 - frozen
@@ -38,8 +43,27 @@ def report_stage(run: RunFolder, loaded: LoadedRecipe) -> None:
     from tutelage.report.summary import summarise
     from tutelage.run_folder import write_json
 
-    with console.waiting("Writing the report"):
-        write_json(run.summary, summarise(run))
+    with console.waiting("Writing the report"), _changed_files_told(run):
+        summary = summarise(run)
         tokenizer = load_tokenizer(locate(loaded.recipe).folder)
         write_report(run, lambda ids: str(tokenizer.decode(ids)), loaded.recipe.training)
+        write_json(run.summary, summary)  # last, so that it never tells of what no report could be made of
     console.say(f"Report: {run.report}")
+
+
+@contextmanager
+def _changed_files_told(run: RunFolder) -> Iterator[None]:
+    """Where something unexpected happens and a file is not as its stage wrote it, tell of that file."""
+    try:
+        yield
+    except TutelageError:
+        raise
+    except Exception as fault:
+        for folder in (run.data, run.model, run.evaluation):
+            damage = what_is_damaged(folder) if folder.is_dir() else None
+            if damage is not None:
+                raise RunFolderError(
+                    f"{folder} has changed since it was written: {damage}. Write it anew with"
+                    f" `tutelage {WRITTEN_BY[folder.name]} {run.root} --overwrite`."
+                ) from fault
+        raise

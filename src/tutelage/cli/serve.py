@@ -55,6 +55,7 @@ def serve(
     for name, value in (("at-once", at_once), ("context", context)):
         if value < 1:
             raise RecipeError(f"--{name} is {value}, but it has to be 1 or more.")
+    key = _open_key(host)
     if not all(find_spec(package) for package in ("starlette", "uvicorn")):
         raise RecipeError(
             "`tutelage serve` needs a web server, which is not installed. Install it with"
@@ -71,7 +72,6 @@ def serve(
         opened = open_engine(
             engine, run, loaded.recipe, locate(loaded.recipe), context=context, at_once=at_once
         )
-        key = os.environ.get(KEY_VARIABLE) or None
         app = make_app(opened.engine, opened.served, host=host, key=key)
         port = listener.getsockname()[1]
         try:
@@ -84,6 +84,23 @@ def serve(
             opened.engine.close()
 
 
+def _open_key(host: str) -> str | None:
+    """Return the key that requests have to show; RecipeError where it cannot be shown, or others could ask without."""
+    from tutelage.serve.guard import is_loopback, what_no_header_carries
+
+    key = os.environ.get(KEY_VARIABLE) or None
+    if key is not None and (wrong := what_no_header_carries(key)):
+        raise RecipeError(
+            f"{KEY_VARIABLE} {wrong}, so no request could show it. Set it to letters, digits and signs of ASCII."
+        )
+    if key is None and not is_loopback(host):
+        raise RecipeError(
+            f"Everybody who reaches {host or 'this machine'} could ask. Set {KEY_VARIABLE} to a key that only those"
+            " who may ask know, or leave --host out: then only this machine is answered."
+        )
+    return key
+
+
 def _tell(run: RunFolder, host: str, port: int, answered: str, *, has_key: bool) -> None:
     """Print what is served where, and how to try it."""
     url = f"http://{f'[{host}]' if ':' in host else host}:{port}/v1"
@@ -92,10 +109,6 @@ def _tell(run: RunFolder, host: str, port: int, answered: str, *, has_key: bool)
     key = f" -H 'Authorization: Bearer '\"${KEY_VARIABLE}\"" if has_key else ""
     body = '{"model": "tuned", "messages": [{"role": "user", "content": "Give the plural of cactus."}]}'
     console.say(f"  curl {url}/chat/completions{key} -H 'Content-Type: application/json' -d '{body}'")
-    if host not in ("127.0.0.1", "localhost", "::1") and not has_key:
-        console.say(
-            f"Everybody who reaches {host} can ask. Set {KEY_VARIABLE} to let only those who know a key."
-        )
     _tell_of_larger_servers(run)
     console.say("Ctrl-C ends it.")
 

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from tokenizers import Encoding, Tokenizer
 
-from tutelage.errors import ModelError
+from tutelage.errors import DataError, ModelError
 
 SPACE_OF_SENTENCEPIECE = "\u2581"  # what it writes for a space
 NOT_PLAIN = re.compile(r"[^\t\n\r -~]")
@@ -125,6 +125,15 @@ def distinct_texts(texts: Iterable[str]) -> list[str]:
 
 def encode_batch(encoder: ContentEncoder, texts: list[str]) -> list[Encoding]:
     """Encode distinct contents on all cores, without need of the interpreter meanwhile."""
+    try:
+        return _encode_batch(encoder, texts)
+    except TypeError as fault:  # which is what the library says of a text that has no bytes
+        raise DataError(
+            "A text holds half of a surrogate pair, which is no character. Write it as UTF-8, or leave it out."
+        ) from fault
+
+
+def _encode_batch(encoder: ContentEncoder, texts: list[str]) -> list[Encoding]:
     if encoder.for_plain is None:
         return encoder.core.encode_batch_fast(texts, add_special_tokens=False)
     plain = [text for text in texts if not NOT_PLAIN.search(text)]

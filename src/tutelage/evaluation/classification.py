@@ -23,6 +23,7 @@ from tutelage.model.forward import CausalModel
 from tutelage.model.loading import context_length, load_tokenizer
 from tutelage.model.sources import ModelSource
 from tutelage.recipe import Recipe
+from tutelage.run_facts import EVALUATION_FORMAT
 from tutelage.run_folder import RunFolder, read_json, write_json, write_json_lines
 from tutelage.runtime import choose_device, choose_dtype
 from tutelage.storage import publish_folder
@@ -76,7 +77,7 @@ def evaluate_classification(
 
     def fill(staged: Path) -> None:
         write_json_lines(staged / run.predictions.name, predictions)
-        write_json(staged / run.metrics.name, result)
+        write_json(staged / run.metrics.name, {"format": EVALUATION_FORMAT, **result})
 
     publish_folder(run.evaluation, fill)
     return result

@@ -29,6 +29,7 @@ from tutelage.model.loading import context_length, load_tokenizer, vocabulary_si
 from tutelage.model.sources import ModelSource
 from tutelage.recipe import Recipe
 from tutelage.recipe_evaluation import EvaluationSettings
+from tutelage.run_facts import EVALUATION_FORMAT
 from tutelage.run_folder import ARMS, RunFolder, read_json, write_json, write_json_lines
 from tutelage.runtime import choose_device, choose_dtype
 from tutelage.storage import publish_folder, remove
@@ -227,6 +228,6 @@ def _write(
             write_json_lines(staged / run.passages.name, text_rows)
         if pair_rows:
             write_json_lines(staged / run.preferences.name, pair_rows)
-        write_json(staged / run.metrics.name, result)
+        write_json(staged / run.metrics.name, {"format": EVALUATION_FORMAT, **result})
 
     publish_folder(run.evaluation, fill)

@@ -114,6 +114,8 @@ def refuse_unexportable(run: RunFolder, recipe: Recipe, source: ModelSource, tar
     check_tuned(run.model, recipe.adapter)
     for split in ("test", "validation"):
         read_prepared(run, split)  # whose prompts prove the export
+    if run.metrics.exists():
+        read_json(run.metrics)  # which the card tells of
     if recipe.training.objective == "classification":
         refuse_unclassifiable(run, recipe, source, targets)
         return
@@ -304,7 +306,7 @@ def _in_half_precision(merged: Any) -> CausalModel:
 def _record(folder: ExportFolder, exported: Exported) -> None:
     """Add one export to verification.json, and keep what it says of those that are still there."""
     path = folder.verification
-    before = read_json(path) if path.exists() else {}
+    before = _recorded(path) if path.exists() else {}
     files = {
         str(file.relative_to(exported.folder)): file_sha256(file)
         for file in sorted(exported.folder.rglob("*"))
@@ -322,3 +324,12 @@ def _record(folder: ExportFolder, exported: Exported) -> None:
     }
     kept = {name: value for name, value in before.items() if folder.of(name).exists()}
     write_json(path, kept | {exported.target: entry})
+
+
+def _recorded(path: Path) -> dict[str, Any]:
+    """Return what verification.json says; where it is damaged nothing, and an export proves itself anew."""
+    try:
+        before = read_json(path)
+    except RunFolderError:
+        return {}
+    return before if isinstance(before, dict) else {}

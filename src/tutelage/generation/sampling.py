@@ -43,7 +43,9 @@ def next_tokens(
     wide = logits.to(torch.promote_types(logits.dtype, torch.float32))
     probabilities, tokens = (wide / sampling.temperature).softmax(dim=-1).sort(dim=-1, descending=True)
     before = probabilities.cumsum(dim=-1) - probabilities  # of all more probable tokens
-    probabilities[before >= sampling.top_p] = 0  # the most probable one always stays
+    is_cut = before >= sampling.top_p
+    is_cut[:, 0] = False  # the most probable one always stays, however small top_p is as float32
+    probabilities[is_cut] = 0
     if sampling.top_k is not None:
         probabilities[:, sampling.top_k :] = 0
     sums = probabilities.cumsum(dim=-1)  # (rows, vocabulary)

@@ -1,22 +1,22 @@
 """The server's addresses, as OpenAI's have them: models, chat completions and completions, streamed or whole."""
 
 import asyncio
-import hmac
 import itertools
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
-from starlette.middleware.trustedhost import TrustedHostMiddleware
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tutelage.errors import DataError
 from tutelage.run_folder import ARMS
+from tutelage.serve.guard import why_refused
 from tutelage.serve.opening import Served
 from tutelage.serve.questions import Engine, Piece, Question
 from tutelage.serve.replies import CHAT, COMPLETION, Form, Reply
@@ -24,10 +24,10 @@ from tutelage.serve.requests import ChatRequest, CompletionRequest, read_request
 
 LARGEST_REQUEST = 2**20  # bytes
 MOST_UNANSWERED = 64
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
 SECONDS_TO_SEND = 30  # a request
 TYPE_OF_STATUS = {
     401: "authentication_error",
+    403: "permission_error",
     404: "not_found_error",
     500: "server_error",
     503: "overloaded_error",
@@ -35,11 +35,7 @@ TYPE_OF_STATUS = {
 
 
 def make_app(engine: Engine, served: Served, *, host: str, key: str | None) -> Starlette:
-    """Return the application. `key` has to be shown by every request, if there is one.
-
-    On the loopback only requests to the loopback by name are answered, or a page in a browser could reach the server
-    under a name of its own.
-    """
+    """Return the application of a server that listens on `host`; `key` has to be shown, if there is one."""
     numbers = itertools.count(1)
 
     async def models(request: Request) -> Response:
@@ -65,7 +61,7 @@ def make_app(engine: Engine, served: Served, *, host: str, key: str | None) -> S
 
     async def answer(request: Request, kind: Any, form: Form) -> Response:
         try:
-            asked = read_request(kind, await _body(request))
+            asked = read_request(kind, await request.body())
             if asked.model not in ARMS:
                 return _unknown_model(asked.model)
             question = asked.question(served)
@@ -82,27 +78,51 @@ def make_app(engine: Engine, served: Served, *, host: str, key: str | None) -> S
             )
         return await _whole(request, engine, question, reply)
 
-    def guarded(endpoint: Callable[[Request], Any]) -> Callable[[Request], Any]:
-        async def opened(request: Request) -> Response:
-            given = request.headers.get("authorization", "")
-            if key is not None and not hmac.compare_digest(given.encode(), f"Bearer {key}".encode()):
-                return _refusal(401, "The key is missing or wrong. Send it as `Authorization: Bearer KEY`.")
-            return await endpoint(request)
-
-        return opened
-
-    hosts = ["*"] if host not in LOOPBACK else [*LOOPBACK, "[::1]"]
     return Starlette(
         routes=[
             Route("/health", health),
-            Route("/v1/models", guarded(models)),
-            Route("/v1/models/{name}", guarded(model)),
-            Route("/v1/chat/completions", guarded(chat), methods=["POST"]),
-            Route("/v1/completions", guarded(completions), methods=["POST"]),
+            Route("/v1/models", models),
+            Route("/v1/models/{name}", model),
+            Route("/v1/chat/completions", chat, methods=["POST"]),
+            Route("/v1/completions", completions, methods=["POST"]),
         ],
-        middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=hosts, www_redirect=False)],
+        middleware=[Middleware(_guarded, host=host, key=key)],
         exception_handlers={404: _no_such_address, 405: _no_such_address},
     )
+
+
+def _guarded(app: ASGIApp, *, host: str, key: str | None) -> ASGIApp:
+    """Let through what may be answered. A request is read to its end first, or its refusal might never arrive."""
+
+    async def opened(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await app(scope, receive, send)
+            return
+        request = Request(scope, receive)
+        try:
+            body = await _body(request)
+        except DataError as fault:
+            await _refusal(400, str(fault))(scope, receive, send)
+            return
+        except ClientDisconnect:
+            return
+        refused = why_refused(request.method, scope["path"], request.headers, host=host, key=key)
+        if refused is None:
+            await app(scope, _again(body, receive), send)
+        else:
+            await _refusal(*refused)(scope, receive, send)
+
+    return opened
+
+
+def _again(body: bytes, receive: Receive) -> Receive:
+    """Tell a body that was read already, and after it what else comes."""
+    told = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def next_message() -> Message:
+        return told.pop() if told else await receive()
+
+    return next_message
 
 
 async def _body(request: Request) -> bytes:
@@ -132,12 +152,14 @@ def _refusal(status: int, message: str, *, headers: dict[str, str] | None = None
 
 
 def _unknown_model(name: str) -> Response:
-    return _refusal(404, f"There is no model {name!r}. Ask `tuned`, or `base` for the one it was tuned from.")
+    return _refusal(
+        404, f"There is no model {name[:80]!r}. Ask `tuned`, or `base` for the one it was tuned from."
+    )
 
 
 async def _no_such_address(request: Request, fault: Exception) -> Response:
     known = "/v1/chat/completions, /v1/completions (POST), /v1/models, /health (GET)"
-    return _refusal(404, f"{request.method} {request.url.path} is nothing here. There are {known}.")
+    return _refusal(404, f"{request.method} {request.url.path[:80]} is nothing here. There are {known}.")
 
 
 @asynccontextmanager

@@ -72,5 +72,5 @@ def _open_llama(
         return open_gguf(export.path, context=context, at_once=at_once, threads=core_count()), export
     except RuntimeError as fault:
         raise RecipeError(
-            f"llama.cpp cannot load {export.path}: {fault}. Serve with --engine torch."
+            f"llama.cpp cannot load {export.path}: {str(fault).rstrip('.')}. Serve with --engine torch."
         ) from fault

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from tutelage.errors import RunFolderError
 from tutelage.generation.llama_cpp import is_installed
 from tutelage.run_folder import ExportFolder, RunFolder, gguf_name, read_json
 from tutelage.storage import file_sha256
@@ -32,7 +33,7 @@ def verified_file(run: RunFolder) -> VerifiedFile | str:
         path = exports.of("gguf") / gguf_name(found["format"])
         file = VerifiedFile(path, found["format"], int(found["answers_equal"]), int(found["prompts"]))
         wrong = _what_is_wrong(file, found["verified_with"], found["sha256"][path.name])
-    except (LookupError, TypeError, ValueError):
+    except (LookupError, TypeError, ValueError, OverflowError, RunFolderError):
         file, wrong = None, f"{exports.verification} does not say what was verified"
     if file is None or wrong is not None:
         return f"{wrong}; `tutelage export {run.root} --to gguf --overwrite` makes it anew"

@@ -1,6 +1,7 @@
 """What a request may ask, checked field by field: what is not known or cannot be done is refused, never passed over."""
 
 import json
+from collections import Counter
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -13,20 +14,20 @@ from tutelage.serve.questions import MOST_LOGPROBS, Question
 
 Asked = TypeVar("Asked", "ChatRequest", "CompletionRequest")
 MOST_STOPS = 16
+
 Stop = Annotated[str, Field(min_length=1, max_length=200)]
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", strict=True)
     type: Literal["text"]
     text: str
 
 
 class _Message(BaseModel):
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", strict=True)
     role: Literal["system", "developer", "user", "assistant", "tool"]
     content: str | list[_Part]
-    name: str | None = None
 
     def turn(self) -> Turn:
         text = self.content if isinstance(self.content, str) else "".join(part.text for part in self.content)
@@ -34,14 +35,14 @@ class _Message(BaseModel):
 
 
 class _StreamOptions(BaseModel):
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", strict=True)
     include_usage: bool = False
 
 
 class _Common(BaseModel):
     """What both kinds of request share. Fields with one value may be given, but ask for nothing else."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", strict=True)
     model: str
     max_tokens: int | None = Field(None, ge=1)
     temperature: float = Field(0.0, ge=0, le=100)
@@ -64,6 +65,11 @@ class _Common(BaseModel):
             return None
         return Sampling(temperature=max(self.temperature, 0.01), top_p=self.top_p, seed=self.seed)
 
+    def refuse_idle_fields(self) -> None:
+        """Refuse what is well formed, but could not be honoured beside the other fields."""
+        if self.stream_options is not None and not self.stream:
+            raise DataError("stream_options are of streams alone: set stream to true, or leave them out.")
+
     def stops(self) -> tuple[str, ...]:
         return (self.stop,) if isinstance(self.stop, str) else tuple(self.stop or ())
 
@@ -79,11 +85,16 @@ class ChatRequest(_Common):
     tools: None = None
 
     def question(self, served: Served) -> Question:
+        self.refuse_idle_fields()
         if self.messages[-1].role not in ("user", "tool"):
             raise DataError("The last of messages has to be the user's or a tool's, for the model to answer.")
         if self.top_logprobs is not None and not self.logprobs:
             raise DataError(
                 "top_logprobs is told with logprobs alone: set logprobs to true, or leave it out."
+            )
+        if self.max_tokens is not None and self.max_completion_tokens is not None:
+            raise DataError(
+                "max_tokens and max_completion_tokens are two names for one thing. Send one of them."
             )
         prompt = served.prompt_of_messages([message.turn() for message in self.messages])
         wanted = self.max_completion_tokens or self.max_tokens
@@ -102,6 +113,7 @@ class CompletionRequest(_Common):
     suffix: None = None
 
     def question(self, served: Served) -> Question:
+        self.refuse_idle_fields()
         text = self.prompt if isinstance(self.prompt, str) else self.prompt[0]
         prompt = served.prompt_of_text(text) if text else ()
         if not prompt:
@@ -113,19 +125,31 @@ class CompletionRequest(_Common):
 
 
 def read_request(kind: type[Asked], body: bytes) -> Asked:
-    """Return a request; DataError names each field that is wrong, with what it may be."""
+    """Return a request; DataError names each field that is wrong, with what it may be. A field of null is left out."""
     try:
-        value: Any = json.loads(body)
+        value: Any = json.loads(body, object_pairs_hook=_without_repeats)
     except (ValueError, RecursionError) as fault:
         raise DataError(f"The request is not JSON: {fault}.") from fault
+    if isinstance(value, dict):
+        value = {
+            name: given for name, given in value.items() if given is not None or name not in kind.model_fields
+        }
     try:
         return kind.model_validate(value)
     except ValidationError as fault:
         told = "; ".join(
-            f"{'.'.join(map(str, error['loc'])) or 'the request'}: {_in_words(error)}"
+            f"{'.'.join(map(str, error['loc']))[:80] or 'the request'}: {_in_words(error)}"
             for error in fault.errors()[:5]
         )
         raise DataError(f"The request cannot be answered: {told}.") from fault
+
+
+def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Refuse a name that stands twice in an object, where a reader would have to choose what was meant."""
+    if len(value := dict(pairs)) < len(pairs):
+        [(name, times)] = Counter(name for name, _ in pairs).most_common(1)
+        raise ValueError(f"{name[:80]!r} stands {times} times in one object")
+    return value
 
 
 def _in_words(error: Any) -> str:

@@ -1,10 +1,14 @@
 """Listens until it is told to stop: the socket, the thread of the server, and an orderly end."""
 
+import asyncio
 import os
+import resource
 import socket
 import threading
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import uvicorn
 from starlette.applications import Starlette
@@ -13,6 +17,8 @@ from tutelage.errors import RecipeError
 
 SECONDS_TO_FINISH = 5  # for answers under way when the server is stopped
 SECONDS_IDLE = 30
+SECONDS_TO_BEGIN = 10  # until the head of the first request is there
+SECONDS_WHEN_CROWDED = 0.1
 
 
 @contextmanager
@@ -40,15 +46,7 @@ def serve_until_stopped(app: Starlette, opened: socket.socket, started: Callable
 
     The server runs in a thread of its own, since in the main one it would hear the signals in our place.
     """
-    config = uvicorn.Config(
-        app,
-        log_level="warning",
-        access_log=False,  # it would hold nothing that was asked, but say who asks how often
-        server_header=False,
-        timeout_keep_alive=SECONDS_IDLE,
-        timeout_graceful_shutdown=SECONDS_TO_FINISH,
-    )
-    server = uvicorn.Server(config)
+    server = uvicorn.Server(configured(app))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [opened]}, name="server", daemon=True)
     thread.start()
     try:
@@ -58,3 +56,38 @@ def serve_until_stopped(app: Starlette, opened: socket.socket, started: Callable
     finally:
         server.should_exit = True
         thread.join(timeout=SECONDS_TO_FINISH + 1)
+
+
+def configured(app: Starlette) -> uvicorn.Config:
+    """Return how the server runs: who connects and says nothing is left, or connections would be used up by them."""
+    config = uvicorn.Config(
+        app,
+        log_level="warning",
+        access_log=False,  # it would hold nothing that was asked, but say who asks how often
+        server_header=False,
+        timeout_keep_alive=SECONDS_IDLE,
+        timeout_graceful_shutdown=SECONDS_TO_FINISH,
+    )
+    config.load()
+    config.http_protocol_class = _leaving_the_silent(config.http_protocol_class)
+    return config
+
+
+def _leaving_the_silent(protocol: Any) -> Any:
+    """Return what makes a connection's protocol, and closes it where the head of a request does not come in time."""
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2  # files and connections share one limit
+
+    def make(**named: Any) -> Any:
+        made = protocol(**named)
+        is_crowded = len(named["server_state"].connections) >= most
+        seconds = SECONDS_WHEN_CROWDED if is_crowded else SECONDS_TO_BEGIN
+        asyncio.get_running_loop().call_later(seconds, _leave_if_silent, weakref.ref(made))
+        return made
+
+    return make
+
+
+def _leave_if_silent(reference: Any) -> None:
+    made = reference()  # None where the connection has ended; a timer must not keep all that ever were
+    if made is not None and made.cycle is None and made.transport is not None:  # no request has begun
+        made.transport.close()

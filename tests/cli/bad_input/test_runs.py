@@ -144,6 +144,43 @@ def test_a_damaged_file_of_a_run_is_told_with_the_command_that_writes_it(refused
         (tuned_run / name).write_bytes(whole)
 
 
+def test_what_was_edited_so_that_no_report_can_be_made_of_it_is_told(refused, tuned_run):
+    for name, old, new, verb in (
+        ("evaluation/metrics.json", '"sets": {}', '"sets": 7', "evaluate"),
+        ("model/training.json", '"peak_memory_bytes": ', '"peak_memory_bytes": "x", "was": ', "train"),
+    ):
+        whole = (tuned_run / name).read_text()
+        assert old in whole
+        (tuned_run / name).write_text(whole.replace(old, new))
+        folder, file = name.split("/")
+        assert refused("report", tuned_run) == (
+            f"{tuned_run / folder} has changed since it was written: {file} has other bytes than manifest.json says."
+            f" Write it anew with `tutelage {verb} {tuned_run} --overwrite`."
+        )
+        (tuned_run / name).write_text(whole)
+
+
+def test_a_fault_of_the_report_itself_is_not_put_down_to_the_files(tuned_run, capsys, monkeypatch):
+    def fails(run):
+        raise KeyError("ours")
+
+    monkeypatch.setattr("tutelage.report.summary.summarise", fails)
+    outcome = CommandLine(capsys)("report", tuned_run)
+    assert outcome.code == 1
+    assert "Unexpected KeyError: 'ours'. This is a fault of Tutelage" in outcome.err
+
+
+def test_an_evaluation_of_another_version_is_told_by_every_verb_that_reads_it(refused, tuned_run):
+    figures = tuned_run / "evaluation" / "metrics.json"
+    figures.write_text(figures.read_text().replace('"format":', '"other":', 1))
+    shutil.copytree(tuned_run, "other")
+    for verb, *words in (("report",), ("compare", "other"), ("export", "--to", "peft")):
+        assert refused(verb, tuned_run, *words) == (
+            f"{figures} was written by another version of Tutelage. Evaluate again:"
+            f" `tutelage evaluate {tuned_run} --overwrite`."
+        )
+
+
 def test_a_setting_of_the_preparation_that_cannot_be_is_told_with_its_file(refused, tuned_run):
     path = tuned_run / "data" / "preparation.json"
     path.write_text(path.read_text().replace('"prompt": "alpaca"', '"prompt": "alpca"'))
