@@ -1,13 +1,22 @@
 """A run's prompt style in Jinja and in Go writes what the run's renderer writes."""
 
+import json
 import re
+import shutil
+import subprocess
+from functools import partial
+from itertools import product
+from pathlib import Path
 
 import pytest
 from jinja2 import TemplateError
+from support import tiny_sentencepiece
+from support.tiny_sentencepiece import WAYS, sentencepiece_tokenizer
 from support.tiny_tokenizer import TOKENIZERS, chatml_tokenizer
 
 from tutelage.data.chat_templates import render_template
 from tutelage.data.conversations import Conversation, Turn
+from tutelage.data.encoding import adds_begin_of_text
 from tutelage.errors import ModelError
 from tutelage.export.style import frame_of, go_template, make_style
 
@@ -16,6 +25,8 @@ CONVERSATIONS = [
     (("user", 'Say "hi"\\n.'), ("assistant", "hi"), ("user", "again"), ("assistant", "hi"), ("user", "more")),
     (("system", "Be brief."), ("user", "Name a fruit.")),
 ]
+GO = shutil.which("go")
+RENDERER = Path(tiny_sentencepiece.__file__).with_name("render.go")
 STYLES = ["alpaca", "alpaca-compact", "phi3"]
 
 
@@ -69,6 +80,24 @@ def test_both_templates_write_what_training_wrote(name, prompt, said):
     assert in_jinja(tokenizer, style.jinja, said) == expected
     begin = tokenizer.bos_token if name == "adds bos" else ""
     assert begin + in_go(style.go, said) == expected
+
+
+@pytest.mark.nightly
+@pytest.mark.skipif(GO is None, reason="Go, whose templates are Ollama's, is not installed")
+def test_gos_own_engine_writes_what_training_wrote():
+    kinds = {**TOKENIZERS, **{way: partial(sentencepiece_tokenizer, way) for way in WAYS}}
+    cases, expected = [], []
+    for make, prompt, said in product(kinds.values(), STYLES, CONVERSATIONS):
+        style = make_style(make(), prompt)
+        system = next((text for role, text in said if role == "system"), "")
+        told = [{"Role": role, "Content": text} for role, text in said]
+        cases.append({"Template": style.go, "System": system, "Messages": told})
+        begin = style.tokenizer.bos_token if adds_begin_of_text(style.tokenizer) else ""
+        expected.append(as_trained(style, said).removeprefix(begin))
+    done = subprocess.run(
+        [GO, "run", RENDERER], input=json.dumps(cases), capture_output=True, text=True, check=True
+    )
+    assert json.loads(done.stdout) == expected
 
 
 @pytest.mark.parametrize("said", CONVERSATIONS)

@@ -195,10 +195,15 @@ def test_who_connects_and_says_nothing_is_left_and_makes_room(tuned_run, monkeyp
 
 
 def test_memory_that_is_kept_is_seen():
-    own = SimpleNamespace(pid=os.getpid())
-    before = resident_bytes(own)
-    kept = b"\1" * (64 * MEGABYTE)
-    assert resident_bytes(own) - before > len(kept) // 2
+    keeping = "for size in (0, 2**26): kept = b'1' * size; print(flush=True); input()"
+    command = [sys.executable, "-c", keeping]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        process.stdout.readline()
+        before = resident_bytes(process)
+        print(file=process.stdin, flush=True)
+        process.stdout.readline()
+        assert resident_bytes(process) - before > 32 * MEGABYTE
+        process.communicate("\n")
 
 
 @pytest.mark.nightly

@@ -1,6 +1,7 @@
 """`tutelage serve`: the base and the tuned model of a run behind OpenAI's interface."""
 
 import os
+import shlex
 from importlib.util import find_spec
 from typing import Annotated, Literal
 
@@ -116,12 +117,13 @@ def _tell(run: RunFolder, host: str, port: int, answered: str, *, has_key: bool)
 def _tell_of_larger_servers(run: RunFolder) -> None:
     """Print how servers that are made for many users load the exports that are there."""
     exports = ExportFolder(run.export)
+    file = next(iter(sorted(exports.of("gguf").glob("*.gguf"))), "")
     commands = {
-        "gguf": f"llama-server -m {next(iter(sorted(exports.of('gguf').glob('*.gguf'))), '')}",
-        "hf": f"vllm serve {exports.of('hf')}",
-        "ollama": f"ollama create {run.root.name} -f {exports.of('ollama') / 'Modelfile'}",
+        "gguf": ["llama-server", "-m", str(file), "--jinja"],
+        "hf": ["vllm", "serve", str(exports.of("hf")), "--served-model-name", "tuned"],
+        "ollama": ["ollama", "create", run.root.name, "-f", str(exports.of("ollama") / "Modelfile")],
     }
-    there = [command for target, command in commands.items() if exports.of(target).exists()]
+    there = [shlex.join(command) for target, command in commands.items() if exports.of(target).exists()]
     console.say("For many users, let another server load an export:")
     for command in there or [f"tutelage export {run.root} --to gguf"]:
         console.say(f"  {command}")

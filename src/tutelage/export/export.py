@@ -18,7 +18,7 @@ from tutelage.export.converter import convert, refuse_unwritable
 from tutelage.export.gguf_file import is_written_here, rewrite_gguf, write_gguf
 from tutelage.export.model_card import class_card, model_card
 from tutelage.export.ollama import modelfile
-from tutelage.export.style import Style, make_style
+from tutelage.export.style import TEMPLATE, Style, make_style
 from tutelage.export.verification import Comparison, Reference, ask_reference, compare
 from tutelage.generation.llama_cpp import is_installed
 from tutelage.model.assembly import check_tuned, open_base, open_merged, open_tuned
@@ -33,7 +33,7 @@ from tutelage.storage import MANIFEST, file_sha256, staged_folder, storage_fault
 
 PEFT, HF, GGUF, OLLAMA = TARGETS = ("peft", "hf", "gguf", "ollama")
 SENTENCEPIECE = "tokenizer.model"  # a vocabulary that only the converter wants
-MODELFILE, CARD, TEMPLATE = "Modelfile", "README.md", "chat_template.jinja"
+MODELFILE, CARD = "Modelfile", "README.md"
 TRAINING_RECORDS = (
     "training.json",
     "recipe.toml",

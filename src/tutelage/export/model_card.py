@@ -3,6 +3,7 @@
 from typing import Any
 
 from tutelage.effects import what_is_trained
+from tutelage.export.style import TEMPLATE
 from tutelage.model.sources import ModelSource
 from tutelage.recipe import Objective, Recipe
 from tutelage.run_folder import RunFolder, gguf_name, read_json
@@ -12,6 +13,9 @@ def model_card(run: RunFolder, recipe: Recipe, source: ModelSource, target: str,
     """Return the card as Markdown with the metadata block that model hubs read."""
     preparation = read_json(run.preparation)
     rows = preparation["rows"]
+    loading = LOADING[target].format(
+        gguf=gguf_name(quantization), rank=_rank_of_vllm(recipe.adapter.r), template=TEMPLATE
+    )
     return f"""---
 base_model: {source.name}
 library_name: {"peft" if target == "peft" else "transformers"}
@@ -42,8 +46,13 @@ row has {preparation["tokens"]["longest"]:,} tokens; nothing longer was tried.
 
 ## How to load it
 
-{LOADING[target].format(gguf=gguf_name(quantization))}
+{loading}
 """
+
+
+def _rank_of_vllm(rank: int) -> int:
+    """Return the least bound on ranks that vLLM takes and that holds this one."""
+    return next((bound for bound in RANKS_OF_VLLM if bound >= rank), RANKS_OF_VLLM[-1])
 
 
 def class_card(run: RunFolder, recipe: Recipe, source: ModelSource) -> str:
@@ -139,6 +148,9 @@ _LLAMA_CPP = """llama.cpp:
 llama-server -m {gguf} --jinja --temp 0
 ```"""
 
+# Its --max-lora-rank takes these alone.
+RANKS_OF_VLLM = (1, 8, 16, 32, 64, 128, 256, 320, 512)
+
 LOADING = {
     "peft": """transformers and peft, with the base model named above:
 
@@ -149,7 +161,11 @@ model = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained("BASE"), 
 tokenizer = AutoTokenizer.from_pretrained(".")
 ```
 
-vLLM: `vllm serve BASE --enable-lora --lora-modules tuned=.`""",
+vLLM, which would else take the base model's chat template:
+
+```sh
+vllm serve BASE --enable-lora --max-lora-rank {rank} --lora-modules tuned=. --chat-template {template}
+```""",
     "hf": _TRANSFORMERS + "\n\nvLLM: `vllm serve . --dtype float32`",
     "gguf": _LLAMA_CPP + "\n\nOllama: export with `--to ollama`, which adds the Modelfile.",
     "ollama": "Ollama:\n\n```sh\nollama create tuned -f Modelfile\nollama run tuned\n```\n\n" + _LLAMA_CPP,

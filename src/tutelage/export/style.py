@@ -14,6 +14,8 @@ from tutelage.data.prompts import PromptRenderer, make_renderer
 from tutelage.errors import ModelError
 from tutelage.recipe import PromptStyle
 
+TEMPLATE = "chat_template.jinja"  # where transformers, and programs that go by it, look for a chat template
+
 
 @dataclass(frozen=True)
 class Frame:
