@@ -11,7 +11,6 @@ import threading
 from collections import Counter
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from types import SimpleNamespace
 from urllib.parse import urlsplit
 
 import httpx2
