@@ -139,7 +139,8 @@ def _show(exported: "Sequence[Exported]") -> None:
         parted = one.comparison.prompts - one.comparison.answers_equal
         if one.format == "f16" and parted:
             console.say(
-                f"f16 rounds the weights, and {parted} answers part at a near tie. --quantization f32 keeps every one."
+                f"f16 rounds the weights, which changes {parted} of {one.comparison.prompts} answers at a near tie;"
+                " --quantization f32 keeps them all."
             )
         if one.comparison.is_coarse:
             console.say(
