@@ -20,9 +20,21 @@ def main() -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     command = [str(Path(sys.executable).with_name("transformers")), "serve", chosen.folder]
-    command += ["--host", "127.0.0.1", "--port", str(port), "--device", "cpu", "--dtype", chosen.dtype]
+    command += [
+        "--log-level",
+        "error",
+        "--host",
+        "127.0.0.1",
+        "--port",
+        str(port),
+        "--device",
+        "cpu",
+        "--dtype",
+        chosen.dtype,
+    ]
     command += ["--continuous-batching"] if chosen.continuous_batching else []
-    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=sys.stderr) as server:
+    silent = subprocess.DEVNULL  # it logs every request
+    with subprocess.Popen(command, stdin=silent, stdout=silent, stderr=silent) as server:
         try:
             wait_for(port, server)
             print(f"http://127.0.0.1:{port}/v1 answers", flush=True)

@@ -14,6 +14,7 @@ from support.served_run import serving
 
 from tutelage.cli.opening import locate
 from tutelage.data.conversations import Turn, single_turn
+from tutelage.errors import ModelError
 from tutelage.generation.generate import answer_texts
 from tutelage.model.assembly import open_base, open_tuned
 from tutelage.recipe_file import load
@@ -345,6 +346,31 @@ def test_a_model_that_fails_is_told_to_who_asked_and_others_are_answered(running
         assert last_piece(engine, served).finish_reason == "length"
     finally:
         engine.close()
+
+
+def test_models_are_opened_by_the_thread_that_answers_and_what_is_wrong_by_who_asked_for_them(running):
+    """A second thread that works with torch would halve the speed of both, on as many cores as there are threads."""
+    opened_in = []
+
+    def opened():
+        opened_in.append(threading.current_thread().name)
+        return running.served.open_arm["tuned"]()
+
+    def cannot():
+        raise ModelError("no such weights")
+
+    served = running.served
+    arms = {"tuned": opened, "base": cannot}
+    engine = TorchEngine(arms, served.tokenizer, end_of_turn=served.end_of_turn, at_once=2)
+    try:
+        with pytest.raises(ModelError, match="no such weights"):
+            engine.open("base")
+        engine.open("tuned")
+        engine.open("tuned")
+        assert last_piece(engine, served).finish_reason == "length"
+    finally:
+        engine.close()
+    assert opened_in == ["engine"]
 
 
 def last_piece(engine, served, *, arm="tuned") -> Piece:

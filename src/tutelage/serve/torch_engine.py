@@ -8,6 +8,7 @@ from __future__ import annotations
 import itertools
 import threading
 from collections.abc import Callable, Mapping
+from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -50,6 +51,7 @@ class TorchEngine:
         self._numbers = itertools.count()
         self._batches: dict[str, Batch] = {}
         self._answering: dict[int, _Answering] = {}
+        self._wanted: list[tuple[str, Future[None]]] = []  # models to open
         self._asked: list[int] = []
         self._cancelled: list[int] = []
         self._changed = threading.Condition()
@@ -84,7 +86,18 @@ class TorchEngine:
         self._thread.join()
 
     def open(self, arm: str) -> None:
-        """Load a model before the first question; call it from no other thread while questions are answered."""
+        """Load a model before the first question; what is wrong with it is raised here.
+
+        The engine's thread loads it, and does everything else with torch, too. OpenMP gives each thread that asks for
+        work a team of its own; while there are more threads than cores, all of them sleep after each product.
+        """
+        opened: Future[None] = Future()
+        with self._changed:
+            self._wanted.append((arm, opened))
+            self._changed.notify()
+        opened.result()
+
+    def _open(self, arm: str) -> None:
         from tutelage.generation.continuous_batch import open_batch  # noqa: PLC0415 - imports torch
 
         if arm not in self._batches:
@@ -107,19 +120,28 @@ class TorchEngine:
             self._changed.wait_for(
                 lambda: (
                     self._closing
+                    or self._wanted
                     or self._asked
                     or self._cancelled
                     or any(batch.is_busy for batch in self._batches.values())
                 )
             )
+            wanted, self._wanted = self._wanted, []
             asked, self._asked = self._asked, []
             cancelled, self._cancelled = self._cancelled, []
         if self._closing:
             return False
+        for arm, opened in wanted:
+            try:
+                self._open(arm)
+            except BaseException as fault:  # it belongs to the thread that waits for the model
+                opened.set_exception(fault)
+            else:
+                opened.set_result(None)
         for number in asked:
             question = self._answering[number].question
             try:
-                self.open(question.arm)
+                self._open(question.arm)
             except TutelageError as fault:
                 self._finish(number, "error", fault=str(fault))
                 continue
