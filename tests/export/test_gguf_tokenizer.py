@@ -1,12 +1,13 @@
 """llama.cpp cuts a text, with the tokenizer of our GGUF file, as the run's own tokenizer does."""
 
 import json
+from functools import partial
 from unittest.mock import patch
 
 import pytest
 import torch
 from support.tiny_sentencepiece import WAYS, sentencepiece_tokenizer
-from support.tiny_tokenizer import PHI3, chatml_tokenizer, random_texts
+from support.tiny_tokenizer import PHI3, chatml_tokenizer, phi3_tokenizer, random_texts
 from transformers import AutoModelForCausalLM, LlamaConfig
 
 from tutelage.data.conversations import single_turn
@@ -22,7 +23,7 @@ TEXTS = ["a the said as", "  two  spaces\n\n\t", "café 😀 你好", *random_te
 MARKERS = ["<|user|>", "<|assistant|>", "<|end|>"]
 
 
-def different(tokenizer, style, tmp_path):
+def different(tokenizer, style, tmp_path, texts=TEXTS, *, at_least=100):
     """Return the texts whose prompts, in this style, get other ids from llama.cpp."""
     config = LlamaConfig(
         vocab_size=len(tokenizer),
@@ -40,8 +41,8 @@ def different(tokenizer, style, tmp_path):
     pytest.importorskip("xllamacpp", reason="xllamacpp (llama.cpp) has no build here", exc_type=ImportError)
     model = open_gguf(path, context=64)
     controls = control_tokens(tokenizer)
-    asked = [single_turn(0, text, "", "") for text in TEXTS if not any(token in text for token in controls)]
-    assert len(asked) > 100
+    asked = [single_turn(0, text, "", "") for text in texts if not any(token in text for token in controls)]
+    assert len(asked) >= at_least
     return [
         one.turns[0].text
         for one in asked
@@ -63,6 +64,15 @@ def test_texts_behind_control_tokens_have_the_ids_of_the_run(way, tmp_path):
     found = different(tokenizer, "chat", tmp_path)
     # llama.cpp puts a space also before a text that begins with one, as "prepend" does; the verification tells.
     assert [text for text in found if way != "always" or not text.startswith(" ")] == []
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize(
+    "make", [chatml_tokenizer, phi3_tokenizer, *(partial(sentencepiece_tokenizer, way) for way in WAYS)]
+)
+def test_a_thousand_prompts_have_the_ids_of_the_run(make, tmp_path):
+    texts = ["😀🏳️‍🌈 👩‍👩‍👧", *random_texts(4_000, seed=66)]
+    assert different(make(), "alpaca", tmp_path, texts, at_least=1_000) == []
 
 
 def test_scores_that_do_not_follow_the_merges_are_caught(tmp_path):

@@ -72,8 +72,8 @@ def _config(family: str, settings: dict[str, float]) -> PreTrainedConfig:
         "max_position_embeddings": CONTEXT,
     }
     if family == "qwen2":
-        return Qwen2Config(**shared, **shape, **settings, tie_word_embeddings=True)
-    return LlamaConfig(**shared, **shape, **settings, tie_word_embeddings=False)
+        return Qwen2Config(**shared, **shape, **{"tie_word_embeddings": True} | settings)
+    return LlamaConfig(**shared, **shape, **{"tie_word_embeddings": False} | settings)
 
 
 def _norm_in_own_type(module: torch.nn.Module) -> None:
