@@ -51,7 +51,7 @@ def test_the_default_model_answers_the_same_in_every_format(way, tmp_path, defau
     tutelage(tmp_path, "export", "run", "--to", "gguf", "--quantization", "q8_0", "--overwrite")
     coarse = proof(run)["gguf"]
     assert coarse["mean_kl"] <= 0.01
-    assert coarse["same_tokens"] >= 0.98
+    assert coarse["same_tokens"] > 0.95
 
 
 def test_a_family_that_only_the_converter_writes_answers_the_same(tmp_path, default_model):

@@ -1,7 +1,11 @@
-"""The fresh process of a verification does not outlive the export that began it."""
+"""The fresh process of a verification: what it counts, and that it does not outlive the export that began it."""
 
 import subprocess
 import sys
+
+import pytest
+
+from tutelage.export.reload import Job, share_of_same_tokens
 
 CHILD = """
 import sys, threading
@@ -27,3 +31,34 @@ def test_a_fresh_process_ends_with_its_parent_and_clears_its_folder_away(tmp_pat
     parent.kill()
     assert parent.communicate(timeout=60)[0] == b""  # which ends when the child has let go of it, too
     assert not scratch.exists()
+
+
+END, LONGEST = 9, 4
+
+
+@pytest.mark.parametrize(
+    ("own", "choices", "share"),
+    [
+        ([3, 4], {(): 3, (3,): 4, (3, 4): END}, 3 / 3),
+        ([3, 4], {(): 3, (3,): 7, (3, 7): END, (3, 4): END}, 2 / 3),  # the end is one of three tokens
+        ([3, 4], {(): 3, (3,): END, (3, 4): 5, (3, 4, 5): END}, 1 / 3),
+        ([3, 4, 5, 6], {(): 8, (8,): END, (3,): 4, (3, 4): 5, (3, 4, 5): 6, (3, 4, 5, 6): 7}, 3 / 4),
+        (
+            [3, 4, 5, 6],
+            {(): 3, (3,): 4, (3, 4): 5, (3, 4, 5): 6, (3, 4, 5, 6): 7},
+            4 / 4,
+        ),  # cut, without an end
+    ],
+)
+def test_each_token_of_the_run_is_asked_for_after_those_before_it(own, choices, share):
+    def answer(prompts):
+        return [greedy(tuple(prompt[1:])) for prompt in prompts]
+
+    def greedy(said):
+        found = []
+        while len(found) < LONGEST and (token := choices.get((*said, *found), END)) != END:
+            found.append(token)
+        return found
+
+    job = Job("", "", "", None, [], [], [[1]], [own], [], END, LONGEST, 10, 0)
+    assert share_of_same_tokens(job, answer([[1]]), answer) == pytest.approx(share)

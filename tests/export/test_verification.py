@@ -20,12 +20,12 @@ def log_softmax(logits):
 
 
 LOG_PROBS = log_softmax(np.random.default_rng(1).standard_normal((5, 30)))
-SAME = Behaviour([[1, 2]] * PROMPTS, ["a chat"], [[3, 4, 5] for _ in range(PROMPTS)], LOG_PROBS)
+SAME = Behaviour([[1, 2]] * PROMPTS, ["a chat"], [[3, 4, 5] for _ in range(PROMPTS)], 1.0, LOG_PROBS)
 
 
 @pytest.fixture
 def reference():
-    job = Job("", "", "", None, ["text"] * PROMPTS, [[]], SAME.ids, [[1]], 9, 8, 30, 0)
+    job = Job("", "", "", None, ["text"] * PROMPTS, [[]], SAME.ids, SAME.answers, [[1]], 9, 8, 30, 0)
     return Reference(SimpleNamespace(), job, SAME, 0)
 
 
@@ -110,18 +110,6 @@ def test_what_rounded_weights_do_not_say_is_a_fault(reference, rounded, after_co
 def test_rounding_excuses_nothing_in_float32(reference, margin, rounded):
     asked = rounded(LOG_PROBS, scores(0.0))
     assert "199 of 200" in judge(reference, with_answers(wrong=1), "f32", rounded=asked).mismatch
-
-
-def test_the_share_of_same_tokens_ends_at_the_first_that_differs(reference, margin):
-    # 190 answers of three tokens and an end, and 10 whose second token is another.
-    found = judge(reference, with_answers(wrong=10), "q4_0")
-    assert found.same_tokens == (190 * 4 + 10) / (190 * 4 + 20)
-
-
-def test_eight_bits_keep_98_of_100_tokens(reference, margin):
-    margin(0.5)
-    assert judge(reference, with_answers(wrong=15), "q8_0").mismatch is None
-    assert "97." in judge(reference, with_answers(wrong=20), "q8_0").mismatch
 
 
 def test_an_export_of_which_nothing_could_be_compared_is_not_proven(reference):

@@ -142,6 +142,10 @@ def _show(exported: "Sequence[Exported]") -> None:
                 f"f16 rounds the weights, which changes {parted} of {one.comparison.prompts} answers at a near tie;"
                 " --quantization f32 keeps them all."
             )
+        if one.format not in ("f32", "f16"):
+            console.say(
+                f"{one.format} chooses {one.comparison.same_tokens:.1%} of the tokens as the run does."
+            )
         if one.comparison.is_coarse:
             console.say(
                 f"Warning: {one.format} changes what the model says (mean KL {one.comparison.mean_kl:.2f} nats)."

@@ -9,7 +9,7 @@ import shutil
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,7 @@ class Job:
     texts: list[str]
     conversations: list[list[dict[str, str]]]
     prompts: list[list[int]]
+    answers: list[list[int]]  # of the run's own model
     contexts: list[list[int]]
     end_of_turn: int
     max_new_tokens: int
@@ -45,12 +46,14 @@ class Job:
 class Behaviour:
     """What a model does: ids of texts, conversations as its template writes them, greedy answers, log-probabilities.
 
+    same_tokens: share of the tokens of the run's answers, their ends among them, that it chooses after those before.
     log_probs: (contexts, vocabulary), nats.
     """
 
     ids: list[list[int]]
     rendered: list[str]
     answers: list[list[int]]
+    same_tokens: float
     log_probs: np.ndarray
 
     @staticmethod
@@ -59,7 +62,7 @@ class Behaviour:
         return Behaviour(**told, log_probs=np.load(folder / "log_probs.npy", allow_pickle=False))
 
     def write(self, folder: Path) -> None:
-        told = {"ids": self.ids, "rendered": self.rendered, "answers": self.answers}
+        told = {name: value for name, value in vars(self).items() if name != "log_probs"}
         (folder / "behaviour.json").write_text(json.dumps(told), encoding="utf-8")
         np.save(folder / "log_probs.npy", self.log_probs, allow_pickle=False)
 
@@ -87,13 +90,42 @@ def end_with_parent(scratch: Path) -> None:
 
 def _of_gguf(job: Job) -> Behaviour:
     longest = max(map(len, [*job.prompts, *job.contexts]))
-    model = open_gguf(Path(job.path), context=longest + job.max_new_tokens + 8)
+    model = open_gguf(Path(job.path), context=longest + 2 * job.max_new_tokens + 8)
+
+    def answer(prompts: list[list[int]]) -> list[list[int]]:
+        return model.answers(prompts, max_new_tokens=job.max_new_tokens, end_of_turn=job.end_of_turn)
+
+    answers = answer(job.prompts)
     return Behaviour(
         [model.tokenize(text) for text in job.texts],
         [model.render(messages) for messages in job.conversations],
-        model.answers(job.prompts, max_new_tokens=job.max_new_tokens, end_of_turn=job.end_of_turn),
+        answers,
+        share_of_same_tokens(job, answers, answer),
         model.next_token_log_probs(job.contexts, job.vocabulary, shown_token=job.shown_token),
     )
+
+
+def share_of_same_tokens(
+    job: Job, answers: list[list[int]], answer: Callable[[list[list[int]]], list[list[int]]]
+) -> float:
+    """Return the share of the run's tokens that a model chooses after those before them, given its greedy answers.
+
+    Where an answer parts, the run's token is put in its place, and the model goes on from there.
+    """
+    same = asked = 0
+    wanted = [[*own, job.end_of_turn][: job.max_new_tokens] for own in job.answers]
+    parts = list(zip(job.prompts, wanted, answers, strict=True))
+    while parts:
+        rest = []
+        for prompt, own, answered in parts:
+            pairs = zip(own, [*answered, job.end_of_turn], strict=False)
+            place = next((at for at, (one, other) in enumerate(pairs) if one != other), len(own))
+            same, asked = same + place, asked + min(place + 1, len(own))
+            if place + 1 < len(own):
+                rest.append(([*prompt, *own[: place + 1]], own[place + 1 :]))
+        gone_on = answer([prompt for prompt, _ in rest]) if rest else []
+        parts = [(prompt, own, found) for (prompt, own), found in zip(rest, gone_on, strict=True)]
+    return same / asked if asked else 1.0
 
 
 def _of_folder(job: Job) -> Behaviour:
@@ -108,18 +140,20 @@ def _of_folder(job: Job) -> Behaviour:
     tokenizer = load_tokenizer(Path(job.path))
     cpu = torch.device("cpu")
     model = _open(job, cpu, padded_because=job.padded_because)
-    answers = generate(
-        model,
-        job.prompts,
-        end_of_turn=job.end_of_turn,
-        max_new_tokens=job.max_new_tokens,
-        batch_size=64,
-    )
+
+    def answer(prompts: list[list[int]]) -> list[list[int]]:
+        found = generate(
+            model, prompts, end_of_turn=job.end_of_turn, max_new_tokens=job.max_new_tokens, batch_size=64
+        )
+        return [list(one.ids) for one in found]
+
+    answers = answer(job.prompts)
     plain = _open(job, cpu, padded_because="transformers' own way is wanted")
     return Behaviour(
         [tokenizer.encode(text, add_special_tokens=False) for text in job.texts],
         [render_template(tokenizer, messages, add_generation_prompt=True) for messages in job.conversations],
-        [list(answer.ids) for answer in answers],
+        answers,
+        share_of_same_tokens(job, answers, answer),
         next_log_probs(plain, job.contexts).numpy(),
     )
 
