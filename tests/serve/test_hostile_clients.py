@@ -193,6 +193,17 @@ def test_who_connects_and_says_nothing_is_left_and_makes_room(tuned_run, monkeyp
         assert_answers(one.url)
 
 
+def test_where_files_have_no_limit_no_server_is_crowded(tuned_run, monkeypatch):
+    endless = server_room.resource.RLIM_INFINITY
+    monkeypatch.setattr(server_room.resource, "getrlimit", lambda _: (endless, endless))
+    monkeypatch.setattr(server_room, "SECONDS_WHEN_CROWDED", 0)
+    with serving(tuned_run) as one, socket.create_connection(address(one.url), timeout=30) as slow:
+        slow.sendall(b"GET /health HT")
+        assert_answers(one.url)
+        slow.sendall(b"TP/1.1\r\nHost: localhost\r\n\r\n")
+        assert slow.recv(100).startswith(b"HTTP/1.1 200")
+
+
 def test_memory_that_is_kept_is_seen():
     keeping = "for size in (0, 2**26): kept = b'1' * size; print(flush=True); input()"
     command = [sys.executable, "-c", keeping]

@@ -1,6 +1,7 @@
 """Listens until it is told to stop: the socket, the thread of the server, and an orderly end."""
 
 import asyncio
+import math
 import os
 import resource
 import socket
@@ -75,7 +76,8 @@ def configured(app: Starlette) -> uvicorn.Config:
 
 def _leaving_the_silent(protocol: Any) -> Any:
     """Return what makes a connection's protocol, and closes it where the head of a request does not come in time."""
-    most = resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2  # files and connections share one limit
+    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)  # which files and connections share
+    most = math.inf if limit == resource.RLIM_INFINITY else limit // 2
 
     def make(**named: Any) -> Any:
         made = protocol(**named)
