@@ -118,14 +118,19 @@ def share_of_same_tokens(
     while parts:
         rest = []
         for prompt, own, answered in parts:
-            pairs = zip(own, [*answered, job.end_of_turn], strict=False)
-            place = next((at for at, (one, other) in enumerate(pairs) if one != other), len(own))
+            place = first_difference(own, [*answered, job.end_of_turn])
             same, asked = same + place, asked + min(place + 1, len(own))
             if place + 1 < len(own):
                 rest.append(([*prompt, *own[: place + 1]], own[place + 1 :]))
         gone_on = answer([prompt for prompt, _ in rest]) if rest else []
         parts = [(prompt, own, found) for (prompt, own), found in zip(rest, gone_on, strict=True)]
     return same / asked if asked else 1.0
+
+
+def first_difference(one: Sequence[int], other: Sequence[int]) -> int:
+    """Return where two answers part: the first place whose tokens differ, or the end of the shorter."""
+    pairs = enumerate(zip(one, other, strict=False))
+    return next((place for place, (left, right) in pairs if left != right), min(len(one), len(other)))
 
 
 def _of_folder(job: Job) -> Behaviour:

@@ -18,7 +18,7 @@ from tutelage.data.preparation import read_prepared
 from tutelage.errors import ExportError
 from tutelage.evaluation.forgetting import next_log_probs
 from tutelage.export.chinese_prompts import chinese_prompts
-from tutelage.export.reload import Behaviour, Job
+from tutelage.export.reload import Behaviour, Job, first_difference
 from tutelage.export.style import Style
 from tutelage.generation.generate import generate
 from tutelage.model.forward import CausalModel
@@ -30,9 +30,8 @@ CONTEXTS = 24  # whole distributions are compared after so many texts
 
 TIE_NATS = 0.01  # two tokens so near each other may change places in half precision
 HALF_PRECISION_SHARE = 0.99
-LARGEST_KL_OF_ROUNDED = (
-    5e-5  # nats; what computing in half precision adds to rounded weights stays well below
-)
+# Nats; what computing in half precision adds to rounded weights stays well below.
+LARGEST_KL_OF_ROUNDED = 5e-5
 LARGEST_KL_Q8_0 = 0.01
 KL_TO_WARN_OF = 0.1
 LIKELY_TOKENS = 100  # the largest difference is looked for among so many; the others are never drawn
@@ -264,12 +263,7 @@ def _beyond_rounding(
     kl, _ = divergence(after, found.log_probs)
     if kl > LARGEST_KL_OF_ROUNDED:
         return f"its mean KL divergence from the run's model in half precision is {kl:.1e} nats"
-    own, end = reference.behaviour.answers, reference.job.end_of_turn
-    places = [_first_difference(own[at], found.answers[at]) for at in different]
-    contexts = [
-        reference.job.prompts[at] + own[at][:place] for at, place in zip(different, places, strict=True)
-    ]
-    chosen = [[*found.answers[at], end][place] for at, place in zip(different, places, strict=True)]
+    contexts, chosen = _where_they_part(reference, found, different)
     scores = next_log_probs(rounded, contexts)  # (different, vocabulary)
     lost = (scores.max(dim=1).values - scores[range(len(chosen)), chosen]).tolist()
     if max(lost) > TIE_NATS:
@@ -283,18 +277,22 @@ def _margins(reference: Reference, found: Behaviour, different: Sequence[int]) -
     """Return by how much (nats) the run's model prefers its token where an answer first differs."""
     if not different:
         return []
-    places = [_first_difference(reference.behaviour.answers[at], found.answers[at]) for at in different]
-    contexts = [
-        reference.job.prompts[at] + reference.behaviour.answers[at][:place]
-        for at, place in zip(different, places, strict=True)
-    ]
+    contexts, _ = _where_they_part(reference, found, different)
     best = next_log_probs(reference.model, contexts).topk(2).values  # (different, 2)
     return (best[:, 0] - best[:, 1]).tolist()
 
 
-def _first_difference(one: Sequence[int], other: Sequence[int]) -> int:
-    pairs = enumerate(zip(one, other, strict=False))
-    return next((place for place, (left, right) in pairs if left != right), min(len(one), len(other)))
+def _where_they_part(
+    reference: Reference, found: Behaviour, different: Sequence[int]
+) -> tuple[list[list[int]], list[int]]:
+    """Return the texts up to where answers first differ, and the token that the export chose after each."""
+    contexts, chosen = [], []
+    for at in different:
+        own, other = reference.behaviour.answers[at], found.answers[at]
+        place = first_difference(own, other)
+        contexts.append(reference.job.prompts[at] + own[:place])
+        chosen.append([*other, reference.job.end_of_turn][place])
+    return contexts, chosen
 
 
 def divergence(own: np.ndarray, found: np.ndarray) -> tuple[float, float]:
