@@ -32,10 +32,15 @@ SERVE = ("-m", "tutelage.cli.main", "serve", "--port", "0")
 
 @dataclass(frozen=True)
 class Server:
-    """A server to start, and the name by which it knows the tuned model."""
+    """What Python is given to start it, in a peer's environment, and the name by which it knows the tuned model."""
 
-    command: list[str]
+    arguments: list[str]
     model: str = "tuned"
+    environment: str | None = None
+
+    def command(self) -> list[str]:
+        python = sys.executable if self.environment is None else str(make_environment(self.environment))
+        return [python, *self.arguments]
 
 
 @dataclass(frozen=True)
@@ -74,22 +79,15 @@ def main() -> None:
 def contenders(run: Path) -> dict[str, Server]:
     """Return the servers by name; transformers' are given the merged weights in the type that is fastest here."""
     exports = run.resolve() / "export"
-    ours = [sys.executable, *SERVE, str(run)]
-    llama = [
-        sys.executable,
-        "-m",
-        "benchmarks.runners.llama_server",
-        str(exports / "gguf" / "model-f16.gguf"),
-    ]
-    peer = [str(make_environment("hf")), "-m", "benchmarks.runners.transformers_serve", str(exports / "hf")]
+    ours, hf = [*SERVE, str(run)], str(exports / "hf")
+    llama = ["-m", "benchmarks.runners.llama_server", str(exports / "gguf" / "model-f16.gguf")]
+    peer = ["-m", "benchmarks.runners.transformers_serve", hf]
     return {
         "tutelage serve": Server(ours),
         "tutelage serve --engine torch": Server([*ours, "--engine", "torch"]),
         "llama.cpp's server": Server(llama),
-        "transformers serve": Server(peer, str(exports / "hf")),
-        "transformers serve --continuous-batching": Server(
-            [*peer, "--continuous-batching"], str(exports / "hf")
-        ),
+        "transformers serve": Server(peer, hf, "hf"),
+        "transformers serve --continuous-batching": Server([*peer, "--continuous-batching"], hf, "hf"),
     }
 
 
@@ -104,8 +102,9 @@ def questions(count: int) -> list[str]:
 
 
 def measure(server: Server, asked: Sequence[str]) -> Figures:
+    command = server.command()
     begin = time.perf_counter()
-    with running(server.command) as url:
+    with running(command) as url:
         _ask(url, server.model, asked[0])
         ready = time.perf_counter() - begin
         for text in asked[:WARM_UP]:

@@ -20,18 +20,7 @@ def main() -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     command = [str(Path(sys.executable).with_name("transformers")), "serve", chosen.folder]
-    command += [
-        "--log-level",
-        "error",
-        "--host",
-        "127.0.0.1",
-        "--port",
-        str(port),
-        "--device",
-        "cpu",
-        "--dtype",
-        chosen.dtype,
-    ]
+    command += ["--host", "127.0.0.1", "--port", str(port), "--device", "cpu", "--dtype", chosen.dtype]
     command += ["--continuous-batching"] if chosen.continuous_batching else []
     silent = subprocess.DEVNULL  # it logs every request
     with subprocess.Popen(command, stdin=silent, stdout=silent, stderr=silent) as server:
