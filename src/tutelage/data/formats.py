@@ -8,8 +8,9 @@ from typing import Any
 
 from tutelage.data.conversations import Conversation
 from tutelage.data.label_sets import labels_as_text
+from tutelage.data.reading import Reading, RowError, json_kind
 from tutelage.data.records import Record
-from tutelage.data.schemas import SCHEMAS, Reading, RowError, fields_of, json_kind, read_row
+from tutelage.data.schemas import SCHEMAS, fields_of, read_row
 from tutelage.errors import DataError
 from tutelage.recipe import DataSettings
 

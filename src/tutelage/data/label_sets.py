@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from tutelage.data.schemas import RowError, json_kind
+from tutelage.data.reading import RowError, json_kind
 
 
 def labels_as_text(found: Any, separator: str | None) -> Any:

@@ -1,0 +1,70 @@
+"""How the values of a row are read: as text, or with the fault that stands in the way."""
+
+import json
+from collections import Counter
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+Value = Mapping[str, Any]
+
+NOTHING = (None, "", [], {})
+
+
+class RowError(Exception):
+    """What is wrong with a row, what stands there, and what to do; rows with the same fault are told together."""
+
+    def __init__(self, what: str, found: str, remedy: str) -> None:
+        super().__init__(what, found, remedy)
+        self.what, self.found, self.remedy = what, found, remedy
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How the values of rows are read: with `coerces`, numbers and booleans count as their text.
+
+    `unused` counts, over all rows, what stands inside of them and is not read.
+    """
+
+    coerces: bool = False
+    unused: Counter[str] = field(default_factory=Counter)
+
+    def pass_over(self, value: Value, used: Collection[str], of: str) -> None:
+        """Count the keys of an object that hold something and mean nothing here."""
+        for key, found in value.items():
+            if key not in used and found not in NOTHING:
+                self.unused[f"{key!r} of {of}"] += 1
+
+    def text(self, value: Value, field: str, *, of: str = "") -> str:
+        """Return a field's text; absent and null are empty, for the checks to judge."""
+        found = value.get(field)
+        if isinstance(found, str):
+            return found
+        if found is None:
+            return ""
+        if self.coerces and isinstance(found, bool | int | float):
+            return json.dumps(found)
+        is_scalar = isinstance(found, bool | int | float)
+        remedy = "Put it in quotation marks" + (
+            ", or allow it with --set data.coerce=true." if is_scalar else "."
+        )
+        raise RowError(f"with {field!r}{of} that is not text", json_kind(found), remedy)
+
+    def label(self, value: Value, field: str) -> str:
+        """Return a label's text; classes are often numbered, so that a whole number is one."""
+        found = value.get(field)
+        return str(found) if type(found) is int else self.text(value, field)
+
+
+def json_kind(value: Any) -> str:
+    """Say what a value is, as a person would."""
+    kinds = {
+        dict: "an object",
+        list: "a list",
+        bool: "true or false",
+        int: "a number",
+        float: "a number",
+        str: "text",
+        type(None): "null",
+    }
+    return kinds.get(type(value)) or f"a {type(value).__name__}"
