@@ -1,12 +1,14 @@
-"""Writes settings.md from the declarations in tutelage.recipe; run as `python docs/reference/generate.py`."""
+"""Writes settings.md and codes.md from their declarations; run as `python docs/reference/generate.py`."""
 
 from pathlib import Path
 from typing import Any
 
+from tutelage.codes import all_codes, areas
 from tutelage.recipe import Recipe
 from tutelage.recipe_evaluation import NamedSetSettings
 
 PAGE = Path(__file__).with_name("settings.md")
+CODES_PAGE = Path(__file__).with_name("codes.md")
 
 OPENING = """\
 # Settings
@@ -17,6 +19,16 @@ run `make docs`.
 A recipe is a TOML file with these tables. Any setting can also be given on the command line, and then wins over the
 recipe: `--set training.learning_rate=1e-4`. A setting that is not listed here is an error. `--dry-run` on any verb
 of a run prints each value and where it came from.
+"""
+
+CODES_OPENING = """\
+# Codes
+
+Every error, warning, note, finding of `tutelage check` and reason in a ledger carries one of these codes, so that a
+program need not read messages: `error[code]: …` on standard error, `code` in `--json`, in ledgers and in the
+server's errors, `error.code` in Python. Messages may change; a code is never renamed or reused. The rule is the one of
+[data-rules.md](data-rules.md) that a finding belongs to. This page is generated: change `src/tutelage/codes.toml`, then
+run `make docs`.
 """
 
 SECTIONS = {
@@ -37,6 +49,17 @@ def settings_page() -> str:
     tables = [_section(name, SECTIONS[name], field.annotation) for name, field in Recipe.model_fields.items()]
     named_set = _section("evaluation.sets.NAME", NAMED_SET, NamedSetSettings)
     return "\n".join([OPENING, *tables, named_set])
+
+
+def codes_page() -> str:
+    """Return the whole page of codes as Markdown."""
+    parts = [CODES_OPENING]
+    for area, heading in areas().items():
+        own = {code: entry for code, entry in all_codes().items() if code.startswith(f"{area}.")}
+        rows = [f"| `{code}` | {entry.rule or ''} | {entry.meaning} |\n" for code, entry in own.items()]
+        head = "| code | rule | meaning |\n| --- | --- | --- |\n"
+        parts.append(f"## {area}\n\n{heading}\n\n{head}{''.join(rows)}")
+    return "\n".join(parts)
 
 
 def _section(name: str, heading: str, section: Any) -> str:
@@ -82,3 +105,4 @@ def _default(declared: dict[str, Any]) -> str:
 
 if __name__ == "__main__":
     PAGE.write_text(settings_page(), encoding="utf-8", newline="\n")
+    CODES_PAGE.write_text(codes_page(), encoding="utf-8", newline="\n")

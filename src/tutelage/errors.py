@@ -1,5 +1,7 @@
 """The error tree: every message says what is wrong, where, and what to do; every kind has one exit code."""
 
+from tutelage.codes import all_codes
+
 EXIT_UNEXPECTED = 1
 EXIT_WARNINGS = 1  # of `tutelage check --strict`, which found something to look at
 EXIT_USAGE = 2
@@ -13,9 +15,13 @@ EXIT_LEFT_AT_ONCE = 130  # at the second Ctrl-C
 
 
 class TutelageError(Exception):
-    """A fault that is told to the user in one message, without a traceback."""
+    """A fault that the user sees as one message, without a traceback, and a program by its code (see codes.py)."""
 
     exit_code = EXIT_USAGE
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
 
 
 class RecipeError(TutelageError):
@@ -23,14 +29,16 @@ class RecipeError(TutelageError):
 
 
 class DataError(TutelageError):
-    """The data cannot be read, or no example would be left to train on.
+    """The data cannot be read, or no example would be left to train on; `row` is the first row at fault, if any."""
 
-    Where one rule of docs/reference/data-rules.md is broken, `rule` is its number and `row` the first row at fault.
-    """
+    def __init__(self, code: str, message: str, *, row: int | None = None) -> None:
+        super().__init__(code, message)
+        self.row = row
 
-    def __init__(self, message: str, *, rule: int | None = None, row: int | None = None) -> None:
-        super().__init__(message)
-        self.rule, self.row = rule, row
+    @property
+    def rule(self) -> int | None:
+        """The number of the broken rule of docs/reference/data-rules.md, if the fault is about one."""
+        return all_codes()[self.code].rule
 
 
 class ModelError(TutelageError):

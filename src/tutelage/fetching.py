@@ -43,8 +43,9 @@ def fetch_url(url: str, *, sha256: str, destination: Path, max_bytes: int) -> Pa
     found = hashlib.sha256(body).hexdigest()
     if found != sha256:
         raise FetchError(
+            "fetch.checksum_mismatch",
             f"{url} gave {len(body)} bytes with SHA-256 {found}, not {sha256}; nothing was kept. "
-            f"A proxy may have changed them, or the file was replaced. Put the right one at {destination}."
+            f"A proxy may have changed them, or the file was replaced. Put the right one at {destination}.",
         )
     publish_bytes(destination, body)
     return destination
@@ -58,11 +59,12 @@ def refuse_secret_address(url: str) -> None:
             SECRET_NAME.search(name) for name, _ in parse_qsl(parts.query, True)
         )
     except ValueError as fault:
-        raise FetchError(f"An address cannot be read: {fault}. Correct it.") from fault
+        raise FetchError("fetch.malformed_url", f"An address cannot be read: {fault}. Correct it.") from fault
     if has_secret:
         raise FetchError(
+            "fetch.secret_in_url",
             "The address holds a name, a password or a key, and whoever gets the run would read it in its recipe."
-            " Fetch the file yourself and name the file, or give an address that needs no secret."
+            " Fetch the file yourself and name the file, or give an address that needs no secret.",
         )
 
 
@@ -73,14 +75,17 @@ def _download(url: str, destination: Path, max_bytes: int) -> bytes:
         with _https_opener().open(url, timeout=TIMEOUT_SECONDS) as response:
             body = response.read(max_bytes + 1)
     except urllib.error.HTTPError as fault:
-        raise FetchError(f"{url} answered {fault.code} {fault.reason}. {remedy}") from fault
+        raise FetchError(
+            "fetch.http_status", f"{url} answered {fault.code} {fault.reason}. {remedy}"
+        ) from fault
     except (OSError, HTTPException) as fault:
         raise FetchError(
-            f"{url} could not be fetched: {getattr(fault, 'reason', fault)}. {remedy}"
+            "fetch.failed", f"{url} could not be fetched: {getattr(fault, 'reason', fault)}. {remedy}"
         ) from fault
     if len(body) > max_bytes:
         raise FetchError(
-            f"{url} is larger than the {max_bytes} bytes that were expected; nothing was kept. {remedy}"
+            "fetch.too_large",
+            f"{url} is larger than the {max_bytes} bytes that were expected; nothing was kept. {remedy}",
         )
     return body
 
@@ -88,7 +93,8 @@ def _download(url: str, destination: Path, max_bytes: int) -> bytes:
 def _refuse_unless_https(url: str) -> None:
     if urlsplit(url).scheme != "https":
         raise FetchError(
-            f"{url} is not an https address, and only those are fetched. Give one that begins with https://."
+            "fetch.not_https",
+            f"{url} is not an https address, and only those are fetched. Give one that begins with https://.",
         )
 
 
@@ -137,14 +143,23 @@ def _connect_publicly(address: tuple[str, int], *settings: Any) -> socket.socket
     return socket.create_connection((public_address(host, port), port), *settings)
 
 
+def is_loopback(host: str) -> bool:
+    """Tell whether a host is this machine; a name other than localhost may stand for another one tomorrow."""
+    try:
+        return host.lower() == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
 def public_address(host: str, port: int = 443) -> str:
     """Return the first address of a host; FetchError unless all its addresses are public."""
     found = [str(entry[4][0]) for entry in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
     for address in found:
         if not _is_public(address):
             raise FetchError(
+                "fetch.private_address",
                 f"{host} stands for {address}, which is not a public address, and only those are fetched from."
-                " Copy the file here and name its path."
+                " Copy the file here and name its path.",
             )
     return found[0]
 

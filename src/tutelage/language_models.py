@@ -5,7 +5,6 @@ A server on this machine is reached directly, past any proxy; one elsewhere only
 
 import importlib
 import importlib.util
-import ipaddress
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from urllib.parse import urlsplit
 import httpx2
 
 from tutelage.errors import LanguageModelError
+from tutelage.fetching import is_loopback
 from tutelage.server_replies import (
     KEY_VARIABLE,
     PassingError,
@@ -56,7 +56,7 @@ class ModelName:
     def remote_host(self) -> str | None:
         """The host that would be sent what is asked, or None where nothing leaves this machine."""
         host = urlsplit(self.place).hostname if self.kind != "gguf" else None
-        return None if host is None or _is_loopback(host) else host
+        return None if host is None or is_loopback(host) else host
 
 
 @dataclass(frozen=True)
@@ -112,24 +112,29 @@ def refuse_unusable(name: str) -> None:
         _refuse_file(Path(parts.place).expanduser())
     package = PACKAGES.get(parts.kind)
     if package is not None and importlib.util.find_spec(package) is None:
-        raise LanguageModelError(_missing(package, parts))
+        raise LanguageModelError("llm.not_installed", _missing(package, parts))
 
 
 def parse_model_name(name: str) -> ModelName:
     """Take `ollama:MODEL`, `ollama:MODEL@URL`, `openai:MODEL@URL` or `gguf:PATH` apart."""
     kind, colon, rest = name.partition(":")
     if kind not in OPENERS or not colon or not rest:
-        raise LanguageModelError(f"{name!r} names no language model. Write it as in {EXAMPLES}.")
+        raise LanguageModelError(
+            "llm.malformed_name", f"{name!r} names no language model. Write it as in {EXAMPLES}."
+        )
     if kind == "gguf":
         return ModelName("gguf", Path(rest).name, rest)
     model, _, address = rest.partition("@")
     if kind == "openai" and not address:
         raise LanguageModelError(
+            "llm.no_server",
             f"{name!r} says no server. Write its address behind an @, as in {EXAMPLES};"
-            " what is asked goes nowhere that you have not named."
+            " what is asked goes nowhere that you have not named.",
         )
     if not model:
-        raise LanguageModelError(f"The name {kind}:@… has no model before the @. Write it as in {EXAMPLES}.")
+        raise LanguageModelError(
+            "llm.no_model", f"The name {kind}:@… has no model before the @. Write it as in {EXAMPLES}."
+        )
     _refuse_address(model, address or OLLAMA_HERE)
     return ModelName("ollama" if kind == "ollama" else "openai", model, (address or OLLAMA_HERE).rstrip("/"))
 
@@ -143,22 +148,15 @@ def _refuse_address(model: str, address: str) -> None:
         has_port, parts = False, urlsplit("")
     if parts.scheme not in ("http", "https") or not parts.hostname or not has_port:
         raise LanguageModelError(
-            f"The address of {model} is no http:// or https:// address. Write the name as in {EXAMPLES}."
+            "llm.malformed_url",
+            f"The address of {model} is no http:// or https:// address. Write the name as in {EXAMPLES}.",
         )
     if parts.username is not None or parts.query or parts.fragment:
         raise LanguageModelError(
+            "llm.secret_in_url",
             f"The address of {model} carries more than host, port and path. A key is taken from the environment"
-            f" variable {KEY_VARIABLE} alone, so that it comes into no file."
+            f" variable {KEY_VARIABLE} alone, so that it comes into no file.",
         )
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False  # a name may stand for another machine tomorrow
 
 
 def _open_openai(parts: ModelName) -> Send:
@@ -181,9 +179,9 @@ def _open_openai(parts: ModelName) -> Send:
         except openai.APIStatusError as fault:
             raise refusal(fault.response, parts.told, key) from fault
         except openai.APIConnectionError as fault:
-            raise PassingError(reason(fault.__cause__ or fault)) from fault
+            raise PassingError("llm.request_failed", reason(fault.__cause__ or fault)) from fault
         except (openai.OpenAIError, ValueError) as fault:
-            raise PassingError("it sent no chat completion") from fault
+            raise PassingError("llm.malformed_response", "it sent no chat completion") from fault
         return _completion_reply(completion, parts)
 
     return send
@@ -198,7 +196,7 @@ def _open_ollama(parts: ModelName) -> Send:
                 f"{parts.place}/api/chat", json=_ollama_request(question, parts), timeout=seconds
             )
         except httpx2.HTTPError as fault:
-            raise PassingError(reason(fault)) from fault
+            raise PassingError("llm.request_failed", reason(fault)) from fault
         if response.status_code != 200:
             raise refusal(response, parts.told)
         return _ollama_reply(response, parts)
@@ -221,16 +219,19 @@ def _open_gguf(parts: ModelName) -> Send:
         server = llama.Server(settings)
     except RuntimeError as fault:
         raise LanguageModelError(
-            f"llama.cpp cannot load {path}. Name a whole GGUF file of a chat model, of a kind that it knows."
+            "llm.cannot_load",
+            f"llama.cpp cannot load {path}. Name a whole GGUF file of a chat model, of a kind that it knows.",
         ) from fault
 
     def send(question: Question, seconds: float) -> Reply:
         try:
             reply = server.handle_chat_completions(_openai_request(question))
         except (RuntimeError, ValueError) as fault:
-            raise LanguageModelError(f"{path} gave no reply: {brief(str(fault))}.") from fault
+            raise LanguageModelError("llm.no_reply", f"{path} gave no reply: {brief(str(fault))}.") from fault
         if "error" in reply:
-            raise LanguageModelError(f"{path} gave no reply: {brief(str(reply['error'].get('message')))}.")
+            raise LanguageModelError(
+                "llm.no_reply", f"{path} gave no reply: {brief(str(reply['error'].get('message')))}."
+            )
         return Reply(reply["choices"][0]["message"].get("content") or "")
 
     return send
@@ -247,7 +248,7 @@ def _library(package: str, parts: ModelName) -> ModuleType:
     try:
         return importlib.import_module(package)
     except ImportError as fault:
-        raise LanguageModelError(_missing(package, parts)) from fault
+        raise LanguageModelError("llm.not_installed", _missing(package, parts)) from fault
 
 
 def _missing(package: str, parts: ModelName) -> str:
@@ -269,10 +270,11 @@ def _refuse_file(path: Path) -> None:
             begins = file.read(4)
     except OSError as fault:
         raise LanguageModelError(
-            f"The model {path} cannot be read: {fault.strerror}. Name a GGUF file, as in gguf:judge.gguf."
+            "llm.unreadable",
+            f"The model {path} cannot be read: {fault.strerror}. Name a GGUF file, as in gguf:judge.gguf.",
         ) from fault
     if begins != b"GGUF":
-        raise LanguageModelError(f"{path} is no GGUF file. Name one, as in gguf:judge.gguf.")
+        raise LanguageModelError("llm.not_gguf", f"{path} is no GGUF file. Name one, as in gguf:judge.gguf.")
 
 
 def _openai_request(question: Question) -> dict[str, Any]:
@@ -315,7 +317,7 @@ def _completion_reply(completion: Any, parts: ModelName) -> Reply:
     choices = getattr(completion, "choices", None)
     message = getattr(choices[0], "message", None) if choices else None
     if message is None:
-        raise PassingError("it sent no chat completion")
+        raise PassingError("llm.malformed_response", "it sent no chat completion")
     _refuse_other_model(getattr(completion, "model", None), parts)
     usage = getattr(completion, "usage", None)
     return counted(
@@ -328,7 +330,7 @@ def _ollama_reply(response: httpx2.Response, parts: ModelName) -> Reply:
         body = response.json()
         text = body["message"]["content"]
     except (ValueError, LookupError, TypeError) as fault:
-        raise PassingError("it sent no chat reply") from fault
+        raise PassingError("llm.malformed_response", "it sent no chat reply") from fault
     _refuse_other_model(body.get("model"), parts)
     return counted(text, body.get("prompt_eval_count"), body.get("eval_count"))
 
@@ -340,6 +342,7 @@ def _refuse_other_model(answered: object, parts: ModelName) -> None:
     if Path(answered).name in (parts.model, f"{parts.model}.gguf"):
         return
     raise LanguageModelError(
+        "llm.other_model_answered",
         f"{parts.place} was asked for {parts.model}, but {brief(answered)} answered. Name the model that is there:"
-        f" {parts.kind}:{brief(answered)}@{parts.place}."
+        f" {parts.kind}:{brief(answered)}@{parts.place}.",
     )

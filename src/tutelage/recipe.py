@@ -11,7 +11,7 @@ from tutelage.effects import idle_settings
 from tutelage.recipe_adapter import LAST_BLOCKS, AdapterSettings
 from tutelage.recipe_evaluation import EvaluationSettings
 from tutelage.recipe_preference import PreferenceSettings
-from tutelage.recipe_section import Count, FormatName, Name, Section, Sha256
+from tutelage.recipe_section import Count, FormatName, Name, Section, Sha256, setting_error
 
 PromptStyle = Literal["alpaca", "alpaca-compact", "phi3", "chat"]
 SplitRule = Literal["group", "position", "stratified"]
@@ -89,8 +89,9 @@ class DataSettings(Section):
     @model_validator(mode="after")
     def shares_leave_no_negative_rest(self) -> "DataSettings":
         if self.train_share + self.test_share > 1 + 1e-9:
-            raise ValueError(
-                f"data.train_share ({self.train_share}) and data.test_share ({self.test_share}) sum to more than 1"
+            raise setting_error(
+                "settings.shares_exceed_1",
+                f"data.train_share ({self.train_share}) and data.test_share ({self.test_share}) sum to more than 1",
             )
         return self
 
@@ -176,10 +177,16 @@ class Recipe(Section):
     def preferences_are_about_whole_answers(self) -> "Recipe":
         objective = self.training.objective
         if objective != "dpo" and self.preference != PreferenceSettings():
-            raise ValueError(f"[preference] is for training.objective=dpo, and the objective is {objective}")
+            raise setting_error(
+                "settings.preference_without_dpo",
+                f"[preference] is for training.objective=dpo, and the objective is {objective}",
+            )
         if objective == "dpo" and self.data.loss_on == "everything":
             told = "data.loss_on=everything cannot be honoured"
-            raise ValueError(f"training.objective is dpo, which compares answers: {told}")
+            raise setting_error(
+                "settings.loss_on_prompts_with_dpo",
+                f"training.objective is dpo, which compares answers: {told}",
+            )
         return self
 
     def idle(self) -> dict[str, tuple[str, ...]]:
@@ -192,12 +199,15 @@ class Recipe(Section):
         for reason, names in self.idle().items():
             given = " and ".join(name for name in names if _value(self, name) != _value(defaults, name))
             if given:
-                raise ValueError(f"{reason}, so that {given} would have no effect: leave it out")
+                raise setting_error(
+                    "settings.inactive", f"{reason}, so that {given} would have no effect: leave it out"
+                )
         if self.training.objective != "classification":
             for name in ("adapter.type", "data.split"):
                 if (value := _value(self, name)) in (*LAST_BLOCKS, "stratified"):
-                    raise ValueError(
-                        f"{name} is {value}, which is for training.objective=classification alone"
+                    raise setting_error(
+                        "settings.only_for_classification",
+                        f"{name} is {value}, which is for training.objective=classification alone",
                     )
         return self
 

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from tutelage.recipe_section import Count, FormatName, Name, Section, Sha256
+from tutelage.recipe_section import Count, FormatName, Name, Section, Sha256, setting_error
 
 MetricName = Literal["exact_match", "token_f1", "rouge_l", "chrf", "stopped", "bits_per_byte"]
 SetMetricName = Literal[
@@ -63,17 +63,24 @@ class NamedSetSettings(Section):
             ):
                 if parameter == "tolerance" and not self.tolerance:
                     continue  # a recorded recipe spells out this default
-                raise ValueError(f"{parameter} is for the metric {owner}, and the metric is {self.metric}")
+                raise setting_error(
+                    "settings.metric_parameter",
+                    f"{parameter} is for the metric {owner}, and the metric is {self.metric}",
+                )
         for parameter in ("pattern", "choices"):
             if self.metric == owners[parameter] and getattr(self, parameter) is None:
-                raise ValueError(f"the metric {self.metric} needs {parameter}")
+                raise setting_error(
+                    "settings.metric_parameter", f"the metric {self.metric} needs {parameter}"
+                )
         if self.pattern is not None:
             try:
                 re.compile(self.pattern)
             except re.error as fault:
-                raise ValueError(f"pattern is no regular expression: {fault}") from fault
+                raise setting_error(
+                    "settings.invalid_regex", f"pattern is no regular expression: {fault}"
+                ) from fault
         if isinstance(self.choices, list) and len(set(self.choices)) < 2:
-            raise ValueError("choices needs at least two different texts")
+            raise setting_error("settings.too_few_choices", "choices needs at least two different texts")
         return self
 
 
@@ -136,7 +143,8 @@ class EvaluationSettings(Section):
         prices = {"judge_price_in": self.judge_price_in, "judge_price_out": self.judge_price_out}
         unknown = [f"evaluation.{name}" for name, price in prices.items() if price is None]
         if len(unknown) == 1 or (unknown and self.judge_budget is not None):
-            raise ValueError(
-                f"evaluation.judge_budget and its prices belong together: set {' and '.join(unknown)} too"
+            raise setting_error(
+                "settings.budget_without_prices",
+                f"evaluation.judge_budget and its prices belong together: set {' and '.join(unknown)} too",
             )
         return self

@@ -11,6 +11,7 @@ from typing import Any
 import tomli_w
 from pydantic import BaseModel, ValidationError
 
+from tutelage.codes import Message, all_codes
 from tutelage.errors import RecipeError
 from tutelage.recipe import Recipe
 from tutelage.recipe_evaluation import NamedSetSettings
@@ -79,7 +80,8 @@ def check(tables: Mapping[str, Any], origins: Mapping[str, str]) -> Recipe:
     try:
         return Recipe.model_validate(tables)
     except ValidationError as fault:
-        raise RecipeError("\n".join(_explain(error, origins) for error in fault.errors())) from fault
+        explained = [_explain(error, origins) for error in fault.errors()]
+        raise RecipeError(explained[0].code, "\n".join(one.text for one in explained)) from fault
 
 
 def _refuse_idle(loaded: LoadedRecipe, given: Collection[str]) -> None:
@@ -88,7 +90,8 @@ def _refuse_idle(loaded: LoadedRecipe, given: Collection[str]) -> None:
         for name in names:
             if name in given:
                 raise RecipeError(
-                    f"{reason}, so that {name} ({loaded.origins[name]}) would have no effect: leave it out."
+                    "settings.inactive",
+                    f"{reason}, so that {name} ({loaded.origins[name]}) would have no effect: leave it out.",
                 )
 
 
@@ -130,18 +133,29 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, str]]:
         tables = tomllib.loads(text)
     except FileNotFoundError as fault:
         raise RecipeError(
+            "settings.recipe_not_found",
             f"The recipe {path} does not exist, and none of that name ships (`tutelage recipes list`). Give a recipe"
-            " file or a run folder, or leave it out and use --data."
+            " file or a run folder, or leave it out and use --data.",
         ) from fault
     except (OSError, UnicodeDecodeError) as fault:
-        raise RecipeError(f"The recipe {path} cannot be read: {fault}. {_way_to_mend(path)}") from fault
+        raise RecipeError(
+            "settings.recipe_unreadable", f"The recipe {path} cannot be read: {fault}. {_way_to_mend(path)}"
+        ) from fault
     except tomllib.TOMLDecodeError as fault:
-        raise RecipeError(f"The recipe {path} is not TOML: {fault}. {_way_to_mend(path)}") from fault
+        raise RecipeError(
+            "settings.malformed_toml", f"The recipe {path} is not TOML: {fault}. {_way_to_mend(path)}"
+        ) from fault
     for section, table in tables.items():
         if isinstance(table, list):
-            raise RecipeError(f"{path} has [[{section}]], a list of tables. Write [{section}], once.")
+            raise RecipeError(
+                "settings.list_of_tables",
+                f"{path} has [[{section}]], a list of tables. Write [{section}], once.",
+            )
         if not isinstance(table, dict):
-            raise RecipeError(f"{path} sets {section!r} outside any table. Settings stand in {_tables()}.")
+            raise RecipeError(
+                "settings.outside_table",
+                f"{path} sets {section!r} outside any table. Settings stand in {_tables()}.",
+            )
     return tables, {name: f"{path.name}:{line}" for name, line in _lines_of_settings(text)}
 
 
@@ -163,7 +177,9 @@ def _lines_of_settings(text: str) -> Iterator[tuple[str, int]]:
 def _parse_assignment(assignment: str) -> tuple[str, Any]:
     name, equals, value = assignment.partition("=")
     if not equals or not name.strip():
-        raise RecipeError(f"--set {assignment!r} is not of the form section.name=value.")
+        raise RecipeError(
+            "settings.malformed_assignment", f"--set {assignment!r} is not of the form section.name=value."
+        )
     try:
         return name.strip(), tomllib.loads(f"value = {value}")["value"]
     except tomllib.TOMLDecodeError:
@@ -174,7 +190,8 @@ def _assign(tables: dict[str, Any], name: str, value: Any) -> None:
     section, dot, key = name.partition(".")
     if not dot:
         raise RecipeError(
-            f"{name!r} is no setting.{_did_you_mean(_nearest(name))} Settings are named section.name."
+            "settings.unknown",
+            f"{name!r} is no setting.{_did_you_mean(_nearest(name))} Settings are named section.name.",
         )
     table = tables.setdefault(section, {})
     if of_a_set := re.fullmatch(r"evaluation\.sets\.([^.]+)\.([^.]+)", name):
@@ -182,7 +199,7 @@ def _assign(tables: dict[str, Any], name: str, value: Any) -> None:
     table[key] = value
 
 
-def _explain(error: Any, origins: Mapping[str, str]) -> str:
+def _explain(error: Any, origins: Mapping[str, str]) -> Message:
     # A named test set is a table two levels further in.
     depth = 4 if error["loc"][:2] == ("evaluation", "sets") else 2
     name = ".".join(str(part) for part in error["loc"][:depth])
@@ -191,15 +208,19 @@ def _explain(error: Any, origins: Mapping[str, str]) -> str:
         if len(error["loc"]) == 1:
             near = difflib.get_close_matches(name, Recipe.model_fields, n=1)
             meant = f" Did you mean [{near[0]}]?" if near else ""
-            return f"{name!r} is no table of a recipe.{meant} Settings stand in {_tables()}."
-        return f"Unknown setting {name}{where}.{_did_you_mean(_nearest(name))}"
+            return Message(
+                "settings.unknown_table",
+                f"{name!r} is no table of a recipe.{meant} Settings stand in {_tables()}.",
+            )
+        return Message("settings.unknown", f"Unknown setting {name}{where}.{_did_you_mean(_nearest(name))}")
     # pydantic begins with the kind of value: "Input should be ...", "String should have ..."
-    message = re.sub(r"^\w+ (?=should )", "", error["msg"].removeprefix("Value error, "))
+    message = re.sub(r"^\w+ (?=should )", "", error["msg"])
     if error["type"] == "string_unicode":  # a name of a file in some older encoding
-        return f"{name} is {error['input']!r}{where}, which is no Unicode text. Rename what it stands for."
-    if error["type"] == "value_error":
-        return f"{message}{where}."
-    return f"{name} is {error['input']!r}{where}, but it {message}."
+        told = f"{name} is {error['input']!r}{where}, which is no Unicode text. Rename what it stands for."
+        return Message("settings.not_unicode", told)
+    if error["type"] in all_codes():
+        return Message(error["type"], f"{message}{where}.")
+    return Message("settings.invalid_value", f"{name} is {error['input']!r}{where}, but it {message}.")
 
 
 def _nearest(name: str) -> str | None:

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from tutelage.recipe_section import Section
+from tutelage.recipe_section import Section, setting_error
 
 
 class PreferenceSettings(Section):
@@ -33,10 +33,13 @@ class PreferenceSettings(Section):
     @model_validator(mode="after")
     def parameters_belong_to_the_loss(self) -> "PreferenceSettings":
         if self.label_smoothing and self.loss not in ("sigmoid", "simpo"):
-            raise ValueError(
-                f"label_smoothing is for the losses sigmoid and simpo, and the loss is {self.loss}"
+            raise setting_error(
+                "settings.preference_parameter",
+                f"label_smoothing is for the losses sigmoid and simpo, and the loss is {self.loss}",
             )
         # A recorded recipe spells out the default.
         if self.gamma != 0.5 and self.loss != "simpo":
-            raise ValueError(f"gamma is for the loss simpo, and the loss is {self.loss}")
+            raise setting_error(
+                "settings.preference_parameter", f"gamma is for the loss simpo, and the loss is {self.loss}"
+            )
         return self

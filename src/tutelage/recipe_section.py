@@ -1,8 +1,9 @@
 """What every table of the recipe is."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, LiteralString
 
 from pydantic import BaseModel, ConfigDict, Field
+from pydantic_core import PydanticCustomError
 
 FormatName = Literal[
     "alpaca",
@@ -26,3 +27,8 @@ class Section(BaseModel):
     model_config = ConfigDict(
         extra="forbid", frozen=True, strict=True, allow_inf_nan=False, protected_namespaces=()
     )
+
+
+def setting_error(code: LiteralString, message: str) -> PydanticCustomError:
+    """Return the error of a validator, with a code of its own; pydantic would give every ValueError the same."""
+    return PydanticCustomError(code, "{message}", {"message": message})

@@ -220,9 +220,9 @@ class RunFolder:
     def require(self, path: Path, *, stage: str) -> Path:
         """Return `path`, or say which stage has to run first."""
         if not path.exists():
+            words = self.words if stage == "evaluate" else self.root
             raise RunFolderError(
-                f"{path} is not there, and this stage needs it."
-                f" Run `tutelage {stage} {self.words if stage == 'evaluate' else self.root}` first."
+                "run.file_missing", f"{path} is missing. Run `tutelage {stage} {words}` first."
             )
         return path
 
@@ -279,9 +279,8 @@ def read_json(path: Path) -> Any:
         value = json.loads(path.read_text(encoding="utf-8"))
         _refuse_lost_facts(path.name, value)
     if path.name == "metrics.json" and value.get("format") != EVALUATION_FORMAT:
-        raise RunFolderError(
-            f"{path} was written by another version of Tutelage. Evaluate again: `{_command_that_writes(path)}`."
-        )
+        told = f"{path} was written by another version of Tutelage. Evaluate again: `{_command_that_writes(path)}`."
+        raise RunFolderError("run.other_version", told)
     return value
 
 
@@ -329,7 +328,8 @@ def reading_faults(path: Path) -> Iterator[None]:
         yield
     except (OSError, ValueError, RecursionError, RecipeError) as fault:
         told = fault.strerror if isinstance(fault, OSError) and fault.strerror else str(fault).rstrip(".")
-        raise RunFolderError(f"Could not read {path}: {told}. {_way_to_write_again(path)}") from fault
+        message = f"Could not read {path}: {told}. {_way_to_write_again(path)}"
+        raise RunFolderError("run.file_damaged", message) from fault
 
 
 def _way_to_write_again(path: Path) -> str:

@@ -46,8 +46,9 @@ def _take(run: RunFolder) -> int:
             owner = _owner(handle)
             os.close(handle)
             raise RunFolderError(
+                "run.locked",
                 f"{run.root} is being written by {owner or 'another process'}. Wait until it has ended, or choose"
-                " another --output."
+                " another --output.",
             ) from None
         if not _is_same_file(handle, run.lock):  # its owner removed it just now
             os.close(handle)
@@ -56,8 +57,9 @@ def _take(run: RunFolder) -> int:
         if owner and not owner.endswith(f" on {platform.node()}"):
             os.close(handle)
             raise RunFolderError(
+                "run.locked_elsewhere",
                 f"{run.root} was being written by {owner}, another machine, and nothing here can tell whether it"
-                f" still is. If it is not, remove {run.lock} and give the same command again."
+                f" still is. If it is not, remove {run.lock} and give the same command again.",
             )
         os.truncate(handle, 0)
         os.pwrite(handle, own.encode(), 0)
@@ -70,8 +72,9 @@ def _open(run: RunFolder) -> int:
         return os.open(run.lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644)
     except OSError as fault:
         raise RunFolderError(
+            "run.not_writable",
             f"{run.root} cannot be written: {fault.strerror or fault}. Change its permissions, or choose"
-            " another --output."
+            " another --output.",
         ) from fault
 
 

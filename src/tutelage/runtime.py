@@ -70,7 +70,9 @@ def choose_device(wanted: str) -> torch.device:
     import torch
 
     if wanted == "cuda" and not torch.cuda.is_available():
-        raise RecipeError("training.device is cuda, but torch sees no GPU here. Use auto or cpu.")
+        raise RecipeError(
+            "device.no_cuda", "training.device is cuda, but torch sees no GPU here. Use auto or cpu."
+        )
     if wanted == "auto":
         wanted = "cuda" if torch.cuda.is_available() else "cpu"
     if wanted == "cpu" and "OMP_NUM_THREADS" not in os.environ:

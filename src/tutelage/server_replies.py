@@ -37,9 +37,9 @@ def counted(text: object, input_tokens: object, output_tokens: object) -> Reply:
 class PassingError(Exception):
     """A fault that may pass by itself, and the pause in seconds that the server asked for."""
 
-    def __init__(self, reason: str, pause: float | None = None) -> None:
+    def __init__(self, code: str, reason: str, pause: float | None = None) -> None:
         super().__init__(reason)
-        self.pause = pause
+        self.code, self.pause = code, pause
 
 
 def patiently(once: Callable[[float], Reply], told: str, timeout_seconds: float) -> Reply:
@@ -54,7 +54,9 @@ def patiently(once: Callable[[float], Reply], told: str, timeout_seconds: float)
         except PassingError as fault:
             pause = FIRST_PAUSE_SECONDS * 2 ** (tries - 1) if fault.pause is None else fault.pause
             if tries == MOST_TRIES or time.monotonic() + pause >= end:
-                raise LanguageModelError(_gave_up(fault, told, tries, timeout_seconds)) from fault
+                raise LanguageModelError(
+                    "llm.no_reply", _gave_up(fault, told, tries, timeout_seconds)
+                ) from fault
             time.sleep(pause)
     raise AssertionError("the last try returns or raises")
 
@@ -110,14 +112,14 @@ def refusal(response: httpx2.Response, told: str, key: str | None = None) -> Exc
     status = response.status_code
     said = f"it answered {status}, {brief(_error_text(response), key)}"
     if status in PASSING_STATUSES:
-        return PassingError(said, _retry_after(response))
+        return PassingError("llm.request_failed", said, _retry_after(response))
     if status in (401, 403):
         remedy = f"Put its key into the environment variable {KEY_VARIABLE}; it is sent over https alone."
     elif status == 404:
         remedy = "Check the model's name and the address; of Ollama's, `ollama pull` fetches it."
     else:
         remedy = "Check the address, and whether the server takes such a question."
-    return LanguageModelError(f"{told} gave no reply: {said}. {remedy}")
+    return LanguageModelError("llm.no_reply", f"{told} gave no reply: {said}. {remedy}")
 
 
 def _retry_after(response: httpx2.Response) -> float | None:

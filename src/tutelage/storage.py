@@ -43,8 +43,9 @@ def storage_faults(path: Path) -> Iterator[None]:
         yield
     except OSError as fault:
         raise StorageError(
+            "storage.write_failed",
             f"Could not write {path}: {fault.strerror or fault}.{_room_at(path, fault)}"
-            " Check the free space and the permissions there, then run the same command again."
+            " Check the free space and the permissions there, then run the same command again.",
         ) from fault
 
 

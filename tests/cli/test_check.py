@@ -62,8 +62,8 @@ def test_a_person_is_told_counts_lengths_and_findings(check, tmp_path):
     assert "JSON, 62 rows: 62 alpaca.\n60 kept, 1 repaired, 1 dropped." in out
     assert "Languages, by a look at 61 rows: en" in out
     assert "0% of the rows are without an end of turn." in out
-    assert "[9] row 60 dropped: output is empty" in out
-    assert "[17] row 61 holds U+001B (1 characters)" in out
+    assert "[data.empty] row 60 dropped: output is empty" in out
+    assert "[data.invisible_characters] row 61 holds U+001B (1 characters)" in out
     assert "\x1b" not in out
 
 

@@ -110,7 +110,7 @@ def test_a_step_that_is_not_there_is_one_message_that_names_those_that_are(tutel
     refused = tutelage(*words)
     assert refused.code == 2
     assert said in " ".join(refused.err.split())
-    assert refused.err.count("error:") == 1
+    assert refused.err.count("error[") == 1
     assert contents(place) == before
 
 

@@ -113,4 +113,4 @@ def test_what_cannot_be_compared_is_one_message(tutelage, runs, monkeypatch, wor
     refused = tutelage("compare", *words)
     assert (refused.code, refused.out) == (2, "")
     assert said in refused.err
-    assert refused.err.count("error:") == 1
+    assert refused.err.count("error[") == 1

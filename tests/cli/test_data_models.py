@@ -130,7 +130,11 @@ def test_rows_are_improved_in_their_own_format_and_the_others_stay(data, tmp_pat
     assert text == {"source_row": 1, "text": "Plain."}
     assert talk["made_by"] == "openai:fake"
     assert lines_of(tmp_path / "ledger.jsonl") == [
-        {"row": 1, "outcome": "kept", "reasons": ["nothing is asked in it"]}
+        {
+            "row": 1,
+            "outcome": "kept",
+            "reasons": [{"code": "synthetic.not_improvable", "message": "nothing is asked in it"}],
+        }
     ]
 
 

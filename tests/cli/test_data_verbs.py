@@ -59,8 +59,8 @@ def test_what_is_left_out_is_counted_and_listed(data, tmp_path):
     assert [line.split()[-1] for line in outcome.out.splitlines() if "language" in line] == ["12", "14"]
     entries = [json.loads(line) for line in (tmp_path / "ledger.jsonl").read_text().splitlines()]
     assert entries == [
-        {"row": 12, "outcome": "dropped", "reasons": ["language zh"]},
-        {"row": 14, "outcome": "dropped", "reasons": ["language ar"]},
+        {"row": 12, "outcome": "dropped", "reasons": [{"code": "filter.language", "message": "language zh"}]},
+        {"row": 14, "outcome": "dropped", "reasons": [{"code": "filter.language", "message": "language ar"}]},
     ]
 
 
@@ -206,7 +206,7 @@ def test_what_cannot_be_done_is_told_in_one_message_and_nothing_is_written(data,
     outcome = data(*words)
     assert outcome.code == 2
     assert said in outcome.err
-    assert outcome.err.count("error:") == 1
+    assert outcome.err.count("error[") == 1
     assert contents(tmp_path) == before
 
 

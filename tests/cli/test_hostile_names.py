@@ -121,7 +121,7 @@ def test_a_hostile_model_folder_is_refused_before_anything_of_it_runs(tutelage, 
         "--set", "training.max_steps=1", "--set", "training.dtype=float32",
     )  # fmt: skip
     assert outcome.code == 2, outcome
-    assert outcome.err.count("error:") == 1
+    assert outcome.err.count("error[") == 1
     assert str(copy) in outcome.err.replace("\n", "")
     assert "Traceback" not in outcome.err
     assert not ran.exists()
@@ -171,7 +171,7 @@ def test_a_run_writes_into_the_folder_that_was_named_and_nowhere_else(tutelage, 
         wanted = Path(os.path.normpath(place / output))
     if outcome.code:
         assert outcome.code == 2, outcome
-        assert (outcome.err.count("error:"), changed) == (1, set())
+        assert (outcome.err.count("error["), changed) == (1, set())
     else:
         strange = [name for name in changed if not is_within(outer / name, wanted)]
         assert strange == []
@@ -205,7 +205,7 @@ def test_a_name_that_would_lead_elsewhere_is_refused_and_makes_no_file(tutelage,
     before = contents(place.parent.parent)
     outcome = prepare(tutelage, model, "run", "--set", setting)
     assert outcome.code == 2, outcome
-    assert outcome.err.count("error:") == 1
+    assert outcome.err.count("error[") == 1
     assert contents(place.parent.parent) == before
 
 
@@ -228,7 +228,7 @@ def test_an_address_with_a_secret_is_refused_and_not_repeated(tutelage, place, m
         *words, "--data", address, "--set", "data.sha256=" + "0" * 64, "--set", f"model.name_or_path={model}"
     )
     assert outcome.code == 2, outcome
-    assert outcome.err.count("error:") == 1
+    assert outcome.err.count("error[") == 1
     assert CANARY not in outcome.out + outcome.err
     assert files_that_hold(CANARY, place) == set()
 

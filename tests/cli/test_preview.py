@@ -68,7 +68,10 @@ def test_a_dropped_row_says_why_and_the_first_kept_one_is_the_default(preview):
 
 def test_a_row_that_is_not_there_is_told(preview):
     outcome = preview(alpaca_values(5), "--row", 7)
-    assert (outcome.code, outcome.err) == (2, "error: rows.json has no row 7; its rows are 0 to 4.\n")
+    assert (outcome.code, outcome.err) == (
+        2,
+        "error[data.no_such_row]: rows.json has no row 7; its rows are 0 to 4.\n",
+    )
     assert "every row is dropped" in preview([{"instruction": "", "output": ""}]).err
 
 

@@ -285,7 +285,7 @@ def test_each_file_has_its_documented_outcome_rule_and_row(check, rule, content,
     ]  # fmt: skip
     assert said["rows"] == said["kept"] + said["repaired"] + said["dropped"]
     found = [(finding["rule"], finding["row"]) for finding in said["findings"]]
-    assert all(list(finding) == ["rule", "row", "message"] for finding in said["findings"])
+    assert all(list(finding) == ["code", "rule", "row", "message"] for finding in said["findings"])
     if outcome == FAULT:
         assert found == [(rule, row)]
         assert said["findings"][0]["message"].startswith("rows")

@@ -4,6 +4,7 @@ from hypothesis import strategies as st
 from support.book_data import book_file
 from support.rows import make_rows
 
+from tutelage.codes import Message
 from tutelage.data.checks import NOTHING_KNOWN, check_rows, count_repeated_prompts, normalised_prompt
 from tutelage.data.conversations import Conversation, Turn, single_turn
 from tutelage.data.formats import read_conversations
@@ -13,7 +14,11 @@ from tutelage.recipe import DataSettings
 
 def outcome(instruction="a", input="", output="b"):
     checked = check_rows([single_turn(0, instruction, input, output)])[0]
-    return checked.outcome, checked.reasons
+    return checked.outcome, codes(checked.reasons)
+
+
+def codes(reasons):
+    return tuple(reason.code for reason in reasons)
 
 
 def test_a_good_row_is_kept_to_the_byte():
@@ -24,28 +29,29 @@ def test_a_good_row_is_kept_to_the_byte():
 @pytest.mark.parametrize("blank", ["", " ", "\n\t ", "\u3000", "\x00", "\r\n"])
 @pytest.mark.parametrize("field", ["instruction", "output"])
 def test_a_row_without_an_instruction_or_an_output_is_dropped(field, blank):
-    assert outcome(**{field: blank}) == ("dropped", (f"{field} is empty",))
+    assert outcome(**{field: blank}) == ("dropped", ("data.empty",))
 
 
 def test_both_reasons_are_given_and_an_empty_input_is_none():
-    assert outcome("", "", "") == ("dropped", ("instruction is empty", "output is empty"))
+    assert outcome("", "", "") == ("dropped", ("data.empty", "data.empty"))
     assert outcome(input="") == ("kept", ())
 
 
 @pytest.mark.parametrize("field", ["instruction", "input", "output"])
 @pytest.mark.parametrize(
-    ("text", "repaired", "what"),
+    ("text", "repaired", "code"),
     [
-        ("x\ud800y\udfff", "x\ufffdy\ufffd", "lone surrogates became U+FFFD"),
-        ("x\x00y", "xy", "NUL characters were removed"),
-        ("x\r\ny\r\n", "x\ny\n", "CRLF became LF"),
+        ("x\ud800y\udfff", "x\ufffdy\ufffd", "data.lone_surrogate"),
+        ("x\x00y", "xy", "data.nul_characters"),
+        ("x\r\ny\r\n", "x\ny\n", "data.crlf"),
     ],
 )
-def test_a_repair_is_done_and_said(field, text, repaired, what):
+def test_a_repair_is_done_and_said(field, text, repaired, code):
     fields = {"instruction": "a", "input": "", "output": "b", field: text}
     (checked,) = check_rows([single_turn(0, **fields)])
     assert checked.row == single_turn(0, **fields | {field: repaired})
-    assert (checked.outcome, checked.reasons) == ("repaired", (f"{field}: {what}",))
+    assert (checked.outcome, codes(checked.reasons)) == ("repaired", (code,))
+    assert checked.reasons[0].text.startswith(f"{field}: ")
 
 
 def test_an_exact_repeat_is_dropped_and_names_the_first():
@@ -53,8 +59,8 @@ def test_an_exact_repeat_is_dropped_and_names_the_first():
         make_rows([("a", "", "b"), ("a", "", "c"), ("a", "", "b"), ("a\r\n", "", "b"), ("a\n", "", "b")])
     )
     assert [row.outcome for row in checked] == ["kept", "kept", "dropped", "repaired", "dropped"]
-    assert checked[2].reasons == ("the same as row 0",)
-    assert checked[4].reasons == ("the same as row 3",)
+    assert checked[2].reasons == (Message("data.duplicate_row", "the same as row 0"),)
+    assert checked[4].reasons == (Message("data.duplicate_row", "the same as row 3"),)
 
 
 fields = st.text(alphabet=st.sampled_from("ab \n\r\x00\ud800😀"), max_size=4)
@@ -129,26 +135,26 @@ def checked(*turns, format="messages", sizes=NOTHING_KNOWN, **chosen):
 def test_turns_after_the_last_answer_are_left_out_and_it_is_said():
     one = checked(user("a"), assistant("b"), user("c"))
     assert (one.row.turns, one.outcome) == ((user("a"), assistant("b")), "repaired")
-    assert one.reasons == ("the last turn was left out, for no answer follows",)
+    assert codes(one.reasons) == ("data.messages_after_last_answer",)
     unweighted = checked(user("a"), assistant("b"), user("c"), assistant("d", is_supervised=False))
     assert unweighted.row.turns == (user("a"), assistant("b"))
-    assert unweighted.reasons == ("the last 2 turns were left out, for no answer follows",)
+    assert codes(unweighted.reasons) == ("data.messages_after_last_answer",)
 
 
 @pytest.mark.parametrize(
-    ("turns", "reason"),
+    ("turns", "code"),
     [
-        ((), "there are no turns"),
-        ((user("a"),), "no turn is the assistant's"),
-        ((user("a"), assistant("b", is_supervised=False)), "no answer is trained on: all have the weight 0"),
-        ((assistant("a"),), "nothing is asked before the first answer"),
-        ((Turn("system", "a"), assistant("b")), "nothing is asked before the first answer"),
-        ((user("a"), assistant(" "), user("c"), assistant("d")), "turn 2 (assistant) is empty"),
-        ((user("a"), assistant("b"), user("\n"), assistant("d")), "turn 3 (user) is empty"),
+        ((), "data.no_messages"),
+        ((user("a"),), "data.no_assistant_message"),
+        ((user("a"), assistant("b", is_supervised=False)), "data.no_supervised_answer"),
+        ((assistant("a"),), "data.no_prompt"),
+        ((Turn("system", "a"), assistant("b")), "data.no_prompt"),
+        ((user("a"), assistant(" "), user("c"), assistant("d")), "data.empty"),
+        ((user("a"), assistant("b"), user("\n"), assistant("d")), "data.empty"),
     ],
 )
-def test_a_conversation_without_a_question_or_an_answer_is_dropped(turns, reason):
-    assert (checked(*turns).outcome, checked(*turns).reasons) == ("dropped", (reason,))
+def test_a_conversation_without_a_question_or_an_answer_is_dropped(turns, code):
+    assert (checked(*turns).outcome, codes(checked(*turns).reasons)) == ("dropped", (code,))
 
 
 def test_what_may_be_empty_is_kept():
@@ -158,32 +164,31 @@ def test_what_may_be_empty_is_kept():
 
 
 def test_an_empty_answer_is_kept_when_it_is_asked_for():
-    assert checked(user("a"), assistant("")).reasons == ("turn 2 (assistant) is empty",)
+    assert codes(checked(user("a"), assistant("")).reasons) == ("data.empty",)
     assert checked(user("a"), assistant(""), keep_empty_output=True).outcome == "kept"
 
 
 def test_a_row_larger_than_the_limit_is_dropped_with_its_size():
     one = checked(user("a"), assistant("b"), sizes={0: 2_000}, max_row_bytes=1_999)
-    assert one.reasons == ("2,000 bytes, more than data.max_row_bytes of 1,999",)
+    assert codes(one.reasons) == ("data.row_too_large",)
     assert checked(user("a"), assistant("b"), sizes={0: 1_999}, max_row_bytes=1_999).outcome == "kept"
 
 
 def test_every_turn_is_repaired_and_named():
     one = checked(user("a\r\n"), assistant("b"), user("c\x00"), assistant("\ud800"))
     assert one.row.turns == (user("a\n"), assistant("b"), user("c"), assistant("\ufffd"))
-    assert one.reasons == (
-        "turn 1 (user): CRLF became LF",
-        "turn 3 (user): NUL characters were removed",
-        "turn 4 (assistant): lone surrogates became U+FFFD",
-    )
+    assert [(reason.code, reason.text.split(":")[0]) for reason in one.reasons] == [
+        ("data.crlf", "turn 1 (user)"),
+        ("data.nul_characters", "turn 3 (user)"),
+        ("data.lone_surrogate", "turn 4 (assistant)"),
+    ]
 
 
 def test_sides_are_named_by_the_fields_of_their_format():
-    assert checked(user(""), assistant(""), format="question-answer").reasons == (
-        "question is empty",
-        "answer is empty",
-    )
-    assert checked(assistant(" "), format="text").reasons == ("text is empty",)
+    one = checked(user(""), assistant(""), format="question-answer")
+    assert [reason.text.split()[0] for reason in one.reasons] == ["question", "answer"]
+    (reason,) = checked(assistant(" "), format="text").reasons
+    assert (reason.code, reason.text.split()[0]) == ("data.empty", "text")
 
 
 def test_conversations_that_begin_alike_have_one_prompt_whatever_their_system_text():

@@ -209,12 +209,12 @@ def test_everything_is_all_but_the_first_token():
         (
             "{% for m in messages %}{% if m.role != 'system' %}<{{ m.role }}>{{ m.content }}{% endif %}{% endfor %}"
             "{% if add_generation_prompt %}<assistant>{% endif %}",
-            "does not show each message once (of system, user, assistant, user, assistant)",
+            "does not show each of system, user, assistant, user, assistant once",
         ),
         (
             "{% for m in messages %}<{{ m.role }}>{{ m.content if loop.last or m.role == 'user' else '…' }}{% endfor %}"
             "{% if add_generation_prompt %}<assistant>{% endif %}",
-            "does not show each message once",
+            "does not show each of",
         ),
         (
             "{% for m in messages %}<{{ m.role }}>{% if loop.last and m.role == 'assistant' %}<think>{% endif %}"

@@ -8,9 +8,11 @@ from typing import get_args
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from support.coded import texts_of
 from support.rows import make_records
 from support.tiny_tokenizer import chatml_tokenizer
 
+from tutelage.codes import Message
 from tutelage.data.conversations import Conversation, Turn
 from tutelage.data.conversion import UnfitError, convert_rows, to_format
 from tutelage.data.files import look_at_file
@@ -213,7 +215,7 @@ def test_what_stands_inside_of_turns_and_is_not_carried_is_told_with_its_count()
     records = make_records([{"messages": TALK}, {"messages": TALK, "id": 1}])
     read = read_conversations(records, source="x")
     told = [f"The {what} is not used (2 times)." for what in NOT_CARRIED]
-    assert sorted(read.notes) == sorted([*told, "The field 'id' (1 rows) is not used."])
+    assert sorted(texts_of(read.notes)) == sorted([*told, "The field 'id' (1 rows) is not used."])
     made = convert_rows(records, read.rows, "sharegpt")
     assert made.left_behind == {}  # for no row could be converted: two calls stand in one turn
     single = [{**TALK[1], "tool_calls": TALK[1]["tool_calls"][:1]}]
@@ -236,7 +238,7 @@ def test_a_prompt_that_a_preference_row_names_a_second_time_is_told():
     }
     values = [{"prompt": "a", **sides}, {"prompt": "a", "question": "x", **sides}, {"prompt": "y", **whole}]
     notes = read_conversations(make_records(values), source="x").notes
-    assert [note for note in notes if "two prompts" in note] == [
+    assert [note.text for note in notes if "two prompts" in note.text] == [
         "The key 'question' of preference rows with two prompts is not used (1 times).",
         "The key 'prompt' of preference rows with two prompts is not used (1 times).",
     ]
@@ -255,6 +257,8 @@ def test_rows_that_have_the_format_already_stay_as_they_are():
 def test_the_chosen_answers_alone_can_be_taken():
     records = make_records([{"prompt": "a", "chosen": "b", "rejected": "c"}])
     rows = read_conversations(records, source="x").rows
-    assert convert_rows(records, rows, "alpaca").unfit == {0: "a rejected answer"}
+    assert convert_rows(records, rows, "alpaca").unfit == {
+        0: Message("convert.has_rejected_answer", "a rejected answer")
+    }
     made = convert_rows(records, rows, "alpaca", chosen_only=True)
     assert made.values == [{"source_row": 0, "instruction": "a", "input": "", "output": "b"}]

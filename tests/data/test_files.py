@@ -5,6 +5,7 @@ import json
 import os
 
 import pytest
+from support.coded import codes_of
 from support.rows import SPELLINGS, csv_of, json_lines_of, parquet_of, values_of
 
 
@@ -33,7 +34,7 @@ def test_other_content_is_told_by_how_it_begins(refused, content):
 def test_a_byte_order_mark_is_skipped_and_noted(read):
     source = read(b"\xef\xbb\xbf" + json.dumps(SPELLINGS).encode())
     assert values_of(source) == SPELLINGS
-    assert source.notes == ["The file began with a byte-order mark, which was skipped."]
+    assert codes_of(source.notes) == ["data.byte_order_mark"]
 
 
 @pytest.mark.parametrize("mark_and_encoding", [(b"\xff\xfe", "utf-16-le"), (b"\xfe\xff", "utf-16-be")])
@@ -42,7 +43,7 @@ def test_utf_16_with_its_mark_is_read_and_noted(read, refused, mark_and_encoding
     content = mark + json.dumps(SPELLINGS, ensure_ascii=False).encode(encoding)
     source = read(content)
     assert values_of(source) == SPELLINGS
-    assert source.notes == ["The file was UTF-16 and was read as such."]
+    assert codes_of(source.notes) == ["data.utf_16"]
     assert "begins like UTF-16 but is damaged at byte" in refused(content + b"\x00")
 
 

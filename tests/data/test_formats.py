@@ -4,6 +4,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support.book_data import book_file
+from support.coded import codes_of, texts_of
 from support.rows import make_records
 
 from tutelage.data.conversations import Conversation, Turn, single_turn
@@ -211,8 +212,7 @@ def test_the_preference_file_of_the_book_trains_the_chosen_answers(tmp_path):
     assert [(row.turns[0].text, row.response, row.rejected) for row in found.rows] == [
         (value["instruction"], value["chosen"], value["rejected"]) for value in values
     ]
-    assert found.notes[0].startswith("1,100 preference rows: the chosen answer is trained")
-    assert found.notes[1:] == ["The field 'output' (1,100 rows) is not used."]
+    assert codes_of(found.notes) == ["data.rejected_not_used", "data.field_not_used"]
 
 
 # Several formats in one source
@@ -221,9 +221,7 @@ def test_the_preference_file_of_the_book_trains_the_chosen_answers(tmp_path):
 def test_rows_of_several_formats_are_counted_where_each_fits_exactly_one():
     found = read([GOOD, {"text": "a"}, {"messages": []}, GOOD])
     assert found.formats == {"alpaca": 2, "text": 1, "messages": 1}
-    assert found.notes[0] == (
-        "The rows have several formats, each row exactly one: 2 alpaca, 1 text, 1 messages."
-    )
+    assert codes_of(found.notes)[0] == "data.several_formats"
 
 
 def test_rows_that_fit_two_formats_stop_and_are_named_and_can_be_decided():
@@ -386,7 +384,7 @@ def test_a_fault_inside_a_row_is_told_with_what_stands_there(value, told):
 
 
 def test_extra_keys_are_noted_once_with_their_count():
-    assert read([{**GOOD, "id": 1, "inptu": "x"}, {**GOOD, "id": 2}]).notes == [
+    assert texts_of(read([{**GOOD, "id": 1, "inptu": "x"}, {**GOOD, "id": 2}]).notes) == [
         "The field 'id' (2 rows) is not used.",
         "The field 'inptu' (1 rows) is not used. Did you mean 'input'?",
     ]

@@ -1,6 +1,7 @@
 import json
 
 import pytest
+from support.coded import codes_of
 from support.fake_chat import FakeChat, remembering
 from support.rows import make_rows
 
@@ -145,11 +146,9 @@ def test_a_row_stays_as_it_is_where_there_is_nothing_better(tmp_path):
     replies = ["no JSON", '{"reflection": "Good.", "output": "La."}', '{"reflection": "", "output": " "}']
     done, _ = improved(tmp_path, SEEDS, replies, max_questions=3)
     assert [one.row for one in done] == SEEDS
-    assert [one.unchanged for one in done] == [
-        "the reply could not be read",
-        "nothing was lacking",
-        "the reply would not do: output is empty",
-        *["beyond the number of questions"] * 3,
+    assert codes_of(one.unchanged for one in done if one.unchanged) == [
+        *["synthetic.reply_rejected"] * 3,
+        *["synthetic.limit_reached"] * 3,
     ]
 
 
@@ -157,7 +156,8 @@ def test_a_new_instruction_that_is_like_another_row_is_not_taken(tmp_path):
     copy = {"reflection": "", "instruction": SEEDS[1].turns[0].text, "input": "", "output": "Lo."}
     own = copy | {"instruction": SEEDS[1].turns[0].text + " Now."}
     done, _ = improved(tmp_path, SEEDS[:2], [json.dumps(copy), json.dumps(own)], "instruction")
-    assert [one.unchanged for one in done] == ["the new one would be like another row", None]
+    assert done[0].unchanged is not None
+    assert (done[0].unchanged.code, done[1].unchanged) == ("synthetic.reply_rejected", None)
 
 
 @pytest.mark.parametrize(
@@ -178,7 +178,10 @@ def test_a_new_instruction_that_is_like_another_row_is_not_taken(tmp_path):
 )
 def test_some_rows_cannot_be_asked_about(tmp_path, turns, format, part, reason):
     row = Conversation(0, turns, format)
-    assert reason in (why_not(row, part) or "")
+    found = why_not(row, part)
+    assert found is not None
+    assert found.code == "synthetic.not_improvable"
+    assert reason in found.text
     (done,), chat = improved(tmp_path, [row], [], part)
     assert (done.row, chat.questions) == (row, [])
 

@@ -11,6 +11,7 @@ from support.command_line import contents
 from support.rows import alpaca_values, make_records, write_rows
 from support.tiny_tokenizer import chatml_tokenizer, write_tiny_model
 
+from tutelage.codes import Message
 from tutelage.data.examples import PreparedRow
 from tutelage.data.preparation import prepare, read_prepared, refuse_unknown_ids, replacing_data
 from tutelage.data.prompts import make_renderer
@@ -53,9 +54,7 @@ def prepare_source(source, settings, renderer, *, folder=None, context_length=51
 
 
 def prepare_values(values, *, folder=None, context_length=512, **chosen):
-    source = OpenSource(
-        "rows.json", "0" * 64, lambda: iter(make_records(values)), ["A note on the file."], "JSON"
-    )
+    source = OpenSource("rows.json", "0" * 64, lambda: iter(make_records(values)), [NOTE], "JSON")
     data = DataSettings(**chosen)
     renderer = RENDERERS.get(data.prompt) or make_renderer(chatml_tokenizer(), data.prompt)
     return prepare_source(source, data, renderer, folder=folder, context_length=context_length)
@@ -122,7 +121,8 @@ def test_the_summary_counts_what_the_files_hold(tmp_path):
     assert (summary["source"], summary["sha256"]) == ("rows.json", "0" * 64)
     assert (summary["prompt"], summary["split"]) == ("alpaca", "group")
     assert summary["leaks"] == {"test": [], "validation": []}
-    assert summary["notes"] == ["A note on the file.", "The field 'id' (1 rows) is not used."]
+    assert summary["notes"][0] == NOTE.to_record()
+    assert [note["code"] for note in summary["notes"][1:]] == ["data.field_not_used"]
     assert summary["settings"] == {
         "data": DataSettings().model_dump(),
         "model": ModelSettings().model_dump(),
@@ -136,6 +136,7 @@ def distinct_inputs(rows):
     return len({path[:end] for path in paths for end in range(1, len(path) + 1)})
 
 
+NOTE = Message("data.byte_order_mark", "A note on the file.")
 GOOD = {"instruction": "Name a fruit.", "output": "A pear."}
 any_value = st.sampled_from(
     [
@@ -230,7 +231,9 @@ def test_a_row_of_exactly_the_limit_is_kept_and_one_token_more_is_dropped_when_a
     cut = prepare_values(values, max_length=longest - 1, overlong="drop", **GROWN)
     too_long = [row for row, length in lengths.items() if length == longest]
     assert [line["row"] for line in cut.ledger if line["outcome"] == "dropped"] == too_long
-    assert cut.ledger[too_long[0]]["reasons"] == [f"{longest} tokens, more than {longest - 1}"]
+    assert cut.ledger[too_long[0]]["reasons"] == [
+        {"code": "data.too_long", "message": f"{longest} tokens, more than {longest - 1}"}
+    ]
 
 
 @pytest.mark.parametrize("split", ["group", "position"])
@@ -260,7 +263,7 @@ def test_the_ledger_of_a_folder_names_the_file_of_each_row(tmp_path):
     source = open_source(str(tmp_path), cache=tmp_path)
     prepared = prepare_source(source, DataSettings(split="position"), RENDERERS["alpaca"])
     assert [line["file"] for line in prepared.ledger] == ["a.json"] * 30 + ["b.json"] * 2
-    assert prepared.ledger[-1]["reasons"] == ["output is empty"]
+    assert [reason["code"] for reason in prepared.ledger[-1]["reasons"]] == ["data.empty"]
 
 
 def test_rows_that_are_all_unusable_are_refused_with_the_reasons():

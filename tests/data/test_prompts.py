@@ -301,7 +301,7 @@ def test_the_end_of_turn_is_what_the_template_writes_after_an_answer():
     [
         (None, "has no chat template"),
         ("{{ raise_exception('only systems') }}", "only systems"),
-        ("{{ messages[0]['content'] }}", "does not show each message once"),
+        ("{{ messages[0]['content'] }}", "does not show each of"),
         (
             "{% for m in messages %}<{{ m.role }}>{{ m.content }}{% endfor %}"
             "{% if add_generation_prompt %}<model>{% endif %}",

@@ -29,40 +29,43 @@ VALUES = [
 def left_out(values=VALUES, tokens=None, **criteria):
     records = make_records(values)
     rows = read_conversations(records, source="rows.json").rows
-    return leave_out(records, rows, check_rows(rows), Criteria(**criteria), tokens=tokens or {})
+    found = leave_out(records, rows, check_rows(rows), Criteria(**criteria), tokens=tokens or {})
+    return {row: (reason.code, reason.text) for row, reason in found.items()}
 
 
 def test_a_rule_leaves_out_what_the_check_tells_of_and_says_so():
-    assert left_out(without_rules=(10,)) == {6: "rule 10, exact repeats"}
-    assert left_out(without_rules=(9, 28)) == {4: "rule 28, likely secrets", 5: "rule 9, empty"}
+    assert left_out(without_rules=(10,)) == {6: ("filter.rule", "rule 10, exact repeats")}
+    assert left_out(without_rules=(9, 28)) == {
+        4: ("filter.rule", "rule 28, likely secrets"),
+        5: ("filter.rule", "rule 9, empty"),
+    }
     assert set(left_out(without_rules=(11,))) == {2}
     assert set(left_out(only_rules=(20, 28))) == set(range(8)) - {4, 7}
 
 
 def test_languages_are_kept_or_left_out():
-    assert left_out(without_languages=("zh",)) == {1: "language zh"}
+    assert left_out(without_languages=("zh",)) == {1: ("filter.language", "language zh")}
     assert set(left_out(languages=("zh",))) == set(range(8)) - {1}
 
 
 def test_expressions_are_looked_for_in_what_is_asked_and_what_is_answered():
     assert set(left_out(matching=[re.compile("fruit"), re.compile("apple")])) == {1, 2, 3, 4, 5, 7}
-    assert left_out(not_matching=[re.compile(r"\bDear\b|苹果")]) == {
-        1: r"matches \bDear\b|苹果",
-        4: r"matches \bDear\b|苹果",
-    }
+    assert left_out(not_matching=[re.compile(r"\bDear\b|苹果")]) == dict.fromkeys(
+        (1, 4), ("filter.match", r"matches \bDear\b|苹果")
+    )
 
 
 def test_lengths_are_bounds_that_are_themselves_allowed():
     answers = [len(value["output"]) for value in VALUES]  # 9, 3, 9, 7, 9, 18, 9, 13
     found = left_out(min_answer_characters=7, max_answer_characters=13)
     assert set(found) == {place for place, length in enumerate(answers) if not 7 <= length <= 13} == {1, 5}
-    assert found[1] == "fewer than 7 characters in the answer"
+    assert found[1][0] == "filter.too_short"
     tokens = dict(enumerate([3, 4, 5, 6, 7, 8, 9, 10]))
     assert set(left_out(tokens=tokens, min_tokens=4, max_tokens=9)) == {0, 7}
 
 
 def test_a_cluster_keeps_as_many_of_its_rows_as_it_may():
-    reason = "more than 2 of one cluster of near-duplicates"
+    reason = ("filter.cluster_full", "more than 2 of one cluster of near-duplicates")
     assert left_out(per_cluster=2) == {3: reason, 6: reason}
     # Rows that another criterion leaves out take no place in their cluster.
     assert set(left_out(per_cluster=2, not_matching=[re.compile("cherry")])) == {2, 6}

@@ -8,6 +8,7 @@ import socket
 
 import pytest
 from support.book_data import book_file
+from support.coded import codes_of
 from support.rows import SPELLINGS, csv_of, json_lines_of, values_of
 
 from tutelage.data.sources import INSTRUCTION_DATA_SHA256, read_source
@@ -79,7 +80,8 @@ def test_a_folder_is_read_file_by_file_in_the_order_of_the_names(tmp_path):
     assert values_of(source) == SPELLINGS
     assert [record.row for record in source.records] == [0, 1, 2, 3]
     assert [record.file for record in source.records] == ["a.jsonl", "a.jsonl", "b/c.csv.gz", "b/c.csv.gz"]
-    assert source.notes == ["Not read, for their names are no data file's: README.md."]
+    assert codes_of(source.notes) == ["data.files_skipped"]
+    assert "README.md" in source.notes[0].text
     assert source.kind == "2 files of JSON lines and CSV, gzipped"
     before = source.sha256
     (folder / "a.jsonl").rename(folder / "z.jsonl")

@@ -85,10 +85,11 @@ def paths(value: Any, prefix: str = "") -> Iterator[str]:
         yield from paths(part, f"{prefix}.{name}".lstrip("."))
 
 
-def test_the_settings_page_is_what_the_generator_writes() -> None:
+def test_the_pages_of_settings_and_codes_are_what_the_generator_writes() -> None:
     generator = runpy.run_path(str(DOCS / "reference" / "generate.py"))
-    committed = generator["PAGE"].read_text(encoding="utf-8")
-    assert committed == generator["settings_page"](), "run `make docs`"
+    for page, written in (("PAGE", "settings_page"), ("CODES_PAGE", "codes_page")):
+        committed = generator[page].read_text(encoding="utf-8")
+        assert committed == generator[written](), "run `make docs`"
 
 
 def test_the_settings_page_names_every_setting_once() -> None:

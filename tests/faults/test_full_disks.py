@@ -169,8 +169,8 @@ def test_output_that_nobody_can_take_is_told_with_4(home, full, asked):
         )
     assert ended.returncode == 4, ended.stderr
     assert ended.stderr == (
-        "error: Could not write the output: No space left on device. Free some space there, then run the same command"
-        " again.\n"
+        "error[storage.output_full]: Could not write the output: No space left on device. Free some space there,"
+        " then run the same command again.\n"
     )
     assert not (home / "out").exists()
 

@@ -99,7 +99,7 @@ def test_a_run_without_a_whole_checkpoint_does_not_start_from_zero(unfinished, t
         assert ended.code == 4, ended.said
         assert "is whole" in ended.said
         assert "or start the training from zero" in ended.said
-    assert ended.said.count("error:") == 1
+    assert ended.said.count("error[") == 1
 
 
 @pytest.mark.nightly

@@ -53,9 +53,13 @@ def taint(run):
             for row in read_prepared(run, "train")
         ],
     )
+    hostile = {"code": "data.empty", "message": HOSTILE}
     ledger = read_json_lines(run.ledger)
-    write_json_lines(run.ledger, ({**entry, "reasons": [HOSTILE]} for entry in ledger))
-    write_json(run.preparation, {**spoil(read_json(run.preparation)), "notes": [HOSTILE]})
+    write_json_lines(run.ledger, ({**entry, "reasons": [hostile]} for entry in ledger))
+    write_json(
+        run.preparation,
+        {**spoil(read_json(run.preparation)), "notes": [hostile]},
+    )
     write_json(run.environment, {**spoil(read_json(run.environment)), HOSTILE: HOSTILE})
     write_text(run.recipe, run.recipe.read_text() + f"# {HOSTILE}\n")
     measure(run)

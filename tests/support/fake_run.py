@@ -10,6 +10,7 @@ import numpy as np
 from support.fake_examples import END, encode, invent
 from support.rows import write_split
 
+from tutelage.codes import Message
 from tutelage.data.examples import Example, PreparedRow
 from tutelage.evaluation.comparison import compare_scores
 from tutelage.evaluation.metrics import METRICS, score_rows
@@ -143,7 +144,7 @@ def prepared_row(example: dict[str, Any]) -> PreparedRow:
 
 
 def _kept(parts: dict[str, list[dict[str, Any]]]) -> Iterable[dict[str, Any]]:
-    repairs = {3: ["input was null, taken as empty"], 11: ["input was null, taken as empty"]}
+    repairs = {row: [Message("data.crlf", "output: CRLF became LF").to_record()] for row in (3, 11)}
     for split, examples in parts.items():
         for example in examples:
             reasons = repairs.get(example["row"], [])
@@ -152,8 +153,12 @@ def _kept(parts: dict[str, list[dict[str, Any]]]) -> Iterable[dict[str, Any]]:
 
 
 def _dropped(last: int) -> Iterable[dict[str, Any]]:
-    for row, reason in enumerate(["exact repeat of an earlier row"] * 3 + ["output is empty"], start=last):
-        yield {"row": row, "outcome": "dropped", "split": None, "reasons": [reason]}
+    repeat, empty = (
+        Message("data.duplicate_row", "the same as row 0"),
+        Message("data.empty", "output is empty"),
+    )
+    for row, reason in enumerate([repeat, repeat, repeat, empty], start=last):
+        yield {"row": row, "outcome": "dropped", "split": None, "reasons": [reason.to_record()]}
 
 
 def tune(run: RunFolder, validation: list[dict[str, Any]]) -> None:

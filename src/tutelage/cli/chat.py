@@ -52,9 +52,13 @@ def chat(options: Options = Options()) -> None:  # noqa: B008 - frozen
     refuse_classifier(run, loaded)
     refuse_idle_settings(run, loaded, verb="chat", honoured=("evaluation.max_new_tokens", *PLACE_OF_WORK))
     if options.overwrite or options.dry_run:
-        raise RecipeError("`tutelage chat` writes nothing: leave --overwrite and --dry-run out.")
+        raise RecipeError(
+            "cli.option_not_supported", "`tutelage chat` writes nothing: leave --overwrite and --dry-run out."
+        )
     if sys.stdin is None:
-        raise RecipeError("`tutelage chat` reads from standard input, which is closed. Leave it open.")
+        raise RecipeError(
+            "cli.stdin_closed", "`tutelage chat` reads from standard input, which is closed. Leave it open."
+        )
     with console.waiting("Loading the model"):
         from tutelage.serve.opening import open_served
         from tutelage.serve.torch_engine import TorchEngine
@@ -182,7 +186,7 @@ def _answer(talk: Talk, arm: str, turns: Sequence[Any]) -> str:
         return said
     console.say()
     if piece.fault:
-        raise DataError(piece.fault)
+        raise DataError(piece.fault.code, piece.fault.text)
     if piece.finish_reason == "length":
         console.say(f"(cut after {piece.tokens:,} tokens; evaluation.max_new_tokens lets it go on)")
     return said

@@ -71,7 +71,11 @@ def _faulty(fault: DataError) -> dict[str, Any]:
         "leaks": {"test": [], "validation": []},
         "near_duplicates": [],
     }
-    return {**counts, **nothing, "findings": [{"rule": fault.rule, "row": fault.row, "message": str(fault)}]}
+    return {
+        **counts,
+        **nothing,
+        "findings": [{"code": fault.code, "rule": fault.rule, "row": fault.row, "message": str(fault)}],
+    }
 
 
 def show_examination(found: Any) -> None:
@@ -152,9 +156,9 @@ def _show_findings(findings: Sequence[Any]) -> None:
     for rule, of_rule in by_rule.items():
         for one in of_rule[:MESSAGES_SHOWN]:
             where = "" if one.row is None else f" row {one.row}"
-            console.say(f"[{rule}]{where} {one.message}")
+            console.say(f"[{one.code}]{where} {one.message}")
         if len(of_rule) > MESSAGES_SHOWN:
-            console.say(f"[{rule}] … and {len(of_rule) - MESSAGES_SHOWN:,} more; --json lists all")
+            console.say(f"[rule {rule}] … and {len(of_rule) - MESSAGES_SHOWN:,} more; --json lists all")
 
 
 def _rows(findings: Sequence[Any]) -> str:

@@ -54,15 +54,18 @@ def classify(
     refuse_idle_settings(run, loaded, verb="classify", honoured=("data.map", *PLACE_OF_WORK))
     if options.overwrite:
         raise RecipeError(
-            "`tutelage classify` writes nothing, so there is nothing to --overwrite. Leave it out."
+            "cli.option_not_supported",
+            "`tutelage classify` writes nothing, so there is nothing to --overwrite. Leave it out.",
         )
     if loaded.recipe.training.objective != "classification":
         raise RecipeError(
-            f"{run.root} is no classification: its model writes answers. Ask it with `tutelage generate {run.root}`."
+            "classify.not_a_classification_run",
+            f"{run.root} is no classification: its model writes answers. Ask it with `tutelage generate {run.root}`.",
         )
     if bool(texts) == (file is not None):
         raise DataError(
-            f'Give either texts or a file: tutelage classify {run.root} "Call now to win!", or --file my.csv.'
+            "classify.texts_or_file",
+            f'Give either texts or a file: tutelage classify {run.root} "Call now to win!", or --file my.csv.',
         )
     refuse_empty(texts)
     at = None if threshold is None else read_threshold(run, threshold)
@@ -80,7 +83,10 @@ def refuse_empty(texts: Iterable[str]) -> None:
     """Stop at a text with nothing in it, of which no token could be read."""
     for place, text in enumerate(texts, start=1):
         if not text.strip():
-            raise DataError(f"Text {place} is empty, and nothing can be told from it. Leave it out.")
+            raise DataError(
+                "classify.empty_text",
+                f"Text {place} is empty, and nothing can be told from it. Leave it out.",
+            )
 
 
 def read_threshold(run: RunFolder, given: str) -> tuple[int, float]:
@@ -93,15 +99,17 @@ def read_threshold(run: RunFolder, given: str) -> tuple[int, float]:
     classes = prepared["classes"]
     if len(classes) != 2 or prepared.get("label_sets"):
         raise DataError(
+            "classify.threshold_needs_two_labels",
             f"--threshold is for two labels of which a text has one, and {run.root} has {len(classes)}"
-            f"{' of which it may have several' if prepared.get('label_sets') else ''}. Leave it out."
+            f"{' of which it may have several' if prepared.get('label_sets') else ''}. Leave it out.",
         )
     if given == "validation":
         found = read_json(run.require(run.metrics, stage="evaluate")).get("threshold")
         if found is None:
             raise DataError(
+                "classify.threshold_unavailable",
                 f"{run.root} has no threshold from validation rows, which need both labels. Name a number, as"
-                " --threshold 0.3."
+                " --threshold 0.3.",
             )
         return classes.index(found["label"]), found["chosen"]
     try:
@@ -109,7 +117,10 @@ def read_threshold(run: RunFolder, given: str) -> tuple[int, float]:
     except ValueError:
         value = 0.0
     if not 0 < value < 1:
-        raise DataError(f"--threshold is {given!r}. Name a number between 0 and 1, or `validation`.")
+        raise DataError(
+            "classify.threshold_invalid",
+            f"--threshold is {given!r}. Name a number between 0 and 1, or `validation`.",
+        )
     return rarer_class(class_numbers(read_prepared(run, "train"))), value
 
 
@@ -132,7 +143,8 @@ def open_classify(run: RunFolder, loaded: LoadedRecipe, threshold: tuple[int, fl
         for row, one in enumerate(ids, start=first):
             if not 0 < len(one) <= limit:
                 raise DataError(
-                    f"Text {row} has {len(one):,} tokens, and the model takes 1 to {limit:,}. Shorten it."
+                    "classify.text_too_long",
+                    f"Text {row} has {len(one):,} tokens, and the model takes 1 to {limit:,}. Shorten it.",
                 )
         return predictions_of(model, loaded.recipe, ids, classes, threshold=threshold)
 
@@ -143,11 +155,16 @@ def classify_file(path: Path, field: str, opened: Callable[[], Classify]) -> Non
     """Write the rows of a file to standard output with their predictions, some at a time, in the file's own kind."""
     readers = {".csv": _csv_rows, ".jsonl": _json_rows}
     if path.suffix not in readers:
-        raise DataError(f"{path} is neither .csv nor .jsonl. Make one with `tutelage data convert`.")
+        raise DataError(
+            "classify.unknown_file_type",
+            f"{path} is neither .csv nor .jsonl. Make one with `tutelage data convert`.",
+        )
     try:
         file = path.open(encoding="utf-8-sig", newline="")
     except OSError as fault:
-        raise DataError(f"Could not read {path}: {fault.strerror}. Name another file.") from fault
+        raise DataError(
+            "classify.file_unreadable", f"Could not read {path}: {fault.strerror}. Name another file."
+        ) from fault
     with file:
         rows = _with_text(readers[path.suffix](file, path), field, path)
         classify_texts: Classify | None = None
@@ -184,7 +201,8 @@ def _csv_rows(file: Iterable[str], path: Path) -> Iterator[dict[str, Any]]:
     for number, row in enumerate(csv.DictReader(file), start=1):
         if None in row or None in row.values():
             raise DataError(
-                f"{path}: row {number} has another number of fields than the first line. Mend it."
+                "classify.row_width",
+                f"{path}: row {number} has another number of fields than the first line. Mend it.",
             )
         yield row
 
@@ -194,9 +212,11 @@ def _json_rows(file: Iterable[str], path: Path) -> Iterator[dict[str, Any]]:
         try:
             row = json.loads(line)
         except ValueError as fault:
-            raise DataError(f"{path}: line {number} is no JSON ({fault}). Mend it.") from fault
+            raise DataError(
+                "classify.malformed_json", f"{path}: line {number} is no JSON ({fault}). Mend it."
+            ) from fault
         if not isinstance(row, dict):
-            raise DataError(f"{path}: line {number} is no JSON object. Mend it.")
+            raise DataError("classify.row_not_object", f"{path}: line {number} is no JSON object. Mend it.")
         yield row
 
 
@@ -205,11 +225,13 @@ def _with_text(rows: Iterable[dict[str, Any]], field: str, path: Path) -> Iterat
         if not isinstance(row.get(field), str):
             named = ", ".join(map(repr, row)) or "no fields"
             raise DataError(
+                "classify.missing_text_field",
                 f"{path}: row {number} has no text as {field!r}; it has {named}. Say which field is the text with"
-                " --map text=NAME."
+                " --map text=NAME.",
             )
         if not row[field].strip():
             raise DataError(
-                f"{path}: row {number} has an empty text, of which nothing can be told. Leave it out."
+                "classify.empty_text",
+                f"{path}: row {number} has an empty text, of which nothing can be told. Leave it out.",
             )
         yield row

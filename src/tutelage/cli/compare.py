@@ -41,9 +41,13 @@ def compare(
 ) -> int:
     """Compare the tuned models of runs, row by row; runs that differ in their seed alone count as one recipe."""
     if len(runs) < 2:
-        raise RunFolderError("It takes two runs to compare. Name the folders of evaluated runs.")
+        raise RunFolderError(
+            "compare.too_few_runs", "It takes two runs to compare. Name the folders of evaluated runs."
+        )
     if output is not None and (output.is_dir() or (output.exists() and not overwrite)):
-        raise RunFolderError(f"{output} is there already. Name another file, or add --overwrite.")
+        raise RunFolderError(
+            "cli.output_exists", f"{output} is there already. Name another file, or add --overwrite."
+        )
     folders = [_opened(run) for run in runs]
     first = folders[0] if baseline is None else _one_of(folders, baseline)
     from tutelage.evaluation.runs import compare_runs
@@ -68,7 +72,10 @@ def _opened(named: Path) -> RunFolder:
     if not root or named.exists() or not Path(root).is_dir():
         return RunFolder(named)
     if not re.fullmatch(r"\d{1,9}", step, re.ASCII):
-        raise RunFolderError(f"{named} names no step behind the @. Write a number there, as in {root}@100.")
+        raise RunFolderError(
+            "compare.step_not_a_number",
+            f"{named} names no step behind the @. Write a number there, as in {root}@100.",
+        )
     return RunFolder(Path(root), int(step))
 
 
@@ -77,7 +84,9 @@ def _one_of(runs: Sequence[RunFolder], baseline: Path) -> RunFolder:
     for run in runs:
         if (run.root.resolve(), run.step) == (wanted.root.resolve(), wanted.step):
             return run
-    raise RunFolderError(f"--baseline {baseline} is none of the runs. Name it among them too.")
+    raise RunFolderError(
+        "compare.unknown_baseline", f"--baseline {baseline} is none of the runs. Name it among them too."
+    )
 
 
 def show_comparison(compared: Any) -> None:

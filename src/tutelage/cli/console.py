@@ -23,6 +23,8 @@ from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
 
+from tutelage.codes import Message
+
 SECONDS_BETWEEN_PLAIN_LINES = 10
 
 Advance = Callable[[int, str], None]
@@ -68,10 +70,20 @@ def heading(text: str) -> None:
     out.print(f"[bold]{escape(printable(text))}[/bold]")
 
 
-def complain(text: str) -> None:
+def complain(code: str, text: str) -> None:
     """Print an error for a person; where standard error takes no more, the exit code has to say it."""
     with suppress(OSError):
-        err.print(f"[bold red]error:[/bold red] {escape(printable(text))}")
+        err.print(f"[bold red]error\\[{code}]:[/bold red] {escape(printable(text))}")
+
+
+def warn(message: Message) -> None:
+    """Print what may be wrong, though the command goes on."""
+    say(f"Warning[{message.code}]: {message.text}")
+
+
+def note(code: str, text: str) -> None:
+    """Print what is good to know."""
+    say(f"Note[{code}]: {text}")
 
 
 def finish() -> None:

@@ -89,13 +89,15 @@ def refuse_lost_checkpoint(run: RunFolder) -> None:
     if run.step not in steps:
         kept = f"Those of the steps {', '.join(map(str, steps))} are" if steps else "None is"
         raise RunFolderError(
+            "run.no_such_checkpoint",
             f"{run.checkpoints} holds no checkpoint of step {run.step}. {kept} there; training.save_total_limit"
-            " decides how many are kept."
+            " decides how many are kept.",
         )
     damage = what_is_damaged(run.weights)
     if damage:
         raise StorageError(
-            f"{run.weights} is damaged ({damage}). Put it back as it was, or name another step."
+            "run.checkpoint_damaged",
+            f"{run.weights} is damaged ({damage}). Put it back as it was, or name another step.",
         )
 
 

@@ -11,6 +11,7 @@ from tutelage.cli import console
 from tutelage.cli.dry_run import show_dry_run
 from tutelage.cli.opening import locate
 from tutelage.cli.options import Debug, Options, as_path, open_earlier_run, refuse_untrained_settings
+from tutelage.codes import Message
 from tutelage.errors import RecipeError, RunFolderError
 from tutelage.run_folder import ExportFolder, RunFolder
 from tutelage.run_lock import locked
@@ -56,8 +57,9 @@ def export(
     refuse_untrained_settings(run, loaded)
     if quantization is not None and not {"gguf", "ollama"} & {*to}:
         raise RecipeError(
+            "cli.option_needs_another",
             f"--quantization {quantization} is of gguf and ollama alone, and neither is asked for. Leave it out,"
-            " or add --to gguf."
+            " or add --to gguf.",
         )
     folder = ExportFolder(output or run.export)
     _refuse_place(folder.root, run)
@@ -65,7 +67,8 @@ def export(
     for target in targets:
         if folder.of(target).exists() and not overwrite and not dry_run:
             raise RunFolderError(
-                f"{folder.of(target)} already holds an export. Add --overwrite to replace it."
+                "cli.output_exists",
+                f"{folder.of(target)} already holds an export. Add --overwrite to replace it.",
             )
     if dry_run:
         writes = [*map(folder.of, targets), folder.verification]
@@ -91,7 +94,8 @@ def export(
 def _refuse_place(root: Path, run: RunFolder) -> None:
     if any("\ud800" <= character <= "\udfff" for character in str(root.absolute())):
         raise RunFolderError(
-            f"{root} is no name in UTF-8, and the libraries that write models take no other. Choose another --output."
+            "cli.path_not_utf8",
+            f"{root} is no name in UTF-8, and the libraries that write models take no other. Choose another --output.",
         )
     for path in (root, *root.parents):
         try:
@@ -100,17 +104,22 @@ def _refuse_place(root: Path, run: RunFolder) -> None:
             continue
         except OSError as fault:
             raise RunFolderError(
-                f"{str(path)[:80]!r} cannot be a folder: {fault.strerror}. Choose another --output."
+                "cli.output_not_a_folder",
+                f"{str(path)[:80]!r} cannot be a folder: {fault.strerror}. Choose another --output.",
             ) from fault
         if not path.is_dir():
             what = "a link to no folder" if path.is_symlink() else "a file"
-            raise RunFolderError(f"{path} is {what}; exports need a folder. Choose another --output.")
+            raise RunFolderError(
+                "cli.output_not_a_folder",
+                f"{path} is {what}; exports need a folder. Choose another --output.",
+            )
         break
     place = root.resolve()
     if place.is_relative_to(run.root.resolve()) and not place.is_relative_to(run.export.resolve()):
         raise RunFolderError(
+            "export.output_inside_run",
             f"{root} is in the run {run.root}, whose other folders hold what its stages wrote and nothing else. Choose"
-            f" another --output, or leave it out: exports then go into {run.export}."
+            f" another --output, or leave it out: exports then go into {run.export}.",
         )
 
 
@@ -132,22 +141,25 @@ def _show(exported: "Sequence[Exported]") -> None:
         numeric={2, 3, 4, 5},
     )
     if left_out := exported[0].comparison.left_out:
-        console.say(
-            f"{left_out} prompts were left out: written as one text, they have other token ids in any program."
+        console.note(
+            "export.prompts_left_out",
+            f"{left_out} prompts were left out: written as one text, they have other token ids in any program.",
         )
     for one in exported:
         parted = one.comparison.prompts - one.comparison.answers_equal
         if one.format == "f16" and parted:
-            console.say(
+            console.note(
+                "export.rounding_changes_answers",
                 f"f16 rounds the weights, which changes {parted} of {one.comparison.prompts} answers at a near tie;"
-                " --quantization f32 keeps them all."
+                " --quantization f32 keeps them all.",
             )
         if one.format not in ("f32", "f16"):
             console.say(
                 f"{one.format} chooses {one.comparison.same_tokens:.1%} of the tokens as the run does."
             )
         if one.comparison.is_coarse:
-            console.say(
-                f"Warning: {one.format} changes what the model says (mean KL {one.comparison.mean_kl:.2f} nats)."
+            told = (
+                f"{one.format} changes what the model says (mean KL {one.comparison.mean_kl:.2f} nats)."
                 " Choose a finer --quantization if that matters."
             )
+            console.warn(Message("export.coarse_quantization", told))

@@ -46,12 +46,14 @@ def generate(
     refuse_idle_settings(run, loaded, verb="generate", honoured=("evaluation.max_new_tokens", *PLACE_OF_WORK))
     if options.overwrite:
         raise RecipeError(
-            "`tutelage generate` writes nothing, so there is nothing to --overwrite. Leave it out."
+            "cli.option_not_supported",
+            "`tutelage generate` writes nothing, so there is nothing to --overwrite. Leave it out.",
         )
     refuse_classifier(run, loaded)
     if not instruction.strip():
         raise DataError(
-            f'There is no instruction. Give one, for example: tutelage generate {run.root} "Name a fruit."'
+            "generate.no_instruction",
+            f'There is no instruction. Give one, for example: tutelage generate {run.root} "Name a fruit."',
         )
     refuse_odd_sampling(temperature, top_k, top_p, seed)
     if options.dry_run:
@@ -78,11 +80,12 @@ def refuse_odd_sampling(temperature: float, top_k: int | None, top_p: float, see
         ("seed", seed, 0 <= seed < 2**63, "0 or more, below 2^63"),
     ):
         if not is_right:
-            raise RecipeError(f"--{name} is {value}, but it has to be {right}.")
+            raise RecipeError("cli.value_out_of_range", f"--{name} is {value}, but it has to be {right}.")
     if temperature == 0 and (top_k is not None or top_p < 1 or seed):
         raise RecipeError(
+            "generate.sampling_without_temperature",
             "--top-k, --top-p and --seed decide how tokens are drawn, but at --temperature 0 none is."
-            " Add a temperature, for example --temperature 0.8, or leave them out."
+            " Add a temperature, for example --temperature 0.8, or leave them out.",
         )
 
 
@@ -122,9 +125,10 @@ def answers(
     room = context_length(source.folder) - len(prompt)
     if room < recipe.evaluation.max_new_tokens:
         raise DataError(
+            "generate.prompt_too_long",
             f"The instruction and its prompt have {len(prompt):,} tokens, which leaves {max(room, 0):,} of the model's"
             f" context for an answer of up to {recipe.evaluation.max_new_tokens:,}. Shorten it, or lower"
-            " evaluation.max_new_tokens."
+            " evaluation.max_new_tokens.",
         )
     end_of_turn = read_json(run.preparation)["end_of_turn_id"]
     found = []

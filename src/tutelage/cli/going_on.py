@@ -62,13 +62,15 @@ def refuse_changes_of_preparation(run: RunFolder, changed: Sequence[str], *, is_
     """Stop where rows were prepared from something else, unless that is accepted while it can still be trained on."""
     if changed and run.training.exists():
         raise RunFolderError(
+            "run.settings_changed",
             f"{run.root} holds a model that was trained with other: {', '.join(changed)}. Put it back as it was, or add"
-            " --fresh to begin a new run beside it."
+            " --fresh to begin a new run beside it.",
         )
     if changed and not is_accepted:
         raise RunFolderError(
+            "run.settings_changed",
             f"{run.root} holds an unfinished run that began with other: {', '.join(changed)}. Put it back as it was,"
-            " add --accept-changes to go on all the same, which is recorded, or --fresh to begin a new run beside it."
+            " add --accept-changes to go on all the same, which is recorded, or --fresh to begin a new run beside it.",
         )
 
 
@@ -78,7 +80,7 @@ def earlier_training(run: RunFolder, loaded: LoadedRecipe, *, is_accepted: bool)
         return Earlier()
     from tutelage.training.checkpoint import find_checkpoint, identity_of, refuse_changes
 
-    checkpoint = find_checkpoint(run, tell=console.say)
+    checkpoint = find_checkpoint(run, tell=console.warn)
     if checkpoint is None:
         return Earlier()
     now = identity_of(run, loaded.recipe, locate(loaded.recipe))
@@ -100,7 +102,8 @@ def tell_other_machine(earlier: Earlier, model: Any) -> None:
         f"{name} (was {before.get(name)}, now {now[name]})" for name in now if before.get(name) != now[name]
     ]
     if other:
-        console.say(
-            f"Note: another {', '.join(other)}. The same examples follow in the same order, but the last digits of the"
-            " weights may differ."
+        console.note(
+            "run.other_machine",
+            f"another {', '.join(other)}. The same examples follow in the same order, but the last digits of the"
+            " weights may differ.",
         )

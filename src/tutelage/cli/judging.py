@@ -62,8 +62,9 @@ def refuse_other_answers(run: RunFolder, loaded: LoadedRecipe) -> None:
     changed = changed_settings(own.recipe, loaded.recipe, sections=("evaluation",), apart_from=OF_JUDGES)
     if changed:
         raise RunFolderError(
+            "run.settings_changed",
             f"{run.evaluation} holds answers made with other settings: {', '.join(changed)}. Leave them out to judge"
-            " those answers, or add --overwrite to make new ones."
+            " those answers, or add --overwrite to make new ones.",
         )
 
 
@@ -135,9 +136,9 @@ def show_judges(judges: dict[str, Any]) -> None:
             _show_notes(one["notes"])
 
 
-def _show_notes(notes: list[str]) -> None:
+def _show_notes(notes: list[dict[str, str]]) -> None:
     for note in notes:
-        console.say(f"Note: {note}")
+        console.note(note["code"], note["message"])
 
 
 def _row(judge: str, result: dict[str, Any]) -> list[str]:

@@ -3,7 +3,14 @@
 import sys
 from collections.abc import Sequence
 
-from cyclopts import App, CycloptsError
+from cyclopts import (
+    App,
+    CoercionError,
+    CycloptsError,
+    MissingArgumentError,
+    UnknownCommandError,
+    UnknownOptionError,
+)
 
 from tutelage import __version__
 from tutelage.cli import console
@@ -34,6 +41,13 @@ from tutelage.errors import EXIT_INTERRUPTED, EXIT_STORAGE, EXIT_UNEXPECTED, EXI
 from tutelage.interruption import INTERRUPTION
 from tutelage.runtime import settle_process
 from tutelage.storage import is_out_of_space
+
+CODES_OF_USAGE = {
+    UnknownOptionError: "cli.unknown_option",
+    UnknownCommandError: "cli.unknown_command",
+    MissingArgumentError: "cli.missing_argument",
+    CoercionError: "cli.invalid_value",
+}
 
 app = App(
     name="tutelage",
@@ -103,23 +117,29 @@ def _exit_code(words: list[str]) -> int:
         left = app(words, exit_on_error=False, print_error=False, result_action="return_value")
         console.finish()
     except CycloptsError as fault:
-        console.complain(f"{str(fault).strip()} `tutelage --help` lists verbs and options.")
+        told = f"{str(fault).strip()} `tutelage --help` lists verbs and options."
+        console.complain(_usage_code(fault), told)
         return EXIT_USAGE
     except TutelageError as fault:
         if "--debug" in words:
             raise
-        console.complain(str(fault))
+        console.complain(fault.code, str(fault))
         return fault.exit_code
     except KeyboardInterrupt:
         # The old results are there until new ones are whole; only a training has begun to replace them.
         again = ", without --overwrite" if "--overwrite" in words and words[0] in ("run", "train") else ""
         console.complain(
-            f"Interrupted. What was done so far is kept. Give the same command again{again}: it goes on from there."
+            "run.interrupted",
+            f"Interrupted. What was done so far is kept. Give the same command again{again}: it goes on from there.",
         )
         return EXIT_INTERRUPTED
     except Exception as fault:
         return _untold(fault, words)
     return left if isinstance(left, int) else 0  # a verb that judges says its own exit code
+
+
+def _usage_code(fault: CycloptsError) -> str:
+    return next((code for kind, code in CODES_OF_USAGE.items() if isinstance(fault, kind)), "cli.usage")
 
 
 def _untold(fault: Exception, words: Sequence[str]) -> int:
@@ -129,13 +149,15 @@ def _untold(fault: Exception, words: Sequence[str]) -> int:
     if is_out_of_space(fault):  # of standard output, for whatever else is written tells of it itself
         console.abandon()
         console.complain(
+            "storage.output_full",
             "Could not write the output: No space left on device. Free some space there, then run the same command"
-            " again."
+            " again.",
         )
         return EXIT_STORAGE
     console.complain(
+        "internal.unexpected",
         f"Unexpected {type(fault).__name__}: {fault}. This is a fault of Tutelage;"
-        " run again with --debug and report what it shows."
+        " run again with --debug and report what it shows.",
     )
     return EXIT_UNEXPECTED
 

@@ -154,7 +154,10 @@ def column_map(given: tuple[str, ...]) -> dict[str, str] | None:
     """Read `field=path` texts; None where there are none, so that a recipe's map stands."""
     for text in given:
         if not all(text.partition("=")):
-            raise RecipeError(f"--map {text!r} is not of the form field=path, as in --map instruction=a.b.")
+            raise RecipeError(
+                "cli.map_malformed",
+                f"--map {text!r} is not of the form field=path, as in --map instruction=a.b.",
+            )
     return {field: path for field, _, path in (text.partition("=") for text in given)} or None
 
 
@@ -189,7 +192,8 @@ def folder_beside(root: Path) -> Path:
 def refuse_existing(run: RunFolder) -> None:
     """Stop a verb that begins a run where there is one."""
     raise RunFolderError(
-        f"{run.root} already holds a run. Choose another --output, or add --overwrite to replace it."
+        "run.exists",
+        f"{run.root} already holds a run. Choose another --output, or add --overwrite to replace it.",
     )
 
 
@@ -202,19 +206,24 @@ def open_earlier_run(
         run = RunFolder(output or RUNS / target.stem, step)
         if not run.recipe.exists():
             raise RunFolderError(
-                f"{run.root} holds no run yet. Run `tutelage prepare` with the same words first."
+                "run.not_prepared",
+                f"{run.root} holds no run yet. Run `tutelage prepare` with the same words first.",
             )
         return run, load(target, {**options.overrides(), **also}, options.set)
     if target is not None and not is_there(target):
         raise RunFolderError(
-            f"{target} does not exist. Name the folder of a run, for example runs/quickstart."
+            "run.not_found",
+            f"{target} does not exist. Name the folder of a run, for example runs/quickstart.",
         )
     if target is not None and output is not None and target.resolve() != output.resolve():
-        raise RunFolderError(f"Two run folders were given, {target} and --output {output}. Name one of them.")
+        raise RunFolderError(
+            "run.named_twice",
+            f"Two run folders were given, {target} and --output {output}. Name one of them.",
+        )
     root = target or output
     if root is None:
         raise RunFolderError(
-            "No run folder was given. Name the folder of a run, for example runs/quickstart."
+            "run.not_named", "No run folder was given. Name the folder of a run, for example runs/quickstart."
         )
     run, recipe = RunFolder(root, step), _recipe_of(root)
     if run.evaluated_recipe.is_file():
@@ -233,7 +242,7 @@ def is_there(path: Path) -> bool:
 def refuse_overwriting(path: Path, options: Options, *, what: str) -> None:
     """Stop before a stage's earlier results would be lost."""
     if path.exists() and not options.overwrite:
-        raise RunFolderError(f"{path} already holds {what}. Add --overwrite to replace it.")
+        raise RunFolderError("run.stage_done", f"{path} already holds {what}. Add --overwrite to replace it.")
 
 
 def refuse_untrained_settings(run: RunFolder, loaded: LoadedRecipe) -> None:
@@ -245,8 +254,9 @@ def refuse_untrained_settings(run: RunFolder, loaded: LoadedRecipe) -> None:
     )
     if changed:
         raise RunFolderError(
+            "run.settings_changed",
             f"{run.model} was trained with other settings: {', '.join(changed)}. Train with the new ones in another"
-            " run folder, or leave them out here."
+            " run folder, or leave them out here.",
         )
 
 
@@ -254,7 +264,8 @@ def refuse_classifier(run: RunFolder, loaded: LoadedRecipe) -> None:
     """Stop where an answer in words is wanted of a model that gives labels."""
     if loaded.recipe.training.objective == "classification":
         raise RecipeError(
-            f"The model of {run.root} gives labels and writes no answers. Use `tutelage classify {run.root}`."
+            "run.is_a_classification",
+            f"The model of {run.root} gives labels and writes no answers. Use `tutelage classify {run.root}`.",
         )
 
 
@@ -266,8 +277,9 @@ def refuse_idle_settings(
     changed = changed_settings(own.recipe, loaded.recipe, apart_from=honoured)
     if changed:
         raise RecipeError(
+            "settings.fixed_by_run",
             f"`tutelage {verb}` cannot honour {', '.join(changed)}: it takes the run as it is. Leave it out, or"
-            " repeat the stage that it belongs to."
+            " repeat the stage that it belongs to.",
         )
 
 
@@ -280,12 +292,14 @@ def _recipe_of(folder: Path) -> Path:
     recipe = RunFolder(folder).recipe
     if not recipe.is_file():
         raise RunFolderError(
-            f"{folder} holds no recipe.toml, so it is not a run. Begin one with `tutelage run`."
+            "run.no_recipe",
+            f"{folder} holds no recipe.toml, so it is not a run. Begin one with `tutelage run`.",
         )
     if recipe.stat().st_size == 0:
         raise RunFolderError(
+            "run.recipe_empty",
             f"{recipe} is empty, though a run's recipe says every setting. Put it back; if the run is trained,"
-            f" {RunFolder(folder).trained_recipe} is a copy of it."
+            f" {RunFolder(folder).trained_recipe} is a copy of it.",
         )
     return recipe
 
@@ -298,11 +312,14 @@ def _refuse_foreign_folder(run: RunFolder) -> None:
             continue
         except (OSError, ValueError) as fault:
             raise RunFolderError(
-                f"{str(path)[:80]!r} cannot be a folder: {fault}. Choose another --output."
+                "cli.output_not_a_folder",
+                f"{str(path)[:80]!r} cannot be a folder: {fault}. Choose another --output.",
             ) from fault
         if not path.is_dir():  # a device, or a link to nothing
             what = "a file" if path.is_file() else "no folder"
-            raise RunFolderError(f"{path} is {what}; a run needs a folder. Choose another --output.")
+            raise RunFolderError(
+                "cli.output_not_a_folder", f"{path} is {what}; a run needs a folder. Choose another --output."
+            )
         break
     # Only what `prepare` wrote makes a folder a run; a recipe of the user's beside other things does not.
     # What a crash left staged before that was done, and the lock, are ours too.
@@ -312,5 +329,6 @@ def _refuse_foreign_folder(run: RunFolder) -> None:
     ]
     if others and not run.preparation.exists():
         raise RunFolderError(
-            f"{run.root} is not empty and holds no run. Choose a new or an empty folder as --output."
+            "run.folder_not_empty",
+            f"{run.root} is not empty and holds no run. Choose a new or an empty folder as --output.",
         )

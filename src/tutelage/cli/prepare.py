@@ -8,6 +8,7 @@ from tutelage.cli import console
 from tutelage.cli.dry_run import show_dry_run
 from tutelage.cli.opening import parts_that_changed, prepare_into, prepare_what_is_here
 from tutelage.cli.options import Options, open_new_run, record_recipe
+from tutelage.codes import Message
 from tutelage.errors import RunFolderError
 from tutelage.recipe_file import LoadedRecipe
 from tutelage.run_folder import SPLITS, RunFolder
@@ -50,8 +51,9 @@ def refuse_other_parts(run: RunFolder, loaded: LoadedRecipe) -> None:
     changed = parts_that_changed(run, loaded.recipe)
     if changed:
         raise RunFolderError(
+            "run.settings_changed",
             f"{run.root} already holds a run, made of other {' and '.join(changed)}. Choose another --output, or add"
-            " --overwrite to replace it."
+            " --overwrite to replace it.",
         )
     for name in SPLITS:
         read_prepared(run, name)
@@ -95,14 +97,16 @@ def show_preparation(summary: dict) -> None:
         )
     for name, leaked in summary["leaks"].items():
         if leaked:
-            console.say(
-                f"Warning: {len(leaked)} {name} rows have a prompt that is also trained on: "
+            told = (
+                f"{len(leaked)} {name} rows have a prompt that is also trained on: "
                 f"{', '.join(map(str, leaked[:10]))}. --split group keeps equal prompts together."
             )
+            console.warn(Message("data.leak", told))
     if not rows["validation"]:
-        console.say("Warning: there are no validation rows, so the last weights are kept, not the best.")
+        told = "there are no validation rows, so the last weights are kept, not the best."
+        console.warn(Message("data.no_validation_rows", told))
     for note in summary["notes"]:
-        console.say(f"Note: {note}")
+        console.note(note["code"], note["message"])
 
 
 def _what_is_read(summary: dict) -> str:

@@ -39,11 +39,17 @@ def preview(
     checked = check_rows(read.rows, recipe.data, sizes_of(source), pairs=pairs)
     kept = [one.row for one in checked if one.outcome != "dropped"]
     if not kept:
-        raise DataError(f"{source.name}: every row is dropped. `tutelage check` says why.", rule=24)
+        raise DataError(
+            "data.no_usable_rows",
+            f"{source.name}: every row is dropped. `tutelage check` says why.",
+        )
     renderer, _ = open_renderer(recipe)
     for number in row or (kept[0].row,):
         if not 0 <= number < len(checked):
-            raise DataError(f"{source.name} has no row {number}; its rows are 0 to {len(checked) - 1}.")
+            raise DataError(
+                "data.no_such_row",
+                f"{source.name} has no row {number}; its rows are 0 to {len(checked) - 1}.",
+            )
         _show_outcome(checked[number])
         if checked[number].outcome == "dropped":
             continue
@@ -71,7 +77,7 @@ def _answers(conversations: Sequence[Any], *, pairs: bool) -> list[Any]:
 
 
 def _show_outcome(one: Any) -> None:
-    reasons = f": {'; '.join(one.reasons)}" if one.reasons else ""
+    reasons = f": {'; '.join(reason.text for reason in one.reasons)}" if one.reasons else ""
     console.heading(f"Row {one.row.row}, {one.row.format}, {one.outcome}{reasons}")
 
 

@@ -51,7 +51,9 @@ def copy_recipe(
     if target.is_dir():
         target /= recipe.path.name
     if target.exists() and not overwrite:
-        raise RunFolderError(f"{target} is there already. Choose another name, or add --overwrite.")
+        raise RunFolderError(
+            "cli.output_exists", f"{target} is there already. Choose another name, or add --overwrite."
+        )
     write_text(target, recipe.text)
     console.say(f"Wrote {target}. Change it, then: tutelage run {target}")
 
@@ -59,5 +61,7 @@ def copy_recipe(
 def _named(name: str) -> ShippedRecipe:
     known = shipped_recipes()
     if name not in known:
-        raise RecipeError(f"No recipe is named {name!r}. There are: {', '.join(known)}.")
+        raise RecipeError(
+            "settings.unknown_recipe", f"No recipe is named {name!r}. There are: {', '.join(known)}."
+        )
     return known[name]

@@ -63,7 +63,8 @@ def _changed_files_told(run: RunFolder) -> Iterator[None]:
             damage = what_is_damaged(folder) if folder.is_dir() else None
             if damage is not None:
                 raise RunFolderError(
+                    "run.file_changed",
                     f"{folder} has changed since it was written: {damage}. Write it anew with"
-                    f" `tutelage {WRITTEN_BY[folder.name]} {run.root} --overwrite`."
+                    f" `tutelage {WRITTEN_BY[folder.name]} {run.root} --overwrite`.",
                 ) from fault
         raise

@@ -119,8 +119,9 @@ def has_test_rows(splits: Mapping[str, Sequence[Any]], loaded: LoadedRecipe) -> 
     if not splits["test"] and asked:
         named = " and ".join(f"evaluation.{name}" for name in asked)
         raise DataError(
+            "evaluate.no_test_rows",
             f"{loaded.recipe.data.source} leaves no test rows, and {named} would be asked beside them: nothing would"
-            f" come of it. Set data.test_share above 0, or leave {named} out."
+            f" come of it. Set data.test_share above 0, or leave {named} out.",
         )
     return bool(splits["test"])
 

@@ -49,11 +49,13 @@ def selftest(
         " their norm. bfloat16 rounds in every way alike."
     )
     if not any(one.over_trees for one in found):
-        console.say("Note: this model cannot be run over prefix trees; it would be tuned on padded rows.")
+        told = "this model cannot be run over prefix trees; it would be tuned on padded rows."
+        console.note("model.padded_rows", told)
     wrong = [one for one in found if not one.is_within]
     if wrong:
         raise ModelError(
+            "model.selftest_failed",
             f"{len(wrong)} of {len(found)} ways give another step than one example at a time. Do not tune {model}"
-            " here; please report its name and this table."
+            " here; please report its name and this table.",
         )
     console.heading(f"Every one of {len(found)} ways gives the same step.")

@@ -51,16 +51,18 @@ def serve(
     refuse_idle_settings(run, loaded, verb="serve", honoured=PLACE_OF_WORK)
     if options.overwrite:
         raise RecipeError(
-            "`tutelage serve` writes nothing, so there is nothing to --overwrite. Leave it out."
+            "cli.option_not_supported",
+            "`tutelage serve` writes nothing, so there is nothing to --overwrite. Leave it out.",
         )
     for name, value in (("at-once", at_once), ("context", context)):
         if value < 1:
-            raise RecipeError(f"--{name} is {value}, but it has to be 1 or more.")
+            raise RecipeError("cli.value_out_of_range", f"--{name} is {value}, but it has to be 1 or more.")
     key = _open_key(host)
     if not all(find_spec(package) for package in ("starlette", "uvicorn")):
         raise RecipeError(
+            "serve.not_installed",
             "`tutelage serve` needs a web server, which is not installed. Install it with"
-            " `pip install 'tutelage[serve]'`; `tutelage chat` works without."
+            " `pip install 'tutelage[serve]'`; `tutelage chat` works without.",
         )
     if options.dry_run:
         show_dry_run(run, loaded, writes=[])
@@ -87,17 +89,20 @@ def serve(
 
 def _open_key(host: str) -> str | None:
     """Return the key that requests have to show; RecipeError where it cannot be shown, or others could ask without."""
-    from tutelage.serve.guard import is_loopback, what_no_header_carries
+    from tutelage.fetching import is_loopback
+    from tutelage.serve.guard import what_no_header_carries
 
     key = os.environ.get(KEY_VARIABLE) or None
     if key is not None and (wrong := what_no_header_carries(key)):
         raise RecipeError(
-            f"{KEY_VARIABLE} {wrong}, so no request could show it. Set it to letters, digits and signs of ASCII."
+            "serve.key_invalid",
+            f"{KEY_VARIABLE} {wrong}, so no request could show it. Set it to letters, digits and signs of ASCII.",
         )
     if key is None and not is_loopback(host):
         raise RecipeError(
+            "serve.key_required",
             f"Everybody who reaches {host or 'this machine'} could ask. Set {KEY_VARIABLE} to a key that only those"
-            " who may ask know, or leave --host out: then only this machine is answered."
+            " who may ask know, or leave --host out: then only this machine is answered.",
         )
     return key
 

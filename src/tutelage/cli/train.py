@@ -9,6 +9,7 @@ from tutelage.cli.dry_run import name_units, show_dry_run
 from tutelage.cli.going_on import AcceptChanges, Earlier, earlier_training, tell_other_machine
 from tutelage.cli.opening import locate
 from tutelage.cli.options import Options, open_earlier_run, record_recipe, refuse_overwriting
+from tutelage.codes import Message
 from tutelage.interruption import INTERRUPTION
 from tutelage.recipe_file import LoadedRecipe
 from tutelage.run_folder import RunFolder, read_json
@@ -152,13 +153,13 @@ class _Watcher:
         elif event["event"] == "step":
             advance(1, f"loss {event['loss']:.3f}{_told_accuracy(event)}{self._validation}")
         elif event["event"] == "unsaved":
-            console.say(
-                f"Warning: no checkpoint of step {event['step']}: {event['reason']} The training goes on."
-            )
+            told = f"no checkpoint of step {event['step']}: {event['reason']} The training goes on."
+            console.warn(Message("run.checkpoint_not_saved", told))
         elif event["event"] == "memory":
-            console.say(
-                f"Note: step {event['step']} did not fit into memory; from here on examples are computed in trees of"
-                f" at most {event['max_nodes']:,} tokens. The batch stays the same."
+            console.note(
+                "train.smaller_trees",
+                f"step {event['step']} did not fit into memory; from here on examples are computed in trees of"
+                f" at most {event['max_nodes']:,} tokens. The batch stays the same.",
             )
 
     def show_preference(self, step: int) -> None:

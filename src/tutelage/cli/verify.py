@@ -62,8 +62,9 @@ def check_files(run: RunFolder) -> None:
     console.table([], rows)
     if damaged:
         raise StorageError(
+            "run.file_changed",
             f"{run.root} is not what it was when it was made: {'; '.join(damaged)}. Put these files back from a"
-            " copy, or make the run again."
+            " copy, or make the run again.",
         )
 
 
@@ -81,7 +82,8 @@ def check_training(run: RunFolder, loaded: LoadedRecipe, *, from_step: int | Non
     changed = changes_since(end.identity, identity_of(run, loaded.recipe, source))
     if changed:
         raise RunFolderError(
-            f"{run.root} was made with other: {', '.join(changed)}. Put it back as it was to train it again."
+            "run.settings_changed",
+            f"{run.root} was made with other: {', '.join(changed)}. Put it back as it was to train it again.",
         )
     train = read_prepared(run, "train")
     splits = {"train": train, "validation": train[:0]}
@@ -98,9 +100,10 @@ def check_training(run: RunFolder, loaded: LoadedRecipe, *, from_step: int | Non
         )
     if different:
         raise StorageError(
+            "verify.result_differs",
             f"Trained again from step {first} to step {last}, {', '.join(different)} came out otherwise than in"
             f" {end.folder}. On another machine or other versions the last digits may differ; on the same, the run"
-            " is not what it was made of."
+            " is not what it was made of.",
         )
     console.say(
         f"Trained again from step {first} to step {last}: weights and optimiser are the same to the bit as in"
@@ -112,12 +115,15 @@ def _steps(run: RunFolder, from_step: int | None) -> list[int]:
     """Return the step to begin with and the last one."""
     saved = run.saved_steps()
     if not saved:
-        raise RunFolderError(f"{run.checkpoints} holds no checkpoint, so nothing can be trained again.")
+        raise RunFolderError(
+            "run.no_checkpoint", f"{run.checkpoints} holds no checkpoint, so nothing can be trained again."
+        )
     begins = [0, *saved[:-1]]
     begin = begins[-1] if from_step is None else from_step
     if begin not in begins:
         raise RunFolderError(
+            "run.no_such_checkpoint",
             f"{run.checkpoints} holds no checkpoint of step {begin} before its last. Give --from-step one of"
-            f" {', '.join(map(str, begins))}."
+            f" {', '.join(map(str, begins))}.",
         )
     return [begin, saved[-1]]

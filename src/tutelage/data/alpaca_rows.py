@@ -22,6 +22,7 @@ def _history(value: Value) -> tuple[Turn, ...]:
     for pair in history if isinstance(history, list) else [history]:
         if not isinstance(pair, list) or len(pair) != 2 or not all(isinstance(text, str) for text in pair):
             raise RowError(
+                "data.history_malformed",
                 "with 'history' that is no list of pairs of texts",
                 json_kind(pair),
                 'It should be [["question", "answer"], …].',

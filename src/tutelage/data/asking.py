@@ -60,7 +60,7 @@ class RememberingModel:
             told = (
                 f" The {kept:,} replies so far are kept; the same command goes on from there." if kept else ""
             )
-            raise LanguageModelError(f"{fault}{told}") from fault
+            raise LanguageModelError(fault.code, f"{fault}{told}") from fault
         reply = reply.encode("utf-8", "replace").decode()  # half of a surrogate pair goes into no file
         write_json(path, {"model": self.name, "messages": messages, "reply": reply})
         self.asked += 1

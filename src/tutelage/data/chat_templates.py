@@ -22,7 +22,10 @@ def render_template(
 ) -> str:
     """Return what the template makes of the messages; ModelError where it fails, or has no end."""
     if not tokenizer.chat_template:
-        raise ModelError("The model has no chat template, so data.prompt cannot be `chat`. Try `alpaca`.")
+        raise ModelError(
+            "template.missing",
+            "The model has no chat template, so data.prompt cannot be `chat`. Try `alpaca`.",
+        )
     request = {
         "template": tokenizer.get_chat_template(),
         "messages": messages,
@@ -33,8 +36,9 @@ def render_template(
     if "text" not in reply:
         roles = ", ".join(message["role"] for message in messages)
         raise ModelError(
+            "template.render_failed",
             f"The model's chat template fails on a conversation of {roles}: {reply['fault']}."
-            " Choose another data.prompt."
+            " Choose another data.prompt.",
         )
     return reply["text"]
 
@@ -78,6 +82,7 @@ def _process(owner: int) -> Any:
     if not process.stdout.readline():
         process.communicate()
         raise ModelError(
-            "The process that renders chat templates did not start. Free some memory, or choose another data.prompt."
+            "template.process_failed",
+            "The process that renders chat templates did not start. Free some memory, or choose another data.prompt.",
         )
     return process

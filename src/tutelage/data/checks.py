@@ -8,28 +8,11 @@ from dataclasses import dataclass, replace
 from itertools import starmap
 from typing import Literal
 
+from tutelage.codes import Message
 from tutelage.data.conversations import Conversation, Turn
 from tutelage.recipe import DataSettings
 
 Outcome = Literal["kept", "repaired", "dropped"]
-
-# The rule (see rules.py) of each reason that is given below, by words that no other reason has.
-RULES_OF_REASONS = {
-    "is empty": 9,
-    "the same as row": 10,
-    "data.max_row_bytes": 14,
-    "tokens, more than": 15,
-    "NUL characters": 17,
-    "lone surrogates": 18,
-    "CRLF": 19,
-    "there are no turns": 6,
-    "no turn is the assistant's": 6,
-    "no answer is trained on": 6,
-    "nothing is asked": 6,
-    "left out": 6,
-    "another prompt than chosen": 6,
-    "the same as chosen": 10,
-}
 
 FINGERPRINT_BYTES = 16
 NOTHING_KNOWN: Mapping[int, int] = {}
@@ -53,7 +36,7 @@ class CheckedRow:
 
     row: Conversation
     outcome: Outcome
-    reasons: tuple[str, ...]
+    reasons: tuple[Message, ...]
 
 
 def check_rows(
@@ -88,7 +71,7 @@ def check_each(
         if not drops:
             rejected = (Turn("assistant", repaired.rejected or ""),) if pairs else ()
             first = first_seen.setdefault(fingerprint((*repaired.turns, *rejected)), row.row)
-            drops = [] if first == row.row else [f"the same as row {first}"]
+            drops = [] if first == row.row else [Message("data.duplicate_row", f"the same as row {first}")]
         outcome: Outcome = "dropped" if drops else "repaired" if repairs else "kept"
         yield CheckedRow(repaired, outcome, tuple(drops or repairs))
 
@@ -150,14 +133,14 @@ def asked(row: Conversation) -> tuple[Turn, ...]:
     return row.turns if row.is_plain_text else row.context
 
 
-def _repair(row: Conversation) -> tuple[Conversation, list[str]]:
+def _repair(row: Conversation) -> tuple[Conversation, list[Message]]:
     if row.rejected is None and all(starmap(_is_clean, ((turn.text, turn.input) for turn in row.turns))):
         return row, []
-    repairs: list[str] = []
+    repairs: list[Message] = []
 
     def mend(text: str, name: str) -> str:
         mended, done = _repair_text(text)
-        repairs.extend(f"{name}: {what}" for what in done)
+        repairs.extend(Message(one.code, f"{name}: {one.text}") for one in done)
         return mended
 
     names = turn_names(row)
@@ -175,21 +158,21 @@ def _is_clean(text: str, given: str) -> bool:
     return "\x00" not in both and "\r\n" not in both and (both.isascii() or not SURROGATES.search(both))
 
 
-def _repair_text(text: str) -> tuple[str, list[str]]:
-    repairs: list[str] = []
+def _repair_text(text: str) -> tuple[str, list[Message]]:
+    repairs: list[Message] = []
     if SURROGATES.search(text):
         text = SURROGATES.sub("\ufffd", text)
-        repairs.append("lone surrogates became U+FFFD")
+        repairs.append(Message("data.lone_surrogate", "lone surrogates became U+FFFD"))
     if "\x00" in text:
         text = text.replace("\x00", "")
-        repairs.append("NUL characters were removed")
+        repairs.append(Message("data.nul_characters", "NUL characters were removed"))
     if "\r\n" in text:
         text = text.replace("\r\n", "\n")
-        repairs.append("CRLF became LF")
+        repairs.append(Message("data.crlf", "CRLF became LF"))
     return text, repairs
 
 
-def _end_with_an_answer(row: Conversation) -> tuple[Conversation, list[str]]:
+def _end_with_an_answer(row: Conversation) -> tuple[Conversation, list[Message]]:
     """Leave out the turns after the last answer that is trained on; nothing is learnt from them."""
     turns = row.turns
     if turns and turns[-1].role == "assistant" and turns[-1].is_supervised:
@@ -198,37 +181,38 @@ def _end_with_an_answer(row: Conversation) -> tuple[Conversation, list[str]]:
     if not answers:
         return row, []
     left_out = len(turns) - answers[-1] - 1
-    return replace(row, turns=turns[: answers[-1] + 1]), [
+    told = (
         f"the last {f'{left_out} turns were' if left_out > 1 else 'turn was'} left out, for no answer follows"
-    ]
-
-
-def _oversized(row: Conversation, settings: DataSettings, sizes: Mapping[int, int]) -> list[str]:
-    size = sizes.get(row.row, 0)
-    too_large = size > settings.max_row_bytes
-    return (
-        [f"{size:,} bytes, more than data.max_row_bytes of {settings.max_row_bytes:,}"] if too_large else []
     )
+    return replace(row, turns=turns[: answers[-1] + 1]), [Message("data.messages_after_last_answer", told)]
 
 
-def _unasked(row: Conversation) -> list[str]:
+def _oversized(row: Conversation, settings: DataSettings, sizes: Mapping[int, int]) -> list[Message]:
+    size = sizes.get(row.row, 0)
+    if size <= settings.max_row_bytes:
+        return []
+    told = f"{size:,} bytes, more than data.max_row_bytes of {settings.max_row_bytes:,}"
+    return [Message("data.row_too_large", told)]
+
+
+def _unasked(row: Conversation) -> list[Message]:
     """Say why a conversation has no answer to learn, or one that nothing asks for."""
     if not row.turns:
-        return ["there are no turns"]
+        return [Message("data.no_messages", "there are no turns")]
     if row.is_plain_text:
         return []
     if not any(turn.role == "assistant" for turn in row.turns):
-        return ["no turn is the assistant's"]
+        return [Message("data.no_assistant_message", "no turn is the assistant's")]
     if row.turns[-1].role != "assistant" or not row.turns[-1].is_supervised:
-        return ["no answer is trained on: all have the weight 0"]
+        return [Message("data.no_supervised_answer", "no answer is trained on: all have the weight 0")]
     if opening_turn(row).role == "assistant":
-        return ["nothing is asked before the first answer"]
+        return [Message("data.no_prompt", "nothing is asked before the first answer")]
     return []
 
 
-def _empty_turns(row: Conversation, settings: DataSettings) -> list[str]:
+def _empty_turns(row: Conversation, settings: DataSettings) -> list[Message]:
     return [
-        f"{name} is empty"
+        Message("data.empty", f"{name} is empty")
         for turn, name in zip(row.turns, turn_names(row), strict=True)
         if not turn.text.strip() and _needs_text(turn, settings)
     ]
@@ -241,18 +225,14 @@ def _needs_text(turn: Turn, settings: DataSettings) -> bool:
     return turn.role == "user"
 
 
-def _undecided(row: Conversation, settings: DataSettings) -> list[str]:
+def _undecided(row: Conversation, settings: DataSettings) -> list[Message]:
     """Say why two answers say nothing of which is preferred."""
     if row.rejected is None:
-        return ["rejected answers another prompt than chosen"]
+        return [Message("data.rejected_other_prompt", "rejected answers another prompt than chosen")]
     if not row.rejected.strip() and not settings.keep_empty_output:
-        return ["rejected is empty"]
-    return ["rejected is the same as chosen"] if row.rejected.strip() == row.response.strip() else []
-
-
-def rule_of(reason: str) -> int:
-    """Return the number of the rule by which a row was repaired or dropped."""
-    return next(rule for words, rule in RULES_OF_REASONS.items() if words in reason)
+        return [Message("data.empty", "rejected is empty")]
+    is_same = row.rejected.strip() == row.response.strip()
+    return [Message("data.rejected_equals_chosen", "rejected is the same as chosen")] if is_same else []
 
 
 def turn_names(row: Conversation) -> list[str]:

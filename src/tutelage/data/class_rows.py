@@ -33,6 +33,7 @@ def class_rows(
     for conversation in conversations:
         if conversation.format != FORMAT:
             raise DataError(
+                "data.not_text_and_label",
                 f"Row {conversation.row} has the format {conversation.format}, and a classification needs rows of a"
                 " text and a label. Name their fields with --map text=NAME --map label=NAME.",
                 row=conversation.row,
@@ -95,8 +96,9 @@ def refuse_classes(
     """Stop where there is nothing to tell apart, or a class that no row trains."""
     if len(classes) < 2:
         raise DataError(
+            "data.single_label",
             f"{source}: every row has the label {classes[0]!r}, and a classification needs two labels or more."
-            " Add rows with another label, or name the right field with --map label=NAME."
+            " Add rows with another label, or name the right field with --map label=NAME.",
         )
     trained = set(class_numbers(splits["train"]).tolist())
     if sets:
@@ -105,6 +107,7 @@ def refuse_classes(
     if missing:
         named = ", ".join(map(repr, missing[:ROWS_NAMED]))
         raise DataError(
+            "data.label_not_in_training",
             f"{source}: no training row has the label {named}, so it could never be learnt. Add rows with it, remove"
-            " them, or raise data.train_share."
+            " them, or raise data.train_share.",
         )

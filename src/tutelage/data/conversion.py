@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from tutelage.codes import Message
 from tutelage.data.conversations import Conversation, Turn
 from tutelage.data.records import SOURCE_ROW, Record
 from tutelage.data.schemas import SCHEMAS, fields_of, unused_keys
@@ -21,12 +22,16 @@ class Converted:
     """The new rows; what the rows have that could not be converted; what was left behind, and how often."""
 
     values: list[Row]
-    unfit: dict[int, str]
+    unfit: dict[int, Message]
     left_behind: dict[str, int]
 
 
 class UnfitError(Exception):
     """What a row has that a format has no place for."""
+
+    def __init__(self, code: str, what: str) -> None:
+        super().__init__(what)
+        self.reason = Message(code, what)
 
 
 def convert_rows(
@@ -42,7 +47,7 @@ def convert_rows(
     """
     read_by_some = fields_of(list(SCHEMAS)) - fields_of([])
     values: list[Row] = []
-    unfit: dict[int, str] = {}
+    unfit: dict[int, Message] = {}
     left_behind: Counter[str] = Counter()
     for record, row in zip(records, rows, strict=True):
         if to is None or to == row.format:
@@ -50,8 +55,8 @@ def convert_rows(
             continue
         try:
             made = to_format(replace(row, rejected=None) if chosen_only else row, to)
-        except UnfitError as reason:
-            unfit[row.row] = str(reason)
+        except UnfitError as fault:
+            unfit[row.row] = fault.reason
             continue
         fields = (field for field in record.value if field in read_by_some - fields_of([row.format]))
         left_behind.update(f"field {field!r}" for field in fields)
@@ -71,7 +76,7 @@ def unread_fields(record: Record) -> Row:
 def to_format(row: Conversation, name: FormatName) -> Row:
     """Return a conversation as a row of a format, or raise UnfitError."""
     if row.rejected is not None and name != "preference":
-        raise UnfitError("a rejected answer")
+        raise UnfitError("convert.has_rejected_answer", "a rejected answer")
     return WRITERS[name](row)
 
 
@@ -102,7 +107,9 @@ def _exchange(turn: Turn) -> Row:
     if not turn.calls:
         return {"from": SHAREGPT_NAMES[turn.role], "value": turn.asked}
     if turn.text or len(turn.calls) > 1:
-        raise UnfitError("a text beside a tool call, or two calls in one turn")
+        raise UnfitError(
+            "convert.tool_calls_not_alone", "a text beside a tool call, or two calls in one turn"
+        )
     return {"from": "function_call", "value": turn.calls[0]}
 
 
@@ -125,7 +132,7 @@ def _prompt_completion(row: Conversation) -> Row:
     if _is_one_exchange(turns):
         return {"prompt": turns[0].asked, "completion": turns[1].text, **system}
     if [turn.role for turn in turns].count("assistant") > 1 or turns[-1].role != "assistant":
-        raise UnfitError("other turns than a prompt and one answer to it")
+        raise UnfitError("convert.not_one_exchange", "other turns than a prompt and one answer to it")
     return {"prompt": [_message(turn) for turn in row.turns[:-1]], "completion": [_message(turns[-1])]}
 
 
@@ -137,25 +144,27 @@ def _question_answer(row: Conversation) -> Row:
 
 def _text(row: Conversation) -> Row:
     if not row.is_plain_text:
-        raise UnfitError("a question and its answer")
+        raise UnfitError("convert.not_question_and_answer", "a question and its answer")
     return {"text": row.response}
 
 
 def _text_label(row: Conversation) -> Row:
     system, (asked, answered) = _single(row)
     if system:
-        raise UnfitError("a system text")
+        raise UnfitError("convert.has_system_message", "a system text")
     return {"text": asked.asked, "label": answered.text}
 
 
 def _preference(row: Conversation) -> Row:
     if row.rejected is None:
-        raise UnfitError("an answer without a rejected one")
+        raise UnfitError("convert.no_rejected_answer", "an answer without a rejected one")
     system, turns = _apart_from_system(row)
     if _is_one_exchange(turns):
         return {"prompt": turns[0].asked, "chosen": turns[1].text, "rejected": row.rejected, **system}
     if turns[-1].role != "assistant" or row.turns[0].role == "assistant":
-        raise UnfitError("a last turn that is no answer, or an answer that nothing asks for")
+        raise UnfitError(
+            "convert.no_final_answer", "a last turn that is no answer, or an answer that nothing asks for"
+        )
     context = [_message(turn) for turn in row.context]
     rejected = {"role": "assistant", "content": row.rejected}
     return {"chosen": [*context, _message(turns[-1])], "rejected": [*context, rejected]}
@@ -163,16 +172,16 @@ def _preference(row: Conversation) -> Row:
 
 def _turns(row: Conversation) -> tuple[Turn, ...]:
     if row.is_plain_text:
-        raise UnfitError("plain text, which nothing asks for")
+        raise UnfitError("convert.plain_text", "plain text, which nothing asks for")
     if not row.turns:
-        raise UnfitError("no turns")
+        raise UnfitError("convert.no_messages", "no turns")
     return row.turns
 
 
 def _all_supervised(row: Conversation) -> tuple[Turn, ...]:
     turns = _turns(row)
     if not all(turn.is_supervised for turn in turns):
-        raise UnfitError("an answer that is not trained on")
+        raise UnfitError("convert.unsupervised_answer", "an answer that is not trained on")
     return turns
 
 
@@ -182,7 +191,7 @@ def _apart_from_system(row: Conversation) -> tuple[Row, tuple[Turn, ...]]:
     if turns[0].role != "system":
         return {}, turns
     if not turns[0].text or len(turns) == 1:
-        raise UnfitError("an empty system text, or one with nothing after it")
+        raise UnfitError("convert.empty_system_message", "an empty system text, or one with nothing after it")
     return {"system": turns[0].text}, turns[1:]
 
 
@@ -193,14 +202,16 @@ def _is_one_exchange(turns: Sequence[Turn]) -> bool:
 def _single(row: Conversation) -> tuple[Row, tuple[Turn, Turn]]:
     system, turns = _apart_from_system(row)
     if not _is_one_exchange(turns):
-        raise UnfitError("more than one question and its answer")
+        raise UnfitError("convert.several_exchanges", "more than one question and its answer")
     return system, (turns[0], turns[1])
 
 
 def _refuse_unless_pairs(turns: Sequence[Turn]) -> None:
     pairs = zip(turns[::2], turns[1::2], strict=False)
     if len(turns) % 2 or not all(map(_is_one_exchange, pairs)):
-        raise UnfitError("other turns than questions and answers one after the other")
+        raise UnfitError(
+            "convert.not_alternating", "other turns than questions and answers one after the other"
+        )
 
 
 WRITERS: dict[FormatName, Callable[[Conversation], Row]] = {

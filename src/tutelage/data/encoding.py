@@ -129,7 +129,8 @@ def encode_batch(encoder: ContentEncoder, texts: list[str]) -> list[Encoding]:
         return _encode_batch(encoder, texts)
     except TypeError as fault:  # which is what the library says of a text that has no bytes
         raise DataError(
-            "A text holds half of a surrogate pair, which is no character. Write it as UTF-8, or leave it out."
+            "data.lone_surrogate",
+            "A text holds half of a surrogate pair, which is no character. Write it as UTF-8, or leave it out.",
         ) from fault
 
 
@@ -206,6 +207,7 @@ def refuse_leaks(tokenizer: Any, known: Mapping[str, Control]) -> None:
     for token in known:
         if not ids.isdisjoint(encode_text(tokenizer, f"a{token} {token} a")):
             raise ModelError(
+                "model.tokenizer_unsafe",
                 f"This model's tokenizer makes a control token of {token!r} wherever it stands in a text, so data"
-                " could end a turn or begin one. Choose another model."
+                " could end a turn or begin one. Choose another model.",
             )

@@ -62,12 +62,8 @@ class Examination:
                 {"rows": [pair.other, pair.row], "similarity": round(pair.similarity, 4)}
                 for pair in self.near_duplicates
             ],
-            "findings": [finding_record(finding) for finding in self.findings],
+            "findings": [finding.to_record() for finding in self.findings],
         }
-
-
-def finding_record(finding: Finding) -> dict[str, Any]:
-    return {"rule": finding.rule, "row": finding.row, "message": finding.message}
 
 
 def examine(
@@ -116,7 +112,10 @@ def examine(
         *look.in_rows,
         *(_find_overlong(counter.overlong, limit) if counter else ()),
         *_find_leaks(leaks),
-        *(Finding(13, pair.row, f"{pair.similarity:.0%} like row {pair.other}") for pair in alike),
+        *(
+            Finding("data.near_duplicate", pair.row, f"{pair.similarity:.0%} like row {pair.other}")
+            for pair in alike
+        ),
         *(_find_uncompared(look.prompts) if with_near_duplicates else ()),
         *look.variety.findings(),
         *_find_empty_splits(look.sides, settings),
@@ -207,7 +206,7 @@ class _Places:
             return finding
         file, line = self._files[bisect_right(self._begins, finding.row) - 1], self._lines[finding.row]
         return Finding(
-            finding.rule, finding.row, f"{file}{f', line {line}' if line else ''}: {finding.message}"
+            finding.code, finding.row, f"{file}{f', line {line}' if line else ''}: {finding.message}"
         )
 
 
@@ -231,17 +230,16 @@ class _Languages:
 
 
 def _find_in_source(source: OpenSource, reader: ConversationReader, *, pairs: bool) -> list[Finding]:
-    rules = {"byte-order mark": 3, "UTF-16": 4, "several formats": 22, "is not used": 23}
-    notes = [*source.notes, *reader.notes(pairs=pairs)]
-    return [
-        Finding(next((rule for words, rule in rules.items() if words in note), 2), None, note)
-        for note in notes
-    ]
+    return [Finding(note.code, None, note.text) for note in (*source.notes, *reader.notes(pairs=pairs))]
 
 
 def _find_overlong(overlong: Sequence[tuple[int, int]], limit: int) -> list[Finding]:
     return [
-        Finding(15, row, f"{tokens:,} tokens, more than {limit:,}: `prepare` stops at it, or drops it")
+        Finding(
+            "data.too_long",
+            row,
+            f"{tokens:,} tokens, more than {limit:,}: `prepare` stops at it, or drops it",
+        )
         for row, tokens in dict(overlong).items()  # of a pair both answers may be
     ]
 
@@ -249,7 +247,7 @@ def _find_overlong(overlong: Sequence[tuple[int, int]], limit: int) -> list[Find
 def _find_leaks(leaks: Mapping[str, Sequence[int]]) -> list[Finding]:
     return [
         Finding(
-            12,
+            "data.leak",
             row,
             f"would be a {name} row whose prompt is also trained on; --split group keeps them together",
         )
@@ -263,7 +261,7 @@ def _find_uncompared(prompts: Prompts) -> list[Finding]:
         return []
     return [
         Finding(
-            13,
+            "data.near_duplicates_not_compared",
             None,
             f"near-duplicates were looked for among the first {prompts.most_compared:,} rows; the"
             f" {prompts.uncompared:,} after them were compared for equal prompts alone",
@@ -276,7 +274,9 @@ def _find_empty_splits(sides: Sides, settings: DataSettings) -> list[Finding]:
     shares = {"train": 1.0, "test": settings.test_share}
     counted = f"{kept:,} usable row{'' if kept == 1 else 's'}"
     return [
-        Finding(25, None, f"with {counted} the {name} split would be empty, and `prepare` stops")
+        Finding(
+            "data.empty_split", None, f"with {counted} the {name} split would be empty, and `prepare` stops"
+        )
         for name, share in shares.items()
         if not (sides.sides() == SPLITS.index(name)).any() and share > 0
     ]

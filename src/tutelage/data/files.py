@@ -14,6 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, cast
 
+from tutelage.codes import Message
 from tutelage.data.json_rows import excerpt_of, read_json_rows
 from tutelage.data.records import Record
 from tutelage.data.schemas import SCHEMAS
@@ -36,7 +37,7 @@ class RowsFile:
     """A file that was looked at: what kind it is, what has to be said of that, and how to read its records."""
 
     kind: str
-    notes: list[str]
+    notes: list[Message]
     records: Callable[[], Iterator[Record]]
 
 
@@ -89,19 +90,19 @@ class _Bounded(io.RawIOBase):
         self._total += count
         if self._total > self._max_bytes:
             raise DataError(
+                "data.file_too_large",
                 f"{self._path} unpacks to more than {self._max_bytes:,} bytes. Split it, or raise data.max_file_bytes.",
-                rule=14,
             )
         if self._total > RATIO_COUNTS_FROM and self._total > HIGHEST_RATIO * self._size:
             raise DataError(
+                "data.compression_ratio",
                 f"{self._path} unpacks to more than {HIGHEST_RATIO} times its size, as no text does. Unpack it yourself"
                 " if it can be trusted, and name the file inside.",
-                rule=14,
             )
         return count
 
 
-def _recognise(file: BinaryIO, path: Path, settings: DataSettings) -> tuple[str, list[str], ReadRows]:
+def _recognise(file: BinaryIO, path: Path, settings: DataSettings) -> tuple[str, list[Message], ReadRows]:
     head = file.read(HEAD_BYTES)
     if head.startswith(b"PAR1"):
         return "Parquet", [], partial(_parquet_rows, name=str(path), max_bytes=settings.max_file_bytes)
@@ -112,7 +113,8 @@ def _recognise(file: BinaryIO, path: Path, settings: DataSettings) -> tuple[str,
     begin = head[len(mark) :].decode(encoding, "replace").lstrip()
     if begin.startswith("<"):
         raise DataError(
-            f"{path} holds HTML or XML, not JSON. Was an error page saved in place of the data?", rule=29
+            "data.html_page",
+            f"{path} holds HTML or XML, not JSON. Was an error page saved in place of the data?",
         )
     if begin[:1] in ("[", "{", ""):
         read = partial(_after_mark, mark, partial(read_json_rows, name=str(path), encoding=encoding))
@@ -121,9 +123,9 @@ def _recognise(file: BinaryIO, path: Path, settings: DataSettings) -> tuple[str,
         rows = partial(read_csv_rows, name=str(path), encoding=encoding, delimiter=delimiter)
         return "CSV", notes, partial(_after_mark, mark, rows)
     raise DataError(
+        "data.unknown_file_type",
         f"{path} is neither JSON nor JSON lines: it begins with {excerpt_of(begin)!r}. CSV needs a header that names"
         " the fields, or the ending .csv; a Parquet file begins with PAR1.",
-        rule=2,
     )
 
 
@@ -154,7 +156,10 @@ def _refuse_other_binaries(head: bytes, path: Path) -> None:
     }
     for begin, what in known.items():
         if head.startswith(begin):
-            raise DataError(f"{path} is {what}.", rule=30)
+            raise DataError(
+                "data.unsupported_file_type",
+                f"{path} is {what}.",
+            )
 
 
 def _chosen(encoding: str | None) -> str:
@@ -162,16 +167,16 @@ def _chosen(encoding: str | None) -> str:
         "a".encode(encoding or "utf-8")
     except LookupError as fault:
         raise DataError(
+            "data.unknown_encoding",
             f"data.encoding is {encoding!r}, which is no encoding of text. Try gb18030 or latin-1.",
-            rule=4,
         ) from fault
     return encoding or "utf-8"
 
 
-def _told_of_mark(encoding: str) -> str:
+def _told_of_mark(encoding: str) -> Message:
     if encoding == "utf-8":
-        return "The file began with a byte-order mark, which was skipped."
-    return "The file was UTF-16 and was read as such."
+        return Message("data.byte_order_mark", "The file began with a byte-order mark, which was skipped.")
+    return Message("data.utf_16", "The file was UTF-16 and was read as such.")
 
 
 def _delimiter(begin: str, path: Path) -> str | None:
@@ -199,4 +204,7 @@ def _gzip_faults(path: Path) -> Iterator[None]:
     try:
         yield
     except (gzip.BadGzipFile, EOFError, zlib.error) as fault:
-        raise DataError(f"{path} is a damaged gzip file: {fault}. Fetch or pack it again.", rule=1) from fault
+        raise DataError(
+            "data.damaged_gzip",
+            f"{path} is a damaged gzip file: {fault}. Fetch or pack it again.",
+        ) from fault

@@ -5,10 +5,10 @@ import unicodedata
 from array import array
 from collections.abc import Collection, Iterable, Iterator
 
-from tutelage.data.checks import CheckedRow, asked, fingerprint, rule_of
+from tutelage.data.checks import CheckedRow, asked, fingerprint
 from tutelage.data.conversations import Conversation
 from tutelage.data.records import Record
-from tutelage.data.rules import Finding
+from tutelage.data.rules import Finding, rule_of
 
 KNOWN_CONTROLS = (
     "<|im_start|>",
@@ -79,12 +79,14 @@ class RowLook:
         """Yield what the outcome and the texts of the next row show."""
         row = one.row.row
         was = "dropped" if one.outcome == "dropped" else "repaired"
-        yield from (Finding(rule_of(reason), row, f"{was}: {reason}") for reason in one.reasons)
+        yield from (Finding(reason.code, row, f"{was}: {reason.text}") for reason in one.reasons)
         if one.outcome != "dropped":
             first = self._first_asked.setdefault(fingerprint(asked(one.row)), row)
             if first != row:
                 self.repeated_prompts += 1
-                yield Finding(11, row, f"asks what row {first} asks, and is answered otherwise")
+                yield Finding(
+                    "data.conflicting_answers", row, f"asks what row {first} asks, and is answered otherwise"
+                )
             yield from _find_in_texts(one.row, self._spelled)
 
 
@@ -93,7 +95,7 @@ def find_nulls(records: Iterable[Record]) -> Iterator[Finding]:
     for record in records:
         if isinstance(record.value, dict) and None in record.value.values():
             names = ", ".join(repr(key) for key, value in record.value.items() if value is None)
-            yield Finding(8, record.row, f"{names} null, read as empty")
+            yield Finding("data.null_field", record.row, f"{names} null, read as empty")
 
 
 class Variety:
@@ -108,7 +110,7 @@ class Variety:
     def note(self, one: CheckedRow) -> None:
         """Take in the next row."""
         self._rows += 1
-        self._repeats += any(rule_of(reason) == 10 for reason in one.reasons)
+        self._repeats += any(rule_of(reason.code) == 10 for reason in one.reasons)
         if one.outcome == "dropped":
             return
         self._kept += 1
@@ -122,11 +124,15 @@ class Variety:
     def findings(self) -> Iterator[Finding]:
         """Yield a finding where most rows repeat others, or most answers are one and the same."""
         if self._repeats > self._rows * HALF:
-            yield Finding(26, None, f"{self._repeats:,} of {self._rows:,} rows repeat another word for word")
+            yield Finding(
+                "data.mostly_duplicates",
+                None,
+                f"{self._repeats:,} of {self._rows:,} rows repeat another word for word",
+            )
         count = self._answers.count(hash(self._leader))
         if self._kept >= ROWS_FOR_VARIETY and count > self._kept * HALF:
             shown = f"{count:,} of {self._kept:,} rows have one and the same answer: {self._leader[:40]!r}"
-            yield Finding(26, None, shown)
+            yield Finding("data.mostly_one_answer", None, shown)
 
 
 def _find_in_texts(row: Conversation, controls: Collection[str]) -> Iterator[Finding]:
@@ -135,27 +141,31 @@ def _find_in_texts(row: Conversation, controls: Collection[str]) -> Iterator[Fin
         spelled = [control for control in controls if control in text]
         if spelled:
             shown = ", ".join(sorted(spelled))
-            yield Finding(20, row.row, f"spells {shown}, which stays ordinary text")
+            yield Finding("data.control_token_text", row.row, f"spells {shown}, which stays ordinary text")
     if "### " in text:
         headings = [heading for heading in HEADINGS if heading in text]
         if headings:
-            yield Finding(21, row.row, f"holds {', '.join(headings)}, as the alpaca prompts do")
+            yield Finding(
+                "data.template_heading", row.row, f"holds {', '.join(headings)}, as the alpaca prompts do"
+            )
     yield from _find_unseen(row.row, text)
     for message, hint, pattern in SECRETS:
         if hint in text and pattern.search(text):
-            yield Finding(28, row.row, message)  # and never the secret itself
+            yield Finding("data.secret", row.row, message)  # and never the secret itself
     if any(_seems_cut(turn.text) for turn in row.turns if turn.role == "assistant"):
-        yield Finding(16, row.row, "an answer ends in the middle of a sentence or of a code block")
+        yield Finding(
+            "data.truncated_answer", row.row, "an answer ends in the middle of a sentence or of a code block"
+        )
 
 
 def _find_unseen(row: int, text: str) -> Iterator[Finding]:
     unseen = UNSEEN.findall(text)
     if unseen:
         shown = ", ".join(f"U+{ord(character):04X}" for character in sorted(set(unseen)))
-        yield Finding(17, row, f"holds {shown} ({len(unseen)} characters)")
+        yield Finding("data.invisible_characters", row, f"holds {shown} ({len(unseen)} characters)")
     if not text.isascii() and not unicodedata.is_normalized("NFC", text):
         yield Finding(
-            19,
+            "data.not_nfc",
             row,
             "has letters composed of several characters (not NFC), which read alike and differ in tokens",
         )

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from tutelage.codes import Message
 from tutelage.data.conversations import Conversation
 from tutelage.data.label_sets import labels_as_text
 from tutelage.data.reading import Reading, RowError, json_kind
@@ -24,7 +25,7 @@ class Conversations:
 
     rows: list[Conversation]
     formats: dict[str, int]
-    notes: list[str]
+    notes: list[Message]
 
 
 def read_conversations(
@@ -69,14 +70,14 @@ class ConversationReader:
         """Return how many rows have each format, the most frequent one first."""
         return dict(self._rows_by_format.most_common())
 
-    def notes(self, *, pairs: bool = False) -> list[str]:
+    def notes(self, *, pairs: bool = False) -> list[Message]:
         """Return what has to be said of rows that could all be read; `pairs` train both answers of a preference row."""
         formats = self.formats()
         return [
             *_format_notes(formats, pairs=pairs),
             *_unknown_key_notes(self._rows_by_fields, list(formats)),
             *(
-                f"The key {what} is not used ({count:,} times)."
+                Message("data.field_not_used", f"The key {what} is not used ({count:,} times).")
                 for what, count in self._reading.unused.items()
             ),
         ]
@@ -124,23 +125,23 @@ class ConversationReader:
     def _refuse_faults(self) -> None:
         if self._other_values.count:
             raise DataError(
+                "data.row_not_object",
                 f"{self._source}: {self._other_values} should be an object with instruction, input and output,"
                 f" but the first of them is {json_kind(self._other_values.first.value)}.",
-                rule=7,
                 row=self._other_values.first.row,
             )
         for found, rows in self._unclear.items():
             raise DataError(
+                "data.ambiguous_format",
                 f"{self._source}: {rows} could be {' or '.join(found)}. Say which is meant with --set"
                 f" data.format={found[0]}, or remove the fields of the other.",
-                rule=22,
                 row=rows.first.row,
             )
         self._refuse_missing_fields()
         for what, (rows, fault) in self._misread.items():
             raise DataError(
+                fault.code,
                 f"{self._source}: {rows} {what}; the first of them is {fault.found}. {fault.remedy}",
-                rule=7,
                 row=rows.first.row,
             )
 
@@ -161,7 +162,7 @@ class ConversationReader:
                 if missing:
                     rows = _joined(missing)
                     told = _missing(rows, field, name, self._source, self._settings.map)
-                    raise DataError(told, rule=6, row=rows.first.row)
+                    raise DataError("data.missing_field", told, row=rows.first.row)
 
 
 class _Rows:
@@ -250,24 +251,28 @@ def _missing(missing: _Rows, field: str, name: str, source: str, paths: Mapping[
     )
 
 
-def _format_notes(formats: Mapping[str, int], *, pairs: bool) -> list[str]:
-    notes = []
+def _format_notes(formats: Mapping[str, int], *, pairs: bool) -> list[Message]:
+    notes: list[Message] = []
     if len(formats) > 1:
         counted = ", ".join(f"{count:,} {name}" for name, count in formats.items())
-        notes.append(f"The rows have several formats, each row exactly one: {counted}.")
-    if formats.get("preference") and not pairs:
         notes.append(
+            Message(
+                "data.several_formats", f"The rows have several formats, each row exactly one: {counted}."
+            )
+        )
+    if formats.get("preference") and not pairs:
+        told = (
             f"{formats['preference']:,} preference rows: the chosen answer is trained and the rejected one is not used;"
             " training.objective=dpo trains on both."
         )
+        notes.append(Message("data.rejected_not_used", told))
     if formats.get("text"):
-        notes.append(
-            f"{formats['text']:,} rows are plain text: they are trained as they stand, without the prompt style."
-        )
+        told = f"{formats['text']:,} rows are plain text: they are trained as they stand, without the prompt style."
+        notes.append(Message("data.plain_text", told))
     return notes
 
 
-def _unknown_key_notes(rows_by_fields: Mapping[tuple[str, ...], int], names: Sequence[str]) -> list[str]:
+def _unknown_key_notes(rows_by_fields: Mapping[tuple[str, ...], int], names: Sequence[str]) -> list[Message]:
     known = fields_of(names)
     if "preference" in names:
         known |= {"rejected"}
@@ -275,7 +280,7 @@ def _unknown_key_notes(rows_by_fields: Mapping[tuple[str, ...], int], names: Seq
     for fields, count in rows_by_fields.items():
         counts.update({key: count for key in fields if key not in known})
     return [
-        f"The field {key!r} ({count:,} rows) is not used.{_meant(key, known)}"
+        Message("data.field_not_used", f"The field {key!r} ({count:,} rows) is not used.{_meant(key, known)}")
         for key, count in counts.items()
     ]
 

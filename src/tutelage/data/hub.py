@@ -5,6 +5,7 @@ import json
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from tutelage.codes import Message
 from tutelage.data.records import OpenSource, Record
 from tutelage.errors import DataError
 
@@ -21,15 +22,16 @@ def open_hub(name: str, *, split: str) -> OpenSource:
         loaded = datasets.load_dataset(place, split=split, revision=revision or None)
     except Exception as fault:  # `datasets` fails with anything from OSError to its own kinds
         raise DataError(
+            "data.hub_unavailable",
             f"The data set {place!r} could not be had: {_one_line(fault)} Check its name, its revision, the network,"
             " and data.hub_split.",
-            rule=29,
         ) from fault
 
     def records() -> Iterator[Record]:
         return (Record(row, None, value) for row, value in enumerate(loaded))
 
-    notes = [] if revision else [f"No revision was named: {place} may change. Pin it as {name}@<commit>."]
+    unpinned = f"No revision was named: {place} may change. Pin it as {name}@<commit>."
+    notes = [] if revision else [Message("data.hub_revision_not_pinned", unpinned)]
     return OpenSource(name, _sha256(records()), records, notes, f"a data set ({split})")
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+from tutelage.codes import Message
 from tutelage.data.asking import Messages, RememberingModel, object_schema, texts_of
 from tutelage.data.checks import check_rows, normalised_prompt
 from tutelage.data.conversations import Conversation, Turn
@@ -37,7 +38,7 @@ class ImprovedRow:
     """A row after its improvement; `unchanged` says why it is still the old one."""
 
     row: Conversation
-    unchanged: str | None = None
+    unchanged: Message | None = None
 
 
 def improve(
@@ -59,7 +60,7 @@ def improve(
     for place, row in enumerate(rows):
         reason = why_not(row, part)
         if reason is None and questions == max_questions:
-            reason = "beyond the number of questions"
+            reason = Message("synthetic.limit_reached", "beyond the number of questions")
         if reason is None:
             questions += 1
             reply = model.ask(question(row, part), seed=seed, json_schema=object_schema(*FIELDS[part]))
@@ -71,17 +72,17 @@ def improve(
     return improved
 
 
-def why_not(row: Conversation, part: Part) -> str | None:
+def why_not(row: Conversation, part: Part) -> Message | None:
     """Say why a row cannot be asked about; None where it can."""
     if row.is_plain_text or not row.turns:
-        return "nothing is asked in it"
+        return Message("synthetic.not_improvable", "nothing is asked in it")
     if row.format == "text-label":
-        return "its answer is a label"
+        return Message("synthetic.not_improvable", "its answer is a label")
     last = row.turns[-1]
     if last.role != "assistant" or last.calls or not last.text.strip():
-        return "its last turn is no answer in words"
+        return Message("synthetic.not_improvable", "its last turn is no answer in words")
     if part == "instruction" and [turn.role for turn in row.turns] != ["user", "assistant"]:
-        return "it is more than one question and its answer"
+        return Message("synthetic.not_improvable", "it is more than one question and its answer")
     return None
 
 
@@ -103,13 +104,15 @@ def _words(turn: Turn) -> str:
 def _rewritten(row: Conversation, part: Part, reply: str) -> ImprovedRow:
     texts = texts_of(reply, *FIELDS[part])
     if texts is None:
-        return ImprovedRow(row, "the reply could not be read")
+        return ImprovedRow(row, Message("synthetic.reply_rejected", "the reply could not be read"))
     new = replace(row, turns=_new_turns(row, part, texts))
     if new == row:
-        return ImprovedRow(row, "nothing was lacking")
+        return ImprovedRow(row, Message("synthetic.reply_rejected", "nothing was lacking"))
     (checked,) = check_rows([new])
     if checked.outcome != "kept":
-        return ImprovedRow(row, f"the reply would not do: {checked.reasons[0]}")
+        return ImprovedRow(
+            row, Message("synthetic.reply_rejected", f"the reply would not do: {checked.reasons[0].text}")
+        )
     return ImprovedRow(new)
 
 
@@ -132,6 +135,8 @@ def _unless_repeated(new: ImprovedRow, old: Conversation, place: int, known: Lik
     if new.unchanged is None:
         prompt = normalised_prompt(new.row)
         if any(other != place for other, _ in known.find(prompt)):
-            return ImprovedRow(old, "the new one would be like another row")
+            return ImprovedRow(
+                old, Message("synthetic.reply_rejected", "the new one would be like another row")
+            )
         known.find_and_add(prompt)
     return new

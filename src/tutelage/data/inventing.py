@@ -130,7 +130,7 @@ def _fault(row: Conversation | None, known: LikePrompts) -> str | None:
         return "no row that could be read"
     (checked,) = check_rows([row])
     if checked.outcome == "dropped":
-        return checked.reasons[0]
+        return checked.reasons[0].text
     if checked.outcome == "repaired":
-        return f"would need a repair: {checked.reasons[0]}"
+        return f"would need a repair: {checked.reasons[0].text}"
     return "like a row that is there" if known.find(normalised_prompt(row)) else None

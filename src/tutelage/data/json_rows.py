@@ -30,7 +30,8 @@ def read_json_rows(
     first = text.skip_space(0)
     if first == len(text.seen):
         raise DataError(
-            f"{name} is empty. Give a file with at least one row of instruction and output.", rule=24
+            "data.no_rows",
+            f"{name} is empty. Give a file with at least one row of instruction and output.",
         )
     if text.seen[first] == "[":
         return _array(text, first)
@@ -71,14 +72,14 @@ class _Window:
     def _refuse_bytes(self, block: bytes, fault: UnicodeDecodeError, offset: int) -> None:
         if self.encoding.startswith("utf-16"):
             raise DataError(
+                "data.wrong_encoding",
                 f"{self.name} begins like UTF-16 but is damaged at byte {offset:,}. Save the file as UTF-8.",
-                rule=4,
             ) from fault
         line = self._lines_read + block.count(b"\n", 0, max(0, offset - self._bytes_read)) + 1
         raise DataError(
+            "data.wrong_encoding",
             f"{self.name}:{line}: byte {offset:,} (0x{fault.object[fault.start]:02x}) is not {self.encoding.upper()}."
             " Save the file as UTF-8, or name its encoding with --set data.encoding=…",
-            rule=4,
         ) from fault
 
     def forget(self, position: int) -> None:
@@ -198,9 +199,11 @@ def _decode(text: _Window, position: int, *, rows_before: int) -> tuple[Any, int
             if text.is_whole or not may_be_cut:
                 raise _malformed(text, fault.pos, fault.msg, rows_before) from fault
         except RecursionError as fault:
-            raise _malformed(text, position, "the value is nested too deeply", rows_before, rule=5) from fault
+            raise _malformed(
+                text, position, "the value is nested too deeply", rows_before, code="data.not_strict_json"
+            ) from fault
         except ValueError as fault:
-            raise _malformed(text, position, str(fault), rows_before, rule=5) from fault
+            raise _malformed(text, position, str(fault), rows_before, code="data.not_strict_json") from fault
         else:
             if end < len(text.seen) or text.is_whole:
                 return value, end
@@ -223,13 +226,15 @@ def _refuse_repeated_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 STRICT_DECODER = json.JSONDecoder(parse_constant=_refuse_constant, object_pairs_hook=_refuse_repeated_keys)
 
 
-def _malformed(text: _Window, position: int, what: str, rows_before: int, *, rule: int = 1) -> DataError:
+def _malformed(
+    text: _Window, position: int, what: str, rows_before: int, *, code: str = "data.malformed_json"
+) -> DataError:
     line, column = text.place(position)
     whole = "row stands" if rows_before == 1 else "rows stand"
     before = f" {rows_before:,} whole {whole} before it." if rows_before else ""
     near = excerpt_of(text.seen[max(0, position - EXCERPT_CHARACTERS // 2) :][:EXCERPT_CHARACTERS])
     return DataError(
+        code,
         f"{text.name}:{line}:{column}: malformed JSON: {what}, near {near!r}.{before} Mend the file there.",
-        rule=rule,
         row=rows_before,
     )

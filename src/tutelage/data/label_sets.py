@@ -18,7 +18,7 @@ def labels_as_text(found: Any, separator: str | None) -> Any:
     if separator is None:
         if isinstance(found, list):
             remedy = "If a text may have several, say which sign parts them: --set data.label_separator=';'."
-            raise RowError("with a list as 'label'", "a list", remedy)
+            raise RowError("data.label_is_list", "with a list as 'label'", "a list", remedy)
         return found
     if isinstance(found, str) and not found.lstrip().startswith("["):
         labels = found.split(separator)
@@ -38,9 +38,15 @@ def _in_list(found: Any, separator: str) -> list[str] | None:
         return None
     for label in found:
         if type(label) not in (str, int):
-            raise RowError("with a label that is not text", json_kind(label), "Put it in quotation marks.")
+            raise RowError(
+                "data.label_not_text",
+                "with a label that is not text",
+                json_kind(label),
+                "Put it in quotation marks.",
+            )
         if separator in str(label):
             raise RowError(
+                "data.label_contains_separator",
                 f"with a label that holds data.label_separator, {separator!r}",
                 repr(label),
                 "Choose another sign.",

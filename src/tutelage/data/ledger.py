@@ -1,10 +1,11 @@
 """What becomes of each row, gathered while the rows go by: one byte a row, and words for those alone that changed."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
+from tutelage.codes import Message
 from tutelage.data.checks import CheckedRow
 from tutelage.data.records import Record
 from tutelage.errors import RunFolderError
@@ -16,26 +17,34 @@ KEPT, REPAIRED, DROPPED = range(len(OUTCOMES))
 
 def rows_told_otherwise(
     run: RunFolder, *, source: str, sha256: str, outcomes: Collection[str], reasons: Collection[str]
-) -> dict[int, str]:
+) -> dict[int, Message]:
     """Return the rows of which a run's ledger does not tell these outcomes and one of these reasons, and why not.
 
-    A reason is asked for by a part of its words. RunFolderError where the run was prepared from another source.
+    A reason is asked for by its code or a part of its words. RunFolderError if the run was prepared from another
+    source.
     """
     prepared = read_json(run.require(run.preparation, stage="prepare"))
     if prepared["sha256"] != sha256:
         raise RunFolderError(
+            "run.other_source",
             f"{run.root} was prepared from {prepared['source']} (SHA-256 {prepared['sha256'][:12]}…), so its ledger"
-            f" says nothing of the rows of {source} ({sha256[:12]}…). Name the data that the run was prepared from."
+            f" says nothing of the rows of {source} ({sha256[:12]}…). Name the data that the run was prepared from.",
         )
-    left_out: dict[int, str] = {}
+    left_out: dict[int, Message] = {}
     with reading_faults(run.ledger), run.require(run.ledger, stage="prepare").open("rb") as lines:
         for line in lines:
             told = parse_json_line(run.ledger, line)
             if outcomes and told["outcome"] not in outcomes:
-                left_out[told["row"]] = f"{told['outcome']} in {run.root}"
-            elif reasons and not any(part in reason for reason in told["reasons"] for part in reasons):
-                left_out[told["row"]] = f"no such reason in {run.root}"
+                left_out[told["row"]] = Message("filter.other_outcome", f"{told['outcome']} in {run.root}")
+            elif reasons and not any(
+                _is_about(reason, part) for reason in told["reasons"] for part in reasons
+            ):
+                left_out[told["row"]] = Message("filter.other_outcome", f"no such reason in {run.root}")
     return left_out
+
+
+def _is_about(reason: Mapping[str, str], part: str) -> bool:
+    return part in reason["message"] or part == reason["code"]
 
 
 class Ledger:
@@ -43,7 +52,7 @@ class Ledger:
 
     def __init__(self) -> None:
         self._outcomes = bytearray()
-        self._reasons: dict[int, tuple[str, ...]] = {}
+        self._reasons: dict[int, tuple[Message, ...]] = {}
         self._files: list[tuple[int, str]] = []  # of each file the first row and the name
 
     def note_file(self, record: Record) -> None:
@@ -58,7 +67,7 @@ class Ledger:
         if checked.reasons:
             self._reasons[checked.row.row] = checked.reasons
 
-    def drop(self, row: int, reason: str) -> None:
+    def drop(self, row: int, reason: Message) -> None:
         """Drop a row that was kept or repaired before."""
         self._outcomes[row] = DROPPED
         self._reasons[row] = (reason,)
@@ -69,8 +78,8 @@ class Ledger:
         return {"read": len(self._outcomes), **counted}
 
     def reasons(self) -> list[str]:
-        """Return each reason once."""
-        return sorted({reason for reasons in self._reasons.values() for reason in reasons})
+        """Return the text of each reason once."""
+        return sorted({reason.text for reasons in self._reasons.values() for reason in reasons})
 
     def lines(self, rows: np.ndarray, sides: np.ndarray) -> Iterator[dict[str, Any]]:
         """Yield the line of every row; `rows` are the numbers of those that are kept, and `sides` where they stand."""
@@ -85,6 +94,6 @@ class Ledger:
                 "row": row,
                 "outcome": OUTCOMES[outcome],
                 "split": SPLITS[side] if side < len(SPLITS) else None,
-                "reasons": list(self._reasons.get(row, ())),
+                "reasons": [reason.to_record() for reason in self._reasons.get(row, ())],
                 **({} if file is None else {"file": file}),
             }

@@ -42,7 +42,10 @@ def read_messages(found: Any, field: str, reading: Reading) -> tuple[Turn, ...]:
         return ()
     if not isinstance(found, list):
         raise RowError(
-            f"with {field!r} that is no list of turns", json_kind(found), "It should be a list of objects."
+            "data.messages_not_list",
+            f"with {field!r} that is no list of turns",
+            json_kind(found),
+            "It should be a list of objects.",
         )
     return tuple(_turn(turn, field, reading) for turn in found)
 
@@ -52,7 +55,10 @@ def list_in_text(text: str, field: str) -> Any:
         return json.loads(text)
     except (ValueError, RecursionError) as fault:
         raise RowError(
-            f"with {field!r} whose text is no JSON", str(fault), "Mend it, or write JSON lines."
+            "data.messages_malformed_json",
+            f"with {field!r} whose text is no JSON",
+            str(fault),
+            "Mend it, or write JSON lines.",
         ) from fault
 
 
@@ -60,7 +66,10 @@ def _turn(turn: Any, field: str, reading: Reading) -> Turn:
     """Read one turn: role and content, or from and value."""
     if not isinstance(turn, dict):
         raise RowError(
-            f"with a turn in {field!r} that is no object", json_kind(turn), "A turn has a role and a text."
+            "data.message_not_object",
+            f"with a turn in {field!r} that is no object",
+            json_kind(turn),
+            "A turn has a role and a text.",
         )
     role_field, text_field = ("from", "value") if "from" in turn else ("role", "content")
     named = turn.get(role_field)
@@ -68,7 +77,12 @@ def _turn(turn: Any, field: str, reading: Reading) -> Turn:
     if role is None:
         known = ", ".join(ROLES)
         found = repr(named) if isinstance(named, str) else json_kind(named)
-        raise RowError(f"with a turn in {field!r} of an unknown role", found, f"The roles are {known}.")
+        raise RowError(
+            "data.unknown_role",
+            f"with a turn in {field!r} of an unknown role",
+            found,
+            f"The roles are {known}.",
+        )
     text = _content(turn, text_field, field, reading)
     if len(turn) > 2:  # which is seldom, and takes a look at every key
         used = (role_field, text_field, *(OF_ANSWERS if role == "assistant" else ()))
@@ -88,6 +102,7 @@ def _content(turn: Value, text_field: str, field: str, reading: Reading) -> str:
         parts = [part for part in content if isinstance(part, dict) and isinstance(part.get("text"), str)]
         if len(parts) != len(content):
             raise RowError(
+                "data.content_not_text",
                 f"with a turn in {field!r} that holds more than text",
                 "a part without text",
                 "Leave those rows out.",

@@ -32,6 +32,7 @@ def with_rejected(conversation: Conversation) -> Conversation:
     """Return the conversation as it would be with the rejected answer; DataError where there is none."""
     if conversation.format != FORMAT or conversation.rejected is None:
         raise DataError(
+            "data.not_preference",
             f"Row {conversation.row} has the format {conversation.format}, and preference tuning needs rows with a"
             " chosen and a rejected answer. Name their fields with --map chosen=NAME --map rejected=NAME.",
             row=conversation.row,

@@ -36,6 +36,7 @@ def _preference_prompt(value: Value, reading: Reading) -> tuple[Turn, ...]:
     if "question" in value:
         return (*system_message(value, reading), Turn("user", reading.text(value, "question")))
     raise RowError(
+        "data.missing_prompt",
         "with 'chosen' and 'rejected' but no prompt",
         json_kind(value["chosen"]),
         "Give the prompt as 'prompt', or whole conversations as 'chosen' and 'rejected'.",

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from tutelage.codes import Message
 from tutelage.data.checks import FINGERPRINT_BYTES, asked, check_each, fingerprint, normalised_prompt
 from tutelage.data.class_rows import class_rows, refuse_classes
 from tutelage.data.conversations import Conversation
@@ -93,7 +94,9 @@ def prepare(
             tokens = max(len(row.example.ids) for row in rows)
             if tokens > limit:
                 overlong.append((conversation.row, tokens))
-                ledger.drop(conversation.row, f"{tokens:,} tokens, more than {limit:,}")
+                ledger.drop(
+                    conversation.row, Message("data.too_long", f"{tokens:,} tokens, more than {limit:,}")
+                )
             else:
                 side = sides.add(conversation.row, normalised_prompt(conversation), conversation.response)
                 for writer, row in zip(writers[side or 0], rows, strict=True):
@@ -106,7 +109,8 @@ def prepare(
     if not len(sides.rows):
         read = ledger.counts()["read"]
         raise DataError(
-            f"{source.name}: none of the {read:,} rows can be used: {'; '.join(ledger.reasons())}."
+            "data.no_usable_rows",
+            f"{source.name}: none of the {read:,} rows can be used: {'; '.join(ledger.reasons())}.",
         )
     counts = {name: int((sides.sides() == side).sum()) for side, name in enumerate(SPLITS)}
     _refuse_empty_splits(counts, settings, source.name)
@@ -147,7 +151,7 @@ def prepare(
         "tokens": _token_counts(splits),
         "repeated_prompts": _count_repeated(questions),
         "leaks": sides.leaks(),
-        "notes": source.notes + reader.notes(pairs=pairs),
+        "notes": [note.to_record() for note in (*source.notes, *reader.notes(pairs=pairs))],
     }
     write_json(folder / RunFolder(folder).preparation.name, summary)
     return Preparation(splits, summary)
@@ -264,8 +268,9 @@ def refuse_other_weights(run: RunFolder, weights: str) -> None:
     began_with = read_json(run.require(run.preparation, stage="prepare"))["model_sha256"]
     if weights != began_with:
         raise RunFolderError(
+            "run.base_model_changed",
             f"The base model is not the one that {run.root} began with (SHA-256 {weights[:12]}…, was"
-            f" {began_with[:12]}…). Put the old weights back, or begin another run."
+            f" {began_with[:12]}…). Put the old weights back, or begin another run.",
         )
 
 
@@ -277,14 +282,16 @@ def refuse_other_settings(run: RunFolder, recipe: Recipe) -> None:
     objective = read_json(run.preparation).get("objective", "instruction")
     if objective != recipe.training.objective:
         raise RunFolderError(
+            "run.settings_changed",
             f"{run.data} was prepared for training.objective={objective}, not {recipe.training.objective}."
-            f" Run `tutelage prepare {run.root} --overwrite` with the new one first."
+            f" Run `tutelage prepare {run.root} --overwrite` with the new one first.",
         )
     changed = changed_settings(before, recipe, sections=("data", "model"))
     if changed:
         raise RunFolderError(
+            "run.settings_changed",
             f"{run.data} was prepared with other settings: {', '.join(changed)}."
-            f" Run `tutelage prepare {run.root} --overwrite` with the new ones first."
+            f" Run `tutelage prepare {run.root} --overwrite` with the new ones first.",
         )
 
 
@@ -305,9 +312,10 @@ def refuse_unknown_ids(rows: PreparedRows, *, vocabulary: int) -> None:
     for place in filter(None, (side.place_of_unknown(vocabulary) for side in rows.sides)):
         row, token = place
         raise DataError(
+            "data.unknown_token_id",
             f"Row {row} holds the token id {token}, and the model knows those from 0 to"
             f" {vocabulary - 1}. If the prepared rows were edited, prepare again with --overwrite; if not,"
-            " the model's tokenizer.json is that of another model."
+            " the model's tokenizer.json is that of another model.",
         )
 
 
@@ -316,9 +324,9 @@ def _refuse_overlong(overlong: Sequence[tuple[int, int]], limit: int, settings: 
     more = f" and {len(overlong) - ROWS_NAMED:,} more" if len(overlong) > ROWS_NAMED else ""
     owner = "data.max_length" if limit == settings.max_length else "the model's context"
     raise DataError(
+        "data.too_long",
         f"{'Row' if len(overlong) == 1 else 'Rows'} {named}{more}: longer than {owner} of {limit:,} tokens."
         " Shorten them, or drop and list them with --set data.overlong=drop.",
-        rule=15,
         row=overlong[0][0],
     )
 
@@ -337,5 +345,6 @@ def _refuse_empty_splits(counts: Mapping[str, int], settings: DataSettings, sour
             alone = "; data.test_share=0 trains without an evaluation" if name == "test" else ""
             counted = f"{rows:,} usable row{'' if rows == 1 else 's'}"
             raise DataError(
-                f"{source}: with {counted} the {name} split would be empty. {remedy}{other}{alone}.", rule=25
+                "data.empty_split",
+                f"{source}: with {counted} the {name} split would be empty. {remedy}{other}{alone}.",
             )

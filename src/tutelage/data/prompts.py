@@ -265,8 +265,9 @@ def _end_of_turn_id(tokenizer: Any, preferred: str | None, known: Collection[str
         return tokenizer.convert_tokens_to_ids(preferred)
     if tokenizer.eos_token_id is None:
         raise ModelError(
+            "model.no_end_of_text_token",
             "The tokenizer names no end-of-text token (eos_token), so the model could never learn to stop."
-            " Add it to tokenizer_config.json, or choose another model."
+            " Add it to tokenizer_config.json, or choose another model.",
         )
     return tokenizer.eos_token_id
 
@@ -332,8 +333,8 @@ def _template_parts(tokenizer: Any, roles: tuple[str, ...]) -> list[str]:
     for mark in marks:
         if rest.count(mark) != 1 or whole.count(mark) != 1:
             raise ModelError(
-                "The model's chat template does not show each message once"
-                f" (of {', '.join(roles)}). Choose another data.prompt."
+                "template.message_not_shown_once",
+                f"The chat template does not show each of {', '.join(roles)} once. Choose another data.prompt.",
             )
         part, rest = rest.split(mark)
         parts.append(part)
@@ -342,7 +343,8 @@ def _template_parts(tokenizer: Any, roles: tuple[str, ...]) -> list[str]:
         trained = whole[: whole.index(marks[place])]
         if asked != trained:
             raise ModelError(
+                "template.generation_prompt_differs",
                 "The model's chat template opens the assistant's turn differently when it is generated"
-                f" ({asked[-40:]!r}) than when it is trained ({trained[-40:]!r}). Choose another data.prompt."
+                f" ({asked[-40:]!r}) than when it is trained ({trained[-40:]!r}). Choose another data.prompt.",
             )
     return [*parts, rest]

@@ -14,9 +14,9 @@ NOTHING = (None, "", [], {})
 class RowError(Exception):
     """What is wrong with a row, what stands there, and what to do; rows with the same fault are told together."""
 
-    def __init__(self, what: str, found: str, remedy: str) -> None:
-        super().__init__(what, found, remedy)
-        self.what, self.found, self.remedy = what, found, remedy
+    def __init__(self, code: str, what: str, found: str, remedy: str) -> None:
+        super().__init__(code, what, found, remedy)
+        self.code, self.what, self.found, self.remedy = code, what, found, remedy
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Reading:
         remedy = "Put it in quotation marks" + (
             ", or allow it with --set data.coerce=true." if is_scalar else "."
         )
-        raise RowError(f"with {field!r}{of} that is not text", json_kind(found), remedy)
+        raise RowError("data.not_text", f"with {field!r}{of} that is not text", json_kind(found), remedy)
 
     def label(self, value: Value, field: str) -> str:
         """Return a label's text; classes are often numbered, so that a whole number is one."""

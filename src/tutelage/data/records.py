@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from tutelage.codes import Message
+
 # Where a row came from, which every format may say: its number in its first source; for a row that a model wrote, the
 # numbers of the rows that the model was shown, and the model's name.
 SOURCE_ROW, MADE_FROM, MADE_BY = "source_row", "made_from", "made_by"
@@ -31,7 +33,7 @@ class OpenSource:
     name: str
     sha256: str
     records: Callable[[], Iterator[Record]]
-    notes: list[str]
+    notes: list[Message]
     kind: str = "JSON"
 
 
@@ -42,5 +44,5 @@ class Source:
     name: str
     sha256: str
     records: list[Record]
-    notes: list[str]
+    notes: list[Message]
     kind: str = "JSON"

@@ -1,6 +1,9 @@
 """The rules that data are checked by, numbered as in docs/reference/data-rules.md, and a finding of one of them."""
 
 from dataclasses import dataclass
+from typing import Any
+
+from tutelage.codes import all_codes
 
 RULES = {
     1: "malformed JSON",
@@ -41,10 +44,24 @@ NOTES = {2, 3, 4, 22, 27}  # said, but nothing that a person would have to look 
 class Finding:
     """One thing that was found, about one row or (`row` None) about the source."""
 
-    rule: int
+    code: str
     row: int | None
     message: str
 
     @property
+    def rule(self) -> int:
+        return rule_of(self.code)
+
+    @property
     def is_warning(self) -> bool:
         return self.rule not in NOTES
+
+    def to_record(self) -> dict[str, Any]:
+        return {"code": self.code, "rule": self.rule, "row": self.row, "message": self.message}
+
+
+def rule_of(code: str) -> int:
+    """Return the number of the data rule that a code belongs to."""
+    rule = all_codes()[code].rule
+    assert rule is not None, f"{code} is the code of a finding or a ledger reason, and has no data rule"
+    return rule

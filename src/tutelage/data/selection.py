@@ -5,6 +5,7 @@ import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from tutelage.codes import Message
 from tutelage.data.checks import CheckedRow
 from tutelage.data.conversations import Conversation
 from tutelage.data.examination import spoken
@@ -16,7 +17,7 @@ from tutelage.data.rules import RULES
 
 # The rules that are about a row by itself, or about it and an earlier one that is the same.
 RULES_OF_ROWS = (6, 8, 9, 10, 11, 14, 16, 17, 18, 19, 20, 21, 28)
-NOTHING_BEFORE: Mapping[int, str] = {}
+NOTHING_BEFORE: Mapping[int, Message] = {}
 
 
 @dataclass(frozen=True)
@@ -52,8 +53,8 @@ def leave_out(
     *,
     tokens: Mapping[int, int],
     controls: Collection[str] = (),
-    before: Mapping[int, str] = NOTHING_BEFORE,
-) -> dict[int, str]:
+    before: Mapping[int, Message] = NOTHING_BEFORE,
+) -> dict[int, Message]:
     """Return the rows that are not chosen, each with the first reason for it; those `before` are out already.
 
     `tokens` are the lengths of the rows as examples, where the criteria ask for them; `controls` are the model's own
@@ -119,11 +120,15 @@ def _findings(
 
 def _reasons(
     row: Conversation, criteria: Criteria, told: Mapping[int, str], tokens: Mapping[int, int]
-) -> Iterator[str]:
+) -> Iterator[Message]:
     """Yield why a row is not chosen."""
-    yield from (f"rule {rule}, {RULES[rule]}" for rule in criteria.without_rules if rule in told)
+    yield from (
+        Message("filter.rule", f"rule {rule}, {RULES[rule]}")
+        for rule in criteria.without_rules
+        if rule in told
+    )
     if criteria.only_rules and not any(rule in told for rule in criteria.only_rules):
-        yield "no finding by the rules that were asked for"
+        yield Message("filter.no_rule", "no finding by the rules that were asked for")
     yield from _language_reasons(row, criteria)
     yield from _text_reasons(row, criteria)
     answer = len(row.response) if row.turns else 0
@@ -134,28 +139,36 @@ def _reasons(
         yield from _length_reasons(tokens[row.row], "tokens", criteria.min_tokens, criteria.max_tokens)
 
 
-def _language_reasons(row: Conversation, criteria: Criteria) -> Iterator[str]:
+def _language_reasons(row: Conversation, criteria: Criteria) -> Iterator[Message]:
     if criteria.languages or criteria.without_languages:
         language = language_of(spoken(row))
         is_chosen = not criteria.languages or language in criteria.languages
         if not is_chosen or language in criteria.without_languages:
-            yield f"language {language}"
+            yield Message("filter.language", f"language {language}")
 
 
-def _text_reasons(row: Conversation, criteria: Criteria) -> Iterator[str]:
+def _text_reasons(row: Conversation, criteria: Criteria) -> Iterator[Message]:
     if criteria.matching or criteria.not_matching:
         text = spoken(row)
-        yield from (f"nothing matches {one.pattern}" for one in criteria.matching if not one.search(text))
-        yield from (f"matches {one.pattern}" for one in criteria.not_matching if one.search(text))
+        yield from (
+            Message("filter.no_match", f"nothing matches {one.pattern}")
+            for one in criteria.matching
+            if not one.search(text)
+        )
+        yield from (
+            Message("filter.match", f"matches {one.pattern}")
+            for one in criteria.not_matching
+            if one.search(text)
+        )
 
 
-def _length_reasons(length: int, unit: str, least: int | None, most: int | None) -> Iterator[str]:
+def _length_reasons(length: int, unit: str, least: int | None, most: int | None) -> Iterator[Message]:
     if least is not None and length < least:
-        yield f"fewer than {least:,} {unit}"
+        yield Message("filter.too_short", f"fewer than {least:,} {unit}")
     if most is not None and length > most:
-        yield f"more than {most:,} {unit}"
+        yield Message("filter.too_long", f"more than {most:,} {unit}")
 
 
-def _beyond_their_cluster(rows: Sequence[Conversation], most: int) -> dict[int, str]:
-    reason = f"more than {most:,} of one cluster of near-duplicates"
+def _beyond_their_cluster(rows: Sequence[Conversation], most: int) -> dict[int, Message]:
+    reason = Message("filter.cluster_full", f"more than {most:,} of one cluster of near-duplicates")
     return {row: reason for group in clusters(rows) for row in sorted(group)[most:]}

@@ -10,6 +10,7 @@ from importlib import resources
 from itertools import count
 from pathlib import Path
 
+from tutelage.codes import Message
 from tutelage.data.files import RowsFile, look_at_file
 from tutelage.data.hub import HUB_PREFIX, open_hub
 from tutelage.data.records import OpenSource, Record, Source
@@ -42,9 +43,9 @@ def open_source(name: str, *, cache: Path, settings: DataSettings = DataSettings
         source = _open_folder(name, path, settings) if path.is_dir() else _open_one(name, path, settings)
     if settings.sha256 not in (None, source.sha256):
         raise DataError(
+            "data.checksum_mismatch",
             f"{name} has the SHA-256 {source.sha256}, not the {settings.sha256} of data.sha256. It was changed, or the"
             " hash is another file's.",
-            rule=29,
         )
     return replace(source, records=partial(_one_at_least, name, source.records))
 
@@ -56,7 +57,8 @@ def _one_at_least(name: str, records: Callable[[], Iterator[Record]]) -> Iterato
         yield record
     if are_none:
         raise DataError(
-            f"{name} holds no rows. Give a file with at least one row of instruction and output.", rule=24
+            "data.no_rows",
+            f"{name} holds no rows. Give a file with at least one row of instruction and output.",
         )
 
 
@@ -75,9 +77,9 @@ def locate_source(name: str, *, cache: Path, settings: DataSettings = DataSettin
         refuse_secret_address(name)
         if settings.sha256 is None:
             raise DataError(
+                "data.checksum_required",
                 f"{name} is an address, and what it gives can change. Name the SHA-256 that you expect:"
                 " --set data.sha256=…",
-                rule=29,
             )
         return fetch_url(
             name,
@@ -89,7 +91,8 @@ def locate_source(name: str, *, cache: Path, settings: DataSettings = DataSettin
         path = Path(name).expanduser()
     except RuntimeError as fault:  # ~somebody who has no home here
         raise DataError(
-            f"{name} does not exist: {str(fault).rstrip('.')}. Correct the path.", rule=29
+            "data.not_found",
+            f"{name} does not exist: {str(fault).rstrip('.')}. Correct the path.",
         ) from fault
     return _check_path(path, settings)
 
@@ -125,8 +128,8 @@ def _open_folder(name: str, folder: Path, settings: DataSettings) -> OpenSource:
     paths = [path for path in found if _has_known_suffix(path)]
     if not paths:
         raise DataError(
+            "data.folder_without_data",
             f"{folder} holds no file of rows. Give one with the ending {', '.join(SUFFIXES)}, each also with .gz.",
-            rule=29,
         )
     files: dict[str, RowsFile] = {}
     notes = _left_out(folder, [path for path in found if path not in paths])
@@ -134,7 +137,7 @@ def _open_folder(name: str, folder: Path, settings: DataSettings) -> OpenSource:
     for path in paths:
         label = path.relative_to(folder).as_posix()
         files[label] = look_at_file(_check_path(path, settings), settings)
-        notes += [f"{label}: {note}" for note in files[label].notes]
+        notes += [Message(note.code, f"{label}: {note.text}") for note in files[label].notes]
         digest.update(f"{label} {file_sha256(path)}\n".encode("utf-8", "surrogateescape"))
     shown = " and ".join(dict.fromkeys(file.kind for file in files.values()))
     return OpenSource(
@@ -154,12 +157,12 @@ def _has_known_suffix(path: Path) -> bool:
     return path.name.lower().removesuffix(".gz").endswith(SUFFIXES)
 
 
-def _left_out(folder: Path, others: Sequence[Path]) -> list[str]:
+def _left_out(folder: Path, others: Sequence[Path]) -> list[Message]:
     if not others:
         return []
     named = ", ".join(path.relative_to(folder).as_posix() for path in others[:NAMES_SHOWN])
     more = f" and {len(others) - NAMES_SHOWN:,} more" if len(others) > NAMES_SHOWN else ""
-    return [f"Not read, for their names are no data file's: {named}{more}."]
+    return [Message("data.files_skipped", f"Not read, for their names are no data file's: {named}{more}.")]
 
 
 def _check_path(path: Path, settings: DataSettings) -> Path:
@@ -168,22 +171,28 @@ def _check_path(path: Path, settings: DataSettings) -> Path:
         if stat.S_ISREG(mode):
             path.open("rb").close()
     except (FileNotFoundError, NotADirectoryError, ValueError) as fault:
-        raise DataError(f"{path} does not exist.{_nearest_name(path)}", rule=29) from fault
+        raise DataError(
+            "data.not_found",
+            f"{path} does not exist.{_nearest_name(path)}",
+        ) from fault
     except OSError as fault:
         raise DataError(
+            "data.unreadable",
             f"{path} cannot be read: {fault.strerror}. Check its name and permissions.",
-            rule=29,
         ) from fault
     if stat.S_ISDIR(mode):
         return path
     if not stat.S_ISREG(mode):
         # A pipe is waited for without an end, and a device may never stop.
-        raise DataError(f"{path} is no ordinary file. Save its content to a file and name that.", rule=29)
+        raise DataError(
+            "data.not_a_regular_file",
+            f"{path} is no ordinary file. Save its content to a file and name that.",
+        )
     if size > settings.max_file_bytes:
         raise DataError(
+            "data.file_too_large",
             f"{path} has {size:,} bytes; files are read up to {settings.max_file_bytes:,}. Split it into smaller files,"
             " or raise data.max_file_bytes.",
-            rule=14,
         )
     return path
 

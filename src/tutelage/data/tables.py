@@ -27,9 +27,9 @@ def read_csv_rows(file: BinaryIO, name: str, *, encoding: str, delimiter: str) -
             if cells:  # an empty line is no row
                 if len(cells) != len(columns):
                     raise DataError(
+                        "data.row_width",
                         f"{name}:{line}: row {rows} has {len(cells)} cells, but the header names {len(columns)}"
                         " columns. Mend that row, or put cells with line breaks or delimiters in quotation marks.",
-                        rule=30,
                         row=rows,
                     )
                 yield Record(rows, line, dict(zip(columns, cells, strict=True)))
@@ -37,16 +37,16 @@ def read_csv_rows(file: BinaryIO, name: str, *, encoding: str, delimiter: str) -
             line = reader.line_num + 1
     except csv.Error as fault:
         raise DataError(
+            "data.malformed_csv",
             f"{name}:{reader.line_num}: malformed CSV: {fault}. {rows:,} whole rows stand before it. Mend the file"
             " there.",
-            rule=30,
             row=rows,
         ) from fault
     except UnicodeDecodeError as fault:
         raise DataError(
+            "data.wrong_encoding",
             f"{name}: a byte after line {reader.line_num} (0x{fault.object[fault.start]:02x}) is not"
             f" {encoding.upper()}. Save the file as UTF-8, or name its encoding with --set data.encoding=…",
-            rule=4,
         ) from fault
     finally:
         text.detach()  # the file is its owner's to close
@@ -63,8 +63,8 @@ def read_parquet_rows(file: BinaryIO, name: str, *, max_bytes: int) -> Iterator[
             unpacked += batch.nbytes
             if unpacked > max_bytes:
                 raise DataError(
+                    "data.file_too_large",
                     f"{name} unpacks to more than {max_bytes:,} bytes. Split it, or raise data.max_file_bytes.",
-                    rule=14,
                 )
             for value in batch.to_pylist():
                 yield Record(rows, None, value)
@@ -72,7 +72,8 @@ def read_parquet_rows(file: BinaryIO, name: str, *, max_bytes: int) -> Iterator[
     except (pyarrow.ArrowException, OSError, ValueError) as fault:
         reason = str(fault).strip().split("\n")[0].rstrip(".")
         raise DataError(
-            f"{name} is no whole Parquet file: {reason}. Write or fetch it again.", rule=30
+            "data.damaged_parquet",
+            f"{name} is no whole Parquet file: {reason}. Write or fetch it again.",
         ) from fault
 
 
@@ -112,4 +113,7 @@ def _cell(value: Any) -> str:
 def _refuse_repeated_columns(columns: list[str], name: str) -> None:
     repeated = [column for column in columns if columns.count(column) > 1]
     if repeated:
-        raise DataError(f"{name} names the column {repeated[0]!r} twice. Rename one of them.", rule=30)
+        raise DataError(
+            "data.duplicate_column",
+            f"{name} names the column {repeated[0]!r} twice. Rename one of them.",
+        )

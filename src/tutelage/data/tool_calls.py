@@ -14,6 +14,7 @@ def read_calls(turn: Value, reading: Reading) -> tuple[str, ...]:
         function = call.get("function", call) if isinstance(call, dict) else None
         if not isinstance(function, dict) or not isinstance(function.get("name"), str):
             raise RowError(
+                "data.tool_call_without_name",
                 "with a tool call that names no function",
                 json_kind(call),
                 "It should have a name and arguments.",

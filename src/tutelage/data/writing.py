@@ -36,7 +36,10 @@ def file_of_rows(
     """
     kind = _kind_of(path)
     if not rows:
-        raise DataError(f"No row is left to write to {path}. Choose less strictly.", rule=24)
+        raise DataError(
+            "data.no_rows_left",
+            f"No row is left to write to {path}. Choose less strictly.",
+        )
     if kind in TEXT_TABLES:
         _refuse_turns_as_text(path, rows)
     content = _encoded(path, kind, rows)
@@ -66,9 +69,9 @@ def source_row(record: Record) -> int:
     if type(carried) is int and carried >= 0:
         return carried
     raise DataError(
+        "data.source_row_taken",
         f"Row {record.row} has {str(carried)[:40]!r} as {SOURCE_ROW!r}, the field in which a row's number in its first"
         " source is kept. Rename the field.",
-        rule=7,
         row=record.row,
     )
 
@@ -82,8 +85,8 @@ def _kind_of(path: Path) -> str:
     kind = Path(name).suffix
     if kind not in WRITERS:
         raise DataError(
+            "cli.unknown_output_type",
             f"{path} has no ending that names a kind of file. Use {', '.join(WRITERS)}, each also with .gz.",
-            rule=2,
         )
     return kind
 
@@ -93,15 +96,15 @@ def _encoded(path: Path, kind: str, rows: Sequence[Row]) -> bytes:
         return WRITERS[kind](rows)
     except UnicodeEncodeError as fault:
         raise DataError(
+            "convert.lone_surrogate",
             f"{path} cannot hold half of a surrogate pair, and a row has one. Write JSON lines, which can, or leave out"
             " such rows with --without-rule 18.",
-            rule=18,
         ) from fault
     except (TypeError, ValueError, OverflowError) as fault:
         advice = "Write JSON lines" if kind in TABLES else "Write Parquet"
         raise DataError(
+            "convert.rows_do_not_fit_file",
             f"{path} cannot hold these rows: {str(fault).rstrip('.')}. {advice}, or leave those fields out.",
-            rule=7,
         ) from fault
 
 
@@ -115,10 +118,10 @@ def _refuse_turns_as_text(path: Path, rows: Sequence[Row]) -> None:
         for field in PLAIN_OR_TURNS:
             if isinstance(row.get(field), list | dict):
                 raise DataError(
+                    "convert.messages_in_text_cell",
                     f"{path} cannot hold row {row.get(SOURCE_ROW, number)}: its {field!r} is made of turns, and in a"
                     " cell of text they would be read as what is said. Write JSON lines or Parquet, or convert with"
                     " --to messages (preference rows with --chosen-only too), whose turns a cell can hold.",
-                    rule=22,
                     row=number,
                 )
 
@@ -147,13 +150,16 @@ def _refuse_other_rows(
     try:
         found = _conversations(again, path, settings)
     except DataError as fault:
-        raise DataError(f"{_why_not(path)} It could not be read: {fault}", rule=22) from fault
+        raise DataError(
+            "convert.would_not_read_back",
+            f"{_why_not(path)} It could not be read: {fault}",
+        ) from fault
     unlike = [one.row for one, other in zip(meant, found, strict=True) if one != other]
     if unlike:
         more = f" and {len(unlike) - 1:,} more" if len(unlike) > 1 else ""
         raise DataError(
+            "convert.would_not_read_back",
             f"{_why_not(path)} Row {rows[unlike[0]].get(SOURCE_ROW, unlike[0])}{more} would be read as something else.",
-            rule=22,
             row=unlike[0],
         )
 

@@ -170,8 +170,9 @@ def open_rows(run: RunFolder, recipe: Recipe, source: ModelSource) -> PreparedRo
     rows = read_prepared(run, "test")
     if not rows:
         raise DataError(
+            "evaluate.no_test_rows",
             f"{run.split('test')} holds no rows, so there is nothing to evaluate on. Begin again with test rows:"
-            f" `tutelage prepare {run.root} --overwrite --set data.test_share=0.1`."
+            f" `tutelage prepare {run.root} --overwrite --set data.test_share=0.1`.",
         )
     return rows_to_evaluate(rows, recipe, source)
 
@@ -190,9 +191,10 @@ def refuse_without_room(longest: Example, settings: EvaluationSettings, source: 
     context = context_length(source.folder)
     if longest.prompt_tokens + settings.max_new_tokens > context:
         raise DataError(
+            "evaluate.prompt_too_long",
             f"Row {longest.row} has a prompt of {longest.prompt_tokens:,} tokens, and with"
             f" evaluation.max_new_tokens={settings.max_new_tokens} its answer could pass the model's context of"
-            f" {context:,}. Lower evaluation.max_new_tokens."
+            f" {context:,}. Lower evaluation.max_new_tokens.",
         )
 
 

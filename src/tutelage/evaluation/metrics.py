@@ -123,8 +123,9 @@ def _by_row(answers: Sequence[Mapping[str, Any]], arm: str) -> dict[int, Mapping
     repeated = [row for row, count in Counter(answer["row"] for answer in answers).items() if count > 1]
     if repeated:
         raise RunFolderError(
+            "run.answers_repeated",
             f"The {arm} model's answers hold row {min(repeated)} more than once."
-            " Run `tutelage evaluate` again to collect them afresh."
+            " Run `tutelage evaluate` again to collect them afresh.",
         )
     return {answer["row"]: answer for answer in answers}
 
@@ -133,9 +134,10 @@ def _refuse_unpaired(base: Mapping[int, Any], tuned: Mapping[int, Any]) -> None:
     unpaired = sorted(base.keys() ^ tuned.keys())
     if unpaired:
         raise RunFolderError(
+            "run.answers_unpaired",
             f"The base model answered {len(base)} rows and the tuned model {len(tuned)}, and"
             f" {len(unpaired)} of them have only one answer, row {unpaired[0]} for one."
-            " Run `tutelage evaluate` again, so that both answer the same rows."
+            " Run `tutelage evaluate` again, so that both answer the same rows.",
         )
 
 

@@ -78,12 +78,14 @@ def _open(
         source = read_source(settings.source, cache=cache, settings=reading)
         read = read_conversations(source.records, source=source.name, settings=reading)
     except DataError as fault:
-        raise DataError(f"The test set {name}: {fault}", rule=fault.rule, row=fault.row) from fault
+        raise DataError(fault.code, f"The test set {name}: {fault}", row=fault.row) from fault
     checked = check_rows(read.rows, reading, sizes_of(source))
     usable = [row.row for row in checked if row.outcome != "dropped"]
     kept = usable[: recipe.evaluation.limit]
     if not kept:
-        raise DataError(f"The test set {name} ({source.name}) has no row that can be asked.")
+        raise DataError(
+            "evaluate.set_without_rows", f"The test set {name} ({source.name}) has no row that can be asked."
+        )
     return NamedSet(
         name,
         settings,
@@ -110,13 +112,15 @@ def _choices(
         )
         if not isinstance(given, list) or len(given) < 2 or not all(isinstance(one, str) for one in given):
             raise DataError(
+                "evaluate.choices_missing",
                 f"Row {row.row} of the test set {name} has no list of at least two texts under"
-                f" {settings.choices!r}, where evaluation.sets.{name}.choices looks for its choices."
+                f" {settings.choices!r}, where evaluation.sets.{name}.choices looks for its choices.",
             )
         if row.response not in given:
             raise DataError(
+                "evaluate.reference_not_a_choice",
                 f"Row {row.row} of the test set {name} has the answer {row.response[:60]!r}, which is none of its"
-                " choices. Write the right choice as it stands in the list."
+                " choices. Write the right choice as it stands in the list.",
             )
         asked = [replace(row, turns=(*row.context, Turn("assistant", choice))) for choice in given]
         found.append([choice for _, choice in renderer.rows(asked, loss_on="last_response")])
@@ -128,9 +132,9 @@ def _refuse_trained(one: NamedSet, trained: set[str]) -> None:
     if leaked:
         named = ", ".join(map(str, leaked[:ROWS_NAMED])) + (", …" if len(leaked) > ROWS_NAMED else "")
         raise DataError(
+            "evaluate.set_leaks",
             f"{len(leaked)} of the {len(one.rows)} rows of the test set {one.name} have a prompt that is trained on"
             f" (rows {named}). Take them out of evaluation.sets.{one.name}.source, or out of the training data.",
-            rule=12,
             row=leaked[0],
         )
 

@@ -148,13 +148,16 @@ def _refuse_repeated(folders: Sequence[RunFolder]) -> None:
     resolved = [(folder.root.resolve(), folder.step) for folder in folders]
     for folder, place in zip(folders, resolved, strict=True):
         if resolved.count(place) > 1:
-            raise RunFolderError(f"{folder.name} is named twice. Name each run once.")
+            raise RunFolderError(
+                "compare.run_named_twice", f"{folder.name} is named twice. Name each run once."
+            )
 
 
 def _open(run: RunFolder) -> EvaluatedRun:
     if not run.root.is_dir():
         raise RunFolderError(
-            f"{run.root} is no folder. Name the folders of runs, for example runs/quickstart."
+            "run.not_found",
+            f"{run.root} is no folder. Name the folders of runs, for example runs/quickstart.",
         )
     if run.step is not None and not run.metrics.exists():
         _refuse_unevaluated(run, run.step)
@@ -177,31 +180,35 @@ def _refuse_unevaluated(run: RunFolder, step: int) -> None:
     evaluated, saved = run.evaluated_steps(), run.saved_steps()
     if step in saved:
         raise RunFolderError(
-            f"Step {step} of {run.root} was not evaluated yet. Run `tutelage evaluate {run.words}` first."
+            "run.step_not_evaluated",
+            f"Step {step} of {run.root} was not evaluated yet. Run `tutelage evaluate {run.words}` first.",
         )
     known = sorted({*evaluated, *saved})
     there = f"Those of the steps {', '.join(map(str, known))} are there" if known else "None is there"
-    raise RunFolderError(f"{run.root} has no checkpoint of step {step}. {there}.")
+    raise RunFolderError("run.no_such_checkpoint", f"{run.root} has no checkpoint of step {step}. {there}.")
 
 
 def _refuse_other_rows(one: EvaluatedRun, other: EvaluatedRun) -> None:
     if one.data_sha256 != other.data_sha256:
         raise RunFolderError(
+            "compare.different_data",
             f"{one.name} and {other.name} were made from different data (SHA-256 {one.data_sha256[:12]}… and"
-            f" {other.data_sha256[:12]}…), so their test rows cannot be paired. Run both recipes on the same file."
+            f" {other.data_sha256[:12]}…), so their test rows cannot be paired. Run both recipes on the same file.",
         )
     alone = sorted(one.answers.keys() ^ other.answers.keys())
     if alone:
         named = ", ".join(map(str, alone[:ROWS_NAMED])) + (", …" if len(alone) > ROWS_NAMED else "")
         raise RunFolderError(
+            "compare.different_test_rows",
             f"{one.name} was tested on {len(one.answers)} rows and {other.name} on {len(other.answers)};"
             f" {len(alone)} stand in one of them alone ({named}). Evaluate both with the same evaluation.limit, on"
-            " data that was split alike."
+            " data that was split alike.",
         )
     for row, answer in one.answers.items():
         if answer["reference"] != other.answers[row]["reference"]:
             raise RunFolderError(
-                f"Row {row} has another reference in {other.name} than in {one.name}. Evaluate both on the same data."
+                "compare.different_references",
+                f"Row {row} has another reference in {other.name} than in {one.name}. Evaluate both on the same data.",
             )
 
 

@@ -97,7 +97,8 @@ def _is_valid_json(answer: Mapping[str, Any], settings: NamedSetSettings, schema
         return False
     except Unresolvable as fault:
         raise DataError(
-            f"{settings.json_schema} refers to what is not in it: {fault}. Put the definition into the file."
+            "evaluate.json_schema_invalid",
+            f"{settings.json_schema} refers to what is not in it: {fault}. Put the definition into the file.",
         ) from fault
 
 
@@ -127,10 +128,13 @@ def read_schema(settings: NamedSetSettings) -> Any:
         _validator(schema).check_schema(schema)
     except (OSError, ValueError, RecursionError) as fault:
         raise DataError(
-            f"{settings.json_schema} cannot be read as JSON: {fault}. Name a file with a schema."
+            "evaluate.json_schema_unreadable",
+            f"{settings.json_schema} cannot be read as JSON: {fault}. Name a file with a schema.",
         ) from fault
     except jsonschema.SchemaError as fault:
-        raise DataError(f"{settings.json_schema} is no JSON schema: {fault.message}.") from fault
+        raise DataError(
+            "evaluate.json_schema_invalid", f"{settings.json_schema} is no JSON schema: {fault.message}."
+        ) from fault
     return schema
 
 

@@ -47,8 +47,9 @@ def name_examples(
     room = context_length - len(before) - len(after) - max(map(len, names))
     if room < 1:
         raise RecipeError(
+            "evaluate.labels_exceed_context",
             f"evaluation.zero_shot writes the names of all {len(classes):,} labels before each text, and they do not"
-            f" fit into the model's context of {context_length:,} tokens. Set it to false."
+            f" fit into the model's context of {context_length:,} tokens. Set it to false.",
         )
     examples = []
     for row, text in enumerate(texts):

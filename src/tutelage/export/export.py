@@ -121,7 +121,8 @@ def refuse_unexportable(run: RunFolder, recipe: Recipe, source: ModelSource, tar
         return
     if PEFT in targets and recipe.adapter.type != "lora":
         raise RunFolderError(
-            f"{run.root} trained every weight, so there is no adapter for --to peft. Export with --to hf or gguf."
+            "export.no_adapter",
+            f"{run.root} trained every weight, so there is no adapter for --to peft. Export with --to hf or gguf.",
         )
     if {GGUF, OLLAMA} & {*targets}:
         family = str(read_json_file(source.folder / "config.json").get("model_type"))
@@ -185,8 +186,9 @@ def _published(
         if comparison.mismatch is not None:
             write_json(folder.rejected(target), asdict(comparison))
             raise ExportError(
+                "export.not_the_trained_model",
                 f"The {target} export is not the model that {run.root} trained: {comparison.mismatch}. It was not"
-                f" published. {folder.rejected(target)} shows what differed; please report it."
+                f" published. {folder.rejected(target)} shows what differed; please report it.",
             )
         size = sum(file.stat().st_size for file in staged.rglob("*") if file.is_file())
     exported = Exported(target, precision, place, size, verified_with, comparison)

@@ -95,7 +95,8 @@ def named_tensors(module: Any, architecture: str) -> Iterator[tuple[str, np.ndar
         name = names.get_name(own, try_suffixes=(".weight", ".bias"))
         if name is None:
             raise ModelError(
-                f"This model has a weight that llama.cpp has no name for: {own}. Export with --to hf."
+                "export.unknown_tensor",
+                f"This model has a weight that llama.cpp has no name for: {own}. Export with --to hf.",
             )
         if name == "output.weight" and tied:
             continue  # llama.cpp takes the input embeddings where there is no other head
@@ -104,8 +105,9 @@ def named_tensors(module: Any, architecture: str) -> Iterator[tuple[str, np.ndar
     if factors is not None:
         if architecture != "llama":
             raise ModelError(
+                "export.rope_not_supported",
                 f"Scaled rotary positions of the family {config.model_type!r} cannot be written as GGUF here."
-                " Export with --to hf, and convert that folder with llama.cpp's own convert_hf_to_gguf.py."
+                " Export with --to hf, and convert that folder with llama.cpp's own convert_hf_to_gguf.py.",
             )
         yield "rope_freqs.weight", factors.numpy()
 
@@ -144,7 +146,8 @@ def _frequency_factors(module: Any) -> torch.Tensor | None:
         return None
     if rotary.attention_scaling != 1 or rotary.rope_type in ("dynamic", "longrope"):
         raise ModelError(
-            f"Rotary positions of the type {rotary.rope_type!r} cannot be written as GGUF here. Export with --to hf."
+            "export.rope_not_supported",
+            f"Rotary positions of the type {rotary.rope_type!r} cannot be written as GGUF here. Export with --to hf.",
         )
     used = rotary.inv_freq.float()  # (head size / 2,)
     theta = module.config.rope_parameters["rope_theta"]

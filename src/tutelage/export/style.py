@@ -72,8 +72,9 @@ def frame_of(renderer: PromptRenderer) -> Frame:
     )
     if after_second != after_question or not between.startswith(end):
         raise ModelError(
+            "export.template_not_regular",
             "This model's chat template writes later turns otherwise than the first, so that no other runtime could"
-            " be given it. Choose another data.prompt."
+            " be given it. Choose another data.prompt.",
         )
     return Frame(opening, between, after_question, end, _system(renderer, after_question))
 

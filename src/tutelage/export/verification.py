@@ -168,8 +168,9 @@ def reload(module: str, job: Path) -> None:
     if done.returncode:
         last = (done.stderr.strip().splitlines() or [f"it ended with code {done.returncode}"])[-1]
         raise ExportError(
+            "export.cannot_be_loaded",
             f"The export could not be loaded again, so it was not published: {last[:300]}."
-            " The runtime that reads it may not know this kind of model; try another --to."
+            " The runtime that reads it may not know this kind of model; try another --to.",
         )
 
 

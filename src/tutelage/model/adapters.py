@@ -46,7 +46,8 @@ def add_adapter(
             adapted = get_peft_model(module, config)
         except ValueError as fault:
             raise RecipeError(
-                f"adapter.target_modules is {settings.target_modules!r}, which does not fit this model: {fault}"
+                "settings.target_modules_unknown",
+                f"adapter.target_modules is {settings.target_modules!r}, which does not fit this model: {fault}",
             ) from fault
     if fused:
         fuse_adapters(adapted, LoraLinear)

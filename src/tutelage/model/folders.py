@@ -18,13 +18,15 @@ def check_model_folder(folder: Path, needs: Sequence[str] = ("config.json", "tok
     refuse_code(folder)
     if (folder / "adapter_config.json").exists():
         raise ModelError(
+            "model.is_an_adapter",
             f"{folder} holds an adapter, not a whole model. Set model.name_or_path to the adapter's base "
-            "model, or merge the two first."
+            "model, or merge the two first.",
         )
     for needed in needs:
         if not (folder / needed).is_file():
             raise ModelError(
-                f"{folder} has no {needed}, so it is no whole model. Add the file, or correct the path."
+                "model.file_missing",
+                f"{folder} has no {needed}, so it is no whole model. Add the file, or correct the path.",
             )
     index, single = folder / "model.safetensors.index.json", folder / "model.safetensors"
     shards = _indexed_weights(index) if index.is_file() else []
@@ -33,8 +35,9 @@ def check_model_folder(folder: Path, needs: Sequence[str] = ("config.json", "tok
     missing = [file.name for file in weights if not file.is_file()]
     if missing:
         raise ModelError(
+            "model.no_safetensors",
             f"{folder} lacks its safetensors weights ({', '.join(missing[:5])}). Pickled weights (.bin, .pt) "
-            "are never read, because loading them can run code: save it as safetensors where it was made."
+            "are never read, because loading them can run code: save it as safetensors where it was made.",
         )
     return weights
 
@@ -45,12 +48,14 @@ def refuse_code(folder: Path) -> None:
     scripts = sorted(folder.rglob("*.py"))
     if scripts:
         raise ModelError(
-            f"{scripts[0]} is code beside the weights, and such folders are refused. {_CODE_REMEDY}"
+            "model.contains_code",
+            f"{scripts[0]} is code beside the weights, and such folders are refused. {_CODE_REMEDY}",
         )
     for config in sorted(folder.glob("*config.json")):
         for key in _keys_that_run_code(read_json_file(config)):
             raise ModelError(
-                f"{config} has `{key}`, which asks for code of the model's own to be run. {_CODE_REMEDY}"
+                "model.contains_code",
+                f"{config} has `{key}`, which asks for code of the model's own to be run. {_CODE_REMEDY}",
             )
 
 
@@ -63,8 +68,9 @@ def _refuse_links_outside(folder: Path) -> None:
     for path in sorted(folder.iterdir()) if folder.is_dir() else ():
         if path.is_symlink() and not any(path.resolve().is_relative_to(place) for place in inside):
             raise ModelError(
+                "model.link_outside",
                 f"{path} is a link to a file outside of the model's folder. Put the file itself there, or set"
-                " model.name_or_path to the folder that it is in."
+                " model.name_or_path to the folder that it is in.",
             )
 
 
@@ -85,9 +91,13 @@ def read_json_file(path: Path) -> dict[str, Any]:
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as fault:
-        raise ModelError(f"{path} could not be read: {fault}. Fetch the model folder again.") from fault
+        raise ModelError(
+            "model.file_unreadable", f"{path} could not be read: {fault}. Fetch the model folder again."
+        ) from fault
     if not isinstance(value, dict):
-        raise ModelError(f"{path} does not hold a JSON object. Fetch the model folder again.")
+        raise ModelError(
+            "model.file_malformed", f"{path} does not hold a JSON object. Fetch the model folder again."
+        )
     return value
 
 
@@ -100,8 +110,9 @@ def tuned_faults(folder: Path) -> Iterator[None]:
         reason = " ".join(str(fault).split())[:LONGEST_REASON].rstrip(".")
         root = folder.parent if folder.name == "model" else folder.parent.parent  # or that of a checkpoint
         raise ModelError(
+            "run.model_damaged",
             f"The tuned model in {folder} could not be loaded: {reason}."
-            f" Put the whole folder back, or train again: `tutelage train {root} --overwrite`."
+            f" Put the whole folder back, or train again: `tutelage train {root} --overwrite`.",
         ) from fault
 
 
@@ -119,7 +130,8 @@ def _indexed_weights(index: Path) -> list[Path]:
     odd = [name for name in names if not (isinstance(name, str) and SHARD_NAME.fullmatch(name))]
     if odd or not names:
         raise ModelError(
+            "model.index_malformed",
             f"{index} does not map weights to plain .safetensors file names in its own folder"
-            f"{f' ({odd[0]!r})' if odd else ''}. Fetch the model folder again from a source you trust."
+            f"{f' ({odd[0]!r})' if odd else ''}. Fetch the model folder again from a source you trust.",
         )
     return [index.parent / name for name in sorted(set(names))]

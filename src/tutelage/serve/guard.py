@@ -1,22 +1,16 @@
 """Who may ask: whoever knows the key, if there is one, under a name of this machine, and no page of another server."""
 
 import hmac
-import ipaddress
 import re
 from collections.abc import Mapping
+
+from tutelage.codes import Message
+from tutelage.fetching import is_loopback
 
 OPEN_TO_ALL = "/health"
 JSON = "application/json"  # which a page in a browser cannot post to another server without asking it first
 
-Refused = tuple[int, str]
-
-
-def is_loopback(host: str) -> bool:
-    """Tell whether only this machine reaches a server that listens there."""
-    try:
-        return host.lower() == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
+Refused = tuple[int, Message]
 
 
 def what_no_header_carries(key: str) -> str | None:
@@ -45,27 +39,33 @@ def _under_another_name(named: str, host: str) -> Refused | None:
     own = {"localhost", "127.0.0.1", "[::1]", f"[{host}]" if ":" in host else host.lower()}
     if not is_loopback(host) or re.sub(r":\d+$", "", named.lower()) in own:
         return None
-    return 403, f"This server answers under the names of this machine alone, and not as {named[:80]!r}."
+    told = f"This server answers under the names of this machine alone, and not as {named[:80]!r}."
+    return 403, Message("serve.foreign_host", told)
 
 
 def _from_another_page(origin: str | None, named: str) -> Refused | None:
     if origin is None or origin.lower() in (f"http://{named}".lower(), f"https://{named}".lower()):
         return None
-    return 403, f"The request was sent by a page of {origin[:80]!r}, and pages of others are not answered."
+    told = f"The request was sent by a page of {origin[:80]!r}, and pages of others are not answered."
+    return 403, Message("serve.foreign_origin", told)
 
 
 def _without_the_key(shown: str, key: str | None) -> Refused | None:
     # Headers come as Latin-1, and a comparison of texts would fail at what is not ASCII.
     if key is None or hmac.compare_digest(shown.encode("latin-1"), f"Bearer {key}".encode()):
         return None
-    return 401, "The key is missing or wrong. Send it as `Authorization: Bearer KEY`."
+    return 401, Message(
+        "serve.unauthorized", "The key is missing or wrong. Send it as `Authorization: Bearer KEY`."
+    )
 
 
 def _not_as_json(headers: Mapping[str, str]) -> Refused | None:
     kind = headers.get("content-type", "").partition(";")[0].strip()
     if kind.lower() != JSON:
-        return 415, f"The request says that it is {kind[:80]!r}. Send JSON, with `Content-Type: {JSON}`."
+        told = f"The request says that it is {kind[:80]!r}. Send JSON, with `Content-Type: {JSON}`."
+        return 415, Message("serve.not_json", told)
     packed = headers.get("content-encoding", "identity")
     if packed.lower() != "identity":
-        return 415, f"A request packed as {packed[:80]!r} is not read. Send it without a Content-Encoding."
+        told = f"A request packed as {packed[:80]!r} is not read. Send it without a Content-Encoding."
+        return 415, Message("serve.compressed_request", told)
     return None

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from tutelage.codes import Message
 from tutelage.generation.llama_cpp import LlamaCpp
 from tutelage.generation.sampling import Sampling
 from tutelage.serve.questions import Cancel, Engine, FinishReason, Piece, Question, Tell
@@ -87,7 +88,7 @@ class _Answering:
 
     def fail(self, fault: str) -> None:
         self._finish_reason = "error"
-        self._tell(Piece("", self._tokens, None, "error", fault))
+        self._tell(Piece("", self._tokens, None, "error", Message("serve.engine_failed", fault)))
 
     def _hear(self, part: Mapping[str, Any]) -> bool:
         """Take one part of the stream, and tell whether to end it."""

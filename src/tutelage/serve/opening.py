@@ -48,8 +48,9 @@ class Served:
         room = self.context - len(prompt)
         if room < (wanted or 1):
             raise DataError(
+                "serve.prompt_too_long",
                 f"The prompt has {len(prompt):,} tokens, which leaves {max(room, 0):,} of the context of"
-                f" {self.context:,} for an answer of up to {wanted or 1:,}. Shorten it, or ask for fewer tokens."
+                f" {self.context:,} for an answer of up to {wanted or 1:,}. Shorten it, or ask for fewer tokens.",
             )
         return wanted or room
 

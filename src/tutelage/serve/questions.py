@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+from tutelage.codes import Message
 from tutelage.generation.sampling import Sampling
 
 MOST_LOGPROBS = 20
@@ -43,7 +44,7 @@ class Piece:
     tokens: int
     log_prob: TokenLogProb | None = None
     finish_reason: FinishReason | None = None
-    fault: str | None = None
+    fault: Message | None = None
 
 
 Tell = Callable[[Piece], None]

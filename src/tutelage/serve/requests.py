@@ -68,7 +68,10 @@ class _Common(BaseModel):
     def refuse_idle_fields(self) -> None:
         """Refuse what is well formed, but could not be honoured beside the other fields."""
         if self.stream_options is not None and not self.stream:
-            raise DataError("stream_options are of streams alone: set stream to true, or leave them out.")
+            raise DataError(
+                "serve.stream_options_without_stream",
+                "stream_options are of streams alone: set stream to true, or leave them out.",
+            )
 
     def stops(self) -> tuple[str, ...]:
         return (self.stop,) if isinstance(self.stop, str) else tuple(self.stop or ())
@@ -87,14 +90,19 @@ class ChatRequest(_Common):
     def question(self, served: Served) -> Question:
         self.refuse_idle_fields()
         if self.messages[-1].role not in ("user", "tool"):
-            raise DataError("The last of messages has to be the user's or a tool's, for the model to answer.")
+            raise DataError(
+                "serve.last_message_not_user",
+                "The last of messages has to be the user's or a tool's, for the model to answer.",
+            )
         if self.top_logprobs is not None and not self.logprobs:
             raise DataError(
-                "top_logprobs is told with logprobs alone: set logprobs to true, or leave it out."
+                "serve.top_logprobs_without_logprobs",
+                "top_logprobs is told with logprobs alone: set logprobs to true, or leave it out.",
             )
         if self.max_tokens is not None and self.max_completion_tokens is not None:
             raise DataError(
-                "max_tokens and max_completion_tokens are two names for one thing. Send one of them."
+                "serve.max_tokens_twice",
+                "max_tokens and max_completion_tokens are two names for one thing. Send one of them.",
             )
         prompt = served.prompt_of_messages([message.turn() for message in self.messages])
         wanted = self.max_completion_tokens or self.max_tokens
@@ -117,7 +125,7 @@ class CompletionRequest(_Common):
         text = self.prompt if isinstance(self.prompt, str) else self.prompt[0]
         prompt = served.prompt_of_text(text) if text else ()
         if not prompt:
-            raise DataError("The prompt is empty, so there is nothing to go on with.")
+            raise DataError("serve.empty_prompt", "The prompt is empty, so there is nothing to go on with.")
         room = served.room_after(
             prompt, self.max_tokens or 16
         )  # 16 is what the interface says of a request without
@@ -129,7 +137,7 @@ def read_request(kind: type[Asked], body: bytes) -> Asked:
     try:
         value: Any = json.loads(body, object_pairs_hook=_without_repeats)
     except (ValueError, RecursionError) as fault:
-        raise DataError(f"The request is not JSON: {fault}.") from fault
+        raise DataError("serve.malformed_json", f"The request is not JSON: {fault}.") from fault
     if isinstance(value, dict):
         value = {
             name: given for name, given in value.items() if given is not None or name not in kind.model_fields
@@ -141,7 +149,7 @@ def read_request(kind: type[Asked], body: bytes) -> Asked:
             f"{'.'.join(map(str, error['loc']))[:80] or 'the request'}: {_in_words(error)}"
             for error in fault.errors()[:5]
         )
-        raise DataError(f"The request cannot be answered: {told}.") from fault
+        raise DataError("serve.unsupported_request", f"The request cannot be answered: {told}.") from fault
 
 
 def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -30,8 +30,9 @@ def listening(host: str, port: int) -> Iterator[socket.socket]:
         opened = socket.create_server((host, port), family=family)
     except (OSError, OverflowError) as fault:
         raise RecipeError(
+            "serve.cannot_listen",
             f"{host} cannot be listened on at port {port}: {_reason(fault)}."
-            " Choose another --port (0 takes a free one) or --host."
+            " Choose another --port (0 takes a free one) or --host.",
         ) from fault
     with opened:
         yield opened

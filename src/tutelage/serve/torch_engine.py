@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from tutelage.codes import Message
 from tutelage.errors import TutelageError
 from tutelage.generation.sampling import next_tokens
 from tutelage.serve.answer_text import AnswerText
@@ -143,10 +144,12 @@ class TorchEngine:
             try:
                 self._open(question.arm)
             except TutelageError as fault:
-                self._finish(number, "error", fault=str(fault))
+                self._finish(number, "error", fault=Message(fault.code, str(fault)))
                 continue
             except Exception as fault:  # the thread goes on, or nobody would be answered any more
-                self._finish(number, "error", fault=f"{type(fault).__name__}: {fault}")
+                self._finish(
+                    number, "error", fault=Message("serve.engine_failed", f"{type(fault).__name__}: {fault}")
+                )
                 continue
             self._batches[question.arm].ask(number, question.prompt)
         for number in cancelled:
@@ -183,7 +186,7 @@ class TorchEngine:
         else:
             batch.give(number, token)
 
-    def _finish(self, number: int, reason: FinishReason, *, fault: str | None = None) -> None:
+    def _finish(self, number: int, reason: FinishReason, *, fault: Message | None = None) -> None:
         answering = self._answering.pop(number)
         answering.tell(Piece(answering.text.finish(), len(answering.ids), None, reason, fault))
 
@@ -191,7 +194,9 @@ class TorchEngine:
         """Tell all who asked a model that it could not answer; the next question finds an empty batch."""
         for number in [n for n, one in self._answering.items() if one.question.arm == arm]:
             self._batches[arm].end(number)
-            self._finish(number, "error", fault=f"{type(fault).__name__}: {fault}")
+            self._finish(
+                number, "error", fault=Message("serve.engine_failed", f"{type(fault).__name__}: {fault}")
+            )
 
 
 def _row(following: NextTokens, number: int, row: int) -> NextTokens:

@@ -12,6 +12,7 @@ from pydantic import TypeAdapter
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
+from tutelage.codes import Message
 from tutelage.errors import ModelError, RunFolderError, StorageError
 from tutelage.model.assembly import restore_tuned, save_tuned
 from tutelage.model.folders import LONGEST_REASON
@@ -94,9 +95,10 @@ def refuse_changes(
     changed = changes_since(earlier.identity, now)
     if changed and not is_accepted:
         raise RunFolderError(
+            "run.settings_changed",
             f"{root} has a training that goes on after step {earlier.progress.step}, but not with the same: "
             f"{', '.join(changed)}. Put it back as it was; or add --accept-changes to go on all the same, which is"
-            " recorded; or --overwrite to start from nothing."
+            " recorded; or --overwrite to start from nothing.",
         )
     return changed
 
@@ -160,7 +162,8 @@ def _save_moments(model: CausalModel, optimizer: torch.optim.Optimizer, path: Pa
         )
     except SafetensorError as fault:  # its library tells of a full disk in words alone
         raise StorageError(
-            f"Could not write {path}: {fault}. Free some space there, then run the same command again."
+            "storage.write_failed",
+            f"Could not write {path}: {fault}. Free some space there, then run the same command again.",
         ) from fault
 
 
@@ -171,7 +174,7 @@ def prune_checkpoints(run: RunFolder, *, best: int | None, keep: int) -> None:
             remove(run.checkpoint(step))
 
 
-def find_checkpoint(run: RunFolder, *, tell: Callable[[str], None]) -> Checkpoint | None:
+def find_checkpoint(run: RunFolder, *, tell: Callable[[Message], None]) -> Checkpoint | None:
     """Return the newest whole checkpoint, None where training has not saved one yet.
 
     Damaged ones are put into quarantine, and told. Where no whole one is left, StorageError: a training never starts
@@ -182,14 +185,16 @@ def find_checkpoint(run: RunFolder, *, tell: Callable[[str], None]) -> Checkpoin
         damage = what_is_damaged(folder)
         if damage:
             place = move_aside(folder, run.quarantine / folder.name)
-            tell(f"Warning: {folder} is damaged ({damage}). It was moved to {place}, and is not used.")
+            told = f"{folder} is damaged ({damage}). It was moved to {place}, and is not used."
+            tell(Message("run.checkpoint_damaged", told))
     whole = run.saved_steps()
     if whole:
         return read_checkpoint(run, whole[-1])
     if run.quarantine.exists():
         raise StorageError(
+            "run.no_whole_checkpoint",
             f"No checkpoint of {run.root} is whole; {run.quarantine} holds the damaged ones. Put a whole one back into"
-            f" {run.checkpoints}, or start the training from zero: `tutelage train {run.root} --overwrite`."
+            f" {run.checkpoints}, or start the training from zero: `tutelage train {run.root} --overwrite`.",
         )
     return None
 
@@ -209,8 +214,9 @@ def read_checkpoint(run: RunFolder, step: int) -> Checkpoint:
             unsaved = tuple(sorted({*progress.unsaved, *lost}))
             return replace(checkpoint, progress=replace(progress, unsaved=unsaved))
     raise StorageError(
+        "run.other_version",
         f"{folder} has format {state.get('format')} of another version of Tutelage, and this one reads format"
-        f" {FORMAT}. Go on with that version, or begin another run."
+        f" {FORMAT}. Go on with that version, or begin another run.",
     )
 
 
@@ -222,8 +228,9 @@ def _misfits(folder: Path) -> Iterator[None]:
     except (SafetensorError, ModelError, RunFolderError, AttributeError, TypeError, ValueError) as fault:
         reason = " ".join(str(fault.__cause__ or fault).split())[:LONGEST_REASON].rstrip(".")
         raise StorageError(
+            "run.checkpoint_not_ours",
             f"{folder} is not what this training writes: {reason}. Move it away and give the same command again, which"
-            " takes the checkpoint before it; or begin another run."
+            " takes the checkpoint before it; or begin another run.",
         ) from fault
 
 

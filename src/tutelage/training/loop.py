@@ -181,7 +181,8 @@ def train(
 def _refuse_non_finite(loss: float, step: int, dtype: torch.dtype) -> None:
     if not math.isfinite(loss):
         raise NonFiniteError(
-            f"The validation loss is {loss} after step {step}. {way_to_finite_numbers(dtype)}"
+            "train.validation_loss_not_finite",
+            f"The validation loss is {loss} after step {step}. {way_to_finite_numbers(dtype)}",
         )
 
 

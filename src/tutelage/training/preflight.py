@@ -23,8 +23,9 @@ def refuse_without_room(run: RunFolder, model: CausalModel, *, keep: int) -> Non
     free = free_bytes(run.root)
     if needed > free:
         raise RunFolderError(
+            "storage.not_enough_space",
             f"The checkpoints and the model need {needed:,} bytes in {run.root}, and {free:,} are free there. Free"
-            " some space, choose another --output, or lower training.save_total_limit."
+            " some space, choose another --output, or lower training.save_total_limit.",
         )
 
 
@@ -41,8 +42,9 @@ def refuse_without_memory(folder: Path, recipe: Recipe, *, bytes_per_weight: int
     needed, free = weights // stored_bytes * of_each, available_memory_bytes()
     if free is not None and needed > free:
         raise MemoryExhaustedError(
+            "train.not_enough_memory",
             f"The model needs at least {needed:,} bytes of memory to be trained, and {free:,} are free. Close other"
-            " programs, choose a smaller model, or set adapter.type=lora."
+            " programs, choose a smaller model, or set adapter.type=lora.",
         )
 
 

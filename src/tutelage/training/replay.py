@@ -33,8 +33,9 @@ def replay(
     changed = changes_since(begin.identity, end.identity) if begin else end.accepted
     if changed:
         raise RunFolderError(
+            "verify.changes_were_allowed",
             f"On the way to step {end.progress.step} something was changed and accepted: {', '.join(changed)}. Only"
-            " the steps after that can be made again; name a later checkpoint with --from-step."
+            " the steps after that can be made again; name a later checkpoint with --from-step.",
         )
     optimizer = make_optimizer(opened.model.module, recipe.training)
     if begin:

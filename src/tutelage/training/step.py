@@ -106,6 +106,7 @@ def _refuse_non_finite(loss: float, grad_norm: float, examples: Sequence[Unit], 
         return
     rows = sorted(example.row for example in examples)
     raise NonFiniteError(
+        "train.loss_not_finite",
         f"The loss is {loss} and the gradient norm {grad_norm} on the rows {rows}; the weights were not updated."
-        f" {way_to_finite_numbers(dtype)}"
+        f" {way_to_finite_numbers(dtype)}",
     )

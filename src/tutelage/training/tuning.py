@@ -85,7 +85,8 @@ def open_run(
         refuse_unknown_ids(rows, vocabulary=vocabulary_size(source.folder))
         if recipe.training.objective == "dpo" and rows.rejected is None:
             raise RunFolderError(
-                "The rejected answers of the prepared rows are gone. Prepare the run again with --overwrite."
+                "run.file_missing",
+                "The rejected answers of the prepared rows are gone. Prepare the run again with --overwrite.",
             )
     device = choose_device(recipe.training.device)
     wanted = recipe.training.dtype
@@ -217,8 +218,9 @@ def fill_model_folder(
     damage = what_is_damaged(best)
     if damage:
         raise StorageError(
+            "run.checkpoint_damaged",
             f"{best}, whose weights are the result, is damaged ({damage}). Give the same command again: the training"
-            " goes on without it."
+            " goes on without it.",
         )
 
     def fill(staged: Path) -> None:

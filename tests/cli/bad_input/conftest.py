@@ -1,5 +1,7 @@
 """What is refused is refused with one message, and not a byte on disk is changed."""
 
+import re
+
 import pytest
 from support.command_line import CommandLine, contents
 from support.tiny_tokenizer import write_tiny_model
@@ -25,10 +27,10 @@ def refused(capsys, place):
         outcome = command_line(*words)
         assert outcome.code == 2, outcome
         assert "Traceback" not in outcome.out + outcome.err
-        assert outcome.err.count("error:") == 1
+        assert outcome.err.count("error[") == 1
         assert len(outcome.err) < 1_200
         assert contents(place) == before
-        return outcome.err.removeprefix("error: ").strip()
+        return re.sub(r"^error\[[a-z0-9_.]+\]: ", "", outcome.err).strip()
 
     return message_of
 

@@ -59,7 +59,7 @@ def test_a_budget_is_never_passed_and_the_same_command_goes_on_without_asking_tw
         first = len(server.requests)
         assert 0 < first * COST <= budget
         assert not partial["trusted"]
-        assert f"not asked: evaluation.judge_budget is {budget:g}" in partial["notes"][-1]
+        assert f"not asked: evaluation.judge_budget is {budget:g}" in partial["notes"][-1]["message"]
         assert f"It stops before evaluation.judge_budget, {budget:g}." in told[0]
         assert told[1].endswith(f"{first} questions for {first * COST:.4g} at the prices given.")
         scored = [

@@ -121,7 +121,7 @@ def test_a_limit_counts_the_questions_about_sets_too_and_the_rest_is_asked_later
             judged = judge_run(run, settings, progress=lambda label, total: lambda n: None)
             return judged["judges"][name]["sets"]["towns"]
 
-        assert "questions have no reply yet; the last: not asked" in judge(needed - 5)["notes"][0]
+        assert "questions have no reply yet; the last: not asked" in judge(needed - 5)["notes"][0]["message"]
         assert len(server.requests) == needed - 5
         assert judge(None)["trusted"]
         assert len(server.requests) == needed

@@ -15,6 +15,7 @@ from tutelage.cli.data.files import (
     tell_reasons,
     write_files,
 )
+from tutelage.codes import Message
 from tutelage.errors import DataError, RecipeError
 from tutelage.recipe import FormatName
 
@@ -47,7 +48,10 @@ def convert(
 ) -> None:
     """Write rows in another format or another kind of file; each keeps its number as `source_row`."""
     if ((chosen_only or drop_unfit) and to is None) or (chosen_only and to == "preference"):
-        raise RecipeError("--chosen-only and --drop-unfit are about another format: name it with --to.")
+        raise RecipeError(
+            "cli.option_needs_another",
+            "--chosen-only and --drop-unfit are about another format: name it with --to.",
+        )
     from tutelage.data.conversion import convert_rows
     from tutelage.data.formats import mapped
 
@@ -56,20 +60,24 @@ def convert(
     records = [mapped(record, opened.settings.map) for record in opened.source.records]
     made = convert_rows(records, opened.conversations.rows, to, chosen_only=chosen_only)
     if made.unfit and not drop_unfit:
-        raise DataError(_refusal(to, made.unfit), rule=22, row=next(iter(made.unfit)))
+        raise DataError("convert.rows_do_not_fit", _refusal(to, made.unfit), row=next(iter(made.unfit)))
     for what, count in made.left_behind.items():
-        console.say(
-            f"Note: the {what} is left behind ({count:,} times), for the format {to} would not mean it."
+        console.note(
+            "convert.field_left_behind",
+            f"the {what} is left behind ({count:,} times), for the format {to} would not mean it.",
         )
-    left_out = {row: f"the format {to} has no place for {what}" for row, what in made.unfit.items()}
+    left_out = {
+        row: Message(unfit.code, f"the format {to} has no place for {unfit.text}")
+        for row, unfit in made.unfit.items()
+    }
     settings = opened.settings.model_copy(update={"map": {}, "format": to or opened.settings.format})
     write_files(output, {output.output: made.values}, settings)
     tell_reasons(output, ledger, left_out, what="left out", outcome="dropped")
 
 
-def _refusal(to: FormatName | None, unfit: Mapping[int, str]) -> str:
-    what = next(iter(unfit.values()))
-    rows: Sequence[int] = [row for row, found in unfit.items() if found == what]
+def _refusal(to: FormatName | None, unfit: Mapping[int, Message]) -> str:
+    what = next(iter(unfit.values())).text
+    rows: Sequence[int] = [row for row, found in unfit.items() if found.text == what]
     named = ", ".join(map(str, rows[:ROWS_NAMED]))
     more = f" and {len(rows) - ROWS_NAMED:,} more" if len(rows) > ROWS_NAMED else ""
     one = len(rows) == 1

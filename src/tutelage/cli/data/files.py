@@ -11,6 +11,7 @@ from cyclopts import Parameter
 from tutelage.cli import console
 from tutelage.cli.opening import read_data
 from tutelage.cli.options import Assignments, Debug, Map, as_path, as_recipe, column_map
+from tutelage.codes import Message
 from tutelage.errors import RecipeError, RunFolderError
 from tutelage.recipe import DataSettings, Recipe
 from tutelage.recipe_file import load
@@ -18,6 +19,8 @@ from tutelage.run_folder import write_json_lines
 from tutelage.storage import publish_bytes
 
 ROWS_SHOWN = 6
+# Notes on what training would do with the rows.
+ABOUT_TRAINING = ("data.rejected_not_used", "data.plain_text")
 # What decides how a source is read; a verb may honour more.
 READING = tuple(
     f"data.{key}"
@@ -110,7 +113,10 @@ def open_rows(
         if origin == "--set" and name not in (*READING, *honoured)
     ]
     if idle:
-        raise RecipeError(f"`tutelage data {verb}` has no use for {', '.join(idle)}. Leave it out.")
+        raise RecipeError(
+            "cli.option_not_supported",
+            f"`tutelage data {verb}` has no use for {', '.join(idle)}. Leave it out.",
+        )
     source = read_data(loaded.recipe)
     read = read_conversations(source.records, source=source.name, settings=loaded.recipe.data)
     if not is_quiet:
@@ -122,8 +128,8 @@ def _show_read(source: Any, read: Any) -> None:
     formats = ", ".join(f"{count:,} {name}" for name, count in read.formats.items())
     console.say(f"{_counted(len(read.rows))} read from {source.name} ({source.kind}): {formats}.")
     for note in (*source.notes, *read.notes):
-        if "trained" not in note:  # nothing is trained here
-            console.say(f"Note: {note}")
+        if note.code not in ABOUT_TRAINING:  # nothing is trained here
+            console.note(note.code, note.text)
 
 
 def refuse_taken(output: OutputOptions, *paths: Path, ledger: Path | None = None) -> None:
@@ -134,9 +140,11 @@ def refuse_taken(output: OutputOptions, *paths: Path, ledger: Path | None = None
         refuse_unknown_ending(path)
     for path in (*paths, *([ledger] if ledger else [])):
         if path.is_dir():
-            raise RunFolderError(f"{path} is a folder. Name a file in it.")
+            raise RunFolderError("cli.output_is_a_folder", f"{path} is a folder. Name a file in it.")
         if path.exists() and not output.overwrite and not output.dry_run:
-            raise RunFolderError(f"{path} is there already. Choose another name, or add --overwrite.")
+            raise RunFolderError(
+                "cli.output_exists", f"{path} is there already. Choose another name, or add --overwrite."
+            )
 
 
 def write_files(
@@ -157,18 +165,20 @@ def write_files(
 
 
 def tell_reasons(
-    output: OutputOptions, ledger: Path | None, reasons: Mapping[int, str], *, what: str, outcome: str
+    output: OutputOptions, ledger: Path | None, reasons: Mapping[int, Message], *, what: str, outcome: str
 ) -> None:
     """Say of which rows what became, by reason, and list every one of them in the ledger where there is one."""
     if ledger and not output.dry_run:
-        entries = ({"row": row, "outcome": outcome, "reasons": [reasons[row]]} for row in sorted(reasons))
+        entries = (
+            {"row": row, "outcome": outcome, "reasons": [reasons[row].to_record()]} for row in sorted(reasons)
+        )
         write_json_lines(ledger, entries)
     console.say(f"{_counted(len(reasons))} {what}{':' if reasons else '.'}")
     if reasons:
         rows = [
             [
                 f"{count:,}",
-                reason,
+                reason.text,
                 _first_rows([row for row, why in sorted(reasons.items()) if why == reason]),
             ]
             for reason, count in Counter(reasons.values()).most_common()

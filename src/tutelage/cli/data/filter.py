@@ -22,6 +22,7 @@ from tutelage.cli.data.files import (
 from tutelage.cli.data.models import refuse_less_than_one
 from tutelage.cli.opening import open_renderer
 from tutelage.cli.options import as_path
+from tutelage.codes import Message
 from tutelage.data.checks import Outcome
 from tutelage.errors import RecipeError
 
@@ -131,11 +132,13 @@ def criteria_of(chosen: FilterOptions) -> Any:
 
     if chosen == FilterOptions():
         raise RecipeError(
-            "Nothing is filtered by. Name at least one criterion, for example --without-rule 10."
+            "filter.no_criterion",
+            "Nothing is filtered by. Name at least one criterion, for example --without-rule 10.",
         )
     if (chosen.run is None) != (not chosen.outcome and not chosen.reason):
         raise RecipeError(
-            "--run names the run whose ledger --outcome and --reason are about: give it with one of them."
+            "cli.option_needs_another",
+            "--run names the run whose ledger --outcome and --reason are about: give it with one of them.",
         )
     _refuse_unknown("rule", (*chosen.without_rule, *chosen.only_rule), RULES_OF_ROWS)
     languages = (*WORDS, *SCRIPTS, LATIN, NO_LETTERS)
@@ -158,7 +161,10 @@ def criteria_of(chosen: FilterOptions) -> Any:
 def _refuse_unknown(what: str, given: Sequence[object], known: Sequence[object]) -> None:
     for one in given:
         if one not in known:
-            raise RecipeError(f"{one!r} is no {what} to filter by. There are {', '.join(map(str, known))}.")
+            raise RecipeError(
+                "filter.unknown_value",
+                f"{one!r} is no {what} to filter by. There are {', '.join(map(str, known))}.",
+            )
 
 
 def _patterns(option: str, given: Sequence[str]) -> list[re.Pattern[str]]:
@@ -166,12 +172,13 @@ def _patterns(option: str, given: Sequence[str]) -> list[re.Pattern[str]]:
         return [re.compile(text) for text in given]
     except re.error as fault:
         raise RecipeError(
+            "filter.invalid_regex",
             f"{option} {fault.pattern!r} is no regular expression: {fault}. A sign like ( or * that stands for itself"
-            " needs a backslash before it."
+            " needs a backslash before it.",
         ) from fault
 
 
-def _told_otherwise(chosen: FilterOptions, source: Any) -> dict[int, str]:
+def _told_otherwise(chosen: FilterOptions, source: Any) -> dict[int, Message]:
     """Return the rows of which the ledger of the run that was named tells something else."""
     from tutelage.data.ledger import rows_told_otherwise
     from tutelage.run_folder import RunFolder

@@ -64,9 +64,9 @@ def generate_rows(
         console.table(["not taken", "reason"], counted, numeric=(0,))
     if not made.rows:
         raise DataError(
+            "synthetic.no_rows_accepted",
             f"No reply of {asked.name} held a row that can be taken; the reasons stand above. Try a larger model, or a"
             " larger --max-tokens.",
-            rule=24,
         )
     settings = opened.settings.model_copy(update={"map": {}, "format": None})
     write_files(output, {output.output: _values(made.rows, opened, asked.name)}, settings)
@@ -84,8 +84,8 @@ def _seeds(opened: OpenedRows) -> list[Any]:
     seeds = [row for row in kept if [turn.role for turn in row.turns] == ["user", "assistant"]]
     if not seeds:
         raise DataError(
+            "synthetic.no_seed_examples",
             f"{opened.source.name} has no row of one question and its answer, and only such can be examples.",
-            rule=24,
         )
     console.say(f"{len(seeds):,} of them can be shown as examples.")
     return seeds

@@ -33,7 +33,10 @@ def refuse_less_than_one(**counts: int | None) -> None:
     """Stop at a count, given by the name of its option, that asks for nothing."""
     for name, value in counts.items():
         if value is not None and value < 1:
-            raise RecipeError(f"--{name.replace('_', '-')} is {value}, but it has to be 1 or more.")
+            raise RecipeError(
+                "cli.value_out_of_range",
+                f"--{name.replace('_', '-')} is {value}, but it has to be 1 or more.",
+            )
 
 
 def remembering_model(options: ModelOptions) -> Any:
@@ -49,7 +52,10 @@ def remembering_model(options: ModelOptions) -> Any:
         ("timeout-seconds", options.timeout_seconds, 1),
     ):
         if not least <= value < 2**31:
-            raise RecipeError(f"--{name} is {value}, but it has to be {least} or more, and below 2^31.")
+            raise RecipeError(
+                "cli.value_out_of_range",
+                f"--{name} is {value}, but it has to be {least} or more, and below 2^31.",
+            )
     host = parse_model_name(options.model).remote_host
     if host:
         console.say(f"Rows are sent to {host}.")

@@ -14,6 +14,7 @@ from tutelage.cli.data.files import (
     write_files,
 )
 from tutelage.cli.data.models import refuse_less_than_one
+from tutelage.codes import Message
 from tutelage.errors import RecipeError
 
 
@@ -34,9 +35,16 @@ def sample(
     opened = open_rows(options, verb="sample")
     records = opened.source.records
     if rows > len(records):
-        raise RecipeError(f"--rows is {rows:,}, but {opened.source.name} has only {len(records):,}.")
+        raise RecipeError(
+            "cli.value_out_of_range",
+            f"--rows is {rows:,}, but {opened.source.name} has only {len(records):,}.",
+        )
     drawn = sample_rows([record.row for record in records], rows, seed=seed)
-    left_out = {record.row: "not drawn" for record in records if record.row not in drawn}
+    left_out = {
+        record.row: Message("filter.not_sampled", "not drawn")
+        for record in records
+        if record.row not in drawn
+    }
     kept = [record for record in records if record.row in drawn]
     write_files(output, {output.output: with_row_numbers(kept)}, opened.settings)
     tell_reasons(output, ledger, left_out, what="left out", outcome="dropped")

@@ -16,6 +16,7 @@ from tutelage.cli.data.files import (
     write_files,
 )
 from tutelage.cli.options import Split
+from tutelage.codes import Message
 
 SHARES = ("data.split", "data.train_share", "data.test_share")
 
@@ -51,7 +52,7 @@ def split(
     parts = split_rows(
         asked, rule=settings.split, train_share=settings.train_share, test_share=settings.test_share
     )
-    left_out = {row.row: "there are no turns" for row in rows if not row.turns}
+    left_out = {row.row: Message("data.no_messages", "there are no turns") for row in rows if not row.turns}
     records = {record.row: record for record in opened.source.records}
     written = {}
     for name, part in parts.items():
@@ -61,10 +62,11 @@ def split(
             console.say(f"No row is in {name}, so {files[name]} is not written.")
     for name, leaked in find_leaks(parts).items():
         if leaked:
-            console.say(
-                f"Warning: {len(leaked):,} {name} rows have a prompt that is also trained on. --split group keeps"
-                " equal prompts together."
+            told = (
+                f"{len(leaked):,} {name} rows have a prompt that is also trained on. --split group keeps equal"
+                " prompts together."
             )
+            console.warn(Message("data.leak", told))
     write_files(output, written, settings)
     tell_reasons(output, ledger, left_out, what="left out", outcome="dropped")
 

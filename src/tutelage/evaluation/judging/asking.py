@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from tutelage.codes import Message
 from tutelage.errors import LanguageModelError
 from tutelage.evaluation.judging.costs import Purse
 from tutelage.evaluation.judging.kept_replies import KeptReplies
@@ -39,12 +40,16 @@ class Judgement:
     reason: str | None
     replies: tuple[str, ...]
     is_unasked: bool = False
+    code: str | None = None  # of the reason
 
 
-def told_unasked(judgements: Sequence[Judgement]) -> str:
-    """Say how many questions have no reply yet, and why the last; nothing where all have one."""
+def told_unasked(judgements: Sequence[Judgement]) -> Message | None:
+    """Say how many questions have no reply yet, and why the last; None where all have one."""
     unasked = [judgement.reason for judgement in judgements if judgement.is_unasked]
-    return f"{len(unasked)} questions have no reply yet; the last: {unasked[-1]}" if unasked else ""
+    if not unasked:
+        return None
+    told = f"{len(unasked)} questions have no reply yet; the last: {unasked[-1]}"
+    return Message("judge.requests_left", told)
 
 
 @dataclass
@@ -106,7 +111,7 @@ class Sitting:
 
     def _one(self, inquiry: Inquiry) -> Judgement:
         replies: list[str] = []
-        reason = ""
+        reason, code = "", ""
         for _ in range(1 + RETRIES):
             if replies:
                 inquiry = once_more(inquiry, replies[-1], reason)
@@ -114,12 +119,14 @@ class Sitting:
                 replies.append(self._reply(inquiry))
                 return Judgement(inquiry.read(replies[-1]), None, tuple(replies))
             except UnreadableReplyError as fault:
-                reason = str(fault)
+                reason, code = str(fault), fault.code
             except LanguageModelError as fault:
-                return Judgement(None, f"no reply: {fault}", tuple(replies), is_unasked=True)
+                return Judgement(None, f"no reply: {fault}", tuple(replies), is_unasked=True, code=fault.code)
             except _NotAskedError as fault:
-                return Judgement(None, f"not asked: {fault}", tuple(replies), is_unasked=True)
-        return Judgement(None, reason, tuple(replies))
+                return Judgement(
+                    None, f"not asked: {fault}", tuple(replies), is_unasked=True, code=fault.code
+                )
+        return Judgement(None, reason, tuple(replies), code=code)
 
     def _reply(self, inquiry: Inquiry) -> str:
         key = self._key(inquiry)
@@ -159,12 +166,13 @@ class Sitting:
 
     def _refuse_more(self, most: float) -> None:
         if self.closed_because is not None:
-            raise _NotAskedError(self.closed_because)
+            raise _NotAskedError("judge.gave_up", self.closed_because)
         if self.limit is not None and self.asked >= self.limit:
-            raise _NotAskedError(f"evaluation.judge_limit is {self.limit}")
+            raise _NotAskedError("judge.limit_reached", f"evaluation.judge_limit is {self.limit}")
         if self.purse and not self.purse.has_room(most):
             raise _NotAskedError(
-                f"evaluation.judge_budget is {self.purse.budget:g}, of which {self.purse.spent:.4g} is spent"
+                "judge.budget_spent",
+                f"evaluation.judge_budget is {self.purse.budget:g}, of which {self.purse.spent:.4g} is spent",
             )
 
     def cost_of_new(self, inquiries: Iterable[Inquiry]) -> tuple[int, float]:
@@ -193,3 +201,7 @@ class Sitting:
 
 class _NotAskedError(Exception):
     """The question was not put, because of a limit or because the judge is gone."""
+
+    def __init__(self, code: str, reason: str) -> None:
+        super().__init__(reason)
+        self.code = code

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tutelage.codes import Message
 from tutelage.errors import LanguageModelError, RecipeError
 from tutelage.evaluation.clusters import cluster_rows
 from tutelage.evaluation.judging.asking import Judgement, Progress, Sitting, told_unasked
@@ -146,29 +147,34 @@ def refuse_judges_at_fault(settings: EvaluationSettings, *, named_here: bool) ->
     """
     if len(set(settings.judges)) < len(settings.judges):
         raise RecipeError(
-            f"evaluation.judges names a judge twice: {', '.join(settings.judges)}. Name each once."
+            "judge.named_twice",
+            f"evaluation.judges names a judge twice: {', '.join(settings.judges)}. Name each once.",
         )
     if settings.labels and not settings.judges:
         raise RecipeError(
-            "evaluation.labels is set, but there is no judge to hold against them. Add --judge NAME."
+            "judge.labels_without_judge",
+            "evaluation.labels is set, but there is no judge to hold against them. Add --judge NAME.",
         )
     unjudged = names_of_judged_sets(settings)
     if unjudged and not settings.judges:
         raise RecipeError(
+            "judge.metric_without_judge",
             f"evaluation.sets.{unjudged[0]}.metric is judge, but there is no judge. Add --judge NAME, or choose another"
-            " metric."
+            " metric.",
         )
     for name in settings.judges:
         refuse_unusable(name)
         host = parse_model_name(name).remote_host
         if host and not named_here:
             raise LanguageModelError(
+                "judge.remote_not_allowed",
                 f"The recipe names the judge {name}, and the test rows would be sent to {host}. If that"
-                f" is what you want, say so on the command line: --judge {name}"
+                f" is what you want, say so on the command line: --judge {name}",
             )
     if settings.labels and not Path(settings.labels).is_file():
         raise RecipeError(
-            f"The labels {settings.labels} are not there. Name a JSON or JSONL file with --labels."
+            "judge.labels_not_found",
+            f"The labels {settings.labels} are not there. Name a JSON or JSONL file with --labels.",
         )
 
 
@@ -181,18 +187,18 @@ def identity(name: str) -> str:
     return f"gguf:{file_sha256(Path(parts.place).expanduser())}"
 
 
-def _kinship(run: RunFolder, name: str) -> list[str]:
+def _kinship(run: RunFolder, name: str) -> list[Message]:
     """Refuse the model that is tuned as its own judge, and warn of one of its family, which likes its own kind."""
     preparation = read_json(run.preparation)
     if identity(name) == f"gguf:{preparation['model_sha256']}":
         raise LanguageModelError(
-            f"The judge {name} is the very model that was tuned. Name another one with --judge."
+            "judge.is_the_base_model",
+            f"The judge {name} is the very model that was tuned. Name another one with --judge.",
         )
     tuned, judge = (FAMILY.search(text) for text in (preparation["model"], parse_model_name(name).model))
     if tuned and judge and tuned[0].lower() == judge[0].lower():
-        return [
-            f"The judge seems to be of the tuned model's family ({judge[0]}), and may favour its own kind."
-        ]
+        told = f"The judge seems to be of the tuned model's family ({judge[0]}), and may favour its own kind."
+        return [Message("judge.same_family", told)]
     return []
 
 
@@ -217,7 +223,7 @@ def _plan(rows: Sequence[int], answers: Answers) -> Plan:
 
 
 def _summarise(
-    name: str, plan: Plan, judgements: Sequence[Judgement], *, labels: Scores | None, notes: list[str]
+    name: str, plan: Plan, judgements: Sequence[Judgement], *, labels: Scores | None, notes: list[Message]
 ) -> dict[str, Any]:
     about = list(zip(plan.subjects, judgements, strict=True))
     scores: dict[tuple[int, str], Any] = {
@@ -264,9 +270,10 @@ def _records(
             **subject,
             "value": value,
             "reason": judgement.reason,
+            "code": judgement.code,
             "replies": list(judgement.replies),
             **({"label": labels.get((subject["row"], subject["arm"]))} if subject["kind"] == "score" else {}),
         }
     for row, first in ((row, first) for row in plan.equal_rows for first in ORDERS):
         subject = {"row": row, "kind": "preference", "first": first}
-        yield {"judge": name, **subject, "value": "tie", "reason": SAME, "replies": []}
+        yield {"judge": name, **subject, "value": "tie", "reason": SAME, "code": None, "replies": []}

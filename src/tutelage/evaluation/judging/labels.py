@@ -60,7 +60,9 @@ def read_labels(path: Path, rows: Sequence[int]) -> Scores:
     try:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as fault:
-        raise DataError(f"The labels {path} cannot be read: {fault}. {REMEDY}") from fault
+        raise DataError(
+            "judge.labels_unreadable", f"The labels {path} cannot be read: {fault}. {REMEDY}"
+        ) from fault
     found = _parse(text, path)
     if isinstance(found, dict):
         return _in_order(found, rows, path)
@@ -111,12 +113,16 @@ def _parse(text: str, path: Path) -> Any:
             return [json.loads(line) for line in text.split("\n") if line.strip()]
         return json.loads(text)
     except (ValueError, RecursionError) as fault:
-        raise DataError(f"The labels {path} are not JSON: {fault}. {REMEDY}") from fault
+        raise DataError(
+            "judge.labels_malformed_json", f"The labels {path} are not JSON: {fault}. {REMEDY}"
+        ) from fault
 
 
 def _in_order(found: Mapping[str, Any], rows: Sequence[int], path: Path) -> Scores:
     if not found or not set(found) <= set(ARMS) or not all(isinstance(part, list) for part in found.values()):
-        raise DataError(f"The labels {path} hold an object that is no list for each arm. {REMEDY}")
+        raise DataError(
+            "judge.labels_invalid", f"The labels {path} hold an object that is no list for each arm. {REMEDY}"
+        )
     labels: dict[tuple[int, str], float] = {}
     for arm, scores in found.items():
         _refuse_missing(len(scores), len(rows), f"The labels {path} hold", f" of the {arm} model")
@@ -128,28 +134,33 @@ def _in_order(found: Mapping[str, Any], rows: Sequence[int], path: Path) -> Scor
 def _refuse_missing(found: int, wanted: int, who_holds: str, of_whom: str) -> None:
     if found != wanted:
         raise DataError(
+            "judge.labels_unpaired",
             f"{who_holds} {found} of {wanted} scores{of_whom}, and no row numbers say which are missing, so they"
-            f" cannot be paired. {REMEDY}"
+            f" cannot be paired. {REMEDY}",
         )
 
 
 def _by_row(found: Any, rows: Sequence[int], path: Path) -> Scores:
     if not isinstance(found, list):
-        raise DataError(f"The labels {path} hold no list of labels. {REMEDY}")
+        raise DataError("judge.labels_invalid", f"The labels {path} hold no list of labels. {REMEDY}")
     known = set(rows)
     labels: dict[tuple[int, str], float] = {}
     for number, label in enumerate(found, start=1):
         if not isinstance(label, dict) or set(label) != {"row", "arm", "score"} or label["arm"] not in ARMS:
-            raise DataError(f"Label {number} of {path} is {str(label)[:80]!r}. {REMEDY}")
+            raise DataError(
+                "judge.labels_invalid", f"Label {number} of {path} is {str(label)[:80]!r}. {REMEDY}"
+            )
         row, arm = label["row"], label["arm"]
         if type(row) is not int or row not in known:
             raise DataError(
+                "judge.label_row_unknown",
                 f"Label {number} of {path} is of row {row!r}, which is no test row of this run. The test rows stand in"
-                " evaluation/base.jsonl."
+                " evaluation/base.jsonl.",
             )
         if (row, arm) in labels:
             raise DataError(
-                f"Label {number} of {path} is the second one of row {row}, {arm}. Keep one of them."
+                "judge.label_duplicate",
+                f"Label {number} of {path} is the second one of row {row}, {arm}. Keep one of them.",
             )
         labels[row, arm] = _score(label["score"], f"number {number}", path)
     return labels
@@ -158,7 +169,8 @@ def _by_row(found: Any, rows: Sequence[int], path: Path) -> Scores:
 def _score(value: Any, which: str, path: Path) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 100:
         raise DataError(
-            f"The score {which} in {path} is {value!r}, which is no number from 0 to 100. {REMEDY}"
+            "judge.label_score_invalid",
+            f"The score {which} in {path} is {value!r}, which is no number from 0 to 100. {REMEDY}",
         )
     return float(value)
 

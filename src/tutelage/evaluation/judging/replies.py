@@ -15,14 +15,22 @@ Value = int | str
 class UnreadableReplyError(ValueError):
     """A reply that counts for nothing; its text is the reason."""
 
+    def __init__(self, code: str, reason: str) -> None:
+        super().__init__(reason)
+        self.code = code
+
 
 def read_score(reply: str) -> int:
     """Return the whole number of `{"score": N}`, from 0 to 100."""
     score = _only_value(reply, "score")
     if type(score) is not int:
-        raise UnreadableReplyError(f"score is {_told(score)}, which is no whole number")
+        raise UnreadableReplyError(
+            "judge.score_not_integer", f"score is {_told(score)}, which is no whole number"
+        )
     if not 0 <= score <= 100:
-        raise UnreadableReplyError(f"score is {_told(score)}, which is not between 0 and 100")
+        raise UnreadableReplyError(
+            "judge.score_out_of_range", f"score is {_told(score)}, which is not between 0 and 100"
+        )
     return score
 
 
@@ -30,22 +38,27 @@ def read_preference(reply: str) -> str:
     """Return the text of `{"better": …}`: `first`, `second` or `tie`."""
     better = _only_value(reply, "better")
     if better not in PREFERENCES:
-        raise UnreadableReplyError(f"better is {_told(better)}, which is none of {', '.join(PREFERENCES)}")
+        raise UnreadableReplyError(
+            "judge.preference_unknown",
+            f"better is {_told(better)}, which is none of {', '.join(PREFERENCES)}",
+        )
     return str(better)
 
 
 def _only_value(reply: str, key: str) -> Any:
     if not reply.strip():
-        raise UnreadableReplyError("the reply is empty")
+        raise UnreadableReplyError("judge.reply_empty", "the reply is empty")
     if len(reply) > LONGEST_REPLY:
-        raise UnreadableReplyError(f"the reply is longer than {LONGEST_REPLY:,} characters")
+        raise UnreadableReplyError(
+            "judge.reply_too_long", f"the reply is longer than {LONGEST_REPLY:,} characters"
+        )
     try:
         pairs = json.loads(reply, object_pairs_hook=tuple)
     except (ValueError, RecursionError) as fault:
-        raise UnreadableReplyError("the reply is not JSON alone") from fault
+        raise UnreadableReplyError("judge.reply_not_json", "the reply is not JSON alone") from fault
     # Objects arrive as tuples of their pairs, so that a key which stands twice is not taken for one.
     if not isinstance(pairs, tuple) or [name for name, _ in pairs] != [key]:
-        raise UnreadableReplyError(f'the reply is not an object with "{key}" alone')
+        raise UnreadableReplyError("judge.reply_keys", f'the reply is not an object with "{key}" alone')
     return pairs[0][1]
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
+from tutelage.codes import Message
 from tutelage.evaluation.judging.labels import Scores, agreement, corrected_difference
 from tutelage.evaluation.judging.protocol import LARGEST_SCORE
 from tutelage.evaluation.judging.self_test import SelfTest
@@ -75,7 +76,7 @@ def summarise_judge(
     clusters: np.ndarray,
     lengths: Mapping[str, Sequence[int]],
     labels: Scores | None,
-    notes: Sequence[str],
+    notes: Sequence[Message],
 ) -> dict[str, Any]:
     """Return what judges.json says of one judge.
 
@@ -104,7 +105,7 @@ def summarise_judge(
         "length": _length(rows, paired, base, tuned, lengths),
         "self_test": self_test.to_record(),
         "labels": _labelled(readable, labels) if labels is not None else None,
-        "notes": list(notes),
+        "notes": [note.to_record() for note in notes],
     }
 
 

@@ -63,6 +63,7 @@ def judge_sets_by(
                 **subject,
                 "value": judgement.value,
                 "reason": judgement.reason,
+                "code": judgement.code,
                 "replies": list(judgement.replies),
             }
             for subject, judgement in zip(subjects, judgements, strict=True)
@@ -113,5 +114,5 @@ def _figures(judge: str, name: str, rows: Rows, judgements: Sequence[Judgement])
         "clusters": measured.clusters,
         **figures_of(measured, resampled),
         "self_test": tested.to_record(),
-        "notes": [unasked] if unasked else [],
+        "notes": [unasked.to_record()] if unasked else [],
     }
