@@ -109,7 +109,13 @@ def test_a_row_of_a_folder_is_told_with_its_file_and_line(check, tmp_path):
     write_rows(tmp_path / "rows" / "a.json", alpaca_values(40))
     write_rows(tmp_path / "rows" / "b.json", [{"instruction": "x", "output": ""}])
     findings = json.loads(check("rows", "--json").out)["findings"]
-    assert {"rule": 9, "row": 40, "message": "b.json, line 2: dropped: output is empty"} in findings
+    message = "b.json, line 2: dropped: output is empty"
+    assert {"code": "data.empty", "rule": 9, "row": 40, "message": message} in findings
+        "code": "data.empty",
+        "rule": 9,
+        "row": 40,
+        "message": "b.json, line 2: dropped: output is empty",
+    } in findings
 
 
 def test_a_map_and_a_recipe_are_honoured(check, tmp_path):
