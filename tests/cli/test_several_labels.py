@@ -25,7 +25,7 @@ TUNE = [
     "--set", "data.keep_empty_output=true",
     "--set", "training.dtype=float32",
     "--set", "training.num_train_epochs=8",
-    "--set", "training.learning_rate=0.02",
+    "--set", "training.learning_rate=0.01",
     "--set", "data.train_share=0.6",
     "--set", "data.test_share=0.3",
 ]  # fmt: skip
