@@ -111,11 +111,6 @@ def test_a_row_of_a_folder_is_told_with_its_file_and_line(check, tmp_path):
     findings = json.loads(check("rows", "--json").out)["findings"]
     message = "b.json, line 2: dropped: output is empty"
     assert {"code": "data.empty", "rule": 9, "row": 40, "message": message} in findings
-        "code": "data.empty",
-        "rule": 9,
-        "row": 40,
-        "message": "b.json, line 2: dropped: output is empty",
-    } in findings
 
 
 def test_a_map_and_a_recipe_are_honoured(check, tmp_path):
