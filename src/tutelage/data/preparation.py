@@ -29,6 +29,7 @@ from tutelage.data.splits import Sides
 from tutelage.errors import DataError, RunFolderError
 from tutelage.recipe import DataSettings, ModelSettings, Objective, Recipe
 from tutelage.recipe_file import changed_settings, check
+from tutelage.run_facts import PREPARATION_FORMAT
 from tutelage.run_folder import (
     REJECTED,
     SPLITS,
@@ -94,9 +95,8 @@ def prepare(
             tokens = max(len(row.example.ids) for row in rows)
             if tokens > limit:
                 overlong.append((conversation.row, tokens))
-                ledger.drop(
-                    conversation.row, Message("data.too_long", f"{tokens:,} tokens, more than {limit:,}")
-                )
+                told = f"{tokens:,} tokens, more than {limit:,}"
+                ledger.drop(conversation.row, Message("data.too_long", told))
             else:
                 side = sides.add(conversation.row, normalised_prompt(conversation), conversation.response)
                 for writer, row in zip(writers[side or 0], rows, strict=True):
@@ -108,10 +108,8 @@ def prepare(
         _refuse_overlong(overlong, limit, settings)
     if not len(sides.rows):
         read = ledger.counts()["read"]
-        raise DataError(
-            "data.no_usable_rows",
-            f"{source.name}: none of the {read:,} rows can be used: {'; '.join(ledger.reasons())}.",
-        )
+        told = f"{source.name}: none of the {read:,} rows can be used: {'; '.join(ledger.reasons())}."
+        raise DataError("data.no_usable_rows", told)
     counts = {name: int((sides.sides() == side).sum()) for side, name in enumerate(SPLITS)}
     _refuse_empty_splits(counts, settings, source.name)
     if settings.split != "group":
@@ -121,6 +119,7 @@ def prepare(
         refuse_classes(splits, classes, source.name, sets=sets)
     _write_lines(RunFolder(folder).ledger.name, folder, ledger.lines(sides.rows, sides.sides()))
     summary = {
+        "format": PREPARATION_FORMAT,
         "source": source.name,
         "sha256": source.sha256,
         "kind": source.kind,

@@ -176,7 +176,7 @@ def test_an_evaluation_of_another_version_is_told_by_every_verb_that_reads_it(re
     shutil.copytree(tuned_run, "other")
     for verb, *words in (("report",), ("compare", "other"), ("export", "--to", "peft")):
         assert refused(verb, tuned_run, *words) == (
-            f"{figures} was written by another version of Tutelage. Evaluate again:"
+            f"{figures} was written by another version of Tutelage. Write it again:"
             f" `tutelage evaluate {tuned_run} --overwrite`."
         )
 
