@@ -34,6 +34,7 @@ from tutelage.data.encoding import (
     with_opening_spaces,
 )
 from tutelage.data.examples import Example, PreparedRow
+from tutelage.data.supervision import EncodedAnswer, example_of
 from tutelage.data.wordings import Wording, alpaca, alpaca_compact, phi3
 from tutelage.errors import ModelError
 from tutelage.recipe import LossOn, PromptStyle
@@ -51,15 +52,6 @@ class Answer:
 
     def texts(self) -> list[str]:
         return [*(piece for piece in self.before if isinstance(piece, str)), self.text]
-
-
-@dataclass(frozen=True, slots=True)
-class EncodedAnswer:
-    """The ids before an answer, and its own with the end of turn."""
-
-    before: list[int]
-    ids: list[int]
-    is_supervised: bool
 
 
 @dataclass(frozen=True)
@@ -103,14 +95,14 @@ class PromptRenderer:
     def examples(self, conversations: Iterable[Conversation], *, loss_on: LossOn) -> Iterator[Example]:
         """Yield the ids of each conversation, and which of them are supervised."""
         for conversation, answers in self._encoded(conversations):
-            yield _example(conversation.row, answers, loss_on)
+            yield example_of(conversation.row, answers, loss_on)
 
     def rows(
         self, conversations: Iterable[Conversation], *, loss_on: LossOn
     ) -> Iterator[tuple[Conversation, PreparedRow]]:
         """Yield each conversation with its text and its example."""
         for conversation, answers in self._encoded(conversations):
-            example = _example(conversation.row, answers, loss_on)
+            example = example_of(conversation.row, answers, loss_on)
             yield conversation, PreparedRow(self.prompt_text(conversation), conversation.response, example)
 
     def _encoded(
@@ -183,30 +175,6 @@ def _parts(conversations: Iterable[Conversation]) -> Iterator[list[Conversation]
             part, characters = [], 0
     if part:
         yield part
-
-
-def _example(row: int, answers: Sequence[EncodedAnswer], loss_on: LossOn) -> Example:
-    ids: list[int] = []
-    spans: list[tuple[int, int]] = []
-    for answer in answers:
-        ids += answer.before
-        begin = len(ids)
-        ids += answer.ids
-        if answer.is_supervised:
-            spans.append((begin, len(ids)))
-    # Nothing predicts the first token of all, so "everything" begins with the second.
-    supervised = {
-        "response": spans,
-        "last_response": spans[-1:],
-        "everything": [(1, len(ids))],
-    }[loss_on]
-    return Example(
-        row,
-        tuple(ids),
-        prompt_tokens=spans[-1][0],
-        supervised=sum(end - begin for begin, end in supervised),
-        earlier_spans=tuple(supervised[:-1]),
-    )
 
 
 def make_renderer(tokenizer: Any, style: PromptStyle) -> PromptRenderer:
