@@ -17,19 +17,19 @@ class EncodedAnswer:
 
 
 def example_of(row: int, answers: Sequence[EncodedAnswer], loss_on: LossOn) -> Example:
+    """Join the answers of a conversation; an answer that is masked is so under every `loss_on`."""
     ids: list[int] = []
     spans: list[tuple[int, int]] = []
+    masked: list[tuple[int, int]] = []
     for answer in answers:
         ids += answer.before
         begin = len(ids)
         ids += answer.ids
-        if answer.is_supervised:
-            spans.append((begin, len(ids)))
-    # Nothing predicts the first token of all, so "everything" begins with the second.
+        (spans if answer.is_supervised else masked).append((begin, len(ids)))
     supervised = {
         "response": spans,
         "last_response": spans[-1:],
-        "everything": [(1, len(ids))],
+        "everything": _all_but(masked, len(ids)),
     }[loss_on]
     return Example(
         row,
@@ -38,3 +38,10 @@ def example_of(row: int, answers: Sequence[EncodedAnswer], loss_on: LossOn) -> E
         supervised=sum(end - begin for begin, end in supervised),
         earlier_spans=tuple(supervised[:-1]),
     )
+
+
+def _all_but(masked: Sequence[tuple[int, int]], tokens: int) -> list[tuple[int, int]]:
+    """Return the runs of ids outside the masked answers, from the second id on: nothing predicts the first."""
+    begins = [1, *(end for _, end in masked)]
+    ends = [*(begin for begin, _ in masked), tokens]
+    return [(begin, end) for begin, end in zip(begins, ends, strict=True) if begin < end]
