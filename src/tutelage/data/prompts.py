@@ -15,7 +15,7 @@ from typing import Any
 from tokenizers import Encoding
 
 from tutelage.data.chat_templates import render_template
-from tutelage.data.conversations import Conversation, Turn
+from tutelage.data.conversations import Conversation, Turn, without_blank_system
 from tutelage.data.encoding import (
     ContentEncoder,
     Control,
@@ -213,7 +213,7 @@ def make_renderer(tokenizer: Any, style: PromptStyle) -> PromptRenderer:
 
 def _worded(wording: Wording, conversation: Conversation) -> list[tuple[list[Piece], Turn, bool]]:
     """Return what a wording writes before each assistant's turn, the turn, and whether it is the first."""
-    turns = conversation.turns
+    turns = without_blank_system(conversation.turns)
     places = [-1, *(place for place, turn in enumerate(turns) if turn.role == "assistant")]
     return [
         (wording(turns[before + 1 : place], before < 0), turns[place], before < 0)
@@ -249,6 +249,7 @@ def _chat_renderer(tokenizer: Any, known: Mapping[str, Control]) -> PromptRender
         tokenizer, [{"role": "user", "content": " \ue000 "}], add_generation_prompt=True
     )
     before_text = _before_plain_text(tokenizer, end_of_turn)
+    skips_blank_system = _skips_blank_system(tokenizer)
     frames: dict[tuple[str, ...], list[list[Piece]]] = {}
 
     def frame_of(roles: tuple[str, ...]) -> list[list[Piece]]:
@@ -266,10 +267,11 @@ def _chat_renderer(tokenizer: Any, known: Mapping[str, Control]) -> PromptRender
     def lay_out(conversation: Conversation) -> list[Answer]:
         if conversation.is_plain_text:
             return [Answer([before_text], conversation.response, True)]
-        frame = frame_of(tuple(turn.role for turn in conversation.turns))
+        turns = without_blank_system(conversation.turns) if skips_blank_system else conversation.turns
+        frame = frame_of(tuple(turn.role for turn in turns))
         answers: list[Answer] = []
         before: list[Piece] = list(frame[0])
-        for turn, following in zip(conversation.turns, frame[1:], strict=True):
+        for turn, following in zip(turns, frame[1:], strict=True):
             if turn.role == "assistant":
                 answers.append(Answer(before, turn.said, turn.is_supervised))
                 before = list(following)
@@ -278,6 +280,20 @@ def _chat_renderer(tokenizer: Any, known: Mapping[str, Control]) -> PromptRender
         return answers
 
     return PromptRenderer(tokenizer, content_encoder(tokenizer), lay_out, end_of_turn)
+
+
+def _skips_blank_system(tokenizer: Any) -> bool:
+    """Tell whether a template makes of an empty system message what it makes of none, or takes no system messages.
+
+    Many write a default system text where there is no message, and an empty one switches it off.
+    """
+    question = {"role": "user", "content": "\ue000"}
+    none = render_template(tokenizer, [question], add_generation_prompt=True)
+    blank = {"role": "system", "content": ""}
+    try:
+        return render_template(tokenizer, [blank, question], add_generation_prompt=True) == none
+    except ModelError:
+        return True
 
 
 def _after_end(pieces: list[Piece], end: str | None) -> list[Piece]:
