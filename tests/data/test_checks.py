@@ -158,7 +158,7 @@ def test_a_conversation_without_a_question_or_an_answer_is_dropped(turns, code):
 
 
 def test_what_may_be_empty_is_kept():
-    turns = [Turn("system", ""), user("a"), assistant("", "{}"), Turn("tool", ""), assistant("b")]
+    turns = [user("a"), assistant("", "{}"), Turn("tool", ""), assistant("b")]
     assert checked(*turns).outcome == "kept"
     assert checked(user("a"), assistant("", is_supervised=False), user("b"), assistant("c")).outcome == "kept"
 

@@ -9,7 +9,7 @@ from itertools import starmap
 from typing import Literal
 
 from tutelage.codes import Message
-from tutelage.data.conversations import Conversation, Turn
+from tutelage.data.conversations import Conversation, Turn, without_blank_system
 from tutelage.recipe import DataSettings
 
 Outcome = Literal["kept", "repaired", "dropped"]
@@ -64,7 +64,8 @@ def check_each(
     for row in rows:
         repaired, repairs = _repair(row)
         repaired, left_out = _end_with_an_answer(repaired)
-        repairs += left_out
+        repaired, blanks = _without_blank_system(repaired, settings)
+        repairs = [*row.repairs, *repairs, *left_out, *blanks]
         drops = _oversized(row, settings, sizes) or _unasked(repaired) or _empty_turns(repaired, settings)
         if pairs and row.format == "preference":
             drops = drops or _undecided(repaired, settings)
@@ -185,6 +186,15 @@ def _end_with_an_answer(row: Conversation) -> tuple[Conversation, list[Message]]
         f"the last {f'{left_out} turns were' if left_out > 1 else 'turn was'} left out, for no answer follows"
     )
     return replace(row, turns=turns[: answers[-1] + 1]), [Message("data.messages_after_last_answer", told)]
+
+
+def _without_blank_system(row: Conversation, settings: DataSettings) -> tuple[Conversation, list[Message]]:
+    """Leave out empty system messages, unless the model's own template decides what they mean."""
+    turns = row.turns if settings.prompt == "chat" else without_blank_system(row.turns)
+    if len(turns) == len(row.turns):
+        return row, []
+    told = "an empty system message was left out, as the prompt style writes none"
+    return replace(row, turns=turns), [Message("data.empty_system_message", told)]
 
 
 def _oversized(row: Conversation, settings: DataSettings, sizes: Mapping[int, int]) -> list[Message]:

@@ -28,7 +28,7 @@ def open_hub(name: str, *, split: str) -> OpenSource:
         ) from fault
 
     def records() -> Iterator[Record]:
-        return (Record(row, None, value) for row, value in enumerate(loaded))
+        return (Record(row, None, value, is_from_arrow=True) for row, value in enumerate(loaded))
 
     unpinned = f"No revision was named: {place} may change. Pin it as {name}@<commit>."
     notes = [] if revision else [Message("data.hub_revision_not_pinned", unpinned)]

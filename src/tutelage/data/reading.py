@@ -3,8 +3,10 @@
 import json
 from collections import Counter
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
+
+from tutelage.codes import Message
 
 Value = Mapping[str, Any]
 
@@ -23,11 +25,28 @@ class RowError(Exception):
 class Reading:
     """How the values of rows are read: with `coerces`, numbers and booleans count as their text.
 
-    `unused` counts, over all rows, what stands inside of them and is not read.
+    A row `is_from_arrow` if Arrow gave it the keys of all rows, with nulls; with `learns_prompts`, prompts are learnt
+    like answers. `unused` counts, over all rows, what stands inside of them and is not read; `repairs` says what was
+    left out of the row that is being read.
     """
 
     coerces: bool = False
+    is_from_arrow: bool = False
+    learns_prompts: bool = False
     unused: Counter[str] = field(default_factory=Counter)
+    repairs: list[Message] = field(default_factory=list)
+
+    def of_text(self) -> "Reading":
+        """Return how a JSON text inside of a row is read: Arrow gives no nulls to what stands in a text."""
+        return replace(self, is_from_arrow=False) if self.is_from_arrow else self
+
+    def take_repairs(self) -> tuple[Message, ...]:
+        """Return what was repaired in a row, each repair once, and begin the next row."""
+        if not self.repairs:
+            return ()
+        repairs = tuple(dict.fromkeys(self.repairs))
+        self.repairs.clear()
+        return repairs
 
     def pass_over(self, value: Value, used: Collection[str], of: str) -> None:
         """Count the keys of an object that hold something and mean nothing here."""

@@ -21,6 +21,7 @@ class Record:
     offset: int | None = None  # bytes before it in the file
     size: int | None = None  # its own bytes
     file: str | None = None  # where a source has several
+    is_from_arrow: bool = False  # Arrow gives every struct of a column the keys of all of them, with nulls
 
 
 @dataclass(frozen=True)

@@ -67,7 +67,7 @@ def read_parquet_rows(file: BinaryIO, name: str, *, max_bytes: int) -> Iterator[
                     f"{name} unpacks to more than {max_bytes:,} bytes. Split it, or raise data.max_file_bytes.",
                 )
             for value in batch.to_pylist():
-                yield Record(rows, None, value)
+                yield Record(rows, None, value, is_from_arrow=True)
                 rows += 1
     except (pyarrow.ArrowException, OSError, ValueError) as fault:
         reason = str(fault).strip().split("\n")[0].rstrip(".")
