@@ -5,18 +5,17 @@ import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import starmap
 from typing import Literal
 
 from tutelage.codes import Message
 from tutelage.data.conversations import Conversation, Turn
+from tutelage.data.repairs import needs_no_repair, repair_row
 from tutelage.recipe import DataSettings
 
 Outcome = Literal["kept", "repaired", "dropped"]
 
 FINGERPRINT_BYTES = 16
 NOTHING_KNOWN: Mapping[int, int] = {}
-SURROGATES = re.compile(r"[\ud800-\udfff]")
 HYPHEN_IN_A_WORD = re.compile(r"(?<=[^\W\d_])-(?=[^\W\d_])")
 PUNCTUATION = re.compile(r"""[\x00-\x20_.,;:!?'"`()\[\]{}\x7f]+""")
 SIGN = re.compile(r"[-+*/=<>#%&@^~|\\$]")
@@ -62,10 +61,10 @@ def check_each(
     """
     first_seen: dict[int, int] = {}
     for row in rows:
-        repaired, repairs = _repair(row)
+        repaired, repairs, drops = _repair(row)
         repaired, left_out = _end_with_an_answer(repaired)
         repairs += left_out
-        drops = _oversized(row, settings, sizes) or _unasked(repaired) or _empty_turns(repaired, settings)
+        drops = _oversized(row, settings, sizes) or drops or _unasked(repaired) or _empty_turns(repaired, settings)
         if pairs and row.format == "preference":
             drops = drops or _undecided(repaired, settings)
         if not drops:
@@ -133,43 +132,8 @@ def asked(row: Conversation) -> tuple[Turn, ...]:
     return row.turns if row.is_plain_text else row.context
 
 
-def _repair(row: Conversation) -> tuple[Conversation, list[Message]]:
-    if row.rejected is None and all(starmap(_is_clean, ((turn.text, turn.input) for turn in row.turns))):
-        return row, []
-    repairs: list[Message] = []
-
-    def mend(text: str, name: str) -> str:
-        mended, done = _repair_text(text)
-        repairs.extend(Message(one.code, f"{name}: {one.text}") for one in done)
-        return mended
-
-    names = turn_names(row)
-    texts = tuple(
-        (mend(turn.text, name), mend(turn.input, "input"))
-        for turn, name in zip(row.turns, names, strict=True)
-    )
-    rejected = None if row.rejected is None else mend(row.rejected, "rejected")
-    return replace(row.with_texts(texts), rejected=rejected), repairs
-
-
-def _is_clean(text: str, given: str) -> bool:
-    """Tell at a glance that a text and its input need no repair, as nearly all do."""
-    both = text + given
-    return "\x00" not in both and "\r\n" not in both and (both.isascii() or not SURROGATES.search(both))
-
-
-def _repair_text(text: str) -> tuple[str, list[Message]]:
-    repairs: list[Message] = []
-    if SURROGATES.search(text):
-        text = SURROGATES.sub("\ufffd", text)
-        repairs.append(Message("data.lone_surrogate", "lone surrogates became U+FFFD"))
-    if "\x00" in text:
-        text = text.replace("\x00", "")
-        repairs.append(Message("data.nul_characters", "NUL characters were removed"))
-    if "\r\n" in text:
-        text = text.replace("\r\n", "\n")
-        repairs.append(Message("data.crlf", "CRLF became LF"))
-    return text, repairs
+def _repair(row: Conversation) -> tuple[Conversation, list[Message], list[Message]]:
+    return (row, [], []) if needs_no_repair(row) else repair_row(row, turn_names(row))
 
 
 def _end_with_an_answer(row: Conversation) -> tuple[Conversation, list[Message]]:
