@@ -1,14 +1,13 @@
 """Which rows are kept, which are repaired and which are dropped, and why: nothing is lost in silence."""
 
 import hashlib
-import re
-import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
 from tutelage.codes import Message
 from tutelage.data.conversations import Conversation, Turn
+from tutelage.data.prompt_identity import normalised_prompt as normalised_prompt  # noqa: PLC0414 - near_duplicates.py takes it from here
 from tutelage.data.repairs import needs_no_repair, repair_row
 from tutelage.recipe import DataSettings
 
@@ -16,9 +15,6 @@ Outcome = Literal["kept", "repaired", "dropped"]
 
 FINGERPRINT_BYTES = 16
 NOTHING_KNOWN: Mapping[int, int] = {}
-HYPHEN_IN_A_WORD = re.compile(r"(?<=[^\W\d_])-(?=[^\W\d_])")
-PUNCTUATION = re.compile(r"""[\x00-\x20_.,;:!?'"`()\[\]{}\x7f]+""")
-SIGN = re.compile(r"[-+*/=<>#%&@^~|\\$]")
 # What the two sides of a single question and answer are called in the format that they came in.
 SIDES = {
     "alpaca": ("instruction", "output"),
@@ -64,7 +60,12 @@ def check_each(
         repaired, repairs, drops = _repair(row)
         repaired, left_out = _end_with_an_answer(repaired)
         repairs += left_out
-        drops = _oversized(row, settings, sizes) or drops or _unasked(repaired) or _empty_turns(repaired, settings)
+        drops = (
+            _oversized(row, settings, sizes)
+            or drops
+            or _unasked(repaired)
+            or _empty_turns(repaired, settings)
+        )
         if pairs and row.format == "preference":
             drops = drops or _undecided(repaired, settings)
         if not drops:
@@ -88,35 +89,6 @@ def fingerprint(turns: Sequence[Turn]) -> int:
     )
 
 
-def normalised_prompt(row: Conversation) -> str:
-    """Return what opens a conversation as it is compared: case, white space and punctuation make no other prompt.
-
-    It is the first question alone. Conversations that begin alike and go on differently share what they train.
-    """
-    opening = opening_turn(row)
-    text = f"{opening.text}\n{opening.input}"
-    return normalised(text) or text
-
-
-def normalised(text: str) -> str:
-    """Return the words and signs of a text, in one case, parted by single spaces.
-
-    Punctuation goes, signs stay: "5 + 3" is not "5 - 3", and C++ is not C.
-    """
-    if not text.isascii():
-        text = "".join(map(_without_punctuation, unicodedata.normalize("NFKC", text)))
-    text = HYPHEN_IN_A_WORD.sub(" ", text.casefold())
-    return " ".join(SIGN.sub(r" \g<0> ", PUNCTUATION.sub(" ", text)).split())
-
-
-def _without_punctuation(character: str) -> str:
-    """Return a character beyond ASCII if it is part of a word or a sign; marks make the words of many scripts."""
-    if character.isascii():
-        return character
-    kind = unicodedata.category(character)[0]
-    return character if kind in "LNM" else f" {character} " if kind == "S" else " "
-
-
 def opening_turn(row: Conversation) -> Turn:
     """Return the first turn that is not the system's."""
     return next((turn for turn in row.turns if turn.role != "system"), row.turns[0])
@@ -129,7 +101,10 @@ def count_repeated_prompts(rows: Sequence[Conversation]) -> int:
 
 def asked(row: Conversation) -> tuple[Turn, ...]:
     """Return what a row asks: all before its last answer, or a plain text itself."""
-    return row.turns if row.is_plain_text else row.context
+    if row.is_plain_text or all(turn.is_supervised for turn in row.context):
+        return row.turns if row.is_plain_text else row.context
+    # The same is asked, whichever of the earlier answers are trained on.
+    return tuple(replace(turn, is_supervised=True) for turn in row.context)
 
 
 def _repair(row: Conversation) -> tuple[Conversation, list[Message], list[Message]]:
