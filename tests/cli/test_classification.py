@@ -72,10 +72,20 @@ def test_one_command_goes_from_a_file_to_a_report_whose_figures_are_those_of_the
     assert "Which label was given for which" in page
     assert "Answers side by side" not in page
     check_classify(tutelage, place, rows)
+    check_texts_are_repaired_as_in_training(tutelage, place)
     check_threshold(tutelage, place, run)
     check_zero_shot(tutelage, run)
     check_verbs_that_do_not_fit(tutelage)
     check_without_scikit_learn(tutelage, run, monkeypatch)
+
+
+def check_texts_are_repaired_as_in_training(tutelage, place):
+    texts = ["Win 3 \ufffd\nnow", "Win 3 \ud83d\r\nn\x00ow"]
+    (place / "odd.jsonl").write_text("".join(json.dumps({"message": text}) + "\n" for text in texts))
+    done = tutelage("classify", "mine", "--file", "odd.jsonl")
+    assert done.code == 0, done.err
+    whole, odd = map(json.loads, done.out.splitlines())
+    assert (odd["message"], odd["probabilities"]) == (texts[1], whole["probabilities"])
 
 
 def test_a_stratified_split_gives_each_label_its_share_and_its_rows_are_those_of_the_source(

@@ -43,7 +43,10 @@ def class_rows(
             number = _numbered(label, classes)
         else:
             number = _numbered(tuple(_numbered(one, classes) for one in labels_in(label, separator)), sets)
-        ids = text_ids(tokenizer, text, token=settings.class_token)
+        try:
+            ids = text_ids(tokenizer, text, token=settings.class_token)
+        except DataError as fault:
+            raise DataError(fault.code, str(fault), row=conversation.row) from fault
         example = class_example(conversation.row, ids, number)
         yield conversation, PreparedRow(text, label, example)
 

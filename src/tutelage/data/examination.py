@@ -7,22 +7,23 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tutelage.data.checks import check_each, normalised_prompt
+from tutelage.data.checks import check_each
 from tutelage.data.class_rows import class_rows
 from tutelage.data.conversations import Conversation
-from tutelage.data.encoding import control_tokens, vocabulary_of
+from tutelage.data.empty_splits import empty_splits
+from tutelage.data.encoding import control_tokens, naming_row_of_surrogate, vocabulary_of
 from tutelage.data.findings import RowLook, Variety, find_nulls
 from tutelage.data.formats import ConversationReader
 from tutelage.data.languages import language_of
 from tutelage.data.near_duplicates import NearDuplicate, Prompts
 from tutelage.data.pair_rows import both_sides
+from tutelage.data.prompt_identity import compared_prompt
 from tutelage.data.prompts import PromptRenderer
 from tutelage.data.records import OpenSource, Record
 from tutelage.data.rules import Finding
 from tutelage.data.splits import Sides
 from tutelage.data.token_figures import TokenCounter, TokenFigures
 from tutelage.recipe import DataSettings, Objective
-from tutelage.run_folder import SPLITS
 
 LENGTHS = (64, 128, 256, 512, 1024, 2048, 4096)
 MOST_READ_FOR_LANGUAGE = 4_000
@@ -99,8 +100,9 @@ def examine(
             examples = (row.example for _, row in classified)
         else:
             examples = renderer.examples(kept, loss_on=loss_on)
-        for example in examples:
-            counter.add(example)
+        with naming_row_of_surrogate(lambda row: look.places.file_of(row) or source.name):
+            for example in examples:
+                counter.add(example)
     else:
         for _ in kept:
             pass
@@ -118,7 +120,10 @@ def examine(
         ),
         *(_find_uncompared(look.prompts) if with_near_duplicates else ()),
         *look.variety.findings(),
-        *_find_empty_splits(look.sides, settings),
+        *(
+            Finding(empty.code, None, f"{empty.what}, and `prepare` stops")
+            for empty in empty_splits(look.sides, settings)
+        ),
     ]
     return Examination(
         source=source.name,
@@ -158,6 +163,7 @@ class _Look:
         self.outcomes: Counter[str] = Counter()
         self.nulls: list[Finding] = []
         self.in_rows: list[Finding] = []
+        self._trains_all = not pairs and settings.loss_on != "last_response"
         self._source, self._settings, self._pairs = source, settings, pairs
         self._oversized: dict[int, int] = {}
 
@@ -169,9 +175,8 @@ class _Look:
             self.in_rows += self.row_look.find(checked)
             self.variety.note(checked)
             if checked.outcome != "dropped":
-                prompt = normalised_prompt(checked.row)
-                self.sides.add(checked.row.row, prompt, checked.row.response)
-                self.prompts.add(checked.row.row, prompt)
+                self.sides.add_row(checked.row, trains_all=self._trains_all)
+                self.prompts.add(checked.row.row, compared_prompt(checked.row))
                 self.languages.note(checked.row)
                 yield checked.row
 
@@ -200,11 +205,15 @@ class _Places:
             self._files.append(record.file)
         self._lines.append(record.line or 0)
 
+    def file_of(self, row: int) -> str | None:
+        return self._files[bisect_right(self._begins, row) - 1] if self._files else None
+
     def told(self, finding: Finding) -> Finding:
         """Return a finding with the place of its row before its message."""
-        if finding.row is None or not self._files:
+        file = None if finding.row is None else self.file_of(finding.row)
+        if finding.row is None or file is None:
             return finding
-        file, line = self._files[bisect_right(self._begins, finding.row) - 1], self._lines[finding.row]
+        line = self._lines[finding.row]
         return Finding(
             finding.code, finding.row, f"{file}{f', line {line}' if line else ''}: {finding.message}"
         )
@@ -266,19 +275,6 @@ def _find_uncompared(prompts: Prompts) -> list[Finding]:
             f"near-duplicates were looked for among the first {prompts.most_compared:,} rows; the"
             f" {prompts.uncompared:,} after them were compared for equal prompts alone",
         )
-    ]
-
-
-def _find_empty_splits(sides: Sides, settings: DataSettings) -> list[Finding]:
-    kept = len(sides.rows)
-    shares = {"train": 1.0, "test": settings.test_share}
-    counted = f"{kept:,} usable row{'' if kept == 1 else 's'}"
-    return [
-        Finding(
-            "data.empty_split", None, f"with {counted} the {name} split would be empty, and `prepare` stops"
-        )
-        for name, share in shares.items()
-        if not (sides.sides() == SPLITS.index(name)).any() and share > 0
     ]
 
 

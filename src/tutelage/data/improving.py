@@ -9,9 +9,10 @@ from typing import Any, Literal
 
 from tutelage.codes import Message
 from tutelage.data.asking import Messages, RememberingModel, object_schema, texts_of
-from tutelage.data.checks import check_rows, normalised_prompt
+from tutelage.data.checks import check_rows
 from tutelage.data.conversations import Conversation, Turn, without_blank_system
 from tutelage.data.near_duplicates import LikePrompts
+from tutelage.data.prompt_identity import normalised_prompt
 
 Part = Literal["response", "instruction"]
 

@@ -126,8 +126,7 @@ class PromptRenderer:
                 yield from self._put_together(waiting.popleft())
 
     def _put_together(self, part: _Part) -> Iterator[tuple[Conversation, list[EncodedAnswer]]]:
-        ids_of: dict[Piece, list[int]] = {**ids_by_text(part.texts, part.encoding.result())}
-        end = [self.end_of_turn]
+        ids_of: dict[Piece, list[int]] = {**ids_by_text(part.texts, part.encoding, part.conversations)}
 
         def ids(piece: Piece) -> list[int]:
             if piece not in ids_of and isinstance(piece, Control):
@@ -141,7 +140,7 @@ class PromptRenderer:
                     EncodedAnswer(
                         list(chain.from_iterable(map(ids, answer.before))),
                         # The end-of-turn token is supervised too; without it the model never learns to stop.
-                        ids(answer.text) + end,
+                        [*ids(answer.text), self.end_of_turn],
                         answer.is_supervised,
                     )
                     for answer in layout
