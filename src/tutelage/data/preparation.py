@@ -21,11 +21,11 @@ from tutelage.data.formats import ConversationReader
 from tutelage.data.identity import made_of
 from tutelage.data.ledger import Ledger
 from tutelage.data.pair_rows import pair_rows
-from tutelage.data.prefix_tree import count_distinct_runs
 from tutelage.data.prepared_rows import PreparedRows, RowsWriter, id_type, open_rows, open_split
 from tutelage.data.prompts import PromptRenderer
 from tutelage.data.records import OpenSource, Record, Source
 from tutelage.data.splits import Sides
+from tutelage.data.token_figures import count_tokens
 from tutelage.errors import DataError, RunFolderError
 from tutelage.recipe import DataSettings, ModelSettings, Objective, Recipe
 from tutelage.recipe_file import changed_settings, check
@@ -147,7 +147,7 @@ def prepare(
         "end_of_turn": renderer.tokenizer.convert_ids_to_tokens(renderer.end_of_turn),
         "end_of_turn_id": renderer.end_of_turn,
         "rows": {**ledger.counts(), **counts},
-        "tokens": _token_counts(splits),
+        "tokens": count_tokens(splits),
         "repeated_prompts": _count_repeated(questions),
         "leaks": sides.leaks(),
         "notes": [note.to_record() for note in (*source.notes, *reader.notes(pairs=pairs))],
@@ -221,22 +221,6 @@ def _write_lines(name: str, folder: Path, records: Iterator[dict[str, Any]]) -> 
             file.write(json.dumps(record, ensure_ascii=False) + "\n")
         file.flush()
         os.fsync(file.fileno())
-
-
-def _token_counts(splits: Mapping[str, PreparedRows]) -> dict[str, int]:
-    train = splits["train"].sides
-    ids = [side.ids for side in train]
-    begins = [side.begins + sum(map(len, ids[:place])) for place, side in enumerate(train)]
-    tokens = np.concatenate([side.tokens for side in train])
-    return {
-        "train": int(tokens.sum()),
-        "supervised": sum(int(side.supervised.sum()) for side in train),
-        # The last token of an example is a target only, so that it is no node of a tree.
-        "distinct": count_distinct_runs(
-            ids[0] if len(ids) == 1 else np.concatenate(ids), np.concatenate(begins), tokens - 1
-        ),
-        "longest": max(int(side.tokens.max(initial=0)) for rows in splits.values() for side in rows.sides),
-    }
 
 
 def _count_repeated(questions: bytearray) -> int:
