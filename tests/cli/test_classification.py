@@ -261,7 +261,7 @@ def test_a_dry_run_shows_labels_and_the_token_that_is_read_and_no_prompt_style(t
     assert "data.prompt alpaca" not in said
     assert "Without effect, as training.objective is classification: data.prompt, data.loss_on" in said
     heading = said.index("What the head learns")
-    assert re.search(r"prize +\d+ +Win \d+ \w+ now", done.out[done.out.index("What the head learns") :])
+    assert re.search(r"'prize' +\d+ +Win \d+ \w+ now", done.out[done.out.index("What the head learns") :])
     assert "The head reads the last token of a text: of row" in said[heading:]
     prepared = tutelage("prepare", *begin)
     assert "Read as text alone; labels: 'prize', 'talk'." in " ".join(prepared.out.split())
@@ -355,7 +355,7 @@ def check_export(tutelage, place, run):
     classify = pipeline("text-classification", model=str(place / "mine" / "export" / "hf"))
     texts = [TEXTS["prize"][3], TEXTS["talk"][5], "Win a very long walk today with many words"]
     said = tutelage("classify", "mine", *texts)
-    expected = [f"{found['label']}  {found['score']:.3f}" for found in classify(texts, batch_size=3)]
+    expected = [f"{found['label']!r}  {found['score']:.3f}" for found in classify(texts, batch_size=3)]
     assert said.out.splitlines() == expected
     assert set(classify.model.config.label2id) == {"prize", "talk"}
     assert classify.tokenizer.pad_token_id == classify.model.config.pad_token_id

@@ -10,6 +10,7 @@ from typing import Literal
 
 from tutelage.codes import Message
 from tutelage.data.conversations import Conversation, Turn
+from tutelage.data.label_names import FORMAT, trim_labels
 from tutelage.recipe import DataSettings
 
 Outcome = Literal["kept", "repaired", "dropped"]
@@ -63,6 +64,9 @@ def check_each(
     first_seen: dict[int, int] = {}
     for row in rows:
         repaired, repairs = _repair(row)
+        if row.format == FORMAT:
+            repaired, trimmed = trim_labels(repaired, settings.label_separator)
+            repairs += trimmed
         repaired, left_out = _end_with_an_answer(repaired)
         repairs += left_out
         drops = _oversized(row, settings, sizes) or _unasked(repaired) or _empty_turns(repaired, settings)
@@ -214,7 +218,7 @@ def _empty_turns(row: Conversation, settings: DataSettings) -> list[Message]:
     return [
         Message("data.empty", f"{name} is empty")
         for turn, name in zip(row.turns, turn_names(row), strict=True)
-        if not turn.text.strip() and _needs_text(turn, settings)
+        if not turn.text.strip() and (_needs_text(turn, settings) or _needs_label(row, settings))
     ]
 
 
@@ -223,6 +227,11 @@ def _needs_text(turn: Turn, settings: DataSettings) -> bool:
         return turn.is_supervised and not turn.calls and not settings.keep_empty_output
     # An instruction cannot be made up for by its input; a tool may return nothing, and a system text say nothing.
     return turn.role == "user"
+
+
+def _needs_label(row: Conversation, settings: DataSettings) -> bool:
+    """Tell whether a missing label would become a class of its own: it does unless a text may have several, or none."""
+    return row.format == FORMAT and settings.label_separator is None
 
 
 def _undecided(row: Conversation, settings: DataSettings) -> list[Message]:

@@ -13,6 +13,7 @@ from tutelage.data.conversations import Conversation
 from tutelage.data.encoding import control_tokens, vocabulary_of
 from tutelage.data.findings import RowLook, Variety, find_nulls
 from tutelage.data.formats import ConversationReader
+from tutelage.data.label_names import SeenLabels
 from tutelage.data.languages import language_of
 from tutelage.data.near_duplicates import NearDuplicate, Prompts
 from tutelage.data.pair_rows import both_sides
@@ -44,6 +45,7 @@ class Examination:
     near_duplicates: list[NearDuplicate]
     findings: list[Finding]
     languages: dict[str, int]
+    labels: dict[str, int]  # how many rows have each
     tokens: TokenFigures | None
 
     @property
@@ -118,6 +120,7 @@ def examine(
         ),
         *(_find_uncompared(look.prompts) if with_near_duplicates else ()),
         *look.variety.findings(),
+        *look.labels.findings(),
         *_find_empty_splits(look.sides, settings),
     ]
     return Examination(
@@ -131,6 +134,7 @@ def examine(
         near_duplicates=alike,
         findings=[look.places.told(finding) for finding in findings],
         languages=look.languages.counts(),
+        labels=look.labels.counts(),
         tokens=counter.figures() if counter else None,
     )
 
@@ -153,6 +157,7 @@ class _Look:
             rule=settings.split, train_share=settings.train_share, test_share=settings.test_share
         )
         self.row_look, self.variety, self.languages = RowLook(controls), Variety(), _Languages()
+        self.labels = SeenLabels(settings.label_separator)
         self.prompts = Prompts(most_compared)
         self.places = _Places()
         self.outcomes: Counter[str] = Counter()
@@ -172,6 +177,7 @@ class _Look:
                 prompt = normalised_prompt(checked.row)
                 self.sides.add(checked.row.row, prompt, checked.row.response)
                 self.prompts.add(checked.row.row, prompt)
+                self.labels.note(checked.row)
                 self.languages.note(checked.row)
                 yield checked.row
 

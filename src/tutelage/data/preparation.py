@@ -19,6 +19,7 @@ from tutelage.data.encoding import vocabulary_of
 from tutelage.data.examples import PreparedRow
 from tutelage.data.formats import ConversationReader
 from tutelage.data.identity import made_of
+from tutelage.data.label_names import SeenLabels
 from tutelage.data.ledger import Ledger
 from tutelage.data.pair_rows import pair_rows
 from tutelage.data.prepared_rows import PreparedRows, RowsWriter, id_type, open_rows, open_split
@@ -80,11 +81,12 @@ def prepare(
     overlong: list[tuple[int, int]] = []
     classes: list[str] = []  # of a classification
     sets: list[tuple[int, ...]] = []  # of its labels, where a text has several
+    labels = SeenLabels(settings.label_separator)
     vocabulary = vocabulary_of(renderer.tokenizer)
     pairs = objective == "dpo"
     names = SPLITS if settings.split == "group" else (UNDIVIDED,)
     with _writers(folder, names, vocabulary, pairs=pairs) as writers:
-        kept = _kept(source, settings, reader, ledger, pairs=pairs)
+        kept = labels.noted(_kept(source, settings, reader, ledger, pairs=pairs))
         if objective == "classification":
             rendered = _alone(class_rows(renderer.tokenizer, kept, classes, settings, sets=sets))
         elif pairs:
@@ -150,7 +152,9 @@ def prepare(
         "tokens": count_tokens(splits),
         "repeated_prompts": _count_repeated(questions),
         "leaks": sides.leaks(),
-        "notes": [note.to_record() for note in (*source.notes, *reader.notes(pairs=pairs))],
+        "notes": [
+            note.to_record() for note in (*source.notes, *reader.notes(pairs=pairs), *labels.messages())
+        ],
     }
     write_json(folder / RunFolder(folder).preparation.name, summary)
     return Preparation(splits, summary)
