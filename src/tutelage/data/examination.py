@@ -110,6 +110,7 @@ def examine(
     alike = look.prompts.near_duplicates() if with_near_duplicates else []
     findings = [
         *_find_in_source(source, look.reader, pairs=pairs),
+        *look.labels.findings(),
         *look.nulls,
         *look.in_rows,
         *(_find_overlong(counter.overlong, limit) if counter else ()),
@@ -120,7 +121,6 @@ def examine(
         ),
         *(_find_uncompared(look.prompts) if with_near_duplicates else ()),
         *look.variety.findings(),
-        *look.labels.findings(),
         *_find_empty_splits(look.sides, settings),
     ]
     return Examination(
