@@ -243,6 +243,15 @@ CASES += [
     (30, parquet_of(OTHERS), "kept", 0),
     (30, gzip.compress(parquet_of(OTHERS)), "kept", 0),
     (30, lines(*[dict(reversed(row.items())) for row in OTHERS]), "kept", 0),
+    # 5, 7, 8 of Parquet: an infinity and bytes stop, NaN is empty
+    (5, parquet_of([{"text": "a", "label": 1.0}, {"text": "b", "label": float("inf")}]), FAULT, 1),
+    (7, parquet_of([{"text": "a", "label": b"b"}]), FAULT, 0),
+    (8, parquet_of([{"text": "a", "label": 1.0}, {"text": "b", "label": float("nan")}]), "dropped", 1),
+    # 31 labels: blanks around them are removed; those that read alike are said
+    (31, among({"text": "a", "label": "b "}), "repaired", 0),
+    (31, among({"text": "a", "label": "\u200bb\xa0"}), "repaired", 0),
+    (31, among({"text": "a", "label": "b"}, {"text": "c", "label": "B"}), "kept", 1),
+    (31, among({"text": "a", "label": "b c"}, {"text": "c", "label": "b  c"}), "kept", 1),
 ]
 
 

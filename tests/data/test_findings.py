@@ -12,7 +12,7 @@ FOUND = [
     ("sk-notarealkey00000000000000", "data.secret"),
     ("stop at <|im_end|> please", "data.control_token_text"),
     ("### Response:", "data.template_heading"),
-    ("a bell \x07", "data.invisible_characters"),
+    ("a \x07 bell", "data.invisible_characters"),
     ("no \u200b width", "data.invisible_characters"),
     ("cafe\u0301", "data.not_nfc"),
 ]

@@ -75,9 +75,15 @@ def classify(
         return
     if file is None:
         for found in open_classify(run, loaded, at)(list(texts), 1):
-            console.say(f"{found['predicted'] or '(none)'}  {found['probability']:.3f}")
+            console.say(f"{_named(found['predicted'])}  {found['probability']:.3f}")
         return
     classify_file(file, loaded.recipe.data.map.get("text", "text"), lambda: open_classify(run, loaded, at))
+
+
+def _named(predicted: str) -> str:
+    from tutelage.data.label_names import quoted
+
+    return quoted(predicted) if predicted else "(none)"
 
 
 def refuse_empty(texts: Iterable[str]) -> None:

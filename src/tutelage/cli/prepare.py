@@ -15,6 +15,7 @@ from tutelage.run_folder import SPLITS, RunFolder
 from tutelage.run_lock import locked
 
 LABELS_NAMED = 8
+WARNED = ("data.similar_labels",)
 
 
 def prepare(options: Options = Options()) -> None:  # noqa: B008 - frozen
@@ -106,13 +107,18 @@ def show_preparation(summary: dict) -> None:
         told = "there are no validation rows, so the last weights are kept, not the best."
         console.warn(Message("data.no_validation_rows", told))
     for note in summary["notes"]:
-        console.note(note["code"], note["message"])
+        if note["code"] in WARNED:
+            console.warn(Message(note["code"], note["message"]))
+        else:
+            console.note(note["code"], note["message"])
 
 
 def _what_is_read(summary: dict) -> str:
     if not summary["classes"]:
         return f"Prompt style {summary['prompt']}."
-    labels = ", ".join(map(repr, summary["classes"][:LABELS_NAMED]))
+    from tutelage.data.label_names import quoted
+
+    labels = ", ".join(map(quoted, summary["classes"][:LABELS_NAMED]))
     more = (
         f" and {len(summary['classes']) - LABELS_NAMED:,} more" if summary["classes"][LABELS_NAMED:] else ""
     )

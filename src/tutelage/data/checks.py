@@ -7,6 +7,7 @@ from typing import Literal
 
 from tutelage.codes import Message
 from tutelage.data.conversations import Conversation, Turn, without_blank_system
+from tutelage.data.label_names import FORMAT, trim_labels
 from tutelage.data.prompt_identity import normalised_prompt as normalised_prompt  # noqa: PLC0414 - near_duplicates.py takes it from here
 from tutelage.data.repairs import needs_no_repair, repair_row
 from tutelage.recipe import DataSettings
@@ -58,6 +59,9 @@ def check_each(
     first_seen: dict[int, int] = {}
     for row in rows:
         repaired, repairs, drops = _repair(row)
+        if row.format == FORMAT:
+            repaired, trimmed = trim_labels(repaired, settings.label_separator)
+            repairs += trimmed
         repaired, left_out = _end_with_an_answer(repaired)
         repaired, blanks = _without_blank_system(repaired, settings)
         repairs = [*row.repairs, *repairs, *left_out, *blanks]
@@ -163,7 +167,7 @@ def _empty_turns(row: Conversation, settings: DataSettings) -> list[Message]:
     return [
         Message("data.empty", f"{name} is empty")
         for turn, name in zip(row.turns, turn_names(row), strict=True)
-        if not turn.text.strip() and _needs_text(turn, settings)
+        if not turn.text.strip() and (_needs_text(turn, settings) or _needs_label(row, settings))
     ]
 
 
@@ -172,6 +176,11 @@ def _needs_text(turn: Turn, settings: DataSettings) -> bool:
         return turn.is_supervised and not turn.calls and not settings.keep_empty_output
     # An instruction cannot be made up for by its input; a tool may return nothing, and a system text say nothing.
     return turn.role == "user"
+
+
+def _needs_label(row: Conversation, settings: DataSettings) -> bool:
+    """Tell whether a missing label would become a class of its own: it does unless a text may have several, or none."""
+    return row.format == FORMAT and settings.label_separator is None
 
 
 def _undecided(row: Conversation, settings: DataSettings) -> list[Message]:

@@ -14,6 +14,7 @@ from tutelage.data.empty_splits import empty_splits
 from tutelage.data.encoding import control_tokens, naming_row_of_surrogate, vocabulary_of
 from tutelage.data.findings import RowLook, Variety, find_nulls
 from tutelage.data.formats import ConversationReader
+from tutelage.data.label_names import SeenLabels
 from tutelage.data.languages import language_of
 from tutelage.data.near_duplicates import NearDuplicate, Prompts
 from tutelage.data.pair_rows import both_sides
@@ -45,6 +46,7 @@ class Examination:
     near_duplicates: list[NearDuplicate]
     findings: list[Finding]
     languages: dict[str, int]
+    labels: dict[str, int]  # how many rows have each
     tokens: TokenFigures | None
 
     @property
@@ -110,6 +112,7 @@ def examine(
     alike = look.prompts.near_duplicates() if with_near_duplicates else []
     findings = [
         *_find_in_source(source, look.reader, pairs=pairs),
+        *look.labels.findings(),
         *look.nulls,
         *look.in_rows,
         *(_find_overlong(counter.overlong, limit) if counter else ()),
@@ -136,6 +139,7 @@ def examine(
         near_duplicates=alike,
         findings=[look.places.told(finding) for finding in findings],
         languages=look.languages.counts(),
+        labels=look.labels.counts(),
         tokens=counter.figures() if counter else None,
     )
 
@@ -158,6 +162,7 @@ class _Look:
             rule=settings.split, train_share=settings.train_share, test_share=settings.test_share
         )
         self.row_look, self.variety, self.languages = RowLook(controls), Variety(), _Languages()
+        self.labels = SeenLabels(settings.label_separator)
         self.prompts = Prompts(most_compared)
         self.places = _Places()
         self.outcomes: Counter[str] = Counter()
@@ -177,6 +182,7 @@ class _Look:
             if checked.outcome != "dropped":
                 self.sides.add_row(checked.row, trains_all=self._trains_all)
                 self.prompts.add(checked.row.row, compared_prompt(checked.row))
+                self.labels.note(checked.row)
                 self.languages.note(checked.row)
                 yield checked.row
 

@@ -9,7 +9,7 @@ from typing import Any
 from tutelage.codes import Message
 from tutelage.data.conversations import Conversation, without_blank_system
 from tutelage.data.label_sets import labels_as_text
-from tutelage.data.reading import Reading, RowError, json_kind
+from tutelage.data.reading import Reading, RowError, json_kind, require_json
 from tutelage.data.records import Record
 from tutelage.data.schemas import SCHEMAS, fields_of, read_row
 from tutelage.errors import DataError
@@ -108,6 +108,7 @@ class ConversationReader:
         self._first_of_format.setdefault(name, record.row)
         value = record.value
         try:
+            require_json(value, (*SCHEMAS[name].required, *SCHEMAS[name].optional))
             if name == "text-label":
                 label = labels_as_text(value["label"], self._settings.label_separator)
                 value = {**value, "label": label}

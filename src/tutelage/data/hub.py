@@ -6,10 +6,12 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from tutelage.codes import Message
+from tutelage.data.arrow_values import row_reader
 from tutelage.data.records import OpenSource, Record
 from tutelage.errors import DataError
 
 HUB_PREFIX = "hf:"
+ROWS_AT_ONCE = 256
 
 
 def open_hub(name: str, *, split: str) -> OpenSource:
@@ -28,7 +30,11 @@ def open_hub(name: str, *, split: str) -> OpenSource:
         ) from fault
 
     def records() -> Iterator[Record]:
-        return (Record(row, None, value, is_from_arrow=True) for row, value in enumerate(loaded))
+        # As Arrow has them: images and sound would be decoded, for which other packages are needed.
+        rows_of = row_reader(loaded.features.arrow_schema)
+        batches = loaded.with_format("arrow").iter(batch_size=ROWS_AT_ONCE)
+        values = (value for batch in batches for value in rows_of(batch))
+        return (Record(row, None, value, is_from_arrow=True) for row, value in enumerate(values))
 
     unpinned = f"No revision was named: {place} may change. Pin it as {name}@<commit>."
     notes = [] if revision else [Message("data.hub_revision_not_pinned", unpinned)]

@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,13 +20,14 @@ from tutelage.data.encoding import naming_row_of_surrogate, vocabulary_of
 from tutelage.data.examples import PreparedRow
 from tutelage.data.formats import ConversationReader
 from tutelage.data.identity import made_of
+from tutelage.data.label_names import SeenLabels
 from tutelage.data.ledger import Ledger
 from tutelage.data.pair_rows import pair_rows
-from tutelage.data.prefix_tree import count_distinct_runs
 from tutelage.data.prepared_rows import PreparedRows, open_split
 from tutelage.data.prompts import PromptRenderer
 from tutelage.data.records import OpenSource, Record, Source
 from tutelage.data.splits import Sides
+from tutelage.data.token_figures import count_tokens
 from tutelage.errors import DataError, RunFolderError
 from tutelage.recipe import DataSettings, ModelSettings, Objective, Recipe
 from tutelage.recipe_file import changed_settings, check
@@ -80,12 +81,13 @@ def prepare(
     overlong: list[tuple[int, int]] = []
     classes: list[str] = []  # of a classification
     sets: list[tuple[int, ...]] = []  # of its labels, where a text has several
+    labels = SeenLabels(settings.label_separator)
     vocabulary = vocabulary_of(renderer.tokenizer)
     pairs = objective == "dpo"
     trains_all = not pairs and settings.loss_on != "last_response"
     names = SPLITS if settings.split == "group" else (UNDIVIDED,)
     with split_writers(folder, names, vocabulary, pairs=pairs) as writers:
-        kept = _kept(source, settings, reader, ledger, pairs=pairs)
+        kept = labels.noted(_kept(source, settings, reader, ledger, pairs=pairs))
         if objective == "classification":
             rendered = _alone(class_rows(renderer.tokenizer, kept, classes, settings, sets=sets))
         elif pairs:
@@ -147,10 +149,12 @@ def prepare(
         "end_of_turn": renderer.tokenizer.convert_ids_to_tokens(renderer.end_of_turn),
         "end_of_turn_id": renderer.end_of_turn,
         "rows": {**ledger.counts(), **counts},
-        "tokens": _token_counts(splits),
+        "tokens": count_tokens(splits),
         "repeated_prompts": _count_repeated(questions),
         "leaks": sides.leaks(),
-        "notes": [note.to_record() for note in (*source.notes, *reader.notes(pairs=pairs))],
+        "notes": [
+            note.to_record() for note in (*source.notes, *reader.notes(pairs=pairs), *labels.messages())
+        ],
     }
     write_json(folder / RunFolder(folder).preparation.name, summary)
     return Preparation(splits, summary)
@@ -206,22 +210,6 @@ def _write_lines(name: str, folder: Path, records: Iterator[dict[str, Any]]) -> 
             file.write(json.dumps(record, ensure_ascii=False) + "\n")
         file.flush()
         os.fsync(file.fileno())
-
-
-def _token_counts(splits: Mapping[str, PreparedRows]) -> dict[str, int]:
-    train = splits["train"].sides
-    ids = [side.ids for side in train]
-    begins = [side.begins + sum(map(len, ids[:place])) for place, side in enumerate(train)]
-    tokens = np.concatenate([side.tokens for side in train])
-    return {
-        "train": int(tokens.sum()),
-        "supervised": sum(int(side.supervised.sum()) for side in train),
-        # The last token of an example is a target only, so that it is no node of a tree.
-        "distinct": count_distinct_runs(
-            ids[0] if len(ids) == 1 else np.concatenate(ids), np.concatenate(begins), tokens - 1
-        ),
-        "longest": max(int(side.tokens.max(initial=0)) for rows in splits.values() for side in rows.sides),
-    }
 
 
 def _count_repeated(questions: bytearray) -> int:

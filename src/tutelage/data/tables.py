@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, BinaryIO
 
+from tutelage.data.arrow_values import row_reader
 from tutelage.data.records import Record
 from tutelage.errors import DataError
 
@@ -59,14 +60,17 @@ def read_parquet_rows(file: BinaryIO, name: str, *, max_bytes: int) -> Iterator[
 
     unpacked, rows = 0, 0
     try:
-        for batch in parquet.ParquetFile(file).iter_batches(batch_size=ROWS_AT_ONCE):
+        table = parquet.ParquetFile(file)
+        _refuse_repeated_columns(table.schema_arrow.names, name)
+        rows_of = row_reader(table.schema_arrow)
+        for batch in table.iter_batches(batch_size=ROWS_AT_ONCE):
             unpacked += batch.nbytes
             if unpacked > max_bytes:
                 raise DataError(
                     "data.file_too_large",
                     f"{name} unpacks to more than {max_bytes:,} bytes. Split it, or raise data.max_file_bytes.",
                 )
-            for value in batch.to_pylist():
+            for value in rows_of(batch):
                 yield Record(rows, None, value, is_from_arrow=True)
                 rows += 1
     except (pyarrow.ArrowException, OSError, ValueError) as fault:

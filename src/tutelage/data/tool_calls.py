@@ -1,7 +1,6 @@
 """Tool calls of an answer, each as one JSON text of a name and its arguments: one reader for every format."""
 
 import json
-import math
 from typing import Any
 
 from tutelage.codes import Message
@@ -77,7 +76,7 @@ def _arguments(found: Any, name: str, reading: Reading) -> dict[str, Any]:
         return {}
     dropped: list[str] = []
     if reading.is_from_arrow:
-        found = {} if found == [] else _without_nulls(found, "", dropped)
+        found = _without_nulls(found, "", dropped)
     if not isinstance(found, dict):
         raise _not_an_object(name, json_kind(found))
     if dropped:
@@ -93,19 +92,17 @@ def _arguments(found: Any, name: str, reading: Reading) -> dict[str, Any]:
 def _without_nulls(value: Any, path: str, dropped: list[str]) -> Any:
     """Return a value from Arrow without the null fields of its structs, and note the path of each.
 
-    A null in a list or in a map was written: Arrow adds none there. NaN is what pandas makes of a missing number.
+    A null in a list was written: Arrow adds none there.
     """
     if isinstance(value, dict):
         kept: dict[str, Any] = {}
         for key, inner in value.items():
             where = f"{path}.{key}" if path else key
-            if inner is None or (isinstance(inner, float) and math.isnan(inner)):
+            if inner is None:
                 dropped.append(where)
             else:
                 kept[key] = _without_nulls(inner, where, dropped)
         return kept
-    if isinstance(value, list) and value and all(isinstance(pair, tuple) for pair in value):
-        return {str(key): _without_nulls(inner, f"{path}.{key}", dropped) for key, inner in value}  # a map
     if isinstance(value, list):
         found: list[str] = []
         items = [_without_nulls(inner, f"{path}[]", found) for inner in value]
