@@ -101,7 +101,7 @@ def decide_convention(
             " decimal point, the other a decimal comma. Write all references of a test set in one convention.",
             row=second,
         )
-    mark = next(iter(deciding), ".")
+    mark: DecimalMark = "," if "," in deciding else "."
     return NumberConvention(mark, blanks_group or mark == ",")
 
 
