@@ -170,8 +170,9 @@ class _Watcher:
         if step not in self._preferences:
             return
         event = self._preferences[step]
+        ties = f" and {event['ties']:.0%} are ties, within rounding" if event["ties"] else ""
         console.say(
-            f"Of the validation pairs {event['accuracy']:.0%} are the right way round then, by a margin of"
+            f"Of the validation pairs {event['accuracy']:.0%} are the right way round then{ties}, by a margin of"
             f" {event['margin']:+.2f} on average (rewards {event['chosen_reward']:+.2f} for chosen and"
             f" {event['rejected_reward']:+.2f} for rejected answers)."
         )
