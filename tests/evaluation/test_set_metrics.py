@@ -63,6 +63,48 @@ def test_contains_forgives_case_and_spacing_and_nothing_else():
     assert scored("contains", "It is New-York.", "new york") == 0
 
 
+@pytest.mark.parametrize(
+    ("response", "reference", "expected"),
+    [
+        ("a party", "art", 0),
+        ("partly art, partly craft", "art", 100),
+        ("the art.", "art", 100),
+        ("(art)", "art", 100),
+        ("**art**", "art", 100),
+        ("state-of-the-art", "art", 100),
+        ("carts and art's", "art", 100),
+        ("New Yorkers", "New York", 0),
+        ("Straße", "STRASSE", 100),
+        ("cafe\u0301s", "café", 0),
+        ("the cafe\u0301", "CAFÉ", 100),
+        ("the cafe", "café", 0),
+        ("ΟΔΥΣΣΕΥΣ", "Οδυσσευς", 100),
+        ("партия", "арт", 0),
+        ("это арт", "Арт", 100),
+        ("हिन्दी", "हिन्द", 0),
+        ("हिन्दी भाषा", "हिन्दी", 100),
+        ("مدرسة كبيرة", "مدرسة", 100),
+        ("我喜欢北京烤鸭", "北京", 100),
+        ("使用AI技术", "AI", 100),
+        ("東京タワーです", "タワー", 100),
+        ("ฉันรักภาษาไทยมาก", "ภาษาไทย", 100),
+        ("서울입니다", "서울", 100),
+        ("북서울", "서울", 0),
+        ("It is 15.", "5", 0),
+        ("It is 5.", "5", 100),
+        ("It is 5.5 or 1,5", "5", 0),
+        ("It is -5.", "5", 0),
+        ("pages 3-5", "5", 100),
+        ("well 👍🏽 done", "👍", 100),
+        ("a+b", "+", 100),
+        ("C++ it is", "c++", 100),
+        ("\u2764\ufe0f", "\u2764", 100),
+    ],
+)
+def test_contains_asks_for_whole_words_in_scripts_that_part_them(response, reference, expected):
+    assert scored("contains", response, reference) == expected
+
+
 def test_a_pattern_may_match_anywhere():
     assert scored("regex", "On 2024-05-06.", pattern=r"\d{4}-\d\d-\d\d") == 100
     assert scored("regex", "On 2024-05-06.", pattern=r"^\d{4}") == 0

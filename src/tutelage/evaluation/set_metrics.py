@@ -20,6 +20,7 @@ from tutelage.evaluation.numbers import (
     last_number,
     single_number,
 )
+from tutelage.evaluation.words import contains_whole
 from tutelage.recipe_evaluation import NamedSetSettings
 
 
@@ -36,7 +37,9 @@ SET_METRICS: dict[str, Metric] = {
                 "numeric", "Right number", "share whose last number has the value of the reference"
             ),
             _right_or_wrong(
-                "contains", "Contains", "share that holds the reference, whatever the case and spacing"
+                "contains",
+                "Contains",
+                "share that holds the reference as whole words, whatever the case and spacing",
             ),
             _right_or_wrong("regex", "Matches the pattern", "share in which the pattern is found"),
             _right_or_wrong(
@@ -84,8 +87,7 @@ def _has_right_number(
 
 
 def _contains(answer: Mapping[str, Any], settings: NamedSetSettings, schema: Any) -> bool:
-    response, reference = (" ".join(answer[side].casefold().split()) for side in ("response", "reference"))
-    return reference in response
+    return contains_whole(answer["response"], answer["reference"])
 
 
 def _matches(answer: Mapping[str, Any], settings: NamedSetSettings, schema: Any) -> bool:
