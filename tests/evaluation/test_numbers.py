@@ -81,6 +81,7 @@ def test_a_sign_may_stand_before_a_currency_and_a_dash_is_none(text, expected):
         ("2⁄3", "2/3"),
         (r"\frac{3}{2}", "3/2"),
         (r"-1\dfrac{1}{2}", "-3/2"),
+        (r"\frac13", "1/3"),
         ("in step 1 3/2", "3/2"),  # no mixed number: 3/2 is more than 1
         (".5", "1/2"),
         ("= -.25.", "-1/4"),

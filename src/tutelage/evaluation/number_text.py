@@ -37,7 +37,7 @@ DATES_AND_TIMES = (
 )
 DATE_OR_TIME = re.compile("|".join(DATES_AND_TIMES), re.IGNORECASE)
 
-LATEX_FRACTION = re.compile(r"\\[dt]?frac\s?\{(\d+)\}\s?\{(\d+)\}")
+LATEX_FRACTION = re.compile(r"\\[dt]?frac\s?(?:\{(\d+)\}|(\d))\s?(?:\{(\d+)\}|(\d))")
 SCIENTIFIC = re.compile(r"(?<=\d) ?(?:[×x*·⋅]|\\times|\\cdot) ?10\^([-+]?\d+)")
 POWER_OF_TEN = re.compile(r"(?<![\w.,^])10\^([-+]?\d+)(?![\d.,]*\d)")
 # "= - 5", or a text that is nothing but "- 5": elsewhere a dash before a blank opens an item of a list.
@@ -97,7 +97,7 @@ def _vulgar_fraction(found: re.Match[str]) -> str:
 
 def _fraction(found: re.Match[str]) -> str:
     joins = found.string[found.start() - 1 : found.start()].isdecimal()
-    return f"{' ' if joins else ''}{found[1]}/{found[2]}"
+    return f"{' ' if joins else ''}{found[1] or found[2]}/{found[3] or found[4]}"
 
 
 def _blank_groups(blanks: str) -> re.Pattern[str]:
