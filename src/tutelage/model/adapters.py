@@ -22,6 +22,7 @@ from tutelage.model.folders import read_header, tuned_faults
 from tutelage.model.fused_lora import fuse_adapters
 from tutelage.model.target_modules import check_targets
 from tutelage.recipe import AdapterSettings
+from tutelage.recipe_adapter import ALL_LINEAR
 
 
 def add_adapter(
@@ -58,6 +59,8 @@ def add_adapter(
 
 def _check_targets_of(module: Any, settings: AdapterSettings) -> None:
     """Stop where adapter.target_modules does not fit the loaded model, whose names its files may not tell."""
+    if settings.target_modules == ALL_LINEAR:
+        return
     dimensions = {
         name: getattr(getattr(layer, "weight", None), "ndim", 0) for name, layer in module.named_modules()
     }
