@@ -320,6 +320,9 @@ def show_sets(sets: dict[str, Any]) -> None:
         else:
             console.heading(f"Test set {name}, by {SET_METRICS[one['metric']].label}")
             console.say(one["sentence"])
+        if "number_convention" in one:
+            mark = "point" if one["number_convention"]["decimal_mark"] == "." else "comma"
+            console.say(f"Its numbers are read with a decimal {mark}.")
         if one["dropped"]:
             console.say(f"{one['dropped']:,} of its rows were left out, as empty or repeated.")
 

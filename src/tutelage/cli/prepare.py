@@ -6,7 +6,7 @@ from typing import Any
 
 from tutelage.cli import console
 from tutelage.cli.dry_run import show_dry_run
-from tutelage.cli.opening import parts_that_changed, prepare_into, prepare_what_is_here
+from tutelage.cli.opening import check_targets, parts_that_changed, prepare_into, prepare_what_is_here
 from tutelage.cli.options import Options, open_new_run, record_recipe
 from tutelage.codes import Message
 from tutelage.errors import RunFolderError
@@ -23,6 +23,7 @@ def prepare(options: Options = Options()) -> None:  # noqa: B008 - frozen
     run, loaded = open_new_run(options)
     if run.preparation.exists() and not options.overwrite and not options.dry_run:
         refuse_other_parts(run, loaded)
+        check_targets(loaded.recipe)
         console.say(
             f"{run.data} is made of the same data, model, prompt and settings already: nothing to do."
         )

@@ -1,7 +1,7 @@
 """Named test sets beside the test rows: read, kept apart from training, answered by both models."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from tutelage.errors import DataError
 from tutelage.evaluation.clusters import cluster_rows
 from tutelage.evaluation.comparison import figures_of
 from tutelage.evaluation.multiplicity import holm
+from tutelage.evaluation.numbers import NumberConvention, decide_convention
 from tutelage.evaluation.responses import Progress, collect_responses, reference_log_probs
 from tutelage.evaluation.set_metrics import SET_METRICS, read_schema, score_answer
 from tutelage.evaluation.statistics import paired_difference, resample
@@ -38,7 +39,10 @@ Answers = list[dict[str, Any]]
 
 @dataclass(frozen=True)
 class NamedSet:
-    """One named set as both models are asked it; `choices` are, for each row, the choices as rows of their own."""
+    """One named set as both models are asked it; `choices` are, for each row, the choices as rows of their own.
+
+    `numbers` is how the references of the metric numeric are written, None with another metric.
+    """
 
     name: str
     settings: NamedSetSettings
@@ -46,6 +50,7 @@ class NamedSet:
     dropped: int
     schema: Any
     choices: Sequence[Sequence[PreparedRow]] | None
+    numbers: NumberConvention | None = None
 
 
 def open_sets(
@@ -89,6 +94,7 @@ def _open(
         raise DataError(
             "evaluate.set_without_rows", f"The test set {name} ({source.name}) has no row that can be asked."
         )
+    is_numeric = settings.metric == "numeric"
     files = {record.row: record.file for record in source.records}
     with naming_row_of_surrogate(lambda row: f"The test set {name}, {files.get(row) or source.name}"):
         return NamedSet(
@@ -99,6 +105,9 @@ def _open(
             read_schema(settings),
             _choices(name, settings, kept, source.records, renderer)
             if settings.choices is not None
+            else None,
+            decide_convention(((row.row, row.response) for row in usable), of_set=name)
+            if is_numeric
             else None,
         )
 
@@ -193,7 +202,7 @@ def judge_sets(
             figures[one.name], rows[one.name] = _described(one), _paired_rows(base, tuned)
             continue
         scored = [
-            np.array([score_answer(answer, one.settings, one.schema) for answer in given])
+            np.array([score_answer(answer, one.settings, one.schema, one.numbers) for answer in given])
             for given in (base, tuned)
         ]
         figures[one.name] = _judge(one, *scored)
@@ -206,12 +215,13 @@ def judge_sets(
 
 
 def _described(one: NamedSet) -> dict[str, Any]:
-    return {
+    described = {
         "source": one.settings.source,
         "metric": one.settings.metric,
         "rows": len(one.rows),
         "dropped": one.dropped,
     }
+    return described if one.numbers is None else {**described, "number_convention": asdict(one.numbers)}
 
 
 def _judge(one: NamedSet, base: np.ndarray, tuned: np.ndarray) -> dict[str, Any]:
