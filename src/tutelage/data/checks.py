@@ -10,11 +10,11 @@ from typing import Literal
 
 from tutelage.codes import Message
 from tutelage.data.conversations import Conversation, Turn
+from tutelage.data.first_rows import FINGERPRINT_BYTES, FirstRows
 from tutelage.recipe import DataSettings
 
 Outcome = Literal["kept", "repaired", "dropped"]
 
-FINGERPRINT_BYTES = 16
 NOTHING_KNOWN: Mapping[int, int] = {}
 SURROGATES = re.compile(r"[\ud800-\udfff]")
 HYPHEN_IN_A_WORD = re.compile(r"(?<=[^\W\d_])-(?=[^\W\d_])")
@@ -60,7 +60,7 @@ def check_each(
 
     Of `pairs` the rejected answers count too.
     """
-    first_seen: dict[int, int] = {}
+    first_seen = FirstRows()
     for row in rows:
         repaired, repairs = _repair(row)
         repaired, left_out = _end_with_an_answer(repaired)
