@@ -2,6 +2,7 @@
 
 import json
 import random
+import string
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -27,6 +28,26 @@ def write_long_rows(path: Path, count: int) -> None:
     with path.open("w", encoding="utf-8") as file:
         for row in _rows(count, MEAN_SENTENCES_LONG):
             file.write(json.dumps(row, ensure_ascii=False) + "\n")
+
+
+def write_ordinary_lines(path: Path, count: int) -> None:
+    """Write so many rows about as long as Stanford's as JSON lines; the same at every call."""
+    with path.open("w", encoding="utf-8") as file:
+        for row in _rows(count, MEAN_SENTENCES):
+            file.write(json.dumps(row, ensure_ascii=False) + "\n")
+
+
+def write_template_lines(path: Path, count: int) -> None:
+    """Write so many rows of one template, in which one word changes, as JSON lines; the same at every call."""
+    chance = random.Random(SEED)
+    with path.open("w", encoding="utf-8") as file:
+        for number in range(count):
+            word = "".join(chance.choices(string.ascii_lowercase, k=7))
+            instruction = (
+                f"Rewrite the sentence in the passive voice, and keep the name {word} as it stands there."
+            )
+            row = {"instruction": instruction, "input": "", "output": f"Answer {number} is by {word}."}
+            file.write(json.dumps(row) + "\n")
 
 
 def _rows(count: int, mean_sentences: int) -> Iterator[dict[str, str]]:
