@@ -6,13 +6,18 @@ import os
 import sys
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 
 from benchmarks.processes import environment
-from benchmarks.rows import write_ordinary_lines, write_template_lines
+from benchmarks.rows import SHORT_TEMPLATE, write_ordinary_lines, write_template_lines
 from benchmarks.tables import table
 
-KINDS = {"ordinary": write_ordinary_lines, "template": write_template_lines}
+KINDS = {
+    "ordinary": write_ordinary_lines,
+    "template": write_template_lines,
+    "short-template": partial(write_template_lines, template=SHORT_TEMPLATE),
+}
 SIZES = (30_000, 300_000)
 SETTINGS = ("--set", "data.max_file_bytes=1000000000")
 HEAD = ("rows", "kind", "seconds", "of processors", "times the first", "peak MB", "near-duplicates")
@@ -24,7 +29,7 @@ def main() -> None:
     parser.add_argument(
         "--rows", type=int, nargs="+", default=SIZES, metavar="N", help="sizes; default: 30000 300000"
     )
-    parser.add_argument("--kinds", nargs="+", choices=KINDS, default=list(KINDS), help="default: both")
+    parser.add_argument("--kinds", nargs="+", choices=KINDS, default=list(KINDS), help="default: all")
     options = parser.parse_args()
     lines = []
     with tempfile.TemporaryDirectory() as folder:

@@ -23,8 +23,8 @@ THRESHOLD = 0.8
 # A pair of similarity 0.8 has sketches that agree in 80 of 100 places, give or take 4: five such deviations below.
 LIKELY = 0.6
 # A row is compared with at most so many rows of each bucket, and with so many that it is not like. While there are few
-# rows the bound is greater, as much as COMPARISONS allow, and up to a thousand rows nothing is bounded.
-LEAST_BOUND, COMPARISONS = 16, 2**20
+# rows the bound is greater, as much as COMPARISONS allow, and up to 700 rows nothing is bounded.
+LEAST_BOUND, COMPARISONS = 16, 2**19
 CHARACTERS_AT_ONCE = 2**16  # of the prompts that are sketched together
 CANDIDATES_AT_ONCE = 2**15
 PIECES_AT_HAND = 2**17  # of the prompts that were compared last
