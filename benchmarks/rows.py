@@ -2,6 +2,7 @@
 
 import json
 import random
+import string
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +14,9 @@ SEED = 123
 MEAN_SENTENCES = 14
 MEAN_SENTENCES_LONG = 105  # about 2,000 bytes a row
 SHARE_WITH_INPUT = 0.4
+# With another word of seven letters two rows of the first are near-duplicates, and two of the second narrowly are not.
+TEMPLATE = "Rewrite the following sentence so that it is in the passive voice, and keep the name {} as it stands in it."
+SHORT_TEMPLATE = "Rewrite the sentence in the passive voice, and keep the name {} as it stands in the text."
 
 
 def write_rows(path: Path, count: int) -> None:
@@ -27,6 +31,27 @@ def write_long_rows(path: Path, count: int) -> None:
     with path.open("w", encoding="utf-8") as file:
         for row in _rows(count, MEAN_SENTENCES_LONG):
             file.write(json.dumps(row, ensure_ascii=False) + "\n")
+
+
+def write_ordinary_lines(path: Path, count: int) -> None:
+    """Write so many rows about as long as Stanford's as JSON lines; the same at every call."""
+    with path.open("w", encoding="utf-8") as file:
+        for row in _rows(count, MEAN_SENTENCES):
+            file.write(json.dumps(row, ensure_ascii=False) + "\n")
+
+
+def write_template_lines(path: Path, count: int, *, template: str = TEMPLATE) -> None:
+    """Write so many rows of one template, in which one word changes, as JSON lines; the same at every call."""
+    chance = random.Random(SEED)
+    with path.open("w", encoding="utf-8") as file:
+        for number in range(count):
+            word = "".join(chance.choices(string.ascii_lowercase, k=7))
+            row = {
+                "instruction": template.format(word),
+                "input": "",
+                "output": f"Answer {number} is by {word}.",
+            }
+            file.write(json.dumps(row) + "\n")
 
 
 def _rows(count: int, mean_sentences: int) -> Iterator[dict[str, str]]:

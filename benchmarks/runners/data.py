@@ -61,7 +61,7 @@ def measure(job: dict) -> dict:
         for batch in micro_batches(chosen, size=job["batch"], distinct_tokens=2048):
             nodes += len(merge(batch).token_ids)
     clock.stop("trees")
-    pairs = near_duplicates(kept) if job["near_duplicates"] else []
+    pairs = near_duplicates(kept) if job["near_duplicates"] else ()
     clock.stop("near_duplicates")
     return {
         "seconds": clock.seconds,

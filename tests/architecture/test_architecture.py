@@ -87,7 +87,6 @@ def test_models_and_tokenizers_are_loaded_in_one_place():
         ("starlette", {"serve/app.py", "serve/server.py"}),
         ("datasets", {"data/hub.py"}),
         ("pyarrow", {"data/arrow_values.py", "data/tables.py"}),
-        ("datasketch", {"data/near_duplicates.py"}),
         ("pickle", set()),
         ("requests", set()),
     ],

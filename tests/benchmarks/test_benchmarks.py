@@ -14,6 +14,7 @@ SCRIPTS = [
     "benchmarks.generation",
     "benchmarks.work",
     "benchmarks.data",
+    "benchmarks.check",
     "benchmarks.environments",
     "benchmarks.serving",
     "benchmarks.runners.llama_server",

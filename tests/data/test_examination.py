@@ -8,7 +8,7 @@ import pytest
 from support.rows import alpaca_values
 from support.tiny_tokenizer import chatml_tokenizer
 
-from tutelage.data import examination, prompts
+from tutelage.data import examination, near_duplicates, prompts
 from tutelage.data.examination import examine
 from tutelage.data.prompts import make_renderer
 from tutelage.data.sources import open_source
@@ -105,3 +105,15 @@ def test_the_answer_that_most_rows_have_is_found_wherever_it_stands(opened):
         told = [finding.message for finding in findings if finding.rule == 26]
         expected = [f"{count} of {len(values)} rows have one and the same answer: 'yes'"]
         assert told == (expected if count * 2 > len(values) else [])
+
+
+def test_rows_with_more_candidates_than_are_compared_are_counted(opened, monkeypatch):
+    def counted(values):
+        findings = examine(opened(values), DataSettings(), None).findings
+        return [one.row for one in findings if one.code == "data.near_duplicates_not_compared"]
+
+    told = "Rewrite the sentence in the passive voice, and keep the name {} as it stands in the text."
+    values = [{"instruction": told.format(f"{n:07}"), "output": str(n)} for n in range(60)]
+    assert counted(values) == []
+    monkeypatch.setattr(near_duplicates, "COMPARISONS", 1)
+    assert counted(values) == [None]

@@ -105,11 +105,8 @@ def test_a_long_text_that_rows_share_does_not_make_their_questions_alike(before)
     rows = [row(*before, user(question), assistant("x")) for question in QUESTIONS]
     assert near(rows) == set()
     whole = [normalised(f"{LONG} {question}") for question in QUESTIONS]
-    assert near([single_turn(0, text, "", "x") for text in whole]) == {
-        (0, 1),
-        (0, 2),
-        (1, 2),
-    }  # what would go wrong
+    found = near([single_turn(0, text, "", "x") for text in whole])
+    assert {row for _, row in found} == {1, 2}  # what would go wrong
 
 
 def test_one_question_on_documents_that_differ_is_not_alike_and_on_one_document_it_is():

@@ -1,6 +1,6 @@
 """`tutelage check`: the data doctor."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import nullcontext
 from typing import Annotated, Any
 
@@ -39,7 +39,7 @@ def check(
         console.say_json(_faulty(fault))
         return EXIT_USAGE
     if json:
-        console.say_json(found.to_record())
+        console.say_long_json(found.to_record())
     else:
         show_examination(found)
     return EXIT_WARNINGS if strict and found.has_warnings else 0
@@ -148,31 +148,50 @@ def _share(lengths: Sequence[int], limit: int) -> str:
     return f"{sum(length <= limit for length in lengths) / len(lengths):.0%}"
 
 
-def _show_findings(findings: Sequence[Any]) -> None:
+def _show_findings(findings: Iterable[Any]) -> None:
     from tutelage.data.rules import RULES
 
-    if not findings:
+    by_rule: dict[int, _OfRule] = {}
+    for one in findings:
+        by_rule.setdefault(one.rule, _OfRule()).add(one)
+    by_rule = dict(sorted(by_rule.items()))
+    if not by_rule:
         console.say("Nothing was found.")
         return
-    by_rule = {
-        rule: [one for one in findings if one.rule == rule] for rule in sorted({one.rule for one in findings})
-    }
     console.heading("Findings")
     rows = [
-        [str(rule), RULES[rule], f"{len(of_rule):,}", _rows(of_rule), "" if of_rule[0].is_warning else "note"]
-        for rule, of_rule in by_rule.items()
+        [str(rule), RULES[rule], f"{found.count:,}", found.rows, "" if found.shown[0].is_warning else "note"]
+        for rule, found in by_rule.items()
     ]
     console.table(["rule", "what", "count", "rows", ""], rows, numeric=(0, 2))
     console.say()
-    for rule, of_rule in by_rule.items():
-        for one in of_rule[:MESSAGES_SHOWN]:
+    for rule, found in by_rule.items():
+        for one in found.shown:
             where = "" if one.row is None else f" row {one.row}"
             console.say(f"[{one.code}]{where} {one.message}")
-        if len(of_rule) > MESSAGES_SHOWN:
-            console.say(f"[rule {rule}] … and {len(of_rule) - MESSAGES_SHOWN:,} more; --json lists all")
+        if found.count > MESSAGES_SHOWN:
+            console.say(f"[rule {rule}] … and {found.count - MESSAGES_SHOWN:,} more; --json lists all")
 
 
-def _rows(findings: Sequence[Any]) -> str:
-    rows = list(dict.fromkeys(one.row for one in findings if one.row is not None))
-    more = " …" if len(rows) > ROWS_SHOWN else ""
-    return ", ".join(map(str, rows[:ROWS_SHOWN])) + more
+class _OfRule:
+    """How many findings of one rule there are, and as many of them as are shown."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.shown: list[Any] = []
+        self._rows: dict[int, None] = {}
+
+    def add(self, finding: Any) -> None:
+        self.count += 1
+        if (
+            len(self.shown) < MESSAGES_SHOWN or finding.row is None
+        ):  # what is about the source is shown always
+            self.shown.append(finding)
+        if finding.row is not None and len(self._rows) <= ROWS_SHOWN:
+            self._rows[finding.row] = None
+
+    @property
+    def rows(self) -> str:
+        """The first rows, and whether there are more."""
+        more = " …" if len(self._rows) > ROWS_SHOWN else ""
+        return ", ".join(map(str, list(self._rows)[:ROWS_SHOWN])) + more

@@ -4,7 +4,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from itertools import groupby
 
@@ -53,6 +53,28 @@ def write(text: str) -> None:
 def say_json(value: object) -> None:
     """Print a value as JSON for another program, whatever the width of the terminal."""
     sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=2, allow_nan=False) + "\n")
+
+
+def say_long_json(fields: Mapping[str, object]) -> None:
+    """Print an object as `say_json` does, the items of an iterator among its values one after the other."""
+    opening = "{\n"
+    for name, value in fields.items():
+        sys.stdout.write(f"{opening}  {json.dumps(name)}: ")
+        opening = ",\n"
+        if isinstance(value, Iterator):
+            before, after = "[\n    ", "[]"
+            for item in value:
+                sys.stdout.write(before + _indented(item, 4))
+                before, after = ",\n    ", "\n  ]"
+            sys.stdout.write(after)
+        else:
+            sys.stdout.write(_indented(value, 2))
+    sys.stdout.write("\n}\n")
+
+
+def _indented(value: object, spaces: int) -> str:
+    whole = json.dumps(value, ensure_ascii=False, indent=2, allow_nan=False)
+    return whole.replace("\n", "\n" + " " * spaces)
 
 
 def say_text(text: str) -> None:

@@ -7,14 +7,13 @@ from typing import Literal
 
 from tutelage.codes import Message
 from tutelage.data.conversations import Conversation, Turn, without_blank_system
+from tutelage.data.first_rows import FINGERPRINT_BYTES, FirstRows
 from tutelage.data.label_names import FORMAT, trim_labels
-from tutelage.data.prompt_identity import normalised_prompt as normalised_prompt  # noqa: PLC0414 - near_duplicates.py takes it from here
 from tutelage.data.repairs import needs_no_repair, repair_row
 from tutelage.recipe import DataSettings
 
 Outcome = Literal["kept", "repaired", "dropped"]
 
-FINGERPRINT_BYTES = 16
 NOTHING_KNOWN: Mapping[int, int] = {}
 # What the two sides of a single question and answer are called in the format that they came in.
 SIDES = {
@@ -56,7 +55,7 @@ def check_each(
 
     Of `pairs` the rejected answers count too.
     """
-    first_seen: dict[int, int] = {}
+    first_seen = FirstRows()
     for row in rows:
         repaired, repairs, drops = _repair(row)
         if row.format == FORMAT:

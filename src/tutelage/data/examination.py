@@ -3,7 +3,7 @@
 from array import array
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,11 +12,12 @@ from tutelage.data.class_rows import class_rows
 from tutelage.data.conversations import Conversation
 from tutelage.data.empty_splits import empty_splits
 from tutelage.data.encoding import control_tokens, naming_row_of_surrogate, vocabulary_of
+from tutelage.data.finding_log import FindingLog, Findings
 from tutelage.data.findings import RowLook, Variety, find_nulls
 from tutelage.data.formats import ConversationReader
 from tutelage.data.label_names import SeenLabels
 from tutelage.data.languages import language_of
-from tutelage.data.near_duplicates import NearDuplicate, Prompts
+from tutelage.data.near_duplicates import NearDuplicates, Prompts
 from tutelage.data.pair_rows import both_sides
 from tutelage.data.prompt_identity import compared_prompt
 from tutelage.data.prompts import PromptRenderer
@@ -28,8 +29,7 @@ from tutelage.recipe import DataSettings, Objective
 
 LENGTHS = (64, 128, 256, 512, 1024, 2048, 4096)
 MOST_READ_FOR_LANGUAGE = 4_000
-# How often two rows of one task are alike enough to be compared grows with the square of the rows.
-ROWS_COMPARED = 100_000
+ROWS_COMPARED = 1_000_000  # their sketches and buckets take 250 MB
 
 
 @dataclass(frozen=True)
@@ -43,8 +43,8 @@ class Examination:
     outcomes: dict[str, int]
     repeated_prompts: int
     leaks: dict[str, list[int]]
-    near_duplicates: list[NearDuplicate]
-    findings: list[Finding]
+    near_duplicates: NearDuplicates | None
+    findings: Iterable[Finding]  # as often as is wanted
     languages: dict[str, int]
     labels: dict[str, int]  # how many rows have each
     tokens: TokenFigures | None
@@ -54,18 +54,18 @@ class Examination:
         return any(finding.is_warning for finding in self.findings)
 
     def to_record(self) -> dict[str, Any]:
-        """Return what `tutelage check --json` prints."""
+        """Return what `tutelage check --json` prints; the two long lists can be read once, item by item."""
         return {
             "rows": self.rows,
             **self.outcomes,
             "format": " + ".join(self.formats),
             "repeated_prompts": self.repeated_prompts,
             "leaks": self.leaks,
-            "near_duplicates": [
+            "near_duplicates": (
                 {"rows": [pair.other, pair.row], "similarity": round(pair.similarity, 4)}
-                for pair in self.near_duplicates
-            ],
-            "findings": [finding.to_record() for finding in self.findings],
+                for pair in self.near_duplicates or ()
+            ),
+            "findings": (finding.to_record() for finding in self.findings),
         }
 
 
@@ -81,7 +81,7 @@ def examine(
     """Look at every row of a source, one after the other; without a renderer nothing is told of tokens.
 
     Of preferences both answers are looked at, of a classification the text alone. Of a row no more is kept than some
-    hashes, its token ids in a temporary file, and what was found.
+    hashes; its token ids, its prompt and what was found wait in temporary files.
     """
     pairs, is_classification = objective == "dpo", objective == "classification"
     controls = control_tokens(renderer.tokenizer) if renderer else ()
@@ -108,26 +108,22 @@ def examine(
     else:
         for _ in kept:
             pass
+    tokens = counter.figures() if counter else None
+    rest = FindingLog()
+    rest.add(_find_overlong(counter.overlong, limit) if counter else ())
+    del counter  # its file and lengths make room for what follows
     leaks = look.sides.under("position").leaks()
-    alike = look.prompts.near_duplicates() if with_near_duplicates else []
-    findings = [
-        *_find_in_source(source, look.reader, pairs=pairs),
-        *look.labels.findings(),
-        *look.nulls,
-        *look.in_rows,
-        *(_find_overlong(counter.overlong, limit) if counter else ()),
-        *_find_leaks(leaks),
-        *(
-            Finding("data.near_duplicate", pair.row, f"{pair.similarity:.0%} like row {pair.other}")
-            for pair in alike
-        ),
-        *(_find_uncompared(look.prompts) if with_near_duplicates else ()),
-        *look.variety.findings(),
-        *(
-            Finding(empty.code, None, f"{empty.what}, and `prepare` stops")
-            for empty in empty_splits(look.sides, settings)
-        ),
-    ]
+    rest.add(_find_leaks(leaks))
+    alike = look.prompts.near_duplicates() if with_near_duplicates else None
+    if alike is not None:
+        rest.add(_find_alike(alike))
+        rest.add(_find_uncompared(look.prompts, alike))
+    rest.add(look.variety.findings())
+    rest.add(
+        Finding(empty.code, None, f"{empty.what}, and `prepare` stops")
+        for empty in empty_splits(look.sides, settings)
+    )
+    in_source = [*_find_in_source(source, look.reader, pairs=pairs), *look.labels.findings()]
     return Examination(
         source=source.name,
         kind=source.kind,
@@ -137,10 +133,10 @@ def examine(
         repeated_prompts=look.row_look.repeated_prompts,
         leaks=leaks,
         near_duplicates=alike,
-        findings=[look.places.told(finding) for finding in findings],
+        findings=Findings((in_source, look.nulls, look.in_rows, rest), look.places.told),
         languages=look.languages.counts(),
         labels=look.labels.counts(),
-        tokens=counter.figures() if counter else None,
+        tokens=tokens,
     )
 
 
@@ -166,8 +162,7 @@ class _Look:
         self.prompts = Prompts(most_compared)
         self.places = _Places()
         self.outcomes: Counter[str] = Counter()
-        self.nulls: list[Finding] = []
-        self.in_rows: list[Finding] = []
+        self.nulls, self.in_rows = FindingLog(), FindingLog()
         self._trains_all = not pairs and settings.loss_on != "last_response"
         self._source, self._settings, self._pairs = source, settings, pairs
         self._oversized: dict[int, int] = {}
@@ -177,7 +172,7 @@ class _Look:
         read = self.reader.read(self._records())
         for checked in check_each(read, self._settings, self._oversized, pairs=self._pairs):
             self.outcomes[checked.outcome] += 1
-            self.in_rows += self.row_look.find(checked)
+            self.in_rows.add(self.row_look.find(checked))
             self.variety.note(checked)
             if checked.outcome != "dropped":
                 self.sides.add_row(checked.row, trains_all=self._trains_all)
@@ -189,7 +184,7 @@ class _Look:
     def _records(self) -> Iterator[Record]:
         for record in self._source.records():
             self.places.note(record)
-            self.nulls += find_nulls([record])
+            self.nulls.add(find_nulls([record]))
             if record.size is not None and record.size > self._settings.max_row_bytes:
                 self._oversized[record.row] = record.size
             yield record
@@ -248,40 +243,38 @@ def _find_in_source(source: OpenSource, reader: ConversationReader, *, pairs: bo
     return [Finding(note.code, None, note.text) for note in (*source.notes, *reader.notes(pairs=pairs))]
 
 
-def _find_overlong(overlong: Sequence[tuple[int, int]], limit: int) -> list[Finding]:
-    return [
-        Finding(
-            "data.too_long",
-            row,
-            f"{tokens:,} tokens, more than {limit:,}: `prepare` stops at it, or drops it",
-        )
-        for row, tokens in dict(overlong).items()  # of a pair both answers may be
-    ]
+def _find_overlong(overlong: Mapping[int, int], limit: int) -> Iterator[Finding]:
+    for row, tokens in overlong.items():
+        told = f"{tokens:,} tokens, more than {limit:,}: `prepare` stops at it, or drops it"
+        yield Finding("data.too_long", row, told)
 
 
-def _find_leaks(leaks: Mapping[str, Sequence[int]]) -> list[Finding]:
-    return [
-        Finding(
-            "data.leak",
-            row,
-            f"would be a {name} row whose prompt is also trained on; --split group keeps them together",
-        )
-        for name, rows in leaks.items()
-        for row in rows
-    ]
+def _find_leaks(leaks: Mapping[str, Sequence[int]]) -> Iterator[Finding]:
+    for name, rows in leaks.items():
+        told = f"would be a {name} row whose prompt is also trained on; --split group keeps them together"
+        yield from (Finding("data.leak", row, told) for row in rows)
 
 
-def _find_uncompared(prompts: Prompts) -> list[Finding]:
-    if not prompts.uncompared:
-        return []
-    return [
-        Finding(
-            "data.near_duplicates_not_compared",
-            None,
+def _find_alike(alike: NearDuplicates) -> Iterator[Finding]:
+    for pair in alike:
+        yield Finding("data.near_duplicate", pair.row, f"{pair.similarity:.0%} like row {pair.other}")
+
+
+def _find_uncompared(prompts: Prompts, alike: NearDuplicates) -> Iterator[Finding]:
+    """Say which rows were not compared with all that they may be like."""
+    code = "data.near_duplicates_not_compared"
+    if prompts.uncompared:
+        told = (
             f"near-duplicates were looked for among the first {prompts.most_compared:,} rows; the"
-            f" {prompts.uncompared:,} after them were compared for equal prompts alone",
+            f" {prompts.uncompared:,} after them were compared for equal prompts alone"
         )
-    ]
+        yield Finding(code, None, told)
+    if alike.bounded:
+        told = (
+            f"{alike.bounded:,} rows have many rows that may be like them, and were compared with some of those;"
+            f" {alike.undecided:,} of them were found to be like no earlier row, and may be"
+        )
+        yield Finding(code, None, told)
 
 
 def spoken(row: Conversation) -> str:

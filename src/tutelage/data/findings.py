@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterable, Iterator
 from tutelage.data.call_texts import texts_of
 from tutelage.data.checks import CheckedRow, asked, fingerprint
 from tutelage.data.conversations import Conversation
+from tutelage.data.first_rows import FirstRows
 from tutelage.data.records import Record
 from tutelage.data.rules import Finding, rule_of
 
@@ -74,7 +75,7 @@ class RowLook:
     def __init__(self, controls: Collection[str]) -> None:
         self.repeated_prompts = 0  # rows that ask, to the letter, what an earlier one asked
         self._spelled = {*KNOWN_CONTROLS, *controls}
-        self._first_asked: dict[int, int] = {}
+        self._first_asked = FirstRows()
 
     def find(self, one: CheckedRow) -> Iterator[Finding]:
         """Yield what the outcome and the texts of the next row show."""

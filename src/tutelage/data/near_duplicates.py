@@ -1,27 +1,39 @@
-"""Rows whose prompts are nearly alike: candidates by MinHash, each confirmed by its true Jaccard similarity."""
+"""Rows whose prompts are nearly alike: candidates by MinHash, each confirmed by its true Jaccard similarity.
+
+Rows are joined into clusters in their order. A row is compared with its candidates, the likeliest first, and with none
+that already is in its cluster; so rows of one template cost one comparison each, and not one for each pair.
+"""
 
 import hashlib
+import tempfile
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 
-from tutelage.data.checks import FINGERPRINT_BYTES, normalised_prompt
+from tutelage.data import sketches
 from tutelage.data.conversations import Conversation
+from tutelage.data.first_rows import FINGERPRINT_BYTES
+from tutelage.data.prompt_identity import compared_prompt
+from tutelage.data.sketches import band_keys, pieces, similarity, sketch
 
-SHINGLE = 5  # characters
 THRESHOLD = 0.8
-# 20 bands of 5 hashes: a pair of similarity 0.8 is a candidate in 99.96 of 100 cases, one of 0.5 in 47.
-PERMUTATIONS, BANDS = 100, 20
-PROMPTS_AT_HAND = 4096  # whose pieces are kept while candidates are compared
-MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
+# A pair of similarity 0.8 has sketches that agree in 80 of 100 places, give or take 4: five such deviations below.
+LIKELY = 0.6
+# A row is compared with at most so many rows of each bucket, and with so many that it is not like. While there are few
+# rows the bound is greater, as much as COMPARISONS allow, and up to 700 rows nothing is bounded.
+LEAST_BOUND, COMPARISONS = 16, 2**19
+CHARACTERS_AT_ONCE = 2**16  # of the prompts that are sketched together
+CANDIDATES_AT_ONCE = 2**15
+PIECES_AT_HAND = 2**17  # of the prompts that were compared last
+BYTES_IN_MEMORY = 2**20  # of the prompts; beyond it they wait in a temporary file
+NOTHING = -1
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class NearDuplicate:
     """A row, an earlier row that it is like, and their similarity from 0 to 1."""
 
@@ -30,153 +42,253 @@ class NearDuplicate:
     similarity: float
 
 
-def near_duplicates(rows: Sequence[Conversation]) -> list[NearDuplicate]:
-    """Return the pairs of rows whose normalised prompts share four fifths of their 5-character pieces.
+@dataclass(frozen=True)
+class NearDuplicates:
+    """Each row that is like an earlier one, with the likest that it was compared with; and the clusters of all rows."""
+
+    rows: np.ndarray  # (found,), those of the greatest similarity first
+    others: np.ndarray  # (found,)
+    similarities: np.ndarray  # (found,)
+    first_of: np.ndarray  # (rows,) for each row that was taken in, the place of the first one of its cluster
+    bounded: int  # rows that were compared with a part of their candidates alone
+    undecided: int  # those of them that were found to be like none
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __iter__(self) -> Iterator[NearDuplicate]:
+        for row, other, alike in zip(self.rows, self.others, self.similarities, strict=True):
+            yield NearDuplicate(int(row), int(other), float(alike))
+
+
+def near_duplicates(rows: Sequence[Conversation]) -> NearDuplicates:
+    """Return which rows have a prompt that shares four fifths of its 5-character pieces with that of an earlier row.
 
     Of rows with equal prompts only the first is compared with others; the rest are paired with that first one.
     """
     prompts = Prompts()
     for row in rows:
-        prompts.add(row.row, normalised_prompt(row))
+        prompts.add(row.row, compared_prompt(row))
     return prompts.near_duplicates()
 
 
 class Prompts:
-    """Takes in the prompt of one row after the other, and keeps the texts of the first ones alone, where told so.
+    """Takes in the prompt of one row after the other, and compares the first so many, or all.
 
-    How many candidates there are grows with the square of the rows of one task, so a large source needs a bound.
+    Of a row a sketch of 100 bytes is kept and a fingerprint; texts wait in a temporary file.
     """
 
     def __init__(self, most_compared: int | None = None) -> None:
         self.most_compared = most_compared
         self._rows = array("q")
         self._digests = bytearray()
-        self._texts: list[str] = []
+        self._sketches = bytearray()
+        self._waiting: list[str] = []  # for their sketches
+        self._characters_waiting = 0
+        self._texts = tempfile.SpooledTemporaryFile(BYTES_IN_MEMORY)  # noqa: SIM115 - it is gone with the prompts
+        self._begins = array("q", [0])
 
     def add(self, row: int, prompt: str) -> None:
         """Take in the normalised prompt of the next row."""
+        encoded = prompt.encode("utf-8", "surrogatepass")
         self._rows.append(row)
-        self._digests += hashlib.blake2b(
-            prompt.encode("utf-8", "surrogatepass"), digest_size=FINGERPRINT_BYTES
-        ).digest()
-        if self.most_compared is None or len(self._texts) < self.most_compared:
-            self._texts.append(prompt)
+        self._digests += hashlib.blake2b(encoded, digest_size=FINGERPRINT_BYTES).digest()
+        if self.most_compared is None or len(self._rows) <= self.most_compared:
+            self._texts.write(encoded)
+            self._begins.append(self._begins[-1] + len(encoded))
+            self._waiting.append(prompt)
+            self._characters_waiting += len(prompt)
+            if self._characters_waiting >= CHARACTERS_AT_ONCE:
+                self._sketch()
 
     @property
     def uncompared(self) -> int:
         """How many of the rows were compared for equal prompts alone."""
-        return len(self._rows) - len(self._texts)
+        return len(self._rows) - (len(self._begins) - 1)
 
-    def near_duplicates(self) -> list[NearDuplicate]:
-        """Return the pairs as `near_duplicates` does, those of equal prompts among all rows."""
+    def near_duplicates(self) -> NearDuplicates:
+        """Return what `near_duplicates` does, equal prompts among all rows."""
+        self._sketch()
         rows = np.array(self._rows, dtype=np.int64)
         digests = np.frombuffer(bytes(self._digests), dtype=f"V{FINGERPRINT_BYTES}")
         _, first, group = np.unique(digests, return_index=True, return_inverse=True)
-        first_of = first[group]  # (rows,)
-        is_first = first_of == np.arange(len(rows))
-        found = [
-            NearDuplicate(int(row), int(other), 1.0)
-            for row, other in zip(rows[~is_first], rows[first_of[~is_first]], strict=True)
-        ]
-        compared = np.flatnonzero(is_first[: len(self._texts)])
-        found += [
-            NearDuplicate(int(rows[compared[place]]), int(rows[compared[other]]), similarity)
-            for place, other, similarity in _alike([self._texts[place] for place in compared])
-        ]
-        return sorted(found, key=lambda pair: (-pair.similarity, pair.row, pair.other))
+        partner_of = first[group]  # (rows,)
+        similarities = np.ones(len(rows))
+        is_first = partner_of == np.arange(len(rows))
+        sketched = np.frombuffer(self._sketches, dtype=np.uint8).reshape(-1, sketches.PERMUTATIONS)
+        search = _Search(sketched, self._text, np.flatnonzero(is_first[: len(sketched)]))
+        for place, other, alike in search.found():
+            partner_of[place], similarities[place] = other, alike
+        found = np.flatnonzero(partner_of != np.arange(len(rows)))
+        found = found[np.lexsort((found, -similarities[found]))]
+        undecided = [place for place in search.bounded if partner_of[place] == place]
+        return NearDuplicates(
+            rows=rows[found],
+            others=rows[partner_of[found]],
+            similarities=similarities[found],
+            first_of=np.array([search.clusters.first(place) for place in first[group].tolist()], np.int64),
+            bounded=len(search.bounded),
+            undecided=len(undecided),
+        )
+
+    def _sketch(self) -> None:
+        if self._waiting:
+            self._sketches += sketch(self._waiting).tobytes()
+            self._waiting, self._characters_waiting = [], 0
+
+    def _text(self, place: int) -> str:
+        self._texts.seek(self._begins[place])
+        encoded = self._texts.read(self._begins[place + 1] - self._begins[place])
+        return encoded.decode("utf-8", "surrogatepass")
 
 
-def _alike(prompts: Sequence[str]) -> Iterator[tuple[int, int, float]]:
-    """Yield the places of two different prompts that are alike, the later one first, and their similarity.
+class _Clusters:
+    """Places that were joined, each cluster known by its first place."""
 
-    The bands of all prompts are sorted, for an index of them takes forty times the memory.
-    """
-    pieces_of = lru_cache(PROMPTS_AT_HAND)(lambda place: shingles(prompts[place]))
-    bands = _bands(map(shingles, prompts))
-    for band in range(BANDS if len(bands) else 0):
-        order = np.argsort(bands[:, band], kind="stable")
-        keys = bands[order, band]
-        bounds = np.flatnonzero(np.diff(keys, prepend=~keys[:1], append=~keys[-1:]))
-        for begin, end in pairwise(bounds):
-            candidates = order[begin:end]
-            for rank in range(1, end - begin):
-                place, others = candidates[rank], candidates[:rank]
-                is_new = ~(bands[others, :band] == bands[place, :band]).any(axis=1)  # in no band before
-                for other in others[is_new]:
-                    similarity = _similarity(pieces_of(place), pieces_of(other))
-                    if similarity >= THRESHOLD:
-                        yield place, other, similarity
+    def __init__(self, places: int) -> None:
+        self._parents = array("q", range(places))
+
+    def first(self, place: int) -> int:
+        """Return the first place of the cluster that a place is in; itself beyond those that may be joined."""
+        parents = self._parents
+        if place >= len(parents):
+            return place
+        while parents[place] != place:
+            parents[place] = parents[parents[place]]
+            place = parents[place]
+        return place
+
+    def join(self, one: int, other: int) -> None:
+        low, high = sorted((self.first(one), self.first(other)))
+        self._parents[high] = low
 
 
-def _bands(prompts: Iterable[np.ndarray]) -> np.ndarray:
-    """Return a hash of each band of each prompt's sketch: (prompts, bands) uint64."""
-    from datasketch import MinHash  # noqa: PLC0415 - as below
+class _Search:
+    """Looks for the earlier places that each place is like, among some with different texts."""
 
-    blank, bands = MinHash(PERMUTATIONS, hashfunc=int), bytearray()
-    for pieces in prompts:
-        hashes = np.zeros(BANDS, dtype=np.uint64)
-        for column in _sketch(blank, pieces).hashvalues.reshape(BANDS, -1).T:
-            hashes = _mixed(hashes, column)
-        bands += hashes.tobytes()
-    return np.frombuffer(bytes(bands), dtype=np.uint64).reshape(-1, BANDS)
+    def __init__(self, sketched: np.ndarray, text: Callable[[int], str], places: np.ndarray) -> None:
+        self.clusters = _Clusters(len(sketched))
+        self.bounded: set[int] = set()
+        self._sketches, self._places = sketched, places
+        self._pieces = _Pieces(text)
+        self._bound = max(LEAST_BOUND, COMPARISONS // max(1, len(places)))
+
+    def found(self) -> Iterator[tuple[int, int, float]]:
+        """Yield each place that is like an earlier one, the likest that it was compared with, and their similarity."""
+        before = self._before_in_bucket()
+        is_candidate = (before[self._places] != NOTHING).any(axis=1)
+        places = self._places[is_candidate]
+        at_once = max(1, CANDIDATES_AT_ONCE // (sketches.BANDS * self._bound))
+        for begin in range(0, len(places), at_once):
+            owners, others = self._likely(*self._candidates(before, places[begin : begin + at_once]))
+            bounds = np.flatnonzero(np.diff(owners, prepend=NOTHING, append=NOTHING)).tolist()
+            for first, last in pairwise(bounds):
+                place = int(owners[first])
+                likest = self._likest(place, others[first:last].tolist())
+                if likest is not None:
+                    yield place, *likest
+
+    def _before_in_bucket(self) -> np.ndarray:
+        """Return for each place and band the place before it with the same band: (places, BANDS) int32."""
+        before = np.full((len(self._sketches), sketches.BANDS), NOTHING, dtype=np.int32)
+        sketched = self._sketches
+        for band in range(sketches.BANDS):
+            keys = band_keys(sketched, band)[self._places]
+            order = np.argsort(keys, kind="stable")
+            keys = keys[order]
+            is_same = keys[1:] == keys[:-1]
+            before[self._places[order[1:][is_same]], band] = self._places[order[:-1][is_same]]
+        return before
+
+    def _candidates(self, before: np.ndarray, places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return pairs of a place and an earlier one of one of its buckets, the latest ones up to the bound."""
+        owners = np.repeat(places, before.shape[1])
+        bands = np.tile(np.arange(before.shape[1]), len(places))
+        others = before[places].ravel()
+        pairs = []
+        for _ in range(self._bound):
+            is_there = others != NOTHING
+            owners, bands, others = owners[is_there], bands[is_there], others[is_there]
+            if not len(others):
+                break
+            pairs.append(owners * len(before) + others)
+            others = before[others, bands]
+        self.bounded.update(owners[others != NOTHING].tolist())
+        return np.divmod(np.unique(np.concatenate(pairs)), len(before))
+
+    def _likely(self, owners: np.ndarray, others: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return those pairs whose sketches agree well enough, each place's likeliest first."""
+        agree = (self._sketches[owners] == self._sketches[others]).sum(axis=1)
+        is_likely = agree >= LIKELY * sketches.PERMUTATIONS
+        owners, others, agree = owners[is_likely], others[is_likely], agree[is_likely]
+        order = np.lexsort((others, -agree, owners))
+        return owners[order], others[order]
+
+    def _likest(self, place: int, others: Sequence[int]) -> tuple[int, float] | None:
+        """Compare a place with others of clusters that it is not in yet, and join it to those that it is like."""
+        own, likest, in_vain = self._pieces.of(place), None, 0
+        for other in others:
+            if self.clusters.first(other) == self.clusters.first(place):
+                continue
+            if in_vain == self._bound:
+                self.bounded.add(place)
+                break
+            alike = similarity(own, self._pieces.of(other))
+            if alike < THRESHOLD:
+                in_vain += 1
+                continue
+            self.clusters.join(place, other)
+            if likest is None or alike > likest[1]:
+                likest = other, alike
+        return likest
+
+
+class _Pieces:
+    """The pieces of the texts that were compared last."""
+
+    def __init__(self, text: Callable[[int], str]) -> None:
+        self._text = text
+        self._at_hand: OrderedDict[int, frozenset[str]] = OrderedDict()
+        self._count = 0
+
+    def of(self, place: int) -> frozenset[str]:
+        if place in self._at_hand:
+            self._at_hand.move_to_end(place)
+            return self._at_hand[place]
+        own = self._at_hand[place] = pieces(self._text(place))
+        self._count += len(own)
+        while self._count > PIECES_AT_HAND and len(self._at_hand) > 1:
+            self._count -= len(self._at_hand.popitem(last=False)[1])
+        return own
 
 
 class LikePrompts:
     """Normalised prompts, and which of them a further one is like; each is known by the order in which it was added."""
 
     def __init__(self) -> None:
-        from datasketch import MinHash, MinHashLSH  # noqa: PLC0415 - it brings scipy, for this alone
-
-        self._index: Any = MinHashLSH(num_perm=PERMUTATIONS, params=(BANDS, PERMUTATIONS // BANDS))
-        self._blank = MinHash(PERMUTATIONS, hashfunc=int)
-        self._pieces: list[np.ndarray] = []
+        self._buckets: dict[tuple[int, bytes], list[int]] = {}
+        self._pieces: list[frozenset[str]] = []
 
     def find_and_add(self, prompt: str) -> list[tuple[int, float]]:
         """Return the earlier prompts that one is like, each with the similarity, and add it."""
-        own = shingles(prompt)
-        sketch = _sketch(self._blank, own)
-        found = self._confirmed(own, sketch)
-        self._index.insert(len(self._pieces), sketch)
+        own, keys = pieces(prompt), _keys(prompt)
+        found = self._confirmed(own, keys)
+        for key in keys:
+            self._buckets.setdefault(key, []).append(len(self._pieces))
         self._pieces.append(own)
         return found
 
     def find(self, prompt: str) -> list[tuple[int, float]]:
         """Return the prompts that one is like, each with the similarity."""
-        own = shingles(prompt)
-        return self._confirmed(own, _sketch(self._blank, own))
+        return self._confirmed(pieces(prompt), _keys(prompt))
 
-    def _confirmed(self, own: np.ndarray, sketch: Any) -> list[tuple[int, float]]:
+    def _confirmed(self, own: frozenset[str], keys: Sequence[tuple[int, bytes]]) -> list[tuple[int, float]]:
         """Return which candidates are alike in truth."""
-        found = []
-        for other in self._index.query(sketch):
-            similarity = _similarity(own, self._pieces[other])
-            if similarity >= THRESHOLD:
-                found.append((other, similarity))
-        return found
+        candidates = sorted({other for key in keys for other in self._buckets.get(key, ())})
+        found = [(other, similarity(own, self._pieces[other])) for other in candidates]
+        return [(other, alike) for other, alike in found if alike >= THRESHOLD]
 
 
-def _sketch(blank: Any, pieces: np.ndarray) -> Any:
-    sketch = blank.copy()
-    sketch.update_batch((pieces >> np.uint64(32)).tolist())  # the scheme takes hashes of 32 bits
-    return sketch
-
-
-def _similarity(one: np.ndarray, other: np.ndarray) -> float:
-    shared = len(np.intersect1d(one, other, assume_unique=True))
-    return shared / (len(one) + len(other) - shared)
-
-
-def shingles(text: str) -> np.ndarray:
-    """Return the sorted distinct hashes of all pieces of a text: (pieces,) uint64."""
-    characters = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype="<u4").astype(np.uint64)
-    if len(characters) < SHINGLE:
-        characters = np.pad(characters, (0, SHINGLE - len(characters)))
-    hashes = np.zeros(len(characters) - SHINGLE + 1, dtype=np.uint64)
-    for place in range(SHINGLE):
-        hashes = _mixed(hashes, characters[place : place + len(hashes)])
-    return np.unique(hashes)
-
-
-def _mixed(hashes: np.ndarray, values: np.ndarray) -> np.ndarray:
-    hashes = (hashes ^ values) * MULTIPLIER
-    return hashes ^ (hashes >> np.uint64(29))
+def _keys(prompt: str) -> list[tuple[int, bytes]]:
+    """Return the buckets of a prompt: its bands by number and content."""
+    return [(band, own.tobytes()) for band, own in enumerate(np.split(sketch([prompt])[0], sketches.BANDS))]

@@ -11,13 +11,14 @@ from typing import Any
 import numpy as np
 
 from tutelage.codes import Message
-from tutelage.data.checks import FINGERPRINT_BYTES, asked, check_each, fingerprint
+from tutelage.data.checks import asked, check_each, fingerprint
 from tutelage.data.class_rows import class_rows, refuse_classes
 from tutelage.data.conversations import Conversation
 from tutelage.data.division import UNDIVIDED, divide, divide_again, split_writers
 from tutelage.data.empty_splits import empty_splits
 from tutelage.data.encoding import naming_row_of_surrogate, vocabulary_of
 from tutelage.data.examples import PreparedRow
+from tutelage.data.first_rows import FINGERPRINT_BYTES
 from tutelage.data.formats import ConversationReader
 from tutelage.data.identity import made_of
 from tutelage.data.label_names import SeenLabels

@@ -39,7 +39,7 @@ from tutelage.data.wordings import Wording, alpaca, alpaca_compact, phi3
 from tutelage.errors import ModelError
 from tutelage.recipe import LossOn, PromptStyle
 
-CHARACTERS_AT_ONCE = 2**20  # about so many are encoded together; it bounds the memory that the encoder takes
+CHARACTERS_AT_ONCE = 2**18  # about so many are encoded together; it bounds the memory that the encoder takes
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,8 +11,7 @@ from tutelage.data.conversations import Conversation
 from tutelage.data.examination import spoken
 from tutelage.data.findings import find_in_rows, find_nulls
 from tutelage.data.languages import language_of
-from tutelage.data.near_duplicates import Prompts
-from tutelage.data.prompt_identity import compared_prompt
+from tutelage.data.near_duplicates import near_duplicates
 from tutelage.data.records import Record
 from tutelage.data.rules import RULES
 
@@ -84,23 +83,9 @@ def sample_rows(rows: Sequence[int], count: int, *, seed: int) -> set[int]:
 
 def clusters(rows: Sequence[Conversation]) -> list[list[int]]:
     """Return the groups of rows that are near-duplicates of each other, directly or through others, largest first."""
-    parent = {row.row: row.row for row in rows}
-
-    def first_of(row: int) -> int:
-        while parent[row] != row:
-            parent[row] = parent[parent[row]]
-            row = parent[row]
-        return row
-
-    prompts = Prompts()
-    for row in rows:
-        prompts.add(row.row, compared_prompt(row))
-    for pair in prompts.near_duplicates():
-        one, other = sorted((first_of(pair.row), first_of(pair.other)))
-        parent[other] = one
     groups: dict[int, list[int]] = {}
-    for row in parent:
-        groups.setdefault(first_of(row), []).append(row)
+    for row, first in zip(rows, near_duplicates(rows).first_of.tolist(), strict=True):
+        groups.setdefault(first, []).append(row.row)
     return sorted(
         (group for group in groups.values() if len(group) > 1), key=lambda group: (-len(group), group)
     )

@@ -31,7 +31,7 @@ class TokenCounter:
     """Counts over examples that go by; their ids wait in a temporary file until the last of them is known."""
 
     def __init__(self, *, longest_allowed: int, end_of_turn: int | None, vocabulary: int) -> None:
-        self.overlong: list[tuple[int, int]] = []  # rows and their tokens
+        self.overlong: dict[int, int] = {}  # rows and their tokens; of a pair both answers may be too long
         self._limit, self._end_of_turn = longest_allowed, end_of_turn
         self._lengths = array("q")
         self._supervised = self._without_end = self._distinct_by_step = 0
@@ -43,7 +43,7 @@ class TokenCounter:
         """Take in the next example."""
         tokens = len(example.ids)
         if tokens > self._limit:
-            self.overlong.append((example.row, tokens))
+            self.overlong[example.row] = tokens
         self._lengths.append(tokens)
         self._supervised += example.supervised
         self._without_end += example.ids[-1] != self._end_of_turn

@@ -17,17 +17,7 @@ def cluster_rows(prompts: Sequence[str]) -> np.ndarray:
     """
     opening, ending = shared_frame(prompts)
     asked = [prompt.removeprefix(opening).removesuffix(ending) for prompt in prompts]
-    first_of = list(range(len(prompts)))
-
-    def first(index: int) -> int:
-        while first_of[index] != index:
-            index = first_of[index]
-        return index
-
-    for pair in near_duplicates([single_turn(index, text, "", "") for index, text in enumerate(asked)]):
-        low, high = sorted((first(pair.row), first(pair.other)))
-        first_of[high] = low
-    return np.array([first(index) for index in range(len(prompts))], dtype=np.int64)
+    return near_duplicates([single_turn(index, text, "", "") for index, text in enumerate(asked)]).first_of
 
 
 def shared_frame(prompts: Sequence[str]) -> tuple[str, str]:
