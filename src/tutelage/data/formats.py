@@ -9,13 +9,13 @@ from typing import Any
 from tutelage.codes import Message
 from tutelage.data.conversations import Conversation, without_blank_system
 from tutelage.data.label_sets import labels_as_text
+from tutelage.data.named_rows import NamedRows, joined
 from tutelage.data.reading import Reading, RowError, json_kind
 from tutelage.data.records import Record
 from tutelage.data.schemas import SCHEMAS, fields_of, read_row
 from tutelage.errors import DataError
 from tutelage.recipe import DataSettings
 
-ROWS_NAMED = 8
 FIELDS_NAMED = 6
 
 
@@ -56,10 +56,10 @@ class ConversationReader:
         self._first_of_format: dict[str, int] = {}
         self._is_chat = settings.prompt == "chat"
         self._blank_system = 0  # rows with an empty system message, which the chat template decides about
-        self._other_values = _Rows()
-        self._unclear: dict[tuple[str, ...], _Rows] = {}
-        self._unfitting: dict[tuple[str, ...], _Rows] = {}
-        self._misread: dict[str, tuple[_Rows, RowError]] = {}
+        self._other_values = NamedRows()
+        self._unclear: dict[tuple[str, ...], NamedRows] = {}
+        self._unfitting: dict[tuple[str, ...], NamedRows] = {}
+        self._misread: dict[str, tuple[NamedRows, RowError]] = {}
 
     def read(self, records: Iterable[Record]) -> Iterator[Conversation]:
         """Yield every record as a conversation; in the end DataError where any of them could not be one."""
@@ -98,10 +98,10 @@ class ConversationReader:
             self._fitting[fields] = self._formats_of(fields)
         fitting = self._fitting[fields]
         if len(fitting) > 1:
-            self._unclear.setdefault(tuple(fitting), _Rows()).add(record)
+            self._unclear.setdefault(tuple(fitting), NamedRows()).add(record)
             return None
         if not fitting:
-            self._unfitting.setdefault(fields, _Rows()).add(record)
+            self._unfitting.setdefault(fields, NamedRows()).add(record)
             return None
         name = fitting[0]
         self._rows_by_format[name] += 1
@@ -117,7 +117,7 @@ class ConversationReader:
                 self._blank_system += 1
             return conversation
         except RowError as fault:
-            self._misread.setdefault(fault.what, (_Rows(), fault))[0].add(record)
+            self._misread.setdefault(fault.what, (NamedRows(), fault))[0].add(record)
             return None
 
     def _formats_of(self, fields: tuple[str, ...]) -> list[str]:
@@ -157,7 +157,7 @@ class ConversationReader:
         """Name the rows that lack a field of their format, by the first such field."""
         # A row that fits nothing is told by what it lacks of the format that most rows have, or that it is nearest to.
         usual = next(iter(self.formats()), None)
-        by_format: dict[str, list[_Rows]] = {}
+        by_format: dict[str, list[NamedRows]] = {}
         for fields, rows in self._unfitting.items():
             name = self._settings.format or _nearest_format(fields, usual)
             by_format.setdefault(name, []).append(rows)
@@ -168,39 +168,9 @@ class ConversationReader:
             for field in SCHEMAS[name].required:
                 missing = [rows for rows in by_format[name] if field not in rows.first.value]
                 if missing:
-                    rows = _joined(missing)
+                    rows = joined(missing)
                     told = _missing(rows, field, name, self._source, self._settings.map)
                     raise DataError("data.missing_field", told, row=rows.first.row)
-
-
-class _Rows:
-    """Rows with the same fault: how many there are, and the first of them by name and place."""
-
-    def __init__(self) -> None:
-        self.named: list[Record] = []
-        self.count = 0
-
-    def add(self, record: Record) -> None:
-        if len(self.named) < ROWS_NAMED:
-            self.named.append(record)
-        self.count += 1
-
-    @property
-    def first(self) -> Record:
-        return self.named[0]
-
-    def __str__(self) -> str:
-        named = ", ".join(map(_placed, self.named))
-        more = f" and {self.count - len(self.named):,} more" if self.count > len(self.named) else ""
-        return f"{'row' if self.count == 1 else 'rows'} {named}{more}"
-
-
-def _joined(groups: Sequence[_Rows]) -> _Rows:
-    joined = _Rows()
-    records = (record for rows in groups for record in rows.named)
-    joined.named = sorted(records, key=lambda record: record.row)[:ROWS_NAMED]
-    joined.count = sum(rows.count for rows in groups)
-    return joined
 
 
 def mapped(record: Record, paths: Mapping[str, str]) -> Record:
@@ -243,7 +213,7 @@ def _nearest_format(fields: Sequence[str], usual: str | None) -> str:
     return max(SCHEMAS, key=likeness)
 
 
-def _missing(missing: _Rows, field: str, name: str, source: str, paths: Mapping[str, str]) -> str:
+def _missing(missing: NamedRows, field: str, name: str, source: str, paths: Mapping[str, str]) -> str:
     keys = [str(key) for key in missing.first.value]
     near = difflib.get_close_matches(field, [key for key in keys if key not in fields_of([name])], n=1)
     hint = f" Rename {near[0]!r} to {field!r}." if near else ""
@@ -306,9 +276,3 @@ def _unknown_key_notes(rows_by_fields: Mapping[tuple[str, ...], int], names: Seq
 def _meant(key: str, known: set[str]) -> str:
     near = difflib.get_close_matches(key, sorted(known), n=1)
     return f" Did you mean {near[0]!r}?" if near else ""
-
-
-def _placed(record: Record) -> str:
-    places = [record.file or "", f"line {record.line}" if record.line else ""]
-    told = " ".join(place for place in places if place)
-    return f"{record.row} ({told})" if told else str(record.row)
