@@ -8,11 +8,13 @@ from typing import Any
 
 from tutelage.codes import Message
 from tutelage.data.conversations import Conversation, without_blank_system
+from tutelage.data.kto_rows import LABEL, TAG, KtoRows
 from tutelage.data.label_sets import labels_as_text
+from tutelage.data.misplaced_texts import MisplacedTexts
 from tutelage.data.named_rows import NamedRows, joined
 from tutelage.data.reading import Reading, RowError, json_kind
 from tutelage.data.records import Record
-from tutelage.data.schemas import SCHEMAS, fields_of, read_row
+from tutelage.data.schemas import SCHEMAS, fields_of, format_of, read_row
 from tutelage.errors import DataError
 from tutelage.recipe import DataSettings
 
@@ -33,9 +35,13 @@ def read_conversations(
     *,
     source: str,
     settings: DataSettings = DataSettings(),  # noqa: B008 - frozen
+    takes_kto: bool = False,
 ) -> Conversations:
-    """Turn every record into a conversation, or stop and name the rows that fit no format or more than one."""
-    reader = ConversationReader(source, settings)
+    """Turn every record into a conversation, or stop and name the rows that fit no format or more than one.
+
+    With `takes_kto` nothing is trained, so that rows may be labelled as unwanted.
+    """
+    reader = ConversationReader(source, settings, takes_kto=takes_kto)
     rows = list(reader.read(records))
     return Conversations(rows, reader.formats(), reader.notes())
 
@@ -46,8 +52,8 @@ class ConversationReader:
     At the first fault it stops giving conversations and reads on, so that the message can count the rows at fault.
     """
 
-    def __init__(self, source: str, settings: DataSettings) -> None:
-        self._source, self._settings = source, settings
+    def __init__(self, source: str, settings: DataSettings, *, takes_kto: bool = False) -> None:
+        self._source, self._settings, self._takes_kto = source, settings, takes_kto
         self._reading = Reading(settings.coerce, learns_prompts=settings.loss_on == "everything")
         self._reading_arrow = replace(self._reading, is_from_arrow=True)
         self._fitting: dict[tuple[str, ...], list[str]] = {}  # rows with the same fields are looked at once
@@ -60,12 +66,14 @@ class ConversationReader:
         self._unclear: dict[tuple[str, ...], NamedRows] = {}
         self._unfitting: dict[tuple[str, ...], NamedRows] = {}
         self._misread: dict[str, tuple[NamedRows, RowError]] = {}
+        self._kto, self._misplaced = KtoRows(source), MisplacedTexts()
 
     def read(self, records: Iterable[Record]) -> Iterator[Conversation]:
         """Yield every record as a conversation; in the end DataError where any of them could not be one."""
         for record in records:
             conversation = self._read(record)
             if conversation is not None and not self._has_faults:
+                self._misplaced.note(conversation)
                 yield conversation
         self._refuse_faults()
 
@@ -84,6 +92,14 @@ class ConversationReader:
                 Message("data.field_not_used", f"The key {what} is not used ({count:,} times).")
                 for what, count in self._reading.unused.items()
             ),
+            *(
+                Message(
+                    "data.text_read_as_messages",
+                    f"The texts of {field!r} hold messages as JSON, and were read as such ({count:,} times).",
+                )
+                for field, count in self._reading.as_messages.items()
+            ),
+            *self._misplaced.notes(),
         ]
 
     def _read(self, record: Record) -> Conversation | None:
@@ -103,7 +119,9 @@ class ConversationReader:
         if not fitting:
             self._unfitting.setdefault(fields, NamedRows()).add(record)
             return None
-        name = fitting[0]
+        name = format_of(record.value, fitting) if self._settings.format is None else fitting[0]
+        if LABEL in record.value or TAG in record.value:
+            self._kto.note(record, name)
         self._rows_by_format[name] += 1
         self._first_of_format.setdefault(name, record.row)
         value = record.value
@@ -124,10 +142,12 @@ class ConversationReader:
         chosen = self._settings.format
         if chosen is None:
             return _fitting(frozenset(fields))
-        return [chosen] if set(SCHEMAS[chosen].required) <= set(fields) else []
+        return [chosen] if SCHEMAS[chosen].has_fields(fields) or _may_have_two_outputs(chosen, fields) else []
 
     @property
     def _has_faults(self) -> bool:
+        if self._kto.is_certain and not self._takes_kto:
+            return True
         return bool(self._other_values.count or self._unclear or self._unfitting or self._misread)
 
     def _refuse_faults(self) -> None:
@@ -146,6 +166,8 @@ class ConversationReader:
                 row=rows.first.row,
             )
         self._refuse_missing_fields()
+        if not self._takes_kto:
+            self._kto.refuse()
         for what, (rows, fault) in self._misread.items():
             raise DataError(
                 fault.code,
@@ -199,12 +221,19 @@ def _look_up(value: Any, path: str) -> tuple[bool, Any]:
 
 def _fitting(fields: frozenset[str]) -> list[str]:
     """Return the formats whose required fields are all there, without those that another of them includes."""
-    whole = [name for name, schema in SCHEMAS.items() if fields.issuperset(schema.required)]
+    whole = [name for name, schema in SCHEMAS.items() if schema.has_fields(fields)]
     included = {inner for name in whole for inner in SCHEMAS[name].includes}
     return [name for name in whole if name not in included]
 
 
+def _may_have_two_outputs(name: str, fields: Sequence[str]) -> bool:
+    return name == "preference" and SCHEMAS["alpaca"].has_fields(fields)
+
+
 def _nearest_format(fields: Sequence[str], usual: str | None) -> str:
+    if any("chosen" in str(key) or "rejected" in str(key) for key in fields):
+        return "preference"
+
     def likeness(name: str) -> tuple[int, bool]:
         keys = [str(key) for key in fields]
         near = sum(bool(difflib.get_close_matches(field, keys, n=1)) for field in SCHEMAS[name].required)
@@ -261,14 +290,17 @@ def _blank_system_notes(rows: int) -> list[Message]:
 
 
 def _unknown_key_notes(rows_by_fields: Mapping[tuple[str, ...], int], names: Sequence[str]) -> list[Message]:
-    known = fields_of(names)
-    if "preference" in names:
-        known |= {"rejected"}
     counts: Counter[str] = Counter()
     for fields, count in rows_by_fields.items():
+        known = fields_of(names, fields)
+        if "preference" in names and not SCHEMAS["preference"].has_fields(fields):
+            known |= fields_of(["alpaca"])  # of which the output may hold both answers
         counts.update({key: count for key in fields if key not in known})
     return [
-        Message("data.field_not_used", f"The field {key!r} ({count:,} rows) is not used.{_meant(key, known)}")
+        Message(
+            "data.field_not_used",
+            f"The field {key!r} ({count:,} rows) is not used.{_meant(key, fields_of(names))}",
+        )
         for key, count in counts.items()
     ]
 
