@@ -50,6 +50,20 @@ def test_rows_go_through_every_verb_and_keep_their_numbers(data, tmp_path):
         assert row.response == values[number]["output"]
 
 
+def test_only_the_wanted_answers_of_kto_rows_become_ordinary_rows(data, tmp_path):
+    values = [{"prompt": f"Question {row}?", "completion": "b", "label": row % 2 == 0} for row in range(6)]
+    write_rows(tmp_path / "kto.json", values)
+    refused = data("convert", "kto.json", "all.jsonl", "--to", "messages")
+    assert (refused.code, "data.kto_rows" in refused.err) == (2, True)
+    outcome = data("filter", "kto.json", "wanted.jsonl", "--desirable", "--ledger", "ledger.jsonl")
+    assert outcome.code == 0
+    assert rows_of(tmp_path / "wanted.jsonl")[1] == [0, 2, 4]
+    entries = [json.loads(line) for line in (tmp_path / "ledger.jsonl").read_text().splitlines()]
+    assert {reason["code"] for entry in entries for reason in entry["reasons"]} == {"filter.undesirable"}
+    assert data("convert", "wanted.jsonl", "talks.jsonl", "--to", "messages").code == 0
+    assert data("split", "kto.json", "parts.csv", "--train-share", 0.5, "--test-share", 0.5).code == 0
+
+
 def test_what_is_left_out_is_counted_and_listed(data, tmp_path):
     outcome = data("filter", "rows.json", "b.jsonl", "--without-language", "zh", "--without-language", "ar",
                    "--ledger", "ledger.jsonl")  # fmt: skip
@@ -185,7 +199,7 @@ def test_no_file_is_lost_without_overwrite(data, tmp_path):
     ("words", "said"),
     [
         (["filter", "rows.json", "a.csv"], "Nothing is filtered by."),
-        (["filter", "rows.json", "a.csv", "--without-rule", "12"], "12 is no rule to filter by. There are 6, 8,"),
+        (["filter", "rows.json", "a.csv", "--without-rule", "12"], "12 is no rule to filter by. There are 6, 7, 8,"),
         (["filter", "rows.json", "a.csv", "--language", "klingon"], "'klingon' is no language to filter by."),
         (["filter", "rows.json", "a.csv", "--matching", "(a"], "--matching '(a' is no regular expression"),
         (["filter", "rows.json", "a.csv", "--per-cluster", "0"], "--per-cluster is 0, but it has to be 1 or more."),

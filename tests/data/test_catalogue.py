@@ -128,6 +128,9 @@ CASES = [
     (7, among({"chosen": "a", "rejected": "b"}), FAULT, 0),
     (7, among({"messages": [{"role": "user", "content": [{"type": "image_url"}]}]}), FAULT, 0),
     (7, parquet_of([{"instruction": "a", "output": 3}]), FAULT, 0),
+    (7, among(good(output=["a", "b", "c"])), FAULT, 0),
+    # 7 too, but kept and said: a text that holds messages
+    *[(7, among(good(output=text)), "kept", 0) for text in (json.dumps(CHAT["messages"]), str(CHAT["messages"]))],
     # 8 null: an input is empty, a needed field drops the row
     (8, among(good(input=None)), "kept", 0),
     (8, among(good(instruction=None)), "dropped", 0),
@@ -189,6 +192,9 @@ CASES = [
     (22, among(CHAT, {"text": "Some text."}, {"question": "Who?", "answer": "I."}), "kept", None),
     (22, among({**GOOD, **CHAT}), FAULT, 0),
     (22, lines(*OTHERS, {"prompt": "a", "completion": "b", "text": "c"}), FAULT, 60),
+    # 22 too: answers that a label calls unwanted are of a format that no objective trains on
+    (22, among({**CHAT, "label": True}, {**GOOD, "instruction": "Name a tool.", "label": False}), FAULT, 1),
+    (22, among({**CHAT, "kto_tag": "false"}), FAULT, 0),
     # 23 fields that nothing reads
     (23, among(good(id=7)), "kept", None),
     (23, among(good(inptu="x")), "kept", None),
@@ -213,6 +219,9 @@ CASES = [
     (30, b'instruction,output\na,"b\n', FAULT, 0),
     (30, b"instruction,output,output\na,b,c\n", FAULT, None),
     (30, parquet_of(OTHERS)[:-9], FAULT, None),
+    # 31 answers that begin with their prompt
+    (32, among(good(output="Name a fruit. A pear.")), "kept", 0),
+    (32, among({"prompt": "Question: Who?\nAnswer:", "completion": "Question: Who?\nAnswer: I."}), "kept", 0),
 ]  # fmt: skip
 SECRETS = {
     "a private key": "-----BEGIN RSA PRIVATE " + "KEY-----\nMIIE",

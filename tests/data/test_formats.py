@@ -312,7 +312,7 @@ def test_many_wrong_rows_are_counted_and_not_all_named():
         (1.5, "a number"),
         (True, "true or false"),
         (False, "true or false"),
-        (["a"], "a list"),
+        ([3], "a list"),
         ([], "a list"),
         ({"a": 1}, "an object"),
         ({}, "an object"),
@@ -323,6 +323,13 @@ def test_a_field_that_is_not_text_is_told_by_its_kind(field, value, kind):
     told = f"rows.json: row 1 (line 2) with {field!r} that is not text; the first of them is {kind}."
     assert message.startswith(f"{told} Put it in quotation marks")
     assert ("data.coerce=true" in message) == (not isinstance(value, list | dict))
+
+
+def test_nobody_is_led_to_put_a_list_of_answers_in_quotation_marks():
+    message = refused([{**GOOD, "output": ["a", "b", "c"]}])
+    assert "'chosen'" in message
+    assert "'rejected'" in message
+    assert "quotation" not in message
 
 
 @pytest.mark.parametrize(("value", "text"), [(42, "42"), (1.5, "1.5"), (True, "true"), (0, "0")])

@@ -96,12 +96,22 @@ def test_a_name_without_a_known_ending_and_a_file_without_rows_are_refused():
 
 @pytest.mark.parametrize("field", ["prompt", "completion", "chosen", "rejected"])
 @pytest.mark.parametrize("ending", ["csv", "tsv.gz"])
-def test_turns_that_a_cell_would_give_back_as_text_are_refused_with_what_to_do(field, ending):
+def test_turns_in_a_cell_are_read_again_as_turns(tmp_path, field, ending):
     sides = ("prompt", "chosen", "rejected") if field in ("chosen", "rejected") else ("prompt", "completion")
-    turns = [{"role": "user" if field == "prompt" else "assistant", "content": "a"}]
+    turns = [{"role": "user" if field == "prompt" else "assistant", "content": "b"}]
     plain = dict.fromkeys(sides, "a")
-    with pytest.raises(DataError, match=f"cannot hold row 1: its '{field}' is made of turns.*--to messages"):
-        file_of_rows(Path(f"o.{ending}"), with_row_numbers(make_records([plain, plain | {field: turns}])))
+    path = tmp_path / f"o.{ending}"
+    path.write_bytes(file_of_rows(path, with_row_numbers(make_records([plain, plain | {field: turns}]))))
+    row = read_conversations(list(look_at_file(path, DataSettings()).records()), source="o").rows[1]
+    said = [turn.text for turn in row.turns] + ([row.rejected] if "chosen" in sides else [])
+    assert said == ["b" if side == field else "a" for side in sides]
+
+
+@pytest.mark.parametrize("turns", [[], [{"role": "critic", "content": "a"}], {"id": 3}])
+def test_lists_that_a_cell_would_give_back_as_text_are_refused(turns):
+    with pytest.raises(DataError) as fault:
+        file_of_rows(Path("o.csv"), with_row_numbers(make_records([{"prompt": "a", "completion": turns}])))
+    assert fault.value.code == "convert.messages_in_text_cell"
 
 
 def test_an_answer_that_is_a_list_in_json_stays_the_text_that_it_is(tmp_path):

@@ -10,6 +10,7 @@ from tutelage.codes import Message
 from tutelage.data.conversations import Conversation, Turn
 from tutelage.data.records import SOURCE_ROW, Record
 from tutelage.data.schemas import SCHEMAS, fields_of, unused_keys
+from tutelage.data.sides import messages_in
 from tutelage.data.writing import source_row, with_row_numbers
 from tutelage.recipe import FormatName
 
@@ -58,7 +59,10 @@ def convert_rows(
         except UnfitError as fault:
             unfit[row.row] = fault.reason
             continue
-        fields = (field for field in record.value if field in read_by_some - fields_of([row.format]))
+        own = fields_of([row.format], record.value)
+        if not SCHEMAS[row.format].has_fields(record.value):
+            own |= {"output"}  # which holds both answers
+        fields = (field for field in record.value if field in read_by_some - own)
         left_behind.update(f"field {field!r}" for field in fields)
         left_behind.update({f"key {what}": count for what, count in unused_keys(record, row.format).items()})
         values.append({SOURCE_ROW: source_row(record), **made, **unread_fields(record)})
@@ -67,7 +71,7 @@ def convert_rows(
 
 def unread_fields(record: Record) -> Row:
     """Return the fields of a row that are no part of any format, where it came from included."""
-    read = {SOURCE_ROW} | fields_of(list(SCHEMAS)) - fields_of([])
+    read = {SOURCE_ROW} | fields_of(list(SCHEMAS), record.value) - fields_of([])
     return {field: found for field, found in record.value.items() if field not in read}
 
 
@@ -127,7 +131,7 @@ def _alpaca(row: Conversation) -> Row:
 
 def _prompt_completion(row: Conversation) -> Row:
     system, turns = _apart_from_system(row)
-    if _is_one_exchange(turns):
+    if _is_one_exchange(turns) and not _reads_as_messages(turns[0].asked, turns[1].text):
         return {"prompt": turns[0].asked, "completion": turns[1].text, **system}
     if [turn.role for turn in turns].count("assistant") > 1 or turns[-1].role != "assistant":
         raise UnfitError("convert.not_one_exchange", "other turns than a prompt and one answer to it")
@@ -157,7 +161,7 @@ def _preference(row: Conversation) -> Row:
     if row.rejected is None:
         raise UnfitError("convert.no_rejected_answer", "an answer without a rejected one")
     system, turns = _apart_from_system(row)
-    if _is_one_exchange(turns):
+    if _is_one_exchange(turns) and not _reads_as_messages(turns[0].asked, turns[1].text, row.rejected):
         return {"prompt": turns[0].asked, "chosen": turns[1].text, "rejected": row.rejected, **system}
     if turns[-1].role != "assistant" or row.turns[0].role == "assistant":
         raise UnfitError(
@@ -195,6 +199,11 @@ def _apart_from_system(row: Conversation) -> tuple[Row, tuple[Turn, ...]]:
 
 def _is_one_exchange(turns: Sequence[Turn]) -> bool:
     return [turn.role for turn in turns] == ["user", "assistant"] and not turns[1].calls
+
+
+def _reads_as_messages(*texts: str) -> bool:
+    """Tell whether a text by itself would be read as the messages whose JSON it is; as a content it stays a text."""
+    return any(messages_in(text) is not None for text in texts)
 
 
 def _single(row: Conversation) -> tuple[Row, tuple[Turn, Turn]]:

@@ -17,6 +17,7 @@ from tutelage.data.findings import RowLook, Variety, find_nulls
 from tutelage.data.formats import ConversationReader
 from tutelage.data.label_names import SeenLabels
 from tutelage.data.languages import language_of
+from tutelage.data.misplaced_texts import CODES as MISPLACED  # which are told row by row
 from tutelage.data.near_duplicates import NearDuplicates, Prompts
 from tutelage.data.pair_rows import both_sides
 from tutelage.data.prompt_identity import compared_prompt
@@ -240,7 +241,8 @@ class _Languages:
 
 
 def _find_in_source(source: OpenSource, reader: ConversationReader, *, pairs: bool) -> list[Finding]:
-    return [Finding(note.code, None, note.text) for note in (*source.notes, *reader.notes(pairs=pairs))]
+    notes = (*source.notes, *reader.notes(pairs=pairs))
+    return [Finding(note.code, None, note.text) for note in notes if note.code not in MISPLACED]
 
 
 def _find_overlong(overlong: Mapping[int, int], limit: int) -> Iterator[Finding]:

@@ -196,7 +196,7 @@ def _cells(line: str, delimiter: str) -> list[str]:
 
 
 def _is_header(names: list[str]) -> bool:
-    return any(set(schema.required) <= set(names) for schema in SCHEMAS.values() if len(schema.required) > 1)
+    return any(schema.has_fields(names) for schema in SCHEMAS.values() if len(schema.required) > 1)
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from tutelage.data.call_texts import texts_of
 from tutelage.data.checks import CheckedRow, asked, fingerprint
 from tutelage.data.conversations import Conversation
 from tutelage.data.first_rows import FirstRows
+from tutelage.data.misplaced_texts import find_misplaced
 from tutelage.data.records import Record
 from tutelage.data.rules import Finding, rule_of
 
@@ -90,6 +91,7 @@ class RowLook:
                     "data.conflicting_answers", row, f"asks what row {first} asks, and is answered otherwise"
                 )
             yield from _find_in_texts(one.row, self._spelled)
+            yield from (Finding(found.code, row, found.text) for found in find_misplaced(one.row))
 
 
 def find_nulls(records: Iterable[Record]) -> Iterator[Finding]:

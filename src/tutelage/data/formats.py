@@ -8,14 +8,16 @@ from typing import Any
 
 from tutelage.codes import Message
 from tutelage.data.conversations import Conversation, without_blank_system
+from tutelage.data.kto_rows import LABEL, TAG, KtoRows
 from tutelage.data.label_sets import labels_as_text
+from tutelage.data.misplaced_texts import MisplacedTexts
+from tutelage.data.named_rows import NamedRows, joined
 from tutelage.data.reading import Reading, RowError, json_kind, require_json
 from tutelage.data.records import Record
-from tutelage.data.schemas import SCHEMAS, fields_of, read_row
+from tutelage.data.schemas import SCHEMAS, fields_of, format_of, read_row
 from tutelage.errors import DataError
 from tutelage.recipe import DataSettings
 
-ROWS_NAMED = 8
 FIELDS_NAMED = 6
 
 
@@ -33,9 +35,13 @@ def read_conversations(
     *,
     source: str,
     settings: DataSettings = DataSettings(),  # noqa: B008 - frozen
+    takes_kto: bool = False,
 ) -> Conversations:
-    """Turn every record into a conversation, or stop and name the rows that fit no format or more than one."""
-    reader = ConversationReader(source, settings)
+    """Turn every record into a conversation, or stop and name the rows that fit no format or more than one.
+
+    With `takes_kto` nothing is trained, so that rows may be labelled as unwanted.
+    """
+    reader = ConversationReader(source, settings, takes_kto=takes_kto)
     rows = list(reader.read(records))
     return Conversations(rows, reader.formats(), reader.notes())
 
@@ -46,8 +52,8 @@ class ConversationReader:
     At the first fault it stops giving conversations and reads on, so that the message can count the rows at fault.
     """
 
-    def __init__(self, source: str, settings: DataSettings) -> None:
-        self._source, self._settings = source, settings
+    def __init__(self, source: str, settings: DataSettings, *, takes_kto: bool = False) -> None:
+        self._source, self._settings, self._takes_kto = source, settings, takes_kto
         self._reading = Reading(settings.coerce, learns_prompts=settings.loss_on == "everything")
         self._reading_arrow = replace(self._reading, is_from_arrow=True)
         self._fitting: dict[tuple[str, ...], list[str]] = {}  # rows with the same fields are looked at once
@@ -56,16 +62,18 @@ class ConversationReader:
         self._first_of_format: dict[str, int] = {}
         self._is_chat = settings.prompt == "chat"
         self._blank_system = 0  # rows with an empty system message, which the chat template decides about
-        self._other_values = _Rows()
-        self._unclear: dict[tuple[str, ...], _Rows] = {}
-        self._unfitting: dict[tuple[str, ...], _Rows] = {}
-        self._misread: dict[str, tuple[_Rows, RowError]] = {}
+        self._other_values = NamedRows()
+        self._unclear: dict[tuple[str, ...], NamedRows] = {}
+        self._unfitting: dict[tuple[str, ...], NamedRows] = {}
+        self._misread: dict[str, tuple[NamedRows, RowError]] = {}
+        self._kto, self._misplaced = KtoRows(source), MisplacedTexts()
 
     def read(self, records: Iterable[Record]) -> Iterator[Conversation]:
         """Yield every record as a conversation; in the end DataError where any of them could not be one."""
         for record in records:
             conversation = self._read(record)
             if conversation is not None and not self._has_faults:
+                self._misplaced.note(conversation)
                 yield conversation
         self._refuse_faults()
 
@@ -84,6 +92,14 @@ class ConversationReader:
                 Message("data.field_not_used", f"The key {what} is not used ({count:,} times).")
                 for what, count in self._reading.unused.items()
             ),
+            *(
+                Message(
+                    "data.text_read_as_messages",
+                    f"The texts of {field!r} hold messages as JSON, and were read as such ({count:,} times).",
+                )
+                for field, count in self._reading.as_messages.items()
+            ),
+            *self._misplaced.notes(),
         ]
 
     def _read(self, record: Record) -> Conversation | None:
@@ -98,12 +114,14 @@ class ConversationReader:
             self._fitting[fields] = self._formats_of(fields)
         fitting = self._fitting[fields]
         if len(fitting) > 1:
-            self._unclear.setdefault(tuple(fitting), _Rows()).add(record)
+            self._unclear.setdefault(tuple(fitting), NamedRows()).add(record)
             return None
         if not fitting:
-            self._unfitting.setdefault(fields, _Rows()).add(record)
+            self._unfitting.setdefault(fields, NamedRows()).add(record)
             return None
-        name = fitting[0]
+        name = format_of(record.value, fitting) if self._settings.format is None else fitting[0]
+        if LABEL in record.value or TAG in record.value:
+            self._kto.note(record, name)
         self._rows_by_format[name] += 1
         self._first_of_format.setdefault(name, record.row)
         value = record.value
@@ -118,17 +136,19 @@ class ConversationReader:
                 self._blank_system += 1
             return conversation
         except RowError as fault:
-            self._misread.setdefault(fault.what, (_Rows(), fault))[0].add(record)
+            self._misread.setdefault(fault.what, (NamedRows(), fault))[0].add(record)
             return None
 
     def _formats_of(self, fields: tuple[str, ...]) -> list[str]:
         chosen = self._settings.format
         if chosen is None:
             return _fitting(frozenset(fields))
-        return [chosen] if set(SCHEMAS[chosen].required) <= set(fields) else []
+        return [chosen] if SCHEMAS[chosen].has_fields(fields) or _may_have_two_outputs(chosen, fields) else []
 
     @property
     def _has_faults(self) -> bool:
+        if self._kto.is_certain and not self._takes_kto:
+            return True
         return bool(self._other_values.count or self._unclear or self._unfitting or self._misread)
 
     def _refuse_faults(self) -> None:
@@ -147,6 +167,8 @@ class ConversationReader:
                 row=rows.first.row,
             )
         self._refuse_missing_fields()
+        if not self._takes_kto:
+            self._kto.refuse()
         for what, (rows, fault) in self._misread.items():
             raise DataError(
                 fault.code,
@@ -158,7 +180,7 @@ class ConversationReader:
         """Name the rows that lack a field of their format, by the first such field."""
         # A row that fits nothing is told by what it lacks of the format that most rows have, or that it is nearest to.
         usual = next(iter(self.formats()), None)
-        by_format: dict[str, list[_Rows]] = {}
+        by_format: dict[str, list[NamedRows]] = {}
         for fields, rows in self._unfitting.items():
             name = self._settings.format or _nearest_format(fields, usual)
             by_format.setdefault(name, []).append(rows)
@@ -169,39 +191,9 @@ class ConversationReader:
             for field in SCHEMAS[name].required:
                 missing = [rows for rows in by_format[name] if field not in rows.first.value]
                 if missing:
-                    rows = _joined(missing)
+                    rows = joined(missing)
                     told = _missing(rows, field, name, self._source, self._settings.map)
                     raise DataError("data.missing_field", told, row=rows.first.row)
-
-
-class _Rows:
-    """Rows with the same fault: how many there are, and the first of them by name and place."""
-
-    def __init__(self) -> None:
-        self.named: list[Record] = []
-        self.count = 0
-
-    def add(self, record: Record) -> None:
-        if len(self.named) < ROWS_NAMED:
-            self.named.append(record)
-        self.count += 1
-
-    @property
-    def first(self) -> Record:
-        return self.named[0]
-
-    def __str__(self) -> str:
-        named = ", ".join(map(_placed, self.named))
-        more = f" and {self.count - len(self.named):,} more" if self.count > len(self.named) else ""
-        return f"{'row' if self.count == 1 else 'rows'} {named}{more}"
-
-
-def _joined(groups: Sequence[_Rows]) -> _Rows:
-    joined = _Rows()
-    records = (record for rows in groups for record in rows.named)
-    joined.named = sorted(records, key=lambda record: record.row)[:ROWS_NAMED]
-    joined.count = sum(rows.count for rows in groups)
-    return joined
 
 
 def mapped(record: Record, paths: Mapping[str, str]) -> Record:
@@ -230,12 +222,19 @@ def _look_up(value: Any, path: str) -> tuple[bool, Any]:
 
 def _fitting(fields: frozenset[str]) -> list[str]:
     """Return the formats whose required fields are all there, without those that another of them includes."""
-    whole = [name for name, schema in SCHEMAS.items() if fields.issuperset(schema.required)]
+    whole = [name for name, schema in SCHEMAS.items() if schema.has_fields(fields)]
     included = {inner for name in whole for inner in SCHEMAS[name].includes}
     return [name for name in whole if name not in included]
 
 
+def _may_have_two_outputs(name: str, fields: Sequence[str]) -> bool:
+    return name == "preference" and SCHEMAS["alpaca"].has_fields(fields)
+
+
 def _nearest_format(fields: Sequence[str], usual: str | None) -> str:
+    if any("chosen" in str(key) or "rejected" in str(key) for key in fields):
+        return "preference"
+
     def likeness(name: str) -> tuple[int, bool]:
         keys = [str(key) for key in fields]
         near = sum(bool(difflib.get_close_matches(field, keys, n=1)) for field in SCHEMAS[name].required)
@@ -244,7 +243,7 @@ def _nearest_format(fields: Sequence[str], usual: str | None) -> str:
     return max(SCHEMAS, key=likeness)
 
 
-def _missing(missing: _Rows, field: str, name: str, source: str, paths: Mapping[str, str]) -> str:
+def _missing(missing: NamedRows, field: str, name: str, source: str, paths: Mapping[str, str]) -> str:
     keys = [str(key) for key in missing.first.value]
     near = difflib.get_close_matches(field, [key for key in keys if key not in fields_of([name])], n=1)
     hint = f" Rename {near[0]!r} to {field!r}." if near else ""
@@ -292,14 +291,17 @@ def _blank_system_notes(rows: int) -> list[Message]:
 
 
 def _unknown_key_notes(rows_by_fields: Mapping[tuple[str, ...], int], names: Sequence[str]) -> list[Message]:
-    known = fields_of(names)
-    if "preference" in names:
-        known |= {"rejected"}
     counts: Counter[str] = Counter()
     for fields, count in rows_by_fields.items():
+        known = fields_of(names, fields)
+        if "preference" in names and not SCHEMAS["preference"].has_fields(fields):
+            known |= fields_of(["alpaca"])  # of which the output may hold both answers
         counts.update({key: count for key in fields if key not in known})
     return [
-        Message("data.field_not_used", f"The field {key!r} ({count:,} rows) is not used.{_meant(key, known)}")
+        Message(
+            "data.field_not_used",
+            f"The field {key!r} ({count:,} rows) is not used.{_meant(key, fields_of(names))}",
+        )
         for key, count in counts.items()
     ]
 
@@ -307,9 +309,3 @@ def _unknown_key_notes(rows_by_fields: Mapping[tuple[str, ...], int], names: Seq
 def _meant(key: str, known: set[str]) -> str:
     near = difflib.get_close_matches(key, sorted(known), n=1)
     return f" Did you mean {near[0]!r}?" if near else ""
-
-
-def _placed(record: Record) -> str:
-    places = [record.file or "", f"line {record.line}" if record.line else ""]
-    told = " ".join(place for place in places if place)
-    return f"{record.row} ({told})" if told else str(record.row)

@@ -69,13 +69,15 @@ class Reading:
 
     A row `is_from_arrow` if Arrow gave it the keys of all rows, with nulls; with `learns_prompts`, prompts are learnt
     like answers. `unused` counts, over all rows, what stands inside of them and is not read; `repairs` says what was
-    left out of the row that is being read.
+    left out of the row that is being read; `as_messages` counts by their field the texts that were read as the messages
+    whose JSON they are.
     """
 
     coerces: bool = False
     is_from_arrow: bool = False
     learns_prompts: bool = False
     unused: Counter[str] = field(default_factory=Counter)
+    as_messages: Counter[str] = field(default_factory=Counter)
     repairs: list[Message] = field(default_factory=list)
 
     def of_text(self) -> "Reading":
@@ -107,11 +109,8 @@ class Reading:
             require_json(value, (field,))
         if self.coerces and isinstance(found, bool | int | float):
             return json.dumps(found)
-        is_scalar = isinstance(found, bool | int | float)
-        remedy = "Put it in quotation marks" + (
-            ", or allow it with --set data.coerce=true." if is_scalar else "."
-        )
-        raise RowError("data.not_text", f"with {field!r}{of} that is not text", json_kind(found), remedy)
+        what = f"with {field!r}{of} that is not text"
+        raise RowError("data.not_text", what, json_kind(found), _remedy(found))
 
     def label(self, value: Value, field: str) -> str:
         """Return a label's text; classes are often numbered, so that a whole number is one, and true and false are."""
@@ -127,6 +126,17 @@ def label_text(found: Any) -> str | None:
         return json.dumps(found)
     is_whole = isinstance(found, int) or (isinstance(found, float) and found.is_integer())
     return str(int(found)) if is_whole else None
+
+
+def _remedy(found: Any) -> str:
+    """Say how a value becomes text; quotation marks around a list of texts would teach brackets."""
+    if isinstance(found, list) and found and all(isinstance(one, str) for one in found):
+        return (
+            "Write one text; of a good and a bad answer write one as 'chosen' and the other as 'rejected', and of"
+            " several good ones a row each."
+        )
+    is_scalar = isinstance(found, bool | int | float)
+    return "Put it in quotation marks" + (", or allow it with --set data.coerce=true." if is_scalar else ".")
 
 
 def json_kind(value: Any) -> str:

@@ -37,6 +37,7 @@ RULES = {
     29: "not reachable, or a page",
     30: "kinds of tables",
     31: "labels",
+    32: "answers that repeat their prompt",
 }
 NOTES = {2, 3, 4, 22, 27}  # said, but nothing that a person would have to look at
 

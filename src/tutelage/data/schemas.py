@@ -1,32 +1,54 @@
 """The formats: which fields each one needs and may have, and how its rows become conversations."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 from tutelage.data.alpaca_rows import read_alpaca
 from tutelage.data.conversations import Conversation, Turn
-from tutelage.data.messages import read_messages, read_side, system_message, with_system_field
-from tutelage.data.preference_rows import read_preference, read_rejected
+from tutelage.data.messages import read_messages, system_message, with_system_field
+from tutelage.data.preference_rows import (
+    FIELDS_OF_PAIRS,
+    PROMPTS_OF_PREFERENCES,
+    Pair,
+    answer_fields,
+    has_two_outputs,
+    read_preference,
+)
 from tutelage.data.reading import Reading, Value
 from tutelage.data.records import MADE_BY, MADE_FROM, SOURCE_ROW, Record
+from tutelage.data.sides import read_completion, read_prompt
 
 
 @dataclass(frozen=True)
 class Schema:
-    """One format; `includes` names formats whose fields it has too, and over which it wins."""
+    """One format; `includes` names formats whose fields it has too, and over which it wins.
+
+    What it requires may have other names: those of `kin`, and what `names` finds among the fields of a row.
+    """
 
     required: tuple[str, ...]
     optional: tuple[str, ...]
-    read: Callable[[Value, Reading], tuple[Turn, ...]]
+    read: Callable[[Value, Reading], tuple[Turn, ...] | Pair]
     includes: tuple[str, ...] = ()
+    kin: Collection[str] = ()
+    names: Callable[[Collection[str]], tuple[str, ...]] = lambda fields: ()
+
+    def has_fields(self, fields: Collection[str]) -> bool:
+        """Tell whether a row with these fields has what the format requires."""
+        return set(self.required) <= set(fields) or bool(self.names(fields))
 
 
 def read_row(row: int, value: Value, name: str, reading: Reading) -> Conversation:
     """Read a row by the format of that name, or raise RowError."""
-    turns = SCHEMAS[name].read(value, reading)
-    rejected = read_rejected(value, turns[:-1], reading) if name == "preference" else None
+    found = SCHEMAS[name].read(value, reading)
+    turns, rejected = found if isinstance(found, Pair) else (found, None)
     return Conversation(row, turns, name, rejected, reading.take_repairs())
+
+
+def format_of(value: Value, fitting: Sequence[str]) -> str:
+    """Return the format of a row, of which the fields fit this one alone, by what stands in them."""
+    return "preference" if fitting[0] == "alpaca" and has_two_outputs(value) else fitting[0]
 
 
 def unused_keys(record: Record, name: str) -> Counter[str]:
@@ -45,8 +67,8 @@ def _messages(value: Value, reading: Reading) -> tuple[Turn, ...]:
 
 
 def _prompt_completion(value: Value, reading: Reading) -> tuple[Turn, ...]:
-    prompt = with_system_field(value, read_side(value, "prompt", "user", reading), reading)
-    return (*prompt, *read_side(value, "completion", "assistant", reading))
+    prompt = with_system_field(value, read_prompt(value, "prompt", reading), reading)
+    return (*prompt, *read_completion(value, "completion", prompt, reading))
 
 
 def _question_answer(value: Value, reading: Reading) -> tuple[Turn, ...]:
@@ -71,16 +93,19 @@ SCHEMAS: dict[str, Schema] = {
     "text": Schema(("text",), (), _text),
     "preference": Schema(
         ("chosen", "rejected"),
-        ("prompt", "instruction", "input", "system", "history", "question", "messages", "conversations"),
+        (*PROMPTS_OF_PREFERENCES, "input", "system", "history"),
         read_preference,
         includes=("alpaca", "sharegpt", "messages", "prompt-completion", "question-answer", "text"),
+        kin=FIELDS_OF_PAIRS,
+        names=answer_fields,
     ),
     "text-label": Schema(("text", "label"), (), _text_label, includes=("text",)),
 }
 
 
-def fields_of(names: Sequence[str]) -> set[str]:
-    """Return every field that formats of these names may have."""
-    return {SOURCE_ROW, MADE_FROM, MADE_BY} | {
-        field for name in names for field in (*SCHEMAS[name].required, *SCHEMAS[name].optional)
-    }
+def fields_of(names: Sequence[str], row: Collection[str] = ()) -> set[str]:
+    """Return every field that formats of these names may have, under the names too that a row gives them."""
+    fields = {SOURCE_ROW, MADE_FROM, MADE_BY}
+    for schema in map(SCHEMAS.__getitem__, names):
+        fields |= {*schema.required, *schema.optional, *schema.kin, *schema.names(row)}
+    return fields

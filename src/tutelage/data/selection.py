@@ -16,7 +16,7 @@ from tutelage.data.records import Record
 from tutelage.data.rules import RULES
 
 # The rules that are about a row by itself, or about it and an earlier one that is the same.
-RULES_OF_ROWS = (6, 8, 9, 10, 11, 14, 16, 17, 18, 19, 20, 21, 28)
+RULES_OF_ROWS = (6, 7, 8, 9, 10, 11, 14, 16, 17, 18, 19, 20, 21, 28, 31, 32)
 NOTHING_BEFORE: Mapping[int, Message] = {}
 
 

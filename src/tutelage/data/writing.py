@@ -10,6 +10,7 @@ from typing import Any
 
 from tutelage.data.formats import read_conversations
 from tutelage.data.records import SOURCE_ROW, Record
+from tutelage.data.sides import messages_in
 from tutelage.data.tables import csv_bytes, parquet_bytes, read_csv_rows, read_parquet_rows
 from tutelage.data.tool_calls import without_null_arguments
 from tutelage.errors import DataError
@@ -117,11 +118,12 @@ def _refuse_turns_as_text(path: Path, rows: Sequence[Row]) -> None:
     """Stop where a list of turns would come back as a text.
 
     A cell of 'messages' can hold nothing but turns, so that their JSON is read again. A prompt or an answer may well be
-    a text that begins with a bracket, and must stay one.
+    a text that begins with a bracket, and stays one unless it certainly is the JSON of messages.
     """
     for number, row in enumerate(rows):
         for field in PLAIN_OR_TURNS:
-            if isinstance(row.get(field), list | dict):
+            turns = row.get(field)
+            if isinstance(turns, list | dict) and messages_in(json.dumps(turns)) is None:
                 raise DataError(
                     "convert.messages_in_text_cell",
                     f"{path} cannot hold row {row.get(SOURCE_ROW, number)}: its {field!r} is made of turns, and in a"
@@ -170,7 +172,7 @@ def _refuse_other_rows(
 
 
 def _conversations(records: Sequence[Record], path: Path, settings: DataSettings) -> list[Any]:
-    return read_conversations(records, source=str(path), settings=settings).rows
+    return read_conversations(records, source=str(path), settings=settings, takes_kto=True).rows
 
 
 def _why_not(path: Path) -> str:

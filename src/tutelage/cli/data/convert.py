@@ -56,7 +56,7 @@ def convert(
     from tutelage.data.formats import mapped
 
     refuse_taken(output, output.output, ledger=ledger)
-    opened = open_rows(options, verb="convert")
+    opened = open_rows(options, verb="convert", takes_kto=to is None)
     records = [mapped(record, opened.settings.map) for record in opened.source.records]
     made = convert_rows(records, opened.conversations.rows, to, chosen_only=chosen_only)
     if made.unfit and not drop_unfit:

@@ -99,8 +99,12 @@ def open_rows(
     honoured: Collection[str] = (),
     overrides: Mapping[str, Any] | None = None,
     is_quiet: bool = False,
+    takes_kto: bool = True,
 ) -> OpenedRows:
-    """Read the rows of a source; a setting that is given for this verb and means nothing to it is refused."""
+    """Read the rows of a source; a setting that is given for this verb and means nothing to it is refused.
+
+    A verb that loses the label of a row must not take KTO rows, whose answers may be unwanted.
+    """
     from tutelage.data.formats import read_conversations
 
     given = {"DATA data.source": options.data, "--map data.map": column_map(options.map), **(overrides or {})}
@@ -118,7 +122,9 @@ def open_rows(
             f"`tutelage data {verb}` has no use for {', '.join(idle)}. Leave it out.",
         )
     source = read_data(loaded.recipe)
-    read = read_conversations(source.records, source=source.name, settings=loaded.recipe.data)
+    read = read_conversations(
+        source.records, source=source.name, settings=loaded.recipe.data, takes_kto=takes_kto
+    )
     if not is_quiet:
         _show_read(source, read)
     return OpenedRows(source, loaded.recipe, read)

@@ -74,6 +74,9 @@ class FilterOptions:
         int | None,
         _unset("Most rows of one cluster, whose prompts are near-duplicates of each other."),
     ] = None
+    desirable: Annotated[
+        bool, _unset("Leave out rows whose label or kto_tag says that the answer is not wanted (KTO rows).")
+    ] = False
     run: Annotated[
         Path | None,
         Parameter(
@@ -118,7 +121,7 @@ def filter_rows(
         criteria,
         tokens=tokens,
         controls=control_tokens(renderer.tokenizer) if renderer else (),
-        before=_told_otherwise(chosen, opened.source),
+        before=_told_otherwise(chosen, opened.source) | (_undesirable(opened) if chosen.desirable else {}),
     )
     kept = [record for record in records if record.row not in left_out]
     write_files(output, {output.output: with_row_numbers(kept)}, opened.settings)
@@ -192,6 +195,16 @@ def _told_otherwise(chosen: FilterOptions, source: Any) -> dict[int, Message]:
         outcomes=chosen.outcome,
         reasons=chosen.reason,
     )
+
+
+def _undesirable(opened: OpenedRows) -> dict[int, Message]:
+    """Return the rows whose label says that the answer is not wanted."""
+    from tutelage.data.formats import mapped
+    from tutelage.data.kto_rows import is_desirable
+
+    records = (mapped(record, opened.settings.map) for record in opened.source.records)
+    reason = Message("filter.undesirable", "its label says that the answer is not wanted")
+    return {record.row: reason for record in records if is_desirable(record.value) is False}
 
 
 def _tokens(opened: OpenedRows, renderer: Any) -> dict[int, int]:

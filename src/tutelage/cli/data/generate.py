@@ -39,7 +39,7 @@ def generate_rows(
     refuse_taken(output, output.output)
     refuse_less_than_one(rows=rows, rows_per_question=rows_per_question, max_questions=max_questions)
     asked = remembering_model(model)
-    opened = open_rows(options, verb="generate")
+    opened = open_rows(options, verb="generate", takes_kto=False)
     seeds = _seeds(opened)
     most = max_questions or QUESTIONS_PER_NEED * -(-rows // rows_per_question)
     if output.dry_run:

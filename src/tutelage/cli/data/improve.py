@@ -39,7 +39,7 @@ def improve_rows(
     refuse_taken(output, output.output, ledger=ledger)
     refuse_less_than_one(max_questions=max_questions)
     asked = remembering_model(model)
-    opened = open_rows(options, verb="improve")
+    opened = open_rows(options, verb="improve", takes_kto=False)
     rows = opened.conversations.rows
     if output.dry_run:
         could = sum(why_not(row, part) is None for row in rows)
