@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 # Of glibc's malloc.h.
 MALLOC_TRIM_THRESHOLD, MALLOC_MMAP_THRESHOLD = -1, -3
 
+# How torch's allocator of main memory says it, which has no class of error of its own.
+ALLOCATOR_SAYS = ("can't allocate memory", "not enough memory", "bad allocation")
+
 MEASURED_ROWS = 256
 MEASURED_SHAPE = (576, 1536)
 MEASURED_SECONDS = 0.15
@@ -134,6 +137,15 @@ def available_memory_bytes() -> int | None:
         )
         left.append(int(limit) - int(used))
     return min(left, default=None)
+
+
+def is_out_of_memory(fault: BaseException) -> bool:
+    """Tell whether a fault says that no more memory is to be had."""
+    import torch
+
+    if isinstance(fault, (MemoryError, torch.OutOfMemoryError)):
+        return True
+    return isinstance(fault, RuntimeError) and any(words in str(fault) for words in ALLOCATOR_SAYS)
 
 
 def describe_environment(device: torch.device, dtype: torch.dtype) -> dict[str, Any]:

@@ -76,7 +76,7 @@ def test_models_and_tokenizers_are_loaded_in_one_place():
         ("httpx2", {"language_models.py", "server_replies.py"}),
         ("openai", set()),  # imported by its name, in language_models.py, where it is wanted
         ("xllamacpp", set()),
-        ("huggingface_hub", {"model/sources.py"}),
+        ("huggingface_hub", {"model/hub.py"}),
         (
             "subprocess",
             {"model/sources.py", "data/chat_templates.py", "export/verification.py", "export/converter.py"},

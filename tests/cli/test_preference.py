@@ -267,7 +267,7 @@ def test_a_run_goes_on_from_another_once_that_is_exported(tutelage, place, model
     second = ["--data", "my.json", "--output", "second", "--set", "model.name_or_path=first", *TUNE]
     refused = tutelage("prepare", *second)
     assert refused.code == 2
-    assert "`tutelage export first --to hf`" in refused.err
+    assert f"`tutelage export {place / 'first'} --to hf`" in refused.err
     assert tutelage("export", "first", "--to", "hf").code == 0
     assert tutelage("prepare", *second, "--set", "training.max_steps=1").code == 0
     ended = tutelage("train", "second")

@@ -150,7 +150,7 @@ LATENT = {
         ),
         (
             BloomConfig(vocab_size=131, hidden_size=64, n_layer=2, n_head=4, initializer_range=0.25),
-            "other results",
+            "cannot be exchanged",
         ),
     ],
     ids=lambda value: getattr(value, "model_type", ""),

@@ -100,9 +100,7 @@ def test_the_default_model_is_fetched_by_pinned_hash_and_converted(default_is_ti
     assert list(tmp_path.rglob("outside.txt")) == []
 
 
-def test_the_second_time_nothing_is_fetched_converted_or_hashed(
-    default_is_tiny, installer, tmp_path, monkeypatch
-):
+def test_the_second_time_nothing_is_fetched_or_converted(default_is_tiny, installer, tmp_path, monkeypatch):
     installer.delivers = default_is_tiny
     first = locate(DEFAULT_MODEL, tmp_path / "cache")
     monkeypatch.setattr(gguf_conversion, "convert_gguf", None)

@@ -10,6 +10,7 @@ from tutelage.cli import console
 from tutelage.cli.opening import has_model, open_data, open_renderer
 from tutelage.cli.options import DataOptions
 from tutelage.errors import EXIT_USAGE, EXIT_WARNINGS, DataError
+from tutelage.recipe_file import LoadedRecipe
 
 MESSAGES_SHOWN = 3
 ROWS_SHOWN = 6
@@ -51,7 +52,7 @@ def _examine(options: DataOptions, *, with_near_duplicates: bool, is_quiet: bool
     recipe = options.load()
     source = open_data(recipe)
     # A doctor that writes nothing fetches no model either; without one nothing is told of tokens.
-    renderer, context = open_renderer(recipe) if has_model(recipe) else (None, 0)
+    renderer, context = open_renderer(LoadedRecipe(recipe, {})) if has_model(recipe) else (None, 0)
     with console.waiting("Looking at the rows") if not is_quiet else nullcontext():
         return examine(
             source,

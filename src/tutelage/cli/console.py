@@ -103,6 +103,12 @@ def warn(message: Message) -> None:
     say(f"Warning[{message.code}]: {message.text}")
 
 
+def warn_aside(message: Message) -> None:
+    """Print what may be wrong on standard error, for standard output may be another program's."""
+    with suppress(OSError):
+        err.print(f"Warning\\[{message.code}]: {escape(printable(message.text))}")
+
+
 def note(code: str, text: str) -> None:
     """Print what is good to know."""
     say(f"Note[{code}]: {text}")

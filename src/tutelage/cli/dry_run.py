@@ -42,7 +42,7 @@ def show_dry_run(
     if training is not None and loaded.recipe.training.objective == "classification":
         console.say()
         console.heading("What the head learns")
-        _show_classes(loaded.recipe, training)
+        _show_classes(loaded, training)
     console.say()
     console.heading("Would write")
     for path in writes:
@@ -56,7 +56,7 @@ def show_dry_run(
     if run.model in writes:
         console.say()
         console.heading("Estimate of the training")
-        _show_estimate(loaded.recipe, training)
+        _show_estimate(loaded, training)
     console.say("\nDry run: nothing was written.")
 
 
@@ -66,7 +66,7 @@ def _shown(value: object) -> str:
     return "—" if value is None else str(value)
 
 
-def _show_classes(recipe: Recipe, training: Any) -> None:
+def _show_classes(loaded: LoadedRecipe, training: Any) -> None:
     """Print how many rows each label has, and the token of one row at which the head reads."""
     import numpy as np
 
@@ -85,8 +85,8 @@ def _show_classes(recipe: Recipe, training: Any) -> None:
     )
     if len(numbers) > LABELS_SHOWN:
         console.say(f"… and {len(numbers) - LABELS_SHOWN:,} more labels.")
-    row = training[int(first[0])].example
-    read = load_tokenizer(locate(recipe).folder).decode([row.prompt_ids[-1]])
+    row, recipe = training[int(first[0])].example, loaded.recipe
+    read = load_tokenizer(locate(loaded).folder).decode([row.prompt_ids[-1]])
     console.say(
         f"The head reads the {recipe.data.class_token} token of a text: of row {row.row} token {row.prompt_tokens:,},"
         f" {read!r}."
@@ -98,13 +98,14 @@ def _beginning(text: str) -> str:
     return line if len(line) <= LONGEST_SHOWN else f"{line[:LONGEST_SHOWN]} …"
 
 
-def _show_estimate(recipe: Recipe, training: Any) -> None:
+def _show_estimate(loaded: LoadedRecipe, training: Any) -> None:
     from tutelage.data.pairs import units_of
     from tutelage.runtime import choose_device, choose_dtype, flops_per_second
     from tutelage.training.estimate import estimate
     from tutelage.training.loop import plan_steps
     from tutelage.training.reference import needs_reference
 
+    recipe = loaded.recipe
     choose_device(recipe.training.device)  # refuses what the training would
     if training is None or not has_model(recipe):
         console.say(
@@ -114,7 +115,7 @@ def _show_estimate(recipe: Recipe, training: Any) -> None:
     units = units_of(training)
     dtype = choose_dtype(recipe.training.dtype, choose_device("cpu"))
     found = estimate(
-        locate(recipe).folder,
+        locate(loaded).folder,
         recipe.adapter,
         plan_steps(len(units), recipe.training),
         units,

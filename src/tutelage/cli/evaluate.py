@@ -63,7 +63,7 @@ def evaluate(
         if has_model(loaded.recipe):
             from tutelage.evaluation.evaluate import open_rows
 
-            open_rows(run, loaded.recipe, locate(loaded.recipe))  # refuses what the real one would
+            open_rows(run, loaded.recipe, locate(loaded))  # refuses what the real one would
             open_named_sets(loaded, lambda: read_training(run))
         show_dry_run(
             run,
@@ -149,7 +149,7 @@ def open_named_sets(loaded: LoadedRecipe, training: Callable[[], Sequence[Any]])
     from tutelage.evaluation.named_sets import open_sets
     from tutelage.fetching import user_cache
 
-    source = locate(loaded.recipe)
+    source = locate(loaded)
     sets = open_sets(loaded.recipe, source.folder, training=training(), cache=user_cache())
     for one in sets:
         longest = max(one.rows, key=lambda row: row.example.prompt_tokens)
@@ -160,7 +160,7 @@ def open_named_sets(loaded: LoadedRecipe, training: Callable[[], Sequence[Any]])
 def evaluate_stage(run: RunFolder, loaded: LoadedRecipe, sets: Sequence[Any]) -> bool:
     """Evaluate with a bar for each model, and print the verdict and the scores; tell whether any of it is worse."""
     console.heading("3 Evaluate")
-    source = locate(loaded.recipe)
+    source = locate(loaded)
     is_classification = loaded.recipe.training.objective == "classification"
     with console.waiting("Loading the model"):
         from tutelage.evaluation.classification import evaluate_classification
@@ -278,7 +278,7 @@ def refuse_answers_without_room(test_rows: Any, loaded: LoadedRecipe) -> None:
     """Find out before an hour of training that a test prompt leaves no room for its answer."""
     from tutelage.evaluation.evaluate import rows_to_evaluate
 
-    rows_to_evaluate(test_rows, loaded.recipe, locate(loaded.recipe))
+    rows_to_evaluate(test_rows, loaded.recipe, locate(loaded))
 
 
 def show_scores(result: dict[str, Any]) -> None:

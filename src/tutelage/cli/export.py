@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cyclopts import Parameter
 
 from tutelage.cli import console
+from tutelage.cli.base_model import SkipChecksums
 from tutelage.cli.dry_run import show_dry_run
 from tutelage.cli.opening import locate
 from tutelage.cli.options import Debug, Options, as_path, open_earlier_run, refuse_untrained_settings
@@ -50,10 +51,11 @@ def export(
         bool,
         Parameter(help="Show every setting, and what would be written.", negative="", show_default=False),
     ] = False,
+    skip_checksums: SkipChecksums = False,
     debug: Debug = False,
 ) -> None:
     """Write a tuned model for other programs, load it again in a fresh process, and compare its answers."""
-    run, loaded = open_earlier_run(Options(target=run_folder, debug=debug))
+    run, loaded = open_earlier_run(Options(target=run_folder, skip_checksums=skip_checksums, debug=debug))
     refuse_untrained_settings(run, loaded)
     if quantization is not None and not {"gguf", "ollama"} & {*to}:
         raise RecipeError(
@@ -74,7 +76,7 @@ def export(
         writes = [*map(folder.of, targets), folder.verification]
         show_dry_run(run, loaded, writes=writes, guarded=[*map(folder.of, targets)])
         return
-    source = locate(loaded.recipe)
+    source = locate(loaded)
     from tutelage.export.export import export as make_exports
 
     with locked(run):

@@ -99,21 +99,21 @@ def answers(
     drawn: dict[str, Any],
 ) -> list[tuple[str, str]]:
     """Return the answer of the tuned model, after that of the base model where it is wanted."""
-    source = locate(loaded.recipe)
+    source = locate(loaded)
     from tutelage.data.conversations import single_turn
-    from tutelage.data.preparation import refuse_other_weights
+    from tutelage.data.model_files import refuse_other_model
     from tutelage.data.prompts import make_renderer
     from tutelage.data.repairs import repair_text
     from tutelage.evaluation.evaluate import trained_dtype
     from tutelage.generation.generate import answer_texts
     from tutelage.generation.sampling import Sampling
-    from tutelage.model.assembly import check_tuned, open_base, open_tuned
+    from tutelage.model.assembly import check_published, open_base, open_tuned
     from tutelage.model.loading import context_length, load_tokenizer
     from tutelage.runtime import choose_device, choose_dtype
 
     recipe = loaded.recipe
-    refuse_other_weights(run, source.identity)
-    check_tuned(run.model, recipe.adapter)
+    refuse_other_model(run, source.identity, source.files)
+    check_published(run.model, recipe.adapter)
     tokenizer = load_tokenizer(source.folder)
     device = choose_device(recipe.training.device)
     model = open_base(

@@ -47,15 +47,19 @@ def is_finished(run: RunFolder) -> bool:
 
 def changes_of_preparation(run: RunFolder, loaded: LoadedRecipe) -> list[str]:
     """Name what is not as it was when the rows of the run were prepared."""
+    from tutelage.data.model_files import changed_model_files
+
     prepared = read_json(run.preparation)
     with reading_faults(run.preparation):
         before = check(prepared["settings"], {})
     changed = changed_settings(before, loaded.recipe, sections=("data", "model"))
     if open_data(loaded.recipe).sha256 != prepared["sha256"]:
         changed.append(f"the data in {loaded.recipe.data.source}")
-    if locate(loaded.recipe).identity != prepared["model_sha256"]:
+    source = locate(loaded)
+    if source.identity != prepared["model_sha256"]:
         changed.append("the base weights")
-    return changed
+    of_model = changed_model_files(run, source.files)
+    return [*changed, *(f"the model's {name}" for name in of_model if not name.endswith(".safetensors"))]
 
 
 def refuse_changes_of_preparation(run: RunFolder, changed: Sequence[str], *, is_accepted: bool) -> None:
@@ -83,7 +87,7 @@ def earlier_training(run: RunFolder, loaded: LoadedRecipe, *, is_accepted: bool)
     checkpoint = find_checkpoint(run, tell=console.warn)
     if checkpoint is None:
         return Earlier()
-    now = identity_of(run, loaded.recipe, locate(loaded.recipe))
+    now = identity_of(run, loaded.recipe, locate(loaded))
     accepted = refuse_changes(checkpoint, now, root=run.root, is_accepted=is_accepted)
     console.say(f"Going on after step {checkpoint.progress.step}, as {checkpoint.folder} has it.")
     for change in accepted:

@@ -1,20 +1,39 @@
 """The model and the data of a recipe, opened with something to look at while it takes."""
 
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from functools import cache
+from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 from tutelage.cli import console
+from tutelage.codes import Message
 from tutelage.recipe import Recipe
+from tutelage.recipe_file import LoadedRecipe
 from tutelage.run_folder import RunFolder, read_json
 
+TOKENS_NAMED = 3
 ROWS_WITHOUT_A_BAR = 5_000  # so many are rendered in about two seconds
 
 
-def locate(recipe: Recipe) -> Any:
-    """Return the ModelSource of a recipe, fetching and converting it where that is needed."""
+def locate(
+    loaded: LoadedRecipe, *, beside: Sequence[str] = ("transformers.tokenization_utils_tokenizers",)
+) -> Any:
+    """Return the ModelSource of a recipe, fetched, converted and hashed where that is needed; once a command.
+
+    The modules in `beside` are imported meanwhile, which takes about as long as hashing half a gigabyte.
+    """
+    if "model" not in loaded.found:
+        with ThreadPoolExecutor(1) as importing:
+            importing.submit(lambda: [import_module(name) for name in beside])
+            loaded.found["model"] = _locate(loaded)
+    return loaded.found["model"]
+
+
+def _locate(loaded: LoadedRecipe) -> Any:
     from tutelage.fetching import user_cache
     from tutelage.model.sources import locate_model
 
@@ -28,7 +47,8 @@ def locate(recipe: Recipe) -> Any:
             begin_to_wait()  # only what takes its time is told of
             console.say(line)
 
-        return locate_model(recipe.model.name_or_path, cache=user_cache(), progress=tell)
+        name = loaded.recipe.model.name_or_path
+        return locate_model(name, cache=user_cache(), progress=tell, unchecked=loaded.unchecked)
 
 
 def open_data(recipe: Recipe) -> Any:
@@ -47,13 +67,33 @@ def read_data(recipe: Recipe) -> Any:
     return read_source(recipe.data.source, cache=user_cache(), settings=recipe.data)
 
 
-def open_renderer(recipe: Recipe) -> tuple[Any, int]:
+def open_renderer(loaded: LoadedRecipe) -> tuple[Any, int]:
     """Return the PromptRenderer of a recipe and the model's context length."""
     from tutelage.data.prompts import make_renderer
     from tutelage.model.loading import context_length, load_tokenizer
 
-    source = locate(recipe)
-    return make_renderer(load_tokenizer(source.folder), recipe.data.prompt), context_length(source.folder)
+    source = locate(loaded)
+    tokenizer = load_tokenizer(source.folder)
+    tell_of_larger_tokenizer(tokenizer, source.folder)
+    renderer = make_renderer(tokenizer, loaded.recipe.data.prompt)
+    return renderer, context_length(source.folder)
+
+
+def tell_of_larger_tokenizer(tokenizer: Any, folder: Path) -> None:
+    """Warn of tokens that the model's embedding has no row for; text that holds one cannot be trained on."""
+    from tutelage.model.loading import vocabulary_size
+
+    rows = vocabulary_size(folder)
+    known = tokenizer.backend_tokenizer.get_vocab(with_added_tokens=True)
+    beyond = sorted((number, token) for token, number in known.items() if number >= rows)
+    if beyond:
+        named = ", ".join(f"{token!r} (id {number})" for number, token in beyond[:TOKENS_NAMED])
+        more = f" and {len(beyond) - TOKENS_NAMED:,} more" if beyond[TOKENS_NAMED:] else ""
+        told = (
+            f"the tokenizer in {folder} has {named}{more}, and the model's embedding ends at id {rows - 1}. Rows that"
+            " hold such a token are refused; fetch the tokenizer that belongs to the model."
+        )
+        console.warn_aside(Message("model.tokenizer_larger_than_embedding", told))
 
 
 def has_model(recipe: Recipe) -> bool:
@@ -64,27 +104,28 @@ def has_model(recipe: Recipe) -> bool:
     return is_local(recipe.model.name_or_path, cache=user_cache())
 
 
-def prepare_what_is_here(recipe: Recipe) -> Any:
+def prepare_what_is_here(loaded: LoadedRecipe) -> Any:
     """Return the Preparation of a recipe, or None where the data or the model would have to be fetched first."""
     from tutelage.data.sources import is_here
     from tutelage.fetching import user_cache
 
+    recipe = loaded.recipe
     has_its_model = has_model(recipe)  # refuses a name that means nothing
     if has_its_model:
-        check_targets(recipe)
+        check_targets(loaded)
     if not is_here(recipe.data, cache=user_cache()):
         return None
     if has_its_model:
-        return prepare_aside(recipe)
+        return prepare_aside(loaded)
     refuse_faulty_rows(open_data(recipe), recipe)
     return None
 
 
-def check_targets(recipe: Recipe) -> None:
+def check_targets(loaded: LoadedRecipe) -> None:
     """Stop where adapter.target_modules does not fit the model of a recipe."""
     from tutelage.model.target_modules import check_targets_of_folder
 
-    check_targets_of_folder(locate(recipe).folder, recipe.adapter)
+    check_targets_of_folder(locate(loaded).folder, loaded.recipe.adapter)
 
 
 def refuse_faulty_rows(data: Any, recipe: Recipe) -> None:
@@ -95,47 +136,54 @@ def refuse_faulty_rows(data: Any, recipe: Recipe) -> None:
         pass
 
 
-def prepare_aside(recipe: Recipe) -> Any:
+def prepare_aside(loaded: LoadedRecipe) -> Any:
     """Return the Preparation of a recipe that goes into no run.
 
     Its files are gone by then, and what is mapped of them is there for as long as it is in use.
     """
     with TemporaryDirectory() as folder:
-        return prepare_into(Path(folder), recipe)
+        return prepare_into(Path(folder), loaded)
 
 
-def parts_that_changed(run: RunFolder, recipe: Recipe) -> list[str]:
+def parts_that_changed(run: RunFolder, loaded: LoadedRecipe) -> list[str]:
     """Return the names of what the prepared rows of a run would be made of otherwise now."""
     from tutelage.data.identity import changed_parts, made_of
+    from tutelage.data.model_files import changed_model_files
 
+    recipe = loaded.recipe
     before = read_json(run.preparation).get("made_of", {})
     source = open_data(recipe)
     if before.get("data") != source.sha256:
         return ["data"]  # which needs no model to be seen
-    renderer, context = open_renderer(recipe)
+    renderer, context = open_renderer(loaded)
     now = made_of(
         source.sha256,
         recipe.data,
         renderer,
         context_length=context,
-        weights=locate(recipe).identity,
+        weights=locate(loaded).identity,
         objective=recipe.training.objective,
     )
-    return changed_parts(before, now)
+    changed = changed_parts(before, now)
+    of_model = changed_model_files(run, locate(loaded).files)
+    return [*changed, "model"] if of_model and "model" not in changed else changed
 
 
-def prepare_into(folder: Path, recipe: Recipe) -> Any:
+def prepare_into(folder: Path, loaded: LoadedRecipe) -> Any:
     """Write the data folder of a recipe, and return its Preparation."""
-    from tutelage.data.preparation import prepare
+    from tutelage.data.preparation import prepare, refuse_unknown_ids
     from tutelage.data.prompts import make_renderer
-    from tutelage.model.loading import context_length, load_tokenizer
+    from tutelage.model.loading import context_length, load_tokenizer, vocabulary_size
 
+    recipe = loaded.recipe
     data = open_data(recipe)
     if not has_model(recipe):
         refuse_faulty_rows(data, recipe)  # before a model is fetched for nothing
-    source = locate(recipe)
-    check_targets(recipe)
-    renderer = make_renderer(load_tokenizer(source.folder), recipe.data.prompt)
+    source = locate(loaded)
+    check_targets(loaded)
+    tokenizer = load_tokenizer(source.folder)
+    tell_of_larger_tokenizer(tokenizer, source.folder)
+    renderer = make_renderer(tokenizer, recipe.data.prompt)
     with ExitStack() as until_it_is_done:
 
         @cache
@@ -150,7 +198,7 @@ def prepare_into(folder: Path, recipe: Recipe) -> Any:
             if waiting >= ROWS_WITHOUT_A_BAR:  # what is quick needs no bar
                 bar()(rows, "")
 
-        return prepare(
+        preparation = prepare(
             data,
             recipe.data,
             renderer,
@@ -158,6 +206,15 @@ def prepare_into(folder: Path, recipe: Recipe) -> Any:
             context_length=context_length(source.folder),
             model=recipe.model,
             weights=source.identity,
+            model_files=source.files,
+            is_checked=source.is_checked,
             objective=recipe.training.objective,
             progress=progress,
         )
+    for rows in preparation.splits.values():
+        refuse_unknown_ids(
+            rows,
+            vocabulary=vocabulary_size(source.folder),
+            text_of=lambda number: str(tokenizer.convert_ids_to_tokens(number)),
+        )
+    return preparation

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter, Token
 
+from tutelage.cli.base_model import SkipChecksums, settle_model
 from tutelage.errors import RecipeError, RunFolderError
 from tutelage.recipe import Recipe
 from tutelage.recipe_file import LoadedRecipe, changed_settings, load, to_toml
@@ -101,6 +102,7 @@ class Options:
             show_default=False,
         ),
     ] = False
+    skip_checksums: SkipChecksums = False
     debug: Debug = False
 
     def overrides(self) -> dict[str, Any]:
@@ -178,7 +180,7 @@ def open_new_run(
     _refuse_foreign_folder(run)
     if is_fresh and run.preparation.exists():
         run = RunFolder(folder_beside(run.root))
-    return run, loaded
+    return run, _with_model(loaded, run, options)
 
 
 def folder_beside(root: Path) -> Path:
@@ -209,7 +211,8 @@ def open_earlier_run(
                 "run.not_prepared",
                 f"{run.root} holds no run yet. Run `tutelage prepare` with the same words first.",
             )
-        return run, load(target, {**options.overrides(), **also}, options.set)
+        loaded = load(target, {**options.overrides(), **also}, options.set)
+        return run, _with_model(loaded, run, options)
     if target is not None and not is_there(target):
         raise RunFolderError(
             "run.not_found",
@@ -228,7 +231,13 @@ def open_earlier_run(
     run, recipe = RunFolder(root, step), _recipe_of(root)
     if run.evaluated_recipe.is_file():
         recipe = run.evaluated_recipe
-    return run, load(recipe, {**options.overrides(), **also}, options.set)
+    return run, _with_model(load(recipe, {**options.overrides(), **also}, options.set), run, options)
+
+
+def _with_model(loaded: LoadedRecipe, run: RunFolder, options: Options) -> LoadedRecipe:
+    """Settle which model the recipe means; the recipe of the run itself says it already."""
+    recorded = load(run.recipe, {}, []).recipe.model.name_or_path if run.recipe.is_file() else None
+    return settle_model(loaded, run, skip_checksums=options.skip_checksums, recorded=recorded)
 
 
 def is_there(path: Path) -> bool:

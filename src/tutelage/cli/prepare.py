@@ -23,14 +23,14 @@ def prepare(options: Options = Options()) -> None:  # noqa: B008 - frozen
     run, loaded = open_new_run(options)
     if run.preparation.exists() and not options.overwrite and not options.dry_run:
         refuse_other_parts(run, loaded)
-        check_targets(loaded.recipe)
+        check_targets(loaded)
         console.say(
             f"{run.data} is made of the same data, model, prompt and settings already: nothing to do."
         )
         console.say(f"\nNext: tutelage train {run.root}")
         return
     if options.dry_run:
-        preparation = prepare_what_is_here(loaded.recipe)  # refuses what the real one would
+        preparation = prepare_what_is_here(loaded)  # refuses what the real one would
         show_dry_run(
             run,
             loaded,
@@ -50,7 +50,7 @@ def refuse_other_parts(run: RunFolder, loaded: LoadedRecipe) -> None:
     """Stop where the rows of a run are made of something else than they would be now, or are damaged."""
     from tutelage.data.preparation import read_prepared
 
-    changed = parts_that_changed(run, loaded.recipe)
+    changed = parts_that_changed(run, loaded)
     if changed:
         raise RunFolderError(
             "run.settings_changed",
@@ -70,7 +70,7 @@ def preparing(run: RunFolder, loaded: LoadedRecipe, *, keeps_results: bool = Fal
     from tutelage.data.preparation import replacing_data
 
     with replacing_data(run, keeps_results=keeps_results) as folder:
-        preparation = prepare_into(folder, loaded.recipe)
+        preparation = prepare_into(folder, loaded)
         show_preparation(preparation.summary)
         yield preparation
         if not run.recipe.exists():

@@ -9,6 +9,7 @@ from tutelage.cli import console
 from tutelage.cli.opening import open_renderer, read_data
 from tutelage.cli.options import DataOptions
 from tutelage.errors import DataError
+from tutelage.recipe_file import LoadedRecipe
 
 
 def preview(
@@ -43,7 +44,7 @@ def preview(
             "data.no_usable_rows",
             f"{source.name}: every row is dropped. `tutelage check` says why.",
         )
-    renderer, _ = open_renderer(recipe)
+    renderer, _ = open_renderer(LoadedRecipe(recipe, {}))
     for number in row or (kept[0].row,):
         if not 0 <= number < len(checked):
             raise DataError(

@@ -45,7 +45,7 @@ def report_stage(run: RunFolder, loaded: LoadedRecipe) -> None:
 
     with console.waiting("Writing the report"), _changed_files_told(run):
         summary = summarise(run)
-        tokenizer = load_tokenizer(locate(loaded.recipe).folder)
+        tokenizer = load_tokenizer(locate(loaded).folder)
         write_report(run, lambda ids: str(tokenizer.decode(ids)), loaded.recipe.training)
         write_json(run.summary, summary)  # last, so that it never tells of what no report could be made of
     console.say(f"Report: {run.report}")

@@ -79,7 +79,7 @@ def run(
 
 
 def _show_dry_run(run: RunFolder, loaded: LoadedRecipe) -> None:
-    preparation = prepare_what_is_here(loaded.recipe)
+    preparation = prepare_what_is_here(loaded)
     if preparation and has_test_rows(preparation.splits, loaded):
         refuse_answers_without_room(preparation.splits["test"], loaded)
         open_named_sets(loaded, lambda: preparation.splits["train"])

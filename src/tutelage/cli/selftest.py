@@ -8,6 +8,7 @@ from tutelage.cli import console
 from tutelage.cli.opening import locate, prepare_aside
 from tutelage.errors import ModelError
 from tutelage.recipe import DEFAULT_MODEL, ModelSettings, Recipe
+from tutelage.recipe_file import LoadedRecipe
 
 ROWS = 8
 
@@ -20,9 +21,9 @@ def selftest(
     ] = False,
 ) -> None:
     """Run one step of eight starter rows in every way on a model, and compare loss and gradients."""
-    recipe = Recipe(model=ModelSettings(name_or_path=model))
-    source = locate(recipe)
-    examples = list(prepare_aside(recipe).splits["train"].examples[:ROWS])
+    loaded = LoadedRecipe(Recipe(model=ModelSettings(name_or_path=model)), {})
+    source = locate(loaded)
+    examples = list(prepare_aside(loaded).splits["train"].examples[:ROWS])
     with console.waiting("Loading the model"):
         from tutelage.training.equivalence import compare_ways, count_ways
     with console.progress("Comparing", count_ways(examples)) as advance:

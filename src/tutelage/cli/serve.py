@@ -67,14 +67,13 @@ def serve(
     if options.dry_run:
         show_dry_run(run, loaded, writes=[])
         return
+    source = locate(loaded, beside=("tutelage.serve.app", "tutelage.serve.engines", "tutelage.serve.server"))
     with console.waiting("Loading the model"):
         from tutelage.serve.app import make_app
         from tutelage.serve.engines import open_engine
         from tutelage.serve.server import listening, serve_until_stopped
     with listening(host, port) as listener:
-        opened = open_engine(
-            engine, run, loaded.recipe, locate(loaded.recipe), context=context, at_once=at_once
-        )
+        opened = open_engine(engine, run, loaded.recipe, source, context=context, at_once=at_once)
         app = make_app(opened.engine, opened.served, host=host, key=key)
         port = listener.getsockname()[1]
         try:

@@ -28,7 +28,7 @@ def train(
     run, loaded = open_earlier_run(options)
     refuse_other_settings(run, loaded.recipe)
     if has_model(loaded.recipe):
-        check_targets(loaded.recipe)
+        check_targets(loaded)
     if options.dry_run:
         show_dry_run(
             run,
@@ -48,10 +48,13 @@ def train(
 
 def train_prepared(run: RunFolder, loaded: LoadedRecipe, *, begin_anew: bool, is_accepted: bool) -> None:
     """Train on the rows in the folder, from the beginning or from the last checkpoint."""
-    from tutelage.data.preparation import read_prepared, refuse_other_weights
+    from tutelage.data.model_files import refuse_other_model
+    from tutelage.data.preparation import read_prepared
 
-    refuse_other_weights(run, locate(loaded.recipe).identity)
-    check_targets(loaded.recipe)
+    source = locate(loaded)
+    # What else changed of the model is refused by the checkpoint, or accepted.
+    refuse_other_model(run, source.identity, {} if is_accepted else source.files)
+    check_targets(loaded)
     earlier = Earlier() if begin_anew else earlier_training(run, loaded, is_accepted=is_accepted)
     splits = {split: read_prepared(run, split) for split in ("train", "validation")}
     train_stage(run, loaded, open_model(loaded, splits, read_json(run.preparation), earlier), earlier)
@@ -67,7 +70,7 @@ def open_model(
 
     `summary` is what their preparation says of them.
     """
-    source = locate(loaded.recipe)
+    source = locate(loaded)
     with console.waiting("Loading the model"):
         from tutelage.training.tuning import open_run
 
@@ -95,7 +98,7 @@ def train_stage(
     from tutelage.training.tuning import SAMPLE_TOKENS, tune
 
     recipe = loaded.recipe
-    source = locate(recipe)
+    source = locate(loaded)
     answer = partial(
         answer_texts,
         tokenizer=load_tokenizer(source.folder),
@@ -105,9 +108,11 @@ def train_stage(
     )
     steps = plan_steps(len(opened.training), recipe.training).steps
     if opened.model.padded_because is not None:
-        console.say(
-            f"Note: {opened.model.padded_because.removesuffix(' Choose another model.')}"
-            " So it runs on ordinary padded rows, which is as exact and slower."
+        code = opened.model.padded_code or "model.padded_rows"
+        console.note(
+            code,
+            f"{opened.model.padded_because.removesuffix(' Choose another model.')}"
+            " So it runs on ordinary padded rows, which is as exact and slower.",
         )
     console.say(f"{steps:,} steps in {name_dtype(opened.model.compute_dtype)} on {opened.model.device.type}.")
     tell_other_machine(earlier, opened.model)

@@ -1,11 +1,13 @@
 """`tutelage verify`: proof that a run is what it was made of."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
 
 from tutelage.cli import console
+from tutelage.cli.base_model import SkipChecksums
 from tutelage.cli.going_on import Earlier, tell_other_machine
 from tutelage.cli.opening import locate
 from tutelage.cli.options import Debug, Options, open_earlier_run
@@ -25,11 +27,13 @@ def verify(
             help="The checkpoint from which to train again, 0 for the untuned model. Default: the last but one."
         ),
     ] = None,
+    skip_checksums: SkipChecksums = False,
     debug: Debug = False,
 ) -> None:
     """Compare every file of a run with its hash, and train the last steps again; nothing is written."""
-    run, _ = open_earlier_run(Options(target=run_folder, debug=debug))
-    loaded = load(run.require(run.trained_recipe, stage="train"), {}, [])
+    run, own = open_earlier_run(Options(target=run_folder, skip_checksums=skip_checksums, debug=debug))
+    trained = load(run.require(run.trained_recipe, stage="train"), {}, [])
+    loaded = replace(trained, unchecked=own.unchecked)
     console.heading("Files")
     check_files(run)
     console.say()
@@ -70,12 +74,14 @@ def check_files(run: RunFolder) -> None:
 
 def check_training(run: RunFolder, loaded: LoadedRecipe, *, from_step: int | None) -> None:
     """Train from one checkpoint to the last again, and compare weights and optimiser."""
+    from tutelage.data.model_files import refuse_other_model
     from tutelage.data.preparation import read_prepared
     from tutelage.training.checkpoint import changes_since, identity_of, read_checkpoint
     from tutelage.training.reference import needs_reference, with_reference
     from tutelage.training.replay import replay
 
-    source = locate(loaded.recipe)
+    source = locate(loaded)
+    refuse_other_model(run, source.identity, source.files)
     *before, last = _steps(run, from_step)
     begin = read_checkpoint(run, before[-1]) if before and before[-1] else None
     end = read_checkpoint(run, last)

@@ -2,10 +2,11 @@
 
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -66,13 +67,16 @@ def prepare(
     context_length: int,
     model: ModelSettings,
     weights: str,
+    model_files: Mapping[str, str] = MappingProxyType({}),
+    is_checked: bool = True,
     objective: Objective = "instruction",
     progress: Callable[[int], None] = lambda rows: None,
 ) -> Preparation:
     """Turn a source into the files of a data folder, or stop with the rows that are at fault.
 
     Of the rows a few at a time are in memory, and of each no more than some hashes is kept. `weights` is the SHA-256 of
-    the base model, by which later stages know that it is still the same; `progress` is told how many more are rendered.
+    the base model, and `model_files` those of its files, by which later stages know that it is still the same; none
+    where it was converted, and so has a manifest. `progress` is told how many more are rendered.
     """
     ledger = Ledger()
     reader = ConversationReader(source.name, settings)
@@ -129,6 +133,8 @@ def prepare(
         "formats": reader.formats(),
         "model": model.name_or_path,
         "model_sha256": weights,
+        "model_files": dict(model_files),
+        "checksums": "verified" if is_checked else "skipped",
         "made_of": made_of(
             source.sha256,
             settings,
@@ -236,17 +242,6 @@ def replacing_data(run: RunFolder, *, keeps_results: bool = False) -> Iterator[P
             remove(path)
 
 
-def refuse_other_weights(run: RunFolder, weights: str) -> None:
-    """Stop when the base model is no longer the one that the run began with."""
-    began_with = read_json(run.require(run.preparation, stage="prepare"))["model_sha256"]
-    if weights != began_with:
-        raise RunFolderError(
-            "run.base_model_changed",
-            f"The base model is not the one that {run.root} began with (SHA-256 {weights[:12]}…, was"
-            f" {began_with[:12]}…). Put the old weights back, or begin another run.",
-        )
-
-
 def refuse_other_settings(run: RunFolder, recipe: Recipe) -> None:
     """Stop when the data folder was prepared under other settings of the data or the model."""
     prepared = read_json(run.require(run.preparation, stage="prepare"))["settings"]
@@ -280,15 +275,18 @@ def read_prepared(run: RunFolder, split: str) -> PreparedRows:
     return rows
 
 
-def refuse_unknown_ids(rows: PreparedRows, *, vocabulary: int) -> None:
-    """Stop where the split of some rows holds a token id that the model has no weights for."""
+def refuse_unknown_ids(
+    rows: PreparedRows, *, vocabulary: int, text_of: Callable[[int], str] | None = None
+) -> None:
+    """Stop where the split of some rows holds a token id that the model has no weights for; say its text if known."""
     for place in filter(None, (side.place_of_unknown(vocabulary) for side in rows.sides)):
         row, token = place
+        text = f" ({text_of(token)!r})" if text_of else ""
         raise DataError(
             "data.unknown_token_id",
-            f"Row {row} holds the token id {token}, and the model knows those from 0 to"
-            f" {vocabulary - 1}. If the prepared rows were edited, prepare again with --overwrite; if not,"
-            " the model's tokenizer.json is that of another model.",
+            f"Row {row} holds the token id {token}{text}, and the model knows those from 0 to {vocabulary - 1}. If the"
+            " prepared rows were edited, prepare again with --overwrite; if not, the model's tokenizer.json is that of"
+            " another model.",
         )
 
 

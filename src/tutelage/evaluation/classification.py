@@ -65,6 +65,7 @@ def evaluate_classification(
         **verdict(figures),
         "sets": {},
         "forgetting": None,
+        "checksums": "verified" if source.is_checked else "skipped",
     }
     predictions = [
         {

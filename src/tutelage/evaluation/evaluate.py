@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from tutelage.data.examples import Example, PreparedRow
-from tutelage.data.preparation import read_prepared, refuse_other_weights, refuse_unknown_ids
+from tutelage.data.model_files import refuse_other_model
+from tutelage.data.preparation import read_prepared, refuse_unknown_ids
 from tutelage.data.prepared_rows import PreparedRows
 from tutelage.errors import DataError
 from tutelage.evaluation.answers_so_far import answer_rows, weights_of_folder
@@ -23,7 +24,7 @@ from tutelage.evaluation.metrics import METRICS, PairedScores, score_rows
 from tutelage.evaluation.named_sets import Answers, NamedSet, answer_set, judge_sets
 from tutelage.evaluation.preference import judge_preferences, pair_records, read_pairs
 from tutelage.evaluation.responses import Progress, collect_responses, reference_log_probs
-from tutelage.model.assembly import check_tuned, open_base, open_tuned
+from tutelage.model.assembly import check_published, open_base, open_tuned
 from tutelage.model.forward import CausalModel
 from tutelage.model.loading import context_length, load_tokenizer, vocabulary_size
 from tutelage.model.sources import ModelSource
@@ -108,7 +109,9 @@ def evaluate(
             margin=recipe.evaluation.forgetting_margin,
             kl_margin=recipe.evaluation.forgetting_kl_margin,
         )
-    result = {**result, "sets": set_figures, "forgetting": forgetting}
+    checksums = "verified" if source.is_checked else "skipped"
+    judged: dict[str, Any] = {"sets": set_figures, "forgetting": forgetting, "checksums": checksums}
+    result = {**result, **judged}
     text_rows = passage_rows(passages, readings["base"], readings["tuned"]) if forgetting else []
     pair_rows: Answers = []
     if rejected:
@@ -165,8 +168,8 @@ def trained_dtype(run: RunFolder, recipe: Recipe) -> str:
 def open_rows(run: RunFolder, recipe: Recipe, source: ModelSource) -> PreparedRows:
     """Return the rows that a run is evaluated on; what speaks against it is said before the first long answer."""
     run.require(run.training, stage="train")
-    refuse_other_weights(run, source.identity)
-    check_tuned(run.weights, recipe.adapter)
+    refuse_other_model(run, source.identity, source.files)
+    check_published(run.weights, recipe.adapter)
     rows = read_prepared(run, "test")
     if not rows:
         raise DataError(

@@ -11,7 +11,8 @@ from typing import Any
 
 import torch
 
-from tutelage.data.preparation import read_prepared, refuse_other_weights
+from tutelage.data.model_files import refuse_other_model
+from tutelage.data.preparation import read_prepared
 from tutelage.errors import ExportError, RunFolderError
 from tutelage.export.classes import ask_classifier, compare_classes, refuse_unclassifiable, write_classifier
 from tutelage.export.converter import convert, refuse_unwritable
@@ -21,7 +22,7 @@ from tutelage.export.ollama import modelfile
 from tutelage.export.style import TEMPLATE, Style, make_style
 from tutelage.export.verification import Comparison, Reference, ask_reference, compare
 from tutelage.generation.llama_cpp import is_installed
-from tutelage.model.assembly import check_tuned, open_base, open_merged, open_tuned
+from tutelage.model.assembly import check_published, open_base, open_merged, open_tuned
 from tutelage.model.folders import read_json_file
 from tutelage.model.forward import CausalModel
 from tutelage.model.gguf_conversion import convert_gguf
@@ -110,8 +111,8 @@ def export(
 def refuse_unexportable(run: RunFolder, recipe: Recipe, source: ModelSource, targets: Sequence[str]) -> None:
     """Stop where a run cannot be exported so, before anything long is begun."""
     run.require(run.training, stage="train")
-    refuse_other_weights(run, source.identity)
-    check_tuned(run.model, recipe.adapter)
+    refuse_other_model(run, source.identity, source.files)
+    check_published(run.model, recipe.adapter)
     for split in ("test", "validation"):
         read_prepared(run, split)  # whose prompts prove the export
     if run.metrics.exists():
@@ -150,7 +151,14 @@ def _export_classes(
 
     with waiting(f"Exporting and verifying {HF}"):
         return _published(
-            run, folder, HF, "f32", make=make, card=class_card(run, recipe, source), verify=verify
+            run,
+            folder,
+            HF,
+            "f32",
+            make=make,
+            card=class_card(run, recipe, source),
+            verify=verify,
+            is_checked=source.is_checked,
         )
 
 
@@ -163,6 +171,7 @@ def _publish(work: _Work, folder: ExportFolder, target: str, earlier: Sequence[E
         make=partial(MAKERS[target], work),
         card=model_card(work.run, work.recipe, work.source, target, work.quantization),
         verify=lambda staged: _verify(work, target, staged, earlier),
+        is_checked=work.source.is_checked,
     )
 
 
@@ -175,6 +184,7 @@ def _published(
     make: Callable[[Path], None],
     card: str,
     verify: Callable[[Path], tuple[Comparison, str]],
+    is_checked: bool,
 ) -> Exported:
     """Make an export beside its place, and put it there once it is found to be the model that was trained."""
     place = folder.of(target)
@@ -192,7 +202,7 @@ def _published(
             )
         size = sum(file.stat().st_size for file in staged.rglob("*") if file.is_file())
     exported = Exported(target, precision, place, size, verified_with, comparison)
-    _record(folder, exported)
+    _record(folder, exported, is_checked=is_checked)
     return exported
 
 
@@ -305,7 +315,7 @@ def _in_half_precision(merged: Any) -> CausalModel:
     )
 
 
-def _record(folder: ExportFolder, exported: Exported) -> None:
+def _record(folder: ExportFolder, exported: Exported, *, is_checked: bool) -> None:
     """Add one export to verification.json, and keep what it says of those that are still there."""
     path = folder.verification
     before = _recorded(path) if path.exists() else {}
@@ -322,6 +332,7 @@ def _record(folder: ExportFolder, exported: Exported) -> None:
         "size_bytes": exported.size_bytes,
         "verified_with": exported.verified_with,
         **told,
+        "checksums": "verified" if is_checked else "skipped",
         "sha256": files,
     }
     kept = {name: value for name, value in before.items() if folder.of(name).exists()}

@@ -1,5 +1,6 @@
 """Put a model together for a stage: the base alone, the base with a fresh adapter, or the base with a trained one."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -37,9 +38,17 @@ from tutelage.model.trained_weights import (
 from tutelage.model.tree_attention import ATTENTION
 from tutelage.recipe import AdapterSettings
 from tutelage.runtime import return_freed_memory
+from tutelage.storage import MANIFEST, file_sha256
 
 # transformers' own, which every family has.
 OWN_ATTENTION = "eager"
+# What is opened of tuned weights beside them.
+CONFIGURATIONS = (
+    "adapter_config.json",
+    "config.json",
+    "generation_config.json",
+    "model.safetensors.index.json",
+)
 
 
 def open_base(
@@ -116,9 +125,10 @@ def _open_exact(
     try:
         return _open_checked(source, device, dtype, probes, padded_because=None)
     except ModelError as fault:
-        reason = str(fault)
+        reason, code = str(fault), fault.code
     # Not above, where the fault would keep the first model in memory beside the second.
-    return _open_checked(source, device, dtype, probes, padded_because=reason)
+    model = _open_checked(source, device, dtype, probes, padded_because=reason)
+    return replace(model, padded_code=code)
 
 
 def _open_checked(
@@ -176,6 +186,29 @@ def check_tuned(folder: Path, settings: AdapterSettings) -> None:
         with tuned_faults(folder):
             for weights in check_model_folder(folder, needs=["config.json"]):
                 read_header(weights)
+
+
+def check_published(folder: Path, settings: AdapterSettings) -> None:
+    """Stop as `check_tuned` does, and where weights or configuration do not match the folder's manifest.
+
+    The model card beside them may be edited.
+    """
+    check_tuned(folder, settings)
+    with tuned_faults(folder):
+        _refuse_other_bytes(folder)
+
+
+def _refuse_other_bytes(folder: Path) -> None:
+    named = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["files"]
+    opened = [*folder.glob("*.safetensors"), *(folder / name for name in named if name in CONFIGURATIONS)]
+    for name in sorted(
+        {path.name for path in opened} | {name for name in named if name.endswith(".safetensors")}
+    ):
+        path = folder / name
+        if not path.is_file():
+            raise FileNotFoundError(f"it holds no {name}")
+        if name not in named or file_sha256(path) != named[name]["sha256"]:
+            raise ValueError(f"{name} does not match its checksum in {MANIFEST}")
 
 
 def open_tuned(base: CausalModel, folder: Path, settings: AdapterSettings) -> CausalModel:

@@ -10,6 +10,18 @@ from typing import Any
 from tutelage.errors import ModelError
 
 LONGEST_REASON = 300
+# Beside the weights, what this program and its libraries open of a model's folder.
+OPENED = (
+    "model.safetensors.index.json",
+    "config.json",
+    "generation_config.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "chat_template.jinja",
+    "chat_template.json",
+)
 SHARD_NAME = re.compile(r"[A-Za-z0-9._-]{1,116}\.safetensors")
 
 
@@ -42,8 +54,18 @@ def check_model_folder(folder: Path, needs: Sequence[str] = ("config.json", "tok
     return weights
 
 
+def opened_files(folder: Path, weights: Sequence[Path]) -> list[Path]:
+    """Return the files that are opened of a whole model: weights, index, configurations, tokenizer and templates.
+
+    A file that the libraries would open if it were there counts once it is there.
+    """
+    named = [folder / name for name in OPENED if (folder / name).is_file()]
+    return [*weights, *named, *sorted((folder / "additional_chat_templates").glob("*.jinja"))]
+
+
 def refuse_code(folder: Path) -> None:
     """Raise ModelError if anything in `folder` asks for code of its own to be run, or is a file of somewhere else."""
+    _refuse_odd_files(folder)
     _refuse_links_outside(folder)
     scripts = sorted(folder.rglob("*.py"))
     if scripts:
@@ -56,6 +78,16 @@ def refuse_code(folder: Path) -> None:
             raise ModelError(
                 "model.contains_code",
                 f"{config} has `{key}`, which asks for code of the model's own to be run. {_CODE_REMEDY}",
+            )
+
+
+def _refuse_odd_files(folder: Path) -> None:
+    """Stop at pipes, sockets and devices: to read one may take forever, or never end."""
+    for path in sorted(folder.rglob("*")):
+        if path.exists() and not path.is_file() and not path.is_dir():
+            raise ModelError(
+                "model.not_a_file_or_folder",
+                f"{path} is a pipe, a socket or a device, and a model's folder holds files alone. Remove it.",
             )
 
 

@@ -33,6 +33,7 @@ class CausalModel:
     compute_dtype: torch.dtype
     frozen_head: torch.nn.Linear | None = None
     padded_because: str | None = None
+    padded_code: str | None = None
     label_sets: torch.Tensor | None = None
 
     @property

@@ -1,33 +1,51 @@
-"""Holds every count, length and offset of a GGUF file against its size, before the gguf package reads it.
+"""Compares counts, lengths, offsets and names of a GGUF file with its size and tensors, before anything believes them.
 
-That package believes them: an array that says it has 2**60 numbers is read past the end of the file for ever.
-The layout is that of the format's specification, docs/gguf.md of ggml.
+The package gguf believes them: an array that says it has 2**60 numbers is read past the end of the file for ever, and a
+model of a million blocks is built. The layout is that of the format's specification, docs/gguf.md of ggml.
 """
 
+import re
 import struct
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from math import prod
 from pathlib import Path
 from typing import BinaryIO
 
 from gguf.constants import GGML_QUANT_SIZES, GGMLQuantizationType, GGUFValueType
 
 _LARGEST_RANK = 4  # of a tensor, says the specification
-_BYTES = {
-    GGUFValueType.UINT8: 1,
-    GGUFValueType.INT8: 1,
-    GGUFValueType.BOOL: 1,
-    GGUFValueType.UINT16: 2,
-    GGUFValueType.INT16: 2,
-    GGUFValueType.UINT32: 4,
-    GGUFValueType.INT32: 4,
-    GGUFValueType.FLOAT32: 4,
-    GGUFValueType.UINT64: 8,
-    GGUFValueType.INT64: 8,
-    GGUFValueType.FLOAT64: 8,
+# Far more than any model has; reading so many takes less than a second.
+_MOST_FACTS, _MOST_TENSORS, _MOST_TEXTS = 2**12, 2**16, 2**20
+_LONGEST_NAME = 2**16 - 1  # of a key, says the specification; tensors have shorter ones
+_DEFAULT_ALIGNMENT = 32
+_LAYOUTS = {
+    GGUFValueType.UINT8: "<B",
+    GGUFValueType.INT8: "<b",
+    GGUFValueType.BOOL: "<B",
+    GGUFValueType.UINT16: "<H",
+    GGUFValueType.INT16: "<h",
+    GGUFValueType.UINT32: "<I",
+    GGUFValueType.INT32: "<i",
+    GGUFValueType.FLOAT32: "<f",
+    GGUFValueType.UINT64: "<Q",
+    GGUFValueType.INT64: "<q",
+    GGUFValueType.FLOAT64: "<d",
 }
+_BLOCK = re.compile(r"blk\.(\d+)\.")
+
+
+@dataclass(frozen=True)
+class _Tensor:
+    name: str
+    shape: tuple[int, ...]  # as the file has it, the fastest dimension first
+    begin: int  # in the data that follows the header
+    end: int
 
 
 def refuse_out_of_bounds(gguf: Path) -> int:
-    """Return how many numbers the tensors of the file hold; ValueError where it promises more than it has bytes for."""
+    """Return how many numbers the tensors of the file hold; ValueError where its header says what cannot be so."""
     size = gguf.stat().st_size
     with gguf.open("rb") as file:
         if file.read(4) != b"GGUF":
@@ -36,13 +54,18 @@ def refuse_out_of_bounds(gguf: Path) -> int:
         if version not in (2, 3):
             raise ValueError(f"it has version {version} of the format, and only 2 and 3 are read here")
         tensors, facts = _number(file, "<Q"), _number(file, "<Q")
-        for _ in range(facts):
-            _skip_text(file, size)
-            _skip_value(file, size, GGUFValueType(_number(file, "<I")))
-        held = [_tensor_numbers_and_bytes(file, size) for _ in range(_fitting(file, size, tensors, 1))]
-        if sum(taken for _, taken in held) > size:
-            raise ValueError("its tensors would take more bytes than the file has")
-        return sum(numbers for numbers, _ in held)
+        _refuse_too_many("keys", facts, _MOST_FACTS)
+        _refuse_too_many("tensors", tensors, _MOST_TENSORS)
+        found = _read_facts(file, size, facts)
+        held = [_read_tensor(file, size) for _ in range(_fitting(file, size, tensors, 1))]
+        _refuse_twice("tensor", [tensor.name for tensor in held])
+        alignment = found.get("general.alignment", _DEFAULT_ALIGNMENT)
+        if not isinstance(alignment, int) or alignment <= 0 or alignment & (alignment - 1):
+            raise ValueError(f"its alignment is {alignment!r}")
+        begin = file.tell() + -file.tell() % alignment
+    _refuse_overlaps(held, begin, size, alignment)
+    _refuse_other_shapes(found, {tensor.name: tensor.shape for tensor in held})
+    return sum(prod(tensor.shape) for tensor in held)
 
 
 def _number(file: BinaryIO, layout: str) -> int:
@@ -61,37 +84,140 @@ def _fitting(file: BinaryIO, size: int, count: int, each: int) -> int:
     return count
 
 
+def _refuse_too_many(what: str, count: int, most: int) -> None:
+    if count > most:
+        raise ValueError(f"it should have {count:,} {what}, and no model has more than {most:,}")
+
+
+def _refuse_twice(what: str, names: Sequence[str]) -> None:
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            raise ValueError(f"it has the {what} {name[:80]!r} twice")
+        seen.add(name)
+
+
+def _read_facts(file: BinaryIO, size: int, count: int) -> dict[str, object]:
+    """Return numbers and texts by their keys, and of an array its length, as a list of one number."""
+    found: list[tuple[str, object]] = []
+    for _ in range(count):
+        name = _read_text(file, size, _LONGEST_NAME)
+        found.append((name, _read_value(file, size, GGUFValueType(_number(file, "<I")))))
+    _refuse_twice("key", [name for name, _ in found])
+    return dict(found)
+
+
+def _read_text(file: BinaryIO, size: int, longest: int) -> str:
+    length = _fitting(file, size, _number(file, "<Q"), 1)
+    _refuse_too_many("bytes in a name", length, longest)
+    return file.read(length).decode("utf-8", "replace")
+
+
 def _skip_text(file: BinaryIO, size: int) -> None:
     length = _number(file, "<Q")
     file.seek(_fitting(file, size, length, 1), 1)
 
 
-def _skip_value(file: BinaryIO, size: int, kind: GGUFValueType) -> None:
+def _read_value(file: BinaryIO, size: int, kind: GGUFValueType) -> object:
     if kind == GGUFValueType.STRING:
+        place = file.tell()
         _skip_text(file, size)
-        return
-    count = 1
-    if kind == GGUFValueType.ARRAY:
-        kind, count = GGUFValueType(_number(file, "<I")), _number(file, "<Q")
+        end = file.tell()
+        if end - place > _LONGEST_NAME:
+            return None  # a template, which nothing is compared with
+        file.seek(place)
+        return _read_text(file, size, _LONGEST_NAME)
+    if kind != GGUFValueType.ARRAY:
+        return _number(file, _LAYOUTS[kind])
+    kind, count = GGUFValueType(_number(file, "<I")), _number(file, "<Q")
     if kind == GGUFValueType.ARRAY:
         raise ValueError("it has an array of arrays, which no supported model has")
     if kind == GGUFValueType.STRING:
         for _ in range(_fitting(file, size, count, 8)):
+            _refuse_too_many("texts in an array", count, _MOST_TEXTS)
             _skip_text(file, size)
     else:
-        file.seek(_fitting(file, size, count, _BYTES[kind]) * _BYTES[kind], 1)
+        each = struct.calcsize(_LAYOUTS[kind])
+        file.seek(_fitting(file, size, count, each) * each, 1)
+    return [count]
 
 
-def _tensor_numbers_and_bytes(file: BinaryIO, size: int) -> tuple[int, int]:
-    _skip_text(file, size)
+def _read_tensor(file: BinaryIO, size: int) -> _Tensor:
+    name = _read_text(file, size, _LONGEST_NAME)
     rank = _number(file, "<I")
-    if rank > _LARGEST_RANK:
-        raise ValueError(f"a tensor has {rank:,} dimensions")
-    numbers = 1
-    for _ in range(rank):
-        numbers *= _number(file, "<Q")
+    if not 0 < rank <= _LARGEST_RANK:
+        raise ValueError(f"the tensor {name[:80]!r} has {rank:,} dimensions")
+    shape = tuple(_number(file, "<Q") for _ in range(rank))
     in_block, block_bytes = GGML_QUANT_SIZES[GGMLQuantizationType(_number(file, "<I"))]
-    offset, taken = _number(file, "<Q"), numbers // in_block * block_bytes
-    if offset + taken > size:
-        raise ValueError(f"a tensor should end at byte {offset + taken:,}, and the file has {size:,}")
-    return numbers, taken
+    if 0 in shape or shape[0] % in_block:
+        raise ValueError(f"the tensor {name[:80]!r} has the shape {shape}, which its type cannot have")
+    begin = _number(file, "<Q")
+    return _Tensor(name, shape, begin, begin + prod(shape) // in_block * block_bytes)
+
+
+def _refuse_overlaps(held: Sequence[_Tensor], begin: int, size: int, alignment: int) -> None:
+    """Stop where a tensor leaves the file, begins at an odd place, or shares bytes with another."""
+    in_order = sorted(held, key=lambda tensor: (tensor.begin, tensor.end))
+    for tensor in in_order:
+        if begin + tensor.end > size:
+            raise ValueError(
+                f"the tensor {tensor.name[:80]!r} should end at byte {begin + tensor.end:,}, and the file has {size:,}"
+            )
+        if tensor.begin % alignment:
+            raise ValueError(
+                f"the tensor {tensor.name[:80]!r} begins between two places of {alignment} bytes"
+            )
+    for one, other in pairwise(in_order):
+        if other.begin < one.end:
+            raise ValueError(f"the tensors {one.name[:80]!r} and {other.name[:80]!r} share bytes")
+
+
+def _refuse_other_shapes(facts: Mapping[str, object], shapes: Mapping[str, tuple[int, ...]]) -> None:
+    """Stop where the metadata describes another model than the tensors are."""
+    family = facts.get("general.architecture")
+
+    def said(key: str) -> int | None:
+        value = facts.get(f"{family}.{key}")
+        if value is None or isinstance(value, list):  # a number for each layer is left to the loader
+            return None
+        if not isinstance(value, int) or not 0 < value < 2**31:
+            raise ValueError(f"{family}.{key} is {value!r}")
+        return value
+
+    for key in ("context_length", "vocab_size", "attention.key_length", "attention.value_length"):
+        said(key)
+    blocks = {int(match[1]) for name in shapes if (match := _BLOCK.match(name))}
+    _refuse_other(family, "block_count", said("block_count"), len(blocks) if blocks else None)
+    if blocks and max(blocks) + 1 != len(blocks):
+        raise ValueError(f"it has {len(blocks):,} blocks, and the last has the number {max(blocks):,}")
+    embedding = shapes.get("token_embd.weight")
+    width, heads = said("embedding_length"), said("attention.head_count")
+    _refuse_other(family, "embedding_length", width, embedding[0] if embedding else None)
+    inner = shapes.get("blk.0.ffn_up.weight")
+    _refuse_other(family, "feed_forward_length", said("feed_forward_length"), inner[1] if inner else None)
+    tokens = facts.get("tokenizer.ggml.tokens")
+    if embedding and isinstance(tokens, list):
+        _refuse_other("tokenizer.ggml", "tokens", tokens[0], embedding[1])
+    key_heads = said("attention.head_count_kv")
+    if heads and key_heads and heads % key_heads:
+        raise ValueError(f"{heads:,} heads cannot share {key_heads:,} key heads")
+    query, key = (shapes.get(f"blk.0.attn_{which}.weight") for which in ("q", "k"))
+    head_size = said("attention.key_length")
+    if head_size is None and width and heads:
+        head_size, rest = divmod(width, heads)
+        if rest or not head_size:
+            raise ValueError(f"{width:,} dimensions cannot be parted among {heads:,} heads")
+    if head_size and heads and query:
+        _refuse_other(family, "attention.head_count", heads * head_size, query[1])
+    if head_size and heads and key:
+        _refuse_other(family, "attention.head_count_kv", (key_heads or heads) * head_size, key[1])
+    rotated = said("rope.dimension_count")
+    if rotated and head_size and rotated > head_size:
+        raise ValueError(
+            f"{family}.rope.dimension_count is {rotated:,}, and a head has {head_size:,} dimensions"
+        )
+
+
+def _refuse_other(family: object, key: str, said: int | None, held: int | None) -> None:
+    if said is not None and held is not None and said != held:
+        raise ValueError(f"{family}.{key} says {said:,}, and its tensors have {held:,}")

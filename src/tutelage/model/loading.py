@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tutelage.errors import ModelError
+from tutelage.errors import MemoryExhaustedError, ModelError
 from tutelage.model.folders import check_model_folder, read_json_file, refuse_code
 
 if TYPE_CHECKING:
@@ -15,7 +15,16 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 # How families name the longest sequence their positions reach.
-CONTEXT_KEYS = ("max_position_embeddings", "n_positions", "max_sequence_length", "n_ctx", "seq_length")
+CONTEXT_KEYS = (
+    "max_position_embeddings",
+    "n_positions",
+    "max_sequence_length",
+    "n_ctx",
+    "seq_length",
+    "max_seq_len",
+)
+# Biases that fall with the distance (ALiBi) have no last position; this is what Bloom was trained on.
+ALIBI_CONTEXT = 2048
 
 
 def load_tokenizer(folder: Path) -> PreTrainedTokenizerFast:
@@ -91,6 +100,8 @@ def context_length(folder: Path) -> int:
             # Within its window a model attends to all before it, as the tree does; beyond, the two would differ.
             window = config.get("sliding_window") if config.get("use_sliding_window", True) else None
             return min(config[key], window or config[key])
+    if config.get("alibi") or config.get("model_type") == "bloom":
+        return ALIBI_CONTEXT
     raise ModelError(
         "model.no_context_length",
         f"{folder / 'config.json'} does not give the context length (none of {', '.join(CONTEXT_KEYS)}). "
@@ -136,7 +147,15 @@ def _loading_faults(folder: Path, thing: str) -> Iterator[None]:
     try:
         yield
     except Exception as fault:  # a damaged folder can fail anywhere in the libraries
+        from tutelage.runtime import is_out_of_memory  # noqa: PLC0415 - it imports torch
+
         reason = str(fault).strip().split("\n")[0]
+        if is_out_of_memory(fault):
+            raise MemoryExhaustedError(
+                "train.not_enough_memory",
+                f"The memory does not hold the {thing} in {folder} ({reason or type(fault).__name__}). Close other"
+                " programs, or choose a smaller model.",
+            ) from None
         raise ModelError(
             "model.cannot_be_loaded",
             f"The {thing} in {folder} could not be loaded: {type(fault).__name__}: {reason}. "

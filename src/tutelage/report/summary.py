@@ -22,6 +22,7 @@ def _training(run: RunFolder) -> dict[str, Any]:
         return {}
     training = read_json(run.training)
     loss = training.pop("loss")
+    training.pop("model_files", None)  # hashes for the stages, and nothing for a reader
     return {"loss": {"validation": loss}, "training": training}
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from tutelage.data.conversations import Conversation, Turn
 from tutelage.data.identity import made_of
-from tutelage.data.preparation import refuse_other_weights
+from tutelage.data.model_files import refuse_other_model
 from tutelage.data.prompts import PromptRenderer, make_renderer
 from tutelage.errors import DataError
 from tutelage.model.kept_tokenizer import read_kept_tokenizer
@@ -61,7 +61,7 @@ def open_served(run: RunFolder, recipe: Recipe, source: ModelSource, *, context:
     `context`: at most so many tokens of a prompt with its answer; by default what the model takes.
     """
     run.require(run.training, stage="train")
-    refuse_other_weights(run, source.identity)
+    refuse_other_model(run, source.identity, source.files)
     renderer = _open_renderer(run, recipe, source)
     return Served(
         renderer.tokenizer,
@@ -103,7 +103,7 @@ def _open_base(run: RunFolder, recipe: Recipe, source: ModelSource) -> CausalMod
 
 
 def _open_tuned(run: RunFolder, recipe: Recipe, source: ModelSource) -> CausalModel:
-    from tutelage.model.assembly import check_tuned, open_tuned  # noqa: PLC0415
+    from tutelage.model.assembly import check_published, open_tuned  # noqa: PLC0415
 
-    check_tuned(run.model, recipe.adapter)  # before the base is loaded, which takes longer
+    check_published(run.model, recipe.adapter)  # before the base is loaded, which takes longer
     return open_tuned(_open_base(run, recipe, source), run.model, recipe.adapter)

@@ -70,7 +70,7 @@ def identity_of(run: RunFolder, recipe: Recipe, source: ModelSource) -> dict[str
         f"{run.data.name}/{name}": str(found["sha256"]) for name, found in files_with_hashes(run.data).items()
     }
     of_model = {
-        f"the model's {name}": file_sha256(source.folder / name)
+        f"the model's {name}": source.files.get(name) or file_sha256(source.folder / name)
         for name in ("config.json", *TOKENIZER_FILES)
         if (source.folder / name).is_file()
     }

@@ -6,11 +6,10 @@ from collections.abc import Callable
 import torch
 
 from tutelage.errors import MemoryExhaustedError
+from tutelage.runtime import is_out_of_memory
 from tutelage.training.step import StepResult
 
 SMALLEST_TREE = 64  # nodes; a model that cannot do that with them does not fit at all
-# How torch's allocator of main memory says it, which has no class of error of its own.
-ALLOCATOR_SAYS = ("can't allocate memory", "not enough memory", "bad allocation")
 
 
 def step_within_memory(
@@ -38,13 +37,6 @@ def step_within_memory(
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
         max_nodes //= 2
-
-
-def is_out_of_memory(fault: BaseException) -> bool:
-    """Tell whether a fault says that no more memory is to be had."""
-    if isinstance(fault, (MemoryError, torch.OutOfMemoryError)):
-        return True
-    return isinstance(fault, RuntimeError) and any(words in str(fault) for words in ALLOCATOR_SAYS)
 
 
 def _first_line(fault: BaseException) -> str:

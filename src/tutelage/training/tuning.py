@@ -23,7 +23,7 @@ from tutelage.model.loading import context_length, load_tokenizer, vocabulary_si
 from tutelage.model.sources import ModelSource
 from tutelage.recipe import Recipe
 from tutelage.recipe_file import to_toml
-from tutelage.run_folder import RunFolder, write_json, write_text
+from tutelage.run_folder import RunFolder, read_json_lines, write_json, write_text
 from tutelage.runtime import choose_device, choose_dtype, describe_environment, name_dtype, peak_memory_bytes
 from tutelage.storage import (
     MANIFEST,
@@ -50,6 +50,7 @@ from tutelage.training.optimizer import make_optimizer, trainable_parameters
 from tutelage.training.preflight import refuse_without_memory, refuse_without_room
 
 NO_WEIGHTS = (MOMENTS, STATE, MANIFEST)  # of a checkpoint, what the model's folder does not need
+UNCHECKED = "checksums_skipped"  # the event of a training whose base model was not hashed
 SAMPLE_TOKENS = 64  # the longest answer that is shown while the model learns
 
 # Answers prompts given as ids with texts; the stage above brings it, for training knows nothing of generation.
@@ -181,6 +182,8 @@ def tune(
             prune_checkpoints(run, best=progress.best_step, keep=recipe.training.save_total_limit)
             return True
 
+        if not source.is_checked:
+            log.emit(UNCHECKED, step=earlier.progress.step if earlier else 0)
         result = train(
             model,
             optimizer,
@@ -195,6 +198,8 @@ def tune(
         log.sync()
     write_json(run.environment, describe_environment(model.device, model.compute_dtype))
     facts = _facts(result, model, now, seconds=seconds_before + time.perf_counter() - begin)
+    is_checked = all(event["event"] != UNCHECKED for event in read_json_lines(run.events))
+    facts |= {"model_files": dict(source.files), "checksums": "verified" if is_checked else "skipped"}
     fill_model_folder(run, recipe, source, result, facts)
     return result
 
@@ -250,6 +255,7 @@ def _facts(result: Progress, model: CausalModel, begun: Checkpoint, *, seconds: 
         "peak_memory_bytes": peak_memory_bytes(),
         "dtype": name_dtype(model.compute_dtype),
         "padded_because": model.padded_because,
+        "padded_code": model.padded_code,
         "resumed": begun.resumed,
         "accepted_changes": begun.accepted,
         "trainable_parameters": sum(parameter.numel() for parameter in trainable_parameters(model.module)),

@@ -25,6 +25,7 @@ from tutelage.cli.options import as_path
 from tutelage.codes import Message
 from tutelage.data.checks import Outcome
 from tutelage.errors import RecipeError
+from tutelage.recipe_file import LoadedRecipe
 
 HONOURED = (
     "data.keep_empty_output",
@@ -112,7 +113,7 @@ def filter_rows(
     refuse_taken(output, output.output, ledger=ledger)
     opened = open_rows(options, verb="filter", honoured=HONOURED)
     rows, records = opened.conversations.rows, opened.source.records
-    renderer = open_renderer(opened.recipe)[0] if criteria.needs_tokens else None
+    renderer = open_renderer(LoadedRecipe(opened.recipe, {}))[0] if criteria.needs_tokens else None
     tokens = _tokens(opened, renderer) if renderer else {}
     left_out = leave_out(
         records,

@@ -8,6 +8,7 @@ from cyclopts import Parameter
 from tutelage.cli import console
 from tutelage.cli.data.files import SourceOptions, open_rows
 from tutelage.cli.opening import has_model, open_renderer
+from tutelage.recipe_file import LoadedRecipe
 
 CLUSTERS_SHOWN = 5
 ROWS_SHOWN = 8
@@ -40,7 +41,7 @@ def stats(
 def _tokens(opened: Any) -> list[int]:
     if not has_model(opened.recipe):
         return []
-    renderer, _ = open_renderer(opened.recipe)
+    renderer, _ = open_renderer(LoadedRecipe(opened.recipe, {}))
     rows = [row for row in opened.conversations.rows if row.turns and row.turns[-1].role == "assistant"]
     return [len(one.ids) for one in renderer.examples(rows, loss_on=opened.settings.loss_on)]
 

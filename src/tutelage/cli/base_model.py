@@ -1,0 +1,36 @@
+"""How a command of a run names its base model, and whether it verifies its checksums."""
+
+from dataclasses import replace
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from tutelage.recipe_file import LoadedRecipe
+from tutelage.run_folder import RunFolder, read_json
+
+SkipChecksums = Annotated[
+    bool,
+    Parameter(
+        help="Take the base model as it is, without hashing its files; what the command writes records it.",
+        negative="",
+        show_default=False,
+    ),
+]
+
+
+def settle_model(
+    loaded: LoadedRecipe, run: RunFolder, *, skip_checksums: bool, recorded: str | None = None
+) -> LoadedRecipe:
+    """Give a model that is a folder or a file its absolute path, and say whether it is hashed.
+
+    `recorded` is the name that the run keeps.
+    """
+    from tutelage.model.names import absolute_name
+
+    model = loaded.recipe.model
+    settled = model.model_copy(update={"name_or_path": absolute_name(model.name_or_path, recorded)})
+    known = ""
+    if skip_checksums and run.preparation.is_file():
+        known = read_json(run.preparation)["model_sha256"]
+    recipe = loaded.recipe.model_copy(update={"model": settled})
+    return replace(loaded, recipe=recipe, unchecked=known if skip_checksums else None)

@@ -1,0 +1,38 @@
+"""Whether the base model is, file for file, the one that a run was prepared with."""
+
+from collections.abc import Mapping
+
+from tutelage.errors import RunFolderError
+from tutelage.run_folder import RunFolder, read_json
+
+
+def changed_model_files(run: RunFolder, files: Mapping[str, str]) -> list[str]:
+    """Return the names of the base model's files that are not as the run recorded them.
+
+    `files` are their SHA-256 now; none where the model was converted, or nothing was hashed. A training that went on
+    with changed files, which were accepted, has recorded those.
+    """
+    recorded = read_json(run.require(run.preparation, stage="prepare")).get("model_files") or {}
+    if run.training.is_file():
+        recorded = read_json(run.training).get("model_files") or recorded
+    if not files or not recorded:
+        return []
+    return sorted(name for name in {*files, *recorded} if files.get(name) != recorded.get(name))
+
+
+def refuse_other_model(run: RunFolder, weights: str, files: Mapping[str, str]) -> None:
+    """Stop when the base model is no longer the one that the run began with, to the byte."""
+    began_with = read_json(run.require(run.preparation, stage="prepare"))["model_sha256"]
+    changed = [name for name in changed_model_files(run, files) if not name.endswith(".safetensors")]
+    if weights == began_with and changed:
+        raise RunFolderError(
+            "run.base_model_changed",
+            f"The base model is not the one that {run.root} began with: {', '.join(changed)} changed. Put the old files"
+            " back, or begin another run.",
+        )
+    if weights != began_with:
+        raise RunFolderError(
+            "run.base_model_changed",
+            f"The base model is not the one that {run.root} began with (SHA-256 {weights[:12]}…, was"
+            f" {began_with[:12]}…). Put the old weights back, or begin another run.",
+        )

@@ -1,0 +1,67 @@
+"""What the text of model.name_or_path can mean: the default model, a folder or GGUF file, or a model of the hub."""
+
+import difflib
+import re
+from pathlib import Path
+
+from tutelage.errors import ModelError
+from tutelage.recipe import DEFAULT_MODEL
+
+HUB_ID = re.compile(
+    r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}/[A-Za-z0-9][A-Za-z0-9._-]{0,95}(@[A-Za-z0-9][A-Za-z0-9._/-]{0,95})?"
+)
+
+
+def absolute_name(name: str, recorded: str | None = None) -> str:
+    """Return the name under which a run keeps its model: of a folder or file the absolute path.
+
+    So a command from another folder finds it. What the run has `recorded` as a path stays one when nothing is there any
+    more: `models/my` would be looked up on the hub.
+    """
+    if name == DEFAULT_MODEL:
+        return name
+    path = path_of(name)
+    absolute = str(path.absolute())
+    return absolute if path.exists() or absolute == recorded else name
+
+
+def path_of(name: str) -> Path:
+    """Return the path that a name would be; ModelError where no file system takes it."""
+    try:
+        path = Path(name).expanduser()
+        path.exists()
+    except (OSError, RuntimeError) as fault:  # too long a name, or the home of nobody
+        told = getattr(fault, "strerror", None) or str(fault).rstrip(".")
+        raise ModelError(
+            "model.malformed_path", f"model.name_or_path can be no file or folder: {told}. Correct it."
+        ) from fault
+    return path
+
+
+def is_gguf(path: Path) -> bool:
+    return path.suffix.lower() == ".gguf" and path.is_file()
+
+
+def is_hub_id(name: str) -> bool:
+    return bool(HUB_ID.fullmatch(name)) and not name.lower().endswith(".gguf")
+
+
+def refuse_other_files(path: Path) -> None:
+    """Stop at a pipe, a socket, a device or another file, whose name could be that of a hub model too."""
+    if path.exists():
+        what = "a file and not GGUF" if path.is_file() else "a pipe, a socket or a device"
+        raise ModelError(
+            "model.not_a_file_or_folder",
+            f"model.name_or_path is `{path}`, which is {what}. Set it to a model's folder or GGUF file.",
+        )
+
+
+def what_was_tried(name_or_path: str) -> str:
+    """Return the message about a name that means nothing, with the one that was probably meant."""
+    near = difflib.get_close_matches(name_or_path.lower(), [DEFAULT_MODEL], cutoff=0.5)
+    meant = f" Did you mean `{near[0]}`?" if near else ""
+    return (
+        f"model.name_or_path is `{name_or_path}`: not the default model's name (`{DEFAULT_MODEL}`), nor a "
+        f"GGUF file or a folder that is there, nor a hub id like `owner/name` or `owner/name@commit`.{meant}"
+        " Correct it."
+    )
