@@ -86,6 +86,14 @@ def class_numbers(rows: PreparedRows) -> np.ndarray:
     return rows.ids[rows.begins + rows.tokens - 1].astype(np.int64)
 
 
+def as_matrix(sets: Sequence[Sequence[int]], labels: int) -> np.ndarray:
+    """Return which label is in which set: (sets, labels) bool."""
+    matrix = np.zeros((len(sets), labels), dtype=bool)
+    for number, members in enumerate(sets):
+        matrix[number, list(members)] = True
+    return matrix
+
+
 def count_classes(training: PreparedRows, sets: Sequence[Sequence[int]]) -> int:
     """Return how many classes the training rows have; every class has one of them, or is in a set that one has."""
     if sets:

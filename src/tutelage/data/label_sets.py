@@ -2,10 +2,7 @@
 
 import json
 import math
-from collections.abc import Sequence
 from typing import Any
-
-import numpy as np
 
 from tutelage.data.reading import RowError, json_kind, label_text
 
@@ -65,11 +62,3 @@ def _is_missing(label: Any) -> bool:
 def labels_in(text: str, separator: str) -> list[str]:
     """Return the labels of what `labels_as_text` wrote."""
     return text.split(separator) if text else []
-
-
-def as_matrix(sets: Sequence[Sequence[int]], labels: int) -> np.ndarray:
-    """Return which label is in which set: (sets, labels) bool."""
-    matrix = np.zeros((len(sets), labels), dtype=bool)
-    for number, members in enumerate(sets):
-        matrix[number, list(members)] = True
-    return matrix

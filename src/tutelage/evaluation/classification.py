@@ -7,9 +7,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from tutelage.data.class_rows import class_numbers
+from tutelage.data.class_rows import as_matrix, class_numbers
 from tutelage.data.label_names import quoted
-from tutelage.data.label_sets import as_matrix
 from tutelage.data.preparation import read_prepared
 from tutelage.data.prepared_rows import PreparedRows
 from tutelage.evaluation.class_metrics import class_metrics

@@ -10,8 +10,7 @@ import torch
 from scipy.special import expit
 
 from tutelage.data.batches import examples_within
-from tutelage.data.class_rows import class_example
-from tutelage.data.label_sets import as_matrix
+from tutelage.data.class_rows import as_matrix, class_example
 from tutelage.data.prefix_tree import merge
 from tutelage.model.forward import MAX_NODES, CausalModel, target_log_probs
 from tutelage.model.loading import new_sequence_classifier
