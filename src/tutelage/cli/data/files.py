@@ -117,7 +117,7 @@ def open_rows(
             "cli.option_not_supported",
             f"`tutelage data {verb}` has no use for {', '.join(idle)}. Leave it out.",
         )
-    source = read_data(loaded.recipe)
+    source = read_data(loaded.recipe, keeps_large_rows=True)
     read = read_conversations(source.records, source=source.name, settings=loaded.recipe.data)
     if not is_quiet:
         _show_read(source, read)
