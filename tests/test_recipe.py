@@ -3,7 +3,7 @@ import math
 import pytest
 from pydantic import ValidationError
 
-from tutelage.recipe import Recipe
+from tutelage.recipe import AdapterSettings, Recipe
 from tutelage.recipe_file import walk
 
 
@@ -127,3 +127,43 @@ def test_what_goes_by_labels_is_refused_where_there_are_none(name, value):
     tables = {section: {key: value}}
     tables.setdefault("training", {})["objective"] = "classification"
     assert getattr(getattr(Recipe.model_validate(tables), section), key) == value
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ("all-linear", "all-linear"),
+        ("All-Linear", "all-linear"),
+        (["all-linear"], "all-linear"),
+        ("q_proj,v_proj", ["q_proj", "v_proj"]),
+        ("[q_proj,v_proj]", ["q_proj", "v_proj"]),
+        ("['q_proj', \"v_proj\"]", ["q_proj", "v_proj"]),
+        ("(q_proj; v_proj)", ["q_proj", "v_proj"]),
+        ("q_proj v_proj", ["q_proj", "v_proj"]),
+        ("q_proj", ["q_proj"]),
+        (["q_proj, v_proj"], ["q_proj", "v_proj"]),
+        ([" q_proj "], ["q_proj"]),
+        (["self_attn.q_proj"], ["self_attn.q_proj"]),
+        (r".*\.(q|v)_proj", r".*\.(q|v)_proj"),
+        ("model.layers.[01].*.q_proj", "model.layers.[01].*.q_proj"),
+        (".*[qv]_proj", ".*[qv]_proj"),
+    ],
+)
+def test_names_of_modules_in_one_text_are_a_list_and_a_regular_expression_stays_one(given, expected):
+    assert AdapterSettings(target_modules=given).target_modules == expected
+
+
+@pytest.mark.parametrize(
+    ("given", "code"),
+    [
+        ([], "settings.target_modules_empty"),
+        ("", "settings.target_modules_empty"),
+        ("[]", "settings.target_modules_empty"),
+        ("*q_proj", "settings.invalid_regex"),
+        ("(q_proj|v_proj", "settings.invalid_regex"),
+    ],
+)
+def test_target_modules_that_can_name_nothing_are_refused(given, code):
+    with pytest.raises(ValidationError) as refused:
+        AdapterSettings(target_modules=given)
+    assert [error["type"] for error in refused.value.errors()] == [code]

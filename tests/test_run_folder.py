@@ -1,9 +1,10 @@
 import json
 
 import pytest
+from support.fake_run import make_run
 
 from tutelage.errors import RunFolderError
-from tutelage.run_facts import EVALUATION_FORMAT
+from tutelage.run_facts import EVALUATION_FORMAT, PREPARATION_FORMAT
 from tutelage.run_folder import (
     RunFolder,
     read_json,
@@ -115,10 +116,20 @@ def test_the_figures_of_another_version_are_told_with_what_measures_again(tmp_pa
     with pytest.raises(RunFolderError) as fault:
         read_json(path)
     words = f"{tmp_path}{' --checkpoint 12' if '012' in folder else ''}"
-    assert str(fault.value) == (
-        f"{path} was written by another version of Tutelage. Evaluate again:"
-        f" `tutelage evaluate {words} --overwrite`."
-    )
+    assert fault.value.code == "run.other_version"
+    assert f"`tutelage evaluate {words} --overwrite`" in str(fault.value)
+
+
+@pytest.mark.parametrize("form", [None, PREPARATION_FORMAT - 1, PREPARATION_FORMAT + 1])
+def test_rows_of_another_version_are_refused_with_what_prepares_again(tmp_path, form):
+    run = make_run(tmp_path / "run")
+    written = read_json(run.preparation)
+    assert written.pop("format") == PREPARATION_FORMAT
+    write_json(run.preparation, written if form is None else {"format": form, **written})
+    with pytest.raises(RunFolderError) as fault:
+        read_json(run.preparation)
+    assert fault.value.code == "run.other_version"
+    assert f"`tutelage prepare {run.root} --overwrite`" in str(fault.value)
 
 
 def test_a_text_that_cannot_be_encoded_leaves_the_old_file_and_no_other(tmp_path):

@@ -19,13 +19,14 @@ def measure(job: dict) -> dict:
     """Return seconds by part; importing the libraries and opening the tokenizer is a part of its own."""
     clock = Clock()
     from tutelage.data.batches import BatchPlan, micro_batches
-    from tutelage.data.checks import check_rows, normalised_prompt
+    from tutelage.data.checks import check_rows
     from tutelage.data.encoding import control_tokens
     from tutelage.data.findings import Variety, find_in_rows, find_nulls
     from tutelage.data.formats import read_conversations
     from tutelage.data.near_duplicates import near_duplicates
     from tutelage.data.prefix_tree import merge
     from tutelage.data.preparation import sizes_of
+    from tutelage.data.prompt_identity import normalised_prompt
     from tutelage.data.prompts import make_renderer
     from tutelage.data.sources import read_source
     from tutelage.data.splits import Sides

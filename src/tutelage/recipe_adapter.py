@@ -1,10 +1,13 @@
 """The table [adapter] of the recipe."""
 
-from typing import Annotated, Literal
+import re
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
-from tutelage.recipe_section import Section
+from tutelage.recipe_section import Section, setting_error
+
+ALL_LINEAR = "all-linear"
 
 # How many of the last blocks are trained in place under a head for labels.
 LAST_BLOCKS = {"head": 0, "last-block": 1, "last-two-blocks": 2}
@@ -25,10 +28,51 @@ class AdapterSettings(Section):
     )
     lora_dropout: Annotated[float, Field(ge=0, lt=1)] = Field(0.0, description="Dropout before the adapter.")
     target_modules: str | list[str] = Field(
-        "all-linear", description="Which layers get an adapter: `all-linear`, or a list of module names."
+        ALL_LINEAR,
+        description="Which layers get an adapter: `all-linear`, a list of module names or their endings, or a regular"
+        " expression that matches whole names.",
     )
+
+    @field_validator("target_modules", mode="before")
+    @classmethod
+    def names_in_one_text_are_a_list(cls, value: Any) -> Any:
+        """Read `q_proj,v_proj` and `[q_proj, v_proj]` as lists; peft would take either for a regular expression."""
+        if isinstance(value, str):
+            names = _names_in(value)
+            if names is None:
+                _check_regex(value)
+                return value
+        elif isinstance(value, list) and all(isinstance(one, str) for one in value):
+            names = [name for one in value for name in _names_in(one) or [one]]
+        else:
+            return value
+        if not names:
+            raise setting_error(
+                "settings.target_modules_empty",
+                "target_modules names no module; write all-linear, or a list such as ['q_proj', 'v_proj']",
+            )
+        return ALL_LINEAR if [name.lower() for name in names] == [ALL_LINEAR] else names
 
     @property
     def last_blocks(self) -> int | None:
         """How many of the last blocks are trained in place, None where all weights or an adapter are."""
         return LAST_BLOCKS.get(self.type)
+
+
+def _names_in(text: str) -> list[str] | None:
+    """Return the module names in a text, without brackets and quotes; None where it is a regular expression."""
+    inner = text.strip()
+    if inner[:1] + inner[-1:] in ("[]", "()"):
+        inner = inner[1:-1]
+    names = [name for piece in re.split(r"[,;\s]+", inner) if (name := piece.strip("'\""))]
+    return names if all(re.fullmatch(r"[\w.-]+", name) for name in names) else None
+
+
+def _check_regex(text: str) -> None:
+    try:
+        re.compile(text)
+    except re.error as fault:
+        raise setting_error(
+            "settings.invalid_regex",
+            f"target_modules is neither module names nor a regular expression: {fault}",
+        ) from fault

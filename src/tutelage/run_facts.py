@@ -3,8 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
-# Of metrics.json: raised whenever a reader asks it for more, or for something else, than it did before.
+# Raised whenever a reader needs more of a file, or something else, than it did before.
 EVALUATION_FORMAT = 1
+PREPARATION_FORMAT = 1
+FORMATS = {"metrics.json": EVALUATION_FORMAT, "preparation.json": PREPARATION_FORMAT}
 
 _PREPARED_ROW = {
     "row": int,

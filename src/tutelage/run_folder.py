@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tutelage.errors import RecipeError, RunFolderError
-from tutelage.run_facts import EVALUATION_FORMAT, EVENT_FACTS, FACTS
+from tutelage.run_facts import EVENT_FACTS, FACTS, FORMATS
 from tutelage.storage import publish_bytes
 
 SPLITS = ("train", "test", "validation")
@@ -278,8 +278,8 @@ def read_json(path: Path) -> Any:
     with reading_faults(path):
         value = json.loads(path.read_text(encoding="utf-8"))
         _refuse_lost_facts(path.name, value)
-    if path.name == "metrics.json" and value.get("format") != EVALUATION_FORMAT:
-        told = f"{path} was written by another version of Tutelage. Evaluate again: `{_command_that_writes(path)}`."
+    if path.name in FORMATS and value.get("format") != FORMATS[path.name]:
+        told = f"{path} was written by another version of Tutelage. Write it again: `{_command_that_writes(path)}`."
         raise RunFolderError("run.other_version", told)
     return value
 

@@ -109,7 +109,8 @@ def test_a_row_of_a_folder_is_told_with_its_file_and_line(check, tmp_path):
     write_rows(tmp_path / "rows" / "a.json", alpaca_values(40))
     write_rows(tmp_path / "rows" / "b.json", [{"instruction": "x", "output": ""}])
     findings = json.loads(check("rows", "--json").out)["findings"]
-    assert {"rule": 9, "row": 40, "message": "b.json, line 2: dropped: output is empty"} in findings
+    message = "b.json, line 2: dropped: output is empty"
+    assert {"code": "data.empty", "rule": 9, "row": 40, "message": message} in findings
 
 
 def test_a_map_and_a_recipe_are_honoured(check, tmp_path):
@@ -124,3 +125,13 @@ def test_a_map_and_a_recipe_are_honoured(check, tmp_path):
     )
     assert json.loads(check("--recipe", recipe, "--json").out)["kept"] == 60
     assert "--map 'instruction' is not of the form" in check("rows.json", "--map", "instruction").err
+
+
+def test_labels_that_read_alike_are_shown_before_their_blanks_and_quoted(check, tmp_path):
+    labels = ["ham", "Ham", *["ham "] * 5]
+    write_rows(tmp_path / "rows.json", [{"text": f"a{n}", "label": label} for n, label in enumerate(labels)])
+    found = json.loads(check("rows.json", "--json").out)["findings"]
+    assert next(one["code"] for one in found if one["rule"] == 31) == "data.similar_labels"
+    said = check("rows.json").out
+    assert "[data.similar_labels] row 1 " in said
+    assert "'ham' 6, 'Ham' 1" in said

@@ -72,10 +72,20 @@ def test_one_command_goes_from_a_file_to_a_report_whose_figures_are_those_of_the
     assert "Which label was given for which" in page
     assert "Answers side by side" not in page
     check_classify(tutelage, place, rows)
+    check_texts_are_repaired_as_in_training(tutelage, place)
     check_threshold(tutelage, place, run)
     check_zero_shot(tutelage, run)
     check_verbs_that_do_not_fit(tutelage)
     check_without_scikit_learn(tutelage, run, monkeypatch)
+
+
+def check_texts_are_repaired_as_in_training(tutelage, place):
+    texts = ["Win 3 \ufffd\nnow", "Win 3 \ud83d\r\nn\x00ow"]
+    (place / "odd.jsonl").write_text("".join(json.dumps({"message": text}) + "\n" for text in texts))
+    done = tutelage("classify", "mine", "--file", "odd.jsonl")
+    assert done.code == 0, done.err
+    whole, odd = map(json.loads, done.out.splitlines())
+    assert (odd["message"], odd["probabilities"]) == (texts[1], whole["probabilities"])
 
 
 def test_a_stratified_split_gives_each_label_its_share_and_its_rows_are_those_of_the_source(
@@ -111,7 +121,7 @@ def test_weights_trained_in_place_give_the_labels_that_the_evaluation_found(tute
     assert read_json(run.summary)["evaluation"]["accuracy"]["value"] > 0.9
     known = read_json_lines(run.predictions)[:4]
     said = tutelage("classify", "mine", *(row["text"] for row in known))
-    assert [line.split()[0] for line in said.out.splitlines()] == [row["predicted"] for row in known]
+    assert [line.split()[0] for line in said.out.splitlines()] == [repr(row["predicted"]) for row in known]
     proved = tutelage("verify", "mine")
     assert proved.code == 0, proved.err
     assert "the same to the bit" in " ".join(proved.out.split())
@@ -135,7 +145,7 @@ def check_classify(tutelage, place, rows):
     known = rows[:3]
     before = contents(place / "mine")
     said = tutelage("classify", "mine", *(row["text"] for row in known))
-    told = [f"{row['predicted']}  {row['probabilities'][row['predicted']]:.3f}" for row in known]
+    told = [f"{row['predicted']!r}  {row['probabilities'][row['predicted']]:.3f}" for row in known]
     assert said.out.splitlines() == told
     with (place / "new.csv").open("w", newline="") as file:
         csv.writer(file).writerows([("id", "message"), *((row["row"], row["text"]) for row in rows)])
@@ -146,7 +156,7 @@ def check_classify(tutelage, place, rows):
         assert float(one["probability.talk"]) == pytest.approx(other["probabilities"]["talk"], abs=1e-5)
     (place / "new.jsonl").write_text("".join(json.dumps({"message": row["text"]}) + "\n" for row in known))
     lines = tutelage("classify", "mine", "--file", "new.jsonl").out.splitlines()
-    assert [json.loads(line)["predicted"] for line in lines] == [row["predicted"] for row in known]
+    assert [json.loads(line)["predicted"] for line in lines] == [repr(row["predicted"]) for row in known]
     assert contents(place / "mine") == before
     (place / "odd.csv").write_text("words\nhello\n")
     for words, message in (
@@ -261,7 +271,7 @@ def test_a_dry_run_shows_labels_and_the_token_that_is_read_and_no_prompt_style(t
     assert "data.prompt alpaca" not in said
     assert "Without effect, as training.objective is classification: data.prompt, data.loss_on" in said
     heading = said.index("What the head learns")
-    assert re.search(r"prize +\d+ +Win \d+ \w+ now", done.out[done.out.index("What the head learns") :])
+    assert re.search(r"'prize' +\d+ +Win \d+ \w+ now", done.out[done.out.index("What the head learns") :])
     assert "The head reads the last token of a text: of row" in said[heading:]
     prepared = tutelage("prepare", *begin)
     assert "Read as text alone; labels: 'prize', 'talk'." in " ".join(prepared.out.split())
@@ -355,7 +365,7 @@ def check_export(tutelage, place, run):
     classify = pipeline("text-classification", model=str(place / "mine" / "export" / "hf"))
     texts = [TEXTS["prize"][3], TEXTS["talk"][5], "Win a very long walk today with many words"]
     said = tutelage("classify", "mine", *texts)
-    expected = [f"{found['label']}  {found['score']:.3f}" for found in classify(texts, batch_size=3)]
+    expected = [f"{found['label']!r}  {found['score']:.3f}" for found in classify(texts, batch_size=3)]
     assert said.out.splitlines() == expected
     assert set(classify.model.config.label2id) == {"prize", "talk"}
     assert classify.tokenizer.pad_token_id == classify.model.config.pad_token_id
@@ -413,3 +423,17 @@ def test_formats_of_models_that_write_answers_are_refused_by_name(tutelage, trai
         refused.err.split()
     )
     assert not run.export.exists()
+
+
+def test_labels_that_read_alike_are_kept_apart_and_warned_of(tutelage, place, begin):
+    rows = [(text, label) for label, texts in TEXTS.items() for text in texts]
+    write_rows(
+        place, [(text, "Prize" if n % 9 == 0 else f"{label}\xa0") for n, (text, label) in enumerate(rows)]
+    )
+    ended = tutelage("prepare", *begin)
+    assert ended.code == 0, ended.err
+    assert "Warning[data.similar_labels]" in ended.out
+    prepared = read_json(RunFolder(place / "mine").preparation)
+    assert sorted(prepared["classes"]) == ["Prize", "prize", "talk"]
+    assert [note["code"] for note in prepared["notes"]] == ["data.similar_labels"]
+    assert prepared["rows"]["repaired"] == len(rows) - len(range(0, len(rows), 9))

@@ -138,7 +138,7 @@ def test_a_part_is_named_after_the_file_and_equal_prompts_stay_together(data, tm
         assert {row // 2 * 2 for row in rows} | {row // 2 * 2 + 1 for row in rows} == set(rows)
     by_position = data("split", "twins.json", "p.jsonl", "--split", "position", "--train-share", "0.525")
     assert rows_of(tmp_path / "p.train.jsonl")[1] == list(range(21))
-    assert "Warning: 1 test rows have a prompt that is also trained on." in by_position.out
+    assert "Warning[data.leak]: 1 test rows" in by_position.out
 
 
 def test_an_empty_part_is_told_and_not_written(data, tmp_path):

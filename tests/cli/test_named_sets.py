@@ -25,6 +25,10 @@ max_new_tokens = 6
 source = "facts.jsonl"
 metric = "contains"
 
+[evaluation.sets.prices]
+source = "prices.jsonl"
+metric = "numeric"
+
 [evaluation.sets.yes-or-no]
 source = "choices.jsonl"
 metric = "multiple_choice"
@@ -44,6 +48,7 @@ def place(tmp_path, monkeypatch, model):
     write_rows(tmp_path / "my.json", alpaca_values(80))
     (tmp_path / "recipe.toml").write_text(RECIPE.replace("MODEL", str(model)))
     lines(tmp_path / "facts.jsonl", [row(f"Where is town {n}?", "north") for n in range(14)] + [row("", "x")])
+    lines(tmp_path / "prices.jsonl", [row(f"What does item {n} cost?", f"{n},50 €") for n in range(14)])
     choices = [
         {**row(f"Is {n} even?", "no" if n % 2 else "yes"), "options": ["yes", "no"]} for n in range(12)
     ]
@@ -66,10 +71,13 @@ def test_named_sets_are_answered_by_both_models_and_judged_by_themselves(tutelag
     sets = read_json(run.summary)["evaluation"]["sets"]
     assert {name: one["rows"] for name, one in sets.items()} == {
         "facts": 12,
+        "prices": 12,
         "yes-or-no": 12,
         "own-choices": 12,
     }
     assert sets["facts"]["dropped"] == 1
+    assert sets["prices"]["number_convention"] == {"decimal_mark": ",", "blanks_group": True}
+    assert read_json(run.metrics)["sets"]["prices"] == sets["prices"]
     assert "1 of its rows were left out" in done.out
     for name, one in sets.items():
         paired = read_json_lines(run.test_set(name))
@@ -129,6 +137,26 @@ def test_a_set_that_cannot_be_used_stops_before_anything_is_trained(tutelage, pl
     refused = tutelage("run", "recipe.toml", "--output", "run")
     assert refused.code == 2
     assert said in refused.err
+    assert contents(place) == before
+
+
+@pytest.mark.parametrize(
+    ("reference", "code", "at"),
+    [
+        ("2024-03-15", "evaluate.reference_not_a_number", 13),
+        ("2.5", "evaluate.number_conventions_mixed", 13),
+    ],
+)
+def test_references_that_cannot_be_compared_as_numbers_stop_before_anything_is_trained(
+    tutelage, place, reference, code, at
+):
+    prices = [row(f"What does item {n} cost?", reference if n == at else f"{n},50 €") for n in range(14)]
+    lines(place / "prices.jsonl", prices)
+    before = contents(place)
+    # The row lies beyond evaluation.limit: all references of the set decide.
+    refused = tutelage("run", "recipe.toml", "--output", "run")
+    assert refused.code == 2
+    assert refused.err.startswith(f"error[{code}]: Row {at} of the test set prices")
     assert contents(place) == before
 
 

@@ -25,7 +25,7 @@ TUNE = [
     "--set", "data.keep_empty_output=true",
     "--set", "training.dtype=float32",
     "--set", "training.num_train_epochs=8",
-    "--set", "training.learning_rate=0.02",
+    "--set", "training.learning_rate=0.01",
     "--set", "data.train_share=0.6",
     "--set", "data.test_share=0.3",
 ]  # fmt: skip
@@ -91,7 +91,10 @@ def test_one_command_goes_from_a_file_to_a_report_whose_figures_are_those_of_the
 def check_classify(tutelage, place, rows):
     chosen = [next(row for row in rows if row["predicted"] == labels) for labels in BEGINS]
     said = tutelage("classify", "mine", *(row["text"] for row in chosen)).out.splitlines()
-    assert said == [f"{row['predicted'] or '(none)'}  {row['probability']:.3f}" for row in chosen]
+    assert said == [
+        f"{repr(row['predicted']) if row['predicted'] else '(none)'}  {row['probability']:.3f}"
+        for row in chosen
+    ]
     with (place / "new.csv").open("w", newline="") as file:
         csv.writer(file).writerows([["text"], *([row["text"]] for row in rows)])
     found = list(csv.DictReader(io.StringIO(tutelage("classify", "mine", "--file", "new.csv").out)))

@@ -57,7 +57,7 @@ def test_a_damaged_reply_is_asked_for_again(tmp_path, damage):
 def test_a_fault_says_that_what_was_answered_is_kept(tmp_path):
     def reply(question):
         if question.seed == 3:
-            raise LanguageModelError("It is down.")
+            raise LanguageModelError("llm.no_reply", "It is down.")
         return "reply"
 
     chat = FakeChat(reply)

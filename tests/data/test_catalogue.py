@@ -243,6 +243,15 @@ CASES += [
     (30, parquet_of(OTHERS), "kept", 0),
     (30, gzip.compress(parquet_of(OTHERS)), "kept", 0),
     (30, lines(*[dict(reversed(row.items())) for row in OTHERS]), "kept", 0),
+    # 5, 7, 8 of Parquet: an infinity and bytes stop, NaN is empty
+    (5, parquet_of([{"text": "a", "label": 1.0}, {"text": "b", "label": float("inf")}]), FAULT, 1),
+    (7, parquet_of([{"text": "a", "label": b"b"}]), FAULT, 0),
+    (8, parquet_of([{"text": "a", "label": 1.0}, {"text": "b", "label": float("nan")}]), "dropped", 1),
+    # 31 labels: blanks around them are removed; those that read alike are said
+    (31, among({"text": "a", "label": "b "}), "repaired", 0),
+    (31, among({"text": "a", "label": "\u200bb\xa0"}), "repaired", 0),
+    (31, among({"text": "a", "label": "b"}, {"text": "c", "label": "B"}), "kept", 1),
+    (31, among({"text": "a", "label": "b c"}, {"text": "c", "label": "b  c"}), "kept", 1),
 ]
 
 
@@ -335,7 +344,9 @@ def test_warnings_leave_with_1_only_when_the_check_is_strict_and_notes_never(che
 @pytest.mark.parametrize(("name", "secret"), SECRETS.items())
 def test_a_secret_is_named_by_its_row_and_never_repeated(check, name, secret):
     said = check(among(GOOD, good(output=f"Use {secret} for it.")))[1]
-    assert {"rule": 28, "row": 1, "message": f"holds what looks like {name}"} in said["findings"]
+    assert {"code": "data.secret", "rule": 28, "row": 1, "message": f"holds what looks like {name}"} in said[
+        "findings"
+    ]
     assert secret not in json.dumps(said)
 
 

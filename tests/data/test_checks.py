@@ -5,9 +5,10 @@ from support.book_data import book_file
 from support.rows import make_rows
 
 from tutelage.codes import Message
-from tutelage.data.checks import NOTHING_KNOWN, check_rows, count_repeated_prompts, normalised_prompt
+from tutelage.data.checks import NOTHING_KNOWN, check_rows, count_repeated_prompts
 from tutelage.data.conversations import Conversation, Turn, single_turn
 from tutelage.data.formats import read_conversations
+from tutelage.data.prompt_identity import normalised_prompt
 from tutelage.data.sources import read_source
 from tutelage.recipe import DataSettings
 
@@ -158,7 +159,7 @@ def test_a_conversation_without_a_question_or_an_answer_is_dropped(turns, code):
 
 
 def test_what_may_be_empty_is_kept():
-    turns = [Turn("system", ""), user("a"), assistant("", "{}"), Turn("tool", ""), assistant("b")]
+    turns = [user("a"), assistant("", "{}"), Turn("tool", ""), assistant("b")]
     assert checked(*turns).outcome == "kept"
     assert checked(user("a"), assistant("", is_supervised=False), user("b"), assistant("c")).outcome == "kept"
 
@@ -189,10 +190,3 @@ def test_sides_are_named_by_the_fields_of_their_format():
     assert [reason.text.split()[0] for reason in one.reasons] == ["question", "answer"]
     (reason,) = checked(assistant(" "), format="text").reasons
     assert (reason.code, reason.text.split()[0]) == ("data.empty", "text")
-
-
-def test_conversations_that_begin_alike_have_one_prompt_whatever_their_system_text():
-    one = Conversation(0, (user("Hi there!"), assistant("a"), user("b"), assistant("c")))
-    other = Conversation(1, (Turn("system", "x"), user("hi there"), assistant("d")))
-    assert normalised_prompt(one) == normalised_prompt(other) == "hi there"
-    assert normalised_prompt(Conversation(2, (assistant("Some text."),), "text")) == "some text"

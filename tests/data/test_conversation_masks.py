@@ -198,6 +198,47 @@ def test_everything_is_all_but_the_first_token():
     assert last.spans == ((example.prompt_tokens, len(example.ids)),)
 
 
+MASKED = conversation(
+    Turn("system", "Be brief."),
+    user("Name a gas."),
+    assistant("I will not say.", is_supervised=False),
+    assistant("No.", is_supervised=False),
+    user("Please."),
+    assistant("Neon."),
+    user("And a metal?"),
+    assistant("Oak.", CALL, is_supervised=False),
+    Turn("tool", "wood"),
+    assistant("Tin."),
+)
+
+
+def ids_of_masked_answers(renderer, one):
+    """The places of each masked answer and its end of turn, from the lengths of its parts encoded alone."""
+    places, position = set(), 0
+    for answer in next(renderer._encoded([one]))[1]:
+        position += len(answer.before)
+        end = position + len(answer.ids)
+        places |= set() if answer.is_supervised else set(range(position, end))
+        position = end
+    return places, position
+
+
+@pytest.mark.parametrize("key", [key for key in RENDERERS if shows_roles(*key, MASKED)])
+def test_a_masked_answer_stays_masked_where_everything_is_learnt(key):
+    renderer = RENDERERS[key]
+    example = renderer.example(MASKED, loss_on="everything")
+    masked, tokens = ids_of_masked_answers(renderer, MASKED)
+    learnt = {place for begin, end in example.spans for place in range(begin, end)}
+    assert learnt == set(range(1, tokens)) - masked
+    assert example.supervised == len(learnt) == sum(end - begin for begin, end in example.spans)
+    text = "".join(supervised_texts(renderer, example))
+    assert [word in text for word in ("I will not say.", "No.", "Oak.", "<tool_call>")] == [False] * 4
+    assert [word in text for word in ("Name a gas.", "Please.", "Neon.", "wood", "Tin.")] == [True] * 5
+    assert example.prompt_tokens == renderer.example(MASKED, loss_on="response").prompt_tokens
+    unmasked = replace(MASKED, turns=tuple(replace(turn, is_supervised=True) for turn in MASKED.turns))
+    assert renderer.example(unmasked, loss_on="everything").spans == ((1, tokens),)
+
+
 @pytest.mark.parametrize(
     ("template", "told"),
     [

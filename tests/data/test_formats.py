@@ -364,7 +364,7 @@ def test_a_row_that_is_no_object_is_told_by_its_kind(value, kind):
             "with a tool call that names no function",
         ),
         (
-            {"conversations": [{"from": "human", "value": ["a"]}]},
+            {"conversations": [{"from": "human", "value": ["a", 1]}]},
             "that holds more than text",
         ),
         ({**GOOD, "history": "a"}, "with 'history' that is no list of pairs of texts"),

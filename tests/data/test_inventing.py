@@ -1,10 +1,12 @@
 import json
+from dataclasses import replace
 
 import pytest
 from support.coded import codes_of
 from support.fake_chat import FakeChat, remembering
 from support.rows import make_rows
 
+from tutelage.codes import Message
 from tutelage.data.conversations import Conversation, Turn
 from tutelage.data.improving import improve, question, why_not
 from tutelage.data.inventing import invent
@@ -133,6 +135,14 @@ def test_an_answer_is_written_anew_and_the_rest_of_the_talk_stays(tmp_path):
     assert [asked.index(text) for text in ("Be brief.", "Hi.", "Hello.", "Why?", "Because.")] == sorted(
         asked.index(text) for text in ("Be brief.", "Hi.", "Hello.", "Why?", "Because.")
     )
+
+
+def test_what_was_repaired_while_reading_does_not_keep_an_answer_from_being_written_anew(tmp_path):
+    dropped = (Message("data.null_arguments_dropped", "tool call f: null arguments were left out: a"),)
+    talk = replace(TALK, turns=(Turn("system", ""), *TALK.turns[1:]), repairs=dropped)
+    (done,), _ = improved(tmp_path, [talk], ['{"reflection": "", "output": "Because it rained."}'])
+    assert (done.unchanged, done.row.response) == (None, "Because it rained.")
+    assert done.row.context == talk.context
 
 
 def test_an_instruction_is_written_anew_with_its_answer(tmp_path):

@@ -5,9 +5,9 @@ from support.book_data import book_file
 from support.rows import make_rows
 
 from tutelage.data import near_duplicates as near
-from tutelage.data.checks import normalised_prompt
 from tutelage.data.formats import read_conversations
 from tutelage.data.near_duplicates import THRESHOLD, near_duplicates, shingles
+from tutelage.data.prompt_identity import normalised_prompt
 from tutelage.data.sources import read_source
 
 

@@ -358,3 +358,65 @@ def test_a_model_folder_gives_the_ids_of_the_tokenizer_that_was_saved_in_it(tmp_
     in_memory = prepare_values(alpaca_values(30), prompt=style)
     assert prepared.ledger == in_memory.ledger
     assert prepared.splits == in_memory.splits
+
+
+def talk(*texts):
+    roles = ("user", "assistant")
+    return {"messages": [{"role": roles[n % 2], "content": text} for n, text in enumerate(texts)]}
+
+
+def test_conversations_follow_the_row_that_asks_what_an_earlier_turn_of_theirs_asks():
+    talks = [[f"question {n}", "x", f"more of {n}", "y"] for n in range(60)]
+    values = [talk(*texts) for texts in talks] + [talk(*texts[:2]) for texts in talks]
+    prepared = prepare_values(values, train_share=0.5, test_share=0.3)
+    stands = {line["row"]: line["split"] for line in prepared.ledger}
+    assert all(stands[row] == stands[row + 60] for row in range(60))
+    assert set(stands.values()) == set(SPLITS)
+    for name, rows in prepared.splits.items():
+        numbers = [row.example.row for row in rows]
+        assert numbers == sorted(number for number, split in stands.items() if split == name)
+        assert prepared.summary["rows"][name] == len(numbers)
+        for row in rows:
+            assert row.response == values[row.example.row]["messages"][-1]["content"]
+            assert (chatml_tokenizer().decode(row.example.ids)) == f"{row.prompt}{row.response}<|im_end|>"
+
+
+def test_rows_that_are_moved_leave_no_other_files(tmp_path):
+    run = RunFolder(tmp_path / "run")
+    talks = [[f"question {n}", "x", f"more of {n}", "y"] for n in range(60)]
+    prepare_run(
+        run, [talk(*texts[:end]) for texts in talks for end in (2, 4)], train_share=0.5, test_share=0.3
+    )
+    assert not [path for path in run.data.iterdir() if "provisional" in path.name]
+    assert sum(len(read_prepared(run, name)) for name in SPLITS) == 120
+
+
+@pytest.mark.parametrize("rule", ["group", "stratified"])
+def test_rows_of_one_prompt_are_told_that_no_split_parts_them(rule):
+    same = [{"instruction": "Say something!", "output": f"word {n}"} for n in range(40)]
+    assert fault_of(same, split=rule).code == "data.too_few_prompts"
+    nearly = [*same, {"instruction": "Say no more.", "output": "x"}]
+    assert fault_of(nearly, split=rule).code == "data.too_few_prompts"
+    assert fault_of(nearly[-1:], split=rule).code == "data.empty_split"
+    assert fault_of(same[:1], split="position").code == "data.empty_split"
+    by_position = prepare_values(same, split="position")
+    assert by_position.summary["leaks"]["test"] == [34, 35, 36, 37]
+
+
+def fault_of(values, **chosen):
+    with pytest.raises(DataError) as fault:
+        prepare_values(values, **chosen)
+    return fault.value
+
+
+def test_a_text_that_cannot_be_encoded_is_named_by_file_and_row(monkeypatch):
+    monkeypatch.setattr("tutelage.data.checks.needs_no_repair", lambda row: True)  # which must never happen
+    values = [*alpaca_values(5), {"instruction": "half \ud83d", "output": "x"}]
+    fault = fault_of(values)
+    assert (fault.code, fault.row) == ("data.lone_surrogate", 5)
+    assert "rows.json" in str(fault)
+    records = [replace(record, file=f"part-{record.row // 3}.jsonl") for record in make_records(values)]
+    source = OpenSource("folder", "0" * 64, lambda: iter(records), [], "JSON lines")
+    with pytest.raises(DataError) as in_folder:
+        prepare_source(source, DataSettings(), RENDERERS["alpaca"])
+    assert (in_folder.value.row, "part-1.jsonl" in str(in_folder.value)) == (5, True)

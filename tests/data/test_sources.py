@@ -134,6 +134,7 @@ def test_a_local_data_set_is_read_through_datasets(tmp_path, monkeypatch):
     (tmp_path / "set" / "test.jsonl").write_text(json_lines_of(SPELLINGS[3:]).decode())
     source = read_source(f"hf:{tmp_path / 'set'}", cache=tmp_path)
     assert values_of(source) == SPELLINGS[:3]
+    assert all(record.is_from_arrow for record in source.records)
     held_back = read_source(f"hf:{tmp_path / 'set'}", cache=tmp_path, settings=DataSettings(hub_split="test"))
     assert values_of(held_back) == SPELLINGS[3:]
     assert source.sha256 != held_back.sha256

@@ -1,4 +1,6 @@
 from collections import Counter
+from dataclasses import replace
+from itertools import chain
 
 import pytest
 from hypothesis import given
@@ -7,11 +9,11 @@ from support.book_data import book_file
 from support.rows import make_rows
 
 from tutelage.data import splits as splits_module
-from tutelage.data.checks import normalised_prompt
-from tutelage.data.conversations import single_turn
+from tutelage.data.conversations import Conversation, Turn, single_turn
 from tutelage.data.formats import read_conversations
+from tutelage.data.prompt_identity import normalised_prompt
 from tutelage.data.sources import read_source
-from tutelage.data.splits import find_leaks, split_rows
+from tutelage.data.splits import Sides, find_leaks, split_rows
 from tutelage.run_folder import SPLITS
 
 
@@ -51,7 +53,8 @@ def test_group_leaves_no_leak_in_the_books_file(book_rows):
 
 
 def test_the_leak_check_catches_a_split_by_the_hash_of_the_whole_row(book_rows, monkeypatch):
-    monkeypatch.setattr(splits_module, "normalised_prompt", lambda row: f"{row.turns[0].text}{row.response}")
+    whole = (f"{row.turns[0].text}{row.response}" for row in book_rows)
+    monkeypatch.setattr(splits_module, "prompts_of", lambda row, **_: (next(whole), []))
     assert prompts_on_two_sides(split(book_rows))
 
 
@@ -183,3 +186,118 @@ def test_the_shares_of_labels_catch_the_split_by_group():
     labels = ["a" if number % 10 else "b" for number in range(200)]
     rows = make_rows([(f"text {number}", "", label) for number, label in enumerate(labels)])
     assert furthest_off(split(rows, "group", 0.7, 0.2), labels, (0.7, 0.2)) > 1
+
+
+def chat(number, *texts, system=None, supervised=None):
+    turns = [Turn("user" if place % 2 == 0 else "assistant", text) for place, text in enumerate(texts)]
+    if supervised is not None:
+        answers = iter(supervised)
+        turns = [
+            replace(turn, is_supervised=next(answers)) if turn.role == "assistant" else turn for turn in turns
+        ]
+    before = [] if system is None else [Turn("system", system)]
+    return Conversation(number, (*before, *turns), "messages")
+
+
+def trained_prompts(rows):
+    """Return all that is answered in training, by a definition of its own: the turns before each supervised answer."""
+    return {
+        tuple((turn.role, turn.text.casefold()) for turn in row.turns[:place])
+        for row in rows
+        for place, turn in enumerate(row.turns)
+        if turn.role == "assistant" and turn.is_supervised
+    }
+
+
+def leaked(parts):
+    trained = trained_prompts(parts["train"])
+    return [
+        row.row
+        for name in SPLITS[1:]
+        for row in parts[name]
+        if tuple((turn.role, turn.text.casefold()) for turn in row.context) in trained
+    ]
+
+
+TREES = st.lists(
+    st.tuples(st.lists(st.sampled_from(["a", "b", "A"]), min_size=1, max_size=4), st.integers(0, 7)),
+    min_size=1,
+    max_size=40,
+)
+
+
+def rows_of_tree(drawn):
+    """Return conversations of few different turns, many the beginnings of others; some answers are masked."""
+    return [
+        chat(
+            number,
+            *chain.from_iterable((text, "x") for text in asked),
+            supervised=[*(bool(masks >> place & 1) for place in range(len(asked) - 1)), True],
+        )
+        for number, (asked, masks) in enumerate(drawn)
+    ]
+
+
+@given(
+    TREES, st.sampled_from(["group", "stratified"]), st.sampled_from([(0.85, 0.1), (0.4, 0.3), (0.0, 1.0)])
+)
+def test_no_prompt_of_a_test_row_is_answered_anywhere_in_training(drawn, rule, shares):
+    parts = split(rows_of_tree(drawn), rule, *shares)
+    assert leaked(parts) == []
+    assert find_leaks(parts) == {"test": [], "validation": []}
+
+
+@given(TREES)
+def test_by_position_exactly_the_prompts_that_are_answered_in_training_are_leaks(drawn):
+    rows = rows_of_tree(drawn)
+    parts = split(rows, "position", 0.5, 0.3)
+    assert sorted(chain.from_iterable(find_leaks(parts).values())) == leaked(parts)
+    sides = Sides(rule="position", train_share=0.5, test_share=0.3)
+    for row in rows:
+        sides.add_row(row)
+    assert sides.leaks() == find_leaks(parts)
+
+
+def test_the_tree_of_prompts_catches_a_split_by_the_last_prompt_alone(monkeypatch):
+    rows = [chat(n, *[f"question {n // 4}", "x"] * (n % 4 + 1)) for n in range(200)]
+    assert leaked(split(rows, train=0.5, test=0.3)) == []
+    monkeypatch.setattr(splits_module, "prompts_of", lambda row, **_: (normalised_prompt(row), []))
+    assert leaked(split(rows, train=0.5, test=0.3))
+
+
+def test_a_conversation_that_is_given_turn_by_turn_stays_together():
+    rows = [
+        chat(10 * talk + length, *chain.from_iterable((f"{talk} {turn}", "x") for turn in range(length + 1)))
+        for talk in range(60)
+        for length in range(5)
+    ]
+    sides = side_of(split(rows, train=0.5, test=0.3))
+    assert all(len({sides[10 * talk + length] for length in range(5)}) == 1 for talk in range(60))
+    assert set(sides.values()) == set(SPLITS)
+
+
+@pytest.mark.parametrize("greetings", [0, 1, 3])
+def test_chats_that_begin_with_one_greeting_are_split_and_the_greeting_alone_is_trained(greetings):
+    chats = [chat(number, "Hi", "Hello!", f"What is thing {number}?", "It is.") for number in range(400)]
+    hi = [chat(400 + number, "hi!", f"Hello {number}.") for number in range(greetings)]
+    parts = split([*chats, *hi])
+    assert {row.row for row in parts["train"]} >= {row.row for row in hi}
+    for size, share in zip(sizes(parts), (0.85, 0.10, 0.05), strict=True):
+        assert abs(size - 400 * share) <= 4 * (400 * share * (1 - share)) ** 0.5 + greetings
+    assert leaked(parts) == []
+
+
+def test_documents_in_the_system_text_are_other_prompts_and_one_question_is_split():
+    rows = [chat(number, "Summarise it.", "x", system=f"Document {number}") for number in range(200)]
+    parts = split(rows)
+    assert all(sizes(parts))
+    assert find_leaks(split(rows, "position")) == {"test": [], "validation": []}
+
+
+def test_where_the_last_answer_alone_is_trained_an_earlier_prompt_is_no_leak():
+    rows = [chat(0, "a", "x", "b", "y"), chat(1, "a", "x")]
+    for trains_all, leaks in ((True, [1]), (False, [])):
+        sides = Sides(rule="position", train_share=0.5, test_share=0.5)
+        for row in rows:
+            sides.add_row(row, trains_all=trains_all)
+        assert sides.leaks()["test"] == leaks

@@ -1,12 +1,12 @@
 import json
-from decimal import Decimal
 
 import pytest
 
 from tutelage import patterns
 from tutelage.errors import DataError
 from tutelage.evaluation.metrics import chrf
-from tutelage.evaluation.set_metrics import SET_METRICS, last_number, read_schema, score_answer
+from tutelage.evaluation.numbers import NumberConvention
+from tutelage.evaluation.set_metrics import SET_METRICS, read_schema, score_answer
 from tutelage.recipe_evaluation import NamedSetSettings
 
 PERSON = {"type": "object", "required": ["name"], "properties": {"age": {"type": "integer"}}}
@@ -25,28 +25,6 @@ def scored(metric, response, reference="", schema=None, **parameters):
 
 
 @pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("It is 42.", "42"),
-        ("3 + 4 = 7", "7"),
-        ("about 1,234.5 km", "1234.5"),
-        ("−5 degrees", "-5"),
-        ("x = -0.5e3", "-500"),
-        ("1e2", "100"),
-        ("In 2024, 12 of 100", "100"),
-        ("pages 3-5", "5"),
-        ("row 3 250", "250"),
-        ("1,2345", "2345"),
-        ("1e999999999999999999999", None),
-        ("none", None),
-        ("", None),
-    ],
-)
-def test_the_last_number_of_a_text(text, expected):
-    assert last_number(text) == (None if expected is None else Decimal(expected))
-
-
-@pytest.mark.parametrize(
     ("response", "reference", "tolerance", "expected"),
     [
         ("The answer is 7.", "7", None, 100),
@@ -56,16 +34,76 @@ def test_the_last_number_of_a_text(text, expected):
         ("3.14", "3.14159", None, 0),
         ("3.14", "3.14159", 0.01, 100),
         ("no idea", "7", None, 0),
-        ("7", "no number", None, 0),
+        ("There are 7 or 70.", "7", None, 0),
+        ("It is 1/2.", "3/2", None, 0),
+        ("It is 5/10.", "1/2", None, 100),
+        ("Es sind 3,5.", "2,5", None, 0),
+        ("Es sind 2,5.", "2,5", None, 100),
+        ("The balance is -$5.", "5", None, 0),
     ],
 )
 def test_numbers_are_compared_as_numbers(response, reference, tolerance, expected):
     assert scored("numeric", response, reference, tolerance=tolerance) == expected
 
 
+def test_a_pair_by_itself_is_refused_if_its_reference_is_not_a_number():
+    with pytest.raises(DataError) as refused:
+        scored("numeric", "2023-01-15", "2024-03-15")
+    assert refused.value.code == "evaluate.reference_not_a_number"
+
+
+def test_the_convention_of_the_set_holds_for_each_of_its_pairs():
+    settings = NamedSetSettings(source="x", metric="numeric")
+    pair = {"reference": "1,250", "response": "Es sind 1250."}
+    assert score_answer(pair, settings, None) == 100
+    assert score_answer(pair, settings, None, NumberConvention(",", blanks_group=True)) == 0
+
+
 def test_contains_forgives_case_and_spacing_and_nothing_else():
     assert scored("contains", "It is  NEW\nYork.", "new york") == 100
     assert scored("contains", "It is New-York.", "new york") == 0
+
+
+@pytest.mark.parametrize(
+    ("response", "reference", "expected"),
+    [
+        ("a party", "art", 0),
+        ("partly art, partly craft", "art", 100),
+        ("the art.", "art", 100),
+        ("(art)", "art", 100),
+        ("**art**", "art", 100),
+        ("state-of-the-art", "art", 100),
+        ("carts and art's", "art", 100),
+        ("New Yorkers", "New York", 0),
+        ("Straße", "STRASSE", 100),
+        ("cafe\u0301s", "café", 0),
+        ("the cafe\u0301", "CAFÉ", 100),
+        ("the cafe", "café", 0),
+        ("ΟΔΥΣΣΕΥΣ", "Οδυσσευς", 100),
+        ("партия", "арт", 0),
+        ("это арт", "Арт", 100),
+        ("हिन्दी", "हिन्द", 0),
+        ("हिन्दी भाषा", "हिन्दी", 100),
+        ("مدرسة كبيرة", "مدرسة", 100),
+        ("我喜欢北京烤鸭", "北京", 100),
+        ("使用AI技术", "AI", 100),
+        ("東京タワーです", "タワー", 100),
+        ("ฉันรักภาษาไทยมาก", "ภาษาไทย", 100),
+        ("서울입니다", "서울", 100),
+        ("북서울", "서울", 0),
+        ("It is 15.", "5", 0),
+        ("It is 5.", "5", 100),
+        ("It is 5.5 or 1,5", "5", 0),
+        ("It is -5.", "5", 0),
+        ("pages 3-5", "5", 100),
+        ("well 👍🏽 done", "👍", 100),
+        ("a+b", "+", 100),
+        ("C++ it is", "c++", 100),
+        ("\u2764\ufe0f", "\u2764", 100),
+    ],
+)
+def test_contains_asks_for_whole_words_in_scripts_that_part_them(response, reference, expected):
+    assert scored("contains", response, reference) == expected
 
 
 def test_a_pattern_may_match_anywhere():

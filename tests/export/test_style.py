@@ -82,6 +82,17 @@ def test_both_templates_write_what_training_wrote(name, prompt, said):
     assert begin + in_go(style.go, said) == expected
 
 
+@pytest.mark.parametrize("blank", ["", " \n"])
+@pytest.mark.parametrize("prompt", [prompt for prompt in STYLES if prompt != "chat"])
+def test_an_empty_system_text_is_none_in_the_exported_template_too(prompt, blank):
+    tokenizer = chatml_tokenizer()
+    style = make_style(tokenizer, prompt)
+    asked = [("user", "Hi."), ("assistant", "Hello."), ("user", "And?")]
+    empty = [("system", blank), *asked]
+    assert in_jinja(tokenizer, style.jinja, empty) == in_jinja(tokenizer, style.jinja, asked)
+    assert as_trained(style, empty) == as_trained(style, asked)
+
+
 @pytest.mark.nightly
 @pytest.mark.skipif(GO is None, reason="Go, whose templates are Ollama's, is not installed")
 def test_gos_own_engine_writes_what_training_wrote():

@@ -26,7 +26,10 @@ def check_a_full_disk(straight, tmp_path, numbers):
     for number in numbers:
         ended = run(words(tmp_path / "run"), tmp_path / "said.txt", around=at(number, out_of_space))
         assert ended.code == 0, ended.said
-        assert ended.said.count("Warning: no checkpoint of step 2: Could not write") == 1
+        assert (
+            ended.said.count("Warning[run.checkpoint_not_saved]: no checkpoint of step 2: Could not write")
+            == 1
+        )
         assert "No space left on device" in ended.said
         assert "bytes are free there" in ended.said
         assert made_by(tmp_path / "run") == expected
@@ -142,7 +145,9 @@ def test_on_a_disk_that_is_really_full_the_run_says_so_and_goes_on_once_there_is
 def test_room_that_comes_back_in_time_costs_a_checkpoint_and_a_line(straight, small, tmp_path):
     ended = run(words(small / "run"), tmp_path / "said.txt", around=while_step(2, small, until=3))
     assert ended.code == 0, ended.said
-    assert ended.said.count("Warning: no checkpoint of step 2: Could not write") == 1
+    assert (
+        ended.said.count("Warning[run.checkpoint_not_saved]: no checkpoint of step 2: Could not write") == 1
+    )
     assert made_by(small / "run") == straight[0]
 
 

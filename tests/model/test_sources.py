@@ -192,7 +192,7 @@ def test_without_pip_uv_is_asked_and_without_both_the_message_says_so(
 def test_a_failing_conversion_leaves_no_half_made_folder(tiny, tmp_path, monkeypatch):
     def fail(gguf, folder):
         (folder / "config.json").write_text("{}")
-        raise ModelError("half way")
+        raise ModelError("model.not_found", "half way")
 
     monkeypatch.setattr(gguf_conversion, "convert_gguf", fail)
     with pytest.raises(ModelError, match="half way"):

@@ -19,7 +19,7 @@ from tutelage.report import page
 from tutelage.report.charts import smooth
 from tutelage.report.example import first_tree, pieces, shown_examples
 from tutelage.report.page import write_report
-from tutelage.report.passages import is_unseen, passage, visible
+from tutelage.report.passages import is_unseen, label_name, passage, visible
 from tutelage.run_folder import (
     RunFolder,
     read_json,
@@ -357,3 +357,18 @@ def test_long_texts_are_folded_and_enormous_ones_cut():
 def test_a_smoothed_constant_is_constant_and_a_smoothed_curve_trails():
     assert smooth([2.0] * 100) == pytest.approx([2.0] * 100)
     assert 0 < smooth([0.0] * 50 + [1.0] * 50)[52] < 1
+
+
+@pytest.mark.parametrize(
+    ("label", "shown"),
+    [
+        ("ham", "“ham”"),
+        ("a b", "“a b”"),
+        ("a\xa0b", "U+00A0"),
+        ("a\u3000", "U+3000"),
+        ("<b>", "“&lt;b&gt;”"),
+        ("", "(none)"),
+    ],
+)
+def test_the_name_of_a_label_is_quoted_and_its_blanks_are_seen(label, shown):
+    assert shown in label_name(label)

@@ -12,6 +12,7 @@ import pytest
 from transformers import PreTrainedTokenizerFast
 
 from tutelage.cli.opening import locate
+from tutelage.codes import Message
 from tutelage.errors import RecipeError
 from tutelage.model.kept_tokenizer import KeptTokenizer, read_kept_tokenizer
 from tutelage.recipe_file import load
@@ -152,7 +153,8 @@ def pieces_of(said, *, stop=()):
     ],
 )
 def test_who_asks_hears_of_an_answer_that_fails(said, told):
-    assert [(piece.finish_reason, piece.fault) for piece in pieces_of(said)] == [("error", told)]
+    [piece] = pieces_of(said)
+    assert (piece.finish_reason, piece.fault) == ("error", Message("serve.engine_failed", told))
 
 
 def part(text, finish_reason=None, completion_tokens=None):

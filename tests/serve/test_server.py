@@ -13,6 +13,7 @@ import torch
 from support.served_run import serving
 
 from tutelage.cli.opening import locate
+from tutelage.codes import Message
 from tutelage.data.conversations import Turn, single_turn
 from tutelage.errors import ModelError
 from tutelage.generation.generate import answer_texts
@@ -337,12 +338,13 @@ def test_a_model_that_fails_is_told_to_who_asked_and_others_are_answered(running
     arms = {"tuned": served.open_arm["tuned"], "base": cannot}
     engine = TorchEngine(arms, served.tokenizer, end_of_turn=served.end_of_turn, at_once=2)
     try:
+        failed = Message("serve.engine_failed", "RuntimeError: no such weights")
         engine.open("tuned")
         batch = engine._batches["tuned"]
         step, batch.step = batch.step, cannot
-        assert last_piece(engine, served).fault == "RuntimeError: no such weights"
+        assert last_piece(engine, served).fault == failed
         batch.step = step
-        assert last_piece(engine, served, arm="base").fault == "RuntimeError: no such weights"
+        assert last_piece(engine, served, arm="base").fault == failed
         assert last_piece(engine, served).finish_reason == "length"
     finally:
         engine.close()
@@ -357,7 +359,7 @@ def test_models_are_opened_by_the_thread_that_answers_and_what_is_wrong_by_who_a
         return running.served.open_arm["tuned"]()
 
     def cannot():
-        raise ModelError("no such weights")
+        raise ModelError("model.not_found", "no such weights")
 
     served = running.served
     arms = {"tuned": opened, "base": cannot}

@@ -15,7 +15,7 @@ from tutelage.data.examples import Example, PreparedRow
 from tutelage.evaluation.comparison import compare_scores
 from tutelage.evaluation.metrics import METRICS, score_rows
 from tutelage.report.summary import summarise
-from tutelage.run_facts import EVALUATION_FORMAT
+from tutelage.run_facts import EVALUATION_FORMAT, PREPARATION_FORMAT
 from tutelage.run_folder import RunFolder, read_json_lines, write_json, write_json_lines, write_text
 
 RECIPE = """\
@@ -108,6 +108,7 @@ def prepare(run: RunFolder, parts: dict[str, list[dict[str, Any]]]) -> None:
     write_json(
         run.preparation,
         {
+            "format": PREPARATION_FORMAT,
             "source": "starter",
             "sha256": "5f0e" * 16,
             "prompt": "alpaca",

@@ -145,8 +145,10 @@ def falls_back(run, *named):
     found = find_checkpoint(run, tell=told.append)
     assert found.progress.step == 30
     assert what_is_damaged(found.folder) is None
-    [line] = told
-    assert line.startswith(f"Warning: {run.checkpoint(40)} is damaged (")
+    [warning] = told
+    assert warning.code == "run.checkpoint_damaged"
+    line = warning.text
+    assert line.startswith(f"{run.checkpoint(40)} is damaged (")
     assert f"moved to {run.quarantine / 'step-000040'}, and is not used" in line
     assert [name for name in named if name not in line] == []
     assert not run.checkpoint(40).exists()

@@ -13,6 +13,7 @@ from tutelage.errors import EXIT_USAGE, EXIT_WARNINGS, DataError
 
 MESSAGES_SHOWN = 3
 ROWS_SHOWN = 6
+LABELS_SHOWN = 8
 BAR_CHARACTERS = 40
 FITS = (512, 1024, 2048, 4096)
 
@@ -86,6 +87,8 @@ def show_examination(found: Any) -> None:
     console.say("{kept:,} kept, {repaired:,} repaired, {dropped:,} dropped.".format(**found.outcomes))
     console.say(f"{found.repeated_prompts:,} rows repeat the prompt of an earlier row.")
     console.say(_languages(found.languages))
+    if found.labels:
+        console.say(_labels(found.labels))
     console.say()
     if found.tokens:
         _show_tokens(found.tokens)
@@ -101,6 +104,14 @@ def _languages(counts: dict[str, int]) -> str:
     total = sum(counts.values())
     shares = ", ".join(f"{name} {count / total:.0%}" for name, count in list(counts.items())[:8])
     return f"Languages, by a look at {total:,} rows: {shares}."
+
+
+def _labels(counts: dict[str, int]) -> str:
+    from tutelage.data.label_names import quoted
+
+    shown = [f"{quoted(label)} {count:,}" for label, count in list(counts.items())[:LABELS_SHOWN]]
+    more = f", and {len(counts) - LABELS_SHOWN:,} more" if len(counts) > LABELS_SHOWN else ""
+    return f"Labels, by rows: {', '.join(shown)}{more}."
 
 
 def _show_tokens(tokens: Any) -> None:

@@ -20,6 +20,7 @@ from tutelage.cli.options import (
     refuse_idle_settings,
     refuse_untrained_settings,
 )
+from tutelage.data.repairs import SURROGATES
 from tutelage.errors import DataError, RecipeError
 from tutelage.recipe_file import PLACE_OF_WORK, LoadedRecipe
 from tutelage.run_folder import RunFolder, read_json
@@ -74,9 +75,15 @@ def classify(
         return
     if file is None:
         for found in open_classify(run, loaded, at)(list(texts), 1):
-            console.say(f"{found['predicted'] or '(none)'}  {found['probability']:.3f}")
+            console.say(f"{_named(found['predicted'])}  {found['probability']:.3f}")
         return
     classify_file(file, loaded.recipe.data.map.get("text", "text"), lambda: open_classify(run, loaded, at))
+
+
+def _named(predicted: str) -> str:
+    from tutelage.data.label_names import quoted
+
+    return quoted(predicted) if predicted else "(none)"
 
 
 def refuse_empty(texts: Iterable[str]) -> None:
@@ -128,6 +135,7 @@ def open_classify(run: RunFolder, loaded: LoadedRecipe, threshold: tuple[int, fl
     """Load the model; return what gives the predictions for texts, of which the first is row `first` of its file."""
     from tutelage.data.class_rows import text_ids
     from tutelage.data.preparation import refuse_other_weights
+    from tutelage.data.repairs import repair_text
     from tutelage.evaluation.classification import open_classifier, predictions_of
     from tutelage.model.loading import context_length, load_tokenizer
 
@@ -139,7 +147,7 @@ def open_classify(run: RunFolder, loaded: LoadedRecipe, threshold: tuple[int, fl
     token = loaded.recipe.data.class_token
 
     def classify_texts(texts: list[str], first: int) -> list[dict[str, Any]]:
-        ids = [text_ids(tokenizer, text, token=token) for text in texts]
+        ids = [text_ids(tokenizer, repair_text(text)[0], token=token) for text in texts]
         for row, one in enumerate(ids, start=first):
             if not 0 < len(one) <= limit:
                 raise DataError(
@@ -176,8 +184,14 @@ def classify_file(path: Path, field: str, opened: Callable[[], Classify]) -> Non
                 console.pour(_as_csv(part, found, with_names=first == 1))
             else:
                 whole = [{**row, **one} for row, one in zip(part, found, strict=True)]
-                console.pour("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in whole))
+                console.pour("".join(map(_json_line, whole)))
             first += len(part)
+
+
+def _json_line(row: dict[str, Any]) -> str:
+    line = json.dumps(row, ensure_ascii=False)
+    # Half of a surrogate pair cannot be written but as its escape.
+    return f"{json.dumps(row) if SURROGATES.search(line) else line}\n"
 
 
 def _as_csv(rows: list[dict[str, Any]], found: list[dict[str, Any]], *, with_names: bool) -> str:

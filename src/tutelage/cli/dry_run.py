@@ -71,13 +71,14 @@ def _show_classes(recipe: Recipe, training: Any) -> None:
     import numpy as np
 
     from tutelage.data.class_rows import class_numbers
+    from tutelage.data.label_names import quoted
     from tutelage.model.loading import load_tokenizer
 
     numbers, first, counts = np.unique(class_numbers(training), return_index=True, return_counts=True)
     console.table(
         ["label", "training rows", "one of them"],
         [
-            [training[at].response, f"{count:,}", _beginning(training[at].prompt)]
+            [quoted(training[at].response), f"{count:,}", _beginning(training[at].prompt)]
             for at, count in zip(first[:LABELS_SHOWN].tolist(), counts.tolist(), strict=False)
         ],
         numeric={1},

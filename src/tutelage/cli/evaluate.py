@@ -189,6 +189,7 @@ def evaluate_stage(run: RunFolder, loaded: LoadedRecipe, sets: Sequence[Any]) ->
 
 def show_classes(result: dict[str, Any]) -> None:
     """Print the verdict on a classification, and precision and recall of each class."""
+    from tutelage.data.label_names import quoted
 
     def share(one: dict[str, float] | None) -> str:
         return f"{one['value']:.1%} ({one['low']:.1%} to {one['high']:.1%})" if one else "unknown"
@@ -197,7 +198,7 @@ def show_classes(result: dict[str, Any]) -> None:
         ["label", "test rows", "precision (95 % interval)", "recall (95 % interval)", "F1"],
         [
             [
-                one["label"],
+                quoted(one["label"]),
                 str(one["rows"]),
                 share(one["precision"]),
                 share(one["recall"]),
@@ -221,6 +222,8 @@ def show_classes(result: dict[str, Any]) -> None:
 
 
 def _threshold_sentence(found: dict[str, Any]) -> str:
+    from tutelage.data.label_names import quoted
+
     chosen, half, rows = found["at_chosen"], found["at_half"], found["validation_rows"]
     if found["chosen"] == 0.5:
         return f"On the {rows:,} validation rows no threshold is better than 0.5."
@@ -228,8 +231,8 @@ def _threshold_sentence(found: dict[str, Any]) -> str:
         name: f"{100 * one['accuracy']['value']:.2f} %" for name, one in (("half", half), ("chosen", chosen))
     }
     return (
-        f"With {found['label']!r} given from {found['chosen']:.3f} on, which the {rows:,} validation rows choose, macro"
-        f" F1 on the test rows is {chosen['macro_f1']:.3f} in place of {half['macro_f1']:.3f} at 0.5, and"
+        f"With {quoted(found['label'])} given from {found['chosen']:.3f} on, which the {rows:,} validation rows choose,"
+        f" macro F1 on the test rows is {chosen['macro_f1']:.3f} in place of {half['macro_f1']:.3f} at 0.5, and"
         f" {right['chosen']} are right in place of {right['half']} (McNemar p = {found['p']:.2g})."
     )
 
@@ -317,6 +320,9 @@ def show_sets(sets: dict[str, Any]) -> None:
         else:
             console.heading(f"Test set {name}, by {SET_METRICS[one['metric']].label}")
             console.say(one["sentence"])
+        if "number_convention" in one:
+            mark = "point" if one["number_convention"]["decimal_mark"] == "." else "comma"
+            console.say(f"Its numbers are read with a decimal {mark}.")
         if one["dropped"]:
             console.say(f"{one['dropped']:,} of its rows were left out, as empty or repeated.")
 

@@ -103,6 +103,7 @@ def answers(
     from tutelage.data.conversations import single_turn
     from tutelage.data.preparation import refuse_other_weights
     from tutelage.data.prompts import make_renderer
+    from tutelage.data.repairs import repair_text
     from tutelage.evaluation.evaluate import trained_dtype
     from tutelage.generation.generate import answer_texts
     from tutelage.generation.sampling import Sampling
@@ -121,7 +122,8 @@ def answers(
         choose_dtype(trained_dtype(run, recipe), device),
         padded_because=read_json(run.training)["padded_because"],
     )
-    prompt = make_renderer(tokenizer, recipe.data.prompt).prompt_ids(single_turn(0, instruction, input, ""))
+    question = single_turn(0, repair_text(instruction)[0], repair_text(input)[0], "")
+    prompt = make_renderer(tokenizer, recipe.data.prompt).prompt_ids(question)
     room = context_length(source.folder) - len(prompt)
     if room < recipe.evaluation.max_new_tokens:
         raise DataError(

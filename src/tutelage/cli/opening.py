@@ -72,12 +72,21 @@ def prepare_what_is_here(recipe: Recipe) -> Any:
     from tutelage.fetching import user_cache
 
     has_its_model = has_model(recipe)  # refuses a name that means nothing
+    if has_its_model:
+        check_targets(recipe)
     if not is_here(recipe.data, cache=user_cache()):
         return None
     if has_its_model:
         return prepare_aside(recipe)
     refuse_faulty_rows(open_data(recipe), recipe)
     return None
+
+
+def check_targets(recipe: Recipe) -> None:
+    """Stop where adapter.target_modules does not fit the model of a recipe."""
+    from tutelage.model.target_modules import check_targets_of_folder
+
+    check_targets_of_folder(locate(recipe).folder, recipe.adapter)
 
 
 def refuse_faulty_rows(data: Any, recipe: Recipe) -> None:
@@ -127,6 +136,7 @@ def prepare_into(folder: Path, recipe: Recipe) -> Any:
     if not has_model(recipe):
         refuse_faulty_rows(data, recipe)  # before a model is fetched for nothing
     source = locate(recipe)
+    check_targets(recipe)
     renderer = make_renderer(load_tokenizer(source.folder), recipe.data.prompt)
     with ExitStack() as until_it_is_done:
 

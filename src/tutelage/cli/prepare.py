@@ -6,7 +6,7 @@ from typing import Any
 
 from tutelage.cli import console
 from tutelage.cli.dry_run import show_dry_run
-from tutelage.cli.opening import parts_that_changed, prepare_into, prepare_what_is_here
+from tutelage.cli.opening import check_targets, parts_that_changed, prepare_into, prepare_what_is_here
 from tutelage.cli.options import Options, open_new_run, record_recipe
 from tutelage.codes import Message
 from tutelage.errors import RunFolderError
@@ -15,6 +15,7 @@ from tutelage.run_folder import SPLITS, RunFolder
 from tutelage.run_lock import locked
 
 LABELS_NAMED = 8
+WARNED = ("data.similar_labels",)
 
 
 def prepare(options: Options = Options()) -> None:  # noqa: B008 - frozen
@@ -22,6 +23,7 @@ def prepare(options: Options = Options()) -> None:  # noqa: B008 - frozen
     run, loaded = open_new_run(options)
     if run.preparation.exists() and not options.overwrite and not options.dry_run:
         refuse_other_parts(run, loaded)
+        check_targets(loaded.recipe)
         console.say(
             f"{run.data} is made of the same data, model, prompt and settings already: nothing to do."
         )
@@ -106,13 +108,18 @@ def show_preparation(summary: dict) -> None:
         told = "there are no validation rows, so the last weights are kept, not the best."
         console.warn(Message("data.no_validation_rows", told))
     for note in summary["notes"]:
-        console.note(note["code"], note["message"])
+        if note["code"] in WARNED:
+            console.warn(Message(note["code"], note["message"]))
+        else:
+            console.note(note["code"], note["message"])
 
 
 def _what_is_read(summary: dict) -> str:
     if not summary["classes"]:
         return f"Prompt style {summary['prompt']}."
-    labels = ", ".join(map(repr, summary["classes"][:LABELS_NAMED]))
+    from tutelage.data.label_names import quoted
+
+    labels = ", ".join(map(quoted, summary["classes"][:LABELS_NAMED]))
     more = (
         f" and {len(summary['classes']) - LABELS_NAMED:,} more" if summary["classes"][LABELS_NAMED:] else ""
     )

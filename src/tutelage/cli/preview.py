@@ -106,14 +106,15 @@ def _show_row(conversation: Any, renderer: Any, loss_on: str, *, with_ids: bool)
 
 def _show_class(conversation: Any, tokenizer: Any, token: str, *, with_ids: bool) -> None:
     from tutelage.data.class_rows import text_ids
+    from tutelage.data.label_names import quoted
     from tutelage.data.pieces import token_pieces
 
     ids = text_ids(tokenizer, conversation.turns[0].text, token="last")
     read = 0 if token == "first" else len(ids) - 1
     pieces = list(token_pieces(ids, [(read, read + 1)], tokenizer.decode))
     console.say(
-        f"The label is {conversation.response!r}. The text has {_counted(len(ids), 'token')}, without a prompt around"
-        f" it, and the head reads the {token} of them: {tokenizer.decode([ids[read]])!r}, id {ids[read]}."
+        f"The label is {quoted(conversation.response)}. The text has {_counted(len(ids), 'token')}, without a prompt"
+        f" around it, and the head reads the {token} of them: {tokenizer.decode([ids[read]])!r}, id {ids[read]}."
     )
     if token == "first":
         console.say("It has seen nothing of those behind it, so that they are left out.")

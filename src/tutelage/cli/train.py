@@ -7,7 +7,7 @@ from typing import Any
 from tutelage.cli import console
 from tutelage.cli.dry_run import name_units, show_dry_run
 from tutelage.cli.going_on import AcceptChanges, Earlier, earlier_training, tell_other_machine
-from tutelage.cli.opening import locate
+from tutelage.cli.opening import check_targets, has_model, locate
 from tutelage.cli.options import Options, open_earlier_run, record_recipe, refuse_overwriting
 from tutelage.codes import Message
 from tutelage.interruption import INTERRUPTION
@@ -27,6 +27,8 @@ def train(
 
     run, loaded = open_earlier_run(options)
     refuse_other_settings(run, loaded.recipe)
+    if has_model(loaded.recipe):
+        check_targets(loaded.recipe)
     if options.dry_run:
         show_dry_run(
             run,
@@ -49,6 +51,7 @@ def train_prepared(run: RunFolder, loaded: LoadedRecipe, *, begin_anew: bool, is
     from tutelage.data.preparation import read_prepared, refuse_other_weights
 
     refuse_other_weights(run, locate(loaded.recipe).identity)
+    check_targets(loaded.recipe)
     earlier = Earlier() if begin_anew else earlier_training(run, loaded, is_accepted=is_accepted)
     splits = {split: read_prepared(run, split) for split in ("train", "validation")}
     train_stage(run, loaded, open_model(loaded, splits, read_json(run.preparation), earlier), earlier)
@@ -167,8 +170,9 @@ class _Watcher:
         if step not in self._preferences:
             return
         event = self._preferences[step]
+        ties = f" and {event['ties']:.0%} are ties, within rounding" if event["ties"] else ""
         console.say(
-            f"Of the validation pairs {event['accuracy']:.0%} are the right way round then, by a margin of"
+            f"Of the validation pairs {event['accuracy']:.0%} are the right way round then{ties}, by a margin of"
             f" {event['margin']:+.2f} on average (rewards {event['chosen_reward']:+.2f} for chosen and"
             f" {event['rejected_reward']:+.2f} for rejected answers)."
         )

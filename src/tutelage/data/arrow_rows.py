@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from tutelage.data.arrow_values import ReadRows
 from tutelage.data.records import Record
 from tutelage.errors import DataError
 
@@ -16,24 +17,25 @@ _JSON = json.JSONEncoder(ensure_ascii=False, default=str)
 EXPANDING = {"DELTA_BYTE_ARRAY"}  # each value is a beginning of the one before, and more
 
 
-def records_of(batch: Any, first_row: int, *, max_row_bytes: int) -> Iterator[Record]:
-    """Yield the rows of a record batch; one above `max_row_bytes` has its size and no value.
+def records_of(batch: Any, first_row: int, rows_of: ReadRows, *, max_row_bytes: int) -> Iterator[Record]:
+    """Yield the rows that `rows_of` makes of a record batch; one above `max_row_bytes` has its size and no value.
 
     The size of a row is that of its texts, which is known while they are still Arrow's, and, if those are within the
     limit, that of the row as UTF-8 JSON.
     """
     texts = text_bytes(batch)
     is_small = int(texts.sum()) <= MOST_AT_ONCE
-    values = batch.to_pylist() if is_small else None
+    values = rows_of(batch) if is_small else None
     for place, of_texts in enumerate(texts.tolist()):
         row = first_row + place
         if of_texts > max_row_bytes:
-            yield Record(row, None, None, size=of_texts, was_read=False)
+            yield Record(row, None, None, size=of_texts, is_from_arrow=True, was_read=False)
             continue
-        value = values[place] if values is not None else batch.slice(place, 1).to_pylist()[0]
+        value = values[place] if values is not None else rows_of(batch.slice(place, 1))[0]
         size = json_bytes(value)
         was_read = size <= max_row_bytes
-        yield Record(row, None, value if was_read else None, size=size, was_read=was_read)
+        value = value if was_read else None
+        yield Record(row, None, value, size=size, is_from_arrow=True, was_read=was_read)
 
 
 def json_bytes(value: Any) -> int:

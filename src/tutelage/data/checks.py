@@ -1,25 +1,21 @@
 """Which rows are kept, which are repaired and which are dropped, and why: nothing is lost in silence."""
 
 import hashlib
-import re
-import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import starmap
 from typing import Literal
 
 from tutelage.codes import Message
-from tutelage.data.conversations import Conversation, Turn
+from tutelage.data.conversations import Conversation, Turn, without_blank_system
+from tutelage.data.label_names import FORMAT, trim_labels
+from tutelage.data.prompt_identity import normalised_prompt as normalised_prompt  # noqa: PLC0414 - near_duplicates.py takes it from here
+from tutelage.data.repairs import needs_no_repair, repair_row
 from tutelage.recipe import DataSettings
 
 Outcome = Literal["kept", "repaired", "dropped"]
 
 FINGERPRINT_BYTES = 16
 NOTHING_KNOWN: Mapping[int, int] = {}
-SURROGATES = re.compile(r"[\ud800-\udfff]")
-HYPHEN_IN_A_WORD = re.compile(r"(?<=[^\W\d_])-(?=[^\W\d_])")
-PUNCTUATION = re.compile(r"""[\x00-\x20_.,;:!?'"`()\[\]{}\x7f]+""")
-SIGN = re.compile(r"[-+*/=<>#%&@^~|\\$]")
 # What the two sides of a single question and answer are called in the format that they came in.
 SIDES = {
     "alpaca": ("instruction", "output"),
@@ -62,10 +58,19 @@ def check_each(
     """
     first_seen: dict[int, int] = {}
     for row in rows:
-        repaired, repairs = _repair(row)
+        repaired, repairs, drops = _repair(row)
+        if row.format == FORMAT:
+            repaired, trimmed = trim_labels(repaired, settings.label_separator)
+            repairs += trimmed
         repaired, left_out = _end_with_an_answer(repaired)
-        repairs += left_out
-        drops = _oversized(row, settings, sizes) or _unasked(repaired) or _empty_turns(repaired, settings)
+        repaired, blanks = _without_blank_system(repaired, settings)
+        repairs = [*row.repairs, *repairs, *left_out, *blanks]
+        drops = (
+            _oversized(row, settings, sizes)
+            or drops
+            or _unasked(repaired)
+            or _empty_turns(repaired, settings)
+        )
         if pairs and row.format == "preference":
             drops = drops or _undecided(repaired, settings)
         if not drops:
@@ -89,35 +94,6 @@ def fingerprint(turns: Sequence[Turn]) -> int:
     )
 
 
-def normalised_prompt(row: Conversation) -> str:
-    """Return what opens a conversation as it is compared: case, white space and punctuation make no other prompt.
-
-    It is the first question alone. Conversations that begin alike and go on differently share what they train.
-    """
-    opening = opening_turn(row)
-    text = f"{opening.text}\n{opening.input}"
-    return normalised(text) or text
-
-
-def normalised(text: str) -> str:
-    """Return the words and signs of a text, in one case, parted by single spaces.
-
-    Punctuation goes, signs stay: "5 + 3" is not "5 - 3", and C++ is not C.
-    """
-    if not text.isascii():
-        text = "".join(map(_without_punctuation, unicodedata.normalize("NFKC", text)))
-    text = HYPHEN_IN_A_WORD.sub(" ", text.casefold())
-    return " ".join(SIGN.sub(r" \g<0> ", PUNCTUATION.sub(" ", text)).split())
-
-
-def _without_punctuation(character: str) -> str:
-    """Return a character beyond ASCII if it is part of a word or a sign; marks make the words of many scripts."""
-    if character.isascii():
-        return character
-    kind = unicodedata.category(character)[0]
-    return character if kind in "LNM" else f" {character} " if kind == "S" else " "
-
-
 def opening_turn(row: Conversation) -> Turn:
     """Return the first turn that is not the system's."""
     return next((turn for turn in row.turns if turn.role != "system"), row.turns[0])
@@ -130,46 +106,14 @@ def count_repeated_prompts(rows: Sequence[Conversation]) -> int:
 
 def asked(row: Conversation) -> tuple[Turn, ...]:
     """Return what a row asks: all before its last answer, or a plain text itself."""
-    return row.turns if row.is_plain_text else row.context
+    if row.is_plain_text or all(turn.is_supervised for turn in row.context):
+        return row.turns if row.is_plain_text else row.context
+    # The same is asked, whichever of the earlier answers are trained on.
+    return tuple(replace(turn, is_supervised=True) for turn in row.context)
 
 
-def _repair(row: Conversation) -> tuple[Conversation, list[Message]]:
-    if row.rejected is None and all(starmap(_is_clean, ((turn.text, turn.input) for turn in row.turns))):
-        return row, []
-    repairs: list[Message] = []
-
-    def mend(text: str, name: str) -> str:
-        mended, done = _repair_text(text)
-        repairs.extend(Message(one.code, f"{name}: {one.text}") for one in done)
-        return mended
-
-    names = turn_names(row)
-    texts = tuple(
-        (mend(turn.text, name), mend(turn.input, "input"))
-        for turn, name in zip(row.turns, names, strict=True)
-    )
-    rejected = None if row.rejected is None else mend(row.rejected, "rejected")
-    return replace(row.with_texts(texts), rejected=rejected), repairs
-
-
-def _is_clean(text: str, given: str) -> bool:
-    """Tell at a glance that a text and its input need no repair, as nearly all do."""
-    both = text + given
-    return "\x00" not in both and "\r\n" not in both and (both.isascii() or not SURROGATES.search(both))
-
-
-def _repair_text(text: str) -> tuple[str, list[Message]]:
-    repairs: list[Message] = []
-    if SURROGATES.search(text):
-        text = SURROGATES.sub("\ufffd", text)
-        repairs.append(Message("data.lone_surrogate", "lone surrogates became U+FFFD"))
-    if "\x00" in text:
-        text = text.replace("\x00", "")
-        repairs.append(Message("data.nul_characters", "NUL characters were removed"))
-    if "\r\n" in text:
-        text = text.replace("\r\n", "\n")
-        repairs.append(Message("data.crlf", "CRLF became LF"))
-    return text, repairs
+def _repair(row: Conversation) -> tuple[Conversation, list[Message], list[Message]]:
+    return (row, [], []) if needs_no_repair(row) else repair_row(row, turn_names(row))
 
 
 def _end_with_an_answer(row: Conversation) -> tuple[Conversation, list[Message]]:
@@ -185,6 +129,15 @@ def _end_with_an_answer(row: Conversation) -> tuple[Conversation, list[Message]]
         f"the last {f'{left_out} turns were' if left_out > 1 else 'turn was'} left out, for no answer follows"
     )
     return replace(row, turns=turns[: answers[-1] + 1]), [Message("data.messages_after_last_answer", told)]
+
+
+def _without_blank_system(row: Conversation, settings: DataSettings) -> tuple[Conversation, list[Message]]:
+    """Leave out empty system messages, unless the model's own template decides what they mean."""
+    turns = row.turns if settings.prompt == "chat" else without_blank_system(row.turns)
+    if len(turns) == len(row.turns):
+        return row, []
+    told = "an empty system message was left out, as the prompt style writes none"
+    return replace(row, turns=turns), [Message("data.empty_system_message", told)]
 
 
 def _oversized(row: Conversation, settings: DataSettings, sizes: Mapping[int, int]) -> list[Message]:
@@ -214,7 +167,7 @@ def _empty_turns(row: Conversation, settings: DataSettings) -> list[Message]:
     return [
         Message("data.empty", f"{name} is empty")
         for turn, name in zip(row.turns, turn_names(row), strict=True)
-        if not turn.text.strip() and _needs_text(turn, settings)
+        if not turn.text.strip() and (_needs_text(turn, settings) or _needs_label(row, settings))
     ]
 
 
@@ -223,6 +176,11 @@ def _needs_text(turn: Turn, settings: DataSettings) -> bool:
         return turn.is_supervised and not turn.calls and not settings.keep_empty_output
     # An instruction cannot be made up for by its input; a tool may return nothing, and a system text say nothing.
     return turn.role == "user"
+
+
+def _needs_label(row: Conversation, settings: DataSettings) -> bool:
+    """Tell whether a missing label would become a class of its own: it does unless a text may have several, or none."""
+    return row.format == FORMAT and settings.label_separator is None
 
 
 def _undecided(row: Conversation, settings: DataSettings) -> list[Message]:

@@ -8,12 +8,12 @@ import numpy as np
 from tutelage.data.conversations import Conversation
 from tutelage.data.encoding import adds_begin_of_text, encode_text
 from tutelage.data.examples import Example, PreparedRow
+from tutelage.data.label_names import FORMAT, quoted
 from tutelage.data.label_sets import labels_in
 from tutelage.data.prepared_rows import PreparedRows
 from tutelage.errors import DataError
 from tutelage.recipe import ClassToken, DataSettings
 
-FORMAT = "text-label"
 ROWS_NAMED = 8
 
 
@@ -43,7 +43,10 @@ def class_rows(
             number = _numbered(label, classes)
         else:
             number = _numbered(tuple(_numbered(one, classes) for one in labels_in(label, separator)), sets)
-        ids = text_ids(tokenizer, text, token=settings.class_token)
+        try:
+            ids = text_ids(tokenizer, text, token=settings.class_token)
+        except DataError as fault:
+            raise DataError(fault.code, str(fault), row=conversation.row) from fault
         example = class_example(conversation.row, ids, number)
         yield conversation, PreparedRow(text, label, example)
 
@@ -97,7 +100,7 @@ def refuse_classes(
     if len(classes) < 2:
         raise DataError(
             "data.single_label",
-            f"{source}: every row has the label {classes[0]!r}, and a classification needs two labels or more."
+            f"{source}: every row has the label {quoted(classes[0])}, and a classification needs two labels or more."
             " Add rows with another label, or name the right field with --map label=NAME.",
         )
     trained = set(class_numbers(splits["train"]).tolist())
@@ -105,7 +108,7 @@ def refuse_classes(
         trained = {label for number in trained for label in sets[number]}
     missing = [name for number, name in enumerate(classes) if number not in trained]
     if missing:
-        named = ", ".join(map(repr, missing[:ROWS_NAMED]))
+        named = ", ".join(map(quoted, missing[:ROWS_NAMED]))
         raise DataError(
             "data.label_not_in_training",
             f"{source}: no training row has the label {named}, so it could never be learnt. Add rows with it, remove"

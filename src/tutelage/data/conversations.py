@@ -1,7 +1,9 @@
 """A conversation: the one thing that every format is read into and every prompt style is written from."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal
+
+from tutelage.codes import Message
 
 Role = Literal["system", "user", "assistant", "tool"]
 
@@ -40,6 +42,9 @@ class Conversation:
     format: str = "alpaca"
     # The answer that a preference row puts second, where it is one to the same prompt.
     rejected: str | None = None
+    repairs: tuple[Message, ...] = field(
+        default=(), compare=False
+    )  # what its reader left out, for the ledger
 
     @property
     def is_plain_text(self) -> bool:
@@ -61,6 +66,14 @@ class Conversation:
         return replace(
             self, turns=tuple(replace(turn, text=text, input=given) for turn, (text, given) in turns)
         )
+
+
+def without_blank_system(turns: tuple[Turn, ...]) -> tuple[Turn, ...]:
+    """Return turns without the system texts that say nothing."""
+    for turn in turns:
+        if turn.role == "system" and not turn.text.strip():
+            return tuple(turn for turn in turns if turn.role != "system" or turn.text.strip())
+    return turns
 
 
 def single_turn(row: int, instruction: str, input: str, output: str) -> Conversation:

@@ -60,9 +60,7 @@ def convert_rows(
             continue
         fields = (field for field in record.value if field in read_by_some - fields_of([row.format]))
         left_behind.update(f"field {field!r}" for field in fields)
-        left_behind.update(
-            {f"key {what}": count for what, count in unused_keys(record.value, row.format).items()}
-        )
+        left_behind.update({f"key {what}": count for what, count in unused_keys(record, row.format).items()})
         values.append({SOURCE_ROW: source_row(record), **made, **unread_fields(record)})
     return Converted(values, unfit, dict(left_behind))
 

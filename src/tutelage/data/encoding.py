@@ -2,12 +2,16 @@
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from tokenizers import Encoding, Tokenizer
 
+from tutelage.data.conversations import Conversation
+from tutelage.data.repairs import SURROGATES
 from tutelage.errors import DataError, ModelError
 
 SPACE_OF_SENTENCEPIECE = "\u2581"  # what it writes for a space
@@ -45,7 +49,31 @@ def vocabulary_of(tokenizer: Any) -> int:
 
 def encode_text(tokenizer: Any, text: str) -> list[int]:
     """Encode content: a control token spelled out in it becomes ordinary text tokens."""
-    return tokenizer.encode(text, add_special_tokens=False, split_special_tokens=True) if text else []
+    with _no_half_surrogates():
+        return tokenizer.encode(text, add_special_tokens=False, split_special_tokens=True) if text else []
+
+
+@contextmanager
+def _no_half_surrogates() -> Iterator[None]:
+    try:
+        yield
+    except (TypeError, UnicodeError) as fault:  # which is what the library says of a text that has no bytes
+        raise DataError(
+            "data.lone_surrogate",
+            "A text holds half of a surrogate pair, which is no character. Write it as UTF-8, or leave it out.",
+        ) from fault
+
+
+@contextmanager
+def naming_row_of_surrogate(file_of: Callable[[int], str]) -> Iterator[None]:
+    """Name file and row where a text that cannot be encoded got past the repairs all the same."""
+    try:
+        yield
+    except DataError as fault:
+        if fault.code != "data.lone_surrogate" or fault.row is None:
+            raise
+        told = f"{file_of(fault.row)}: row {fault.row}: {fault}"
+        raise DataError(fault.code, told, row=fault.row) from fault
 
 
 def adds_begin_of_text(tokenizer: Any) -> bool:
@@ -125,13 +153,8 @@ def distinct_texts(texts: Iterable[str]) -> list[str]:
 
 def encode_batch(encoder: ContentEncoder, texts: list[str]) -> list[Encoding]:
     """Encode distinct contents on all cores, without need of the interpreter meanwhile."""
-    try:
+    with _no_half_surrogates():
         return _encode_batch(encoder, texts)
-    except TypeError as fault:  # which is what the library says of a text that has no bytes
-        raise DataError(
-            "data.lone_surrogate",
-            "A text holds half of a surrogate pair, which is no character. Write it as UTF-8, or leave it out.",
-        ) from fault
 
 
 def _encode_batch(encoder: ContentEncoder, texts: list[str]) -> list[Encoding]:
@@ -151,9 +174,23 @@ def _encode_batch(encoder: ContentEncoder, texts: list[str]) -> list[Encoding]:
     return [by_text[text] for text in texts]
 
 
-def ids_by_text(texts: Sequence[str], encoded: Sequence[Encoding]) -> dict[str, list[int]]:
-    """Return the ids of each text, and those of the empty one."""
+def ids_by_text(
+    texts: Sequence[str], encoding: Future[list[Encoding]], conversations: Sequence[Conversation]
+) -> dict[str, list[int]]:
+    """Return the ids of each text of some conversations, and those of the empty one.
+
+    An error has the row of the conversation whose text cannot be encoded.
+    """
+    try:
+        encoded = encoding.result()
+    except DataError as fault:
+        at_fault = (one.row for one in conversations if any(map(SURROGATES.search, _said_in(one))))
+        raise DataError(fault.code, str(fault), row=next(at_fault, None)) from fault
     return {"": []} | {text: one.ids for text, one in zip(texts, encoded, strict=True)}
+
+
+def _said_in(conversation: Conversation) -> Iterator[str]:
+    return (text for turn in conversation.turns for text in (turn.said, turn.input))
 
 
 def join_pieces(pieces: Sequence[Piece]) -> list[Piece]:

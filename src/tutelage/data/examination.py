@@ -7,22 +7,24 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tutelage.data.checks import check_each, normalised_prompt
+from tutelage.data.checks import check_each
 from tutelage.data.class_rows import class_rows
 from tutelage.data.conversations import Conversation
-from tutelage.data.encoding import control_tokens, vocabulary_of
+from tutelage.data.empty_splits import empty_splits
+from tutelage.data.encoding import control_tokens, naming_row_of_surrogate, vocabulary_of
 from tutelage.data.findings import RowLook, Variety, find_nulls
 from tutelage.data.formats import ConversationReader
+from tutelage.data.label_names import SeenLabels
 from tutelage.data.languages import language_of
 from tutelage.data.near_duplicates import NearDuplicate, Prompts
 from tutelage.data.pair_rows import both_sides
+from tutelage.data.prompt_identity import compared_prompt
 from tutelage.data.prompts import PromptRenderer
 from tutelage.data.records import OpenSource, Record
 from tutelage.data.rules import Finding
 from tutelage.data.splits import Sides
 from tutelage.data.token_figures import TokenCounter, TokenFigures
 from tutelage.recipe import DataSettings, Objective
-from tutelage.run_folder import SPLITS
 
 LENGTHS = (64, 128, 256, 512, 1024, 2048, 4096)
 MOST_READ_FOR_LANGUAGE = 4_000
@@ -44,6 +46,7 @@ class Examination:
     near_duplicates: list[NearDuplicate]
     findings: list[Finding]
     languages: dict[str, int]
+    labels: dict[str, int]  # how many rows have each
     tokens: TokenFigures | None
 
     @property
@@ -99,8 +102,9 @@ def examine(
             examples = (row.example for _, row in classified)
         else:
             examples = renderer.examples(kept, loss_on=loss_on)
-        for example in examples:
-            counter.add(example)
+        with naming_row_of_surrogate(lambda row: look.places.file_of(row) or source.name):
+            for example in examples:
+                counter.add(example)
     else:
         for _ in kept:
             pass
@@ -108,6 +112,7 @@ def examine(
     alike = look.prompts.near_duplicates() if with_near_duplicates else []
     findings = [
         *_find_in_source(source, look.reader, pairs=pairs),
+        *look.labels.findings(),
         *look.nulls,
         *look.in_rows,
         *(_find_overlong(counter.overlong, limit) if counter else ()),
@@ -118,7 +123,10 @@ def examine(
         ),
         *(_find_uncompared(look.prompts) if with_near_duplicates else ()),
         *look.variety.findings(),
-        *_find_empty_splits(look.sides, settings),
+        *(
+            Finding(empty.code, None, f"{empty.what}, and `prepare` stops")
+            for empty in empty_splits(look.sides, settings)
+        ),
     ]
     return Examination(
         source=source.name,
@@ -131,6 +139,7 @@ def examine(
         near_duplicates=alike,
         findings=[look.places.told(finding) for finding in findings],
         languages=look.languages.counts(),
+        labels=look.labels.counts(),
         tokens=counter.figures() if counter else None,
     )
 
@@ -153,11 +162,13 @@ class _Look:
             rule=settings.split, train_share=settings.train_share, test_share=settings.test_share
         )
         self.row_look, self.variety, self.languages = RowLook(controls), Variety(), _Languages()
+        self.labels = SeenLabels(settings.label_separator)
         self.prompts = Prompts(most_compared)
         self.places = _Places()
         self.outcomes: Counter[str] = Counter()
         self.nulls: list[Finding] = []
         self.in_rows: list[Finding] = []
+        self._trains_all = not pairs and settings.loss_on != "last_response"
         self._source, self._settings, self._pairs = source, settings, pairs
         self._oversized: dict[int, int] = {}
 
@@ -169,9 +180,9 @@ class _Look:
             self.in_rows += self.row_look.find(checked)
             self.variety.note(checked)
             if checked.outcome != "dropped":
-                prompt = normalised_prompt(checked.row)
-                self.sides.add(checked.row.row, prompt, checked.row.response)
-                self.prompts.add(checked.row.row, prompt)
+                self.sides.add_row(checked.row, trains_all=self._trains_all)
+                self.prompts.add(checked.row.row, compared_prompt(checked.row))
+                self.labels.note(checked.row)
                 self.languages.note(checked.row)
                 yield checked.row
 
@@ -200,11 +211,15 @@ class _Places:
             self._files.append(record.file)
         self._lines.append(record.line or 0)
 
+    def file_of(self, row: int) -> str | None:
+        return self._files[bisect_right(self._begins, row) - 1] if self._files else None
+
     def told(self, finding: Finding) -> Finding:
         """Return a finding with the place of its row before its message."""
-        if finding.row is None or not self._files:
+        file = None if finding.row is None else self.file_of(finding.row)
+        if finding.row is None or file is None:
             return finding
-        file, line = self._files[bisect_right(self._begins, finding.row) - 1], self._lines[finding.row]
+        line = self._lines[finding.row]
         return Finding(
             finding.code, finding.row, f"{file}{f', line {line}' if line else ''}: {finding.message}"
         )
@@ -266,19 +281,6 @@ def _find_uncompared(prompts: Prompts) -> list[Finding]:
             f"near-duplicates were looked for among the first {prompts.most_compared:,} rows; the"
             f" {prompts.uncompared:,} after them were compared for equal prompts alone",
         )
-    ]
-
-
-def _find_empty_splits(sides: Sides, settings: DataSettings) -> list[Finding]:
-    kept = len(sides.rows)
-    shares = {"train": 1.0, "test": settings.test_share}
-    counted = f"{kept:,} usable row{'' if kept == 1 else 's'}"
-    return [
-        Finding(
-            "data.empty_split", None, f"with {counted} the {name} split would be empty, and `prepare` stops"
-        )
-        for name, share in shares.items()
-        if not (sides.sides() == SPLITS.index(name)).any() and share > 0
     ]
 
 

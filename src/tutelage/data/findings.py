@@ -5,6 +5,7 @@ import unicodedata
 from array import array
 from collections.abc import Collection, Iterable, Iterator
 
+from tutelage.data.call_texts import texts_of
 from tutelage.data.checks import CheckedRow, asked, fingerprint
 from tutelage.data.conversations import Conversation
 from tutelage.data.records import Record
@@ -136,7 +137,7 @@ class Variety:
 
 
 def _find_in_texts(row: Conversation, controls: Collection[str]) -> Iterator[Finding]:
-    text = "\n".join(part for turn in row.turns for part in (turn.text, turn.input) if part)
+    text = "\n".join(texts_of(row))
     if "<" in text or "[" in text:
         spelled = [control for control in controls if control in text]
         if spelled:
@@ -152,7 +153,8 @@ def _find_in_texts(row: Conversation, controls: Collection[str]) -> Iterator[Fin
     for message, hint, pattern in SECRETS:
         if hint in text and pattern.search(text):
             yield Finding("data.secret", row.row, message)  # and never the secret itself
-    if any(_seems_cut(turn.text) for turn in row.turns if turn.role == "assistant"):
+    answers = [turn.text for turn in row.turns if turn.role == "assistant"]
+    if any(map(_seems_cut, [*answers, row.rejected or ""])):
         yield Finding(
             "data.truncated_answer", row.row, "an answer ends in the middle of a sentence or of a code block"
         )

@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from tutelage.codes import Message
-from tutelage.data.conversations import Conversation
+from tutelage.data.conversations import Conversation, without_blank_system
 from tutelage.data.label_sets import labels_as_text
-from tutelage.data.reading import Reading, RowError, json_kind
+from tutelage.data.reading import Reading, RowError, json_kind, require_json
 from tutelage.data.records import Record
 from tutelage.data.schemas import SCHEMAS, fields_of, read_row
 from tutelage.errors import DataError
@@ -48,11 +48,14 @@ class ConversationReader:
 
     def __init__(self, source: str, settings: DataSettings) -> None:
         self._source, self._settings = source, settings
-        self._reading = Reading(settings.coerce)
+        self._reading = Reading(settings.coerce, learns_prompts=settings.loss_on == "everything")
+        self._reading_arrow = replace(self._reading, is_from_arrow=True)
         self._fitting: dict[tuple[str, ...], list[str]] = {}  # rows with the same fields are looked at once
         self._rows_by_fields: Counter[tuple[str, ...]] = Counter()
         self._rows_by_format: Counter[str] = Counter()
         self._first_of_format: dict[str, int] = {}
+        self._is_chat = settings.prompt == "chat"
+        self._blank_system = 0  # rows with an empty system message, which the chat template decides about
         self._other_values = _Rows()
         self._unclear: dict[tuple[str, ...], _Rows] = {}
         self._unfitting: dict[tuple[str, ...], _Rows] = {}
@@ -75,6 +78,7 @@ class ConversationReader:
         formats = self.formats()
         return [
             *_format_notes(formats, pairs=pairs),
+            *_blank_system_notes(self._blank_system),
             *_unknown_key_notes(self._rows_by_fields, list(formats)),
             *(
                 Message("data.field_not_used", f"The key {what} is not used ({count:,} times).")
@@ -106,10 +110,15 @@ class ConversationReader:
         self._first_of_format.setdefault(name, record.row)
         value = record.value
         try:
+            require_json(value, (*SCHEMAS[name].required, *SCHEMAS[name].optional))
             if name == "text-label":
                 label = labels_as_text(value["label"], self._settings.label_separator)
                 value = {**value, "label": label}
-            return read_row(record.row, value, name, self._reading)
+            reading = self._reading_arrow if record.is_from_arrow else self._reading
+            conversation = read_row(record.row, value, name, reading)
+            if self._is_chat and without_blank_system(conversation.turns) is not conversation.turns:
+                self._blank_system += 1
+            return conversation
         except RowError as fault:
             self._misread.setdefault(fault.what, (_Rows(), fault))[0].add(record)
             return None
@@ -272,6 +281,16 @@ def _format_notes(formats: Mapping[str, int], *, pairs: bool) -> list[Message]:
         told = f"{formats['text']:,} rows are plain text: they are trained as they stand, without the prompt style."
         notes.append(Message("data.plain_text", told))
     return notes
+
+
+def _blank_system_notes(rows: int) -> list[Message]:
+    if not rows:
+        return []
+    told = (
+        f"{rows:,} rows have an empty system message. The model's chat template may then leave out the default system"
+        " text that it writes in rows without the message."
+    )
+    return [Message("data.empty_system_message", told)]
 
 
 def _unknown_key_notes(rows_by_fields: Mapping[tuple[str, ...], int], names: Sequence[str]) -> list[Message]:

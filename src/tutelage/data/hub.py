@@ -6,15 +6,14 @@ from collections.abc import Iterable, Iterator
 from functools import partial
 from typing import Any
 
-import numpy as np
-
 from tutelage.codes import Message
-from tutelage.data.arrow_rows import json_bytes, text_bytes
+from tutelage.data.arrow_rows import records_of
+from tutelage.data.arrow_values import row_reader
 from tutelage.data.records import NO_LIMIT, OpenSource, Record
 from tutelage.errors import DataError
 
 HUB_PREFIX = "hf:"
-ROWS_AT_ONCE = 1_000
+ROWS_AT_ONCE = 256
 
 
 def open_hub(name: str, *, split: str, max_row_bytes: int = NO_LIMIT) -> OpenSource:
@@ -37,29 +36,25 @@ def open_hub(name: str, *, split: str, max_row_bytes: int = NO_LIMIT) -> OpenSou
 
     unpinned = f"No revision was named: {place} may change. Pin it as {name}@<commit>."
     notes = [] if revision else [Message("data.hub_revision_not_pinned", unpinned)]
+    # The hash is that of rows of any size, so that it does not depend on data.max_row_bytes.
+    sha256 = _sha256(_records(loaded, NO_LIMIT))
     records = partial(_records, loaded, max_row_bytes)
-    return OpenSource(name, _sha256(loaded), records, notes, f"a data set ({split})")
+    return OpenSource(name, sha256, records, notes, f"a data set ({split})")
 
 
 def _records(loaded: Any, max_row_bytes: int) -> Iterator[Record]:
-    row = 0
-    for begin in range(0, len(loaded), ROWS_AT_ONCE):
-        part = loaded.select(range(begin, min(begin + ROWS_AT_ONCE, len(loaded))))
-        texts = np.concatenate([text_bytes(batch) for batch in part.with_format("arrow")[:].to_batches()])
-        fitting = iter(part.select(np.flatnonzero(texts <= max_row_bytes)))
-        for of_texts in texts.tolist():
-            value = next(fitting) if of_texts <= max_row_bytes else None
-            size = of_texts if value is None else json_bytes(value)
-            was_read = size <= max_row_bytes
-            yield Record(row, None, value if was_read else None, size=size, was_read=was_read)
-            row += 1
+    # As Arrow has them: images and sound would be decoded, for which other packages are needed.
+    rows_of, rows = row_reader(loaded.features.arrow_schema), 0
+    for table in loaded.with_format("arrow").iter(batch_size=ROWS_AT_ONCE):
+        for batch in table.to_batches():
+            yield from records_of(batch, rows, rows_of, max_row_bytes=max_row_bytes)
+            rows += batch.num_rows
 
 
-def _sha256(values: Iterable[Any]) -> str:
-    # Of rows of any size, so that it does not depend on data.max_row_bytes.
+def _sha256(records: Iterable[Record]) -> str:
     digest = hashlib.sha256()
-    for value in values:
-        digest.update(json.dumps(value, ensure_ascii=True, default=str).encode() + b"\n")
+    for record in records:
+        digest.update(json.dumps(record.value, ensure_ascii=True, default=str).encode() + b"\n")
     return digest.hexdigest()
 
 

@@ -8,7 +8,7 @@ from tutelage.data.conversations import Conversation, Turn, single_turn
 from tutelage.data.prompts import PromptRenderer
 from tutelage.recipe import DataSettings, Objective
 
-FORM = 1  # of the files that hold prepared rows; other ones need another number
+FORM = 2  # of the files that hold prepared rows; other ones need another number
 # A prompt style is known by what it writes around these texts, whatever it is called.
 PROBES = (
     single_turn(0, "question", "", "answer"),

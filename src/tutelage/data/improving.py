@@ -9,9 +9,10 @@ from typing import Any, Literal
 
 from tutelage.codes import Message
 from tutelage.data.asking import Messages, RememberingModel, object_schema, texts_of
-from tutelage.data.checks import check_rows, normalised_prompt
-from tutelage.data.conversations import Conversation, Turn
+from tutelage.data.checks import check_rows
+from tutelage.data.conversations import Conversation, Turn, without_blank_system
 from tutelage.data.near_duplicates import LikePrompts
+from tutelage.data.prompt_identity import normalised_prompt
 
 Part = Literal["response", "instruction"]
 
@@ -105,10 +106,10 @@ def _rewritten(row: Conversation, part: Part, reply: str) -> ImprovedRow:
     texts = texts_of(reply, *FIELDS[part])
     if texts is None:
         return ImprovedRow(row, Message("synthetic.reply_rejected", "the reply could not be read"))
-    new = replace(row, turns=_new_turns(row, part, texts))
+    new = replace(row, turns=_new_turns(row, part, texts), repairs=())
     if new == row:
         return ImprovedRow(row, Message("synthetic.reply_rejected", "nothing was lacking"))
-    (checked,) = check_rows([new])
+    (checked,) = check_rows([replace(new, turns=without_blank_system(new.turns))])
     if checked.outcome != "kept":
         return ImprovedRow(
             row, Message("synthetic.reply_rejected", f"the reply would not do: {checked.reasons[0].text}")

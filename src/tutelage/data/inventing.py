@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from tutelage.data.asking import Messages, RememberingModel, object_schema, texts_in
-from tutelage.data.checks import check_rows, normalised_prompt
+from tutelage.data.checks import check_rows
 from tutelage.data.conversations import Conversation, single_turn
 from tutelage.data.near_duplicates import LikePrompts
+from tutelage.data.prompt_identity import normalised_prompt
 
 FIELDS = ("instruction", "input", "output")
 EXAMPLES_SHOWN = 4

@@ -1,12 +1,13 @@
 """Several labels for one text, or none: read from a row as one text, and numbered as a set."""
 
 import json
+import math
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from tutelage.data.reading import RowError, json_kind
+from tutelage.data.reading import RowError, json_kind, label_text
 
 
 def labels_as_text(found: Any, separator: str | None) -> Any:
@@ -21,10 +22,10 @@ def labels_as_text(found: Any, separator: str | None) -> Any:
             raise RowError("data.label_is_list", "with a list as 'label'", "a list", remedy)
         return found
     if isinstance(found, str) and not found.lstrip().startswith("["):
-        labels = found.split(separator)
+        labels = [label.strip(" \t") for label in found.split(separator)]  # "a; b" is no slip
     else:
         labels = _in_list(found, separator)
-    return found if labels is None else separator.join(sorted({label.strip() for label in labels} - {""}))
+    return found if labels is None else separator.join(sorted(set(labels) - {""}))
 
 
 def _in_list(found: Any, separator: str) -> list[str] | None:
@@ -32,26 +33,33 @@ def _in_list(found: Any, separator: str) -> list[str] | None:
     if isinstance(found, str):
         try:
             found = json.loads(found)
-        except ValueError:
+        except (ValueError, RecursionError):
             return None
     if not isinstance(found, list):
         return None
-    for label in found:
-        if type(label) not in (str, int):
+    labels: list[str] = []
+    for value in found:
+        label = "" if _is_missing(value) else label_text(value)
+        if label is None:
             raise RowError(
                 "data.label_not_text",
                 "with a label that is not text",
-                json_kind(label),
+                json_kind(value),
                 "Put it in quotation marks.",
             )
-        if separator in str(label):
+        if separator in label:
             raise RowError(
                 "data.label_contains_separator",
                 f"with a label that holds data.label_separator, {separator!r}",
                 repr(label),
                 "Choose another sign.",
             )
-    return [str(label) for label in found]
+        labels.append(label)
+    return labels
+
+
+def _is_missing(label: Any) -> bool:
+    return label is None or (isinstance(label, float) and math.isnan(label))
 
 
 def labels_in(text: str, separator: str) -> list[str]:

@@ -1,5 +1,6 @@
 """What becomes of each row, gathered while the rows go by: one byte a row, and words for those alone that changed."""
 
+from bisect import bisect_right
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
@@ -59,6 +60,11 @@ class Ledger:
         """Remember in which file of several a record stands."""
         if record.file is not None and (not self._files or self._files[-1][1] != record.file):
             self._files.append((record.row, record.file))
+
+    def file_of(self, row: int) -> str | None:
+        """Return the name of the file that holds a row, None where the source is one file."""
+        place = bisect_right(self._files, row, key=lambda file: file[0])
+        return self._files[place - 1][1] if place else None
 
     def note(self, checked: CheckedRow) -> None:
         """Take in the next row."""

@@ -4,8 +4,9 @@ import json
 from typing import Any
 
 from tutelage.data.conversations import Role, Turn
-from tutelage.data.reading import Reading, RowError, Value, json_kind
-from tutelage.data.tool_calls import call_in_text, read_calls
+from tutelage.data.masks import read_mask
+from tutelage.data.reading import NOTHING, Reading, RowError, Value, json_kind
+from tutelage.data.tool_calls import CALL_FIELDS, calls_of, read_calls
 
 ROLES: dict[str, Role] = {
     "system": "system",
@@ -17,12 +18,14 @@ ROLES: dict[str, Role] = {
     "bot": "assistant",
     "model": "assistant",
     "function_call": "assistant",
+    "tool_call": "assistant",
+    "tool_calls": "assistant",
     "tool": "tool",
+    "tool_response": "tool",
     "function": "tool",
     "observation": "tool",
 }
-
-OF_ANSWERS = ("tool_calls", "function_call", "weight")
+ROLES_OF_CALLS = ("function_call", "tool_call", "tool_calls")  # whose content is a call
 
 
 def read_side(value: Value, field: str, role: Role, reading: Reading) -> tuple[Turn, ...]:
@@ -37,7 +40,7 @@ def read_side(value: Value, field: str, role: Role, reading: Reading) -> tuple[T
 
 def read_messages(found: Any, field: str, reading: Reading) -> tuple[Turn, ...]:
     if isinstance(found, str) and found.lstrip().startswith("["):
-        found = list_in_text(found, field)  # a CSV cell can hold nothing but text
+        found, reading = list_in_text(found, field), reading.of_text()  # a CSV cell can hold nothing but text
     if found is None:
         return ()
     if not isinstance(found, list):
@@ -63,7 +66,7 @@ def list_in_text(text: str, field: str) -> Any:
 
 
 def _turn(turn: Any, field: str, reading: Reading) -> Turn:
-    """Read one turn: role and content, or from and value."""
+    """Read one turn: role or from, and content or value."""
     if not isinstance(turn, dict):
         raise RowError(
             "data.message_not_object",
@@ -71,46 +74,91 @@ def _turn(turn: Any, field: str, reading: Reading) -> Turn:
             json_kind(turn),
             "A turn has a role and a text.",
         )
-    role_field, text_field = ("from", "value") if "from" in turn else ("role", "content")
+    role_field = "role" if turn.get("from") in NOTHING else "from"
+    text_field, other = ("value", "content") if role_field == "from" else ("content", "value")
+    if turn.get(text_field) in NOTHING and turn.get(other) not in NOTHING:
+        text_field = other
     named = turn.get(role_field)
-    role = ROLES.get(named) if isinstance(named, str) else None
+    known = named if isinstance(named, str) else ""
+    if known not in ROLES:
+        known = known.strip().casefold()
+    role = ROLES.get(known)
     if role is None:
-        known = ", ".join(ROLES)
-        found = repr(named) if isinstance(named, str) else json_kind(named)
         raise RowError(
             "data.unknown_role",
             f"with a turn in {field!r} of an unknown role",
-            found,
-            f"The roles are {known}.",
+            repr(named) if isinstance(named, str) else json_kind(named),
+            f"The roles are {', '.join(ROLES)}.",
         )
-    text = _content(turn, text_field, field, reading)
+    is_learnt, masks = read_mask(turn, field, reading) if len(turn) > 2 else (None, [])
+    if role != "assistant" and is_learnt is not None:
+        masks = _of_prompt(masks, field, reading, is_learnt=is_learnt)
     if len(turn) > 2:  # which is seldom, and takes a look at every key
-        used = (role_field, text_field, *(OF_ANSWERS if role == "assistant" else ()))
+        used = (role_field, text_field, *masks, *(CALL_FIELDS if role == "assistant" else ()))
         reading.pass_over(turn, used, f"turns in {field!r}")
+    if known in ROLES_OF_CALLS:
+        calls = (*calls_of(turn.get(text_field), reading), *read_calls(turn, reading))
+        return Turn(role, "", calls=calls, is_supervised=is_learnt is not False)
+    text = _content(turn, text_field, field, reading)
     if role != "assistant":
         return Turn(role, text)
-    calls = read_calls(turn, reading)
-    if named == "function_call" and (call := call_in_text(text, reading)):
-        text, calls = "", (call,)
-    # OpenAI's fine-tuning gives an answer that is shown but not learnt the weight 0.
-    return Turn(role, text, calls=calls, is_supervised=turn.get("weight") != 0)
+    return Turn(role, text, calls=read_calls(turn, reading), is_supervised=is_learnt is not False)
+
+
+def _of_prompt(masks: list[str], field: str, reading: Reading, *, is_learnt: bool) -> list[str]:
+    """Return which masks hold for a message that is not the assistant's: all prompts are learnt, or none."""
+    if reading.learns_prompts and not is_learnt:
+        raise RowError(
+            "data.weight_0_on_prompt",
+            f"with {masks[0]!r} that masks another message than an answer in {field!r}",
+            "one that data.loss_on=everything learns",
+            "Remove the mask, or learn the answers alone with --set data.loss_on=response.",
+        )
+    return masks if is_learnt is reading.learns_prompts else []
 
 
 def _content(turn: Value, text_field: str, field: str, reading: Reading) -> str:
     content = turn.get(text_field)
-    if isinstance(content, list):  # OpenAI's list of parts
-        parts = [part for part in content if isinstance(part, dict) and isinstance(part.get("text"), str)]
-        if len(parts) != len(content):
+    if isinstance(content, list):  # of parts, as OpenAI, Anthropic and others write it
+        texts = [_text_of_part(part) for part in content]
+        if None in texts:
             raise RowError(
                 "data.content_not_text",
                 f"with a turn in {field!r} that holds more than text",
                 "a part without text",
                 "Leave those rows out.",
             )
-        return "".join(part["text"] for part in parts)
+        return "".join(text for text in texts if text is not None)
     return reading.text(turn, text_field, of=f" in {field!r}")
 
 
+def _text_of_part(part: Any) -> str | None:
+    if isinstance(part, dict):
+        part = next((part[name] for name in ("text", "value") if isinstance(part.get(name), str)), None)
+    return part if isinstance(part, str) else None
+
+
 def system_message(value: Value, reading: Reading) -> tuple[Turn, ...]:
-    text = reading.text(value, "system")
-    return (Turn("system", text),) if text else ()
+    """Read the field system, a text or a list of parts; a blank one is none, as a table writes it."""
+    if value.get("system") in NOTHING:
+        return ()
+    text = _content(value, "system", "system", reading)
+    return (Turn("system", text),) if text.strip() else ()
+
+
+def with_system_field(value: Value, turns: tuple[Turn, ...], reading: Reading) -> tuple[Turn, ...]:
+    """Put the field system before the messages of its row, unless they begin with the same text."""
+    field = system_message(value, reading)
+    if not field or not turns or turns[0].role != "system":
+        return (*field, *turns)
+    opening = turns[0].text.strip()
+    if not opening:
+        return (*field, *turns[1:])
+    if opening != field[0].text.strip():
+        raise RowError(
+            "data.two_system_texts",
+            "with a field 'system' and another system text at the beginning of the messages",
+            f"{field[0].text[:40]!r} beside {turns[0].text[:40]!r}",
+            "Remove one of the two.",
+        )
+    return turns

@@ -2,35 +2,37 @@
 
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import chain, pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from tutelage.codes import Message
-from tutelage.data.checks import FINGERPRINT_BYTES, asked, check_each, fingerprint, normalised_prompt
+from tutelage.data.checks import FINGERPRINT_BYTES, asked, check_each, fingerprint
 from tutelage.data.class_rows import class_rows, refuse_classes
 from tutelage.data.conversations import Conversation
-from tutelage.data.encoding import vocabulary_of
+from tutelage.data.division import UNDIVIDED, divide, divide_again, split_writers
+from tutelage.data.empty_splits import empty_splits
+from tutelage.data.encoding import naming_row_of_surrogate, vocabulary_of
 from tutelage.data.examples import PreparedRow
 from tutelage.data.formats import ConversationReader
 from tutelage.data.identity import made_of
+from tutelage.data.label_names import SeenLabels
 from tutelage.data.ledger import Ledger
 from tutelage.data.pair_rows import pair_rows
-from tutelage.data.prefix_tree import count_distinct_runs
-from tutelage.data.prepared_rows import PreparedRows, RowsWriter, id_type, open_rows, open_split
+from tutelage.data.prepared_rows import PreparedRows, open_split
 from tutelage.data.prompts import PromptRenderer
 from tutelage.data.records import OpenSource, Record, Source
 from tutelage.data.splits import Sides
+from tutelage.data.token_figures import count_tokens
 from tutelage.errors import DataError, RunFolderError
 from tutelage.recipe import DataSettings, ModelSettings, Objective, Recipe
 from tutelage.recipe_file import changed_settings, check
+from tutelage.run_facts import PREPARATION_FORMAT
 from tutelage.run_folder import (
-    REJECTED,
     SPLITS,
     RunFolder,
     read_json,
@@ -40,10 +42,10 @@ from tutelage.run_folder import (
 )
 from tutelage.storage import remove, staged_folder, storage_faults
 
+Rendered = tuple[Conversation, tuple[PreparedRow, ...]]
 ROWS_NAMED = 8
 ROWS_TOLD = 1_000  # so many are rendered between two signs of progress
 ALONE = "text alone"  # the prompt style of what has no prompt
-UNDIVIDED = "undivided"  # what the rows of all splits are called until the last of them is known
 
 
 @dataclass(frozen=True)
@@ -79,26 +81,28 @@ def prepare(
     overlong: list[tuple[int, int]] = []
     classes: list[str] = []  # of a classification
     sets: list[tuple[int, ...]] = []  # of its labels, where a text has several
+    labels = SeenLabels(settings.label_separator)
     vocabulary = vocabulary_of(renderer.tokenizer)
     pairs = objective == "dpo"
+    trains_all = not pairs and settings.loss_on != "last_response"
     names = SPLITS if settings.split == "group" else (UNDIVIDED,)
-    with _writers(folder, names, vocabulary, pairs=pairs) as writers:
-        kept = _kept(source, settings, reader, ledger, pairs=pairs)
+    with split_writers(folder, names, vocabulary, pairs=pairs) as writers:
+        kept = labels.noted(_kept(source, settings, reader, ledger, pairs=pairs))
         if objective == "classification":
             rendered = _alone(class_rows(renderer.tokenizer, kept, classes, settings, sets=sets))
         elif pairs:
             rendered = pair_rows(renderer, kept)
         else:
             rendered = _alone(renderer.rows(kept, loss_on=settings.loss_on))
+        rendered = _naming_rows(rendered, lambda row: ledger.file_of(row) or source.name)
         for count, (conversation, rows) in enumerate(rendered, start=1):
             tokens = max(len(row.example.ids) for row in rows)
             if tokens > limit:
                 overlong.append((conversation.row, tokens))
-                ledger.drop(
-                    conversation.row, Message("data.too_long", f"{tokens:,} tokens, more than {limit:,}")
-                )
+                told = f"{tokens:,} tokens, more than {limit:,}"
+                ledger.drop(conversation.row, Message("data.too_long", told))
             else:
-                side = sides.add(conversation.row, normalised_prompt(conversation), conversation.response)
+                side = sides.add_row(conversation, trains_all=trains_all)
                 for writer, row in zip(writers[side or 0], rows, strict=True):
                     writer.add(row)
                 questions += fingerprint(asked(conversation)).to_bytes(FINGERPRINT_BYTES)
@@ -108,19 +112,16 @@ def prepare(
         _refuse_overlong(overlong, limit, settings)
     if not len(sides.rows):
         read = ledger.counts()["read"]
-        raise DataError(
-            "data.no_usable_rows",
-            f"{source.name}: none of the {read:,} rows can be used: {'; '.join(ledger.reasons())}.",
-        )
-    counts = {name: int((sides.sides() == side).sum()) for side, name in enumerate(SPLITS)}
-    _refuse_empty_splits(counts, settings, source.name)
-    if settings.split != "group":
-        _divide(folder, sides.sides(), vocabulary, pairs=pairs)
+        told = f"{source.name}: none of the {read:,} rows can be used: {'; '.join(ledger.reasons())}."
+        raise DataError("data.no_usable_rows", told)
+    stands = _divided(folder, sides, settings, source.name, vocabulary, pairs=pairs)
+    counts = {name: int((stands == side).sum()) for side, name in enumerate(SPLITS)}
     splits = {name: open_split(folder, name) for name in SPLITS}
     if objective == "classification":
         refuse_classes(splits, classes, source.name, sets=sets)
-    _write_lines(RunFolder(folder).ledger.name, folder, ledger.lines(sides.rows, sides.sides()))
+    _write_lines(RunFolder(folder).ledger.name, folder, ledger.lines(sides.rows, stands))
     summary = {
+        "format": PREPARATION_FORMAT,
         "source": source.name,
         "sha256": source.sha256,
         "kind": source.kind,
@@ -148,19 +149,38 @@ def prepare(
         "end_of_turn": renderer.tokenizer.convert_ids_to_tokens(renderer.end_of_turn),
         "end_of_turn_id": renderer.end_of_turn,
         "rows": {**ledger.counts(), **counts},
-        "tokens": _token_counts(splits),
+        "tokens": count_tokens(splits),
         "repeated_prompts": _count_repeated(questions),
         "leaks": sides.leaks(),
-        "notes": [note.to_record() for note in (*source.notes, *reader.notes(pairs=pairs))],
+        "notes": [
+            note.to_record() for note in (*source.notes, *reader.notes(pairs=pairs), *labels.messages())
+        ],
     }
     write_json(folder / RunFolder(folder).preparation.name, summary)
     return Preparation(splits, summary)
 
 
-def _alone(
-    rendered: Iterable[tuple[Conversation, PreparedRow]],
-) -> Iterator[tuple[Conversation, tuple[PreparedRow, ...]]]:
+def _alone(rendered: Iterable[tuple[Conversation, PreparedRow]]) -> Iterator[Rendered]:
     return ((conversation, (row,)) for conversation, row in rendered)
+
+
+def _naming_rows(rendered: Iterable[Rendered], file_of: Callable[[int], str]) -> Iterator[Rendered]:
+    with naming_row_of_surrogate(file_of):
+        yield from rendered
+
+
+def _divided(
+    folder: Path, sides: Sides, settings: DataSettings, source: str, vocabulary: int, *, pairs: bool
+) -> np.ndarray:
+    """Put the rows that were written into the files of their splits, and return the side of each: (rows,)."""
+    for empty in empty_splits(sides, settings):
+        raise DataError(empty.code, f"{source}: {empty.what}. {empty.remedy}")
+    stands = sides.sides()
+    if settings.split == "group":
+        divide_again(folder, sides.first_sides(), stands, vocabulary, pairs=pairs)
+    else:
+        divide(folder, stands, vocabulary, pairs=pairs)
+    return stands
 
 
 def _kept(
@@ -182,38 +202,6 @@ def _kept(
             yield checked.row
 
 
-@contextmanager
-def _writers(
-    folder: Path, names: Sequence[str], vocabulary: int, *, pairs: bool
-) -> Iterator[list[list[RowsWriter]]]:
-    """Give the writers of each split: one, or of pairs one for each answer."""
-    writers = [
-        [RowsWriter(split_files(folder, name, side), id_type(vocabulary)) for side in _sides(pairs)]
-        for name in names
-    ]
-    yield writers
-    for writer in chain.from_iterable(writers):
-        writer.close()
-
-
-def _sides(pairs: bool) -> tuple[str, ...]:
-    return ("", REJECTED) if pairs else ("",)
-
-
-def _divide(folder: Path, sides: np.ndarray, vocabulary: int, *, pairs: bool) -> None:
-    """Part the rows into the splits, now that the side of each is known: (rows,)."""
-    undivided = [split_files(folder, UNDIVIDED, side) for side in _sides(pairs)]
-    answers = [open_rows(files) for files in undivided]
-    begins = [0, *(np.flatnonzero(np.diff(sides)) + 1).tolist(), len(sides)]
-    with _writers(folder, SPLITS, vocabulary, pairs=pairs) as writers:
-        for begin, end in pairwise(begins):
-            for writer, rows in zip(writers[sides[begin]], answers, strict=True):
-                writer.copy(rows[begin:end])
-    for files in undivided:
-        for path in (files.texts, files.ids, files.table, files.spans):
-            remove(path)
-
-
 def _write_lines(name: str, folder: Path, records: Iterator[dict[str, Any]]) -> None:
     """Write records line by line; the folder as a whole takes its place once everything is in it."""
     path = folder / name
@@ -222,22 +210,6 @@ def _write_lines(name: str, folder: Path, records: Iterator[dict[str, Any]]) -> 
             file.write(json.dumps(record, ensure_ascii=False) + "\n")
         file.flush()
         os.fsync(file.fileno())
-
-
-def _token_counts(splits: Mapping[str, PreparedRows]) -> dict[str, int]:
-    train = splits["train"].sides
-    ids = [side.ids for side in train]
-    begins = [side.begins + sum(map(len, ids[:place])) for place, side in enumerate(train)]
-    tokens = np.concatenate([side.tokens for side in train])
-    return {
-        "train": int(tokens.sum()),
-        "supervised": sum(int(side.supervised.sum()) for side in train),
-        # The last token of an example is a target only, so that it is no node of a tree.
-        "distinct": count_distinct_runs(
-            ids[0] if len(ids) == 1 else np.concatenate(ids), np.concatenate(begins), tokens - 1
-        ),
-        "longest": max(int(side.tokens.max(initial=0)) for rows in splits.values() for side in rows.sides),
-    }
 
 
 def _count_repeated(questions: bytearray) -> int:
@@ -329,22 +301,3 @@ def _refuse_overlong(overlong: Sequence[tuple[int, int]], limit: int, settings: 
         " Shorten them, or drop and list them with --set data.overlong=drop.",
         row=overlong[0][0],
     )
-
-
-def _refuse_empty_splits(counts: Mapping[str, int], settings: DataSettings, source: str) -> None:
-    shares = {"train": 1.0, "test": settings.test_share}  # a run needs training rows whatever the share says
-    rows = sum(counts.values())
-    for name, share in shares.items():
-        if not counts[name] and share > 0:
-            remedy = (
-                "Add rows, or raise data.test_share"
-                if name == "test"
-                else "Add rows, or raise data.train_share"
-            )
-            other = "" if settings.split == "position" else ", or try --split position"
-            alone = "; data.test_share=0 trains without an evaluation" if name == "test" else ""
-            counted = f"{rows:,} usable row{'' if rows == 1 else 's'}"
-            raise DataError(
-                "data.empty_split",
-                f"{source}: with {counted} the {name} split would be empty. {remedy}{other}{alone}.",
-            )

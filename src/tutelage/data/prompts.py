@@ -15,7 +15,7 @@ from typing import Any
 from tokenizers import Encoding
 
 from tutelage.data.chat_templates import render_template
-from tutelage.data.conversations import Conversation, Turn
+from tutelage.data.conversations import Conversation, Turn, without_blank_system
 from tutelage.data.encoding import (
     ContentEncoder,
     Control,
@@ -34,6 +34,7 @@ from tutelage.data.encoding import (
     with_opening_spaces,
 )
 from tutelage.data.examples import Example, PreparedRow
+from tutelage.data.supervision import EncodedAnswer, example_of
 from tutelage.data.wordings import Wording, alpaca, alpaca_compact, phi3
 from tutelage.errors import ModelError
 from tutelage.recipe import LossOn, PromptStyle
@@ -51,15 +52,6 @@ class Answer:
 
     def texts(self) -> list[str]:
         return [*(piece for piece in self.before if isinstance(piece, str)), self.text]
-
-
-@dataclass(frozen=True, slots=True)
-class EncodedAnswer:
-    """The ids before an answer, and its own with the end of turn."""
-
-    before: list[int]
-    ids: list[int]
-    is_supervised: bool
 
 
 @dataclass(frozen=True)
@@ -103,14 +95,14 @@ class PromptRenderer:
     def examples(self, conversations: Iterable[Conversation], *, loss_on: LossOn) -> Iterator[Example]:
         """Yield the ids of each conversation, and which of them are supervised."""
         for conversation, answers in self._encoded(conversations):
-            yield _example(conversation.row, answers, loss_on)
+            yield example_of(conversation.row, answers, loss_on)
 
     def rows(
         self, conversations: Iterable[Conversation], *, loss_on: LossOn
     ) -> Iterator[tuple[Conversation, PreparedRow]]:
         """Yield each conversation with its text and its example."""
         for conversation, answers in self._encoded(conversations):
-            example = _example(conversation.row, answers, loss_on)
+            example = example_of(conversation.row, answers, loss_on)
             yield conversation, PreparedRow(self.prompt_text(conversation), conversation.response, example)
 
     def _encoded(
@@ -134,8 +126,7 @@ class PromptRenderer:
                 yield from self._put_together(waiting.popleft())
 
     def _put_together(self, part: _Part) -> Iterator[tuple[Conversation, list[EncodedAnswer]]]:
-        ids_of: dict[Piece, list[int]] = {**ids_by_text(part.texts, part.encoding.result())}
-        end = [self.end_of_turn]
+        ids_of: dict[Piece, list[int]] = {**ids_by_text(part.texts, part.encoding, part.conversations)}
 
         def ids(piece: Piece) -> list[int]:
             if piece not in ids_of and isinstance(piece, Control):
@@ -149,7 +140,7 @@ class PromptRenderer:
                     EncodedAnswer(
                         list(chain.from_iterable(map(ids, answer.before))),
                         # The end-of-turn token is supervised too; without it the model never learns to stop.
-                        ids(answer.text) + end,
+                        [*ids(answer.text), self.end_of_turn],
                         answer.is_supervised,
                     )
                     for answer in layout
@@ -183,30 +174,6 @@ def _parts(conversations: Iterable[Conversation]) -> Iterator[list[Conversation]
             part, characters = [], 0
     if part:
         yield part
-
-
-def _example(row: int, answers: Sequence[EncodedAnswer], loss_on: LossOn) -> Example:
-    ids: list[int] = []
-    spans: list[tuple[int, int]] = []
-    for answer in answers:
-        ids += answer.before
-        begin = len(ids)
-        ids += answer.ids
-        if answer.is_supervised:
-            spans.append((begin, len(ids)))
-    # Nothing predicts the first token of all, so "everything" begins with the second.
-    supervised = {
-        "response": spans,
-        "last_response": spans[-1:],
-        "everything": [(1, len(ids))],
-    }[loss_on]
-    return Example(
-        row,
-        tuple(ids),
-        prompt_tokens=spans[-1][0],
-        supervised=sum(end - begin for begin, end in supervised),
-        earlier_spans=tuple(supervised[:-1]),
-    )
 
 
 def make_renderer(tokenizer: Any, style: PromptStyle) -> PromptRenderer:
@@ -245,7 +212,7 @@ def make_renderer(tokenizer: Any, style: PromptStyle) -> PromptRenderer:
 
 def _worded(wording: Wording, conversation: Conversation) -> list[tuple[list[Piece], Turn, bool]]:
     """Return what a wording writes before each assistant's turn, the turn, and whether it is the first."""
-    turns = conversation.turns
+    turns = without_blank_system(conversation.turns)
     places = [-1, *(place for place, turn in enumerate(turns) if turn.role == "assistant")]
     return [
         (wording(turns[before + 1 : place], before < 0), turns[place], before < 0)
@@ -281,6 +248,7 @@ def _chat_renderer(tokenizer: Any, known: Mapping[str, Control]) -> PromptRender
         tokenizer, [{"role": "user", "content": " \ue000 "}], add_generation_prompt=True
     )
     before_text = _before_plain_text(tokenizer, end_of_turn)
+    skips_blank_system = _skips_blank_system(tokenizer)
     frames: dict[tuple[str, ...], list[list[Piece]]] = {}
 
     def frame_of(roles: tuple[str, ...]) -> list[list[Piece]]:
@@ -298,10 +266,11 @@ def _chat_renderer(tokenizer: Any, known: Mapping[str, Control]) -> PromptRender
     def lay_out(conversation: Conversation) -> list[Answer]:
         if conversation.is_plain_text:
             return [Answer([before_text], conversation.response, True)]
-        frame = frame_of(tuple(turn.role for turn in conversation.turns))
+        turns = without_blank_system(conversation.turns) if skips_blank_system else conversation.turns
+        frame = frame_of(tuple(turn.role for turn in turns))
         answers: list[Answer] = []
         before: list[Piece] = list(frame[0])
-        for turn, following in zip(conversation.turns, frame[1:], strict=True):
+        for turn, following in zip(turns, frame[1:], strict=True):
             if turn.role == "assistant":
                 answers.append(Answer(before, turn.said, turn.is_supervised))
                 before = list(following)
@@ -310,6 +279,20 @@ def _chat_renderer(tokenizer: Any, known: Mapping[str, Control]) -> PromptRender
         return answers
 
     return PromptRenderer(tokenizer, content_encoder(tokenizer), lay_out, end_of_turn)
+
+
+def _skips_blank_system(tokenizer: Any) -> bool:
+    """Tell whether a template makes of an empty system message what it makes of none, or takes no system messages.
+
+    Many write a default system text where there is no message, and an empty one switches it off.
+    """
+    question = {"role": "user", "content": "\ue000"}
+    none = render_template(tokenizer, [question], add_generation_prompt=True)
+    blank = {"role": "system", "content": ""}
+    try:
+        return render_template(tokenizer, [blank, question], add_generation_prompt=True) == none
+    except ModelError:
+        return True
 
 
 def _after_end(pieces: list[Piece], end: str | None) -> list[Piece]:

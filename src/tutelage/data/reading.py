@@ -1,14 +1,18 @@
 """How the values of a row are read: as text, or with the fault that stands in the way."""
 
 import json
+import math
 from collections import Counter
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
+
+from tutelage.codes import Message
 
 Value = Mapping[str, Any]
 
 NOTHING = (None, "", [], {})
+PLAIN = frozenset((str, int, bool, type(None)))
 
 
 class RowError(Exception):
@@ -19,15 +23,72 @@ class RowError(Exception):
         self.code, self.what, self.found, self.remedy = code, what, found, remedy
 
 
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """What stands in a row in place of a value that could not be read; it stops the row if its format needs it."""
+
+    code: str
+    found: str
+    remedy: str
+
+
+def require_json(value: Value, fields: Iterable[str]) -> None:
+    """Raise RowError if one of these fields holds, at any depth, what is no value of JSON."""
+    for name in fields:
+        found = value.get(name)
+        if type(found) is not str and (fault := _not_json(found)):
+            raise RowError(
+                fault.code, f"with {name!r} that holds no value of JSON", fault.found, fault.remedy
+            )
+
+
+def _not_json(found: Any) -> Unreadable | None:
+    unseen = [found]
+    for one in unseen:  # which grows by what stands inside
+        kind = type(one)
+        if kind in PLAIN:
+            continue
+        if kind is dict:
+            unseen.extend(one.values())
+        elif kind is list:
+            unseen.extend(one)
+        elif kind is Unreadable:
+            return one
+        elif kind is not float:
+            return Unreadable("data.not_json_value", json_kind(one), "Write that column as text.")
+        elif math.isinf(one):
+            return Unreadable(
+                "data.infinite_number", f"an infinite number ({one})", "Correct it, or remove the row."
+            )
+    return None
+
+
 @dataclass(frozen=True)
 class Reading:
     """How the values of rows are read: with `coerces`, numbers and booleans count as their text.
 
-    `unused` counts, over all rows, what stands inside of them and is not read.
+    A row `is_from_arrow` if Arrow gave it the keys of all rows, with nulls; with `learns_prompts`, prompts are learnt
+    like answers. `unused` counts, over all rows, what stands inside of them and is not read; `repairs` says what was
+    left out of the row that is being read.
     """
 
     coerces: bool = False
+    is_from_arrow: bool = False
+    learns_prompts: bool = False
     unused: Counter[str] = field(default_factory=Counter)
+    repairs: list[Message] = field(default_factory=list)
+
+    def of_text(self) -> "Reading":
+        """Return how a JSON text inside of a row is read: Arrow gives no nulls to what stands in a text."""
+        return replace(self, is_from_arrow=False) if self.is_from_arrow else self
+
+    def take_repairs(self) -> tuple[Message, ...]:
+        """Return what was repaired in a row, each repair once, and begin the next row."""
+        if not self.repairs:
+            return ()
+        repairs = tuple(dict.fromkeys(self.repairs))
+        self.repairs.clear()
+        return repairs
 
     def pass_over(self, value: Value, used: Collection[str], of: str) -> None:
         """Count the keys of an object that hold something and mean nothing here."""
@@ -36,12 +97,14 @@ class Reading:
                 self.unused[f"{key!r} of {of}"] += 1
 
     def text(self, value: Value, field: str, *, of: str = "") -> str:
-        """Return a field's text; absent and null are empty, for the checks to judge."""
+        """Return a field's text; absent, null and NaN are empty, for the checks to judge."""
         found = value.get(field)
         if isinstance(found, str):
             return found
-        if found is None:
+        if found is None or (isinstance(found, float) and math.isnan(found)):
             return ""
+        if isinstance(found, float):
+            require_json(value, (field,))
         if self.coerces and isinstance(found, bool | int | float):
             return json.dumps(found)
         is_scalar = isinstance(found, bool | int | float)
@@ -51,9 +114,19 @@ class Reading:
         raise RowError("data.not_text", f"with {field!r}{of} that is not text", json_kind(found), remedy)
 
     def label(self, value: Value, field: str) -> str:
-        """Return a label's text; classes are often numbered, so that a whole number is one."""
-        found = value.get(field)
-        return str(found) if type(found) is int else self.text(value, field)
+        """Return a label's text; classes are often numbered, so that a whole number is one, and true and false are."""
+        text = label_text(value.get(field))
+        return self.text(value, field) if text is None else text
+
+
+def label_text(found: Any) -> str | None:
+    """Return the text of a label that is a text, a whole number (1.0 is 1), true or false; None of anything else."""
+    if isinstance(found, str):
+        return found
+    if isinstance(found, bool):
+        return json.dumps(found)
+    is_whole = isinstance(found, int) or (isinstance(found, float) and found.is_integer())
+    return str(int(found)) if is_whole else None
 
 
 def json_kind(value: Any) -> str:
@@ -66,5 +139,6 @@ def json_kind(value: Any) -> str:
         float: "a number",
         str: "text",
         type(None): "null",
+        bytes: "bytes",
     }
     return kinds.get(type(value)) or f"a {type(value).__name__}"

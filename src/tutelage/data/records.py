@@ -23,6 +23,7 @@ class Record:
     offset: int | None = None  # bytes before it in the file
     size: int | None = None  # its own bytes
     file: str | None = None  # where a source has several
+    is_from_arrow: bool = False  # Arrow gives every struct of a column the keys of all of them, with nulls
     was_read: bool = True  # a row above data.max_row_bytes is not, and has no value
 
 

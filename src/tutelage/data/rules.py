@@ -36,6 +36,7 @@ RULES = {
     28: "likely secrets",
     29: "not reachable, or a page",
     30: "kinds of tables",
+    31: "labels",
 }
 NOTES = {2, 3, 4, 22, 27}  # said, but nothing that a person would have to look at
 

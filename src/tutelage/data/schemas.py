@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 from tutelage.data.alpaca_rows import read_alpaca
 from tutelage.data.conversations import Conversation, Turn
-from tutelage.data.messages import read_messages, read_side, system_message
+from tutelage.data.messages import read_messages, read_side, system_message, with_system_field
 from tutelage.data.preference_rows import read_preference, read_rejected
 from tutelage.data.reading import Reading, Value
-from tutelage.data.records import MADE_BY, MADE_FROM, SOURCE_ROW
+from tutelage.data.records import MADE_BY, MADE_FROM, SOURCE_ROW, Record
 
 
 @dataclass(frozen=True)
@@ -26,27 +26,27 @@ def read_row(row: int, value: Value, name: str, reading: Reading) -> Conversatio
     """Read a row by the format of that name, or raise RowError."""
     turns = SCHEMAS[name].read(value, reading)
     rejected = read_rejected(value, turns[:-1], reading) if name == "preference" else None
-    return Conversation(row, turns, name, rejected)
+    return Conversation(row, turns, name, rejected, reading.take_repairs())
 
 
-def unused_keys(value: Value, name: str) -> Counter[str]:
+def unused_keys(record: Record, name: str) -> Counter[str]:
     """Return what stands inside of a row of that format and is not read."""
-    reading = Reading(coerces=True)
-    read_row(0, value, name, reading)
+    reading = Reading(coerces=True, is_from_arrow=record.is_from_arrow)
+    read_row(0, record.value, name, reading)
     return reading.unused
 
 
 def _sharegpt(value: Value, reading: Reading) -> tuple[Turn, ...]:
-    return (*system_message(value, reading), *read_messages(value["conversations"], "conversations", reading))
+    return with_system_field(value, read_messages(value["conversations"], "conversations", reading), reading)
 
 
 def _messages(value: Value, reading: Reading) -> tuple[Turn, ...]:
-    return read_messages(value["messages"], "messages", reading)
+    return with_system_field(value, read_messages(value["messages"], "messages", reading), reading)
 
 
 def _prompt_completion(value: Value, reading: Reading) -> tuple[Turn, ...]:
-    prompt = read_side(value, "prompt", "user", reading)
-    return (*system_message(value, reading), *prompt, *read_side(value, "completion", "assistant", reading))
+    prompt = with_system_field(value, read_side(value, "prompt", "user", reading), reading)
+    return (*prompt, *read_side(value, "completion", "assistant", reading))
 
 
 def _question_answer(value: Value, reading: Reading) -> tuple[Turn, ...]:
@@ -65,7 +65,7 @@ def _text_label(value: Value, reading: Reading) -> tuple[Turn, ...]:
 SCHEMAS: dict[str, Schema] = {
     "alpaca": Schema(("instruction", "output"), ("input", "system", "history"), read_alpaca),
     "sharegpt": Schema(("conversations",), ("system",), _sharegpt),
-    "messages": Schema(("messages",), (), _messages),
+    "messages": Schema(("messages",), ("system",), _messages),
     "prompt-completion": Schema(("prompt", "completion"), ("system",), _prompt_completion),
     "question-answer": Schema(("question", "answer"), ("context", "system"), _question_answer),
     "text": Schema(("text",), (), _text),

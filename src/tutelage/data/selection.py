@@ -10,7 +10,8 @@ from tutelage.data.conversations import Conversation
 from tutelage.data.examination import spoken
 from tutelage.data.findings import find_in_rows, find_nulls
 from tutelage.data.languages import language_of
-from tutelage.data.near_duplicates import near_duplicates
+from tutelage.data.near_duplicates import Prompts
+from tutelage.data.prompt_identity import compared_prompt
 from tutelage.data.records import Record
 from tutelage.data.rules import RULES
 from tutelage.errors import DataError
@@ -92,7 +93,10 @@ def clusters(rows: Sequence[Conversation]) -> list[list[int]]:
             row = parent[row]
         return row
 
-    for pair in near_duplicates(rows):
+    prompts = Prompts()
+    for row in rows:
+        prompts.add(row.row, compared_prompt(row))
+    for pair in prompts.near_duplicates():
         one, other = sorted((first_of(pair.row), first_of(pair.other)))
         parent[other] = one
     groups: dict[int, list[int]] = {}

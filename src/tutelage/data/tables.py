@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, BinaryIO
 
 from tutelage.data.arrow_rows import records_of, refuse_bombs, repeated_columns, rows_at_once, too_large
+from tutelage.data.arrow_values import row_reader
 from tutelage.data.csv_lines import CsvLines
 from tutelage.data.records import NO_LIMIT, Record
 from tutelage.errors import DataError
@@ -90,8 +91,10 @@ def read_parquet_rows(
         metadata = parquet.read_metadata(file)
         refuse_bombs(metadata, name, file_bytes=file.seek(0, io.SEEK_END), max_bytes=max_bytes)
         table = parquet.ParquetFile(file, read_dictionary=repeated_columns(metadata))
+        _refuse_repeated_columns(table.schema_arrow.names, name)
+        rows_of = row_reader(table.schema_arrow)
         for batch in table.iter_batches(batch_size=rows_at_once(metadata, ROWS_AT_ONCE)):
-            for record in records_of(batch, rows, max_row_bytes=max_row_bytes):
+            for record in records_of(batch, rows, rows_of, max_row_bytes=max_row_bytes):
                 unpacked += record.size or 0
                 if unpacked > max_bytes:
                     raise too_large(name, max_bytes)

@@ -2,13 +2,14 @@
 
 import tempfile
 from array import array
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from tutelage.data.examples import Example
 from tutelage.data.prefix_tree import count_distinct, count_distinct_runs
-from tutelage.data.prepared_rows import id_type
+from tutelage.data.prepared_rows import PreparedRows, id_type
 
 EXAMPLES_A_STEP = 8
 
@@ -72,3 +73,20 @@ class TokenCounter:
     def _count_step(self) -> None:
         self._distinct_by_step += count_distinct(self._step)
         self._step = []
+
+
+def count_tokens(splits: Mapping[str, PreparedRows]) -> dict[str, int]:
+    """Return how many tokens the training rows have, and of all rows the longest."""
+    train = splits["train"].sides
+    ids = [side.ids for side in train]
+    begins = [side.begins + sum(map(len, ids[:place])) for place, side in enumerate(train)]
+    tokens = np.concatenate([side.tokens for side in train])
+    return {
+        "train": int(tokens.sum()),
+        "supervised": sum(int(side.supervised.sum()) for side in train),
+        # The last token of an example is a target only, so that it is no node of a tree.
+        "distinct": count_distinct_runs(
+            ids[0] if len(ids) == 1 else np.concatenate(ids), np.concatenate(begins), tokens - 1
+        ),
+        "longest": max(int(side.tokens.max(initial=0)) for rows in splits.values() for side in rows.sides),
+    }

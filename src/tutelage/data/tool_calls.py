@@ -1,48 +1,152 @@
-"""Tool calls of an answer, each as one JSON text of a name and its arguments."""
+"""Tool calls of an answer, each as one JSON text of a name and its arguments: one reader for every format."""
 
 import json
 from typing import Any
 
-from tutelage.data.reading import Reading, RowError, Value, json_kind
+from tutelage.codes import Message
+from tutelage.data.json_rows import STRICT_DECODER
+from tutelage.data.reading import NOTHING, Reading, RowError, Value, json_kind
+
+CALL_FIELDS = ("tool_calls", "function_call")
+ARGUMENTS = ("arguments", "parameters", "args", "input")  # OpenAI's name first, then those of other tools
 
 
 def read_calls(turn: Value, reading: Reading) -> tuple[str, ...]:
-    """Read OpenAI's tool calls, whose arguments are JSON inside a text, and the older single function_call."""
-    called = turn.get("tool_calls") or ([turn["function_call"]] if turn.get("function_call") else [])
-    calls: list[str] = []
-    for call in called if isinstance(called, list) else [called]:
-        function = call.get("function", call) if isinstance(call, dict) else None
-        if not isinstance(function, dict) or not isinstance(function.get("name"), str):
-            raise RowError(
-                "data.tool_call_without_name",
-                "with a tool call that names no function",
-                json_kind(call),
-                "It should have a name and arguments.",
-            )
-        reading.pass_over(call, ("function", "type", "name", "arguments"), "tool calls")
-        if function is not call:
-            reading.pass_over(function, ("name", "arguments"), "tool calls")
-        arguments = function.get("arguments", {})
-        calls.append(
-            _call_text(function["name"], _parsed(arguments) if isinstance(arguments, str) else arguments)
+    """Read OpenAI's tool calls, and the older function_call, which some tools write beside them."""
+    if all(turn.get(field) in NOTHING for field in CALL_FIELDS):
+        return ()
+    calls, older = (calls_of(turn.get(field), reading) for field in CALL_FIELDS)
+    return (*calls, *(call for call in older if call not in calls))
+
+
+def calls_of(found: Any, reading: Reading) -> tuple[str, ...]:
+    """Read one call, a list of them, or a JSON text of either."""
+    while isinstance(found, str) and found.strip():
+        found, reading = _parsed(found, "a tool call"), reading.of_text()
+    if found in NOTHING or isinstance(found, str):
+        return ()
+    calls = found if isinstance(found, list) else [found]
+    return tuple(
+        text for call in calls if not _was_added(call, reading) for text in _calls_of_one(call, reading)
+    )
+
+
+def _calls_of_one(call: Any, reading: Reading) -> tuple[str, ...]:
+    return calls_of(call, reading) if isinstance(call, str) else (_call_text(call, reading),)
+
+
+def _was_added(value: Any, reading: Reading) -> bool:
+    """Tell whether a value is nothing but nulls that Arrow gave it, because other rows have its keys."""
+    if isinstance(value, dict):
+        return reading.is_from_arrow and all(_was_added(inner, reading) for inner in value.values())
+    return value is None and reading.is_from_arrow
+
+
+def _call_text(call: Any, reading: Reading) -> str:
+    function = call
+    inner = call.get("function") if isinstance(call, dict) else None
+    if isinstance(inner, dict) and not _was_added(inner, reading):
+        function = inner
+        reading.pass_over(call, ("function", "type"), "tool calls")
+    name_field = "function" if function is call and _is_name(call, "function") else "name"
+    if not _is_name(function, name_field):
+        raise RowError(
+            "data.tool_call_without_name",
+            "with a tool call that names no function",
+            json_kind(call),
+            "It should have a name and arguments.",
         )
-    return tuple(calls)
+    arguments = next((field for field in ARGUMENTS if function.get(field) is not None), "arguments")
+    reading.pass_over(function, (name_field, "type", arguments), "tool calls")
+    name = function[name_field]
+    return _json_text(name, _arguments(function.get(arguments), name, reading))
 
 
-def call_in_text(text: str, reading: Reading) -> str | None:
-    call = _parsed(text)
-    if isinstance(call, dict) and isinstance(call.get("name"), str):
-        reading.pass_over(call, ("name", "arguments"), "tool calls")
-        return _call_text(call["name"], call.get("arguments", {}))
-    return None
+def _is_name(function: Any, field: str) -> bool:
+    return (
+        isinstance(function, dict) and isinstance(function.get(field), str) and bool(function[field].strip())
+    )
 
 
-def _call_text(name: str, arguments: Any) -> str:
-    return json.dumps({"name": name, "arguments": arguments}, ensure_ascii=False)
+def _arguments(found: Any, name: str, reading: Reading) -> dict[str, Any]:
+    """Return the arguments of a call as an object, whether they are one or the JSON text of one."""
+    while isinstance(found, str) and found.strip():
+        found, reading = _parsed(found, f"the arguments of the tool call {name!r}"), reading.of_text()
+    if found is None or isinstance(found, str):
+        return {}
+    dropped: list[str] = []
+    if reading.is_from_arrow:
+        found = _without_nulls(found, "", dropped)
+    if not isinstance(found, dict):
+        raise _not_an_object(name, json_kind(found))
+    if dropped:
+        reading.repairs.append(
+            Message(
+                "data.null_arguments_dropped",
+                f"tool call {name}: null arguments were left out: {', '.join(dropped)}",
+            )
+        )
+    return found
 
 
-def _parsed(text: str) -> Any:
+def _without_nulls(value: Any, path: str, dropped: list[str]) -> Any:
+    """Return a value from Arrow without the null fields of its structs, and note the path of each.
+
+    A null in a list was written: Arrow adds none there.
+    """
+    if isinstance(value, dict):
+        kept: dict[str, Any] = {}
+        for key, inner in value.items():
+            where = f"{path}.{key}" if path else key
+            if inner is None:
+                dropped.append(where)
+            else:
+                kept[key] = _without_nulls(inner, where, dropped)
+        return kept
+    if isinstance(value, list):
+        found: list[str] = []
+        items = [_without_nulls(inner, f"{path}[]", found) for inner in value]
+        dropped += dict.fromkeys(found)
+        return items
+    return value
+
+
+def without_null_arguments(value: Any) -> Any:
+    """Return a field of a row from Arrow with the arguments of its tool calls as they are read."""
+    if isinstance(value, list):
+        return [without_null_arguments(inner) for inner in value]
+    if not isinstance(value, dict):
+        return value
+    is_call = _is_name(value, "name") or _is_name(value, "function")
+    return {
+        key: _without_nulls(inner, "", []) if is_call and key in ARGUMENTS else without_null_arguments(inner)
+        for key, inner in value.items()
+    }
+
+
+def _json_text(name: str, arguments: dict[str, Any]) -> str:
     try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        return text  # kept as it stands
+        return json.dumps({"name": name, "arguments": arguments}, ensure_ascii=False, allow_nan=False)
+    except (TypeError, ValueError, RecursionError) as fault:  # dates, bytes and infinities of Parquet
+        raise _not_an_object(name, f"one with a value that JSON cannot hold ({fault})") from fault
+
+
+def _not_an_object(name: str, found: str) -> RowError:
+    return RowError(
+        "data.tool_arguments_not_object",
+        f"with a tool call of {name!r} whose arguments are not a JSON object",
+        found,
+        'Write them as an object, such as {"city": "Rome"}.',
+    )
+
+
+def _parsed(text: str, what: str) -> Any:
+    try:
+        return STRICT_DECODER.decode(text.strip())
+    except (ValueError, RecursionError) as fault:
+        raise RowError(
+            "data.tool_call_malformed_json",
+            f"with {what} in a text that is not valid JSON",
+            f"{text[:40]!r} ({str(fault) or 'nested too deeply'})",
+            "Write it as JSON, or as an object.",
+        ) from fault

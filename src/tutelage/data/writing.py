@@ -11,6 +11,7 @@ from typing import Any
 from tutelage.data.formats import read_conversations
 from tutelage.data.records import SOURCE_ROW, Record
 from tutelage.data.tables import csv_bytes, parquet_bytes, read_csv_rows, read_parquet_rows
+from tutelage.data.tool_calls import without_null_arguments
 from tutelage.errors import DataError
 from tutelage.recipe import DataSettings
 
@@ -77,7 +78,11 @@ def source_row(record: Record) -> int:
 
 
 def _others(record: Record) -> Row:
-    return {key: value for key, value in record.value.items() if key != SOURCE_ROW}
+    others = {key: value for key, value in record.value.items() if key != SOURCE_ROW}
+    if not record.is_from_arrow:
+        return others
+    # Another kind of file would make nulls that were written of those that Arrow added.
+    return {key: without_null_arguments(value) for key, value in others.items()}
 
 
 def _kind_of(path: Path) -> str:

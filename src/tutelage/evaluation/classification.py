@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from tutelage.data.class_rows import class_numbers
+from tutelage.data.label_names import quoted
 from tutelage.data.label_sets import as_matrix
 from tutelage.data.preparation import read_prepared
 from tutelage.data.prepared_rows import PreparedRows
@@ -142,8 +143,8 @@ def verdict(figures: dict[str, Any]) -> dict[str, str]:
     right = "are right" if "micro_f1" not in figures else "have exactly their labels"
     sentence = (
         f"{100 * accuracy['value']:.2f} % of {figures['rows']:,} test rows {right} (95 % interval"
-        f" {100 * accuracy['low']:.1f} to {100 * accuracy['high']:.1f} %); always answering {base['label']!r} is right"
-        f" on {100 * base['accuracy']:.2f} %"
+        f" {100 * accuracy['low']:.1f} to {100 * accuracy['high']:.1f} %); always answering"
+        f" {quoted(base['label'])} is right on {100 * base['accuracy']:.2f} %"
         f" (McNemar p = {base['p']:.2g}): {word}."
     )
     if words:

@@ -112,7 +112,7 @@ def evaluate(
     text_rows = passage_rows(passages, readings["base"], readings["tuned"]) if forgetting else []
     pair_rows: Answers = []
     if rejected:
-        pairs = read_pairs(rows, records, rejected)
+        pairs = read_pairs(rows, records, rejected, dtype=base.compute_dtype)
         found = judge_preferences(pairs, recipe.preference, clusters=scores.clusters, length=result["length"])
         result = with_preference(result, found)
         pair_rows = pair_records(pairs, recipe.preference)

@@ -132,7 +132,7 @@ def _read_set(run: RunFolder, recipe: Recipe, name: str, figures: Mapping[str, A
             raise ValueError(f"the set {name} has the metric {metric!r:.40}, which is not known here")
     return Scored(
         metric=SET_METRICS[metric],
-        how=(metric, own),
+        how=(metric, own, figures.get("number_convention")),
         asked={row["row"]: (row["prompt"], row["reference"]) for row in rows},
         scores={row["row"]: float(row["tuned"]["score"]) for row in rows},
     )

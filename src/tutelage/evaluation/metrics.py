@@ -1,12 +1,10 @@
 """Scores one answer against its reference in six ways, and pairs the scores of two models by row."""
 
 import math
-import re
 import unicodedata
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -16,6 +14,7 @@ from sacrebleu.metrics.chrf import CHRF
 
 from tutelage.errors import RunFolderError
 from tutelage.evaluation.clusters import cluster_rows
+from tutelage.evaluation.words import same_text, words
 
 
 @dataclass(frozen=True)
@@ -165,8 +164,11 @@ def score(answer: Mapping[str, Any]) -> dict[str, float]:
 
 
 def exact_match(response: str, reference: str) -> bool:
-    """Tell whether the two are equal once runs of white space are one space; case and punctuation count."""
-    return response.split() == reference.split()
+    """Tell whether the two are equal once runs of white space are one space; case and punctuation count.
+
+    Two ways to encode one character, as é by itself and as e with an accent, look the same and are equal.
+    """
+    return same_text(response) == same_text(reference)
 
 
 def token_f1(response: str, reference: str) -> float:
@@ -183,42 +185,24 @@ def token_f1(response: str, reference: str) -> float:
 
 
 def rouge_l(response: str, reference: str) -> float:
-    """Return the F-measure of the longest common subsequence of words, 0 to 1 (Lin 2004)."""
+    """Return the F-measure of the longest common subsequence of words, 0 to 1 (Lin 2004).
+
+    Where one side has no word at all only equality counts, as in `token_f1`; rouge-score would give two equal ones 0.
+    """
+    if not words(response) or not words(reference):
+        return float(exact_match(response, reference))
     return float(_ROUGE.score(reference, response)["rougeL"].fmeasure)
 
 
 def chrf(response: str, reference: str) -> float:
-    """Return the sentence chrF of sacrebleu, 0 to 100 (Popović 2015: six characters, beta 2)."""
-    return _CHRF.sentence_score(response, [reference]).score
+    """Return the sentence chrF of sacrebleu, 0 to 100 (Popović 2015: six characters, beta 2), of composed texts."""
+    composed = [unicodedata.normalize("NFC", text) for text in (response, reference)]
+    return _CHRF.sentence_score(composed[0], [composed[1]]).score
 
 
 def bits_per_byte(log_prob: float, reference_bytes: int) -> float:
     """Turn a reference's log-probability in nats into bits per byte, which compares across tokenizers."""
     return -log_prob / math.log(2) / reference_bytes
-
-
-def words(text: str) -> list[str]:
-    """Split casefolded text into words, and into single characters where a script writes no spaces."""
-    found: list[str] = []
-    for kind, run in groupby(unicodedata.normalize("NFC", text).casefold(), key=_kind):
-        if kind == "spaced":
-            found.append("".join(run))
-        elif kind == "unspaced":
-            found.extend(run)
-    return found
-
-
-def _kind(character: str) -> str:
-    if _UNSPACED.match(character):
-        return "unspaced"
-    # Marks belong to the word: without them every vowel sign of Hindi would cut its word in two.
-    return "spaced" if unicodedata.category(character)[0] in "LNM" else "separator"
-
-
-# Thai to Myanmar, Khmer, kana, and the Chinese characters with their extensions.
-_UNSPACED = re.compile(
-    "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3005-\u3007\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]"
-)
 
 
 class _Words(Tokenizer):

@@ -1,27 +1,31 @@
 """Named test sets beside the test rows: read, kept apart from training, answered by both models."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from tutelage.data.checks import check_rows, normalised
+from tutelage.data.checks import check_rows
 from tutelage.data.conversations import Conversation, Turn
+from tutelage.data.encoding import naming_row_of_surrogate
 from tutelage.data.examples import PreparedRow
 from tutelage.data.formats import read_conversations
 from tutelage.data.preparation import sizes_of
 from tutelage.data.prompts import PromptRenderer, make_renderer
 from tutelage.data.records import Record
+from tutelage.data.repairs import repair_text
 from tutelage.data.sources import read_source
 from tutelage.errors import DataError
 from tutelage.evaluation.clusters import cluster_rows
 from tutelage.evaluation.comparison import figures_of
 from tutelage.evaluation.multiplicity import holm
+from tutelage.evaluation.numbers import NumberConvention, decide_convention
 from tutelage.evaluation.responses import Progress, collect_responses, reference_log_probs
 from tutelage.evaluation.set_metrics import SET_METRICS, read_schema, score_answer
 from tutelage.evaluation.statistics import paired_difference, resample
+from tutelage.evaluation.trained_prompts import TrainedPrompts
 from tutelage.evaluation.verdict import verdict
 from tutelage.model.forward import CausalModel
 from tutelage.model.loading import load_tokenizer
@@ -35,7 +39,10 @@ Answers = list[dict[str, Any]]
 
 @dataclass(frozen=True)
 class NamedSet:
-    """One named set as both models are asked it; `choices` are, for each row, the choices as rows of their own."""
+    """One named set as both models are asked it; `choices` are, for each row, the choices as rows of their own.
+
+    `numbers` is how the references of the metric numeric are written, None with another metric.
+    """
 
     name: str
     settings: NamedSetSettings
@@ -43,6 +50,7 @@ class NamedSet:
     dropped: int
     schema: Any
     choices: Sequence[Sequence[PreparedRow]] | None
+    numbers: NumberConvention | None = None
 
 
 def open_sets(
@@ -55,7 +63,7 @@ def open_sets(
     if not recipe.evaluation.sets:
         return []
     renderer = make_renderer(load_tokenizer(folder), recipe.data.prompt)
-    trained = {normalised(row.prompt) for row in training}
+    trained = TrainedPrompts(training, renderer.tokenizer)
     opened = [
         _open(name, settings, recipe, renderer, cache) for name, settings in recipe.evaluation.sets.items()
     ]
@@ -86,14 +94,22 @@ def _open(
         raise DataError(
             "evaluate.set_without_rows", f"The test set {name} ({source.name}) has no row that can be asked."
         )
-    return NamedSet(
-        name,
-        settings,
-        [row for _, row in renderer.rows(kept, loss_on=reading.loss_on)],
-        len(checked) - len(usable),
-        read_schema(settings),
-        _choices(name, settings, kept, source.records, renderer) if settings.choices is not None else None,
-    )
+    is_numeric = settings.metric == "numeric"
+    files = {record.row: record.file for record in source.records}
+    with naming_row_of_surrogate(lambda row: f"The test set {name}, {files.get(row) or source.name}"):
+        return NamedSet(
+            name,
+            settings,
+            [row for _, row in renderer.rows(kept, loss_on=reading.loss_on)],
+            len(checked) - len(usable),
+            read_schema(settings),
+            _choices(name, settings, kept, source.records, renderer)
+            if settings.choices is not None
+            else None,
+            decide_convention(((row.row, row.response) for row in usable), of_set=name)
+            if is_numeric
+            else None,
+        )
 
 
 def _choices(
@@ -116,6 +132,7 @@ def _choices(
                 f"Row {row.row} of the test set {name} has no list of at least two texts under"
                 f" {settings.choices!r}, where evaluation.sets.{name}.choices looks for its choices.",
             )
+        given = [repair_text(choice)[0] for choice in given]  # as the answer was, which is one of them
         if row.response not in given:
             raise DataError(
                 "evaluate.reference_not_a_choice",
@@ -127,8 +144,8 @@ def _choices(
     return found
 
 
-def _refuse_trained(one: NamedSet, trained: set[str]) -> None:
-    leaked = [row.example.row for row in one.rows if normalised(row.prompt) in trained]
+def _refuse_trained(one: NamedSet, trained: TrainedPrompts) -> None:
+    leaked = [row.example.row for row in one.rows if row.prompt in trained]
     if leaked:
         named = ", ".join(map(str, leaked[:ROWS_NAMED])) + (", …" if len(leaked) > ROWS_NAMED else "")
         raise DataError(
@@ -185,7 +202,7 @@ def judge_sets(
             figures[one.name], rows[one.name] = _described(one), _paired_rows(base, tuned)
             continue
         scored = [
-            np.array([score_answer(answer, one.settings, one.schema) for answer in given])
+            np.array([score_answer(answer, one.settings, one.schema, one.numbers) for answer in given])
             for given in (base, tuned)
         ]
         figures[one.name] = _judge(one, *scored)
@@ -198,12 +215,13 @@ def judge_sets(
 
 
 def _described(one: NamedSet) -> dict[str, Any]:
-    return {
+    described = {
         "source": one.settings.source,
         "metric": one.settings.metric,
         "rows": len(one.rows),
         "dropped": one.dropped,
     }
+    return described if one.numbers is None else {**described, "number_convention": asdict(one.numbers)}
 
 
 def _judge(one: NamedSet, base: np.ndarray, tuned: np.ndarray) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 
 from tutelage.data.prepared_rows import PreparedRows
 from tutelage.evaluation.intervals import t_interval
@@ -12,6 +13,7 @@ from tutelage.evaluation.metrics import bits_per_byte
 from tutelage.evaluation.shares import mcnemar_p, wilson_interval
 from tutelage.evaluation.statistics import paired_difference
 from tutelage.evaluation.verdict import FEWEST_ROWS, NO_DIFFERENCE, Word
+from tutelage.model.answer_log_probs import rounding_of
 from tutelage.recipe import PreferenceSettings
 
 SIDES = ("chosen", "rejected")
@@ -21,7 +23,8 @@ SIDES = ("chosen", "rejected")
 class ReadPairs:
     """What both models give both answers of the test rows: arrays (rows, 2), the chosen answer before the rejected.
 
-    `base` and `tuned` are log-probabilities (nats) of whole answers, whose `tokens` and `bytes` count the end of turn.
+    `base` and `tuned` are log-probabilities (nats) of whole answers, computed in `dtype`; their `tokens` and `bytes`
+    count the end of turn.
     """
 
     rows: PreparedRows
@@ -29,19 +32,45 @@ class ReadPairs:
     tuned: np.ndarray
     tokens: np.ndarray
     bytes: np.ndarray
+    dtype: torch.dtype
 
     def rewards(self, settings: PreferenceSettings) -> np.ndarray:
         """Return beta times what each answer gained, by the mean token where the loss goes by it: (rows, 2)."""
+        return settings.beta * (self.tuned - self.base) / self._divisor(settings)
+
+    def margins(self, settings: PreferenceSettings) -> np.ndarray:
+        """Return the reward of the chosen answer less that of the rejected one, 0 where it is a tie: (rows,)."""
+        rewards = self.rewards(settings)
+        limits = (self._rounding(self.base) + self._rounding(self.tuned)) / self._divisor(settings)
+        return _without_ties(rewards[:, 0] - rewards[:, 1], settings.beta * limits.sum(axis=1))
+
+    def is_chosen_likelier(self, arm: np.ndarray) -> np.ndarray:
+        """Tell of one model's log-probabilities (rows, 2) where the chosen answer is ahead by more than rounding."""
+        return _without_ties(arm[:, 0] - arm[:, 1], self._rounding(arm).sum(axis=1)) > 0
+
+    def _rounding(self, arm: np.ndarray) -> np.ndarray:
+        return rounding_of(arm, self.tokens, self.dtype)  # (rows, 2)
+
+    def _divisor(self, settings: PreferenceSettings) -> Any:
         by_token = settings.length_normalised or settings.loss in ("orpo", "simpo")
-        return settings.beta * (self.tuned - self.base) / (self.tokens if by_token else 1)
+        return self.tokens if by_token else 1
+
+
+def _without_ties(differences: np.ndarray, limits: np.ndarray) -> np.ndarray:
+    return np.where(np.abs(differences) <= limits, 0.0, differences)
 
 
 def read_pairs(
     rows: PreparedRows,
     chosen: Mapping[str, Sequence[Mapping[str, Any]]],
     rejected: Mapping[str, Sequence[float]],
+    *,
+    dtype: torch.dtype,
 ) -> ReadPairs:
-    """Put together what each arm gave: the records of its answers, and the log-probabilities of the rejected ones."""
+    """Put together what each arm gave: the records of its answers, and the log-probabilities of the rejected ones.
+
+    `dtype` is the one that both models computed in.
+    """
     assert rows.rejected is not None, "preferences are about pairs"
     base, tuned = (
         np.column_stack([[one["reference_log_prob"] for one in chosen[arm]], rejected[arm]])
@@ -54,6 +83,7 @@ def read_pairs(
         tuned,
         tokens=np.column_stack([side.tokens - side.prompt_tokens for side in rows.sides]),
         bytes=np.array([[len(text.encode()) + 1 for text in both] for both in texts]),
+        dtype=dtype,
     )
 
 
@@ -65,15 +95,16 @@ def judge_preferences(
     `clusters` (rows,) gives rows whose prompts resemble each other the same label; `length` is that of the answers
     that both models wrote themselves.
     """
-    rewards = pairs.rewards(settings)
-    margins = rewards[:, 0] - rewards[:, 1]
-    accuracy = _share(margins > 0)
-    before, after = (arm[:, 0] > arm[:, 1] for arm in (pairs.base, pairs.tuned))
+    rewards, margins = pairs.rewards(settings), pairs.margins(settings)
+    accuracy, is_tie = _share(margins > 0), margins == 0
+    before, after = (pairs.is_chosen_likelier(arm) for arm in (pairs.base, pairs.tuned))
     has_interval = len(np.unique(clusters)) > 1
     low, high = t_interval(margins, clusters) if has_interval else (None, None)
     figures = {
         "rows": len(margins),
         "accuracy": accuracy,
+        "ties": int(is_tie.sum()),
+        "accuracy_without_ties": None if is_tie.all() else _share(margins[~is_tie] > 0),
         "margin": {"mean": float(margins.mean()), "low": low, "high": high},
         "rewards": {side: float(rewards[:, place].mean()) for place, side in enumerate(SIDES)},
         "chosen_likelier": {
@@ -83,21 +114,21 @@ def judge_preferences(
         },
         "bits_per_byte": {side: _bits(pairs, place, clusters) for place, side in enumerate(SIDES)},
     }
-    word = _word(accuracy, len(np.unique(clusters)))
+    word = _word(figures["accuracy_without_ties"], len(np.unique(clusters[~is_tie])))
     return {**figures, "verdict": word, "sentence": _sentence(word, figures, length)}
 
 
 def pair_records(pairs: ReadPairs, settings: PreferenceSettings) -> list[dict[str, Any]]:
     """Return a line for each row as preferences.jsonl has it."""
     assert pairs.rows.rejected is not None, "preferences are about pairs"
-    rewards = pairs.rewards(settings)
+    margins = pairs.margins(settings)
     return [
         {
             "row": row.example.row,
             "prompt": row.prompt,
             "chosen": row.response,
             "rejected": pairs.rows.rejected[place].response,
-            "margin": float(rewards[place, 0] - rewards[place, 1]),
+            "margin": float(margins[place]),
             **{
                 arm: {side: float(found[place, at]) for at, side in enumerate(SIDES)}
                 for arm, found in (("base", pairs.base), ("tuned", pairs.tuned))
@@ -133,18 +164,29 @@ def _bits(pairs: ReadPairs, place: int, clusters: np.ndarray) -> dict[str, float
     }
 
 
-def _word(accuracy: Mapping[str, float], clusters: int) -> Word:
-    """Judge by whether the interval of the share leaves out one half, which chance would reach."""
-    if clusters < FEWEST_ROWS or accuracy["low"] <= 0.5 <= accuracy["high"]:
+def _word(accuracy: Mapping[str, float] | None, clusters: int) -> Word:
+    """Judge by whether the interval of the share leaves out one half, which chance would reach.
+
+    The share is that of the pairs without ties: a tie speaks for neither answer.
+    """
+    if accuracy is None or clusters < FEWEST_ROWS or accuracy["low"] <= 0.5 <= accuracy["high"]:
         return NO_DIFFERENCE
     return "better" if accuracy["low"] > 0.5 else "worse"
 
 
 def _sentence(word: Word, figures: Mapping[str, Any], length: Mapping[str, Any] | None) -> str:
-    accuracy, likelier = figures["accuracy"], figures["chosen_likelier"]
+    accuracy, likelier, ties = figures["accuracy_without_ties"], figures["chosen_likelier"], figures["ties"]
+    if accuracy is None:
+        moved = f"On all {figures['rows']:,} test pairs the margin is within rounding, a tie: {word}."
+    else:
+        apart = f" ({ties:,} more are ties: their margin is within rounding)" if ties else ""
+        moved = (
+            f"On {accuracy['value']:.1%} of {figures['rows'] - ties:,} test pairs{apart} the tuned model moved towards"
+            f" the chosen answer (95 % interval {accuracy['low']:.1%} to {accuracy['high']:.1%}; chance is 50 %):"
+            f" {word}."
+        )
     told = (
-        f"On {accuracy['value']:.1%} of {figures['rows']:,} test pairs the tuned model moved towards the chosen answer"
-        f" (95 % interval {accuracy['low']:.1%} to {accuracy['high']:.1%}; chance is 50 %): {word}. It finds the chosen"
+        f"{moved} It finds the chosen"
         f" answer the likelier one on {likelier['tuned']['value']:.1%}; the base model did on"
         f" {likelier['base']['value']:.1%}."
     )

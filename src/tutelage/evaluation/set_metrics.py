@@ -1,9 +1,8 @@
 """The ways to score a named test set: those of the main evaluation, and those that ask for one right thing."""
 
 import json
-import re
 from collections.abc import Callable, Mapping
-from decimal import Decimal, InvalidOperation
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,14 @@ from referencing.exceptions import Unresolvable
 from tutelage.errors import DataError
 from tutelage.evaluation.json_schemas import require_bounded, schema_validator
 from tutelage.evaluation.metrics import METRICS, Metric, score
+from tutelage.evaluation.numbers import (
+    NumberConvention,
+    are_equal,
+    decide_convention,
+    last_number,
+    single_number,
+)
+from tutelage.evaluation.words import contains_whole
 from tutelage.patterns import PatternTimeoutError, compile_pattern
 from tutelage.recipe_evaluation import NamedSetSettings
 
@@ -27,10 +34,12 @@ SET_METRICS: dict[str, Metric] = {
         metric.name: metric
         for metric in (
             _right_or_wrong(
-                "numeric", "Right number", "share whose last number is the reference's last number"
+                "numeric", "Right number", "share whose last number has the value of the reference"
             ),
             _right_or_wrong(
-                "contains", "Contains", "share that holds the reference, whatever the case and spacing"
+                "contains",
+                "Contains",
+                "share that holds the reference as whole words, whatever the case and spacing",
             ),
             _right_or_wrong("regex", "Matches the pattern", "share in which the pattern is found"),
             _right_or_wrong(
@@ -47,12 +56,19 @@ SET_METRICS: dict[str, Metric] = {
     },
 }
 
-# A minus that follows a letter or a digit, as in "3-5", is a dash.
-NUMBER = re.compile(r"(?:(?<!\w)[-−])?\d+(?:[,\u202f]\d{3}(?!\d))*(?:\.\d+)?(?:[eE][-+]?\d+)?")
 
+def score_answer(
+    answer: Mapping[str, Any],
+    settings: NamedSetSettings,
+    schema: Any,
+    numbers: NumberConvention | None = None,
+) -> float:
+    """Score one answer by the metric of its set, in the unit of `SET_METRICS`; `schema` is that of `read_schema`.
 
-def score_answer(answer: Mapping[str, Any], settings: NamedSetSettings, schema: Any) -> float:
-    """Score one answer by the metric of its set, in the unit of `SET_METRICS`; `schema` is that of `read_schema`."""
+    `numbers` is the convention of the set's references; without it that of this one reference is taken.
+    """
+    if settings.metric == "numeric":
+        return 100 * float(_has_right_number(answer, settings, numbers))
     right = _RIGHT.get(settings.metric)
     if right is None:
         return score(answer)[settings.metric]
@@ -67,30 +83,19 @@ def score_answer(answer: Mapping[str, Any], settings: NamedSetSettings, schema: 
         ) from fault
 
 
-def _has_right_number(answer: Mapping[str, Any], settings: NamedSetSettings, schema: Any) -> bool:
-    wanted = last_number(answer["reference"])
-    found = last_number(answer["response"])
-    return (
-        wanted is not None
-        and found is not None
-        and abs(found - wanted) <= Decimal(str(settings.tolerance or 0))
-    )
-
-
-def last_number(text: str) -> Decimal | None:
-    """Return the last number in a text, thousands parted by commas or not; None where there is none."""
-    found = NUMBER.findall(text)
-    if not found:
-        return None
-    try:
-        return Decimal(re.sub("[,\u202f]", "", found[-1]).replace("−", "-"))
-    except InvalidOperation:  # an exponent beyond all reckoning
-        return None
+def _has_right_number(
+    answer: Mapping[str, Any], settings: NamedSetSettings, numbers: NumberConvention | None
+) -> bool:
+    if numbers is None:
+        numbers = decide_convention([(answer.get("row", 0), answer["reference"])])
+    wanted = single_number(answer["reference"], numbers)
+    assert wanted is not None, "decide_convention refuses a reference that is not a number"
+    found = last_number(answer["response"], numbers)
+    return found is not None and are_equal(found, wanted, Fraction(str(settings.tolerance or 0)))
 
 
 def _contains(answer: Mapping[str, Any], settings: NamedSetSettings, schema: Any) -> bool:
-    response, reference = (" ".join(answer[side].casefold().split()) for side in ("response", "reference"))
-    return reference in response
+    return contains_whole(answer["response"], answer["reference"])
 
 
 def _matches(answer: Mapping[str, Any], settings: NamedSetSettings, schema: Any) -> bool:
@@ -120,7 +125,6 @@ def _is_right_choice(answer: Mapping[str, Any], settings: NamedSetSettings, sche
 
 
 _RIGHT: dict[str, Callable[[Mapping[str, Any], NamedSetSettings, Any], bool]] = {
-    "numeric": _has_right_number,
     "contains": _contains,
     "regex": _matches,
     "json": _is_valid_json,

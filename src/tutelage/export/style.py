@@ -106,9 +106,11 @@ def jinja_template(frame: Frame) -> str:
     said["next_question"] = _quoted(frame.question.removeprefix(frame.end_of_turn))
     system = [_quoted(text) for text in frame.system] if frame.system else None
     begin = (
-        f"{{%- if messages and messages[0]['role'] == 'system' -%}}"
-        f"{{{{- {system[0]} + messages[0]['content'] + {system[1]} -}}}}{{%- set turns = messages[1:] -%}}"
-        f"{{%- else -%}}{{{{- {said['opening']} -}}}}{{%- set turns = messages -%}}{{%- endif -%}}"
+        "{%- set has_system = messages and messages[0]['role'] == 'system' -%}"
+        "{%- set turns = messages[1:] if has_system else messages -%}"
+        "{%- if has_system and messages[0]['content'] | trim -%}"  # an empty one counts as none
+        f"{{{{- {system[0]} + messages[0]['content'] + {system[1]} -}}}}"
+        f"{{%- else -%}}{{{{- {said['opening']} -}}}}{{%- endif -%}}"
         if system
         else f"{{{{- {said['opening']} -}}}}{{%- set turns = messages -%}}"
     )

@@ -20,7 +20,9 @@ from safetensors.torch import load_file
 from tutelage.errors import RecipeError
 from tutelage.model.folders import read_header, tuned_faults
 from tutelage.model.fused_lora import fuse_adapters
+from tutelage.model.target_modules import check_targets
 from tutelage.recipe import AdapterSettings
+from tutelage.recipe_adapter import ALL_LINEAR
 
 
 def add_adapter(
@@ -31,6 +33,7 @@ def add_adapter(
     `fused` False leaves every layer to peft's own forward, for comparisons; the layer named `trained_whole` gets
     no adapter, and is trained itself.
     """
+    _check_targets_of(module, settings)
     config = LoraConfig(
         r=settings.r,
         lora_alpha=settings.lora_alpha,  # type: ignore[arg-type]
@@ -46,12 +49,25 @@ def add_adapter(
             adapted = get_peft_model(module, config)
         except ValueError as fault:
             raise RecipeError(
-                "settings.target_modules_unknown",
+                "settings.target_modules_unsuitable",
                 f"adapter.target_modules is {settings.target_modules!r}, which does not fit this model: {fault}",
             ) from fault
     if fused:
         fuse_adapters(adapted, LoraLinear)
     return adapted
+
+
+def _check_targets_of(module: Any, settings: AdapterSettings) -> None:
+    """Stop where adapter.target_modules does not fit the loaded model, whose names its files may not tell."""
+    if settings.target_modules == ALL_LINEAR:
+        return
+    dimensions = {
+        name: getattr(getattr(layer, "weight", None), "ndim", 0) for name, layer in module.named_modules()
+    }
+    ends = [module.get_input_embeddings(), module.get_output_embeddings()]
+    is_tied = ends[1] is not None and ends[0].weight is ends[1].weight
+    tied = {name for name, layer in module.named_modules() if is_tied and any(layer is end for end in ends)}
+    check_targets(settings.target_modules, dimensions, tied=tied)
 
 
 def start_second_halves(module: Any, *, seed: int) -> None:

@@ -1,6 +1,7 @@
 """How probable whole answers are: the sum over their tokens."""
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -28,6 +29,15 @@ def answer_log_probs(
         found[run] = sum_by_example(log_probs, tree, len(run)).numpy()
         progress(len(run))
     return found
+
+
+def rounding_of(log_probs: Any, tokens: Any, dtype: torch.dtype) -> Any:
+    """Return how far rounding may move sums of log-probabilities (nats) over so many `tokens`, in their own shape.
+
+    Each token's log-probability is a difference of numbers of its own size and of order 1, computed in `dtype`, so the
+    sum is uncertain by the unit of rounding times the sum of these sizes. An array or a tensor gives its own kind.
+    """
+    return torch.finfo(dtype).eps * (abs(log_probs) + tokens)
 
 
 def sum_by_example(log_probs: torch.Tensor, tree: PrefixTree, examples: int) -> torch.Tensor:

@@ -118,10 +118,15 @@ def tuned_faults(folder: Path) -> Iterator[None]:
 
 def read_header(weights: Path) -> list[str]:
     """The names of the tensors in a safetensors file; its library's fault where the file is not in its full length."""
+    return list(read_shapes(weights))
+
+
+def read_shapes(weights: Path) -> dict[str, tuple[int, ...]]:
+    """The shape of each tensor in a safetensors file, from its header; its library's fault where it is damaged."""
     from safetensors import safe_open  # noqa: PLC0415 - only where weights are looked at
 
     with safe_open(weights, framework="numpy") as file:
-        return list(file.keys())
+        return {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118 - no dict
 
 
 def _indexed_weights(index: Path) -> list[Path]:

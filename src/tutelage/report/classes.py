@@ -11,7 +11,6 @@ from tutelage.run_folder import RunFolder, read_json, read_json_lines
 
 UNSURE = 0.9  # the probability of the given label below which a row counts as unsure
 WRONG_SHOWN = 10
-NO_LABEL = "(none)"  # of several labels a text may have none
 LABELS_SHOWN = 5  # of a row, the most probable; there may be hundreds
 
 # Which rows a reader can ask for: the first word is theirs in the page.
@@ -82,8 +81,8 @@ def _classified(prediction: dict[str, Any]) -> ClassifiedRow:
     return ClassifiedRow(
         row=prediction["row"],
         text=prediction["text"],
-        label=prediction["label"] or NO_LABEL,
-        predicted=prediction["predicted"] or NO_LABEL,
+        label=prediction["label"],
+        predicted=prediction["predicted"],
         probability=prediction["probability"],
         probabilities=falling[:LABELS_SHOWN],
     )

@@ -19,7 +19,7 @@ from tutelage.report.classes import class_section
 from tutelage.report.example import first_tree, shown_examples
 from tutelage.report.headline import headline, key_figures
 from tutelage.report.judges import judge_sections, unscored_rows
-from tutelage.report.passages import passage, visible
+from tutelage.report.passages import label_name, passage, visible
 from tutelage.report.preference import preference_section
 from tutelage.report.scores import evaluate_answers
 from tutelage.report.sets import set_rows
@@ -107,7 +107,12 @@ def render(template: str, content: Mapping[str, Any]) -> str:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters |= {"visible": visible, "passage": passage, "number": number}
+    environment.filters |= {
+        "visible": visible,
+        "label_name": label_name,
+        "passage": passage,
+        "number": number,
+    }
     style = resources.files("tutelage.report").joinpath("page.css").read_text(encoding="utf-8")
     return environment.get_template(template).render(style=Markup(style), **content)
 

@@ -8,6 +8,7 @@ from markupsafe import Markup, escape
 
 FOLDED_OVER = 600  # characters
 FOLDED_OVER_LINES = 14
+NO_LABEL = "(none)"  # of several labels a text may have none
 SHOWN_AT_MOST = 20_000  # characters; one row of megabytes would make the page too heavy to send
 
 # Controls, format characters (bidi overrides, zero-width, tags), surrogates, private, unassigned, separators.
@@ -54,6 +55,17 @@ def visible(text: str) -> Markup:
     """Escape a text for HTML and show as its code point each character that is unseen or reorders others."""
     runs = groupby(text, key=is_unseen)
     return Markup("").join(_named("".join(run)) if unseen else escape("".join(run)) for unseen, run in runs)
+
+
+def label_name(label: str) -> Markup:
+    """Return the name of a label in quotation marks, in which every blank but a plain one is shown as well."""
+    if not label:
+        return Markup(NO_LABEL)
+    runs = groupby(
+        label, key=lambda one: one != " " and (is_unseen(one) or unicodedata.category(one) == "Zs")
+    )
+    shown = (_named("".join(run)) if unseen else escape("".join(run)) for unseen, run in runs)
+    return Markup('<span class="label">“{}”</span>').format(Markup("").join(shown))
 
 
 def _named(unseen: str) -> Markup:

@@ -1,7 +1,7 @@
 """About how long a training will take and how much memory, before anything is loaded."""
 
 import json
-import struct
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +9,7 @@ from pathlib import Path
 from tutelage.data.batches import BatchPlan
 from tutelage.data.examples import Unit, examples_of
 from tutelage.data.prefix_tree import count_distinct
+from tutelage.model.folders import read_shapes
 from tutelage.recipe import AdapterSettings
 
 # Of the rate that plain matrix products reach here, a whole step reached between these shares where it was measured.
@@ -78,20 +79,8 @@ def read_shape(folder: Path) -> Shape:
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     hidden = config.get("hidden_size") or config["n_embd"]
     head = hidden * config["vocab_size"]
-    total = sum(_count_parameters(path) for path in folder.glob("*.safetensors"))
+    total = sum(
+        math.prod(shape) for path in folder.glob("*.safetensors") for shape in read_shapes(path).values()
+    )
     embeddings = head if config.get("tie_word_embeddings", True) else 2 * head
     return Shape(total - embeddings, head, hidden, config.get("num_hidden_layers") or config["n_layer"])
-
-
-def _count_parameters(path: Path) -> int:
-    """Sum the sizes in the header of a safetensors file: 8 bytes of length, then JSON."""
-    with path.open("rb") as file:
-        header = json.loads(file.read(struct.unpack("<Q", file.read(8))[0]))
-    count = 0
-    for name, tensor in header.items():
-        if name != "__metadata__":
-            size = 1
-            for dimension in tensor["shape"]:
-                size *= dimension
-            count += size
-    return count

@@ -105,8 +105,8 @@ def test_a_test_split_that_would_be_empty_is_told_with_the_ways_out(refused_file
 def test_a_byte_order_mark_utf_16_and_crlf_are_read_and_said(prepared, place):
     values = alpaca_values(60)
     for content, note in [
-        (b"\xef\xbb\xbf" + lines_of(values).encode(), "Note: The file began with a byte-order mark"),
-        (lines_of(values).encode("utf-16"), "Note: The file was UTF-16 and was read as such."),
+        (b"\xef\xbb\xbf" + lines_of(values).encode(), "Note[data.byte_order_mark]"),
+        (lines_of(values).encode("utf-16"), "Note[data.utf_16]"),
         (lines_of(values).replace("\n", "\r\n").encode(), "60 kept, 0 repaired, 0 dropped"),
     ]:
         out, ledger = prepared(content)
@@ -132,5 +132,5 @@ def test_odd_rows_are_repaired_or_dropped_and_said(prepared, place):
         "repaired", "repaired", "repaired", "kept", "dropped", "dropped", "kept"
     ]  # fmt: skip
     assert "67 rows from rows.json: 62 kept, 3 repaired, 2 dropped." in out
-    assert "Note: The field 'id' (1 rows) is not used." in out
+    assert "Note[data.field_not_used]: The field 'id' (1 rows)" in out
     assert all(len(line["reasons"]) == (line["outcome"] != "kept") for line in ledger)

@@ -176,7 +176,7 @@ def test_an_evaluation_of_another_version_is_told_by_every_verb_that_reads_it(re
     shutil.copytree(tuned_run, "other")
     for verb, *words in (("report",), ("compare", "other"), ("export", "--to", "peft")):
         assert refused(verb, tuned_run, *words) == (
-            f"{figures} was written by another version of Tutelage. Evaluate again:"
+            f"{figures} was written by another version of Tutelage. Write it again:"
             f" `tutelage evaluate {tuned_run} --overwrite`."
         )
 
@@ -328,3 +328,32 @@ def test_an_output_that_no_folder_can_be_is_told(refused, place, model, output):
     message = refused("prepare", "--data", "rows.json", "--output", output, *settings)
     assert "Unexpected" not in message
     assert "folder" in message
+
+
+@pytest.mark.parametrize("verb", ["prepare", "run"])
+@pytest.mark.parametrize("rest", [(), ("--dry-run",)])
+def test_target_modules_that_do_not_fit_stop_before_anything_is_written(capsys, place, model, verb, rest):
+    write_rows(place / "rows.json", alpaca_values(60))
+    settings = (f"model.name_or_path={model}", "adapter.target_modules=q_proj,v_prj")
+    words = [word for setting in settings for word in ("--set", setting)]
+    outcome = CommandLine(capsys)(verb, "--data", "rows.json", "--output", "out", *words, *rest)
+    assert outcome.code == 2
+    assert outcome.err.startswith("error[settings.target_modules_unknown]: ")
+    assert "'v_prj'" in outcome.err
+    assert not (place / "out").exists()
+
+
+def test_training_again_with_target_modules_that_do_not_fit_changes_nothing(capsys, tuned_run):
+    before = contents(tuned_run)
+    for rest in ((), ("--dry-run",)):
+        words = (
+            "train",
+            tuned_run,
+            "--overwrite",
+            "--set",
+            "adapter.target_modules=['input_layernorm']",
+            *rest,
+        )
+        outcome = CommandLine(capsys)(*words)
+        assert (outcome.code, outcome.err.split(":")[0]) == (2, "error[settings.target_modules_unsuitable]")
+    assert contents(tuned_run) == before

@@ -121,7 +121,7 @@ def test_a_judge_that_is_gone_is_left_alone_and_asked_later(tmp_path: Path) -> N
         nonlocal calls
         calls += 1
         if calls > 4:
-            raise LanguageModelError("connection refused")
+            raise LanguageModelError("llm.no_reply", "connection refused")
         return '{"score": 50}'
 
     judged = sitting(tmp_path, dying).judge(inquiries(20), ignore)
@@ -142,7 +142,7 @@ def test_single_failures_do_not_end_the_sitting(tmp_path: Path) -> None:
         nonlocal calls
         calls += 1
         if calls % 3:
-            raise LanguageModelError("busy")
+            raise LanguageModelError("llm.no_reply", "busy")
         return '{"score": 50}'
 
     judged = sitting(tmp_path, now_and_then).judge(inquiries(9), ignore)

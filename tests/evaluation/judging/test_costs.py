@@ -107,7 +107,7 @@ def test_a_reply_without_a_count_of_tokens_is_taken_at_its_most(usage: object, r
 
 def test_a_question_that_got_no_reply_counts_at_its_most(tmp_path: Path) -> None:
     def fails(question: object) -> Reply:
-        raise LanguageModelError("gone")
+        raise LanguageModelError("llm.no_reply", "gone")
 
     purse = Purse(IN, OUT, None)
     sitting = Sitting(lambda: ChatModel("judge", fails), KeptReplies(tmp_path, "judge"), None, 1, purse)

@@ -7,6 +7,7 @@ that of seed 1 as the reference. ORPO's odds ratio is taken in float32 there.
 """
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -26,7 +27,7 @@ from tutelage.data.prefix_tree import count_distinct, merge
 from tutelage.model.answer_log_probs import answer_log_probs
 from tutelage.model.forward import target_log_probs
 from tutelage.recipe import PreferenceSettings
-from tutelage.training.objectives.dpo import LOSSES, preference_objective
+from tutelage.training.objectives.dpo import LOSSES, margin_rounding, preference_objective
 from tutelage.training.step import accumulate_gradients
 from tutelage.training.validation import validate
 
@@ -44,6 +45,7 @@ TRL_REWARDS = {
     "rejected_reward": -0.5345142272174728,
     "margin": 0.2916488871217581,
     "accuracy": 0.75,
+    "ties": 0,
 }
 
 
@@ -89,7 +91,61 @@ def test_at_the_start_the_loss_is_ln_2_and_nothing_is_preferred():
     known = answer_log_probs(tiny_model("llama"), examples_of(pairs)).reshape(-1, 2)
     found = figures_of(PreferenceSettings(), pairs=tiny_pairs([tuple(one) for one in known.tolist()]))
     assert found["loss"] == pytest.approx(math.log(2), rel=1e-12)
-    assert found["margin"] == pytest.approx(0, abs=1e-12)
+    assert (found["margin"], found["accuracy"], found["ties"]) == (0, 0, 1)
+
+
+@pytest.mark.parametrize("settings", [{}, {"beta": 0.5}, {"length_normalised": True}, {"loss": "ipo"}])
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_at_the_start_every_pair_is_a_tie_however_it_is_rounded(family, dtype, settings):
+    model, pairs = tiny_model(family, dtype=dtype), tiny_pairs()
+    # One tree of all pairs, and one for each, round in different ways.
+    known = answer_log_probs(model, examples_of(pairs)).reshape(-1, 2)
+    started = tiny_pairs([tuple(one) for one in known.tolist()])
+    objective = preference_objective(PreferenceSettings(**settings))
+    parts = [
+        objective.loss(model, merge(examples_of([pair])), [pair], divisor=1, log_probs=target_log_probs)
+        for pair in started
+    ]
+    assert [(part.figures["margin"], part.figures["accuracy"], part.figures["ties"]) for part in parts] == [
+        (0, 0, 1)
+    ] * len(pairs)
+
+
+@pytest.mark.parametrize(
+    ("settings", "limit"),
+    [
+        # Sums of 30 and 50 nats over 3 and 5 tokens, twice: 2 * (33 + 55) units of rounding.
+        ({"beta": 1.0}, 2 * (33 + 55)),
+        ({"beta": 0.5}, (33 + 55)),
+        ({"beta": 1.0, "length_normalised": True}, 2 * (33 / 3 + 55 / 5)),
+        ({"beta": 1.0, "loss": "simpo"}, 33 / 3 + 55 / 5),
+        ({"beta": 1.0, "loss": "orpo"}, 33 / 3 + 55 / 5),
+    ],
+)
+def test_the_limit_of_a_tie_is_the_rounding_of_the_sums_in_the_dtype(settings, limit):
+    pair = tiny_pairs([(-30.0, -50.0)] * 4)[0]
+    policy = torch.tensor([[-30.0, -50.0]], dtype=torch.float64)
+    for dtype, unit in ((torch.bfloat16, 2**-7), (torch.float32, 2**-23), (torch.float64, 2**-52)):
+        found = margin_rounding(policy, [pair], PreferenceSettings(**settings), dtype)
+        assert found.tolist() == pytest.approx([limit * unit], rel=1e-12)
+
+
+def test_a_margin_within_rounding_is_a_tie_and_changes_no_loss():
+    model = tiny_model("llama")
+    known = answer_log_probs(model, examples_of(tiny_pairs())).reshape(-1, 2)
+    known[:, 0] -= 0.05  # nats by which each chosen answer is ahead: much in float64, nothing in bfloat16
+    pairs, objective = (
+        tiny_pairs([tuple(one) for one in known.tolist()]),
+        preference_objective(PreferenceSettings()),
+    )
+    fine = validate(model, pairs, objective)
+    rough = validate(replace(model, compute_dtype=torch.bfloat16), pairs, objective)
+    assert (fine["accuracy"], fine["ties"]) == (1, 0)
+    assert (rough["accuracy"], rough["ties"], rough["margin"]) == (0, 1, 0)
+    assert fine["margin"] == pytest.approx(0.005)
+    for unchanged in ("loss", "chosen_reward", "rejected_reward"):
+        assert rough[unchanged] == fine[unchanged]
 
 
 SCORES = torch.tensor([[-1.0, -3.0], [-2.0, -0.5]], dtype=torch.float64)

@@ -12,15 +12,15 @@ from torch.nn.functional import logsigmoid
 
 from tutelage.data.examples import Pair
 from tutelage.data.prefix_tree import PrefixTree
-from tutelage.model.answer_log_probs import sum_by_example
+from tutelage.model.answer_log_probs import rounding_of, sum_by_example
 from tutelage.model.forward import CausalModel
 from tutelage.recipe import PreferenceSettings
 from tutelage.training.objectives.objective import LogProbs, Objective, Part
 
 # By chance a model that knows nothing is certain of an answer to the last digit, and its odds would be infinite.
 LEAST_SURPRISE = 1e-6  # nats
-# What is told of every step and validation beside the loss.
-FIGURES = ("chosen_reward", "rejected_reward", "margin", "accuracy")
+# The figures of every step and validation beside the loss, as means over the pairs.
+FIGURES = ("chosen_reward", "rejected_reward", "margin", "accuracy", "ties")
 
 
 def preference_objective(settings: PreferenceSettings) -> Objective:
@@ -37,17 +37,20 @@ def preference_loss(
     log_probs: LogProbs,
     settings: PreferenceSettings,
 ) -> Part:
-    """Return the part of the mean loss over pairs, and of the means of rewards, margin and accuracy.
+    """Return the part of the mean loss over pairs, and of the means of rewards, margin, accuracy and ties.
 
-    A reward is beta times the score of an answer, the margin that of the chosen less that of the rejected one, and the
-    accuracy the share of pairs in which it is positive.
+    A reward is beta times the score of an answer, the margin that of the chosen less that of the rejected one. A margin
+    within the rounding of the model's dtype is a tie and counts as 0; the accuracy is the share of pairs in which the
+    margin is positive. The loss knows no ties.
     """
     policy = sum_by_example(log_probs(model, tree), tree, 2 * len(units)).view(-1, 2)  # (pairs, 2)
     scores = answer_scores(policy, units, settings)
     loss = LOSSES[settings.loss](scores, settings).sum() / divisor
     rewards = settings.beta * scores.detach()
     margins = rewards[:, 0] - rewards[:, 1]  # (pairs,)
-    sums = rewards[:, 0].sum(), rewards[:, 1].sum(), margins.sum(), (margins > 0).sum()
+    ties = margins.abs() <= margin_rounding(policy.detach(), units, settings, model.compute_dtype)  # (pairs,)
+    margins = margins.masked_fill(ties, 0.0)
+    sums = rewards[:, 0].sum(), rewards[:, 1].sum(), margins.sum(), (margins > 0).sum(), ties.sum()
     means = (total.item() / divisor for total in sums)
     return Part(loss, dict(zip(FIGURES, means, strict=True)))
 
@@ -59,6 +62,20 @@ def answer_scores(policy: torch.Tensor, units: Sequence[Pair], settings: Prefere
         return policy / lengths
     gained = policy - policy.new_tensor([pair.reference for pair in units])
     return gained / lengths if settings.length_normalised else gained
+
+
+def margin_rounding(
+    policy: torch.Tensor, units: Sequence[Pair], settings: PreferenceSettings, dtype: torch.dtype
+) -> torch.Tensor:
+    """Return how far rounding in `dtype` may move the margin of each pair: (pairs, 2) to (pairs,)."""
+    lengths = policy.new_tensor([[example.supervised for example in pair.examples] for pair in units])
+    limits = rounding_of(policy, lengths, dtype)  # (pairs, 2)
+    if settings.loss not in ("orpo", "simpo"):
+        reference = policy.new_tensor([pair.reference for pair in units])
+        limits = limits + rounding_of(reference, lengths, dtype)
+    if settings.length_normalised or settings.loss in ("orpo", "simpo"):
+        limits = limits / lengths
+    return settings.beta * limits.sum(dim=1)
 
 
 def sigmoid_loss(scores: torch.Tensor, settings: PreferenceSettings, gamma: float = 0.0) -> torch.Tensor:

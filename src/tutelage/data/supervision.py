@@ -1,0 +1,47 @@
+"""Which ids of an encoded conversation are supervised."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tutelage.data.examples import Example
+from tutelage.recipe import LossOn
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedAnswer:
+    """The ids before an answer, and its own with the end of turn."""
+
+    before: list[int]
+    ids: list[int]
+    is_supervised: bool
+
+
+def example_of(row: int, answers: Sequence[EncodedAnswer], loss_on: LossOn) -> Example:
+    """Join the answers of a conversation; an answer that is masked is so under every `loss_on`."""
+    ids: list[int] = []
+    spans: list[tuple[int, int]] = []
+    masked: list[tuple[int, int]] = []
+    for answer in answers:
+        ids += answer.before
+        begin = len(ids)
+        ids += answer.ids
+        (spans if answer.is_supervised else masked).append((begin, len(ids)))
+    supervised = {
+        "response": spans,
+        "last_response": spans[-1:],
+        "everything": _all_but(masked, len(ids)),
+    }[loss_on]
+    return Example(
+        row,
+        tuple(ids),
+        prompt_tokens=spans[-1][0],
+        supervised=sum(end - begin for begin, end in supervised),
+        earlier_spans=tuple(supervised[:-1]),
+    )
+
+
+def _all_but(masked: Sequence[tuple[int, int]], tokens: int) -> list[tuple[int, int]]:
+    """Return the runs of ids outside the masked answers, from the second id on: nothing predicts the first."""
+    begins = [1, *(end for _, end in masked)]
+    ends = [*(begin for begin, _ in masked), tokens]
+    return [(begin, end) for begin, end in zip(begins, ends, strict=True) if begin < end]

@@ -1,0 +1,116 @@
+"""Checks that every name in adapter.target_modules fits a model, from the headers of its weight files alone.
+
+The names are those of peft: in a list each is a whole module name or its ending after a dot, and a single text is a
+regular expression that matches a whole module name.
+"""
+
+import re
+from collections.abc import Collection, Mapping
+from pathlib import Path
+
+from tutelage.errors import ModelError, RecipeError
+from tutelage.model.folders import check_model_folder, read_json_file, read_shapes
+from tutelage.recipe_adapter import ALL_LINEAR, AdapterSettings
+
+# Files of a bare body name its modules without the prefix that a model with a head gives them.
+BODY_PREFIXES = ("model.", "transformer.", "gpt_neox.", "backbone.")
+HEAD = "lm_head"  # is not in the files of a model whose head shares the embeddings' weights
+LONGEST_REASON = 200
+NAMES_LISTED = 40
+
+
+def check_targets_of_folder(folder: Path, settings: AdapterSettings) -> None:
+    """Stop where adapter.target_modules does not fit the model in a folder; of its weights only headers are read."""
+    if settings.type != "lora" or settings.target_modules == ALL_LINEAR:
+        return
+    shapes: dict[str, tuple[int, ...]] = {}
+    for weights in check_model_folder(folder, needs=["config.json"]):
+        try:
+            shapes |= read_shapes(weights)
+        except Exception as fault:  # the library has faults of its own, and of the system
+            reason = " ".join(str(fault).split())[:LONGEST_REASON].rstrip(".")
+            raise ModelError(
+                "model.file_unreadable",
+                f"{weights} could not be read: {reason}. Fetch the model folder again.",
+            ) from fault
+    of_modules = {
+        name.removesuffix(".weight"): shape for name, shape in shapes.items() if name.endswith(".weight")
+    }
+    dimensions = {name: len(shape) for name, shape in of_modules.items()}
+    for name in of_modules:
+        parts = name.split(".")
+        dimensions |= {
+            container: 0
+            for end in range(1, len(parts))
+            if (container := ".".join(parts[:end])) not in of_modules
+        }
+    tied = _tied_modules(folder, of_modules)
+    dimensions |= dict.fromkeys(tied, 2)
+    check_targets(settings.target_modules, dimensions, tied=tied, prefixes=("", *BODY_PREFIXES))
+
+
+def _tied_modules(folder: Path, shapes: Mapping[str, tuple[int, ...]]) -> set[str]:
+    """Return the embeddings of a model whose head shares their weights, and that head; nothing of another model."""
+    config = read_json_file(folder / "config.json")
+    config = {**config, **(config.get("text_config") or {})}
+    of_vocabulary = {
+        name for name, shape in shapes.items() if len(shape) == 2 and shape[0] == config.get("vocab_size")
+    }
+    has_own_head = len(of_vocabulary) > 1 and not config.get("tie_word_embeddings")
+    return set() if has_own_head else of_vocabulary | {HEAD}
+
+
+def check_targets(
+    targets: str | list[str],
+    dimensions: Mapping[str, int],
+    *,
+    tied: Collection[str],
+    prefixes: Collection[str] = ("",),
+) -> None:
+    """Stop where one of the targets matches no module, or one that cannot take an adapter.
+
+    `dimensions` are those of the weight of each module, 0 without one; `tied` are the embeddings and the head that
+    share their weights; `prefixes` are those that a module may have before its name here.
+    """
+    if targets == ALL_LINEAR:
+        return
+
+    def refuse(code: str, what: str) -> None:
+        suitable = {name.rsplit(".", 1)[-1] for name, count in dimensions.items() if count >= 2}
+        names = sorted(suitable - {name.rsplit(".", 1)[-1] for name in tied})
+        more = ", …" if len(names) > NAMES_LISTED else ""
+        raise RecipeError(
+            code,
+            f"adapter.target_modules is {targets!r}, which does not fit this model: {what}. Its modules that can"
+            f" take an adapter are named {', '.join(names[:NAMES_LISTED])}{more}. Set adapter.target_modules to some of"
+            f" these, or to {ALL_LINEAR}.",
+        )
+
+    for target in [targets] if isinstance(targets, str) else targets:
+        is_regex = isinstance(targets, str)
+        matched = {
+            name
+            for name in dimensions
+            if any(_matches(target, prefix + name, is_regex=is_regex) for prefix in prefixes)
+        }
+        shared = sorted(matched & set(tied))
+        if shared:
+            refuse(
+                "settings.target_modules_tied",
+                f"{shared[0]} shares its weights between the embeddings and the head, and an adapter on one of them"
+                " could not be merged",
+            )
+        if not matched:
+            refuse("settings.target_modules_unknown", f"it has no module that {target!r} matches")
+        unsuitable = sorted(name for name in matched if dimensions[name] < 2)
+        if unsuitable:
+            refuse(
+                "settings.target_modules_unsuitable",
+                f"{target!r} matches {unsuitable[0]}, which has no weight matrix of its own",
+            )
+
+
+def _matches(target: str, name: str, *, is_regex: bool) -> bool:
+    if is_regex:
+        return re.fullmatch(target, name) is not None
+    return name == target or name.endswith(f".{target}")
