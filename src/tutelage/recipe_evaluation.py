@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from tutelage.patterns import compile_pattern
 from tutelage.recipe_section import Count, FormatName, Name, Section, Sha256, setting_error
 
 MetricName = Literal["exact_match", "token_f1", "rouge_l", "chrf", "stopped", "bits_per_byte"]
@@ -74,7 +75,7 @@ class NamedSetSettings(Section):
                 )
         if self.pattern is not None:
             try:
-                re.compile(self.pattern)
+                compile_pattern(self.pattern)
             except re.error as fault:
                 raise setting_error(
                     "settings.invalid_regex", f"pattern is no regular expression: {fault}"

@@ -6,6 +6,7 @@ import pytest
 from support.command_line import CommandLine, contents
 from support.rows import alpaca_values, write_rows
 
+from tutelage import patterns
 from tutelage.data.files import look_at_file
 from tutelage.data.formats import read_conversations
 from tutelage.recipe import DataSettings
@@ -193,6 +194,36 @@ def test_no_file_is_lost_without_overwrite(data, tmp_path):
     assert data("convert", "rows.json", "out.jsonl", "--overwrite").code == 0
     assert len(rows_of(tmp_path / "out.jsonl")[0]) == 16
     assert "is a folder" in data("convert", "rows.json", "cache.json", "--ledger", str(tmp_path)).err
+
+
+@pytest.mark.parametrize("option", ["--matching", "--not-matching"])
+def test_a_pattern_that_takes_too_long_stops_and_names_the_row(data, tmp_path, option, monkeypatch):
+    monkeypatch.setattr(patterns, "SEARCH_SECONDS", 0.05)
+    write_rows(
+        tmp_path / "slow.json",
+        [{"instruction": "Say a.", "output": "a"}, {"instruction": "Say more.", "output": "a" * 60 + "!"}],
+    )
+    outcome = data("filter", "slow.json", "a.csv", option, "(a|aa)+$")
+    assert outcome.code == 2
+    assert "error[filter.regex_timeout]: Row 1: " in outcome.err
+    assert "(a|aa)+$" in outcome.err
+    assert not (tmp_path / "a.csv").exists()
+
+
+def test_rows_above_the_limit_go_along_and_rule_14_leaves_them_out(data, tmp_path):
+    rows = [
+        {"instruction": "Repeat.", "output": "word " * 1_000},
+        {"instruction": "Name a hat.", "output": "A cap."},
+    ]
+    for name in ("large.json", "large.csv", "large.parquet"):
+        write_rows(tmp_path / "large.json", rows)
+        if name != "large.json":
+            assert data("convert", "large.json", name).code == 0
+        words = ["--without-rule", "14", "--set", "data.max_row_bytes=2000", "--overwrite"]
+        assert data("filter", name, "small.jsonl", *words).code == 0
+        assert rows_of(tmp_path / "small.jsonl")[1] == [1]
+        assert data("sample", name, "all.jsonl", "--rows", "2", "--overwrite").code == 0
+        assert len(rows_of(tmp_path / "all.jsonl")[0]) == 2
 
 
 @pytest.mark.parametrize(

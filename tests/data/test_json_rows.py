@@ -46,8 +46,9 @@ def test_a_record_knows_the_line_on_which_it_begins(read):
     assert [record.line for record in read(json.dumps(SPELLINGS, indent=1)).records] == [2, 7, 12, 17]
 
 
-def test_rows_inside_a_wrapping_object_claim_no_line(read):
-    assert {record.line for record in read(json.dumps({"data": SPELLINGS}, indent=1)).records} == {None}
+def test_rows_inside_a_wrapping_object_know_their_lines(read):
+    records = read(json.dumps({"data": SPELLINGS}, indent=1)).records
+    assert [record.line for record in records] == [3, 8, 13, 18]
 
 
 def test_one_row_alone_is_a_row(read):

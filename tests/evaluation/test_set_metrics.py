@@ -2,6 +2,7 @@ import json
 
 import pytest
 
+from tutelage import patterns
 from tutelage.errors import DataError
 from tutelage.evaluation.metrics import chrf
 from tutelage.evaluation.numbers import NumberConvention
@@ -163,3 +164,15 @@ def test_a_schema_that_refers_to_an_address_asks_for_nothing_and_is_told():
     elsewhere = {"$ref": "https://example.invalid/person.json"}
     with pytest.raises(DataError, match="refers to what is not in it"):
         scored("json", "{}", schema=elsewhere, json_schema="schema.json")
+
+
+@pytest.mark.parametrize(
+    ("metric", "parameters", "schema"),
+    [("regex", {"pattern": "(a|aa)+$"}, None), ("json", {}, {"pattern": "^(a|aa)+$"})],
+)
+def test_a_pattern_that_takes_too_long_stops_and_names_the_row(metric, parameters, schema, monkeypatch):
+    monkeypatch.setattr(patterns, "SEARCH_SECONDS", 0.05)
+    settings = NamedSetSettings(source="x", metric=metric, **parameters)
+    with pytest.raises(DataError) as fault:
+        score_answer({"row": 7, "response": json.dumps("a" * 60 + "!"), "reference": ""}, settings, schema)
+    assert (fault.value.code, fault.value.row) == ("evaluate.regex_timeout", 7)

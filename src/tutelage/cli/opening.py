@@ -59,12 +59,14 @@ def open_data(recipe: Recipe) -> Any:
     return open_source(recipe.data.source, cache=user_cache(), settings=recipe.data)
 
 
-def read_data(recipe: Recipe) -> Any:
-    """Return the Source of a recipe."""
+def read_data(recipe: Recipe, *, keeps_large_rows: bool = False) -> Any:
+    """Return the Source of a recipe, in which rows above data.max_row_bytes have a value only if it keeps them."""
+    from tutelage.data.records import NO_LIMIT
     from tutelage.data.sources import read_source
     from tutelage.fetching import user_cache
 
-    return read_source(recipe.data.source, cache=user_cache(), settings=recipe.data)
+    settings = recipe.data.model_copy(update={"max_row_bytes": NO_LIMIT}) if keeps_large_rows else recipe.data
+    return read_source(recipe.data.source, cache=user_cache(), settings=settings)
 
 
 def open_renderer(loaded: LoadedRecipe) -> tuple[Any, int]:

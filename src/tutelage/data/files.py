@@ -15,10 +15,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, cast
 
 from tutelage.codes import Message
-from tutelage.data.json_rows import excerpt_of, read_json_rows
+from tutelage.data.arrow_rows import HIGHEST_RATIO, RATIO_COUNTS_FROM
+from tutelage.data.json_rows import read_json_rows
 from tutelage.data.records import Record
 from tutelage.data.schemas import SCHEMAS
 from tutelage.data.tables import read_csv_rows, read_parquet_rows
+from tutelage.data.text_window import excerpt_of
 from tutelage.errors import DataError
 from tutelage.recipe import DataSettings
 
@@ -26,8 +28,6 @@ if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
 HEAD_BYTES = 2**16
-HIGHEST_RATIO = 100  # what gzip makes of ordinary text is far below
-RATIO_COUNTS_FROM = 10 * 2**20  # unpacked bytes; less does no harm, however well it was packed
 MARKS = {codecs.BOM_UTF8: "utf-8", codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
 DELIMITERS = ",\t;"
 
@@ -105,7 +105,10 @@ class _Bounded(io.RawIOBase):
 def _recognise(file: BinaryIO, path: Path, settings: DataSettings) -> tuple[str, list[Message], ReadRows]:
     head = file.read(HEAD_BYTES)
     if head.startswith(b"PAR1"):
-        return "Parquet", [], partial(_parquet_rows, name=str(path), max_bytes=settings.max_file_bytes)
+        rows = partial(
+            read_parquet_rows, max_bytes=settings.max_file_bytes, max_row_bytes=settings.max_row_bytes
+        )
+        return "Parquet", [], partial(_parquet_rows, partial(rows, name=str(path)))
     _refuse_other_binaries(head, path)
     mark = next((mark for mark in MARKS if head.startswith(mark)), b"")
     encoding = MARKS.get(mark) or _chosen(settings.encoding)
@@ -117,10 +120,19 @@ def _recognise(file: BinaryIO, path: Path, settings: DataSettings) -> tuple[str,
             f"{path} holds HTML or XML, not JSON. Was an error page saved in place of the data?",
         )
     if begin[:1] in ("[", "{", ""):
-        read = partial(_after_mark, mark, partial(read_json_rows, name=str(path), encoding=encoding))
-        return "JSON" if begin[:1] == "[" else "JSON lines", notes, read
+        rows = partial(
+            read_json_rows, name=str(path), encoding=encoding, max_row_bytes=settings.max_row_bytes
+        )
+        kind = "JSON" if begin[:1] == "[" else "JSON lines"
+        return kind, notes, partial(_after_mark, mark, rows)
     if delimiter := _delimiter(begin, path):
-        rows = partial(read_csv_rows, name=str(path), encoding=encoding, delimiter=delimiter)
+        rows = partial(
+            read_csv_rows,
+            name=str(path),
+            encoding=encoding,
+            delimiter=delimiter,
+            max_row_bytes=settings.max_row_bytes,
+        )
         return "CSV", notes, partial(_after_mark, mark, rows)
     raise DataError(
         "data.unknown_file_type",
@@ -134,14 +146,14 @@ def _after_mark(mark: bytes, read: ReadRows, file: BinaryIO) -> Iterator[Record]
     return read(file)
 
 
-def _parquet_rows(file: BinaryIO, *, name: str, max_bytes: int) -> Iterator[Record]:
+def _parquet_rows(read: ReadRows, file: BinaryIO) -> Iterator[Record]:
     """Read Parquet, which is read from its end: what comes out of gzip is kept on the disk meanwhile."""
     if file.seekable():
-        yield from read_parquet_rows(file, name, max_bytes=max_bytes)
+        yield from read(file)
         return
     with tempfile.TemporaryFile() as whole:
         shutil.copyfileobj(file, whole)
-        yield from read_parquet_rows(cast(BinaryIO, whole), name, max_bytes=max_bytes)
+        yield from read(cast(BinaryIO, whole))
 
 
 def _refuse_other_binaries(head: bytes, path: Path) -> None:

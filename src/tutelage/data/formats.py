@@ -103,6 +103,8 @@ class ConversationReader:
         ]
 
     def _read(self, record: Record) -> Conversation | None:
+        if not record.was_read:
+            return Conversation(record.row, ())  # its size drops it
         if not isinstance(record.value, dict):
             self._other_values.add(record)
             return None

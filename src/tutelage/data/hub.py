@@ -3,19 +3,24 @@
 import hashlib
 import json
 from collections.abc import Iterable, Iterator
+from functools import partial
 from typing import Any
 
 from tutelage.codes import Message
+from tutelage.data.arrow_rows import records_of
 from tutelage.data.arrow_values import row_reader
-from tutelage.data.records import OpenSource, Record
+from tutelage.data.records import NO_LIMIT, OpenSource, Record
 from tutelage.errors import DataError
 
 HUB_PREFIX = "hf:"
 ROWS_AT_ONCE = 256
 
 
-def open_hub(name: str, *, split: str) -> OpenSource:
-    """Open one split of `hf:owner/name`, `hf:owner/name@revision` or `hf:./folder`."""
+def open_hub(name: str, *, split: str, max_row_bytes: int = NO_LIMIT) -> OpenSource:
+    """Open one split of `hf:owner/name`, `hf:owner/name@revision` or `hf:./folder`.
+
+    A row above `max_row_bytes` has its size and no value; the size is measured as that of a row of Parquet.
+    """
     import datasets  # noqa: PLC0415 - two seconds, and only for this kind of source
 
     place, _, revision = name.removeprefix(HUB_PREFIX).partition("@")
@@ -29,16 +34,21 @@ def open_hub(name: str, *, split: str) -> OpenSource:
             " and data.hub_split.",
         ) from fault
 
-    def records() -> Iterator[Record]:
-        # As Arrow has them: images and sound would be decoded, for which other packages are needed.
-        rows_of = row_reader(loaded.features.arrow_schema)
-        batches = loaded.with_format("arrow").iter(batch_size=ROWS_AT_ONCE)
-        values = (value for batch in batches for value in rows_of(batch))
-        return (Record(row, None, value, is_from_arrow=True) for row, value in enumerate(values))
-
     unpinned = f"No revision was named: {place} may change. Pin it as {name}@<commit>."
     notes = [] if revision else [Message("data.hub_revision_not_pinned", unpinned)]
-    return OpenSource(name, _sha256(records()), records, notes, f"a data set ({split})")
+    # The hash is that of rows of any size, so that it does not depend on data.max_row_bytes.
+    sha256 = _sha256(_records(loaded, NO_LIMIT))
+    records = partial(_records, loaded, max_row_bytes)
+    return OpenSource(name, sha256, records, notes, f"a data set ({split})")
+
+
+def _records(loaded: Any, max_row_bytes: int) -> Iterator[Record]:
+    # As Arrow has them: images and sound would be decoded, for which other packages are needed.
+    rows_of, rows = row_reader(loaded.features.arrow_schema), 0
+    for table in loaded.with_format("arrow").iter(batch_size=ROWS_AT_ONCE):
+        for batch in table.to_batches():
+            yield from records_of(batch, rows, rows_of, max_row_bytes=max_row_bytes)
+            rows += batch.num_rows
 
 
 def _sha256(records: Iterable[Record]) -> str:

@@ -3,211 +3,299 @@
 Strict means that nothing is guessed: no NaN, no repeated key, no trailing comma, no bytes that are not of the encoding.
 """
 
-import codecs
 import json
 import re
-from collections.abc import Iterator
-from typing import Any, BinaryIO
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from typing import Any, BinaryIO, TypeVar
 
-from tutelage.data.records import Record
+from tutelage.data.records import NO_LIMIT, Record
+from tutelage.data.text_window import BLOCK_BYTES, EXCERPT_CHARACTERS, TextWindow, excerpt_of
 from tutelage.errors import DataError
 
-EXCERPT_CHARACTERS = 60
-BLOCK_BYTES = 2**20
 # A value that the window's end cuts fails at its end, or so near that one escape or literal fits between.
 LONGEST_CUT_TOKEN = 16
-WHITE_SPACE = re.compile(r"[ \t\r\n]*")
+MOST_LEVELS = 64  # of lists and objects in one row
+MOST_DIGITS = 4_300  # of a number, as in Python
+BEGINNING = 2**16  # characters of an object in which its key `data` is looked for
+MOST_KEYS = 100_000  # of an object that is too large for a row, in which a repeated one is looked for
+INSIDE_TEXT = re.compile(r'(?:[^"\\\x00-\x1f]++|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*+')
+CHARACTERS_AT_ONCE = 2**16
+LONGEST_ESCAPE = 6
+OPENING = re.compile(r"[{,]?[ \t\r\n]*(?=\")")
+COLON = re.compile(r"[ \t\r\n]*:[ \t\r\n]*")
+NOT_READ = object()  # in place of a value that is larger than a row may be
+T = TypeVar("T")
 
 
 def read_json_rows(
-    file: BinaryIO, name: str, *, encoding: str = "utf-8", block: int = BLOCK_BYTES
+    file: BinaryIO,
+    name: str,
+    *,
+    encoding: str = "utf-8",
+    block: int = BLOCK_BYTES,
+    max_row_bytes: int = NO_LIMIT,
 ) -> Iterator[Record]:
     """Yield the records of a JSON array, of `{"data": [...]}`, or of JSON lines: the content decides, not the name.
 
-    The file stands behind its byte-order mark, if it has one.
+    The file stands behind its byte-order mark, if it has one. A row above `max_row_bytes` has its size and no value; it
+    is as strictly read as the others, piece by piece, and never in memory as a whole.
     """
-    text = _Window(file, name, encoding, block)
-    first = text.skip_space(0)
-    if first == len(text.seen):
+    rows = _Rows(TextWindow(file, name, encoding, block), max_row_bytes)
+    rows.text.skip_space()
+    if rows.text.ended:
         raise DataError(
             "data.no_rows",
             f"{name} is empty. Give a file with at least one row of instruction and output.",
         )
-    if text.seen[first] == "[":
-        return _array(text, first)
-    return _objects(text, first)
+    if rows.text.next() == "[":
+        yield from rows.listed()
+    elif rows.is_wrapper():
+        yield from rows.wrapped()
+    else:
+        yield from rows.objects()
 
 
-def excerpt_of(text: str) -> str:
-    """Return the beginning of a text, as a message shows it."""
-    return text[:EXCERPT_CHARACTERS].strip()
+class _Rows:
+    """The rows of one file, and how many of them were whole so far, which every fault says."""
 
+    def __init__(self, text: TextWindow, limit: int) -> None:
+        self.text, self._limit = text, limit
+        self._whole = 0
 
-class _Window:
-    """The part of a text file that is being read, and where that part stands in the file."""
+    def listed(self) -> Iterator[Record]:
+        """Read a list and nothing after it."""
+        yield from self._elements(self._record)
+        self._require_end("the list")
 
-    def __init__(self, file: BinaryIO, name: str, encoding: str, block: int) -> None:
-        self.seen, self.is_whole = "", False
-        self.name, self.encoding = name, encoding
-        self.line, self.column = 1, 1  # of the first character that is seen
-        self.bytes_before = file.tell()  # what is seen at first
-        self.block = block
-        self._file = file
-        self._decoder = codecs.getincrementaldecoder(encoding)()
-        self._bytes_read, self._lines_read = self.bytes_before, 0
-        self.extend()
+    def wrapped(self) -> Iterator[Record]:
+        """Read the list that one object has as its `data`, and nothing after the object."""
+        for key in self._members(level=1):
+            if key == "data" and self.text.next() == "[":
+                yield from self._elements(self._record)
+            else:
+                self._value(level=1)
+        self._require_end("the object whose `data` holds the rows")
 
-    def extend(self, at_least: int = 0) -> None:
-        """See more of the file."""
-        block = self._file.read(max(self.block, at_least))
-        pending = len(self._decoder.getstate()[0])
+    def objects(self) -> Iterator[Record]:
+        """Read one object after the other, each beginning a line."""
+        text = self.text
+        while not text.ended:
+            yield self._record()
+            end = text.at
+            if text.skip_space(forgets=False) and "\n" not in text.seen[end : text.at]:
+                raise self._malformed(text.at, "expected a new line after the row")
+            text.forget()
+
+    def is_wrapper(self) -> bool:
+        """Tell whether the object at the cursor wraps the rows, which one lone object with a list as `data` does.
+
+        One that is larger than a row may be is taken for a wrapper by its beginning alone.
+        """
         try:
-            self.seen += self._decoder.decode(block, final=not block)
-        except UnicodeDecodeError as fault:
-            self._refuse_bytes(block, fault, self._bytes_read - pending + fault.start)
-        self._bytes_read += len(block)
-        self._lines_read += block.count(b"\n")
-        self.is_whole = not block
+            decoded = self._decoded()
+        except DataError:
+            return self._begins_with_data()  # so that the fault can say how many rows stand before it
+        if decoded is None:
+            return self._begins_with_data()
+        value, end = decoded
+        is_data = isinstance(value, dict) and isinstance(value.get("data"), list)
+        return is_data and self.text.only_space_after(end)
 
-    def _refuse_bytes(self, block: bytes, fault: UnicodeDecodeError, offset: int) -> None:
-        if self.encoding.startswith("utf-16"):
-            raise DataError(
-                "data.wrong_encoding",
-                f"{self.name} begins like UTF-16 but is damaged at byte {offset:,}. Save the file as UTF-8.",
-            ) from fault
-        line = self._lines_read + block.count(b"\n", 0, max(0, offset - self._bytes_read)) + 1
-        raise DataError(
-            "data.wrong_encoding",
-            f"{self.name}:{line}: byte {offset:,} (0x{fault.object[fault.start]:02x}) is not {self.encoding.upper()}."
-            " Save the file as UTF-8, or name its encoding with --set data.encoding=…",
-        ) from fault
-
-    def forget(self, position: int) -> None:
-        """Stop seeing what stands before a position."""
-        self.line, self.column = self.place(position)
-        self.seen = self.seen[position:]
-
-    def place(self, position: int) -> tuple[int, int]:
-        """Return line and column of a position in what is seen."""
-        line_begin = self.seen.rfind("\n", 0, position) + 1
-        column = position - line_begin + 1 if line_begin else self.column + position
-        return self.line + self.seen.count("\n", 0, position), column
-
-    def skip_space(self, position: int) -> int:
-        """Return the position of the next character that is no white space, seeing more where it must."""
-        while True:
-            found = WHITE_SPACE.match(self.seen, position)
-            assert found is not None  # it matches nothing as well
-            position = found.end()
-            if position < len(self.seen) or self.is_whole:
-                return position
-            self.extend()
-
-
-class _Places:
-    """Line, byte offset and size of rising positions, in one pass over the text."""
-
-    def __init__(self, text: _Window) -> None:
-        self._text = text
-        self._position, self._line, self._offset = 0, text.line, text.bytes_before
-
-    def go_to(self, position: int) -> tuple[int, int]:
-        passed = self._text.seen[self._position : position]
-        self._line += passed.count("\n")
-        self._offset += len(passed.encode(self._text.encoding))
-        self._position = position
-        return self._line, self._offset
-
-    def forget(self, position: int) -> None:
-        self._text.forget(position)
-        self._position -= position
-
-
-def _array(text: _Window, bracket: int) -> Iterator[Record]:
-    """Read an array value by value, so that a fault can say how many whole rows stand before it."""
-    places = _Places(text)
-    position = text.skip_space(bracket + 1)
-    row = 0
-    while position < len(text.seen) and text.seen[position] != "]":
-        record, end = _record(text, places, position, row)
-        yield record
-        row += 1
-        position = text.skip_space(end)
-        if text.seen[position : position + 1] == ",":
-            comma, position = position, text.skip_space(position + 1)
-            if text.seen[position : position + 1] == "]":
-                raise _malformed(text, comma, "a comma stands before the closing bracket", row)
-        elif text.seen[position : position + 1] != "]":
-            break
-        position = _forget_read(text, places, position)
-    if position >= len(text.seen):
-        raise _malformed(text, position, "the file ends inside the list; was it cut off?", row)
-    if text.seen[position] != "]":
-        raise _malformed(text, position, "expected a comma or a closing bracket", row)
-    rest = text.skip_space(position + 1)
-    if rest < len(text.seen):
-        raise _malformed(text, rest, "there is more text after the list", row)
-
-
-def _objects(text: _Window, position: int) -> Iterator[Record]:
-    """Read one object after the other, each beginning a line; one lone object may wrap the rows as `data`."""
-    places = _Places(text)
-    row = 0
-    while position < len(text.seen):
-        record, end = _record(text, places, position, row)
-        position = text.skip_space(end)
-        is_last = position == len(text.seen)
-        if (
-            is_last
-            and row == 0
-            and isinstance(record.value, dict)
-            and isinstance(record.value.get("data"), list)
-        ):
-            yield from (Record(inner, None, value) for inner, value in enumerate(record.value["data"]))
-            return
-        yield record
-        row += 1
-        if not is_last and "\n" not in text.seen[end:position]:
-            raise _malformed(text, position, "expected a new line after the row", row)
-        position = _forget_read(text, places, position)
-
-
-def _forget_read(text: _Window, places: _Places, position: int) -> int:
-    if position < text.block:
-        return position
-    places.go_to(position)
-    places.forget(position)
-    return 0
-
-
-def _record(text: _Window, places: _Places, position: int, row: int) -> tuple[Record, int]:
-    value, end = _decode(text, position, rows_before=row)
-    line, offset = places.go_to(position)
-    after = places.go_to(end)[1]
-    return Record(row, line, value, offset, after - offset), end
-
-
-def _decode(text: _Window, position: int, *, rows_before: int) -> tuple[Any, int]:
-    """Decode the value at a position, seeing more of the file for as long as its end may be what is missing."""
-    while True:
+    def _begins_with_data(self) -> bool:
+        text, length = self.text, max(min(self._limit, 2**31), BEGINNING)
+        with suppress(DataError):  # what is not of the encoding is refused when reading comes to it
+            while len(text.seen) - text.at < length and not text.is_whole:
+                text.extend()
+        seen, place = text.seen[text.at : text.at + length], 0
         try:
-            value, end = STRICT_DECODER.raw_decode(text.seen, position)
-        except json.JSONDecodeError as fault:
-            may_be_cut = fault.msg.startswith("Unterminated string") or (
-                fault.pos >= len(text.seen) - LONGEST_CUT_TOKEN
+            while (opening := OPENING.match(seen, place)) is not None:
+                key, end = STRICT_DECODER.raw_decode(seen, opening.end())
+                if (colon := COLON.match(seen, end)) is None:
+                    return False
+                if key == "data":
+                    return seen[colon.end() : colon.end() + 1] == "["
+                place = STRICT_DECODER.raw_decode(seen, colon.end())[1]
+        except (ValueError, RecursionError):
+            pass
+        return False
+
+    def _require_end(self, of: str) -> None:
+        self.text.skip_space()
+        if not self.text.ended:
+            raise self._malformed(self.text.at, f"there is more text after {of}")
+
+    def _record(self) -> Record:
+        row, text = self._whole, self.text
+        line, offset = text.measure()
+        value = self._value(level=0)
+        size = text.measure()[1] - offset
+        self._whole = row + 1
+        if value is NOT_READ or size > self._limit:
+            return Record(row, line, None, offset, size, was_read=False)
+        return Record(row, line, value, offset, size)
+
+    def _value(self, *, level: int) -> Any:
+        """Return the value at the cursor and go behind it; `level` counts the lists and objects around it.
+
+        What is larger than a row may be is gone over piece by piece, and is not returned.
+        """
+        text = self.text
+        decoded = self._decoded()
+        if decoded is not None:
+            value, end = decoded
+            is_flat = (
+                text.seen.count("{", text.at, end) + text.seen.count("[", text.at, end) <= MOST_LEVELS - level
             )
-            if text.is_whole or not may_be_cut:
-                raise _malformed(text, fault.pos, fault.msg, rows_before) from fault
-        except RecursionError as fault:
-            raise _malformed(
-                text, position, "the value is nested too deeply", rows_before, code="data.not_strict_json"
-            ) from fault
-        except ValueError as fault:
-            raise _malformed(text, position, str(fault), rows_before, code="data.not_strict_json") from fault
+            if is_flat or level + _levels_of(value) <= MOST_LEVELS:
+                text.at = end
+                return value
+        if text.next() == '"':
+            self._skip_text()
+        elif text.next() not in ("[", "{"):
+            raise self._malformed(
+                text.at, f"a number has more than {MOST_DIGITS:,} digits", code="data.not_strict_json"
+            )
+        elif level == MOST_LEVELS:
+            raise self._malformed(
+                text.at, f"a value is nested too deeply, {MOST_LEVELS} levels", code="data.not_strict_json"
+            )
+        elif text.next() == "[":
+            for _ in self._elements(lambda: self._value(level=level + 1)):
+                pass
         else:
-            if end < len(text.seen) or text.is_whole:
-                return value, end
-        text.extend(len(text.seen) - position)  # doubling, so that the whole stays linear
+            for _ in self._members(level=level + 1):
+                self._value(level=level + 1)
+        return NOT_READ
+
+    def _decoded(self) -> tuple[Any, int] | None:
+        """Return the value at the cursor and its end; None where it is larger than a row may be, or very deep.
+
+        More of the file is seen for as long as the end of the value may be what is missing.
+        """
+        text = self.text
+        while True:
+            try:
+                value, end = _scan(text.seen, text.at)
+            except StopIteration as fault:  # the scanner's word for it, with the position
+                self._refuse_unless_cut(fault.value, "Expecting value")
+            except json.JSONDecodeError as fault:
+                self._refuse_unless_cut(fault.pos, fault.msg)
+            except RecursionError:
+                return None
+            except ValueError as fault:
+                raise self._malformed(text.at, str(fault), code="data.not_strict_json") from fault
+            else:
+                if end < len(text.seen) or text.is_whole:
+                    return value, end
+            seen = len(text.seen) - text.at
+            if seen > max(self._limit, MOST_DIGITS):
+                return None
+            text.extend(seen)  # doubling, so that the whole stays linear
+
+    def _refuse_unless_cut(self, position: int, what: str) -> None:
+        text = self.text
+        is_near_the_end = position >= len(text.seen) - LONGEST_CUT_TOKEN
+        if text.is_whole or not (is_near_the_end or what.startswith("Unterminated string")):
+            raise self._malformed(position, what)
+
+    def _elements(self, read: Callable[[], T]) -> Iterator[T]:
+        """Yield what `read` makes of each element of the list at the cursor, and go behind the list."""
+        text = self.text
+        text.at += 1
+        found = text.skip_space()
+        while found not in ("]", ""):
+            yield read()
+            found = text.skip_space()
+            if found != ",":
+                break
+            comma = text.at
+            text.at += 1
+            found = text.skip_space(forgets=False)  # so that the comma has a place still
+            if found == "]":
+                raise self._malformed(comma, "a comma stands before the closing bracket")
+            text.forget()
+        if not found:
+            raise self._malformed(text.at, "the file ends inside the list; was it cut off?")
+        if found != "]":
+            raise self._malformed(text.at, "expected a comma or a closing bracket")
+        text.at += 1
+
+    def _members(self, *, level: int) -> Iterator[Any]:
+        """Yield each key of the object at the cursor while its value stands there, which whoever asks goes behind."""
+        text = self.text
+        text.at += 1
+        text.skip_space()
+        keys: set[Any] = set()
+        while text.next() != "}" or keys:
+            if text.next() != '"':
+                raise self._malformed(text.at, "Expecting property name enclosed in double quotes")
+            key = self._value(level=level)
+            if key in keys and key is not NOT_READ:
+                raise self._malformed(text.at, _told_of_repeated(key), code="data.not_strict_json")
+            if len(keys) < MOST_KEYS:
+                keys.add(key)
+            text.skip_space()
+            if text.next() != ":":
+                raise self._malformed(text.at, "Expecting ':' delimiter")
+            text.at += 1
+            text.skip_space()
+            yield key
+            text.skip_space()
+            if text.next() == "}":
+                break
+            if text.next() != ",":
+                what = (
+                    "the file ends inside an object; was it cut off?"
+                    if text.ended
+                    else "Expecting ',' delimiter"
+                )
+                raise self._malformed(text.at, what)
+            text.at += 1
+            text.skip_space()
+            text.forget()
+        text.at += 1
+
+    def _skip_text(self) -> None:
+        """Go behind the text at the cursor, as strictly as the decoder."""
+        text = self.text
+        text.at += 1
+        while True:
+            found = INSIDE_TEXT.match(text.seen, text.at, text.at + CHARACTERS_AT_ONCE)
+            assert found is not None  # it matches nothing as well
+            is_stuck = found.end() == text.at
+            text.at = found.end()
+            text.forget()
+            if text.next() == '"':
+                text.at += 1
+                return
+            if is_stuck and (text.is_whole or len(text.seen) - text.at >= LONGEST_ESCAPE):
+                what = "Invalid \\escape" if text.next() == "\\" else "Invalid control character at"
+                raise self._malformed(text.at, "Unterminated string" if text.ended else what)
+            if len(text.seen) - text.at < LONGEST_ESCAPE and not text.is_whole:
+                text.extend()
+
+    def _malformed(self, position: int, what: str, *, code: str = "data.malformed_json") -> DataError:
+        text, rows = self.text, self._whole
+        line, column = text.place(position)
+        whole = "row stands" if rows == 1 else "rows stand"
+        before = f" {rows:,} whole {whole} before it." if rows else ""
+        near = excerpt_of(text.seen[max(0, position - EXCERPT_CHARACTERS // 2) :][:EXCERPT_CHARACTERS])
+        return DataError(
+            code,
+            f"{text.name}:{line}:{column}: malformed JSON: {what}, near {near!r}.{before} Mend the file there.",
+            row=rows,
+        )
+
+
+def _levels_of(value: Any) -> int:
+    """Return how many lists and objects are nested in each other."""
+    levels, inside = 0, [value]
+    while inside := [one for one in inside if isinstance(one, list | dict)]:
+        levels += 1
+        inside = [inner for one in inside for inner in (one.values() if isinstance(one, dict) else one)]
+    return levels
 
 
 def _refuse_constant(name: str) -> None:
@@ -217,24 +305,14 @@ def _refuse_constant(name: str) -> None:
 def _refuse_repeated_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     value = dict(pairs)
     if len(value) != len(pairs):
-        keys = [key for key, _ in pairs]
-        repeated = next(key for key in keys if keys.count(key) > 1)
-        raise ValueError(f"the key {repeated!r} stands twice in one object")
+        counts = Counter(key for key, _ in pairs)
+        raise ValueError(_told_of_repeated(next(key for key, count in counts.items() if count > 1)))
     return value
 
 
+def _told_of_repeated(key: str) -> str:
+    return f"the key {excerpt_of(key)!r} stands twice in one object"
+
+
 STRICT_DECODER = json.JSONDecoder(parse_constant=_refuse_constant, object_pairs_hook=_refuse_repeated_keys)
-
-
-def _malformed(
-    text: _Window, position: int, what: str, rows_before: int, *, code: str = "data.malformed_json"
-) -> DataError:
-    line, column = text.place(position)
-    whole = "row stands" if rows_before == 1 else "rows stand"
-    before = f" {rows_before:,} whole {whole} before it." if rows_before else ""
-    near = excerpt_of(text.seen[max(0, position - EXCERPT_CHARACTERS // 2) :][:EXCERPT_CHARACTERS])
-    return DataError(
-        code,
-        f"{text.name}:{line}:{column}: malformed JSON: {what}, near {near!r}.{before} Mend the file there.",
-        row=rows_before,
-    )
+_scan: Any = vars(STRICT_DECODER)["scan_once"]  # what raw_decode calls

@@ -10,6 +10,8 @@ from tutelage.codes import Message
 # numbers of the rows that the model was shown, and the model's name.
 SOURCE_ROW, MADE_FROM, MADE_BY = "source_row", "made_from", "made_by"
 
+NO_LIMIT = 2**63  # where a row may have any size
+
 
 @dataclass(frozen=True, slots=True)
 class Record:
@@ -22,6 +24,7 @@ class Record:
     size: int | None = None  # its own bytes
     file: str | None = None  # where a source has several
     is_from_arrow: bool = False  # Arrow gives every struct of a column the keys of all of them, with nulls
+    was_read: bool = True  # a row above data.max_row_bytes is not, and has no value
 
 
 @dataclass(frozen=True)

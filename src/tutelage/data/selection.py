@@ -1,7 +1,6 @@
 """Which rows of a source are chosen: by what they are, by chance, and with how many of their like."""
 
 import hashlib
-import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -14,6 +13,8 @@ from tutelage.data.languages import language_of
 from tutelage.data.near_duplicates import near_duplicates
 from tutelage.data.records import Record
 from tutelage.data.rules import RULES
+from tutelage.errors import DataError
+from tutelage.patterns import BoundedPattern, PatternTimeoutError
 
 # The rules that are about a row by itself, or about it and an earlier one that is the same.
 RULES_OF_ROWS = (6, 7, 8, 9, 10, 11, 14, 16, 17, 18, 19, 20, 21, 28, 31, 32)
@@ -28,8 +29,8 @@ class Criteria:
     only_rules: Collection[int] = ()
     languages: Collection[str] = ()
     without_languages: Collection[str] = ()
-    matching: Sequence[re.Pattern[str]] = ()
-    not_matching: Sequence[re.Pattern[str]] = ()
+    matching: Sequence[BoundedPattern] = ()
+    not_matching: Sequence[BoundedPattern] = ()
     min_tokens: int | None = None
     max_tokens: int | None = None
     min_answer_characters: int | None = None
@@ -142,13 +143,24 @@ def _text_reasons(row: Conversation, criteria: Criteria) -> Iterator[Message]:
         yield from (
             Message("filter.no_match", f"nothing matches {one.pattern}")
             for one in criteria.matching
-            if not one.search(text)
+            if not _is_found(one, text, row)
         )
         yield from (
             Message("filter.match", f"matches {one.pattern}")
             for one in criteria.not_matching
-            if one.search(text)
+            if _is_found(one, text, row)
         )
+
+
+def _is_found(pattern: BoundedPattern, text: str, row: Conversation) -> bool:
+    try:
+        return pattern.search(text)
+    except PatternTimeoutError as fault:
+        raise DataError(
+            "filter.regex_timeout",
+            f"Row {row.row}: {fault} and was stopped. Write it without repetitions inside of repetitions.",
+            row=row.row,
+        ) from fault
 
 
 def _length_reasons(length: int, unit: str, least: int | None, most: int | None) -> Iterator[Message]:

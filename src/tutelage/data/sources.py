@@ -37,7 +37,7 @@ def open_source(name: str, *, cache: Path, settings: DataSettings = DataSettings
     """Look at a source without reading its rows; DataError where there is none, or where its bytes are not the
     expected ones."""
     if name.startswith(HUB_PREFIX):
-        source = open_hub(name, split=settings.hub_split)
+        source = open_hub(name, split=settings.hub_split, max_row_bytes=settings.max_row_bytes)
     else:
         path = locate_source(name, cache=cache, settings=settings)
         source = _open_folder(name, path, settings) if path.is_dir() else _open_one(name, path, settings)

@@ -1,17 +1,16 @@
 """The ways to score a named test set: those of the main evaluation, and those that ask for one right thing."""
 
 import json
-import re
 from collections.abc import Callable, Mapping
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import jsonschema
-from referencing import Registry
 from referencing.exceptions import Unresolvable
 
 from tutelage.errors import DataError
+from tutelage.evaluation.json_schemas import require_bounded, schema_validator
 from tutelage.evaluation.metrics import METRICS, Metric, score
 from tutelage.evaluation.numbers import (
     NumberConvention,
@@ -21,6 +20,7 @@ from tutelage.evaluation.numbers import (
     single_number,
 )
 from tutelage.evaluation.words import contains_whole
+from tutelage.patterns import PatternTimeoutError, compile_pattern
 from tutelage.recipe_evaluation import NamedSetSettings
 
 
@@ -72,7 +72,15 @@ def score_answer(
     right = _RIGHT.get(settings.metric)
     if right is None:
         return score(answer)[settings.metric]
-    return 100 * float(right(answer, settings, schema))
+    try:
+        return 100 * float(right(answer, settings, schema))
+    except PatternTimeoutError as fault:
+        raise DataError(
+            "evaluate.regex_timeout",
+            f"The answer to row {answer.get('row')}: {fault} and was stopped. Write the pattern of this test set"
+            " without repetitions inside of repetitions; the answers are kept.",
+            row=answer.get("row"),
+        ) from fault
 
 
 def _has_right_number(
@@ -92,13 +100,13 @@ def _contains(answer: Mapping[str, Any], settings: NamedSetSettings, schema: Any
 
 def _matches(answer: Mapping[str, Any], settings: NamedSetSettings, schema: Any) -> bool:
     assert settings.pattern is not None
-    return re.search(settings.pattern, answer["response"]) is not None
+    return compile_pattern(settings.pattern).search(answer["response"])
 
 
 def _is_valid_json(answer: Mapping[str, Any], settings: NamedSetSettings, schema: Any) -> bool:
     try:
         value = json.loads(answer["response"], parse_constant=_refuse_constant)
-        return schema is None or _validator(schema).is_valid(value)
+        return schema is None or schema_validator(schema).is_valid(value)
     except (ValueError, RecursionError):
         return False
     except Unresolvable as fault:
@@ -130,7 +138,8 @@ def read_schema(settings: NamedSetSettings) -> Any:
         return None
     try:
         schema = json.loads(Path(settings.json_schema).read_text(encoding="utf-8"))
-        _validator(schema).check_schema(schema)
+        schema_validator(schema).check_schema(schema)
+        require_bounded(schema, settings.json_schema)
     except (OSError, ValueError, RecursionError) as fault:
         raise DataError(
             "evaluate.json_schema_unreadable",
@@ -141,8 +150,3 @@ def read_schema(settings: NamedSetSettings) -> Any:
             "evaluate.json_schema_invalid", f"{settings.json_schema} is no JSON schema: {fault.message}."
         ) from fault
     return schema
-
-
-def _validator(schema: Any) -> Any:
-    # An empty registry: a schema that refers to an address must not make the program ask for it.
-    return jsonschema.validators.validator_for(schema)(schema, registry=Registry())

@@ -121,7 +121,7 @@ def open_rows(
             "cli.option_not_supported",
             f"`tutelage data {verb}` has no use for {', '.join(idle)}. Leave it out.",
         )
-    source = read_data(loaded.recipe)
+    source = read_data(loaded.recipe, keeps_large_rows=True)
     read = read_conversations(
         source.records, source=source.name, settings=loaded.recipe.data, takes_kto=takes_kto
     )

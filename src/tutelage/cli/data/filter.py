@@ -25,6 +25,7 @@ from tutelage.cli.options import as_path
 from tutelage.codes import Message
 from tutelage.data.checks import Outcome
 from tutelage.errors import RecipeError
+from tutelage.patterns import BoundedPattern, compile_pattern
 from tutelage.recipe_file import LoadedRecipe
 
 HONOURED = (
@@ -171,9 +172,9 @@ def _refuse_unknown(what: str, given: Sequence[object], known: Sequence[object])
             )
 
 
-def _patterns(option: str, given: Sequence[str]) -> list[re.Pattern[str]]:
+def _patterns(option: str, given: Sequence[str]) -> list[BoundedPattern]:
     try:
-        return [re.compile(text) for text in given]
+        return [compile_pattern(text) for text in given]
     except re.error as fault:
         raise RecipeError(
             "filter.invalid_regex",

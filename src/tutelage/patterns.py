@@ -1,0 +1,55 @@
+"""Users' regular expressions, which run under a time limit: one like (a+)+$ may take longer than anybody waits."""
+
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import regex
+
+SEARCH_SECONDS = 1.0
+# What stands for itself in `re` and means something to `regex`: a brace that is no repetition, a bracket in a set.
+_LITERAL_BRACE = re.compile(r"\{(?!\d*,?\d*\})")
+_PARTS = re.compile(r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]|[^\\\[]+|.", re.DOTALL)
+
+
+class PatternTimeoutError(Exception):
+    """A search took longer than `SEARCH_SECONDS`."""
+
+    def __init__(self, pattern: str) -> None:
+        super().__init__(f"the regular expression {pattern!r} searched for more than {SEARCH_SECONDS:g} s")
+        self.pattern = pattern
+
+
+@dataclass(frozen=True)
+class BoundedPattern:
+    """A user's pattern, compiled to be searched for under a time limit."""
+
+    pattern: str
+    compiled: Any
+
+    def search(self, text: str) -> bool:
+        """Tell whether the pattern is found in a text; PatternTimeoutError where that takes too long."""
+        try:
+            return self.compiled.search(text, timeout=SEARCH_SECONDS) is not None
+        except TimeoutError as fault:
+            raise PatternTimeoutError(self.pattern) from fault
+
+
+@lru_cache(maxsize=256)
+def compile_pattern(pattern: str) -> BoundedPattern:
+    """Compile a pattern of the syntax of `re`, or raise re.error; it runs in `regex`, which can be stopped."""
+    try:
+        re.compile(pattern)
+        compiled = regex.compile("".join(map(_as_in_re, _PARTS.findall(pattern))), regex.V0)
+    except (regex.error, RecursionError, OverflowError) as fault:
+        raise re.error(str(fault), pattern) from fault
+    return BoundedPattern(pattern, compiled)
+
+
+def _as_in_re(part: str) -> str:
+    if part.startswith("\\"):
+        return part
+    if part.startswith("[") and len(part) > 1:
+        return "[" + part[1:].replace("\\[", "[").replace("[", "\\[")
+    return _LITERAL_BRACE.sub(r"\\{", part)
