@@ -156,7 +156,7 @@ def check_classify(tutelage, place, rows):
         assert float(one["probability.talk"]) == pytest.approx(other["probabilities"]["talk"], abs=1e-5)
     (place / "new.jsonl").write_text("".join(json.dumps({"message": row["text"]}) + "\n" for row in known))
     lines = tutelage("classify", "mine", "--file", "new.jsonl").out.splitlines()
-    assert [json.loads(line)["predicted"] for line in lines] == [repr(row["predicted"]) for row in known]
+    assert [json.loads(line)["predicted"] for line in lines] == [row["predicted"] for row in known]
     assert contents(place / "mine") == before
     (place / "odd.csv").write_text("words\nhello\n")
     for words, message in (

@@ -32,8 +32,8 @@ def copied(exported_run, tmp_path):
 
 
 def opened(run, wanted):
-    recipe = load(run.recipe, {}, []).recipe
-    made = open_engine(wanted, run, recipe, locate(recipe), context=64, at_once=1)
+    loaded = load(run.recipe, {}, [])
+    made = open_engine(wanted, run, loaded.recipe, locate(loaded), context=64, at_once=1)
     made.engine.close()
     return made
 
@@ -199,8 +199,8 @@ from tutelage.serve.app import make_app
 from tutelage.serve.engines import open_engine
 
 run = RunFolder(Path({str(exported_run.root)!r}))
-recipe = load(run.recipe, {{}}, []).recipe
-made = open_engine("llama.cpp", run, recipe, locate(recipe), context=64, at_once=1)
+loaded = load(run.recipe, {{}}, [])
+made = open_engine("llama.cpp", run, loaded.recipe, locate(loaded, beside=()), context=64, at_once=1)
 made.engine.close()
 print({{"torch", "transformers"}} & {{*sys.modules}} or "neither")
 """

@@ -101,8 +101,9 @@ def test_a_seed_gives_one_answer_and_another_seed_another(client):
 
 def test_log_probabilities_are_those_of_transformers_over_the_whole_text(client, running, tuned_run):
     found = ask(client, "Name a fruit.", logprobs=True, top_logprobs=3).choices[0].logprobs.content
-    recipe = load(tuned_run.recipe, {}, []).recipe
-    plain = open_base(locate(recipe), torch.device("cpu"), torch.float32, padded_because="for the test")
+    loaded = load(tuned_run.recipe, {}, [])
+    recipe = loaded.recipe
+    plain = open_base(locate(loaded), torch.device("cpu"), torch.float32, padded_because="for the test")
     model = open_tuned(plain, tuned_run.model, recipe.adapter)
     prompt = running.served.renderer.prompt_ids(single_turn(0, "Name a fruit.", "", ""))
     ids = list(prompt)

@@ -26,7 +26,7 @@ class Running:
 @contextmanager
 def serving(run, *, key=None, at_once=4, engine="torch", context=2048):
     loaded = load(run.recipe, {}, [])
-    made = open_engine(engine, run, loaded.recipe, locate(loaded.recipe), context=context, at_once=at_once)
+    made = open_engine(engine, run, loaded.recipe, locate(loaded), context=context, at_once=at_once)
     with listening("127.0.0.1", 0) as opened:
         app = make_app(made.engine, made.served, host="127.0.0.1", key=key)
         server = uvicorn.Server(configured(app))

@@ -64,7 +64,7 @@ def test_a_folder_without_data_files_is_told(refused, place):
             '[{"output": "a", "output": "b"}]',
             ["rows.json:1:2: malformed JSON: the key 'output' stands twice in one object"],
         ),
-        ('[{"a": ' + "[" * 99_999, ["rows.json:1:2: malformed JSON: the value is nested too deeply"]),
+        ('[{"a": ' + "[" * 99_999, ["rows.json:1:71: malformed JSON", "64 levels"]),
         ("", ["rows.json is empty. Give a file with at least one row"]),
         ("[]", ["rows.json holds no rows. Give a file with at least one row"]),
         ("<!DOCTYPE html><title>404</title>", ["rows.json holds HTML or XML, not JSON. Was an error page saved"]),
