@@ -310,3 +310,27 @@ def test_a_system_field_and_another_system_text_in_the_chosen_messages_stop():
         "rejected": [system("b"), *whole(REJECTED)],
     }
     assert sides(same) == ([("system", "b"), ("user", ASKED)], CHOSEN, REJECTED)
+
+
+@pytest.mark.parametrize("value", PARTED)
+def test_a_pair_that_parts_early_is_dropped_whether_or_not_its_rejected_answer_is_trained(value):
+    (checked,) = check_rows(read(value).rows)
+    assert (checked.outcome, codes_of(checked.reasons)) == ("dropped", ["data.rejected_other_prompt"])
+
+
+@pytest.mark.parametrize(
+    "rejected",
+    [
+        [assistant(REJECTED, weight=0)],
+        assistant(REJECTED, weight="0"),
+        [user(ASKED), assistant(REJECTED, masked=True)],
+        json.dumps([assistant(REJECTED, weight=False)]),
+    ],
+)
+def test_a_rejected_answer_with_the_weight_0_is_dropped_by_name_as_a_chosen_one_is(rejected):
+    value = {"prompt": ASKED, "chosen": [assistant(CHOSEN)], "rejected": rejected}
+    for one in (value, {**value, "chosen": rejected, "rejected": value["chosen"]}):
+        (checked,) = check_rows(read(one).rows, pairs=True)
+        assert (checked.outcome, codes_of(checked.reasons)) == ("dropped", ["data.no_supervised_answer"])
+    (checked,) = check_rows(read(value).rows)
+    assert (checked.outcome, checked.row.response) == ("kept", CHOSEN)

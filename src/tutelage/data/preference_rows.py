@@ -35,6 +35,7 @@ class Pair(NamedTuple):
 
     turns: tuple[Turn, ...]
     rejected: str | None
+    is_rejected_supervised: bool = True
 
 
 def answer_fields(fields: Collection[str]) -> tuple[str, ...]:
@@ -73,7 +74,8 @@ def read_preference(value: Value, reading: Reading) -> Pair:
         _pass_over_prompts(apart, [name for name in prompts if name != repeated], reading)
     prompt = with_system_field(row, prompt, reading)
     turns = _behind(prompt, chosen)
-    return Pair(turns, _rejected(prompt, turns, rejected))
+    answers = [turn.is_supervised for turn in rejected if turn.role == "assistant"]
+    return Pair(turns, _rejected(prompt, turns, rejected), any(answers) or not answers)
 
 
 def _named_answers(value: Value, reading: Reading) -> tuple[Value, tuple[str, str]]:

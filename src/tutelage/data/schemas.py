@@ -42,8 +42,8 @@ class Schema:
 def read_row(row: int, value: Value, name: str, reading: Reading) -> Conversation:
     """Read a row by the format of that name, or raise RowError."""
     found = SCHEMAS[name].read(value, reading)
-    turns, rejected = found if isinstance(found, Pair) else (found, None)
-    return Conversation(row, turns, name, rejected, reading.take_repairs())
+    turns, rejected, is_learnt = found if isinstance(found, Pair) else (found, None, True)
+    return Conversation(row, turns, name, rejected, is_learnt, reading.take_repairs())
 
 
 def format_of(value: Value, fitting: Sequence[str]) -> str:
