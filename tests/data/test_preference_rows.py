@@ -1,15 +1,17 @@
 """Preference rows in every layout in which they are written, and what makes two answers answers to one prompt."""
 
+import io
 import json
 
 import pytest
 from support.coded import codes_of
-from support.rows import make_records
+from support.rows import make_records, parquet_of
 
 from tutelage.data.checks import check_rows
 from tutelage.data.conversion import convert_rows
 from tutelage.data.formats import read_conversations
 from tutelage.data.preference_rows import up_to_answer
+from tutelage.data.tables import read_parquet_rows
 from tutelage.errors import DataError
 from tutelage.recipe import DataSettings
 
@@ -334,3 +336,46 @@ def test_a_rejected_answer_with_the_weight_0_is_dropped_by_name_as_a_chosen_one_
         assert (checked.outcome, codes_of(checked.reasons)) == ("dropped", ["data.no_supervised_answer"])
     (checked,) = check_rows(read(value).rows)
     assert (checked.outcome, checked.row.response) == ("kept", CHOSEN)
+
+
+def test_two_system_texts_of_prompt_and_answer_stop():
+    talk = [user(ASKED), assistant(CHOSEN)]
+    for own in (
+        {"chosen": [system("b"), *talk], "rejected": [system("b"), *whole(REJECTED)]},
+        {"completion": [system("b"), *talk]},
+        {"completion": json.dumps([system("b"), *talk])},
+    ):
+        value = {"prompt": [system("a"), user(ASKED)], **own}
+        with pytest.raises(DataError) as fault:
+            read(value)
+        assert fault.value.code == "data.two_system_texts"
+        for prompt in ([system("b"), user(ASKED)], [system(" "), user(ASKED)], [user(ASKED)], ASKED):
+            (row,) = read({**value, "prompt": prompt}).rows
+            assert [turn.text for turn in row.turns] == ["b", ASKED, CHOSEN]
+            assert row.rejected == (REJECTED if "rejected" in own else None)
+    blank = {"chosen": [system(" "), *talk], "rejected": [system(""), *whole(REJECTED)]}
+    assert sides({"prompt": [system("a"), user(ASKED)], **blank}) == (
+        [("system", "a"), ("user", ASKED)],
+        CHOSEN,
+        REJECTED,
+    )
+
+
+def test_a_prompt_with_calls_is_known_again_in_rows_from_arrow():
+    def asked(**arguments):
+        call = {"type": "function", "function": {"name": "look", "arguments": arguments}}
+        return [user(ASKED), assistant(None, tool_calls=[call]), {"role": "tool", "content": "ok"}]
+
+    values = [
+        {
+            "prompt": [system("Be brief."), *asked(**one)],
+            "chosen": [*asked(**one), assistant(CHOSEN)],
+            "rejected": [*asked(**one), assistant(REJECTED)],
+        }
+        for one in ({"city": "Rome"}, {"day": "Monday"})
+    ]
+    records = list(read_parquet_rows(io.BytesIO(parquet_of(values)), "rows.parquet", max_bytes=2**30))
+    found = read_conversations(records, source="rows")
+    assert [row.turns[0].text for row in found.rows] == ["Be brief."] * 2
+    assert [row.rejected for row in found.rows] == [REJECTED] * 2
+    assert "data.field_not_used" not in codes_of(found.notes)

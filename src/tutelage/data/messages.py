@@ -1,6 +1,7 @@
 """Turns of a conversation, as the formats write them: role and content, or from and value."""
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from tutelage.data.conversations import Role, Turn
@@ -151,14 +152,34 @@ def with_system_field(value: Value, turns: tuple[Turn, ...], reading: Reading) -
     field = system_message(value, reading)
     if not field or not turns or turns[0].role != "system":
         return (*field, *turns)
-    opening = turns[0].text.strip()
-    if not opening:
+    if not turns[0].text.strip():
         return (*field, *turns[1:])
-    if opening != field[0].text.strip():
+    _refuse_other(field, turns[:1], "with a field 'system' and another system text at the beginning of the messages")
+    return turns
+
+
+def one_system(apart: Sequence[Turn], own: Sequence[Turn]) -> tuple[Turn, ...]:
+    """Return the system texts of a conversation, of which those of a prompt apart may be the same, or the only ones."""
+    if not any(turn.text.strip() for turn in apart):
+        return tuple(own or apart)
+    if not any(turn.text.strip() for turn in own):
+        return tuple(apart)
+    _refuse_other(apart, own, "with a system text in the prompt and another one in an answer")
+    return tuple(own)
+
+
+def _refuse_other(apart: Sequence[Turn], own: Sequence[Turn], what: str) -> None:
+    first, second = ([turn.text.strip() for turn in turns if turn.text.strip()] for turns in (apart, own))
+    if first != second:
         raise RowError(
             "data.two_system_texts",
-            "with a field 'system' and another system text at the beginning of the messages",
-            f"{field[0].text[:40]!r} beside {turns[0].text[:40]!r}",
+            what,
+            f"{first[0][:40]!r} beside {second[0][:40]!r}",
             "Remove one of the two.",
         )
-    return turns
+
+
+def split_system(turns: Sequence[Turn]) -> tuple[tuple[Turn, ...], tuple[Turn, ...]]:
+    """Return the system texts that turns begin with, and the other turns."""
+    first = next((place for place, turn in enumerate(turns) if turn.role != "system"), len(turns))
+    return tuple(turns[:first]), tuple(turns[first:])

@@ -1,12 +1,14 @@
 """Preference rows: one prompt with a chosen and a rejected answer, in each of the layouts in which they are written."""
 
 import re
+from collections import Counter
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from tutelage.data.alpaca_rows import read_alpaca
 from tutelage.data.conversations import Role, Turn
-from tutelage.data.messages import list_in_text, read_messages, with_system_field
+from tutelage.data.messages import list_in_text, one_system, read_messages, split_system, with_system_field
 from tutelage.data.reading import NOTHING, Reading, RowError, Value, json_kind
 from tutelage.data.sides import read_either, read_prompt, starts_with
 
@@ -70,7 +72,7 @@ def read_preference(value: Value, reading: Reading) -> Pair:
             prompt = prompt[:-1]
     else:
         chosen = with_system_field(row, chosen, reading)
-        prompt, repeated = _repeated_prompt(apart, prompts, chosen)
+        prompt, repeated = _repeated_prompt(apart, prompts, chosen, reading)
         _pass_over_prompts(apart, [name for name in prompts if name != repeated], reading)
     prompt = with_system_field(row, prompt, reading)
     turns = _behind(prompt, chosen)
@@ -175,12 +177,13 @@ def _prompt(value: Value, reading: Reading) -> tuple[Turn, ...]:
 
 
 def _repeated_prompt(
-    apart: Value, prompts: Sequence[str], turns: Sequence[Turn]
+    apart: Value, prompts: Sequence[str], turns: Sequence[Turn], reading: Reading
 ) -> tuple[tuple[Turn, ...], str | None]:
     """Return the prompt apart that a conversation begins with, and its field."""
+    apart_reading = replace(reading, coerces=True, unused=Counter(), as_messages=Counter(), repairs=[])
     for name in prompts:
         try:
-            prompt = _prompt({**_without(apart, prompts), name: apart[name]}, Reading(coerces=True))
+            prompt = _prompt({**_without(apart, prompts), name: apart[name]}, apart_reading)
         except RowError:  # which then is another thing than the prompt of this row
             continue
         asked = _asked(prompt)
@@ -190,19 +193,15 @@ def _repeated_prompt(
 
 
 def _asked(turns: Sequence[Turn]) -> tuple[Turn, ...]:
-    """Return turns without the system texts that they begin with."""
-    return tuple(
-        turns[next((place for place, turn in enumerate(turns) if turn.role != "system"), len(turns)) :]
-    )
+    return split_system(turns)[1]
 
 
 def _behind(prompt: Sequence[Turn], turns: tuple[Turn, ...]) -> tuple[Turn, ...]:
     """Return an answer behind its prompt, or a whole conversation with the system texts of the prompt."""
     if not _is_whole(turns):
         return (*prompt, *turns)
-    if turns[0].role == "system":
-        return turns
-    return (*prompt[: len(prompt) - len(_asked(prompt))], *turns)
+    system, rest = split_system(turns)
+    return (*one_system(split_system(prompt)[0], system), *rest)
 
 
 def _rejected(prompt: Sequence[Turn], turns: Sequence[Turn], rejected: tuple[Turn, ...]) -> str | None:
@@ -214,7 +213,10 @@ def _rejected(prompt: Sequence[Turn], turns: Sequence[Turn], rejected: tuple[Tur
         return ""
     chosen = up_to_answer(turns)
     if _asked(prompt) or _is_whole(rejected):
-        rejected = _behind(prompt, rejected)
+        try:
+            rejected = _behind(prompt, rejected)
+        except RowError:  # another system text is another prompt
+            return None
     elif len(rejected) == 1:
         rejected = (*chosen[:-1], *rejected)
     else:

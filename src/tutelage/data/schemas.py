@@ -68,7 +68,7 @@ def _messages(value: Value, reading: Reading) -> tuple[Turn, ...]:
 
 def _prompt_completion(value: Value, reading: Reading) -> tuple[Turn, ...]:
     prompt = with_system_field(value, read_prompt(value, "prompt", reading), reading)
-    return (*prompt, *read_completion(value, "completion", prompt, reading))
+    return read_completion(value, "completion", prompt, reading)
 
 
 def _question_answer(value: Value, reading: Reading) -> tuple[Turn, ...]:
