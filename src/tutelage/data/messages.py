@@ -28,6 +28,13 @@ ROLES: dict[str, Role] = {
 }
 ROLES_OF_CALLS = ("function_call", "tool_call", "tool_calls")  # whose content is a call
 
+# What a part of a content may be: OpenAI, Anthropic and others name it. An image, a sound or a call is no text.
+TEXT_TYPES = ("text", "input_text", "output_text")
+OTHER_CONTENT = (
+    *("image", "image_url", "images", "audio", "audio_url", "input_audio", "video", "video_url", "videos"),
+    *("file", "document", "source", "bytes", "tool_use", "tool_result", "thinking", "refusal"),
+)
+
 
 def read_side(value: Value, field: str, role: Role, reading: Reading) -> tuple[Turn, ...]:
     """Read one side of an exchange: a text, one message, or a list of messages."""
@@ -121,7 +128,7 @@ def _of_prompt(masks: list[str], field: str, reading: Reading, *, is_learnt: boo
 def _content(turn: Value, text_field: str, field: str, reading: Reading) -> str:
     content = turn.get(text_field)
     if isinstance(content, list):  # of parts, as OpenAI, Anthropic and others write it
-        texts = [_text_of_part(part) for part in content]
+        texts = [_text_of_part(part, field, reading) for part in content]
         if None in texts:
             raise RowError(
                 "data.content_not_text",
@@ -133,10 +140,17 @@ def _content(turn: Value, text_field: str, field: str, reading: Reading) -> str:
     return reading.text(turn, text_field, of=f" in {field!r}")
 
 
-def _text_of_part(part: Any) -> str | None:
-    if isinstance(part, dict):
-        part = next((part[name] for name in ("text", "value") if isinstance(part.get(name), str)), None)
-    return part if isinstance(part, str) else None
+def _text_of_part(part: Any, field: str, reading: Reading) -> str | None:
+    """Return the text of a part of a content; None if it is, or may be, an image or anything else than text."""
+    if not isinstance(part, dict):
+        return part if isinstance(part, str) else None
+    kind = part.get("type")
+    is_text = kind in NOTHING or (isinstance(kind, str) and kind.strip().casefold() in TEXT_TYPES)
+    name = next((name for name in ("text", "value") if isinstance(part.get(name), str)), None)
+    if name is None or not is_text or any(part.get(key) not in NOTHING for key in OTHER_CONTENT):
+        return None
+    reading.pass_over(part, ("type", name), f"content parts in {field!r}")
+    return part[name]
 
 
 def system_message(value: Value, reading: Reading) -> tuple[Turn, ...]:
