@@ -2,6 +2,7 @@
 
 import io
 import json
+import math
 
 import pytest
 from support.coded import codes_of
@@ -11,6 +12,7 @@ from tutelage.data.checks import check_rows
 from tutelage.data.conversion import convert_rows
 from tutelage.data.formats import read_conversations
 from tutelage.data.preference_rows import up_to_answer
+from tutelage.data.reading import Unreadable
 from tutelage.data.tables import read_parquet_rows
 from tutelage.errors import DataError
 from tutelage.recipe import DataSettings
@@ -379,3 +381,92 @@ def test_a_prompt_with_calls_is_known_again_in_rows_from_arrow():
     assert [row.turns[0].text for row in found.rows] == ["Be brief."] * 2
     assert [row.rejected for row in found.rows] == [REJECTED] * 2
     assert "data.field_not_used" not in codes_of(found.notes)
+
+
+@pytest.mark.parametrize("name", ["prompt", "question", "query", "instruction"])
+@pytest.mark.parametrize("end", ["", " ", "\n"])
+def test_a_prompt_that_is_a_transcript_up_to_the_answer_is_a_conversation(name, end):
+    begin = f"{transcript(ASKED)}\n\nAssistant:"
+    longer = f"{transcript('Hi.', 'Hello.', ASKED)}\n\nAssistant:"
+    talk = [("user", "Hi."), ("assistant", "Hello."), ("user", ASKED)]
+    for line_end in ("\n", "\r\n"):
+        for text, context in ((begin, talk[2:]), (longer, talk)):
+            value = {
+                name: text.replace("\n", line_end) + end,
+                "chosen": f" {CHOSEN}",
+                "rejected": f" {REJECTED}",
+            }
+            assert sides(value) == (context, CHOSEN, REJECTED)
+            assert sides({**value, "system": "s"}) == ([("system", "s"), *context], CHOSEN, REJECTED)
+
+
+@pytest.mark.parametrize("prompt", [ASKED, [user(ASKED)], f"{transcript(ASKED)}\n\nAssistant:"])
+def test_transcripts_that_begin_with_the_prompt_apart_hold_it_once(prompt):
+    value = {
+        "prompt": prompt,
+        "chosen": transcript(ASKED, CHOSEN),
+        "rejected": transcript(ASKED, REJECTED),
+    }
+    assert sides(value) == ONE_PROMPT
+
+
+def test_a_text_that_is_no_transcript_up_to_the_answer_stays_a_text():
+    talk = transcript(ASKED, CHOSEN)
+    for prompt in (
+        ASKED,
+        "Write a talk.\n\nHuman: a\n\nAssistant:",
+        "Human: a",
+        transcript(ASKED),
+        "Assistant:",
+    ):
+        value = {"prompt": prompt, "chosen": f" {CHOSEN}", "rejected": REJECTED}
+        assert sides(value) == ([("user", prompt)], f" {CHOSEN}", REJECTED)
+    value = {"prompt": "Write a talk.", "chosen": talk, "rejected": transcript(ASKED, REJECTED)}
+    assert sides(value) == ([("user", "Write a talk.")], talk, value["rejected"])
+
+
+DEEP = 70
+
+
+@pytest.mark.parametrize(
+    "more",
+    ['"id": NaN', '"id": 1, "id": 2', f'"id": {"[" * DEEP}{"]" * DEEP}', f'"id": {"[" * 9000}{"]" * 9000}'],
+)
+def test_the_json_in_a_text_is_as_strictly_read_as_the_row(more):
+    answer = f'[{{"role": "assistant", "content": "a", {more}}}]'
+    asked = f'[{{"role": "user", "content": "a", {more}}}, {{"role": "assistant", "content": "b"}}]'
+    for value in (
+        {"messages": asked},
+        {"conversations": asked},
+        {"instruction": "a", "output": "b", "history": f'[["a", "b"], {{{more}}}]'},
+        {**OPENAI, "input": f'{{"messages": [{{"role": "user", "content": "a"}}], {more}}}'},
+    ):
+        with pytest.raises(DataError) as fault:
+            read(value)
+        assert fault.value.code == "data.messages_malformed_json"
+    found = read({"prompt": ASKED, "chosen": answer, "rejected": REJECTED})
+    assert (found.rows[0].response, codes_of(found.notes)[-1]) == (answer, "data.messages_in_text")
+    call = f'{{"name": "f", "arguments": {{{more}}}}}'
+    for value in (
+        {"messages": [user(ASKED), assistant(None, tool_calls=call)]},
+        {"messages": [user(ASKED), assistant(None, tool_calls=[{"name": "f", "arguments": f"{{{more}}}"}])]},
+    ):
+        with pytest.raises(DataError) as fault:
+            read(value)
+        assert fault.value.code == "data.tool_call_malformed_json"
+
+
+@pytest.mark.parametrize(
+    "layout",
+    [("chosen", "rejected"), ("completion", "rejected_completion"), ("chosen_response", "rejected_response")],
+)
+@pytest.mark.parametrize("place", [0, 1])
+def test_a_value_that_is_no_json_stops_in_each_name_of_an_answer(layout, place):
+    value = {"prompt": ASKED, **dict(zip(layout, ([assistant(CHOSEN)], [assistant(REJECTED)]), strict=True))}
+    for odd, code in (
+        (math.inf, "data.infinite_number"),
+        (Unreadable("data.not_json_value", "bytes", "."), "data.not_json_value"),
+    ):
+        with pytest.raises(DataError) as fault:
+            read({**value, layout[place]: [{**value[layout[place]][0], "score": odd}]})
+        assert fault.value.code == code

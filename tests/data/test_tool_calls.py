@@ -340,7 +340,11 @@ def test_rows_from_arrow_are_converted_without_the_nulls_that_it_added():
     ],
 )
 def test_arguments_are_found_under_each_of_their_names(call):
-    for value in (in_messages(tool_calls=[call]), in_sharegpt(encoded(call)), in_messages(function_call=call)):
+    for value in (
+        in_messages(tool_calls=[call]),
+        in_sharegpt(encoded(call)),
+        in_messages(function_call=call),
+    ):
         assert calls_of(value) == [{"name": "f", "arguments": {"a": 1}}]
 
 

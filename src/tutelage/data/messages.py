@@ -1,10 +1,10 @@
 """Turns of a conversation, as the formats write them: role and content, or from and value."""
 
-import json
 from collections.abc import Sequence
 from typing import Any
 
 from tutelage.data.conversations import Role, Turn
+from tutelage.data.json_rows import strict_json
 from tutelage.data.masks import read_mask
 from tutelage.data.reading import NOTHING, Reading, RowError, Value, json_kind
 from tutelage.data.tool_calls import CALL_FIELDS, calls_of, read_calls
@@ -63,8 +63,8 @@ def read_messages(found: Any, field: str, reading: Reading) -> tuple[Turn, ...]:
 
 def list_in_text(text: str, field: str) -> Any:
     try:
-        return json.loads(text)
-    except (ValueError, RecursionError) as fault:
+        return strict_json(text)
+    except ValueError as fault:
         raise RowError(
             "data.messages_malformed_json",
             f"with {field!r} whose text is no JSON",
@@ -168,7 +168,9 @@ def with_system_field(value: Value, turns: tuple[Turn, ...], reading: Reading) -
         return (*field, *turns)
     if not turns[0].text.strip():
         return (*field, *turns[1:])
-    _refuse_other(field, turns[:1], "with a field 'system' and another system text at the beginning of the messages")
+    _refuse_other(
+        field, turns[:1], "with a field 'system' and another system text at the beginning of the messages"
+    )
     return turns
 
 

@@ -26,6 +26,7 @@ ANSWERS: tuple[tuple[str, str], ...] = (
 # Fields that mean something to no other format.
 FIELDS_OF_PAIRS = frozenset(name for pair in ANSWERS for name in pair) - set(_KINDS)
 PROMPTS_OF_PREFERENCES = ("messages", "conversations", "prompt", "instruction", "question", "query")
+TEXT_PROMPTS = ("prompt", "instruction", "question", "query")
 OUTPUT = "output"  # of LLaMA-Factory's older layout: a list of the chosen and the rejected answer
 # The transcripts of Anthropic's HH data.
 _SPEAKER = re.compile(r"(?:^|\n\n)(Human|Assistant):[ ]?")
@@ -61,11 +62,15 @@ def read_preference(value: Value, reading: Reading) -> Pair:
     chosen, rejected = (read_either(row, name, reading) for name in names)
     apart = _with_filled_prompts(_without(row, names))
     prompts = [name for name in PROMPTS_OF_PREFERENCES if name in apart]
-    if all(apart[name] in NOTHING for name in prompts) and (transcripts := _transcripts(row, names)):
-        chosen, rejected = transcripts
+    if transcripts := _transcripts(row, names):
+        is_inside = all(apart[name] in NOTHING for name in prompts)
+        if is_inside or _repeated_prompt(apart, prompts, transcripts[0], reading)[1]:
+            chosen, rejected = transcripts
     if not _is_whole(chosen):
         _pass_over_prompts(apart, prompts[1:], reading)
         prompt = _prompt(apart, reading)
+        if _transcript_prompt(apart):  # behind whose last speaker there is a blank
+            chosen, rejected = _trimmed(chosen), _trimmed(rejected)
         if len(chosen) == 1 and starts_with(
             prompt[-1:], chosen
         ):  # a conversation that has the chosen answer already
@@ -148,6 +153,19 @@ def _transcript(text: Any) -> tuple[Turn, ...]:
     return tuple(Turn(_SPEAKERS[speaker], said.strip()) for speaker, said in pairs)
 
 
+def _transcript_prompt(value: Value) -> tuple[Turn, ...]:
+    """Return the turns of a prompt that is a transcript up to where the assistant is to answer; none of another."""
+    name = next((name for name in PROMPTS_OF_PREFERENCES if name in value), None)
+    if name not in TEXT_PROMPTS or any(value.get(beside) not in NOTHING for beside in ("input", "history")):
+        return ()
+    turns = _transcript(value[name])
+    return turns[:-1] if turns and turns[-1].role == "assistant" and not turns[-1].text else ()
+
+
+def _trimmed(turns: tuple[Turn, ...]) -> tuple[Turn, ...]:
+    return tuple(replace(turn, text=turn.text.strip()) for turn in turns)
+
+
 def _is_whole(turns: Sequence[Turn]) -> bool:
     """Tell whether turns begin with what is asked."""
     return bool(turns) and turns[0].role != "assistant"
@@ -161,6 +179,8 @@ def _prompt(value: Value, reading: Reading) -> tuple[Turn, ...]:
     for name in ("messages", "conversations"):
         if name in value:
             return read_messages(value[name], name, reading)
+    if transcript := _transcript_prompt(value):
+        return transcript
     if "prompt" in value:
         return read_prompt(value, "prompt", reading)
     if "instruction" in value:

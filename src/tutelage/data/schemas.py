@@ -38,6 +38,11 @@ class Schema:
         """Tell whether a row with these fields has what the format requires."""
         return set(self.required) <= set(fields) or bool(self.names(fields))
 
+    def read_fields(self, fields: Collection[str]) -> tuple[str, ...]:
+        """Return which fields of a row the format reads, under the names that the row gives them."""
+        own = (*self.required, *self.optional)
+        return (*own, *self.kin, *self.names(fields)) if self.kin else own
+
 
 def read_row(row: int, value: Value, name: str, reading: Reading) -> Conversation:
     """Read a row by the format of that name, or raise RowError."""

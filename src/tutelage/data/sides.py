@@ -1,11 +1,11 @@
 """One side of an exchange, which may be messages, also where a text holds their JSON, as a cell of a table must."""
 
-import json
 import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from tutelage.data.conversations import Role, Turn
+from tutelage.data.json_rows import strict_json
 from tutelage.data.messages import ROLES, one_system, read_messages, read_side, split_system
 from tutelage.data.reading import Reading, Value
 from tutelage.data.tool_calls import CALL_FIELDS
@@ -33,8 +33,8 @@ def messages_in(text: Any) -> list[dict[str, Any]] | None:
     if not isinstance(text, str) or not looks_like_messages(text):
         return None
     try:
-        found = json.loads(text)
-    except (ValueError, RecursionError):
+        found = strict_json(text)
+    except ValueError:
         return None
     messages = found if isinstance(found, list) else [found]
     return messages if messages and all(map(_is_message, messages)) else None

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from tutelage.codes import Message
-from tutelage.data.json_rows import STRICT_DECODER
+from tutelage.data.json_rows import strict_json
 from tutelage.data.reading import NOTHING, Reading, RowError, Value, json_kind
 
 CALL_FIELDS = ("tool_calls", "function_call")
@@ -158,11 +158,11 @@ def _not_an_object(name: str, found: str) -> RowError:
 
 def _parsed(text: str, what: str) -> Any:
     try:
-        return STRICT_DECODER.decode(text.strip())
-    except (ValueError, RecursionError) as fault:
+        return strict_json(text)
+    except ValueError as fault:
         raise RowError(
             "data.tool_call_malformed_json",
             f"with {what} in a text that is not valid JSON",
-            f"{text[:40]!r} ({str(fault) or 'nested too deeply'})",
+            f"{text[:40]!r} ({fault})",
             "Write it as JSON, or as an object.",
         ) from fault
