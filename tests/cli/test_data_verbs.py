@@ -65,6 +65,16 @@ def test_only_the_wanted_answers_of_kto_rows_become_ordinary_rows(data, tmp_path
     assert data("split", "kto.json", "parts.csv", "--train-share", 0.5, "--test-share", 0.5).code == 0
 
 
+def test_the_checks_of_both_answers_are_made_for_the_objective_that_trains_on_both(data, tmp_path):
+    pairs = [{"prompt": f"Say {row}.", "chosen": "b", "rejected": "bc"[row % 2]} for row in range(4)]
+    parted = {"prompt": "Say e.", "chosen": "b", "rejected": [{"role": "user", "content": "f"}] * 2}
+    write_rows(tmp_path / "pairs.json", [*pairs, parted])
+    words = ("filter", "pairs.json", "--without-rule", 6, "--without-rule", 10)
+    assert data(*words, "one.jsonl").code == 0
+    assert data(*words, "both.jsonl", "--set", "training.objective=dpo").code == 0
+    assert [rows_of(tmp_path / name)[1] for name in ("one.jsonl", "both.jsonl")] == [[0, 1, 2, 3], [1, 3]]
+
+
 def test_what_is_left_out_is_counted_and_listed(data, tmp_path):
     outcome = data("filter", "rows.json", "b.jsonl", "--without-language", "zh", "--without-language", "ar",
                    "--ledger", "ledger.jsonl")  # fmt: skip

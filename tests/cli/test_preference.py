@@ -193,6 +193,16 @@ def test_pairs_that_say_nothing_are_dropped_with_the_reason(tutelage, place, beg
     assert "61 kept, 0 repaired, 5 dropped" in shown(tutelage("check", *words))
 
 
+def test_the_label_of_kto_rows_is_named_before_their_lack_of_a_pair(tutelage, place, begin):
+    rows = [{"prompt": f"Say {row}.", "completion": "b", "label": row % 2 == 0} for row in range(8)]
+    write_rows(place / "my.json", rows)
+    ended = tutelage("prepare", *begin)
+    assert (ended.code, "error[data.kto_rows]" in ended.err) == (2, True)
+    write_rows(place / "my.json", rows[::2])
+    ended = tutelage("prepare", *begin)
+    assert (ended.code, "error[data.not_preference]" in ended.err) == (2, True)
+
+
 def test_a_pair_whose_longer_answer_does_not_fit_is_named_or_dropped(tutelage, place, begin):
     long = {"prompt": "Say a.", "chosen": "b", "rejected": "no " * 200}
     write_rows(place / "my.json", [*preference_values(60), long])

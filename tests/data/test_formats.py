@@ -448,3 +448,54 @@ def test_any_json_is_read_or_refused_and_nothing_else(values):
     else:
         assert [row.row for row in found.rows] == list(range(len(values)))
         assert sum(found.formats.values()) == len(values)
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        {"type": "image_url", "text": "", "image_url": {"url": "a.png"}},
+        {"type": "image", "text": "a picture"},
+        {"type": "tool_use", "text": "", "name": "f", "input": {}},
+        {"type": "thinking", "text": "hm"},
+        {"type": "text", "text": "Look.", "image_url": "a.png"},
+        {"text": "Look.", "image": "a.png"},
+        {"type": None, "text": "", "input_audio": {"data": "AA"}},
+        {"type": 3, "text": "a"},
+        {"type": "text", "text": None},
+        None,
+    ],
+)
+def test_a_content_part_that_is_not_text_stops(part):
+    for said in ([part], [{"type": "text", "text": "a"}, part]):
+        value = {"messages": [{"role": "user", "content": said}, {"role": "assistant", "content": "b"}]}
+        with pytest.raises(DataError) as fault:
+            read([GOOD, value])
+        assert (fault.value.code, fault.value.row) == ("data.content_not_text", 1)
+        with pytest.raises(DataError) as fault:
+            read([{"messages": value["messages"][::-1], "system": said}])
+        assert fault.value.code == "data.content_not_text"
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        "a",
+        {"type": "text", "text": "a", "image_url": None},
+        {"type": "Text", "text": "a"},
+        {"type": "input_text", "text": "a"},
+        {"type": "output_text", "text": "a", "annotations": []},
+        {"text": "a", "image_url": ""},
+        {"type": None, "value": "a"},
+    ],
+)
+def test_a_content_part_that_is_text_is_read(part):
+    value = {"messages": [{"role": "user", "content": [part]}, {"role": "assistant", "content": [part]}]}
+    found = read([value])
+    assert [turn.text for turn in found.rows[0].turns] == ["a", "a"]
+    assert found.notes == []
+
+
+def test_what_else_stands_in_a_text_part_is_noted():
+    part = {"type": "text", "text": "a", "cache_control": {"type": "ephemeral"}}
+    value = {"messages": [{"role": "user", "content": [part]}, {"role": "assistant", "content": "b"}]}
+    assert codes_of(read([value]).notes) == ["data.field_not_used"]

@@ -105,3 +105,13 @@ def test_a_format_that_is_named_changes_nothing_and_another_name_of_the_label_do
     assert fault_of(values, format="prompt-completion").code == "data.kto_rows"
     assert len(read(values, map={"topic": "label"}).rows) == 1
     assert len(read(values, takes_kto=True).rows) == 1
+
+
+@pytest.mark.parametrize("nothing", ["", " ", "null", "NaN", None, math.nan])
+def test_an_empty_tag_does_not_hide_the_label(nothing):
+    for value in ANSWERED:
+        assert fault_of([{**value, "kto_tag": nothing, "label": "false"}]).code == "data.kto_rows"
+    assert is_desirable({"kto_tag": nothing, "label": "false"}) is False
+    assert is_desirable({"kto_tag": nothing, "label": True}) is True
+    assert is_desirable({"kto_tag": nothing, "label": nothing}) is None
+    assert is_desirable({"kto_tag": "true", "label": "false"}) is True

@@ -1,15 +1,19 @@
 """Preference rows in every layout in which they are written, and what makes two answers answers to one prompt."""
 
+import io
 import json
+import math
 
 import pytest
 from support.coded import codes_of
-from support.rows import make_records
+from support.rows import make_records, parquet_of
 
 from tutelage.data.checks import check_rows
 from tutelage.data.conversion import convert_rows
 from tutelage.data.formats import read_conversations
 from tutelage.data.preference_rows import up_to_answer
+from tutelage.data.reading import Unreadable
+from tutelage.data.tables import read_parquet_rows
 from tutelage.errors import DataError
 from tutelage.recipe import DataSettings
 
@@ -310,3 +314,159 @@ def test_a_system_field_and_another_system_text_in_the_chosen_messages_stop():
         "rejected": [system("b"), *whole(REJECTED)],
     }
     assert sides(same) == ([("system", "b"), ("user", ASKED)], CHOSEN, REJECTED)
+
+
+@pytest.mark.parametrize("value", PARTED)
+def test_a_pair_that_parts_early_is_dropped_whether_or_not_its_rejected_answer_is_trained(value):
+    (checked,) = check_rows(read(value).rows)
+    assert (checked.outcome, codes_of(checked.reasons)) == ("dropped", ["data.rejected_other_prompt"])
+
+
+@pytest.mark.parametrize(
+    "rejected",
+    [
+        [assistant(REJECTED, weight=0)],
+        assistant(REJECTED, weight="0"),
+        [user(ASKED), assistant(REJECTED, masked=True)],
+        json.dumps([assistant(REJECTED, weight=False)]),
+    ],
+)
+def test_a_rejected_answer_with_the_weight_0_is_dropped_by_name_as_a_chosen_one_is(rejected):
+    value = {"prompt": ASKED, "chosen": [assistant(CHOSEN)], "rejected": rejected}
+    for one in (value, {**value, "chosen": rejected, "rejected": value["chosen"]}):
+        (checked,) = check_rows(read(one).rows, pairs=True)
+        assert (checked.outcome, codes_of(checked.reasons)) == ("dropped", ["data.no_supervised_answer"])
+    (checked,) = check_rows(read(value).rows)
+    assert (checked.outcome, checked.row.response) == ("kept", CHOSEN)
+
+
+def test_two_system_texts_of_prompt_and_answer_stop():
+    talk = [user(ASKED), assistant(CHOSEN)]
+    for own in (
+        {"chosen": [system("b"), *talk], "rejected": [system("b"), *whole(REJECTED)]},
+        {"completion": [system("b"), *talk]},
+        {"completion": json.dumps([system("b"), *talk])},
+    ):
+        value = {"prompt": [system("a"), user(ASKED)], **own}
+        with pytest.raises(DataError) as fault:
+            read(value)
+        assert fault.value.code == "data.two_system_texts"
+        for prompt in ([system("b"), user(ASKED)], [system(" "), user(ASKED)], [user(ASKED)], ASKED):
+            (row,) = read({**value, "prompt": prompt}).rows
+            assert [turn.text for turn in row.turns] == ["b", ASKED, CHOSEN]
+            assert row.rejected == (REJECTED if "rejected" in own else None)
+    blank = {"chosen": [system(" "), *talk], "rejected": [system(""), *whole(REJECTED)]}
+    assert sides({"prompt": [system("a"), user(ASKED)], **blank}) == (
+        [("system", "a"), ("user", ASKED)],
+        CHOSEN,
+        REJECTED,
+    )
+
+
+def test_a_prompt_with_calls_is_known_again_in_rows_from_arrow():
+    def asked(**arguments):
+        call = {"type": "function", "function": {"name": "look", "arguments": arguments}}
+        return [user(ASKED), assistant(None, tool_calls=[call]), {"role": "tool", "content": "ok"}]
+
+    values = [
+        {
+            "prompt": [system("Be brief."), *asked(**one)],
+            "chosen": [*asked(**one), assistant(CHOSEN)],
+            "rejected": [*asked(**one), assistant(REJECTED)],
+        }
+        for one in ({"city": "Rome"}, {"day": "Monday"})
+    ]
+    records = list(read_parquet_rows(io.BytesIO(parquet_of(values)), "rows.parquet", max_bytes=2**30))
+    found = read_conversations(records, source="rows")
+    assert [row.turns[0].text for row in found.rows] == ["Be brief."] * 2
+    assert [row.rejected for row in found.rows] == [REJECTED] * 2
+    assert "data.field_not_used" not in codes_of(found.notes)
+
+
+@pytest.mark.parametrize("name", ["prompt", "question", "query", "instruction"])
+@pytest.mark.parametrize("end", ["", " ", "\n"])
+def test_a_prompt_that_is_a_transcript_up_to_the_answer_is_a_conversation(name, end):
+    begin = f"{transcript(ASKED)}\n\nAssistant:"
+    longer = f"{transcript('Hi.', 'Hello.', ASKED)}\n\nAssistant:"
+    talk = [("user", "Hi."), ("assistant", "Hello."), ("user", ASKED)]
+    for line_end in ("\n", "\r\n"):
+        for text, context in ((begin, talk[2:]), (longer, talk)):
+            value = {
+                name: text.replace("\n", line_end) + end,
+                "chosen": f" {CHOSEN}",
+                "rejected": f" {REJECTED}",
+            }
+            assert sides(value) == (context, CHOSEN, REJECTED)
+            assert sides({**value, "system": "s"}) == ([("system", "s"), *context], CHOSEN, REJECTED)
+
+
+@pytest.mark.parametrize("prompt", [ASKED, [user(ASKED)], f"{transcript(ASKED)}\n\nAssistant:"])
+def test_transcripts_that_begin_with_the_prompt_apart_hold_it_once(prompt):
+    value = {
+        "prompt": prompt,
+        "chosen": transcript(ASKED, CHOSEN),
+        "rejected": transcript(ASKED, REJECTED),
+    }
+    assert sides(value) == ONE_PROMPT
+
+
+def test_a_text_that_is_no_transcript_up_to_the_answer_stays_a_text():
+    talk = transcript(ASKED, CHOSEN)
+    for prompt in (
+        ASKED,
+        "Write a talk.\n\nHuman: a\n\nAssistant:",
+        "Human: a",
+        transcript(ASKED),
+        "Assistant:",
+    ):
+        value = {"prompt": prompt, "chosen": f" {CHOSEN}", "rejected": REJECTED}
+        assert sides(value) == ([("user", prompt)], f" {CHOSEN}", REJECTED)
+    value = {"prompt": "Write a talk.", "chosen": talk, "rejected": transcript(ASKED, REJECTED)}
+    assert sides(value) == ([("user", "Write a talk.")], talk, value["rejected"])
+
+
+DEEP = 70
+
+
+@pytest.mark.parametrize(
+    "more",
+    ['"id": NaN', '"id": 1, "id": 2', f'"id": {"[" * DEEP}{"]" * DEEP}', f'"id": {"[" * 9000}{"]" * 9000}'],
+)
+def test_the_json_in_a_text_is_as_strictly_read_as_the_row(more):
+    answer = f'[{{"role": "assistant", "content": "a", {more}}}]'
+    asked = f'[{{"role": "user", "content": "a", {more}}}, {{"role": "assistant", "content": "b"}}]'
+    for value in (
+        {"messages": asked},
+        {"conversations": asked},
+        {"instruction": "a", "output": "b", "history": f'[["a", "b"], {{{more}}}]'},
+        {**OPENAI, "input": f'{{"messages": [{{"role": "user", "content": "a"}}], {more}}}'},
+    ):
+        with pytest.raises(DataError) as fault:
+            read(value)
+        assert fault.value.code == "data.messages_malformed_json"
+    found = read({"prompt": ASKED, "chosen": answer, "rejected": REJECTED})
+    assert (found.rows[0].response, codes_of(found.notes)[-1]) == (answer, "data.messages_in_text")
+    call = f'{{"name": "f", "arguments": {{{more}}}}}'
+    for value in (
+        {"messages": [user(ASKED), assistant(None, tool_calls=call)]},
+        {"messages": [user(ASKED), assistant(None, tool_calls=[{"name": "f", "arguments": f"{{{more}}}"}])]},
+    ):
+        with pytest.raises(DataError) as fault:
+            read(value)
+        assert fault.value.code == "data.tool_call_malformed_json"
+
+
+@pytest.mark.parametrize(
+    "layout",
+    [("chosen", "rejected"), ("completion", "rejected_completion"), ("chosen_response", "rejected_response")],
+)
+@pytest.mark.parametrize("place", [0, 1])
+def test_a_value_that_is_no_json_stops_in_each_name_of_an_answer(layout, place):
+    value = {"prompt": ASKED, **dict(zip(layout, ([assistant(CHOSEN)], [assistant(REJECTED)]), strict=True))}
+    for odd, code in (
+        (math.inf, "data.infinite_number"),
+        (Unreadable("data.not_json_value", "bytes", "."), "data.not_json_value"),
+    ):
+        with pytest.raises(DataError) as fault:
+            read({**value, layout[place]: [{**value[layout[place]][0], "score": odd}]})
+        assert fault.value.code == code

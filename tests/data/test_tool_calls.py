@@ -324,3 +324,51 @@ def test_rows_from_arrow_are_converted_without_the_nulls_that_it_added():
     converted = convert_rows(records, read(records), "sharegpt")
     again = read(make_records(converted.values))
     assert [calls(row) for row in again] == [[ROME], [MONEY]]
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        {"name": "f", "arguments": "", "parameters": {"a": 1}},
+        {"name": "f", "arguments": {}, "input": {"a": 1}},
+        {"name": "f", "arguments": "{}", "args": '{"a": 1}'},
+        {"name": "f", "arguments": [], "args": '{"a": 1}'},
+        {"name": "f", "arguments": {"a": 1}, "parameters": '{"a": 1}'},
+        {"function": {"name": "f"}, "arguments": {"a": 1}},
+        {"function": {"name": "f", "arguments": ""}, "input": {"a": 1}},
+        {"function": "f", "arguments": None, "parameters": {"a": 1}},
+    ],
+)
+def test_arguments_are_found_under_each_of_their_names(call):
+    for value in (
+        in_messages(tool_calls=[call]),
+        in_sharegpt(encoded(call)),
+        in_messages(function_call=call),
+    ):
+        assert calls_of(value) == [{"name": "f", "arguments": {"a": 1}}]
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        {"name": "f", "arguments": {"a": 1}, "parameters": {"a": 2}},
+        {"name": "f", "arguments": {"a": 1}, "input": {"a": True}},
+        {"function": {"name": "f", "arguments": '{"a": 1}'}, "arguments": {"b": 1}},
+    ],
+)
+def test_two_different_objects_of_arguments_stop(call):
+    assert fault(in_messages(tool_calls=[call])) == ("data.tool_arguments_disagree", 1)
+    assert fault(in_sharegpt(encoded(call))) == ("data.tool_arguments_disagree", 1)
+
+
+def test_arguments_under_two_names_are_read_from_arrow_as_they_are_from_json():
+    values = [
+        in_messages(tool_calls=[call])
+        for call in (
+            {"name": "f", "arguments": {"a": 1}},
+            {"name": "f", "input": {"b": 1}},
+            {"name": "f", "arguments": {"a": None}, "input": {"b": 2}},
+        )
+    ]
+    rows = read(from_parquet(values))
+    assert [calls(row)[0]["arguments"] for row in rows] == [{"a": 1}, {"b": 1}, {"b": 2}]

@@ -44,6 +44,7 @@ def check_rows(
     """Repair what can be repaired without loss, and drop empty, oversized and repeated rows.
 
     `sizes` gives the bytes of the rows in their file, where they are known; of `pairs` the rejected answers count too.
+    A preference row whose two conversations part before the last answer is dropped in any case.
     """
     return list(check_each(rows, settings, sizes, pairs=pairs))
 
@@ -70,8 +71,8 @@ def check_each(
             or _unasked(repaired)
             or _empty_turns(repaired, settings)
         )
-        if pairs and row.format == "preference":
-            drops = drops or _undecided(repaired, settings)
+        if row.format == "preference":
+            drops = drops or _to_other_prompt(repaired) or (_undecided(repaired, settings) if pairs else [])
         if not drops:
             rejected = (Turn("assistant", repaired.rejected or ""),) if pairs else ()
             first = first_seen.setdefault(fingerprint((*repaired.turns, *rejected)), row.row)
@@ -182,10 +183,18 @@ def _needs_label(row: Conversation, settings: DataSettings) -> bool:
     return row.format == FORMAT and settings.label_separator is None
 
 
+def _to_other_prompt(row: Conversation) -> list[Message]:
+    """Say that two answers are no pair, so that the chosen one may not be what its prompt was answered with."""
+    if row.rejected is not None:
+        return []
+    return [Message("data.rejected_other_prompt", "rejected answers another prompt than chosen")]
+
+
 def _undecided(row: Conversation, settings: DataSettings) -> list[Message]:
     """Say why two answers say nothing of which is preferred."""
-    if row.rejected is None:
-        return [Message("data.rejected_other_prompt", "rejected answers another prompt than chosen")]
+    assert row.rejected is not None  # such a row is dropped before
+    if not row.is_rejected_supervised:
+        return [Message("data.no_supervised_answer", "rejected has the weight 0")]
     if not row.rejected.strip() and not settings.keep_empty_output:
         return [Message("data.empty", "rejected is empty")]
     is_same = row.rejected.strip() == row.response.strip()

@@ -42,6 +42,7 @@ class Conversation:
     format: str = "alpaca"
     # The answer that a preference row puts second, where it is one to the same prompt.
     rejected: str | None = None
+    is_rejected_supervised: bool = True  # false if the rejected answer has the weight 0
     repairs: tuple[Message, ...] = field(
         default=(), compare=False
     )  # what its reader left out, for the ledger

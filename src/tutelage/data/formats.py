@@ -128,7 +128,7 @@ class ConversationReader:
         self._first_of_format.setdefault(name, record.row)
         value = record.value
         try:
-            require_json(value, (*SCHEMAS[name].required, *SCHEMAS[name].optional))
+            require_json(value, SCHEMAS[name].read_fields(fields))
             if name == "text-label":
                 label = labels_as_text(value["label"], self._settings.label_separator)
                 value = {**value, "label": label}

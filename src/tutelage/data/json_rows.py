@@ -316,3 +316,14 @@ def _told_of_repeated(key: str) -> str:
 
 STRICT_DECODER = json.JSONDecoder(parse_constant=_refuse_constant, object_pairs_hook=_refuse_repeated_keys)
 _scan: Any = vars(STRICT_DECODER)["scan_once"]  # what raw_decode calls
+
+
+def strict_json(text: str) -> Any:
+    """Return the value of a JSON text inside of a row, as strictly read as the row; ValueError says what is wrong."""
+    try:
+        value = STRICT_DECODER.decode(text.strip())
+    except RecursionError as fault:
+        raise ValueError(f"a value is nested too deeply, more than {MOST_LEVELS} levels") from fault
+    if text.count("{") + text.count("[") > MOST_LEVELS and _levels_of(value) > MOST_LEVELS:
+        raise ValueError(f"a value is nested too deeply, more than {MOST_LEVELS} levels")
+    return value

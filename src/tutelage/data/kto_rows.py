@@ -29,10 +29,12 @@ NOTHING = ("", "nan", "null", "none")
 
 def is_desirable(value: Value) -> bool | None:
     """Tell what a row's label says of its answer; None where there is no label, or one that says something else."""
-    for field in (TAG, LABEL):
-        if value.get(field) is not None:
-            return _meaning(value[field])
-    return None
+    return _meaning(value.get(_field_of(value)))
+
+
+def _field_of(value: Value) -> str:
+    """Return which field holds a row's label: the first of the two that is filled."""
+    return LABEL if _is_missing(value.get(TAG)) else TAG
 
 
 def _meaning(label: Any) -> bool | None:
@@ -66,7 +68,7 @@ class KtoRows:
     def note(self, record: Record, format: str) -> None:
         """Take in the next row, of this format."""
         value = record.value
-        field = TAG if value.get(TAG) is not None else LABEL
+        field = _field_of(value)
         label = value.get(field)
         if format not in FORMATS or _is_missing(label):
             return

@@ -27,7 +27,7 @@ WORDS_OF_MASKS = {
     *("supervise", "supervised", "unsupervised"),
 }
 WHOLE_KEYS = {"ignore", "ignored", "skip", "skipped"}
-TRUTHS = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
+TRUTHS = {"true": True, "false": False}
 
 
 def read_mask(turn: Value, field: str, reading: Reading) -> tuple[bool | None, list[str]]:

@@ -1,9 +1,10 @@
 """Turns of a conversation, as the formats write them: role and content, or from and value."""
 
-import json
+from collections.abc import Sequence
 from typing import Any
 
 from tutelage.data.conversations import Role, Turn
+from tutelage.data.json_rows import strict_json
 from tutelage.data.masks import read_mask
 from tutelage.data.reading import NOTHING, Reading, RowError, Value, json_kind
 from tutelage.data.tool_calls import CALL_FIELDS, calls_of, read_calls
@@ -26,6 +27,13 @@ ROLES: dict[str, Role] = {
     "observation": "tool",
 }
 ROLES_OF_CALLS = ("function_call", "tool_call", "tool_calls")  # whose content is a call
+
+# What a part of a content may be: OpenAI, Anthropic and others name it. An image, a sound or a call is no text.
+TEXT_TYPES = ("text", "input_text", "output_text")
+OTHER_CONTENT = (
+    *("image", "image_url", "images", "audio", "audio_url", "input_audio", "video", "video_url", "videos"),
+    *("file", "document", "source", "bytes", "tool_use", "tool_result", "thinking", "refusal"),
+)
 
 
 def read_side(value: Value, field: str, role: Role, reading: Reading) -> tuple[Turn, ...]:
@@ -55,8 +63,8 @@ def read_messages(found: Any, field: str, reading: Reading) -> tuple[Turn, ...]:
 
 def list_in_text(text: str, field: str) -> Any:
     try:
-        return json.loads(text)
-    except (ValueError, RecursionError) as fault:
+        return strict_json(text)
+    except ValueError as fault:
         raise RowError(
             "data.messages_malformed_json",
             f"with {field!r} whose text is no JSON",
@@ -120,7 +128,7 @@ def _of_prompt(masks: list[str], field: str, reading: Reading, *, is_learnt: boo
 def _content(turn: Value, text_field: str, field: str, reading: Reading) -> str:
     content = turn.get(text_field)
     if isinstance(content, list):  # of parts, as OpenAI, Anthropic and others write it
-        texts = [_text_of_part(part) for part in content]
+        texts = [_text_of_part(part, field, reading) for part in content]
         if None in texts:
             raise RowError(
                 "data.content_not_text",
@@ -132,10 +140,17 @@ def _content(turn: Value, text_field: str, field: str, reading: Reading) -> str:
     return reading.text(turn, text_field, of=f" in {field!r}")
 
 
-def _text_of_part(part: Any) -> str | None:
-    if isinstance(part, dict):
-        part = next((part[name] for name in ("text", "value") if isinstance(part.get(name), str)), None)
-    return part if isinstance(part, str) else None
+def _text_of_part(part: Any, field: str, reading: Reading) -> str | None:
+    """Return the text of a part of a content; None if it is, or may be, an image or anything else than text."""
+    if not isinstance(part, dict):
+        return part if isinstance(part, str) else None
+    kind = part.get("type")
+    is_text = kind in NOTHING or (isinstance(kind, str) and kind.strip().casefold() in TEXT_TYPES)
+    name = next((name for name in ("text", "value") if isinstance(part.get(name), str)), None)
+    if name is None or not is_text or any(part.get(key) not in NOTHING for key in OTHER_CONTENT):
+        return None
+    reading.pass_over(part, ("type", name), f"content parts in {field!r}")
+    return part[name]
 
 
 def system_message(value: Value, reading: Reading) -> tuple[Turn, ...]:
@@ -151,14 +166,36 @@ def with_system_field(value: Value, turns: tuple[Turn, ...], reading: Reading) -
     field = system_message(value, reading)
     if not field or not turns or turns[0].role != "system":
         return (*field, *turns)
-    opening = turns[0].text.strip()
-    if not opening:
+    if not turns[0].text.strip():
         return (*field, *turns[1:])
-    if opening != field[0].text.strip():
+    _refuse_other(
+        field, turns[:1], "with a field 'system' and another system text at the beginning of the messages"
+    )
+    return turns
+
+
+def one_system(apart: Sequence[Turn], own: Sequence[Turn]) -> tuple[Turn, ...]:
+    """Return the system texts of a conversation, of which those of a prompt apart may be the same, or the only ones."""
+    if not any(turn.text.strip() for turn in apart):
+        return tuple(own or apart)
+    if not any(turn.text.strip() for turn in own):
+        return tuple(apart)
+    _refuse_other(apart, own, "with a system text in the prompt and another one in an answer")
+    return tuple(own)
+
+
+def _refuse_other(apart: Sequence[Turn], own: Sequence[Turn], what: str) -> None:
+    first, second = ([turn.text.strip() for turn in turns if turn.text.strip()] for turns in (apart, own))
+    if first != second:
         raise RowError(
             "data.two_system_texts",
-            "with a field 'system' and another system text at the beginning of the messages",
-            f"{field[0].text[:40]!r} beside {turns[0].text[:40]!r}",
+            what,
+            f"{first[0][:40]!r} beside {second[0][:40]!r}",
             "Remove one of the two.",
         )
-    return turns
+
+
+def split_system(turns: Sequence[Turn]) -> tuple[tuple[Turn, ...], tuple[Turn, ...]]:
+    """Return the system texts that turns begin with, and the other turns."""
+    first = next((place for place, turn in enumerate(turns) if turn.role != "system"), len(turns))
+    return tuple(turns[:first]), tuple(turns[first:])

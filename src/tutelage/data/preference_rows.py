@@ -1,12 +1,14 @@
 """Preference rows: one prompt with a chosen and a rejected answer, in each of the layouts in which they are written."""
 
 import re
+from collections import Counter
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from tutelage.data.alpaca_rows import read_alpaca
 from tutelage.data.conversations import Role, Turn
-from tutelage.data.messages import list_in_text, read_messages, with_system_field
+from tutelage.data.messages import list_in_text, one_system, read_messages, split_system, with_system_field
 from tutelage.data.reading import NOTHING, Reading, RowError, Value, json_kind
 from tutelage.data.sides import read_either, read_prompt, starts_with
 
@@ -24,6 +26,7 @@ ANSWERS: tuple[tuple[str, str], ...] = (
 # Fields that mean something to no other format.
 FIELDS_OF_PAIRS = frozenset(name for pair in ANSWERS for name in pair) - set(_KINDS)
 PROMPTS_OF_PREFERENCES = ("messages", "conversations", "prompt", "instruction", "question", "query")
+TEXT_PROMPTS = ("prompt", "instruction", "question", "query")
 OUTPUT = "output"  # of LLaMA-Factory's older layout: a list of the chosen and the rejected answer
 # The transcripts of Anthropic's HH data.
 _SPEAKER = re.compile(r"(?:^|\n\n)(Human|Assistant):[ ]?")
@@ -35,6 +38,7 @@ class Pair(NamedTuple):
 
     turns: tuple[Turn, ...]
     rejected: str | None
+    is_rejected_supervised: bool = True
 
 
 def answer_fields(fields: Collection[str]) -> tuple[str, ...]:
@@ -58,22 +62,27 @@ def read_preference(value: Value, reading: Reading) -> Pair:
     chosen, rejected = (read_either(row, name, reading) for name in names)
     apart = _with_filled_prompts(_without(row, names))
     prompts = [name for name in PROMPTS_OF_PREFERENCES if name in apart]
-    if all(apart[name] in NOTHING for name in prompts) and (transcripts := _transcripts(row, names)):
-        chosen, rejected = transcripts
+    if transcripts := _transcripts(row, names):
+        is_inside = all(apart[name] in NOTHING for name in prompts)
+        if is_inside or _repeated_prompt(apart, prompts, transcripts[0], reading)[1]:
+            chosen, rejected = transcripts
     if not _is_whole(chosen):
         _pass_over_prompts(apart, prompts[1:], reading)
         prompt = _prompt(apart, reading)
+        if _transcript_prompt(apart):  # behind whose last speaker there is a blank
+            chosen, rejected = _trimmed(chosen), _trimmed(rejected)
         if len(chosen) == 1 and starts_with(
             prompt[-1:], chosen
         ):  # a conversation that has the chosen answer already
             prompt = prompt[:-1]
     else:
         chosen = with_system_field(row, chosen, reading)
-        prompt, repeated = _repeated_prompt(apart, prompts, chosen)
+        prompt, repeated = _repeated_prompt(apart, prompts, chosen, reading)
         _pass_over_prompts(apart, [name for name in prompts if name != repeated], reading)
     prompt = with_system_field(row, prompt, reading)
     turns = _behind(prompt, chosen)
-    return Pair(turns, _rejected(prompt, turns, rejected))
+    answers = [turn.is_supervised for turn in rejected if turn.role == "assistant"]
+    return Pair(turns, _rejected(prompt, turns, rejected), any(answers) or not answers)
 
 
 def _named_answers(value: Value, reading: Reading) -> tuple[Value, tuple[str, str]]:
@@ -144,6 +153,19 @@ def _transcript(text: Any) -> tuple[Turn, ...]:
     return tuple(Turn(_SPEAKERS[speaker], said.strip()) for speaker, said in pairs)
 
 
+def _transcript_prompt(value: Value) -> tuple[Turn, ...]:
+    """Return the turns of a prompt that is a transcript up to where the assistant is to answer; none of another."""
+    name = next((name for name in PROMPTS_OF_PREFERENCES if name in value), None)
+    if name not in TEXT_PROMPTS or any(value.get(beside) not in NOTHING for beside in ("input", "history")):
+        return ()
+    turns = _transcript(value[name])
+    return turns[:-1] if turns and turns[-1].role == "assistant" and not turns[-1].text else ()
+
+
+def _trimmed(turns: tuple[Turn, ...]) -> tuple[Turn, ...]:
+    return tuple(replace(turn, text=turn.text.strip()) for turn in turns)
+
+
 def _is_whole(turns: Sequence[Turn]) -> bool:
     """Tell whether turns begin with what is asked."""
     return bool(turns) and turns[0].role != "assistant"
@@ -157,6 +179,8 @@ def _prompt(value: Value, reading: Reading) -> tuple[Turn, ...]:
     for name in ("messages", "conversations"):
         if name in value:
             return read_messages(value[name], name, reading)
+    if transcript := _transcript_prompt(value):
+        return transcript
     if "prompt" in value:
         return read_prompt(value, "prompt", reading)
     if "instruction" in value:
@@ -173,12 +197,13 @@ def _prompt(value: Value, reading: Reading) -> tuple[Turn, ...]:
 
 
 def _repeated_prompt(
-    apart: Value, prompts: Sequence[str], turns: Sequence[Turn]
+    apart: Value, prompts: Sequence[str], turns: Sequence[Turn], reading: Reading
 ) -> tuple[tuple[Turn, ...], str | None]:
     """Return the prompt apart that a conversation begins with, and its field."""
+    apart_reading = replace(reading, coerces=True, unused=Counter(), as_messages=Counter(), repairs=[])
     for name in prompts:
         try:
-            prompt = _prompt({**_without(apart, prompts), name: apart[name]}, Reading(coerces=True))
+            prompt = _prompt({**_without(apart, prompts), name: apart[name]}, apart_reading)
         except RowError:  # which then is another thing than the prompt of this row
             continue
         asked = _asked(prompt)
@@ -188,19 +213,15 @@ def _repeated_prompt(
 
 
 def _asked(turns: Sequence[Turn]) -> tuple[Turn, ...]:
-    """Return turns without the system texts that they begin with."""
-    return tuple(
-        turns[next((place for place, turn in enumerate(turns) if turn.role != "system"), len(turns)) :]
-    )
+    return split_system(turns)[1]
 
 
 def _behind(prompt: Sequence[Turn], turns: tuple[Turn, ...]) -> tuple[Turn, ...]:
     """Return an answer behind its prompt, or a whole conversation with the system texts of the prompt."""
     if not _is_whole(turns):
         return (*prompt, *turns)
-    if turns[0].role == "system":
-        return turns
-    return (*prompt[: len(prompt) - len(_asked(prompt))], *turns)
+    system, rest = split_system(turns)
+    return (*one_system(split_system(prompt)[0], system), *rest)
 
 
 def _rejected(prompt: Sequence[Turn], turns: Sequence[Turn], rejected: tuple[Turn, ...]) -> str | None:
@@ -212,7 +233,10 @@ def _rejected(prompt: Sequence[Turn], turns: Sequence[Turn], rejected: tuple[Tur
         return ""
     chosen = up_to_answer(turns)
     if _asked(prompt) or _is_whole(rejected):
-        rejected = _behind(prompt, rejected)
+        try:
+            rejected = _behind(prompt, rejected)
+        except RowError:  # another system text is another prompt
+            return None
     elif len(rejected) == 1:
         rejected = (*chosen[:-1], *rejected)
     else:

@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ from tutelage.data.formats import ConversationReader
 from tutelage.data.identity import made_of
 from tutelage.data.label_names import SeenLabels
 from tutelage.data.ledger import Ledger
+from tutelage.data.pair_rows import FORMAT as PAIR_FORMAT
 from tutelage.data.pair_rows import pair_rows
 from tutelage.data.prepared_rows import PreparedRows, open_split
 from tutelage.data.prompts import PromptRenderer
@@ -203,9 +205,12 @@ def _kept(
                 oversized[record.row] = record.size
             yield record
 
-    for checked in check_each(reader.read(records()), settings, oversized, pairs=pairs):
+    each = check_each(reader.read(records()), settings, oversized, pairs=pairs)
+    for checked in each:
         ledger.note(checked)
         if checked.outcome != "dropped":
+            if pairs and checked.row.format != PAIR_FORMAT:
+                deque(each, maxlen=0)  # so that a fault of the reader, as with KTO rows, is said first
             yield checked.row
 
 

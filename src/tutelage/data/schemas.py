@@ -38,12 +38,17 @@ class Schema:
         """Tell whether a row with these fields has what the format requires."""
         return set(self.required) <= set(fields) or bool(self.names(fields))
 
+    def read_fields(self, fields: Collection[str]) -> tuple[str, ...]:
+        """Return which fields of a row the format reads, under the names that the row gives them."""
+        own = (*self.required, *self.optional)
+        return (*own, *self.kin, *self.names(fields)) if self.kin else own
+
 
 def read_row(row: int, value: Value, name: str, reading: Reading) -> Conversation:
     """Read a row by the format of that name, or raise RowError."""
     found = SCHEMAS[name].read(value, reading)
-    turns, rejected = found if isinstance(found, Pair) else (found, None)
-    return Conversation(row, turns, name, rejected, reading.take_repairs())
+    turns, rejected, is_learnt = found if isinstance(found, Pair) else (found, None, True)
+    return Conversation(row, turns, name, rejected, is_learnt, reading.take_repairs())
 
 
 def format_of(value: Value, fitting: Sequence[str]) -> str:
@@ -68,7 +73,7 @@ def _messages(value: Value, reading: Reading) -> tuple[Turn, ...]:
 
 def _prompt_completion(value: Value, reading: Reading) -> tuple[Turn, ...]:
     prompt = with_system_field(value, read_prompt(value, "prompt", reading), reading)
-    return (*prompt, *read_completion(value, "completion", prompt, reading))
+    return read_completion(value, "completion", prompt, reading)
 
 
 def _question_answer(value: Value, reading: Reading) -> tuple[Turn, ...]:

@@ -1,12 +1,12 @@
 """One side of an exchange, which may be messages, also where a text holds their JSON, as a cell of a table must."""
 
-import json
 import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from tutelage.data.conversations import Role, Turn
-from tutelage.data.messages import ROLES, read_messages, read_side
+from tutelage.data.json_rows import strict_json
+from tutelage.data.messages import ROLES, one_system, read_messages, read_side, split_system
 from tutelage.data.reading import Reading, Value
 from tutelage.data.tool_calls import CALL_FIELDS
 
@@ -33,8 +33,8 @@ def messages_in(text: Any) -> list[dict[str, Any]] | None:
     if not isinstance(text, str) or not looks_like_messages(text):
         return None
     try:
-        found = json.loads(text)
-    except (ValueError, RecursionError):
+        found = strict_json(text)
+    except ValueError:
         return None
     messages = found if isinstance(found, list) else [found]
     return messages if messages and all(map(_is_message, messages)) else None
@@ -54,14 +54,15 @@ def read_prompt(value: Value, field: str, reading: Reading) -> tuple[Turn, ...]:
 
 
 def read_completion(value: Value, field: str, prompt: Sequence[Turn], reading: Reading) -> tuple[Turn, ...]:
-    """Read the answer to a prompt: a text, or messages, without the prompt's own that they may begin with."""
+    """Read the answer, a text or messages, behind its prompt, which messages may begin with."""
 
     def is_side(turns: Sequence[Turn]) -> bool:
         return turns[-1].role == "assistant" and (
-            turns[0].role == "assistant" or len(without_prompt(turns, prompt)) < len(turns)
+            turns[0].role == "assistant" or _behind_prompt(turns, prompt) is not None
         )
 
-    return without_prompt(_read(value, field, "assistant", reading, is_side=is_side), prompt)
+    turns = _read(value, field, "assistant", reading, is_side=is_side)
+    return _behind_prompt(turns, prompt) or (*prompt, *turns)
 
 
 def read_either(value: Value, field: str, reading: Reading) -> tuple[Turn, ...]:
@@ -88,13 +89,14 @@ def _read(
     return read_side(value, field, role, reading)
 
 
-def without_prompt(turns: Sequence[Turn], prompt: Sequence[Turn]) -> tuple[Turn, ...]:
-    """Return turns without those of the prompt that they begin with; a system text may be the prompt's alone."""
-    asked = [turn for turn in prompt if turn.role != "system"]
-    for beginning in (prompt, asked):
-        if starts_with(turns, beginning) and len(turns) > len(beginning) > 0:
-            return tuple(turns[len(beginning) :])
-    return tuple(turns)
+def _behind_prompt(turns: Sequence[Turn], prompt: Sequence[Turn]) -> tuple[Turn, ...] | None:
+    """Return a prompt and the turns that follow it, if turns begin with it; a system text may be in one of the two."""
+    if starts_with(turns, prompt) and len(turns) > len(prompt) > 0:
+        return (*prompt, *turns[len(prompt) :])
+    (system, asked), (own_system, own) = split_system(prompt), split_system(turns)
+    if not starts_with(own, asked) or not len(own) > len(asked) > 0:
+        return None
+    return (*one_system(system, own_system), *asked, *own[len(asked) :])
 
 
 def starts_with(turns: Sequence[Turn], beginning: Sequence[Turn]) -> bool:

@@ -1,10 +1,11 @@
 """Tool calls of an answer, each as one JSON text of a name and its arguments: one reader for every format."""
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from tutelage.codes import Message
-from tutelage.data.json_rows import STRICT_DECODER
+from tutelage.data.json_rows import strict_json
 from tutelage.data.reading import NOTHING, Reading, RowError, Value, json_kind
 
 CALL_FIELDS = ("tool_calls", "function_call")
@@ -47,7 +48,7 @@ def _call_text(call: Any, reading: Reading) -> str:
     inner = call.get("function") if isinstance(call, dict) else None
     if isinstance(inner, dict) and not _was_added(inner, reading):
         function = inner
-        reading.pass_over(call, ("function", "type"), "tool calls")
+        reading.pass_over(call, ("function", "type", *ARGUMENTS), "tool calls")
     name_field = "function" if function is call and _is_name(call, "function") else "name"
     if not _is_name(function, name_field):
         raise RowError(
@@ -56,10 +57,25 @@ def _call_text(call: Any, reading: Reading) -> str:
             json_kind(call),
             "It should have a name and arguments.",
         )
-    arguments = next((field for field in ARGUMENTS if function.get(field) is not None), "arguments")
-    reading.pass_over(function, (name_field, "type", arguments), "tool calls")
+    reading.pass_over(function, (name_field, "type", *ARGUMENTS), "tool calls")
     name = function[name_field]
-    return _json_text(name, _arguments(function.get(arguments), name, reading))
+    places = [function] if function is call else [function, call]
+    return _json_text(name, _arguments_in(places, name, reading))
+
+
+def _arguments_in(places: Sequence[Value], name: str, reading: Reading) -> dict[str, Any]:
+    """Return the arguments that stand in one of these objects, under any of their names."""
+    given = [place[field] for place in places for field in ARGUMENTS if place.get(field) is not None]
+    filled = [one for one in given if one not in NOTHING and not _was_added(one, reading)] or given[:1]
+    read = [found for found in (_arguments(one, name, reading) for one in filled) if found]
+    if any(_json_text(name, found) != _json_text(name, read[0]) for found in read):
+        raise RowError(
+            "data.tool_arguments_disagree",
+            f"with a tool call of {name!r} that has two different objects as its arguments",
+            " beside ".join(_json_text(name, found)[:60] for found in read[:2]),
+            "Keep one of them, as 'arguments'.",
+        )
+    return read[0] if read else {}
 
 
 def _is_name(function: Any, field: str) -> bool:
@@ -142,11 +158,11 @@ def _not_an_object(name: str, found: str) -> RowError:
 
 def _parsed(text: str, what: str) -> Any:
     try:
-        return STRICT_DECODER.decode(text.strip())
-    except (ValueError, RecursionError) as fault:
+        return strict_json(text)
+    except ValueError as fault:
         raise RowError(
             "data.tool_call_malformed_json",
             f"with {what} in a text that is not valid JSON",
-            f"{text[:40]!r} ({str(fault) or 'nested too deeply'})",
+            f"{text[:40]!r} ({fault})",
             "Write it as JSON, or as an object.",
         ) from fault

@@ -34,6 +34,7 @@ HONOURED = (
     "data.prompt",
     "data.loss_on",
     "model.name_or_path",
+    "training.objective",
 )
 
 
@@ -119,7 +120,12 @@ def filter_rows(
     left_out = leave_out(
         records,
         rows,
-        check_rows(rows, opened.settings, sizes_of(opened.source)),
+        check_rows(
+            rows,
+            opened.settings,
+            sizes_of(opened.source),
+            pairs=opened.recipe.training.objective == "dpo",
+        ),
         criteria,
         tokens=tokens,
         controls=control_tokens(renderer.tokenizer) if renderer else (),
