@@ -91,6 +91,13 @@ class OpenedRows:
     def settings(self) -> DataSettings:
         return self.recipe.data
 
+    def checked(self) -> list[Any]:
+        """Return what `prepare` would make of each row."""
+        from tutelage.data.checks import check_rows
+        from tutelage.data.preparation import sizes_of
+
+        return check_rows(self.conversations.rows, self.settings, sizes_of(self.source))
+
 
 def open_rows(
     options: SourceOptions,
@@ -128,6 +135,20 @@ def open_rows(
     if not is_quiet:
         _show_read(source, read)
     return OpenedRows(source, loaded.recipe, read)
+
+
+def tokens_of(opened: OpenedRows, checked: Sequence[Any], renderer: Any) -> dict[int, int]:
+    """Return the tokens of every row of which the model would see any."""
+    from tutelage.data.token_figures import count_row_tokens
+
+    source = opened.source
+    files = {record.row: record.file for record in source.records}
+    return count_row_tokens(
+        checked,
+        renderer,
+        loss_on=opened.settings.loss_on,
+        file_of=lambda row: files[row] or source.name,
+    )
 
 
 def _show_read(source: Any, read: Any) -> None:

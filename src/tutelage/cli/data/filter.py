@@ -17,6 +17,7 @@ from tutelage.cli.data.files import (
     open_rows,
     refuse_taken,
     tell_reasons,
+    tokens_of,
     write_files,
 )
 from tutelage.cli.data.models import refuse_less_than_one
@@ -104,9 +105,7 @@ def filter_rows(
     ledger: Ledger = None,
 ) -> None:
     """Keep the rows that are what they should be; the reason of every other one is told."""
-    from tutelage.data.checks import check_rows
     from tutelage.data.encoding import control_tokens
-    from tutelage.data.preparation import sizes_of
     from tutelage.data.selection import leave_out
     from tutelage.data.writing import with_row_numbers
 
@@ -115,11 +114,15 @@ def filter_rows(
     opened = open_rows(options, verb="filter", honoured=HONOURED)
     rows, records = opened.conversations.rows, opened.source.records
     renderer = open_renderer(LoadedRecipe(opened.recipe, {}))[0] if criteria.needs_tokens else None
-    tokens = _tokens(opened, renderer) if renderer else {}
+    checked = opened.checked()
+    tokens = dict.fromkeys((row.row for row in rows), 0)  # of a row without an example
+    if renderer:
+        with console.waiting("Counting tokens"):
+            tokens |= tokens_of(opened, checked, renderer)
     left_out = leave_out(
         records,
         rows,
-        check_rows(rows, opened.settings, sizes_of(opened.source)),
+        checked,
         criteria,
         tokens=tokens,
         controls=control_tokens(renderer.tokenizer) if renderer else (),
@@ -207,12 +210,3 @@ def _undesirable(opened: OpenedRows) -> dict[int, Message]:
     records = (mapped(record, opened.settings.map) for record in opened.source.records)
     reason = Message("filter.undesirable", "its label says that the answer is not wanted")
     return {record.row: reason for record in records if is_desirable(record.value) is False}
-
-
-def _tokens(opened: OpenedRows, renderer: Any) -> dict[int, int]:
-    """Return the length of every row that has an example; a row without an answer has none and no tokens."""
-    rows = opened.conversations.rows
-    with console.waiting("Counting tokens"):
-        usable = [row for row in rows if row.turns and row.turns[-1].role == "assistant"]
-        examples = renderer.examples(usable, loss_on=opened.settings.loss_on)
-    return dict.fromkeys((row.row for row in rows), 0) | {one.row: len(one.ids) for one in examples}

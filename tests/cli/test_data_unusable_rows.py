@@ -1,0 +1,146 @@
+"""`tutelage check` and the verbs of `tutelage data` on rows that `prepare` would drop, or that no format can hold."""
+
+import json
+
+import pytest
+from support.command_line import CommandLine
+from support.rows import alpaca_values, write_rows
+from support.scripted_server import completion, scripted_server
+
+
+@pytest.fixture
+def tutelage(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TUTELAGE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    return CommandLine(capsys)
+
+
+@pytest.fixture
+def on(model):
+    return ["--set", f"model.name_or_path={model}"]
+
+
+def lines_of(path):
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def talk(*turns):
+    return {"messages": [{"role": role, "content": text, **more} for role, text, more in turns]}
+
+
+EMPTY = [{"instruction": "a", "output": ""}, {"instruction": " ", "output": "b"}]
+RECIPE_OF_SETS = """
+[data]
+label_separator = ";"
+[training]
+objective = "classification"
+[adapter]
+type = "head"
+"""
+CLASSIFICATION = ["--set", "training.objective=classification", "--set", "adapter.type=head"]
+UNUSABLE = [
+    talk(("user", "q", {}), ("assistant", "a", {"weight": 0})),
+    talk(("assistant", "a", {})),
+    talk(("user", "q", {})),
+    {"messages": []},
+]
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        (EMPTY, ["--set", "data.split=group"]),
+        (EMPTY, ["--set", "data.split=position"]),
+        ([{"text": "", "label": "x"}, {"text": "a", "label": ""}], CLASSIFICATION),
+        (
+            [{"text": "", "label": "x"}, {"text": "a", "label": ""}],
+            [*CLASSIFICATION, "--set", "data.split=stratified"],
+        ),
+    ],
+)
+def test_a_source_of_which_every_row_is_dropped_is_checked(tutelage, tmp_path, on, values, words):
+    write_rows(tmp_path / "rows.json", values)
+    given = ["check", "rows.json", *on, *words]
+    assert tutelage(*given).code == 0
+    found = json.loads(tutelage(*given, "--json").out)
+    assert (found["rows"], found["dropped"]) == (2, 2)
+    assert [one["code"] for one in found["findings"] if one["row"] is None] == ["data.empty_split"]
+    assert [one["row"] for one in found["findings"] if one["code"] == "data.empty"] == [0, 1]
+
+
+def test_tokens_are_counted_of_the_rows_that_have_an_example(tutelage, tmp_path, on):
+    write_rows(tmp_path / "rows.json", [*UNUSABLE, *alpaca_values(2), alpaca_values(1)[0]])
+    found = json.loads(tutelage("data", "stats", "rows.json", "--json", *on).out)
+    assert 0 < found["lengths"]["whole, tokens"]["shortest"] < 1_000
+    assert tutelage("data", "filter", "rows.json", "short.jsonl", "--max-tokens", 1_000, *on).code == 0
+    assert [row["source_row"] for row in lines_of(tmp_path / "short.jsonl")] == list(range(7))
+    assert tutelage("data", "filter", "rows.json", "long.jsonl", "--min-tokens", 2, *on).code == 0
+    # A repeat has the tokens of the row that it repeats; a row without an example has none.
+    assert [row["source_row"] for row in lines_of(tmp_path / "long.jsonl")] == [4, 5, 6]
+
+
+def test_a_half_surrogate_is_counted_as_the_sign_that_it_becomes(tutelage, tmp_path, on):
+    (tmp_path / "rows.jsonl").write_text('{"instruction": "q \\ud800", "output": "a \\udfff"}\n')
+    found = json.loads(tutelage("data", "stats", "rows.jsonl", "--json", *on).out)
+    assert found["lengths"]["whole, tokens"]["longest"] > 0
+    outcome = tutelage("data", "filter", "rows.jsonl", "short.jsonl", "--max-tokens", 1_000, *on)
+    assert outcome.code == 0, outcome.err
+
+
+def test_no_question_is_put_about_a_row_that_its_format_could_not_hold_again(tutelage, tmp_path):
+    def asked(text):
+        return {"role": "user", "content": text}
+
+    def answered(text):
+        return {"role": "assistant", "content": text}
+
+    values = [
+        {"chosen": [asked("q"), answered("a")], "rejected": [asked("other"), answered("b")]},
+        {"conversations": [{"from": "human", "value": "q"}, {"from": "gpt", "value": "a", "weight": 0},
+                           {"from": "human", "value": "q"}, {"from": "gpt", "value": "b"}]},
+        {"prompt": "q", "completion": [answered("a"), asked("more"), answered("b")]},
+        {"instruction": "Spell pear.", "output": "p"},
+    ]  # fmt: skip
+    write_rows(tmp_path / "rows.json", values)
+    reply = completion('{"reflection": "Terse.", "output": "Spelt."}', model="fake")
+    with scripted_server(lambda body: reply) as server:
+        outcome = tutelage("data", "improve", "rows.json", "new.jsonl", "--model", f"openai:fake@{server.address}",
+                           "--ledger", "ledger.jsonl")  # fmt: skip
+        assert len(server.requests) == 1
+    assert outcome.code == 0, outcome.err
+    written = lines_of(tmp_path / "new.jsonl")
+    assert written[:3] == [{"source_row": row, **value} for row, value in enumerate(values[:3])]
+    assert written[3]["output"] == "Spelt."
+    told = [(one["row"], one["reasons"][0]["code"]) for one in lines_of(tmp_path / "ledger.jsonl")]
+    assert told == [(row, "synthetic.not_improvable") for row in range(3)]
+
+
+def test_a_list_of_labels_goes_into_another_format(tutelage, tmp_path):
+    write_rows(tmp_path / "rows.json", [{"text": "a", "label": ["y", "x"]}, {"text": "b", "label": "z"}])
+    (tmp_path / "labels.toml").write_text(RECIPE_OF_SETS)
+    given = ["data", "convert", "rows.json", "new.jsonl", "--to", "messages", "--recipe", "labels.toml"]
+    outcome = tutelage(*given)
+    assert outcome.code == 0, outcome.err
+    answers = [row["messages"][-1]["content"] for row in lines_of(tmp_path / "new.jsonl")]
+    assert answers == ["x;y", "z"]
+
+
+@pytest.mark.parametrize("rows", [1, 3, 4, 9])
+def test_the_findings_that_are_not_shown_are_counted(tutelage, tmp_path, on, rows):
+    values = [{"instruction": f"q {row}", "output": ""} for row in range(rows)]
+    write_rows(tmp_path / "rows.json", [*values, *alpaca_values(30)])
+    out = tutelage("check", "rows.json", *on).out
+    shown = sum(line.startswith("[data.empty]") for line in out.splitlines())
+    assert shown == min(rows, 3)
+    assert [line.split()[4] for line in out.splitlines() if line.startswith("[rule 9]")] == [
+        str(rows - 3)
+    ] * (rows > 3)
+
+
+def test_findings_about_the_whole_source_are_shown_and_not_counted_again(tutelage, tmp_path, on):
+    values = [{**value, **dict.fromkeys("abcde", 1)} for value in alpaca_values(30)]
+    write_rows(tmp_path / "rows.json", values)
+    out = tutelage("check", "rows.json", *on).out
+    assert sum(line.startswith("[data.field_not_used]") for line in out.splitlines()) == 5
+    assert "[rule 23]" not in out
