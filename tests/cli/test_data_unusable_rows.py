@@ -144,3 +144,21 @@ def test_findings_about_the_whole_source_are_shown_and_not_counted_again(tutelag
     out = tutelage("check", "rows.json", *on).out
     assert sum(line.startswith("[data.field_not_used]") for line in out.splitlines()) == 5
     assert "[rule 23]" not in out
+
+
+def test_a_pair_of_two_prompts_is_no_row_of_another_format_unless_its_rejected_answer_stays_behind(
+    tutelage, tmp_path
+):
+    def exchange(*texts):
+        return [
+            {"role": role, "content": text} for role, text in zip(("user", "assistant"), texts, strict=True)
+        ]
+
+    write_rows(tmp_path / "rows.json", [{"chosen": exchange("q", "a"), "rejected": exchange("other", "b")}])
+    refused = tutelage("data", "convert", "rows.json", "new.jsonl", "--to", "messages")
+    assert refused.code == 2
+    assert "error[convert.rows_do_not_fit]" in refused.err
+    assert (
+        tutelage("data", "convert", "rows.json", "new.jsonl", "--to", "messages", "--chosen-only").code == 0
+    )
+    assert [row["messages"] for row in lines_of(tmp_path / "new.jsonl")] == [exchange("q", "a")]
