@@ -2,7 +2,9 @@
 
 import json
 
+import pyarrow
 import pytest
+from pyarrow import parquet
 from support.command_line import CommandLine
 from support.rows import alpaca_values, write_rows
 from support.scripted_server import completion, scripted_server
@@ -162,3 +164,79 @@ def test_a_pair_of_two_prompts_is_no_row_of_another_format_unless_its_rejected_a
         tutelage("data", "convert", "rows.json", "new.jsonl", "--to", "messages", "--chosen-only").code == 0
     )
     assert [row["messages"] for row in lines_of(tmp_path / "new.jsonl")] == [exchange("q", "a")]
+
+
+LABELS = ["spam", "ham", "Spam", "ham ", "eggs"]
+
+
+def labelled(labels, each=1):
+    return [{"text": f"text {row}", "label": labels[row % len(labels)]} for row in range(len(labels) * each)]
+
+
+def test_rows_are_filtered_by_what_check_tells_of_labels(tutelage, tmp_path, on):
+    write_rows(tmp_path / "rows.json", labelled(LABELS))
+    checked = json.loads(tutelage("check", "rows.json", "--json", *on, *CLASSIFICATION).out)
+    told = sorted({one["row"] for one in checked["findings"] if one["rule"] == 31})
+    assert told == [2, 3]
+    assert tutelage("data", "filter", "rows.json", "some.jsonl", "--only-rule", 31).code == 0
+    assert [row["source_row"] for row in lines_of(tmp_path / "some.jsonl")] == told
+    assert tutelage("data", "filter", "rows.json", "rest.jsonl", "--without-rule", 31).code == 0
+    assert [row["source_row"] for row in lines_of(tmp_path / "rest.jsonl")] == [0, 1, 4]
+
+
+def test_other_rows_than_texts_and_labels_are_no_classification_with_a_model_and_without(
+    tutelage, tmp_path, on
+):
+    write_rows(tmp_path / "rows.json", [*labelled(["a", "b"], 9), alpaca_values(1)[0]])
+    for words in (on, ["--set", "model.name_or_path=nobody/nothing"]):
+        refused = tutelage("check", "rows.json", *CLASSIFICATION, *words)
+        assert refused.code == 2
+        assert "error[data.not_text_and_label]" in refused.err
+
+
+def test_a_split_by_labels_puts_a_label_with_blanks_among_its_like(tutelage, tmp_path):
+    write_rows(tmp_path / "rows.json", labelled(["a", "b"] * 9 + ["a ", " b"], 2))
+    words = ["--split", "stratified", "--train-share", 0.5, "--test-share", 0.5]
+    (tmp_path / "labels.toml").write_text(RECIPE_OF_SETS)
+    outcome = tutelage("data", "split", "rows.json", "parts.jsonl", *words, "--recipe", "labels.toml")
+    assert outcome.code == 0, outcome.err
+    for name in ("train", "test"):
+        found = [row["label"].strip() for row in lines_of(tmp_path / f"parts.{name}.jsonl")]
+        assert (found.count("a"), found.count("b")) == (10, 10)
+
+
+def test_a_row_that_was_not_read_has_no_format(tutelage, tmp_path, on):
+    values = [*alpaca_values(2), {"instruction": "a", "output": "b" * 3_000}]
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(value) + "\n" for value in values))
+    out = tutelage("preview", "rows.jsonl", "--row", 2, *on, "--set", "data.max_row_bytes=1000").out
+    assert "alpaca" not in next(line for line in out.splitlines() if "Row 2" in line)
+
+
+@pytest.mark.parametrize("column", ["messages", "chat"])
+def test_null_arguments_that_are_left_out_are_said_and_stand_in_the_ledger(tutelage, tmp_path, column):
+    def row(arguments):
+        call = {"type": "function", "function": {"name": "find", "arguments": arguments}}
+        return {
+            column: [
+                {"role": "user", "content": "q", "tool_calls": None},
+                {"role": "assistant", "content": "", "tool_calls": [call]},
+            ],
+            "tools": [{"name": "find", "parameters": {"city": None, "near": "x"}}],
+            "meta": {"name": "n", "input": {"a": None, "b": 1}},
+        }
+
+    values = [row({"city": "Rome", "near": None}), row({"city": "Bari", "near": "sea"})]
+    parquet.write_table(pyarrow.Table.from_pylist(values), tmp_path / "rows.parquet")
+    words = ["--map", f"messages={column}"] if column != "messages" else []
+    outcome = tutelage(
+        "data", "sample", "rows.parquet", "new.jsonl", "--rows", 2, "--ledger", "ledger.jsonl", *words
+    )
+    assert outcome.code == 0, outcome.err
+    assert "Note[data.null_arguments_dropped]: 1 row " in outcome.out
+    first, second = lines_of(tmp_path / "new.jsonl")
+    assert first[column][1]["tool_calls"][0]["function"]["arguments"] == {"city": "Rome"}
+    assert second[column][1]["tool_calls"][0]["function"]["arguments"] == {"city": "Bari", "near": "sea"}
+    assert (first["tools"], first["meta"]) == (values[0]["tools"], values[0]["meta"]), "which hold no calls"
+    (told,) = lines_of(tmp_path / "ledger.jsonl")
+    assert (told["row"], told["outcome"]) == (0, "repaired")
+    assert [reason["code"] for reason in told["reasons"]] == ["data.null_arguments_dropped"]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tutelage.data.checks import check_each
-from tutelage.data.class_rows import class_rows
+from tutelage.data.class_rows import class_rows, require_text_and_label
 from tutelage.data.conversations import Conversation
 from tutelage.data.empty_splits import empty_splits
 from tutelage.data.encoding import control_tokens, naming_row_of_surrogate, vocabulary_of
@@ -107,8 +107,9 @@ def examine(
             for example in examples:
                 counter.add(example)
     else:
-        for _ in kept:
-            pass
+        for row in kept:
+            if is_classification:
+                require_text_and_label(row)
     tokens = counter.figures() if counter else None
     rest = FindingLog()
     rest.add(_find_overlong(counter.overlong, limit) if counter else ())

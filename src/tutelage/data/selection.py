@@ -9,6 +9,7 @@ from tutelage.data.checks import CheckedRow
 from tutelage.data.conversations import Conversation
 from tutelage.data.examination import spoken
 from tutelage.data.findings import find_in_rows, find_nulls
+from tutelage.data.label_names import SeenLabels
 from tutelage.data.languages import language_of
 from tutelage.data.near_duplicates import near_duplicates
 from tutelage.data.records import Record
@@ -54,6 +55,7 @@ def leave_out(
     *,
     tokens: Mapping[int, int],
     controls: Collection[str] = (),
+    label_separator: str | None = None,
     before: Mapping[int, Message] = NOTHING_BEFORE,
 ) -> dict[int, Message]:
     """Return the rows that are not chosen, each with the first reason for it; those `before` are out already.
@@ -61,7 +63,7 @@ def leave_out(
     `tokens` are the lengths of the rows as examples, where the criteria ask for them; `controls` are the model's own
     control tokens, for rule 20. Clusters are counted last, among the rows that all else has left.
     """
-    told = _findings(records, checked, criteria.rules, controls)
+    told = _findings(records, checked, criteria.rules, controls, label_separator)
     reasons = {
         row.row: before.get(row.row) or next(_reasons(row, criteria, told.get(row.row, {}), tokens), None)
         for row in rows
@@ -97,12 +99,17 @@ def _findings(
     checked: Sequence[CheckedRow],
     rules: Collection[int],
     controls: Collection[str],
+    label_separator: str | None,
 ) -> dict[int, dict[int, str]]:
     """Return what the data doctor says of each row by some rules: row, rule, message."""
     if not rules:
         return {}
     told: dict[int, dict[int, str]] = {}
-    for finding in (*find_in_rows(checked, controls), *find_nulls(records)):
+    labels = SeenLabels(label_separator)
+    for one in checked:
+        if one.outcome != "dropped":
+            labels.note(one.row)
+    for finding in (*find_in_rows(checked, controls), *find_nulls(records), *labels.findings()):
         if finding.row is not None and finding.rule in rules:
             told.setdefault(finding.row, {}).setdefault(finding.rule, finding.message)
     return told

@@ -126,11 +126,12 @@ def filter_rows(
         criteria,
         tokens=tokens,
         controls=control_tokens(renderer.tokenizer) if renderer else (),
+        label_separator=opened.settings.label_separator,
         before=_told_otherwise(chosen, opened.source) | (_undesirable(opened) if chosen.desirable else {}),
     )
     kept = [record for record in records if record.row not in left_out]
     write_files(output, {output.output: with_row_numbers(kept)}, opened.settings)
-    tell_reasons(output, ledger, left_out, what="left out", outcome="dropped")
+    tell_reasons(output, ledger, left_out, what="left out", outcome="dropped", repairs=opened.repairs)
 
 
 def criteria_of(chosen: FilterOptions) -> Any:
@@ -204,7 +205,7 @@ def _told_otherwise(chosen: FilterOptions, source: Any) -> dict[int, Message]:
 
 def _undesirable(opened: OpenedRows) -> dict[int, Message]:
     """Return the rows whose label says that the answer is not wanted."""
-    from tutelage.data.formats import mapped
+    from tutelage.data.column_map import mapped
     from tutelage.data.kto_rows import is_desirable
 
     records = (mapped(record, opened.settings.map) for record in opened.source.records)
