@@ -9,6 +9,8 @@ from support.command_line import CommandLine
 from support.rows import alpaca_values, write_rows
 from support.scripted_server import completion, scripted_server
 
+from tutelage.data import near_duplicates
+
 
 @pytest.fixture
 def tutelage(capsys, tmp_path, monkeypatch):
@@ -240,3 +242,25 @@ def test_null_arguments_that_are_left_out_are_said_and_stand_in_the_ledger(tutel
     (told,) = lines_of(tmp_path / "ledger.jsonl")
     assert (told["row"], told["outcome"]) == (0, "repaired")
     assert [reason["code"] for reason in told["reasons"]] == ["data.null_arguments_dropped"]
+
+
+def test_stats_and_filter_say_which_rows_were_not_compared_with_all_that_they_may_be_like(
+    tutelage, tmp_path, monkeypatch
+):
+    values = [
+        {"instruction": f"Spell the one word {row}, slowly and aloud.", "output": str(row)}
+        for row in range(90)
+    ]
+    write_rows(tmp_path / "rows.json", values)
+    code = "data.near_duplicates_not_compared"
+    words = ("data", "filter", "rows.json", "few.jsonl", "--per-cluster", 1, "--dry-run")
+
+    def told():
+        notes = json.loads(tutelage("data", "stats", "rows.json", "--json").out)["notes"]
+        shown = [f"Note[{code}]" in tutelage(*given).out for given in (("data", "stats", "rows.json"), words)]
+        return [note["code"] for note in notes], shown
+
+    assert told() == ([], [False, False])
+    monkeypatch.setattr(near_duplicates, "COMPARISONS", 1)
+    monkeypatch.setattr(near_duplicates, "LEAST_BOUND", 1)
+    assert told() == ([code], [True, True])

@@ -265,19 +265,13 @@ def _find_alike(alike: NearDuplicates) -> Iterator[Finding]:
 
 def _find_uncompared(prompts: Prompts, alike: NearDuplicates) -> Iterator[Finding]:
     """Say which rows were not compared with all that they may be like."""
-    code = "data.near_duplicates_not_compared"
     if prompts.uncompared:
         told = (
             f"near-duplicates were looked for among the first {prompts.most_compared:,} rows; the"
             f" {prompts.uncompared:,} after them were compared for equal prompts alone"
         )
-        yield Finding(code, None, told)
-    if alike.bounded:
-        told = (
-            f"{alike.bounded:,} rows have many rows that may be like them, and were compared with some of those;"
-            f" {alike.undecided:,} of them were found to be like no earlier row, and may be"
-        )
-        yield Finding(code, None, told)
+        yield Finding("data.near_duplicates_not_compared", None, told)
+    yield from (Finding(note.code, None, note.text) for note in alike.notes())
 
 
 def spoken(row: Conversation) -> str:

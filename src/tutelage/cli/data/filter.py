@@ -127,6 +127,7 @@ def filter_rows(
         tokens=tokens,
         controls=control_tokens(renderer.tokenizer) if renderer else (),
         label_separator=opened.settings.label_separator,
+        note=lambda message: console.note(message.code, message.text),
         before=_told_otherwise(chosen, opened.source) | (_undesirable(opened) if chosen.desirable else {}),
     )
     kept = [record for record in records if record.row not in left_out]

@@ -65,6 +65,8 @@ def _show(found: Any) -> None:
     console.say(
         f"{together:,} rows stand in {len(found.clusters):,} clusters; --per-cluster of `filter` thins them."
     )
+    for note in found.notes:
+        console.note(note.code, note.text)
     for cluster in found.clusters[:CLUSTERS_SHOWN]:
         more = " …" if len(cluster) > ROWS_SHOWN else ""
         console.say(f"  {len(cluster):,} rows: {', '.join(map(str, cluster[:ROWS_SHOWN]))}{more}")
