@@ -14,11 +14,12 @@ a|^a|a$|\\bword\\b|\\d{3}-\\d{4}|^\\s*$|(?i)hello|[A-Z][a-z]+|(\\w+) \\1|colou?r
 {|a{|a{2}|a{2,}|a{,2}|a{e}|a{e<=1}|x{}|x{,}|[[:alpha:]]|[[a]|[]a]|[^]a]|[\\]a]|[\\[a]|(?P<n>a)(?P=n)|(?=a)b|(?<=a)b
 (?<!a)b|\\Aab\\Z|日本|[一-龥]+|(?x) a b # c|\\\\|https?://\\S+|(a)(?(1)b)|a*+b|(?>a+)b|^```json|\\u00e9|\\x41|é|ß|[a-z&&b]
 \\$\\d+(?:\\.\\d\\d)?|(?i:X)y|\\S+@\\S+|[\\w.-]+|"key":\\s*\\{|[a{b]|(?i)İ|[\\d-]|#|(?#c)a|(?:a{1,2}){3}
+\\N{BULLET}|[\\N{BULLET}-]x|\\\\N{2}|a\\N{EN DASH}{2}
 """.strip().replace("\n", "|")
 TEXTS = """
 |a|ab|aab|aaa|b|word|a word here|555-1234|Hello HELLO|hello|go go gone|color|colour|end.|xyz|{a}|{|a{|a{e}|a{e<=1}|x{}
 x|x{,}|:alpha:]|a]|l]|[|]|aa|abc|bc|日本語|https://x.y|ac|```json|é|É|A|ß|SS|&|a-b|$12.50|Xy|xy|me@x.org|"key": {
-{b|4-x|   |i̇
+{b|4-x|   |i̇|•|•x|\\NN|a––
 """.strip().replace("\n", "|")
 
 

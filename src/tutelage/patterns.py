@@ -10,7 +10,7 @@ import regex
 SEARCH_SECONDS = 1.0
 # What stands for itself in `re` and means something to `regex`: a brace that is no repetition, a bracket in a set.
 _LITERAL_BRACE = re.compile(r"\{(?!\d*,?\d*\})")
-_PARTS = re.compile(r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]|[^\\\[]+|.", re.DOTALL)
+_PARTS = re.compile(r"\\N\{[^}]*\}|\\.|\[\^?\]?(?:\\.|[^\]\\])*\]|[^\\\[]+|.", re.DOTALL)
 
 
 class PatternTimeoutError(Exception):

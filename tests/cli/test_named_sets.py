@@ -189,3 +189,23 @@ def test_sets_are_not_passed_over_where_there_are_no_test_rows(tutelage, place):
         " Set data.test_share above 0, or leave evaluation.sets out."
     )
     assert contents(place) == before
+
+
+def test_a_named_set_is_read_as_the_data_are(tutelage, place):
+    numbers = [{**row(f"What does item {n} cost?", n + 0.5), "more": 1} for n in range(14)]
+    (place / "my.json").write_text((place / "my.json").read_text(), encoding="utf-16-le")
+    for name in ("facts", "choices"):
+        path = place / f"{name}.jsonl"
+        path.write_text(path.read_text(), encoding="utf-16-le")
+    (place / "prices.jsonl").write_text(
+        "".join(json.dumps(one) + "\n" for one in numbers), encoding="utf-16-le"
+    )
+    given = ["run", "recipe.toml", "--output", "run", "--set", "data.encoding=utf-16-le"]
+    refused = tutelage(*given)
+    assert (refused.code, "error[data.not_text]" in refused.err) == (2, True)
+    done = tutelage(*given, "--set", "data.coerce=true")
+    assert done.code == 0, done.err
+    noted = [
+        line for line in done.out.splitlines() if line.startswith("Note[data.field_not_used]: The test set")
+    ]
+    assert any("prices" in line for line in noted)

@@ -1,4 +1,5 @@
 import json
+from collections import Counter
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -7,6 +8,7 @@ from support.book_data import book_file
 from support.coded import codes_of, texts_of
 from support.rows import make_records
 
+from tutelage.data.column_map import left_by_map
 from tutelage.data.conversations import Conversation, Turn, single_turn
 from tutelage.data.formats import read_conversations
 from tutelage.data.sources import read_source
@@ -247,7 +249,36 @@ def test_a_map_takes_nested_fields_in_place_of_their_names():
         user(ASKED, "A red one."),
         assistant(ANSWERED),
     )
-    assert read([nested], map={"instruction": "task.ask.1", "output": "reply"}).notes == []
+    alone = {**nested, "task": {"ask": [None, ASKED]}}
+    assert read([alone], map={"instruction": "task.ask.1", "output": "reply"}).notes == []
+
+
+@pytest.mark.parametrize(
+    ("value", "paths", "lost"),
+    [
+        ({"data": {"messages": [], "system": "S", "weight": 0}}, {"messages": "data.messages"}, 2),
+        ({"instruction": "a", "question": "b", "output": "c"}, {"instruction": "question"}, 1),
+        ({"instruction": "", "question": "b", "output": "c"}, {"instruction": "question"}, 0),
+        ({"instruction": "a", "output": "c"}, {"instruction": "question"}, 0),
+        ({"q": "a", "answers": ["b", "c", "d"]}, {"instruction": "q", "output": "answers.0"}, 2),
+        ({"a": {"q": "x", "r": {"s": "y", "t": None}}}, {"instruction": "a.q", "output": "a.r.s"}, 0),
+        ({"a": {"q": "x", "r": {"s": "y", "t": "z"}}}, {"instruction": "a.q", "output": "a.r.s"}, 1),
+        ({"a": {"q": "x", "r": "y", "more": [0]}, "b": 1}, {"instruction": "a.q", "output": "a.r"}, 1),
+        ({"a": {"q": "x"}, "output": "y"}, {"instruction": "a.q", "input": "a"}, 0),
+        ({"output": "a", "instruction": "b"}, {"output": "instruction", "instruction": "output"}, 0),
+        ({"instruction": "q", "input": "i", "output": "o", "context": "text"}, {"input": "context.page"}, 1),
+    ],
+)
+def test_what_a_map_leaves_behind_is_counted(value, paths, lost):
+    assert sum(Counter(left_by_map(value, paths)).values()) == lost
+
+
+def test_what_a_map_leaves_behind_is_told():
+    value = {"data": {"question": "q", "system": "S"}, "instruction": "other", "output": "a"}
+    notes = read([value, value], map={"instruction": "data.question"}).notes
+    assert [note.code for note in notes] == ["data.field_not_used"] * 2
+    assert all("2 times" in note.text for note in notes)
+    assert ["system" in note.text for note in notes] == [False, True]
 
 
 def test_a_map_may_exchange_names_and_prefers_a_key_with_a_dot_in_it():

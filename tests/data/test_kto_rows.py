@@ -1,6 +1,7 @@
 """Which rows are KTO rows: a label beside an answer that says whether it is wanted, and not any other label."""
 
 import math
+import shlex
 
 import pytest
 from support.rows import make_records
@@ -98,6 +99,29 @@ def test_text_with_a_label_is_a_classification_and_a_pair_needs_no_label():
         "text-label": 2
     }
     assert read([{"prompt": "a", "chosen": "b", "rejected": "c", "label": 0}]).formats == {"preference": 1}
+
+
+def test_the_command_that_is_offered_reads_the_rows_as_they_were_read():
+    values = [{"question": "a", "reply": "b c", "good": False}]
+    paths = {"answer": "reply", "label": "good"}
+    fault = fault_of(values, map=paths, format="question-answer", coerce=True, encoding="utf-8")
+    command = str(fault).split("`")[1]
+    assert shlex.split(command)[:6] == [
+        "tutelage",
+        "data",
+        "filter",
+        "rows.jsonl",
+        "wanted.jsonl",
+        "--desirable",
+    ]
+    options = shlex.split(command)[6:]
+    assert set(zip(options[::2], options[1::2], strict=True)) == {
+        ("--map", "answer=reply"),
+        ("--map", "label=good"),
+        ("--set", "data.format=question-answer"),
+        ("--set", "data.coerce=true"),
+        ("--set", "data.encoding=utf-8"),
+    }
 
 
 def test_a_format_that_is_named_changes_nothing_and_another_name_of_the_label_does():

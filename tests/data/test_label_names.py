@@ -176,3 +176,18 @@ def test_many_groups_of_labels_are_counted():
 def test_blanks_in_a_quoted_name_are_seen(blank):
     assert quoted(f"a{blank}") != quoted("a")
     assert quoted(f"a{blank}").isprintable()
+
+
+def test_unseen_characters_that_were_removed_are_named():
+    bell, blank, inner = checked("ham\x07", " ham2 ", "h\x07am\u200b")
+    assert "U+0007" in bell.reasons[0].text
+    assert "U+" not in blank.reasons[0].text
+    assert "U+200B" in inner.reasons[0].text
+    assert "U+0007" not in inner.reasons[0].text, "what stands inside of a name was not removed"
+
+
+def test_blanks_beside_a_separator_are_no_slip_and_those_around_all_labels_are():
+    found = checked("a; b", "a ;b\t; c", " a;b", "a; b ", ["x", " y"], label_separator=";")
+    assert [one.outcome for one in found] == ["kept", "kept", "repaired", "repaired", "repaired"]
+    assert [one.row.response for one in found] == ["a;b", "a;b;c", "a;b", "a;b", "x;y"]
+    assert {code for one in found[2:5] for code in codes_of(one.reasons)} == {"data.blanks_around_label"}

@@ -268,8 +268,16 @@ def test_the_ledger_of_a_folder_names_the_file_of_each_row(tmp_path):
 
 def test_rows_that_are_all_unusable_are_refused_with_the_reasons():
     assert refused([{"instruction": "a", "output": ""}, {"instruction": " ", "output": "b"}]) == (
-        "rows.json: none of the 2 rows can be used: instruction is empty; output is empty."
+        "rows.json: none of the 2 rows can be used: row 0: output is empty (data.empty, 2 rows)."
     )
+
+
+def test_each_reason_of_unusable_rows_is_named_once_however_many_rows_have_it():
+    values = [{"instruction": f"q {row}", "output": "a" * (300 + row)} for row in range(40)]
+    told = refused([*values, {"instruction": "q", "output": ""}], max_length=8, overlong="drop")
+    assert told.count("data.too_long, 40 rows") == 1
+    assert told.count("data.empty") == 1
+    assert len(told) < 300
 
 
 @pytest.mark.parametrize("loss_on", ["response", "everything"])

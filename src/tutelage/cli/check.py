@@ -170,8 +170,9 @@ def _show_findings(findings: Iterable[Any]) -> None:
         for one in found.shown:
             where = "" if one.row is None else f" row {one.row}"
             console.say(f"[{one.code}]{where} {one.message}")
-        if found.count > MESSAGES_SHOWN:
-            console.say(f"[rule {rule}] … and {found.count - MESSAGES_SHOWN:,} more; --json lists all")
+        more = found.count - len(found.shown)
+        if more:
+            console.say(f"[rule {rule}] … and {more:,} more; --json lists all")
 
 
 class _OfRule:

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from tutelage.cli import console
+from tutelage.cli.data.files import ABOUT_TRAINING
 from tutelage.cli.dry_run import show_dry_run
 from tutelage.cli.judging import (
     Judging,
@@ -160,6 +161,10 @@ def open_named_sets(loaded: LoadedRecipe, training: Callable[[], Sequence[Any]])
 def evaluate_stage(run: RunFolder, loaded: LoadedRecipe, sets: Sequence[Any]) -> bool:
     """Evaluate with a bar for each model, and print the verdict and the scores; tell whether any of it is worse."""
     console.heading("3 Evaluate")
+    for one in sets:
+        for note in one.notes:
+            if note.code not in ABOUT_TRAINING:
+                console.note(note.code, f"The test set {one.name}: {note.text}")
     source = locate(loaded)
     is_classification = loaded.recipe.training.objective == "classification"
     with console.waiting("Loading the model"):

@@ -31,13 +31,7 @@ def class_rows(
     """
     separator = settings.label_separator
     for conversation in conversations:
-        if conversation.format != FORMAT:
-            raise DataError(
-                "data.not_text_and_label",
-                f"Row {conversation.row} has the format {conversation.format}, and a classification needs rows of a"
-                " text and a label. Name their fields with --map text=NAME --map label=NAME.",
-                row=conversation.row,
-            )
+        require_text_and_label(conversation)
         text, label = conversation.turns[0].text, conversation.response
         if separator is None:
             number = _numbered(label, classes)
@@ -49,6 +43,17 @@ def class_rows(
             raise DataError(fault.code, str(fault), row=conversation.row) from fault
         example = class_example(conversation.row, ids, number)
         yield conversation, PreparedRow(text, label, example)
+
+
+def require_text_and_label(row: Conversation) -> None:
+    """Stop where a row of another format is to be classified."""
+    if row.format != FORMAT:
+        raise DataError(
+            "data.not_text_and_label",
+            f"Row {row.row} has the format {row.format}, and a classification needs rows of a text and a label. Name"
+            " their fields with --map text=NAME --map label=NAME.",
+            row=row.row,
+        )
 
 
 def _numbered(thing: Any, known: list[Any]) -> int:

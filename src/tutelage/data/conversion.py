@@ -3,7 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from tutelage.codes import Message
@@ -55,7 +55,7 @@ def convert_rows(
             values += with_row_numbers([record])
             continue
         try:
-            made = to_format(replace(row, rejected=None) if chosen_only else row, to)
+            made = to_format(row, to, chosen_only=chosen_only)
         except UnfitError as fault:
             unfit[row.row] = fault.reason
             continue
@@ -75,9 +75,13 @@ def unread_fields(record: Record) -> Row:
     return {field: found for field, found in record.value.items() if field not in read}
 
 
-def to_format(row: Conversation, name: FormatName) -> Row:
-    """Return a conversation as a row of a format, or raise UnfitError."""
-    if row.rejected is not None and name != "preference":
+def to_format(row: Conversation, name: FormatName, *, chosen_only: bool = False) -> Row:
+    """Return a conversation as a row of a format, or raise UnfitError.
+
+    A preference row has a rejected answer even if that is one to another prompt; with `chosen_only` it stays behind.
+    """
+    has_rejected = row.format == "preference" or row.rejected is not None
+    if has_rejected and name != "preference" and not chosen_only:
         raise UnfitError("convert.has_rejected_answer", "a rejected answer")
     return WRITERS[name](row)
 

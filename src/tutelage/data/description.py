@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from tutelage.codes import Message
 from tutelage.data.checks import count_repeated_prompts
 from tutelage.data.conversations import Conversation
 from tutelage.data.examination import spoken
@@ -28,6 +29,7 @@ class Description:
     repeated_prompts: int
     distinct_answers: int
     clusters: list[list[int]]
+    notes: list[Message]
 
     def to_record(self) -> dict[str, Any]:
         """Return what `tutelage data stats --json` prints."""
@@ -41,6 +43,7 @@ class Description:
             "repeated_prompts": self.repeated_prompts,
             "distinct_answers": self.distinct_answers,
             "clusters": self.clusters,
+            "notes": [note.to_record() for note in self.notes],
         }
 
 
@@ -58,6 +61,7 @@ def describe(
         "answer, characters": [len(row.response) for row in spoken_rows],
         "whole, tokens": list(tokens),
     }
+    notes: list[Message] = []
     return Description(
         rows=len(rows),
         formats=dict(formats),
@@ -67,7 +71,8 @@ def describe(
         lengths={what: at_shares(lengths) for what, lengths in measured.items() if lengths},
         repeated_prompts=count_repeated_prompts(spoken_rows),
         distinct_answers=len({row.response for row in spoken_rows}),
-        clusters=clusters(spoken_rows),
+        clusters=clusters(spoken_rows, note=notes.append),
+        notes=notes,
     )
 
 

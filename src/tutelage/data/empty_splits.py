@@ -24,6 +24,8 @@ def empty_splits(sides: Sides, settings: DataSettings) -> Iterator[EmptySplit]:
     for name, share in shares.items():
         if share > 0 and not (stands == SPLITS.index(name)).any():
             yield _described(name, sides, settings)
+            if not len(stands):
+                return  # without rows the others are empty for the same reason
 
 
 def _described(name: str, sides: Sides, settings: DataSettings) -> EmptySplit:
@@ -31,7 +33,7 @@ def _described(name: str, sides: Sides, settings: DataSettings) -> EmptySplit:
     rows = int(groups.sum())
     alone = "data.test_share=0 trains without an evaluation" if name == "test" else ""
     counted = f"{rows:,} usable row{'' if rows == 1 else 's'}"
-    if rows < 2 * len(groups):
+    if rows < 2 * len(groups) or not rows:
         other = "" if settings.split == "position" else ", or try --split position"
         remedy = f"Add rows, or raise data.{name}_share{other}{f'; {alone}' if alone else ''}."
         return EmptySplit("data.empty_split", f"with {counted} the {name} split would be empty", remedy)

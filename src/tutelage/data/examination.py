@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tutelage.data.checks import check_each
-from tutelage.data.class_rows import class_rows
+from tutelage.data.class_rows import class_rows, require_text_and_label
 from tutelage.data.conversations import Conversation
 from tutelage.data.empty_splits import empty_splits
 from tutelage.data.encoding import control_tokens, naming_row_of_surrogate, vocabulary_of
@@ -107,8 +107,9 @@ def examine(
             for example in examples:
                 counter.add(example)
     else:
-        for _ in kept:
-            pass
+        for row in kept:
+            if is_classification:
+                require_text_and_label(row)
     tokens = counter.figures() if counter else None
     rest = FindingLog()
     rest.add(_find_overlong(counter.overlong, limit) if counter else ())
@@ -264,19 +265,13 @@ def _find_alike(alike: NearDuplicates) -> Iterator[Finding]:
 
 def _find_uncompared(prompts: Prompts, alike: NearDuplicates) -> Iterator[Finding]:
     """Say which rows were not compared with all that they may be like."""
-    code = "data.near_duplicates_not_compared"
     if prompts.uncompared:
         told = (
             f"near-duplicates were looked for among the first {prompts.most_compared:,} rows; the"
             f" {prompts.uncompared:,} after them were compared for equal prompts alone"
         )
-        yield Finding(code, None, told)
-    if alike.bounded:
-        told = (
-            f"{alike.bounded:,} rows have many rows that may be like them, and were compared with some of those;"
-            f" {alike.undecided:,} of them were found to be like no earlier row, and may be"
-        )
-        yield Finding(code, None, told)
+        yield Finding("data.near_duplicates_not_compared", None, told)
+    yield from (Finding(note.code, None, note.text) for note in alike.notes())
 
 
 def spoken(row: Conversation) -> str:

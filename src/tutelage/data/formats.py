@@ -4,9 +4,9 @@ import difflib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from tutelage.codes import Message
+from tutelage.data.column_map import left_by_map, mapped
 from tutelage.data.conversations import Conversation, without_blank_system
 from tutelage.data.kto_rows import LABEL, TAG, KtoRows
 from tutelage.data.label_sets import labels_as_text
@@ -19,6 +19,7 @@ from tutelage.errors import DataError
 from tutelage.recipe import DataSettings
 
 FIELDS_NAMED = 6
+UNREAD = "not read"  # in place of the format of a row that is too large
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ class ConversationReader:
         self._unclear: dict[tuple[str, ...], NamedRows] = {}
         self._unfitting: dict[tuple[str, ...], NamedRows] = {}
         self._misread: dict[str, tuple[NamedRows, RowError]] = {}
-        self._kto, self._misplaced = KtoRows(source), MisplacedTexts()
+        self._kto, self._misplaced = KtoRows(source, settings), MisplacedTexts()
 
     def read(self, records: Iterable[Record]) -> Iterator[Conversation]:
         """Yield every record as a conversation; in the end DataError where any of them could not be one."""
@@ -104,11 +105,12 @@ class ConversationReader:
 
     def _read(self, record: Record) -> Conversation | None:
         if not record.was_read:
-            return Conversation(record.row, ())  # its size drops it
+            return Conversation(record.row, (), UNREAD)  # its size drops it
         if not isinstance(record.value, dict):
             self._other_values.add(record)
             return None
         if self._settings.map:
+            self._reading.unused.update(left_by_map(record.value, self._settings.map))
             record = mapped(record, self._settings.map)
         fields = tuple(record.value)
         self._rows_by_fields[fields] += 1
@@ -196,30 +198,6 @@ class ConversationReader:
                     rows = joined(missing)
                     told = _missing(rows, field, name, self._source, self._settings.map)
                     raise DataError("data.missing_field", told, row=rows.first.row)
-
-
-def mapped(record: Record, paths: Mapping[str, str]) -> Record:
-    """Give a record the fields that a column map names, in place of what they are taken from."""
-    found = {field: _look_up(record.value, path) for field, path in paths.items()}
-    taken = {path if path in record.value else path.split(".")[0] for path in paths.values()}
-    rest = {key: value for key, value in record.value.items() if key not in taken}
-    return replace(
-        record, value=rest | {field: value for field, (is_there, value) in found.items() if is_there}
-    )
-
-
-def _look_up(value: Any, path: str) -> tuple[bool, Any]:
-    """Follow a dotted path through objects and, by number, through lists."""
-    if path in value:
-        return True, value[path]
-    for step in path.split("."):
-        if isinstance(value, dict) and step in value:
-            value = value[step]
-        elif isinstance(value, list) and step.isdecimal() and int(step) < len(value):
-            value = value[int(step)]
-        else:
-            return False, None
-    return True, value
 
 
 def _fitting(fields: frozenset[str]) -> list[str]:

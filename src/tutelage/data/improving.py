@@ -5,14 +5,16 @@ After "Reflection-Tuning" (Li and others, arXiv 2310.11716): the model first jud
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from tutelage.codes import Message
 from tutelage.data.asking import Messages, RememberingModel, object_schema, texts_of
 from tutelage.data.checks import check_rows
 from tutelage.data.conversations import Conversation, Turn, without_blank_system
+from tutelage.data.conversion import UnfitError, to_format
 from tutelage.data.near_duplicates import LikePrompts
 from tutelage.data.prompt_identity import normalised_prompt
+from tutelage.recipe import FormatName
 
 Part = Literal["response", "instruction"]
 
@@ -84,6 +86,11 @@ def why_not(row: Conversation, part: Part) -> Message | None:
         return Message("synthetic.not_improvable", "its last turn is no answer in words")
     if part == "instruction" and [turn.role for turn in row.turns] != ["user", "assistant"]:
         return Message("synthetic.not_improvable", "it is more than one question and its answer")
+    try:
+        to_format(row, cast(FormatName, row.format))  # in which the new row is written
+    except UnfitError as fault:
+        told = f"its format {row.format} has no place for {fault.reason.text}"
+        return Message("synthetic.not_improvable", told)
     return None
 
 

@@ -4,6 +4,7 @@ A field `label` may say something else, such as a topic. It makes KTO rows where
 and texts say so only if every row of the source has one that can mean true or false.
 """
 
+import json
 import shlex
 from typing import Any
 
@@ -11,6 +12,7 @@ from tutelage.data.named_rows import NamedRows
 from tutelage.data.reading import Value
 from tutelage.data.records import Record
 from tutelage.errors import DataError
+from tutelage.recipe import DataSettings
 
 # LLaMA-Factory's name, which means nothing else, and everybody's.
 TAG, LABEL = "kto_tag", "label"
@@ -24,6 +26,7 @@ WORDS = {
     "rejected": False,
 }
 NUMBERS: dict[Any, bool] = {1.0: True, 0.0: False, -1.0: False}
+READING = ("sha256", "hub_split", "encoding", "format", "coerce", "max_file_bytes")  # settings of the data
 NOTHING = ("", "nan", "null", "none")
 
 
@@ -57,8 +60,8 @@ def _is_missing(label: Any) -> bool:
 class KtoRows:
     """Gathers the rows whose label calls their answer unwanted, and knows in the end whether they are KTO rows."""
 
-    def __init__(self, source: str) -> None:
-        self._source = source
+    def __init__(self, source: str, settings: DataSettings) -> None:
+        self._source, self._settings = source, settings
         self._unwanted = NamedRows()
         self._field = LABEL
         self._is_other = False
@@ -83,6 +86,16 @@ class KtoRows:
         if not isinstance(label, bool) and str(label).strip().casefold() not in WORDS:
             self._numbers.add(float(label))
 
+    def _options(self) -> str:
+        """Return the options without which the same rows would be read otherwise."""
+        given = [f"--map {shlex.quote(f'{field}={path}')}" for field, path in self._settings.map.items()]
+        for name in READING:
+            found = getattr(self._settings, name)
+            if found != DataSettings.model_fields[name].default:
+                text = json.dumps(found) if isinstance(found, bool) else found
+                given.append(f"--set {shlex.quote(f'data.{name}={text}')}")
+        return "".join(f" {one}" for one in given)
+
     def refuse(self) -> None:
         """Stop where answers that are not wanted would be trained like all others."""
         is_other = self._is_other or len(self._numbers) > len(NUMBERS) - 1  # as of -1, 0 and 1
@@ -92,7 +105,8 @@ class KtoRows:
             "data.kto_rows",
             f"{self._source}: {self._unwanted} with {self._field!r} false: the answer is not wanted. Rows with such a"
             " label are KTO rows, which no objective trains on. Keep those with label true: `tutelage data filter"
-            f" {shlex.quote(self._source)} wanted.jsonl --desirable`, or make pairs with 'chosen' and 'rejected'. If"
-            f" {self._field!r} says something else, give it another name with --map topic={self._field}.",
+            f" {shlex.quote(self._source)} wanted.jsonl --desirable{self._options()}`, or make pairs with"
+            f" 'chosen' and 'rejected'. If {self._field!r} says something else, give it another name with --map"
+            f" topic={self._field}.",
             row=self._unwanted.first.row,
         )

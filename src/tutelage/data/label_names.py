@@ -48,7 +48,12 @@ def trim_labels(row: Conversation, separator: str | None) -> tuple[Conversation,
     if found == text:
         return row, []
     answered = replace(row.turns[-1], text=found)
-    repair = Message("data.blanks_around_label", "label: blanks around it were removed")
+    unseen = sorted({character for character in text if _is_blank(character) and not character.isspace()})
+    lost = [
+        f"U+{ord(character):04X}" for character in unseen if text.count(character) > found.count(character)
+    ]
+    shown = f", with {', '.join(lost)} among them" if lost else ""
+    repair = Message("data.blanks_around_label", f"label: blanks around it were removed{shown}")
     return replace(row, turns=(*row.turns[:-1], answered)), [repair]
 
 

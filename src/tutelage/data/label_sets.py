@@ -6,6 +6,8 @@ from typing import Any
 
 from tutelage.data.reading import RowError, json_kind, label_text
 
+BLANKS = " \t"
+
 
 def labels_as_text(found: Any, separator: str | None) -> Any:
     """Return the labels of a row as one text with the separator between them, each once and in alphabetical order.
@@ -19,10 +21,17 @@ def labels_as_text(found: Any, separator: str | None) -> Any:
             raise RowError("data.label_is_list", "with a list as 'label'", "a list", remedy)
         return found
     if isinstance(found, str) and not found.lstrip().startswith("["):
-        labels = [label.strip(" \t") for label in found.split(separator)]  # "a; b" is no slip
+        labels = _beside_separators(found.split(separator))
     else:
         labels = _in_list(found, separator)
     return found if labels is None else separator.join(sorted(set(labels) - {""}))
+
+
+def _beside_separators(labels: list[str]) -> list[str]:
+    """Return the labels of a text without the blanks beside its separators: "a; b" is no slip, and " a;b" is one."""
+    last = len(labels) - 1
+    inner = [label.lstrip(BLANKS) if place else label for place, label in enumerate(labels)]
+    return [label.rstrip(BLANKS) if place < last else label for place, label in enumerate(inner)]
 
 
 def _in_list(found: Any, separator: str) -> list[str] | None:

@@ -1,6 +1,7 @@
 """What becomes of each row, gathered while the rows go by: one byte a row, and words for those alone that changed."""
 
 from bisect import bisect_right
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
@@ -84,8 +85,16 @@ class Ledger:
         return {"read": len(self._outcomes), **counted}
 
     def reasons(self) -> list[str]:
-        """Return the text of each reason once."""
-        return sorted({reason.text for reasons in self._reasons.values() for reason in reasons})
+        """Return a text for each code of a reason, the most frequent first: the words of one row, and of how many."""
+        rows, first = Counter[str](), dict[str, str]()
+        for row, reasons in self._reasons.items():
+            for reason in {reason.code: reason for reason in reversed(reasons)}.values():
+                rows[reason.code] += 1
+                first.setdefault(reason.code, f"row {row}: {reason.text}")
+        return [
+            f"{first[code]}{f' ({code}, {count:,} rows)' if count > 1 else f' ({code})'}"
+            for code, count in rows.most_common()
+        ]
 
     def lines(self, rows: np.ndarray, sides: np.ndarray) -> Iterator[dict[str, Any]]:
         """Yield the line of every row; `rows` are the numbers of those that are kept, and `sides` where they stand."""

@@ -14,6 +14,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from tutelage.codes import Message
 from tutelage.data import sketches
 from tutelage.data.conversations import Conversation
 from tutelage.data.first_rows import FINGERPRINT_BYTES
@@ -59,6 +60,16 @@ class NearDuplicates:
     def __iter__(self) -> Iterator[NearDuplicate]:
         for row, other, alike in zip(self.rows, self.others, self.similarities, strict=True):
             yield NearDuplicate(int(row), int(other), float(alike))
+
+    def notes(self) -> list[Message]:
+        """Return what has to be said of rows that were not compared with all that they may be like."""
+        if not self.bounded:
+            return []
+        told = (
+            f"{self.bounded:,} rows have many rows that may be like them, and were compared with some of those;"
+            f" {self.undecided:,} of them were found to be like no earlier row, and may be"
+        )
+        return [Message("data.near_duplicates_not_compared", told)]
 
 
 def near_duplicates(rows: Sequence[Conversation]) -> NearDuplicates:

@@ -1,7 +1,7 @@
 """Which rows of a source are chosen: by what they are, by chance, and with how many of their like."""
 
 import hashlib
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from tutelage.codes import Message
@@ -9,6 +9,7 @@ from tutelage.data.checks import CheckedRow
 from tutelage.data.conversations import Conversation
 from tutelage.data.examination import spoken
 from tutelage.data.findings import find_in_rows, find_nulls
+from tutelage.data.label_names import SeenLabels
 from tutelage.data.languages import language_of
 from tutelage.data.near_duplicates import near_duplicates
 from tutelage.data.records import Record
@@ -19,6 +20,11 @@ from tutelage.patterns import BoundedPattern, PatternTimeoutError
 # The rules that are about a row by itself, or about it and an earlier one that is the same.
 RULES_OF_ROWS = (6, 7, 8, 9, 10, 11, 14, 16, 17, 18, 19, 20, 21, 28, 31, 32)
 NOTHING_BEFORE: Mapping[int, Message] = {}
+Note = Callable[[Message], None]  # takes what has to be said of all rows
+
+
+def unheard(message: Message) -> None:
+    """Take a message that nobody asked for."""
 
 
 @dataclass(frozen=True)
@@ -54,14 +60,17 @@ def leave_out(
     *,
     tokens: Mapping[int, int],
     controls: Collection[str] = (),
+    label_separator: str | None = None,
     before: Mapping[int, Message] = NOTHING_BEFORE,
+    note: Note = unheard,
 ) -> dict[int, Message]:
     """Return the rows that are not chosen, each with the first reason for it; those `before` are out already.
 
     `tokens` are the lengths of the rows as examples, where the criteria ask for them; `controls` are the model's own
-    control tokens, for rule 20. Clusters are counted last, among the rows that all else has left.
+    control tokens, for rule 20; `note` is told of rows whose clusters are not certain. Clusters are counted last, among
+    the rows that all else has left.
     """
-    told = _findings(records, checked, criteria.rules, controls)
+    told = _findings(records, checked, criteria.rules, controls, label_separator)
     reasons = {
         row.row: before.get(row.row) or next(_reasons(row, criteria, told.get(row.row, {}), tokens), None)
         for row in rows
@@ -69,7 +78,7 @@ def leave_out(
     left_out = {row: reason for row, reason in reasons.items() if reason is not None}
     if criteria.per_cluster is not None:
         chosen = [row for row in rows if row.turns and row.row not in left_out]
-        left_out |= _beyond_their_cluster(chosen, criteria.per_cluster)
+        left_out |= _beyond_their_cluster(chosen, criteria.per_cluster, note)
     return left_out
 
 
@@ -82,10 +91,16 @@ def sample_rows(rows: Sequence[int], count: int, *, seed: int) -> set[int]:
     return set(sorted(rows, key=lot)[:count])
 
 
-def clusters(rows: Sequence[Conversation]) -> list[list[int]]:
-    """Return the groups of rows that are near-duplicates of each other, directly or through others, largest first."""
+def clusters(rows: Sequence[Conversation], *, note: Note = unheard) -> list[list[int]]:
+    """Return the groups of rows that are near-duplicates of each other, directly or through others, largest first.
+
+    `note` is told if rows were not compared with all that they may be like.
+    """
     groups: dict[int, list[int]] = {}
-    for row, first in zip(rows, near_duplicates(rows).first_of.tolist(), strict=True):
+    alike = near_duplicates(rows)
+    for message in alike.notes():
+        note(message)
+    for row, first in zip(rows, alike.first_of.tolist(), strict=True):
         groups.setdefault(first, []).append(row.row)
     return sorted(
         (group for group in groups.values() if len(group) > 1), key=lambda group: (-len(group), group)
@@ -97,12 +112,17 @@ def _findings(
     checked: Sequence[CheckedRow],
     rules: Collection[int],
     controls: Collection[str],
+    label_separator: str | None,
 ) -> dict[int, dict[int, str]]:
     """Return what the data doctor says of each row by some rules: row, rule, message."""
     if not rules:
         return {}
     told: dict[int, dict[int, str]] = {}
-    for finding in (*find_in_rows(checked, controls), *find_nulls(records)):
+    labels = SeenLabels(label_separator)
+    for one in checked:
+        if one.outcome != "dropped":
+            labels.note(one.row)
+    for finding in (*find_in_rows(checked, controls), *find_nulls(records), *labels.findings()):
         if finding.row is not None and finding.rule in rules:
             told.setdefault(finding.row, {}).setdefault(finding.rule, finding.message)
     return told
@@ -170,6 +190,6 @@ def _length_reasons(length: int, unit: str, least: int | None, most: int | None)
         yield Message("filter.too_long", f"more than {most:,} {unit}")
 
 
-def _beyond_their_cluster(rows: Sequence[Conversation], most: int) -> dict[int, Message]:
+def _beyond_their_cluster(rows: Sequence[Conversation], most: int, note: Note) -> dict[int, Message]:
     reason = Message("filter.cluster_full", f"more than {most:,} of one cluster of near-duplicates")
-    return {row: reason for group in clusters(rows) for row in sorted(group)[most:]}
+    return {row: reason for group in clusters(rows, note=note) for row in sorted(group)[most:]}

@@ -2,14 +2,19 @@
 
 import tempfile
 from array import array
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
+from tutelage.data.checks import CheckedRow, opening_turn
+from tutelage.data.conversations import Conversation
+from tutelage.data.encoding import naming_row_of_surrogate
 from tutelage.data.examples import Example
 from tutelage.data.prefix_tree import count_distinct, count_distinct_runs
 from tutelage.data.prepared_rows import PreparedRows, id_type
+from tutelage.data.prompts import PromptRenderer
+from tutelage.recipe import LossOn
 
 EXAMPLES_A_STEP = 8
 
@@ -73,6 +78,24 @@ class TokenCounter:
     def _count_step(self) -> None:
         self._distinct_by_step += count_distinct(self._step)
         self._step = []
+
+
+def count_row_tokens(
+    checked: Iterable[CheckedRow], renderer: PromptRenderer, *, loss_on: LossOn, file_of: Callable[[int], str]
+) -> dict[int, int]:
+    """Return the tokens of every row that has an example, be it dropped as a repeat or for its size.
+
+    A row without a supervised answer, or without a prompt before it, has none and is left out.
+    """
+    rows = [one.row for one in checked if _has_example(one.row)]
+    with naming_row_of_surrogate(file_of):
+        return {example.row: len(example.ids) for example in renderer.examples(rows, loss_on=loss_on)}
+
+
+def _has_example(row: Conversation) -> bool:
+    if not row.turns or row.turns[-1].role != "assistant" or not row.turns[-1].is_supervised:
+        return False
+    return row.is_plain_text or opening_turn(row).role != "assistant"
 
 
 def count_tokens(splits: Mapping[str, PreparedRows]) -> dict[str, int]:

@@ -9,14 +9,16 @@ from pathlib import Path
 from typing import Any
 
 from tutelage.data.formats import read_conversations
+from tutelage.data.messages import ROLES_OF_CALLS
 from tutelage.data.records import SOURCE_ROW, Record
 from tutelage.data.sides import messages_in
 from tutelage.data.tables import csv_bytes, parquet_bytes, read_csv_rows, read_parquet_rows
-from tutelage.data.tool_calls import without_null_arguments
+from tutelage.data.tool_calls import CALL_FIELDS, without_null_arguments
 from tutelage.errors import DataError
 from tutelage.recipe import DataSettings
 
 Row = dict[str, Any]
+ROLE_NAMES, CONTENTS = ("from", "role"), ("value", "content")
 TEXT_TABLES = (".csv", ".tsv")
 PLAIN_OR_TURNS = (
     "prompt",
@@ -83,7 +85,23 @@ def _others(record: Record) -> Row:
     if not record.is_from_arrow:
         return others
     # Another kind of file would make nulls that were written of those that Arrow added.
-    return {key: without_null_arguments(value) for key, value in others.items()}
+    return {key: _calls_as_read(value) for key, value in others.items()}
+
+
+def _calls_as_read(value: Any) -> Any:
+    """Return a value with the arguments of the tool calls in its messages as they are read; all else as it stands."""
+    if isinstance(value, list):
+        return [_calls_as_read(inner) for inner in value]
+    if not isinstance(value, dict):
+        return value
+    roles = [role for role in map(value.get, ROLE_NAMES) if isinstance(role, str)]
+    calls = CALL_FIELDS if roles else ()
+    if any(role.strip().casefold() in ROLES_OF_CALLS for role in roles):
+        calls += CONTENTS
+    return {
+        key: without_null_arguments(inner) if key in calls else _calls_as_read(inner)
+        for key, inner in value.items()
+    }
 
 
 def _kind_of(path: Path) -> str:

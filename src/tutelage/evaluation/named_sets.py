@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from tutelage.codes import Message
 from tutelage.data.checks import check_rows
 from tutelage.data.conversations import Conversation, Turn
 from tutelage.data.encoding import naming_row_of_surrogate
@@ -34,6 +35,16 @@ from tutelage.recipe_evaluation import EvaluationSettings, NamedSetSettings
 from tutelage.run_folder import ARMS
 
 ROWS_NAMED = 5
+# Settings of the data that hold for how a named set is read too.
+INHERITED = (
+    "prompt",
+    "hub_split",
+    "encoding",
+    "coerce",
+    "max_file_bytes",
+    "max_row_bytes",
+    "label_separator",
+)
 Answers = list[dict[str, Any]]
 
 
@@ -51,6 +62,7 @@ class NamedSet:
     schema: Any
     choices: Sequence[Sequence[PreparedRow]] | None
     numbers: NumberConvention | None = None
+    notes: Sequence[Message] = ()  # what has to be said of how its rows were read
 
 
 def open_sets(
@@ -80,7 +92,7 @@ def _open(
         sha256=settings.sha256,
         format=settings.format,
         map=settings.map,
-        prompt=recipe.data.prompt,
+        **{name: getattr(recipe.data, name) for name in INHERITED},
     )
     try:
         source = read_source(settings.source, cache=cache, settings=reading)
@@ -109,6 +121,7 @@ def _open(
             decide_convention(((row.row, row.response) for row in usable), of_set=name)
             if is_numeric
             else None,
+            (*source.notes, *read.notes),
         )
 
 

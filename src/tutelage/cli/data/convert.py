@@ -52,8 +52,8 @@ def convert(
             "cli.option_needs_another",
             "--chosen-only and --drop-unfit are about another format: name it with --to.",
         )
+    from tutelage.data.column_map import mapped
     from tutelage.data.conversion import convert_rows
-    from tutelage.data.formats import mapped
 
     refuse_taken(output, output.output, ledger=ledger)
     opened = open_rows(options, verb="convert", takes_kto=to is None)
@@ -72,7 +72,7 @@ def convert(
     }
     settings = opened.settings.model_copy(update={"map": {}, "format": to or opened.settings.format})
     write_files(output, {output.output: made.values}, settings)
-    tell_reasons(output, ledger, left_out, what="left out", outcome="dropped")
+    tell_reasons(output, ledger, left_out, what="left out", outcome="dropped", repairs=opened.repairs)
 
 
 def _refusal(to: FormatName | None, unfit: Mapping[int, Message]) -> str:

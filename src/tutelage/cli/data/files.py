@@ -19,6 +19,7 @@ from tutelage.run_folder import write_json_lines
 from tutelage.storage import publish_bytes
 
 ROWS_SHOWN = 6
+NO_REPAIRS: Mapping[int, Sequence[Message]] = {}
 # Notes on what training would do with the rows.
 ABOUT_TRAINING = ("data.rejected_not_used", "data.plain_text")
 # What decides how a source is read; a verb may honour more.
@@ -91,6 +92,19 @@ class OpenedRows:
     def settings(self) -> DataSettings:
         return self.recipe.data
 
+    @property
+    def repairs(self) -> dict[int, tuple[Message, ...]]:
+        """What the reader left out of rows, by row."""
+        return {row.row: row.repairs for row in self.conversations.rows if row.repairs}
+
+    def checked(self) -> list[Any]:
+        """Return what `prepare` would make of each row."""
+        from tutelage.data.checks import check_rows
+        from tutelage.data.preparation import sizes_of
+
+        pairs = self.recipe.training.objective == "dpo"
+        return check_rows(self.conversations.rows, self.settings, sizes_of(self.source), pairs=pairs)
+
 
 def open_rows(
     options: SourceOptions,
@@ -130,12 +144,32 @@ def open_rows(
     return OpenedRows(source, loaded.recipe, read)
 
 
+def tokens_of(opened: OpenedRows, checked: Sequence[Any], renderer: Any) -> dict[int, int]:
+    """Return the tokens of every row of which the model would see any."""
+    from tutelage.data.token_figures import count_row_tokens
+
+    source = opened.source
+    files = {record.row: record.file for record in source.records}
+    return count_row_tokens(
+        checked,
+        renderer,
+        loss_on=opened.settings.loss_on,
+        file_of=lambda row: files[row] or source.name,
+    )
+
+
 def _show_read(source: Any, read: Any) -> None:
     formats = ", ".join(f"{count:,} {name}" for name, count in read.formats.items())
     console.say(f"{_counted(len(read.rows))} read from {source.name} ({source.kind}): {formats}.")
     for note in (*source.notes, *read.notes):
         if note.code not in ABOUT_TRAINING:  # nothing is trained here
             console.note(note.code, note.text)
+    repairs: dict[str, list[Message]] = {}
+    for row in read.rows:
+        for repair in {repair.code: repair for repair in row.repairs}.values():
+            repairs.setdefault(repair.code, []).append(repair)
+    for code, found in repairs.items():
+        console.note(code, f"{_counted(len(found))} repaired; the first: {found[0].text}")
 
 
 def refuse_taken(output: OutputOptions, *paths: Path, ledger: Path | None = None) -> None:
@@ -171,12 +205,24 @@ def write_files(
 
 
 def tell_reasons(
-    output: OutputOptions, ledger: Path | None, reasons: Mapping[int, Message], *, what: str, outcome: str
+    output: OutputOptions,
+    ledger: Path | None,
+    reasons: Mapping[int, Message],
+    *,
+    what: str,
+    outcome: str,
+    repairs: Mapping[int, Sequence[Message]] = NO_REPAIRS,
 ) -> None:
-    """Say of which rows what became, by reason, and list every one of them in the ledger where there is one."""
+    """Say of which rows what became, by reason, and list every one of them in the ledger where there is one.
+
+    The ledger lists the rows too of which the reader left something out, and that are written without it.
+    """
     if ledger and not output.dry_run:
+        told = {row: ("repaired", found) for row, found in repairs.items()}
+        told |= {row: (outcome, (reason, *repairs.get(row, ()))) for row, reason in reasons.items()}
         entries = (
-            {"row": row, "outcome": outcome, "reasons": [reasons[row].to_record()]} for row in sorted(reasons)
+            {"row": row, "outcome": told[row][0], "reasons": [reason.to_record() for reason in told[row][1]]}
+            for row in sorted(told)
         )
         write_json_lines(ledger, entries)
     console.say(f"{_counted(len(reasons))} {what}{':' if reasons else '.'}")

@@ -17,6 +17,7 @@ from tutelage.cli.data.files import (
     open_rows,
     refuse_taken,
     tell_reasons,
+    tokens_of,
     write_files,
 )
 from tutelage.cli.data.models import refuse_less_than_one
@@ -105,9 +106,7 @@ def filter_rows(
     ledger: Ledger = None,
 ) -> None:
     """Keep the rows that are what they should be; the reason of every other one is told."""
-    from tutelage.data.checks import check_rows
     from tutelage.data.encoding import control_tokens
-    from tutelage.data.preparation import sizes_of
     from tutelage.data.selection import leave_out
     from tutelage.data.writing import with_row_numbers
 
@@ -116,24 +115,25 @@ def filter_rows(
     opened = open_rows(options, verb="filter", honoured=HONOURED)
     rows, records = opened.conversations.rows, opened.source.records
     renderer = open_renderer(LoadedRecipe(opened.recipe, {}))[0] if criteria.needs_tokens else None
-    tokens = _tokens(opened, renderer) if renderer else {}
+    checked = opened.checked()
+    tokens = dict.fromkeys((row.row for row in rows), 0)  # of a row without an example
+    if renderer:
+        with console.waiting("Counting tokens"):
+            tokens |= tokens_of(opened, checked, renderer)
     left_out = leave_out(
         records,
         rows,
-        check_rows(
-            rows,
-            opened.settings,
-            sizes_of(opened.source),
-            pairs=opened.recipe.training.objective == "dpo",
-        ),
+        checked,
         criteria,
         tokens=tokens,
         controls=control_tokens(renderer.tokenizer) if renderer else (),
+        label_separator=opened.settings.label_separator,
+        note=lambda message: console.note(message.code, message.text),
         before=_told_otherwise(chosen, opened.source) | (_undesirable(opened) if chosen.desirable else {}),
     )
     kept = [record for record in records if record.row not in left_out]
     write_files(output, {output.output: with_row_numbers(kept)}, opened.settings)
-    tell_reasons(output, ledger, left_out, what="left out", outcome="dropped")
+    tell_reasons(output, ledger, left_out, what="left out", outcome="dropped", repairs=opened.repairs)
 
 
 def criteria_of(chosen: FilterOptions) -> Any:
@@ -207,18 +207,9 @@ def _told_otherwise(chosen: FilterOptions, source: Any) -> dict[int, Message]:
 
 def _undesirable(opened: OpenedRows) -> dict[int, Message]:
     """Return the rows whose label says that the answer is not wanted."""
-    from tutelage.data.formats import mapped
+    from tutelage.data.column_map import mapped
     from tutelage.data.kto_rows import is_desirable
 
     records = (mapped(record, opened.settings.map) for record in opened.source.records)
     reason = Message("filter.undesirable", "its label says that the answer is not wanted")
     return {record.row: reason for record in records if is_desirable(record.value) is False}
-
-
-def _tokens(opened: OpenedRows, renderer: Any) -> dict[int, int]:
-    """Return the length of every row that has an example; a row without an answer has none and no tokens."""
-    rows = opened.conversations.rows
-    with console.waiting("Counting tokens"):
-        usable = [row for row in rows if row.turns and row.turns[-1].role == "assistant"]
-        examples = renderer.examples(usable, loss_on=opened.settings.loss_on)
-    return dict.fromkeys((row.row for row in rows), 0) | {one.row: len(one.ids) for one in examples}

@@ -59,13 +59,13 @@ def improve_rows(
     settings = opened.settings.model_copy(update={"map": {}})
     write_files(output, {output.output: _values(improved, opened, asked.name)}, settings)
     unchanged = {one.row.row: one.unchanged for one in improved if one.unchanged is not None}
-    tell_reasons(output, ledger, unchanged, what="unchanged", outcome="kept")
+    tell_reasons(output, ledger, unchanged, what="unchanged", outcome="kept", repairs=opened.repairs)
 
 
 def _values(improved: list[Any], opened: OpenedRows, name: str) -> list[dict[str, Any]]:
     """Return all rows in their own formats; a row that was written anew says by which model."""
+    from tutelage.data.column_map import mapped
     from tutelage.data.conversion import to_format, unread_fields
-    from tutelage.data.formats import mapped
     from tutelage.data.records import MADE_BY, SOURCE_ROW
     from tutelage.data.writing import source_row, with_row_numbers
 

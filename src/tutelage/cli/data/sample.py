@@ -47,4 +47,4 @@ def sample(
     }
     kept = [record for record in records if record.row in drawn]
     write_files(output, {output.output: with_row_numbers(kept)}, opened.settings)
-    tell_reasons(output, ledger, left_out, what="left out", outcome="dropped")
+    tell_reasons(output, ledger, left_out, what="left out", outcome="dropped", repairs=opened.repairs)

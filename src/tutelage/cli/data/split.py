@@ -35,6 +35,7 @@ def split(
     ledger: Ledger = None,
 ) -> None:
     """Part rows into training, test and validation: OUTPUT rows.jsonl becomes rows.train.jsonl and so on."""
+    from tutelage.data.label_names import FORMAT, trim_labels
     from tutelage.data.splits import find_leaks, split_rows
     from tutelage.data.writing import with_row_numbers
     from tutelage.run_folder import SPLITS
@@ -48,7 +49,11 @@ def split(
     }
     opened = open_rows(options, verb="split", honoured=SHARES, overrides=given)
     settings, rows = opened.settings, opened.conversations.rows
-    asked = [row for row in rows if row.turns]
+    asked = [
+        trim_labels(row, settings.label_separator)[0] if row.format == FORMAT else row
+        for row in rows
+        if row.turns
+    ]
     parts = split_rows(
         asked, rule=settings.split, train_share=settings.train_share, test_share=settings.test_share
     )
@@ -68,7 +73,7 @@ def split(
             )
             console.warn(Message("data.leak", told))
     write_files(output, written, settings)
-    tell_reasons(output, ledger, left_out, what="left out", outcome="dropped")
+    tell_reasons(output, ledger, left_out, what="left out", outcome="dropped", repairs=opened.repairs)
 
 
 def part_of(path: Path, name: str) -> Path:

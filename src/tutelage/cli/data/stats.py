@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from tutelage.cli import console
-from tutelage.cli.data.files import SourceOptions, open_rows
+from tutelage.cli.data.files import SourceOptions, open_rows, tokens_of
 from tutelage.cli.opening import has_model, open_renderer
 from tutelage.recipe_file import LoadedRecipe
 
@@ -42,8 +42,7 @@ def _tokens(opened: Any) -> list[int]:
     if not has_model(opened.recipe):
         return []
     renderer, _ = open_renderer(LoadedRecipe(opened.recipe, {}))
-    rows = [row for row in opened.conversations.rows if row.turns and row.turns[-1].role == "assistant"]
-    return [len(one.ids) for one in renderer.examples(rows, loss_on=opened.settings.loss_on)]
+    return list(tokens_of(opened, opened.checked(), renderer).values())
 
 
 def _show(found: Any) -> None:
@@ -66,6 +65,8 @@ def _show(found: Any) -> None:
     console.say(
         f"{together:,} rows stand in {len(found.clusters):,} clusters; --per-cluster of `filter` thins them."
     )
+    for note in found.notes:
+        console.note(note.code, note.text)
     for cluster in found.clusters[:CLUSTERS_SHOWN]:
         more = " …" if len(cluster) > ROWS_SHOWN else ""
         console.say(f"  {len(cluster):,} rows: {', '.join(map(str, cluster[:ROWS_SHOWN]))}{more}")
