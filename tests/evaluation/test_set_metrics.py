@@ -133,6 +133,14 @@ def test_without_a_schema_any_json_will_do():
     assert scored("json", "1, 2") == 0
 
 
+def test_a_number_that_no_float_holds_is_no_valid_json():
+    for response in ("1e999", "[-1e999]", '{"a": 1e400}'):
+        assert scored("json", response) == 0
+    assert scored("json", "1e999", schema={"multipleOf": 0.5}) == 0
+    assert scored("json", "1" + "0" * 400, schema={"multipleOf": 0.5}) == 0  # the division itself overflows
+    assert scored("json", "1.5e3", schema={"multipleOf": 0.5}) == 100
+
+
 def test_a_choice_is_right_or_wrong():
     assert scored("multiple_choice", "yes", "yes", choices=["yes", "no"]) == 100
     assert scored("multiple_choice", "no", "yes", choices=["yes", "no"]) == 0
