@@ -98,6 +98,7 @@ def test_fractions_and_powers_have_their_whole_values(text, expected):
         "3**2",
         "(1+2)**2",
         "(1+2)^2",
+        "(1+2)²",
         "2^n",
         "2^{10}",
         "10^{1/2}",

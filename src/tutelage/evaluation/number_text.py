@@ -73,7 +73,7 @@ def plain_text(text: str, *, decimal_mark: str, blanks_group: bool) -> str:
     """Return a text whose numbers are written in ASCII; blanks that part thousands are gone."""
     text = text.strip().replace(MARKER, " ").replace(UNREADABLE, " ")
     if not text.isascii():
-        text = "".join(_plain_character(character, decimal_mark) for character in text)
+        text = "".join(plain_character(character, decimal_mark) for character in text)
         text = re.sub("[⁰¹²³⁴-⁹⁺⁻]+", _power, text)
         text = _with_vulgar_fractions(text)
     if "\\" in text:
@@ -92,7 +92,8 @@ def plain_text(text: str, *, decimal_mark: str, blanks_group: bool) -> str:
     return text if blanks_group else _blank_groups(BLANKS).sub(lambda found: _joined(found[0], True), text)
 
 
-def _plain_character(character: str, decimal_mark: str) -> str:
+def plain_character(character: str, decimal_mark: str) -> str:
+    """Return the ASCII digit, sign or punctuation that a character stands for in a number; else itself."""
     if character.isdecimal():
         return str(unicodedata.decimal(character))
     if character == "٫":
@@ -105,7 +106,7 @@ def _plain_character(character: str, decimal_mark: str) -> str:
 def _power(found: re.Match[str]) -> str:
     """Write 10³ as 10^3; the ² of m² is part of a unit."""
     before = found.string[found.start() - 1 : found.start()]
-    return f"^{found[0].translate(SUPERSCRIPTS)}" if before.isdecimal() else found[0]
+    return f"^{found[0].translate(SUPERSCRIPTS)}" if before.isdecimal() or before == ")" else found[0]
 
 
 def _with_vulgar_fractions(text: str) -> str:
