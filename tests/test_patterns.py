@@ -15,11 +15,13 @@ a|^a|a$|\\bword\\b|\\d{3}-\\d{4}|^\\s*$|(?i)hello|[A-Z][a-z]+|(\\w+) \\1|colou?r
 (?<!a)b|\\Aab\\Z|日本|[一-龥]+|(?x) a b # c|\\\\|https?://\\S+|(a)(?(1)b)|a*+b|(?>a+)b|^```json|\\u00e9|\\x41|é|ß|[a-z&&b]
 \\$\\d+(?:\\.\\d\\d)?|(?i:X)y|\\S+@\\S+|[\\w.-]+|"key":\\s*\\{|[a{b]|(?i)İ|[\\d-]|#|(?#c)a|(?:a{1,2}){3}
 \\N{BULLET}|[\\N{BULLET}-]x|\\\\N{2}|a\\N{EN DASH}{2}
+\\N{BULLET}|^\\N{BULLET}{2}|[\\N{BULLET}x]b|\\\\N{|\\N{LATIN SMALL LETTER A}{2}
 """.strip().replace("\n", "|")
 TEXTS = """
 |a|ab|aab|aaa|b|word|a word here|555-1234|Hello HELLO|hello|go go gone|color|colour|end.|xyz|{a}|{|a{|a{e}|a{e<=1}|x{}
 x|x{,}|:alpha:]|a]|l]|[|]|aa|abc|bc|日本語|https://x.y|ac|```json|é|É|A|ß|SS|&|a-b|$12.50|Xy|xy|me@x.org|"key": {
 {b|4-x|   |i̇|•|•x|\\NN|a––
+{b|4-x|   |i̇|•|••|•b|\\N{|N
 """.strip().replace("\n", "|")
 
 
@@ -30,6 +32,20 @@ def test_a_pattern_is_found_where_re_finds_it(pattern):
         expected, compiled = re.compile(pattern), compile_pattern(pattern)
     for text in [*TEXTS.split("|"), "a\nb", "x\ny", "y\nx", "\n"]:
         assert compiled.search(text) == bool(expected.search(text)), text
+
+
+def test_a_full_match_is_from_end_to_end_as_in_re(monkeypatch):
+    for pattern, text in [
+        ("a|ab", "ab"),
+        ("a", "ab"),
+        ("b", "ab"),
+        (r"layers\.\d+\.q", "layers.12.q"),
+        ("a", "a\n"),
+    ]:
+        assert compile_pattern(pattern).fullmatch(text) == bool(re.fullmatch(pattern, text)), pattern
+    monkeypatch.setattr(patterns, "SEARCH_SECONDS", 0.05)
+    with pytest.raises(PatternTimeoutError):
+        compile_pattern("(.|.|..)+[XYZ]").fullmatch("model.layers.0.self_attn.q_proj" * 3)
 
 
 def test_the_comparison_catches_a_pattern_that_is_not_translated(monkeypatch):

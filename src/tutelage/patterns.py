@@ -30,8 +30,15 @@ class BoundedPattern:
 
     def search(self, text: str) -> bool:
         """Tell whether the pattern is found in a text; PatternTimeoutError where that takes too long."""
+        return self._is_found(self.compiled.search, text)
+
+    def fullmatch(self, text: str) -> bool:
+        """Tell whether the pattern matches a text from end to end; PatternTimeoutError likewise."""
+        return self._is_found(self.compiled.fullmatch, text)
+
+    def _is_found(self, find: Any, text: str) -> bool:
         try:
-            return self.compiled.search(text, timeout=SEARCH_SECONDS) is not None
+            return find(text, timeout=SEARCH_SECONDS) is not None
         except TimeoutError as fault:
             raise PatternTimeoutError(self.pattern) from fault
 

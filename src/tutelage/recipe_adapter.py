@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator
 
+from tutelage.patterns import compile_pattern
 from tutelage.recipe_section import Section, setting_error
 
 ALL_LINEAR = "all-linear"
@@ -70,7 +71,7 @@ def _names_in(text: str) -> list[str] | None:
 
 def _check_regex(text: str) -> None:
     try:
-        re.compile(text)
+        compile_pattern(text)
     except re.error as fault:
         raise setting_error(
             "settings.invalid_regex",

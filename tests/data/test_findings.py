@@ -1,6 +1,7 @@
 """Every text of a row is looked at, wherever it stands."""
 
 import json
+import time
 
 import pytest
 
@@ -78,3 +79,12 @@ def test_the_same_is_asked_whichever_earlier_answers_are_trained():
     rows = [Conversation(0, turns, "messages"), Conversation(1, masked, "messages")]
     found = [(finding.row, finding.code) for finding in find_in_rows(check_rows(rows), ())]
     assert found == [(1, "data.conflicting_answers")]
+
+
+def test_a_text_of_many_beginnings_of_web_tokens_is_searched_in_linear_time():
+    begin = time.process_time()
+    assert not list(find_in_rows(check_rows([row(answer="x.eyJ " + "-eyJaaaaaaaaaa" * 16_000 + ".")]), ()))
+    assert time.process_time() - begin < 1.5  # without a bound, more than ten times as long
+    token = f"eyJ{'a' * 300}.eyJ{'b' * 6_000}.{'c' * 40}"
+    (found,) = find_in_rows(check_rows([row(answer=f"It is ({token}).")]), ())
+    assert found.code == "data.secret"

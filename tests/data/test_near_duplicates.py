@@ -285,12 +285,29 @@ def test_a_pair_just_above_the_threshold_is_likely_by_its_sketch():
 def test_a_further_prompt_is_compared_with_those_that_were_added(book_rows):
     book_rows = book_rows[:400]
     prompts = [normalised_prompt(row) for row in book_rows]
+    alike = true_pairs(book_rows)
     known = LikePrompts()
-    found = {place: known.find_and_add(prompt) for place, prompt in enumerate(prompts)}
-    for (other, row), alike in true_pairs(book_rows).items():
-        assert (other, pytest.approx(alike)) in found[row]
-        assert (other, pytest.approx(alike)) in known.find(prompts[row])
-    assert all(alike >= THRESHOLD for pair in found.values() for _, alike in pair)
+    for place, prompt in enumerate(prompts):
+        assert known.is_like_any(prompt) == any(row == place for _, row in alike)
+        known.add(prompt)
+    for place, prompt in enumerate(prompts):
+        assert known.is_like_any(prompt)  # itself
+        assert known.is_like_any(prompt, besides=place) == any(place in pair for pair in alike)
+
+
+def test_a_prompt_of_a_template_is_compared_with_few_of_many_like_it(monkeypatch):
+    known, compared = LikePrompts(), []
+    monkeypatch.setattr(near, "COMPARISONS", 2**10)
+    monkeypatch.setattr(near, "similarity", lambda *both: compared.append(both) or similarity(*both))
+    template = "translate the following sentence into formal german and keep its tone: number {}"
+    for place in range(300):
+        assert known.is_like_any(template.format(place)) == (place > 0)
+        known.add(template.format(place))
+    assert len(compared) < 600  # each with each would be 45,000
+    monkeypatch.setattr(near, "THRESHOLD", 1.1)  # and where none is confirmed, no more than the bound
+    compared.clear()
+    assert not known.is_like_any(template.format(0))
+    assert len(compared) <= near.LEAST_BOUND
 
 
 def test_rows_beyond_those_compared_are_joined_by_equal_prompts_alone():

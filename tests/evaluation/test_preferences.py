@@ -6,10 +6,14 @@ import numpy as np
 import pytest
 import torch
 
-from tutelage.evaluation.preference import ReadPairs, judge_preferences
+from tutelage.evaluation.preference import ReadPairs, judge_preferences, pair_records
 from tutelage.recipe import PreferenceSettings
 
 SETTINGS = PreferenceSettings(beta=1.0)
+
+
+class Rows(list):
+    """Rows that may have rejected answers beside them."""
 
 
 def judged(gained, dtype=torch.float32, base=(-30.0, -50.0)):
@@ -27,7 +31,8 @@ def test_a_model_that_did_not_move_has_won_no_pair_and_is_not_worse():
     found = judged(noise)
     assert (found["accuracy"]["value"], found["ties"], found["accuracy_without_ties"]) == (0, 40, None)
     assert found["verdict"] == "no difference detectable"
-    assert (found["margin"]["mean"], found["margin"]["low"], found["margin"]["high"]) == (0, 0, 0)
+    assert found["margin"]["mean"] == pytest.approx(noise.mean(), rel=1e-6)
+    assert -1e-6 < found["margin"]["low"] < 0 < found["margin"]["high"] < 1e-6
 
 
 @pytest.mark.parametrize(("sign", "verdict"), [(1, "better"), (-1, "worse")])
@@ -36,6 +41,29 @@ def test_ties_speak_for_neither_answer(sign, verdict):
     assert (found["ties"], found["verdict"]) == (60, verdict)
     assert found["accuracy"]["value"] == (0.25 if sign > 0 else 0)
     assert found["accuracy_without_ties"]["value"] == (1 if sign > 0 else 0)
+
+
+def test_ties_draw_no_mean_margin_to_0():
+    gained = [0.4, 0.6] * 20  # nats, within the rounding of bfloat16
+    found = judged(gained, torch.bfloat16)
+    assert (found["ties"], found["verdict"]) == (40, "no difference detectable")
+    margin = found["margin"]
+    assert margin["mean"] == pytest.approx(0.5)
+    assert 0 < margin["low"] < 0.5 < margin["high"]
+    assert margin == judged(gained, torch.float64)["margin"]
+
+
+def test_each_line_says_whether_its_margin_is_a_tie():
+    row = SimpleNamespace(example=SimpleNamespace(row=3), prompt="q", response="a")
+    rows = Rows([row] * 2)
+    rows.rejected = [SimpleNamespace(response="b")] * 2
+    base = np.tile((-30.0, -50.0), (2, 1))
+    shape = np.tile([3, 5], (2, 1))
+    pairs = ReadPairs(rows, base, base + np.array([[0.5, 0], [2.0, 0]]), shape, shape, torch.bfloat16)
+    assert [(one["margin"], one["is_tie"]) for one in pair_records(pairs, SETTINGS)] == [
+        (0.5, True),
+        (2.0, False),
+    ]
 
 
 def test_few_pairs_that_are_no_ties_make_no_verdict():
@@ -50,7 +78,14 @@ def test_the_limit_is_that_of_the_dtype():
     assert judged(gained, torch.float64)["ties"] == 0
 
 
-def test_the_likelier_answer_is_ahead_by_more_than_rounding():
-    assert judged([0.0] * 12)["chosen_likelier"]["base"]["value"] == 1
-    assert judged([0.0] * 12, base=(-30.0, -30.000001))["chosen_likelier"]["base"]["value"] == 0
-    assert judged([0.0] * 12, torch.float64, (-30.0, -30.000001))["chosen_likelier"]["base"]["value"] == 1
+def test_the_likelier_answer_is_ahead_by_more_than_rounding_and_ties_are_counted():
+    def of_base(*arguments):
+        found = judged([0.0] * 12, *arguments)["chosen_likelier"]
+        assert found["base"] == found["tuned"]
+        return found["base"]["value"], found["base"]["ties"]
+
+    close = (-30.0, -30.000001)
+    assert of_base() == (1, 0)
+    assert of_base(torch.float32, close) == (0, 12)
+    assert of_base(torch.float64, close) == (1, 0)
+    assert of_base(torch.float32, (-50.0, -30.0)) == (0, 0)

@@ -96,6 +96,35 @@ def test_contains_forgives_case_and_spacing_and_nothing_else():
         ("It is 5.5 or 1,5", "5", 0),
         ("It is -5.", "5", 0),
         ("pages 3-5", "5", 100),
+        ("It is .5", "5", 0),
+        ("It is .5", ".5", 100),
+        ("It is 2.5", ".5", 0),
+        ("the end.5", "5", 100),
+        ("wait...5", "5", 100),
+        ("–5 and －5", "5", 0),
+        ("−$5", "5", 0),
+        ("−$5", "$5", 0),
+        ("−$5", "−$5", 100),
+        ("3-5", "-5", 0),
+        ("from -5", "-5", 100),
+        ("(a)-5", "5", 100),
+        ("2,3,5", "3", 100),
+        ("2,3,5", "5", 100),
+        ("1,234", "234", 0),
+        ("1,234", "1", 0),
+        ("1,234,567", "234", 0),
+        ("1'234 or 1’234", "234", 0),
+        ("1.2.3", "2", 0),
+        ("It is 5. And 6, or 7.", "5", 100),
+        ("It is 5, or 7", "5", 100),
+        ("٣٫٥", "٥", 0),
+        ("ก่", "ก", 0),
+        ("ก่า", "ก่", 100),
+        ("काम", "का", 0),
+        ("का काम", "का", 100),
+        ("ကို", "က", 0),
+        ("ภาษาA", "A", 100),
+        ("\u2764\ufe0fart", "art", 100),
         ("well 👍🏽 done", "👍", 100),
         ("a+b", "+", 100),
         ("C++ it is", "c++", 100),
@@ -131,6 +160,14 @@ def test_json_has_to_be_whole_and_to_fit_the_schema(response, expected):
 def test_without_a_schema_any_json_will_do():
     assert scored("json", "[1, 2]") == 100
     assert scored("json", "1, 2") == 0
+
+
+def test_a_number_that_no_float_holds_is_no_valid_json():
+    for response in ("1e999", "[-1e999]", '{"a": 1e400}'):
+        assert scored("json", response) == 0
+    assert scored("json", "1e999", schema={"multipleOf": 0.5}) == 0
+    assert scored("json", "1" + "0" * 400, schema={"multipleOf": 0.5}) == 0  # the division itself overflows
+    assert scored("json", "1.5e3", schema={"multipleOf": 0.5}) == 100
 
 
 def test_a_choice_is_right_or_wrong():

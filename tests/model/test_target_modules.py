@@ -1,9 +1,12 @@
+import re
 import subprocess
 import sys
 
 import pytest
-from support.tiny_models import FAMILIES, tiny_model
+import torch
+from support.tiny_models import FAMILIES, VOCABULARY, tiny_model
 
+from tutelage import patterns
 from tutelage.errors import ModelError, RecipeError
 from tutelage.model.adapters import add_adapter
 from tutelage.model.target_modules import check_targets_of_folder
@@ -89,6 +92,38 @@ def test_the_loaded_model_is_judged_as_its_files_are():
     with pytest.raises(RecipeError) as fault:
         add_adapter(tiny_model("llama").module, AdapterSettings(target_modules=["q_proj", "none"]), seed=0)
     assert fault.value.code == "settings.target_modules_unknown"
+
+
+def test_a_matrix_with_as_many_rows_as_the_vocabulary_is_no_embedding(tmp_path):
+    module = tiny_model("llama", tie_word_embeddings=True).module
+    for layer in module.model.layers:
+        layer.mlp.up_proj = torch.nn.Linear(module.config.hidden_size, VOCABULARY)
+    module.save_pretrained(tmp_path)
+    check_targets_of_folder(tmp_path, AdapterSettings(target_modules=["up_proj"]))
+    assert refused(tmp_path, ["embed_tokens"]).code == "settings.target_modules_tied"
+    assert refused(tmp_path, ["lm_head"]).code == "settings.target_modules_tied"
+
+
+def test_a_regular_expression_that_takes_too_long_is_refused_before_and_in_training(folder, monkeypatch):
+    monkeypatch.setattr(patterns, "SEARCH_SECONDS", 0.05)
+    hangs = "(.|.|..)+[XYZ]"
+    assert refused(folder, hangs).code == "settings.target_modules_timeout"
+    with pytest.raises(RecipeError) as fault:
+        add_adapter(tiny_model(kind_of(folder)).module, AdapterSettings(target_modules=hangs), seed=0)
+    assert fault.value.code == "settings.target_modules_timeout"
+
+
+def test_peft_gets_the_names_that_a_regular_expression_matches(tmp_path):
+    def adapted(targets):
+        module = add_adapter(tiny_model("llama").module, AdapterSettings(r=2, target_modules=targets), seed=0)
+        names = {name.split(".lora_A")[0] for name, _ in module.named_parameters() if ".lora_A" in name}
+        return names, module.peft_config["default"].target_modules
+
+    for pattern in (r".*\.0\..*q_proj", r"model\..*_proj"):
+        found, given = adapted(pattern)
+        assert given == {name.removeprefix("base_model.model.") for name in found}
+        names = dict(tiny_model("llama").module.named_modules())
+        assert given == {name for name in names if re.fullmatch(pattern, name)}
 
 
 def test_only_an_adapter_has_targets(folder):

@@ -30,13 +30,14 @@ def class_rows(
     Where a text has several labels, `sets` grows likewise by their numbers, and the target is that of the set.
     """
     separator = settings.label_separator
+    of_classes, of_sets = _Numbers(classes), _Numbers(sets)
     for conversation in conversations:
         require_text_and_label(conversation)
         text, label = conversation.turns[0].text, conversation.response
         if separator is None:
-            number = _numbered(label, classes)
+            number = of_classes.of(label)
         else:
-            number = _numbered(tuple(_numbered(one, classes) for one in labels_in(label, separator)), sets)
+            number = of_sets.of(tuple(of_classes.of(one) for one in labels_in(label, separator)))
         try:
             ids = text_ids(tokenizer, text, token=settings.class_token)
         except DataError as fault:
@@ -56,11 +57,23 @@ def require_text_and_label(row: Conversation) -> None:
         )
 
 
-def _numbered(thing: Any, known: list[Any]) -> int:
-    """Return the number of a thing among those that are known, which grow by it where it is new."""
-    if thing not in known:
-        known.append(thing)
-    return known.index(thing)
+class _Numbers:
+    """The number of each thing in a list, which grows by each that is new, here or elsewhere."""
+
+    def __init__(self, known: list[Any]) -> None:
+        self._known = known
+        self._numbers: dict[Any, int] = {}
+        self._read = 0  # of the list
+
+    def of(self, thing: Any) -> int:
+        """Return the number of a thing, in the time of one look, however many are known."""
+        for place in range(self._read, len(self._known)):
+            self._numbers.setdefault(self._known[place], place)
+        if thing not in self._numbers:
+            self._numbers[thing] = len(self._known)
+            self._known.append(thing)
+        self._read = len(self._known)
+        return self._numbers[thing]
 
 
 def text_ids(tokenizer: Any, text: str, *, token: ClassToken) -> list[int]:

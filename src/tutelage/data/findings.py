@@ -52,7 +52,8 @@ SECRETS = tuple(
         ("a Hugging Face token", "hf_", r"\bhf_[A-Za-z0-9]{30,}"),
         ("a Slack token", "xox", r"\bxox[abprs]-[A-Za-z0-9-]{10,}"),
         ("a Google API key", "AIza", r"\bAIza[0-9A-Za-z_-]{35}"),
-        ("a web token", "eyJ", r"\beyJ[A-Za-z0-9_-]{10,}\.eyJ[A-Za-z0-9_-]{10,}\."),
+        # Bounded, because each place at which one may begin is searched to the end of the run.
+        ("a web token", ".eyJ", r"\beyJ[A-Za-z0-9_-]{10,4096}\.eyJ[A-Za-z0-9_-]{10,}\."),
         ("a password in an address", "://", r"://[^/\s:@]{1,64}:[^/\s:@]{3,64}@"),
         ("an e-mail address", "@", r"\b[\w.+-]{1,64}@[\w-]{1,64}(?:\.[\w-]{1,64}){0,4}\.[A-Za-z]{2,24}\b"),
     )

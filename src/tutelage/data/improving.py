@@ -134,7 +134,7 @@ def _new_turns(row: Conversation, part: Part, texts: dict[str, Any]) -> tuple[Tu
 def _prompts_of(rows: Sequence[Conversation]) -> LikePrompts:
     known = LikePrompts()
     for row in rows:
-        known.find_and_add(normalised_prompt(row) if row.turns else "")
+        known.add(normalised_prompt(row) if row.turns else "")
     return known
 
 
@@ -142,9 +142,9 @@ def _unless_repeated(new: ImprovedRow, old: Conversation, place: int, known: Lik
     """Return the old row where the new one is like another; the new one may be like what it was made from."""
     if new.unchanged is None:
         prompt = normalised_prompt(new.row)
-        if any(other != place for other, _ in known.find(prompt)):
+        if known.is_like_any(prompt, besides=place):
             return ImprovedRow(
                 old, Message("synthetic.reply_rejected", "the new one would be like another row")
             )
-        known.find_and_add(prompt)
+        known.add(prompt)
     return new

@@ -52,7 +52,7 @@ def invent(
     """Ask for new rows until there are so many, or so many questions were put; a pure function of the replies."""
     known = LikePrompts()
     for one in seeds:
-        known.find_and_add(normalised_prompt(one))
+        known.add(normalised_prompt(one))
     taken: list[InventedRow] = []
     refused: Counter[str] = Counter()
     questions = 0
@@ -73,7 +73,7 @@ def invent(
             if row is None or reason:
                 refused[str(reason)] += 1
                 continue
-            known.find_and_add(normalised_prompt(row))
+            known.add(normalised_prompt(row))
             taken.append(InventedRow(row, tuple(one.row for one in from_seeds)))
         progress(len(taken) - before)
     return Invention(taken, dict(refused), questions)
@@ -134,4 +134,4 @@ def _fault(row: Conversation | None, known: LikePrompts) -> str | None:
         return checked.reasons[0].text
     if checked.outcome == "repaired":
         return f"would need a repair: {checked.reasons[0].text}"
-    return "like a row that is there" if known.find(normalised_prompt(row)) else None
+    return "like a row that is there" if known.is_like_any(normalised_prompt(row)) else None

@@ -274,32 +274,45 @@ class _Pieces:
 
 
 class LikePrompts:
-    """Normalised prompts, and which of them a further one is like; each is known by the order in which it was added."""
+    """Normalised prompts, and whether a further one is like any of them; each has the place at which it was added.
+
+    A prompt is compared with at most so many of each bucket as `near_duplicates` would compare, the latest ones, and
+    only with those whose sketches agree well enough.
+    """
 
     def __init__(self) -> None:
-        self._buckets: dict[tuple[int, bytes], list[int]] = {}
-        self._pieces: list[frozenset[str]] = []
+        self._buckets: dict[tuple[int, int], array[int]] = {}
+        self._sketches = bytearray()
+        self._prompts: list[str] = []
+        self._pieces = _Pieces(self._prompts.__getitem__)
 
-    def find_and_add(self, prompt: str) -> list[tuple[int, float]]:
-        """Return the earlier prompts that one is like, each with the similarity, and add it."""
-        own, keys = pieces(prompt), _keys(prompt)
-        found = self._confirmed(own, keys)
-        for key in keys:
-            self._buckets.setdefault(key, []).append(len(self._pieces))
-        self._pieces.append(own)
-        return found
+    def add(self, prompt: str) -> None:
+        """Take in the next prompt."""
+        sketched = sketch([prompt])
+        for key in _keys(sketched):
+            self._buckets.setdefault(key, array("q")).append(len(self._prompts))
+        self._sketches += sketched.tobytes()
+        self._prompts.append(prompt)
 
-    def find(self, prompt: str) -> list[tuple[int, float]]:
-        """Return the prompts that one is like, each with the similarity."""
-        return self._confirmed(pieces(prompt), _keys(prompt))
+    def is_like_any(self, prompt: str, *, besides: int | None = None) -> bool:
+        """Tell whether a prompt is like one that was added, but for the one of the place `besides`."""
+        sketched = sketch([prompt])
+        bound = max(LEAST_BOUND, COMPARISONS // max(1, len(self._prompts)))
+        others = {
+            other for key in _keys(sketched) for other in self._buckets.get(key, array("q"))[-bound - 1 :]
+        }
+        others.discard(NOTHING if besides is None else besides)
+        if not others:
+            return False
+        places = np.fromiter(others, dtype=np.int64)
+        known = np.frombuffer(self._sketches, dtype=np.uint8).reshape(-1, sketches.PERMUTATIONS)[places]
+        agree = (known == sketched).sum(axis=1)
+        order = np.argsort(-agree, kind="stable")
+        likely = places[order][agree[order] >= LIKELY * sketches.PERMUTATIONS]
+        own = pieces(prompt)
+        return any(similarity(own, self._pieces.of(other)) >= THRESHOLD for other in likely[:bound].tolist())
 
-    def _confirmed(self, own: frozenset[str], keys: Sequence[tuple[int, bytes]]) -> list[tuple[int, float]]:
-        """Return which candidates are alike in truth."""
-        candidates = sorted({other for key in keys for other in self._buckets.get(key, ())})
-        found = [(other, similarity(own, self._pieces[other])) for other in candidates]
-        return [(other, alike) for other, alike in found if alike >= THRESHOLD]
 
-
-def _keys(prompt: str) -> list[tuple[int, bytes]]:
-    """Return the buckets of a prompt: its bands by number and content."""
-    return [(band, own.tobytes()) for band, own in enumerate(np.split(sketch([prompt])[0], sketches.BANDS))]
+def _keys(sketched: np.ndarray) -> list[tuple[int, int]]:
+    """Return the buckets of one sketch: its bands by number and hash."""
+    return [(band, int(band_keys(sketched, band)[0])) for band in range(sketches.BANDS)]

@@ -12,7 +12,7 @@ from fractions import Fraction
 from typing import Literal
 
 from tutelage.errors import DataError
-from tutelage.evaluation.number_text import CURRENCY, MARKER, plain_text
+from tutelage.evaluation.number_text import CURRENCY, MARKER, UNREADABLE, plain_text
 
 DecimalMark = Literal[".", ","]
 OTHER_MARK: dict[DecimalMark, DecimalMark] = {".": ",", ",": "."}
@@ -38,7 +38,9 @@ ENGLISH = NumberConvention()
 
 LARGEST_EXPONENT = 1000
 MOST_DIGITS = 1000
-RUN = re.compile(rf"{MARKER}|(?:(?<![\w.,])[.,])?\d(?:[\d.,':/_^-]*\d)?(?:(?<=\d)[eE][-+]?\d+(?!\w))?")
+RUN = re.compile(
+    rf"[{MARKER}{UNREADABLE}]|(?:(?<![\w.,])[.,])?\d(?:[\d.,':/_^-]*\d)?(?:(?<=\d)[eE][-+]?\d+(?!\w))?"
+)
 GROUPS: dict[DecimalMark, str] = {
     ".": r"[1-9]\d{0,2}(?P<group>[,'_])\d{3}(?:(?P=group)\d{3})*|[1-9]\d?(?:,\d\d)+,\d{3}",
     ",": r"[1-9]\d{0,2}(?P<group>[.'_])\d{3}(?:(?P=group)\d{3})*",
@@ -58,12 +60,20 @@ PERCENT = re.compile(
     re.IGNORECASE,
 )
 SCALES: dict[DecimalMark, dict[str, int]] = {
-    ".": {"hundred": 100, "thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12},
+    ".": {
+        word + ending: factor
+        for word, factor in {
+            "hundred": 100, "thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12,
+        }.items()
+        for ending in ("", "s")
+    },
     # "billion" is left out: its value differs between the languages that write a decimal comma.
-    ",": {"tausend": 10**3, "million": 10**6, "millionen": 10**6, "millones": 10**6, "milliarden": 10**9,
-          "milliards": 10**9, "mio": 10**6, "mrd": 10**9},
+    ",": {"tausend": 10**3, "million": 10**6, "millionen": 10**6, "millions": 10**6, "millones": 10**6, "mio": 10**6,
+          "milliarde": 10**9, "milliarden": 10**9, "milliard": 10**9, "milliards": 10**9, "mrd": 10**9},
 }  # fmt: skip
 CHINESE_SCALES = {"千": 10**3, "万": 10**4, "萬": 10**4, "亿": 10**8, "億": 10**8}
+# The 3 of x/3, (1+2)/3 and 1e3/3 is not the value of what is divided.
+DIVISION_BEFORE = re.compile(r"(?:\de[-+]?\d+|[)\]}]|(?<![^\W\d_])[^\W\d_]) ?/ ?$")
 ROOT_BEFORE, ROOT_AFTER = re.compile(r"[√π][{( ]?$"), re.compile(r" ?[√π]")
 # Letters and digits after a number make a name of it, as in 0x1F; a unit of area or volume does not.
 NAME_AFTER = re.compile(r"(?![cdkm]?m[23](?!\w))[A-Za-z_]+\d")
@@ -156,7 +166,10 @@ def _spans(text: str, convention: NumberConvention) -> list[_Span]:
 
 def _read_run(run: re.Match[str], mark: DecimalMark) -> Iterator[_Span]:
     text, begin, end = run.string, *run.span()
-    nothing = _Span(None, begin, end, is_quantity=False)
+    nothing, unreadable = _Span(None, begin, end, is_quantity=False), _Span(None, begin, end)
+    if run[0] == UNREADABLE or DIVISION_BEFORE.search(text[max(0, begin - 8) : begin]):
+        yield unreadable
+        return
     if run[0] == MARKER or NAME_AFTER.match(text, end):
         yield nothing
         return
@@ -166,7 +179,7 @@ def _read_run(run: re.Match[str], mark: DecimalMark) -> Iterator[_Span]:
         return  # digits of a name: CO2
     parts = _parts(run[0], mark)
     if parts is None:
-        yield nothing
+        yield unreadable if _is_quantity(run[0], mark) else nothing
         return
     for part in parts[:-1]:
         yield _Span(_number(part, mark), begin, end)
@@ -190,6 +203,15 @@ def _parts(run: str, mark: DecimalMark) -> list[str] | None:
         if len(parts) > 1 and is_range and all(_value(part, mark) is not None for part in parts):
             return None if any(re.match(r"0\d", part) for part in parts) else parts
     return None
+
+
+def _is_quantity(run: str, mark: DecimalMark) -> bool:
+    """Tell of a run without a value whether it is a quantity all the same: too large to read, or divided by 0."""
+    if len(run) > MOST_DIGITS or "e" in run.lower():
+        return True
+    amounts = [_amount(one, mark) for one in run.split("/")]
+    is_date = any(re.match(r"0\d", one) for one in run.split("/"))
+    return len(amounts) == 2 and None not in amounts and not is_date
 
 
 def _dressed(part: str, mark: DecimalMark, prefix: re.Match[str] | None, run: re.Match[str]) -> _Span:

@@ -39,14 +39,20 @@ class ReadPairs:
         return settings.beta * (self.tuned - self.base) / self._divisor(settings)
 
     def margins(self, settings: PreferenceSettings) -> np.ndarray:
-        """Return the reward of the chosen answer less that of the rejected one, 0 where it is a tie: (rows,)."""
+        """Return the reward of the chosen answer less that of the rejected one, as it was computed: (rows,)."""
         rewards = self.rewards(settings)
-        limits = (self._rounding(self.base) + self._rounding(self.tuned)) / self._divisor(settings)
-        return _without_ties(rewards[:, 0] - rewards[:, 1], settings.beta * limits.sum(axis=1))
+        return rewards[:, 0] - rewards[:, 1]
 
-    def is_chosen_likelier(self, arm: np.ndarray) -> np.ndarray:
-        """Tell of one model's log-probabilities (rows, 2) where the chosen answer is ahead by more than rounding."""
-        return _without_ties(arm[:, 0] - arm[:, 1], self._rounding(arm).sum(axis=1)) > 0
+    def is_tie(self, settings: PreferenceSettings) -> np.ndarray:
+        """Tell which margins are within the rounding of the numbers they come from: (rows,)."""
+        limits = (self._rounding(self.base) + self._rounding(self.tuned)) / self._divisor(settings)
+        return np.abs(self.margins(settings)) <= settings.beta * limits.sum(axis=1)
+
+    def leads(self, arm: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Tell of one model's log-probabilities (rows, 2) where the chosen answer is ahead, and where neither is."""
+        lead = arm[:, 0] - arm[:, 1]
+        is_tie = np.abs(lead) <= self._rounding(arm).sum(axis=1)
+        return (lead > 0) & ~is_tie, is_tie
 
     def _rounding(self, arm: np.ndarray) -> np.ndarray:
         return rounding_of(arm, self.tokens, self.dtype)  # (rows, 2)
@@ -54,10 +60,6 @@ class ReadPairs:
     def _divisor(self, settings: PreferenceSettings) -> Any:
         by_token = settings.length_normalised or settings.loss in ("orpo", "simpo")
         return self.tokens if by_token else 1
-
-
-def _without_ties(differences: np.ndarray, limits: np.ndarray) -> np.ndarray:
-    return np.where(np.abs(differences) <= limits, 0.0, differences)
 
 
 def read_pairs(
@@ -92,24 +94,27 @@ def judge_preferences(
 ) -> dict[str, Any]:
     """Return what metrics.json says of them, with the verdict and its sentence.
 
+    A tie counts as not right; the mean margin and its interval are those of all margins as they were computed, since
+    ties that counted as 0 would draw them to 0.
+
     `clusters` (rows,) gives rows whose prompts resemble each other the same label; `length` is that of the answers
     that both models wrote themselves.
     """
     rewards, margins = pairs.rewards(settings), pairs.margins(settings)
-    accuracy, is_tie = _share(margins > 0), margins == 0
-    before, after = (pairs.is_chosen_likelier(arm) for arm in (pairs.base, pairs.tuned))
+    is_tie = pairs.is_tie(settings)
+    (before, ties_before), (after, ties_after) = (pairs.leads(arm) for arm in (pairs.base, pairs.tuned))
     has_interval = len(np.unique(clusters)) > 1
     low, high = t_interval(margins, clusters) if has_interval else (None, None)
     figures = {
         "rows": len(margins),
-        "accuracy": accuracy,
+        "accuracy": _share((margins > 0) & ~is_tie),
         "ties": int(is_tie.sum()),
         "accuracy_without_ties": None if is_tie.all() else _share(margins[~is_tie] > 0),
         "margin": {"mean": float(margins.mean()), "low": low, "high": high},
         "rewards": {side: float(rewards[:, place].mean()) for place, side in enumerate(SIDES)},
         "chosen_likelier": {
-            "base": _share(before),
-            "tuned": _share(after),
+            "base": {**_share(before), "ties": int(ties_before.sum())},
+            "tuned": {**_share(after), "ties": int(ties_after.sum())},
             "p": mcnemar_p(before, after),
         },
         "bits_per_byte": {side: _bits(pairs, place, clusters) for place, side in enumerate(SIDES)},
@@ -121,7 +126,7 @@ def judge_preferences(
 def pair_records(pairs: ReadPairs, settings: PreferenceSettings) -> list[dict[str, Any]]:
     """Return a line for each row as preferences.jsonl has it."""
     assert pairs.rows.rejected is not None, "preferences are about pairs"
-    margins = pairs.margins(settings)
+    margins, is_tie = pairs.margins(settings), pairs.is_tie(settings)
     return [
         {
             "row": row.example.row,
@@ -129,6 +134,7 @@ def pair_records(pairs: ReadPairs, settings: PreferenceSettings) -> list[dict[st
             "chosen": row.response,
             "rejected": pairs.rows.rejected[place].response,
             "margin": float(margins[place]),
+            "is_tie": bool(is_tie[place]),
             **{
                 arm: {side: float(found[place, at]) for at, side in enumerate(SIDES)}
                 for arm, found in (("base", pairs.base), ("tuned", pairs.tuned))

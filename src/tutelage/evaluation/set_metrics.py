@@ -1,6 +1,7 @@
 """The ways to score a named test set: those of the main evaluation, and those that ask for one right thing."""
 
 import json
+import math
 from collections.abc import Callable, Mapping
 from fractions import Fraction
 from pathlib import Path
@@ -105,9 +106,9 @@ def _matches(answer: Mapping[str, Any], settings: NamedSetSettings, schema: Any)
 
 def _is_valid_json(answer: Mapping[str, Any], settings: NamedSetSettings, schema: Any) -> bool:
     try:
-        value = json.loads(answer["response"], parse_constant=_refuse_constant)
+        value = json.loads(answer["response"], parse_constant=_refuse_constant, parse_float=_finite)
         return schema is None or schema_validator(schema).is_valid(value)
-    except (ValueError, RecursionError):
+    except (ValueError, ArithmeticError, RecursionError):
         return False
     except Unresolvable as fault:
         raise DataError(
@@ -118,6 +119,13 @@ def _is_valid_json(answer: Mapping[str, Any], settings: NamedSetSettings, schema
 
 def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is no JSON")
+
+
+def _finite(digits: str) -> float:
+    value = float(digits)
+    if not math.isfinite(value):
+        raise ValueError(f"{digits} is too large")
+    return value
 
 
 def _is_right_choice(answer: Mapping[str, Any], settings: NamedSetSettings, schema: Any) -> bool:

@@ -1,5 +1,6 @@
 """LoRA through peft, the only place that speaks to it."""
 
+import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -33,12 +34,12 @@ def add_adapter(
     `fused` False leaves every layer to peft's own forward, for comparisons; the layer named `trained_whole` gets
     no adapter, and is trained itself.
     """
-    _check_targets_of(module, settings)
+    targets = _targets_in(module, settings)
     config = LoraConfig(
         r=settings.r,
         lora_alpha=settings.lora_alpha,  # type: ignore[arg-type]
         lora_dropout=settings.lora_dropout,
-        target_modules=settings.target_modules,
+        target_modules=targets,
         fan_in_fan_out=any(type(layer).__name__ == "Conv1D" for layer in module.modules()),  # as in GPT-2
         task_type="CAUSAL_LM",
         modules_to_save=None if trained_whole is None else [trained_whole],
@@ -57,17 +58,26 @@ def add_adapter(
     return adapted
 
 
-def _check_targets_of(module: Any, settings: AdapterSettings) -> None:
-    """Stop where adapter.target_modules does not fit the loaded model, whose names its files may not tell."""
+def _targets_in(module: Any, settings: AdapterSettings) -> str | list[str]:
+    """Return the targets for peft, names in place of a regular expression, which peft would match without a limit.
+
+    Stop where adapter.target_modules does not fit the loaded model, whose names its files may not tell.
+    """
     if settings.target_modules == ALL_LINEAR:
-        return
+        return ALL_LINEAR
     dimensions = {
         name: getattr(getattr(layer, "weight", None), "ndim", 0) for name, layer in module.named_modules()
     }
     ends = [module.get_input_embeddings(), module.get_output_embeddings()]
     is_tied = ends[1] is not None and ends[0].weight is ends[1].weight
     tied = {name for name, layer in module.named_modules() if is_tied and any(layer is end for end in ends)}
-    check_targets(settings.target_modules, dimensions, tied=tied)
+    names = check_targets(settings.target_modules, dimensions, tied=tied)
+    if not isinstance(settings.target_modules, str):
+        return settings.target_modules
+    endings = tuple(f".{name}" for name in names)
+    if any(other.endswith(endings) for other in dimensions if other not in names):
+        return "|".join(map(re.escape, names))  # peft takes each name of a list as an ending too
+    return names
 
 
 def start_second_halves(module: Any, *, seed: int) -> None:

@@ -4,17 +4,19 @@ The names are those of peft: in a list each is a whole module name or its ending
 regular expression that matches a whole module name.
 """
 
-import re
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
+from typing import NoReturn
 
 from tutelage.errors import ModelError, RecipeError
 from tutelage.model.folders import check_model_folder, read_json_file, read_shapes
+from tutelage.patterns import PatternTimeoutError, compile_pattern
 from tutelage.recipe_adapter import ALL_LINEAR, AdapterSettings
 
 # Files of a bare body name its modules without the prefix that a model with a head gives them.
 BODY_PREFIXES = ("model.", "transformer.", "gpt_neox.", "backbone.")
 HEAD = "lm_head"  # is not in the files of a model whose head shares the embeddings' weights
+EMBEDDINGS_AND_HEADS = (HEAD, "wte", "head", "output", "tok_embeddings")
 LONGEST_REASON = 200
 NAMES_LISTED = 40
 
@@ -54,10 +56,18 @@ def _tied_modules(folder: Path, shapes: Mapping[str, tuple[int, ...]]) -> set[st
     config = read_json_file(folder / "config.json")
     config = {**config, **(config.get("text_config") or {})}
     of_vocabulary = {
-        name for name, shape in shapes.items() if len(shape) == 2 and shape[0] == config.get("vocab_size")
+        name
+        for name, shape in shapes.items()
+        if len(shape) == 2 and shape[0] == config.get("vocab_size") and _is_embedding_or_head(name)
     }
     has_own_head = len(of_vocabulary) > 1 and not config.get("tie_word_embeddings")
     return set() if has_own_head else of_vocabulary | {HEAD}
+
+
+def _is_embedding_or_head(name: str) -> bool:
+    """Tell by the name; another matrix may have as many rows as the vocabulary has tokens."""
+    last = name.rsplit(".", 1)[-1]
+    return last in EMBEDDINGS_AND_HEADS or ("embed" in last and "position" not in last)
 
 
 def check_targets(
@@ -66,16 +76,14 @@ def check_targets(
     *,
     tied: Collection[str],
     prefixes: Collection[str] = ("",),
-) -> None:
-    """Stop where one of the targets matches no module, or one that cannot take an adapter.
+) -> list[str]:
+    """Return the modules that match; stop where a target matches none, or one that cannot take an adapter.
 
     `dimensions` are those of the weight of each module, 0 without one; `tied` are the embeddings and the head that
     share their weights; `prefixes` are those that a module may have before its name here.
     """
-    if targets == ALL_LINEAR:
-        return
 
-    def refuse(code: str, what: str) -> None:
+    def refuse(code: str, what: str) -> NoReturn:
         suitable = {name.rsplit(".", 1)[-1] for name, count in dimensions.items() if count >= 2}
         names = sorted(suitable - {name.rsplit(".", 1)[-1] for name in tied})
         more = ", …" if len(names) > NAMES_LISTED else ""
@@ -86,13 +94,13 @@ def check_targets(
             f" these, or to {ALL_LINEAR}.",
         )
 
+    found: set[str] = set()
     for target in [targets] if isinstance(targets, str) else targets:
-        is_regex = isinstance(targets, str)
-        matched = {
-            name
-            for name in dimensions
-            if any(_matches(target, prefix + name, is_regex=is_regex) for prefix in prefixes)
-        }
+        matches = compile_pattern(target).fullmatch if isinstance(targets, str) else _ends_on(target)
+        try:
+            matched = {name for name in dimensions if any(matches(prefix + name) for prefix in prefixes)}
+        except PatternTimeoutError as fault:
+            refuse("settings.target_modules_timeout", f"{fault} in the name of a module")
         shared = sorted(matched & set(tied))
         if shared:
             refuse(
@@ -108,9 +116,9 @@ def check_targets(
                 "settings.target_modules_unsuitable",
                 f"{target!r} matches {unsuitable[0]}, which has no weight matrix of its own",
             )
+        found |= matched
+    return sorted(found)
 
 
-def _matches(target: str, name: str, *, is_regex: bool) -> bool:
-    if is_regex:
-        return re.fullmatch(target, name) is not None
-    return name == target or name.endswith(f".{target}")
+def _ends_on(target: str) -> Callable[[str], bool]:
+    return lambda name: name == target or name.endswith(f".{target}")
