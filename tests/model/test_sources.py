@@ -305,6 +305,66 @@ def test_a_folder_that_could_run_code_or_lead_elsewhere_is_refused(folder, tmp_p
     assert str(folder) in str(told.value)
 
 
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [
+        ("config.json", {"transformers_weights": "other.safetensors"}),
+        ("config.json", {"transformers_weights": "model.safetensors.index.json"}),
+        ("config.json", {"text_config": {"transformers_weights": "other.safetensors"}}),
+        ("config.json", {"configuration_files": ["config.4.0.json", "config.json"]}),
+        ("tokenizer_config.json", {"fast_tokenizer_files": ["tokenizer.4.0.json"]}),
+    ],
+)
+def test_a_configuration_that_has_another_file_opened_is_refused(folder, tmp_path, file, content):
+    (folder / file).write_text(json.dumps(content))
+    with pytest.raises(ModelError) as told:
+        locate(folder, tmp_path / "cache")
+    assert told.value.code == "model.other_file_named"
+
+
+def test_a_configuration_that_names_the_usual_files_is_not_refused(folder, tmp_path):
+    (folder / "config.json").write_text('{"configuration_files": ["config.json"], "transformers_weights": null}')
+    (folder / "tokenizer_config.json").write_text('{"fast_tokenizer_files": ["tokenizer.json"]}')
+    assert locate(folder, tmp_path / "cache").folder == folder
+
+
+def test_every_file_that_a_library_may_open_is_hashed(folder, tmp_path):
+    for name in ("vocab.json", "tokenizer.model", "tokenizer.4.0.json", "additional_chat_templates/rag.jinja"):
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text("{}")
+        assert name in locate(folder, tmp_path / "cache").files, name
+    (folder / "README.md").write_text("A model.")
+    assert "README.md" not in locate(folder, tmp_path / "cache").files
+
+
+@pytest.mark.parametrize("name", ["chat_template.jinja", "additional_chat_templates/x.jinja", "extra/deep/x"])
+def test_a_link_to_a_file_outside_of_the_folder_is_refused_at_any_depth(folder, tmp_path, name):
+    (tmp_path / "blobs").mkdir()
+    for outside in (tmp_path / "outside", tmp_path / "blobs" / "outside"):
+        outside.write_text("secret")
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).symlink_to(outside)
+        with pytest.raises(ModelError) as told:
+            locate(folder, tmp_path / "cache")
+        assert told.value.code == "model.link_outside"
+        (folder / name).unlink()
+
+
+def test_only_a_snapshot_of_the_hub_may_link_to_the_blobs_beside_it(folder, tmp_path):
+    blob = tmp_path / "models--a--b" / "blobs" / "x"
+    blob.parent.mkdir(parents=True)
+    blob.write_text("{}")
+    for parent in ("snapshots", "others"):
+        place = shutil.copytree(folder, tmp_path / "models--a--b" / parent / "0123")
+        (place / "added_tokens.json").symlink_to("../../blobs/x")
+        if parent == "snapshots":
+            assert locate(place, tmp_path / "cache").files["added_tokens.json"] == file_sha256(blob)
+            continue
+        with pytest.raises(ModelError) as told:
+            locate(place, tmp_path / "cache")
+        assert told.value.code == "model.link_outside"
+
+
 def test_a_missing_shard_is_named(folder, tmp_path):
     (folder / "model.safetensors").unlink()
     (folder / "model.safetensors.index.json").write_text('{"weight_map": {"x": "gone.safetensors"}}')
