@@ -224,6 +224,42 @@ def test_a_gguf_file_is_local_once_it_is_converted(tiny, tmp_path):
     assert not is_local(str(tiny), cache=cache)
 
 
+def test_a_gguf_file_that_changes_while_it_is_read_is_refused_and_not_cached(tiny, tmp_path, monkeypatch):
+    copyfile = shutil.copyfile
+
+    def copy_of_another(source, target):
+        copyfile(source, target)
+        target.write_bytes(target.read_bytes() + b"\0")
+
+    monkeypatch.setattr(sources.shutil, "copyfile", copy_of_another)
+    with pytest.raises(ModelError) as told:
+        locate(tiny, tmp_path / "cache")
+    assert told.value.code == "model.checksum_mismatch"
+    assert leftovers(tmp_path / "cache") == []
+
+
+def test_what_is_converted_is_the_copy_that_was_hashed(tiny, tmp_path, monkeypatch):
+    expected = locate(tiny, tmp_path / "other cache")
+    copyfile = shutil.copyfile
+
+    def changed_after_the_copy(source, target):
+        copyfile(source, target)
+        tiny.write_bytes(b"no longer a model")
+
+    monkeypatch.setattr(sources.shutil, "copyfile", changed_after_the_copy)
+    found = locate(tiny, tmp_path / "cache")
+    for name in ("model.safetensors", "source.gguf"):
+        assert (found.folder / name).read_bytes() == (expected.folder / name).read_bytes()
+
+
+def test_a_file_that_cannot_be_converted_is_named_as_the_user_named_it(tiny, tmp_path):
+    tiny.write_bytes(tiny.read_bytes()[:200])
+    with pytest.raises(ModelError) as told:
+        locate(tiny, tmp_path / "cache")
+    assert str(tiny) in str(told.value)
+    assert "source.gguf" not in str(told.value)
+
+
 def test_two_that_come_at_once_convert_once(tiny, tmp_path, monkeypatch):
     conversions = []
 
@@ -449,6 +485,41 @@ def test_a_hub_id_with_a_commit_is_that_commit_and_its_size_is_told_first(folder
     assert found.name == "owner/name"  # what adapters name as their base
     assert set(asked) == {("owner/name", "0123abc")}
     assert told[-1] == "Fetching owner/name from the hub: 1 files, 2 MB, once."
+
+
+@pytest.mark.parametrize("heals", [True, False])
+def test_a_damaged_file_of_the_hub_that_is_fetched_again_is_checked_again(
+    folder, tmp_path, monkeypatch, heals
+):
+    snapshot = tmp_path / "models--owner--name" / "snapshots" / "0123abc"
+    shutil.copytree(folder, snapshot)
+    whole = (snapshot / "model.safetensors").read_bytes()
+    blob = snapshot.parent.parent / "blobs" / file_sha256(snapshot / "model.safetensors")
+    blob.parent.mkdir()
+    (snapshot / "model.safetensors").rename(blob)
+    (snapshot / "model.safetensors").symlink_to(blob)
+    blob.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+
+    def download(name, **options):
+        if options.get("dry_run"):
+            return []
+        if options.get("force_download") and heals:
+            blob.write_bytes(whole)
+        return str(snapshot)
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", download)
+    if heals:
+        assert locate("owner/name", tmp_path).identity == blob.name
+        return
+    with pytest.raises(ModelError) as told:
+        locate("owner/name", tmp_path)
+    assert told.value.code == "model.checksum_mismatch"
+
+
+def test_without_checksums_no_part_of_the_files_is_recorded(folder, tmp_path):
+    found = locate_model(str(folder), cache=tmp_path, progress=silent, unchecked="")
+    assert (found.files, found.is_checked) == ({}, False)
+    assert found.identity == file_sha256(folder / "model.safetensors")
 
 
 def test_a_hub_id_without_network_is_a_fetch_error(tmp_path):

@@ -186,6 +186,11 @@ def prepare_into(folder: Path, loaded: LoadedRecipe) -> Any:
     tokenizer = load_tokenizer(source.folder)
     tell_of_larger_tokenizer(tokenizer, source.folder)
     renderer = make_renderer(tokenizer, recipe.data.prompt)
+    if not source.is_checked:
+        console.note(
+            "model.checksums_skipped",
+            "the base model's files were not hashed, so later commands have nothing but its weights to compare with.",
+        )
     with ExitStack() as until_it_is_done:
 
         @cache

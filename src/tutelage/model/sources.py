@@ -44,7 +44,8 @@ class ModelSource:
     """Weights on this machine: `folder` is a Hugging Face folder, `identity` the SHA-256 that names them.
 
     A converted model was compared with its manifest, so that `files` is empty. Of a folder or a hub model `files` are
-    the SHA-256 of all that is opened of it, by name, for the run to compare; without `is_checked` neither was done.
+    the SHA-256 of all that is opened of it, by name, for the run to compare. Without `is_checked` neither was done, and
+    `files` is empty.
     """
 
     folder: Path
@@ -75,12 +76,21 @@ def locate_model(
     if is_hub_id(name_or_path):
         name, _, revision = name_or_path.partition("@")
         found = _folder_source(snapshot_of(name, revision or None, progress), name=name, unchecked=unchecked)
-        damaged = files_unlike_their_names({found.folder / file: sha for file, sha in found.files.items()})
-        if damaged:
+        if damaged := _damaged_files(found):
             fetch_again(name, found.folder, damaged, progress)
             found = _folder_source(found.folder, name=name)
+            if damaged := _damaged_files(found):
+                raise ModelError(
+                    "model.checksum_mismatch",
+                    f"{', '.join(file.name for file in damaged)} in {found.folder} does not match its checksum, though"
+                    f" it was fetched again. Delete {found.folder} and run the same command again.",
+                )
         return found
     raise ModelError("model.not_found", what_was_tried(name_or_path))
+
+
+def _damaged_files(found: ModelSource) -> list[Path]:
+    return files_unlike_their_names({found.folder / file: sha for file, sha in found.files.items()})
 
 
 def _whole_model(folder: Path) -> Path:
@@ -178,9 +188,19 @@ def _convert(gguf: Path, identity: str, folder: Path, progress: Progress) -> Non
         f"Converting {gguf.name} ({megabytes:,.0f} MB) to safetensors, once; 100 MB take about 15 seconds."
     )
     with staged_folder(folder) as staged:
-        convert_gguf(gguf, staged)
+        kept = staged / KEPT_GGUF
         with storage_faults(staged):
-            shutil.copyfile(gguf, staged / KEPT_GGUF)
+            shutil.copyfile(gguf, kept)
+        # The copy is what is hashed and converted: another program may write the file meanwhile.
+        if file_sha256(kept) != identity:
+            raise ModelError(
+                "model.checksum_mismatch",
+                f"{gguf} changed while it was read. Run the same command again when no program writes it any more.",
+            )
+        try:
+            convert_gguf(kept, staged)
+        except ModelError as fault:
+            raise ModelError(fault.code, str(fault).replace(str(kept), str(gguf))) from fault
         files = {file.name: file.stat().st_size for file in staged.iterdir()}
         write_json(staged / RECORD, {"identity": identity, "conversion": CONVERSION, "bytes": files})
 
@@ -312,4 +332,6 @@ def _folder_source(folder: Path, *, name: str, unchecked: str | None = None) -> 
     files = {file.relative_to(folder).as_posix(): file_sha256(file) for file in opened}
     sums = [files[file.name] for file in weights]
     identity = sums[0] if len(sums) == 1 else hashlib.sha256("\n".join(sums).encode()).hexdigest()
-    return ModelSource(folder, name, identity, None, files=files, is_checked=unchecked is None)
+    if unchecked is not None:  # hashes of some files alone would make the others look like changes
+        return ModelSource(folder, name, identity, None, is_checked=False)
+    return ModelSource(folder, name, identity, None, files=files)
