@@ -34,6 +34,7 @@ VERBS = {
     "verify": [],
     "export": ["--to", "peft", "--overwrite"],
     "serve": ["--port", "0"],
+    "report": [],
 }
 
 
@@ -148,6 +149,49 @@ def test_skipped_checksums_hash_nothing_and_are_recorded(run, tutelage, monkeypa
         event["step"] for event in read_json_lines(copy.events) if event["event"] == "checksums_skipped"
     ] == [0]
     assert [read_json(path)["checksums"] for path in (run.training, run.preparation)] == ["verified"] * 2
+
+
+def prepared(place, tutelage, model, *words, name="run"):
+    """Prepare a run of a model, and return its folder."""
+    write_rows(place / "my.json", alpaca_values(80))
+    settings = {**SETTINGS, "model.name_or_path": model}
+    told = [word for key, value in settings.items() for word in ("--set", f"{key}={value}")]
+    done = tutelage("prepare", "--data", place / "my.json", "--output", place / name, *told, *words)
+    assert (done.code, done.err) == (0, "")
+    return RunFolder(place / name), done
+
+
+def test_rows_prepared_without_checksums_can_be_trained_with_them(tutelage, tmp_path):
+    run, done = prepared(tmp_path, tutelage, write_tiny_model(tmp_path / "tiny"), "--skip-checksums")
+    assert "[model.checksums_skipped]" in done.out
+    assert read_json(run.preparation)["model_files"] == {}
+    assert read_json(run.preparation)["checksums"] == "skipped"
+    done = tutelage("train", run.root)
+    assert (done.code, done.err) == (0, "")
+
+
+def test_rows_prepared_again_without_checksums_have_the_identity_of_their_own_model(tutelage, tmp_path):
+    first, other = write_tiny_model(tmp_path / "tiny"), write_tiny_model(tmp_path / "other")
+    with_one_byte_changed(other / "model.safetensors", keeps_mtime=True)
+    run, _ = prepared(tmp_path, tutelage, first)
+    for model in (other, first):
+        prepared(tmp_path, tutelage, model, "--overwrite", "--skip-checksums")
+        assert read_json(run.preparation)["model_sha256"] == file_sha256(model / "model.safetensors")
+    with_one_byte_changed(first / "model.safetensors", keeps_mtime=True)
+    prepared(tmp_path, tutelage, first, "--overwrite", "--skip-checksums")
+    assert read_json(run.preparation)["model_sha256"] == file_sha256(first / "model.safetensors")
+
+
+def test_a_change_that_a_training_from_the_beginning_accepts_is_recorded(tutelage, tmp_path):
+    model = write_tiny_model(tmp_path / "tiny")
+    run, _ = prepared(tmp_path, tutelage, model)
+    (model / "generation_config.json").write_text('{"eos_token_id": 2}')
+    assert "error[run.base_model_changed]" in tutelage("train", run.root).err
+    for words in ([], ["--overwrite"]):
+        done = tutelage("train", run.root, "--accept-changes", *words)
+        assert (done.code, done.err) == (0, "")
+        assert read_json(run.training)["accepted_changes"] == ["the model's generation_config.json"], words
+    assert tutelage("generate", run.root, "Name a fruit.").code == 0
 
 
 def test_what_is_wrong_with_the_tuned_weights_is_found_before_they_are_used(run, tutelage, tmp_path):

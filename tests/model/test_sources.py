@@ -359,13 +359,20 @@ def test_a_configuration_that_has_another_file_opened_is_refused(folder, tmp_pat
 
 
 def test_a_configuration_that_names_the_usual_files_is_not_refused(folder, tmp_path):
-    (folder / "config.json").write_text('{"configuration_files": ["config.json"], "transformers_weights": null}')
+    (folder / "config.json").write_text(
+        '{"configuration_files": ["config.json"], "transformers_weights": null}'
+    )
     (folder / "tokenizer_config.json").write_text('{"fast_tokenizer_files": ["tokenizer.json"]}')
     assert locate(folder, tmp_path / "cache").folder == folder
 
 
 def test_every_file_that_a_library_may_open_is_hashed(folder, tmp_path):
-    for name in ("vocab.json", "tokenizer.model", "tokenizer.4.0.json", "additional_chat_templates/rag.jinja"):
+    for name in (
+        "vocab.json",
+        "tokenizer.model",
+        "tokenizer.4.0.json",
+        "additional_chat_templates/rag.jinja",
+    ):
         (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_text("{}")
         assert name in locate(folder, tmp_path / "cache").files, name
