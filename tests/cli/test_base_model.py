@@ -225,6 +225,46 @@ def test_a_damaged_conversion_is_made_again_and_gives_the_same_answer(tutelage, 
     assert (folder / "model.safetensors").read_bytes() != damaged, "which is what skipping means"
 
 
+def test_a_gguf_file_is_hashed_once_a_command_and_not_at_all_where_that_is_skipped(
+    tutelage, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("TUTELAGE_CACHE", str(tmp_path / "cache"))
+    run, _ = prepared(tmp_path, tutelage, write_tiny_gguf(tmp_path / "tiny.gguf"))
+    hashed = []
+
+    def counted(path):
+        hashed.append(path.name)
+        return file_sha256(path)
+
+    monkeypatch.setattr(sources, "file_sha256", counted)
+    for words, expected in ((["--dry-run"], 1), ([], 1), (["--overwrite", "--skip-checksums"], 0)):
+        hashed.clear()
+        done = tutelage("train", run.root, *words)
+        assert (done.code, done.err) == (0, "")
+        assert hashed.count("tiny.gguf") == expected, words
+
+
+def test_a_dry_run_checks_targets_on_a_hub_model_that_is_here_and_asks_no_hub(
+    tutelage, tmp_path, monkeypatch
+):
+    model = write_tiny_model(tmp_path / "snapshots" / "0123abc")
+    asked = []
+
+    def download(name, **options):
+        asked.append((name, options["revision"], options["local_files_only"]))
+        return str(model)
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", download)
+    write_rows(tmp_path / "my.json", alpaca_values(80))
+    words = ["prepare", "--data", tmp_path / "my.json", "--output", tmp_path / "run", "--dry-run"]
+    for target, code in (("q_proj", 0), ("no_such_layer", 2)):
+        settings = ["model.name_or_path=owner/name@0123abc", f'adapter.target_modules=["{target}"]']
+        done = tutelage(*words, *(word for each in settings for word in ("--set", each)))
+        assert done.code == code, (target, done.err)
+        assert ("error[settings.target_modules_unknown]" in done.err) == bool(code)
+    assert asked == [("owner/name", "0123abc", True)] * 2
+
+
 def test_a_relative_model_is_found_from_another_folder(tutelage, tmp_path, monkeypatch):
     monkeypatch.setenv("TUTELAGE_CACHE", str(tmp_path / "cache"))
     (tmp_path / "here").mkdir()

@@ -13,7 +13,7 @@ from tutelage.cli.going_on import (
     earlier_training,
     tell_other_machine,
 )
-from tutelage.cli.opening import check_targets, has_model, locate
+from tutelage.cli.opening import check_targets, check_targets_of_what_is_here, locate
 from tutelage.cli.options import Options, open_earlier_run, record_recipe, refuse_overwriting
 from tutelage.codes import Message
 from tutelage.interruption import INTERRUPTION
@@ -33,8 +33,7 @@ def train(
 
     run, loaded = open_earlier_run(options)
     refuse_other_settings(run, loaded.recipe)
-    if has_model(loaded.recipe):
-        check_targets(loaded)
+    check_targets_of_what_is_here(loaded)
     if options.dry_run:
         show_dry_run(
             run,

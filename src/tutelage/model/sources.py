@@ -8,14 +8,20 @@ import shutil
 import subprocess
 import sys
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from tutelage.errors import FetchError, ModelError
 from tutelage.model.conversions import KEPT_GGUF, Progress, convert_once, has_all_files
 from tutelage.model.folders import check_model_folder, opened_files
-from tutelage.model.hub import fetch_again, files_unlike_their_names, last_meaningful_line, snapshot_of
+from tutelage.model.hub import (
+    fetch_again,
+    files_unlike_their_names,
+    kept_snapshot_of,
+    last_meaningful_line,
+    snapshot_of,
+)
 from tutelage.model.names import is_gguf, is_hub_id, path_of, refuse_other_files, what_was_tried
 from tutelage.recipe import DEFAULT_MODEL
 from tutelage.run_folder import ExportFolder, RunFolder
@@ -49,18 +55,24 @@ class ModelSource:
 
 
 def locate_model(
-    name_or_path: str, *, cache: Path, progress: Progress, unchecked: str | None = None
+    name_or_path: str,
+    *,
+    cache: Path,
+    progress: Progress,
+    unchecked: str | None = None,
+    hashes: MutableMapping[Path, str] | None = None,
 ) -> ModelSource:
     """Find, fetch or convert the model that `name_or_path` means; ModelError or FetchError if it cannot.
 
     Every file of it that is opened is hashed. With `unchecked`, the identity that the run recorded, none is; empty,
-    where no run knows it, only the weights of a folder are, since they are its identity.
+    where no run knows it, only the weights of a folder are, since they are its identity. `hashes` keeps those of GGUF
+    files between calls of one command.
     """
     if name_or_path == DEFAULT_MODEL:
         return _default_model(cache, progress, unchecked)
     path = path_of(name_or_path)
     if is_gguf(path):
-        return _converted(path, cache, progress, unchecked)
+        return _converted(path, cache, progress, unchecked, {} if hashes is None else hashes)
     if path.is_dir():
         return _folder_source(_whole_model(path), name=path.resolve().name, unchecked=unchecked)
     refuse_other_files(path)
@@ -99,17 +111,40 @@ def _whole_model(folder: Path) -> Path:
     return exported
 
 
-def is_local(name_or_path: str, *, cache: Path) -> bool:
-    """Tell whether `locate_model` would need no network and no conversion; ModelError where it would find nothing."""
+def is_local(
+    name_or_path: str,
+    *,
+    cache: Path,
+    unchecked: str | None = None,
+    hashes: MutableMapping[Path, str] | None = None,
+) -> bool:
+    """Tell whether `locate_model` would need no network and no conversion; ModelError where it would find nothing.
+
+    `unchecked` and `hashes` are as they are there.
+    """
     if name_or_path == DEFAULT_MODEL:
         return has_all_files(_cached_folder(cache, DEFAULT_MODEL, GGUF_SHA256), GGUF_SHA256)
     path = path_of(name_or_path)
     if is_gguf(path):
-        identity = file_sha256(path)
+        identity = unchecked or _hash_once(path, {} if hashes is None else hashes)
         return has_all_files(_converted_folder(path, cache, identity), identity)
     if not path.is_dir() and not is_hub_id(name_or_path):
         raise ModelError("model.not_found", what_was_tried(name_or_path))
     return path.is_dir()
+
+
+def hub_model_here(name_or_path: str) -> Path | None:
+    """Return the folder of a model of the hub that was fetched before, without asking the hub whether it is current."""
+    if name_or_path == DEFAULT_MODEL or path_of(name_or_path).exists() or not is_hub_id(name_or_path):
+        return None
+    name, _, revision = name_or_path.partition("@")
+    return kept_snapshot_of(name, revision or None)
+
+
+def _hash_once(gguf: Path, hashes: MutableMapping[Path, str]) -> str:
+    if gguf not in hashes:
+        hashes[gguf] = file_sha256(gguf)
+    return hashes[gguf]
 
 
 def _default_model(cache: Path, progress: Progress, unchecked: str | None) -> ModelSource:
@@ -124,11 +159,13 @@ def _default_model(cache: Path, progress: Progress, unchecked: str | None) -> Mo
     return ModelSource(folder, DEFAULT_MODEL, GGUF_SHA256, DEFAULT_LICENCE, kept, is_checked=checks)
 
 
-def _converted(gguf: Path, cache: Path, progress: Progress, unchecked: str | None) -> ModelSource:
-    identity = unchecked or file_sha256(gguf)
+def _converted(
+    gguf: Path, cache: Path, progress: Progress, unchecked: str | None, hashes: MutableMapping[Path, str]
+) -> ModelSource:
+    identity = unchecked or _hash_once(gguf, hashes)
     folder = _converted_folder(gguf, cache, identity)
     if unchecked and not has_all_files(folder, identity):
-        identity = file_sha256(gguf)  # what is converted now has to be known by its own hash
+        identity = _hash_once(gguf, hashes)  # what is converted now has to be known by its own hash
         folder = _converted_folder(gguf, cache, identity)
     checks = unchecked is None
     convert_once(folder, identity, lambda _: gguf, progress, checks=checks)

@@ -39,9 +39,10 @@ def stats(
 
 
 def _tokens(opened: Any) -> list[int]:
-    if not has_model(opened.recipe):
+    loaded = LoadedRecipe(opened.recipe, {})
+    if not has_model(loaded):
         return []
-    renderer, _ = open_renderer(LoadedRecipe(opened.recipe, {}))
+    renderer, _ = open_renderer(loaded)
     rows = [row for row in opened.conversations.rows if row.turns and row.turns[-1].role == "assistant"]
     return [len(one.ids) for one in renderer.examples(rows, loss_on=opened.settings.loss_on)]
 
