@@ -7,6 +7,9 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
+from tutelage.errors import ModelError
+from tutelage.model.loading import model_without_weights
+
 EXPERT = re.compile(r"(.+\.)?experts\.\d+(\..+)?")
 
 
@@ -22,16 +25,11 @@ def dimensions_of_loaded(
     if not experts:
         return None
     import torch  # noqa: PLC0415 - seconds that other models need not take
-    from transformers import AutoConfig, AutoModelForCausalLM  # noqa: PLC0415 - as above
     from transformers.pytorch_utils import Conv1D  # noqa: PLC0415 - as above
 
-    from tutelage.model.loading import quietly  # noqa: PLC0415 - as above
-
     try:
-        with quietly(), torch.device("meta"):
-            config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-            model = AutoModelForCausalLM.from_config(config, trust_remote_code=False)
-    except Exception:
+        model = model_without_weights(folder)
+    except ModelError:
         return None
     kinds = (torch.nn.Linear, torch.nn.Embedding, torch.nn.Conv1d, torch.nn.Conv2d, torch.nn.Conv3d, Conv1D)
     dimensions = {
