@@ -34,6 +34,7 @@ VERBS = {
     "verify": [],
     "export": ["--to", "peft", "--overwrite"],
     "serve": ["--port", "0"],
+    "report": [],
 }
 
 
@@ -150,6 +151,49 @@ def test_skipped_checksums_hash_nothing_and_are_recorded(run, tutelage, monkeypa
     assert [read_json(path)["checksums"] for path in (run.training, run.preparation)] == ["verified"] * 2
 
 
+def prepared(place, tutelage, model, *words, name="run"):
+    """Prepare a run of a model, and return its folder."""
+    write_rows(place / "my.json", alpaca_values(80))
+    settings = {**SETTINGS, "model.name_or_path": model}
+    told = [word for key, value in settings.items() for word in ("--set", f"{key}={value}")]
+    done = tutelage("prepare", "--data", place / "my.json", "--output", place / name, *told, *words)
+    assert (done.code, done.err) == (0, "")
+    return RunFolder(place / name), done
+
+
+def test_rows_prepared_without_checksums_can_be_trained_with_them(tutelage, tmp_path):
+    run, done = prepared(tmp_path, tutelage, write_tiny_model(tmp_path / "tiny"), "--skip-checksums")
+    assert "[model.checksums_skipped]" in done.out
+    assert read_json(run.preparation)["model_files"] == {}
+    assert read_json(run.preparation)["checksums"] == "skipped"
+    done = tutelage("train", run.root)
+    assert (done.code, done.err) == (0, "")
+
+
+def test_rows_prepared_again_without_checksums_have_the_identity_of_their_own_model(tutelage, tmp_path):
+    first, other = write_tiny_model(tmp_path / "tiny"), write_tiny_model(tmp_path / "other")
+    with_one_byte_changed(other / "model.safetensors", keeps_mtime=True)
+    run, _ = prepared(tmp_path, tutelage, first)
+    for model in (other, first):
+        prepared(tmp_path, tutelage, model, "--overwrite", "--skip-checksums")
+        assert read_json(run.preparation)["model_sha256"] == file_sha256(model / "model.safetensors")
+    with_one_byte_changed(first / "model.safetensors", keeps_mtime=True)
+    prepared(tmp_path, tutelage, first, "--overwrite", "--skip-checksums")
+    assert read_json(run.preparation)["model_sha256"] == file_sha256(first / "model.safetensors")
+
+
+def test_a_change_that_a_training_from_the_beginning_accepts_is_recorded(tutelage, tmp_path):
+    model = write_tiny_model(tmp_path / "tiny")
+    run, _ = prepared(tmp_path, tutelage, model)
+    (model / "generation_config.json").write_text('{"eos_token_id": 2}')
+    assert "error[run.base_model_changed]" in tutelage("train", run.root).err
+    for words in ([], ["--overwrite"]):
+        done = tutelage("train", run.root, "--accept-changes", *words)
+        assert (done.code, done.err) == (0, "")
+        assert read_json(run.training)["accepted_changes"] == ["the model's generation_config.json"], words
+    assert tutelage("generate", run.root, "Name a fruit.").code == 0
+
+
 def test_what_is_wrong_with_the_tuned_weights_is_found_before_they_are_used(run, tutelage, tmp_path):
     for name in ("adapter_model.safetensors", "adapter_config.json"):
         copy = RunFolder(shutil.copytree(run.root, tmp_path / name))
@@ -179,6 +223,46 @@ def test_a_damaged_conversion_is_made_again_and_gives_the_same_answer(tutelage, 
     damaged = with_one_byte_changed(folder / "model.safetensors", keeps_mtime=True)
     assert tutelage(*words("generate", run.root), "--skip-checksums").code == 0
     assert (folder / "model.safetensors").read_bytes() != damaged, "which is what skipping means"
+
+
+def test_a_gguf_file_is_hashed_once_a_command_and_not_at_all_where_that_is_skipped(
+    tutelage, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("TUTELAGE_CACHE", str(tmp_path / "cache"))
+    run, _ = prepared(tmp_path, tutelage, write_tiny_gguf(tmp_path / "tiny.gguf"))
+    hashed = []
+
+    def counted(path):
+        hashed.append(path.name)
+        return file_sha256(path)
+
+    monkeypatch.setattr(sources, "file_sha256", counted)
+    for words, expected in ((["--dry-run"], 1), ([], 1), (["--overwrite", "--skip-checksums"], 0)):
+        hashed.clear()
+        done = tutelage("train", run.root, *words)
+        assert (done.code, done.err) == (0, "")
+        assert hashed.count("tiny.gguf") == expected, words
+
+
+def test_a_dry_run_checks_targets_on_a_hub_model_that_is_here_and_asks_no_hub(
+    tutelage, tmp_path, monkeypatch
+):
+    model = write_tiny_model(tmp_path / "snapshots" / "0123abc")
+    asked = []
+
+    def download(name, **options):
+        asked.append((name, options["revision"], options["local_files_only"]))
+        return str(model)
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", download)
+    write_rows(tmp_path / "my.json", alpaca_values(80))
+    words = ["prepare", "--data", tmp_path / "my.json", "--output", tmp_path / "run", "--dry-run"]
+    for target, code in (("q_proj", 0), ("no_such_layer", 2)):
+        settings = ["model.name_or_path=owner/name@0123abc", f'adapter.target_modules=["{target}"]']
+        done = tutelage(*words, *(word for each in settings for word in ("--set", each)))
+        assert done.code == code, (target, done.err)
+        assert ("error[settings.target_modules_unknown]" in done.err) == bool(code)
+    assert asked == [("owner/name", "0123abc", True)] * 2
 
 
 def test_a_relative_model_is_found_from_another_folder(tutelage, tmp_path, monkeypatch):

@@ -176,3 +176,35 @@ def test_a_bloom_with_small_weights_is_not_taken_for_exact():
 def test_a_model_without_a_last_position_has_a_context(tmp_path, config):
     (tmp_path / "config.json").write_text(json.dumps(config))
     assert context_length(tmp_path) == 2048
+
+
+class InDictionaries(torch.nn.Module):
+    """A model whose layers are dictionaries and lists of modules, which are never called themselves."""
+
+    def __init__(self):
+        super().__init__()
+        self.layers = torch.nn.ModuleList(
+            [
+                torch.nn.ModuleDict({"in": torch.nn.Linear(4, 4), "out": torch.nn.Linear(4, 4)}),
+                torch.nn.ModuleList([torch.nn.Linear(4, 4)]),
+                torch.nn.Sequential(torch.nn.Linear(4, 4)),
+            ]
+        )
+
+    def forward(self, values):
+        pair, alone, called = self.layers
+        return called(alone[0](pair["out"](pair["in"](values))))
+
+
+def test_layers_that_are_never_called_themselves_are_in_float32_too():
+    torch.manual_seed(0)
+    model = InDictionaries().bfloat16()
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    values = torch.randn(3, 4)
+    with torch.no_grad(), in_float32(model):
+        found = model(values)
+    after = model.state_dict()
+    assert all(torch.equal(after[name], value) for name, value in before.items())
+    assert {value.dtype for value in after.values()} == {torch.bfloat16}
+    with torch.no_grad():
+        assert torch.equal(found, model.float()(values))

@@ -17,7 +17,7 @@ from support.tiny_gguf import write_tiny_gguf
 
 from tutelage.errors import FetchError, ModelError
 from tutelage.fetching import file_sha256
-from tutelage.model import gguf_conversion, sources
+from tutelage.model import conversions, gguf_conversion, sources
 from tutelage.model.folders import check_model_folder
 from tutelage.model.sources import is_local, locate_model
 from tutelage.recipe import DEFAULT_MODEL
@@ -104,7 +104,8 @@ def test_the_second_time_nothing_is_fetched_or_converted(default_is_tiny, instal
     installer.delivers = default_is_tiny
     first = locate(DEFAULT_MODEL, tmp_path / "cache")
     monkeypatch.setattr(gguf_conversion, "convert_gguf", None)
-    monkeypatch.setattr(sources, "file_sha256", None)
+    for module in (sources, conversions):
+        monkeypatch.setattr(module, "file_sha256", None)
     started = time.perf_counter()
     assert locate(DEFAULT_MODEL, tmp_path / "cache") == first
     assert time.perf_counter() - started < 0.5
@@ -224,6 +225,42 @@ def test_a_gguf_file_is_local_once_it_is_converted(tiny, tmp_path):
     assert not is_local(str(tiny), cache=cache)
 
 
+def test_a_gguf_file_that_changes_while_it_is_read_is_refused_and_not_cached(tiny, tmp_path, monkeypatch):
+    copyfile = shutil.copyfile
+
+    def copy_of_another(source, target):
+        copyfile(source, target)
+        target.write_bytes(target.read_bytes() + b"\0")
+
+    monkeypatch.setattr(conversions.shutil, "copyfile", copy_of_another)
+    with pytest.raises(ModelError) as told:
+        locate(tiny, tmp_path / "cache")
+    assert told.value.code == "model.checksum_mismatch"
+    assert leftovers(tmp_path / "cache") == []
+
+
+def test_what_is_converted_is_the_copy_that_was_hashed(tiny, tmp_path, monkeypatch):
+    expected = locate(tiny, tmp_path / "other cache")
+    copyfile = shutil.copyfile
+
+    def changed_after_the_copy(source, target):
+        copyfile(source, target)
+        tiny.write_bytes(b"no longer a model")
+
+    monkeypatch.setattr(conversions.shutil, "copyfile", changed_after_the_copy)
+    found = locate(tiny, tmp_path / "cache")
+    for name in ("model.safetensors", "source.gguf"):
+        assert (found.folder / name).read_bytes() == (expected.folder / name).read_bytes()
+
+
+def test_a_file_that_cannot_be_converted_is_named_as_the_user_named_it(tiny, tmp_path):
+    tiny.write_bytes(tiny.read_bytes()[:200])
+    with pytest.raises(ModelError) as told:
+        locate(tiny, tmp_path / "cache")
+    assert str(tiny) in str(told.value)
+    assert "source.gguf" not in str(told.value)
+
+
 def test_two_that_come_at_once_convert_once(tiny, tmp_path, monkeypatch):
     conversions = []
 
@@ -252,7 +289,7 @@ def test_a_damaged_or_outdated_conversion_is_made_again(tiny, tmp_path, damage):
         record.write_text(json.dumps(json.loads(record.read_text()) | {"conversion": 0}))
     assert locate(tiny, tmp_path / "cache") == found
     assert weights.read_bytes() == whole
-    assert json.loads(record.read_text())["conversion"] == sources.CONVERSION
+    assert json.loads(record.read_text())["conversion"] == conversions.CONVERSION
 
 
 def test_a_local_folder_is_used_in_place(folder, tmp_path):
@@ -303,6 +340,73 @@ def test_a_folder_that_could_run_code_or_lead_elsewhere_is_refused(folder, tmp_p
     with pytest.raises(ModelError, match=message) as told:
         locate(folder, tmp_path / "cache")
     assert str(folder) in str(told.value)
+
+
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [
+        ("config.json", {"transformers_weights": "other.safetensors"}),
+        ("config.json", {"transformers_weights": "model.safetensors.index.json"}),
+        ("config.json", {"text_config": {"transformers_weights": "other.safetensors"}}),
+        ("config.json", {"configuration_files": ["config.4.0.json", "config.json"]}),
+        ("tokenizer_config.json", {"fast_tokenizer_files": ["tokenizer.4.0.json"]}),
+    ],
+)
+def test_a_configuration_that_has_another_file_opened_is_refused(folder, tmp_path, file, content):
+    (folder / file).write_text(json.dumps(content))
+    with pytest.raises(ModelError) as told:
+        locate(folder, tmp_path / "cache")
+    assert told.value.code == "model.other_file_named"
+
+
+def test_a_configuration_that_names_the_usual_files_is_not_refused(folder, tmp_path):
+    (folder / "config.json").write_text(
+        '{"configuration_files": ["config.json"], "transformers_weights": null}'
+    )
+    (folder / "tokenizer_config.json").write_text('{"fast_tokenizer_files": ["tokenizer.json"]}')
+    assert locate(folder, tmp_path / "cache").folder == folder
+
+
+def test_every_file_that_a_library_may_open_is_hashed(folder, tmp_path):
+    for name in (
+        "vocab.json",
+        "tokenizer.model",
+        "tokenizer.4.0.json",
+        "additional_chat_templates/rag.jinja",
+    ):
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text("{}")
+        assert name in locate(folder, tmp_path / "cache").files, name
+    (folder / "README.md").write_text("A model.")
+    assert "README.md" not in locate(folder, tmp_path / "cache").files
+
+
+@pytest.mark.parametrize("name", ["chat_template.jinja", "additional_chat_templates/x.jinja", "extra/deep/x"])
+def test_a_link_to_a_file_outside_of_the_folder_is_refused_at_any_depth(folder, tmp_path, name):
+    (tmp_path / "blobs").mkdir()
+    for outside in (tmp_path / "outside", tmp_path / "blobs" / "outside"):
+        outside.write_text("secret")
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).symlink_to(outside)
+        with pytest.raises(ModelError) as told:
+            locate(folder, tmp_path / "cache")
+        assert told.value.code == "model.link_outside"
+        (folder / name).unlink()
+
+
+def test_only_a_snapshot_of_the_hub_may_link_to_the_blobs_beside_it(folder, tmp_path):
+    blob = tmp_path / "models--a--b" / "blobs" / "x"
+    blob.parent.mkdir(parents=True)
+    blob.write_text("{}")
+    for parent in ("snapshots", "others"):
+        place = shutil.copytree(folder, tmp_path / "models--a--b" / parent / "0123")
+        (place / "added_tokens.json").symlink_to("../../blobs/x")
+        if parent == "snapshots":
+            assert locate(place, tmp_path / "cache").files["added_tokens.json"] == file_sha256(blob)
+            continue
+        with pytest.raises(ModelError) as told:
+            locate(place, tmp_path / "cache")
+        assert told.value.code == "model.link_outside"
 
 
 def test_a_missing_shard_is_named(folder, tmp_path):
@@ -389,6 +493,41 @@ def test_a_hub_id_with_a_commit_is_that_commit_and_its_size_is_told_first(folder
     assert found.name == "owner/name"  # what adapters name as their base
     assert set(asked) == {("owner/name", "0123abc")}
     assert told[-1] == "Fetching owner/name from the hub: 1 files, 2 MB, once."
+
+
+@pytest.mark.parametrize("heals", [True, False])
+def test_a_damaged_file_of_the_hub_that_is_fetched_again_is_checked_again(
+    folder, tmp_path, monkeypatch, heals
+):
+    snapshot = tmp_path / "models--owner--name" / "snapshots" / "0123abc"
+    shutil.copytree(folder, snapshot)
+    whole = (snapshot / "model.safetensors").read_bytes()
+    blob = snapshot.parent.parent / "blobs" / file_sha256(snapshot / "model.safetensors")
+    blob.parent.mkdir()
+    (snapshot / "model.safetensors").rename(blob)
+    (snapshot / "model.safetensors").symlink_to(blob)
+    blob.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+
+    def download(name, **options):
+        if options.get("dry_run"):
+            return []
+        if options.get("force_download") and heals:
+            blob.write_bytes(whole)
+        return str(snapshot)
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", download)
+    if heals:
+        assert locate("owner/name", tmp_path).identity == blob.name
+        return
+    with pytest.raises(ModelError) as told:
+        locate("owner/name", tmp_path)
+    assert told.value.code == "model.checksum_mismatch"
+
+
+def test_without_checksums_no_part_of_the_files_is_recorded(folder, tmp_path):
+    found = locate_model(str(folder), cache=tmp_path, progress=silent, unchecked="")
+    assert (found.files, found.is_checked) == ({}, False)
+    assert found.identity == file_sha256(folder / "model.safetensors")
 
 
 def test_a_hub_id_without_network_is_a_fetch_error(tmp_path):

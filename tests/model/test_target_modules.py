@@ -5,6 +5,7 @@ import sys
 import pytest
 import torch
 from support.tiny_models import FAMILIES, VOCABULARY, tiny_model
+from transformers import MixtralConfig, MixtralForCausalLM, Qwen2MoeConfig, Qwen2MoeForCausalLM
 
 from tutelage import patterns
 from tutelage.errors import ModelError, RecipeError
@@ -157,3 +158,48 @@ check_targets_of_folder(Path({str(folder)!r}), AdapterSettings(target_modules=["
 sys.exit("torch" in sys.modules)
 """
     subprocess.run([sys.executable, "-c", program], check=True)
+
+
+@pytest.fixture(scope="module", params=["whole", "bare"])
+def mixture(request, tmp_path_factory):
+    """Give the folder of a tiny mixture of experts with a shared one; its files hold each expert by itself."""
+    sizes = {"vocab_size": 64, "hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 1}
+    heads = {"num_attention_heads": 2, "num_key_value_heads": 2}
+    experts = {"num_experts": 2, "moe_intermediate_size": 8, "shared_expert_intermediate_size": 12}
+    torch.manual_seed(0)
+    module = Qwen2MoeForCausalLM(Qwen2MoeConfig(**sizes, **heads, **experts))
+    place = tmp_path_factory.mktemp("mixture")
+    (module.base_model if request.param == "bare" else module).save_pretrained(place)
+    return place
+
+
+def test_experts_that_are_loaded_as_one_parameter_are_refused_before_anything_is_prepared(mixture):
+    for targets in (
+        ["up_proj"],
+        ["q_proj", "up_proj"],
+        ["gate"],
+        ["experts.0.up_proj"],
+        ["experts"],
+        r".*up_proj",
+    ):
+        assert refused(mixture, targets).code == "settings.target_modules_unsuitable", targets
+
+
+def test_modules_beside_the_experts_are_accepted(mixture):
+    for targets in (
+        ["q_proj", "v_proj"],
+        ["shared_expert.up_proj", "shared_expert_gate"],
+        r".*\.shared_expert\.up_proj",
+        r".*\.q_proj",
+    ):
+        check_targets_of_folder(mixture, AdapterSettings(target_modules=targets))
+    assert refused(mixture, ["qproj"]).code == "settings.target_modules_unknown"
+
+
+def test_experts_of_a_family_whose_files_have_other_names_are_refused(tmp_path):
+    sizes = {"vocab_size": 64, "hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 1}
+    config = MixtralConfig(**sizes, num_attention_heads=2, num_key_value_heads=2, num_local_experts=2)
+    MixtralForCausalLM(config).save_pretrained(tmp_path)
+    for targets in (["w1"], ["q_proj", "w1", "w2", "w3"], ["gate"]):
+        assert refused(tmp_path, targets).code == "settings.target_modules_unsuitable", targets
+    check_targets_of_folder(tmp_path, AdapterSettings(target_modules=["q_proj"]))

@@ -19,18 +19,25 @@ SkipChecksums = Annotated[
 
 
 def settle_model(
-    loaded: LoadedRecipe, run: RunFolder, *, skip_checksums: bool, recorded: str | None = None
+    loaded: LoadedRecipe,
+    run: RunFolder,
+    *,
+    skip_checksums: bool,
+    goes_on: bool = True,
+    recorded: str | None = None,
 ) -> LoadedRecipe:
     """Give a model that is a folder or a file its absolute path, and say whether it is hashed.
 
-    `recorded` is the name that the run keeps.
+    `recorded` is the name that the run keeps. The identity that its rows were prepared with is taken only of the same
+    name, and only where the command `goes_on` with these rows.
     """
     from tutelage.model.names import absolute_name
 
     model = loaded.recipe.model
     settled = model.model_copy(update={"name_or_path": absolute_name(model.name_or_path, recorded)})
     known = ""
-    if skip_checksums and run.preparation.is_file():
-        known = read_json(run.preparation)["model_sha256"]
+    if skip_checksums and goes_on and run.preparation.is_file():
+        prepared = read_json(run.preparation)
+        known = prepared["model_sha256"] if prepared.get("model") == settled.name_or_path else ""
     recipe = loaded.recipe.model_copy(update={"model": settled})
     return replace(loaded, recipe=recipe, unchecked=known if skip_checksums else None)

@@ -52,7 +52,8 @@ def _examine(options: DataOptions, *, with_near_duplicates: bool, is_quiet: bool
     recipe = options.load()
     source = open_data(recipe)
     # A doctor that writes nothing fetches no model either; without one nothing is told of tokens.
-    renderer, context = open_renderer(LoadedRecipe(recipe, {})) if has_model(recipe) else (None, 0)
+    loaded = LoadedRecipe(recipe, {})
+    renderer, context = open_renderer(loaded) if has_model(loaded) else (None, 0)
     with console.waiting("Looking at the rows") if not is_quiet else nullcontext():
         return examine(
             source,

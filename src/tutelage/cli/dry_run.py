@@ -107,7 +107,7 @@ def _show_estimate(loaded: LoadedRecipe, training: Any) -> None:
 
     recipe = loaded.recipe
     choose_device(recipe.training.device)  # refuses what the training would
-    if training is None or not has_model(recipe):
+    if training is None or not has_model(loaded):
         console.say(
             "The model or the data has not been fetched or converted yet, so nothing can be estimated."
         )

@@ -61,7 +61,7 @@ def evaluate(
         has_worsened = is_worse(read_json(run.metrics)) or has_worse_set(run)
         return EXIT_WORSE if fail_if_worse and has_worsened else code
     if options.dry_run:
-        if has_model(loaded.recipe):
+        if has_model(loaded):
             from tutelage.evaluation.evaluate import open_rows
 
             open_rows(run, loaded.recipe, locate(loaded))  # refuses what the real one would

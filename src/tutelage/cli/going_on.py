@@ -47,7 +47,7 @@ def is_finished(run: RunFolder) -> bool:
 
 def changes_of_preparation(run: RunFolder, loaded: LoadedRecipe) -> list[str]:
     """Name what is not as it was when the rows of the run were prepared."""
-    from tutelage.data.model_files import changed_model_files
+    from tutelage.data.model_files import changed_beside_weights
 
     prepared = read_json(run.preparation)
     with reading_faults(run.preparation):
@@ -58,8 +58,7 @@ def changes_of_preparation(run: RunFolder, loaded: LoadedRecipe) -> list[str]:
     source = locate(loaded)
     if source.identity != prepared["model_sha256"]:
         changed.append("the base weights")
-    of_model = changed_model_files(run, source.files)
-    return [*changed, *(f"the model's {name}" for name in of_model if not name.endswith(".safetensors"))]
+    return [*changed, *(f"the model's {name}" for name in changed_beside_weights(run, source.files))]
 
 
 def refuse_changes_of_preparation(run: RunFolder, changed: Sequence[str], *, is_accepted: bool) -> None:
@@ -93,6 +92,14 @@ def earlier_training(run: RunFolder, loaded: LoadedRecipe, *, is_accepted: bool)
     for change in accepted:
         console.say(f"Changed since, and accepted: {change}.")
     return Earlier(checkpoint, accepted)
+
+
+def begins_with_changes(of_model: Sequence[str]) -> Earlier:
+    """Return where a training from the beginning stands; files of the model that changed since prepare are accepted."""
+    accepted = [f"the model's {name}" for name in of_model]
+    for change in accepted:
+        console.say(f"Changed since the rows were prepared, and accepted: {change}.")
+    return Earlier(accepted=accepted)
 
 
 def tell_other_machine(earlier: Earlier, model: Any) -> None:

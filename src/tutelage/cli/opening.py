@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from functools import cache
 from importlib import import_module
 from pathlib import Path
@@ -11,6 +11,7 @@ from typing import Any
 
 from tutelage.cli import console
 from tutelage.codes import Message
+from tutelage.errors import ModelError
 from tutelage.recipe import Recipe
 from tutelage.recipe_file import LoadedRecipe
 from tutelage.run_folder import RunFolder, read_json
@@ -48,7 +49,13 @@ def _locate(loaded: LoadedRecipe) -> Any:
             console.say(line)
 
         name = loaded.recipe.model.name_or_path
-        return locate_model(name, cache=user_cache(), progress=tell, unchecked=loaded.unchecked)
+        return locate_model(
+            name,
+            cache=user_cache(),
+            progress=tell,
+            unchecked=loaded.unchecked,
+            hashes=loaded.found.setdefault("hashes", {}),
+        )
 
 
 def open_data(recipe: Recipe) -> Any:
@@ -98,12 +105,17 @@ def tell_of_larger_tokenizer(tokenizer: Any, folder: Path) -> None:
         console.warn_aside(Message("model.tokenizer_larger_than_embedding", told))
 
 
-def has_model(recipe: Recipe) -> bool:
+def has_model(loaded: LoadedRecipe) -> bool:
     """Tell whether the model can be opened without a network or a conversion; ModelError where there is none."""
     from tutelage.fetching import user_cache
     from tutelage.model.sources import is_local
 
-    return is_local(recipe.model.name_or_path, cache=user_cache())
+    return is_local(
+        loaded.recipe.model.name_or_path,
+        cache=user_cache(),
+        unchecked=loaded.unchecked,
+        hashes=loaded.found.setdefault("hashes", {}),
+    )
 
 
 def prepare_what_is_here(loaded: LoadedRecipe) -> Any:
@@ -112,9 +124,7 @@ def prepare_what_is_here(loaded: LoadedRecipe) -> Any:
     from tutelage.fetching import user_cache
 
     recipe = loaded.recipe
-    has_its_model = has_model(recipe)  # refuses a name that means nothing
-    if has_its_model:
-        check_targets(loaded)
+    has_its_model = check_targets_of_what_is_here(loaded)  # refuses a name that means nothing
     if not is_here(recipe.data, cache=user_cache()):
         return None
     if has_its_model:
@@ -128,6 +138,21 @@ def check_targets(loaded: LoadedRecipe) -> None:
     from tutelage.model.target_modules import check_targets_of_folder
 
     check_targets_of_folder(locate(loaded).folder, loaded.recipe.adapter)
+
+
+def check_targets_of_what_is_here(loaded: LoadedRecipe) -> bool:
+    """Do what `check_targets` does where no network and no conversion is needed for it; tell what `has_model` does."""
+    from tutelage.model.sources import hub_model_here
+    from tutelage.model.target_modules import check_targets_of_folder
+
+    if has_model(loaded):
+        check_targets(loaded)
+        return True
+    folder = hub_model_here(loaded.recipe.model.name_or_path)
+    if folder is not None:
+        with suppress(ModelError):  # what was fetched in part is fetched whole before it is needed
+            check_targets_of_folder(folder, loaded.recipe.adapter)
+    return False
 
 
 def refuse_faulty_rows(data: Any, recipe: Recipe) -> None:
@@ -179,13 +204,18 @@ def prepare_into(folder: Path, loaded: LoadedRecipe) -> Any:
 
     recipe = loaded.recipe
     data = open_data(recipe)
-    if not has_model(recipe):
+    if not has_model(loaded):
         refuse_faulty_rows(data, recipe)  # before a model is fetched for nothing
     source = locate(loaded)
     check_targets(loaded)
     tokenizer = load_tokenizer(source.folder)
     tell_of_larger_tokenizer(tokenizer, source.folder)
     renderer = make_renderer(tokenizer, recipe.data.prompt)
+    if not source.is_checked:
+        console.note(
+            "model.checksums_skipped",
+            "the base model's files were not hashed, so later commands have nothing but its weights to compare with.",
+        )
     with ExitStack() as until_it_is_done:
 
         @cache

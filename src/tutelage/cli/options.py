@@ -180,7 +180,7 @@ def open_new_run(
     _refuse_foreign_folder(run)
     if is_fresh and run.preparation.exists():
         run = RunFolder(folder_beside(run.root))
-    return run, _with_model(loaded, run, options)
+    return run, _with_model(loaded, run, options, goes_on=not options.overwrite)
 
 
 def folder_beside(root: Path) -> Path:
@@ -234,10 +234,14 @@ def open_earlier_run(
     return run, _with_model(load(recipe, {**options.overrides(), **also}, options.set), run, options)
 
 
-def _with_model(loaded: LoadedRecipe, run: RunFolder, options: Options) -> LoadedRecipe:
+def _with_model(
+    loaded: LoadedRecipe, run: RunFolder, options: Options, *, goes_on: bool = True
+) -> LoadedRecipe:
     """Settle which model the recipe means; the recipe of the run itself says it already."""
     recorded = load(run.recipe, {}, []).recipe.model.name_or_path if run.recipe.is_file() else None
-    return settle_model(loaded, run, skip_checksums=options.skip_checksums, recorded=recorded)
+    return settle_model(
+        loaded, run, skip_checksums=options.skip_checksums, goes_on=goes_on, recorded=recorded
+    )
 
 
 def is_there(path: Path) -> bool:

@@ -38,14 +38,17 @@ def report(options: Options = Options()) -> None:  # noqa: B008 - frozen
 
 def report_stage(run: RunFolder, loaded: LoadedRecipe) -> None:
     """Write both and say where they are."""
+    from tutelage.data.model_files import refuse_other_model
     from tutelage.model.loading import load_tokenizer
     from tutelage.report.page import write_report
     from tutelage.report.summary import summarise
     from tutelage.run_folder import write_json
 
     with console.waiting("Writing the report"), _changed_files_told(run):
+        source = locate(loaded)
+        refuse_other_model(run, source.identity, source.files)
         summary = summarise(run)
-        tokenizer = load_tokenizer(locate(loaded).folder)
+        tokenizer = load_tokenizer(source.folder)
         write_report(run, lambda ids: str(tokenizer.decode(ids)), loaded.recipe.training)
         write_json(run.summary, summary)  # last, so that it never tells of what no report could be made of
     console.say(f"Report: {run.report}")

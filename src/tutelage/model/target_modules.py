@@ -10,6 +10,7 @@ from typing import NoReturn
 
 from tutelage.errors import ModelError, RecipeError
 from tutelage.model.folders import check_model_folder, read_json_file, read_shapes
+from tutelage.model.fused_experts import dimensions_of_loaded
 from tutelage.patterns import PatternTimeoutError, compile_pattern
 from tutelage.recipe_adapter import ALL_LINEAR, AdapterSettings
 
@@ -46,6 +47,8 @@ def check_targets_of_folder(folder: Path, settings: AdapterSettings) -> None:
             for end in range(1, len(parts))
             if (container := ".".join(parts[:end])) not in of_modules
         }
+    # Where experts are loaded as one parameter, the names in the files are not those of the modules.
+    dimensions = dimensions_of_loaded(folder, dimensions, prefixes=("", *BODY_PREFIXES)) or dimensions
     tied = _tied_modules(folder, of_modules)
     dimensions |= dict.fromkeys(tied, 2)
     check_targets(settings.target_modules, dimensions, tied=tied, prefixes=("", *BODY_PREFIXES))

@@ -39,9 +39,10 @@ def stats(
 
 
 def _tokens(opened: Any) -> list[int]:
-    if not has_model(opened.recipe):
+    loaded = LoadedRecipe(opened.recipe, {})
+    if not has_model(loaded):
         return []
-    renderer, _ = open_renderer(LoadedRecipe(opened.recipe, {}))
+    renderer, _ = open_renderer(loaded)
     return list(tokens_of(opened, opened.checked(), renderer).values())
 
 

@@ -1,0 +1,106 @@
+"""Converted GGUF files: each is one folder of the cache, made once and made again where it is damaged."""
+
+import fcntl
+import json
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tutelage.errors import ModelError
+from tutelage.run_folder import write_json
+from tutelage.storage import file_sha256, staged_folder, storage_faults, what_is_damaged
+
+# Raised when a conversion of the same file would come out different, so that cached ones are made again.
+CONVERSION = 1
+RECORD, KEPT_GGUF = "source.json", "source.gguf"
+
+Progress = Callable[[str], None]
+
+
+def convert_once(
+    folder: Path,
+    identity: str,
+    provide: Callable[[Path], Path],
+    progress: Progress,
+    *,
+    checks: bool,
+) -> None:
+    """Fill `folder` from the GGUF file that `provide(scratch folder)` gives, unless that is done already.
+
+    With `checks`, what is there is compared with its checksums, and converted again where it differs.
+    """
+
+    def is_whole() -> bool:
+        return has_all_files(folder, identity) and not (checks and what_is_damaged(folder))
+
+    if is_whole():
+        return
+    with _one_at_a_time(folder), _scratch(folder) as scratch:
+        if is_whole():  # another process has done it meanwhile
+            return
+        kept = folder / KEPT_GGUF
+        is_kept = kept.is_file() and file_sha256(kept) == identity
+        if folder.is_dir():
+            progress(f"{folder} does not match its checksums, so it is made again.")
+        _convert(kept if is_kept else provide(scratch), identity, folder, progress)
+
+
+def _convert(gguf: Path, identity: str, folder: Path, progress: Progress) -> None:
+    from tutelage.model.gguf_conversion import convert_gguf  # noqa: PLC0415 - it imports torch
+
+    megabytes = gguf.stat().st_size / 1e6
+    progress(
+        f"Converting {gguf.name} ({megabytes:,.0f} MB) to safetensors, once; 100 MB take about 15 seconds."
+    )
+    with staged_folder(folder) as staged:
+        kept = staged / KEPT_GGUF
+        with storage_faults(staged):
+            shutil.copyfile(gguf, kept)
+        # The copy is what is hashed and converted: another program may write the file meanwhile.
+        if file_sha256(kept) != identity:
+            raise ModelError(
+                "model.checksum_mismatch",
+                f"{gguf} changed while it was read. Run the same command again when no program writes it any more.",
+            )
+        try:
+            convert_gguf(kept, staged)
+        except ModelError as fault:
+            raise ModelError(fault.code, str(fault).replace(str(kept), str(gguf))) from fault
+        files = {file.name: file.stat().st_size for file in staged.iterdir()}
+        write_json(staged / RECORD, {"identity": identity, "conversion": CONVERSION, "bytes": files})
+
+
+def has_all_files(folder: Path, identity: str) -> bool:
+    """Whether `folder` is a conversion of that file by this code with every file in its full length."""
+    try:
+        if not (folder / RECORD).is_file():  # a pipe would be read forever
+            return False
+        record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
+        return (record["identity"], record["conversion"]) == (identity, CONVERSION) and all(
+            (folder / name).stat().st_size == size for name, size in record["bytes"].items()
+        )
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return False
+
+
+@contextmanager
+def _one_at_a_time(folder: Path) -> Iterator[None]:
+    """Let a second process wait here, and then find the folder done, rather than swap it under the first."""
+    with storage_faults(folder):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        lock = (folder.parent / f".{folder.name}.lock").open("w")
+    with lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+@contextmanager
+def _scratch(folder: Path) -> Iterator[Path]:
+    with storage_faults(folder):
+        scratch = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".fetch-"))
+    try:
+        yield scratch
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
