@@ -1,6 +1,7 @@
 """LoRA: what it computes, by hand from its two matrices, and that it comes back from a folder bit for bit."""
 
 import copy
+import json
 import warnings
 
 import pytest
@@ -120,6 +121,13 @@ def test_a_saved_adapter_whose_scale_is_lost_is_caught(tmp_path):
     config.write_text(config.read_text().replace('"lora_alpha": 12', '"lora_alpha": 4'))
     loaded = load_adapter(tiny_model("llama").module, tmp_path)
     assert (log_probs(loaded) - log_probs(module)).abs().max() > 1e-3
+
+
+def test_the_layers_of_a_saved_adapter_are_named_in_one_order(tmp_path):
+    save_adapter(tuned("llama"), tmp_path, base="a/base")
+    named = json.loads((tmp_path / "adapter_config.json").read_text())["target_modules"]
+    assert len(named) > 3
+    assert named == sorted(named)
 
 
 def test_a_saved_adapter_names_its_base_as_the_user_did(tmp_path):

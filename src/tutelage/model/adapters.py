@@ -132,6 +132,8 @@ def save_adapter(module: Any, folder: Path, *, base: str) -> None:
     """Write the adapter in peft's own format, with the base model's name in it."""
     for config in module.peft_config.values():
         config.base_model_name_or_path = base
+        if isinstance(config.target_modules, set):  # written in another order by each process
+            config.target_modules = sorted(config.target_modules)
     # Unless told so, peft asks a model hub whether the base's vocabulary grew; ours never does.
     module.save_pretrained(str(folder), save_embedding_layers=False)
 
