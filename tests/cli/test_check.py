@@ -88,6 +88,14 @@ def test_rows_without_labels_are_told_to_a_classification(check, tmp_path):
     assert "--map label=NAME" in refused.err
 
 
+def test_a_model_is_not_missed_if_no_row_was_kept(check, tmp_path):
+    write_rows(tmp_path / "rows.json", [{"instruction": "Name a cat.", "output": ""}] * 2)
+    outcome = check("rows.json")
+    assert outcome.code == 0
+    assert "0 kept, 0 repaired, 2 dropped." in outcome.out
+    assert "The model is not on this machine" not in outcome.out
+
+
 def test_without_the_model_nothing_is_fetched_and_the_rest_is_told(check, tmp_path):
     write_rows(tmp_path / "rows.json", alpaca_values(60))
     outcome = check("rows.json", name="nobody/nothing")

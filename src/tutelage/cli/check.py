@@ -94,6 +94,8 @@ def show_examination(found: Any) -> None:
     console.say()
     if found.tokens:
         _show_tokens(found.tokens)
+    elif found.outcomes["dropped"] == found.rows:
+        console.say("No row was kept, so there are no tokens to count.")
     else:
         console.say(
             "The model is not on this machine, so nothing is told of tokens; `tutelage prepare` fetches it."
