@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from tutelage.codes import Message
+from tutelage.data.checks import turn_names
 from tutelage.data.conversations import Conversation, Turn
 from tutelage.data.sides import BEGINNINGS, looks_like_messages
 
@@ -17,11 +18,14 @@ def find_misplaced(row: Conversation) -> Iterator[Message]:
     """Yield what stands in the texts of a row that should stand elsewhere, or not at all."""
     if not _is_worth_a_look(row) or row.format == "text-label":  # whose texts may be of any kind
         return
-    texts = [turn.text for turn in row.turns]
-    if any(map(looks_like_messages, texts)) or (row.rejected and looks_like_messages(row.rejected)):
+    named = {name: turn.text for name, turn in zip(turn_names(row), row.turns, strict=True)}
+    holding = [
+        name for name, text in {**named, "rejected": row.rejected or ""}.items() if looks_like_messages(text)
+    ]
+    if holding:
         yield Message(
             "data.messages_in_text",
-            "a text holds messages with their roles, which are trained as the text that they are; write them as a list",
+            f"{' and '.join(holding)}: a text with messages and their roles is trained as text; write them as a list",
         )
     repeated = list(dict.fromkeys(_repeats(row)))
     if repeated:
