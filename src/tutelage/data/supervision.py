@@ -26,11 +26,10 @@ def example_of(row: int, answers: Sequence[EncodedAnswer], loss_on: LossOn) -> E
         begin = len(ids)
         ids += answer.ids
         (spans if answer.is_supervised else masked).append((begin, len(ids)))
-    supervised = {
-        "response": spans,
-        "last_response": spans[-1:],
-        "everything": _all_but(masked, len(ids)),
-    }[loss_on]
+    if loss_on == "everything":
+        supervised = _all_but(masked, len(ids))
+    else:
+        supervised = spans if loss_on == "response" else spans[-1:]
     return Example(
         row,
         tuple(ids),
