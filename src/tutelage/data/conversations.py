@@ -1,6 +1,6 @@
 """A conversation: the one thing that every format is read into and every prompt style is written from."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Literal
 
 from tutelage.codes import Message
@@ -60,13 +60,6 @@ class Conversation:
     def context(self) -> tuple[Turn, ...]:
         """The turns before the last answer."""
         return self.turns[:-1]
-
-    def with_texts(self, texts: tuple[tuple[str, str], ...]) -> "Conversation":
-        """Return the same turns with other texts and inputs."""
-        turns = zip(self.turns, texts, strict=True)
-        return replace(
-            self, turns=tuple(replace(turn, text=text, input=given) for turn, (text, given) in turns)
-        )
 
 
 def without_blank_system(turns: tuple[Turn, ...]) -> tuple[Turn, ...]:
