@@ -215,7 +215,7 @@ MASKED = conversation(
 def ids_of_masked_answers(renderer, one):
     """The places of each masked answer and its end of turn, from the lengths of its parts encoded alone."""
     places, position = set(), 0
-    for answer in next(renderer._encoded([one]))[1]:
+    for answer in next(renderer._encoded([one]))[-1]:
         position += len(answer.before)
         end = position + len(answer.ids)
         places |= set() if answer.is_supervised else set(range(position, end))

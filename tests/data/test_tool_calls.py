@@ -302,7 +302,7 @@ def test_the_ledger_of_prepare_names_the_arguments(tmp_path):
     ledger = Ledger()
     for one in checked(records):
         ledger.note(one)
-    lines = list(ledger.lines(np.arange(2), np.zeros(2, dtype=np.uint8)))
+    lines = [json.loads(line) for line in ledger.lines(np.arange(2), np.zeros(2, dtype=np.uint8))]
     assert [(line["outcome"], [reason["code"] for reason in line["reasons"]]) for line in lines] == [
         ("repaired", ["data.null_arguments_dropped"])
     ] * 2

@@ -81,17 +81,21 @@ def check_each(
         yield CheckedRow(repaired, outcome, tuple(drops or repairs))
 
 
-def fingerprint(turns: Sequence[Turn]) -> int:
-    """Return 128 bits by which turns are known again; that two of a million differ and share them is one in 10^27."""
+def fingerprint(turns: Sequence[Turn]) -> bytes:
+    """Return 16 bytes by which turns are known again; that two of a million differ and share them is one in 10^27."""
     # Lengths stand before the texts, so that no other cut of the same characters gives the same bytes.
-    told = "".join(
-        f"{turn.role} {turn.is_supervised} {len(turn.text)} {len(turn.input)} {[len(call) for call in turn.calls]}"
-        f"{turn.text}{turn.input}{''.join(turn.calls)}"
-        for turn in turns
-    )
-    return int.from_bytes(
-        hashlib.blake2b(told.encode("utf-8", "surrogatepass"), digest_size=FINGERPRINT_BYTES).digest()
-    )
+    parts: list[str] = []
+    for turn in turns:
+        text, more, calls = turn.text, turn.input, turn.calls
+        lengths = [len(call) for call in calls] if calls else "[]"
+        parts += (
+            f"{turn.role} {turn.is_supervised} {len(text)} {len(more)} {lengths}",
+            text,
+            more,
+            *calls,
+        )
+    content = "".join(parts).encode("utf-8", "surrogatepass")
+    return hashlib.blake2b(content, digest_size=FINGERPRINT_BYTES).digest()
 
 
 def opening_turn(row: Conversation) -> Turn:
@@ -164,11 +168,15 @@ def _unasked(row: Conversation) -> list[Message]:
 
 
 def _empty_turns(row: Conversation, settings: DataSettings) -> list[Message]:
-    return [
-        Message("data.empty", f"{name} is empty")
-        for turn, name in zip(row.turns, turn_names(row), strict=True)
+    empty = [
+        place
+        for place, turn in enumerate(row.turns)
         if not turn.text.strip() and (_needs_text(turn, settings) or _needs_label(row, settings))
     ]
+    if not empty:
+        return []
+    names = turn_names(row)
+    return [Message("data.empty", f"{names[place]} is empty") for place in empty]
 
 
 def _needs_text(turn: Turn, settings: DataSettings) -> bool:

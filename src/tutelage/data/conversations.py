@@ -21,6 +21,8 @@ class Turn:
     @property
     def said(self) -> str:
         """The text of an assistant's turn with its tool calls, which the model learns to write like any other text."""
+        if not self.calls:
+            return self.text
         calls = [f"<tool_call>\n{call}\n</tool_call>" for call in self.calls]
         return "\n".join([self.text, *calls] if self.text else calls)
 

@@ -2,26 +2,27 @@
 
 FINGERPRINT_BYTES = 16
 ROW_BYTES = 8
+ENTRY_BYTES = FINGERPRINT_BYTES + ROW_BYTES
 BUCKETS = 2**14
 
 
 class FirstRows:
-    """The first row of each fingerprint, in some 35 bytes a row; a dict of such numbers takes 115.
+    """The first row of each fingerprint, in some 35 bytes a row; a dict of such fingerprints takes 115.
 
     Fingerprints stand beside their rows in buckets of some bytes, and are searched there.
     """
 
     def __init__(self) -> None:
-        self._buckets: dict[int, bytearray] = {}
+        self._buckets = [bytearray() for _ in range(BUCKETS)]
 
-    def setdefault(self, fingerprint: int, row: int) -> int:
+    def setdefault(self, fingerprint: bytes, row: int) -> int:
         """Return the row that was given first with a fingerprint."""
-        bucket = self._buckets.setdefault(fingerprint % BUCKETS, bytearray())
-        own = fingerprint.to_bytes(FINGERPRINT_BYTES)
-        place = bucket.find(own)
-        while place % (FINGERPRINT_BYTES + ROW_BYTES) and place > 0:  # parts of two entries, by chance
-            place = bucket.find(own, place + 1)
+        bucket = self._buckets[(fingerprint[0] << 8 | fingerprint[1]) % BUCKETS]
+        place = bucket.find(fingerprint)
+        while place % ENTRY_BYTES and place > 0:  # parts of two entries, by chance
+            place = bucket.find(fingerprint, place + 1)
         if place < 0:
-            bucket += own + row.to_bytes(ROW_BYTES)
+            bucket += fingerprint
+            bucket += row.to_bytes(ROW_BYTES)
             return row
-        return int.from_bytes(bucket[place + FINGERPRINT_BYTES : place + FINGERPRINT_BYTES + ROW_BYTES])
+        return int.from_bytes(bucket[place + FINGERPRINT_BYTES : place + ENTRY_BYTES])

@@ -1,9 +1,9 @@
 """What becomes of each row, gathered while the rows go by: one byte a row, and words for those alone that changed."""
 
+import json
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping
-from typing import Any
+from collections.abc import Collection, Iterable, Iterator, Mapping
 
 import numpy as np
 
@@ -96,8 +96,11 @@ class Ledger:
             for code, count in rows.most_common()
         ]
 
-    def lines(self, rows: np.ndarray, sides: np.ndarray) -> Iterator[dict[str, Any]]:
+    def lines(self, rows: np.ndarray, sides: np.ndarray) -> Iterator[str]:
         """Yield the line of every row; `rows` are the numbers of those that are kept, and `sides` where they stand."""
+        ends: dict[
+            tuple[int, int, str | None], str
+        ] = {}  # of the rows without a reason, which are nearly all
         split = np.full(len(self._outcomes), len(SPLITS), dtype=np.uint8)
         split[rows] = sides
         files = iter([*self._files, (len(self._outcomes), "")])
@@ -105,10 +108,22 @@ class Ledger:
         for row, (outcome, side) in enumerate(zip(self._outcomes, split.tolist(), strict=True)):
             while row == next_begin:
                 file, (next_begin, next_file) = next_file, next(files)
-            yield {
-                "row": row,
-                "outcome": OUTCOMES[outcome],
-                "split": SPLITS[side] if side < len(SPLITS) else None,
-                "reasons": [reason.to_record() for reason in self._reasons.get(row, ())],
-                **({} if file is None else {"file": file}),
-            }
+            reasons = self._reasons.get(row, ())
+            kind = (outcome, side, file)
+            end = None if reasons else ends.get(kind)
+            if end is None:
+                end = _end_of_line(outcome, side, reasons, file)
+                if not reasons:
+                    ends[kind] = end
+            yield f'{{"row": {row}, {end}'
+
+
+def _end_of_line(outcome: int, side: int, reasons: Iterable[Message], file: str | None) -> str:
+    """Return the line of a row behind its number."""
+    record = {
+        "outcome": OUTCOMES[outcome],
+        "split": SPLITS[side] if side < len(SPLITS) else None,
+        "reasons": [reason.to_record() for reason in reasons],
+        **({} if file is None else {"file": file}),
+    }
+    return json.dumps(record, ensure_ascii=False)[1:]

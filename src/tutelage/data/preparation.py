@@ -1,6 +1,5 @@
 """Stage 1 as a whole: rows are read, checked, rendered and written one after the other into a run's data folder."""
 
-import json
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -112,7 +111,7 @@ def prepare(
                 side = sides.add_row(conversation, trains_all=trains_all)
                 for writer, row in zip(writers[side or 0], rows, strict=True):
                     writer.add(row)
-                questions += fingerprint(asked(conversation)).to_bytes(FINGERPRINT_BYTES)
+                questions += fingerprint(asked(conversation))
             if count % ROWS_TOLD == 0:
                 progress(ROWS_TOLD)
     if overlong and settings.overlong == "stop":
@@ -214,12 +213,11 @@ def _kept(
             yield checked.row
 
 
-def _write_lines(name: str, folder: Path, records: Iterator[dict[str, Any]]) -> None:
-    """Write records line by line; the folder as a whole takes its place once everything is in it."""
+def _write_lines(name: str, folder: Path, lines: Iterator[str]) -> None:
+    """Write lines one after the other; the folder as a whole takes its place once everything is in it."""
     path = folder / name
     with storage_faults(path), path.open("w", encoding="utf-8", newline="\n") as file:
-        for record in records:
-            file.write(json.dumps(record, ensure_ascii=False) + "\n")
+        file.writelines(f"{line}\n" for line in lines)
         file.flush()
         os.fsync(file.fileno())
 

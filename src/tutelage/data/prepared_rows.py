@@ -36,6 +36,7 @@ ROW_PACKED = struct.Struct("<qqqqii")
 SPAN_PACKED = struct.Struct("<ii")
 BUFFER_BYTES = 2**20
 IDS_AT_ONCE = 2**20
+TO_JSON = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
 
 
 def id_type(vocabulary: int) -> np.dtype[Any]:
@@ -59,8 +60,9 @@ class RowsWriter:
     def add(self, row: PreparedRow) -> None:
         """Write the next row."""
         example = row.example
-        line = json.dumps(row.to_record(), ensure_ascii=False, allow_nan=False).encode() + b"\n"
-        spans = b"".join(SPAN_PACKED.pack(*span) for span in example.earlier_spans)
+        line = TO_JSON(row.to_record()).encode() + b"\n"
+        earlier = example.earlier_spans
+        spans = b"".join(SPAN_PACKED.pack(*span) for span in earlier) if earlier else b""
         self._append(example, line, array(self._id_code, example.ids).tobytes(), spans)
 
     def _append(self, example: Example, line: bytes, ids: bytes, spans: bytes) -> None:

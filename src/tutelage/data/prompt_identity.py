@@ -16,7 +16,7 @@ from tutelage.data.conversations import Conversation, Turn
 
 DIGEST_BYTES = 16
 HYPHEN_IN_A_WORD = re.compile(r"(?<=[^\W\d_])-(?=[^\W\d_])")
-PUNCTUATION = re.compile(r"""[\x00-\x20_.,;:!?'"`()\[\]{}\x7f]+""")
+PUNCTUATION = dict.fromkeys((*range(0x21), *map(ord, "_.,;:!?'\"`()[]{}\x7f")), " ")
 SIGN = re.compile(r"[-+*/=<>#%&@^~|\\$]")
 # How much more the last question weighs, where prompts are compared, than the longer text that stands before it.
 WEIGHT_OF_QUESTION = 2
@@ -121,8 +121,10 @@ def normalised(text: str) -> str:
     """
     if not text.isascii():
         text = "".join(map(_without_punctuation, unicodedata.normalize("NFKC", text)))
-    text = HYPHEN_IN_A_WORD.sub(" ", text.casefold())
-    return " ".join(SIGN.sub(r" \g<0> ", PUNCTUATION.sub(" ", text)).split())
+    text = text.casefold()
+    if "-" in text:
+        text = HYPHEN_IN_A_WORD.sub(" ", text)
+    return " ".join(SIGN.sub(r" \g<0> ", text.translate(PUNCTUATION)).split())
 
 
 @lru_cache(SYSTEM_TEXTS_AT_HAND)

@@ -59,7 +59,8 @@ class _Part:
     """Some conversations that are being encoded together."""
 
     conversations: list[Conversation]
-    layouts: list[list[Answer]]
+    layouts: list[list[Answer]]  # as they were laid out
+    joined: list[list[Answer]]  # as they are encoded
     texts: list[str]
     encoding: Future[list[Encoding]]
 
@@ -75,12 +76,15 @@ class PromptRenderer:
 
     def prompt_ids(self, conversation: Conversation) -> list[int]:
         """Return the ids that stand before the last answer: what generation is given."""
-        _, (*earlier, last) = next(self._encoded([conversation]))
+        _, _, (*earlier, last) = next(self._encoded([conversation]))
         return [*chain.from_iterable((*answer.before, *answer.ids) for answer in earlier), *last.before]
 
     def prompt_text(self, conversation: Conversation) -> str:
         """Return what stands before the last answer as it reads, control tokens by their text."""
-        *earlier, last = self.lay_out(conversation)
+        return self._prompt_text(self.lay_out(conversation))
+
+    def _prompt_text(self, layout: Sequence[Answer]) -> str:
+        *earlier, last = layout
         if not earlier:
             return piece_text(last.before)
         end = self.tokenizer.convert_ids_to_tokens(self.end_of_turn)
@@ -94,38 +98,37 @@ class PromptRenderer:
 
     def examples(self, conversations: Iterable[Conversation], *, loss_on: LossOn) -> Iterator[Example]:
         """Yield the ids of each conversation, and which of them are supervised."""
-        for conversation, answers in self._encoded(conversations):
+        for conversation, _, answers in self._encoded(conversations):
             yield example_of(conversation.row, answers, loss_on)
 
     def rows(
         self, conversations: Iterable[Conversation], *, loss_on: LossOn
     ) -> Iterator[tuple[Conversation, PreparedRow]]:
         """Yield each conversation with its text and its example."""
-        for conversation, answers in self._encoded(conversations):
+        for conversation, layout, answers in self._encoded(conversations):
             example = example_of(conversation.row, answers, loss_on)
-            yield conversation, PreparedRow(self.prompt_text(conversation), conversation.response, example)
+            yield conversation, PreparedRow(self._prompt_text(layout), conversation.response, example)
 
     def _encoded(
         self, conversations: Iterable[Conversation]
-    ) -> Iterator[tuple[Conversation, list[EncodedAnswer]]]:
-        """Yield the encoded answers of each; while some are put together, the encoder works on the next."""
+    ) -> Iterator[tuple[Conversation, list[Answer], list[EncodedAnswer]]]:
+        """Yield the layout and encoded answers of each; while some are put together, the encoder works on the next."""
         with ThreadPoolExecutor(max_workers=1) as ahead:
             waiting: deque[_Part] = deque()
             for conversations_at_once in _parts(conversations):
-                layouts = [
-                    _joined(self.lay_out(one), self.encoder.opening_space) for one in conversations_at_once
-                ]
+                layouts = [self.lay_out(one) for one in conversations_at_once]
+                joined = [_joined(layout, self.encoder.opening_space) for layout in layouts]
                 texts = distinct_texts(
-                    text for layout in layouts for answer in layout for text in answer.texts()
+                    text for layout in joined for answer in layout for text in answer.texts()
                 )
                 encoding = ahead.submit(encode_batch, self.encoder, texts)
-                waiting.append(_Part(conversations_at_once, layouts, texts, encoding))
+                waiting.append(_Part(conversations_at_once, layouts, joined, texts, encoding))
                 if len(waiting) > 1:
                     yield from self._put_together(waiting.popleft())
             while waiting:
                 yield from self._put_together(waiting.popleft())
 
-    def _put_together(self, part: _Part) -> Iterator[tuple[Conversation, list[EncodedAnswer]]]:
+    def _put_together(self, part: _Part) -> Iterator[tuple[Conversation, list[Answer], list[EncodedAnswer]]]:
         ids_of: dict[Piece, list[int]] = {**ids_by_text(part.texts, part.encoding, part.conversations)}
 
         def ids(piece: Piece) -> list[int]:
@@ -133,9 +136,10 @@ class PromptRenderer:
                 ids_of[piece] = [self.tokenizer.convert_tokens_to_ids(piece.token)]
             return ids_of[piece]
 
-        for conversation, layout in zip(part.conversations, part.layouts, strict=True):
+        for conversation, layout, joined in zip(part.conversations, part.layouts, part.joined, strict=True):
             yield (
                 conversation,
+                layout,
                 [
                     EncodedAnswer(
                         list(chain.from_iterable(map(ids, answer.before))),
@@ -143,7 +147,7 @@ class PromptRenderer:
                         [*ids(answer.text), self.end_of_turn],
                         answer.is_supervised,
                     )
-                    for answer in layout
+                    for answer in joined
                 ],
             )
 
