@@ -6,7 +6,15 @@ import pytest
 import torch
 
 from tutelage import machine
-from tutelage.machine import FILE, QUIET_SHARE, Machine, _Timed, measure, measured_machine
+from tutelage.machine import (
+    FILE,
+    QUIET_SHARE,
+    Machine,
+    _Timed,
+    has_bfloat16_products,
+    measure,
+    measured_machine,
+)
 
 
 @pytest.fixture
@@ -99,3 +107,31 @@ def test_the_users_own_number_of_threads_is_not_questioned(monkeypatch, share):
     timed(monkeypatch, lambda threads, dtype: asked.append(threads) or 1.0, share=share, most=3)
     assert measure() == (Machine(3, "float32"), True)
     assert asked == [3, 3]
+
+
+def test_bfloat16_is_native_only_where_its_kernel_gives_the_product(monkeypatch):
+    kernels = torch.ops.mkldnn
+    if not hasattr(kernels, "_linear_pointwise"):
+        assert not has_bfloat16_products()
+        return
+
+    def refused(*_):
+        raise RuntimeError(
+            "bf16 path needs the cpu support avx_ne_convert or avx512bw, avx512vl and avx512dq"
+        )
+
+    def packed(weight, _):
+        return weight
+
+    def product(x, weight, *_):
+        return x @ weight.t()
+
+    for reorder, linear, expected in (
+        (packed, product, True),
+        (refused, product, False),
+        (packed, refused, False),
+        (packed, lambda *given: 2 * product(*given), False),  # a kernel that runs and gives another product
+    ):
+        monkeypatch.setattr(kernels, "_reorder_linear_weight", reorder)
+        monkeypatch.setattr(kernels, "_linear_pointwise", linear)
+        assert has_bfloat16_products.__wrapped__() is expected

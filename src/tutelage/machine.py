@@ -11,6 +11,7 @@ import platform
 import time
 from contextlib import suppress
 from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
 
 from tutelage.errors import TutelageError
@@ -22,6 +23,7 @@ MEASURED_SECONDS = 2.0
 QUIET_SHARE = 0.8
 # About a layer of a small model, over the tokens of a micro-batch.
 TOKENS, HIDDEN, INNER = 256, 576, 1536
+PROBE_SIZE = 32
 
 
 @dataclass(frozen=True)
@@ -105,6 +107,25 @@ def _key() -> dict[str, object]:
         "torch": torch.__version__,
         "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS"),
     }
+
+
+@cache
+def has_bfloat16_products() -> bool:
+    """Tell whether the CPU's kernel for bfloat16 products with a packed weight runs here, by running it once.
+
+    Where it does not, torch emulates such products, which takes many times as long as in float32.
+    """
+    import torch  # noqa: PLC0415
+
+    if not torch.backends.mkldnn.is_available() or not hasattr(torch.ops.mkldnn, "_linear_pointwise"):
+        return False
+    weight, x = (torch.ones(PROBE_SIZE, PROBE_SIZE, dtype=torch.bfloat16) for _ in range(2))
+    try:
+        packed = torch.ops.mkldnn._reorder_linear_weight(weight, PROBE_SIZE)
+        product = torch.ops.mkldnn._linear_pointwise(x, packed, None, "none", [], "")
+    except RuntimeError:  # what each build says where an instruction set is missing
+        return False
+    return bool((product == PROBE_SIZE).all())
 
 
 def core_count() -> int:

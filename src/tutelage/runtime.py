@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from tutelage import __version__
 from tutelage.errors import RecipeError
 from tutelage.fetching import user_cache
-from tutelage.machine import core_count, measured_machine, processor_name
+from tutelage.machine import core_count, has_bfloat16_products, measured_machine, processor_name
 
 if TYPE_CHECKING:
     import torch
@@ -86,7 +86,7 @@ def choose_device(wanted: str) -> torch.device:
 def choose_dtype(wanted: str, device: torch.device) -> torch.dtype:
     """Return the type of the matrix products; `auto` takes bfloat16 only where it was measured to be faster.
 
-    Stages after the training pass the type that was trained in, so that no measurement changes an answer.
+    Stages after the training take `choose_dtype_to_open`, so that no measurement changes an answer.
     """
     import torch
 
@@ -95,6 +95,15 @@ def choose_dtype(wanted: str, device: torch.device) -> torch.dtype:
     if device.type == "cuda":
         return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float32
     return getattr(torch, measured_machine(user_cache()).dtype)
+
+
+def choose_dtype_to_open(trained: str, device: torch.device) -> torch.dtype:
+    """Return the type in which a trained model is opened: the one of its training, unless products are emulated in it.
+
+    A processor without bfloat16 would take many times as long for each answer as in float32.
+    """
+    is_emulated = trained == "bfloat16" and device.type == "cpu" and not has_bfloat16_products()
+    return choose_dtype("float32" if is_emulated else trained, device)
 
 
 def way_to_finite_numbers(dtype: torch.dtype) -> str:
@@ -167,6 +176,7 @@ def describe_environment(device: torch.device, dtype: torch.dtype) -> dict[str, 
         "threads": torch.get_num_threads(),
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
         "dtype": name_dtype(dtype),
+        "bfloat16_products": "native" if device.type == "cuda" or has_bfloat16_products() else "emulated",
     }
 
 

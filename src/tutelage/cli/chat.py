@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tutelage.cli import console
-from tutelage.cli.opening import locate
+from tutelage.cli.opening import locate, warn_of_emulated_bfloat16
 from tutelage.cli.options import (
     Options,
     open_earlier_run,
@@ -65,6 +65,7 @@ def chat(options: Options = Options()) -> None:  # noqa: B008 - frozen
 
         served = open_served(run, loaded.recipe, locate(loaded))
         engine = TorchEngine(served.open_arm, served.tokenizer, end_of_turn=served.end_of_turn, at_once=2)
+        warn_of_emulated_bfloat16(run, loaded)
         engine.open("tuned")
     try:
         _converse(Talk(served, engine, loaded.recipe.evaluation.max_new_tokens))

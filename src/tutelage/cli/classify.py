@@ -12,7 +12,7 @@ from cyclopts import Parameter
 
 from tutelage.cli import console
 from tutelage.cli.dry_run import show_dry_run
-from tutelage.cli.opening import locate
+from tutelage.cli.opening import locate, warn_of_emulated_bfloat16
 from tutelage.cli.options import (
     Options,
     as_path,
@@ -144,6 +144,7 @@ def open_classify(run: RunFolder, loaded: LoadedRecipe, threshold: tuple[int, fl
     refuse_other_model(run, source.identity, source.files)
     run.require(run.training, stage="train")
     check_published(run.weights, loaded.recipe.adapter)
+    warn_of_emulated_bfloat16(run, loaded)
     model, tokenizer = open_classifier(run, loaded.recipe, source), load_tokenizer(source.folder)
     classes, limit = read_json(run.preparation)["classes"], context_length(source.folder)
     token = loaded.recipe.data.class_token

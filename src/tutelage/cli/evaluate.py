@@ -18,7 +18,7 @@ from tutelage.cli.judging import (
     refuse_judges,
     refuse_other_answers,
 )
-from tutelage.cli.opening import has_model, locate
+from tutelage.cli.opening import has_model, locate, warn_of_emulated_bfloat16
 from tutelage.cli.options import (
     FailIfWorse,
     Options,
@@ -170,6 +170,7 @@ def evaluate_stage(run: RunFolder, loaded: LoadedRecipe, sets: Sequence[Any]) ->
     with console.waiting("Loading the model"):
         from tutelage.evaluation.classification import evaluate_classification
         from tutelage.evaluation.evaluate import evaluate as evaluate_run
+    warn_of_emulated_bfloat16(run, loaded)
     with ExitStack() as stack:
 
         def progress(label: str, total: int) -> Callable[[int], None]:

@@ -6,7 +6,7 @@ from cyclopts import Parameter
 
 from tutelage.cli import console
 from tutelage.cli.dry_run import show_dry_run
-from tutelage.cli.opening import locate
+from tutelage.cli.opening import locate, warn_of_emulated_bfloat16
 from tutelage.cli.options import (
     Options,
     open_earlier_run,
@@ -109,17 +109,18 @@ def answers(
     from tutelage.generation.sampling import Sampling
     from tutelage.model.assembly import check_published, open_base, open_tuned
     from tutelage.model.loading import context_length, load_tokenizer
-    from tutelage.runtime import choose_device, choose_dtype
+    from tutelage.runtime import choose_device, choose_dtype_to_open
 
     recipe = loaded.recipe
     refuse_other_model(run, source.identity, source.files)
     check_published(run.model, recipe.adapter)
     tokenizer = load_tokenizer(source.folder)
     device = choose_device(recipe.training.device)
+    warn_of_emulated_bfloat16(run, loaded)
     model = open_base(
         source,
         device,
-        choose_dtype(trained_dtype(run, recipe), device),
+        choose_dtype_to_open(trained_dtype(run, recipe), device),
         padded_because=read_json(run.training)["padded_because"],
     )
     question = single_turn(0, repair_text(instruction)[0], repair_text(input)[0], "")

@@ -105,6 +105,21 @@ def tell_of_larger_tokenizer(tokenizer: Any, folder: Path) -> None:
         console.warn_aside(Message("model.tokenizer_larger_than_embedding", told))
 
 
+def warn_of_emulated_bfloat16(run: RunFolder, loaded: LoadedRecipe) -> None:
+    """Warn that a model trained in bfloat16 is opened in float32 here, so that its answers may differ in a token."""
+    from tutelage.evaluation.evaluate import trained_dtype
+    from tutelage.runtime import choose_device, choose_dtype_to_open, name_dtype
+
+    device, trained = choose_device(loaded.recipe.training.device), trained_dtype(run, loaded.recipe)
+    opened = name_dtype(choose_dtype_to_open(trained, device))
+    if opened != trained:
+        told = (
+            f"{run.root} was trained in {trained}, which this processor only emulates, many times slower. The model is"
+            f" opened in {opened}; its answers may differ in single tokens from those of the machine that trained it."
+        )
+        console.warn_aside(Message("device.bfloat16_emulated", told))
+
+
 def has_model(loaded: LoadedRecipe) -> bool:
     """Tell whether the model can be opened without a network or a conversion; ModelError where there is none."""
     from tutelage.fetching import user_cache

@@ -9,7 +9,7 @@ from cyclopts import Parameter
 
 from tutelage.cli import console
 from tutelage.cli.dry_run import show_dry_run
-from tutelage.cli.opening import locate
+from tutelage.cli.opening import locate, warn_of_emulated_bfloat16
 from tutelage.cli.options import (
     Options,
     open_earlier_run,
@@ -72,6 +72,7 @@ def serve(
         from tutelage.serve.app import make_app
         from tutelage.serve.engines import open_engine
         from tutelage.serve.server import listening, serve_until_stopped
+    warn_of_emulated_bfloat16(run, loaded)
     with listening(host, port) as listener:
         opened = open_engine(engine, run, loaded.recipe, source, context=context, at_once=at_once)
         app = make_app(opened.engine, opened.served, host=host, key=key)

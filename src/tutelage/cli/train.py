@@ -17,6 +17,7 @@ from tutelage.cli.opening import check_targets, check_targets_of_what_is_here, l
 from tutelage.cli.options import Options, open_earlier_run, record_recipe, refuse_overwriting
 from tutelage.codes import Message
 from tutelage.interruption import INTERRUPTION
+from tutelage.machine import has_bfloat16_products
 from tutelage.recipe_file import LoadedRecipe
 from tutelage.run_folder import RunFolder, read_json
 from tutelage.run_lock import locked
@@ -122,7 +123,14 @@ def train_stage(
             f"{opened.model.padded_because.removesuffix(' Choose another model.')}"
             " So it runs on ordinary padded rows, which is as exact and slower.",
         )
-    console.say(f"{steps:,} steps in {name_dtype(opened.model.compute_dtype)} on {opened.model.device.type}.")
+    dtype = name_dtype(opened.model.compute_dtype)
+    console.say(f"{steps:,} steps in {dtype} on {opened.model.device.type}.")
+    if dtype == "bfloat16" and opened.model.device.type == "cpu" and not has_bfloat16_products():
+        told = (
+            "this processor only emulates bfloat16: a step takes many times as long as in float32. Use float32 for a"
+            " new run: --set training.dtype=float32."
+        )
+        console.warn_aside(Message("device.bfloat16_emulated", told))
     tell_other_machine(earlier, opened.model)
     record_recipe(run, loaded)  # before the first step, so that the folder alone says how to go on
     if needs_reference(recipe):

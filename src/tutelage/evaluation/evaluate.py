@@ -32,7 +32,7 @@ from tutelage.recipe import Recipe
 from tutelage.recipe_evaluation import EvaluationSettings
 from tutelage.run_facts import EVALUATION_FORMAT
 from tutelage.run_folder import ARMS, RunFolder, read_json, write_json, write_json_lines
-from tutelage.runtime import choose_device, choose_dtype
+from tutelage.runtime import choose_device, choose_dtype_to_open
 from tutelage.storage import publish_folder, remove
 
 
@@ -48,7 +48,7 @@ def evaluate(
     base = open_base(
         source,
         device,
-        choose_dtype(trained_dtype(run, recipe), device),
+        choose_dtype_to_open(trained_dtype(run, recipe), device),
         padded_because=read_json(run.training)["padded_because"],
     )
     tokenizer = load_tokenizer(source.folder)

@@ -18,6 +18,8 @@ from typing import Any
 import torch
 from torch.nn.functional import linear
 
+from tutelage.machine import has_bfloat16_products
+
 # Up to so many rows a packed weight is faster; beyond, packing it anew is lost in the product.
 FEW_ROWS = 160
 
@@ -170,14 +172,12 @@ def _are_parts(weights: list[torch.Tensor], whole: torch.Tensor) -> bool:
 
 
 def _packed(weight: torch.Tensor) -> torch.Tensor | None:
-    """Return a weight in the order in which the CPU's bfloat16 kernel reads it; None where there is no such kernel.
+    """Return a weight in the order in which the CPU's bfloat16 kernel reads it; None where that does not run.
 
     A product puts its weight into that order by itself each time, which for a few rows takes a third of it.
     """
     is_taken = weight.device.type == "cpu" and weight.dtype == torch.bfloat16
-    if not is_taken or weight.requires_grad or not torch.backends.mkldnn.is_available():
-        return None
-    if not hasattr(torch.ops.mkldnn, "_linear_pointwise"):
+    if not is_taken or weight.requires_grad or not has_bfloat16_products():
         return None
     return torch.ops.mkldnn._reorder_linear_weight(weight.detach(), FEW_ROWS)
 
