@@ -48,7 +48,7 @@ def begin(model):
 
 
 def test_one_command_goes_from_a_file_to_a_report_whose_figures_are_those_of_the_predictions(
-    tutelage, place, begin, monkeypatch
+    tutelage, place, begin
 ):
     ended = tutelage("run", *begin)
     assert ended.code == 0, ended.err
@@ -76,7 +76,6 @@ def test_one_command_goes_from_a_file_to_a_report_whose_figures_are_those_of_the
     check_threshold(tutelage, place, run)
     check_zero_shot(tutelage, run)
     check_verbs_that_do_not_fit(tutelage)
-    check_without_scikit_learn(tutelage, run, monkeypatch)
 
 
 def check_texts_are_repaired_as_in_training(tutelage, place):
@@ -125,19 +124,6 @@ def test_weights_trained_in_place_give_the_labels_that_the_evaluation_found(tute
     proved = tutelage("verify", "mine")
     assert proved.code == 0, proved.err
     assert "the same to the bit" in " ".join(proved.out.split())
-
-
-def check_without_scikit_learn(tutelage, run, monkeypatch):
-    """The evaluation is as before, without the base line, and says how to have it."""
-    monkeypatch.setattr("tutelage.evaluation.classification.is_available", lambda: False)
-    before = read_json(run.summary)["evaluation"]
-    ended = tutelage("evaluate", "mine", "--overwrite")
-    assert ended.code == 0
-    after = read_json(run.summary)["evaluation"]
-    assert after["baselines"] == {**before["baselines"], "tf_idf": None}
-    assert after["accuracy"] == before["accuracy"]
-    for text in (" ".join(ended.out.split()), run.report.read_text().replace("&#39;", "'")):
-        assert "pip install 'tutelage[baselines]'" in text
 
 
 def check_classify(tutelage, place, rows):

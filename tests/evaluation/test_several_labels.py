@@ -15,7 +15,7 @@ GIVEN = np.array([[1, 0, 0], [1, 0, 0], [0, 0, 0], [1, 1, 1]], dtype=bool)
 
 
 def figures(**changed):
-    asked = {"separator": ";", "majority": np.array([True, True, False]), "by_words": None, **changed}
+    asked = {"separator": ";", "majority": np.array([True, True, False]), "by_words": GIVEN, **changed}
     return label_set_metrics(WANTED, PROBABILITIES, CLASSES, **asked)
 
 

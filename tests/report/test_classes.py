@@ -29,7 +29,7 @@ def run(tmp_path):
         run.preparation, {**read_json(run.preparation), "objective": "classification", "classes": LABELS}
     )
     probabilities = np.stack([1 - OF_SPAM, OF_SPAM], axis=1)
-    figures = class_metrics(WANTED, probabilities, LABELS, majority=0, by_words=None)
+    figures = class_metrics(WANTED, probabilities, LABELS, majority=0, by_words=np.zeros_like(WANTED))
     known = WANTED, np.stack([1 - OF_VALIDATION, OF_VALIDATION], axis=1)
     figures["threshold"] = threshold_figures(WANTED, probabilities, LABELS, label=1, validation=known)
     run.evaluation.mkdir(exist_ok=True)

@@ -220,11 +220,6 @@ def show_classes(result: dict[str, Any]) -> None:
     console.heading(result["sentence"])
     if result["threshold"] is not None:
         console.say(_threshold_sentence(result["threshold"]))
-    if result["baselines"]["tf_idf"] is None:
-        console.say(
-            "Not held against TF-IDF with logistic regression, for scikit-learn is not installed:"
-            " `pip install 'tutelage[baselines]'`, then evaluate again."
-        )
 
 
 def _threshold_sentence(found: dict[str, Any]) -> str:

@@ -17,7 +17,7 @@ def class_metrics(
     classes: Sequence[str],
     *,
     majority: int,
-    by_words: np.ndarray | None,
+    by_words: np.ndarray,
     by_names: np.ndarray | None = None,
 ) -> dict[str, Any]:
     """Return what metrics.json says of (rows,) wanted classes by number and (rows, classes) probabilities.
@@ -32,7 +32,7 @@ def class_metrics(
         "calibration": calibration(probabilities.max(axis=1), right),
         "baselines": {
             "majority": {"label": classes[majority], **base_line(wanted == majority, right)},
-            "tf_idf": None if by_words is None else base_line(wanted == by_words, right),
+            "tf_idf": base_line(wanted == by_words, right),
             "zero_shot": None if by_names is None else base_line(wanted == by_names, right),
         },
     }

@@ -15,7 +15,7 @@ from tutelage.evaluation.class_metrics import class_metrics
 from tutelage.evaluation.evaluate import open_rows, trained_dtype
 from tutelage.evaluation.several_labels import label_set_metrics, set_prediction
 from tutelage.evaluation.threshold import given_at, rarer_class, threshold_figures
-from tutelage.evaluation.word_counts import classes_by_words, is_available, label_sets_by_words
+from tutelage.evaluation.word_counts import classes_by_words, label_sets_by_words
 from tutelage.evaluation.zero_shot import classes_by_names
 from tutelage.model.assembly import open_base, open_tuned
 from tutelage.model.class_head import class_probabilities, label_probabilities, with_class_head
@@ -25,7 +25,7 @@ from tutelage.model.sources import ModelSource
 from tutelage.recipe import Recipe
 from tutelage.run_facts import EVALUATION_FORMAT
 from tutelage.run_folder import RunFolder, read_json, write_json, write_json_lines
-from tutelage.runtime import choose_device, choose_dtype
+from tutelage.runtime import choose_device, choose_dtype_to_open
 from tutelage.storage import publish_folder
 
 Progress = Callable[[str, int], Callable[[int], None]]
@@ -147,9 +147,8 @@ def verdict(figures: dict[str, Any]) -> dict[str, str]:
         f" {quoted(base['label'])} is right on {100 * base['accuracy']:.2f} %"
         f" (McNemar p = {base['p']:.2g}): {word}."
     )
-    if words:
-        share, p = words["accuracy"], words["p"]
-        sentence += f" TF-IDF with logistic regression is right on {100 * share:.2f} % (McNemar p = {p:.2g})."
+    share, p = words["accuracy"], words["p"]
+    sentence += f" TF-IDF with logistic regression is right on {100 * share:.2f} % (McNemar p = {p:.2g})."
     if names := figures["baselines"]["zero_shot"]:
         sentence += (
             f" The base model, given the names of the labels, is right on {100 * names['accuracy']:.2f} %"
@@ -163,9 +162,7 @@ def _by_words(
     trained: np.ndarray,
     asked: PreparedRows,
     learn: Callable[[Sequence[str], np.ndarray, Sequence[str]], np.ndarray],
-) -> np.ndarray | None:
-    if not is_available():
-        return None
+) -> np.ndarray:
     return learn([row.prompt for row in training], trained, [row.prompt for row in asked])
 
 
@@ -219,7 +216,7 @@ def _open_base(
     return open_base(
         source,
         device,
-        dtype or choose_dtype(trained_dtype(run, recipe), device),
+        dtype or choose_dtype_to_open(trained_dtype(run, recipe), device),
         padded_because=read_json(run.training)["padded_because"],
     )
 

@@ -45,7 +45,7 @@ def label_set_metrics(
         "threshold": None,
         "baselines": {
             "majority": {"label": named, **base_line((wanted == majority).all(axis=1), right)},
-            "tf_idf": None if by_words is None else base_line((wanted == by_words).all(axis=1), right),
+            "tf_idf": base_line((wanted == by_words).all(axis=1), right),
             "zero_shot": None,
         },
     }

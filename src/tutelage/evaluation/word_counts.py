@@ -1,7 +1,6 @@
 """A classification without a language model, as the line to beat: weighted counts of words, and a linear model."""
 
 import importlib
-import importlib.util
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -11,11 +10,6 @@ import numpy as np
 UNSPACED = r"\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff"
 PIECES = rf"[{UNSPACED}]|[^\W{UNSPACED}]+|[^\w\s]"
 MOST_ROUNDS = 1000  # of the fit, far more than it needs
-
-
-def is_available() -> bool:
-    """Tell whether scikit-learn, the extra `baselines`, is installed."""
-    return importlib.util.find_spec("sklearn") is not None
 
 
 def classes_by_words(texts: Sequence[str], classes: np.ndarray, asked: Sequence[str]) -> np.ndarray:
