@@ -6,12 +6,13 @@ OUTPUT ?= runs/quickstart
 DATA ?= starter
 SPLIT ?= group
 
-.PHONY: help quickstart test test-all check format docs install install-locked lock audit clean
+.PHONY: help quickstart test test-all test-avx2 check format docs install install-locked lock audit clean
 
 help:
 	@echo "make quickstart   install, fetch the default model, tune it on the starter data, write $(OUTPUT)/report.html"
 	@echo "make test         install the development tools and run the tests"
 	@echo "make test-all     the same, and what takes many minutes"
+	@echo "make test-avx2    what depends on the processor, as one without AVX-512 computes it"
 	@echo "make check        format, lint, types and import direction"
 	@echo "make format       let the formatter write"
 	@echo "make docs         write the reference page of the settings"
@@ -33,6 +34,15 @@ test-all: test
 	OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -n 2 -m "nightly and not forks and not end_to_end"
 	OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -n 2 -m "forks and nightly"
 	$(BIN)/python -m pytest -m "end_to_end and nightly"
+
+# What depends on the processor, as one without AVX-512 computes it; where this one has none, `test` has shown it.
+test-avx2: .venv/installed-dev
+	@if grep -qs avx512f /proc/cpuinfo; then set -e; \
+	  export ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2; \
+	  OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -n 2 -m "not end_to_end and not nightly and not forks" \
+	    tests/model tests/generation; \
+	  $(BIN)/python -m pytest -m "end_to_end and not nightly"; \
+	else echo "This processor has no AVX-512: nothing to repeat."; fi
 
 check: .venv/installed-dev
 	$(BIN)/ruff format --check .
