@@ -55,6 +55,7 @@ def test_ollama_is_asked_as_in_the_book() -> None:
             "model": "judge",
             "messages": [{"role": "user", "content": "How good?"}],
             "stream": False,
+            "think": False,
             "options": {"seed": 123, "temperature": 0, "num_ctx": 2048, "num_predict": 64},
             "format": SCORE,
         }

@@ -6,6 +6,8 @@ Names = tuple[str, ...]
 OF_JUDGES: Names = (
     "evaluation.judges",
     "evaluation.labels",
+    "evaluation.judge_aliases",
+    "evaluation.judge_max_tokens",
     "evaluation.judge_limit",
     "evaluation.judge_price_in",
     "evaluation.judge_price_out",

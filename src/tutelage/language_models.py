@@ -5,69 +5,69 @@ A server on this machine is reached directly, past any proxy; one elsewhere only
 
 import importlib
 import importlib.util
-import os
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from functools import partial
+import re
+import threading
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Literal
-from urllib.parse import urlsplit
+from typing import Any
 
 import httpx2
 
+from tutelage.chat_replies import completion_reply, ollama_reply, other_name
+from tutelage.credentials import KEY_VARIABLE, own_key, without_own_key
 from tutelage.errors import LanguageModelError
-from tutelage.fetching import is_loopback
+from tutelage.model_names import ModelName, parse_model_name
+from tutelage.request_forms import (
+    OLLAMA_PARTS,
+    OPENAI_PARTS,
+    Form,
+    Question,
+    ollama_request,
+    openai_request,
+    plainer,
+)
+from tutelage.server_errors import ServerError, read_error
 from tutelage.server_replies import (
-    KEY_VARIABLE,
+    AskOtherwiseError,
+    Meter,
     PassingError,
     Reply,
     brief,
-    counted,
     http_client,
+    passing,
     patiently,
-    reason,
     refusal,
 )
 
-OLLAMA_HERE = "http://127.0.0.1:11434"
-EXAMPLES = "ollama:llama3, openai:NAME@http://localhost:8080/v1 or gguf:judge.gguf"
-
 PACKAGES = {"openai": "openai", "gguf": "xllamacpp"}
 
-OLLAMA_CONTEXT = 2048  # tokens; that of the book, and doubled where a prompt would not fit
 GGUF_CONTEXT = 4096  # tokens
 
 
-@dataclass(frozen=True)
-class ModelName:
-    """A name taken apart; `place` is the address of its server, or the path of its file."""
+class FirstAlone:
+    """Lets the first question through by itself, and all others when it is done.
 
-    kind: Literal["ollama", "openai", "gguf"]
-    model: str
-    place: str
+    What a server refuses, an account without credit, and a server that keeps no limit show with one question, before
+    several are under way.
+    """
 
-    @property
-    def told(self) -> str:
-        """How messages name the model and where it is."""
-        return f"{self.kind}:{self.model} at {self.place}"
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._is_open = threading.Event()
 
-    @property
-    def remote_host(self) -> str | None:
-        """The host that would be sent what is asked, or None where nothing leaves this machine."""
-        host = urlsplit(self.place).hostname if self.kind != "gguf" else None
-        return None if host is None or is_loopback(host) else host
-
-
-@dataclass(frozen=True)
-class Question:
-    """What one reply is asked for with; with a `json_schema` the reply shall be JSON that fits it."""
-
-    messages: list[dict[str, str]]
-    seed: int
-    temperature: float
-    max_tokens: int
-    json_schema: dict[str, Any] | None
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        with self._lock if not self._is_open.is_set() else nullcontext():
+            if not self._is_open.is_set():
+                try:
+                    yield
+                finally:
+                    self._is_open.set()
+                return
+        yield
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,10 @@ class ChatModel:
     """A model that can be asked, from several threads at once."""
 
     name: str
-    reply: Callable[[Question], Reply]
+    reply: Callable[[Question], Reply]  # one try; PassingError where another may go better
+    told: str = ""
+    timeout_seconds: float = 300.0
+    first_alone: FirstAlone | None = None
 
     def ask(
         self,
@@ -85,24 +88,30 @@ class ChatModel:
         temperature: float,
         max_tokens: int,
         json_schema: dict[str, Any] | None,
+        meter: Meter | None = None,
     ) -> Reply:
-        """Return the reply; LanguageModelError where there is none."""
-        return self.reply(Question(messages, seed, temperature, max_tokens, json_schema))
+        """Return the reply; LanguageModelError where there is none. `meter` is told of every try."""
+
+        def once(seconds: float) -> Reply:
+            return self.reply(Question(messages, seed, temperature, max_tokens, json_schema, seconds))
+
+        with self.first_alone.turn() if self.first_alone else nullcontext():
+            return patiently(once, self.told or self.name, self.timeout_seconds, meter)
 
 
-# Sends a question once, with so many seconds for the reply; PassingError where another try may go better.
-Send = Callable[[Question, float], Reply]
+# Sends a question once; PassingError where another try may go better, AskOtherwiseError where it will be put plainer.
+Send = Callable[[Question], Reply]
 
 
-def open_chat_model(name: str, *, timeout_seconds: float) -> ChatModel:
+def open_chat_model(name: str, *, timeout_seconds: float, aliases: Collection[str] = ()) -> ChatModel:
     """Make a model ready; LanguageModelError where its name, its file or a library of its kind is at fault.
 
     `timeout_seconds` bounds one question to a server, with all tries and the pauses that the server asks for. A
-    model in this process is bounded by `max_tokens` alone.
+    model in this process is bounded by `max_tokens` alone. `aliases` are names with which its server may answer.
     """
     parts = parse_model_name(name)
-    send = OPENERS[parts.kind](parts)
-    return ChatModel(name, lambda question: patiently(partial(send, question), parts.told, timeout_seconds))
+    send = OPENERS[parts.kind](parts, aliases)
+    return ChatModel(name, send, parts.told, timeout_seconds, FirstAlone())
 
 
 def refuse_unusable(name: str) -> None:
@@ -115,96 +124,113 @@ def refuse_unusable(name: str) -> None:
         raise LanguageModelError("llm.not_installed", _missing(package, parts))
 
 
-def parse_model_name(name: str) -> ModelName:
-    """Take `ollama:MODEL`, `ollama:MODEL@URL`, `openai:MODEL@URL` or `gguf:PATH` apart."""
-    kind, colon, rest = name.partition(":")
-    if kind not in OPENERS or not colon or not rest:
-        raise LanguageModelError(
-            "llm.malformed_name", f"{name!r} names no language model. Write it as in {EXAMPLES}."
-        )
-    if kind == "gguf":
-        return ModelName("gguf", Path(rest).name, rest)
-    model, _, address = rest.partition("@")
-    if kind == "openai" and not address:
-        raise LanguageModelError(
-            "llm.no_server",
-            f"{name!r} says no server. Write its address behind an @, as in {EXAMPLES};"
-            " what is asked goes nowhere that you have not named.",
-        )
-    if not model:
-        raise LanguageModelError(
-            "llm.no_model", f"The name {kind}:@… has no model before the @. Write it as in {EXAMPLES}."
-        )
-    _refuse_address(model, address or OLLAMA_HERE)
-    return ModelName("ollama" if kind == "ollama" else "openai", model, (address or OLLAMA_HERE).rstrip("/"))
+class _FormInUse:
+    """The form in which one server is asked by all threads; it only ever becomes plainer."""
+
+    def __init__(self, parts: tuple[str, ...]) -> None:
+        self.form = Form()
+        self._parts = parts
+        self._is_proven = False
+        self._lock = threading.Lock()
+
+    def gives_way(self, used: Form, status: int, error: ServerError) -> bool:
+        """Tell whether a refused question is to be put again at once, in a form without what was refused."""
+        with self._lock:
+            if self.form == used:
+                self.form = (
+                    plainer(
+                        used,
+                        status,
+                        error.parameter,
+                        error.text,
+                        parts=self._parts,
+                        is_proven=self._is_proven,
+                    )
+                    or used
+                )
+            return self.form != used
+
+    def took(self, question: Question, used: Form, reply: Reply, model: str | None) -> Reply:
+        """Note that a form was taken, and complete its reply."""
+        self._is_proven = True
+        return replace(reply, model=model, left_out=used.left_out(question))
 
 
-def _refuse_address(model: str, address: str) -> None:
-    """Refuse what is no plain address, without repeating it: it may hold a password."""
-    try:
-        parts = urlsplit(address)
-        has_port = parts.port is None or parts.port > 0
-    except ValueError:
-        has_port, parts = False, urlsplit("")
-    if parts.scheme not in ("http", "https") or not parts.hostname or not has_port:
-        raise LanguageModelError(
-            "llm.malformed_url",
-            f"The address of {model} is no http:// or https:// address. Write the name as in {EXAMPLES}.",
-        )
-    if parts.username is not None or parts.query or parts.fragment:
-        raise LanguageModelError(
-            "llm.secret_in_url",
-            f"The address of {model} carries more than host, port and path. A key is taken from the environment"
-            f" variable {KEY_VARIABLE} alone, so that it comes into no file.",
-        )
-
-
-def _open_openai(parts: ModelName) -> Send:
+def _open_openai(parts: ModelName, aliases: Collection[str]) -> Send:
     openai = _library(PACKAGES["openai"], parts)
-    key = _key_for(parts)
     client = openai.OpenAI(
-        api_key=key or "none",  # the client insists on one
+        api_key=_key_for(parts) or "none",  # the client insists on one
         base_url=parts.place,
         organization="",  # or it would send what the environment says
         project="",
         max_retries=0,  # ours are bounded in time, and the same for every kind of server
         http_client=http_client(is_here=parts.remote_host is None),
     )
+    in_use = _FormInUse(OPENAI_PARTS)
 
-    def send(question: Question, seconds: float) -> Reply:
+    def send(question: Question) -> Reply:
+        form = in_use.form
         try:
-            completion = client.chat.completions.create(
-                model=parts.model, timeout=seconds, **_openai_request(question)
+            answered = client.chat.completions.with_raw_response.create(
+                model=parts.model, timeout=question.seconds, **openai_request(question, form)
             )
+            body = answered.http_response.json()
         except openai.APIStatusError as fault:
-            raise refusal(fault.response, parts.told, key) from fault
+            error = read_error(fault.response.text)
+            unfinished = _unfinished(error)
+            if unfinished is not None:
+                return unfinished
+            if in_use.gives_way(form, fault.response.status_code, error):
+                raise AskOtherwiseError from fault
+            raise refusal(fault.response, parts.told) from fault
         except openai.APIConnectionError as fault:
-            raise PassingError("llm.request_failed", reason(fault.__cause__ or fault)) from fault
-        except (openai.OpenAIError, ValueError) as fault:
+            raise passing(fault.__cause__ or fault) from fault
+        except (openai.OpenAIError, ValueError, RecursionError) as fault:
             raise PassingError("llm.malformed_response", "it sent no chat completion") from fault
-        return _completion_reply(completion, parts)
+        reply = completion_reply(body)
+        return in_use.took(question, form, reply, other_name(body.get("model"), parts, aliases))
 
     return send
 
 
-def _open_ollama(parts: ModelName) -> Send:
-    client = http_client(is_here=parts.remote_host is None)
+def _unfinished(error: ServerError) -> Reply | None:
+    """Return the reply that some services send as an error: one cut by its limit, or one that is no JSON."""
+    if error.failed_generation is not None:
+        return Reply(without_own_key(error.failed_generation))
+    if re.search("could not finish the message|output limit was reached", error.text.casefold()):
+        return Reply("", is_cut=True, has_thought=True)
+    return None
 
-    def send(question: Question, seconds: float) -> Reply:
+
+def _open_ollama(parts: ModelName, aliases: Collection[str]) -> Send:
+    client = http_client(is_here=parts.remote_host is None)
+    in_use = _FormInUse(OLLAMA_PARTS)
+
+    def send(question: Question) -> Reply:
+        form = in_use.form
         try:
             response = client.post(
-                f"{parts.place}/api/chat", json=_ollama_request(question, parts), timeout=seconds
+                f"{parts.place}/api/chat",
+                json=ollama_request(question, parts.model, form),
+                timeout=question.seconds,
             )
         except httpx2.HTTPError as fault:
-            raise PassingError("llm.request_failed", reason(fault)) from fault
+            raise passing(fault) from fault
         if response.status_code != 200:
+            if in_use.gives_way(form, response.status_code, read_error(response.text)):
+                raise AskOtherwiseError
             raise refusal(response, parts.told)
-        return _ollama_reply(response, parts)
+        try:
+            body = response.json()
+        except (ValueError, RecursionError) as fault:
+            raise PassingError("llm.malformed_response", "it sent no chat reply") from fault
+        reply = ollama_reply(body)
+        return in_use.took(question, form, reply, other_name(body.get("model"), parts, aliases))
 
     return send
 
 
-def _open_gguf(parts: ModelName) -> Send:
+def _open_gguf(parts: ModelName, aliases: Collection[str]) -> Send:
     """Load the file into this process; its replies fit the schema, because a grammar allows no other token."""
     path = Path(parts.place).expanduser()
     _refuse_file(path)
@@ -223,21 +249,23 @@ def _open_gguf(parts: ModelName) -> Send:
             f"llama.cpp cannot load {path}. Name a whole GGUF file of a chat model, of a kind that it knows.",
         ) from fault
 
-    def send(question: Question, seconds: float) -> Reply:
+    def send(question: Question) -> Reply:
+        # Its template is told not to think, as Ollama is; one that knows no thoughts passes over it.
+        request = openai_request(question, Form()) | {"chat_template_kwargs": {"enable_thinking": False}}
         try:
-            reply = server.handle_chat_completions(_openai_request(question))
+            reply = server.handle_chat_completions(request)
         except (RuntimeError, ValueError) as fault:
             raise LanguageModelError("llm.no_reply", f"{path} gave no reply: {brief(str(fault))}.") from fault
         if "error" in reply:
             raise LanguageModelError(
                 "llm.no_reply", f"{path} gave no reply: {brief(str(reply['error'].get('message')))}."
             )
-        return Reply(reply["choices"][0]["message"].get("content") or "")
+        return completion_reply(reply)
 
     return send
 
 
-OPENERS: Mapping[str, Callable[[ModelName], Send]] = {
+OPENERS: Mapping[str, Callable[[ModelName, Collection[str]], Send]] = {
     "ollama": _open_ollama,
     "openai": _open_openai,
     "gguf": _open_gguf,
@@ -260,8 +288,13 @@ def _missing(package: str, parts: ModelName) -> str:
 
 def _key_for(parts: ModelName) -> str | None:
     """Return the key for a server; none is sent in the clear over a network."""
-    is_safe = parts.remote_host is None or parts.place.startswith("https:")
-    return os.environ.get(KEY_VARIABLE) or None if is_safe else None
+    key = own_key() if parts.takes_key else None
+    if key and not re.fullmatch("[!-~]+", key):
+        raise LanguageModelError(
+            "llm.malformed_key",
+            f"{KEY_VARIABLE} holds what no key has, such as a blank or a line break. Set it to the key alone.",
+        )
+    return key
 
 
 def _refuse_file(path: Path) -> None:
@@ -275,74 +308,3 @@ def _refuse_file(path: Path) -> None:
         ) from fault
     if begins != b"GGUF":
         raise LanguageModelError("llm.not_gguf", f"{path} is no GGUF file. Name one, as in gguf:judge.gguf.")
-
-
-def _openai_request(question: Question) -> dict[str, Any]:
-    request: dict[str, Any] = {
-        "messages": question.messages,
-        "seed": question.seed,
-        "temperature": question.temperature,
-        "max_tokens": question.max_tokens,
-    }
-    if question.json_schema is not None:
-        wanted = {"name": "reply", "strict": True, "schema": question.json_schema}
-        request["response_format"] = {"type": "json_schema", "json_schema": wanted}
-    return request
-
-
-def _ollama_request(question: Question, parts: ModelName) -> dict[str, Any]:
-    # Ollama takes these from `options` alone; beside the messages they would be ignored in silence.
-    options = {
-        "seed": question.seed,
-        "temperature": question.temperature,
-        "num_ctx": _ollama_context(question),
-        "num_predict": question.max_tokens,
-    }
-    request = {"model": parts.model, "messages": question.messages, "stream": False, "options": options}
-    return request if question.json_schema is None else request | {"format": question.json_schema}
-
-
-def _ollama_context(question: Question) -> int:
-    """Return a context that surely holds the prompt: Ollama cuts off what does not fit, and says nothing."""
-    prompt_bytes = sum(len(message["content"].encode()) for message in question.messages)
-    context = OLLAMA_CONTEXT
-    while (
-        context < prompt_bytes // 2 + question.max_tokens
-    ):  # hardly any text has a token for every two bytes
-        context *= 2
-    return context
-
-
-def _completion_reply(completion: Any, parts: ModelName) -> Reply:
-    choices = getattr(completion, "choices", None)
-    message = getattr(choices[0], "message", None) if choices else None
-    if message is None:
-        raise PassingError("llm.malformed_response", "it sent no chat completion")
-    _refuse_other_model(getattr(completion, "model", None), parts)
-    usage = getattr(completion, "usage", None)
-    return counted(
-        message.content, getattr(usage, "prompt_tokens", None), getattr(usage, "completion_tokens", None)
-    )
-
-
-def _ollama_reply(response: httpx2.Response, parts: ModelName) -> Reply:
-    try:
-        body = response.json()
-        text = body["message"]["content"]
-    except (ValueError, LookupError, TypeError) as fault:
-        raise PassingError("llm.malformed_response", "it sent no chat reply") from fault
-    _refuse_other_model(body.get("model"), parts)
-    return counted(text, body.get("prompt_eval_count"), body.get("eval_count"))
-
-
-def _refuse_other_model(answered: object, parts: ModelName) -> None:
-    """Stop where another model answers than was named; `gpt-4o` may answer as `gpt-4o-2024-08-06`."""
-    if not isinstance(answered, str) or answered.startswith(parts.model):
-        return
-    if Path(answered).name in (parts.model, f"{parts.model}.gguf"):
-        return
-    raise LanguageModelError(
-        "llm.other_model_answered",
-        f"{parts.place} was asked for {parts.model}, but {brief(answered)} answered. Name the model that is there:"
-        f" {parts.kind}:{brief(answered)}@{parts.place}.",
-    )

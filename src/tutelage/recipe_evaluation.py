@@ -3,8 +3,9 @@
 import re
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
+from tutelage.credentials import KEY_IN_NAME, KEY_VARIABLE, secret_in_name, without_secrets
 from tutelage.patterns import compile_pattern
 from tutelage.recipe_section import Count, FormatName, Name, Section, Sha256, setting_error
 
@@ -120,6 +121,14 @@ class EvaluationSettings(Section):
         None,
         description="A JSON or JSONL file with scores of some answers by people, which the judges are held against.",
     )
+    judge_aliases: list[Name] = Field(
+        [],
+        description="Other names with which a server may answer for a judge; by any other name its reply is refused.",
+    )
+    judge_max_tokens: Count = Field(
+        64,
+        description="Longest reply of a judge in tokens, thoughts included. A judge that thinks needs thousands.",
+    )
     judge_limit: Count | None = Field(
         None, description="Most questions put to one judge; the rest has no score. Default: all."
     )
@@ -138,6 +147,25 @@ class EvaluationSettings(Section):
     judge_timeout: Annotated[float, Field(gt=0)] = Field(
         300.0, description="Seconds that a judge has for one question, with all tries and pauses."
     )
+
+    @field_validator("judges", "judge_aliases", mode="after")
+    @classmethod
+    def names_hold_no_secret(cls, names: list[str]) -> list[str]:
+        """Refuse a key or a password before any stage writes it down; the error does not repeat it."""
+        for name in names:
+            secret = secret_in_name(name)
+            if secret == "key":
+                raise setting_error("llm.key_in_name", KEY_IN_NAME)
+            if secret == "address":
+                address = without_secrets(name.partition("@")[2])
+                raise setting_error(
+                    "llm.secret_in_url",
+                    f"the address {address} of a judge carries more than host, port and path. A key is taken from the"
+                    f" environment variable {KEY_VARIABLE} alone, so that it comes into no file",
+                )
+            if not name.strip():
+                raise setting_error("llm.no_model", "the name of a judge is empty")
+        return names
 
     @model_validator(mode="after")
     def a_budget_needs_both_prices(self) -> "EvaluationSettings":

@@ -13,6 +13,7 @@ import tomli_w
 from pydantic import BaseModel, ValidationError
 
 from tutelage.codes import Message, all_codes
+from tutelage.credentials import without_known_keys, without_secrets
 from tutelage.errors import RecipeError
 from tutelage.recipe import Recipe
 from tutelage.recipe_evaluation import NamedSetSettings
@@ -227,7 +228,15 @@ def _explain(error: Any, origins: Mapping[str, str]) -> Message:
         return Message("settings.not_unicode", told)
     if error["type"] in all_codes():
         return Message(error["type"], f"{message}{where}.")
-    return Message("settings.invalid_value", f"{name} is {error['input']!r}{where}, but it {message}.")
+    return Message(
+        "settings.invalid_value", f"{name} is {_shown(name, error['input'])}{where}, but it {message}."
+    )
+
+
+def _shown(name: str, value: Any) -> str:
+    """Return a value as a message repeats it; the name of a judge may hold a key or a password."""
+    is_address = name.startswith("evaluation.judge") and isinstance(value, str)
+    return without_known_keys(repr(without_secrets(value) if is_address else value))
 
 
 def _nearest(name: str) -> str | None:

@@ -81,7 +81,7 @@ def test_models_and_tokenizers_are_loaded_in_one_place():
             "subprocess",
             {"model/sources.py", "data/chat_templates.py", "export/verification.py", "export/converter.py"},
         ),
-        ("urllib", {"fetching.py", "language_models.py", "generation/llama_cpp.py"}),
+        ("urllib", {"fetching.py", "model_names.py", "generation/llama_cpp.py"}),
         ("socket", {"fetching.py", "serve/server.py"}),
         ("uvicorn", {"serve/server.py"}),
         ("starlette", {"serve/app.py", "serve/server.py"}),

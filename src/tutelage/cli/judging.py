@@ -158,11 +158,15 @@ def _row(judge: str, result: dict[str, Any]) -> list[str]:
 
 
 def _show_checks(result: dict[str, Any]) -> None:
-    failed = [check for check in result["self_test"]["checks"] if not check["passed"]]
+    test = result["self_test"]
+    failed = [check for check in test["checks"] if not check["passed"]]
     if not failed:
-        console.say(f"Its self-test passed, {len(result['self_test']['checks'])} checks.")
+        console.say(f"Its self-test passed, {len(test['checks'])} checks.")
         return
-    if all(check["value"] is None for check in failed[1:]):
+    if test["fault"] and any(check["name"] == "readable" for check in failed):
+        return  # its replies could not be read, and why is said already
+    failed = [check for check in failed if check["value"] is not None]
+    if all(check["name"] == "readable" for check in failed):
         return  # it never replied, and that is said already
     console.table(
         ["what the self-test found", "value", "wanted"],

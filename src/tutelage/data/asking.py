@@ -8,7 +8,9 @@ from typing import Any
 
 from tutelage.errors import LanguageModelError
 from tutelage.fetching import file_sha256
-from tutelage.language_models import ChatModel, parse_model_name
+from tutelage.language_models import ChatModel
+from tutelage.model_names import parse_model_name
+from tutelage.reply_texts import unwrapped
 from tutelage.run_folder import write_json
 
 Messages = list[dict[str, str]]
@@ -90,7 +92,7 @@ def _reply_in(path: Path) -> str | None:
 def texts_of(reply: str, *fields: str) -> dict[str, str] | None:
     """Return some texts of a reply that is one JSON object, or None where it is not, or lacks one of them."""
     try:
-        value = json.loads(reply)
+        value = json.loads(unwrapped(reply))
     except (ValueError, RecursionError):
         return None
     return texts_in(value, *fields)

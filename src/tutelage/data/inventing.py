@@ -16,6 +16,7 @@ from tutelage.data.checks import check_rows
 from tutelage.data.conversations import Conversation, single_turn
 from tutelage.data.near_duplicates import LikePrompts
 from tutelage.data.prompt_identity import normalised_prompt
+from tutelage.reply_texts import unwrapped
 
 FIELDS = ("instruction", "input", "output")
 EXAMPLES_SHOWN = 4
@@ -118,7 +119,7 @@ def _alpaca(row: Conversation) -> dict[str, str]:
 def _candidates(reply: str) -> list[dict[str, str] | None]:
     """Return the rows of a reply; None for one that is none, and for a reply that is no JSON."""
     try:
-        value = json.loads(reply)
+        value = json.loads(unwrapped(reply))
     except (ValueError, RecursionError):
         return [None]
     rows = value.get("rows") if isinstance(value, dict) else None

@@ -27,6 +27,14 @@ class ModelOptions:
     max_tokens: Annotated[int, Parameter(help="Longest reply in tokens.")] = 1024
     seed: Annotated[int, Parameter(help="Another seed asks for other replies.")] = 123
     timeout_seconds: Annotated[float, Parameter(help="Longest wait for a reply of a server.")] = 300
+    alias: Annotated[
+        tuple[str, ...],
+        Parameter(
+            help="Another name with which the server may answer for the model; may be repeated.",
+            negative="",
+            show_default=False,
+        ),
+    ] = ()
 
 
 def refuse_less_than_one(**counts: int | None) -> None:
@@ -43,7 +51,8 @@ def remembering_model(options: ModelOptions) -> Any:
     """Return the RememberingModel of the options, and say where what is asked goes."""
     from tutelage.data.asking import RememberingModel
     from tutelage.fetching import user_cache
-    from tutelage.language_models import open_chat_model, parse_model_name
+    from tutelage.language_models import open_chat_model
+    from tutelage.model_names import parse_model_name
 
     for name, value, least in (
         ("temperature", options.temperature, 0),
@@ -61,7 +70,9 @@ def remembering_model(options: ModelOptions) -> Any:
         console.say(f"Rows are sent to {host}.")
     return RememberingModel(
         options.model,
-        lambda: open_chat_model(options.model, timeout_seconds=options.timeout_seconds),
+        lambda: open_chat_model(
+            options.model, timeout_seconds=options.timeout_seconds, aliases=options.alias
+        ),
         cache=user_cache(),
         temperature=options.temperature,
         max_tokens=options.max_tokens,

@@ -5,12 +5,14 @@ import json
 import queue
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
 from typing import Any
 
 from tutelage.codes import Message
 from tutelage.errors import LanguageModelError
 from tutelage.evaluation.judging.costs import Purse
+from tutelage.evaluation.judging.judgements import LEFT_OUT, Judgement, fault_of
 from tutelage.evaluation.judging.kept_replies import KeptReplies
 from tutelage.evaluation.judging.protocol import Inquiry, once_more
 from tutelage.evaluation.judging.replies import UnreadableReplyError, Value
@@ -29,27 +31,10 @@ Progress = Callable[[str, int], Advance]
 MOST_FAILURES = 3
 
 
-@dataclass(frozen=True)
-class Judgement:
-    """What a judge said to one question: a value, or None with the reason, and each of its replies as it came.
-
-    `is_unasked` tells that the question, or a retry of it, has no reply yet, so that the same command may bring one.
-    """
-
-    value: Value | None
-    reason: str | None
-    replies: tuple[str, ...]
-    is_unasked: bool = False
-    code: str | None = None  # of the reason
-
-
-def told_unasked(judgements: Sequence[Judgement]) -> Message | None:
-    """Say how many questions have no reply yet, and why the last; None where all have one."""
-    unasked = [judgement.reason for judgement in judgements if judgement.is_unasked]
-    if not unasked:
-        return None
-    told = f"{len(unasked)} questions have no reply yet; the last: {unasked[-1]}"
-    return Message("judge.requests_left", told)
+# Tells of the judgements from the first one on, in order, whether the rest is of no use.
+IsHopeless = Callable[[Sequence[Judgement]], bool]
+# A judge whose server says this has no more to say to any question.
+FINAL_CODES = {"llm.quota_exhausted"}
 
 
 @dataclass
@@ -65,25 +50,47 @@ class Sitting:
     limit: int | None
     concurrency: int
     purse: Purse | None = None
+    max_tokens: int = MAX_TOKENS
     asked: int = 0
     failures_in_a_row: int = 0
     closed_because: str | None = None
     _model: ChatModel | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def judge(self, inquiries: Sequence[Inquiry], advance: Advance) -> list[Judgement]:
-        """Return one judgement for each inquiry; equal inquiries are asked once. `advance(n)` after n of them."""
+    def judge(
+        self,
+        inquiries: Sequence[Inquiry],
+        advance: Advance,
+        *,
+        probes: int = 0,
+        is_hopeless: IsHopeless = lambda judged: False,
+    ) -> list[Judgement]:
+        """Return one judgement for each inquiry; equal inquiries are asked once. `advance(n)` after n of them.
+
+        The first `probes` of them are a test: as soon as it `is_hopeless`, the rest is left out. What that is hangs on
+        the replies alone and not on how many were under way, so that a repeated evaluation leaves out the same.
+        """
         places: dict[str, list[int]] = {}
         for index, inquiry in enumerate(inquiries):
             places.setdefault(self._key(inquiry), []).append(index)
         judgements: list[Judgement | None] = [None] * len(inquiries)
-        for key, judgement in self._side_by_side({key: inquiries[at[0]] for key, at in places.items()}):
+        first, stop = 0, threading.Event()
+        unique = {key: inquiries[at[0]] for key, at in places.items()}
+        for key, judgement in self._side_by_side(unique, stop):
             for index in places[key]:
                 judgements[index] = judgement
             advance(len(places[key]))
+            while not stop.is_set() and first < probes and judgements[first] is not None:
+                first += 1
+                if is_hopeless([one for one in judgements[:first] if one is not None]):
+                    stop.set()
+        if stop.is_set():
+            judgements[first:] = [LEFT_OUT] * (len(inquiries) - first)
         return [judgement for judgement in judgements if judgement is not None]
 
-    def _side_by_side(self, inquiries: Mapping[str, Inquiry]) -> Iterator[tuple[str, Judgement]]:
+    def _side_by_side(
+        self, inquiries: Mapping[str, Inquiry], stop: threading.Event
+    ) -> Iterator[tuple[str, Judgement]]:
         waiting: queue.SimpleQueue[tuple[str, Inquiry]] = queue.SimpleQueue()
         done: queue.SimpleQueue[tuple[str, Judgement | BaseException]] = queue.SimpleQueue()
         for item in inquiries.items():
@@ -96,9 +103,11 @@ class Sitting:
                 except queue.Empty:
                     return
                 try:
-                    done.put((key, self._one(inquiry)))
+                    done.put((key, LEFT_OUT if stop.is_set() else self._one(inquiry)))
                 except BaseException as fault:
+                    stop.set()  # or the others would go on asking, and paying, behind the message
                     done.put((key, fault))
+                    return
 
         # Daemons: whoever presses Ctrl-C should not wait for a judge that takes minutes for a reply.
         for _ in range(min(self.concurrency, len(inquiries))):
@@ -110,93 +119,131 @@ class Sitting:
             yield key, outcome
 
     def _one(self, inquiry: Inquiry) -> Judgement:
-        replies: list[str] = []
-        reason, code = "", ""
+        replies: list[Reply] = []
+        faults: list[Message] = []
+
+        def judged(value: Value | None, reason: Message | None, **facts: bool) -> Judgement:
+            return Judgement(
+                value,
+                reason.text if reason else None,
+                tuple(reply.text for reply in replies),
+                code=reason.code if reason else None,
+                faults=tuple(faults),
+                models=tuple(reply.model for reply in replies if reply.model is not None),
+                left_out=tuple(sorted({part for reply in replies for part in reply.left_out})),
+                **facts,
+            )
+
         for _ in range(1 + RETRIES):
-            if replies:
-                inquiry = once_more(inquiry, replies[-1], reason)
+            if faults:
+                inquiry = once_more(inquiry, replies[-1].text, faults[-1].text)
             try:
                 replies.append(self._reply(inquiry))
-                return Judgement(inquiry.read(replies[-1]), None, tuple(replies))
+                return judged(inquiry.read(replies[-1].text), None)
             except UnreadableReplyError as fault:
-                reason, code = str(fault), fault.code
+                faults.append(fault_of(replies[-1], fault, self.max_tokens))
             except LanguageModelError as fault:
-                return Judgement(None, f"no reply: {fault}", tuple(replies), is_unasked=True, code=fault.code)
+                return judged(None, Message(fault.code, f"no reply: {fault}"), is_unasked=True)
             except _NotAskedError as fault:
-                return Judgement(
-                    None, f"not asked: {fault}", tuple(replies), is_unasked=True, code=fault.code
-                )
-        return Judgement(None, reason, tuple(replies), code=code)
+                return judged(None, Message(fault.code, f"not asked: {fault}"), is_unasked=True)
+        return judged(None, faults[-1])
 
-    def _reply(self, inquiry: Inquiry) -> str:
+    def _reply(self, inquiry: Inquiry) -> Reply:
         key = self._key(inquiry)
-        reply = self.kept.get(key)
-        if reply is None:
+        if self.kept.recall(key) is None:
             reply = self._ask(inquiry)
-            self.kept.keep(key, reply)
-        return reply
+            self.kept.keep(key, reply.text, reply)
+        kept = self.kept.recall(key)
+        assert kept is not None
+        return kept
 
-    def _ask(self, inquiry: Inquiry) -> str:
-        most = self.purse.most(inquiry, MAX_TOKENS) if self.purse else 0.0
-        reply: Reply | None = None
+    def _ask(self, inquiry: Inquiry) -> Reply:
         with self._lock:
-            self._refuse_more(most)
-            self.asked += 1
-            if self.purse:
-                self.purse.set_aside += most
+            self.refuse_more(is_new=True)
+            self._model = self._model or self.open()
         try:
-            with self._lock:
-                self._model = self._model or self.open()
             reply = self._model.ask(
                 inquiry.messages,
                 seed=SEED,
                 temperature=TEMPERATURE,
-                max_tokens=MAX_TOKENS,
+                max_tokens=self.max_tokens,
                 json_schema=inquiry.json_schema,
+                meter=Tries(self, inquiry),
             )
         except LanguageModelError as fault:
-            self._count_failure(str(fault))
+            self._count_failure(fault)
             raise
-        finally:
-            if self.purse:
-                with self._lock:
-                    self.purse.settle(most, reply)
         self.failures_in_a_row = 0
-        return reply.text
+        used_up = (reply.output_tokens or 0) >= self.max_tokens
+        return replace(reply, is_cut=reply.is_cut or used_up)
 
-    def _refuse_more(self, most: float) -> None:
+    def begin_try(self, most: Fraction, *, is_first: bool) -> None:
+        """Charge a try before it is sent; _NotAskedError where it must not be."""
+        with self._lock:
+            self.refuse_more(is_new=is_first)
+            if self.purse and not self.purse.charge(most):
+                spent = f"of which {float(self.purse.spent):.4g} is spent"
+                raise _NotAskedError(
+                    "judge.budget_spent", f"evaluation.judge_budget is {self.purse.budget:g}, {spent}"
+                )
+            self.asked += is_first
+
+    def end_try(self, most: Fraction, reply: Reply | None, *, was_sent: bool) -> None:
+        """Settle a try, and ask no more where its server keeps no limit and there is a budget."""
+        if self.purse is None:
+            return
+        self.purse.settle(most, reply, was_sent=was_sent)
+        if self.purse.is_unbounded and self.purse.budget is not None:
+            self.closed_because = self.closed_because or (
+                "its server counts more tokens than it was allowed, so that nothing bounds what it costs; raise"
+                " evaluation.judge_max_tokens, or leave evaluation.judge_budget out"
+            )
+
+    def refuse_more(self, *, is_new: bool) -> None:
+        """Raise _NotAskedError where nothing may be asked any more, or no new question."""
         if self.closed_because is not None:
             raise _NotAskedError("judge.gave_up", self.closed_because)
-        if self.limit is not None and self.asked >= self.limit:
+        if is_new and self.limit is not None and self.asked >= self.limit:
             raise _NotAskedError("judge.limit_reached", f"evaluation.judge_limit is {self.limit}")
-        if self.purse and not self.purse.has_room(most):
-            raise _NotAskedError(
-                "judge.budget_spent",
-                f"evaluation.judge_budget is {self.purse.budget:g}, of which {self.purse.spent:.4g} is spent",
-            )
 
     def cost_of_new(self, inquiries: Iterable[Inquiry]) -> tuple[int, float]:
         """Return how many inquiries have no reply yet, and the most that they cost if each is asked once."""
         new = {self._key(inquiry): inquiry for inquiry in inquiries}
         unasked = [inquiry for key, inquiry in new.items() if self.kept.get(key) is None]
-        costs = [self.purse.most(inquiry, MAX_TOKENS) for inquiry in unasked] if self.purse else []
-        return len(unasked), sum(costs)
+        costs = [self.purse.most(inquiry, self.max_tokens) for inquiry in unasked] if self.purse else []
+        return len(unasked), float(sum(costs))
 
-    def _count_failure(self, reason: str) -> None:
+    def _count_failure(self, fault: LanguageModelError) -> None:
         with self._lock:
             self.failures_in_a_row += 1
-            if self.failures_in_a_row >= MOST_FAILURES:
-                self.closed_because = f"{MOST_FAILURES} questions in a row had no reply; the last: {reason}"
+            if fault.code in FINAL_CODES:
+                self.closed_because = str(fault)
+            elif self.failures_in_a_row >= MOST_FAILURES:
+                self.closed_because = f"{MOST_FAILURES} questions in a row had no reply; the last: {fault}"
 
     def _key(self, inquiry: Inquiry) -> str:
-        asked: list[Any] = [
-            inquiry.messages,
-            SEED,
-            TEMPERATURE,
-            MAX_TOKENS,
-            inquiry.json_schema,
-        ]
+        asked: list[Any] = [inquiry.messages, SEED, TEMPERATURE, self.max_tokens, inquiry.json_schema]
         return hashlib.sha256(json.dumps(asked).encode()).hexdigest()
+
+
+@dataclass
+class Tries:
+    """The tries of one question, each charged by itself: a server may have worked for one that brought nothing."""
+
+    sitting: Sitting
+    inquiry: Inquiry
+    is_first: bool = True
+
+    def begin(self) -> None:
+        self.sitting.begin_try(self._most(), is_first=self.is_first)
+        self.is_first = False
+
+    def end(self, reply: Reply | None, *, was_sent: bool) -> None:
+        self.sitting.end_try(self._most(), reply, was_sent=was_sent)
+
+    def _most(self) -> Fraction:
+        purse = self.sitting.purse
+        return purse.most(self.inquiry, self.sitting.max_tokens) if purse else Fraction(0)
 
 
 class _NotAskedError(Exception):

@@ -1,5 +1,7 @@
 """Judges the answers of a finished evaluation: every judge of the recipe, each on the same rows."""
 
+import hashlib
+import json
 import re
 import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -10,10 +12,13 @@ from typing import Any
 from tutelage.codes import Message
 from tutelage.errors import LanguageModelError, RecipeError
 from tutelage.evaluation.clusters import cluster_rows
-from tutelage.evaluation.judging.asking import Judgement, Progress, Sitting, told_unasked
+from tutelage.evaluation.judging.asking import Progress, Sitting
 from tutelage.evaluation.judging.costs import open_purse
+from tutelage.evaluation.judging.injections import draw_injections
+from tutelage.evaluation.judging.judgements import Judgement, names_of, notes_on
 from tutelage.evaluation.judging.kept_replies import KeptReplies
 from tutelage.evaluation.judging.labels import Scores, read_labels
+from tutelage.evaluation.judging.ledger import SpentLedger
 from tutelage.evaluation.judging.protocol import (
     Inquiry,
     preference_inquiry,
@@ -21,7 +26,12 @@ from tutelage.evaluation.judging.protocol import (
     score_inquiry,
 )
 from tutelage.evaluation.judging.results import ORDERS, summarise_judge
-from tutelage.evaluation.judging.self_test import Probe, examine, make_probes
+from tutelage.evaluation.judging.self_test import (
+    Probe,
+    examine,
+    hopelessness,
+    make_probes,
+)
 from tutelage.evaluation.judging.set_scores import (
     judge_sets_by,
     names_of_judged_sets,
@@ -30,7 +40,8 @@ from tutelage.evaluation.judging.set_scores import (
 )
 from tutelage.evaluation.metrics import score_rows
 from tutelage.fetching import file_sha256, user_cache
-from tutelage.language_models import open_chat_model, parse_model_name, refuse_unusable
+from tutelage.language_models import open_chat_model, refuse_unusable
+from tutelage.model_names import parse_model_name
 from tutelage.recipe_evaluation import EvaluationSettings
 from tutelage.run_folder import (
     ARMS,
@@ -81,21 +92,29 @@ def judge_run(
         arm: {answer["row"]: answer for answer in given} for arm, given in (("base", base), ("tuned", tuned))
     }
     labels = read_labels(Path(settings.labels), rows) if settings.labels else None
-    plan = _plan(rows, answers)
+    injections = draw_injections(_identity_of(run, answers))
+    plan = _plan(rows, answers, injections)
     sets = read_judged_sets(run, settings)
     results: dict[str, Any] = {}
     records: list[dict[str, Any]] = []
     kinships = {name: _kinship(run, name) for name in settings.judges}
     for name, notes in kinships.items():
-        sitting = open_sitting(name, settings)
-        _tell_costs(sitting, [*plan.inquiries, *questions_about(sets)], name, tell)
-        judgements = sitting.judge(plan.inquiries, progress(name, len(plan.inquiries)))
+        sitting = open_sitting(name, settings, run)
+        _tell_costs(sitting, [*plan.inquiries, *questions_about(sets, injections)], name, tell)
+        judgements = sitting.judge(
+            plan.inquiries,
+            progress(name, len(plan.inquiries)),
+            probes=len(plan.probes),
+            is_hopeless=hopelessness(plan.probes),
+        )
         results[name] = _summarise(name, plan, judgements, labels=labels, notes=notes)
         records += _records(name, plan, judgements, labels or {})
-        results[name]["sets"], of_sets = judge_sets_by(name, sets, sitting, progress)
+        results[name]["sets"], of_sets = judge_sets_by(name, sets, sitting, progress, injections)
         records += of_sets
         if sitting.purse and sitting.asked:
             tell(f"{name}: {sitting.purse.told(sitting.asked)}.")
+        if sitting.purse:
+            sitting.purse.close()
     found = {"protocol_sha256": protocol_sha256(), "judges": results}
     _write(run, records, found)
     return found
@@ -127,15 +146,20 @@ def _write(run: RunFolder, records: Sequence[dict[str, Any]], found: dict[str, A
     publish_folder(run.evaluation, fill)
 
 
-def open_sitting(name: str, settings: EvaluationSettings) -> Sitting:
+def open_sitting(name: str, settings: EvaluationSettings, run: RunFolder) -> Sitting:
     """Make a judge ready to be asked; its model is opened at the first question that has no reply yet."""
+    folder = user_cache() / "judgements"
+    ledger = SpentLedger(folder, identity(name), str(run.root.resolve()), run.evaluation.name)
     return Sitting(
-        open=lambda: open_chat_model(name, timeout_seconds=settings.judge_timeout),
-        kept=KeptReplies(user_cache() / "judgements", identity(name)),
+        open=lambda: open_chat_model(
+            name, timeout_seconds=settings.judge_timeout, aliases=settings.judge_aliases
+        ),
+        kept=KeptReplies(folder, identity(name)),
         limit=settings.judge_limit,
         concurrency=settings.judge_concurrency,
+        max_tokens=settings.judge_max_tokens,
         # A model in this process has no price.
-        purse=open_purse(settings) if parse_model_name(name).kind != "gguf" else None,
+        purse=open_purse(settings, ledger) if parse_model_name(name).kind != "gguf" else None,
     )
 
 
@@ -202,8 +226,14 @@ def _kinship(run: RunFolder, name: str) -> list[Message]:
     return []
 
 
-def _plan(rows: Sequence[int], answers: Answers) -> Plan:
-    plan = Plan(rows, answers, make_probes([answers["base"][row] for row in rows]))
+def _identity_of(run: RunFolder, answers: Answers) -> str:
+    """Return what tells a run from others, equal ones too, and is the same each time that its answers are judged."""
+    training = run.training.read_text(encoding="utf-8") if run.training.exists() else ""
+    return hashlib.sha256(json.dumps([training, answers], sort_keys=True).encode()).hexdigest()
+
+
+def _plan(rows: Sequence[int], answers: Answers, injections: Sequence[str]) -> Plan:
+    plan = Plan(rows, answers, make_probes([answers["base"][row] for row in rows], injections))
     for probe in plan.probes:  # first: they tell soonest that a judge is of no use
         plan.inquiries.append(probe.inquiry)
         plan.subjects.append({"row": probe.row, "kind": "self_test", "probe": probe.kind})
@@ -237,8 +267,7 @@ def _summarise(
     for subject, judgement in about:
         if subject["kind"] == "preference":
             preferences[subject["row"], subject["first"]] = _preferred(subject["first"], judgement)
-    unasked = told_unasked(judgements)
-    return summarise_judge(
+    summary = summarise_judge(
         name,
         plan.rows,
         scores,
@@ -247,8 +276,9 @@ def _summarise(
         clusters=cluster_rows([plan.answers["base"][row]["prompt"] for row in plan.rows]),
         lengths={arm: [plan.answers[arm][row]["response_tokens"] for row in plan.rows] for arm in ARMS},
         labels=labels,
-        notes=[*notes, unasked] if unasked else notes,
+        notes=[*notes, *notes_on(judgements, parse_model_name(name).model)],
     )
+    return summary | {"answered_as": names_of(judgements)}
 
 
 def _preferred(first: str, judgement: Judgement) -> str | None:

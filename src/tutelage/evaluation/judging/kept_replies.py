@@ -3,9 +3,14 @@
 import hashlib
 import json
 import threading
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+from tutelage.server_replies import Reply
 from tutelage.storage import storage_faults
+
+NOTHING = Reply("")
 
 
 class KeptReplies:
@@ -21,20 +26,31 @@ class KeptReplies:
         self._replies = _read(self._path)
 
     def get(self, key: str) -> str | None:
-        """Return the reply to a question, or None where there is none yet."""
+        """Return the text of the reply to a question, or None where there is none yet."""
+        reply = self._replies.get(key)
+        return None if reply is None else reply.text
+
+    def recall(self, key: str) -> Reply | None:
+        """Return the reply with all that is told of it but its tokens, or None where there is none yet."""
         return self._replies.get(key)
 
-    def keep(self, key: str, reply: str) -> None:
-        """Keep a reply, on disk before this returns."""
-        line = json.dumps({"key": key, "reply": reply})
+    def keep(self, key: str, text: str, reply: Reply = NOTHING) -> None:
+        """Keep a text and what else is told of its reply, on disk before this returns."""
+        facts = {
+            "model": reply.model,
+            "is_cut": reply.is_cut or None,
+            "has_thought": reply.has_thought or None,
+            "left_out": list(reply.left_out) or None,
+        }
+        kept = {"key": key, "reply": text} | {name: fact for name, fact in facts.items() if fact is not None}
         with self._lock, storage_faults(self._path):
             self._path.parent.mkdir(parents=True, exist_ok=True)
             with self._path.open("a", encoding="utf-8") as file:
-                file.write(f"\n{line}")
-            self._replies[key] = reply
+                file.write(f"\n{json.dumps(kept)}")
+            self._replies[key] = replace(reply, text=text, input_tokens=None, output_tokens=None)
 
 
-def _read(path: Path) -> dict[str, str]:
+def _read(path: Path) -> dict[str, Reply]:
     if not path.exists():
         return {}
     with storage_faults(path):
@@ -43,9 +59,19 @@ def _read(path: Path) -> dict[str, str]:
     return {key: reply for key, reply in found if key}
 
 
-def _parse(line: str) -> tuple[str, str]:
+def _parse(line: str) -> tuple[str, Reply]:
     try:
         kept = json.loads(line)
-        return str(kept["key"]), str(kept["reply"])
+        return str(kept["key"]), Reply(
+            str(kept["reply"]),
+            model=_text(kept.get("model")),
+            is_cut=kept.get("is_cut") is True,
+            has_thought=kept.get("has_thought") is True,
+            left_out=tuple(map(str, kept.get("left_out") or ())),
+        )
     except (ValueError, LookupError, TypeError):
-        return "", ""
+        return "", NOTHING
+
+
+def _text(value: Any) -> str | None:
+    return value if isinstance(value, str) else None

@@ -1,10 +1,13 @@
 """Reads a judge's reply, strictly: JSON of the one form that was asked for, or nothing.
 
-A number found somewhere in prose is as likely the judge's talk about a score as the score itself.
+One block of thoughts before it and one code fence around it are taken off first; see reply_texts.py. A number found
+somewhere in prose is as likely the judge's talk about a score as the score itself.
 """
 
 import json
 from typing import Any
+
+from tutelage.reply_texts import unwrapped, without_thoughts
 
 LONGEST_REPLY = 2_000  # characters
 PREFERENCES = ("first", "second", "tie")
@@ -46,14 +49,15 @@ def read_preference(reply: str) -> str:
 
 
 def _only_value(reply: str, key: str) -> Any:
-    if not reply.strip():
+    said = without_thoughts(reply)
+    if not said.strip():
         raise UnreadableReplyError("judge.reply_empty", "the reply is empty")
-    if len(reply) > LONGEST_REPLY:
+    if len(said) > LONGEST_REPLY:
         raise UnreadableReplyError(
             "judge.reply_too_long", f"the reply is longer than {LONGEST_REPLY:,} characters"
         )
     try:
-        pairs = json.loads(reply, object_pairs_hook=tuple)
+        pairs = json.loads(unwrapped(reply), object_pairs_hook=tuple)
     except (ValueError, RecursionError) as fault:
         raise UnreadableReplyError("judge.reply_not_json", "the reply is not JSON alone") from fault
     # Objects arrive as tuples of their pairs, so that a key which stands twice is not taken for one.

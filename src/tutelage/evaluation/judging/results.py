@@ -126,16 +126,23 @@ def outcomes(rows: Sequence[int], preferences: Preferences) -> Outcomes:
 def doubts_of(self_test: SelfTest, nulls: int, rows: int) -> list[str]:
     """Name what forbids a claim."""
     doubts = []
+    if self_test.is_hopeless:
+        # What was not asked for that reason is no further doubt.
+        return [_untrusted(self_test)]
     if self_test.unanswered:
         doubts.append(
             f"the self-test is not finished, {self_test.unanswered} of its questions have no reply yet"
         )
     elif not self_test.passed:
-        failed = ", ".join(self_test.failures)
-        doubts.append(f"the judge is not trustworthy on this data, its self-test failed ({failed})")
+        doubts.append(_untrusted(self_test))
     if nulls > MOST_NULLS * rows:
         doubts.append(f"{nulls} of {rows} rows have no pair of scores, and more than 5 % forbid a claim")
     return doubts
+
+
+def _untrusted(self_test: SelfTest) -> str:
+    failed = ", ".join(self_test.failures)
+    return f"the judge is not trustworthy on this data, its self-test failed ({failed})"
 
 
 def _bounds(rows: Sequence[int], scores: RowScores) -> dict[str, float | None]:

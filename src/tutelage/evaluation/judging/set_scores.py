@@ -11,13 +11,15 @@ import numpy as np
 
 from tutelage.evaluation.clusters import cluster_rows
 from tutelage.evaluation.comparison import figures_of
-from tutelage.evaluation.judging.asking import Judgement, Progress, Sitting, told_unasked
+from tutelage.evaluation.judging.asking import Progress, Sitting
+from tutelage.evaluation.judging.judgements import Judgement, names_of, notes_on
 from tutelage.evaluation.judging.protocol import Inquiry, score_inquiry
 from tutelage.evaluation.judging.results import doubts_of, judged_metric
-from tutelage.evaluation.judging.self_test import examine, make_probes
+from tutelage.evaluation.judging.self_test import Probe, examine, hopelessness, make_probes
 from tutelage.evaluation.multiplicity import holm
 from tutelage.evaluation.statistics import paired_difference, resample
 from tutelage.evaluation.verdict import verdict
+from tutelage.model_names import parse_model_name
 from tutelage.recipe_evaluation import EvaluationSettings
 from tutelage.run_folder import ARMS, RunFolder, read_json_lines, reading_faults
 
@@ -48,14 +50,24 @@ def read_judged_set(run: RunFolder, name: str) -> Rows:
 
 
 def judge_sets_by(
-    judge: str, sets: Mapping[str, Rows], sitting: Sitting, progress: Progress
+    judge: str,
+    sets: Mapping[str, Rows],
+    sitting: Sitting,
+    progress: Progress,
+    injections: Sequence[str],
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """Ask a judge about every set; return what judges.json says of each, and a line for each question."""
     figures, records = {}, []
     for name, rows in sets.items():
-        subjects, inquiries = _questions(rows)
-        judgements = sitting.judge(inquiries, progress(f"{judge} on {name}", len(inquiries)))
-        figures[name] = _figures(judge, name, rows, judgements)
+        probes = make_probes(_of_base(rows), injections)
+        subjects, inquiries = _questions(rows, probes)
+        judgements = sitting.judge(
+            inquiries,
+            progress(f"{judge} on {name}", len(inquiries)),
+            probes=len(probes),
+            is_hopeless=hopelessness(probes),
+        )
+        figures[name] = _figures(judge, name, rows, probes, judgements)
         records += [
             {
                 "judge": judge,
@@ -72,14 +84,17 @@ def judge_sets_by(
     return {name: {**one, "p_holm": raised.get(name)} for name, one in figures.items()}, records
 
 
-def questions_about(sets: Mapping[str, Rows]) -> list[Inquiry]:
+def questions_about(sets: Mapping[str, Rows], injections: Sequence[str]) -> list[Inquiry]:
     """Return all questions that `judge_sets_by` puts."""
-    return [inquiry for rows in sets.values() for inquiry in _questions(rows)[1]]
+    return [
+        inquiry
+        for rows in sets.values()
+        for inquiry in _questions(rows, make_probes(_of_base(rows), injections))[1]
+    ]
 
 
-def _questions(rows: Rows) -> tuple[list[dict[str, Any]], list[Inquiry]]:
+def _questions(rows: Rows, probes: Sequence[Probe]) -> tuple[list[dict[str, Any]], list[Inquiry]]:
     """Return the questions of the self-test and then two for each row, and what each is about."""
-    probes = make_probes(_of_base(rows))
     subjects = [{"row": probe.row, "kind": "self_test", "probe": probe.kind} for probe in probes]
     inquiries = [probe.inquiry for probe in probes]
     for row in rows:
@@ -93,8 +108,9 @@ def _of_base(rows: Rows) -> list[dict[str, Any]]:
     return [{**row, "response": row["base"]["response"]} for row in rows]
 
 
-def _figures(judge: str, name: str, rows: Rows, judgements: Sequence[Judgement]) -> dict[str, Any]:
-    probes = make_probes(_of_base(rows))
+def _figures(
+    judge: str, name: str, rows: Rows, probes: Sequence[Probe], judgements: Sequence[Judgement]
+) -> dict[str, Any]:
     tested = examine(probes, judgements[: len(probes)])
     values = [judgement.value for judgement in judgements[len(probes) :]]
     scores = np.array([np.nan if value is None else value for value in values], dtype=np.float64)
@@ -103,7 +119,6 @@ def _figures(judge: str, name: str, rows: Rows, judgements: Sequence[Judgement])
     measured, resampled = paired_difference(base, tuned, clusters), resample(base, tuned, clusters)
     judged = verdict(measured, judged_metric(judge), resampled)
     doubts = doubts_of(tested, measured.missing, len(rows))
-    unasked = told_unasked(judgements)
     return {
         "trusted": not doubts,
         "verdict": judged.word if not doubts else "no verdict",
@@ -114,5 +129,6 @@ def _figures(judge: str, name: str, rows: Rows, judgements: Sequence[Judgement])
         "clusters": measured.clusters,
         **figures_of(measured, resampled),
         "self_test": tested.to_record(),
-        "notes": [unasked.to_record()] if unasked else [],
+        "answered_as": names_of(judgements),
+        "notes": [note.to_record() for note in notes_on(judgements, parse_model_name(judge).model)],
     }

@@ -1,0 +1,190 @@
+"""The form in which a question is sent, and a plainer one where a server refuses a part of it.
+
+Servers that speak as OpenAI's does differ in what they take: reasoning models want `max_completion_tokens` and no
+temperature, some vendors know no seed, no system message or no JSON schema. What is refused is found in the vendor's
+own words, since no two name it alike; what is asked for stays the same, and so does how the reply is read.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+OLLAMA_CONTEXT = 2048  # tokens; that of the book, and doubled where a prompt would not fit
+
+Messages = list[dict[str, str]]
+
+
+@dataclass(frozen=True)
+class Question:
+    """What one reply is asked for with, within so many seconds; with a `json_schema` it shall be JSON that fits it."""
+
+    messages: Messages
+    seed: int
+    temperature: float
+    max_tokens: int
+    json_schema: dict[str, Any] | None
+    seconds: float = 300.0
+
+
+@dataclass(frozen=True)
+class Form:
+    """Which parts of a question a server takes, as far as is known."""
+
+    limit: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
+    json: Literal["json_schema", "json_object", "text"] = "json_schema"
+    has_temperature: bool = True
+    has_seed: bool = True
+    has_system: bool = True
+    has_think: bool = True
+
+    def left_out(self, question: Question) -> tuple[str, ...]:
+        """Name what the user should know was not asked for, in the order of the table in the guide."""
+        lost = {
+            "temperature": not self.has_temperature,
+            "seed": not self.has_seed,
+            "json_schema": self.json != "json_schema" and question.json_schema is not None,
+        }
+        return tuple(name for name, is_lost in lost.items() if is_lost)
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part of the form: how refusals name it, and the form without it; None if it is not in the form any more."""
+
+    named: re.Pattern[str]
+    without: Callable[[Form], Form | None]
+
+
+def _without_limit(form: Form) -> Form | None:
+    return replace(form, limit="max_completion_tokens") if form.limit == "max_tokens" else None
+
+
+def _without_json(form: Form) -> Form | None:
+    if form.json == "json_schema":
+        return replace(form, json="json_object")
+    return replace(form, json="text") if form.json == "json_object" else None
+
+
+PARTS: Mapping[str, Part] = {
+    "limit": Part(re.compile(r"\bmax_tokens\b"), _without_limit),
+    "temperature": Part(
+        re.compile(r"\btemperature\b"),
+        lambda form: replace(form, has_temperature=False) if form.has_temperature else None,
+    ),
+    "seed": Part(
+        re.compile(r"\bseed\b"), lambda form: replace(form, has_seed=False) if form.has_seed else None
+    ),
+    "json": Part(
+        re.compile(
+            r"response[_ ]?format|json[_ ]?schema|json[_ ]?object|json[_ ]mode|structured[_ ]output|guided|grammar"
+            r"|\bschema\b|additionalproperties|\bformat\b"
+        ),
+        _without_json,
+    ),
+    "system": Part(
+        re.compile(r"system[_ ](?:role|message|prompt)|role\W+system|messages\W+0\W+role|['\"`]system['\"`]"),
+        lambda form: replace(form, has_system=False) if form.has_system else None,
+    ),
+    "think": Part(
+        re.compile(r"\bthink(?:ing)?\b"),
+        lambda form: replace(form, has_think=False) if form.has_think else None,
+    ),
+}
+# What is left out, one after the other, where a refusal names nothing: first what reasoning models refuse.
+OPENAI_PARTS = ("limit", "temperature", "seed", "json", "system")
+OLLAMA_PARTS = ("think", "json", "system")
+
+_REFUSED = re.compile(
+    r"support|unknown|unrecogni[sz]ed|unexpected|invalid|not (?:a )?valid|must|only|may |permitted|allowed|extra"
+    r"|available|deprecated|cannot|can't|failed to|forbidden|incompatible|unmarshal|not implemented"
+)
+_OF_PARAMETERS = re.compile(r"param|field|argument|propert|input|option|request|body|payload")
+# These are refused for something else, which no other form would mend.
+_OF_SOMETHING_ELSE = re.compile(
+    r"api[_ ]?key|token (?:is )?(?:invalid|expired)|context|too (?:long|large|many)|model[\w ]* not (?:found|exist)"
+    r"|no such model|unknown model|invalid model|quota|balance|credit|safety|content (?:policy|filter|management)"
+)
+
+
+def plainer(
+    form: Form, status: int, parameter: str, text: str, *, parts: tuple[str, ...], is_proven: bool
+) -> Form | None:
+    """Return the form without what a refusal names, or None where it is no refusal of a part of the form.
+
+    `parameter` is the one that the server names apart, `text` all that it says. A form that a server took before
+    (`is_proven`) is not at fault where nothing is named.
+    """
+    said = text.casefold()
+    if status not in (400, 404, 405, 415, 422, 500, 501) or (
+        status in (404, 500) and not _REFUSED.search(said)
+    ):
+        return None
+    named = [name for name in parts if PARTS[name].named.search(parameter.casefold())] if parameter else []
+    if not named and (status < 500 or _REFUSED.search(said)):
+        named = [name for name in parts if PARTS[name].named.search(said)]
+    changed = form
+    for name in named:
+        changed = PARTS[name].without(changed) or changed
+    if changed != form:
+        return changed
+    is_vague = not said.strip() or (_REFUSED.search(said) and _OF_PARAMETERS.search(said))
+    if named or is_proven or not is_vague or status >= 500 or _OF_SOMETHING_ELSE.search(said):
+        return None
+    return next((one for one in (PARTS[name].without(form) for name in parts) if one), None)
+
+
+def openai_request(question: Question, form: Form) -> dict[str, Any]:
+    """Return the body of a chat completion without its model."""
+    request: dict[str, Any] = {"messages": _messages(question, form), form.limit: question.max_tokens}
+    if form.has_seed:
+        request["seed"] = question.seed
+    if form.has_temperature:
+        request["temperature"] = question.temperature
+    if question.json_schema is not None and form.json == "json_schema":
+        wanted = {"name": "reply", "strict": True, "schema": question.json_schema}
+        request["response_format"] = {"type": "json_schema", "json_schema": wanted}
+    elif question.json_schema is not None and form.json == "json_object":
+        request["response_format"] = {"type": "json_object"}
+    return request
+
+
+def ollama_request(question: Question, model: str, form: Form) -> dict[str, Any]:
+    """Return the body of a question to Ollama's /api/chat, which takes these options nowhere else."""
+    request: dict[str, Any] = {
+        "model": model,
+        "messages": _messages(question, form),
+        "stream": False,
+        "options": {
+            "seed": question.seed,
+            "temperature": question.temperature,
+            "num_ctx": _ollama_context(question),
+            "num_predict": question.max_tokens,
+        },
+    }
+    if form.has_think:
+        request["think"] = (
+            False  # or a thinking model spends all its tokens before the first word of its reply
+        )
+    if question.json_schema is not None and form.json != "text":
+        request["format"] = question.json_schema if form.json == "json_schema" else "json"
+    return request
+
+
+def _messages(question: Question, form: Form) -> Messages:
+    """Return the messages; without a system role its text begins the first message of the user."""
+    if form.has_system or not question.messages or question.messages[0]["role"] != "system":
+        return question.messages
+    system, first, *rest = question.messages
+    return [{"role": "user", "content": f"{system['content']}\n\n{first['content']}"}, *rest]
+
+
+def _ollama_context(question: Question) -> int:
+    """Return a context that surely holds the prompt: Ollama cuts off what does not fit, and says nothing."""
+    prompt_bytes = sum(len(message["content"].encode()) for message in question.messages)
+    context = OLLAMA_CONTEXT
+    while (
+        context < prompt_bytes // 2 + question.max_tokens
+    ):  # hardly any text has a token for every two bytes
+        context *= 2
+    return context
