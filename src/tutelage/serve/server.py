@@ -14,9 +14,11 @@ from typing import Any
 import uvicorn
 from starlette.applications import Starlette
 
+from tutelage.codes import Message
 from tutelage.errors import RecipeError
 
 SECONDS_TO_FINISH = 5  # for answers under way when the server is stopped
+SECONDS_TO_SAY_SO = 2  # to those whose answers are not whole by then
 SECONDS_IDLE = 30
 SECONDS_TO_BEGIN = 10  # until the head of the first request is there
 SECONDS_WHEN_CROWDED = 0.1
@@ -57,7 +59,11 @@ def serve_until_stopped(app: Starlette, opened: socket.socket, started: Callable
             thread.join(timeout=1)
     finally:
         server.should_exit = True
-        thread.join(timeout=SECONDS_TO_FINISH + 1)
+        thread.join(timeout=SECONDS_TO_FINISH)
+        if thread.is_alive():
+            told = "The server was stopped before the answer was whole. Ask again when it runs."
+            app.state.under_way.end(Message("serve.stopped", told))
+        thread.join(timeout=SECONDS_TO_SAY_SO + 1)
 
 
 def configured(app: Starlette) -> uvicorn.Config:
@@ -68,7 +74,7 @@ def configured(app: Starlette) -> uvicorn.Config:
         access_log=False,  # it would hold nothing that was asked, but say who asks how often
         server_header=False,
         timeout_keep_alive=SECONDS_IDLE,
-        timeout_graceful_shutdown=SECONDS_TO_FINISH,
+        timeout_graceful_shutdown=SECONDS_TO_FINISH + SECONDS_TO_SAY_SO,
     )
     config.load()
     config.http_protocol_class = _leaving_the_silent(config.http_protocol_class)
