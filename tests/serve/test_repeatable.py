@@ -146,6 +146,20 @@ def test_answers_with_seeds_are_the_same_beside_busy_neighbours(client, running)
     assert running.engine.unanswered == 0
 
 
+def test_who_leaves_while_others_with_seeds_are_answered_makes_room(client, running):
+    streams = [drawn(client, seed=seed, max_tokens=300, stream=True, temperature=1.9) for seed in range(6)]
+    next(iter(streams[0]))
+    for stream in streams:
+        stream.close()
+    assert text(drawn(client, seed=1)) == text(drawn(client, seed=1))
+    pause = threading.Event()
+    for _ in range(2_000):
+        if running.engine.unanswered == 0:
+            return
+        pause.wait(0.01)
+    raise AssertionError("what was left is still being answered")
+
+
 class Counting:
     """Stands where llama.cpp would, and counts how many answers grow at once."""
 

@@ -1,6 +1,7 @@
 """A server that is stopped lets answers finish for a while, and ends the others in words and not by a cut."""
 
 import json
+import signal
 import threading
 from types import SimpleNamespace
 
@@ -10,6 +11,7 @@ import pytest
 
 from tutelage.codes import Message
 from tutelage.errors import Interrupted
+from tutelage.interruption import INTERRUPTION
 from tutelage.serve import server as server_room
 from tutelage.serve.app import make_app
 from tutelage.serve.questions import Piece
@@ -66,13 +68,15 @@ def stopped(clients, *, at_once=lambda engine: None):
         def interrupt():
             for thread in threads:
                 thread.start()
-            assert all(engine.asked.acquire(timeout=30) for _ in threads)
+            all_asked = all(engine.asked.acquire(timeout=30) for _ in threads)
+            signal.pthread_kill(threading.main_thread().ident, signal.SIGTERM)  # in the midst of its waiting
             at_once(engine)
-            raise Interrupted
+            assert all_asked
 
-        with pytest.raises(Interrupted):
-            serve_until_stopped(app, opened, interrupt)
-        for thread in threads:
+        interrupting = threading.Thread(target=interrupt)
+        with INTERRUPTION.listening(), pytest.raises(Interrupted):
+            serve_until_stopped(app, opened, interrupting.start)
+        for thread in (interrupting, *threads):
             thread.join(30)
     return [found[n] for n in range(len(clients))], engine
 

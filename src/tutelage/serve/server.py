@@ -51,19 +51,27 @@ def serve_until_stopped(app: Starlette, opened: socket.socket, started: Callable
     The server runs in a thread of its own, since in the main one it would hear the signals in our place.
     """
     server = uvicorn.Server(configured(app))
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [opened]}, name="server", daemon=True)
-    thread.start()
+    ended = (
+        threading.Event()
+    )  # a thread whose join is interrupted counts as one that has ended, though it goes on
+
+    def serve() -> None:
+        try:
+            server.run(sockets=[opened])
+        finally:
+            ended.set()
+
+    threading.Thread(target=serve, name="server", daemon=True).start()
     try:
         started()
-        while thread.is_alive():
-            thread.join(timeout=1)
+        while not ended.wait(timeout=1):
+            pass
     finally:
         server.should_exit = True
-        thread.join(timeout=SECONDS_TO_FINISH)
-        if thread.is_alive():
+        if not ended.wait(timeout=SECONDS_TO_FINISH):
             told = "The server was stopped before the answer was whole. Ask again when it runs."
             app.state.under_way.end(Message("serve.stopped", told))
-        thread.join(timeout=SECONDS_TO_SAY_SO + 1)
+            ended.wait(timeout=SECONDS_TO_SAY_SO + 1)
 
 
 def configured(app: Starlette) -> uvicorn.Config:
