@@ -50,7 +50,7 @@ OF_REQUESTS = {
     "repetition_penalty": _no_repetition_penalty,
     "response_format": Idle(
         _is_plain_format,
-        "answers are plain text, and neither JSON nor a schema is enforced: ask for JSON in a message",
+        "answers are plain text, and no form is enforced (a message can ask for JSON)",
     ),
     "safety_identifier": Idle(_is_text, "it can only be a text"),
     "service_tier": Idle(one_of(*NOTHING, "auto", "default"), "all requests are served alike"),
