@@ -27,6 +27,8 @@ CARRIERS = {
     "ExportError",
     "RowError",
     "UnfitError",
+    "RequestError",
+    "Wrong",
     "UnreadableReplyError",
     "PassingError",
     "_NotAskedError",

@@ -169,28 +169,32 @@ def test_a_text_is_gone_on_with_outside_any_prompt_style(client, running):
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "code", "param"),
     [
-        ({"n": 2}, "n: "),
-        ({"temperature": -1}, "temperature: "),
-        ({"max_tokens": 0}, "max_tokens: "),
-        ({"presence_penalty": 0.5}, "presence_penalty: "),
-        ({"extra_body": {"grammar": "x"}}, "grammar: this server has no such field"),
-        ({"tools": [{"type": "function", "function": {"name": "f"}}]}, "tools: "),
-        ({"top_logprobs": 2}, "top_logprobs is told with logprobs alone"),
-        ({"max_tokens": 100_000}, "leaves"),
-        ({"stop": [""]}, "stop"),
-        ({"stream_options": {"include_usage": True}}, "stream_options are of streams alone"),
-        ({"max_completion_tokens": 3}, "max_tokens and max_completion_tokens are two names"),
-        ({"temperature": "1"}, "temperature: Input should be a valid number"),
-        ({"seed": True}, "seed: Input should be a valid integer"),
-        ({"extra_body": {"x" * 500_000: 1}}, "x: this server has no such field"),
+        ({"n": 2}, "not_offered", "n"),
+        ({"temperature": -1}, "unsupported_request", "temperature"),
+        ({"max_tokens": 0}, "unsupported_request", "max_tokens"),
+        ({"presence_penalty": 0.5}, "not_offered", "presence_penalty"),
+        ({"extra_body": {"grammar": "x"}}, "unknown_field", "grammar"),
+        ({"tools": [{"type": "function", "function": {"name": "f"}}]}, "not_offered", "tools"),
+        ({"top_logprobs": 2}, "top_logprobs_without_logprobs", "top_logprobs"),
+        ({"max_tokens": 100_000}, "prompt_too_long", None),
+        ({"stop": [1]}, "unsupported_request", "stop"),
+        (
+            {"stream_options": {"include_usage": True}},
+            "stream_options_without_stream",
+            "stream_options",
+        ),
+        ({"max_completion_tokens": 3}, "max_tokens_twice", "max_tokens"),
+        ({"temperature": "1"}, "unsupported_request", "temperature"),
+        ({"seed": True}, "unsupported_request", "seed"),
+        ({"extra_body": {"x" * 500_000: 1}}, "unknown_field", "x" * 80),
     ],
 )
-def test_what_cannot_be_done_is_refused_by_name(client, options, told):
+def test_what_cannot_be_done_is_refused_by_name(client, options, code, param):
     with pytest.raises(openai.BadRequestError) as fault:
         ask(client, "Hello.", **options)
-    assert told in fault.value.body["message"]
+    assert (fault.value.code, fault.value.param) == (f"serve.{code}", param)
 
 
 def test_a_prompt_that_is_too_long_is_refused_with_its_numbers(client, running):
@@ -209,28 +213,35 @@ MESSAGES = b'"messages": [{"role": "user", "content": "Hi"}]'
 
 
 @pytest.mark.parametrize(
-    ("body", "told"),
+    ("body", "code", "param"),
     [
-        (b"", "is not JSON"),
-        (b"{", "is not JSON"),
-        (b"[1]", "the request: Input should be"),
-        (b'"x"', "the request: Input should be"),
-        (b"\xff\xfe", "is not JSON"),
-        (b"[" * 5000, "is not JSON: maximum recursion"),
-        (b'{"seed": ' + b"9" * 5000 + b"}", "is not JSON: Exceeds the limit"),
-        (b'{"model": "tuned", "temperature": NaN, ' + MESSAGES + b"}", "temperature: "),
-        (b'{"model": "base", "model": "tuned", ' + MESSAGES + b"}", "'model' stands 2 times in one object"),
+        (b"", "serve.malformed_json", None),
+        (b"{", "serve.malformed_json", None),
+        (b"[1]", "serve.unsupported_request", None),
+        (b'"x"', "serve.unsupported_request", None),
+        (b"\xff\xfe", "serve.malformed_json", None),
+        (b"[" * 5000, "serve.malformed_json", None),
+        (b'{"seed": ' + b"9" * 5000 + b"}", "serve.malformed_json", None),
+        (b"{}", "serve.unsupported_request", "model"),
+        (
+            b'{"model": "tuned", "temperature": NaN, ' + MESSAGES + b"}",
+            "serve.unsupported_request",
+            "temperature",
+        ),
+        (b'{"model": "base", "model": "tuned", ' + MESSAGES + b"}", "serve.malformed_json", None),
+        (b'{"model": "tuned", "\\ud800": 1, ' + MESSAGES + b"}", "serve.unknown_field", "\\ud800"),
         (
             b'{"model": "tuned", "messages": [{"role": "user", "content": "a\\ud800"}]}',
-            "A text holds half of a surrogate pair",
+            "data.lone_surrogate",
+            None,
         ),
     ],
 )
-def test_what_is_no_request_gets_a_message_and_not_a_fault_of_the_server(running, body, told):
+def test_what_is_no_request_gets_a_message_and_not_a_fault_of_the_server(running, body, code, param):
     answer = httpx2.post(f"{running.url}/chat/completions", content=body, headers=JSON)
     assert answer.status_code == 400
-    assert answer.json()["error"]["type"] == "invalid_request_error"
-    assert told in answer.json()["error"]["message"]
+    error = answer.json()["error"]
+    assert (error["type"], error["code"], error["param"]) == ("invalid_request_error", code, param)
 
 
 def test_half_a_character_in_a_plain_text_is_refused_too(running):
@@ -341,7 +352,7 @@ def test_a_model_that_fails_is_told_to_who_asked_and_others_are_answered(running
     try:
         failed = Message("serve.engine_failed", "RuntimeError: no such weights")
         engine.open("tuned")
-        batch = engine._batches["tuned"]
+        batch = engine._batches["tuned", False]
         step, batch.step = batch.step, cannot
         assert last_piece(engine, served).fault == failed
         batch.step = step

@@ -1,6 +1,7 @@
-"""A server on the loopback with a run behind it."""
+"""A server on the loopback with a run behind it, or with an application of a test's own."""
 
 import threading
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -27,14 +28,22 @@ class Running:
 def serving(run, *, key=None, at_once=4, engine="torch", context=2048):
     loaded = load(run.recipe, {}, [])
     made = open_engine(engine, run, loaded.recipe, locate(loaded), context=context, at_once=at_once)
+    try:
+        with answering(make_app(made.engine, made.served, host="127.0.0.1", key=key)) as url:
+            yield Running(url, made.engine, made.served)
+    finally:
+        made.engine.close()
+
+
+@contextmanager
+def answering(app: Any) -> Iterator[str]:
+    """Let an application answer on the loopback; give its base URL."""
     with listening("127.0.0.1", 0) as opened:
-        app = make_app(made.engine, made.served, host="127.0.0.1", key=key)
         server = uvicorn.Server(configured(app))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [opened]})
         thread.start()
         try:
-            yield Running(f"http://127.0.0.1:{opened.getsockname()[1]}/v1", made.engine, made.served)
+            yield f"http://127.0.0.1:{opened.getsockname()[1]}/v1"
         finally:
             server.should_exit = True
             thread.join()
-            made.engine.close()

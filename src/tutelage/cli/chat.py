@@ -17,7 +17,7 @@ from tutelage.cli.options import (
     refuse_idle_settings,
     refuse_untrained_settings,
 )
-from tutelage.errors import DataError, Interrupted, RecipeError, StorageError
+from tutelage.errors import DataError, Interrupted, ModelError, RecipeError, StorageError
 from tutelage.interruption import INTERRUPTION
 from tutelage.recipe_file import PLACE_OF_WORK
 from tutelage.run_folder import ARMS, write_json_lines
@@ -158,7 +158,7 @@ def _ask(talk: Talk, text: str) -> None:
         turns = [*talk.turns[arm], Turn("user", text)]
         try:
             answer = _answer(talk, arm, turns)
-        except DataError as fault:
+        except (DataError, ModelError) as fault:  # of a model: its template does not take the conversation
             console.say(f"{fault} /reset forgets what was said.")
             continue
         talk.turns[arm] = [*turns, Turn("assistant", answer)]

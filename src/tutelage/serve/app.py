@@ -3,8 +3,8 @@
 import asyncio
 import itertools
 import json
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing, asynccontextmanager, suppress
 from typing import Any
 
 from starlette.applications import Starlette
@@ -16,17 +16,31 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.types import Message as AsgiMessage
 
 from tutelage.codes import Message
-from tutelage.errors import DataError
+from tutelage.errors import DataError, ModelError
 from tutelage.run_folder import ARMS
 from tutelage.serve.guard import why_refused
 from tutelage.serve.opening import Served
 from tutelage.serve.questions import Engine, Piece, Question
 from tutelage.serve.replies import CHAT, COMPLETION, Form, Reply
-from tutelage.serve.requests import ChatRequest, CompletionRequest, read_request
+from tutelage.serve.requests import ChatRequest, CompletionRequest, read_json
+from tutelage.serve.under_way import UnderWay
 
 LARGEST_REQUEST = 2**20  # bytes
 MOST_UNANSWERED = 64
 SECONDS_TO_SEND = 30  # a request
+# What other clients ask, and what they are to be set to.
+_TO_CHAT = "Ask /v1/chat/completions: in the openai client that is client.chat.completions.create."
+_BASE_URL = "The client's base URL has to end with /v1."
+OTHER_INTERFACES = {
+    "/v1/responses": f"The Responses API is not served. {_TO_CHAT}",
+    "/responses": f"The Responses API is not served. {_TO_CHAT} {_BASE_URL}",
+    "/v1/messages": f"Anthropic's interface is not served. {_TO_CHAT}",
+    "/v1/embeddings": "Embeddings are not served.",
+    "/api/": "Ollama's interface is not served. Set the client to OpenAI's, with a base URL that ends with /v1.",
+    "/chat/completions": _BASE_URL,
+    "/completions": _BASE_URL,
+    "/models": _BASE_URL,
+}
 TYPE_OF_STATUS = {
     401: "authentication_error",
     403: "permission_error",
@@ -37,7 +51,11 @@ TYPE_OF_STATUS = {
 
 
 def make_app(engine: Engine, served: Served, *, host: str, key: str | None) -> Starlette:
-    """Return the application of a server that listens on `host`; `key` has to be shown, if there is one."""
+    """Return the application of a server that listens on `host`; `key` has to be shown, if there is one.
+
+    Its `state.under_way` ends the answers that are not whole when the server has to stop.
+    """
+    under_way = UnderWay(engine)
     numbers = itertools.count(1)
 
     async def models(request: Request) -> Response:
@@ -63,24 +81,25 @@ def make_app(engine: Engine, served: Served, *, host: str, key: str | None) -> S
 
     async def answer(request: Request, kind: Any, form: Form) -> Response:
         try:
-            asked = read_request(kind, await request.body())
+            asked = kind.read(read_json(await request.body()))
             if asked.model not in ARMS:
                 return _unknown_model(asked.model)
             question = asked.question(served)
-        except DataError as fault:
-            return _refusal(400, Message(fault.code, str(fault)))
+        except (DataError, ModelError) as fault:  # of a model: its template does not take these messages
+            return _refusal(400, Message(fault.code, str(fault)), param=getattr(fault, "param", None))
         if engine.unanswered >= MOST_UNANSWERED:
             told = f"{MOST_UNANSWERED} requests are being answered or wait. Ask again in a second."
             return _refusal(503, Message("serve.busy", told), headers={"Retry-After": "1"})
-        reply = Reply(form, asked.model, len(question.prompt), served.tokenizer, next(numbers))
+        seed = question.sampling.seed if question.sampling else None
+        reply = Reply(form, asked.model, len(question.prompt), served.tokenizer, next(numbers), seed)
+        pieces = _pieces(under_way, question)
         if asked.stream:
-            pieces = _pieces(engine, question)
             return StreamingResponse(
-                _events(pieces, reply, with_usage=asked.wants_usage), media_type="text/event-stream"
+                _events(pieces, reply, with_usage=asked.stream_options), media_type="text/event-stream"
             )
-        return await _whole(request, engine, question, reply)
+        return await _whole(request, pieces, reply)
 
-    return Starlette(
+    app = Starlette(
         routes=[
             Route("/health", health),
             Route("/v1/models", models),
@@ -89,8 +108,10 @@ def make_app(engine: Engine, served: Served, *, host: str, key: str | None) -> S
             Route("/v1/completions", completions, methods=["POST"]),
         ],
         middleware=[Middleware(_guarded, host=host, key=key)],
-        exception_handlers={404: _no_such_address, 405: _no_such_address},
+        exception_handlers={404: _no_such_address, 405: _no_such_address, 500: _fault},
     )
+    app.state.under_way = under_way
+    return app
 
 
 def _guarded(app: ASGIApp, *, host: str, key: str | None) -> ASGIApp:
@@ -146,14 +167,15 @@ async def _body(request: Request) -> bytes:
     return bytes(body)
 
 
-def _refusal(status: int, message: Message, *, headers: dict[str, str] | None = None) -> Response:
-    error = {
-        "message": message.text,
-        "type": TYPE_OF_STATUS.get(status, "invalid_request_error"),
-        "param": None,
-        "code": message.code,
-    }
-    return JSONResponse({"error": error}, status_code=status, headers=headers)
+def _refusal(
+    status: int, message: Message, *, param: str | None = None, headers: dict[str, str] | None = None
+) -> Response:
+    return JSONResponse(_error(status, message, param=param), status_code=status, headers=headers)
+
+
+def _error(status: int, message: Message, *, param: str | None = None) -> dict[str, Any]:
+    kind = TYPE_OF_STATUS.get(status, "invalid_request_error")
+    return {"error": {"message": message.text, "type": kind, "param": param, "code": message.code}}
 
 
 def _unknown_model(name: str) -> Response:
@@ -163,12 +185,18 @@ def _unknown_model(name: str) -> Response:
 
 async def _no_such_address(request: Request, fault: Exception) -> Response:
     known = "/v1/chat/completions, /v1/completions (POST), /v1/models, /health (GET)"
-    told = f"{request.method} {request.url.path[:80]} is nothing here. There are {known}."
-    return _refusal(404, Message("serve.unknown_path", told))
+    path = request.url.path
+    remedy = next((words for begin, words in OTHER_INTERFACES.items() if path.startswith(begin)), None)
+    told = f"{request.method} {path[:80]} is not offered. There are {known}."
+    return _refusal(404, Message("serve.unknown_path", f"{told} {remedy}" if remedy else told))
+
+
+async def _fault(request: Request, fault: Exception) -> Response:
+    return _refusal(500, Message("internal.unexpected", f"A fault of Tutelage: {type(fault).__name__}."))
 
 
 @asynccontextmanager
-async def _asking(engine: Engine, question: Question) -> AsyncIterator["asyncio.Queue[Piece]"]:
+async def _asking(under_way: UnderWay, question: Question) -> AsyncIterator["asyncio.Queue[Piece]"]:
     """Ask, and give the queue that the pieces come into; whoever leaves early cancels the question."""
     loop = asyncio.get_running_loop()
     queue: asyncio.Queue[Piece] = asyncio.Queue()
@@ -177,15 +205,15 @@ async def _asking(engine: Engine, question: Question) -> AsyncIterator["asyncio.
         with suppress(RuntimeError):  # the loop has ended, and nobody listens
             loop.call_soon_threadsafe(queue.put_nowait, piece)
 
-    cancel = engine.ask(question, tell)
+    cancel = under_way.ask(question, tell)
     try:
         yield queue
     finally:
         cancel()
 
 
-async def _pieces(engine: Engine, question: Question) -> AsyncIterator[Piece]:
-    async with _asking(engine, question) as queue:
+async def _pieces(under_way: UnderWay, question: Question) -> AsyncGenerator[Piece]:
+    async with _asking(under_way, question) as queue:
         while True:
             piece = await queue.get()
             yield piece
@@ -193,13 +221,14 @@ async def _pieces(engine: Engine, question: Question) -> AsyncIterator[Piece]:
                 return
 
 
-async def _whole(request: Request, engine: Engine, question: Question, reply: Reply) -> Response:
+async def _whole(request: Request, coming: AsyncGenerator[Piece], reply: Reply) -> Response:
     """Collect an answer, unless who asked has gone."""
     pieces: list[Piece] = []
 
     async def collect() -> None:
-        async for piece in _pieces(engine, question):
-            pieces.append(piece)
+        async with aclosing(coming):
+            async for piece in coming:
+                pieces.append(piece)
 
     async def gone() -> None:
         while (await request.receive())["type"] != "http.disconnect":
@@ -214,24 +243,30 @@ async def _whole(request: Request, engine: Engine, question: Question, reply: Re
         await asyncio.gather(*tasks, return_exceptions=True)
     if not pieces or not pieces[-1].finish_reason:
         return Response(status_code=499)  # nobody reads it
-    if pieces[-1].fault:
-        return _refusal(500, pieces[-1].fault)
+    if fault := pieces[-1].fault:
+        return _refusal(_status_of(fault), fault)
     return JSONResponse(reply.whole(pieces))
 
 
-async def _events(pieces: AsyncIterator[Piece], reply: Reply, *, with_usage: bool) -> AsyncIterator[str]:
-    """Yield server-sent events; one that could not be answered ends with an error in place of a finish reason."""
-    async for piece in pieces:
-        if piece.fault:
-            yield _event(
-                {"error": {"message": piece.fault.text, "type": "server_error", "code": piece.fault.code}}
-            )
-            return
-        if piece.text or piece.finish_reason or piece.log_prob:
-            yield _event(reply.part(piece))
-        if piece.finish_reason and with_usage:
-            yield _event(reply.usage_part(piece.tokens))
+async def _events(pieces: AsyncGenerator[Piece], reply: Reply, *, with_usage: bool) -> AsyncIterator[str]:
+    """Yield server-sent events; an answer that breaks off ends with an error in place of a finish reason."""
+    is_first = True
+    uncounted = {"usage": None} if with_usage else {}
+    async with aclosing(pieces):  # or who leaves would only make room when the memory is cleared up
+        async for piece in pieces:
+            if piece.fault:
+                yield _event(_error(_status_of(piece.fault), piece.fault))
+                break
+            if piece.text or piece.finish_reason or piece.log_prob:
+                yield _event(reply.part(piece, is_first=is_first) | uncounted)
+                is_first = False
+            if piece.finish_reason and with_usage:
+                yield _event(reply.usage_part(piece.tokens))
     yield "data: [DONE]\n\n"
+
+
+def _status_of(fault: Message) -> int:
+    return 503 if fault.code == "serve.stopped" else 500
 
 
 def _event(value: Any) -> str:

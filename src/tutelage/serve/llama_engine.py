@@ -9,18 +9,25 @@ from tutelage.codes import Message
 from tutelage.generation.llama_cpp import LlamaCpp
 from tutelage.generation.sampling import Sampling
 from tutelage.serve.questions import Cancel, Engine, FinishReason, Piece, Question, Tell
+from tutelage.serve.room import Room
+
+# llama.cpp draws a seed of its own where it is given the next number, and keeps 32 bits of larger ones.
+SEEDS = 2**32 - 1
 
 
 class LlamaEngine:
     """Answers with a model in llama.cpp; `otherwise` is asked for the base, and where log-probabilities are to be told.
 
-    llama.cpp tells none for a token that ends within a character.
+    llama.cpp tells none for a token that ends within a character. Answers that grow side by side share its products,
+    and one that begins as an earlier one did takes over what is left of that; an answer that has to be repeatable grows
+    alone and takes over nothing.
     """
 
     def __init__(self, model: LlamaCpp, *, otherwise: Engine) -> None:
         self._model = model
         self._otherwise = otherwise
         self._workers = ThreadPoolExecutor(model.at_once, thread_name_prefix="llama.cpp")
+        self._room = Room()
         self._changed = threading.Lock()
         self._own_unanswered = 0
         self._closing = threading.Event()
@@ -47,7 +54,8 @@ class LlamaEngine:
     def _answer(self, question: Question, tell: Tell, cancelled: threading.Event) -> None:
         answering = _Answering(question, tell, lambda: cancelled.is_set() or self._closing.is_set())
         try:
-            answering.begin(self._model)
+            with self._room.entered(alone=question.is_repeatable):
+                answering.begin(self._model)
         except Exception as fault:  # of whatever kind: who waits must hear of it
             answering.fail(f"{type(fault).__name__}: {fault}")
         finally:
@@ -81,7 +89,8 @@ class _Answering:
             stop=question.stop,
             temperature=sampling.temperature,
             top_p=sampling.top_p,
-            seed=sampling.seed,
+            seed=sampling.seed % SEEDS,
+            takes_over=not question.is_repeatable,
         )
         if self._finish_reason is None and not self._is_left():
             self.fail("llama.cpp ended an answer without saying why")

@@ -6,6 +6,7 @@ torch and transformers are imported when one of them is, since an export may ans
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,7 @@ from tutelage.data.prompts import PromptRenderer, make_renderer
 from tutelage.errors import DataError
 from tutelage.model.kept_tokenizer import read_kept_tokenizer
 from tutelage.model.loading import context_length, load_tokenizer
-from tutelage.model.sources import ModelSource
+from tutelage.model.sources import ModelSource, refuse_if_changed
 from tutelage.recipe import Recipe
 from tutelage.run_folder import RunFolder, read_json
 
@@ -99,7 +100,13 @@ def _open_base(run: RunFolder, recipe: Recipe, source: ModelSource) -> CausalMod
 
     device = choose_device(recipe.training.device)
     dtype = choose_dtype_to_open(trained_dtype(run, recipe), device)
-    return open_base(source, device, dtype, padded_because=read_json(run.training)["padded_because"])
+    with ThreadPoolExecutor(1) as beside:
+        # A server opens a model when it is first asked, which may be days after the start.
+        checked = beside.submit(refuse_if_changed, source)
+        try:
+            return open_base(source, device, dtype, padded_because=read_json(run.training)["padded_because"])
+        finally:
+            checked.result()  # names a damaged file, at which loading may have failed in other words
 
 
 def _open_tuned(run: RunFolder, recipe: Recipe, source: ModelSource) -> CausalModel:

@@ -14,7 +14,11 @@ FinishReason = Literal["stop", "length", "error"]
 
 @dataclass(frozen=True)
 class Question:
-    """What one model is asked. `top_logprobs` are told beside each token, None tells none."""
+    """What one model is asked. `top_logprobs` are told beside each token, None tells none.
+
+    The answer to one that `is_repeatable` depends on nothing that is asked at the same time or was asked before, not
+    even in the last bits of its logits, so that its seed gives the same answer again.
+    """
 
     arm: str  # base or tuned
     prompt: tuple[int, ...]
@@ -22,6 +26,7 @@ class Question:
     sampling: Sampling | None = None
     stop: tuple[str, ...] = ()
     top_logprobs: int | None = None
+    is_repeatable: bool = False
 
 
 @dataclass(frozen=True)

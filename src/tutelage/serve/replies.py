@@ -1,7 +1,7 @@
 """How answers are written: OpenAI's shapes of a chat completion and of a completion, whole or in parts."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,7 +17,8 @@ class Form:
     name: str
     part_name: str
     prefix: str
-    content: Callable[[str, bool], dict[str, Any]]  # of a text, and whether it is a part
+    content: Callable[[str], dict[str, Any]]
+    part_content: Callable[[str, bool], dict[str, Any]]  # of a text, and whether it is the first part
     log_probs: Callable[[Sequence[TokenLogProb], TextOf], dict[str, Any]]
 
 
@@ -30,20 +31,24 @@ class Reply:
     prompt_tokens: int
     tokenizer: Any
     number: int
+    seed: int | None = None  # that tokens are drawn with, where they are drawn
     created: int = field(default_factory=lambda: int(time.time()))
 
     def whole(self, pieces: Sequence[Piece]) -> dict[str, Any]:
         """Return the reply that holds all pieces of an answer."""
         told = [piece.log_prob for piece in pieces if piece.log_prob]
         text = "".join(piece.text for piece in pieces)
-        choice = self._choice(text, told, pieces[-1].finish_reason, is_part=False)
+        choice = self._choice(self.form.content(text), told, pieces[-1].finish_reason)
         return {**self._head(self.form.name), "choices": [choice], "usage": self._usage(pieces[-1].tokens)}
 
-    def part(self, piece: Piece) -> dict[str, Any]:
-        """Return one part of a stream."""
+    def part(self, piece: Piece, *, is_first: bool) -> dict[str, Any]:
+        """Return one part of a stream; clients add parts up, so that only the first tells whose answer it is."""
         told = [piece.log_prob] if piece.log_prob else []
-        choice = self._choice(piece.text, told, piece.finish_reason, is_part=True)
-        return {**self._head(self.form.part_name), "choices": [choice]}
+        content = self.form.part_content(piece.text, is_first)
+        return {
+            **self._head(self.form.part_name),
+            "choices": [self._choice(content, told, piece.finish_reason)],
+        }
 
     def usage_part(self, tokens: int) -> dict[str, Any]:
         """Return the part that tells how many tokens it was, where that is asked for."""
@@ -51,14 +56,21 @@ class Reply:
 
     def _head(self, name: str) -> dict[str, Any]:
         identity = f"{self.form.prefix}-{self.created}-{self.number}"
-        return {"id": identity, "object": name, "created": self.created, "model": self.model}
+        return {
+            "id": identity,
+            "object": name,
+            "created": self.created,
+            "model": self.model,
+            # The one field of the interface for what an answer depends on that most clients hand on.
+            "system_fingerprint": None if self.seed is None else f"seed-{self.seed}",
+        }
 
     def _choice(
-        self, text: str, told: Sequence[TokenLogProb], finish_reason: str | None, *, is_part: bool
+        self, content: Mapping[str, Any], told: Sequence[TokenLogProb], finish_reason: str | None
     ) -> dict[str, Any]:
         return {
             "index": 0,
-            **self.form.content(text, is_part),
+            **content,
             "logprobs": self.form.log_probs(told, self._text_of) if told else None,
             "finish_reason": finish_reason,
         }
@@ -74,8 +86,12 @@ class Reply:
         return self.tokenizer.decode([token])
 
 
-def _chat_content(text: str, is_part: bool) -> dict[str, Any]:
-    return {"delta" if is_part else "message": {"role": "assistant", "content": text}}
+def _chat_content(text: str) -> dict[str, Any]:
+    return {"message": {"role": "assistant", "content": text}}
+
+
+def _chat_part_content(text: str, is_first: bool) -> dict[str, Any]:
+    return {"delta": {**({"role": "assistant"} if is_first else {}), "content": text}}
 
 
 def _chat_log_probs(told: Sequence[TokenLogProb], text_of: TextOf) -> dict[str, Any]:
@@ -92,7 +108,11 @@ def _chat_log_probs(told: Sequence[TokenLogProb], text_of: TextOf) -> dict[str, 
     }
 
 
-def _completion_content(text: str, is_part: bool) -> dict[str, Any]:
+def _completion_content(text: str) -> dict[str, Any]:
+    return {"text": text}
+
+
+def _completion_part_content(text: str, is_first: bool) -> dict[str, Any]:
     return {"text": text}
 
 
@@ -105,5 +125,19 @@ def _completion_log_probs(told: Sequence[TokenLogProb], text_of: TextOf) -> dict
     }
 
 
-CHAT = Form("chat.completion", "chat.completion.chunk", "chatcmpl", _chat_content, _chat_log_probs)
-COMPLETION = Form("text_completion", "text_completion", "cmpl", _completion_content, _completion_log_probs)
+CHAT = Form(
+    "chat.completion",
+    "chat.completion.chunk",
+    "chatcmpl",
+    _chat_content,
+    _chat_part_content,
+    _chat_log_probs,
+)
+COMPLETION = Form(
+    "text_completion",
+    "text_completion",
+    "cmpl",
+    _completion_content,
+    _completion_part_content,
+    _completion_log_probs,
+)

@@ -1,164 +1,234 @@
-"""What a request may ask, checked field by field: what is not known or cannot be done is refused, never passed over."""
+"""What a request may ask: fields that ask for nothing are accepted, and what cannot be done is refused by name."""
 
 import json
+import secrets
+import sys
 from collections import Counter
-from typing import Annotated, Any, Literal, TypeVar
-
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self
 
 from tutelage.data.conversations import Turn
 from tutelage.errors import DataError
 from tutelage.generation.sampling import Sampling
+from tutelage.serve.fields import (
+    NOTHING,
+    Honoured,
+    RequestError,
+    Wrong,
+    flag,
+    number,
+    read_fields,
+    refuse,
+    text,
+    whole_number,
+)
+from tutelage.serve.idle_fields import OF_REQUESTS
+from tutelage.serve.messages import read_messages
 from tutelage.serve.opening import Served
 from tutelage.serve.questions import MOST_LOGPROBS, Question
 
-Asked = TypeVar("Asked", "ChatRequest", "CompletionRequest")
 MOST_STOPS = 16
-
-Stop = Annotated[str, Field(min_length=1, max_length=200)]
-
-
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True)
-    type: Literal["text"]
-    text: str
+LONGEST_STOP = 200
+MOST_TOKENS = 2**31 - 1
+LARGEST_SEED = 2**63 - 1
+BITS_OF_DRAWN_SEEDS = 31
+LOWEST_TEMPERATURE = 0.01
+TOKENS_OF_COMPLETION = 16  # what the interface says of a request without
 
 
-class _Message(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True)
-    role: Literal["system", "developer", "user", "assistant", "tool"]
-    content: str | list[_Part]
-
-    def turn(self) -> Turn:
-        text = self.content if isinstance(self.content, str) else "".join(part.text for part in self.content)
-        return Turn("system" if self.role == "developer" else self.role, text)
-
-
-class _StreamOptions(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True)
-    include_usage: bool = False
+def _stops(value: Any) -> tuple[str, ...]:
+    stops = [value] if isinstance(value, str) else value
+    if not isinstance(stops, list):
+        raise ValueError
+    stops = [stop for stop in stops if stop != ""]  # which asks for nothing
+    if len(stops) > MOST_STOPS or not all(
+        isinstance(stop, str) and len(stop) <= LONGEST_STOP for stop in stops
+    ):
+        raise ValueError
+    return tuple(stops)
 
 
-class _Common(BaseModel):
-    """What both kinds of request share. Fields with one value may be given, but ask for nothing else."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
-    model: str
-    max_tokens: int | None = Field(None, ge=1)
-    temperature: float = Field(0.0, ge=0, le=100)
-    top_p: float = Field(1.0, gt=0, le=1)
-    seed: int = Field(0, ge=0, lt=2**63)
-    stop: Stop | Annotated[list[Stop], Field(max_length=MOST_STOPS)] | None = None
-    stream: bool = False
-    stream_options: _StreamOptions | None = None
-    n: Literal[1] = 1
-    presence_penalty: Literal[0] = 0
-    frequency_penalty: Literal[0] = 0
-    user: str | None = None
-
-    @property
-    def wants_usage(self) -> bool:
-        return self.stream_options is not None and self.stream_options.include_usage
-
-    def sampling(self) -> Sampling | None:
-        if self.temperature == 0:
-            return None
-        return Sampling(temperature=max(self.temperature, 0.01), top_p=self.top_p, seed=self.seed)
-
-    def refuse_idle_fields(self) -> None:
-        """Refuse what is well formed, but could not be honoured beside the other fields."""
-        if self.stream_options is not None and not self.stream:
-            raise DataError(
-                "serve.stream_options_without_stream",
-                "stream_options are of streams alone: set stream to true, or leave them out.",
-            )
-
-    def stops(self) -> tuple[str, ...]:
-        return (self.stop,) if isinstance(self.stop, str) else tuple(self.stop or ())
+def _stream_options(value: Any) -> bool:
+    """Return whether the tokens are to be counted."""
+    if not isinstance(value, dict):
+        raise ValueError
+    if any(given not in (*NOTHING, False) for name, given in value.items() if name != "include_usage"):
+        raise ValueError
+    return flag(value.get("include_usage") or False)
 
 
-class ChatRequest(_Common):
-    """A request to /v1/chat/completions."""
-
-    messages: list[_Message] = Field(min_length=1)
-    max_completion_tokens: int | None = Field(None, ge=1)
-    logprobs: bool = False
-    top_logprobs: int | None = Field(None, ge=0, le=MOST_LOGPROBS)
-    response_format: None = None
-    tools: None = None
-
-    def question(self, served: Served) -> Question:
-        self.refuse_idle_fields()
-        if self.messages[-1].role not in ("user", "tool"):
-            raise DataError(
-                "serve.last_message_not_user",
-                "The last of messages has to be the user's or a tool's, for the model to answer.",
-            )
-        if self.top_logprobs is not None and not self.logprobs:
-            raise DataError(
-                "serve.top_logprobs_without_logprobs",
-                "top_logprobs is told with logprobs alone: set logprobs to true, or leave it out.",
-            )
-        if self.max_tokens is not None and self.max_completion_tokens is not None:
-            raise DataError(
-                "serve.max_tokens_twice",
-                "max_tokens and max_completion_tokens are two names for one thing. Send one of them.",
-            )
-        prompt = served.prompt_of_messages([message.turn() for message in self.messages])
-        wanted = self.max_completion_tokens or self.max_tokens
-        shown = (self.top_logprobs or 0) if self.logprobs else None
-        room = served.room_after(prompt, wanted)
-        return Question(self.model, prompt, room, self.sampling(), self.stops(), shown)
-
-
-class CompletionRequest(_Common):
-    """A request to /v1/completions: a text that is gone on with, outside any prompt style."""
-
-    prompt: str | Annotated[list[str], Field(min_length=1, max_length=1)]
-    logprobs: int | None = Field(None, ge=0, le=5)
-    echo: Literal[False] = False
-    best_of: Literal[1] = 1
-    suffix: None = None
-
-    def question(self, served: Served) -> Question:
-        self.refuse_idle_fields()
-        text = self.prompt if isinstance(self.prompt, str) else self.prompt[0]
-        prompt = served.prompt_of_text(text) if text else ()
-        if not prompt:
-            raise DataError("serve.empty_prompt", "The prompt is empty, so there is nothing to go on with.")
-        room = served.room_after(
-            prompt, self.max_tokens or 16
-        )  # 16 is what the interface says of a request without
-        return Question(self.model, prompt, room, self.sampling(), self.stops(), self.logprobs)
-
-
-def read_request(kind: type[Asked], body: bytes) -> Asked:
-    """Return a request; DataError names each field that is wrong, with what it may be. A field of null is left out."""
-    try:
-        value: Any = json.loads(body, object_pairs_hook=_without_repeats)
-    except (ValueError, RecursionError) as fault:
-        raise DataError("serve.malformed_json", f"The request is not JSON: {fault}.") from fault
-    if isinstance(value, dict):
-        value = {
-            name: given for name, given in value.items() if given is not None or name not in kind.model_fields
-        }
-    try:
-        return kind.model_validate(value)
-    except ValidationError as fault:
-        told = "; ".join(
-            f"{'.'.join(map(str, error['loc']))[:80] or 'the request'}: {_in_words(error)}"
-            for error in fault.errors()[:5]
-        )
-        raise DataError("serve.unsupported_request", f"The request cannot be answered: {told}.") from fault
-
-
-def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Refuse a name that stands twice in an object, where a reader would have to choose what was meant."""
-    if len(value := dict(pairs)) < len(pairs):
-        [(name, times)] = Counter(name for name, _ in pairs).most_common(1)
-        raise ValueError(f"{name[:80]!r} stands {times} times in one object")
+def _messages(value: Any) -> list[Any]:
+    if not isinstance(value, list) or not value:
+        raise ValueError
     return value
 
 
-def _in_words(error: Any) -> str:
-    return "this server has no such field" if error["type"] == "extra_forbidden" else str(error["msg"])
+def _prompt(value: Any) -> str:
+    if isinstance(value, list) and len(value) == 1:
+        value = value[0]
+    return text(value)
+
+
+def _top_logprobs_of_completion(value: Any) -> int | None:
+    return None if value is False else whole_number(0, 5)(value)
+
+
+_COMMON = {
+    "model": Honoured("`tuned` or `base`", text),
+    "max_tokens": Honoured("a whole number from 1", whole_number(1, MOST_TOKENS)),
+    "temperature": Honoured("a number from 0 to 100", number(0, 100)),
+    "top_p": Honoured("a number above 0 and up to 1", number(0, 1, above=True)),
+    "seed": Honoured("a whole number from 0 to 2^63 - 1", whole_number(0, LARGEST_SEED)),
+    "stop": Honoured(
+        f"a text or a list of up to {MOST_STOPS} texts, each of up to {LONGEST_STOP} characters", _stops
+    ),
+    "stream": Honoured("true or false", flag),
+    "stream_options": Honoured("an object with include_usage and nothing else", _stream_options),
+}
+_OF_CHATS = {
+    **_COMMON,
+    "messages": Honoured("a list of messages, at least one", _messages),
+    "max_completion_tokens": _COMMON["max_tokens"],
+    "logprobs": Honoured("true or false", flag),
+    "top_logprobs": Honoured(f"a whole number from 0 to {MOST_LOGPROBS}", whole_number(0, MOST_LOGPROBS)),
+}
+_OF_COMPLETIONS = {
+    **_COMMON,
+    "prompt": Honoured("a text", _prompt),
+    "logprobs": Honoured("a whole number from 0 to 5", _top_logprobs_of_completion),
+}
+
+
+@dataclass(frozen=True)
+class _Common:
+    """What both kinds of request share."""
+
+    model: str
+    max_tokens: int | None = None
+    temperature: float = 0.0
+    top_p: float = 1.0
+    seed: int | None = None
+    stop: tuple[str, ...] = ()
+    stream: bool = False
+    stream_options: bool = False  # whether the tokens are to be counted
+
+    def asked(self, prompt: tuple[int, ...], room: int, top_logprobs: int | None) -> Question:
+        """Return the question; who gives no seed gets one that is drawn, and is told it."""
+        sampling = None
+        if self.temperature > 0:
+            seed = secrets.randbits(BITS_OF_DRAWN_SEEDS) if self.seed is None else self.seed
+            sampling = Sampling(max(self.temperature, LOWEST_TEMPERATURE), top_p=self.top_p, seed=seed)
+        is_repeatable = self.seed is not None
+        return Question(self.model, prompt, room, sampling, self.stop, top_logprobs, is_repeatable)
+
+    def refuse_idle_options(self) -> None:
+        if self.stream_options and not self.stream:
+            raise RequestError(
+                "serve.stream_options_without_stream",
+                "stream_options are of streams alone: set stream to true, or leave them out.",
+                param="stream_options",
+            )
+
+
+@dataclass(frozen=True)
+class ChatRequest(_Common):
+    """A request to /v1/chat/completions."""
+
+    turns: tuple[Turn, ...] = ()
+    max_completion_tokens: int | None = None
+    logprobs: bool = False
+    top_logprobs: int = 0
+
+    @classmethod
+    def read(cls, value: Mapping[str, Any]) -> Self:
+        """Return a request; RequestError names each field that is wrong."""
+        read, wrong = read_fields(value, honoured=_OF_CHATS, idle=OF_REQUESTS, required=["model", "messages"])
+        turns, wrong_in_messages = read_messages(read.pop("messages", []), path="messages")
+        refuse([*wrong, *wrong_in_messages])
+        return cls(**read, turns=tuple(turns))
+
+    def question(self, served: Served) -> Question:
+        self.refuse_idle_options()
+        if self.turns[-1].role not in ("user", "tool"):
+            raise RequestError(
+                "serve.last_message_not_user",
+                "The last of messages has to be the user's or a tool's, for the model to answer.",
+                param="messages",
+            )
+        if self.top_logprobs and not self.logprobs:
+            raise RequestError(
+                "serve.top_logprobs_without_logprobs",
+                "top_logprobs is told with logprobs alone: set logprobs to true, or leave it out.",
+                param="top_logprobs",
+            )
+        if None not in (sent := (self.max_tokens, self.max_completion_tokens)) and len({*sent}) > 1:
+            raise RequestError(
+                "serve.max_tokens_twice",
+                "max_tokens and max_completion_tokens are two names for one thing. Send one of them.",
+                param="max_tokens",
+            )
+        prompt = served.prompt_of_messages(self.turns)
+        room = served.room_after(prompt, self.max_completion_tokens or self.max_tokens)
+        return self.asked(prompt, room, self.top_logprobs if self.logprobs else None)
+
+
+@dataclass(frozen=True)
+class CompletionRequest(_Common):
+    """A request to /v1/completions: a text that is gone on with, outside any prompt style."""
+
+    prompt: str = ""
+    logprobs: int | None = None
+
+    @classmethod
+    def read(cls, value: Mapping[str, Any]) -> Self:
+        """Return a request; RequestError names each field that is wrong."""
+        read, wrong = read_fields(
+            value, honoured=_OF_COMPLETIONS, idle=OF_REQUESTS, required=["model", "prompt"]
+        )
+        refuse(wrong)
+        return cls(**read)
+
+    def question(self, served: Served) -> Question:
+        self.refuse_idle_options()
+        prompt = served.prompt_of_text(self.prompt) if self.prompt else ()
+        if not prompt:
+            raise RequestError(
+                "serve.empty_prompt",
+                "The prompt is empty, so there is nothing to go on with.",
+                param="prompt",
+            )
+        room = served.room_after(prompt, self.max_tokens or TOKENS_OF_COMPLETION)
+        return self.asked(prompt, room, self.logprobs)
+
+
+def read_json(body: bytes) -> dict[str, Any]:
+    """Return the object that a request is; DataError where it is none."""
+    try:
+        value: Any = json.loads(body, object_pairs_hook=_without_repeats)
+    except (ValueError, RecursionError) as fault:
+        raise DataError("serve.malformed_json", f"The request is not JSON: {_in_words(fault)}.") from fault
+    if not isinstance(value, dict):
+        refuse([Wrong("serve.unsupported_request", "", "it has to be an object of fields")])
+    return value
+
+
+class _RepeatedNameError(ValueError):
+    """A name stands twice in an object, where a reader would have to choose what was meant."""
+
+
+def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    if len(value := dict(pairs)) < len(pairs):
+        [(name, times)] = Counter(name for name, _ in pairs).most_common(1)
+        raise _RepeatedNameError(f"{name[:80]!r} stands {times} times in one object")
+    return value
+
+
+def _in_words(fault: Exception) -> str:
+    if isinstance(fault, RecursionError):
+        return "it is nested too deeply"
+    if isinstance(fault, UnicodeDecodeError):
+        return f"byte {fault.start:,} is not UTF-8"
+    if isinstance(fault, json.JSONDecodeError | _RepeatedNameError):
+        return str(fault)
+    return f"a number has more than {sys.get_int_max_str_digits():,} digits"

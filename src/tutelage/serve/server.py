@@ -14,9 +14,11 @@ from typing import Any
 import uvicorn
 from starlette.applications import Starlette
 
+from tutelage.codes import Message
 from tutelage.errors import RecipeError
 
 SECONDS_TO_FINISH = 5  # for answers under way when the server is stopped
+SECONDS_TO_SAY_SO = 2  # to those whose answers are not whole by then
 SECONDS_IDLE = 30
 SECONDS_TO_BEGIN = 10  # until the head of the first request is there
 SECONDS_WHEN_CROWDED = 0.1
@@ -49,15 +51,27 @@ def serve_until_stopped(app: Starlette, opened: socket.socket, started: Callable
     The server runs in a thread of its own, since in the main one it would hear the signals in our place.
     """
     server = uvicorn.Server(configured(app))
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [opened]}, name="server", daemon=True)
-    thread.start()
+    ended = (
+        threading.Event()
+    )  # a thread whose join is interrupted counts as one that has ended, though it goes on
+
+    def serve() -> None:
+        try:
+            server.run(sockets=[opened])
+        finally:
+            ended.set()
+
+    threading.Thread(target=serve, name="server", daemon=True).start()
     try:
         started()
-        while thread.is_alive():
-            thread.join(timeout=1)
+        while not ended.wait(timeout=1):
+            pass
     finally:
         server.should_exit = True
-        thread.join(timeout=SECONDS_TO_FINISH + 1)
+        if not ended.wait(timeout=SECONDS_TO_FINISH):
+            told = "The server was stopped before the answer was whole. Ask again when it runs."
+            app.state.under_way.end(Message("serve.stopped", told))
+            ended.wait(timeout=SECONDS_TO_SAY_SO + 1)
 
 
 def configured(app: Starlette) -> uvicorn.Config:
@@ -68,7 +82,7 @@ def configured(app: Starlette) -> uvicorn.Config:
         access_log=False,  # it would hold nothing that was asked, but say who asks how often
         server_header=False,
         timeout_keep_alive=SECONDS_IDLE,
-        timeout_graceful_shutdown=SECONDS_TO_FINISH,
+        timeout_graceful_shutdown=SECONDS_TO_FINISH + SECONDS_TO_SAY_SO,
     )
     config.load()
     config.http_protocol_class = _leaving_the_silent(config.http_protocol_class)

@@ -17,6 +17,7 @@ from tutelage.codes import Message
 from tutelage.errors import TutelageError
 from tutelage.generation.sampling import next_tokens
 from tutelage.serve.answer_text import AnswerText
+from tutelage.serve.one_at_a_time import OneAtATime
 from tutelage.serve.questions import Cancel, FinishReason, Piece, Question, Tell, TokenLogProb
 
 if TYPE_CHECKING:
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
 
     from tutelage.generation.continuous_batch import Batch, NextTokens
     from tutelage.model.forward import CausalModel
+
+
+_Place = tuple[str, bool]  # which model, and whether each answer grows by itself
 
 
 @dataclass
@@ -50,7 +54,8 @@ class TorchEngine:
         self._end_of_turn = end_of_turn
         self._at_once = at_once
         self._numbers = itertools.count()
-        self._batches: dict[str, Batch] = {}
+        self._models: dict[str, CausalModel] = {}
+        self._batches: dict[_Place, Batch] = {}
         self._answering: dict[int, _Answering] = {}
         self._wanted: list[tuple[str, Future[None]]] = []  # models to open
         self._asked: list[int] = []
@@ -98,22 +103,28 @@ class TorchEngine:
             self._changed.notify()
         opened.result()
 
-    def _open(self, arm: str) -> None:
+    def _open(self, arm: str, *, is_alone: bool = False) -> Batch:
+        """Return a batch of a model, loaded when it is first asked; where it `is_alone`, answers have no neighbours."""
         from tutelage.generation.continuous_batch import open_batch  # noqa: PLC0415 - imports torch
 
-        if arm not in self._batches:
-            self._batches[arm] = open_batch(self._open_arm[arm](), size=self._at_once)
+        place = (arm, is_alone)
+        if arm not in self._models:
+            self._models[arm] = self._open_arm[arm]()
+        if place not in self._batches:
+            batch = open_batch(self._models[arm], size=1 if is_alone else self._at_once)
+            self._batches[place] = OneAtATime(batch) if is_alone else batch
+        return self._batches[place]
 
     def _work(self) -> None:
         while self._take_notice():
-            for arm, batch in list(self._batches.items()):
+            for place, batch in list(self._batches.items()):
                 if batch.is_busy:
                     try:
                         self._step(batch)
                     except (
                         Exception
                     ) as fault:  # of whatever kind: who waits must hear of it, and others be answered
-                        self._give_up(arm, fault)
+                        self._give_up(place, fault)
 
     def _take_notice(self) -> bool:
         """Wait for something to do, take it up, and tell whether to go on."""
@@ -142,7 +153,7 @@ class TorchEngine:
         for number in asked:
             question = self._answering[number].question
             try:
-                self._open(question.arm)
+                batch = self._open(question.arm, is_alone=question.is_repeatable)
             except TutelageError as fault:
                 self._finish(number, "error", fault=Message(fault.code, str(fault)))
                 continue
@@ -151,11 +162,11 @@ class TorchEngine:
                     number, "error", fault=Message("serve.engine_failed", f"{type(fault).__name__}: {fault}")
                 )
                 continue
-            self._batches[question.arm].ask(number, question.prompt)
+            batch.ask(number, question.prompt)
         for number in cancelled:
             answering = self._answering.pop(number, None)
-            if answering is not None and answering.question.arm in self._batches:
-                self._batches[answering.question.arm].end(number)
+            if answering is not None and (batch := self._batches.get(_place_of(answering.question))):
+                batch.end(number)
         return True
 
     def _step(self, batch: Batch) -> None:
@@ -190,13 +201,17 @@ class TorchEngine:
         answering = self._answering.pop(number)
         answering.tell(Piece(answering.text.finish(), len(answering.ids), None, reason, fault))
 
-    def _give_up(self, arm: str, fault: Exception) -> None:
-        """Tell all who asked a model that it could not answer; the next question finds an empty batch."""
-        for number in [n for n, one in self._answering.items() if one.question.arm == arm]:
-            self._batches[arm].end(number)
+    def _give_up(self, place: _Place, fault: Exception) -> None:
+        """Tell all who wait for a batch that it could not answer; the next question finds it empty."""
+        for number in [n for n, one in self._answering.items() if _place_of(one.question) == place]:
+            self._batches[place].end(number)
             self._finish(
                 number, "error", fault=Message("serve.engine_failed", f"{type(fault).__name__}: {fault}")
             )
+
+
+def _place_of(question: Question) -> _Place:
+    return question.arm, question.is_repeatable
 
 
 def _row(following: NextTokens, number: int, row: int) -> NextTokens:

@@ -1,0 +1,46 @@
+"""The answers under way, so that a server that stops can end them in words and not by a cut."""
+
+import threading
+
+from tutelage.codes import Message
+from tutelage.serve.questions import Cancel, Engine, Piece, Question, Tell
+
+
+class UnderWay:
+    """Hands questions on to an engine, and remembers who waits for an answer."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._changed = threading.Lock()
+        self._waiting: dict[int, Tell] = {}
+        self._ended: Message | None = None
+
+    def ask(self, question: Question, tell: Tell) -> Cancel:
+        """Begin to answer; return what stops the answer. After `end` nothing is begun, and that is told."""
+        with self._changed:
+            ended = self._ended
+            if ended is None:
+                self._waiting[id(tell)] = tell
+        if ended is not None:
+            tell(_last(ended))
+            return lambda: None
+        cancel = self._engine.ask(question, tell)
+
+        def leave() -> None:
+            with self._changed:
+                self._waiting.pop(id(tell), None)
+            cancel()
+
+        return leave
+
+    def end(self, reason: Message) -> None:
+        """Tell all who wait that no more comes, and why."""
+        with self._changed:
+            self._ended = reason
+            waiting = [*self._waiting.values()]
+        for tell in waiting:
+            tell(_last(reason))
+
+
+def _last(reason: Message) -> Piece:
+    return Piece("", 0, None, "error", reason)
