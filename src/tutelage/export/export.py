@@ -4,7 +4,7 @@ import copy
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from tutelage.export.converter import convert, refuse_unwritable
 from tutelage.export.gguf_file import is_written_here, rewrite_gguf, write_gguf
 from tutelage.export.model_card import class_card, model_card
 from tutelage.export.ollama import modelfile
+from tutelage.export.record import Exported, record
 from tutelage.export.style import TEMPLATE, Style, make_style
 from tutelage.export.verification import Comparison, Reference, ask_reference, compare
 from tutelage.generation.llama_cpp import is_installed
@@ -44,18 +45,6 @@ TRAINING_RECORDS = (
 
 # Shows that something of unknown length is under way.
 Waiting = Callable[[str], AbstractContextManager[None]]
-
-
-@dataclass(frozen=True)
-class Exported:
-    """One export that is in its place."""
-
-    target: str
-    format: str
-    folder: Path
-    size_bytes: int
-    verified_with: str
-    comparison: Comparison
 
 
 @dataclass(frozen=True)
@@ -202,7 +191,7 @@ def _published(
             )
         size = sum(file.stat().st_size for file in staged.rglob("*") if file.is_file())
     exported = Exported(target, precision, place, size, verified_with, comparison)
-    _record(folder, exported, is_checked=is_checked)
+    record(folder, exported, is_checked=is_checked)
     return exported
 
 
@@ -313,36 +302,3 @@ def _in_half_precision(merged: Any) -> CausalModel:
     return CausalModel(
         module, torch.device("cpu"), torch.float32, padded_because="transformers' own way is wanted"
     )
-
-
-def _record(folder: ExportFolder, exported: Exported, *, is_checked: bool) -> None:
-    """Add one export to verification.json, and keep what it says of those that are still there."""
-    path = folder.verification
-    before = _recorded(path) if path.exists() else {}
-    files = {
-        str(file.relative_to(exported.folder)): file_sha256(file)
-        for file in sorted(exported.folder.rglob("*"))
-        if file.is_file() and file.name != MANIFEST
-    }
-    told = asdict(replace(exported.comparison, evidence=[]))
-    told.pop("evidence")
-    told.pop("mismatch")
-    entry = {
-        "format": exported.format,
-        "size_bytes": exported.size_bytes,
-        "verified_with": exported.verified_with,
-        **told,
-        "checksums": "verified" if is_checked else "skipped",
-        "sha256": files,
-    }
-    kept = {name: value for name, value in before.items() if folder.of(name).exists()}
-    write_json(path, kept | {exported.target: entry})
-
-
-def _recorded(path: Path) -> dict[str, Any]:
-    """Return what verification.json says; where it is damaged nothing, and an export proves itself anew."""
-    try:
-        before = read_json(path)
-    except RunFolderError:
-        return {}
-    return before if isinstance(before, dict) else {}
