@@ -30,7 +30,7 @@ test: .venv/installed-dev
 	$(BIN)/python -m pytest -m "end_to_end and not nightly"
 
 # The same and what takes minutes: 200 kills, a crash and a signal before every operation, 1,000 power cuts, damaged files.
-test-all: test
+test-all: test .venv/transformers-4
 	OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -n 2 -m "nightly and not forks and not end_to_end"
 	OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -n 2 -m "forks and nightly"
 	$(BIN)/python -m pytest -m "end_to_end and nightly"
@@ -86,6 +86,11 @@ lock: .venv/installed-dev .venv/lock
 # Known weaknesses of what is locked. It ends with an error where the advisories cannot be reached.
 audit: .venv/lock
 	.venv/lock/bin/pip-audit --strict --require-hashes --disable-pip --requirement requirements.lock
+
+# Where exports are loaded by an older transformers; TUTELAGE_TRANSFORMERS_4 names the Python of another place.
+.venv/transformers-4: | .venv/installed-dev
+	$(PYTHON) -m venv $@
+	$@/bin/python -m pip install -qq --disable-pip-version-check 'torch>=2.11,<2.14' 'transformers>=4.57,<5' 'peft>=0.17,<1'
 
 # In a place of their own, so that what they need is not locked with the rest.
 .venv/lock: | .venv/installed-dev

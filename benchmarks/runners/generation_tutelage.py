@@ -24,7 +24,7 @@ def main() -> None:
         responses = generate(
             model,
             prompts,
-            end_of_turn=job["end_of_turn"],
+            end_tokens=[job["end_of_turn"]],
             max_new_tokens=new_tokens,
             batch_size=job["batch"],
         )

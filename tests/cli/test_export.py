@@ -1,28 +1,35 @@
 """`tutelage export` as it is typed: what it leaves, and what it refuses."""
 
 import errno
+import json
+import os
+import re
 import shutil
+import subprocess
+import sys
+from dataclasses import replace
 from unittest.mock import patch
 
 import pytest
 from support.command_line import contents
 from support.failpoints import failing
 from support.rows import alpaca_values, write_rows
+from support.tiny_gguf import write_tiny_gguf
 from support.tiny_tokenizer import write_tiny_model
 
+from tutelage.cli.opening import locate
 from tutelage.data.prompts import render_template
 from tutelage.export import verification
 from tutelage.export.gguf_file import QUANTIZATIONS
 from tutelage.export.style import make_style
 from tutelage.model.loading import load_tokenizer
+from tutelage.model.other_programs import write_generation_config
+from tutelage.model.sources import DEFAULT_ORIGINAL
 from tutelage.run_folder import ExportFolder, RunFolder, read_json
 
 
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory):
-    """A finished training of the tiny model."""
-    place = tmp_path_factory.mktemp("export")
-    model = write_tiny_model(place / "tiny")
+def trained_on(model, place):
+    """Train a model for two steps."""
     write_rows(place / "my.json", alpaca_values(80))
     words = ["--data", place / "my.json", "--output", place / "run", "--set", f"model.name_or_path={model}"]
     words += ["--set", "training.max_steps=2", "--set", "training.dtype=float32", "--set", "adapter.r=2"]
@@ -35,6 +42,13 @@ def trained(tmp_path_factory):
                 main([str(word) for word in verb])
             assert not left.value.code
     return RunFolder(place / "run")
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A finished training of the tiny model."""
+    place = tmp_path_factory.mktemp("export")
+    return trained_on(write_tiny_model(place / "tiny"), place)
 
 
 @pytest.fixture
@@ -271,3 +285,89 @@ def test_without_llama_cpp_transformers_reads_the_file_back_and_the_table_says_s
         "manifest.json",
         "model-f32.gguf",
     }
+
+
+def test_a_base_that_was_a_gguf_file_is_exported_from_the_plain_install(
+    tutelage, tmp_path, quick, monkeypatch
+):
+    """Its tokenizer ends with a cut of its own making, as the default model's does, and no extra is there."""
+    monkeypatch.setenv("TUTELAGE_CACHE", str(tmp_path / "cache"))
+    run = trained_on(write_tiny_gguf(tmp_path / "tiny.gguf", pre="smollm", add_eot_token_id=1), tmp_path)
+    for part in ("converter", "export"):
+        monkeypatch.setattr(f"tutelage.export.{part}.is_installed", lambda: False)
+    monkeypatch.setattr("tutelage.export.converter._script", lambda: None)
+    done = tutelage("export", run.root, "--to", "gguf", "--to", "ollama", "--quantization", "f32")
+    assert done.code == 0, done.err
+    found = read_json(ExportFolder(run.export).verification)
+    assert {target: proof["answers_equal"] for target, proof in found.items()} == {"gguf": 3, "ollama": 3}
+
+
+@pytest.fixture
+def of_the_hub(monkeypatch, quick):
+    """Let the base be one that anyone can have from the hub."""
+    monkeypatch.setattr(
+        "tutelage.cli.export.locate", lambda loaded: replace(locate(loaded), original=DEFAULT_ORIGINAL)
+    )
+
+
+def test_an_adapter_is_loaded_as_its_card_says_with_the_base_that_it_names(
+    tutelage, run, trained, of_the_hub, tmp_path
+):
+    assert tutelage("export", run.root, "--to", "peft").code == 0
+    folder = run.export / "peft"
+    card = (folder / "README.md").read_text(encoding="utf-8")
+    assert f"base_model: {DEFAULT_ORIGINAL.name}\n" in card
+    told = read_json(folder / "adapter_config.json")
+    assert told["base_model_name_or_path"] == DEFAULT_ORIGINAL.name
+    assert told["revision"] == DEFAULT_ORIGINAL.revision
+    # The hub's cache as its client leaves it, so that nothing is fetched.
+    owner, _, name = DEFAULT_ORIGINAL.name.partition("/")
+    kept = tmp_path / "hub" / f"models--{owner}--{name}" / "snapshots" / DEFAULT_ORIGINAL.revision
+    shutil.copytree(trained.root.parent / "tiny", kept)
+    [documented, *_] = re.findall(r"```python\n(.*?)```", card, re.DOTALL)
+    asked = (
+        f"{documented}\nids = tokenizer('Name a fruit.', return_tensors='pt')\n"
+        "print(model.generate(**ids, max_new_tokens=4).shape[1] > 0, model.generation_config.do_sample)\n"
+        f"from peft import AutoPeftModelForCausalLM\nAutoPeftModelForCausalLM.from_pretrained('.')\n"
+    )
+    environment = os.environ | {"HF_HUB_CACHE": str(tmp_path / "hub"), "HF_HUB_OFFLINE": "1"}
+    command = [sys.executable, "-c", asked]
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == ["True", "False"]
+
+
+def test_a_base_that_others_cannot_have_is_named_by_its_hash(tutelage, run, unread):
+    assert tutelage("export", run.root, "--to", "peft").code == 0
+    card = (run.export / "peft" / "README.md").read_text(encoding="utf-8")
+    assert read_json(run.preparation)["model_sha256"] in card
+    assert read_json(run.export / "peft" / "adapter_config.json")["base_model_name_or_path"] == "tiny"
+
+
+def test_more_ends_than_a_gguf_file_can_name_are_refused_before_anything_long(
+    tutelage, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("TUTELAGE_CACHE", str(tmp_path / "cache"))
+    model = write_tiny_model(tmp_path / "tiny")
+    told = {"eos_token_id": [2, 70, 71]}
+    (model / "generation_config.json").write_text(json.dumps(told), encoding="utf-8")
+    run = trained_on(model, tmp_path)
+    monkeypatch.setattr("tutelage.export.export.open_merged", None)
+    refused = tutelage("export", run.root, "--to", "gguf")
+    assert refused.code == 2
+    assert "error[export.too_many_end_tokens]" in refused.err
+    assert not run.export.exists() or not list(run.export.iterdir())
+
+
+def test_generate_of_an_export_decides_and_not_a_loop_of_ours(tutelage, run, quick, monkeypatch):
+    """Settings that are left in the export change what its own generate() says, and nothing else."""
+
+    def as_the_base_has_them(folder, *words, **named):
+        write_generation_config(folder, *words, **named)
+        told = read_json(folder / "generation_config.json") | {"suppress_tokens": list(range(3, 200))}
+        (folder / "generation_config.json").write_text(json.dumps(told), encoding="utf-8")
+
+    monkeypatch.setattr("tutelage.export.export.write_generation_config", as_the_base_has_them)
+    refused = tutelage("export", run.root, "--to", "hf")
+    assert refused.code == 6
+    assert "error[export.not_the_trained_model]" in refused.err

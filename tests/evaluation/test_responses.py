@@ -90,7 +90,7 @@ def test_a_record_holds_the_answer_and_the_reference_of_its_own_row():
         prepared(examples),
         EvaluationSettings(max_new_tokens=6, batch_size=3),
         JoinedTokenizer(),
-        end_of_turn=end,
+        end_tokens=[end],
         progress=lambda doing, total: bars.setdefault(f"{doing} of {total}", []).append,
     )
     assert {name: sum(done) for name, done in bars.items()} == {

@@ -39,9 +39,9 @@ END, LONGEST = 9, 4
 @pytest.mark.parametrize(
     ("own", "choices", "share"),
     [
-        ([3, 4], {(): 3, (3,): 4, (3, 4): END}, 3 / 3),
-        ([3, 4], {(): 3, (3,): 7, (3, 7): END, (3, 4): END}, 2 / 3),  # the end is one of three tokens
-        ([3, 4], {(): 3, (3,): END, (3, 4): 5, (3, 4, 5): END}, 1 / 3),
+        ([3, 4, END], {(): 3, (3,): 4, (3, 4): END}, 3 / 3),
+        ([3, 4, END], {(): 3, (3,): 7, (3, 7): END, (3, 4): END}, 2 / 3),  # the end is one of three tokens
+        ([3, 4, END], {(): 3, (3,): END, (3, 4): 5, (3, 4, 5): END}, 1 / 3),
         ([3, 4, 5, 6], {(): 8, (8,): END, (3,): 4, (3, 4): 5, (3, 4, 5): 6, (3, 4, 5, 6): 7}, 3 / 4),
         (
             [3, 4, 5, 6],
@@ -56,9 +56,9 @@ def test_each_token_of_the_run_is_asked_for_after_those_before_it(own, choices, 
 
     def greedy(said):
         found = []
-        while len(found) < LONGEST and (token := choices.get((*said, *found), END)) != END:
-            found.append(token)
+        while len(found) < LONGEST and END not in found:
+            found.append(choices.get((*said, *found), END))
         return found
 
-    job = Job("", "", "", None, [], [], [[1]], [own], [], END, LONGEST, 10, 0)
+    job = Job("", "", "", None, [], [], [[1]], [own], [], LONGEST, 10, 0)
     assert share_of_same_tokens(job, answer([[1]]), answer) == pytest.approx(share)

@@ -25,7 +25,7 @@ SAME = Behaviour([[1, 2]] * PROMPTS, ["a chat"], [[3, 4, 5] for _ in range(PROMP
 
 @pytest.fixture
 def reference():
-    job = Job("", "", "", None, ["text"] * PROMPTS, [[]], SAME.ids, SAME.answers, [[1]], 9, 8, 30, 0)
+    job = Job("", "", "", None, ["text"] * PROMPTS, [[]], SAME.ids, SAME.answers, [[1]], 8, 30, 0)
     return Reference(SimpleNamespace(), job, SAME, 0)
 
 

@@ -31,9 +31,9 @@ def reference(family: str) -> tuple[int, list[Response]]:
     }
     end = max(places, key=lambda token: len(places[token]))
     answers = [
-        Response(tuple(answer[: answer.index(end)]), stopped=True)
+        Response(tuple(answer[: answer.index(end)]), end=end)
         if end in answer
-        else Response(tuple(answer), stopped=False)
+        else Response(tuple(answer), end=None)
         for answer in endless
     ]
     return end, answers
@@ -41,7 +41,7 @@ def reference(family: str) -> tuple[int, list[Response]]:
 
 def answers_that_differ(family: str, model: CausalModel, *, batch_size: int) -> int:
     end, expected = reference(family)
-    found = generate(model, PROMPTS, end_of_turn=end, max_new_tokens=LONGEST, batch_size=batch_size)
+    found = generate(model, PROMPTS, end_tokens=[end], max_new_tokens=LONGEST, batch_size=batch_size)
     return sum(one != other for one, other in zip(found, expected, strict=True))
 
 
@@ -119,7 +119,7 @@ def test_answers_come_in_the_order_of_the_prompts_and_progress_counts_them_all()
     backwards = generate(
         tiny_model("llama"),
         PROMPTS[::-1],
-        end_of_turn=end,
+        end_tokens=[end],
         max_new_tokens=LONGEST,
         batch_size=16,
         progress=finished.append,
@@ -131,10 +131,12 @@ def test_answers_come_in_the_order_of_the_prompts_and_progress_counts_them_all()
 def test_an_answer_is_cut_at_its_longest_and_is_then_not_stopped():
     end, expected = reference("llama")
     for longest in (1, 2, 5):
-        found = generate(tiny_model("llama"), PROMPTS, end_of_turn=end, max_new_tokens=longest, batch_size=64)
+        found = generate(
+            tiny_model("llama"), PROMPTS, end_tokens=[end], max_new_tokens=longest, batch_size=64
+        )
         for answer, whole in zip(found, expected, strict=True):
             is_whole = whole.stopped and len(whole.ids) < longest
-            assert answer == (whole if is_whole else Response(whole.ids[:longest], stopped=False))
+            assert answer == (whole if is_whole else Response(whole.ids[:longest], end=None))
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -146,7 +148,7 @@ def test_what_is_drawn_does_not_depend_on_what_else_is_answered(family):
         return generate(
             tiny_model(family),
             PROMPTS,
-            end_of_turn=end,
+            end_tokens=[end],
             max_new_tokens=LONGEST,
             batch_size=batch_size,
             sampling=sampling,
@@ -163,7 +165,7 @@ def test_what_is_drawn_does_not_depend_on_what_else_is_answered(family):
 def test_float32_weights_with_bfloat16_products_answer_as_full_tuning_asks_of_them(family):
     model = tiny_model(family, dtype=torch.float32, compute_dtype=torch.bfloat16)
     prompts = [example.prompt_ids for example in ragged_examples(8)]
-    answers = generate(model, prompts, end_of_turn=END, max_new_tokens=6, batch_size=3)
+    answers = generate(model, prompts, end_tokens=[END], max_new_tokens=6, batch_size=3)
     with model.autocast():
         for prompt, answer in zip(prompts, answers, strict=True):
             first = greedy_one_by_one(model.module, prompt, max_new_tokens=1)
@@ -171,7 +173,7 @@ def test_float32_weights_with_bfloat16_products_answer_as_full_tuning_asks_of_th
 
 
 def test_no_prompts_have_no_answers():
-    assert generate(tiny_model("llama"), [], end_of_turn=END, max_new_tokens=3, batch_size=4) == []
+    assert generate(tiny_model("llama"), [], end_tokens=[END], max_new_tokens=3, batch_size=4) == []
 
 
 def test_texts_are_decoded_from_the_answer_alone():
@@ -185,7 +187,7 @@ def test_texts_are_decoded_from_the_answer_alone():
         tiny_model("gpt2"),
         PROMPTS,
         tokenizer=Joined(),
-        end_of_turn=end,
+        end_tokens=[end],
         max_new_tokens=LONGEST,
         batch_size=8,
     )
@@ -199,7 +201,7 @@ def test_a_model_with_dropout_answers_without_it():
         if isinstance(part, torch.nn.Dropout):
             part.p = 0.5
     model.module.train()
-    found = generate(model, PROMPTS, end_of_turn=end, max_new_tokens=LONGEST, batch_size=64)
+    found = generate(model, PROMPTS, end_tokens=[end], max_new_tokens=LONGEST, batch_size=64)
     assert found == expected
 
 
@@ -222,7 +224,7 @@ def answers_after_learning(family: str, rows: list[Example]) -> list[Response]:
         )
     assert result.loss < 0.05
     prompts = [row.prompt_ids for row in rows]
-    return generate(model, prompts, end_of_turn=END, max_new_tokens=16, batch_size=8)
+    return generate(model, prompts, end_tokens=[END], max_new_tokens=16, batch_size=8)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -238,3 +240,15 @@ def test_a_model_whose_end_of_turn_is_not_supervised_is_caught(family):
     rows = [replace(row, ids=row.ids[:-1], supervised=row.supervised - 1) for row in eight_rows()]
     answers = answers_after_learning(family, rows)
     assert sum(answer.stopped for answer in answers) == 0
+
+
+def test_an_answer_ends_at_the_first_of_several_end_tokens():
+    model = tiny_model("llama")
+    endless = [greedy_one_by_one(model.module, prompt, max_new_tokens=LONGEST) for prompt in PROMPTS]
+    ends = [endless[0][2], endless[1][1]]
+    found = generate(model, PROMPTS, end_tokens=ends, max_new_tokens=LONGEST, batch_size=4)
+    for answer, whole in zip(found, endless, strict=True):
+        places = [place for place, token in enumerate(whole) if token in ends]
+        assert answer.ids == tuple(whole[: places[0]] if places else whole)
+        assert answer.end == (whole[places[0]] if places else None)
+    assert {answer.end for answer in found} >= {*ends}

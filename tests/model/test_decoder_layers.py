@@ -283,7 +283,7 @@ def test_answers_through_fused_layers_are_those_of_transformers_own(family):
 
     def answers(module) -> list[tuple[int, ...]]:
         model = CausalModel(module.eval(), CPU, torch.float64)
-        found = generate(model, prompts, end_of_turn=END, max_new_tokens=8, batch_size=7)
+        found = generate(model, prompts, end_tokens=[END], max_new_tokens=8, batch_size=7)
         return [answer.ids for answer in found]
 
     module = adapted(family)

@@ -66,7 +66,7 @@ def logits(module, asked):
 
 def answers(module, asked):
     model = CausalModel(module, CPU, torch.float32, padded_because="transformers' own way is wanted")
-    found = generate(model, asked, end_of_turn=-1, max_new_tokens=4, batch_size=64)
+    found = generate(model, asked, end_tokens=[-1], max_new_tokens=4, batch_size=64)
     return [answer.ids for answer in found]
 
 

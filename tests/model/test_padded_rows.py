@@ -119,13 +119,13 @@ def test_such_a_model_is_tuned_saved_and_asked_as_its_own_code_would(source, tmp
     tuned = open_tuned(base, tmp_path / "tuned", SETTINGS)
     assert tuned.padded_because == model.padded_because
     prompts = [example.prompt_ids for example in EXAMPLES[:3]]
-    found = generate(tuned, prompts, end_of_turn=-1, max_new_tokens=4, batch_size=8)
+    found = generate(tuned, prompts, end_tokens=[-1], max_new_tokens=4, batch_size=8)
     tuned.module.set_attn_implementation = lambda name: None  # as it is, for the reference
     for prompt, answer in zip(prompts, found, strict=True):
         assert list(answer.ids) == greedy_one_by_one(tuned.module, prompt, max_new_tokens=4)
         assert not answer.stopped
     drawn = generate(
-        tuned, prompts, end_of_turn=-1, max_new_tokens=4, batch_size=8, sampling=Sampling(5.0, seed=1)
+        tuned, prompts, end_tokens=[-1], max_new_tokens=4, batch_size=8, sampling=Sampling(5.0, seed=1)
     )
     assert drawn != found
 

@@ -160,7 +160,7 @@ def test_a_text_is_gone_on_with_outside_any_prompt_style(client, running):
         running.served.open_arm["base"](),
         [prompt],
         tokenizer=running.served.tokenizer,
-        end_of_turn=running.served.end_of_turn,
+        end_tokens=running.served.end_tokens,
         max_new_tokens=5,
         batch_size=1,
     )
@@ -348,7 +348,7 @@ def test_a_model_that_fails_is_told_to_who_asked_and_others_are_answered(running
 
     served = running.served
     arms = {"tuned": served.open_arm["tuned"], "base": cannot}
-    engine = TorchEngine(arms, served.tokenizer, end_of_turn=served.end_of_turn, at_once=2)
+    engine = TorchEngine(arms, served.tokenizer, end_tokens=served.end_tokens, at_once=2)
     try:
         failed = Message("serve.engine_failed", "RuntimeError: no such weights")
         engine.open("tuned")
@@ -375,7 +375,7 @@ def test_models_are_opened_by_the_thread_that_answers_and_what_is_wrong_by_who_a
 
     served = running.served
     arms = {"tuned": opened, "base": cannot}
-    engine = TorchEngine(arms, served.tokenizer, end_of_turn=served.end_of_turn, at_once=2)
+    engine = TorchEngine(arms, served.tokenizer, end_tokens=served.end_tokens, at_once=2)
     try:
         with pytest.raises(ModelError, match="no such weights"):
             engine.open("base")

@@ -64,7 +64,7 @@ def chat(options: Options = Options()) -> None:  # noqa: B008 - frozen
         from tutelage.serve.torch_engine import TorchEngine
 
         served = open_served(run, loaded.recipe, locate(loaded))
-        engine = TorchEngine(served.open_arm, served.tokenizer, end_of_turn=served.end_of_turn, at_once=2)
+        engine = TorchEngine(served.open_arm, served.tokenizer, end_tokens=served.end_tokens, at_once=2)
         warn_of_emulated_bfloat16(run, loaded)
         engine.open("tuned")
     try:

@@ -18,7 +18,7 @@ from tutelage.run_folder import ExportFolder, RunFolder
 from tutelage.run_lock import locked
 
 if TYPE_CHECKING:
-    from tutelage.export.export import Exported
+    from tutelage.export.record import Exported
 
 Target = Literal["peft", "hf", "gguf", "ollama"]
 Quantization = Literal["f32", "f16", "bf16", "q8_0", "q4_0", "q4_1", "q5_0", "q5_1"]

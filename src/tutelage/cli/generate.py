@@ -108,6 +108,7 @@ def answers(
     from tutelage.generation.generate import answer_texts
     from tutelage.generation.sampling import Sampling
     from tutelage.model.assembly import check_published, open_base, open_tuned
+    from tutelage.model.end_tokens import end_tokens
     from tutelage.model.loading import context_length, load_tokenizer
     from tutelage.runtime import choose_device, choose_dtype_to_open
 
@@ -133,7 +134,7 @@ def answers(
             f" context for an answer of up to {recipe.evaluation.max_new_tokens:,}. Shorten it, or lower"
             " evaluation.max_new_tokens.",
         )
-    end_of_turn = read_json(run.preparation)["end_of_turn_id"]
+    ends = end_tokens(source.folder, tokenizer, read_json(run.preparation)["end_of_turn_id"])
     found = []
     for arm in ("base", "tuned") if with_base else ("tuned",):
         model = model if arm == "base" else open_tuned(model, run.model, recipe.adapter)
@@ -141,7 +142,7 @@ def answers(
             model,
             [prompt],
             tokenizer=tokenizer,
-            end_of_turn=end_of_turn,
+            end_tokens=ends,
             max_new_tokens=recipe.evaluation.max_new_tokens,
             batch_size=1,
             sampling=Sampling(**drawn) if drawn["temperature"] else None,

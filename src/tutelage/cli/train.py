@@ -101,6 +101,7 @@ def train_stage(
 ) -> None:
     """Tune an OpenedRun with a bar that shows the losses."""
     from tutelage.generation.generate import answer_texts
+    from tutelage.model.end_tokens import end_tokens
     from tutelage.model.loading import load_tokenizer
     from tutelage.training.loop import plan_steps
     from tutelage.training.reference import needs_reference, with_reference
@@ -108,10 +109,11 @@ def train_stage(
 
     recipe = loaded.recipe
     source = locate(loaded)
+    tokenizer = load_tokenizer(source.folder)
     answer = partial(
         answer_texts,
-        tokenizer=load_tokenizer(source.folder),
-        end_of_turn=read_json(run.preparation)["end_of_turn_id"],
+        tokenizer=tokenizer,
+        end_tokens=end_tokens(source.folder, tokenizer, read_json(run.preparation)["end_of_turn_id"]),
         max_new_tokens=SAMPLE_TOKENS,
         batch_size=recipe.evaluation.batch_size,
     )

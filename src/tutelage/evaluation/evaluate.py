@@ -1,6 +1,6 @@
 """Stage 3 as a whole: answers of base and tuned model, scores by row, paired differences and the verdict."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from tutelage.evaluation.named_sets import Answers, NamedSet, answer_set, judge_
 from tutelage.evaluation.preference import judge_preferences, pair_records, read_pairs
 from tutelage.evaluation.responses import Progress, collect_responses, reference_log_probs
 from tutelage.model.assembly import check_published, open_base, open_tuned
+from tutelage.model.end_tokens import end_tokens
 from tutelage.model.forward import CausalModel
 from tutelage.model.loading import context_length, load_tokenizer, vocabulary_size
 from tutelage.model.sources import ModelSource
@@ -52,7 +53,7 @@ def evaluate(
         padded_because=read_json(run.training)["padded_because"],
     )
     tokenizer = load_tokenizer(source.folder)
-    end_of_turn = read_json(run.preparation)["end_of_turn_id"]
+    ends = end_tokens(source.folder, tokenizer, read_json(run.preparation)["end_of_turn_id"])
     records: dict[str, Answers] = {}
     set_answers: dict[str, dict[str, Answers]] = {}
     passages = open_passages(source.folder, recipe.data.prompt) if recipe.evaluation.forgetting else []
@@ -68,7 +69,7 @@ def evaluate(
             model=model,
             settings=recipe.evaluation,
             tokenizer=tokenizer,
-            end_of_turn=end_of_turn,
+            end_tokens=ends,
             progress=told,
         )
         asked_with = {
@@ -77,6 +78,7 @@ def evaluate(
             "adapter": recipe.adapter.model_dump() if arm == "tuned" else None,
             "type": str(model.compute_dtype),
             "max_new_tokens": recipe.evaluation.max_new_tokens,
+            "end_tokens": sorted(ends),
         }
         records[arm] = answer_rows(
             run, arm, rows, asked_with=asked_with, batch_size=recipe.evaluation.batch_size, ask=ask
@@ -87,7 +89,7 @@ def evaluate(
                 one,
                 recipe.evaluation,
                 tokenizer,
-                end_of_turn=end_of_turn,
+                end_tokens=ends,
                 progress=partial(_of_set, told, one.name),
             )
             for one in sets
@@ -151,13 +153,13 @@ def _ask(
     model: CausalModel,
     settings: EvaluationSettings,
     tokenizer: Any,
-    end_of_turn: int,
+    end_tokens: Collection[int],
     progress: Progress,
 ) -> list[dict[str, Any]]:
     def of_part(doing: str, total: int) -> Callable[[int], None]:
         return progress(f"{doing}{part}", total)
 
-    return collect_responses(model, rows, settings, tokenizer, end_of_turn=end_of_turn, progress=of_part)
+    return collect_responses(model, rows, settings, tokenizer, end_tokens=end_tokens, progress=of_part)
 
 
 def trained_dtype(run: RunFolder, recipe: Recipe) -> str:

@@ -1,6 +1,6 @@
 """Named test sets beside the test rows: read, kept apart from training, answered by both models."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -175,13 +175,13 @@ def answer_set(
     settings: EvaluationSettings,
     tokenizer: Any,
     *,
-    end_of_turn: int,
+    end_tokens: Collection[int],
     progress: Progress,
 ) -> Answers:
     """Return a record a row: what a model answers, or which of the row's choices it finds likeliest."""
     if one.choices is None:
         return collect_responses(
-            model, one.rows, settings, tokenizer, end_of_turn=end_of_turn, progress=progress
+            model, one.rows, settings, tokenizer, end_tokens=end_tokens, progress=progress
         )
     # All choices at once: those of one row share its prompt in the tree.
     flat = [choice for choices in one.choices for choice in choices]

@@ -1,6 +1,6 @@
 """What a model answers to the test prompts, and how probable it finds the reference answers."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 from tutelage.data.examples import PreparedRow
@@ -19,7 +19,7 @@ def collect_responses(
     settings: EvaluationSettings,
     tokenizer: Any,
     *,
-    end_of_turn: int,
+    end_tokens: Collection[int],
     progress: Progress,
 ) -> list[dict[str, Any]]:
     """Return one record a row: the greedy answer, whether it stopped by itself, and the reference's log-probability."""
@@ -27,7 +27,7 @@ def collect_responses(
     responses = generate(
         model,
         [row.example.prompt_ids for row in rows],
-        end_of_turn=end_of_turn,
+        end_tokens=end_tokens,
         max_new_tokens=settings.max_new_tokens,
         batch_size=settings.batch_size,
         progress=progress("answers", len(rows)),

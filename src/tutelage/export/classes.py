@@ -24,6 +24,7 @@ from tutelage.model.assembly import open_merged
 from tutelage.model.class_head import as_sequence_classifier, class_probabilities, label_probabilities
 from tutelage.model.folders import read_json_file
 from tutelage.model.loading import has_sequence_classifier, load_tokenizer, quietly
+from tutelage.model.other_programs import adapt_config, adapt_tokenizer
 from tutelage.model.sources import ModelSource
 from tutelage.recipe import Recipe
 from tutelage.run_folder import RunFolder, read_json
@@ -103,6 +104,8 @@ def write_classifier(
     with quietly():
         classifier.save_pretrained(folder)
         tokenizer.save_pretrained(folder)
+    adapt_config(folder)
+    adapt_tokenizer(folder)
 
 
 def compare_classes(reference: ClassReference, folder: Path) -> Comparison:

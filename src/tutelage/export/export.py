@@ -4,7 +4,7 @@ import copy
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,16 +17,20 @@ from tutelage.errors import ExportError, RunFolderError
 from tutelage.export.classes import ask_classifier, compare_classes, refuse_unclassifiable, write_classifier
 from tutelage.export.converter import convert, refuse_unwritable
 from tutelage.export.gguf_file import is_written_here, rewrite_gguf, write_gguf
+from tutelage.export.gguf_metadata import further_ends
 from tutelage.export.model_card import class_card, model_card
 from tutelage.export.ollama import modelfile
+from tutelage.export.record import Exported, record
 from tutelage.export.style import TEMPLATE, Style, make_style
 from tutelage.export.verification import Comparison, Reference, ask_reference, compare
 from tutelage.generation.llama_cpp import is_installed
 from tutelage.model.assembly import check_published, open_base, open_merged, open_tuned
+from tutelage.model.end_tokens import end_tokens
 from tutelage.model.folders import read_json_file
 from tutelage.model.forward import CausalModel
 from tutelage.model.gguf_conversion import convert_gguf
 from tutelage.model.loading import context_length, load_tokenizer, quietly, vocabulary_size
+from tutelage.model.other_programs import adapt_config, adapt_tokenizer, name_base, write_generation_config
 from tutelage.model.sources import ModelSource
 from tutelage.recipe import Recipe
 from tutelage.run_folder import ExportFolder, RunFolder, gguf_name, read_json, write_json, write_text
@@ -35,6 +39,8 @@ from tutelage.storage import MANIFEST, file_sha256, staged_folder, storage_fault
 PEFT, HF, GGUF, OLLAMA = TARGETS = ("peft", "hf", "gguf", "ollama")
 SENTENCEPIECE = "tokenizer.model"  # a vocabulary that only the converter wants
 MODELFILE, CARD = "Modelfile", "README.md"
+# What an export was verified with.
+TRANSFORMERS, TRANSFORMERS_PIPELINE = "transformers' generate()", "transformers' pipeline"
 TRAINING_RECORDS = (
     "training.json",
     "recipe.toml",
@@ -47,18 +53,6 @@ Waiting = Callable[[str], AbstractContextManager[None]]
 
 
 @dataclass(frozen=True)
-class Exported:
-    """One export that is in its place."""
-
-    target: str
-    format: str
-    folder: Path
-    size_bytes: int
-    verified_with: str
-    comparison: Comparison
-
-
-@dataclass(frozen=True)
 class _Work:
     """What all formats of one export share."""
 
@@ -66,6 +60,7 @@ class _Work:
     recipe: Recipe
     source: ModelSource
     style: Style
+    ends: frozenset[int]
     reference: Reference
     merged: Any  # None where only the adapter is wanted
     quantization: str
@@ -90,6 +85,9 @@ def export(
         return [_export_classes(run, recipe, source, folder, waiting)]
     tokenizer = load_tokenizer(source.folder)
     style = make_style(tokenizer, recipe.data.prompt)
+    ends = end_tokens(source.folder, tokenizer, style.end_of_turn_id)
+    if {GGUF, OLLAMA} & {*targets}:
+        further_ends(source, style, end_of_text=tokenizer.eos_token_id)  # before anything long is begun
     with waiting("Merging the weights"):
         merged = open_merged(source, run.model, recipe.adapter) if {*targets} != {PEFT} else None
     with waiting("The run's model answers"):
@@ -97,10 +95,11 @@ def export(
             run,
             _own_model(run, recipe, source),
             style,
+            ends,
             room=context_length(source.folder),
             vocabulary=vocabulary_size(source.folder),
         )
-    work = _Work(run, recipe, source, style, reference, merged, quantization)
+    work = _Work(run, recipe, source, style, ends, reference, merged, quantization)
     done: list[Exported] = []
     for target in targets:
         with waiting(f"Exporting and verifying {target}"):
@@ -147,7 +146,7 @@ def _export_classes(
         write_classifier(staged, run, recipe, source, reference.classes)
 
     def verify(staged: Path) -> tuple[Comparison, str]:
-        return compare_classes(reference, staged), "transformers"
+        return compare_classes(reference, staged), TRANSFORMERS_PIPELINE
 
     with waiting(f"Exporting and verifying {HF}"):
         return _published(
@@ -202,7 +201,7 @@ def _published(
             )
         size = sum(file.stat().st_size for file in staged.rglob("*") if file.is_file())
     exported = Exported(target, precision, place, size, verified_with, comparison)
-    _record(folder, exported, is_checked=is_checked)
+    record(folder, exported, is_checked=is_checked)
     return exported
 
 
@@ -210,18 +209,23 @@ def _make_adapter(work: _Work, folder: Path) -> None:
     for file in work.run.model.iterdir():
         if file.is_file() and file.name not in TRAINING_RECORDS:
             shutil.copyfile(file, folder / file.name)
+    if work.source.original is not None:
+        name_base(folder, work.source.original.name, work.source.original.revision)
     _save_tokenizer(work, folder)
+    _write_generation_config(work, folder)
 
 
 def _make_merged(work: _Work, folder: Path) -> None:
-    ends = {work.style.end_of_turn_id, work.style.tokenizer.eos_token_id} - {None}
-    work.merged.generation_config.eos_token_id = sorted(ends)
-    work.merged.generation_config.do_sample = False
-    for drawn in ("temperature", "top_p", "top_k"):
-        setattr(work.merged.generation_config, drawn, None)
     with quietly():
         work.merged.save_pretrained(folder)
+    adapt_config(folder)
     _save_tokenizer(work, folder)
+    _write_generation_config(work, folder)
+
+
+def _write_generation_config(work: _Work, folder: Path) -> None:
+    vocabulary = vocabulary_size(work.source.folder)
+    write_generation_config(folder, work.style.tokenizer, work.ends, vocabulary=vocabulary)
 
 
 def _save_tokenizer(work: _Work, folder: Path) -> None:
@@ -234,8 +238,7 @@ def _save_tokenizer(work: _Work, folder: Path) -> None:
             tokenizer.save_pretrained(folder)
     finally:
         tokenizer.chat_template = own
-    told = read_json_file(folder / "tokenizer_config.json")
-    write_json(folder / "tokenizer_config.json", told | {"chat_template": work.style.jinja})
+    adapt_tokenizer(folder, chat_template=work.style.jinja)
     write_text(folder / TEMPLATE, work.style.jinja)
 
 
@@ -282,7 +285,7 @@ def _verify(work: _Work, target: str, folder: Path, earlier: Sequence[Exported])
     """Return the comparison of a staged export, and what read it."""
     base = work.source.folder
     if target in (PEFT, HF):
-        return compare(work.reference, target, folder, base=base, precision="f32"), "transformers"
+        return compare(work.reference, target, folder, base=base, precision="f32"), TRANSFORMERS
     file = folder / gguf_name(work.quantization)
     for one in earlier:  # the same file in another folder behaves the same
         if one.target in (GGUF, OLLAMA) and file_sha256(one.folder / file.name) == file_sha256(file):
@@ -299,7 +302,14 @@ def _verify(work: _Work, target: str, folder: Path, earlier: Sequence[Exported])
         return comparison, "llama.cpp"
     with _passing_folder(folder / ".read-back") as read_back:
         convert_gguf(file, read_back)
-        comparison = compare(work.reference, "hf", read_back, base=base, precision=work.quantization)
+        comparison = compare(
+            work.reference,
+            "hf",
+            read_back,
+            base=base,
+            precision=work.quantization,
+            rounded=lambda: _in_half_precision(work.merged),
+        )
     return comparison, "transformers' GGUF loader; llama.cpp is not installed"
 
 
@@ -313,36 +323,3 @@ def _in_half_precision(merged: Any) -> CausalModel:
     return CausalModel(
         module, torch.device("cpu"), torch.float32, padded_because="transformers' own way is wanted"
     )
-
-
-def _record(folder: ExportFolder, exported: Exported, *, is_checked: bool) -> None:
-    """Add one export to verification.json, and keep what it says of those that are still there."""
-    path = folder.verification
-    before = _recorded(path) if path.exists() else {}
-    files = {
-        str(file.relative_to(exported.folder)): file_sha256(file)
-        for file in sorted(exported.folder.rglob("*"))
-        if file.is_file() and file.name != MANIFEST
-    }
-    told = asdict(replace(exported.comparison, evidence=[]))
-    told.pop("evidence")
-    told.pop("mismatch")
-    entry = {
-        "format": exported.format,
-        "size_bytes": exported.size_bytes,
-        "verified_with": exported.verified_with,
-        **told,
-        "checksums": "verified" if is_checked else "skipped",
-        "sha256": files,
-    }
-    kept = {name: value for name, value in before.items() if folder.of(name).exists()}
-    write_json(path, kept | {exported.target: entry})
-
-
-def _recorded(path: Path) -> dict[str, Any]:
-    """Return what verification.json says; where it is damaged nothing, and an export proves itself anew."""
-    try:
-        before = read_json(path)
-    except RunFolderError:
-        return {}
-    return before if isinstance(before, dict) else {}

@@ -6,8 +6,10 @@ import gguf
 from gguf import GGUFValueType
 
 from tutelage.data.conversations import single_turn
+from tutelage.errors import ModelError
 from tutelage.export.gguf_tokenizer import write_tokenizer
 from tutelage.export.style import Style
+from tutelage.model.end_tokens import end_tokens, ends_by_text
 from tutelage.model.loading import context_length
 from tutelage.model.sources import ModelSource
 
@@ -19,6 +21,7 @@ REPLACED = {
     "general.quantization_version",
     "tokenizer.chat_template",
     "tokenizer.ggml.eot_token_id",
+    "tokenizer.ggml.eom_token_id",
 }
 
 
@@ -29,7 +32,7 @@ def write_metadata(
     if source.gguf is not None:
         copy_metadata(writer, gguf.GGUFReader(source.gguf), source, style)
         return
-    _write_run(writer, source, style)
+    _write_run(writer, source, style, end_of_text=style.tokenizer.eos_token_id)
     if source.licence:
         writer.add_license(source.licence)
     _write_shape(writer, architecture, config, context_length(source.folder))
@@ -39,7 +42,9 @@ def write_metadata(
 
 def copy_metadata(writer: gguf.GGUFWriter, other: gguf.GGUFReader, source: ModelSource, style: Style) -> None:
     """Write what another file of the same model says, but the run's own template and end of turn."""
-    _write_run(writer, source, style)
+    end_of_text = other.get_field(gguf.Keys.Tokenizer.EOS_ID)
+    named = None if end_of_text is None else int(end_of_text.contents())
+    _write_run(writer, source, style, end_of_text=named)
     for key, field in other.fields.items():
         if key in REPLACED or key.startswith("GGUF."):
             continue
@@ -48,11 +53,33 @@ def copy_metadata(writer: gguf.GGUFWriter, other: gguf.GGUFReader, source: Model
         writer.add_key_value(key, field.contents(), kind, inner)
 
 
-def _write_run(writer: gguf.GGUFWriter, source: ModelSource, style: Style) -> None:
+def _write_run(
+    writer: gguf.GGUFWriter, source: ModelSource, style: Style, *, end_of_text: int | None
+) -> None:
     writer.add_name(f"{source.name} tuned")
     writer.add_chat_template(style.jinja)
     # Where it differs from the end of text, llama.cpp has to stop at this one too.
     writer.add_eot_token_id(style.end_of_turn_id)
+    for number in further_ends(source, style, end_of_text=end_of_text):
+        writer.add_eom_token_id(number)
+
+
+def further_ends(source: ModelSource, style: Style, *, end_of_text: int | None) -> list[int]:
+    """Return the end tokens that a file has to name beside the end of turn and that of text: one, or none.
+
+    ModelError where there are more, for llama.cpp has no place for them and would run on past them.
+    """
+    known = {end_of_text, style.end_of_turn_id, *ends_by_text(style.tokenizer).values()}
+    further = sorted(end_tokens(source.folder, style.tokenizer, style.end_of_turn_id) - known)
+    if len(further) > 1:
+        tokens = ", ".join(f"`{style.tokenizer.convert_ids_to_tokens(number)}`" for number in further)
+        raise ModelError(
+            "export.too_many_end_tokens",
+            f"This model ends its answers at {tokens} too, and a GGUF file can name one of these alone. Export with"
+            " --to hf; or leave those that it never writes out of eos_token_id in the base's generation_config.json"
+            " and config.json, and train again.",
+        )
+    return further
 
 
 def _write_shape(writer: gguf.GGUFWriter, architecture: str, config: Any, context: int) -> None:

@@ -8,7 +8,7 @@ import gguf
 from gguf import TokenType
 
 from tutelage.data.encoding import SPACE_OF_SENTENCEPIECE, adds_begin_of_text, without_opening_space
-from tutelage.model.gguf_conversion import PRE_TOKENIZERS, WHOLE_WORDS_FIRST
+from tutelage.model.gguf_conversion import PRE_TOKENIZERS, WHOLE_WORDS_FIRST, kept_apart, missing_bytes
 
 _BYTE = re.compile(r"<0x[0-9A-F]{2}>")
 _NEVER_MERGED = -1e6  # below every score that a merge has
@@ -110,7 +110,7 @@ def pre_tokenizer_name(description: dict[str, Any]) -> str | None:
     """Return llama.cpp's name for how a byte-level tokenizer.json cuts texts; None where none is known here."""
     if description["model"]["type"] != "BPE" or description["model"].get("byte_fallback"):
         return None
-    wanted = _steps(description["pre_tokenizer"])
+    wanted = _without_cut_at_missing_bytes(_steps(description["pre_tokenizer"]), description)
     ignores_merges = bool(description["model"].get("ignore_merges"))
     for name, steps in PRE_TOKENIZERS.items():
         known = [json.loads(step.__getstate__()) for step in steps]
@@ -119,6 +119,19 @@ def pre_tokenizer_name(description: dict[str, Any]) -> str | None:
         ):
             return name
     return None
+
+
+def _without_cut_at_missing_bytes(
+    steps: list[dict[str, Any]], description: dict[str, Any]
+) -> list[dict[str, Any]]:
+    """Leave out the last step if it does nothing but what llama.cpp does by itself with bytes that have no token.
+
+    Tokenizers that were converted from GGUF end with it.
+    """
+    missing = kept_apart(missing_bytes(description["model"]["vocab"]))
+    if steps and missing and steps[-1:] == _steps(json.loads(missing[0].__getstate__())):
+        return steps[:-1]
+    return steps
 
 
 def _steps(pre_tokenizer: dict[str, Any] | None) -> list[dict[str, Any]]:

@@ -14,10 +14,13 @@ def model_card(run: RunFolder, recipe: Recipe, source: ModelSource, target: str,
     preparation = read_json(run.preparation)
     rows = preparation["rows"]
     loading = LOADING[target].format(
-        gguf=gguf_name(quantization), rank=_rank_of_vllm(recipe.adapter.r), template=TEMPLATE
+        gguf=gguf_name(quantization),
+        rank=_rank_of_vllm(recipe.adapter.r),
+        template=TEMPLATE,
+        **_base_words(source),
     )
     return f"""---
-base_model: {source.name}
+base_model: {_hub_name(source)}
 library_name: {"peft" if target == "peft" else "transformers"}
 license: {(source.licence or "other").lower()}
 tags: [instruction-tuning, tutelage]
@@ -48,6 +51,33 @@ row has {preparation["tokens"]["longest"]:,} tokens; nothing longer was tried.
 
 {loading}
 """
+
+
+def _hub_name(source: ModelSource) -> str:
+    return source.name if source.original is None else source.original.name
+
+
+def _base_words(source: ModelSource) -> dict[str, str]:
+    """Return how the base model is named in Python and to vLLM, and where it can be had."""
+    if source.original is None:
+        kind = "GGUF file" if source.gguf else "model folder"
+        told = (
+            f"`BASE` stands for the {kind} {source.name}, whose weights have the SHA-256 {source.identity}."
+        )
+        return {"base": '"BASE"', "vllm_base": "BASE", "where": told}
+    hub = source.original
+    told = f"The base is `{hub.name}` on the Hugging Face hub" + (
+        f", revision `{hub.revision}`." if hub.revision else "."
+    )
+    if source.gguf:
+        told += (
+            f" The adapter was trained on, and verified with, a 4-bit quantisation of it ({source.name}), dequantised;"
+            " on the original's own weights answers can differ a little. The weights it was verified with, adapter"
+            " merged, are written by `tutelage export RUN --to hf`."
+        )
+    at = f', revision="{hub.revision}"' if hub.revision else ""
+    vllm = f"{hub.name} --revision {hub.revision}" if hub.revision else hub.name
+    return {"base": f'"{hub.name}"{at}', "vllm_base": vllm, "where": told}
 
 
 def _rank_of_vllm(rank: int) -> int:
@@ -152,19 +182,24 @@ llama-server -m {gguf} --jinja --temp 0
 RANKS_OF_VLLM = (1, 8, 16, 32, 64, 128, 256, 320, 512)
 
 LOADING = {
-    "peft": """transformers and peft, with the base model named above:
+    "peft": """{where}
+
+transformers and peft:
 
 ```python
+import torch
 from peft import PeftModel
-from transformers import AutoModelForCausalLM, AutoTokenizer
-model = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained("BASE"), ".")
+from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
+base = AutoModelForCausalLM.from_pretrained({base}, dtype=torch.float32)
+model = PeftModel.from_pretrained(base, ".")
+model.generation_config = GenerationConfig.from_pretrained(".")  # the base brings its own
 tokenizer = AutoTokenizer.from_pretrained(".")
 ```
 
 vLLM, which would else take the base model's chat template:
 
 ```sh
-vllm serve BASE --enable-lora --max-lora-rank {rank} --lora-modules tuned=. --chat-template {template}
+vllm serve {vllm_base} --enable-lora --max-lora-rank {rank} --lora-modules tuned=. --chat-template {template}
 ```""",
     "hf": _TRANSFORMERS + "\n\nvLLM: `vllm serve . --dtype float32`",
     "gguf": _LLAMA_CPP + "\n\nOllama: export with `--to ollama`, which adds the Modelfile.",

@@ -17,7 +17,6 @@ from typing import Any
 import numpy as np
 
 from tutelage.generation.llama_cpp import open_gguf
-from tutelage.model.sources import ModelSource
 
 
 @dataclass(frozen=True)
@@ -31,9 +30,8 @@ class Job:
     texts: list[str]
     conversations: list[list[dict[str, str]]]
     prompts: list[list[int]]
-    answers: list[list[int]]  # of the run's own model
+    answers: list[list[int]]  # of the run's own model, each with the end token that it ended with
     contexts: list[list[int]]
-    end_of_turn: int
     max_new_tokens: int
     vocabulary: int
     shown_token: int  # one whose text is a whole character
@@ -93,7 +91,7 @@ def _of_gguf(job: Job) -> Behaviour:
     model = open_gguf(Path(job.path), context=longest + 2 * job.max_new_tokens + 8)
 
     def answer(prompts: list[list[int]]) -> list[list[int]]:
-        return model.answers(prompts, max_new_tokens=job.max_new_tokens, end_of_turn=job.end_of_turn)
+        return model.answers(prompts, max_new_tokens=job.max_new_tokens)
 
     answers = answer(job.prompts)
     return Behaviour(
@@ -113,12 +111,11 @@ def share_of_same_tokens(
     Where an answer parts, the run's token is put in its place, and the model goes on from there.
     """
     same = asked = 0
-    wanted = [[*own, job.end_of_turn][: job.max_new_tokens] for own in job.answers]
-    parts = list(zip(job.prompts, wanted, answers, strict=True))
+    parts = list(zip(job.prompts, job.answers, answers, strict=True))
     while parts:
         rest = []
         for prompt, own, answered in parts:
-            place = first_difference(own, [*answered, job.end_of_turn])
+            place = first_difference(own, answered)
             same, asked = same + place, asked + min(place + 1, len(own))
             if place + 1 < len(own):
                 rest.append(([*prompt, *own[: place + 1]], own[place + 1 :]))
@@ -134,26 +131,25 @@ def first_difference(one: Sequence[int], other: Sequence[int]) -> int:
 
 
 def _of_folder(job: Job) -> Behaviour:
-    """Answer by this project's batched generation, and take the log-probabilities from transformers' own forward."""
+    """Answer by the model's own generate(), loaded as the card of an export says, with the settings that it brings."""
     import torch  # noqa: PLC0415 - llama.cpp needs none of it
+    from transformers import AutoTokenizer  # noqa: PLC0415
 
     from tutelage.data.chat_templates import render_template  # noqa: PLC0415
     from tutelage.evaluation.forgetting import next_log_probs  # noqa: PLC0415
-    from tutelage.generation.generate import generate  # noqa: PLC0415
-    from tutelage.model.loading import load_tokenizer  # noqa: PLC0415
+    from tutelage.export.own_generate import generate_answers  # noqa: PLC0415
+    from tutelage.model.forward import CausalModel  # noqa: PLC0415
 
-    tokenizer = load_tokenizer(Path(job.path))
-    cpu = torch.device("cpu")
-    model = _open(job, cpu, padded_because=job.padded_because)
+    tokenizer: Any = AutoTokenizer.from_pretrained(job.path, local_files_only=True, trust_remote_code=False)
+    module = _load(job)
 
     def answer(prompts: list[list[int]]) -> list[list[int]]:
-        found = generate(
-            model, prompts, end_of_turn=job.end_of_turn, max_new_tokens=job.max_new_tokens, batch_size=64
+        return generate_answers(
+            module, prompts, max_new_tokens=job.max_new_tokens, pads=job.padded_because is None
         )
-        return [list(one.ids) for one in found]
 
     answers = answer(job.prompts)
-    plain = _open(job, cpu, padded_because="transformers' own way is wanted")
+    plain = CausalModel(module, torch.device("cpu"), torch.float32, padded_because="it is run as it comes")
     return Behaviour(
         [tokenizer.encode(text, add_special_tokens=False) for text in job.texts],
         [render_template(tokenizer, messages, add_generation_prompt=True) for messages in job.conversations],
@@ -163,16 +159,20 @@ def _of_folder(job: Job) -> Behaviour:
     )
 
 
-def _open(job: Job, device: Any, *, padded_because: str | None) -> Any:
+def _load(job: Job) -> Any:
     import torch  # noqa: PLC0415
+    from transformers import AutoModelForCausalLM, GenerationConfig  # noqa: PLC0415
 
-    from tutelage.model.assembly import open_base, open_tuned  # noqa: PLC0415
-    from tutelage.recipe import AdapterSettings  # noqa: PLC0415
+    from tutelage.model.adapters import with_adapter  # noqa: PLC0415
 
-    folder = Path(job.base if job.kind == "peft" else job.path)
-    source = ModelSource(folder, folder.name, "", None)
-    model = open_base(source, device, torch.float32, padded_because=padded_because)
-    return open_tuned(model, Path(job.path), AdapterSettings()) if job.kind == "peft" else model
+    whole = job.base if job.kind == "peft" else job.path
+    module: Any = AutoModelForCausalLM.from_pretrained(
+        whole, dtype=torch.float32, local_files_only=True, trust_remote_code=False
+    )
+    if job.kind == "peft":
+        module = with_adapter(module, Path(job.path))
+        module.generation_config = GenerationConfig.from_pretrained(job.path)
+    return module.eval()
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ The run's model answers in this process, in float32; the export in a fresh one, 
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -68,9 +68,12 @@ class Comparison:
 
 
 def ask_reference(
-    run: RunFolder, model: CausalModel, style: Style, *, room: int, vocabulary: int
+    run: RunFolder, model: CausalModel, style: Style, ends: Collection[int], *, room: int, vocabulary: int
 ) -> Reference:
-    """Let the run's own model answer the prompts of held-out rows and the Chinese ones; `room` is its context."""
+    """Let the run's own model answer the prompts of held-out rows and the Chinese ones; `room` is its context.
+
+    An answer ends at any of `ends`.
+    """
     rows = [row.example.prompt_ids for split in ("test", "validation") for row in read_prepared(run, split)]
     tokenizer = style.tokenizer
     chosen = [list(ids) for ids in rows if len(ids) + ANSWER_TOKENS + 8 <= room][:ROW_PROMPTS]
@@ -86,7 +89,7 @@ def ask_reference(
     prompts = [prompt for prompt in prompts if len(prompt[1]) + ANSWER_TOKENS + 8 <= room]
     conversations = [*questions, _follow_up()]
     ids = [ids for _, ids in prompts]
-    answers = _answers(model, ids, style)
+    answers, bare = _answers(model, ids, ends)
     job = Job(
         kind="",
         path="",
@@ -96,8 +99,7 @@ def ask_reference(
         conversations=[_messages(conversation) for conversation in conversations],
         prompts=ids,
         answers=answers,
-        contexts=_contexts(ids, answers),
-        end_of_turn=style.end_of_turn_id,
+        contexts=_contexts(ids, bare),
         max_new_tokens=ANSWER_TOKENS,
         vocabulary=vocabulary,
         shown_token=tokenizer.encode("a", add_special_tokens=False)[-1],
@@ -112,11 +114,13 @@ def ask_reference(
     return Reference(model, job, behaviour, len(chosen) + len(questions) - len(prompts))
 
 
-def _answers(model: CausalModel, prompts: list[list[int]], style: Style) -> list[list[int]]:
-    found = generate(
-        model, prompts, end_of_turn=style.end_of_turn_id, max_new_tokens=ANSWER_TOKENS, batch_size=64
-    )
-    return [list(answer.ids) for answer in found]
+def _answers(
+    model: CausalModel, prompts: list[list[int]], ends: Collection[int]
+) -> tuple[list[list[int]], list[list[int]]]:
+    """Return greedy answers, each with the end token that ended it, and without."""
+    found = generate(model, prompts, end_tokens=ends, max_new_tokens=ANSWER_TOKENS, batch_size=64)
+    whole = [[*answer.ids, *([] if answer.end is None else [answer.end])] for answer in found]
+    return whole, [list(answer.ids) for answer in found]
 
 
 def _follow_up() -> Conversation:
@@ -286,13 +290,16 @@ def _margins(reference: Reference, found: Behaviour, different: Sequence[int]) -
 def _where_they_part(
     reference: Reference, found: Behaviour, different: Sequence[int]
 ) -> tuple[list[list[int]], list[int]]:
-    """Return the texts up to where answers first differ, and the token that the export chose after each."""
+    """Return the texts up to where answers first differ, and the token that the export chose after each.
+
+    Where the export's answer was cut there, it is the run's own: no token of the export is known.
+    """
     contexts, chosen = [], []
     for at in different:
         own, other = reference.behaviour.answers[at], found.answers[at]
         place = first_difference(own, other)
         contexts.append(reference.job.prompts[at] + own[:place])
-        chosen.append([*other, reference.job.end_of_turn][place])
+        chosen.append((other if place < len(other) else own)[place])
     return contexts, chosen
 
 

@@ -1,6 +1,6 @@
 """Answers of many prompts at once: shared prefixes are computed once, and finished rows make room for waiting ones."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,17 +14,22 @@ SHARE_TO_REFILL = 0.25
 
 @dataclass(frozen=True)
 class Response:
-    """ids: the generated tokens without the end of turn; stopped: whether the model ended its turn itself."""
+    """ids: the generated tokens without the end; end: the end token, None where the answer was cut at its length."""
 
     ids: tuple[int, ...]
-    stopped: bool
+    end: int | None
+
+    @property
+    def stopped(self) -> bool:
+        """Whether the model ended its answer itself."""
+        return self.end is not None
 
 
 def generate(
     model: CausalModel,
     prompts: Sequence[Sequence[int]],
     *,
-    end_of_turn: int,
+    end_tokens: Collection[int],
     max_new_tokens: int,
     batch_size: int,
     sampling: Sampling | None = None,
@@ -32,9 +37,9 @@ def generate(
 ) -> list[Response]:
     """Return the response to each prompt, in the order given; `progress` is told of answers as they finish.
 
-    Without `sampling` the most probable token is taken each time.
+    An answer ends at the first of the end tokens. Without `sampling` the most probable token is taken each time.
     """
-    answers = _Answers(end_of_turn, max_new_tokens, [_Answer() for _ in prompts])
+    answers = _Answers(end_tokens, max_new_tokens, [_Answer() for _ in prompts])
     batch = open_batch(model, size=min(batch_size, len(prompts)), share_to_refill=SHARE_TO_REFILL)
     # Sorted, so that prompts that are read together share prefixes.
     for prompt in sorted(range(len(prompts)), key=lambda index: tuple(prompts[index])):
@@ -52,31 +57,31 @@ def generate(
                 batch.give(prompt, token)
         if ended:
             progress(ended)
-    return [Response(tuple(answer.ids), answer.stopped) for answer in answers.of]
+    return [Response(tuple(answer.ids), answer.end) for answer in answers.of]
 
 
 @dataclass
 class _Answer:
     ids: list[int] = field(default_factory=list)
-    stopped: bool = False
+    end: int | None = None
 
 
 @dataclass(frozen=True)
 class _Answers:
     """The answers so far, and when one is at its end."""
 
-    end_of_turn: int
+    end_tokens: Collection[int]
     max_new_tokens: int
     of: list[_Answer]
 
     def add(self, prompt: int, token: int) -> bool:
         """Add a token to an answer; tell whether it ends there."""
         answer = self.of[prompt]
-        if token == self.end_of_turn:
-            answer.stopped = True
+        if token in self.end_tokens:
+            answer.end = token
         else:
             answer.ids.append(token)
-        return answer.stopped or len(answer.ids) == self.max_new_tokens
+        return answer.end is not None or len(answer.ids) == self.max_new_tokens
 
 
 def answer_texts(
@@ -84,7 +89,7 @@ def answer_texts(
     prompts: Sequence[Sequence[int]],
     *,
     tokenizer: Any,
-    end_of_turn: int,
+    end_tokens: Collection[int],
     max_new_tokens: int,
     batch_size: int,
     sampling: Sampling | None = None,
@@ -93,7 +98,7 @@ def answer_texts(
     responses = generate(
         model,
         prompts,
-        end_of_turn=end_of_turn,
+        end_tokens=end_tokens,
         max_new_tokens=max_new_tokens,
         batch_size=batch_size,
         sampling=sampling,

@@ -38,13 +38,11 @@ class LlamaCpp:
         """Return a conversation as the file's chat template writes it, up to the next answer."""
         return self._ask("/apply-template", messages=messages)["prompt"]
 
-    def answers(
-        self, prompts: Sequence[Sequence[int]], *, max_new_tokens: int, end_of_turn: int
-    ) -> list[list[int]]:
-        """Return the greedy answer to each prompt, without the end of turn."""
+    def answers(self, prompts: Sequence[Sequence[int]], *, max_new_tokens: int) -> list[list[int]]:
+        """Return the greedy answer to each prompt, up to where llama.cpp ends it; an end token comes with it."""
 
         def answer(prompt: Sequence[int]) -> list[int]:
-            ids = self._ask(
+            return self._ask(
                 "/completion",
                 prompt=list(prompt),
                 n_predict=max_new_tokens,
@@ -53,7 +51,6 @@ class LlamaCpp:
                 return_tokens=True,
                 cache_prompt=True,
             )["tokens"]
-            return ids[: ids.index(end_of_turn)] if end_of_turn in ids else ids
 
         with ThreadPoolExecutor(self.at_once) as at_once:
             return list(at_once.map(answer, prompts))
@@ -150,5 +147,5 @@ def open_gguf(gguf: Path, *, context: int, at_once: int = SLOTS, threads: int | 
     settings.api_keys = [key]  # the port of llama.cpp's own is for this process alone
     model = LlamaCpp(xllamacpp.Server(settings), key, at_once)
     # Its thread may only be about to begin, and a server that is let go before that waits for it for ever.
-    model.answers([[0]], max_new_tokens=1, end_of_turn=0)
+    model.answers([[0]], max_new_tokens=1)
     return model

@@ -90,18 +90,22 @@ def start_second_halves(module: Any, *, seed: int) -> None:
 
 def load_adapter(module: Any, folder: Path) -> Any:
     """Put a saved adapter on its base model."""
-    check_adapter(folder)
-    with _without_advice(), tuned_faults(folder):
-        adapted = PeftModel.from_pretrained(module, str(folder), is_trainable=False)
+    adapted = with_adapter(module, folder)
     fuse_adapters(adapted, LoraLinear)
     return adapted
 
 
-def merge_adapter(module: Any, folder: Path) -> Any:
-    """Add a saved adapter to the weights of its base model, in the type that they have."""
+def with_adapter(module: Any, folder: Path) -> Any:
+    """Put a saved adapter on its base model as any program does, every layer left to peft's own forward."""
     check_adapter(folder)
     with _without_advice(), tuned_faults(folder):
-        adapted: Any = PeftModel.from_pretrained(module, str(folder), is_trainable=False)
+        return PeftModel.from_pretrained(module, str(folder), is_trainable=False)
+
+
+def merge_adapter(module: Any, folder: Path) -> Any:
+    """Add a saved adapter to the weights of its base model, in the type that they have."""
+    adapted = with_adapter(module, folder)
+    with tuned_faults(folder):
         return adapted.merge_and_unload(safe_merge=True)
 
 

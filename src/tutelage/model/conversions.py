@@ -13,7 +13,7 @@ from tutelage.run_folder import write_json
 from tutelage.storage import file_sha256, staged_folder, storage_faults, what_is_damaged
 
 # Raised when a conversion of the same file would come out different, so that cached ones are made again.
-CONVERSION = 1
+CONVERSION = 2
 RECORD, KEPT_GGUF = "source.json", "source.gguf"
 
 Progress = Callable[[str], None]

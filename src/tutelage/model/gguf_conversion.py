@@ -4,7 +4,7 @@ import contextlib
 import io
 import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +16,17 @@ from tokenizers.models import BPE
 from transformers import (
     AutoConfig,
     AutoModelForCausalLM,
+    GenerationConfig,
     GgufConfig,
     PreTrainedModel,
     PreTrainedTokenizerFast,
 )
 
 from tutelage.errors import ModelError, StorageError
+from tutelage.model.end_tokens import ends_by_text
 from tutelage.model.gguf_bounds import refuse_out_of_bounds
 from tutelage.model.loading import quietly
+from tutelage.model.other_programs import adapt_config, adapt_tokenizer
 from tutelage.storage import storage_faults
 
 # The tensors that the loader takes over, per architecture; it drops any other without a word.
@@ -75,6 +78,7 @@ def convert_gguf(gguf: Path, folder: Path) -> None:
         tokenizer = _tokenizer(metadata)
         with _alone(gguf) as lone_folder:
             model = _dequantise(lone_folder, gguf, weights=weights)
+        model.generation_config = _generation_config(metadata, tokenizer)
     _save(model, tokenizer, folder)
 
 
@@ -198,7 +202,7 @@ def _byte_level_tokenizer(metadata: GGUFReader, pre: str, tokens: list[str]) -> 
         )
     )
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
-        [*PRE_TOKENIZERS[pre], *_kept_apart(_missing_bytes(tokens))]
+        [*PRE_TOKENIZERS[pre], *kept_apart(missing_bytes(tokens))]
     )
     tokenizer.decoder = decoders.ByteLevel()
     for token, kind in zip(tokens, _field(metadata, "tokenizer.ggml.token_type"), strict=True):
@@ -215,12 +219,12 @@ def _pair(merge: str) -> tuple[str, str]:
     return first, second
 
 
-def _missing_bytes(tokens: list[str]) -> str:
+def missing_bytes(tokens: Iterable[str]) -> str:
     """The bytes, spelled in the byte-level alphabet, that the vocabulary has no token for."""
     return "".join(sorted(set(pre_tokenizers.ByteLevel.alphabet()) - set(tokens)))
 
 
-def _kept_apart(letters: str) -> list[pre_tokenizers.PreTokenizer]:
+def kept_apart(letters: str) -> list[pre_tokenizers.PreTokenizer]:
     """Cut at bytes that have no token: llama.cpp drops them after merging, tokenizers would before it."""
     return [pre_tokenizers.Split(Regex(f"[{letters}]"), behavior="isolated")] if letters else []
 
@@ -231,11 +235,22 @@ def _named_tokens(metadata: GGUFReader, tokens: list[str]) -> dict[str, str]:
     return {name: tokens[token_id] for name, token_id in ids.items() if token_id is not None}
 
 
+def _generation_config(metadata: GGUFReader, tokenizer: PreTrainedTokenizerFast) -> GenerationConfig:
+    """Name every token at which llama.cpp ends an answer."""
+    named = {_field(metadata, f"tokenizer.ggml.{role}_token_id") for role in ("eos", "eot", "eom")} - {None}
+    ends = sorted(map(int, {*named, *ends_by_text(tokenizer).values()}))
+    return GenerationConfig(
+        bos_token_id=tokenizer.bos_token_id, eos_token_id=ends, pad_token_id=tokenizer.pad_token_id
+    )
+
+
 def _save(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
     try:
         with quietly(), storage_faults(folder):
             model.save_pretrained(folder)
             tokenizer.save_pretrained(folder)
+            adapt_config(folder)
+            adapt_tokenizer(folder)
     except SafetensorError as fault:
         raise StorageError(
             "storage.write_failed",

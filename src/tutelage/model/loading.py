@@ -72,7 +72,21 @@ def load_model(
             f"{folder} lacks weights that its config.json asks for "
             f"({', '.join(sorted(report['missing_keys'])[:5])}). Fetch it again, or correct config.json.",
         )
+    _generate_greedily(model)
     return model.to(device).eval()
+
+
+def _generate_greedily(model: PreTrainedModel) -> None:
+    """Leave of a generation config what tokens mean alone: what is trained is neither asked nor saved with the rest.
+
+    A penalty for repetitions would stay in what is saved, and some settings cannot be saved without sampling.
+    """
+    from transformers import GenerationConfig  # noqa: PLC0415 - seconds that --help must not take
+
+    own = getattr(model, "generation_config", None)
+    if own is not None:
+        roles = ("bos_token_id", "eos_token_id", "pad_token_id")
+        model.generation_config = GenerationConfig(**{role: getattr(own, role) for role in roles})
 
 
 def model_without_weights(folder: Path) -> PreTrainedModel:

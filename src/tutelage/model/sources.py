@@ -9,7 +9,7 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Mapping, MutableMapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from tutelage.errors import FetchError, ModelError
@@ -37,6 +37,18 @@ DEFAULT_LICENCE = "Apache-2.0"
 
 
 @dataclass(frozen=True)
+class HubModel:
+    """Where anyone can have a model: its id on the hub, and the commit."""
+
+    name: str
+    revision: str | None
+
+
+# The file above is a quantisation of it, made by others.
+DEFAULT_ORIGINAL = HubModel("HuggingFaceTB/SmolLM2-135M-Instruct", "12fd25f77366fa6b3b4b768ec3050bf629380bac")
+
+
+@dataclass(frozen=True)
 class ModelSource:
     """Weights on this machine: `folder` is a Hugging Face folder, `identity` the SHA-256 that names them.
 
@@ -52,6 +64,7 @@ class ModelSource:
     gguf: Path | None = None  # the file that was converted, whose metadata an export takes over
     files: Mapping[str, str] = field(default_factory=dict)
     is_checked: bool = True
+    original: HubModel | None = None  # where it can be had, or what the file was quantised from
 
 
 def locate_model(
@@ -88,7 +101,9 @@ def locate_model(
                     f"{', '.join(file.name for file in damaged)} in {found.folder} does not match its checksum, though"
                     f" it was fetched again. Delete {found.folder} and run the same command again.",
                 )
-        return found
+        # The client names a snapshot's folder after its commit.
+        commit = found.folder.name if found.folder.parent.name == "snapshots" else revision or None
+        return replace(found, original=HubModel(name, commit))
     raise ModelError("model.not_found", what_was_tried(name_or_path))
 
 
@@ -156,7 +171,15 @@ def _default_model(cache: Path, progress: Progress, unchecked: str | None) -> Mo
     checks = unchecked is None
     convert_once(folder, GGUF_SHA256, installed_or_fetched, progress, checks=checks)
     kept = folder / KEPT_GGUF
-    return ModelSource(folder, DEFAULT_MODEL, GGUF_SHA256, DEFAULT_LICENCE, kept, is_checked=checks)
+    return ModelSource(
+        folder,
+        DEFAULT_MODEL,
+        GGUF_SHA256,
+        DEFAULT_LICENCE,
+        kept,
+        is_checked=checks,
+        original=DEFAULT_ORIGINAL,
+    )
 
 
 def _converted(

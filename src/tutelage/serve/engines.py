@@ -42,7 +42,7 @@ def open_engine(
         llama = beside.submit(_open_llama, wanted, run, context=context, at_once=at_once)
         served = open_served(run, recipe, source, context=context)
         found = llama.result()
-    own = TorchEngine(served.open_arm, served.tokenizer, end_of_turn=served.end_of_turn, at_once=at_once)
+    own = TorchEngine(served.open_arm, served.tokenizer, end_tokens=served.end_tokens, at_once=at_once)
     if isinstance(found, str):
         own.open("tuned")
         return Opened(own, served, f"Both are answered by torch, from the run's own weights: {found}.")

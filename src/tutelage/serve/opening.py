@@ -5,7 +5,7 @@ torch and transformers are imported when one of them is, since an export may ans
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -15,6 +15,7 @@ from tutelage.data.identity import made_of
 from tutelage.data.model_files import refuse_other_model
 from tutelage.data.prompts import PromptRenderer, make_renderer
 from tutelage.errors import DataError
+from tutelage.model.end_tokens import end_tokens
 from tutelage.model.kept_tokenizer import read_kept_tokenizer
 from tutelage.model.loading import context_length, load_tokenizer
 from tutelage.model.sources import ModelSource, refuse_if_changed
@@ -31,7 +32,7 @@ class Served:
 
     tokenizer: Any
     renderer: PromptRenderer
-    end_of_turn: int
+    end_tokens: Collection[int]
     context: int
     open_arm: Mapping[str, Callable[[], CausalModel]]
 
@@ -67,7 +68,7 @@ def open_served(run: RunFolder, recipe: Recipe, source: ModelSource, *, context:
     return Served(
         renderer.tokenizer,
         renderer,
-        read_json(run.preparation)["end_of_turn_id"],
+        end_tokens(source.folder, renderer.tokenizer, read_json(run.preparation)["end_of_turn_id"]),
         context or context_length(source.folder),
         # Each has its weights to itself: an adapter that is switched off and on costs every step its fast paths.
         {

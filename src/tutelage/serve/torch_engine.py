@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -46,12 +46,12 @@ class TorchEngine:
         open_arm: Mapping[str, Callable[[], CausalModel]],
         tokenizer: Any,
         *,
-        end_of_turn: int,
+        end_tokens: Collection[int],
         at_once: int,
     ) -> None:
         self._open_arm = open_arm  # a model is opened when it is first asked
         self._tokenizer = tokenizer
-        self._end_of_turn = end_of_turn
+        self._end_tokens = end_tokens
         self._at_once = at_once
         self._numbers = itertools.count()
         self._models: dict[str, CausalModel] = {}
@@ -179,7 +179,7 @@ class TorchEngine:
         answering = self._answering[number]
         question = answering.question
         [token] = next_tokens(following.logits, [0], [(0, len(answering.ids))], question.sampling)
-        if token == self._end_of_turn:
+        if token in self._end_tokens:
             batch.end(number)
             self._finish(number, "stop")
             return
