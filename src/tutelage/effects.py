@@ -15,6 +15,7 @@ OF_JUDGES: Names = (
 )
 # A classification reads the text alone, and writes no answer that could be sampled, scored or judged.
 IN_CLASSIFICATION: Names = (
+    "data.instruction",
     "data.prompt",
     "data.loss_on",
     "training.sample_prompts",
