@@ -15,9 +15,9 @@ OF_JUDGES: Names = (
 )
 # A classification reads the text alone, and writes no answer that could be sampled, scored or judged.
 IN_CLASSIFICATION: Names = (
-    "data.instruction",
     "data.prompt",
     "data.loss_on",
+    "data.instruction",
     "training.sample_prompts",
     "evaluation.max_new_tokens",
     "evaluation.batch_size",
