@@ -19,6 +19,7 @@ OF_JUDGES: Names = (
 IN_CLASSIFICATION: Names = (
     "data.prompt",
     "data.loss_on",
+    "data.instruction",
     "training.sample_prompts",
     "evaluation.max_new_tokens",
     "evaluation.batch_size",

@@ -41,6 +41,14 @@ class DataError(TutelageError):
         return all_codes()[self.code].rule
 
 
+class EncodingError(DataError):
+    """A byte is not of its file's encoding; `likely` is the one that it may be of."""
+
+    def __init__(self, message: str, *, likely: str) -> None:
+        super().__init__("data.wrong_encoding", message)
+        self.likely = likely
+
+
 class ModelError(TutelageError):
     """The model or its tokenizer is missing, damaged, or of an unsupported kind."""
 

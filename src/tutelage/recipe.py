@@ -42,10 +42,35 @@ class DataSettings(Section):
         None,
         description="Encoding of the files. Default: UTF-8, or UTF-16 where a file begins with its mark.",
     )
+    delimiter: Annotated[str, Field(pattern="^(tab|comma|semicolon|pipe|.)$")] | None = Field(
+        None,
+        description="What parts the cells of a table: `tab`, `comma`, `semicolon`, `pipe` or any one character."
+        " Default: what splits its lines alike.",
+    )
+    quoting: Literal["double", "none"] | None = Field(
+        None,
+        description="Whether double quotation marks surround cells of a table, or are plain characters (`none`)."
+        " Default: what splits its lines alike.",
+    )
+    header: bool | None = Field(
+        None,
+        description="Whether the first line of a table names its columns. If not, they are `column1`, `column2` and so"
+        " on. Default: found from the first line.",
+    )
     format: FormatName | None = Field(None, description="What a row is. Default: found from its fields.")
     map: dict[str, str] = Field(
         {},
         description='Where a row has a field under another name: `instruction = "a.b"` takes b of a as instruction.',
+    )
+    roles: dict[str, Literal["system", "user", "assistant", "tool"]] = Field(
+        {},
+        description='What roles of other names are: `roles = { narrator = "user" }` reads the turns of narrator as the'
+        " user's.",
+    )
+    instruction: Annotated[str, Field(min_length=1)] | None = Field(
+        None,
+        description="One instruction for all rows, which then need `input` and `output` alone, as `Extract the fields"
+        " as JSON`.",
     )
     coerce: bool = Field(
         False, description="Read numbers, true and false as text where text is due, rather than stop."

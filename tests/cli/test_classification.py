@@ -72,6 +72,7 @@ def test_one_command_goes_from_a_file_to_a_report_whose_figures_are_those_of_the
     assert "Which label was given for which" in page
     assert "Answers side by side" not in page
     check_classify(tutelage, place, rows)
+    check_files_are_read_as_prepare_reads_them(tutelage, place)
     check_texts_are_repaired_as_in_training(tutelage, place)
     check_threshold(tutelage, place, run)
     check_zero_shot(tutelage, run)
@@ -148,13 +149,38 @@ def check_classify(tutelage, place, rows):
     for words, message in (
         ((), "Give either texts or a file"),
         (("  ",), "Text 1 is empty"),
-        (("--file", "none.csv"), "Could not read none.csv"),
-        (("--file", "my.txt"), "neither .csv nor .jsonl"),
-        (("--file", "odd.csv"), "row 1 has no text as 'message'"),
+        (("--file", "none.csv"), "error[data.not_found]"),
+        (("--file", "my.txt"), "error[data.not_found]"),
+        (("--file", "odd.csv"), "error[classify.missing_text_field]"),
     ):
         ended = tutelage("classify", "mine", *words)
         assert ended.code == 2
         assert message in ended.err.replace("\n", " ")
+
+
+def check_files_are_read_as_prepare_reads_them(tutelage, place):
+    """Encodings, delimiters, endings in capitals, columns of the user's own, and rows without a text."""
+    text = "Win a fig; or tea"
+    (place / "plain.jsonl").write_text(
+        "".join(f'{{"message": "{one}"}}\n\n' for one in (text, "Café at nine"))
+    )
+    whole = [
+        json.loads(line) for line in tutelage("classify", "mine", "--file", "plain.jsonl").out.splitlines()
+    ]
+    content = f'id;note;words;predicted\n1;=1+1;"{text}";by hand\n2;-5;;mine\n3;x;Café at nine;\n'
+    (place / "NEW.CSV").write_bytes(content.encode("cp1252"))
+    words = ["classify", "mine", "--file", "NEW.CSV", "--map", "text=words"]
+    refused = tutelage(*words)
+    assert (refused.code, refused.out) == (2, "")
+    assert "error[data.wrong_encoding]" in refused.err
+    done = tutelage(*words, "--set", "data.encoding=windows-1252")
+    assert done.code == 0, done.err
+    found = list(csv.DictReader(io.StringIO(done.out)))
+    assert [row["predicted_2"] for row in found] == [whole[0]["predicted"], "", whole[1]["predicted"]]
+    assert [row["predicted"] for row in found] == ["by hand", "mine", ""]
+    assert [row["note"] for row in found] == ["'=1+1", "-5", "x"]
+    assert "classify.unlabelled" in done.err
+    assert "classify.column_taken" in done.err
 
 
 def check_zero_shot(tutelage, run):

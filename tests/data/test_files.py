@@ -50,10 +50,9 @@ def test_utf_16_with_its_mark_is_read_and_noted(read, refused, mark_and_encoding
 def test_latin_1_is_refused_with_the_first_bad_byte_and_its_line(refused, tmp_path):
     content = '[\n{"a": "ok"},\n{"a": "caf\xe9"}]'.encode("latin-1")
     bad = content.index(b"\xe9")
-    assert refused(content) == (
-        f"{tmp_path / 'rows.json'}:3: byte {bad} (0xe9) is not UTF-8. Save the file as UTF-8, or name its"
-        " encoding with --set data.encoding=…"
-    )
+    message = refused(content)
+    assert message.startswith(f"{tmp_path / 'rows.json'}:3: byte {bad} (0xe9) is not UTF-8.")
+    assert "--set data.encoding=windows-1252" in message
 
 
 def test_lone_surrogates_are_read_and_pairs_are_joined(read):

@@ -315,11 +315,11 @@ def test_a_missing_field_is_told_with_its_rows_and_the_nearest_key():
     )
 
 
-def test_a_missing_field_without_a_near_key_names_what_is_there_and_the_map():
-    message = refused([{"ask": "a", "reply": "b"}])
-    assert "row 0 (line 1) without 'instruction'; the first of them has 'ask', 'reply'." in message
-    assert "Rename" not in message
-    assert message.endswith("Fields of other names are told with --map instruction=NAME.")
+def test_columns_of_unknown_names_are_shown_and_a_mapping_is_proposed():
+    with pytest.raises(DataError) as fault:
+        read([{"ask": "Which plural has cactus?", "reply": "It is cacti, mostly."}])
+    assert fault.value.code == "data.unknown_columns"
+    assert "--map instruction=ask --map output=reply" in str(fault.value)
     assert "has no fields at all" in refused([{}])
 
 
@@ -475,7 +475,7 @@ def test_any_json_is_read_or_refused_and_nothing_else(values):
     try:
         found = read(values)
     except DataError as fault:
-        assert str(fault).startswith("rows.json: row")
+        assert str(fault).startswith("rows.json: row") or fault.code == "data.unknown_columns"
     else:
         assert [row.row for row in found.rows] == list(range(len(values)))
         assert sum(found.formats.values()) == len(values)

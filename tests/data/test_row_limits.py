@@ -13,11 +13,13 @@ from support.coded import codes_of
 from support.rows import csv_of, json_lines_of, parquet_of
 
 from tutelage.data.checks import check_rows
+from tutelage.data.csv_rows import read_csv_rows
 from tutelage.data.formats import read_conversations
 from tutelage.data.json_rows import read_json_rows
 from tutelage.data.preparation import sizes_of
 from tutelage.data.sources import read_source
-from tutelage.data.tables import read_csv_rows, read_parquet_rows
+from tutelage.data.table_shape import TableShape
+from tutelage.data.tables import read_parquet_rows
 from tutelage.errors import DataError
 from tutelage.recipe import DataSettings
 
@@ -88,7 +90,9 @@ def test_a_row_too_large_is_not_asked_for_its_format(tmp_path):
 def test_the_size_of_a_row_of_text_is_that_of_its_bytes(tmp_path):
     cells = '"a\r\nb",é'
     records = list(
-        read_csv_rows(io.BytesIO(f"x,y\r\n{cells}\r\n\r\n1,2".encode()), "f", encoding="utf-8", delimiter=",")
+        read_csv_rows(
+            io.BytesIO(f"x,y\r\n{cells}\r\n\r\n1,2".encode()), "f", encoding="utf-8", shape=TableShape(",")
+        )
     )
     assert [record.size for record in records] == [len(cells.encode()), 3]
     inner = json.dumps(ROWS[1], ensure_ascii=False)
@@ -119,7 +123,7 @@ def test_the_window_of_the_json_reader_changes_nothing_under_a_limit(content, li
 def test_a_csv_row_above_the_limit_ends_where_the_reader_of_csv_ends_it(limit):
     content = 'x,y\r\na,"b ""c"",\r\nd"\r"e\rf",\n"","""g"""\n\nh i,j"k\n梨,"l\r\n"'.encode()
     whole, found = (
-        list(read_csv_rows(io.BytesIO(content), "f", encoding="utf-8", delimiter=",", **chosen))
+        list(read_csv_rows(io.BytesIO(content), "f", encoding="utf-8", shape=TableShape(","), **chosen))
         for chosen in ({}, {"max_row_bytes": limit})
     )
     assert [(one.line, one.size) for one in found] == [(one.line, one.size) for one in whole]
@@ -165,7 +169,11 @@ def test_csv_is_as_strict_in_a_row_too_large(content, code, limit):
     with pytest.raises(DataError) as fault:
         list(
             read_csv_rows(
-                io.BytesIO(content.encode()), "f", encoding="utf-8", delimiter=",", max_row_bytes=limit
+                io.BytesIO(content.encode()),
+                "f",
+                encoding="utf-8",
+                shape=TableShape(","),
+                max_row_bytes=limit,
             )
         )
     assert (fault.value.code, fault.value.row) == (code, 1)
@@ -201,7 +209,7 @@ def huge(kind):
 @pytest.mark.parametrize("kind", ["lines", "data", "wrapper", "csv", "quoted"])
 def test_a_huge_row_or_wrapper_takes_little_more_memory_than_the_limit(kind):
     file = io.BytesIO(huge(kind))
-    tables = {"encoding": "utf-8", "delimiter": ","}
+    tables = {"encoding": "utf-8", "shape": TableShape(",")}
     read, chosen = (read_csv_rows, tables) if kind in ("csv", "quoted") else (read_json_rows, {})
     tracemalloc.start()
     read_rows = [record.row for record in read(file, "f", max_row_bytes=2**16, **chosen) if record.was_read]
@@ -223,7 +231,7 @@ def test_many_keys_of_which_one_is_repeated_are_refused_soon():
     assert fault.value.code == "data.not_strict_json"
     with pytest.raises(DataError) as fault:
         header = ",".join([*keys, keys[-1]])
-        list(read_csv_rows(io.BytesIO(header.encode()), "f", encoding="utf-8", delimiter=","))
+        list(read_csv_rows(io.BytesIO(header.encode()), "f", encoding="utf-8", shape=TableShape(",")))
     assert fault.value.code == "data.duplicate_column"
     assert time.process_time() - begin < 2
 

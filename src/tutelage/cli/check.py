@@ -1,5 +1,6 @@
 """`tutelage check`: the data doctor."""
 
+import shlex
 from collections.abc import Iterable, Sequence
 from contextlib import nullcontext
 from typing import Annotated, Any
@@ -16,6 +17,12 @@ MESSAGES_SHOWN = 3
 ROWS_SHOWN = 6
 LABELS_SHOWN = 8
 BAR_CHARACTERS = 40
+STOPS = (
+    "data.empty_split",
+    "data.too_few_prompts",
+    "data.too_long",
+    "data.single_label",
+)  # `prepare` stops at them
 FITS = (512, 1024, 2048, 4096)
 
 
@@ -43,6 +50,8 @@ def check(
         console.say_long_json(found.to_record())
     else:
         show_examination(found)
+        console.say()
+        console.say(_next_step(found, options))
     return EXIT_WARNINGS if strict and found.has_warnings else 0
 
 
@@ -102,6 +111,26 @@ def show_examination(found: Any) -> None:
         )
     console.say()
     _show_findings(found.findings)
+
+
+def _next_step(found: Any, options: DataOptions) -> str:
+    """Say in one line that the rows are ready, and the command that runs, or what to fix first."""
+    if found.outcomes["dropped"] == found.rows:
+        return "Not ready: no row can be used. Fix first what the findings above name."
+    stops = sorted({one.code for one in found.findings if one.code in STOPS})
+    if stops:
+        return f"Not ready: fix first {' and '.join(stops)} above."
+    words = ["tutelage", "run", *([str(options.recipe)] if options.recipe else [])]
+    given = {"--data": options.data, "--prompt": options.prompt, "--split": options.split}
+    given["--instruction"] = options.instruction
+    words += [word for name, value in given.items() if value is not None for word in (name, value)]
+    words += [
+        word
+        for name, values in (("--map", options.map), ("--set", options.set))
+        for value in values
+        for word in (name, value)
+    ]
+    return f"Ready: {shlex.join(words)}"
 
 
 def _languages(counts: dict[str, int]) -> str:

@@ -1,16 +1,13 @@
 """`tutelage classify`: the labels that a tuned model gives to texts, or to the rows of a file."""
 
-import csv
-import io
-import json
-from collections.abc import Callable, Iterable, Iterator
-from itertools import islice
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import Parameter
 
 from tutelage.cli import console
+from tutelage.cli.classify_file import OF_FILE, Classify, classify_file
 from tutelage.cli.dry_run import show_dry_run
 from tutelage.cli.opening import locate, warn_of_emulated_bfloat16
 from tutelage.cli.options import (
@@ -20,14 +17,9 @@ from tutelage.cli.options import (
     refuse_idle_settings,
     refuse_untrained_settings,
 )
-from tutelage.data.repairs import SURROGATES
 from tutelage.errors import DataError, RecipeError
 from tutelage.recipe_file import PLACE_OF_WORK, LoadedRecipe
 from tutelage.run_folder import RunFolder, read_json
-
-ROWS_AT_ONCE = 64  # are classified together; so many are held in memory, whatever the length of the file
-
-Classify = Callable[[list[str], int], list[dict[str, Any]]]
 
 
 def classify(
@@ -36,7 +28,7 @@ def classify(
     file: Annotated[
         Path | None,
         Parameter(
-            help="A .csv or .jsonl file; its rows go to standard output with `predicted` and the probabilities.",
+            help="A file of rows, as for --data; they go to standard output with `predicted` and the probabilities.",
             converter=as_path,
         ),
     ] = None,
@@ -51,8 +43,9 @@ def classify(
 ) -> None:
     """Give texts, or the rows of a file, their labels by the tuned model of a run."""
     run, loaded = open_earlier_run(options)
-    refuse_untrained_settings(run, loaded)
-    refuse_idle_settings(run, loaded, verb="classify", honoured=("data.map", *PLACE_OF_WORK))
+    of_file = [f"data.{name}" for name in OF_FILE] if file is not None else []
+    refuse_untrained_settings(run, loaded, apart_from=of_file)
+    refuse_idle_settings(run, loaded, verb="classify", honoured=(*of_file, *PLACE_OF_WORK))
     if options.overwrite:
         raise RecipeError(
             "cli.option_not_supported",
@@ -74,10 +67,16 @@ def classify(
         show_dry_run(run, loaded, writes=[])
         return
     if file is None:
-        for found in open_classify(run, loaded, at)(list(texts), 1):
+        for place, found in enumerate(open_classify(run, loaded, at)(list(texts)), start=1):
+            if found is None:
+                raise DataError(
+                    "classify.text_too_long",
+                    f"Text {place} has no token, or more than the model takes at once. Shorten it.",
+                )
             console.say(f"{_named(found['predicted'])}  {found['probability']:.3f}")
         return
-    classify_file(file, loaded.recipe.data.map.get("text", "text"), lambda: open_classify(run, loaded, at))
+    labels = read_json(run.require(run.preparation, stage="prepare"))["classes"]
+    classify_file(file, loaded, labels, lambda: open_classify(run, loaded, at))
 
 
 def _named(predicted: str) -> str:
@@ -132,7 +131,7 @@ def read_threshold(run: RunFolder, given: str) -> tuple[int, float]:
 
 
 def open_classify(run: RunFolder, loaded: LoadedRecipe, threshold: tuple[int, float] | None) -> Classify:
-    """Load the model; return what gives the predictions for texts, of which the first is row `first` of its file."""
+    """Load the model; return what gives the predictions for texts, and nothing for those that it cannot take."""
     from tutelage.data.class_rows import text_ids
     from tutelage.data.model_files import refuse_other_model
     from tutelage.data.repairs import repair_text
@@ -149,106 +148,12 @@ def open_classify(run: RunFolder, loaded: LoadedRecipe, threshold: tuple[int, fl
     classes, limit = read_json(run.preparation)["classes"], context_length(source.folder)
     token = loaded.recipe.data.class_token
 
-    def classify_texts(texts: list[str], first: int) -> list[dict[str, Any]]:
+    def classify_texts(texts: list[str]) -> list[dict[str, Any] | None]:
         ids = [text_ids(tokenizer, repair_text(text)[0], token=token) for text in texts]
-        for row, one in enumerate(ids, start=first):
-            if not 0 < len(one) <= limit:
-                raise DataError(
-                    "classify.text_too_long",
-                    f"Text {row} has {len(one):,} tokens, and the model takes 1 to {limit:,}. Shorten it.",
-                )
-        return predictions_of(model, loaded.recipe, ids, classes, threshold=threshold)
+        fitting = [one for one in ids if 0 < len(one) <= limit]
+        found = iter(
+            predictions_of(model, loaded.recipe, fitting, classes, threshold=threshold) if fitting else []
+        )
+        return [next(found) if 0 < len(one) <= limit else None for one in ids]
 
     return classify_texts
-
-
-def classify_file(path: Path, field: str, opened: Callable[[], Classify]) -> None:
-    """Write the rows of a file to standard output with their predictions, some at a time, in the file's own kind."""
-    readers = {".csv": _csv_rows, ".jsonl": _json_rows}
-    if path.suffix not in readers:
-        raise DataError(
-            "classify.unknown_file_type",
-            f"{path} is neither .csv nor .jsonl. Make one with `tutelage data convert`.",
-        )
-    try:
-        file = path.open(encoding="utf-8-sig", newline="")
-    except OSError as fault:
-        raise DataError(
-            "classify.file_unreadable", f"Could not read {path}: {fault.strerror}. Name another file."
-        ) from fault
-    with file:
-        rows = _with_text(readers[path.suffix](file, path), field, path)
-        classify_texts: Classify | None = None
-        first = 1
-        while part := list(islice(rows, ROWS_AT_ONCE)):
-            classify_texts = classify_texts or opened()  # after the first rows have been found to be right
-            found = classify_texts([row[field] for row in part], first)
-            if path.suffix == ".csv":
-                console.pour(_as_csv(part, found, with_names=first == 1))
-            else:
-                whole = [{**row, **one} for row, one in zip(part, found, strict=True)]
-                console.pour("".join(map(_json_line, whole)))
-            first += len(part)
-
-
-def _json_line(row: dict[str, Any]) -> str:
-    line = json.dumps(row, ensure_ascii=False)
-    # Half of a surrogate pair cannot be written but as its escape.
-    return f"{json.dumps(row) if SURROGATES.search(line) else line}\n"
-
-
-def _as_csv(rows: list[dict[str, Any]], found: list[dict[str, Any]], *, with_names: bool) -> str:
-    whole = [
-        {
-            **row,
-            "predicted": one["predicted"],
-            **{f"probability.{name}": value for name, value in one["probabilities"].items()},
-        }
-        for row, one in zip(rows, found, strict=True)
-    ]
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(whole[0]), lineterminator="\n")
-    if with_names:
-        writer.writeheader()
-    writer.writerows(whole)
-    return text.getvalue()
-
-
-def _csv_rows(file: Iterable[str], path: Path) -> Iterator[dict[str, Any]]:
-    for number, row in enumerate(csv.DictReader(file), start=1):
-        if None in row or None in row.values():
-            raise DataError(
-                "classify.row_width",
-                f"{path}: row {number} has another number of fields than the first line. Mend it.",
-            )
-        yield row
-
-
-def _json_rows(file: Iterable[str], path: Path) -> Iterator[dict[str, Any]]:
-    for number, line in enumerate(file, start=1):
-        try:
-            row = json.loads(line)
-        except ValueError as fault:
-            raise DataError(
-                "classify.malformed_json", f"{path}: line {number} is no JSON ({fault}). Mend it."
-            ) from fault
-        if not isinstance(row, dict):
-            raise DataError("classify.row_not_object", f"{path}: line {number} is no JSON object. Mend it.")
-        yield row
-
-
-def _with_text(rows: Iterable[dict[str, Any]], field: str, path: Path) -> Iterator[dict[str, Any]]:
-    for number, row in enumerate(rows, start=1):
-        if not isinstance(row.get(field), str):
-            named = ", ".join(map(repr, row)) or "no fields"
-            raise DataError(
-                "classify.missing_text_field",
-                f"{path}: row {number} has no text as {field!r}; it has {named}. Say which field is the text with"
-                " --map text=NAME.",
-            )
-        if not row[field].strip():
-            raise DataError(
-                "classify.empty_text",
-                f"{path}: row {number} has an empty text, of which nothing can be told. Leave it out.",
-            )
-        yield row

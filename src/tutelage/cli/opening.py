@@ -11,7 +11,7 @@ from typing import Any
 
 from tutelage.cli import console
 from tutelage.codes import Message
-from tutelage.errors import ModelError
+from tutelage.errors import EncodingError, ModelError
 from tutelage.recipe import Recipe
 from tutelage.recipe_file import LoadedRecipe
 from tutelage.run_folder import RunFolder, read_json
@@ -73,7 +73,11 @@ def read_data(recipe: Recipe, *, keeps_large_rows: bool = False) -> Any:
     from tutelage.fetching import user_cache
 
     settings = recipe.data.model_copy(update={"max_row_bytes": NO_LIMIT}) if keeps_large_rows else recipe.data
-    return read_source(recipe.data.source, cache=user_cache(), settings=settings)
+    try:
+        return read_source(recipe.data.source, cache=user_cache(), settings=settings)
+    except EncodingError:
+        refuse_faulty_rows(open_data(recipe), recipe)  # which may have more to say
+        raise
 
 
 def open_renderer(loaded: LoadedRecipe) -> tuple[Any, int]:
@@ -174,7 +178,9 @@ def refuse_faulty_rows(data: Any, recipe: Recipe) -> None:
     """Read all rows of an OpenSource, and stop where they are at fault, which needs no model to be seen."""
     from tutelage.data.formats import ConversationReader
 
-    for _ in ConversationReader(data.name, recipe.data).read(data.records()):
+    for _ in ConversationReader(data.name, recipe.data, objective=recipe.training.objective).read(
+        data.records()
+    ):
         pass
 
 

@@ -12,12 +12,13 @@ from cyclopts import Parameter, Token
 from tutelage.cli.base_model import SkipChecksums, settle_model
 from tutelage.errors import RecipeError, RunFolderError
 from tutelage.recipe import Recipe
-from tutelage.recipe_file import LoadedRecipe, changed_settings, load, to_toml
+from tutelage.recipe_file import PLACE_OF_WORK, TOLD, LoadedRecipe, changed_settings, load, to_toml
 from tutelage.recipes import shipped_path
 from tutelage.run_folder import RunFolder, write_text
 from tutelage.storage import STAGED
 
 RUNS = Path("runs")
+TRAINED = ("data", "model", "adapter", "training", "preference")
 NONE: Mapping[str, Any] = MappingProxyType({})
 
 
@@ -29,10 +30,7 @@ def as_path(_: type, tokens: Sequence[Token]) -> Path:
 
 
 def as_recipe(kind: type, tokens: Sequence[Token]) -> Path:
-    """Return what is at a path, and where nothing is there, the recipe of that name that ships.
-
-    A file or folder of the user's wins, so a name that ships one day changes no command that works today.
-    """
+    """Return what is at a path, and where nothing is there, the recipe of that name that ships."""
     path = as_path(kind, tokens)
     return path if is_there(path) else shipped_path(tokens[0].value) or path
 
@@ -44,11 +42,12 @@ Split = Annotated[
 Map = Annotated[
     tuple[str, ...],
     Parameter(
-        help="Where a row has a field under another name, as instruction=a.b; may be repeated.",
+        help="Which column holds a field: FIELD=COLUMN, as instruction=Frage, or a.b within objects. May be repeated.",
         negative="",
         show_default=False,
     ),
 ]
+Instruction = Annotated[str | None, Parameter(help="One instruction for all rows.", show_default=False)]
 Assignments = Annotated[
     tuple[str, ...],
     Parameter(help="Any setting, as section.name=value; may be repeated.", negative="", show_default=False),
@@ -87,6 +86,7 @@ class Options:
     prompt: Prompt = None
     split: Split = None
     map: Map = ()
+    instruction: Instruction = None
     set: Assignments = ()
     overwrite: Annotated[
         bool,
@@ -106,7 +106,7 @@ class Options:
     debug: Debug = False
 
     def overrides(self) -> dict[str, Any]:
-        return _overrides("--data", self.data, self.prompt, self.split, self.map)
+        return _overrides("--data", self)
 
 
 @Parameter(name="*")
@@ -132,22 +132,22 @@ class DataOptions:
     prompt: Prompt = None
     split: Split = None
     map: Map = ()
+    instruction: Instruction = None
     set: Assignments = ()
     debug: Debug = False
 
     def load(self) -> Recipe:
-        overrides = _overrides("DATA", self.data, self.prompt, self.split, self.map)
+        overrides = _overrides("DATA", self)
         return load(self.recipe, overrides, self.set).recipe
 
 
-def _overrides(
-    source: str, data: str | None, prompt: str | None, split: str | None, given_map: tuple[str, ...]
-) -> dict[str, Any]:
+def _overrides(source: str, options: Options | DataOptions) -> dict[str, Any]:
     given = {
-        f"{source} data.source": data,
-        "--prompt data.prompt": prompt,
-        "--split data.split": split,
-        "--map data.map": column_map(given_map),
+        f"{source} data.source": options.data,
+        "--prompt data.prompt": options.prompt,
+        "--split data.split": options.split,
+        "--map data.map": column_map(options.map),
+        "--instruction data.instruction": options.instruction,
     }
     return {name: value for name, value in given.items() if value is not None}
 
@@ -258,12 +258,14 @@ def refuse_overwriting(path: Path, options: Options, *, what: str) -> None:
         raise RunFolderError("run.stage_done", f"{path} already holds {what}. Add --overwrite to replace it.")
 
 
-def refuse_untrained_settings(run: RunFolder, loaded: LoadedRecipe) -> None:
+def refuse_untrained_settings(
+    run: RunFolder, loaded: LoadedRecipe, *, apart_from: Collection[str] = ()
+) -> None:
     """Stop when a setting that the model was trained with has another value now; it could not be honoured."""
     run.require(run.training, stage="train")
     trained = load(run.require(run.trained_recipe, stage="train"), {}, [])
     changed = changed_settings(
-        trained.recipe, loaded.recipe, sections=("data", "model", "adapter", "training", "preference")
+        trained.recipe, loaded.recipe, sections=TRAINED, apart_from=(*PLACE_OF_WORK, *TOLD, *apart_from)
     )
     if changed:
         raise RunFolderError(

@@ -34,7 +34,9 @@ def preview(
 
     recipe = options.load()
     source = read_data(recipe)
-    read = read_conversations(source.records, source=source.name, settings=recipe.data)
+    read = read_conversations(
+        source.records, source=source.name, settings=recipe.data, objective=recipe.training.objective
+    )
     pairs = recipe.training.objective == "dpo"
     loss_on = "last_response" if pairs else recipe.data.loss_on
     checked = check_rows(read.rows, recipe.data, sizes_of(source), pairs=pairs)

@@ -10,7 +10,7 @@ from tutelage.data.records import Record
 
 def mapped(record: Record, paths: Mapping[str, str]) -> Record:
     """Give a record the fields that a column map names, in place of what they are taken from."""
-    found = {field: _look_up(record.value, path) for field, path in paths.items()}
+    found = {field: field_at(record.value, path) for field, path in paths.items()}
     taken = _taken(record.value, paths)
     rest = {key: value for key, value in record.value.items() if key not in taken}
     return replace(
@@ -22,7 +22,7 @@ def left_by_map(value: Mapping[str, Any], paths: Mapping[str, str]) -> Iterator[
     """Name what a row holds and loses to a column map: fields that others replace, and what stands beside a path."""
     taken = _taken(value, paths)
     for field, path in paths.items():
-        if field not in taken and value.get(field) not in NOTHING and _look_up(value, path)[0]:
+        if field not in taken and value.get(field) not in NOTHING and field_at(value, path)[0]:
             yield f"{field!r}, which data.map takes from {path!r},"
     steps = [path.split(".") for path in paths.values() if path not in value]
     for field in sorted({path[0] for path in steps if path[0] in value} - {*paths.values()}):
@@ -54,7 +54,7 @@ def _beside(found: Any, steps: Sequence[Sequence[str]], path: str) -> Iterator[s
             yield f"{'[]' if isinstance(found, list) else key!r} of {path!r}"
 
 
-def _look_up(value: Any, path: str) -> tuple[bool, Any]:
+def field_at(value: Any, path: str) -> tuple[bool, Any]:
     """Follow a dotted path through objects and, by number, through lists."""
     if path in value:
         return True, value[path]

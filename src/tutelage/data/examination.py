@@ -87,7 +87,7 @@ def examine(
     pairs, is_classification = objective == "dpo", objective == "classification"
     controls = control_tokens(renderer.tokenizer) if renderer else ()
     most_compared = ROWS_COMPARED if with_near_duplicates else 0
-    look = _Look(source, settings, controls, most_compared=most_compared, pairs=pairs)
+    look = _Look(source, settings, controls, most_compared=most_compared, objective=objective)
     kept = both_sides(look.kept_rows()) if pairs else look.kept_rows()
     limit = min(settings.max_length or context_length, context_length)
     counter = None
@@ -152,9 +152,10 @@ class _Look:
         controls: Collection[str],
         *,
         most_compared: int,
-        pairs: bool,
+        objective: Objective,
     ) -> None:
-        self.reader = ConversationReader(source.name, settings)
+        pairs = objective == "dpo"
+        self.reader = ConversationReader(source.name, settings, objective=objective)
         # What a split in the order of the file would leak is told whatever rule is set: it is what most tools do.
         self.sides = Sides(
             rule=settings.split, train_share=settings.train_share, test_share=settings.test_share

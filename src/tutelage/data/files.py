@@ -1,7 +1,6 @@
 """One file of rows: what kind it is, which its first bytes decide, unpacked and read."""
 
 import codecs
-import csv
 import gzip
 import io
 import shutil
@@ -16,10 +15,11 @@ from typing import TYPE_CHECKING, BinaryIO, cast
 
 from tutelage.codes import Message
 from tutelage.data.arrow_rows import HIGHEST_RATIO, RATIO_COUNTS_FROM
+from tutelage.data.csv_rows import read_csv_rows
 from tutelage.data.json_rows import read_json_rows
 from tutelage.data.records import Record
-from tutelage.data.schemas import SCHEMAS
-from tutelage.data.tables import read_csv_rows, read_parquet_rows
+from tutelage.data.table_shape import find_shape, look_further
+from tutelage.data.tables import read_parquet_rows
 from tutelage.data.text_window import excerpt_of
 from tutelage.errors import DataError
 from tutelage.recipe import DataSettings
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
 HEAD_BYTES = 2**16
 MARKS = {codecs.BOM_UTF8: "utf-8", codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
-DELIMITERS = ",\t;"
 
 
 @dataclass(frozen=True)
@@ -121,24 +120,46 @@ def _recognise(file: BinaryIO, path: Path, settings: DataSettings) -> tuple[str,
         )
     if begin[:1] in ("[", "{", ""):
         rows = partial(
-            read_json_rows, name=str(path), encoding=encoding, max_row_bytes=settings.max_row_bytes
+            read_json_rows,
+            name=str(path),
+            encoding=encoding,
+            max_row_bytes=settings.max_row_bytes,
+            tell=tell_once(notes),
         )
         kind = "JSON" if begin[:1] == "[" else "JSON lines"
         return kind, notes, partial(_after_mark, mark, rows)
-    if delimiter := _delimiter(begin, path):
+    is_whole = len(head) < HEAD_BYTES
+    sample = codecs.getincrementaldecoder(encoding)("replace").decode(head[len(mark) :], final=is_whole)
+    ending = Path(path.name.lower().removesuffix(".gz")).suffix
+    if shape := find_shape(sample, is_whole=is_whole, settings=settings, ending=ending):
+        if shape.quotes and settings.quoting is None and not is_whole:
+            shape = look_further(file, shape, sample=sample, encoding=encoding)
         rows = partial(
             read_csv_rows,
             name=str(path),
             encoding=encoding,
-            delimiter=delimiter,
+            shape=shape,
             max_row_bytes=settings.max_row_bytes,
+            tell=tell_once(notes),
         )
+        notes += shape.notes
         return "CSV", notes, partial(_after_mark, mark, rows)
     raise DataError(
         "data.unknown_file_type",
-        f"{path} is neither JSON nor JSON lines: it begins with {excerpt_of(begin)!r}. CSV needs a header that names"
-        " the fields, or the ending .csv; a Parquet file begins with PAR1.",
+        f"{path} is neither JSON nor JSON lines: it begins with {excerpt_of(begin)!r}. If it is a table, give it the"
+        " ending .csv or .tsv, or name what parts its cells with --set data.delimiter=tab (or comma, semicolon,"
+        " pipe); a Parquet file begins with PAR1.",
     )
+
+
+def tell_once(notes: list[Message]) -> Callable[[Message], None]:
+    """Return what adds a message to some notes, once however often the same file is read."""
+
+    def tell(message: Message) -> None:
+        if message not in notes:
+            notes.append(message)
+
+    return tell
 
 
 def _after_mark(mark: bytes, read: ReadRows, file: BinaryIO) -> Iterator[Record]:
@@ -159,6 +180,7 @@ def _parquet_rows(read: ReadRows, file: BinaryIO) -> Iterator[Record]:
 def _refuse_other_binaries(head: bytes, path: Path) -> None:
     known = {
         b"PK\x03\x04": "a zip archive or an Excel sheet. Save the sheet as CSV, or unpack the archive",
+        b"\xd0\xcf\x11\xe0": "an old Excel sheet or another Office document. Save the sheet as CSV",
         b"SQLite format 3": "an SQLite database. Export its table as CSV",
         b"ARROW1": "an Arrow file. Write it as Parquet",
         b"\x28\xb5\x2f\xfd": "packed with zstd. Unpack it, or pack it with gzip",
@@ -189,26 +211,6 @@ def _told_of_mark(encoding: str) -> Message:
     if encoding == "utf-8":
         return Message("data.byte_order_mark", "The file began with a byte-order mark, which was skipped.")
     return Message("data.utf_16", "The file was UTF-16 and was read as such.")
-
-
-def _delimiter(begin: str, path: Path) -> str | None:
-    """Return what stands between the names of a CSV header, where the first line is one."""
-    header = begin.splitlines()[0]
-    candidates = [
-        (len(names), delimiter) for delimiter in DELIMITERS if _is_header(names := _cells(header, delimiter))
-    ]
-    if candidates:
-        return max(candidates)[1]
-    suffix = Path(path.name.lower().removesuffix(".gz")).suffix
-    return {".csv": ",", ".tsv": "\t"}.get(suffix)
-
-
-def _cells(line: str, delimiter: str) -> list[str]:
-    return next(csv.reader([line], delimiter=delimiter), [])
-
-
-def _is_header(names: list[str]) -> bool:
-    return any(schema.has_fields(names) for schema in SCHEMAS.values() if len(schema.required) > 1)
 
 
 @contextmanager

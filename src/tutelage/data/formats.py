@@ -7,7 +7,10 @@ from dataclasses import dataclass, replace
 
 from tutelage.codes import Message
 from tutelage.data.column_map import left_by_map, mapped
+from tutelage.data.column_samples import ColumnSamples
 from tutelage.data.conversations import Conversation, without_blank_system
+from tutelage.data.format_notes import blank_system_notes, format_notes, unknown_key_notes
+from tutelage.data.instructed_rows import InstructedRows
 from tutelage.data.kto_rows import LABEL, TAG, KtoRows
 from tutelage.data.label_sets import labels_as_text
 from tutelage.data.misplaced_texts import MisplacedTexts
@@ -15,8 +18,9 @@ from tutelage.data.named_rows import NamedRows, joined
 from tutelage.data.reading import Reading, RowError, json_kind, require_json
 from tutelage.data.records import Record
 from tutelage.data.schemas import SCHEMAS, fields_of, format_of, read_row
-from tutelage.errors import DataError
-from tutelage.recipe import DataSettings
+from tutelage.data.unknown_columns import FIELDS, BesideTexts, told_of_columns
+from tutelage.errors import DataError, EncodingError
+from tutelage.recipe import DataSettings, Objective
 
 FIELDS_NAMED = 6
 UNREAD = "not read"  # in place of the format of a row that is too large
@@ -37,12 +41,13 @@ def read_conversations(
     source: str,
     settings: DataSettings = DataSettings(),  # noqa: B008 - frozen
     takes_kto: bool = False,
+    objective: Objective = "instruction",
 ) -> Conversations:
     """Turn every record into a conversation, or stop and name the rows that fit no format or more than one.
 
     With `takes_kto` nothing is trained, so that rows may be labelled as unwanted.
     """
-    reader = ConversationReader(source, settings, takes_kto=takes_kto)
+    reader = ConversationReader(source, settings, takes_kto=takes_kto, objective=objective)
     rows = list(reader.read(records))
     return Conversations(rows, reader.formats(), reader.notes())
 
@@ -53,9 +58,20 @@ class ConversationReader:
     At the first fault it stops giving conversations and reads on, so that the message can count the rows at fault.
     """
 
-    def __init__(self, source: str, settings: DataSettings, *, takes_kto: bool = False) -> None:
+    def __init__(
+        self,
+        source: str,
+        settings: DataSettings,
+        *,
+        takes_kto: bool = False,
+        objective: Objective = "instruction",
+    ) -> None:
         self._source, self._settings, self._takes_kto = source, settings, takes_kto
-        self._reading = Reading(settings.coerce, learns_prompts=settings.loss_on == "everything")
+        self._objective: Objective = objective
+        self._samples = ColumnSamples()  # of rows whose fields fit nothing
+        self._reading = Reading(
+            settings.coerce, learns_prompts=settings.loss_on == "everything", roles=settings.roles
+        )
         self._reading_arrow = replace(self._reading, is_from_arrow=True)
         self._fitting: dict[tuple[str, ...], list[str]] = {}  # rows with the same fields are looked at once
         self._rows_by_fields: Counter[tuple[str, ...]] = Counter()
@@ -68,14 +84,18 @@ class ConversationReader:
         self._unfitting: dict[tuple[str, ...], NamedRows] = {}
         self._misread: dict[str, tuple[NamedRows, RowError]] = {}
         self._kto, self._misplaced = KtoRows(source, settings), MisplacedTexts()
+        self._beside_texts, self._instructed = BesideTexts(source, settings), InstructedRows(source, settings)
 
     def read(self, records: Iterable[Record]) -> Iterator[Conversation]:
         """Yield every record as a conversation; in the end DataError where any of them could not be one."""
-        for record in records:
-            conversation = self._read(record)
-            if conversation is not None and not self._has_faults:
-                self._misplaced.note(conversation)
-                yield conversation
+        try:
+            for record in records:
+                conversation = self._read(record)
+                if conversation is not None and not self._has_faults:
+                    self._misplaced.note(conversation)
+                    yield conversation
+        except EncodingError as fault:
+            self._refuse_encoding(fault)
         self._refuse_faults()
 
     def formats(self) -> dict[str, int]:
@@ -86,9 +106,9 @@ class ConversationReader:
         """Return what has to be said of rows that could all be read; `pairs` train both answers of a preference row."""
         formats = self.formats()
         return [
-            *_format_notes(formats, pairs=pairs),
-            *_blank_system_notes(self._blank_system),
-            *_unknown_key_notes(self._rows_by_fields, list(formats)),
+            *format_notes(formats, pairs=pairs),
+            *blank_system_notes(self._blank_system),
+            *unknown_key_notes(self._rows_by_fields, list(formats)),
             *(
                 Message("data.field_not_used", f"The key {what} is not used ({count:,} times).")
                 for what, count in self._reading.unused.items()
@@ -109,9 +129,12 @@ class ConversationReader:
         if not isinstance(record.value, dict):
             self._other_values.add(record)
             return None
+        own = record
         if self._settings.map:
             self._reading.unused.update(left_by_map(record.value, self._settings.map))
             record = mapped(record, self._settings.map)
+        if self._settings.instruction is not None:
+            record = self._instructed.with_instruction(record)
         fields = tuple(record.value)
         self._rows_by_fields[fields] += 1
         if fields not in self._fitting:
@@ -122,12 +145,24 @@ class ConversationReader:
             return None
         if not fitting:
             self._unfitting.setdefault(fields, NamedRows()).add(record)
+            self._samples.add(own.value)
             return None
         name = format_of(record.value, fitting) if self._settings.format is None else fitting[0]
+        self._note(record, name)
+        return self._read_as(record, name, fields)
+
+    def _note(self, record: Record, name: str) -> None:
+        """Take in a row for what is said of all rows in the end."""
         if LABEL in record.value or TAG in record.value:
             self._kto.note(record, name)
+        if name == "text":
+            self._beside_texts.note(record)
+        if self._settings.instruction is not None:
+            self._instructed.note(record, name)
         self._rows_by_format[name] += 1
         self._first_of_format.setdefault(name, record.row)
+
+    def _read_as(self, record: Record, name: str, fields: tuple[str, ...]) -> Conversation | None:
         value = record.value
         try:
             require_json(value, SCHEMAS[name].read_fields(fields))
@@ -146,7 +181,9 @@ class ConversationReader:
     def _formats_of(self, fields: tuple[str, ...]) -> list[str]:
         chosen = self._settings.format
         if chosen is None:
-            return _fitting(frozenset(fields))
+            found = _fitting(frozenset(fields))
+            lacks_label = self._objective == "classification" and found == ["text"]
+            return [] if lacks_label else found
         return [chosen] if SCHEMAS[chosen].has_fields(fields) or _may_have_two_outputs(chosen, fields) else []
 
     @property
@@ -154,6 +191,15 @@ class ConversationReader:
         if self._kto.is_certain and not self._takes_kto:
             return True
         return bool(self._other_values.count or self._unclear or self._unfitting or self._misread)
+
+    def _refuse_encoding(self, fault: EncodingError) -> None:
+        """Stop at a byte that is not of the encoding; say of unknown columns too what has to be said of them."""
+        if self._samples.names() and not self._rows_by_format:
+            settings = self._settings.model_copy(update={"encoding": fault.likely})
+            first = joined(list(self._unfitting.values())).first
+            told = told_of_columns(self._source, self._samples, settings, self._objective, first)
+            raise DataError(fault.code, f"{fault}\n{told}", row=first.row) from fault
+        raise fault
 
     def _refuse_faults(self) -> None:
         if self._other_values.count:
@@ -171,8 +217,10 @@ class ConversationReader:
                 row=rows.first.row,
             )
         self._refuse_missing_fields()
+        self._instructed.refuse()
         if not self._takes_kto:
             self._kto.refuse()
+            self._beside_texts.refuse()
         for what, (rows, fault) in self._misread.items():
             raise DataError(
                 fault.code,
@@ -188,6 +236,11 @@ class ConversationReader:
         for fields, rows in self._unfitting.items():
             name = self._settings.format or _nearest_format(fields, usual)
             by_format.setdefault(name, []).append(rows)
+        if not self._rows_by_format and self._are_unknown(by_format):
+            groups = [rows for groups in by_format.values() for rows in groups]
+            first = joined(groups).first
+            told = told_of_columns(self._source, self._samples, self._settings, self._objective, first)
+            raise DataError("data.unknown_columns", told, row=first.row)
         first = {name: min(rows.first.row for rows in groups) for name, groups in by_format.items()}
         for name in sorted(
             by_format, key=lambda name: min(first[name], self._first_of_format.get(name, first[name]))
@@ -198,6 +251,25 @@ class ConversationReader:
                     rows = joined(missing)
                     told = _missing(rows, field, name, self._source, self._settings.map)
                     raise DataError("data.missing_field", told, row=rows.first.row)
+
+    def _are_unknown(self, by_format: Mapping[str, Sequence[NamedRows]]) -> bool:
+        """Tell whether what is missing may stand in columns of other names, rather than be misspelt or not there."""
+        known = fields_of(list(by_format))
+        if self._settings.format not in (None, *FIELDS) or "preference" in by_format:
+            return False
+        others = {str(key) for fields in self._unfitting for key in fields} - known
+        are_misspelt = all(_misspelt(name, fields) for name in by_format for fields in self._unfitting)
+        return bool(others) and not are_misspelt
+
+
+def _misspelt(name: str, fields: Sequence[str]) -> bool:
+    """Tell whether all that a row lacks of a format is one field, and it has one nearly of that name."""
+    keys = [str(key) for key in fields]
+    missing = [field for field in SCHEMAS[name].required if field not in keys]
+    unknown = [key for key in keys if key not in fields_of([name])]
+    near = [field for field in missing if difflib.get_close_matches(field, unknown, n=1)]
+    has_others = len(SCHEMAS[name].required) > 1 or len(keys) == 1
+    return has_others and len(missing) == len(near) == 1
 
 
 def _fitting(fields: frozenset[str]) -> list[str]:
@@ -237,55 +309,3 @@ def _missing(missing: NamedRows, field: str, name: str, source: str, paths: Mapp
         f"{source}: {missing} without {field!r}; the first of them has {has}.{hint}"
         f" Rows of the format {name} need {needs}{may}.{other}"
     )
-
-
-def _format_notes(formats: Mapping[str, int], *, pairs: bool) -> list[Message]:
-    notes: list[Message] = []
-    if len(formats) > 1:
-        counted = ", ".join(f"{count:,} {name}" for name, count in formats.items())
-        notes.append(
-            Message(
-                "data.several_formats", f"The rows have several formats, each row exactly one: {counted}."
-            )
-        )
-    if formats.get("preference") and not pairs:
-        told = (
-            f"{formats['preference']:,} preference rows: the chosen answer is trained and the rejected one is not used;"
-            " training.objective=dpo trains on both."
-        )
-        notes.append(Message("data.rejected_not_used", told))
-    if formats.get("text"):
-        told = f"{formats['text']:,} rows are plain text: they are trained as they stand, without the prompt style."
-        notes.append(Message("data.plain_text", told))
-    return notes
-
-
-def _blank_system_notes(rows: int) -> list[Message]:
-    if not rows:
-        return []
-    told = (
-        f"{rows:,} rows have an empty system message. The model's chat template may then leave out the default system"
-        " text that it writes in rows without the message."
-    )
-    return [Message("data.empty_system_message", told)]
-
-
-def _unknown_key_notes(rows_by_fields: Mapping[tuple[str, ...], int], names: Sequence[str]) -> list[Message]:
-    counts: Counter[str] = Counter()
-    for fields, count in rows_by_fields.items():
-        known = fields_of(names, fields)
-        if "preference" in names and not SCHEMAS["preference"].has_fields(fields):
-            known |= fields_of(["alpaca"])  # of which the output may hold both answers
-        counts.update({key: count for key in fields if key not in known})
-    return [
-        Message(
-            "data.field_not_used",
-            f"The field {key!r} ({count:,} rows) is not used.{_meant(key, fields_of(names))}",
-        )
-        for key, count in counts.items()
-    ]
-
-
-def _meant(key: str, known: set[str]) -> str:
-    near = difflib.get_close_matches(key, sorted(known), n=1)
-    return f" Did you mean {near[0]!r}?" if near else ""

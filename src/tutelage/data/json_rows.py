@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any, BinaryIO, TypeVar
 
+from tutelage.codes import Message
+from tutelage.data.json_layouts import WRAPPERS, name_in_beginning, rows_by_layout
 from tutelage.data.records import NO_LIMIT, Record
 from tutelage.data.text_window import BLOCK_BYTES, EXCERPT_CHARACTERS, TextWindow, excerpt_of
 from tutelage.errors import DataError
@@ -23,8 +25,7 @@ MOST_KEYS = 100_000  # of an object that is too large for a row, in which a repe
 INSIDE_TEXT = re.compile(r'(?:[^"\\\x00-\x1f]++|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*+')
 CHARACTERS_AT_ONCE = 2**16
 LONGEST_ESCAPE = 6
-OPENING = re.compile(r"[{,]?[ \t\r\n]*(?=\")")
-COLON = re.compile(r"[ \t\r\n]*:[ \t\r\n]*")
+MARK = "\ufeff"
 NOT_READ = object()  # in place of a value that is larger than a row may be
 T = TypeVar("T")
 
@@ -36,8 +37,10 @@ def read_json_rows(
     encoding: str = "utf-8",
     block: int = BLOCK_BYTES,
     max_row_bytes: int = NO_LIMIT,
+    tell: Callable[[Message], None] = lambda message: None,
 ) -> Iterator[Record]:
-    """Yield the records of a JSON array, of `{"data": [...]}`, or of JSON lines: the content decides, not the name.
+    """Yield the records of a JSON array, of `{"data": [...]}`, of a data frame by column, or of JSON lines: the content
+    decides, not the name.
 
     The file stands behind its byte-order mark, if it has one. A row above `max_row_bytes` has its size and no value; it
     is as strictly read as the others, piece by piece, and never in memory as a whole.
@@ -51,10 +54,18 @@ def read_json_rows(
         )
     if rows.text.next() == "[":
         yield from rows.listed()
-    elif rows.is_wrapper():
-        yield from rows.wrapped()
+        return
+    lone = rows.lone_object()
+    if _levels_of(lone) <= MOST_LEVELS and (found := rows_by_layout(lone)):
+        tell(Message("data.rows_by_column", f"The file held {len(found):,} rows by column."))
+        yield from (Record(row, None, value) for row, value in enumerate(found))
+    elif key := rows.wrapper(lone):
+        yield from rows.wrapped(key)
     else:
         yield from rows.objects()
+        if rows.marks:
+            told = f"{rows.marks:,} byte-order marks stood between rows, and were skipped."
+            tell(Message("data.byte_order_mark", told))
 
 
 class _Rows:
@@ -63,63 +74,65 @@ class _Rows:
     def __init__(self, text: TextWindow, limit: int) -> None:
         self.text, self._limit = text, limit
         self._whole = 0
+        self.marks = 0  # byte-order marks between rows, where files were joined
 
     def listed(self) -> Iterator[Record]:
         """Read a list and nothing after it."""
         yield from self._elements(self._record)
         self._require_end("the list")
 
-    def wrapped(self) -> Iterator[Record]:
-        """Read the list that one object has as its `data`, and nothing after the object."""
+    def wrapped(self, name: str) -> Iterator[Record]:
+        """Read the list that one object has under a name, and nothing after the object."""
         for key in self._members(level=1):
-            if key == "data" and self.text.next() == "[":
+            if key == name and self.text.next() == "[":
                 yield from self._elements(self._record)
             else:
                 self._value(level=1)
-        self._require_end("the object whose `data` holds the rows")
+        self._require_end(f"the object whose `{name}` holds the rows")
 
     def objects(self) -> Iterator[Record]:
         """Read one object after the other, each beginning a line."""
         text = self.text
         while not text.ended:
+            if text.next() == MARK:
+                text.at += 1
+                self.marks += 1
+                text.skip_space()
+                continue
             yield self._record()
             end = text.at
             if text.skip_space(forgets=False) and "\n" not in text.seen[end : text.at]:
                 raise self._malformed(text.at, "expected a new line after the row")
             text.forget()
 
-    def is_wrapper(self) -> bool:
-        """Tell whether the object at the cursor wraps the rows, which one lone object with a list as `data` does.
-
-        One that is larger than a row may be is taken for a wrapper by its beginning alone.
-        """
+    def lone_object(self) -> Any:
+        """Return the value at the cursor if nothing stands behind it, and it is not larger than a row may be."""
         try:
             decoded = self._decoded()
         except DataError:
-            return self._begins_with_data()  # so that the fault can say how many rows stand before it
-        if decoded is None:
-            return self._begins_with_data()
-        value, end = decoded
-        is_data = isinstance(value, dict) and isinstance(value.get("data"), list)
-        return is_data and self.text.only_space_after(end)
+            return None  # so that the fault can say how many rows stand before it
+        if decoded is None or not self.text.only_space_after(decoded[1]):
+            return None
+        return decoded[0]
 
-    def _begins_with_data(self) -> bool:
+    def wrapper(self, lone: Any) -> str | None:
+        """Return the name under which one lone object has the rows, as a list; `lone` is that object, if it was read.
+
+        One that is larger than a row may be, or faulty, is taken for a wrapper by its beginning alone.
+        """
+        if isinstance(lone, dict):
+            return next((name for name in WRAPPERS if isinstance(lone.get(name), list)), None)
+        with suppress(DataError):
+            if self._decoded() is not None:
+                return None  # there is more behind it
+        return self._name_in_beginning()
+
+    def _name_in_beginning(self) -> str | None:
         text, length = self.text, max(min(self._limit, 2**31), BEGINNING)
         with suppress(DataError):  # what is not of the encoding is refused when reading comes to it
             while len(text.seen) - text.at < length and not text.is_whole:
                 text.extend()
-        seen, place = text.seen[text.at : text.at + length], 0
-        try:
-            while (opening := OPENING.match(seen, place)) is not None:
-                key, end = STRICT_DECODER.raw_decode(seen, opening.end())
-                if (colon := COLON.match(seen, end)) is None:
-                    return False
-                if key == "data":
-                    return seen[colon.end() : colon.end() + 1] == "["
-                place = STRICT_DECODER.raw_decode(seen, colon.end())[1]
-        except (ValueError, RecursionError):
-            pass
-        return False
+        return name_in_beginning(text.seen[text.at : text.at + length], text.name, STRICT_DECODER)
 
     def _require_end(self, of: str) -> None:
         self.text.skip_space()

@@ -4,13 +4,13 @@ A field `label` may say something else, such as a topic. It makes KTO rows where
 and texts say so only if every row of the source has one that can mean true or false.
 """
 
-import json
 import shlex
 from typing import Any
 
 from tutelage.data.named_rows import NamedRows
 from tutelage.data.reading import Value
 from tutelage.data.records import Record
+from tutelage.data.unknown_columns import options_of
 from tutelage.errors import DataError
 from tutelage.recipe import DataSettings
 
@@ -26,7 +26,6 @@ WORDS = {
     "rejected": False,
 }
 NUMBERS: dict[Any, bool] = {1.0: True, 0.0: False, -1.0: False}
-READING = ("sha256", "hub_split", "encoding", "format", "coerce", "max_file_bytes")  # settings of the data
 NOTHING = ("", "nan", "null", "none")
 
 
@@ -86,26 +85,17 @@ class KtoRows:
         if not isinstance(label, bool) and str(label).strip().casefold() not in WORDS:
             self._numbers.add(float(label))
 
-    def _options(self) -> str:
-        """Return the options without which the same rows would be read otherwise."""
-        given = [f"--map {shlex.quote(f'{field}={path}')}" for field, path in self._settings.map.items()]
-        for name in READING:
-            found = getattr(self._settings, name)
-            if found != DataSettings.model_fields[name].default:
-                text = json.dumps(found) if isinstance(found, bool) else found
-                given.append(f"--set {shlex.quote(f'data.{name}={text}')}")
-        return "".join(f" {one}" for one in given)
-
     def refuse(self) -> None:
         """Stop where answers that are not wanted would be trained like all others."""
         is_other = self._is_other or len(self._numbers) > len(NUMBERS) - 1  # as of -1, 0 and 1
         if not self._unwanted.count or (is_other and not self.is_certain):
             return
+        options = options_of(self._settings, self._settings.map)
         raise DataError(
             "data.kto_rows",
             f"{self._source}: {self._unwanted} with {self._field!r} false: the answer is not wanted. Rows with such a"
             " label are KTO rows, which no objective trains on. Keep those with label true: `tutelage data filter"
-            f" {shlex.quote(self._source)} wanted.jsonl --desirable{self._options()}`, or make pairs with"
+            f" {shlex.quote(self._source)} wanted.jsonl --desirable{options}`, or make pairs with"
             f" 'chosen' and 'rejected'. If {self._field!r} says something else, give it another name with --map"
             f" topic={self._field}.",
             row=self._unwanted.first.row,

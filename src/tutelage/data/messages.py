@@ -1,7 +1,7 @@
 """Turns of a conversation, as the formats write them: role and content, or from and value."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 from tutelage.data.conversations import Role, Turn
 from tutelage.data.json_rows import strict_json
@@ -90,13 +90,14 @@ def _turn(turn: Any, field: str, reading: Reading) -> Turn:
     known = named if isinstance(named, str) else ""
     if known not in ROLES:
         known = known.strip().casefold()
-    role = ROLES.get(known)
+    role = cast(Role | None, reading.roles.get(str(named))) or ROLES.get(known)
     if role is None:
         raise RowError(
             "data.unknown_role",
             f"with a turn in {field!r} of an unknown role",
             repr(named) if isinstance(named, str) else json_kind(named),
-            f"The roles are {', '.join(ROLES)}.",
+            f"The roles are {', '.join(ROLES)}. Say what another one is with --set 'data.roles={{NAME=\"user\"}}' (or"
+            " system, assistant, tool).",
         )
     is_learnt, masks = read_mask(turn, field, reading) if len(turn) > 2 else (None, [])
     if role != "assistant" and is_learnt is not None:

@@ -80,7 +80,7 @@ def prepare(
     where it was converted, and so has a manifest. `progress` is told how many more are rendered.
     """
     ledger = Ledger()
-    reader = ConversationReader(source.name, settings)
+    reader = ConversationReader(source.name, settings, objective=objective)
     sides = Sides(rule=settings.split, train_share=settings.train_share, test_share=settings.test_share)
     limit = min(settings.max_length or context_length, context_length)
     questions = bytearray()  # a fingerprint of what each row asks

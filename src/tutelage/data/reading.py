@@ -68,14 +68,15 @@ class Reading:
     """How the values of rows are read: with `coerces`, numbers and booleans count as their text.
 
     A row `is_from_arrow` if Arrow gave it the keys of all rows, with nulls; with `learns_prompts`, prompts are learnt
-    like answers. `unused` counts, over all rows, what stands inside of them and is not read; `repairs` says what was
-    left out of the row that is being read; `as_messages` counts by their field the texts that were read as the messages
-    whose JSON they are.
+    like answers; `roles` says what roles of other names are. `unused` counts, over all rows, what stands inside of them
+    and is not read; `repairs` says what was left out of the row that is being read; `as_messages` counts by their field
+    the texts that were read as the messages whose JSON they are.
     """
 
     coerces: bool = False
     is_from_arrow: bool = False
     learns_prompts: bool = False
+    roles: Mapping[str, str] = field(default_factory=dict)
     unused: Counter[str] = field(default_factory=Counter)
     as_messages: Counter[str] = field(default_factory=Counter)
     repairs: list[Message] = field(default_factory=list)

@@ -94,7 +94,7 @@ def locate_source(name: str, *, cache: Path, settings: DataSettings = DataSettin
             "data.not_found",
             f"{name} does not exist: {str(fault).rstrip('.')}. Correct the path.",
         ) from fault
-    return _check_path(path, settings)
+    return check_path(path, settings)
 
 
 def locate_book_file(cache: Path) -> Path:
@@ -136,7 +136,7 @@ def _open_folder(name: str, folder: Path, settings: DataSettings) -> OpenSource:
     digest = hashlib.sha256()
     for path in paths:
         label = path.relative_to(folder).as_posix()
-        files[label] = look_at_file(_check_path(path, settings), settings)
+        files[label] = look_at_file(check_path(path, settings), settings)
         notes += [Message(note.code, f"{label}: {note.text}") for note in files[label].notes]
         digest.update(f"{label} {file_sha256(path)}\n".encode("utf-8", "surrogateescape"))
     shown = " and ".join(dict.fromkeys(file.kind for file in files.values()))
@@ -165,7 +165,8 @@ def _left_out(folder: Path, others: Sequence[Path]) -> list[Message]:
     return [Message("data.files_skipped", f"Not read, for their names are no data file's: {named}{more}.")]
 
 
-def _check_path(path: Path, settings: DataSettings) -> Path:
+def check_path(path: Path, settings: DataSettings) -> Path:
+    """Return a path at which a file or folder can be read, or stop and say why not."""
     try:
         mode, size = path.stat().st_mode, path.stat().st_size
         if stat.S_ISREG(mode):

@@ -1,78 +1,21 @@
-"""Rows from and to CSV and Parquet files. Every CSV cell is text, so that no column's type is guessed."""
+"""Rows from Parquet files, and rows to Parquet and CSV files."""
 
 import csv
 import io
 import json
-from collections import Counter
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, BinaryIO
 
 from tutelage.data.arrow_rows import records_of, refuse_bombs, repeated_columns, rows_at_once, too_large
 from tutelage.data.arrow_values import row_reader
-from tutelage.data.csv_lines import CsvLines
+from tutelage.data.csv_rows import refuse_repeated_columns
 from tutelage.data.records import NO_LIMIT, Record
 from tutelage.errors import DataError
 
 ROWS_AT_ONCE = 256
-LONGEST_CELL = 2**31 - 1  # csv's own limit is 131,072; data.max_row_bytes judges a row
-LONGEST_HEADER = 2**20  # bytes, unless a row may be longer
-
-
-def read_csv_rows(
-    file: BinaryIO, name: str, *, encoding: str, delimiter: str, max_row_bytes: int = NO_LIMIT
-) -> Iterator[Record]:
-    """Yield the rows of a CSV file below its header, as objects of texts, each with the line on which it begins.
-
-    A row above `max_row_bytes` has its size and no value.
-    """
-    csv.field_size_limit(LONGEST_CELL)
-    text = io.TextIOWrapper(file, encoding, newline="")
-    longest_header = max(max_row_bytes, LONGEST_HEADER)
-    lines = CsvLines(text, encoding=encoding, delimiter=delimiter, max_row_bytes=longest_header)
-    reader = csv.reader(iter(lines), delimiter=delimiter, strict=True)
-    rows = 0
-    try:
-        columns = next(reader, [])
-        if lines.row_bytes > longest_header:
-            raise DataError(
-                "data.row_too_large",
-                f"{name}: the header has more than {longest_header:,} bytes. Is the first line of the file a header?",
-            )
-        _refuse_repeated_columns(columns, name)
-        lines.max_row_bytes = max_row_bytes
-        lines.begin_row()
-        line = lines.line + 1
-        for cells in reader:
-            if cells:  # an empty line is no row
-                if len(cells) != len(columns):
-                    raise DataError(
-                        "data.row_width",
-                        f"{name}:{line}: row {rows} has {len(cells)} cells, but the header names {len(columns)}"
-                        " columns. Mend that row, or put cells with line breaks or delimiters in quotation marks.",
-                        row=rows,
-                    )
-                size = lines.row_bytes
-                was_read = size <= max_row_bytes
-                value = dict(zip(columns, cells, strict=True)) if was_read else None
-                yield Record(rows, line, value, size=size, was_read=was_read)
-                rows += 1
-            lines.begin_row()
-            line = lines.line + 1
-    except csv.Error as fault:
-        raise DataError(
-            "data.malformed_csv",
-            f"{name}:{lines.line}: malformed CSV: {fault}. {rows:,} whole rows stand before it. Mend the file"
-            " there.",
-            row=rows,
-        ) from fault
-    except UnicodeDecodeError as fault:
-        raise DataError(
-            "data.wrong_encoding",
-            f"{name}: a byte after line {lines.line} (0x{fault.object[fault.start]:02x}) is not"
-            f" {encoding.upper()}. Save the file as UTF-8, or name its encoding with --set data.encoding=…",
-        ) from fault
-    finally:
-        text.detach()  # the file is its owner's to close
+FORMULA_BEGINNINGS = ("=", "+", "-", "@", "\t", "\r")
+NUMBER = re.compile(r"[-+]?[\d.,\s]*\d\s?%?")
 
 
 def read_parquet_rows(
@@ -91,7 +34,7 @@ def read_parquet_rows(
         metadata = parquet.read_metadata(file)
         refuse_bombs(metadata, name, file_bytes=file.seek(0, io.SEEK_END), max_bytes=max_bytes)
         table = parquet.ParquetFile(file, read_dictionary=repeated_columns(metadata))
-        _refuse_repeated_columns(table.schema_arrow.names, name)
+        refuse_repeated_columns(table.schema_arrow.names, name)
         rows_of = row_reader(table.schema_arrow)
         for batch in table.iter_batches(batch_size=rows_at_once(metadata, ROWS_AT_ONCE)):
             for record in records_of(batch, rows, rows_of, max_row_bytes=max_row_bytes):
@@ -117,6 +60,16 @@ def csv_bytes(rows: Sequence[Mapping[str, Any]], *, delimiter: str) -> bytes:
     return text.getvalue().encode()
 
 
+def would_run(cell: str) -> bool:
+    """Tell whether a spreadsheet would take a cell for a formula; a number with its sign is none."""
+    return cell.startswith(FORMULA_BEGINNINGS) and not NUMBER.fullmatch(cell)
+
+
+def safe_cell(cell: str) -> str:
+    """Return a cell that a spreadsheet shows and does not run, behind an apostrophe where that is needed."""
+    return f"'{cell}" if would_run(cell) else cell
+
+
 def parquet_bytes(rows: Sequence[Mapping[str, Any]]) -> bytes:
     """Return rows as a Parquet file; ValueError or TypeError where a column has no one type."""
     import pyarrow  # noqa: PLC0415 - as above
@@ -139,12 +92,3 @@ def _cell(value: Any) -> str:
     if isinstance(value, str):
         return value
     return "" if value is None else json.dumps(value, ensure_ascii=False, allow_nan=False)
-
-
-def _refuse_repeated_columns(columns: list[str], name: str) -> None:
-    repeated = next((column for column, count in Counter(columns).items() if count > 1), None)
-    if repeated is not None:
-        raise DataError(
-            "data.duplicate_column",
-            f"{name} names the column {repeated!r} twice. Rename one of them.",
-        )

@@ -4,6 +4,7 @@ import codecs
 import re
 from typing import BinaryIO
 
+from tutelage.data.encodings import not_of_encoding
 from tutelage.errors import DataError
 
 EXCERPT_CHARACTERS = 60
@@ -126,8 +127,4 @@ class TextWindow:
                 f"{self.name} begins like UTF-16 but is damaged at byte {offset:,}. Save the file as UTF-8.",
             )
         line = self._lines_read + block.count(b"\n", 0, max(0, offset - self._bytes_read)) + 1
-        return DataError(
-            "data.wrong_encoding",
-            f"{self.name}:{line}: byte {offset:,} (0x{fault.object[fault.start]:02x}) is not {self.encoding.upper()}."
-            " Save the file as UTF-8, or name its encoding with --set data.encoding=…",
-        )
+        return not_of_encoding(self.name, line, offset, self.encoding, fault)

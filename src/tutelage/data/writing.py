@@ -8,11 +8,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from tutelage.data.csv_rows import read_csv_rows
 from tutelage.data.formats import read_conversations
 from tutelage.data.messages import ROLES_OF_CALLS
 from tutelage.data.records import SOURCE_ROW, Record
 from tutelage.data.sides import messages_in
-from tutelage.data.tables import csv_bytes, parquet_bytes, read_csv_rows, read_parquet_rows
+from tutelage.data.table_shape import TableShape
+from tutelage.data.tables import csv_bytes, parquet_bytes, read_parquet_rows
 from tutelage.data.tool_calls import CALL_FIELDS, without_null_arguments
 from tutelage.errors import DataError
 from tutelage.recipe import DataSettings
@@ -207,7 +209,7 @@ WRITERS: dict[str, Callable[[Sequence[Row]], bytes]] = {
     ".parquet": parquet_bytes,
 }
 TABLES: dict[str, Callable[[io.BytesIO, str], Any]] = {
-    ".csv": partial(read_csv_rows, encoding="utf-8", delimiter=","),
-    ".tsv": partial(read_csv_rows, encoding="utf-8", delimiter="\t"),
+    ".csv": partial(read_csv_rows, encoding="utf-8", shape=TableShape(",")),
+    ".tsv": partial(read_csv_rows, encoding="utf-8", shape=TableShape("\t")),
     ".parquet": partial(read_parquet_rows, max_bytes=2**63),
 }

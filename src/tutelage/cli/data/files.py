@@ -25,7 +25,10 @@ ABOUT_TRAINING = ("data.rejected_not_used", "data.plain_text")
 # What decides how a source is read; a verb may honour more.
 READING = tuple(
     f"data.{key}"
-    for key in ("source", "sha256", "hub_split", "encoding", "format", "map", "coerce", "max_file_bytes")
+    for key in (
+        *("source", "sha256", "hub_split", "encoding", "delimiter", "quoting", "header", "format", "map"),
+        *("instruction", "coerce", "max_file_bytes"),
+    )
 )
 
 

@@ -1,0 +1,129 @@
+"""Columns of unknown names: nothing is trained by a guess, and what is proposed is what they hold."""
+
+import re
+import shlex
+
+import pytest
+
+from tutelage.data.formats import read_conversations
+from tutelage.data.records import Record
+from tutelage.errors import DataError
+from tutelage.recipe import DataSettings
+
+NUMBERS = [{"nr": str(number), "datum": f"0{number}.03.2024"} for number in (1, 2, 3, 4)]
+QUESTIONS = ["Was kostet der Versand?", "Wie lange dauert es?", "Wo ist mein Paket?", "Gibt es Rabatt?"]
+ANSWERS = [
+    "Sieben Euro, im Inland.",
+    "Zwei bis drei Tage, meist.",
+    "Es ist unterwegs zu Ihnen.",
+    "Ab zehn Stück, ja.",
+]
+KINDS = ["Versand", "Versand", "Service", "Service"]
+
+
+def rows(**columns):
+    return [dict(zip(columns, cells, strict=True)) for cells in zip(*columns.values(), strict=True)]
+
+
+def fault_of(values, objective="instruction", *, offset=None, **chosen):
+    records = [Record(row, row + 2, value, offset) for row, value in enumerate(values)]
+    with pytest.raises(DataError) as fault:
+        read_conversations(records, source="rows.csv", settings=DataSettings(**chosen), objective=objective)
+    return fault.value
+
+
+def proposed(values, objective="instruction", **chosen):
+    """Return the map that the refusal proposes, and its other options."""
+    fault = fault_of(values, objective, **chosen)
+    assert fault.code == "data.unknown_columns"
+    words = shlex.split(re.search(r"^  tutelage preview rows.csv(.*)$", str(fault), re.MULTILINE)[1])
+    pairs = list(zip(words[::2], words[1::2], strict=True))
+    found = dict(text.split("=", 1) for option, text in pairs if option == "--map")
+    return found, [text for option, text in pairs if option == "--set"]
+
+
+@pytest.mark.parametrize("order", [("q", "a"), ("a", "q")])
+def test_what_has_question_marks_is_asked_whatever_the_order(order):
+    columns = {"q": QUESTIONS, "a": ANSWERS}
+    values = rows(**{name: columns[name] for name in order}, art=KINDS)
+    values = [{**number, **value} for number, value in zip(NUMBERS, values, strict=True)]
+    assert proposed(values) == ({"instruction": "q", "output": "a"}, [])
+
+
+def test_json_is_the_answer_and_the_first_text_is_asked():
+    values = rows(fields=['{"a": 1}', '{"a": 2}'], request=["My order has not come.", "The lamp flickers."])
+    assert proposed(values)[0] == {"instruction": "request", "output": "fields"}
+
+
+def test_a_text_that_holds_the_answers_is_what_is_asked_about():
+    passages = [
+        f"In the year 18{n}0 the town of {town} was founded by a river." for n, town in enumerate("ABC")
+    ]
+    values = rows(
+        p=passages,
+        q=["Which town is it?"] * 2 + ["What is its name?"],
+        s=["town of a", "town of b", "town of c"],
+    )
+    assert proposed(values)[0] == {"instruction": "q", "input": "p", "output": "s"}
+
+
+def test_one_text_for_all_rows_beside_questions_is_the_system_text():
+    values = rows(who=["You are a night nurse."] * 3, query=QUESTIONS[:3], said=ANSWERS[:3])
+    assert proposed(values)[0] == {"system": "who", "instruction": "query", "output": "said"}
+
+
+def test_names_that_differ_by_case_alone_are_mapped_by_their_names():
+    values = rows(Instruction=["Say it.", "Sing it."], Input=["x", "y"], Output=["xx", "yy"])
+    assert proposed(values)[0] == {"instruction": "Instruction", "input": "Input", "output": "Output"}
+
+
+def test_a_classification_is_told_of_text_and_label():
+    values = rows(review=ANSWERS, mood=["good", "bad", "good", "bad"])
+    found = proposed(values, "classification")
+    assert found == ({"text": "review", "label": "mood"}, ["training.objective=classification"])
+    assert proposed(values) == found  # for nothing else can be learnt of one text and a few words
+    assert "instruction" not in str(fault_of(values, "classification"))
+
+
+def test_rows_of_a_table_without_a_header_are_mapped_by_the_numbers_of_their_columns():
+    values = rows(column1=QUESTIONS, column2=ANSWERS)
+    assert proposed(values) == ({"instruction": "column1", "output": "column2"}, ["data.header=false"])
+
+
+def test_what_is_mapped_already_and_how_the_file_is_read_are_kept():
+    values = rows(q=QUESTIONS, a=ANSWERS, note=KINDS)
+    found = proposed(values, map={"output": "note"}, encoding="latin-1")
+    assert found == ({"output": "note", "instruction": "q"}, ["data.encoding=latin-1"])
+
+
+def test_texts_are_not_trained_alone_where_answers_stand_beside_them():
+    values = rows(text=QUESTIONS, reply=ANSWERS)
+    assert proposed(values)[0]["output"] == "reply"
+    read_conversations(
+        [Record(row, row, value) for row, value in enumerate(values)],
+        source="rows.csv",
+        settings=DataSettings(format="text"),
+    )
+
+
+def test_one_instruction_for_all_rows_needs_input_and_output_alone():
+    values = rows(ticket=ANSWERS, json=['{"a": 1}'] * 4)
+    settings = DataSettings(instruction="Extract.", map={"input": "ticket", "output": "json"})
+    records = [Record(row, row, value) for row, value in enumerate(values)]
+    read = read_conversations(records, source="rows.csv", settings=settings)
+    assert [(one.turns[0].text, one.turns[0].input) for one in read.rows] == [
+        ("Extract.", text) for text in ANSWERS
+    ]
+    assert proposed(values, instruction="Extract.")[0] == {"input": "ticket", "output": "json"}
+    own = [{"instruction": "Say it.", "output": "it"}]
+    assert fault_of(own, instruction="Extract.").code == "data.instruction_not_used"
+    asked = [{"question": "Who?", "answer": "I."}]
+    assert fault_of(asked, instruction="Extract.").code == "data.instruction_not_used"
+
+
+def test_roles_of_other_names_are_read_by_a_setting_and_refused_without_it():
+    turns = [{"role": "narrator", "content": "Go on."}, {"role": "assistant", "content": "He went."}]
+    assert fault_of([{"messages": turns}], offset=0).code == "data.unknown_role"
+    settings = DataSettings(roles={"narrator": "user"})
+    read = read_conversations([Record(0, 1, {"messages": turns}, 0)], source="rows", settings=settings)
+    assert [turn.role for turn in read.rows[0].turns] == ["user", "assistant"]
