@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
-from tutelage.errors import StorageError
+from tutelage.errors import StorageError, TutelageError
 
 MANIFEST = "manifest.json"
 MANIFEST_FORMAT = 1
@@ -25,6 +25,10 @@ MANIFEST_FORMAT = 1
 # Faults that may pass by themselves, and how long each further try waits.
 PASSING = {errno.EIO, errno.EDQUOT, errno.EAGAIN, errno.EINTR, errno.ESTALE}
 WAITS_SECONDS = (0.1, 0.4, 1.6)
+
+OUT_OF_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # the last is a limit of the size of one file
+# How the standard library of Rust, and Arrow, tell of an error of the system.
+OF_THE_SYSTEM = re.compile(r"\(os error (\d+)\)|\[errno (\d+)\]")
 
 # Beside a place `name` stand for a while `.name.1a2b3c4d.part` (being filled), `.old` (being replaced) and `.gone`.
 STAGED = re.compile(r"\.(?P<name>.+)\.[0-9a-f]{8}\.(?P<what>part|old|gone)")
@@ -38,19 +42,41 @@ def before_operation(operation: str, path: Path, to: Path | None = None) -> None
 
 @contextmanager
 def storage_faults(path: Path) -> Iterator[None]:
-    """Turn the operating system's refusals into one message that names the file."""
+    """Turn the operating system's refusals into one message that names the file, whichever library heard of them."""
     try:
         yield
-    except OSError as fault:
+    except Exception as fault:
+        refusal = system_refusal(fault)
+        if refusal is None:
+            raise
         raise StorageError(
             "storage.write_failed",
-            f"Could not write {path}: {fault.strerror or fault}.{_room_at(path, fault)}"
+            f"Could not write {path}: {refusal.strerror or refusal}.{_room_at(path, refusal)}"
             " Check the free space and the permissions there, then run the same command again.",
-        ) from fault
+            path=path,
+        ) from refusal
+
+
+def system_refusal(fault: BaseException) -> OSError | None:
+    """Return the system's own error behind a fault; libraries in Rust and C++ pass it on in words."""
+    if isinstance(fault, OSError):
+        return fault
+    if isinstance(fault, TutelageError):
+        return None
+    if isinstance(fault.__cause__, OSError):
+        return fault.__cause__
+    said = str(fault)
+    number = OF_THE_SYSTEM.search(said)
+    if number is not None:
+        code = int(number[1] or number[2])
+        return OSError(code, os.strerror(code))
+    refused = (code for code in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) if os.strerror(code) in said)
+    code = next(refused, None)
+    return None if code is None else OSError(code, os.strerror(code))
 
 
 def _room_at(path: Path, fault: OSError) -> str:
-    if fault.errno not in (errno.ENOSPC, errno.EDQUOT):
+    if fault.errno not in OUT_OF_SPACE:
         return ""
     return f" {free_bytes(path):,} bytes are free there."
 
@@ -64,7 +90,7 @@ def free_bytes(path: Path) -> int:
 def is_out_of_space(fault: BaseException) -> bool:
     """Tell whether a fault, or what it came from, is a full disk or a quota."""
     cause = fault.__cause__ if isinstance(fault, StorageError) else fault
-    return isinstance(cause, OSError) and cause.errno in (errno.ENOSPC, errno.EDQUOT)
+    return isinstance(cause, OSError) and cause.errno in OUT_OF_SPACE
 
 
 def publish_bytes(path: Path, content: bytes) -> None:
