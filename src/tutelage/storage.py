@@ -17,7 +17,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
-from tutelage.errors import StorageError, TutelageError
+from tutelage.errors import StorageError
+from tutelage.refusals import OUT_OF_SPACE, system_refusal
 
 MANIFEST = "manifest.json"
 MANIFEST_FORMAT = 1
@@ -25,10 +26,6 @@ MANIFEST_FORMAT = 1
 # Faults that may pass by themselves, and how long each further try waits.
 PASSING = {errno.EIO, errno.EDQUOT, errno.EAGAIN, errno.EINTR, errno.ESTALE}
 WAITS_SECONDS = (0.1, 0.4, 1.6)
-
-OUT_OF_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # the last is a limit of the size of one file
-# How the standard library of Rust, and Arrow, tell of an error of the system.
-OF_THE_SYSTEM = re.compile(r"\(os error (\d+)\)|\[errno (\d+)\]")
 
 # Beside a place `name` stand for a while `.name.1a2b3c4d.part` (being filled), `.old` (being replaced) and `.gone`.
 STAGED = re.compile(r"\.(?P<name>.+)\.[0-9a-f]{8}\.(?P<what>part|old|gone)")
@@ -55,24 +52,6 @@ def storage_faults(path: Path) -> Iterator[None]:
             " Check the free space and the permissions there, then run the same command again.",
             path=path,
         ) from refusal
-
-
-def system_refusal(fault: BaseException) -> OSError | None:
-    """Return the system's own error behind a fault; libraries in Rust and C++ pass it on in words."""
-    if isinstance(fault, OSError):
-        return fault
-    if isinstance(fault, TutelageError):
-        return None
-    if isinstance(fault.__cause__, OSError):
-        return fault.__cause__
-    said = str(fault)
-    number = OF_THE_SYSTEM.search(said)
-    if number is not None:
-        code = int(number[1] or number[2])
-        return OSError(code, os.strerror(code))
-    refused = (code for code in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) if os.strerror(code) in said)
-    code = next(refused, None)
-    return None if code is None else OSError(code, os.strerror(code))
 
 
 def _room_at(path: Path, fault: OSError) -> str:
@@ -142,7 +121,8 @@ def publish_folder(destination: Path, fill: Callable[[Path], None]) -> None:
 def staged_folder(destination: Path) -> Iterator[Path]:
     """Give an empty folder to fill; when that went well, it gets a manifest and takes the place of `destination`.
 
-    Whatever happens in between, either the old folder or the new one is whole; the old one is deleted last.
+    Whatever happens in between, either the old folder or the new one is whole; the old one is deleted last. A link to a
+    folder is replaced itself: what it leads to is not ours to delete.
     """
     with storage_faults(destination):
         destination.parent.mkdir(parents=True, exist_ok=True)
@@ -231,7 +211,7 @@ def _difference(found: dict[str, dict[str, int | str]], named: dict[str, Any]) -
 
 
 def _swap(staged: Path, destination: Path) -> None:
-    if not destination.exists():
+    if not os.path.lexists(destination):
         _rename(staged, destination)
         _sync(destination.parent)
         return
@@ -243,7 +223,10 @@ def _swap(staged: Path, destination: Path) -> None:
         _rename(old, destination)
         raise
     _sync(destination.parent)
-    _remove_tree(old)
+    if old.is_symlink():
+        _unlink(old)
+    else:
+        _remove_tree(old)
 
 
 def move_aside(path: Path, destination: Path) -> Path:
@@ -261,9 +244,9 @@ def move_aside(path: Path, destination: Path) -> Path:
 
 
 def remove(path: Path) -> None:
-    """Remove a file or a folder with all that is in it; what has the name is never half removed."""
+    """Remove a file, a link, or a folder with all that is in it; what has the name is never half removed."""
     with storage_faults(path):
-        if not path.is_dir():
+        if path.is_symlink() or not path.is_dir():
             retrying(lambda: _unlink(path))
             return
         gone = _beside(path, "gone")
@@ -289,10 +272,10 @@ def sweep(folder: Path) -> None:
         left = [(path, match) for path in sorted(folder.iterdir()) if (match := STAGED.fullmatch(path.name))]
         for path, match in left:
             place = folder / match["name"]
-            if match["what"] == "old" and not place.exists():
+            if match["what"] == "old" and not os.path.lexists(place):
                 _rename(path, place)
                 _sync(folder)
-            elif path.is_dir():
+            elif path.is_dir() and not path.is_symlink():
                 _remove_tree(path)
             else:
                 _unlink(path)

@@ -15,7 +15,8 @@ from support.interrupted import check_it_ends_as, made_by, words
 
 import tutelage
 from tutelage.errors import StorageError
-from tutelage.storage import storage_faults, system_refusal
+from tutelage.refusals import system_refusal
+from tutelage.storage import storage_faults
 
 pytestmark = [pytest.mark.forks, pytest.mark.usefixtures("at_home")]
 
@@ -57,7 +58,7 @@ def saying(fault):
 FULL = SAYINGS[0]
 SHORT = torch.OutOfMemoryError("CUDA out of memory.")
 STAGES = {
-    "checkpoint": ("tutelage.model.trained_weights.save_file", SAYINGS[1], "storage.write_failed", 4),
+    "checkpoint": ("peft.peft_model.safe_save_file", SAYINGS[1], "storage.write_failed", 4),
     "tokenizer": ("transformers.PreTrainedTokenizerBase.save_pretrained", FULL, "storage.write_failed", 4),
     "samples and answers": ("tutelage.generation.generate.open_batch", SHORT, "device.out_of_memory", 2),
     "references": ("tutelage.model.answer_log_probs.target_log_probs", SHORT, "device.out_of_memory", 2),
@@ -144,7 +145,7 @@ def test_what_needs_the_cache_names_the_variables_that_say_where_it_is(home, tmp
                 "--output",
                 tmp_path / "run",
                 "--set",
-                "model.name_or_path=m.gguf",
+                "model.name_or_path=tiny",
             ],
             tmp_path / "said.txt",
             around=needing_the_cache,
@@ -157,12 +158,12 @@ def test_what_needs_the_cache_names_the_variables_that_say_where_it_is(home, tmp
 
 @contextmanager
 def needing_the_cache():
-    """Let the model be one that is kept in the cache, as a converted one is."""
+    """Let the rows be some that are kept in the cache, as fetched ones are."""
     from tutelage.fetching import user_cache
     from tutelage.storage import publish_bytes
 
     def keep(*_, **__):
-        publish_bytes(user_cache() / "models" / "one", b"weights")
+        publish_bytes(user_cache() / "data" / "one", b"rows")
 
-    with patch("tutelage.model.sources.locate_model", keep):
+    with patch("tutelage.data.sources.open_source", keep):
         yield

@@ -48,8 +48,9 @@ from tutelage.errors import (
 )
 from tutelage.fetching import user_cache
 from tutelage.interruption import INTERRUPTION
+from tutelage.refusals import system_refusal
 from tutelage.runtime import is_out_of_memory, settle_process
-from tutelage.storage import is_out_of_space, system_refusal
+from tutelage.storage import is_out_of_space
 from tutelage.streams import settle_streams
 
 CODES_OF_USAGE = {

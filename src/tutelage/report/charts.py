@@ -6,10 +6,10 @@ from typing import Any
 
 import altair
 import numpy as np
-import vl_convert
 from markupsafe import Markup
 
 from tutelage.evaluation.metrics import Metric
+from tutelage.report.svg import draw_svg
 
 # Drawn twice, because one drawing squeezed onto a telephone has letters too small to read.
 WIDTHS = {"wide": 760, "narrow": 300}
@@ -286,4 +286,4 @@ def _svg(layers: list[altair.Chart], width: int, height: int = 260) -> Markup:
             tickColor=FAINT,
         )
     )
-    return Markup(vl_convert.vegalite_to_svg(chart.to_dict(), allowed_base_urls=[]))
+    return Markup(draw_svg(chart.to_dict()))
