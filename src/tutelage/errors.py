@@ -1,5 +1,7 @@
 """The error tree: every message says what is wrong, where, and what to do; every kind has one exit code."""
 
+from pathlib import Path
+
 from tutelage.codes import all_codes
 
 EXIT_UNEXPECTED = 1
@@ -76,9 +78,13 @@ class MemoryExhaustedError(TutelageError):
 
 
 class StorageError(TutelageError):
-    """A file could not be written: no space, no permission, or a failing disk."""
+    """A file could not be written: no space, no permission, or a failing disk; `path` is its place, if there is one."""
 
     exit_code = EXIT_STORAGE
+
+    def __init__(self, code: str, message: str, *, path: Path | None = None) -> None:
+        super().__init__(code, message)
+        self.path = path
 
 
 class ExportError(TutelageError):

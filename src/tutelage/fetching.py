@@ -24,11 +24,27 @@ SECRET_NAME = re.compile(r"token|secret|password|signature|credential|^sig$|api.
 # Addresses that are public themselves, and carry another that need not be: NAT64, 6to4, Teredo.
 CARRIERS = [ipaddress.IPv6Network(text) for text in ("64:ff9b::/96", "2002::/16", "2001::/32")]
 
+# Of a user without one, as Debian has it; below a file of the kernel nobody can make it, not even root.
+NO_HOME = Path("/proc/version/no-home") if Path("/proc/version").exists() else Path("/nonexistent")
+
 
 def user_cache() -> Path:
     """Where fetched and converted things are kept: `TUTELAGE_CACHE`, or the user's cache folder."""
     chosen = os.environ.get("TUTELAGE_CACHE")
-    return Path(chosen).expanduser() if chosen else platformdirs.user_cache_path("tutelage")
+    try:
+        return Path(chosen).expanduser() if chosen else platformdirs.user_cache_path("tutelage")
+    except RuntimeError:  # nobody's home is known; what needs the cache says so
+        return NO_HOME / ".cache" / "tutelage"
+
+
+def settle_home() -> None:
+    """Name a home that is nowhere where none is known; else libraries that look there for their data end at import."""
+    try:
+        is_known = Path.home().is_absolute()
+    except RuntimeError:
+        is_known = False
+    if not is_known:
+        os.environ["HOME"] = str(NO_HOME)
 
 
 def fetch_url(url: str, *, sha256: str, destination: Path, max_bytes: int) -> Path:

@@ -1,4 +1,8 @@
-"""Ctrl-C and SIGTERM: the first one ends the run where it can go on, the second one leaves at once."""
+"""Ctrl-C, SIGTERM and SIGHUP: the first one ends the run where it can go on; a second Ctrl-C or SIGTERM leaves at once.
+
+A signal that the parent process set to be ignored stays ignored: `nohup` does that, and a shell for what it runs in the
+background of a script.
+"""
 
 import os
 import signal
@@ -9,7 +13,8 @@ from types import FrameType
 
 from tutelage.errors import EXIT_LEFT_AT_ONCE, Interrupted
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+# A closed terminal sends SIGHUP more than once, and a service manager sends it after SIGTERM; nobody means haste by it.
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Interruption:
@@ -17,28 +22,39 @@ class Interruption:
 
     def __init__(self) -> None:
         self.requested = False
+        self.by: int | None = None  # the number of the signal that asked
+        self._is_urgent = False  # whether somebody has asked by Ctrl-C or SIGTERM before
         self._acts_at_once = True
 
     @contextmanager
     def listening(self) -> Iterator[None]:
         """Hear the signals; outside the main thread, where that cannot be, nothing is heard."""
-        self.requested = False
+        self.forget()
         if threading.current_thread() is not threading.main_thread():
             yield
             return
-        before = {number: signal.signal(number, self._hear) for number in SIGNALS}
+        heard = [number for number in SIGNALS if signal.getsignal(number) not in (signal.SIG_IGN, None)]
+        before = {number: signal.signal(number, self._hear) for number in heard}
         try:
             yield
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
 
+    def forget(self) -> None:
+        """Take what was asked for as done: the next signal is the first again."""
+        self.requested, self.by, self._is_urgent = False, None, False
+
     def _hear(self, number: int, frame: FrameType | None) -> None:
+        if number != signal.SIGHUP:
+            if self._is_urgent:
+                os._exit(
+                    EXIT_LEFT_AT_ONCE
+                )  # every file is whole at every instant, so nothing has to be cleared up
+            self._is_urgent = True
         if self.requested:
-            os._exit(
-                EXIT_LEFT_AT_ONCE
-            )  # every file is whole at every instant, so nothing has to be cleared up
-        self.requested = True
+            return
+        self.requested, self.by = True, number
         if self._acts_at_once:
             raise Interrupted
 

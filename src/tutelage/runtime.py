@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from tutelage import __version__
 from tutelage.errors import RecipeError
-from tutelage.fetching import user_cache
+from tutelage.fetching import settle_home, user_cache
 from tutelage.machine import core_count, has_bfloat16_products, measured_machine, processor_name
 
 if TYPE_CHECKING:
@@ -36,10 +36,11 @@ MEASURED_SECONDS = 0.15
 
 
 def settle_process() -> None:
-    """Settle what torch and the C library take up once: how long threads wait awake, and what becomes of freed memory.
+    """Settle what libraries take up once: a home, how long threads wait awake, and what becomes of freed memory.
 
     To be called before torch is imported.
     """
+    settle_home()
     _let_threads_sleep()
     _keep_freed_memory()
 

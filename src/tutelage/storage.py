@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from tutelage.errors import StorageError
+from tutelage.refusals import OUT_OF_SPACE, system_refusal
 
 MANIFEST = "manifest.json"
 MANIFEST_FORMAT = 1
@@ -38,19 +39,23 @@ def before_operation(operation: str, path: Path, to: Path | None = None) -> None
 
 @contextmanager
 def storage_faults(path: Path) -> Iterator[None]:
-    """Turn the operating system's refusals into one message that names the file."""
+    """Turn the operating system's refusals into one message that names the file, whichever library heard of them."""
     try:
         yield
-    except OSError as fault:
+    except Exception as fault:
+        refusal = system_refusal(fault)
+        if refusal is None:
+            raise
         raise StorageError(
             "storage.write_failed",
-            f"Could not write {path}: {fault.strerror or fault}.{_room_at(path, fault)}"
+            f"Could not write {path}: {refusal.strerror or refusal}.{_room_at(path, refusal)}"
             " Check the free space and the permissions there, then run the same command again.",
-        ) from fault
+            path=path,
+        ) from refusal
 
 
 def _room_at(path: Path, fault: OSError) -> str:
-    if fault.errno not in (errno.ENOSPC, errno.EDQUOT):
+    if fault.errno not in OUT_OF_SPACE:
         return ""
     return f" {free_bytes(path):,} bytes are free there."
 
@@ -64,7 +69,7 @@ def free_bytes(path: Path) -> int:
 def is_out_of_space(fault: BaseException) -> bool:
     """Tell whether a fault, or what it came from, is a full disk or a quota."""
     cause = fault.__cause__ if isinstance(fault, StorageError) else fault
-    return isinstance(cause, OSError) and cause.errno in (errno.ENOSPC, errno.EDQUOT)
+    return isinstance(cause, OSError) and cause.errno in OUT_OF_SPACE
 
 
 def publish_bytes(path: Path, content: bytes) -> None:
@@ -116,7 +121,8 @@ def publish_folder(destination: Path, fill: Callable[[Path], None]) -> None:
 def staged_folder(destination: Path) -> Iterator[Path]:
     """Give an empty folder to fill; when that went well, it gets a manifest and takes the place of `destination`.
 
-    Whatever happens in between, either the old folder or the new one is whole; the old one is deleted last.
+    Whatever happens in between, either the old folder or the new one is whole; the old one is deleted last. A link to a
+    folder is replaced itself: what it leads to is not ours to delete.
     """
     with storage_faults(destination):
         destination.parent.mkdir(parents=True, exist_ok=True)
@@ -205,7 +211,7 @@ def _difference(found: dict[str, dict[str, int | str]], named: dict[str, Any]) -
 
 
 def _swap(staged: Path, destination: Path) -> None:
-    if not destination.exists():
+    if not os.path.lexists(destination):
         _rename(staged, destination)
         _sync(destination.parent)
         return
@@ -217,7 +223,10 @@ def _swap(staged: Path, destination: Path) -> None:
         _rename(old, destination)
         raise
     _sync(destination.parent)
-    _remove_tree(old)
+    if old.is_symlink():
+        _unlink(old)
+    else:
+        _remove_tree(old)
 
 
 def move_aside(path: Path, destination: Path) -> Path:
@@ -235,9 +244,9 @@ def move_aside(path: Path, destination: Path) -> Path:
 
 
 def remove(path: Path) -> None:
-    """Remove a file or a folder with all that is in it; what has the name is never half removed."""
+    """Remove a file, a link, or a folder with all that is in it; what has the name is never half removed."""
     with storage_faults(path):
-        if not path.is_dir():
+        if path.is_symlink() or not path.is_dir():
             retrying(lambda: _unlink(path))
             return
         gone = _beside(path, "gone")
@@ -263,10 +272,10 @@ def sweep(folder: Path) -> None:
         left = [(path, match) for path in sorted(folder.iterdir()) if (match := STAGED.fullmatch(path.name))]
         for path, match in left:
             place = folder / match["name"]
-            if match["what"] == "old" and not place.exists():
+            if match["what"] == "old" and not os.path.lexists(place):
                 _rename(path, place)
                 _sync(folder)
-            elif path.is_dir():
+            elif path.is_dir() and not path.is_symlink():
                 _remove_tree(path)
             else:
                 _unlink(path)

@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 from support.tiny_models import ragged_examples
 
 from tutelage.data import drawing
-from tutelage.data.drawing import Branch, branches_of
-from tutelage.data.examples import Example
+from tutelage.data.drawing import Branch, branches_of, names_of
+from tutelage.data.examples import Example, Pair, examples_of
 from tutelage.data.prefix_tree import merge
 
 
@@ -15,8 +15,8 @@ def spelled(branches, before=()):
     """Follow every branch from the root, and return what each row reads on its way and which of it is supervised."""
     for branch in branches:
         path = (*before, *zip(branch.ids, branch.supervised, strict=True))
-        for row in branch.rows:
-            yield row, path
+        for name in branch.ends:
+            yield int(name.removeprefix("row ")), path
         yield from spelled(branch.branches, path)
 
 
@@ -29,7 +29,7 @@ def faults(branches, examples):
         found.append("a row is spelled otherwise")
     if sum(branch.tokens for branch in branches) != len(merge(examples).token_ids):
         found.append("something stands twice, or nowhere")
-    if any(len(branch.branches) == 1 and not branch.rows for branch in every(branches)):
+    if any(len(branch.branches) == 1 and not branch.ends for branch in every(branches)):
         found.append("a run is cut where nothing branches off")
     for example in examples:
         wanted = {
@@ -54,7 +54,7 @@ def every(branches):
 @given(st.lists(st.lists(st.integers(0, 2), min_size=2, max_size=7), min_size=1, max_size=8))
 def test_each_distinct_prefix_is_drawn_once_and_every_row_can_be_followed(ids):
     examples = [Example(row, tuple(one), len(one) - 1, 1) for row, one in enumerate(ids)]
-    assert faults(branches_of(examples), examples) == []
+    assert faults(branches_of(examples, names_of(examples)), examples) == []
 
 
 @pytest.mark.parametrize(
@@ -70,9 +70,19 @@ def test_each_distinct_prefix_is_drawn_once_and_every_row_can_be_followed(ids):
 )  # fmt: skip
 def test_a_wrong_drawing_is_caught(broken):
     examples = ragged_examples(12)
-    branches = branches_of(examples)
+    branches = branches_of(examples, names_of(examples))
     assert faults(branches, examples) == []
     assert faults(broken(branches), examples)
+
+
+def test_of_pairs_both_answers_are_drawn_and_told_apart():
+    pairs = [Pair(Example(3, (1, 2, 5, 6), 2, 2), Example(3, (1, 2, 7, 6), 2, 2))]
+    (branch,) = branches_of(examples_of(pairs), names_of(pairs))
+    assert branch.ids == (1, 2)
+    assert {inner.ids: inner.ends for inner in branch.branches} == {
+        (5,): ("row 3 chosen",),
+        (7,): ("row 3 rejected",),
+    }
 
 
 def cut_in_two(branch):
@@ -82,11 +92,11 @@ def cut_in_two(branch):
 
 def test_a_run_is_cut_in_parts_where_supervision_changes():
     examples = [Example(0, (7, 8, 1, 2, 9, 3, 4), 5, 4, earlier_spans=((2, 4),))]
-    (branch,) = branches_of(examples)
+    (branch,) = branches_of(examples, names_of(examples))
     assert branch.parts(lambda ids: " ".join(map(str, ids))) == [
         ("7 8", False),
         ("1 2", True),
         ("9", False),
         ("3", True),
     ]
-    assert drawing.branches_of([Example(5, (1, 2), 1, 1)])[0].rows == (5,)
+    assert drawing.branches_of([Example(5, (1, 2), 1, 1)], ["it"])[0].ends == ("it",)

@@ -14,7 +14,7 @@ from support.rows import write_split
 from tutelage.data.batches import epoch_order
 from tutelage.data.preparation import read_prepared
 from tutelage.errors import RunFolderError
-from tutelage.recipe import TrainingSettings
+from tutelage.recipe import Recipe, TrainingSettings
 from tutelage.report import page
 from tutelage.report.charts import smooth
 from tutelage.report.example import first_tree, pieces, shown_examples
@@ -68,7 +68,7 @@ def taint(run):
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     run = make_run(tmp_path_factory.mktemp("run"))
-    write_report(run, decode, TrainingSettings())
+    write_report(run, decode, Recipe())
     return run
 
 
@@ -96,7 +96,7 @@ def test_the_page_forbids_itself_all_requests(html):
 
 @pytest.mark.parametrize("how", [decode, None])
 def test_hostile_text_becomes_no_element(tainted, how):
-    html = write_report(tainted, how, TrainingSettings()).read_text(encoding="utf-8")
+    html = write_report(tainted, how, Recipe()).read_text(encoding="utf-8")
     assert offences(html) == []
     assert Page(html).elements["a"] == 8  # the links between sections
     assert Page(html).text.count("<script>alert(1)</script>") > 20
@@ -104,7 +104,7 @@ def test_hostile_text_becomes_no_element(tainted, how):
 
 
 def test_hostile_text_hides_and_reorders_nothing(tainted):
-    html = write_report(tainted, decode, TrainingSettings()).read_text(encoding="utf-8")
+    html = write_report(tainted, decode, Recipe()).read_text(encoding="utf-8")
     assert {character for character in html if is_unseen(character)} == set()
     assert "U+202E" in Page(html).text
     assert "right-to-left override" in html
@@ -112,14 +112,14 @@ def test_hostile_text_hides_and_reorders_nothing(tainted):
 
 def test_a_page_that_forgets_to_escape_is_caught(tainted, monkeypatch):
     monkeypatch.setattr(page, "visible", Markup)
-    found = offences(write_report(tainted, decode, TrainingSettings()).read_text(encoding="utf-8"))
+    found = offences(write_report(tainted, decode, Recipe()).read_text(encoding="utf-8"))
     assert "<script>" in found
     assert "img onerror" in found
 
 
 def test_the_same_run_gives_the_same_bytes_wherever_it_lies(run, tmp_path):
     again = make_run(tmp_path)
-    assert write_report(again, decode, TrainingSettings()).read_bytes() == run.report.read_bytes()
+    assert write_report(again, decode, Recipe()).read_bytes() == run.report.read_bytes()
 
 
 def test_the_verdict_comes_first_and_in_words(html):
@@ -296,7 +296,7 @@ def in_rows(nodes):
     found = {}
     for node in nodes:
         text = "".join(part for part, _ in node.parts)
-        found |= dict.fromkeys(node.rows, text)
+        found |= dict.fromkeys((int(end.removeprefix("row ")) for end in node.ends), text)
         found |= {row: text + rest for row, rest in in_rows(node.below).items()}
     return found
 
@@ -311,7 +311,7 @@ def test_the_tree_holds_the_first_micro_batch_and_what_rows_share_once():
         for row in range(40)
     ]
     settings = TrainingSettings(per_device_train_batch_size=5, gradient_accumulation_steps=2, seed=9)
-    drawn = first_tree(train, settings, decode)
+    drawn = first_tree([row.example for row in train], settings, decode)
     order = epoch_order(40, seed=9, epoch=0)[:10].tolist()
     rows = in_rows(drawn["branches"])
     assert set(rows) < set(order)
@@ -327,10 +327,10 @@ def test_a_tree_of_the_page_is_a_list_in_lists_and_marks_what_is_learnt(run, htm
     drawn = html[html.index('<ul class="tree">') : html.index('<section id="settings">')]
     parsed = Page(drawn)
     train = read_prepared(run, "train")
-    tree = first_tree(train, TrainingSettings(), decode)
+    tree = first_tree(train.examples, TrainingSettings(), decode)
     assert parsed.elements["li"] == count_runs(tree["branches"])
     assert parsed.text.count("Below is an instruction") == 1
-    assert all(f"row {row}" in parsed.text or f", {row}" in parsed.text for row in in_rows(tree["branches"]))
+    assert all(f"row {row}" in parsed.text for row in in_rows(tree["branches"]))
     assert parsed.elements["mark"] >= tree["rows"]
 
 

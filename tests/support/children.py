@@ -23,6 +23,7 @@ def start(
     output: Path,
     *,
     around: Callable[[], AbstractContextManager[object]] = nullcontext,
+    encoding: str = "utf-8",
 ) -> int:
     """Begin a command in a child whose output goes to a file; `around` is entered there first. Return its number."""
     sys.stdout.flush()
@@ -35,8 +36,9 @@ def start(
         os.dup2(handle, 1)
         os.dup2(handle, 2)
         # The test runner's own streams, which the printer took when it was imported, are not this child's.
-        sys.stdout = command_line.console.out.file = os.fdopen(1, "w", encoding="utf-8")
-        sys.stderr = command_line.console.err.file = os.fdopen(2, "w", encoding="utf-8")
+        sys.stdout = sys.__stdout__ = os.fdopen(1, "w", encoding=encoding)
+        sys.stderr = sys.__stderr__ = os.fdopen(2, "w", encoding=encoding, errors="backslashreplace")
+        command_line.console.out.file = command_line.console.err.file = None
         with around():
             command_line.main([str(word) for word in words])
     except SystemExit as left:
@@ -53,7 +55,7 @@ def start(
 def wait(child: int, output: Path) -> Ended:
     """Wait for its end."""
     code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    return Ended(code, output.read_text(encoding="utf-8"))
+    return Ended(code, output.read_text(encoding="utf-8", errors="replace"))
 
 
 def run(
@@ -61,6 +63,7 @@ def run(
     output: Path,
     *,
     around: Callable[[], AbstractContextManager[object]] = nullcontext,
+    encoding: str = "utf-8",
 ) -> Ended:
     """Run a command to its end."""
-    return wait(start(words, output, around=around), output)
+    return wait(start(words, output, around=around, encoding=encoding), output)

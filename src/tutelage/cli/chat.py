@@ -2,6 +2,7 @@
 
 import io
 import queue
+import signal
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -99,7 +100,7 @@ def _lines() -> Iterator[str]:
     while True:
         try:
             yield input("\n> ") if sys.stdin.isatty() else input()
-        except EOFError:
+        except (EOFError, OSError):  # the terminal may be gone
             return
 
 
@@ -181,8 +182,10 @@ def _answer(talk: Talk, arm: str, turns: Sequence[Any]) -> str:
             if piece.finish_reason:
                 break
     except Interrupted:
-        INTERRUPTION.requested = False  # the next Ctrl-C is the first again
         cancel()
+        if INTERRUPTION.by != signal.SIGINT:
+            raise  # whoever ends the process means more than this answer
+        INTERRUPTION.forget()
         console.say(" …")
         return said
     console.say()

@@ -24,6 +24,8 @@ from rich.text import Text
 from rich.tree import Tree
 
 from tutelage.codes import Message
+from tutelage.errors import StorageError
+from tutelage.streams import has_reader, outlet_of
 
 SECONDS_BETWEEN_PLAIN_LINES = 10
 
@@ -35,7 +37,8 @@ Node = tuple[Sequence[Part], Sequence["Node"]]
 
 WIDTH_WHEN_PIPED = 160  # a reader of a file or a pipe wants whole lines, not a terminal's
 
-out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else WIDTH_WHEN_PIPED)
+HAS_TERMINAL = sys.stdout is not None and sys.stdout.isatty()  # it is None where it was closed
+out = Console(highlight=False, soft_wrap=True, width=None if HAS_TERMINAL else WIDTH_WHEN_PIPED)
 KEY = "supervised ones in green" if out.is_terminal else "supervised ones in ⟦ ⟧"
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 
@@ -52,29 +55,57 @@ def write(text: str) -> None:
 
 def say_json(value: object) -> None:
     """Print a value as JSON for another program, whatever the width of the terminal."""
-    sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=2, allow_nan=False) + "\n")
+    _put_json(_json_text(value) + "\n")
+    _refuse_lost_output()
 
 
 def say_long_json(fields: Mapping[str, object]) -> None:
     """Print an object as `say_json` does, the items of an iterator among its values one after the other."""
     opening = "{\n"
     for name, value in fields.items():
-        sys.stdout.write(f"{opening}  {json.dumps(name)}: ")
+        _put_json(f"{opening}  {json.dumps(name)}: ")
         opening = ",\n"
         if isinstance(value, Iterator):
             before, after = "[\n    ", "[]"
             for item in value:
-                sys.stdout.write(before + _indented(item, 4))
+                _put_json(before + _indented(item, 4))
                 before, after = ",\n    ", "\n  ]"
-            sys.stdout.write(after)
+            _put_json(after)
         else:
-            sys.stdout.write(_indented(value, 2))
-    sys.stdout.write("\n}\n")
+            _put_json(_indented(value, 2))
+    _put_json("\n}\n")
+    _refuse_lost_output()
 
 
 def _indented(value: object, spaces: int) -> str:
-    whole = json.dumps(value, ensure_ascii=False, indent=2, allow_nan=False)
-    return whole.replace("\n", "\n" + " " * spaces)
+    return _json_text(value).replace("\n", "\n" + " " * spaces)
+
+
+def _json_text(value: object) -> str:
+    """Return JSON that standard output can write: characters that its encoding lacks are escaped, and so stay whole."""
+    text = json.dumps(value, ensure_ascii=False, indent=2, allow_nan=False)
+    try:
+        text.encode(sys.stdout.encoding or "utf-8")
+    except UnicodeEncodeError:
+        return json.dumps(value, ensure_ascii=True, indent=2, allow_nan=False)
+    return text
+
+
+def _put_json(text: str) -> None:
+    sys.stdout.write(text)
+    if not has_reader():
+        _refuse_lost_output()
+
+
+def _refuse_lost_output() -> None:
+    """Stop where another program does not get all of its output; what is for people may be lost."""
+    sys.stdout.flush()
+    if not has_reader():
+        raise StorageError(
+            "storage.output_closed",
+            "The program that read the output has ended, so the rest was not written. Write to a file, or let it read"
+            " to the end.",
+        )
 
 
 def say_text(text: str) -> None:
@@ -83,9 +114,10 @@ def say_text(text: str) -> None:
 
 
 def pour(text: str) -> None:
-    """Write a part of a file for another program, to the letter."""
-    sys.stdout.write(text)
+    """Write a part of a file for another program, to the letter: in UTF-8, whatever a terminal would take."""
     sys.stdout.flush()
+    sys.stdout.buffer.write(text.encode())
+    _refuse_lost_output()
 
 
 def heading(text: str) -> None:
@@ -119,8 +151,18 @@ def finish() -> None:
     sys.stdout.flush()
 
 
+def takes_more() -> bool:
+    """Tell whether standard output takes what is written to it; a fault of the disk is one of another file then."""
+    outlet = outlet_of(sys.stdout)
+    return outlet is not None and not outlet.was_refused
+
+
 def abandon() -> None:
     """Give up what standard output could not take, or Python would try again at its end, and change the exit code."""
+    outlet = outlet_of(sys.stdout)
+    if outlet is not None:
+        outlet.abandon()
+        return
     with suppress(OSError):  # one that stands for no file has nothing to give up
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 

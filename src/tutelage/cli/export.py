@@ -15,7 +15,7 @@ from tutelage.cli.options import Debug, Options, as_path, open_earlier_run, refu
 from tutelage.codes import Message
 from tutelage.errors import RecipeError, RunFolderError
 from tutelage.run_folder import ExportFolder, RunFolder
-from tutelage.run_lock import locked
+from tutelage.run_lock import locked, locked_folder
 
 if TYPE_CHECKING:
     from tutelage.export.record import Exported
@@ -79,7 +79,7 @@ def export(
     source = locate(loaded)
     from tutelage.export.export import export as make_exports
 
-    with locked(run):
+    with locked(run), locked_folder(folder.root, folder.root / run.lock.name):
         exported = make_exports(
             run,
             loaded.recipe,

@@ -1,6 +1,7 @@
 """The entry point: verbs by name, and one message and exit code for every fault."""
 
 import sys
+import tempfile
 from collections.abc import Sequence
 
 from cyclopts import (
@@ -37,10 +38,20 @@ from tutelage.cli.selftest import selftest
 from tutelage.cli.serve import serve
 from tutelage.cli.train import train
 from tutelage.cli.verify import verify
-from tutelage.errors import EXIT_INTERRUPTED, EXIT_STORAGE, EXIT_UNEXPECTED, EXIT_USAGE, TutelageError
+from tutelage.errors import (
+    EXIT_INTERRUPTED,
+    EXIT_STORAGE,
+    EXIT_UNEXPECTED,
+    EXIT_USAGE,
+    StorageError,
+    TutelageError,
+)
+from tutelage.fetching import user_cache
 from tutelage.interruption import INTERRUPTION
-from tutelage.runtime import settle_process
+from tutelage.refusals import system_refusal
+from tutelage.runtime import is_out_of_memory, settle_process
 from tutelage.storage import is_out_of_space
+from tutelage.streams import settle_streams
 
 CODES_OF_USAGE = {
     UnknownOptionError: "cli.unknown_option",
@@ -49,6 +60,22 @@ CODES_OF_USAGE = {
     CoercionError: "cli.invalid_value",
 }
 
+# Verbs that keep what they have done: a checkpoint, answers so far, or the replies of a language model.
+GOES_ON = ("run", "train", "evaluate", "data generate", "data improve")
+WRITES_NOTHING = (
+    "check",
+    "preview",
+    "generate",
+    "chat",
+    "serve",
+    "classify",
+    "verify",
+    "selftest",
+    "data stats",
+    "recipes list",
+    "recipes show",
+)
+
 app = App(
     name="tutelage",
     suppress_keyboard_interrupt=False,
@@ -56,7 +83,7 @@ app = App(
     help="Instruction-tune a language model on your own data, and learn honestly whether it got better.",
     help_epilogue="Exit codes: 0 done, 1 warnings of check --strict, 2 usage, data or settings, 3 non-finite loss,"
     " 4 storage, 5 a judge that is not trustworthy, 6 an export that is not the model that was trained, 7 worse with"
-    " --fail-if-worse, 75 interrupted (the same command goes on), 130 left at once at the second Ctrl-C.",
+    " --fail-if-worse, 75 interrupted (the message says what is kept), 130 left at once at the second Ctrl-C.",
 )
 for verb in (
     run,
@@ -106,6 +133,7 @@ app.command(recipes)
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run one command and leave with its exit code."""
     words = list(sys.argv[1:] if arguments is None else arguments)
+    settle_streams()
     settle_process()
     with INTERRUPTION.listening():
         code = _exit_code(words)
@@ -123,19 +151,45 @@ def _exit_code(words: list[str]) -> int:
     except TutelageError as fault:
         if "--debug" in words:
             raise
+        fault = _told_of_cache(fault)
         console.complain(fault.code, str(fault))
         return fault.exit_code
     except KeyboardInterrupt:
-        # The old results are there until new ones are whole; only a training has begun to replace them.
-        again = ", without --overwrite" if "--overwrite" in words and words[0] in ("run", "train") else ""
-        console.complain(
-            "run.interrupted",
-            f"Interrupted. What was done so far is kept. Give the same command again{again}: it goes on from there.",
-        )
+        console.complain("run.interrupted", f"Interrupted. {_left_behind(words)}")
         return EXIT_INTERRUPTED
     except Exception as fault:
         return _untold(fault, words)
     return left if isinstance(left, int) else 0  # a verb that judges says its own exit code
+
+
+def _told_of_cache(fault: TutelageError) -> TutelageError:
+    """Name the variables that say where the cache is, where it is what could not be written."""
+    cache = user_cache()
+    if not isinstance(fault, StorageError) or fault.path is None or is_out_of_space(fault):
+        return fault
+    if not fault.path.absolute().is_relative_to(cache.absolute()):
+        return fault
+    reason = getattr(fault.__cause__, "strerror", None) or fault
+    return StorageError(
+        "storage.cache_not_writable",
+        f"Could not write the cache, {cache}: {reason}. Set HOME to a folder that can be written, or TUTELAGE_CACHE to"
+        " one for the cache alone, then run the same command again.",
+    )
+
+
+def _left_behind(words: Sequence[str]) -> str:
+    """Say what an interrupted command leaves, and what the same command does."""
+    plain = [word for word in words if not word.startswith("-")]
+    verb = " ".join(plain[: 2 if plain[:1] in (["data"], ["recipes"]) else 1])
+    if verb in GOES_ON:
+        # The old results are there until new ones are whole; only a training has begun to replace them.
+        again = ", without --overwrite" if "--overwrite" in words and verb in ("run", "train") else ""
+        return f"What was done so far is kept. Give the same command again{again}: it goes on from there."
+    if verb == "export":
+        return "The export under way was not published; those that were finished before are kept. Export it again."
+    if verb in WRITES_NOTHING:
+        return "Nothing was written. The same command begins again."
+    return "Nothing was written, and what was there before is as it was. The same command begins again."
 
 
 def _usage_code(fault: CycloptsError) -> str:
@@ -146,7 +200,22 @@ def _untold(fault: Exception, words: Sequence[str]) -> int:
     """The last net: people get one message, and --debug shows where it came from."""
     if "--debug" in words:
         raise fault
-    if is_out_of_space(fault):  # of standard output, for whatever else is written tells of it itself
+    if _is_out_of_memory(fault):
+        console.complain(
+            "device.out_of_memory",
+            "The memory does not hold what this command needs. What it finished before is kept. Close other programs,"
+            " or take less at once: fewer or shorter rows, or a smaller model; then run the same command again.",
+        )
+        return EXIT_USAGE
+    refusal = system_refusal(fault)
+    if refusal is not None and is_out_of_space(refusal) and console.takes_more():
+        place = refusal.filename or tempfile.gettempdir()
+        console.complain(
+            "storage.write_failed",
+            f"Could not write {place}: {refusal.strerror}. Free some space there, then run the same command again.",
+        )
+        return EXIT_STORAGE
+    if is_out_of_space(fault):
         console.abandon()
         console.complain(
             "storage.output_full",
@@ -160,6 +229,12 @@ def _untold(fault: Exception, words: Sequence[str]) -> int:
         " run again with --debug and report what it shows.",
     )
     return EXIT_UNEXPECTED
+
+
+def _is_out_of_memory(fault: Exception) -> bool:
+    if isinstance(fault, MemoryError):
+        return True
+    return "torch" in sys.modules and is_out_of_memory(fault)
 
 
 if __name__ == "__main__":

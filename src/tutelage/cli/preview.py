@@ -69,7 +69,7 @@ def preview(
                 _show_row(side, renderer, loss_on, with_ids=ids)
             examples = list(renderer.examples(_answers(following, pairs=pairs), loss_on=loss_on))
         if tree:
-            _show_tree(examples, renderer.tokenizer)
+            _show_tree(_units(examples, pairs=pairs), renderer.tokenizer)
 
 
 def _answers(conversations: Sequence[Any], *, pairs: bool) -> list[Any]:
@@ -77,6 +77,13 @@ def _answers(conversations: Sequence[Any], *, pairs: bool) -> list[Any]:
     from tutelage.data.pair_rows import both_sides
 
     return list(both_sides(conversations)) if pairs else list(conversations)
+
+
+def _units(examples: Sequence[Any], *, pairs: bool) -> Sequence[Any]:
+    """Return what training counts as one each: the examples, or pairs of them, which stand side by side."""
+    from tutelage.data.examples import Pair
+
+    return list(map(Pair, examples[::2], examples[1::2])) if pairs else examples
 
 
 def _show_outcome(one: Any) -> None:
@@ -149,13 +156,15 @@ def _show_ids(pieces: Sequence[Any], ids: Sequence[int], *, mark: str) -> None:
     console.table(["place", "id", "text", ""], rows, numeric=(0, 1))
 
 
-def _show_tree(examples: Sequence[Any], tokenizer: Any) -> None:
-    from tutelage.data.drawing import branches_of
+def _show_tree(units: Sequence[Any], tokenizer: Any) -> None:
+    from tutelage.data.drawing import branches_of, names_of
+    from tutelage.data.examples import examples_of
 
-    branches = branches_of(examples)
+    examples = examples_of(units)
+    branches = branches_of(examples, names_of(units))
     apart = sum(len(example.ids) - 1 for example in examples)
     nodes = sum(branch.tokens for branch in branches)
-    console.heading(f"The prefix tree of {_counted(len(examples), 'row')}")
+    console.heading(f"The prefix tree of {_counted(len(units), 'row')}")
     console.say(
         f"{apart:,} tokens one by one, {nodes:,} in the tree: each run stands once, with how many tokens it has."
     )
@@ -166,7 +175,7 @@ def _show_tree(examples: Sequence[Any], tokenizer: Any) -> None:
 def _node(branch: Any, decode: Any) -> console.Node:
     from tutelage.data.drawing import shortened
 
-    ends = f" → {', '.join(f'row {row}' for row in branch.rows)}" if branch.rows else ""
+    ends = f" → {', '.join(branch.ends)}" if branch.ends else ""
     parts = [(shortened(text), is_supervised) for text, is_supervised in branch.parts(decode)]
     return (
         [*parts, (f"  {_counted(len(branch.ids), 'token')}{ends}", None)],

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from tutelage.cli import console
 from tutelage.cli.dry_run import show_dry_run
@@ -12,6 +13,7 @@ from tutelage.cli.options import (
     refuse_idle_settings,
     refuse_untrained_settings,
 )
+from tutelage.codes import Message
 from tutelage.errors import RunFolderError, TutelageError
 from tutelage.recipe_file import LoadedRecipe
 from tutelage.run_folder import WRITTEN_BY, RunFolder
@@ -45,13 +47,41 @@ def report_stage(run: RunFolder, loaded: LoadedRecipe) -> None:
     from tutelage.run_folder import write_json
 
     with console.waiting("Writing the report"), _changed_files_told(run):
+        warnings = changes_since_written(run)
         source = locate(loaded)
         refuse_other_model(run, source.identity, source.files)
         summary = summarise(run)
         tokenizer = load_tokenizer(source.folder)
-        write_report(run, lambda ids: str(tokenizer.decode(ids)), loaded.recipe.training)
+        write_report(
+            run, lambda ids: str(tokenizer.decode(ids)), loaded.recipe, [one.text for one in warnings]
+        )
         write_json(run.summary, summary)  # last, so that it never tells of what no report could be made of
+    for warning in warnings:
+        console.warn(warning)
     console.say(f"Report: {run.report}")
+
+
+def changes_since_written(run: RunFolder) -> list[Message]:
+    """Say which folders of a run are not as their stages wrote them: what is reported of them is of other files."""
+    return [
+        Message(
+            "run.file_changed",
+            f"{folder} has changed since it was written: {damage}. What is said of it below may not be what was"
+            f" measured. Write it anew with `{_written_by(run, folder)}`.",
+        )
+        for folder, damage in _changed_folders(run)
+    ]
+
+
+def _changed_folders(run: RunFolder) -> Iterator[tuple[Path, str]]:
+    for folder in (run.data, run.model, run.evaluation):
+        damage = what_is_damaged(folder) if folder.is_dir() else None
+        if damage is not None:
+            yield folder, damage
+
+
+def _written_by(run: RunFolder, folder: Path) -> str:
+    return f"tutelage {WRITTEN_BY[folder.name]} {run.root} --overwrite"
 
 
 @contextmanager
@@ -62,12 +92,10 @@ def _changed_files_told(run: RunFolder) -> Iterator[None]:
     except TutelageError:
         raise
     except Exception as fault:
-        for folder in (run.data, run.model, run.evaluation):
-            damage = what_is_damaged(folder) if folder.is_dir() else None
-            if damage is not None:
-                raise RunFolderError(
-                    "run.file_changed",
-                    f"{folder} has changed since it was written: {damage}. Write it anew with"
-                    f" `tutelage {WRITTEN_BY[folder.name]} {run.root} --overwrite`.",
-                ) from fault
+        for folder, damage in _changed_folders(run):
+            raise RunFolderError(
+                "run.file_changed",
+                f"{folder} has changed since it was written: {damage}. Write it anew with"
+                f" `{_written_by(run, folder)}`.",
+            ) from fault
         raise

@@ -22,6 +22,7 @@ from tutelage.recipe_file import LoadedRecipe
 from tutelage.run_folder import RunFolder, read_json
 from tutelage.run_lock import locked
 from tutelage.runtime import name_dtype
+from tutelage.streams import losing_lines
 
 
 def train(
@@ -140,7 +141,7 @@ def train_stage(
         with console.progress("Reading both answers of each pair", answers) as advance:
             opened = with_reference(run, source, opened, progress=lambda count: advance(count, ""))
     watcher = _Watcher()
-    with console.progress("Training", steps) as advance:
+    with losing_lines(), console.progress("Training", steps) as advance:
         if earlier.checkpoint:
             advance(min(earlier.checkpoint.progress.step, steps), "")
         result = tune(

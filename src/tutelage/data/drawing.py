@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import groupby, pairwise
 
-from tutelage.data.examples import Example
+from tutelage.data.examples import Example, Unit
 from tutelage.data.prefix_tree import merge
 
 Decode = Callable[[list[int]], str]
@@ -13,11 +13,11 @@ LONGEST_LABEL = 60  # characters
 
 @dataclass(frozen=True)
 class Branch:
-    """A run of nodes without a fork: its ids, which of them are supervised, the rows that end here, what follows."""
+    """A run of nodes without a fork: its ids, which of them are supervised, whose examples end here, what follows."""
 
     ids: tuple[int, ...]
     supervised: tuple[bool, ...]
-    rows: tuple[int, ...]
+    ends: tuple[str, ...]
     branches: tuple["Branch", ...]
 
     @property
@@ -31,33 +31,40 @@ class Branch:
         return [(decode([identity for identity, _ in run]), is_supervised) for is_supervised, run in places]
 
 
-def branches_of(examples: Sequence[Example]) -> list[Branch]:
-    """Return the tree that training computes for these examples; their last tokens are no nodes of it."""
+def branches_of(examples: Sequence[Example], names: Sequence[str]) -> list[Branch]:
+    """Return the tree that training computes for examples of these names; their last tokens are no nodes of it."""
     tree = merge(examples)
     children: dict[int, dict[int, None]] = {}
-    rows: dict[int, list[int]] = {}
+    ends: dict[int, list[str]] = {}
     supervised: set[int] = set()
-    for example, path in zip(examples, (path.tolist() for path in tree.paths), strict=True):
+    paths = (path.tolist() for path in tree.paths)
+    for example, name, path in zip(examples, names, paths, strict=True):
         for parent, child in pairwise([-1, *path]):
             children.setdefault(parent, {})[child] = None
-        rows.setdefault(path[-1], []).append(example.row)
+        ends.setdefault(path[-1], []).append(name)
         supervised.update(
             path[place] for begin, end in example.spans for place in range(begin, min(end, len(path)))
         )
 
     def grow(node: int) -> Branch:
         run = [node]
-        while node not in rows and len(children[node]) == 1:
+        while node not in ends and len(children[node]) == 1:
             (node,) = children[node]
             run.append(node)
         return Branch(
             tuple(int(identity) for identity in tree.token_ids[run]),
             tuple(one in supervised for one in run),
-            tuple(rows.get(node, ())),
+            tuple(ends.get(node, ())),
             tuple(grow(child) for child in children.get(node, ())),
         )
 
     return [grow(root) for root in children[-1]]
+
+
+def names_of(units: Sequence[Unit]) -> list[str]:
+    """Return how a reader knows the examples of some units: by their rows, and of a pair by which answer it is."""
+    sides = [("",) if len(unit.examples) == 1 else (" chosen", " rejected") for unit in units]
+    return [f"row {unit.row}{side}" for unit, own in zip(units, sides, strict=True) for side in own]
 
 
 def shortened(text: str) -> str:

@@ -27,6 +27,7 @@ from tutelage.evaluation.statistics import paired_difference
 from tutelage.evaluation.verdict import format_change, format_value
 from tutelage.model.forward import MAX_NODES, CausalModel, run_tree
 from tutelage.model.loading import context_length, load_tokenizer
+from tutelage.model.short_memory import in_parts
 from tutelage.recipe import PromptStyle
 
 PASSAGE_BYTES = 400
@@ -149,11 +150,15 @@ def next_log_probs(model: CausalModel, prompts: Sequence[Sequence[int]]) -> torc
                 logits = model.module(torch.tensor([prompt], device=model.device), use_cache=False).logits
             found[index] = logits[0, -1]
     else:
-        for run in runs_within([tuple(ids) for ids in prompts], distinct_tokens=MAX_NODES):
+
+        def read(run: Sequence[int]) -> None:
             tree = merge_prompts([prompts[index] for index in run])
             ends = torch.tensor([path[-1] for path in tree.paths], device=model.device)
             logits = run_tree(model, tree, logits_to_keep=ends, use_cache=False).logits[0]
             found.update(zip(run, logits, strict=True))
+
+        for run in runs_within([tuple(ids) for ids in prompts], distinct_tokens=MAX_NODES):
+            in_parts(run, read)
     stacked = torch.stack([found[index] for index in range(len(prompts))])
     return stacked.float().log_softmax(dim=-1).cpu()
 

@@ -2,11 +2,11 @@
 
 import os
 import subprocess
-import sys
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import Any
 
+from tutelage.child_process import script_command
 from tutelage.errors import ModelError
 from tutelage.export.gguf_file import ARCHITECTURES, is_read_back, is_written_here
 from tutelage.generation.llama_cpp import is_installed
@@ -36,7 +36,9 @@ def refuse_unwritable(family: str, tokenizer: Any) -> None:
 
 def convert(folder: Path, gguf: Path) -> None:
     """Write the model of a Hugging Face folder as float32 GGUF; ModelError where llama.cpp does not know it."""
-    command = [sys.executable, str(_script()), str(folder), "--outfile", str(gguf), "--outtype", "f32"]
+    script = _script()
+    assert script is not None, "`refuse_unwritable` was asked before"
+    command = [*script_command(script), str(folder), "--outfile", str(gguf), "--outtype", "f32"]
     # Some of its classes would look a tokenizer up on a hub.
     environment = os.environ | {"HF_HUB_OFFLINE": "1"}
     done = subprocess.run(

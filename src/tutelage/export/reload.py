@@ -4,11 +4,7 @@ Started as `python -m tutelage.export.reload JOB`; the job is a JSON file that `
 """
 
 import json
-import os
-import shutil
 import sys
-import threading
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from tutelage.child_process import end_with_parent
 from tutelage.generation.llama_cpp import open_gguf
 
 
@@ -71,19 +68,6 @@ def main(words: Sequence[str]) -> None:
     job = Job(**json.loads(path.read_text(encoding="utf-8")))
     behaviour = _of_gguf(job) if job.kind == "gguf" else _of_folder(job)
     behaviour.write(path.parent)
-
-
-def end_with_parent(scratch: Path) -> None:
-    """End this process, and clear its folder away, once the one that began it is gone: nobody reads what it finds."""
-    parent = os.getppid()
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(1)
-        shutil.rmtree(scratch, ignore_errors=True)
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
 
 
 def _of_gguf(job: Job) -> Behaviour:
@@ -176,5 +160,5 @@ def _load(job: Job) -> Any:
 
 
 if __name__ == "__main__":
-    end_with_parent(Path(sys.argv[1]).parent)
+    end_with_parent(int(sys.argv[2]), Path(sys.argv[1]).parent)
     main(sys.argv[1:])

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tutelage.export.reload import end_with_parent
+from tutelage.child_process import end_with_parent
 
 BATCH = 8
 
@@ -34,5 +34,5 @@ def _scores(answers: Sequence[Sequence[dict[str, Any]]]) -> list[dict[str, float
 
 
 if __name__ == "__main__":
-    end_with_parent(Path(sys.argv[1]).parent)
+    end_with_parent(int(sys.argv[2]), Path(sys.argv[1]).parent)
     main(sys.argv[1:])

@@ -3,6 +3,7 @@
 The run's model answers in this process, in float32; the export in a fresh one, which has nothing but its files.
 """
 
+import os
 import subprocess
 import sys
 import tempfile
@@ -167,7 +168,7 @@ def _ask_in_a_fresh_process(job: Job, kind: str, path: Path, base: Path) -> Beha
 def reload(module: str, job: Path) -> None:
     """Run a module in a fresh process on a job; ExportError where it fails."""
     # -P keeps a file in the current folder from being taken for one of the packages.
-    command = [sys.executable, "-P", "-m", module, str(job)]
+    command = [sys.executable, "-P", "-m", module, str(job), str(os.getpid())]
     done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
     if done.returncode:
         last = (done.stderr.strip().splitlines() or [f"it ended with code {done.returncode}"])[-1]

@@ -7,6 +7,7 @@ from typing import Any
 from tutelage.generation.continuous_batch import open_batch
 from tutelage.generation.sampling import Sampling, next_tokens
 from tutelage.model.forward import CausalModel
+from tutelage.model.short_memory import in_smaller_batches
 
 # A prefill costs about as much as a few decoding steps, so it waits until it pays.
 SHARE_TO_REFILL = 0.25
@@ -37,8 +38,43 @@ def generate(
 ) -> list[Response]:
     """Return the response to each prompt, in the order given; `progress` is told of answers as they finish.
 
-    An answer ends at the first of the end tokens. Without `sampling` the most probable token is taken each time.
+    An answer ends at the first of the end tokens. Without `sampling` the most probable token is taken each time. Where
+    the memory does not hold a batch, all is asked again in batches of half the size.
     """
+    told = 0
+
+    def advance(answered: int) -> None:
+        nonlocal told
+        if answered > told:
+            progress(answered - told)
+            told = answered
+
+    def work(size: int) -> list[Response]:
+        return _generate(
+            model,
+            prompts,
+            end_tokens=end_tokens,
+            max_new_tokens=max_new_tokens,
+            batch_size=size,
+            sampling=sampling,
+            told=advance,
+        )
+
+    return in_smaller_batches(work, max(1, min(batch_size, len(prompts))), what="one answer and its prompt")
+
+
+def _generate(
+    model: CausalModel,
+    prompts: Sequence[Sequence[int]],
+    *,
+    end_tokens: Collection[int],
+    max_new_tokens: int,
+    batch_size: int,
+    sampling: Sampling | None,
+    told: Callable[[int], None],
+) -> list[Response]:
+    """Do what `generate` does in batches of one size; `told` of how many answers are finished."""
+    finished = 0
     answers = _Answers(end_tokens, max_new_tokens, [_Answer() for _ in prompts])
     batch = open_batch(model, size=min(batch_size, len(prompts)), share_to_refill=SHARE_TO_REFILL)
     # Sorted, so that prompts that are read together share prefixes.
@@ -56,7 +92,8 @@ def generate(
             else:
                 batch.give(prompt, token)
         if ended:
-            progress(ended)
+            finished += ended
+            told(finished)
     return [Response(tuple(answer.ids), answer.end) for answer in answers.of]
 
 

@@ -10,6 +10,7 @@ from tutelage.data.batches import runs_within
 from tutelage.data.examples import Example
 from tutelage.data.prefix_tree import PrefixTree, merge
 from tutelage.model.forward import MAX_NODES, CausalModel, target_log_probs
+from tutelage.model.short_memory import in_parts
 
 
 @torch.no_grad()
@@ -23,11 +24,15 @@ def answer_log_probs(
     model.module.eval()
     found = np.empty(len(examples))
     paths = [example.ids[:-1] for example in examples]
-    for run in runs_within(paths, distinct_tokens=MAX_NODES, padded=model.is_padded):
+
+    def read(run: Sequence[int]) -> None:
         tree = merge([examples[index] for index in run])
         log_probs = target_log_probs(model, tree).double().cpu()  # (targets,)
         found[run] = sum_by_example(log_probs, tree, len(run)).numpy()
         progress(len(run))
+
+    for run in runs_within(paths, distinct_tokens=MAX_NODES, padded=model.is_padded):
+        in_parts(run, read)
     return found
 
 

@@ -11,9 +11,11 @@ from scipy.special import expit
 
 from tutelage.data.batches import examples_within
 from tutelage.data.class_rows import as_matrix, class_example
+from tutelage.data.examples import Example
 from tutelage.data.prefix_tree import merge
 from tutelage.model.forward import MAX_NODES, CausalModel, target_log_probs
 from tutelage.model.loading import new_sequence_classifier
+from tutelage.model.short_memory import in_parts
 
 
 class ClassHead(torch.nn.Linear):
@@ -81,10 +83,14 @@ def class_log_probs(
     model.module.eval()
     examples = [class_example(row, ids, number) for row, ids in enumerate(texts) for number in range(classes)]
     found = np.empty((len(texts), classes))
-    for run in examples_within(examples, distinct_tokens=MAX_NODES, padded=model.is_padded):
+
+    def read(run: Sequence[Example]) -> None:
         log_probs = target_log_probs(model, merge(run)).double().cpu().numpy()
         found[[example.row for example in run], [example.ids[-1] for example in run]] = log_probs
         progress(sum(example.ids[-1] == 0 for example in run))
+
+    for run in examples_within(examples, distinct_tokens=MAX_NODES, padded=model.is_padded):
+        in_parts(run, read)
     return found
 
 

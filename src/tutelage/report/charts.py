@@ -6,10 +6,10 @@ from typing import Any
 
 import altair
 import numpy as np
-import vl_convert
 from markupsafe import Markup
 
 from tutelage.evaluation.metrics import Metric
+from tutelage.report.svg import draw_svg
 
 # Drawn twice, because one drawing squeezed onto a telephone has letters too small to read.
 WIDTHS = {"wide": 760, "narrow": 300}
@@ -29,13 +29,16 @@ class Chart:
     description: str
 
 
-def loss_chart(events: Sequence[Mapping[str, Any]]) -> Chart | None:
-    """Draw training loss by step, raw and smoothed, and the validation losses with the best one named."""
+def loss_chart(events: Sequence[Mapping[str, Any]], axis: str = "loss, nats per token") -> Chart | None:
+    """Draw training loss by step, raw and smoothed, and the validation losses with the best one named, if any yet.
+
+    `axis` says what the losses are and what they are measured in.
+    """
     steps = [event for event in events if event["event"] == "step"]
     validations = [event for event in events if event["event"] == "validation"]
     if not steps and not validations:
         return None
-    drawings = {name: _svg(_loss_layers(steps, validations), width) for name, width in WIDTHS.items()}
+    drawings = {name: _svg(_loss_layers(steps, validations, axis), width) for name, width in WIDTHS.items()}
     return Chart(**drawings, description=_describe_losses(steps, validations))
 
 
@@ -51,15 +54,10 @@ def smooth(losses: Sequence[float]) -> list[float]:
 
 
 def _loss_layers(
-    steps: Sequence[Mapping[str, Any]], validations: Sequence[Mapping[str, Any]]
+    steps: Sequence[Mapping[str, Any]], validations: Sequence[Mapping[str, Any]], axis: str
 ) -> list[altair.Chart]:
     x = altair.X("step:Q", title="optimiser step", axis=altair.Axis(grid=False, tickCount=6))
-    is_of_pairs = any("margin" in event for event in [*steps, *validations])
-    y = altair.Y(
-        "loss:Q",
-        title="loss of a pair" if is_of_pairs else "loss, nats per token",
-        scale=altair.Scale(zero=False),
-    )
+    y = altair.Y("loss:Q", title=axis, scale=altair.Scale(zero=False))
     layers = []
     if steps:
         raw = [{"step": event["step"], "loss": event["loss"]} for event in steps]
@@ -69,13 +67,14 @@ def _loss_layers(
         layers.append(_chart(smoothed).mark_line(color=INK, strokeWidth=2).encode(x, y))
     if validations:
         points = [{"step": event["step"], "loss": event["loss"]} for event in validations]
-        best = min((point for point in points if point["step"] > 0), key=lambda point: point["loss"])
-        marked = [best | {"label": f"best {best['loss']:.2f}"}]
         layers.append(
             _chart(points)
             .mark_line(color=TUNED, strokeWidth=1.5, strokeDash=[4, 3], point={"color": TUNED, "size": 42})
             .encode(x, y)
         )
+    best = best_validation(validations)
+    if best:
+        marked = [{"step": best["step"], "loss": best["loss"], "label": f"best {best['loss']:.2f}"}]
         layers.append(
             _chart(marked).mark_point(color=TUNED, size=190, strokeWidth=2, shape="circle").encode(x, y)
         )
@@ -87,6 +86,12 @@ def _loss_layers(
     return layers
 
 
+def best_validation(validations: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
+    """Return the event with the lowest loss; None before the second validation, for step 0 is the untuned model's."""
+    tuned = [event for event in validations if event["step"] > 0]
+    return min(tuned, key=lambda event: event["loss"], default=None)
+
+
 def _describe_losses(steps: Sequence[Mapping[str, Any]], validations: Sequence[Mapping[str, Any]]) -> str:
     said = []
     if steps:
@@ -94,8 +99,10 @@ def _describe_losses(steps: Sequence[Mapping[str, Any]], validations: Sequence[M
         said.append(
             f"Smoothed training loss goes from {means[0]:.2f} to {means[-1]:.2f} in {len(steps)} steps."
         )
-    if validations:
-        best = min((event for event in validations if event["step"] > 0), key=lambda event: event["loss"])
+    best = best_validation(validations)
+    if validations and best is None:
+        said.append(f"Validation loss is {validations[0]['loss']:.2f} so far, before the first step.")
+    if best:
         said.append(
             f"Validation loss goes from {validations[0]['loss']:.2f} to {validations[-1]['loss']:.2f}; "
             f"the best is {best['loss']:.2f} at step {best['step']}."
@@ -103,8 +110,10 @@ def _describe_losses(steps: Sequence[Mapping[str, Any]], validations: Sequence[M
     return " ".join(said)
 
 
-def length_chart(lengths: Sequence[int]) -> Chart | None:
-    """Draw how many training examples have how many tokens, prompt and response together."""
+def length_chart(
+    lengths: Sequence[int], *, axis: str = "tokens in an example", counted: str = "examples"
+) -> Chart | None:
+    """Draw how many training examples, or whatever is counted, have how many tokens."""
     if not lengths:
         return None
     # Whole tokens a bar: otherwise bars that happen to span one number more stand out for nothing.
@@ -114,27 +123,29 @@ def length_chart(lengths: Sequence[int]) -> Chart | None:
         {"from": float(low), "to": float(high), "examples": int(count)}
         for low, high, count in zip(edges[:-1], edges[1:], counts, strict=True)
     ]
-    drawings = {name: _svg([_length_bars(bars)], width, height=180) for name, width in WIDTHS.items()}
-    return Chart(**drawings, description=describe_lengths(lengths))
+    drawings = {
+        name: _svg([_length_bars(bars, axis, counted)], width, height=180) for name, width in WIDTHS.items()
+    }
+    return Chart(**drawings, description=describe_lengths(lengths, counted))
 
 
-def describe_lengths(lengths: Sequence[int]) -> str:
-    """Say in words how long the examples are, in tokens."""
+def describe_lengths(lengths: Sequence[int], counted: str = "examples") -> str:
+    """Say in words how long the examples are, or whatever is counted, in tokens."""
     half, most = np.percentile(lengths, [50, 95], method="higher")
     return (
-        f"Half of the {len(lengths):,} training examples have at most {half:,} tokens, "
+        f"Half of the {len(lengths):,} training {counted} have at most {half:,} tokens, "
         f"95 % have at most {most:,}, and the longest has {max(lengths):,}."
     )
 
 
-def _length_bars(bars: list[dict[str, Any]]) -> altair.Chart:
+def _length_bars(bars: list[dict[str, Any]], axis: str, counted: str) -> altair.Chart:
     return (
         _chart(bars)
         .mark_rect(color=TUNED, stroke="var(--paper)", strokeWidth=1)
         .encode(
-            altair.X("from:Q", title="tokens in an example", axis=altair.Axis(grid=False, tickCount=8)),
+            altair.X("from:Q", title=axis, axis=altair.Axis(grid=False, tickCount=8)),
             altair.X2("to:Q"),
-            altair.Y("examples:Q", title="examples", axis=altair.Axis(tickCount=4)),
+            altair.Y("examples:Q", title=counted, axis=altair.Axis(tickCount=4)),
             altair.Y2(datum=0),
         )
     )
@@ -275,4 +286,4 @@ def _svg(layers: list[altair.Chart], width: int, height: int = 260) -> Markup:
             tickColor=FAINT,
         )
     )
-    return Markup(vl_convert.vegalite_to_svg(chart.to_dict(), allowed_base_urls=[]))
+    return Markup(draw_svg(chart.to_dict()))

@@ -7,77 +7,113 @@ from typing import Any
 import numpy as np
 
 from tutelage.data.batches import micro_batches
-from tutelage.data.drawing import Branch, branches_of, shortened
-from tutelage.data.examples import Example, PreparedRow
+from tutelage.data.drawing import Branch, branches_of, names_of, shortened
+from tutelage.data.examples import PreparedRow, Unit, examples_of
+from tutelage.data.label_names import quoted
 from tutelage.data.pieces import Decode, Piece, token_pieces
 from tutelage.data.prepared_rows import PreparedRows
 from tutelage.model.forward import MAX_NODES
 from tutelage.recipe import TrainingSettings
-from tutelage.report.passages import SHOWN_AT_MOST
+from tutelage.report.passages import NO_LABEL, SHOWN_AT_MOST
 from tutelage.training.loop import plan_steps
 
 TOKENS_SHOWN = 1500
-ROWS_DRAWN = 32
+EXAMPLES_DRAWN = 32
 
 
 @dataclass(frozen=True)
 class TreeNode:
-    """A run of tokens that stands once: its text in parts, each supervised or not, how many tokens, which rows end."""
+    """A run of tokens that stands once: its text in parts, each supervised or not, how many tokens, what ends here."""
 
     parts: list[tuple[str, bool]]
     tokens: int
-    rows: tuple[int, ...]
+    ends: tuple[str, ...]
     below: list["TreeNode"]
 
 
-def shown_examples(train: PreparedRows, decode: Decode | None) -> list[dict[str, Any]]:
-    """Take the shortest example, one of median length, which looks most like the rest, and the longest."""
+def shown_examples(
+    train: PreparedRows, decode: Decode | None, *, has_labels: bool = False
+) -> list[dict[str, Any]]:
+    """Take the shortest example, one of median length, which looks most like the rest, and the longest.
+
+    Of pairs both answers are shown. Where rows have labels, the last id of an example is a class and no token.
+    """
     by_length = np.lexsort((train.row_numbers, train.tokens))
     last = len(by_length) - 1
     names = {len(by_length) // 2: "of median length", 0: "shortest", last: "longest"}
-    return [_shown(names[place], train[int(by_length[place])], decode) for place in sorted(names)]
+    sides = [("", train)]
+    if train.rejected is not None:
+        sides = [("the chosen answer", train), ("the rejected answer", train.rejected)]
+    return [
+        _shown(", ".join(filter(None, (names[place], side))), rows[int(by_length[place])], decode, has_labels)
+        for place in sorted(names)
+        for side, rows in sides
+    ]
 
 
-def pieces(row: PreparedRow, decode: Decode | None) -> list[Piece]:
+def pieces(row: PreparedRow, decode: Decode | None, *, has_label: bool = False) -> list[Piece]:
     """Cut an example into pieces; without a `decode`, into its prompt and its response."""
     example = row.example
     if decode is None:
         prompt = Piece(row.prompt[:SHOWN_AT_MOST], False, len(example.ids) - example.supervised)
-        return [prompt, Piece(row.response[:SHOWN_AT_MOST], True, example.supervised)]
+        return [
+            prompt,
+            _label(row) if has_label else Piece(row.response[:SHOWN_AT_MOST], True, example.supervised),
+        ]
+    if has_label:
+        return [*token_pieces(example.prompt_ids[:TOKENS_SHOWN], (), decode), _label(row)]
     return list(token_pieces(example.ids[:TOKENS_SHOWN], example.spans, decode))
 
 
-def first_tree(train: Sequence[PreparedRow], settings: TrainingSettings, decode: Decode) -> dict[str, Any]:
-    """Return the prefix tree of the first micro-batch that training computes."""
-    first_step = plan_steps(len(train), settings).examples_of_step(0)
+def _label(row: PreparedRow) -> Piece:
+    return Piece(f" → {quoted(row.response) if row.response else NO_LABEL}", True, 1)
+
+
+def first_tree(
+    units: Sequence[Unit],
+    settings: TrainingSettings,
+    decode: Decode,
+    *,
+    labels: Sequence[PreparedRow] | None = None,
+) -> dict[str, Any]:
+    """Return the prefix tree of the first micro-batch that training computes: both answers of pairs stand in it.
+
+    `labels` are the rows of the same places where rows have labels, which then stand at the ends.
+    """
+    first_step = plan_steps(len(units), settings).examples_of_step(0)
     cut = micro_batches(
-        [train[index].example for index in first_step],
+        [units[index] for index in first_step],
         size=settings.per_device_train_batch_size,
         distinct_tokens=MAX_NODES,
     )
-    drawn: list[Example] = cut[0][:ROWS_DRAWN]
-    branches = branches_of(drawn)
+    drawn = cut[0][: EXAMPLES_DRAWN // len(cut[0][0].examples)]
+    examples = examples_of(drawn)
+    names = names_of(drawn)
+    if labels is not None:
+        told = {labels[index].example.row: _label(labels[index]).text for index in first_step}
+        names = [f"{name}{told[unit.row]}" for name, unit in zip(names, drawn, strict=True)]
+    branches = branches_of(examples, names)
     return {
         "rows": len(drawn),
         "more_rows": len(cut[0]) - len(drawn),
-        "apart": sum(len(example.ids) - 1 for example in drawn),
+        "apart": sum(len(example.ids) - 1 for example in examples),
         "nodes": sum(branch.tokens for branch in branches),
         "branches": [_node(branch, decode) for branch in branches],
     }
 
 
-def _shown(why: str, row: PreparedRow, decode: Decode | None) -> dict[str, Any]:
-    tokens = len(row.example.ids)
+def _shown(why: str, row: PreparedRow, decode: Decode | None, has_label: bool) -> dict[str, Any]:
+    tokens = len(row.example.ids) - has_label
     return {
         "why": why,
         "row": row.example.row,
         "tokens": tokens,
-        "supervised": row.example.supervised,
-        "pieces": pieces(row, decode),
+        "supervised": 0 if has_label else row.example.supervised,
+        "pieces": pieces(row, decode, has_label=has_label),
         "omitted": max(0, tokens - TOKENS_SHOWN) if decode else 0,
     }
 
 
 def _node(branch: Branch, decode: Decode) -> TreeNode:
     parts = [(shortened(text), is_supervised) for text, is_supervised in branch.parts(decode)]
-    return TreeNode(parts, len(branch.ids), branch.rows, [_node(inner, decode) for inner in branch.branches])
+    return TreeNode(parts, len(branch.ids), branch.ends, [_node(inner, decode) for inner in branch.branches])

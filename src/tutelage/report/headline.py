@@ -34,17 +34,23 @@ class KeyFigure:
     note: str
 
 
-def headline(summary: Mapping[str, Any], evaluation: Evaluation | None) -> Headline:
-    """Say what the last stage that has run found out."""
+def headline(
+    summary: Mapping[str, Any], evaluation: Evaluation | None, *, step: int | None = None
+) -> Headline:
+    """Say what the last stage that has run found out; `step` is how far an unfinished training came, if one began."""
     if evaluation:
         word, reason = evaluation.verdict.word, evaluation.verdict.reason
         return Headline(word.capitalize(), re.sub(r"-(?=\d)", "\u2212", reason), word)
     if "training" in summary:
-        sentence = (
-            f"{_loss_sentence(summary['loss']['validation'])} "
-            "Whether the answers got better is not known until “tutelage evaluate” has run."
-        )
-        return Headline("Tuned, not yet evaluated", sentence, "open")
+        loss = _loss_sentence(summary["loss"]["validation"])
+        if not summary["rows"]["test"]:
+            told = "There are no test rows, so whether it got better is not known."
+            return Headline("Tuned, nothing to evaluate on", f"{loss} {told}", "open")
+        told = "Whether it got better is not known until “tutelage evaluate” has run."
+        return Headline("Tuned, not yet evaluated", f"{loss} {told}", "open")
+    if step is not None:
+        told = f"The training ended at step {step:,}, unfinished. “tutelage train” goes on from its last checkpoint."
+        return Headline("Tuning, not yet finished", told, "open")
     sentence = f"{summary['rows']['train']:,} rows are ready to train on. “tutelage train” comes next."
     return Headline("Prepared, not yet tuned", sentence, "open")
 
@@ -56,10 +62,10 @@ def _loss_sentence(loss: Mapping[str, float | None]) -> str:
 
 
 def key_figures(
-    summary: Mapping[str, Any], evaluation: Evaluation | None, *, objective: str = "instruction"
+    summary: Mapping[str, Any], evaluation: Evaluation | None, *, loss_of: str
 ) -> list[KeyFigure]:
     """Return the figures that stand under the headline."""
-    return [*_metric_figures(evaluation), *_loss_figure(summary, objective)]
+    return [*_metric_figures(evaluation), *_loss_figure(summary, loss_of)]
 
 
 def _metric_figures(evaluation: Evaluation | None) -> Iterable[KeyFigure]:
@@ -72,16 +78,9 @@ def _metric_figures(evaluation: Evaluation | None) -> Iterable[KeyFigure]:
         yield KeyFigure(metric.label, before, after, metric.meaning)
 
 
-LOSS_IS = {
-    "instruction": "nats per supervised token of the rows",
-    "classification": "nats per row",
-    "dpo": "that of the pairs",
-}
-
-
-def _loss_figure(summary: Mapping[str, Any], objective: str) -> Iterable[KeyFigure]:
+def _loss_figure(summary: Mapping[str, Any], loss_of: str) -> Iterable[KeyFigure]:
     loss = summary["loss"]["validation"] if "loss" in summary else {"before": None}
     if loss["before"] is None:
         return
-    note = f"{LOSS_IS[objective]} held back, with the weights that were kept; lower is better"
+    note = f"{loss_of}, with the weights that were kept; lower is better"
     yield KeyFigure("Validation loss", f"{loss['before']:.3f}", f"{loss['best']:.3f}", note)

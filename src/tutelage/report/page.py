@@ -9,22 +9,31 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from tutelage.data.pairs import units_of
 from tutelage.data.pieces import Decode
 from tutelage.data.preparation import read_prepared
 from tutelage.data.prepared_rows import PreparedRows
 from tutelage.evaluation.clusters import shared_frame
-from tutelage.recipe import TrainingSettings
+from tutelage.recipe import Recipe
 from tutelage.report.charts import describe_lengths, length_chart, loss_chart
 from tutelage.report.classes import class_section
 from tutelage.report.example import first_tree, shown_examples
 from tutelage.report.headline import headline, key_figures
 from tutelage.report.judges import judge_sections, unscored_rows
+from tutelage.report.objective import ObjectiveWords, objective_words
 from tutelage.report.passages import label_name, passage, visible
 from tutelage.report.preference import preference_section
 from tutelage.report.scores import evaluate_answers
 from tutelage.report.sets import set_rows
 from tutelage.report.summary import summarise
-from tutelage.run_folder import RunFolder, read_json, read_json_lines, write_text
+from tutelage.run_folder import (
+    RunFolder,
+    parse_json_line,
+    read_json,
+    read_json_lines,
+    reading_faults,
+    write_text,
+)
 
 REASONS_SHOWN = 12
 
@@ -43,40 +52,42 @@ TRAINING_FIGURES = {
 
 
 def write_report(
-    run: RunFolder, decode: Decode | None = None, training: TrainingSettings | None = None
+    run: RunFolder,
+    decode: Decode | None = None,
+    recipe: Recipe | None = None,
+    warnings: Sequence[str] = (),
 ) -> Path:
-    """Write report.html from the stages that have run.
+    """Write report.html from the stages that have run, however far the last of them came.
 
-    `decode` turns ids into text, special tokens too; with the settings of the training the first tree is drawn.
+    `decode` turns ids into text, special tokens too; with a recipe the first tree is drawn. `warnings` stand first.
     """
     run.require(run.preparation, stage="prepare")
-    write_text(run.report, render("page.html", _gather(run, decode, training)))
+    write_text(run.report, render("page.html", {"warnings": warnings, **_gather(run, decode, recipe)}))
     return run.report
 
 
-def _gather(run: RunFolder, decode: Decode | None, training: TrainingSettings | None) -> dict[str, Any]:
+def _gather(run: RunFolder, decode: Decode | None, recipe: Recipe | None) -> dict[str, Any]:
     summary = summarise(run)
     preparation = read_json(run.preparation)
-    is_classification = preparation.get("objective") == "classification"
+    words = objective_words(preparation, recipe)
+    is_classification = words.kind == "classification"
     classes = class_section(run) if is_classification else None
     evaluation = None if is_classification else evaluate_answers(run, summary, unscored=unscored_rows(run))
     preference = preference_section(run, summary)
-    if is_classification:
-        decode = None  # the last id of its examples is no token
-    events = _lines(run.events)
+    events = read_events(run.events)
     train = read_prepared(run, "train")
     return {
         "headline": classes.headline()
         if classes
         else preference.verdict
         if preference
-        else headline(summary, evaluation),
+        else headline(summary, evaluation, step=_last_step(events)),
         "figures": [
             *(preference.key_figures if preference else ()),
             *key_figures(
                 summary,
                 None if preference else evaluation,
-                objective=preparation.get("objective", "instruction"),
+                loss_of=words.loss_of,
             ),
         ],
         "preparation": preparation,
@@ -86,11 +97,12 @@ def _gather(run: RunFolder, decode: Decode | None, training: TrainingSettings | 
         "judges": judge_sections(run),
         "sets": set_rows(summary),
         "forgetting": summary.get("evaluation", {}).get("forgetting"),
-        "training": _training(summary, events),
+        "training": _training(summary, events, words),
         "samples": _samples(events),
-        "data": _data(_lines(run.ledger), train),
-        "examples": [] if is_classification else shown_examples(train, decode),
-        "tree": first_tree(train, training, decode) if training and decode else None,
+        "data": _data(_lines(run.ledger), train, words),
+        "objective": words,
+        "examples": shown_examples(train, decode, has_labels=is_classification),
+        "tree": _tree(train, recipe, decode, words) if recipe and decode else None,
         "has_tokens": decode is not None,
         "recipe": run.recipe.read_text(encoding="utf-8") if run.recipe.exists() else "",
         "environment": read_json(run.environment) if run.environment.exists() else {},
@@ -124,8 +136,29 @@ def number(value: Any) -> str:
     return f"{value:,}" if isinstance(value, int) else f"{value:,.6g}"
 
 
-def _training(summary: Mapping[str, Any], events: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
-    chart = loss_chart(events)
+def read_events(path: Path) -> list[dict[str, Any]]:
+    """Return the whole lines of events.jsonl; what follows the last of them was cut off when a training ended."""
+    if not path.exists():
+        return []
+    with reading_faults(path):
+        whole = path.read_bytes().rpartition(b"\n")[0]
+    return [parse_json_line(path, line) for line in whole.split(b"\n") if line]
+
+
+def _last_step(events: Sequence[Mapping[str, Any]]) -> int | None:
+    """Return how far a training came; None where none has begun."""
+    return max((event["step"] for event in events), default=None)
+
+
+def _tree(train: PreparedRows, recipe: Recipe, decode: Decode, words: ObjectiveWords) -> dict[str, Any]:
+    labels = train if words.kind == "classification" else None
+    return first_tree(units_of(train), recipe.training, decode, labels=labels)
+
+
+def _training(
+    summary: Mapping[str, Any], events: Sequence[Mapping[str, Any]], words: ObjectiveWords
+) -> dict[str, Any] | None:
+    chart = loss_chart(events, words.loss_axis)
     if "training" not in summary and chart is None:
         return None
     figures = summary.get("training", {})
@@ -162,18 +195,20 @@ def _append_answer(answers: list[dict[str, Any]], event: Mapping[str, Any]) -> N
         answers.append({"first": event["step"], "last": event["step"], "text": event["response"]})
 
 
-def _data(ledger: Sequence[Mapping[str, Any]], train: PreparedRows) -> dict[str, Any]:
+def _data(ledger: Sequence[Mapping[str, Any]], train: PreparedRows, words: ObjectiveWords) -> dict[str, Any]:
     counted = Counter(
         (entry["outcome"], reason["message"]) for entry in ledger for reason in entry["reasons"]
     )
-    lengths = train.tokens.tolist()
+    lengths = [length for side in train.sides for length in side.tokens.tolist()]
+    if words.kind == "classification":
+        lengths = [length - 1 for length in lengths]  # the last id of an example is its class
     return {
         "reasons": [
             (*kind, count, _first_rows(ledger, *kind)) for kind, count in counted.most_common(REASONS_SHOWN)
         ],
         "more_reasons": max(0, len(counted) - REASONS_SHOWN),
-        "lengths": length_chart(lengths),
-        "lengths_in_words": describe_lengths(lengths) if lengths else "",
+        "lengths": length_chart(lengths, axis=words.lengths, counted=words.counted),
+        "lengths_in_words": describe_lengths(lengths, words.counted) if lengths else "",
     }
 
 

@@ -9,7 +9,7 @@ import torch
 
 from tutelage.data.batches import BatchPlan
 from tutelage.data.examples import Unit
-from tutelage.errors import Interrupted, NonFiniteError
+from tutelage.errors import Interrupted, MemoryExhaustedError, NonFiniteError
 from tutelage.interruption import Interruption
 from tutelage.model.forward import MAX_NODES, CausalModel
 from tutelage.recipe import MOST_STEPS, TrainingSettings
@@ -119,7 +119,7 @@ def train(
             with interruption.at_once():
                 samples = watch.answer_samples()
                 found = validate(model, validation, objective) if validation else None
-        except Interrupted:
+        except (Interrupted, MemoryExhaustedError):
             if done.step > begin.step:
                 watch.save(done, True)
             raise

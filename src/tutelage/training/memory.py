@@ -1,11 +1,11 @@
 """When the memory does not hold a step: the same step again in smaller trees, over the same examples."""
 
-import gc
 from collections.abc import Callable
 
 import torch
 
 from tutelage.errors import MemoryExhaustedError
+from tutelage.model.short_memory import first_line, release_memory
 from tutelage.runtime import is_out_of_memory
 from tutelage.training.step import StepResult
 
@@ -28,16 +28,10 @@ def step_within_memory(
             if max_nodes // 2 < SMALLEST_TREE:
                 raise MemoryExhaustedError(
                     "train.out_of_memory",
-                    f"The memory does not hold one step even in trees of {max_nodes} tokens ({_first_line(fault)})."
+                    f"The memory does not hold one step even in trees of {max_nodes} tokens ({first_line(fault)})."
                     " Close other programs, lower data.max_length, or choose a smaller model or adapter.r.",
                 ) from None
         # Outside the handler, where the fault no longer holds what the failed step had allocated.
         optimizer.zero_grad(set_to_none=True)
-        gc.collect()
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
+        release_memory()
         max_nodes //= 2
-
-
-def _first_line(fault: BaseException) -> str:
-    return (str(fault) or type(fault).__name__).split("\n")[0].rstrip(".")

@@ -9,6 +9,7 @@ from tutelage.data.batches import examples_within
 from tutelage.data.examples import Unit, examples_of
 from tutelage.data.prefix_tree import merge
 from tutelage.model.forward import MAX_NODES, CausalModel, target_log_probs
+from tutelage.model.short_memory import in_parts
 from tutelage.training.objectives.instruction import INSTRUCTION
 from tutelage.training.objectives.objective import Objective
 
@@ -20,8 +21,12 @@ def validate(
     """Return the means of the objective over all examples or pairs: its loss, as `loss`, and its figures."""
     model.module.eval()
     sums: Counter[str] = Counter()
-    for run in examples_within(units, distinct_tokens=MAX_NODES, padded=model.is_padded):
+
+    def add(run: Sequence[Unit]) -> None:
         part = objective.loss(model, merge(examples_of(run)), run, divisor=1, log_probs=target_log_probs)
         sums.update({"loss": part.loss.item(), **part.figures})
+
+    for run in examples_within(units, distinct_tokens=MAX_NODES, padded=model.is_padded):
+        in_parts(run, add)
     divisor = objective.divisor(units)
     return {name: total / divisor for name, total in sums.items()}

@@ -282,22 +282,30 @@ def test_a_dry_run_refuses_what_the_real_one_would(refused, place, tuned_run, mo
 
 
 @pytest.mark.parametrize(
-    ("words", "again"),
+    ("words", "left"),
     [
-        ("prepare", "again: it goes on"),
-        ("prepare --overwrite", "again: it goes on"),
-        ("run", "again: it goes on"),
-        ("run --overwrite", "again, without --overwrite: it goes on"),
+        ("prepare", "Nothing was written"),
+        ("prepare --overwrite", "what was there before is as it was"),
+        ("run", "What was done so far is kept. Give the same command again: it goes on from there."),
+        (
+            "run --overwrite",
+            "is kept. Give the same command again, without --overwrite: it goes on from there.",
+        ),
+        ("check", "Nothing was written"),
+        ("data stats --data starter", "Nothing was written"),
     ],
 )
-def test_an_interrupted_run_is_told_what_is_left_of_it(tutelage, place, monkeypatch, words, again):
+def test_an_interrupted_command_says_what_is_left_of_it(tutelage, place, monkeypatch, words, left):
     def interrupt(*_, **__):
         raise KeyboardInterrupt
 
     monkeypatch.setattr("tutelage.data.sources.open_source", interrupt)
-    outcome = tutelage(*words.split(), "--output", "out")
+    has_output = words.split()[0] in ("prepare", "run")
+    outcome = tutelage(*words.split(), *(("--output", "out") if has_output else ()))
     assert outcome.code == 75
-    assert f"What was done so far is kept. Give the same command {again} from there." in outcome.err
+    assert "error[run.interrupted]" in outcome.err
+    assert left in outcome.err
+    assert ("kept" in outcome.err) == ("kept" in left)
     assert not (place / "out" / "data").exists()
 
 

@@ -1,0 +1,39 @@
+"""Processes that this one begins and that have to end with it, however it ends.
+
+Run by its name, this file is such a process: it runs a script of another package.
+"""
+
+import os
+import runpy
+import shutil
+import sys
+import threading
+import time
+from pathlib import Path
+
+SECONDS_BETWEEN_LOOKS = 0.5
+
+
+def end_with_parent(parent: int, scratch: Path | None = None) -> None:
+    """End this process, and clear its folder away, once its `parent` is gone: nobody reads what it finds."""
+
+    def watch() -> None:
+        while os.getppid() == parent:  # which it may not be even now, if it was killed meanwhile
+            time.sleep(SECONDS_BETWEEN_LOOKS)
+        if scratch is not None:
+            shutil.rmtree(scratch, ignore_errors=True)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def script_command(script: Path) -> list[str]:
+    """Return the words, to which its own are added, that run a script in a process that ends with this one."""
+    return [sys.executable, "-P", "-m", __name__, str(os.getpid()), str(script)]
+
+
+if __name__ == "__main__":
+    end_with_parent(int(sys.argv[1]))
+    sys.argv = sys.argv[2:]
+    sys.path.insert(0, str(Path(sys.argv[0]).parent))
+    runpy.run_path(sys.argv[0], run_name="__main__")

@@ -1,0 +1,28 @@
+"""What the operating system refused, as libraries in Python, Rust and C++ pass it on."""
+
+import errno
+import os
+import re
+
+from tutelage.errors import TutelageError
+
+OUT_OF_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # the last is a limit of the size of one file
+# Of a library's fault only these are read; others may be about a file that it tried to find.
+OF_WRITING = (*OUT_OF_SPACE, errno.EIO, errno.EROFS)
+# How the standard library of Rust, and Arrow, tell of an error of the system.
+OF_THE_SYSTEM = re.compile(r"\(os error (\d+)\)|\[errno (\d+)\]")
+
+
+def system_refusal(fault: BaseException) -> OSError | None:
+    """Return the system's own error that a fault is or tells of, None where it is another fault."""
+    if isinstance(fault, OSError):
+        return fault
+    if isinstance(fault, TutelageError):
+        return None
+    said = str(fault)
+    cause, number = fault.__cause__, OF_THE_SYSTEM.search(said)
+    if isinstance(cause, OSError) and cause.errno in OF_WRITING:
+        return cause
+    told = int(number[1] or number[2]) if number else None
+    code = told if told in OF_WRITING else next((one for one in OF_WRITING if os.strerror(one) in said), None)
+    return None if code is None else OSError(code, os.strerror(code))

@@ -1,0 +1,104 @@
+"""Standard input, output and error of this process: closed ones, readers that leave, characters that they cannot take.
+
+Nobody has to read what a command prints: the work goes on without a reader, and the exit code says what came of it.
+"""
+
+import errno
+import io
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import TextIO
+
+# Of a pipe or a socket that nobody reads any more, and of a descriptor that was never open for writing.
+GONE = (errno.EPIPE, errno.ECONNRESET, errno.EBADF)
+TERMINAL_GONE = errno.EIO
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+class Outlet(io.FileIO):
+    """A descriptor whose reader may leave; what is written from then on goes nowhere."""
+
+    def __init__(self, descriptor: int) -> None:
+        super().__init__(descriptor, "w", closefd=False)
+        self.is_abandoned = False
+        self.may_lose = False  # whether a full disk loses lines too
+        self.was_refused = False
+        self._gone = {*GONE, TERMINAL_GONE} if self.isatty() else {*GONE}
+
+    def write(self, content, /) -> int | None:  # noqa: ANN001 - any buffer
+        try:
+            return super().write(content)
+        except OSError as fault:
+            if self.may_lose and fault.errno in NO_ROOM:
+                return len(memoryview(content).cast("B"))
+            if fault.errno not in self._gone:
+                self.was_refused = True
+                raise
+        self.abandon()
+        return super().write(content)
+
+    def abandon(self) -> None:
+        """Let all that is written from now on go nowhere."""
+        self.is_abandoned = True
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        try:
+            os.dup2(nowhere, self.fileno())
+        finally:
+            os.close(nowhere)
+
+
+def settle_streams() -> None:
+    """Make the process's own output and error such outlets, and occupy the descriptors of those that are closed.
+
+    Otherwise the first file that is opened gets the number of a closed stream, and what a library prints goes into it.
+    """
+    while (handle := os.open(os.devnull, os.O_RDWR)) <= 2:
+        os.set_inheritable(handle, True)
+    os.close(handle)
+    sys.stdout = _settled(sys.stdout, sys.__stdout__, 1)
+    sys.stderr = _settled(sys.stderr, sys.__stderr__, 2)
+
+
+def _settled(stream: TextIO | None, own: TextIO | None, descriptor: int) -> TextIO:
+    if stream is not own or (stream is not None and outlet_of(stream)):
+        assert stream is not None, "whoever puts another stream in place gives one"
+        return stream
+    if stream is not None:
+        with suppress(OSError):
+            stream.flush()
+    is_terminal = os.isatty(descriptor)
+    return io.TextIOWrapper(
+        io.BufferedWriter(Outlet(descriptor)),
+        encoding=stream.encoding if stream else "utf-8",
+        errors="replace" if descriptor == 1 else "backslashreplace",
+        line_buffering=is_terminal or descriptor == 2,
+    )
+
+
+def outlet_of(stream: TextIO | None) -> Outlet | None:
+    """Return what is below a stream, None where that is not ours."""
+    raw = getattr(getattr(stream, "buffer", None), "raw", None)
+    return raw if isinstance(raw, Outlet) else None
+
+
+def has_reader() -> bool:
+    """Tell whether standard output still goes where it went at the beginning."""
+    outlet = outlet_of(sys.stdout)
+    return outlet is None or not outlet.is_abandoned
+
+
+@contextmanager
+def losing_lines() -> Iterator[None]:
+    """Within, what a full disk does not take of output and error is lost, for the work is worth more than its lines."""
+    outlets = [outlet for stream in (sys.stdout, sys.stderr) if (outlet := outlet_of(stream))]
+    for outlet in outlets:
+        outlet.may_lose = True
+    try:
+        yield
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()  # or what waits would be refused later
+    finally:
+        for outlet in outlets:
+            outlet.may_lose = False
