@@ -19,6 +19,7 @@ import httpx2
 from tutelage.chat_replies import completion_reply, ollama_reply, other_name
 from tutelage.credentials import KEY_VARIABLE, own_key, without_own_key
 from tutelage.errors import LanguageModelError
+from tutelage.extras import install_command
 from tutelage.model_names import ModelName, parse_model_name
 from tutelage.request_forms import (
     OLLAMA_PARTS,
@@ -282,7 +283,7 @@ def _library(package: str, parts: ModelName) -> ModuleType:
 def _missing(package: str, parts: ModelName) -> str:
     return (
         f"{parts.kind}:{parts.model} needs the package {package}, which is not installed."
-        " Install it with `pip install 'tutelage[judges]'`."
+        f" Install it with `{install_command('judges')}`."
     )
 
 

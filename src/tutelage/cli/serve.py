@@ -2,7 +2,6 @@
 
 import os
 import shlex
-from importlib.util import find_spec
 from typing import Annotated, Literal
 
 from cyclopts import Parameter
@@ -58,12 +57,6 @@ def serve(
         if value < 1:
             raise RecipeError("cli.value_out_of_range", f"--{name} is {value}, but it has to be 1 or more.")
     key = _open_key(host)
-    if not all(find_spec(package) for package in ("starlette", "uvicorn")):
-        raise RecipeError(
-            "serve.not_installed",
-            "`tutelage serve` needs a web server, which is not installed. Install it with"
-            " `pip install 'tutelage[serve]'`; `tutelage chat` works without.",
-        )
     if options.dry_run:
         show_dry_run(run, loaded, writes=[])
         return

