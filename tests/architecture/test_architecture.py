@@ -145,7 +145,7 @@ def test_nothing_names_a_path_or_a_host_of_some_machine():
     assert {name: found[0] for name, text in texts.items() if (found := MACHINE_PATH.search(text))} == {}
     named = {name: found[0] for name, text in texts.items() if (found := HOSTS.search(text))}
     # They speak of the loopback, and of no machine.
-    assert named.keys() == {"language_models.py", "fetching.py", "cli/serve.py", "serve/guard.py"}
+    assert named.keys() == {"model_names.py", "fetching.py", "cli/serve.py", "serve/guard.py"}
 
 
 @pytest.mark.parametrize(

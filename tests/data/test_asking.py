@@ -88,8 +88,9 @@ def test_a_file_is_known_by_its_bytes_and_named_without_its_place(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "reply", ["", "a", "[]", '{"a": 1}', '{"b": "x"}', "[" * 5000, '```json\n{"a": "x"}\n```']
+    "reply", ["", "a", "[]", '{"a": 1}', '{"b": "x"}', "[" * 5000, '```json\n{"a": "x"}\n``` Done.']
 )
 def test_a_reply_that_is_not_what_was_asked_for_gives_no_texts(reply):
     assert texts_of(reply, "a") is None
-    assert texts_of('{"a": " x ", "b": 5}', "a") == {"a": "x"}
+    for wrapped in ('{"a": " x ", "b": 5}', '```json\n{"a": "x"}\n```', '<think>{}</think>{"a": "x"}'):
+        assert texts_of(wrapped, "a") == {"a": "x"}

@@ -231,3 +231,81 @@ def test_a_remote_judge_of_a_recipe_has_to_be_named_on_the_command_line() -> Non
 def test_judges_at_fault_are_refused_before_anything_is_computed(settings: dict[str, Any], said: str) -> None:
     with pytest.raises((RecipeError, LanguageModelError), match=said):
         refuse_judges_at_fault(EvaluationSettings(**settings), named_here=True)
+
+
+def thinking(body: dict[str, Any]) -> Answer:
+    """Answer as a model that thinks first, and needs 1,000 tokens for that."""
+    if body["max_tokens"] >= 1_000:
+        said = judge_script()(body)
+        assert said is not None
+        return said
+    message = {"role": "assistant", "content": "", "reasoning_content": "Let me see."}
+    choices = [{"index": 0, "finish_reason": "length", "message": message}]
+    return Answer(body=json.dumps({"model": "judge", "choices": choices}).encode())
+
+
+def test_a_judge_that_thinks_is_told_so_at_once_and_can_be_given_more_tokens(run: RunFolder) -> None:
+    with scripted_server(thinking) as server:
+        name = name_at(server.address)
+        found = judge(run, name, judge_concurrency=1)[name]
+        assert found["self_test"]["fault"]["code"] == "judge.reply_only_thoughts"
+        assert "all 64 tokens went into thinking" in found["sentence"]
+        assert len(server.requests) < 60  # of more than 500 with all retries
+        first = written(run)
+        judge(run, name)
+        assert written(run) == first
+        assert judge(run, name, judge_max_tokens=1_000)[name]["trusted"]
+
+
+def test_a_judge_that_cannot_pass_leaves_out_the_same_each_time(run: RunFolder) -> None:
+    with scripted_server(RIGGED["always 90"]) as server:
+        name = name_at(server.address)
+        found = judge(run, name, judge_concurrency=8)[name]
+        first, asked = written(run), len(server.requests)
+        judge(run, name, judge_concurrency=1)
+        assert len(server.requests) == asked
+    assert written(run) == first
+    assert found["notes"] == []
+    codes = {record["code"] for record in read_json_lines(run.judgements) if record["kind"] == "score"}
+    assert codes == {"judge.self_test_failed"}
+
+
+def test_another_name_is_recorded_and_told_also_when_nobody_is_asked(run: RunFolder) -> None:
+    fair = judge_script()
+
+    def dated(body: dict[str, Any]) -> Answer:
+        said = fair(body)
+        assert said is not None
+        return Answer(body=said.body.replace(b'"model": "judge"', b'"model": "judge-2024-08-06"'))
+
+    with scripted_server(dated) as server:
+        name = name_at(server.address)
+        for _ in range(2):
+            found = judge(run, name)[name]
+            assert found["answered_as"] == ["judge-2024-08-06"]
+            assert [note["code"] for note in found["notes"]] == ["judge.answered_as"]
+
+
+def test_an_account_without_credit_ends_the_sitting_with_one_question(run: RunFolder) -> None:
+    body = json.dumps({"error": {"message": "no", "code": "insufficient_quota"}}).encode()
+    with scripted_server(lambda asked: Answer(status=429, body=body)) as server:
+        name = name_at(server.address)
+        found = judge(run, name)[name]
+        assert len(server.requests) == 1
+    assert found["notes"][-1]["code"] == "judge.requests_left"
+    codes = {record["code"] for record in read_json_lines(run.judgements)}
+    assert codes >= {"llm.quota_exhausted", "judge.gave_up"}
+
+
+def test_a_refused_temperature_is_noted(run: RunFolder) -> None:
+    fair = judge_script()
+    error = {"error": {"message": "Unsupported value.", "param": "temperature"}}
+
+    def warm(body: dict[str, Any]) -> Answer | None:
+        return Answer(status=400, body=json.dumps(error).encode()) if "temperature" in body else fair(body)
+
+    with scripted_server(warm) as server:
+        name = name_at(server.address)
+        found = judge(run, name)[name]
+    assert found["trusted"]
+    assert [note["code"] for note in found["notes"]] == ["judge.asked_otherwise"]

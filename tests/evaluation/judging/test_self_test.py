@@ -7,13 +7,16 @@ import pytest
 from support.fake_judges import RIGGED, fair, judge_script, reply
 from support.scripted_server import Script
 
-from tutelage.evaluation.judging.asking import Judgement
+from tutelage.codes import Message
+from tutelage.evaluation.judging.injections import INJECTIONS, draw_injections
+from tutelage.evaluation.judging.judgements import LEFT_OUT, Judgement
 from tutelage.evaluation.judging.protocol import Inquiry
 from tutelage.evaluation.judging.self_test import (
     BAD_ANSWERS,
     ROWS,
     SelfTest,
     examine,
+    hopelessness,
     make_probes,
 )
 
@@ -116,3 +119,56 @@ def test_the_same_rows_make_the_same_test_in_any_order() -> None:
     rows = answers(40)
     assert {probe.row for probe in make_probes(rows)} == {probe.row for probe in make_probes(rows[::-1])}
     assert reply({"messages": make_probes(rows)[0].inquiry.messages}) == '{"score": 100}'
+
+
+def obeying(text: str) -> Script:
+    return judge_script(grade=lambda answer, reference: 100 if answer == text else fair(answer, reference))
+
+
+@pytest.mark.parametrize("name", INJECTIONS)
+def test_a_judge_that_obeys_one_text_is_found_by_the_runs_that_draw_it(name: str) -> None:
+    rows = answers(30)
+    other = next(one for one in INJECTIONS if one != name)
+    for drawn, found in (((name, other), {"injected"}), ((other,), set())):
+        probes = make_probes(rows, drawn)
+        judgements = [judgement_of(obeying(INJECTIONS[name]), probe.inquiry) for probe in probes]
+        assert failed(examine(probes, judgements)) == found
+
+
+def test_two_texts_are_drawn_for_each_run_and_the_same_again() -> None:
+    drawn = {draw_injections(f"run {number}") for number in range(200)}
+    assert {len(names) for names in drawn} == {2}
+    assert {name for names in drawn for name in names} == set(INJECTIONS)
+    assert draw_injections("run 1") == draw_injections("run 1")
+
+
+@pytest.mark.parametrize("rigging", RIGGED)
+def test_a_rigged_judge_is_asked_no_more_when_it_cannot_pass(rigging: str) -> None:
+    probes = make_probes(answers(30))
+    judged = [judgement_of(RIGGED[rigging], probe.inquiry) for probe in probes]
+    is_hopeless = hopelessness(probes)
+    end = next(end for end in range(1, len(probes) + 1) if is_hopeless(judged[:end]))
+    assert end < len(probes)
+    test = examine(probes, [*judged[:end], *[LEFT_OUT] * (len(probes) - end)])
+    assert not test.passed and test.is_hopeless and test.unanswered == 0
+    assert test.failures
+
+
+def test_a_fair_judge_is_never_hopeless_and_neither_is_one_that_is_away() -> None:
+    probes = make_probes(answers(30))
+    is_hopeless = hopelessness(probes)
+    fair_ones = [judgement_of(judge_script(), probe.inquiry) for probe in probes]
+    away = [Judgement(None, "no reply: down", (), is_unasked=True) for _ in probes]
+    for judged in (fair_ones, away):
+        assert not any(is_hopeless(judged[:end]) for end in range(1, len(probes) + 1))
+
+
+def test_replies_that_cannot_be_read_name_their_commonest_reason_and_not_ten_checks() -> None:
+    probes = make_probes(answers(30))
+    thought = Message("judge.reply_only_thoughts", "the reply is empty: all 64 tokens went into thinking")
+    prose = Message("judge.reply_not_json", "the reply is not JSON alone")
+    judged = [Judgement(None, thought.text, ("",) * 3, faults=(thought, thought, prose))] * 20
+    test = examine(probes, [*judged, *[LEFT_OUT] * (len(probes) - 20)])
+    assert test.fault is not None and test.fault.code == "judge.reply_only_thoughts"
+    assert test.fault.text.startswith("40 replies are empty: all 64 tokens went into thinking")
+    assert test.failures == [test.fault.text]

@@ -75,8 +75,9 @@ class Sitting:
             places.setdefault(self._key(inquiry), []).append(index)
         judgements: list[Judgement | None] = [None] * len(inquiries)
         first, stop = 0, threading.Event()
-        unique = {key: inquiries[at[0]] for key, at in places.items()}
-        for key, judgement in self._side_by_side(unique, stop):
+
+        def settle(key: str, judgement: Judgement) -> None:
+            nonlocal first
             for index in places[key]:
                 judgements[index] = judgement
             advance(len(places[key]))
@@ -84,9 +85,36 @@ class Sitting:
                 first += 1
                 if is_hopeless([one for one in judgements[:first] if one is not None]):
                     stop.set()
+
+        new: dict[str, Inquiry] = {}
+        for (
+            key,
+            at,
+        ) in places.items():  # what is kept comes first, or a hopeless judge would be asked once more
+            judgement = self._judged_before(inquiries[at[0]])
+            if judgement is None:
+                new[key] = inquiries[at[0]]
+            else:
+                settle(key, judgement)
+        for key, judgement in self._side_by_side(new, stop):
+            settle(key, judgement)
         if stop.is_set():
             judgements[first:] = [LEFT_OUT] * (len(inquiries) - first)
         return [judgement for judgement in judgements if judgement is not None]
+
+    def _judged_before(self, inquiry: Inquiry) -> Judgement | None:
+        """Return the judgement by the replies that are kept, or None where one of them is not there yet."""
+
+        def kept_reply(inquiry: Inquiry) -> Reply:
+            reply = self.kept.recall(self._key(inquiry))
+            if reply is None:
+                raise _NotKeptError
+            return reply
+
+        try:
+            return self._one(inquiry, kept_reply)
+        except _NotKeptError:
+            return None
 
     def _side_by_side(
         self, inquiries: Mapping[str, Inquiry], stop: threading.Event
@@ -103,7 +131,7 @@ class Sitting:
                 except queue.Empty:
                     return
                 try:
-                    done.put((key, LEFT_OUT if stop.is_set() else self._one(inquiry)))
+                    done.put((key, LEFT_OUT if stop.is_set() else self._one(inquiry, self._reply)))
                 except BaseException as fault:
                     stop.set()  # or the others would go on asking, and paying, behind the message
                     done.put((key, fault))
@@ -118,7 +146,7 @@ class Sitting:
                 raise outcome
             yield key, outcome
 
-    def _one(self, inquiry: Inquiry) -> Judgement:
+    def _one(self, inquiry: Inquiry, reply_to: Callable[[Inquiry], Reply]) -> Judgement:
         replies: list[Reply] = []
         faults: list[Message] = []
 
@@ -138,7 +166,7 @@ class Sitting:
             if faults:
                 inquiry = once_more(inquiry, replies[-1].text, faults[-1].text)
             try:
-                replies.append(self._reply(inquiry))
+                replies.append(reply_to(inquiry))
                 return judged(inquiry.read(replies[-1].text), None)
             except UnreadableReplyError as fault:
                 faults.append(fault_of(replies[-1], fault, self.max_tokens))
@@ -252,3 +280,7 @@ class _NotAskedError(Exception):
     def __init__(self, code: str, reason: str) -> None:
         super().__init__(reason)
         self.code = code
+
+
+class _NotKeptError(Exception):
+    """No reply to the question is kept yet."""
