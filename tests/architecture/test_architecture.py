@@ -73,8 +73,8 @@ def test_models_and_tokenizers_are_loaded_in_one_place():
         ("tomli_w", {"recipe_file.py"}),
         ("tomllib", {"recipe_file.py", "codes.py"}),
         ("platformdirs", {"fetching.py"}),
-        ("httpx2", {"language_models.py", "server_replies.py"}),
-        ("openai", set()),  # imported by its name, in language_models.py, where it is wanted
+        ("httpx2", {"llm/language_models.py", "llm/server_replies.py"}),
+        ("openai", set()),  # imported by its name, in llm/language_models.py, where it is wanted
         ("xllamacpp", set()),
         ("huggingface_hub", {"model/hub.py"}),
         (
@@ -87,7 +87,7 @@ def test_models_and_tokenizers_are_loaded_in_one_place():
                 "report/svg.py",
             },
         ),
-        ("urllib", {"fetching.py", "model_names.py", "generation/llama_cpp.py"}),
+        ("urllib", {"fetching.py", "llm/model_names.py", "generation/llama_cpp.py"}),
         ("socket", {"fetching.py", "serve/server.py"}),
         ("uvicorn", {"serve/server.py"}),
         ("starlette", {"serve/app.py", "serve/server.py"}),
@@ -145,7 +145,7 @@ def test_nothing_names_a_path_or_a_host_of_some_machine():
     assert {name: found[0] for name, text in texts.items() if (found := MACHINE_PATH.search(text))} == {}
     named = {name: found[0] for name, text in texts.items() if (found := HOSTS.search(text))}
     # They speak of the loopback, and of no machine.
-    assert named.keys() == {"model_names.py", "fetching.py", "cli/serve.py", "serve/guard.py"}
+    assert named.keys() == {"llm/model_names.py", "fetching.py", "cli/serve.py", "serve/guard.py"}
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from support.fake_judges import RIGGED, judge_script
 from support.rows import alpaca_values, write_rows
 from support.scripted_server import scripted_server
 
-from tutelage import server_replies
+from tutelage.llm import server_replies
 from tutelage.run_folder import RunFolder, read_json, read_json_lines
 
 RECIPE = """\

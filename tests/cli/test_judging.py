@@ -9,7 +9,7 @@ from support.rows import alpaca_values, write_rows
 from support.scripted_server import Answer, scripted_server
 from support.tiny_tokenizer import write_tiny_model
 
-from tutelage import server_replies
+from tutelage.llm import server_replies
 from tutelage.run_folder import RunFolder, read_json, read_json_lines
 
 QUICK = [

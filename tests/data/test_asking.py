@@ -5,7 +5,7 @@ from support.fake_chat import FakeChat
 
 from tutelage.data.asking import RememberingModel, identity_of, object_schema, texts_of
 from tutelage.errors import LanguageModelError
-from tutelage.language_models import ChatModel
+from tutelage.llm.language_models import ChatModel
 
 QUESTION = [{"role": "user", "content": "你好 😀"}]
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tutelage.data.asking import RememberingModel
-from tutelage.language_models import ChatModel, Question
-from tutelage.server_replies import Reply
+from tutelage.llm.language_models import ChatModel, Question
+from tutelage.llm.server_replies import Reply
 
 
 @dataclass

@@ -8,9 +8,9 @@ from typing import Any
 
 from tutelage.errors import LanguageModelError
 from tutelage.fetching import file_sha256
-from tutelage.language_models import ChatModel
-from tutelage.model_names import parse_model_name
-from tutelage.reply_texts import unwrapped
+from tutelage.llm.language_models import ChatModel
+from tutelage.llm.model_names import parse_model_name
+from tutelage.llm.reply_texts import unwrapped
 from tutelage.run_folder import write_json
 
 Messages = list[dict[str, str]]

@@ -16,7 +16,7 @@ from tutelage.data.checks import check_rows
 from tutelage.data.conversations import Conversation, single_turn
 from tutelage.data.near_duplicates import LikePrompts
 from tutelage.data.prompt_identity import normalised_prompt
-from tutelage.reply_texts import unwrapped
+from tutelage.llm.reply_texts import unwrapped
 
 FIELDS = ("instruction", "input", "output")
 EXAMPLES_SHOWN = 4

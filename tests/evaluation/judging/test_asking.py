@@ -10,8 +10,8 @@ from tutelage.errors import LanguageModelError
 from tutelage.evaluation.judging.asking import Sitting
 from tutelage.evaluation.judging.kept_replies import KeptReplies
 from tutelage.evaluation.judging.protocol import Inquiry, score_inquiry
-from tutelage.language_models import ChatModel, Question
-from tutelage.server_replies import Reply
+from tutelage.llm.language_models import ChatModel, Question
+from tutelage.llm.server_replies import Reply
 
 
 def sitting(

@@ -10,13 +10,13 @@ from typing import Any
 import httpx2
 import pytest
 
-from tutelage import language_models, server_replies
 from tutelage.evaluation.judging.asking import Sitting
 from tutelage.evaluation.judging.costs import PRICED_TOKENS, Purse
 from tutelage.evaluation.judging.kept_replies import KeptReplies
 from tutelage.evaluation.judging.ledger import SpentLedger
 from tutelage.evaluation.judging.protocol import Inquiry, preference_inquiry, score_inquiry
-from tutelage.language_models import open_chat_model
+from tutelage.llm import language_models, server_replies
+from tutelage.llm.language_models import open_chat_model
 
 JUDGES = 1_000
 PARTS = 4  # for several processes

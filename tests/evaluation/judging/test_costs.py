@@ -10,17 +10,17 @@ from support.fake_judges import reply
 from support.fake_run import make_run
 from support.scripted_server import Answer, Script, completion, ollama_reply, scripted_server
 
-from tutelage import server_replies
 from tutelage.errors import LanguageModelError
 from tutelage.evaluation.judging.asking import Sitting
 from tutelage.evaluation.judging.costs import Purse
 from tutelage.evaluation.judging.judge import judge_run
 from tutelage.evaluation.judging.kept_replies import KeptReplies
 from tutelage.evaluation.judging.protocol import score_inquiry
-from tutelage.language_models import ChatModel, open_chat_model
+from tutelage.llm import server_replies
+from tutelage.llm.language_models import ChatModel, open_chat_model
+from tutelage.llm.server_replies import Reply
 from tutelage.recipe_evaluation import EvaluationSettings
 from tutelage.run_folder import RunFolder, read_json_lines
-from tutelage.server_replies import Reply
 
 IN, OUT = 2.0, 10.0  # for a million tokens
 USAGE = {"prompt_tokens": 300, "completion_tokens": 8, "total_tokens": 308}

@@ -12,9 +12,9 @@ from support.llama_cpp import llama_cpp
 from support.scripted_server import Answer, Script, completion, scripted_server
 from support.tiny_gguf import write_tiny_gguf
 
-from tutelage import server_replies
 from tutelage.errors import LanguageModelError, RecipeError
 from tutelage.evaluation.judging.judge import judge_run, refuse_judges_at_fault
+from tutelage.llm import server_replies
 from tutelage.recipe_evaluation import EvaluationSettings
 from tutelage.run_folder import RunFolder, read_json, read_json_lines, write_json
 

@@ -16,8 +16,8 @@ from tutelage.evaluation.judging.judgements import LEFT_OUT, Judgement, fault_of
 from tutelage.evaluation.judging.kept_replies import KeptReplies
 from tutelage.evaluation.judging.protocol import Inquiry, once_more
 from tutelage.evaluation.judging.replies import UnreadableReplyError, Value
-from tutelage.language_models import ChatModel
-from tutelage.server_replies import Reply
+from tutelage.llm.language_models import ChatModel
+from tutelage.llm.server_replies import Reply
 
 # As in the book.
 SEED, TEMPERATURE = 123, 0.0

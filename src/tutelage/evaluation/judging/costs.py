@@ -12,8 +12,8 @@ from fractions import Fraction
 
 from tutelage.evaluation.judging.ledger import SpentLedger
 from tutelage.evaluation.judging.protocol import Inquiry
+from tutelage.llm.server_replies import Reply
 from tutelage.recipe_evaluation import EvaluationSettings
-from tutelage.server_replies import Reply
 
 PRICED_TOKENS = 1_000_000  # prices are for so many
 FRAME_TOKENS = 16  # what a server may put around each part

@@ -40,8 +40,8 @@ from tutelage.evaluation.judging.set_scores import (
 )
 from tutelage.evaluation.metrics import score_rows
 from tutelage.fetching import file_sha256, user_cache
-from tutelage.language_models import open_chat_model, refuse_unusable
-from tutelage.model_names import parse_model_name
+from tutelage.llm.language_models import open_chat_model, refuse_unusable
+from tutelage.llm.model_names import parse_model_name
 from tutelage.recipe_evaluation import EvaluationSettings
 from tutelage.run_folder import (
     ARMS,

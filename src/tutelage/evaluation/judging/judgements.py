@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from tutelage.codes import Message
 from tutelage.evaluation.judging.replies import UnreadableReplyError, Value
-from tutelage.server_replies import Reply
+from tutelage.llm.server_replies import Reply
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from tutelage.server_replies import Reply
+from tutelage.llm.server_replies import Reply
 from tutelage.storage import storage_faults
 
 NOTHING = Reply("")

@@ -1,13 +1,13 @@
 """Reads a judge's reply, strictly: JSON of the one form that was asked for, or nothing.
 
-One block of thoughts before it and one code fence around it are taken off first; see reply_texts.py. A number found
+One block of thoughts before it and one code fence around it are taken off first; see llm/reply_texts.py. A number found
 somewhere in prose is as likely the judge's talk about a score as the score itself.
 """
 
 import json
 from typing import Any
 
-from tutelage.reply_texts import unwrapped, without_thoughts
+from tutelage.llm.reply_texts import unwrapped, without_thoughts
 
 LONGEST_REPLY = 2_000  # characters
 PREFERENCES = ("first", "second", "tie")

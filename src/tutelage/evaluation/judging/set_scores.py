@@ -19,7 +19,7 @@ from tutelage.evaluation.judging.self_test import Probe, examine, hopelessness, 
 from tutelage.evaluation.multiplicity import holm
 from tutelage.evaluation.statistics import paired_difference, resample
 from tutelage.evaluation.verdict import verdict
-from tutelage.model_names import parse_model_name
+from tutelage.llm.model_names import parse_model_name
 from tutelage.recipe_evaluation import EvaluationSettings
 from tutelage.run_folder import ARMS, RunFolder, read_json_lines, reading_faults
 

@@ -11,9 +11,9 @@ from support.llama_cpp import llama_cpp
 from support.scripted_server import Answer, completion, in_turn, ollama_reply, scripted_server
 from support.tiny_gguf import write_tiny_gguf
 
-from tutelage import server_replies
 from tutelage.errors import LanguageModelError
-from tutelage.language_models import open_chat_model, parse_model_name, refuse_unusable
+from tutelage.llm import server_replies
+from tutelage.llm.language_models import open_chat_model, parse_model_name, refuse_unusable
 
 SCORE = {
     "type": "object",

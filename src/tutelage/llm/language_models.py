@@ -16,12 +16,12 @@ from typing import Any
 
 import httpx2
 
-from tutelage.chat_replies import completion_reply, ollama_reply, other_name
 from tutelage.credentials import KEY_VARIABLE, own_key, without_own_key
 from tutelage.errors import LanguageModelError
 from tutelage.extras import install_command
-from tutelage.model_names import ModelName, parse_model_name
-from tutelage.request_forms import (
+from tutelage.llm.chat_replies import completion_reply, ollama_reply, other_name
+from tutelage.llm.model_names import ModelName, parse_model_name
+from tutelage.llm.request_forms import (
     OLLAMA_PARTS,
     OPENAI_PARTS,
     Form,
@@ -30,8 +30,8 @@ from tutelage.request_forms import (
     openai_request,
     plainer,
 )
-from tutelage.server_errors import ServerError, read_error
-from tutelage.server_replies import (
+from tutelage.llm.server_errors import ServerError, read_error
+from tutelage.llm.server_replies import (
     AskOtherwiseError,
     Meter,
     PassingError,

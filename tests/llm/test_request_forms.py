@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from support.scripted_server import Answer, completion, in_turn, ollama_reply, scripted_server
 
-from tutelage import server_replies
 from tutelage.errors import LanguageModelError
-from tutelage.language_models import open_chat_model
-from tutelage.server_replies import Reply
+from tutelage.llm import server_replies
+from tutelage.llm.language_models import open_chat_model
+from tutelage.llm.server_replies import Reply
 
 SCHEMA = {"type": "object", "properties": {"score": {"type": "integer"}}, "required": ["score"]}
 MESSAGES = [{"role": "system", "content": "Grade."}, {"role": "user", "content": "How good?"}]
