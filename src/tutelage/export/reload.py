@@ -117,15 +117,13 @@ def first_difference(one: Sequence[int], other: Sequence[int]) -> int:
 def _of_folder(job: Job) -> Behaviour:
     """Answer by the model's own generate(), loaded as the card of an export says, with the settings that it brings."""
     import torch  # noqa: PLC0415 - llama.cpp needs none of it
-    from transformers import AutoTokenizer  # noqa: PLC0415
 
     from tutelage.data.chat_templates import render_template  # noqa: PLC0415
     from tutelage.evaluation.forgetting import next_log_probs  # noqa: PLC0415
     from tutelage.export.own_generate import generate_answers  # noqa: PLC0415
     from tutelage.model.forward import CausalModel  # noqa: PLC0415
 
-    tokenizer: Any = AutoTokenizer.from_pretrained(job.path, local_files_only=True, trust_remote_code=False)
-    module = _load(job)
+    tokenizer, module = _load(job)
 
     def answer(prompts: list[list[int]]) -> list[list[int]]:
         return generate_answers(
@@ -143,20 +141,14 @@ def _of_folder(job: Job) -> Behaviour:
     )
 
 
-def _load(job: Job) -> Any:
-    import torch  # noqa: PLC0415
-    from transformers import AutoModelForCausalLM, GenerationConfig  # noqa: PLC0415
-
+def _load(job: Job) -> tuple[Any, Any]:
     from tutelage.model.adapters import with_adapter  # noqa: PLC0415
+    from tutelage.model.loading import load_as_anyone  # noqa: PLC0415
 
-    whole = job.base if job.kind == "peft" else job.path
-    module: Any = AutoModelForCausalLM.from_pretrained(
-        whole, dtype=torch.float32, local_files_only=True, trust_remote_code=False
-    )
-    if job.kind == "peft":
-        module = with_adapter(module, Path(job.path))
-        module.generation_config = GenerationConfig.from_pretrained(job.path)
-    return module.eval()
+    if job.kind != "peft":
+        return load_as_anyone(Path(job.path), base=Path(job.path))
+    tokenizer, base = load_as_anyone(Path(job.path), base=Path(job.base))
+    return tokenizer, with_adapter(base, Path(job.path)).eval()
 
 
 if __name__ == "__main__":

@@ -89,6 +89,23 @@ def _generate_greedily(model: PreTrainedModel) -> None:
         model.generation_config = GenerationConfig(**{role: getattr(own, role) for role in roles})
 
 
+def load_as_anyone(folder: Path, *, base: Path) -> tuple[Any, Any]:
+    """The tokenizer in `folder` and the float32 model in `base`, as the card of an export says to load them.
+
+    Nothing of this project stands between the files and transformers, so that what is found holds for other programs.
+    """
+    import torch  # noqa: PLC0415 - seconds that --help must not take
+    from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig  # noqa: PLC0415 - as above
+
+    tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    model = AutoModelForCausalLM.from_pretrained(
+        base, dtype=torch.float32, local_files_only=True, trust_remote_code=False
+    )
+    if base != folder:  # an adapter brings its own, and its base has another
+        model.generation_config = GenerationConfig.from_pretrained(folder, local_files_only=True)
+    return tokenizer, model.eval()
+
+
 def model_without_weights(folder: Path) -> PreTrainedModel:
     """The causal model that the folder's config.json describes, on no device and without memory for its weights."""
     check_model_folder(folder, needs=["config.json"])
