@@ -1,6 +1,8 @@
 """`tutelage check` for a person, and on the book's file."""
 
+import itertools
 import json
+import shlex
 
 import pytest
 from support.book_data import book_file
@@ -143,3 +145,49 @@ def test_labels_that_read_alike_are_shown_before_their_blanks_and_quoted(check, 
     said = check("rows.json").out
     assert "[data.similar_labels] row 1 " in said
     assert "'ham' 6, 'Ham' 1" in said
+
+
+def last_line(outcome):
+    return outcome.out.strip().splitlines()[-1]
+
+
+def words_of(line):
+    """Return the command that a last line says is ready."""
+    said, _, command = line.partition(": ")
+    assert said == "Ready"
+    return shlex.split(command)
+
+
+def test_the_last_line_is_the_command_that_runs_with_all_that_was_given(check, tmp_path, model):
+    asked = [{"frage": f"Was ist {n}?", "antwort": f"Es ist {n}."} for n in range(60)]
+    write_rows(tmp_path / "my rows.json", asked)
+    given = ["--map", "instruction=frage", "--map", "output=antwort", "--split", "position"]
+    words = words_of(last_line(check("my rows.json", *given)))
+    assert words[:2] == ["tutelage", "run"]
+    assert words[words.index("--data") + 1] == "my rows.json"
+    for option, value in itertools.pairwise([*given, "--set", f"model.name_or_path={model}"]):
+        assert (option, value) in itertools.pairwise(words) or not option.startswith("--")
+
+
+def test_the_command_of_the_last_line_begins_to_run(capsys, check, tmp_path):
+    write_rows(tmp_path / "rows.json", alpaca_values(60))
+    words = words_of(last_line(check("rows.json")))
+    assert CommandLine(capsys)(*words[1:], "--output", "mine", "--dry-run").code == 0
+
+
+def test_the_last_line_names_what_to_fix_first(check, tmp_path):
+    write_rows(tmp_path / "empty.json", [{"instruction": "a", "output": ""}] * 20)
+    assert last_line(check("empty.json")).startswith("Not ready")
+    texts = [{"text": f"text {n}", "label": "same"} for n in range(40)]
+    write_rows(tmp_path / "labels.json", texts)
+    line = last_line(check("labels.json", "--set", "training.objective=classification"))
+    assert line.startswith("Not ready")
+    assert "data.single_label" in line
+
+
+def test_a_model_that_is_not_here_is_not_the_reason_that_no_row_was_kept(check, tmp_path):
+    write_rows(tmp_path / "empty.json", [{"instruction": "a", "output": ""}] * 20)
+    out = check("empty.json", name=DEFAULT_MODEL).out
+    assert "not on this machine" not in out
+    write_rows(tmp_path / "rows.json", alpaca_values(20))
+    assert "not on this machine" in check("rows.json", name=DEFAULT_MODEL).out

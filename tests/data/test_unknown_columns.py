@@ -5,6 +5,7 @@ import shlex
 
 import pytest
 
+from tutelage.data.column_hints import begins_like
 from tutelage.data.formats import read_conversations
 from tutelage.data.records import Record
 from tutelage.errors import DataError
@@ -18,6 +19,7 @@ ANSWERS = [
     "Es ist unterwegs zu Ihnen.",
     "Ab zehn Stück, ja.",
 ]
+NAMES = ["Ann", "Bob", "Cid", "Dan"]
 KINDS = ["Versand", "Versand", "Service", "Service"]
 
 
@@ -70,6 +72,53 @@ def test_a_text_that_holds_the_answers_is_what_is_asked_about():
 def test_one_text_for_all_rows_beside_questions_is_the_system_text():
     values = rows(who=["You are a night nurse."] * 3, query=QUESTIONS[:3], said=ANSWERS[:3])
     assert proposed(values)[0] == {"system": "who", "instruction": "query", "output": "said"}
+
+
+def test_what_columns_hold_outweighs_their_names():
+    codes = ["A-1", "B-2", "C-3", "D-4"]
+    assert proposed(rows(answer_code=codes, q=QUESTIONS, said=ANSWERS))[0] == {
+        "instruction": "q",
+        "output": "said",
+    }
+    assert proposed(rows(answer=QUESTIONS, frage=ANSWERS))[0] == {"question": "answer", "answer": "frage"}
+    assert proposed(rows(label=NAMES, mail=ANSWERS, team=KINDS), "classification")[0]["label"] == "team"
+
+
+def test_names_choose_among_columns_that_hold_the_same_kind_of_thing():
+    faults = ["The lamp does not work.", "No light in the hall.", "It smells of gas.", "The door is jammed."]
+    assert proposed(rows(solution=ANSWERS, fault=faults))[0] == {"instruction": "fault", "output": "solution"}
+    greeted = [f"Dear {name}, all is well." for name in NAMES]
+    assert proposed(rows(q=QUESTIONS, reply=greeted, who=NAMES))[0] == {"instruction": "q", "output": "reply"}
+    assert proposed(rows(q=QUESTIONS, comment=ANSWERS))[0] == {"instruction": "q", "output": "comment"}
+    twice = {"q": QUESTIONS * 2, "verdict": ["yes", "no"] * 4}
+    assert proposed(rows(**twice))[0] == {"text": "q", "label": "verdict"}
+    assert proposed(rows(q=twice["q"], answer=twice["verdict"]))[0] == {"question": "q"}
+
+
+@pytest.mark.parametrize(
+    ("field", "turns"),
+    [
+        ("messages", [{"role": "user", "content": "Hi."}, {"role": "assistant", "content": "Ho."}]),
+        ("conversations", [{"from": "human", "value": "Hi."}, {"from": "gpt", "value": "Ho."}]),
+    ],
+)
+def test_a_column_of_messages_is_proposed_as_such(field, turns):
+    values = [{"nr": number, "chat": turns} for number in range(4)]
+    assert proposed(values) == ({field: "chat"}, [])
+
+
+def test_a_short_hint_is_a_word_and_not_the_beginning_of_another():
+    assert [begins_like(name, ("art", "label")) for name in ("Art", "art_1", "article", "labels")] == [
+        True,
+        True,
+        False,
+        True,
+    ]
+
+
+def test_one_name_like_a_field_of_pairs_makes_no_pairs_of_rows():
+    assert fault_of(rows(when=QUESTIONS, said=ANSWERS)).code == "data.unknown_columns"
+    assert fault_of(rows(chosn=ANSWERS, rejectd=ANSWERS, prompt=QUESTIONS)).code == "data.missing_field"
 
 
 def test_names_that_differ_by_case_alone_are_mapped_by_their_names():

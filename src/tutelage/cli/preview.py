@@ -117,11 +117,12 @@ def _show_row(conversation: Any, renderer: Any, loss_on: str, *, with_ids: bool)
 def _show_class(conversation: Any, tokenizer: Any, token: str, *, with_ids: bool) -> None:
     from tutelage.data.class_rows import text_ids
     from tutelage.data.label_names import quoted
-    from tutelage.data.pieces import token_pieces
+    from tutelage.data.pieces import token_pieces, whole_characters
 
     ids = text_ids(tokenizer, conversation.turns[0].text, token="last")
     read = 0 if token == "first" else len(ids) - 1
-    pieces = list(token_pieces(ids, [(read, read + 1)], tokenizer.decode))
+    read_characters = whole_characters(ids, read, tokenizer.decode)
+    pieces = list(token_pieces(ids, [read_characters], tokenizer.decode))
     console.say(
         f"The label is {quoted(conversation.response)}. The text has {_counted(len(ids), 'token')}, without a prompt"
         f" around it, and the head reads the {token} of them: {tokenizer.decode([ids[read]])!r}, id {ids[read]}."

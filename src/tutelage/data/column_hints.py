@@ -1,6 +1,7 @@
 """What columns are called in some languages: beginnings of names, which count where the contents leave it open."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Collection, Mapping
 from typing import Literal
 
 Role = Literal["system", "asked", "context", "answered", "text", "label"]
@@ -35,3 +36,19 @@ HINTS: Mapping[Role, tuple[str, ...]] = {
     "label": tuple(_LABEL.split()),
 }
 META = tuple(_META.split())  # what is said about a row, which is neither asked nor answered
+SHORTEST_BEGINNING = 5  # letters: of shorter hints others begin, as article begins with art
+
+FIRST_WORD = re.compile(r"[^\W\d_]+")
+
+
+def begins_like(name: str, hints: Collection[str]) -> bool:
+    """Tell whether a name begins with one of some hints, or, if that is a short word, with that word alone."""
+    name = name.strip().casefold()
+    found = FIRST_WORD.match(name)
+    word = found[0] if found else name
+    return any(
+        name.startswith(hint)
+        if len(hint) >= SHORTEST_BEGINNING or not hint.isascii()
+        else word in (hint, f"{hint}s")
+        for hint in hints
+    )

@@ -7,6 +7,8 @@ from itertools import pairwise
 from tutelage.data.column_hints import Role
 from tutelage.data.column_samples import SHARE, TEXT_SIZE, Column, ColumnSamples
 
+MESSAGES = re.compile(r"\s*\[\s*\{")
+FIELDS_OF_MESSAGES = {"messages": re.compile(r'"role"\s*:'), "conversations": re.compile(r'"from"\s*:')}
 MANY_TIMES = 4  # as long as an answer: a passage that it is about
 
 
@@ -26,7 +28,7 @@ def roles_of_labels(samples: ColumnSamples, known: Mapping[Role, str]) -> dict[R
         if not rest:
             rest = [column for column in columns if column.name != roles["label"]]
         found = max(
-            rest, key=lambda column: (not column.is_meta, column.bare < SHARE, column.size), default=None
+            rest, key=lambda column: (column.bare < SHARE, not column.is_meta, column.size), default=None
         )
         if found is None:
             return {}
@@ -35,7 +37,19 @@ def roles_of_labels(samples: ColumnSamples, known: Mapping[Role, str]) -> dict[R
 
 
 def _label_rank(column: Column) -> tuple:
-    return column.is_called("label"), column.bare < SHARE, not column.is_meta, -column.distinct, column.place
+    return column.bare < SHARE, column.is_called("label"), not column.is_meta, -column.distinct, column.place
+
+
+def messages_among(samples: ColumnSamples) -> dict[str, str]:
+    """Return under which field the one column of lists of messages is read; nothing where there is none, or several."""
+    found = {
+        column.name: field
+        for column in samples.columns()
+        for field, key in FIELDS_OF_MESSAGES.items()
+        if column.is_json
+        and all(MESSAGES.match(text) and key.search(text) for text in samples.texts(column.name))
+    }
+    return {field: name for name, field in found.items() if field != name} if len(found) == 1 else {}
 
 
 def roles_of_answers(samples: ColumnSamples, known: Mapping[Role, str]) -> dict[Role, str]:
@@ -89,29 +103,35 @@ def _short(columns: Sequence[Column], taken: Collection[str]) -> list[Column]:
 def _answer(
     samples: ColumnSamples, columns: Sequence[Column], texts: Sequence[Column], *, has_question: bool
 ) -> Column | None:
-    """Return the column of the answers: JSON, else what no question stands in, which comes behind what is asked."""
+    """Return the column of the answers: JSON, else what no question stands in, which comes behind what is asked.
+
+    What the columns hold decides; their names choose among those that hold the same kind of thing.
+    """
     objects = [column for column in columns if column.is_json]
-    called = [column for column in columns if column.is_called("answered") and column.questions < SHARE]
     plain = [column for column in texts if column.questions < SHARE / 2]
-    filled = [column for column in plain if column.is_filled and not column.is_meta] or plain
+    filled = [column for column in plain if column.is_filled] or plain
     quoted = [
         column
         for column in _short(columns, [one.name for one in texts])
-        if not column.is_meta and any(_holds(samples, one, column) for one in filled)
+        if any(_holds(samples, one, column) for one in filled)
     ]
     if objects:
-        found = objects[-1]
-    elif len(called) == 1 and (len(columns) > 1 or has_question):
-        found = called[0]
-    elif quoted:
-        found = quoted[-1]
+        found = max(objects, key=_answer_rank)
+    elif quoted and not _are_outdone(quoted, samples, texts, filled):
+        found = max(quoted, key=_answer_rank)
     elif len(filled) >= (1 if has_question or len(texts) > len(plain) else 2):
         found = _text_answer(samples, texts, filled, has_question=has_question)
     elif texts or has_question or len(_short(columns, ())) > 1:
-        found = _short_answer(samples, columns, texts)
+        found = _short_answer(samples, columns, texts) or _few_answers(
+            columns, has_question=has_question or any(column.questions >= SHARE / 2 for column in texts)
+        )
     else:
         found = None
     return found
+
+
+def _answer_rank(column: Column) -> tuple:
+    return column.is_called("answered"), not column.is_meta, not column.is_called("asked"), column.place
 
 
 def _text_answer(
@@ -122,24 +142,43 @@ def _text_answer(
     candidates = [column for column in filled if not _is_passage(samples, column, filled)] or filled
     if questions or has_question:
         begin = max(questions, key=_asked_rank).place if questions else -1
-        return min(candidates, key=lambda column: (column.place < begin, column.place))
-    if len(filled) == 2:
-        return ([column for column in filled if not column.is_called("asked")] or filled)[-1]
-    return candidates[-1]
+        return max(candidates, key=lambda one: (*_answer_rank(one)[:3], one.place > begin, -one.place))
+    return max(candidates, key=_answer_rank)
 
 
 def _short_answer(
     samples: ColumnSamples, columns: Sequence[Column], texts: Sequence[Column]
 ) -> Column | None:
-    """Return the last column of short values that differ, words rather than numbers."""
-    filled = [column for column in columns if column not in texts and column.is_filled and not column.is_meta]
+    """Return a column of short values that differ, words rather than numbers."""
+    filled = [column for column in columns if column not in texts and column.is_filled]
     numbers = [column for column in filled if column.bare >= SHARE and _may_be_result(samples, column)]
-    return next(iter([*reversed(_short(filled, ())), *reversed(numbers)]), None)
+    return max(_short(filled, ()) or numbers, key=_answer_rank, default=None)
+
+
+def _few_answers(columns: Sequence[Column], *, has_question: bool) -> Column | None:
+    """Return a column of few values beside questions, which may be answers or labels, where it is called answers."""
+    called = [
+        column
+        for column in columns
+        if column.is_called("answered") and column.is_filled and column.is_classes
+    ]
+    return called[-1] if has_question and called else None
+
+
+def _are_outdone(
+    quoted: Sequence[Column], samples: ColumnSamples, texts: Sequence[Column], filled: Sequence[Column]
+) -> bool:
+    """Tell whether texts stand beside questions that are answers rather than the short values that a text holds."""
+    if not any(column.questions >= SHARE / 2 for column in texts):
+        return False
+    are_called = [any(column.is_called("answered") for column in some) for some in (filled, quoted)]
+    free = [column for column in filled if not _is_passage(samples, column, [*filled, *quoted])]
+    return are_called[0] if any(are_called) else bool(free)
 
 
 def _asked_rank(column: Column) -> tuple:
     has_questions = column.questions >= SHARE / 2
-    return has_questions, column.is_called("asked"), not column.is_meta, column.is_filled, -column.place
+    return has_questions, column.is_filled, column.is_called("asked"), not column.is_meta, -column.place
 
 
 def _is_context(samples: ColumnSamples, column: Column, roles: Mapping[Role, str]) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tutelage.data.column_hints import HINTS, META, Role
+from tutelage.data.column_hints import HINTS, META, Role, begins_like
 from tutelage.data.table_shape import BARE_VALUE
 
 ROWS_LOOKED_AT = 200
@@ -55,11 +55,11 @@ class Column:
         )
 
     def is_called(self, role: Role) -> bool:
-        return self.name.strip().casefold().startswith(HINTS.get(role, ()))
+        return begins_like(self.name, HINTS.get(role, ()))
 
     @property
     def is_meta(self) -> bool:
-        return self.name.strip().casefold().startswith(META)
+        return begins_like(self.name, META)
 
     @property
     def is_filled(self) -> bool:

@@ -125,7 +125,10 @@ def examine(
         Finding(empty.code, None, f"{empty.what}, and `prepare` stops")
         for empty in empty_splits(look.sides, settings)
     )
-    in_source = [*_find_in_source(source, look.reader, pairs=pairs), *look.labels.findings()]
+    in_source = [
+        *_find_in_source(source, look.reader, pairs=pairs),
+        *look.labels.findings(are_classes=is_classification),
+    ]
     return Examination(
         source=source.name,
         kind=source.kind,

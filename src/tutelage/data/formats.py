@@ -284,12 +284,15 @@ def _may_have_two_outputs(name: str, fields: Sequence[str]) -> bool:
 
 
 def _nearest_format(fields: Sequence[str], usual: str | None) -> str:
-    if any("chosen" in str(key) or "rejected" in str(key) for key in fields):
+    pair = SCHEMAS["preference"].required
+    if any(field in str(key) for key in fields for field in pair):
         return "preference"
 
     def likeness(name: str) -> tuple[int, bool]:
         keys = [str(key) for key in fields]
         near = sum(bool(difflib.get_close_matches(field, keys, n=1)) for field in SCHEMAS[name].required)
+        if name == "preference" and near < len(pair):
+            near = 0  # one name like those of its fields says nothing of a pair
         return near, name == (usual or "alpaca")
 
     return max(SCHEMAS, key=likeness)

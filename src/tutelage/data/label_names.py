@@ -90,9 +90,19 @@ class SeenLabels:
         """Return how many rows have each label, the most frequent one first."""
         return dict(self._rows.most_common())
 
-    def findings(self) -> list[Finding]:
-        """Return a finding for each group of similar names, at the first row that has the second of them."""
-        return [
+    def findings(self, *, are_classes: bool = False) -> list[Finding]:
+        """Return a finding for each group of similar names, at the first row that has the second of them.
+
+        A label that all rows have is one too, where labels are what is learnt.
+        """
+        lone = [
+            Finding(
+                "data.single_label", None, f"all rows have the label {quoted(label)}, and `prepare` stops"
+            )
+            for label in self._rows
+            if are_classes and len(self._rows) == 1
+        ]
+        return lone + [
             Finding(
                 "data.similar_labels", sorted(self._first[label] for label in group)[1], self._told(group)
             )

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 Decode = Callable[[list[int]], str]
+LONGEST_CHARACTER = 4  # bytes, of which each may be a token
 
 
 @dataclass(frozen=True)
@@ -28,3 +29,12 @@ def token_pieces(ids: Sequence[int], spans: Sequence[tuple[int, int]], decode: D
             is_supervised = any(begin <= start < stop for begin, stop in spans)
             yield Piece(now[len(before) :], is_supervised, end - start)
             context, start = start, end
+
+
+def whole_characters(ids: Sequence[int], place: int, decode: Decode) -> tuple[int, int]:
+    """Return from where to where tokens around one of them make whole characters; that token alone if none do."""
+    widths = range(1, LONGEST_CHARACTER + 1)
+    spans = [(begin, begin + width) for width in widths for begin in range(place - width + 1, place + 1)]
+    inside = [(begin, end) for begin, end in spans if begin >= 0 and end <= len(ids)]
+    whole = (span for span in inside if "\ufffd" not in decode(list(ids[slice(*span)])))
+    return next(whole, (place, place + 1))

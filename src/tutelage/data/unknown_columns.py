@@ -3,10 +3,10 @@
 import json
 import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from tutelage.data.column_hints import Role
-from tutelage.data.column_roles import roles_of_answers, roles_of_labels
+from tutelage.data.column_roles import messages_among, roles_of_answers, roles_of_labels
 from tutelage.data.column_samples import ColumnSamples
 from tutelage.data.records import Record
 from tutelage.data.schemas import SCHEMAS
@@ -29,6 +29,10 @@ FIELDS: Mapping[str, Mapping[Role, str]] = {
     "question-answer": {"system": "system", "asked": "question", "context": "context", "answered": "answer"},
     "text-label": {"text": "text", "label": "label"},
 }
+BESIDE: tuple[Role, ...] = ("system", "context")  # what may be there as well, and is known by its name alone
+
+# From columns and what is known of them to what is what.
+Find = Callable[[ColumnSamples, Mapping[Role, str]], Mapping[Role, str]]
 
 
 class BesideTexts:
@@ -129,6 +133,8 @@ def proposed(
     }
     if objective == "classification" or settings.format == "text-label":
         return {**kept, **_paths(roles_of_labels, "text-label", samples, kept)}, objective == "classification"
+    if settings.format is None and settings.instruction is None and (chat := messages_among(samples)):
+        return {**kept, **chat}, False
     format = settings.format if settings.format in FIELDS else _likest_format([*names, *kept])
     if settings.instruction is not None:
         format = "alpaca"
@@ -142,17 +148,19 @@ def proposed(
     return ({**kept, **labels}, True) if labels else ({}, False)
 
 
-def _paths(find: object, format: str, samples: ColumnSamples, kept: Mapping[str, str]) -> dict[str, str]:
-    """Return the columns of a format's fields, without those that have the field's name already."""
+def _paths(find: Find, format: str, samples: ColumnSamples, kept: Mapping[str, str]) -> dict[str, str]:
+    """Return the columns of a format's fields, without those that have the field's name already.
+
+    Names count where all that the format requires is there but for the case of letters, or where what the columns hold
+    tells nothing.
+    """
     fields = FIELDS[format]
     names = {name.strip().casefold(): name for name in samples.names()}
-    known: dict[Role, str] = {}
-    for role, field in fields.items():
-        if field in kept:
-            known[role] = kept[field]
-        elif field in names:
-            known[role] = names[field]
-    found = find(samples, known)  # type: ignore[operator]
+    mapped: dict[Role, str] = {role: kept[field] for role, field in fields.items() if field in kept}
+    by_name = {role: names[field] for role, field in fields.items() if field in names} | mapped
+    beside = {role: name for role, name in by_name.items() if role in BESIDE}
+    is_named = all(field in kept or field in names for field in SCHEMAS[format].required)
+    found = (not is_named and find(samples, beside | mapped)) or find(samples, by_name)
     named = {field: found[role] for role, field in fields.items() if role in found}
     return {field: name for field, name in named.items() if field != name and field not in kept}
 
