@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.fake_judges import RIGGED, judge_script
+from support.fake_judges import RIGGED, data_of, judge_script, reply
 from support.fake_run import make_run
 from support.scripted_server import Answer, completion, scripted_server
 
@@ -58,8 +58,12 @@ def test_labels_are_drawn_with_the_line_of_agreement(run: RunFolder, tmp_path: P
 
 
 def test_a_reply_is_shown_as_text_with_the_reason(run: RunFolder) -> None:
+    tuned = {answer["response"] for answer in read_json_lines(run.responses("tuned"))}
+
     def hostile(body: dict[str, Any]) -> Answer:
-        return completion(HOSTILE)
+        """Judge the self-test fairly, so that the run's own answers are asked about."""
+        asked = data_of(body["messages"][-1]["content"])
+        return completion(HOSTILE if asked.get("answer") in tuned else reply(body))
 
     with scripted_server(hostile) as server:
         page = judged(run, f"openai:judge@{server.address}")
