@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 from support.tiny_tokenizer import chatml_tokenizer
+from tokenizers import normalizers, pre_tokenizers
 from transformers import (
     AutoModelForCausalLM,
     Gemma3TextConfig,
@@ -20,6 +21,8 @@ from transformers import (
     Qwen3Config,
     StableLmConfig,
 )
+
+from tutelage.model.gguf_conversion import PRE_TOKENIZERS
 
 SECOND_END = "<|assistant|>"  # which no program knows as an end by its text
 PADDING = 24  # token ids that the tokenizer has not
@@ -136,9 +139,18 @@ def odd_tokenizer() -> Any:
     return tokenizer
 
 
-def write_odd_model(folder: Path, family: str, *, tokenizer: Any = None) -> Path:
+def _like_qwen2(tokenizer: Any) -> None:
+    """Cut texts as Qwen2 does, for AutoTokenizer of transformers 5 gives every qwen2 these cuts and this padding."""
+    tokenizer.backend_tokenizer.pre_tokenizer = pre_tokenizers.Sequence(PRE_TOKENIZERS["qwen2"])
+    tokenizer.backend_tokenizer.normalizer = normalizers.NFC()
+    tokenizer.pad_token = "<|endoftext|>"
+
+
+def write_odd_model(folder: Path, family: str) -> Path:
     """Write a random model of a family whose generation config samples, punishes, and names two end tokens."""
-    tokenizer = tokenizer or odd_tokenizer()
+    tokenizer = odd_tokenizer()
+    if family == "qwen2":
+        _like_qwen2(tokenizer)
     config: PreTrainedConfig = FAMILIES[family](len(tokenizer) + PADDING)
     for role in ("bos_token_id", "eos_token_id", "pad_token_id"):
         setattr(config, role, getattr(tokenizer, role))

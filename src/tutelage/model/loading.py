@@ -92,12 +92,13 @@ def _generate_greedily(model: PreTrainedModel) -> None:
 def load_as_anyone(folder: Path, *, base: Path) -> tuple[Any, Any]:
     """The tokenizer in `folder` and the float32 model in `base`, as the card of an export says to load them.
 
-    Nothing of this project stands between the files and transformers, so that what is found holds for other programs.
+    Nothing of this project stands between the weights and transformers, so that what is found holds for other programs.
+    The tokenizer is that of the file: for a qwen2 AutoTokenizer takes Qwen2's own cuts, whatever tokenizer.json says.
     """
     import torch  # noqa: PLC0415 - seconds that --help must not take
-    from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig  # noqa: PLC0415 - as above
+    from transformers import AutoModelForCausalLM, GenerationConfig  # noqa: PLC0415 - as above
 
-    tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    tokenizer = load_tokenizer(folder)
     model = AutoModelForCausalLM.from_pretrained(
         base, dtype=torch.float32, local_files_only=True, trust_remote_code=False
     )
