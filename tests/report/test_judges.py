@@ -58,19 +58,22 @@ def test_labels_are_drawn_with_the_line_of_agreement(run: RunFolder, tmp_path: P
 
 
 def test_a_reply_is_shown_as_text_with_the_reason(run: RunFolder) -> None:
-    tuned = {answer["response"] for answer in read_json_lines(run.responses("tuned"))}
+    one_answer = read_json_lines(run.responses("tuned"))[-1]["response"]
 
     def hostile(body: dict[str, Any]) -> Answer:
-        """Judge the self-test fairly, so that the run's own answers are asked about."""
-        asked = data_of(body["messages"][-1]["content"])
-        return completion(HOSTILE if asked.get("answer") in tuned else reply(body))
+        """Judge all but one answer fairly, so that the self-test passes and scores are shown."""
+        asked = data_of(body["messages"][1]["content"])
+        return completion(HOSTILE if asked.get("answer") == one_answer else reply(body))
 
     with scripted_server(hostile) as server:
         page = judged(run, f"openai:judge@{server.address}")
     assert "&lt;script&gt;alert(1)" in page
     assert "<script" not in page and "<img" not in page
     assert "the reply is not JSON alone" in page
-    assert "difference if missing scores are worst, best</dt><dd>-100.0, +100.0" in page
+    [found] = read_json(run.judges)["judges"].values()
+    worst, best = (found["bounds"][end] for end in ("worst", "best"))
+    assert best - worst == pytest.approx(100 / 10), "one of ten scores may be anything from 0 to 100"
+    assert f"difference if missing scores are worst, best</dt><dd>{worst:+.1f}, {best:+.1f}" in page
 
 
 def test_rows_without_a_readable_score_can_be_asked_for(run: RunFolder) -> None:
