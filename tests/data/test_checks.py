@@ -142,6 +142,22 @@ def test_turns_after_the_last_answer_are_left_out_and_it_is_said():
     assert codes(unweighted.reasons) == ("data.messages_after_last_answer",)
 
 
+@pytest.mark.parametrize("system", [(), (Turn("system", "s"),)])
+def test_a_greeting_before_the_first_prompt_is_left_out_and_it_is_said(system):
+    one = checked(*system, assistant("Welcome!"), assistant("Ask me."), user("a"), assistant("b"))
+    assert (one.row.turns, one.outcome) == ((*system, user("a"), assistant("b")), "repaired")
+    assert codes(one.reasons) == ("data.messages_before_first_prompt",)
+    later = checked(*system, user("a"), assistant("b"), assistant("c"))
+    assert later.row.turns == (*system, user("a"), assistant("b"), assistant("c")), (
+        "what follows a prompt stays"
+    )
+
+
+def test_a_greeting_alone_answers_nothing_even_where_a_question_follows():
+    one = checked(assistant("Welcome!"), user("a"))
+    assert (one.outcome, codes(one.reasons)) == ("dropped", ("data.no_assistant_message",))
+
+
 @pytest.mark.parametrize(
     ("turns", "code"),
     [

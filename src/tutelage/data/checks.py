@@ -62,9 +62,10 @@ def check_each(
         if row.format == FORMAT:
             repaired, trimmed = trim_labels(repaired, settings.label_separator)
             repairs += trimmed
+        repaired, greetings = _begin_with_a_prompt(repaired)
         repaired, left_out = _end_with_an_answer(repaired)
         repaired, blanks = _without_blank_system(repaired, settings)
-        repairs = [*row.repairs, *repairs, *left_out, *blanks]
+        repairs = [*row.repairs, *repairs, *greetings, *left_out, *blanks]
         drops = (
             _oversized(row, settings, sizes)
             or drops
@@ -118,6 +119,19 @@ def asked(row: Conversation) -> tuple[Turn, ...]:
 
 def _repair(row: Conversation) -> tuple[Conversation, list[Message], list[Message]]:
     return (row, [], []) if needs_no_repair(row) else repair_row(row, turn_names(row))
+
+
+def _begin_with_a_prompt(row: Conversation) -> tuple[Conversation, list[Message]]:
+    """Leave out the assistant's messages before the first prompt, such as a greeting, which nothing asks for."""
+    turns = row.turns
+    if not turns or turns[0].role == "user" or not any(turn.role == "user" for turn in turns):
+        return row, []
+    first = next(place for place, turn in enumerate(turns) if turn.role == "user")
+    kept = tuple(turn for place, turn in enumerate(turns) if place > first or turn.role != "assistant")
+    if len(kept) == len(turns):
+        return row, []
+    told = "what the assistant says before the first prompt was left out, since nothing asks for it"
+    return replace(row, turns=kept), [Message("data.messages_before_first_prompt", told)]
 
 
 def _end_with_an_answer(row: Conversation) -> tuple[Conversation, list[Message]]:
