@@ -70,19 +70,22 @@ def read_csv_rows(
             had = reader.line_num
             if cells:  # an empty line is no row
                 size = lines.row_bytes(had)
-                if not columns.take(cells):
+                if len(cells) != columns.width and not columns.fit(cells):
                     raise DataError(
                         "data.row_width",
                         f"{name}:{line}: row {rows} has {len(cells)} cells, but the header names {columns.width}"
                         f" columns. {ADVICE[shape.quotes]}",
                         row=rows,
                     )
-                was_read = size <= max_row_bytes
-                if was_read and cells == columns.header:
+                if size > max_row_bytes:
+                    yield Record(rows, line, None, size=size, was_read=False)
+                    rows += 1
+                elif cells == columns.header:
                     columns.repeated.append(line)
                 else:
-                    value = columns.value(cells) if was_read else None
-                    yield Record(rows, line, value, size=size, was_read=was_read)
+                    is_plain = not columns.unnamed
+                    value = dict(zip(columns.names, cells, strict=True)) if is_plain else columns.value(cells)
+                    yield Record(rows, line, value, size=size)
                     rows += 1
             line = lines.begin_row(had)
         for message in columns.messages(lines.marks):
@@ -104,41 +107,37 @@ class _Columns:
         self.width = 0
         self.header: list[str] = []
         self.repeated: list[int] = []  # lines that are the header once more
+        self.names: list[str] = []
+        self.unnamed: list[int] = []  # places of the columns without a name
         self._file = name
-        self._names: list[str] = []
-        self._unnamed: list[int] = []
         self._filled: set[int] = set()  # columns without a name that hold something
 
     def take_header(self, cells: list[str]) -> None:
         """Name the columns by the first line."""
         self.header, self.width = cells, len(cells)
-        self._names = [cell.strip().strip(MARK) or column_name(place + 1) for place, cell in enumerate(cells)]
-        self._unnamed = [place for place, cell in enumerate(cells) if not cell.strip().strip(MARK)]
-        if len(self._unnamed) == self.width > 0:
-            self._unnamed = []
-        refuse_repeated_columns(self._names, self._file)
+        self.names = [cell.strip().strip(MARK) or column_name(place + 1) for place, cell in enumerate(cells)]
+        self.unnamed = [place for place, cell in enumerate(cells) if not cell.strip().strip(MARK)]
+        if len(self.unnamed) == self.width > 0:
+            self.unnamed = []
+        refuse_repeated_columns(self.names, self._file)
 
-    def take(self, cells: list[str]) -> bool:
+    def fit(self, cells: list[str]) -> bool:
         """Take away empty cells behind the last column; tell whether the row is as wide as the others then.
 
         Without a header the first row says how many columns there are, which are named by their numbers.
         """
-        if len(cells) == self.width:
-            return True
-        if not self._names:
+        if not self.names:
             self.width = len(cells)
-            self._names = [column_name(place + 1) for place in range(self.width)]
+            self.names = [column_name(place + 1) for place in range(self.width)]
         while len(cells) > self.width and not cells[-1].strip():
             cells.pop()
         return len(cells) == self.width
 
     def value(self, cells: list[str]) -> dict[str, str]:
-        """Return a row as an object."""
-        if not self._unnamed:
-            return dict(zip(self._names, cells, strict=True))
-        self._filled.update(place for place in self._unnamed if cells[place].strip())
-        left = {place for place in self._unnamed if not cells[place].strip()}
-        pairs = enumerate(zip(self._names, cells, strict=True))
+        """Return a row as an object, without the empty cells of columns that have no name."""
+        self._filled.update(place for place in self.unnamed if cells[place].strip())
+        left = {place for place in self.unnamed if not cells[place].strip()}
+        pairs = enumerate(zip(self.names, cells, strict=True))
         return {name: cell for place, (name, cell) in pairs if place not in left}
 
     def messages(self, marks: int) -> Iterator[Message]:
@@ -152,12 +151,12 @@ class _Columns:
             yield Message(
                 "data.repeated_header", f"The header is repeated on line {named}{more}, which is no row."
             )
-        if empty := len(self._unnamed) - len(self._filled):
+        if empty := len(self.unnamed) - len(self._filled):
             yield Message(
                 "data.unnamed_column", f"{empty} columns without a name are empty and were left out."
             )
         if self._filled:
-            named = ", ".join(self._names[place] for place in sorted(self._filled))
+            named = ", ".join(self.names[place] for place in sorted(self._filled))
             yield Message(
                 "data.unnamed_column", f"Columns without a name were called {named}, by their place."
             )
