@@ -95,7 +95,7 @@ def test_what_follows_prompts_is_the_same_in_parts(monkeypatch):
 def test_answers_are_the_same_in_smaller_batches_and_counted_once(monkeypatch):
     model = tiny_model("llama")
     prompts = [example.prompt_ids for example in ragged_examples(16)]
-    asked = {"end_of_turn": END, "max_new_tokens": 6, "batch_size": 8}
+    asked = {"end_tokens": [END], "max_new_tokens": 6, "batch_size": 8}
     whole = generate(model, prompts, **asked)
     opened, sizes = generation.open_batch, []
 

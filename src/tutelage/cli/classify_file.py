@@ -6,19 +6,19 @@ import json
 from collections.abc import Callable, Iterable, Sequence
 from itertools import count, islice
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tutelage.cli import console
 from tutelage.codes import Message
 from tutelage.data.column_map import field_at
-from tutelage.data.files import RowsFile, look_at_file
 from tutelage.data.records import Record
 from tutelage.data.repairs import SURROGATES
-from tutelage.data.sources import check_path
-from tutelage.data.tables import safe_cell
 from tutelage.errors import DataError
 from tutelage.recipe import DataSettings
 from tutelage.recipe_file import LoadedRecipe
+
+if TYPE_CHECKING:
+    from tutelage.data.files import RowsFile
 
 ROWS_AT_ONCE = 64  # are classified together; so many are held in memory, whatever the length of the file
 ROWS_NAMED = 8
@@ -56,6 +56,9 @@ def classify_file(
     The whole file is read once before anything is written, so that a fault in it leaves no half of a result. Rows
     without a text that can be classified are written without a label, and named.
     """
+    from tutelage.data.files import look_at_file
+    from tutelage.data.sources import check_path
+
     settings, fields = settings_of_file(loaded), fields_of_text(loaded)
     file = look_at_file(check_path(path, settings), settings)
     columns = _columns_of(file, fields, path)
@@ -87,7 +90,7 @@ def classify_file(
     unlabelled.tell(path)
 
 
-def _columns_of(file: RowsFile, fields: Sequence[str], path: Path) -> list[str]:
+def _columns_of(file: "RowsFile", fields: Sequence[str], path: Path) -> list[str]:
     """Read a whole file and return its columns; DataError where it is at fault, or where no row of it has a text."""
     columns: dict[str, None] = {}
     rows = with_text = 0
@@ -171,6 +174,8 @@ def _json_line(row: dict[str, Any]) -> str:
 def _csv_writer(
     columns: Sequence[str], labels: Sequence[str], suffix: str
 ) -> Callable[[Rows, Predictions], str]:
+    from tutelage.data.tables import safe_cell
+
     probabilities = {label: f"probability{suffix}.{label}" for label in labels}
     header = iter([[*columns, f"{PREDICTED}{suffix}", *probabilities.values()]])
 

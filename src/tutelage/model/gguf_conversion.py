@@ -22,7 +22,7 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
-from tutelage.errors import ModelError, StorageError
+from tutelage.errors import ModelError, StorageError, TutelageError
 from tutelage.model.end_tokens import ends_by_text
 from tutelage.model.gguf_bounds import refuse_out_of_bounds
 from tutelage.model.loading import quietly
@@ -79,14 +79,14 @@ def convert_gguf(gguf: Path, folder: Path) -> None:
         with _alone(gguf) as lone_folder:
             model = _dequantise(lone_folder, gguf, weights=weights)
         model.generation_config = _generation_config(metadata, tokenizer)
-    _save(model, tokenizer, folder)
+        _save(model, tokenizer, folder)
 
 
 @contextlib.contextmanager
 def _damage_told(gguf: Path) -> Iterator[None]:
     try:
         yield
-    except ModelError:
+    except TutelageError:
         raise
     except Exception as fault:  # a damaged file can fail anywhere in the libraries that read it
         raise ModelError(
