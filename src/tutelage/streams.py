@@ -77,6 +77,16 @@ def _settled(stream: TextIO | None, own: TextIO | None, descriptor: int) -> Text
     )
 
 
+def give_up_the_rest() -> None:
+    """Write out what output and error hold back; what is refused is given up, or Python would change the exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            if outlet := outlet_of(stream):
+                outlet.abandon()
+
+
 def outlet_of(stream: TextIO | None) -> Outlet | None:
     """Return what is below a stream, None where that is not ours."""
     raw = getattr(getattr(stream, "buffer", None), "raw", None)

@@ -58,7 +58,12 @@ def test_without_room_for_the_last_checkpoint_the_run_ends_with_4_and_goes_on_la
     check_it_ends_as(straight, tmp_path / "run", tmp_path / "said.txt")
 
 
-def refused_by_the_system(*_, **__):
+OPEN = os.open
+
+
+def refused_by_the_system(path, *rest, **more):
+    if Path(path).name == os.devnull.rpartition("/")[2]:
+        return OPEN(path, *rest, **more)  # which is no file of the disk
     raise PermissionError(errno.EROFS, os.strerror(errno.EROFS))
 
 

@@ -51,7 +51,7 @@ from tutelage.interruption import INTERRUPTION
 from tutelage.refusals import system_refusal
 from tutelage.runtime import is_out_of_memory, settle_process
 from tutelage.storage import is_out_of_space
-from tutelage.streams import settle_streams
+from tutelage.streams import give_up_the_rest, settle_streams
 
 CODES_OF_USAGE = {
     UnknownOptionError: "cli.unknown_option",
@@ -137,6 +137,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     settle_process()
     with INTERRUPTION.listening():
         code = _exit_code(words)
+    give_up_the_rest()
     sys.exit(code)
 
 
