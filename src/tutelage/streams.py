@@ -11,10 +11,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import TextIO
 
+from tutelage.refusals import OUT_OF_SPACE
+
 # Of a pipe or a socket that nobody reads any more, and of a descriptor that was never open for writing.
 GONE = (errno.EPIPE, errno.ECONNRESET, errno.EBADF)
 TERMINAL_GONE = errno.EIO
-NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class Outlet(io.FileIO):
@@ -31,7 +32,7 @@ class Outlet(io.FileIO):
         try:
             return super().write(content)
         except OSError as fault:
-            if self.may_lose and fault.errno in NO_ROOM:
+            if self.may_lose and fault.errno in OUT_OF_SPACE:
                 return len(memoryview(content).cast("B"))
             if fault.errno not in self._gone:
                 self.was_refused = True

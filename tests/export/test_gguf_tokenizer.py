@@ -5,19 +5,15 @@ from functools import partial
 from unittest.mock import patch
 
 import pytest
-import torch
+from support.exported_gguf import exported_gguf
 from support.tiny_sentencepiece import WAYS, sentencepiece_tokenizer
 from support.tiny_tokenizer import PHI3, chatml_tokenizer, phi3_tokenizer, random_texts
-from transformers import AutoModelForCausalLM, LlamaConfig
 
 from tutelage.data.conversations import single_turn
 from tutelage.data.encoding import control_tokens
 from tutelage.export import gguf_tokenizer
-from tutelage.export.gguf_file import write_gguf
 from tutelage.export.gguf_tokenizer import is_known, pre_tokenizer_name
-from tutelage.export.style import make_style
 from tutelage.generation.llama_cpp import open_gguf
-from tutelage.model.sources import ModelSource
 
 TEXTS = ["a the said as", "  two  spaces\n\n\t", "café 😀 你好", *random_texts(400, seed=9)]
 MARKERS = ["<|user|>", "<|assistant|>", "<|end|>"]
@@ -25,19 +21,7 @@ MARKERS = ["<|user|>", "<|assistant|>", "<|end|>"]
 
 def different(tokenizer, style, tmp_path, texts=TEXTS, *, at_least=100):
     """Return the texts whose prompts, in this style, get other ids from llama.cpp."""
-    config = LlamaConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=32,
-        intermediate_size=32,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-        max_position_embeddings=256,
-    )
-    config.save_pretrained(tmp_path)
-    module = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
-    bound = make_style(tokenizer, style)
-    path = tmp_path / "model.gguf"
-    write_gguf(path, module, ModelSource(tmp_path, "tiny", "0" * 64, None), bound, "f32")
+    path, bound = exported_gguf(tokenizer, style, tmp_path)
     pytest.importorskip("xllamacpp", reason="xllamacpp (llama.cpp) has no build here", exc_type=ImportError)
     model = open_gguf(path, context=64)
     controls = control_tokens(tokenizer)

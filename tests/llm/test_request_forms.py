@@ -241,11 +241,16 @@ def test_an_older_ollama_is_asked_without_what_it_does_not_know(refusal: Refuse,
     ],
 )
 def test_another_refusal_is_not_asked_again_in_another_form(status: int, error: Any) -> None:
+    assert code_of_one_refusal(status, error) == "llm.no_reply"
+
+
+def code_of_one_refusal(status: int, error: Any) -> str:
+    """Ask a server that refuses, which must not be asked twice, and return the code of the error."""
     answer = Answer(status=status, body=json.dumps(error).encode())
     with scripted_server(in_turn(answer)) as server, pytest.raises(LanguageModelError) as refused:
         ask(f"openai:judge@{server.address}/v1")
-    assert refused.value.code == "llm.no_reply"
     assert len(server.requests) == 1
+    return refused.value.code
 
 
 def test_a_server_that_refuses_everything_is_left_after_a_few_tries() -> None:
@@ -288,11 +293,7 @@ QUOTAS = [
 
 @pytest.mark.parametrize(("status", "error"), QUOTAS)
 def test_an_account_without_credit_is_named_and_not_asked_again(status: int, error: Any) -> None:
-    answer = Answer(status=status, body=json.dumps(error).encode())
-    with scripted_server(in_turn(answer)) as server, pytest.raises(LanguageModelError) as refused:
-        ask(f"openai:judge@{server.address}/v1")
-    assert refused.value.code == "llm.quota_exhausted"
-    assert len(server.requests) == 1
+    assert code_of_one_refusal(status, error) == "llm.quota_exhausted"
 
 
 @pytest.mark.parametrize(

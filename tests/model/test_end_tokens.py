@@ -3,15 +3,11 @@
 import json
 
 import pytest
-import torch
+from support.exported_gguf import exported_gguf
 from support.tiny_tokenizer import chatml_tokenizer
-from transformers import AutoModelForCausalLM, LlamaConfig
 
-from tutelage.export.gguf_file import write_gguf
-from tutelage.export.style import make_style
 from tutelage.generation.llama_cpp import open_gguf
 from tutelage.model.end_tokens import ENDS_BY_TEXT, NO_END_BESIDE, end_tokens, ends_by_text
-from tutelage.model.sources import ModelSource
 
 
 def folder_with(tmp_path, **files):
@@ -61,20 +57,7 @@ PARTNERS = set().union(*(beside for _, beside in NO_END_BESIDE))
 def test_llama_cpp_ends_an_answer_at_exactly_these(texts, tmp_path):
     pytest.importorskip("xllamacpp", reason="xllamacpp (llama.cpp) has no build here", exc_type=ImportError)
     tokenizer = with_tokens(*texts, "<|tool|>", "<|user|>")
-    config = LlamaConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=32,
-        intermediate_size=32,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-        max_position_embeddings=256,
-    )
-    config.save_pretrained(tmp_path)
-    module = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
-    path = tmp_path / "model.gguf"
-    write_gguf(
-        path, module, ModelSource(tmp_path, "tiny", "0" * 64, None), make_style(tokenizer, "alpaca"), "f32"
-    )
+    path, _ = exported_gguf(tokenizer, "alpaca", tmp_path)
     model = open_gguf(path, context=64)
 
     def ends(token):

@@ -62,19 +62,6 @@ CODES_OF_USAGE = {
 
 # Verbs that keep what they have done: a checkpoint, answers so far, or the replies of a language model.
 GOES_ON = ("run", "train", "evaluate", "data generate", "data improve")
-WRITES_NOTHING = (
-    "check",
-    "preview",
-    "generate",
-    "chat",
-    "serve",
-    "classify",
-    "verify",
-    "selftest",
-    "data stats",
-    "recipes list",
-    "recipes show",
-)
 
 app = App(
     name="tutelage",
@@ -188,9 +175,7 @@ def _left_behind(words: Sequence[str]) -> str:
         return f"What was done so far is kept. Give the same command again{again}: it goes on from there."
     if verb == "export":
         return "The export under way was not published; those that were finished before are kept. Export it again."
-    if verb in WRITES_NOTHING:
-        return "Nothing was written. The same command begins again."
-    return "Nothing was written, and what was there before is as it was. The same command begins again."
+    return "No file was changed. The same command begins again."
 
 
 def _usage_code(fault: CycloptsError) -> str:

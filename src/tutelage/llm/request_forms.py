@@ -100,7 +100,7 @@ _REFUSED = re.compile(
     r"|available|deprecated|cannot|can't|failed to|forbidden|incompatible|unmarshal|not implemented"
 )
 _OF_PARAMETERS = re.compile(r"param|field|argument|propert|input|option|request|body|payload")
-# These are refused for something else, which no other form would mend.
+# These are refused for another reason, so no other form would help.
 _OF_SOMETHING_ELSE = re.compile(
     r"api[_ ]?key|token (?:is )?(?:invalid|expired)|context|too (?:long|large|many)|model[\w ]* not (?:found|exist)"
     r"|no such model|unknown model|invalid model|quota|balance|credit|safety|content (?:policy|filter|management)"
@@ -163,9 +163,8 @@ def ollama_request(question: Question, model: str, form: Form) -> dict[str, Any]
         },
     }
     if form.has_think:
-        request["think"] = (
-            False  # or a thinking model spends all its tokens before the first word of its reply
-        )
+        # Or a thinking model spends all its tokens before the first word of its reply.
+        request["think"] = False
     if question.json_schema is not None and form.json != "text":
         request["format"] = question.json_schema if form.json == "json_schema" else "json"
     return request
@@ -182,9 +181,8 @@ def _messages(question: Question, form: Form) -> Messages:
 def _ollama_context(question: Question) -> int:
     """Return a context that surely holds the prompt: Ollama cuts off what does not fit, and says nothing."""
     prompt_bytes = sum(len(message["content"].encode()) for message in question.messages)
+    most_tokens = prompt_bytes // 2 + question.max_tokens  # hardly any text has a token for every two bytes
     context = OLLAMA_CONTEXT
-    while (
-        context < prompt_bytes // 2 + question.max_tokens
-    ):  # hardly any text has a token for every two bytes
+    while context < most_tokens:
         context *= 2
     return context

@@ -73,7 +73,7 @@ def error_in(body: Any) -> ServerError:
 
 
 def is_out_of_credit(status: int, error: ServerError, *, asks_to_wait: bool) -> bool:
-    """Tell whether an account has nothing left, which no wait mends, as against too many questions in a minute."""
+    """Tell whether an account has nothing left, which no wait changes, unlike too many questions in a minute."""
     names = {error.code.casefold(), error.kind.casefold()}
     said = error.text.casefold()
     if status == 402 or names & _QUOTA_CODES:

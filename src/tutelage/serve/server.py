@@ -51,9 +51,8 @@ def serve_until_stopped(app: Starlette, opened: socket.socket, started: Callable
     The server runs in a thread of its own, since in the main one it would hear the signals in our place.
     """
     server = uvicorn.Server(configured(app))
-    ended = (
-        threading.Event()
-    )  # a thread whose join is interrupted counts as one that has ended, though it goes on
+    # No join: a thread whose join is interrupted counts as one that has ended, though it goes on.
+    ended = threading.Event()
 
     def serve() -> None:
         try:

@@ -284,15 +284,15 @@ def test_a_dry_run_refuses_what_the_real_one_would(refused, place, tuned_run, mo
 @pytest.mark.parametrize(
     ("words", "left"),
     [
-        ("prepare", "Nothing was written"),
-        ("prepare --overwrite", "what was there before is as it was"),
+        ("prepare", "No file was changed"),
+        ("prepare --overwrite", "No file was changed"),
         ("run", "What was done so far is kept. Give the same command again: it goes on from there."),
         (
             "run --overwrite",
             "is kept. Give the same command again, without --overwrite: it goes on from there.",
         ),
-        ("check", "Nothing was written"),
-        ("data stats --data starter", "Nothing was written"),
+        ("check", "No file was changed"),
+        ("data stats --data starter", "No file was changed"),
     ],
 )
 def test_an_interrupted_command_says_what_is_left_of_it(tutelage, place, monkeypatch, words, left):

@@ -29,8 +29,6 @@ Advance = Callable[[int], None]
 Progress = Callable[[str, int], Advance]
 # After so many questions in a row without a reply, the judge is taken to be gone and is left alone.
 MOST_FAILURES = 3
-
-
 # Tells of the judgements from the first one on, in order, whether the rest is of no use.
 IsHopeless = Callable[[Sequence[Judgement]], bool]
 # A judge whose server says this has no more to say to any question.
@@ -87,10 +85,8 @@ class Sitting:
                     stop.set()
 
         new: dict[str, Inquiry] = {}
-        for (
-            key,
-            at,
-        ) in places.items():  # what is kept comes first, or a hopeless judge would be asked once more
+        # What is kept comes first, or a hopeless judge would be asked once more.
+        for key, at in places.items():
             judgement = self._judged_before(inquiries[at[0]])
             if judgement is None:
                 new[key] = inquiries[at[0]]

@@ -55,7 +55,7 @@ REMEDIES = {
 
 
 def commonest_fault(judgements: Sequence[Judgement]) -> Message | None:
-    """Say how many replies could not be read for the commonest reason, and what mends it; None if all could be."""
+    """Say how many replies could not be read for the commonest reason, with its remedy; None if all could be read."""
     faults = [fault for judgement in judgements for fault in judgement.faults]
     if not faults:
         return None
