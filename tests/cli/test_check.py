@@ -185,6 +185,31 @@ def test_the_last_line_names_what_to_fix_first(check, tmp_path):
     assert "data.single_label" in line
 
 
+LABELLED = {
+    "every label is trained": (["a", "b"] * 30, None),
+    "a label stands behind the training rows": (["a", "b"] * 29 + ["rare", "a"], None),
+    "a label of several stands behind them": (["a;b", "b"] * 29 + ["a;rare", "b"], ";"),
+    "every label of several is trained": (["a;b", "a;rare"] * 29 + ["rare", "b"], ";"),
+    "the sign between labels is a part of them": (["a;b", "b"] * 29 + ["a", "b"], None),
+}
+
+
+@pytest.mark.parametrize(("labels", "separator"), LABELLED.values(), ids=LABELLED)
+def test_it_says_ready_where_prepare_does_not_stop(capsys, check, tmp_path, model, labels, separator):
+    write_rows(tmp_path / "rows.json", [{"text": f"text {n}", "label": one} for n, one in enumerate(labels)])
+    settings = ["training.objective=classification"]
+    settings += [f"data.label_separator={separator}"] if separator else []
+    words = ["--split", "position", *(word for one in settings for word in ("--set", one))]
+    line = last_line(check("rows.json", *words))
+    prepared = CommandLine(capsys)(
+        "prepare", "--data", "rows.json", *words, "--set", f"model.name_or_path={model}", "--output", "mine"
+    )
+    assert line.startswith("Ready") == (prepared.code == 0)
+    if prepared.code:
+        assert "data.label_not_in_training" in prepared.err
+        assert "data.label_not_in_training" in line
+
+
 def test_a_model_that_is_not_here_is_not_the_reason_that_no_row_was_kept(check, tmp_path):
     write_rows(tmp_path / "empty.json", [{"instruction": "a", "output": ""}] * 20)
     out = check("empty.json", name=DEFAULT_MODEL).out

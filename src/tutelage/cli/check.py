@@ -22,6 +22,7 @@ STOPS = (
     "data.too_few_prompts",
     "data.too_long",
     "data.single_label",
+    "data.label_not_in_training",
 )  # `prepare` stops at them
 FITS = (512, 1024, 2048, 4096)
 

@@ -27,6 +27,7 @@ from tutelage.data.rules import Finding
 from tutelage.data.splits import Sides
 from tutelage.data.token_figures import TokenCounter, TokenFigures
 from tutelage.recipe import DataSettings, Objective
+from tutelage.run_folder import SPLITS
 
 LENGTHS = (64, 128, 256, 512, 1024, 2048, 4096)
 MOST_READ_FOR_LANGUAGE = 4_000
@@ -125,6 +126,8 @@ def examine(
         Finding(empty.code, None, f"{empty.what}, and `prepare` stops")
         for empty in empty_splits(look.sides, settings)
     )
+    if is_classification:
+        rest.add(look.labels.find_untrained(look.sides.sides() == SPLITS.index("train")))
     in_source = [
         *_find_in_source(source, look.reader, pairs=pairs),
         *look.labels.findings(are_classes=is_classification),

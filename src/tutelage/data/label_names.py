@@ -1,9 +1,12 @@
 """Names of labels: without the blanks around them, compared by what a reader sees, and quoted."""
 
 import unicodedata
+from array import array
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+
+import numpy as np
 
 from tutelage.codes import Message
 from tutelage.data.conversations import Conversation
@@ -69,13 +72,15 @@ class SeenLabels:
         self._separator = separator
         self._rows: Counter[str] = Counter()
         self._first: dict[str, int] = {}
+        self._numbers: dict[str, int] = {}  # of the labels of a row, as one text
+        self._of_rows = array("i")
 
     def note(self, row: Conversation) -> None:
         """Take in the next row; one of another format has no labels."""
         if row.format != FORMAT:
             return
-        separator = self._separator
-        labels = [row.response] if separator is None else labels_in(row.response, separator)
+        labels = self._labels_in(row.response)
+        self._of_rows.append(self._numbers.setdefault(row.response, len(self._numbers)))
         for label in labels:
             self._rows[label] += 1
             self._first.setdefault(label, row.row)
@@ -89,6 +94,19 @@ class SeenLabels:
     def counts(self) -> dict[str, int]:
         """Return how many rows have each label, the most frequent one first."""
         return dict(self._rows.most_common())
+
+    def find_untrained(self, is_training: np.ndarray) -> Iterator[Finding]:
+        """Yield a finding for each label that no training row has; (rows,) bool, in the order they were taken in."""
+        trained = set(np.frombuffer(self._of_rows, dtype=np.intc)[is_training].tolist())
+        texts = [text for text, number in self._numbers.items() if number in trained]
+        learnt = {label for text in texts for label in self._labels_in(text)}
+        for label, first in self._first.items():
+            if label not in learnt:
+                told = f"no training row has the label {quoted(label)}, and `prepare` stops"
+                yield Finding("data.label_not_in_training", first, told)
+
+    def _labels_in(self, text: str) -> list[str]:
+        return [text] if self._separator is None else labels_in(text, self._separator)
 
     def findings(self, *, are_classes: bool = False) -> list[Finding]:
         """Return a finding for each group of similar names, at the first row that has the second of them.
