@@ -3,6 +3,7 @@
 import itertools
 import json
 import shlex
+from pathlib import Path
 
 import pytest
 from support.book_data import book_file
@@ -195,13 +196,14 @@ LABELLED = {
 
 
 @pytest.mark.parametrize(("labels", "separator"), LABELLED.values(), ids=LABELLED)
-def test_it_says_ready_where_prepare_does_not_stop(capsys, check, tmp_path, model, labels, separator):
-    write_rows(tmp_path / "rows.json", [{"text": f"text {n}", "label": one} for n, one in enumerate(labels)])
+def test_it_says_ready_where_prepare_does_not_stop(tutelage, check, model, labels, separator):
+    rows = [{"text": f"text {n}", "label": one} for n, one in enumerate(labels)]
+    write_rows(Path("rows.json"), rows)
     settings = ["training.objective=classification"]
     settings += [f"data.label_separator={separator}"] if separator else []
     words = ["--split", "position", *(word for one in settings for word in ("--set", one))]
     line = last_line(check("rows.json", *words))
-    prepared = CommandLine(capsys)(
+    prepared = tutelage(
         "prepare", "--data", "rows.json", *words, "--set", f"model.name_or_path={model}", "--output", "mine"
     )
     assert line.startswith("Ready") == (prepared.code == 0)

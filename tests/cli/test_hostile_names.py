@@ -237,3 +237,22 @@ def test_an_address_without_a_secret_may_be_repeated(tutelage, place):
     """What refuses is the secret, and no other part of an address."""
     outcome = tutelage("check", "--data", "https://example.com/rows.json?page=2")
     assert "https://example.com/rows.json?page=2 is an address" in outcome.err
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("evaluate", "run", "{}"),
+        ("{}",),
+        ("run", "--{}"),
+        ("chat", "a", "b", "{}"),
+    ],
+    ids=" ".join,
+)
+@pytest.mark.parametrize("key", ["sk-canary-0123456789", "gsk_0123456789abcdefghij", "0123456789abcdef" * 2])
+def test_a_key_in_the_place_of_another_word_is_not_repeated(tutelage, place, words, key):
+    outcome = tutelage(*(word.format(key) for word in words))
+    assert outcome.code == 2
+    assert key not in outcome.out + outcome.err
+    name = "no-such-run-of-mine"
+    assert name in tutelage(*(word.format(name) for word in words)).err  # all else is

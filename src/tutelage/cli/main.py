@@ -38,6 +38,7 @@ from tutelage.cli.selftest import selftest
 from tutelage.cli.serve import serve
 from tutelage.cli.train import train
 from tutelage.cli.verify import verify
+from tutelage.credentials import without_keys
 from tutelage.errors import (
     EXIT_INTERRUPTED,
     EXIT_STORAGE,
@@ -133,7 +134,8 @@ def _exit_code(words: list[str]) -> int:
         left = app(words, exit_on_error=False, print_error=False, result_action="return_value")
         console.finish()
     except CycloptsError as fault:
-        told = f"{str(fault).strip()} `tutelage --help` lists verbs and options."
+        # The words that the parser repeats may be a key that was typed in the wrong place.
+        told = f"{without_keys(str(fault).strip())} `tutelage --help` lists verbs and options."
         console.complain(_usage_code(fault), told)
         return EXIT_USAGE
     except TutelageError as fault:
