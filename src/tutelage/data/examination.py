@@ -127,7 +127,7 @@ def examine(
         for empty in empty_splits(look.sides, settings)
     )
     if is_classification:
-        rest.add(look.labels.find_untrained(look.sides.sides() == SPLITS.index("train")))
+        rest.add(look.labels.find_untrained((look.sides.sides() == SPLITS.index("train")).tolist()))
     in_source = [
         *_find_in_source(source, look.reader, pairs=pairs),
         *look.labels.findings(are_classes=is_classification),

@@ -6,8 +6,6 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
-import numpy as np
-
 from tutelage.codes import Message
 from tutelage.data.conversations import Conversation
 from tutelage.data.label_sets import labels_in
@@ -95,9 +93,9 @@ class SeenLabels:
         """Return how many rows have each label, the most frequent one first."""
         return dict(self._rows.most_common())
 
-    def find_untrained(self, is_training: np.ndarray) -> Iterator[Finding]:
-        """Yield a finding for each label that no training row has; (rows,) bool, in the order they were taken in."""
-        trained = set(np.frombuffer(self._of_rows, dtype=np.intc)[is_training].tolist())
+    def find_untrained(self, is_training: Iterable[bool]) -> Iterator[Finding]:
+        """Yield a finding for each label that no training row has; `is_training` of each row that was taken in."""
+        trained = {number for number, is_one in zip(self._of_rows, is_training, strict=True) if is_one}
         texts = [text for text, number in self._numbers.items() if number in trained]
         learnt = {label for text in texts for label in self._labels_in(text)}
         for label, first in self._first.items():
