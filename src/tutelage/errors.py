@@ -1,5 +1,6 @@
 """The error tree: every message says what is wrong, where, and what to do; every kind has one exit code."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from tutelage.codes import all_codes
@@ -14,6 +15,40 @@ EXIT_OTHER_MODEL = 6  # an export that is not the model that was trained
 EXIT_WORSE = 7  # the verdict is worse, and --fail-if-worse was given
 EXIT_INTERRUPTED = 75  # what is done is saved; the same command goes on
 EXIT_LEFT_AT_ONCE = 130  # at the second Ctrl-C
+
+# What `--help` and the guide say of each, in their order.
+EXIT_CODES: Mapping[int, str] = {
+    0: "done",
+    EXIT_WARNINGS: "warnings of check --strict, or a fault of Tutelage",
+    EXIT_USAGE: "usage, data or settings",
+    EXIT_NON_FINITE: "non-finite loss",
+    EXIT_STORAGE: "storage",
+    EXIT_UNTRUSTWORTHY: "a judge that is not trustworthy",
+    EXIT_OTHER_MODEL: "an export that is not the model that was trained",
+    EXIT_WORSE: "worse with --fail-if-worse",
+    EXIT_INTERRUPTED: "interrupted (the message says what is kept)",
+    EXIT_LEFT_AT_ONCE: "left at once at the second Ctrl-C",
+}
+OF_EVERY_COMMAND = (0, EXIT_USAGE, EXIT_STORAGE, EXIT_INTERRUPTED, EXIT_LEFT_AT_ONCE)
+OF_ONE_COMMAND: Mapping[str, tuple[int, ...]] = {
+    "run": (EXIT_NON_FINITE, EXIT_UNTRUSTWORTHY, EXIT_WORSE),
+    "check": (EXIT_WARNINGS,),
+    "train": (EXIT_NON_FINITE,),
+    "evaluate": (EXIT_UNTRUSTWORTHY, EXIT_WORSE),
+    "compare": (EXIT_WORSE,),
+    "export": (EXIT_OTHER_MODEL,),
+}
+
+
+def exit_codes_of(command: str) -> dict[int, str]:
+    """Return the codes that a command may leave with, beside that of a fault of Tutelage, each with its meaning."""
+    codes = {*OF_EVERY_COMMAND, *OF_ONE_COMMAND.get(command, ())}
+    return {code: meaning for code, meaning in EXIT_CODES.items() if code in codes}
+
+
+def told_exit_codes(codes: Mapping[int, str]) -> str:
+    """Return the sentence that `--help` ends with."""
+    return f"Exit codes: {', '.join(f'{code} {meaning}' for code, meaning in codes.items())}."
 
 
 class TutelageError(Exception):

@@ -1,11 +1,11 @@
 """Recipes as TOML: read, overridden from the command line, checked, and written back with every value."""
 
 import dataclasses
-import difflib
 import re
 import tomllib
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,8 @@ from tutelage.credentials import without_known_keys, without_secrets
 from tutelage.errors import RecipeError
 from tutelage.recipe import Recipe
 from tutelage.recipe_evaluation import NamedSetSettings
+from tutelage.recipes import ENDING, shipped_recipes
+from tutelage.spelling import did_you_mean, nearest, nearest_path
 
 # Where and in which type the products are computed may differ from stage to stage.
 PLACE_OF_WORK = ("training.device", "training.dtype")
@@ -54,6 +56,10 @@ class LoadedRecipe:
             for name, value, description in walk(self.recipe)
         ]
 
+    def is_changed(self, setting: Setting) -> bool:
+        """Tell whether a setting has another value than its default, or was given by hand."""
+        return setting.origin.startswith("-") or setting.value != _defaults()[setting.name]
+
     def idle(self) -> dict[str, tuple[str, ...]]:
         """Return the names of settings without effect, by the reason."""
         return self.recipe.idle()
@@ -62,6 +68,23 @@ class LoadedRecipe:
         # A table of tables, as evaluation.sets, comes from where the first setting in it does.
         within = (origin for known, origin in self.origins.items() if known.startswith(f"{name}."))
         return self.origins.get(name) or next(within, "default")
+
+
+def setting_text(value: object) -> str:
+    """Return the value of a setting as people read it: as in TOML, numbers rounded, and a dash for what is not set."""
+    if isinstance(value, BaseModel):
+        value = value.model_dump(exclude_defaults=True)
+    if isinstance(value, dict):
+        text = ", ".join(f"{key} = {setting_text(one)}" for key, one in value.items())
+    elif isinstance(value, list | tuple):
+        text = ", ".join(map(setting_text, value))
+    elif isinstance(value, float):
+        text = f"{value:.6g}"
+    elif isinstance(value, bool):
+        text = str(value).lower()
+    else:
+        text = "" if value is None else str(value)
+    return text or "—"
 
 
 def load(path: Path | None, overrides: Mapping[str, Any], assignments: Sequence[str]) -> LoadedRecipe:
@@ -142,8 +165,9 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, str]]:
     except FileNotFoundError as fault:
         raise RecipeError(
             "settings.recipe_not_found",
-            f"The recipe {path} does not exist, and none of that name ships (`tutelage recipes list`). Give a recipe"
-            " file or a run folder, or leave it out and use --data.",
+            f"The recipe {path} does not exist, and none of that name ships (`tutelage recipes list`)."
+            f"{did_you_mean(_nearest_recipe(path))} Give a recipe file or a run folder, or leave it out and use"
+            " --data.",
         ) from fault
     except (OSError, UnicodeDecodeError) as fault:
         raise RecipeError(
@@ -165,6 +189,12 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, str]]:
                 f"{path} sets {section!r} outside any table. Settings stand in {_tables()}.",
             )
     return tables, {name: f"{path.name}:{line}" for name, line in _lines_of_settings(text)}
+
+
+def _nearest_recipe(path: Path) -> Path | str | None:
+    """Return the shipped recipe, or what stands beside a path, that was most likely meant by it."""
+    shipped = nearest(str(path), shipped_recipes())
+    return shipped or nearest_path(path, lambda entry: entry.suffix == ENDING or entry.is_dir())
 
 
 def _way_to_mend(path: Path) -> str:
@@ -199,7 +229,7 @@ def _assign(tables: dict[str, Any], name: str, value: Any) -> None:
     if not dot:
         raise RecipeError(
             "settings.unknown",
-            f"{name!r} is no setting.{_did_you_mean(_nearest(name))} Settings are named section.name.",
+            f"{name!r} is no setting.{_meant_setting(name)} Settings are named section.name.",
         )
     table = tables.setdefault(section, {})
     if of_a_set := re.fullmatch(r"evaluation\.sets\.([^.]+)\.([^.]+)", name):
@@ -214,13 +244,13 @@ def _explain(error: Any, origins: Mapping[str, str]) -> Message:
     where = f" ({origins[name]})" if name in origins else ""
     if error["type"] == "extra_forbidden":
         if len(error["loc"]) == 1:
-            near = difflib.get_close_matches(name, Recipe.model_fields, n=1)
-            meant = f" Did you mean [{near[0]}]?" if near else ""
+            near = nearest(name, Recipe.model_fields)
+            meant = did_you_mean(near and f"[{near}]")
             return Message(
                 "settings.unknown_table",
                 f"{name!r} is no table of a recipe.{meant} Settings stand in {_tables()}.",
             )
-        return Message("settings.unknown", f"Unknown setting {name}{where}.{_did_you_mean(_nearest(name))}")
+        return Message("settings.unknown", f"Unknown setting {name}{where}.{_meant_setting(name)}")
     # pydantic begins with the kind of value: "Input should be ...", "String should have ..."
     message = re.sub(r"^\w+ (?=should )", "", error["msg"])
     if error["type"] == "string_unicode":  # a name of a file in some older encoding
@@ -228,9 +258,11 @@ def _explain(error: Any, origins: Mapping[str, str]) -> Message:
         return Message("settings.not_unicode", told)
     if error["type"] in all_codes():
         return Message(error["type"], f"{message}{where}.")
-    return Message(
-        "settings.invalid_value", f"{name} is {_shown(name, error['input'])}{where}, but it {message}."
-    )
+    meant = None
+    if error["type"] == "literal_error" and isinstance(error["input"], str):
+        meant = nearest(error["input"], re.findall(r"'([^']+)'", message))
+    told = f"{name} is {_shown(name, error['input'])}{where}, but it {message}.{did_you_mean(meant)}"
+    return Message("settings.invalid_value", told)
 
 
 def _shown(name: str, value: Any) -> str:
@@ -243,8 +275,8 @@ def _nearest(name: str) -> str | None:
     """Return the setting that was most likely meant: by its last words, by its initials (lr), or by its spelling."""
     section, _, key = name.rpartition(".")
     if section.startswith("evaluation.sets."):
-        near = difflib.get_close_matches(key, NamedSetSettings.model_fields, n=1)
-        return f"{section}.{near[0]}" if near else None
+        near = nearest(key, NamedSetSettings.model_fields)
+        return near and f"{section}.{near}"
     own_names = {known: known.split(".")[1] for known in _known_names() if known.startswith(section)}
     for known, own in own_names.items():
         if own.endswith(f"_{key}"):
@@ -252,19 +284,23 @@ def _nearest(name: str) -> str | None:
     for known, own in own_names.items():
         if "".join(word[0] for word in own.split("_")) == key:
             return known
-    near = difflib.get_close_matches(name, _known_names(), n=1, cutoff=0.8)
-    near_key = difflib.get_close_matches(key, own_names.values(), n=1)
-    return next((known for known, own in own_names.items() if own in near_key), None) or next(
-        iter(near), None
+    near_key = nearest(key, own_names.values())
+    return next((known for known, own in own_names.items() if own == near_key), None) or nearest(
+        name, _known_names(), cutoff=0.8
     )
 
 
-def _did_you_mean(name: str | None) -> str:
-    return f" Did you mean {name}?" if name else " `tutelage run --dry-run` lists all settings."
+def _meant_setting(name: str) -> str:
+    return did_you_mean(_nearest(name)) or " `tutelage run --dry-run` lists all settings."
+
+
+@cache
+def _defaults() -> Mapping[str, Any]:
+    return {name: value for name, value, _ in walk(Recipe())}
 
 
 def _known_names() -> list[str]:
-    return [name for name, _, _ in walk(Recipe())]
+    return list(_defaults())
 
 
 def _tables() -> str:

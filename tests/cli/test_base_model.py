@@ -47,9 +47,11 @@ def make_run(place, tutelage, model, *, name="run"):
     settings = {**SETTINGS, "model.name_or_path": model}
     told = [word for key, value in settings.items() for word in ("--set", f"{key}={value}")]
     done = tutelage("prepare", "--data", place / "my.json", "--output", place / name, *told)
-    assert (done.code, done.err) == (0, "")
+    assert done.code == 0
+    assert all(line.startswith("Converting ") for line in done.err.splitlines())
     done = tutelage("train", place / name)
-    assert (done.code, done.err) == (0, "")
+    assert done.code == 0
+    assert all(line.startswith("Converting ") for line in done.err.splitlines())
     return RunFolder(place / name)
 
 
@@ -157,7 +159,8 @@ def prepared(place, tutelage, model, *words, name="run"):
     settings = {**SETTINGS, "model.name_or_path": model}
     told = [word for key, value in settings.items() for word in ("--set", f"{key}={value}")]
     done = tutelage("prepare", "--data", place / "my.json", "--output", place / name, *told, *words)
-    assert (done.code, done.err) == (0, "")
+    assert done.code == 0
+    assert all(line.startswith("Converting ") for line in done.err.splitlines())
     return RunFolder(place / name), done
 
 

@@ -108,7 +108,7 @@ def test_no_export_goes_among_what_the_stages_wrote(tutelage, run, monkeypatch, 
         ("file", "file is a file"),
         ("file/deeper", "file is a file"),
         ("dangling", "dangling is a link to no folder"),
-        ("odd\udcff", "odd\\xdcff is no name in UTF-8"),
+        ("odd\udcff", "odd\\udcff is no name in UTF-8"),
         ("long" * 100, "longlong' cannot be a folder: File name too long"),
     ],
 )

@@ -7,6 +7,7 @@ import sys
 import time
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -218,11 +219,11 @@ def test_a_gguf_file_is_converted_once_and_again_when_it_changes(tiny, tmp_path,
 
 def test_a_gguf_file_is_local_once_it_is_converted(tiny, tmp_path):
     cache = tmp_path / "cache"
-    assert not is_local(str(tiny), cache=cache)
+    assert not is_local(str(tiny), cache=cache, progress=silent)
     locate(tiny, cache)
-    assert is_local(str(tiny), cache=cache)
+    assert is_local(str(tiny), cache=cache, progress=silent)
     tiny.write_bytes(tiny.read_bytes() + b"\0")
-    assert not is_local(str(tiny), cache=cache)
+    assert not is_local(str(tiny), cache=cache, progress=silent)
 
 
 def test_a_gguf_file_that_changes_while_it_is_read_is_refused_and_not_cached(tiny, tmp_path, monkeypatch):
@@ -457,7 +458,7 @@ def test_a_name_that_is_nearly_the_default_is_answered_with_it(tmp_path, name):
 def test_what_is_neither_here_nor_a_hub_id_is_refused_without_asking_the_hub(tmp_path, monkeypatch, name):
     monkeypatch.setattr("huggingface_hub.snapshot_download", None)
     monkeypatch.chdir(tmp_path)
-    for find in (locate, is_local):
+    for find in (locate, partial(is_local, progress=silent)):
         with pytest.raises(ModelError, match=r"model\.name_or_path is"):
             find(name, cache=tmp_path)
 

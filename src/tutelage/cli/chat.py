@@ -60,11 +60,12 @@ def chat(options: Options = Options()) -> None:  # noqa: B008 - frozen
         raise RecipeError(
             "cli.stdin_closed", "`tutelage chat` reads from standard input, which is closed. Leave it open."
         )
+    source = locate(loaded)
     with console.waiting("Loading the model"):
         from tutelage.serve.opening import open_served
         from tutelage.serve.torch_engine import TorchEngine
 
-        served = open_served(run, loaded.recipe, locate(loaded))
+        served = open_served(run, loaded.recipe, source)
         engine = TorchEngine(served.open_arm, served.tokenizer, end_tokens=served.end_tokens, at_once=2)
         warn_of_emulated_bfloat16(run, loaded)
         engine.open("tuned")

@@ -132,19 +132,20 @@ def read_threshold(run: RunFolder, given: str) -> tuple[int, float]:
 
 def open_classify(run: RunFolder, loaded: LoadedRecipe, threshold: tuple[int, float] | None) -> Classify:
     """Load the model; return what gives the predictions for texts, and nothing for those that it cannot take."""
-    from tutelage.data.class_rows import text_ids
-    from tutelage.data.model_files import refuse_other_model
-    from tutelage.data.repairs import repair_text
-    from tutelage.evaluation.classification import open_classifier, predictions_of
-    from tutelage.model.assembly import check_published
-    from tutelage.model.loading import context_length, load_tokenizer
-
     source = locate(loaded)
-    refuse_other_model(run, source.identity, source.files)
-    run.require(run.training, stage="train")
-    check_published(run.weights, loaded.recipe.adapter)
-    warn_of_emulated_bfloat16(run, loaded)
-    model, tokenizer = open_classifier(run, loaded.recipe, source), load_tokenizer(source.folder)
+    with console.waiting("Loading the model", aside=True):
+        from tutelage.data.class_rows import text_ids
+        from tutelage.data.model_files import refuse_other_model
+        from tutelage.data.repairs import repair_text
+        from tutelage.evaluation.classification import open_classifier, predictions_of
+        from tutelage.model.assembly import check_published
+        from tutelage.model.loading import context_length, load_tokenizer
+
+        refuse_other_model(run, source.identity, source.files)
+        run.require(run.training, stage="train")
+        check_published(run.weights, loaded.recipe.adapter)
+        warn_of_emulated_bfloat16(run, loaded)
+        model, tokenizer = open_classifier(run, loaded.recipe, source), load_tokenizer(source.folder)
     classes, limit = read_json(run.preparation)["classes"], context_length(source.folder)
     token = loaded.recipe.data.class_token
 

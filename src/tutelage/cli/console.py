@@ -1,33 +1,38 @@
-"""The only printer: bars on a terminal, plain lines when piped, errors on standard error."""
+"""The only printer: wrapped lines and bars on a terminal, whole lines when piped, errors on standard error."""
 
 import json
 import os
 import sys
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from itertools import groupby
 
+from rich.cells import cell_len
 from rich.console import Console
-from rich.markup import escape
+from rich.padding import Padding
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
+    ProgressColumn,
     SpinnerColumn,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 from rich.tree import Tree
 
+from tutelage.cli.layout import BETWEEN, column_widths, listed, printable
 from tutelage.codes import Message
 from tutelage.errors import StorageError
 from tutelage.streams import has_reader, outlet_of
 
 SECONDS_BETWEEN_PLAIN_LINES = 10
+NARROW, WIDE = 60, 80  # columns of a terminal: below the first a bar is no use, from the second on it grows
+SHORTEST_BAR, LONGEST_BAR = 10, 40
 
 Advance = Callable[[int, str], None]
 # A piece of text, and whether it is supervised; None for what is said about it.
@@ -44,13 +49,22 @@ err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
 def say(text: str = "") -> None:
-    """Print a line as it is; terminal control characters in it are made harmless."""
-    out.print(escape(printable(text)))
+    """Print what is for people, wrapped between words on a terminal; what is hidden in it is shown."""
+    _put(out, Text(printable(text)))
+
+
+def verbatim(text: str) -> None:
+    """Print lines that are copied from the terminal, a command or an answer: no line break is put into them."""
+    out.print(Text(printable(text)))
 
 
 def write(text: str) -> None:
-    """Print a part of a line at once, made harmless too."""
-    out.print(escape(printable(text)), end="")
+    """Print a part of a line at once, as `verbatim` does."""
+    out.print(Text(printable(text)), end="")
+
+
+def _put(console: Console, text: Text) -> None:
+    console.print(text, soft_wrap=not console.is_terminal)
 
 
 def say_json(value: object) -> None:
@@ -121,13 +135,13 @@ def pour(text: str) -> None:
 
 
 def heading(text: str) -> None:
-    out.print(f"[bold]{escape(printable(text))}[/bold]")
+    _put(out, Text(printable(text), style="bold"))
 
 
 def complain(code: str, text: str) -> None:
     """Print an error for a person; where standard error takes no more, the exit code has to say it."""
     with suppress(OSError):
-        err.print(f"[bold red]error\\[{code}]:[/bold red] {escape(printable(text))}")
+        _put(err, Text.assemble((f"error[{code}]:", "bold red"), f" {printable(text)}"))
 
 
 def warn(message: Message) -> None:
@@ -138,7 +152,7 @@ def warn(message: Message) -> None:
 def warn_aside(message: Message) -> None:
     """Print what may be wrong on standard error, for standard output may be another program's."""
     with suppress(OSError):
-        err.print(f"Warning\\[{message.code}]: {escape(printable(message.text))}")
+        _put(err, Text(printable(f"Warning[{message.code}]: {message.text}")))
 
 
 def note(code: str, text: str) -> None:
@@ -169,12 +183,27 @@ def abandon() -> None:
 
 def table(columns: list[str], rows: list[list[str]], *, numeric: Collection[int] = ()) -> None:
     """Print a table, without a header where no columns are named; `numeric` columns are aligned to the right."""
+    cells = [[printable(cell) for cell in row] for row in rows]
+    widths: list[int] | list[None] | None = [None] * len(cells[0])
+    if out.is_terminal:
+        widths = column_widths([*([columns] if columns else []), *cells], out.width, cells=cell_len)
+    if widths is None:  # the longest words do not fit beside each other
+        for row in cells:
+            first, *others = listed(columns, row) or [""]
+            out.print(
+                Text(first), *(Padding(Text(line), (0, 0, 0, BETWEEN)) for line in others), soft_wrap=False
+            )
+        return
     shown = Table(box=None, pad_edge=False, header_style="dim", show_header=bool(columns))
-    for index in range(len(rows[0])):
-        name = columns[index] if columns else ""
-        shown.add_column(name, justify="right" if index in numeric else "left", overflow="fold")
-    for row in rows:
-        shown.add_row(*(escape(printable(cell)) for cell in row))
+    for index, width in enumerate(widths):
+        shown.add_column(
+            columns[index] if columns else "",
+            justify="right" if index in numeric else "left",
+            overflow="fold",
+            width=width,
+        )
+    for row in cells:
+        shown.add_row(*map(Text, row))
     out.print(shown, soft_wrap=False)
 
 
@@ -205,24 +234,6 @@ def _marked(parts: Sequence[Part]) -> Text:
     return text
 
 
-def printable(text: str) -> str:
-    """Replace control characters other than line breaks and tabs, so that no text can drive the terminal or turn it.
-
-    So are halves of surrogate pairs, which stand for the odd bytes of a file's name and cannot be written.
-    """
-    return "".join(
-        character if character in "\n\t" or not _is_control(character) else f"\\x{ord(character):02x}"
-        for character in text
-    )
-
-
-def _is_control(character: str) -> bool:
-    code = ord(character)
-    turns_text = 0x202A <= code <= 0x202E or 0x2066 <= code <= 0x2069
-    is_half = 0xD800 <= code <= 0xDFFF
-    return code < 0x20 or 0x7F <= code < 0xA0 or turns_text or is_half
-
-
 @contextmanager
 def progress(label: str, total: int | None) -> Iterator[Advance]:
     """Show a bar with the time left, or a plain line every ten seconds; `advance(steps, detail)` moves it.
@@ -232,30 +243,40 @@ def progress(label: str, total: int | None) -> Iterator[Advance]:
     if not out.is_terminal:
         yield _plain_progress(label, total)
         return
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[detail]}"),
-    )
-    with Progress(*columns, console=out) as bar:
-        task = bar.add_task(label, total=total, detail="")
-        yield lambda steps, detail="": bar.update(task, advance=steps, detail=escape(detail))
+    with Progress(*_columns(out.width), console=out) as bar:
+        task = bar.add_task(printable(label), total=total, detail="")
+        yield lambda steps, detail="": bar.update(task, advance=steps, detail=printable(detail))
+
+
+def _columns(width: int) -> list[ProgressColumn]:
+    """Return what a bar shows of its work on a terminal of some width; what is said last wraps."""
+    detail = _text_column("{task.fields[detail]}", wraps=True)
+    label = _text_column("{task.description}", wraps=width < NARROW)
+    if width < NARROW:
+        return [label, MofNCompleteColumn(), TimeElapsedColumn(), detail]
+    bar = BarColumn(bar_width=max(SHORTEST_BAR, min(LONGEST_BAR, width - WIDE)))
+    left = [_text_column("left"), TimeRemainingColumn()]
+    return [label, bar, MofNCompleteColumn(), TimeElapsedColumn(), *left, detail]
+
+
+def _text_column(text: str, *, wraps: bool = False) -> TextColumn:
+    return TextColumn(text, markup=False, table_column=Column(no_wrap=not wraps, overflow="fold"))
 
 
 @contextmanager
-def waiting(label: str) -> Iterator[None]:
-    """Show that something of unknown length is under way."""
-    if not out.is_terminal:
-        say(f"{label} …")
+def waiting(label: str, *, aside: bool = False) -> Iterator[None]:
+    """Show the name and the clock of something of unknown length; `aside` where standard output is a program's."""
+    console = err if aside else out
+    if not console.is_terminal:
+        with suppress(OSError) if aside else nullcontext():
+            console.print(Text(printable(f"{label} …")))
         yield
         return
-    with Progress(SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn(), console=out) as bar:
-        bar.add_task(escape(label), total=None)
+    columns = (SpinnerColumn(), _text_column("{task.description}", wraps=True), TimeElapsedColumn())
+    with Progress(*columns, console=console) as line:
+        task = line.add_task(printable(label), total=None)
         yield
+        line.update(task, total=1, completed=1)  # the spinner goes, the time stays
 
 
 def _plain_progress(label: str, total: int | None) -> Advance:

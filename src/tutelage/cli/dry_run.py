@@ -7,7 +7,7 @@ from typing import Any
 from tutelage.cli import console
 from tutelage.cli.opening import has_model, locate
 from tutelage.recipe import Recipe
-from tutelage.recipe_file import LoadedRecipe
+from tutelage.recipe_file import LoadedRecipe, setting_text
 from tutelage.run_folder import RunFolder
 
 LABELS_SHOWN = 12
@@ -28,22 +28,15 @@ def show_dry_run(
     `training` are the PreparedRows that would be trained on, None where something has to be fetched to know them.
     """
     idle = loaded.idle()
-    console.heading("Settings")
-    console.table(
-        ["setting", "value", "from"],
-        [
-            [setting.name, _shown(setting.value), setting.origin]
-            for setting in loaded.settings()
-            if not any(setting.name in names for names in idle.values())
-        ],
-    )
+    _show_settings(loaded, {name for names in idle.values() for name in names})
     for reason, names in idle.items():
         console.say(f"Without effect, as {reason}: {', '.join(names)}.")
-    if training is not None and loaded.recipe.training.objective == "classification":
+    if idle:
         console.say()
+    if training is not None and loaded.recipe.training.objective == "classification":
         console.heading("What the head learns")
         _show_classes(loaded, training)
-    console.say()
+        console.say()
     console.heading("Would write")
     for path in writes:
         is_kept = path.exists() and path in guarded
@@ -60,10 +53,21 @@ def show_dry_run(
     console.say("\nDry run: nothing was written.")
 
 
-def _shown(value: object) -> str:
-    if isinstance(value, dict):
-        return ", ".join(map(str, value)) or "—"
-    return "—" if value is None else str(value)
+def _show_settings(loaded: LoadedRecipe, idle: Collection[str]) -> None:
+    """Print all settings that have an effect, those first that are not at their defaults."""
+    settings = [setting for setting in loaded.settings() if setting.name not in idle]
+    changed = [setting for setting in settings if loaded.is_changed(setting)]
+    for title, shown in (
+        ("Settings that were changed", changed),
+        ("Settings at their defaults", [setting for setting in settings if setting not in changed]),
+    ):
+        if shown:
+            console.heading(title)
+            console.table(
+                ["setting", "value", "from"],
+                [[setting.name, setting_text(setting.value), setting.origin] for setting in shown],
+            )
+            console.say()
 
 
 def _show_classes(loaded: LoadedRecipe, training: Any) -> None:
@@ -112,17 +116,18 @@ def _show_estimate(loaded: LoadedRecipe, training: Any) -> None:
             "The model or the data has not been fetched or converted yet, so nothing can be estimated."
         )
         return
-    units = units_of(training)
-    dtype = choose_dtype(recipe.training.dtype, choose_device("cpu"))
-    found = estimate(
-        locate(loaded).folder,
-        recipe.adapter,
-        plan_steps(len(units), recipe.training),
-        units,
-        flops_per_second=flops_per_second(dtype),
-        bytes_per_weight=dtype.itemsize,
-        reads_before=needs_reference(recipe),
-    )
+    units, source = units_of(training), locate(loaded)
+    with console.waiting("Measuring this machine"):
+        dtype = choose_dtype(recipe.training.dtype, choose_device("cpu"))
+        found = estimate(
+            source.folder,
+            recipe.adapter,
+            plan_steps(len(units), recipe.training),
+            units,
+            flops_per_second=flops_per_second(dtype),
+            bytes_per_weight=dtype.itemsize,
+            reads_before=needs_reference(recipe),
+        )
     console.say(
         f"{found.steps:,} steps over {len(units):,} {name_units(recipe)}, on this CPU {_about(*found.seconds)},"
         f" and about {found.memory_bytes / 2**30:.1f} GiB of memory."

@@ -18,6 +18,7 @@ from tutelage.cli.judging import (
     refuse_judges,
     refuse_other_answers,
 )
+from tutelage.cli.next_steps import show_next_steps
 from tutelage.cli.opening import has_model, locate, warn_of_emulated_bfloat16
 from tutelage.cli.options import (
     FailIfWorse,
@@ -111,6 +112,7 @@ def tell_results(run: RunFolder, loaded: LoadedRecipe) -> None:
     """Write summary and report, or say where the evaluation of a checkpoint is and how it is held against the run's."""
     if run.step is None:
         report_stage(run, loaded)
+        show_next_steps(run, loaded)
         return
     console.say(
         f"Evaluation of the checkpoint of step {run.step}: {run.evaluation}\n"
@@ -167,21 +169,26 @@ def evaluate_stage(run: RunFolder, loaded: LoadedRecipe, sets: Sequence[Any]) ->
                 console.note(note.code, f"The test set {one.name}: {note.text}")
     source = locate(loaded)
     is_classification = loaded.recipe.training.objective == "classification"
-    with console.waiting("Loading the model"):
-        from tutelage.evaluation.classification import evaluate_classification
-        from tutelage.evaluation.evaluate import evaluate as evaluate_run
-    warn_of_emulated_bfloat16(run, loaded)
     with ExitStack() as stack:
 
         def progress(label: str, total: int) -> Callable[[int], None]:
-            stack.close()  # one bar at a time
+            stack.close()  # one bar or wait at a time
             advance = stack.enter_context(console.progress(label, total))
             return lambda answered: advance(answered, "")
 
+        def waiting(label: str) -> None:
+            stack.close()
+            stack.enter_context(console.waiting(label))
+
+        waiting("Loading the model")
+        from tutelage.evaluation.classification import evaluate_classification
+        from tutelage.evaluation.evaluate import evaluate as evaluate_run
+
+        warn_of_emulated_bfloat16(run, loaded)
         if is_classification:
-            result = evaluate_classification(run, loaded.recipe, source, progress=progress)
+            result = evaluate_classification(run, loaded.recipe, source, progress=progress, waiting=waiting)
         else:
-            result = evaluate_run(run, loaded.recipe, source, sets=sets, progress=progress)
+            result = evaluate_run(run, loaded.recipe, source, sets=sets, progress=progress, waiting=waiting)
     record_recipe(run, loaded)
     if is_classification:
         show_classes(result)

@@ -10,6 +10,7 @@ from cyclopts import Parameter
 from tutelage.cli import console
 from tutelage.cli.base_model import SkipChecksums
 from tutelage.cli.dry_run import show_dry_run
+from tutelage.cli.next_steps import show_next_steps
 from tutelage.cli.opening import locate
 from tutelage.cli.options import Debug, Options, as_path, open_earlier_run, refuse_untrained_settings
 from tutelage.codes import Message
@@ -91,6 +92,7 @@ def export(
         )
     _show(exported)
     console.say(f"\nVerification: {folder.verification}")
+    show_next_steps(run, loaded, exported=targets)
 
 
 def _refuse_place(root: Path, run: RunFolder) -> None:

@@ -63,7 +63,7 @@ def generate(
     for arm, answer in answers(run, loaded, instruction, input, with_base=base, drawn=drawn):
         if base:
             console.heading(arm)
-        console.say(answer)
+        console.verbatim(answer)
 
 
 def refuse_odd_sampling(temperature: float, top_k: int | None, top_p: float, seed: int) -> None:
@@ -100,30 +100,31 @@ def answers(
 ) -> list[tuple[str, str]]:
     """Return the answer of the tuned model, after that of the base model where it is wanted."""
     source = locate(loaded)
-    from tutelage.data.conversations import single_turn
-    from tutelage.data.model_files import refuse_other_model
-    from tutelage.data.prompts import make_renderer
-    from tutelage.data.repairs import repair_text
-    from tutelage.evaluation.evaluate import trained_dtype
-    from tutelage.generation.generate import answer_texts
-    from tutelage.generation.sampling import Sampling
-    from tutelage.model.assembly import check_published, open_base, open_tuned
-    from tutelage.model.end_tokens import end_tokens
-    from tutelage.model.loading import context_length, load_tokenizer
-    from tutelage.runtime import choose_device, choose_dtype_to_open
+    with console.waiting("Loading the model", aside=True):
+        from tutelage.data.conversations import single_turn
+        from tutelage.data.model_files import refuse_other_model
+        from tutelage.data.prompts import make_renderer
+        from tutelage.data.repairs import repair_text
+        from tutelage.evaluation.evaluate import trained_dtype
+        from tutelage.generation.generate import answer_texts
+        from tutelage.generation.sampling import Sampling
+        from tutelage.model.assembly import check_published, open_base, open_tuned
+        from tutelage.model.end_tokens import end_tokens
+        from tutelage.model.loading import context_length, load_tokenizer
+        from tutelage.runtime import choose_device, choose_dtype_to_open
 
-    recipe = loaded.recipe
-    refuse_other_model(run, source.identity, source.files)
-    check_published(run.model, recipe.adapter)
-    tokenizer = load_tokenizer(source.folder)
-    device = choose_device(recipe.training.device)
-    warn_of_emulated_bfloat16(run, loaded)
-    model = open_base(
-        source,
-        device,
-        choose_dtype_to_open(trained_dtype(run, recipe), device),
-        padded_because=read_json(run.training)["padded_because"],
-    )
+        recipe = loaded.recipe
+        refuse_other_model(run, source.identity, source.files)
+        check_published(run.model, recipe.adapter)
+        tokenizer = load_tokenizer(source.folder)
+        device = choose_device(recipe.training.device)
+        warn_of_emulated_bfloat16(run, loaded)
+        model = open_base(
+            source,
+            device,
+            choose_dtype_to_open(trained_dtype(run, recipe), device),
+            padded_because=read_json(run.training)["padded_because"],
+        )
     question = single_turn(0, repair_text(instruction)[0], repair_text(input)[0], "")
     prompt = make_renderer(tokenizer, recipe.data.prompt).prompt_ids(question)
     room = context_length(source.folder) - len(prompt)
@@ -137,15 +138,16 @@ def answers(
     ends = end_tokens(source.folder, tokenizer, read_json(run.preparation)["end_of_turn_id"])
     found = []
     for arm in ("base", "tuned") if with_base else ("tuned",):
-        model = model if arm == "base" else open_tuned(model, run.model, recipe.adapter)
-        texts = answer_texts(
-            model,
-            [prompt],
-            tokenizer=tokenizer,
-            end_tokens=ends,
-            max_new_tokens=recipe.evaluation.max_new_tokens,
-            batch_size=1,
-            sampling=Sampling(**drawn) if drawn["temperature"] else None,
-        )
+        with console.waiting(f"The {arm} model answers", aside=True):
+            model = model if arm == "base" else open_tuned(model, run.model, recipe.adapter)
+            texts = answer_texts(
+                model,
+                [prompt],
+                tokenizer=tokenizer,
+                end_tokens=ends,
+                max_new_tokens=recipe.evaluation.max_new_tokens,
+                batch_size=1,
+                sampling=Sampling(**drawn) if drawn["temperature"] else None,
+            )
         found.append((arm, texts[0]))
     return found

@@ -40,12 +40,15 @@ from tutelage.cli.train import train
 from tutelage.cli.verify import verify
 from tutelage.credentials import without_keys
 from tutelage.errors import (
+    EXIT_CODES,
     EXIT_INTERRUPTED,
     EXIT_STORAGE,
     EXIT_UNEXPECTED,
     EXIT_USAGE,
     StorageError,
     TutelageError,
+    exit_codes_of,
+    told_exit_codes,
 )
 from tutelage.fetching import user_cache
 from tutelage.interruption import INTERRUPTION
@@ -69,9 +72,7 @@ app = App(
     suppress_keyboard_interrupt=False,
     version=__version__,
     help="Instruction-tune a language model on your own data, and learn honestly whether it got better.",
-    help_epilogue="Exit codes: 0 done, 1 warnings of check --strict, 2 usage, data or settings, 3 non-finite loss,"
-    " 4 storage, 5 a judge that is not trustworthy, 6 an export that is not the model that was trained, 7 worse with"
-    " --fail-if-worse, 75 interrupted (the message says what is kept), 130 left at once at the second Ctrl-C.",
+    help_epilogue=told_exit_codes(EXIT_CODES),
 )
 for verb in (
     run,
@@ -90,10 +91,11 @@ for verb in (
     verify,
     selftest,
 ):
-    app.command(verb)
+    app.command(verb, help_epilogue=told_exit_codes(exit_codes_of(verb.__name__)))
 
 data = App(
     name="data",
+    help_epilogue=told_exit_codes(exit_codes_of("data")),
     help="Make one file of rows from another: convert, filter, split, sample, count;"
     " or have a language model write more, or better ones.",
 )
@@ -111,6 +113,7 @@ app.command(data)
 
 recipes = App(
     name="recipes",
+    help_epilogue=told_exit_codes(exit_codes_of("recipes")),
     help="Complete runs that ship with Tutelage: list them, show one, or copy one to change it.",
 )
 for name, verb in {"list": list_recipes, "show": show_recipe, "copy": copy_recipe}.items():

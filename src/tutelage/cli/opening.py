@@ -1,8 +1,8 @@
 """The model and the data of a recipe, opened with something to look at while it takes."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from functools import cache
 from importlib import import_module
 from pathlib import Path
@@ -38,24 +38,26 @@ def _locate(loaded: LoadedRecipe) -> Any:
     from tutelage.fetching import user_cache
     from tutelage.model.sources import locate_model
 
-    with ExitStack() as until_it_is_there:
-
-        @cache
-        def begin_to_wait() -> None:
-            until_it_is_there.enter_context(console.waiting("Making the model ready"))
-
-        def tell(line: str) -> None:
-            begin_to_wait()  # only what takes its time is told of
-            console.say(line)
-
-        name = loaded.recipe.model.name_or_path
+    with _telling() as tell:
         return locate_model(
-            name,
+            loaded.recipe.model.name_or_path,
             cache=user_cache(),
             progress=tell,
             unchecked=loaded.unchecked,
             hashes=loaded.found.setdefault("hashes", {}),
         )
+
+
+@contextmanager
+def _telling() -> Iterator[Callable[[str], None]]:
+    """Give what shows a line as a wait, until the next line or the end; standard output may be another program's."""
+    with ExitStack() as shown:
+
+        def tell(line: str) -> None:
+            shown.close()
+            shown.enter_context(console.waiting(line.removesuffix("."), aside=True))
+
+        yield tell
 
 
 def open_data(recipe: Recipe) -> Any:
@@ -129,12 +131,14 @@ def has_model(loaded: LoadedRecipe) -> bool:
     from tutelage.fetching import user_cache
     from tutelage.model.sources import is_local
 
-    return is_local(
-        loaded.recipe.model.name_or_path,
-        cache=user_cache(),
-        unchecked=loaded.unchecked,
-        hashes=loaded.found.setdefault("hashes", {}),
-    )
+    with _telling() as tell:
+        return is_local(
+            loaded.recipe.model.name_or_path,
+            cache=user_cache(),
+            progress=tell,
+            unchecked=loaded.unchecked,
+            hashes=loaded.found.setdefault("hashes", {}),
+        )
 
 
 def prepare_what_is_here(loaded: LoadedRecipe) -> Any:

@@ -10,14 +10,15 @@ from typing import Annotated, Any
 from cyclopts import Parameter, Token
 
 from tutelage.cli.base_model import SkipChecksums, settle_model
+from tutelage.cli.run_names import RUNS, is_there, nearest_run
 from tutelage.errors import RecipeError, RunFolderError
 from tutelage.recipe import Recipe
 from tutelage.recipe_file import PLACE_OF_WORK, TOLD, LoadedRecipe, changed_settings, load, to_toml
 from tutelage.recipes import shipped_path
 from tutelage.run_folder import RunFolder, write_text
+from tutelage.spelling import did_you_mean
 from tutelage.storage import STAGED
 
-RUNS = Path("runs")
 TRAINED = ("data", "model", "adapter", "training", "preference")
 NONE: Mapping[str, Any] = MappingProxyType({})
 
@@ -216,7 +217,8 @@ def open_earlier_run(
     if target is not None and not is_there(target):
         raise RunFolderError(
             "run.not_found",
-            f"{target} does not exist. Name the folder of a run, for example runs/quickstart.",
+            f"{target} does not exist.{did_you_mean(nearest_run(target))} Name the folder of a run, for example"
+            " runs/quickstart.",
         )
     if target is not None and output is not None and target.resolve() != output.resolve():
         raise RunFolderError(
@@ -242,14 +244,6 @@ def _with_model(
     return settle_model(
         loaded, run, skip_checksums=options.skip_checksums, goes_on=goes_on, recorded=recorded
     )
-
-
-def is_there(path: Path) -> bool:
-    """Tell whether something is at a path; a name that no file system takes is simply not there."""
-    try:
-        return path.exists()
-    except (OSError, ValueError):
-        return False
 
 
 def refuse_overwriting(path: Path, options: Options, *, what: str) -> None:

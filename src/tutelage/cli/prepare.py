@@ -6,6 +6,7 @@ from typing import Any
 
 from tutelage.cli import console
 from tutelage.cli.dry_run import show_dry_run
+from tutelage.cli.next_steps import show_next_steps
 from tutelage.cli.opening import check_targets, parts_that_changed, prepare_into, prepare_what_is_here
 from tutelage.cli.options import Options, open_new_run, record_recipe
 from tutelage.codes import Message
@@ -27,7 +28,7 @@ def prepare(options: Options = Options()) -> None:  # noqa: B008 - frozen
         console.say(
             f"{run.data} is made of the same data, model, prompt and settings already: nothing to do."
         )
-        console.say(f"\nNext: tutelage train {run.root}")
+        show_next_steps(run, loaded)
         return
     if options.dry_run:
         preparation = prepare_what_is_here(loaded)  # refuses what the real one would
@@ -43,7 +44,7 @@ def prepare(options: Options = Options()) -> None:  # noqa: B008 - frozen
     console.heading("1 Prepare")
     with locked(run), preparing(run, loaded):
         pass
-    console.say(f"\nNext: tutelage train {run.root}")
+    show_next_steps(run, loaded)
 
 
 def refuse_other_parts(run: RunFolder, loaded: LoadedRecipe) -> None:

@@ -12,6 +12,7 @@ from tutelage.errors import RecipeError, RunFolderError
 from tutelage.recipe_file import load
 from tutelage.recipes import ShippedRecipe, shipped_recipes
 from tutelage.run_folder import write_text
+from tutelage.spelling import did_you_mean, nearest
 
 Name = Annotated[str, Parameter(help="A name that `tutelage recipes list` names.")]
 
@@ -62,6 +63,7 @@ def _named(name: str) -> ShippedRecipe:
     known = shipped_recipes()
     if name not in known:
         raise RecipeError(
-            "settings.unknown_recipe", f"No recipe is named {name!r}. There are: {', '.join(known)}."
+            "settings.unknown_recipe",
+            f"No recipe is named {name!r}.{did_you_mean(nearest(name, known))} There are: {', '.join(known)}.",
         )
     return known[name]

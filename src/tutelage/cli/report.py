@@ -6,6 +6,7 @@ from pathlib import Path
 
 from tutelage.cli import console
 from tutelage.cli.dry_run import show_dry_run
+from tutelage.cli.next_steps import show_next_steps
 from tutelage.cli.opening import locate
 from tutelage.cli.options import (
     Options,
@@ -36,6 +37,7 @@ def report(options: Options = Options()) -> None:  # noqa: B008 - frozen
         return
     with locked(run):
         report_stage(run, loaded)
+        show_next_steps(run, loaded)
 
 
 def report_stage(run: RunFolder, loaded: LoadedRecipe) -> None:
@@ -46,9 +48,9 @@ def report_stage(run: RunFolder, loaded: LoadedRecipe) -> None:
     from tutelage.report.summary import summarise
     from tutelage.run_folder import write_json
 
+    source = locate(loaded)
     with console.waiting("Writing the report"), _changed_files_told(run):
         warnings = changes_since_written(run)
-        source = locate(loaded)
         refuse_other_model(run, source.identity, source.files)
         summary = summarise(run)
         tokenizer = load_tokenizer(source.folder)

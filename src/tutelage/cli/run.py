@@ -20,6 +20,7 @@ from tutelage.cli.going_on import (
     refuse_changes_of_preparation,
 )
 from tutelage.cli.judging import Judging, has_worse_set, judge_stage, refuse_judges
+from tutelage.cli.next_steps import show_next_steps
 from tutelage.cli.opening import prepare_what_is_here
 from tutelage.cli.options import (
     FailIfWorse,
@@ -63,18 +64,7 @@ def run(
             has_worsened, code = finish_run(folder, loaded, is_accepted=accept_changes)
         else:
             has_worsened, code = begin_run(folder, loaded)
-    console.say()
-    console.say("What to type next:")
-    if loaded.recipe.training.objective == "classification":
-        console.say(f'  tutelage classify {folder.root} "A text of yours."   # ask it yourself')
-    else:
-        console.say(
-            f'  tutelage generate {folder.root} "Give the plural of cactus." --base   # ask it yourself'
-        )
-        console.say(f"  tutelage chat {folder.root}   # talk with it, and with the model it was tuned from")
-    console.say(
-        f"  tutelage run --data my.json --output {folder.root.parent / 'mine'}   # tune on your own rows"
-    )
+    show_next_steps(folder, loaded, begins_anew=True)
     return EXIT_WORSE if fail_if_worse and has_worsened else code
 
 

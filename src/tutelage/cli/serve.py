@@ -1,5 +1,6 @@
 """`tutelage serve`: the base and the tuned model of a run behind OpenAI's interface."""
 
+import json
 import os
 import shlex
 from typing import Annotated, Literal
@@ -8,6 +9,7 @@ from cyclopts import Parameter
 
 from tutelage.cli import console
 from tutelage.cli.dry_run import show_dry_run
+from tutelage.cli.next_steps import own_question
 from tutelage.cli.opening import locate, warn_of_emulated_bfloat16
 from tutelage.cli.options import (
     Options,
@@ -22,6 +24,7 @@ from tutelage.run_folder import ExportFolder, RunFolder
 
 KEY_VARIABLE = "TUTELAGE_API_KEY"
 MOST_TOKENS = 2048
+ANY_QUESTION = "What can you do?"  # where no row of the user's own is short enough to be shown
 
 
 def serve(
@@ -61,18 +64,23 @@ def serve(
         show_dry_run(run, loaded, writes=[])
         return
     source = locate(loaded, beside=("tutelage.serve.app", "tutelage.serve.engines", "tutelage.serve.server"))
-    with console.waiting("Loading the model"):
-        from tutelage.serve.app import make_app
-        from tutelage.serve.engines import open_engine
-        from tutelage.serve.server import listening, serve_until_stopped
+    from tutelage.serve.server import listening, serve_until_stopped
+
     warn_of_emulated_bfloat16(run, loaded)
     with listening(host, port) as listener:
-        opened = open_engine(engine, run, loaded.recipe, source, context=context, at_once=at_once)
+        with console.waiting("Loading the model"):
+            from tutelage.serve.app import make_app
+            from tutelage.serve.engines import open_engine
+
+            opened = open_engine(engine, run, loaded.recipe, source, context=context, at_once=at_once)
         app = make_app(opened.engine, opened.served, host=host, key=key)
-        port = listener.getsockname()[1]
+        port, question = listener.getsockname()[1], own_question(run, loaded)
+        asked = question.as_message if question else ANY_QUESTION
         try:
             serve_until_stopped(
-                app, listener, lambda: _tell(run, host, port, opened.told, has_key=key is not None)
+                app,
+                listener,
+                lambda: _tell(run, host, port, opened.told, has_key=key is not None, asked=asked),
             )
         except Interrupted:
             console.say("Stopped.")
@@ -100,20 +108,23 @@ def _open_key(host: str) -> str | None:
     return key
 
 
-def _tell(run: RunFolder, host: str, port: int, answered: str, *, has_key: bool) -> None:
+def _tell(run: RunFolder, host: str, port: int, answered: str, *, has_key: bool, asked: str) -> None:
     """Print what is served where, and how to try it."""
     url = f"http://{f'[{host}]' if ':' in host else host}:{port}/v1"
     console.heading(f"{url} answers with the models `tuned` and `base`")
     console.say(answered)
     key = f" -H 'Authorization: Bearer '\"${KEY_VARIABLE}\"" if has_key else ""
-    body = '{"model": "tuned", "messages": [{"role": "user", "content": "Give the plural of cactus."}]}'
-    console.say(f"  curl {url}/chat/completions{key} -H 'Content-Type: application/json' -d '{body}'")
+    message = {"role": "user", "content": asked}
+    body = shlex.quote(json.dumps({"model": "tuned", "messages": [message]}, ensure_ascii=False))
+    console.verbatim(f"  curl {url}/chat/completions{key} -H 'Content-Type: application/json' -d {body}")
     _tell_of_larger_servers(run)
     console.say("Ctrl-C ends it.")
 
 
 def _tell_of_larger_servers(run: RunFolder) -> None:
     """Print how servers that are made for many users load the exports that are there."""
+    from tutelage.evaluation.next_steps import path_argument
+
     exports = ExportFolder(run.export)
     file = next(iter(sorted(exports.of("gguf").glob("*.gguf"))), "")
     commands = {
@@ -123,5 +134,5 @@ def _tell_of_larger_servers(run: RunFolder) -> None:
     }
     there = [shlex.join(command) for target, command in commands.items() if exports.of(target).exists()]
     console.say("For many users, let another server load an export:")
-    for command in there or [f"tutelage export {run.root} --to gguf"]:
-        console.say(f"  {command}")
+    for command in there or [f"tutelage export {path_argument(run.root)} --to gguf"]:
+        console.verbatim(f"  {command}")

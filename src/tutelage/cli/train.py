@@ -1,7 +1,8 @@
 """`tutelage train`: stage 2."""
 
-from collections.abc import Mapping
-from functools import partial
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from functools import cache, partial
 from typing import Any
 
 from tutelage.cli import console
@@ -13,6 +14,7 @@ from tutelage.cli.going_on import (
     earlier_training,
     tell_other_machine,
 )
+from tutelage.cli.next_steps import show_next_steps
 from tutelage.cli.opening import check_targets, check_targets_of_what_is_here, locate
 from tutelage.cli.options import Options, open_earlier_run, record_recipe, refuse_overwriting
 from tutelage.codes import Message
@@ -50,7 +52,7 @@ def train(
     console.heading("2 Tune")
     with locked(run):
         train_prepared(run, loaded, begin_anew=options.overwrite, is_accepted=accept_changes)
-    console.say(f"\nNext: tutelage evaluate {run.root}")
+    show_next_steps(run, loaded)
 
 
 def train_prepared(run: RunFolder, loaded: LoadedRecipe, *, begin_anew: bool, is_accepted: bool) -> None:
@@ -81,7 +83,7 @@ def open_model(
     `summary` is what their preparation says of them.
     """
     source = locate(loaded)
-    with console.waiting("Loading the model"):
+    with console.waiting("Loading the model and checking its results against one row at a time"):
         from tutelage.training.tuning import open_run
 
         return open_run(
@@ -104,7 +106,7 @@ def train_stage(
     from tutelage.generation.generate import answer_texts
     from tutelage.model.end_tokens import end_tokens
     from tutelage.model.loading import load_tokenizer
-    from tutelage.training.loop import plan_steps
+    from tutelage.training.loop import Progress, plan_steps
     from tutelage.training.reference import needs_reference, with_reference
     from tutelage.training.tuning import SAMPLE_TOKENS, tune
 
@@ -140,17 +142,28 @@ def train_stage(
         answers = 2 * (len(opened.training) + len(opened.validation))
         with console.progress("Reading both answers of each pair", answers) as advance:
             opened = with_reference(run, source, opened, progress=lambda count: advance(count, ""))
-    watcher = _Watcher()
-    with losing_lines(), console.progress("Training", steps) as advance:
-        if earlier.checkpoint:
-            advance(min(earlier.checkpoint.progress.step, steps), "")
+    begin = earlier.checkpoint.progress if earlier.checkpoint else Progress()
+    with losing_lines(), ExitStack() as shown:
+
+        @cache
+        def bar() -> console.Advance:
+            shown.close()
+            advance = shown.enter_context(console.progress("Training", steps))
+            advance(min(begin.step, steps), "")
+            return advance
+
+        if opened.validation and begin.step == 0 and not begin.losses:
+            shown.enter_context(console.waiting("Validating before the first step"))
+        else:
+            bar()
+        watcher = _Watcher(bar)
         result = tune(
             run,
             recipe,
             source,
             opened,
             answer=answer,
-            listener=partial(watcher, advance),
+            listener=watcher,
             interruption=INTERRUPTION,
             earlier=earlier.checkpoint,
             accepted=earlier.accepted,
@@ -166,19 +179,21 @@ def train_stage(
 
 
 class _Watcher:
-    """Moves the bar on each step and shows the latest losses."""
+    """Moves the bar on each step and shows the latest losses; it begins with the first of either."""
 
-    def __init__(self) -> None:
+    def __init__(self, bar: Callable[[], console.Advance]) -> None:
+        self._bar = bar
         self._validation = ""
         self._preferences: dict[int, dict[str, Any]] = {}  # of the validation pairs, by steps
 
-    def __call__(self, advance: console.Advance, event: dict[str, Any]) -> None:
+    def __call__(self, event: dict[str, Any]) -> None:
         if event["event"] == "validation":
+            self._bar()
             self._validation = f"  validation {event['loss']:.3f}{_told_accuracy(event)}"
             if "margin" in event:
                 self._preferences[event["step"]] = event
         elif event["event"] == "step":
-            advance(1, f"loss {event['loss']:.3f}{_told_accuracy(event)}{self._validation}")
+            self._bar()(1, f"loss {event['loss']:.3f}{_told_accuracy(event)}{self._validation}")
         elif event["event"] == "unsaved":
             told = f"no checkpoint of step {event['step']}: {event['reason']} The training goes on."
             console.warn(Message("run.checkpoint_not_saved", told))

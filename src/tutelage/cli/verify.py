@@ -43,10 +43,24 @@ def verify(
 
 def check_files(run: RunFolder) -> None:
     """Hold every folder against its manifest, and the model against the checkpoint that it was taken from."""
+    with console.waiting("Hashing the files"):
+        rows, damaged = _compare_files(run)
+    console.table([], rows)
+    if damaged:
+        raise StorageError(
+            "run.file_changed",
+            f"{run.root} is not what it was when it was made: {'; '.join(damaged)}. Put these files back from a"
+            " copy, or make the run again.",
+        )
+
+
+def _compare_files(run: RunFolder) -> tuple[list[list[str]], list[str]]:
+    """Return a line for each folder and file, and what is damaged."""
     from tutelage.training.reference import what_is_damaged_in_reference
 
+    rows: list[list[str]] = []
+    damaged: list[str] = []
     checkpoints = [run.checkpoint(step) for step in run.saved_steps()]
-    rows, damaged = [], []
     evaluations = [RunFolder(run.root, step).evaluation for step in (None, *run.evaluated_steps())]
     for folder in (run.data, *checkpoints, run.model, *evaluations):
         if folder.exists():
@@ -63,13 +77,7 @@ def check_files(run: RunFolder) -> None:
         damage = what_is_damaged_in_reference(run)
         rows.append([str(run.reference), damage or "as its own hash says"])
         damaged += [f"{run.reference}: {damage}"] if damage else []
-    console.table([], rows)
-    if damaged:
-        raise StorageError(
-            "run.file_changed",
-            f"{run.root} is not what it was when it was made: {'; '.join(damaged)}. Put these files back from a"
-            " copy, or make the run again.",
-        )
+    return rows, damaged
 
 
 def check_training(run: RunFolder, loaded: LoadedRecipe, *, from_step: int | None) -> None:

@@ -1,11 +1,11 @@
 """What has to be said of rows that could all be read: of their formats, and of what is not used."""
 
-import difflib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from tutelage.codes import Message
 from tutelage.data.schemas import SCHEMAS, fields_of
+from tutelage.spelling import did_you_mean, nearest
 
 
 def format_notes(formats: Mapping[str, int], *, pairs: bool) -> list[Message]:
@@ -59,5 +59,5 @@ def unknown_key_notes(rows_by_fields: Mapping[tuple[str, ...], int], names: Sequ
 
 
 def _meant(key: str, known: set[str]) -> str:
-    near = difflib.get_close_matches(key, sorted(known), n=1)
-    return f" Did you mean {near[0]!r}?" if near else ""
+    near = nearest(key, sorted(known))
+    return did_you_mean(near and repr(near))

@@ -1,6 +1,5 @@
 """Which format each row has, found from its fields; and what is said where a row has none, or more than one."""
 
-import difflib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -21,6 +20,7 @@ from tutelage.data.schemas import SCHEMAS, fields_of, format_of, read_row
 from tutelage.data.unknown_columns import FIELDS, BesideTexts, told_of_columns
 from tutelage.errors import DataError, EncodingError
 from tutelage.recipe import DataSettings, Objective
+from tutelage.spelling import did_you_mean, nearest
 
 FIELDS_NAMED = 6
 UNREAD = "not read"  # in place of the format of a row that is too large
@@ -267,7 +267,7 @@ def _misspelt(name: str, fields: Sequence[str]) -> bool:
     keys = [str(key) for key in fields]
     missing = [field for field in SCHEMAS[name].required if field not in keys]
     unknown = [key for key in keys if key not in fields_of([name])]
-    near = [field for field in missing if difflib.get_close_matches(field, unknown, n=1)]
+    near = [field for field in missing if nearest(field, unknown)]
     has_others = len(SCHEMAS[name].required) > 1 or len(keys) == 1
     return has_others and len(missing) == len(near) == 1
 
@@ -290,7 +290,7 @@ def _nearest_format(fields: Sequence[str], usual: str | None) -> str:
 
     def likeness(name: str) -> tuple[int, bool]:
         keys = [str(key) for key in fields]
-        near = sum(bool(difflib.get_close_matches(field, keys, n=1)) for field in SCHEMAS[name].required)
+        near = sum(bool(nearest(field, keys)) for field in SCHEMAS[name].required)
         if name == "preference" and near < len(pair):
             near = 0  # one name like those of its fields says nothing of a pair
         return near, name == (usual or "alpaca")
@@ -300,10 +300,11 @@ def _nearest_format(fields: Sequence[str], usual: str | None) -> str:
 
 def _missing(missing: NamedRows, field: str, name: str, source: str, paths: Mapping[str, str]) -> str:
     keys = [str(key) for key in missing.first.value]
-    near = difflib.get_close_matches(field, [key for key in keys if key not in fields_of([name])], n=1)
-    hint = f" Rename {near[0]!r} to {field!r}." if near else ""
+    near = nearest(field, [key for key in keys if key not in fields_of([name])])
+    hint = f" Rename {near!r} to {field!r}." if near else ""
     if field in paths:
-        hint = f" data.map takes it from {paths[field]!r}, which is not there."
+        column = nearest(paths[field], keys)
+        hint = f" data.map takes it from {paths[field]!r}, which is not there.{did_you_mean(column and repr(column))}"
     has = ", ".join(repr(key) for key in keys[:FIELDS_NAMED]) or "no fields at all"
     needs = " and ".join(repr(required) for required in SCHEMAS[name].required)
     may = f" (and may have {', '.join(map(repr, SCHEMAS[name].optional))})" if SCHEMAS[name].optional else ""

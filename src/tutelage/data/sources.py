@@ -1,6 +1,5 @@
 """Where rows come from: files of several kinds, a folder of them, an address, the hub, or data known by a name."""
 
-import difflib
 import hashlib
 import stat
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -17,6 +16,7 @@ from tutelage.data.records import OpenSource, Record, Source
 from tutelage.errors import DataError
 from tutelage.fetching import fetch_url, file_sha256, refuse_secret_address
 from tutelage.recipe import DataSettings
+from tutelage.spelling import did_you_mean, nearest, nearest_path
 
 STARTER = "starter"
 INSTRUCTION_DATA = "instruction-data"
@@ -199,6 +199,6 @@ def check_path(path: Path, settings: DataSettings) -> Path:
 
 
 def _nearest_name(path: Path) -> str:
-    beside = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
-    near = difflib.get_close_matches(path.name, [*beside, STARTER, INSTRUCTION_DATA], n=1)
-    return f" Did you mean {near[0]}?" if near else " Check the path given as data.source or --data."
+    near = nearest_path(path, lambda _: True)
+    meant = near.name if near else nearest(path.name, [STARTER, INSTRUCTION_DATA])
+    return did_you_mean(meant) or " Check the path given as data.source or --data."

@@ -5,8 +5,10 @@ import io
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import dropwhile
 from typing import Any, BinaryIO
 
+from tutelage.characters import is_unseen
 from tutelage.data.arrow_rows import records_of, refuse_bombs, repeated_columns, rows_at_once, too_large
 from tutelage.data.arrow_values import row_reader
 from tutelage.data.csv_rows import refuse_repeated_columns
@@ -14,8 +16,10 @@ from tutelage.data.records import NO_LIMIT, Record
 from tutelage.errors import DataError
 
 ROWS_AT_ONCE = 256
-FORMULA_BEGINNINGS = ("=", "+", "-", "@", "\t", "\r")
-NUMBER = re.compile(r"[-+]?[\d.,\s]*\d\s?%?")
+# Their full-width forms too, which a spreadsheet of East Asia takes for the same.
+FORMULA_BEGINNINGS = ("=", "+", "-", "@", "＝", "＋", "－", "＠")
+DRIVES_CELL = ("\t", "\r")  # at its beginning, which parts cells where the text is pasted or read again
+NUMBER = re.compile(r"[-+]?[\d., \u00a0\u202f]*\d(?:[eE][-+]?\d+)?[ \u00a0\u202f]?%?")
 
 
 def read_parquet_rows(
@@ -62,7 +66,19 @@ def csv_bytes(rows: Sequence[Mapping[str, Any]], *, delimiter: str) -> bytes:
 
 def would_run(cell: str) -> bool:
     """Tell whether a spreadsheet would take a cell for a formula; a number with its sign is none."""
-    return cell.startswith(FORMULA_BEGINNINGS) and not NUMBER.fullmatch(cell)
+    seen = "".join(dropwhile(lambda one: one.isspace() or is_unseen(one), cell))
+    begins = seen.startswith(FORMULA_BEGINNINGS) or cell.startswith(DRIVES_CELL)
+    return begins and not NUMBER.fullmatch(cell.strip(" "))
+
+
+def cells_that_would_run(rows: Sequence[Mapping[str, Any]]) -> list[tuple[int, str]]:
+    """Return the place of the row and the column of each text that a spreadsheet would run."""
+    return [
+        (place, column)
+        for place, row in enumerate(rows)
+        for column, value in row.items()
+        if isinstance(value, str) and would_run(value)
+    ]
 
 
 def safe_cell(cell: str) -> str:

@@ -3,7 +3,7 @@
 import json
 import re
 import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from tutelage.data.column_hints import Role
 from tutelage.data.column_roles import messages_among, roles_of_answers, roles_of_labels
@@ -13,6 +13,7 @@ from tutelage.data.schemas import SCHEMAS
 from tutelage.data.table_shape import UNNAMED
 from tutelage.errors import DataError
 from tutelage.recipe import DataSettings, Objective
+from tutelage.spelling import did_you_mean, nearest
 
 SAMPLES_SHOWN = 2
 CHARACTERS_SHOWN = 56
@@ -105,6 +106,7 @@ def told_of_columns(
     }:
         told = " ".join(f"--map {shlex.quote(f'{field}={path}')}" for field, path in swapped.items())
         about_header += f" --map is field=column; the other way round it is {told}."
+    about_header += "".join(_misspelt(names, settings.map))
     wanted = "a text and its label" if objective == "classification" else "what is asked and what is answered"
     begin = f"{source}: it is not known which columns hold {wanted}:\n" + "\n".join(lines)
     paths, is_for_labels = proposed(samples, settings, objective)
@@ -121,6 +123,14 @@ def told_of_columns(
         "and correct the names where they are wrong; then give the same options to `tutelage run --data`."
         f"{about_header}"
     )
+
+
+def _misspelt(names: Sequence[str], paths: Mapping[str, str]) -> Iterator[str]:
+    """Say of which columns a map takes fields that are not there, though others have nearly their names."""
+    for field, path in paths.items():
+        near = None if {field, path} & {*names} else nearest(path, names)
+        if near is not None:
+            yield f" --map takes {field} from {path!r}, which is not there.{did_you_mean(repr(near))}"
 
 
 def proposed(

@@ -46,13 +46,18 @@ def file_of_rows(
             "data.no_rows_left",
             f"No row is left to write to {path}. Choose less strictly.",
         )
-    if kind in TEXT_TABLES:
+    if is_text_table(path):
         _refuse_turns_as_text(path, rows)
     content = _encoded(path, kind, rows)
     if kind in TABLES:
         _refuse_other_rows(path, list(TABLES[kind](io.BytesIO(content), str(path))), rows, settings)
     # Without a time in it, the same rows make the same bytes.
     return gzip.compress(content, mtime=0) if path.name.lower().endswith(".gz") else content
+
+
+def is_text_table(path: Path) -> bool:
+    """Tell whether a name says CSV, or its like with tabs."""
+    return _kind_of(path) in TEXT_TABLES
 
 
 def refuse_unknown_ending(path: Path) -> None:

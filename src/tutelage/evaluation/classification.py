@@ -13,6 +13,7 @@ from tutelage.data.preparation import read_prepared
 from tutelage.data.prepared_rows import PreparedRows
 from tutelage.evaluation.class_metrics import class_metrics
 from tutelage.evaluation.evaluate import open_rows, trained_dtype
+from tutelage.evaluation.responses import Progress, Waiting
 from tutelage.evaluation.several_labels import label_set_metrics, set_prediction
 from tutelage.evaluation.threshold import given_at, rarer_class, threshold_figures
 from tutelage.evaluation.word_counts import classes_by_words, label_sets_by_words
@@ -28,11 +29,9 @@ from tutelage.run_folder import RunFolder, read_json, write_json, write_json_lin
 from tutelage.runtime import choose_device, choose_dtype_to_open
 from tutelage.storage import publish_folder
 
-Progress = Callable[[str, int], Callable[[int], None]]
-
 
 def evaluate_classification(
-    run: RunFolder, recipe: Recipe, source: ModelSource, *, progress: Progress
+    run: RunFolder, recipe: Recipe, source: ModelSource, *, progress: Progress, waiting: Waiting
 ) -> dict[str, Any]:
     """Classify the test rows with the tuned model, and write the predictions and metrics.json, which is returned."""
     rows = open_rows(run, recipe, source)
@@ -41,6 +40,7 @@ def evaluate_classification(
     by_names = None
     if recipe.evaluation.zero_shot:
         by_names = _by_names(run, recipe, source, rows=rows, classes=classes, progress=progress)
+    waiting("Loading the tuned model")
     model = open_classifier(run, recipe, source)
     several = recipe.data.label_separator is not None
     find = label_probabilities if several else class_probabilities
@@ -52,6 +52,7 @@ def evaluate_classification(
         )
 
     probabilities = ask("test", rows)
+    waiting("Comparing with what words alone tell")
     figures = (
         _several_labels(run, recipe, rows, probabilities)
         if several

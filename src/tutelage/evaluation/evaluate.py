@@ -23,7 +23,7 @@ from tutelage.evaluation.forgetting import (
 from tutelage.evaluation.metrics import METRICS, PairedScores, score_rows
 from tutelage.evaluation.named_sets import Answers, NamedSet, answer_set, judge_sets
 from tutelage.evaluation.preference import judge_preferences, pair_records, read_pairs
-from tutelage.evaluation.responses import Progress, collect_responses, reference_log_probs
+from tutelage.evaluation.responses import Progress, Waiting, collect_responses, reference_log_probs
 from tutelage.model.assembly import check_published, open_base, open_tuned
 from tutelage.model.end_tokens import end_tokens
 from tutelage.model.forward import CausalModel
@@ -38,11 +38,17 @@ from tutelage.storage import publish_folder, remove
 
 
 def evaluate(
-    run: RunFolder, recipe: Recipe, source: ModelSource, *, sets: Sequence[NamedSet], progress: Progress
+    run: RunFolder,
+    recipe: Recipe,
+    source: ModelSource,
+    *,
+    sets: Sequence[NamedSet],
+    progress: Progress,
+    waiting: Waiting,
 ) -> dict[str, Any]:
     """Ask both models every test prompt and those of the named sets, score and compare; return what metrics.json says.
 
-    `progress(label, total)` begins a bar and gives the function that advances it.
+    `progress(label, total)` begins a bar and gives the function that advances it; `waiting(label)` names what has none.
     """
     rows = open_rows(run, recipe, source)
     device = choose_device(recipe.training.device)
@@ -62,6 +68,8 @@ def evaluate(
     rejected: dict[str, list[float]] = {}  # of pairs, what each arm gives the second answers
     for arm in ARMS:
         # The base answers before the adapter is put on it, so that nothing of it can leak.
+        if arm == "tuned":
+            waiting("Loading the tuned model")
         model = base if arm == "base" else open_tuned(base, run.weights, recipe.adapter)
         told = partial(_of_arm, progress, arm)
         ask = partial(
@@ -99,6 +107,7 @@ def evaluate(
             rejected[arm] = reference_log_probs(model, rows.rejected, progress=advance)
         if passages:
             readings[arm] = read_general(model, passages, prompts, progress=told)
+    waiting("Scoring the answers")
     scores = score_rows(records["base"], records["tuned"])
     result = compare_scores(scores, METRICS[recipe.evaluation.primary_metric]).to_record()
     set_figures, set_rows = judge_sets(sets, set_answers)

@@ -11,6 +11,8 @@ from tutelage.recipe_evaluation import EvaluationSettings
 
 # Begins a bar for something that a model does to so many rows, and gives the function that advances it.
 Progress = Callable[[str, int], Callable[[int], None]]
+# Shows what is waited for, until the next wait or bar begins.
+Waiting = Callable[[str], None]
 
 
 def collect_responses(

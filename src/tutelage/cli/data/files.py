@@ -197,7 +197,9 @@ def write_files(
 
     `settings` are those with which the files will be read again.
     """
-    from tutelage.data.writing import file_of_rows
+    from tutelage.data.records import SOURCE_ROW
+    from tutelage.data.tables import cells_that_would_run
+    from tutelage.data.writing import file_of_rows, is_text_table
 
     contents = {path: file_of_rows(path, rows, settings) for path, rows in files.items()}
     for path, content in contents.items():
@@ -205,6 +207,16 @@ def write_files(
             publish_bytes(path, content)
         would = "would be written" if output.dry_run else "written"
         console.say(f"{_counted(len(files[path]))} {would} to {path}, {len(content):,} bytes.")
+        cells = cells_that_would_run(files[path]) if is_text_table(path) else []
+        if cells:
+            place, column = cells[0]
+            row = files[path][place].get(SOURCE_ROW, place)
+            console.note(
+                "convert.formula_in_cell",
+                f"{path} has {_counted_cells(len(cells))} that a spreadsheet would run as a formula, the first of them"
+                f" {column!r} of row {row}. They are written unchanged, since the file is data; a spreadsheet should"
+                " import its columns as text.",
+            )
 
 
 def tell_reasons(
@@ -245,6 +257,10 @@ def tell_reasons(
 
 def _first_rows(rows: Sequence[int]) -> str:
     return ", ".join(map(str, rows[:ROWS_SHOWN])) + (" …" if len(rows) > ROWS_SHOWN else "")
+
+
+def _counted_cells(count: int) -> str:
+    return f"{count:,} cell{'' if count == 1 else 's'}"
 
 
 def _counted(count: int) -> str:

@@ -1,0 +1,65 @@
+"""What the end of a stage shows: commands that go on with the run, which can be pasted as they stand."""
+
+from collections.abc import Collection
+from typing import TYPE_CHECKING
+
+from tutelage.cli import console
+from tutelage.cli.opening import locate
+from tutelage.recipe_file import LoadedRecipe
+from tutelage.run_folder import RunFolder
+
+if TYPE_CHECKING:
+    from tutelage.data.own_question import Question
+    from tutelage.evaluation.next_steps import NextStep
+
+
+def show_next_steps(
+    run: RunFolder, loaded: LoadedRecipe, *, exported: Collection[str] = (), begins_anew: bool = False
+) -> None:
+    """Print what can be done with a run next; with `begins_anew` also how to tune on other rows than the starter's."""
+    from tutelage.data.sources import STARTER
+    from tutelage.evaluation.next_steps import NextStep, next_steps, path_argument
+
+    if not run.training.exists():
+        console.say()
+        console.verbatim(f"Next: tutelage train {path_argument(run.root)}")
+        return
+    steps = next_steps(
+        run.root,
+        own_question(run, loaded),
+        is_classification=loaded.recipe.training.objective == "classification",
+        is_evaluated=run.metrics.exists() or not _has_test_rows(run),
+        exported=exported,
+    )
+    if begins_anew and loaded.recipe.data.source == STARTER:
+        mine = path_argument(run.root.parent / "mine")
+        steps.append(NextStep("Tune on your own rows", f"tutelage run --data my.json --output {mine}"))
+    _show(steps)
+
+
+def own_question(run: RunFolder, loaded: LoadedRecipe) -> "Question | None":
+    """Return a question of the run's own rows, of the test rows where one of them can be asked."""
+    from tutelage.data.own_question import choose_question, choose_text
+    from tutelage.data.preparation import read_prepared
+    from tutelage.data.prompts import make_renderer
+    from tutelage.model.loading import load_tokenizer
+
+    splits = (read_prepared(run, split) for split in ("test", "validation", "train"))
+    if loaded.recipe.training.objective == "classification":
+        return next(filter(None, map(choose_text, splits)), None)
+    renderer = make_renderer(load_tokenizer(locate(loaded).folder), loaded.recipe.data.prompt)
+    return next(filter(None, (choose_question(rows, renderer) for rows in splits)), None)
+
+
+def _has_test_rows(run: RunFolder) -> bool:
+    from tutelage.data.preparation import read_prepared
+
+    return bool(read_prepared(run, "test"))
+
+
+def _show(steps: "list[NextStep]") -> None:
+    console.say()
+    console.heading("What to type next")
+    for step in steps:
+        console.say(f"{step.about}:")
+        console.verbatim(f"  {step.command}")
