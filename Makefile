@@ -5,23 +5,26 @@ BIN := .venv/bin
 OUTPUT ?= runs/quickstart
 DATA ?= starter
 SPLIT ?= group
+SETTINGS ?=
 
-.PHONY: help quickstart test test-all test-avx2 check format docs install install-locked lock audit clean
+.PHONY: help quickstart test test-all test-avx2 test-stranger check format docs install install-locked wheel lock audit clean
 
 help:
 	@echo "make quickstart   install, fetch the default model, tune it on the starter data, write $(OUTPUT)/report.html"
 	@echo "make test         install the development tools and run the tests"
 	@echo "make test-all     the same, and what takes many minutes"
 	@echo "make test-avx2    what depends on the processor, as one without AVX-512 computes it"
+	@echo "make test-stranger  the commands of README.md in a folder of their own, with an empty cache"
 	@echo "make check        format, lint, types and import direction"
 	@echo "make format       let the formatter write"
 	@echo "make docs         write the reference page of the settings"
 	@echo "make install-locked   install only files whose hashes are in requirements.lock, torch excepted"
+	@echo "make wheel        write a wheel and a source archive into dist/"
 	@echo "make lock         write constraints.txt and requirements.lock from what is installed"
 	@echo "make audit        look up known weaknesses of what is locked"
 
 quickstart: .venv/installed
-	@$(BIN)/tutelage run --data $(DATA) --split $(SPLIT) --output $(OUTPUT) $(if $(filter runs/quickstart,$(OUTPUT)),--overwrite)
+	@$(BIN)/tutelage run --data $(DATA) --split $(SPLIT) --output $(OUTPUT) $(if $(filter runs/quickstart,$(OUTPUT)),--overwrite) $(SETTINGS)
 
 # Tests run side by side, so threads that wait must sleep; the real training uses both cores and runs alone.
 test: .venv/installed-dev
@@ -78,6 +81,19 @@ install-locked:
 	$(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch .venv/installed .venv/installed-dev
 
+# The builder lives in a place of its own, since what it needs is not locked with the rest.
+wheel: .venv/build
+	rm -rf dist build
+	.venv/build/bin/python -m build --outdir dist .
+
+.venv/build:
+	$(PYTHON) -m venv $@
+	$@/bin/python -m pip install -qq --disable-pip-version-check 'build>=1.3,<2'
+
+# Every command that README.md and the guide's first page show, in a clone with a home and a cache of its own.
+test-stranger:
+	$(PYTHON) tests/stranger/run.py
+
 # A build's label (+cpu) is left out, so that each machine takes the build that is offered to it.
 lock: .venv/installed-dev .venv/lock
 	$(BIN)/python -m pip freeze --all --exclude pip --exclude-editable | sed 's/+[a-z0-9.]*$$//' > constraints.txt
@@ -98,4 +114,4 @@ audit: .venv/lock
 	$@/bin/python -m pip install -qq --disable-pip-version-check 'uv>=0.9,<1' 'pip-audit>=2.10,<3'
 
 clean:
-	rm -rf .venv runs build *.egg-info
+	rm -rf .venv runs build dist *.egg-info

@@ -3,7 +3,7 @@
 python -m benchmarks.checkpoint_cost FOLDER
 """
 
-import sys
+import argparse
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -55,4 +55,6 @@ def measure(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    measure(Path(sys.argv[1]))
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path, help="a new folder for the checkpoints, on the disk to measure")
+    measure(parser.parse_args().folder)

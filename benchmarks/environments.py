@@ -35,8 +35,13 @@ def make_environment(name: str) -> Path:
     print(
         f"Installing {requirements.name} into {folder} (torch is the large part; once) ...", file=sys.stderr
     )
-    subprocess.run([sys.executable, "-m", "venv", "--clear", str(folder)], check=True)
-    subprocess.run([str(python), "-m", "pip", "install", "-qq", "-r", str(requirements)], check=True)
+    try:
+        subprocess.run([sys.executable, "-m", "venv", "--clear", str(folder)], check=True)
+        subprocess.run([str(python), "-m", "pip", "install", "-qq", "-r", str(requirements)], check=True)
+    except subprocess.CalledProcessError as fault:
+        raise SystemExit(
+            f"{requirements} could not be installed. Look up why above; `--only tutelage` needs no peer."
+        ) from fault
     installed.write_text(wanted, encoding="utf-8")
     return python
 

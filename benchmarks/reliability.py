@@ -4,6 +4,7 @@ python -m benchmarks.reliability            # what `make test` runs, about three
 python -m benchmarks.reliability --nightly  # 200 kills and every operation too, up to an hour
 """
 
+import argparse
 import os
 import subprocess
 import sys
@@ -125,7 +126,7 @@ def run_tests(*, nightly: bool) -> list[tuple[str, bool, float]]:
     in_process, forked = ["nightly or not end_to_end", "forks or nightly"] if nightly else ["", "forks"]
     return [
         *run_files([file for file in FILES if file != FAULTS], in_process),
-        *run_files([FAULTS], forked),
+        *run_files(list(FILES), forked),
     ]
 
 
@@ -154,4 +155,8 @@ def run_files(files: list[str], marked: str) -> list[tuple[str, bool, float]]:
 
 
 if __name__ == "__main__":
-    print_table(nightly="--nightly" in sys.argv[1:])
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--nightly", action="store_true", help="what takes up to an hour, too")
+    print_table(nightly=parser.parse_args().nightly)

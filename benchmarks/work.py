@@ -7,20 +7,23 @@ import argparse
 import json
 import math
 import random
+import sys
 from pathlib import Path
 from typing import Any
 
 from tutelage.data.encoding import encode_text
 from tutelage.data.formats import read_conversations
 from tutelage.data.prompts import make_renderer
-from tutelage.data.sources import read_source
+from tutelage.data.records import Source
+from tutelage.data.sources import INSTRUCTION_DATA, STARTER, read_source
 from tutelage.data.splits import split_rows
+from tutelage.errors import FetchError, TutelageError
 from tutelage.fetching import user_cache
 from tutelage.model.loading import load_tokenizer
 from tutelage.model.sources import locate_model
 from tutelage.recipe import DEFAULT_MODEL
 
-DATA = Path(__file__).parents[2] / "shared" / "data" / "instruction-data.json"
+BOOK_FILE = Path(__file__).parents[2] / "shared" / "data" / "instruction-data.json"
 SEED = 123
 RECIPE = {
     "seed": SEED,
@@ -61,7 +64,7 @@ def main() -> None:
 
 def add_work_options(parser: argparse.ArgumentParser) -> None:
     """Add what training and generation have in common."""
-    parser.add_argument("--data", type=Path, default=DATA, help="the book's instruction-data.json")
+    parser.add_argument("--data", help="rows to work on; default: the book's, as `tutelage run` finds them")
     parser.add_argument("--model", help="name or folder of the model; default: the project's default model")
 
 
@@ -142,11 +145,31 @@ def write_job(path: Path, job: dict[str, Any]) -> None:
 
 def open_work(options: argparse.Namespace) -> tuple[Any, Any, dict[str, list[Any]]]:
     """Return the model, its renderer and the rows of each split by position."""
-    found = read_source(str(options.data), cache=user_cache())
-    rows = read_conversations(found.records, source=options.data.name).rows
+    try:
+        found = _read_rows(options.data)
+        rows = read_conversations(found.records, source=found.name).rows
+        source = locate_model(options.model or DEFAULT_MODEL, cache=user_cache(), progress=print)
+    except TutelageError as fault:
+        raise SystemExit(str(fault)) from fault
     splits = split_rows(rows, rule="position", train_share=0.85, test_share=0.10)
-    source = locate_model(options.model or DEFAULT_MODEL, cache=user_cache(), progress=print)
     return source, make_renderer(load_tokenizer(source.folder), "alpaca"), splits
+
+
+def _read_rows(named: str | None) -> Source:
+    """Read what was named, else the book's rows; where they cannot be had, say so and read the starter rows."""
+    if named:
+        return read_source(named, cache=user_cache())
+    if BOOK_FILE.is_file():
+        return read_source(str(BOOK_FILE), cache=user_cache())
+    try:
+        return read_source(INSTRUCTION_DATA, cache=user_cache())
+    except FetchError as fault:
+        print(
+            f"The book's rows cannot be had ({fault.code}), so the starter rows are taken; README's figures are"
+            " of the book's. --data FILE takes other rows.",
+            file=sys.stderr,
+        )
+        return read_source(STARTER, cache=user_cache())
 
 
 def _in_order(rows: list[Any], wanted: int) -> list[Any]:

@@ -7,7 +7,9 @@ import pytest
 import torch
 
 from tutelage import runtime
-from tutelage.runtime import choose_dtype_to_open, settle_process
+from tutelage.errors import RecipeError
+from tutelage.recipe import Recipe
+from tutelage.runtime import choose_device, choose_dtype, choose_dtype_to_open, settle_process
 
 
 @pytest.mark.parametrize(
@@ -43,3 +45,33 @@ def test_a_trained_model_is_opened_in_its_own_type_unless_that_is_emulated(
 def test_a_gpu_opens_a_model_in_the_type_of_its_training(monkeypatch):
     monkeypatch.setattr(runtime, "has_bfloat16_products", lambda: False)
     assert choose_dtype_to_open("bfloat16", torch.device("cuda")) is torch.bfloat16
+
+
+def test_mps_is_taken_where_torch_has_it_and_refused_by_name_where_not(monkeypatch):
+    """No Apple processor runs it here: only which device is taken is shown."""
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    with pytest.raises(RecipeError) as refused:
+        choose_device("mps")
+    assert refused.value.code == "device.no_mps"
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    assert takes_mps(choose_device)
+    assert choose_device("auto").type != "mps"
+    assert choose_dtype("auto", torch.device("mps")) is torch.float32
+    assert choose_dtype("bfloat16", torch.device("mps")) is torch.bfloat16
+
+
+def test_the_check_of_mps_catches_a_processor_taken_in_its_place():
+    assert not takes_mps(lambda wanted: torch.device("cpu"))
+
+
+def takes_mps(choose):
+    return choose("mps").type == "mps"
+
+
+@pytest.mark.parametrize(("given", "is_taken"), [("mps", True), ("metal", False)])
+def test_a_recipe_takes_mps_and_no_other_name(given, is_taken):
+    try:
+        taken = Recipe.model_validate({"training": {"device": given}}).training.device
+    except ValueError:
+        taken = None
+    assert taken == (given if is_taken else None)

@@ -177,6 +177,7 @@ def publish_twice(place):
     publish(place, "new")
 
 
+@pytest.mark.forks
 def test_a_crash_before_any_operation_leaves_the_old_folder_or_the_new_one(tmp_path):
     """Property 3: for all k the newest whole one is the old or the new, and the next start clears up."""
     publish(tmp_path / "counted" / "model", "old")
@@ -196,6 +197,7 @@ def test_a_crash_before_any_operation_leaves_the_old_folder_or_the_new_one(tmp_p
     assert not crash_in_a_child(operations + 1, lambda: publish(tmp_path / "whole" / "model", "new"))
 
 
+@pytest.mark.forks
 def test_what_is_removed_is_never_half_removed_under_its_name(tmp_path):
     place = tmp_path / "folder"
     publish(place, "old")
@@ -207,6 +209,7 @@ def test_what_is_removed_is_never_half_removed_under_its_name(tmp_path):
         assert names_in(tmp_path) in ([], ["folder"])
 
 
+@pytest.mark.forks
 def test_a_swap_whose_old_folder_is_not_put_back_is_caught(tmp_path, monkeypatch):
     """Without the sweep a crash between the two renames would leave neither."""
     place = tmp_path / "model"

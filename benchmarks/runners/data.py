@@ -31,8 +31,8 @@ def measure(job: dict) -> dict:
     from tutelage.data.sources import read_source
     from tutelage.data.splits import Sides
     from tutelage.model.loading import load_tokenizer
+    from tutelage.platforms import peak_memory_bytes
     from tutelage.recipe import DataSettings
-    from tutelage.runtime import peak_memory_bytes
 
     settings = DataSettings(source=job["data"])
     renderer = make_renderer(load_tokenizer(Path(job["model"])), settings.prompt)

@@ -11,14 +11,18 @@ import threading
 import time
 from pathlib import Path
 
+from tutelage.platforms import is_child_of
+
 SECONDS_BETWEEN_LOOKS = 0.5
 
 
 def end_with_parent(parent: int, scratch: Path | None = None) -> None:
     """End this process, and clear its folder away, once its `parent` is gone: nobody reads what it finds."""
 
+    has_parent = is_child_of(parent)
+
     def watch() -> None:
-        while os.getppid() == parent:  # which it may not be even now, if it was killed meanwhile
+        while has_parent():  # which it may not have even now, if that was killed meanwhile
             time.sleep(SECONDS_BETWEEN_LOOKS)
         if scratch is not None:
             shutil.rmtree(scratch, ignore_errors=True)

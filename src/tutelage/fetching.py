@@ -15,6 +15,7 @@ from urllib.parse import parse_qsl, urlsplit
 import platformdirs
 
 from tutelage.errors import FetchError
+from tutelage.platforms import HOME_VARIABLE
 from tutelage.storage import file_sha256, publish_bytes
 
 TIMEOUT_SECONDS = 60
@@ -44,7 +45,7 @@ def settle_home() -> None:
     except RuntimeError:
         is_known = False
     if not is_known:
-        os.environ["HOME"] = str(NO_HOME)
+        os.environ[HOME_VARIABLE] = str(NO_HOME)
 
 
 def fetch_url(url: str, *, sha256: str, destination: Path, max_bytes: int) -> Path:

@@ -12,9 +12,7 @@ from contextlib import contextmanager
 from types import FrameType
 
 from tutelage.errors import EXIT_LEFT_AT_ONCE, Interrupted
-
-# A closed terminal sends SIGHUP more than once, and a service manager sends it after SIGTERM; nobody means haste by it.
-SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+from tutelage.platforms import CLOSED_TERMINAL, ENDING_SIGNALS
 
 
 class Interruption:
@@ -33,7 +31,9 @@ class Interruption:
         if threading.current_thread() is not threading.main_thread():
             yield
             return
-        heard = [number for number in SIGNALS if signal.getsignal(number) not in (signal.SIG_IGN, None)]
+        heard = [
+            number for number in ENDING_SIGNALS if signal.getsignal(number) not in (signal.SIG_IGN, None)
+        ]
         before = {number: signal.signal(number, self._hear) for number in heard}
         try:
             yield
@@ -46,7 +46,8 @@ class Interruption:
         self.requested, self.by, self._is_urgent = False, None, False
 
     def _hear(self, number: int, frame: FrameType | None) -> None:
-        if number != signal.SIGHUP:
+        # A closed terminal tells more than once, and a service manager does so after SIGTERM; nobody means haste by it.
+        if number != CLOSED_TERMINAL:
             if self._is_urgent:
                 os._exit(
                     EXIT_LEFT_AT_ONCE

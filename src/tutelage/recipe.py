@@ -166,8 +166,9 @@ class TrainingSettings(Section):
     max_grad_norm: Annotated[float, Field(ge=0)] = Field(
         1.0, description="Gradients are clipped to this L2 norm; 0 does not clip."
     )
-    device: Literal["auto", "cpu", "cuda"] = Field(
-        "auto", description="`auto` takes a GPU where there is one."
+    device: Literal["auto", "cpu", "cuda", "mps"] = Field(
+        "auto",
+        description="`auto` takes a GPU where there is one, but an Apple one only as `mps`: nothing was run on it yet.",
     )
     dtype: Literal["auto", "float32", "bfloat16"] = Field(
         "auto",

@@ -1,13 +1,15 @@
 """One process at a time writes into a run folder; who comes second is told who is there."""
 
-import fcntl
 import os
 import platform
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from filelock import BaseFileLock, FileLock, Timeout, UnixFileLock
+
 from tutelage.errors import RunFolderError
+from tutelage.platforms import FOLLOW_NO_LINK
 from tutelage.run_folder import RunFolder
 from tutelage.storage import sweep
 
@@ -28,67 +30,82 @@ def locked(run: RunFolder) -> Iterator[None]:
 
 @contextmanager
 def locked_folder(root: Path, lock: Path) -> Iterator[None]:
-    """Make a folder where it is not there, and keep others out of it by a lock in it; nothing is cleared up."""
+    """Make a folder where it is not there, and keep others out of it by a lock in it; nothing is cleared up.
+
+    Two files, because Windows lets nobody read the one that the system holds: the other says by whom it is held.
+    """
     made = [folder for folder in (root, *root.parents) if not folder.exists()]
-    handle = _take(root, lock)
+    held = _take(root, lock)
     try:
         yield
     finally:
-        lock.unlink(missing_ok=True)  # before it is freed, so that nobody gets a lock on a file that is gone
-        os.close(handle)
+        lock.unlink(missing_ok=True)
+        _free(held)
         with suppress(OSError):  # they hold something now
             for folder in made:
                 folder.rmdir()
 
 
-def _take(root: Path, lock: Path) -> int:
-    own = f"process {os.getpid()} on {platform.node()}"
-    while True:
-        handle = _open(root, lock)
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            owner = _owner(handle)
-            os.close(handle)
-            raise RunFolderError(
-                "run.locked",
-                f"{root} is being written by {owner or 'another process'}. Wait until it has ended, or choose"
-                " another --output.",
-            ) from None
-        if not _is_same_file(handle, lock):  # its owner removed it just now
-            os.close(handle)
-            continue
-        owner = _owner(handle)
-        if owner and not owner.endswith(f" on {platform.node()}"):
-            os.close(handle)
-            raise RunFolderError(
-                "run.locked_elsewhere",
-                f"{root} was being written by {owner}, another machine, and nothing here can tell whether it"
-                f" still is. If it is not, remove {lock} and give the same command again.",
-            )
-        os.truncate(handle, 0)
-        os.pwrite(handle, own.encode(), 0)
-        return handle
+def held_beside(lock: Path) -> Path:
+    """Return the file that the system holds for the process that `lock` names."""
+    return lock.with_name(f"{lock.name}.held")
 
 
-def _open(root: Path, lock: Path) -> int:
+def _take(root: Path, lock: Path) -> BaseFileLock:
     try:
         root.mkdir(parents=True, exist_ok=True)
-        return os.open(lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644)
-    except OSError as fault:
+        held = FileLock(held_beside(lock))
+        held.acquire(blocking=False)
+    except Timeout:
         raise RunFolderError(
-            "run.not_writable",
-            f"{root} cannot be written: {fault.strerror or fault}. Change its permissions, or choose"
+            "run.locked",
+            f"{root} is being written by {_owner(lock) or 'another process'}. Wait until it has ended, or choose"
             " another --output.",
-        ) from fault
-
-
-def _owner(handle: int) -> str:
-    return os.pread(handle, 300, 0).decode(errors="replace")
-
-
-def _is_same_file(handle: int, path: Path) -> bool:
+        ) from None
+    except OSError as fault:
+        raise _not_writable(root, fault) from fault
     try:
-        return os.path.samestat(os.fstat(handle), path.stat())
-    except FileNotFoundError:
-        return False
+        _sign(root, lock)
+    except BaseException:
+        _free(held)
+        raise
+    return held
+
+
+def _sign(root: Path, lock: Path) -> None:
+    owner = _owner(lock)
+    if owner and not owner.endswith(f" on {platform.node()}"):
+        raise RunFolderError(
+            "run.locked_elsewhere",
+            f"{root} was being written by {owner}, another machine, and nothing here can tell whether it"
+            f" still is. If it is not, remove {lock} and give the same command again.",
+        )
+    try:
+        handle = os.open(lock, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | FOLLOW_NO_LINK, 0o644)
+    except OSError as fault:
+        raise _not_writable(root, fault) from fault
+    with os.fdopen(handle, "w", encoding="utf-8") as file:
+        file.write(f"process {os.getpid()} on {platform.node()}")
+
+
+def _owner(lock: Path) -> str:
+    try:
+        with lock.open("rb") as file:
+            return file.read(300).decode(errors="replace")
+    except OSError:
+        return ""
+
+
+def _free(held: BaseFileLock) -> None:
+    if isinstance(held, UnixFileLock):  # the others remove it themselves
+        # Before it is freed, so that nobody gets a lock on a file that is gone.
+        Path(held.lock_file).unlink(missing_ok=True)
+    held.release()
+
+
+def _not_writable(root: Path, fault: OSError) -> RunFolderError:
+    return RunFolderError(
+        "run.not_writable",
+        f"{root} cannot be written: {fault.strerror or fault}. Change its permissions, or choose"
+        " another --output.",
+    )

@@ -5,18 +5,15 @@ torch is imported where it is needed, so that a dry run starts at once.
 
 from __future__ import annotations
 
-import ctypes
 import math
 import os
 import platform
-import resource
-import sys
 import time
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tutelage import __version__
+from tutelage import __version__, platforms
 from tutelage.errors import RecipeError
 from tutelage.fetching import settle_home, user_cache
 from tutelage.machine import core_count, has_bfloat16_products, measured_machine, processor_name
@@ -56,7 +53,7 @@ def _let_threads_sleep() -> None:
 
 def _keep_freed_memory() -> None:
     """Let glibc keep what a step frees for the next; by default large blocks go back, and each page is paid again."""
-    library = ctypes.CDLL(None)
+    library = platforms.c_library()
     if hasattr(library, "mallopt"):
         for option, value in ((MALLOC_MMAP_THRESHOLD, 2**30), (MALLOC_TRIM_THRESHOLD, -1)):
             library.mallopt(option, value)
@@ -64,18 +61,26 @@ def _keep_freed_memory() -> None:
 
 def return_freed_memory() -> None:
     """Give back what opening a model has freed; steps take memory of other sizes and would leave most of it unused."""
-    library = ctypes.CDLL(None)
+    library = platforms.c_library()
     if hasattr(library, "malloc_trim"):
         library.malloc_trim(0)
 
 
 def choose_device(wanted: str) -> torch.device:
-    """Return the device for `auto`, `cpu` or `cuda`; a CPU is run on as many threads as are fastest there."""
+    """Return the device for a setting; a CPU is run on as many threads as are fastest there.
+
+    `auto` takes no mps: nothing was run on it yet.
+    """
     import torch
 
     if wanted == "cuda" and not torch.cuda.is_available():
         raise RecipeError(
             "device.no_cuda", "training.device is cuda, but torch sees no GPU here. Use auto or cpu."
+        )
+    if wanted == "mps" and not torch.backends.mps.is_available():
+        raise RecipeError(
+            "device.no_mps",
+            "training.device is mps, but torch sees no GPU of an Apple processor here. Use auto or cpu.",
         )
     if wanted == "auto":
         wanted = "cuda" if torch.cuda.is_available() else "cpu"
@@ -95,6 +100,8 @@ def choose_dtype(wanted: str, device: torch.device) -> torch.dtype:
         return {"float32": torch.float32, "bfloat16": torch.bfloat16}[wanted]
     if device.type == "cuda":
         return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float32
+    if device.type == "mps":
+        return torch.float32  # nothing was measured there yet
     return getattr(torch, measured_machine(user_cache()).dtype)
 
 
@@ -128,25 +135,16 @@ def flops_per_second(dtype: torch.dtype) -> float:
     return 2 * MEASURED_ROWS * math.prod(MEASURED_SHAPE) / shortest
 
 
-def peak_memory_bytes() -> int:
-    """Return the largest resident size of this process so far; on a GPU that is not counted."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
-
-
-def available_memory_bytes() -> int | None:
-    """Return what the machine, or the control group that this process is in, has left; None where neither tells."""
-    left = []
-    with suppress(OSError, ValueError):
-        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
-        left += [int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")]
+def available_memory_bytes() -> int:
+    """Return what the machine, or the control group that this process is in, has left."""
+    left = [platforms.available_memory_bytes()]
     with suppress(OSError, ValueError):
         group = Path("/sys/fs/cgroup")
         limit, used = (
             (group / name).read_text(encoding="ascii") for name in ("memory.max", "memory.current")
         )
         left.append(int(limit) - int(used))
-    return min(left, default=None)
+    return min(left)
 
 
 def is_out_of_memory(fault: BaseException) -> bool:
@@ -175,9 +173,9 @@ def describe_environment(device: torch.device, dtype: torch.dtype) -> dict[str, 
         "processor": processor_name(),
         "cores": core_count(),
         "threads": torch.get_num_threads(),
-        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
         "dtype": name_dtype(dtype),
-        "bfloat16_products": "native" if device.type == "cuda" or has_bfloat16_products() else "emulated",
+        "bfloat16_products": "native" if device.type != "cpu" or has_bfloat16_products() else "emulated",
     }
 
 

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from tutelage.errors import StorageError
+from tutelage.platforms import sync
 from tutelage.refusals import OUT_OF_SPACE, system_refusal
 
 MANIFEST = "manifest.json"
@@ -298,16 +299,12 @@ def _write(path: Path, content: bytes) -> None:
 def _sync(path: Path) -> None:
     """Wait until a file's bytes, or a folder's names, are on the disk."""
     before_operation("sync", path)
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    sync(path)
 
 
 def _rename(path: Path, to: Path) -> None:
     before_operation("rename", path, to)
-    path.rename(to)
+    path.replace(to)  # rename, but Windows renames nothing onto a file
 
 
 def _unlink(path: Path) -> None:

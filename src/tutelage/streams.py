@@ -11,10 +11,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import TextIO
 
+from tutelage.platforms import READER_GONE
 from tutelage.refusals import OUT_OF_SPACE
 
-# Of a pipe or a socket that nobody reads any more, and of a descriptor that was never open for writing.
-GONE = (errno.EPIPE, errno.ECONNRESET, errno.EBADF)
 TERMINAL_GONE = errno.EIO
 
 
@@ -26,7 +25,7 @@ class Outlet(io.FileIO):
         self.is_abandoned = False
         self.may_lose = False  # whether a full disk loses lines too
         self.was_refused = False
-        self._gone = {*GONE, TERMINAL_GONE} if self.isatty() else {*GONE}
+        self._gone = {*READER_GONE, TERMINAL_GONE} if self.isatty() else {*READER_GONE}
 
     def write(self, content, /) -> int | None:  # noqa: ANN001 - any buffer
         try:

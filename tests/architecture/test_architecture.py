@@ -85,8 +85,18 @@ def test_models_and_tokenizers_are_loaded_in_one_place():
                 "export/verification.py",
                 "export/converter.py",
                 "report/svg.py",
+                "platforms.py",
             },
         ),
+        ("resource", {"platforms.py"}),
+        ("psutil", {"platforms.py"}),
+        ("ctypes", {"platforms.py"}),
+        ("signal", {"platforms.py", "interruption.py", "cli/chat.py"}),
+        ("filelock", {"run_lock.py", "model/conversions.py"}),
+        ("fcntl", set()),
+        ("pty", set()),
+        ("pwd", set()),
+        ("termios", set()),
         ("urllib", {"fetching.py", "llm/model_names.py", "generation/llama_cpp.py"}),
         ("socket", {"fetching.py", "serve/server.py"}),
         ("uvicorn", {"serve/server.py"}),
@@ -107,6 +117,47 @@ def test_chat_templates_are_rendered_in_one_place():
     assert files_where(calls("apply_chat_template")) == set()
     assert files_where(imports("jinja2")) == {"report/page.py"}
     assert files_where(calls("render_template")) == {"data/prompts.py", "export/reload.py"}
+
+
+# Of os, signal and subprocess.
+NOT_ON_WINDOWS = re.compile(
+    r"SIG(ALRM|BUS|CHLD|CONT|HUP|KILL|PIPE|QUIT|STOP|TSTP|USR[12]|WINCH)|ITIMER_\w+|O_(DIRECTORY|NOFOLLOW|NONBLOCK|SYNC)"
+    r"|[gs]ete?[ug]id|f?chown|fork(pty)?|killpg|mkfifo|posix_spawn|pread|pwrite|getppid|sched_\w+|setitimer"
+    r"|setsid|statvfs|sysconf|uname|wait[34]|preexec_fn|start_new_session|pthread_\w+"
+)
+
+
+def of_posix_alone(node):
+    used = (
+        node.attr if isinstance(node, ast.Attribute) else node.arg if isinstance(node, ast.keyword) else None
+    )
+    return used is not None and NOT_ON_WINDOWS.fullmatch(used) is not None
+
+
+def test_what_windows_lacks_is_used_in_one_place():
+    # The second asks whether it is there.
+    assert files_where(of_posix_alone) <= {"platforms.py", "machine.py"}
+
+
+@pytest.mark.parametrize(
+    "text", ["os.fork()", "signal.SIGKILL", "run(a, start_new_session=True)", "os.O_NOFOLLOW"]
+)
+def test_the_check_for_what_windows_lacks_catches_it(text):
+    assert any(of_posix_alone(node) for node in ast.walk(ast.parse(text)))
+
+
+def test_nothing_becomes_float64_on_the_device():
+    """The GPU of an Apple processor has none."""
+    assert files_where(double_on_device) == set()
+
+
+def test_the_check_for_float64_on_the_device_catches_one():
+    assert any(double_on_device(node) for node in ast.walk(ast.parse("x.double().cpu()")))
+    assert not any(double_on_device(node) for node in ast.walk(ast.parse("x.cpu().double()")))
+
+
+def double_on_device(node):
+    return calls("cpu")(node) and calls("double")(node.func.value)
 
 
 def test_printing_is_done_in_one_place():

@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks import serving, work
+from tutelage.errors import FetchError
+
 ROOT = Path(__file__).parents[2]
 REQUIREMENTS = sorted((ROOT / "benchmarks" / "peers").glob("*.txt"))
 SCRIPTS = [
@@ -17,6 +20,7 @@ SCRIPTS = [
     "benchmarks.check",
     "benchmarks.environments",
     "benchmarks.serving",
+    "benchmarks.reliability",
     "benchmarks.runners.llama_server",
     "benchmarks.runners.transformers_serve",
     "benchmarks.runners.tutelage",
@@ -68,3 +72,27 @@ def test_peers_are_pinned_and_torch_is_bounded(path):
     assert all(re.fullmatch(r"[A-Za-z0-9._-]+==\d+(\.\d+)+", line) for line in lines)
     torch = next(line for line in lines if line.startswith("torch=="))
     assert tuple(map(int, torch.removeprefix("torch==").split(".")))[:2] < (2, 14)
+
+
+@pytest.mark.parametrize("is_reached", [True, False])
+def test_without_the_books_file_its_rows_are_fetched_or_the_starter_rows_are_taken(
+    monkeypatch, tmp_path, capsys, is_reached
+):
+    asked = []
+
+    def read(name, *, cache):
+        asked.append(name)
+        if name == "instruction-data" and not is_reached:
+            raise FetchError("fetch.failed", "no network")
+        return name
+
+    monkeypatch.setattr(work, "BOOK_FILE", tmp_path / "gone.json")
+    monkeypatch.setattr(work, "read_source", read)
+    assert work._read_rows(None) == ("instruction-data" if is_reached else "starter")
+    assert ("starter rows" in capsys.readouterr().err) is not is_reached
+    assert work._read_rows("mine.csv") == asked[-1] == "mine.csv"
+
+
+def test_a_run_without_exports_is_named_with_the_commands_that_make_them(tmp_path):
+    with pytest.raises(SystemExit, match="tutelage export .* --to gguf --to hf"):
+        serving.refuse_without_exports(tmp_path)

@@ -5,6 +5,7 @@ import shutil
 
 import pytest
 from support.rows import alpaca_values, write_rows
+from support.systems import needs_pipes
 from support.tiny_gguf import write_tiny_gguf
 from support.tiny_tokenizer import write_tiny_model
 
@@ -323,6 +324,7 @@ def test_a_tokenizer_larger_than_the_embedding_is_told_with_the_tokens_text(tute
     assert "'zwölfboxkämpfer'" in refused.err
 
 
+@needs_pipes
 def test_a_pipe_in_a_model_folder_is_refused_at_once(tutelage, tmp_path, monkeypatch):
     monkeypatch.setenv("TUTELAGE_CACHE", str(tmp_path / "cache"))
     write_rows(tmp_path / "my.json", alpaca_values(80))

@@ -3,12 +3,11 @@
 import gzip
 import json
 import random
-import signal
 import tracemalloc
-from contextlib import contextmanager
 
 import pytest
 from support.rows import csv_of, json_lines_of, parquet_of
+from support.systems import within
 
 from tutelage.data.checks import check_rows
 from tutelage.data.formats import read_conversations
@@ -85,22 +84,6 @@ def changed(content, chance):
         elif begin < len(content):
             content[begin] ^= 1 << chance.randrange(8)
     return content
-
-
-@contextmanager
-def within(seconds):
-    """Fail where something takes longer, wherever it hangs."""
-
-    def fail(*_):
-        raise TimeoutError(f"took more than {seconds} s")
-
-    before = signal.signal(signal.SIGALRM, fail)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
 
 
 def look_at(path):

@@ -10,6 +10,7 @@ import pytest
 from support.book_data import book_file
 from support.coded import codes_of
 from support.rows import SPELLINGS, csv_of, json_lines_of, values_of
+from support.systems import needs_pipes
 
 from tutelage.data.sources import INSTRUCTION_DATA_SHA256, read_source
 from tutelage.errors import DataError, FetchError
@@ -34,6 +35,7 @@ def test_a_name_that_no_file_can_have_is_refused(tmp_path, monkeypatch, name):
         read_source(name, cache=tmp_path)
 
 
+@needs_pipes
 def test_a_pipe_is_refused_and_not_waited_for(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(DataError, match="is no ordinary file"):

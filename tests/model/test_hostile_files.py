@@ -2,9 +2,7 @@
 
 import json
 import random
-import resource
 import shutil
-import signal
 import struct
 from contextlib import contextmanager
 
@@ -14,6 +12,7 @@ import torch
 from gguf import GGUFReader, GGUFValueType, GGUFWriter
 from safetensors import SafetensorError
 from safetensors.torch import load_file
+from support.systems import within
 from support.tiny_tokenizer import write_tiny_model
 from tokenizers import pre_tokenizers
 
@@ -22,6 +21,7 @@ from tutelage.model.folders import read_header
 from tutelage.model.gguf_bounds import refuse_out_of_bounds
 from tutelage.model.gguf_conversion import convert_gguf
 from tutelage.model.loading import load_model
+from tutelage.platforms import peak_memory_bytes
 
 MORE_BYTES = 2**28  # what a file of some kilobytes may cost at most
 LONGEST_SECONDS = 120
@@ -49,20 +49,10 @@ LIES = [
 @contextmanager
 def bounded():
     """Fail where the work takes much memory, or has no end."""
-
-    def too_long(*_):
-        raise KeyboardInterrupt("it has no end")  # no Exception, which would be told as a fault of the file
-
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    previous = signal.signal(signal.SIGALRM, too_long)
-    signal.alarm(LONGEST_SECONDS)
-    try:
+    before = peak_memory_bytes()
+    with within(LONGEST_SECONDS):
         yield
-    finally:
-        signal.alarm(0)
-        signal.signal(signal.SIGALRM, previous)
-    taken = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024
-    assert taken < MORE_BYTES
+    assert peak_memory_bytes() - before < MORE_BYTES
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,7 @@
 """Clients that send nonsense, never end what they begin, or leave: the server refuses them and answers the next one."""
 
 import json
-import os
+import math
 import random
 import re
 import socket
@@ -10,17 +10,16 @@ import sys
 import threading
 from collections import Counter
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
 from urllib.parse import urlsplit
 
 import httpx2
+import psutil
 import pytest
 from support.served_run import serving
 
 from tutelage.serve import server as server_room
 
 SECONDS_TO_ANSWER = 2  # the next good request
-PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 MEGABYTE = 2**20
 GOOD = {"model": "tuned", "messages": [{"role": "user", "content": "Hi"}], "max_tokens": 1}
 # No field of a request may be any of these.
@@ -178,14 +177,14 @@ def server(run, engine):
 
 
 def resident_bytes(process):
-    return int(Path(f"/proc/{process.pid}/statm").read_text().split()[1]) * PAGE_BYTES
+    return psutil.Process(process.pid).memory_info().rss
 
 
 @pytest.mark.parametrize("crowded", [False, True])
 def test_who_connects_and_says_nothing_is_left_and_makes_room(tuned_run, monkeypatch, crowded):
     monkeypatch.setattr(server_room, "SECONDS_WHEN_CROWDED" if crowded else "SECONDS_TO_BEGIN", 0.01)
     if crowded:
-        monkeypatch.setattr(server_room.resource, "getrlimit", lambda _: (2, 2))
+        monkeypatch.setattr(server_room, "most_open_files", lambda: 2)
     with serving(tuned_run) as one, ExitStack() as held:
         silent = [
             held.enter_context(socket.create_connection(address(one.url), timeout=30)) for _ in range(3)
@@ -197,8 +196,7 @@ def test_who_connects_and_says_nothing_is_left_and_makes_room(tuned_run, monkeyp
 
 
 def test_where_files_have_no_limit_no_server_is_crowded(tuned_run, monkeypatch):
-    endless = server_room.resource.RLIM_INFINITY
-    monkeypatch.setattr(server_room.resource, "getrlimit", lambda _: (endless, endless))
+    monkeypatch.setattr(server_room, "most_open_files", lambda: math.inf)
     monkeypatch.setattr(server_room, "SECONDS_WHEN_CROWDED", 0)
     with serving(tuned_run) as one, socket.create_connection(address(one.url), timeout=30) as slow:
         slow.sendall(b"GET /health HT")

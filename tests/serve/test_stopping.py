@@ -69,7 +69,12 @@ def stopped(clients, *, at_once=lambda engine: None):
             for thread in threads:
                 thread.start()
             all_asked = all(engine.asked.acquire(timeout=30) for _ in threads)
-            signal.pthread_kill(threading.main_thread().ident, signal.SIGTERM)  # in the midst of its waiting
+            if hasattr(signal, "pthread_kill"):
+                signal.pthread_kill(
+                    threading.main_thread().ident, signal.SIGTERM
+                )  # in the midst of its waiting
+            else:
+                signal.raise_signal(signal.SIGTERM)
             at_once(engine)
             assert all_asked
 

@@ -12,6 +12,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from support.failpoints import before_each, count_operations, failing
 from support.kept_training import FUSED, Training, recipe_of
+from support.systems import needs_pipes
 from support.tiny_tokenizer import write_tiny_model
 
 from tutelage import storage
@@ -125,7 +126,8 @@ def make_a_pipe(path):
 
 DAMAGES = [
     cut, zero, flip, empty, lose, swap, take_that_of_another_step, lengthen, lengthen_much,
-    make_a_folder, link_to_the_same_bytes, link_to_nothing, link_to_itself, make_a_pipe,
+    make_a_folder, link_to_the_same_bytes, link_to_nothing, link_to_itself,
+    pytest.param(make_a_pipe, marks=needs_pipes),
 ]  # fmt: skip
 
 

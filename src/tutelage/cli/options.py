@@ -16,6 +16,7 @@ from tutelage.recipe import Recipe
 from tutelage.recipe_file import PLACE_OF_WORK, TOLD, LoadedRecipe, changed_settings, load, to_toml
 from tutelage.recipes import shipped_path
 from tutelage.run_folder import RunFolder, write_text
+from tutelage.run_lock import held_beside
 from tutelage.spelling import did_you_mean
 from tutelage.storage import STAGED
 
@@ -333,9 +334,8 @@ def _refuse_foreign_folder(run: RunFolder) -> None:
     # Only what `prepare` wrote makes a folder a run; a recipe of the user's beside other things does not.
     # What a crash left staged before that was done, and the lock, are ours too.
     entries = run.root.iterdir() if run.root.is_dir() else ()
-    others = [
-        entry for entry in entries if entry not in (run.recipe, run.lock) and not STAGED.fullmatch(entry.name)
-    ]
+    ours = (run.recipe, run.lock, held_beside(run.lock))
+    others = [entry for entry in entries if entry not in ours and not STAGED.fullmatch(entry.name)]
     if others and not run.preparation.exists():
         raise RunFolderError(
             "run.folder_not_empty",

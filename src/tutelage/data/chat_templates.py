@@ -11,6 +11,7 @@ from threading import Lock, Timer
 from typing import Any
 
 from tutelage.errors import ModelError
+from tutelage.platforms import APART_FROM_TERMINAL
 
 LONGEST_SECONDS = 5.0  # a template of any real model takes a thousandth of one
 
@@ -56,11 +57,12 @@ def _ask(request: str) -> dict[str, str]:
             reply = ""
         finally:
             clock.cancel()
-        if reply:
-            return json.loads(reply)
+        told = json.loads(reply) if reply else {}
+        if told and "ends" not in told:
+            return told
         _process.cache_clear()
         process.communicate()
-        return {"fault": f"it did not come to an end within {LONGEST_SECONDS:.0f} seconds"}
+        return told or {"fault": f"it did not come to an end within {LONGEST_SECONDS:.0f} seconds"}
 
 
 @cache
@@ -77,7 +79,7 @@ def _process(owner: int) -> Any:
         text=True,
         encoding="utf-8",
         env=os.environ | {"OPENBLAS_NUM_THREADS": "1"},  # each of its threads would take some of the memory
-        start_new_session=True,  # Ctrl-C is for this process alone
+        **APART_FROM_TERMINAL,  # Ctrl-C is for this process alone
     )
     if not process.stdout.readline():
         process.communicate()

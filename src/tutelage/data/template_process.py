@@ -6,36 +6,43 @@ or make a text of any length; so the memory here is bounded, and whoever asks en
 
 import json
 import os
-from contextlib import suppress
+import threading
 from typing import Any
+
+from tutelage.platforms import bound_this_process, memory_bytes
 
 MEMORY_BYTES = 2**29  # four times what the libraries below take
 LONGEST_SECONDS = (
     60  # of the processor, in all: a loop ends though whoever asked was killed and cannot end it
 )
 LONGEST_TEXT = 2**20
+UNDER_WAY, REPLYING = threading.Event(), threading.Lock()
+TOO_MUCH_MEMORY = {"fault": f"it needs more than {MEMORY_BYTES >> 20} MiB of memory"}
 
 
 def serve() -> None:
     """Answer requests until there are no more."""
     from transformers.utils.chat_template_utils import render_jinja_template  # noqa: PLC0415 - before the bounds
 
-    bound_this_process()
+    bound_this_process(seconds=LONGEST_SECONDS, memory=MEMORY_BYTES, exceeded=end_with_a_reply)
     with os.fdopen(0, encoding="utf-8") as requests, os.fdopen(1, "w", encoding="utf-8") as replies:
         replies.write("\n")  # what takes its time is imported, and the asker's clock may begin
         replies.flush()
         for request in requests:
-            replies.write(json.dumps(reply_to(json.loads(request), render_jinja_template)) + "\n")
-            replies.flush()
+            UNDER_WAY.set()
+            reply = reply_to(json.loads(request), render_jinja_template)
+            with REPLYING:
+                UNDER_WAY.clear()
+                replies.write(json.dumps(reply) + "\n")
+                replies.flush()
 
 
-def bound_this_process() -> None:
-    """Bound memory and processor time where the system lets a process do so."""
-    with suppress(ImportError, ValueError, OSError):  # Windows has no such module, and macOS bounds no memory
-        import resource  # noqa: PLC0415
-
-        resource.setrlimit(resource.RLIMIT_CPU, (LONGEST_SECONDS, LONGEST_SECONDS))
-        resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
+def end_with_a_reply() -> None:
+    """Reply to the request under way that it needs more memory than there is, and end this process."""
+    with REPLYING:
+        if UNDER_WAY.is_set():
+            os.write(1, (json.dumps(TOO_MUCH_MEMORY | {"ends": "with this reply"}) + "\n").encode())
+            os._exit(1)
 
 
 def reply_to(request: dict[str, Any], render: Any) -> dict[str, str]:
@@ -48,9 +55,11 @@ def reply_to(request: dict[str, Any], render: Any) -> dict[str, str]:
             **request["named_tokens"],
         )
     except MemoryError:
-        return {"fault": f"it needs more than {MEMORY_BYTES >> 20} MiB of memory"}
+        return TOO_MUCH_MEMORY
     except Exception as fault:  # a template can fail in any way that a program can
         return {"fault": str(fault)[:LONGEST_TEXT] or type(fault).__name__}
+    if memory_bytes() > MEMORY_BYTES:  # which not every system refuses, and whoever looks may have come late
+        return TOO_MUCH_MEMORY
     if len(text) > LONGEST_TEXT:
         return {"fault": f"it writes {len(text):,} characters, and {LONGEST_TEXT:,} are allowed"}
     return {"text": text}

@@ -40,6 +40,8 @@ def next_tokens(
     import torch  # noqa: PLC0415 - who only says how to draw, as the server does, needs none of it
 
     logits = logits[list(rows)]
+    if logits.device.type == "mps":
+        logits = logits.cpu()  # mps has no float64
     wide = logits.to(torch.promote_types(logits.dtype, torch.float32))
     probabilities, tokens = (wide / sampling.temperature).softmax(dim=-1).sort(dim=-1, descending=True)
     before = probabilities.cumsum(dim=-1) - probabilities  # of all more probable tokens

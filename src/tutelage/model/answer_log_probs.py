@@ -27,7 +27,7 @@ def answer_log_probs(
 
     def read(run: Sequence[int]) -> None:
         tree = merge([examples[index] for index in run])
-        log_probs = target_log_probs(model, tree).double().cpu()  # (targets,)
+        log_probs = target_log_probs(model, tree).cpu().double()  # (targets,)
         found[run] = sum_by_example(log_probs, tree, len(run)).numpy()
         progress(len(run))
 

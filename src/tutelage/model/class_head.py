@@ -85,7 +85,7 @@ def class_log_probs(
     found = np.empty((len(texts), classes))
 
     def read(run: Sequence[Example]) -> None:
-        log_probs = target_log_probs(model, merge(run)).double().cpu().numpy()
+        log_probs = target_log_probs(model, merge(run)).cpu().double().numpy()
         found[[example.row for example in run], [example.ids[-1] for example in run]] = log_probs
         progress(sum(example.ids[-1] == 0 for example in run))
 

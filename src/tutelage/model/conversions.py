@@ -1,12 +1,13 @@
 """Converted GGUF files: each is one folder of the cache, made once and made again where it is damaged."""
 
-import fcntl
 import json
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from filelock import FileLock
 
 from tutelage.errors import ModelError
 from tutelage.run_folder import write_json
@@ -102,9 +103,8 @@ def _one_at_a_time(folder: Path) -> Iterator[None]:
     """Let a second process wait here, and then find the folder done, rather than swap it under the first."""
     with storage_faults(folder):
         folder.parent.mkdir(parents=True, exist_ok=True)
-        lock = (folder.parent / f".{folder.name}.lock").open("w")
-    with lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        held = FileLock(folder.parent / f".{folder.name}.lock").acquire()
+    with held:
         yield
 
 

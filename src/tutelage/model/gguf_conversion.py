@@ -27,6 +27,7 @@ from tutelage.model.end_tokens import ends_by_text
 from tutelage.model.gguf_bounds import refuse_out_of_bounds
 from tutelage.model.loading import quietly
 from tutelage.model.other_programs import adapt_config, adapt_tokenizer
+from tutelage.platforms import link_file
 from tutelage.storage import storage_faults
 
 # The tensors that the loader takes over, per architecture; it drops any other without a word.
@@ -135,7 +136,7 @@ def _refuse_unlisted(gguf: Path, key: str, value: Any, supported: list[str]) -> 
 def _alone(gguf: Path) -> Iterator[str]:
     """Give a folder with `gguf` alone in it: a config.json or adapter beside it would be read instead."""
     with tempfile.TemporaryDirectory() as folder:
-        (Path(folder) / "model.gguf").symlink_to(gguf.resolve())
+        link_file(Path(folder) / "model.gguf", gguf.resolve())
         yield folder
 
 

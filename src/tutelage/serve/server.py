@@ -1,9 +1,7 @@
 """Listens until it is told to stop: the socket, the thread of the server, and an orderly end."""
 
 import asyncio
-import math
 import os
-import resource
 import socket
 import threading
 import weakref
@@ -16,6 +14,7 @@ from starlette.applications import Starlette
 
 from tutelage.codes import Message
 from tutelage.errors import RecipeError
+from tutelage.platforms import most_open_files
 
 SECONDS_TO_FINISH = 5  # for answers under way when the server is stopped
 SECONDS_TO_SAY_SO = 2  # to those whose answers are not whole by then
@@ -90,8 +89,7 @@ def configured(app: Starlette) -> uvicorn.Config:
 
 def _leaving_the_silent(protocol: Any) -> Any:
     """Return what makes a connection's protocol, and closes it where the head of a request does not come in time."""
-    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)  # which files and connections share
-    most = math.inf if limit == resource.RLIM_INFINITY else limit // 2
+    most = most_open_files() / 2  # files and connections share them
 
     def make(**named: Any) -> Any:
         made = protocol(**named)

@@ -40,7 +40,7 @@ def refuse_without_memory(folder: Path, recipe: Recipe, *, bytes_per_weight: int
     in_place = 4 * WEIGHT_BYTES if recipe.adapter.last_blocks is None else WEIGHT_BYTES
     of_each = bytes_per_weight if recipe.adapter.type == "lora" else in_place
     needed, free = weights // stored_bytes * of_each, available_memory_bytes()
-    if free is not None and needed > free:
+    if needed > free:
         raise MemoryExhaustedError(
             "train.not_enough_memory",
             f"The model needs at least {needed:,} bytes of memory to be trained, and {free:,} are free. Close other"

@@ -21,10 +21,11 @@ from tutelage.model.assembly import open_for_training
 from tutelage.model.forward import CausalModel
 from tutelage.model.loading import context_length, load_tokenizer, vocabulary_size
 from tutelage.model.sources import ModelSource
+from tutelage.platforms import peak_memory_bytes
 from tutelage.recipe import Recipe
 from tutelage.recipe_file import to_toml
 from tutelage.run_folder import RunFolder, read_json_lines, write_json, write_text
-from tutelage.runtime import choose_device, choose_dtype, describe_environment, name_dtype, peak_memory_bytes
+from tutelage.runtime import choose_device, choose_dtype, describe_environment, name_dtype
 from tutelage.storage import (
     MANIFEST,
     is_out_of_space,
