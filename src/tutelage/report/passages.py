@@ -6,25 +6,12 @@ from itertools import groupby
 
 from markupsafe import Markup, escape
 
+from tutelage.characters import is_unseen
+
 FOLDED_OVER = 600  # characters
 FOLDED_OVER_LINES = 14
 NO_LABEL = "(none)"  # of several labels a text may have none
 SHOWN_AT_MOST = 20_000  # characters; one row of megabytes would make the page too heavy to send
-
-# Controls, format characters (bidi overrides, zero-width, tags), surrogates, private, unassigned, separators.
-_UNSEEN_CATEGORIES = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
-# Letters and marks that show nothing: fillers, joiners and variation selectors beyond those of emoji.
-_UNSEEN_CHARACTERS = {
-    0x034F,
-    0x115F,
-    0x1160,
-    0x17B4,
-    0x17B5,
-    0x2800,
-    0x3164,
-    0xFFA0,
-    *range(0xE0100, 0xE01F0),
-}
 
 
 @dataclass(frozen=True)
@@ -74,10 +61,3 @@ def _named(unseen: str) -> Markup:
     return Markup("").join(
         label.format(name, ord(character)) for name, character in zip(names, unseen, strict=True)
     )
-
-
-def is_unseen(character: str) -> bool:
-    """Tell whether a character leaves no mark of its own; line breaks and tabs are plain layout."""
-    if character in "\n\t":
-        return False
-    return unicodedata.category(character) in _UNSEEN_CATEGORIES or ord(character) in _UNSEEN_CHARACTERS
