@@ -15,6 +15,7 @@ from tutelage.recipe import Recipe
 from tutelage.recipe_file import PLACE_OF_WORK, TOLD, LoadedRecipe, changed_settings, load, to_toml
 from tutelage.recipes import shipped_path
 from tutelage.run_folder import RunFolder, write_text
+from tutelage.run_history import history_file, record_origins
 from tutelage.storage import STAGED
 
 RUNS = Path("runs")
@@ -301,6 +302,7 @@ def refuse_idle_settings(
 def record_recipe(run: RunFolder, loaded: LoadedRecipe) -> None:
     """Write the recipe of the run, or of the evaluation of a step, every value spelled out."""
     write_text(run.evaluated_recipe, to_toml(loaded.recipe))
+    record_origins(run, loaded)
 
 
 def _recipe_of(folder: Path) -> Path:
@@ -339,9 +341,8 @@ def _refuse_foreign_folder(run: RunFolder) -> None:
     # Only what `prepare` wrote makes a folder a run; a recipe of the user's beside other things does not.
     # What a crash left staged before that was done, and the lock, are ours too.
     entries = run.root.iterdir() if run.root.is_dir() else ()
-    others = [
-        entry for entry in entries if entry not in (run.recipe, run.lock) and not STAGED.fullmatch(entry.name)
-    ]
+    ours = (run.recipe, history_file(run), run.lock)
+    others = [entry for entry in entries if entry not in ours and not STAGED.fullmatch(entry.name)]
     if others and not run.preparation.exists():
         raise RunFolderError(
             "run.folder_not_empty",
