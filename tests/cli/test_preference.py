@@ -51,8 +51,8 @@ def test_one_command_goes_from_pairs_to_a_report_whose_figures_are_those_of_the_
     check_figures(found, rows)
     assert found["sentence"] in shown(ended)
     page = run.report.read_text()
-    assert "The pairs it moved on least, or the wrong way" in page
-    assert "Which label was given for which" not in page
+    assert "Pairs with the lowest margins" in page
+    assert "Confusion matrix" not in page
     assert "nats per supervised token" not in page
     assert "the rejected one is not used" not in page
     check_verify(tutelage, run)

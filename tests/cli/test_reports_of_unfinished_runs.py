@@ -155,7 +155,7 @@ def check_tree(run, html, kind):
             assert labels[int(row)] in label
     rows = {int(end.split()[1]) for end in ends}
     apart = sum(len(example.ids) - 1 for row in rows for example in by_row[row].examples)
-    assert f"{apart:,} tokens one row after the other" in Page(html).text
+    assert f"{apart:,} tokens row by row" in Page(html).text
 
 
 @pytest.mark.parametrize("gone", ["test.jsonl", "test.ids.npy", "preparation.json"])

@@ -93,7 +93,7 @@ def test_the_verbs_one_after_the_other_make_a_whole_run(tutelage, place, begin):
     assert (prepared.code, prepared.err) == (0, "")
     assert "80 rows from my.json: 80 kept, 0 repaired, 0 dropped." in prepared.out
     assert "Next: tutelage train runs/mine" in prepared.out
-    assert {path.name for path in run.root.iterdir()} == {"recipe.toml", "data"}
+    assert {path.name for path in run.root.iterdir()} == {"recipe.toml", "history.json", "data"}
 
     trained = tutelage("train", "runs/mine")
     assert (trained.code, trained.err) == (0, "")

@@ -77,7 +77,7 @@ def test_every_row_is_in_the_page_and_each_filter_counts_what_it_shows(run):
 def test_a_threshold_stands_beside_half_with_the_rows_that_chose_it(run):
     text = Page(write_report(run).read_text(encoding="utf-8")).text
     assert "0.250, chosen on validation rows" in text
-    assert "on the 6 validation rows, and no test row had a part in choosing it" in text
+    assert "on the 6 validation rows, and no test row took part in choosing it" in text
     write_json(run.metrics, {**read_json(run.metrics), "threshold": None})
     assert "chosen on validation rows" not in write_report(run).read_text(encoding="utf-8")
 
@@ -93,4 +93,4 @@ def test_of_an_enormous_test_set_the_surest_right_rows_are_left_out(run, monkeyp
     section = class_section(run)
     assert [row.row for row in section.every] == [3, 2, 0, 4]
     assert section.omitted == 2
-    assert "The 2 rows that would come last are left out" in write_report(run).read_text(encoding="utf-8")
+    assert "The last 2 rows are left out" in write_report(run).read_text(encoding="utf-8")

@@ -7,12 +7,14 @@ from tutelage.evaluation.metrics import METRICS
 from tutelage.evaluation.statistics import paired_difference
 from tutelage.evaluation.verdict import verdict
 from tutelage.report.charts import distribution_chart
-from tutelage.report.drawings import MIDDLE, WIDTH, draw_interval, split_rows
+from tutelage.report.drawings import WIDTH, WIDTHS, draw_interval, draw_intervals, split_rows
+
+MIDDLE = WIDTH / 2
 
 
-def drawn(base, tuned, metric):
+def drawn(base, tuned, metric, width=WIDTH):
     one = paired_difference(base, tuned)
-    return one, draw_interval(one, METRICS[metric], verdict(one, METRICS[metric]))
+    return one, draw_interval(one, METRICS[metric], verdict(one, METRICS[metric]), width=width)
 
 
 def scores(gain, spread=10):
@@ -37,21 +39,24 @@ def test_better_is_on_the_right_where_lower_is_better():
     assert [label.text for label in drawing.labels] == sorted([label.text for label in drawing.labels])
 
 
-@pytest.mark.parametrize(("gain", "spread"), [(0, 10), (1, 4), (40, 3), (-2, 1), (15, 30)])
-def test_labels_do_not_run_into_each_other_or_into_the_zero(gain, spread):
-    _, drawing = drawn(*scores(gain, spread), "chrf")
-    stretches = [(MIDDLE - 6, MIDDLE + 6)]
+@pytest.mark.parametrize("width", WIDTHS.values())
+@pytest.mark.parametrize(("gain", "spread"), [(0, 10), (1, 4), (40, 3), (-2, 1), (15, 30), (8, 30), (-9, 30)])
+def test_labels_run_neither_into_each_other_nor_into_the_zero_nor_out_of_the_drawing(gain, spread, width):
+    _, drawing = drawn(*scores(gain, spread), "chrf", width)
+    stretches = [(width / 2 - 6, width / 2 + 6)]
     for label in drawing.labels:
-        width = 9 * len(label.text)
-        begin = label.x - {"start": 0, "middle": width / 2, "end": width}[label.anchor]
-        stretches.append((begin, begin + width))
+        length = 9 * len(label.text)
+        begin = label.x - {"start": 0, "middle": length / 2, "end": length}[label.anchor]
+        stretches.append((begin, begin + length))
     stretches.sort()
     assert all(one[1] <= other[0] for one, other in pairwise(stretches))
+    assert stretches[0][0] >= 0
+    assert stretches[-1][1] <= width
 
 
 def test_rows_alike_have_no_interval_to_draw():
-    _, drawing = drawn(np.arange(20.0), np.arange(20.0) + 1, "chrf")
-    assert drawing is None
+    one = paired_difference(np.arange(20.0), np.arange(20.0) + 1)
+    assert draw_intervals(one, METRICS["chrf"], verdict(one, METRICS["chrf"])) == {}
 
 
 def test_a_lower_value_wins_where_lower_is_better():

@@ -118,7 +118,7 @@ def test_a_page_that_forgets_to_escape_is_caught(tainted, monkeypatch):
 
 
 def test_the_same_run_gives_the_same_bytes_wherever_it_lies(run, tmp_path):
-    again = make_run(tmp_path)
+    again = make_run(tmp_path / run.root.name)
     assert write_report(again, decode, Recipe()).read_bytes() == run.report.read_bytes()
 
 
@@ -156,9 +156,9 @@ def test_drawings_are_named_or_hidden_and_tables_have_headers(html):
     parsed = Page(html)
     named = [value for tag, name, value in parsed.attributes if name == "aria-label" and tag == "div"]
     assert len(named) == 6
-    assert "Validation loss goes from 2.41 to 0.93; the best is 0.92 at step 196." in named[2]
-    # And the verdict's own, one bar a metric and one of wins and losses, whose numbers stand beside them.
-    assert parsed.elements["svg"] == len(named) + 1 + 6 + 1
+    assert "Validation loss goes from 2.41 to 0.933; the best is 0.922 at step 196." in named[2]
+    # And the verdict's own in two widths, one bar a metric and one of wins and losses, whose numbers stand beside them.
+    assert parsed.elements["svg"] == len(named) + 2 + 6 + 1
     assert html.count('aria-hidden="true" focusable="false"') == 7
     assert 'role="img" aria-label="The 95 % interval of the change, +' in html
     assert html.count("<table") == html.count("<thead>")

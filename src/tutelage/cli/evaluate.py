@@ -1,5 +1,6 @@
 """`tutelage evaluate`: stage 3."""
 
+import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -32,6 +33,7 @@ from tutelage.cli.report import report_stage
 from tutelage.errors import EXIT_WORSE, RunFolderError, StorageError
 from tutelage.recipe_file import LoadedRecipe
 from tutelage.run_folder import RunFolder, read_json
+from tutelage.run_history import record_stage
 from tutelage.run_lock import locked
 from tutelage.storage import what_is_damaged
 
@@ -163,6 +165,7 @@ def open_named_sets(loaded: LoadedRecipe, training: Callable[[], Sequence[Any]])
 def evaluate_stage(run: RunFolder, loaded: LoadedRecipe, sets: Sequence[Any]) -> bool:
     """Evaluate with a bar for each model, and print the verdict and the scores; tell whether any of it is worse."""
     console.heading("3 Evaluate")
+    begin = time.monotonic()
     for one in sets:
         for note in one.notes:
             if note.code not in ABOUT_TRAINING:
@@ -190,6 +193,7 @@ def evaluate_stage(run: RunFolder, loaded: LoadedRecipe, sets: Sequence[Any]) ->
         else:
             result = evaluate_run(run, loaded.recipe, source, sets=sets, progress=progress, waiting=waiting)
     record_recipe(run, loaded)
+    record_stage(run, "evaluate", seconds=time.monotonic() - begin)
     if is_classification:
         show_classes(result)
         return is_worse(result)

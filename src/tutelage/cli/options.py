@@ -16,6 +16,7 @@ from tutelage.recipe import Recipe
 from tutelage.recipe_file import PLACE_OF_WORK, TOLD, LoadedRecipe, changed_settings, load, to_toml
 from tutelage.recipes import shipped_path
 from tutelage.run_folder import RunFolder, write_text
+from tutelage.run_history import history_file, record_origins
 from tutelage.run_lock import held_beside
 from tutelage.spelling import did_you_mean
 from tutelage.storage import STAGED
@@ -296,6 +297,7 @@ def refuse_idle_settings(
 def record_recipe(run: RunFolder, loaded: LoadedRecipe) -> None:
     """Write the recipe of the run, or of the evaluation of a step, every value spelled out."""
     write_text(run.evaluated_recipe, to_toml(loaded.recipe))
+    record_origins(run, loaded)
 
 
 def _recipe_of(folder: Path) -> Path:
@@ -334,7 +336,7 @@ def _refuse_foreign_folder(run: RunFolder) -> None:
     # Only what `prepare` wrote makes a folder a run; a recipe of the user's beside other things does not.
     # What a crash left staged before that was done, and the lock, are ours too.
     entries = run.root.iterdir() if run.root.is_dir() else ()
-    ours = (run.recipe, run.lock, held_beside(run.lock))
+    ours = (run.recipe, history_file(run), run.lock, held_beside(run.lock))
     others = [entry for entry in entries if entry not in ours and not STAGED.fullmatch(entry.name)]
     if others and not run.preparation.exists():
         raise RunFolderError(

@@ -1,5 +1,6 @@
 """`tutelage prepare`: stage 1."""
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -13,6 +14,7 @@ from tutelage.codes import Message
 from tutelage.errors import RunFolderError
 from tutelage.recipe_file import LoadedRecipe
 from tutelage.run_folder import SPLITS, RunFolder
+from tutelage.run_history import record_stage
 from tutelage.run_lock import locked
 
 LABELS_NAMED = 8
@@ -71,12 +73,15 @@ def preparing(run: RunFolder, loaded: LoadedRecipe, *, keeps_results: bool = Fal
     from tutelage.data.preparation import replacing_data
 
     with replacing_data(run, keeps_results=keeps_results) as folder:
+        begin = time.monotonic()
         preparation = prepare_into(folder, loaded)
+        seconds = time.monotonic() - begin
         show_preparation(preparation.summary)
         yield preparation
         if not run.recipe.exists():
             record_recipe(run, loaded)  # first, so that the folder alone says how to go on
     record_recipe(run, loaded)
+    record_stage(run, "prepare", seconds=seconds)
     console.say(f"Written to {run.data}")
 
 

@@ -1,12 +1,13 @@
 """`tutelage report`: the page and the summary of what a run has so far."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from tutelage.cli import console
 from tutelage.cli.dry_run import show_dry_run
-from tutelage.cli.next_steps import show_next_steps
+from tutelage.cli.next_steps import own_question, show_next_steps
 from tutelage.cli.opening import locate
 from tutelage.cli.options import (
     Options,
@@ -17,7 +18,7 @@ from tutelage.cli.options import (
 from tutelage.codes import Message
 from tutelage.errors import RunFolderError, TutelageError
 from tutelage.recipe_file import LoadedRecipe
-from tutelage.run_folder import WRITTEN_BY, RunFolder
+from tutelage.run_folder import WRITTEN_BY, RunFolder, read_json
 from tutelage.run_lock import locked
 from tutelage.storage import what_is_damaged
 
@@ -55,12 +56,31 @@ def report_stage(run: RunFolder, loaded: LoadedRecipe) -> None:
         summary = summarise(run)
         tokenizer = load_tokenizer(source.folder)
         write_report(
-            run, lambda ids: str(tokenizer.decode(ids)), loaded.recipe, [one.text for one in warnings]
+            run,
+            lambda ids: str(tokenizer.decode(ids)),
+            loaded.recipe,
+            [one.text for one in warnings],
+            _next_steps(run, loaded) if "training" in summary else (),
         )
         write_json(run.summary, summary)  # last, so that it never tells of what no report could be made of
     for warning in warnings:
         console.warn(warning)
     console.say(f"Report: {run.report}")
+
+
+def _next_steps(run: RunFolder, loaded: LoadedRecipe) -> Sequence[Any]:
+    """Return the commands that the page ends with, which ask a row of the run's own."""
+    from tutelage.evaluation.next_steps import next_steps
+
+    question = None
+    with suppress(RunFolderError):  # rows that are gone are warned of; the commands that need none remain
+        question = own_question(run, loaded)
+    return next_steps(
+        run.root,
+        question,
+        is_classification=loaded.recipe.training.objective == "classification",
+        is_evaluated=run.metrics.exists() or not read_json(run.preparation)["rows"]["test"],
+    )
 
 
 def changes_since_written(run: RunFolder) -> list[Message]:

@@ -22,6 +22,7 @@ from tutelage.interruption import INTERRUPTION
 from tutelage.machine import has_bfloat16_products
 from tutelage.recipe_file import LoadedRecipe
 from tutelage.run_folder import RunFolder, read_json
+from tutelage.run_history import record_stage
 from tutelage.run_lock import locked
 from tutelage.runtime import name_dtype
 from tutelage.streams import losing_lines
@@ -168,6 +169,7 @@ def train_stage(
             earlier=earlier.checkpoint,
             accepted=earlier.accepted,
         )
+    record_stage(run, "train", seconds=read_json(run.training)["seconds"])
     rate, unit = result.examples / result.step_seconds, name_units(recipe)
     console.say(f"{result.step:,} steps over {result.examples:,} {unit}, {rate:.1f} {unit} a second.")
     if result.loss_before is not None and result.loss_best is not None:

@@ -143,19 +143,23 @@ def verdict(figures: dict[str, Any]) -> dict[str, str]:
         word = "better" if accuracy["value"] > base["accuracy"] else "worse"
     right = "are right" if "micro_f1" not in figures else "have exactly their labels"
     sentence = (
-        f"{100 * accuracy['value']:.2f} % of {figures['rows']:,} test rows {right} (95 % interval"
+        f"{100 * accuracy['value']:.1f} % of {figures['rows']:,} test rows {right} (95 % interval"
         f" {100 * accuracy['low']:.1f} to {100 * accuracy['high']:.1f} %); always answering"
-        f" {quoted(base['label'])} is right on {100 * base['accuracy']:.2f} %"
-        f" (McNemar p = {base['p']:.2g}): {word}."
+        f" {quoted(base['label'])} is right on {100 * base['accuracy']:.1f} %"
+        f" (McNemar {_p(base['p'])}): {word}."
     )
     share, p = words["accuracy"], words["p"]
-    sentence += f" TF-IDF with logistic regression is right on {100 * share:.2f} % (McNemar p = {p:.2g})."
+    sentence += f" TF-IDF with logistic regression is right on {100 * share:.1f} % (McNemar {_p(p)})."
     if names := figures["baselines"]["zero_shot"]:
         sentence += (
-            f" The base model, given the names of the labels, is right on {100 * names['accuracy']:.2f} %"
-            f" (McNemar p = {names['p']:.2g})."
+            f" The base model, given the names of the labels, is right on {100 * names['accuracy']:.1f} %"
+            f" (McNemar {_p(names['p'])})."
         )
     return {"verdict": word, "sentence": sentence}
+
+
+def _p(p: float) -> str:
+    return "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
 
 
 def _by_words(

@@ -9,6 +9,7 @@ import numpy as np
 from markupsafe import Markup
 
 from tutelage.evaluation.metrics import Metric
+from tutelage.report.numbers import significant
 from tutelage.report.svg import draw_svg
 
 # Drawn twice, because one drawing squeezed onto a telephone has letters too small to read.
@@ -74,15 +75,27 @@ def _loss_layers(
         )
     best = best_validation(validations)
     if best:
-        marked = [{"step": best["step"], "loss": best["loss"], "label": f"best {best['loss']:.2f}"}]
+        marked = [{"step": best["step"], "loss": best["loss"], "label": f"best {significant(best['loss'])}"}]
         layers.append(
             _chart(marked).mark_point(color=TUNED, size=190, strokeWidth=2, shape="circle").encode(x, y)
         )
-        layers.append(
-            _chart(marked)
-            .mark_text(color=TUNED, dy=-18, fontSize=13, fontWeight=600, align="right", dx=10)
-            .encode(x, y, text="label:N")
-        )
+        # The label stands within the chart, and on a rim of paper, for the lines run behind it.
+        is_early = best["step"] < 0.5 * max(event["step"] for event in (*steps, *validations))
+        for rim in (5, 0):
+            layers.append(
+                _chart(marked)
+                .mark_text(
+                    color=TUNED,
+                    stroke="var(--paper)",
+                    strokeWidth=rim,
+                    dy=-18,
+                    dx=-4 if is_early else 4,
+                    fontSize=13,
+                    fontWeight=600,
+                    align="left" if is_early else "right",
+                )
+                .encode(x, y, text="label:N")
+            )
     return layers
 
 
@@ -96,16 +109,18 @@ def _describe_losses(steps: Sequence[Mapping[str, Any]], validations: Sequence[M
     said = []
     if steps:
         means = smooth([event["loss"] for event in steps])
-        said.append(
-            f"Smoothed training loss goes from {means[0]:.2f} to {means[-1]:.2f} in {len(steps)} steps."
-        )
+        first, last = significant(means[0]), significant(means[-1])
+        said.append(f"Smoothed training loss goes from {first} to {last} in {len(steps):,} steps.")
     best = best_validation(validations)
     if validations and best is None:
-        said.append(f"Validation loss is {validations[0]['loss']:.2f} so far, before the first step.")
-    if best:
         said.append(
-            f"Validation loss goes from {validations[0]['loss']:.2f} to {validations[-1]['loss']:.2f}; "
-            f"the best is {best['loss']:.2f} at step {best['step']}."
+            f"Validation loss is {significant(validations[0]['loss'])} so far, before the first step."
+        )
+    if best:
+        first, last = (significant(validations[place]["loss"]) for place in (0, -1))
+        said.append(
+            f"Validation loss goes from {first} to {last}; "
+            f"the best is {significant(best['loss'])} at step {best['step']:,}."
         )
     return " ".join(said)
 
@@ -143,7 +158,12 @@ def _length_bars(bars: list[dict[str, Any]], axis: str, counted: str) -> altair.
         _chart(bars)
         .mark_rect(color=TUNED, stroke="var(--paper)", strokeWidth=1)
         .encode(
-            altair.X("from:Q", title=axis, axis=altair.Axis(grid=False, tickCount=8)),
+            altair.X(
+                "from:Q",
+                title=axis,
+                scale=altair.Scale(zero=False),
+                axis=altair.Axis(grid=False, tickCount=6),
+            ),
             altair.X2("to:Q"),
             altair.Y("examples:Q", title=counted, axis=altair.Axis(tickCount=4)),
             altair.Y2(datum=0),
@@ -158,7 +178,7 @@ def calibration_chart(points: Sequence[tuple[float, float]]) -> Chart:
     higher = sum(score > label for label, score in points)
     return Chart(
         **drawings,
-        description=f"Of {len(points)} labelled answers the judge scores {higher} higher than their label.",
+        description=f"Of {len(points):,} labelled answers the judge scores {higher:,} higher than their label.",
     )
 
 

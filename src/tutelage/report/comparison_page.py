@@ -1,5 +1,6 @@
 """Writes the comparison of several runs as one HTML file, in the dress of a run's report."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -7,7 +8,7 @@ from tutelage.evaluation.metrics import Metric, score_rows
 from tutelage.evaluation.runs import Group, RunsCompared
 from tutelage.evaluation.verdict import detectable_sentence, format_value
 from tutelage.report.answers import Selection, select
-from tutelage.report.drawings import IntervalDrawing, Part, draw_interval, split_rows
+from tutelage.report.drawings import IntervalDrawing, Part, draw_intervals, split_rows
 from tutelage.report.further import forgetting_rows, further_rows, left_out
 from tutelage.report.headline import SIGNS
 from tutelage.report.page import render
@@ -22,7 +23,7 @@ class Held:
 
     group: Group
     sign: str
-    drawing: IntervalDrawing | None
+    drawings: Mapping[str, IntervalDrawing]
     detectable: str
     tally: list[Part]
     table: list[MetricRow]
@@ -73,7 +74,7 @@ def _held(group: Group, baseline: Group, primary: Metric) -> Held:
     return Held(
         group=group,
         sign=SIGNS[group.comparison.verdict.word],
-        drawing=draw_interval(deciding, primary, group.comparison.verdict),
+        drawings=draw_intervals(deciding, primary, group.comparison.verdict),
         detectable=detectable_sentence(deciding.smallest_detectable, primary),
         tally=split_rows(deciding, primary),
         table=metric_rows(group.comparison),

@@ -8,9 +8,12 @@ from tutelage.evaluation.statistics import PairedDifference
 from tutelage.evaluation.verdict import Verdict, format_change
 
 WIDTH = 640.0
-MIDDLE = WIDTH / 2
-# Labels of the ends nearer than this to each other or to the 0 would run into one.
-LABEL_WIDTH = 56.0
+# As with the charts, a second drawing is for telephones, on which the first would have letters too small to read.
+WIDTHS = {"wide": WIDTH, "narrow": 340.0}
+CHARACTER = 9.0  # of a label, at most
+GAP = 8.0
+# Labels of ends nearer than this to each other would run into one.
+LABEL_WIDTH = 84.0
 
 
 @dataclass(frozen=True)
@@ -32,11 +35,12 @@ class Label:
 
 @dataclass(frozen=True)
 class IntervalDrawing:
-    """An interval on an axis of 640 whose middle is no change and whose right is better.
+    """An interval on an axis whose middle is no change and whose right is better.
 
     `unseen` is the band of changes that the test would miss more often than one time in five.
     """
 
+    width: float
     left: float
     right: float
     point: float
@@ -44,6 +48,10 @@ class IntervalDrawing:
     unseen: Band | None
     labels: list[Label]
     description: str
+
+    @property
+    def middle(self) -> float:
+        return self.width / 2
 
 
 @dataclass(frozen=True)
@@ -57,47 +65,66 @@ class Part:
     width: float
 
 
-def draw_interval(one: PairedDifference, metric: Metric, verdict: Verdict) -> IntervalDrawing | None:
-    """Place the interval of the metric that decides; None where there is none."""
-    if one.low is None or one.high is None or one.difference is None:
-        return None
+def draw_intervals(one: PairedDifference, metric: Metric, verdict: Verdict) -> dict[str, IntervalDrawing]:
+    """Place the interval of the metric that decides on an axis of each width; nothing where there is none."""
+    if one.low is None:
+        return {}
+    return {name: draw_interval(one, metric, verdict, width=width) for name, width in WIDTHS.items()}
+
+
+def draw_interval(
+    one: PairedDifference, metric: Metric, verdict: Verdict, *, width: float
+) -> IntervalDrawing:
+    """Place the interval of a metric, which has one."""
+    assert one.low is not None
+    assert one.high is not None
+    assert one.difference is not None
+    middle = width / 2
     smallest = one.smallest_detectable or 0.0
     reach = 1.08 * max(abs(one.low), abs(one.high), smallest)
 
     def place(value: float) -> float:
-        return round(MIDDLE + metric.gain(value) / reach * MIDDLE, 1)
+        return round(middle + metric.gain(value) / reach * middle, 1)
 
     left, right = sorted((place(one.low), place(one.high)))
     ends = sorted(
         (place(end), format_change(end, metric).replace("-", "\u2212")) for end in (one.low, one.high)
     )
     return IntervalDrawing(
+        width=width,
         left=left,
         right=right,
         point=place(one.difference),
         kind=verdict.word.replace(" ", "-"),
-        unseen=Band(round(MIDDLE - smallest / reach * MIDDLE, 1), round(2 * smallest / reach * MIDDLE, 1)),
-        labels=_labels(ends),
+        unseen=Band(round(middle - smallest / reach * middle, 1), round(2 * smallest / reach * middle, 1)),
+        labels=_labels(ends, width),
         description=f"The 95 % interval of the change, {' to '.join(text for _, text in ends)}.",
     )
 
 
-def _labels(ends: Sequence[tuple[float, str]]) -> list[Label]:
+def _labels(ends: Sequence[tuple[float, str]], width: float) -> list[Label]:
     (left, low), (right, high) = ends
-    if right - left < 1.5 * LABEL_WIDTH:
-        ends_as_one = [Label(round((left + right) / 2, 1), f"{low} to {high}", "middle")]
-        return ends_as_one if abs((left + right) / 2 - MIDDLE) > 1.5 * LABEL_WIDTH else _outside(ends)
-    return [
-        Label(x, text, "middle") if abs(x - MIDDLE) > LABEL_WIDTH / 1.5 else _outside(ends)[index]
-        for index, (x, text) in enumerate(ends)
-    ]
+    if right - left < LABEL_WIDTH:
+        ends_as_one = _centred((left + right) / 2, f"{low} to {high}", width)
+        return [ends_as_one] if ends_as_one else _outside(ends, width)
+    return [_centred(x, text, width) or _outside(ends, width)[index] for index, (x, text) in enumerate(ends)]
 
 
-def _outside(ends: Sequence[tuple[float, str]]) -> list[Label]:
+def _centred(x: float, text: str, width: float) -> Label | None:
+    """Place a label under a point, within the drawing; None where it would run into the 0."""
+    half = CHARACTER * len(text) / 2
+    x = min(max(x, half), width - half)
+    return Label(round(x, 1), text, "middle") if abs(x - width / 2) > half + GAP else None
+
+
+def _outside(ends: Sequence[tuple[float, str]], width: float) -> list[Label]:
+    """Place the labels on both sides of the 0."""
     (left, low), (right, high) = ends
+    room = 2 * GAP + 3
+    leftmost, rightmost = CHARACTER * len(low), width - CHARACTER * len(high)
     return [
-        Label(min(left, MIDDLE - LABEL_WIDTH / 3), low, "end"),
-        Label(max(right, MIDDLE + LABEL_WIDTH / 3), high, "start"),
+        Label(max(min(left, width / 2 - room), leftmost), low, "end"),
+        Label(min(max(right, width / 2 + room), rightmost), high, "start"),
     ]
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from tutelage.evaluation.metrics import METRICS
+from tutelage.report.numbers import significant
 from tutelage.report.scores import Evaluation, value_text
 
 SIGNS = {"better": "▲", "worse": "▼", "no difference detectable": "≈", "open": "◔"}
@@ -56,9 +57,9 @@ def headline(
 
 
 def _loss_sentence(loss: Mapping[str, float | None]) -> str:
-    if loss["before"] is None:
+    if loss["before"] is None or loss["best"] is None:
         return "There were no validation rows to measure the loss on."
-    return f"Validation loss went from {loss['before']:.3f} to {loss['best']:.3f}."
+    return f"Validation loss went from {significant(loss['before'])} to {significant(loss['best'])}."
 
 
 def key_figures(
@@ -83,4 +84,4 @@ def _loss_figure(summary: Mapping[str, Any], loss_of: str) -> Iterable[KeyFigure
     if loss["before"] is None:
         return
     note = f"{loss_of}, with the weights that were kept; lower is better"
-    yield KeyFigure("Validation loss", f"{loss['before']:.3f}", f"{loss['best']:.3f}", note)
+    yield KeyFigure("Validation loss", significant(loss["before"]), significant(loss["best"]), note)

@@ -1,7 +1,7 @@
 """Writes a run as one HTML file that needs nothing else: no script, no request, nothing from outside."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -14,17 +14,30 @@ from tutelage.data.pieces import Decode
 from tutelage.data.preparation import read_prepared
 from tutelage.data.prepared_rows import PreparedRows
 from tutelage.evaluation.clusters import shared_frame
+from tutelage.evaluation.next_steps import NextStep
 from tutelage.recipe import Recipe
 from tutelage.report.charts import describe_lengths, length_chart, loss_chart
 from tutelage.report.classes import class_section
 from tutelage.report.example import first_tree, shown_examples
 from tutelage.report.headline import headline, key_figures
+from tutelage.report.identity import identity
 from tutelage.report.judges import judge_sections, unscored_rows
+from tutelage.report.numbers import (
+    duration,
+    in_words,
+    number,
+    p_text,
+    percent,
+    signed,
+    significant,
+    size,
+)
 from tutelage.report.objective import ObjectiveWords, objective_words
 from tutelage.report.passages import label_name, passage, visible
 from tutelage.report.preference import preference_section
 from tutelage.report.scores import evaluate_answers
 from tutelage.report.sets import set_rows
+from tutelage.report.settings import settings_tables
 from tutelage.report.summary import summarise
 from tutelage.run_folder import (
     RunFolder,
@@ -34,20 +47,26 @@ from tutelage.run_folder import (
     reading_faults,
     write_text,
 )
+from tutelage.run_history import read_history
 
 REASONS_SHOWN = 12
 
-TRAINING_FIGURES = {
-    "steps": "optimiser steps",
-    "best_step": "best step",
-    "seconds": "seconds of training",
-    "examples_per_second": "examples per second",
-    "computed_tokens": "tokens computed",
-    "distinct_tokens": "distinct tokens",
-    "supervised_tokens": "supervised tokens",
-    "peak_memory_bytes": "peak memory",
-    "dtype": "number format",
-    "trainable_parameters": "trainable parameters",
+TRAINING_FIGURES: Mapping[str, tuple[str, Callable[[Any], str]]] = {
+    "steps": ("optimiser steps", number),
+    "best_step": ("best step", number),
+    "seconds": ("time of training", duration),
+    "examples_per_second": ("examples per second", significant),
+    "computed_tokens": ("tokens computed", number),
+    "distinct_tokens": ("distinct tokens", number),
+    "supervised_tokens": ("supervised tokens", number),
+    "peak_memory_bytes": ("peak memory", size),
+    "dtype": ("number format", str),
+    "trainable_parameters": ("trainable parameters", number),
+    # The rest is told where there is something to tell.
+    "resumed": ("went on after the steps", in_words),
+    "accepted_changes": ("accepted changes", in_words),
+    "padded_because": ("padded rows, because", str),
+    "checksums": ("checksums of the base model", str),
 }
 
 
@@ -56,13 +75,16 @@ def write_report(
     decode: Decode | None = None,
     recipe: Recipe | None = None,
     warnings: Sequence[str] = (),
+    steps: Sequence[NextStep] = (),
 ) -> Path:
     """Write report.html from the stages that have run, however far the last of them came.
 
-    `decode` turns ids into text, special tokens too; with a recipe the first tree is drawn. `warnings` stand first.
+    `decode` turns ids into text, special tokens too; with a recipe the first tree is drawn. `warnings` stand first, and
+    `steps` are the commands that go on with the run.
     """
     run.require(run.preparation, stage="prepare")
-    write_text(run.report, render("page.html", {"warnings": warnings, **_gather(run, decode, recipe)}))
+    content = {"warnings": warnings, "steps": steps, **_gather(run, decode, recipe)}
+    write_text(run.report, render("page.html", content))
     return run.report
 
 
@@ -75,8 +97,10 @@ def _gather(run: RunFolder, decode: Decode | None, recipe: Recipe | None) -> dic
     evaluation = None if is_classification else evaluate_answers(run, summary, unscored=unscored_rows(run))
     preference = preference_section(run, summary)
     events = read_events(run.events)
-    train = read_prepared(run, "train")
+    train, history = read_prepared(run, "train"), read_history(run)
     return {
+        "identity": identity(run.root, history, summary, preparation, words=words, recipe=recipe),
+        "settings": settings_tables(recipe, history.origins) if recipe else None,
         "headline": classes.headline()
         if classes
         else preference.verdict
@@ -124,16 +148,14 @@ def render(template: str, content: Mapping[str, Any]) -> str:
         "label_name": label_name,
         "passage": passage,
         "number": number,
+        "percent": percent,
+        "significant": significant,
+        "in_words": in_words,
+        "p_text": p_text,
+        "signed": signed,
     }
     style = resources.files("tutelage.report").joinpath("page.css").read_text(encoding="utf-8")
     return environment.get_template(template).render(style=Markup(style), **content)
-
-
-def number(value: Any) -> str:
-    """Write a number with separated thousands, and anything else as it is."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return str(value)
-    return f"{value:,}" if isinstance(value, int) else f"{value:,.6g}"
 
 
 def read_events(path: Path) -> list[dict[str, Any]]:
@@ -164,13 +186,13 @@ def _training(
     figures = summary.get("training", {})
     return {
         "chart": chart,
-        "figures": {TRAINING_FIGURES.get(key, key): _figure(key, value) for key, value in figures.items()},
+        "figures": {
+            label: write(figures[key])
+            for key, (label, write) in TRAINING_FIGURES.items()
+            if figures.get(key) not in (None, [])
+        },
         "validations": [event for event in events if event["event"] == "validation"],
     }
-
-
-def _figure(key: str, value: Any) -> str:
-    return f"{value / 1e9:.2f} GB" if key == "peak_memory_bytes" else number(value)
 
 
 def _samples(events: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from tutelage.evaluation.metrics import Metric
-from tutelage.report.scores import Bar, change_text, interval_text, p_text, value_text
+from tutelage.report.numbers import p_text
+from tutelage.report.scores import Bar, change_text, interval_text, value_text
 
 
 @dataclass(frozen=True)

@@ -101,7 +101,10 @@ def _key_figures(figures: Mapping[str, Any], length: Mapping[str, Any] | None) -
     before, after = (f"{100 * likelier[arm]['value']:.1f} %" for arm in ("base", "tuned"))
     found = [
         KeyFigure(
-            "Chosen answer likelier", before, after, "share of the test pairs; half of them would be chance"
+            "Chosen answer more likely",
+            before,
+            after,
+            "share of the test pairs; half of them would be chance",
         )
     ]
     if length is not None:

@@ -11,7 +11,8 @@ from tutelage.evaluation.statistics import PairedDifference
 from tutelage.evaluation.verdict import Verdict, detectable_sentence, format_change, format_value, verdict
 from tutelage.report.answers import Selection, select
 from tutelage.report.charts import Chart, distribution_chart
-from tutelage.report.drawings import IntervalDrawing, Part, draw_interval, split_rows
+from tutelage.report.drawings import IntervalDrawing, Part, draw_intervals, split_rows
+from tutelage.report.numbers import p_text
 from tutelage.run_folder import RunFolder, read_json_lines
 
 
@@ -48,7 +49,7 @@ class Evaluation:
     measured: Mapping[str, PairedDifference]
     table: list[MetricRow]
     selection: Selection
-    drawing: IntervalDrawing | None
+    drawings: Mapping[str, IntervalDrawing]
     tally: list[Part]
     won: str
     distribution: Chart | None
@@ -78,7 +79,7 @@ def evaluate_answers(
         measured=compared.measured,
         table=metric_rows(compared),
         selection=select(base, tuned, scores, primary, unscored=unscored),
-        drawing=draw_interval(deciding, primary, compared.verdict),
+        drawings=draw_intervals(deciding, primary, compared.verdict),
         tally=split_rows(deciding, primary),
         won=_won(deciding, primary),
         distribution=distribution_chart(scores.base[primary.name], scores.tuned[primary.name], primary),
@@ -153,8 +154,3 @@ def change_text(value: float | None, metric: Metric) -> str:
 def interval_text(low: float | None, high: float | None, metric: Metric) -> str:
     """Write an interval of differences, or say that it is unknown."""
     return "unknown" if low is None else f"{change_text(low, metric)} to {change_text(high, metric)}"
-
-
-def p_text(p: float | None) -> str:
-    """Write a p value as far as its digits mean something."""
-    return "unknown" if p is None else "< 0.001" if p < 0.001 else f"{p:.3f}"
