@@ -63,5 +63,5 @@ def what_was_tried(name_or_path: str) -> str:
     return (
         f"model.name_or_path is `{name_or_path}`: not the default model's name (`{DEFAULT_MODEL}`), nor a "
         "GGUF file or a folder that is there, nor a hub id like `owner/name` or `owner/name@commit`."
-        f"{did_you_mean(near and f'`{near}`')} Correct it."
+        f"{meant} Correct it."
     )
