@@ -59,8 +59,9 @@ def refuse_other_files(path: Path) -> None:
 def what_was_tried(name_or_path: str) -> str:
     """Return the message about a name that means nothing, with the one that was probably meant."""
     near = nearest(name_or_path, [DEFAULT_MODEL], cutoff=0.5)
+    meant = did_you_mean(near and f"`{near}`")
     return (
         f"model.name_or_path is `{name_or_path}`: not the default model's name (`{DEFAULT_MODEL}`), nor a "
         "GGUF file or a folder that is there, nor a hub id like `owner/name` or `owner/name@commit`."
-        f"{did_you_mean(near and f'`{near}`')} Correct it."
+        f"{meant} Correct it."
     )

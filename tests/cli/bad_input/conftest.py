@@ -30,7 +30,10 @@ def refused(capsys, place):
         assert outcome.err.count("error[") == 1
         assert len(outcome.err) < 1_200
         assert contents(place) == before
-        return re.sub(r"^error\[[a-z0-9_.]+\]: ", "", outcome.err).strip()
+        # The waits of a verb whose standard output is an answer stand before it.
+        *waits, message = re.split(r"^error\[[a-z0-9_.]+\]: ", outcome.err, flags=re.MULTILINE)
+        assert all(line.endswith(" …") for wait in waits for line in wait.splitlines())
+        return message.strip()
 
     return message_of
 
