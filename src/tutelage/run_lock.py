@@ -8,10 +8,10 @@ from pathlib import Path
 
 from filelock import BaseFileLock, FileLock, Timeout, UnixFileLock
 
-from tutelage.errors import RunFolderError
+from tutelage.errors import RunFolderError, StorageError
 from tutelage.platforms import FOLLOW_NO_LINK
 from tutelage.run_folder import RunFolder
-from tutelage.storage import sweep
+from tutelage.storage import storage_faults, sweep
 
 
 @contextmanager
@@ -84,8 +84,12 @@ def _sign(root: Path, lock: Path) -> None:
         handle = os.open(lock, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | FOLLOW_NO_LINK, 0o644)
     except OSError as fault:
         raise _not_writable(root, fault) from fault
-    with os.fdopen(handle, "w", encoding="utf-8") as file:
-        file.write(f"process {os.getpid()} on {platform.node()}")
+    try:
+        with storage_faults(root), os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(f"process {os.getpid()} on {platform.node()}")
+    except StorageError:
+        lock.unlink(missing_ok=True)
+        raise
 
 
 def _owner(lock: Path) -> str:

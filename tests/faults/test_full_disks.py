@@ -1,6 +1,7 @@
 """A disk that is full, in a test of its own or in truth: what is published stays whole, and the run goes on later."""
 
 import errno
+import json
 import os
 import shutil
 import subprocess
@@ -11,6 +12,7 @@ from unittest.mock import patch
 
 import pytest
 from support.children import run
+from support.command_line import contents
 from support.failpoints import before_each
 from support.interrupted import at, check_it_ends_as, losses, made_by, operations_on, out_of_space, words
 
@@ -195,3 +197,50 @@ def test_a_message_that_nobody_can_take_leaves_its_exit_code(full):
             env=os.environ | {"PYTHONPATH": str(Path(tutelage.__file__).parents[1])},
         )
     assert ended.returncode == 2
+
+
+EVERY_BYTE_TAKEN = {
+    "train": ["--overwrite"],
+    "evaluate": ["--overwrite"],
+    "report": [],
+    "export": ["--to", "peft"],
+}
+
+
+@pytest.mark.parametrize("verb", EVERY_BYTE_TAKEN)
+def test_a_disk_without_a_byte_left_is_named_and_nothing_changes_on_it(
+    straight, small, at_home, tmp_path, verb
+):
+    root = shutil.copytree(at_home / "straight", small / "run")
+    command = [verb, root, *EVERY_BYTE_TAKEN[verb]]
+    before = contents(root)
+    fill(small)
+    ended = run(command, tmp_path / "said.txt")
+    assert ended.code == 4, ended.said
+    assert "error[storage.write_failed]" in ended.said
+    assert f"Could not write {root}" in ended.said
+    assert contents(root) == before
+    (small / "filler").unlink()
+    assert run(command, tmp_path / "said.txt").code == 0
+
+
+def test_an_evaluation_without_room_for_its_report_is_reported_later_and_not_made_again(
+    straight, at_home, tmp_path
+):
+    root = shutil.copytree(at_home / "straight", tmp_path / "run")
+    for made in (root / "summary.json", root / "report.html"):
+        made.unlink()
+    shutil.rmtree(root / "evaluation")
+
+    def act(number, operation, path):
+        if path.name.startswith((".report.html", "report.html")):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    ended = run(["evaluate", root], tmp_path / "said.txt", around=lambda: before_each(act))
+    assert ended.code == 4, ended.said
+    answers = contents(root / "evaluation")
+    assert run(["evaluate", root], tmp_path / "said.txt").code == 0
+    assert contents(root / "evaluation") == answers
+    assert "evaluation" in json.loads((root / "summary.json").read_text())
+    ended = run(["evaluate", root], tmp_path / "said.txt")  # now it is whole
+    assert (ended.code, "run.stage_done" in ended.said) == (2, True)

@@ -59,7 +59,7 @@ def evaluate(
     refuse_untrained_settings(run, loaded)
     refuse_lost_checkpoint(run)
     refuse_judges(loaded)
-    if judges_only(run, loaded) and not options.overwrite:
+    if not options.overwrite and (judges_only(run, loaded) or _lacks_report(run)):
         code = judge_answers(run, loaded, options)
         has_worsened = is_worse(read_json(run.metrics)) or has_worse_set(run)
         return EXIT_WORSE if fail_if_worse and has_worsened else code
@@ -122,13 +122,21 @@ def tell_results(run: RunFolder, loaded: LoadedRecipe) -> None:
     )
 
 
+def _lacks_report(run: RunFolder) -> bool:
+    """Tell whether a command that answered was ended before it wrote what came of it, as where the disk is full."""
+    if run.step is not None or not run.metrics.exists():
+        return False
+    return not run.summary.exists() or "evaluation" not in read_json(run.summary)
+
+
 def judge_answers(run: RunFolder, loaded: LoadedRecipe, options: Options) -> int:
-    """Have the answers that are there judged; neither model is asked again."""
+    """Have the answers that are there judged and reported; neither model is asked again."""
     refuse_other_answers(run, loaded)
     if options.dry_run:
         show_dry_run(run, loaded, writes=[run.evaluated_recipe, run.judgements, run.judges, *results_of(run)])
         return 0
-    console.heading("3 Evaluate: the answers are there, only judges are asked")
+    rest = "only judges are asked" if judges_only(run, loaded) else "only their report is written"
+    console.heading(f"3 Evaluate: the answers are there, {rest}")
     with locked(run):
         code = judge_stage(run, loaded)
         record_recipe(run, loaded)
