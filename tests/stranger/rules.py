@@ -43,7 +43,7 @@ RULES = {
     ),
     'tutelage generate runs/mine "Give the plural of cactus." --base': AS_SHOWN,
     "tutelage export runs/mine --to gguf": AS_SHOWN,
-    "PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu make quickstart": NO_INDEX,
+    "PIP_EXTRA_INDEX_URL=<index of CPU builds> make quickstart": NO_INDEX,
     "UV_TORCH_BACKEND=cpu uv pip install .": NO_INDEX,
 }
 
