@@ -30,6 +30,7 @@ from tutelage.cli.options import (
     refuse_untrained_settings,
 )
 from tutelage.cli.report import report_stage
+from tutelage.cli.results import show_classes, show_forgetting, show_preference, show_scores, show_sets
 from tutelage.errors import EXIT_WORSE, RunFolderError, StorageError
 from tutelage.recipe_file import LoadedRecipe
 from tutelage.run_folder import RunFolder, read_json
@@ -212,79 +213,6 @@ def evaluate_stage(run: RunFolder, loaded: LoadedRecipe, sets: Sequence[Any]) ->
     return is_worse(result)
 
 
-def show_classes(result: dict[str, Any]) -> None:
-    """Print the verdict on a classification, and precision and recall of each class."""
-    from tutelage.data.label_names import quoted
-
-    def share(one: dict[str, float] | None) -> str:
-        return f"{one['value']:.1%} ({one['low']:.1%} to {one['high']:.1%})" if one else "unknown"
-
-    console.table(
-        ["label", "test rows", "precision (95 % interval)", "recall (95 % interval)", "F1"],
-        [
-            [
-                quoted(one["label"]),
-                str(one["rows"]),
-                share(one["precision"]),
-                share(one["recall"]),
-                f"{one['f1']:.3f}",
-            ]
-            for one in result["classes"]
-        ],
-        numeric={1, 2, 3, 4},
-    )
-    console.say()
-    if "micro_f1" in result:
-        console.say(f"Micro F1 is {result['micro_f1']:.3f}, macro F1 {result['macro_f1']:.3f}.")
-    console.heading(result["sentence"])
-    if result["threshold"] is not None:
-        console.say(_threshold_sentence(result["threshold"]))
-
-
-def _threshold_sentence(found: dict[str, Any]) -> str:
-    from tutelage.data.label_names import quoted
-
-    chosen, half, rows = found["at_chosen"], found["at_half"], found["validation_rows"]
-    if found["chosen"] == 0.5:
-        return f"On the {rows:,} validation rows no threshold is better than 0.5."
-    right = {
-        name: f"{100 * one['accuracy']['value']:.2f} %" for name, one in (("half", half), ("chosen", chosen))
-    }
-    return (
-        f"With {quoted(found['label'])} given from {found['chosen']:.3f} on, which the {rows:,} validation rows choose,"
-        f" macro F1 on the test rows is {chosen['macro_f1']:.3f} in place of {half['macro_f1']:.3f} at 0.5, and"
-        f" {right['chosen']} are right in place of {right['half']} (McNemar p = {found['p']:.2g})."
-    )
-
-
-def show_preference(result: dict[str, Any]) -> None:
-    """Print which answers a preference tuning moved towards, where it was one, and its verdict."""
-    if "preference" not in result:
-        return
-    from tutelage.evaluation.metrics import METRICS
-    from tutelage.evaluation.verdict import format_change, format_value
-
-    found, metric = result["preference"], METRICS["bits_per_byte"]
-    console.say()
-    console.table(
-        ["", "reward", "bits per byte, base", "tuned", "difference"],
-        [
-            [
-                f"{side} answers",
-                f"{found['rewards'][side]:+.2f}",
-                format_value(bits["base"], metric),
-                format_value(bits["tuned"], metric),
-                format_change(bits["difference"], metric),
-            ]
-            for side, bits in found["bits_per_byte"].items()
-        ],
-        numeric={1, 2, 3, 4},
-    )
-    console.say(f"The margin between the rewards is {found['margin']['mean']:+.2f} on average.")
-    console.say()
-    console.heading(result["sentence"])
-
-
 def is_worse(result: dict[str, Any]) -> bool:
     """Tell whether an evaluation, as metrics.json says it, found the tuned model worse in anything it judged."""
     answers = result.get("answers", result)  # of a preference tuning there are two verdicts
@@ -299,58 +227,3 @@ def refuse_answers_without_room(test_rows: Any, loaded: LoadedRecipe) -> None:
     from tutelage.evaluation.evaluate import rows_to_evaluate
 
     rows_to_evaluate(test_rows, loaded.recipe, locate(loaded))
-
-
-def show_scores(result: dict[str, Any]) -> None:
-    """Print the verdict and a table of all metrics."""
-    from tutelage.evaluation.metrics import METRICS
-    from tutelage.evaluation.verdict import detectable_sentence, format_change, format_value
-
-    rows = []
-    for name, scores in result["metrics"].items():
-        metric = METRICS[name]
-        interval = (
-            f"{format_change(scores['low'], metric)} to {format_change(scores['high'], metric)}"
-            if scores["low"] is not None
-            else "unknown"
-        )
-        rows.append(
-            [
-                metric.label + (" (lower is better)" if not metric.higher_is_better else ""),
-                format_value(scores["base"], metric),
-                format_value(scores["tuned"], metric),
-                format_change(scores["difference"], metric),
-                interval,
-            ]
-        )
-    console.table(["", "base", "tuned", "difference", "95 % interval"], rows, numeric={1, 2, 3, 4})
-    console.say()
-    console.heading(result["sentence"])
-    console.say(detectable_sentence(result["smallest_detectable"], METRICS[result["primary_metric"]]))
-
-
-def show_sets(sets: dict[str, Any]) -> None:
-    """Print a verdict for each named set."""
-    from tutelage.evaluation.set_metrics import SET_METRICS
-
-    for name, one in sets.items():
-        console.say()
-        if one["metric"] == "judge":
-            console.heading(f"Test set {name}: {one['rows']:,} rows that the judges score")
-        else:
-            console.heading(f"Test set {name}, by {SET_METRICS[one['metric']].label}")
-            console.say(one["sentence"])
-        if "number_convention" in one:
-            mark = "point" if one["number_convention"]["decimal_mark"] == "." else "comma"
-            console.say(f"Its numbers are read with a decimal {mark}.")
-        if one["dropped"]:
-            console.say(f"{one['dropped']:,} of its rows were left out, as empty or repeated.")
-
-
-def show_forgetting(forgetting: dict[str, Any] | None) -> None:
-    """Print what became of the grasp of general text."""
-    if forgetting is None:
-        return
-    console.say()
-    console.say(forgetting["sentence"])
-    console.say(forgetting["kl_sentence"])
