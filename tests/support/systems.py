@@ -12,18 +12,24 @@ import pytest
 needs_pipes = pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="a folder holds no pipes on this system")
 
 
+class TookTooLong(BaseException):
+    """No Exception, which is told as a fault of a file, and no KeyboardInterrupt, which ends all tests."""
+
+
 @contextmanager
 def within(seconds: float) -> Iterator[None]:
-    """Interrupt what takes longer, wherever it hangs; by no Exception, which would be told as a fault of a file."""
+    """Raise TookTooLong where something takes longer, wherever it hangs."""
 
     def interrupt(*_: object) -> None:
-        raise KeyboardInterrupt(f"took more than {seconds} s")
+        raise TookTooLong(f"took more than {seconds} s")
 
     if not hasattr(signal, "setitimer"):
         clock = threading.Timer(seconds, _thread.interrupt_main)
         clock.start()
         try:
             yield
+        except KeyboardInterrupt:
+            interrupt()
         finally:
             clock.cancel()
         return

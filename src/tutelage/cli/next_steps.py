@@ -1,15 +1,17 @@
 """What the end of a stage shows: commands that go on with the run, which can be pasted as they stand."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING
 
 from tutelage.cli import console
 from tutelage.cli.opening import locate
+from tutelage.errors import RunFolderError
 from tutelage.recipe_file import LoadedRecipe
-from tutelage.run_folder import RunFolder
+from tutelage.run_folder import RunFolder, read_json
 
 if TYPE_CHECKING:
     from tutelage.data.own_question import Question
+    from tutelage.data.prepared_rows import PreparedRows
     from tutelage.evaluation.next_steps import NextStep
 
 
@@ -28,7 +30,7 @@ def show_next_steps(
         run.root,
         own_question(run, loaded),
         is_classification=loaded.recipe.training.objective == "classification",
-        is_evaluated=run.metrics.exists() or not _has_test_rows(run),
+        is_evaluated=run.metrics.exists() or not has_test_rows(run),
         exported=exported,
     )
     if begins_anew and loaded.recipe.data.source == STARTER:
@@ -40,21 +42,30 @@ def show_next_steps(
 def own_question(run: RunFolder, loaded: LoadedRecipe) -> "Question | None":
     """Return a question of the run's own rows, of the test rows where one of them can be asked."""
     from tutelage.data.own_question import choose_question, choose_text
-    from tutelage.data.preparation import read_prepared
     from tutelage.data.prompts import make_renderer
     from tutelage.model.loading import load_tokenizer
 
-    splits = (read_prepared(run, split) for split in ("test", "validation", "train"))
+    splits = _splits_that_are_there(run)
     if loaded.recipe.training.objective == "classification":
         return next(filter(None, map(choose_text, splits)), None)
     renderer = make_renderer(load_tokenizer(locate(loaded).folder), loaded.recipe.data.prompt)
     return next(filter(None, (choose_question(rows, renderer) for rows in splits)), None)
 
 
-def _has_test_rows(run: RunFolder) -> bool:
+def has_test_rows(run: RunFolder) -> bool:
+    """Tell whether a run was prepared with rows to evaluate it on."""
+    return bool(read_json(run.preparation)["rows"]["test"])
+
+
+def _splits_that_are_there(run: RunFolder) -> "Iterator[PreparedRows]":
     from tutelage.data.preparation import read_prepared
 
-    return bool(read_prepared(run, "test"))
+    for split in ("test", "validation", "train"):
+        try:
+            rows = read_prepared(run, split)
+        except RunFolderError:  # of rows that are gone the stages and the report speak
+            continue
+        yield rows
 
 
 def _show(steps: "list[NextStep]") -> None:

@@ -1,13 +1,13 @@
 """`tutelage report`: the page and the summary of what a run has so far."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from tutelage.cli import console
 from tutelage.cli.dry_run import show_dry_run
-from tutelage.cli.next_steps import own_question, show_next_steps
+from tutelage.cli.next_steps import has_test_rows, own_question, show_next_steps
 from tutelage.cli.opening import locate
 from tutelage.cli.options import (
     Options,
@@ -18,7 +18,7 @@ from tutelage.cli.options import (
 from tutelage.codes import Message
 from tutelage.errors import RunFolderError, TutelageError
 from tutelage.recipe_file import LoadedRecipe
-from tutelage.run_folder import WRITTEN_BY, RunFolder, read_json
+from tutelage.run_folder import WRITTEN_BY, RunFolder
 from tutelage.run_lock import locked
 from tutelage.storage import what_is_damaged
 
@@ -72,14 +72,11 @@ def _next_steps(run: RunFolder, loaded: LoadedRecipe) -> Sequence[Any]:
     """Return the commands that the page ends with, which ask a row of the run's own."""
     from tutelage.evaluation.next_steps import next_steps
 
-    question = None
-    with suppress(RunFolderError):  # rows that are gone are warned of; the commands that need none remain
-        question = own_question(run, loaded)
     return next_steps(
         run.root,
-        question,
+        own_question(run, loaded),
         is_classification=loaded.recipe.training.objective == "classification",
-        is_evaluated=run.metrics.exists() or not read_json(run.preparation)["rows"]["test"],
+        is_evaluated=run.metrics.exists() or not has_test_rows(run),
     )
 
 

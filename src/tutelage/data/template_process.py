@@ -31,6 +31,10 @@ def serve() -> None:
         for request in requests:
             UNDER_WAY.set()
             reply = reply_to(json.loads(request), render_jinja_template)
+            if (
+                memory_bytes() > MEMORY_BYTES
+            ):  # which not every system refuses, and whoever looks may have come late
+                reply = TOO_MUCH_MEMORY
             with REPLYING:
                 UNDER_WAY.clear()
                 replies.write(json.dumps(reply) + "\n")
@@ -58,8 +62,6 @@ def reply_to(request: dict[str, Any], render: Any) -> dict[str, str]:
         return TOO_MUCH_MEMORY
     except Exception as fault:  # a template can fail in any way that a program can
         return {"fault": str(fault)[:LONGEST_TEXT] or type(fault).__name__}
-    if memory_bytes() > MEMORY_BYTES:  # which not every system refuses, and whoever looks may have come late
-        return TOO_MUCH_MEMORY
     if len(text) > LONGEST_TEXT:
         return {"fault": f"it writes {len(text):,} characters, and {LONGEST_TEXT:,} are allowed"}
     return {"text": text}
