@@ -104,7 +104,9 @@ def test_a_name_that_no_recipe_has_is_answered_with_those_that_there_are(tutelag
     for verb in ("show", "copy"):
         said = tutelage("recipes", verb, "book-ch8")
         assert said.code == 2
-        assert "No recipe is named 'book-ch8'. There are: article, book-ch6" in said.err
+        assert "error[settings.unknown_recipe]" in said.err
+        assert "'book-ch8'" in said.err
+        assert ", ".join(RECIPES) in said.err
 
 
 def test_copy_writes_the_same_recipe_and_replaces_nothing_unasked(tutelage, place):
