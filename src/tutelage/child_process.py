@@ -11,9 +11,12 @@ import threading
 import time
 from pathlib import Path
 
+from tutelage.errors import MemoryExhaustedError
 from tutelage.platforms import is_child_of
+from tutelage.refusals import tells_of_short_memory
 
 SECONDS_BETWEEN_LOOKS = 0.5
+KILLED = -9  # the code of a process that Linux ended, most often because the memory was short
 
 
 def end_with_parent(parent: int, scratch: Path | None = None) -> None:
@@ -41,3 +44,13 @@ if __name__ == "__main__":
     sys.argv = sys.argv[2:]
     sys.path.insert(0, str(Path(sys.argv[0]).parent))
     runpy.run_path(sys.argv[0], run_name="__main__")
+
+
+def refuse_short_memory(code: int, said: str) -> None:
+    """Stop where the process of an export ended for want of memory, which says nothing about what it was asked."""
+    if code == KILLED or tells_of_short_memory(said):
+        raise MemoryExhaustedError(
+            "device.out_of_memory",
+            "The memory does not hold the export beside the run's own model, so it was not published. Close other"
+            " programs, then export it again.",
+        )

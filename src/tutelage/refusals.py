@@ -11,6 +11,19 @@ OUT_OF_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # the last is a limit 
 OF_WRITING = (*OUT_OF_SPACE, errno.EIO, errno.EROFS)
 # How the standard library of Rust, and Arrow, tell of an error of the system.
 OF_THE_SYSTEM = re.compile(r"\(os error (\d+)\)|\[errno (\d+)\]")
+# How allocators, loaders of libraries and starters of threads tell, in several languages, that the memory is short.
+OF_SHORT_MEMORY = (
+    "can't allocate memory",
+    "Cannot allocate memory",
+    "not enough memory",
+    "bad allocation",
+    "bad_alloc",
+    "memory allocation of",
+    "out of memory",
+    "failed to map segment",
+    "can't start new thread",
+    "MemoryError",
+)
 
 
 def system_refusal(fault: BaseException) -> OSError | None:
@@ -26,3 +39,19 @@ def system_refusal(fault: BaseException) -> OSError | None:
     told = int(number[1] or number[2]) if number else None
     code = told if told in OF_WRITING else next((one for one in OF_WRITING if os.strerror(one) in said), None)
     return None if code is None else OSError(code, os.strerror(code))
+
+
+def tells_of_short_memory(text: str) -> bool:
+    """Tell whether a library's words say that no more memory is to be had."""
+    return any(words in text for words in OF_SHORT_MEMORY)
+
+
+def is_short_of_memory(fault: BaseException | None) -> bool:
+    """Tell whether a fault, or one that it was raised from, says that no more memory is to be had."""
+    while fault is not None:
+        if isinstance(fault, MemoryError) or (isinstance(fault, OSError) and fault.errno == errno.ENOMEM):
+            return True
+        if isinstance(fault, (RuntimeError, ImportError)) and tells_of_short_memory(str(fault)):
+            return True
+        fault = fault.__cause__ or fault.__context__
+    return False

@@ -59,7 +59,7 @@ def _take(root: Path, lock: Path) -> BaseFileLock:
     except Timeout:
         raise RunFolderError(
             "run.locked",
-            f"{root} is being written by {_owner(lock) or 'another process'}. Wait until it has ended, or choose"
+            f"{root} is being written by {owner_of(lock) or 'another process'}. Wait until it has ended, or choose"
             " another --output.",
         ) from None
     except OSError as fault:
@@ -73,7 +73,7 @@ def _take(root: Path, lock: Path) -> BaseFileLock:
 
 
 def _sign(root: Path, lock: Path) -> None:
-    owner = _owner(lock)
+    owner = owner_of(lock)
     if owner and not owner.endswith(f" on {platform.node()}"):
         raise RunFolderError(
             "run.locked_elsewhere",
@@ -92,7 +92,8 @@ def _sign(root: Path, lock: Path) -> None:
         raise
 
 
-def _owner(lock: Path) -> str:
+def owner_of(lock: Path) -> str:
+    """Return who holds a lock, as a process and its machine; an empty text where that is not known."""
     try:
         with lock.open("rb") as file:
             return file.read(300).decode(errors="replace")

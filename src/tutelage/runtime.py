@@ -17,15 +17,13 @@ from tutelage import __version__, platforms
 from tutelage.errors import RecipeError
 from tutelage.fetching import settle_home, user_cache
 from tutelage.machine import core_count, has_bfloat16_products, measured_machine, processor_name
+from tutelage.refusals import tells_of_short_memory
 
 if TYPE_CHECKING:
     import torch
 
 # Of glibc's malloc.h.
 MALLOC_TRIM_THRESHOLD, MALLOC_MMAP_THRESHOLD = -1, -3
-
-# How torch's allocator of main memory says it, which has no class of error of its own.
-ALLOCATOR_SAYS = ("can't allocate memory", "not enough memory", "bad allocation")
 
 MEASURED_ROWS = 256
 MEASURED_SHAPE = (576, 1536)
@@ -153,7 +151,7 @@ def is_out_of_memory(fault: BaseException) -> bool:
 
     if isinstance(fault, (MemoryError, torch.OutOfMemoryError)):
         return True
-    return isinstance(fault, RuntimeError) and any(words in str(fault) for words in ALLOCATOR_SAYS)
+    return isinstance(fault, RuntimeError) and tells_of_short_memory(str(fault))
 
 
 def describe_environment(device: torch.device, dtype: torch.dtype) -> dict[str, Any]:

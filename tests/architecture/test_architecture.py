@@ -91,7 +91,7 @@ def test_models_and_tokenizers_are_loaded_in_one_place():
         ("resource", {"platforms.py"}),
         ("psutil", {"platforms.py"}),
         ("ctypes", {"platforms.py"}),
-        ("signal", {"platforms.py", "interruption.py", "cli/chat.py"}),
+        ("signal", {"__main__.py", "platforms.py", "interruption.py", "cli/chat.py"}),
         ("filelock", {"run_lock.py", "model/conversions.py"}),
         ("fcntl", set()),
         ("pty", set()),

@@ -19,6 +19,7 @@ from support.tiny_tokenizer import write_tiny_model
 
 from tutelage.cli.opening import locate
 from tutelage.data.prompts import render_template
+from tutelage.errors import RunFolderError
 from tutelage.export import verification
 from tutelage.export.gguf_file import QUANTIZATIONS
 from tutelage.export.style import make_style
@@ -26,6 +27,7 @@ from tutelage.model.loading import load_tokenizer
 from tutelage.model.other_programs import write_generation_config
 from tutelage.model.sources import DEFAULT_ORIGINAL
 from tutelage.run_folder import ExportFolder, RunFolder, read_json
+from tutelage.run_lock import locked
 
 
 def trained_on(model, place):
@@ -371,3 +373,25 @@ def test_generate_of_an_export_decides_and_not_a_loop_of_ours(tutelage, run, qui
     refused = tutelage("export", run.root, "--to", "hf")
     assert refused.code == 6
     assert "error[export.not_the_trained_model]" in refused.err
+
+
+def test_a_run_in_use_is_exported_later_wherever_to(tutelage, run, unread, tmp_path):
+    with locked(run):
+        for words in ([], ["--output", tmp_path / "elsewhere"]):
+            refused = tutelage("export", run.root, "--to", "peft", *words)
+            assert (refused.code, "error[run.locked]" in refused.err) == (2, True)
+            # Another place would help only where the place is what is in use.
+            assert ("--output" in refused.err) == (not words)
+    assert tutelage("export", run.root, "--to", "peft", "--output", tmp_path / "elsewhere").code == 0
+
+
+def test_a_run_that_cannot_be_written_is_exported_to_elsewhere(tutelage, run, unread, tmp_path, monkeypatch):
+    def refuse(run):
+        raise RunFolderError("run.not_writable", f"{run.root} cannot be written")
+
+    monkeypatch.setattr("tutelage.cli.export.locked", refuse)
+    before = contents(run.root)
+    assert tutelage("export", run.root, "--to", "peft").code == 2
+    assert tutelage("export", run.root, "--to", "peft", "--output", tmp_path / "elsewhere").code == 0
+    assert (tmp_path / "elsewhere" / "peft" / "adapter_model.safetensors").exists()
+    assert contents(run.root) == before

@@ -14,8 +14,9 @@ from support.children import run
 from support.interrupted import check_it_ends_as, made_by, words
 
 import tutelage
-from tutelage.errors import StorageError
-from tutelage.refusals import system_refusal
+from tutelage.child_process import refuse_short_memory
+from tutelage.errors import MemoryExhaustedError, StorageError
+from tutelage.refusals import is_short_of_memory, system_refusal
 from tutelage.storage import storage_faults
 
 pytestmark = [pytest.mark.forks, pytest.mark.usefixtures("at_home")]
@@ -38,6 +39,51 @@ def test_a_full_disk_is_known_whoever_says_it(fault, tmp_path):
     with pytest.raises(StorageError) as told, storage_faults(tmp_path / "file"):
         raise fault
     assert (told.value.code, told.value.path) == ("storage.write_failed", tmp_path / "file")
+
+
+def raised_from(fault, cause):
+    fault.__cause__ = cause
+    return fault
+
+
+SHORT = [
+    MemoryError(),
+    OSError(errno.ENOMEM, os.strerror(errno.ENOMEM)),
+    ImportError("libtorch_cpu.so: failed to map segment from shared object"),
+    raised_from(
+        ImportError("The `scipy` install you are using seems to be broken"),
+        ImportError("_highs.so: failed to map segment from shared object"),
+    ),
+    RuntimeError("can't start new thread"),
+    RuntimeError("[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory"),
+]
+
+
+@pytest.mark.parametrize("fault", SHORT, ids=range(len(SHORT)))
+def test_short_memory_is_known_whoever_says_it(fault, home, tmp_path):
+    assert is_short_of_memory(fault)
+    with_fault = patch("tutelage.data.sources.open_source", side_effect=fault)
+    ended = run(["check", "--data", "my.json"], tmp_path / "said.txt", around=lambda: with_fault)
+    assert (ended.code, "error[device.out_of_memory]" in ended.said) == (2, True), ended.said
+
+
+OTHERS = [ImportError("No module named 'x'"), RuntimeError("shapes differ"), OSError(errno.ENOSPC, NO_SPACE)]
+
+
+@pytest.mark.parametrize("fault", OTHERS)
+def test_other_faults_are_not_taken_for_short_memory(fault):
+    assert not is_short_of_memory(fault)
+
+
+def test_a_verification_without_memory_says_nothing_about_the_export():
+    for code, said in [
+        (-9, ""),
+        (1, "RuntimeError: can't start new thread"),
+        (-6, "memory allocation of 2 bytes failed"),
+    ]:
+        with pytest.raises(MemoryExhaustedError):
+            refuse_short_memory(code, said)
+    refuse_short_memory(1, "KeyError: 'unknown_model'")
 
 
 @pytest.mark.parametrize("fault", [ValueError("no such layer"), RuntimeError("os error"), MemoryError()])

@@ -1,7 +1,8 @@
 """`tutelage export`: take a tuned model away, proven to be the one that was trained."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -16,7 +17,7 @@ from tutelage.cli.options import Debug, Options, as_path, open_earlier_run, refu
 from tutelage.codes import Message
 from tutelage.errors import RecipeError, RunFolderError
 from tutelage.run_folder import ExportFolder, RunFolder
-from tutelage.run_lock import locked, locked_folder
+from tutelage.run_lock import locked, locked_folder, owner_of
 
 if TYPE_CHECKING:
     from tutelage.export.record import Exported
@@ -80,7 +81,7 @@ def export(
     source = locate(loaded)
     from tutelage.export.export import export as make_exports
 
-    with locked(run), locked_folder(folder.root, folder.root / run.lock.name):
+    with _unchanged(run, folder.root), locked_folder(folder.root, folder.root / run.lock.name):
         exported = make_exports(
             run,
             loaded.recipe,
@@ -93,6 +94,25 @@ def export(
     _show(exported)
     console.say(f"\nVerification: {folder.verification}")
     show_next_steps(run, loaded, exported=targets)
+
+
+@contextmanager
+def _unchanged(run: RunFolder, output: Path) -> Iterator[None]:
+    """Keep others from changing a run while it is exported; a run that cannot be written is exported to elsewhere."""
+    is_elsewhere = not output.resolve().is_relative_to(run.root.resolve())
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(locked(run))
+        except RunFolderError as fault:
+            if not is_elsewhere or fault.code not in ("run.locked", "run.not_writable"):
+                raise
+            if fault.code == "run.locked":
+                owner = owner_of(run.lock) or "another process"
+                raise RunFolderError(
+                    "run.locked",
+                    f"{run.root} is in use by {owner}. Wait until it has ended, then export again.",
+                ) from None
+        yield
 
 
 def _refuse_place(root: Path, run: RunFolder) -> None:

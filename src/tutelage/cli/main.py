@@ -52,8 +52,8 @@ from tutelage.errors import (
 )
 from tutelage.fetching import user_cache
 from tutelage.interruption import INTERRUPTION
-from tutelage.refusals import system_refusal
-from tutelage.runtime import is_out_of_memory, settle_process
+from tutelage.refusals import is_short_of_memory, system_refusal
+from tutelage.runtime import settle_process
 from tutelage.storage import is_out_of_space
 from tutelage.streams import give_up_the_rest, settle_streams
 
@@ -66,6 +66,8 @@ CODES_OF_USAGE = {
 
 # Verbs that keep what they have done: a checkpoint, answers so far, or the replies of a language model.
 GOES_ON = ("run", "train", "evaluate", "data generate", "data improve")
+# Verbs whose files are there as a whole or not at all.
+WRITES = ("prepare", "report", "data convert", "data filter", "data split", "data sample", "recipes copy")
 
 app = App(
     name="tutelage",
@@ -124,12 +126,13 @@ app.command(recipes)
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run one command and leave with its exit code."""
     words = list(sys.argv[1:] if arguments is None else arguments)
-    settle_streams()
-    settle_process()
     with INTERRUPTION.listening():
+        settle_streams()
+        settle_process()
         code = _exit_code(words)
-    give_up_the_rest()
-    sys.exit(code)
+        with INTERRUPTION.deferred():
+            give_up_the_rest()
+            sys.exit(code)
 
 
 def _exit_code(words: list[str]) -> int:
@@ -180,6 +183,8 @@ def _left_behind(words: Sequence[str]) -> str:
         return f"What was done so far is kept. Give the same command again{again}: it goes on from there."
     if verb == "export":
         return "The export under way was not published; those that were finished before are kept. Export it again."
+    if verb in WRITES:
+        return "Nothing was written in part. The same command begins again."
     return "No file was changed. The same command begins again."
 
 
@@ -191,7 +196,7 @@ def _untold(fault: Exception, words: Sequence[str]) -> int:
     """The last net: people get one message, and --debug shows where it came from."""
     if "--debug" in words:
         raise fault
-    if _is_out_of_memory(fault):
+    if is_short_of_memory(fault):
         console.complain(
             "device.out_of_memory",
             "The memory does not hold what this command needs. What it finished before is kept. Close other programs,"
@@ -220,12 +225,6 @@ def _untold(fault: Exception, words: Sequence[str]) -> int:
         " run again with --debug and report what it shows.",
     )
     return EXIT_UNEXPECTED
-
-
-def _is_out_of_memory(fault: Exception) -> bool:
-    if isinstance(fault, MemoryError):
-        return True
-    return "torch" in sys.modules and is_out_of_memory(fault)
 
 
 if __name__ == "__main__":

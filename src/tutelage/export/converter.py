@@ -6,7 +6,7 @@ from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import Any
 
-from tutelage.child_process import script_command
+from tutelage.child_process import refuse_short_memory, script_command
 from tutelage.errors import ModelError
 from tutelage.export.gguf_file import ARCHITECTURES, is_read_back, is_written_here
 from tutelage.extras import install_command
@@ -46,6 +46,7 @@ def convert(folder: Path, gguf: Path) -> None:
         command, capture_output=True, text=True, errors="replace", check=False, env=environment
     )
     if done.returncode or not gguf.is_file():
+        refuse_short_memory(done.returncode, done.stderr)
         last = (done.stderr.strip().splitlines() or [f"it ended with code {done.returncode}"])[-1]
         raise ModelError(
             "export.conversion_failed",

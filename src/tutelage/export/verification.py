@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from tutelage.child_process import refuse_short_memory
 from tutelage.data.conversations import Conversation, Turn, single_turn
 from tutelage.data.preparation import read_prepared
 from tutelage.errors import ExportError
@@ -171,6 +172,7 @@ def reload(module: str, job: Path) -> None:
     command = [sys.executable, "-P", "-m", module, str(job), str(os.getpid())]
     done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
     if done.returncode:
+        refuse_short_memory(done.returncode, done.stderr)
         last = (done.stderr.strip().splitlines() or [f"it ended with code {done.returncode}"])[-1]
         raise ExportError(
             "export.cannot_be_loaded",

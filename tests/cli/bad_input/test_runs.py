@@ -284,8 +284,8 @@ def test_a_dry_run_refuses_what_the_real_one_would(refused, place, tuned_run, mo
 @pytest.mark.parametrize(
     ("words", "left"),
     [
-        ("prepare", "No file was changed"),
-        ("prepare --overwrite", "No file was changed"),
+        ("prepare", "Nothing was written in part"),
+        ("prepare --overwrite", "Nothing was written in part"),
         ("run", "What was done so far is kept. Give the same command again: it goes on from there."),
         (
             "run --overwrite",

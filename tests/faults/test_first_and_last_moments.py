@@ -1,0 +1,102 @@
+"""Signals before the first import of a process is done, and after its last line."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from support.rows import alpaca_values, write_rows
+
+pytestmark = pytest.mark.forks
+
+PROGRAM = [sys.executable, "-m", "tutelage"]
+SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
+
+
+def started(folder, *words, **more):
+    return subprocess.Popen(
+        [*PROGRAM, *words], cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **more
+    )
+
+
+def when_handled(process, number):
+    """Wait until the process has a handler for a signal, which Python itself has for SIGINT alone."""
+    status = Path(f"/proc/{process.pid}/status")
+    if not status.exists():
+        pytest.skip("this system does not show which signals a process handles")
+    while process.poll() is None:
+        mask = next(line for line in status.read_text().splitlines() if line.startswith("SigCgt"))
+        if int(mask.split()[1], 16) >> (number - 1) & 1:
+            return
+        time.sleep(0.001)
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_a_signal_while_modules_are_imported_ends_with_75_and_one_line(tmp_path, number):
+    process = started(tmp_path, "generate", "nowhere", "Hi.")
+    when_handled(process, signal.SIGTERM)  # as soon as one of ours is there
+    process.send_signal(number)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 75
+    assert [line.partition(":")[0] for line in said.splitlines()] == ["error[run.interrupted]"]
+
+
+def test_a_hang_up_that_the_parent_ignores_is_ignored_in_the_first_moments_too(tmp_path):
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        process = started(tmp_path, "recipes", "list")
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    when_handled(process, signal.SIGTERM)
+    process.send_signal(signal.SIGHUP)
+    assert process.communicate(timeout=60)[1] == ""
+    assert process.returncode == 0
+
+
+# Runs a command as the program does, with an exit handler that takes its time, as those of libraries do.
+SLOW_END = """
+import atexit, pathlib, sys, time
+from tutelage.__main__ import main
+
+def end():
+    pathlib.Path("ending").touch()
+    time.sleep(0.5)
+    pathlib.Path("ended").touch()
+
+atexit.register(end)
+sys.argv = ["tutelage", "recipes", "list"]
+main()
+"""
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_a_signal_after_the_last_line_changes_nothing(tmp_path, number):
+    process = subprocess.Popen(
+        [sys.executable, "-c", SLOW_END],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    while not (tmp_path / "ending").exists():
+        assert process.poll() is None
+        time.sleep(0.001)
+    process.send_signal(number)
+    out, said = process.communicate(timeout=60)
+    assert (process.returncode, said) == (0, "")
+    assert "quickstart" in out  # what was held back is written
+    assert (tmp_path / "ended").exists()
+
+
+def test_a_process_leaves_with_the_code_of_its_command(tmp_path):
+    write_rows(tmp_path / "rows.json", alpaca_values(3))
+    assert started(tmp_path, "generate", "nowhere", "Hi.").wait() == 2
+    full = os.open("/dev/full", os.O_WRONLY)
+    with os.fdopen(full, "wb") as nowhere:
+        done = subprocess.run(
+            [*PROGRAM, "recipes", "list"], stdout=nowhere, stderr=subprocess.PIPE, check=False
+        )
+    assert done.returncode == 4
