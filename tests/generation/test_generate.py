@@ -2,13 +2,15 @@
 
 from collections import Counter
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 
 import pytest
 import torch
 from support.tiny_models import END, FAMILIES, greedy_one_by_one, ragged_examples, tiny_model
+from transformers import DynamicCache
 
 from tutelage.data.examples import Example
+from tutelage.data.prefix_tree import merge_prompts
 from tutelage.generation.generate import Response, answer_texts, generate
 from tutelage.generation.sampling import Sampling
 from tutelage.generation.slots import Slots
@@ -64,6 +66,28 @@ def test_batched_answers_are_those_of_one_prompt_at_a_time(family, batch_size):
 def test_a_prefill_in_several_trees_gives_the_same_answers(family, monkeypatch):
     monkeypatch.setattr("tutelage.generation.continuous_batch.MAX_NODES", 30)
     assert answers_that_differ(family, tiny_model(family), batch_size=64) == 0
+
+
+WINDOW = 40
+
+
+@pytest.fixture
+def windowed():
+    """A model whose layers see the last 40 tokens, which is more than any row has here."""
+    assert max(map(len, PROMPTS)) + LONGEST <= WINDOW < len(merge_prompts(PROMPTS).token_ids)
+    return tiny_model("qwen2", use_sliding_window=True, sliding_window=WINDOW, max_window_layers=0)
+
+
+def test_a_prefill_of_more_nodes_than_a_window_forgets_none(windowed):
+    assert answers_that_differ("qwen2", windowed, batch_size=64) == 0
+
+
+def test_a_cache_of_the_models_own_making_would_forget_nodes(windowed, monkeypatch):
+    """The broken variant."""
+    own = partial(DynamicCache, config=windowed.module.config)
+    monkeypatch.setattr("tutelage.model.forward.DynamicCache", own)
+    with pytest.raises(IndexError):
+        answers_that_differ("qwen2", windowed, batch_size=64)
 
 
 def positions_count_padding(arguments):

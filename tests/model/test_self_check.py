@@ -179,6 +179,39 @@ def test_no_example_and_no_answer_may_pass_the_window(tmp_path, window, expected
     assert context_length(tmp_path) == expected
 
 
+@pytest.mark.parametrize(
+    ("rotary", "expected"),
+    [
+        ({"rope_scaling": {"type": "longrope"}, "original_max_position_embeddings": 64}, 64),
+        ({"rope_scaling": {"type": "su"}, "original_max_position_embeddings": 64}, 64),
+        ({"rope_parameters": {"rope_type": "longrope", "original_max_position_embeddings": 64}}, 64),
+        ({"rope_parameters": {"rope_type": "llama3", "original_max_position_embeddings": 64}}, 256),
+        ({"rope_parameters": {"full_attention": {"rope_type": "default"}}}, 256),
+        ({"rope_scaling": None, "original_max_position_embeddings": 64}, 256),
+    ],
+)
+def test_no_row_may_be_so_long_that_it_moves_the_positions_of_others(tmp_path, rotary, expected):
+    (tmp_path / "config.json").write_text(json.dumps({"max_position_embeddings": 256, **rotary}))
+    assert context_length(tmp_path) == expected
+
+
+def test_a_row_beyond_it_moves_the_positions_of_a_shorter_one():
+    """Why: the same tokens get other log-probabilities beside a longer row."""
+    factors = {"short_factor": [1.0] * 8, "long_factor": [4.0] * 8}
+    rotary = {"rope_type": "longrope", "rope_theta": 1e4, "original_max_position_embeddings": 64, **factors}
+    model = tiny_model("llama", rope_parameters=rotary)
+    model.module.set_attn_implementation("eager")
+    short, within, beyond = (torch.arange(length)[None] % 100 for length in (10, 60, 70))
+
+    def beside(other):
+        rows = torch.cat([torch.nn.functional.pad(short, (0, other.shape[1] - 10)), other])
+        return model.module(rows).logits[0, :10]
+
+    alone = model.module(short).logits[0]
+    assert (beside(within) - alone).abs().max() < 1e-5  # rotations are float32
+    assert (beside(beyond) - alone).abs().max() > 1e-2
+
+
 def test_within_its_window_a_model_is_exact_and_beyond_it_is_not():
     config = MistralConfig(
         vocab_size=131,

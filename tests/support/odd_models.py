@@ -81,7 +81,7 @@ FAMILIES = {
         **{name: value for name, value in SHAPE.items() if name != "num_key_value_heads"},
     ),
     "phi3 with long positions": lambda size: Phi3Config(
-        vocab_size=size, rope_parameters=LONG, original_max_position_embeddings=64, **SHAPE
+        vocab_size=size, rope_parameters=LONG, original_max_position_embeddings=512, **SHAPE
     ),
     "gemma3_text": lambda size: Gemma3TextConfig(
         vocab_size=size,
@@ -114,10 +114,11 @@ OLDER_ROPE = {
             "short_factor": LONG["short_factor"],
             "long_factor": LONG["long_factor"],
         },
-        "original_max_position_embeddings": 64,
+        "original_max_position_embeddings": 512,
     },
     "gemma3_text": {**PLAIN_OLDER, "rope_local_base_freq": 5_000.0},
 }
+SEEDS = {"gpt2": 9}  # with which it ends some of its answers, as the others do with 3
 ODD_SETTINGS = {
     "do_sample": True,
     "temperature": 0.6,
@@ -155,7 +156,7 @@ def write_odd_model(folder: Path, family: str) -> Path:
     for role in ("bos_token_id", "eos_token_id", "pad_token_id"):
         setattr(config, role, getattr(tokenizer, role))
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(3)
+        torch.manual_seed(SEEDS.get(family, 3))
         module = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
         for weight in module.parameters():
             # Large enough that every token depends clearly on all before it.

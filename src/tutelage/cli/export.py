@@ -177,6 +177,12 @@ def _show(exported: "Sequence[Exported]") -> None:
                 f"f16 rounds the weights, which changes {parted} of {one.comparison.prompts} answers at a near tie;"
                 " --quantization f32 keeps them all.",
             )
+        if one.format == "f32" and parted:
+            console.note(
+                "export.rounding_changes_answers",
+                f"llama.cpp computes GELU in half precision, which changes {parted} of {one.comparison.prompts} answers"
+                " at a near tie.",
+            )
         if one.format not in ("f32", "f16"):
             console.say(
                 f"{one.format} chooses {one.comparison.same_tokens:.1%} of the tokens as the run does."

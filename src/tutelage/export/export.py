@@ -37,6 +37,7 @@ from tutelage.run_folder import ExportFolder, RunFolder, gguf_name, read_json, w
 from tutelage.storage import MANIFEST, file_sha256, staged_folder, storage_faults, sweep
 
 PEFT, HF, GGUF, OLLAMA = TARGETS = ("peft", "hf", "gguf", "ollama")
+ACTIVATION_KEYS = ("activation_function", "hidden_activation", "hidden_act")
 SENTENCEPIECE = "tokenizer.model"  # a vocabulary that only the converter wants
 MODELFILE, CARD = "Modelfile", "README.md"
 # What an export was verified with.
@@ -300,8 +301,8 @@ def _verify(work: _Work, target: str, folder: Path, earlier: Sequence[Exported])
             "gguf",
             file,
             base=base,
-            precision=work.quantization,
-            rounded=lambda: _in_half_precision(work.merged),
+            precision=_precision_in_llama_cpp(work),
+            rounded=lambda: _as_stored(work),
         )
         return comparison, "llama.cpp"
     with _passing_folder(folder / ".read-back") as read_back:
@@ -312,18 +313,26 @@ def _verify(work: _Work, target: str, folder: Path, earlier: Sequence[Exported])
             read_back,
             base=base,
             precision=work.quantization,
-            rounded=lambda: _in_half_precision(work.merged),
+            rounded=lambda: _as_stored(work),
         )
     return comparison, "transformers' GGUF loader; llama.cpp is not installed"
 
 
-def _in_half_precision(merged: Any) -> CausalModel:
-    """Return a copy of a model whose matrices are rounded as a file in half precision has them."""
-    module = copy.deepcopy(merged)
-    with torch.no_grad():
-        for weight in module.parameters():
-            if weight.ndim > 1:
-                weight.copy_(weight.half())
+def _precision_in_llama_cpp(work: _Work) -> str:
+    """Return the precision of what llama.cpp computes: it looks GELU up in a table of half precision."""
+    config = work.merged.config
+    activation = next((name for key in ACTIVATION_KEYS if (name := getattr(config, key, None))), "")
+    return "f16" if work.quantization == "f32" and "gelu" in activation else work.quantization
+
+
+def _as_stored(work: _Work) -> CausalModel:
+    """Return the model with its matrices as a file in half precision has them; one in float32 has them as they are."""
+    module = copy.deepcopy(work.merged)
+    if work.quantization == "f16":
+        with torch.no_grad():
+            for weight in module.parameters():
+                if weight.ndim > 1:
+                    weight.copy_(weight.half())
     return CausalModel(
         module, torch.device("cpu"), torch.float32, padded_because="transformers' own way is wanted"
     )

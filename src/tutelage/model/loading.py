@@ -143,7 +143,7 @@ def context_length(folder: Path) -> int:
         if isinstance(config.get(key), int):
             # Within its window a model attends to all before it, as the tree does; beyond, the two would differ.
             window = config.get("sliding_window") if config.get("use_sliding_window", True) else None
-            return min(config[key], window or config[key])
+            return min(config[key], window or config[key], _steady_positions(config) or config[key])
     if config.get("alibi") or config.get("model_type") == "bloom":
         return ALIBI_CONTEXT
     raise ModelError(
@@ -151,6 +151,19 @@ def context_length(folder: Path) -> int:
         f"{folder / 'config.json'} does not give the context length (none of {', '.join(CONTEXT_KEYS)}). "
         "Add max_position_embeddings to it.",
     )
+
+
+def _steady_positions(config: dict[str, Any]) -> int | None:
+    """Return up to which length a token's position does not depend on the rows beside it; None where it never does.
+
+    Beyond it the positions of `longrope` are scaled by the longest row of a batch, those before the longest too.
+    """
+    rotary = config.get("rope_parameters") or config.get("rope_scaling") or {}
+    if rotary.get("rope_type", rotary.get("type")) not in ("longrope", "su"):
+        return None
+    name = "original_max_position_embeddings"
+    found = rotary.get(name) or config.get(name)
+    return found if isinstance(found, int) else None
 
 
 def vocabulary_size(folder: Path) -> int:
