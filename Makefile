@@ -42,7 +42,7 @@ test-all: test .venv/transformers-4
 test-avx2: .venv/installed-dev
 	@if grep -qs avx512f /proc/cpuinfo; then \
 	  ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2 OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE \
-	    $(BIN)/python -m pytest -n 2 -m "not end_to_end and not nightly and not forks" tests/model tests/generation; \
+	    $(BIN)/python -m pytest -n 2 -m "not end_to_end and not nightly and not forks" tests/model tests/generation && \
 	  ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2 \
 	    $(BIN)/python -m pytest -m "end_to_end and not nightly" tests/end_to_end/test_default_model.py; \
 	else echo "This processor has no AVX-512: nothing to repeat."; fi

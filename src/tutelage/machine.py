@@ -103,6 +103,8 @@ def _key() -> dict[str, object]:
 
     return {
         "processor": processor_name(),
+        "instructions": torch.backends.cpu.get_cpu_capability(),  # fewer than it has, where a variable says so
+        "bfloat16_products": has_bfloat16_products(),
         "cores": core_count(),
         "torch": torch.__version__,
         "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS"),
