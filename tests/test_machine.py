@@ -45,7 +45,9 @@ def test_what_was_measured_beside_other_work_is_not_kept(monkeypatch, tmp_path):
     assert measured_machine(tmp_path) == Machine(1, "bfloat16")
 
 
-@pytest.mark.parametrize("name", ["processor", "instructions", "bfloat16_products", "cores", "torch", "OMP_NUM_THREADS"])
+@pytest.mark.parametrize(
+    "name", ["processor", "instructions", "bfloat16_products", "cores", "torch", "OMP_NUM_THREADS"]
+)
 def test_another_machine_is_measured_anew(measurements, tmp_path, name):
     measured_machine(tmp_path)
     kept = json.loads((tmp_path / FILE).read_text())
