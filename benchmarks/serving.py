@@ -27,7 +27,7 @@ from tutelage.data.conversations import single_turn
 CLIENTS = (1, 8)
 LONGEST = 64
 WARM_UP = 2
-SERVE = ("-m", "tutelage.cli.main", "serve", "--port", "0")
+SERVE = ("-m", "tutelage", "serve", "--port", "0")
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,8 @@ from types import FrameType
 from typing import Any
 
 from tutelage.errors import EXIT_INTERRUPTED
+from tutelage.interruption import NOTHING_CHANGED
 from tutelage.platforms import ENDING_SIGNALS
-
-_EARLY = "error[run.interrupted]: Interrupted. No file was changed. The same command begins again.\n"
 
 
 def main() -> None:
@@ -38,7 +37,7 @@ def _hear(handler: Any) -> None:
 
 
 def _leave_before_the_command(number: int, frame: FrameType | None) -> None:
-    os.write(2, _EARLY.encode())
+    os.write(2, f"error[run.interrupted]: Interrupted. {NOTHING_CHANGED}\n".encode())
     os._exit(EXIT_INTERRUPTED)
 
 

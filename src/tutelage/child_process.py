@@ -21,7 +21,6 @@ KILLED = -9  # the code of a process that Linux ended, most often because the me
 
 def end_with_parent(parent: int, scratch: Path | None = None) -> None:
     """End this process, and clear its folder away, once its `parent` is gone: nobody reads what it finds."""
-
     has_parent = is_child_of(parent)
 
     def watch() -> None:
@@ -39,13 +38,6 @@ def script_command(script: Path) -> list[str]:
     return [sys.executable, "-P", "-m", __name__, str(os.getpid()), str(script)]
 
 
-if __name__ == "__main__":
-    end_with_parent(int(sys.argv[1]))
-    sys.argv = sys.argv[2:]
-    sys.path.insert(0, str(Path(sys.argv[0]).parent))
-    runpy.run_path(sys.argv[0], run_name="__main__")
-
-
 def refuse_short_memory(code: int, said: str) -> None:
     """Stop where the process of an export ended for want of memory, which says nothing about what it was asked."""
     if code == KILLED or tells_of_short_memory(said):
@@ -54,3 +46,10 @@ def refuse_short_memory(code: int, said: str) -> None:
             "The memory does not hold the export beside the run's own model, so it was not published. Close other"
             " programs, then export it again.",
         )
+
+
+if __name__ == "__main__":
+    end_with_parent(int(sys.argv[1]))
+    sys.argv = sys.argv[2:]
+    sys.path.insert(0, str(Path(sys.argv[0]).parent))
+    runpy.run_path(sys.argv[0], run_name="__main__")

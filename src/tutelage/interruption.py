@@ -14,6 +14,8 @@ from types import FrameType
 from tutelage.errors import EXIT_LEFT_AT_ONCE, Interrupted
 from tutelage.platforms import CLOSED_TERMINAL, ENDING_SIGNALS
 
+NOTHING_CHANGED = "No file was changed. The same command begins again."
+
 
 class Interruption:
     """Whether this process was asked to stop, and whether that is acted upon at once or at the next good place."""

@@ -157,7 +157,7 @@ def test_a_good_request_among_the_malformed_is_caught(running, monkeypatch):
 def server(run, engine):
     """Start `tutelage serve` as a user does, and give its address and its process."""
     words = ["serve", str(run.root), "--port", "0", "--engine", engine]
-    command = [sys.executable, "-m", "tutelage.cli.main", *words]
+    command = [sys.executable, "-m", "tutelage", *words]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         told = []
         # The server would wait for a pipe that nobody empties.

@@ -154,7 +154,7 @@ def test_a_port_that_cannot_be_is_told(tutelage, tuned_run, port):
 
 
 def test_a_server_is_told_of_answers_and_ends_in_order(tuned_run):
-    command = [sys.executable, "-m", "tutelage.cli.main", "serve", str(tuned_run.root), "--port", "0"]
+    command = [sys.executable, "-m", "tutelage", "serve", str(tuned_run.root), "--port", "0"]
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, text=True, env={**os.environ, "NO_COLOR": "1"}
     ) as process:

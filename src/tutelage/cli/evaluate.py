@@ -133,10 +133,12 @@ def _lacks_report(run: RunFolder) -> bool:
 def judge_answers(run: RunFolder, loaded: LoadedRecipe, options: Options) -> int:
     """Have the answers that are there judged and reported; neither model is asked again."""
     refuse_other_answers(run, loaded)
+    asks_judges = judges_only(run, loaded)
     if options.dry_run:
-        show_dry_run(run, loaded, writes=[run.evaluated_recipe, run.judgements, run.judges, *results_of(run)])
+        judged = [run.judgements, run.judges] if asks_judges else []
+        show_dry_run(run, loaded, writes=[run.evaluated_recipe, *judged, *results_of(run)])
         return 0
-    rest = "only judges are asked" if judges_only(run, loaded) else "only their report is written"
+    rest = "only judges are asked" if asks_judges else "only their report is written"
     console.heading(f"3 Evaluate: the answers are there, {rest}")
     with locked(run):
         code = judge_stage(run, loaded)

@@ -51,7 +51,7 @@ from tutelage.errors import (
     told_exit_codes,
 )
 from tutelage.fetching import user_cache
-from tutelage.interruption import INTERRUPTION
+from tutelage.interruption import INTERRUPTION, NOTHING_CHANGED
 from tutelage.refusals import is_short_of_memory, system_refusal
 from tutelage.runtime import settle_process
 from tutelage.storage import is_out_of_space
@@ -185,7 +185,7 @@ def _left_behind(words: Sequence[str]) -> str:
         return "The export under way was not published; those that were finished before are kept. Export it again."
     if verb in WRITES:
         return "Nothing was written in part. The same command begins again."
-    return "No file was changed. The same command begins again."
+    return NOTHING_CHANGED
 
 
 def _usage_code(fault: CycloptsError) -> str:
@@ -225,7 +225,3 @@ def _untold(fault: Exception, words: Sequence[str]) -> int:
         " run again with --debug and report what it shows.",
     )
     return EXIT_UNEXPECTED
-
-
-if __name__ == "__main__":
-    main()

@@ -20,23 +20,30 @@ def show_next_steps(
 ) -> None:
     """Print what can be done with a run next; with `begins_anew` also how to tune on other rows than the starter's."""
     from tutelage.data.sources import STARTER
-    from tutelage.evaluation.next_steps import NextStep, next_steps, path_argument
+    from tutelage.evaluation.next_steps import NextStep, path_argument
 
     if not run.training.exists():
         console.say()
         console.verbatim(f"Next: tutelage train {path_argument(run.root)}")
         return
-    steps = next_steps(
-        run.root,
-        own_question(run, loaded),
-        is_classification=loaded.recipe.training.objective == "classification",
-        is_evaluated=run.metrics.exists() or not has_test_rows(run),
-        exported=exported,
-    )
+    steps = steps_of(run, loaded, exported=exported)
     if begins_anew and loaded.recipe.data.source == STARTER:
         mine = path_argument(run.root.parent / "mine")
         steps.append(NextStep("Tune on your own rows", f"tutelage run --data my.json --output {mine}"))
     _show(steps)
+
+
+def steps_of(run: RunFolder, loaded: LoadedRecipe, *, exported: Collection[str] = ()) -> "list[NextStep]":
+    """Return the commands that go on with a trained run, which ask a row of its own."""
+    from tutelage.evaluation.next_steps import next_steps
+
+    return next_steps(
+        run.root,
+        own_question(run, loaded),
+        is_classification=loaded.recipe.training.objective == "classification",
+        is_evaluated=run.metrics.exists() or not read_json(run.preparation)["rows"]["test"],
+        exported=exported,
+    )
 
 
 def own_question(run: RunFolder, loaded: LoadedRecipe) -> "Question | None":
@@ -50,11 +57,6 @@ def own_question(run: RunFolder, loaded: LoadedRecipe) -> "Question | None":
         return next(filter(None, map(choose_text, splits)), None)
     renderer = make_renderer(load_tokenizer(locate(loaded).folder), loaded.recipe.data.prompt)
     return next(filter(None, (choose_question(rows, renderer) for rows in splits)), None)
-
-
-def has_test_rows(run: RunFolder) -> bool:
-    """Tell whether a run was prepared with rows to evaluate it on."""
-    return bool(read_json(run.preparation)["rows"]["test"])
 
 
 def _splits_that_are_there(run: RunFolder) -> "Iterator[PreparedRows]":

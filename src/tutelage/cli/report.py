@@ -1,13 +1,12 @@
 """`tutelage report`: the page and the summary of what a run has so far."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from tutelage.cli import console
 from tutelage.cli.dry_run import show_dry_run
-from tutelage.cli.next_steps import has_test_rows, own_question, show_next_steps
+from tutelage.cli.next_steps import show_next_steps, steps_of
 from tutelage.cli.opening import locate
 from tutelage.cli.options import (
     Options,
@@ -60,24 +59,12 @@ def report_stage(run: RunFolder, loaded: LoadedRecipe) -> None:
             lambda ids: str(tokenizer.decode(ids)),
             loaded.recipe,
             [one.text for one in warnings],
-            _next_steps(run, loaded) if "training" in summary else (),
+            steps_of(run, loaded) if "training" in summary else (),
         )
         write_json(run.summary, summary)  # last, so that it never tells of what no report could be made of
     for warning in warnings:
         console.warn(warning)
     console.say(f"Report: {run.report}")
-
-
-def _next_steps(run: RunFolder, loaded: LoadedRecipe) -> Sequence[Any]:
-    """Return the commands that the page ends with, which ask a row of the run's own."""
-    from tutelage.evaluation.next_steps import next_steps
-
-    return next_steps(
-        run.root,
-        own_question(run, loaded),
-        is_classification=loaded.recipe.training.objective == "classification",
-        is_evaluated=run.metrics.exists() or not has_test_rows(run),
-    )
 
 
 def changes_since_written(run: RunFolder) -> list[Message]:
