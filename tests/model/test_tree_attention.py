@@ -25,7 +25,8 @@ from transformers.models.llama.modeling_llama import eager_attention_forward
 
 from tutelage.data.prefix_tree import PrefixTree, merge, merge_prompts
 from tutelage.model.forward import run_tree
-from tutelage.model.tree_attention import ATTENTION, TreePlan, plan_tree
+from tutelage.model.tree_attention import ATTENTION
+from tutelage.model.tree_plan import TreePlan, plan_tree
 
 SIZE = 8
 SCALING = 0.3
@@ -50,7 +51,7 @@ def attend(query, key, value, mask=None, *, training=False, **options) -> torch.
 
 
 def blocks_of(queries: int):
-    return patch("tutelage.model.tree_attention.QUERIES_PER_BLOCK", queries)
+    return patch("tutelage.model.tree_plan.QUERIES_PER_BLOCK", queries)
 
 
 def by_paths(tree: PrefixTree, query, key, value) -> torch.Tensor:

@@ -17,7 +17,8 @@ from tutelage.data.prefix_tree import merge_prompts
 from tutelage.model.fused_lora import group_of
 from tutelage.model.layer_step import Attention, DecoderLayer, LayerParts, run_layer
 from tutelage.model.linear_groups import is_plain
-from tutelage.model.tree_attention import TreePlan, attend_over_blocks, attend_under_mask, plan_tree
+from tutelage.model.tree_attention import attend_over_blocks, attend_under_mask
+from tutelage.model.tree_plan import TreePlan, plan_tree
 
 # Families whose decoder layers compute what Llama's do.
 LLAMA_KIND = ("llama", "mistral", "qwen2")

@@ -13,7 +13,8 @@ from typing import Any, NamedTuple
 import torch
 
 from tutelage.model.linear_groups import GroupWeights, LinearGroup, complete, project, project_back
-from tutelage.model.tree_attention import TreePlan, attend_over_blocks, slopes_over_blocks
+from tutelage.model.tree_attention import attend_over_blocks, slopes_over_blocks
+from tutelage.model.tree_plan import TreePlan
 
 # From queries (heads, tokens, size), keys and values (key_heads, tokens, size) to the mixed values and the weights.
 Attention = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], tuple[torch.Tensor, torch.Tensor | None]]
