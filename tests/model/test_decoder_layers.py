@@ -27,7 +27,7 @@ from transformers import (
 
 from tutelage.data.prefix_tree import merge
 from tutelage.generation.generate import generate
-from tutelage.model import layer_step
+from tutelage.model import layer_step, tree_plan
 from tutelage.model.adapters import add_adapter
 from tutelage.model.decoder_layers import fuse_layers
 from tutelage.model.forward import CausalModel, target_log_probs, undressed
@@ -106,6 +106,34 @@ def test_gradients_of_adapters_are_the_sum_of_those_of_each_example(family, targ
     module = fused(adapted(family, settings=settings))
     found, expected = tree_gradients(module), gradients_alone(module)
     assert largest_relative_difference(found, expected) < 1e-10
+
+
+def gradients_and_saved(module, *, most_kept: int) -> tuple[dict[str, torch.Tensor], int]:
+    """Return the gradients, and how many numbers the pass kept for them."""
+    sizes = []
+
+    def note(tensor: torch.Tensor) -> torch.Tensor:
+        sizes.append(tensor.numel())
+        return tensor
+
+    with (
+        patch.object(tree_plan, "MOST_NODES_KEPT", most_kept),
+        torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor),
+    ):
+        found = tree_gradients(module)
+    return found, sum(sizes)
+
+
+@pytest.mark.parametrize("family", FUSED_FAMILIES)
+def test_layers_of_a_long_row_are_computed_again_to_the_same_gradients_from_their_input_alone(family):
+    module = fused(adapted(family))
+    kept, sizes_kept = gradients_and_saved(module, most_kept=1000)
+    again, sizes_again = gradients_and_saved(module, most_kept=10)
+    assert kept.keys() == again.keys()
+    assert all(torch.equal(kept[name], again[name]) for name in kept)
+    nodes, hidden = len(merge(EXAMPLES).token_ids), module.config.hidden_size
+    assert sizes_again < 0.4 * sizes_kept
+    assert sizes_kept > 2 * 8 * nodes * hidden
 
 
 def norm_without_its_mean(gradient, x, weight, scale):

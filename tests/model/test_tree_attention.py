@@ -24,9 +24,10 @@ from transformers import AttentionInterface
 from transformers.models.llama.modeling_llama import eager_attention_forward
 
 from tutelage.data.prefix_tree import PrefixTree, merge, merge_prompts
+from tutelage.model import tree_plan
 from tutelage.model.forward import run_tree
 from tutelage.model.tree_attention import ATTENTION
-from tutelage.model.tree_plan import TreePlan, plan_tree
+from tutelage.model.tree_plan import BlockBatch, TreePlan, plan_tree
 
 SIZE = 8
 SCALING = 0.3
@@ -50,8 +51,19 @@ def attend(query, key, value, mask=None, *, training=False, **options) -> torch.
     ]
 
 
-def blocks_of(queries: int):
-    return patch("tutelage.model.tree_plan.QUERIES_PER_BLOCK", queries)
+def blocks_of(queries: int, *, long_run: int = 512, scores: int = 2**22):
+    """Cut trees into blocks of so many queries, and batches of so many scores."""
+    return patch.multiple(
+        tree_plan,
+        QUERIES_PER_BLOCK=queries,
+        LONG_RUN=long_run,
+        QUERIES_PER_LONG_BLOCK=2 * queries,
+        SCORES_PER_BATCH=scores,
+    )
+
+
+def of_every_batch(plan: TreePlan, change: Callable[[BlockBatch], dict]) -> TreePlan:
+    return replace(plan, batches=tuple(replace(batch, **change(batch)) for batch in plan.batches))
 
 
 def by_paths(tree: PrefixTree, query, key, value) -> torch.Tensor:
@@ -150,12 +162,52 @@ def test_attention_over_a_tree_and_its_gradients_are_those_of_loops_over_each_pa
     assert wrong_results(tried, tried.plan()) == set()
 
 
-@pytest.mark.parametrize("queries", [1, 2])
+SIZES = [
+    {"queries": 1},
+    {"queries": 2},
+    {"queries": 1, "scores": 1},
+    {"queries": 4, "scores": 500},
+    {"queries": 4, "scores": 3000, "long_run": 20},
+    {"queries": 32, "scores": 20_000, "long_run": 1},
+]
+
+
+@pytest.mark.parametrize("sizes", SIZES, ids=str)
 @pytest.mark.parametrize("name", PROMPTS)
-def test_attention_over_a_tree_is_the_same_in_blocks_of_any_size(name, queries):
+def test_attention_over_a_tree_is_the_same_in_blocks_and_batches_of_any_size(name, sizes):
     tried = case(name)
-    with blocks_of(queries):
+    with blocks_of(**sizes):
         assert wrong_results(tried, tried.plan()) == set()
+
+
+def test_batches_are_bounded_and_hold_paths_of_like_length():
+    short = [(row, *range(31)) for row in range(400)]
+    long = [(row, *range(320)) for row in range(1000, 1010)]
+    needed = 2 * (400 * 8 * 4 * 32 + 10 * sum(4 * 32 * -(-end // 32) for end in range(4, 324, 4)))
+
+    def scores() -> list[int]:
+        with blocks_of(4, scores=4_000_000):
+            plan = plan_tree(merge_prompts(short + long), heads=2, key_heads=2, device=CPU)
+        return [batch.seen.numel() * 2 for batch in plan.batches]
+
+    assert max(scores()) <= 4_000_000
+    assert sum(scores()) < 1.6 * needed
+    with patch.object(tree_plan, "SMALLEST_BATCH", 1):  # only the bound ends a batch
+        assert sum(scores()) > 1.6 * needed
+
+
+def test_scores_of_a_long_path_are_never_in_memory_as_a_whole():
+    nodes = 3000
+    plan = plan_tree(merge_prompts([range(nodes)]), heads=2, key_heads=1, device=CPU)
+    assert max(batch.seen.shape[1] for batch in plan.batches) == 128
+    assert max(batch.seen.numel() for batch in plan.batches) * 2 <= 2**22
+    assert not plan.is_whole
+    inputs = [torch.randn(1, heads, nodes, SIZE, requires_grad=True) for heads in (2, 1, 1)]
+    saved = []
+    with torch.autograd.graph.saved_tensors_hooks(lambda tensor: saved.append(tensor) or tensor, lambda x: x):
+        output = attend(*inputs, tree_plan=plan)
+    assert max(tensor.numel() for tensor in saved if tensor is not None) == 2 * nodes * SIZE
+    output.sum().backward()
 
 
 def test_the_gradients_over_a_tree_are_those_of_finite_differences():
@@ -177,45 +229,70 @@ def paths_hold_a_siblings_node(case: Case) -> TreePlan:
 
 
 def blocks_forget_what_is_above_them(case: Case) -> TreePlan:
-    plan = case.plan()
-    first_depth = plan.seen[:, :1].sum(dim=-1, keepdim=True) - 1
-    of_the_block = torch.arange(plan.keys_per_block) >= first_depth
-    return replace(plan, seen=plan.seen & of_the_block | plan.is_padding)
+    def change(batch: BlockBatch) -> dict:
+        first_depth = batch.seen[:, :1].sum(dim=-1, keepdim=True) - 1
+        of_the_block = torch.arange(batch.keys_per_block) >= first_depth
+        return {"seen": batch.seen & of_the_block | batch.is_padding}
+
+    return of_every_batch(case.plan(), change)
 
 
 def one_use_of_each_key_is_counted(case: Case) -> TreePlan:
-    plan = case.plan()
-    return replace(plan, uses=plan.uses[plan.first_uses], first_uses=torch.arange(len(plan.first_uses)))
+    return of_every_batch(
+        case.plan(),
+        lambda batch: {
+            "uses": batch.uses[batch.first_uses],
+            "first_uses": torch.arange(len(batch.first_uses)),
+        },
+    )
+
+
+def _seen_moved(batch: BlockBatch, places: int) -> dict:
+    seen = batch.seen.roll(places, dims=-1)
+    if places < 0:
+        seen[..., -1] = False
+    seen[..., 0] = True
+    return {"seen": seen}
 
 
 def nodes_see_the_one_after_them(case: Case) -> TreePlan:
-    plan = case.plan()
-    seen = plan.seen.roll(1, dims=-1)
-    seen[..., 0] = True
-    return replace(plan, seen=seen)
+    return of_every_batch(case.plan(), lambda batch: _seen_moved(batch, 1))
 
 
 def nodes_do_not_see_themselves(case: Case) -> TreePlan:
-    plan = case.plan()
-    seen = plan.seen.roll(-1, dims=-1)
-    seen[..., -1] = False
-    seen[..., 0] = True
-    return replace(plan, seen=seen)
+    return of_every_batch(case.plan(), lambda batch: _seen_moved(batch, -1))
 
 
 def padded_queries_count(case: Case) -> TreePlan:
-    plan = case.plan()
-    return replace(plan, is_padding=torch.zeros_like(plan.is_padding))
+    return of_every_batch(case.plan(), lambda batch: {"is_padding": torch.zeros_like(batch.is_padding)})
 
 
 def padded_queries_count_and_see_all(case: Case) -> TreePlan:
-    plan = case.plan()
-    return replace(plan, seen=plan.seen | plan.is_padding, is_padding=torch.zeros_like(plan.is_padding))
+    return of_every_batch(
+        case.plan(),
+        lambda batch: {
+            "seen": batch.seen | batch.is_padding,
+            "is_padding": torch.zeros_like(batch.is_padding),
+        },
+    )
 
 
 def heads_are_grouped_the_other_way_round(case: Case) -> TreePlan:
+    return of_every_batch(
+        case.plan(), lambda batch: {"keys": batch.keys.view(case.key_heads, -1).flip(0).flatten()}
+    )
+
+
+def a_batch_answers_the_rows_of_another(case: Case) -> TreePlan:
     plan = case.plan()
-    return replace(plan, keys=plan.keys.view(case.key_heads, -1).flip(0).flatten())
+    rows = torch.cat([batch.query_rows for batch in plan.batches]).roll(1)
+    parts = rows.split([len(batch.query_rows) for batch in plan.batches])
+    changed = [replace(batch, query_rows=part) for batch, part in zip(plan.batches, parts, strict=True)]
+    return replace(plan, batches=tuple(changed))
+
+
+def keys_of_a_batch_are_those_before_them(case: Case) -> TreePlan:
+    return of_every_batch(case.plan(), lambda batch: {"key_rows": (batch.key_rows - 1).clamp(min=0)})
 
 
 @pytest.mark.parametrize("name", ["ragged", "a long prefix and many leaves", "a branch at every depth"])
@@ -234,6 +311,21 @@ def heads_are_grouped_the_other_way_round(case: Case) -> TreePlan:
 )
 def test_a_wrong_plan_is_caught(name, fault, wrong):
     assert wrong_results(case(name), fault(case(name))) == wrong
+    with blocks_of(4, scores=3000):
+        assert wrong_results(case(name), fault(case(name))) == wrong
+
+
+@pytest.mark.parametrize(
+    ("fault", "wrong"),
+    [
+        (a_batch_answers_the_rows_of_another, {"output", "query"}),
+        (keys_of_a_batch_are_those_before_them, {"key", "value"}),
+    ],
+)
+def test_wrong_rows_of_a_plan_of_several_batches_are_caught(fault, wrong):
+    with blocks_of(4, scores=200):
+        assert len(case("ragged").plan().batches) > 3
+        assert wrong_results(case("ragged"), fault(case("ragged"))) == wrong
 
 
 def test_a_backward_pass_without_the_scale_is_caught():
@@ -248,46 +340,63 @@ def faults(plan: TreePlan, tree: PrefixTree, *, heads: int, key_heads: int) -> l
     """Return what of a plan is not as it should be, read off the paths of the tree."""
     nodes, group = len(tree.token_ids), heads // key_heads
     path_to = {node: path[: depth + 1] for path in tree.paths for depth, node in enumerate(path.tolist())}
-    queries = plan.queries.view(key_heads, plan.blocks, -1, group).numpy()
-    keys = plan.keys.view(key_heads, plan.blocks, plan.keys_per_block).numpy()
-    is_query = ~plan.is_padding[:, :, 0, 0].numpy()
-    seen = plan.seen[:, :, 0].numpy()
-    attended = sorted(
-        (row, (keys[key_head, block][seen[block, place]]).tolist())
-        for key_head in range(key_heads)
-        for block, place in np.argwhere(is_query)
-        for row in queries[key_head, block, place].tolist()
-    )
+    attended, found = [], []
+    for batch in plan.batches:
+        attended += attended_in(batch, key_heads, group)
+        found += faults_of_batch(batch, key_heads, group)
     wanted = [
         (head * nodes + node, (head // group * nodes + path_to[node]).tolist())
         for head in range(heads)
         for node in range(nodes)
     ]
-    found = []
-    if [row for row, _ in attended] != list(range(heads * nodes)):
+    if [row for row, _ in sorted(attended)] != list(range(heads * nodes)):
         found.append("not every node is a query once")
-    if attended != wanted:
+    if sorted(attended) != wanted:
         found.append("keys of a node are not its path")
+    return found
+
+
+def attended_in(batch: BlockBatch, key_heads: int, group: int) -> list[tuple[int, list[int]]]:
+    """Return the row of each query of a batch, and the rows of the keys that it sees."""
+    queries = batch.queries.view(key_heads, batch.blocks, -1, group).numpy()
+    keys = batch.keys.view(key_heads, batch.blocks, batch.keys_per_block).numpy()
+    is_query, seen = ~batch.is_padding[:, :, 0, 0].numpy(), batch.seen[:, :, 0].numpy()
+    return [
+        (row, (keys[key_head, block][seen[block, place]]).tolist())
+        for key_head in range(key_heads)
+        for block, place in np.argwhere(is_query)
+        for row in queries[key_head, block, place].tolist()
+    ]
+
+
+def faults_of_batch(batch: BlockBatch, key_heads: int, group: int) -> list[str]:
+    queries = batch.queries.view(key_heads, batch.blocks, -1, group).numpy()
+    keys = batch.keys.view(key_heads, batch.blocks, batch.keys_per_block).numpy()
+    is_query, seen = ~batch.is_padding[:, :, 0, 0].numpy(), batch.seen[:, :, 0].numpy()
+    found = []
     is_query_row = np.broadcast_to(is_query[None, :, :, None], queries.shape).reshape(-1)
-    places = plan.places.numpy()
-    if queries.reshape(-1)[places].tolist() != list(range(heads * nodes)) or not is_query_row[places].all():
+    places = batch.places.numpy()
+    own = sorted(queries.reshape(-1)[is_query_row].tolist())
+    if batch.query_rows.tolist() != own or queries.reshape(-1)[places].tolist() != own:
         found.append("places are not those of the queries")
+    if not is_query_row[places].all():
+        found.append("a place is padding")
     is_key = (seen & is_query[:, :, None]).any(axis=1)
     used = np.flatnonzero(np.broadcast_to(is_key, keys.shape))
-    if sorted(plan.uses.tolist()) != used.tolist():
+    if sorted(batch.uses.tolist()) != used.tolist():
         found.append("uses are not all the keys that are seen")
-    ends = [*plan.first_uses.tolist(), len(plan.uses)]
-    uses = [keys.reshape(-1)[plan.uses.numpy()[begin:end]].tolist() for begin, end in pairwise(ends)]
-    if [set(rows) for rows in uses] != [{row} for row in range(key_heads * nodes)]:
+    ends = [*batch.first_uses.tolist(), len(batch.uses)]
+    uses = [keys.reshape(-1)[batch.uses.numpy()[begin:end]].tolist() for begin, end in pairwise(ends)]
+    if [set(rows) for rows in uses] != [{row} for row in batch.key_rows.tolist()]:
         found.append("uses do not stand by node")
     return found
 
 
-@pytest.mark.parametrize("queries", [1, 2, 32])
+@pytest.mark.parametrize("sizes", [{"queries": 32}, *SIZES], ids=str)
 @pytest.mark.parametrize("name", PROMPTS)
-def test_in_a_plan_every_node_is_a_query_once_and_its_keys_are_its_path(name, queries):
+def test_in_a_plan_every_node_is_a_query_once_and_its_keys_are_its_path(name, sizes):
     tree = merge_prompts(PROMPTS[name])
-    with blocks_of(queries):
+    with blocks_of(**sizes):
         plan = plan_tree(tree, heads=4, key_heads=2, device=CPU)
     assert faults(plan, tree, heads=4, key_heads=2) == []
 
@@ -295,10 +404,16 @@ def test_in_a_plan_every_node_is_a_query_once_and_its_keys_are_its_path(name, qu
 prompt_lists = st.lists(st.lists(st.integers(0, 2), min_size=1, max_size=8), min_size=1, max_size=8)
 
 
-@given(prompt_lists, st.sampled_from([1, 2, 3, 32]), st.integers(1, 3), st.integers(1, 3))
-def test_so_it_is_in_a_plan_of_any_tree(prompts, queries, key_heads, group):
+@given(
+    prompt_lists,
+    st.sampled_from([1, 2, 3, 32]),
+    st.sampled_from([1, 50, 2**22]),
+    st.integers(1, 3),
+    st.integers(1, 3),
+)
+def test_so_it_is_in_a_plan_of_any_tree(prompts, queries, scores, key_heads, group):
     tree, heads = merge_prompts(prompts), key_heads * group
-    with blocks_of(queries):
+    with blocks_of(queries, scores=scores, long_run=4):
         plan = plan_tree(tree, heads=heads, key_heads=key_heads, device=CPU)
     assert faults(plan, tree, heads=heads, key_heads=key_heads) == []
 

@@ -63,28 +63,38 @@ class DecoderLayer(torch.autograd.Function):
         *masters: torch.Tensor,
     ) -> torch.Tensor:
         groups = parts.weights(masters)
-        attention = partial(attend_over_blocks, scaling=parts.scaling, plan=plan)
-        empty = partial(plan.workspace.empty, dtype=x.dtype)
-        result, kept = run_layer(
-            x, cos=cos, sin=sin, parts=parts, groups=groups, attention=attention, empty=empty
-        )
-        context.save_for_backward(cos, sin, *kept)
+        result, kept = _run_over_tree(x, cos=cos, sin=sin, parts=parts, groups=groups, plan=plan)
+        context.save_for_backward(cos, sin, *(kept if plan.keeps_layers else (x,)))
         context.plan, context.parts, context.groups = plan, parts, groups
         return result
 
     @staticmethod
     def backward(context: Any, gradient: torch.Tensor) -> tuple[torch.Tensor | None, ...]:  # type: ignore[override]
-        cos, sin, *kept = context.saved_tensors
+        cos, sin, *saved = context.saved_tensors
+        plan, parts, groups = context.plan, context.parts, context.groups
+        if plan.keeps_layers:
+            kept = Kept(*saved)
+        else:
+            _, kept = _run_over_tree(saved[0], cos=cos, sin=sin, parts=parts, groups=groups, plan=plan)
         of_x, of_masters = slopes_of_layer(
-            gradient,
-            Kept(*kept),
-            cos=cos,
-            sin=sin,
-            parts=context.parts,
-            groups=context.groups,
-            plan=context.plan,
+            gradient, kept, cos=cos, sin=sin, parts=parts, groups=groups, plan=plan
         )
         return of_x, None, None, None, None, *of_masters
+
+
+def _run_over_tree(
+    x: torch.Tensor,
+    *,
+    cos: torch.Tensor,
+    sin: torch.Tensor,
+    parts: LayerParts,
+    groups: Sequence[GroupWeights],
+    plan: TreePlan,
+) -> tuple[torch.Tensor, "Kept"]:
+    attention = partial(attend_over_blocks, scaling=parts.scaling, plan=plan)
+    # The workspace lives as long as the pass; what is not kept is better let go of by itself.
+    empty = partial(plan.workspace.empty, dtype=x.dtype) if plan.keeps_layers else x.new_empty
+    return run_layer(x, cos=cos, sin=sin, parts=parts, groups=groups, attention=attention, empty=empty)
 
 
 class Kept(NamedTuple):
@@ -158,7 +168,6 @@ def slopes_of_layer(
     plan: TreePlan,
 ) -> tuple[torch.Tensor, list[torch.Tensor]]:
     """Return the gradients of the input of a layer and of all masters, group after group."""
-    assert kept.weights is not None, "a layer that read a cache has no slopes"
     inputs, output, gate_and_up, down = groups
     hidden = kept.x.shape[1]
     gate, up = kept.gate_up.chunk(2, dim=1)

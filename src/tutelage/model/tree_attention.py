@@ -4,13 +4,14 @@ Registered through transformers' AttentionInterface, so no model code is copied.
 several times slower than these products at the sizes of instruction tuning.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch.nn.functional import embedding_bag
 from transformers import AttentionInterface
 
-from tutelage.model.tree_plan import TreePlan
+from tutelage.model.tree_plan import BlockBatch, TreePlan
 
 ATTENTION = "tutelage"
 
@@ -99,18 +100,46 @@ class _TreeAttention(torch.autograd.Function):
 
 def attend_over_blocks(
     query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, *, scaling: float, plan: TreePlan
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return the mixed values, (heads, nodes, size), and the weights, which the slopes need.
+) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """Return the mixed values, (heads, nodes, size), and the weights that the slopes need; None are to be made again.
 
     query: (heads, nodes, size); key and value: (key_heads, nodes, size).
     """
-    rows, keys, values = _blocks_of(query, key, value, plan)
-    bias = plan.bias(query.dtype, len(key), len(query) // len(key))
-    scores = torch.baddbmm(bias, rows, keys.transpose(1, 2), alpha=scaling)  # (pairs, queries * group, keys)
+    if plan.is_whole:
+        mixed, weights = _attend_in(plan.batches[0], (query, key, value), scaling=scaling, plan=plan)
+        return mixed.view(query.shape), weights
+    mixed = query.new_empty(query.shape)
+    for batch in plan.batches:
+        own, _ = _attend_in(batch, (query, key, value), scaling=scaling, plan=plan)
+        mixed.view(-1, query.shape[-1]).index_copy_(0, batch.query_rows, own)
+    return mixed, None
+
+
+def _attend_in(
+    batch: BlockBatch, inputs: Sequence[torch.Tensor], *, scaling: float, plan: TreePlan
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the mixed values of the batch's own queries, (heads * own nodes, size), and the weights."""
+    query, key, _ = inputs
+    rows, keys, values = _blocks_of(*inputs, batch)
+    weights = _weights_of(rows, keys, batch, scaling=scaling, plan=plan, heads=(len(query), len(key)))
+    mixed = torch.bmm(weights, values).view(-1, query.shape[-1]).index_select(0, batch.places)
+    return mixed, weights
+
+
+def _weights_of(
+    rows: torch.Tensor,
+    keys: torch.Tensor,
+    batch: BlockBatch,
+    *,
+    scaling: float,
+    plan: TreePlan,
+    heads: tuple[int, int],
+) -> torch.Tensor:
+    """Return the weights of a batch, (pairs, queries * group, keys)."""
+    bias = plan.bias(batch, rows.dtype, heads[1], heads[0] // heads[1])
+    scores = torch.baddbmm(bias, rows, keys.transpose(1, 2), alpha=scaling)
     wide = torch.promote_types(scores.dtype, torch.float32)
-    weights = scores.softmax(dim=-1, dtype=wide).to(scores.dtype)
-    mixed = torch.bmm(weights, values).view(-1, query.shape[-1]).index_select(0, plan.places)
-    return mixed.view(query.shape), weights
+    return scores.softmax(dim=-1, dtype=wide).to(scores.dtype)
 
 
 def slopes_over_blocks(
@@ -118,45 +147,75 @@ def slopes_over_blocks(
     query: torch.Tensor,
     key: torch.Tensor,
     value: torch.Tensor,
-    weights: torch.Tensor,
+    weights: torch.Tensor | None,
     *,
     scaling: float,
     plan: TreePlan,
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Return the gradients of query, key and value from that of the mixed values, all (heads, nodes, size)."""
     size = query.shape[-1]
+    if plan.is_whole:
+        of_query, of_key, of_value = _slopes_in(
+            plan.batches[0], gradient, (query, key, value), weights, scaling=scaling, plan=plan
+        )
+    else:
+        wide = torch.promote_types(key.dtype, torch.float32)
+        of_query = query.new_empty(query.shape).view(-1, size)
+        of_key, of_value = (key.new_zeros(key.shape, dtype=wide).view(-1, size) for _ in range(2))
+        for batch in plan.batches:
+            own = _slopes_in(batch, gradient, (query, key, value), None, scaling=scaling, plan=plan)
+            of_query.index_copy_(0, batch.query_rows, own[0])
+            of_key.index_add_(0, batch.key_rows, own[1].to(wide))
+            of_value.index_add_(0, batch.key_rows, own[2].to(wide))
+    return (
+        of_query.view(query.shape).mul_(scaling),
+        of_key.to(key.dtype).view(key.shape).mul_(scaling),
+        of_value.to(value.dtype).view(value.shape),
+    )
+
+
+def _slopes_in(
+    batch: BlockBatch,
+    gradient: torch.Tensor,
+    inputs: Sequence[torch.Tensor],
+    weights: torch.Tensor | None,
+    *,
+    scaling: float,
+    plan: TreePlan,
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Return the gradients of the batch's own queries, and of the keys and values that it reads; not scaled yet."""
+    query, key, _ = inputs
+    size = query.shape[-1]
     # Gathered anew: blocks repeat what paths share, so they are larger than what they are made of.
-    rows, keys, values = _blocks_of(query, key, value, plan)
-    mixed_gradient = gradient.reshape(-1, size).index_select(0, plan.queries)
-    mixed_gradient.view(len(key), *plan.is_padding.shape[:2], -1, size).masked_fill_(plan.is_padding, 0)
+    rows, keys, values = _blocks_of(*inputs, batch)
+    if weights is None:
+        weights = _weights_of(rows, keys, batch, scaling=scaling, plan=plan, heads=(len(query), len(key)))
+    mixed_gradient = gradient.reshape(-1, size).index_select(0, batch.queries)
+    mixed_gradient.view(len(key), *batch.is_padding.shape[:2], -1, size).masked_fill_(batch.is_padding, 0)
     mixed_gradient = mixed_gradient.view_as(rows)
     value_gradient = torch.bmm(weights.transpose(1, 2), mixed_gradient)
     weight_gradient = torch.bmm(mixed_gradient, values.transpose(1, 2))
     # Of softmax: p * (g - sum(p * g)), summed in float32.
     score_gradient = torch.ops.aten._softmax_backward_data(weight_gradient, weights, -1, weights.dtype)
-    query_gradient = torch.bmm(score_gradient, keys).view(-1, size).index_select(0, plan.places)
+    query_gradient = torch.bmm(score_gradient, keys).view(-1, size).index_select(0, batch.places)
     key_gradient = torch.bmm(score_gradient.transpose(1, 2), rows)
-    return (
-        query_gradient.view(query.shape).mul_(scaling),
-        _sum_uses(key_gradient, plan).view(key.shape).mul_(scaling),
-        _sum_uses(value_gradient, plan).view(value.shape),
-    )
+    return query_gradient, _sum_uses(key_gradient, batch), _sum_uses(value_gradient, batch)
 
 
 def _blocks_of(
-    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, plan: TreePlan
+    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, batch: BlockBatch
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Gather queries, (pairs, queries * group, size), and keys and values, (pairs, keys, size), of every block."""
-    pairs, size = len(key) * plan.blocks, query.shape[-1]
-    rows = query.reshape(-1, size).index_select(0, plan.queries).view(pairs, -1, size)
-    keys = key.reshape(-1, size).index_select(0, plan.keys).view(pairs, -1, size)
-    values = value.reshape(-1, size).index_select(0, plan.keys).view(pairs, -1, size)
+    pairs, size = len(key) * batch.blocks, query.shape[-1]
+    rows = query.reshape(-1, size).index_select(0, batch.queries).view(pairs, -1, size)
+    keys = key.reshape(-1, size).index_select(0, batch.keys).view(pairs, -1, size)
+    values = value.reshape(-1, size).index_select(0, batch.keys).view(pairs, -1, size)
     return rows, keys, values
 
 
-def _sum_uses(gradient: torch.Tensor, plan: TreePlan) -> torch.Tensor:
-    """Add up the gradients of a key over all blocks that use it, in float32 at least: (key_heads * nodes, size)."""
-    return embedding_bag(plan.uses, gradient.reshape(-1, gradient.shape[-1]), plan.first_uses, mode="sum")
+def _sum_uses(gradient: torch.Tensor, batch: BlockBatch) -> torch.Tensor:
+    """Add up the gradients of a key over all blocks that use it, in float32 at least: (key_heads * seen, size)."""
+    return embedding_bag(batch.uses, gradient.reshape(-1, gradient.shape[-1]), batch.first_uses, mode="sum")
 
 
 AttentionInterface.register(ATTENTION, attend)

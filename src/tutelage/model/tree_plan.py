@@ -6,8 +6,12 @@ the square of the tree.
 
     path 1:  a b c d e f       blocks of two queries: [a b] [c d] [e f]
     path 2:  a b c x y         one more: [x y], with the keys a b c x y
+
+Blocks with about as many keys are computed together. A tree of short paths is one such batch; in others, only one batch
+of scores is in memory at a time.
 """
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -17,13 +21,22 @@ from tutelage.data.prefix_tree import PrefixTree
 from tutelage.model.workspace import Workspace
 
 QUERIES_PER_BLOCK = 32
+# Each block gathers the keys of its path; where many nodes of one path are new, larger blocks do it less often.
+LONG_RUN, QUERIES_PER_LONG_BLOCK = 512, 128
+# Scores of all heads that are in memory at once: 16 MB in float32. A single block may have more.
+SCORES_PER_BATCH = 2**22
+# A batch is filled up to its longest path, by at most this factor; smaller batches than this share are not worth it.
+LARGEST_FILLING, SMALLEST_BATCH = 1.5, 1 / 8
 # A CPU makes the kernel of a product anew for every shape, so blocks are filled up to few widths and few counts.
 KEYS_MULTIPLE, BLOCKS_MULTIPLE = 32, 4
+# What the layers keep for their slopes grows with the nodes; a single row that is longer than this has them computed
+# again in the backward pass, which costs a third more products and a tenth of the memory.
+MOST_NODES_KEPT = 2048
 
 
 @dataclass(frozen=True)
-class TreePlan:
-    """Which rows of queries and keys form which block; rows are counted over (heads, nodes).
+class BlockBatch:
+    """Blocks that are computed as one product; rows are counted over (heads, nodes).
 
     A padded query stands for node 0 and is never read; a padded key lies beyond every depth and is never seen.
     """
@@ -34,82 +47,149 @@ class TreePlan:
     keys: torch.Tensor  # (key_heads * blocks * keys,) rows of the key tensor
     seen: torch.Tensor  # (blocks, queries, 1, keys) which key each query sees
     is_padding: torch.Tensor  # (blocks, queries, 1, 1)
-    places: torch.Tensor  # (heads * nodes,) where in the blocks each query is
-    uses: torch.Tensor  # where in the blocks each key is used, node after node
-    first_uses: torch.Tensor  # (key_heads * nodes,) where in `uses` each key's list begins
-    workspace: Workspace  # for what the layers keep of the pass that the plan is made for
-    _biases: dict[torch.dtype, torch.Tensor] = field(init=False, repr=False, default_factory=dict)
+    query_rows: torch.Tensor  # (heads * own nodes,) rows of the query tensor that this batch answers
+    places: torch.Tensor  # (heads * own nodes,) where in the blocks each of them is
+    key_rows: torch.Tensor  # (key_heads * seen nodes,) rows of the key tensor that this batch reads
+    uses: torch.Tensor  # where in the blocks each of them is used, one row's uses after the other's
+    first_uses: torch.Tensor  # (key_heads * seen nodes,) where in `uses` each row's list begins
 
     def bias(self, dtype: torch.dtype, key_heads: int, group: int) -> torch.Tensor:
         """Return what is added to the scores, (pairs, queries * group, keys): 0 where a key is seen, else -inf."""
+        hidden = torch.zeros(self.seen.shape, dtype=dtype, device=self.seen.device).masked_fill_(
+            ~self.seen, float("-inf")
+        )
+        every = hidden.expand(key_heads, -1, -1, group, -1)
+        return every.reshape(key_heads * self.blocks, -1, self.keys_per_block)
+
+
+@dataclass(frozen=True)
+class TreePlan:
+    """The batches of blocks of a tree: every node is a query in one of them."""
+
+    batches: tuple[BlockBatch, ...]
+    workspace: Workspace  # for what the layers keep of the pass that the plan is made for
+    keeps_layers: bool  # False: a layer keeps its input alone
+    _biases: dict[torch.dtype, torch.Tensor] = field(init=False, repr=False, default_factory=dict)
+
+    @property
+    def is_whole(self) -> bool:
+        """Tell whether one batch answers all nodes in their order; then its weights are small enough to be kept."""
+        return len(self.batches) == 1
+
+    def bias(self, batch: BlockBatch, dtype: torch.dtype, key_heads: int, group: int) -> torch.Tensor:
+        """Return the bias of a batch, made once for all layers where it is the only one."""
+        if not self.is_whole:
+            return batch.bias(dtype, key_heads, group)
         if dtype not in self._biases:
-            hidden = torch.zeros(self.seen.shape, dtype=dtype, device=self.seen.device).masked_fill_(
-                ~self.seen, float("-inf")
-            )
-            every = hidden.expand(key_heads, -1, -1, group, -1)
-            self._biases[dtype] = every.reshape(key_heads * self.blocks, -1, self.keys_per_block)
+            self._biases[dtype] = batch.bias(dtype, key_heads, group)
         return self._biases[dtype]
+
+
+@dataclass(frozen=True)
+class _Block:
+    queries: np.ndarray  # new nodes of a path, one after the other
+    path: np.ndarray  # from the root to the last of them
+    size: int  # queries that it is filled up to
 
 
 def plan_tree(tree: PrefixTree, *, heads: int, key_heads: int, device: torch.device) -> TreePlan:
     """Cut the tree into blocks, once for all layers of a model with so many heads."""
-    block_queries, block_paths = _cut_into_blocks(tree)
-    nodes, group = len(tree.token_ids), heads // key_heads
-    blocks = _filled_up(len(block_queries), BLOCKS_MULTIPLE)
-    width = _filled_up(max(len(path) for path in block_paths), KEYS_MULTIPLE)
-    queries = np.zeros((blocks, QUERIES_PER_BLOCK), dtype=np.int64)
-    is_padding = np.ones((blocks, QUERIES_PER_BLOCK), dtype=bool)
+    blocks = _cut_into_blocks(tree)
+    batches = tuple(
+        _lay_out(batch, tree, heads=heads, key_heads=key_heads, device=device)
+        for batch in _batches_of(blocks, heads=heads)
+    )
+    return TreePlan(batches, Workspace(device), keeps_layers=len(tree.token_ids) <= MOST_NODES_KEPT)
+
+
+def _cut_into_blocks(tree: PrefixTree) -> list[_Block]:
+    blocks: list[_Block] = []
+    reached = -1  # nodes stand in the order in which sorted paths add them
+    for path in sorted(tree.paths, key=lambda path: (path[-1], len(path))):
+        begin = int(np.searchsorted(path, reached, side="right"))
+        size = QUERIES_PER_BLOCK if len(path) - begin < LONG_RUN else QUERIES_PER_LONG_BLOCK
+        for start in range(begin, len(path), size):
+            end = min(start + size, len(path))
+            blocks.append(_Block(path[start:end], path[:end], size))
+        reached = max(reached, int(path[-1]))
+    return blocks
+
+
+def _batches_of(blocks: Sequence[_Block], *, heads: int) -> Iterator[list[_Block]]:
+    """Yield all blocks in the order of their nodes if one batch can hold them, else batches of like widths."""
+    if len({block.size for block in blocks}) == 1 and _scores_of(blocks, heads) <= SCORES_PER_BATCH:
+        yield list(blocks)
+        return
+    batch: list[_Block] = []
+    for block in sorted(blocks, key=lambda block: (block.size, len(block.path))):
+        if batch and not _may_join(block, batch, heads):
+            yield batch
+            batch = []
+        batch.append(block)
+    yield batch
+
+
+def _may_join(block: _Block, batch: list[_Block], heads: int) -> bool:
+    if block.size != batch[0].size or _scores_of([*batch, block], heads) > SCORES_PER_BATCH:
+        return False
+    is_small = _scores_of(batch, heads) < SMALLEST_BATCH * SCORES_PER_BATCH
+    return is_small or len(block.path) <= LARGEST_FILLING * len(batch[0].path)
+
+
+def _scores_of(blocks: Sequence[_Block], heads: int) -> int:
+    widest = max(len(block.path) for block in blocks)
+    return _filled_count(len(blocks)) * blocks[0].size * _filled_up(widest, KEYS_MULTIPLE) * heads
+
+
+def _lay_out(
+    batch: Sequence[_Block], tree: PrefixTree, *, heads: int, key_heads: int, device: torch.device
+) -> BlockBatch:
+    nodes, group, size = len(tree.token_ids), heads // key_heads, batch[0].size
+    blocks = _filled_count(len(batch))
+    width = _filled_up(max(len(block.path) for block in batch), KEYS_MULTIPLE)
+    queries = np.zeros((blocks, size), dtype=np.int64)
+    is_padding = np.ones((blocks, size), dtype=bool)
     keys = np.zeros((blocks, width), dtype=np.int64)
     is_key = np.zeros((blocks, width), dtype=bool)
-    for block, (own, path) in enumerate(zip(block_queries, block_paths, strict=True)):
-        queries[block, : len(own)], is_padding[block, : len(own)] = own, False
-        keys[block, : len(path)], is_key[block, : len(path)] = path, True
+    for place, block in enumerate(batch):
+        queries[place, : len(block.queries)], is_padding[place, : len(block.queries)] = block.queries, False
+        keys[place, : len(block.path)], is_key[place, : len(block.path)] = block.path, True
     seen = np.arange(width) <= tree.depths[queries][:, :, None]  # a key's place in its path is its depth
-    places = np.zeros(nodes, dtype=np.int64)
-    places[queries[~is_padding]] = np.flatnonzero(~is_padding)
 
-    key_head = np.arange(key_heads)[:, None, None]
-    in_group = np.arange(group)[None, None, :]
-    head_major = (key_head * group + in_group) * nodes + queries.reshape(1, -1, 1)
-    places_by_head = (
-        key_head * blocks * QUERIES_PER_BLOCK + places[None, None, :]
-    ) * group + in_group.reshape(1, -1, 1)
+    own, own_places = queries[~is_padding], np.flatnonzero(~is_padding)
+    in_order = np.argsort(own)
+    own, own_places = own[in_order], own_places[in_order]
     used_at = np.flatnonzero(is_key)[np.argsort(keys[is_key], kind="stable")]
-    counts = np.bincount(keys[is_key], minlength=nodes)
+    used, counts = np.unique(keys[is_key], return_counts=True)
     first = np.concatenate([[0], np.cumsum(counts)[:-1]])
-    each_key_head = np.arange(key_heads)[:, None]
+
+    each_head, each_key_head = np.arange(heads)[:, None], np.arange(key_heads)[:, None]
+    in_group = np.arange(group)[None, None, :]
+    head_major = (each_key_head[:, :, None] * group + in_group) * nodes + queries.reshape(1, -1, 1)
+    places = (each_head // group * blocks * size + own_places) * group + each_head % group
 
     def tensor(array: np.ndarray) -> torch.Tensor:
         return torch.from_numpy(np.ascontiguousarray(array)).to(device)
 
-    return TreePlan(
+    return BlockBatch(
         blocks,
         width,
         queries=tensor(head_major.reshape(-1)),
         keys=tensor((each_key_head * nodes + keys.reshape(1, -1)).reshape(-1)),
         seen=tensor(seen[:, :, None, :]),
         is_padding=tensor(is_padding[:, :, None, None]),
-        places=tensor(places_by_head.reshape(-1)),
+        query_rows=tensor((each_head * nodes + own).reshape(-1)),
+        places=tensor(places.reshape(-1)),
+        key_rows=tensor((each_key_head * nodes + used).reshape(-1)),
         uses=tensor((each_key_head * blocks * width + used_at).reshape(-1)),
         first_uses=tensor((each_key_head * len(used_at) + first).reshape(-1)),
-        workspace=Workspace(device),
     )
+
+
+def _filled_count(blocks: int) -> int:
+    """Return how many blocks a batch of so many is filled up to; three wide ones more would cost more than a kernel."""
+    return _filled_up(blocks, BLOCKS_MULTIPLE) if blocks > BLOCKS_MULTIPLE else blocks
 
 
 def _filled_up(count: int, multiple: int) -> int:
     return count + -count % multiple
-
-
-def _cut_into_blocks(tree: PrefixTree) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """Return, for each block, its query nodes, and the path from the root to the last of them."""
-    block_queries: list[np.ndarray] = []
-    block_paths: list[np.ndarray] = []
-    reached = -1  # nodes stand in the order in which sorted paths add them
-    for path in sorted(tree.paths, key=lambda path: (path[-1], len(path))):
-        begin = int(np.searchsorted(path, reached, side="right"))
-        for start in range(begin, len(path), QUERIES_PER_BLOCK):
-            end = min(start + QUERIES_PER_BLOCK, len(path))
-            block_queries.append(path[start:end])
-            block_paths.append(path[:end])
-        reached = max(reached, int(path[-1]))
-    return block_queries, block_paths
