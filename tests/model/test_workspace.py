@@ -95,3 +95,11 @@ def test_micro_batches_take_the_same_memory_one_after_the_other():
     examples = ragged_examples(6)
     accumulate_gradients(fused_model(), [examples[:3], examples[3:]], divisor=100)
     assert len(workspace._idle[CPU]) == 1
+
+
+def test_small_tensors_fill_what_large_ones_leave_of_their_pieces():
+    room = Workspace(CPU)
+    shares = [0.75, 0.5, 0.2, 0.45] * 10
+    tensors = [room.empty(int(share * PIECE_BYTES), dtype=torch.uint8) for share in shares]
+    pieces = {tensor.untyped_storage().data_ptr() for tensor in tensors}
+    assert len(pieces) == 20  # two tensors fill one; from the last piece alone it would be 30

@@ -22,20 +22,27 @@ class Workspace:
 
     def __init__(self, device: torch.device) -> None:
         self._pieces: list[torch.UntypedStorage] = []
+        self._taken: list[int] = []  # bytes of each piece
         self._device = device
-        self._taken = 0  # bytes of the last piece
 
     def empty(self, *shape: int, dtype: torch.dtype) -> torch.Tensor:
         """Return a contiguous tensor of a shape with whatever values the memory holds."""
         size = math.prod(shape) * dtype.itemsize
-        if not self._pieces or self._taken + size > self._pieces[-1].nbytes():
-            self._pieces.append(self._piece_of(size))
-            self._taken = 0
-        begin = self._taken // dtype.itemsize
-        self._taken += size + -size % ALIGNED_BYTES
+        place = self._place_for(size)
+        begin = self._taken[place] // dtype.itemsize
+        self._taken[place] += size + -size % ALIGNED_BYTES
         # Unlike a view, it does not share the count of changes by which autograd guards what it has saved.
         tensor = torch.empty(0, dtype=dtype, device=self._device)
-        return tensor.set_(self._pieces[-1], begin, shape, _contiguous(shape))
+        return tensor.set_(self._pieces[place], begin, shape, _contiguous(shape))
+
+    def _place_for(self, size: int) -> int:
+        """Return the first piece that has room: what a large tensor leaves of a piece is filled with small ones."""
+        for place, (piece, taken) in enumerate(zip(self._pieces, self._taken, strict=True)):
+            if taken + size <= piece.nbytes():
+                return place
+        self._pieces.append(self._piece_of(size))
+        self._taken.append(0)
+        return len(self._pieces) - 1
 
     def _piece_of(self, size: int) -> torch.UntypedStorage:
         idle = _idle.setdefault(self._device, [])
