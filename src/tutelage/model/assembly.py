@@ -158,8 +158,20 @@ def _with_fast_paths(model: CausalModel) -> CausalModel:
     """Fuse what can be fused of a model that is run over trees, and find its frozen head."""
     if model.is_padded:
         return model
-    fuse_layers(undressed(model.module))
+    if fuse_layers(undressed(model.module)):
+        _leave_the_file(model.module)
     return replace(model, frozen_head=find_frozen_head(undressed(model.module)))
+
+
+def _leave_the_file(module: Any) -> None:
+    """Copy what still lies in the mapped file of the weights, so that its pages are let go of.
+
+    Fused layers have joined copies of theirs; as long as one tensor is left in the file, all of it stays beside them.
+    """
+    for weight in module.parameters():
+        is_joined = weight.untyped_storage().nbytes() > weight.nbytes
+        if weight.device.type == "cpu" and not weight.requires_grad and not is_joined:
+            weight.data = weight.data.clone()
 
 
 def without_dropout(module: Any) -> Any:
