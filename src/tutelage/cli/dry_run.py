@@ -125,7 +125,9 @@ def _show_estimate(loaded: LoadedRecipe, training: Any) -> None:
             plan_steps(len(units), recipe.training),
             units,
             flops_per_second=flops_per_second(dtype),
-            bytes_per_weight=dtype.itemsize,
+            dtype=dtype,
+            micro_batch_size=recipe.training.per_device_train_batch_size,
+            longest=int(training.tokens.argmax()),
             reads_before=needs_reference(recipe),
         )
     console.say(

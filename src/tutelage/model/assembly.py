@@ -21,9 +21,10 @@ from tutelage.model.adapters import (
     start_second_halves,
 )
 from tutelage.model.class_head import class_head_name, with_class_head
-from tutelage.model.decoder_layers import fuse_layers
+from tutelage.model.decoder_layers import fuse_layers, fused_layers
 from tutelage.model.folders import check_model_folder, read_header, tuned_faults
-from tutelage.model.forward import CausalModel, undressed
+from tutelage.model.forward import MAX_NODES, CausalModel, undressed
+from tutelage.model.kept_memory import LayerWidths, largest_tree
 from tutelage.model.loading import load_model, quietly
 from tutelage.model.log_probs import find_frozen_head
 from tutelage.model.self_check import refuse_unless_exact
@@ -98,7 +99,18 @@ def open_for_training(
             for weight in trained_weights(base.module, settings).values():
                 weight.requires_grad_(True)
     return_freed_memory()
-    return model
+    return replace(model, most_nodes=_largest_tree(model))
+
+
+def _largest_tree(model: CausalModel) -> int:
+    body = undressed(model.module).base_model
+    return largest_tree(
+        LayerWidths.from_config(body.config),
+        most=MAX_NODES,
+        itemsize=model.compute_dtype.itemsize,
+        is_fused=fused_layers(body) > 0,
+        weight_bytes=sum(weight.nbytes for weight in model.module.parameters()),
+    )
 
 
 def open_for_comparison(

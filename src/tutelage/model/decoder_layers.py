@@ -44,6 +44,11 @@ def fuse_layers(module: Any) -> int:
     return fused
 
 
+def fused_layers(body: Any) -> int:
+    """Return how many layers of a model's body have the fused forward."""
+    return sum(isinstance(layer.forward, _FusedForward) for layer in getattr(body, "layers", []))
+
+
 def _parts_of(layer: Any) -> LayerParts | None:
     """Return the parts of a layer by the names of the Llama family, None where one is missing or is not plain."""
     try:

@@ -15,7 +15,7 @@ from tutelage.model.tree_plan import plan_tree
 # A CPU makes the kernel of a product anew for every number of rows that it has not seen yet, which takes longer than
 # the product; so trees are filled up to a multiple of this. No node sees the filling, and nothing is read from it.
 NODES_MULTIPLE = 32
-# What is kept for the backward pass grows with the nodes, so longer work is cut into several trees of this size.
+# What is kept for the backward pass grows with the nodes, so longer work is cut into trees of at most this size.
 MAX_NODES = 2048
 
 
@@ -27,6 +27,7 @@ class CausalModel:
     trained; then they are never made whole. `padded_because` says why a model cannot be run over prefix trees; then
     its examples are the rows of an ordinary padded batch, run through transformers' own attention. `label_sets`, (sets,
     labels) bool, are what targets stand for where a text has several labels; the head then has a row for each label.
+    `most_nodes` bounds a tree with a backward pass.
     """
 
     module: Any
@@ -36,6 +37,7 @@ class CausalModel:
     padded_because: str | None = None
     padded_code: str | None = None
     label_sets: torch.Tensor | None = None
+    most_nodes: int = MAX_NODES
 
     @property
     def is_padded(self) -> bool:

@@ -112,11 +112,18 @@ def model_without_weights(folder: Path) -> PreTrainedModel:
     check_model_folder(folder, needs=["config.json"])
     with quietly(), _loading_faults(folder, "configuration"):
         import torch  # noqa: PLC0415 - seconds that --help must not take
-        from transformers import AutoConfig, AutoModelForCausalLM  # noqa: PLC0415 - as above
+        from transformers import AutoModelForCausalLM  # noqa: PLC0415 - as above
 
-        config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
         with torch.device("meta"):
-            return AutoModelForCausalLM.from_config(config, trust_remote_code=False)
+            return AutoModelForCausalLM.from_config(load_config(folder), trust_remote_code=False)
+
+
+def load_config(folder: Path) -> Any:
+    """The configuration of a model folder as transformers reads it."""
+    from transformers import AutoConfig  # noqa: PLC0415 - seconds that --help must not take
+
+    with quietly(), _loading_faults(folder, "configuration"):
+        return AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
 
 
 def has_sequence_classifier(family: str) -> bool:

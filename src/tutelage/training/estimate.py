@@ -6,17 +6,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
+
 from tutelage.data.batches import BatchPlan
 from tutelage.data.examples import Unit, examples_of
 from tutelage.data.prefix_tree import count_distinct
 from tutelage.model.folders import read_shapes
+from tutelage.model.loading import load_config
 from tutelage.recipe import AdapterSettings
+from tutelage.training.peak_memory import peak_memory_bytes
 
 # Of the rate that plain matrix products reach here, a whole step reached between these shares where it was measured.
 SHARE_OF_PRODUCTS = (0.15, 0.45)
-# Bytes kept for the backward pass, per node and hidden unit and layer, found by measurement in bfloat16.
-ACTIVATION_BYTES = 80
-PROGRAM_BYTES = 700 * 2**20  # torch, transformers and their libraries
 
 
 @dataclass(frozen=True)
@@ -45,12 +46,15 @@ def estimate(
     units: Sequence[Unit],
     *,
     flops_per_second: float,
-    bytes_per_weight: int,
+    dtype: torch.dtype,
+    micro_batch_size: int,
+    longest: int,
     reads_before: bool = False,
 ) -> Estimate:
     """Count the products of one step of each kind over the distinct tokens of the first steps, and scale.
 
-    Where the model `reads_before`, all answers go through it once more, without a backward pass.
+    `longest` is the place of the unit with the most tokens, which decides the memory if it comes late. Where the model
+    `reads_before`, all answers go through it once more, without a backward pass.
     """
     shape = read_shape(folder)
     probed = min(plan.steps, 20)
@@ -65,13 +69,17 @@ def estimate(
     weights_used = shape.body_parameters * sum(nodes) + shape.head_parameters * supervised
     runs = products * plan.steps + (2 * plan.steps_per_epoch if reads_before else 0)
     seconds = weights_used / flops_per_second * runs / probed
-    parameters = shape.body_parameters + shape.head_parameters
-    bytes_of_each = bytes_per_weight if is_adapter else 4 + 12 * trained
-    weights = int(parameters * bytes_of_each)
-    kept_layers = shape.layers if blocks is None else max(1, blocks)
-    activations = max(nodes) * shape.hidden * kept_layers * ACTIVATION_BYTES
     low, high = SHARE_OF_PRODUCTS
-    return Estimate(plan.steps, (seconds / high, seconds / low), PROGRAM_BYTES + weights + activations)
+    memory = peak_memory_bytes(
+        load_config(folder),
+        adapter,
+        [[units[index] for index in plan.examples_of_step(step)] for step in range(probed)]
+        + [[units[longest]]],
+        parameters=shape.body_parameters + shape.head_parameters,
+        dtype=dtype,
+        micro_batch_size=micro_batch_size,
+    )
+    return Estimate(plan.steps, (seconds / high, seconds / low), memory)
 
 
 def read_shape(folder: Path) -> Shape:

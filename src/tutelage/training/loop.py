@@ -157,8 +157,9 @@ def train(
                 max_nodes=max_nodes,
             )
 
-        result, max_nodes = step_within_memory(update, optimizer, max_nodes=done.max_nodes)
-        if max_nodes < done.max_nodes:
+        tried = min(done.max_nodes, model.most_nodes)
+        result, max_nodes = step_within_memory(update, optimizer, max_nodes=tried)
+        if max_nodes < tried:
             watch.emit("memory", step=step, max_nodes=max_nodes)
         watch.emit(
             "step", step=step, epoch=step / plan.steps_per_epoch, learning_rate=rate, **result.to_record()

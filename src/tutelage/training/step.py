@@ -13,7 +13,7 @@ from tutelage.data.batches import micro_batches
 from tutelage.data.examples import Unit, examples_of
 from tutelage.data.prefix_tree import count_distinct, merge
 from tutelage.errors import NonFiniteError
-from tutelage.model.forward import MAX_NODES, CausalModel, target_log_probs
+from tutelage.model.forward import CausalModel, target_log_probs
 from tutelage.runtime import way_to_finite_numbers
 from tutelage.training.objectives.instruction import INSTRUCTION
 from tutelage.training.objectives.objective import LogProbs, Objective
@@ -47,13 +47,19 @@ def optimizer_step(
     micro_batch_size: int,
     max_grad_norm: float,
     objective: Objective = INSTRUCTION,
-    max_nodes: int = MAX_NODES,
+    max_nodes: int | None = None,
 ) -> StepResult:
-    """Update the weights once from all examples or pairs; how they are cut into micro-batches changes nothing."""
+    """Update the weights once from all examples or pairs; how they are cut into micro-batches changes nothing.
+
+    max_nodes: of one tree; where it is less than the model's own `most_nodes`, micro-batches have fewer examples too.
+    """
     begin = time.perf_counter()
     if not model.module.training:  # asking every module takes as long as a layer
         model.module.train()
-    at_most = max(1, micro_batch_size * max_nodes // MAX_NODES)  # both shrink where the memory is short
+    max_nodes = min(max_nodes or model.most_nodes, model.most_nodes)
+    at_most = max(
+        1, micro_batch_size * max_nodes // model.most_nodes
+    )  # both shrink where the memory is short
     cut = micro_batches(examples, size=at_most, distinct_tokens=max_nodes, padded=model.is_padded)
     divisor = objective.divisor(examples)
     loss, computed, figures = accumulate_gradients(model, cut, divisor=divisor, objective=objective)
