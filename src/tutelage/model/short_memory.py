@@ -33,24 +33,26 @@ def in_parts(items: Sequence[Item], work: Callable[[Sequence[Item]], None]) -> N
     in_parts(items[middle:], work)
 
 
-def in_smaller_batches(work: Callable[[int], Result], size: int, *, what: str) -> Result:
+def in_smaller_batches(
+    work: Callable[[int], Result], size: int, *, what: str, way_out: str = WAY_OUT
+) -> Result:
     """Do the work with batches of a size, halved until the memory holds them."""
     while True:
         try:
             return work(size)
         except (MemoryError, RuntimeError) as fault:
-            refuse_if_smallest(fault, is_smallest=size <= 1, what=what)
+            refuse_if_smallest(fault, is_smallest=size <= 1, what=what, way_out=way_out)
         release_memory()
         size //= 2
 
 
-def refuse_if_smallest(fault: BaseException, *, is_smallest: bool, what: str) -> None:
+def refuse_if_smallest(fault: BaseException, *, is_smallest: bool, what: str, way_out: str = WAY_OUT) -> None:
     """Raise a fault that is not of the memory, and MemoryExhaustedError where nothing smaller is left to try."""
     if not is_out_of_memory(fault):
         raise fault
     if is_smallest:
         raise MemoryExhaustedError(
-            "device.out_of_memory", f"The memory does not hold {what} ({first_line(fault)}). {WAY_OUT}."
+            "device.out_of_memory", f"The memory does not hold {what} ({first_line(fault)}). {way_out}."
         ) from None
 
 

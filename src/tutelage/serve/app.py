@@ -41,6 +41,8 @@ OTHER_INTERFACES = {
     "/completions": _BASE_URL,
     "/models": _BASE_URL,
 }
+# Where the same request may be answered later.
+MAY_PASS = ("serve.stopped", "device.out_of_memory", "train.not_enough_memory")
 TYPE_OF_STATUS = {
     401: "authentication_error",
     403: "permission_error",
@@ -266,7 +268,7 @@ async def _events(pieces: AsyncGenerator[Piece], reply: Reply, *, with_usage: bo
 
 
 def _status_of(fault: Message) -> int:
-    return 503 if fault.code == "serve.stopped" else 500
+    return 503 if fault.code in MAY_PASS else 500
 
 
 def _event(value: Any) -> str:

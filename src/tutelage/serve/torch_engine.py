@@ -14,8 +14,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from tutelage.codes import Message
-from tutelage.errors import TutelageError
+from tutelage.errors import MemoryExhaustedError, TutelageError
 from tutelage.generation.sampling import next_tokens
+from tutelage.refusals import is_short_of_memory
 from tutelage.serve.answer_text import AnswerText
 from tutelage.serve.one_at_a_time import OneAtATime
 from tutelage.serve.questions import Cancel, FinishReason, Piece, Question, Tell, TokenLogProb
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
 
 
 _Place = tuple[str, bool]  # which model, and whether each answer grows by itself
+
+SMALLEST = "one answer and its prompt"
+WAY_OUT = "Close other programs, or ask something shorter and for fewer tokens"
 
 
 @dataclass
@@ -56,6 +60,9 @@ class TorchEngine:
         self._numbers = itertools.count()
         self._models: dict[str, CausalModel] = {}
         self._batches: dict[_Place, Batch] = {}
+        self._sizes: dict[
+            _Place, int
+        ] = {}  # of the batches, which the memory may not hold at their full size
         self._answering: dict[int, _Answering] = {}
         self._wanted: list[tuple[str, Future[None]]] = []  # models to open
         self._asked: list[int] = []
@@ -105,26 +112,28 @@ class TorchEngine:
 
     def _open(self, arm: str, *, is_alone: bool = False) -> Batch:
         """Return a batch of a model, loaded when it is first asked; where it `is_alone`, answers have no neighbours."""
-        from tutelage.generation.continuous_batch import open_batch  # noqa: PLC0415 - imports torch
-
-        place = (arm, is_alone)
+        place, size = (arm, is_alone), 1 if is_alone else self._at_once
         if arm not in self._models:
             self._models[arm] = self._open_arm[arm]()
-        if place not in self._batches:
-            batch = open_batch(self._models[arm], size=1 if is_alone else self._at_once)
-            self._batches[place] = OneAtATime(batch) if is_alone else batch
+        # What the memory did not hold may fit when all of it is answered.
+        if place not in self._batches or (self._sizes[place] < size and not self._batches[place].is_busy):
+            self._make_batch(place, size)
         return self._batches[place]
+
+    def _make_batch(self, place: _Place, size: int) -> None:
+        """Put an empty batch in the place of the one that is there, whose memory is free by then."""
+        from tutelage.generation.continuous_batch import open_batch  # noqa: PLC0415 - imports torch
+
+        arm, is_alone = place
+        self._batches.pop(place, None)
+        batch = open_batch(self._models[arm], size=size)
+        self._batches[place] = OneAtATime(batch) if is_alone else batch
+        self._sizes[place] = size
 
     def _work(self) -> None:
         while self._take_notice():
-            for place, batch in list(self._batches.items()):
-                if batch.is_busy:
-                    try:
-                        self._step(batch)
-                    except (
-                        Exception
-                    ) as fault:  # of whatever kind: who waits must hear of it, and others be answered
-                        self._give_up(place, fault)
+            for place in [place for place, batch in self._batches.items() if batch.is_busy]:
+                self._advance(place)
 
     def _take_notice(self) -> bool:
         """Wait for something to do, take it up, and tell whether to go on."""
@@ -151,25 +160,36 @@ class TorchEngine:
             else:
                 opened.set_result(None)
         for number in asked:
-            question = self._answering[number].question
+            answering = self._answering[number]
+            question = answering.question
             try:
                 batch = self._open(question.arm, is_alone=question.is_repeatable)
-            except TutelageError as fault:
-                self._finish(number, "error", fault=Message(fault.code, str(fault)))
-                continue
             except Exception as fault:  # the thread goes on, or nobody would be answered any more
-                self._finish(
-                    number, "error", fault=Message("serve.engine_failed", f"{type(fault).__name__}: {fault}")
-                )
+                self._finish(number, "error", fault=_message_of(fault))
                 continue
-            batch.ask(number, question.prompt)
+            batch.ask(number, [*question.prompt, *answering.ids])
         for number in cancelled:
             answering = self._answering.pop(number, None)
             if answering is not None and (batch := self._batches.get(_place_of(answering.question))):
                 batch.end(number)
         return True
 
-    def _step(self, batch: Batch) -> None:
+    def _advance(self, place: _Place) -> None:
+        """Add a token to the answers of a batch, of half the size where the memory does not hold it."""
+        from tutelage.model.short_memory import in_smaller_batches  # noqa: PLC0415 - imports torch
+
+        try:
+            in_smaller_batches(partial(self._step, place), self._sizes[place], what=SMALLEST, way_out=WAY_OUT)
+        except Exception as fault:  # of whatever kind: who waits must hear of it, and others be answered
+            self._give_up(place, fault)
+
+    def _step(self, place: _Place, size: int) -> None:
+        if size < self._sizes[place]:
+            self._make_batch(place, size)
+            for number in self._taken_up(place):
+                answering = self._answering[number]
+                self._batches[place].ask(number, [*answering.question.prompt, *answering.ids])
+        batch = self._batches[place]
         following = batch.step()
         for number, row in zip(following.keys, following.rows, strict=True):
             self._follow(batch, number, _row(following, number, row))
@@ -183,13 +203,15 @@ class TorchEngine:
             batch.end(number)
             self._finish(number, "stop")
             return
-        answering.ids.append(token)
-        text = answering.text.add(token)
         log_prob = (
             None
             if question.top_logprobs is None
             else log_prob_of(following.logits[0], token, question.top_logprobs)
         )
+        answering.ids.append(
+            token
+        )  # when nothing can fail any more, or a smaller batch would go on behind it
+        text = answering.text.add(token)
         answering.tell(Piece(text, len(answering.ids), log_prob))
         if answering.text.is_stopped or len(answering.ids) == question.max_new_tokens:
             batch.end(number)
@@ -202,12 +224,34 @@ class TorchEngine:
         answering.tell(Piece(answering.text.finish(), len(answering.ids), None, reason, fault))
 
     def _give_up(self, place: _Place, fault: Exception) -> None:
-        """Tell all who wait for a batch that it could not answer; the next question finds it empty."""
-        for number in [n for n, one in self._answering.items() if _place_of(one.question) == place]:
-            self._batches[place].end(number)
-            self._finish(
-                number, "error", fault=Message("serve.engine_failed", f"{type(fault).__name__}: {fault}")
-            )
+        """Tell all who wait for a batch that it could not answer; the next question finds another.
+
+        Where the memory did not hold one answer, that is the one that has waited longest; the others are asked again.
+        """
+        waiting = self._taken_up(place)
+        answered = waiting[:1] if isinstance(fault, MemoryExhaustedError) else waiting
+        for number in answered:
+            self._finish(number, "error", fault=_message_of(fault))
+        self._batches.pop(place, None)
+        with self._changed:
+            self._asked = [*waiting[len(answered) :], *self._asked]
+
+    def _taken_up(self, place: _Place) -> list[int]:
+        """Return the questions that a batch was asked and that are not answered, in the order in which they came."""
+        with self._changed:
+            return [
+                number
+                for number, one in self._answering.items()
+                if _place_of(one.question) == place and number not in self._asked
+            ]
+
+
+def _message_of(fault: Exception) -> Message:
+    if isinstance(fault, TutelageError):
+        return Message(fault.code, str(fault))
+    if is_short_of_memory(fault):
+        return Message("device.out_of_memory", f"The memory does not hold the model. {WAY_OUT}.")
+    return Message("serve.engine_failed", f"{type(fault).__name__}: {fault}")
 
 
 def _place_of(question: Question) -> _Place:
