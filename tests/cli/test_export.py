@@ -126,6 +126,32 @@ def test_an_output_that_can_be_no_folder_is_told_before_anything_long(
     assert told in refused.err
 
 
+@pytest.mark.parametrize("leads", ["far", "run/model", "nowhere"])
+def test_a_link_in_place_of_the_exports_gives_way_and_what_it_leads_to_stays(tutelage, run, unread, leads):
+    place = run.root.parent
+    (place / "far").mkdir()
+    (place / "far" / "own").write_text("precious")
+    run.export.symlink_to(place / leads)
+    before = contents(place / leads) if leads != "nowhere" else None
+    done = tutelage("export", run.root, "--to", "peft")
+    assert (done.code, done.err) == (0, "")
+    assert not run.export.is_symlink()
+    assert {path.name for path in run.export.iterdir()} == {"peft", "verification.json"}
+    assert before == (contents(place / leads) if leads != "nowhere" else None)
+    assert not (place / "nowhere").exists()
+
+
+def test_behind_a_link_an_export_is_replaced_only_when_that_is_asked_for(tutelage, run, unread):
+    far = run.root.parent / "far"
+    (far / "peft").mkdir(parents=True)
+    run.export.symlink_to(far)
+    assert tutelage("export", run.root, "--to", "peft").code == 2
+    assert run.export.is_symlink()
+    assert tutelage("export", run.root, "--to", "peft", "--overwrite").code == 0
+    assert [*far.iterdir()] == [far / "peft"]
+    assert not [*(far / "peft").iterdir()]
+
+
 @pytest.mark.parametrize("damaged", [b"", b"[]", b'{"peft": ', b"\xff"])
 def test_a_damaged_record_of_earlier_exports_is_written_anew(tutelage, run, unread, damaged):
     folder = ExportFolder(run.export)

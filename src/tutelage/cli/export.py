@@ -18,6 +18,7 @@ from tutelage.codes import Message
 from tutelage.errors import RecipeError, RunFolderError
 from tutelage.run_folder import ExportFolder, RunFolder
 from tutelage.run_lock import locked, locked_folder, owner_of
+from tutelage.storage import remove
 
 if TYPE_CHECKING:
     from tutelage.export.record import Exported
@@ -66,7 +67,10 @@ def export(
             " or add --to gguf.",
         )
     folder = ExportFolder(output or run.export)
-    _refuse_place(folder.root, run)
+    # A link in place of a stage's folder gives way to a folder, wherever it leads.
+    is_link = folder.root.absolute() == run.export.absolute() and folder.root.is_symlink()
+    if not is_link:
+        _refuse_place(folder.root, run)
     targets = tuple(dict.fromkeys(to))
     for target in targets:
         if folder.of(target).exists() and not overwrite and not dry_run:
@@ -81,16 +85,19 @@ def export(
     source = locate(loaded)
     from tutelage.export.export import export as make_exports
 
-    with _unchanged(run, folder.root), locked_folder(folder.root, folder.root / run.lock.name):
-        exported = make_exports(
-            run,
-            loaded.recipe,
-            source,
-            folder,
-            targets,
-            quantization=quantization or "f16",
-            waiting=console.waiting,
-        )
+    with _unchanged(run, folder.root):
+        if is_link:
+            remove(folder.root)
+        with locked_folder(folder.root, folder.root / run.lock.name):
+            exported = make_exports(
+                run,
+                loaded.recipe,
+                source,
+                folder,
+                targets,
+                quantization=quantization or "f16",
+                waiting=console.waiting,
+            )
     _show(exported)
     console.say(f"\nVerification: {folder.verification}")
     show_next_steps(run, loaded, exported=targets)
