@@ -69,8 +69,10 @@ def _settled(stream: TextIO | None, own: TextIO | None, descriptor: int) -> Text
         with suppress(OSError):
             stream.flush()
     is_terminal = os.isatty(descriptor)
+    outlet = Outlet(descriptor)
+    outlet.is_abandoned = stream is None
     return io.TextIOWrapper(
-        io.BufferedWriter(Outlet(descriptor)),
+        io.BufferedWriter(outlet),
         encoding=stream.encoding if stream else "utf-8",
         errors="replace" if descriptor == 1 else "backslashreplace",
         line_buffering=is_terminal or descriptor == 2,
@@ -94,7 +96,7 @@ def outlet_of(stream: TextIO | None) -> Outlet | None:
 
 
 def has_reader() -> bool:
-    """Tell whether standard output still goes where it went at the beginning."""
+    """Tell whether standard output was open at the beginning, and still goes where it went then."""
     outlet = outlet_of(sys.stdout)
     return outlet is None or not outlet.is_abandoned
 

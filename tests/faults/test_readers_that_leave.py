@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -159,6 +160,36 @@ def test_what_is_written_for_another_program_is_whole_or_ends_with_4(home, tmp_p
     _, told = process.communicate()
     assert process.returncode == 4
     assert b"error[storage.output_closed]" in told
+
+
+def closed_command(*asked):
+    """Run a command as a shell does that was told `>&-`."""
+    environment = os.environ | {"PYTHONPATH": str(Path(tutelage.__file__).parents[1])}
+    line = shlex.join([sys.executable, "-m", "tutelage", *map(str, asked)])
+    return subprocess.run(
+        ["sh", "-c", f"{line} >&-"], stderr=subprocess.PIPE, env=environment, check=False, text=True
+    )
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        ["generate", "no-run", "Name a fruit."],
+        ["preview", "--data", "my.json"],
+        ["compare", "no-run", "no-other"],
+        ["check", "--data", "my.json", "--json"],
+    ],
+    ids=lambda asked: asked[0],
+)
+def test_what_gives_nothing_but_its_output_ends_with_4_where_that_is_closed(home, asked):
+    ended = closed_command(*asked)
+    assert ended.returncode == 4, ended.stderr
+    assert "error[storage.output_closed]" in ended.stderr
+
+
+def test_a_command_that_does_something_else_needs_no_output(home):
+    ended = closed_command("check", "--data", "my.json")
+    assert ended.returncode == 0, ended.stderr
 
 
 def test_json_on_an_output_of_few_characters_is_the_same_json(home, tmp_path):

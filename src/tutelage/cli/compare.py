@@ -48,6 +48,8 @@ def compare(
         raise RunFolderError(
             "cli.output_exists", f"{output} is there already. Name another file, or add --overwrite."
         )
+    if output is None and not fail_if_worse:
+        console.refuse_closed_output()
     folders = [_opened(run) for run in runs]
     first = folders[0] if baseline is None else _one_of(folders, baseline)
     from tutelage.evaluation.runs import compare_runs

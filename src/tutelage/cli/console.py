@@ -111,14 +111,23 @@ def _put_json(text: str) -> None:
         _refuse_lost_output()
 
 
+def refuse_closed_output() -> None:
+    """Stop where standard output is closed from the beginning, before a command whose answer it should take."""
+    if not has_reader():
+        raise StorageError(
+            "storage.output_closed",
+            "Standard output is closed, and this command gives nothing else. Leave it open, or send it to a file.",
+        )
+
+
 def _refuse_lost_output() -> None:
     """Stop where another program does not get all of its output; what is for people may be lost."""
     sys.stdout.flush()
     if not has_reader():
         raise StorageError(
             "storage.output_closed",
-            "The program that read the output has ended, so the rest was not written. Write to a file, or let it read"
-            " to the end.",
+            "Standard output is closed, or the program that read it has ended, so the rest was not written. Write to a"
+            " file, or let it read to the end.",
         )
 
 

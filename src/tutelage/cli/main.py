@@ -66,6 +66,8 @@ CODES_OF_USAGE = {
 
 # Verbs that keep what they have done: a checkpoint, answers so far, or the replies of a language model.
 GOES_ON = ("run", "train", "evaluate", "data generate", "data improve")
+# Verbs that give nothing but what they print.
+PRINTS = ("generate", "chat", "classify", "preview", "data stats", "recipes list", "recipes show")
 # Verbs whose files are there as a whole or not at all.
 WRITES = ("prepare", "report", "data convert", "data filter", "data split", "data sample", "recipes copy")
 
@@ -137,6 +139,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _exit_code(words: list[str]) -> int:
     try:
+        if _verb(words) in PRINTS:
+            console.refuse_closed_output()
         left = app(words, exit_on_error=False, print_error=False, result_action="return_value")
         console.finish()
     except CycloptsError as fault:
@@ -175,8 +179,7 @@ def _told_of_cache(fault: TutelageError) -> TutelageError:
 
 def _left_behind(words: Sequence[str]) -> str:
     """Say what an interrupted command leaves, and what the same command does."""
-    plain = [word for word in words if not word.startswith("-")]
-    verb = " ".join(plain[: 2 if plain[:1] in (["data"], ["recipes"]) else 1])
+    verb = _verb(words)
     if verb in GOES_ON:
         # The old results are there until new ones are whole; only a training has begun to replace them.
         again = ", without --overwrite" if "--overwrite" in words and verb in ("run", "train") else ""
@@ -186,6 +189,11 @@ def _left_behind(words: Sequence[str]) -> str:
     if verb in WRITES:
         return "Nothing was written in part. The same command begins again."
     return NOTHING_CHANGED
+
+
+def _verb(words: Sequence[str]) -> str:
+    plain = [word for word in words if not word.startswith("-")]
+    return " ".join(plain[: 2 if plain[:1] in (["data"], ["recipes"]) else 1])
 
 
 def _usage_code(fault: CycloptsError) -> str:
