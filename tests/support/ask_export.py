@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 import transformers
 from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
@@ -19,6 +20,8 @@ def main(path: Path) -> None:
     """Answer for each export of a job, and write what was found beside it."""
     job = json.loads(path.read_text(encoding="utf-8"))
     found = {kind: ask(folder, job) for kind, folder in job["exports"].items()}
+    for kind, one in found.items():
+        np.save(path.with_suffix(f".{kind}.npy"), one.pop("log_probs"))
     told = {"version": transformers.__version__, "found": found}
     path.with_suffix(".found.json").write_text(json.dumps(told), encoding="utf-8")
 
@@ -36,7 +39,7 @@ def ask(export: str, job: dict[str, Any]) -> dict[str, Any]:
             )
             logits = model(seen).logits[0, -1]
         answers.append(whole[0, len(prompt) :].tolist())
-        log_probs.append(logits.log_softmax(-1).tolist())
+        log_probs.append(logits.log_softmax(-1).numpy())
     return {
         "ids": ids,
         "plain_ids": tokenizer("A text.")["input_ids"],
@@ -45,7 +48,7 @@ def ask(export: str, job: dict[str, Any]) -> dict[str, Any]:
             job["conversation"], tokenize=False, add_generation_prompt=True
         ),
         "answers": answers,
-        "log_probs": log_probs,
+        "log_probs": np.stack(log_probs),
     }
 
 
