@@ -113,6 +113,19 @@ def available_memory_bytes() -> int:
     return psutil.virtual_memory().available
 
 
+def address_space_left() -> float:
+    """Return how many bytes more this process may map; Linux alone refuses them (`ulimit -v`)."""
+    resource = _resource()
+    if resource is None or sys.platform != "linux":
+        return math.inf
+    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+    if limit == resource.RLIM_INFINITY:
+        return math.inf
+    import psutil
+
+    return limit - psutil.Process().memory_info().vms
+
+
 def most_open_files() -> float:
     """Return how many files and connections this process may have open at once."""
     resource = _resource()

@@ -8,13 +8,14 @@ from __future__ import annotations
 import math
 import os
 import platform
+import sys
 import time
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tutelage import __version__, platforms
-from tutelage.errors import RecipeError
+from tutelage.errors import MemoryExhaustedError, RecipeError
 from tutelage.fetching import settle_home, user_cache
 from tutelage.machine import core_count, has_bfloat16_products, measured_machine, processor_name
 from tutelage.refusals import tells_of_short_memory
@@ -24,6 +25,11 @@ if TYPE_CHECKING:
 
 # Of glibc's malloc.h.
 MALLOC_TRIM_THRESHOLD, MALLOC_MMAP_THRESHOLD = -1, -3
+
+OF_FILES = ("active_file", "inactive_file")  # of a control group's memory
+
+# Of address space, what torch, transformers, peft and the libraries below them map before a model is there.
+LIBRARIES_BYTES = 1_200_000_000
 
 MEASURED_ROWS = 256
 MEASURED_SHAPE = (576, 1536)
@@ -134,15 +140,31 @@ def flops_per_second(dtype: torch.dtype) -> float:
 
 
 def available_memory_bytes() -> int:
-    """Return what the machine, or the control group that this process is in, has left."""
+    """Return what the machine, or the control group that this process is in, has left.
+
+    A group counts what is kept of files, which gives way when anything else is wanted.
+    """
     left = [platforms.available_memory_bytes()]
     with suppress(OSError, ValueError):
         group = Path("/sys/fs/cgroup")
-        limit, used = (
-            (group / name).read_text(encoding="ascii") for name in ("memory.max", "memory.current")
+        limit, used, parts = (
+            (group / name).read_text(encoding="ascii")
+            for name in ("memory.max", "memory.current", "memory.stat")
         )
-        left.append(int(limit) - int(used))
+        of_files = sum(int(size) for part, size in map(str.split, parts.splitlines()) if part in OF_FILES)
+        left.append(int(limit) - int(used) + of_files)
     return min(left)
+
+
+def refuse_without_room_for_libraries() -> None:
+    """Stop before torch is imported where it does not fit: some libraries end the process without a word then."""
+    left = platforms.address_space_left()
+    if left < LIBRARIES_BYTES and "torch" not in sys.modules:
+        raise MemoryExhaustedError(
+            "device.out_of_memory",
+            f"The libraries map {LIBRARIES_BYTES:,} bytes before a model is loaded, and a limit leaves this process"
+            f" {left:,}. Raise it with `ulimit -v`, then run the same command again.",
+        )
 
 
 def is_out_of_memory(fault: BaseException) -> bool:

@@ -1,7 +1,9 @@
 """Faults of disk and memory that come from inside of libraries, and processes of users without a home."""
 
 import errno
+import math
 import os
+import shutil
 import subprocess
 import sys
 from contextlib import contextmanager
@@ -84,6 +86,56 @@ def test_a_verification_without_memory_says_nothing_about_the_export():
         with pytest.raises(MemoryExhaustedError):
             refuse_short_memory(code, said)
     refuse_short_memory(1, "KeyError: 'unknown_model'")
+
+
+LIBRARIES_ALONE = 1_000_000  # KiB of address space, in which torch ends the process by SIGABRT
+
+
+def test_a_process_whose_limit_does_not_hold_the_libraries_ends_by_name(straight):
+    line = f'ulimit -v {LIBRARIES_ALONE}; exec "$@"'
+    asked = [sys.executable, "-m", "tutelage", "generate", "straight", "Name a fruit."]
+    environment = os.environ | {"PYTHONPATH": str(Path(tutelage.__file__).parents[1])}
+    ended = subprocess.run(
+        ["sh", "-c", line, "sh", *asked], capture_output=True, text=True, env=environment, check=False
+    )
+    assert ended.returncode == 2, ended.stderr
+    assert "error[device.out_of_memory]" in ended.stderr
+
+
+@pytest.mark.parametrize("left", ["address_space_left", "available_memory_bytes"])
+@pytest.mark.parametrize("after", [0, 1], ids=["merged", "own"])
+def test_an_export_without_room_for_a_model_ends_by_name_and_leaves_nothing(
+    home, straight, tmp_path, left, after
+):
+    root, said = tmp_path / "run", tmp_path / "said.txt"
+    shutil.copytree(home / "straight", root)
+    asked = []
+
+    def room():
+        asked.append(1)
+        return 2**40 if len(asked) <= after else 1_000
+
+    ended = run(
+        ["export", root, "--to", "hf"], said, around=lambda: patch(f"tutelage.model.loading.{left}", room)
+    )
+    assert ended.code == 2, ended.said
+    assert "error[train.not_enough_memory]" in ended.said
+    assert [*root.rglob(".*")] == []
+    assert not (root / "export").exists()
+
+
+def test_a_limit_of_address_space_is_seen():
+    program = (
+        "import resource\nfrom tutelage.platforms import address_space_left\nprint(address_space_left())\n"
+        "resource.setrlimit(resource.RLIMIT_AS, (10**9, 10**9))\nprint(address_space_left())\n"
+    )
+    environment = os.environ | {"PYTHONPATH": str(Path(tutelage.__file__).parents[1])}
+    told = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, env=environment, check=True
+    )
+    without, within = map(float, told.stdout.split())
+    assert without == math.inf
+    assert 5e8 < within < 1e9
 
 
 @pytest.mark.parametrize("fault", [ValueError("no such layer"), RuntimeError("os error"), MemoryError()])

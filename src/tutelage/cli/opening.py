@@ -15,6 +15,7 @@ from tutelage.errors import EncodingError, ModelError
 from tutelage.recipe import Recipe
 from tutelage.recipe_file import LoadedRecipe
 from tutelage.run_folder import RunFolder, read_json
+from tutelage.runtime import refuse_without_room_for_libraries
 
 TOKENS_NAMED = 3
 ROWS_WITHOUT_A_BAR = 5_000  # so many are rendered in about two seconds
@@ -28,6 +29,7 @@ def locate(
     The modules in `beside` are imported meanwhile, which takes about as long as hashing half a gigabyte.
     """
     if "model" not in loaded.found:
+        refuse_without_room_for_libraries()
         with ThreadPoolExecutor(1) as importing:
             importing.submit(lambda: [import_module(name) for name in beside])
             loaded.found["model"] = _locate(loaded)

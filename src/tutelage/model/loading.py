@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from tutelage.errors import MemoryExhaustedError, ModelError
 from tutelage.model.folders import check_model_folder, read_json_file, refuse_code
+from tutelage.platforms import address_space_left
+from tutelage.runtime import available_memory_bytes, is_out_of_memory
 
 if TYPE_CHECKING:
     import torch
@@ -23,6 +25,8 @@ CONTEXT_KEYS = (
     "seq_length",
     "max_seq_len",
 )
+# Of address space, what is left to the libraries that end the process where they get none.
+SPARE_BYTES = 100_000_000
 # Biases that fall with the distance (ALiBi) have no last position; this is what Bloom was trained on.
 ALIBI_CONTEXT = 2048
 
@@ -52,6 +56,7 @@ def load_model(
 ) -> PreTrainedModel:
     """The causal model in `folder` as `dtype` on `device`, in evaluation mode; ModelError if damaged."""
     check_model_folder(folder, needs=["config.json"])  # a checkpoint has no tokenizer, and needs none here
+    _refuse_without_memory(folder, bytes_per_weight=dtype.itemsize)
     with quietly(), _loading_faults(folder, "model"):
         from transformers import AutoModelForCausalLM  # noqa: PLC0415 - seconds that --help must not take
 
@@ -74,6 +79,31 @@ def load_model(
         )
     _generate_greedily(model)
     return model.to(device).eval()
+
+
+def _refuse_without_memory(folder: Path, *, bytes_per_weight: int) -> None:
+    """Stop where the memory does not hold a model: Rust and C++ end the process at an allocation that fails."""
+    needed, stored = weights_in(folder) * bytes_per_weight, _bytes_of_weights(folder)
+    free, mapped = available_memory_bytes(), address_space_left()
+    # While they are read, the files are mapped beside the weights.
+    if needed > free or stored + needed + SPARE_BYTES > mapped:
+        raise MemoryExhaustedError(
+            "train.not_enough_memory",
+            f"The memory does not hold the model in {folder}: its weights need {needed:,} bytes, and"
+            f" {max(0, min(free, mapped - stored - SPARE_BYTES)):,} are free. Close other programs, raise the limit"
+            " of this process (`ulimit -v`) where it has one, or choose a smaller model.",
+        )
+
+
+def weights_in(folder: Path) -> int:
+    """Return how many weights a model's folder holds."""
+    config = (folder / "config.json").read_text(encoding="utf-8")
+    is_half = '"bfloat16"' in config or '"float16"' in config
+    return _bytes_of_weights(folder) // (2 if is_half else 4)
+
+
+def _bytes_of_weights(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.glob("*.safetensors"))
 
 
 def _generate_greedily(model: PreTrainedModel) -> None:
@@ -211,8 +241,6 @@ def _loading_faults(folder: Path, thing: str) -> Iterator[None]:
     try:
         yield
     except Exception as fault:  # a damaged folder can fail anywhere in the libraries
-        from tutelage.runtime import is_out_of_memory  # noqa: PLC0415 - it imports torch
-
         reason = str(fault).strip().split("\n")[0]
         if is_out_of_memory(fault):
             raise MemoryExhaustedError(

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from tutelage.errors import MemoryExhaustedError, RunFolderError
 from tutelage.model.forward import CausalModel
+from tutelage.model.loading import weights_in
 from tutelage.recipe import Recipe
 from tutelage.run_folder import RunFolder
 from tutelage.runtime import available_memory_bytes
@@ -34,21 +35,13 @@ def refuse_without_memory(folder: Path, recipe: Recipe, *, bytes_per_weight: int
 
     How much one step needs beside them is not known for certain; where it is too much, its trees become smaller.
     """
-    weights = sum(path.stat().st_size for path in folder.glob("*.safetensors"))
-    stored_bytes = 2 if _is_half(folder) else 4
     # Of a weight that is trained there are its gradient and two moments too.
     in_place = 4 * WEIGHT_BYTES if recipe.adapter.last_blocks is None else WEIGHT_BYTES
     of_each = bytes_per_weight if recipe.adapter.type == "lora" else in_place
-    needed, free = weights // stored_bytes * of_each, available_memory_bytes()
+    needed, free = weights_in(folder) * of_each, available_memory_bytes()
     if needed > free:
         raise MemoryExhaustedError(
             "train.not_enough_memory",
             f"The model needs at least {needed:,} bytes of memory to be trained, and {free:,} are free. Close other"
             " programs, choose a smaller model, or set adapter.type=lora.",
         )
-
-
-def _is_half(folder: Path) -> bool:
-    return (
-        '"bfloat16"' in (text := (folder / "config.json").read_text(encoding="utf-8")) or '"float16"' in text
-    )
