@@ -83,16 +83,19 @@ def load_model(
 
 def _refuse_without_memory(folder: Path, *, bytes_per_weight: int) -> None:
     """Stop where the memory does not hold a model: Rust and C++ end the process at an allocation that fails."""
-    needed, stored = weights_in(folder) * bytes_per_weight, _bytes_of_weights(folder)
-    free, mapped = available_memory_bytes(), address_space_left()
+    weights, files = weights_in(folder) * bytes_per_weight, _bytes_of_weights(folder)
     # While they are read, the files are mapped beside the weights.
-    if needed > free or stored + needed + SPARE_BYTES > mapped:
-        raise MemoryExhaustedError(
-            "train.not_enough_memory",
-            f"The memory does not hold the model in {folder}: its weights need {needed:,} bytes, and"
-            f" {max(0, min(free, mapped - stored - SPARE_BYTES)):,} are free. Close other programs, raise the limit"
-            " of this process (`ulimit -v`) where it has one, or choose a smaller model.",
-        )
+    wanted = {
+        "memory": (weights, available_memory_bytes()),
+        "address space": (files + weights + SPARE_BYTES, address_space_left()),
+    }
+    for what, (needed, left) in wanted.items():
+        if needed > left:
+            raise MemoryExhaustedError(
+                "train.not_enough_memory",
+                f"The model in {folder} needs {needed:,} bytes of {what}, and {left:,} are left. Close other programs,"
+                " raise the limit of this process (`ulimit -v`) if it has one, or choose a smaller model.",
+            )
 
 
 def weights_in(folder: Path) -> int:
