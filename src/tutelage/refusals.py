@@ -24,6 +24,8 @@ OF_SHORT_MEMORY = (
     "can't start new thread",
     "MemoryError",
 )
+# What oneDNN says then; of a descriptor it says so where it has no kernel.
+OF_ONEDNN = re.compile(r"could not create a primitive(?! descriptor)")
 
 
 def system_refusal(fault: BaseException) -> OSError | None:
@@ -43,7 +45,7 @@ def system_refusal(fault: BaseException) -> OSError | None:
 
 def tells_of_short_memory(text: str) -> bool:
     """Tell whether a library's words say that no more memory is to be had."""
-    return any(words in text for words in OF_SHORT_MEMORY)
+    return any(words in text for words in OF_SHORT_MEMORY) or OF_ONEDNN.search(text) is not None
 
 
 def is_short_of_memory(fault: BaseException | None) -> bool:

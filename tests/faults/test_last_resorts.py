@@ -58,6 +58,7 @@ SHORT = [
     ),
     RuntimeError("can't start new thread"),
     RuntimeError("[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory"),
+    RuntimeError("could not create a primitive"),
 ]
 
 
@@ -69,7 +70,12 @@ def test_short_memory_is_known_whoever_says_it(fault, home, tmp_path):
     assert (ended.code, "error[device.out_of_memory]" in ended.said) == (2, True), ended.said
 
 
-OTHERS = [ImportError("No module named 'x'"), RuntimeError("shapes differ"), OSError(errno.ENOSPC, NO_SPACE)]
+OTHERS = [
+    ImportError("No module named 'x'"),
+    RuntimeError("shapes differ"),
+    RuntimeError("could not create a primitive descriptor for a matmul primitive"),
+    OSError(errno.ENOSPC, NO_SPACE),
+]
 
 
 @pytest.mark.parametrize("fault", OTHERS)
