@@ -15,29 +15,7 @@ from cyclopts import (
 
 from tutelage import __version__
 from tutelage.cli import console
-from tutelage.cli.chat import chat
-from tutelage.cli.check import check
-from tutelage.cli.classify import classify
-from tutelage.cli.compare import compare
-from tutelage.cli.data.convert import convert
-from tutelage.cli.data.filter import filter_rows
-from tutelage.cli.data.generate import generate_rows
-from tutelage.cli.data.improve import improve_rows
-from tutelage.cli.data.sample import sample
-from tutelage.cli.data.split import split
-from tutelage.cli.data.stats import stats
-from tutelage.cli.evaluate import evaluate
-from tutelage.cli.export import export
-from tutelage.cli.generate import generate
-from tutelage.cli.prepare import prepare
-from tutelage.cli.preview import preview
-from tutelage.cli.recipes import copy_recipe, list_recipes, show_recipe
-from tutelage.cli.report import report
-from tutelage.cli.run import run
-from tutelage.cli.selftest import selftest
-from tutelage.cli.serve import serve
-from tutelage.cli.train import train
-from tutelage.cli.verify import verify
+from tutelage.cli.commands import COMMANDS, DATA_COMMANDS, RECIPE_COMMANDS
 from tutelage.credentials import without_keys
 from tutelage.errors import (
     EXIT_CODES,
@@ -78,24 +56,10 @@ app = App(
     help="Instruction-tune a language model on your own data, and learn honestly whether it got better.",
     help_epilogue=told_exit_codes(EXIT_CODES),
 )
-for verb in (
-    run,
-    check,
-    preview,
-    prepare,
-    train,
-    evaluate,
-    compare,
-    report,
-    generate,
-    chat,
-    serve,
-    export,
-    classify,
-    verify,
-    selftest,
-):
-    app.command(verb, help_epilogue=told_exit_codes(exit_codes_of(verb.__name__)))
+for name, command in COMMANDS.items():
+    app.command(
+        command.function, name=name, help=command.help, help_epilogue=told_exit_codes(exit_codes_of(name))
+    )
 
 data = App(
     name="data",
@@ -103,16 +67,8 @@ data = App(
     help="Make one file of rows from another: convert, filter, split, sample, count;"
     " or have a language model write more, or better ones.",
 )
-for name, verb in {
-    "convert": convert,
-    "filter": filter_rows,
-    "split": split,
-    "sample": sample,
-    "stats": stats,
-    "generate": generate_rows,
-    "improve": improve_rows,
-}.items():
-    data.command(verb, name=name)
+for name, command in DATA_COMMANDS.items():
+    data.command(command.function, name=name, help=command.help)
 app.command(data)
 
 recipes = App(
@@ -120,8 +76,8 @@ recipes = App(
     help_epilogue=told_exit_codes(exit_codes_of("recipes")),
     help="Complete runs that ship with Tutelage: list them, show one, or copy one to change it.",
 )
-for name, verb in {"list": list_recipes, "show": show_recipe, "copy": copy_recipe}.items():
-    recipes.command(verb, name=name)
+for name, command in RECIPE_COMMANDS.items():
+    recipes.command(command.function, name=name, help=command.help)
 app.command(recipes)
 
 
