@@ -9,6 +9,7 @@ from benchmarks.contenders import (
     Round,
     add_run_options,
     all_ran,
+    choose,
     describe,
     paired,
     results_of,
@@ -16,17 +17,24 @@ from benchmarks.contenders import (
     write_rounds,
 )
 from benchmarks.tables import percent, spread, table
-from benchmarks.work import add_generation_options, add_work_options, generation_job
+from benchmarks.work import add_dtype_option, add_generation_options, add_work_options, generation_job
 
-OURS, OURS_FP32, PEER_FP32 = "tutelage", "tutelage-fp32", "transformers-fp32"
-CONTENDERS = (
-    Contender(OURS, "generation_tutelage", "bf16", None, "bf16"),
-    Contender(OURS_FP32, "generation_tutelage", "fp32", None, "fp32"),
-    Contender(
-        "transformers", "generation_transformers", "bf16", "hf", "bf16, batches by length, padded left"
-    ),
-    Contender(PEER_FP32, "generation_transformers", "fp32", "hf", "fp32, batches by length, padded left"),
-)
+OURS, PEER = "tutelage", "transformers"
+OURS_FP32, PEER_FP32 = "tutelage-fp32", "transformers-fp32"
+
+
+def contenders(dtype: str) -> tuple[Contender, ...]:
+    """Return who takes part where `dtype` suits the processor; where that is bf16, both in fp32 too."""
+    by_length = "batches by length, padded left"
+    found = (
+        Contender(OURS, "generation_tutelage", dtype, None, dtype, dtype),
+        Contender(OURS_FP32, "generation_tutelage", "fp32", None, "fp32", "fp32"),
+        Contender(PEER, "generation_transformers", dtype, "hf", f"{dtype}, {by_length}", dtype),
+        Contender(PEER_FP32, "generation_transformers", "fp32", "hf", f"fp32, {by_length}", "fp32"),
+    )
+    return tuple(one for one in found if dtype == "bf16" or one.name not in (OURS_FP32, PEER_FP32))
+
+
 HEAD = (
     "contender",
     "settings",
@@ -45,18 +53,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     add_work_options(parser)
     add_generation_options(parser)
-    add_run_options(parser, CONTENDERS)
+    add_dtype_option(parser)
+    add_run_options(parser, contenders("bf16"))
     options = parser.parse_args()
     job = generation_job(options)
-    chosen = [contender for contender in CONTENDERS if contender.name in options.only]
+    chosen = choose(contenders(job["dtype"]), options.only)
     rounds = run_rounds(chosen, job, rounds=options.rounds)
-    print(describe(rounds))
+    print(describe(rounds, job))
     print(
         f"{len(job['prompts'])} prompts, greedy, at most {job['new_tokens']} new tokens;"
         f" at once: tutelage {job['batch']}, transformers {job['peer_batch']}\n"
     )
     print(table(HEAD, [_line(contender, rounds) for contender in chosen]))
-    other_rows = _rows_that_differ(rounds)
+    other_rows = _rows_that_differ(rounds, job["dtype"])
     if other_rows is not None:
         print(
             f"\nfp32: {len(job['prompts']) - len(other_rows)} of {len(job['prompts'])} answers have equal tokens"
@@ -91,9 +100,10 @@ def _tokens(result: dict[str, Any]) -> int:
     return sum(len(answer) for answer in result["answers"])
 
 
-def _rows_that_differ(rounds: list[Round]) -> list[int] | None:
+def _rows_that_differ(rounds: list[Round], dtype: str) -> list[int] | None:
     """Return the prompts whose fp32 answers differ in any round; None where the two were not both run."""
-    pairs = paired(OURS_FP32, PEER_FP32, rounds)
+    ours, peer = (OURS_FP32, PEER_FP32) if dtype == "bf16" else (OURS, PEER)
+    pairs = paired(ours, peer, rounds)
     if not pairs:
         return None
     return sorted(

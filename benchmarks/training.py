@@ -10,6 +10,7 @@ from benchmarks.contenders import (
     Round,
     add_run_options,
     all_ran,
+    choose,
     describe,
     machine_rate,
     paired,
@@ -19,21 +20,31 @@ from benchmarks.contenders import (
 )
 from benchmarks.runners.job import UNTIMED_STEPS, batches
 from benchmarks.tables import percent, spread, table
-from benchmarks.work import add_training_options, add_work_options, training_job
+from benchmarks.work import add_dtype_option, add_training_options, add_work_options, training_job
 from tutelage.data.examples import Example
 from tutelage.data.prefix_tree import count_distinct
 
 OURS = "tutelage"
-CONTENDERS = (
-    Contender(OURS, "tutelage", "bf16", None, "bf16, fp32 adapter"),
-    Contender("tutelage-fp32", "tutelage", "fp32", None, "fp32"),
-    Contender("trainer", "trainer", "best", "hf", "bf16 weights and adapter, group by length"),
-    Contender("trainer-bf16", "trainer", "bf16", "hf", "bf16 weights and adapter"),
-    Contender("trainer-defaults", "trainer", "defaults", "hf", "defaults (fp32)"),
-    Contender("trl", "trl", "best", "hf", "bf16, no checkpointing, group by length"),
-    Contender("trl-defaults", "trl", "defaults", "hf", "defaults (bf16 autocast, checkpointing)"),
-    Contender("book", "book", "fp32", "hf", "every weight, fp32, loss on the prompt too"),
-)
+
+
+def contenders(dtype: str) -> tuple[Contender, ...]:
+    """Return who takes part where `dtype` suits the processor; where that is bf16, we and the best peer in fp32 too."""
+    has_bf16 = dtype == "bf16"
+    defaults, autocast = (
+        ("defaults", "bf16 autocast") if has_bf16 else ("defaults-fp32", "without bf16 autocast")
+    )
+    found = (
+        Contender(OURS, "tutelage", dtype, None, f"{dtype}, fp32 adapter", dtype),
+        Contender("tutelage-fp32", "tutelage", "fp32", None, "fp32", "fp32"),
+        Contender("trainer", "trainer", dtype, "hf", f"{dtype} weights and adapter, by length", dtype),
+        Contender("trainer-fp32", "trainer", "fp32", "hf", "fp32, by length", "fp32"),
+        Contender("trl", "trl", dtype, "hf", f"{dtype}, no checkpointing, by length", dtype),
+        Contender("trl-defaults", "trl", defaults, "hf", f"defaults ({autocast}, checkpointing)", dtype),
+        Contender("book", "book", "fp32", "hf", "every weight, fp32, loss on the prompt too", "fp32"),
+    )
+    return tuple(one for one in found if has_bf16 or one.name not in ("tutelage-fp32", "trainer-fp32"))
+
+
 HEAD = (
     "contender",
     "settings",
@@ -52,12 +63,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     add_work_options(parser)
     add_training_options(parser)
-    add_run_options(parser, CONTENDERS)
+    add_dtype_option(parser)
+    add_run_options(parser, contenders("bf16"))
     options = parser.parse_args()
     job = training_job(options)
-    chosen = [contender for contender in CONTENDERS if contender.name in options.only]
+    chosen = choose(contenders(job["dtype"]), options.only)
     rounds = run_rounds(chosen, job, rounds=options.rounds)
-    print(describe(rounds))
+    print(describe(rounds, job))
     print(_describe_work(job))
     print(table(HEAD, [_line(contender, rounds, job) for contender in chosen]))
     if options.output:
@@ -67,12 +79,17 @@ def main() -> None:
 
 
 def _describe_work(job: dict[str, Any]) -> str:
-    system = (
-        f" after a system prompt of {job['system_prompt_tokens']} tokens"
-        if job["system_prompt_tokens"]
-        else ""
+    """Return rows and steps: their length, what steps share of them, and how many steps were timed."""
+    timed = batches(job)[UNTIMED_STEPS:]
+    tokens = sum(len(row["ids"]) for batch in timed for row in batch)
+    share = 1 - distinct_tokens(timed) / (tokens - sum(map(len, timed)))
+    system = f", {job['system_prompt_tokens']} of them a system prompt" if job["system_prompt_tokens"] else ""
+    by_length = ", steps of like length" if job["order"] == "by-length" else ""
+    return (
+        f"{job['workload']}: {job['rows']}, {tokens / len(timed) / job['batch']:.0f} tokens a row{system}, {share:.0%}"
+        f" shared within a step{by_length}; {job['steps']} steps of {job['batch']}, {len(timed)} timed (not the first"
+        f" {UNTIMED_STEPS})\n"
     )
-    return f"{job['steps']} steps of {job['batch']} examples{system}, {UNTIMED_STEPS} not timed\n"
 
 
 def _line(contender: Contender, rounds: list[Round], job: dict[str, Any]) -> list[str]:
@@ -102,9 +119,9 @@ def _shares_of_gemm(contender: Contender, rounds: list[Round], job: dict[str, An
         return []  # it trains every weight, and supervises every token
     shares_prefixes = contender.runner == OURS
     per_example = needed_operations(job, shares_prefixes=shares_prefixes)
+    rate = machine_rate(rounds, contender.dtype)
     return [
-        result["examples_per_second"] * per_example / machine_rate(rounds)
-        for result in results_of(contender.name, rounds)
+        result["examples_per_second"] * per_example / rate for result in results_of(contender.name, rounds)
     ]
 
 
@@ -113,13 +130,18 @@ def needed_operations(job: dict[str, Any], *, shares_prefixes: bool) -> float:
     timed = batches(job)[UNTIMED_STEPS:]
     tokens = sum(len(row["ids"]) - 1 for batch in timed for row in batch)
     if shares_prefixes:
-        tokens = sum(
-            count_distinct([Example(row["row"], tuple(row["ids"]), 0, row["supervised"]) for row in batch])
-            for batch in timed
-        )
+        tokens = distinct_tokens(timed)
     supervised = sum(row["supervised"] for batch in timed for row in batch)
     operations = 4 * job["body_weights"] * tokens + 4 * job["head_weights"] * supervised
     return operations / (len(timed) * job["batch"])
+
+
+def distinct_tokens(steps: list[list[dict[str, Any]]]) -> int:
+    """Return how many tokens are computed where each step computes a shared prefix once; none for the last of a row."""
+    return sum(
+        count_distinct([Example(row["row"], tuple(row["ids"]), 0, row["supervised"]) for row in step])
+        for step in steps
+    )
 
 
 if __name__ == "__main__":

@@ -11,11 +11,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from benchmarks.workloads import SEED, WORKLOADS, Workload, by_length, long_rows
 from tutelage.data.encoding import encode_text
 from tutelage.data.formats import read_conversations
 from tutelage.data.prompts import make_renderer
 from tutelage.data.records import Source
-from tutelage.data.sources import INSTRUCTION_DATA, STARTER, read_source
+from tutelage.data.sources import STARTER, read_source
 from tutelage.data.splits import split_rows
 from tutelage.errors import FetchError, TutelageError
 from tutelage.fetching import user_cache
@@ -23,8 +24,8 @@ from tutelage.model.loading import load_tokenizer
 from tutelage.model.sources import locate_model
 from tutelage.recipe import DEFAULT_MODEL
 
-BOOK_FILE = Path(__file__).parents[2] / "shared" / "data" / "instruction-data.json"
-SEED = 123
+# How `training.dtype` names the types of the benchmarks.
+DTYPES = {"bf16": "bfloat16", "fp32": "float32"}
 RECIPE = {
     "seed": SEED,
     "rank": 16,
@@ -35,7 +36,6 @@ RECIPE = {
     "book_learning_rate": 5e-5,
 }
 BATCH, BATCH_WITH_SYSTEM_PROMPT = 8, 32
-PEER_MICRO_BATCH = 8
 NEW_TOKENS = 64
 PEER_GENERATION_BATCH = 32
 
@@ -58,25 +58,43 @@ def main() -> None:
     parser.add_argument("output", type=Path, help="the JSON file to write")
     add_work_options(parser)
     add_training_options(parser)
+    add_dtype_option(parser)
     options = parser.parse_args()
     write_job(options.output, training_job(options))
 
 
 def add_work_options(parser: argparse.ArgumentParser) -> None:
     """Add what training and generation have in common."""
-    parser.add_argument("--data", help="rows to work on; default: the book's, as `tutelage run` finds them")
+    parser.add_argument("--data", help="rows to work on; default: those of the workload, else the book's")
     parser.add_argument("--model", help="name or folder of the model; default: the project's default model")
+
+
+def add_dtype_option(parser: argparse.ArgumentParser) -> None:
+    """Add the type of the matrix products, for all contenders alike."""
+    parser.add_argument(
+        "--dtype",
+        choices=["auto", *DTYPES],
+        default="auto",
+        help="type of the products; auto: the one that `tutelage train` measures to be faster here",
+    )
 
 
 def add_training_options(parser: argparse.ArgumentParser) -> None:
     """Add what makes the training work."""
     parser.add_argument(
-        "--steps", type=_at_least_three, default=20, help="optimiser steps; 1 and 2 are not timed"
+        "--workload", choices=WORKLOADS, default="book", help="rows, steps and examples a step; default: book"
     )
+    parser.add_argument(
+        "--order",
+        choices=["given", "by-length"],
+        default="given",
+        help="by-length: steps of rows of like length, in an order of chance, for all contenders alike",
+    )
+    parser.add_argument("--steps", type=_at_least_three, help="optimiser steps; 1 and 2 are not timed")
     parser.add_argument(
         "--batch",
         type=_positive,
-        help=f"examples a step ({BATCH}; with a system prompt {BATCH_WITH_SYSTEM_PROMPT})",
+        help=f"examples a step (with a system prompt {BATCH_WITH_SYSTEM_PROMPT})",
     )
     parser.add_argument(
         "--system-prompt", type=int, default=0, metavar="TOKENS", help="length of a text before each prompt"
@@ -84,7 +102,6 @@ def add_training_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--peer-micro-batch",
         type=_positive,
-        default=PEER_MICRO_BATCH,
         help="peers accumulate gradients over micro-batches of so many examples",
     )
 
@@ -103,26 +120,59 @@ def add_generation_options(parser: argparse.ArgumentParser) -> None:
 
 def training_job(options: argparse.Namespace) -> dict[str, Any]:
     """Return model, settings and the examples of every step, in order."""
-    batch = options.batch or (BATCH_WITH_SYSTEM_PROMPT if options.system_prompt else BATCH)
-    micro_batch = min(batch, options.peer_micro_batch)
+    workload = WORKLOADS[options.workload]
+    steps = options.steps or workload.steps
+    batch = options.batch or (BATCH_WITH_SYSTEM_PROMPT if options.system_prompt else workload.batch)
+    micro_batch = min(batch, options.peer_micro_batch or workload.peer_micro_batch)
     if batch % micro_batch:
         raise SystemExit(f"--batch {batch} is not a multiple of --peer-micro-batch {micro_batch}.")
-    source, renderer, splits = open_work(options)
+    source, renderer = open_model(options)
     system = _system_ids(renderer.tokenizer, options.system_prompt)
-    rows = _in_order(splits["train"], options.steps * batch)
+    rows, named = _training_rows(options, workload, renderer, steps * batch)
+    examples = [{**row, "ids": [*system, *row["ids"]]} for row in rows]
     return {
         **RECIPE,
         **_model_facts(source.folder),
-        "steps": options.steps,
+        **_dtype_facts(options.dtype),
+        "workload": options.workload,
+        "rows": named,
+        "order": options.order,
+        "steps": steps,
         "batch": batch,
         "peer_micro_batch": micro_batch,
         "system_prompt_tokens": len(system),
         "padding": renderer.end_of_turn,
-        "examples": [
-            {"row": row.row, "ids": [*system, *example.ids], "supervised": example.supervised}
-            for row, example in ((row, renderer.example(row, loss_on="response")) for row in rows)
-        ],
+        "examples": by_length(examples, batch=batch) if options.order == "by-length" else examples,
     }
+
+
+def _training_rows(
+    options: argparse.Namespace, workload: Workload, renderer: Any, wanted: int
+) -> tuple[list[dict[str, Any]], str]:
+    """Return so many rows as ids, and where they come from."""
+    if workload.row_tokens and not options.data:
+        tokens, end = workload.row_tokens, renderer.end_of_turn
+        made = long_rows(renderer.tokenizer, end=end, tokens=tokens, count=wanted)
+        return made, f"rows of {tokens:,} tokens of general text"
+    splits, named = _read_splits(options.data, workload)
+    examples = (
+        (row, renderer.example(row, loss_on="response")) for row in _in_order(splits["train"], wanted)
+    )
+    return [
+        {"row": row.row, "ids": list(example.ids), "supervised": example.supervised}
+        for row, example in examples
+    ], f"rows of {named}"
+
+
+def _dtype_facts(wanted: str) -> dict[str, str]:
+    """Return the type of the products, bf16 or fp32, and who chose it: the caller, or the product's own measurement."""
+    if wanted != "auto":
+        return {"dtype": wanted, "dtype_chosen_by": "--dtype"}
+    from tutelage.runtime import choose_device, choose_dtype, name_dtype  # noqa: PLC0415 - with torch
+
+    measured = name_dtype(choose_dtype("auto", choose_device("cpu")))
+    dtype = next(dtype for dtype, name in DTYPES.items() if name == measured)
+    return {"dtype": dtype, "dtype_chosen_by": "measurement"}
 
 
 def generation_job(options: argparse.Namespace) -> dict[str, Any]:
@@ -131,6 +181,7 @@ def generation_job(options: argparse.Namespace) -> dict[str, Any]:
     rows = splits["test"][: options.limit]
     return {
         **_model_facts(source.folder),
+        **_dtype_facts(options.dtype),
         "new_tokens": NEW_TOKENS,
         "batch": options.batch or len(rows),
         "peer_batch": options.peer_batch,
@@ -144,32 +195,48 @@ def write_job(path: Path, job: dict[str, Any]) -> None:
 
 
 def open_work(options: argparse.Namespace) -> tuple[Any, Any, dict[str, list[Any]]]:
-    """Return the model, its renderer and the rows of each split by position."""
+    """Return the model, its renderer and the book's rows, or those that were named, of each split by position."""
+    source, renderer = open_model(options)
+    return source, renderer, _read_splits(options.data, WORKLOADS["book"])[0]
+
+
+def open_model(options: argparse.Namespace) -> tuple[Any, Any]:
+    """Return the model and its renderer."""
     try:
-        found = _read_rows(options.data)
-        rows = read_conversations(found.records, source=found.name).rows
         source = locate_model(options.model or DEFAULT_MODEL, cache=user_cache(), progress=print)
     except TutelageError as fault:
         raise SystemExit(str(fault)) from fault
-    splits = split_rows(rows, rule="position", train_share=0.85, test_share=0.10)
-    return source, make_renderer(load_tokenizer(source.folder), "alpaca"), splits
+    return source, make_renderer(load_tokenizer(source.folder), "alpaca")
 
 
-def _read_rows(named: str | None) -> Source:
-    """Read what was named, else the book's rows; where they cannot be had, say so and read the starter rows."""
+def _read_splits(named: str | None, workload: Workload) -> tuple[dict[str, list[Any]], str]:
+    """Return the rows of each split by position, and the name of their file."""
+    try:
+        found = _read_rows(named, workload)
+        rows = read_conversations(found.records, source=found.name).rows
+    except TutelageError as fault:
+        raise SystemExit(str(fault)) from fault
+    return split_rows(rows, rule="position", train_share=0.85, test_share=0.10), Path(found.name).name
+
+
+def _read_rows(named: str | None, workload: Workload) -> Source:
+    """Read what was named, else the workload's rows; where they cannot be had, say so and read the starter rows."""
     if named:
         return read_source(named, cache=user_cache())
-    if BOOK_FILE.is_file():
-        return read_source(str(BOOK_FILE), cache=user_cache())
-    try:
-        return read_source(INSTRUCTION_DATA, cache=user_cache())
-    except FetchError as fault:
-        print(
-            f"The book's rows cannot be had ({fault.code}), so the starter rows are taken; README's figures are"
-            " of the book's. --data FILE takes other rows.",
-            file=sys.stderr,
-        )
-        return read_source(STARTER, cache=user_cache())
+    if workload.file and workload.file.is_file():
+        return read_source(str(workload.file), cache=user_cache())
+    reason = "no file beside the repository"
+    if workload.fetched:
+        try:
+            return read_source(workload.fetched, cache=user_cache())
+        except FetchError as fault:
+            reason = fault.code
+    print(
+        f"The workload's rows cannot be had ({reason}), so the starter rows are taken; README's figures are of the"
+        " workload's own. --data FILE takes other rows.",
+        file=sys.stderr,
+    )
+    return read_source(STARTER, cache=user_cache())
 
 
 def _in_order(rows: list[Any], wanted: int) -> list[Any]:

@@ -34,6 +34,11 @@ def batches(job: dict[str, Any]) -> list[list[dict[str, Any]]]:
     return [job["examples"][begin : begin + size] for begin in range(0, job["steps"] * size, size)]
 
 
+def by_length_within_steps(job: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return all examples in the order of the steps, those of each step by length, so that micro-batches pad little."""
+    return [row for step in batches(job) for row in sorted(step, key=lambda row: len(row["ids"]))]
+
+
 class StepClock:
     """Notes the time after every step of any optimiser of this process."""
 

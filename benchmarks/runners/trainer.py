@@ -1,15 +1,14 @@
-"""transformers' Trainer with PEFT on the common work.
+"""transformers' Trainer with PEFT on the common work, the rows of each step by length.
 
-Variants: `defaults` (float32), `bf16` (weights and adapter in bfloat16, rows in the order given), `best` (bf16, rows
-grouped by length).
+Variants are the type of weights and adapter: `bf16`, `fp32`.
 """
 
 import tempfile
 from typing import Any
 
-from benchmarks.runners.job import StepClock, print_training, read_job
+from benchmarks.runners.job import StepClock, by_length_within_steps, print_training, read_job
 
-VARIANTS = ("defaults", "bf16", "best")
+VARIANTS = ("bf16", "fp32")
 
 
 def main() -> None:
@@ -26,7 +25,7 @@ def main() -> None:
         TrainingArguments,
     )
 
-    bf16 = variant != "defaults"
+    bf16 = variant == "bf16"
     base = AutoModelForCausalLM.from_pretrained(job["model"], dtype=torch.bfloat16 if bf16 else torch.float32)
     lora = LoraConfig(
         r=job["rank"], lora_alpha=job["alpha"], target_modules="all-linear", task_type="CAUSAL_LM"
@@ -38,8 +37,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         trainer = Trainer(
             model=model,
-            args=TrainingArguments(**shared_arguments(job, folder, by_length=variant == "best")),
-            train_dataset=labelled_rows(job),
+            args=TrainingArguments(**shared_arguments(job, folder)),
+            train_dataset=labelled_rows(by_length_within_steps(job)),
             data_collator=DataCollatorForSeq2Seq(tokenizer),
             processing_class=tokenizer,
         )
@@ -48,7 +47,7 @@ def main() -> None:
     print_training(job, clock, logged_losses(trainer), ("transformers", "peft", "torch"))
 
 
-def shared_arguments(job: dict[str, Any], folder: str, *, by_length: bool) -> dict[str, Any]:
+def shared_arguments(job: dict[str, Any], folder: str) -> dict[str, Any]:
     """Return the settings that make the work what it is, for Trainer and for those built on it."""
     return {
         "output_dir": folder,
@@ -60,7 +59,7 @@ def shared_arguments(job: dict[str, Any], folder: str, *, by_length: bool) -> di
         "weight_decay": job["weight_decay"],
         "max_grad_norm": job["max_grad_norm"],
         "seed": job["seed"],
-        "train_sampling_strategy": "group_by_length" if by_length else "sequential",
+        "train_sampling_strategy": "sequential",  # grouping by length would put other rows into a step
         "use_cpu": True,
         "logging_steps": 1,
         "save_strategy": "no",
@@ -69,7 +68,7 @@ def shared_arguments(job: dict[str, Any], folder: str, *, by_length: bool) -> di
     }
 
 
-def labelled_rows(job: dict[str, Any]) -> Any:
+def labelled_rows(rows: list[dict[str, Any]]) -> Any:
     """Return a data set of ids, and of labels that are -100 where nothing is supervised."""
     from datasets import Dataset
 
@@ -79,7 +78,7 @@ def labelled_rows(job: dict[str, Any]) -> Any:
                 "input_ids": row["ids"],
                 "labels": [-100] * (len(row["ids"]) - row["supervised"]) + row["ids"][-row["supervised"] :],
             }
-            for row in job["examples"]
+            for row in rows
         ]
     )
 

@@ -1,16 +1,17 @@
 """TRL's SFTTrainer on the common work.
 
-Variants: `defaults` as a user gets it (float32 weights, bfloat16 autocast, gradient checkpointing), `best` (weights and
-adapter in bfloat16, no checkpointing, rows grouped by length).
+Variants: `defaults` as a user gets it (float32 weights, bfloat16 autocast, gradient checkpointing), `defaults-fp32`
+(the same without autocast, where bfloat16 is emulated); `bf16` and `fp32` (weights and adapter in that type, no
+checkpointing, the rows of each step by length).
 """
 
 import tempfile
 from typing import Any
 
-from benchmarks.runners.job import StepClock, print_training, read_job
+from benchmarks.runners.job import StepClock, by_length_within_steps, print_training, read_job
 from benchmarks.runners.trainer import labelled_rows, logged_losses, shared_arguments
 
-VARIANTS = ("defaults", "best")
+VARIANTS = ("defaults", "defaults-fp32", "bf16", "fp32")
 
 
 def main() -> None:
@@ -26,20 +27,24 @@ def main() -> None:
         r=job["rank"], lora_alpha=job["alpha"], target_modules="all-linear", task_type="CAUSAL_LM"
     )
     given: dict[str, Any]
-    if variant == "defaults":
+    extra: dict[str, Any]
+    if variant.startswith("defaults"):
         given = {"model": job["model"], "peft_config": lora}
-        extra: dict[str, Any] = {}
+        extra = {} if variant == "defaults" else {"bf16": False}
+        rows = job["examples"]
     else:
-        base = AutoModelForCausalLM.from_pretrained(job["model"], dtype=torch.bfloat16)
+        dtype = torch.bfloat16 if variant == "bf16" else torch.float32
+        base = AutoModelForCausalLM.from_pretrained(job["model"], dtype=dtype)
         torch.manual_seed(job["seed"])
         given = {"model": get_peft_model(base, lora, autocast_adapter_dtype=False)}
         extra = {"bf16": False, "gradient_checkpointing": False}
+        rows = by_length_within_steps(job)
     clock = StepClock()
     with tempfile.TemporaryDirectory() as folder:
         trainer = SFTTrainer(
             **given,
-            args=SFTConfig(**shared_arguments(job, folder, by_length=variant == "best"), **extra),
-            train_dataset=labelled_rows(job),
+            args=SFTConfig(**shared_arguments(job, folder), **extra),
+            train_dataset=labelled_rows(rows),
             processing_class=PreTrainedTokenizerFast.from_pretrained(job["model"]),
         )
         clock.start()

@@ -3,11 +3,13 @@
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from benchmarks import serving, work
+from benchmarks.workloads import WORKLOADS
 from tutelage.errors import FetchError
 
 ROOT = Path(__file__).parents[2]
@@ -86,11 +88,11 @@ def test_without_the_books_file_its_rows_are_fetched_or_the_starter_rows_are_tak
             raise FetchError("fetch.failed", "no network")
         return name
 
-    monkeypatch.setattr(work, "BOOK_FILE", tmp_path / "gone.json")
+    book = replace(WORKLOADS["book"], file=tmp_path / "gone.json")
     monkeypatch.setattr(work, "read_source", read)
-    assert work._read_rows(None) == ("instruction-data" if is_reached else "starter")
+    assert work._read_rows(None, book) == ("instruction-data" if is_reached else "starter")
     assert ("starter rows" in capsys.readouterr().err) is not is_reached
-    assert work._read_rows("mine.csv") == asked[-1] == "mine.csv"
+    assert work._read_rows("mine.csv", book) == asked[-1] == "mine.csv"
 
 
 def test_a_run_without_exports_is_named_with_the_commands_that_make_them(tmp_path):
