@@ -1,5 +1,7 @@
 """The model and the data of a recipe, opened with something to look at while it takes."""
 
+import gc
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
@@ -19,19 +21,20 @@ from tutelage.runtime import refuse_without_room_for_libraries
 
 TOKENS_NAMED = 3
 ROWS_WITHOUT_A_BAR = 5_000  # so many are rendered in about two seconds
+# What a stage imports first, and takes seconds for.
+FOR_TOKENS = ("transformers.tokenization_utils_tokenizers",)
+FOR_TRAINING = (*FOR_TOKENS, "tutelage.training.tuning", "tutelage.generation.generate")
 
 
-def locate(
-    loaded: LoadedRecipe, *, beside: Sequence[str] = ("transformers.tokenization_utils_tokenizers",)
-) -> Any:
+def locate(loaded: LoadedRecipe, *, beside: Sequence[str] = FOR_TOKENS) -> Any:
     """Return the ModelSource of a recipe, fetched, converted and hashed where that is needed; once a command.
 
-    The modules in `beside` are imported meanwhile, which takes about as long as hashing half a gigabyte.
+    The modules in `beside` are imported meanwhile, which takes longer than hashing half a gigabyte.
     """
     if "model" not in loaded.found:
         refuse_without_room_for_libraries()
         with ThreadPoolExecutor(1) as importing:
-            importing.submit(lambda: [import_module(name) for name in beside])
+            importing.submit(import_quickly, beside)
             loaded.found["model"] = _locate(loaded)
     return loaded.found["model"]
 
@@ -48,6 +51,21 @@ def _locate(loaded: LoadedRecipe) -> Any:
             unchecked=loaded.unchecked,
             hashes=loaded.found.setdefault("hashes", {}),
         )
+
+
+def import_quickly(names: Sequence[str]) -> None:
+    """Import modules without a search for cycles among what they hold, which stays; it takes a seventh of the time."""
+    if all(name in sys.modules for name in names):
+        return
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        for name in names:
+            import_module(name)
+    finally:
+        gc.freeze()
+        if was_enabled:
+            gc.enable()
 
 
 @contextmanager
@@ -158,20 +176,20 @@ def prepare_what_is_here(loaded: LoadedRecipe) -> Any:
     return None
 
 
-def check_targets(loaded: LoadedRecipe) -> None:
-    """Stop where adapter.target_modules does not fit the model of a recipe."""
+def check_targets(loaded: LoadedRecipe, *, beside: Sequence[str] = FOR_TOKENS) -> None:
+    """Stop where adapter.target_modules does not fit the model of a recipe; `beside` is as `locate` has it."""
     from tutelage.model.target_modules import check_targets_of_folder
 
-    check_targets_of_folder(locate(loaded).folder, loaded.recipe.adapter)
+    check_targets_of_folder(locate(loaded, beside=beside).folder, loaded.recipe.adapter)
 
 
-def check_targets_of_what_is_here(loaded: LoadedRecipe) -> bool:
+def check_targets_of_what_is_here(loaded: LoadedRecipe, *, beside: Sequence[str] = FOR_TOKENS) -> bool:
     """Do what `check_targets` does where no network and no conversion is needed for it; tell what `has_model` does."""
     from tutelage.model.sources import hub_model_here
     from tutelage.model.target_modules import check_targets_of_folder
 
     if has_model(loaded):
-        check_targets(loaded)
+        check_targets(loaded, beside=beside)
         return True
     folder = hub_model_here(loaded.recipe.model.name_or_path)
     if folder is not None:

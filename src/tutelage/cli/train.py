@@ -15,7 +15,13 @@ from tutelage.cli.going_on import (
     tell_other_machine,
 )
 from tutelage.cli.next_steps import show_next_steps
-from tutelage.cli.opening import check_targets, check_targets_of_what_is_here, locate
+from tutelage.cli.opening import (
+    FOR_TRAINING,
+    check_targets,
+    check_targets_of_what_is_here,
+    import_quickly,
+    locate,
+)
 from tutelage.cli.options import Options, open_earlier_run, record_recipe, refuse_overwriting
 from tutelage.codes import Message
 from tutelage.interruption import INTERRUPTION
@@ -38,8 +44,8 @@ def train(
 
     run, loaded = open_earlier_run(options)
     refuse_other_settings(run, loaded.recipe)
-    check_targets_of_what_is_here(loaded)
     if options.dry_run:
+        check_targets_of_what_is_here(loaded)
         show_dry_run(
             run,
             loaded,
@@ -50,6 +56,7 @@ def train(
         )
         return
     refuse_overwriting(run.model, options, what="a tuned model")
+    check_targets_of_what_is_here(loaded, beside=FOR_TRAINING)
     console.heading("2 Tune")
     with locked(run):
         train_prepared(run, loaded, begin_anew=options.overwrite, is_accepted=accept_changes)
@@ -61,7 +68,7 @@ def train_prepared(run: RunFolder, loaded: LoadedRecipe, *, begin_anew: bool, is
     from tutelage.data.model_files import changed_beside_weights, refuse_other_model
     from tutelage.data.preparation import read_prepared
 
-    source = locate(loaded)
+    source = locate(loaded, beside=FOR_TRAINING)
     changed = changed_beside_weights(run, source.files, since_prepare=True)
     # What else changed of the model is refused by the checkpoint, or accepted.
     refuse_other_model(run, source.identity, {} if is_accepted else source.files)
@@ -85,6 +92,7 @@ def open_model(
     """
     source = locate(loaded)
     with console.waiting("Loading the model and checking its results against one row at a time"):
+        import_quickly(FOR_TRAINING)
         from tutelage.training.tuning import open_run
 
         return open_run(
