@@ -173,6 +173,10 @@ def check_files_are_read_as_prepare_reads_them(tutelage, place):
     refused = tutelage(*words)
     assert (refused.code, refused.out) == (2, "")
     assert "error[data.wrong_encoding]" in refused.err
+    misnamed = tutelage("classify", "mine", "--file", "NEW.CSV", "--map", "txt=words")
+    assert (misnamed.code, misnamed.out) == (2, "")
+    assert "error[data.unknown_map_field]" in misnamed.err
+    assert "Did you mean text=words?" in misnamed.err
     done = tutelage(*words, "--set", "data.encoding=windows-1252")
     assert done.code == 0, done.err
     found = list(csv.DictReader(io.StringIO(done.out)))

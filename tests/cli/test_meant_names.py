@@ -14,6 +14,7 @@ def place(workplace):
 
 
 MAPPED = ["--map", "instruction=Frge", "--map", "output=Antwort"]
+MISNAMED = ["--map", "instuction=Frage", "--map", "output=Antwort"]
 
 
 @pytest.mark.parametrize(
@@ -33,6 +34,7 @@ MAPPED = ["--map", "instruction=Frge", "--map", "output=Antwort"]
         (["run", "--data", "my.json", "--set", "data.spilt=group"], "settings.unknown", "data.split"),
         (["run", "--data", "my.json", "--split", "grup"], "settings.invalid_value", "group"),
         (["check", "my.json", *MAPPED], "data.unknown_columns", "'Frage'"),
+        (["check", "my.json", *MISNAMED], "data.unknown_map_field", "instruction=Frage"),
     ],
 )
 def test_a_misspelt_name_is_told_with_the_one_that_was_meant(tutelage, place, words, code, meant):

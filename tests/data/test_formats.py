@@ -294,6 +294,22 @@ def test_a_map_that_leads_nowhere_is_told_with_its_rows():
     assert "data.map takes it from 'a.b', which is not there." in message
 
 
+@pytest.mark.parametrize(
+    ("field", "meant"),
+    [("instuction", "instruction"), ("ouput", "output"), ("Input", "input"), ("rejectd", "rejected")],
+)
+def test_a_map_that_fills_a_misspelt_field_stops_with_the_one_that_is_meant(field, meant):
+    with pytest.raises(DataError) as fault:
+        read([{"ask": ASKED, "reply": ANSWERED}], map={field: "ask"})
+    assert fault.value.code == "data.unknown_map_field"
+    assert f"Did you mean {meant}=ask?" in str(fault.value)
+
+
+@pytest.mark.parametrize("field", ["topic", "inputs", "response", "kto_tag", "chosen_answer", "source_row"])
+def test_a_map_may_fill_what_is_like_no_field_that_is_missing(field):
+    assert read([{"other": "a", "input": "b", **GOOD}], map={field: "other"}).formats == {"alpaca": 1}
+
+
 # What is wrong with a row
 
 

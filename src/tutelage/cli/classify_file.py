@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from tutelage.cli import console
 from tutelage.codes import Message
-from tutelage.data.column_map import field_at
+from tutelage.data.column_map import field_at, refuse_misspelt_fields
 from tutelage.data.records import Record
 from tutelage.data.repairs import SURROGATES
 from tutelage.errors import DataError
@@ -44,6 +44,7 @@ def settings_of_file(loaded: LoadedRecipe) -> DataSettings:
 def fields_of_text(loaded: LoadedRecipe) -> list[str]:
     """Return where the text of a row may stand: what is named by hand, or else what held it in training, or text."""
     path = loaded.recipe.data.map.get("text", "text")
+    refuse_misspelt_fields(loaded.recipe.data.map, ("text", "label"))
     by_hand = loaded.origins.get("data.map", "").startswith("-")
     return [path] if by_hand else [path, "text"]
 

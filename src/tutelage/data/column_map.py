@@ -1,11 +1,36 @@
 """Fields under other names, which `data.map` takes from where a row has them; and what of a row that leaves behind."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from tutelage.data.reading import NOTHING
 from tutelage.data.records import Record
+from tutelage.errors import DataError
+from tutelage.spelling import did_you_mean, nearest
+
+
+def refuse_misspelt_fields(
+    paths: Mapping[str, str],
+    fields: Collection[str],
+    *,
+    rare: Collection[str] = (),
+    there: Collection[str] = (),
+) -> None:
+    """Stop where a column map fills a field that no format has, though one of nearly that name is filled by nothing.
+
+    `fields` are those that may be meant; those of `rare` are not misspelt, but nobody is led to them. `there` are the
+    fields that a row has without the map.
+    """
+    filled = {*paths, *there}
+    for field, path in paths.items():
+        meant = None if field in {*fields, *rare, *there} else nearest(field, fields)
+        if meant is not None and meant not in filled:
+            raise DataError(
+                "data.unknown_map_field",
+                f"data.map takes {field!r} from {path!r}, and no format has a field of that name."
+                f"{did_you_mean(f'{meant}={path}')}",
+            )
 
 
 def mapped(record: Record, paths: Mapping[str, str]) -> Record:

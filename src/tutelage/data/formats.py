@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from tutelage.codes import Message
-from tutelage.data.column_map import left_by_map, mapped
+from tutelage.data.column_map import left_by_map, mapped, refuse_misspelt_fields
 from tutelage.data.column_samples import ColumnSamples
 from tutelage.data.conversations import Conversation, without_blank_system
 from tutelage.data.format_notes import blank_system_notes, format_notes, unknown_key_notes
@@ -23,6 +23,8 @@ from tutelage.recipe import DataSettings, Objective
 from tutelage.spelling import did_you_mean, nearest
 
 FIELDS_NAMED = 6
+# What a column map may fill.
+FIELDS_OF_FORMATS = frozenset(field for one in SCHEMAS.values() for field in (*one.required, *one.optional))
 UNREAD = "not read"  # in place of the format of a row that is too large
 
 
@@ -132,6 +134,9 @@ class ConversationReader:
         own = record
         if self._settings.map:
             self._reading.unused.update(left_by_map(record.value, self._settings.map))
+            if not self._rows_by_fields:
+                rare = {*fields_of([*SCHEMAS]), TAG}
+                refuse_misspelt_fields(self._settings.map, FIELDS_OF_FORMATS, rare=rare, there=own.value)
             record = mapped(record, self._settings.map)
         if self._settings.instruction is not None:
             record = self._instructed.with_instruction(record)
