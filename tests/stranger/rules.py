@@ -47,6 +47,15 @@ RULES = {
     "UV_TORCH_BACKEND=cpu uv pip install .": NO_INDEX,
 }
 
+# What is run behind them once more, with the extras that the guide's other pages install.
+EXTRAS = (
+    "pip install -qq --editable '.[judges]'",
+    "pip install -qq --editable '.[converter]'",
+    f"tutelage run --data my.json --output runs/extras {FEW_STEPS}",
+    'tutelage generate runs/extras "Give the plural of cactus." --base',
+    "tutelage export runs/extras --to gguf",
+)
+
 
 def shown_commands(root: Path) -> list[str]:
     """Return the commands of the pages' `sh` blocks in their order, each without its remark."""
