@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from tutelage.cli import console
-from tutelage.cli.layout import column_widths, printable
+from tutelage.cli.layout import StreamWrapper, column_widths, printable
 from tutelage.codes import Message
 
 ZERO_WIDTH = "\u00ad\u034f\u180e\u200b\u200c\u200d\u2060\u2061\u2062\u2063\u2064\ufeff"
@@ -45,7 +45,7 @@ def texts_shown(text, begin):
     ways = {
         "say": lambda: console.say(text),
         "verbatim": lambda: console.verbatim(text),
-        "write": lambda: console.write(text),
+        "streamed": lambda: stream([text]),
         "heading": lambda: console.heading(text),
         "complain": lambda: console.complain("data.x", text),
         "warn": lambda: console.warn(Message("data.x", text)),
@@ -59,6 +59,12 @@ def texts_shown(text, begin):
         shown = begin(200, is_terminal=False)
         show()
         yield name, shown["out"].getvalue() + shown["err"].getvalue()
+
+
+def stream(pieces):
+    with console.streamed() as show:
+        for piece in pieces:
+            show(piece)
 
 
 @pytest.mark.parametrize("character", HIDDEN, ids=lambda one: f"U+{ord(one):04X}")
@@ -116,6 +122,57 @@ def test_what_is_copied_gets_no_line_breaks(terminal):
     assert shown["out"].getvalue() == f"tutelage generate runs/mine '{SENTENCE}'\n"
 
 
+@pytest.mark.parametrize("size", [1, 3, 1000])
+@pytest.mark.parametrize(
+    ("text", "lines"),
+    [
+        ("the quick brown fox", ["the quick", "brown fox"]),
+        ("exactly 10\nand more.", ["exactly 10", "and more."]),
+        ("a\n\n  two blanks\n", ["a", "", "  two", "blanks", ""]),
+        ("a\tb\tc", ["a       b", "c"]),
+        ("https://example.org/ is", ["https://ex", "ample.org/", "is"]),
+        ("say https://example.org", ["say", "https://ex", "ample.org"]),
+        ("谁是谁的老师呢 abc", ["谁是谁的老", "师呢 abc"]),
+        ("ab谁是谁的老", ["ab谁是谁的", "老"]),
+        ("nine cells 谁", ["nine cells", "谁"]),
+        (
+            "e\u0301e\u0301e\u0301e\u0301e\u0301 e\u0301e\u0301e\u0301e\u0301",
+            ["e\u0301" * 5 + " " + "e\u0301" * 4],
+        ),
+        ("a[b] :x: \\", ["a[b] :x: \\"]),
+    ],
+)
+def test_a_stream_wraps_between_words_whatever_its_pieces(terminal, text, lines, size):
+    shown = terminal(10)
+    stream(text[at : at + size] for at in range(0, len(text), size))
+    assert shown["out"].getvalue().split("\n") == lines
+
+
+def test_a_stream_shows_each_word_as_soon_as_it_ends():
+    wrapper = StreamWrapper(lambda: 10, cells=len)
+    assert [wrapper.add(piece) for piece in ("one tw", "o a ", "three")] == ["one", " two a", ""]
+    assert wrapper.finish() == "\nthree"
+
+
+def test_a_stream_wraps_at_the_width_that_the_terminal_has_by_then():
+    width = 20
+    wrapper = StreamWrapper(lambda: width, cells=len)
+    assert wrapper.add("four word ") == "four word"
+    width = 12
+    assert wrapper.add("more ") == "\nmore"
+
+
+def test_a_stream_keeps_its_lines_in_a_pipe_and_its_last_word_where_it_breaks_off(terminal):
+    shown = terminal(20, is_terminal=False)
+    stream([SENTENCE[:30], SENTENCE[30:]])
+    assert shown["out"].getvalue() == SENTENCE
+    shown = terminal(20)
+    with pytest.raises(KeyboardInterrupt), console.streamed() as show:
+        show("half a wo")
+        raise KeyboardInterrupt
+    assert shown["out"].getvalue() == "half a wo"
+
+
 @pytest.mark.parametrize("width", [24, 40, 80])
 def test_tables_cut_no_word(terminal, width):
     rows = [["training.learning_rate", SENTENCE, "--set"], ["谁是谁", "0.5", "my.toml:3"]]
@@ -143,13 +200,26 @@ def test_a_wait_is_one_line_in_a_pipe(terminal, aside):
     assert shown["out" if aside else "err"].getvalue() == ""
 
 
+def test_each_wait_ends_the_one_before(terminal):
+    shown = terminal(80)
+    with console.in_turn() as show:
+        for label in ("Loading the model", "Checking it"):
+            show(console.waiting(label))
+    plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown["out"].getvalue()).replace("\r", "\n")
+    ended = [line.split("0:00:")[0].strip() for line in plain.splitlines() if "0:00:" in line]
+    assert list(dict.fromkeys(line.lstrip("⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏ ") for line in ended)) == [
+        "Loading the model",
+        "Checking it",
+    ]
+
+
 @pytest.mark.parametrize("width", [40, 80])
 def test_a_wait_has_its_name_and_a_clock_on_a_terminal(terminal, width):
     shown = terminal(width)
-    with console.waiting("Loading the model and checking its results against one row at a time"):
+    with console.waiting("Checking the model's results against one row at a time"):
         time.sleep(0)
     plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown["out"].getvalue())
     assert re.search(r"\d:\d\d:\d\d", plain)
     last = plain.replace("\r", "\n").rpartition("0:00:0")[0].splitlines()[-1] + plain.rpartition("0:00:0")[2]
-    assert "Loading" in last
+    assert "Checking" in last
     assert max(map(len, plain.replace("\r", "\n").splitlines())) <= width

@@ -99,11 +99,18 @@ def source(request, tmp_path) -> ModelSource:
     return ModelSource(tmp_path / "model", "a-model", "0" * 64, None)
 
 
-def open_it(source: ModelSource) -> CausalModel:
+def open_it(source: ModelSource, **named) -> CausalModel:
     settings = SETTINGS
     if '"mamba"' in (source.folder / "config.json").read_text():  # peft refuses the rest of its layers
         settings = SETTINGS.model_copy(update={"target_modules": ["in_proj", "x_proj"]})
-    return open_for_training(source, settings, CPU, torch.float32, seed=0, probes=EXAMPLES[:2])
+    return open_for_training(source, settings, CPU, torch.float32, seed=0, probes=EXAMPLES[:2], **named)
+
+
+def test_each_wait_is_named_as_it_begins(source):
+    named = []
+    open_it(source, waiting=named.append)
+    check = "Checking the model's results against one row at a time"
+    assert named == [check, "Loading the model again, for padded rows", check]
 
 
 def test_such_a_model_is_tuned_saved_and_asked_as_its_own_code_would(source, tmp_path):

@@ -176,12 +176,13 @@ def _answer(talk: Talk, arm: str, turns: Sequence[Any]) -> str:
     cancel = talk.engine.ask(Question(arm, prompt, room), pieces.put)
     said = ""
     try:
-        while True:
-            piece = pieces.get()
-            said += piece.text
-            console.write(piece.text)
-            if piece.finish_reason:
-                break
+        with console.streamed() as show:
+            while True:
+                piece = pieces.get()
+                said += piece.text
+                show(piece.text)
+                if piece.finish_reason:
+                    break
     except Interrupted:
         cancel()
         if INTERRUPTION.by != signal.SIGINT:

@@ -5,8 +5,9 @@ import os
 import sys
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from itertools import groupby
+from typing import TypeVar
 
 from rich.cells import cell_len
 from rich.console import Console
@@ -25,7 +26,7 @@ from rich.table import Column, Table
 from rich.text import Text
 from rich.tree import Tree
 
-from tutelage.cli.layout import BETWEEN, column_widths, listed, printable
+from tutelage.cli.layout import BETWEEN, StreamWrapper, column_widths, listed, printable
 from tutelage.codes import Message
 from tutelage.errors import StorageError
 from tutelage.streams import has_reader, outlet_of
@@ -34,6 +35,7 @@ SECONDS_BETWEEN_PLAIN_LINES = 10
 NARROW, WIDE = 60, 80  # columns of a terminal: below the first a bar is no use, from the second on it grows
 SHORTEST_BAR, LONGEST_BAR = 10, 40
 
+Shown = TypeVar("Shown")
 Advance = Callable[[int, str], None]
 # A piece of text, and whether it is supervised; None for what is said about it.
 Part = tuple[str, bool | None]
@@ -58,9 +60,22 @@ def verbatim(text: str) -> None:
     out.print(Text(printable(text)))
 
 
-def write(text: str) -> None:
-    """Print a part of a line at once, as `verbatim` does."""
-    out.print(Text(printable(text)), end="")
+@contextmanager
+def streamed() -> Iterator[Callable[[str], None]]:
+    """Give what prints a text while it comes in pieces, wrapped between words on a terminal."""
+
+    def put(text: str) -> None:
+        if text:
+            out.print(Text(text), end="")
+
+    if not out.is_terminal:
+        yield lambda piece: put(printable(piece))
+        return
+    wrapper = StreamWrapper(lambda: out.width, cells=cell_len)
+    try:
+        yield lambda piece: put(wrapper.add(printable(piece)))
+    finally:
+        put(wrapper.finish())
 
 
 def _put(console: Console, text: Text) -> None:
@@ -286,6 +301,18 @@ def waiting(label: str, *, aside: bool = False) -> Iterator[None]:
         task = line.add_task(printable(label), total=None)
         yield
         line.update(task, total=1, completed=1)  # the spinner goes, the time stays
+
+
+@contextmanager
+def in_turn() -> Iterator[Callable[[AbstractContextManager[Shown]], Shown]]:
+    """Give what shows a bar or a wait in place of the one before, which ends."""
+    with ExitStack() as shown:
+
+        def show(one: AbstractContextManager[Shown]) -> Shown:
+            shown.close()
+            return shown.enter_context(one)
+
+        yield show
 
 
 def _plain_progress(label: str, total: int | None) -> Advance:

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -183,16 +182,14 @@ def evaluate_stage(run: RunFolder, loaded: LoadedRecipe, sets: Sequence[Any]) ->
                 console.note(note.code, f"The test set {one.name}: {note.text}")
     source = locate(loaded)
     is_classification = loaded.recipe.training.objective == "classification"
-    with ExitStack() as stack:
+    with console.in_turn() as show:
 
         def progress(label: str, total: int) -> Callable[[int], None]:
-            stack.close()  # one bar or wait at a time
-            advance = stack.enter_context(console.progress(label, total))
+            advance = show(console.progress(label, total))
             return lambda answered: advance(answered, "")
 
         def waiting(label: str) -> None:
-            stack.close()
-            stack.enter_context(console.waiting(label))
+            show(console.waiting(label))
 
         waiting("Loading the model")
         from tutelage.evaluation.classification import evaluate_classification

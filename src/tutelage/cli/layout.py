@@ -1,10 +1,11 @@
 """How text becomes lines of a terminal: nothing hidden in it, and no word cut where a line has room for it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from tutelage.characters import is_unseen
 
 BETWEEN = 2  # blanks between the columns of a table
+TAB = 8  # columns from one tab stop to the next
 
 
 def printable(text: str) -> str:
@@ -20,6 +21,61 @@ def _escape(character: str) -> str:
     if code < 0x100:
         return f"\\x{code:02x}"
     return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+
+
+class StreamWrapper:
+    """Wraps a text between words while it comes in pieces.
+
+    `width` tells how many columns the terminal has now, `cells` how many of them a text takes. A word is held back
+    until it is known whether the line has room for it. Wide characters, as of Chinese, are words by themselves. A word
+    longer than a line is cut.
+    """
+
+    def __init__(self, width: Callable[[], int], *, cells: Callable[[str], int]) -> None:
+        self._width, self._cells = width, cells
+        self._column = 0  # where the line has come to
+        self._blanks = 0  # before the word; they are dropped where a line ends
+        self._word = ""
+
+    def add(self, piece: str) -> str:
+        """Take in a piece, and return what can be printed now."""
+        return "".join(shown for character in piece for shown in self._take(character))
+
+    def finish(self) -> str:
+        """Return the word that was held back."""
+        return "".join(self._end_word())
+
+    def _take(self, character: str) -> Iterator[str]:
+        if character == "\n":
+            yield from self._end_word()
+            yield character
+            self._column = self._blanks = 0
+        elif character in " \t":
+            yield from self._end_word()
+            stop = self._column + self._blanks
+            self._blanks += 1 if character == " " else TAB - stop % TAB
+        elif self._cells(character) > 1:
+            yield from self._end_word()
+            self._word = character
+            yield from self._end_word()
+        else:
+            if self._cells(self._word + character) > self._width():
+                yield from self._end_word()
+            self._word += character
+
+    def _end_word(self) -> Iterator[str]:
+        if not self._word:
+            return
+        cells = self._cells(self._word)
+        if self._column + self._blanks + cells <= self._width():
+            yield " " * self._blanks
+            self._column += self._blanks
+        elif self._column:
+            yield "\n"
+            self._column = 0
+        yield self._word
+        self._column += cells
+        self._blanks, self._word = 0, ""
 
 
 def column_widths(

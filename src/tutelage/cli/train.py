@@ -91,7 +91,12 @@ def open_model(
     `summary` is what their preparation says of them.
     """
     source = locate(loaded)
-    with console.waiting("Loading the model and checking its results against one row at a time"):
+    with console.in_turn() as show:
+
+        def waiting(label: str) -> None:
+            show(console.waiting(label))
+
+        waiting("Loading the model")
         import_quickly(FOR_TRAINING)
         from tutelage.training.tuning import open_run
 
@@ -102,6 +107,7 @@ def open_model(
             validation=splits["validation"],
             label_sets=summary.get("label_sets", ()),
             earlier=earlier.checkpoint,
+            waiting=waiting,
         )
 
 

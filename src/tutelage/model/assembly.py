@@ -1,7 +1,7 @@
 """Put a model together for a stage: the base alone, the base with a fresh adapter, or the base with a trained one."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -41,6 +41,9 @@ from tutelage.recipe import AdapterSettings
 from tutelage.runtime import return_freed_memory
 from tutelage.storage import MANIFEST, file_sha256
 
+# Names what takes its time from now on.
+Waiting = Callable[[str], None]
+
 # transformers' own, which every family has.
 OWN_ATTENTION = "eager"
 # What is opened of tuned weights beside them.
@@ -75,16 +78,17 @@ def open_for_training(
     probes: list[Example],
     classes: int | None = None,
     sets: Sequence[Sequence[int]] = (),
+    waiting: Waiting = lambda label: None,
 ) -> CausalModel:
     """Load the model as it is trained: a frozen base under a float32 adapter, or in float32 with some or all weights.
 
     `probes` are two real examples on which the model is compared with one example at a time. One that cannot be run
     over prefix trees is run on padded rows. With `classes` its head is one for so many classes, and with `sets` of them
-    for several labels.
+    for several labels. `waiting(label)` names each part that takes its time.
     """
     is_adapter = settings.type == "lora"
     weights_dtype = compute_dtype if is_adapter else torch.float32
-    base = _open_exact(source, device, weights_dtype, probes)
+    base = _open_exact(source, device, weights_dtype, probes, waiting)
     if classes:
         base = with_class_head(base, classes, seed=seed, sets=sets)
     if is_adapter:
@@ -131,15 +135,20 @@ def open_for_comparison(
 
 
 def _open_exact(
-    source: ModelSource, device: torch.device, dtype: torch.dtype, probes: list[Example]
+    source: ModelSource,
+    device: torch.device,
+    dtype: torch.dtype,
+    probes: list[Example],
+    waiting: Waiting = lambda label: None,
 ) -> CausalModel:
     """Load a model over prefix trees if it is exact over them, else on padded rows."""
     try:
-        return _open_checked(source, device, dtype, probes, padded_because=None)
+        return _open_checked(source, device, dtype, probes, waiting, padded_because=None)
     except ModelError as fault:
         reason, code = str(fault), fault.code
+    waiting("Loading the model again, for padded rows")
     # Not above, where the fault would keep the first model in memory beside the second.
-    model = _open_checked(source, device, dtype, probes, padded_because=reason)
+    model = _open_checked(source, device, dtype, probes, waiting, padded_because=reason)
     return replace(model, padded_code=code)
 
 
@@ -148,12 +157,14 @@ def _open_checked(
     device: torch.device,
     dtype: torch.dtype,
     probes: list[Example],
+    waiting: Waiting = lambda label: None,
     *,
     padded_because: str | None,
 ) -> CausalModel:
     """Load a model and hold it against one example at a time; ModelError where it differs."""
     attention = ATTENTION if padded_because is None else OWN_ATTENTION
     module = load_model(source.folder, dtype=dtype, device=device, attention=attention)
+    waiting("Checking the model's results against one row at a time")
     model = CausalModel(without_dropout(module), device, dtype, padded_because=padded_because)
     refuse_unless_exact(model, probes)
     return model

@@ -17,7 +17,7 @@ from tutelage.data.preparation import refuse_unknown_ids
 from tutelage.data.prepared_rows import PreparedRows
 from tutelage.errors import RunFolderError, StorageError
 from tutelage.interruption import Interruption
-from tutelage.model.assembly import open_for_training
+from tutelage.model.assembly import Waiting, open_for_training
 from tutelage.model.forward import CausalModel
 from tutelage.model.loading import context_length, load_tokenizer, vocabulary_size
 from tutelage.model.sources import ModelSource
@@ -76,10 +76,12 @@ def open_run(
     validation: PreparedRows,
     label_sets: Sequence[Sequence[int]] = (),
     earlier: Checkpoint | None = None,
+    waiting: Waiting = lambda label: None,
 ) -> OpenedRun:
     """Load the model as it is trained, and hold the recipe and the rows against it; nothing is written.
 
-    `label_sets` are what the targets stand for where a text has several labels.
+    `label_sets` are what the targets stand for where a text has several labels; `waiting(label)` names what is waited
+    for from then on, after the loading.
 
     What was chosen by measurement when the training began is not measured again when it goes on from `earlier`.
     """
@@ -110,6 +112,7 @@ def open_run(
         probes=probes,
         classes=count_classes(training, label_sets) if is_classification else None,
         sets=label_sets,
+        waiting=waiting,
     )
     room = context_length(source.folder) - SAMPLE_TOKENS
     samples = 0 if is_classification else recipe.training.sample_prompts  # a label is no answer to watch
