@@ -14,6 +14,7 @@ import torch
 from tutelage.data.batches import runs_within
 from tutelage.data.prefix_tree import PrefixTree, merge_prompts
 from tutelage.generation.slots import Layers, Slots
+from tutelage.model.cache_name import CACHE
 from tutelage.model.forward import MAX_NODES, CausalModel, run_tree, undressed
 from tutelage.model.linear_groups import LinearGroup, project
 
@@ -150,7 +151,7 @@ class ContinuousBatch:
             "input_ids": torch.tensor(self._tokens, device=model.device)[:, None],
             "position_ids": self._slots.lengths[:, None],
             "attention_mask": self._slots.begin_step()[:, None, None, :],  # (slots, 1, 1, columns)
-            "past_key_values": self._slots,
+            CACHE: self._slots,
             "use_cache": True,
         }
         with model.autocast():
@@ -169,7 +170,7 @@ def _read(model: CausalModel, paths: Sequence[tuple[int, ...]]) -> tuple[torch.T
     columns = _left_align(tree).to(model.device)
     layers = [
         (layer.keys[0][:, columns].transpose(0, 1), layer.values[0][:, columns].transpose(0, 1))
-        for layer in output.past_key_values.layers
+        for layer in output[CACHE].layers
     ]
     return output.logits[0][of_row], layers
 

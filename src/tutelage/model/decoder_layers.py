@@ -14,6 +14,7 @@ from typing import Any
 import torch
 
 from tutelage.data.prefix_tree import merge_prompts
+from tutelage.model.cache_name import CACHE
 from tutelage.model.fused_lora import group_of
 from tutelage.model.layer_step import Attention, DecoderLayer, LayerParts, run_layer
 from tutelage.model.linear_groups import is_plain
@@ -83,7 +84,7 @@ def _agrees(layer: Any, parts: LayerParts, rotation: Any, config: Any) -> bool:
     tree = merge_prompts([range(TRIED_TOKENS)])
     plan = plan_tree(tree, heads=parts.heads, key_heads=parts.key_heads, device=x.device)
     try:
-        given = {"position_embeddings": rotation(x, positions), "tree_plan": plan, "past_key_values": None}
+        given = {"position_embeddings": rotation(x, positions), "tree_plan": plan, CACHE: None}
         expected = layer(x, attention_mask=None, position_ids=positions, use_cache=False, **given)
         found = _FusedForward(parts, layer.forward)(x, **given)
     except (RuntimeError, TypeError, ValueError, AttributeError, LookupError):
@@ -128,7 +129,7 @@ class _FusedForward:
             return None  # with autocast, weights are cast by each operation
         if not all(group.is_as_built() for group in parts.groups):
             return None
-        plan, cache = options.get("tree_plan"), options.get("past_key_values")
+        plan, cache = options.get("tree_plan"), options.get(CACHE)
         if cache is not None and torch.is_grad_enabled():
             return None
         options_of_both = {

@@ -9,6 +9,7 @@ import torch
 from transformers import DynamicCache
 
 from tutelage.data.prefix_tree import PrefixTree
+from tutelage.model.cache_name import CACHE
 from tutelage.model.log_probs import frozen_head_log_probs, label_set_log_probs, log_probs_of
 from tutelage.model.tree_plan import plan_tree
 
@@ -98,7 +99,7 @@ def _of_logits(model: CausalModel, logits: torch.Tensor, ids: torch.Tensor) -> t
 def run_tree(model: CausalModel, tree: PrefixTree, *, logits_to_keep: torch.Tensor, use_cache: bool) -> Any:
     """Run the model over the nodes of a tree as one packed row; `position_ids` are the depths."""
     # A cache of the model's own making forgets nodes beyond a sliding window, which no single path reaches.
-    cache = {"past_key_values": DynamicCache()} if use_cache else {}
+    cache = {CACHE: DynamicCache()} if use_cache else {}
     with model.autocast():
         return model.module(
             **_inputs(model, tree), **cache, logits_to_keep=logits_to_keep, use_cache=use_cache
