@@ -2,7 +2,6 @@
 
 import json
 import os
-import resource
 import subprocess
 import time
 from pathlib import Path
@@ -43,13 +42,13 @@ def environment() -> dict[str, str]:
 
 def _busy_seconds() -> tuple[float, float, float]:
     """Return the clock, the processor seconds of the whole machine and those of our finished processes."""
-    children = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return time.perf_counter(), _machine_seconds(), children.ru_utime + children.ru_stime
+    times = os.times()
+    return time.perf_counter(), _machine_seconds(), times.children_user + times.children_system
 
 
 def _machine_seconds() -> float:
     stat = Path("/proc/stat")
-    if not stat.is_file():
+    if not stat.is_file() or not hasattr(os, "sysconf"):
         return 0.0
     user, nice, system, _idle, _wait, interrupts, soft, stolen = map(int, stat.read_text().split()[1:9])
     return (user + nice + system + interrupts + soft + stolen) / os.sysconf("SC_CLK_TCK")

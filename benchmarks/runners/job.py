@@ -5,7 +5,6 @@ It runs in the peers' environments too, so it imports nothing but the standard l
 
 import argparse
 import json
-import resource
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -98,5 +97,7 @@ def peak_rss_bytes() -> int:
     if status.is_file():
         line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM:"))
         return int(line.split()[1]) * 1024
+    import resource  # which Windows lacks, where --help is shown all the same
+
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024

@@ -10,10 +10,12 @@ from pathlib import Path
 import pytest
 from support.rows import alpaca_values, write_rows
 
+from tutelage.platforms import ENDING_SIGNALS
+
 pytestmark = pytest.mark.forks
 
 PROGRAM = [sys.executable, "-m", "tutelage"]
-SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
+SIGNALS = ENDING_SIGNALS
 
 
 def started(folder, *words, **more):
