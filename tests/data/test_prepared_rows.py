@@ -89,6 +89,19 @@ def test_the_probes_are_the_two_examples_in_the_middle_by_length_and_ids(found):
     assert [one.ids for one in probes] == [one.ids for one in by_length[middle : middle + 2]]
 
 
+@pytest.mark.parametrize("shared", [0, 100, 3000])
+def test_probes_of_long_rows_are_cut_behind_where_they_part(shared):
+    found = [
+        Example(row, (*range(shared), *range(row, row + 4000)), 10, shared + 3990) for row in (10_000, 20_000)
+    ]
+    probes = probe_examples(found, np.array([shared + 4000] * 2))
+    longest = max(512, shared + 256)
+    for probe, whole in zip(probes, found, strict=True):
+        assert probe.ids == whole.ids[:longest]
+        assert probe.spans == ((longest - 128, longest),)
+    assert probes[0].ids[shared:] != probes[1].ids[shared:]
+
+
 def test_rows_stay_mapped_when_their_files_are_gone(tmp_path):
     rows = rows_of([Example(0, (1, 2, 3), 1, 2)])
     opened = write_and_open(tmp_path, rows)

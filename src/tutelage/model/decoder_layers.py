@@ -154,7 +154,7 @@ def _attend_over_tree(
     cache: Any,
     place: int,
     plan: TreePlan,
-) -> tuple[torch.Tensor, torch.Tensor]:
+) -> tuple[torch.Tensor, torch.Tensor | None]:
     if cache is not None:
         cache.update(key[None], value[None], place)
     return attend_over_blocks(query, key, value, scaling=scaling, plan=plan)

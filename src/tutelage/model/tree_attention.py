@@ -4,7 +4,6 @@ Registered through transformers' AttentionInterface, so no model code is copied.
 several times slower than these products at the sizes of instruction tuning.
 """
 
-from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -116,7 +115,11 @@ def attend_over_blocks(
 
 
 def _attend_in(
-    batch: BlockBatch, inputs: Sequence[torch.Tensor], *, scaling: float, plan: TreePlan
+    batch: BlockBatch,
+    inputs: tuple[torch.Tensor, torch.Tensor, torch.Tensor],
+    *,
+    scaling: float,
+    plan: TreePlan,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Return the mixed values of the batch's own queries, (heads * own nodes, size), and the weights."""
     query, key, _ = inputs
@@ -177,7 +180,7 @@ def slopes_over_blocks(
 def _slopes_in(
     batch: BlockBatch,
     gradient: torch.Tensor,
-    inputs: Sequence[torch.Tensor],
+    inputs: tuple[torch.Tensor, torch.Tensor, torch.Tensor],
     weights: torch.Tensor | None,
     *,
     scaling: float,

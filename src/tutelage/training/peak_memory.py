@@ -19,7 +19,9 @@ PROGRAM_BYTES = (
     560 * 2**20
 )  # torch, transformers, their libraries and what they hold of the products' kernels
 TRAINED_BYTES = 16  # of a trained number: itself, its gradient and two moments, in float32
-HEAP_HOLES = 0.45  # of what layers keep, the free room between temporary tensors that nothing fits into, as measured
+HEAP_HOLES = (
+    0.45  # of what layers keep, the free room between temporary tensors that nothing fits into, as measured
+)
 SCORES_AT_ONCE = 5  # tensors of the size of a batch of scores that its backward pass holds
 
 

@@ -13,6 +13,7 @@ import torch
 from tutelage.data.class_rows import as_plain_text, count_classes
 from tutelage.data.examples import Example, PreparedRow, Unit
 from tutelage.data.pairs import units_of
+from tutelage.data.prefix_tree import common_prefix_length
 from tutelage.data.preparation import refuse_unknown_ids
 from tutelage.data.prepared_rows import PreparedRows
 from tutelage.errors import RunFolderError, StorageError
@@ -52,6 +53,9 @@ from tutelage.training.preflight import refuse_without_memory, refuse_without_ro
 
 NO_WEIGHTS = (MOMENTS, STATE, MANIFEST)  # of a checkpoint, what the model's folder does not need
 UNCHECKED = "checksums_skipped"  # the event of a training whose base model was not hashed
+PROBE_TOKENS = (
+    512  # an example on which the model proves itself may have so many behind what two of them share
+)
 SAMPLE_TOKENS = 64  # the longest answer that is shown while the model learns
 
 # Answers prompts given as ids with texts; the stage above brings it, for training knows nothing of generation.
@@ -216,7 +220,23 @@ def probe_examples(examples: Sequence[Example], tokens: np.ndarray) -> list[Exam
     candidates = [examples[index] for index in np.flatnonzero(np.isin(tokens, lengths)).tolist()]
     candidates.sort(key=lambda example: (len(example.ids), example.ids))
     shorter = int((tokens < lengths[0]).sum())
-    return candidates[begin - shorter : begin - shorter + 2]
+    probes = candidates[begin - shorter : begin - shorter + 2]
+    # Where they part is in, whatever comes before: on their own branches they prove themselves.
+    shared = common_prefix_length(probes[0].ids, probes[-1].ids) if len(probes) > 1 else 0
+    return [_beginning(probe, max(PROBE_TOKENS, shared + PROBE_TOKENS // 2)) for probe in probes]
+
+
+def _beginning(example: Example, tokens: int) -> Example:
+    """Return an example of at most so many tokens; the last of one that is cut are supervised.
+
+    The check runs it several times, in float32 and under transformers' own attention, which holds all its scores.
+    """
+    if len(example.ids) <= tokens:
+        return example
+    supervised = PROBE_TOKENS // 4
+    return Example(
+        example.row, example.ids[:tokens], prompt_tokens=tokens - supervised, supervised=supervised
+    )
 
 
 def fill_model_folder(
