@@ -61,7 +61,8 @@ def test_a_tree_that_cannot_be_built_is_not_blamed_on_the_model(monkeypatch):
 
 def everyone_sees_all_before(module, query, key, value, attention_mask, *, tree_plan, **options):
     nodes = query.shape[2]
-    assert len(tree_plan.places) == query.shape[1] * nodes  # the tree did come as far as here
+    rows = sum(len(batch.query_rows) for batch in tree_plan.batches)
+    assert rows == query.shape[1] * nodes  # the tree did come as far as here
     causal = torch.ones(1, 1, nodes, nodes, dtype=torch.bool).tril()
     return AttentionInterface()[ATTENTION](module, query, key, value, causal, **options)
 

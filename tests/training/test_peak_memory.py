@@ -37,7 +37,7 @@ def test_the_numbers_that_a_layer_keeps_are_those_that_its_widths_say():
     kept, nodes = kept_by_a_layer()
     apart = {"weights", "first_scale", "second_scale"}  # bounded by themselves, and one number a node
     found = sum(one.numel() for name, one in kept._asdict().items() if name not in apart)
-    widths = LayerWidths.from_config(tiny_model("llama").module.config)
+    widths = LayerWidths.read(tiny_model("llama").module.config)
     # Query, key and value, gate and up read the same; the ranks of down are kept by themselves.
     assert found == nodes * (widths.kept_numbers() + PARTS * RANK)
     assert found != nodes * (replace(widths, inner=widths.inner - 1).kept_numbers() + PARTS * RANK)
@@ -46,7 +46,7 @@ def test_the_numbers_that_a_layer_keeps_are_those_that_its_widths_say():
 @pytest.mark.parametrize("family", FAMILIES)
 def test_widths_are_read_from_the_config_of_every_family(family):
     module = tiny_model(family).module
-    widths = LayerWidths.from_config(module.config)
+    widths = LayerWidths.read(module.config)
     counted = {weight.shape for weight in module.parameters()}
     assert widths.layers == 2
     assert any(widths.inner in shape and widths.hidden in shape for shape in counted)

@@ -109,7 +109,7 @@ def open_for_training(
 def _largest_tree(model: CausalModel) -> int:
     body = undressed(model.module).base_model
     return largest_tree(
-        LayerWidths.from_config(body.config),
+        LayerWidths.read(body.config),
         most=MAX_NODES,
         itemsize=model.compute_dtype.itemsize,
         is_fused=fused_layers(body) > 0,

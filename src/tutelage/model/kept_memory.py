@@ -28,7 +28,7 @@ class LayerWidths:
     key: int  # of all key heads
 
     @classmethod
-    def from_config(cls, config: Any) -> Self:
+    def read(cls, config: Any) -> Self:
         """Read them from a model's config, which gives them by the same names in every family but the inner width."""
         config = config.get_text_config()
         hidden, heads = config.hidden_size, config.num_attention_heads

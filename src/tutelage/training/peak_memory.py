@@ -35,7 +35,7 @@ def peak_memory_bytes(
     micro_batch_size: int,
 ) -> int:
     """Return the bytes that the largest tree of these steps needs, with a model of so many parameters around it."""
-    widths = LayerWidths.from_config(config)
+    widths = LayerWidths.read(config)
     blocks = adapter.last_blocks
     if adapter.type == "lora":
         weights = parameters * dtype.itemsize
