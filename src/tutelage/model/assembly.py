@@ -24,6 +24,7 @@ from tutelage.model.class_head import class_head_name, with_class_head
 from tutelage.model.decoder_layers import fuse_layers, fused_layers
 from tutelage.model.folders import check_model_folder, read_header, tuned_faults
 from tutelage.model.forward import MAX_NODES, CausalModel, undressed
+from tutelage.model.gradient_checkpointing import checkpoint_long_rows
 from tutelage.model.kept_memory import LayerWidths, largest_tree
 from tutelage.model.loading import load_model, quietly
 from tutelage.model.log_probs import find_frozen_head
@@ -102,6 +103,7 @@ def open_for_training(
             base.module.requires_grad_(False)
             for weight in trained_weights(base.module, settings).values():
                 weight.requires_grad_(True)
+    checkpoint_long_rows(undressed(model.module))
     return_freed_memory()
     return replace(model, most_nodes=_largest_tree(model))
 

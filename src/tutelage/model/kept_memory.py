@@ -48,9 +48,7 @@ class LayerWidths:
 
     def kept_bytes(self, nodes: int, *, itemsize: int, is_fused: bool) -> int:
         """Return about what a pass over a tree keeps."""
-        own = self.kept_numbers() * itemsize
-        if not is_fused:
-            return nodes * self.layers * own * UNFUSED
+        own = self.kept_numbers() * itemsize * (1 if is_fused else UNFUSED)
         if nodes <= MOST_NODES_KEPT:
             return nodes * self.layers * own
         return nodes * (self.layers * self.hidden * itemsize + own)  # and one layer, computed again
