@@ -55,5 +55,8 @@ def is_short_of_memory(fault: BaseException | None) -> bool:
             return True
         if isinstance(fault, (RuntimeError, ImportError)) and tells_of_short_memory(str(fault)):
             return True
+        number = None if isinstance(fault, TutelageError) else OF_THE_SYSTEM.search(str(fault))
+        if number is not None and int(number[1] or number[2]) == errno.ENOMEM:
+            return True
         fault = fault.__cause__ or fault.__context__
     return False

@@ -18,7 +18,7 @@ from tutelage import __version__, platforms
 from tutelage.errors import MemoryExhaustedError, RecipeError
 from tutelage.fetching import settle_home, user_cache
 from tutelage.machine import core_count, has_bfloat16_products, measured_machine, processor_name
-from tutelage.refusals import tells_of_short_memory
+from tutelage.refusals import is_short_of_memory
 
 if TYPE_CHECKING:
     import torch
@@ -171,9 +171,7 @@ def is_out_of_memory(fault: BaseException) -> bool:
     """Tell whether a fault says that no more memory is to be had."""
     import torch
 
-    if isinstance(fault, (MemoryError, torch.OutOfMemoryError)):
-        return True
-    return isinstance(fault, RuntimeError) and tells_of_short_memory(str(fault))
+    return isinstance(fault, torch.OutOfMemoryError) or is_short_of_memory(fault)
 
 
 def describe_environment(device: torch.device, dtype: torch.dtype) -> dict[str, Any]:

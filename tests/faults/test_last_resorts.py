@@ -12,6 +12,7 @@ from unittest.mock import patch
 
 import pytest
 import torch
+from safetensors import SafetensorError
 from support.children import run
 from support.interrupted import check_it_ends_as, made_by, words
 
@@ -59,6 +60,7 @@ SHORT = [
     RuntimeError("can't start new thread"),
     RuntimeError("[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory"),
     RuntimeError("could not create a primitive"),
+    SafetensorError("Error while deserializing header: Cannot allocate memory (os error 12)"),
 ]
 
 
@@ -75,6 +77,7 @@ OTHERS = [
     RuntimeError("shapes differ"),
     RuntimeError("could not create a primitive descriptor for a matmul primitive"),
     OSError(errno.ENOSPC, NO_SPACE),
+    SafetensorError("Error while deserializing header: No such file or directory (os error 2)"),
 ]
 
 

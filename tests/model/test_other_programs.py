@@ -3,6 +3,7 @@
 import json
 
 import pytest
+import torch
 from support.odd_models import FAMILIES, OLDER_ROPE, SECOND_END, odd_tokenizer, write_odd_model
 from support.tiny_tokenizer import chatml_tokenizer
 from transformers import AutoConfig, AutoTokenizer, MinistralConfig
@@ -96,7 +97,7 @@ def test_what_is_loaded_is_saved_without_the_settings_of_its_base(tmp_path):
     write_odd_model(tmp_path / "odd", "llama")
     asked = read(tmp_path / "odd", "generation_config.json")
     assert {"repetition_penalty", "min_p", "no_repeat_ngram_size"} <= asked.keys()
-    load_model(tmp_path / "odd", dtype=None, device="cpu").save_pretrained(tmp_path / "saved")
+    load_model(tmp_path / "odd", dtype=torch.float32, device="cpu").save_pretrained(tmp_path / "saved")
     kept = read(tmp_path / "saved", "generation_config.json")
     assert kept["eos_token_id"] == asked["eos_token_id"]
     assert not (asked.keys() - {"bos_token_id", "eos_token_id"}) & kept.keys()

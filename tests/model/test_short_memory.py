@@ -2,15 +2,18 @@
 
 import pytest
 import torch
+from safetensors import SafetensorError
 from support.tiny_models import END, ragged_examples, tiny_model
 
-from tutelage.errors import MemoryExhaustedError
+from tutelage.errors import MemoryExhaustedError, ModelError
 from tutelage.evaluation import forgetting
 from tutelage.generation import generate as generation
 from tutelage.generation.generate import generate
 from tutelage.model import answer_log_probs as answers
+from tutelage.model import folders, gguf_conversion, loading, target_modules
 from tutelage.model.answer_log_probs import answer_log_probs
 from tutelage.model.short_memory import in_parts, in_smaller_batches
+from tutelage.recipe import AdapterSettings
 from tutelage.training import validation
 from tutelage.training.validation import validate
 
@@ -64,6 +67,38 @@ def refusing(inner, *, above):
         return inner(model, tree, *rest, **given)
 
     return guarded
+
+
+READERS = {
+    "tuned weights": folders.tuned_faults,
+    "a GGUF file": lambda folder: gguf_conversion._damage_told(folder / "model.gguf"),
+    "a model folder": lambda folder: loading._loading_faults(folder, "model"),
+}
+
+
+@pytest.mark.parametrize("reader", READERS)
+def test_what_could_not_be_read_for_want_of_memory_is_not_called_damaged(reader, tmp_path):
+    def failing(fault: Exception) -> None:
+        with READERS[reader](tmp_path / "model"):
+            raise fault
+
+    for fault in (SafetensorError("Cannot allocate memory (os error 12)"), MemoryError()):
+        with pytest.raises(MemoryExhaustedError):
+            failing(fault)
+    with pytest.raises(ModelError):
+        failing(SafetensorError("Error while deserializing header: invalid header"))
+
+
+def test_headers_that_could_not_be_read_for_want_of_memory_are_not_called_damaged(tmp_path, monkeypatch):
+    def short_of_memory(weights):
+        raise SafetensorError("Cannot allocate memory (os error 12)")
+
+    monkeypatch.setattr(
+        target_modules, "check_model_folder", lambda *_, **__: [tmp_path / "model.safetensors"]
+    )
+    monkeypatch.setattr(target_modules, "read_shapes", short_of_memory)
+    with pytest.raises(MemoryExhaustedError):
+        target_modules.check_targets_of_folder(tmp_path, AdapterSettings(target_modules=["q_proj"]))
 
 
 def test_answers_are_read_alike_in_parts(monkeypatch):

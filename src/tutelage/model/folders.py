@@ -7,7 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tutelage.errors import ModelError
+from tutelage.errors import MemoryExhaustedError, ModelError
+from tutelage.refusals import is_short_of_memory
 
 LONGEST_REASON = 300
 # Beside the weights, what this program, its libraries and its converters open of a model's folder, and what they may
@@ -155,13 +156,27 @@ def read_json_file(path: Path) -> dict[str, Any]:
     return value
 
 
+def refuse_short_of_memory(fault: Exception, what: str) -> None:
+    """Raise MemoryExhaustedError where a library could not read something for want of memory: nothing is damaged."""
+    if is_short_of_memory(fault):
+        reason = " ".join(str(fault).split())[:LONGEST_REASON].rstrip(".")
+        raise MemoryExhaustedError(
+            "device.out_of_memory",
+            f"The memory does not hold {what} ({reason or type(fault).__name__}). Close other programs, or raise the"
+            " limit of this process (`ulimit -v`) if it has one.",
+        ) from None
+
+
 @contextmanager
 def tuned_faults(folder: Path) -> Iterator[None]:
     """Turn whatever goes wrong with what training left in a folder into one message that says how to have it again."""
     try:
         yield
+    except MemoryExhaustedError:
+        raise
     except Exception as fault:  # a damaged folder can fail anywhere in the libraries
         reason = " ".join(str(fault).split())[:LONGEST_REASON].rstrip(".")
+        refuse_short_of_memory(fault, f"the tuned model in {folder}")
         root = folder.parent if folder.name == "model" else folder.parent.parent  # or that of a checkpoint
         raise ModelError(
             "run.model_damaged",

@@ -24,6 +24,7 @@ from transformers import (
 
 from tutelage.errors import ModelError, StorageError, TutelageError
 from tutelage.model.end_tokens import ends_by_text
+from tutelage.model.folders import refuse_short_of_memory
 from tutelage.model.gguf_bounds import refuse_out_of_bounds
 from tutelage.model.loading import quietly
 from tutelage.model.other_programs import adapt_config, adapt_tokenizer
@@ -90,6 +91,7 @@ def _damage_told(gguf: Path) -> Iterator[None]:
     except TutelageError:
         raise
     except Exception as fault:  # a damaged file can fail anywhere in the libraries that read it
+        refuse_short_of_memory(fault, f"{gguf} while it is converted")
         raise ModelError(
             "model.gguf_conversion_failed",
             f"{gguf} could not be converted: {type(fault).__name__}: {fault}. Fetch the file again if it is "

@@ -26,16 +26,22 @@ class LayerWidths:
     inner: int
     query: int  # of all heads
     key: int  # of all key heads
+    heads: int = 1
 
     @classmethod
     def read(cls, config: Any) -> Self:
-        """Read them from a model's config, which gives them by the same names in every family but the inner width."""
+        """Read them from a model's config, which gives them by the same names in every family but the inner width.
+
+        A model without attention counts as one with a single head.
+        """
         config = config.get_text_config()
-        hidden, heads = config.hidden_size, config.num_attention_heads
+        hidden, heads = config.hidden_size, getattr(config, "num_attention_heads", None) or 1
         size = getattr(config, "head_dim", None) or hidden // heads
         inner = next((found for name in INNER if (found := getattr(config, name, None))), 4 * hidden)
         key_heads = getattr(config, "num_key_value_heads", None) or heads
-        return cls(config.num_hidden_layers, hidden, inner, query=heads * size, key=key_heads * size)
+        return cls(
+            config.num_hidden_layers, hidden, inner, query=heads * size, key=key_heads * size, heads=heads
+        )
 
     def kept_numbers(self) -> int:
         """Return how many numbers a fused layer keeps of each node; what its attention keeps has a bound of its own."""

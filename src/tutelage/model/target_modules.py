@@ -9,7 +9,12 @@ from pathlib import Path
 from typing import NoReturn
 
 from tutelage.errors import ModelError, RecipeError
-from tutelage.model.folders import check_model_folder, read_json_file, read_shapes
+from tutelage.model.folders import (
+    check_model_folder,
+    read_json_file,
+    read_shapes,
+    refuse_short_of_memory,
+)
 from tutelage.model.fused_experts import dimensions_of_loaded
 from tutelage.patterns import PatternTimeoutError, compile_pattern
 from tutelage.recipe_adapter import ALL_LINEAR, AdapterSettings
@@ -31,6 +36,7 @@ def check_targets_of_folder(folder: Path, settings: AdapterSettings) -> None:
         try:
             shapes |= read_shapes(weights)
         except Exception as fault:  # the library has faults of its own, and of the system
+            refuse_short_of_memory(fault, f"the headers of {weights}")
             reason = " ".join(str(fault).split())[:LONGEST_REASON].rstrip(".")
             raise ModelError(
                 "model.file_unreadable",

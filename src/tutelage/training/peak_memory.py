@@ -52,9 +52,8 @@ def peak_memory_bytes(
     kept = widths.kept_bytes(len(tree.token_ids), itemsize=dtype.itemsize, is_fused=is_fused)
     if blocks is not None:
         kept = kept * blocks // widths.layers
-    text = config.get_text_config()
-    scores = _score_bytes(tree, widths, heads=text.num_attention_heads, itemsize=dtype.itemsize)
-    head = HEAD_ROWS * text.vocab_size * (dtype.itemsize + 8)
+    scores = _score_bytes(tree, widths, itemsize=dtype.itemsize)
+    head = HEAD_ROWS * config.get_text_config().vocab_size * (dtype.itemsize + 8)
     return PROGRAM_BYTES + weights + trained + int((1 + HEAP_HOLES) * kept) + scores + head
 
 
@@ -63,9 +62,9 @@ def _largest(steps: Sequence[Sequence[Unit]], *, size: int, distinct_tokens: int
     return merge(examples_of(max(cuts, key=lambda cut: count_distinct(examples_of(cut)))))
 
 
-def _score_bytes(tree: PrefixTree, widths: LayerWidths, *, heads: int, itemsize: int) -> int:
+def _score_bytes(tree: PrefixTree, widths: LayerWidths, *, itemsize: int) -> int:
     """Return the weights that all layers keep, or the scores of one batch of blocks and their gradients."""
-    size = widths.query // heads
-    plan = plan_tree(tree, heads=heads, key_heads=widths.key // size, device=torch.device("cpu"))
-    largest = max(batch.seen.numel() for batch in plan.batches) * heads
+    key_heads = widths.key * widths.heads // widths.query
+    plan = plan_tree(tree, heads=widths.heads, key_heads=key_heads, device=torch.device("cpu"))
+    largest = max(batch.seen.numel() for batch in plan.batches) * widths.heads
     return largest * (itemsize * widths.layers if plan.is_whole else 4 * SCORES_AT_ONCE)
