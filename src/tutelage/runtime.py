@@ -28,8 +28,8 @@ MALLOC_TRIM_THRESHOLD, MALLOC_MMAP_THRESHOLD = -1, -3
 
 OF_FILES = ("active_file", "inactive_file")  # of a control group's memory
 
-# Of address space, what torch, transformers, peft and the libraries below them map before a model is there.
-LIBRARIES_BYTES = 1_200_000_000
+# Of address space, what torch, transformers, the web server and the libraries below them map before a model is there.
+LIBRARIES_BYTES = 1_400_000_000
 
 MEASURED_ROWS = 256
 MEASURED_SHAPE = (576, 1536)

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 
 import pytest
 from support.rows import alpaca_values, write_rows
@@ -37,6 +38,16 @@ sys.meta_path.insert(0, Slow())
 """
 
 
+@contextmanager
+def inherited(number, handler):
+    """Let processes that are started begin with a handler of a signal: the default one, or none."""
+    before = signal.signal(number, handler)
+    try:
+        yield
+    finally:
+        signal.signal(number, before)
+
+
 @pytest.fixture
 def importing(tmp_path):
     """Start a command, and return its process in the midst of its imports."""
@@ -55,7 +66,8 @@ def importing(tmp_path):
 
 @pytest.mark.parametrize("number", SIGNALS)
 def test_a_signal_while_modules_are_imported_ends_with_75_and_one_line(importing, number):
-    process = importing("generate", "nowhere", "Hi.")
+    with inherited(number, signal.SIG_DFL):  # what runs the tests may ignore it
+        process = importing("generate", "nowhere", "Hi.")
     process.send_signal(number)
     _, said = process.communicate(timeout=60)
     assert process.returncode == 75
@@ -63,11 +75,8 @@ def test_a_signal_while_modules_are_imported_ends_with_75_and_one_line(importing
 
 
 def test_a_hang_up_that_the_parent_ignores_is_ignored_in_the_first_moments_too(importing):
-    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    try:
+    with inherited(signal.SIGHUP, signal.SIG_IGN):
         process = importing("recipes", "list")
-    finally:
-        signal.signal(signal.SIGHUP, before)
     process.send_signal(signal.SIGHUP)
     assert process.communicate(timeout=60)[1] == ""
     assert process.returncode == 0
