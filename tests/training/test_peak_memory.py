@@ -11,14 +11,14 @@ from tutelage.data.prefix_tree import merge
 from tutelage.model.adapters import add_adapter
 from tutelage.model.decoder_layers import fuse_layers
 from tutelage.model.forward import MAX_NODES, CausalModel, target_log_probs, undressed
-from tutelage.model.kept_memory import LARGEST_KEPT_BYTES, SMALLEST_TREE, LayerWidths, largest_tree
+from tutelage.model.kept_memory import FEWEST_NODES, LARGEST_KEPT_BYTES, LayerWidths, largest_tree
 from tutelage.model.layer_step import Kept
 from tutelage.model.tree_plan import MOST_NODES_KEPT
 from tutelage.recipe import AdapterSettings
 from tutelage.training.peak_memory import PROGRAM_BYTES, peak_memory_bytes
 
 RANK, PARTS = 4, 7
-SMOLLM = LayerWidths(layers=30, hidden=576, inner=1536, query=576, key=192)
+SMOLLM = LayerWidths(layers=30, hidden=576, inner=1536, query=576, key=192, heads=9)
 LORA = AdapterSettings(r=RANK)
 
 
@@ -65,7 +65,7 @@ def test_a_tree_is_as_large_as_the_weights_or_the_bound_allow():
     assert largest(SMOLLM, itemsize=4) == MAX_NODES // 2
     assert largest(SMOLLM, itemsize=4, is_fused=False) == MAX_NODES // 4
     assert largest(SMOLLM, itemsize=4, weight_bytes=10 * LARGEST_KEPT_BYTES) == MAX_NODES
-    assert largest(replace(SMOLLM, layers=3000)) == SMALLEST_TREE
+    assert largest(replace(SMOLLM, layers=3000)) == FEWEST_NODES
     for itemsize in (2, 4, 8):
         kept = SMOLLM.kept_bytes(largest(SMOLLM, itemsize=itemsize), itemsize=itemsize, is_fused=True)
         assert LARGEST_KEPT_BYTES / 2 < kept <= LARGEST_KEPT_BYTES

@@ -1,7 +1,7 @@
 """What a forward pass keeps for its backward pass, and how large a tree may be for it.
 
-Large trees share more and keep the products busy, but they are held in memory as a whole: a step over long rows took
-three quarters of its memory for what its layers kept. So trees shrink where that would outgrow the weights.
+Large trees share more and keep the products busy, but they are held in memory as a whole, and over long rows most of a
+step's memory is what its layers keep. So trees shrink where that would outgrow the weights.
 """
 
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from tutelage.model.tree_plan import MOST_NODES_KEPT
 
 # The trees of a step may keep as much as the weights take, and at least so many bytes.
 LARGEST_KEPT_BYTES = 2**30
-SMALLEST_TREE = 256
+FEWEST_NODES = 256
 # transformers' own layers and peft's keep about so many times what the fused ones do.
 UNFUSED = 2
 INNER = ("intermediate_size", "n_inner", "ffn_dim", "ffn_hidden_size")
@@ -26,7 +26,7 @@ class LayerWidths:
     inner: int
     query: int  # of all heads
     key: int  # of all key heads
-    heads: int = 1
+    heads: int
 
     @classmethod
     def read(cls, config: Any) -> Self:
@@ -63,6 +63,6 @@ class LayerWidths:
 def largest_tree(widths: LayerWidths, *, most: int, itemsize: int, is_fused: bool, weight_bytes: int) -> int:
     """Return how many nodes a tree of a step may have: `most`, halved until what is kept is within its bound."""
     bound = max(LARGEST_KEPT_BYTES, weight_bytes)
-    while most > SMALLEST_TREE and widths.kept_bytes(most, itemsize=itemsize, is_fused=is_fused) > bound:
+    while most > FEWEST_NODES and widths.kept_bytes(most, itemsize=itemsize, is_fused=is_fused) > bound:
         most //= 2
     return most

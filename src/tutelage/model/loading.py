@@ -143,12 +143,13 @@ def load_as_anyone(folder: Path, *, base: Path) -> tuple[Any, Any]:
 def model_without_weights(folder: Path) -> PreTrainedModel:
     """The causal model that the folder's config.json describes, on no device and without memory for its weights."""
     check_model_folder(folder, needs=["config.json"])
+    config = load_config(folder)
     with quietly(), _loading_faults(folder, "configuration"):
         import torch  # noqa: PLC0415 - seconds that --help must not take
         from transformers import AutoModelForCausalLM  # noqa: PLC0415 - as above
 
         with torch.device("meta"):
-            return AutoModelForCausalLM.from_config(load_config(folder), trust_remote_code=False)
+            return AutoModelForCausalLM.from_config(config, trust_remote_code=False)
 
 
 def load_config(folder: Path) -> Any:

@@ -60,9 +60,8 @@ class TorchEngine:
         self._numbers = itertools.count()
         self._models: dict[str, CausalModel] = {}
         self._batches: dict[_Place, Batch] = {}
-        self._sizes: dict[
-            _Place, int
-        ] = {}  # of the batches, which the memory may not hold at their full size
+        # Of the batches, which the memory may not hold at their full size.
+        self._sizes: dict[_Place, int] = {}
         self._answering: dict[int, _Answering] = {}
         self._wanted: list[tuple[str, Future[None]]] = []  # models to open
         self._asked: list[int] = []
@@ -208,9 +207,8 @@ class TorchEngine:
             if question.top_logprobs is None
             else log_prob_of(following.logits[0], token, question.top_logprobs)
         )
-        answering.ids.append(
-            token
-        )  # when nothing can fail any more, or a smaller batch would go on behind it
+        # Only when nothing can fail any more, or a smaller batch would go on behind it.
+        answering.ids.append(token)
         text = answering.text.add(token)
         answering.tell(Piece(text, len(answering.ids), log_prob))
         if answering.text.is_stopped or len(answering.ids) == question.max_new_tokens:

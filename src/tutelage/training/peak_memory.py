@@ -15,13 +15,11 @@ from tutelage.model.log_probs import HEAD_ROWS
 from tutelage.model.tree_plan import plan_tree
 from tutelage.recipe import AdapterSettings
 
-PROGRAM_BYTES = (
-    560 * 2**20
-)  # torch, transformers, their libraries and what they hold of the products' kernels
+# torch, transformers, their libraries and what they hold of the products' kernels.
+PROGRAM_BYTES = 560 * 2**20
 TRAINED_BYTES = 16  # of a trained number: itself, its gradient and two moments, in float32
-HEAP_HOLES = (
-    0.45  # of what layers keep, the free room between temporary tensors that nothing fits into, as measured
-)
+# Free room between temporary tensors that nothing fits into, as a share of what layers keep; measured.
+HEAP_HOLES = 0.45
 SCORES_AT_ONCE = 5  # tensors of the size of a batch of scores that its backward pass holds
 
 

@@ -56,10 +56,9 @@ def optimizer_step(
     begin = time.perf_counter()
     if not model.module.training:  # asking every module takes as long as a layer
         model.module.train()
-    max_nodes = min(max_nodes or model.most_nodes, model.most_nodes)
-    at_most = max(
-        1, micro_batch_size * max_nodes // model.most_nodes
-    )  # both shrink where the memory is short
+    max_nodes = model.most_nodes if max_nodes is None else max_nodes
+    # Both shrink where the memory is short.
+    at_most = max(1, micro_batch_size * max_nodes // model.most_nodes)
     cut = micro_batches(examples, size=at_most, distinct_tokens=max_nodes, padded=model.is_padded)
     divisor = objective.divisor(examples)
     loss, computed, figures = accumulate_gradients(model, cut, divisor=divisor, objective=objective)

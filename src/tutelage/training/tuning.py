@@ -54,7 +54,7 @@ from tutelage.training.preflight import refuse_without_memory, refuse_without_ro
 NO_WEIGHTS = (MOMENTS, STATE, MANIFEST)  # of a checkpoint, what the model's folder does not need
 UNCHECKED = "checksums_skipped"  # the event of a training whose base model was not hashed
 PROBE_TOKENS = (
-    512  # an example on which the model proves itself may have so many behind what two of them share
+    512  # of an example on which the model proves itself, where it does not share more with the other
 )
 SAMPLE_TOKENS = 64  # the longest answer that is shown while the model learns
 
