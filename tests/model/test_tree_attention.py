@@ -1,46 +1,47 @@
 """Attention by itself: over a tree and under a mask, against plain loops, and what a node can and cannot see."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache
 from itertools import pairwise
 from types import SimpleNamespace
 from unittest.mock import patch
 
-import numpy as np
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 from support.tiny_models import (
     CPU,
     FAMILIES,
     own_attention,
     ragged_examples,
-    siblings_see_each_other,
     tiny_model,
+)
+from support.tree_plans import (
+    PROMPTS,
+    SIZE,
+    SIZES,
+    Case,
+    a_batch_answers_the_rows_of_another,
+    blocks_forget_what_is_above_them,
+    blocks_of,
+    case,
+    heads_are_grouped_the_other_way_round,
+    keys_of_a_batch_are_those_before_them,
+    nodes_do_not_see_themselves,
+    nodes_see_the_one_after_them,
+    one_use_of_each_key_is_counted,
+    padded_queries_count,
+    padded_queries_count_and_see_all,
+    paths_hold_a_siblings_node,
 )
 from transformers import AttentionInterface
 from transformers.models.llama.modeling_llama import eager_attention_forward
 
 from tutelage.data.prefix_tree import PrefixTree, merge, merge_prompts
-from tutelage.model import tree_plan
 from tutelage.model.forward import run_tree
 from tutelage.model.tree_attention import ATTENTION
-from tutelage.model.tree_plan import BlockBatch, TreePlan, plan_tree
+from tutelage.model.tree_plan import TreePlan, plan_tree
 
-SIZE = 8
 SCALING = 0.3
-LONG = tuple(range(100))
-PROMPTS = {
-    "one path": [tuple(range(70))],
-    "ragged": [example.ids for example in ragged_examples(24)],
-    "a path that begins another": [(1, 2, 3), (1, 2, 3, 4, 5), (1, 2)],
-    "the same path three times": [(1, 2, 3)] * 3,
-    "a long prefix and many leaves": [(*LONG, 200 + leaf, *range(leaf % 4)) for leaf in range(40)],
-    "a branch at every depth": [(*range(depth), 200, 201) for depth in range(1, 40)],
-    "one node": [(7,)],
-}
 RESULTS = ("output", "query", "key", "value")
 
 
@@ -49,21 +50,6 @@ def attend(query, key, value, mask=None, *, training=False, **options) -> torch.
     return AttentionInterface()[ATTENTION](module, query, key, value, mask, **{"scaling": SCALING} | options)[
         0
     ]
-
-
-def blocks_of(queries: int, *, long_run: int = 512, scores: int = 2**22):
-    """Cut trees into blocks of so many queries, and batches of so many scores."""
-    return patch.multiple(
-        tree_plan,
-        QUERIES_PER_BLOCK=queries,
-        LONG_RUN=long_run,
-        QUERIES_PER_LONG_BLOCK=2 * queries,
-        SCORES_PER_BATCH=scores,
-    )
-
-
-def of_every_batch(plan: TreePlan, change: Callable[[BlockBatch], dict]) -> TreePlan:
-    return replace(plan, batches=tuple(replace(batch, **change(batch)) for batch in plan.batches))
 
 
 def by_paths(tree: PrefixTree, query, key, value) -> torch.Tensor:
@@ -81,55 +67,6 @@ def by_paths(tree: PrefixTree, query, key, value) -> torch.Tensor:
     return torch.stack([torch.stack([mixed[node, head] for head in range(heads)]) for node in range(nodes)])[
         None
     ]
-
-
-@dataclass(frozen=True, eq=False)
-class Case:
-    """Tensors for the attention over a tree, and the gradient that reaches its output."""
-
-    tree: PrefixTree
-    inputs: tuple[torch.Tensor, ...]  # query, key, value
-    gradient: torch.Tensor
-
-    @property
-    def heads(self) -> int:
-        return self.inputs[0].shape[1]
-
-    @property
-    def key_heads(self) -> int:
-        return self.inputs[1].shape[1]
-
-    def plan(self) -> TreePlan:
-        return plan_tree(self.tree, heads=self.heads, key_heads=self.key_heads, device=CPU)
-
-    def rounded(self) -> "Case":
-        """The same with all numbers rounded to bfloat16, still as float64."""
-        inputs = tuple(tensor.bfloat16().double() for tensor in self.inputs)
-        return replace(self, inputs=inputs, gradient=self.gradient.bfloat16().double())
-
-    def results(self, attention: Callable[..., torch.Tensor], *dtypes: torch.dtype) -> list[torch.Tensor]:
-        """Return what the attention gives and the gradients of its inputs, which go in as the types given."""
-        dtypes = dtypes or (torch.float64,) * 3
-        leaves = [
-            tensor.to(dtype, copy=True).requires_grad_()
-            for tensor, dtype in zip(self.inputs, dtypes, strict=True)
-        ]
-        output = attention(*leaves)
-        output.backward(self.gradient.to(output.dtype))
-        return [output.detach(), *(leaf.grad for leaf in leaves)]
-
-
-@cache
-def case(name: str, heads: int = 4, key_heads: int = 2) -> Case:
-    tree = merge_prompts(PROMPTS[name])
-    nodes = len(tree.token_ids)
-    generator = torch.Generator().manual_seed(heads * key_heads)
-
-    def normal(*shape: int) -> torch.Tensor:
-        return torch.randn(shape, generator=generator, dtype=torch.float64)
-
-    inputs = (normal(1, heads, nodes, SIZE), *(normal(1, key_heads, nodes, SIZE) for _ in range(2)))
-    return Case(tree, inputs, normal(1, nodes, heads, SIZE))
 
 
 @cache
@@ -162,38 +99,12 @@ def test_attention_over_a_tree_and_its_gradients_are_those_of_loops_over_each_pa
     assert wrong_results(tried, tried.plan()) == set()
 
 
-SIZES = [
-    {"queries": 1},
-    {"queries": 2},
-    {"queries": 1, "scores": 1},
-    {"queries": 4, "scores": 500},
-    {"queries": 4, "scores": 3000, "long_run": 20},
-    {"queries": 32, "scores": 20_000, "long_run": 1},
-]
-
-
 @pytest.mark.parametrize("sizes", SIZES, ids=str)
 @pytest.mark.parametrize("name", PROMPTS)
 def test_attention_over_a_tree_is_the_same_in_blocks_and_batches_of_any_size(name, sizes):
     tried = case(name)
     with blocks_of(**sizes):
         assert wrong_results(tried, tried.plan()) == set()
-
-
-def test_batches_are_bounded_and_hold_paths_of_like_length():
-    short = [(row, *range(31)) for row in range(400)]
-    long = [(row, *range(320)) for row in range(1000, 1010)]
-    needed = 2 * (400 * 8 * 4 * 32 + 10 * sum(4 * 32 * -(-end // 32) for end in range(4, 324, 4)))
-
-    def scores() -> list[int]:
-        with blocks_of(4, scores=4_000_000):
-            plan = plan_tree(merge_prompts(short + long), heads=2, key_heads=2, device=CPU)
-        return [batch.seen.numel() * 2 for batch in plan.batches]
-
-    assert max(scores()) <= 4_000_000
-    assert sum(scores()) < 1.6 * needed
-    with patch.object(tree_plan, "SMALLEST_BATCH", 1):  # only the bound ends a batch
-        assert sum(scores()) > 1.6 * needed
 
 
 def test_scores_of_a_long_path_are_never_in_memory_as_a_whole():
@@ -222,77 +133,6 @@ def test_the_gradients_over_a_tree_are_those_of_finite_differences():
     with blocks_of(2):
         plan = plan_tree(tree, heads=2, key_heads=1, device=CPU)
         assert torch.autograd.gradcheck(lambda *inputs: attend(*inputs, tree_plan=plan), inputs)
-
-
-def paths_hold_a_siblings_node(case: Case) -> TreePlan:
-    return replace(case, tree=siblings_see_each_other(case.tree)).plan()
-
-
-def blocks_forget_what_is_above_them(case: Case) -> TreePlan:
-    def change(batch: BlockBatch) -> dict:
-        first_depth = batch.seen[:, :1].sum(dim=-1, keepdim=True) - 1
-        of_the_block = torch.arange(batch.keys_per_block) >= first_depth
-        return {"seen": batch.seen & of_the_block | batch.is_padding}
-
-    return of_every_batch(case.plan(), change)
-
-
-def one_use_of_each_key_is_counted(case: Case) -> TreePlan:
-    return of_every_batch(
-        case.plan(),
-        lambda batch: {
-            "uses": batch.uses[batch.first_uses],
-            "first_uses": torch.arange(len(batch.first_uses)),
-        },
-    )
-
-
-def _seen_moved(batch: BlockBatch, places: int) -> dict:
-    seen = batch.seen.roll(places, dims=-1)
-    if places < 0:
-        seen[..., -1] = False
-    seen[..., 0] = True
-    return {"seen": seen}
-
-
-def nodes_see_the_one_after_them(case: Case) -> TreePlan:
-    return of_every_batch(case.plan(), lambda batch: _seen_moved(batch, 1))
-
-
-def nodes_do_not_see_themselves(case: Case) -> TreePlan:
-    return of_every_batch(case.plan(), lambda batch: _seen_moved(batch, -1))
-
-
-def padded_queries_count(case: Case) -> TreePlan:
-    return of_every_batch(case.plan(), lambda batch: {"is_padding": torch.zeros_like(batch.is_padding)})
-
-
-def padded_queries_count_and_see_all(case: Case) -> TreePlan:
-    return of_every_batch(
-        case.plan(),
-        lambda batch: {
-            "seen": batch.seen | batch.is_padding,
-            "is_padding": torch.zeros_like(batch.is_padding),
-        },
-    )
-
-
-def heads_are_grouped_the_other_way_round(case: Case) -> TreePlan:
-    return of_every_batch(
-        case.plan(), lambda batch: {"keys": batch.keys.view(case.key_heads, -1).flip(0).flatten()}
-    )
-
-
-def a_batch_answers_the_rows_of_another(case: Case) -> TreePlan:
-    plan = case.plan()
-    rows = torch.cat([batch.query_rows for batch in plan.batches]).roll(1)
-    parts = rows.split([len(batch.query_rows) for batch in plan.batches])
-    changed = [replace(batch, query_rows=part) for batch, part in zip(plan.batches, parts, strict=True)]
-    return replace(plan, batches=tuple(changed))
-
-
-def keys_of_a_batch_are_those_before_them(case: Case) -> TreePlan:
-    return of_every_batch(case.plan(), lambda batch: {"key_rows": (batch.key_rows - 1).clamp(min=0)})
 
 
 @pytest.mark.parametrize("name", ["ragged", "a long prefix and many leaves", "a branch at every depth"])
@@ -334,106 +174,6 @@ def test_a_backward_pass_without_the_scale_is_caught():
 
     tried = case("ragged")
     assert wrong_results(tried, tried.plan(), spoil=forget_the_scale) == {"query", "key"}
-
-
-def faults(plan: TreePlan, tree: PrefixTree, *, heads: int, key_heads: int) -> list[str]:
-    """Return what of a plan is not as it should be, read off the paths of the tree."""
-    nodes, group = len(tree.token_ids), heads // key_heads
-    path_to = {node: path[: depth + 1] for path in tree.paths for depth, node in enumerate(path.tolist())}
-    attended, found = [], []
-    for batch in plan.batches:
-        attended += attended_in(batch, key_heads, group)
-        found += faults_of_batch(batch, key_heads, group)
-    wanted = [
-        (head * nodes + node, (head // group * nodes + path_to[node]).tolist())
-        for head in range(heads)
-        for node in range(nodes)
-    ]
-    if [row for row, _ in sorted(attended)] != list(range(heads * nodes)):
-        found.append("not every node is a query once")
-    if sorted(attended) != wanted:
-        found.append("keys of a node are not its path")
-    return found
-
-
-def attended_in(batch: BlockBatch, key_heads: int, group: int) -> list[tuple[int, list[int]]]:
-    """Return the row of each query of a batch, and the rows of the keys that it sees."""
-    queries = batch.queries.view(key_heads, batch.blocks, -1, group).numpy()
-    keys = batch.keys.view(key_heads, batch.blocks, batch.keys_per_block).numpy()
-    is_query, seen = ~batch.is_padding[:, :, 0, 0].numpy(), batch.seen[:, :, 0].numpy()
-    return [
-        (row, (keys[key_head, block][seen[block, place]]).tolist())
-        for key_head in range(key_heads)
-        for block, place in np.argwhere(is_query)
-        for row in queries[key_head, block, place].tolist()
-    ]
-
-
-def faults_of_batch(batch: BlockBatch, key_heads: int, group: int) -> list[str]:
-    queries = batch.queries.view(key_heads, batch.blocks, -1, group).numpy()
-    keys = batch.keys.view(key_heads, batch.blocks, batch.keys_per_block).numpy()
-    is_query, seen = ~batch.is_padding[:, :, 0, 0].numpy(), batch.seen[:, :, 0].numpy()
-    found = []
-    is_query_row = np.broadcast_to(is_query[None, :, :, None], queries.shape).reshape(-1)
-    places = batch.places.numpy()
-    own = sorted(queries.reshape(-1)[is_query_row].tolist())
-    if batch.query_rows.tolist() != own or queries.reshape(-1)[places].tolist() != own:
-        found.append("places are not those of the queries")
-    if not is_query_row[places].all():
-        found.append("a place is padding")
-    is_key = (seen & is_query[:, :, None]).any(axis=1)
-    used = np.flatnonzero(np.broadcast_to(is_key, keys.shape))
-    if sorted(batch.uses.tolist()) != used.tolist():
-        found.append("uses are not all the keys that are seen")
-    ends = [*batch.first_uses.tolist(), len(batch.uses)]
-    uses = [keys.reshape(-1)[batch.uses.numpy()[begin:end]].tolist() for begin, end in pairwise(ends)]
-    if [set(rows) for rows in uses] != [{row} for row in batch.key_rows.tolist()]:
-        found.append("uses do not stand by node")
-    return found
-
-
-@pytest.mark.parametrize("sizes", [{"queries": 32}, *SIZES], ids=str)
-@pytest.mark.parametrize("name", PROMPTS)
-def test_in_a_plan_every_node_is_a_query_once_and_its_keys_are_its_path(name, sizes):
-    tree = merge_prompts(PROMPTS[name])
-    with blocks_of(**sizes):
-        plan = plan_tree(tree, heads=4, key_heads=2, device=CPU)
-    assert faults(plan, tree, heads=4, key_heads=2) == []
-
-
-prompt_lists = st.lists(st.lists(st.integers(0, 2), min_size=1, max_size=8), min_size=1, max_size=8)
-
-
-@given(
-    prompt_lists,
-    st.sampled_from([1, 2, 3, 32]),
-    st.sampled_from([1, 50, 2**22]),
-    st.integers(1, 3),
-    st.integers(1, 3),
-)
-def test_so_it_is_in_a_plan_of_any_tree(prompts, queries, scores, key_heads, group):
-    tree, heads = merge_prompts(prompts), key_heads * group
-    with blocks_of(queries, scores=scores, long_run=4):
-        plan = plan_tree(tree, heads=heads, key_heads=key_heads, device=CPU)
-    assert faults(plan, tree, heads=heads, key_heads=key_heads) == []
-
-
-@pytest.mark.parametrize(
-    ("fault", "complaint"),
-    [
-        (paths_hold_a_siblings_node, "path"),
-        (blocks_forget_what_is_above_them, "path"),
-        (nodes_see_the_one_after_them, "path"),
-        (nodes_do_not_see_themselves, "path"),
-        (heads_are_grouped_the_other_way_round, "path"),
-        (one_use_of_each_key_is_counted, "uses"),
-        (padded_queries_count, "query once"),
-    ],
-)
-def test_a_wrong_plan_does_not_pass_as_right(fault, complaint):
-    tried = case("ragged")
-    found = faults(fault(tried), tried.tree, heads=tried.heads, key_heads=tried.key_heads)
-    assert complaint in " ".join(found)
 
 
 BFLOAT16 = (torch.bfloat16,) * 3
