@@ -27,7 +27,7 @@ from transformers import (
 
 from tutelage.data.prefix_tree import merge
 from tutelage.generation.generate import generate
-from tutelage.model import layer_step, tree_plan
+from tutelage.model import layer_step, tree_attention, tree_plan
 from tutelage.model.adapters import add_adapter
 from tutelage.model.decoder_layers import fuse_layers
 from tutelage.model.forward import CausalModel, target_log_probs, undressed
@@ -122,6 +122,29 @@ def gradients_and_saved(module, *, most_kept: int) -> tuple[dict[str, torch.Tens
     ):
         found = tree_gradients(module)
     return found, sum(sizes)
+
+
+@pytest.mark.parametrize("family", FUSED_FAMILIES)
+def test_gradients_over_runs_of_the_fused_kernel_are_the_sum_of_those_of_each_example(family):
+    module = fused(adapted(family))
+    with patch.object(tree_plan, "FUSED_RUN", 3):
+        found = tree_gradients(module)
+    assert largest_relative_difference(found, gradients_alone(module)) < 1e-10
+
+
+@pytest.mark.parametrize("family", FUSED_FAMILIES)
+def test_layers_that_are_computed_again_do_not_compute_the_attention_of_runs_again(family):
+    module = fused(adapted(family))
+    with (
+        patch.object(tree_plan, "FUSED_RUN", 3),
+        patch.object(tree_attention, "attend_in_run", wraps=tree_attention.attend_in_run) as attend,
+    ):
+        kept, sizes_kept = gradients_and_saved(module, most_kept=1000)
+        calls = attend.call_count
+        again, sizes_again = gradients_and_saved(module, most_kept=10)
+    assert attend.call_count == 2 * calls > 0
+    assert all(torch.equal(kept[name], again[name]) for name in kept)
+    assert sizes_again < 0.6 * sizes_kept
 
 
 @pytest.mark.parametrize("family", FUSED_FAMILIES)

@@ -32,6 +32,8 @@ from support.tree_plans import (
     padded_queries_count,
     padded_queries_count_and_see_all,
     paths_hold_a_siblings_node,
+    runs_do_not_see_the_first_node,
+    runs_forget_what_is_before_them,
 )
 from transformers import AttentionInterface
 from transformers.models.llama.modeling_llama import eager_attention_forward
@@ -109,7 +111,8 @@ def test_attention_over_a_tree_is_the_same_in_blocks_and_batches_of_any_size(nam
 
 def test_scores_of_a_long_path_are_never_in_memory_as_a_whole():
     nodes = 3000
-    plan = plan_tree(merge_prompts([range(nodes)]), heads=2, key_heads=1, device=CPU)
+    with patch("tutelage.model.tree_plan.has_fused_attention", return_value=False):
+        plan = plan_tree(merge_prompts([range(nodes)]), heads=2, key_heads=1, device=CPU)
     assert max(batch.seen.shape[1] for batch in plan.batches) == 128
     assert max(batch.seen.numel() for batch in plan.batches) * 2 <= 2**22
     assert not plan.is_whole
@@ -121,7 +124,49 @@ def test_scores_of_a_long_path_are_never_in_memory_as_a_whole():
     output.sum().backward()
 
 
-def test_the_gradients_over_a_tree_are_those_of_finite_differences():
+def test_long_runs_on_a_cpu_are_taken_by_the_fused_kernel_and_keep_two_numbers_a_node():
+    shared, nodes = tuple(range(40)), 900
+    prompts = [(*shared, *[row] * 800) for row in (100, 101)] + [(*shared, 7)]
+    plan = plan_tree(merge_prompts(prompts), heads=2, key_heads=1, device=CPU)
+    assert [run.nodes.stop - run.nodes.start for run in plan.runs] == [800, 800]
+    assert [len(run.before) for run in plan.runs] == [40, 40]
+    assert sum(len(batch.query_rows) for batch in plan.batches) == 2 * 41
+    with patch("tutelage.model.tree_plan.has_fused_attention", return_value=False):
+        assert not plan_tree(merge_prompts(prompts), heads=2, key_heads=1, device=CPU).runs
+    tree = merge_prompts([range(nodes)])
+    inputs = [torch.randn(1, heads, nodes, SIZE, requires_grad=True) for heads in (2, 1, 1)]
+    saved = []
+    with torch.autograd.graph.saved_tensors_hooks(lambda tensor: saved.append(tensor) or tensor, lambda x: x):
+        attend(*inputs, tree_plan=plan_tree(tree, heads=2, key_heads=1, device=CPU))
+    sizes = sorted(tensor.numel() for tensor in saved if tensor is not None)
+    assert sizes == sorted([nodes * SIZE * heads for heads in (2, 2, 1, 1)] + [2 * nodes])
+
+
+@pytest.mark.parametrize(
+    ("fault", "wrong"),
+    [(runs_forget_what_is_before_them, set(RESULTS)), (runs_do_not_see_the_first_node, set(RESULTS))],
+)
+def test_a_wrong_run_is_caught(fault, wrong):
+    with blocks_of(4, fused_run=3):
+        assert any(run.before is not None for run in case("ragged").plan().runs)
+        assert wrong_results(case("ragged"), fault(case("ragged"))) == wrong
+
+
+def test_a_part_of_a_run_that_is_taken_for_the_whole_is_caught():
+    """The broken variant: each part is given its own sums in the backward pass."""
+    tried = case("ragged")
+    with blocks_of(4, fused_run=3):
+        plan = tried.plan()
+
+        def forget_the_sums(output: torch.Tensor) -> None:
+            *_, log_sums = output.grad_fn.saved_tensors
+            log_sums.data.add_(0.5)
+
+        assert wrong_results(tried, plan, spoil=forget_the_sums) == {"query", "key", "value"}
+
+
+@pytest.mark.parametrize("fused_run", [768, 1])
+def test_the_gradients_over_a_tree_are_those_of_finite_differences(fused_run):
     tree = merge_prompts([(1, 2, 3), (1, 2, 4, 5), (6,)])
     generator = torch.Generator().manual_seed(0)
     inputs = [
@@ -130,9 +175,9 @@ def test_the_gradients_over_a_tree_are_those_of_finite_differences():
         )
         for heads in (2, 1, 1)
     ]
-    with blocks_of(2):
+    with blocks_of(2, fused_run=fused_run):
         plan = plan_tree(tree, heads=2, key_heads=1, device=CPU)
-        assert torch.autograd.gradcheck(lambda *inputs: attend(*inputs, tree_plan=plan), inputs)
+    assert torch.autograd.gradcheck(lambda *inputs: attend(*inputs, tree_plan=plan), inputs)
 
 
 @pytest.mark.parametrize("name", ["ragged", "a long prefix and many leaves", "a branch at every depth"])

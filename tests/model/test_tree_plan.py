@@ -24,6 +24,7 @@ from support.tree_plans import (
 
 from tutelage.data.prefix_tree import PrefixTree, merge_prompts
 from tutelage.model import tree_plan
+from tutelage.model.fused_attention import Run
 from tutelage.model.tree_plan import BlockBatch, TreePlan, plan_tree
 
 
@@ -51,6 +52,8 @@ def faults(plan: TreePlan, tree: PrefixTree, *, heads: int, key_heads: int) -> l
     for batch in plan.batches:
         attended += attended_in(batch, key_heads, group)
         found += faults_of_batch(batch, key_heads, group)
+    for run in plan.runs:
+        attended += attended_by(run, nodes, heads, group)
     wanted = [
         (head * nodes + node, (head // group * nodes + path_to[node]).tolist())
         for head in range(heads)
@@ -73,6 +76,20 @@ def attended_in(batch: BlockBatch, key_heads: int, group: int) -> list[tuple[int
         for key_head in range(key_heads)
         for block, place in np.argwhere(is_query)
         for row in queries[key_head, block, place].tolist()
+    ]
+
+
+def attended_by(run: Run, nodes: int, heads: int, group: int) -> list[tuple[int, list[int]]]:
+    """Return the same of a run, whose kernel lets a node see all that is before the run, and of it what is before."""
+    own = list(range(run.nodes.start, run.nodes.stop))
+    before = [] if run.before is None else run.before.tolist()
+    return [
+        (
+            head * nodes + node,
+            [head // group * nodes + seen for seen in before + own[: place + 1]],
+        )
+        for head in range(heads)
+        for place, node in enumerate(own)
     ]
 
 
@@ -115,12 +132,13 @@ prompt_lists = st.lists(st.lists(st.integers(0, 2), min_size=1, max_size=8), min
     prompt_lists,
     st.sampled_from([1, 2, 3, 32]),
     st.sampled_from([1, 50, 2**22]),
+    st.sampled_from([1, 3, 768]),
     st.integers(1, 3),
     st.integers(1, 3),
 )
-def test_so_it_is_in_a_plan_of_any_tree(prompts, queries, scores, key_heads, group):
+def test_so_it_is_in_a_plan_of_any_tree(prompts, queries, scores, fused_run, key_heads, group):  # noqa: PLR0917 - hypothesis hands all of them over by place
     tree, heads = merge_prompts(prompts), key_heads * group
-    with blocks_of(queries, scores=scores, long_run=4):
+    with blocks_of(queries, scores=scores, long_run=4, fused_run=fused_run):
         plan = plan_tree(tree, heads=heads, key_heads=key_heads, device=CPU)
     assert faults(plan, tree, heads=heads, key_heads=key_heads) == []
 

@@ -30,17 +30,20 @@ SIZES = [
     {"queries": 4, "scores": 500},
     {"queries": 4, "scores": 3000, "long_run": 20},
     {"queries": 32, "scores": 20_000, "long_run": 1},
+    {"queries": 4, "scores": 500, "fused_run": 3},
+    {"queries": 4, "fused_run": 1},
 ]
 
 
-def blocks_of(queries: int, *, long_run: int = 512, scores: int = 2**22):
-    """Cut trees into blocks of so many queries, and batches of so many scores."""
+def blocks_of(queries: int, *, long_run: int = 512, scores: int = 2**22, fused_run: int = 768):
+    """Cut trees into blocks of so many queries, batches of so many scores, and runs of at least so many nodes."""
     return patch.multiple(
         tree_plan,
         QUERIES_PER_BLOCK=queries,
         LONG_RUN=long_run,
         QUERIES_PER_LONG_BLOCK=2 * queries,
         SCORES_PER_BATCH=scores,
+        FUSED_RUN=fused_run,
     )
 
 
@@ -108,6 +111,19 @@ def blocks_forget_what_is_above_them(case: Case) -> TreePlan:
         return {"seen": batch.seen & of_the_block | batch.is_padding}
 
     return of_every_batch(case.plan(), change)
+
+
+def runs_forget_what_is_before_them(case: Case) -> TreePlan:
+    plan = case.plan()
+    return replace(plan, runs=tuple(replace(run, before=None) for run in plan.runs))
+
+
+def runs_do_not_see_the_first_node(case: Case) -> TreePlan:
+    plan = case.plan()
+    return replace(
+        plan,
+        runs=tuple(run if run.before is None else replace(run, before=run.before[1:]) for run in plan.runs),
+    )
 
 
 def one_use_of_each_key_is_counted(case: Case) -> TreePlan:

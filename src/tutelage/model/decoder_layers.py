@@ -18,7 +18,7 @@ from tutelage.model.cache_name import CACHE
 from tutelage.model.fused_lora import group_of
 from tutelage.model.layer_step import Attention, DecoderLayer, LayerParts, run_layer
 from tutelage.model.linear_groups import is_plain
-from tutelage.model.tree_attention import attend_over_blocks, attend_under_mask
+from tutelage.model.tree_attention import attend_over_tree, attend_under_mask
 from tutelage.model.tree_plan import TreePlan, plan_tree
 
 # Families whose decoder layers compute what Llama's do.
@@ -138,14 +138,14 @@ class _FusedForward:
             "place": parts.layer.self_attn.layer_idx,
         }
         if plan is not None:
-            return partial(_attend_over_tree, plan=plan, **options_of_both)
+            return partial(_attend_and_keep, plan=plan, **options_of_both)
         mask = options.get("attention_mask")
         if cache is None or mask is None or hidden_states.shape[1] != 1:
             return None
         return partial(_attend_over_cache, mask=mask, **options_of_both)
 
 
-def _attend_over_tree(
+def _attend_and_keep(
     query: torch.Tensor,
     key: torch.Tensor,
     value: torch.Tensor,
@@ -157,7 +157,7 @@ def _attend_over_tree(
 ) -> tuple[torch.Tensor, torch.Tensor | None]:
     if cache is not None:
         cache.update(key[None], value[None], place)
-    return attend_over_blocks(query, key, value, scaling=scaling, plan=plan)
+    return attend_over_tree(query, key, value, scaling=scaling, plan=plan)
 
 
 def _attend_over_cache(

@@ -57,7 +57,8 @@ class LayerWidths:
         own = self.kept_numbers() * itemsize * (1 if is_fused else UNFUSED)
         if nodes <= MOST_NODES_KEPT:
             return nodes * self.layers * own
-        return nodes * (self.layers * self.hidden * itemsize + own)  # and one layer, computed again
+        # What goes into each layer and comes out of its attention, and one layer that is computed again.
+        return nodes * (self.layers * (self.hidden + self.query) * itemsize + own)
 
 
 def largest_tree(widths: LayerWidths, *, most: int, itemsize: int, is_fused: bool, weight_bytes: int) -> int:

@@ -13,10 +13,10 @@ from typing import Any, NamedTuple
 import torch
 
 from tutelage.model.linear_groups import GroupWeights, LinearGroup, complete, project, project_back
-from tutelage.model.tree_attention import attend_over_blocks, slopes_over_blocks
+from tutelage.model.tree_attention import attend_over_tree, slopes_over_tree
 from tutelage.model.tree_plan import TreePlan
 
-# From queries (heads, tokens, size), keys and values (key_heads, tokens, size) to the mixed values and the weights.
+# From queries (heads, tokens, size), keys and values (key_heads, tokens, size) to the mixed values and what is kept.
 Attention = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], tuple[torch.Tensor, torch.Tensor | None]]
 
 
@@ -63,8 +63,13 @@ class DecoderLayer(torch.autograd.Function):
         *masters: torch.Tensor,
     ) -> torch.Tensor:
         groups = parts.weights(masters)
-        result, kept = _run_over_tree(x, cos=cos, sin=sin, parts=parts, groups=groups, plan=plan)
-        context.save_for_backward(cos, sin, *(kept if plan.keeps_layers else (x,)))
+        attention = partial(attend_over_tree, scaling=parts.scaling, plan=plan)
+        result, kept = _run_over_tree(
+            x, cos=cos, sin=sin, parts=parts, groups=groups, plan=plan, attention=attention
+        )
+        # Of a layer that is computed again, a long run's attention is most of the time and little of the memory.
+        of_attention = (kept.mixed, kept.of_attention) if plan.runs else ()
+        context.save_for_backward(cos, sin, *(kept if plan.keeps_layers else (x, *of_attention)))
         context.plan, context.parts, context.groups = plan, parts, groups
         return result
 
@@ -75,7 +80,13 @@ class DecoderLayer(torch.autograd.Function):
         if plan.keeps_layers:
             kept = Kept(*saved)
         else:
-            _, kept = _run_over_tree(saved[0], cos=cos, sin=sin, parts=parts, groups=groups, plan=plan)
+            x, *of_attention = saved
+            attention = partial(attend_over_tree, scaling=parts.scaling, plan=plan)
+            if of_attention:
+                attention = partial(_attended_before, *of_attention, parts)
+            _, kept = _run_over_tree(
+                x, cos=cos, sin=sin, parts=parts, groups=groups, plan=plan, attention=attention
+            )
         of_x, of_masters = slopes_of_layer(
             gradient, kept, cos=cos, sin=sin, parts=parts, groups=groups, plan=plan
         )
@@ -90,11 +101,18 @@ def _run_over_tree(
     parts: LayerParts,
     groups: Sequence[GroupWeights],
     plan: TreePlan,
+    attention: Attention,
 ) -> tuple[torch.Tensor, "Kept"]:
-    attention = partial(attend_over_blocks, scaling=parts.scaling, plan=plan)
     # The workspace lives as long as the pass; what is not kept is better let go of by itself.
     empty = partial(plan.workspace.empty, dtype=x.dtype) if plan.keeps_layers else x.new_empty
     return run_layer(x, cos=cos, sin=sin, parts=parts, groups=groups, attention=attention, empty=empty)
+
+
+def _attended_before(
+    mixed: torch.Tensor, of_attention: torch.Tensor, parts: LayerParts, *_: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return what the attention of an earlier pass over the same queries, keys and values gave."""
+    return _by_head(mixed, parts), of_attention
 
 
 class Kept(NamedTuple):
@@ -105,7 +123,7 @@ class Kept(NamedTuple):
     first: torch.Tensor  # (tokens, hidden + ranks) what query, key and value read
     query_key: torch.Tensor  # (heads + key_heads, tokens, size), rotated
     value: torch.Tensor  # (key_heads, tokens, size)
-    weights: torch.Tensor | None
+    of_attention: torch.Tensor | None  # what its slopes need beside the mixed values
     mixed: torch.Tensor  # (tokens, heads * size + ranks) what the output reads
     middle: torch.Tensor  # (tokens, hidden) after the attention
     second_scale: torch.Tensor
@@ -137,7 +155,7 @@ def run_layer(
     by_head = projected.view(tokens, -1, parts.size).transpose(0, 1)
     query_key = rotate(by_head[:rotated], cos, sin, out=empty(rotated, tokens, parts.size))
     value = empty(parts.key_heads, tokens, parts.size).copy_(by_head[rotated:])
-    mixed_by_head, weights = attention(query_key[: parts.heads], query_key[parts.heads :], value)
+    mixed_by_head, of_attention = attention(query_key[: parts.heads], query_key[parts.heads :], value)
     mixed = empty(tokens, output.weight.shape[1])
     mixed[:, : parts.heads * parts.size].unflatten(1, (parts.heads, -1)).copy_(mixed_by_head.transpose(0, 1))
     middle = project(complete(mixed, output), output, out=empty(tokens, hidden)).add_(x)
@@ -151,7 +169,7 @@ def run_layer(
     result = project(complete(product, down), down).add_(middle)
     product_inner = product[:, gate.shape[1] :].clone()  # so that the rest of it is let go of
     kept = Kept(
-        x, first_scale, first, query_key, value, weights, mixed,
+        x, first_scale, first, query_key, value, of_attention, mixed,
         middle, second_scale, second, gate_up, opened, product_inner,
     )  # fmt: skip
     return result, kept
@@ -180,12 +198,13 @@ def slopes_of_layer(
     of_middle = rms_norm_back(of_second, kept.middle, parts.norms[1], kept.second_scale).add_(gradient)
     mixed, mixed_inner = _parted(kept.mixed, parts.heads * parts.size)
     of_mixed, of_output = project_back(of_middle, mixed, mixed_inner, output)
-    of_query, of_key, of_value = slopes_over_blocks(
+    of_query, of_key, of_value = slopes_over_tree(
         of_mixed.unflatten(1, (parts.heads, parts.size)).transpose(0, 1),
         kept.query_key[: parts.heads],
         kept.query_key[parts.heads :],
         kept.value,
-        kept.weights,
+        mixed=_by_head(kept.mixed, parts),
+        kept=kept.of_attention,
         scaling=parts.scaling,
         plan=plan,
     )
@@ -194,6 +213,11 @@ def slopes_of_layer(
     of_first, of_inputs = project_back(of_projected, *_parted(kept.first, hidden), inputs)
     of_x = rms_norm_back(of_first, kept.x, parts.norms[0], kept.first_scale).add_(of_middle)
     return of_x, [*of_inputs, *of_output, *of_gate_and_up, *of_down]
+
+
+def _by_head(mixed: torch.Tensor, parts: LayerParts) -> torch.Tensor:
+    """Return the mixed values in [mixed | anything] as (heads, tokens, size)."""
+    return mixed[:, : parts.heads * parts.size].unflatten(1, (parts.heads, parts.size)).transpose(0, 1)
 
 
 def _parted(widened: torch.Tensor, ins: int) -> tuple[torch.Tensor, torch.Tensor]:

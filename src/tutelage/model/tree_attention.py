@@ -10,6 +10,7 @@ import torch
 from torch.nn.functional import embedding_bag
 from transformers import AttentionInterface
 
+from tutelage.model.fused_attention import attend_in_run, slopes_in_run
 from tutelage.model.tree_plan import BlockBatch, TreePlan
 
 ATTENTION = "tutelage"
@@ -66,7 +67,7 @@ def _softmax(scores: torch.Tensor, seen: torch.Tensor, scaling: float) -> torch.
 
 
 class _TreeAttention(torch.autograd.Function):
-    """Attention over the blocks of a plan, with a backward pass that keeps no scores but the weights."""
+    """Attention over a plan, with a backward pass that keeps no scores but the weights."""
 
     @staticmethod
     def forward(  # noqa: PLR0917 - autograd hands all of them over by place
@@ -77,32 +78,34 @@ class _TreeAttention(torch.autograd.Function):
         scaling: float,
         plan: TreePlan,
     ) -> torch.Tensor:
-        mixed, weights = attend_over_blocks(query[0], key[0], value[0], scaling=scaling, plan=plan)
-        context.save_for_backward(query, key, value, weights)
+        mixed, kept = attend_over_tree(query[0], key[0], value[0], scaling=scaling, plan=plan)
+        context.save_for_backward(query, key, value, mixed if plan.runs else None, kept)
         context.scaling, context.plan = scaling, plan
         return mixed.transpose(0, 1)[None]
 
     @staticmethod
     def backward(context: Any, gradient: torch.Tensor) -> tuple[torch.Tensor | None, ...]:  # type: ignore[override]
-        query, key, value, weights = context.saved_tensors
-        slopes = slopes_over_blocks(
+        query, key, value, mixed, kept = context.saved_tensors
+        slopes = slopes_over_tree(
             gradient[0].transpose(0, 1),
             query[0],
             key[0],
             value[0],
-            weights,
+            mixed=mixed,
+            kept=kept,
             scaling=context.scaling,
             plan=context.plan,
         )
         return *(slope[None] for slope in slopes), None, None
 
 
-def attend_over_blocks(
+def attend_over_tree(
     query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, *, scaling: float, plan: TreePlan
 ) -> tuple[torch.Tensor, torch.Tensor | None]:
-    """Return the mixed values, (heads, nodes, size), and the weights that the slopes need; None are to be made again.
+    """Return the mixed values, (heads, nodes, size), and what the slopes need beside them.
 
-    query: (heads, nodes, size); key and value: (key_heads, nodes, size).
+    That is the weights where the plan is whole, else the logarithm of the sums of its runs, (heads, nodes); None where
+    the weights are to be computed again. query: (heads, nodes, size); key and value: (key_heads, nodes, size).
     """
     if plan.is_whole:
         mixed, weights = _attend_in(plan.batches[0], (query, key, value), scaling=scaling, plan=plan)
@@ -111,7 +114,12 @@ def attend_over_blocks(
     for batch in plan.batches:
         own, _ = _attend_in(batch, (query, key, value), scaling=scaling, plan=plan)
         mixed.view(-1, query.shape[-1]).index_copy_(0, batch.query_rows, own)
-    return mixed, None
+    if not plan.runs:
+        return mixed, None
+    log_sums = query.new_empty(query.shape[:2], dtype=torch.promote_types(query.dtype, torch.float32))
+    for run in plan.runs:
+        mixed[:, run.nodes], log_sums[:, run.nodes] = attend_in_run(run, query, key, value, scaling=scaling)
+    return mixed, log_sums
 
 
 def _attend_in(
@@ -145,36 +153,45 @@ def _weights_of(
     return scores.softmax(dim=-1, dtype=wide).to(scores.dtype)
 
 
-def slopes_over_blocks(
+def slopes_over_tree(
     gradient: torch.Tensor,
     query: torch.Tensor,
     key: torch.Tensor,
     value: torch.Tensor,
-    weights: torch.Tensor | None,
     *,
+    mixed: torch.Tensor | None,
+    kept: torch.Tensor | None,
     scaling: float,
     plan: TreePlan,
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Return the gradients of query, key and value from that of the mixed values, all (heads, nodes, size)."""
-    size = query.shape[-1]
+    """Return the gradients of query, key and value from that of the mixed values, all (heads, nodes, size).
+
+    `mixed` and `kept` are what `attend_over_tree` returned; `mixed` is read where the plan has runs.
+    """
+    inputs = query, key, value
     if plan.is_whole:
         of_query, of_key, of_value = _slopes_in(
-            plan.batches[0], gradient, (query, key, value), weights, scaling=scaling, plan=plan
+            plan.batches[0], gradient, inputs, kept, scaling=scaling, plan=plan
         )
-    else:
-        wide = torch.promote_types(key.dtype, torch.float32)
-        of_query = query.new_empty(query.shape).view(-1, size)
-        of_key, of_value = (key.new_zeros(key.shape, dtype=wide).view(-1, size) for _ in range(2))
-        for batch in plan.batches:
-            own = _slopes_in(batch, gradient, (query, key, value), None, scaling=scaling, plan=plan)
-            of_query.index_copy_(0, batch.query_rows, own[0])
-            of_key.index_add_(0, batch.key_rows, own[1].to(wide))
-            of_value.index_add_(0, batch.key_rows, own[2].to(wide))
-    return (
-        of_query.view(query.shape).mul_(scaling),
-        of_key.to(key.dtype).view(key.shape).mul_(scaling),
-        of_value.to(value.dtype).view(value.shape),
-    )
+        return (
+            of_query.view(query.shape).mul_(scaling),
+            of_key.to(key.dtype).view(key.shape).mul_(scaling),
+            of_value.to(value.dtype).view(value.shape),
+        )
+    size, wide = query.shape[-1], torch.promote_types(key.dtype, torch.float32)
+    of_query = query.new_empty(query.shape)
+    of_key, of_value = (key.new_zeros(key.shape, dtype=wide) for _ in range(2))
+    for batch in plan.batches:
+        own = _slopes_in(batch, gradient, inputs, None, scaling=scaling, plan=plan)
+        of_query.view(-1, size).index_copy_(0, batch.query_rows, own[0])
+        of_key.view(-1, size).index_add_(0, batch.key_rows, own[1].to(wide))
+        of_value.view(-1, size).index_add_(0, batch.key_rows, own[2].to(wide))
+    of_query, of_key = of_query.mul_(scaling), of_key.mul_(scaling)
+    for run in plan.runs:  # their slopes are scaled by the kernel
+        assert mixed is not None and kept is not None
+        into = of_query, of_key, of_value
+        slopes_in_run(run, gradient, inputs, mixed, kept, scaling=scaling, into=into)
+    return of_query, of_key.to(key.dtype), of_value.to(value.dtype)
 
 
 def _slopes_in(

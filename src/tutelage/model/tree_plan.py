@@ -8,7 +8,8 @@ the square of the tree.
     path 2:  a b c x y         one more: [x y], with the keys a b c x y
 
 Blocks with about as many keys are computed together. A tree of short paths is one such batch; in others, only one batch
-of scores is in memory at a time.
+of scores is in memory at a time. On a CPU, long runs of new nodes are no blocks: torch's fused kernel takes them whole
+(fused_attention.py).
 """
 
 from collections.abc import Iterator, Sequence
@@ -18,11 +19,14 @@ import numpy as np
 import torch
 
 from tutelage.data.prefix_tree import PrefixTree
+from tutelage.model.fused_attention import Run, has_fused_attention
 from tutelage.model.workspace import Workspace
 
 QUERIES_PER_BLOCK = 32
 # Each block gathers the keys of its path; where many nodes of one path are new, larger blocks do it less often.
 LONG_RUN, QUERIES_PER_LONG_BLOCK = 512, 128
+# From so many new nodes on, torch's fused kernel takes no longer than blocks, in bfloat16 with AMX and in float32.
+FUSED_RUN = 768
 # Scores of all heads that are in memory at once: 16 MB in float32. A single block may have more.
 SCORES_PER_BATCH = 2**22
 # A batch is filled up to its longest path, by at most this factor; smaller batches than this share are not worth it.
@@ -64,9 +68,10 @@ class BlockBatch:
 
 @dataclass(frozen=True)
 class TreePlan:
-    """The batches of blocks of a tree: every node is a query in one of them."""
+    """The batches of blocks of a tree, and its long runs: every node is a query in one of them."""
 
     batches: tuple[BlockBatch, ...]
+    runs: tuple[Run, ...]
     workspace: Workspace  # for what the layers keep of the pass that the plan is made for
     keeps_layers: bool  # False: a layer keeps its input alone
     _biases: dict[torch.dtype, torch.Tensor] = field(init=False, repr=False, default_factory=dict)
@@ -74,7 +79,7 @@ class TreePlan:
     @property
     def is_whole(self) -> bool:
         """Tell whether one batch answers all nodes in their order; then its weights are small enough to be kept."""
-        return len(self.batches) == 1
+        return len(self.batches) == 1 and not self.runs
 
     def bias(self, batch: BlockBatch, dtype: torch.dtype, key_heads: int, group: int) -> torch.Tensor:
         """Return the bias of a batch, made once for all layers where it is the only one."""
@@ -94,29 +99,41 @@ class _Block:
 
 def plan_tree(tree: PrefixTree, *, heads: int, key_heads: int, device: torch.device) -> TreePlan:
     """Cut the tree into blocks, once for all layers of a model with so many heads."""
-    blocks = _cut_into_blocks(tree)
+    is_fused = device.type == "cpu" and has_fused_attention()
+    blocks, runs = _cut(tree, longest=FUSED_RUN if is_fused else None, device=device)
     batches = tuple(
         _lay_out(batch, tree, heads=heads, key_heads=key_heads, device=device)
         for batch in _batches_of(blocks, heads=heads)
     )
-    return TreePlan(batches, Workspace(device), keeps_layers=len(tree.token_ids) <= MOST_NODES_KEPT)
+    return TreePlan(batches, runs, Workspace(device), keeps_layers=len(tree.token_ids) <= MOST_NODES_KEPT)
 
 
-def _cut_into_blocks(tree: PrefixTree) -> list[_Block]:
+def _cut(
+    tree: PrefixTree, *, longest: int | None, device: torch.device
+) -> tuple[list[_Block], tuple[Run, ...]]:
+    """Cut the new nodes of each path into blocks; from `longest` on they are a run that stays whole."""
     blocks: list[_Block] = []
+    runs: list[Run] = []
     reached = -1  # nodes stand in the order in which sorted paths add them
     for path in sorted(tree.paths, key=lambda path: (path[-1], len(path))):
         begin = int(np.searchsorted(path, reached, side="right"))
-        size = QUERIES_PER_BLOCK if len(path) - begin < LONG_RUN else QUERIES_PER_LONG_BLOCK
-        for start in range(begin, len(path), size):
-            end = min(start + size, len(path))
-            blocks.append(_Block(path[start:end], path[:end], size))
+        new = len(path) - begin
+        if longest is not None and new >= longest:
+            before = torch.from_numpy(path[:begin]).to(device) if begin else None
+            runs.append(Run(slice(int(path[begin]), int(path[-1]) + 1), before))
+        else:
+            size = QUERIES_PER_BLOCK if new < LONG_RUN else QUERIES_PER_LONG_BLOCK
+            for start in range(begin, len(path), size):
+                end = min(start + size, len(path))
+                blocks.append(_Block(path[start:end], path[:end], size))
         reached = max(reached, int(path[-1]))
-    return blocks
+    return blocks, tuple(runs)
 
 
 def _batches_of(blocks: Sequence[_Block], *, heads: int) -> Iterator[list[_Block]]:
     """Yield all blocks in the order of their nodes if one batch can hold them, else batches of like widths."""
+    if not blocks:
+        return
     if len({block.size for block in blocks}) == 1 and _scores_of(blocks, heads) <= SCORES_PER_BATCH:
         yield list(blocks)
         return

@@ -1,0 +1,131 @@
+"""Attention of a long run of nodes by torch's fused kernel for CPUs, which never holds a matrix of scores.
+
+A run are the new nodes of one path, one after the other. Each of them sees the whole path before the run, and of the
+run what stands before it: two calls of the kernel. Beside its result the kernel tells the logarithm of the sum of the
+exponentials of each query's scores. From these follows what share of the whole each of the two results has; in the
+backward pass each part is given the result and the logarithm of the whole.
+"""
+
+from dataclasses import dataclass
+from functools import cache
+
+import torch
+
+_PROBED_NODES = 3
+
+
+@dataclass(frozen=True)
+class Run:
+    """The new nodes of one path, and the nodes of the path before them, None where there are none."""
+
+    nodes: slice
+    before: torch.Tensor | None  # (nodes before,)
+
+
+def attend_in_run(
+    run: Run, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, *, scaling: float
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the mixed values of the run's nodes, (heads, own, size), and the logarithm of their sums, (heads, own).
+
+    query: (heads, nodes, size); key and value: (key_heads, nodes, size).
+    """
+    own = query[:, run.nodes]
+    mixed, log_sums = _attend(own, key[:, run.nodes], value[:, run.nodes], scaling=scaling, is_causal=True)
+    if run.before is None:
+        return mixed, log_sums
+    keys, values = key.index_select(1, run.before), value.index_select(1, run.before)
+    of_before, log_sums_before = _attend(own, keys, values, scaling=scaling, is_causal=False)
+    whole = torch.logaddexp(log_sums, log_sums_before)
+    share, share_before = (part.sub(whole).exp()[..., None] for part in (log_sums, log_sums_before))
+    return mixed.mul(share).add_(of_before.mul(share_before)).to(query.dtype), whole
+
+
+def slopes_in_run(
+    run: Run,
+    gradient: torch.Tensor,
+    inputs: tuple[torch.Tensor, torch.Tensor, torch.Tensor],
+    mixed: torch.Tensor,
+    log_sums: torch.Tensor,
+    *,
+    scaling: float,
+    into: tuple[torch.Tensor, torch.Tensor, torch.Tensor],
+) -> None:
+    """Put the gradients of the run's queries into `into`, and add those of all keys and values that it reads.
+
+    All are of the whole tree: `gradient` and `mixed`, (heads, nodes, size), `log_sums`, (heads, nodes), and query, key
+    and value in `inputs` and `into`.
+    """
+    query, key, value = inputs
+    of_query, of_key, of_value = into
+    given = gradient[:, run.nodes], query[:, run.nodes]
+    whole = mixed[:, run.nodes], log_sums[:, run.nodes]
+    own = _slopes(*given, key[:, run.nodes], value[:, run.nodes], whole, scaling=scaling, is_causal=True)
+    of_query[:, run.nodes] = own[0]
+    of_key[:, run.nodes] += own[1]
+    of_value[:, run.nodes] += own[2]
+    if run.before is not None:
+        keys, values = key.index_select(1, run.before), value.index_select(1, run.before)
+        before = _slopes(*given, keys, values, whole, scaling=scaling, is_causal=False)
+        of_query[:, run.nodes] += before[0]
+        of_key.index_add_(1, run.before, before[1])
+        of_value.index_add_(1, run.before, before[2])
+
+
+@cache
+def has_fused_attention() -> bool:
+    """Tell whether torch's kernel runs here in both directions as it is called above, by running it once."""
+    query = torch.ones(2, _PROBED_NODES, 1)
+    key = torch.ones(1, _PROBED_NODES, 1)
+    try:
+        mixed, log_sums = _attend(query, key, key, scaling=1.0, is_causal=True)
+        slopes = _slopes(query, query, key, key, (mixed, log_sums), scaling=1.0, is_causal=True)
+    except (RuntimeError, TypeError, ValueError, AttributeError):  # it is no public function of torch
+        return False
+    return torch.equal(mixed, query) and slopes[2].shape == key.shape
+
+
+def _attend(
+    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, *, scaling: float, is_causal: bool
+) -> tuple[torch.Tensor, torch.Tensor]:
+    kernel = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
+    group = len(query) // len(key)
+    mixed, log_sums = kernel(
+        query[None], _for_each_head(key, group), _for_each_head(value, group), 0.0, is_causal, scale=scaling
+    )
+    return mixed[0], log_sums[0]
+
+
+def _slopes(
+    gradient: torch.Tensor,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    whole: tuple[torch.Tensor, torch.Tensor],
+    *,
+    scaling: float,
+    is_causal: bool,
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Return the gradients of queries, keys and values; those of keys and values in float32 at least.
+
+    `whole`: the mixed values over all keys of these queries, and the logarithm of the sums.
+    """
+    kernel = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward
+    group = len(query) // len(key)
+    of_query, *of_both = kernel(
+        gradient[None],
+        query[None],
+        _for_each_head(key, group),
+        _for_each_head(value, group),
+        *(part[None] for part in whole),
+        0.0,
+        is_causal,
+        scale=scaling,
+    )
+    wide = torch.promote_types(key.dtype, torch.float32)
+    of_key, of_value = (part[0].unflatten(0, (-1, group)).sum(dim=1, dtype=wide) for part in of_both)
+    return of_query[0], of_key, of_value
+
+
+def _for_each_head(part: torch.Tensor, group: int) -> torch.Tensor:
+    """Repeat keys or values for every head of a group, (1, heads, nodes, size): the kernel knows no groups."""
+    return part.repeat_interleave(group, dim=0)[None]
