@@ -79,22 +79,23 @@ def refuse_unless_exact(model: CausalModel, probes: Sequence[Example]) -> None:
 
 
 def largest_leak(model: CausalModel, probes: Sequence[Example]) -> float:
-    """Return how far the log-probabilities of one branch move at most, in nats, when another has other tokens.
+    """Return how far the log-probabilities of one branch move at most, in nats, when others have other tokens.
 
-    The other branch leaves the first half way, and stands before it in the tree once, and once behind it.
+    Other branches leave the first half way; one stands before it in the tree, and one behind it.
     """
     vocabulary = model.module.get_input_embeddings().num_embeddings
     probe = max(probes, key=lambda probe: len(probe.ids))
     half = max(1, len(probe.ids) // 2)
-    leaks = []
-    for sides in ((1, 2), (-1, -2)):
-        found = []
-        for step in sides:
-            tail = [(token + step * place) % vocabulary for place, token in enumerate(probe.ids[half:], 1)]
-            branch = replace(probe, ids=(*probe.ids[:half], *tail))
-            found.append(target_log_probs(model, merge([probe, branch]))[: probe.supervised])
-        leaks.append((found[0] - found[1]).abs().max())
-    return torch.stack(leaks).max().item()
+    found = []
+    for step in (1, 2):
+        branches = []
+        for side in (-1, 1):
+            tail = [
+                (token + side * step * place) % vocabulary for place, token in enumerate(probe.ids[half:], 1)
+            ]
+            branches.append(replace(probe, ids=(*probe.ids[:half], *tail)))
+        found.append(target_log_probs(model, merge([probe, *branches]))[: probe.supervised])
+    return (found[0] - found[1]).abs().max().item()
 
 
 @torch.no_grad()
