@@ -1,6 +1,6 @@
 """Keys and values of the rows that are answered at once; each stands in a slot that another takes when it is done."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -44,7 +44,7 @@ class Slots(Cache):
     def grow(self, slots: int) -> None:
         """Add so many free slots behind the others."""
         self.lengths = pad(self.lengths, (0, slots))
-        self._layers = [[pad(part, (0, 0, 0, 0, 0, 0, 0, slots)) for part in layer] for layer in self._layers]
+        self._exchange(lambda part: pad(part, (0, 0, 0, 0, 0, 0, 0, slots)))
 
     def free(self, slot: int) -> None:
         self.lengths[slot] = 0
@@ -52,7 +52,7 @@ class Slots(Cache):
     def keep(self, slots: Sequence[int]) -> None:
         """Leave out all other slots; the ones kept are counted anew, in the order given."""
         places = torch.tensor(slots, device=self.lengths.device)
-        self._layers = [[part[places] for part in layer] for layer in self._layers]
+        self._exchange(lambda part: part[places])
         self.lengths = self.lengths[places]
 
     def begin_step(self) -> torch.Tensor:
@@ -92,4 +92,10 @@ class Slots(Cache):
         missing = columns - self._layers[0][0].shape[2]
         if missing > 0:
             more = -(-missing // COLUMNS_MULTIPLE) * COLUMNS_MULTIPLE
-            self._layers = [[pad(part, (0, 0, 0, more)) for part in layer] for layer in self._layers]
+            self._exchange(lambda part: pad(part, (0, 0, 0, more)))
+
+    def _exchange(self, change: Callable[[torch.Tensor], torch.Tensor]) -> None:
+        """Put a changed tensor in the place of each; one at a time, or for a while all would be there twice."""
+        for layer in self._layers:
+            for place, part in enumerate(layer):
+                layer[place] = change(part)
