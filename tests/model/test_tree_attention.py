@@ -142,6 +142,20 @@ def test_long_runs_on_a_cpu_are_taken_by_the_fused_kernel_and_keep_two_numbers_a
     assert sizes == sorted([nodes * SIZE * heads for heads in (2, 2, 1, 1)] + [2 * nodes])
 
 
+def test_weights_of_many_scores_are_not_kept_though_one_batch_has_them():
+    def kept(scores: int) -> tuple[bool, bool]:
+        with blocks_of(4, kept=scores):
+            plan = case("ragged").plan()
+            inputs = (part.clone().requires_grad_() for part in case("ragged").inputs)
+            output = attend(*inputs, tree_plan=plan)
+        return plan.is_whole, output.grad_fn.saved_tensors[-1] is not None
+
+    with blocks_of(4):
+        scores = case("ragged").plan().batches[0].scores
+    assert kept(scores) == (True, True)
+    assert kept(scores - 1) == (True, False)
+
+
 @pytest.mark.parametrize(
     ("fault", "wrong"),
     [(runs_forget_what_is_before_them, set(RESULTS)), (runs_do_not_see_the_first_node, set(RESULTS))],

@@ -32,11 +32,17 @@ SIZES = [
     {"queries": 32, "scores": 20_000, "long_run": 1},
     {"queries": 4, "scores": 500, "fused_run": 3},
     {"queries": 4, "fused_run": 1},
+    {"queries": 4, "kept": 0},
 ]
 
 
-def blocks_of(queries: int, *, long_run: int = 512, scores: int = 2**22, fused_run: int = 768):
-    """Cut trees into blocks of so many queries, batches of so many scores, and runs of at least so many nodes."""
+def blocks_of(
+    queries: int, *, long_run: int = 512, scores: int = 2**22, fused_run: int = 768, kept: int = 2**20
+):
+    """Cut trees into blocks of so many queries, batches of so many scores, and runs of at least so many nodes.
+
+    The weights of at most `kept` scores are kept.
+    """
     return patch.multiple(
         tree_plan,
         QUERIES_PER_BLOCK=queries,
@@ -44,6 +50,7 @@ def blocks_of(queries: int, *, long_run: int = 512, scores: int = 2**22, fused_r
         QUERIES_PER_LONG_BLOCK=2 * queries,
         SCORES_PER_BATCH=scores,
         FUSED_RUN=fused_run,
+        SCORES_KEPT=kept,
     )
 
 

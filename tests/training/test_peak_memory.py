@@ -11,7 +11,7 @@ from tutelage.data.prefix_tree import merge
 from tutelage.model.adapters import add_adapter
 from tutelage.model.decoder_layers import fuse_layers
 from tutelage.model.forward import MAX_NODES, CausalModel, target_log_probs, undressed
-from tutelage.model.kept_memory import FEWEST_NODES, LARGEST_KEPT_BYTES, LayerWidths, largest_tree
+from tutelage.model.kept_memory import LARGEST_KEPT_BYTES, NODES_STEP, LayerWidths, largest_tree
 from tutelage.model.layer_step import Kept
 from tutelage.model.tree_plan import MOST_NODES_KEPT
 from tutelage.recipe import AdapterSettings
@@ -61,14 +61,17 @@ def test_a_tree_is_as_large_as_the_weights_or_the_bound_allow():
             widths, most=MAX_NODES, itemsize=itemsize, is_fused=is_fused, weight_bytes=weight_bytes
         )
 
-    assert largest(SMOLLM) == MAX_NODES
-    assert largest(SMOLLM, itemsize=4) == MAX_NODES // 2
-    assert largest(SMOLLM, itemsize=4, is_fused=False) == MAX_NODES // 4
+    assert largest(SMOLLM) == 6 * NODES_STEP
+    assert largest(SMOLLM, itemsize=4) == 3 * NODES_STEP
+    assert largest(SMOLLM, itemsize=4, is_fused=False) == NODES_STEP
     assert largest(SMOLLM, itemsize=4, weight_bytes=10 * LARGEST_KEPT_BYTES) == MAX_NODES
-    assert largest(replace(SMOLLM, layers=3000)) == FEWEST_NODES
+    assert largest(replace(SMOLLM, layers=3000)) == NODES_STEP
     for itemsize in (2, 4, 8):
-        kept = SMOLLM.kept_bytes(largest(SMOLLM, itemsize=itemsize), itemsize=itemsize, is_fused=True)
-        assert LARGEST_KEPT_BYTES / 2 < kept <= LARGEST_KEPT_BYTES
+        nodes = largest(SMOLLM, itemsize=itemsize)
+        within, beyond = (
+            SMOLLM.kept_bytes(nodes + more, itemsize=itemsize, is_fused=True) for more in (0, NODES_STEP)
+        )
+        assert within <= LARGEST_KEPT_BYTES < beyond
 
 
 def test_a_long_row_keeps_the_inputs_of_its_layers_alone():

@@ -10,8 +10,8 @@ from typing import Any, Self
 from tutelage.model.tree_plan import MOST_NODES_KEPT
 
 # The trees of a step may keep as much as the weights take, and at least so many bytes.
-LARGEST_KEPT_BYTES = 2**30
-FEWEST_NODES = 256
+LARGEST_KEPT_BYTES = 3 * 2**28
+NODES_STEP = 256  # trees are bounded by a multiple of so many nodes
 # transformers' own layers and peft's keep about so many times what the fused ones do.
 UNFUSED = 2
 INNER = ("intermediate_size", "n_inner", "ffn_dim", "ffn_hidden_size")
@@ -62,8 +62,7 @@ class LayerWidths:
 
 
 def largest_tree(widths: LayerWidths, *, most: int, itemsize: int, is_fused: bool, weight_bytes: int) -> int:
-    """Return how many nodes a tree of a step may have: `most`, halved until what is kept is within its bound."""
+    """Return how many nodes a tree of a step may have: `most`, or as many as keep what is kept within its bound."""
     bound = max(LARGEST_KEPT_BYTES, weight_bytes)
-    while most > FEWEST_NODES and widths.kept_bytes(most, itemsize=itemsize, is_fused=is_fused) > bound:
-        most //= 2
-    return most
+    steps = bound // widths.kept_bytes(NODES_STEP, itemsize=itemsize, is_fused=is_fused)
+    return min(most, max(1, steps) * NODES_STEP)

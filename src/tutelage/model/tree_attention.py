@@ -104,12 +104,12 @@ def attend_over_tree(
 ) -> tuple[torch.Tensor, torch.Tensor | None]:
     """Return the mixed values, (heads, nodes, size), and what the slopes need beside them.
 
-    That is the weights where the plan is whole, else the logarithm of the sums of its runs, (heads, nodes); None where
+    That is the weights where the plan keeps them, or the logarithm of the sums of its runs, (heads, nodes); None where
     the weights are to be computed again. query: (heads, nodes, size); key and value: (key_heads, nodes, size).
     """
     if plan.is_whole:
         mixed, weights = _attend_in(plan.batches[0], (query, key, value), scaling=scaling, plan=plan)
-        return mixed.view(query.shape), weights
+        return mixed.view(query.shape), weights if plan.keeps_weights else None
     mixed = query.new_empty(query.shape)
     for batch in plan.batches:
         own, _ = _attend_in(batch, (query, key, value), scaling=scaling, plan=plan)

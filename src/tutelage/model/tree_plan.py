@@ -29,6 +29,8 @@ LONG_RUN, QUERIES_PER_LONG_BLOCK = 512, 128
 FUSED_RUN = 768
 # Scores of all heads that are in memory at once: 16 MB in float32. A single block may have more.
 SCORES_PER_BATCH = 2**22
+# Every layer keeps the weights of a tree of so many scores; those of a larger one are computed again for their slopes.
+SCORES_KEPT = 2**20
 # A batch is filled up to its longest path, by at most this factor; smaller batches than this share are not worth it.
 LARGEST_FILLING, SMALLEST_BATCH = 1.5, 1 / 8
 # A CPU makes the kernel of a product anew for every shape, so blocks are filled up to few widths and few counts.
@@ -47,6 +49,7 @@ class BlockBatch:
 
     blocks: int
     keys_per_block: int
+    scores: int  # of all heads
     queries: torch.Tensor  # (key_heads * blocks * queries * group,) rows of the query tensor
     keys: torch.Tensor  # (key_heads * blocks * keys,) rows of the key tensor
     seen: torch.Tensor  # (blocks, queries, 1, keys) which key each query sees
@@ -78,8 +81,13 @@ class TreePlan:
 
     @property
     def is_whole(self) -> bool:
-        """Tell whether one batch answers all nodes in their order; then its weights are small enough to be kept."""
+        """Tell whether one batch answers all nodes in their order."""
         return len(self.batches) == 1 and not self.runs
+
+    @property
+    def keeps_weights(self) -> bool:
+        """Tell whether the weights of the attention are small enough to be kept by every layer."""
+        return self.is_whole and self.batches[0].scores <= SCORES_KEPT
 
     def bias(self, batch: BlockBatch, dtype: torch.dtype, key_heads: int, group: int) -> torch.Tensor:
         """Return the bias of a batch, made once for all layers where it is the only one."""
@@ -191,6 +199,7 @@ def _lay_out(
     return BlockBatch(
         blocks,
         width,
+        scores=blocks * size * width * heads,
         queries=tensor(head_major.reshape(-1)),
         keys=tensor((each_key_head * nodes + keys.reshape(1, -1)).reshape(-1)),
         seen=tensor(seen[:, :, None, :]),

@@ -64,5 +64,5 @@ def _score_bytes(tree: PrefixTree, widths: LayerWidths, *, itemsize: int) -> int
     """Return the weights that all layers keep, or the scores of one batch of blocks and their gradients."""
     key_heads = widths.key * widths.heads // widths.query
     plan = plan_tree(tree, heads=widths.heads, key_heads=key_heads, device=torch.device("cpu"))
-    largest = max((batch.seen.numel() for batch in plan.batches), default=0) * widths.heads
-    return largest * (itemsize * widths.layers if plan.is_whole else 4 * SCORES_AT_ONCE)
+    largest = max((batch.scores for batch in plan.batches), default=0)
+    return largest * (itemsize * widths.layers if plan.keeps_weights else 4 * SCORES_AT_ONCE)
