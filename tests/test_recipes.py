@@ -50,6 +50,11 @@ def test_a_recipe_says_what_it_is_for_and_sets_something(recipe):
     assert load(recipe.path, {}, []).origins
 
 
+@pytest.mark.parametrize("name", BOOK)
+def test_recipes_of_the_book_make_every_step_that_the_book_makes(name):
+    assert load(RECIPES[name].path, {}, []).recipe.training.early_stopping_patience == 0
+
+
 @pytest.mark.parametrize("name", ["../quickstart", "quickstart.toml", "", "no-such", "a/b", "QUICKSTART"])
 def test_only_a_name_finds_a_recipe_that_ships(name):
     assert shipped_path(name) is None

@@ -177,6 +177,11 @@ class TrainingSettings(Section):
     eval_steps: Count | None = Field(
         None, description="Steps between two validation losses. Default: four times an epoch."
     )
+    early_stopping_patience: Annotated[int, Field(ge=0)] = Field(
+        1,
+        description="After the first epoch, the training ends early once so many validation losses in a row are no"
+        " lower than the lowest before them; 0 makes all steps.",
+    )
     save_steps: Count | None = Field(
         None, description="Steps between two checkpoints. Default: with every validation loss."
     )

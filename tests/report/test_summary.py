@@ -24,6 +24,7 @@ def test_the_summary_has_the_promised_keys(run):
         "dtype",
         "padded_because",
         "steps",
+        "planned_steps",
         "resumed",
         "accepted_changes",
         "best_step",

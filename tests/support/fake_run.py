@@ -194,6 +194,7 @@ def tune(run: RunFolder, validation: list[dict[str, Any]]) -> None:
             "dtype": "float32",
             "padded_because": None,
             "steps": steps,
+            "planned_steps": steps,
             "best_step": 196,
             "resumed": [],
             "accepted_changes": [],

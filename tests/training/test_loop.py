@@ -35,6 +35,7 @@ SETTINGS = TrainingSettings(
     warmup_ratio=0.25,
     weight_decay=0.1,
     eval_steps=3,
+    early_stopping_patience=0,
 )
 
 
@@ -112,6 +113,54 @@ def test_validation_comes_before_training_at_its_steps_and_at_the_end(monkeypatc
         ("validation", 8),
         ("save", 8, 3),
     ]
+
+
+def stopping_after(patience, **more) -> TrainingSettings:
+    return changed(eval_steps=1, early_stopping_patience=patience, **more)
+
+
+@pytest.mark.parametrize(
+    ("patience", "losses", "steps"),
+    [
+        (1, (4.0, 3.0, 2.5, 2.2, 2.0, 2.0), 5),  # an equal loss is no lower one
+        (1, (4.0, 2.0, 3.0, 2.5, 2.0), 4),  # not before the end of the first epoch
+        (2, (4.0, 2.0, 3.0, 1.9, 2.5, 2.4), 5),
+        (2, (4.0, 3.0, 2.0, 2.5, 1.9, 2.4, 2.3), 6),  # a lower one begins the count anew
+        (2, (1.0, 9.0, 8.0, 7.0, 6.0, 5.0, 4.0, 3.0, 2.0), 8),  # the untuned model's is none of them
+        (0, (4.0, 2.0, *[3.0] * 7), 8),
+        (9, (4.0, 2.0, *[3.0] * 7), 8),
+    ],
+)
+def test_training_ends_where_the_validation_loss_has_not_fallen_for_the_patience(
+    monkeypatch, patience, losses, steps
+):
+    with_losses(monkeypatch, *losses)
+    diary, result = run(tiny_model("llama"), stopping_after(patience))
+    assert result.step == steps
+    assert diary.entries[-1] == (("stopped_early", steps) if steps < 8 else ("save", 8, result.best_step))
+    assert [fields["planned_steps"] for fields in diary.of("stopped_early")] == [8] * (steps < 8)
+
+
+def test_the_step_that_ends_a_training_early_is_saved_whatever_save_steps_says(monkeypatch):
+    with_losses(monkeypatch, 4.0, 3.0, 2.0, 1.0, 1.5, 2.0)
+    needed = []
+
+    class Saving(Diary):
+        def save(self, progress, is_needed):
+            needed.append((progress.step, is_needed))
+            return True
+
+    train_with(Saving(), tiny_model("llama"), TRAINING, VALIDATION, stopping_after(2, save_steps=8))
+    assert needed == [(1, False), (2, False), (3, False), (5, True)]
+
+
+def test_a_training_that_ended_early_makes_no_step_when_it_goes_on(monkeypatch):
+    with_losses(monkeypatch, 4.0, 2.0, 3.0, 3.0, 3.0)
+    _, ended = run(tiny_model("llama"), stopping_after(2))
+    diary = Diary()
+    again = train_with(diary, tiny_model("llama"), TRAINING, VALIDATION, stopping_after(2), begin=ended)
+    assert again == ended
+    assert diary.entries == [("stopped_early", 4)]
 
 
 def test_the_best_step_is_the_lowest_loss_and_the_untuned_model_does_not_count(monkeypatch):

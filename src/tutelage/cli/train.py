@@ -186,6 +186,12 @@ def train_stage(
     record_stage(run, "train", seconds=read_json(run.training)["seconds"])
     rate, unit = result.examples / result.step_seconds, name_units(recipe)
     console.say(f"{result.step:,} steps over {result.examples:,} {unit}, {rate:.1f} {unit} a second.")
+    if result.step < steps:
+        patience = recipe.training.early_stopping_patience
+        console.say(
+            f"Stopped early, after {result.step:,} of {steps:,} steps: the validation loss did not fall any more"
+            f" (training.early_stopping_patience={patience})."
+        )
     if result.loss_before is not None and result.loss_best is not None:
         console.say(
             f"Validation loss {result.loss_before:.3f} before, {result.loss_after:.3f} after, best"

@@ -53,6 +53,7 @@ REASONS_SHOWN = 12
 
 TRAINING_FIGURES: Mapping[str, tuple[str, Callable[[Any], str]]] = {
     "steps": ("optimiser steps", number),
+    "planned_steps": ("planned steps", number),
     "best_step": ("best step", number),
     "seconds": ("time of training", duration),
     "examples_per_second": ("examples per second", significant),

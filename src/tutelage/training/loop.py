@@ -48,6 +48,11 @@ class Progress:
         tuned = [step for step in self.losses if step > 0 and step not in self.unsaved]
         return min(tuned, key=lambda step: self.losses[step], default=None)
 
+    def has_stalled(self, patience: int) -> bool:
+        """Tell whether the last `patience` validation losses of the tuned model are no lower than one before them."""
+        tuned = [self.losses[step] for step in sorted(self.losses) if step > 0]
+        return 0 < patience < len(tuned) and min(tuned[-patience:]) >= min(tuned[:-patience])
+
     @property
     def kept_step(self) -> int:
         """The step whose weights are the result: the best, or the last where nothing tells which is."""
@@ -103,14 +108,22 @@ def train(
     begin: Progress = Progress(),
     interruption: Interruption,
 ) -> Progress:
-    """Train from `begin` to the end of the plan; a checkpoint is kept at every best step so far, each save_steps and
-    the end, and when the training is interrupted, which ends it with Interrupted."""
+    """Train from `begin` to the end of the plan, or, after its first epoch, until the validation loss has stalled.
+
+    A checkpoint is kept at every best step so far, each save_steps and the end, and when the training is interrupted,
+    which ends it with Interrupted.
+    """
     plan = plan_steps(len(examples), settings)
     eval_steps = settings.eval_steps or max(1, plan.steps_per_epoch // VALIDATIONS_PER_EPOCH)
     save_steps = settings.save_steps or eval_steps
 
     def is_due(step: int, interval: int) -> bool:
         return step >= plan.steps or step % interval == 0
+
+    def is_over(done: Progress) -> bool:
+        if done.step < plan.steps_per_epoch:  # not before every example was seen once
+            return done.step >= plan.steps
+        return done.step >= plan.steps or done.has_stalled(settings.early_stopping_patience)
 
     def validated(done: Progress) -> Progress:
         if not is_due(done.step, eval_steps) or done.step in done.losses:
@@ -168,14 +181,16 @@ def train(
 
     with interruption.deferred():
         done = validated(begin)
-        while done.step < plan.steps:
+        while not is_over(done):
             done = validated(one_step(done))
-            is_needed = done.step == plan.steps or interruption.requested
+            is_needed = is_over(done) or interruption.requested
             is_due_or_best = is_due(done.step, save_steps) or done.step == done.best_step
             if (is_needed or is_due_or_best) and not watch.save(done, is_needed):
                 done = replace(done, unsaved=(*done.unsaved, done.step))
             if interruption.requested and is_needed:
                 raise Interrupted
+        if done.step < plan.steps:
+            watch.emit("stopped_early", step=done.step, planned_steps=plan.steps)
     return done
 
 

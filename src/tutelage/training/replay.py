@@ -60,13 +60,15 @@ def replay(
                 ]
         return True
 
+    # What ended the run early, or would have, is no part of the steps between.
+    settings = recipe.training.model_copy(update={"early_stopping_patience": 0})
     with suppress(Interrupted):
         train(
             opened.model,
             optimizer,
             opened.training,
             [],
-            recipe.training,
+            settings,
             objective=choose_objective(recipe, opened.training),
             watch=Watch(emit, compare, list),
             begin=begin.progress if begin else Progress(),

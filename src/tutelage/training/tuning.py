@@ -45,7 +45,7 @@ from tutelage.training.checkpoint import (
     write_checkpoint,
 )
 from tutelage.training.events import event_log
-from tutelage.training.loop import Progress, Watch, train
+from tutelage.training.loop import Progress, Watch, plan_steps, train
 from tutelage.training.model_card import model_card
 from tutelage.training.objectives import choose_objective
 from tutelage.training.optimizer import make_optimizer, trainable_parameters
@@ -206,6 +206,7 @@ def tune(
         log.sync()
     write_json(run.environment, describe_environment(model.device, model.compute_dtype))
     facts = _facts(result, model, now, seconds=seconds_before + time.perf_counter() - begin)
+    facts["planned_steps"] = plan_steps(len(opened.training), recipe.training).steps
     is_checked = all(event["event"] != UNCHECKED for event in read_json_lines(run.events))
     facts |= {"model_files": dict(source.files), "checksums": "verified" if is_checked else "skipped"}
     fill_model_folder(run, recipe, source, result, facts)
