@@ -321,6 +321,8 @@ def test_the_tree_holds_the_first_micro_batch_and_what_rows_share_once():
     prefixes = {train[row].example.ids[:end] for row in rows for end in range(1, len(train[row].example.ids))}
     assert drawn["nodes"] == len(prefixes)
     assert drawn["apart"] == sum(len(train[row].example.ids) - 1 for row in rows)
+    of_one = first_tree([row.example for row in train], settings, decode, max_nodes=1)
+    assert of_one["rows"] == 1
 
 
 def test_a_tree_of_the_page_is_a_list_in_lists_and_marks_what_is_learnt(run, html):

@@ -19,6 +19,7 @@ def test_the_summary_has_the_promised_keys(run):
         "computed_tokens",
         "distinct_tokens",
         "supervised_tokens",
+        "max_nodes",
         "seconds",
         "peak_memory_bytes",
         "dtype",

@@ -189,6 +189,7 @@ def tune(run: RunFolder, validation: list[dict[str, Any]]) -> None:
             "computed_tokens": 67120,
             "distinct_tokens": 61040,
             "supervised_tokens": 25402,
+            "max_nodes": 1536,
             "seconds": 339.2,
             "peak_memory_bytes": 2_140_000_000,
             "dtype": "float32",

@@ -75,16 +75,18 @@ def first_tree(
     decode: Decode,
     *,
     labels: Sequence[PreparedRow] | None = None,
+    max_nodes: int = MAX_NODES,
 ) -> dict[str, Any]:
     """Return the prefix tree of the first micro-batch that training computes: both answers of pairs stand in it.
 
-    `labels` are the rows of the same places where rows have labels, which then stand at the ends.
+    `max_nodes` bounds the trees of that training. `labels` are the rows of the same places where rows have labels,
+    which then stand at the ends.
     """
     first_step = plan_steps(len(units), settings).examples_of_step(0)
     cut = micro_batches(
         [units[index] for index in first_step],
         size=settings.per_device_train_batch_size,
-        distinct_tokens=MAX_NODES,
+        distinct_tokens=max_nodes,
     )
     drawn = cut[0][: EXAMPLES_DRAWN // len(cut[0][0].examples)]
     examples = examples_of(drawn)

@@ -15,6 +15,7 @@ from tutelage.data.preparation import read_prepared
 from tutelage.data.prepared_rows import PreparedRows
 from tutelage.evaluation.clusters import shared_frame
 from tutelage.evaluation.next_steps import NextStep
+from tutelage.model.forward import MAX_NODES
 from tutelage.recipe import Recipe
 from tutelage.report.charts import describe_lengths, length_chart, loss_chart
 from tutelage.report.classes import class_section
@@ -127,7 +128,9 @@ def _gather(run: RunFolder, decode: Decode | None, recipe: Recipe | None) -> dic
         "data": _data(_lines(run.ledger), train, words),
         "objective": words,
         "examples": shown_examples(train, decode, has_labels=is_classification),
-        "tree": _tree(train, recipe, decode, words) if recipe and decode else None,
+        "tree": _tree(train, recipe, decode, words, summary.get("training", {}))
+        if recipe and decode
+        else None,
         "has_tokens": decode is not None,
         "recipe": run.recipe.read_text(encoding="utf-8") if run.recipe.exists() else "",
         "environment": read_json(run.environment) if run.environment.exists() else {},
@@ -173,9 +176,12 @@ def _last_step(events: Sequence[Mapping[str, Any]]) -> int | None:
     return max((event["step"] for event in events), default=None)
 
 
-def _tree(train: PreparedRows, recipe: Recipe, decode: Decode, words: ObjectiveWords) -> dict[str, Any]:
+def _tree(
+    train: PreparedRows, recipe: Recipe, decode: Decode, words: ObjectiveWords, facts: Mapping[str, Any]
+) -> dict[str, Any]:
     labels = train if words.kind == "classification" else None
-    return first_tree(units_of(train), recipe.training, decode, labels=labels)
+    max_nodes = facts.get("max_nodes", MAX_NODES)
+    return first_tree(units_of(train), recipe.training, decode, labels=labels, max_nodes=max_nodes)
 
 
 def _training(

@@ -276,6 +276,7 @@ def _facts(result: Progress, model: CausalModel, begun: Checkpoint, *, seconds: 
         "computed_tokens": result.computed_tokens,
         "distinct_tokens": result.distinct_tokens,
         "supervised_tokens": result.supervised_tokens,
+        "max_nodes": result.max_nodes,
         "seconds": seconds,
         "peak_memory_bytes": peak_memory_bytes(),
         "dtype": name_dtype(model.compute_dtype),
