@@ -27,6 +27,7 @@ VALIDATION = ragged_examples(8, seed=20)
 SETTINGS = TrainingSettings(
     seed=5,
     max_steps=STEPS,
+    early_stopping_patience=0,
     per_device_train_batch_size=2,
     learning_rate=1e-3,
     weight_decay=0.1,
