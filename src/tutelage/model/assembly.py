@@ -185,6 +185,7 @@ def _with_fast_paths(model: CausalModel) -> CausalModel:
         return model
     if fuse_layers(undressed(model.module)):
         _leave_the_file(model.module)
+        return_freed_memory()
     return replace(model, frozen_head=find_frozen_head(undressed(model.module)))
 
 
