@@ -7,6 +7,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from benchmarks.environments import make_environment
 from benchmarks.processes import run_alone
 from benchmarks.rows import write_long_rows, write_rows
 from benchmarks.tables import percent, spread, table
@@ -30,6 +31,8 @@ PREPARED_HEAD = (
     "opened in s",
     "others",
 )
+PEER, PEER_RUNNER = "llamafactory", "data_llamafactory"
+PEER_HEAD = ("rows", "tutelage", "LLaMA-Factory", "its tokens", "tutelage takes", "others")
 HEAD = ("rows", "MB", "tokens", *PARTS, "together", "rows/s", "near-duplicates", "start", "peak GB", "others")
 
 
@@ -48,9 +51,13 @@ def main() -> None:
     parser.add_argument("--model", help="name or folder of the model; default: the project's default model")
     parser.add_argument("--rounds", type=int, default=3, metavar="N", help="runs of each size")
     parser.add_argument("--no-near-duplicates", action="store_true", help="leave them out")
+    parser.add_argument("--peer", action="store_true", help="also LLaMA-Factory, on the same files")
     options = parser.parse_args()
+    if options.peer and options.prepare:
+        parser.error("--peer does not go with --prepare")
+    peer = make_environment(PEER) if options.peer else None
     model = locate_model(options.model or DEFAULT_MODEL, cache=user_cache(), progress=print).folder
-    lines = []
+    lines, peer_lines = [], []
     sizes = options.rows or (PREPARED_SIZES if options.prepare else SIZES)
     write = write_long_rows if options.prepare else write_rows
     with tempfile.TemporaryDirectory() as folder:
@@ -67,15 +74,23 @@ def main() -> None:
             (Path(folder) / "job.json").write_text(json.dumps(job), encoding="utf-8")
             print(f"{path.name} ...", file=sys.stderr, flush=True)
             runner = "preparation" if options.prepare else "data"
-            runs = [
-                run_alone(Path(sys.executable), runner, Path(folder) / "job.json", runner)
-                for _ in range(options.rounds)
-            ]
+            runs, peer_runs = [], []
+            for _ in range(options.rounds):
+                runs.append(run_alone(Path(sys.executable), runner, Path(folder) / "job.json", runner))
+                if peer:
+                    peer_runs.append(run_alone(peer, PEER_RUNNER, Path(folder) / "job.json", "data"))
             lines.append((_prepared_line if options.prepare else _line)(path, runs))
+            if peer:
+                peer_lines.append(_peer_line(runs, peer_runs))
             if size:
                 path.unlink()  # a million rows are 2 GB
     print(f"seconds, the median of {options.rounds} (least to greatest)\n")
     print(table(PREPARED_HEAD if options.prepare else HEAD, lines))
+    if peer_lines:
+        print(
+            "\nBeside LLaMA-Factory, which reads, tokenises and masks, in seconds without the start of either:\n"
+        )
+        print(table(PEER_HEAD, peer_lines))
 
 
 def _prepared_line(path: Path, runs: list[dict[str, Any]]) -> list[str]:
@@ -95,8 +110,25 @@ def _prepared_line(path: Path, runs: list[dict[str, Any]]) -> list[str]:
     ]
 
 
+def _together(runs: list[dict[str, Any]]) -> list[float]:
+    return [sum(run["seconds"][part] for part in PARTS) for run in runs]
+
+
+def _peer_line(runs: list[dict[str, Any]], peer_runs: list[dict[str, Any]]) -> list[str]:
+    ours, theirs = _together(runs), [run["seconds"] for run in peer_runs]
+    shares = [own / other for own, other in zip(ours, theirs, strict=True)]
+    return [
+        f"{peer_runs[-1]['rows']:,}",
+        spread(ours, 1),
+        spread(theirs, 1),
+        f"{peer_runs[-1]['tokens']:,}",
+        f"{spread(shares)} of its time",
+        percent([run["others"] for run in (*runs, *peer_runs)]),
+    ]
+
+
 def _line(path: Path, runs: list[dict[str, Any]]) -> list[str]:
-    together = [sum(run["seconds"][part] for part in PARTS) for run in runs]
+    together = _together(runs)
     last = runs[-1]
     return [
         f"{last['rows']:,}",

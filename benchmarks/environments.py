@@ -8,6 +8,8 @@ from pathlib import Path
 HERE = Path(__file__).parent
 REQUIREMENTS = HERE / "peers"
 ENVIRONMENTS = HERE / ".environments"
+# What an installer takes along for pictures and sounds needs a CUDA build of torch, and does not load beside another.
+LEFT_OUT = {"llamafactory": ("torchaudio", "torchvision")}
 
 
 def main() -> None:
@@ -37,7 +39,10 @@ def make_environment(name: str) -> Path:
     )
     try:
         subprocess.run([sys.executable, "-m", "venv", "--clear", str(folder)], check=True)
-        subprocess.run([str(python), "-m", "pip", "install", "-qq", "-r", str(requirements)], check=True)
+        pip = [str(python), "-m", "pip"]
+        subprocess.run([*pip, "install", "-qq", "-r", str(requirements)], check=True)
+        if name in LEFT_OUT:
+            subprocess.run([*pip, "uninstall", "-qq", "-y", *LEFT_OUT[name]], check=True)
     except subprocess.CalledProcessError as fault:
         raise SystemExit(
             f"{requirements} could not be installed. Look up why above; `--only tutelage` needs no peer."

@@ -27,6 +27,7 @@ SCRIPTS = [
     "benchmarks.runners.transformers_serve",
     "benchmarks.runners.tutelage",
     "benchmarks.runners.data",
+    "benchmarks.runners.data_llamafactory",
     "benchmarks.runners.preparation",
     "benchmarks.runners.trainer",
     "benchmarks.runners.trl",
