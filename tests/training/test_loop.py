@@ -116,7 +116,7 @@ def test_validation_comes_before_training_at_its_steps_and_at_the_end(monkeypatc
 
 
 def stopping_after(patience, **more) -> TrainingSettings:
-    return changed(eval_steps=1, early_stopping_patience=patience, **more)
+    return changed(**{"eval_steps": 1, "early_stopping_patience": patience, **more})
 
 
 @pytest.mark.parametrize(
@@ -139,6 +139,15 @@ def test_training_ends_where_the_validation_loss_has_not_fallen_for_the_patience
     assert result.step == steps
     assert diary.entries[-1] == (("stopped_early", steps) if steps < 8 else ("save", 8, result.best_step))
     assert [fields["planned_steps"] for fields in diary.of("stopped_early")] == [8] * (steps < 8)
+
+
+def test_a_training_ends_early_at_a_validation_and_never_between_two(monkeypatch):
+    """Here the first epoch ends at step 5, where the losses of steps 2 and 4 would say so already."""
+    with_losses(monkeypatch, 4.0, 2.0, 3.0, 2.5)
+    settings = stopping_after(1, per_device_train_batch_size=3, gradient_accumulation_steps=1, eval_steps=2)
+    diary, result = run(tiny_model("llama"), settings)
+    assert diary.entries[-1] == ("stopped_early", 6)
+    assert result.loss_after == 2.5
 
 
 def test_the_step_that_ends_a_training_early_is_saved_whatever_save_steps_says(monkeypatch):

@@ -108,7 +108,7 @@ def train(
     begin: Progress = Progress(),
     interruption: Interruption,
 ) -> Progress:
-    """Train from `begin` to the end of the plan, or, after its first epoch, until the validation loss has stalled.
+    """Train from `begin` to the end of the plan, or, after its first epoch, to a validation that finds a stalled loss.
 
     A checkpoint is kept at every best step so far, each save_steps and the end, and when the training is interrupted,
     which ends it with Interrupted.
@@ -121,9 +121,9 @@ def train(
         return step >= plan.steps or step % interval == 0
 
     def is_over(done: Progress) -> bool:
-        if done.step < plan.steps_per_epoch:  # not before every example was seen once
-            return done.step >= plan.steps
-        return done.step >= plan.steps or done.has_stalled(settings.early_stopping_patience)
+        # Not before every example was seen once, and at a validation, so that the last weights have a loss.
+        may_stop = done.step >= plan.steps_per_epoch and done.step in done.losses
+        return done.step >= plan.steps or (may_stop and done.has_stalled(settings.early_stopping_patience))
 
     def validated(done: Progress) -> Progress:
         if not is_due(done.step, eval_steps) or done.step in done.losses:
