@@ -179,6 +179,19 @@ def test_a_part_of_a_run_that_is_taken_for_the_whole_is_caught():
         assert wrong_results(tried, plan, spoil=forget_the_sums) == {"query", "key", "value"}
 
 
+@pytest.mark.parametrize("apart", range(3))
+@pytest.mark.parametrize("fused_run", [768, 3])
+def test_queries_keys_and_values_may_lie_in_any_order_of_memory(apart, fused_run):
+    def attention(*inputs: torch.Tensor) -> torch.Tensor:
+        laid = [part.mT.contiguous().mT if place == apart else part for place, part in enumerate(inputs)]
+        return attend(*laid, tree_plan=plan)
+
+    with blocks_of(4, fused_run=fused_run):
+        plan = case("ragged").plan()
+    for found, one in zip(case("ragged").results(attention), expected(case("ragged")), strict=True):
+        torch.testing.assert_close(found, one, rtol=0, atol=1e-12)
+
+
 @pytest.mark.parametrize("fused_run", [768, 1])
 def test_the_gradients_over_a_tree_are_those_of_finite_differences(fused_run):
     tree = merge_prompts([(1, 2, 3), (1, 2, 4, 5), (6,)])

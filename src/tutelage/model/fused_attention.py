@@ -90,7 +90,12 @@ def _attend(
     kernel = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
     group = len(query) // len(key)
     mixed, log_sums = kernel(
-        query[None], _for_each_head(key, group), _for_each_head(value, group), 0.0, is_causal, scale=scaling
+        _side_by_side(query),
+        _for_each_head(key, group),
+        _for_each_head(value, group),
+        0.0,
+        is_causal,
+        scale=scaling,
     )
     return mixed[0], log_sums[0]
 
@@ -113,7 +118,7 @@ def _slopes(
     group = len(query) // len(key)
     of_query, *of_both = kernel(
         gradient[None],
-        query[None],
+        _side_by_side(query),
         _for_each_head(key, group),
         _for_each_head(value, group),
         *(part[None] for part in whole),
@@ -124,6 +129,11 @@ def _slopes(
     wide = torch.promote_types(key.dtype, torch.float32)
     of_key, of_value = (part[0].unflatten(0, (-1, group)).sum(dim=1, dtype=wide) for part in of_both)
     return of_query[0], of_key, of_value
+
+
+def _side_by_side(query: torch.Tensor) -> torch.Tensor:
+    """Return (1, heads, nodes, size) in the order of its places: the kernel takes the numbers of a query to be so."""
+    return query.contiguous()[None]
 
 
 def _for_each_head(part: torch.Tensor, group: int) -> torch.Tensor:
