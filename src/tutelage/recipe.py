@@ -179,8 +179,8 @@ class TrainingSettings(Section):
     )
     early_stopping_patience: Annotated[int, Field(ge=0)] = Field(
         1,
-        description="After the first epoch, the training ends early once so many validation losses in a row are no"
-        " lower than the lowest before them; 0 makes all steps.",
+        description="Stop after this many validations in a row without a new lowest loss, but not before the first"
+        " epoch is complete, and only with 8 validation rows or more; 0 disables early stopping.",
     )
     save_steps: Count | None = Field(
         None, description="Steps between two checkpoints. Default: with every validation loss."

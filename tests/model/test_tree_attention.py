@@ -39,6 +39,7 @@ from transformers import AttentionInterface
 from transformers.models.llama.modeling_llama import eager_attention_forward
 
 from tutelage.data.prefix_tree import PrefixTree, merge, merge_prompts
+from tutelage.model import fused_attention
 from tutelage.model.forward import run_tree
 from tutelage.model.tree_attention import ATTENTION
 from tutelage.model.tree_plan import TreePlan, plan_tree
@@ -154,6 +155,32 @@ def test_weights_of_many_scores_are_not_kept_though_one_batch_has_them():
         scores = case("ragged").plan().batches[0].scores
     assert kept(scores) == (True, True)
     assert kept(scores - 1) == (True, False)
+
+
+def test_a_kernel_that_is_gone_or_gives_something_else_is_not_taken(monkeypatch):
+    fused = fused_attention.has_fused_attention.__wrapped__
+    assert fused()
+    with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16):
+        assert fused()
+    right = fused_attention._attend
+
+    def scaled_by(factor: float):
+        def attend(*given, **more):
+            mixed, log_sums = right(*given, **more)
+            return factor * mixed, log_sums
+
+        return attend
+
+    for factor in (1.001, float("nan")):
+        with monkeypatch.context() as patched:
+            patched.setattr(fused_attention, "_attend", scaled_by(factor))
+            assert not fused()
+
+    def gone(*given, **more):
+        raise AttributeError("torch.ops.aten has no such operator")
+
+    monkeypatch.setattr(fused_attention, "_slopes", gone)
+    assert not fused()
 
 
 @pytest.mark.parametrize(

@@ -150,6 +150,12 @@ def test_a_training_ends_early_at_a_validation_and_never_between_two(monkeypatch
     assert result.loss_after == 2.5
 
 
+def test_a_loss_on_few_rows_ends_no_training(monkeypatch):
+    with_losses(monkeypatch, 4.0, 2.0, *[3.0] * 8)
+    _, result = run(tiny_model("llama"), stopping_after(1), validation=VALIDATION[:7])
+    assert result.step == 8
+
+
 def test_the_step_that_ends_a_training_early_is_saved_whatever_save_steps_says(monkeypatch):
     with_losses(monkeypatch, 4.0, 3.0, 2.0, 1.0, 1.5, 2.0)
     needed = []

@@ -189,7 +189,7 @@ def train_stage(
     if result.step < steps:
         patience = recipe.training.early_stopping_patience
         console.say(
-            f"Stopped early, after {result.step:,} of {steps:,} steps: the validation loss did not fall any more"
+            f"Stopped early, after {result.step:,} of {steps:,} steps: the validation loss stopped improving"
             f" (training.early_stopping_patience={patience})."
         )
     if result.loss_before is not None and result.loss_best is not None:

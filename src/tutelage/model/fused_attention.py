@@ -1,9 +1,9 @@
 """Attention of a long run of nodes by torch's fused kernel for CPUs, which never holds a matrix of scores.
 
-A run are the new nodes of one path, one after the other. Each of them sees the whole path before the run, and of the
-run what stands before it: two calls of the kernel. Beside its result the kernel tells the logarithm of the sum of the
-exponentials of each query's scores. From these follows what share of the whole each of the two results has; in the
-backward pass each part is given the result and the logarithm of the whole.
+A run is the sequence of new nodes of one path. Each of them sees the whole path before the run, and of the run what
+stands before it: two calls of the kernel. Beside its result the kernel returns the logarithm of the sum of the
+exponentials of each query's scores. These give the weight of each part in the joined result; in the backward pass each
+part is given the result and the logarithm of the whole.
 """
 
 from dataclasses import dataclass
@@ -11,7 +11,8 @@ from functools import cache
 
 import torch
 
-_PROBED_NODES = 3
+_PROBED = (2, 40, 16)  # heads, nodes, size
+_TOLERANCE = 1e-4  # of float32 against plain attention; a wrong mask or scale is thousands of times that
 
 
 @dataclass(frozen=True)
@@ -73,15 +74,46 @@ def slopes_in_run(
 
 @cache
 def has_fused_attention() -> bool:
-    """Tell whether torch's kernel runs here in both directions as it is called above, by running it once."""
-    query = torch.ones(2, _PROBED_NODES, 1)
-    key = torch.ones(1, _PROBED_NODES, 1)
+    """Tell whether torch's kernel is here and gives what plain attention gives, in both directions.
+
+    It is no public function of torch, and the parity check of a model need not reach it.
+    """
+    with torch.autocast("cpu", enabled=False):
+        return _agrees_with_plain_attention()
+
+
+def _agrees_with_plain_attention() -> bool:
+    heads, nodes, size = _PROBED
+    generator = torch.Generator().manual_seed(0)
+    query, gradient = (torch.randn(heads, nodes, size, generator=generator) for _ in range(2))
+    key, value = (torch.randn(1, nodes, size, generator=generator) for _ in range(2))
+    middle = nodes // 2
+    run = Run(slice(middle, nodes), torch.arange(middle))
+    mixed, log_sums = torch.zeros_like(query), torch.zeros(heads, nodes)
+    into = torch.zeros_like(query), torch.zeros_like(key), torch.zeros_like(value)
     try:
-        mixed, log_sums = _attend(query, key, key, scaling=1.0, is_causal=True)
-        slopes = _slopes(query, query, key, key, (mixed, log_sums), scaling=1.0, is_causal=True)
-    except (RuntimeError, TypeError, ValueError, AttributeError):  # it is no public function of torch
+        mixed[:, run.nodes], log_sums[:, run.nodes] = attend_in_run(run, query, key, value, scaling=0.5)
+        slopes_in_run(run, gradient, (query, key, value), mixed, log_sums, scaling=0.5, into=into)
+    except (RuntimeError, TypeError, ValueError, AttributeError, LookupError):
         return False
-    return torch.equal(mixed, query) and slopes[2].shape == key.shape
+    expected = _by_plain_attention(run, query, key, value, gradient)
+    return all(
+        bool((found - right).abs().max() <= _TOLERANCE)
+        for found, right in zip((mixed, *into), expected, strict=True)
+    )
+
+
+@torch.enable_grad()
+def _by_plain_attention(
+    run: Run, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, gradient: torch.Tensor
+) -> tuple[torch.Tensor, ...]:
+    """Return the mixed values of a run at the end of one path, and the gradients, from the whole matrix of scores."""
+    inputs = [part.clone().requires_grad_() for part in (query, key, value)]
+    seen = torch.ones(query.shape[1], query.shape[1], dtype=torch.bool).tril()
+    scores = (0.5 * inputs[0] @ inputs[1].transpose(1, 2)).masked_fill(~seen, float("-inf"))
+    mixed = torch.zeros_like(query)
+    mixed[:, run.nodes] = (scores.softmax(dim=-1) @ inputs[2])[:, run.nodes]
+    return mixed.detach(), *torch.autograd.grad(mixed, inputs, gradient)
 
 
 def _attend(

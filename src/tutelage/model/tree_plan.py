@@ -107,8 +107,7 @@ class _Block:
 
 def plan_tree(tree: PrefixTree, *, heads: int, key_heads: int, device: torch.device) -> TreePlan:
     """Cut the tree into blocks, once for all layers of a model with so many heads."""
-    is_fused = device.type == "cpu" and has_fused_attention()
-    blocks, runs = _cut(tree, longest=FUSED_RUN if is_fused else None, device=device)
+    blocks, runs = _cut(tree, device)
     batches = tuple(
         _lay_out(batch, tree, heads=heads, key_heads=key_heads, device=device)
         for batch in _batches_of(blocks, heads=heads)
@@ -116,17 +115,15 @@ def plan_tree(tree: PrefixTree, *, heads: int, key_heads: int, device: torch.dev
     return TreePlan(batches, runs, Workspace(device), keeps_layers=len(tree.token_ids) <= MOST_NODES_KEPT)
 
 
-def _cut(
-    tree: PrefixTree, *, longest: int | None, device: torch.device
-) -> tuple[list[_Block], tuple[Run, ...]]:
-    """Cut the new nodes of each path into blocks; from `longest` on they are a run that stays whole."""
+def _cut(tree: PrefixTree, device: torch.device) -> tuple[list[_Block], tuple[Run, ...]]:
+    """Cut the new nodes of each path into blocks; on a CPU many of them are a run that stays whole."""
     blocks: list[_Block] = []
     runs: list[Run] = []
     reached = -1  # nodes stand in the order in which sorted paths add them
     for path in sorted(tree.paths, key=lambda path: (path[-1], len(path))):
         begin = int(np.searchsorted(path, reached, side="right"))
         new = len(path) - begin
-        if longest is not None and new >= longest:
+        if new >= FUSED_RUN and device.type == "cpu" and has_fused_attention():
             before = torch.from_numpy(path[:begin]).to(device) if begin else None
             runs.append(Run(slice(int(path[begin]), int(path[-1]) + 1), before))
         else:

@@ -35,8 +35,15 @@ from tutelage.training.loop import Progress
 FORMAT = 1
 STATE, MOMENTS = "state.json", "optimizer.safetensors"
 
-# Settings that change no weight, and may so be others when a training goes on.
-FREE = (*PLACE_OF_WORK, *TOLD, "training.save_steps", "training.save_total_limit", "training.sample_prompts")
+# Settings that change no step, and may so be others when a training goes on.
+FREE = (
+    *PLACE_OF_WORK,
+    *TOLD,
+    "training.save_steps",
+    "training.save_total_limit",
+    "training.sample_prompts",
+    "training.early_stopping_patience",
+)
 TOKENIZER_FILES = (
     "tokenizer.json",
     "tokenizer_config.json",

@@ -23,6 +23,8 @@ from tutelage.training.step import StepResult, optimizer_step
 from tutelage.training.validation import validate
 
 VALIDATIONS_PER_EPOCH = 4
+# The loss on fewer examples moves by chance from one validation to the next, and ends no training.
+FEWEST_TO_STOP = 8
 
 
 @dataclass(frozen=True)
@@ -122,7 +124,7 @@ def train(
 
     def is_over(done: Progress) -> bool:
         # Not before every example was seen once, and at a validation, so that the last weights have a loss.
-        may_stop = done.step >= plan.steps_per_epoch and done.step in done.losses
+        may_stop = len(validation) >= FEWEST_TO_STOP and plan.steps_per_epoch <= done.step in done.losses
         return done.step >= plan.steps or (may_stop and done.has_stalled(settings.early_stopping_patience))
 
     def validated(done: Progress) -> Progress:
