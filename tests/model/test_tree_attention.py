@@ -1,7 +1,6 @@
 """Attention by itself: over a tree and under a mask, against plain loops, and what a node can and cannot see."""
 
 from dataclasses import replace
-from functools import cache
 from itertools import pairwise
 from types import SimpleNamespace
 from unittest.mock import patch
@@ -17,13 +16,17 @@ from support.tiny_models import (
 )
 from support.tree_plans import (
     PROMPTS,
+    RESULTS,
+    SCALING,
     SIZE,
     SIZES,
     Case,
     a_batch_answers_the_rows_of_another,
+    attend,
     blocks_forget_what_is_above_them,
     blocks_of,
     case,
+    expected,
     heads_are_grouped_the_other_way_round,
     keys_of_a_batch_are_those_before_them,
     nodes_do_not_see_themselves,
@@ -32,67 +35,13 @@ from support.tree_plans import (
     padded_queries_count,
     padded_queries_count_and_see_all,
     paths_hold_a_siblings_node,
-    runs_do_not_see_the_first_node,
-    runs_forget_what_is_before_them,
+    wrong_results,
 )
-from transformers import AttentionInterface
 from transformers.models.llama.modeling_llama import eager_attention_forward
 
-from tutelage.data.prefix_tree import PrefixTree, merge, merge_prompts
-from tutelage.model import fused_attention
+from tutelage.data.prefix_tree import merge, merge_prompts
 from tutelage.model.forward import run_tree
-from tutelage.model.tree_attention import ATTENTION
-from tutelage.model.tree_plan import TreePlan, plan_tree
-
-SCALING = 0.3
-RESULTS = ("output", "query", "key", "value")
-
-
-def attend(query, key, value, mask=None, *, training=False, **options) -> torch.Tensor:
-    module = SimpleNamespace(training=training, layer_idx=0)
-    return AttentionInterface()[ATTENTION](module, query, key, value, mask, **{"scaling": SCALING} | options)[
-        0
-    ]
-
-
-def by_paths(tree: PrefixTree, query, key, value) -> torch.Tensor:
-    """One path, node and head at a time, over nothing but the nodes of the path so far."""
-    _, heads, nodes, _ = query.shape
-    group = heads // key.shape[1]
-    mixed: dict[tuple[int, int], torch.Tensor] = {}
-    for path in tree.paths:
-        for depth, node in enumerate(path):
-            so_far = torch.from_numpy(path[: depth + 1])
-            for head in range(heads):
-                if (node, head) not in mixed:
-                    weights = (SCALING * key[0, head // group][so_far] @ query[0, head, node]).softmax(-1)
-                    mixed[node, head] = weights @ value[0, head // group][so_far]
-    return torch.stack([torch.stack([mixed[node, head] for head in range(heads)]) for node in range(nodes)])[
-        None
-    ]
-
-
-@cache
-def expected(case: Case) -> list[torch.Tensor]:
-    return case.results(lambda *inputs: by_paths(case.tree, *inputs))
-
-
-def wrong_results(case: Case, plan: TreePlan, *, spoil=lambda output: None) -> set[str]:
-    """Return which of the results over the plan are not those of the loops."""
-
-    def attention(*inputs: torch.Tensor) -> torch.Tensor:
-        output = attend(*inputs, tree_plan=plan)
-        spoil(output)
-        return output
-
-    found = case.results(attention)
-    differences = {
-        name: (one - other).abs().max().item()
-        for name, one, other in zip(RESULTS, found, expected(case), strict=True)
-    }
-    wrong = {name for name, difference in differences.items() if not difference <= 1e-12}
-    assert not any(differences[name] < 1e-3 for name in wrong)  # a fault is large or there is none
-    return wrong
+from tutelage.model.tree_plan import plan_tree
 
 
 @pytest.mark.parametrize(("heads", "key_heads"), [(2, 2), (4, 2), (6, 2), (8, 2), (3, 1)])
@@ -125,24 +74,6 @@ def test_scores_of_a_long_path_are_never_in_memory_as_a_whole():
     output.sum().backward()
 
 
-def test_long_runs_on_a_cpu_are_taken_by_the_fused_kernel_and_keep_two_numbers_a_node():
-    shared, nodes = tuple(range(40)), 900
-    prompts = [(*shared, *[row] * 800) for row in (100, 101)] + [(*shared, 7)]
-    plan = plan_tree(merge_prompts(prompts), heads=2, key_heads=1, device=CPU)
-    assert [run.nodes.stop - run.nodes.start for run in plan.runs] == [800, 800]
-    assert [len(run.before) for run in plan.runs] == [40, 40]
-    assert sum(len(batch.query_rows) for batch in plan.batches) == 2 * 41
-    with patch("tutelage.model.tree_plan.has_fused_attention", return_value=False):
-        assert not plan_tree(merge_prompts(prompts), heads=2, key_heads=1, device=CPU).runs
-    tree = merge_prompts([range(nodes)])
-    inputs = [torch.randn(1, heads, nodes, SIZE, requires_grad=True) for heads in (2, 1, 1)]
-    saved = []
-    with torch.autograd.graph.saved_tensors_hooks(lambda tensor: saved.append(tensor) or tensor, lambda x: x):
-        attend(*inputs, tree_plan=plan_tree(tree, heads=2, key_heads=1, device=CPU))
-    sizes = sorted(tensor.numel() for tensor in saved if tensor is not None)
-    assert sizes == sorted([nodes * SIZE * heads for heads in (2, 2, 1, 1)] + [2 * nodes])
-
-
 def test_weights_of_many_scores_are_not_kept_though_one_batch_has_them():
     def kept(scores: int) -> tuple[bool, bool]:
         with blocks_of(4, kept=scores):
@@ -155,68 +86,6 @@ def test_weights_of_many_scores_are_not_kept_though_one_batch_has_them():
         scores = case("ragged").plan().batches[0].scores
     assert kept(scores) == (True, True)
     assert kept(scores - 1) == (True, False)
-
-
-def test_a_kernel_that_is_gone_or_gives_something_else_is_not_taken(monkeypatch):
-    fused = fused_attention.has_fused_attention.__wrapped__
-    assert fused()
-    with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16):
-        assert fused()
-    right = fused_attention._attend
-
-    def scaled_by(factor: float):
-        def attend(*given, **more):
-            mixed, log_sums = right(*given, **more)
-            return factor * mixed, log_sums
-
-        return attend
-
-    for factor in (1.001, float("nan")):
-        with monkeypatch.context() as patched:
-            patched.setattr(fused_attention, "_attend", scaled_by(factor))
-            assert not fused()
-
-    def gone(*given, **more):
-        raise AttributeError("torch.ops.aten has no such operator")
-
-    monkeypatch.setattr(fused_attention, "_slopes", gone)
-    assert not fused()
-
-
-@pytest.mark.parametrize(
-    ("fault", "wrong"),
-    [(runs_forget_what_is_before_them, set(RESULTS)), (runs_do_not_see_the_first_node, set(RESULTS))],
-)
-def test_a_wrong_run_is_caught(fault, wrong):
-    with blocks_of(4, fused_run=3):
-        assert any(run.before is not None for run in case("ragged").plan().runs)
-        assert wrong_results(case("ragged"), fault(case("ragged"))) == wrong
-
-
-def test_a_part_of_a_run_that_is_taken_for_the_whole_is_caught():
-    """The broken variant: each part is given its own sums in the backward pass."""
-    tried = case("ragged")
-    with blocks_of(4, fused_run=3):
-        plan = tried.plan()
-
-        def forget_the_sums(output: torch.Tensor) -> None:
-            *_, log_sums = output.grad_fn.saved_tensors
-            log_sums.data.add_(0.5)
-
-        assert wrong_results(tried, plan, spoil=forget_the_sums) == {"query", "key", "value"}
-
-
-@pytest.mark.parametrize("apart", range(3))
-@pytest.mark.parametrize("fused_run", [768, 3])
-def test_queries_keys_and_values_may_lie_in_any_order_of_memory(apart, fused_run):
-    def attention(*inputs: torch.Tensor) -> torch.Tensor:
-        laid = [part.mT.contiguous().mT if place == apart else part for place, part in enumerate(inputs)]
-        return attend(*laid, tree_plan=plan)
-
-    with blocks_of(4, fused_run=fused_run):
-        plan = case("ragged").plan()
-    for found, one in zip(case("ragged").results(attention), expected(case("ragged")), strict=True):
-        torch.testing.assert_close(found, one, rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize("fused_run", [768, 1])

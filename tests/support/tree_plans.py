@@ -1,18 +1,23 @@
-"""Trees with their tensors, plans of them in blocks and batches of any size, and plans that are wrong in one way."""
+"""Trees with their tensors, loops that attend over them, plans in blocks of any size, and plans wrong in one way."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cache
+from types import SimpleNamespace
 from unittest.mock import patch
 
 import torch
 from support.tiny_models import CPU, ragged_examples, siblings_see_each_other
+from transformers import AttentionInterface
 
 from tutelage.data.prefix_tree import PrefixTree, merge_prompts
 from tutelage.model import tree_plan
+from tutelage.model.tree_attention import ATTENTION
 from tutelage.model.tree_plan import BlockBatch, TreePlan, plan_tree
 
 SIZE = 8
+SCALING = 0.3
+RESULTS = ("output", "query", "key", "value")
 LONG = tuple(range(100))
 PROMPTS = {
     "one path": [tuple(range(70))],
@@ -105,6 +110,53 @@ def case(name: str, heads: int = 4, key_heads: int = 2) -> Case:
 
     inputs = (normal(1, heads, nodes, SIZE), *(normal(1, key_heads, nodes, SIZE) for _ in range(2)))
     return Case(tree, inputs, normal(1, nodes, heads, SIZE))
+
+
+def attend(query, key, value, mask=None, *, training=False, **options) -> torch.Tensor:
+    module = SimpleNamespace(training=training, layer_idx=0)
+    return AttentionInterface()[ATTENTION](module, query, key, value, mask, **{"scaling": SCALING} | options)[
+        0
+    ]
+
+
+def by_paths(tree: PrefixTree, query, key, value) -> torch.Tensor:
+    """One path, node and head at a time, over nothing but the nodes of the path so far."""
+    _, heads, nodes, _ = query.shape
+    group = heads // key.shape[1]
+    mixed: dict[tuple[int, int], torch.Tensor] = {}
+    for path in tree.paths:
+        for depth, node in enumerate(path):
+            so_far = torch.from_numpy(path[: depth + 1])
+            for head in range(heads):
+                if (node, head) not in mixed:
+                    weights = (SCALING * key[0, head // group][so_far] @ query[0, head, node]).softmax(-1)
+                    mixed[node, head] = weights @ value[0, head // group][so_far]
+    return torch.stack([torch.stack([mixed[node, head] for head in range(heads)]) for node in range(nodes)])[
+        None
+    ]
+
+
+@cache
+def expected(case: Case) -> list[torch.Tensor]:
+    return case.results(lambda *inputs: by_paths(case.tree, *inputs))
+
+
+def wrong_results(case: Case, plan: TreePlan, *, spoil=lambda output: None) -> set[str]:
+    """Return which of the results over the plan are not those of the loops."""
+
+    def attention(*inputs: torch.Tensor) -> torch.Tensor:
+        output = attend(*inputs, tree_plan=plan)
+        spoil(output)
+        return output
+
+    found = case.results(attention)
+    differences = {
+        name: (one - other).abs().max().item()
+        for name, one, other in zip(RESULTS, found, expected(case), strict=True)
+    }
+    wrong = {name for name, difference in differences.items() if not difference <= 1e-12}
+    assert not any(differences[name] < 1e-3 for name in wrong)  # a fault is large or there is none
+    return wrong
 
 
 def paths_hold_a_siblings_node(case: Case) -> TreePlan:
