@@ -26,6 +26,9 @@ Share = Annotated[float, Field(ge=0, le=1)]
 MOST_STEPS = 2**24
 Steps = Annotated[int, Field(ge=1, le=MOST_STEPS)]
 
+# The loss on fewer examples moves by chance from one validation to the next, and ends no training.
+FEWEST_TO_STOP = 8
+
 
 class DataSettings(Section):
     source: Name = Field(
@@ -180,7 +183,7 @@ class TrainingSettings(Section):
     early_stopping_patience: Annotated[int, Field(ge=0)] = Field(
         1,
         description="Stop after this many validations in a row without a new lowest loss, but not before the first"
-        " epoch is complete, and only with 8 validation rows or more; 0 disables early stopping.",
+        f" epoch is complete, and only with {FEWEST_TO_STOP} validation rows or more; 0 disables early stopping.",
     )
     save_steps: Count | None = Field(
         None, description="Steps between two checkpoints. Default: with every validation loss."

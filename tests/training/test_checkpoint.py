@@ -221,7 +221,13 @@ def test_what_changed_is_named(tmp_path, source):
 
 
 def test_settings_that_change_no_weight_may_change(tmp_path, source):
-    free = {"save_steps": 9, "save_total_limit": 9, "sample_prompts": 9, "dtype": "float32"}
+    free = {
+        "save_steps": 9,
+        "save_total_limit": 9,
+        "sample_prompts": 9,
+        "early_stopping_patience": 9,
+        "dtype": "float32",
+    }
     assert identity(tmp_path, source) == identity(tmp_path, source, **free)
 
 

@@ -120,15 +120,7 @@ def _attend(
     query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, *, scaling: float, is_causal: bool
 ) -> tuple[torch.Tensor, torch.Tensor]:
     kernel = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
-    group = len(query) // len(key)
-    mixed, log_sums = kernel(
-        _side_by_side(query),
-        _for_each_head(key, group),
-        _for_each_head(value, group),
-        0.0,
-        is_causal,
-        scale=scaling,
-    )
+    mixed, log_sums = kernel(*_as_read(query, key, value), 0.0, is_causal, scale=scaling)
     return mixed[0], log_sums[0]
 
 
@@ -147,27 +139,19 @@ def _slopes(
     `whole`: the mixed values over all keys of these queries, and the logarithm of the sums.
     """
     kernel = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward
-    group = len(query) // len(key)
+    read = _as_read(query, key, value)
     of_query, *of_both = kernel(
-        gradient[None],
-        _side_by_side(query),
-        _for_each_head(key, group),
-        _for_each_head(value, group),
-        *(part[None] for part in whole),
-        0.0,
-        is_causal,
-        scale=scaling,
+        gradient[None], *read, *(part[None] for part in whole), 0.0, is_causal, scale=scaling
     )
-    wide = torch.promote_types(key.dtype, torch.float32)
+    group, wide = len(query) // len(key), torch.promote_types(key.dtype, torch.float32)
     of_key, of_value = (part[0].unflatten(0, (-1, group)).sum(dim=1, dtype=wide) for part in of_both)
     return of_query[0], of_key, of_value
 
 
-def _side_by_side(query: torch.Tensor) -> torch.Tensor:
-    """Return (1, heads, nodes, size) in the order of its places: the kernel takes the numbers of a query to be so."""
-    return query.contiguous()[None]
+def _as_read(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    """Return all three as the kernel reads them, (1, heads, nodes, size).
 
-
-def _for_each_head(part: torch.Tensor, group: int) -> torch.Tensor:
-    """Repeat keys or values for every head of a group, (1, heads, nodes, size): the kernel knows no groups."""
-    return part.repeat_interleave(group, dim=0)[None]
+    It takes the numbers of a query to lie side by side and knows no groups of heads: keys and values are repeated.
+    """
+    group = len(query) // len(key)
+    return query.contiguous()[None], *(part.repeat_interleave(group, dim=0)[None] for part in (key, value))

@@ -63,10 +63,7 @@ class DecoderLayer(torch.autograd.Function):
         *masters: torch.Tensor,
     ) -> torch.Tensor:
         groups = parts.weights(masters)
-        attention = partial(attend_over_tree, scaling=parts.scaling, plan=plan)
-        result, kept = _run_over_tree(
-            x, cos=cos, sin=sin, parts=parts, groups=groups, plan=plan, attention=attention
-        )
+        result, kept = _run_over_tree(x, cos=cos, sin=sin, parts=parts, groups=groups, plan=plan)
         # Of a layer that is computed again, a long run's attention is most of the time and little of the memory.
         of_attention = (kept.mixed, kept.of_attention) if plan.runs else ()
         context.save_for_backward(cos, sin, *(kept if plan.keeps_layers else (x, *of_attention)))
@@ -81,11 +78,9 @@ class DecoderLayer(torch.autograd.Function):
             kept = Kept(*saved)
         else:
             x, *of_attention = saved
-            attention = partial(attend_over_tree, scaling=parts.scaling, plan=plan)
-            if of_attention:
-                attention = partial(_attended_before, *of_attention, parts)
+            attended = partial(_attended_before, *of_attention, parts) if of_attention else None
             _, kept = _run_over_tree(
-                x, cos=cos, sin=sin, parts=parts, groups=groups, plan=plan, attention=attention
+                x, cos=cos, sin=sin, parts=parts, groups=groups, plan=plan, attended=attended
             )
         of_x, of_masters = slopes_of_layer(
             gradient, kept, cos=cos, sin=sin, parts=parts, groups=groups, plan=plan
@@ -101,8 +96,9 @@ def _run_over_tree(
     parts: LayerParts,
     groups: Sequence[GroupWeights],
     plan: TreePlan,
-    attention: Attention,
+    attended: Attention | None = None,
 ) -> tuple[torch.Tensor, "Kept"]:
+    attention = attended or partial(attend_over_tree, scaling=parts.scaling, plan=plan)
     # The workspace lives as long as the pass; what is not kept is better let go of by itself.
     empty = partial(plan.workspace.empty, dtype=x.dtype) if plan.keeps_layers else x.new_empty
     return run_layer(x, cos=cos, sin=sin, parts=parts, groups=groups, attention=attention, empty=empty)

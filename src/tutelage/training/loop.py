@@ -12,7 +12,7 @@ from tutelage.data.examples import Unit
 from tutelage.errors import Interrupted, MemoryExhaustedError, NonFiniteError
 from tutelage.interruption import Interruption
 from tutelage.model.forward import MAX_NODES, CausalModel
-from tutelage.recipe import MOST_STEPS, TrainingSettings
+from tutelage.recipe import FEWEST_TO_STOP, MOST_STEPS, TrainingSettings
 from tutelage.runtime import way_to_finite_numbers
 from tutelage.training.events import Emit
 from tutelage.training.memory import step_within_memory
@@ -23,8 +23,6 @@ from tutelage.training.step import StepResult, optimizer_step
 from tutelage.training.validation import validate
 
 VALIDATIONS_PER_EPOCH = 4
-# The loss on fewer examples moves by chance from one validation to the next, and ends no training.
-FEWEST_TO_STOP = 8
 
 
 @dataclass(frozen=True)

@@ -205,8 +205,9 @@ def tune(
         )
         log.sync()
     write_json(run.environment, describe_environment(model.device, model.compute_dtype))
-    facts = _facts(result, model, now, seconds=seconds_before + time.perf_counter() - begin)
-    facts["planned_steps"] = plan_steps(len(opened.training), recipe.training).steps
+    planned = plan_steps(len(opened.training), recipe.training).steps
+    seconds = seconds_before + time.perf_counter() - begin
+    facts = _facts(result, model, now, planned_steps=planned, seconds=seconds)
     is_checked = all(event["event"] != UNCHECKED for event in read_json_lines(run.events))
     facts |= {"model_files": dict(source.files), "checksums": "verified" if is_checked else "skipped"}
     fill_model_folder(run, recipe, source, result, facts)
@@ -267,10 +268,13 @@ def _sample(row: PreparedRow) -> dict[str, Any]:
     return {"row": row.example.row, "prompt": row.prompt, "reference": row.response}
 
 
-def _facts(result: Progress, model: CausalModel, begun: Checkpoint, *, seconds: float) -> dict[str, Any]:
+def _facts(
+    result: Progress, model: CausalModel, begun: Checkpoint, *, planned_steps: int, seconds: float
+) -> dict[str, Any]:
     """Return what summary.json says of training; examples_per_second counts the steps alone, seconds all of it."""
     return {
         "steps": result.step,
+        "planned_steps": planned_steps,
         "best_step": result.kept_step,
         "examples_per_second": result.examples / result.step_seconds,
         "computed_tokens": result.computed_tokens,
