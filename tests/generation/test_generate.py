@@ -127,11 +127,11 @@ def test_slots_that_answer_another_prompt_are_caught(family, monkeypatch):
 def test_a_slot_that_keeps_the_keys_of_its_last_row_is_caught(family, monkeypatch):
     fill = Slots.fill
 
-    def only_the_first_time(slots, places, layers, lengths):
+    def only_the_first_time(slots, places, layers, lengths, follows):
         if slots._layers:
             slots.lengths[list(places)] = torch.tensor(lengths)
         else:
-            fill(slots, places, layers, lengths)
+            fill(slots, places, layers, lengths, follows=follows)
 
     monkeypatch.setattr(Slots, "fill", only_the_first_time)
     assert answers_that_differ(family, tiny_model(family), batch_size=4) > 0

@@ -41,6 +41,7 @@ from transformers.models.llama.modeling_llama import eager_attention_forward
 
 from tutelage.data.prefix_tree import merge, merge_prompts
 from tutelage.model.forward import run_tree
+from tutelage.model.tree_attention import SharedPrefix
 from tutelage.model.tree_plan import plan_tree
 
 
@@ -252,6 +253,28 @@ def by_loops(query, key, value, seen) -> torch.Tensor:
 def test_attention_under_a_mask_is_that_of_loops_over_the_seen_keys(heads, key_heads):
     tensors = masked_tensors(heads, key_heads)
     torch.testing.assert_close(attend(*tensors), by_loops(*tensors), rtol=0, atol=1e-12)
+
+
+SHARED = 4
+
+
+def behind_shared(query, key, value, seen) -> torch.Tensor:
+    """Attend where the first keys and values are those of the first row, held once for all rows."""
+    shared = SharedPrefix([(key[0, :, :SHARED], value[0, :, :SHARED])])
+    return attend(query, key[:, :, SHARED:], value[:, :, SHARED:], seen, shared_prefix=shared)
+
+
+@pytest.mark.parametrize(("heads", "key_heads"), [(4, 4), (4, 2), (6, 2), (4, 1)])
+def test_keys_that_rows_share_are_as_if_each_row_had_them(heads, key_heads):
+    query, key, value, seen = masked_tensors(heads, key_heads)
+    for part in (key, value):
+        part[:, :, :SHARED] = part[:1, :, :SHARED]
+    torch.testing.assert_close(
+        behind_shared(query, key, value, seen), by_loops(query, key, value, seen), rtol=0, atol=1e-12
+    )
+    other = key.clone()
+    other[1:, :, 0] += 1  # the broken variant: rows that do not share what is held for all
+    assert (behind_shared(query, key, value, seen) - by_loops(query, other, value, seen)).abs().max() > 1e-2
 
 
 def test_under_a_mask_heads_grouped_the_other_way_round_are_caught():

@@ -1,18 +1,18 @@
 """Prompts that are answered side by side, a token a step; finished ones make room, and others may join at any step.
 
-The keys and values of the prompts come out of their prefix tree; each prompt's path is copied into a slot, and from
-there on every slot grows by one token a step.
+The keys and values of the prompts come out of their prefix tree. What all prompts of a batch begin with is kept once;
+the rest of each prompt's path is copied into a slot, and from there on every slot grows by one token a step.
 """
 
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 
 from tutelage.data.batches import runs_within
-from tutelage.data.prefix_tree import PrefixTree, merge_prompts
+from tutelage.data.prefix_tree import PrefixTree, common_prefix_length, merge_prompts
 from tutelage.generation.slots import Layers, Slots
 from tutelage.model.cache_name import CACHE
 from tutelage.model.forward import MAX_NODES, CausalModel, run_tree, undressed
@@ -20,6 +20,8 @@ from tutelage.model.linear_groups import LinearGroup, project
 
 # Moving the slots together costs about as much as a few steps, so it waits until it pays.
 SHARE_TO_CLOSE_UP = 0.125
+# Fewer tokens cost less in every slot than in a product of their own.
+FEWEST_SHARED = 16
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,9 @@ class ContinuousBatch:
         self._owners: list[int | None] = []  # which answer stands in each slot
         self._tokens: list[int] = []  # the next token of each slot
         self._slots = Slots(0)
+        self._shared: tuple[
+            int, ...
+        ] = ()  # the tokens that the slots do not hold where a prompt begins with them
         self._head = None if model.frozen_head is None else LinearGroup([model.frozen_head]).weights(())
 
     @property
@@ -121,6 +126,8 @@ class ContinuousBatch:
 
     def _refill(self, room: int) -> NextTokens:
         """Read the prompts that have waited longest into free slots."""
+        if not self._owners:
+            self._shared = _beginning([prompt for _, prompt in self._waiting])
         begun = [self._waiting.popleft() for _ in range(min(room, len(self._waiting)))]
         free = [place for place, owner in enumerate(self._owners) if owner is None]
         missing = max(0, len(begun) - len(free))
@@ -135,52 +142,79 @@ class ContinuousBatch:
         logits = self._prefill([tuple(prompt) for _, prompt in begun], places)
         return NextTokens(logits, range(len(begun)), [key for key, _ in begun])
 
-    def _prefill(self, paths: Sequence[tuple[int, ...]], places: Sequence[int]) -> torch.Tensor:
-        """Read prompts into slots; return their next-token logits, (paths, vocabulary)."""
+    def _prefill(self, prompts: Sequence[tuple[int, ...]], places: Sequence[int]) -> torch.Tensor:
+        """Read prompts into slots; return their next-token logits, (prompts, vocabulary)."""
         found: dict[int, torch.Tensor] = {}
-        for run in runs_within(paths, distinct_tokens=MAX_NODES):
-            logits, layers = _read(self._model, [paths[index] for index in run])
-            self._slots.fill([places[index] for index in run], layers, [len(paths[index]) for index in run])
-            found.update(zip(run, logits, strict=True))
-        return torch.stack([found[index] for index in range(len(paths))])
+        for run in runs_within(prompts, distinct_tokens=MAX_NODES):
+            read = _read(self._model, [prompts[index] for index in run])
+            self._fill([prompts[index] for index in run], read, [places[index] for index in run])
+            found.update(zip(run, read.logits, strict=True))
+        return torch.stack([found[index] for index in range(len(prompts))])
+
+    def _fill(self, prompts: Sequence[tuple[int, ...]], read: "_ReadPrompts", places: Sequence[int]) -> None:
+        """Copy prompts into slots, without what is shared where they begin with it."""
+        shared = len(self._shared)
+        follows = [shared > 0 and prompt[:shared] == self._shared for prompt in prompts]
+        if self._slots.shared is None and any(follows):
+            self._slots.share(read.layers([follows.index(True)], [range(shared)]))
+        own = [range(shared if one else 0, len(prompt)) for one, prompt in zip(follows, prompts, strict=True)]
+        layers = read.layers(range(len(prompts)), own)
+        self._slots.fill(places, layers, list(map(len, own)), follows=follows)
 
     def _decode(self) -> torch.Tensor:
         """Append one token to each slot; return the logits of the next, (slots, vocabulary)."""
         model = self._model
-        inputs = {
+        inputs: dict[str, Any] = {
             "input_ids": torch.tensor(self._tokens, device=model.device)[:, None],
-            "position_ids": self._slots.lengths[:, None],
+            "position_ids": self._slots.positions[:, None],
             "attention_mask": self._slots.begin_step()[:, None, None, :],  # (slots, 1, 1, columns)
             CACHE: self._slots,
             "use_cache": True,
         }
+        if self._slots.shared is not None:
+            inputs["shared_prefix"] = self._slots.shared
         with model.autocast():
             if self._head is None:
                 return model.module(**inputs).logits[:, -1]
             return project(undressed(model.module).base_model(**inputs).last_hidden_state[:, -1], self._head)
 
 
-def _read(model: CausalModel, paths: Sequence[tuple[int, ...]]) -> tuple[torch.Tensor, Layers]:
-    """Return next-token logits, (paths, vocabulary), and each layer's keys and values with a row a path."""
-    tree = merge_prompts(paths)
+def _beginning(prompts: Sequence[Sequence[int]]) -> tuple[int, ...]:
+    """Return the tokens that all prompts begin with, none where those are too few to be held apart."""
+    if len(prompts) < 2:
+        return ()
+    in_order = sorted(map(tuple, prompts))
+    shared = common_prefix_length(in_order[0], in_order[-1])
+    return in_order[0][:shared] if shared >= FEWEST_SHARED else ()
+
+
+@dataclass(frozen=True)
+class _ReadPrompts:
+    """Prompts as the paths of a tree that a model has run over; `cache` holds its keys and values by node."""
+
+    tree: PrefixTree
+    logits: torch.Tensor  # (prompts, vocabulary) of the token after each
+    cache: Any
+
+    def layers(self, rows: Sequence[int], parts: Sequence[range]) -> Layers:
+        """Yield each layer's keys and values of a part of some prompts, left-aligned, a row for each."""
+        nodes = torch.zeros(len(rows), max(map(len, parts)), dtype=torch.int64)  # after a part, node 0
+        for place, (row, part) in enumerate(zip(rows, parts, strict=True)):
+            nodes[place, : len(part)] = torch.from_numpy(self.tree.paths[row][part.start : part.stop])
+        columns = nodes.to(self.logits.device)
+        return (
+            (layer.keys[0][:, columns].transpose(0, 1), layer.values[0][:, columns].transpose(0, 1))
+            for layer in self.cache.layers
+        )
+
+
+def _read(model: CausalModel, prompts: Sequence[tuple[int, ...]]) -> _ReadPrompts:
+    tree = merge_prompts(prompts)
     leaves, of_row = torch.tensor([path[-1] for path in tree.paths], device=model.device).unique(
         return_inverse=True
     )
     output = run_tree(model, tree, logits_to_keep=leaves, use_cache=True)
-    columns = _left_align(tree).to(model.device)
-    layers = [
-        (layer.keys[0][:, columns].transpose(0, 1), layer.values[0][:, columns].transpose(0, 1))
-        for layer in output[CACHE].layers
-    ]
-    return output.logits[0][of_row], layers
-
-
-def _left_align(tree: PrefixTree) -> torch.Tensor:
-    """Return the node that stands in each column of each path, (paths, width); columns after a path hold node 0."""
-    nodes = torch.zeros(len(tree.paths), max(map(len, tree.paths)), dtype=torch.int64)
-    for row, path in enumerate(tree.paths):
-        nodes[row, : len(path)] = torch.from_numpy(path)
-    return nodes
+    return _ReadPrompts(tree, output.logits[0][of_row], output[CACHE])
 
 
 class OneByOne:

@@ -18,7 +18,7 @@ from tutelage.model.cache_name import CACHE
 from tutelage.model.fused_lora import group_of
 from tutelage.model.layer_step import Attention, DecoderLayer, LayerParts, run_layer
 from tutelage.model.linear_groups import is_plain
-from tutelage.model.tree_attention import attend_over_tree, attend_under_mask
+from tutelage.model.tree_attention import SharedPrefix, attend_over_tree, attend_under_mask
 from tutelage.model.tree_plan import TreePlan, plan_tree
 
 # Families whose decoder layers compute what Llama's do.
@@ -142,7 +142,8 @@ class _FusedForward:
         mask = options.get("attention_mask")
         if cache is None or mask is None or hidden_states.shape[1] != 1:
             return None
-        return partial(_attend_over_cache, mask=mask, **options_of_both)
+        shared = options.get("shared_prefix")
+        return partial(_attend_over_cache, mask=mask, shared_prefix=shared, **options_of_both)
 
 
 def _attend_and_keep(
@@ -169,8 +170,16 @@ def _attend_over_cache(
     cache: Any,
     place: int,
     mask: torch.Tensor,
+    shared_prefix: SharedPrefix | None,
 ) -> tuple[torch.Tensor, None]:
     """Let one new token a row attend to its row of the cache: (heads, rows, size) each way."""
     keys, values = cache.update(key.transpose(0, 1)[:, :, None], value.transpose(0, 1)[:, :, None], place)
-    mixed = attend_under_mask(query.transpose(0, 1)[:, :, None], keys, values, mask, scaling)
+    mixed = attend_under_mask(
+        query.transpose(0, 1)[:, :, None],
+        keys,
+        values,
+        mask,
+        scaling=scaling,
+        shared=None if shared_prefix is None else shared_prefix.layers[place],
+    )
     return mixed[:, 0].transpose(0, 1), None  # from (rows, 1, heads, size)

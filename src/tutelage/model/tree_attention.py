@@ -4,6 +4,8 @@ Registered through transformers' AttentionInterface, so no model code is copied.
 several times slower than these products at the sizes of instruction tuning.
 """
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -16,8 +18,22 @@ from tutelage.model.tree_plan import BlockBatch, TreePlan
 ATTENTION = "tutelage"
 
 
+@dataclass(frozen=True)
+class SharedPrefix:
+    """Keys and values of the tokens that rows of a cache have in common, held once; of each layer both.
+
+    (key_heads, tokens, size) each.
+    """
+
+    layers: Sequence[tuple[torch.Tensor, torch.Tensor]]
+
+    @property
+    def tokens(self) -> int:
+        return self.layers[0][0].shape[1]
+
+
 def attend(
-    module: torch.nn.Module,
+    module: Any,
     query: torch.Tensor,
     key: torch.Tensor,
     value: torch.Tensor,
@@ -26,12 +42,14 @@ def attend(
     scaling: float | None = None,
     dropout: float = 0.0,
     tree_plan: TreePlan | None = None,
+    shared_prefix: SharedPrefix | None = None,
     **options: Any,
 ) -> tuple[torch.Tensor, None]:
     """Attend over a tree where a plan is given, else under a boolean mask.
 
     query: (batch, heads, queries, size); key and value: (batch, key_heads, keys, size);
-    attention_mask: (batch, 1, queries, keys), True where the key is seen. Returns (batch, queries, heads, size).
+    attention_mask: (batch, 1, queries, keys), True where the key is seen; the keys of a shared prefix come first.
+    Returns (batch, queries, heads, size).
     """
     if options.get("softcap") or options.get("s_aux") is not None:
         raise ValueError("soft caps and sinks of the attention are not supported")
@@ -45,19 +63,48 @@ def attend(
         return _TreeAttention.apply(query, key, value, scaling, tree_plan), None
     if attention_mask is None:
         raise ValueError("the model does not hand the tree on to its attention")
-    return attend_under_mask(query, key, value, attention_mask, scaling), None
+    shared = None if shared_prefix is None else shared_prefix.layers[module.layer_idx]
+    return attend_under_mask(query, key, value, attention_mask, scaling=scaling, shared=shared), None
 
 
 def attend_under_mask(
-    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, mask: torch.Tensor, scaling: float
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    mask: torch.Tensor,
+    *,
+    scaling: float,
+    shared: tuple[torch.Tensor, torch.Tensor] | None = None,
 ) -> torch.Tensor:
+    """Attend to what a mask lets through, (batch, queries, heads, size); shapes as in `attend`.
+
+    `shared` are keys and values of all rows, (key_heads, tokens, size), before their own.
+    """
     batch, heads, queries, size = query.shape
-    key_heads, keys = key.shape[1], key.shape[2]
+    key_heads = key.shape[1]
     # The heads that share a key head become more rows of one product, so keys are never repeated.
     rows = query.reshape(batch, key_heads, -1, size)
-    scores = (rows @ key.transpose(-1, -2)).view(batch, key_heads, -1, queries, keys)
-    weights = _softmax(scores, mask[:, :, None], scaling).view(batch, key_heads, -1, keys)
-    return (weights @ value).view(batch, heads, queries, size).transpose(1, 2)
+    scores = rows @ key.transpose(-1, -2)
+    if shared is not None:
+        scores = torch.cat([_by_row(_by_key_head(rows) @ shared[0].transpose(-1, -2), batch), scores], dim=-1)
+    by_query = scores.view(batch, key_heads, -1, queries, scores.shape[-1])
+    weights = _softmax(by_query, mask[:, :, None], scaling).view(scores.shape)
+    if shared is None:
+        mixed = weights @ value
+    else:
+        of_shared, own = weights.split([shared[0].shape[1], key.shape[2]], dim=-1)
+        mixed = (own @ value).add_(_by_row(_by_key_head(of_shared) @ shared[1], batch))
+    return mixed.view(batch, heads, queries, size).transpose(1, 2)
+
+
+def _by_key_head(part: torch.Tensor) -> torch.Tensor:
+    """Turn (batch, key_heads, rows, n) into (key_heads, batch * rows, n): the rows of all meet the same keys."""
+    return part.transpose(0, 1).flatten(1, 2)
+
+
+def _by_row(part: torch.Tensor, batch: int) -> torch.Tensor:
+    """Turn (key_heads, batch * rows, n) back into (batch, key_heads, rows, n)."""
+    return part.unflatten(1, (batch, -1)).transpose(0, 1)
 
 
 def _softmax(scores: torch.Tensor, seen: torch.Tensor, scaling: float) -> torch.Tensor:
