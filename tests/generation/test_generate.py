@@ -119,7 +119,7 @@ def test_a_wrong_decoding_step_is_caught(family, fault):
 @pytest.mark.parametrize("family", FAMILIES)
 def test_slots_that_answer_another_prompt_are_caught(family, monkeypatch):
     keep = Slots.keep
-    monkeypatch.setattr(Slots, "keep", lambda slots, kept: keep(slots, kept[::-1]))
+    monkeypatch.setattr(Slots, "keep", lambda slots, kept: keep(slots, kept)[::-1])
     assert answers_that_differ(family, tiny_model(family), batch_size=64) > 0
 
 

@@ -120,9 +120,9 @@ class ContinuousBatch:
         return owner
 
     def _close_up(self, busy: list[int]) -> None:
-        self._owners = [self._owners[place] for place in busy]
-        self._tokens = [self._tokens[place] for place in busy]
-        self._slots.keep(busy)
+        order = self._slots.keep(busy)
+        self._owners = [self._owners[slot] for slot in order]
+        self._tokens = [self._tokens[slot] for slot in order]
 
     def _refill(self, room: int) -> NextTokens:
         """Read the prompts that have waited longest into free slots."""

@@ -62,11 +62,28 @@ class Slots(Cache):
     def free(self, slot: int) -> None:
         self.lengths[slot] = 0
 
-    def keep(self, slots: Sequence[int]) -> None:
-        """Leave out all other slots; the ones kept are counted anew, in the order given."""
-        places = torch.tensor(slots, device=self.lengths.device)
-        self._exchange(lambda part: part[places])
-        self.lengths, self._follows = self.lengths[places], self._follows[places]
+    def keep(self, slots: Sequence[int]) -> list[int]:
+        """Leave out all other slots; return which of them stands in each place now.
+
+        Only the last ones move, into the places of those that are left out: to move all would copy every key and value.
+        """
+        kept = len(slots)
+        staying = set(range(kept)).intersection(slots)
+        free = [place for place in range(kept) if place not in staying]
+        moved = [slot for slot in slots if slot >= kept]
+        device = self.lengths.device
+        to, source = torch.tensor(free, device=device).long(), torch.tensor(moved, device=device).long()
+
+        def closed_up(part: torch.Tensor) -> torch.Tensor:
+            part[to] = part[source]
+            return part[:kept]
+
+        self._exchange(closed_up)
+        self.lengths, self._follows = closed_up(self.lengths), closed_up(self._follows)
+        order = list(range(kept))
+        for place, slot in zip(free, moved, strict=True):
+            order[place] = slot
+        return order
 
     @property
     def positions(self) -> torch.Tensor:
