@@ -16,7 +16,7 @@ from tutelage.fetching import user_cache
 from tutelage.model.assembly import open_for_training
 from tutelage.model.sources import locate_model
 from tutelage.recipe import AdapterSettings, Recipe
-from tutelage.run_folder import RunFolder
+from tutelage.run.folder import RunFolder
 from tutelage.training.checkpoint import Checkpoint, find_checkpoint, machine_of, restore, write_checkpoint
 from tutelage.training.loop import Progress
 from tutelage.training.optimizer import make_optimizer

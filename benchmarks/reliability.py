@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree as Xml
 
-STORAGE, FAULTS = "tests/test_storage.py", "tests/faults"
+STORAGE, FAULTS = "tests/run/test_storage.py", "tests/faults"
 CHECKPOINT, DAMAGED = "tests/training/test_checkpoint.py", "tests/training/test_damaged_checkpoints.py"
 MEMORY = "tests/training/test_memory.py"
 ELSEWHERE = (

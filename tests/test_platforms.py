@@ -84,7 +84,7 @@ def test_a_folder_is_locked_where_the_system_locks_no_file(tmp_path):
 from pathlib import Path
 from filelock import FileLock, SoftFileLock
 from tutelage.errors import RunFolderError
-from tutelage.run_lock import locked_folder
+from tutelage.run.lock import locked_folder
 assert FileLock is SoftFileLock
 root = Path("run")
 with locked_folder(root, root / ".lock"):

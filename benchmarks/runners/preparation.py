@@ -25,7 +25,7 @@ def measure(job: dict) -> dict:
     from tutelage.model.loading import context_length, load_tokenizer
     from tutelage.platforms import peak_memory_bytes
     from tutelage.recipe import DataSettings, ModelSettings
-    from tutelage.run_folder import split_files
+    from tutelage.run.folder import split_files
 
     path, model = Path(job["data"]), Path(job["model"])
     settings = DataSettings(source=job["data"], max_file_bytes=path.stat().st_size + 1)

@@ -16,7 +16,7 @@ import platformdirs
 
 from tutelage.errors import FetchError
 from tutelage.platforms import HOME_VARIABLE
-from tutelage.storage import file_sha256, publish_bytes
+from tutelage.run.storage import file_sha256, publish_bytes
 
 TIMEOUT_SECONDS = 60
 MAX_REDIRECTS = 3

@@ -15,7 +15,7 @@ from functools import cache
 from pathlib import Path
 
 from tutelage.errors import TutelageError
-from tutelage.run_folder import write_json
+from tutelage.run.folder import write_json
 
 FILE = "machine.json"
 MEASURED_SECONDS = 2.0

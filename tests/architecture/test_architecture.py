@@ -92,7 +92,7 @@ def test_models_and_tokenizers_are_loaded_in_one_place():
         ("psutil", {"platforms.py"}),
         ("ctypes", {"platforms.py"}),
         ("signal", {"__main__.py", "platforms.py", "interruption.py", "cli/chat.py"}),
-        ("filelock", {"run_lock.py", "model/conversions.py"}),
+        ("filelock", {"run/lock.py", "model/conversions.py"}),
         ("fcntl", set()),
         ("pty", set()),
         ("pwd", set()),

@@ -13,7 +13,7 @@ from transformers import pipeline
 from tutelage.evaluation.threshold import choose_threshold
 from tutelage.export import reload_classes
 from tutelage.model import class_head
-from tutelage.run_folder import RunFolder, read_json, read_json_lines, write_json
+from tutelage.run.folder import RunFolder, read_json, read_json_lines, write_json
 
 WORDS = ("fig", "lime", "kiwi", "date", "pear", "plum", "melon", "peach")
 TEXTS = {

@@ -26,8 +26,8 @@ from tutelage.export.style import make_style
 from tutelage.model.loading import load_tokenizer
 from tutelage.model.other_programs import write_generation_config
 from tutelage.model.sources import DEFAULT_ORIGINAL
-from tutelage.run_folder import ExportFolder, RunFolder, read_json
-from tutelage.run_lock import locked
+from tutelage.run.folder import ExportFolder, RunFolder, read_json
+from tutelage.run.lock import locked
 
 
 def trained_on(model, place):

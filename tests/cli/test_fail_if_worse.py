@@ -2,7 +2,7 @@ import pytest
 from support.fake_run import RECIPE, make_run
 
 from tutelage.cli import evaluate
-from tutelage.run_folder import write_text
+from tutelage.run.folder import write_text
 
 RESULT = {"verdict": "better", "sets": {}, "forgetting": None}
 

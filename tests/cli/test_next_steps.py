@@ -5,7 +5,7 @@ import shlex
 import pytest
 from support.rows import write_rows
 
-from tutelage.run_folder import RunFolder, read_json_lines
+from tutelage.run.folder import RunFolder, read_json_lines
 
 QUICK = [
     "--set", "training.max_steps=1",

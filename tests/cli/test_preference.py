@@ -9,8 +9,8 @@ from support.command_line import contents
 from support.pairs import preference_values
 from support.rows import alpaca_values, write_rows
 
-from tutelage.run_folder import RunFolder, read_json, read_json_lines, split_files
-from tutelage.storage import file_sha256
+from tutelage.run.folder import RunFolder, read_json, read_json_lines, split_files
+from tutelage.run.storage import file_sha256
 
 TUNE = [
     "--set", "training.objective=dpo",

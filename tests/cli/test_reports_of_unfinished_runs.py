@@ -13,7 +13,7 @@ from support.rows import alpaca_values, write_rows
 
 from tutelage.data.pairs import units_of
 from tutelage.data.preparation import read_prepared
-from tutelage.run_folder import RunFolder, read_json
+from tutelage.run.folder import RunFolder, read_json
 
 SETTINGS = {
     "training.dtype": "float32",

@@ -20,8 +20,8 @@ from tutelage.data.sources import open_source
 from tutelage.errors import DataError, RunFolderError, StorageError
 from tutelage.model.loading import context_length, load_tokenizer
 from tutelage.recipe import DataSettings, ModelSettings
-from tutelage.run_folder import SPLITS, RunFolder, read_json, read_json_lines
-from tutelage.run_lock import locked
+from tutelage.run.folder import SPLITS, RunFolder, read_json, read_json_lines
+from tutelage.run.lock import locked
 
 RENDERERS = {style: make_renderer(chatml_tokenizer(), style) for style in ("alpaca", "chat")}
 GROWN = {"test_share": 0.0, "train_share": 1.0}
@@ -313,7 +313,7 @@ def test_a_full_disk_leaves_an_earlier_run_as_it_was(tmp_path, monkeypatch):
             raise OSError(28, "No space left on device")
         ledger_is_too_much.pop()
 
-    monkeypatch.setattr("tutelage.storage.os.fsync", fsync)
+    monkeypatch.setattr("tutelage.run.storage.os.fsync", fsync)
     with pytest.raises(StorageError, match="No space left on device"):
         prepare_run(run, alpaca_values(40))
     assert contents(tmp_path) == before

@@ -12,7 +12,7 @@ from tutelage.data.examples import Example, PreparedRow
 from tutelage.data.prefix_tree import count_distinct, count_distinct_runs
 from tutelage.data.prepared_rows import RowsWriter, id_type, open_rows
 from tutelage.errors import RunFolderError
-from tutelage.run_folder import split_files
+from tutelage.run.folder import split_files
 from tutelage.training.tuning import probe_examples
 
 TOKENS = st.integers(0, 3)  # so few that runs begin alike

@@ -14,7 +14,7 @@ from tutelage.data.formats import read_conversations
 from tutelage.data.prompt_identity import normalised_prompt
 from tutelage.data.sources import read_source
 from tutelage.data.splits import Sides, find_leaks, split_rows
-from tutelage.run_folder import SPLITS
+from tutelage.run.folder import SPLITS
 
 
 def split(rows, rule="group", train=0.85, test=0.10):

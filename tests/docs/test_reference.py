@@ -21,7 +21,7 @@ from tutelage.recipe_evaluation import EvaluationSettings
 from tutelage.recipe_file import load
 from tutelage.recipes import FOLDER
 from tutelage.report.summary import summarise
-from tutelage.run_folder import RunFolder, read_json, read_json_lines, write_json
+from tutelage.run.folder import RunFolder, read_json, read_json_lines, write_json
 from tutelage.training.objectives.dpo import FIGURES as PREFERENCE_FIGURES
 from tutelage.training.step import StepResult
 

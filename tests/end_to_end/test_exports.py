@@ -8,7 +8,7 @@ import torch
 from transformers import AutoModelForCausalLM, Olmo2Config
 
 from tutelage.model.loading import load_tokenizer
-from tutelage.run_folder import ExportFolder, RunFolder, read_json
+from tutelage.run.folder import ExportFolder, RunFolder, read_json
 
 pytestmark = pytest.mark.end_to_end
 

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from tutelage.run_folder import RunFolder, read_json
+from tutelage.run.folder import RunFolder, read_json
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.nightly]
 

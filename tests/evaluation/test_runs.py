@@ -6,7 +6,7 @@ from support.fake_run import RECIPE, answer, make_run, measure
 from tutelage.errors import RunFolderError
 from tutelage.evaluation.metrics import METRICS
 from tutelage.evaluation.runs import compare_runs
-from tutelage.run_folder import (
+from tutelage.run.folder import (
     RunFolder,
     read_json,
     read_json_lines,

@@ -21,7 +21,7 @@ from tutelage.data.preparation import read_prepared
 from tutelage.data.prompts import make_renderer
 from tutelage.export.chinese_prompts import chinese_prompts
 from tutelage.model.loading import load_tokenizer
-from tutelage.run_folder import ExportFolder, RunFolder, read_json
+from tutelage.run.folder import ExportFolder, RunFolder, read_json
 
 pytestmark = pytest.mark.nightly
 

@@ -17,8 +17,8 @@ from support.failpoints import before_each
 from support.interrupted import at, check_it_ends_as, losses, made_by, operations_on, out_of_space, words
 
 import tutelage
-from tutelage.run_folder import RunFolder
-from tutelage.storage import what_is_damaged
+from tutelage.run.folder import RunFolder
+from tutelage.run.storage import what_is_damaged
 
 pytestmark = [pytest.mark.forks, pytest.mark.usefixtures("at_home")]
 
@@ -72,7 +72,7 @@ def refused_by_the_system(path, *rest, **more):
 @pytest.mark.parametrize(
     ("patched", "told"),
     [
-        (("tutelage.run_lock.os.open", refused_by_the_system), "cannot be written: Read-only file system"),
+        (("tutelage.run.lock.os.open", refused_by_the_system), "cannot be written: Read-only file system"),
         (("tutelage.training.preflight.free_bytes", lambda path: 1000), "and 1,000 are free there"),
         (
             ("tutelage.training.preflight.available_memory_bytes", lambda: 1000),

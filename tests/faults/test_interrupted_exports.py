@@ -9,8 +9,8 @@ from support.children import run
 from support.interrupted import at, listing
 
 from tutelage.export import verification
-from tutelage.run_folder import ExportFolder, RunFolder, read_json
-from tutelage.storage import what_is_damaged
+from tutelage.run.folder import ExportFolder, RunFolder, read_json
+from tutelage.run.storage import what_is_damaged
 
 pytestmark = [pytest.mark.forks, pytest.mark.usefixtures("at_home")]
 

@@ -17,7 +17,7 @@ from support.failpoints import CRASHED, before_each
 from support.interrupted import ask_to_stop, at, check_it_ends_as, crash, losses, made_by, words
 
 import tutelage
-from tutelage.run_folder import RunFolder
+from tutelage.run.folder import RunFolder
 from tutelage.training.objectives import OBJECTIVES
 from tutelage.training.objectives.instruction import INSTRUCTION
 from tutelage.training.objectives.objective import Objective, Part

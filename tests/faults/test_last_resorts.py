@@ -20,7 +20,7 @@ import tutelage
 from tutelage.child_process import refuse_short_memory
 from tutelage.errors import MemoryExhaustedError, StorageError
 from tutelage.refusals import is_short_of_memory, system_refusal
-from tutelage.storage import storage_faults
+from tutelage.run.storage import storage_faults
 
 pytestmark = [pytest.mark.forks, pytest.mark.usefixtures("at_home")]
 
@@ -267,7 +267,7 @@ def test_what_needs_the_cache_names_the_variables_that_say_where_it_is(home, tmp
 def needing_the_cache():
     """Let the rows be some that are kept in the cache, as fetched ones are."""
     from tutelage.fetching import user_cache
-    from tutelage.storage import publish_bytes
+    from tutelage.run.storage import publish_bytes
 
     def keep(*_, **__):
         publish_bytes(user_cache() / "data" / "one", b"rows")

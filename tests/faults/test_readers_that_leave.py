@@ -18,7 +18,7 @@ from support.rows import alpaca_values, write_rows
 
 import tutelage
 from tutelage import streams
-from tutelage.run_folder import RunFolder
+from tutelage.run.folder import RunFolder
 
 pytestmark = [pytest.mark.forks, pytest.mark.usefixtures("at_home")]
 

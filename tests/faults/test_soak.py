@@ -12,7 +12,7 @@ from support.children import run
 from support.failpoints import CRASHED, before_each
 from support.interrupted import ask_to_stop, crash, losses, made_by, words
 
-from tutelage.run_folder import RunFolder
+from tutelage.run.folder import RunFolder
 
 pytestmark = [pytest.mark.forks, pytest.mark.nightly, pytest.mark.usefixtures("at_home")]
 

@@ -11,8 +11,8 @@ from tutelage.evaluation.class_metrics import class_metrics
 from tutelage.evaluation.threshold import threshold_figures
 from tutelage.report.classes import class_section
 from tutelage.report.page import write_report
-from tutelage.run_facts import EVALUATION_FORMAT
-from tutelage.run_folder import read_json, write_json, write_json_lines
+from tutelage.run.facts import EVALUATION_FORMAT
+from tutelage.run.folder import read_json, write_json, write_json_lines
 
 LABELS = ["ham", f"spam {HOSTILE}"]
 WANTED = np.array([0, 0, 0, 1, 1, 1])

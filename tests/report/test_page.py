@@ -20,7 +20,7 @@ from tutelage.report.charts import smooth
 from tutelage.report.example import first_tree, pieces, shown_examples
 from tutelage.report.page import write_report
 from tutelage.report.passages import is_unseen, label_name, passage, visible
-from tutelage.run_folder import (
+from tutelage.run.folder import (
     RunFolder,
     read_json,
     read_json_lines,

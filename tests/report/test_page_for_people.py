@@ -18,8 +18,8 @@ from tutelage.recipe_file import check
 from tutelage.report.identity import identity, short_name
 from tutelage.report.objective import objective_words
 from tutelage.report.page import write_report
-from tutelage.run_folder import write_json
-from tutelage.run_history import History, StageRecord, history_file
+from tutelage.run.folder import write_json
+from tutelage.run.history import History, StageRecord, history_file
 
 TELEPHONE = 390 - 2 * 1.1 * 16  # px between the margins of the page
 SMALLEST = 11  # px

@@ -7,7 +7,7 @@ from tutelage.evaluation.comparison import figures_of
 from tutelage.evaluation.statistics import paired_difference, resample
 from tutelage.report.page import write_report
 from tutelage.report.sets import set_rows
-from tutelage.run_folder import read_json, write_json
+from tutelage.run.folder import read_json, write_json
 
 BASE = np.repeat([100.0, 0, 100, 0], [2, 14, 10, 14])
 TUNED = np.repeat([0.0, 100, 100, 0], [2, 14, 10, 14])

@@ -2,7 +2,7 @@ import pytest
 from support.fake_run import make_run
 
 from tutelage.report.summary import summarise
-from tutelage.run_folder import RunFolder, read_json
+from tutelage.run.folder import RunFolder, read_json
 
 
 @pytest.fixture(scope="module")

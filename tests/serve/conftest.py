@@ -8,7 +8,7 @@ from support.served_run import serving
 from support.tiny_tokenizer import write_tiny_model
 
 from tutelage.cli import main as command_line
-from tutelage.run_folder import RunFolder
+from tutelage.run.folder import RunFolder
 
 
 @pytest.fixture(scope="session")

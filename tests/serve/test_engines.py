@@ -16,7 +16,7 @@ from tutelage.codes import Message
 from tutelage.errors import RecipeError
 from tutelage.model.kept_tokenizer import KeptTokenizer, read_kept_tokenizer
 from tutelage.recipe_file import load
-from tutelage.run_folder import ExportFolder, RunFolder
+from tutelage.run.folder import ExportFolder, RunFolder
 from tutelage.serve.engines import open_engine
 from tutelage.serve.exported import VerifiedFile, verified_file
 from tutelage.serve.llama_engine import LlamaEngine
@@ -194,7 +194,7 @@ import sys
 from pathlib import Path
 from tutelage.cli.opening import locate
 from tutelage.recipe_file import load
-from tutelage.run_folder import RunFolder
+from tutelage.run.folder import RunFolder
 from tutelage.serve.app import make_app
 from tutelage.serve.engines import open_engine
 

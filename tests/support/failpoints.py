@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from unittest.mock import patch
 
-from tutelage import storage
+from tutelage.run import storage
 
 CRASHED = 9
 

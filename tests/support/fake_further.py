@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tutelage.run_folder import (
+from tutelage.run.folder import (
     RunFolder,
     read_json,
     read_json_lines,

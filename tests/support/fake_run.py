@@ -15,8 +15,8 @@ from tutelage.data.examples import Example, PreparedRow
 from tutelage.evaluation.comparison import compare_scores
 from tutelage.evaluation.metrics import METRICS, score_rows
 from tutelage.report.summary import summarise
-from tutelage.run_facts import EVALUATION_FORMAT, PREPARATION_FORMAT
-from tutelage.run_folder import RunFolder, read_json_lines, write_json, write_json_lines, write_text
+from tutelage.run.facts import EVALUATION_FORMAT, PREPARATION_FORMAT
+from tutelage.run.folder import RunFolder, read_json_lines, write_json, write_json_lines, write_text
 
 RECIPE = """\
 [data]

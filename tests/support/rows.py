@@ -12,7 +12,7 @@ from tutelage.data.conversations import Conversation, single_turn
 from tutelage.data.examples import PreparedRow
 from tutelage.data.prepared_rows import RowsWriter, id_type
 from tutelage.data.records import Record, Source
-from tutelage.run_folder import split_files
+from tutelage.run.folder import split_files
 
 WORDS = (
     "pear",

@@ -14,7 +14,7 @@ from tutelage.errors import Interrupted, RunFolderError
 from tutelage.interruption import Interruption
 from tutelage.model.sources import ModelSource
 from tutelage.recipe import Recipe
-from tutelage.run_folder import RunFolder
+from tutelage.run.folder import RunFolder
 from tutelage.training.checkpoint import (
     Checkpoint,
     changes_since,

@@ -15,11 +15,11 @@ from support.kept_training import FUSED, Training, recipe_of
 from support.systems import needs_pipes
 from support.tiny_tokenizer import write_tiny_model
 
-from tutelage import storage
 from tutelage.errors import StorageError
 from tutelage.model.sources import ModelSource
-from tutelage.run_folder import RunFolder
-from tutelage.storage import MANIFEST, staged_folder, what_is_damaged
+from tutelage.run import storage
+from tutelage.run.folder import RunFolder
+from tutelage.run.storage import MANIFEST, staged_folder, what_is_damaged
 from tutelage.training.checkpoint import (
     MOMENTS,
     STATE,

@@ -6,8 +6,8 @@ import os
 
 import pytest
 
-from tutelage import storage
 from tutelage.errors import StorageError
+from tutelage.run import storage
 from tutelage.training.events import event_log
 
 

@@ -6,7 +6,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from tutelage.recipe_file import LoadedRecipe
-from tutelage.run_folder import RunFolder, read_json
+from tutelage.run.folder import RunFolder, read_json
 
 SkipChecksums = Annotated[
     bool,

@@ -21,7 +21,7 @@ from tutelage.cli.options import (
 from tutelage.errors import DataError, Interrupted, ModelError, RecipeError, StorageError
 from tutelage.interruption import INTERRUPTION
 from tutelage.recipe_file import PLACE_OF_WORK
-from tutelage.run_folder import ARMS, write_json_lines
+from tutelage.run.folder import ARMS, write_json_lines
 
 HELP = """\
 /tuned         only the tuned model answers (this is how it begins)

@@ -19,7 +19,7 @@ from tutelage.cli.options import (
 )
 from tutelage.errors import DataError, RecipeError
 from tutelage.recipe_file import PLACE_OF_WORK, LoadedRecipe
-from tutelage.run_folder import RunFolder, read_json
+from tutelage.run.folder import RunFolder, read_json
 
 
 def classify(

@@ -10,7 +10,7 @@ from cyclopts import Parameter
 from tutelage.cli import console
 from tutelage.cli.options import Debug, FailIfWorse, as_path
 from tutelage.errors import EXIT_WORSE, RunFolderError
-from tutelage.run_folder import RunFolder
+from tutelage.run.folder import RunFolder
 
 # What a line is called before its own name, by its kind.
 BEFORE_NAME = {"sets": "set ", "judges": "judge ", "passages": ""}

@@ -8,7 +8,7 @@ from tutelage.cli import console
 from tutelage.cli.opening import has_model, locate
 from tutelage.recipe import Recipe
 from tutelage.recipe_file import LoadedRecipe, setting_text
-from tutelage.run_folder import RunFolder
+from tutelage.run.folder import RunFolder
 
 LABELS_SHOWN = 12
 LONGEST_SHOWN = 50  # characters of a text

@@ -32,10 +32,10 @@ from tutelage.cli.report import report_stage
 from tutelage.cli.results import show_classes, show_forgetting, show_preference, show_scores, show_sets
 from tutelage.errors import EXIT_WORSE, RunFolderError, StorageError
 from tutelage.recipe_file import LoadedRecipe
-from tutelage.run_folder import RunFolder, read_json
-from tutelage.run_history import record_stage
-from tutelage.run_lock import locked
-from tutelage.storage import what_is_damaged
+from tutelage.run.folder import RunFolder, read_json
+from tutelage.run.history import record_stage
+from tutelage.run.lock import locked
+from tutelage.run.storage import what_is_damaged
 
 
 def evaluate(

@@ -16,9 +16,9 @@ from tutelage.cli.opening import locate
 from tutelage.cli.options import Debug, Options, as_path, open_earlier_run, refuse_untrained_settings
 from tutelage.codes import Message
 from tutelage.errors import RecipeError, RunFolderError
-from tutelage.run_folder import ExportFolder, RunFolder
-from tutelage.run_lock import locked, locked_folder, owner_of
-from tutelage.storage import remove
+from tutelage.run.folder import ExportFolder, RunFolder
+from tutelage.run.lock import locked, locked_folder, owner_of
+from tutelage.run.storage import remove
 
 if TYPE_CHECKING:
     from tutelage.export.record import Exported

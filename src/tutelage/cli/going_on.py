@@ -10,7 +10,7 @@ from tutelage.cli import console
 from tutelage.cli.opening import locate, open_data
 from tutelage.errors import RunFolderError
 from tutelage.recipe_file import LoadedRecipe, changed_settings, check
-from tutelage.run_folder import RunFolder, read_json, reading_faults
+from tutelage.run.folder import RunFolder, read_json, reading_faults
 
 AcceptChanges = Annotated[
     bool,

@@ -11,7 +11,7 @@ from tutelage.cli import console
 from tutelage.effects import OF_JUDGES
 from tutelage.errors import EXIT_UNTRUSTWORTHY, RunFolderError
 from tutelage.recipe_file import LoadedRecipe, changed_settings, load
-from tutelage.run_folder import RunFolder, read_json
+from tutelage.run.folder import RunFolder, read_json
 
 COMMAND_LINE = ("--judge", "--set")
 

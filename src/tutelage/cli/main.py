@@ -31,8 +31,8 @@ from tutelage.errors import (
 from tutelage.fetching import user_cache
 from tutelage.interruption import INTERRUPTION, NOTHING_CHANGED
 from tutelage.refusals import is_short_of_memory, system_refusal
+from tutelage.run.storage import is_out_of_space
 from tutelage.runtime import settle_process
-from tutelage.storage import is_out_of_space
 from tutelage.streams import give_up_the_rest, settle_streams
 
 CODES_OF_USAGE = {

@@ -7,7 +7,7 @@ from tutelage.cli import console
 from tutelage.cli.opening import locate
 from tutelage.errors import RunFolderError
 from tutelage.recipe_file import LoadedRecipe
-from tutelage.run_folder import RunFolder, read_json
+from tutelage.run.folder import RunFolder, read_json
 
 if TYPE_CHECKING:
     from tutelage.data.own_question import Question

@@ -16,7 +16,7 @@ from tutelage.codes import Message
 from tutelage.errors import EncodingError, ModelError
 from tutelage.recipe import Recipe
 from tutelage.recipe_file import LoadedRecipe
-from tutelage.run_folder import RunFolder, read_json
+from tutelage.run.folder import RunFolder, read_json
 from tutelage.runtime import refuse_without_room_for_libraries
 
 TOKENS_NAMED = 3

@@ -15,11 +15,11 @@ from tutelage.errors import RecipeError, RunFolderError
 from tutelage.recipe import Recipe
 from tutelage.recipe_file import PLACE_OF_WORK, TOLD, LoadedRecipe, changed_settings, load, to_toml
 from tutelage.recipes import shipped_path
-from tutelage.run_folder import RunFolder, write_text
-from tutelage.run_history import history_file, record_origins
-from tutelage.run_lock import held_beside
+from tutelage.run.folder import RunFolder, write_text
+from tutelage.run.history import history_file, record_origins
+from tutelage.run.lock import held_beside
+from tutelage.run.storage import STAGED
 from tutelage.spelling import did_you_mean
-from tutelage.storage import STAGED
 
 TRAINED = ("data", "model", "adapter", "training", "preference")
 NONE: Mapping[str, Any] = MappingProxyType({})

@@ -13,9 +13,9 @@ from tutelage.cli.options import Options, open_new_run, record_recipe
 from tutelage.codes import Message
 from tutelage.errors import RunFolderError
 from tutelage.recipe_file import LoadedRecipe
-from tutelage.run_folder import SPLITS, RunFolder
-from tutelage.run_history import record_stage
-from tutelage.run_lock import locked
+from tutelage.run.folder import SPLITS, RunFolder
+from tutelage.run.history import record_stage
+from tutelage.run.lock import locked
 
 LABELS_NAMED = 8
 WARNED = ("data.similar_labels",)

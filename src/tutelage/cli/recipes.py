@@ -11,7 +11,7 @@ from tutelage.effects import what_is_trained
 from tutelage.errors import RecipeError, RunFolderError
 from tutelage.recipe_file import load
 from tutelage.recipes import ShippedRecipe, shipped_recipes
-from tutelage.run_folder import write_text
+from tutelage.run.folder import write_text
 from tutelage.spelling import did_you_mean, nearest
 
 Name = Annotated[str, Parameter(help="A name that `tutelage recipes list` names.")]

@@ -17,9 +17,9 @@ from tutelage.cli.options import (
 from tutelage.codes import Message
 from tutelage.errors import RunFolderError, TutelageError
 from tutelage.recipe_file import LoadedRecipe
-from tutelage.run_folder import WRITTEN_BY, RunFolder
-from tutelage.run_lock import locked
-from tutelage.storage import what_is_damaged
+from tutelage.run.folder import WRITTEN_BY, RunFolder
+from tutelage.run.lock import locked
+from tutelage.run.storage import what_is_damaged
 
 
 def report(options: Options = Options()) -> None:  # noqa: B008 - frozen
@@ -46,7 +46,7 @@ def report_stage(run: RunFolder, loaded: LoadedRecipe) -> None:
     from tutelage.model.loading import load_tokenizer
     from tutelage.report.page import write_report
     from tutelage.report.summary import summarise
-    from tutelage.run_folder import write_json
+    from tutelage.run.folder import write_json
 
     source = locate(loaded)
     with console.waiting("Writing the report"), _changed_files_told(run):

@@ -34,9 +34,9 @@ from tutelage.cli.report import report_stage
 from tutelage.cli.train import open_model, train_prepared, train_stage
 from tutelage.errors import EXIT_WORSE, DataError
 from tutelage.recipe_file import LoadedRecipe
-from tutelage.run_folder import RunFolder, read_json, read_json_lines
-from tutelage.run_lock import locked
-from tutelage.storage import remove
+from tutelage.run.folder import RunFolder, read_json, read_json_lines
+from tutelage.run.lock import locked
+from tutelage.run.storage import remove
 
 ANSWERS_SHOWN = 3
 LONGEST_SHOWN = 300

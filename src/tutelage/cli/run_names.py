@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tutelage.run_folder import RunFolder
+from tutelage.run.folder import RunFolder
 from tutelage.spelling import nearest_path
 
 RUNS = Path("runs")

@@ -20,7 +20,7 @@ from tutelage.cli.options import (
 )
 from tutelage.errors import Interrupted, RecipeError
 from tutelage.recipe_file import PLACE_OF_WORK
-from tutelage.run_folder import ExportFolder, RunFolder
+from tutelage.run.folder import ExportFolder, RunFolder
 
 KEY_VARIABLE = "TUTELAGE_API_KEY"
 MOST_TOKENS = 2048

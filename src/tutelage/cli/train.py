@@ -27,9 +27,9 @@ from tutelage.codes import Message
 from tutelage.interruption import INTERRUPTION
 from tutelage.machine import has_bfloat16_products
 from tutelage.recipe_file import LoadedRecipe
-from tutelage.run_folder import RunFolder, read_json
-from tutelage.run_history import record_stage
-from tutelage.run_lock import locked
+from tutelage.run.folder import RunFolder, read_json
+from tutelage.run.history import record_stage
+from tutelage.run.lock import locked
 from tutelage.runtime import name_dtype
 from tutelage.streams import losing_lines
 

@@ -14,8 +14,8 @@ from tutelage.cli.options import Debug, Options, open_earlier_run
 from tutelage.cli.train import open_model
 from tutelage.errors import RunFolderError, StorageError
 from tutelage.recipe_file import LoadedRecipe, load
-from tutelage.run_folder import RunFolder, read_json
-from tutelage.storage import MANIFEST, file_sha256, what_is_damaged
+from tutelage.run.folder import RunFolder, read_json
+from tutelage.run.storage import MANIFEST, file_sha256, what_is_damaged
 
 
 def verify(

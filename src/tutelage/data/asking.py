@@ -11,7 +11,7 @@ from tutelage.fetching import file_sha256
 from tutelage.llm.language_models import ChatModel
 from tutelage.llm.model_names import parse_model_name
 from tutelage.llm.reply_texts import unwrapped
-from tutelage.run_folder import write_json
+from tutelage.run.folder import write_json
 
 Messages = list[dict[str, str]]
 

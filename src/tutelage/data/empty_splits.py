@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from tutelage.data.splits import Sides
 from tutelage.recipe import DataSettings
-from tutelage.run_folder import SPLITS
+from tutelage.run.folder import SPLITS
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ from tutelage.data.rules import Finding
 from tutelage.data.splits import Sides
 from tutelage.data.token_figures import TokenCounter, TokenFigures
 from tutelage.recipe import DataSettings, Objective
-from tutelage.run_folder import SPLITS
+from tutelage.run.folder import SPLITS
 
 LENGTHS = (64, 128, 256, 512, 1024, 2048, 4096)
 MOST_READ_FOR_LANGUAGE = 4_000

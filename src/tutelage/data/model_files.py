@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from tutelage.errors import RunFolderError
-from tutelage.run_folder import RunFolder, read_json
+from tutelage.run.folder import RunFolder, read_json
 
 
 def changed_model_files(

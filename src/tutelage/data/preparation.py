@@ -34,8 +34,8 @@ from tutelage.data.token_figures import count_tokens
 from tutelage.errors import DataError, RunFolderError
 from tutelage.recipe import DataSettings, ModelSettings, Objective, Recipe
 from tutelage.recipe_file import changed_settings, check
-from tutelage.run_facts import PREPARATION_FORMAT
-from tutelage.run_folder import (
+from tutelage.run.facts import PREPARATION_FORMAT
+from tutelage.run.folder import (
     SPLITS,
     RunFolder,
     read_json,
@@ -43,7 +43,7 @@ from tutelage.run_folder import (
     split_files,
     write_json,
 )
-from tutelage.storage import remove, staged_folder, storage_faults
+from tutelage.run.storage import remove, staged_folder, storage_faults
 
 Rendered = tuple[Conversation, tuple[PreparedRow, ...]]
 ROWS_NAMED = 8

@@ -24,10 +24,10 @@ from tutelage.model.forward import CausalModel
 from tutelage.model.loading import context_length, load_tokenizer
 from tutelage.model.sources import ModelSource
 from tutelage.recipe import Recipe
-from tutelage.run_facts import EVALUATION_FORMAT
-from tutelage.run_folder import RunFolder, read_json, write_json, write_json_lines
+from tutelage.run.facts import EVALUATION_FORMAT
+from tutelage.run.folder import RunFolder, read_json, write_json, write_json_lines
+from tutelage.run.storage import publish_folder
 from tutelage.runtime import choose_device, choose_dtype_to_open
-from tutelage.storage import publish_folder
 
 
 def evaluate_classification(

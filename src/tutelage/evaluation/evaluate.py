@@ -31,10 +31,10 @@ from tutelage.model.loading import context_length, load_tokenizer, vocabulary_si
 from tutelage.model.sources import ModelSource
 from tutelage.recipe import Recipe
 from tutelage.recipe_evaluation import EvaluationSettings
-from tutelage.run_facts import EVALUATION_FORMAT
-from tutelage.run_folder import ARMS, RunFolder, read_json, write_json, write_json_lines
+from tutelage.run.facts import EVALUATION_FORMAT
+from tutelage.run.folder import ARMS, RunFolder, read_json, write_json, write_json_lines
+from tutelage.run.storage import publish_folder, remove
 from tutelage.runtime import choose_device, choose_dtype_to_open
-from tutelage.storage import publish_folder, remove
 
 
 def evaluate(

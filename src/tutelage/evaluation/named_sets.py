@@ -32,7 +32,7 @@ from tutelage.model.forward import CausalModel
 from tutelage.model.loading import load_tokenizer
 from tutelage.recipe import DataSettings, Recipe
 from tutelage.recipe_evaluation import EvaluationSettings, NamedSetSettings
-from tutelage.run_folder import ARMS
+from tutelage.run.folder import ARMS
 
 ROWS_NAMED = 5
 # Settings of the data that hold for how a named set is read too.

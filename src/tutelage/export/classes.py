@@ -27,7 +27,7 @@ from tutelage.model.loading import has_sequence_classifier, load_tokenizer, quie
 from tutelage.model.other_programs import adapt_config, adapt_tokenizer
 from tutelage.model.sources import ModelSource
 from tutelage.recipe import Recipe
-from tutelage.run_folder import RunFolder, read_json
+from tutelage.run.folder import RunFolder, read_json
 
 TEXTS = 200
 LARGEST_DIFFERENCE = 1e-4  # of a probability; float32 in another order stays well below

@@ -33,8 +33,8 @@ from tutelage.model.loading import context_length, load_tokenizer, quietly, voca
 from tutelage.model.other_programs import adapt_config, adapt_tokenizer, name_base, write_generation_config
 from tutelage.model.sources import ModelSource
 from tutelage.recipe import Recipe
-from tutelage.run_folder import ExportFolder, RunFolder, gguf_name, read_json, write_json, write_text
-from tutelage.storage import MANIFEST, file_sha256, staged_folder, storage_faults, sweep
+from tutelage.run.folder import ExportFolder, RunFolder, gguf_name, read_json, write_json, write_text
+from tutelage.run.storage import MANIFEST, file_sha256, staged_folder, storage_faults, sweep
 
 PEFT, HF, GGUF, OLLAMA = TARGETS = ("peft", "hf", "gguf", "ollama")
 ACTIVATION_KEYS = ("activation_function", "hidden_activation", "hidden_act")

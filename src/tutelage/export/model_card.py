@@ -6,7 +6,7 @@ from tutelage.effects import what_is_trained
 from tutelage.export.style import TEMPLATE
 from tutelage.model.sources import ModelSource
 from tutelage.recipe import Objective, Recipe
-from tutelage.run_folder import RunFolder, gguf_name, read_json
+from tutelage.run.folder import RunFolder, gguf_name, read_json
 
 
 def model_card(run: RunFolder, recipe: Recipe, source: ModelSource, target: str, quantization: str) -> str:

@@ -24,7 +24,7 @@ from tutelage.export.reload import Behaviour, Job, first_difference
 from tutelage.export.style import Style
 from tutelage.generation.generate import generate
 from tutelage.model.forward import CausalModel
-from tutelage.run_folder import RunFolder
+from tutelage.run.folder import RunFolder
 
 ROW_PROMPTS = 100  # with as many Chinese ones beside them
 ANSWER_TOKENS = 32

@@ -39,8 +39,8 @@ from tutelage.model.trained_weights import (
 )
 from tutelage.model.tree_attention import ATTENTION
 from tutelage.recipe import AdapterSettings
+from tutelage.run.storage import MANIFEST, file_sha256
 from tutelage.runtime import return_freed_memory
-from tutelage.storage import MANIFEST, file_sha256
 
 # Names what takes its time from now on.
 Waiting = Callable[[str], None]

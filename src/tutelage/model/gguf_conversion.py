@@ -29,7 +29,7 @@ from tutelage.model.gguf_bounds import refuse_out_of_bounds
 from tutelage.model.loading import quietly
 from tutelage.model.other_programs import adapt_config, adapt_tokenizer
 from tutelage.platforms import link_file
-from tutelage.storage import storage_faults
+from tutelage.run.storage import storage_faults
 
 # The tensors that the loader takes over, per architecture; it drops any other without a word.
 _LLAMA_TENSOR = (

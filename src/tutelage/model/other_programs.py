@@ -10,7 +10,7 @@ from typing import Any
 
 from tutelage.model.folders import read_json_file
 from tutelage.model.loading import quietly
-from tutelage.run_folder import write_json
+from tutelage.run.folder import write_json
 
 CONFIG, TOKENIZER_CONFIG, GENERATION_CONFIG, ADAPTER_CONFIG = (
     "config.json",

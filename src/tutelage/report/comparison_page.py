@@ -14,7 +14,7 @@ from tutelage.report.headline import SIGNS
 from tutelage.report.page import render
 from tutelage.report.paired_rows import PairedRow
 from tutelage.report.scores import MetricRow, metric_rows
-from tutelage.run_folder import write_text
+from tutelage.run.folder import write_text
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from tutelage.effects import what_is_trained
 from tutelage.recipe import Recipe
 from tutelage.report.numbers import duration
 from tutelage.report.objective import ObjectiveWords
-from tutelage.run_history import History, StageRecord
+from tutelage.run.history import History, StageRecord
 
 TASKS = {
     "instruction": "instruction tuning",

@@ -8,7 +8,7 @@ from typing import Any
 from tutelage.evaluation.judging.results import judged_metric, read_test_row_judgements
 from tutelage.report.charts import Chart, calibration_chart
 from tutelage.report.scores import Bar, change_text, value_text
-from tutelage.run_folder import ARMS, RunFolder, read_json
+from tutelage.run.folder import ARMS, RunFolder, read_json
 
 ROWS_SHOWN = 100
 

@@ -40,7 +40,7 @@ from tutelage.report.scores import evaluate_answers
 from tutelage.report.sets import set_rows
 from tutelage.report.settings import settings_tables
 from tutelage.report.summary import summarise
-from tutelage.run_folder import (
+from tutelage.run.folder import (
     RunFolder,
     parse_json_line,
     read_json,
@@ -48,7 +48,7 @@ from tutelage.run_folder import (
     reading_faults,
     write_text,
 )
-from tutelage.run_history import read_history
+from tutelage.run.history import read_history
 
 REASONS_SHOWN = 12
 

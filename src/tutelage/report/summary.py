@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from tutelage.run_folder import SPLITS, RunFolder, read_json
+from tutelage.run.folder import SPLITS, RunFolder, read_json
 
 
 def summarise(run: RunFolder) -> dict[str, Any]:

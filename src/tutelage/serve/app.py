@@ -17,7 +17,7 @@ from starlette.types import Message as AsgiMessage
 
 from tutelage.codes import Message
 from tutelage.errors import DataError, ModelError
-from tutelage.run_folder import ARMS
+from tutelage.run.folder import ARMS
 from tutelage.serve.guard import why_refused
 from tutelage.serve.opening import Served
 from tutelage.serve.questions import Engine, Piece, Question

@@ -10,7 +10,7 @@ from tutelage.machine import core_count
 from tutelage.model.loading import context_length
 from tutelage.model.sources import ModelSource
 from tutelage.recipe import Recipe
-from tutelage.run_folder import RunFolder
+from tutelage.run.folder import RunFolder
 from tutelage.serve.exported import VerifiedFile, verified_file
 from tutelage.serve.llama_engine import LlamaEngine
 from tutelage.serve.opening import Served, open_served

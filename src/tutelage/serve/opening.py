@@ -20,7 +20,7 @@ from tutelage.model.kept_tokenizer import read_kept_tokenizer
 from tutelage.model.loading import context_length, load_tokenizer
 from tutelage.model.sources import ModelSource, refuse_if_changed
 from tutelage.recipe import Recipe
-from tutelage.run_folder import RunFolder, read_json
+from tutelage.run.folder import RunFolder, read_json
 
 if TYPE_CHECKING:
     from tutelage.model.forward import CausalModel

@@ -20,9 +20,8 @@ from tutelage.model.forward import CausalModel
 from tutelage.model.sources import ModelSource
 from tutelage.recipe import Recipe
 from tutelage.recipe_file import PLACE_OF_WORK, TOLD, walk
-from tutelage.run_folder import RunFolder, read_json, write_json
-from tutelage.runtime import name_dtype, processor_name
-from tutelage.storage import (
+from tutelage.run.folder import RunFolder, read_json, write_json
+from tutelage.run.storage import (
     file_sha256,
     files_with_hashes,
     move_aside,
@@ -30,6 +29,7 @@ from tutelage.storage import (
     remove,
     what_is_damaged,
 )
+from tutelage.runtime import name_dtype, processor_name
 from tutelage.training.loop import Progress
 
 FORMAT = 1

@@ -6,9 +6,9 @@ from tutelage.errors import MemoryExhaustedError, RunFolderError
 from tutelage.model.forward import CausalModel
 from tutelage.model.loading import weights_in
 from tutelage.recipe import Recipe
-from tutelage.run_folder import RunFolder
+from tutelage.run.folder import RunFolder
+from tutelage.run.storage import free_bytes
 from tutelage.runtime import available_memory_bytes
-from tutelage.storage import free_bytes
 from tutelage.training.optimizer import trainable_parameters
 
 # Of each trained number a checkpoint holds the weight and two moments, in float32.

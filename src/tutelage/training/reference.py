@@ -19,7 +19,7 @@ from tutelage.model.answer_log_probs import answer_log_probs
 from tutelage.model.forward import CausalModel
 from tutelage.model.sources import ModelSource
 from tutelage.recipe import Recipe
-from tutelage.run_folder import RunFolder, read_json, write_json
+from tutelage.run.folder import RunFolder, read_json, write_json
 from tutelage.runtime import name_dtype
 from tutelage.training.tuning import OpenedRun
 

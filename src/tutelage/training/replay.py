@@ -9,7 +9,7 @@ from tutelage.errors import Interrupted, RunFolderError
 from tutelage.interruption import Interruption
 from tutelage.model.sources import ModelSource
 from tutelage.recipe import Recipe
-from tutelage.storage import file_sha256
+from tutelage.run.storage import file_sha256
 from tutelage.training.checkpoint import Checkpoint, changes_since, restore, save_state
 from tutelage.training.loop import Progress, Watch, train
 from tutelage.training.objectives import choose_objective

@@ -25,15 +25,15 @@ from tutelage.model.sources import ModelSource
 from tutelage.platforms import peak_memory_bytes
 from tutelage.recipe import Recipe
 from tutelage.recipe_file import to_toml
-from tutelage.run_folder import RunFolder, read_json_lines, write_json, write_text
-from tutelage.runtime import choose_device, choose_dtype, describe_environment, name_dtype
-from tutelage.storage import (
+from tutelage.run.folder import RunFolder, read_json_lines, write_json, write_text
+from tutelage.run.storage import (
     MANIFEST,
     is_out_of_space,
     publish_folder,
     remove,
     what_is_damaged,
 )
+from tutelage.runtime import choose_device, choose_dtype, describe_environment, name_dtype
 from tutelage.training.checkpoint import (
     MOMENTS,
     STATE,

@@ -15,8 +15,8 @@ from tutelage.codes import Message
 from tutelage.errors import RecipeError, RunFolderError
 from tutelage.recipe import DataSettings, Recipe
 from tutelage.recipe_file import load
-from tutelage.run_folder import write_json_lines
-from tutelage.storage import publish_bytes
+from tutelage.run.folder import write_json_lines
+from tutelage.run.storage import publish_bytes
 
 ROWS_SHOWN = 6
 NO_REPAIRS: Mapping[int, Sequence[Message]] = {}

@@ -192,7 +192,7 @@ def _patterns(option: str, given: Sequence[str]) -> list[BoundedPattern]:
 def _told_otherwise(chosen: FilterOptions, source: Any) -> dict[int, Message]:
     """Return the rows of which the ledger of the run that was named tells something else."""
     from tutelage.data.ledger import rows_told_otherwise
-    from tutelage.run_folder import RunFolder
+    from tutelage.run.folder import RunFolder
 
     if chosen.run is None:
         return {}

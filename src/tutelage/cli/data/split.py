@@ -38,7 +38,7 @@ def split(
     from tutelage.data.label_names import FORMAT, trim_labels
     from tutelage.data.splits import find_leaks, split_rows
     from tutelage.data.writing import with_row_numbers
-    from tutelage.run_folder import SPLITS
+    from tutelage.run.folder import SPLITS
 
     files = {name: part_of(output.output, name) for name in SPLITS}
     refuse_taken(output, *files.values(), ledger=ledger)

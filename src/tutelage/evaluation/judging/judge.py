@@ -43,7 +43,7 @@ from tutelage.fetching import file_sha256, user_cache
 from tutelage.llm.language_models import open_chat_model, refuse_unusable
 from tutelage.llm.model_names import parse_model_name
 from tutelage.recipe_evaluation import EvaluationSettings
-from tutelage.run_folder import (
+from tutelage.run.folder import (
     ARMS,
     RunFolder,
     read_json,
@@ -51,7 +51,7 @@ from tutelage.run_folder import (
     write_json,
     write_json_lines,
 )
-from tutelage.storage import publish_folder
+from tutelage.run.storage import publish_folder
 
 SAME = "the answers are the same"
 FAMILY = re.compile(r"smollm|llama|qwen|phi|gemma|mistral|gpt|deepseek|granite|olmo", re.IGNORECASE)

@@ -12,7 +12,7 @@ from scipy import stats
 
 from tutelage.errors import DataError
 from tutelage.evaluation.intervals import CONFIDENCE
-from tutelage.run_folder import ARMS
+from tutelage.run.folder import ARMS
 
 PASS_MARK = 50
 FEWEST = 3  # pairs, below which a correlation says nothing

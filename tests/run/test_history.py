@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 import pytest
 
 from tutelage.recipe_file import load, to_toml
-from tutelage.run_folder import RunFolder, write_text
-from tutelage.run_history import History, history_file, read_history, record_origins, record_stage
+from tutelage.run.folder import RunFolder, write_text
+from tutelage.run.history import History, history_file, read_history, record_origins, record_stage
 
 
 @pytest.fixture

@@ -10,8 +10,8 @@ from filelock import BaseFileLock, FileLock, Timeout, UnixFileLock
 
 from tutelage.errors import RunFolderError, StorageError
 from tutelage.platforms import FOLLOW_NO_LINK
-from tutelage.run_folder import RunFolder
-from tutelage.storage import storage_faults, sweep
+from tutelage.run.folder import RunFolder
+from tutelage.run.storage import storage_faults, sweep
 
 
 @contextmanager

@@ -3,9 +3,9 @@
 import pytest
 
 from tutelage.errors import RunFolderError
-from tutelage.run_folder import ExportFolder
-from tutelage.run_lock import locked_folder
-from tutelage.storage import publish_folder, remove, sweep, what_is_damaged
+from tutelage.run.folder import ExportFolder
+from tutelage.run.lock import locked_folder
+from tutelage.run.storage import publish_folder, remove, sweep, what_is_damaged
 
 
 @pytest.fixture

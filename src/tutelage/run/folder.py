@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from tutelage.errors import RecipeError, RunFolderError
-from tutelage.run_facts import EVENT_FACTS, FACTS, FORMATS
-from tutelage.storage import publish_bytes
+from tutelage.run.facts import EVENT_FACTS, FACTS, FORMATS
+from tutelage.run.storage import publish_bytes
 
 SPLITS = ("train", "test", "validation")
 ARMS = ("base", "tuned")

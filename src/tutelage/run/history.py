@@ -12,7 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from tutelage.recipe import Recipe
 from tutelage.recipe_file import LoadedRecipe, walk
-from tutelage.run_folder import RunFolder, write_json
+from tutelage.run.folder import RunFolder, write_json
 
 
 @dataclass(frozen=True)

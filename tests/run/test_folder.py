@@ -4,8 +4,8 @@ import pytest
 from support.fake_run import make_run
 
 from tutelage.errors import RunFolderError
-from tutelage.run_facts import EVALUATION_FORMAT, PREPARATION_FORMAT
-from tutelage.run_folder import (
+from tutelage.run.facts import EVALUATION_FORMAT, PREPARATION_FORMAT
+from tutelage.run.folder import (
     RunFolder,
     read_json,
     read_json_lines,

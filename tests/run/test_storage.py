@@ -11,9 +11,9 @@ import pytest
 from support.failpoints import before_each, count_operations, crash_in_a_child, failing
 from support.power_loss import Recorder, after_a_power_cut
 
-from tutelage import storage
 from tutelage.errors import StorageError
-from tutelage.storage import (
+from tutelage.run import storage
+from tutelage.run.storage import (
     MANIFEST,
     move_aside,
     publish_bytes,
