@@ -9,7 +9,8 @@ from support.tiny_tokenizer import write_tiny_gpt2, write_tiny_model
 from tutelage.data.splits import Sides
 from tutelage.recipe_file import load
 from tutelage.recipes import shipped_path, shipped_recipes
-from tutelage.run.folder import SPLITS, RunFolder, read_json, read_json_lines
+from tutelage.run.folder import SPLITS, RunFolder, read_json
+from tutelage.run.lines import read_json_lines
 
 RECIPES = shipped_recipes()
 BOOK = sorted(name for name in RECIPES if name.startswith("book-"))

@@ -11,7 +11,8 @@ from support.tiny_tokenizer import write_tiny_model
 
 from tutelage.model import sources
 from tutelage.model.loading import load_tokenizer
-from tutelage.run.folder import RunFolder, read_json, read_json_lines
+from tutelage.run.folder import RunFolder, read_json
+from tutelage.run.lines import read_json_lines
 from tutelage.run.storage import file_sha256
 
 SETTINGS = {

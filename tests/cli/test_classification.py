@@ -13,7 +13,8 @@ from transformers import pipeline
 from tutelage.evaluation.threshold import choose_threshold
 from tutelage.export import reload_classes
 from tutelage.model import class_head
-from tutelage.run.folder import RunFolder, read_json, read_json_lines, write_json
+from tutelage.run.folder import RunFolder, read_json, write_json
+from tutelage.run.lines import read_json_lines
 
 WORDS = ("fig", "lime", "kiwi", "date", "pear", "plum", "melon", "peach")
 TEXTS = {

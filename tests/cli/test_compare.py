@@ -5,7 +5,8 @@ from support.command_line import contents
 from support.fake_further import add_judge, add_set
 from support.fake_run import RECIPE, make_run, measure
 
-from tutelage.run.folder import read_json_lines, write_json_lines, write_text
+from tutelage.run.folder import write_json_lines, write_text
+from tutelage.run.lines import read_json_lines
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,8 @@ from transformers import AutoModelForCausalLM, GenerationConfig
 
 from tutelage.data.preparation import read_prepared
 from tutelage.model.loading import load_tokenizer
-from tutelage.run.folder import RunFolder, read_json_lines
+from tutelage.run.folder import RunFolder
+from tutelage.run.lines import read_json_lines
 
 LONGEST = 12
 SETTINGS = {

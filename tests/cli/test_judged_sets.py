@@ -8,7 +8,8 @@ from support.rows import alpaca_values, write_rows
 from support.scripted_server import scripted_server
 
 from tutelage.llm import server_replies
-from tutelage.run.folder import RunFolder, read_json, read_json_lines
+from tutelage.run.folder import RunFolder, read_json
+from tutelage.run.lines import read_json_lines
 
 RECIPE = """\
 [data]

@@ -10,7 +10,8 @@ from support.scripted_server import Answer, scripted_server
 from support.tiny_tokenizer import write_tiny_model
 
 from tutelage.llm import server_replies
-from tutelage.run.folder import RunFolder, read_json, read_json_lines
+from tutelage.run.folder import RunFolder, read_json
+from tutelage.run.lines import read_json_lines
 
 QUICK = [
     "--set", "training.max_steps=2",

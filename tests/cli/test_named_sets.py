@@ -5,7 +5,8 @@ import pytest
 from support.command_line import contents
 from support.rows import alpaca_values, write_rows
 
-from tutelage.run.folder import RunFolder, read_json, read_json_lines
+from tutelage.run.folder import RunFolder, read_json
+from tutelage.run.lines import read_json_lines
 
 RECIPE = """\
 [data]

@@ -5,7 +5,8 @@ import shlex
 import pytest
 from support.rows import write_rows
 
-from tutelage.run.folder import RunFolder, read_json_lines
+from tutelage.run.folder import RunFolder
+from tutelage.run.lines import read_json_lines
 
 QUICK = [
     "--set", "training.max_steps=1",

@@ -9,7 +9,8 @@ from support.command_line import contents
 from support.pairs import preference_values
 from support.rows import alpaca_values, write_rows
 
-from tutelage.run.folder import RunFolder, read_json, read_json_lines, split_files
+from tutelage.run.folder import RunFolder, read_json, split_files
+from tutelage.run.lines import read_json_lines
 from tutelage.run.storage import file_sha256
 
 TUNE = [

@@ -9,7 +9,8 @@ import pytest
 from transformers import pipeline
 
 from tutelage.export import reload_classes
-from tutelage.run.folder import RunFolder, read_json, read_json_lines
+from tutelage.run.folder import RunFolder, read_json
+from tutelage.run.lines import read_json_lines
 
 WORDS = ("fig", "lime", "kiwi", "date", "pear", "plum", "melon", "peach")
 # A text wins, eats, does both or neither; what it does stands in its first words.

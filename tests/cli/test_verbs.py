@@ -11,7 +11,8 @@ from support.tiny_gguf import write_tiny_gguf
 
 from tutelage.recipe import Recipe
 from tutelage.recipe_file import walk
-from tutelage.run.folder import RunFolder, read_json, read_json_lines
+from tutelage.run.folder import RunFolder, read_json
+from tutelage.run.lines import read_json_lines
 
 QUICK = [
     "--set", "training.max_steps=3",

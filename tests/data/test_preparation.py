@@ -20,7 +20,8 @@ from tutelage.data.sources import open_source
 from tutelage.errors import DataError, RunFolderError, StorageError
 from tutelage.model.loading import context_length, load_tokenizer
 from tutelage.recipe import DataSettings, ModelSettings
-from tutelage.run.folder import SPLITS, RunFolder, read_json, read_json_lines
+from tutelage.run.folder import SPLITS, RunFolder, read_json
+from tutelage.run.lines import read_json_lines
 from tutelage.run.lock import locked
 
 RENDERERS = {style: make_renderer(chatml_tokenizer(), style) for style in ("alpaca", "chat")}

@@ -21,7 +21,8 @@ from tutelage.recipe_evaluation import EvaluationSettings
 from tutelage.recipe_file import load
 from tutelage.recipes import FOLDER
 from tutelage.report.summary import summarise
-from tutelage.run.folder import RunFolder, read_json, read_json_lines, write_json
+from tutelage.run.folder import RunFolder, read_json, write_json
+from tutelage.run.lines import read_json_lines
 from tutelage.training.objectives.dpo import FIGURES as PREFERENCE_FIGURES
 from tutelage.training.step import StepResult
 

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from support.book_data import BOOK_FILE
 
-from tutelage.run.folder import RunFolder, read_json, read_json_lines
+from tutelage.run.folder import RunFolder, read_json
+from tutelage.run.lines import read_json_lines
 
 pytestmark = pytest.mark.end_to_end
 

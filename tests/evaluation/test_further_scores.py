@@ -10,7 +10,8 @@ from tutelage.errors import RunFolderError
 from tutelage.evaluation.further_scores import Scored, pair_kind
 from tutelage.evaluation.metrics import METRICS
 from tutelage.evaluation.runs import compare_runs
-from tutelage.run.folder import read_json, read_json_lines, write_json, write_json_lines, write_text
+from tutelage.run.folder import read_json, write_json, write_json_lines, write_text
+from tutelage.run.lines import read_json_lines
 
 ROWS = 40
 LUCK = np.random.default_rng(5)

@@ -6,14 +6,8 @@ from support.fake_run import RECIPE, answer, make_run, measure
 from tutelage.errors import RunFolderError
 from tutelage.evaluation.metrics import METRICS
 from tutelage.evaluation.runs import compare_runs
-from tutelage.run.folder import (
-    RunFolder,
-    read_json,
-    read_json_lines,
-    write_json,
-    write_json_lines,
-    write_text,
-)
+from tutelage.run.folder import RunFolder, read_json, write_json, write_json_lines, write_text
+from tutelage.run.lines import read_json_lines
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,8 @@ from support.children import run
 from support.failpoints import CRASHED
 from support.interrupted import at, check_it_ends_as, crash, made_by, operations_on, words
 
-from tutelage.run.folder import RunFolder, read_json, read_json_lines
+from tutelage.run.folder import RunFolder, read_json
+from tutelage.run.lines import read_json_lines
 
 pytestmark = [pytest.mark.forks, pytest.mark.usefixtures("at_home")]
 

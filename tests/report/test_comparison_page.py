@@ -4,7 +4,8 @@ from support.pages import HOSTILE, Page, offences
 
 from tutelage.evaluation.runs import compare_runs
 from tutelage.report.comparison_page import write_comparison
-from tutelage.run.folder import read_json_lines, write_json_lines, write_text
+from tutelage.run.folder import write_json_lines, write_text
+from tutelage.run.lines import read_json_lines
 
 
 def two_runs(root):

@@ -13,7 +13,8 @@ from support.scripted_server import Answer, completion, scripted_server
 from tutelage.evaluation.judging.judge import judge_run
 from tutelage.recipe_evaluation import EvaluationSettings
 from tutelage.report.page import write_report
-from tutelage.run.folder import RunFolder, read_json, read_json_lines, write_json
+from tutelage.run.folder import RunFolder, read_json, write_json
+from tutelage.run.lines import read_json_lines
 
 HOSTILE = '<script>alert(1)</script> score: 100 <img src="https://evil.example/x">'
 

@@ -20,14 +20,8 @@ from tutelage.report.charts import smooth
 from tutelage.report.example import first_tree, pieces, shown_examples
 from tutelage.report.page import write_report
 from tutelage.report.passages import is_unseen, label_name, passage, visible
-from tutelage.run.folder import (
-    RunFolder,
-    read_json,
-    read_json_lines,
-    write_json,
-    write_json_lines,
-    write_text,
-)
+from tutelage.run.folder import RunFolder, read_json, write_json, write_json_lines, write_text
+from tutelage.run.lines import read_json_lines
 
 
 def taint(run):

@@ -5,14 +5,8 @@ from support.fake_run import make_run
 
 from tutelage.errors import RunFolderError
 from tutelage.run.facts import EVALUATION_FORMAT, PREPARATION_FORMAT
-from tutelage.run.folder import (
-    RunFolder,
-    read_json,
-    read_json_lines,
-    write_json,
-    write_json_lines,
-    write_text,
-)
+from tutelage.run.folder import RunFolder, read_json, write_json, write_json_lines, write_text
+from tutelage.run.lines import read_json_lines
 
 ODD = "a\u2028b\u2029c\x85d\x0be\x1cf\r\ng\ud83d\ude00".encode("utf-16", "surrogatepass").decode("utf-16")
 

@@ -19,7 +19,7 @@ from tutelage.errors import ModelError
 from tutelage.generation.generate import answer_texts
 from tutelage.model.assembly import open_base, open_tuned
 from tutelage.recipe_file import load
-from tutelage.run.folder import read_json_lines
+from tutelage.run.lines import read_json_lines
 from tutelage.serve.app import LARGEST_REQUEST, make_app
 from tutelage.serve.questions import Piece, Question
 from tutelage.serve.torch_engine import TorchEngine

@@ -11,7 +11,7 @@ import time
 import httpx2
 import pytest
 
-from tutelage.run.folder import read_json_lines
+from tutelage.run.lines import read_json_lines
 
 
 @pytest.fixture

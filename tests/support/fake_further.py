@@ -3,14 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tutelage.run.folder import (
-    RunFolder,
-    read_json,
-    read_json_lines,
-    write_json,
-    write_json_lines,
-    write_text,
-)
+from tutelage.run.folder import RunFolder, read_json, write_json, write_json_lines, write_text
+from tutelage.run.lines import read_json_lines
 
 
 def add_set(run: RunFolder, name: str, scores: Mapping[int, float], *, metric: str = "contains") -> None:

@@ -16,7 +16,8 @@ from tutelage.evaluation.comparison import compare_scores
 from tutelage.evaluation.metrics import METRICS, score_rows
 from tutelage.report.summary import summarise
 from tutelage.run.facts import EVALUATION_FORMAT, PREPARATION_FORMAT
-from tutelage.run.folder import RunFolder, read_json_lines, write_json, write_json_lines, write_text
+from tutelage.run.folder import RunFolder, write_json, write_json_lines, write_text
+from tutelage.run.lines import read_json_lines
 
 RECIPE = """\
 [data]

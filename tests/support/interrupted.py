@@ -9,7 +9,8 @@ from pathlib import Path
 from support.children import run
 from support.failpoints import CRASHED, before_each
 
-from tutelage.run.folder import RunFolder, read_json_lines
+from tutelage.run.folder import RunFolder
+from tutelage.run.lines import read_json_lines
 
 SETTINGS = {
     "training.max_steps": 6,

@@ -34,7 +34,8 @@ from tutelage.cli.report import report_stage
 from tutelage.cli.train import open_model, train_prepared, train_stage
 from tutelage.errors import EXIT_WORSE, DataError
 from tutelage.recipe_file import LoadedRecipe
-from tutelage.run.folder import RunFolder, read_json, read_json_lines
+from tutelage.run.folder import RunFolder, read_json
+from tutelage.run.lines import read_json_lines
 from tutelage.run.lock import locked
 from tutelage.run.storage import remove
 

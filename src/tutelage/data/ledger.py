@@ -11,7 +11,8 @@ from tutelage.codes import Message
 from tutelage.data.checks import CheckedRow
 from tutelage.data.records import Record
 from tutelage.errors import RunFolderError
-from tutelage.run.folder import SPLITS, RunFolder, parse_json_line, read_json, reading_faults
+from tutelage.run.folder import SPLITS, RunFolder, read_json, reading_faults
+from tutelage.run.lines import parse_json_line
 
 OUTCOMES = ("kept", "repaired", "dropped")
 KEPT, REPAIRED, DROPPED = range(len(OUTCOMES))

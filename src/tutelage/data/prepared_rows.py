@@ -18,7 +18,8 @@ import numpy as np
 from numpy.lib import format as npy
 
 from tutelage.data.examples import Example, PreparedRow
-from tutelage.run.folder import REJECTED, SplitFiles, parse_json_line, reading_faults, split_files
+from tutelage.run.folder import REJECTED, SplitFiles, reading_faults, split_files
+from tutelage.run.lines import parse_json_line
 from tutelage.run.storage import storage_faults
 
 # Of each row its number in the source, where its ids, its text and its earlier spans end, and how its ids are cut.

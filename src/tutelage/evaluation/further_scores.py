@@ -17,7 +17,8 @@ from tutelage.evaluation.set_metrics import SET_METRICS
 from tutelage.evaluation.statistics import PairedDifference, Resampled, paired_difference, resample
 from tutelage.evaluation.verdict import Verdict, format_change, verdict
 from tutelage.recipe import Recipe
-from tutelage.run.folder import RunFolder, read_json, read_json_lines, reading_faults
+from tutelage.run.folder import RunFolder, read_json, reading_faults
+from tutelage.run.lines import read_json_lines
 
 GENERAL_TEXT = "general text"
 TEXT_METRIC = replace(

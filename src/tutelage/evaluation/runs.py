@@ -15,7 +15,8 @@ from tutelage.evaluation.further_scores import FurtherScores, PairedKind, Scored
 from tutelage.evaluation.metrics import METRICS, Metric, PairedScores, score_answers
 from tutelage.recipe import Recipe
 from tutelage.recipe_file import PLACE_OF_WORK, TOLD, changed_settings, load
-from tutelage.run.folder import RunFolder, read_json, read_json_lines
+from tutelage.run.folder import RunFolder, read_json
+from tutelage.run.lines import read_json_lines
 
 SEED = "training.seed"
 # What changes how fast an answer comes, which files are kept or what else is asked, and not the answer.

@@ -7,7 +7,8 @@ from typing import Any
 from tutelage.report.answers import LONGEST_HINT, ROWS_IN_ALL, Filter
 from tutelage.report.charts import Chart, reliability_chart
 from tutelage.report.headline import Headline
-from tutelage.run.folder import RunFolder, read_json, read_json_lines
+from tutelage.run.folder import RunFolder, read_json
+from tutelage.run.lines import read_json_lines
 
 UNSURE = 0.9  # the probability of the given label below which a row counts as unsure
 WRONG_SHOWN = 10

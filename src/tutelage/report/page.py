@@ -40,15 +40,9 @@ from tutelage.report.scores import evaluate_answers
 from tutelage.report.sets import set_rows
 from tutelage.report.settings import settings_tables
 from tutelage.report.summary import summarise
-from tutelage.run.folder import (
-    RunFolder,
-    parse_json_line,
-    read_json,
-    read_json_lines,
-    reading_faults,
-    write_text,
-)
+from tutelage.run.folder import RunFolder, read_json, reading_faults, write_text
 from tutelage.run.history import read_history
+from tutelage.run.lines import parse_json_line, read_json_lines
 
 REASONS_SHOWN = 12
 

@@ -8,7 +8,8 @@ from tutelage.evaluation.clusters import shared_frame
 from tutelage.evaluation.metrics import METRICS
 from tutelage.report.headline import Headline, KeyFigure
 from tutelage.report.scores import change_text, interval_text, value_text
-from tutelage.run.folder import RunFolder, read_json_lines
+from tutelage.run.folder import RunFolder
+from tutelage.run.lines import read_json_lines
 
 WRONG_SHOWN = 5
 

@@ -13,7 +13,8 @@ from tutelage.report.answers import Selection, select
 from tutelage.report.charts import Chart, distribution_chart
 from tutelage.report.drawings import IntervalDrawing, Part, draw_intervals, split_rows
 from tutelage.report.numbers import p_text
-from tutelage.run.folder import RunFolder, read_json_lines
+from tutelage.run.folder import RunFolder
+from tutelage.run.lines import read_json_lines
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""What the stages ask each other's files for, by the name of the file: each fact with its type."""
+"""What the stages ask each other's JSON files for, by the name of the file: each fact with its type."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -8,23 +8,6 @@ EVALUATION_FORMAT = 1
 PREPARATION_FORMAT = 1
 FORMATS = {"metrics.json": EVALUATION_FORMAT, "preparation.json": PREPARATION_FORMAT}
 
-_PREPARED_ROW = {
-    "row": int,
-    "prompt": str,
-    "response": str,
-    "tokens": int,
-    "supervised": int,
-}
-_ANSWER = {
-    "row": int,
-    "prompt": str,
-    "reference": str,
-    "response": str,
-    "response_tokens": int,
-    "stopped": bool,
-    "reference_log_prob": int | float,
-    "reference_bytes": int,
-}
 # What the stages ask each other's files for. A file without it, or with another type in its place, is damaged.
 FACTS: Mapping[str, Mapping[str, Any]] = {
     "preparation.json": {
@@ -53,25 +36,6 @@ FACTS: Mapping[str, Mapping[str, Any]] = {
         **{f"loss.{when}": int | float | None for when in ("before", "best")},
     },
     "metrics.json": {"primary_metric": str, "verdict": str, "sentence": str, "rows": int},
-    "preferences.jsonl": {"row": int, "chosen": str, "rejected": str, "margin": int | float},
-    "predictions.jsonl": {"row": int, "text": str, "label": str, "predicted": str, "probabilities": dict},
     "judges.json": {"judges": dict},
-    "judgements.jsonl": {"judge": str, "row": int, "kind": str, "replies": list},
-    "passages.jsonl": {"passage": int, "sha256": str, "base": int | float, "tuned": int | float},
     "environment.json": {},
-    **{
-        f"{split}{side}.jsonl": _PREPARED_ROW
-        for split in ("train", "test", "validation")
-        for side in ("", ".rejected")
-    },
-    "ledger.jsonl": {"row": int, "outcome": str, "reasons": list},
-    "events.jsonl": {"event": str, "step": int},
-    "base.jsonl": _ANSWER,
-    "tuned.jsonl": _ANSWER,
-}
-# Of an event beside the two facts above, by its kind.
-EVENT_FACTS: Mapping[str, Mapping[str, Any]] = {
-    "step": {"loss": int | float},
-    "validation": {"loss": int | float},
-    "sample": {"row": int, "prompt": str, "reference": str, "response": str},
 }

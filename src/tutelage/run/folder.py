@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tutelage.errors import RecipeError, RunFolderError
-from tutelage.run.facts import EVENT_FACTS, FACTS, FORMATS
+from tutelage.run.facts import FACTS, FORMATS
 from tutelage.run.storage import publish_bytes
 
 SPLITS = ("train", "test", "validation")
@@ -284,38 +284,17 @@ def read_json(path: Path) -> Any:
     return value
 
 
-def read_json_lines(path: Path) -> list[dict[str, Any]]:
-    """Read a file of records as `read_json` does, each line by itself."""
-    # str.splitlines would also cut at U+2028 and its like, which stand unescaped in the text of rows.
-    with reading_faults(path):
-        records = [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line]
-        for number, record in enumerate(records, start=1):
-            _refuse_lost_facts(path.name, record, where=f"line {number} ")
-        return records
-
-
-def parse_json_line(path: Path, line: bytes) -> dict[str, Any]:
-    """Read one line of a file of records as `read_json_lines` reads them all."""
-    with reading_faults(path):
-        record = json.loads(line)
-        _refuse_lost_facts(path.name, record, where="a line ")
-        return record
-
-
-def _refuse_lost_facts(name: str, value: Any, *, where: str = "it ") -> None:
+def _refuse_lost_facts(name: str, value: Any) -> None:
     if name not in FACTS:
         return
     if not isinstance(value, dict):
-        raise ValueError(f"{where}holds no JSON object")
-    of_kind = EVENT_FACTS.get(str(value.get("event")), {}) if name == "events.jsonl" else {}
-    for fact, kind in [*FACTS[name].items(), *of_kind.items()]:
+        raise ValueError("it holds no JSON object")
+    for fact, kind in FACTS[name].items():
         found: Any = value
         for key in fact.split("."):
             found = found.get(key, _LOST) if isinstance(found, dict) else _LOST
         if not isinstance(found, kind):
-            raise ValueError(
-                f"{where}{f'has no {fact}' if found is _LOST else f'has {found!r:.40} as {fact}'}"
-            )
+            raise ValueError(f"it {f'has no {fact}' if found is _LOST else f'has {found!r:.40} as {fact}'}")
 
 
 _LOST = object()

@@ -25,7 +25,8 @@ from tutelage.model.sources import ModelSource
 from tutelage.platforms import peak_memory_bytes
 from tutelage.recipe import Recipe
 from tutelage.recipe_file import to_toml
-from tutelage.run.folder import RunFolder, read_json_lines, write_json, write_text
+from tutelage.run.folder import RunFolder, write_json, write_text
+from tutelage.run.lines import read_json_lines
 from tutelage.run.storage import (
     MANIFEST,
     is_out_of_space,

@@ -20,7 +20,8 @@ from tutelage.llm import server_replies
 from tutelage.llm.language_models import ChatModel, open_chat_model
 from tutelage.llm.server_replies import Reply
 from tutelage.recipe_evaluation import EvaluationSettings
-from tutelage.run.folder import RunFolder, read_json_lines
+from tutelage.run.folder import RunFolder
+from tutelage.run.lines import read_json_lines
 
 IN, OUT = 2.0, 10.0  # for a million tokens
 USAGE = {"prompt_tokens": 300, "completion_tokens": 8, "total_tokens": 308}

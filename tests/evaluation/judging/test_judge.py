@@ -16,7 +16,8 @@ from tutelage.errors import LanguageModelError, RecipeError
 from tutelage.evaluation.judging.judge import judge_run, refuse_judges_at_fault
 from tutelage.llm import server_replies
 from tutelage.recipe_evaluation import EvaluationSettings
-from tutelage.run.folder import RunFolder, read_json, read_json_lines, write_json
+from tutelage.run.folder import RunFolder, read_json, write_json
+from tutelage.run.lines import read_json_lines
 
 ROWS = 12
 

@@ -15,7 +15,8 @@ from tutelage.evaluation.judging.judge import judge_run, refuse_judges_at_fault
 from tutelage.llm import server_replies
 from tutelage.recipe_evaluation import EvaluationSettings, NamedSetSettings
 from tutelage.report.page import write_report
-from tutelage.run.folder import RunFolder, read_json, read_json_lines, write_json, write_json_lines
+from tutelage.run.folder import RunFolder, read_json, write_json, write_json_lines
+from tutelage.run.lines import read_json_lines
 
 ROWS = 20
 SETS = {"towns": NamedSetSettings(source="towns.jsonl", metric="judge")}

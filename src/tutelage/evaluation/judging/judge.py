@@ -43,14 +43,8 @@ from tutelage.fetching import file_sha256, user_cache
 from tutelage.llm.language_models import open_chat_model, refuse_unusable
 from tutelage.llm.model_names import parse_model_name
 from tutelage.recipe_evaluation import EvaluationSettings
-from tutelage.run.folder import (
-    ARMS,
-    RunFolder,
-    read_json,
-    read_json_lines,
-    write_json,
-    write_json_lines,
-)
+from tutelage.run.folder import ARMS, RunFolder, read_json, write_json, write_json_lines
+from tutelage.run.lines import read_json_lines
 from tutelage.run.storage import publish_folder
 
 SAME = "the answers are the same"

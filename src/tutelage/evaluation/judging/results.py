@@ -15,7 +15,8 @@ from tutelage.evaluation.metrics import Metric
 from tutelage.evaluation.shares import effective_rows, wilson_interval
 from tutelage.evaluation.statistics import paired_difference
 from tutelage.evaluation.verdict import verdict
-from tutelage.run.folder import ARMS, RunFolder, read_json_lines
+from tutelage.run.folder import ARMS, RunFolder
+from tutelage.run.lines import read_json_lines
 
 MOST_NULLS = 0.05  # share of the rows without a pair of scores; above it there is no claim
 ORDERS = ("base", "tuned")  # which model's answer stands first

@@ -21,7 +21,8 @@ from tutelage.evaluation.statistics import paired_difference, resample
 from tutelage.evaluation.verdict import verdict
 from tutelage.llm.model_names import parse_model_name
 from tutelage.recipe_evaluation import EvaluationSettings
-from tutelage.run.folder import ARMS, RunFolder, read_json_lines, reading_faults
+from tutelage.run.folder import ARMS, RunFolder, reading_faults
+from tutelage.run.lines import read_json_lines
 
 Rows = Sequence[Mapping[str, Any]]
 

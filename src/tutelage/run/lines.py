@@ -1,0 +1,131 @@
+"""The JSONL files of a run, read line by line, and what a line of each has to hold."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from tutelage.run.folder import reading_faults
+from tutelage.run.validation import Record, describe_fault
+
+
+class PreparedLine(Record):
+    row: int
+    prompt: str
+    response: str
+    tokens: int
+    supervised: int
+
+
+class AnswerLine(Record):
+    row: int
+    prompt: str
+    reference: str
+    response: str
+    response_tokens: int
+    stopped: bool
+    reference_log_prob: float
+    reference_bytes: int
+
+
+class PreferenceLine(Record):
+    row: int
+    chosen: str
+    rejected: str
+    margin: float
+
+
+class PredictionLine(Record):
+    row: int
+    text: str
+    label: str
+    predicted: str
+    probabilities: dict[str, float]
+
+
+class JudgementLine(Record):
+    judge: str
+    row: int
+    kind: str
+    replies: list[Any]
+
+
+class PassageLine(Record):
+    passage: int
+    sha256: str
+    base: float
+    tuned: float
+
+
+class LedgerLine(Record):
+    row: int
+    outcome: str
+    reasons: list[Any]
+
+
+class EventLine(Record):
+    event: str
+    step: int
+
+
+class LossLine(EventLine):
+    loss: float
+
+
+class SampleLine(EventLine):
+    row: int
+    prompt: str
+    reference: str
+    response: str
+
+
+LINES: Mapping[str, type[Record]] = {
+    **{
+        f"{split}{side}.jsonl": PreparedLine
+        for split in ("train", "test", "validation")
+        for side in ("", ".rejected")
+    },
+    "ledger.jsonl": LedgerLine,
+    "base.jsonl": AnswerLine,
+    "tuned.jsonl": AnswerLine,
+    "preferences.jsonl": PreferenceLine,
+    "predictions.jsonl": PredictionLine,
+    "judgements.jsonl": JudgementLine,
+    "passages.jsonl": PassageLine,
+}
+EVENTS: Mapping[Any, type[EventLine]] = {"step": LossLine, "validation": LossLine, "sample": SampleLine}
+
+
+def read_json_lines(path: Path) -> list[dict[str, Any]]:
+    """Read a file of records; RunFolderError if a line is not JSON or lacks what its readers ask for."""
+    # str.splitlines would also cut at U+2028 and its like, which stand unescaped in the text of rows.
+    with reading_faults(path):
+        records = [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line]
+        for number, record in enumerate(records, start=1):
+            _check_line(path.name, record, where=f"line {number}")
+        return records
+
+
+def parse_json_line(path: Path, line: bytes) -> dict[str, Any]:
+    """Read one line of a file of records as `read_json_lines` reads them all."""
+    with reading_faults(path):
+        record = json.loads(line)
+        _check_line(path.name, record, where="a line")
+        return record
+
+
+def _check_line(name: str, line: Any, *, where: str) -> None:
+    """Raise ValueError if a line of the file `name` lacks what its readers ask for; `where` begins the sentence."""
+    kind = LINES.get(name)
+    if name == "events.jsonl":
+        kind = EVENTS.get(str(line.get("event")), EventLine) if isinstance(line, dict) else EventLine
+    if kind is None:
+        return
+    if not isinstance(line, dict):
+        raise ValueError(f"{where} holds no JSON object")
+    try:
+        kind.model_validate(line, strict=True)
+    except ValidationError as fault:
+        raise ValueError(f"{where} {describe_fault(fault)}") from fault
