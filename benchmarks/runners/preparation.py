@@ -49,9 +49,9 @@ def measure(job: dict) -> dict:
         opening = time.perf_counter() - begin
         written = sum(file.stat().st_size for file in Path(folder).iterdir())
         return {
-            "rows": made.summary["rows"]["read"],
+            "rows": made.preparation.rows.read,
             "train": len(train),
-            "tokens": made.summary["tokens"]["train"],
+            "tokens": made.preparation.tokens.train,
             "seconds": seconds,
             "processor_seconds": busy,
             "opening_seconds": opening,

@@ -51,7 +51,7 @@ def prepare_source(source, settings, renderer, *, folder=None, context_length=51
             weights="0" * 64,
         )
         splits = {name: list(rows) for name, rows in made.splits.items()}
-        return Prepared(splits, made.summary, read_json_lines(folder / "ledger.jsonl"))
+        return Prepared(splits, made.preparation.to_record(), read_json_lines(folder / "ledger.jsonl"))
 
 
 def prepare_values(values, *, folder=None, context_length=512, **chosen):

@@ -33,7 +33,18 @@ def taint(run):
         return value
 
     def spoil_text(key, value):
-        keep = {"event", "outcome", "split", "reasons", "leaks", "rows", "tokens", "ids", "notes"}
+        keep = {
+            "event",
+            "outcome",
+            "split",
+            "reasons",
+            "leaks",
+            "rows",
+            "tokens",
+            "ids",
+            "notes",
+            "objective",
+        }
         return value + HOSTILE if isinstance(value, str) and key not in keep else value
 
     for arm in ("base", "tuned"):

@@ -18,6 +18,7 @@ from tutelage.recipe_file import check
 from tutelage.report.identity import identity, short_name
 from tutelage.report.objective import objective_words
 from tutelage.report.page import write_report
+from tutelage.run.artifacts import Preparation, RowCounts
 from tutelage.run.folder import write_json
 from tutelage.run.history import History, StageRecord, history_file
 
@@ -74,7 +75,10 @@ def test_the_head_says_which_run_it_is_of_what_when_and_how_long_it_took(html):
     ],
 )
 def test_the_head_knows_each_objective(preparation, recipe, facts):
-    preparation = {"model": "/models/tiny", "source": "../data/my.csv", "rows": {"train": 65}} | preparation
+    rows = RowCounts.model_construct(train=65)
+    preparation = Preparation.model_construct(
+        model="/models/tiny", source="../data/my.csv", rows=rows, label_sets=[], **preparation
+    )
     recipe = check(recipe, {})
     words = objective_words(preparation, recipe)
     history = History({"train": StageRecord(datetime(2026, 1, 2, tzinfo=UTC), 3)}, {})

@@ -1,10 +1,9 @@
 import json
 
 import pytest
-from support.fake_run import make_run
 
 from tutelage.errors import RunFolderError
-from tutelage.run.facts import EVALUATION_FORMAT, PREPARATION_FORMAT
+from tutelage.run.facts import EVALUATION_FORMAT
 from tutelage.run.folder import RunFolder, read_json, write_json, write_json_lines, write_text
 from tutelage.run.lines import read_json_lines
 
@@ -59,8 +58,6 @@ def test_a_damaged_file_is_told_with_its_name(tmp_path, content):
 @pytest.mark.parametrize(
     ("place", "content", "told", "verb"),
     [
-        ("data/preparation.json", "{}", "it has no source", "prepare"),
-        ("data/preparation.json", "[]", "it holds no JSON object", "prepare"),
         ("data/train.jsonl", '{"row": 0}', "line 1 has no prompt", "prepare"),
         ("model/training.json", '{"dtype": 5}', "it has 5 as dtype", "train"),
         (
@@ -112,18 +109,6 @@ def test_the_figures_of_another_version_are_told_with_what_measures_again(tmp_pa
     words = f"{tmp_path}{' --checkpoint 12' if '012' in folder else ''}"
     assert fault.value.code == "run.other_version"
     assert f"`tutelage evaluate {words} --overwrite`" in str(fault.value)
-
-
-@pytest.mark.parametrize("form", [None, PREPARATION_FORMAT - 1, PREPARATION_FORMAT + 1])
-def test_rows_of_another_version_are_refused_with_what_prepares_again(tmp_path, form):
-    run = make_run(tmp_path / "run")
-    written = read_json(run.preparation)
-    assert written.pop("format") == PREPARATION_FORMAT
-    write_json(run.preparation, written if form is None else {"format": form, **written})
-    with pytest.raises(RunFolderError) as fault:
-        read_json(run.preparation)
-    assert fault.value.code == "run.other_version"
-    assert f"`tutelage prepare {run.root} --overwrite`" in str(fault.value)
 
 
 def test_a_text_that_cannot_be_encoded_leaves_the_old_file_and_no_other(tmp_path):

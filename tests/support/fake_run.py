@@ -15,7 +15,8 @@ from tutelage.data.examples import Example, PreparedRow
 from tutelage.evaluation.comparison import compare_scores
 from tutelage.evaluation.metrics import METRICS, score_rows
 from tutelage.report.summary import summarise
-from tutelage.run.facts import EVALUATION_FORMAT, PREPARATION_FORMAT
+from tutelage.run.artifacts import Preparation, write_artifact
+from tutelage.run.facts import EVALUATION_FORMAT
 from tutelage.run.folder import RunFolder, write_json, write_json_lines, write_text
 from tutelage.run.lines import read_json_lines
 
@@ -106,36 +107,44 @@ def prepare(run: RunFolder, parts: dict[str, list[dict[str, Any]]]) -> None:
     last = sum(len(examples) for examples in parts.values())
     write_json_lines(run.ledger, [*_kept(parts), *_dropped(last)])
     train = parts["train"]
-    write_json(
+    write_artifact(
         run.preparation,
-        {
-            "format": PREPARATION_FORMAT,
-            "source": "starter",
-            "sha256": "5f0e" * 16,
-            "prompt": "alpaca",
-            "split": "group",
-            "rows": {
-                "read": last + 4,
-                "kept": last - 2,
-                "repaired": 2,
-                "dropped": 4,
-                **{split: len(examples) for split, examples in parts.items()},
-            },
-            "tokens": {
-                "train": sum(example["tokens"] for example in train),
-                "supervised": sum(example["supervised"] for example in train),
-                "distinct": sum(example["tokens"] for example in train) // 2,
-                "longest": max(example["tokens"] for example in train),
-            },
-            "repeated_prompts": 12,
-            "leaks": {"test": [], "validation": []},
-            "model": "smollm2-135m-instruct",
-            "model_sha256": "b179" * 16,
-            "settings": {"data": {}, "model": {}},
-            "end_of_turn": END,
-            "end_of_turn_id": 2,
-            "notes": [],
-        },
+        Preparation.model_validate(
+            {
+                "format": 1,
+                "source": "starter",
+                "sha256": "5f0e" * 16,
+                "kind": "json",
+                "formats": {"alpaca": last + 4},
+                "made_of": {"data": "5f0e" * 16, "model": "b179" * 16},
+                "objective": "instruction",
+                "classes": [],
+                "label_sets": [],
+                "prompt": "alpaca",
+                "split": "group",
+                "rows": {
+                    "read": last + 4,
+                    "kept": last - 2,
+                    "repaired": 2,
+                    "dropped": 4,
+                    **{split: len(examples) for split, examples in parts.items()},
+                },
+                "tokens": {
+                    "train": sum(example["tokens"] for example in train),
+                    "supervised": sum(example["supervised"] for example in train),
+                    "distinct": sum(example["tokens"] for example in train) // 2,
+                    "longest": max(example["tokens"] for example in train),
+                },
+                "repeated_prompts": 12,
+                "leaks": {"test": [], "validation": []},
+                "model": "smollm2-135m-instruct",
+                "model_sha256": "b179" * 16,
+                "settings": {"data": {}, "model": {}},
+                "end_of_turn": END,
+                "end_of_turn_id": 2,
+                "notes": [],
+            }
+        ),
     )
 
 

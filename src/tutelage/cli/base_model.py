@@ -6,7 +6,8 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from tutelage.recipe_file import LoadedRecipe
-from tutelage.run.folder import RunFolder, read_json
+from tutelage.run.artifacts import Preparation, read_artifact
+from tutelage.run.folder import RunFolder
 
 SkipChecksums = Annotated[
     bool,
@@ -37,7 +38,7 @@ def settle_model(
     settled = model.model_copy(update={"name_or_path": absolute_name(model.name_or_path, recorded)})
     known = ""
     if skip_checksums and goes_on and run.preparation.is_file():
-        prepared = read_json(run.preparation)
-        known = prepared["model_sha256"] if prepared.get("model") == settled.name_or_path else ""
+        prepared = read_artifact(Preparation, run.preparation)
+        known = prepared.model_sha256 if prepared.model == settled.name_or_path else ""
     recipe = loaded.recipe.model_copy(update={"model": settled})
     return replace(loaded, recipe=recipe, unchecked=known if skip_checksums else None)

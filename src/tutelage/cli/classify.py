@@ -19,6 +19,7 @@ from tutelage.cli.options import (
 )
 from tutelage.errors import DataError, RecipeError
 from tutelage.recipe_file import PLACE_OF_WORK, LoadedRecipe
+from tutelage.run.artifacts import Preparation, read_artifact
 from tutelage.run.folder import RunFolder, read_json
 
 
@@ -75,7 +76,7 @@ def classify(
                 )
             console.say(f"{_named(found['predicted'])}  {found['probability']:.3f}")
         return
-    labels = read_json(run.require(run.preparation, stage="prepare"))["classes"]
+    labels = read_artifact(Preparation, run.require(run.preparation, stage="prepare")).classes
     classify_file(file, loaded, labels, lambda: open_classify(run, loaded, at))
 
 
@@ -101,13 +102,13 @@ def read_threshold(run: RunFolder, given: str) -> tuple[int, float]:
     from tutelage.data.preparation import read_prepared
     from tutelage.evaluation.threshold import rarer_class
 
-    prepared = read_json(run.require(run.preparation, stage="prepare"))
-    classes = prepared["classes"]
-    if len(classes) != 2 or prepared.get("label_sets"):
+    prepared = read_artifact(Preparation, run.require(run.preparation, stage="prepare"))
+    classes = prepared.classes
+    if len(classes) != 2 or prepared.label_sets:
         raise DataError(
             "classify.threshold_needs_two_labels",
             f"--threshold is for two labels of which a text has one, and {run.root} has {len(classes)}"
-            f"{' of which it may have several' if prepared.get('label_sets') else ''}. Leave it out.",
+            f"{' of which it may have several' if prepared.label_sets else ''}. Leave it out.",
         )
     if given == "validation":
         found = read_json(run.require(run.metrics, stage="evaluate")).get("threshold")
@@ -146,7 +147,7 @@ def open_classify(run: RunFolder, loaded: LoadedRecipe, threshold: tuple[int, fl
         check_published(run.weights, loaded.recipe.adapter)
         warn_of_emulated_bfloat16(run, loaded)
         model, tokenizer = open_classifier(run, loaded.recipe, source), load_tokenizer(source.folder)
-    classes, limit = read_json(run.preparation)["classes"], context_length(source.folder)
+    classes, limit = read_artifact(Preparation, run.preparation).classes, context_length(source.folder)
     token = loaded.recipe.data.class_token
 
     def classify_texts(texts: list[str]) -> list[dict[str, Any] | None]:

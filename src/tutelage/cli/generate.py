@@ -16,6 +16,7 @@ from tutelage.cli.options import (
 )
 from tutelage.errors import DataError, RecipeError
 from tutelage.recipe_file import PLACE_OF_WORK, LoadedRecipe
+from tutelage.run.artifacts import Preparation, read_artifact
 from tutelage.run.folder import RunFolder, read_json
 
 
@@ -135,7 +136,7 @@ def answers(
             f" context for an answer of up to {recipe.evaluation.max_new_tokens:,}. Shorten it, or lower"
             " evaluation.max_new_tokens.",
         )
-    ends = end_tokens(source.folder, tokenizer, read_json(run.preparation)["end_of_turn_id"])
+    ends = end_tokens(source.folder, tokenizer, read_artifact(Preparation, run.preparation).end_of_turn_id)
     found = []
     for arm in ("base", "tuned") if with_base else ("tuned",):
         with console.waiting(f"The {arm} model answers", aside=True):

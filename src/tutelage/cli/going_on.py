@@ -10,7 +10,8 @@ from tutelage.cli import console
 from tutelage.cli.opening import locate, open_data
 from tutelage.errors import RunFolderError
 from tutelage.recipe_file import LoadedRecipe, changed_settings, check
-from tutelage.run.folder import RunFolder, read_json, reading_faults
+from tutelage.run.artifacts import Preparation, read_artifact
+from tutelage.run.folder import RunFolder, reading_faults
 
 AcceptChanges = Annotated[
     bool,
@@ -42,21 +43,21 @@ def is_finished(run: RunFolder) -> bool:
     """Tell whether all stages of a run are done; one without test rows has no evaluation."""
     if not (run.training.exists() and run.summary.exists() and run.report.exists()):
         return False
-    return run.metrics.exists() or not read_json(run.preparation)["rows"]["test"]
+    return run.metrics.exists() or not read_artifact(Preparation, run.preparation).rows.test
 
 
 def changes_of_preparation(run: RunFolder, loaded: LoadedRecipe) -> list[str]:
     """Name what is not as it was when the rows of the run were prepared."""
     from tutelage.data.model_files import changed_beside_weights
 
-    prepared = read_json(run.preparation)
+    prepared = read_artifact(Preparation, run.preparation)
     with reading_faults(run.preparation):
-        before = check(prepared["settings"], {})
+        before = check(prepared.settings, {})
     changed = changed_settings(before, loaded.recipe, sections=("data", "model"))
-    if open_data(loaded.recipe).sha256 != prepared["sha256"]:
+    if open_data(loaded.recipe).sha256 != prepared.sha256:
         changed.append(f"the data in {loaded.recipe.data.source}")
     source = locate(loaded)
-    if source.identity != prepared["model_sha256"]:
+    if source.identity != prepared.model_sha256:
         changed.append("the base weights")
     return [*changed, *(f"the model's {name}" for name in changed_beside_weights(run, source.files))]
 

@@ -7,7 +7,8 @@ from tutelage.cli import console
 from tutelage.cli.opening import locate
 from tutelage.errors import RunFolderError
 from tutelage.recipe_file import LoadedRecipe
-from tutelage.run.folder import RunFolder, read_json
+from tutelage.run.artifacts import Preparation, read_artifact
+from tutelage.run.folder import RunFolder
 
 if TYPE_CHECKING:
     from tutelage.data.own_question import Question
@@ -41,7 +42,7 @@ def steps_of(run: RunFolder, loaded: LoadedRecipe, *, exported: Collection[str] 
         run.root,
         own_question(run, loaded),
         is_classification=loaded.recipe.training.objective == "classification",
-        is_evaluated=run.metrics.exists() or not read_json(run.preparation)["rows"]["test"],
+        is_evaluated=run.metrics.exists() or not read_artifact(Preparation, run.preparation).rows.test,
         exported=exported,
     )
 

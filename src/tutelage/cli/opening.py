@@ -16,7 +16,8 @@ from tutelage.codes import Message
 from tutelage.errors import EncodingError, ModelError
 from tutelage.recipe import Recipe
 from tutelage.recipe_file import LoadedRecipe
-from tutelage.run.folder import RunFolder, read_json
+from tutelage.run.artifacts import Preparation, read_artifact
+from tutelage.run.folder import RunFolder
 from tutelage.runtime import refuse_without_room_for_libraries
 
 TOKENS_NAMED = 3
@@ -162,7 +163,7 @@ def has_model(loaded: LoadedRecipe) -> bool:
 
 
 def prepare_what_is_here(loaded: LoadedRecipe) -> Any:
-    """Return the Preparation of a recipe, or None where the data or the model would have to be fetched first."""
+    """Return the PreparedData of a recipe, or None where the data or the model would have to be fetched first."""
     from tutelage.data.sources import is_here
     from tutelage.fetching import user_cache
 
@@ -209,7 +210,7 @@ def refuse_faulty_rows(data: Any, recipe: Recipe) -> None:
 
 
 def prepare_aside(loaded: LoadedRecipe) -> Any:
-    """Return the Preparation of a recipe that goes into no run.
+    """Return the PreparedData of a recipe that goes into no run.
 
     Its files are gone by then, and what is mapped of them is there for as long as it is in use.
     """
@@ -223,7 +224,7 @@ def parts_that_changed(run: RunFolder, loaded: LoadedRecipe) -> list[str]:
     from tutelage.data.model_files import changed_model_files
 
     recipe = loaded.recipe
-    before = read_json(run.preparation).get("made_of", {})
+    before = read_artifact(Preparation, run.preparation).made_of
     source = open_data(recipe)
     if before.get("data") != source.sha256:
         return ["data"]  # which needs no model to be seen
@@ -242,7 +243,7 @@ def parts_that_changed(run: RunFolder, loaded: LoadedRecipe) -> list[str]:
 
 
 def prepare_into(folder: Path, loaded: LoadedRecipe) -> Any:
-    """Write the data folder of a recipe, and return its Preparation."""
+    """Write the data folder of a recipe, and return its PreparedData."""
     from tutelage.data.preparation import prepare, refuse_unknown_ids
     from tutelage.data.prompts import make_renderer
     from tutelage.model.loading import context_length, load_tokenizer, vocabulary_size

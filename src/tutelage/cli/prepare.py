@@ -13,6 +13,7 @@ from tutelage.cli.options import Options, open_new_run, record_recipe
 from tutelage.codes import Message
 from tutelage.errors import RunFolderError
 from tutelage.recipe_file import LoadedRecipe
+from tutelage.run.artifacts import Preparation
 from tutelage.run.folder import SPLITS, RunFolder
 from tutelage.run.history import record_stage
 from tutelage.run.lock import locked
@@ -74,10 +75,10 @@ def preparing(run: RunFolder, loaded: LoadedRecipe, *, keeps_results: bool = Fal
 
     with replacing_data(run, keeps_results=keeps_results) as folder:
         begin = time.monotonic()
-        preparation = prepare_into(folder, loaded)
+        prepared = prepare_into(folder, loaded)
         seconds = time.monotonic() - begin
-        show_preparation(preparation.summary)
-        yield preparation
+        show_preparation(prepared.preparation)
+        yield prepared
         if not run.recipe.exists():
             record_recipe(run, loaded)  # first, so that the folder alone says how to go on
     record_recipe(run, loaded)
@@ -85,48 +86,48 @@ def preparing(run: RunFolder, loaded: LoadedRecipe, *, keeps_results: bool = Fal
     console.say(f"Written to {run.data}")
 
 
-def show_preparation(summary: dict) -> None:
+def show_preparation(preparation: Preparation) -> None:
     """Print what became of the rows."""
-    rows, tokens = summary["rows"], summary["tokens"]
+    rows, tokens = preparation.rows, preparation.tokens
     console.say(
-        f"{rows['read']:,} rows from {summary['source']}: {rows['kept']:,} kept,"
-        f" {rows['repaired']:,} repaired, {rows['dropped']:,} dropped."
+        f"{rows.read:,} rows from {preparation.source}: {rows.kept:,} kept,"
+        f" {rows.repaired:,} repaired, {rows.dropped:,} dropped."
     )
     console.say(
-        f"Split by {summary['split']}: {rows['train']:,} train, {rows['test']:,} test,"
-        f" {rows['validation']:,} validation. {_what_is_read(summary)}"
+        f"Split by {preparation.split}: {rows.train:,} train, {rows.test:,} test,"
+        f" {rows.validation:,} validation. {_what_is_read(preparation)}"
     )
-    if tokens["train"]:
-        computed = tokens["train"] - rows["train"]  # nothing follows the last token of an example
-        shared = 1 - tokens["distinct"] / computed
+    if tokens.train:
+        computed = tokens.train - rows.train  # nothing follows the last token of an example
+        shared = 1 - tokens.distinct / computed
         console.say(
-            f"{tokens['train']:,} training tokens, {tokens['supervised']:,} supervised; the longest example has"
-            f" {tokens['longest']:,}. Over the whole set {shared:.0%} of the work is shared prefixes."
+            f"{tokens.train:,} training tokens, {tokens.supervised:,} supervised; the longest example has"
+            f" {tokens.longest:,}. Over the whole set {shared:.0%} of the work is shared prefixes."
         )
-    for name, leaked in summary["leaks"].items():
+    for name, leaked in preparation.leaks.items():
         if leaked:
             told = (
                 f"{len(leaked)} {name} rows have a prompt that is also trained on: "
                 f"{', '.join(map(str, leaked[:10]))}. --split group keeps equal prompts together."
             )
             console.warn(Message("data.leak", told))
-    if not rows["validation"]:
+    if not rows.validation:
         told = "there are no validation rows, so the last weights are kept, not the best."
         console.warn(Message("data.no_validation_rows", told))
-    for note in summary["notes"]:
-        if note["code"] in WARNED:
-            console.warn(Message(note["code"], note["message"]))
+    for note in preparation.notes:
+        if note.code in WARNED:
+            console.warn(Message(note.code, note.message))
         else:
-            console.note(note["code"], note["message"])
+            console.note(note.code, note.message)
 
 
-def _what_is_read(summary: dict) -> str:
-    if not summary["classes"]:
-        return f"Prompt style {summary['prompt']}."
+def _what_is_read(preparation: Preparation) -> str:
+    if not preparation.classes:
+        return f"Prompt style {preparation.prompt}."
     from tutelage.data.label_names import quoted
 
-    labels = ", ".join(map(quoted, summary["classes"][:LABELS_NAMED]))
+    labels = ", ".join(map(quoted, preparation.classes[:LABELS_NAMED]))
     more = (
-        f" and {len(summary['classes']) - LABELS_NAMED:,} more" if summary["classes"][LABELS_NAMED:] else ""
+        f" and {len(preparation.classes) - LABELS_NAMED:,} more" if preparation.classes[LABELS_NAMED:] else ""
     )
-    return f"Read as {summary['prompt']}; labels: {labels}{more}."
+    return f"Read as {preparation.prompt}; labels: {labels}{more}."

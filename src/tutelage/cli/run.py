@@ -34,6 +34,7 @@ from tutelage.cli.report import report_stage
 from tutelage.cli.train import open_model, train_prepared, train_stage
 from tutelage.errors import EXIT_WORSE, DataError
 from tutelage.recipe_file import LoadedRecipe
+from tutelage.run.artifacts import Preparation, read_artifact
 from tutelage.run.folder import RunFolder, read_json
 from tutelage.run.lines import read_json_lines
 from tutelage.run.lock import locked
@@ -70,17 +71,17 @@ def run(
 
 
 def _show_dry_run(run: RunFolder, loaded: LoadedRecipe) -> None:
-    preparation = prepare_what_is_here(loaded)
-    if preparation and has_test_rows(preparation.splits, loaded):
-        refuse_answers_without_room(preparation.splits["test"], loaded)
-        open_named_sets(loaded, lambda: preparation.splits["train"])
+    prepared = prepare_what_is_here(loaded)
+    if prepared and has_test_rows(prepared.splits, loaded):
+        refuse_answers_without_room(prepared.splits["test"], loaded)
+        open_named_sets(loaded, lambda: prepared.splits["train"])
     writes = [run.recipe, run.data, run.events, run.environment, run.checkpoints, run.model]
     show_dry_run(
         run,
         loaded,
         writes=[*writes, run.evaluation, run.summary, run.report],
         guarded=[run.data] if run.preparation.exists() and is_finished(run) else [],
-        training=preparation and preparation.splits["train"],
+        training=prepared and prepared.splits["train"],
     )
 
 
@@ -90,14 +91,12 @@ def begin_run(run: RunFolder, loaded: LoadedRecipe) -> tuple[bool, int]:
     An earlier run is not touched before the new one is known to begin: rows, settings and model are tried first.
     """
     console.heading("1 Prepare")
-    with preparing(run, loaded) as preparation:
-        test_rows = preparation.splits["test"]
-        if has_test_rows(preparation.splits, loaded):
-            open_named_sets(
-                loaded, lambda: preparation.splits["train"]
-            )  # refuses what could not be asked later
+    with preparing(run, loaded) as prepared:
+        test_rows = prepared.splits["test"]
+        if has_test_rows(prepared.splits, loaded):
+            open_named_sets(loaded, lambda: prepared.splits["train"])  # refuses what could not be asked later
             refuse_answers_without_room(test_rows, loaded)
-        opened = open_model(loaded, preparation.splits, preparation.summary)
+        opened = open_model(loaded, prepared.splits, prepared.preparation)
     console.say()
     console.heading("2 Tune")
     train_stage(run, loaded, opened)
@@ -141,7 +140,7 @@ def _evaluate_and_report(run: RunFolder, loaded: LoadedRecipe) -> tuple[bool, in
     """Evaluate where that is not done yet; without test rows there is nothing to evaluate, and it is said."""
     console.say()
     has_worsened, code = False, 0
-    if not read_json(run.preparation)["rows"]["test"]:
+    if not read_artifact(Preparation, run.preparation).rows.test:
         console.say("There are no test rows (data.test_share is 0), so nothing was evaluated.")
     else:
         if run.metrics.exists():

@@ -27,6 +27,7 @@ from tutelage.codes import Message
 from tutelage.interruption import INTERRUPTION
 from tutelage.machine import has_bfloat16_products
 from tutelage.recipe_file import LoadedRecipe
+from tutelage.run.artifacts import Preparation, read_artifact
 from tutelage.run.folder import RunFolder, read_json
 from tutelage.run.history import record_stage
 from tutelage.run.lock import locked
@@ -77,19 +78,18 @@ def train_prepared(run: RunFolder, loaded: LoadedRecipe, *, begin_anew: bool, is
     if earlier.checkpoint is None:
         earlier = begins_with_changes(changed)
     splits = {split: read_prepared(run, split) for split in ("train", "validation")}
-    train_stage(run, loaded, open_model(loaded, splits, read_json(run.preparation), earlier), earlier)
+    train_stage(
+        run, loaded, open_model(loaded, splits, read_artifact(Preparation, run.preparation), earlier), earlier
+    )
 
 
 def open_model(
     loaded: LoadedRecipe,
     splits: Mapping[str, Any],
-    summary: Mapping[str, Any],
+    preparation: Preparation,
     earlier: Earlier = Earlier(),  # noqa: B008 - frozen
 ) -> Any:
-    """Return the OpenedRun of a recipe on its prepared rows, or stop where the two do not go together.
-
-    `summary` is what their preparation says of them.
-    """
+    """Return the OpenedRun of a recipe on its prepared rows, or stop where the two do not go together."""
     source = locate(loaded)
     with console.in_turn() as show:
 
@@ -105,7 +105,7 @@ def open_model(
             source,
             training=splits["train"],
             validation=splits["validation"],
-            label_sets=summary.get("label_sets", ()),
+            label_sets=preparation.label_sets,
             earlier=earlier.checkpoint,
             waiting=waiting,
         )
@@ -131,7 +131,9 @@ def train_stage(
     answer = partial(
         answer_texts,
         tokenizer=tokenizer,
-        end_tokens=end_tokens(source.folder, tokenizer, read_json(run.preparation)["end_of_turn_id"]),
+        end_tokens=end_tokens(
+            source.folder, tokenizer, read_artifact(Preparation, run.preparation).end_of_turn_id
+        ),
         max_new_tokens=SAMPLE_TOKENS,
         batch_size=recipe.evaluation.batch_size,
     )

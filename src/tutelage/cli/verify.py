@@ -14,6 +14,7 @@ from tutelage.cli.options import Debug, Options, open_earlier_run
 from tutelage.cli.train import open_model
 from tutelage.errors import RunFolderError, StorageError
 from tutelage.recipe_file import LoadedRecipe, load
+from tutelage.run.artifacts import Preparation, read_artifact
 from tutelage.run.folder import RunFolder, read_json
 from tutelage.run.storage import MANIFEST, file_sha256, what_is_damaged
 
@@ -102,7 +103,7 @@ def check_training(run: RunFolder, loaded: LoadedRecipe, *, from_step: int | Non
     train = read_prepared(run, "train")
     splits = {"train": train, "validation": train[:0]}
     earlier = Earlier(end)
-    opened = open_model(loaded, splits, read_json(run.preparation), earlier)
+    opened = open_model(loaded, splits, read_artifact(Preparation, run.preparation), earlier)
     if needs_reference(loaded.recipe):
         with console.waiting("Reading both answers of each pair"):
             opened = with_reference(run, source, opened, is_kept=False)

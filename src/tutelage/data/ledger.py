@@ -11,7 +11,8 @@ from tutelage.codes import Message
 from tutelage.data.checks import CheckedRow
 from tutelage.data.records import Record
 from tutelage.errors import RunFolderError
-from tutelage.run.folder import SPLITS, RunFolder, read_json, reading_faults
+from tutelage.run.artifacts import Preparation, read_artifact
+from tutelage.run.folder import SPLITS, RunFolder, reading_faults
 from tutelage.run.lines import parse_json_line
 
 OUTCOMES = ("kept", "repaired", "dropped")
@@ -26,11 +27,11 @@ def rows_told_otherwise(
     A reason is asked for by its code or a part of its words. RunFolderError if the run was prepared from another
     source.
     """
-    prepared = read_json(run.require(run.preparation, stage="prepare"))
-    if prepared["sha256"] != sha256:
+    prepared = read_artifact(Preparation, run.require(run.preparation, stage="prepare"))
+    if prepared.sha256 != sha256:
         raise RunFolderError(
             "run.other_source",
-            f"{run.root} was prepared from {prepared['source']} (SHA-256 {prepared['sha256'][:12]}…), so its ledger"
+            f"{run.root} was prepared from {prepared.source} (SHA-256 {prepared.sha256[:12]}…), so its ledger"
             f" says nothing of the rows of {source} ({sha256[:12]}…). Name the data that the run was prepared from.",
         )
     left_out: dict[int, Message] = {}

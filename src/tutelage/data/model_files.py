@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from tutelage.errors import RunFolderError
+from tutelage.run.artifacts import Preparation, read_artifact
 from tutelage.run.folder import RunFolder, read_json
 
 
@@ -14,7 +15,7 @@ def changed_model_files(
     `files` are their SHA-256 now; none where the model was converted, or nothing was hashed. A training that went on
     with changed files, which were accepted, has recorded those; with `since_prepare` only the preparation counts.
     """
-    recorded = read_json(run.require(run.preparation, stage="prepare")).get("model_files") or {}
+    recorded = read_artifact(Preparation, run.require(run.preparation, stage="prepare")).model_files
     if run.training.is_file() and not since_prepare:
         recorded = read_json(run.training).get("model_files") or recorded
     if not files or not recorded:
@@ -32,7 +33,7 @@ def changed_beside_weights(
 
 def refuse_other_model(run: RunFolder, weights: str, files: Mapping[str, str]) -> None:
     """Stop when the base model is no longer the one that the run began with, to the byte."""
-    began_with = read_json(run.require(run.preparation, stage="prepare"))["model_sha256"]
+    began_with = read_artifact(Preparation, run.require(run.preparation, stage="prepare")).model_sha256
     changed = changed_beside_weights(run, files)
     if weights == began_with and changed:
         raise RunFolderError(

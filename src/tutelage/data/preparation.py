@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
 
 import numpy as np
 
@@ -34,14 +33,12 @@ from tutelage.data.token_figures import count_tokens
 from tutelage.errors import DataError, RunFolderError
 from tutelage.recipe import DataSettings, ModelSettings, Objective, Recipe
 from tutelage.recipe_file import changed_settings, check
-from tutelage.run.facts import PREPARATION_FORMAT
+from tutelage.run.artifacts import Note, Preparation, RowCounts, TokenCounts, read_artifact, write_artifact
 from tutelage.run.folder import (
     SPLITS,
     RunFolder,
-    read_json,
     reading_faults,
     split_files,
-    write_json,
 )
 from tutelage.run.storage import remove, staged_folder, storage_faults
 
@@ -52,11 +49,11 @@ ALONE = "text alone"  # the prompt style of what has no prompt
 
 
 @dataclass(frozen=True)
-class Preparation:
+class PreparedData:
     """What stage 1 made of a source; the rows of each split are mapped from the files that it wrote."""
 
     splits: dict[str, PreparedRows]
-    summary: dict[str, Any]
+    preparation: Preparation
 
 
 def prepare(
@@ -72,7 +69,7 @@ def prepare(
     is_checked: bool = True,
     objective: Objective = "instruction",
     progress: Callable[[int], None] = lambda rows: None,
-) -> Preparation:
+) -> PreparedData:
     """Turn a source into the files of a data folder, or stop with the rows that are at fault.
 
     Of the rows a few at a time are in memory, and of each no more than some hashes is kept. `weights` is the SHA-256 of
@@ -126,17 +123,17 @@ def prepare(
     if objective == "classification":
         refuse_classes(splits, classes, source.name, sets=sets)
     _write_lines(RunFolder(folder).ledger.name, folder, ledger.lines(sides.rows, stands))
-    summary = {
-        "format": PREPARATION_FORMAT,
-        "source": source.name,
-        "sha256": source.sha256,
-        "kind": source.kind,
-        "formats": reader.formats(),
-        "model": model.name_or_path,
-        "model_sha256": weights,
-        "model_files": dict(model_files),
-        "checksums": "verified" if is_checked else "skipped",
-        "made_of": made_of(
+    preparation = Preparation(
+        format=1,
+        source=source.name,
+        sha256=source.sha256,
+        kind=source.kind,
+        formats=reader.formats(),
+        model=model.name_or_path,
+        model_sha256=weights,
+        model_files=dict(model_files),
+        checksums="verified" if is_checked else "skipped",
+        made_of=made_of(
             source.sha256,
             settings,
             renderer,
@@ -144,28 +141,29 @@ def prepare(
             weights=weights,
             objective=objective,
         ),
-        "settings": {
+        settings={
             "data": settings.model_dump(),
             "model": model.model_dump(),
             "training": {"objective": objective},  # without which a recipe of the others may be refused
         },
-        "objective": objective,
-        "classes": classes,
-        "label_sets": sets,
-        "prompt": ALONE if objective == "classification" else settings.prompt,
-        "split": settings.split,
-        "end_of_turn": renderer.tokenizer.convert_ids_to_tokens(renderer.end_of_turn),
-        "end_of_turn_id": renderer.end_of_turn,
-        "rows": {**ledger.counts(), **counts},
-        "tokens": count_tokens(splits),
-        "repeated_prompts": _count_repeated(questions),
-        "leaks": sides.leaks(),
-        "notes": [
-            note.to_record() for note in (*source.notes, *reader.notes(pairs=pairs), *labels.messages())
+        objective=objective,
+        classes=classes,
+        label_sets=[list(one) for one in sets],
+        prompt=ALONE if objective == "classification" else settings.prompt,
+        split=settings.split,
+        end_of_turn=renderer.tokenizer.convert_ids_to_tokens(renderer.end_of_turn),
+        end_of_turn_id=renderer.end_of_turn,
+        rows=RowCounts(**ledger.counts(), **counts),
+        tokens=TokenCounts(**count_tokens(splits)),
+        repeated_prompts=_count_repeated(questions),
+        leaks=sides.leaks(),
+        notes=[
+            Note(code=note.code, message=note.text)
+            for note in (*source.notes, *reader.notes(pairs=pairs), *labels.messages())
         ],
-    }
-    write_json(folder / RunFolder(folder).preparation.name, summary)
-    return Preparation(splits, summary)
+    )
+    write_artifact(folder / RunFolder(folder).preparation.name, preparation)
+    return PreparedData(splits, preparation)
 
 
 def _alone(rendered: Iterable[tuple[Conversation, PreparedRow]]) -> Iterator[Rendered]:
@@ -247,14 +245,13 @@ def replacing_data(run: RunFolder, *, keeps_results: bool = False) -> Iterator[P
 
 def refuse_other_settings(run: RunFolder, recipe: Recipe) -> None:
     """Stop when the data folder was prepared under other settings of the data or the model."""
-    prepared = read_json(run.require(run.preparation, stage="prepare"))["settings"]
+    prepared = read_artifact(Preparation, run.require(run.preparation, stage="prepare"))
     with reading_faults(run.preparation):
-        before = check(prepared, {})
-    objective = read_json(run.preparation).get("objective", "instruction")
-    if objective != recipe.training.objective:
+        before = check(prepared.settings, {})
+    if prepared.objective != recipe.training.objective:
         raise RunFolderError(
             "run.settings_changed",
-            f"{run.data} was prepared for training.objective={objective}, not {recipe.training.objective}."
+            f"{run.data} was prepared for training.objective={prepared.objective}, not {recipe.training.objective}."
             f" Run `tutelage prepare {run.root} --overwrite` with the new one first.",
         )
     changed = changed_settings(before, recipe, sections=("data", "model"))

@@ -24,6 +24,7 @@ from tutelage.model.forward import CausalModel
 from tutelage.model.loading import context_length, load_tokenizer
 from tutelage.model.sources import ModelSource
 from tutelage.recipe import Recipe
+from tutelage.run.artifacts import Preparation, read_artifact
 from tutelage.run.facts import EVALUATION_FORMAT
 from tutelage.run.folder import RunFolder, read_json, write_json, write_json_lines
 from tutelage.run.storage import publish_folder
@@ -35,7 +36,7 @@ def evaluate_classification(
 ) -> dict[str, Any]:
     """Classify the test rows with the tuned model, and write the predictions and metrics.json, which is returned."""
     rows = open_rows(run, recipe, source)
-    classes = read_json(run.preparation)["classes"]
+    classes = read_artifact(Preparation, run.preparation).classes
     # Before the tuned model, so that the two are not in memory at once.
     by_names = None
     if recipe.evaluation.zero_shot:
@@ -93,7 +94,7 @@ def _one_label(
     by_names: np.ndarray | None,
     ask: Callable[[str, PreparedRows], np.ndarray],
 ) -> dict[str, Any]:
-    classes = read_json(run.preparation)["classes"]
+    classes = read_artifact(Preparation, run.preparation).classes
     training, validation = read_prepared(run, "train"), read_prepared(run, "validation")
     trained, wanted = class_numbers(training), class_numbers(rows)
     figures = class_metrics(
@@ -119,14 +120,14 @@ def _one_label(
 def _several_labels(
     run: RunFolder, recipe: Recipe, rows: PreparedRows, probabilities: np.ndarray
 ) -> dict[str, Any]:
-    prepared = read_json(run.preparation)
-    sets = as_matrix(prepared["label_sets"], len(prepared["classes"]))  # (sets, labels)
+    prepared = read_artifact(Preparation, run.preparation)
+    sets = as_matrix(prepared.label_sets, len(prepared.classes))  # (sets, labels)
     training = read_prepared(run, "train")
     trained = class_numbers(training)
     return label_set_metrics(
         sets[class_numbers(rows)],
         probabilities,
-        prepared["classes"],
+        prepared.classes,
         separator=str(recipe.data.label_separator),
         majority=sets[np.bincount(trained).argmax()],
         by_words=_by_words(training, sets[trained], rows, label_sets_by_words),
@@ -204,8 +205,8 @@ def open_classifier(
     Device and type of the products are those of the training where none are given.
     """
     base = _open_base(run, recipe, source, device=device, dtype=dtype)
-    prepared = read_json(run.preparation)
-    with_head = with_class_head(base, len(prepared["classes"]), seed=0, sets=prepared.get("label_sets", ()))
+    prepared = read_artifact(Preparation, run.preparation)
+    with_head = with_class_head(base, len(prepared.classes), seed=0, sets=prepared.label_sets)
     return open_tuned(with_head, run.weights, recipe.adapter)
 
 

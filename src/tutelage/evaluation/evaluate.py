@@ -31,6 +31,7 @@ from tutelage.model.loading import context_length, load_tokenizer, vocabulary_si
 from tutelage.model.sources import ModelSource
 from tutelage.recipe import Recipe
 from tutelage.recipe_evaluation import EvaluationSettings
+from tutelage.run.artifacts import Preparation, read_artifact
 from tutelage.run.facts import EVALUATION_FORMAT
 from tutelage.run.folder import ARMS, RunFolder, read_json, write_json, write_json_lines
 from tutelage.run.storage import publish_folder, remove
@@ -59,7 +60,7 @@ def evaluate(
         padded_because=read_json(run.training)["padded_because"],
     )
     tokenizer = load_tokenizer(source.folder)
-    ends = end_tokens(source.folder, tokenizer, read_json(run.preparation)["end_of_turn_id"])
+    ends = end_tokens(source.folder, tokenizer, read_artifact(Preparation, run.preparation).end_of_turn_id)
     records: dict[str, Answers] = {}
     set_answers: dict[str, dict[str, Answers]] = {}
     passages = open_passages(source.folder, recipe.data.prompt) if recipe.evaluation.forgetting else []

@@ -15,7 +15,8 @@ from tutelage.evaluation.further_scores import FurtherScores, PairedKind, Scored
 from tutelage.evaluation.metrics import METRICS, Metric, PairedScores, score_answers
 from tutelage.recipe import Recipe
 from tutelage.recipe_file import PLACE_OF_WORK, TOLD, changed_settings, load
-from tutelage.run.folder import RunFolder, read_json
+from tutelage.run.artifacts import Preparation, read_artifact
+from tutelage.run.folder import RunFolder
 from tutelage.run.lines import read_json_lines
 
 SEED = "training.seed"
@@ -170,7 +171,7 @@ def _open(run: RunFolder) -> EvaluatedRun:
         name=run.name,
         step=run.step,
         recipe=recipe,
-        data_sha256=read_json(run.require(run.preparation, stage="prepare"))["sha256"],
+        data_sha256=read_artifact(Preparation, run.require(run.preparation, stage="prepare")).sha256,
         answers=answers,
         scores=score_answers(list(answers.values())),
         further=read_further(run, recipe, answers),

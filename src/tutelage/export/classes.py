@@ -27,7 +27,8 @@ from tutelage.model.loading import has_sequence_classifier, load_tokenizer, quie
 from tutelage.model.other_programs import adapt_config, adapt_tokenizer
 from tutelage.model.sources import ModelSource
 from tutelage.recipe import Recipe
-from tutelage.run.folder import RunFolder, read_json
+from tutelage.run.artifacts import Preparation, read_artifact
+from tutelage.run.folder import RunFolder
 
 TEXTS = 200
 LARGEST_DIFFERENCE = 1e-4  # of a probability; float32 in another order stays well below
@@ -74,7 +75,7 @@ def refuse_unclassifiable(
 
 def ask_classifier(run: RunFolder, recipe: Recipe, source: ModelSource) -> ClassReference:
     """Let the run's own model read held-out texts."""
-    classes = read_json(run.preparation)["classes"]
+    classes = read_artifact(Preparation, run.preparation).classes
     tokenizer = load_tokenizer(source.folder)
     controls = [token.content for token in tokenizer.added_tokens_decoder.values()]
     held_out = [row.prompt for split in ("test", "validation") for row in read_prepared(run, split)]

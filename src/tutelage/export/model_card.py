@@ -6,13 +6,14 @@ from tutelage.effects import what_is_trained
 from tutelage.export.style import TEMPLATE
 from tutelage.model.sources import ModelSource
 from tutelage.recipe import Objective, Recipe
+from tutelage.run.artifacts import Preparation, read_artifact
 from tutelage.run.folder import RunFolder, gguf_name, read_json
 
 
 def model_card(run: RunFolder, recipe: Recipe, source: ModelSource, target: str, quantization: str) -> str:
     """Return the card as Markdown with the metadata block that model hubs read."""
-    preparation = read_json(run.preparation)
-    rows = preparation["rows"]
+    preparation = read_artifact(Preparation, run.preparation)
+    rows = preparation.rows
     loading = LOADING[target].format(
         gguf=gguf_name(quantization),
         rank=_rank_of_vllm(recipe.adapter.r),
@@ -26,14 +27,14 @@ license: {(source.licence or "other").lower()}
 tags: [instruction-tuning, tutelage]
 ---
 
-# {source.name}, tuned on {preparation["source"]}
+# {source.name}, tuned on {preparation.source}
 
 ## What it was made of
 
 - Base model: {source.name} (SHA-256 {source.identity}), licence {source.licence or "not stated"}
-- Data: {preparation["source"]} (SHA-256 {preparation["sha256"]}), licence {recipe.data.licence or "not stated"}
-- Rows: {rows["train"]:,} to train, {rows["test"]:,} to test, {rows["validation"]:,} to validate
-- Prompt style: `{recipe.data.prompt}`; an answer ends with `{preparation["end_of_turn"]}`
+- Data: {preparation.source} (SHA-256 {preparation.sha256}), licence {recipe.data.licence or "not stated"}
+- Rows: {rows.train:,} to train, {rows.test:,} to test, {rows.validation:,} to validate
+- Prompt style: `{recipe.data.prompt}`; an answer ends with `{preparation.end_of_turn}`
 - Recipe: {_recipe(recipe)}
 - {_losses(read_json(run.training)["loss"], recipe.training.objective)}
 
@@ -45,7 +46,7 @@ tags: [instruction-tuning, tutelage]
 
 It was tuned on one set of rows, and the figures above are of rows like them. It can be wrong with confidence, and
 nothing was done to make it safe. Ask it in the prompt style above, which every file here brings along. Its longest
-row has {preparation["tokens"]["longest"]:,} tokens; nothing longer was tried.
+row has {preparation.tokens.longest:,} tokens; nothing longer was tried.
 
 ## How to load it
 
@@ -87,8 +88,8 @@ def _rank_of_vllm(rank: int) -> int:
 
 def class_card(run: RunFolder, recipe: Recipe, source: ModelSource) -> str:
     """Return the card of a classification, likewise."""
-    preparation = read_json(run.preparation)
-    rows, labels = preparation["rows"], ", ".join(f"`{label}`" for label in preparation["classes"])
+    preparation = read_artifact(Preparation, run.preparation)
+    rows, labels = preparation.rows, ", ".join(f"`{label}`" for label in preparation.classes)
     several = recipe.data.label_separator is not None
     gives = "each label from a probability of 0.5 on" if several else "one to every text"
     return f"""---
@@ -99,13 +100,13 @@ license: {(source.licence or "other").lower()}
 tags: [text-classification, tutelage]
 ---
 
-# {source.name}, tuned to label {preparation["source"]}
+# {source.name}, tuned to label {preparation.source}
 
 ## What it was made of
 
 - Base model: {source.name} (SHA-256 {source.identity}), licence {source.licence or "not stated"}
-- Data: {preparation["source"]} (SHA-256 {preparation["sha256"]}), licence {recipe.data.licence or "not stated"}
-- Rows: {rows["train"]:,} to train, {rows["test"]:,} to test, {rows["validation"]:,} to validate
+- Data: {preparation.source} (SHA-256 {preparation.sha256}), licence {recipe.data.licence or "not stated"}
+- Rows: {rows.train:,} to train, {rows.test:,} to test, {rows.validation:,} to validate
 - Labels: {labels}
 - Recipe: {_recipe(recipe)}
 - {_losses(read_json(run.training)["loss"], recipe.training.objective)}

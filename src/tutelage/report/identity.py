@@ -10,6 +10,7 @@ from tutelage.effects import what_is_trained
 from tutelage.recipe import Recipe
 from tutelage.report.numbers import duration
 from tutelage.report.objective import ObjectiveWords
+from tutelage.run.artifacts import Preparation
 from tutelage.run.history import History, StageRecord
 
 TASKS = {
@@ -39,7 +40,7 @@ def identity(
     root: Path,
     history: History,
     summary: Mapping[str, Any],
-    preparation: Mapping[str, Any],
+    preparation: Preparation,
     *,
     words: ObjectiveWords,
     recipe: Recipe | None,
@@ -58,13 +59,13 @@ def identity(
     )
 
 
-def _facts(preparation: Mapping[str, Any], words: ObjectiveWords, recipe: Recipe | None) -> Iterator[str]:
+def _facts(preparation: Preparation, words: ObjectiveWords, recipe: Recipe | None) -> Iterator[str]:
     yield TASKS[words.kind]
-    yield short_name(preparation["model"])
+    yield short_name(preparation.model)
     unit = "pairs" if words.kind == "dpo" else "rows"
-    yield f"{preparation['rows']['train']:,} training {unit} of {short_name(preparation['source'])}"
+    yield f"{preparation.rows.train:,} training {unit} of {short_name(preparation.source)}"
     if words.kind == "classification":
-        yield f"{len(preparation['classes']):,} labels"
+        yield f"{len(preparation.classes):,} labels"
     if recipe is not None:
         yield what_is_trained(recipe.adapter.type, recipe.adapter.r)
 

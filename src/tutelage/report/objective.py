@@ -1,12 +1,9 @@
 """What the page says of an objective: what its losses are measured in, and what a training row is to it."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
 
-from tutelage.recipe import Recipe
-
-Kind = Literal["instruction", "classification", "dpo"]
+from tutelage.recipe import Objective, Recipe
+from tutelage.run.artifacts import Preparation
 
 PAIR_LOSSES = {
     "sigmoid": "DPO loss, nats per pair",
@@ -21,18 +18,18 @@ class ObjectiveWords:
     """`loss_axis` stands beside the losses; `loss_of` says what a validation loss is a mean of; `lengths` is the axis
     of the drawn lengths, and `counted` the axis of how many there are."""
 
-    kind: Kind
+    kind: Objective
     loss_axis: str
     loss_of: str
     lengths: str
     counted: str
 
 
-def objective_words(preparation: Mapping[str, Any], recipe: Recipe | None) -> ObjectiveWords:
+def objective_words(preparation: Preparation, recipe: Recipe | None) -> ObjectiveWords:
     """Return the words for the objective that rows were prepared for; without a recipe the loss has no name."""
-    kind = preparation.get("objective", "instruction")
+    kind = preparation.objective
     if kind == "classification":
-        what = "label set" if preparation.get("label_sets") else "label"
+        what = "label set" if preparation.label_sets else "label"
         is_weighted = recipe is not None and recipe.training.class_weights == "balanced"
         per_row = f"{'weighted ' if is_weighted else ''}nats per row"
         return ObjectiveWords(

@@ -40,6 +40,7 @@ from tutelage.report.scores import evaluate_answers
 from tutelage.report.sets import set_rows
 from tutelage.report.settings import settings_tables
 from tutelage.report.summary import summarise
+from tutelage.run.artifacts import Preparation, read_artifact
 from tutelage.run.folder import RunFolder, read_json, reading_faults, write_text
 from tutelage.run.history import read_history
 from tutelage.run.lines import parse_json_line, read_json_lines
@@ -86,7 +87,7 @@ def write_report(
 
 def _gather(run: RunFolder, decode: Decode | None, recipe: Recipe | None) -> dict[str, Any]:
     summary = summarise(run)
-    preparation = read_json(run.preparation)
+    preparation = read_artifact(Preparation, run.preparation)
     words = objective_words(preparation, recipe)
     is_classification = words.kind == "classification"
     classes = class_section(run) if is_classification else None

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from tutelage.run.artifacts import Preparation, read_artifact
 from tutelage.run.folder import SPLITS, RunFolder, read_json
 
 
@@ -13,8 +14,8 @@ def summarise(run: RunFolder) -> dict[str, Any]:
 def _rows(run: RunFolder) -> dict[str, Any]:
     if not run.preparation.exists():
         return {}
-    counts = read_json(run.preparation)["rows"]
-    return {"rows": {split: counts[split] for split in SPLITS}}
+    counts = read_artifact(Preparation, run.preparation).rows
+    return {"rows": {split: getattr(counts, split) for split in SPLITS}}
 
 
 def _training(run: RunFolder) -> dict[str, Any]:

@@ -279,7 +279,7 @@ def read_json(path: Path) -> Any:
         value = json.loads(path.read_text(encoding="utf-8"))
         _refuse_lost_facts(path.name, value)
     if path.name in FORMATS and value.get("format") != FORMATS[path.name]:
-        told = f"{path} was written by another version of Tutelage. Write it again: `{_command_that_writes(path)}`."
+        told = f"{path} was written by another version of Tutelage. Write it again: `{command_that_writes(path)}`."
         raise RunFolderError("run.other_version", told)
     return value
 
@@ -312,12 +312,13 @@ def reading_faults(path: Path) -> Iterator[None]:
 
 
 def _way_to_write_again(path: Path) -> str:
-    command = _command_that_writes(path)
+    command = command_that_writes(path)
     again = f"write it anew with `{command}`" if command else "run the stage that writes it again"
     return f"If it was lost, edited or cut short, {again}."
 
 
-def _command_that_writes(path: Path) -> str | None:
+def command_that_writes(path: Path) -> str | None:
+    """Return the command that writes a file of a run again, None where that is not known."""
     folder = path.parent.parent if path.parent.name == SETS else path.parent
     is_in_root = path.name in WRITTEN_BY
     verb = WRITTEN_BY.get(path.name if is_in_root else folder.name)

@@ -20,6 +20,7 @@ from tutelage.model.kept_tokenizer import read_kept_tokenizer
 from tutelage.model.loading import context_length, load_tokenizer
 from tutelage.model.sources import ModelSource, refuse_if_changed
 from tutelage.recipe import Recipe
+from tutelage.run.artifacts import Preparation, read_artifact
 from tutelage.run.folder import RunFolder, read_json
 
 if TYPE_CHECKING:
@@ -68,7 +69,9 @@ def open_served(run: RunFolder, recipe: Recipe, source: ModelSource, *, context:
     return Served(
         renderer.tokenizer,
         renderer,
-        end_tokens(source.folder, renderer.tokenizer, read_json(run.preparation)["end_of_turn_id"]),
+        end_tokens(
+            source.folder, renderer.tokenizer, read_artifact(Preparation, run.preparation).end_of_turn_id
+        ),
         context or context_length(source.folder),
         # Each has its weights to itself: an adapter that is switched off and on costs every step its fast paths.
         {
@@ -88,7 +91,7 @@ def _open_renderer(run: RunFolder, recipe: Recipe, source: ModelSource) -> Promp
         renderer = make_renderer(kept, recipe.data.prompt)
         objective = recipe.training.objective
         now = made_of("", recipe.data, renderer, context_length=0, weights="", objective=objective)
-        before = read_json(run.preparation).get("made_of", {})
+        before = read_artifact(Preparation, run.preparation).made_of
         if all(before.get(part) == now[part] for part in ("tokenizer", "prompt")):
             return renderer
     return make_renderer(load_tokenizer(source.folder), recipe.data.prompt)

@@ -43,7 +43,8 @@ from tutelage.fetching import file_sha256, user_cache
 from tutelage.llm.language_models import open_chat_model, refuse_unusable
 from tutelage.llm.model_names import parse_model_name
 from tutelage.recipe_evaluation import EvaluationSettings
-from tutelage.run.folder import ARMS, RunFolder, read_json, write_json, write_json_lines
+from tutelage.run.artifacts import Preparation, read_artifact
+from tutelage.run.folder import ARMS, RunFolder, write_json, write_json_lines
 from tutelage.run.lines import read_json_lines
 from tutelage.run.storage import publish_folder
 
@@ -207,13 +208,13 @@ def identity(name: str) -> str:
 
 def _kinship(run: RunFolder, name: str) -> list[Message]:
     """Refuse the model that is tuned as its own judge, and warn of one of its family, which likes its own kind."""
-    preparation = read_json(run.preparation)
-    if identity(name) == f"gguf:{preparation['model_sha256']}":
+    preparation = read_artifact(Preparation, run.preparation)
+    if identity(name) == f"gguf:{preparation.model_sha256}":
         raise LanguageModelError(
             "judge.is_the_base_model",
             f"The judge {name} is the very model that was tuned. Name another one with --judge.",
         )
-    tuned, judge = (FAMILY.search(text) for text in (preparation["model"], parse_model_name(name).model))
+    tuned, judge = (FAMILY.search(text) for text in (preparation.model, parse_model_name(name).model))
     if tuned and judge and tuned[0].lower() == judge[0].lower():
         told = f"The judge seems to be of the tuned model's family ({judge[0]}), and may favour its own kind."
         return [Message("judge.same_family", told)]

@@ -1,0 +1,112 @@
+"""What the stages leave for each other as JSON files: each file is a type with a format number.
+
+A format rises whenever a reader needs more of a file, or something else, than before; a file of another format is
+refused with the command that makes it again. A figure that the rows cannot tell is null in a file, and a part that an
+objective does not have is absent.
+"""
+
+import json
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from pydantic import Field, ValidationError
+
+from tutelage.errors import RunFolderError
+from tutelage.recipe import Objective
+from tutelage.run.folder import command_that_writes, reading_faults, write_json
+from tutelage.run.validation import Record, describe_fault
+
+Checksums = Literal["verified", "skipped"]
+
+
+class Artifact(Record):
+    """A whole file, which says its format first."""
+
+    format: int
+
+    def to_record(self) -> dict[str, Any]:
+        return {"format": self.format, **super().to_record()}
+
+
+Kind = TypeVar("Kind", bound=Artifact)
+
+
+def write_artifact(path: Path, artifact: Artifact) -> None:
+    """Write a whole file as `write_json` does."""
+    write_json(path, artifact.to_record())
+
+
+def read_artifact(kind: type[Kind], path: Path) -> Kind:
+    """Read a file of a run; RunFolderError if it is damaged, which names the field, or is of another format."""
+    with reading_faults(path):
+        value = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(value, dict):
+            raise ValueError("it holds no JSON object")
+        try:
+            return kind.model_validate(value, strict=True)
+        except ValidationError as fault:
+            if not _is_of_other_format(fault):
+                raise ValueError(f"it {describe_fault(fault)}") from fault
+    raise RunFolderError(
+        "run.other_version",
+        f"{path} was written by another version of Tutelage. Write it again: `{command_that_writes(path)}`.",
+    )
+
+
+def _is_of_other_format(fault: ValidationError) -> bool:
+    """Tell whether a file says another format, or says none and has all else."""
+    errors = fault.errors(include_url=False)
+    of_format = [error for error in errors if error["loc"] == ("format",)]
+    return len(of_format) == len(errors) or any(error["type"] != "missing" for error in of_format)
+
+
+class RowCounts(Record):
+    read: int
+    kept: int
+    repaired: int
+    dropped: int
+    train: int
+    test: int
+    validation: int
+
+
+class TokenCounts(Record):
+    """Of the training rows; `longest` is that of all rows."""
+
+    train: int
+    supervised: int
+    distinct: int
+    longest: int
+
+
+class Note(Record):
+    code: str
+    message: str
+
+
+class Preparation(Artifact):
+    """data/preparation.json: what the rows were made of, and how many there are."""
+
+    format: Literal[1]
+    source: str
+    sha256: str
+    kind: str
+    formats: dict[str, int]
+    model: str
+    model_sha256: str
+    model_files: dict[str, str] = Field(default_factory=dict)
+    checksums: Checksums = "verified"
+    made_of: dict[str, str]
+    settings: dict[str, Any]
+    objective: Objective
+    classes: list[str]
+    label_sets: list[list[int]]
+    prompt: str
+    split: str
+    end_of_turn: str
+    end_of_turn_id: int
+    rows: RowCounts
+    tokens: TokenCounts
+    repeated_prompts: int
+    leaks: dict[str, list[int]]
+    notes: list[Note]

@@ -1,0 +1,87 @@
+"""What the stages leave is read as it was written, and refused by name where it is damaged or of another format."""
+
+import json
+
+import pytest
+from support.fake_run import make_run
+
+from tutelage.errors import RunFolderError
+from tutelage.run.artifacts import Preparation, read_artifact, write_artifact
+from tutelage.run.folder import RunFolder, read_json, write_json
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    return make_run(tmp_path_factory.mktemp("made") / "run")
+
+
+def place_of(run, kind):
+    return {Preparation: run.preparation}[kind]
+
+
+KINDS = {Preparation: "prepare"}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_artifact_is_written_as_it_was_read(made, tmp_path, kind):
+    path = place_of(made, kind)
+    write_artifact(tmp_path / path.name, read_artifact(kind, path))
+    assert (tmp_path / path.name).read_bytes() == path.read_bytes()
+
+
+@pytest.mark.parametrize("form", [None, 0, 2])
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_artifact_of_another_format_is_refused_with_what_makes_it_again(made, tmp_path, kind, form):
+    path = tmp_path / place_of(made, kind).relative_to(made.root)
+    written = read_json(place_of(made, kind))
+    assert written.pop("format") == 1
+    write_json(path, written if form is None else {"format": form, **written})
+    with pytest.raises(RunFolderError) as fault:
+        read_artifact(kind, path)
+    assert fault.value.code == "run.other_version"
+    assert f"`tutelage {KINDS[kind]} {tmp_path} --overwrite`" in str(fault.value)
+
+
+def test_another_format_is_named_however_much_else_is_different(tmp_path):
+    path = tmp_path / "data" / "preparation.json"
+    write_json(path, {"format": 2, "source": ["a", "b"]})
+    with pytest.raises(RunFolderError) as fault:
+        read_artifact(Preparation, path)
+    assert fault.value.code == "run.other_version"
+
+
+def without(record, name):
+    *parents, last = name.split(".")
+    record = json.loads(json.dumps(record))
+    inner = record
+    for key in parents:
+        inner = inner[key]
+    del inner[last]
+    return record
+
+
+@pytest.mark.parametrize(
+    ("kind", "spoil", "told"),
+    [
+        (Preparation, lambda made: {}, "it has no source"),
+        (Preparation, lambda made: [], "it holds no JSON object"),
+        (Preparation, lambda made: without(made, "rows.test"), "it has no rows.test"),
+        (Preparation, lambda made: {**made, "end_of_turn_id": "2"}, "it has '2' as end_of_turn_id"),
+        (Preparation, lambda made: {**made, "classes": ["a", 5]}, "it has 5 as classes.1"),
+    ],
+)
+def test_a_damaged_artifact_is_told_with_its_field_and_what_makes_it_again(made, tmp_path, kind, spoil, told):
+    path = tmp_path / place_of(made, kind).relative_to(made.root)
+    write_json(path, spoil(read_json(place_of(made, kind))))
+    with pytest.raises(RunFolderError) as fault:
+        read_artifact(kind, path)
+    assert fault.value.code == "run.file_damaged"
+    assert f"Could not read {path}: {told}." in str(fault.value)
+    assert f"`tutelage {KINDS[kind]} {tmp_path} --overwrite`" in str(fault.value)
+
+
+def test_an_artifact_that_is_not_there_is_told_likewise(tmp_path):
+    run = RunFolder(tmp_path)
+    with pytest.raises(RunFolderError, match="No such file or directory") as fault:
+        read_artifact(Preparation, run.preparation)
+    assert fault.value.code == "run.file_damaged"
