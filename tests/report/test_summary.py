@@ -52,7 +52,8 @@ def test_the_summary_has_the_promised_keys(run):
 def test_what_the_stages_measured_is_passed_on_unchanged(run):
     summary = summarise(run)
     assert summary["evaluation"] == read_json(run.metrics)
-    assert {**summary["training"], "loss": summary["loss"]["validation"]} == read_json(run.training)
+    training = {"format": 1, **summary["training"], "loss": summary["loss"]["validation"]}
+    assert training == read_json(run.training)
 
 
 @pytest.mark.parametrize(("until", "parts"), [("prepare", {"rows"}), ("tune", {"rows", "loss", "training"})])

@@ -6,7 +6,7 @@ import pytest
 from support.fake_run import make_run
 
 from tutelage.errors import RunFolderError
-from tutelage.run.artifacts import Preparation, read_artifact, write_artifact
+from tutelage.run.artifacts import Preparation, TrainingResult, read_artifact, write_artifact
 from tutelage.run.folder import RunFolder, read_json, write_json
 
 
@@ -16,10 +16,12 @@ def made(tmp_path_factory):
 
 
 def place_of(run, kind):
-    return {Preparation: run.preparation}[kind]
+    return {Preparation: run.preparation, TrainingResult: run.training}[kind]
 
 
-KINDS = {Preparation: "prepare"}
+# With the command that makes it again.
+KINDS = {Preparation: "prepare", TrainingResult: "train"}
+ALWAYS_NUMBERED = (Preparation,)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -29,8 +31,10 @@ def test_an_artifact_is_written_as_it_was_read(made, tmp_path, kind):
     assert (tmp_path / path.name).read_bytes() == path.read_bytes()
 
 
-@pytest.mark.parametrize("form", [None, 0, 2])
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    ("kind", "form"),
+    [*((kind, form) for kind in KINDS for form in (0, 2)), *((kind, None) for kind in ALWAYS_NUMBERED)],
+)
 def test_an_artifact_of_another_format_is_refused_with_what_makes_it_again(made, tmp_path, kind, form):
     path = tmp_path / place_of(made, kind).relative_to(made.root)
     written = read_json(place_of(made, kind))
@@ -40,6 +44,15 @@ def test_an_artifact_of_another_format_is_refused_with_what_makes_it_again(made,
         read_artifact(kind, path)
     assert fault.value.code == "run.other_version"
     assert f"`tutelage {KINDS[kind]} {tmp_path} --overwrite`" in str(fault.value)
+
+
+def test_the_first_files_of_a_training_had_no_number(made, tmp_path):
+    written = read_json(made.training)
+    write_json(tmp_path / "training.json", without(written, "format"))
+    found = read_artifact(TrainingResult, tmp_path / "training.json")
+    assert found == read_artifact(TrainingResult, made.training)
+    write_artifact(tmp_path / "training.json", found)
+    assert read_json(tmp_path / "training.json") == written
 
 
 def test_another_format_is_named_however_much_else_is_different(tmp_path):
@@ -68,6 +81,10 @@ def without(record, name):
         (Preparation, lambda made: without(made, "rows.test"), "it has no rows.test"),
         (Preparation, lambda made: {**made, "end_of_turn_id": "2"}, "it has '2' as end_of_turn_id"),
         (Preparation, lambda made: {**made, "classes": ["a", 5]}, "it has 5 as classes.1"),
+        (TrainingResult, lambda made: {"dtype": 5}, "it has 5 as dtype"),
+        (TrainingResult, lambda made: without(made, "loss.before"), "it has no loss.before"),
+        (TrainingResult, lambda made: {**made, "loss": 1}, "it has 1 as loss"),
+        (TrainingResult, lambda made: {**made, "peak_memory_bytes": "x"}, "it has 'x' as peak_memory_bytes"),
     ],
 )
 def test_a_damaged_artifact_is_told_with_its_field_and_what_makes_it_again(made, tmp_path, kind, spoil, told):

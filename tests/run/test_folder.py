@@ -59,13 +59,6 @@ def test_a_damaged_file_is_told_with_its_name(tmp_path, content):
     ("place", "content", "told", "verb"),
     [
         ("data/train.jsonl", '{"row": 0}', "line 1 has no prompt", "prepare"),
-        ("model/training.json", '{"dtype": 5}', "it has 5 as dtype", "train"),
-        (
-            "model/training.json",
-            '{"dtype": "float32", "padded_because": null, "loss": 1}',
-            "it has no loss.before",
-            "train",
-        ),
         (
             "events.jsonl",
             '{"event": "step", "step": 1, "loss": 2.5}\n7',

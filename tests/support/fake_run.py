@@ -15,7 +15,7 @@ from tutelage.data.examples import Example, PreparedRow
 from tutelage.evaluation.comparison import compare_scores
 from tutelage.evaluation.metrics import METRICS, score_rows
 from tutelage.report.summary import summarise
-from tutelage.run.artifacts import Preparation, write_artifact
+from tutelage.run.artifacts import Preparation, TrainingResult, write_artifact
 from tutelage.run.facts import EVALUATION_FORMAT
 from tutelage.run.folder import RunFolder, write_json, write_json_lines, write_text
 from tutelage.run.lines import read_json_lines
@@ -192,26 +192,28 @@ def tune(run: RunFolder, validation: list[dict[str, Any]]) -> None:
             events.append({"event": "validation", "step": step, "loss": loss})
             events.extend(_samples(step, validation[:3]))
     write_json_lines(run.events, events)
-    write_json(
+    write_artifact(
         run.training,
-        {
-            "examples_per_second": 5.31,
-            "computed_tokens": 67120,
-            "distinct_tokens": 61040,
-            "supervised_tokens": 25402,
-            "max_nodes": 1536,
-            "seconds": 339.2,
-            "peak_memory_bytes": 2_140_000_000,
-            "dtype": "float32",
-            "padded_because": None,
-            "steps": steps,
-            "planned_steps": steps,
-            "best_step": 196,
-            "resumed": [],
-            "accepted_changes": [],
-            "trainable_parameters": 4_884_480,
-            "loss": {"before": before, "after": after, "best": best},
-        },
+        TrainingResult.model_validate(
+            {
+                "examples_per_second": 5.31,
+                "computed_tokens": 67120,
+                "distinct_tokens": 61040,
+                "supervised_tokens": 25402,
+                "max_nodes": 1536,
+                "seconds": 339.2,
+                "peak_memory_bytes": 2_140_000_000,
+                "dtype": "float32",
+                "padded_because": None,
+                "steps": steps,
+                "planned_steps": steps,
+                "best_step": 196,
+                "resumed": [],
+                "accepted_changes": [],
+                "trainable_parameters": 4_884_480,
+                "loss": {"before": before, "after": after, "best": best},
+            }
+        ),
     )
 
 

@@ -16,8 +16,8 @@ from tutelage.cli.options import (
 )
 from tutelage.errors import DataError, RecipeError
 from tutelage.recipe_file import PLACE_OF_WORK, LoadedRecipe
-from tutelage.run.artifacts import Preparation, read_artifact
-from tutelage.run.folder import RunFolder, read_json
+from tutelage.run.artifacts import Preparation, TrainingResult, read_artifact
+from tutelage.run.folder import RunFolder
 
 
 def generate(
@@ -124,7 +124,7 @@ def answers(
             source,
             device,
             choose_dtype_to_open(trained_dtype(run, recipe), device),
-            padded_because=read_json(run.training)["padded_because"],
+            padded_because=read_artifact(TrainingResult, run.training).padded_because,
         )
     question = single_turn(0, repair_text(instruction)[0], repair_text(input)[0], "")
     prompt = make_renderer(tokenizer, recipe.data.prompt).prompt_ids(question)

@@ -27,8 +27,8 @@ from tutelage.codes import Message
 from tutelage.interruption import INTERRUPTION
 from tutelage.machine import has_bfloat16_products
 from tutelage.recipe_file import LoadedRecipe
-from tutelage.run.artifacts import Preparation, read_artifact
-from tutelage.run.folder import RunFolder, read_json
+from tutelage.run.artifacts import Preparation, TrainingResult, read_artifact
+from tutelage.run.folder import RunFolder
 from tutelage.run.history import record_stage
 from tutelage.run.lock import locked
 from tutelage.runtime import name_dtype
@@ -185,7 +185,7 @@ def train_stage(
             earlier=earlier.checkpoint,
             accepted=earlier.accepted,
         )
-    record_stage(run, "train", seconds=read_json(run.training)["seconds"])
+    record_stage(run, "train", seconds=read_artifact(TrainingResult, run.training).seconds)
     rate, unit = result.examples / result.step_seconds, name_units(recipe)
     console.say(f"{result.step:,} steps over {result.examples:,} {unit}, {rate:.1f} {unit} a second.")
     if result.step < steps:

@@ -14,8 +14,8 @@ from tutelage.cli.options import Debug, Options, open_earlier_run
 from tutelage.cli.train import open_model
 from tutelage.errors import RunFolderError, StorageError
 from tutelage.recipe_file import LoadedRecipe, load
-from tutelage.run.artifacts import Preparation, read_artifact
-from tutelage.run.folder import RunFolder, read_json
+from tutelage.run.artifacts import Preparation, TrainingResult, read_artifact
+from tutelage.run.folder import RunFolder
 from tutelage.run.storage import MANIFEST, file_sha256, what_is_damaged
 
 
@@ -68,7 +68,7 @@ def _compare_files(run: RunFolder) -> tuple[list[list[str]], list[str]]:
             damage = what_is_damaged(folder)
             rows.append([str(folder), damage or f"as its {MANIFEST} says"])
             damaged += [f"{folder}: {damage}"] if damage else []
-    best = run.checkpoint(read_json(run.training)["best_step"])
+    best = run.checkpoint(read_artifact(TrainingResult, run.training).best_step)
     for weights in sorted(run.model.glob("*.safetensors")):
         if best.exists():
             is_same = file_sha256(weights) == file_sha256(best / weights.name)

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 
 from tutelage.errors import RunFolderError
-from tutelage.run.artifacts import Preparation, read_artifact
-from tutelage.run.folder import RunFolder, read_json
+from tutelage.run.artifacts import Preparation, TrainingResult, read_artifact
+from tutelage.run.folder import RunFolder
 
 
 def changed_model_files(
@@ -17,7 +17,7 @@ def changed_model_files(
     """
     recorded = read_artifact(Preparation, run.require(run.preparation, stage="prepare")).model_files
     if run.training.is_file() and not since_prepare:
-        recorded = read_json(run.training).get("model_files") or recorded
+        recorded = read_artifact(TrainingResult, run.training).model_files or recorded
     if not files or not recorded:
         return []
     return sorted(name for name in {*files, *recorded} if files.get(name) != recorded.get(name))

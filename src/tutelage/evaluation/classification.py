@@ -24,9 +24,9 @@ from tutelage.model.forward import CausalModel
 from tutelage.model.loading import context_length, load_tokenizer
 from tutelage.model.sources import ModelSource
 from tutelage.recipe import Recipe
-from tutelage.run.artifacts import Preparation, read_artifact
+from tutelage.run.artifacts import Preparation, TrainingResult, read_artifact
 from tutelage.run.facts import EVALUATION_FORMAT
-from tutelage.run.folder import RunFolder, read_json, write_json, write_json_lines
+from tutelage.run.folder import RunFolder, write_json, write_json_lines
 from tutelage.run.storage import publish_folder
 from tutelage.runtime import choose_device, choose_dtype_to_open
 
@@ -223,7 +223,7 @@ def _open_base(
         source,
         device,
         dtype or choose_dtype_to_open(trained_dtype(run, recipe), device),
-        padded_because=read_json(run.training)["padded_because"],
+        padded_because=read_artifact(TrainingResult, run.training).padded_because,
     )
 
 

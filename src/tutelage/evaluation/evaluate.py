@@ -31,9 +31,9 @@ from tutelage.model.loading import context_length, load_tokenizer, vocabulary_si
 from tutelage.model.sources import ModelSource
 from tutelage.recipe import Recipe
 from tutelage.recipe_evaluation import EvaluationSettings
-from tutelage.run.artifacts import Preparation, read_artifact
+from tutelage.run.artifacts import Preparation, TrainingResult, read_artifact
 from tutelage.run.facts import EVALUATION_FORMAT
-from tutelage.run.folder import ARMS, RunFolder, read_json, write_json, write_json_lines
+from tutelage.run.folder import ARMS, RunFolder, write_json, write_json_lines
 from tutelage.run.storage import publish_folder, remove
 from tutelage.runtime import choose_device, choose_dtype_to_open
 
@@ -57,7 +57,7 @@ def evaluate(
         source,
         device,
         choose_dtype_to_open(trained_dtype(run, recipe), device),
-        padded_because=read_json(run.training)["padded_because"],
+        padded_because=read_artifact(TrainingResult, run.training).padded_because,
     )
     tokenizer = load_tokenizer(source.folder)
     ends = end_tokens(source.folder, tokenizer, read_artifact(Preparation, run.preparation).end_of_turn_id)
@@ -174,7 +174,9 @@ def _ask(
 
 def trained_dtype(run: RunFolder, recipe: Recipe) -> str:
     """Return the type of the products in the recipe, or for `auto` the one that the training took."""
-    return recipe.training.dtype if recipe.training.dtype != "auto" else read_json(run.training)["dtype"]
+    if recipe.training.dtype != "auto":
+        return recipe.training.dtype
+    return read_artifact(TrainingResult, run.training).dtype
 
 
 def open_rows(run: RunFolder, recipe: Recipe, source: ModelSource) -> PreparedRows:

@@ -33,6 +33,7 @@ from tutelage.model.loading import context_length, load_tokenizer, quietly, voca
 from tutelage.model.other_programs import adapt_config, adapt_tokenizer, name_base, write_generation_config
 from tutelage.model.sources import ModelSource
 from tutelage.recipe import Recipe
+from tutelage.run.artifacts import TrainingResult, read_artifact
 from tutelage.run.folder import ExportFolder, RunFolder, gguf_name, read_json, write_json, write_text
 from tutelage.run.storage import MANIFEST, file_sha256, staged_folder, storage_faults, sweep
 
@@ -131,7 +132,7 @@ def refuse_unexportable(run: RunFolder, recipe: Recipe, source: ModelSource, tar
 
 def _own_model(run: RunFolder, recipe: Recipe, source: ModelSource) -> Any:
     """Open the run's model as evaluation does, but in float32, so that no rounding hides a difference."""
-    padded_because = read_json(run.training)["padded_because"]
+    padded_because = read_artifact(TrainingResult, run.training).padded_because
     base = open_base(source, torch.device("cpu"), torch.float32, padded_because=padded_because)
     return open_tuned(base, run.model, recipe.adapter)
 

@@ -1,12 +1,10 @@
 """The README of an export: the facts of the run, its limits, and how each runtime loads what stands beside it."""
 
-from typing import Any
-
 from tutelage.effects import what_is_trained
 from tutelage.export.style import TEMPLATE
 from tutelage.model.sources import ModelSource
 from tutelage.recipe import Objective, Recipe
-from tutelage.run.artifacts import Preparation, read_artifact
+from tutelage.run.artifacts import Losses, Preparation, TrainingResult, read_artifact
 from tutelage.run.folder import RunFolder, gguf_name, read_json
 
 
@@ -36,7 +34,7 @@ tags: [instruction-tuning, tutelage]
 - Rows: {rows.train:,} to train, {rows.test:,} to test, {rows.validation:,} to validate
 - Prompt style: `{recipe.data.prompt}`; an answer ends with `{preparation.end_of_turn}`
 - Recipe: {_recipe(recipe)}
-- {_losses(read_json(run.training)["loss"], recipe.training.objective)}
+- {_losses(read_artifact(TrainingResult, run.training).loss, recipe.training.objective)}
 
 ## How good it is
 
@@ -109,7 +107,7 @@ tags: [text-classification, tutelage]
 - Rows: {rows.train:,} to train, {rows.test:,} to test, {rows.validation:,} to validate
 - Labels: {labels}
 - Recipe: {_recipe(recipe)}
-- {_losses(read_json(run.training)["loss"], recipe.training.objective)}
+- {_losses(read_artifact(TrainingResult, run.training).loss, recipe.training.objective)}
 
 ## How good it is
 
@@ -143,11 +141,11 @@ def _recipe(recipe: Recipe) -> str:
     )
 
 
-def _losses(loss: dict[str, Any], objective: Objective) -> str:
-    if loss["before"] is None or loss["best"] is None:
+def _losses(loss: Losses, objective: Objective) -> str:
+    if loss.before is None or loss.best is None:
         return "There were no validation rows."
     unit = {"instruction": "nats per token", "classification": "nats per text", "dpo": "per pair"}[objective]
-    return f"Validation loss: {loss['before']:.3f} before, {loss['best']:.3f} after ({unit})"
+    return f"Validation loss: {loss.before:.3f} before, {loss.best:.3f} after ({unit})"
 
 
 def _evaluation(run: RunFolder) -> str:

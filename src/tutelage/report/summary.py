@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from tutelage.run.artifacts import Preparation, read_artifact
+from tutelage.run.artifacts import Preparation, TrainingResult, read_artifact
 from tutelage.run.folder import SPLITS, RunFolder, read_json
 
 
@@ -21,10 +21,11 @@ def _rows(run: RunFolder) -> dict[str, Any]:
 def _training(run: RunFolder) -> dict[str, Any]:
     if not run.training.exists():
         return {}
-    training = read_json(run.training)
-    loss = training.pop("loss")
-    training.pop("model_files", None)  # hashes for the stages, and nothing for a reader
-    return {"loss": {"validation": loss}, "training": training}
+    training = read_artifact(TrainingResult, run.training)
+    figures = training.to_record()
+    for for_stages in ("format", "loss", "model_files"):
+        figures.pop(for_stages, None)
+    return {"loss": {"validation": training.loss.to_record()}, "training": figures}
 
 
 def _evaluation(run: RunFolder) -> dict[str, Any]:

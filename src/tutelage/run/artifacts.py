@@ -110,3 +110,36 @@ class Preparation(Artifact):
     repeated_prompts: int
     leaks: dict[str, list[int]]
     notes: list[Note]
+
+
+class Losses(Record):
+    """Validation losses before training, after it, and with the weights that were kept; null without such rows."""
+
+    before: float | None
+    after: float | None
+    best: float | None
+
+
+class TrainingResult(Artifact):
+    """model/training.json: `examples_per_second` counts the steps alone, `seconds` all of the training."""
+
+    format: Literal[1] = 1  # the first files had no number
+    steps: int
+    planned_steps: int
+    best_step: int
+    examples_per_second: float
+    computed_tokens: int
+    distinct_tokens: int
+    supervised_tokens: int
+    max_nodes: int
+    seconds: float
+    peak_memory_bytes: int
+    dtype: str
+    padded_because: str | None
+    padded_code: str | None = None
+    resumed: list[int]
+    accepted_changes: list[str]
+    trainable_parameters: int
+    loss: Losses
+    model_files: dict[str, str] = Field(default_factory=dict)
+    checksums: Checksums = "verified"

@@ -9,11 +9,6 @@ FORMATS = {"metrics.json": EVALUATION_FORMAT}
 
 # What the stages ask each other's files for. A file without it, or with another type in its place, is damaged.
 FACTS: Mapping[str, Mapping[str, Any]] = {
-    "training.json": {
-        "dtype": str,
-        "padded_because": str | None,
-        **{f"loss.{when}": int | float | None for when in ("before", "best")},
-    },
     "metrics.json": {"primary_metric": str, "verdict": str, "sentence": str, "rows": int},
     "judges.json": {"judges": dict},
     "environment.json": {},

@@ -20,8 +20,8 @@ from tutelage.model.kept_tokenizer import read_kept_tokenizer
 from tutelage.model.loading import context_length, load_tokenizer
 from tutelage.model.sources import ModelSource, refuse_if_changed
 from tutelage.recipe import Recipe
-from tutelage.run.artifacts import Preparation, read_artifact
-from tutelage.run.folder import RunFolder, read_json
+from tutelage.run.artifacts import Preparation, TrainingResult, read_artifact
+from tutelage.run.folder import RunFolder
 
 if TYPE_CHECKING:
     from tutelage.model.forward import CausalModel
@@ -108,7 +108,12 @@ def _open_base(run: RunFolder, recipe: Recipe, source: ModelSource) -> CausalMod
         # A server opens a model when it is first asked, which may be days after the start.
         checked = beside.submit(refuse_if_changed, source)
         try:
-            return open_base(source, device, dtype, padded_because=read_json(run.training)["padded_because"])
+            return open_base(
+                source,
+                device,
+                dtype,
+                padded_because=read_artifact(TrainingResult, run.training).padded_because,
+            )
         finally:
             checked.result()  # names a damaged file, at which loading may have failed in other words
 

@@ -25,6 +25,7 @@ from tutelage.model.sources import ModelSource
 from tutelage.platforms import peak_memory_bytes
 from tutelage.recipe import Recipe
 from tutelage.recipe_file import to_toml
+from tutelage.run.artifacts import Losses, TrainingResult, write_artifact
 from tutelage.run.folder import RunFolder, write_json, write_text
 from tutelage.run.lines import read_json_lines
 from tutelage.run.storage import (
@@ -208,10 +209,29 @@ def tune(
     write_json(run.environment, describe_environment(model.device, model.compute_dtype))
     planned = plan_steps(len(opened.training), recipe.training).steps
     seconds = seconds_before + time.perf_counter() - begin
-    facts = _facts(result, model, now, planned_steps=planned, seconds=seconds)
     is_checked = all(event["event"] != UNCHECKED for event in read_json_lines(run.events))
-    facts |= {"model_files": dict(source.files), "checksums": "verified" if is_checked else "skipped"}
-    fill_model_folder(run, recipe, source, result, facts)
+    training = TrainingResult(
+        steps=result.step,
+        planned_steps=planned,
+        best_step=result.kept_step,
+        examples_per_second=result.examples / result.step_seconds,
+        computed_tokens=result.computed_tokens,
+        distinct_tokens=result.distinct_tokens,
+        supervised_tokens=result.supervised_tokens,
+        max_nodes=result.max_nodes,
+        seconds=seconds,
+        peak_memory_bytes=peak_memory_bytes(),
+        dtype=name_dtype(model.compute_dtype),
+        padded_because=model.padded_because,
+        padded_code=model.padded_code,
+        resumed=now.resumed,
+        accepted_changes=now.accepted,
+        trainable_parameters=sum(parameter.numel() for parameter in trainable_parameters(model.module)),
+        loss=Losses(before=result.loss_before, after=result.loss_after, best=result.loss_best),
+        model_files=dict(source.files),
+        checksums="verified" if is_checked else "skipped",
+    )
+    fill_model_folder(run, recipe, source, result, training)
     return result
 
 
@@ -243,7 +263,7 @@ def _beginning(example: Example, tokens: int) -> Example:
 
 
 def fill_model_folder(
-    run: RunFolder, recipe: Recipe, source: ModelSource, result: Progress, facts: dict[str, Any]
+    run: RunFolder, recipe: Recipe, source: ModelSource, result: Progress, training: TrainingResult
 ) -> None:
     """Put the best weights, the tokenizer and the model card where the other stages look for them."""
     best = run.checkpoint(result.kept_step)
@@ -259,7 +279,7 @@ def fill_model_folder(
         shutil.copytree(best, staged, dirs_exist_ok=True, ignore=shutil.ignore_patterns(*NO_WEIGHTS))
         load_tokenizer(source.folder).save_pretrained(staged)
         write_text(staged / "README.md", model_card(recipe, source, result))
-        write_json(staged / run.training.name, facts)
+        write_artifact(staged / run.training.name, training)
         write_text(staged / run.trained_recipe.name, to_toml(recipe))
 
     publish_folder(run.model, fill)
@@ -267,28 +287,3 @@ def fill_model_folder(
 
 def _sample(row: PreparedRow) -> dict[str, Any]:
     return {"row": row.example.row, "prompt": row.prompt, "reference": row.response}
-
-
-def _facts(
-    result: Progress, model: CausalModel, begun: Checkpoint, *, planned_steps: int, seconds: float
-) -> dict[str, Any]:
-    """Return what summary.json says of training; examples_per_second counts the steps alone, seconds all of it."""
-    return {
-        "steps": result.step,
-        "planned_steps": planned_steps,
-        "best_step": result.kept_step,
-        "examples_per_second": result.examples / result.step_seconds,
-        "computed_tokens": result.computed_tokens,
-        "distinct_tokens": result.distinct_tokens,
-        "supervised_tokens": result.supervised_tokens,
-        "max_nodes": result.max_nodes,
-        "seconds": seconds,
-        "peak_memory_bytes": peak_memory_bytes(),
-        "dtype": name_dtype(model.compute_dtype),
-        "padded_because": model.padded_because,
-        "padded_code": model.padded_code,
-        "resumed": begun.resumed,
-        "accepted_changes": begun.accepted,
-        "trainable_parameters": sum(parameter.numel() for parameter in trainable_parameters(model.module)),
-        "loss": {"before": result.loss_before, "after": result.loss_after, "best": result.loss_best},
-    }
