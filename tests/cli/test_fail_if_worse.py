@@ -1,10 +1,32 @@
 import pytest
-from support.fake_run import RECIPE, make_run
+from support.fake_run import FORGETTING, RECIPE, make_run
 
 from tutelage.cli import evaluate
+from tutelage.run.evaluation import AnswerEvaluation
 from tutelage.run.folder import write_text
 
-RESULT = {"verdict": "better", "sets": {}, "forgetting": None}
+BETTER = {
+    "format": 1,
+    "rows": 20,
+    "clusters": 20,
+    "primary_metric": "chrf",
+    "verdict": "better",
+    "sentence": "Better.",
+    "smallest_detectable": 1.0,
+    "metrics": {},
+    "length": None,
+    "sets": {},
+    "forgetting": None,
+}
+
+
+def of_set(verdict):
+    """Return the figures of a named set that came to a verdict."""
+    return {"source": "a.jsonl", "metric": "contains", "rows": 3, "dropped": 0, "verdict": verdict}
+
+
+def of_answers(verdict):
+    return {"verdict": verdict, "sentence": "As the verdict says."}
 
 
 @pytest.fixture
@@ -17,7 +39,8 @@ def evaluated(tmp_path, monkeypatch):
     for name in ("show_scores", "show_sets", "show_forgetting"):
         monkeypatch.setattr(evaluate, name, lambda result: None)
 
-    def come_to(result):
+    def come_to(found):
+        result = AnswerEvaluation.model_validate(BETTER | found)
         monkeypatch.setattr("tutelage.evaluation.evaluate.evaluate", lambda *of, **how: result)
         return run.root
 
@@ -30,15 +53,15 @@ def evaluated(tmp_path, monkeypatch):
         ({}, 0),
         ({"verdict": "no difference detectable"}, 0),
         ({"verdict": "worse"}, 7),
-        ({"sets": {"sums": {"verdict": "better"}, "spam": {"verdict": "worse"}}}, 7),
-        ({"sets": {"sums": {"verdict": "better"}}}, 0),
-        ({"forgetting": {"verdict": "lost"}}, 7),
-        ({"forgetting": {"verdict": "undecided"}}, 0),
-        ({"answers": {"verdict": "worse"}}, 7),  # of a preference tuning, whose own verdict is better
-        ({"answers": {"verdict": "better"}}, 0),
+        ({"sets": {"sums": of_set("better"), "spam": of_set("worse")}}, 7),
+        ({"sets": {"sums": of_set("better")}}, 0),
+        ({"forgetting": FORGETTING | {"verdict": "lost"}}, 7),
+        ({"forgetting": FORGETTING | {"verdict": "undecided"}}, 0),
+        ({"answers": of_answers("worse")}, 7),  # of a preference tuning, whose own verdict is better
+        ({"answers": of_answers("better")}, 0),
     ],
 )
 def test_whatever_is_worse_leaves_with_7_if_that_is_asked_for(tutelage, evaluated, found, code):
-    root = evaluated(RESULT | found)
+    root = evaluated(found)
     assert tutelage("evaluate", root, "--fail-if-worse").code == code
     assert tutelage("evaluate", root).code == 0

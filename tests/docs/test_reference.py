@@ -222,7 +222,7 @@ def test_the_run_folder_page_names_what_is_said_of_judges(
             judges=[f"openai:judge@{server.address}"], labels=str(tmp_path / "labels.json")
         )
         judge_run(run, settings, progress=lambda name, total: lambda n: None)
-    (judge,) = summarise(run)["evaluation"]["judges"].values()
+    (judge,) = summarise(run).to_record()["evaluation"]["judges"].values()
     prefix = "evaluation.judges.<name>"
     for table in ("labels.agreement", "labels.corrected"):
         part, _, name = table.partition(".")

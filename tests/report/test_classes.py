@@ -11,7 +11,6 @@ from tutelage.evaluation.class_metrics import class_metrics
 from tutelage.evaluation.threshold import threshold_figures
 from tutelage.report.classes import class_section
 from tutelage.report.page import write_report
-from tutelage.run.facts import EVALUATION_FORMAT
 from tutelage.run.folder import read_json, write_json, write_json_lines
 
 LABELS = ["ham", f"spam {HOSTILE}"]
@@ -34,7 +33,7 @@ def run(tmp_path):
     figures["threshold"] = threshold_figures(WANTED, probabilities, LABELS, label=1, validation=known)
     run.evaluation.mkdir(exist_ok=True)
     result = {
-        "format": EVALUATION_FORMAT,
+        "format": 1,
         "objective": "classification",
         "primary_metric": "accuracy",
         **figures,

@@ -18,6 +18,7 @@ from tutelage.recipe_file import check
 from tutelage.report.identity import identity, short_name
 from tutelage.report.objective import objective_words
 from tutelage.report.page import write_report
+from tutelage.report.summary import Summary
 from tutelage.run.artifacts import Preparation, RowCounts
 from tutelage.run.folder import write_json
 from tutelage.run.history import History, StageRecord, history_file
@@ -82,7 +83,7 @@ def test_the_head_knows_each_objective(preparation, recipe, facts):
     recipe = check(recipe, {})
     words = objective_words(preparation, recipe)
     history = History({"train": StageRecord(datetime(2026, 1, 2, tzinfo=UTC), 3)}, {})
-    found = identity(Path("runs/mine"), history, {"rows": {}}, preparation, words=words, recipe=recipe)
+    found = identity(Path("runs/mine"), history, Summary(rows=rows), preparation, words=words, recipe=recipe)
     assert found.name == "mine"
     assert found.facts == facts
     assert (found.ended, found.times) == ("", []), "what is trained no more has no time"

@@ -7,6 +7,7 @@ from tutelage.evaluation.comparison import figures_of
 from tutelage.evaluation.statistics import paired_difference, resample
 from tutelage.report.page import write_report
 from tutelage.report.sets import set_rows
+from tutelage.run.evaluation import SetFigures
 from tutelage.run.folder import read_json, write_json
 
 BASE = np.repeat([100.0, 0, 100, 0], [2, 14, 10, 14])
@@ -28,7 +29,7 @@ def judged(base, tuned, metric):
 
 
 def test_a_set_is_a_line_with_its_figures_as_text():
-    (line,) = set_rows({"evaluation": {"sets": {"sums": judged(BASE, TUNED, "numeric")}}})
+    (line,) = set_rows({"sums": SetFigures.model_validate(judged(BASE, TUNED, "numeric"))}, {})
     assert (line.title, line.base, line.tuned, line.difference) == ("sums", "30.0 %", "60.0 %", "+30.0")
     assert line.p == "0.004"
     assert 100 < line.bar.left < line.bar.point < line.bar.right == pytest.approx(192)
@@ -37,13 +38,12 @@ def test_a_set_is_a_line_with_its_figures_as_text():
 def test_the_bar_points_to_the_better_side_where_lower_is_better():
     base = np.linspace(1, 2, 40)
     falling = judged(base, base - np.linspace(0.1, 0.3, 40), "bits_per_byte")
-    (line,) = set_rows({"evaluation": {"sets": {"text": falling}}})
+    (line,) = set_rows({"text": SetFigures.model_validate(falling)}, {})
     assert 100 < line.bar.left < line.bar.right
 
 
 def test_a_run_without_sets_has_no_lines():
-    assert set_rows({}) == []
-    assert set_rows({"evaluation": {}}) == []
+    assert set_rows({}, {}) == []
 
 
 def test_the_page_shows_sets_and_general_text_and_escapes_what_a_recipe_says(tmp_path):

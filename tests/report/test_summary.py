@@ -11,7 +11,7 @@ def run(tmp_path_factory):
 
 
 def test_the_summary_has_the_promised_keys(run):
-    summary = summarise(run)
+    summary = summarise(run).to_record()
     assert summary["rows"] == {"train": 900, "test": 20, "validation": 60}
     assert summary["loss"] == {"validation": {"before": 2.41, "after": 0.93, "best": 0.92}}
     assert set(summary["training"]) == {
@@ -50,7 +50,7 @@ def test_the_summary_has_the_promised_keys(run):
 
 
 def test_what_the_stages_measured_is_passed_on_unchanged(run):
-    summary = summarise(run)
+    summary = summarise(run).to_record()
     assert summary["evaluation"] == read_json(run.metrics)
     training = {"format": 1, **summary["training"], "loss": summary["loss"]["validation"]}
     assert training == read_json(run.training)
@@ -58,8 +58,8 @@ def test_what_the_stages_measured_is_passed_on_unchanged(run):
 
 @pytest.mark.parametrize(("until", "parts"), [("prepare", {"rows"}), ("tune", {"rows", "loss", "training"})])
 def test_stages_that_have_not_run_are_absent(tmp_path, until, parts):
-    assert set(summarise(make_run(tmp_path, until=until, test_rows=20))) == parts
+    assert set(summarise(make_run(tmp_path, until=until, test_rows=20)).to_record()) == parts
 
 
 def test_an_empty_folder_has_an_empty_summary(tmp_path):
-    assert summarise(RunFolder(tmp_path)) == {}
+    assert summarise(RunFolder(tmp_path)).to_record() == {}

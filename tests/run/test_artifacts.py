@@ -7,6 +7,7 @@ from support.fake_run import make_run
 
 from tutelage.errors import RunFolderError
 from tutelage.run.artifacts import Preparation, TrainingResult, read_artifact, write_artifact
+from tutelage.run.evaluation import AnswerEvaluation, read_evaluation
 from tutelage.run.folder import RunFolder, read_json, write_json
 
 
@@ -16,12 +17,13 @@ def made(tmp_path_factory):
 
 
 def place_of(run, kind):
-    return {Preparation: run.preparation, TrainingResult: run.training}[kind]
+    places = {Preparation: run.preparation, TrainingResult: run.training, AnswerEvaluation: run.metrics}
+    return places[kind]
 
 
 # With the command that makes it again.
-KINDS = {Preparation: "prepare", TrainingResult: "train"}
-ALWAYS_NUMBERED = (Preparation,)
+KINDS = {Preparation: "prepare", TrainingResult: "train", AnswerEvaluation: "evaluate"}
+ALWAYS_NUMBERED = (Preparation, AnswerEvaluation)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -55,6 +57,13 @@ def test_the_first_files_of_a_training_had_no_number(made, tmp_path):
     assert read_json(tmp_path / "training.json") == written
 
 
+def test_the_evaluation_of_another_version_is_told_with_the_checkpoint_that_it_is_of(made, tmp_path):
+    path = RunFolder(tmp_path, 12).metrics
+    write_json(path, {**read_json(made.metrics), "format": 2})
+    with pytest.raises(RunFolderError, match=f"`tutelage evaluate {tmp_path} --checkpoint 12 --overwrite`"):
+        read_evaluation(path)
+
+
 def test_another_format_is_named_however_much_else_is_different(tmp_path):
     path = tmp_path / "data" / "preparation.json"
     write_json(path, {"format": 2, "source": ["a", "b"]})
@@ -84,6 +93,9 @@ def without(record, name):
         (TrainingResult, lambda made: {"dtype": 5}, "it has 5 as dtype"),
         (TrainingResult, lambda made: without(made, "loss.before"), "it has no loss.before"),
         (TrainingResult, lambda made: {**made, "loss": 1}, "it has 1 as loss"),
+        (AnswerEvaluation, lambda made: {}, "it has no rows"),
+        (AnswerEvaluation, lambda made: {**made, "sets": 7}, "it has 7 as sets"),
+        (AnswerEvaluation, lambda made: {**made, "verdict": "fine"}, "it has 'fine' as verdict"),
         (TrainingResult, lambda made: {**made, "peak_memory_bytes": "x"}, "it has 'x' as peak_memory_bytes"),
     ],
 )

@@ -3,7 +3,6 @@ import json
 import pytest
 
 from tutelage.errors import RunFolderError
-from tutelage.run.facts import EVALUATION_FORMAT
 from tutelage.run.folder import RunFolder, read_json, write_json, write_json_lines, write_text
 from tutelage.run.lines import read_json_lines
 
@@ -72,7 +71,6 @@ def test_a_damaged_file_is_told_with_its_name(tmp_path, content):
             "line 1 has None as response",
             "train",
         ),
-        ("evaluation/metrics.json", "{}", "it has no primary_metric", "evaluate"),
         ("evaluation/base.jsonl", None, "No such file or directory", "evaluate"),
     ],
 )
@@ -84,24 +82,9 @@ def test_a_file_without_what_the_stages_ask_it_for_is_told_with_what_writes_it(
     if content is not None:
         path.write_text(content)
     with pytest.raises(RunFolderError) as fault:
-        (read_json_lines if path.suffix == ".jsonl" else read_json)(path)
+        read_json_lines(path)
     assert f"Could not read {path}: {told}." in str(fault.value)
     assert f"`tutelage {verb} {tmp_path} --overwrite`" in str(fault.value)
-
-
-@pytest.mark.parametrize("folder", ["evaluation", "evaluation-at/step-000012"])
-@pytest.mark.parametrize("form", [None, EVALUATION_FORMAT - 1, EVALUATION_FORMAT + 1])
-def test_the_figures_of_another_version_are_told_with_what_measures_again(tmp_path, folder, form):
-    figures = {"primary_metric": "chrf", "verdict": "better", "sentence": "Better.", "rows": 1}
-    path = tmp_path / folder / "metrics.json"
-    write_json(path, {"format": EVALUATION_FORMAT, **figures})
-    assert read_json(path)["rows"] == 1
-    write_json(path, figures if form is None else {"format": form, **figures})
-    with pytest.raises(RunFolderError) as fault:
-        read_json(path)
-    words = f"{tmp_path}{' --checkpoint 12' if '012' in folder else ''}"
-    assert fault.value.code == "run.other_version"
-    assert f"`tutelage evaluate {words} --overwrite`" in str(fault.value)
 
 
 def test_a_text_that_cannot_be_encoded_leaves_the_old_file_and_no_other(tmp_path):

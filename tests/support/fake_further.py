@@ -12,7 +12,7 @@ def add_set(run: RunFolder, name: str, scores: Mapping[int, float], *, metric: s
     table = f'\n[evaluation.sets.{name}]\nsource = "{name}.jsonl"\nmetric = "{metric}"\n'
     write_text(run.recipe, run.recipe.read_text() + table)
     metrics = read_json(run.metrics)
-    metrics["sets"][name] = {"metric": metric, "source": f"{name}.jsonl"}
+    metrics["sets"][name] = {"source": f"{name}.jsonl", "metric": metric, "rows": len(scores), "dropped": 0}
     write_json(run.metrics, metrics)
     write_json_lines(run.test_set(name), [_set_row(row, score) for row, score in scores.items()])
 

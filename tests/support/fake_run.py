@@ -16,7 +16,7 @@ from tutelage.evaluation.comparison import compare_scores
 from tutelage.evaluation.metrics import METRICS, score_rows
 from tutelage.report.summary import summarise
 from tutelage.run.artifacts import Preparation, TrainingResult, write_artifact
-from tutelage.run.facts import EVALUATION_FORMAT
+from tutelage.run.evaluation import AnswerEvaluation
 from tutelage.run.folder import RunFolder, write_json, write_json_lines, write_text
 from tutelage.run.lines import read_json_lines
 
@@ -79,7 +79,7 @@ def make_run(root: Path, *, until: str = "evaluate", test_rows: int = 100) -> Ru
         tune(run, parts["validation"])
     if until == "evaluate":
         evaluate(run, parts["test"], chance)
-    write_json(run.summary, summarise(run))
+    write_json(run.summary, summarise(run).to_record())
     return run
 
 
@@ -256,7 +256,8 @@ def measure(run: RunFolder, primary: str = "chrf") -> None:
     """Write the figures that belong to the answers in the folder."""
     scores = score_rows(read_json_lines(run.responses("base")), read_json_lines(run.responses("tuned")))
     result = compare_scores(scores, METRICS[primary]).to_record()
-    write_json(run.metrics, {"format": EVALUATION_FORMAT, **result, "sets": {}, "forgetting": FORGETTING})
+    found = {"format": 1, **result, "sets": {}, "forgetting": FORGETTING}
+    write_artifact(run.metrics, AnswerEvaluation.model_validate(found))
 
 
 def answer(

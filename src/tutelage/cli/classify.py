@@ -20,7 +20,8 @@ from tutelage.cli.options import (
 from tutelage.errors import DataError, RecipeError
 from tutelage.recipe_file import PLACE_OF_WORK, LoadedRecipe
 from tutelage.run.artifacts import Preparation, read_artifact
-from tutelage.run.folder import RunFolder, read_json
+from tutelage.run.evaluation import ClassEvaluation
+from tutelage.run.folder import RunFolder
 
 
 def classify(
@@ -111,14 +112,14 @@ def read_threshold(run: RunFolder, given: str) -> tuple[int, float]:
             f"{' of which it may have several' if prepared.label_sets else ''}. Leave it out.",
         )
     if given == "validation":
-        found = read_json(run.require(run.metrics, stage="evaluate")).get("threshold")
+        found = read_artifact(ClassEvaluation, run.require(run.metrics, stage="evaluate")).threshold
         if found is None:
             raise DataError(
                 "classify.threshold_unavailable",
                 f"{run.root} has no threshold from validation rows, which need both labels. Name a number, as"
                 " --threshold 0.3.",
             )
-        return classes.index(found["label"]), found["chosen"]
+        return classes.index(found.label), found.chosen
     try:
         value = float(given)
     except ValueError:

@@ -173,11 +173,11 @@ def _show_forgetting(runs: list[Any]) -> None:
         [
             [
                 name,
-                format_value(one["base"], metric),
-                format_value(one["tuned"], metric),
-                format_change(one["difference"], metric),
-                _interval(one["low"], one["high"], metric),
-                one["verdict"],
+                format_value(one.base, metric),
+                format_value(one.tuned, metric),
+                format_change(one.difference, metric),
+                _interval(one.low, one.high, metric),
+                one.verdict,
             ]
             for name, one in told
         ],

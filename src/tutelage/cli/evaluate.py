@@ -32,6 +32,7 @@ from tutelage.cli.report import report_stage
 from tutelage.cli.results import show_classes, show_forgetting, show_preference, show_scores, show_sets
 from tutelage.errors import EXIT_WORSE, RunFolderError, StorageError
 from tutelage.recipe_file import LoadedRecipe
+from tutelage.run.evaluation import AnswerEvaluation, ClassEvaluation, Evaluation, read_evaluation
 from tutelage.run.folder import RunFolder, read_json
 from tutelage.run.history import record_stage
 from tutelage.run.lock import locked
@@ -61,7 +62,7 @@ def evaluate(
     refuse_judges(loaded)
     if not options.overwrite and (judges_only(run, loaded) or _lacks_report(run)):
         code = judge_answers(run, loaded, options)
-        has_worsened = is_worse(read_json(run.metrics)) or has_worse_set(run)
+        has_worsened = is_worse(read_evaluation(run.metrics)) or has_worse_set(run)
         return EXIT_WORSE if fail_if_worse and has_worsened else code
     if options.dry_run:
         if has_model(loaded):
@@ -197,27 +198,27 @@ def evaluate_stage(run: RunFolder, loaded: LoadedRecipe, sets: Sequence[Any]) ->
 
         warn_of_emulated_bfloat16(run, loaded)
         if is_classification:
-            result = evaluate_classification(run, loaded.recipe, source, progress=progress, waiting=waiting)
+            found = evaluate_classification(run, loaded.recipe, source, progress=progress, waiting=waiting)
         else:
-            result = evaluate_run(run, loaded.recipe, source, sets=sets, progress=progress, waiting=waiting)
+            found = evaluate_run(run, loaded.recipe, source, sets=sets, progress=progress, waiting=waiting)
     record_recipe(run, loaded)
     record_stage(run, "evaluate", seconds=time.monotonic() - begin)
-    if is_classification:
-        show_classes(result)
-        return is_worse(result)
-    show_scores({**result, **result.get("answers", {})})
-    show_preference(result)
-    show_sets(result["sets"])
-    show_forgetting(result["forgetting"])
-    return is_worse(result)
+    if isinstance(found, ClassEvaluation):
+        show_classes(found)
+        return is_worse(found)
+    show_scores(found)
+    show_preference(found)
+    show_sets(found.sets)
+    show_forgetting(found.forgetting)
+    return is_worse(found)
 
 
-def is_worse(result: dict[str, Any]) -> bool:
-    """Tell whether an evaluation, as metrics.json says it, found the tuned model worse in anything it judged."""
-    answers = result.get("answers", result)  # of a preference tuning there are two verdicts
-    of_sets = (one.get("verdict") for one in result["sets"].values())
-    verdicts = {result["verdict"], answers["verdict"], *of_sets}
-    has_forgotten = result["forgetting"] is not None and result["forgetting"]["verdict"] == "lost"
+def is_worse(found: Evaluation) -> bool:
+    """Tell whether an evaluation found the tuned model worse in anything that it judged."""
+    verdicts = {found.verdict, *(one.verdict for one in found.sets.values())}
+    if isinstance(found, AnswerEvaluation) and found.answers is not None:
+        verdicts.add(found.answers.verdict)  # of a preference tuning there are two verdicts
+    has_forgotten = found.forgetting is not None and found.forgetting.verdict == "lost"
     return "worse" in verdicts or has_forgotten
 
 

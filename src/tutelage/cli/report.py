@@ -59,9 +59,11 @@ def report_stage(run: RunFolder, loaded: LoadedRecipe) -> None:
             lambda ids: str(tokenizer.decode(ids)),
             loaded.recipe,
             [one.text for one in warnings],
-            steps_of(run, loaded) if "training" in summary else (),
+            steps_of(run, loaded) if summary.training is not None else (),
         )
-        write_json(run.summary, summary)  # last, so that it never tells of what no report could be made of
+        write_json(
+            run.summary, summary.to_record()
+        )  # last, so that it never tells of what no report could be made of
     for warning in warnings:
         console.warn(warning)
     console.say(f"Report: {run.report}")

@@ -35,7 +35,8 @@ from tutelage.cli.train import open_model, train_prepared, train_stage
 from tutelage.errors import EXIT_WORSE, DataError
 from tutelage.recipe_file import LoadedRecipe
 from tutelage.run.artifacts import Preparation, read_artifact
-from tutelage.run.folder import RunFolder, read_json
+from tutelage.run.evaluation import read_evaluation
+from tutelage.run.folder import RunFolder
 from tutelage.run.lines import read_json_lines
 from tutelage.run.lock import locked
 from tutelage.run.storage import remove
@@ -144,7 +145,7 @@ def _evaluate_and_report(run: RunFolder, loaded: LoadedRecipe) -> tuple[bool, in
         console.say("There are no test rows (data.test_share is 0), so nothing was evaluated.")
     else:
         if run.metrics.exists():
-            has_worsened = is_worse(read_json(run.metrics))
+            has_worsened = is_worse(read_evaluation(run.metrics))
             if run.answers.exists():
                 remove(run.answers)  # a crash came after the evaluation was whole and before this
         else:

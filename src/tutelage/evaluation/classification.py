@@ -24,16 +24,16 @@ from tutelage.model.forward import CausalModel
 from tutelage.model.loading import context_length, load_tokenizer
 from tutelage.model.sources import ModelSource
 from tutelage.recipe import Recipe
-from tutelage.run.artifacts import Preparation, TrainingResult, read_artifact
-from tutelage.run.facts import EVALUATION_FORMAT
-from tutelage.run.folder import RunFolder, write_json, write_json_lines
+from tutelage.run.artifacts import Preparation, TrainingResult, read_artifact, write_artifact
+from tutelage.run.evaluation import ClassEvaluation
+from tutelage.run.folder import RunFolder, write_json_lines
 from tutelage.run.storage import publish_folder
 from tutelage.runtime import choose_device, choose_dtype_to_open
 
 
 def evaluate_classification(
     run: RunFolder, recipe: Recipe, source: ModelSource, *, progress: Progress, waiting: Waiting
-) -> dict[str, Any]:
+) -> ClassEvaluation:
     """Classify the test rows with the tuned model, and write the predictions and metrics.json, which is returned."""
     rows = open_rows(run, recipe, source)
     classes = read_artifact(Preparation, run.preparation).classes
@@ -59,15 +59,18 @@ def evaluate_classification(
         if several
         else _one_label(run, rows, probabilities, by_names=by_names, ask=ask)
     )
-    result = {
-        "objective": "classification",
-        "primary_metric": "accuracy",
-        **figures,
-        **verdict(figures),
-        "sets": {},
-        "forgetting": None,
-        "checksums": "verified" if source.is_checked else "skipped",
-    }
+    evaluation = ClassEvaluation.model_validate(
+        {
+            "format": 1,
+            "objective": "classification",
+            "primary_metric": "accuracy",
+            **figures,
+            **verdict(figures),
+            "sets": {},
+            "forgetting": None,
+            "checksums": "verified" if source.is_checked else "skipped",
+        }
+    )
     predictions = [
         {
             "row": rows[index].example.row,
@@ -80,10 +83,10 @@ def evaluate_classification(
 
     def fill(staged: Path) -> None:
         write_json_lines(staged / run.predictions.name, predictions)
-        write_json(staged / run.metrics.name, {"format": EVALUATION_FORMAT, **result})
+        write_artifact(staged / run.metrics.name, evaluation)
 
     publish_folder(run.evaluation, fill)
-    return result
+    return evaluation
 
 
 def _one_label(

@@ -31,9 +31,9 @@ from tutelage.model.loading import context_length, load_tokenizer, vocabulary_si
 from tutelage.model.sources import ModelSource
 from tutelage.recipe import Recipe
 from tutelage.recipe_evaluation import EvaluationSettings
-from tutelage.run.artifacts import Preparation, TrainingResult, read_artifact
-from tutelage.run.facts import EVALUATION_FORMAT
-from tutelage.run.folder import ARMS, RunFolder, write_json, write_json_lines
+from tutelage.run.artifacts import Preparation, TrainingResult, read_artifact, write_artifact
+from tutelage.run.evaluation import AnswerEvaluation
+from tutelage.run.folder import ARMS, RunFolder, write_json_lines
 from tutelage.run.storage import publish_folder, remove
 from tutelage.runtime import choose_device, choose_dtype_to_open
 
@@ -46,7 +46,7 @@ def evaluate(
     sets: Sequence[NamedSet],
     progress: Progress,
     waiting: Waiting,
-) -> dict[str, Any]:
+) -> AnswerEvaluation:
     """Ask both models every test prompt and those of the named sets, score and compare; return what metrics.json says.
 
     `progress(label, total)` begins a bar and gives the function that advances it; `waiting(label)` names what has none.
@@ -131,9 +131,10 @@ def evaluate(
         found = judge_preferences(pairs, recipe.preference, clusters=scores.clusters, length=result["length"])
         result = with_preference(result, found)
         pair_rows = pair_records(pairs, recipe.preference)
-    _write(run, records, scores, result, set_rows=set_rows, text_rows=text_rows, pair_rows=pair_rows)
+    evaluation = AnswerEvaluation.model_validate({"format": 1, **result})
+    _write(run, records, scores, evaluation, set_rows=set_rows, text_rows=text_rows, pair_rows=pair_rows)
     remove(run.answers)
-    return result
+    return evaluation
 
 
 def with_preference(result: dict[str, Any], preference: dict[str, Any]) -> dict[str, Any]:
@@ -219,7 +220,7 @@ def _write(
     run: RunFolder,
     records: dict[str, Answers],
     scores: PairedScores,
-    result: dict[str, Any],
+    evaluation: AnswerEvaluation,
     *,
     set_rows: dict[str, Answers],
     text_rows: Answers,
@@ -247,6 +248,6 @@ def _write(
             write_json_lines(staged / run.passages.name, text_rows)
         if pair_rows:
             write_json_lines(staged / run.preferences.name, pair_rows)
-        write_json(staged / run.metrics.name, {"format": EVALUATION_FORMAT, **result})
+        write_artifact(staged / run.metrics.name, evaluation)
 
     publish_folder(run.evaluation, fill)

@@ -17,6 +17,7 @@ from tutelage.evaluation.set_metrics import SET_METRICS
 from tutelage.evaluation.statistics import PairedDifference, Resampled, paired_difference, resample
 from tutelage.evaluation.verdict import Verdict, format_change, verdict
 from tutelage.recipe import Recipe
+from tutelage.run.evaluation import GeneralText, SetFigures, read_evaluation
 from tutelage.run.folder import RunFolder, read_json, reading_faults
 from tutelage.run.lines import read_json_lines
 
@@ -53,7 +54,7 @@ class FurtherScores:
     sets: Mapping[str, Scored]
     judges: Mapping[str, Scored]
     passages: Mapping[str, Scored]
-    forgetting: Mapping[str, Any] | None
+    forgetting: GeneralText | None
 
 
 @dataclass(frozen=True)
@@ -107,33 +108,33 @@ class PairedKind:
 
 def read_further(run: RunFolder, recipe: Recipe, answers: Mapping[int, Mapping[str, Any]]) -> FurtherScores:
     """Read what an evaluation wrote beside the answers to the test rows, which are `answers` by row."""
-    metrics = read_json(run.metrics)
+    evaluation = read_evaluation(run.metrics)
     sets = {
         name: _read_set(run, recipe, name, one)
-        for name, one in (metrics.get("sets") or {}).items()
-        if one.get("metric") != "judge"
+        for name, one in evaluation.sets.items()
+        if one.metric != "judge"
     }
     judges, judged_sets = _read_judges(run, answers) if run.judges.exists() else ({}, {})
     return FurtherScores(
         sets={**sets, **judged_sets},
         judges=judges,
         passages={GENERAL_TEXT: _read_passages(run)} if run.passages.exists() else {},
-        forgetting=metrics.get("forgetting"),
+        forgetting=evaluation.forgetting,
     )
 
 
-def _read_set(run: RunFolder, recipe: Recipe, name: str, figures: Mapping[str, Any]) -> Scored:
+def _read_set(run: RunFolder, recipe: Recipe, name: str, figures: SetFigures) -> Scored:
     path = run.test_set(name)
     settings = recipe.evaluation.sets.get(name)
     own = settings and (settings.pattern, settings.tolerance or 0, settings.json_schema, settings.choices)
     rows = _read_set_rows(path)
-    metric = figures.get("metric")
+    metric = figures.metric
     with reading_faults(run.metrics):
         if metric not in SET_METRICS:
             raise ValueError(f"the set {name} has the metric {metric!r:.40}, which is not known here")
     return Scored(
         metric=SET_METRICS[metric],
-        how=(metric, own, figures.get("number_convention")),
+        how=(metric, own, figures.number_convention),
         asked={row["row"]: (row["prompt"], row["reference"]) for row in rows},
         scores={row["row"]: float(row["tuned"]["score"]) for row in rows},
     )

@@ -125,7 +125,9 @@ def _record(group: Group) -> dict[str, Any]:
         "seed_spread": {name: group.seed_spread(name) for name in METRICS},
         "comparison": group.comparison and group.comparison.to_record(),
         **{kind: group.further[kind].to_record() if group.further else None for kind in KINDS},
-        "forgetting": {run.name: run.further.forgetting for run in group.runs},
+        "forgetting": {
+            run.name: run.further.forgetting and run.further.forgetting.to_record() for run in group.runs
+        },
     }
 
 

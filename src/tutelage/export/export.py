@@ -34,7 +34,8 @@ from tutelage.model.other_programs import adapt_config, adapt_tokenizer, name_ba
 from tutelage.model.sources import ModelSource
 from tutelage.recipe import Recipe
 from tutelage.run.artifacts import TrainingResult, read_artifact
-from tutelage.run.folder import ExportFolder, RunFolder, gguf_name, read_json, write_json, write_text
+from tutelage.run.evaluation import read_evaluation
+from tutelage.run.folder import ExportFolder, RunFolder, gguf_name, write_json, write_text
 from tutelage.run.storage import MANIFEST, file_sha256, staged_folder, storage_faults, sweep
 
 PEFT, HF, GGUF, OLLAMA = TARGETS = ("peft", "hf", "gguf", "ollama")
@@ -116,7 +117,7 @@ def refuse_unexportable(run: RunFolder, recipe: Recipe, source: ModelSource, tar
     for split in ("test", "validation"):
         read_prepared(run, split)  # whose prompts prove the export
     if run.metrics.exists():
-        read_json(run.metrics)  # which the card tells of
+        read_evaluation(run.metrics)  # which the card tells of
     if recipe.training.objective == "classification":
         refuse_unclassifiable(run, recipe, source, targets)
         return

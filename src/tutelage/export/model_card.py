@@ -5,7 +5,8 @@ from tutelage.export.style import TEMPLATE
 from tutelage.model.sources import ModelSource
 from tutelage.recipe import Objective, Recipe
 from tutelage.run.artifacts import Losses, Preparation, TrainingResult, read_artifact
-from tutelage.run.folder import RunFolder, gguf_name, read_json
+from tutelage.run.evaluation import AnswerEvaluation, read_evaluation
+from tutelage.run.folder import RunFolder, gguf_name
 
 
 def model_card(run: RunFolder, recipe: Recipe, source: ModelSource, target: str, quantization: str) -> str:
@@ -111,7 +112,7 @@ tags: [text-classification, tutelage]
 
 ## How good it is
 
-{read_json(run.metrics)["sentence"] if run.metrics.exists() else "It was not evaluated."}
+{read_evaluation(run.metrics).sentence if run.metrics.exists() else "It was not evaluated."}
 
 ## Limits
 
@@ -151,16 +152,15 @@ def _losses(loss: Losses, objective: Objective) -> str:
 def _evaluation(run: RunFolder) -> str:
     if not run.metrics.exists():
         return "It was not evaluated."
-    found = read_json(run.metrics)
+    found = read_artifact(AnswerEvaluation, run.metrics)
     lines = ["| metric | base | tuned | difference | 95 % interval |", "| --- | ---: | ---: | ---: | --- |"]
-    for name, value in found["metrics"].items():
-        low, high = ("—" if value[bound] is None else f"{value[bound]:+.2f}" for bound in ("low", "high"))
+    for name, value in found.metrics.items():
+        low, high = ("—" if bound is None else f"{bound:+.2f}" for bound in (value.low, value.high))
         lines.append(
-            f"| {name} | {value['base']:.2f} | {value['tuned']:.2f} | {value['difference']:+.2f} | {low} to {high} |"
+            f"| {name} | {value.base:.2f} | {value.tuned:.2f} | {value.difference:+.2f} | {low} to {high} |"
         )
-    forgetting = found.get("forgetting")
-    told = forgetting["sentence"] if forgetting else "What it forgot was not measured."
-    return "\n".join([found["sentence"], "", *lines, "", told])
+    told = found.forgetting.sentence if found.forgetting else "What it forgot was not measured."
+    return "\n".join([found.sentence, "", *lines, "", told])
 
 
 _TRANSFORMERS = """transformers:

@@ -11,6 +11,7 @@ from markupsafe import Markup
 from tutelage.evaluation.metrics import Metric
 from tutelage.report.numbers import significant
 from tutelage.report.svg import draw_svg
+from tutelage.run.evaluation import Calibration
 
 # Drawn twice, because one drawing squeezed onto a telephone has letters too small to read.
 WIDTHS = {"wide": 760, "narrow": 300}
@@ -210,9 +211,9 @@ def _score_axis() -> altair.Y:
     return altair.Y("score:Q", title="judge's score", scale=altair.Scale(domain=[0, 100]))
 
 
-def reliability_chart(calibration: Mapping[str, Any]) -> Chart:
+def reliability_chart(calibration: Calibration) -> Chart:
     """Draw the share of right rows over the probability of the given label, bin by bin, and the line of equality."""
-    bins = [dict(one) for one in calibration["bins"]]
+    bins = [one.to_record() for one in calibration.bins]
     x = altair.X(
         "probability:Q",
         title="probability of the label given",
@@ -231,7 +232,7 @@ def reliability_chart(calibration: Mapping[str, Any]) -> Chart:
     drawings = {name: _svg(layers, width) for name, width in WIDTHS.items()}
     return Chart(
         **drawings,
-        description=f"The expected calibration error is {calibration['ece']:.3f}: so far the share of right rows is"
+        description=f"The expected calibration error is {calibration.ece:.3f}: so far the share of right rows is"
         " from the probability, on average.",
     )
 

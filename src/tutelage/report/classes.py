@@ -7,7 +7,9 @@ from typing import Any
 from tutelage.report.answers import LONGEST_HINT, ROWS_IN_ALL, Filter
 from tutelage.report.charts import Chart, reliability_chart
 from tutelage.report.headline import Headline
-from tutelage.run.folder import RunFolder, read_json
+from tutelage.run.artifacts import read_artifact
+from tutelage.run.evaluation import ClassEvaluation
+from tutelage.run.folder import RunFolder
 from tutelage.run.lines import read_json_lines
 
 UNSURE = 0.9  # the probability of the given label below which a row counts as unsure
@@ -49,7 +51,7 @@ class ClassifiedRow:
 class Classes:
     """`figures` are those of metrics.json; of the rows the wrong ones come first, the surest of them before all."""
 
-    figures: dict[str, Any]
+    figures: ClassEvaluation
     reliability: Chart
     every: list[ClassifiedRow]
     filters: list[Filter]
@@ -62,18 +64,18 @@ class Classes:
 
     def headline(self) -> Headline:
         """Say what the evaluation found."""
-        word = self.figures["verdict"]
-        return Headline(word.capitalize(), self.figures["sentence"], word)
+        word = self.figures.verdict
+        return Headline(word.capitalize(), self.figures.sentence, word)
 
 
 def class_section(run: RunFolder) -> Classes | None:
     """Return what there is to show of a run, None where it is no classification or not evaluated yet."""
     if not run.predictions.exists():
         return None
-    figures = read_json(run.metrics)
+    figures = read_artifact(ClassEvaluation, run.metrics)
     rows = sorted(map(_classified, read_json_lines(run.predictions)), key=_from_most_wrong)
     every = rows[:ROWS_IN_ALL]
-    chart = reliability_chart(figures["calibration"])
+    chart = reliability_chart(figures.calibration)
     return Classes(figures, chart, every, _filters(every), len(rows) - len(every))
 
 

@@ -1,14 +1,14 @@
 """What runs scored beside their test rows as lines of a table, and what tuning cost each of them."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 from tutelage.evaluation.further_scores import PairedKind, PairedScored, without_judge
 from tutelage.evaluation.metrics import METRICS
 from tutelage.evaluation.runs import Group, Kind
 from tutelage.report.paired_rows import PairedRow, paired_row
 from tutelage.report.scores import change_text, interval_text, value_text
+from tutelage.run.evaluation import GeneralText
 
 TITLES: Mapping[Kind, str] = {"sets": "Set ", "judges": "Judge ", "passages": ""}
 
@@ -39,7 +39,7 @@ def _row(title: str, one: PairedScored) -> PairedRow:
     return paired_row(
         title[:1].upper() + title[1:],
         one.metric,
-        asdict(one.measured),
+        one.measured,
         rows=one.measured.n,
         p=one.p_holm,
         word=one.verdict.word,
@@ -60,13 +60,13 @@ def forgetting_rows(groups: Iterable[Group]) -> list[ForgettingRow]:
     return [_forgetting_row(run.name, run.further.forgetting) for run in runs if run.further.forgetting]
 
 
-def _forgetting_row(run: str, figures: Mapping[str, Any]) -> ForgettingRow:
+def _forgetting_row(run: str, figures: GeneralText) -> ForgettingRow:
     metric = METRICS["bits_per_byte"]
     return ForgettingRow(
         run=run,
-        base=value_text(figures["base"], metric),
-        tuned=value_text(figures["tuned"], metric),
-        difference=change_text(figures["difference"], metric),
-        interval=interval_text(figures["low"], figures["high"], metric),
-        word=figures["verdict"],
+        base=value_text(figures.base, metric),
+        tuned=value_text(figures.tuned, metric),
+        difference=change_text(figures.difference, metric),
+        interval=interval_text(figures.low, figures.high, metric),
+        word=figures.verdict,
     )

@@ -1,13 +1,14 @@
 """Says the outcome of a run in one word, one sentence and three figures, as far as its stages have come."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from tutelage.evaluation.metrics import METRICS
 from tutelage.report.numbers import significant
-from tutelage.report.scores import Evaluation, value_text
+from tutelage.report.scores import MeasuredAnswers, value_text
+from tutelage.run.artifacts import Losses, RowCounts, TrainingResult
 
 SIGNS = {"better": "▲", "worse": "▼", "no difference detectable": "≈", "open": "◔"}
 
@@ -36,15 +37,19 @@ class KeyFigure:
 
 
 def headline(
-    summary: Mapping[str, Any], evaluation: Evaluation | None, *, step: int | None = None
+    rows: RowCounts,
+    training: TrainingResult | None,
+    evaluation: MeasuredAnswers | None,
+    *,
+    step: int | None = None,
 ) -> Headline:
     """Say what the last stage that has run found out; `step` is how far an unfinished training came, if one began."""
     if evaluation:
         word, reason = evaluation.verdict.word, evaluation.verdict.reason
         return Headline(word.capitalize(), re.sub(r"-(?=\d)", "\u2212", reason), word)
-    if "training" in summary:
-        loss = _loss_sentence(summary["loss"]["validation"])
-        if not summary["rows"]["test"]:
+    if training is not None:
+        loss = _loss_sentence(training.loss)
+        if not rows.test:
             told = "There are no test rows, so whether it got better is not known."
             return Headline("Tuned, nothing to evaluate on", f"{loss} {told}", "open")
         told = "Whether it got better is not known until “tutelage evaluate” has run."
@@ -52,24 +57,24 @@ def headline(
     if step is not None:
         told = f"The training ended at step {step:,}, unfinished. “tutelage train” goes on from its last checkpoint."
         return Headline("Tuning, not yet finished", told, "open")
-    sentence = f"{summary['rows']['train']:,} rows are ready to train on. “tutelage train” comes next."
+    sentence = f"{rows.train:,} rows are ready to train on. “tutelage train” comes next."
     return Headline("Prepared, not yet tuned", sentence, "open")
 
 
-def _loss_sentence(loss: Mapping[str, float | None]) -> str:
-    if loss["before"] is None or loss["best"] is None:
+def _loss_sentence(loss: Losses) -> str:
+    if loss.before is None or loss.best is None:
         return "There were no validation rows to measure the loss on."
-    return f"Validation loss went from {significant(loss['before'])} to {significant(loss['best'])}."
+    return f"Validation loss went from {significant(loss.before)} to {significant(loss.best)}."
 
 
 def key_figures(
-    summary: Mapping[str, Any], evaluation: Evaluation | None, *, loss_of: str
+    training: TrainingResult | None, evaluation: MeasuredAnswers | None, *, loss_of: str
 ) -> list[KeyFigure]:
     """Return the figures that stand under the headline."""
-    return [*_metric_figures(evaluation), *_loss_figure(summary, loss_of)]
+    return [*_metric_figures(evaluation), *_loss_figure(training, loss_of)]
 
 
-def _metric_figures(evaluation: Evaluation | None) -> Iterable[KeyFigure]:
+def _metric_figures(evaluation: MeasuredAnswers | None) -> Iterable[KeyFigure]:
     if evaluation is None:
         return
     second = evaluation.primary.name if evaluation.primary.name != "exact_match" else "chrf"
@@ -79,9 +84,9 @@ def _metric_figures(evaluation: Evaluation | None) -> Iterable[KeyFigure]:
         yield KeyFigure(metric.label, before, after, metric.meaning)
 
 
-def _loss_figure(summary: Mapping[str, Any], loss_of: str) -> Iterable[KeyFigure]:
-    loss = summary["loss"]["validation"] if "loss" in summary else {"before": None}
-    if loss["before"] is None:
+def _loss_figure(training: TrainingResult | None, loss_of: str) -> Iterable[KeyFigure]:
+    loss = training.loss if training else None
+    if loss is None or loss.before is None or loss.best is None:
         return
     note = f"{loss_of}, with the weights that were kept; lower is better"
-    yield KeyFigure("Validation loss", significant(loss["before"]), significant(loss["best"]), note)
+    yield KeyFigure("Validation loss", significant(loss.before), significant(loss.best), note)

@@ -4,12 +4,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path, PurePath
-from typing import Any
 
 from tutelage.effects import what_is_trained
 from tutelage.recipe import Recipe
 from tutelage.report.numbers import duration
 from tutelage.report.objective import ObjectiveWords
+from tutelage.report.summary import Summary
 from tutelage.run.artifacts import Preparation
 from tutelage.run.history import History, StageRecord
 
@@ -39,7 +39,7 @@ class Identity:
 def identity(
     root: Path,
     history: History,
-    summary: Mapping[str, Any],
+    summary: Summary,
     preparation: Preparation,
     *,
     words: ObjectiveWords,
@@ -49,7 +49,7 @@ def identity(
     stages = {
         done: history.stages[stage]
         for stage, (made, done) in STAGES.items()
-        if made in summary and stage in history.stages
+        if getattr(summary, made) is not None and stage in history.stages
     }
     return Identity(
         name=root.resolve().name,

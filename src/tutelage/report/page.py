@@ -40,7 +40,8 @@ from tutelage.report.scores import evaluate_answers
 from tutelage.report.sets import set_rows
 from tutelage.report.settings import settings_tables
 from tutelage.report.summary import summarise
-from tutelage.run.artifacts import Preparation, read_artifact
+from tutelage.run.artifacts import Preparation, TrainingResult, read_artifact
+from tutelage.run.evaluation import AnswerEvaluation
 from tutelage.run.folder import RunFolder, read_json, reading_faults, write_text
 from tutelage.run.history import read_history
 from tutelage.run.lines import parse_json_line, read_json_lines
@@ -91,8 +92,10 @@ def _gather(run: RunFolder, decode: Decode | None, recipe: Recipe | None) -> dic
     words = objective_words(preparation, recipe)
     is_classification = words.kind == "classification"
     classes = class_section(run) if is_classification else None
-    evaluation = None if is_classification else evaluate_answers(run, summary, unscored=unscored_rows(run))
-    preference = preference_section(run, summary)
+    found, training = summary.evaluation, summary.training
+    answers = found if isinstance(found, AnswerEvaluation) else None
+    evaluation = evaluate_answers(run, answers, unscored=unscored_rows(run))
+    preference = preference_section(run, answers)
     events = read_events(run.events)
     train, history = read_prepared(run, "train"), read_history(run)
     return {
@@ -102,11 +105,11 @@ def _gather(run: RunFolder, decode: Decode | None, recipe: Recipe | None) -> dic
         if classes
         else preference.verdict
         if preference
-        else headline(summary, evaluation, step=_last_step(events)),
+        else headline(preparation.rows, training, evaluation, step=_last_step(events)),
         "figures": [
             *(preference.key_figures if preference else ()),
             *key_figures(
-                summary,
+                training,
                 None if preference else evaluation,
                 loss_of=words.loss_of,
             ),
@@ -116,14 +119,14 @@ def _gather(run: RunFolder, decode: Decode | None, recipe: Recipe | None) -> dic
         "preference": preference,
         "evaluation": evaluation,
         "judges": judge_sections(run),
-        "sets": set_rows(summary),
-        "forgetting": summary.get("evaluation", {}).get("forgetting"),
-        "training": _training(summary, events, words),
+        "sets": set_rows(found.sets if found else {}, summary.judges or {}),
+        "forgetting": found.forgetting if found else None,
+        "training": _training(training, events, words),
         "samples": _samples(events),
         "data": _data(_lines(run.ledger), train, words),
         "objective": words,
         "examples": shown_examples(train, decode, has_labels=is_classification),
-        "tree": _tree(train, recipe, decode, words, summary.get("training", {}))
+        "tree": _tree(train, recipe, decode, words, training.max_nodes if training else MAX_NODES)
         if recipe and decode
         else None,
         "has_tokens": decode is not None,
@@ -172,20 +175,19 @@ def _last_step(events: Sequence[Mapping[str, Any]]) -> int | None:
 
 
 def _tree(
-    train: PreparedRows, recipe: Recipe, decode: Decode, words: ObjectiveWords, facts: Mapping[str, Any]
+    train: PreparedRows, recipe: Recipe, decode: Decode, words: ObjectiveWords, max_nodes: int
 ) -> dict[str, Any]:
     labels = train if words.kind == "classification" else None
-    max_nodes = facts.get("max_nodes", MAX_NODES)
     return first_tree(units_of(train), recipe.training, decode, labels=labels, max_nodes=max_nodes)
 
 
 def _training(
-    summary: Mapping[str, Any], events: Sequence[Mapping[str, Any]], words: ObjectiveWords
+    training: TrainingResult | None, events: Sequence[Mapping[str, Any]], words: ObjectiveWords
 ) -> dict[str, Any] | None:
     chart = loss_chart(events, words.loss_axis)
-    if "training" not in summary and chart is None:
+    if training is None and chart is None:
         return None
-    figures = summary.get("training", {})
+    figures = training.to_record() if training else {}
     return {
         "chart": chart,
         "figures": {

@@ -1,12 +1,12 @@
 """A set of rows with a metric of its own as one line of a table, whatever the two sides of it are."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from tutelage.evaluation.metrics import Metric
+from tutelage.evaluation.statistics import PairedDifference
 from tutelage.report.numbers import p_text
 from tutelage.report.scores import Bar, change_text, interval_text, value_text
+from tutelage.run.evaluation import PairedFigures
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class PairedRow:
 def paired_row(
     title: str,
     metric: Metric,
-    figures: Mapping[str, Any],
+    figures: PairedDifference | PairedFigures,
     *,
     rows: int,
     p: float | None,
@@ -44,10 +44,10 @@ def paired_row(
         about=about,
         metric=metric,
         rows=rows,
-        base=value_text(figures["base"], metric),
-        tuned=value_text(figures["tuned"], metric),
-        difference=change_text(figures["difference"], metric),
-        interval=interval_text(figures["low"], figures["high"], metric),
+        base=value_text(figures.base, metric),
+        tuned=value_text(figures.tuned, metric),
+        difference=change_text(figures.difference, metric),
+        interval=interval_text(figures.low, figures.high, metric),
         p=p_text(p),
         word=word,
         bar=_bar_of_its_own(figures, metric),
@@ -55,13 +55,13 @@ def paired_row(
     )
 
 
-def _bar_of_its_own(figures: Mapping[str, Any], metric: Metric) -> Bar | None:
+def _bar_of_its_own(figures: PairedDifference | PairedFigures, metric: Metric) -> Bar | None:
     """Place the interval on an axis of its own, for sets have metrics of many units."""
-    if figures["low"] is None:
+    if figures.low is None or figures.high is None or figures.difference is None:
         return None
-    ends = metric.gain(figures["low"]), metric.gain(figures["high"])
+    ends = metric.gain(figures.low), metric.gain(figures.high)
     reach = max(abs(end) for end in ends) or 1.0
     left, right, point = (
-        round(100 + 92 * gain / reach, 1) for gain in (*sorted(ends), metric.gain(figures["difference"]))
+        round(100 + 92 * gain / reach, 1) for gain in (*sorted(ends), metric.gain(figures.difference))
     )
     return Bar(left, right, point)

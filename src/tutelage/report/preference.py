@@ -8,12 +8,13 @@ from tutelage.evaluation.clusters import shared_frame
 from tutelage.evaluation.metrics import METRICS
 from tutelage.report.headline import Headline, KeyFigure
 from tutelage.report.scores import change_text, interval_text, value_text
+from tutelage.run.evaluation import AnswerEvaluation, LengthFigures, PreferenceFigures, Side
 from tutelage.run.folder import RunFolder
 from tutelage.run.lines import read_json_lines
 
 WRONG_SHOWN = 5
 
-MEANINGS = {
+MEANINGS: Mapping[Side, str] = {
     "chosen": "how surprised the model is by the answer that was preferred",
     "rejected": "how surprised it is by the other one",
 }
@@ -47,39 +48,37 @@ class ShownPair:
 class Preference:
     """`figures` are those of metrics.json; `pairs` begin with those on which the model moved the wrong way most."""
 
-    figures: Mapping[str, Any]
+    figures: PreferenceFigures
     verdict: Headline
     sides: list[SideRow]
     pairs: list[ShownPair]
     key_figures: list[KeyFigure]
 
 
-def preference_section(run: RunFolder, summary: Mapping[str, Any]) -> Preference | None:
+def preference_section(run: RunFolder, evaluation: AnswerEvaluation | None) -> Preference | None:
     """Return what there is to show of a run, None where it tuned no preferences or is not evaluated yet."""
-    evaluation = summary.get("evaluation", {})
-    if "preference" not in evaluation:
+    if evaluation is None or evaluation.preference is None:
         return None
-    figures = evaluation["preference"]
-    word = evaluation["verdict"]
+    figures, word = evaluation.preference, evaluation.verdict
     return Preference(
         figures=figures,
-        verdict=Headline(word.capitalize(), evaluation["sentence"], word),
+        verdict=Headline(word.capitalize(), evaluation.sentence, word),
         sides=[_side(name, figures) for name in MEANINGS],
         pairs=_pairs(read_json_lines(run.preferences)),
-        key_figures=_key_figures(figures, evaluation["length"]),
+        key_figures=_key_figures(figures, evaluation.length),
     )
 
 
-def _side(name: str, figures: Mapping[str, Any]) -> SideRow:
-    metric, bits = METRICS["bits_per_byte"], figures["bits_per_byte"][name]
+def _side(name: Side, figures: PreferenceFigures) -> SideRow:
+    metric, bits = METRICS["bits_per_byte"], figures.bits_per_byte[name]
     return SideRow(
         label=f"{name} answers",
         meaning=MEANINGS[name],
-        reward=f"{figures['rewards'][name]:+.2f}".replace("-", "\u2212"),
-        base=value_text(bits["base"], metric),
-        tuned=value_text(bits["tuned"], metric),
-        difference=change_text(bits["difference"], metric),
-        interval=interval_text(bits["low"], bits["high"], metric),
+        reward=f"{figures.rewards[name]:+.2f}".replace("-", "\u2212"),
+        base=value_text(bits.base, metric),
+        tuned=value_text(bits.tuned, metric),
+        difference=change_text(bits.difference, metric),
+        interval=interval_text(bits.low, bits.high, metric),
     )
 
 
@@ -97,9 +96,9 @@ def _pairs(records: Sequence[Mapping[str, Any]]) -> list[ShownPair]:
     ]
 
 
-def _key_figures(figures: Mapping[str, Any], length: Mapping[str, Any] | None) -> list[KeyFigure]:
-    likelier = figures["chosen_likelier"]
-    before, after = (f"{100 * likelier[arm]['value']:.1f} %" for arm in ("base", "tuned"))
+def _key_figures(figures: PreferenceFigures, length: LengthFigures | None) -> list[KeyFigure]:
+    likelier = figures.chosen_likelier
+    before, after = (f"{100 * arm.value:.1f} %" for arm in (likelier.base, likelier.tuned))
     found = [
         KeyFigure(
             "Chosen answer more likely",
@@ -109,7 +108,7 @@ def _key_figures(figures: Mapping[str, Any], length: Mapping[str, Any] | None) -
         )
     ]
     if length is not None:
-        before, after = (f"{length[arm]:.1f}" for arm in ("base", "tuned"))
+        before, after = (f"{tokens:.1f}" for tokens in (length.base, length.tuned))
         found.append(
             KeyFigure(
                 "Length of its own answers", before, after, "tokens; preferences often make answers longer"

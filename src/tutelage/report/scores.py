@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Set
 from dataclasses import dataclass
-from typing import Any
 
 from tutelage.evaluation.comparison import Comparison, compare_scores
 from tutelage.evaluation.length_effect import LengthEffect
@@ -13,6 +12,7 @@ from tutelage.report.answers import Selection, select
 from tutelage.report.charts import Chart, distribution_chart
 from tutelage.report.drawings import IntervalDrawing, Part, draw_intervals, split_rows
 from tutelage.report.numbers import p_text
+from tutelage.run.evaluation import AnswerEvaluation
 from tutelage.run.folder import RunFolder
 from tutelage.run.lines import read_json_lines
 
@@ -41,7 +41,7 @@ class MetricRow:
 
 
 @dataclass(frozen=True)
-class Evaluation:
+class MeasuredAnswers:
     """What the answers of both models show."""
 
     primary: Metric
@@ -60,20 +60,20 @@ class Evaluation:
 
 
 def evaluate_answers(
-    run: RunFolder, summary: Mapping[str, Any], *, unscored: Set[int] = frozenset()
-) -> Evaluation | None:
+    run: RunFolder, evaluation: AnswerEvaluation | None, *, unscored: Set[int] = frozenset()
+) -> MeasuredAnswers | None:
     """Measure the answers in the folder by the primary metric that the evaluation was made with.
 
     `unscored` are the rows to which a judge gave no readable score.
     """
-    if "evaluation" not in summary:
+    if evaluation is None:
         return None
-    primary = METRICS[summary["evaluation"]["primary_metric"]]
+    primary = METRICS[evaluation.primary_metric]
     base, tuned = read_json_lines(run.responses("base")), read_json_lines(run.responses("tuned"))
     scores = score_rows(base, tuned)
     compared = compare_scores(scores, primary)
     deciding = compared.measured[primary.name]
-    return Evaluation(
+    return MeasuredAnswers(
         primary=primary,
         verdict=compared.verdict,
         detectable=detectable_sentence(deciding.smallest_detectable, primary),

@@ -6,32 +6,31 @@ from typing import Any
 from tutelage.evaluation.judging.results import judged_metric
 from tutelage.evaluation.set_metrics import SET_METRICS
 from tutelage.report.paired_rows import PairedRow, paired_row
+from tutelage.run.evaluation import SetFigures
 
 
-def set_rows(summary: Mapping[str, Any]) -> list[PairedRow]:
-    """Return a line for each set in the summary of a run; of one that judges score, a line for each judge."""
-    evaluation = summary.get("evaluation", {})
-    sets = evaluation.get("sets", {})
-    return [*_scored(sets), *_judged(sets, evaluation.get("judges", {}))]
+def set_rows(sets: Mapping[str, SetFigures], judges: Mapping[str, Any]) -> list[PairedRow]:
+    """Return a line for each named set; of one that judges score, a line for each judge."""
+    return [*_scored(sets), *_judged(sets, judges)]
 
 
-def _scored(sets: Mapping[str, Any]) -> list[PairedRow]:
+def _scored(sets: Mapping[str, SetFigures]) -> list[PairedRow]:
     return [
         paired_row(
             name,
-            SET_METRICS[figures["metric"]],
+            SET_METRICS[figures.metric],
             figures,
-            rows=figures["rows"],
-            p=figures["p_holm"],
-            word=figures["verdict"],
-            about=figures["source"],
+            rows=figures.rows,
+            p=figures.p_holm,
+            word=figures.verdict or "",
+            about=figures.source,
         )
         for name, figures in sets.items()
-        if figures["metric"] != "judge"
+        if figures.metric != "judge"
     ]
 
 
-def _judged(sets: Mapping[str, Any], judges: Mapping[str, Any]) -> list[PairedRow]:
+def _judged(sets: Mapping[str, SetFigures], judges: Mapping[str, Any]) -> list[PairedRow]:
     return [
         paired_row(
             name,
@@ -40,7 +39,7 @@ def _judged(sets: Mapping[str, Any], judges: Mapping[str, Any]) -> list[PairedRo
             rows=figures["rows"],
             p=figures["p_holm"],
             word=figures["verdict"],
-            about=sets[name]["source"],
+            about=sets[name].source,
             note="" if figures["trusted"] else figures["sentence"],
         )
         for judge, result in judges.items()

@@ -1,35 +1,46 @@
 """Gathers the results of a run into summary.json, the part that other programs may rely on."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
-from tutelage.run.artifacts import Preparation, TrainingResult, read_artifact
+from tutelage.run.artifacts import Preparation, RowCounts, TrainingResult, read_artifact
+from tutelage.run.evaluation import Evaluation, read_evaluation
 from tutelage.run.folder import SPLITS, RunFolder, read_json
 
-
-def summarise(run: RunFolder) -> dict[str, Any]:
-    """Return the contents of summary.json; parts whose stage has not run are absent."""
-    return {**_rows(run), **_training(run), **_evaluation(run)}
+FOR_STAGES = ("format", "loss", "model_files")  # of model/training.json; the losses stand by themselves
 
 
-def _rows(run: RunFolder) -> dict[str, Any]:
-    if not run.preparation.exists():
-        return {}
-    counts = read_artifact(Preparation, run.preparation).rows
-    return {"rows": {split: getattr(counts, split) for split in SPLITS}}
+@dataclass(frozen=True)
+class Summary:
+    """What the stages of a run found; None of a stage that has not run."""
+
+    rows: RowCounts | None = None
+    training: TrainingResult | None = None
+    evaluation: Evaluation | None = None
+    judges: Mapping[str, Any] | None = None
+
+    def to_record(self) -> dict[str, Any]:
+        """Return the contents of summary.json; parts whose stage has not run are absent."""
+        record: dict[str, Any] = {}
+        if self.rows is not None:
+            record["rows"] = {split: getattr(self.rows, split) for split in SPLITS}
+        if self.training is not None:
+            figures = self.training.to_record()
+            record["loss"] = {"validation": self.training.loss.to_record()}
+            record["training"] = {name: value for name, value in figures.items() if name not in FOR_STAGES}
+        if self.evaluation is not None:
+            judged = {} if self.judges is None else {"judges": self.judges}
+            record["evaluation"] = self.evaluation.to_record() | judged
+        return record
 
 
-def _training(run: RunFolder) -> dict[str, Any]:
-    if not run.training.exists():
-        return {}
-    training = read_artifact(TrainingResult, run.training)
-    figures = training.to_record()
-    for for_stages in ("format", "loss", "model_files"):
-        figures.pop(for_stages, None)
-    return {"loss": {"validation": training.loss.to_record()}, "training": figures}
-
-
-def _evaluation(run: RunFolder) -> dict[str, Any]:
-    if not run.metrics.exists():
-        return {}
-    judged = {"judges": read_json(run.judges)["judges"]} if run.judges.exists() else {}
-    return {"evaluation": read_json(run.metrics) | judged}
+def summarise(run: RunFolder) -> Summary:
+    """Read what the stages of a run found so far."""
+    is_evaluated = run.metrics.exists()
+    return Summary(
+        rows=read_artifact(Preparation, run.preparation).rows if run.preparation.exists() else None,
+        training=read_artifact(TrainingResult, run.training) if run.training.exists() else None,
+        evaluation=read_evaluation(run.metrics) if is_evaluated else None,
+        judges=read_json(run.judges)["judges"] if is_evaluated and run.judges.exists() else None,
+    )

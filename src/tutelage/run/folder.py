@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tutelage.errors import RecipeError, RunFolderError
-from tutelage.run.facts import FACTS, FORMATS
+from tutelage.run.facts import FACTS
 from tutelage.run.storage import publish_bytes
 
 SPLITS = ("train", "test", "validation")
@@ -274,13 +274,10 @@ def write_json_lines(path: Path, records: Iterable[dict[str, Any]]) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """Read a file of a run; RunFolderError where it is not JSON, lacks a fact, or is of another format."""
+    """Read a file of a run; RunFolderError where it is not JSON or lacks a fact."""
     with reading_faults(path):
         value = json.loads(path.read_text(encoding="utf-8"))
         _refuse_lost_facts(path.name, value)
-    if path.name in FORMATS and value.get("format") != FORMATS[path.name]:
-        told = f"{path} was written by another version of Tutelage. Write it again: `{command_that_writes(path)}`."
-        raise RunFolderError("run.other_version", told)
     return value
 
 

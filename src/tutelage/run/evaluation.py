@@ -1,0 +1,270 @@
+"""evaluation/metrics.json: what an evaluation found, of answers and preferences or of a classification."""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+
+from tutelage.run.artifacts import Artifact, Checksums, read_artifact
+from tutelage.run.folder import read_json
+from tutelage.run.validation import Record
+
+VerdictWord = Literal["better", "worse", "no difference detectable"]
+Side = Literal["chosen", "rejected"]
+
+
+class Share(Record):
+    """A share of rows, from 0 to 1, with its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+class PairedFigures(Record):
+    """Tuned minus base on the same rows, as `PairedDifference` and `Resampled` say; null where the rows cannot tell."""
+
+    base: float | None = None
+    tuned: float | None = None
+    difference: float | None = None
+    low: float | None = None
+    high: float | None = None
+    smallest_detectable: float | None = None
+    higher: int = 0
+    equal: int = 0
+    lower: int = 0
+    missing: int = 0
+    if_against: float | None = None
+    if_for: float | None = None
+    higher_low: float | None = None
+    higher_high: float | None = None
+    base_low: float | None = None
+    base_high: float | None = None
+    tuned_low: float | None = None
+    tuned_high: float | None = None
+    bca_low: float | None = None
+    bca_high: float | None = None
+    p: float | None = None
+
+
+class MetricFigures(PairedFigures):
+    p_holm: float | None
+
+
+class NumberForm(Record):
+    """How the numbers of a set are written."""
+
+    decimal_mark: str
+    blanks_group: bool
+
+
+class SetRows(Record):
+    source: str
+    metric: str
+    rows: int
+    dropped: int
+    number_convention: NumberForm | None = None
+    clusters: int | None = None
+    verdict: VerdictWord | None = None
+    sentence: str | None = None
+
+
+class SetFigures(PairedFigures, SetRows):
+    """A named test set; one that judges score has its rows alone, and its scores stand in judges.json."""
+
+    p_holm: float | None = None
+
+
+class LengthFigures(Record):
+    """Mean tokens of the answers, and the difference of the primary metric between answers of one length."""
+
+    base: float
+    tuned: float
+    adjusted: float | None
+    low: float | None
+    high: float | None
+
+
+class KindMeans(Record):
+    base: float
+    tuned: float
+
+
+class GeneralText(Record):
+    """The general-text check: bits per byte of plain text, and the divergence of predictions in nats a token."""
+
+    verdict: Literal["kept", "lost", "undecided"]
+    sentence: str
+    margin: float
+    passages: int
+    bytes: int
+    base: float
+    tuned: float
+    difference: float
+    low: float
+    high: float
+    prompts: int
+    kl: float
+    kl_low: float
+    kl_high: float
+    kl_margin: float
+    kl_verdict: Literal["kept", "lost", "undecided"]
+    kl_sentence: str
+    kinds: dict[str, KindMeans]
+
+
+class MarginFigures(Record):
+    mean: float
+    low: float | None
+    high: float | None
+
+
+class LikelierShare(Share):
+    ties: int
+
+
+class ChosenLikelier(Record):
+    base: LikelierShare
+    tuned: LikelierShare
+    p: float
+
+
+class SideBits(Record):
+    """Bits per byte of one of the two answers."""
+
+    base: float
+    tuned: float
+    difference: float
+    low: float | None
+    high: float | None
+
+
+class PreferenceFigures(Record):
+    rows: int
+    accuracy: Share
+    ties: int
+    accuracy_without_ties: Share | None
+    margin: MarginFigures
+    rewards: dict[Side, float]
+    chosen_likelier: ChosenLikelier
+    bits_per_byte: dict[Side, SideBits]
+
+
+class AnswersVerdict(Record):
+    """What the answers of a preference tuning say, beside the verdict on its preferences."""
+
+    verdict: VerdictWord
+    sentence: str
+
+
+class AnswerEvaluation(Artifact):
+    """Both models' answers compared; of a preference tuning `verdict` and `sentence` are about the preferences."""
+
+    format: Literal[1]
+    rows: int
+    clusters: int
+    primary_metric: str
+    verdict: VerdictWord
+    sentence: str
+    smallest_detectable: float | None
+    metrics: dict[str, MetricFigures]
+    length: LengthFigures | None
+    sets: dict[str, SetFigures]
+    forgetting: GeneralText | None
+    checksums: Checksums = "verified"
+    objective: Literal["instruction", "dpo"] = "instruction"
+    answers: AnswersVerdict | None = None
+    preference: PreferenceFigures | None = None
+
+
+class ClassFigures(Record):
+    label: str
+    rows: int
+    given: int
+    precision: Share | None
+    recall: Share | None
+    f1: float
+
+
+class CalibrationBin(Record):
+    rows: int
+    probability: float
+    right: float
+    low: float
+    high: float
+
+
+class Calibration(Record):
+    ece: float
+    bins: list[CalibrationBin]
+
+
+class BaseLine(Record):
+    accuracy: float
+    low: float
+    high: float
+    p: float
+
+
+class MajorityRow(Record):
+    label: str
+
+
+class Majority(BaseLine, MajorityRow):
+    """The label of most training rows given to all."""
+
+
+class BaseLines(Record):
+    majority: Majority
+    tf_idf: BaseLine | None
+    zero_shot: BaseLine | None
+
+
+class ThresholdScores(Record):
+    accuracy: Share
+    macro_f1: float
+    precision: Share | None
+    recall: Share | None
+
+
+class Threshold(Record):
+    """The probability from which on the rarer of two labels is given, chosen on the validation rows."""
+
+    label: str
+    chosen: float
+    validation_rows: int
+    at_half: ThresholdScores
+    at_chosen: ThresholdScores
+    p: float
+
+
+class ClassEvaluation(Artifact):
+    """What the labels are worth that a classification gave to the test rows."""
+
+    format: Literal[1]
+    objective: Literal["classification"]
+    primary_metric: str
+    rows: int
+    accuracy: Share
+    macro_f1: float
+    micro_f1: float | None = None
+    classes: list[ClassFigures]
+    confusion: list[list[int]] | None
+    calibration: Calibration
+    baselines: BaseLines
+    threshold: Threshold | None = None
+    verdict: VerdictWord
+    sentence: str
+    sets: dict[str, SetFigures] = Field(default_factory=dict)
+    forgetting: GeneralText | None = None
+    checksums: Checksums = "verified"
+
+
+Evaluation = AnswerEvaluation | ClassEvaluation
+
+
+def read_evaluation(path: Path) -> Evaluation:
+    """Read metrics.json of a run, whatever its objective is, as `read_artifact` does."""
+    found = read_json(path)
+    is_classification = isinstance(found, dict) and found.get("objective") == "classification"
+    return read_artifact(ClassEvaluation if is_classification else AnswerEvaluation, path)
