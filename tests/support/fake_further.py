@@ -26,10 +26,29 @@ def _set_row(row: int, score: float) -> dict[str, Any]:
 WORDS = ("Where lies the town", "Whose river is", "Which road leads to", "How far off is", "Who was born in")
 
 
+# A judge whose own figures no test here asks for.
+JUDGED: dict[str, Any] = {
+    "verdict": "no difference detectable",
+    "sentence": "No difference detectable.",
+    "rows": 0,
+    "nulls": 0,
+    "score": dict.fromkeys(("base", "tuned", "difference", "low", "high", "smallest_detectable"))
+    | {"higher": 0, "equal": 0, "lower": 0},
+    "bounds": {"worst": None, "best": None},
+    "preference": dict.fromkeys(("win", "tie", "loss", "null", "disagreeing"), 0)
+    | dict.fromkeys(("win_share", "low", "high", "worst_share", "best_share", "swaps_agree")),
+    "length": {"base_tokens": None, "tuned_tokens": None, "adjusted_difference": None},
+    "self_test": {"passed": True, "checks": [], "fault": None},
+    "labels": None,
+    "notes": [],
+    "answered_as": [],
+}
+
+
 def add_judge(run: RunFolder, name: str, scores: Sequence[int | None], *, trusted: bool = True) -> None:
     """Add a judge whose scores of the tuned model are given in the order of the test rows."""
     rows = [answer["row"] for answer in read_json_lines(run.responses("tuned"))]
-    write_json(run.judges, {"protocol_sha256": "beef", "judges": {name: {"trusted": trusted}}})
+    write_json(run.judges, {"protocol_sha256": "beef", "judges": {name: JUDGED | {"trusted": trusted}}})
     records = [
         {"judge": name, "row": row, "kind": "score", "arm": arm, "value": value, "replies": []}
         for row, score in zip(rows, scores, strict=True)

@@ -1,6 +1,6 @@
 """The options that name judges, and what is shown of what they say."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import KW_ONLY, dataclass
 from typing import Annotated, Any
@@ -11,7 +11,9 @@ from tutelage.cli import console
 from tutelage.effects import OF_JUDGES
 from tutelage.errors import EXIT_UNTRUSTWORTHY, RunFolderError
 from tutelage.recipe_file import LoadedRecipe, changed_settings, load
-from tutelage.run.folder import RunFolder, read_json
+from tutelage.run.artifacts import Note, read_artifact
+from tutelage.run.folder import RunFolder
+from tutelage.run.judges import JudgedSet, JudgeResult, Judges, LabelFigures
 
 COMMAND_LINE = ("--judge", "--set")
 
@@ -87,20 +89,20 @@ def judge_stage(run: RunFolder, loaded: LoadedRecipe) -> int:
             console.say(line)
 
         found = judge_run(run, loaded.recipe.evaluation, progress=progress, tell=tell)
-        judges = found["judges"]
+        judges = found.judges
     console.say()
     show_judges(judges)
-    said = [one for result in judges.values() for one in (result, *result["sets"].values())]
-    return 0 if all(one["trusted"] for one in said) else EXIT_UNTRUSTWORTHY
+    said = [one for result in judges.values() for one in (result, *result.sets.values())]
+    return 0 if all(one.trusted for one in said) else EXIT_UNTRUSTWORTHY
 
 
 def has_worse_set(run: RunFolder) -> bool:
     """Tell whether a judge that is trusted on a named set found the tuned model worse there."""
-    judges = read_json(run.judges)["judges"].values() if run.judges.exists() else ()
-    return any(one["verdict"] == "worse" for result in judges for one in result.get("sets", {}).values())
+    judges = read_artifact(Judges, run.judges).judges.values() if run.judges.exists() else ()
+    return any(one.verdict == "worse" for result in judges for one in result.sets.values())
 
 
-def show_judges(judges: dict[str, Any]) -> None:
+def show_judges(judges: Mapping[str, JudgeResult]) -> None:
     """Print a table of all judges, then for each its verdict, its failed checks and what it left out."""
     columns = [
         "judge",
@@ -119,78 +121,78 @@ def show_judges(judges: dict[str, Any]) -> None:
     )
     for judge, result in judges.items():
         console.say()
-        console.heading(result["sentence"])
+        console.heading(result.sentence)
         _show_checks(result)
-        if result["nulls"]:
-            worst, best = result["bounds"]["worst"], result["bounds"]["best"]
+        if result.nulls:
+            worst, best = result.bounds.worst, result.bounds.best
             console.say(
                 f"With every missing score at its worst or best, the difference is {worst:+.1f} or {best:+.1f}."
             )
-        _show_labels(judge, result["labels"])
-        _show_notes(result["notes"])
-        for name, one in result["sets"].items():
+        _show_labels(judge, result.labels)
+        _show_notes(result.notes)
+        for name, one in result.sets.items():
             console.say()
             console.heading(f"Test set {name}, by {judge}")
-            console.say(one["sentence"])
+            console.say(one.sentence)
             _show_checks(one)
-            _show_notes(one["notes"])
+            _show_notes(one.notes)
 
 
-def _show_notes(notes: list[dict[str, str]]) -> None:
+def _show_notes(notes: Iterable[Note]) -> None:
     for note in notes:
-        console.note(note["code"], note["message"])
+        console.note(note.code, note.message)
 
 
-def _row(judge: str, result: dict[str, Any]) -> list[str]:
-    score, preference = result["score"], result["preference"]
-    interval = "unknown" if score["low"] is None else f"{score['low']:+.1f} to {score['high']:+.1f}"
-    swaps = preference["swaps_agree"]
+def _row(judge: str, result: JudgeResult) -> list[str]:
+    score, preference = result.score, result.preference
+    interval = "unknown" if score.low is None else f"{score.low:+.1f} to {score.high:+.1f}"
+    swaps = preference.swaps_agree
     return [
         judge,
-        _number(score["base"], ".1f"),
-        _number(score["tuned"], ".1f"),
-        _number(score["difference"], "+.1f"),
+        _number(score.base, ".1f"),
+        _number(score.tuned, ".1f"),
+        _number(score.difference, "+.1f"),
         interval,
-        f"{preference['win']} / {preference['tie']} / {preference['loss']}",
-        f"{result['nulls']} of {result['rows']}",
+        f"{preference.win} / {preference.tie} / {preference.loss}",
+        f"{result.nulls} of {result.rows}",
         "unknown" if swaps is None else f"{swaps:.0f} %",
     ]
 
 
-def _show_checks(result: dict[str, Any]) -> None:
-    test = result["self_test"]
-    failed = [check for check in test["checks"] if not check["passed"]]
+def _show_checks(result: JudgeResult | JudgedSet) -> None:
+    test = result.self_test
+    failed = [check for check in test.checks if not check.passed]
     if not failed:
-        console.say(f"Its self-test passed, {len(test['checks'])} checks.")
+        console.say(f"Its self-test passed, {len(test.checks)} checks.")
         return
-    if test["fault"] and any(check["name"] == "readable" for check in failed):
+    if test.fault and any(check.name == "readable" for check in failed):
         return  # its replies could not be read, and why is said already
-    failed = [check for check in failed if check["value"] is not None]
-    if all(check["name"] == "readable" for check in failed):
+    failed = [check for check in failed if check.value is not None]
+    if all(check.name == "readable" for check in failed):
         return  # it never replied, and that is said already
     console.table(
         ["what the self-test found", "value", "wanted"],
-        [[check["label"], _number(check["value"], ".1f"), check["wanted"]] for check in failed],
+        [[check.label, _number(check.value, ".1f"), check.wanted] for check in failed],
         numeric={1},
     )
 
 
-def _show_labels(judge: str, labels: dict[str, Any] | None) -> None:
+def _show_labels(judge: str, labels: LabelFigures | None) -> None:
     if labels is None:
         return
-    agreed, corrected = labels["agreement"], labels["corrected"]
+    agreed, corrected = labels.agreement, labels.corrected
     if agreed is None:
         console.say("Fewer than three of its scores have a label, which is too few to compare.")
         return
     console.say(
-        f"Against {agreed['n']} labels: rank correlation {_number(agreed['spearman'], '.3f')}, bias"
-        f" {agreed['bias']:+.1f}, mean error {agreed['mean_absolute_error']:.1f}, sensitivity"
-        f" {_number(agreed['sensitivity'], '.2f')}, specificity {_number(agreed['specificity'], '.2f')}."
+        f"Against {agreed.n} labels: rank correlation {_number(agreed.spearman, '.3f')}, bias"
+        f" {agreed.bias:+.1f}, mean error {agreed.mean_absolute_error:.1f}, sensitivity"
+        f" {_number(agreed.sensitivity, '.2f')}, specificity {_number(agreed.specificity, '.2f')}."
     )
     if corrected:
         console.say(
-            f"Corrected by the labels, the difference is {corrected['difference']:+.1f} (95 % interval"
-            f" {corrected['low']:+.1f} to {corrected['high']:+.1f}, from {corrected['n']} rows with both labels)."
+            f"Corrected by the labels, the difference is {corrected.difference:+.1f} (95 % interval"
+            f" {corrected.low:+.1f} to {corrected.high:+.1f}, from {corrected.n} rows with both labels)."
         )
 
 

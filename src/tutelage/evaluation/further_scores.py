@@ -17,8 +17,10 @@ from tutelage.evaluation.set_metrics import SET_METRICS
 from tutelage.evaluation.statistics import PairedDifference, Resampled, paired_difference, resample
 from tutelage.evaluation.verdict import Verdict, format_change, verdict
 from tutelage.recipe import Recipe
+from tutelage.run.artifacts import read_artifact
 from tutelage.run.evaluation import GeneralText, SetFigures, read_evaluation
-from tutelage.run.folder import RunFolder, read_json, reading_faults
+from tutelage.run.folder import RunFolder, reading_faults
+from tutelage.run.judges import JudgedSet, JudgeResult, Judges
 from tutelage.run.lines import read_json_lines
 
 GENERAL_TEXT = "general text"
@@ -154,7 +156,7 @@ def _read_judges(
     run: RunFolder, answers: Mapping[int, Mapping[str, Any]]
 ) -> tuple[dict[str, Scored], dict[str, Scored]]:
     """Return the judges' scores of the test rows by judge, and those of the named sets by set and judge."""
-    found = read_json(run.judges)
+    found = read_artifact(Judges, run.judges)
     scores: dict[tuple[str, str | None], dict[int, float]] = {}
     for record in read_json_lines(run.judgements):
         is_score = record["kind"] == "score" and record.get("arm") == "tuned"
@@ -163,22 +165,22 @@ def _read_judges(
             own[record["row"]] = float(record["value"])
 
     def scored(
-        judge: str, of: str | None, rows: Iterable[Mapping[str, Any]], said: Mapping[str, Any]
+        judge: str, of: str | None, rows: Iterable[Mapping[str, Any]], said: JudgeResult | JudgedSet
     ) -> Scored:
         asked = {row["row"]: (row["prompt"], row["reference"]) for row in rows}
         return Scored(
             metric=judged_metric(judge),
-            how=("protocol", found.get("protocol_sha256")),
+            how=("protocol", found.protocol_sha256),
             asked=asked,
             scores={**dict.fromkeys(asked, float("nan")), **scores.get((judge, of), {})},
-            doubt="" if said.get("trusted") else "the judge is not trusted there",
+            doubt="" if said.trusted else "the judge is not trusted there",
         )
 
-    judges = found["judges"].items()
+    judges = found.judges.items()
     return {judge: scored(judge, None, answers.values(), said) for judge, said in judges}, {
         f"{name} by {judge}": scored(judge, name, read_judged_set(run, name), of_set)
         for judge, said in judges
-        for name, of_set in said.get("sets", {}).items()
+        for name, of_set in said.sets.items()
     }
 
 

@@ -8,7 +8,9 @@ from typing import Any
 from tutelage.evaluation.judging.results import judged_metric, read_test_row_judgements
 from tutelage.report.charts import Chart, calibration_chart
 from tutelage.report.scores import Bar, change_text, value_text
-from tutelage.run.folder import ARMS, RunFolder, read_json
+from tutelage.run.artifacts import read_artifact
+from tutelage.run.folder import ARMS, RunFolder
+from tutelage.run.judges import JudgeResult, Judges
 
 ROWS_SHOWN = 100
 
@@ -28,7 +30,7 @@ class JudgeSection:
     """What the page shows of one judge; `result` is what judges.json says of it, numbers as they are."""
 
     name: str
-    result: Mapping[str, Any]
+    result: JudgeResult
     base: str
     tuned: str
     difference: str
@@ -43,7 +45,7 @@ def judge_sections(run: RunFolder) -> list[JudgeSection]:
     """Return a section for each judge that has judged the answers in the folder."""
     if not run.judges.exists():
         return []
-    results = read_json(run.judges)["judges"]
+    results = read_artifact(Judges, run.judges).judges
     by_judge: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for record in read_test_row_judgements(run):
         by_judge[record["judge"]].append(record)
@@ -63,20 +65,20 @@ def unscored_rows(run: RunFolder) -> frozenset[int]:
 
 
 def _section(
-    name: str, result: Mapping[str, Any], records: Sequence[Mapping[str, Any]], widest: float
+    name: str, result: JudgeResult, records: Sequence[Mapping[str, Any]], widest: float
 ) -> JudgeSection:
-    metric, score = judged_metric(name), result["score"]
+    metric, score = judged_metric(name), result.score
     ends = _ends(result)
     rows = _rows(records)
     return JudgeSection(
         name=name,
         result=result,
-        base=value_text(score["base"], metric),
-        tuned=value_text(score["tuned"], metric),
-        difference=change_text(score["difference"], metric),
+        base=value_text(score.base, metric),
+        tuned=value_text(score.tuned, metric),
+        difference=change_text(score.difference, metric),
         interval=" to ".join(change_text(end, metric) for end in ends) or "unknown",
-        bar=Bar(*(round(100 + 92 * end / widest, 1) for end in (*ends, score["difference"])))
-        if ends and widest
+        bar=Bar(*(round(100 + 92 * end / widest, 1) for end in (*ends, score.difference)))
+        if ends and widest and score.difference is not None
         else None,
         calibration=_calibration(records),
         rows=rows[:ROWS_SHOWN],
@@ -84,8 +86,8 @@ def _section(
     )
 
 
-def _ends(result: Mapping[str, Any]) -> list[float]:
-    return [end for end in (result["score"]["low"], result["score"]["high"]) if end is not None]
+def _ends(result: JudgeResult) -> list[float]:
+    return [end for end in (result.score.low, result.score.high) if end is not None]
 
 
 def _calibration(records: Sequence[Mapping[str, Any]]) -> Chart | None:

@@ -119,7 +119,7 @@ def _gather(run: RunFolder, decode: Decode | None, recipe: Recipe | None) -> dic
         "preference": preference,
         "evaluation": evaluation,
         "judges": judge_sections(run),
-        "sets": set_rows(found.sets if found else {}, summary.judges or {}),
+        "sets": set_rows(found.sets if found else {}, summary.judges.judges if summary.judges else {}),
         "forgetting": found.forgetting if found else None,
         "training": _training(training, events, words),
         "samples": _samples(events),

@@ -1,15 +1,15 @@
 """The named test sets of an evaluation as lines of a table."""
 
 from collections.abc import Mapping
-from typing import Any
 
 from tutelage.evaluation.judging.results import judged_metric
 from tutelage.evaluation.set_metrics import SET_METRICS
 from tutelage.report.paired_rows import PairedRow, paired_row
 from tutelage.run.evaluation import SetFigures
+from tutelage.run.judges import JudgeResult
 
 
-def set_rows(sets: Mapping[str, SetFigures], judges: Mapping[str, Any]) -> list[PairedRow]:
+def set_rows(sets: Mapping[str, SetFigures], judges: Mapping[str, JudgeResult]) -> list[PairedRow]:
     """Return a line for each named set; of one that judges score, a line for each judge."""
     return [*_scored(sets), *_judged(sets, judges)]
 
@@ -30,18 +30,18 @@ def _scored(sets: Mapping[str, SetFigures]) -> list[PairedRow]:
     ]
 
 
-def _judged(sets: Mapping[str, SetFigures], judges: Mapping[str, Any]) -> list[PairedRow]:
+def _judged(sets: Mapping[str, SetFigures], judges: Mapping[str, JudgeResult]) -> list[PairedRow]:
     return [
         paired_row(
             name,
             judged_metric(judge),
             figures,
-            rows=figures["rows"],
-            p=figures["p_holm"],
-            word=figures["verdict"],
+            rows=figures.rows,
+            p=figures.p_holm,
+            word=figures.verdict,
             about=sets[name].source,
-            note="" if figures["trusted"] else figures["sentence"],
+            note="" if figures.trusted else figures.sentence,
         )
         for judge, result in judges.items()
-        for name, figures in result.get("sets", {}).items()
+        for name, figures in result.sets.items()
     ]

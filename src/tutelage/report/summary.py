@@ -1,12 +1,12 @@
 """Gathers the results of a run into summary.json, the part that other programs may rely on."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from tutelage.run.artifacts import Preparation, RowCounts, TrainingResult, read_artifact
 from tutelage.run.evaluation import Evaluation, read_evaluation
-from tutelage.run.folder import SPLITS, RunFolder, read_json
+from tutelage.run.folder import SPLITS, RunFolder
+from tutelage.run.judges import Judges
 
 FOR_STAGES = ("format", "loss", "model_files")  # of model/training.json; the losses stand by themselves
 
@@ -18,7 +18,7 @@ class Summary:
     rows: RowCounts | None = None
     training: TrainingResult | None = None
     evaluation: Evaluation | None = None
-    judges: Mapping[str, Any] | None = None
+    judges: Judges | None = None
 
     def to_record(self) -> dict[str, Any]:
         """Return the contents of summary.json; parts whose stage has not run are absent."""
@@ -30,7 +30,7 @@ class Summary:
             record["loss"] = {"validation": self.training.loss.to_record()}
             record["training"] = {name: value for name, value in figures.items() if name not in FOR_STAGES}
         if self.evaluation is not None:
-            judged = {} if self.judges is None else {"judges": self.judges}
+            judged = {} if self.judges is None else {"judges": self.judges.to_record()["judges"]}
             record["evaluation"] = self.evaluation.to_record() | judged
         return record
 
@@ -42,5 +42,5 @@ def summarise(run: RunFolder) -> Summary:
         rows=read_artifact(Preparation, run.preparation).rows if run.preparation.exists() else None,
         training=read_artifact(TrainingResult, run.training) if run.training.exists() else None,
         evaluation=read_evaluation(run.metrics) if is_evaluated else None,
-        judges=read_json(run.judges)["judges"] if is_evaluated and run.judges.exists() else None,
+        judges=read_artifact(Judges, run.judges) if is_evaluated and run.judges.exists() else None,
     )

@@ -50,7 +50,7 @@ def judged(run: RunFolder, address: str, **settings: Any) -> tuple[dict[str, Any
     name = f"openai:judge@{address}/v1"
     chosen = EvaluationSettings(judges=[name], judge_price_in=IN, judge_price_out=OUT, **settings)
     found = judge_run(run, chosen, progress=lambda label, total: lambda n: None, tell=told.append)
-    return found["judges"][name], told
+    return found.to_record()["judges"][name], told
 
 
 def test_a_budget_is_never_passed_and_the_same_command_goes_on_without_asking_twice(run: RunFolder) -> None:

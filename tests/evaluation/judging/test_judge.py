@@ -37,7 +37,7 @@ def run(tmp_path: Path) -> RunFolder:
 
 def judge(run: RunFolder, *names: str, **settings: Any) -> dict[str, Any]:
     chosen = EvaluationSettings(judges=list(names), **settings)
-    return judge_run(run, chosen, progress=lambda name, total: lambda n: None)["judges"]
+    return judge_run(run, chosen, progress=lambda name, total: lambda n: None).to_record()["judges"]
 
 
 def name_at(address: str) -> str:

@@ -53,7 +53,7 @@ def judged(run: RunFolder, script: Any, **settings: Any) -> tuple[dict[str, Any]
         name = f"openai:judge@{server.address}/v1"
         chosen = EvaluationSettings(judges=[name], sets=SETS, **settings)
         found = judge_run(run, chosen, progress=lambda label, total: lambda n: None)
-    return found["judges"][name], server
+    return found.to_record()["judges"][name], server
 
 
 def test_a_judge_scores_both_answers_to_each_row_of_a_set(run: RunFolder) -> None:
@@ -120,7 +120,7 @@ def test_a_limit_counts_the_questions_about_sets_too_and_the_rest_is_asked_later
         def judge(limit: int | None) -> dict[str, Any]:
             settings = EvaluationSettings(judges=[name], sets=SETS, judge_limit=limit)
             judged = judge_run(run, settings, progress=lambda label, total: lambda n: None)
-            return judged["judges"][name]["sets"]["towns"]
+            return judged.to_record()["judges"][name]["sets"]["towns"]
 
         assert "questions have no reply yet; the last: not asked" in judge(needed - 5)["notes"][0]["message"]
         assert len(server.requests) == needed - 5

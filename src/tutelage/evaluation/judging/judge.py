@@ -43,8 +43,9 @@ from tutelage.fetching import file_sha256, user_cache
 from tutelage.llm.language_models import open_chat_model, refuse_unusable
 from tutelage.llm.model_names import parse_model_name
 from tutelage.recipe_evaluation import EvaluationSettings
-from tutelage.run.artifacts import Preparation, read_artifact
-from tutelage.run.folder import ARMS, RunFolder, write_json, write_json_lines
+from tutelage.run.artifacts import Preparation, read_artifact, write_artifact
+from tutelage.run.folder import ARMS, RunFolder, write_json_lines
+from tutelage.run.judges import Judges
 from tutelage.run.lines import read_json_lines
 from tutelage.run.storage import publish_folder
 
@@ -73,7 +74,7 @@ def judge_run(
     *,
     progress: Progress,
     tell: Callable[[str], None] = lambda line: None,
-) -> dict[str, Any]:
+) -> Judges:
     """Ask every judge about the answers in the folder, write what they said, and return what judges.json says.
 
     Where prices are given, `tell` is told what a judge may cost before it is asked, and what it cost.
@@ -110,7 +111,7 @@ def judge_run(
             tell(f"{name}: {sitting.purse.told(sitting.asked)}.")
         if sitting.purse:
             sitting.purse.close()
-    found = {"protocol_sha256": protocol_sha256(), "judges": results}
+    found = Judges.model_validate({"protocol_sha256": protocol_sha256(), "judges": results})
     _write(run, records, found)
     return found
 
@@ -129,14 +130,14 @@ def _tell_costs(
         )
 
 
-def _write(run: RunFolder, records: Sequence[dict[str, Any]], found: dict[str, Any]) -> None:
+def _write(run: RunFolder, records: Sequence[dict[str, Any]], found: Judges) -> None:
     """Publish the evaluation anew with what was said about it, so that its manifest names that too."""
     of_before = shutil.ignore_patterns(run.judgements.name, run.judges.name)
 
     def fill(staged: Path) -> None:
         shutil.copytree(run.evaluation, staged, dirs_exist_ok=True, ignore=of_before)
         write_json_lines(staged / run.judgements.name, records)
-        write_json(staged / run.judges.name, found)
+        write_artifact(staged / run.judges.name, found)
 
     publish_folder(run.evaluation, fill)
 

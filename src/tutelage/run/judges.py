@@ -1,0 +1,135 @@
+"""evaluation/judges.json: what each judge says of both models, and whether it can be believed."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from tutelage.run.artifacts import Artifact, Note
+from tutelage.run.evaluation import PairedFigures, VerdictWord
+from tutelage.run.validation import Record
+
+JudgeVerdict = VerdictWord | Literal["no verdict"]
+
+
+class CheckFigures(Record):
+    name: str
+    label: str
+    value: float | None
+    wanted: str
+    n: int
+    passed: bool
+
+
+class SelfTestFigures(Record):
+    passed: bool
+    checks: list[CheckFigures]
+    fault: Note | None
+
+
+class ScoreFigures(Record):
+    base: float | None
+    tuned: float | None
+    difference: float | None
+    low: float | None
+    high: float | None
+    smallest_detectable: float | None
+    higher: int
+    equal: int
+    lower: int
+
+
+class ScoreBounds(Record):
+    """The difference if every missing score were worst for the tuned model, or best."""
+
+    worst: float | None
+    best: float | None
+
+
+class PreferenceCounts(Record):
+    """Rows that the tuned model wins, ties and loses, judged in both orders; shares in percent."""
+
+    win: int
+    tie: int
+    loss: int
+    null: int
+    disagreeing: int
+    win_share: float | None
+    low: float | None
+    high: float | None
+    worst_share: float | None
+    best_share: float | None
+    swaps_agree: float | None
+
+
+class JudgedLength(Record):
+    base_tokens: float | None
+    tuned_tokens: float | None
+    adjusted_difference: float | None
+
+
+class AgreementFigures(Record):
+    n: int
+    pearson: float | None
+    spearman: float | None
+    kendall: float | None
+    bias: float
+    mean_absolute_error: float
+    sensitivity: float | None
+    specificity: float | None
+    kappa: float | None
+
+
+class CorrectedFigures(Record):
+    difference: float
+    low: float
+    high: float
+    n: int
+
+
+class LabelFigures(Record):
+    agreement: AgreementFigures | None
+    corrected: CorrectedFigures | None
+
+
+class JudgedRows(Record):
+    trusted: bool
+    verdict: JudgeVerdict
+    sentence: str
+    rows: int
+    clusters: int
+
+
+class JudgedSet(PairedFigures, JudgedRows):
+    """What a judge says of a named set."""
+
+    self_test: SelfTestFigures
+    answered_as: list[str]
+    notes: list[Note]
+    p_holm: float | None
+
+
+class JudgeResult(Record):
+    """What one judge says; `sets` are the named sets that judges score."""
+
+    trusted: bool
+    verdict: JudgeVerdict
+    sentence: str
+    rows: int
+    nulls: int
+    score: ScoreFigures
+    bounds: ScoreBounds
+    preference: PreferenceCounts
+    length: JudgedLength
+    self_test: SelfTestFigures
+    labels: LabelFigures | None
+    notes: list[Note]
+    answered_as: list[str]
+    sets: dict[str, JudgedSet] = Field(default_factory=dict)
+
+
+class Judges(Artifact):
+    """Every judge by its name; `protocol_sha256` is the hash of what they were asked."""
+
+    format: Literal[1] = 1  # the first files had no number
+    protocol_sha256: str
+    judges: dict[str, JudgeResult]
