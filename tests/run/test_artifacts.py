@@ -6,7 +6,7 @@ import pytest
 from support.fake_run import make_run
 
 from tutelage.errors import RunFolderError
-from tutelage.run.artifacts import Preparation, TrainingResult, read_artifact, write_artifact
+from tutelage.run.artifacts import Environment, Preparation, TrainingResult, read_artifact, write_artifact
 from tutelage.run.evaluation import AnswerEvaluation, read_evaluation
 from tutelage.run.folder import RunFolder, read_json, write_json
 
@@ -17,12 +17,17 @@ def made(tmp_path_factory):
 
 
 def place_of(run, kind):
-    places = {Preparation: run.preparation, TrainingResult: run.training, AnswerEvaluation: run.metrics}
+    places = {
+        Preparation: run.preparation,
+        TrainingResult: run.training,
+        Environment: run.environment,
+        AnswerEvaluation: run.metrics,
+    }
     return places[kind]
 
 
 # With the command that makes it again.
-KINDS = {Preparation: "prepare", TrainingResult: "train", AnswerEvaluation: "evaluate"}
+KINDS = {Preparation: "prepare", TrainingResult: "train", Environment: "train", AnswerEvaluation: "evaluate"}
 ALWAYS_NUMBERED = (Preparation, AnswerEvaluation)
 
 
@@ -96,6 +101,7 @@ def without(record, name):
         (AnswerEvaluation, lambda made: {}, "it has no rows"),
         (AnswerEvaluation, lambda made: {**made, "sets": 7}, "it has 7 as sets"),
         (AnswerEvaluation, lambda made: {**made, "verdict": "fine"}, "it has 'fine' as verdict"),
+        (Environment, lambda made: {**made, "cores": None}, "it has None as cores"),
         (TrainingResult, lambda made: {**made, "peak_memory_bytes": "x"}, "it has 'x' as peak_memory_bytes"),
     ],
 )

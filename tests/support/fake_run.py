@@ -15,7 +15,7 @@ from tutelage.data.examples import Example, PreparedRow
 from tutelage.evaluation.comparison import compare_scores
 from tutelage.evaluation.metrics import METRICS, score_rows
 from tutelage.report.summary import summarise
-from tutelage.run.artifacts import Preparation, TrainingResult, write_artifact
+from tutelage.run.artifacts import Environment, Preparation, TrainingResult, write_artifact
 from tutelage.run.evaluation import AnswerEvaluation
 from tutelage.run.folder import RunFolder, write_json, write_json_lines, write_text
 from tutelage.run.lines import read_json_lines
@@ -86,21 +86,25 @@ def make_run(root: Path, *, until: str = "evaluate", test_rows: int = 100) -> Ru
 def prepare(run: RunFolder, parts: dict[str, list[dict[str, Any]]]) -> None:
     """Write what `prepare` writes."""
     write_text(run.recipe, RECIPE)
-    write_json(
+    write_artifact(
         run.environment,
-        {
-            "tutelage": "0.1.0",
-            "python": "3.11.9",
-            "torch": "2.11.0",
-            "transformers": "5.23.0",
-            "peft": "0.21.0",
-            "platform": "Linux",
-            "processor": "x86-64, AVX2",
-            "cores": 4,
-            "threads": 4,
-            "device": "cpu",
-            "dtype": "float32",
-        },
+        Environment.model_validate(
+            {
+                "tutelage": "0.1.0",
+                "python": "3.11.9",
+                "torch": "2.11.0",
+                "transformers": "5.23.0",
+                "peft": "0.21.0",
+                "tokenizers": "0.23.0",
+                "numpy": "2.1.0",
+                "platform": "Linux",
+                "processor": "x86-64, AVX2",
+                "cores": 4,
+                "threads": 4,
+                "device": "cpu",
+                "dtype": "float32",
+            }
+        ),
     )
     for split, examples in parts.items():
         write_split(run.data, split, list(map(prepared_row, examples)))

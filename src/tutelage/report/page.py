@@ -6,7 +6,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+import jinja2
 from markupsafe import Markup
 
 from tutelage.data.pairs import units_of
@@ -40,9 +40,9 @@ from tutelage.report.scores import evaluate_answers
 from tutelage.report.sets import set_rows
 from tutelage.report.settings import settings_tables
 from tutelage.report.summary import summarise
-from tutelage.run.artifacts import Preparation, TrainingResult, read_artifact
+from tutelage.run.artifacts import Environment, Preparation, TrainingResult, read_artifact
 from tutelage.run.evaluation import AnswerEvaluation
-from tutelage.run.folder import RunFolder, read_json, reading_faults, write_text
+from tutelage.run.folder import RunFolder, reading_faults, write_text
 from tutelage.run.history import read_history
 from tutelage.run.lines import parse_json_line, read_json_lines
 
@@ -131,16 +131,16 @@ def _gather(run: RunFolder, decode: Decode | None, recipe: Recipe | None) -> dic
         else None,
         "has_tokens": decode is not None,
         "recipe": run.recipe.read_text(encoding="utf-8") if run.recipe.exists() else "",
-        "environment": read_json(run.environment) if run.environment.exists() else {},
+        "environment": _environment(run),
     }
 
 
 def render(template: str, content: Mapping[str, Any]) -> str:
     """Return a page in the common dress, every text of the content escaped."""
-    environment = Environment(
-        loader=PackageLoader("tutelage.report", "."),
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("tutelage.report", "."),
         autoescape=True,
-        undefined=StrictUndefined,
+        undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
@@ -167,6 +167,13 @@ def read_events(path: Path) -> list[dict[str, Any]]:
     with reading_faults(path):
         whole = path.read_bytes().rpartition(b"\n")[0]
     return [parse_json_line(path, line) for line in whole.split(b"\n") if line]
+
+
+def _environment(run: RunFolder) -> dict[str, Any]:
+    if not run.environment.exists():
+        return {}
+    found = read_artifact(Environment, run.environment).to_record()
+    return {name: value for name, value in found.items() if name != "format"}
 
 
 def _last_step(events: Sequence[Mapping[str, Any]]) -> int | None:

@@ -143,3 +143,39 @@ class TrainingResult(Artifact):
     loss: Losses
     model_files: dict[str, str] = Field(default_factory=dict)
     checksums: Checksums = "verified"
+
+
+class Environment(Artifact):
+    """environment.json: versions and machine of a training, without names of users, hosts or folders."""
+
+    format: Literal[1] = 1  # the first files had no number
+    tutelage: str
+    python: str
+    torch: str
+    transformers: str
+    peft: str
+    tokenizers: str
+    numpy: str
+    platform: str
+    processor: str
+    cores: int
+    threads: int
+    device: str
+    dtype: str
+    bfloat16_products: str | None = None
+
+
+class ReferencePart(Record):
+    """Of the pairs of a split what the base model gave (chosen, rejected), in nats; `sha256` is that of the numbers."""
+
+    identity: str
+    sha256: str
+    log_probs: list[list[float]]
+
+
+class Reference(Artifact):
+    """reference.json, of preferences: what the model gave both answers of every pair before it was trained."""
+
+    format: Literal[1] = 1  # the first files had no number
+    train: ReferencePart
+    validation: ReferencePart

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from tutelage.errors import RecipeError, RunFolderError
-from tutelage.run.facts import FACTS
 from tutelage.run.storage import publish_bytes
 
 SPLITS = ("train", "test", "validation")
@@ -274,27 +273,9 @@ def write_json_lines(path: Path, records: Iterable[dict[str, Any]]) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """Read a file of a run; RunFolderError where it is not JSON or lacks a fact."""
+    """Read a JSON file of a run as it is; RunFolderError if it cannot be read."""
     with reading_faults(path):
-        value = json.loads(path.read_text(encoding="utf-8"))
-        _refuse_lost_facts(path.name, value)
-    return value
-
-
-def _refuse_lost_facts(name: str, value: Any) -> None:
-    if name not in FACTS:
-        return
-    if not isinstance(value, dict):
-        raise ValueError("it holds no JSON object")
-    for fact, kind in FACTS[name].items():
-        found: Any = value
-        for key in fact.split("."):
-            found = found.get(key, _LOST) if isinstance(found, dict) else _LOST
-        if not isinstance(found, kind):
-            raise ValueError(f"it {f'has no {fact}' if found is _LOST else f'has {found!r:.40} as {fact}'}")
-
-
-_LOST = object()
+        return json.loads(path.read_text(encoding="utf-8"))
 
 
 @contextmanager

@@ -8,7 +8,6 @@ import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
@@ -19,7 +18,8 @@ from tutelage.model.answer_log_probs import answer_log_probs
 from tutelage.model.forward import CausalModel
 from tutelage.model.sources import ModelSource
 from tutelage.recipe import Recipe
-from tutelage.run.folder import RunFolder, read_json, write_json
+from tutelage.run.artifacts import Reference, ReferencePart, read_artifact, write_artifact
+from tutelage.run.folder import RunFolder
 from tutelage.runtime import name_dtype
 from tutelage.training.tuning import OpenedRun
 
@@ -45,36 +45,38 @@ def with_reference(
     where it `is_kept`, the run folder has it then.
     """
     known = _read(run)
-    found: dict[str, Any] = {}
+    found: dict[str, ReferencePart] = {}
     pairs: dict[str, Pairs] = {}
     for split, units in (("train", opened.training), ("validation", opened.validation)):
         assert isinstance(units, Pairs), "preference tuning is about pairs"
         identity = _identity(units, opened.model, source)
-        part: Any = known.get(split)
-        if not _is_as_written(part) or part.get("identity") != identity:
+        part = known.get(split)
+        if part is None or not _is_as_written(part) or part.identity != identity:
             part = _part(identity, _log_probs(opened.model, units, progress))
         found[split] = part
-        reference = np.array(part["log_probs"], dtype=np.float64).reshape(-1, 2)
+        reference = np.array(part.log_probs, dtype=np.float64).reshape(-1, 2)
         pairs[split] = replace(units, reference=reference)
     if is_kept and found != known:
-        write_json(run.reference, found)
+        write_artifact(run.reference, Reference(train=found["train"], validation=found["validation"]))
     return replace(opened, training=pairs["train"], validation=pairs["validation"])
 
 
 def what_is_damaged_in_reference(run: RunFolder) -> str | None:
     """Say where the kept reference is not what was written; None where it is whole."""
     known = _read(run)
-    odd = [split for split in ("train", "validation") if not _is_as_written(known.get(split))]
+    odd = [
+        split for split in ("train", "validation") if split not in known or not _is_as_written(known[split])
+    ]
     return f"the numbers of {' and '.join(odd)} are not those that were written" if odd else None
 
 
-def _read(run: RunFolder) -> dict[str, Any]:
-    """Return what is kept; nothing where it cannot be read, for it can be made again."""
+def _read(run: RunFolder) -> dict[str, ReferencePart]:
+    """Return what is kept by split; nothing where it cannot be read, for it can be made again."""
     try:
-        known = read_json(run.reference)
+        known = read_artifact(Reference, run.reference)
     except RunFolderError:
         return {}
-    return known if isinstance(known, dict) else {}
+    return {"train": known.train, "validation": known.validation}
 
 
 def _identity(pairs: Pairs, model: CausalModel, source: ModelSource) -> str:
@@ -96,16 +98,13 @@ def _log_probs(model: CausalModel, pairs: Pairs, progress: Callable[[int], None]
     return np.concatenate([np.empty(0), *parts]).reshape(-1, 2).tolist()
 
 
-def _part(identity: str, log_probs: list[list[float]]) -> dict[str, Any]:
-    return {"identity": identity, "sha256": _hash(log_probs), "log_probs": log_probs}
+def _part(identity: str, log_probs: list[list[float]]) -> ReferencePart:
+    return ReferencePart(identity=identity, sha256=_hash(log_probs), log_probs=log_probs)
 
 
-def _is_as_written(part: Any) -> bool:
-    try:
-        return part["sha256"] == _hash(part["log_probs"])
-    except (KeyError, TypeError):
-        return False
+def _is_as_written(part: ReferencePart) -> bool:
+    return part.sha256 == _hash(part.log_probs)
 
 
-def _hash(log_probs: Any) -> str:
+def _hash(log_probs: list[list[float]]) -> str:
     return hashlib.sha256(json.dumps(log_probs).encode()).hexdigest()

@@ -25,8 +25,8 @@ from tutelage.model.sources import ModelSource
 from tutelage.platforms import peak_memory_bytes
 from tutelage.recipe import Recipe
 from tutelage.recipe_file import to_toml
-from tutelage.run.artifacts import Losses, TrainingResult, write_artifact
-from tutelage.run.folder import RunFolder, write_json, write_text
+from tutelage.run.artifacts import Environment, Losses, TrainingResult, write_artifact
+from tutelage.run.folder import RunFolder, write_text
 from tutelage.run.lines import read_json_lines
 from tutelage.run.storage import (
     MANIFEST,
@@ -206,7 +206,8 @@ def tune(
             interruption=interruption,
         )
         log.sync()
-    write_json(run.environment, describe_environment(model.device, model.compute_dtype))
+    environment = describe_environment(model.device, model.compute_dtype)
+    write_artifact(run.environment, Environment.model_validate(environment))
     planned = plan_steps(len(opened.training), recipe.training).steps
     seconds = seconds_before + time.perf_counter() - begin
     is_checked = all(event["event"] != UNCHECKED for event in read_json_lines(run.events))
