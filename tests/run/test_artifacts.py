@@ -3,12 +3,21 @@
 import json
 
 import pytest
+from support.fake_further import JUDGED
 from support.fake_run import make_run
 
 from tutelage.errors import RunFolderError
-from tutelage.run.artifacts import Environment, Preparation, TrainingResult, read_artifact, write_artifact
-from tutelage.run.evaluation import AnswerEvaluation, read_evaluation
+from tutelage.run.artifacts import (
+    Environment,
+    Preparation,
+    Reference,
+    TrainingResult,
+    read_artifact,
+    write_artifact,
+)
+from tutelage.run.evaluation import AnswerEvaluation, ClassEvaluation, read_evaluation
 from tutelage.run.folder import RunFolder, read_json, write_json
+from tutelage.run.judges import Judges
 
 
 @pytest.fixture(scope="module")
@@ -28,6 +37,7 @@ def place_of(run, kind):
 
 # With the command that makes it again.
 KINDS = {Preparation: "prepare", TrainingResult: "train", Environment: "train", AnswerEvaluation: "evaluate"}
+PART = {"identity": "a", "sha256": "b", "log_probs": [[-1.5, -2.0], [0.0, -3.25]]}
 ALWAYS_NUMBERED = (Preparation, AnswerEvaluation)
 
 
@@ -120,3 +130,67 @@ def test_an_artifact_that_is_not_there_is_told_likewise(tmp_path):
     with pytest.raises(RunFolderError, match="No such file or directory") as fault:
         read_artifact(Preparation, run.preparation)
     assert fault.value.code == "run.file_damaged"
+
+
+def test_a_part_that_an_objective_does_not_have_stays_absent_and_null_stays_null(made, tmp_path):
+    written = read_json(made.metrics)
+    assert not {"objective", "answers", "preference", "checksums"} & written.keys()
+    write_json(tmp_path / "metrics.json", {**written, "length": None, "forgetting": None})
+    found = read_evaluation(tmp_path / "metrics.json")
+    assert (found.objective, found.preference) == ("instruction", None)
+    assert found.to_record() == {**written, "length": None, "forgetting": None}
+
+
+def test_the_evaluation_of_a_classification_is_read_as_one(tmp_path):
+    share = {"value": 0.5, "low": 0.25, "high": 0.75}
+    line = {"accuracy": 0.5, "low": 0.25, "high": 0.75, "p": 1.0}
+    label = {"label": "ham", "rows": 4, "given": 4, "precision": share, "recall": None, "f1": 0.5}
+    written = {
+        "format": 1,
+        "objective": "classification",
+        "primary_metric": "accuracy",
+        "rows": 4,
+        "accuracy": share,
+        "macro_f1": 0.5,
+        "classes": [label],
+        "confusion": [[4]],
+        "calibration": {
+            "ece": 0.1,
+            "bins": [{"rows": 4, "probability": 0.6, "right": 0.5, "low": 0.25, "high": 0.75}],
+        },
+        "baselines": {"majority": {"label": "ham", **line}, "tf_idf": line, "zero_shot": None},
+        "threshold": None,
+        "verdict": "no difference detectable",
+        "sentence": "2 of 4 are right.",
+        "sets": {},
+        "forgetting": None,
+    }
+    write_json(tmp_path / "metrics.json", written)
+    found = read_evaluation(tmp_path / "metrics.json")
+    assert isinstance(found, ClassEvaluation)
+    assert found.baselines.majority.label == "ham"
+    assert list(found.to_record().items()) == list(written.items())
+    write_json(tmp_path / "metrics.json", without(written, "baselines.majority.p"))
+    with pytest.raises(RunFolderError, match=r"it has no baselines\.majority\.p\."):
+        read_evaluation(tmp_path / "metrics.json")
+
+
+@pytest.mark.parametrize(
+    ("kind", "record"),
+    [
+        (
+            Reference,
+            {"train": PART, "validation": PART | {"identity": "c"}},
+        ),
+        (Judges, {"protocol_sha256": "beef", "judges": {"ollama:fair": {"trusted": True, **JUDGED}}}),
+    ],
+)
+def test_a_file_that_had_no_number_is_read_and_gets_one(tmp_path, kind, record):
+    write_json(tmp_path / "a.json", record)
+    found = read_artifact(kind, tmp_path / "a.json")
+    write_artifact(tmp_path / "a.json", found)
+    assert read_json(tmp_path / "a.json") == {"format": 1, **record}
+    write_json(tmp_path / "a.json", {"format": 2, **record})
+    with pytest.raises(RunFolderError) as fault:
+        read_artifact(kind, tmp_path / "a.json")
+    assert fault.value.code == "run.other_version"

@@ -3,10 +3,7 @@ import json
 import pytest
 
 from tutelage.errors import RunFolderError
-from tutelage.run.folder import RunFolder, read_json, write_json, write_json_lines, write_text
-from tutelage.run.lines import read_json_lines
-
-ODD = "a\u2028b\u2029c\x85d\x0be\x1cf\r\ng\ud83d\ude00".encode("utf-16", "surrogatepass").decode("utf-16")
+from tutelage.run.folder import RunFolder, read_json, write_json, write_text
 
 
 def test_the_names_are_those_of_the_contract(tmp_path):
@@ -32,13 +29,6 @@ def test_what_is_missing_names_the_stage_that_writes_it(tmp_path):
     assert run.require(run.preparation, stage="prepare") == run.preparation
 
 
-def test_json_lines_come_back_as_they_were_whatever_stands_in_the_texts(tmp_path):
-    records = [{"text": ODD, "number": 1}, {"text": "\x00\x1b", "list": [1, None]}, {}]
-    write_json_lines(tmp_path / "rows.jsonl", records)
-    assert read_json_lines(tmp_path / "rows.jsonl") == records
-    assert (tmp_path / "rows.jsonl").read_bytes().count(b"\n") == 3
-
-
 def test_no_file_gets_a_number_that_is_not_json(tmp_path):
     write_json(tmp_path / "a.json", {"loss": 1.0})
     with pytest.raises(ValueError, match="not JSON compliant"):
@@ -52,39 +42,6 @@ def test_a_damaged_file_is_told_with_its_name(tmp_path, content):
     path.write_bytes(content)
     with pytest.raises(RunFolderError, match=r"summary.json: .* write it anew with `tutelage report "):
         read_json(path)
-
-
-@pytest.mark.parametrize(
-    ("place", "content", "told", "verb"),
-    [
-        ("data/train.jsonl", '{"row": 0}', "line 1 has no prompt", "prepare"),
-        (
-            "events.jsonl",
-            '{"event": "step", "step": 1, "loss": 2.5}\n7',
-            "line 2 holds no JSON object",
-            "train",
-        ),
-        ("events.jsonl", '{"event": "validation", "step": 1}', "line 1 has no loss", "train"),
-        (
-            "events.jsonl",
-            '{"event": "sample", "step": 1, "row": 2, "prompt": "a", "reference": "b", "response": null}',
-            "line 1 has None as response",
-            "train",
-        ),
-        ("evaluation/base.jsonl", None, "No such file or directory", "evaluate"),
-    ],
-)
-def test_a_file_without_what_the_stages_ask_it_for_is_told_with_what_writes_it(
-    tmp_path, place, content, told, verb
-):
-    path = tmp_path / place
-    path.parent.mkdir(exist_ok=True)
-    if content is not None:
-        path.write_text(content)
-    with pytest.raises(RunFolderError) as fault:
-        read_json_lines(path)
-    assert f"Could not read {path}: {told}." in str(fault.value)
-    assert f"`tutelage {verb} {tmp_path} --overwrite`" in str(fault.value)
 
 
 def test_a_text_that_cannot_be_encoded_leaves_the_old_file_and_no_other(tmp_path):

@@ -8,7 +8,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 class Record(BaseModel):
     """An object in a file of a run; what another version of Tutelage writes beside its fields is not read."""
 
-    model_config = ConfigDict(frozen=True)
+    # Deferred, so that a command pays only for the types that it reads.
+    model_config = ConfigDict(frozen=True, defer_build=True)
 
     def to_record(self) -> dict[str, Any]:
         """Return every field that was given, in the order of the fields; a default that nobody gave is absent."""
