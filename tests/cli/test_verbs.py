@@ -100,9 +100,10 @@ def test_the_verbs_one_after_the_other_make_a_whole_run(tutelage, place, begin):
     assert (trained.code, trained.err) == (0, "")
     assert "3 steps over 24 examples" in trained.out
     waits = [line for line in trained.out.splitlines() if line.endswith(" …")]
-    assert waits[:3] == [
+    assert waits[:4] == [
         "Loading the model …",
         "Checking the model's results against one row at a time …",
+        "Timing a step …",
         "Validating before the first step …",
     ]
     assert "\n  tutelage evaluate runs/mine\n" in trained.out

@@ -146,7 +146,8 @@ def test_a_loss_that_is_no_number_ends_the_run_with_3_and_the_rows_and_keeps_the
     def poisoned(model, tree, units, **given):
         loss = INSTRUCTION.loss(model, tree, units, **given).loss
         calls.append(loss.requires_grad)  # the validation has no gradient
-        return Part(loss * (float("nan") if sum(calls) == 5 else 1))
+        # One pass is timed before the first step.
+        return Part(loss * (float("nan") if sum(calls) == 1 + 5 else 1))
 
     wrong = {"instruction": Objective(poisoned, INSTRUCTION.divisor)}
     around = lambda: patch.dict(OBJECTIVES, wrong)  # noqa: E731

@@ -51,9 +51,11 @@ def made_by(root):
 
 
 def losses(root):
+    """Return the events of a run but for times: how long steps took, and how long a call expected to take."""
     return [
         {key: value for key, value in event.items() if key != "seconds"}
         for event in read_json_lines(RunFolder(Path(root)).events)
+        if event["event"] != "estimate"
     ]
 
 

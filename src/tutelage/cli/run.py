@@ -5,6 +5,7 @@ from typing import Any
 
 from tutelage.cli import console
 from tutelage.cli.dry_run import show_dry_run
+from tutelage.cli.estimate import Ahead
 from tutelage.cli.evaluate import (
     evaluate_stage,
     is_worse,
@@ -94,13 +95,16 @@ def begin_run(run: RunFolder, loaded: LoadedRecipe) -> tuple[bool, int]:
     console.heading("1 Prepare")
     with preparing(run, loaded) as prepared:
         test_rows = prepared.splits["test"]
+        ahead = None
         if has_test_rows(prepared.splits, loaded):
-            open_named_sets(loaded, lambda: prepared.splits["train"])  # refuses what could not be asked later
+            # Refuses what could not be asked later.
+            sets = open_named_sets(loaded, lambda: prepared.splits["train"])
             refuse_answers_without_room(test_rows, loaded)
+            ahead = Ahead(test_rows, prepared.splits["validation"], sets)
         opened = open_model(loaded, prepared.splits, prepared.preparation)
     console.say()
     console.heading("2 Tune")
-    train_stage(run, loaded, opened)
+    train_stage(run, loaded, opened, ahead=ahead)
     return _evaluate_and_report(run, loaded)
 
 
@@ -133,8 +137,21 @@ def finish_run(run: RunFolder, loaded: LoadedRecipe, *, is_accepted: bool) -> tu
         refuse_untrained_settings(run, loaded)
         console.say(f"The model in {run.model} is trained already.")
     else:
-        train_prepared(run, loaded, begin_anew=False, is_accepted=is_accepted)
+        train_prepared(
+            run, loaded, begin_anew=False, is_accepted=is_accepted, ahead=_evaluation_ahead(run, loaded)
+        )
     return _evaluate_and_report(run, loaded)
+
+
+def _evaluation_ahead(run: RunFolder, loaded: LoadedRecipe) -> Ahead | None:
+    """Return what is evaluated after the training of a run that goes on."""
+    from tutelage.data.preparation import read_prepared
+
+    if not read_artifact(Preparation, run.preparation).rows.test:
+        return None
+    splits = {split: read_prepared(run, split) for split in ("train", "test", "validation")}
+    sets = open_named_sets(loaded, lambda: splits["train"])
+    return Ahead(splits["test"], splits["validation"], sets)
 
 
 def _evaluate_and_report(run: RunFolder, loaded: LoadedRecipe) -> tuple[bool, int]:

@@ -7,6 +7,7 @@ from typing import Any
 
 from tutelage.cli import console
 from tutelage.cli.dry_run import name_units, show_dry_run
+from tutelage.cli.estimate import Ahead, show_estimate
 from tutelage.cli.going_on import (
     AcceptChanges,
     Earlier,
@@ -64,8 +65,15 @@ def train(
     show_next_steps(run, loaded)
 
 
-def train_prepared(run: RunFolder, loaded: LoadedRecipe, *, begin_anew: bool, is_accepted: bool) -> None:
-    """Train on the rows in the folder, from the beginning or from the last checkpoint."""
+def train_prepared(
+    run: RunFolder,
+    loaded: LoadedRecipe,
+    *,
+    begin_anew: bool,
+    is_accepted: bool,
+    ahead: Ahead | None = None,
+) -> None:
+    """Train on the rows in the folder, from the beginning or from the last checkpoint; `ahead` is what comes after."""
     from tutelage.data.model_files import changed_beside_weights, refuse_other_model
     from tutelage.data.preparation import read_prepared
 
@@ -78,9 +86,8 @@ def train_prepared(run: RunFolder, loaded: LoadedRecipe, *, begin_anew: bool, is
     if earlier.checkpoint is None:
         earlier = begins_with_changes(changed)
     splits = {split: read_prepared(run, split) for split in ("train", "validation")}
-    train_stage(
-        run, loaded, open_model(loaded, splits, read_artifact(Preparation, run.preparation), earlier), earlier
-    )
+    opened = open_model(loaded, splits, read_artifact(Preparation, run.preparation), earlier)
+    train_stage(run, loaded, opened, earlier, ahead=ahead)
 
 
 def open_model(
@@ -116,8 +123,10 @@ def train_stage(
     loaded: LoadedRecipe,
     opened: Any,
     earlier: Earlier = Earlier(),  # noqa: B008 - frozen
+    *,
+    ahead: Ahead | None = None,
 ) -> None:
-    """Tune an OpenedRun with a bar that shows the losses."""
+    """Say how long it takes with what is `ahead`, and tune an OpenedRun with a bar that shows the losses."""
     from tutelage.generation.generate import answer_texts
     from tutelage.model.end_tokens import end_tokens
     from tutelage.model.loading import load_tokenizer
@@ -155,11 +164,12 @@ def train_stage(
         console.warn_aside(Message("device.bfloat16_emulated", told))
     tell_other_machine(earlier, opened.model)
     record_recipe(run, loaded)  # before the first step, so that the folder alone says how to go on
+    begin = earlier.checkpoint.progress if earlier.checkpoint else Progress()
+    estimate = show_estimate(run, loaded, opened, begin, tokenizer=tokenizer, ahead=ahead)
     if needs_reference(recipe):
         answers = 2 * (len(opened.training) + len(opened.validation))
         with console.progress("Reading both answers of each pair", answers) as advance:
             opened = with_reference(run, source, opened, progress=lambda count: advance(count, ""))
-    begin = earlier.checkpoint.progress if earlier.checkpoint else Progress()
     with losing_lines(), ExitStack() as shown:
 
         @cache
@@ -184,6 +194,7 @@ def train_stage(
             interruption=INTERRUPTION,
             earlier=earlier.checkpoint,
             accepted=earlier.accepted,
+            estimate=estimate,
         )
     record_stage(run, "train", seconds=read_artifact(TrainingResult, run.training).seconds)
     rate, unit = result.examples / result.step_seconds, name_units(recipe)

@@ -93,10 +93,15 @@ def common_prefix_length(first: Sequence[int], second: Sequence[int]) -> int:
 
 def count_distinct(examples: Sequence[Example]) -> int:
     """Return how many nodes the tree of these examples has, without building it."""
-    paths = sorted(example.ids[:-1] for example in examples)
+    return count_nodes([example.ids[:-1] for example in examples])
+
+
+def count_nodes(paths: Sequence[tuple[int, ...]]) -> int:
+    """Return how many nodes the tree of some paths has, without building it."""
+    ordered = sorted(paths)
     return sum(
         len(path) - common_prefix_length(previous, path)
-        for previous, path in zip([(), *paths], paths, strict=False)
+        for previous, path in zip([(), *ordered], ordered, strict=False)
     )
 
 

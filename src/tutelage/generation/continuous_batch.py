@@ -24,6 +24,16 @@ SHARE_TO_CLOSE_UP = 0.125
 FEWEST_SHARED = 16
 
 
+def is_time_to_refill(*, size: int, busy: int, share_to_refill: float) -> bool:
+    """Tell whether so much of a batch is free that waiting prompts are read into it."""
+    return size - busy >= max(1.0, share_to_refill * size)
+
+
+def is_time_to_close_up(*, slots: int, busy: int) -> bool:
+    """Tell whether so many slots are free that the others are moved together, when no prompt waits."""
+    return slots - busy >= max(1, SHARE_TO_CLOSE_UP * slots)
+
+
 @dataclass(frozen=True)
 class NextTokens:
     """logits: (all, vocabulary); keys[i] is the answer whose next token rows[i] of the logits tells."""
@@ -70,7 +80,7 @@ class ContinuousBatch:
     def __init__(self, model: CausalModel, size: int, share_to_refill: float) -> None:
         self._model = model
         self._size = size
-        self._enough_to_refill = max(1.0, share_to_refill * size)
+        self._share_to_refill = share_to_refill
         self._waiting: deque[tuple[int, Sequence[int]]] = deque()
         self._owners: list[int | None] = []  # which answer stands in each slot
         self._tokens: list[int] = []  # the next token of each slot
@@ -90,11 +100,11 @@ class ContinuousBatch:
     @torch.no_grad()
     def step(self) -> NextTokens:
         busy = [place for place, owner in enumerate(self._owners) if owner is not None]
-        if self._waiting and self._size - len(busy) >= self._enough_to_refill:
-            return self._refill(self._size - len(busy))
-        if not self._waiting and len(self._owners) - len(busy) >= max(
-            1, SHARE_TO_CLOSE_UP * len(self._owners)
+        if self._waiting and is_time_to_refill(
+            size=self._size, busy=len(busy), share_to_refill=self._share_to_refill
         ):
+            return self._refill(self._size - len(busy))
+        if not self._waiting and is_time_to_close_up(slots=len(self._owners), busy=len(busy)):
             self._close_up(busy)
             busy = list(range(len(busy)))
         logits = self._decode()

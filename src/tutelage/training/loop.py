@@ -114,8 +114,7 @@ def train(
     which ends it with Interrupted.
     """
     plan = plan_steps(len(examples), settings)
-    eval_steps = settings.eval_steps or max(1, plan.steps_per_epoch // VALIDATIONS_PER_EPOCH)
-    save_steps = settings.save_steps or eval_steps
+    eval_steps, save_steps = intervals(plan, settings)
 
     def is_due(step: int, interval: int) -> bool:
         return step >= plan.steps or step % interval == 0
@@ -211,3 +210,15 @@ def plan_steps(examples: int, settings: TrainingSettings) -> BatchPlan:
         settings.seed,
         settings.max_steps,
     )
+
+
+def intervals(plan: BatchPlan, settings: TrainingSettings) -> tuple[int, int]:
+    """Return how many steps lie between two validations, and between two checkpoints."""
+    eval_steps = settings.eval_steps or max(1, plan.steps_per_epoch // VALIDATIONS_PER_EPOCH)
+    return eval_steps, settings.save_steps or eval_steps
+
+
+def may_stop_early(plan: BatchPlan, settings: TrainingSettings, validation_rows: int) -> bool:
+    """Tell whether a validation loss may end this training before its last step."""
+    has_rows = validation_rows >= FEWEST_TO_STOP
+    return settings.early_stopping_patience > 0 and has_rows and plan.steps > plan.steps_per_epoch

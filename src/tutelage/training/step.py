@@ -56,10 +56,7 @@ def optimizer_step(
     begin = time.perf_counter()
     if not model.module.training:  # asking every module takes as long as a layer
         model.module.train()
-    max_nodes = model.most_nodes if max_nodes is None else max_nodes
-    # Both shrink where the memory is short.
-    at_most = max(1, micro_batch_size * max_nodes // model.most_nodes)
-    cut = micro_batches(examples, size=at_most, distinct_tokens=max_nodes, padded=model.is_padded)
+    cut = cut_step(model, examples, micro_batch_size=micro_batch_size, max_nodes=max_nodes)
     divisor = objective.divisor(examples)
     loss, computed, figures = accumulate_gradients(model, cut, divisor=divisor, objective=objective)
     grad_norm = clip_gradients(optimizer, max_grad_norm)
@@ -72,6 +69,16 @@ def optimizer_step(
     distinct = count_distinct(examples_of(examples))
     seconds = time.perf_counter() - begin
     return StepResult(loss, grad_norm, len(examples), supervised, computed, distinct, seconds, figures)
+
+
+def cut_step(
+    model: CausalModel, examples: Sequence[Unit], *, micro_batch_size: int, max_nodes: int | None = None
+) -> list[list[Unit]]:
+    """Return the micro-batches of a step; max_nodes is that of `optimizer_step`."""
+    max_nodes = model.most_nodes if max_nodes is None else max_nodes
+    # Both shrink where the memory is short.
+    at_most = max(1, micro_batch_size * max_nodes // model.most_nodes)
+    return micro_batches(examples, size=at_most, distinct_tokens=max_nodes, padded=model.is_padded)
 
 
 def accumulate_gradients(

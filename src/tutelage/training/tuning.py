@@ -2,7 +2,7 @@
 
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -138,10 +138,12 @@ def tune(
     interruption: Interruption,
     earlier: Checkpoint | None = None,
     accepted: Sequence[str] = (),
+    estimate: Mapping[str, Any] | None = None,
 ) -> Progress:
     """Train from the beginning or from an earlier checkpoint, and fill the model folder of the run.
 
-    Every event goes to events.jsonl and to the listener. `accepted` names what is another than it was in `earlier`.
+    Every event goes to events.jsonl and to the listener. `accepted` names what is another than it was in `earlier`, and
+    `estimate` is what the log says of how long all of it was expected to take.
     """
     begin = time.perf_counter()
     model = opened.model
@@ -194,6 +196,8 @@ def tune(
 
         if not source.is_checked:
             log.emit(UNCHECKED, step=earlier.progress.step if earlier else 0)
+        if estimate is not None:
+            log.emit("estimate", step=earlier.progress.step if earlier else 0, **estimate)
         result = train(
             model,
             optimizer,

@@ -1,0 +1,218 @@
+"""How long a run takes from its first step on, said before that step, and how to try it in less time."""
+
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from tutelage.cli import console
+from tutelage.cli.opening import locate
+from tutelage.recipe import Recipe
+from tutelage.recipe_file import LoadedRecipe, setting_text
+from tutelage.run.folder import RunFolder
+
+if TYPE_CHECKING:
+    from tutelage.training.loop import Progress
+    from tutelage.training.tuning import OpenedRun
+    from tutelage.training.work import Pace
+
+# A run that takes longer is offered a trial, each of whose stages takes about as long as the second number.
+LONG_SECONDS, TRIAL_SECONDS = 12 * 60, 120
+FEWEST_STEPS, FEWEST_ROWS = 4, 8  # of a trial
+# With fewer steps one more would be felt; with more it makes the kernels of its shapes before one is timed.
+STEPS_TO_WARM_UP = 10
+LONGEST_PROMPT = 128  # tokens of one that is answered for its pace
+
+
+@dataclass(frozen=True)
+class Ahead:
+    """What `tutelage run` evaluates once the model is trained: PreparedRows to test and to validate, and NamedSets."""
+
+    rows: Any
+    validation: Any
+    sets: Sequence[Any] = ()
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """The seconds of each stage that is ahead, and of the training its steps and whether it may end before the last."""
+
+    training: float
+    evaluation: float
+    report: float
+    steps: int
+    may_stop_early: bool
+
+    @property
+    def seconds(self) -> float:
+        return self.training + self.evaluation + self.report
+
+
+def show_estimate(
+    run: RunFolder,
+    loaded: LoadedRecipe,
+    opened: "OpenedRun",
+    begin: "Progress",
+    *,
+    tokenizer: Any,
+    ahead: Ahead | None,
+) -> dict[str, Any] | None:
+    """Time a little of the work, print how long all that is ahead takes, and return what the log says of it.
+
+    None where no step is left, or where the memory does not hold what is timed: the training makes it smaller.
+    """
+    from tutelage.training.loop import Progress
+    from tutelage.training.work_ahead import look_ahead
+
+    recipe = loaded.recipe
+    steps = look_ahead(opened.model, opened.training, recipe.training, begin)
+    if not steps.count:
+        return None
+    with console.waiting("Timing a step"):
+        pace = _measure(loaded, opened, steps, answers=bool(opened.watched) or ahead is not None)
+    if pace is None:
+        return None
+    found = estimate_run(recipe, opened, begin, pace=pace, tokenizer=tokenizer, ahead=ahead)
+    console.say(told_estimate(found, without_judges=ahead is not None and bool(recipe.evaluation.judges)))
+    if found.seconds > LONG_SECONDS:
+        settings = trial_settings(recipe, found, rows=len(ahead.rows) if ahead else 0)
+        trial = estimate_run(
+            with_settings(recipe, settings), opened, Progress(), pace=pace, tokenizer=tokenizer, ahead=ahead
+        )
+        console.say(f"A trial of {told_time(trial.seconds)}:")
+        console.verbatim(f"  {trial_command(run, recipe, settings)}")
+    return {
+        "seconds": found.seconds,
+        "training_seconds": found.training,
+        "evaluation_seconds": found.evaluation,
+        "report_seconds": found.report,
+        "pace": asdict(pace),
+    }
+
+
+def _measure(loaded: LoadedRecipe, opened: "OpenedRun", steps: Any, *, answers: bool) -> "Pace | None":
+    """Return the pace of this run on this machine; None where the memory does not hold what is timed."""
+    from tutelage.generation.pace import seconds_of_a_step
+    from tutelage.model.loading import context_length
+    from tutelage.model.short_memory import release_memory
+    from tutelage.runtime import is_out_of_memory
+    from tutelage.training.objectives import choose_objective
+    from tutelage.training.pace import measure_pace
+    from tutelage.training.work import FEW_ANSWERS
+
+    recipe, batch = loaded.recipe, steps.typical_micro_batch()
+    room = min(LONGEST_PROMPT, context_length(locate(loaded).folder) // 2)
+    prompts = [unit.examples[0].prompt_ids[:room] for unit in batch[:FEW_ANSWERS]]
+    try:
+        pace = measure_pace(
+            opened.model,
+            batch,
+            recipe.training,
+            objective=choose_objective(recipe, opened.training),
+            warms_up=steps.count >= STEPS_TO_WARM_UP,
+        )
+        if answers and recipe.training.objective != "classification":
+            pace = replace(pace, decoding_steps=seconds_of_a_step(opened.model, prompts))
+        return pace
+    except (MemoryError, RuntimeError) as fault:
+        if not is_out_of_memory(fault):
+            raise
+    opened.model.module.zero_grad(set_to_none=True)
+    release_memory()  # outside the handler, where the fault no longer holds what was allocated
+    return None
+
+
+def estimate_run(
+    recipe: Recipe,
+    opened: "OpenedRun",
+    begin: "Progress",
+    *,
+    pace: "Pace",
+    tokenizer: Any,
+    ahead: Ahead | None,
+) -> Estimate:
+    """Return how long a run of a recipe takes at a pace, from where its training begins."""
+    from tutelage.evaluation.work_ahead import REPORT_SECONDS, evaluation_work
+    from tutelage.training.loop import may_stop_early, plan_steps
+    from tutelage.training.work_ahead import look_ahead, training_work
+
+    steps = look_ahead(opened.model, opened.training, recipe.training, begin)
+    training = training_work(steps, opened, recipe, begin)
+    evaluation = 0.0
+    if ahead is not None:
+        evaluation = evaluation_work(
+            recipe,
+            ahead.rows,
+            ahead.sets,
+            validation=ahead.validation,
+            tokenizer=tokenizer,
+            weights=sum(weight.numel() for weight in opened.model.module.parameters()),
+            is_padded=opened.model.is_padded,
+        ).seconds_at(pace)
+    plan = plan_steps(len(opened.training), recipe.training)
+    return Estimate(
+        training.seconds_at(pace),
+        evaluation,
+        REPORT_SECONDS if ahead is not None else 0.0,
+        steps.count,
+        may_stop_early(plan, recipe.training, len(opened.validation)),
+    )
+
+
+def told_estimate(found: Estimate, *, without_judges: bool) -> str:
+    """Return the line that tells how long everything takes, and each stage."""
+    at_most = "at most " if found.may_stop_early else ""
+    training = f"training {at_most}{_clock(found.training)} ({found.steps:,} steps)"
+    evaluation = f", evaluation and report {_clock(found.evaluation + found.report)}" if found.report else ""
+    judges = ", the judges not counted" if without_judges else ""
+    told = told_time(found.seconds)
+    return f"{told[0].upper()}{told[1:]} from here: {training}{evaluation}{judges}."
+
+
+def trial_settings(recipe: Recipe, found: Estimate, *, rows: int) -> dict[str, Any]:
+    """Return the settings that cut each long stage to about TRIAL_SECONDS, as far as cutting steps and rows can."""
+    settings: dict[str, Any] = {}
+    if found.training > TRIAL_SECONDS:
+        steps = int(found.steps * TRIAL_SECONDS / found.training)
+        settings["training.max_steps"] = min(found.steps, max(FEWEST_STEPS, steps))
+    if found.evaluation > TRIAL_SECONDS:
+        asked = min(rows, recipe.evaluation.limit or rows)
+        limit = int(asked * TRIAL_SECONDS / found.evaluation)
+        settings["evaluation.limit"] = min(asked, max(FEWEST_ROWS, limit))
+        if recipe.training.objective != "classification":
+            settings["evaluation.forgetting"] = False
+    return settings
+
+
+def with_settings(recipe: Recipe, settings: Mapping[str, Any]) -> Recipe:
+    """Return a recipe with some settings changed, each named `section.name`."""
+    for name, value in settings.items():
+        section, key = name.split(".")
+        changed = getattr(recipe, section).model_copy(update={key: value})
+        recipe = recipe.model_copy(update={section: changed})
+    return recipe
+
+
+def trial_command(run: RunFolder, recipe: Recipe, settings: Mapping[str, Any]) -> str:
+    """Return the command that runs the same recipe, with some settings changed, in a folder beside this one."""
+    from tutelage.evaluation.next_steps import path_argument
+
+    judges = "".join(f" --judge {shlex.quote(judge)}" for judge in recipe.evaluation.judges)
+    given = "".join(f" --set {name}={setting_text(value)}" for name, value in settings.items())
+    return f"tutelage run {path_argument(run.root)} --fresh{judges}{given}"
+
+
+def told_time(seconds: float) -> str:
+    """Return about how long something takes, no finer than it is known."""
+    if seconds < 90:
+        return f"about {max(5, 5 * round(seconds / 5))} s"
+    minutes = round(seconds / 60)
+    if minutes < 90:
+        return f"about {minutes} min"
+    return f"about {round(seconds / 3600, 1):g} h"
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"

@@ -1,0 +1,132 @@
+"""What an evaluation has ahead of it, as far as that can be known before the model is trained.
+
+The fine-tuned model is taken to give answers as long as the references. Judges are left out, and so is the base model
+that chooses among labels by their names.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from tutelage.data.batches import runs_within
+from tutelage.data.examples import Example
+from tutelage.data.prepared_rows import PreparedRows
+from tutelage.evaluation.answers_so_far import PARTS_OF_A_BATCH
+from tutelage.evaluation.forgetting import TOKENS_COMPARED, general_prompts, general_texts
+from tutelage.evaluation.named_sets import NamedSet
+from tutelage.generation.pace import decoding_steps
+from tutelage.model.forward import MAX_NODES
+from tutelage.recipe import Recipe
+from tutelage.recipe_evaluation import EvaluationSettings
+from tutelage.training.work import Work, count_computed, decoding_work, reading_work, untuned_lengths
+
+ROWS_LOOKED_AT = 1024
+# On one core of an Intel Xeon of 2023: opening both models, for each weight of one; tokenizers and statistics; and the
+# page with its charts, and what is to be typed next.
+OPENING_SECONDS, TEXTS_SECONDS, REPORT_SECONDS = 3e-8, 4.0, 5.0
+# Of a fine-tuned model's answers so many do not end by themselves.
+ENDLESS_SHARE = 0.01
+
+
+def evaluation_work(
+    recipe: Recipe,
+    rows: PreparedRows,
+    sets: Sequence[NamedSet],
+    *,
+    validation: PreparedRows,
+    tokenizer: Any,
+    weights: int,
+    is_padded: bool,
+) -> Work:
+    """Return the work of both models on the test rows and on what is read beside them; `weights` are those of one."""
+    work = Work(seconds=OPENING_SECONDS * weights + TEXTS_SECONDS)
+    rows = rows[: recipe.evaluation.limit]
+    if recipe.training.objective == "classification":
+        return work + _classifying_work(rows.examples, validation.examples, is_padded=is_padded)
+    # A preference tuning leaves its answers about as long as they were.
+    for knows_lengths in (False, rows.rejected is None):
+        for one in sets:
+            work += _set_work(one, recipe.evaluation, knows_lengths=knows_lengths, is_padded=is_padded)
+        work += _rows_work(rows.examples, recipe.evaluation, knows_lengths=knows_lengths, is_padded=is_padded)
+        if rows.rejected is not None:
+            work += reading_work(_scored(rows.rejected.examples), is_padded=is_padded)
+        if recipe.evaluation.forgetting:
+            work += _general_work(tokenizer)
+    return work
+
+
+def _rows_work(
+    examples: Sequence[Example], settings: EvaluationSettings, *, knows_lengths: bool, is_padded: bool
+) -> Work:
+    """Return the work on test rows, which are read and answered part by part; of very many some are looked at."""
+    work, size = Work(), PARTS_OF_A_BATCH * settings.batch_size
+    looked_at = examples[: max(size, ROWS_LOOKED_AT // size * size)]
+    for begin in range(0, len(looked_at), size):
+        part = looked_at[begin : begin + size]
+        work += answering_work(part, settings, knows_lengths=knows_lengths, is_padded=is_padded)
+    return work.times(len(examples) / max(1, len(looked_at)))
+
+
+def _set_work(one: NamedSet, settings: EvaluationSettings, *, knows_lengths: bool, is_padded: bool) -> Work:
+    """Return the work on a named set, whose rows are answered, or whose choices are read."""
+    if one.choices is not None:
+        choices = [choice.example for choices in one.choices for choice in choices]
+        return reading_work(_scored(choices), is_padded=is_padded)
+    examples = [row.example for row in one.rows]
+    return answering_work(examples, settings, knows_lengths=knows_lengths, is_padded=is_padded)
+
+
+def answering_work(
+    examples: Sequence[Example], settings: EvaluationSettings, *, knows_lengths: bool, is_padded: bool
+) -> Work:
+    """Return the work of reading the references of some rows and of answering their prompts together.
+
+    Where nothing is known of the lengths of the answers they are those of an untuned model.
+    """
+    longest = settings.max_new_tokens
+    ordered = sorted(examples, key=lambda example: example.prompt_ids)  # as they are asked
+    lengths = (
+        tuned_lengths([len(example.response_ids) for example in ordered], longest=longest)
+        if knows_lengths
+        else untuned_lengths(len(ordered), longest=longest)
+    )
+    prompts = [example.prompt_ids for example in ordered]
+    reading = reading_work(_scored(examples), is_padded=is_padded)
+    if is_padded:  # each token of an answer is a pass over the prompt and what there is of the answer
+        grown = sum(length * (length - 1) // 2 for length in lengths)
+        return reading + Work(nodes=grown) + decoding_work([1] * sum(lengths))
+    steps = decoding_steps(lengths, batch_size=settings.batch_size)
+    read, begin = 0, 0
+    for count in steps.reads:
+        read += _nodes_of_prompts(prompts[begin : begin + count], is_padded=False)
+        begin += count
+    return reading + Work(nodes=read) + decoding_work(steps.slots)
+
+
+def tuned_lengths(references: Sequence[int], *, longest: int) -> list[int]:
+    """Return lengths as a fine-tuned model's answers have them: those of the references, and a few without an end."""
+    endless = round(ENDLESS_SHARE * len(references))
+    places = {(2 * place + 1) * len(references) // (2 * endless) for place in range(endless)}
+    return [longest if place in places else min(tokens, longest) for place, tokens in enumerate(references)]
+
+
+def _classifying_work(rows: Sequence[Example], validation: Sequence[Example], *, is_padded: bool) -> Work:
+    """Return the work of classifying the test rows, and with two classes the validation rows too, for the threshold."""
+    classes = {example.ids[-1] for examples in (rows, validation) for example in examples}
+    asked = [*rows, *(validation if len(classes) == 2 else ())]
+    return Work(nodes=_nodes_of_prompts([example.prompt_ids for example in asked], is_padded=is_padded))
+
+
+def _general_work(tokenizer: Any) -> Work:
+    """Return the work of reading the general text, which shares few beginnings, and the general prompts."""
+    texts = sum(len(tokenizer(text)["input_ids"]) for text in general_texts().values())
+    prompts = [len(tokenizer(prompt)["input_ids"]) for prompt in general_prompts()]
+    return Work(nodes=texts + sum(prompts), targets=texts + TOKENS_COMPARED * len(prompts))
+
+
+def _scored(examples: Sequence[Example]) -> list[Example]:
+    return [example.with_response_supervised() for example in examples]
+
+
+def _nodes_of_prompts(prompts: Sequence[tuple[int, ...]], *, is_padded: bool) -> int:
+    runs = runs_within(prompts, distinct_tokens=MAX_NODES, padded=is_padded)
+    return sum(count_computed([prompts[index] for index in run], is_padded=is_padded) for run in runs)

@@ -1,0 +1,155 @@
+"""What is ahead of an evaluation, counted by hand for rows of a few tokens."""
+
+import pytest
+from support.rows import write_split
+
+from tutelage.data.examples import Example, PreparedRow
+from tutelage.data.prepared_rows import open_rows
+from tutelage.evaluation import work_ahead
+from tutelage.evaluation.forgetting import TOKENS_COMPARED, general_prompts, general_texts
+from tutelage.evaluation.named_sets import NamedSet
+from tutelage.evaluation.work_ahead import answering_work, evaluation_work, tuned_lengths
+from tutelage.recipe import Recipe, TrainingSettings
+from tutelage.recipe_evaluation import EvaluationSettings, NamedSetSettings
+from tutelage.run.folder import split_files
+from tutelage.training.work import Work, untuned_lengths
+
+END = 9
+ROWS = [
+    Example(0, (1, 2, 3, 7, END), prompt_tokens=3, supervised=2),
+    Example(1, (1, 2, 4, 8, 8, END), prompt_tokens=3, supervised=3),
+]
+# The references read 1 2 3 7 and 1 2 4 8 8: seven nodes; the prompts are 1 2 3 and 1 2 4.
+READING = Work(nodes=7, targets=5)
+PROMPTS = Work(nodes=4)
+SETTINGS = EvaluationSettings(max_new_tokens=16, forgetting=False)
+RECIPE = Recipe(evaluation=SETTINGS)
+KNOWN = {"settings": SETTINGS, "knows_lengths": True, "is_padded": False}
+
+
+class LetterTokenizer:
+    """A token for every character."""
+
+    def __call__(self, text):
+        return {"input_ids": [ord(letter) for letter in text]}
+
+
+@pytest.fixture
+def prepared(tmp_path):
+    def prepare(examples, name="test"):
+        write_split(tmp_path, name, [PreparedRow("", "", example) for example in examples])
+        return open_rows(split_files(tmp_path, name))
+
+    return prepare
+
+
+def work_of(rows, recipe=RECIPE, sets=(), validation=(), **more):
+    options = {"tokenizer": LetterTokenizer(), "weights": 0, "is_padded": False, **more}
+    found = evaluation_work(recipe, rows, sets, validation=validation or rows[:0], **options)
+    return found + Work(seconds=-work_ahead.TEXTS_SECONDS)
+
+
+def test_answers_of_known_lengths_are_decoded_until_the_longest_ends():
+    # Reading the prompts gives a token of each, a step the end of the first, and one more that of the second.
+    assert answering_work(ROWS, **KNOWN) == READING + PROMPTS + Work(decoding_steps=2)
+
+
+def test_answers_of_unknown_lengths_go_up_to_the_limit():
+    found = answering_work(ROWS, **{**KNOWN, "knows_lengths": False})
+    assert sorted(untuned_lengths(2, longest=16)) == [4, 16]
+    assert found == READING + PROMPTS + Work(decoding_steps=15)
+
+
+def test_answers_beyond_a_batch_wait_for_its_slots():
+    one_by_one = {**KNOWN, "settings": SETTINGS.model_copy(update={"batch_size": 1})}
+    # Each prompt is read by itself, and the steps of one answer come after those of the other.
+    assert answering_work(ROWS, **one_by_one) == READING + Work(nodes=6, decoding_steps=1 + 2)
+
+
+def test_on_padded_rows_every_token_is_a_pass_of_its_own():
+    found = answering_work(ROWS, **{**KNOWN, "is_padded": True})
+    # Two rows of five places; passes for 2 and 3 tokens, over one and over one and two more than the prompt.
+    assert found == Work(nodes=2 * 5 + 1 + 1 + 2, targets=5, decoding_steps=2 + 3)
+
+
+def test_one_in_a_hundred_tuned_answers_does_not_end():
+    lengths = tuned_lengths([3] * 200, longest=50)
+    assert (lengths.count(50), lengths.count(3)) == (2, 198)
+    assert tuned_lengths([3, 60], longest=50) == [3, 50]
+
+
+def test_both_models_read_and_answer_the_test_rows(prepared):
+    known = answering_work(ROWS, **KNOWN)
+    unknown = answering_work(ROWS, **{**KNOWN, "knows_lengths": False})
+    assert work_of(prepared(ROWS)) == known + unknown
+
+
+def test_a_model_that_is_forgotten_is_caught(prepared):
+    assert work_of(prepared(ROWS)).nodes > answering_work(ROWS, **KNOWN).nodes
+
+
+def test_rows_beyond_the_limit_are_not_asked(prepared):
+    one = RECIPE.model_copy(update={"evaluation": SETTINGS.model_copy(update={"limit": 1})})
+    rows = prepared(ROWS)
+    assert work_of(rows, one) == work_of(rows[:1])
+
+
+def test_of_very_many_rows_some_are_looked_at(prepared, monkeypatch):
+    small = RECIPE.model_copy(update={"evaluation": SETTINGS.model_copy(update={"batch_size": 1})})
+    rows = prepared([*ROWS, *ROWS])
+    whole = work_of(rows, small)
+    monkeypatch.setattr(work_ahead, "ROWS_LOOKED_AT", 2)
+    assert work_of(rows, small) == whole == work_of(rows[:2], small).times(2)
+
+
+def test_general_text_is_read_by_both_models_and_every_token_of_it_is_a_target(prepared):
+    asked = RECIPE.model_copy(update={"evaluation": SETTINGS.model_copy(update={"forgetting": True})})
+    rows = prepared(ROWS)
+    more = work_of(rows, asked) + work_of(rows).times(-1)
+    letters = sum(map(len, general_texts().values()))
+    prompts = general_prompts()
+    assert more == Work(
+        nodes=2 * (letters + sum(map(len, prompts))),
+        targets=2 * (letters + TOKENS_COMPARED * len(prompts)),
+    )
+
+
+def named_set(choices=None):
+    settings = NamedSetSettings(source="facts.jsonl", metric="exact_match")
+    rows = [PreparedRow("", "", example) for example in ROWS]
+    return NamedSet("facts", settings, rows, 0, None, choices)
+
+
+def test_a_named_set_is_answered_or_its_choices_are_read(prepared):
+    rows = prepared(ROWS)
+    alone = work_of(rows)
+    assert work_of(rows, sets=[named_set()]) == alone.times(2)
+    choices = [[PreparedRow("", "", example)] for example in ROWS]
+    assert work_of(rows, sets=[named_set(choices)]) == alone + READING.times(2)
+
+
+def test_of_a_preference_tuning_both_read_the_rejected_answers_and_no_length_is_known(prepared):
+    rows = prepared(ROWS)
+    pairs = rows.beside(prepared(ROWS[:1] + ROWS[:1], "rejected"))
+    unknown = answering_work(ROWS, **{**KNOWN, "knows_lengths": False})
+    # The rejected answers read 1 2 3 7 twice, which is one row of nodes and targets.
+    assert work_of(pairs) == (unknown + Work(nodes=4, targets=2)).times(2)
+
+
+CLASSIFICATION = Recipe(training=TrainingSettings(objective="classification"))
+
+
+@pytest.mark.parametrize(("last", "nodes"), [(1, 4 + 3), (2, 4)])
+def test_a_classification_reads_each_text_once_and_for_two_classes_those_that_validate(prepared, last, nodes):
+    def text(row, *ids):
+        return Example(row, ids, prompt_tokens=len(ids) - 1, supervised=1)
+
+    rows = prepared([text(0, 1, 2, 3, 0), text(1, 1, 2, 4, last)])
+    validation = prepared([text(2, 5, 6, 7, 1)], "validation")
+    assert work_of(rows, CLASSIFICATION, validation=validation) == Work(nodes=nodes)
+
+
+def test_opening_takes_longer_the_larger_the_model(prepared):
+    rows = prepared(ROWS)
+    more = work_of(rows, weights=10**9).seconds - work_of(rows, weights=0).seconds
+    assert more == pytest.approx(10**9 * work_ahead.OPENING_SECONDS)
