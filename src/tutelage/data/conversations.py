@@ -1,5 +1,6 @@
 """A conversation: the one thing that every format is read into and every prompt style is written from."""
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -70,6 +71,20 @@ def without_blank_system(turns: tuple[Turn, ...]) -> tuple[Turn, ...]:
         if turn.role == "system" and not turn.text.strip():
             return tuple(turn for turn in turns if turn.role != "system" or turn.text.strip())
     return turns
+
+
+def in_batches(conversations: Iterable[Conversation], characters: int) -> Iterator[list[Conversation]]:
+    """Yield lists of conversations, each of so many characters or a little more; the last has what is left."""
+    batch: list[Conversation] = []
+    held = 0
+    for conversation in conversations:
+        batch.append(conversation)
+        held += sum(len(turn.text) + len(turn.input) for turn in conversation.turns)
+        if held > characters:
+            yield batch
+            batch, held = [], 0
+    if batch:
+        yield batch
 
 
 def single_turn(row: int, instruction: str, input: str, output: str) -> Conversation:

@@ -12,6 +12,7 @@ from tokenizers import Encoding, Tokenizer
 
 from tutelage.data.conversations import Conversation
 from tutelage.data.repairs import SURROGATES
+from tutelage.data.text_parts import PARTS, joined_parts, may_be_cut
 from tutelage.errors import DataError, ModelError
 
 SPACE_OF_SENTENCEPIECE = "\u2581"  # what it writes for a space
@@ -96,6 +97,15 @@ class ContentEncoder:
     core: Tokenizer
     for_plain: Tokenizer | None
     opening_space: OpeningSpace | None = None
+    cuts_texts: bool = False  # whether the parts of a text have the ids of the whole
+
+    def parts(self, text: str) -> list[str]:
+        """Return a text in parts whose ids, joined, are its own: one part where the tokenizer has to see all of it."""
+        return PARTS.findall(text) if self.cuts_texts else [text]
+
+    def groups(self, parts: Iterable[str]) -> list[list[str]]:
+        """Return parts in groups that are encoded as one text each."""
+        return [*joined_parts(parts)] if self.cuts_texts else [[part] for part in parts]
 
 
 def content_encoder(tokenizer: Any) -> ContentEncoder:
@@ -107,7 +117,8 @@ def content_encoder(tokenizer: Any) -> ContentEncoder:
     state, opening_space = without_opening_space(json.loads(tokenizer.backend_tokenizer.to_str()))
     shorter = _without_cut_of_rare_bytes(state)
     for_plain = _reading_no_controls(shorter) if shorter else None
-    return ContentEncoder(_reading_no_controls(state), for_plain, opening_space)
+    core = _reading_no_controls(state)
+    return ContentEncoder(core, for_plain, opening_space, may_be_cut(state, core))
 
 
 def without_opening_space(state: dict[str, Any]) -> tuple[dict[str, Any], OpeningSpace | None]:
@@ -159,34 +170,34 @@ def encode_batch(encoder: ContentEncoder, texts: list[str]) -> list[Encoding]:
 
 def _encode_batch(encoder: ContentEncoder, texts: list[str]) -> list[Encoding]:
     if encoder.for_plain is None:
-        return encoder.core.encode_batch_fast(texts, add_special_tokens=False)
+        return _encode(encoder, encoder.core, texts)
     plain = [text for text in texts if not NOT_PLAIN.search(text)]
     others = [text for text in texts if NOT_PLAIN.search(text)] if len(plain) < len(texts) else []
     encoded = zip(
         (*plain, *others),
-        (
-            *encoder.for_plain.encode_batch_fast(plain, add_special_tokens=False),
-            *encoder.core.encode_batch_fast(others, add_special_tokens=False),
-        ),
+        (*_encode(encoder, encoder.for_plain, plain), *_encode(encoder, encoder.core, others)),
         strict=True,
     )
     by_text = dict(encoded)
     return [by_text[text] for text in texts]
 
 
-def ids_by_text(
-    texts: Sequence[str], encoding: Future[list[Encoding]], conversations: Sequence[Conversation]
-) -> dict[str, list[int]]:
-    """Return the ids of each text of some conversations, and those of the empty one.
+def _encode(encoder: ContentEncoder, core: Tokenizer, texts: list[str]) -> list[Encoding]:
+    """Encode texts, with the places of their tokens only if a text may hold several parts: that takes time."""
+    encode = core.encode_batch if encoder.cuts_texts else core.encode_batch_fast
+    return encode(texts, add_special_tokens=False)
+
+
+def encodings_of(encoding: Future[list[Encoding]], conversations: Sequence[Conversation]) -> list[Encoding]:
+    """Return the encodings of texts of some conversations.
 
     An error has the row of the conversation whose text cannot be encoded.
     """
     try:
-        encoded = encoding.result()
+        return encoding.result()
     except DataError as fault:
         at_fault = (one.row for one in conversations if any(map(SURROGATES.search, _said_in(one))))
         raise DataError(fault.code, str(fault), row=next(at_fault, None)) from fault
-    return {"": []} | {text: one.ids for text, one in zip(texts, encoded, strict=True)}
 
 
 def _said_in(conversation: Conversation) -> Iterator[str]:

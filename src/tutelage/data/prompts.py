@@ -9,13 +9,13 @@ from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from itertools import chain, pairwise
+from itertools import chain, islice, pairwise
 from typing import Any
 
 from tokenizers import Encoding
 
 from tutelage.data.chat_templates import render_template
-from tutelage.data.conversations import Conversation, Turn, without_blank_system
+from tutelage.data.conversations import Conversation, Turn, in_batches, without_blank_system
 from tutelage.data.encoding import (
     ContentEncoder,
     Control,
@@ -27,7 +27,7 @@ from tutelage.data.encoding import (
     cut_at_controls,
     distinct_texts,
     encode_batch,
-    ids_by_text,
+    encodings_of,
     join_pieces,
     piece_text,
     refuse_leaks,
@@ -35,11 +35,13 @@ from tutelage.data.encoding import (
 )
 from tutelage.data.examples import Example, PreparedRow
 from tutelage.data.supervision import EncodedAnswer, example_of
+from tutelage.data.text_parts import PartNumbers, joined_ids, split_ids
 from tutelage.data.wordings import Wording, alpaca, alpaca_compact, phi3
 from tutelage.errors import ModelError
 from tutelage.recipe import LossOn, PromptStyle
 
 CHARACTERS_AT_ONCE = 2**18  # about so many are encoded together; it bounds the memory that the encoder takes
+CHARACTERS_KEPT = 2**21  # the ids of about so many are kept for the texts that follow: some 30 MB
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,13 +57,15 @@ class Answer:
 
 
 @dataclass(frozen=True)
-class _Part:
+class _Batch:
     """Some conversations that are being encoded together."""
 
     conversations: list[Conversation]
     layouts: list[list[Answer]]  # as they were laid out
     joined: list[list[Answer]]  # as they are encoded
-    texts: list[str]
+    parts_of: dict[str, list[int]]  # the numbers of each text's parts
+    ids_of_parts: list[bytes]  # by their numbers, those of the new ones once they are encoded
+    groups: list[list[str]]  # the new parts, as they are encoded
     encoding: Future[list[Encoding]]
 
 
@@ -114,29 +118,43 @@ class PromptRenderer:
     ) -> Iterator[tuple[Conversation, list[Answer], list[EncodedAnswer]]]:
         """Yield the layout and encoded answers of each; while some are put together, the encoder works on the next."""
         with ThreadPoolExecutor(max_workers=1) as ahead:
-            waiting: deque[_Part] = deque()
-            for conversations_at_once in _parts(conversations):
-                layouts = [self.lay_out(one) for one in conversations_at_once]
+            waiting: deque[_Batch] = deque()
+            numbers, ids = PartNumbers(), list[bytes]()
+            for at_once in in_batches(conversations, CHARACTERS_AT_ONCE):
+                layouts = [self.lay_out(one) for one in at_once]
                 joined = [_joined(layout, self.encoder.opening_space) for layout in layouts]
-                texts = distinct_texts(
-                    text for layout in joined for answer in layout for text in answer.texts()
-                )
-                encoding = ahead.submit(encode_batch, self.encoder, texts)
-                waiting.append(_Part(conversations_at_once, layouts, joined, texts, encoding))
+                texts = (text for layout in joined for answer in layout for text in answer.texts())
+                seen = len(numbers)
+                parts_of = {text: numbers.of(self.encoder.parts(text)) for text in distinct_texts(texts)}
+                groups = self.encoder.groups(islice(numbers, seen, None))
+                encoding = ahead.submit(encode_batch, self.encoder, ["".join(group) for group in groups])
+                waiting.append(_Batch(at_once, layouts, joined, parts_of, ids, groups, encoding))
+                if numbers.characters > CHARACTERS_KEPT:
+                    numbers, ids = PartNumbers(), []
                 if len(waiting) > 1:
                     yield from self._put_together(waiting.popleft())
             while waiting:
                 yield from self._put_together(waiting.popleft())
 
-    def _put_together(self, part: _Part) -> Iterator[tuple[Conversation, list[Answer], list[EncodedAnswer]]]:
-        ids_of: dict[Piece, list[int]] = {**ids_by_text(part.texts, part.encoding, part.conversations)}
+    def _put_together(
+        self, batch: _Batch
+    ) -> Iterator[tuple[Conversation, list[Answer], list[EncodedAnswer]]]:
+        encoded = encodings_of(batch.encoding, batch.conversations)
+        batch.ids_of_parts.extend(split_ids(batch.groups, encoded))
+        ids_of: dict[Piece, list[int]] = {"": []}
 
         def ids(piece: Piece) -> list[int]:
-            if piece not in ids_of and isinstance(piece, Control):
-                ids_of[piece] = [self.tokenizer.convert_tokens_to_ids(piece.token)]
+            if piece not in ids_of:
+                ids_of[piece] = (
+                    [self.tokenizer.convert_tokens_to_ids(piece.token)]
+                    if isinstance(piece, Control)
+                    else joined_ids(map(batch.ids_of_parts.__getitem__, batch.parts_of[piece]))
+                )
             return ids_of[piece]
 
-        for conversation, layout, joined in zip(part.conversations, part.layouts, part.joined, strict=True):
+        for conversation, layout, joined in zip(
+            batch.conversations, batch.layouts, batch.joined, strict=True
+        ):
             yield (
                 conversation,
                 layout,
@@ -154,7 +172,7 @@ class PromptRenderer:
 
 def _joined(layout: Sequence[Answer], opening_space: OpeningSpace | None) -> list[Answer]:
     """Return answers with neighbouring texts as one, for they are encoded as one, and with the tokenizer's spaces."""
-    joined = [replace(answer, before=join_pieces(answer.before)) for answer in layout]
+    joined = [Answer(join_pieces(one.before), one.text, one.is_supervised) for one in layout]
     if opening_space is None:
         return joined
     spaced = [
@@ -165,19 +183,6 @@ def _joined(layout: Sequence[Answer], opening_space: OpeningSpace | None) -> lis
         replace(answer, before=before, text=str(text))
         for answer, (*before, text) in zip(joined, spaced, strict=True)
     ]
-
-
-def _parts(conversations: Iterable[Conversation]) -> Iterator[list[Conversation]]:
-    part: list[Conversation] = []
-    characters = 0
-    for conversation in conversations:
-        part.append(conversation)
-        characters += sum(len(turn.text) + len(turn.input) for turn in conversation.turns)
-        if characters > CHARACTERS_AT_ONCE:
-            yield part
-            part, characters = [], 0
-    if part:
-        yield part
 
 
 def make_renderer(tokenizer: Any, style: PromptStyle) -> PromptRenderer:

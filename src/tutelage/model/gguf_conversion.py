@@ -22,6 +22,7 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
+from tutelage.data.text_parts import GPT4_WORDS, QWEN2_WORDS
 from tutelage.errors import ModelError, StorageError, TutelageError
 from tutelage.model.end_tokens import ends_by_text
 from tutelage.model.folders import refuse_short_of_memory
@@ -41,13 +42,6 @@ TENSORS = {
     "qwen2": re.compile(_LLAMA_TENSOR + r"|blk\.\d+\.attn_[qkv]\.bias"),
 }
 
-# The expressions are those of the models' own tokenizer.json; llama.cpp has the same under these names.
-_LLAMA_BPE_WORDS = (
-    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}"
-    r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
-)
-_QWEN2_WORDS = _LLAMA_BPE_WORDS.replace(r"\p{N}{1,3}", r"\p{N}")
-
 
 def _words(expression: str) -> list[pre_tokenizers.PreTokenizer]:
     return [
@@ -58,11 +52,12 @@ def _words(expression: str) -> list[pre_tokenizers.PreTokenizer]:
 
 _GPT2_WORDS = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)
 
+# The expressions are those of the models' own tokenizer.json; llama.cpp has the same under these names.
 PRE_TOKENIZERS: dict[str, list[pre_tokenizers.PreTokenizer]] = {
     "gpt-2": [_GPT2_WORDS],
     "smollm": [pre_tokenizers.Digits(individual_digits=True), _GPT2_WORDS],
-    "llama-bpe": _words(_LLAMA_BPE_WORDS),
-    "qwen2": _words(_QWEN2_WORDS),
+    "llama-bpe": _words(GPT4_WORDS),
+    "qwen2": _words(QWEN2_WORDS),
 }
 # Here llama.cpp takes a word that is a token without merging, and adds bos unless the file says otherwise.
 WHOLE_WORDS_FIRST = {"llama-bpe"}
