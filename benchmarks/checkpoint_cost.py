@@ -11,7 +11,6 @@ from statistics import median
 
 import torch
 
-from tutelage.data.examples import Example
 from tutelage.fetching import user_cache
 from tutelage.model.assembly import open_for_training
 from tutelage.model.sources import locate_model
@@ -21,6 +20,7 @@ from tutelage.training.checkpoint import Checkpoint, find_checkpoint, machine_of
 from tutelage.training.loop import Progress
 from tutelage.training.optimizer import make_optimizer
 from tutelage.training.step import optimizer_step
+from tutelage.tree.examples import Example
 
 TIMES = 5
 

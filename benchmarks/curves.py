@@ -10,8 +10,6 @@ import torch
 
 from benchmarks.tables import table
 from benchmarks.work import BATCH, RECIPE, add_work_options, open_work
-from tutelage.data.batches import BatchPlan
-from tutelage.data.examples import Example
 from tutelage.model.adapters import add_adapter
 from tutelage.model.assembly import OWN_ATTENTION, open_for_training, without_dropout
 from tutelage.model.forward import CausalModel
@@ -23,6 +21,8 @@ from tutelage.training.optimizer import make_optimizer
 from tutelage.training.step import optimizer_step
 from tutelage.training.tuning import probe_examples
 from tutelage.training.validation import validate
+from tutelage.tree.batches import BatchPlan
+from tutelage.tree.examples import Example
 
 CPU = torch.device("cpu")
 

@@ -21,8 +21,8 @@ from benchmarks.contenders import (
 from benchmarks.runners.job import UNTIMED_STEPS, batches
 from benchmarks.tables import percent, spread, table
 from benchmarks.work import add_dtype_option, add_training_options, add_work_options, training_job
-from tutelage.data.examples import Example
-from tutelage.data.prefix_tree import count_distinct
+from tutelage.tree.examples import Example
+from tutelage.tree.prefix_tree import count_distinct
 
 OURS = "tutelage"
 

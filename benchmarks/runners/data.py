@@ -18,13 +18,11 @@ def main() -> None:
 def measure(job: dict) -> dict:
     """Return seconds by part; importing the libraries and opening the tokenizer is a part of its own."""
     clock = Clock()
-    from tutelage.data.batches import BatchPlan, micro_batches
     from tutelage.data.checks import check_rows
     from tutelage.data.encoding import control_tokens
     from tutelage.data.findings import Variety, find_in_rows, find_nulls
     from tutelage.data.formats import read_conversations
     from tutelage.data.near_duplicates import near_duplicates
-    from tutelage.data.prefix_tree import merge
     from tutelage.data.preparation import sizes_of
     from tutelage.data.prompt_identity import normalised_prompt
     from tutelage.data.prompts import make_renderer
@@ -33,6 +31,8 @@ def measure(job: dict) -> dict:
     from tutelage.model.loading import load_tokenizer
     from tutelage.platforms import peak_memory_bytes
     from tutelage.recipe import DataSettings
+    from tutelage.tree.batches import BatchPlan, micro_batches
+    from tutelage.tree.prefix_tree import merge
 
     settings = DataSettings(source=job["data"])
     renderer = make_renderer(load_tokenizer(Path(job["model"])), settings.prompt)

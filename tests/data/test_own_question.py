@@ -2,9 +2,9 @@ import pytest
 from support.tiny_tokenizer import chatml_tokenizer, phi3_tokenizer
 
 from tutelage.data.conversations import Conversation, Turn, single_turn
-from tutelage.data.examples import Example, PreparedRow
 from tutelage.data.own_question import LONGEST, Question, choose_question, choose_text
 from tutelage.data.prompts import make_renderer
+from tutelage.tree.examples import Example, PreparedRow
 
 STYLES = ("alpaca", "alpaca-compact", "phi3", "chat")
 HARD = 'Say "it\'s" in `x` for $HOME & more\\n!'

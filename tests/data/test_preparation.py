@@ -12,7 +12,6 @@ from support.rows import alpaca_values, make_records, write_rows
 from support.tiny_tokenizer import chatml_tokenizer, write_tiny_model
 
 from tutelage.codes import Message
-from tutelage.data.examples import PreparedRow
 from tutelage.data.preparation import prepare, read_prepared, refuse_unknown_ids, replacing_data
 from tutelage.data.prompts import make_renderer
 from tutelage.data.records import OpenSource
@@ -23,6 +22,7 @@ from tutelage.recipe import DataSettings, ModelSettings
 from tutelage.run.folder import SPLITS, RunFolder, read_json
 from tutelage.run.lines import read_json_lines
 from tutelage.run.lock import locked
+from tutelage.tree.examples import PreparedRow
 
 RENDERERS = {style: make_renderer(chatml_tokenizer(), style) for style in ("alpaca", "chat")}
 GROWN = {"test_share": 0.0, "train_share": 1.0}

@@ -6,14 +6,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.rows import write_split
 
-from tutelage.data import prefix_tree
-from tutelage.data.batches import BatchPlan, micro_batches
-from tutelage.data.examples import Example, PreparedRow
-from tutelage.data.prefix_tree import count_distinct, count_distinct_runs
 from tutelage.data.prepared_rows import RowsWriter, id_type, open_rows
 from tutelage.errors import RunFolderError
 from tutelage.run.folder import split_files
 from tutelage.training.tuning import probe_examples
+from tutelage.tree import prefix_tree
+from tutelage.tree.batches import BatchPlan, micro_batches
+from tutelage.tree.examples import Example, PreparedRow
+from tutelage.tree.prefix_tree import count_distinct, count_distinct_runs
 
 TOKENS = st.integers(0, 3)  # so few that runs begin alike
 

@@ -15,7 +15,6 @@ from support.fake_run import make_run
 from support.scripted_server import scripted_server
 
 from tutelage.cli.main import app
-from tutelage.data.examples import Example, PreparedRow
 from tutelage.evaluation.judging.judge import judge_run
 from tutelage.recipe_evaluation import EvaluationSettings
 from tutelage.recipe_file import load
@@ -25,6 +24,7 @@ from tutelage.run.folder import RunFolder, read_json, write_json
 from tutelage.run.lines import read_json_lines
 from tutelage.training.objectives.dpo import FIGURES as PREFERENCE_FIGURES
 from tutelage.training.step import StepResult
+from tutelage.tree.examples import Example, PreparedRow
 
 ROOT = Path(__file__).parents[2]
 DOCS, GUIDE = ROOT / "docs", ROOT / "docs" / "guide"

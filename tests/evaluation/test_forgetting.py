@@ -11,7 +11,6 @@ from support.fake_examples import PREAMBLE
 from support.tiny_models import ragged_examples, tiny_model
 from support.tiny_tokenizer import write_tiny_model
 
-from tutelage.data.examples import Example, PreparedRow
 from tutelage.evaluation.forgetting import (
     TOKENS_COMPARED,
     Passage,
@@ -27,6 +26,7 @@ from tutelage.evaluation.forgetting import (
     read_general,
 )
 from tutelage.model.loading import load_tokenizer
+from tutelage.tree.examples import Example, PreparedRow
 
 PASSAGES = [
     Passage("code" if index % 2 else "prose", PreparedRow("", "text", Example(index, (1, 2, 3), 1, 2)))

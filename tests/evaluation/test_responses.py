@@ -13,9 +13,9 @@ from support.tiny_models import (
     tiny_model,
 )
 
-from tutelage.data.examples import Example, PreparedRow
 from tutelage.evaluation.responses import collect_responses, reference_log_probs
 from tutelage.recipe_evaluation import EvaluationSettings
+from tutelage.tree.examples import Example, PreparedRow
 
 
 class JoinedTokenizer:

@@ -3,7 +3,6 @@
 import pytest
 from support.rows import write_split
 
-from tutelage.data.examples import Example, PreparedRow
 from tutelage.data.prepared_rows import open_rows
 from tutelage.evaluation import work_ahead
 from tutelage.evaluation.forgetting import TOKENS_COMPARED, general_prompts, general_texts
@@ -13,6 +12,7 @@ from tutelage.recipe import Recipe, TrainingSettings
 from tutelage.recipe_evaluation import EvaluationSettings, NamedSetSettings
 from tutelage.run.folder import split_files
 from tutelage.training.work import Work, untuned_lengths
+from tutelage.tree.examples import Example, PreparedRow
 
 END = 9
 ROWS = [

@@ -9,8 +9,6 @@ import torch
 from support.tiny_models import END, FAMILIES, greedy_one_by_one, ragged_examples, tiny_model
 from transformers import DynamicCache
 
-from tutelage.data.examples import Example
-from tutelage.data.prefix_tree import merge_prompts
 from tutelage.generation.generate import Response, answer_texts, generate
 from tutelage.generation.sampling import Sampling
 from tutelage.generation.slots import Slots
@@ -18,6 +16,8 @@ from tutelage.model.forward import CausalModel
 from tutelage.recipe import TrainingSettings
 from tutelage.training.optimizer import make_optimizer
 from tutelage.training.step import optimizer_step
+from tutelage.tree.examples import Example
+from tutelage.tree.prefix_tree import merge_prompts
 
 LONGEST = 12
 PROMPTS = [example.ids[:-1] for example in ragged_examples(40, seed=5)]

@@ -3,10 +3,10 @@
 import torch
 from support.tiny_models import tiny_model
 
-from tutelage.data.examples import Example
-from tutelage.data.prefix_tree import merge
 from tutelage.model.forward import target_log_probs
 from tutelage.model.self_check import one_at_a_time_log_probs, refuse_unless_exact
+from tutelage.tree.examples import Example
+from tutelage.tree.prefix_tree import merge
 
 ONE = Example(0, (5, 6, 7, 8, 9, 10, 11, 12), 6, 4, earlier_spans=((2, 4),))
 OTHER = Example(1, (5, 6, 7, 8, 20, 21, 22), 5, 4, earlier_spans=((2, 4),))

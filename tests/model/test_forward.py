@@ -16,9 +16,9 @@ from support.tiny_models import (
     tiny_model,
 )
 
-from tutelage.data.examples import Example
-from tutelage.data.prefix_tree import PrefixTree, merge
 from tutelage.model.forward import CausalModel, target_log_probs
+from tutelage.tree.examples import Example
+from tutelage.tree.prefix_tree import PrefixTree, merge
 
 
 @pytest.fixture(params=FAMILIES)

@@ -17,9 +17,9 @@ from support.tree_plans import (
     wrong_results,
 )
 
-from tutelage.data.prefix_tree import merge_prompts
 from tutelage.model import fused_attention
 from tutelage.model.tree_plan import plan_tree
+from tutelage.tree.prefix_tree import merge_prompts
 
 
 def test_long_runs_on_a_cpu_are_taken_by_the_fused_kernel_and_keep_two_numbers_a_node():

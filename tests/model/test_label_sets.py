@@ -8,9 +8,9 @@ import torch
 from support.tiny_models import FAMILIES, own_attention, tiny_model
 
 from tutelage.data.class_rows import class_example
-from tutelage.data.prefix_tree import merge
 from tutelage.model.class_head import as_sequence_classifier, label_probabilities, with_class_head
 from tutelage.model.forward import target_log_probs
+from tutelage.tree.prefix_tree import merge
 
 TEXTS = [(5, 6, 7, 8), (5, 6, 7), (5, 6, 9, 8, 3), (5, 6, 7, 8), (11,)]
 LABELS = 3

@@ -17,7 +17,6 @@ from support.tiny_models import (
 )
 from transformers import AutoModelForCausalLM, BloomConfig, Gemma2Config, MambaConfig, StableLmConfig
 
-from tutelage.data.prefix_tree import merge
 from tutelage.errors import ModelError
 from tutelage.generation.generate import generate
 from tutelage.generation.sampling import Sampling
@@ -28,6 +27,7 @@ from tutelage.model.sources import ModelSource
 from tutelage.recipe import AdapterSettings, TrainingSettings
 from tutelage.training.optimizer import make_optimizer
 from tutelage.training.step import optimizer_step
+from tutelage.tree.prefix_tree import merge
 
 EXAMPLES = ragged_examples(12)
 SETTINGS = AdapterSettings(r=4)

@@ -8,8 +8,6 @@ import torch
 from support.tiny_models import CPU, END, FAMILIES, tiny_model
 from transformers import AutoModelForCausalLM, BloomConfig, GraniteMoeHybridConfig, Lfm2Config, MambaConfig
 
-from tutelage.data.examples import Example
-from tutelage.data.prefix_tree import merge
 from tutelage.errors import MemoryExhaustedError, ModelError
 from tutelage.model import self_check
 from tutelage.model.forward import CausalModel, target_log_probs
@@ -24,6 +22,8 @@ from tutelage.model.self_check import (
     refuse_unless_exact,
 )
 from tutelage.model.tree_attention import ATTENTION
+from tutelage.tree.examples import Example
+from tutelage.tree.prefix_tree import merge
 
 PROBES = [
     Example(3, (5, 9, 2, 7, 11, 30, 41, 52, END), prompt_tokens=5, supervised=4),

@@ -23,13 +23,13 @@ from transformers import (
     StableLmConfig,
 )
 
-from tutelage.data.examples import Example
-from tutelage.data.prefix_tree import merge
 from tutelage.errors import ModelError
 from tutelage.model.forward import CausalModel, target_log_probs
 from tutelage.model.loading import context_length
 from tutelage.model.self_check import one_at_a_time_log_probs, refuse_unless_exact
 from tutelage.model.tree_attention import ATTENTION
+from tutelage.tree.examples import Example
+from tutelage.tree.prefix_tree import merge
 
 DTYPES = (torch.float64, torch.float32, torch.bfloat16)
 PROBES = [

@@ -39,10 +39,10 @@ from support.tree_plans import (
 )
 from transformers.models.llama.modeling_llama import eager_attention_forward
 
-from tutelage.data.prefix_tree import merge, merge_prompts
 from tutelage.model.forward import run_tree
 from tutelage.model.tree_attention import SharedPrefix
 from tutelage.model.tree_plan import plan_tree
+from tutelage.tree.prefix_tree import merge, merge_prompts
 
 
 @pytest.mark.parametrize(("heads", "key_heads"), [(2, 2), (4, 2), (6, 2), (8, 2), (3, 1)])

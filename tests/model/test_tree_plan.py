@@ -22,10 +22,10 @@ from support.tree_plans import (
     paths_hold_a_siblings_node,
 )
 
-from tutelage.data.prefix_tree import PrefixTree, merge_prompts
 from tutelage.model import tree_plan
 from tutelage.model.fused_attention import Run
 from tutelage.model.tree_plan import BlockBatch, TreePlan, plan_tree
+from tutelage.tree.prefix_tree import PrefixTree, merge_prompts
 
 
 def test_batches_are_bounded_and_hold_paths_of_like_length():

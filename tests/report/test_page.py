@@ -11,7 +11,6 @@ from support.fake_run import make_run, measure, prepared_row
 from support.pages import HOSTILE, Page, offences
 from support.rows import write_split
 
-from tutelage.data.batches import epoch_order
 from tutelage.data.preparation import read_prepared
 from tutelage.errors import RunFolderError
 from tutelage.recipe import Recipe, TrainingSettings
@@ -22,6 +21,7 @@ from tutelage.report.page import write_report
 from tutelage.report.passages import is_unseen, label_name, passage, visible
 from tutelage.run.folder import RunFolder, read_json, write_json, write_json_lines, write_text
 from tutelage.run.lines import read_json_lines
+from tutelage.tree.batches import epoch_order
 
 
 def taint(run):

@@ -11,7 +11,6 @@ from support.fake_examples import END, encode, invent
 from support.rows import write_split
 
 from tutelage.codes import Message
-from tutelage.data.examples import Example, PreparedRow
 from tutelage.evaluation.comparison import compare_scores
 from tutelage.evaluation.metrics import METRICS, score_rows
 from tutelage.report.summary import summarise
@@ -19,6 +18,7 @@ from tutelage.run.artifacts import Environment, Preparation, TrainingResult, wri
 from tutelage.run.evaluation import AnswerEvaluation
 from tutelage.run.folder import RunFolder, write_json, write_json_lines, write_text
 from tutelage.run.lines import read_json_lines
+from tutelage.tree.examples import Example, PreparedRow
 
 RECIPE = """\
 [data]

@@ -5,7 +5,7 @@ from dataclasses import replace
 from support.rows import WORDS
 from support.tiny_models import END
 
-from tutelage.data.examples import Example, Pair
+from tutelage.tree.examples import Example, Pair
 
 # Prompt, chosen and rejected answer; two pairs have the same prompt, and two answers begin alike.
 TOKENS = (

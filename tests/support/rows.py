@@ -9,10 +9,10 @@ import pyarrow
 from pyarrow import parquet
 
 from tutelage.data.conversations import Conversation, single_turn
-from tutelage.data.examples import PreparedRow
 from tutelage.data.prepared_rows import RowsWriter, id_type
 from tutelage.data.records import Record, Source
 from tutelage.run.folder import split_files
+from tutelage.tree.examples import PreparedRow
 
 WORDS = (
     "pear",

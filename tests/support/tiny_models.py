@@ -15,10 +15,10 @@ import numpy as np
 import torch
 from transformers import AutoModelForCausalLM, GPT2Config, LlamaConfig, PreTrainedConfig, Qwen2Config
 
-from tutelage.data.examples import Example
-from tutelage.data.prefix_tree import PrefixTree
 from tutelage.model.forward import CausalModel
 from tutelage.model.tree_attention import ATTENTION
+from tutelage.tree.examples import Example
+from tutelage.tree.prefix_tree import PrefixTree
 
 FAMILIES = ("llama", "gpt2", "qwen2")
 VOCABULARY = 131

@@ -10,10 +10,10 @@ import torch
 from support.tiny_models import CPU, ragged_examples, siblings_see_each_other
 from transformers import AttentionInterface
 
-from tutelage.data.prefix_tree import PrefixTree, merge_prompts
 from tutelage.model import tree_plan
 from tutelage.model.tree_attention import ATTENTION
 from tutelage.model.tree_plan import BlockBatch, TreePlan, plan_tree
+from tutelage.tree.prefix_tree import PrefixTree, merge_prompts
 
 SIZE = 8
 SCALING = 0.3

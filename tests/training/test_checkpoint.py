@@ -9,7 +9,6 @@ import pytest
 from support.kept_training import FULL, FUSED, LAST_BLOCK, LORA, STEPS, Training, recipe_of
 from support.tiny_tokenizer import write_tiny_model
 
-from tutelage.data.batches import BatchPlan
 from tutelage.errors import Interrupted, RunFolderError
 from tutelage.interruption import Interruption
 from tutelage.model.sources import ModelSource
@@ -24,6 +23,7 @@ from tutelage.training.checkpoint import (
     refuse_changes,
 )
 from tutelage.training.loop import Progress
+from tutelage.tree.batches import BatchPlan
 
 KINDS = pytest.mark.parametrize(
     ("adapter", "accumulation"),

@@ -14,7 +14,6 @@ from support.tiny_models import (
 )
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
-from tutelage.data.batches import epoch_order
 from tutelage.errors import NonFiniteError
 from tutelage.interruption import Interruption
 from tutelage.recipe import TrainingSettings
@@ -22,6 +21,7 @@ from tutelage.training.loop import Progress, Watch, plan_steps, train
 from tutelage.training.optimizer import make_optimizer
 from tutelage.training.schedule import learning_rate_at
 from tutelage.training.validation import validate
+from tutelage.tree.batches import epoch_order
 
 TRAINING = ragged_examples(14)
 VALIDATION = ragged_examples(8, seed=20)

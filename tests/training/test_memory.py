@@ -4,7 +4,6 @@ import pytest
 import torch
 from support.tiny_models import largest_relative_difference, ragged_examples, tiny_model, weights_of
 
-from tutelage.data.prefix_tree import merge
 from tutelage.errors import MemoryExhaustedError
 from tutelage.model.forward import target_log_probs
 from tutelage.recipe import TrainingSettings
@@ -12,6 +11,7 @@ from tutelage.training import step as step_module
 from tutelage.training.memory import is_out_of_memory, step_within_memory
 from tutelage.training.optimizer import make_optimizer
 from tutelage.training.step import accumulate_gradients, optimizer_step
+from tutelage.tree.prefix_tree import merge
 
 EXAMPLES = ragged_examples(24)
 SETTINGS = TrainingSettings(learning_rate=1e-3)

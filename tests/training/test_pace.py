@@ -10,7 +10,6 @@ from support.kept_training import FULL, FUSED, LORA, TRAINING, Training, recipe_
 from support.tiny_models import tiny_model, weights_of
 from support.tiny_tokenizer import write_tiny_model
 
-from tutelage.data.examples import Example
 from tutelage.generation.pace import seconds_of_a_step
 from tutelage.model.sources import ModelSource
 from tutelage.recipe import TrainingSettings
@@ -19,6 +18,7 @@ from tutelage.training.objectives.instruction import INSTRUCTION
 from tutelage.training.optimizer import trainable_parameters
 from tutelage.training.pace import measure_pace
 from tutelage.training.work import Pace
+from tutelage.tree.examples import Example
 
 SETTINGS = TrainingSettings()
 # Four shared nodes, three more and one more, which are filled up to 32; 2 targets.

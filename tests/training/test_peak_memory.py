@@ -6,8 +6,6 @@ import pytest
 import torch
 from support.tiny_models import CPU, FAMILIES, ragged_examples, tiny_model
 
-from tutelage.data.examples import Example
-from tutelage.data.prefix_tree import merge
 from tutelage.model.adapters import add_adapter
 from tutelage.model.decoder_layers import fuse_layers
 from tutelage.model.forward import MAX_NODES, CausalModel, target_log_probs, undressed
@@ -16,6 +14,8 @@ from tutelage.model.layer_step import Kept
 from tutelage.model.tree_plan import MOST_NODES_KEPT
 from tutelage.recipe import AdapterSettings
 from tutelage.training.peak_memory import PROGRAM_BYTES, peak_memory_bytes
+from tutelage.tree.examples import Example
+from tutelage.tree.prefix_tree import merge
 
 RANK, PARTS = 4, 7
 SMOLLM = LayerWidths(layers=30, hidden=576, inner=1536, query=576, key=192, heads=9)

@@ -15,8 +15,6 @@ from support.tiny_models import (
     weights_of,
 )
 
-from tutelage.data.batches import micro_batches
-from tutelage.data.prefix_tree import count_distinct
 from tutelage.errors import NonFiniteError
 from tutelage.model.adapters import add_adapter
 from tutelage.model.forward import CausalModel
@@ -25,6 +23,8 @@ from tutelage.training.objectives.instruction import INSTRUCTION
 from tutelage.training.objectives.objective import Objective, Part
 from tutelage.training.optimizer import make_optimizer, trainable_parameters
 from tutelage.training.step import accumulate_gradients, optimizer_step
+from tutelage.tree.batches import micro_batches
+from tutelage.tree.prefix_tree import count_distinct
 
 SETTINGS = TrainingSettings(weight_decay=0.1)
 

@@ -7,8 +7,6 @@ import torch
 from support.pairs import tiny_pairs
 from support.tiny_models import ragged_examples, tiny_model
 
-from tutelage.data.examples import Example, PreparedRow, examples_of
-from tutelage.data.prefix_tree import merge
 from tutelage.interruption import Interruption
 from tutelage.recipe import Recipe, TrainingSettings
 from tutelage.training import validation as validation_module
@@ -29,6 +27,8 @@ from tutelage.training.work import (
     untuned_lengths,
 )
 from tutelage.training.work_ahead import look_ahead, times_due, training_work
+from tutelage.tree.examples import Example, PreparedRow, examples_of
+from tutelage.tree.prefix_tree import merge
 
 TRAINING = ragged_examples(14)
 VALIDATION = ragged_examples(8, seed=20)

@@ -81,7 +81,7 @@ def _answers(conversations: Sequence[Any], *, pairs: bool) -> list[Any]:
 
 def _units(examples: Sequence[Any], *, pairs: bool) -> Sequence[Any]:
     """Return what training counts as one each: the examples, or pairs of them, which stand side by side."""
-    from tutelage.data.examples import Pair
+    from tutelage.tree.examples import Pair
 
     return list(map(Pair, examples[::2], examples[1::2])) if pairs else examples
 
@@ -92,7 +92,7 @@ def _show_outcome(one: Any) -> None:
 
 
 def _show_row(conversation: Any, renderer: Any, loss_on: str, *, with_ids: bool) -> None:
-    from tutelage.data.pieces import token_pieces
+    from tutelage.tree.pieces import token_pieces
 
     decode = renderer.tokenizer.decode
     example = renderer.example(conversation, loss_on=loss_on)
@@ -117,7 +117,7 @@ def _show_row(conversation: Any, renderer: Any, loss_on: str, *, with_ids: bool)
 def _show_class(conversation: Any, tokenizer: Any, token: str, *, with_ids: bool) -> None:
     from tutelage.data.class_rows import text_ids
     from tutelage.data.label_names import quoted
-    from tutelage.data.pieces import token_pieces, whole_characters
+    from tutelage.tree.pieces import token_pieces, whole_characters
 
     ids = text_ids(tokenizer, conversation.turns[0].text, token="last")
     read = 0 if token == "first" else len(ids) - 1
@@ -158,8 +158,8 @@ def _show_ids(pieces: Sequence[Any], ids: Sequence[int], *, mark: str) -> None:
 
 
 def _show_tree(units: Sequence[Any], tokenizer: Any) -> None:
-    from tutelage.data.drawing import branches_of, names_of
-    from tutelage.data.examples import examples_of
+    from tutelage.tree.drawing import branches_of, names_of
+    from tutelage.tree.examples import examples_of
 
     examples = examples_of(units)
     branches = branches_of(examples, names_of(units))
@@ -174,7 +174,7 @@ def _show_tree(units: Sequence[Any], tokenizer: Any) -> None:
 
 
 def _node(branch: Any, decode: Any) -> console.Node:
-    from tutelage.data.drawing import shortened
+    from tutelage.tree.drawing import shortened
 
     ends = f" → {', '.join(branch.ends)}" if branch.ends else ""
     parts = [(shortened(text), is_supervised) for text, is_supervised in branch.parts(decode)]

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from tutelage.characters import is_unseen
 from tutelage.data.conversations import single_turn
-from tutelage.data.examples import PreparedRow
 from tutelage.data.prompts import PromptRenderer
+from tutelage.tree.examples import PreparedRow
 
 ROWS_TRIED = 200  # the first of them; a long file is not read for one example
 COMFORTABLE = 120  # characters; among rows up to this length the first is taken, beyond it the shortest

@@ -4,9 +4,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from tutelage.data.conversations import Conversation, Turn
-from tutelage.data.examples import PreparedRow
 from tutelage.data.prompts import PromptRenderer
 from tutelage.errors import DataError
+from tutelage.tree.examples import PreparedRow
 
 FORMAT = "preference"
 

@@ -6,8 +6,8 @@ from typing import overload
 
 import numpy as np
 
-from tutelage.data.examples import Pair, Unit
 from tutelage.data.prepared_rows import PreparedRows
+from tutelage.tree.examples import Pair, Unit
 
 
 def units_of(rows: PreparedRows) -> Sequence[Unit]:

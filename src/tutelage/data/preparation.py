@@ -17,7 +17,6 @@ from tutelage.data.conversations import Conversation
 from tutelage.data.division import UNDIVIDED, divide, divide_again, split_writers
 from tutelage.data.empty_splits import empty_splits
 from tutelage.data.encoding import naming_row_of_surrogate, vocabulary_of
-from tutelage.data.examples import PreparedRow
 from tutelage.data.first_rows import FINGERPRINT_BYTES
 from tutelage.data.formats import ConversationReader
 from tutelage.data.identity import made_of
@@ -41,6 +40,7 @@ from tutelage.run.folder import (
     split_files,
 )
 from tutelage.run.storage import remove, staged_folder, storage_faults
+from tutelage.tree.examples import PreparedRow
 
 Rendered = tuple[Conversation, tuple[PreparedRow, ...]]
 ROWS_NAMED = 8

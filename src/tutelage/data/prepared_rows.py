@@ -17,10 +17,10 @@ from typing import Any, overload
 import numpy as np
 from numpy.lib import format as npy
 
-from tutelage.data.examples import Example, PreparedRow
 from tutelage.run.folder import REJECTED, SplitFiles, reading_faults, split_files
 from tutelage.run.lines import parse_json_line
 from tutelage.run.storage import storage_faults
+from tutelage.tree.examples import Example, PreparedRow
 
 # Of each row its number in the source, where its ids, its text and its earlier spans end, and how its ids are cut.
 ROW = np.dtype(

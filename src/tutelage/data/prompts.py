@@ -33,12 +33,12 @@ from tutelage.data.encoding import (
     refuse_leaks,
     with_opening_spaces,
 )
-from tutelage.data.examples import Example, PreparedRow
 from tutelage.data.supervision import EncodedAnswer, example_of
 from tutelage.data.text_parts import PartNumbers, joined_ids, split_ids
 from tutelage.data.wordings import Wording, alpaca, alpaca_compact, phi3
 from tutelage.errors import ModelError
 from tutelage.recipe import LossOn, PromptStyle
+from tutelage.tree.examples import Example, PreparedRow
 
 CHARACTERS_AT_ONCE = 2**18  # about so many are encoded together; it bounds the memory that the encoder takes
 CHARACTERS_KEPT = 2**21  # the ids of about so many are kept for the texts that follow: some 30 MB

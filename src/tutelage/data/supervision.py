@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tutelage.data.examples import Example
 from tutelage.recipe import LossOn
+from tutelage.tree.examples import Example
 
 
 @dataclass(frozen=True, slots=True)

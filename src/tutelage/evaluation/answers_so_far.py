@@ -7,11 +7,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from tutelage.data.examples import PreparedRow
 from tutelage.errors import RunFolderError
 from tutelage.run.folder import RunFolder, write_json_lines
 from tutelage.run.lines import read_json_lines
 from tutelage.run.storage import files_with_hashes
+from tutelage.tree.examples import PreparedRow
 
 PARTS_OF_A_BATCH = 2  # so many batches of answers are kept together
 

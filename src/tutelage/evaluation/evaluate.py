@@ -5,7 +5,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from tutelage.data.examples import Example, PreparedRow
 from tutelage.data.model_files import refuse_other_model
 from tutelage.data.preparation import read_prepared, refuse_unknown_ids
 from tutelage.data.prepared_rows import PreparedRows
@@ -36,6 +35,7 @@ from tutelage.run.evaluation import AnswerEvaluation
 from tutelage.run.folder import ARMS, RunFolder, write_json_lines
 from tutelage.run.storage import publish_folder, remove
 from tutelage.runtime import choose_device, choose_dtype_to_open
+from tutelage.tree.examples import Example, PreparedRow
 
 
 def evaluate(

@@ -15,10 +15,7 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
-from tutelage.data.batches import runs_within
 from tutelage.data.conversations import Conversation, Turn
-from tutelage.data.examples import Example, PreparedRow
-from tutelage.data.prefix_tree import merge_prompts
 from tutelage.data.prompts import make_renderer
 from tutelage.evaluation.intervals import Interval, t_interval
 from tutelage.evaluation.metrics import METRICS, bits_per_byte
@@ -29,6 +26,9 @@ from tutelage.model.forward import MAX_NODES, CausalModel, run_tree
 from tutelage.model.loading import context_length, load_tokenizer
 from tutelage.model.short_memory import in_parts
 from tutelage.recipe import PromptStyle
+from tutelage.tree.batches import runs_within
+from tutelage.tree.examples import Example, PreparedRow
+from tutelage.tree.prefix_tree import merge_prompts
 
 PASSAGE_BYTES = 400
 # With fewer nothing is claimed.

@@ -11,7 +11,6 @@ from tutelage.codes import Message
 from tutelage.data.checks import check_rows
 from tutelage.data.conversations import Conversation, Turn
 from tutelage.data.encoding import naming_row_of_surrogate
-from tutelage.data.examples import PreparedRow
 from tutelage.data.formats import read_conversations
 from tutelage.data.preparation import sizes_of
 from tutelage.data.prompts import PromptRenderer, make_renderer
@@ -33,6 +32,7 @@ from tutelage.model.loading import load_tokenizer
 from tutelage.recipe import DataSettings, Recipe
 from tutelage.recipe_evaluation import EvaluationSettings, NamedSetSettings
 from tutelage.run.folder import ARMS
+from tutelage.tree.examples import PreparedRow
 
 ROWS_NAMED = 5
 # Settings of the data that hold for how a named set is read too.

@@ -4,8 +4,8 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from typing import Any
 
-from tutelage.data.examples import Example, PreparedRow
 from tutelage.data.prompt_identity import normalised
+from tutelage.tree.examples import Example, PreparedRow
 
 
 class TrainedPrompts:

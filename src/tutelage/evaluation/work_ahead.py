@@ -7,8 +7,6 @@ that chooses among labels by their names.
 from collections.abc import Sequence
 from typing import Any
 
-from tutelage.data.batches import runs_within
-from tutelage.data.examples import Example
 from tutelage.data.prepared_rows import PreparedRows
 from tutelage.evaluation.answers_so_far import PARTS_OF_A_BATCH
 from tutelage.evaluation.forgetting import TOKENS_COMPARED, general_prompts, general_texts
@@ -18,6 +16,8 @@ from tutelage.model.forward import MAX_NODES
 from tutelage.recipe import Recipe
 from tutelage.recipe_evaluation import EvaluationSettings
 from tutelage.training.work import Work, count_computed, decoding_work, reading_work, untuned_lengths
+from tutelage.tree.batches import runs_within
+from tutelage.tree.examples import Example
 
 ROWS_LOOKED_AT = 1024
 # On one core of an Intel Xeon of 2023: opening both models, for each weight of one; tokenizers and statistics; and the

@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 
 from tutelage.data.encoding import adds_begin_of_text, encode_text
-from tutelage.data.examples import Example
 from tutelage.errors import RecipeError
 from tutelage.model.answer_log_probs import answer_log_probs
 from tutelage.model.forward import CausalModel
+from tutelage.tree.examples import Example
 
 # The same for all texts and data, so that nothing is gained by trying wordings on the test rows.
 BEFORE = "Give the text the label that fits it. The labels are: {labels}.\n\nText: "

@@ -11,12 +11,12 @@ from typing import Any, Protocol
 
 import torch
 
-from tutelage.data.batches import runs_within
-from tutelage.data.prefix_tree import PrefixTree, common_prefix_length, merge_prompts
 from tutelage.generation.slots import Layers, Slots
 from tutelage.model.cache_name import CACHE
 from tutelage.model.forward import MAX_NODES, CausalModel, run_tree, undressed
 from tutelage.model.linear_groups import LinearGroup, project
+from tutelage.tree.batches import runs_within
+from tutelage.tree.prefix_tree import PrefixTree, common_prefix_length, merge_prompts
 
 # Moving the slots together costs about as much as a few steps, so it waits until it pays.
 SHARE_TO_CLOSE_UP = 0.125

@@ -6,11 +6,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from tutelage.data.batches import runs_within
-from tutelage.data.examples import Example
-from tutelage.data.prefix_tree import PrefixTree, merge
 from tutelage.model.forward import MAX_NODES, CausalModel, target_log_probs
 from tutelage.model.short_memory import in_parts
+from tutelage.tree.batches import runs_within
+from tutelage.tree.examples import Example
+from tutelage.tree.prefix_tree import PrefixTree, merge
 
 
 @torch.no_grad()

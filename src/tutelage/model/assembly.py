@@ -9,7 +9,6 @@ from typing import Any
 import torch
 from safetensors.torch import load_file
 
-from tutelage.data.examples import Example
 from tutelage.errors import ModelError
 from tutelage.model.adapters import (
     add_adapter,
@@ -41,6 +40,7 @@ from tutelage.model.tree_attention import ATTENTION
 from tutelage.recipe import AdapterSettings
 from tutelage.run.storage import MANIFEST, file_sha256
 from tutelage.runtime import return_freed_memory
+from tutelage.tree.examples import Example
 
 # Names what takes its time from now on.
 Waiting = Callable[[str], None]

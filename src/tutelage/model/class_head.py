@@ -9,13 +9,13 @@ import numpy as np
 import torch
 from scipy.special import expit
 
-from tutelage.data.batches import examples_within
 from tutelage.data.class_rows import as_matrix, class_example
-from tutelage.data.examples import Example
-from tutelage.data.prefix_tree import merge
 from tutelage.model.forward import MAX_NODES, CausalModel, target_log_probs
 from tutelage.model.loading import new_sequence_classifier
 from tutelage.model.short_memory import in_parts
+from tutelage.tree.batches import examples_within
+from tutelage.tree.examples import Example
+from tutelage.tree.prefix_tree import merge
 
 
 class ClassHead(torch.nn.Linear):

@@ -13,13 +13,13 @@ from typing import Any
 
 import torch
 
-from tutelage.data.prefix_tree import merge_prompts
 from tutelage.model.cache_name import CACHE
 from tutelage.model.fused_lora import group_of
 from tutelage.model.layer_step import Attention, DecoderLayer, LayerParts, run_layer
 from tutelage.model.linear_groups import is_plain
 from tutelage.model.tree_attention import SharedPrefix, attend_over_tree, attend_under_mask
 from tutelage.model.tree_plan import TreePlan, plan_tree
+from tutelage.tree.prefix_tree import merge_prompts
 
 # Families whose decoder layers compute what Llama's do.
 LLAMA_KIND = ("llama", "mistral", "qwen2")

@@ -8,10 +8,10 @@ import numpy as np
 import torch
 from transformers import DynamicCache
 
-from tutelage.data.prefix_tree import PrefixTree
 from tutelage.model.cache_name import CACHE
 from tutelage.model.log_probs import frozen_head_log_probs, label_set_log_probs, log_probs_of
 from tutelage.model.tree_plan import plan_tree
+from tutelage.tree.prefix_tree import PrefixTree
 
 # A CPU makes the kernel of a product anew for every number of rows that it has not seen yet, which takes longer than
 # the product; so trees are filled up to a multiple of this. No node sees the filling, and nothing is read from it.

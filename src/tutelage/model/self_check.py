@@ -9,13 +9,13 @@ from dataclasses import replace
 
 import torch
 
-from tutelage.data.examples import Example
-from tutelage.data.prefix_tree import merge
 from tutelage.errors import MemoryExhaustedError, ModelError
 from tutelage.model.forward import CausalModel, target_log_probs
 from tutelage.model.in_float32 import in_float32
 from tutelage.model.layer_kinds import can_exchange_attention, layers_beyond_attention
 from tutelage.runtime import is_out_of_memory
+from tutelage.tree.examples import Example
+from tutelage.tree.prefix_tree import merge
 
 # Mean difference in nats per token. In a float64 model transformers' norms and its own softmax go through float32.
 TOLERANCE = {torch.float64: 1e-5, torch.float32: 6e-5}

@@ -18,9 +18,9 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 
-from tutelage.data.prefix_tree import PrefixTree
 from tutelage.model.fused_attention import Run, has_fused_attention
 from tutelage.model.workspace import Workspace
+from tutelage.tree.prefix_tree import PrefixTree
 
 QUERIES_PER_BLOCK = 32
 # Each block gathers the keys of its path; where many nodes of one path are new, larger blocks do it less often.

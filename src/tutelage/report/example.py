@@ -6,16 +6,16 @@ from typing import Any
 
 import numpy as np
 
-from tutelage.data.batches import micro_batches
-from tutelage.data.drawing import Branch, branches_of, names_of, shortened
-from tutelage.data.examples import PreparedRow, Unit, examples_of
 from tutelage.data.label_names import quoted
-from tutelage.data.pieces import Decode, Piece, token_pieces
 from tutelage.data.prepared_rows import PreparedRows
 from tutelage.model.forward import MAX_NODES
 from tutelage.recipe import TrainingSettings
 from tutelage.report.passages import NO_LABEL, SHOWN_AT_MOST
 from tutelage.training.loop import plan_steps
+from tutelage.tree.batches import micro_batches
+from tutelage.tree.drawing import Branch, branches_of, names_of, shortened
+from tutelage.tree.examples import PreparedRow, Unit, examples_of
+from tutelage.tree.pieces import Decode, Piece, token_pieces
 
 TOKENS_SHOWN = 1500
 EXAMPLES_DRAWN = 32

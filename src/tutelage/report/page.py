@@ -10,7 +10,6 @@ import jinja2
 from markupsafe import Markup
 
 from tutelage.data.pairs import units_of
-from tutelage.data.pieces import Decode
 from tutelage.data.preparation import read_prepared
 from tutelage.data.prepared_rows import PreparedRows
 from tutelage.evaluation.clusters import shared_frame
@@ -45,6 +44,7 @@ from tutelage.run.evaluation import AnswerEvaluation
 from tutelage.run.folder import RunFolder, reading_faults, write_text
 from tutelage.run.history import read_history
 from tutelage.run.lines import parse_json_line, read_json_lines
+from tutelage.tree.pieces import Decode
 
 REASONS_SHOWN = 12
 

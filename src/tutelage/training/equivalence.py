@@ -6,8 +6,6 @@ from functools import partial
 
 import torch
 
-from tutelage.data.batches import micro_batches
-from tutelage.data.examples import Example
 from tutelage.model.assembly import open_for_comparison
 from tutelage.model.forward import MAX_NODES, CausalModel, padded_log_probs, target_log_probs
 from tutelage.model.sources import ModelSource
@@ -15,6 +13,8 @@ from tutelage.runtime import name_dtype
 from tutelage.training.objectives.instruction import INSTRUCTION
 from tutelage.training.optimizer import trainable_parameters
 from tutelage.training.step import accumulate_gradients
+from tutelage.tree.batches import micro_batches
+from tutelage.tree.examples import Example
 
 # Rounding in float32 is sums in another order; a mistake in a mask or a divisor is a thousand times that.
 LOSS_LIMIT, GRADIENT_LIMIT = 1e-5, 1e-4

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import torch
 
-from tutelage.data.batches import BatchPlan
-from tutelage.data.examples import Unit, examples_of
-from tutelage.data.prefix_tree import count_distinct
 from tutelage.model.folders import read_shapes
 from tutelage.model.loading import load_config
 from tutelage.recipe import AdapterSettings
 from tutelage.training.peak_memory import peak_memory_bytes
+from tutelage.tree.batches import BatchPlan
+from tutelage.tree.examples import Unit, examples_of
+from tutelage.tree.prefix_tree import count_distinct
 
 # Of the rate that plain matrix products reach here, a whole step reached between these shares where it was measured.
 SHARE_OF_PRODUCTS = (0.15, 0.45)

@@ -7,8 +7,6 @@ from typing import Any
 
 import torch
 
-from tutelage.data.batches import BatchPlan
-from tutelage.data.examples import Unit
 from tutelage.errors import Interrupted, MemoryExhaustedError, NonFiniteError
 from tutelage.interruption import Interruption
 from tutelage.model.forward import MAX_NODES, CausalModel
@@ -21,6 +19,8 @@ from tutelage.training.objectives.objective import Objective
 from tutelage.training.schedule import learning_rate_at
 from tutelage.training.step import StepResult, optimizer_step
 from tutelage.training.validation import validate
+from tutelage.tree.batches import BatchPlan
+from tutelage.tree.examples import Unit
 
 VALIDATIONS_PER_EPOCH = 4
 

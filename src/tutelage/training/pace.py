@@ -8,8 +8,6 @@ from typing import Any
 
 import torch
 
-from tutelage.data.examples import Example, Unit, examples_of
-from tutelage.data.prefix_tree import merge
 from tutelage.model.class_head import class_head_name
 from tutelage.model.forward import NODES_MULTIPLE, CausalModel, target_log_probs
 from tutelage.recipe import TrainingSettings
@@ -17,6 +15,8 @@ from tutelage.training.objectives.objective import Objective
 from tutelage.training.optimizer import make_optimizer, trainable_parameters
 from tutelage.training.step import accumulate_gradients, clip_gradients
 from tutelage.training.work import Pace, count_computed, count_targets, paths_of
+from tutelage.tree.examples import Example, Unit, examples_of
+from tutelage.tree.prefix_tree import merge
 
 # Of the numbers that an update moves, so many are timed; more take longer in proportion.
 NUMBERS_TIMED = 2**22

@@ -5,15 +5,15 @@ from typing import Any
 
 import torch
 
-from tutelage.data.batches import micro_batches
-from tutelage.data.examples import Unit, examples_of
-from tutelage.data.prefix_tree import PrefixTree, count_distinct, merge
 from tutelage.model.decoder_layers import LLAMA_KIND
 from tutelage.model.forward import MAX_NODES
 from tutelage.model.kept_memory import LayerWidths, largest_tree
 from tutelage.model.log_probs import HEAD_ROWS
 from tutelage.model.tree_plan import plan_tree
 from tutelage.recipe import AdapterSettings
+from tutelage.tree.batches import micro_batches
+from tutelage.tree.examples import Unit, examples_of
+from tutelage.tree.prefix_tree import PrefixTree, count_distinct, merge
 
 # torch, transformers, their libraries and what they hold of the products' kernels.
 PROGRAM_BYTES = 560 * 2**20

@@ -11,7 +11,6 @@ from dataclasses import replace
 
 import numpy as np
 
-from tutelage.data.examples import examples_of
 from tutelage.data.pairs import Pairs
 from tutelage.errors import RunFolderError
 from tutelage.model.answer_log_probs import answer_log_probs
@@ -22,6 +21,7 @@ from tutelage.run.artifacts import Reference, ReferencePart, read_artifact, writ
 from tutelage.run.folder import RunFolder
 from tutelage.runtime import name_dtype
 from tutelage.training.tuning import OpenedRun
+from tutelage.tree.examples import examples_of
 
 PAIRS_AT_ONCE = 4096  # so many are in memory; among more of them few more beginnings are shared
 

@@ -9,14 +9,14 @@ from typing import Any
 
 import torch
 
-from tutelage.data.batches import micro_batches
-from tutelage.data.examples import Unit, examples_of
-from tutelage.data.prefix_tree import count_distinct, merge
 from tutelage.errors import NonFiniteError
 from tutelage.model.forward import CausalModel, target_log_probs
 from tutelage.runtime import way_to_finite_numbers
 from tutelage.training.objectives.instruction import INSTRUCTION
 from tutelage.training.objectives.objective import LogProbs, Objective
+from tutelage.tree.batches import micro_batches
+from tutelage.tree.examples import Unit, examples_of
+from tutelage.tree.prefix_tree import count_distinct, merge
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,7 @@ import numpy as np
 import torch
 
 from tutelage.data.class_rows import as_plain_text, count_classes
-from tutelage.data.examples import Example, PreparedRow, Unit
 from tutelage.data.pairs import units_of
-from tutelage.data.prefix_tree import common_prefix_length
 from tutelage.data.preparation import refuse_unknown_ids
 from tutelage.data.prepared_rows import PreparedRows
 from tutelage.errors import RunFolderError, StorageError
@@ -52,6 +50,8 @@ from tutelage.training.model_card import model_card
 from tutelage.training.objectives import choose_objective
 from tutelage.training.optimizer import make_optimizer, trainable_parameters
 from tutelage.training.preflight import refuse_without_memory, refuse_without_room
+from tutelage.tree.examples import Example, PreparedRow, Unit
+from tutelage.tree.prefix_tree import common_prefix_length
 
 NO_WEIGHTS = (MOMENTS, STATE, MANIFEST)  # of a checkpoint, what the model's folder does not need
 UNCHECKED = "checksums_skipped"  # the event of a training whose base model was not hashed

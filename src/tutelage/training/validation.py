@@ -5,13 +5,13 @@ from collections.abc import Sequence
 
 import torch
 
-from tutelage.data.batches import examples_within
-from tutelage.data.examples import Unit, examples_of
-from tutelage.data.prefix_tree import merge
 from tutelage.model.forward import MAX_NODES, CausalModel, target_log_probs
 from tutelage.model.short_memory import in_parts
 from tutelage.training.objectives.instruction import INSTRUCTION
 from tutelage.training.objectives.objective import Objective
+from tutelage.tree.batches import examples_within
+from tutelage.tree.examples import Unit, examples_of
+from tutelage.tree.prefix_tree import merge
 
 
 @torch.no_grad()

@@ -5,10 +5,10 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
-from tutelage.data.batches import examples_within
-from tutelage.data.examples import Example, Unit, examples_of
-from tutelage.data.prefix_tree import count_nodes, merge
 from tutelage.model.forward import MAX_NODES
+from tutelage.tree.batches import examples_within
+from tutelage.tree.examples import Example, Unit, examples_of
+from tutelage.tree.prefix_tree import count_nodes, merge
 
 # So many answers grow side by side where the pace of a decoding step is measured.
 FEW_ANSWERS = 3

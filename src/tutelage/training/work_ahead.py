@@ -5,8 +5,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tutelage.data.batches import BatchPlan
-from tutelage.data.examples import Unit, examples_of
 from tutelage.model.forward import CausalModel
 from tutelage.recipe import Recipe, TrainingSettings
 from tutelage.training.loop import Progress, intervals, plan_steps
@@ -23,6 +21,8 @@ from tutelage.training.work import (
     reading_work,
     untuned_lengths,
 )
+from tutelage.tree.batches import BatchPlan
+from tutelage.tree.examples import Unit, examples_of
 
 STEPS_LOOKED_AT = 128
 # Written, hashed and synced; and what one takes however small it is.

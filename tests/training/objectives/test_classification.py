@@ -6,12 +6,12 @@ import torch
 from support.tiny_models import own_attention, tiny_model
 
 from tutelage.data.class_rows import class_example
-from tutelage.data.prefix_tree import merge
 from tutelage.model.class_head import with_class_head
 from tutelage.model.forward import target_log_probs
 from tutelage.recipe import Recipe, TrainingSettings
 from tutelage.training.objectives import choose_objective
 from tutelage.training.objectives.classification import balanced_weights, weighted_classes
+from tutelage.tree.prefix_tree import merge
 
 TEXTS = [(5, 6, 7, 8), (5, 6, 7), (5, 6, 9, 8, 3), (5, 6), (11, 4), (11, 4, 9)]
 CLASSES = [0, 0, 0, 0, 1, 2]

@@ -21,15 +21,15 @@ from support.tiny_models import (
     tiny_model,
 )
 
-from tutelage.data.batches import micro_batches
-from tutelage.data.examples import examples_of
-from tutelage.data.prefix_tree import count_distinct, merge
 from tutelage.model.answer_log_probs import answer_log_probs
 from tutelage.model.forward import target_log_probs
 from tutelage.recipe import PreferenceSettings
 from tutelage.training.objectives.dpo import LOSSES, margin_rounding, preference_objective
 from tutelage.training.step import accumulate_gradients
 from tutelage.training.validation import validate
+from tutelage.tree.batches import micro_batches
+from tutelage.tree.examples import examples_of
+from tutelage.tree.prefix_tree import count_distinct, merge
 
 TRL = {
     "sigmoid": ({}, 0.5752528585558572),

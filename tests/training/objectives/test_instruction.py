@@ -4,8 +4,8 @@ import pytest
 import torch
 from support.tiny_models import ragged_examples, tiny_model
 
-from tutelage.data.prefix_tree import merge
 from tutelage.training.objectives.instruction import INSTRUCTION, count_supervised, instruction_loss
+from tutelage.tree.prefix_tree import merge
 
 EXAMPLES = ragged_examples(4)
 

@@ -10,12 +10,12 @@ from functools import partial
 import torch
 from torch.nn.functional import logsigmoid
 
-from tutelage.data.examples import Pair
-from tutelage.data.prefix_tree import PrefixTree
 from tutelage.model.answer_log_probs import rounding_of, sum_by_example
 from tutelage.model.forward import CausalModel
 from tutelage.recipe import PreferenceSettings
 from tutelage.training.objectives.objective import LogProbs, Objective, Part
+from tutelage.tree.examples import Pair
+from tutelage.tree.prefix_tree import PrefixTree
 
 # By chance a model that knows nothing is certain of an answer to the last digit, and its odds would be infinite.
 LEAST_SURPRISE = 1e-6  # nats

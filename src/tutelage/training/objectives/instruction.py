@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
-from tutelage.data.examples import Example
-from tutelage.data.prefix_tree import PrefixTree
 from tutelage.model.forward import CausalModel
 from tutelage.training.objectives.objective import LogProbs, Objective, Part
+from tutelage.tree.examples import Example
+from tutelage.tree.prefix_tree import PrefixTree
 
 
 def instruction_loss(

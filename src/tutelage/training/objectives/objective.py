@@ -6,8 +6,8 @@ from typing import Any, Protocol
 
 import torch
 
-from tutelage.data.prefix_tree import PrefixTree
 from tutelage.model.forward import CausalModel
+from tutelage.tree.prefix_tree import PrefixTree
 
 # The door to the model: the log-probability of every target of a tree, (targets,).
 LogProbs = Callable[[CausalModel, PrefixTree], torch.Tensor]

@@ -8,8 +8,8 @@ from typing import TypeVar
 
 import numpy as np
 
-from tutelage.data.examples import Unit
-from tutelage.data.prefix_tree import common_prefix_length
+from tutelage.tree.examples import Unit
+from tutelage.tree.prefix_tree import common_prefix_length
 
 Path = tuple[int, ...]  # token ids from the root of a tree on
 U = TypeVar("U", bound=Unit)

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.tiny_models import ragged_examples
 
-from tutelage.data.batches import BatchPlan, epoch_order, examples_within, micro_batches, runs_within
-from tutelage.data.examples import Example
-from tutelage.data.prefix_tree import PrefixTree, common_prefix_length, count_distinct, merge, merge_prompts
+from tutelage.tree.batches import BatchPlan, epoch_order, examples_within, micro_batches, runs_within
+from tutelage.tree.examples import Example
+from tutelage.tree.prefix_tree import PrefixTree, common_prefix_length, count_distinct, merge, merge_prompts
 
 
 @st.composite

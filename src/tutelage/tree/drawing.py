@@ -4,8 +4,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import groupby, pairwise
 
-from tutelage.data.examples import Example, Unit
-from tutelage.data.prefix_tree import merge
+from tutelage.tree.examples import Example, Unit
+from tutelage.tree.prefix_tree import merge
 
 Decode = Callable[[list[int]], str]
 LONGEST_LABEL = 60  # characters

@@ -1,6 +1,6 @@
 """Tokens as characters: no character is shown in part."""
 
-from tutelage.data.pieces import token_pieces, whole_characters
+from tutelage.tree.pieces import token_pieces, whole_characters
 
 
 def decode(ids):

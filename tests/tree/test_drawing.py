@@ -5,10 +5,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.tiny_models import ragged_examples
 
-from tutelage.data import drawing
-from tutelage.data.drawing import Branch, branches_of, names_of
-from tutelage.data.examples import Example, Pair, examples_of
-from tutelage.data.prefix_tree import merge
+from tutelage.tree import drawing
+from tutelage.tree.drawing import Branch, branches_of, names_of
+from tutelage.tree.examples import Example, Pair, examples_of
+from tutelage.tree.prefix_tree import merge
 
 
 def spelled(branches, before=()):

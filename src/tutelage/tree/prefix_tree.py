@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tutelage.data.examples import Example
+from tutelage.tree.examples import Example
 
 RUNS_AT_ONCE = 2**16
 

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tutelage.data.batches import BatchPlan, epoch_order, examples_within, micro_batches, runs_within
-from tutelage.data.examples import Example
-from tutelage.data.prefix_tree import count_distinct
+from tutelage.tree.batches import BatchPlan, epoch_order, examples_within, micro_batches, runs_within
+from tutelage.tree.examples import Example
+from tutelage.tree.prefix_tree import count_distinct
 
 
 def rows_of_steps(plan, examples_of_step=BatchPlan.examples_of_step):
