@@ -11,10 +11,10 @@ from statistics import median
 
 import torch
 
+from tutelage.config.recipe import AdapterSettings, Recipe
 from tutelage.fetching import user_cache
 from tutelage.model.assembly import open_for_training
 from tutelage.model.sources import locate_model
-from tutelage.recipe import AdapterSettings, Recipe
 from tutelage.run.folder import RunFolder
 from tutelage.training.checkpoint import Checkpoint, find_checkpoint, machine_of, restore, write_checkpoint
 from tutelage.training.loop import Progress

@@ -10,12 +10,12 @@ import torch
 
 from benchmarks.tables import table
 from benchmarks.work import BATCH, RECIPE, add_work_options, open_work
+from tutelage.config.recipe import AdapterSettings, TrainingSettings
 from tutelage.model.adapters import add_adapter
 from tutelage.model.assembly import OWN_ATTENTION, open_for_training, without_dropout
 from tutelage.model.forward import CausalModel
 from tutelage.model.loading import load_model
 from tutelage.model.sources import ModelSource
-from tutelage.recipe import AdapterSettings, TrainingSettings
 from tutelage.runtime import settle_process
 from tutelage.training.optimizer import make_optimizer
 from tutelage.training.step import optimizer_step

@@ -11,9 +11,9 @@ from benchmarks.environments import make_environment
 from benchmarks.processes import run_alone
 from benchmarks.rows import write_long_rows, write_rows
 from benchmarks.tables import percent, spread, table
+from tutelage.config.recipe import DEFAULT_MODEL
 from tutelage.fetching import user_cache
 from tutelage.model.sources import locate_model
-from tutelage.recipe import DEFAULT_MODEL
 
 SIZES = (10_000, 52_000)
 PARTS = ("read", "check", "tokens", "trees")

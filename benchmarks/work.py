@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.workloads import SEED, WORKLOADS, Workload, by_length, long_rows
+from tutelage.config.recipe import DEFAULT_MODEL
 from tutelage.data.encoding import encode_text
 from tutelage.data.formats import read_conversations
 from tutelage.data.prompts import make_renderer
@@ -22,7 +23,6 @@ from tutelage.errors import FetchError, TutelageError
 from tutelage.fetching import user_cache
 from tutelage.model.loading import load_tokenizer
 from tutelage.model.sources import locate_model
-from tutelage.recipe import DEFAULT_MODEL
 
 # How `training.dtype` names the types of the benchmarks.
 DTYPES = {"bf16": "bfloat16", "fp32": "float32"}

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from tutelage.codes import all_codes, areas
+from tutelage.config.recipe import Recipe
 from tutelage.data.rules import RULES
 from tutelage.errors import TutelageError
-from tutelage.recipe import Recipe
 
 SOURCE = Path(__file__).parents[1] / "src" / "tutelage"
 # Whose first argument is a code.
@@ -121,7 +121,7 @@ def test_an_error_has_its_code_beside_its_message() -> None:
     ],
 )
 def test_a_setting_at_fault_has_the_code_of_its_fault(tables: dict, code: str) -> None:
-    from tutelage.recipe_file import check
+    from tutelage.config.recipe_file import check
 
     with pytest.raises(TutelageError) as raised:
         check(tables, {})

@@ -52,7 +52,7 @@ def test_wheel_and_archive_hold_every_file_of_the_package(files, tmp_path):
 
 
 def test_a_file_that_is_not_declared_is_missed(files, tmp_path):
-    in_wheel, _ = build(tmp_path, without='"tutelage.recipes" =')
+    in_wheel, _ = build(tmp_path, without='"tutelage.config.recipes" =')
     missed = files - in_wheel
     assert missed
-    assert all(name.startswith("tutelage/recipes/") and name.endswith(".toml") for name in missed)
+    assert all(name.startswith("tutelage/config/recipes/") and name.endswith(".toml") for name in missed)

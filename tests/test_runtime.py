@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from tutelage import runtime
+from tutelage.config.recipe import Recipe
 from tutelage.errors import RecipeError
-from tutelage.recipe import Recipe
 from tutelage.runtime import choose_device, choose_dtype, choose_dtype_to_open, settle_process
 
 

@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
+from tutelage.config.recipe_file import load
 from tutelage.errors import RecipeError
-from tutelage.recipe_file import load
 from tutelage.spelling import did_you_mean, nearest, nearest_path
 
 

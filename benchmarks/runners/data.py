@@ -18,6 +18,7 @@ def main() -> None:
 def measure(job: dict) -> dict:
     """Return seconds by part; importing the libraries and opening the tokenizer is a part of its own."""
     clock = Clock()
+    from tutelage.config.recipe import DataSettings
     from tutelage.data.checks import check_rows
     from tutelage.data.encoding import control_tokens
     from tutelage.data.findings import Variety, find_in_rows, find_nulls
@@ -30,7 +31,6 @@ def measure(job: dict) -> dict:
     from tutelage.data.splits import Sides
     from tutelage.model.loading import load_tokenizer
     from tutelage.platforms import peak_memory_bytes
-    from tutelage.recipe import DataSettings
     from tutelage.tree.batches import BatchPlan, micro_batches
     from tutelage.tree.prefix_tree import merge
 

@@ -18,13 +18,13 @@ def main() -> None:
 
 def measure(job: dict) -> dict:
     """Return the seconds of the preparation and of opening what it made, with the peak memory after each."""
+    from tutelage.config.recipe import DataSettings, ModelSettings
     from tutelage.data.preparation import prepare
     from tutelage.data.prepared_rows import open_rows
     from tutelage.data.prompts import make_renderer
     from tutelage.data.sources import open_source
     from tutelage.model.loading import context_length, load_tokenizer
     from tutelage.platforms import peak_memory_bytes
-    from tutelage.recipe import DataSettings, ModelSettings
     from tutelage.run.folder import split_files
 
     path, model = Path(job["data"]), Path(job["model"])

@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 
 from benchmarks.runners.job import StepClock, batches, print_training, read_job
+from tutelage.config.recipe import AdapterSettings, TrainingSettings
 from tutelage.fetching import user_cache
 from tutelage.model.sources import locate_model
-from tutelage.recipe import AdapterSettings, TrainingSettings
 from tutelage.runtime import choose_device, choose_dtype, settle_process
 from tutelage.tree.examples import Example
 

@@ -4,8 +4,8 @@ from pathlib import Path
 from typing import Any
 
 from tutelage.codes import all_codes, areas
-from tutelage.recipe import Recipe
-from tutelage.recipe_evaluation import NamedSetSettings
+from tutelage.config.recipe import Recipe
+from tutelage.config.recipe_evaluation import NamedSetSettings
 
 PAGE = Path(__file__).with_name("settings.md")
 CODES_PAGE = Path(__file__).with_name("codes.md")
@@ -13,8 +13,8 @@ CODES_PAGE = Path(__file__).with_name("codes.md")
 OPENING = """\
 # Settings
 
-Every setting of a run, as `src/tutelage/recipe.py` declares it. This page is generated: change the declaration, then
-run `make docs`.
+Every setting of a run, as `src/tutelage/config/recipe.py` declares it. This page is generated: change the declaration,
+then run `make docs`.
 
 A recipe is a TOML file with these tables. Any setting can also be given on the command line, and then wins over the
 recipe: `--set training.learning_rate=1e-4`. A setting that is not listed here is an error. `--dry-run` on any verb

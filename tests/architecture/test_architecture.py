@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 import tutelage
-from tutelage.recipe import Recipe
-from tutelage.recipe_file import walk
+from tutelage.config.recipe import Recipe
+from tutelage.config.recipe_file import walk
 
 ROOT = Path(tutelage.__file__).parent
 FILES = sorted(path for path in ROOT.rglob("*.py") if "starter" not in path.parts)
@@ -70,8 +70,8 @@ def test_models_and_tokenizers_are_loaded_in_one_place():
         ),
         ("altair", {"report/charts.py"}),
         ("vl_convert", {"report/svg.py"}),
-        ("tomli_w", {"recipe_file.py"}),
-        ("tomllib", {"recipe_file.py", "codes.py"}),
+        ("tomli_w", {"config/recipe_file.py"}),
+        ("tomllib", {"config/recipe_file.py", "codes.py"}),
         ("platformdirs", {"fetching.py"}),
         ("httpx2", {"llm/language_models.py", "llm/server_replies.py"}),
         ("openai", set()),  # imported by its name, in llm/language_models.py, where it is wanted
@@ -226,7 +226,7 @@ def readers_of(name):
     def reads(node):
         return isinstance(node, ast.Attribute) and node.attr == key and isinstance(node.ctx, ast.Load)
 
-    return {path for path in files_where(reads) if not path.startswith("recipe")}
+    return {path for path in files_where(reads) if not path.startswith("config/recipe")}
 
 
 def test_no_module_does_anything_when_it_is_imported():

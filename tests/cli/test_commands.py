@@ -31,4 +31,4 @@ def test_help_imports_no_command_and_no_settings():
     imported = {*done.stdout.partition("imported:")[2].split()}
     assert "tutelage.cli.main" in imported
     commands = {command.function.partition(":")[0] for command in ALL.values()}
-    assert not imported & {*commands, "tutelage.recipe", "pydantic"}
+    assert not imported & {*commands, "tutelage.config.recipe", "pydantic"}

@@ -7,9 +7,9 @@ from support.command_line import CommandLine, contents
 from support.rows import alpaca_values, write_rows
 
 from tutelage import patterns
+from tutelage.config.recipe import DataSettings
 from tutelage.data.files import look_at_file
 from tutelage.data.formats import read_conversations
-from tutelage.recipe import DataSettings
 
 HARD = [
     {"instruction": "说一种水果。", "input": '红色，"圆"的', "output": "苹果 🍎"},

@@ -5,8 +5,8 @@ import re
 import pytest
 from support.rows import alpaca_values, write_rows
 
-from tutelage.recipe import Recipe
-from tutelage.recipe_file import load, setting_text
+from tutelage.config.recipe import Recipe
+from tutelage.config.recipe_file import load, setting_text
 
 PYTHON = re.compile(r"\b(None|True|False)\b|\[\]|\{\}|\(\)|'")
 

@@ -9,8 +9,8 @@ from support.command_line import contents
 from support.rows import alpaca_values, write_rows
 from support.tiny_gguf import write_tiny_gguf
 
-from tutelage.recipe import Recipe
-from tutelage.recipe_file import walk
+from tutelage.config.recipe import Recipe
+from tutelage.config.recipe_file import walk
 from tutelage.run.folder import RunFolder, read_json
 from tutelage.run.lines import read_json_lines
 

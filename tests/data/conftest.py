@@ -2,9 +2,9 @@
 
 import pytest
 
+from tutelage.config.recipe import DataSettings
 from tutelage.data.sources import read_source
 from tutelage.errors import DataError
-from tutelage.recipe import DataSettings
 
 
 @pytest.fixture

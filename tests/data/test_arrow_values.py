@@ -12,11 +12,11 @@ import pytest
 from pyarrow import parquet
 from support.coded import codes_of
 
+from tutelage.config.recipe import DataSettings
 from tutelage.data.checks import check_rows
 from tutelage.data.formats import read_conversations
 from tutelage.data.sources import read_source
 from tutelage.errors import DataError
-from tutelage.recipe import DataSettings
 
 NAN, INFINITY = math.nan, math.inf
 FLOATS = (pa.float16(), pa.float32(), pa.float64())

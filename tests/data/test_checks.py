@@ -5,12 +5,12 @@ from support.book_data import book_file
 from support.rows import make_rows
 
 from tutelage.codes import Message
+from tutelage.config.recipe import DataSettings
 from tutelage.data.checks import NOTHING_KNOWN, check_rows, count_repeated_prompts
 from tutelage.data.conversations import Conversation, Turn, single_turn
 from tutelage.data.formats import read_conversations
 from tutelage.data.prompt_identity import normalised_prompt
 from tutelage.data.sources import read_source
-from tutelage.recipe import DataSettings
 
 
 def outcome(instruction="a", input="", output="b"):

@@ -4,10 +4,10 @@ import time
 
 import pytest
 
+from tutelage.config.recipe import DataSettings
 from tutelage.data import class_rows as module
 from tutelage.data.class_rows import class_rows
 from tutelage.data.conversations import Conversation, Turn
-from tutelage.recipe import DataSettings
 
 
 @pytest.fixture(autouse=True)

@@ -13,6 +13,7 @@ from support.rows import make_records
 from support.tiny_tokenizer import chatml_tokenizer
 
 from tutelage.codes import Message
+from tutelage.config.recipe import DataSettings, FormatName
 from tutelage.data.conversations import Conversation, Turn
 from tutelage.data.conversion import UnfitError, convert_rows, to_format
 from tutelage.data.files import look_at_file
@@ -20,7 +21,6 @@ from tutelage.data.formats import read_conversations
 from tutelage.data.prompts import make_renderer
 from tutelage.data.writing import WRITERS, file_of_rows
 from tutelage.errors import DataError
-from tutelage.recipe import DataSettings, FormatName
 
 FORMATS = get_args(FormatName)
 ENDINGS = [*WRITERS, *(f"{ending}.gz" for ending in WRITERS)]

@@ -9,11 +9,11 @@ import pytest
 from support.rows import csv_of, json_lines_of, parquet_of
 from support.systems import TookTooLong, within
 
+from tutelage.config.recipe import DataSettings
 from tutelage.data.checks import check_rows
 from tutelage.data.formats import read_conversations
 from tutelage.data.sources import read_source
 from tutelage.errors import DataError
-from tutelage.recipe import DataSettings
 
 FILES = 100_000
 PARTS = 20  # so that several processes can share them

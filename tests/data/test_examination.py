@@ -8,11 +8,11 @@ import pytest
 from support.rows import alpaca_values
 from support.tiny_tokenizer import chatml_tokenizer
 
+from tutelage.config.recipe import DataSettings
 from tutelage.data import examination, near_duplicates, prompts
 from tutelage.data.examination import examine
 from tutelage.data.prompts import make_renderer
 from tutelage.data.sources import open_source
-from tutelage.recipe import DataSettings
 
 # Hashes for repeats, questions and prompts, a length and a line; a row below has 4,000 bytes.
 BYTES_KEPT_OF_A_ROW = 500

@@ -8,12 +8,12 @@ from support.book_data import book_file
 from support.coded import codes_of, texts_of
 from support.rows import make_records
 
+from tutelage.config.recipe import DataSettings
 from tutelage.data.column_map import left_by_map
 from tutelage.data.conversations import Conversation, Turn, single_turn
 from tutelage.data.formats import read_conversations
 from tutelage.data.sources import read_source
 from tutelage.errors import DataError
-from tutelage.recipe import DataSettings
 
 GOOD = {"instruction": "Name a fruit.", "input": "", "output": "A pear."}
 TEXTS = [

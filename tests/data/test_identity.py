@@ -3,10 +3,10 @@ from dataclasses import replace
 import pytest
 from support.tiny_tokenizer import chatml_tokenizer
 
+from tutelage.config.recipe import DataSettings
 from tutelage.data.encoding import Control
 from tutelage.data.identity import changed_parts, made_of
 from tutelage.data.prompts import Answer, make_renderer
-from tutelage.recipe import DataSettings
 
 
 def parts(

@@ -6,10 +6,10 @@ import shlex
 import pytest
 from support.rows import make_records
 
+from tutelage.config.recipe import DataSettings
 from tutelage.data.formats import read_conversations
 from tutelage.data.kto_rows import is_desirable
 from tutelage.errors import DataError
-from tutelage.recipe import DataSettings
 
 ANSWERED = [
     {"prompt": "a", "completion": "b"},

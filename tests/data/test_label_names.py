@@ -7,12 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.coded import codes_of
 
+from tutelage.config.recipe import DataSettings
 from tutelage.data.checks import check_rows
 from tutelage.data.formats import read_conversations
 from tutelage.data.label_names import SeenLabels, quoted, similar_labels, trimmed
 from tutelage.data.records import Record
 from tutelage.errors import DataError
-from tutelage.recipe import DataSettings
 
 BLANKS = (
     " ",

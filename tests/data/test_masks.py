@@ -7,9 +7,9 @@ import pytest
 from support.coded import codes_of
 from support.rows import make_records
 
+from tutelage.config.recipe import DataSettings
 from tutelage.data.formats import read_conversations
 from tutelage.errors import DataError
-from tutelage.recipe import DataSettings
 
 ASKED = {"role": "user", "content": "Name a gas."}
 

@@ -8,6 +8,7 @@ import pytest
 from support.coded import codes_of
 from support.rows import make_records, parquet_of
 
+from tutelage.config.recipe import DataSettings
 from tutelage.data.checks import check_rows
 from tutelage.data.conversion import convert_rows
 from tutelage.data.formats import read_conversations
@@ -15,7 +16,6 @@ from tutelage.data.preference_rows import up_to_answer
 from tutelage.data.reading import Unreadable
 from tutelage.data.tables import read_parquet_rows
 from tutelage.errors import DataError
-from tutelage.recipe import DataSettings
 
 ASKED, CHOSEN, REJECTED = "Name a fruit.", "A pear.", "A spoon."
 

@@ -12,13 +12,13 @@ from support.rows import alpaca_values, make_records, write_rows
 from support.tiny_tokenizer import chatml_tokenizer, write_tiny_model
 
 from tutelage.codes import Message
+from tutelage.config.recipe import DataSettings, ModelSettings
 from tutelage.data.preparation import prepare, read_prepared, refuse_unknown_ids, replacing_data
 from tutelage.data.prompts import make_renderer
 from tutelage.data.records import OpenSource
 from tutelage.data.sources import open_source
 from tutelage.errors import DataError, RunFolderError, StorageError
 from tutelage.model.loading import context_length, load_tokenizer
-from tutelage.recipe import DataSettings, ModelSettings
 from tutelage.run.folder import SPLITS, RunFolder, read_json
 from tutelage.run.lines import read_json_lines
 from tutelage.run.lock import locked

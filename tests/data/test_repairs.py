@@ -4,11 +4,11 @@ import json
 
 import pytest
 
+from tutelage.config.recipe import DataSettings
 from tutelage.data.checks import check_rows
 from tutelage.data.conversations import Conversation, Turn
 from tutelage.data.formats import read_conversations
 from tutelage.data.records import Record
-from tutelage.recipe import DataSettings
 
 FAULTS = [
     ("hi \ud83d", "hi \ufffd", "data.lone_surrogate"),

@@ -12,6 +12,7 @@ from pyarrow import parquet
 from support.coded import codes_of
 from support.rows import csv_of, json_lines_of, parquet_of
 
+from tutelage.config.recipe import DataSettings
 from tutelage.data.checks import check_rows
 from tutelage.data.csv_rows import read_csv_rows
 from tutelage.data.formats import read_conversations
@@ -21,7 +22,6 @@ from tutelage.data.sources import read_source
 from tutelage.data.table_shape import TableShape
 from tutelage.data.tables import read_parquet_rows
 from tutelage.errors import DataError
-from tutelage.recipe import DataSettings
 
 LIMIT = 2_000
 ROWS = [

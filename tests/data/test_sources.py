@@ -12,9 +12,9 @@ from support.coded import codes_of
 from support.rows import SPELLINGS, csv_of, json_lines_of, values_of
 from support.systems import needs_pipes
 
+from tutelage.config.recipe import DataSettings
 from tutelage.data.sources import INSTRUCTION_DATA_SHA256, read_source
 from tutelage.errors import DataError, FetchError
-from tutelage.recipe import DataSettings
 
 
 def test_a_missing_file_is_told_with_the_nearest_name(tmp_path):

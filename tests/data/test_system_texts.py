@@ -5,12 +5,12 @@ from support.coded import codes_of
 from support.rows import make_records
 from support.tiny_tokenizer import TOKENIZERS, chatml_tokenizer
 
+from tutelage.config.recipe import DataSettings
 from tutelage.data.checks import check_rows
 from tutelage.data.conversations import Conversation, Turn
 from tutelage.data.formats import read_conversations
 from tutelage.data.prompts import make_renderer
 from tutelage.errors import DataError
-from tutelage.recipe import DataSettings
 
 SYSTEM = Turn("system", "Be brief.")
 PAIR = (Turn("user", "Hi."), Turn("assistant", "Hello."))

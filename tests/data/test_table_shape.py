@@ -6,10 +6,10 @@ import pytest
 from support.coded import codes_of
 from support.rows import values_of
 
+from tutelage.config.recipe import DataSettings
 from tutelage.data import table_shape
 from tutelage.data.sources import read_source
 from tutelage.errors import DataError
-from tutelage.recipe import DataSettings
 
 PLAIN = "label\tmsg\n" + "".join(
     f"{label}\t{text}\n"

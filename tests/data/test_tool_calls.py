@@ -12,6 +12,7 @@ from pyarrow import parquet
 from support.coded import codes_of
 from support.rows import make_records, parquet_of
 
+from tutelage.config.recipe import DataSettings
 from tutelage.data.checks import check_rows
 from tutelage.data.conversion import convert_rows
 from tutelage.data.examination import examine
@@ -21,7 +22,6 @@ from tutelage.data.records import OpenSource
 from tutelage.data.tables import read_parquet_rows
 from tutelage.data.writing import file_of_rows, with_row_numbers
 from tutelage.errors import DataError
-from tutelage.recipe import DataSettings
 
 ROME = {"name": "get_weather", "arguments": {"city": "Rome", "days": 2}}
 OSLO = {"name": "get_weather", "arguments": {"city": "Oslo"}}

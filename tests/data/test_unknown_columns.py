@@ -5,11 +5,11 @@ import shlex
 
 import pytest
 
+from tutelage.config.recipe import DataSettings
 from tutelage.data.column_hints import begins_like
 from tutelage.data.formats import read_conversations
 from tutelage.data.records import Record
 from tutelage.errors import DataError
-from tutelage.recipe import DataSettings
 
 NUMBERS = [{"nr": str(number), "datum": f"0{number}.03.2024"} for number in (1, 2, 3, 4)]
 QUESTIONS = ["Was kostet der Versand?", "Wie lange dauert es?", "Wo ist mein Paket?", "Gibt es Rabatt?"]

@@ -5,12 +5,12 @@ from pathlib import Path
 import pytest
 from support.rows import alpaca_values, make_records
 
+from tutelage.config.recipe import DataSettings
 from tutelage.data.files import look_at_file
 from tutelage.data.formats import read_conversations
 from tutelage.data.records import Record
 from tutelage.data.writing import file_of_rows, refuse_unknown_ending, source_row, with_row_numbers
 from tutelage.errors import DataError
-from tutelage.recipe import DataSettings
 
 TALK = {"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]}
 

@@ -15,10 +15,10 @@ from support.fake_run import make_run
 from support.scripted_server import scripted_server
 
 from tutelage.cli.main import app
+from tutelage.config.recipe_evaluation import EvaluationSettings
+from tutelage.config.recipe_file import load
+from tutelage.config.recipes import FOLDER
 from tutelage.evaluation.judging.judge import judge_run
-from tutelage.recipe_evaluation import EvaluationSettings
-from tutelage.recipe_file import load
-from tutelage.recipes import FOLDER
 from tutelage.report.summary import summarise
 from tutelage.run.folder import RunFolder, read_json, write_json
 from tutelage.run.lines import read_json_lines

@@ -9,6 +9,7 @@ from sacrebleu import sentence_chrf
 from support.fake_examples import example
 from support.fake_run import answer
 
+from tutelage.config.recipe_evaluation import EvaluationSettings
 from tutelage.errors import RunFolderError
 from tutelage.evaluation.metrics import (
     METRICS,
@@ -21,7 +22,6 @@ from tutelage.evaluation.metrics import (
     token_f1,
 )
 from tutelage.evaluation.words import words
-from tutelage.recipe_evaluation import EvaluationSettings
 
 VOCABULARY = ("the", "a", "cat", "Dog", "sat,", "on", "mat.", "under_score", "it's", "3.14", "--", "(run)")
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
+from tutelage.config.recipe import PreferenceSettings
 from tutelage.evaluation.preference import ReadPairs, judge_preferences, pair_records
-from tutelage.recipe import PreferenceSettings
 
 SETTINGS = PreferenceSettings(beta=1.0)
 

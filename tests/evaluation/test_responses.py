@@ -13,8 +13,8 @@ from support.tiny_models import (
     tiny_model,
 )
 
+from tutelage.config.recipe_evaluation import EvaluationSettings
 from tutelage.evaluation.responses import collect_responses, reference_log_probs
-from tutelage.recipe_evaluation import EvaluationSettings
 from tutelage.tree.examples import Example, PreparedRow
 
 

@@ -3,13 +3,13 @@
 import pytest
 from support.rows import write_split
 
+from tutelage.config.recipe import Recipe, TrainingSettings
+from tutelage.config.recipe_evaluation import EvaluationSettings, NamedSetSettings
 from tutelage.data.prepared_rows import open_rows
 from tutelage.evaluation import work_ahead
 from tutelage.evaluation.forgetting import TOKENS_COMPARED, general_prompts, general_texts
 from tutelage.evaluation.named_sets import NamedSet
 from tutelage.evaluation.work_ahead import answering_work, evaluation_work, tuned_lengths
-from tutelage.recipe import Recipe, TrainingSettings
-from tutelage.recipe_evaluation import EvaluationSettings, NamedSetSettings
 from tutelage.run.folder import split_files
 from tutelage.training.work import Work, untuned_lengths
 from tutelage.tree.examples import Example, PreparedRow

@@ -9,11 +9,11 @@ import torch
 from support.tiny_models import END, FAMILIES, greedy_one_by_one, ragged_examples, tiny_model
 from transformers import DynamicCache
 
+from tutelage.config.recipe import TrainingSettings
 from tutelage.generation.generate import Response, answer_texts, generate
 from tutelage.generation.sampling import Sampling
 from tutelage.generation.slots import Slots
 from tutelage.model.forward import CausalModel
-from tutelage.recipe import TrainingSettings
 from tutelage.training.optimizer import make_optimizer
 from tutelage.training.step import optimizer_step
 from tutelage.tree.examples import Example

@@ -16,10 +16,10 @@ from support.tiny_models import (
     tiny_model,
 )
 
+from tutelage.config.recipe import AdapterSettings
 from tutelage.errors import ModelError, RecipeError
 from tutelage.model.adapters import add_adapter, load_adapter, save_adapter
 from tutelage.model.forward import CausalModel, target_log_probs
-from tutelage.recipe import AdapterSettings
 from tutelage.tree.prefix_tree import merge
 
 SETTINGS = AdapterSettings(r=4, lora_alpha=12)

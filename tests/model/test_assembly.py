@@ -5,13 +5,13 @@ import torch
 from support.tiny_models import CPU, ragged_examples, tiny_model, weights_of
 from transformers import AutoModelForCausalLM, OPTConfig, Starcoder2Config
 
+from tutelage.config.recipe import AdapterSettings
 from tutelage.errors import ModelError
 from tutelage.model.assembly import check_tuned, open_for_training, open_tuned, save_tuned, without_dropout
 from tutelage.model.decoder_layers import fuse_layers
 from tutelage.model.forward import CausalModel, target_log_probs
 from tutelage.model.sources import ModelSource
 from tutelage.model.tree_attention import ATTENTION
-from tutelage.recipe import AdapterSettings
 from tutelage.tree.prefix_tree import merge
 
 WHOLE = AdapterSettings(type="none")

@@ -25,13 +25,13 @@ from transformers import (
     SmolLM3Config,
 )
 
+from tutelage.config.recipe import AdapterSettings
 from tutelage.generation.generate import generate
 from tutelage.model import layer_step, tree_attention, tree_plan
 from tutelage.model.adapters import add_adapter
 from tutelage.model.decoder_layers import fuse_layers
 from tutelage.model.forward import CausalModel, target_log_probs, undressed
 from tutelage.model.tree_attention import ATTENTION
-from tutelage.recipe import AdapterSettings
 from tutelage.tree.prefix_tree import merge
 
 FUSED_FAMILIES = ("llama", "qwen2")

@@ -6,12 +6,12 @@ import pytest
 import torch
 from support.tiny_models import CPU, FAMILIES, ragged_examples, tiny_model
 
+from tutelage.config.recipe import AdapterSettings
 from tutelage.model import tree_plan
 from tutelage.model.adapters import add_adapter
 from tutelage.model.decoder_layers import fuse_layers
 from tutelage.model.forward import CausalModel, target_log_probs, undressed
 from tutelage.model.gradient_checkpointing import checkpoint_long_rows
-from tutelage.recipe import AdapterSettings
 from tutelage.tree.prefix_tree import merge
 
 TREE = merge(ragged_examples(12))

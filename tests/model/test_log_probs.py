@@ -6,11 +6,11 @@ import pytest
 import torch
 from support.tiny_models import largest_relative_difference, ragged_examples, tiny_model
 
+from tutelage.config.recipe import AdapterSettings
 from tutelage.model import log_probs
 from tutelage.model.adapters import add_adapter
 from tutelage.model.forward import CausalModel, target_log_probs, undressed
 from tutelage.model.log_probs import find_frozen_head, frozen_head_log_probs, log_probs_of
-from tutelage.recipe import AdapterSettings
 from tutelage.tree.prefix_tree import merge
 
 FAMILIES = ["llama", "gpt2", "qwen2"]

@@ -9,13 +9,13 @@ import pytest
 import torch
 from support.tiny_models import CPU, FAMILIES, tiny_model
 
+from tutelage.config.recipe import AdapterSettings
 from tutelage.generation.generate import generate
 from tutelage.model.adapters import add_adapter, load_adapter, save_adapter
 from tutelage.model.assembly import OWN_ATTENTION, open_merged
 from tutelage.model.forward import CausalModel
 from tutelage.model.loading import load_model
 from tutelage.model.sources import ModelSource
-from tutelage.recipe import AdapterSettings
 
 SETTINGS = AdapterSettings(r=4, lora_alpha=12)
 PROMPTS = 200

@@ -17,6 +17,7 @@ from support.tiny_models import (
 )
 from transformers import AutoModelForCausalLM, BloomConfig, Gemma2Config, MambaConfig, StableLmConfig
 
+from tutelage.config.recipe import AdapterSettings, TrainingSettings
 from tutelage.errors import ModelError
 from tutelage.generation.generate import generate
 from tutelage.generation.sampling import Sampling
@@ -24,7 +25,6 @@ from tutelage.model import assembly, forward
 from tutelage.model.assembly import open_base, open_for_training, open_tuned, save_tuned
 from tutelage.model.forward import CausalModel, padded_log_probs, target_log_probs
 from tutelage.model.sources import ModelSource
-from tutelage.recipe import AdapterSettings, TrainingSettings
 from tutelage.training.optimizer import make_optimizer
 from tutelage.training.step import optimizer_step
 from tutelage.tree.prefix_tree import merge

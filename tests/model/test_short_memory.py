@@ -5,6 +5,7 @@ import torch
 from safetensors import SafetensorError
 from support.tiny_models import END, ragged_examples, tiny_model
 
+from tutelage.config.recipe import AdapterSettings
 from tutelage.errors import MemoryExhaustedError, ModelError
 from tutelage.evaluation import forgetting
 from tutelage.generation import generate as generation
@@ -13,7 +14,6 @@ from tutelage.model import answer_log_probs as answers
 from tutelage.model import folders, gguf_conversion, loading, target_modules
 from tutelage.model.answer_log_probs import answer_log_probs
 from tutelage.model.short_memory import in_parts, in_smaller_batches
-from tutelage.recipe import AdapterSettings
 from tutelage.training import validation
 from tutelage.training.validation import validate
 

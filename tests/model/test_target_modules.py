@@ -8,10 +8,10 @@ from support.tiny_models import FAMILIES, VOCABULARY, tiny_model
 from transformers import MixtralConfig, MixtralForCausalLM, Qwen2MoeConfig, Qwen2MoeForCausalLM
 
 from tutelage import patterns
+from tutelage.config.recipe import AdapterSettings
 from tutelage.errors import ModelError, RecipeError
 from tutelage.model.adapters import add_adapter
 from tutelage.model.target_modules import check_targets_of_folder
-from tutelage.recipe import AdapterSettings
 
 TIED = {"llama": False, "gpt2": True, "qwen2": True}
 PROJECTIONS = {"llama": "q_proj", "gpt2": "c_attn", "qwen2": "q_proj"}
@@ -153,7 +153,7 @@ def test_the_check_imports_no_torch(folder):
 import sys
 from pathlib import Path
 from tutelage.model.target_modules import check_targets_of_folder
-from tutelage.recipe import AdapterSettings
+from tutelage.config.recipe import AdapterSettings
 check_targets_of_folder(Path({str(folder)!r}), AdapterSettings(target_modules=["q_proj"]))
 sys.exit("torch" in sys.modules)
 """

@@ -6,13 +6,13 @@ from safetensors.torch import load_file
 from support.tiny_models import FAMILIES, tiny_model
 from support.tiny_tokenizer import write_tiny_gpt2, write_tiny_model
 
+from tutelage.config.recipe import AdapterSettings
 from tutelage.errors import ModelError
 from tutelage.model.assembly import check_tuned, open_base, open_for_training, open_tuned, save_tuned
 from tutelage.model.class_head import class_log_probs, with_class_head
 from tutelage.model.forward import target_log_probs
 from tutelage.model.sources import ModelSource
 from tutelage.model.trained_weights import WEIGHTS, trained_weights
-from tutelage.recipe import AdapterSettings
 from tutelage.tree.examples import Example
 from tutelage.tree.prefix_tree import merge
 

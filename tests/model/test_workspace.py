@@ -4,12 +4,12 @@ import pytest
 import torch
 from support.tiny_models import CPU, ragged_examples, tiny_model
 
+from tutelage.config.recipe import AdapterSettings
 from tutelage.model import workspace
 from tutelage.model.adapters import add_adapter
 from tutelage.model.decoder_layers import fuse_layers
 from tutelage.model.forward import CausalModel, target_log_probs, undressed
 from tutelage.model.workspace import PIECE_BYTES, Workspace
-from tutelage.recipe import AdapterSettings
 from tutelage.training.step import accumulate_gradients
 from tutelage.tree.prefix_tree import merge
 

@@ -4,8 +4,8 @@ import re
 
 import pytest
 
-from tutelage.recipe import Recipe
-from tutelage.recipe_file import check, walk
+from tutelage.config.recipe import Recipe
+from tutelage.config.recipe_file import check, walk
 from tutelage.report.numbers import duration, in_words, number, p_text, percent, signed, significant, size
 from tutelage.report.settings import settings_tables
 

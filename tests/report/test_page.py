@@ -11,9 +11,9 @@ from support.fake_run import make_run, measure, prepared_row
 from support.pages import HOSTILE, Page, offences
 from support.rows import write_split
 
+from tutelage.config.recipe import Recipe, TrainingSettings
 from tutelage.data.preparation import read_prepared
 from tutelage.errors import RunFolderError
-from tutelage.recipe import Recipe, TrainingSettings
 from tutelage.report import page
 from tutelage.report.charts import smooth
 from tutelage.report.example import first_tree, pieces, shown_examples

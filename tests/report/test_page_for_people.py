@@ -11,10 +11,10 @@ from support.fake_examples import decode
 from support.fake_run import make_run
 from support.pages import Page, offences
 
+from tutelage.config.recipe import Recipe
+from tutelage.config.recipe_file import check
 from tutelage.data.own_question import Question
 from tutelage.evaluation.next_steps import next_steps
-from tutelage.recipe import Recipe
-from tutelage.recipe_file import check
 from tutelage.report.identity import identity, short_name
 from tutelage.report.objective import objective_words
 from tutelage.report.page import write_report

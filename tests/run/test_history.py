@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from tutelage.recipe_file import load, to_toml
+from tutelage.config.recipe_file import load, to_toml
 from tutelage.run.folder import RunFolder, write_text
 from tutelage.run.history import History, history_file, read_history, record_origins, record_stage
 

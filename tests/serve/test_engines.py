@@ -13,9 +13,9 @@ from transformers import PreTrainedTokenizerFast
 
 from tutelage.cli.opening import locate
 from tutelage.codes import Message
+from tutelage.config.recipe_file import load
 from tutelage.errors import RecipeError
 from tutelage.model.kept_tokenizer import KeptTokenizer, read_kept_tokenizer
-from tutelage.recipe_file import load
 from tutelage.run.folder import ExportFolder, RunFolder
 from tutelage.serve.engines import open_engine
 from tutelage.serve.exported import VerifiedFile, verified_file
@@ -193,7 +193,7 @@ def test_a_server_that_llama_cpp_answers_for_imports_neither_torch_nor_transform
 import sys
 from pathlib import Path
 from tutelage.cli.opening import locate
-from tutelage.recipe_file import load
+from tutelage.config.recipe_file import load
 from tutelage.run.folder import RunFolder
 from tutelage.serve.app import make_app
 from tutelage.serve.engines import open_engine

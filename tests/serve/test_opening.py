@@ -8,10 +8,10 @@ import pytest
 from support.tiny_tokenizer import write_tiny_model
 
 from tutelage.cli.opening import locate
+from tutelage.config.recipe_file import load
 from tutelage.errors import ModelError
 from tutelage.model import sources
 from tutelage.model.sources import locate_model, refuse_if_changed
-from tutelage.recipe_file import load
 from tutelage.serve.engines import open_engine
 from tutelage.serve.questions import Question
 from tutelage.serve.torch_engine import TorchEngine

@@ -14,11 +14,11 @@ from support.served_run import serving
 
 from tutelage.cli.opening import locate
 from tutelage.codes import Message
+from tutelage.config.recipe_file import load
 from tutelage.data.conversations import Turn, single_turn
 from tutelage.errors import ModelError
 from tutelage.generation.generate import answer_texts
 from tutelage.model.assembly import open_base, open_tuned
-from tutelage.recipe_file import load
 from tutelage.run.lines import read_json_lines
 from tutelage.serve.app import LARGEST_REQUEST, make_app
 from tutelage.serve.questions import Piece, Question

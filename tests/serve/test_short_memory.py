@@ -9,9 +9,9 @@ import torch
 from support.served_run import answering
 
 from tutelage.cli.opening import locate
+from tutelage.config.recipe_file import load
 from tutelage.generation import continuous_batch
 from tutelage.generation.continuous_batch import ContinuousBatch
-from tutelage.recipe_file import load
 from tutelage.serve.app import make_app
 from tutelage.serve.opening import open_served
 from tutelage.serve.questions import Question

@@ -9,7 +9,7 @@ from typing import Any
 import uvicorn
 
 from tutelage.cli.opening import locate
-from tutelage.recipe_file import load
+from tutelage.config.recipe_file import load
 from tutelage.serve.app import make_app
 from tutelage.serve.engines import open_engine
 from tutelage.serve.server import configured, listening

@@ -12,13 +12,13 @@ from support.tiny_models import CPU, own_attention
 from support.tiny_tokenizer import write_tiny_gpt2
 from transformers import AutoModelForCausalLM
 
+from tutelage.config.recipe_file import load
+from tutelage.config.recipes import shipped_path
 from tutelage.data.prompts import make_renderer
 from tutelage.model.forward import MAX_NODES, CausalModel
 from tutelage.model.loading import load_tokenizer
 from tutelage.model.self_check import refuse_unless_exact
 from tutelage.model.tree_attention import ATTENTION
-from tutelage.recipe_file import load
-from tutelage.recipes import shipped_path
 from tutelage.training.step import accumulate_gradients
 from tutelage.tree.batches import micro_batches
 

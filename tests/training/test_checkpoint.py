@@ -9,10 +9,10 @@ import pytest
 from support.kept_training import FULL, FUSED, LAST_BLOCK, LORA, STEPS, Training, recipe_of
 from support.tiny_tokenizer import write_tiny_model
 
+from tutelage.config.recipe import Recipe
 from tutelage.errors import Interrupted, RunFolderError
 from tutelage.interruption import Interruption
 from tutelage.model.sources import ModelSource
-from tutelage.recipe import Recipe
 from tutelage.run.folder import RunFolder
 from tutelage.training.checkpoint import (
     Checkpoint,

@@ -4,9 +4,9 @@ import pytest
 import torch
 from support.tiny_models import largest_relative_difference, ragged_examples, tiny_model, weights_of
 
+from tutelage.config.recipe import TrainingSettings
 from tutelage.errors import MemoryExhaustedError
 from tutelage.model.forward import target_log_probs
-from tutelage.recipe import TrainingSettings
 from tutelage.training import step as step_module
 from tutelage.training.memory import is_out_of_memory, step_within_memory
 from tutelage.training.optimizer import make_optimizer

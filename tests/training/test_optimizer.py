@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from tutelage.recipe import TrainingSettings
+from tutelage.config.recipe import TrainingSettings
 from tutelage.training.optimizer import make_optimizer, trainable_parameters
 
 SETTINGS = TrainingSettings(

@@ -10,9 +10,9 @@ from support.kept_training import FULL, FUSED, LORA, TRAINING, Training, recipe_
 from support.tiny_models import tiny_model, weights_of
 from support.tiny_tokenizer import write_tiny_model
 
+from tutelage.config.recipe import TrainingSettings
 from tutelage.generation.pace import seconds_of_a_step
 from tutelage.model.sources import ModelSource
-from tutelage.recipe import TrainingSettings
 from tutelage.training import pace as pace_module
 from tutelage.training.objectives.instruction import INSTRUCTION
 from tutelage.training.optimizer import trainable_parameters

@@ -6,13 +6,13 @@ import pytest
 import torch
 from support.tiny_models import CPU, FAMILIES, ragged_examples, tiny_model
 
+from tutelage.config.recipe import AdapterSettings
 from tutelage.model.adapters import add_adapter
 from tutelage.model.decoder_layers import fuse_layers
 from tutelage.model.forward import MAX_NODES, CausalModel, target_log_probs, undressed
 from tutelage.model.kept_memory import LARGEST_KEPT_BYTES, NODES_STEP, LayerWidths, largest_tree
 from tutelage.model.layer_step import Kept
 from tutelage.model.tree_plan import MOST_NODES_KEPT
-from tutelage.recipe import AdapterSettings
 from tutelage.training.peak_memory import PROGRAM_BYTES, peak_memory_bytes
 from tutelage.tree.examples import Example
 from tutelage.tree.prefix_tree import merge

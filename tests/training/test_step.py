@@ -15,10 +15,10 @@ from support.tiny_models import (
     weights_of,
 )
 
+from tutelage.config.recipe import AdapterSettings, TrainingSettings
 from tutelage.errors import NonFiniteError
 from tutelage.model.adapters import add_adapter
 from tutelage.model.forward import CausalModel
-from tutelage.recipe import AdapterSettings, TrainingSettings
 from tutelage.training.objectives.instruction import INSTRUCTION
 from tutelage.training.objectives.objective import Objective, Part
 from tutelage.training.optimizer import make_optimizer, trainable_parameters

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from tutelage.recipe_file import LoadedRecipe
+from tutelage.config.recipe_file import LoadedRecipe
 from tutelage.run.artifacts import Preparation, read_artifact
 from tutelage.run.folder import RunFolder
 

@@ -18,9 +18,9 @@ from tutelage.cli.options import (
     refuse_idle_settings,
     refuse_untrained_settings,
 )
+from tutelage.config.recipe_file import PLACE_OF_WORK
 from tutelage.errors import DataError, Interrupted, ModelError, RecipeError, StorageError
 from tutelage.interruption import INTERRUPTION
-from tutelage.recipe_file import PLACE_OF_WORK
 from tutelage.run.folder import ARMS, write_json_lines
 
 HELP = """\

@@ -10,8 +10,8 @@ from cyclopts import Parameter
 from tutelage.cli import console
 from tutelage.cli.opening import has_model, open_data, open_renderer
 from tutelage.cli.options import DataOptions
+from tutelage.config.recipe_file import LoadedRecipe
 from tutelage.errors import EXIT_USAGE, EXIT_WARNINGS, DataError
-from tutelage.recipe_file import LoadedRecipe
 
 MESSAGES_SHOWN = 3
 ROWS_SHOWN = 6

@@ -17,8 +17,8 @@ from tutelage.cli.options import (
     refuse_idle_settings,
     refuse_untrained_settings,
 )
+from tutelage.config.recipe_file import PLACE_OF_WORK, LoadedRecipe
 from tutelage.errors import DataError, RecipeError
-from tutelage.recipe_file import PLACE_OF_WORK, LoadedRecipe
 from tutelage.run.artifacts import Preparation, read_artifact
 from tutelage.run.evaluation import ClassEvaluation
 from tutelage.run.folder import RunFolder

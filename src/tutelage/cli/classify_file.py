@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 from tutelage.cli import console
 from tutelage.codes import Message
+from tutelage.config.recipe import DataSettings
+from tutelage.config.recipe_file import LoadedRecipe
 from tutelage.data.column_map import field_at, refuse_misspelt_fields
 from tutelage.data.records import Record
 from tutelage.data.repairs import SURROGATES
 from tutelage.errors import DataError
-from tutelage.recipe import DataSettings
-from tutelage.recipe_file import LoadedRecipe
 
 if TYPE_CHECKING:
     from tutelage.data.files import RowsFile

@@ -6,8 +6,8 @@ from typing import Any
 
 from tutelage.cli import console
 from tutelage.cli.opening import has_model, locate
-from tutelage.recipe import Recipe
-from tutelage.recipe_file import LoadedRecipe, setting_text
+from tutelage.config.recipe import Recipe
+from tutelage.config.recipe_file import LoadedRecipe, setting_text
 from tutelage.run.folder import RunFolder
 
 LABELS_SHOWN = 12

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from tutelage.cli import console
 from tutelage.cli.opening import locate
-from tutelage.recipe import Recipe
-from tutelage.recipe_file import LoadedRecipe, setting_text
+from tutelage.config.recipe import Recipe
+from tutelage.config.recipe_file import LoadedRecipe, setting_text
 from tutelage.run.folder import RunFolder
 
 if TYPE_CHECKING:

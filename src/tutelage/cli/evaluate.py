@@ -30,8 +30,8 @@ from tutelage.cli.options import (
 )
 from tutelage.cli.report import report_stage
 from tutelage.cli.results import show_classes, show_forgetting, show_preference, show_scores, show_sets
+from tutelage.config.recipe_file import LoadedRecipe
 from tutelage.errors import EXIT_WORSE, RunFolderError, StorageError
-from tutelage.recipe_file import LoadedRecipe
 from tutelage.run.evaluation import AnswerEvaluation, ClassEvaluation, Evaluation, read_evaluation
 from tutelage.run.folder import RunFolder, read_json
 from tutelage.run.history import record_stage

@@ -8,8 +8,8 @@ from cyclopts import Parameter
 
 from tutelage.cli import console
 from tutelage.cli.opening import locate, open_data
+from tutelage.config.recipe_file import LoadedRecipe, changed_settings, check
 from tutelage.errors import RunFolderError
-from tutelage.recipe_file import LoadedRecipe, changed_settings, check
 from tutelage.run.artifacts import Preparation, read_artifact
 from tutelage.run.folder import RunFolder, reading_faults
 

@@ -8,9 +8,9 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from tutelage.cli import console
-from tutelage.effects import OF_JUDGES
+from tutelage.config.effects import OF_JUDGES
+from tutelage.config.recipe_file import LoadedRecipe, changed_settings, load
 from tutelage.errors import EXIT_UNTRUSTWORTHY, RunFolderError
-from tutelage.recipe_file import LoadedRecipe, changed_settings, load
 from tutelage.run.artifacts import Note, read_artifact
 from tutelage.run.folder import RunFolder
 from tutelage.run.judges import JudgedSet, JudgeResult, Judges, LabelFigures

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 
 from tutelage.cli import console
 from tutelage.cli.opening import locate
+from tutelage.config.recipe_file import LoadedRecipe
 from tutelage.errors import RunFolderError
-from tutelage.recipe_file import LoadedRecipe
 from tutelage.run.artifacts import Preparation, read_artifact
 from tutelage.run.folder import RunFolder
 

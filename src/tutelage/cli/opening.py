@@ -13,9 +13,9 @@ from typing import Any
 
 from tutelage.cli import console
 from tutelage.codes import Message
+from tutelage.config.recipe import Recipe
+from tutelage.config.recipe_file import LoadedRecipe
 from tutelage.errors import EncodingError, ModelError
-from tutelage.recipe import Recipe
-from tutelage.recipe_file import LoadedRecipe
 from tutelage.run.artifacts import Preparation, read_artifact
 from tutelage.run.folder import RunFolder
 from tutelage.runtime import refuse_without_room_for_libraries

@@ -11,10 +11,10 @@ from cyclopts import Parameter, Token
 
 from tutelage.cli.base_model import SkipChecksums, settle_model
 from tutelage.cli.run_names import RUNS, is_there, nearest_run
+from tutelage.config.recipe import Recipe
+from tutelage.config.recipe_file import PLACE_OF_WORK, TOLD, LoadedRecipe, changed_settings, load, to_toml
+from tutelage.config.recipes import shipped_path
 from tutelage.errors import RecipeError, RunFolderError
-from tutelage.recipe import Recipe
-from tutelage.recipe_file import PLACE_OF_WORK, TOLD, LoadedRecipe, changed_settings, load, to_toml
-from tutelage.recipes import shipped_path
 from tutelage.run.folder import RunFolder, write_text
 from tutelage.run.history import history_file, record_origins
 from tutelage.run.lock import held_beside

@@ -11,8 +11,8 @@ from tutelage.cli.next_steps import show_next_steps
 from tutelage.cli.opening import check_targets, parts_that_changed, prepare_into, prepare_what_is_here
 from tutelage.cli.options import Options, open_new_run, record_recipe
 from tutelage.codes import Message
+from tutelage.config.recipe_file import LoadedRecipe
 from tutelage.errors import RunFolderError
-from tutelage.recipe_file import LoadedRecipe
 from tutelage.run.artifacts import Preparation
 from tutelage.run.folder import SPLITS, RunFolder
 from tutelage.run.history import record_stage

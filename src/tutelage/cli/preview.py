@@ -8,8 +8,8 @@ from cyclopts import Parameter
 from tutelage.cli import console
 from tutelage.cli.opening import open_renderer, read_data
 from tutelage.cli.options import DataOptions
+from tutelage.config.recipe_file import LoadedRecipe
 from tutelage.errors import DataError
-from tutelage.recipe_file import LoadedRecipe
 
 
 def preview(

@@ -7,10 +7,10 @@ from cyclopts import Parameter
 
 from tutelage.cli import console
 from tutelage.cli.options import Debug, as_path
-from tutelage.effects import what_is_trained
+from tutelage.config.effects import what_is_trained
+from tutelage.config.recipe_file import load
+from tutelage.config.recipes import ShippedRecipe, shipped_recipes
 from tutelage.errors import RecipeError, RunFolderError
-from tutelage.recipe_file import load
-from tutelage.recipes import ShippedRecipe, shipped_recipes
 from tutelage.run.folder import write_text
 from tutelage.spelling import did_you_mean, nearest
 

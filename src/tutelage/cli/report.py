@@ -15,8 +15,8 @@ from tutelage.cli.options import (
     refuse_untrained_settings,
 )
 from tutelage.codes import Message
+from tutelage.config.recipe_file import LoadedRecipe
 from tutelage.errors import RunFolderError, TutelageError
-from tutelage.recipe_file import LoadedRecipe
 from tutelage.run.folder import WRITTEN_BY, RunFolder
 from tutelage.run.lock import locked
 from tutelage.run.storage import what_is_damaged

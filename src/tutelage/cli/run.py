@@ -33,8 +33,8 @@ from tutelage.cli.options import (
 from tutelage.cli.prepare import preparing
 from tutelage.cli.report import report_stage
 from tutelage.cli.train import open_model, train_prepared, train_stage
+from tutelage.config.recipe_file import LoadedRecipe
 from tutelage.errors import EXIT_WORSE, DataError
-from tutelage.recipe_file import LoadedRecipe
 from tutelage.run.artifacts import Preparation, read_artifact
 from tutelage.run.evaluation import read_evaluation
 from tutelage.run.folder import RunFolder

@@ -6,9 +6,9 @@ from cyclopts import Parameter
 
 from tutelage.cli import console
 from tutelage.cli.opening import locate, prepare_aside
+from tutelage.config.recipe import DEFAULT_MODEL, ModelSettings, Recipe
+from tutelage.config.recipe_file import LoadedRecipe
 from tutelage.errors import ModelError
-from tutelage.recipe import DEFAULT_MODEL, ModelSettings, Recipe
-from tutelage.recipe_file import LoadedRecipe
 
 ROWS = 8
 

@@ -18,8 +18,8 @@ from tutelage.cli.options import (
     refuse_idle_settings,
     refuse_untrained_settings,
 )
+from tutelage.config.recipe_file import PLACE_OF_WORK
 from tutelage.errors import Interrupted, RecipeError
-from tutelage.recipe_file import PLACE_OF_WORK
 from tutelage.run.folder import ExportFolder, RunFolder
 
 KEY_VARIABLE = "TUTELAGE_API_KEY"

@@ -25,9 +25,9 @@ from tutelage.cli.opening import (
 )
 from tutelage.cli.options import Options, open_earlier_run, record_recipe, refuse_overwriting
 from tutelage.codes import Message
+from tutelage.config.recipe_file import LoadedRecipe
 from tutelage.interruption import INTERRUPTION
 from tutelage.machine import has_bfloat16_products
-from tutelage.recipe_file import LoadedRecipe
 from tutelage.run.artifacts import Preparation, TrainingResult, read_artifact
 from tutelage.run.folder import RunFolder
 from tutelage.run.history import record_stage

@@ -12,8 +12,8 @@ from tutelage.cli.going_on import Earlier, tell_other_machine
 from tutelage.cli.opening import locate
 from tutelage.cli.options import Debug, Options, open_earlier_run
 from tutelage.cli.train import open_model
+from tutelage.config.recipe_file import LoadedRecipe, load
 from tutelage.errors import RunFolderError, StorageError
-from tutelage.recipe_file import LoadedRecipe, load
 from tutelage.run.artifacts import Preparation, TrainingResult, read_artifact
 from tutelage.run.folder import RunFolder
 from tutelage.run.storage import MANIFEST, file_sha256, what_is_damaged

@@ -6,11 +6,11 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from tutelage.codes import Message
+from tutelage.config.recipe import DataSettings
 from tutelage.data.conversations import Conversation, Turn, without_blank_system
 from tutelage.data.first_rows import FINGERPRINT_BYTES, FirstRows
 from tutelage.data.label_names import FORMAT, trim_labels
 from tutelage.data.repairs import needs_no_repair, repair_row
-from tutelage.recipe import DataSettings
 
 Outcome = Literal["kept", "repaired", "dropped"]
 

@@ -5,13 +5,13 @@ from typing import Any
 
 import numpy as np
 
+from tutelage.config.recipe import ClassToken, DataSettings
 from tutelage.data.conversations import Conversation
 from tutelage.data.encoding import adds_begin_of_text, encode_text
 from tutelage.data.label_names import FORMAT, quoted
 from tutelage.data.label_sets import labels_in
 from tutelage.data.prepared_rows import PreparedRows
 from tutelage.errors import DataError
-from tutelage.recipe import ClassToken, DataSettings
 from tutelage.tree.examples import Example, PreparedRow
 
 ROWS_NAMED = 8

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from tutelage.codes import Message
+from tutelage.config.recipe import FormatName
 from tutelage.data.conversations import Conversation, Turn
 from tutelage.data.records import SOURCE_ROW, Record
 from tutelage.data.schemas import SCHEMAS, fields_of, unused_keys
 from tutelage.data.sides import messages_in
 from tutelage.data.writing import source_row, with_row_numbers
-from tutelage.recipe import FormatName
 
 Row = dict[str, Any]
 SHAREGPT_NAMES = {"system": "system", "user": "human", "assistant": "gpt", "tool": "tool"}

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from tutelage.config.recipe import DataSettings
 from tutelage.data.splits import Sides
-from tutelage.recipe import DataSettings
 from tutelage.run.folder import SPLITS
 
 

@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from tutelage.config.recipe import DataSettings, Objective
 from tutelage.data.checks import check_each
 from tutelage.data.class_rows import class_rows, require_text_and_label
 from tutelage.data.conversations import Conversation
@@ -26,7 +27,6 @@ from tutelage.data.records import OpenSource, Record
 from tutelage.data.rules import Finding
 from tutelage.data.splits import Sides
 from tutelage.data.token_figures import TokenCounter, TokenFigures
-from tutelage.recipe import DataSettings, Objective
 from tutelage.run.folder import SPLITS
 
 LENGTHS = (64, 128, 256, 512, 1024, 2048, 4096)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, cast
 
 from tutelage.codes import Message
+from tutelage.config.recipe import DataSettings
 from tutelage.data.arrow_rows import HIGHEST_RATIO, RATIO_COUNTS_FROM
 from tutelage.data.csv_rows import read_csv_rows
 from tutelage.data.json_rows import read_json_rows
@@ -22,7 +23,6 @@ from tutelage.data.table_shape import find_shape, look_further
 from tutelage.data.tables import read_parquet_rows
 from tutelage.data.text_window import excerpt_of
 from tutelage.errors import DataError
-from tutelage.recipe import DataSettings
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from tutelage.codes import Message
+from tutelage.config.recipe import DataSettings, Objective
 from tutelage.data.column_map import left_by_map, mapped, refuse_misspelt_fields
 from tutelage.data.column_samples import ColumnSamples
 from tutelage.data.conversations import Conversation, without_blank_system
@@ -19,7 +20,6 @@ from tutelage.data.records import Record
 from tutelage.data.schemas import SCHEMAS, fields_of, format_of, read_row
 from tutelage.data.unknown_columns import FIELDS, BesideTexts, told_of_columns
 from tutelage.errors import DataError, EncodingError
-from tutelage.recipe import DataSettings, Objective
 from tutelage.spelling import did_you_mean, nearest
 
 FIELDS_NAMED = 6

@@ -4,9 +4,9 @@ import hashlib
 import json
 from typing import Any
 
+from tutelage.config.recipe import DataSettings, Objective
 from tutelage.data.conversations import Conversation, Turn, single_turn
 from tutelage.data.prompts import PromptRenderer
-from tutelage.recipe import DataSettings, Objective
 
 FORM = 2  # of the files that hold prepared rows; other ones need another number
 # A prompt style is known by what it writes around these texts, whatever it is called.

@@ -8,13 +8,13 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal, cast
 
 from tutelage.codes import Message
+from tutelage.config.recipe import FormatName
 from tutelage.data.asking import Messages, RememberingModel, object_schema, texts_of
 from tutelage.data.checks import check_rows
 from tutelage.data.conversations import Conversation, Turn, without_blank_system
 from tutelage.data.conversion import UnfitError, to_format
 from tutelage.data.near_duplicates import LikePrompts
 from tutelage.data.prompt_identity import normalised_prompt
-from tutelage.recipe import FormatName
 
 Part = Literal["response", "instruction"]
 

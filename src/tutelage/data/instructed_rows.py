@@ -2,11 +2,11 @@
 
 from dataclasses import replace
 
+from tutelage.config.recipe import DataSettings
 from tutelage.data.named_rows import NamedRows
 from tutelage.data.reading import NOTHING
 from tutelage.data.records import Record
 from tutelage.errors import DataError
-from tutelage.recipe import DataSettings
 
 FIELD = "instruction"
 FORMATS = ("alpaca", "preference")

@@ -7,12 +7,12 @@ and texts say so only if every row of the source has one that can mean true or f
 import shlex
 from typing import Any
 
+from tutelage.config.recipe import DataSettings
 from tutelage.data.named_rows import NamedRows
 from tutelage.data.reading import Value
 from tutelage.data.records import Record
 from tutelage.data.unknown_columns import options_of
 from tutelage.errors import DataError
-from tutelage.recipe import DataSettings
 
 # LLaMA-Factory's name, which means nothing else, and everybody's.
 TAG, LABEL = "kto_tag", "label"

@@ -11,6 +11,8 @@ from types import MappingProxyType
 import numpy as np
 
 from tutelage.codes import Message
+from tutelage.config.recipe import DataSettings, ModelSettings, Objective, Recipe
+from tutelage.config.recipe_file import changed_settings, check
 from tutelage.data.checks import asked, check_each, fingerprint
 from tutelage.data.class_rows import class_rows, refuse_classes
 from tutelage.data.conversations import Conversation
@@ -30,8 +32,6 @@ from tutelage.data.records import OpenSource, Record, Source
 from tutelage.data.splits import Sides
 from tutelage.data.token_figures import count_tokens
 from tutelage.errors import DataError, RunFolderError
-from tutelage.recipe import DataSettings, ModelSettings, Objective, Recipe
-from tutelage.recipe_file import changed_settings, check
 from tutelage.run.artifacts import Note, Preparation, RowCounts, TokenCounts, read_artifact, write_artifact
 from tutelage.run.folder import (
     SPLITS,

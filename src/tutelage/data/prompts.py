@@ -14,6 +14,7 @@ from typing import Any
 
 from tokenizers import Encoding
 
+from tutelage.config.recipe import LossOn, PromptStyle
 from tutelage.data.chat_templates import render_template
 from tutelage.data.conversations import Conversation, Turn, in_batches, without_blank_system
 from tutelage.data.encoding import (
@@ -37,7 +38,6 @@ from tutelage.data.supervision import EncodedAnswer, example_of
 from tutelage.data.text_parts import PartNumbers, joined_ids, split_ids
 from tutelage.data.wordings import Wording, alpaca, alpaca_compact, phi3
 from tutelage.errors import ModelError
-from tutelage.recipe import LossOn, PromptStyle
 from tutelage.tree.examples import Example, PreparedRow
 
 CHARACTERS_AT_ONCE = 2**18  # about so many are encoded together; it bounds the memory that the encoder takes

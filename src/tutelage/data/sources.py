@@ -10,12 +10,12 @@ from itertools import count
 from pathlib import Path
 
 from tutelage.codes import Message
+from tutelage.config.recipe import DataSettings
 from tutelage.data.files import RowsFile, look_at_file
 from tutelage.data.hub import HUB_PREFIX, open_hub
 from tutelage.data.records import OpenSource, Record, Source
 from tutelage.errors import DataError
 from tutelage.fetching import fetch_url, file_sha256, refuse_secret_address
-from tutelage.recipe import DataSettings
 from tutelage.spelling import did_you_mean, nearest, nearest_path
 
 STARTER = "starter"

@@ -5,9 +5,9 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
+from tutelage.config.recipe import SplitRule
 from tutelage.data.conversations import Conversation
 from tutelage.data.prompt_identity import DIGEST_BYTES, prompt_digest, prompts_of
-from tutelage.recipe import SplitRule
 from tutelage.run.folder import SPLITS
 
 # A prompt that more conversations go on from, each in its own way, is a greeting or the like, and not what they ask.

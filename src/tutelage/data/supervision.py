@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tutelage.recipe import LossOn
+from tutelage.config.recipe import LossOn
 from tutelage.tree.examples import Example
 
 

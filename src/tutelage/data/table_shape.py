@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 from typing import BinaryIO
 
 from tutelage.codes import Message
+from tutelage.config.recipe import DataSettings
 from tutelage.data.schemas import SCHEMAS
-from tutelage.recipe import DataSettings
 
 DELIMITERS = "\t;|,"  # of two that split alike, the first: a comma stands in prose and in decimal numbers
 NAMES = {"tab": "\t", "comma": ",", "semicolon": ";", "pipe": "|"}

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tutelage.config.recipe import LossOn
 from tutelage.data.checks import CheckedRow, opening_turn
 from tutelage.data.conversations import Conversation
 from tutelage.data.encoding import naming_row_of_surrogate
 from tutelage.data.prepared_rows import PreparedRows, id_type
 from tutelage.data.prompts import PromptRenderer
-from tutelage.recipe import LossOn
 from tutelage.tree.examples import Example
 from tutelage.tree.prefix_tree import count_distinct, count_distinct_runs
 

@@ -5,6 +5,7 @@ import re
 import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
+from tutelage.config.recipe import DataSettings, Objective
 from tutelage.data.column_hints import Role
 from tutelage.data.column_roles import messages_among, roles_of_answers, roles_of_labels
 from tutelage.data.column_samples import ColumnSamples
@@ -12,7 +13,6 @@ from tutelage.data.records import Record
 from tutelage.data.schemas import SCHEMAS
 from tutelage.data.table_shape import UNNAMED
 from tutelage.errors import DataError
-from tutelage.recipe import DataSettings, Objective
 from tutelage.spelling import did_you_mean, nearest
 
 SAMPLES_SHOWN = 2

@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from tutelage.config.recipe import DataSettings
 from tutelage.data.csv_rows import read_csv_rows
 from tutelage.data.formats import read_conversations
 from tutelage.data.messages import ROLES_OF_CALLS
@@ -17,7 +18,6 @@ from tutelage.data.table_shape import TableShape
 from tutelage.data.tables import csv_bytes, parquet_bytes, read_parquet_rows
 from tutelage.data.tool_calls import CALL_FIELDS, without_null_arguments
 from tutelage.errors import DataError
-from tutelage.recipe import DataSettings
 
 Row = dict[str, Any]
 ROLE_NAMES, CONTENTS = ("from", "role"), ("value", "content")

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from tutelage.config.recipe import Recipe
 from tutelage.data.class_rows import as_matrix, class_numbers
 from tutelage.data.label_names import quoted
 from tutelage.data.preparation import read_prepared
@@ -23,7 +24,6 @@ from tutelage.model.class_head import class_probabilities, label_probabilities, 
 from tutelage.model.forward import CausalModel
 from tutelage.model.loading import context_length, load_tokenizer
 from tutelage.model.sources import ModelSource
-from tutelage.recipe import Recipe
 from tutelage.run.artifacts import Preparation, TrainingResult, read_artifact, write_artifact
 from tutelage.run.evaluation import ClassEvaluation
 from tutelage.run.folder import RunFolder, write_json_lines

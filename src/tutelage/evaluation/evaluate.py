@@ -5,6 +5,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from tutelage.config.recipe import Recipe
+from tutelage.config.recipe_evaluation import EvaluationSettings
 from tutelage.data.model_files import refuse_other_model
 from tutelage.data.preparation import read_prepared, refuse_unknown_ids
 from tutelage.data.prepared_rows import PreparedRows
@@ -28,8 +30,6 @@ from tutelage.model.end_tokens import end_tokens
 from tutelage.model.forward import CausalModel
 from tutelage.model.loading import context_length, load_tokenizer, vocabulary_size
 from tutelage.model.sources import ModelSource
-from tutelage.recipe import Recipe
-from tutelage.recipe_evaluation import EvaluationSettings
 from tutelage.run.artifacts import Preparation, TrainingResult, read_artifact, write_artifact
 from tutelage.run.evaluation import AnswerEvaluation
 from tutelage.run.folder import ARMS, RunFolder, write_json_lines

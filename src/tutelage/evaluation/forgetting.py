@@ -15,6 +15,7 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
+from tutelage.config.recipe import PromptStyle
 from tutelage.data.conversations import Conversation, Turn
 from tutelage.data.prompts import make_renderer
 from tutelage.evaluation.intervals import Interval, t_interval
@@ -25,7 +26,6 @@ from tutelage.evaluation.verdict import format_change, format_value
 from tutelage.model.forward import MAX_NODES, CausalModel, run_tree
 from tutelage.model.loading import context_length, load_tokenizer
 from tutelage.model.short_memory import in_parts
-from tutelage.recipe import PromptStyle
 from tutelage.tree.batches import runs_within
 from tutelage.tree.examples import Example, PreparedRow
 from tutelage.tree.prefix_tree import merge_prompts

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from tutelage.config.recipe import Recipe
 from tutelage.evaluation.clusters import cluster_rows
 from tutelage.evaluation.comparison import figures_of
 from tutelage.evaluation.judging.results import judged_metric
@@ -16,7 +17,6 @@ from tutelage.evaluation.multiplicity import holm
 from tutelage.evaluation.set_metrics import SET_METRICS
 from tutelage.evaluation.statistics import PairedDifference, Resampled, paired_difference, resample
 from tutelage.evaluation.verdict import Verdict, format_change, verdict
-from tutelage.recipe import Recipe
 from tutelage.run.artifacts import read_artifact
 from tutelage.run.evaluation import GeneralText, SetFigures, read_evaluation
 from tutelage.run.folder import RunFolder, reading_faults

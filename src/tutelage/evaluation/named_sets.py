@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 
 from tutelage.codes import Message
+from tutelage.config.recipe import DataSettings, Recipe
+from tutelage.config.recipe_evaluation import EvaluationSettings, NamedSetSettings
 from tutelage.data.checks import check_rows
 from tutelage.data.conversations import Conversation, Turn
 from tutelage.data.encoding import naming_row_of_surrogate
@@ -29,8 +31,6 @@ from tutelage.evaluation.trained_prompts import TrainedPrompts
 from tutelage.evaluation.verdict import verdict
 from tutelage.model.forward import CausalModel
 from tutelage.model.loading import load_tokenizer
-from tutelage.recipe import DataSettings, Recipe
-from tutelage.recipe_evaluation import EvaluationSettings, NamedSetSettings
 from tutelage.run.folder import ARMS
 from tutelage.tree.examples import PreparedRow
 

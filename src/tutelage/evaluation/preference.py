@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from tutelage.config.recipe import PreferenceSettings
 from tutelage.data.prepared_rows import PreparedRows
 from tutelage.evaluation.intervals import t_interval
 from tutelage.evaluation.metrics import bits_per_byte
@@ -14,7 +15,6 @@ from tutelage.evaluation.shares import mcnemar_p, wilson_interval
 from tutelage.evaluation.statistics import paired_difference
 from tutelage.evaluation.verdict import FEWEST_ROWS, NO_DIFFERENCE, Word
 from tutelage.model.answer_log_probs import rounding_of
-from tutelage.recipe import PreferenceSettings
 
 SIDES = ("chosen", "rejected")
 

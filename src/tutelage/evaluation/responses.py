@@ -3,10 +3,10 @@
 from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
+from tutelage.config.recipe_evaluation import EvaluationSettings
 from tutelage.generation.generate import generate
 from tutelage.model.answer_log_probs import answer_log_probs
 from tutelage.model.forward import CausalModel
-from tutelage.recipe_evaluation import EvaluationSettings
 from tutelage.tree.examples import PreparedRow
 
 # Begins a bar for something that a model does to so many rows, and gives the function that advances it.

@@ -7,14 +7,14 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
-from tutelage.effects import OF_JUDGES
+from tutelage.config.effects import OF_JUDGES
+from tutelage.config.recipe import Recipe
+from tutelage.config.recipe_file import PLACE_OF_WORK, TOLD, changed_settings, load
 from tutelage.errors import RunFolderError
 from tutelage.evaluation.clusters import cluster_rows
 from tutelage.evaluation.comparison import Comparison, compare_scores
 from tutelage.evaluation.further_scores import FurtherScores, PairedKind, Scored, pair_kind, read_further
 from tutelage.evaluation.metrics import METRICS, Metric, PairedScores, score_answers
-from tutelage.recipe import Recipe
-from tutelage.recipe_file import PLACE_OF_WORK, TOLD, changed_settings, load
 from tutelage.run.artifacts import Preparation, read_artifact
 from tutelage.run.folder import RunFolder
 from tutelage.run.lines import read_json_lines

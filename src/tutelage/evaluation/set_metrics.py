@@ -10,6 +10,7 @@ from typing import Any
 import jsonschema
 from referencing.exceptions import Unresolvable
 
+from tutelage.config.recipe_evaluation import NamedSetSettings
 from tutelage.errors import DataError
 from tutelage.evaluation.json_schemas import require_bounded, schema_validator
 from tutelage.evaluation.metrics import METRICS, Metric, score
@@ -22,7 +23,6 @@ from tutelage.evaluation.numbers import (
 )
 from tutelage.evaluation.words import contains_whole
 from tutelage.patterns import PatternTimeoutError, compile_pattern
-from tutelage.recipe_evaluation import NamedSetSettings
 
 
 def _right_or_wrong(name: str, label: str, meaning: str) -> Metric:

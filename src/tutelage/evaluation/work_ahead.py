@@ -7,14 +7,14 @@ that chooses among labels by their names.
 from collections.abc import Sequence
 from typing import Any
 
+from tutelage.config.recipe import Recipe
+from tutelage.config.recipe_evaluation import EvaluationSettings
 from tutelage.data.prepared_rows import PreparedRows
 from tutelage.evaluation.answers_so_far import PARTS_OF_A_BATCH
 from tutelage.evaluation.forgetting import TOKENS_COMPARED, general_prompts, general_texts
 from tutelage.evaluation.named_sets import NamedSet
 from tutelage.generation.pace import decoding_steps
 from tutelage.model.forward import MAX_NODES
-from tutelage.recipe import Recipe
-from tutelage.recipe_evaluation import EvaluationSettings
 from tutelage.training.work import Work, count_computed, decoding_work, reading_work, untuned_lengths
 from tutelage.tree.batches import runs_within
 from tutelage.tree.examples import Example

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from tutelage.config.recipe import Recipe
 from tutelage.data.class_rows import text_ids
 from tutelage.data.preparation import read_prepared
 from tutelage.errors import RunFolderError
@@ -26,7 +27,6 @@ from tutelage.model.folders import read_json_file
 from tutelage.model.loading import has_sequence_classifier, load_tokenizer, quietly
 from tutelage.model.other_programs import adapt_config, adapt_tokenizer
 from tutelage.model.sources import ModelSource
-from tutelage.recipe import Recipe
 from tutelage.run.artifacts import Preparation, read_artifact
 from tutelage.run.folder import RunFolder
 

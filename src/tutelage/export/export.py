@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from tutelage.config.recipe import Recipe
 from tutelage.data.model_files import refuse_other_model
 from tutelage.data.preparation import read_prepared
 from tutelage.errors import ExportError, RunFolderError
@@ -32,7 +33,6 @@ from tutelage.model.gguf_conversion import convert_gguf
 from tutelage.model.loading import context_length, load_tokenizer, quietly, vocabulary_size
 from tutelage.model.other_programs import adapt_config, adapt_tokenizer, name_base, write_generation_config
 from tutelage.model.sources import ModelSource
-from tutelage.recipe import Recipe
 from tutelage.run.artifacts import TrainingResult, read_artifact
 from tutelage.run.evaluation import read_evaluation
 from tutelage.run.folder import ExportFolder, RunFolder, gguf_name, write_json, write_text

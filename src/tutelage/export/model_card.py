@@ -1,9 +1,9 @@
 """The README of an export: the facts of the run, its limits, and how each runtime loads what stands beside it."""
 
-from tutelage.effects import what_is_trained
+from tutelage.config.effects import what_is_trained
+from tutelage.config.recipe import Objective, Recipe
 from tutelage.export.style import TEMPLATE
 from tutelage.model.sources import ModelSource
-from tutelage.recipe import Objective, Recipe
 from tutelage.run.artifacts import Losses, Preparation, TrainingResult, read_artifact
 from tutelage.run.evaluation import AnswerEvaluation, read_evaluation
 from tutelage.run.folder import RunFolder, gguf_name

@@ -18,12 +18,12 @@ from peft import (
 from peft.tuners.lora import Linear as LoraLinear
 from safetensors.torch import load_file
 
+from tutelage.config.recipe import AdapterSettings
+from tutelage.config.recipe_adapter import ALL_LINEAR
 from tutelage.errors import RecipeError
 from tutelage.model.folders import read_header, tuned_faults
 from tutelage.model.fused_lora import fuse_adapters
 from tutelage.model.target_modules import check_targets
-from tutelage.recipe import AdapterSettings
-from tutelage.recipe_adapter import ALL_LINEAR
 
 
 def add_adapter(

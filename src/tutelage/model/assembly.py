@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from safetensors.torch import load_file
 
+from tutelage.config.recipe import AdapterSettings
 from tutelage.errors import ModelError
 from tutelage.model.adapters import (
     add_adapter,
@@ -37,7 +38,6 @@ from tutelage.model.trained_weights import (
     trained_weights,
 )
 from tutelage.model.tree_attention import ATTENTION
-from tutelage.recipe import AdapterSettings
 from tutelage.run.storage import MANIFEST, file_sha256
 from tutelage.runtime import return_freed_memory
 from tutelage.tree.examples import Example

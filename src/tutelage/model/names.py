@@ -3,8 +3,8 @@
 import re
 from pathlib import Path
 
+from tutelage.config.recipe import DEFAULT_MODEL
 from tutelage.errors import ModelError
-from tutelage.recipe import DEFAULT_MODEL
 from tutelage.spelling import did_you_mean, nearest
 
 HUB_ID = re.compile(

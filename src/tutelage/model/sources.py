@@ -12,6 +12,7 @@ from collections.abc import Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from tutelage.config.recipe import DEFAULT_MODEL
 from tutelage.errors import FetchError, ModelError
 from tutelage.model.conversions import KEPT_GGUF, Progress, convert_once, has_all_files, tell_of_hashing
 from tutelage.model.folders import check_model_folder, opened_files
@@ -23,7 +24,6 @@ from tutelage.model.hub import (
     snapshot_of,
 )
 from tutelage.model.names import is_gguf, is_hub_id, path_of, refuse_other_files, what_was_tried
-from tutelage.recipe import DEFAULT_MODEL
 from tutelage.run.folder import ExportFolder, RunFolder
 from tutelage.run.storage import file_sha256, storage_faults, what_is_damaged
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import NoReturn
 
+from tutelage.config.recipe_adapter import ALL_LINEAR, AdapterSettings
 from tutelage.errors import ModelError, RecipeError
 from tutelage.model.folders import (
     check_model_folder,
@@ -17,7 +18,6 @@ from tutelage.model.folders import (
 )
 from tutelage.model.fused_experts import dimensions_of_loaded
 from tutelage.patterns import PatternTimeoutError, compile_pattern
-from tutelage.recipe_adapter import ALL_LINEAR, AdapterSettings
 
 # Files of a bare body name its modules without the prefix that a model with a head gives them.
 BODY_PREFIXES = ("model.", "transformer.", "gpt_neox.", "backbone.")

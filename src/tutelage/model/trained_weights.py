@@ -6,9 +6,9 @@ from typing import Any
 import torch
 from safetensors.torch import load_file, save_file
 
+from tutelage.config.recipe import AdapterSettings
 from tutelage.errors import ModelError
 from tutelage.model.folders import read_header, tuned_faults
-from tutelage.recipe import AdapterSettings
 
 WEIGHTS = "trained_weights.safetensors"
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path, PurePath
 
-from tutelage.effects import what_is_trained
-from tutelage.recipe import Recipe
+from tutelage.config.effects import what_is_trained
+from tutelage.config.recipe import Recipe
 from tutelage.report.numbers import duration
 from tutelage.report.objective import ObjectiveWords
 from tutelage.report.summary import Summary

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from tutelage.recipe import Objective, Recipe
+from tutelage.config.recipe import Objective, Recipe
 from tutelage.run.artifacts import Preparation
 
 PAIR_LOSSES = {

@@ -9,13 +9,13 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
+from tutelage.config.recipe import Recipe
 from tutelage.data.pairs import units_of
 from tutelage.data.preparation import read_prepared
 from tutelage.data.prepared_rows import PreparedRows
 from tutelage.evaluation.clusters import shared_frame
 from tutelage.evaluation.next_steps import NextStep
 from tutelage.model.forward import MAX_NODES
-from tutelage.recipe import Recipe
 from tutelage.report.charts import describe_lengths, length_chart, loss_chart
 from tutelage.report.classes import class_section
 from tutelage.report.example import first_tree, shown_examples

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tutelage.recipe import Recipe
-from tutelage.recipe_file import walk
+from tutelage.config.recipe import Recipe
+from tutelage.config.recipe_file import walk
 from tutelage.report.numbers import in_words, size
 
 _OF_DEFAULT = re.compile(r"Default: (.+?)\.?$")

@@ -11,8 +11,8 @@ from typing import Any, Literal, TypeVar
 
 from pydantic import Field, ValidationError
 
+from tutelage.config.recipe import Objective
 from tutelage.errors import RunFolderError
-from tutelage.recipe import Objective
 from tutelage.run.folder import command_that_writes, reading_faults, write_json
 from tutelage.run.validation import Record, describe_fault
 

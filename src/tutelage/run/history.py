@@ -10,8 +10,8 @@ from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
-from tutelage.recipe import Recipe
-from tutelage.recipe_file import LoadedRecipe, walk
+from tutelage.config.recipe import Recipe
+from tutelage.config.recipe_file import LoadedRecipe, walk
 from tutelage.run.folder import RunFolder, write_json
 
 

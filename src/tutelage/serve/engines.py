@@ -4,12 +4,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Literal
 
+from tutelage.config.recipe import Recipe
 from tutelage.errors import RecipeError
 from tutelage.generation.llama_cpp import LlamaCpp, open_gguf
 from tutelage.machine import core_count
 from tutelage.model.loading import context_length
 from tutelage.model.sources import ModelSource
-from tutelage.recipe import Recipe
 from tutelage.run.folder import RunFolder
 from tutelage.serve.exported import VerifiedFile, verified_file
 from tutelage.serve.llama_engine import LlamaEngine

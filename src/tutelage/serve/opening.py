@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from tutelage.config.recipe import Recipe
 from tutelage.data.conversations import Conversation, Turn
 from tutelage.data.identity import made_of
 from tutelage.data.model_files import refuse_other_model
@@ -19,7 +20,6 @@ from tutelage.model.end_tokens import end_tokens
 from tutelage.model.kept_tokenizer import read_kept_tokenizer
 from tutelage.model.loading import context_length, load_tokenizer
 from tutelage.model.sources import ModelSource, refuse_if_changed
-from tutelage.recipe import Recipe
 from tutelage.run.artifacts import Preparation, TrainingResult, read_artifact
 from tutelage.run.folder import RunFolder
 

@@ -13,13 +13,13 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from tutelage.codes import Message
+from tutelage.config.recipe import Recipe
+from tutelage.config.recipe_file import PLACE_OF_WORK, TOLD, walk
 from tutelage.errors import ModelError, RunFolderError, StorageError
 from tutelage.model.assembly import restore_tuned, save_tuned
 from tutelage.model.folders import LONGEST_REASON
 from tutelage.model.forward import CausalModel
 from tutelage.model.sources import ModelSource
-from tutelage.recipe import Recipe
-from tutelage.recipe_file import PLACE_OF_WORK, TOLD, walk
 from tutelage.run.folder import RunFolder, read_json, write_json
 from tutelage.run.storage import (
     file_sha256,

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import torch
 
+from tutelage.config.recipe import AdapterSettings
 from tutelage.model.folders import read_shapes
 from tutelage.model.loading import load_config
-from tutelage.recipe import AdapterSettings
 from tutelage.training.peak_memory import peak_memory_bytes
 from tutelage.tree.batches import BatchPlan
 from tutelage.tree.examples import Unit, examples_of

@@ -1,7 +1,7 @@
 """The README of a tuned model: what it is, what it was made of, and how it is asked."""
 
+from tutelage.config.recipe import Recipe
 from tutelage.model.sources import ModelSource
-from tutelage.recipe import Recipe
 from tutelage.training.loop import Progress
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import torch
 
-from tutelage.recipe import TrainingSettings
+from tutelage.config.recipe import TrainingSettings
 
 
 def make_optimizer(module: Any, settings: TrainingSettings) -> torch.optim.AdamW:

@@ -5,12 +5,12 @@ from typing import Any
 
 import torch
 
+from tutelage.config.recipe import AdapterSettings
 from tutelage.model.decoder_layers import LLAMA_KIND
 from tutelage.model.forward import MAX_NODES
 from tutelage.model.kept_memory import LayerWidths, largest_tree
 from tutelage.model.log_probs import HEAD_ROWS
 from tutelage.model.tree_plan import plan_tree
-from tutelage.recipe import AdapterSettings
 from tutelage.tree.batches import micro_batches
 from tutelage.tree.examples import Unit, examples_of
 from tutelage.tree.prefix_tree import PrefixTree, count_distinct, merge

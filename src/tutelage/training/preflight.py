@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
+from tutelage.config.recipe import Recipe
 from tutelage.errors import MemoryExhaustedError, RunFolderError
 from tutelage.model.forward import CausalModel
 from tutelage.model.loading import weights_in
-from tutelage.recipe import Recipe
 from tutelage.run.folder import RunFolder
 from tutelage.run.storage import free_bytes
 from tutelage.runtime import available_memory_bytes

@@ -11,12 +11,12 @@ from dataclasses import replace
 
 import numpy as np
 
+from tutelage.config.recipe import Recipe
 from tutelage.data.pairs import Pairs
 from tutelage.errors import RunFolderError
 from tutelage.model.answer_log_probs import answer_log_probs
 from tutelage.model.forward import CausalModel
 from tutelage.model.sources import ModelSource
-from tutelage.recipe import Recipe
 from tutelage.run.artifacts import Reference, ReferencePart, read_artifact, write_artifact
 from tutelage.run.folder import RunFolder
 from tutelage.runtime import name_dtype

@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from tutelage.config.recipe import Recipe
+from tutelage.config.recipe_file import to_toml
 from tutelage.data.class_rows import as_plain_text, count_classes
 from tutelage.data.pairs import units_of
 from tutelage.data.preparation import refuse_unknown_ids
@@ -21,8 +23,6 @@ from tutelage.model.forward import CausalModel
 from tutelage.model.loading import context_length, load_tokenizer, vocabulary_size
 from tutelage.model.sources import ModelSource
 from tutelage.platforms import peak_memory_bytes
-from tutelage.recipe import Recipe
-from tutelage.recipe_file import to_toml
 from tutelage.run.artifacts import Environment, Losses, TrainingResult, write_artifact
 from tutelage.run.folder import RunFolder, write_text
 from tutelage.run.lines import read_json_lines

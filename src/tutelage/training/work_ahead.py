@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tutelage.config.recipe import Recipe, TrainingSettings
 from tutelage.model.forward import CausalModel
-from tutelage.recipe import Recipe, TrainingSettings
 from tutelage.training.loop import Progress, intervals, plan_steps
 from tutelage.training.optimizer import trainable_parameters
 from tutelage.training.preflight import CHECKPOINT_BYTES

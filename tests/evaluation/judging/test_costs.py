@@ -10,6 +10,7 @@ from support.fake_judges import reply
 from support.fake_run import make_run
 from support.scripted_server import Answer, Script, completion, ollama_reply, scripted_server
 
+from tutelage.config.recipe_evaluation import EvaluationSettings
 from tutelage.errors import LanguageModelError
 from tutelage.evaluation.judging.asking import Sitting
 from tutelage.evaluation.judging.costs import Purse
@@ -19,7 +20,6 @@ from tutelage.evaluation.judging.protocol import score_inquiry
 from tutelage.llm import server_replies
 from tutelage.llm.language_models import ChatModel, open_chat_model
 from tutelage.llm.server_replies import Reply
-from tutelage.recipe_evaluation import EvaluationSettings
 from tutelage.run.folder import RunFolder
 from tutelage.run.lines import read_json_lines
 

@@ -12,10 +12,10 @@ from support.llama_cpp import llama_cpp
 from support.scripted_server import Answer, Script, completion, scripted_server
 from support.tiny_gguf import write_tiny_gguf
 
+from tutelage.config.recipe_evaluation import EvaluationSettings
 from tutelage.errors import LanguageModelError, RecipeError
 from tutelage.evaluation.judging.judge import judge_run, refuse_judges_at_fault
 from tutelage.llm import server_replies
-from tutelage.recipe_evaluation import EvaluationSettings
 from tutelage.run.folder import RunFolder, read_json, write_json
 from tutelage.run.lines import read_json_lines
 

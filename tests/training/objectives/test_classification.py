@@ -5,10 +5,10 @@ import pytest
 import torch
 from support.tiny_models import own_attention, tiny_model
 
+from tutelage.config.recipe import Recipe, TrainingSettings
 from tutelage.data.class_rows import class_example
 from tutelage.model.class_head import with_class_head
 from tutelage.model.forward import target_log_probs
-from tutelage.recipe import Recipe, TrainingSettings
 from tutelage.training.objectives import choose_objective
 from tutelage.training.objectives.classification import balanced_weights, weighted_classes
 from tutelage.tree.prefix_tree import merge

@@ -21,9 +21,9 @@ from support.tiny_models import (
     tiny_model,
 )
 
+from tutelage.config.recipe import PreferenceSettings
 from tutelage.model.answer_log_probs import answer_log_probs
 from tutelage.model.forward import target_log_probs
-from tutelage.recipe import PreferenceSettings
 from tutelage.training.objectives.dpo import LOSSES, margin_rounding, preference_objective
 from tutelage.training.step import accumulate_gradients
 from tutelage.training.validation import validate

@@ -16,8 +16,8 @@ from tutelage.cli.data.files import (
     write_files,
 )
 from tutelage.codes import Message
+from tutelage.config.recipe import FormatName
 from tutelage.errors import DataError, RecipeError
-from tutelage.recipe import FormatName
 
 ROWS_NAMED = 8
 

@@ -12,9 +12,9 @@ from tutelage.cli import console
 from tutelage.cli.opening import read_data
 from tutelage.cli.options import Assignments, Debug, Map, as_path, as_recipe, column_map
 from tutelage.codes import Message
+from tutelage.config.recipe import DataSettings, Recipe
+from tutelage.config.recipe_file import load
 from tutelage.errors import RecipeError, RunFolderError
-from tutelage.recipe import DataSettings, Recipe
-from tutelage.recipe_file import load
 from tutelage.run.folder import write_json_lines
 from tutelage.run.storage import publish_bytes
 

@@ -24,10 +24,10 @@ from tutelage.cli.data.models import refuse_less_than_one
 from tutelage.cli.opening import open_renderer
 from tutelage.cli.options import as_path
 from tutelage.codes import Message
+from tutelage.config.recipe_file import LoadedRecipe
 from tutelage.data.checks import Outcome
 from tutelage.errors import RecipeError
 from tutelage.patterns import BoundedPattern, compile_pattern
-from tutelage.recipe_file import LoadedRecipe
 
 HONOURED = (
     "data.keep_empty_output",

@@ -8,7 +8,7 @@ from cyclopts import Parameter
 from tutelage.cli import console
 from tutelage.cli.data.files import SourceOptions, open_rows, tokens_of
 from tutelage.cli.opening import has_model, open_renderer
-from tutelage.recipe_file import LoadedRecipe
+from tutelage.config.recipe_file import LoadedRecipe
 
 CLUSTERS_SHOWN = 5
 ROWS_SHOWN = 8

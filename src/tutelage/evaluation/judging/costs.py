@@ -10,10 +10,10 @@ import threading
 from dataclasses import dataclass, field
 from fractions import Fraction
 
+from tutelage.config.recipe_evaluation import EvaluationSettings
 from tutelage.evaluation.judging.ledger import SpentLedger
 from tutelage.evaluation.judging.protocol import Inquiry
 from tutelage.llm.server_replies import Reply
-from tutelage.recipe_evaluation import EvaluationSettings
 
 PRICED_TOKENS = 1_000_000  # prices are for so many
 FRAME_TOKENS = 16  # what a server may put around each part

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tutelage.codes import Message
+from tutelage.config.recipe_evaluation import EvaluationSettings
 from tutelage.errors import LanguageModelError, RecipeError
 from tutelage.evaluation.clusters import cluster_rows
 from tutelage.evaluation.judging.asking import Progress, Sitting
@@ -42,7 +43,6 @@ from tutelage.evaluation.metrics import score_rows
 from tutelage.fetching import file_sha256, user_cache
 from tutelage.llm.language_models import open_chat_model, refuse_unusable
 from tutelage.llm.model_names import parse_model_name
-from tutelage.recipe_evaluation import EvaluationSettings
 from tutelage.run.artifacts import Preparation, read_artifact, write_artifact
 from tutelage.run.folder import ARMS, RunFolder, write_json_lines
 from tutelage.run.judges import Judges

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from tutelage.config.recipe_evaluation import EvaluationSettings
 from tutelage.evaluation.clusters import cluster_rows
 from tutelage.evaluation.comparison import figures_of
 from tutelage.evaluation.judging.asking import Progress, Sitting
@@ -20,7 +21,6 @@ from tutelage.evaluation.multiplicity import holm
 from tutelage.evaluation.statistics import paired_difference, resample
 from tutelage.evaluation.verdict import verdict
 from tutelage.llm.model_names import parse_model_name
-from tutelage.recipe_evaluation import EvaluationSettings
 from tutelage.run.folder import ARMS, RunFolder, reading_faults
 from tutelage.run.lines import read_json_lines
 

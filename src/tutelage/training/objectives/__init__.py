@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from tutelage.recipe import Recipe
+from tutelage.config.recipe import Recipe
 from tutelage.training.objectives.classification import balanced_weights, weighted_classes
 from tutelage.training.objectives.dpo import preference_objective
 from tutelage.training.objectives.instruction import INSTRUCTION

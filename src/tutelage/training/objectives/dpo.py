@@ -10,9 +10,9 @@ from functools import partial
 import torch
 from torch.nn.functional import logsigmoid
 
+from tutelage.config.recipe import PreferenceSettings
 from tutelage.model.answer_log_probs import rounding_of, sum_by_example
 from tutelage.model.forward import CausalModel
-from tutelage.recipe import PreferenceSettings
 from tutelage.training.objectives.objective import LogProbs, Objective, Part
 from tutelage.tree.examples import Pair
 from tutelage.tree.prefix_tree import PrefixTree

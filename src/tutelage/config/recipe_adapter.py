@@ -5,8 +5,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator
 
+from tutelage.config.recipe_section import Section, setting_error
 from tutelage.patterns import compile_pattern
-from tutelage.recipe_section import Section, setting_error
 
 ALL_LINEAR = "all-linear"
 

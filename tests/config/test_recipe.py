@@ -3,8 +3,8 @@ import math
 import pytest
 from pydantic import ValidationError
 
-from tutelage.recipe import AdapterSettings, Recipe
-from tutelage.recipe_file import walk
+from tutelage.config.recipe import AdapterSettings, Recipe
+from tutelage.config.recipe_file import walk
 
 
 def with_setting(name, value):

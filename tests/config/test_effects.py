@@ -2,10 +2,10 @@
 
 import pytest
 
-from tutelage.effects import idle_settings, what_is_trained
-from tutelage.recipe import AdapterSettings, Recipe
-from tutelage.recipe_evaluation import EvaluationSettings
-from tutelage.recipe_file import walk
+from tutelage.config.effects import idle_settings, what_is_trained
+from tutelage.config.recipe import AdapterSettings, Recipe
+from tutelage.config.recipe_evaluation import EvaluationSettings
+from tutelage.config.recipe_file import walk
 
 KNOWN = {name for name, _, _ in walk(Recipe())}
 

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from tutelage.recipe_section import Section, setting_error
+from tutelage.config.recipe_section import Section, setting_error
 
 
 class PreferenceSettings(Section):

@@ -7,11 +7,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from tutelage.effects import idle_settings
-from tutelage.recipe_adapter import LAST_BLOCKS, AdapterSettings
-from tutelage.recipe_evaluation import EvaluationSettings
-from tutelage.recipe_preference import PreferenceSettings
-from tutelage.recipe_section import Count, FormatName, Name, Section, Sha256, setting_error
+from tutelage.config.effects import idle_settings
+from tutelage.config.recipe_adapter import LAST_BLOCKS, AdapterSettings
+from tutelage.config.recipe_evaluation import EvaluationSettings
+from tutelage.config.recipe_preference import PreferenceSettings
+from tutelage.config.recipe_section import Count, FormatName, Name, Section, Sha256, setting_error
 
 PromptStyle = Literal["alpaca", "alpaca-compact", "phi3", "chat"]
 SplitRule = Literal["group", "position", "stratified"]

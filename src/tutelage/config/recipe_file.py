@@ -13,11 +13,11 @@ import tomli_w
 from pydantic import BaseModel, ValidationError
 
 from tutelage.codes import Message, all_codes
+from tutelage.config.recipe import Recipe
+from tutelage.config.recipe_evaluation import NamedSetSettings
+from tutelage.config.recipes import ENDING, shipped_recipes
 from tutelage.credentials import without_known_keys, without_secrets
 from tutelage.errors import RecipeError
-from tutelage.recipe import Recipe
-from tutelage.recipe_evaluation import NamedSetSettings
-from tutelage.recipes import ENDING, shipped_recipes
 from tutelage.spelling import did_you_mean, nearest, nearest_path
 
 # Where and in which type the products are computed may differ from stage to stage.

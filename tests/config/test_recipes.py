@@ -6,9 +6,9 @@ from support.pairs import preference_values
 from support.rows import alpaca_values, write_rows
 from support.tiny_tokenizer import write_tiny_gpt2, write_tiny_model
 
+from tutelage.config.recipe_file import load
+from tutelage.config.recipes import shipped_path, shipped_recipes
 from tutelage.data.splits import Sides
-from tutelage.recipe_file import load
-from tutelage.recipes import shipped_path, shipped_recipes
 from tutelage.run.folder import SPLITS, RunFolder, read_json
 from tutelage.run.lines import read_json_lines
 

@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tutelage.config.recipe import Recipe
+from tutelage.config.recipe_file import load, to_toml, walk
 from tutelage.errors import RecipeError
-from tutelage.recipe import Recipe
-from tutelage.recipe_file import load, to_toml, walk
 
 TEXT = """\
 # A recipe with comments.
