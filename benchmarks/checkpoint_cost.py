@@ -12,10 +12,10 @@ from statistics import median
 import torch
 
 from tutelage.config.recipe import AdapterSettings, Recipe
-from tutelage.fetching import user_cache
 from tutelage.model.assembly import open_for_training
 from tutelage.model.sources import locate_model
 from tutelage.run.folder import RunFolder
+from tutelage.system.fetching import user_cache
 from tutelage.training.checkpoint import Checkpoint, find_checkpoint, machine_of, restore, write_checkpoint
 from tutelage.training.loop import Progress
 from tutelage.training.optimizer import make_optimizer

@@ -16,7 +16,7 @@ from tutelage.model.assembly import OWN_ATTENTION, open_for_training, without_dr
 from tutelage.model.forward import CausalModel
 from tutelage.model.loading import load_model
 from tutelage.model.sources import ModelSource
-from tutelage.runtime import settle_process
+from tutelage.system.runtime import settle_process
 from tutelage.training.optimizer import make_optimizer
 from tutelage.training.step import optimizer_step
 from tutelage.training.tuning import probe_examples

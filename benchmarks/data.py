@@ -12,8 +12,8 @@ from benchmarks.processes import run_alone
 from benchmarks.rows import write_long_rows, write_rows
 from benchmarks.tables import percent, spread, table
 from tutelage.config.recipe import DEFAULT_MODEL
-from tutelage.fetching import user_cache
 from tutelage.model.sources import locate_model
+from tutelage.system.fetching import user_cache
 
 SIZES = (10_000, 52_000)
 PARTS = ("read", "check", "tokens", "trees")

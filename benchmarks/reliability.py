@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree as Xml
 
-STORAGE, FAULTS = "tests/run/test_storage.py", "tests/faults"
+STORAGE, FAULTS = "tests/system/test_storage.py", "tests/faults"
 CHECKPOINT, DAMAGED = "tests/training/test_checkpoint.py", "tests/training/test_damaged_checkpoints.py"
 MEMORY = "tests/training/test_memory.py"
 ELSEWHERE = (
-    "tests/test_fetching.py",
+    "tests/system/test_fetching.py",
     "tests/data/test_chat_templates.py",
     "tests/model/test_hostile_files.py",
     "tests/cli/test_hostile_names.py",

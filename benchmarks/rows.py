@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tutelage.data.sources import STARTER, read_source
-from tutelage.fetching import user_cache
+from tutelage.system.fetching import user_cache
 
 SEED = 123
 # Stanford's 52,002 rows have 437 bytes each in their file, four of ten have an input.

@@ -20,9 +20,9 @@ from tutelage.data.records import Source
 from tutelage.data.sources import STARTER, read_source
 from tutelage.data.splits import split_rows
 from tutelage.errors import FetchError, TutelageError
-from tutelage.fetching import user_cache
 from tutelage.model.loading import load_tokenizer
 from tutelage.model.sources import locate_model
+from tutelage.system.fetching import user_cache
 
 # How `training.dtype` names the types of the benchmarks.
 DTYPES = {"bf16": "bfloat16", "fp32": "float32"}
@@ -168,7 +168,7 @@ def _dtype_facts(wanted: str) -> dict[str, str]:
     """Return the type of the products, bf16 or fp32, and who chose it: the caller, or the product's own measurement."""
     if wanted != "auto":
         return {"dtype": wanted, "dtype_chosen_by": "--dtype"}
-    from tutelage.runtime import choose_device, choose_dtype, name_dtype  # noqa: PLC0415 - with torch
+    from tutelage.system.runtime import choose_device, choose_dtype, name_dtype  # noqa: PLC0415 - with torch
 
     measured = name_dtype(choose_dtype("auto", choose_device("cpu")))
     dtype = next(dtype for dtype, name in DTYPES.items() if name == measured)

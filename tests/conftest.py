@@ -6,8 +6,8 @@ import pytest
 
 from tutelage.config.recipe import DEFAULT_MODEL
 from tutelage.errors import FetchError
-from tutelage.fetching import user_cache
 from tutelage.model.sources import ModelSource, locate_model
+from tutelage.system.fetching import user_cache
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -106,7 +106,7 @@ def test_it_runs_as_a_user_that_was_made_and_owns_cache_and_work():
 
 def test_the_cache_is_in_the_volume():
     assert the("ENV") == f"TUTELAGE_CACHE={the('VOLUME')}"
-    assert '"TUTELAGE_CACHE"' in (CHECKOUT / "src/tutelage/fetching.py").read_text(encoding="utf-8")
+    assert '"TUTELAGE_CACHE"' in (CHECKOUT / "src/tutelage/system/fetching.py").read_text(encoding="utf-8")
 
 
 def test_what_it_starts_is_the_installed_command():

@@ -30,7 +30,7 @@ def measure(job: dict) -> dict:
     from tutelage.data.sources import read_source
     from tutelage.data.splits import Sides
     from tutelage.model.loading import load_tokenizer
-    from tutelage.platforms import peak_memory_bytes
+    from tutelage.system.platforms import peak_memory_bytes
     from tutelage.tree.batches import BatchPlan, micro_batches
     from tutelage.tree.prefix_tree import merge
 

@@ -1,9 +1,9 @@
 """Tutelage's greedy generation on the common prompts: variants bf16 and fp32."""
 
 from benchmarks.runners.job import print_result, read_job, time_answers
-from tutelage.fetching import user_cache
 from tutelage.model.sources import locate_model
-from tutelage.runtime import choose_device, choose_dtype, settle_process
+from tutelage.system.fetching import user_cache
+from tutelage.system.runtime import choose_device, choose_dtype, settle_process
 
 VARIANTS = {"bf16": "bfloat16", "fp32": "float32"}
 

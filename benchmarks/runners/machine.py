@@ -25,7 +25,7 @@ def main() -> None:
 
     import torch
 
-    from tutelage.runtime import describe_environment
+    from tutelage.system.runtime import describe_environment
 
     dtypes = {"bf16": torch.bfloat16, "fp32": torch.float32}
     hidden, inner = job["hidden_size"], job["intermediate_size"]

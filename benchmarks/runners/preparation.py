@@ -24,8 +24,8 @@ def measure(job: dict) -> dict:
     from tutelage.data.prompts import make_renderer
     from tutelage.data.sources import open_source
     from tutelage.model.loading import context_length, load_tokenizer
-    from tutelage.platforms import peak_memory_bytes
     from tutelage.run.folder import split_files
+    from tutelage.system.platforms import peak_memory_bytes
 
     path, model = Path(job["data"]), Path(job["model"])
     settings = DataSettings(source=job["data"], max_file_bytes=path.stat().st_size + 1)

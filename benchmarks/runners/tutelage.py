@@ -6,9 +6,9 @@ import numpy as np
 
 from benchmarks.runners.job import StepClock, batches, print_training, read_job
 from tutelage.config.recipe import AdapterSettings, TrainingSettings
-from tutelage.fetching import user_cache
 from tutelage.model.sources import locate_model
-from tutelage.runtime import choose_device, choose_dtype, settle_process
+from tutelage.system.fetching import user_cache
+from tutelage.system.runtime import choose_device, choose_dtype, settle_process
 from tutelage.tree.examples import Example
 
 VARIANTS = {"bf16": "bfloat16", "fp32": "float32"}

@@ -7,8 +7,8 @@ from types import FrameType
 from typing import Any
 
 from tutelage.errors import EXIT_INTERRUPTED
-from tutelage.interruption import NOTHING_CHANGED
-from tutelage.platforms import ENDING_SIGNALS
+from tutelage.system.interruption import NOTHING_CHANGED
+from tutelage.system.platforms import ENDING_SIGNALS
 
 
 def main() -> None:
@@ -18,7 +18,7 @@ def main() -> None:
     """
     _hear(_leave_before_the_command)
     from tutelage.cli.main import main as run_command  # noqa: PLC0415 - half a second in which a signal may come
-    from tutelage.streams import give_up_the_rest  # noqa: PLC0415
+    from tutelage.system.streams import give_up_the_rest  # noqa: PLC0415
 
     try:
         run_command()

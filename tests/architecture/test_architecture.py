@@ -72,7 +72,7 @@ def test_models_and_tokenizers_are_loaded_in_one_place():
         ("vl_convert", {"report/svg.py"}),
         ("tomli_w", {"config/recipe_file.py"}),
         ("tomllib", {"config/recipe_file.py", "codes.py"}),
-        ("platformdirs", {"fetching.py"}),
+        ("platformdirs", {"system/fetching.py"}),
         ("httpx2", {"llm/language_models.py", "llm/server_replies.py"}),
         ("openai", set()),  # imported by its name, in llm/language_models.py, where it is wanted
         ("xllamacpp", set()),
@@ -85,25 +85,25 @@ def test_models_and_tokenizers_are_loaded_in_one_place():
                 "export/verification.py",
                 "export/converter.py",
                 "report/svg.py",
-                "platforms.py",
+                "system/platforms.py",
             },
         ),
-        ("resource", {"platforms.py"}),
-        ("psutil", {"platforms.py"}),
-        ("ctypes", {"platforms.py"}),
-        ("signal", {"__main__.py", "platforms.py", "interruption.py", "cli/chat.py"}),
+        ("resource", {"system/platforms.py"}),
+        ("psutil", {"system/platforms.py"}),
+        ("ctypes", {"system/platforms.py"}),
+        ("signal", {"__main__.py", "system/platforms.py", "system/interruption.py", "cli/chat.py"}),
         ("filelock", {"run/lock.py", "model/conversions.py"}),
         ("fcntl", set()),
         ("pty", set()),
         ("pwd", set()),
         ("termios", set()),
-        ("urllib", {"fetching.py", "llm/model_names.py", "generation/llama_cpp.py"}),
-        ("socket", {"fetching.py", "serve/server.py"}),
+        ("urllib", {"system/fetching.py", "llm/model_names.py", "generation/llama_cpp.py"}),
+        ("socket", {"system/fetching.py", "serve/server.py"}),
         ("uvicorn", {"serve/server.py"}),
         ("starlette", {"serve/app.py", "serve/server.py"}),
         ("datasets", {"data/hub.py"}),
         ("pyarrow", {"data/arrow_rows.py", "data/arrow_values.py", "data/tables.py"}),
-        ("regex", {"patterns.py"}),
+        ("regex", {"text/patterns.py"}),
         ("jsonschema", {"evaluation/json_schemas.py", "evaluation/set_metrics.py"}),
         ("pickle", set()),
         ("requests", set()),
@@ -136,7 +136,7 @@ def of_posix_alone(node):
 
 def test_what_windows_lacks_is_used_in_one_place():
     # The second asks whether it is there.
-    assert files_where(of_posix_alone) <= {"platforms.py", "machine.py"}
+    assert files_where(of_posix_alone) <= {"system/platforms.py", "system/machine.py"}
 
 
 @pytest.mark.parametrize(
@@ -171,7 +171,7 @@ def test_printing_is_done_in_one_place():
             and node.value.id == "sys"
         )
 
-    assert files_where(writes_to_a_stream) <= {"cli/console.py", "streams.py"}
+    assert files_where(writes_to_a_stream) <= {"cli/console.py", "system/streams.py"}
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -196,7 +196,7 @@ def test_nothing_names_a_path_or_a_host_of_some_machine():
     assert {name: found[0] for name, text in texts.items() if (found := MACHINE_PATH.search(text))} == {}
     named = {name: found[0] for name, text in texts.items() if (found := HOSTS.search(text))}
     # They speak of the loopback, and of no machine.
-    assert named.keys() == {"llm/model_names.py", "fetching.py", "cli/serve.py", "serve/guard.py"}
+    assert named.keys() == {"llm/model_names.py", "system/fetching.py", "cli/serve.py", "serve/guard.py"}
 
 
 @pytest.mark.parametrize(
@@ -244,7 +244,7 @@ def test_no_module_does_anything_when_it_is_imported():
         "cli/main.py",
         "__main__.py",
         "data/template_process.py",
-        "child_process.py",
+        "system/child_process.py",
         "export/reload.py",
         "export/reload_classes.py",
         "report/svg.py",

@@ -13,7 +13,7 @@ from tutelage.model import sources
 from tutelage.model.loading import load_tokenizer
 from tutelage.run.folder import RunFolder, read_json
 from tutelage.run.lines import read_json_lines
-from tutelage.run.storage import file_sha256
+from tutelage.system.storage import file_sha256
 
 SETTINGS = {
     "training.max_steps": 2,

@@ -12,7 +12,7 @@ from support.scripted_server import scripted_server
 from tutelage.llm import server_replies
 from tutelage.run.folder import RunFolder, read_json
 from tutelage.run.lines import read_json_lines
-from tutelage.run.storage import what_is_damaged
+from tutelage.system.storage import what_is_damaged
 
 # A learning rate that makes answers of every step others than those before.
 SETTINGS = {

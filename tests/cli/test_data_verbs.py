@@ -6,10 +6,10 @@ import pytest
 from support.command_line import CommandLine, contents
 from support.rows import alpaca_values, write_rows
 
-from tutelage import patterns
 from tutelage.config.recipe import DataSettings
 from tutelage.data.files import look_at_file
 from tutelage.data.formats import read_conversations
+from tutelage.text import patterns
 
 HARD = [
     {"instruction": "说一种水果。", "input": '红色，"圆"的', "output": "苹果 🍎"},

@@ -11,7 +11,7 @@ from support.rows import alpaca_values, write_rows
 
 from tutelage.run.folder import RunFolder, read_json, split_files
 from tutelage.run.lines import read_json_lines
-from tutelage.run.storage import file_sha256
+from tutelage.system.storage import file_sha256
 
 TUNE = [
     "--set", "training.objective=dpo",

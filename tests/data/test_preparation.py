@@ -314,7 +314,7 @@ def test_a_full_disk_leaves_an_earlier_run_as_it_was(tmp_path, monkeypatch):
             raise OSError(28, "No space left on device")
         ledger_is_too_much.pop()
 
-    monkeypatch.setattr("tutelage.run.storage.os.fsync", fsync)
+    monkeypatch.setattr("tutelage.system.storage.os.fsync", fsync)
     with pytest.raises(StorageError, match="No space left on device"):
         prepare_run(run, alpaca_values(40))
     assert contents(tmp_path) == before

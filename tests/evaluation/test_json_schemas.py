@@ -5,10 +5,10 @@ import time
 import jsonschema
 import pytest
 
-from tutelage import patterns
 from tutelage.errors import DataError
 from tutelage.evaluation.json_schemas import require_bounded, schema_validator
-from tutelage.patterns import PatternTimeoutError
+from tutelage.text import patterns
+from tutelage.text.patterns import PatternTimeoutError
 
 SLOW = "^(a|aa)+$"
 SCHEMAS = [

@@ -2,12 +2,12 @@ import json
 
 import pytest
 
-from tutelage import patterns
 from tutelage.config.recipe_evaluation import NamedSetSettings
 from tutelage.errors import DataError
 from tutelage.evaluation.metrics import chrf
 from tutelage.evaluation.numbers import NumberConvention
 from tutelage.evaluation.set_metrics import SET_METRICS, read_schema, score_answer
+from tutelage.text import patterns
 
 PERSON = {"type": "object", "required": ["name"], "properties": {"age": {"type": "integer"}}}
 

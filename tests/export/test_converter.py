@@ -10,7 +10,7 @@ from tokenizers import pre_tokenizers
 from tutelage.errors import ModelError
 from tutelage.export import converter
 from tutelage.export.converter import convert, refuse_unwritable
-from tutelage.extras import install_command
+from tutelage.system.extras import install_command
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from support.interrupted import listing, losses, made_by, words
 from support.rows import alpaca_values, write_rows
 from support.tiny_tokenizer import write_tiny_model
 
-from tutelage.run import storage
+from tutelage.system import storage
 
 
 @pytest.fixture(scope="session")

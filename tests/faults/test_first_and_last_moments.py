@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import pytest
 from support.rows import alpaca_values, write_rows
 
-from tutelage.platforms import ENDING_SIGNALS
+from tutelage.system.platforms import ENDING_SIGNALS
 
 pytestmark = pytest.mark.forks
 

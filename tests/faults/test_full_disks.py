@@ -18,7 +18,7 @@ from support.interrupted import at, check_it_ends_as, losses, made_by, operation
 
 import tutelage
 from tutelage.run.folder import RunFolder
-from tutelage.run.storage import what_is_damaged
+from tutelage.system.storage import what_is_damaged
 
 pytestmark = [pytest.mark.forks, pytest.mark.usefixtures("at_home")]
 

@@ -10,7 +10,7 @@ from support.interrupted import at, listing
 
 from tutelage.export import verification
 from tutelage.run.folder import ExportFolder, RunFolder, read_json
-from tutelage.run.storage import what_is_damaged
+from tutelage.system.storage import what_is_damaged
 
 pytestmark = [pytest.mark.forks, pytest.mark.usefixtures("at_home")]
 

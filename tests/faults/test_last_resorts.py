@@ -17,10 +17,10 @@ from support.children import run
 from support.interrupted import check_it_ends_as, made_by, words
 
 import tutelage
-from tutelage.child_process import refuse_short_memory
 from tutelage.errors import MemoryExhaustedError, StorageError
-from tutelage.refusals import is_short_of_memory, system_refusal
-from tutelage.run.storage import storage_faults
+from tutelage.system.child_process import refuse_short_memory
+from tutelage.system.refusals import is_short_of_memory, system_refusal
+from tutelage.system.storage import storage_faults
 
 pytestmark = [pytest.mark.forks, pytest.mark.usefixtures("at_home")]
 
@@ -135,7 +135,7 @@ def test_an_export_without_room_for_a_model_ends_by_name_and_leaves_nothing(
 
 def test_a_limit_of_address_space_is_seen():
     program = (
-        "import resource\nfrom tutelage.platforms import address_space_left\nprint(address_space_left())\n"
+        "import resource\nfrom tutelage.system.platforms import address_space_left\nprint(address_space_left())\n"
         "resource.setrlimit(resource.RLIMIT_AS, (10**9, 10**9))\nprint(address_space_left())\n"
     )
     environment = os.environ | {"PYTHONPATH": str(Path(tutelage.__file__).parents[1])}
@@ -234,7 +234,7 @@ def test_libraries_are_imported_without_a_home(home):
     ended = in_a_fresh_process("data", "stats", "my.json")
     assert ended.returncode == 0, ended.stderr
     program = PROGRAM.replace("from tutelage.cli.main import main\nmain(sys.argv[1:])", "")
-    program += "from tutelage.runtime import settle_process\nsettle_process()\n"
+    program += "from tutelage.system.runtime import settle_process\nsettle_process()\n"
     program += "import tutelage.evaluation.metrics, tutelage.report.charts\n"
     environment = os.environ | {"PYTHONPATH": str(Path(tutelage.__file__).parents[1])}
     ended = subprocess.run([sys.executable, "-c", program], capture_output=True, env=environment, check=False)
@@ -266,8 +266,8 @@ def test_what_needs_the_cache_names_the_variables_that_say_where_it_is(home, tmp
 @contextmanager
 def needing_the_cache():
     """Let the rows be some that are kept in the cache, as fetched ones are."""
-    from tutelage.fetching import user_cache
-    from tutelage.run.storage import publish_bytes
+    from tutelage.system.fetching import user_cache
+    from tutelage.system.storage import publish_bytes
 
     def keep(*_, **__):
         publish_bytes(user_cache() / "data" / "one", b"rows")

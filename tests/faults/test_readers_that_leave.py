@@ -17,8 +17,8 @@ from support.interrupted import at, check_it_ends_as, losses, made_by, words
 from support.rows import alpaca_values, write_rows
 
 import tutelage
-from tutelage import streams
 from tutelage.run.folder import RunFolder
+from tutelage.system import streams
 
 pytestmark = [pytest.mark.forks, pytest.mark.usefixtures("at_home")]
 

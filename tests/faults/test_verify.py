@@ -6,8 +6,8 @@ import pytest
 from safetensors.torch import load_file
 from support.children import run
 
-from tutelage.run import storage
 from tutelage.run.folder import RunFolder
+from tutelage.system import storage
 
 pytestmark = [pytest.mark.forks, pytest.mark.usefixtures("at_home")]
 

@@ -12,9 +12,9 @@ from support.scripted_server import Answer, completion, in_turn, ollama_reply, s
 from support.tiny_gguf import write_tiny_gguf
 
 from tutelage.errors import LanguageModelError
-from tutelage.extras import install_command
 from tutelage.llm import server_replies
 from tutelage.llm.language_models import open_chat_model, parse_model_name, refuse_unusable
+from tutelage.system.extras import install_command
 
 SCORE = {
     "type": "object",

@@ -8,10 +8,10 @@ import pytest
 from support.scripted_server import Answer, completion, in_turn, scripted_server
 
 from tutelage.config.recipe_file import load
-from tutelage.credentials import holds_key, without_secrets
 from tutelage.errors import LanguageModelError, RecipeError
 from tutelage.llm.language_models import open_chat_model, refuse_unusable
 from tutelage.llm.model_names import is_same_model, parse_model_name
+from tutelage.text.credentials import holds_key, without_secrets
 
 SECRET = "sk-canary-0123456789"
 

@@ -21,7 +21,7 @@ from tutelage.model.folders import read_header
 from tutelage.model.gguf_bounds import refuse_out_of_bounds
 from tutelage.model.gguf_conversion import convert_gguf
 from tutelage.model.loading import load_model
-from tutelage.platforms import peak_memory_bytes
+from tutelage.system.platforms import peak_memory_bytes
 
 MORE_BYTES = 2**28  # what a file of some kilobytes may cost at most
 LONGEST_SECONDS = 120

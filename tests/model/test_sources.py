@@ -18,10 +18,10 @@ from support.tiny_gguf import write_tiny_gguf
 
 from tutelage.config.recipe import DEFAULT_MODEL
 from tutelage.errors import FetchError, ModelError
-from tutelage.fetching import file_sha256
 from tutelage.model import conversions, gguf_conversion, sources
 from tutelage.model.folders import check_model_folder
 from tutelage.model.sources import is_local, locate_model
+from tutelage.system.fetching import file_sha256
 
 
 def silent(message: str) -> None:

@@ -7,11 +7,11 @@ import torch
 from support.tiny_models import FAMILIES, VOCABULARY, tiny_model
 from transformers import MixtralConfig, MixtralForCausalLM, Qwen2MoeConfig, Qwen2MoeForCausalLM
 
-from tutelage import patterns
 from tutelage.config.recipe import AdapterSettings
 from tutelage.errors import ModelError, RecipeError
 from tutelage.model.adapters import add_adapter
 from tutelage.model.target_modules import check_targets_of_folder
+from tutelage.text import patterns
 
 TIED = {"llama": False, "gpt2": True, "qwen2": True}
 PROJECTIONS = {"llama": "q_proj", "gpt2": "c_attn", "qwen2": "q_proj"}

@@ -5,7 +5,7 @@ import pytest
 from tutelage.errors import RunFolderError
 from tutelage.run.folder import ExportFolder
 from tutelage.run.lock import locked_folder
-from tutelage.run.storage import publish_folder, remove, sweep, what_is_damaged
+from tutelage.system.storage import publish_folder, remove, sweep, what_is_damaged
 
 
 @pytest.fixture

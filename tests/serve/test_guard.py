@@ -2,9 +2,9 @@
 
 import pytest
 
-from tutelage.fetching import is_loopback
 from tutelage.serve import guard
 from tutelage.serve.guard import why_refused
+from tutelage.system.fetching import is_loopback
 
 POSTED = {"host": "127.0.0.1:8000", "content-type": "application/json"}
 

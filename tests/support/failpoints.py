@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from unittest.mock import patch
 
-from tutelage.run import storage
+from tutelage.system import storage
 
 CRASHED = 9
 

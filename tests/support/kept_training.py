@@ -6,10 +6,10 @@ import torch
 from support.tiny_models import VOCABULARY, ragged_examples
 
 from tutelage.config.recipe import AdapterSettings, Recipe, TrainingSettings
-from tutelage.interruption import Interruption
 from tutelage.model.assembly import open_for_training
 from tutelage.run.folder import RunFolder
-from tutelage.run.storage import files_with_hashes
+from tutelage.system.interruption import Interruption
+from tutelage.system.storage import files_with_hashes
 from tutelage.training.checkpoint import (
     STATE,
     Checkpoint,

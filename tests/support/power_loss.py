@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from unittest.mock import patch
 
-from tutelage.run import storage
+from tutelage.system import storage
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,9 @@ from support.tiny_tokenizer import write_tiny_model
 
 from tutelage.config.recipe import Recipe
 from tutelage.errors import Interrupted, RunFolderError
-from tutelage.interruption import Interruption
 from tutelage.model.sources import ModelSource
 from tutelage.run.folder import RunFolder
+from tutelage.system.interruption import Interruption
 from tutelage.training.checkpoint import (
     Checkpoint,
     changes_since,

@@ -17,9 +17,9 @@ from support.tiny_tokenizer import write_tiny_model
 
 from tutelage.errors import StorageError
 from tutelage.model.sources import ModelSource
-from tutelage.run import storage
 from tutelage.run.folder import RunFolder
-from tutelage.run.storage import MANIFEST, staged_folder, what_is_damaged
+from tutelage.system import storage
+from tutelage.system.storage import MANIFEST, staged_folder, what_is_damaged
 from tutelage.training.checkpoint import (
     MOMENTS,
     STATE,

@@ -7,7 +7,7 @@ import os
 import pytest
 
 from tutelage.errors import StorageError
-from tutelage.run import storage
+from tutelage.system import storage
 from tutelage.training.events import event_log
 
 

@@ -16,7 +16,7 @@ from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from tutelage.config.recipe import TrainingSettings
 from tutelage.errors import NonFiniteError
-from tutelage.interruption import Interruption
+from tutelage.system.interruption import Interruption
 from tutelage.training.loop import Progress, Watch, plan_steps, train
 from tutelage.training.optimizer import make_optimizer
 from tutelage.training.schedule import learning_rate_at

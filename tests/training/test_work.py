@@ -8,7 +8,7 @@ from support.pairs import tiny_pairs
 from support.tiny_models import ragged_examples, tiny_model
 
 from tutelage.config.recipe import Recipe, TrainingSettings
-from tutelage.interruption import Interruption
+from tutelage.system.interruption import Interruption
 from tutelage.training import validation as validation_module
 from tutelage.training import work as work_module
 from tutelage.training.loop import Progress, Watch, plan_steps, train

@@ -20,8 +20,8 @@ from tutelage.cli.options import (
 )
 from tutelage.config.recipe_file import PLACE_OF_WORK
 from tutelage.errors import DataError, Interrupted, ModelError, RecipeError, StorageError
-from tutelage.interruption import INTERRUPTION
 from tutelage.run.folder import ARMS, write_json_lines
+from tutelage.system.interruption import INTERRUPTION
 
 HELP = """\
 /tuned         only the tuned model answers (this is how it begins)

@@ -29,7 +29,7 @@ from rich.tree import Tree
 from tutelage.cli.layout import BETWEEN, StreamWrapper, column_widths, listed, printable
 from tutelage.codes import Message
 from tutelage.errors import StorageError
-from tutelage.streams import has_reader, outlet_of
+from tutelage.system.streams import has_reader, outlet_of
 
 SECONDS_BETWEEN_PLAIN_LINES = 10
 NARROW, WIDE = 60, 80  # columns of a terminal: below the first a bar is no use, from the second on it grows

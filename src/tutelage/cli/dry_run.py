@@ -104,7 +104,7 @@ def _beginning(text: str) -> str:
 
 def _show_estimate(loaded: LoadedRecipe, training: Any) -> None:
     from tutelage.data.pairs import units_of
-    from tutelage.runtime import choose_device, choose_dtype, flops_per_second
+    from tutelage.system.runtime import choose_device, choose_dtype, flops_per_second
     from tutelage.training.estimate import estimate
     from tutelage.training.loop import plan_steps
     from tutelage.training.reference import needs_reference

@@ -95,7 +95,7 @@ def _measure(loaded: LoadedRecipe, opened: "OpenedRun", steps: Any, *, answers: 
     from tutelage.generation.pace import seconds_of_a_step
     from tutelage.model.loading import context_length
     from tutelage.model.short_memory import release_memory
-    from tutelage.runtime import is_out_of_memory
+    from tutelage.system.runtime import is_out_of_memory
     from tutelage.training.objectives import choose_objective
     from tutelage.training.pace import measure_pace
     from tutelage.training.work import FEW_ANSWERS

@@ -36,7 +36,7 @@ from tutelage.run.evaluation import AnswerEvaluation, ClassEvaluation, Evaluatio
 from tutelage.run.folder import RunFolder, read_json
 from tutelage.run.history import record_stage
 from tutelage.run.lock import locked
-from tutelage.run.storage import what_is_damaged
+from tutelage.system.storage import what_is_damaged
 
 
 def evaluate(
@@ -163,7 +163,7 @@ def open_named_sets(loaded: LoadedRecipe, training: Callable[[], Sequence[Any]])
         return []
     from tutelage.evaluation.evaluate import refuse_without_room
     from tutelage.evaluation.named_sets import open_sets
-    from tutelage.fetching import user_cache
+    from tutelage.system.fetching import user_cache
 
     source = locate(loaded)
     sets = open_sets(loaded.recipe, source.folder, training=training(), cache=user_cache())

@@ -18,7 +18,7 @@ from tutelage.codes import Message
 from tutelage.errors import RecipeError, RunFolderError
 from tutelage.run.folder import ExportFolder, RunFolder
 from tutelage.run.lock import locked, locked_folder, owner_of
-from tutelage.run.storage import remove
+from tutelage.system.storage import remove
 
 if TYPE_CHECKING:
     from tutelage.export.record import Exported

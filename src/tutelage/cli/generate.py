@@ -112,7 +112,7 @@ def answers(
         from tutelage.model.assembly import check_published, open_base, open_tuned
         from tutelage.model.end_tokens import end_tokens
         from tutelage.model.loading import context_length, load_tokenizer
-        from tutelage.runtime import choose_device, choose_dtype_to_open
+        from tutelage.system.runtime import choose_device, choose_dtype_to_open
 
         recipe = loaded.recipe
         refuse_other_model(run, source.identity, source.files)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 
-from tutelage.characters import is_unseen
+from tutelage.text.characters import is_unseen
 
 BETWEEN = 2  # blanks between the columns of a table
 TAB = 8  # columns from one tab stop to the next

@@ -16,7 +16,6 @@ from cyclopts import (
 from tutelage import __version__
 from tutelage.cli import console
 from tutelage.cli.commands import COMMANDS, DATA_COMMANDS, RECIPE_COMMANDS
-from tutelage.credentials import without_keys
 from tutelage.errors import (
     EXIT_CODES,
     EXIT_INTERRUPTED,
@@ -28,12 +27,13 @@ from tutelage.errors import (
     exit_codes_of,
     told_exit_codes,
 )
-from tutelage.fetching import user_cache
-from tutelage.interruption import INTERRUPTION, NOTHING_CHANGED
-from tutelage.refusals import is_short_of_memory, system_refusal
-from tutelage.run.storage import is_out_of_space
-from tutelage.runtime import settle_process
-from tutelage.streams import give_up_the_rest, settle_streams
+from tutelage.system.fetching import user_cache
+from tutelage.system.interruption import INTERRUPTION, NOTHING_CHANGED
+from tutelage.system.refusals import is_short_of_memory, system_refusal
+from tutelage.system.runtime import settle_process
+from tutelage.system.storage import is_out_of_space
+from tutelage.system.streams import give_up_the_rest, settle_streams
+from tutelage.text.credentials import without_keys
 
 CODES_OF_USAGE = {
     UnknownOptionError: "cli.unknown_option",

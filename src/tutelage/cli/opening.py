@@ -18,7 +18,7 @@ from tutelage.config.recipe_file import LoadedRecipe
 from tutelage.errors import EncodingError, ModelError
 from tutelage.run.artifacts import Preparation, read_artifact
 from tutelage.run.folder import RunFolder
-from tutelage.runtime import refuse_without_room_for_libraries
+from tutelage.system.runtime import refuse_without_room_for_libraries
 
 TOKENS_NAMED = 3
 ROWS_WITHOUT_A_BAR = 5_000  # so many are rendered in about two seconds
@@ -41,8 +41,8 @@ def locate(loaded: LoadedRecipe, *, beside: Sequence[str] = FOR_TOKENS) -> Any:
 
 
 def _locate(loaded: LoadedRecipe) -> Any:
-    from tutelage.fetching import user_cache
     from tutelage.model.sources import locate_model
+    from tutelage.system.fetching import user_cache
 
     with _telling() as tell:
         return locate_model(
@@ -84,7 +84,7 @@ def _telling() -> Iterator[Callable[[str], None]]:
 def open_data(recipe: Recipe) -> Any:
     """Return the OpenSource of a recipe."""
     from tutelage.data.sources import open_source
-    from tutelage.fetching import user_cache
+    from tutelage.system.fetching import user_cache
 
     return open_source(recipe.data.source, cache=user_cache(), settings=recipe.data)
 
@@ -93,7 +93,7 @@ def read_data(recipe: Recipe, *, keeps_large_rows: bool = False) -> Any:
     """Return the Source of a recipe, in which rows above data.max_row_bytes have a value only if it keeps them."""
     from tutelage.data.records import NO_LIMIT
     from tutelage.data.sources import read_source
-    from tutelage.fetching import user_cache
+    from tutelage.system.fetching import user_cache
 
     settings = recipe.data.model_copy(update={"max_row_bytes": NO_LIMIT}) if keeps_large_rows else recipe.data
     try:
@@ -135,7 +135,7 @@ def tell_of_larger_tokenizer(tokenizer: Any, folder: Path) -> None:
 def warn_of_emulated_bfloat16(run: RunFolder, loaded: LoadedRecipe) -> None:
     """Warn that a model trained in bfloat16 is opened in float32 here, so that its answers may differ in a token."""
     from tutelage.evaluation.evaluate import trained_dtype
-    from tutelage.runtime import choose_device, choose_dtype_to_open, name_dtype
+    from tutelage.system.runtime import choose_device, choose_dtype_to_open, name_dtype
 
     device, trained = choose_device(loaded.recipe.training.device), trained_dtype(run, loaded.recipe)
     opened = name_dtype(choose_dtype_to_open(trained, device))
@@ -149,8 +149,8 @@ def warn_of_emulated_bfloat16(run: RunFolder, loaded: LoadedRecipe) -> None:
 
 def has_model(loaded: LoadedRecipe) -> bool:
     """Tell whether the model can be opened without a network or a conversion; ModelError where there is none."""
-    from tutelage.fetching import user_cache
     from tutelage.model.sources import is_local
+    from tutelage.system.fetching import user_cache
 
     with _telling() as tell:
         return is_local(
@@ -165,7 +165,7 @@ def has_model(loaded: LoadedRecipe) -> bool:
 def prepare_what_is_here(loaded: LoadedRecipe) -> Any:
     """Return the PreparedData of a recipe, or None where the data or the model would have to be fetched first."""
     from tutelage.data.sources import is_here
-    from tutelage.fetching import user_cache
+    from tutelage.system.fetching import user_cache
 
     recipe = loaded.recipe
     has_its_model = check_targets_of_what_is_here(loaded)  # refuses a name that means nothing

@@ -18,8 +18,8 @@ from tutelage.errors import RecipeError, RunFolderError
 from tutelage.run.folder import RunFolder, write_text
 from tutelage.run.history import history_file, record_origins
 from tutelage.run.lock import held_beside
-from tutelage.run.storage import STAGED
-from tutelage.spelling import did_you_mean
+from tutelage.system.storage import STAGED
+from tutelage.text.spelling import did_you_mean
 
 TRAINED = ("data", "model", "adapter", "training", "preference")
 NONE: Mapping[str, Any] = MappingProxyType({})

@@ -12,7 +12,7 @@ from tutelage.config.recipe_file import load
 from tutelage.config.recipes import ShippedRecipe, shipped_recipes
 from tutelage.errors import RecipeError, RunFolderError
 from tutelage.run.folder import write_text
-from tutelage.spelling import did_you_mean, nearest
+from tutelage.text.spelling import did_you_mean, nearest
 
 Name = Annotated[str, Parameter(help="A name that `tutelage recipes list` names.")]
 

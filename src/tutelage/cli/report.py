@@ -19,7 +19,7 @@ from tutelage.config.recipe_file import LoadedRecipe
 from tutelage.errors import RunFolderError, TutelageError
 from tutelage.run.folder import WRITTEN_BY, RunFolder
 from tutelage.run.lock import locked
-from tutelage.run.storage import what_is_damaged
+from tutelage.system.storage import what_is_damaged
 
 
 def report(options: Options = Options()) -> None:  # noqa: B008 - frozen

@@ -40,7 +40,7 @@ from tutelage.run.evaluation import read_evaluation
 from tutelage.run.folder import RunFolder
 from tutelage.run.lines import read_json_lines
 from tutelage.run.lock import locked
-from tutelage.run.storage import remove
+from tutelage.system.storage import remove
 
 ANSWERS_SHOWN = 3
 LONGEST_SHOWN = 300

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from tutelage.run.folder import RunFolder
-from tutelage.spelling import nearest_path
+from tutelage.text.spelling import nearest_path
 
 RUNS = Path("runs")
 

@@ -90,8 +90,8 @@ def serve(
 
 def _open_key(host: str) -> str | None:
     """Return the key that requests have to show; RecipeError where it cannot be shown, or others could ask without."""
-    from tutelage.fetching import is_loopback
     from tutelage.serve.guard import what_no_header_carries
+    from tutelage.system.fetching import is_loopback
 
     key = os.environ.get(KEY_VARIABLE) or None
     if key is not None and (wrong := what_no_header_carries(key)):

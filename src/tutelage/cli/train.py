@@ -26,14 +26,14 @@ from tutelage.cli.opening import (
 from tutelage.cli.options import Options, open_earlier_run, record_recipe, refuse_overwriting
 from tutelage.codes import Message
 from tutelage.config.recipe_file import LoadedRecipe
-from tutelage.interruption import INTERRUPTION
-from tutelage.machine import has_bfloat16_products
 from tutelage.run.artifacts import Preparation, TrainingResult, read_artifact
 from tutelage.run.folder import RunFolder
 from tutelage.run.history import record_stage
 from tutelage.run.lock import locked
-from tutelage.runtime import name_dtype
-from tutelage.streams import losing_lines
+from tutelage.system.interruption import INTERRUPTION
+from tutelage.system.machine import has_bfloat16_products
+from tutelage.system.runtime import name_dtype
+from tutelage.system.streams import losing_lines
 
 
 def train(

@@ -16,7 +16,7 @@ from tutelage.config.recipe_file import LoadedRecipe, load
 from tutelage.errors import RunFolderError, StorageError
 from tutelage.run.artifacts import Preparation, TrainingResult, read_artifact
 from tutelage.run.folder import RunFolder
-from tutelage.run.storage import MANIFEST, file_sha256, what_is_damaged
+from tutelage.system.storage import MANIFEST, file_sha256, what_is_damaged
 
 
 def verify(

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator
 
 from tutelage.config.recipe_section import Section, setting_error
-from tutelage.patterns import compile_pattern
+from tutelage.text.patterns import compile_pattern
 
 ALL_LINEAR = "all-linear"
 

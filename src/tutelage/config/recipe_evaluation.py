@@ -6,8 +6,8 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator, model_validator
 
 from tutelage.config.recipe_section import Count, FormatName, Name, Section, Sha256, setting_error
-from tutelage.credentials import KEY_IN_NAME, KEY_VARIABLE, secret_in_name, without_secrets
-from tutelage.patterns import compile_pattern
+from tutelage.text.credentials import KEY_IN_NAME, KEY_VARIABLE, secret_in_name, without_secrets
+from tutelage.text.patterns import compile_pattern
 
 MetricName = Literal["exact_match", "token_f1", "rouge_l", "chrf", "stopped", "bits_per_byte"]
 SetMetricName = Literal[

@@ -16,9 +16,9 @@ from tutelage.codes import Message, all_codes
 from tutelage.config.recipe import Recipe
 from tutelage.config.recipe_evaluation import NamedSetSettings
 from tutelage.config.recipes import ENDING, shipped_recipes
-from tutelage.credentials import without_known_keys, without_secrets
 from tutelage.errors import RecipeError
-from tutelage.spelling import did_you_mean, nearest, nearest_path
+from tutelage.text.credentials import without_known_keys, without_secrets
+from tutelage.text.spelling import did_you_mean, nearest, nearest_path
 
 # Where and in which type the products are computed may differ from stage to stage.
 PLACE_OF_WORK = ("training.device", "training.dtype")

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from tutelage.errors import LanguageModelError
-from tutelage.fetching import file_sha256
 from tutelage.llm.language_models import ChatModel
 from tutelage.llm.model_names import parse_model_name
 from tutelage.llm.reply_texts import unwrapped
 from tutelage.run.folder import write_json
+from tutelage.system.fetching import file_sha256
 
 Messages = list[dict[str, str]]
 

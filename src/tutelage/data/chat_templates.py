@@ -11,7 +11,7 @@ from threading import Lock, Timer
 from typing import Any
 
 from tutelage.errors import ModelError
-from tutelage.platforms import APART_FROM_TERMINAL
+from tutelage.system.platforms import APART_FROM_TERMINAL
 
 LONGEST_SECONDS = 5.0  # a template of any real model takes a thousandth of one
 

@@ -7,7 +7,7 @@ from typing import Any
 from tutelage.data.reading import NOTHING
 from tutelage.data.records import Record
 from tutelage.errors import DataError
-from tutelage.spelling import did_you_mean, nearest
+from tutelage.text.spelling import did_you_mean, nearest
 
 
 def refuse_misspelt_fields(

@@ -10,7 +10,7 @@ import numpy as np
 
 from tutelage.data.prepared_rows import RowsWriter, id_type, open_rows
 from tutelage.run.folder import REJECTED, SPLITS, split_files
-from tutelage.run.storage import remove, storage_faults
+from tutelage.system.storage import remove, storage_faults
 
 UNDIVIDED = "undivided"  # what the rows of all splits are called until the last of them is known
 PROVISIONAL = "provisional-"  # before the name of a split that holds rows of others

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from tutelage.codes import Message
 from tutelage.data.schemas import SCHEMAS, fields_of
-from tutelage.spelling import did_you_mean, nearest
+from tutelage.text.spelling import did_you_mean, nearest
 
 
 def format_notes(formats: Mapping[str, int], *, pairs: bool) -> list[Message]:

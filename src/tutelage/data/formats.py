@@ -20,7 +20,7 @@ from tutelage.data.records import Record
 from tutelage.data.schemas import SCHEMAS, fields_of, format_of, read_row
 from tutelage.data.unknown_columns import FIELDS, BesideTexts, told_of_columns
 from tutelage.errors import DataError, EncodingError
-from tutelage.spelling import did_you_mean, nearest
+from tutelage.text.spelling import did_you_mean, nearest
 
 FIELDS_NAMED = 6
 # What a column map may fill.

@@ -3,9 +3,9 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from tutelage.characters import is_unseen
 from tutelage.data.conversations import single_turn
 from tutelage.data.prompts import PromptRenderer
+from tutelage.text.characters import is_unseen
 from tutelage.tree.examples import PreparedRow
 
 ROWS_TRIED = 200  # the first of them; a long file is not read for one example

@@ -39,7 +39,7 @@ from tutelage.run.folder import (
     reading_faults,
     split_files,
 )
-from tutelage.run.storage import remove, staged_folder, storage_faults
+from tutelage.system.storage import remove, staged_folder, storage_faults
 from tutelage.tree.examples import PreparedRow
 
 Rendered = tuple[Conversation, tuple[PreparedRow, ...]]

@@ -19,7 +19,7 @@ from numpy.lib import format as npy
 
 from tutelage.run.folder import REJECTED, SplitFiles, reading_faults, split_files
 from tutelage.run.lines import parse_json_line
-from tutelage.run.storage import storage_faults
+from tutelage.system.storage import storage_faults
 from tutelage.tree.examples import Example, PreparedRow
 
 # Of each row its number in the source, where its ids, its text and its earlier spans end, and how its ids are cut.

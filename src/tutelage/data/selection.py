@@ -15,7 +15,7 @@ from tutelage.data.near_duplicates import near_duplicates
 from tutelage.data.records import Record
 from tutelage.data.rules import RULES
 from tutelage.errors import DataError
-from tutelage.patterns import BoundedPattern, PatternTimeoutError
+from tutelage.text.patterns import BoundedPattern, PatternTimeoutError
 
 # The rules that are about a row by itself, or about it and an earlier one that is the same.
 RULES_OF_ROWS = (6, 7, 8, 9, 10, 11, 14, 16, 17, 18, 19, 20, 21, 28, 31, 32)

@@ -15,8 +15,8 @@ from tutelage.data.files import RowsFile, look_at_file
 from tutelage.data.hub import HUB_PREFIX, open_hub
 from tutelage.data.records import OpenSource, Record, Source
 from tutelage.errors import DataError
-from tutelage.fetching import fetch_url, file_sha256, refuse_secret_address
-from tutelage.spelling import did_you_mean, nearest, nearest_path
+from tutelage.system.fetching import fetch_url, file_sha256, refuse_secret_address
+from tutelage.text.spelling import did_you_mean, nearest, nearest_path
 
 STARTER = "starter"
 INSTRUCTION_DATA = "instruction-data"

@@ -8,12 +8,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import dropwhile
 from typing import Any, BinaryIO
 
-from tutelage.characters import is_unseen
 from tutelage.data.arrow_rows import records_of, refuse_bombs, repeated_columns, rows_at_once, too_large
 from tutelage.data.arrow_values import row_reader
 from tutelage.data.csv_rows import refuse_repeated_columns
 from tutelage.data.records import NO_LIMIT, Record
 from tutelage.errors import DataError
+from tutelage.text.characters import is_unseen
 
 ROWS_AT_ONCE = 256
 # Their full-width forms too, which a spreadsheet of East Asia takes for the same.

@@ -9,7 +9,7 @@ import os
 import threading
 from typing import Any
 
-from tutelage.platforms import bound_this_process, memory_bytes
+from tutelage.system.platforms import bound_this_process, memory_bytes
 
 MEMORY_BYTES = 2**29  # four times what the libraries below take
 LONGEST_SECONDS = (

@@ -13,7 +13,7 @@ from tutelage.data.records import Record
 from tutelage.data.schemas import SCHEMAS
 from tutelage.data.table_shape import UNNAMED
 from tutelage.errors import DataError
-from tutelage.spelling import did_you_mean, nearest
+from tutelage.text.spelling import did_you_mean, nearest
 
 SAMPLES_SHOWN = 2
 CHARACTERS_SHOWN = 56

@@ -10,7 +10,7 @@ from typing import Any
 from tutelage.errors import RunFolderError
 from tutelage.run.folder import RunFolder, write_json_lines
 from tutelage.run.lines import read_json_lines
-from tutelage.run.storage import files_with_hashes
+from tutelage.system.storage import files_with_hashes
 from tutelage.tree.examples import PreparedRow
 
 PARTS_OF_A_BATCH = 2  # so many batches of answers are kept together

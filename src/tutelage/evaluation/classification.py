@@ -27,8 +27,8 @@ from tutelage.model.sources import ModelSource
 from tutelage.run.artifacts import Preparation, TrainingResult, read_artifact, write_artifact
 from tutelage.run.evaluation import ClassEvaluation
 from tutelage.run.folder import RunFolder, write_json_lines
-from tutelage.run.storage import publish_folder
-from tutelage.runtime import choose_device, choose_dtype_to_open
+from tutelage.system.runtime import choose_device, choose_dtype_to_open
+from tutelage.system.storage import publish_folder
 
 
 def evaluate_classification(

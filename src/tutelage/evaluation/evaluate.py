@@ -33,8 +33,8 @@ from tutelage.model.sources import ModelSource
 from tutelage.run.artifacts import Preparation, TrainingResult, read_artifact, write_artifact
 from tutelage.run.evaluation import AnswerEvaluation
 from tutelage.run.folder import ARMS, RunFolder, write_json_lines
-from tutelage.run.storage import publish_folder, remove
-from tutelage.runtime import choose_device, choose_dtype_to_open
+from tutelage.system.runtime import choose_device, choose_dtype_to_open
+from tutelage.system.storage import publish_folder, remove
 from tutelage.tree.examples import Example, PreparedRow
 
 

@@ -9,7 +9,7 @@ import jsonschema
 from referencing import Registry
 
 from tutelage.errors import DataError
-from tutelage.patterns import compile_pattern
+from tutelage.text.patterns import compile_pattern
 
 
 def schema_validator(schema: Any) -> Any:

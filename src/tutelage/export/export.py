@@ -36,7 +36,7 @@ from tutelage.model.sources import ModelSource
 from tutelage.run.artifacts import TrainingResult, read_artifact
 from tutelage.run.evaluation import read_evaluation
 from tutelage.run.folder import ExportFolder, RunFolder, gguf_name, write_json, write_text
-from tutelage.run.storage import MANIFEST, file_sha256, staged_folder, storage_faults, sweep
+from tutelage.system.storage import MANIFEST, file_sha256, staged_folder, storage_faults, sweep
 
 PEFT, HF, GGUF, OLLAMA = TARGETS = ("peft", "hf", "gguf", "ollama")
 ACTIVATION_KEYS = ("activation_function", "hidden_activation", "hidden_act")

@@ -16,7 +16,7 @@ from tutelage.export.gguf_tokenizer import is_byte_level, is_known
 from tutelage.export.style import Style
 from tutelage.model.gguf_conversion import TENSORS as READABLE
 from tutelage.model.sources import ModelSource
-from tutelage.run.storage import storage_faults
+from tutelage.system.storage import storage_faults
 
 # llama.cpp's name of each family that is written here, by the name that its config.json has.
 ARCHITECTURES = {"llama": "llama", "mistral": "llama", "qwen2": "qwen2", "qwen3": "qwen3", "gpt2": "gpt2"}

@@ -7,7 +7,7 @@ from typing import Any
 from tutelage.errors import RunFolderError
 from tutelage.export.verification import Comparison
 from tutelage.run.folder import ExportFolder, read_json, write_json
-from tutelage.run.storage import MANIFEST, file_sha256
+from tutelage.system.storage import MANIFEST, file_sha256
 
 
 @dataclass(frozen=True)

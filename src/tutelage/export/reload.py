@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from tutelage.child_process import end_with_parent
 from tutelage.generation.llama_cpp import open_gguf
+from tutelage.system.child_process import end_with_parent
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tutelage.child_process import end_with_parent
+from tutelage.system.child_process import end_with_parent
 
 BATCH = 8
 

@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 
-from tutelage.child_process import refuse_short_memory
 from tutelage.data.conversations import Conversation, Turn, single_turn
 from tutelage.data.preparation import read_prepared
 from tutelage.errors import ExportError
@@ -25,6 +24,7 @@ from tutelage.export.style import Style
 from tutelage.generation.generate import generate
 from tutelage.model.forward import CausalModel
 from tutelage.run.folder import RunFolder
+from tutelage.system.child_process import refuse_short_memory
 
 ROW_PROMPTS = 100  # with as many Chinese ones beside them
 ANSWER_TOKENS = 32

@@ -3,12 +3,12 @@
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from tutelage.credentials import without_own_key
 from tutelage.errors import LanguageModelError
 from tutelage.llm.model_names import ModelName, is_same_model
 from tutelage.llm.reply_texts import without_thoughts
 from tutelage.llm.server_errors import error_in
 from tutelage.llm.server_replies import PassingError, Reply, brief, count_of
+from tutelage.text.credentials import without_own_key
 
 THOUGHTS = ("reasoning_content", "reasoning", "thinking")  # where servers put them beside the reply
 

@@ -16,9 +16,7 @@ from typing import Any
 
 import httpx2
 
-from tutelage.credentials import KEY_VARIABLE, own_key, without_own_key
 from tutelage.errors import LanguageModelError
-from tutelage.extras import install_command
 from tutelage.llm.chat_replies import completion_reply, ollama_reply, other_name
 from tutelage.llm.model_names import ModelName, parse_model_name
 from tutelage.llm.request_forms import (
@@ -42,6 +40,8 @@ from tutelage.llm.server_replies import (
     patiently,
     refusal,
 )
+from tutelage.system.extras import install_command
+from tutelage.text.credentials import KEY_VARIABLE, own_key, without_own_key
 
 PACKAGES = {"openai": "openai", "gguf": "xllamacpp"}
 

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Literal, get_args
 from urllib.parse import urlsplit
 
-from tutelage.credentials import KEY_IN_NAME, KEY_VARIABLE, secret_in_name, without_secrets
 from tutelage.errors import LanguageModelError
-from tutelage.fetching import is_loopback
+from tutelage.system.fetching import is_loopback
+from tutelage.text.credentials import KEY_IN_NAME, KEY_VARIABLE, secret_in_name, without_secrets
 
 OLLAMA_HERE = "http://127.0.0.1:11434"
 EXAMPLES = "ollama:llama3, openai:NAME@http://localhost:8080/v1 or gguf:judge.gguf"

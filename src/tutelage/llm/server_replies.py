@@ -8,9 +8,9 @@ from typing import Any, Protocol
 
 import httpx2
 
-from tutelage.credentials import KEY_VARIABLE, without_known_keys
 from tutelage.errors import LanguageModelError
 from tutelage.llm.server_errors import ServerError, is_out_of_credit, read_error
+from tutelage.text.credentials import KEY_VARIABLE, without_known_keys
 
 MOST_TRIES = 5
 FIRST_PAUSE_SECONDS = 1.0

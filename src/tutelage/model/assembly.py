@@ -38,8 +38,8 @@ from tutelage.model.trained_weights import (
     trained_weights,
 )
 from tutelage.model.tree_attention import ATTENTION
-from tutelage.run.storage import MANIFEST, file_sha256
-from tutelage.runtime import return_freed_memory
+from tutelage.system.runtime import return_freed_memory
+from tutelage.system.storage import MANIFEST, file_sha256
 from tutelage.tree.examples import Example
 
 # Names what takes its time from now on.

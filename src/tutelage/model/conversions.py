@@ -11,7 +11,7 @@ from filelock import FileLock
 
 from tutelage.errors import ModelError
 from tutelage.run.folder import write_json
-from tutelage.run.storage import file_sha256, staged_folder, storage_faults, what_is_damaged
+from tutelage.system.storage import file_sha256, staged_folder, storage_faults, what_is_damaged
 
 # Raised when a conversion of the same file would come out different, so that cached ones are made again.
 CONVERSION = 2

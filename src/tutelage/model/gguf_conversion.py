@@ -29,8 +29,8 @@ from tutelage.model.folders import refuse_short_of_memory
 from tutelage.model.gguf_bounds import refuse_out_of_bounds
 from tutelage.model.loading import quietly
 from tutelage.model.other_programs import adapt_config, adapt_tokenizer
-from tutelage.platforms import link_file
-from tutelage.run.storage import storage_faults
+from tutelage.system.platforms import link_file
+from tutelage.system.storage import storage_faults
 
 # The tensors that the loader takes over, per architecture; it drops any other without a word.
 _LLAMA_TENSOR = (

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from tutelage.errors import MemoryExhaustedError, ModelError
 from tutelage.model.folders import check_model_folder, read_json_file, refuse_code
-from tutelage.platforms import address_space_left
-from tutelage.runtime import available_memory_bytes, is_out_of_memory
+from tutelage.system.platforms import address_space_left
+from tutelage.system.runtime import available_memory_bytes, is_out_of_memory
 
 if TYPE_CHECKING:
     import torch

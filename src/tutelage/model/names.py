@@ -5,7 +5,7 @@ from pathlib import Path
 
 from tutelage.config.recipe import DEFAULT_MODEL
 from tutelage.errors import ModelError
-from tutelage.spelling import did_you_mean, nearest
+from tutelage.text.spelling import did_you_mean, nearest
 
 HUB_ID = re.compile(
     r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}/[A-Za-z0-9][A-Za-z0-9._-]{0,95}(@[A-Za-z0-9][A-Za-z0-9._/-]{0,95})?"

@@ -13,7 +13,7 @@ from tutelage.errors import MemoryExhaustedError, ModelError
 from tutelage.model.forward import CausalModel, target_log_probs
 from tutelage.model.in_float32 import in_float32
 from tutelage.model.layer_kinds import can_exchange_attention, layers_beyond_attention
-from tutelage.runtime import is_out_of_memory
+from tutelage.system.runtime import is_out_of_memory
 from tutelage.tree.examples import Example
 from tutelage.tree.prefix_tree import merge
 

@@ -7,7 +7,7 @@ from typing import TypeVar
 import torch
 
 from tutelage.errors import MemoryExhaustedError
-from tutelage.runtime import is_out_of_memory
+from tutelage.system.runtime import is_out_of_memory
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")

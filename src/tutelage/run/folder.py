@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tutelage.errors import RecipeError, RunFolderError
-from tutelage.run.storage import publish_bytes
+from tutelage.system.storage import publish_bytes
 
 SPLITS = ("train", "test", "validation")
 ARMS = ("base", "tuned")

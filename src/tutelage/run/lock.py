@@ -9,9 +9,9 @@ from pathlib import Path
 from filelock import BaseFileLock, FileLock, Timeout, UnixFileLock
 
 from tutelage.errors import RunFolderError, StorageError
-from tutelage.platforms import FOLLOW_NO_LINK
 from tutelage.run.folder import RunFolder
-from tutelage.run.storage import storage_faults, sweep
+from tutelage.system.platforms import FOLLOW_NO_LINK
+from tutelage.system.storage import storage_faults, sweep
 
 
 @contextmanager

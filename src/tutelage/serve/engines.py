@@ -7,7 +7,6 @@ from typing import Literal
 from tutelage.config.recipe import Recipe
 from tutelage.errors import RecipeError
 from tutelage.generation.llama_cpp import LlamaCpp, open_gguf
-from tutelage.machine import core_count
 from tutelage.model.loading import context_length
 from tutelage.model.sources import ModelSource
 from tutelage.run.folder import RunFolder
@@ -16,6 +15,7 @@ from tutelage.serve.llama_engine import LlamaEngine
 from tutelage.serve.opening import Served, open_served
 from tutelage.serve.questions import Engine
 from tutelage.serve.torch_engine import TorchEngine
+from tutelage.system.machine import core_count
 
 EngineName = Literal["auto", "torch", "llama.cpp"]
 

@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tutelage.errors import RunFolderError
-from tutelage.extras import install_command
 from tutelage.generation.llama_cpp import is_installed
 from tutelage.run.folder import ExportFolder, RunFolder, gguf_name, read_json
-from tutelage.run.storage import file_sha256
+from tutelage.system.extras import install_command
+from tutelage.system.storage import file_sha256
 
 UNROUNDED = ("f32", "f16")  # whose answers were held to be the run's; others are only near
 

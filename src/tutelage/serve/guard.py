@@ -5,7 +5,7 @@ import re
 from collections.abc import Mapping
 
 from tutelage.codes import Message
-from tutelage.fetching import is_loopback
+from tutelage.system.fetching import is_loopback
 
 OPEN_TO_ALL = "/health"
 JSON = "application/json"  # which a page in a browser cannot post to another server without asking it first

@@ -100,7 +100,7 @@ def _open_renderer(run: RunFolder, recipe: Recipe, source: ModelSource) -> Promp
 def _open_base(run: RunFolder, recipe: Recipe, source: ModelSource) -> CausalModel:
     from tutelage.evaluation.evaluate import trained_dtype  # noqa: PLC0415
     from tutelage.model.assembly import open_base  # noqa: PLC0415
-    from tutelage.runtime import choose_device, choose_dtype_to_open  # noqa: PLC0415
+    from tutelage.system.runtime import choose_device, choose_dtype_to_open  # noqa: PLC0415
 
     device = choose_device(recipe.training.device)
     dtype = choose_dtype_to_open(trained_dtype(run, recipe), device)

@@ -14,7 +14,7 @@ from starlette.applications import Starlette
 
 from tutelage.codes import Message
 from tutelage.errors import RecipeError
-from tutelage.platforms import most_open_files
+from tutelage.system.platforms import most_open_files
 
 SECONDS_TO_FINISH = 5  # for answers under way when the server is stopped
 SECONDS_TO_SAY_SO = 2  # to those whose answers are not whole by then

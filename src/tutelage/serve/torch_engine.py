@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any
 from tutelage.codes import Message
 from tutelage.errors import MemoryExhaustedError, TutelageError
 from tutelage.generation.sampling import next_tokens
-from tutelage.refusals import is_short_of_memory
 from tutelage.serve.answer_text import AnswerText
 from tutelage.serve.one_at_a_time import OneAtATime
 from tutelage.serve.questions import Cancel, FinishReason, Piece, Question, Tell, TokenLogProb
+from tutelage.system.refusals import is_short_of_memory
 
 if TYPE_CHECKING:
     import torch

@@ -21,7 +21,8 @@ from tutelage.model.folders import LONGEST_REASON
 from tutelage.model.forward import CausalModel
 from tutelage.model.sources import ModelSource
 from tutelage.run.folder import RunFolder, read_json, write_json
-from tutelage.run.storage import (
+from tutelage.system.runtime import name_dtype, processor_name
+from tutelage.system.storage import (
     file_sha256,
     files_with_hashes,
     move_aside,
@@ -29,7 +30,6 @@ from tutelage.run.storage import (
     remove,
     what_is_damaged,
 )
-from tutelage.runtime import name_dtype, processor_name
 from tutelage.training.loop import Progress
 
 FORMAT = 1

@@ -9,7 +9,7 @@ import torch
 from tutelage.model.assembly import open_for_comparison
 from tutelage.model.forward import MAX_NODES, CausalModel, padded_log_probs, target_log_probs
 from tutelage.model.sources import ModelSource
-from tutelage.runtime import name_dtype
+from tutelage.system.runtime import name_dtype
 from tutelage.training.objectives.instruction import INSTRUCTION
 from tutelage.training.optimizer import trainable_parameters
 from tutelage.training.step import accumulate_gradients

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from tutelage.errors import StorageError
-from tutelage.run.storage import before_operation, is_out_of_space, retrying, storage_faults
+from tutelage.system.storage import before_operation, is_out_of_space, retrying, storage_faults
 
 Emit = Callable[..., None]
 

@@ -9,9 +9,9 @@ import torch
 
 from tutelage.config.recipe import FEWEST_TO_STOP, MOST_STEPS, TrainingSettings
 from tutelage.errors import Interrupted, MemoryExhaustedError, NonFiniteError
-from tutelage.interruption import Interruption
 from tutelage.model.forward import MAX_NODES, CausalModel
-from tutelage.runtime import way_to_finite_numbers
+from tutelage.system.interruption import Interruption
+from tutelage.system.runtime import way_to_finite_numbers
 from tutelage.training.events import Emit
 from tutelage.training.memory import step_within_memory
 from tutelage.training.objectives.instruction import INSTRUCTION

@@ -6,7 +6,7 @@ import torch
 
 from tutelage.errors import MemoryExhaustedError
 from tutelage.model.short_memory import first_line, release_memory
-from tutelage.runtime import is_out_of_memory
+from tutelage.system.runtime import is_out_of_memory
 from tutelage.training.step import StepResult
 
 SMALLEST_TREE = 64  # nodes; a model that cannot do that with them does not fit at all

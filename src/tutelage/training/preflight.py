@@ -7,8 +7,8 @@ from tutelage.errors import MemoryExhaustedError, RunFolderError
 from tutelage.model.forward import CausalModel
 from tutelage.model.loading import weights_in
 from tutelage.run.folder import RunFolder
-from tutelage.run.storage import free_bytes
-from tutelage.runtime import available_memory_bytes
+from tutelage.system.runtime import available_memory_bytes
+from tutelage.system.storage import free_bytes
 from tutelage.training.optimizer import trainable_parameters
 
 # Of each trained number a checkpoint holds the weight and two moments, in float32.

@@ -19,7 +19,7 @@ from tutelage.model.forward import CausalModel
 from tutelage.model.sources import ModelSource
 from tutelage.run.artifacts import Reference, ReferencePart, read_artifact, write_artifact
 from tutelage.run.folder import RunFolder
-from tutelage.runtime import name_dtype
+from tutelage.system.runtime import name_dtype
 from tutelage.training.tuning import OpenedRun
 from tutelage.tree.examples import examples_of
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from tutelage.config.recipe import Recipe
 from tutelage.errors import Interrupted, RunFolderError
-from tutelage.interruption import Interruption
 from tutelage.model.sources import ModelSource
-from tutelage.run.storage import file_sha256
+from tutelage.system.interruption import Interruption
+from tutelage.system.storage import file_sha256
 from tutelage.training.checkpoint import Checkpoint, changes_since, restore, save_state
 from tutelage.training.loop import Progress, Watch, train
 from tutelage.training.objectives import choose_objective

@@ -11,7 +11,7 @@ import torch
 
 from tutelage.errors import NonFiniteError
 from tutelage.model.forward import CausalModel, target_log_probs
-from tutelage.runtime import way_to_finite_numbers
+from tutelage.system.runtime import way_to_finite_numbers
 from tutelage.training.objectives.instruction import INSTRUCTION
 from tutelage.training.objectives.objective import LogProbs, Objective
 from tutelage.tree.batches import micro_batches

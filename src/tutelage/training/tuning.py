@@ -17,23 +17,23 @@ from tutelage.data.pairs import units_of
 from tutelage.data.preparation import refuse_unknown_ids
 from tutelage.data.prepared_rows import PreparedRows
 from tutelage.errors import RunFolderError, StorageError
-from tutelage.interruption import Interruption
 from tutelage.model.assembly import Waiting, open_for_training
 from tutelage.model.forward import CausalModel
 from tutelage.model.loading import context_length, load_tokenizer, vocabulary_size
 from tutelage.model.sources import ModelSource
-from tutelage.platforms import peak_memory_bytes
 from tutelage.run.artifacts import Environment, Losses, TrainingResult, write_artifact
 from tutelage.run.folder import RunFolder, write_text
 from tutelage.run.lines import read_json_lines
-from tutelage.run.storage import (
+from tutelage.system.interruption import Interruption
+from tutelage.system.platforms import peak_memory_bytes
+from tutelage.system.runtime import choose_device, choose_dtype, describe_environment, name_dtype
+from tutelage.system.storage import (
     MANIFEST,
     is_out_of_space,
     publish_folder,
     remove,
     what_is_damaged,
 )
-from tutelage.runtime import choose_device, choose_dtype, describe_environment, name_dtype
 from tutelage.training.checkpoint import (
     MOMENTS,
     STATE,

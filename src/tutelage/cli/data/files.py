@@ -16,7 +16,7 @@ from tutelage.config.recipe import DataSettings, Recipe
 from tutelage.config.recipe_file import load
 from tutelage.errors import RecipeError, RunFolderError
 from tutelage.run.folder import write_json_lines
-from tutelage.run.storage import publish_bytes
+from tutelage.system.storage import publish_bytes
 
 ROWS_SHOWN = 6
 NO_REPAIRS: Mapping[int, Sequence[Message]] = {}

@@ -27,7 +27,7 @@ from tutelage.codes import Message
 from tutelage.config.recipe_file import LoadedRecipe
 from tutelage.data.checks import Outcome
 from tutelage.errors import RecipeError
-from tutelage.patterns import BoundedPattern, compile_pattern
+from tutelage.text.patterns import BoundedPattern, compile_pattern
 
 HONOURED = (
     "data.keep_empty_output",

@@ -50,9 +50,9 @@ def refuse_less_than_one(**counts: int | None) -> None:
 def remembering_model(options: ModelOptions) -> Any:
     """Return the RememberingModel of the options, and say where what is asked goes."""
     from tutelage.data.asking import RememberingModel
-    from tutelage.fetching import user_cache
     from tutelage.llm.language_models import open_chat_model
     from tutelage.llm.model_names import parse_model_name
+    from tutelage.system.fetching import user_cache
 
     for name, value, least in (
         ("temperature", options.temperature, 0),

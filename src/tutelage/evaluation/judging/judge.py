@@ -40,14 +40,14 @@ from tutelage.evaluation.judging.set_scores import (
     read_judged_sets,
 )
 from tutelage.evaluation.metrics import score_rows
-from tutelage.fetching import file_sha256, user_cache
 from tutelage.llm.language_models import open_chat_model, refuse_unusable
 from tutelage.llm.model_names import parse_model_name
 from tutelage.run.artifacts import Preparation, read_artifact, write_artifact
 from tutelage.run.folder import ARMS, RunFolder, write_json_lines
 from tutelage.run.judges import Judges
 from tutelage.run.lines import read_json_lines
-from tutelage.run.storage import publish_folder
+from tutelage.system.fetching import file_sha256, user_cache
+from tutelage.system.storage import publish_folder
 
 SAME = "the answers are the same"
 FAMILY = re.compile(r"smollm|llama|qwen|phi|gemma|mistral|gpt|deepseek|granite|olmo", re.IGNORECASE)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tutelage.llm.server_replies import Reply
-from tutelage.run.storage import storage_faults
+from tutelage.system.storage import storage_faults
 
 NOTHING = Reply("")
 

@@ -4,7 +4,7 @@ import hashlib
 from fractions import Fraction
 from pathlib import Path
 
-from tutelage.run.storage import storage_faults
+from tutelage.system.storage import storage_faults
 
 
 class SpentLedger:

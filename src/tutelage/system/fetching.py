@@ -15,8 +15,8 @@ from urllib.parse import parse_qsl, urlsplit
 import platformdirs
 
 from tutelage.errors import FetchError
-from tutelage.platforms import HOME_VARIABLE
-from tutelage.run.storage import file_sha256, publish_bytes
+from tutelage.system.platforms import HOME_VARIABLE
+from tutelage.system.storage import file_sha256, publish_bytes
 
 TIMEOUT_SECONDS = 60
 MAX_REDIRECTS = 3

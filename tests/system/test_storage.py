@@ -12,8 +12,8 @@ from support.failpoints import before_each, count_operations, crash_in_a_child, 
 from support.power_loss import Recorder, after_a_power_cut
 
 from tutelage.errors import StorageError
-from tutelage.run import storage
-from tutelage.run.storage import (
+from tutelage.system import storage
+from tutelage.system.storage import (
     MANIFEST,
     move_aside,
     publish_bytes,

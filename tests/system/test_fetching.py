@@ -10,9 +10,9 @@ from urllib.response import addinfourl
 
 import pytest
 
-from tutelage import fetching
 from tutelage.errors import FetchError
-from tutelage.fetching import fetch_url, user_cache
+from tutelage.system import fetching
+from tutelage.system.fetching import fetch_url, user_cache
 
 BODY = b"one file"
 SHA256 = hashlib.sha256(BODY).hexdigest()

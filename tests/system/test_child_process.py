@@ -5,12 +5,12 @@ import sys
 
 import pytest
 
-from tutelage.child_process import script_command
+from tutelage.system.child_process import script_command
 
 CHILD = """
 import sys, threading
 from pathlib import Path
-from tutelage.child_process import end_with_parent
+from tutelage.system.child_process import end_with_parent
 end_with_parent(int(sys.argv[1]), Path(sys.argv[2]))
 print("begun", flush=True)
 threading.Event().wait()
@@ -65,7 +65,7 @@ def test_a_script_ends_with_the_process_that_began_it(script):
     script.write_text("import time\nprint('begun', flush=True)\ntime.sleep(600)\n")
     program = (
         "import subprocess, sys\nfrom pathlib import Path\n"
-        "from tutelage.child_process import script_command\n"
+        "from tutelage.system.child_process import script_command\n"
         "subprocess.run(script_command(Path(sys.argv[1])))\n"
     )
     parent = subprocess.Popen([sys.executable, "-c", program, script], stdout=subprocess.PIPE)

@@ -6,8 +6,8 @@ import warnings
 
 import pytest
 
-from tutelage import patterns
-from tutelage.patterns import PatternTimeoutError, compile_pattern
+from tutelage.text import patterns
+from tutelage.text.patterns import PatternTimeoutError, compile_pattern
 
 PATTERNS = """
 a|^a|a$|\\bword\\b|\\d{3}-\\d{4}|^\\s*$|(?i)hello|[A-Z][a-z]+|(\\w+) \\1|colou?r|\\.$|[^abc]+$|(?s)a.b|(?m)^x$|\\{.*\\}

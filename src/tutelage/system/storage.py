@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from tutelage.errors import StorageError
-from tutelage.platforms import sync
-from tutelage.refusals import OUT_OF_SPACE, system_refusal
+from tutelage.system.platforms import sync
+from tutelage.system.refusals import OUT_OF_SPACE, system_refusal
 
 MANIFEST = "manifest.json"
 MANIFEST_FORMAT = 1

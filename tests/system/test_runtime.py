@@ -6,10 +6,10 @@ from unittest.mock import patch
 import pytest
 import torch
 
-from tutelage import runtime
 from tutelage.config.recipe import Recipe
 from tutelage.errors import RecipeError
-from tutelage.runtime import choose_device, choose_dtype, choose_dtype_to_open, settle_process
+from tutelage.system import runtime
+from tutelage.system.runtime import choose_device, choose_dtype, choose_dtype_to_open, settle_process
 
 
 @pytest.mark.parametrize(

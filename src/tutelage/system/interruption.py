@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from types import FrameType
 
 from tutelage.errors import EXIT_LEFT_AT_ONCE, Interrupted
-from tutelage.platforms import CLOSED_TERMINAL, ENDING_SIGNALS
+from tutelage.system.platforms import CLOSED_TERMINAL, ENDING_SIGNALS
 
 NOTHING_CHANGED = "No file was changed. The same command begins again."
 

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import TextIO
 
-from tutelage.platforms import READER_GONE
-from tutelage.refusals import OUT_OF_SPACE
+from tutelage.system.platforms import READER_GONE
+from tutelage.system.refusals import OUT_OF_SPACE
 
 TERMINAL_GONE = errno.EIO
 

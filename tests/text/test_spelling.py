@@ -4,7 +4,7 @@ import pytest
 
 from tutelage.config.recipe_file import load
 from tutelage.errors import RecipeError
-from tutelage.spelling import did_you_mean, nearest, nearest_path
+from tutelage.text.spelling import did_you_mean, nearest, nearest_path
 
 
 @pytest.mark.parametrize(

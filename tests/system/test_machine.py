@@ -5,8 +5,8 @@ import json
 import pytest
 import torch
 
-from tutelage import machine
-from tutelage.machine import (
+from tutelage.system import machine
+from tutelage.system.machine import (
     FILE,
     QUIET_SHARE,
     Machine,

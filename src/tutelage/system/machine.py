@@ -15,7 +15,7 @@ from functools import cache
 from pathlib import Path
 
 from tutelage.errors import TutelageError
-from tutelage.run.folder import write_json
+from tutelage.system.storage import publish_bytes
 
 FILE = "machine.json"
 MEASURED_SECONDS = 2.0
@@ -46,7 +46,8 @@ def measured_machine(cache: Path) -> Machine:
     found, is_fair = measure()
     if is_fair:
         with suppress(TutelageError):  # a cache that cannot be written costs two seconds the next time
-            write_json(path, {"measured_for": key, **asdict(found)})
+            text = json.dumps({"measured_for": key, **asdict(found)}, ensure_ascii=False, indent=2)
+            publish_bytes(path, f"{text}\n".encode())
     return found
 
 

@@ -12,8 +12,8 @@ import time
 from pathlib import Path
 
 from tutelage.errors import MemoryExhaustedError
-from tutelage.platforms import is_child_of
-from tutelage.refusals import tells_of_short_memory
+from tutelage.system.platforms import is_child_of
+from tutelage.system.refusals import tells_of_short_memory
 
 SECONDS_BETWEEN_LOOKS = 0.5
 KILLED = -9  # the code of a process that Linux ended, most often because the memory was short

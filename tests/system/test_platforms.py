@@ -12,9 +12,9 @@ import pytest
 from support.rows import alpaca_values, write_rows
 from support.tiny_tokenizer import write_tiny_model
 
-from tutelage import platforms
+from tutelage.system import platforms
 
-TESTS = Path(__file__).parent
+TESTS = Path(__file__).parents[1]
 SOURCES = TESTS.parent / "src"
 PROGRAM = """
 import importlib, os, pkgutil, signal, sys
@@ -102,7 +102,7 @@ assert not root.exists()
 def test_a_process_that_is_refused_no_memory_ends_beyond_its_bound(tmp_path):
     program = """
 import os, time
-from tutelage.platforms import bound_this_process, memory_bytes
+from tutelage.system.platforms import bound_this_process, memory_bytes
 bound_this_process(seconds=60, memory=memory_bytes() + 2**26, exceeded=lambda: (os.write(1, b"too much"), os._exit(1)))
 kept = []
 while True:
@@ -115,7 +115,7 @@ while True:
 
 def test_a_process_that_takes_too_long_ends(tmp_path):
     program = """
-from tutelage.platforms import bound_this_process
+from tutelage.system.platforms import bound_this_process
 bound_this_process(seconds=1, memory=2**40, exceeded=lambda: None)
 while True:
     pass

@@ -1,0 +1,1 @@
+"""What texts may hold: unseen characters, keys, near names, and users' patterns under a time limit."""
