@@ -18,7 +18,7 @@ CHECKPOINT, DAMAGED = "tests/training/test_checkpoint.py", "tests/training/test_
 MEMORY = "tests/training/test_memory.py"
 ELSEWHERE = (
     "tests/system/test_fetching.py",
-    "tests/data/test_chat_templates.py",
+    "tests/data/prompts/test_chat_templates.py",
     "tests/model/test_hostile_files.py",
     "tests/cli/test_hostile_names.py",
     "tests/report/test_page.py",

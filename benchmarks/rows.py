@@ -6,7 +6,7 @@ import string
 from collections.abc import Iterator
 from pathlib import Path
 
-from tutelage.data.sources import STARTER, read_source
+from tutelage.data.sources.sources import STARTER, read_source
 from tutelage.system.fetching import user_cache
 
 SEED = 123

@@ -22,7 +22,7 @@ import httpx2
 from benchmarks.environments import make_environment
 from benchmarks.processes import ROOT, environment
 from benchmarks.tables import spread, table
-from tutelage.data.conversations import single_turn
+from tutelage.data.rows.conversations import single_turn
 
 CLIENTS = (1, 8)
 LONGEST = 64

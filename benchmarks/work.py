@@ -13,12 +13,12 @@ from typing import Any
 
 from benchmarks.workloads import SEED, WORKLOADS, Workload, by_length, long_rows
 from tutelage.config.recipe import DEFAULT_MODEL
-from tutelage.data.encoding import encode_text
-from tutelage.data.formats import read_conversations
-from tutelage.data.prompts import make_renderer
-from tutelage.data.records import Source
-from tutelage.data.sources import STARTER, read_source
-from tutelage.data.splits import split_rows
+from tutelage.data.dataset.splits import split_rows
+from tutelage.data.formats.formats import read_conversations
+from tutelage.data.prompts.encoding import encode_text
+from tutelage.data.prompts.prompts import make_renderer
+from tutelage.data.rows.records import Source
+from tutelage.data.sources.sources import STARTER, read_source
 from tutelage.errors import FetchError, TutelageError
 from tutelage.model.loading import load_tokenizer
 from tutelage.model.sources import locate_model

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tutelage.data.encoding import encode_text
-from tutelage.data.sources import INSTRUCTION_DATA
+from tutelage.data.prompts.encoding import encode_text
+from tutelage.data.sources.sources import INSTRUCTION_DATA
 
 SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
 SEED = 123

@@ -9,7 +9,7 @@ import pytest
 
 from tutelage.codes import all_codes, areas
 from tutelage.config.recipe import Recipe
-from tutelage.data.rules import RULES
+from tutelage.data.quality.rules import RULES
 from tutelage.errors import TutelageError
 
 SOURCE = Path(__file__).parents[1] / "src" / "tutelage"

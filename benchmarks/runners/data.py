@@ -19,16 +19,16 @@ def measure(job: dict) -> dict:
     """Return seconds by part; importing the libraries and opening the tokenizer is a part of its own."""
     clock = Clock()
     from tutelage.config.recipe import DataSettings
-    from tutelage.data.checks import check_rows
-    from tutelage.data.encoding import control_tokens
-    from tutelage.data.findings import Variety, find_in_rows, find_nulls
-    from tutelage.data.formats import read_conversations
-    from tutelage.data.near_duplicates import near_duplicates
-    from tutelage.data.preparation import sizes_of
-    from tutelage.data.prompt_identity import normalised_prompt
-    from tutelage.data.prompts import make_renderer
-    from tutelage.data.sources import read_source
-    from tutelage.data.splits import Sides
+    from tutelage.data.dataset.preparation import sizes_of
+    from tutelage.data.dataset.splits import Sides
+    from tutelage.data.formats.formats import read_conversations
+    from tutelage.data.lint.findings import Variety, find_in_rows, find_nulls
+    from tutelage.data.prompts.encoding import control_tokens
+    from tutelage.data.prompts.prompts import make_renderer
+    from tutelage.data.quality.checks import check_rows
+    from tutelage.data.quality.near_duplicates import near_duplicates
+    from tutelage.data.quality.prompt_identity import normalised_prompt
+    from tutelage.data.sources.sources import read_source
     from tutelage.model.loading import load_tokenizer
     from tutelage.system.platforms import peak_memory_bytes
     from tutelage.tree.batches import BatchPlan, micro_batches

@@ -19,10 +19,10 @@ def main() -> None:
 def measure(job: dict) -> dict:
     """Return the seconds of the preparation and of opening what it made, with the peak memory after each."""
     from tutelage.config.recipe import DataSettings, ModelSettings
-    from tutelage.data.preparation import prepare
-    from tutelage.data.prepared_rows import open_rows
-    from tutelage.data.prompts import make_renderer
-    from tutelage.data.sources import open_source
+    from tutelage.data.dataset.preparation import prepare
+    from tutelage.data.dataset.prepared_rows import open_rows
+    from tutelage.data.prompts.prompts import make_renderer
+    from tutelage.data.sources.sources import open_source
     from tutelage.model.loading import context_length, load_tokenizer
     from tutelage.run.folder import split_files
     from tutelage.system.platforms import peak_memory_bytes

@@ -81,7 +81,7 @@ def test_models_and_tokenizers_are_loaded_in_one_place():
             "subprocess",
             {
                 "model/sources.py",
-                "data/chat_templates.py",
+                "data/prompts/chat_templates.py",
                 "export/verification.py",
                 "export/converter.py",
                 "report/svg.py",
@@ -101,8 +101,8 @@ def test_models_and_tokenizers_are_loaded_in_one_place():
         ("socket", {"system/fetching.py", "serve/server.py"}),
         ("uvicorn", {"serve/server.py"}),
         ("starlette", {"serve/app.py", "serve/server.py"}),
-        ("datasets", {"data/hub.py"}),
-        ("pyarrow", {"data/arrow_rows.py", "data/arrow_values.py", "data/tables.py"}),
+        ("datasets", {"data/sources/hub.py"}),
+        ("pyarrow", {"data/sources/arrow_rows.py", "data/sources/arrow_values.py", "data/sources/tables.py"}),
         ("regex", {"text/patterns.py"}),
         ("jsonschema", {"evaluation/json_schemas.py", "evaluation/set_metrics.py"}),
         ("pickle", set()),
@@ -116,7 +116,7 @@ def test_each_outside_thing_has_one_owner(package, owners):
 def test_chat_templates_are_rendered_in_one_place():
     assert files_where(calls("apply_chat_template")) == set()
     assert files_where(imports("jinja2")) == {"report/page.py"}
-    assert files_where(calls("render_template")) == {"data/prompts.py", "export/reload.py"}
+    assert files_where(calls("render_template")) == {"data/prompts/prompts.py", "export/reload.py"}
 
 
 # Of os, signal and subprocess.
@@ -243,7 +243,7 @@ def test_no_module_does_anything_when_it_is_imported():
     allowed = {
         "cli/main.py",
         "__main__.py",
-        "data/template_process.py",
+        "data/prompts/template_process.py",
         "system/child_process.py",
         "export/reload.py",
         "export/reload_classes.py",

@@ -10,8 +10,8 @@ from support.rows import alpaca_values, write_rows
 from support.scripted_server import Answer, completion, in_turn, scripted_server
 from support.tiny_gguf import write_tiny_gguf
 
-from tutelage.data import improving, inventing
-from tutelage.data.asking import object_schema
+from tutelage.data.synthetic import improving, inventing
+from tutelage.data.synthetic.asking import object_schema
 from tutelage.llm import server_replies
 
 SECRET = "sk-canary-0123456789"

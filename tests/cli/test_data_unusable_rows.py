@@ -9,7 +9,7 @@ from support.command_line import CommandLine
 from support.rows import alpaca_values, write_rows
 from support.scripted_server import completion, scripted_server
 
-from tutelage.data import near_duplicates
+from tutelage.data.quality import near_duplicates
 
 
 @pytest.fixture

@@ -7,8 +7,8 @@ from support.command_line import CommandLine, contents
 from support.rows import alpaca_values, write_rows
 
 from tutelage.config.recipe import DataSettings
-from tutelage.data.files import look_at_file
-from tutelage.data.formats import read_conversations
+from tutelage.data.formats.formats import read_conversations
+from tutelage.data.sources.files import look_at_file
 from tutelage.text import patterns
 
 HARD = [

@@ -18,7 +18,7 @@ from support.tiny_gguf import write_tiny_gguf
 from support.tiny_tokenizer import write_tiny_model
 
 from tutelage.cli.opening import locate
-from tutelage.data.prompts import render_template
+from tutelage.data.prompts.prompts import render_template
 from tutelage.errors import RunFolderError
 from tutelage.export import verification
 from tutelage.export.gguf_file import QUANTIZATIONS

@@ -4,7 +4,7 @@ import pytest
 from support.rows import write_rows
 
 from tutelage.config.recipe import DataSettings
-from tutelage.data.sources import read_source
+from tutelage.data.sources.sources import read_source
 
 OUTPUTS = ["It is.", "=1+1", "-3.5", "＝SUM(A1)", " @x"]
 

@@ -8,7 +8,7 @@ from support.tiny_tokenizer import write_tiny_gpt2, write_tiny_model
 
 from tutelage.config.recipe_file import load
 from tutelage.config.recipes import shipped_path, shipped_recipes
-from tutelage.data.splits import Sides
+from tutelage.data.dataset.splits import Sides
 from tutelage.run.folder import SPLITS, RunFolder, read_json
 from tutelage.run.lines import read_json_lines
 

@@ -3,7 +3,7 @@
 import pytest
 
 from tutelage.config.recipe import DataSettings
-from tutelage.data.sources import read_source
+from tutelage.data.sources.sources import read_source
 from tutelage.errors import DataError
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tutelage.cli.main import app
-from tutelage.data.own_question import Question
+from tutelage.data.dataset.own_question import Question
 from tutelage.evaluation.next_steps import next_steps
 
 ROOTS = [Path("runs/mine"), Path('runs/it\'s a "run"'), Path("-runs"), Path("a;b $(id) `id`"), Path("单词")]

@@ -3,8 +3,8 @@ from dataclasses import replace
 import pytest
 from support.tiny_tokenizer import chatml_tokenizer
 
-from tutelage.data.conversations import Conversation, Turn, single_turn
-from tutelage.data.prompts import make_renderer
+from tutelage.data.prompts.prompts import make_renderer
+from tutelage.data.rows.conversations import Conversation, Turn, single_turn
 from tutelage.evaluation.trained_prompts import TrainedPrompts
 
 TOKENIZER = chatml_tokenizer()

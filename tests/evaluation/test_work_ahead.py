@@ -5,7 +5,7 @@ from support.rows import write_split
 
 from tutelage.config.recipe import Recipe, TrainingSettings
 from tutelage.config.recipe_evaluation import EvaluationSettings, NamedSetSettings
-from tutelage.data.prepared_rows import open_rows
+from tutelage.data.dataset.prepared_rows import open_rows
 from tutelage.evaluation import work_ahead
 from tutelage.evaluation.forgetting import TOKENS_COMPARED, general_prompts, general_texts
 from tutelage.evaluation.named_sets import NamedSet

@@ -9,8 +9,8 @@ from support.exported_gguf import exported_gguf
 from support.tiny_sentencepiece import WAYS, sentencepiece_tokenizer
 from support.tiny_tokenizer import PHI3, chatml_tokenizer, phi3_tokenizer, random_texts
 
-from tutelage.data.conversations import single_turn
-from tutelage.data.encoding import control_tokens
+from tutelage.data.prompts.encoding import control_tokens
+from tutelage.data.rows.conversations import single_turn
 from tutelage.export import gguf_tokenizer
 from tutelage.export.gguf_tokenizer import is_known, pre_tokenizer_name
 from tutelage.generation.llama_cpp import open_gguf

@@ -14,9 +14,9 @@ from support import tiny_sentencepiece
 from support.tiny_sentencepiece import WAYS, sentencepiece_tokenizer
 from support.tiny_tokenizer import TOKENIZERS, chatml_tokenizer
 
-from tutelage.data.chat_templates import render_template
-from tutelage.data.conversations import Conversation, Turn
-from tutelage.data.encoding import adds_begin_of_text
+from tutelage.data.prompts.chat_templates import render_template
+from tutelage.data.prompts.encoding import adds_begin_of_text
+from tutelage.data.rows.conversations import Conversation, Turn
 from tutelage.errors import ModelError
 from tutelage.export.style import frame_of, go_template, make_style
 

@@ -67,7 +67,7 @@ SHORT = [
 @pytest.mark.parametrize("fault", SHORT, ids=range(len(SHORT)))
 def test_short_memory_is_known_whoever_says_it(fault, home, tmp_path):
     assert is_short_of_memory(fault)
-    with_fault = patch("tutelage.data.sources.open_source", side_effect=fault)
+    with_fault = patch("tutelage.data.sources.sources.open_source", side_effect=fault)
     ended = run(["check", "--data", "my.json"], tmp_path / "said.txt", around=lambda: with_fault)
     assert (ended.code, "error[device.out_of_memory]" in ended.said) == (2, True), ended.said
 
@@ -272,5 +272,5 @@ def needing_the_cache():
     def keep(*_, **__):
         publish_bytes(user_cache() / "data" / "one", b"rows")
 
-    with patch("tutelage.data.sources.open_source", keep):
+    with patch("tutelage.data.sources.sources.open_source", keep):
         yield

@@ -14,8 +14,8 @@ from support.failpoints import before_each
 from support.rows import alpaca_values, write_rows
 from support.tiny_tokenizer import chatml_tokenizer, write_tiny_model
 
-from tutelage.data.conversations import single_turn
-from tutelage.data.prompts import make_renderer
+from tutelage.data.prompts.prompts import make_renderer
+from tutelage.data.rows.conversations import single_turn
 from tutelage.errors import DataError, ModelError
 
 pytestmark = pytest.mark.forks

@@ -7,10 +7,10 @@ import pytest
 from support.tiny_tokenizer import TOKENIZERS, random_texts, whitespace_eating_tokenizer
 
 from tutelage.config.recipe import DataSettings
-from tutelage.data.conversations import Conversation, Turn
-from tutelage.data.encoding import control_tokens, encode_text
-from tutelage.data.identity import made_of
-from tutelage.data.prompts import make_renderer
+from tutelage.data.dataset.identity import made_of
+from tutelage.data.prompts.encoding import control_tokens, encode_text
+from tutelage.data.prompts.prompts import make_renderer
+from tutelage.data.rows.conversations import Conversation, Turn
 from tutelage.model.kept_tokenizer import read_kept_tokenizer
 from tutelage.model.loading import load_tokenizer
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from support.tiny_models import FAMILIES, own_attention, tiny_model
 
-from tutelage.data.class_rows import class_example
+from tutelage.data.dataset.class_rows import class_example
 from tutelage.model.class_head import as_sequence_classifier, label_probabilities, with_class_head
 from tutelage.model.forward import target_log_probs
 from tutelage.tree.prefix_tree import merge

@@ -12,7 +12,7 @@ from support.pages import HOSTILE, Page, offences
 from support.rows import write_split
 
 from tutelage.config.recipe import Recipe, TrainingSettings
-from tutelage.data.preparation import read_prepared
+from tutelage.data.dataset.preparation import read_prepared
 from tutelage.errors import RunFolderError
 from tutelage.report import page
 from tutelage.report.charts import smooth

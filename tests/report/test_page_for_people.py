@@ -13,7 +13,7 @@ from support.pages import Page, offences
 
 from tutelage.config.recipe import Recipe
 from tutelage.config.recipe_file import check
-from tutelage.data.own_question import Question
+from tutelage.data.dataset.own_question import Question
 from tutelage.evaluation.next_steps import next_steps
 from tutelage.report.identity import identity, short_name
 from tutelage.report.objective import objective_words

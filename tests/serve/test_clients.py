@@ -10,8 +10,8 @@ import pytest
 from support.served_run import answering
 from support.tiny_tokenizer import chatml_tokenizer
 
-from tutelage.data.conversations import Turn
-from tutelage.data.prompts import make_renderer
+from tutelage.data.prompts.prompts import make_renderer
+from tutelage.data.rows.conversations import Turn
 from tutelage.serve.app import make_app
 
 QUESTION = [{"role": "user", "content": "Name a fruit."}]

@@ -15,7 +15,7 @@ from support.served_run import serving
 from tutelage.cli.opening import locate
 from tutelage.codes import Message
 from tutelage.config.recipe_file import load
-from tutelage.data.conversations import Turn, single_turn
+from tutelage.data.rows.conversations import Turn, single_turn
 from tutelage.errors import ModelError
 from tutelage.generation.generate import answer_texts
 from tutelage.model.assembly import open_base, open_tuned

@@ -8,9 +8,9 @@ from pathlib import Path
 import pyarrow
 from pyarrow import parquet
 
-from tutelage.data.conversations import Conversation, single_turn
-from tutelage.data.prepared_rows import RowsWriter, id_type
-from tutelage.data.records import Record, Source
+from tutelage.data.dataset.prepared_rows import RowsWriter, id_type
+from tutelage.data.rows.conversations import Conversation, single_turn
+from tutelage.data.rows.records import Record, Source
 from tutelage.run.folder import split_files
 from tutelage.tree.examples import PreparedRow
 

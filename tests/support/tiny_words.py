@@ -9,7 +9,7 @@ from tokenizers import Regex, Tokenizer, decoders, models, trainers
 from tokenizers import pre_tokenizers as steps
 from transformers import PreTrainedTokenizerFast
 
-from tutelage.data.text_parts import GPT4_WORDS, GPT4O_WORDS, QWEN2_WORDS, QWEN3_5_WORDS, TEKKEN_WORDS
+from tutelage.data.prompts.text_parts import GPT4_WORDS, GPT4O_WORDS, QWEN2_WORDS, QWEN3_5_WORDS, TEKKEN_WORDS
 
 CONTROLS = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
 CORPUS = [

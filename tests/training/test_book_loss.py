@@ -14,7 +14,7 @@ from transformers import AutoModelForCausalLM
 
 from tutelage.config.recipe_file import load
 from tutelage.config.recipes import shipped_path
-from tutelage.data.prompts import make_renderer
+from tutelage.data.prompts.prompts import make_renderer
 from tutelage.model.forward import MAX_NODES, CausalModel
 from tutelage.model.loading import load_tokenizer
 from tutelage.model.self_check import refuse_unless_exact

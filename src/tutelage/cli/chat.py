@@ -152,7 +152,7 @@ def _save(talk: Talk, name: str) -> None:
 
 
 def _ask(talk: Talk, text: str) -> None:
-    from tutelage.data.conversations import Turn
+    from tutelage.data.rows.conversations import Turn
 
     for arm in talk.arms:
         if len(talk.arms) > 1:

@@ -57,7 +57,7 @@ def check(
 
 
 def _examine(options: DataOptions, *, with_near_duplicates: bool, is_quiet: bool) -> Any:
-    from tutelage.data.examination import examine
+    from tutelage.data.lint.examination import examine
 
     recipe = options.load()
     source = open_data(recipe)
@@ -141,7 +141,7 @@ def _languages(counts: dict[str, int]) -> str:
 
 
 def _labels(counts: dict[str, int]) -> str:
-    from tutelage.data.label_names import quoted
+    from tutelage.data.quality.label_names import quoted
 
     shown = [f"{quoted(label)} {count:,}" for label, count in list(counts.items())[:LABELS_SHOWN]]
     more = f", and {len(counts) - LABELS_SHOWN:,} more" if len(counts) > LABELS_SHOWN else ""
@@ -149,7 +149,7 @@ def _labels(counts: dict[str, int]) -> str:
 
 
 def _show_tokens(tokens: Any) -> None:
-    from tutelage.data.examination import LENGTHS
+    from tutelage.data.lint.examination import LENGTHS
 
     lengths = sorted(tokens.lengths.tolist())
     console.heading("Length in tokens")
@@ -183,7 +183,7 @@ def _share(lengths: Sequence[int], limit: int) -> str:
 
 
 def _show_findings(findings: Iterable[Any]) -> None:
-    from tutelage.data.rules import RULES
+    from tutelage.data.quality.rules import RULES
 
     by_rule: dict[int, _OfRule] = {}
     for one in findings:

@@ -82,7 +82,7 @@ def classify(
 
 
 def _named(predicted: str) -> str:
-    from tutelage.data.label_names import quoted
+    from tutelage.data.quality.label_names import quoted
 
     return quoted(predicted) if predicted else "(none)"
 
@@ -99,8 +99,8 @@ def refuse_empty(texts: Iterable[str]) -> None:
 
 def read_threshold(run: RunFolder, given: str) -> tuple[int, float]:
     """Return the number of the rarer of two labels and the probability from which on it is given."""
-    from tutelage.data.class_rows import class_numbers
-    from tutelage.data.preparation import read_prepared
+    from tutelage.data.dataset.class_rows import class_numbers
+    from tutelage.data.dataset.preparation import read_prepared
     from tutelage.evaluation.threshold import rarer_class
 
     prepared = read_artifact(Preparation, run.require(run.preparation, stage="prepare"))
@@ -136,9 +136,9 @@ def open_classify(run: RunFolder, loaded: LoadedRecipe, threshold: tuple[int, fl
     """Load the model; return what gives the predictions for texts, and nothing for those that it cannot take."""
     source = locate(loaded)
     with console.waiting("Loading the model", aside=True):
-        from tutelage.data.class_rows import text_ids
-        from tutelage.data.model_files import refuse_other_model
-        from tutelage.data.repairs import repair_text
+        from tutelage.data.dataset.class_rows import text_ids
+        from tutelage.data.dataset.model_files import refuse_other_model
+        from tutelage.data.quality.repairs import repair_text
         from tutelage.evaluation.classification import open_classifier, predictions_of
         from tutelage.model.assembly import check_published
         from tutelage.model.loading import context_length, load_tokenizer

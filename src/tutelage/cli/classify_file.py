@@ -12,13 +12,13 @@ from tutelage.cli import console
 from tutelage.codes import Message
 from tutelage.config.recipe import DataSettings
 from tutelage.config.recipe_file import LoadedRecipe
-from tutelage.data.column_map import field_at, refuse_misspelt_fields
-from tutelage.data.records import Record
-from tutelage.data.repairs import SURROGATES
+from tutelage.data.formats.column_map import field_at, refuse_misspelt_fields
+from tutelage.data.quality.repairs import SURROGATES
+from tutelage.data.rows.records import Record
 from tutelage.errors import DataError
 
 if TYPE_CHECKING:
-    from tutelage.data.files import RowsFile
+    from tutelage.data.sources.files import RowsFile
 
 ROWS_AT_ONCE = 64  # are classified together; so many are held in memory, whatever the length of the file
 ROWS_NAMED = 8
@@ -57,8 +57,8 @@ def classify_file(
     The whole file is read once before anything is written, so that a fault in it leaves no half of a result. Rows
     without a text that can be classified are written without a label, and named.
     """
-    from tutelage.data.files import look_at_file
-    from tutelage.data.sources import check_path
+    from tutelage.data.sources.files import look_at_file
+    from tutelage.data.sources.sources import check_path
 
     settings, fields = settings_of_file(loaded), fields_of_text(loaded)
     file = look_at_file(check_path(path, settings), settings)
@@ -175,7 +175,7 @@ def _json_line(row: dict[str, Any]) -> str:
 def _csv_writer(
     columns: Sequence[str], labels: Sequence[str], suffix: str
 ) -> Callable[[Rows, Predictions], str]:
-    from tutelage.data.tables import safe_cell
+    from tutelage.data.sources.tables import safe_cell
 
     probabilities = {label: f"probability{suffix}.{label}" for label in labels}
     header = iter([[*columns, f"{PREDICTED}{suffix}", *probabilities.values()]])

@@ -74,8 +74,8 @@ def _show_classes(loaded: LoadedRecipe, training: Any) -> None:
     """Print how many rows each label has, and the token of one row at which the head reads."""
     import numpy as np
 
-    from tutelage.data.class_rows import class_numbers
-    from tutelage.data.label_names import quoted
+    from tutelage.data.dataset.class_rows import class_numbers
+    from tutelage.data.quality.label_names import quoted
     from tutelage.model.loading import load_tokenizer
 
     numbers, first, counts = np.unique(class_numbers(training), return_index=True, return_counts=True)
@@ -103,7 +103,7 @@ def _beginning(text: str) -> str:
 
 
 def _show_estimate(loaded: LoadedRecipe, training: Any) -> None:
-    from tutelage.data.pairs import units_of
+    from tutelage.data.dataset.pairs import units_of
     from tutelage.system.runtime import choose_device, choose_dtype, flops_per_second
     from tutelage.training.estimate import estimate
     from tutelage.training.loop import plan_steps

@@ -149,7 +149,7 @@ def judge_answers(run: RunFolder, loaded: LoadedRecipe, options: Options) -> int
 
 def read_training(run: RunFolder) -> Sequence[Any]:
     """Return the prepared rows that the run's model is trained on."""
-    from tutelage.data.preparation import read_prepared
+    from tutelage.data.dataset.preparation import read_prepared
 
     return read_prepared(run, "train")
 

@@ -102,10 +102,10 @@ def answers(
     """Return the answer of the tuned model, after that of the base model where it is wanted."""
     source = locate(loaded)
     with console.waiting("Loading the model", aside=True):
-        from tutelage.data.conversations import single_turn
-        from tutelage.data.model_files import refuse_other_model
-        from tutelage.data.prompts import make_renderer
-        from tutelage.data.repairs import repair_text
+        from tutelage.data.dataset.model_files import refuse_other_model
+        from tutelage.data.prompts.prompts import make_renderer
+        from tutelage.data.quality.repairs import repair_text
+        from tutelage.data.rows.conversations import single_turn
         from tutelage.evaluation.evaluate import trained_dtype
         from tutelage.generation.generate import answer_texts
         from tutelage.generation.sampling import Sampling

@@ -48,7 +48,7 @@ def is_finished(run: RunFolder) -> bool:
 
 def changes_of_preparation(run: RunFolder, loaded: LoadedRecipe) -> list[str]:
     """Name what is not as it was when the rows of the run were prepared."""
-    from tutelage.data.model_files import changed_beside_weights
+    from tutelage.data.dataset.model_files import changed_beside_weights
 
     prepared = read_artifact(Preparation, run.preparation)
     with reading_faults(run.preparation):

@@ -11,8 +11,8 @@ from tutelage.run.artifacts import Preparation, read_artifact
 from tutelage.run.folder import RunFolder
 
 if TYPE_CHECKING:
-    from tutelage.data.own_question import Question
-    from tutelage.data.prepared_rows import PreparedRows
+    from tutelage.data.dataset.own_question import Question
+    from tutelage.data.dataset.prepared_rows import PreparedRows
     from tutelage.evaluation.next_steps import NextStep
 
 
@@ -20,7 +20,7 @@ def show_next_steps(
     run: RunFolder, loaded: LoadedRecipe, *, exported: Collection[str] = (), begins_anew: bool = False
 ) -> None:
     """Print what can be done with a run next; with `begins_anew` also how to tune on other rows than the starter's."""
-    from tutelage.data.sources import STARTER
+    from tutelage.data.sources.sources import STARTER
     from tutelage.evaluation.next_steps import NextStep, path_argument
 
     if not run.training.exists():
@@ -49,8 +49,8 @@ def steps_of(run: RunFolder, loaded: LoadedRecipe, *, exported: Collection[str] 
 
 def own_question(run: RunFolder, loaded: LoadedRecipe) -> "Question | None":
     """Return a question of the run's own rows, of the test rows where one of them can be asked."""
-    from tutelage.data.own_question import choose_question, choose_text
-    from tutelage.data.prompts import make_renderer
+    from tutelage.data.dataset.own_question import choose_question, choose_text
+    from tutelage.data.prompts.prompts import make_renderer
     from tutelage.model.loading import load_tokenizer
 
     splits = _splits_that_are_there(run)
@@ -61,7 +61,7 @@ def own_question(run: RunFolder, loaded: LoadedRecipe) -> "Question | None":
 
 
 def _splits_that_are_there(run: RunFolder) -> "Iterator[PreparedRows]":
-    from tutelage.data.preparation import read_prepared
+    from tutelage.data.dataset.preparation import read_prepared
 
     for split in ("test", "validation", "train"):
         try:

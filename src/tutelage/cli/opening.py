@@ -83,7 +83,7 @@ def _telling() -> Iterator[Callable[[str], None]]:
 
 def open_data(recipe: Recipe) -> Any:
     """Return the OpenSource of a recipe."""
-    from tutelage.data.sources import open_source
+    from tutelage.data.sources.sources import open_source
     from tutelage.system.fetching import user_cache
 
     return open_source(recipe.data.source, cache=user_cache(), settings=recipe.data)
@@ -91,8 +91,8 @@ def open_data(recipe: Recipe) -> Any:
 
 def read_data(recipe: Recipe, *, keeps_large_rows: bool = False) -> Any:
     """Return the Source of a recipe, in which rows above data.max_row_bytes have a value only if it keeps them."""
-    from tutelage.data.records import NO_LIMIT
-    from tutelage.data.sources import read_source
+    from tutelage.data.rows.records import NO_LIMIT
+    from tutelage.data.sources.sources import read_source
     from tutelage.system.fetching import user_cache
 
     settings = recipe.data.model_copy(update={"max_row_bytes": NO_LIMIT}) if keeps_large_rows else recipe.data
@@ -105,7 +105,7 @@ def read_data(recipe: Recipe, *, keeps_large_rows: bool = False) -> Any:
 
 def open_renderer(loaded: LoadedRecipe) -> tuple[Any, int]:
     """Return the PromptRenderer of a recipe and the model's context length."""
-    from tutelage.data.prompts import make_renderer
+    from tutelage.data.prompts.prompts import make_renderer
     from tutelage.model.loading import context_length, load_tokenizer
 
     source = locate(loaded)
@@ -164,7 +164,7 @@ def has_model(loaded: LoadedRecipe) -> bool:
 
 def prepare_what_is_here(loaded: LoadedRecipe) -> Any:
     """Return the PreparedData of a recipe, or None where the data or the model would have to be fetched first."""
-    from tutelage.data.sources import is_here
+    from tutelage.data.sources.sources import is_here
     from tutelage.system.fetching import user_cache
 
     recipe = loaded.recipe
@@ -201,7 +201,7 @@ def check_targets_of_what_is_here(loaded: LoadedRecipe, *, beside: Sequence[str]
 
 def refuse_faulty_rows(data: Any, recipe: Recipe) -> None:
     """Read all rows of an OpenSource, and stop where they are at fault, which needs no model to be seen."""
-    from tutelage.data.formats import ConversationReader
+    from tutelage.data.formats.formats import ConversationReader
 
     for _ in ConversationReader(data.name, recipe.data, objective=recipe.training.objective).read(
         data.records()
@@ -220,8 +220,8 @@ def prepare_aside(loaded: LoadedRecipe) -> Any:
 
 def parts_that_changed(run: RunFolder, loaded: LoadedRecipe) -> list[str]:
     """Return the names of what the prepared rows of a run would be made of otherwise now."""
-    from tutelage.data.identity import changed_parts, made_of
-    from tutelage.data.model_files import changed_model_files
+    from tutelage.data.dataset.identity import changed_parts, made_of
+    from tutelage.data.dataset.model_files import changed_model_files
 
     recipe = loaded.recipe
     before = read_artifact(Preparation, run.preparation).made_of
@@ -244,8 +244,8 @@ def parts_that_changed(run: RunFolder, loaded: LoadedRecipe) -> list[str]:
 
 def prepare_into(folder: Path, loaded: LoadedRecipe) -> Any:
     """Write the data folder of a recipe, and return its PreparedData."""
-    from tutelage.data.preparation import prepare, refuse_unknown_ids
-    from tutelage.data.prompts import make_renderer
+    from tutelage.data.dataset.preparation import prepare, refuse_unknown_ids
+    from tutelage.data.prompts.prompts import make_renderer
     from tutelage.model.loading import context_length, load_tokenizer, vocabulary_size
 
     recipe = loaded.recipe

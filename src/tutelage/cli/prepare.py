@@ -52,7 +52,7 @@ def prepare(options: Options = Options()) -> None:  # noqa: B008 - frozen
 
 def refuse_other_parts(run: RunFolder, loaded: LoadedRecipe) -> None:
     """Stop where the rows of a run are made of something else than they would be now, or are damaged."""
-    from tutelage.data.preparation import read_prepared
+    from tutelage.data.dataset.preparation import read_prepared
 
     changed = parts_that_changed(run, loaded)
     if changed:
@@ -71,7 +71,7 @@ def preparing(run: RunFolder, loaded: LoadedRecipe, *, keeps_results: bool = Fal
 
     The run holds nothing else then, unless a training goes on with it.
     """
-    from tutelage.data.preparation import replacing_data
+    from tutelage.data.dataset.preparation import replacing_data
 
     with replacing_data(run, keeps_results=keeps_results) as folder:
         begin = time.monotonic()
@@ -124,7 +124,7 @@ def show_preparation(preparation: Preparation) -> None:
 def _what_is_read(preparation: Preparation) -> str:
     if not preparation.classes:
         return f"Prompt style {preparation.prompt}."
-    from tutelage.data.label_names import quoted
+    from tutelage.data.quality.label_names import quoted
 
     labels = ", ".join(map(quoted, preparation.classes[:LABELS_NAMED]))
     more = (

@@ -27,10 +27,10 @@ def preview(
     ] = 4,
 ) -> None:
     """Show exactly what the model is trained on and what it will be asked; nothing is written."""
-    from tutelage.data.checks import check_rows
-    from tutelage.data.class_rows import class_rows
-    from tutelage.data.formats import read_conversations
-    from tutelage.data.preparation import sizes_of
+    from tutelage.data.dataset.class_rows import class_rows
+    from tutelage.data.dataset.preparation import sizes_of
+    from tutelage.data.formats.formats import read_conversations
+    from tutelage.data.quality.checks import check_rows
 
     recipe = options.load()
     source = read_data(recipe)
@@ -74,7 +74,7 @@ def preview(
 
 def _answers(conversations: Sequence[Any], *, pairs: bool) -> list[Any]:
     """Return conversations with what is trained of each: its answer, or of pairs the chosen and the rejected one."""
-    from tutelage.data.pair_rows import both_sides
+    from tutelage.data.dataset.pair_rows import both_sides
 
     return list(both_sides(conversations)) if pairs else list(conversations)
 
@@ -115,8 +115,8 @@ def _show_row(conversation: Any, renderer: Any, loss_on: str, *, with_ids: bool)
 
 
 def _show_class(conversation: Any, tokenizer: Any, token: str, *, with_ids: bool) -> None:
-    from tutelage.data.class_rows import text_ids
-    from tutelage.data.label_names import quoted
+    from tutelage.data.dataset.class_rows import text_ids
+    from tutelage.data.quality.label_names import quoted
     from tutelage.tree.pieces import token_pieces, whole_characters
 
     ids = text_ids(tokenizer, conversation.turns[0].text, token="last")

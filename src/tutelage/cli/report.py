@@ -24,7 +24,7 @@ from tutelage.system.storage import what_is_damaged
 
 def report(options: Options = Options()) -> None:  # noqa: B008 - frozen
     """Write report.html and summary.json from what the stages left in the run folder."""
-    from tutelage.data.preparation import refuse_other_settings
+    from tutelage.data.dataset.preparation import refuse_other_settings
 
     run, loaded = open_earlier_run(options)
     run.require(run.preparation, stage="prepare")
@@ -42,7 +42,7 @@ def report(options: Options = Options()) -> None:  # noqa: B008 - frozen
 
 def report_stage(run: RunFolder, loaded: LoadedRecipe) -> None:
     """Write both and say where they are."""
-    from tutelage.data.model_files import refuse_other_model
+    from tutelage.data.dataset.model_files import refuse_other_model
     from tutelage.model.loading import load_tokenizer
     from tutelage.report.page import write_report
     from tutelage.report.summary import summarise

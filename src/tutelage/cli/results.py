@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 def show_classes(found: ClassEvaluation) -> None:
     """Print the verdict on a classification, and precision and recall of each class."""
-    from tutelage.data.label_names import quoted
+    from tutelage.data.quality.label_names import quoted
 
     def share(one: Share | None) -> str:
         return f"{one.value:.1%} ({one.low:.1%} to {one.high:.1%})" if one else "unknown"
@@ -47,7 +47,7 @@ def show_classes(found: ClassEvaluation) -> None:
 
 
 def _threshold_sentence(found: Threshold) -> str:
-    from tutelage.data.label_names import quoted
+    from tutelage.data.quality.label_names import quoted
 
     chosen, half, rows = found.at_chosen, found.at_half, found.validation_rows
     if found.chosen == 0.5:

@@ -145,7 +145,7 @@ def finish_run(run: RunFolder, loaded: LoadedRecipe, *, is_accepted: bool) -> tu
 
 def _evaluation_ahead(run: RunFolder, loaded: LoadedRecipe) -> Ahead | None:
     """Return what is evaluated after the training of a run that goes on."""
-    from tutelage.data.preparation import read_prepared
+    from tutelage.data.dataset.preparation import read_prepared
 
     if not read_artifact(Preparation, run.preparation).rows.test:
         return None

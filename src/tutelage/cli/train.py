@@ -42,7 +42,7 @@ def train(
     accept_changes: AcceptChanges = False,
 ) -> None:
     """Tune the model on the prepared rows of a run, and keep the best weights; an unfinished training goes on."""
-    from tutelage.data.preparation import read_prepared, refuse_other_settings
+    from tutelage.data.dataset.preparation import read_prepared, refuse_other_settings
 
     run, loaded = open_earlier_run(options)
     refuse_other_settings(run, loaded.recipe)
@@ -74,8 +74,8 @@ def train_prepared(
     ahead: Ahead | None = None,
 ) -> None:
     """Train on the rows in the folder, from the beginning or from the last checkpoint; `ahead` is what comes after."""
-    from tutelage.data.model_files import changed_beside_weights, refuse_other_model
-    from tutelage.data.preparation import read_prepared
+    from tutelage.data.dataset.model_files import changed_beside_weights, refuse_other_model
+    from tutelage.data.dataset.preparation import read_prepared
 
     source = locate(loaded, beside=FOR_TRAINING)
     changed = changed_beside_weights(run, source.files, since_prepare=True)

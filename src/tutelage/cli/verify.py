@@ -83,8 +83,8 @@ def _compare_files(run: RunFolder) -> tuple[list[list[str]], list[str]]:
 
 def check_training(run: RunFolder, loaded: LoadedRecipe, *, from_step: int | None) -> None:
     """Train from one checkpoint to the last again, and compare weights and optimiser."""
-    from tutelage.data.model_files import refuse_other_model
-    from tutelage.data.preparation import read_prepared
+    from tutelage.data.dataset.model_files import refuse_other_model
+    from tutelage.data.dataset.preparation import read_prepared
     from tutelage.training.checkpoint import changes_since, identity_of, read_checkpoint
     from tutelage.training.reference import needs_reference, with_reference
     from tutelage.training.replay import replay

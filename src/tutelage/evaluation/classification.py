@@ -8,10 +8,10 @@ import numpy as np
 import torch
 
 from tutelage.config.recipe import Recipe
-from tutelage.data.class_rows import as_matrix, class_numbers
-from tutelage.data.label_names import quoted
-from tutelage.data.preparation import read_prepared
-from tutelage.data.prepared_rows import PreparedRows
+from tutelage.data.dataset.class_rows import as_matrix, class_numbers
+from tutelage.data.dataset.preparation import read_prepared
+from tutelage.data.dataset.prepared_rows import PreparedRows
+from tutelage.data.quality.label_names import quoted
 from tutelage.evaluation.class_metrics import class_metrics
 from tutelage.evaluation.evaluate import open_rows, trained_dtype
 from tutelage.evaluation.responses import Progress, Waiting

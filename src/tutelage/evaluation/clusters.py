@@ -5,8 +5,8 @@ from itertools import takewhile
 
 import numpy as np
 
-from tutelage.data.conversations import single_turn
-from tutelage.data.near_duplicates import near_duplicates
+from tutelage.data.quality.near_duplicates import near_duplicates
+from tutelage.data.rows.conversations import single_turn
 
 
 def cluster_rows(prompts: Sequence[str]) -> np.ndarray:

@@ -7,9 +7,9 @@ from typing import Any
 
 from tutelage.config.recipe import Recipe
 from tutelage.config.recipe_evaluation import EvaluationSettings
-from tutelage.data.model_files import refuse_other_model
-from tutelage.data.preparation import read_prepared, refuse_unknown_ids
-from tutelage.data.prepared_rows import PreparedRows
+from tutelage.data.dataset.model_files import refuse_other_model
+from tutelage.data.dataset.preparation import read_prepared, refuse_unknown_ids
+from tutelage.data.dataset.prepared_rows import PreparedRows
 from tutelage.errors import DataError
 from tutelage.evaluation.answers_so_far import answer_rows, weights_of_folder
 from tutelage.evaluation.comparison import compare_scores

@@ -16,8 +16,8 @@ import numpy as np
 import torch
 
 from tutelage.config.recipe import PromptStyle
-from tutelage.data.conversations import Conversation, Turn
-from tutelage.data.prompts import make_renderer
+from tutelage.data.prompts.prompts import make_renderer
+from tutelage.data.rows.conversations import Conversation, Turn
 from tutelage.evaluation.intervals import Interval, t_interval
 from tutelage.evaluation.metrics import METRICS, bits_per_byte
 from tutelage.evaluation.responses import Progress, reference_log_probs

@@ -10,15 +10,15 @@ import numpy as np
 from tutelage.codes import Message
 from tutelage.config.recipe import DataSettings, Recipe
 from tutelage.config.recipe_evaluation import EvaluationSettings, NamedSetSettings
-from tutelage.data.checks import check_rows
-from tutelage.data.conversations import Conversation, Turn
-from tutelage.data.encoding import naming_row_of_surrogate
-from tutelage.data.formats import read_conversations
-from tutelage.data.preparation import sizes_of
-from tutelage.data.prompts import PromptRenderer, make_renderer
-from tutelage.data.records import Record
-from tutelage.data.repairs import repair_text
-from tutelage.data.sources import read_source
+from tutelage.data.dataset.preparation import sizes_of
+from tutelage.data.formats.formats import read_conversations
+from tutelage.data.prompts.encoding import naming_row_of_surrogate
+from tutelage.data.prompts.prompts import PromptRenderer, make_renderer
+from tutelage.data.quality.checks import check_rows
+from tutelage.data.quality.repairs import repair_text
+from tutelage.data.rows.conversations import Conversation, Turn
+from tutelage.data.rows.records import Record
+from tutelage.data.sources.sources import read_source
 from tutelage.errors import DataError
 from tutelage.evaluation.clusters import cluster_rows
 from tutelage.evaluation.comparison import figures_of

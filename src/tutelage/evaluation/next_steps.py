@@ -5,7 +5,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
-from tutelage.data.own_question import Question
+from tutelage.data.dataset.own_question import Question
 
 
 @dataclass(frozen=True)

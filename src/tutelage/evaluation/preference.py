@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from tutelage.config.recipe import PreferenceSettings
-from tutelage.data.prepared_rows import PreparedRows
+from tutelage.data.dataset.prepared_rows import PreparedRows
 from tutelage.evaluation.intervals import t_interval
 from tutelage.evaluation.metrics import bits_per_byte
 from tutelage.evaluation.shares import mcnemar_p, wilson_interval

@@ -9,7 +9,7 @@ from typing import Any
 
 from tutelage.config.recipe import Recipe
 from tutelage.config.recipe_evaluation import EvaluationSettings
-from tutelage.data.prepared_rows import PreparedRows
+from tutelage.data.dataset.prepared_rows import PreparedRows
 from tutelage.evaluation.answers_so_far import PARTS_OF_A_BATCH
 from tutelage.evaluation.forgetting import TOKENS_COMPARED, general_prompts, general_texts
 from tutelage.evaluation.named_sets import NamedSet

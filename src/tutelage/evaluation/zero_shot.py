@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from tutelage.data.encoding import adds_begin_of_text, encode_text
+from tutelage.data.prompts.encoding import adds_begin_of_text, encode_text
 from tutelage.errors import RecipeError
 from tutelage.model.answer_log_probs import answer_log_probs
 from tutelage.model.forward import CausalModel

@@ -15,8 +15,8 @@ import numpy as np
 import torch
 
 from tutelage.config.recipe import Recipe
-from tutelage.data.class_rows import text_ids
-from tutelage.data.preparation import read_prepared
+from tutelage.data.dataset.class_rows import text_ids
+from tutelage.data.dataset.preparation import read_prepared
 from tutelage.errors import RunFolderError
 from tutelage.evaluation.classification import open_classifier
 from tutelage.evaluation.threshold import HALF

@@ -12,8 +12,8 @@ from typing import Any
 import torch
 
 from tutelage.config.recipe import Recipe
-from tutelage.data.model_files import refuse_other_model
-from tutelage.data.preparation import read_prepared
+from tutelage.data.dataset.model_files import refuse_other_model
+from tutelage.data.dataset.preparation import read_prepared
 from tutelage.errors import ExportError, RunFolderError
 from tutelage.export.classes import ask_classifier, compare_classes, refuse_unclassifiable, write_classifier
 from tutelage.export.converter import convert, refuse_unwritable

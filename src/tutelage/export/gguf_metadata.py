@@ -5,7 +5,7 @@ from typing import Any
 import gguf
 from gguf import GGUFValueType
 
-from tutelage.data.conversations import single_turn
+from tutelage.data.rows.conversations import single_turn
 from tutelage.errors import ModelError
 from tutelage.export.gguf_tokenizer import write_tokenizer
 from tutelage.export.style import Style

@@ -7,7 +7,7 @@ from typing import Any
 import gguf
 from gguf import TokenType
 
-from tutelage.data.encoding import SPACE_OF_SENTENCEPIECE, adds_begin_of_text, without_opening_space
+from tutelage.data.prompts.encoding import SPACE_OF_SENTENCEPIECE, adds_begin_of_text, without_opening_space
 from tutelage.model.gguf_conversion import PRE_TOKENIZERS, WHOLE_WORDS_FIRST, kept_apart, missing_bytes
 
 _BYTE = re.compile(r"<0x[0-9A-F]{2}>")

@@ -118,7 +118,7 @@ def _of_folder(job: Job) -> Behaviour:
     """Answer by the model's own generate(), loaded as the card of an export says, with the settings that it brings."""
     import torch  # noqa: PLC0415 - llama.cpp needs none of it
 
-    from tutelage.data.chat_templates import render_template  # noqa: PLC0415
+    from tutelage.data.prompts.chat_templates import render_template  # noqa: PLC0415
     from tutelage.evaluation.forgetting import next_log_probs  # noqa: PLC0415
     from tutelage.export.own_generate import generate_answers  # noqa: PLC0415
     from tutelage.model.forward import CausalModel  # noqa: PLC0415

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from tutelage.config.recipe import PromptStyle
-from tutelage.data.conversations import Conversation, Turn
-from tutelage.data.encoding import adds_begin_of_text
-from tutelage.data.prompts import PromptRenderer, make_renderer
+from tutelage.data.prompts.encoding import adds_begin_of_text
+from tutelage.data.prompts.prompts import PromptRenderer, make_renderer
+from tutelage.data.rows.conversations import Conversation, Turn
 from tutelage.errors import ModelError
 
 TEMPLATE = "chat_template.jinja"  # where transformers, and programs that go by it, look for a chat template

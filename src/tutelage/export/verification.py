@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from tutelage.data.conversations import Conversation, Turn, single_turn
-from tutelage.data.preparation import read_prepared
+from tutelage.data.dataset.preparation import read_prepared
+from tutelage.data.rows.conversations import Conversation, Turn, single_turn
 from tutelage.errors import ExportError
 from tutelage.evaluation.forgetting import next_log_probs
 from tutelage.export.chinese_prompts import chinese_prompts

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from scipy.special import expit
 
-from tutelage.data.class_rows import as_matrix, class_example
+from tutelage.data.dataset.class_rows import as_matrix, class_example
 from tutelage.model.forward import MAX_NODES, CausalModel, target_log_probs
 from tutelage.model.loading import new_sequence_classifier
 from tutelage.model.short_memory import in_parts

@@ -22,7 +22,7 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
-from tutelage.data.text_parts import GPT4_WORDS, QWEN2_WORDS
+from tutelage.data.prompts.text_parts import GPT4_WORDS, QWEN2_WORDS
 from tutelage.errors import ModelError, StorageError, TutelageError
 from tutelage.model.end_tokens import ends_by_text
 from tutelage.model.folders import refuse_short_of_memory

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from tutelage.config.recipe import TrainingSettings
-from tutelage.data.label_names import quoted
-from tutelage.data.prepared_rows import PreparedRows
+from tutelage.data.dataset.prepared_rows import PreparedRows
+from tutelage.data.quality.label_names import quoted
 from tutelage.model.forward import MAX_NODES
 from tutelage.report.passages import NO_LABEL, SHOWN_AT_MOST
 from tutelage.training.loop import plan_steps

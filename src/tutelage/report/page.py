@@ -10,9 +10,9 @@ import jinja2
 from markupsafe import Markup
 
 from tutelage.config.recipe import Recipe
-from tutelage.data.pairs import units_of
-from tutelage.data.preparation import read_prepared
-from tutelage.data.prepared_rows import PreparedRows
+from tutelage.data.dataset.pairs import units_of
+from tutelage.data.dataset.preparation import read_prepared
+from tutelage.data.dataset.prepared_rows import PreparedRows
 from tutelage.evaluation.clusters import shared_frame
 from tutelage.evaluation.next_steps import NextStep
 from tutelage.model.forward import MAX_NODES

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, get_args
 
-from tutelage.data.conversations import Role, Turn
+from tutelage.data.rows.conversations import Role, Turn
 from tutelage.serve.fields import Honoured, Wrong, read_fields, text
 from tutelage.serve.idle_fields import OF_MESSAGES
 

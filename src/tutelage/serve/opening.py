@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tutelage.config.recipe import Recipe
-from tutelage.data.conversations import Conversation, Turn
-from tutelage.data.identity import made_of
-from tutelage.data.model_files import refuse_other_model
-from tutelage.data.prompts import PromptRenderer, make_renderer
+from tutelage.data.dataset.identity import made_of
+from tutelage.data.dataset.model_files import refuse_other_model
+from tutelage.data.prompts.prompts import PromptRenderer, make_renderer
+from tutelage.data.rows.conversations import Conversation, Turn
 from tutelage.errors import DataError
 from tutelage.model.end_tokens import end_tokens
 from tutelage.model.kept_tokenizer import read_kept_tokenizer

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
-from tutelage.data.conversations import Turn
+from tutelage.data.rows.conversations import Turn
 from tutelage.errors import DataError
 from tutelage.generation.sampling import Sampling
 from tutelage.serve.fields import (

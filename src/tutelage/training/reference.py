@@ -12,7 +12,7 @@ from dataclasses import replace
 import numpy as np
 
 from tutelage.config.recipe import Recipe
-from tutelage.data.pairs import Pairs
+from tutelage.data.dataset.pairs import Pairs
 from tutelage.errors import RunFolderError
 from tutelage.model.answer_log_probs import answer_log_probs
 from tutelage.model.forward import CausalModel

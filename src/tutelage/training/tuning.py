@@ -12,10 +12,10 @@ import torch
 
 from tutelage.config.recipe import Recipe
 from tutelage.config.recipe_file import to_toml
-from tutelage.data.class_rows import as_plain_text, count_classes
-from tutelage.data.pairs import units_of
-from tutelage.data.preparation import refuse_unknown_ids
-from tutelage.data.prepared_rows import PreparedRows
+from tutelage.data.dataset.class_rows import as_plain_text, count_classes
+from tutelage.data.dataset.pairs import units_of
+from tutelage.data.dataset.preparation import refuse_unknown_ids
+from tutelage.data.dataset.prepared_rows import PreparedRows
 from tutelage.errors import RunFolderError, StorageError
 from tutelage.model.assembly import Waiting, open_for_training
 from tutelage.model.forward import CausalModel

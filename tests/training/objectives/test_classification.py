@@ -6,7 +6,7 @@ import torch
 from support.tiny_models import own_attention, tiny_model
 
 from tutelage.config.recipe import Recipe, TrainingSettings
-from tutelage.data.class_rows import class_example
+from tutelage.data.dataset.class_rows import class_example
 from tutelage.model.class_head import with_class_head
 from tutelage.model.forward import target_log_probs
 from tutelage.training.objectives import choose_objective

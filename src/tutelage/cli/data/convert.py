@@ -52,8 +52,8 @@ def convert(
             "cli.option_needs_another",
             "--chosen-only and --drop-unfit are about another format: name it with --to.",
         )
-    from tutelage.data.column_map import mapped
-    from tutelage.data.conversion import convert_rows
+    from tutelage.data.formats.column_map import mapped
+    from tutelage.data.sources.conversion import convert_rows
 
     refuse_taken(output, output.output, ledger=ledger)
     opened = open_rows(options, verb="convert", takes_kto=to is None)

@@ -102,8 +102,8 @@ class OpenedRows:
 
     def checked(self) -> list[Any]:
         """Return what `prepare` would make of each row."""
-        from tutelage.data.checks import check_rows
-        from tutelage.data.preparation import sizes_of
+        from tutelage.data.dataset.preparation import sizes_of
+        from tutelage.data.quality.checks import check_rows
 
         pairs = self.recipe.training.objective == "dpo"
         return check_rows(self.conversations.rows, self.settings, sizes_of(self.source), pairs=pairs)
@@ -122,7 +122,7 @@ def open_rows(
 
     A verb that loses the label of a row must not take KTO rows, whose answers may be unwanted.
     """
-    from tutelage.data.formats import read_conversations
+    from tutelage.data.formats.formats import read_conversations
 
     given = {"DATA data.source": options.data, "--map data.map": column_map(options.map), **(overrides or {})}
     loaded = load(
@@ -149,7 +149,7 @@ def open_rows(
 
 def tokens_of(opened: OpenedRows, checked: Sequence[Any], renderer: Any) -> dict[int, int]:
     """Return the tokens of every row of which the model would see any."""
-    from tutelage.data.token_figures import count_row_tokens
+    from tutelage.data.dataset.token_figures import count_row_tokens
 
     source = opened.source
     files = {record.row: record.file for record in source.records}
@@ -177,7 +177,7 @@ def _show_read(source: Any, read: Any) -> None:
 
 def refuse_taken(output: OutputOptions, *paths: Path, ledger: Path | None = None) -> None:
     """Stop before any work when a file could not be written, or would be lost."""
-    from tutelage.data.writing import refuse_unknown_ending
+    from tutelage.data.sources.writing import refuse_unknown_ending
 
     for path in paths:
         refuse_unknown_ending(path)
@@ -197,9 +197,9 @@ def write_files(
 
     `settings` are those with which the files will be read again.
     """
-    from tutelage.data.records import SOURCE_ROW
-    from tutelage.data.tables import cells_that_would_run
-    from tutelage.data.writing import file_of_rows, is_text_table
+    from tutelage.data.rows.records import SOURCE_ROW
+    from tutelage.data.sources.tables import cells_that_would_run
+    from tutelage.data.sources.writing import file_of_rows, is_text_table
 
     contents = {path: file_of_rows(path, rows, settings) for path, rows in files.items()}
     for path, content in contents.items():

@@ -25,7 +25,7 @@ from tutelage.cli.opening import open_renderer
 from tutelage.cli.options import as_path
 from tutelage.codes import Message
 from tutelage.config.recipe_file import LoadedRecipe
-from tutelage.data.checks import Outcome
+from tutelage.data.quality.checks import Outcome
 from tutelage.errors import RecipeError
 from tutelage.text.patterns import BoundedPattern, compile_pattern
 
@@ -106,9 +106,9 @@ def filter_rows(
     ledger: Ledger = None,
 ) -> None:
     """Keep the rows that are what they should be; the reason of every other one is told."""
-    from tutelage.data.encoding import control_tokens
-    from tutelage.data.selection import leave_out
-    from tutelage.data.writing import with_row_numbers
+    from tutelage.data.lint.selection import leave_out
+    from tutelage.data.prompts.encoding import control_tokens
+    from tutelage.data.sources.writing import with_row_numbers
 
     criteria = criteria_of(chosen)
     refuse_taken(output, output.output, ledger=ledger)
@@ -138,8 +138,8 @@ def filter_rows(
 
 def criteria_of(chosen: FilterOptions) -> Any:
     """Return what was asked for, or stop where it means nothing."""
-    from tutelage.data.languages import LATIN, NO_LETTERS, SCRIPTS, WORDS
-    from tutelage.data.selection import RULES_OF_ROWS, Criteria
+    from tutelage.data.lint.selection import RULES_OF_ROWS, Criteria
+    from tutelage.data.quality.languages import LATIN, NO_LETTERS, SCRIPTS, WORDS
 
     if chosen == FilterOptions():
         raise RecipeError(
@@ -191,7 +191,7 @@ def _patterns(option: str, given: Sequence[str]) -> list[BoundedPattern]:
 
 def _told_otherwise(chosen: FilterOptions, source: Any) -> dict[int, Message]:
     """Return the rows of which the ledger of the run that was named tells something else."""
-    from tutelage.data.ledger import rows_told_otherwise
+    from tutelage.data.dataset.ledger import rows_told_otherwise
     from tutelage.run.folder import RunFolder
 
     if chosen.run is None:
@@ -207,8 +207,8 @@ def _told_otherwise(chosen: FilterOptions, source: Any) -> dict[int, Message]:
 
 def _undesirable(opened: OpenedRows) -> dict[int, Message]:
     """Return the rows whose label says that the answer is not wanted."""
-    from tutelage.data.column_map import mapped
-    from tutelage.data.kto_rows import is_desirable
+    from tutelage.data.formats.column_map import mapped
+    from tutelage.data.formats.kto_rows import is_desirable
 
     records = (mapped(record, opened.settings.map) for record in opened.source.records)
     reason = Message("filter.undesirable", "its label says that the answer is not wanted")

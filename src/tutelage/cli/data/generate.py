@@ -34,7 +34,7 @@ def generate_rows(
     ] = None,
 ) -> None:
     """Ask a language model for new rows like those of DATA; what only repeats a row that is there is not taken."""
-    from tutelage.data.inventing import invent
+    from tutelage.data.synthetic.inventing import invent
 
     refuse_taken(output, output.output)
     refuse_less_than_one(rows=rows, rows_per_question=rows_per_question, max_questions=max_questions)
@@ -76,7 +76,7 @@ def generate_rows(
 
 def _seeds(opened: OpenedRows) -> list[Any]:
     """Return the rows that a model can be shown: one question and its answer each, and nothing that a check drops."""
-    from tutelage.data.checks import check_rows
+    from tutelage.data.quality.checks import check_rows
 
     kept = [
         one.row for one in check_rows(opened.conversations.rows, opened.settings) if one.outcome != "dropped"
@@ -92,9 +92,9 @@ def _seeds(opened: OpenedRows) -> list[Any]:
 
 
 def _values(made: list[Any], opened: OpenedRows, name: str) -> list[dict[str, Any]]:
-    from tutelage.data.conversion import to_format
-    from tutelage.data.records import MADE_BY, MADE_FROM
-    from tutelage.data.writing import source_row
+    from tutelage.data.rows.records import MADE_BY, MADE_FROM
+    from tutelage.data.sources.conversion import to_format
+    from tutelage.data.sources.writing import source_row
 
     numbers = {record.row: source_row(record) for record in opened.source.records}
     return [

@@ -34,7 +34,7 @@ def improve_rows(
     ledger: Ledger = None,
 ) -> None:
     """Have a language model say what is lacking in each row and write it anew; all rows are written."""
-    from tutelage.data.improving import improve, why_not
+    from tutelage.data.synthetic.improving import improve, why_not
 
     refuse_taken(output, output.output, ledger=ledger)
     refuse_less_than_one(max_questions=max_questions)
@@ -64,10 +64,10 @@ def improve_rows(
 
 def _values(improved: list[Any], opened: OpenedRows, name: str) -> list[dict[str, Any]]:
     """Return all rows in their own formats; a row that was written anew says by which model."""
-    from tutelage.data.column_map import mapped
-    from tutelage.data.conversion import to_format, unread_fields
-    from tutelage.data.records import MADE_BY, SOURCE_ROW
-    from tutelage.data.writing import source_row, with_row_numbers
+    from tutelage.data.formats.column_map import mapped
+    from tutelage.data.rows.records import MADE_BY, SOURCE_ROW
+    from tutelage.data.sources.conversion import to_format, unread_fields
+    from tutelage.data.sources.writing import source_row, with_row_numbers
 
     values: list[dict[str, Any]] = []
     for record, one in zip(opened.source.records, improved, strict=True):

@@ -49,7 +49,7 @@ def refuse_less_than_one(**counts: int | None) -> None:
 
 def remembering_model(options: ModelOptions) -> Any:
     """Return the RememberingModel of the options, and say where what is asked goes."""
-    from tutelage.data.asking import RememberingModel
+    from tutelage.data.synthetic.asking import RememberingModel
     from tutelage.llm.language_models import open_chat_model
     from tutelage.llm.model_names import parse_model_name
     from tutelage.system.fetching import user_cache

@@ -27,8 +27,8 @@ def sample(
     ledger: Ledger = None,
 ) -> None:
     """Draw some rows, which stay in their order; a larger sample of the same seed holds the smaller one."""
-    from tutelage.data.selection import sample_rows
-    from tutelage.data.writing import with_row_numbers
+    from tutelage.data.lint.selection import sample_rows
+    from tutelage.data.sources.writing import with_row_numbers
 
     refuse_taken(output, output.output, ledger=ledger)
     refuse_less_than_one(rows=rows)

@@ -35,9 +35,9 @@ def split(
     ledger: Ledger = None,
 ) -> None:
     """Part rows into training, test and validation: OUTPUT rows.jsonl becomes rows.train.jsonl and so on."""
-    from tutelage.data.label_names import FORMAT, trim_labels
-    from tutelage.data.splits import find_leaks, split_rows
-    from tutelage.data.writing import with_row_numbers
+    from tutelage.data.dataset.splits import find_leaks, split_rows
+    from tutelage.data.quality.label_names import FORMAT, trim_labels
+    from tutelage.data.sources.writing import with_row_numbers
     from tutelage.run.folder import SPLITS
 
     files = {name: part_of(output.output, name) for name in SPLITS}

@@ -22,7 +22,7 @@ def stats(
     ] = False,
 ) -> None:
     """Count rows, fields, turns, languages, lengths and near-duplicates; nothing is judged or written."""
-    from tutelage.data.description import describe
+    from tutelage.data.lint.description import describe
 
     opened = open_rows(
         options,

@@ -1,0 +1,142 @@
+"""Rows of text and label as examples whose one target is a class, by its number, in place of a token."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from tutelage.config.recipe import ClassToken, DataSettings
+from tutelage.data.dataset.prepared_rows import PreparedRows
+from tutelage.data.prompts.encoding import adds_begin_of_text, encode_text
+from tutelage.data.quality.label_names import FORMAT, quoted
+from tutelage.data.quality.label_sets import labels_in
+from tutelage.data.rows.conversations import Conversation
+from tutelage.errors import DataError
+from tutelage.tree.examples import Example, PreparedRow
+
+ROWS_NAMED = 8
+
+
+def class_rows(
+    tokenizer: Any,
+    conversations: Iterable[Conversation],
+    classes: list[str],
+    settings: DataSettings,
+    *,
+    sets: list[tuple[int, ...]],
+) -> Iterator[tuple[Conversation, PreparedRow]]:
+    """Yield each row with its example; `classes` grows by each label that is seen for the first time.
+
+    Where a text has several labels, `sets` grows likewise by their numbers, and the target is that of the set.
+    """
+    separator = settings.label_separator
+    of_classes, of_sets = _Numbers(classes), _Numbers(sets)
+    for conversation in conversations:
+        require_text_and_label(conversation)
+        text, label = conversation.turns[0].text, conversation.response
+        if separator is None:
+            number = of_classes.of(label)
+        else:
+            number = of_sets.of(tuple(of_classes.of(one) for one in labels_in(label, separator)))
+        try:
+            ids = text_ids(tokenizer, text, token=settings.class_token)
+        except DataError as fault:
+            raise DataError(fault.code, str(fault), row=conversation.row) from fault
+        example = class_example(conversation.row, ids, number)
+        yield conversation, PreparedRow(text, label, example)
+
+
+def require_text_and_label(row: Conversation) -> None:
+    """Stop where a row of another format is to be classified."""
+    if row.format != FORMAT:
+        raise DataError(
+            "data.not_text_and_label",
+            f"Row {row.row} has the format {row.format}, and a classification needs rows of a text and a label. Name"
+            " their fields with --map text=NAME --map label=NAME.",
+            row=row.row,
+        )
+
+
+class _Numbers:
+    """The number of each thing in a list, which grows by each that is new, here or elsewhere."""
+
+    def __init__(self, known: list[Any]) -> None:
+        self._known = known
+        self._numbers: dict[Any, int] = {}
+        self._read = 0  # of the list
+
+    def of(self, thing: Any) -> int:
+        """Return the number of a thing, in the time of one look, however many are known."""
+        for place in range(self._read, len(self._known)):
+            self._numbers.setdefault(self._known[place], place)
+        if thing not in self._numbers:
+            self._numbers[thing] = len(self._known)
+            self._known.append(thing)
+        self._read = len(self._known)
+        return self._numbers[thing]
+
+
+def text_ids(tokenizer: Any, text: str, *, token: ClassToken) -> list[int]:
+    """Return the ids of a text up to the token that the head reads, after a begin of text where one is written.
+
+    Of a causal model the first token has seen itself alone, so that nothing behind it needs to be computed.
+    """
+    begin = [tokenizer.bos_token_id] if adds_begin_of_text(tokenizer) else []
+    ids = [*begin, *encode_text(tokenizer, text)]
+    return ids if token == "last" else ids[:1]
+
+
+def class_example(row: int, ids: Sequence[int], number: int) -> Example:
+    """Return the example of a text and its class: the last id, which is a target and never read, is the class."""
+    return Example(row, (*ids, number), prompt_tokens=len(ids), supervised=1)
+
+
+def as_plain_text(example: Example) -> Example:
+    """Return the text of a class example with its own tokens as targets, which a base model can tell more of."""
+    ids = example.prompt_ids
+    if len(ids) < 2:
+        return example
+    return Example(example.row, ids, prompt_tokens=1, supervised=len(ids) - 1)
+
+
+def class_numbers(rows: PreparedRows) -> np.ndarray:
+    """Return the class of each prepared row by its number, or that of its set of labels: (rows,)."""
+    return rows.ids[rows.begins + rows.tokens - 1].astype(np.int64)
+
+
+def as_matrix(sets: Sequence[Sequence[int]], labels: int) -> np.ndarray:
+    """Return which label is in which set: (sets, labels) bool."""
+    matrix = np.zeros((len(sets), labels), dtype=bool)
+    for number, members in enumerate(sets):
+        matrix[number, list(members)] = True
+    return matrix
+
+
+def count_classes(training: PreparedRows, sets: Sequence[Sequence[int]]) -> int:
+    """Return how many classes the training rows have; every class has one of them, or is in a set that one has."""
+    if sets:
+        return max(label for members in sets for label in members) + 1
+    return int(class_numbers(training).max()) + 1
+
+
+def refuse_classes(
+    splits: dict[str, PreparedRows], classes: Sequence[str], source: str, *, sets: Sequence[Sequence[int]]
+) -> None:
+    """Stop where there is nothing to tell apart, or a class that no row trains."""
+    if len(classes) < 2:
+        raise DataError(
+            "data.single_label",
+            f"{source}: every row has the label {quoted(classes[0])}, and a classification needs two labels or more."
+            " Add rows with another label, or name the right field with --map label=NAME.",
+        )
+    trained = set(class_numbers(splits["train"]).tolist())
+    if sets:
+        trained = {label for number in trained for label in sets[number]}
+    missing = [name for number, name in enumerate(classes) if number not in trained]
+    if missing:
+        named = ", ".join(map(quoted, missing[:ROWS_NAMED]))
+        raise DataError(
+            "data.label_not_in_training",
+            f"{source}: no training row has the label {named}, so it could never be learnt. Add rows with it, remove"
+            " them, or raise data.train_share.",
+        )

@@ -1,0 +1,51 @@
+"""A split that would be empty, because there are too few rows or too few different prompts."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from tutelage.config.recipe import DataSettings
+from tutelage.data.dataset.splits import Sides
+from tutelage.run.folder import SPLITS
+
+
+@dataclass(frozen=True)
+class EmptySplit:
+    """Which split would be empty, of what, and what can be done."""
+
+    code: str
+    what: str
+    remedy: str
+
+
+def empty_splits(sides: Sides, settings: DataSettings) -> Iterator[EmptySplit]:
+    """Yield the splits that would be empty and must not be."""
+    shares = {"train": 1.0, "test": settings.test_share}  # a run needs training rows whatever the share says
+    stands = sides.sides()
+    for name, share in shares.items():
+        if share > 0 and not (stands == SPLITS.index(name)).any():
+            yield _described(name, sides, settings)
+            if not len(stands):
+                return  # without rows the others are empty for the same reason
+
+
+def _described(name: str, sides: Sides, settings: DataSettings) -> EmptySplit:
+    groups = sides.groups()
+    rows = int(groups.sum())
+    alone = "data.test_share=0 trains without an evaluation" if name == "test" else ""
+    counted = f"{rows:,} usable row{'' if rows == 1 else 's'}"
+    if rows < 2 * len(groups) or not rows:
+        other = "" if settings.split == "position" else ", or try --split position"
+        remedy = f"Add rows, or raise data.{name}_share{other}{f'; {alone}' if alone else ''}."
+        return EmptySplit("data.empty_split", f"with {counted} the {name} split would be empty", remedy)
+    if len(groups) == 1:
+        shared = f"all {counted} have the same prompt"
+    else:
+        shared = f"the {counted} have only {len(groups):,} different prompts, {groups[0]:,} rows the same one"
+    rule = f"data.split={settings.split} keeps rows of one prompt together"
+    what = f"{shared}; {rule}, so the {name} split would be empty"
+    options = [
+        "Use --split position, which also trains on prompts of the test rows and warns of these leaks",
+        *([alone] if alone else []),
+        "or give rows of other prompts",
+    ]
+    return EmptySplit("data.too_few_prompts", what, f"{'; '.join(options)}.")

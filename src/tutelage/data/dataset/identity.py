@@ -1,0 +1,62 @@
+"""What the prepared rows of a run are made of, as hashes: where all are equal, the rows would come out the same."""
+
+import hashlib
+import json
+from typing import Any
+
+from tutelage.config.recipe import DataSettings, Objective
+from tutelage.data.prompts.prompts import PromptRenderer
+from tutelage.data.rows.conversations import Conversation, Turn, single_turn
+
+FORM = 2  # of the files that hold prepared rows; other ones need another number
+# A prompt style is known by what it writes around these texts, whatever it is called.
+PROBES = (
+    single_turn(0, "question", "", "answer"),
+    single_turn(0, "question", "input", "answer"),
+    Conversation(0, (Turn("system", "system"), Turn("user", "question"), Turn("assistant", "answer"))),
+    Conversation(0, (Turn("user", "one"), Turn("assistant", "two")) * 2),
+    Conversation(0, (Turn("assistant", "text"),), "text"),
+)
+
+
+def made_of(
+    source_sha256: str,
+    settings: DataSettings,
+    renderer: PromptRenderer,
+    *,
+    context_length: int,
+    weights: str,
+    objective: Objective = "instruction",
+) -> dict[str, str]:
+    """Return a hash each of the data, the model, its tokenizer, the text of the prompt style, and the settings."""
+    return {
+        "data": source_sha256,
+        "model": weights,
+        "tokenizer": _hash(renderer.tokenizer.backend_tokenizer.to_str(), str(renderer.end_of_turn)),
+        "prompt": _hash(*_objective_texts(objective), *_prompt_texts(settings, renderer))
+        if objective != "classification"
+        else _hash(objective),
+        # A licence is told of the rows, and makes none of them.
+        "settings": _hash(
+            json.dumps(settings.model_dump(exclude={"licence"})), str(context_length), str(FORM)
+        ),
+    }
+
+
+def _objective_texts(objective: Objective) -> list[str]:
+    return [] if objective == "instruction" else [objective]
+
+
+def _prompt_texts(settings: DataSettings, renderer: PromptRenderer) -> list[str]:
+    if settings.prompt == "chat":  # a template is its own text, and may refuse what the probes say
+        return [renderer.tokenizer.chat_template]
+    return [str(renderer.lay_out(probe)) for probe in PROBES]
+
+
+def changed_parts(before: dict[str, Any], now: dict[str, str]) -> list[str]:
+    """Return the names of what is another than it was."""
+    return [name for name, value in now.items() if before.get(name) != value]
+
+
+def _hash(*texts: str) -> str:
+    return hashlib.sha256(json.dumps(texts).encode()).hexdigest()

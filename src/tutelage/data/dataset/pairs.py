@@ -1,0 +1,38 @@
+"""What a training takes of prepared rows: their examples, or the pairs of their two answers."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import overload
+
+import numpy as np
+
+from tutelage.data.dataset.prepared_rows import PreparedRows
+from tutelage.tree.examples import Pair, Unit
+
+
+def units_of(rows: PreparedRows) -> Sequence[Unit]:
+    """Return pairs where the rows have rejected answers, else examples."""
+    return rows.examples if rows.rejected is None else Pairs(rows, rows.rejected)
+
+
+@dataclass(frozen=True)
+class Pairs(Sequence[Pair]):
+    """The pairs of prepared rows, each read when it is asked for; `reference` (rows, 2) is what a model gave before."""
+
+    chosen: PreparedRows
+    rejected: PreparedRows
+    reference: np.ndarray | None = None
+
+    def __len__(self) -> int:
+        return len(self.chosen)
+
+    @overload
+    def __getitem__(self, index: int) -> Pair: ...
+    @overload
+    def __getitem__(self, index: slice) -> "Pairs": ...
+    def __getitem__(self, index: int | slice) -> "Pair | Pairs":
+        known = None if self.reference is None else self.reference[index]
+        if isinstance(index, slice):
+            return Pairs(self.chosen[index], self.rejected[index], known)
+        pair = Pair(self.chosen.example(index), self.rejected.example(index))
+        return pair if known is None else replace(pair, reference=(float(known[0]), float(known[1])))

@@ -1,0 +1,302 @@
+"""Stage 1 as a whole: rows are read, checked, rendered and written one after the other into a run's data folder."""
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+
+import numpy as np
+
+from tutelage.codes import Message
+from tutelage.config.recipe import DataSettings, ModelSettings, Objective, Recipe
+from tutelage.config.recipe_file import changed_settings, check
+from tutelage.data.dataset.class_rows import class_rows, refuse_classes
+from tutelage.data.dataset.division import UNDIVIDED, divide, divide_again, split_writers
+from tutelage.data.dataset.empty_splits import empty_splits
+from tutelage.data.dataset.identity import made_of
+from tutelage.data.dataset.ledger import Ledger
+from tutelage.data.dataset.pair_rows import FORMAT as PAIR_FORMAT
+from tutelage.data.dataset.pair_rows import pair_rows
+from tutelage.data.dataset.prepared_rows import PreparedRows, open_split
+from tutelage.data.dataset.splits import Sides
+from tutelage.data.dataset.token_figures import count_tokens
+from tutelage.data.formats.formats import ConversationReader
+from tutelage.data.prompts.encoding import naming_row_of_surrogate, vocabulary_of
+from tutelage.data.prompts.prompts import PromptRenderer
+from tutelage.data.quality.checks import asked, check_each, fingerprint
+from tutelage.data.quality.first_rows import FINGERPRINT_BYTES
+from tutelage.data.quality.label_names import SeenLabels
+from tutelage.data.rows.conversations import Conversation
+from tutelage.data.rows.records import OpenSource, Record, Source
+from tutelage.errors import DataError, RunFolderError
+from tutelage.run.artifacts import Note, Preparation, RowCounts, TokenCounts, read_artifact, write_artifact
+from tutelage.run.folder import (
+    SPLITS,
+    RunFolder,
+    reading_faults,
+    split_files,
+)
+from tutelage.system.storage import remove, staged_folder, storage_faults
+from tutelage.tree.examples import PreparedRow
+
+Rendered = tuple[Conversation, tuple[PreparedRow, ...]]
+ROWS_NAMED = 8
+ROWS_TOLD = 1_000  # so many are rendered between two signs of progress
+ALONE = "text alone"  # the prompt style of what has no prompt
+
+
+@dataclass(frozen=True)
+class PreparedData:
+    """What stage 1 made of a source; the rows of each split are mapped from the files that it wrote."""
+
+    splits: dict[str, PreparedRows]
+    preparation: Preparation
+
+
+def prepare(
+    source: OpenSource,
+    settings: DataSettings,
+    renderer: PromptRenderer,
+    *,
+    folder: Path,
+    context_length: int,
+    model: ModelSettings,
+    weights: str,
+    model_files: Mapping[str, str] = MappingProxyType({}),
+    is_checked: bool = True,
+    objective: Objective = "instruction",
+    progress: Callable[[int], None] = lambda rows: None,
+) -> PreparedData:
+    """Turn a source into the files of a data folder, or stop with the rows that are at fault.
+
+    Of the rows a few at a time are in memory, and of each no more than some hashes is kept. `weights` is the SHA-256 of
+    the base model, and `model_files` those of its files, by which later stages know that it is still the same; none
+    where it was converted, and so has a manifest. `progress` is told how many more are rendered.
+    """
+    ledger = Ledger()
+    reader = ConversationReader(source.name, settings, objective=objective)
+    sides = Sides(rule=settings.split, train_share=settings.train_share, test_share=settings.test_share)
+    limit = min(settings.max_length or context_length, context_length)
+    questions = bytearray()  # a fingerprint of what each row asks
+    overlong: list[tuple[int, int]] = []
+    classes: list[str] = []  # of a classification
+    sets: list[tuple[int, ...]] = []  # of its labels, where a text has several
+    labels = SeenLabels(settings.label_separator)
+    vocabulary = vocabulary_of(renderer.tokenizer)
+    pairs = objective == "dpo"
+    trains_all = not pairs and settings.loss_on != "last_response"
+    names = SPLITS if settings.split == "group" else (UNDIVIDED,)
+    with split_writers(folder, names, vocabulary, pairs=pairs) as writers:
+        kept = labels.noted(_kept(source, settings, reader, ledger, pairs=pairs))
+        if objective == "classification":
+            rendered = _alone(class_rows(renderer.tokenizer, kept, classes, settings, sets=sets))
+        elif pairs:
+            rendered = pair_rows(renderer, kept)
+        else:
+            rendered = _alone(renderer.rows(kept, loss_on=settings.loss_on))
+        rendered = _naming_rows(rendered, lambda row: ledger.file_of(row) or source.name)
+        for count, (conversation, rows) in enumerate(rendered, start=1):
+            tokens = max(len(row.example.ids) for row in rows)
+            if tokens > limit:
+                overlong.append((conversation.row, tokens))
+                told = f"{tokens:,} tokens, more than {limit:,}"
+                ledger.drop(conversation.row, Message("data.too_long", told))
+            else:
+                side = sides.add_row(conversation, trains_all=trains_all)
+                for writer, row in zip(writers[side or 0], rows, strict=True):
+                    writer.add(row)
+                questions += fingerprint(asked(conversation))
+            if count % ROWS_TOLD == 0:
+                progress(ROWS_TOLD)
+    if overlong and settings.overlong == "stop":
+        _refuse_overlong(overlong, limit, settings)
+    if not len(sides.rows):
+        read = ledger.counts()["read"]
+        told = f"{source.name}: none of the {read:,} rows can be used: {'; '.join(ledger.reasons())}."
+        raise DataError("data.no_usable_rows", told)
+    stands = _divided(folder, sides, settings, source.name, vocabulary, pairs=pairs)
+    counts = {name: int((stands == side).sum()) for side, name in enumerate(SPLITS)}
+    splits = {name: open_split(folder, name) for name in SPLITS}
+    if objective == "classification":
+        refuse_classes(splits, classes, source.name, sets=sets)
+    _write_lines(RunFolder(folder).ledger.name, folder, ledger.lines(sides.rows, stands))
+    preparation = Preparation(
+        format=1,
+        source=source.name,
+        sha256=source.sha256,
+        kind=source.kind,
+        formats=reader.formats(),
+        model=model.name_or_path,
+        model_sha256=weights,
+        model_files=dict(model_files),
+        checksums="verified" if is_checked else "skipped",
+        made_of=made_of(
+            source.sha256,
+            settings,
+            renderer,
+            context_length=context_length,
+            weights=weights,
+            objective=objective,
+        ),
+        settings={
+            "data": settings.model_dump(),
+            "model": model.model_dump(),
+            "training": {"objective": objective},  # without which a recipe of the others may be refused
+        },
+        objective=objective,
+        classes=classes,
+        label_sets=[list(one) for one in sets],
+        prompt=ALONE if objective == "classification" else settings.prompt,
+        split=settings.split,
+        end_of_turn=renderer.tokenizer.convert_ids_to_tokens(renderer.end_of_turn),
+        end_of_turn_id=renderer.end_of_turn,
+        rows=RowCounts(**ledger.counts(), **counts),
+        tokens=TokenCounts(**count_tokens(splits)),
+        repeated_prompts=_count_repeated(questions),
+        leaks=sides.leaks(),
+        notes=[
+            Note(code=note.code, message=note.text)
+            for note in (*source.notes, *reader.notes(pairs=pairs), *labels.messages())
+        ],
+    )
+    write_artifact(folder / RunFolder(folder).preparation.name, preparation)
+    return PreparedData(splits, preparation)
+
+
+def _alone(rendered: Iterable[tuple[Conversation, PreparedRow]]) -> Iterator[Rendered]:
+    return ((conversation, (row,)) for conversation, row in rendered)
+
+
+def _naming_rows(rendered: Iterable[Rendered], file_of: Callable[[int], str]) -> Iterator[Rendered]:
+    with naming_row_of_surrogate(file_of):
+        yield from rendered
+
+
+def _divided(
+    folder: Path, sides: Sides, settings: DataSettings, source: str, vocabulary: int, *, pairs: bool
+) -> np.ndarray:
+    """Put the rows that were written into the files of their splits, and return the side of each: (rows,)."""
+    for empty in empty_splits(sides, settings):
+        raise DataError(empty.code, f"{source}: {empty.what}. {empty.remedy}")
+    stands = sides.sides()
+    if settings.split == "group":
+        divide_again(folder, sides.first_sides(), stands, vocabulary, pairs=pairs)
+    else:
+        divide(folder, stands, vocabulary, pairs=pairs)
+    return stands
+
+
+def _kept(
+    source: OpenSource, settings: DataSettings, reader: ConversationReader, ledger: Ledger, *, pairs: bool
+) -> Iterator[Conversation]:
+    """Yield the rows that are not dropped, and note in the ledger what becomes of all."""
+    oversized: dict[int, int] = {}
+
+    def records() -> Iterator[Record]:
+        for record in source.records():
+            ledger.note_file(record)
+            if record.size is not None and record.size > settings.max_row_bytes:
+                oversized[record.row] = record.size
+            yield record
+
+    each = check_each(reader.read(records()), settings, oversized, pairs=pairs)
+    for checked in each:
+        ledger.note(checked)
+        if checked.outcome != "dropped":
+            if pairs and checked.row.format != PAIR_FORMAT:
+                deque(each, maxlen=0)  # so that a fault of the reader, as with KTO rows, is said first
+            yield checked.row
+
+
+def _write_lines(name: str, folder: Path, lines: Iterator[str]) -> None:
+    """Write lines one after the other; the folder as a whole takes its place once everything is in it."""
+    path = folder / name
+    with storage_faults(path), path.open("w", encoding="utf-8", newline="\n") as file:
+        file.writelines(f"{line}\n" for line in lines)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _count_repeated(questions: bytearray) -> int:
+    each = np.frombuffer(questions, dtype=f"V{FINGERPRINT_BYTES}")
+    return len(each) - len(np.unique(each))
+
+
+def sizes_of(source: Source) -> dict[int, int]:
+    """Return the bytes of each row, as far as the kind of file tells them."""
+    return {record.row: record.size for record in source.records if record.size is not None}
+
+
+@contextmanager
+def replacing_data(run: RunFolder, *, keeps_results: bool = False) -> Iterator[Path]:
+    """Give a folder to prepare into, which in the end takes the place of the run's data: all of it, or none.
+
+    What later stages made of earlier data is removed when the new data is whole on the disk, and not before; it stays
+    where a training is to go on with changed data.
+    """
+    with staged_folder(run.data) as staged:
+        yield staged
+        for path in () if keeps_results else run.results_of_other_data():
+            remove(path)
+
+
+def refuse_other_settings(run: RunFolder, recipe: Recipe) -> None:
+    """Stop when the data folder was prepared under other settings of the data or the model."""
+    prepared = read_artifact(Preparation, run.require(run.preparation, stage="prepare"))
+    with reading_faults(run.preparation):
+        before = check(prepared.settings, {})
+    if prepared.objective != recipe.training.objective:
+        raise RunFolderError(
+            "run.settings_changed",
+            f"{run.data} was prepared for training.objective={prepared.objective}, not {recipe.training.objective}."
+            f" Run `tutelage prepare {run.root} --overwrite` with the new one first.",
+        )
+    changed = changed_settings(before, recipe, sections=("data", "model"))
+    if changed:
+        raise RunFolderError(
+            "run.settings_changed",
+            f"{run.data} was prepared with other settings: {', '.join(changed)}."
+            f" Run `tutelage prepare {run.root} --overwrite` with the new ones first.",
+        )
+
+
+def read_prepared(run: RunFolder, split: str) -> PreparedRows:
+    """Map the rows of one split; only the test and the validation rows may be none."""
+    files = split_files(run.data, split)
+    for path in (files.texts, files.ids, files.table, files.spans):
+        run.require(path, stage="prepare")
+    rows = open_split(run.data, split)
+    with reading_faults(files.texts):
+        if split == "train" and not rows:
+            raise ValueError("it holds no rows, and without rows nothing can be trained")
+    return rows
+
+
+def refuse_unknown_ids(
+    rows: PreparedRows, *, vocabulary: int, text_of: Callable[[int], str] | None = None
+) -> None:
+    """Stop where the split of some rows holds a token id that the model has no weights for; say its text if known."""
+    for place in filter(None, (side.place_of_unknown(vocabulary) for side in rows.sides)):
+        row, token = place
+        text = f" ({text_of(token)!r})" if text_of else ""
+        raise DataError(
+            "data.unknown_token_id",
+            f"Row {row} holds the token id {token}{text}, and the model knows those from 0 to {vocabulary - 1}. If the"
+            " prepared rows were edited, prepare again with --overwrite; if not, the model's tokenizer.json is that of"
+            " another model.",
+        )
+
+
+def _refuse_overlong(overlong: Sequence[tuple[int, int]], limit: int, settings: DataSettings) -> None:
+    named = ", ".join(f"{row} ({tokens:,} tokens)" for row, tokens in overlong[:ROWS_NAMED])
+    more = f" and {len(overlong) - ROWS_NAMED:,} more" if len(overlong) > ROWS_NAMED else ""
+    owner = "data.max_length" if limit == settings.max_length else "the model's context"
+    raise DataError(
+        "data.too_long",
+        f"{'Row' if len(overlong) == 1 else 'Rows'} {named}{more}: longer than {owner} of {limit:,} tokens."
+        " Shorten them, or drop and list them with --set data.overlong=drop.",
+        row=overlong[0][0],
+    )

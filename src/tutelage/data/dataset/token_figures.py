@@ -1,0 +1,115 @@
+"""What rows are for a model: how long they are in tokens, and how many of those prefix sharing spares it."""
+
+import tempfile
+from array import array
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from tutelage.config.recipe import LossOn
+from tutelage.data.dataset.prepared_rows import PreparedRows, id_type
+from tutelage.data.prompts.encoding import naming_row_of_surrogate
+from tutelage.data.prompts.prompts import PromptRenderer
+from tutelage.data.quality.checks import CheckedRow, opening_turn
+from tutelage.data.rows.conversations import Conversation
+from tutelage.tree.examples import Example
+from tutelage.tree.prefix_tree import count_distinct, count_distinct_runs
+
+EXAMPLES_A_STEP = 8
+
+
+@dataclass(frozen=True)
+class TokenFigures:
+    """Lengths in tokens, and how many tokens a model has to run over with and without prefix sharing."""
+
+    lengths: np.ndarray  # (examples,)
+    supervised: int
+    longest_allowed: int
+    without_end: int | None  # None where no answer is to end
+    computed: int  # tokens that a model has to run over one example at a time
+    distinct: int  # over the whole source
+    distinct_by_step: int  # over steps of eight rows in the order of the file
+
+
+class TokenCounter:
+    """Counts over examples that go by; their ids wait in a temporary file until the last of them is known."""
+
+    def __init__(self, *, longest_allowed: int, end_of_turn: int | None, vocabulary: int) -> None:
+        self.overlong: dict[int, int] = {}  # rows and their tokens; of a pair both answers may be too long
+        self._limit, self._end_of_turn = longest_allowed, end_of_turn
+        self._lengths = array("q")
+        self._supervised = self._without_end = self._distinct_by_step = 0
+        self._step: list[Example] = []
+        self._id_type = id_type(vocabulary)
+        self._ids = tempfile.TemporaryFile()  # noqa: SIM115 - it is gone with the counter
+
+    def add(self, example: Example) -> None:
+        """Take in the next example."""
+        tokens = len(example.ids)
+        if tokens > self._limit:
+            self.overlong[example.row] = tokens
+        self._lengths.append(tokens)
+        self._supervised += example.supervised
+        self._without_end += example.ids[-1] != self._end_of_turn
+        self._ids.write(np.array(example.ids, dtype=self._id_type).tobytes())
+        self._step.append(example)
+        if len(self._step) == EXAMPLES_A_STEP:
+            self._count_step()
+
+    def figures(self) -> TokenFigures | None:
+        """Return the figures of all examples, or None where there were none."""
+        if not self._lengths:
+            return None
+        self._count_step()
+        self._ids.flush()
+        lengths = np.array(self._lengths)
+        ids = np.memmap(self._ids, dtype=self._id_type, mode="r")
+        return TokenFigures(
+            lengths=lengths,
+            supervised=self._supervised,
+            longest_allowed=self._limit,
+            without_end=None if self._end_of_turn is None else self._without_end,
+            computed=int((lengths - 1).sum()),  # nothing follows the last token of an example
+            distinct=count_distinct_runs(ids, np.cumsum(lengths) - lengths, lengths - 1),
+            distinct_by_step=self._distinct_by_step,
+        )
+
+    def _count_step(self) -> None:
+        self._distinct_by_step += count_distinct(self._step)
+        self._step = []
+
+
+def count_row_tokens(
+    checked: Iterable[CheckedRow], renderer: PromptRenderer, *, loss_on: LossOn, file_of: Callable[[int], str]
+) -> dict[int, int]:
+    """Return the tokens of every row that has an example, be it dropped as a repeat or for its size.
+
+    A row without a supervised answer, or without a prompt before it, has none and is left out.
+    """
+    rows = [one.row for one in checked if _has_example(one.row)]
+    with naming_row_of_surrogate(file_of):
+        return {example.row: len(example.ids) for example in renderer.examples(rows, loss_on=loss_on)}
+
+
+def _has_example(row: Conversation) -> bool:
+    if not row.turns or row.turns[-1].role != "assistant" or not row.turns[-1].is_supervised:
+        return False
+    return row.is_plain_text or opening_turn(row).role != "assistant"
+
+
+def count_tokens(splits: Mapping[str, PreparedRows]) -> dict[str, int]:
+    """Return how many tokens the training rows have, and of all rows the longest."""
+    train = splits["train"].sides
+    ids = [side.ids for side in train]
+    begins = [side.begins + sum(map(len, ids[:place])) for place, side in enumerate(train)]
+    tokens = np.concatenate([side.tokens for side in train])
+    return {
+        "train": int(tokens.sum()),
+        "supervised": sum(int(side.supervised.sum()) for side in train),
+        # The last token of an example is a target only, so that it is no node of a tree.
+        "distinct": count_distinct_runs(
+            ids[0] if len(ids) == 1 else np.concatenate(ids), np.concatenate(begins), tokens - 1
+        ),
+        "longest": max(int(side.tokens.max(initial=0)) for rows in splits.values() for side in rows.sides),
+    }

@@ -1,0 +1,1 @@
+"""The formats of rows: which one a row has, and how it becomes a conversation."""

@@ -1,0 +1,63 @@
+"""What has to be said of rows that could all be read: of their formats, and of what is not used."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+from tutelage.codes import Message
+from tutelage.data.formats.schemas import SCHEMAS, fields_of
+from tutelage.text.spelling import did_you_mean, nearest
+
+
+def format_notes(formats: Mapping[str, int], *, pairs: bool) -> list[Message]:
+    """Say that rows have several formats, and what a format means for training."""
+    notes: list[Message] = []
+    if len(formats) > 1:
+        counted = ", ".join(f"{count:,} {name}" for name, count in formats.items())
+        notes.append(
+            Message(
+                "data.several_formats", f"The rows have several formats, each row exactly one: {counted}."
+            )
+        )
+    if formats.get("preference") and not pairs:
+        told = (
+            f"{formats['preference']:,} preference rows: the chosen answer is trained and the rejected one is not used;"
+            " training.objective=dpo trains on both."
+        )
+        notes.append(Message("data.rejected_not_used", told))
+    if formats.get("text"):
+        told = f"{formats['text']:,} rows are plain text: they are trained as they stand, without the prompt style."
+        notes.append(Message("data.plain_text", told))
+    return notes
+
+
+def blank_system_notes(rows: int) -> list[Message]:
+    """Say how many rows have an empty system message."""
+    if not rows:
+        return []
+    told = (
+        f"{rows:,} rows have an empty system message. The model's chat template may then leave out the default system"
+        " text that it writes in rows without the message."
+    )
+    return [Message("data.empty_system_message", told)]
+
+
+def unknown_key_notes(rows_by_fields: Mapping[tuple[str, ...], int], names: Sequence[str]) -> list[Message]:
+    """Say which fields of the rows are not used."""
+    counts: Counter[str] = Counter()
+    for fields, count in rows_by_fields.items():
+        known = fields_of(names, fields)
+        if "preference" in names and not SCHEMAS["preference"].has_fields(fields):
+            known |= fields_of(["alpaca"])  # of which the output may hold both answers
+        counts.update({key: count for key in fields if key not in known})
+    return [
+        Message(
+            "data.field_not_used",
+            f"The field {key!r} ({count:,} rows) is not used.{_meant(key, fields_of(names))}",
+        )
+        for key, count in counts.items()
+    ]
+
+
+def _meant(key: str, known: set[str]) -> str:
+    near = nearest(key, sorted(known))
+    return did_you_mean(near and repr(near))

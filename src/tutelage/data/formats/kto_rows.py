@@ -1,0 +1,102 @@
+"""KTO rows: one answer each, with a label that says whether it is wanted. No objective trains on them yet.
+
+A field `label` may say something else, such as a topic. It makes KTO rows where its values are true and false; numbers
+and texts say so only if every row of the source has one that can mean true or false.
+"""
+
+import shlex
+from typing import Any
+
+from tutelage.config.recipe import DataSettings
+from tutelage.data.formats.named_rows import NamedRows
+from tutelage.data.formats.unknown_columns import options_of
+from tutelage.data.rows.reading import Value
+from tutelage.data.rows.records import Record
+from tutelage.errors import DataError
+
+# LLaMA-Factory's name, which means nothing else, and everybody's.
+TAG, LABEL = "kto_tag", "label"
+FORMATS = ("alpaca", "sharegpt", "messages", "prompt-completion", "question-answer", "text")
+WORDS = {
+    "true": True,
+    "false": False,
+    "desirable": True,
+    "undesirable": False,
+    "chosen": True,
+    "rejected": False,
+}
+NUMBERS: dict[Any, bool] = {1.0: True, 0.0: False, -1.0: False}
+NOTHING = ("", "nan", "null", "none")
+
+
+def is_desirable(value: Value) -> bool | None:
+    """Tell what a row's label says of its answer; None where there is no label, or one that says something else."""
+    return _meaning(value.get(_field_of(value)))
+
+
+def _field_of(value: Value) -> str:
+    """Return which field holds a row's label: the first of the two that is filled."""
+    return LABEL if _is_missing(value.get(TAG)) else TAG
+
+
+def _meaning(label: Any) -> bool | None:
+    if isinstance(label, str):
+        word = label.strip().casefold()
+        if word in WORDS:
+            return WORDS[word]
+        try:
+            label = float(word)
+        except ValueError:
+            return None
+    return NUMBERS.get(label) if isinstance(label, bool | int | float) else None
+
+
+def _is_missing(label: Any) -> bool:
+    """Tell whether there is no label; NaN is how a table of numbers says it."""
+    return label is None or (isinstance(label, str | float) and str(label).strip().casefold() in NOTHING)
+
+
+class KtoRows:
+    """Gathers the rows whose label calls their answer unwanted, and knows in the end whether they are KTO rows."""
+
+    def __init__(self, source: str, settings: DataSettings) -> None:
+        self._source, self._settings = source, settings
+        self._unwanted = NamedRows()
+        self._field = LABEL
+        self._is_other = False
+        self.is_certain = False  # then no row that is still to come can change what these are
+        self._numbers: set[bool | float] = set()
+
+    def note(self, record: Record, format: str) -> None:
+        """Take in the next row, of this format."""
+        value = record.value
+        field = _field_of(value)
+        label = value.get(field)
+        if format not in FORMATS or _is_missing(label):
+            return
+        wanted = _meaning(label)
+        if wanted is None:
+            self._is_other |= field == LABEL
+            return
+        if not wanted:
+            self._unwanted.add(record)
+            self._field = field
+            self.is_certain |= field == TAG or isinstance(label, bool)
+        if not isinstance(label, bool) and str(label).strip().casefold() not in WORDS:
+            self._numbers.add(float(label))
+
+    def refuse(self) -> None:
+        """Stop where answers that are not wanted would be trained like all others."""
+        is_other = self._is_other or len(self._numbers) > len(NUMBERS) - 1  # as of -1, 0 and 1
+        if not self._unwanted.count or (is_other and not self.is_certain):
+            return
+        options = options_of(self._settings, self._settings.map)
+        raise DataError(
+            "data.kto_rows",
+            f"{self._source}: {self._unwanted} with {self._field!r} false: the answer is not wanted. Rows with such a"
+            " label are KTO rows, which no objective trains on. Keep those with label true: `tutelage data filter"
+            f" {shlex.quote(self._source)} wanted.jsonl --desirable{options}`, or make pairs with"
+            f" 'chosen' and 'rejected'. If {self._field!r} says something else, give it another name with --map"
+            f" topic={self._field}.",
+            row=self._unwanted.first.row,
+        )

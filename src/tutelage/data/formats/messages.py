@@ -1,0 +1,202 @@
+"""Turns of a conversation, as the formats write them: role and content, or from and value."""
+
+from collections.abc import Sequence
+from typing import Any, cast
+
+from tutelage.data.formats.masks import read_mask
+from tutelage.data.formats.tool_calls import CALL_FIELDS, calls_of, read_calls
+from tutelage.data.rows.conversations import Role, Turn
+from tutelage.data.rows.json_rows import strict_json
+from tutelage.data.rows.reading import NOTHING, Reading, RowError, Value, json_kind
+
+ROLES: dict[str, Role] = {
+    "system": "system",
+    "developer": "system",
+    "user": "user",
+    "human": "user",
+    "assistant": "assistant",
+    "gpt": "assistant",
+    "bot": "assistant",
+    "model": "assistant",
+    "function_call": "assistant",
+    "tool_call": "assistant",
+    "tool_calls": "assistant",
+    "tool": "tool",
+    "tool_response": "tool",
+    "function": "tool",
+    "observation": "tool",
+}
+ROLES_OF_CALLS = ("function_call", "tool_call", "tool_calls")  # whose content is a call
+
+# What a part of a content may be: OpenAI, Anthropic and others name it. An image, a sound or a call is no text.
+TEXT_TYPES = ("text", "input_text", "output_text")
+OTHER_CONTENT = (
+    *("image", "image_url", "images", "audio", "audio_url", "input_audio", "video", "video_url", "videos"),
+    *("file", "document", "source", "bytes", "tool_use", "tool_result", "thinking", "refusal"),
+)
+
+
+def read_side(value: Value, field: str, role: Role, reading: Reading) -> tuple[Turn, ...]:
+    """Read one side of an exchange: a text, one message, or a list of messages."""
+    found = value.get(field)
+    if isinstance(found, list):
+        return read_messages(found, field, reading)
+    if isinstance(found, dict):
+        return read_messages([found], field, reading)
+    return (Turn(role, reading.text(value, field)),)
+
+
+def read_messages(found: Any, field: str, reading: Reading) -> tuple[Turn, ...]:
+    if isinstance(found, str) and found.lstrip().startswith("["):
+        found, reading = list_in_text(found, field), reading.of_text()  # a CSV cell can hold nothing but text
+    if found is None:
+        return ()
+    if not isinstance(found, list):
+        raise RowError(
+            "data.messages_not_list",
+            f"with {field!r} that is no list of turns",
+            json_kind(found),
+            "It should be a list of objects.",
+        )
+    return tuple(_turn(turn, field, reading) for turn in found)
+
+
+def list_in_text(text: str, field: str) -> Any:
+    try:
+        return strict_json(text)
+    except ValueError as fault:
+        raise RowError(
+            "data.messages_malformed_json",
+            f"with {field!r} whose text is no JSON",
+            str(fault),
+            "Mend it, or write JSON lines.",
+        ) from fault
+
+
+def _turn(turn: Any, field: str, reading: Reading) -> Turn:
+    """Read one turn: role or from, and content or value."""
+    if not isinstance(turn, dict):
+        raise RowError(
+            "data.message_not_object",
+            f"with a turn in {field!r} that is no object",
+            json_kind(turn),
+            "A turn has a role and a text.",
+        )
+    role_field = "role" if turn.get("from") in NOTHING else "from"
+    text_field, other = ("value", "content") if role_field == "from" else ("content", "value")
+    if turn.get(text_field) in NOTHING and turn.get(other) not in NOTHING:
+        text_field = other
+    named = turn.get(role_field)
+    known = named if isinstance(named, str) else ""
+    if known not in ROLES:
+        known = known.strip().casefold()
+    role = cast(Role | None, reading.roles.get(str(named))) or ROLES.get(known)
+    if role is None:
+        raise RowError(
+            "data.unknown_role",
+            f"with a turn in {field!r} of an unknown role",
+            repr(named) if isinstance(named, str) else json_kind(named),
+            f"The roles are {', '.join(ROLES)}. Say what another one is with --set 'data.roles={{NAME=\"user\"}}' (or"
+            " system, assistant, tool).",
+        )
+    is_learnt, masks = read_mask(turn, field, reading) if len(turn) > 2 else (None, [])
+    if role != "assistant" and is_learnt is not None:
+        masks = _of_prompt(masks, field, reading, is_learnt=is_learnt)
+    if len(turn) > 2:  # which is seldom, and takes a look at every key
+        used = (role_field, text_field, *masks, *(CALL_FIELDS if role == "assistant" else ()))
+        reading.pass_over(turn, used, f"turns in {field!r}")
+    if known in ROLES_OF_CALLS:
+        calls = (*calls_of(turn.get(text_field), reading), *read_calls(turn, reading))
+        return Turn(role, "", calls=calls, is_supervised=is_learnt is not False)
+    text = _content(turn, text_field, field, reading)
+    if role != "assistant":
+        return Turn(role, text)
+    return Turn(role, text, calls=read_calls(turn, reading), is_supervised=is_learnt is not False)
+
+
+def _of_prompt(masks: list[str], field: str, reading: Reading, *, is_learnt: bool) -> list[str]:
+    """Return which masks hold for a message that is not the assistant's: all prompts are learnt, or none."""
+    if reading.learns_prompts and not is_learnt:
+        raise RowError(
+            "data.weight_0_on_prompt",
+            f"with {masks[0]!r} that masks another message than an answer in {field!r}",
+            "one that data.loss_on=everything learns",
+            "Remove the mask, or learn the answers alone with --set data.loss_on=response.",
+        )
+    return masks if is_learnt is reading.learns_prompts else []
+
+
+def _content(turn: Value, text_field: str, field: str, reading: Reading) -> str:
+    content = turn.get(text_field)
+    if isinstance(content, list):  # of parts, as OpenAI, Anthropic and others write it
+        texts = [_text_of_part(part, field, reading) for part in content]
+        if None in texts:
+            raise RowError(
+                "data.content_not_text",
+                f"with a turn in {field!r} that holds more than text",
+                "a part without text",
+                "Leave those rows out.",
+            )
+        return "".join(text for text in texts if text is not None)
+    return reading.text(turn, text_field, of=f" in {field!r}")
+
+
+def _text_of_part(part: Any, field: str, reading: Reading) -> str | None:
+    """Return the text of a part of a content; None if it is, or may be, an image or anything else than text."""
+    if not isinstance(part, dict):
+        return part if isinstance(part, str) else None
+    kind = part.get("type")
+    is_text = kind in NOTHING or (isinstance(kind, str) and kind.strip().casefold() in TEXT_TYPES)
+    name = next((name for name in ("text", "value") if isinstance(part.get(name), str)), None)
+    if name is None or not is_text or any(part.get(key) not in NOTHING for key in OTHER_CONTENT):
+        return None
+    reading.pass_over(part, ("type", name), f"content parts in {field!r}")
+    return part[name]
+
+
+def system_message(value: Value, reading: Reading) -> tuple[Turn, ...]:
+    """Read the field system, a text or a list of parts; a blank one is none, as a table writes it."""
+    if value.get("system") in NOTHING:
+        return ()
+    text = _content(value, "system", "system", reading)
+    return (Turn("system", text),) if text.strip() else ()
+
+
+def with_system_field(value: Value, turns: tuple[Turn, ...], reading: Reading) -> tuple[Turn, ...]:
+    """Put the field system before the messages of its row, unless they begin with the same text."""
+    field = system_message(value, reading)
+    if not field or not turns or turns[0].role != "system":
+        return (*field, *turns)
+    if not turns[0].text.strip():
+        return (*field, *turns[1:])
+    _refuse_other(
+        field, turns[:1], "with a field 'system' and another system text at the beginning of the messages"
+    )
+    return turns
+
+
+def one_system(apart: Sequence[Turn], own: Sequence[Turn]) -> tuple[Turn, ...]:
+    """Return the system texts of a conversation, of which those of a prompt apart may be the same, or the only ones."""
+    if not any(turn.text.strip() for turn in apart):
+        return tuple(own or apart)
+    if not any(turn.text.strip() for turn in own):
+        return tuple(apart)
+    _refuse_other(apart, own, "with a system text in the prompt and another one in an answer")
+    return tuple(own)
+
+
+def _refuse_other(apart: Sequence[Turn], own: Sequence[Turn], what: str) -> None:
+    first, second = ([turn.text.strip() for turn in turns if turn.text.strip()] for turns in (apart, own))
+    if first != second:
+        raise RowError(
+            "data.two_system_texts",
+            what,
+            f"{first[0][:40]!r} beside {second[0][:40]!r}",
+            "Remove one of the two.",
+        )
+
+
+def split_system(turns: Sequence[Turn]) -> tuple[tuple[Turn, ...], tuple[Turn, ...]]:
+    """Return the system texts that turns begin with, and the other turns."""
+    first = next((place for place, turn in enumerate(turns) if turn.role != "system"), len(turns))
+    return tuple(turns[:first]), tuple(turns[first:])

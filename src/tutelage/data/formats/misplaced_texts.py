@@ -1,0 +1,103 @@
+"""Texts that stand where another thing should: messages written into a text, and a prompt at the head of its answer."""
+
+from collections import Counter
+from collections.abc import Iterator
+
+from tutelage.codes import Message
+from tutelage.data.formats.sides import BEGINNINGS, looks_like_messages
+from tutelage.data.quality.checks import turn_names
+from tutelage.data.rows.conversations import Conversation, Turn
+
+# A prompt that is too short says too little: an answer to "Hi" may well begin with it.
+LEAST_WORDS, LEAST_CHARACTERS, LEAST_OTHER_CHARACTERS = 3, 12, 4
+AT_A_GLANCE = 4  # characters of both that are compared first
+CODES = ("data.messages_in_text", "data.answer_repeats_prompt")
+
+
+def find_misplaced(row: Conversation) -> Iterator[Message]:
+    """Yield what stands in the texts of a row that should stand elsewhere, or not at all."""
+    if not _is_worth_a_look(row) or row.format == "text-label":  # whose texts may be of any kind
+        return
+    named = {name: turn.text for name, turn in zip(turn_names(row), row.turns, strict=True)}
+    holding = [
+        name for name, text in {**named, "rejected": row.rejected or ""}.items() if looks_like_messages(text)
+    ]
+    if holding:
+        yield Message(
+            "data.messages_in_text",
+            f"{' and '.join(holding)}: a text with messages and their roles is trained as text; write them as a list",
+        )
+    repeated = list(dict.fromkeys(_repeats(row)))
+    if repeated:
+        yield Message(
+            "data.answer_repeats_prompt",
+            f"{' and '.join(repeated)} begin{'s' if len(repeated) == 1 else ''} with the prompt, which the model would"
+            " learn to repeat; leave it out of the answers",
+        )
+
+
+def _is_worth_a_look(row: Conversation) -> bool:
+    """Tell, at a glance, whether a text begins like JSON or white space, or as the one before it does."""
+    before = None
+    for turn in row.turns:
+        begin = turn.text[:1]
+        if begin == before or begin in BEGINNINGS:
+            return True
+        before = begin
+    return row.rejected is not None
+
+
+def _repeats(row: Conversation) -> Iterator[str]:
+    """Yield which answers begin with what they answer."""
+    name = "the answer" if row.rejected is None else "chosen"
+    asked = None
+    for turn in row.turns:
+        if asked and turn.role == "assistant":
+            if _repeats_prompt(asked, turn.text):
+                yield name
+            if row.rejected and turn is row.turns[-1] and _repeats_prompt(asked, row.rejected):
+                yield "rejected"
+        asked = turn if turn.role == "user" else None
+
+
+def _repeats_prompt(asked: Turn, answer: str) -> bool:
+    if answer.lstrip()[:AT_A_GLANCE] != asked.text.lstrip()[:AT_A_GLANCE]:
+        return False  # as nearly always
+    return _begins_with(answer, asked.text) or bool(asked.input and _begins_with(answer, asked.asked))
+
+
+def _begins_with(answer: str, prompt: str) -> bool:
+    """Tell whether an answer is a prompt and more, whatever the white space."""
+    words = prompt.split()
+    asked = " ".join(words)
+    least = LEAST_CHARACTERS if asked.isascii() else LEAST_OTHER_CHARACTERS
+    if len(words) < LEAST_WORDS and len(asked) < least:
+        return False
+    said = " ".join(answer.split())
+    rest = said[len(asked) :]
+    if not said.startswith(asked) or not rest.strip():
+        return False
+    # A longer word is another one, in scripts that part their words.
+    return not (asked[-1].isascii() and asked[-1].isalnum() and rest[0].isascii() and rest[0].isalnum())
+
+
+class MisplacedTexts:
+    """Counts, while the rows go by, what stands in their texts that should stand elsewhere."""
+
+    def __init__(self) -> None:
+        self._counts: Counter[str] = Counter()
+        self._first: dict[str, tuple[int, str]] = {}
+
+    def note(self, row: Conversation) -> None:
+        """Take in the next row."""
+        for found in find_misplaced(row):
+            self._counts[found.code] += 1
+            self._first.setdefault(found.code, (row.row, found.text))
+
+    def notes(self) -> list[Message]:
+        """Return what has to be said of all of them."""
+        return [
+            Message(code, f"{count:,} row{'' if count == 1 else 's'}, the first of them {row}: {text}.")
+            for code, count in self._counts.items()
+            for row, text in (self._first[code],)
+        ]

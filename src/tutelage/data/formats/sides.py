@@ -1,0 +1,108 @@
+"""One side of an exchange, which may be messages, also where a text holds their JSON, as a cell of a table must."""
+
+import re
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from tutelage.data.formats.messages import ROLES, one_system, read_messages, read_side, split_system
+from tutelage.data.formats.tool_calls import CALL_FIELDS
+from tutelage.data.rows.conversations import Role, Turn
+from tutelage.data.rows.json_rows import strict_json
+from tutelage.data.rows.reading import Reading, Value
+
+_ROLES = "|".join(ROLES)
+# Begins like JSON, or like what Python prints of a list, and says who speaks.
+_BEGINNING = re.compile(r"""[\s"'\\\[]*\{""")
+BEGINNINGS = " \t\r\n[{\"'\\"
+_SPEAKER = re.compile(rf"""["'](?:role|from)\\?["']\s*:\s*\\?["'](?:{_ROLES})\\?["']""", re.IGNORECASE)
+_TEXT = re.compile(r"""["'](?:content|value|tool_calls|function_call)\\?["']\s*:""")
+
+
+def looks_like_messages(text: str) -> bool:
+    """Tell whether a text seems to be messages that a tool wrote into it, be it as JSON or as Python prints them."""
+    if text[:1] not in BEGINNINGS:  # as nearly every text
+        return False
+    return bool(_BEGINNING.match(text) and _SPEAKER.search(text) and _TEXT.search(text))
+
+
+def messages_in(text: Any) -> list[dict[str, Any]] | None:
+    """Return the messages whose JSON a text certainly is; None for everything else.
+
+    Each has to be an object with a known role and a content, so that no other JSON is taken for messages.
+    """
+    if not isinstance(text, str) or not looks_like_messages(text):
+        return None
+    try:
+        found = strict_json(text)
+    except ValueError:
+        return None
+    messages = found if isinstance(found, list) else [found]
+    return messages if messages and all(map(_is_message, messages)) else None
+
+
+def _is_message(found: Any) -> bool:
+    if not isinstance(found, dict):
+        return False
+    named = found.get("from") or found.get("role")
+    says = not {"content", "value", *CALL_FIELDS}.isdisjoint(found)
+    return says and isinstance(named, str) and (named in ROLES or named.strip().casefold() in ROLES)
+
+
+def read_prompt(value: Value, field: str, reading: Reading) -> tuple[Turn, ...]:
+    """Read what is asked: a text, or messages."""
+    return _read(value, field, "user", reading, is_side=lambda turns: turns[-1].role != "assistant")
+
+
+def read_completion(value: Value, field: str, prompt: Sequence[Turn], reading: Reading) -> tuple[Turn, ...]:
+    """Read the answer, a text or messages, behind its prompt, which messages may begin with."""
+
+    def is_side(turns: Sequence[Turn]) -> bool:
+        return turns[-1].role == "assistant" and (
+            turns[0].role == "assistant" or _behind_prompt(turns, prompt) is not None
+        )
+
+    turns = _read(value, field, "assistant", reading, is_side=is_side)
+    return _behind_prompt(turns, prompt) or (*prompt, *turns)
+
+
+def read_either(value: Value, field: str, reading: Reading) -> tuple[Turn, ...]:
+    """Read one of two answers to a prompt: a text, or messages, which may be a whole conversation."""
+    return _read(
+        value,
+        field,
+        "assistant",
+        reading,
+        is_side=lambda turns: any(turn.role == "assistant" for turn in turns),
+    )
+
+
+def _read(
+    value: Value, field: str, role: Role, reading: Reading, *, is_side: Callable[[Sequence[Turn]], bool]
+) -> tuple[Turn, ...]:
+    """Read a side; messages in a text count as messages where they can be this side, and else as what is said."""
+    messages = messages_in(value.get(field))
+    if messages:
+        turns = read_messages(messages, field, reading.of_text())
+        if is_side(turns):
+            reading.as_messages[field] += 1
+            return turns
+    return read_side(value, field, role, reading)
+
+
+def _behind_prompt(turns: Sequence[Turn], prompt: Sequence[Turn]) -> tuple[Turn, ...] | None:
+    """Return a prompt and the turns that follow it, if turns begin with it; a system text may be in one of the two."""
+    if starts_with(turns, prompt) and len(turns) > len(prompt) > 0:
+        return (*prompt, *turns[len(prompt) :])
+    (system, asked), (own_system, own) = split_system(prompt), split_system(turns)
+    if not starts_with(own, asked) or not len(own) > len(asked) > 0:
+        return None
+    return (*one_system(system, own_system), *asked, *own[len(asked) :])
+
+
+def starts_with(turns: Sequence[Turn], beginning: Sequence[Turn]) -> bool:
+    """Tell whether turns begin with others: who says what, whether or not it is learnt."""
+    return list(map(_meaning, turns[: len(beginning)])) == list(map(_meaning, beginning))
+
+
+def _meaning(turn: Turn) -> tuple[str, str, tuple[str, ...]]:
+    return turn.role, turn.asked, turn.calls

@@ -1,0 +1,82 @@
+"""What some rows are, in numbers: counts, lengths, languages and groups of their like; nothing is judged."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tutelage.codes import Message
+from tutelage.data.lint.examination import spoken
+from tutelage.data.lint.selection import clusters
+from tutelage.data.quality.checks import count_repeated_prompts
+from tutelage.data.quality.languages import language_of
+from tutelage.data.rows.conversations import Conversation
+from tutelage.data.rows.records import Record
+
+TENTHS = {"shortest": 0, "half up to": 5, "nine of ten up to": 9, "longest": 10}
+
+
+@dataclass(frozen=True)
+class Description:
+    """Counts by what is counted, and `lengths`: for each thing that has one, its length at some shares of the rows."""
+
+    rows: int
+    formats: dict[str, int]
+    fields: dict[str, int]
+    turns: dict[int, int]
+    languages: dict[str, int]
+    lengths: dict[str, dict[str, int]]
+    repeated_prompts: int
+    distinct_answers: int
+    clusters: list[list[int]]
+    notes: list[Message]
+
+    def to_record(self) -> dict[str, Any]:
+        """Return what `tutelage data stats --json` prints."""
+        return {
+            "rows": self.rows,
+            "formats": self.formats,
+            "fields": self.fields,
+            "turns": {str(turns): count for turns, count in self.turns.items()},
+            "languages": self.languages,
+            "lengths": self.lengths,
+            "repeated_prompts": self.repeated_prompts,
+            "distinct_answers": self.distinct_answers,
+            "clusters": self.clusters,
+            "notes": [note.to_record() for note in self.notes],
+        }
+
+
+def describe(
+    records: Sequence[Record],
+    rows: Sequence[Conversation],
+    formats: Mapping[str, int],
+    *,
+    tokens: Sequence[int] = (),
+) -> Description:
+    """Count over all rows, those that a check would drop as well; `tokens` are lengths where a model was at hand."""
+    spoken_rows = [row for row in rows if row.turns]
+    measured = {
+        "prompt, characters": [sum(len(turn.asked) for turn in row.context) for row in spoken_rows],
+        "answer, characters": [len(row.response) for row in spoken_rows],
+        "whole, tokens": list(tokens),
+    }
+    notes: list[Message] = []
+    return Description(
+        rows=len(rows),
+        formats=dict(formats),
+        fields=dict(Counter(field for record in records for field in record.value).most_common()),
+        turns=dict(sorted(Counter(len(row.turns) for row in rows).items())),
+        languages=dict(Counter(language_of(spoken(row)) for row in rows).most_common()),
+        lengths={what: at_shares(lengths) for what, lengths in measured.items() if lengths},
+        repeated_prompts=count_repeated_prompts(spoken_rows),
+        distinct_answers=len({row.response for row in spoken_rows}),
+        clusters=clusters(spoken_rows, note=notes.append),
+        notes=notes,
+    )
+
+
+def at_shares(lengths: Sequence[int]) -> dict[str, int]:
+    """Return the shortest lengths that so many tenths of the rows do not exceed."""
+    ordered = sorted(lengths)
+    return {name: ordered[max(-(-tenths * len(ordered) // 10) - 1, 0)] for name, tenths in TENTHS.items()}

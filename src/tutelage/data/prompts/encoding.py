@@ -1,0 +1,261 @@
+"""From text to token ids: content can never become a control token, whatever it says; only a template names those."""
+
+import json
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from tokenizers import Encoding, Tokenizer
+
+from tutelage.data.prompts.text_parts import PARTS, joined_parts, may_be_cut
+from tutelage.data.quality.repairs import SURROGATES
+from tutelage.data.rows.conversations import Conversation
+from tutelage.errors import DataError, ModelError
+
+SPACE_OF_SENTENCEPIECE = "\u2581"  # what it writes for a space
+NOT_PLAIN = re.compile(r"[^\t\n\r -~]")
+# The same characters as byte-level tokenizers write them.
+PLAIN_IN_BYTE_LEVEL = {*map(chr, range(ord("!"), ord("~") + 1)), *"\u0109\u010a\u010d\u0120"}
+
+
+@dataclass(frozen=True)
+class Control:
+    """A control token, by its text; some swallow the white space that a template writes after them."""
+
+    token: str
+    swallows_space: bool = False
+
+
+Piece = str | Control
+
+
+def control_tokens(tokenizer: Any) -> dict[str, Control]:
+    """Return the control tokens by their text: those with a role, like eos_token, and those that are only marked.
+
+    Phi-3's and Llama 3's turn markers stand in tokenizer.json alone, so that `all_special_tokens` lacks them.
+    """
+    marked = [token for token in tokenizer.added_tokens_decoder.values() if token.special]
+    return {token: Control(token) for token in tokenizer.all_special_tokens} | {
+        token.content: Control(token.content, swallows_space=token.rstrip) for token in marked
+    }
+
+
+def vocabulary_of(tokenizer: Any) -> int:
+    """Return how many ids there may be: one more than the greatest."""
+    return max(tokenizer.get_vocab().values()) + 1
+
+
+def encode_text(tokenizer: Any, text: str) -> list[int]:
+    """Encode content: a control token spelled out in it becomes ordinary text tokens."""
+    with _no_half_surrogates():
+        return tokenizer.encode(text, add_special_tokens=False, split_special_tokens=True) if text else []
+
+
+@contextmanager
+def _no_half_surrogates() -> Iterator[None]:
+    try:
+        yield
+    except (TypeError, UnicodeError) as fault:  # which is what the library says of a text that has no bytes
+        raise DataError(
+            "data.lone_surrogate",
+            "A text holds half of a surrogate pair, which is no character. Write it as UTF-8, or leave it out.",
+        ) from fault
+
+
+@contextmanager
+def naming_row_of_surrogate(file_of: Callable[[int], str]) -> Iterator[None]:
+    """Name file and row where a text that cannot be encoded got past the repairs all the same."""
+    try:
+        yield
+    except DataError as fault:
+        if fault.code != "data.lone_surrogate" or fault.row is None:
+            raise
+        told = f"{file_of(fault.row)}: row {fault.row}: {fault}"
+        raise DataError(fault.code, told, row=fault.row) from fault
+
+
+def adds_begin_of_text(tokenizer: Any) -> bool:
+    """Tell whether the tokenizer puts its begin of text before every text."""
+    return tokenizer.bos_token_id is not None and tokenizer.encode("a")[0] == tokenizer.bos_token_id
+
+
+# Where SentencePiece tokenizers read a space that nobody wrote: before a conversation that begins with text, or before
+# each text that stands first or behind a control token; before all of those, or those that do not begin with a space.
+OpeningSpace = Literal["first", "each", "each, always"]
+
+
+@dataclass(frozen=True)
+class ContentEncoder:
+    """A tokenizer's core that reads no control tokens; for plain texts also one without a cut that they never need.
+
+    The core adds no space of its own, for it is given parts of a conversation: `opening_space` says which get one.
+    """
+
+    core: Tokenizer
+    for_plain: Tokenizer | None
+    opening_space: OpeningSpace | None = None
+    cuts_texts: bool = False  # whether the parts of a text have the ids of the whole
+
+    def parts(self, text: str) -> list[str]:
+        """Return a text in parts whose ids, joined, are its own: one part where the tokenizer has to see all of it."""
+        return PARTS.findall(text) if self.cuts_texts else [text]
+
+    def groups(self, parts: Iterable[str]) -> list[list[str]]:
+        """Return parts in groups that are encoded as one text each."""
+        return [*joined_parts(parts)] if self.cuts_texts else [[part] for part in parts]
+
+
+def content_encoder(tokenizer: Any) -> ContentEncoder:
+    """Return a copy of the tokenizer's core that reads no control tokens in any text.
+
+    Whether they are read is a switch that every call of the tokenizer itself turns, so a copy alone can be used by
+    another thread: a call in between would let a row's text end a turn.
+    """
+    state, opening_space = without_opening_space(json.loads(tokenizer.backend_tokenizer.to_str()))
+    shorter = _without_cut_of_rare_bytes(state)
+    for_plain = _reading_no_controls(shorter) if shorter else None
+    core = _reading_no_controls(state)
+    return ContentEncoder(core, for_plain, opening_space, may_be_cut(state, core))
+
+
+def without_opening_space(state: dict[str, Any]) -> tuple[dict[str, Any], OpeningSpace | None]:
+    """Return a tokenizer.json without the space that SentencePiece puts before texts, and where it was put."""
+    cut = state.get("pre_tokenizer") or {}
+    if cut.get("type") == "Metaspace" and cut["prepend_scheme"] != "never":
+        where: OpeningSpace = "first" if cut["prepend_scheme"] == "first" else "each"
+        return {**state, "pre_tokenizer": {**cut, "prepend_scheme": "never"}}, where
+    normal = state.get("normalizer") or {}
+    steps = normal.get("normalizers", [normal])
+    if any(step.get("prepend") == SPACE_OF_SENTENCEPIECE for step in steps):
+        kept = [step for step in steps if step["type"] != "Prepend"]
+        return {**state, "normalizer": {"type": "Sequence", "normalizers": kept}}, "each, always"
+    return state, None
+
+
+def _without_cut_of_rare_bytes(state: dict[str, Any]) -> dict[str, Any] | None:
+    """Return a tokenizer without its last step of cutting, if that is about bytes which no plain text has.
+
+    The models that are converted from GGUF end with such a step, which takes a fifth of the time of encoding.
+    """
+    steps = (state.get("pre_tokenizer") or {}).get("pretokenizers", [])
+    if len(steps) < 2 or steps[-1]["type"] != "Split" or not any(one["type"] == "ByteLevel" for one in steps):
+        return None
+    letters = re.fullmatch(r"\[([^\[\]\\^-]+)\]", steps[-1]["pattern"].get("Regex", ""))
+    if letters is None or not set(letters[1]).isdisjoint(PLAIN_IN_BYTE_LEVEL):
+        return None
+    return {**state, "pre_tokenizer": {**state["pre_tokenizer"], "pretokenizers": steps[:-1]}}
+
+
+def _reading_no_controls(state: dict[str, Any]) -> Tokenizer:
+    encoder = Tokenizer.from_str(json.dumps(state))
+    encoder.encode_special_tokens = True
+    encoder.no_truncation()
+    encoder.no_padding()
+    return encoder
+
+
+def distinct_texts(texts: Iterable[str]) -> list[str]:
+    """Return each text once, and none that is empty."""
+    return list(dict.fromkeys(text for text in texts if text))
+
+
+def encode_batch(encoder: ContentEncoder, texts: list[str]) -> list[Encoding]:
+    """Encode distinct contents on all cores, without need of the interpreter meanwhile."""
+    with _no_half_surrogates():
+        return _encode_batch(encoder, texts)
+
+
+def _encode_batch(encoder: ContentEncoder, texts: list[str]) -> list[Encoding]:
+    if encoder.for_plain is None:
+        return _encode(encoder, encoder.core, texts)
+    plain = [text for text in texts if not NOT_PLAIN.search(text)]
+    others = [text for text in texts if NOT_PLAIN.search(text)] if len(plain) < len(texts) else []
+    encoded = zip(
+        (*plain, *others),
+        (*_encode(encoder, encoder.for_plain, plain), *_encode(encoder, encoder.core, others)),
+        strict=True,
+    )
+    by_text = dict(encoded)
+    return [by_text[text] for text in texts]
+
+
+def _encode(encoder: ContentEncoder, core: Tokenizer, texts: list[str]) -> list[Encoding]:
+    """Encode texts, with the places of their tokens only if a text may hold several parts: that takes time."""
+    encode = core.encode_batch if encoder.cuts_texts else core.encode_batch_fast
+    return encode(texts, add_special_tokens=False)
+
+
+def encodings_of(encoding: Future[list[Encoding]], conversations: Sequence[Conversation]) -> list[Encoding]:
+    """Return the encodings of texts of some conversations.
+
+    An error has the row of the conversation whose text cannot be encoded.
+    """
+    try:
+        return encoding.result()
+    except DataError as fault:
+        at_fault = (one.row for one in conversations if any(map(SURROGATES.search, _said_in(one))))
+        raise DataError(fault.code, str(fault), row=next(at_fault, None)) from fault
+
+
+def _said_in(conversation: Conversation) -> Iterator[str]:
+    return (text for turn in conversation.turns for text in (turn.said, turn.input))
+
+
+def join_pieces(pieces: Sequence[Piece]) -> list[Piece]:
+    """Join neighbouring texts, and take away the white space that a control token before them swallows."""
+    joined: list[Piece] = []
+    text, swallows = "", False
+    for piece in pieces:
+        if isinstance(piece, Control):
+            joined += [text, piece] if text else [piece]
+            text, swallows = "", piece.swallows_space
+        else:
+            text += piece.lstrip() if swallows else piece
+            swallows = False
+    return [*joined, text] if text else joined
+
+
+def with_opening_spaces(
+    pieces: Sequence[Piece], where: OpeningSpace | None, *, is_first: bool
+) -> list[Piece]:
+    """Return what stands between two ends of turn with the spaces that the tokenizer reads into its texts."""
+    spaced: list[Piece] = []
+    opens = is_first or where != "first"
+    for piece in pieces:
+        if isinstance(piece, Control):
+            opens = where != "first"
+            spaced.append(piece)
+            continue
+        lacks = where == "each, always" or not piece.startswith((" ", SPACE_OF_SENTENCEPIECE))
+        spaced.append(f" {piece}" if piece and opens and lacks else piece)
+        opens = opens and not piece
+    return spaced
+
+
+def piece_text(pieces: Sequence[Piece]) -> str:
+    """Return pieces as they read, control tokens by their text."""
+    return "".join(piece.token if isinstance(piece, Control) else piece for piece in pieces)
+
+
+def cut_at_controls(text: str, known: Mapping[str, Control]) -> Iterator[Piece]:
+    """Cut a template's own text at the control tokens in it."""
+    longest_first = sorted(known, key=len, reverse=True)
+    pattern = "|".join(re.escape(token) for token in longest_first)
+    for part in re.split(f"({pattern})", text) if pattern else [text]:
+        if part:
+            yield known.get(part, part)
+
+
+def refuse_leaks(tokenizer: Any, known: Mapping[str, Control]) -> None:
+    """Stop where a control token comes out of plain text all the same, as unigram vocabularies let it."""
+    ids = {tokenizer.convert_tokens_to_ids(token) for token in known}
+    for token in known:
+        if not ids.isdisjoint(encode_text(tokenizer, f"a{token} {token} a")):
+            raise ModelError(
+                "model.tokenizer_unsafe",
+                f"This model's tokenizer makes a control token of {token!r} wherever it stands in a text, so data"
+                " could end a turn or begin one. Choose another model.",
+            )

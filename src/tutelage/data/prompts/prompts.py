@@ -1,0 +1,342 @@
+"""From a conversation to token ids: the one renderer of training, evaluation and everything later.
+
+A prompt is a list of pieces: text, which can never become a control token whatever it says, and control tokens, which
+only a template can name. What is asked and each answer are encoded apart and joined by their ids. So which ids are
+supervised is known by construction, and the ids before an answer are the same whether it follows or is still to come.
+"""
+
+from collections import deque
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from itertools import chain, islice, pairwise
+from typing import Any
+
+from tokenizers import Encoding
+
+from tutelage.config.recipe import LossOn, PromptStyle
+from tutelage.data.prompts.chat_templates import render_template
+from tutelage.data.prompts.encoding import (
+    ContentEncoder,
+    Control,
+    OpeningSpace,
+    Piece,
+    adds_begin_of_text,
+    content_encoder,
+    control_tokens,
+    cut_at_controls,
+    distinct_texts,
+    encode_batch,
+    encodings_of,
+    join_pieces,
+    piece_text,
+    refuse_leaks,
+    with_opening_spaces,
+)
+from tutelage.data.prompts.supervision import EncodedAnswer, example_of
+from tutelage.data.prompts.text_parts import PartNumbers, joined_ids, split_ids
+from tutelage.data.prompts.wordings import Wording, alpaca, alpaca_compact, phi3
+from tutelage.data.rows.conversations import Conversation, Turn, in_batches, without_blank_system
+from tutelage.errors import ModelError
+from tutelage.tree.examples import Example, PreparedRow
+
+CHARACTERS_AT_ONCE = 2**18  # about so many are encoded together; it bounds the memory that the encoder takes
+CHARACTERS_KEPT = 2**21  # the ids of about so many are kept for the texts that follow: some 30 MB
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An assistant's turn, and the pieces that stand between the end of the answer before it and its own beginning."""
+
+    before: list[Piece]
+    text: str
+    is_supervised: bool
+
+    def texts(self) -> list[str]:
+        return [*(piece for piece in self.before if isinstance(piece, str)), self.text]
+
+
+@dataclass(frozen=True)
+class _Batch:
+    """Some conversations that are being encoded together."""
+
+    conversations: list[Conversation]
+    layouts: list[list[Answer]]  # as they were laid out
+    joined: list[list[Answer]]  # as they are encoded
+    parts_of: dict[str, list[int]]  # the numbers of each text's parts
+    ids_of_parts: list[bytes]  # by their numbers, those of the new ones once they are encoded
+    groups: list[list[str]]  # the new parts, as they are encoded
+    encoding: Future[list[Encoding]]
+
+
+@dataclass(frozen=True)
+class PromptRenderer:
+    """A prompt style bound to a tokenizer; `lay_out` says what stands before each answer of a conversation."""
+
+    tokenizer: Any
+    encoder: ContentEncoder  # of the contents
+    lay_out: Callable[[Conversation], list[Answer]]
+    end_of_turn: int
+
+    def prompt_ids(self, conversation: Conversation) -> list[int]:
+        """Return the ids that stand before the last answer: what generation is given."""
+        _, _, (*earlier, last) = next(self._encoded([conversation]))
+        return [*chain.from_iterable((*answer.before, *answer.ids) for answer in earlier), *last.before]
+
+    def prompt_text(self, conversation: Conversation) -> str:
+        """Return what stands before the last answer as it reads, control tokens by their text."""
+        return self._prompt_text(self.lay_out(conversation))
+
+    def _prompt_text(self, layout: Sequence[Answer]) -> str:
+        *earlier, last = layout
+        if not earlier:
+            return piece_text(last.before)
+        end = self.tokenizer.convert_ids_to_tokens(self.end_of_turn)
+        told = "".join(f"{piece_text(answer.before)}{answer.text}{end}" for answer in earlier)
+        return told + piece_text(last.before)
+
+    def example(self, conversation: Conversation, *, loss_on: LossOn) -> Example:
+        """Return the example of one conversation."""
+        [example] = self.examples([conversation], loss_on=loss_on)
+        return example
+
+    def examples(self, conversations: Iterable[Conversation], *, loss_on: LossOn) -> Iterator[Example]:
+        """Yield the ids of each conversation, and which of them are supervised."""
+        for conversation, _, answers in self._encoded(conversations):
+            yield example_of(conversation.row, answers, loss_on)
+
+    def rows(
+        self, conversations: Iterable[Conversation], *, loss_on: LossOn
+    ) -> Iterator[tuple[Conversation, PreparedRow]]:
+        """Yield each conversation with its text and its example."""
+        for conversation, layout, answers in self._encoded(conversations):
+            example = example_of(conversation.row, answers, loss_on)
+            yield conversation, PreparedRow(self._prompt_text(layout), conversation.response, example)
+
+    def _encoded(
+        self, conversations: Iterable[Conversation]
+    ) -> Iterator[tuple[Conversation, list[Answer], list[EncodedAnswer]]]:
+        """Yield the layout and encoded answers of each; while some are put together, the encoder works on the next."""
+        with ThreadPoolExecutor(max_workers=1) as ahead:
+            waiting: deque[_Batch] = deque()
+            numbers, ids = PartNumbers(), list[bytes]()
+            for at_once in in_batches(conversations, CHARACTERS_AT_ONCE):
+                layouts = [self.lay_out(one) for one in at_once]
+                joined = [_joined(layout, self.encoder.opening_space) for layout in layouts]
+                texts = (text for layout in joined for answer in layout for text in answer.texts())
+                seen = len(numbers)
+                parts_of = {text: numbers.of(self.encoder.parts(text)) for text in distinct_texts(texts)}
+                groups = self.encoder.groups(islice(numbers, seen, None))
+                encoding = ahead.submit(encode_batch, self.encoder, ["".join(group) for group in groups])
+                waiting.append(_Batch(at_once, layouts, joined, parts_of, ids, groups, encoding))
+                if numbers.characters > CHARACTERS_KEPT:
+                    numbers, ids = PartNumbers(), []
+                if len(waiting) > 1:
+                    yield from self._put_together(waiting.popleft())
+            while waiting:
+                yield from self._put_together(waiting.popleft())
+
+    def _put_together(
+        self, batch: _Batch
+    ) -> Iterator[tuple[Conversation, list[Answer], list[EncodedAnswer]]]:
+        encoded = encodings_of(batch.encoding, batch.conversations)
+        batch.ids_of_parts.extend(split_ids(batch.groups, encoded))
+        ids_of: dict[Piece, list[int]] = {"": []}
+
+        def ids(piece: Piece) -> list[int]:
+            if piece not in ids_of:
+                ids_of[piece] = (
+                    [self.tokenizer.convert_tokens_to_ids(piece.token)]
+                    if isinstance(piece, Control)
+                    else joined_ids(map(batch.ids_of_parts.__getitem__, batch.parts_of[piece]))
+                )
+            return ids_of[piece]
+
+        for conversation, layout, joined in zip(
+            batch.conversations, batch.layouts, batch.joined, strict=True
+        ):
+            yield (
+                conversation,
+                layout,
+                [
+                    EncodedAnswer(
+                        list(chain.from_iterable(map(ids, answer.before))),
+                        # The end-of-turn token is supervised too; without it the model never learns to stop.
+                        [*ids(answer.text), self.end_of_turn],
+                        answer.is_supervised,
+                    )
+                    for answer in joined
+                ],
+            )
+
+
+def _joined(layout: Sequence[Answer], opening_space: OpeningSpace | None) -> list[Answer]:
+    """Return answers with neighbouring texts as one, for they are encoded as one, and with the tokenizer's spaces."""
+    joined = [Answer(join_pieces(one.before), one.text, one.is_supervised) for one in layout]
+    if opening_space is None:
+        return joined
+    spaced = [
+        with_opening_spaces([*answer.before, answer.text], opening_space, is_first=place == 0)
+        for place, answer in enumerate(joined)
+    ]
+    return [
+        replace(answer, before=before, text=str(text))
+        for answer, (*before, text) in zip(joined, spaced, strict=True)
+    ]
+
+
+def make_renderer(tokenizer: Any, style: PromptStyle) -> PromptRenderer:
+    """Bind a prompt style to a tokenizer, or say why the two do not go together."""
+    known = control_tokens(tokenizer)
+    refuse_leaks(tokenizer, known)
+    if style == "chat":
+        return _chat_renderer(tokenizer, known)
+    wording, preferred_end = {
+        "alpaca": (alpaca, None),
+        "alpaca-compact": (alpaca_compact, None),
+        "phi3": (phi3, "<|end|>"),
+    }[style]
+    end = _end_of_turn_id(tokenizer, preferred_end, known)
+    before_text = _before_plain_text(tokenizer, end)
+    begin = [known[tokenizer.bos_token]] if adds_begin_of_text(tokenizer) else []
+
+    def lay_out(conversation: Conversation) -> list[Answer]:
+        if conversation.is_plain_text:
+            return [Answer([before_text], conversation.response, True)]
+        # A marker that this tokenizer has no control token for is ordinary text, as in the book.
+        return [
+            Answer(
+                [
+                    *(begin if is_first else []),
+                    *(known.get(p.token, p.token) if isinstance(p, Control) else p for p in pieces),
+                ],
+                turn.said,
+                turn.is_supervised,
+            )
+            for pieces, turn, is_first in _worded(wording, conversation)
+        ]
+
+    return PromptRenderer(tokenizer, content_encoder(tokenizer), lay_out, end)
+
+
+def _worded(wording: Wording, conversation: Conversation) -> list[tuple[list[Piece], Turn, bool]]:
+    """Return what a wording writes before each assistant's turn, the turn, and whether it is the first."""
+    turns = without_blank_system(conversation.turns)
+    places = [-1, *(place for place, turn in enumerate(turns) if turn.role == "assistant")]
+    return [
+        (wording(turns[before + 1 : place], before < 0), turns[place], before < 0)
+        for before, place in pairwise(places)
+    ]
+
+
+def _before_plain_text(tokenizer: Any, end: int) -> Control:
+    """Return the begin of text, or the end of another as in pretraining: a text's first token needs one before it."""
+    return Control(
+        tokenizer.bos_token if adds_begin_of_text(tokenizer) else tokenizer.convert_ids_to_tokens(end)
+    )
+
+
+def _end_of_turn_id(tokenizer: Any, preferred: str | None, known: Collection[str]) -> int:
+    if preferred in known:
+        return tokenizer.convert_tokens_to_ids(preferred)
+    if tokenizer.eos_token_id is None:
+        raise ModelError(
+            "model.no_end_of_text_token",
+            "The tokenizer names no end-of-text token (eos_token), so the model could never learn to stop."
+            " Add it to tokenizer_config.json, or choose another model.",
+        )
+    return tokenizer.eos_token_id
+
+
+def _chat_renderer(tokenizer: Any, known: Mapping[str, Control]) -> PromptRenderer:
+    """Render the model's own template once for each sequence of roles, and put a conversation's texts into it."""
+    parts = _template_parts(tokenizer, ("user", "assistant"))
+    end = next((p.token for p in cut_at_controls(parts[-1], known) if isinstance(p, Control)), None)
+    end_of_turn = _end_of_turn_id(tokenizer, end, known)
+    trims = " \ue000 " not in render_template(
+        tokenizer, [{"role": "user", "content": " \ue000 "}], add_generation_prompt=True
+    )
+    before_text = _before_plain_text(tokenizer, end_of_turn)
+    skips_blank_system = _skips_blank_system(tokenizer)
+    frames: dict[tuple[str, ...], list[list[Piece]]] = {}
+
+    def frame_of(roles: tuple[str, ...]) -> list[list[Piece]]:
+        if roles not in frames:
+            texts = _template_parts(tokenizer, roles)
+            after_answer = [False, *(role == "assistant" for role in roles)]
+            frames[roles] = [
+                _after_end(list(cut_at_controls(text, known)), end)
+                if is_after
+                else list(cut_at_controls(text, known))
+                for text, is_after in zip(texts, after_answer, strict=True)
+            ]
+        return frames[roles]
+
+    def lay_out(conversation: Conversation) -> list[Answer]:
+        if conversation.is_plain_text:
+            return [Answer([before_text], conversation.response, True)]
+        turns = without_blank_system(conversation.turns) if skips_blank_system else conversation.turns
+        frame = frame_of(tuple(turn.role for turn in turns))
+        answers: list[Answer] = []
+        before: list[Piece] = list(frame[0])
+        for turn, following in zip(turns, frame[1:], strict=True):
+            if turn.role == "assistant":
+                answers.append(Answer(before, turn.said, turn.is_supervised))
+                before = list(following)
+            else:
+                before += [turn.asked.strip() if trims else turn.asked, *following]
+        return answers
+
+    return PromptRenderer(tokenizer, content_encoder(tokenizer), lay_out, end_of_turn)
+
+
+def _skips_blank_system(tokenizer: Any) -> bool:
+    """Tell whether a template makes of an empty system message what it makes of none, or takes no system messages.
+
+    Many write a default system text where there is no message, and an empty one switches it off.
+    """
+    question = {"role": "user", "content": "\ue000"}
+    none = render_template(tokenizer, [question], add_generation_prompt=True)
+    blank = {"role": "system", "content": ""}
+    try:
+        return render_template(tokenizer, [blank, question], add_generation_prompt=True) == none
+    except ModelError:
+        return True
+
+
+def _after_end(pieces: list[Piece], end: str | None) -> list[Piece]:
+    """Return what a template writes after an answer's end of turn, which the renderer itself puts there."""
+    places = [
+        place for place, piece in enumerate(pieces) if isinstance(piece, Control) and piece.token == end
+    ]
+    return pieces[places[0] + 1 :] if places else pieces
+
+
+def _template_parts(tokenizer: Any, roles: tuple[str, ...]) -> list[str]:
+    """Return the template's own text before, between and after the contents of turns with these roles.
+
+    It has to be the same text when an answer is trained and when it is asked for.
+    """
+    # Private-use characters hold the place of the contents; no template names them.
+    marks = [f"\ue000{place}\ue001" for place in range(len(roles))]
+    messages = [{"role": role, "content": mark} for role, mark in zip(roles, marks, strict=True)]
+    whole = render_template(tokenizer, messages, add_generation_prompt=False)
+    parts, rest = [], whole
+    for mark in marks:
+        if rest.count(mark) != 1 or whole.count(mark) != 1:
+            raise ModelError(
+                "template.message_not_shown_once",
+                f"The chat template does not show each of {', '.join(roles)} once. Choose another data.prompt.",
+            )
+        part, rest = rest.split(mark)
+        parts.append(part)
+    for place in (place for place, role in enumerate(roles) if role == "assistant"):
+        asked = render_template(tokenizer, messages[:place], add_generation_prompt=True)
+        trained = whole[: whole.index(marks[place])]
+        if asked != trained:
+            raise ModelError(
+                "template.generation_prompt_differs",
+                "The model's chat template opens the assistant's turn differently when it is generated"
+                f" ({asked[-40:]!r}) than when it is trained ({trained[-40:]!r}). Choose another data.prompt.",
+            )
+    return [*parts, rest]

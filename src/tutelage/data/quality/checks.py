@@ -1,0 +1,232 @@
+"""Which rows are kept, which are repaired and which are dropped, and why: nothing is lost in silence."""
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from tutelage.codes import Message
+from tutelage.config.recipe import DataSettings
+from tutelage.data.quality.first_rows import FINGERPRINT_BYTES, FirstRows
+from tutelage.data.quality.label_names import FORMAT, trim_labels
+from tutelage.data.quality.repairs import needs_no_repair, repair_row
+from tutelage.data.rows.conversations import Conversation, Turn, without_blank_system
+
+Outcome = Literal["kept", "repaired", "dropped"]
+
+NOTHING_KNOWN: Mapping[int, int] = {}
+# What the two sides of a single question and answer are called in the format that they came in.
+SIDES = {
+    "alpaca": ("instruction", "output"),
+    "prompt-completion": ("prompt", "completion"),
+    "question-answer": ("question", "answer"),
+    "preference": ("prompt", "chosen"),
+    "text-label": ("text", "label"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedRow:
+    """What became of one source row; a dropped row keeps its reasons, a repaired one says what was done."""
+
+    row: Conversation
+    outcome: Outcome
+    reasons: tuple[Message, ...]
+
+
+def check_rows(
+    rows: Iterable[Conversation],
+    settings: DataSettings = DataSettings(),  # noqa: B008 - frozen
+    sizes: Mapping[int, int] = NOTHING_KNOWN,
+    *,
+    pairs: bool = False,
+) -> list[CheckedRow]:
+    """Repair what can be repaired without loss, and drop empty, oversized and repeated rows.
+
+    `sizes` gives the bytes of the rows in their file, where they are known; of `pairs` the rejected answers count too.
+    A preference row whose two conversations part before the last answer is dropped in any case.
+    """
+    return list(check_each(rows, settings, sizes, pairs=pairs))
+
+
+def check_each(
+    rows: Iterable[Conversation], settings: DataSettings, sizes: Mapping[int, int], *, pairs: bool = False
+) -> Iterator[CheckedRow]:
+    """Yield the rows as `check_rows` returns them, keeping of each no more than a fingerprint.
+
+    Of `pairs` the rejected answers count too.
+    """
+    first_seen = FirstRows()
+    for row in rows:
+        repaired, repairs, drops = _repair(row)
+        if row.format == FORMAT:
+            repaired, trimmed = trim_labels(repaired, settings.label_separator)
+            repairs += trimmed
+        repaired, greetings = _begin_with_a_prompt(repaired)
+        repaired, left_out = _end_with_an_answer(repaired)
+        repaired, blanks = _without_blank_system(repaired, settings)
+        repairs = [*row.repairs, *repairs, *greetings, *left_out, *blanks]
+        drops = (
+            _oversized(row, settings, sizes)
+            or drops
+            or _unasked(repaired)
+            or _empty_turns(repaired, settings)
+        )
+        if row.format == "preference":
+            drops = drops or _to_other_prompt(repaired) or (_undecided(repaired, settings) if pairs else [])
+        if not drops:
+            rejected = (Turn("assistant", repaired.rejected or ""),) if pairs else ()
+            first = first_seen.setdefault(fingerprint((*repaired.turns, *rejected)), row.row)
+            drops = [] if first == row.row else [Message("data.duplicate_row", f"the same as row {first}")]
+        outcome: Outcome = "dropped" if drops else "repaired" if repairs else "kept"
+        yield CheckedRow(repaired, outcome, tuple(drops or repairs))
+
+
+def fingerprint(turns: Sequence[Turn]) -> bytes:
+    """Return 16 bytes by which turns are known again; that two of a million differ and share them is one in 10^27."""
+    # Lengths stand before the texts, so that no other cut of the same characters gives the same bytes.
+    parts: list[str] = []
+    for turn in turns:
+        text, more, calls = turn.text, turn.input, turn.calls
+        lengths = [len(call) for call in calls] if calls else "[]"
+        parts += (
+            f"{turn.role} {turn.is_supervised} {len(text)} {len(more)} {lengths}",
+            text,
+            more,
+            *calls,
+        )
+    content = "".join(parts).encode("utf-8", "surrogatepass")
+    return hashlib.blake2b(content, digest_size=FINGERPRINT_BYTES).digest()
+
+
+def opening_turn(row: Conversation) -> Turn:
+    """Return the first turn that is not the system's."""
+    return next((turn for turn in row.turns if turn.role != "system"), row.turns[0])
+
+
+def count_repeated_prompts(rows: Sequence[Conversation]) -> int:
+    """Return how many rows ask, to the letter, what an earlier row asked."""
+    return len(rows) - len({fingerprint(asked(row)) for row in rows})
+
+
+def asked(row: Conversation) -> tuple[Turn, ...]:
+    """Return what a row asks: all before its last answer, or a plain text itself."""
+    if row.is_plain_text or all(turn.is_supervised for turn in row.context):
+        return row.turns if row.is_plain_text else row.context
+    # The same is asked, whichever of the earlier answers are trained on.
+    return tuple(replace(turn, is_supervised=True) for turn in row.context)
+
+
+def _repair(row: Conversation) -> tuple[Conversation, list[Message], list[Message]]:
+    return (row, [], []) if needs_no_repair(row) else repair_row(row, turn_names(row))
+
+
+def _begin_with_a_prompt(row: Conversation) -> tuple[Conversation, list[Message]]:
+    """Leave out the assistant's messages before the first prompt, such as a greeting, which nothing asks for."""
+    turns = row.turns
+    if not turns or turns[0].role == "user" or not any(turn.role == "user" for turn in turns):
+        return row, []
+    first = next(place for place, turn in enumerate(turns) if turn.role == "user")
+    kept = tuple(turn for place, turn in enumerate(turns) if place > first or turn.role != "assistant")
+    if len(kept) == len(turns):
+        return row, []
+    told = "what the assistant says before the first prompt was left out, since nothing asks for it"
+    return replace(row, turns=kept), [Message("data.messages_before_first_prompt", told)]
+
+
+def _end_with_an_answer(row: Conversation) -> tuple[Conversation, list[Message]]:
+    """Leave out the turns after the last answer that is trained on; nothing is learnt from them."""
+    turns = row.turns
+    if turns and turns[-1].role == "assistant" and turns[-1].is_supervised:
+        return row, []
+    answers = [place for place, turn in enumerate(turns) if turn.role == "assistant" and turn.is_supervised]
+    if not answers:
+        return row, []
+    left_out = len(turns) - answers[-1] - 1
+    told = (
+        f"the last {f'{left_out} turns were' if left_out > 1 else 'turn was'} left out, for no answer follows"
+    )
+    return replace(row, turns=turns[: answers[-1] + 1]), [Message("data.messages_after_last_answer", told)]
+
+
+def _without_blank_system(row: Conversation, settings: DataSettings) -> tuple[Conversation, list[Message]]:
+    """Leave out empty system messages, unless the model's own template decides what they mean."""
+    turns = row.turns if settings.prompt == "chat" else without_blank_system(row.turns)
+    if len(turns) == len(row.turns):
+        return row, []
+    told = "an empty system message was left out, as the prompt style writes none"
+    return replace(row, turns=turns), [Message("data.empty_system_message", told)]
+
+
+def _oversized(row: Conversation, settings: DataSettings, sizes: Mapping[int, int]) -> list[Message]:
+    size = sizes.get(row.row, 0)
+    if size <= settings.max_row_bytes:
+        return []
+    told = f"{size:,} bytes, more than data.max_row_bytes of {settings.max_row_bytes:,}"
+    return [Message("data.row_too_large", told)]
+
+
+def _unasked(row: Conversation) -> list[Message]:
+    """Say why a conversation has no answer to learn, or one that nothing asks for."""
+    if not row.turns:
+        return [Message("data.no_messages", "there are no turns")]
+    if row.is_plain_text:
+        return []
+    if not any(turn.role == "assistant" for turn in row.turns):
+        return [Message("data.no_assistant_message", "no turn is the assistant's")]
+    if row.turns[-1].role != "assistant" or not row.turns[-1].is_supervised:
+        return [Message("data.no_supervised_answer", "no answer is trained on: all have the weight 0")]
+    if opening_turn(row).role == "assistant":
+        return [Message("data.no_prompt", "nothing is asked before the first answer")]
+    return []
+
+
+def _empty_turns(row: Conversation, settings: DataSettings) -> list[Message]:
+    empty = [
+        place
+        for place, turn in enumerate(row.turns)
+        if not turn.text.strip() and (_needs_text(turn, settings) or _needs_label(row, settings))
+    ]
+    if not empty:
+        return []
+    names = turn_names(row)
+    return [Message("data.empty", f"{names[place]} is empty") for place in empty]
+
+
+def _needs_text(turn: Turn, settings: DataSettings) -> bool:
+    if turn.role == "assistant":
+        return turn.is_supervised and not turn.calls and not settings.keep_empty_output
+    # An instruction cannot be made up for by its input; a tool may return nothing, and a system text say nothing.
+    return turn.role == "user"
+
+
+def _needs_label(row: Conversation, settings: DataSettings) -> bool:
+    """Tell whether a missing label would become a class of its own: it does unless a text may have several, or none."""
+    return row.format == FORMAT and settings.label_separator is None
+
+
+def _to_other_prompt(row: Conversation) -> list[Message]:
+    """Say that two answers are no pair, so that the chosen one may not be what its prompt was answered with."""
+    if row.rejected is not None:
+        return []
+    return [Message("data.rejected_other_prompt", "rejected answers another prompt than chosen")]
+
+
+def _undecided(row: Conversation, settings: DataSettings) -> list[Message]:
+    """Say why two answers say nothing of which is preferred."""
+    assert row.rejected is not None  # such a row is dropped before
+    if not row.is_rejected_supervised:
+        return [Message("data.no_supervised_answer", "rejected has the weight 0")]
+    if not row.rejected.strip() and not settings.keep_empty_output:
+        return [Message("data.empty", "rejected is empty")]
+    is_same = row.rejected.strip() == row.response.strip()
+    return [Message("data.rejected_equals_chosen", "rejected is the same as chosen")] if is_same else []
+
+
+def turn_names(row: Conversation) -> list[str]:
+    """Return what a message calls each turn: by its field where the format has fields, else by its number."""
+    if row.is_plain_text:
+        return ["text"]
+    if len(row.turns) == 2 and row.format in SIDES and row.turns[0].role == "user":
+        return list(SIDES[row.format])
+    return [f"turn {place} ({turn.role})" for place, turn in enumerate(row.turns, start=1)]

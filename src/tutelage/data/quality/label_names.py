@@ -1,0 +1,160 @@
+"""Names of labels: without the blanks around them, compared by what a reader sees, and quoted."""
+
+import unicodedata
+from array import array
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+
+from tutelage.codes import Message
+from tutelage.data.quality.label_sets import labels_in
+from tutelage.data.quality.rules import Finding
+from tutelage.data.rows.conversations import Conversation
+
+FORMAT = "text-label"
+VIRAMA = 9  # the combining class of the signs after which a joiner decides how a letter looks
+JOINERS = "\u200c\u200d"
+BLANK_LETTERS = "\u115f\u1160\u2800\u3164\uffa0"  # fillers of Hangul and the empty Braille cell
+TAGS = range(0xE0000, 0xE0080)  # they end the flags of England, Scotland and Wales
+GROUPS_NAMED = 5
+
+
+def trimmed(label: str) -> str:
+    """Return a label without what is not seen at its ends: white space, zero-width and control characters."""
+    begin, end = 0, len(label)
+    while begin < end and _is_blank(label[begin]):
+        begin += 1
+    while begin < end and _is_blank(label[end - 1]) and not _shapes_letter(label, end - 1):
+        end -= 1
+    return label[begin:end]
+
+
+def _is_blank(character: str) -> bool:
+    if character.isspace() or character in BLANK_LETTERS:
+        return True
+    return unicodedata.category(character) in ("Cc", "Cf") and ord(character) not in TAGS
+
+
+def _shapes_letter(label: str, place: int) -> bool:
+    return label[place] in JOINERS and place > 0 and unicodedata.combining(label[place - 1]) == VIRAMA
+
+
+def trim_labels(row: Conversation, separator: str | None) -> tuple[Conversation, list[Message]]:
+    """Return a row of a text and its labels with each label trimmed, and what was repaired."""
+    text = row.turns[-1].text
+    if separator is None:
+        found = trimmed(text)
+    else:
+        found = separator.join(sorted({trimmed(label) for label in labels_in(text, separator)} - {""}))
+    if found == text:
+        return row, []
+    answered = replace(row.turns[-1], text=found)
+    unseen = sorted({character for character in text if _is_blank(character) and not character.isspace()})
+    lost = [
+        f"U+{ord(character):04X}" for character in unseen if text.count(character) > found.count(character)
+    ]
+    shown = f", with {', '.join(lost)} among them" if lost else ""
+    repair = Message("data.blanks_around_label", f"label: blanks around it were removed{shown}")
+    return replace(row, turns=(*row.turns[:-1], answered)), [repair]
+
+
+def quoted(label: str) -> str:
+    """Return a label in quotation marks, with escapes for the characters that are not seen or not NFC."""
+    return repr(label) if unicodedata.is_normalized("NFC", label) else ascii(label)
+
+
+class SeenLabels:
+    """Counts the rows of each label while they go by, to find names that differ in what is not seen alone."""
+
+    def __init__(self, separator: str | None) -> None:
+        self._separator = separator
+        self._rows: Counter[str] = Counter()
+        self._first: dict[str, int] = {}
+        self._numbers: dict[str, int] = {}  # of the labels of a row, as one text
+        self._of_rows = array("i")
+
+    def note(self, row: Conversation) -> None:
+        """Take in the next row; one of another format has no labels."""
+        if row.format != FORMAT:
+            return
+        labels = self._labels_in(row.response)
+        self._of_rows.append(self._numbers.setdefault(row.response, len(self._numbers)))
+        for label in labels:
+            self._rows[label] += 1
+            self._first.setdefault(label, row.row)
+
+    def noted(self, rows: Iterable[Conversation]) -> Iterator[Conversation]:
+        """Yield rows as they are, having taken them in."""
+        for row in rows:
+            self.note(row)
+            yield row
+
+    def counts(self) -> dict[str, int]:
+        """Return how many rows have each label, the most frequent one first."""
+        return dict(self._rows.most_common())
+
+    def find_untrained(self, is_training: Iterable[bool]) -> Iterator[Finding]:
+        """Yield a finding for each label that no training row has; `is_training` of each row that was taken in."""
+        trained = {number for number, is_one in zip(self._of_rows, is_training, strict=True) if is_one}
+        texts = [text for text, number in self._numbers.items() if number in trained]
+        learnt = {label for text in texts for label in self._labels_in(text)}
+        for label, first in self._first.items():
+            if label not in learnt:
+                told = f"no training row has the label {quoted(label)}, and `prepare` stops"
+                yield Finding("data.label_not_in_training", first, told)
+
+    def _labels_in(self, text: str) -> list[str]:
+        return [text] if self._separator is None else labels_in(text, self._separator)
+
+    def findings(self, *, are_classes: bool = False) -> list[Finding]:
+        """Return a finding for each group of similar names, at the first row that has the second of them.
+
+        A label that all rows have is one too, where labels are what is learnt.
+        """
+        lone = [
+            Finding(
+                "data.single_label", None, f"all rows have the label {quoted(label)}, and `prepare` stops"
+            )
+            for label in self._rows
+            if are_classes and len(self._rows) == 1
+        ]
+        return lone + [
+            Finding(
+                "data.similar_labels", sorted(self._first[label] for label in group)[1], self._told(group)
+            )
+            for group in similar_labels(self._rows)
+        ]
+
+    def messages(self) -> list[Message]:
+        """Return what `prepare` says of similar names: the first groups of them, and how many more there are."""
+        groups = similar_labels(self._rows)
+        told = [f"The labels {self._told(group)}." for group in groups[:GROUPS_NAMED]]
+        if len(groups) > GROUPS_NAMED:
+            told.append(
+                f"{len(groups) - GROUPS_NAMED:,} more groups of such labels: `tutelage check` lists all."
+            )
+        return [Message("data.similar_labels", text) for text in told]
+
+    def _told(self, group: list[str]) -> str:
+        counted = [
+            f"{quoted(label)} ({count:,} row{'' if count == 1 else 's'})"
+            for label, count in ((label, self._rows[label]) for label in group)
+        ]
+        return (
+            f"{' and '.join(counted)} differ by case, blanks or Unicode form alone, and are trained as"
+            " labels of their own; give them one spelling if they mean the same"
+        )
+
+
+def similar_labels(labels: Iterable[str]) -> list[list[str]]:
+    """Return the groups of labels that differ by case, blanks or Unicode form alone, each in the order given."""
+    groups: dict[str, list[str]] = {}
+    for label in dict.fromkeys(labels):
+        groups.setdefault(_appearance(label), []).append(label)
+    return [group for group in groups.values() if len(group) > 1]
+
+
+def _appearance(label: str) -> str:
+    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", label).casefold())
+    seen = "".join(character for character in folded if not _is_blank(character))
+    return seen or label

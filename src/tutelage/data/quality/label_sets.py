@@ -1,0 +1,73 @@
+"""Several labels for one text, or none: read from a row as one text, and numbered as a set."""
+
+import json
+import math
+from typing import Any
+
+from tutelage.data.rows.reading import RowError, json_kind, label_text
+
+BLANKS = " \t"
+
+
+def labels_as_text(found: Any, separator: str | None) -> Any:
+    """Return the labels of a row as one text with the separator between them, each once and in alphabetical order.
+
+    They are a text in which it parts them, or a list, which may stand as JSON in a text. What is neither stays as it
+    is, for the reading of the row to judge. Without a separator a text has one label.
+    """
+    if separator is None:
+        if isinstance(found, list):
+            remedy = "If a text may have several, say which sign parts them: --set data.label_separator=';'."
+            raise RowError("data.label_is_list", "with a list as 'label'", "a list", remedy)
+        return found
+    if isinstance(found, str) and not found.lstrip().startswith("["):
+        labels = _beside_separators(found.split(separator))
+    else:
+        labels = _in_list(found, separator)
+    return found if labels is None else separator.join(sorted(set(labels) - {""}))
+
+
+def _beside_separators(labels: list[str]) -> list[str]:
+    """Return the labels of a text without the blanks beside its separators: "a; b" is no slip, and " a;b" is one."""
+    last = len(labels) - 1
+    inner = [label.lstrip(BLANKS) if place else label for place, label in enumerate(labels)]
+    return [label.rstrip(BLANKS) if place < last else label for place, label in enumerate(inner)]
+
+
+def _in_list(found: Any, separator: str) -> list[str] | None:
+    """Return the labels of a list, None where there is no list; RowError where one could not be told in a text."""
+    if isinstance(found, str):
+        try:
+            found = json.loads(found)
+        except (ValueError, RecursionError):
+            return None
+    if not isinstance(found, list):
+        return None
+    labels: list[str] = []
+    for value in found:
+        label = "" if _is_missing(value) else label_text(value)
+        if label is None:
+            raise RowError(
+                "data.label_not_text",
+                "with a label that is not text",
+                json_kind(value),
+                "Put it in quotation marks.",
+            )
+        if separator in label:
+            raise RowError(
+                "data.label_contains_separator",
+                f"with a label that holds data.label_separator, {separator!r}",
+                repr(label),
+                "Choose another sign.",
+            )
+        labels.append(label)
+    return labels
+
+
+def _is_missing(label: Any) -> bool:
+    return label is None or (isinstance(label, float) and math.isnan(label))
+
+
+def labels_in(text: str, separator: str) -> list[str]:
+    """Return the labels of what `labels_as_text` wrote."""
+    return text.split(separator) if text else []

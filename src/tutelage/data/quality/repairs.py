@@ -1,0 +1,88 @@
+"""What can be repaired in the texts of a row without loss: half surrogates, NUL characters and CRLF line ends."""
+
+import re
+from collections.abc import Callable
+from dataclasses import replace
+
+from tutelage.codes import Message
+from tutelage.data.quality.call_texts import CALL_IN_ANSWER, has_equal_keys, with_call_texts
+from tutelage.data.rows.conversations import Conversation, Turn
+
+SURROGATES = re.compile(r"[\ud800-\udfff]")
+# What a call that needs a repair holds: JSON writes a NUL and a CRLF as escapes, and so may it a surrogate.
+NEEDED_IN_CALL = re.compile(r"[\ud800-\udfff]|\\u0000|\\r|\\u000[dD]|\\u[dD][89a-fA-F]")
+
+Repair = Callable[[str, str], str]  # from a text and what it is called
+
+
+def repair_row(row: Conversation, names: list[str]) -> tuple[Conversation, list[Message], list[Message]]:
+    """Return a row with its texts repaired, what was done, and why it cannot be kept; `names` are those of its turns.
+
+    The arguments of tool calls, their keys and the names of their functions are repaired as the texts that they are.
+    """
+    repairs: list[Message] = []
+    drops: list[Message] = []
+
+    def repair(text: str, name: str) -> str:
+        repaired, done = repair_text(text)
+        repairs.extend(Message(one.code, f"{name}: {one.text}") for one in done)
+        return repaired
+
+    def repair_call(call: str, name: str) -> str:
+        repaired = with_call_texts(call, lambda text: repair(text, name))
+        if repaired != call and has_equal_keys(repaired) and not has_equal_keys(call):
+            told = f"{name}: two keys would be equal once their characters are repaired"
+            drops.append(Message("data.tool_call_keys_equal", told))
+        return repaired
+
+    turns = tuple(
+        turn if is_clean(turn) else _repaired(turn, name, repair, repair_call)
+        for turn, name in zip(row.turns, names, strict=True)
+    )
+    rejected = row.rejected
+    if rejected is not None:
+        rejected = CALL_IN_ANSWER.sub(
+            lambda found: repair_call(found[0], "rejected, tool call"), repair(rejected, "rejected")
+        )
+    return (replace(row, turns=turns, rejected=rejected) if repairs else row), repairs, drops
+
+
+def _repaired(turn: Turn, name: str, repair: Repair, repair_call: Repair) -> Turn:
+    return replace(
+        turn,
+        text=repair(turn.text, name),
+        input=repair(turn.input, "input"),
+        calls=tuple(repair_call(call, f"{name}, tool call") for call in turn.calls),
+    )
+
+
+def needs_no_repair(row: Conversation) -> bool:
+    """Tell at a glance that no text of a row needs a repair, as of nearly all."""
+    return all(map(is_clean, row.turns)) and (
+        row.rejected is None or (_is_clean_text(row.rejected) and not NEEDED_IN_CALL.search(row.rejected))
+    )
+
+
+def is_clean(turn: Turn) -> bool:
+    return _is_clean_text(turn.text + turn.input) and (
+        not turn.calls or not any(map(NEEDED_IN_CALL.search, turn.calls))
+    )
+
+
+def _is_clean_text(text: str) -> bool:
+    return "\x00" not in text and "\r\n" not in text and (text.isascii() or not SURROGATES.search(text))
+
+
+def repair_text(text: str) -> tuple[str, list[Message]]:
+    """Return a text without what no model should read, and what was done."""
+    repairs: list[Message] = []
+    if not text.isascii() and SURROGATES.search(text):
+        text = SURROGATES.sub("\ufffd", text)
+        repairs.append(Message("data.lone_surrogate", "lone surrogates became U+FFFD"))
+    if "\x00" in text:
+        text = text.replace("\x00", "")
+        repairs.append(Message("data.nul_characters", "NUL characters were removed"))
+    if "\r\n" in text:
+        text = text.replace("\r\n", "\n")
+        repairs.append(Message("data.crlf", "CRLF became LF"))
+    return text, repairs

@@ -1,0 +1,342 @@
+"""Our own strict reader of JSON and JSON lines: row by row through a window on the text, each row with its place.
+
+Strict means that nothing is guessed: no NaN, no repeated key, no trailing comma, no bytes that are not of the encoding.
+"""
+
+import json
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from typing import Any, BinaryIO, TypeVar
+
+from tutelage.codes import Message
+from tutelage.data.rows.json_layouts import WRAPPERS, name_in_beginning, rows_by_layout
+from tutelage.data.rows.records import NO_LIMIT, Record
+from tutelage.data.rows.text_window import BLOCK_BYTES, EXCERPT_CHARACTERS, TextWindow, excerpt_of
+from tutelage.errors import DataError
+
+# A value that the window's end cuts fails at its end, or so near that one escape or literal fits between.
+LONGEST_CUT_TOKEN = 16
+MOST_LEVELS = 64  # of lists and objects in one row
+MOST_DIGITS = 4_300  # of a number, as in Python
+BEGINNING = 2**16  # characters of an object in which its key `data` is looked for
+MOST_KEYS = 100_000  # of an object that is too large for a row, in which a repeated one is looked for
+INSIDE_TEXT = re.compile(r'(?:[^"\\\x00-\x1f]++|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*+')
+CHARACTERS_AT_ONCE = 2**16
+LONGEST_ESCAPE = 6
+MARK = "\ufeff"
+NOT_READ = object()  # in place of a value that is larger than a row may be
+T = TypeVar("T")
+
+
+def read_json_rows(
+    file: BinaryIO,
+    name: str,
+    *,
+    encoding: str = "utf-8",
+    block: int = BLOCK_BYTES,
+    max_row_bytes: int = NO_LIMIT,
+    tell: Callable[[Message], None] = lambda message: None,
+) -> Iterator[Record]:
+    """Yield the records of a JSON array, of `{"data": [...]}`, of a data frame by column, or of JSON lines: the content
+    decides, not the name.
+
+    The file stands behind its byte-order mark, if it has one. A row above `max_row_bytes` has its size and no value; it
+    is as strictly read as the others, piece by piece, and never in memory as a whole.
+    """
+    rows = _Rows(TextWindow(file, name, encoding, block), max_row_bytes)
+    rows.text.skip_space()
+    if rows.text.ended:
+        raise DataError(
+            "data.no_rows",
+            f"{name} is empty. Give a file with at least one row of instruction and output.",
+        )
+    if rows.text.next() == "[":
+        yield from rows.listed()
+        return
+    lone = rows.lone_object()
+    if _levels_of(lone) <= MOST_LEVELS and (found := rows_by_layout(lone)):
+        tell(Message("data.rows_by_column", f"The file held {len(found):,} rows by column."))
+        yield from (Record(row, None, value) for row, value in enumerate(found))
+    elif key := rows.wrapper(lone):
+        yield from rows.wrapped(key)
+    else:
+        yield from rows.objects()
+        if rows.marks:
+            told = f"{rows.marks:,} byte-order marks stood between rows, and were skipped."
+            tell(Message("data.byte_order_mark", told))
+
+
+class _Rows:
+    """The rows of one file, and how many of them were whole so far, which every fault says."""
+
+    def __init__(self, text: TextWindow, limit: int) -> None:
+        self.text, self._limit = text, limit
+        self._whole = 0
+        self.marks = 0  # byte-order marks between rows, where files were joined
+
+    def listed(self) -> Iterator[Record]:
+        """Read a list and nothing after it."""
+        yield from self._elements(self._record)
+        self._require_end("the list")
+
+    def wrapped(self, name: str) -> Iterator[Record]:
+        """Read the list that one object has under a name, and nothing after the object."""
+        for key in self._members(level=1):
+            if key == name and self.text.next() == "[":
+                yield from self._elements(self._record)
+            else:
+                self._value(level=1)
+        self._require_end(f"the object whose `{name}` holds the rows")
+
+    def objects(self) -> Iterator[Record]:
+        """Read one object after the other, each beginning a line."""
+        text = self.text
+        while not text.ended:
+            if text.next() == MARK:
+                text.at += 1
+                self.marks += 1
+                text.skip_space()
+                continue
+            yield self._record()
+            end = text.at
+            if text.skip_space(forgets=False) and "\n" not in text.seen[end : text.at]:
+                raise self._malformed(text.at, "expected a new line after the row")
+            text.forget()
+
+    def lone_object(self) -> Any:
+        """Return the value at the cursor if nothing stands behind it, and it is not larger than a row may be."""
+        try:
+            decoded = self._decoded()
+        except DataError:
+            return None  # so that the fault can say how many rows stand before it
+        if decoded is None or not self.text.only_space_after(decoded[1]):
+            return None
+        return decoded[0]
+
+    def wrapper(self, lone: Any) -> str | None:
+        """Return the name under which one lone object has the rows, as a list; `lone` is that object, if it was read.
+
+        One that is larger than a row may be, or faulty, is taken for a wrapper by its beginning alone.
+        """
+        if isinstance(lone, dict):
+            return next((name for name in WRAPPERS if isinstance(lone.get(name), list)), None)
+        with suppress(DataError):
+            if self._decoded() is not None:
+                return None  # there is more behind it
+        return self._name_in_beginning()
+
+    def _name_in_beginning(self) -> str | None:
+        text, length = self.text, max(min(self._limit, 2**31), BEGINNING)
+        with suppress(DataError):  # what is not of the encoding is refused when reading comes to it
+            while len(text.seen) - text.at < length and not text.is_whole:
+                text.extend()
+        return name_in_beginning(text.seen[text.at : text.at + length], text.name, STRICT_DECODER)
+
+    def _require_end(self, of: str) -> None:
+        self.text.skip_space()
+        if not self.text.ended:
+            raise self._malformed(self.text.at, f"there is more text after {of}")
+
+    def _record(self) -> Record:
+        row, text = self._whole, self.text
+        line, offset = text.measure()
+        value = self._value(level=0)
+        size = text.measure()[1] - offset
+        self._whole = row + 1
+        if value is NOT_READ or size > self._limit:
+            return Record(row, line, None, offset, size, was_read=False)
+        return Record(row, line, value, offset, size)
+
+    def _value(self, *, level: int) -> Any:
+        """Return the value at the cursor and go behind it; `level` counts the lists and objects around it.
+
+        What is larger than a row may be is gone over piece by piece, and is not returned.
+        """
+        text = self.text
+        decoded = self._decoded()
+        if decoded is not None:
+            value, end = decoded
+            is_flat = (
+                text.seen.count("{", text.at, end) + text.seen.count("[", text.at, end) <= MOST_LEVELS - level
+            )
+            if is_flat or level + _levels_of(value) <= MOST_LEVELS:
+                text.at = end
+                return value
+        if text.next() == '"':
+            self._skip_text()
+        elif text.next() not in ("[", "{"):
+            raise self._malformed(
+                text.at, f"a number has more than {MOST_DIGITS:,} digits", code="data.not_strict_json"
+            )
+        elif level == MOST_LEVELS:
+            raise self._malformed(
+                text.at, f"a value is nested too deeply, {MOST_LEVELS} levels", code="data.not_strict_json"
+            )
+        elif text.next() == "[":
+            for _ in self._elements(lambda: self._value(level=level + 1)):
+                pass
+        else:
+            for _ in self._members(level=level + 1):
+                self._value(level=level + 1)
+        return NOT_READ
+
+    def _decoded(self) -> tuple[Any, int] | None:
+        """Return the value at the cursor and its end; None where it is larger than a row may be, or very deep.
+
+        More of the file is seen for as long as the end of the value may be what is missing.
+        """
+        text = self.text
+        while True:
+            try:
+                value, end = _scan(text.seen, text.at)
+            except StopIteration as fault:  # the scanner's word for it, with the position
+                self._refuse_unless_cut(fault.value, "Expecting value")
+            except json.JSONDecodeError as fault:
+                self._refuse_unless_cut(fault.pos, fault.msg)
+            except RecursionError:
+                return None
+            except ValueError as fault:
+                raise self._malformed(text.at, str(fault), code="data.not_strict_json") from fault
+            else:
+                if end < len(text.seen) or text.is_whole:
+                    return value, end
+            seen = len(text.seen) - text.at
+            if seen > max(self._limit, MOST_DIGITS):
+                return None
+            text.extend(seen)  # doubling, so that the whole stays linear
+
+    def _refuse_unless_cut(self, position: int, what: str) -> None:
+        text = self.text
+        is_near_the_end = position >= len(text.seen) - LONGEST_CUT_TOKEN
+        if text.is_whole or not (is_near_the_end or what.startswith("Unterminated string")):
+            raise self._malformed(position, what)
+
+    def _elements(self, read: Callable[[], T]) -> Iterator[T]:
+        """Yield what `read` makes of each element of the list at the cursor, and go behind the list."""
+        text = self.text
+        text.at += 1
+        found = text.skip_space()
+        while found not in ("]", ""):
+            yield read()
+            found = text.skip_space()
+            if found != ",":
+                break
+            comma = text.at
+            text.at += 1
+            found = text.skip_space(forgets=False)  # so that the comma has a place still
+            if found == "]":
+                raise self._malformed(comma, "a comma stands before the closing bracket")
+            text.forget()
+        if not found:
+            raise self._malformed(text.at, "the file ends inside the list; was it cut off?")
+        if found != "]":
+            raise self._malformed(text.at, "expected a comma or a closing bracket")
+        text.at += 1
+
+    def _members(self, *, level: int) -> Iterator[Any]:
+        """Yield each key of the object at the cursor while its value stands there, which whoever asks goes behind."""
+        text = self.text
+        text.at += 1
+        text.skip_space()
+        keys: set[Any] = set()
+        while text.next() != "}" or keys:
+            if text.next() != '"':
+                raise self._malformed(text.at, "Expecting property name enclosed in double quotes")
+            key = self._value(level=level)
+            if key in keys and key is not NOT_READ:
+                raise self._malformed(text.at, _told_of_repeated(key), code="data.not_strict_json")
+            if len(keys) < MOST_KEYS:
+                keys.add(key)
+            text.skip_space()
+            if text.next() != ":":
+                raise self._malformed(text.at, "Expecting ':' delimiter")
+            text.at += 1
+            text.skip_space()
+            yield key
+            text.skip_space()
+            if text.next() == "}":
+                break
+            if text.next() != ",":
+                what = (
+                    "the file ends inside an object; was it cut off?"
+                    if text.ended
+                    else "Expecting ',' delimiter"
+                )
+                raise self._malformed(text.at, what)
+            text.at += 1
+            text.skip_space()
+            text.forget()
+        text.at += 1
+
+    def _skip_text(self) -> None:
+        """Go behind the text at the cursor, as strictly as the decoder."""
+        text = self.text
+        text.at += 1
+        while True:
+            found = INSIDE_TEXT.match(text.seen, text.at, text.at + CHARACTERS_AT_ONCE)
+            assert found is not None  # it matches nothing as well
+            is_stuck = found.end() == text.at
+            text.at = found.end()
+            text.forget()
+            if text.next() == '"':
+                text.at += 1
+                return
+            if is_stuck and (text.is_whole or len(text.seen) - text.at >= LONGEST_ESCAPE):
+                what = "Invalid \\escape" if text.next() == "\\" else "Invalid control character at"
+                raise self._malformed(text.at, "Unterminated string" if text.ended else what)
+            if len(text.seen) - text.at < LONGEST_ESCAPE and not text.is_whole:
+                text.extend()
+
+    def _malformed(self, position: int, what: str, *, code: str = "data.malformed_json") -> DataError:
+        text, rows = self.text, self._whole
+        line, column = text.place(position)
+        whole = "row stands" if rows == 1 else "rows stand"
+        before = f" {rows:,} whole {whole} before it." if rows else ""
+        near = excerpt_of(text.seen[max(0, position - EXCERPT_CHARACTERS // 2) :][:EXCERPT_CHARACTERS])
+        return DataError(
+            code,
+            f"{text.name}:{line}:{column}: malformed JSON: {what}, near {near!r}.{before} Mend the file there.",
+            row=rows,
+        )
+
+
+def _levels_of(value: Any) -> int:
+    """Return how many lists and objects are nested in each other."""
+    levels, inside = 0, [value]
+    while inside := [one for one in inside if isinstance(one, list | dict)]:
+        levels += 1
+        inside = [inner for one in inside for inner in (one.values() if isinstance(one, dict) else one)]
+    return levels
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _refuse_repeated_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    value = dict(pairs)
+    if len(value) != len(pairs):
+        counts = Counter(key for key, _ in pairs)
+        raise ValueError(_told_of_repeated(next(key for key, count in counts.items() if count > 1)))
+    return value
+
+
+def _told_of_repeated(key: str) -> str:
+    return f"the key {excerpt_of(key)!r} stands twice in one object"
+
+
+STRICT_DECODER = json.JSONDecoder(parse_constant=_refuse_constant, object_pairs_hook=_refuse_repeated_keys)
+_scan: Any = vars(STRICT_DECODER)["scan_once"]  # what raw_decode calls
+
+
+def strict_json(text: str) -> Any:
+    """Return the value of a JSON text inside of a row, as strictly read as the row; ValueError says what is wrong."""
+    try:
+        value = STRICT_DECODER.decode(text.strip())
+    except RecursionError as fault:
+        raise ValueError(f"a value is nested too deeply, more than {MOST_LEVELS} levels") from fault
+    if text.count("{") + text.count("[") > MOST_LEVELS and _levels_of(value) > MOST_LEVELS:
+        raise ValueError(f"a value is nested too deeply, more than {MOST_LEVELS} levels")
+    return value

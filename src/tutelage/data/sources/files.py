@@ -1,0 +1,224 @@
+"""One file of rows: what kind it is, which its first bytes decide, unpacked and read."""
+
+import codecs
+import gzip
+import io
+import shutil
+import tempfile
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO, cast
+
+from tutelage.codes import Message
+from tutelage.config.recipe import DataSettings
+from tutelage.data.formats.table_shape import find_shape, look_further
+from tutelage.data.rows.json_rows import read_json_rows
+from tutelage.data.rows.records import Record
+from tutelage.data.rows.text_window import excerpt_of
+from tutelage.data.sources.arrow_rows import HIGHEST_RATIO, RATIO_COUNTS_FROM
+from tutelage.data.sources.csv_rows import read_csv_rows
+from tutelage.data.sources.tables import read_parquet_rows
+from tutelage.errors import DataError
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
+
+HEAD_BYTES = 2**16
+MARKS = {codecs.BOM_UTF8: "utf-8", codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
+
+
+@dataclass(frozen=True)
+class RowsFile:
+    """A file that was looked at: what kind it is, what has to be said of that, and how to read its records."""
+
+    kind: str
+    notes: list[Message]
+    records: Callable[[], Iterator[Record]]
+
+
+# From the file, which stands at its beginning, to its records.
+ReadRows = Callable[[BinaryIO], Iterator[Record]]
+
+
+def look_at_file(path: Path, settings: DataSettings) -> RowsFile:
+    """Tell from the first bytes of a file what kind it is, or stop and say what it is instead."""
+    with _opened(path, settings) as (file, is_packed):
+        kind, notes, read = _recognise(file, path, settings)
+    return RowsFile(
+        f"{kind}{', gzipped' if is_packed else ''}", notes, partial(_records, path, settings, read)
+    )
+
+
+def _records(path: Path, settings: DataSettings, read: ReadRows) -> Iterator[Record]:
+    with _opened(path, settings) as (file, _):
+        yield from read(file)
+
+
+@contextmanager
+def _opened(path: Path, settings: DataSettings) -> Iterator[tuple[BinaryIO, bool]]:
+    """Open a file for its bytes once they are unpacked, and tell whether they were packed."""
+    with path.open("rb") as packed, _gzip_faults(path):
+        is_packed = packed.read(2) == b"\x1f\x8b"
+        packed.seek(0)
+        if not is_packed:
+            yield packed, False
+            return
+        with gzip.open(packed) as unpacked:
+            yield cast(BinaryIO, io.BufferedReader(_Bounded(unpacked, path, settings.max_file_bytes))), True
+
+
+class _Bounded(io.RawIOBase):
+    """What comes out of a gzip file, up to a limit and no further, for a small file can hold any amount."""
+
+    def __init__(self, unpacked: gzip.GzipFile, path: Path, max_bytes: int) -> None:
+        self._unpacked, self._path, self._max_bytes = unpacked, path, max_bytes
+        self._size, self._total = path.stat().st_size, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._total
+
+    def readinto(self, buffer: "WriteableBuffer", /) -> int:
+        count = self._unpacked.readinto(buffer)
+        self._total += count
+        if self._total > self._max_bytes:
+            raise DataError(
+                "data.file_too_large",
+                f"{self._path} unpacks to more than {self._max_bytes:,} bytes. Split it, or raise data.max_file_bytes.",
+            )
+        if self._total > RATIO_COUNTS_FROM and self._total > HIGHEST_RATIO * self._size:
+            raise DataError(
+                "data.compression_ratio",
+                f"{self._path} unpacks to more than {HIGHEST_RATIO} times its size, as no text does. Unpack it yourself"
+                " if it can be trusted, and name the file inside.",
+            )
+        return count
+
+
+def _recognise(file: BinaryIO, path: Path, settings: DataSettings) -> tuple[str, list[Message], ReadRows]:
+    head = file.read(HEAD_BYTES)
+    if head.startswith(b"PAR1"):
+        rows = partial(
+            read_parquet_rows, max_bytes=settings.max_file_bytes, max_row_bytes=settings.max_row_bytes
+        )
+        return "Parquet", [], partial(_parquet_rows, partial(rows, name=str(path)))
+    _refuse_other_binaries(head, path)
+    mark = next((mark for mark in MARKS if head.startswith(mark)), b"")
+    encoding = MARKS.get(mark) or _chosen(settings.encoding)
+    notes = [_told_of_mark(encoding)] if mark else []
+    begin = head[len(mark) :].decode(encoding, "replace").lstrip()
+    if begin.startswith("<"):
+        raise DataError(
+            "data.html_page",
+            f"{path} holds HTML or XML, not JSON. Was an error page saved in place of the data?",
+        )
+    if begin[:1] in ("[", "{", ""):
+        rows = partial(
+            read_json_rows,
+            name=str(path),
+            encoding=encoding,
+            max_row_bytes=settings.max_row_bytes,
+            tell=tell_once(notes),
+        )
+        kind = "JSON" if begin[:1] == "[" else "JSON lines"
+        return kind, notes, partial(_after_mark, mark, rows)
+    is_whole = len(head) < HEAD_BYTES
+    sample = codecs.getincrementaldecoder(encoding)("replace").decode(head[len(mark) :], final=is_whole)
+    ending = Path(path.name.lower().removesuffix(".gz")).suffix
+    if shape := find_shape(sample, is_whole=is_whole, settings=settings, ending=ending):
+        if shape.quotes and settings.quoting is None and not is_whole:
+            shape = look_further(file, shape, sample=sample, encoding=encoding)
+        rows = partial(
+            read_csv_rows,
+            name=str(path),
+            encoding=encoding,
+            shape=shape,
+            max_row_bytes=settings.max_row_bytes,
+            tell=tell_once(notes),
+        )
+        notes += shape.notes
+        return "CSV", notes, partial(_after_mark, mark, rows)
+    raise DataError(
+        "data.unknown_file_type",
+        f"{path} is neither JSON nor JSON lines: it begins with {excerpt_of(begin)!r}. If it is a table, give it the"
+        " ending .csv or .tsv, or name what parts its cells with --set data.delimiter=tab (or comma, semicolon,"
+        " pipe); a Parquet file begins with PAR1.",
+    )
+
+
+def tell_once(notes: list[Message]) -> Callable[[Message], None]:
+    """Return what adds a message to some notes, once however often the same file is read."""
+
+    def tell(message: Message) -> None:
+        if message not in notes:
+            notes.append(message)
+
+    return tell
+
+
+def _after_mark(mark: bytes, read: ReadRows, file: BinaryIO) -> Iterator[Record]:
+    file.read(len(mark))
+    return read(file)
+
+
+def _parquet_rows(read: ReadRows, file: BinaryIO) -> Iterator[Record]:
+    """Read Parquet, which is read from its end: what comes out of gzip is kept on the disk meanwhile."""
+    if file.seekable():
+        yield from read(file)
+        return
+    with tempfile.TemporaryFile() as whole:
+        shutil.copyfileobj(file, whole)
+        yield from read(cast(BinaryIO, whole))
+
+
+def _refuse_other_binaries(head: bytes, path: Path) -> None:
+    known = {
+        b"PK\x03\x04": "a zip archive or an Excel sheet. Save the sheet as CSV, or unpack the archive",
+        b"\xd0\xcf\x11\xe0": "an old Excel sheet or another Office document. Save the sheet as CSV",
+        b"SQLite format 3": "an SQLite database. Export its table as CSV",
+        b"ARROW1": "an Arrow file. Write it as Parquet",
+        b"\x28\xb5\x2f\xfd": "packed with zstd. Unpack it, or pack it with gzip",
+        b"BZh": "packed with bzip2. Unpack it, or pack it with gzip",
+        b"\xfd7zXZ": "packed with xz. Unpack it, or pack it with gzip",
+        b"version https://git-lfs": "a pointer of Git LFS, not the data. Fetch it with `git lfs pull`",
+    }
+    for begin, what in known.items():
+        if head.startswith(begin):
+            raise DataError(
+                "data.unsupported_file_type",
+                f"{path} is {what}.",
+            )
+
+
+def _chosen(encoding: str | None) -> str:
+    try:
+        "a".encode(encoding or "utf-8")
+    except LookupError as fault:
+        raise DataError(
+            "data.unknown_encoding",
+            f"data.encoding is {encoding!r}, which is no encoding of text. Try gb18030 or latin-1.",
+        ) from fault
+    return encoding or "utf-8"
+
+
+def _told_of_mark(encoding: str) -> Message:
+    if encoding == "utf-8":
+        return Message("data.byte_order_mark", "The file began with a byte-order mark, which was skipped.")
+    return Message("data.utf_16", "The file was UTF-16 and was read as such.")
+
+
+@contextmanager
+def _gzip_faults(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (gzip.BadGzipFile, EOFError, zlib.error) as fault:
+        raise DataError(
+            "data.damaged_gzip",
+            f"{path} is a damaged gzip file: {fault}. Fetch or pack it again.",
+        ) from fault

@@ -1,0 +1,63 @@
+"""Rows of a data set of the Hugging Face hub, or of a folder like one, through `datasets`."""
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator
+from functools import partial
+from typing import Any
+
+from tutelage.codes import Message
+from tutelage.data.rows.records import NO_LIMIT, OpenSource, Record
+from tutelage.data.sources.arrow_rows import records_of
+from tutelage.data.sources.arrow_values import row_reader
+from tutelage.errors import DataError
+
+HUB_PREFIX = "hf:"
+ROWS_AT_ONCE = 256
+
+
+def open_hub(name: str, *, split: str, max_row_bytes: int = NO_LIMIT) -> OpenSource:
+    """Open one split of `hf:owner/name`, `hf:owner/name@revision` or `hf:./folder`.
+
+    A row above `max_row_bytes` has its size and no value; the size is measured as that of a row of Parquet.
+    """
+    import datasets  # noqa: PLC0415 - two seconds, and only for this kind of source
+
+    place, _, revision = name.removeprefix(HUB_PREFIX).partition("@")
+    datasets.disable_progress_bars()
+    try:
+        loaded = datasets.load_dataset(place, split=split, revision=revision or None)
+    except Exception as fault:  # `datasets` fails with anything from OSError to its own kinds
+        raise DataError(
+            "data.hub_unavailable",
+            f"The data set {place!r} could not be had: {_one_line(fault)} Check its name, its revision, the network,"
+            " and data.hub_split.",
+        ) from fault
+
+    unpinned = f"No revision was named: {place} may change. Pin it as {name}@<commit>."
+    notes = [] if revision else [Message("data.hub_revision_not_pinned", unpinned)]
+    # The hash is that of rows of any size, so that it does not depend on data.max_row_bytes.
+    sha256 = _sha256(_records(loaded, NO_LIMIT))
+    records = partial(_records, loaded, max_row_bytes)
+    return OpenSource(name, sha256, records, notes, f"a data set ({split})")
+
+
+def _records(loaded: Any, max_row_bytes: int) -> Iterator[Record]:
+    # As Arrow has them: images and sound would be decoded, for which other packages are needed.
+    rows_of, rows = row_reader(loaded.features.arrow_schema), 0
+    for table in loaded.with_format("arrow").iter(batch_size=ROWS_AT_ONCE):
+        for batch in table.to_batches():
+            yield from records_of(batch, rows, rows_of, max_row_bytes=max_row_bytes)
+            rows += batch.num_rows
+
+
+def _sha256(records: Iterable[Record]) -> str:
+    digest = hashlib.sha256()
+    for record in records:
+        digest.update(json.dumps(record.value, ensure_ascii=True, default=str).encode() + b"\n")
+    return digest.hexdigest()
+
+
+def _one_line(fault: Exception) -> str:
+    said: Any = str(fault).strip().split("\n")[0]
+    return said if said.endswith(".") else f"{said or type(fault).__name__}."

@@ -1,0 +1,204 @@
+"""Where rows come from: files of several kinds, a folder of them, an address, the hub, or data known by a name."""
+
+import hashlib
+import stat
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from importlib import resources
+from itertools import count
+from pathlib import Path
+
+from tutelage.codes import Message
+from tutelage.config.recipe import DataSettings
+from tutelage.data.rows.records import OpenSource, Record, Source
+from tutelage.data.sources.files import RowsFile, look_at_file
+from tutelage.data.sources.hub import HUB_PREFIX, open_hub
+from tutelage.errors import DataError
+from tutelage.system.fetching import fetch_url, file_sha256, refuse_secret_address
+from tutelage.text.spelling import did_you_mean, nearest, nearest_path
+
+STARTER = "starter"
+INSTRUCTION_DATA = "instruction-data"
+INSTRUCTION_DATA_URL = "https://raw.githubusercontent.com/rasbt/LLMs-from-scratch/main/ch07/01_main-chapter-code/instruction-data.json"
+INSTRUCTION_DATA_SHA256 = "7e09a9af353722ca15c18bc580f093f9c39d3178335a75177319cb1e1d163944"
+
+SUFFIXES = (".json", ".jsonl", ".ndjson", ".csv", ".tsv", ".parquet")
+NAMES_SHOWN = 5
+
+
+def read_source(name: str, *, cache: Path, settings: DataSettings = DataSettings()) -> Source:  # noqa: B008 - frozen
+    """Read every record of a source into memory; DataError as `open_source`, and where a record is at fault."""
+    opened = open_source(name, cache=cache, settings=settings)
+    return Source(opened.name, opened.sha256, list(opened.records()), opened.notes, opened.kind)
+
+
+def open_source(name: str, *, cache: Path, settings: DataSettings = DataSettings()) -> OpenSource:  # noqa: B008 - frozen
+    """Look at a source without reading its rows; DataError where there is none, or where its bytes are not the
+    expected ones."""
+    if name.startswith(HUB_PREFIX):
+        source = open_hub(name, split=settings.hub_split, max_row_bytes=settings.max_row_bytes)
+    else:
+        path = locate_source(name, cache=cache, settings=settings)
+        source = _open_folder(name, path, settings) if path.is_dir() else _open_one(name, path, settings)
+    if settings.sha256 not in (None, source.sha256):
+        raise DataError(
+            "data.checksum_mismatch",
+            f"{name} has the SHA-256 {source.sha256}, not the {settings.sha256} of data.sha256. It was changed, or the"
+            " hash is another file's.",
+        )
+    return replace(source, records=partial(_one_at_least, name, source.records))
+
+
+def _one_at_least(name: str, records: Callable[[], Iterator[Record]]) -> Iterator[Record]:
+    are_none = True
+    for record in records():
+        are_none = False
+        yield record
+    if are_none:
+        raise DataError(
+            "data.no_rows",
+            f"{name} holds no rows. Give a file with at least one row of instruction and output.",
+        )
+
+
+def locate_source(name: str, *, cache: Path, settings: DataSettings = DataSettings()) -> Path:  # noqa: B008 - frozen
+    """Return the file or folder that a source's name stands for, fetching what is elsewhere once."""
+    if name == STARTER:
+        return Path(str(resources.files("tutelage.data.starter") / "starter.json"))
+    if name == INSTRUCTION_DATA:
+        return fetch_url(
+            INSTRUCTION_DATA_URL,
+            sha256=INSTRUCTION_DATA_SHA256,
+            destination=locate_book_file(cache),
+            max_bytes=settings.max_file_bytes,
+        )
+    if is_address(name):
+        refuse_secret_address(name)
+        if settings.sha256 is None:
+            raise DataError(
+                "data.checksum_required",
+                f"{name} is an address, and what it gives can change. Name the SHA-256 that you expect:"
+                " --set data.sha256=…",
+            )
+        return fetch_url(
+            name,
+            sha256=settings.sha256,
+            destination=cache / "data" / settings.sha256,
+            max_bytes=settings.max_file_bytes,
+        )
+    try:
+        path = Path(name).expanduser()
+    except RuntimeError as fault:  # ~somebody who has no home here
+        raise DataError(
+            "data.not_found",
+            f"{name} does not exist: {str(fault).rstrip('.')}. Correct the path.",
+        ) from fault
+    return check_path(path, settings)
+
+
+def locate_book_file(cache: Path) -> Path:
+    """Return where the book's file is kept once it was fetched."""
+    return cache / "data" / "instruction-data.json"
+
+
+def is_here(settings: DataSettings, *, cache: Path) -> bool:
+    """Tell whether a recipe's source can be read without a network."""
+    if settings.source == INSTRUCTION_DATA:
+        return locate_book_file(cache).exists()
+    if is_address(settings.source):
+        refuse_secret_address(settings.source)
+        return bool(settings.sha256) and (cache / "data" / str(settings.sha256)).exists()
+    return not settings.source.startswith(HUB_PREFIX)
+
+
+def is_address(name: str) -> bool:
+    """Tell whether a source's name is an address rather than a path."""
+    return "://" in name
+
+
+def _open_one(name: str, path: Path, settings: DataSettings) -> OpenSource:
+    file = look_at_file(path, settings)
+    return OpenSource(name, file_sha256(path), file.records, file.notes, file.kind)
+
+
+def _open_folder(name: str, folder: Path, settings: DataSettings) -> OpenSource:
+    """Open the files of a folder in the order of their names, as one source."""
+    found = sorted(path for path in folder.rglob("*") if path.is_file() and not path.name.startswith("."))
+    paths = [path for path in found if _has_known_suffix(path)]
+    if not paths:
+        raise DataError(
+            "data.folder_without_data",
+            f"{folder} holds no file of rows. Give one with the ending {', '.join(SUFFIXES)}, each also with .gz.",
+        )
+    files: dict[str, RowsFile] = {}
+    notes = _left_out(folder, [path for path in found if path not in paths])
+    digest = hashlib.sha256()
+    for path in paths:
+        label = path.relative_to(folder).as_posix()
+        files[label] = look_at_file(check_path(path, settings), settings)
+        notes += [Message(note.code, f"{label}: {note.text}") for note in files[label].notes]
+        digest.update(f"{label} {file_sha256(path)}\n".encode("utf-8", "surrogateescape"))
+    shown = " and ".join(dict.fromkeys(file.kind for file in files.values()))
+    return OpenSource(
+        name, digest.hexdigest(), partial(_records_of, files), notes, f"{len(paths)} files of {shown}"
+    )
+
+
+def _records_of(files: Mapping[str, RowsFile]) -> Iterator[Record]:
+    """Yield the records of several files, numbered through all of them."""
+    rows = count()
+    for label, file in files.items():
+        for record in file.records():
+            yield replace(record, row=next(rows), file=label)
+
+
+def _has_known_suffix(path: Path) -> bool:
+    return path.name.lower().removesuffix(".gz").endswith(SUFFIXES)
+
+
+def _left_out(folder: Path, others: Sequence[Path]) -> list[Message]:
+    if not others:
+        return []
+    named = ", ".join(path.relative_to(folder).as_posix() for path in others[:NAMES_SHOWN])
+    more = f" and {len(others) - NAMES_SHOWN:,} more" if len(others) > NAMES_SHOWN else ""
+    return [Message("data.files_skipped", f"Not read, for their names are no data file's: {named}{more}.")]
+
+
+def check_path(path: Path, settings: DataSettings) -> Path:
+    """Return a path at which a file or folder can be read, or stop and say why not."""
+    try:
+        mode, size = path.stat().st_mode, path.stat().st_size
+        if stat.S_ISREG(mode):
+            path.open("rb").close()
+    except (FileNotFoundError, NotADirectoryError, ValueError) as fault:
+        raise DataError(
+            "data.not_found",
+            f"{path} does not exist.{_nearest_name(path)}",
+        ) from fault
+    except OSError as fault:
+        raise DataError(
+            "data.unreadable",
+            f"{path} cannot be read: {fault.strerror}. Check its name and permissions.",
+        ) from fault
+    if stat.S_ISDIR(mode):
+        return path
+    if not stat.S_ISREG(mode):
+        # A pipe is waited for without an end, and a device may never stop.
+        raise DataError(
+            "data.not_a_regular_file",
+            f"{path} is no ordinary file. Save its content to a file and name that.",
+        )
+    if size > settings.max_file_bytes:
+        raise DataError(
+            "data.file_too_large",
+            f"{path} has {size:,} bytes; files are read up to {settings.max_file_bytes:,}. Split it into smaller files,"
+            " or raise data.max_file_bytes.",
+        )
+    return path
+
+
+def _nearest_name(path: Path) -> str:
+    near = nearest_path(path, lambda _: True)
+    meant = near.name if near else nearest(path.name, [STARTER, INSTRUCTION_DATA])
+    return did_you_mean(meant) or " Check the path given as data.source or --data."

@@ -1,0 +1,116 @@
+"""Rows from Parquet files, and rows to Parquet and CSV files."""
+
+import csv
+import io
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import dropwhile
+from typing import Any, BinaryIO
+
+from tutelage.data.rows.records import NO_LIMIT, Record
+from tutelage.data.sources.arrow_rows import (
+    records_of,
+    refuse_bombs,
+    repeated_columns,
+    rows_at_once,
+    too_large,
+)
+from tutelage.data.sources.arrow_values import row_reader
+from tutelage.data.sources.csv_rows import refuse_repeated_columns
+from tutelage.errors import DataError
+from tutelage.text.characters import is_unseen
+
+ROWS_AT_ONCE = 256
+# Their full-width forms too, which a spreadsheet of East Asia takes for the same.
+FORMULA_BEGINNINGS = ("=", "+", "-", "@", "＝", "＋", "－", "＠")
+DRIVES_CELL = ("\t", "\r")  # at its beginning, which parts cells where the text is pasted or read again
+NUMBER = re.compile(r"[-+]?[\d., \u00a0\u202f]*\d(?:[eE][-+]?\d+)?[ \u00a0\u202f]?%?")
+
+
+def read_parquet_rows(
+    file: BinaryIO, name: str, *, max_bytes: int, max_row_bytes: int = NO_LIMIT
+) -> Iterator[Record]:
+    """Yield the rows of a Parquet file as objects; a row above `max_row_bytes` has its size and no value.
+
+    What the footer says is judged before anything is unpacked. A text that the file holds once and many rows share is
+    in memory once, until a row of it becomes an object.
+    """
+    import pyarrow  # noqa: PLC0415 - half a second that the other kinds need not wait for
+    from pyarrow import parquet  # noqa: PLC0415
+
+    unpacked, rows = 0, 0
+    try:
+        metadata = parquet.read_metadata(file)
+        refuse_bombs(metadata, name, file_bytes=file.seek(0, io.SEEK_END), max_bytes=max_bytes)
+        table = parquet.ParquetFile(file, read_dictionary=repeated_columns(metadata))
+        refuse_repeated_columns(table.schema_arrow.names, name)
+        rows_of = row_reader(table.schema_arrow)
+        for batch in table.iter_batches(batch_size=rows_at_once(metadata, ROWS_AT_ONCE)):
+            for record in records_of(batch, rows, rows_of, max_row_bytes=max_row_bytes):
+                unpacked += record.size or 0
+                if unpacked > max_bytes:
+                    raise too_large(name, max_bytes)
+                yield record
+            rows += batch.num_rows
+    except (pyarrow.ArrowException, OSError, ValueError) as fault:
+        reason = str(fault).strip().split("\n")[0].rstrip(".")
+        raise DataError(
+            "data.damaged_parquet",
+            f"{name} is no whole Parquet file: {reason}. Write or fetch it again.",
+        ) from fault
+
+
+def csv_bytes(rows: Sequence[Mapping[str, Any]], *, delimiter: str) -> bytes:
+    """Return rows as UTF-8 CSV with a header; a cell that is no text holds its JSON, and null is an empty cell."""
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, _columns(rows), restval="", delimiter=delimiter)
+    writer.writeheader()
+    writer.writerows({key: _cell(value) for key, value in row.items()} for row in rows)
+    return text.getvalue().encode()
+
+
+def would_run(cell: str) -> bool:
+    """Tell whether a spreadsheet would take a cell for a formula; a number with its sign is none."""
+    seen = "".join(dropwhile(lambda one: one.isspace() or is_unseen(one), cell))
+    begins = seen.startswith(FORMULA_BEGINNINGS) or cell.startswith(DRIVES_CELL)
+    return begins and not NUMBER.fullmatch(cell.strip(" "))
+
+
+def cells_that_would_run(rows: Sequence[Mapping[str, Any]]) -> list[tuple[int, str]]:
+    """Return the place of the row and the column of each text that a spreadsheet would run."""
+    return [
+        (place, column)
+        for place, row in enumerate(rows)
+        for column, value in row.items()
+        if isinstance(value, str) and would_run(value)
+    ]
+
+
+def safe_cell(cell: str) -> str:
+    """Return a cell that a spreadsheet shows and does not run, behind an apostrophe where that is needed."""
+    return f"'{cell}" if would_run(cell) else cell
+
+
+def parquet_bytes(rows: Sequence[Mapping[str, Any]]) -> bytes:
+    """Return rows as a Parquet file; ValueError or TypeError where a column has no one type."""
+    import pyarrow  # noqa: PLC0415 - as above
+    from pyarrow import parquet  # noqa: PLC0415
+
+    try:
+        table = pyarrow.table({column: [row.get(column) for row in rows] for column in _columns(rows)})
+        packed = pyarrow.BufferOutputStream()
+        parquet.write_table(table, packed)
+    except pyarrow.ArrowException as fault:  # some of its kinds are no ValueError
+        raise ValueError(str(fault).strip().split("\n")[0]) from fault
+    return packed.getvalue().to_pybytes()
+
+
+def _columns(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    return list(dict.fromkeys(key for row in rows for key in row))
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    return "" if value is None else json.dumps(value, ensure_ascii=False, allow_nan=False)

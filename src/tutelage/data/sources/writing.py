@@ -1,0 +1,220 @@
+"""Rows into one file: JSON, JSON lines, CSV or Parquet, also gzipped, as the ending of its name says."""
+
+import gzip
+import io
+import json
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from tutelage.config.recipe import DataSettings
+from tutelage.data.formats.formats import read_conversations
+from tutelage.data.formats.messages import ROLES_OF_CALLS
+from tutelage.data.formats.sides import messages_in
+from tutelage.data.formats.table_shape import TableShape
+from tutelage.data.formats.tool_calls import CALL_FIELDS, without_null_arguments
+from tutelage.data.rows.records import SOURCE_ROW, Record
+from tutelage.data.sources.csv_rows import read_csv_rows
+from tutelage.data.sources.tables import csv_bytes, parquet_bytes, read_parquet_rows
+from tutelage.errors import DataError
+
+Row = dict[str, Any]
+ROLE_NAMES, CONTENTS = ("from", "role"), ("value", "content")
+TEXT_TABLES = (".csv", ".tsv")
+PLAIN_OR_TURNS = (
+    "prompt",
+    "completion",
+    "chosen",
+    "rejected",
+)  # fields that hold a text in some rows, turns in others
+
+
+def file_of_rows(
+    path: Path,
+    rows: Sequence[Row],
+    settings: DataSettings = DataSettings(),  # noqa: B008 - frozen
+) -> bytes:
+    """Return the bytes of a file of rows; DataError where that kind of file cannot hold them.
+
+    The rows of a table are read again with `settings`, for a table gives every row every column, and every column one
+    type: what would then be another row is not written.
+    """
+    kind = _kind_of(path)
+    if not rows:
+        raise DataError(
+            "data.no_rows_left",
+            f"No row is left to write to {path}. Choose less strictly.",
+        )
+    if is_text_table(path):
+        _refuse_turns_as_text(path, rows)
+    content = _encoded(path, kind, rows)
+    if kind in TABLES:
+        _refuse_other_rows(path, list(TABLES[kind](io.BytesIO(content), str(path))), rows, settings)
+    # Without a time in it, the same rows make the same bytes.
+    return gzip.compress(content, mtime=0) if path.name.lower().endswith(".gz") else content
+
+
+def is_text_table(path: Path) -> bool:
+    """Tell whether a name says CSV, or its like with tabs."""
+    return _kind_of(path) in TEXT_TABLES
+
+
+def refuse_unknown_ending(path: Path) -> None:
+    """Stop before any work when the ending of a name says no kind of file."""
+    _kind_of(path)
+
+
+def with_row_numbers(records: Sequence[Record]) -> list[Row]:
+    """Return the values of records, each with the number that it had in its first source as `source_row`."""
+    return [{SOURCE_ROW: source_row(record), **_others(record)} for record in records]
+
+
+def source_row(record: Record) -> int:
+    """Return the number that a row had in its first source: the one that it carries, or its place here."""
+    carried = record.value.get(SOURCE_ROW)
+    if carried is None:
+        return record.row
+    if isinstance(carried, str) and carried.isascii() and carried.isdecimal():
+        return int(carried)
+    if type(carried) is int and carried >= 0:
+        return carried
+    raise DataError(
+        "data.source_row_taken",
+        f"Row {record.row} has {str(carried)[:40]!r} as {SOURCE_ROW!r}, the field in which a row's number in its first"
+        " source is kept. Rename the field.",
+        row=record.row,
+    )
+
+
+def _others(record: Record) -> Row:
+    others = {key: value for key, value in record.value.items() if key != SOURCE_ROW}
+    if not record.is_from_arrow:
+        return others
+    # Another kind of file would make nulls that were written of those that Arrow added.
+    return {key: _calls_as_read(value) for key, value in others.items()}
+
+
+def _calls_as_read(value: Any) -> Any:
+    """Return a value with the arguments of the tool calls in its messages as they are read; all else as it stands."""
+    if isinstance(value, list):
+        return [_calls_as_read(inner) for inner in value]
+    if not isinstance(value, dict):
+        return value
+    roles = [role for role in map(value.get, ROLE_NAMES) if isinstance(role, str)]
+    calls = CALL_FIELDS if roles else ()
+    if any(role.strip().casefold() in ROLES_OF_CALLS for role in roles):
+        calls += CONTENTS
+    return {
+        key: without_null_arguments(inner) if key in calls else _calls_as_read(inner)
+        for key, inner in value.items()
+    }
+
+
+def _kind_of(path: Path) -> str:
+    name = path.name.lower().removesuffix(".gz")
+    kind = Path(name).suffix
+    if kind not in WRITERS:
+        raise DataError(
+            "cli.unknown_output_type",
+            f"{path} has no ending that names a kind of file. Use {', '.join(WRITERS)}, each also with .gz.",
+        )
+    return kind
+
+
+def _encoded(path: Path, kind: str, rows: Sequence[Row]) -> bytes:
+    try:
+        return WRITERS[kind](rows)
+    except UnicodeEncodeError as fault:
+        raise DataError(
+            "convert.lone_surrogate",
+            f"{path} cannot hold half of a surrogate pair, and a row has one. Write JSON lines, which can, or leave out"
+            " such rows with --without-rule 18.",
+        ) from fault
+    except (TypeError, ValueError, OverflowError) as fault:
+        advice = "Write JSON lines" if kind in TABLES else "Write Parquet"
+        raise DataError(
+            "convert.rows_do_not_fit_file",
+            f"{path} cannot hold these rows: {str(fault).rstrip('.')}. {advice}, or leave those fields out.",
+        ) from fault
+
+
+def _refuse_turns_as_text(path: Path, rows: Sequence[Row]) -> None:
+    """Stop where a list of turns would come back as a text.
+
+    A cell of 'messages' can hold nothing but turns, so that their JSON is read again. A prompt or an answer may well be
+    a text that begins with a bracket, and stays one unless it certainly is the JSON of messages.
+    """
+    for number, row in enumerate(rows):
+        for field in PLAIN_OR_TURNS:
+            turns = row.get(field)
+            if isinstance(turns, list | dict) and messages_in(json.dumps(turns)) is None:
+                raise DataError(
+                    "convert.messages_in_text_cell",
+                    f"{path} cannot hold row {row.get(SOURCE_ROW, number)}: its {field!r} is made of turns, and in a"
+                    " cell of text they would be read as what is said. Write JSON lines or Parquet, or convert with"
+                    " --to messages (preference rows with --chosen-only too), whose turns a cell can hold.",
+                    row=number,
+                )
+
+
+def _json(rows: Sequence[Row]) -> bytes:
+    """Write a list with a row on each line, so that a message can name the line."""
+    return b"[\n" + b",\n".join(map(_json_bytes, rows)) + b"\n]\n"
+
+
+def _json_lines(rows: Sequence[Row]) -> bytes:
+    return b"".join(_json_bytes(row) + b"\n" for row in rows)
+
+
+def _json_bytes(row: Row) -> bytes:
+    try:
+        return json.dumps(row, ensure_ascii=False, allow_nan=False).encode()
+    except UnicodeEncodeError:
+        return json.dumps(row, allow_nan=False).encode()  # half of a surrogate pair has its escape
+
+
+def _refuse_other_rows(
+    path: Path, again: Sequence[Record], rows: Sequence[Row], settings: DataSettings
+) -> None:
+    """Stop where what was written would be read as other conversations."""
+    meant = _conversations([Record(number, None, row) for number, row in enumerate(rows)], path, settings)
+    try:
+        found = _conversations(again, path, settings)
+    except DataError as fault:
+        raise DataError(
+            "convert.would_not_read_back",
+            f"{_why_not(path)} It could not be read: {fault}",
+        ) from fault
+    unlike = [one.row for one, other in zip(meant, found, strict=True) if one != other]
+    if unlike:
+        more = f" and {len(unlike) - 1:,} more" if len(unlike) > 1 else ""
+        raise DataError(
+            "convert.would_not_read_back",
+            f"{_why_not(path)} Row {rows[unlike[0]].get(SOURCE_ROW, unlike[0])}{more} would be read as something else.",
+            row=unlike[0],
+        )
+
+
+def _conversations(records: Sequence[Record], path: Path, settings: DataSettings) -> list[Any]:
+    return read_conversations(records, source=str(path), settings=settings, takes_kto=True).rows
+
+
+def _why_not(path: Path) -> str:
+    reason = "a table gives every row all columns, each of one type"
+    return f"{path} cannot hold these rows, for {reason}. Write JSON lines."
+
+
+WRITERS: dict[str, Callable[[Sequence[Row]], bytes]] = {
+    ".json": _json,
+    ".jsonl": _json_lines,
+    ".ndjson": _json_lines,
+    ".csv": partial(csv_bytes, delimiter=","),
+    ".tsv": partial(csv_bytes, delimiter="\t"),
+    ".parquet": parquet_bytes,
+}
+TABLES: dict[str, Callable[[io.BytesIO, str], Any]] = {
+    ".csv": partial(read_csv_rows, encoding="utf-8", shape=TableShape(",")),
+    ".tsv": partial(read_csv_rows, encoding="utf-8", shape=TableShape("\t")),
+    ".parquet": partial(read_parquet_rows, max_bytes=2**63),
+}

@@ -1,0 +1,1 @@
+"""Rows that a language model writes: new ones, and better ones."""
