@@ -10,7 +10,7 @@ import pytest
 from support.command_line import contents
 from transformers import pipeline
 
-from tutelage.evaluation.threshold import choose_threshold
+from tutelage.evaluation.metrics.threshold import choose_threshold
 from tutelage.export import reload_classes
 from tutelage.model import class_head
 from tutelage.run.folder import RunFolder, read_json, write_json

@@ -7,8 +7,8 @@ from tutelage.config.recipe import Recipe, TrainingSettings
 from tutelage.config.recipe_evaluation import EvaluationSettings, NamedSetSettings
 from tutelage.data.dataset.prepared_rows import open_rows
 from tutelage.evaluation import work_ahead
-from tutelage.evaluation.forgetting import TOKENS_COMPARED, general_prompts, general_texts
-from tutelage.evaluation.named_sets import NamedSet
+from tutelage.evaluation.eval_sets.named_sets import NamedSet
+from tutelage.evaluation.regression.forgetting import TOKENS_COMPARED, general_prompts, general_texts
 from tutelage.evaluation.work_ahead import answering_work, evaluation_work, tuned_lengths
 from tutelage.run.folder import split_files
 from tutelage.training.work import Work, untuned_lengths

@@ -7,7 +7,7 @@ from support.tiny_models import END, ragged_examples, tiny_model
 
 from tutelage.config.recipe import AdapterSettings
 from tutelage.errors import MemoryExhaustedError, ModelError
-from tutelage.evaluation import forgetting
+from tutelage.evaluation.regression import forgetting
 from tutelage.generation import generate as generation
 from tutelage.generation.generate import generate
 from tutelage.model import answer_log_probs as answers

@@ -7,8 +7,8 @@ import pytest
 from support.fake_run import make_run
 from support.pages import HOSTILE, Page, offences
 
-from tutelage.evaluation.class_metrics import class_metrics
-from tutelage.evaluation.threshold import threshold_figures
+from tutelage.evaluation.metrics.class_metrics import class_metrics
+from tutelage.evaluation.metrics.threshold import threshold_figures
 from tutelage.report.classes import class_section
 from tutelage.report.page import write_report
 from tutelage.run.folder import read_json, write_json, write_json_lines

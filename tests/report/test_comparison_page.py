@@ -2,7 +2,7 @@ from support.fake_further import add_judge, add_passages, add_set
 from support.fake_run import RECIPE, make_run, measure
 from support.pages import HOSTILE, Page, offences
 
-from tutelage.evaluation.runs import compare_runs
+from tutelage.evaluation.compare.runs import compare_runs
 from tutelage.report.comparison_page import write_comparison
 from tutelage.run.folder import write_json_lines, write_text
 from tutelage.run.lines import read_json_lines

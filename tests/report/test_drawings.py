@@ -3,9 +3,9 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from tutelage.evaluation.metrics import METRICS
-from tutelage.evaluation.statistics import paired_difference
-from tutelage.evaluation.verdict import verdict
+from tutelage.evaluation.metrics.metrics import METRICS
+from tutelage.evaluation.paired.verdict import verdict
+from tutelage.evaluation.stats.statistics import paired_difference
 from tutelage.report.charts import distribution_chart
 from tutelage.report.drawings import WIDTH, WIDTHS, draw_interval, draw_intervals, split_rows
 

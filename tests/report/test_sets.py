@@ -3,8 +3,8 @@ import pytest
 from support.fake_run import make_run
 from support.pages import HOSTILE, Page, offences
 
-from tutelage.evaluation.comparison import figures_of
-from tutelage.evaluation.statistics import paired_difference, resample
+from tutelage.evaluation.paired.comparison import figures_of
+from tutelage.evaluation.stats.statistics import paired_difference, resample
 from tutelage.report.page import write_report
 from tutelage.report.sets import set_rows
 from tutelage.run.evaluation import SetFigures

@@ -11,8 +11,8 @@ from support.fake_examples import END, encode, invent
 from support.rows import write_split
 
 from tutelage.codes import Message
-from tutelage.evaluation.comparison import compare_scores
-from tutelage.evaluation.metrics import METRICS, score_rows
+from tutelage.evaluation.metrics.metrics import METRICS, score_rows
+from tutelage.evaluation.paired.comparison import compare_scores
 from tutelage.report.summary import summarise
 from tutelage.run.artifacts import Environment, Preparation, TrainingResult, write_artifact
 from tutelage.run.evaluation import AnswerEvaluation

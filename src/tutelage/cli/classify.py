@@ -101,7 +101,7 @@ def read_threshold(run: RunFolder, given: str) -> tuple[int, float]:
     """Return the number of the rarer of two labels and the probability from which on it is given."""
     from tutelage.data.dataset.class_rows import class_numbers
     from tutelage.data.dataset.preparation import read_prepared
-    from tutelage.evaluation.threshold import rarer_class
+    from tutelage.evaluation.metrics.threshold import rarer_class
 
     prepared = read_artifact(Preparation, run.require(run.preparation, stage="prepare"))
     classes = prepared.classes

@@ -52,7 +52,7 @@ def compare(
         console.refuse_closed_output()
     folders = [_opened(run) for run in runs]
     first = folders[0] if baseline is None else _one_of(folders, baseline)
-    from tutelage.evaluation.runs import compare_runs
+    from tutelage.evaluation.compare.runs import compare_runs
 
     compared = compare_runs(folders, first)
     if json:
@@ -93,7 +93,7 @@ def _one_of(runs: Sequence[RunFolder], baseline: Path) -> RunFolder:
 
 def show_comparison(compared: Any) -> None:
     """Print a line for each recipe, what differs in it, and the verdicts."""
-    from tutelage.evaluation.verdict import format_value
+    from tutelage.evaluation.paired.verdict import format_value
 
     metric = compared.primary
     console.say(
@@ -125,7 +125,7 @@ def show_comparison(compared: Any) -> None:
 
 
 def _line(group: Any, metric: Any) -> list[str]:
-    from tutelage.evaluation.verdict import format_change, format_value
+    from tutelage.evaluation.paired.verdict import format_change, format_value
 
     spread = group.seed_spread(metric.name)
     begin = [
@@ -147,7 +147,7 @@ def _line(group: Any, metric: Any) -> list[str]:
 
 
 def _interval(low: float | None, high: float | None, metric: Any) -> str:
-    from tutelage.evaluation.verdict import format_change
+    from tutelage.evaluation.paired.verdict import format_change
 
     if low is None or high is None:
         return "unknown"
@@ -160,8 +160,8 @@ def _p(p: float | None) -> str:
 
 def _show_forgetting(runs: list[Any]) -> None:
     """Print a line for each run: what tuning cost it on general text, against its own base model."""
-    from tutelage.evaluation.metrics import METRICS
-    from tutelage.evaluation.verdict import format_change, format_value
+    from tutelage.evaluation.metrics.metrics import METRICS
+    from tutelage.evaluation.paired.verdict import format_change, format_value
 
     metric = METRICS["bits_per_byte"]
     told = [(run.name, run.further.forgetting) for run in runs if run.further.forgetting]
@@ -187,7 +187,7 @@ def _show_forgetting(runs: list[Any]) -> None:
 
 def _show_further(group: Any) -> None:
     """Print what else was paired with the baseline, and what could not be, with the reason."""
-    from tutelage.evaluation.further_scores import without_judge
+    from tutelage.evaluation.compare.further_scores import without_judge
 
     paired = [(kind, name, one) for kind, of in group.further.items() for name, one in of.paired.items()]
     if paired:
@@ -212,7 +212,7 @@ def _show_further(group: Any) -> None:
 
 
 def _further_line(name: str, one: Any) -> list[str]:
-    from tutelage.evaluation.verdict import format_change, format_value
+    from tutelage.evaluation.paired.verdict import format_change, format_value
 
     metric, measured = one.metric, one.measured
     if measured.difference is None:

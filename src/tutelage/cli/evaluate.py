@@ -161,8 +161,8 @@ def open_named_sets(loaded: LoadedRecipe, training: Callable[[], Sequence[Any]])
     """
     if not loaded.recipe.evaluation.sets:
         return []
+    from tutelage.evaluation.eval_sets.named_sets import open_sets
     from tutelage.evaluation.evaluate import refuse_without_room
-    from tutelage.evaluation.named_sets import open_sets
     from tutelage.system.fetching import user_cache
 
     source = locate(loaded)

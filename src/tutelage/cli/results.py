@@ -14,7 +14,7 @@ from tutelage.run.evaluation import (
 )
 
 if TYPE_CHECKING:
-    from tutelage.evaluation.metrics import Metric
+    from tutelage.evaluation.metrics.metrics import Metric
 
 
 def show_classes(found: ClassEvaluation) -> None:
@@ -64,8 +64,8 @@ def show_preference(evaluation: AnswerEvaluation) -> None:
     """Print which answers a preference tuning moved towards, where it was one, and its verdict."""
     if evaluation.preference is None:
         return
-    from tutelage.evaluation.metrics import METRICS
-    from tutelage.evaluation.verdict import format_change, format_value
+    from tutelage.evaluation.metrics.metrics import METRICS
+    from tutelage.evaluation.paired.verdict import format_change, format_value
 
     found, metric = evaluation.preference, METRICS["bits_per_byte"]
     console.say()
@@ -90,8 +90,8 @@ def show_preference(evaluation: AnswerEvaluation) -> None:
 
 def show_scores(found: AnswerEvaluation) -> None:
     """Print a table of all metrics, and the verdict on the answers."""
-    from tutelage.evaluation.metrics import METRICS
-    from tutelage.evaluation.verdict import detectable_sentence, format_change, format_value
+    from tutelage.evaluation.metrics.metrics import METRICS
+    from tutelage.evaluation.paired.verdict import detectable_sentence, format_change, format_value
 
     def told(value: float | None, write: "Callable[[float, Metric], str]", metric: "Metric") -> str:
         return "unknown" if value is None else write(value, metric)
@@ -117,7 +117,7 @@ def show_scores(found: AnswerEvaluation) -> None:
 
 def show_sets(sets: Mapping[str, SetFigures]) -> None:
     """Print a verdict for each named set."""
-    from tutelage.evaluation.set_metrics import SET_METRICS
+    from tutelage.evaluation.metrics.set_metrics import SET_METRICS
 
     for name, one in sets.items():
         console.say()

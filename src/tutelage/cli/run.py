@@ -178,7 +178,7 @@ def _evaluate_and_report(run: RunFolder, loaded: LoadedRecipe) -> tuple[bool, in
 
 def show_answers(run: RunFolder) -> None:
     """Print a few test prompts with the answers before and after, spread over the test set."""
-    from tutelage.evaluation.clusters import shared_frame
+    from tutelage.evaluation.stats.clusters import shared_frame
 
     base, tuned = (read_json_lines(run.responses(arm)) for arm in ("base", "tuned"))
     opening, ending = shared_frame([record["prompt"] for record in base])

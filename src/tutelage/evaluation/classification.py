@@ -12,13 +12,13 @@ from tutelage.data.dataset.class_rows import as_matrix, class_numbers
 from tutelage.data.dataset.preparation import read_prepared
 from tutelage.data.dataset.prepared_rows import PreparedRows
 from tutelage.data.quality.label_names import quoted
-from tutelage.evaluation.class_metrics import class_metrics
+from tutelage.evaluation.answers.responses import Progress, Waiting
+from tutelage.evaluation.baselines.word_counts import classes_by_words, label_sets_by_words
+from tutelage.evaluation.baselines.zero_shot import classes_by_names
 from tutelage.evaluation.evaluate import open_rows, trained_dtype
-from tutelage.evaluation.responses import Progress, Waiting
-from tutelage.evaluation.several_labels import label_set_metrics, set_prediction
-from tutelage.evaluation.threshold import given_at, rarer_class, threshold_figures
-from tutelage.evaluation.word_counts import classes_by_words, label_sets_by_words
-from tutelage.evaluation.zero_shot import classes_by_names
+from tutelage.evaluation.metrics.class_metrics import class_metrics
+from tutelage.evaluation.metrics.several_labels import label_set_metrics, set_prediction
+from tutelage.evaluation.metrics.threshold import given_at, rarer_class, threshold_figures
 from tutelage.model.assembly import open_base, open_tuned
 from tutelage.model.class_head import class_probabilities, label_probabilities, with_class_head
 from tutelage.model.forward import CausalModel

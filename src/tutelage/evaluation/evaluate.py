@@ -11,9 +11,13 @@ from tutelage.data.dataset.model_files import refuse_other_model
 from tutelage.data.dataset.preparation import read_prepared, refuse_unknown_ids
 from tutelage.data.dataset.prepared_rows import PreparedRows
 from tutelage.errors import DataError
-from tutelage.evaluation.answers_so_far import answer_rows, weights_of_folder
-from tutelage.evaluation.comparison import compare_scores
-from tutelage.evaluation.forgetting import (
+from tutelage.evaluation.answers.answers_so_far import answer_rows, weights_of_folder
+from tutelage.evaluation.answers.responses import Progress, Waiting, collect_responses, reference_log_probs
+from tutelage.evaluation.eval_sets.named_sets import Answers, NamedSet, answer_set, judge_sets
+from tutelage.evaluation.metrics.metrics import METRICS, PairedScores, score_rows
+from tutelage.evaluation.paired.comparison import compare_scores
+from tutelage.evaluation.preference import judge_preferences, pair_records, read_pairs
+from tutelage.evaluation.regression.forgetting import (
     Reading,
     judge_forgetting,
     open_passages,
@@ -21,10 +25,6 @@ from tutelage.evaluation.forgetting import (
     passage_rows,
     read_general,
 )
-from tutelage.evaluation.metrics import METRICS, PairedScores, score_rows
-from tutelage.evaluation.named_sets import Answers, NamedSet, answer_set, judge_sets
-from tutelage.evaluation.preference import judge_preferences, pair_records, read_pairs
-from tutelage.evaluation.responses import Progress, Waiting, collect_responses, reference_log_probs
 from tutelage.model.assembly import check_published, open_base, open_tuned
 from tutelage.model.end_tokens import end_tokens
 from tutelage.model.forward import CausalModel

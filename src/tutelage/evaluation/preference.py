@@ -9,11 +9,11 @@ import torch
 
 from tutelage.config.recipe import PreferenceSettings
 from tutelage.data.dataset.prepared_rows import PreparedRows
-from tutelage.evaluation.intervals import t_interval
-from tutelage.evaluation.metrics import bits_per_byte
-from tutelage.evaluation.shares import mcnemar_p, wilson_interval
-from tutelage.evaluation.statistics import paired_difference
-from tutelage.evaluation.verdict import FEWEST_ROWS, NO_DIFFERENCE, Word
+from tutelage.evaluation.metrics.metrics import bits_per_byte
+from tutelage.evaluation.paired.verdict import FEWEST_ROWS, NO_DIFFERENCE, Word
+from tutelage.evaluation.stats.intervals import t_interval
+from tutelage.evaluation.stats.shares import mcnemar_p, wilson_interval
+from tutelage.evaluation.stats.statistics import paired_difference
 from tutelage.model.answer_log_probs import rounding_of
 
 SIDES = ("chosen", "rejected")

@@ -19,7 +19,7 @@ from tutelage.data.dataset.class_rows import text_ids
 from tutelage.data.dataset.preparation import read_prepared
 from tutelage.errors import RunFolderError
 from tutelage.evaluation.classification import open_classifier
-from tutelage.evaluation.threshold import HALF
+from tutelage.evaluation.metrics.threshold import HALF
 from tutelage.export.verification import Comparison, reload
 from tutelage.model.assembly import open_merged
 from tutelage.model.class_head import as_sequence_classifier, class_probabilities, label_probabilities

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 
-from tutelage.evaluation.clusters import shared_frame
-from tutelage.evaluation.metrics import Metric, PairedScores
+from tutelage.evaluation.metrics.metrics import Metric, PairedScores
+from tutelage.evaluation.stats.clusters import shared_frame
 
 ROWS_EACH = 5
 ROWS_IN_ALL = 1000

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from tutelage.evaluation.metrics import Metric, score_rows
-from tutelage.evaluation.runs import Group, RunsCompared
-from tutelage.evaluation.verdict import detectable_sentence, format_value
+from tutelage.evaluation.compare.runs import Group, RunsCompared
+from tutelage.evaluation.metrics.metrics import Metric, score_rows
+from tutelage.evaluation.paired.verdict import detectable_sentence, format_value
 from tutelage.report.answers import Selection, select
 from tutelage.report.drawings import IntervalDrawing, Part, draw_intervals, split_rows
 from tutelage.report.further import forgetting_rows, further_rows, left_out

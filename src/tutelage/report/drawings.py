@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tutelage.evaluation.metrics import Metric
-from tutelage.evaluation.statistics import PairedDifference
-from tutelage.evaluation.verdict import Verdict, format_change
+from tutelage.evaluation.metrics.metrics import Metric
+from tutelage.evaluation.paired.verdict import Verdict, format_change
+from tutelage.evaluation.stats.statistics import PairedDifference
 
 WIDTH = 640.0
 # As with the charts, a second drawing is for telephones, on which the first would have letters too small to read.

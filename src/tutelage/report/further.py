@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from tutelage.evaluation.further_scores import PairedKind, PairedScored, without_judge
-from tutelage.evaluation.metrics import METRICS
-from tutelage.evaluation.runs import Group, Kind
+from tutelage.evaluation.compare.further_scores import PairedKind, PairedScored, without_judge
+from tutelage.evaluation.compare.runs import Group, Kind
+from tutelage.evaluation.metrics.metrics import METRICS
 from tutelage.report.paired_rows import PairedRow, paired_row
 from tutelage.report.scores import change_text, interval_text, value_text
 from tutelage.run.evaluation import GeneralText

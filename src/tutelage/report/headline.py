@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-from tutelage.evaluation.metrics import METRICS
+from tutelage.evaluation.metrics.metrics import METRICS
 from tutelage.report.numbers import significant
 from tutelage.report.scores import MeasuredAnswers, value_text
 from tutelage.run.artifacts import Losses, RowCounts, TrainingResult

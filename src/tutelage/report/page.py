@@ -13,8 +13,8 @@ from tutelage.config.recipe import Recipe
 from tutelage.data.dataset.pairs import units_of
 from tutelage.data.dataset.preparation import read_prepared
 from tutelage.data.dataset.prepared_rows import PreparedRows
-from tutelage.evaluation.clusters import shared_frame
 from tutelage.evaluation.next_steps import NextStep
+from tutelage.evaluation.stats.clusters import shared_frame
 from tutelage.model.forward import MAX_NODES
 from tutelage.report.charts import describe_lengths, length_chart, loss_chart
 from tutelage.report.classes import class_section

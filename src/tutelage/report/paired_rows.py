@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from tutelage.evaluation.metrics import Metric
-from tutelage.evaluation.statistics import PairedDifference
+from tutelage.evaluation.metrics.metrics import Metric
+from tutelage.evaluation.stats.statistics import PairedDifference
 from tutelage.report.numbers import p_text
 from tutelage.report.scores import Bar, change_text, interval_text, value_text
 from tutelage.run.evaluation import PairedFigures

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tutelage.evaluation.clusters import shared_frame
-from tutelage.evaluation.metrics import METRICS
+from tutelage.evaluation.metrics.metrics import METRICS
+from tutelage.evaluation.stats.clusters import shared_frame
 from tutelage.report.headline import Headline, KeyFigure
 from tutelage.report.scores import change_text, interval_text, value_text
 from tutelage.run.evaluation import AnswerEvaluation, LengthFigures, PreferenceFigures, Side

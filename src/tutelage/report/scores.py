@@ -3,11 +3,17 @@
 from collections.abc import Mapping, Set
 from dataclasses import dataclass
 
-from tutelage.evaluation.comparison import Comparison, compare_scores
-from tutelage.evaluation.length_effect import LengthEffect
-from tutelage.evaluation.metrics import METRICS, Metric, score_rows
-from tutelage.evaluation.statistics import PairedDifference
-from tutelage.evaluation.verdict import Verdict, detectable_sentence, format_change, format_value, verdict
+from tutelage.evaluation.metrics.metrics import METRICS, Metric, score_rows
+from tutelage.evaluation.paired.comparison import Comparison, compare_scores
+from tutelage.evaluation.paired.verdict import (
+    Verdict,
+    detectable_sentence,
+    format_change,
+    format_value,
+    verdict,
+)
+from tutelage.evaluation.stats.length_effect import LengthEffect
+from tutelage.evaluation.stats.statistics import PairedDifference
 from tutelage.report.answers import Selection, select
 from tutelage.report.charts import Chart, distribution_chart
 from tutelage.report.drawings import IntervalDrawing, Part, draw_intervals, split_rows

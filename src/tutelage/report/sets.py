@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from tutelage.evaluation.judging.results import judged_metric
-from tutelage.evaluation.set_metrics import SET_METRICS
+from tutelage.evaluation.metrics.set_metrics import SET_METRICS
 from tutelage.report.paired_rows import PairedRow, paired_row
 from tutelage.run.evaluation import SetFigures
 from tutelage.run.judges import JudgeResult

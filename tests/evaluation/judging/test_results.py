@@ -9,7 +9,7 @@ from scipy import stats
 
 from tutelage.evaluation.judging.results import ORDERS, outcomes, summarise_judge
 from tutelage.evaluation.judging.self_test import Check, SelfTest
-from tutelage.evaluation.statistics import paired_difference
+from tutelage.evaluation.stats.statistics import paired_difference
 
 PASSED = SelfTest((Check("reference", "the reference, mean score", 97.0, "at least 90", 20, True),), 0)
 FAILED = SelfTest(

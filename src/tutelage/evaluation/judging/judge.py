@@ -12,7 +12,6 @@ from typing import Any
 from tutelage.codes import Message
 from tutelage.config.recipe_evaluation import EvaluationSettings
 from tutelage.errors import LanguageModelError, RecipeError
-from tutelage.evaluation.clusters import cluster_rows
 from tutelage.evaluation.judging.asking import Progress, Sitting
 from tutelage.evaluation.judging.costs import open_purse
 from tutelage.evaluation.judging.injections import draw_injections
@@ -39,7 +38,8 @@ from tutelage.evaluation.judging.set_scores import (
     questions_about,
     read_judged_sets,
 )
-from tutelage.evaluation.metrics import score_rows
+from tutelage.evaluation.metrics.metrics import score_rows
+from tutelage.evaluation.stats.clusters import cluster_rows
 from tutelage.llm.language_models import open_chat_model, refuse_unusable
 from tutelage.llm.model_names import parse_model_name
 from tutelage.run.artifacts import Preparation, read_artifact, write_artifact

@@ -11,7 +11,7 @@ import numpy as np
 from scipy import stats
 
 from tutelage.errors import DataError
-from tutelage.evaluation.intervals import CONFIDENCE
+from tutelage.evaluation.stats.intervals import CONFIDENCE
 from tutelage.run.folder import ARMS
 
 PASS_MARK = 50

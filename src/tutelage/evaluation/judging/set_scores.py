@@ -10,16 +10,16 @@ from typing import Any
 import numpy as np
 
 from tutelage.config.recipe_evaluation import EvaluationSettings
-from tutelage.evaluation.clusters import cluster_rows
-from tutelage.evaluation.comparison import figures_of
 from tutelage.evaluation.judging.asking import Progress, Sitting
 from tutelage.evaluation.judging.judgements import Judgement, names_of, notes_on
 from tutelage.evaluation.judging.protocol import Inquiry, score_inquiry
 from tutelage.evaluation.judging.results import doubts_of, judged_metric
 from tutelage.evaluation.judging.self_test import Probe, examine, hopelessness, make_probes
-from tutelage.evaluation.multiplicity import holm
-from tutelage.evaluation.statistics import paired_difference, resample
-from tutelage.evaluation.verdict import verdict
+from tutelage.evaluation.paired.comparison import figures_of
+from tutelage.evaluation.paired.verdict import verdict
+from tutelage.evaluation.stats.clusters import cluster_rows
+from tutelage.evaluation.stats.multiplicity import holm
+from tutelage.evaluation.stats.statistics import paired_difference, resample
 from tutelage.llm.model_names import parse_model_name
 from tutelage.run.folder import ARMS, RunFolder, reading_faults
 from tutelage.run.lines import read_json_lines

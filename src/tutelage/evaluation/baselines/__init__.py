@@ -1,0 +1,1 @@
+"""Classifications without tuning, as lines to beat."""

@@ -1,0 +1,1 @@
+"""Runs on the same test rows, held against each other."""

@@ -1,0 +1,1 @@
+"""What the paired scores of two models on the same rows say, and the verdict."""

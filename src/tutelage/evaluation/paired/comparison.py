@@ -1,0 +1,68 @@
+"""Everything that the scores of two models on the same rows say: by metric, at equal length, and as a verdict."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from tutelage.evaluation.metrics.metrics import METRICS, Metric, PairedScores
+from tutelage.evaluation.paired.verdict import Verdict, verdict
+from tutelage.evaluation.stats.length_effect import LengthEffect, length_effect
+from tutelage.evaluation.stats.multiplicity import holm
+from tutelage.evaluation.stats.statistics import PairedDifference, Resampled, paired_difference, resample
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The paired difference of every metric, and what rests on it; `p_holm` holds the metrics that do not decide."""
+
+    primary: Metric
+    measured: Mapping[str, PairedDifference]
+    resampled: Mapping[str, Resampled]
+    p_holm: Mapping[str, float]
+    length: LengthEffect | None
+    verdict: Verdict
+
+    def to_record(self) -> dict[str, Any]:
+        """Return it as metrics.json has it."""
+        primary = self.measured[self.primary.name]
+        return {
+            "rows": primary.n + primary.missing,
+            "clusters": primary.clusters,
+            "primary_metric": self.primary.name,
+            "verdict": self.verdict.word,
+            "sentence": self.verdict.sentence,
+            "smallest_detectable": primary.smallest_detectable,
+            "metrics": {
+                name: {**figures_of(one, self.resampled[name]), "p_holm": self.p_holm.get(name)}
+                for name, one in self.measured.items()
+            },
+            "length": self.length and asdict(self.length),
+        }
+
+
+def compare_scores(scores: PairedScores, primary: Metric) -> Comparison:
+    """Compare both models by every metric; `primary` alone decides, and the p values of the rest are raised by Holm."""
+    measured = {
+        name: paired_difference(scores.base[name], scores.tuned[name], scores.clusters) for name in METRICS
+    }
+    resampled = {name: resample(scores.base[name], scores.tuned[name], scores.clusters) for name in METRICS}
+    secondary = {name: one.p for name, one in resampled.items() if name != primary.name and one.p is not None}
+    return Comparison(
+        primary=primary,
+        measured=measured,
+        resampled=resampled,
+        p_holm=holm(secondary),
+        length=length_effect(
+            scores.tuned[primary.name] - scores.base[primary.name],
+            scores.base_tokens,
+            scores.tuned_tokens,
+            scores.clusters,
+        ),
+        verdict=verdict(measured[primary.name], primary, resampled[primary.name]),
+    )
+
+
+def figures_of(one: PairedDifference, resampled: Resampled) -> dict[str, Any]:
+    """Return the figures of one metric as metrics.json has them; the number of rows stands above all of them."""
+    own = {name: value for name, value in asdict(one).items() if name not in ("n", "clusters")}
+    return {**own, **asdict(resampled)}

@@ -1,0 +1,1 @@
+"""Intervals, permutation tests, proportions and corrections, over rows that may be clustered."""
