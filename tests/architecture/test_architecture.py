@@ -11,7 +11,7 @@ from tutelage.config.recipe import Recipe
 from tutelage.config.recipe_file import walk
 
 ROOT = Path(tutelage.__file__).parent
-FILES = sorted(path for path in ROOT.rglob("*.py") if "starter" not in path.parts)
+FILES = sorted(ROOT.rglob("*.py"))
 NAMES = [path.relative_to(ROOT).as_posix() for path in FILES]
 TREES = {name: ast.parse(path.read_text(encoding="utf-8")) for name, path in zip(NAMES, FILES, strict=True)}
 LONGEST_FILE = 350

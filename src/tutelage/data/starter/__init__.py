@@ -1,1 +1,1 @@
-"""The bundled starter data set and the generators that write it."""
+"""The bundled starter data set; tools/starter writes it."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import re
 
-from tutelage.data.starter.prompt_reading import subject_of
-from tutelage.data.starter.rows import Item, Task, items_from, lines_of
+from tools.starter.prompt_reading import subject_of
+from tools.starter.rows import Item, Task, items_from, lines_of
 
 
 def list_and_record_tasks() -> tuple[Task, ...]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-from tutelage.data.starter.prompt_reading import subject_of
-from tutelage.data.starter.rows import Checker, Task, items_from, lines_of
+from tools.starter.prompt_reading import subject_of
+from tools.starter.rows import Checker, Task, items_from, lines_of
 
 
 def extraction_tasks() -> tuple[Task, ...]:

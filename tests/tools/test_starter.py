@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tutelage.data.starter.generate import STARTER_FILE, all_tasks, generate_rows, json_text_of
-from tutelage.data.starter.rows import StarterRow
+from tools.starter.generate import STARTER_FILE, all_tasks, generate_rows, json_text_of
+from tools.starter.rows import StarterRow
 
 BOOK_FILE = Path(__file__).parents[3] / "shared" / "data" / "instruction-data.json"
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 
-from tutelage.data.starter.prompt_reading import (
+from tools.starter.prompt_reading import (
     numbers_in,
     one_changed_word,
     subject_of,
     value_of_number_word,
 )
-from tutelage.data.starter.rows import Task, items_from, lines_of
+from tools.starter.rows import Task, items_from, lines_of
 
 
 def number_tasks() -> tuple[Task, ...]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-from tutelage.data.starter.prompt_reading import one_changed_word, subject_of
-from tutelage.data.starter.rows import Item, Task, items_from, lines_of
+from tools.starter.prompt_reading import one_changed_word, subject_of
+from tools.starter.rows import Item, Task, items_from, lines_of
 
 
 def spelling_and_word_tasks() -> tuple[Task, ...]:

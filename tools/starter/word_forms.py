@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from tutelage.data.starter.english_forms import comparative_of, past_of, plural_of, superlative_of
-from tutelage.data.starter.prompt_reading import subject_of
-from tutelage.data.starter.rows import Item, Task, items_from, lines_of
+from tools.starter.english_forms import comparative_of, past_of, plural_of, superlative_of
+from tools.starter.prompt_reading import subject_of
+from tools.starter.rows import Item, Task, items_from, lines_of
 
 
 def word_form_tasks() -> tuple[Task, ...]:

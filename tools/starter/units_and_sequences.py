@@ -7,8 +7,8 @@ import re
 import string
 from itertools import pairwise
 
-from tutelage.data.starter.prompt_reading import numbers_in, subject_of
-from tutelage.data.starter.rows import Task, items_from, lines_of
+from tools.starter.prompt_reading import numbers_in, subject_of
+from tools.starter.rows import Task, items_from, lines_of
 
 
 def unit_and_sequence_tasks() -> tuple[Task, ...]:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 
-from tutelage.data.starter.english_forms import IRREGULAR_VERBS, base_of, participle_of, past_of
-from tutelage.data.starter.prompt_reading import one_changed_word, subject_of
-from tutelage.data.starter.rows import Task, items_from, lines_of
+from tools.starter.english_forms import IRREGULAR_VERBS, base_of, participle_of, past_of
+from tools.starter.prompt_reading import one_changed_word, subject_of
+from tools.starter.rows import Task, items_from, lines_of
 
 
 def tense_and_voice_tasks() -> tuple[Task, ...]:

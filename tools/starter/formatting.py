@@ -6,8 +6,8 @@ import calendar
 import datetime
 import re
 
-from tutelage.data.starter.prompt_reading import subject_of
-from tutelage.data.starter.rows import Task, items_from, lines_of
+from tools.starter.prompt_reading import subject_of
+from tools.starter.rows import Task, items_from, lines_of
 
 
 def formatting_tasks() -> tuple[Task, ...]:

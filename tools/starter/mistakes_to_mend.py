@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from tutelage.data.starter.english_forms import third_person_of
-from tutelage.data.starter.prompt_reading import one_changed_word, subject_of
-from tutelage.data.starter.rows import Item, Task, items_from, lines_of
+from tools.starter.english_forms import third_person_of
+from tools.starter.prompt_reading import one_changed_word, subject_of
+from tools.starter.rows import Item, Task, items_from, lines_of
 
 
 def mistake_tasks() -> tuple[Task, ...]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from tutelage.data.starter.prompt_reading import subject_of
-from tutelage.data.starter.rows import Task, items_from, lines_of
+from tools.starter.prompt_reading import subject_of
+from tools.starter.rows import Task, items_from, lines_of
 
 
 def word_group_tasks() -> tuple[Task, ...]:

@@ -1,4 +1,4 @@
-"""Write the bundled starter data set: `python -m tutelage.data.starter.generate`."""
+"""Write the bundled starter data set: `python -m tools.starter.generate`."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-from tutelage.data.starter.extraction import extraction_tasks
-from tutelage.data.starter.formatting import formatting_tasks
-from tutelage.data.starter.knowledge import knowledge_tasks
-from tutelage.data.starter.lists_and_records import list_and_record_tasks
-from tutelage.data.starter.mistakes_to_mend import mistake_tasks
-from tutelage.data.starter.numbers import number_tasks
-from tutelage.data.starter.rows import StarterRow, Task, rows_of
-from tutelage.data.starter.sentence_labels import sentence_label_tasks
-from tutelage.data.starter.small_edits import small_edit_tasks
-from tutelage.data.starter.spelling_and_words import spelling_and_word_tasks
-from tutelage.data.starter.tense_and_voice import tense_and_voice_tasks
-from tutelage.data.starter.units_and_sequences import unit_and_sequence_tasks
-from tutelage.data.starter.word_forms import word_form_tasks
-from tutelage.data.starter.word_groups import word_group_tasks
+from tools.starter.extraction import extraction_tasks
+from tools.starter.formatting import formatting_tasks
+from tools.starter.knowledge import knowledge_tasks
+from tools.starter.lists_and_records import list_and_record_tasks
+from tools.starter.mistakes_to_mend import mistake_tasks
+from tools.starter.numbers import number_tasks
+from tools.starter.rows import StarterRow, Task, rows_of
+from tools.starter.sentence_labels import sentence_label_tasks
+from tools.starter.small_edits import small_edit_tasks
+from tools.starter.spelling_and_words import spelling_and_word_tasks
+from tools.starter.tense_and_voice import tense_and_voice_tasks
+from tools.starter.units_and_sequences import unit_and_sequence_tasks
+from tools.starter.word_forms import word_form_tasks
+from tools.starter.word_groups import word_group_tasks
 
-STARTER_FILE = Path(__file__).with_name("starter.json")
+STARTER_FILE = Path(__file__).parents[2] / "src" / "tutelage" / "data" / "starter" / "starter.json"
 
 
 def generate_rows(seed: int = 123) -> list[StarterRow]:

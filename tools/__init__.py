@@ -1,0 +1,1 @@
+"""Programs that make what ships with Tutelage; nothing at run time imports them."""
