@@ -10,7 +10,8 @@ from tutelage.cli import estimate as estimate_module
 from tutelage.cli.estimate import Estimate, told_estimate, told_time, trial_settings
 from tutelage.config.recipe import Recipe, TrainingSettings
 from tutelage.config.recipe_file import load
-from tutelage.run.folder import RunFolder, read_json, read_json_lines
+from tutelage.run.folder import RunFolder, read_json
+from tutelage.run.lines import read_json_lines
 from tutelage.system.interruption import INTERRUPTION
 from tutelage.training import loop
 from tutelage.training.work import Pace

@@ -93,7 +93,7 @@ def untuned_lengths(answers: int, *, longest: int) -> list[int]:
     """Return lengths as a base model's answers have them, in tokens: most are short, and some as long as they may be.
 
     They are the squares of evenly spread numbers, in no order. On four data sets the steps of such answers took between
-    0.88 and 1.21 times as long as those of the default model's own; what it answers is known only when it has answered.
+    0.88 and 1.20 times as long as those of the default model's own; what it answers is known only when it has answered.
     """
     shares = [(place + 1) / answers for place in range(answers)]
     shares.sort(key=lambda share: share * answers * 0.6180339887 % 1)  # the golden ratio mixes without chance
