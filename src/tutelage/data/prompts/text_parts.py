@@ -127,7 +127,8 @@ def split_ids(groups: Sequence[Sequence[str]], encoded: Sequence[Encoding]) -> I
             yield ids
             continue
         begins = [begin for begin, _ in encoding.offsets]
-        cuts = (bisect_left(begins, place) * ID_BYTES for place in accumulate(map(len, group), initial=0))
+        places = accumulate(map(len, group[:-1]), initial=0)
+        cuts = [*(bisect_left(begins, place) * ID_BYTES for place in places), len(ids)]
         yield from (ids[begin:end] for begin, end in pairwise(cuts))
 
 
