@@ -4,6 +4,7 @@ import json
 import re
 import sys
 from dataclasses import replace
+from functools import cache
 from itertools import pairwise
 
 import pytest
@@ -51,40 +52,13 @@ CUTTING = {
     "gpt4, other tokens": lambda: words_tokenizer("gpt4", added_tokens=MORE_TOKENS),
 }
 FRAGMENTS = (
-    *" \n\t\r./'_1",
-    *(
-        "  ",
-        "\n\n",
-        "\r\n",
-        " \n",
-        "\n ",
-        "   ",
-        ".\n",
-        "//",
-        "...",
-        "!?",
-        "12",
-        "1234",
-        "word",
-        "Word",
-        "aB",
-        "x",
-    ),
-    *("'s", "'S", "'ll", "\u2019s", "'\u017f", "\u212a", "<|im_end|>", "<tool_call>", "</s>", "<", "|>"),
-    *("ab", "\u00a0", "\u0085", "\u2000", "\u2028", "\u3000", "\u200b", "\ufeff", "\x1c", "\x06", "\x0b"),
-    *(
-        "é",
-        "e\u0301",
-        "\u0301",
-        "\u0338",
-        "=",
-        "你好",
-        "，",
-        "\U0001f642",
-        "\U0001f469\u200d\U0001f469",
-        "١٢",
-        "½",
-    ),
+    *" \n\t\r./'_1=<",
+    *("  ", "   ", "\n\n", "\r\n", " \n", "\n ", ".\n", "//", "...", "!?", "12", "1234", "|>"),
+    *("x", "ab", "aB", "word", "Word", "'s", "'S", "'ll", "\u2019s", "'\u017f", "\u212a"),
+    *("<|im_end|>", "<tool_call>", "</s>"),
+    *("\u00a0", "\u0085", "\u2000", "\u2028", "\u3000", "\u200b", "\ufeff", "\x1c", "\x06", "\x0b"),
+    *("é", "e\u0301", "\u0301", "\u0338", "你好", "，", "١٢", "½"),
+    *("\U0001f642", "\U0001f469\u200d\U0001f469"),
 )
 TEXTS = st.lists(st.sampled_from(FRAGMENTS) | st.characters(exclude_categories=["Cs"]), max_size=12).map(
     "".join
@@ -130,9 +104,9 @@ def otherwise_encoded(renderer, texts):
     return [texts[own.row] for own, other in both if own != other]
 
 
-def cutting(tokenizer, style="alpaca"):
+def cutting(tokenizer):
     """Return a renderer that cuts texts, whether its tokenizer allows it or not."""
-    renderer = make_renderer(tokenizer, style)
+    renderer = make_renderer(tokenizer, "alpaca")
     return replace(renderer, encoder=replace(renderer.encoder, cuts_texts=True))
 
 
@@ -149,11 +123,12 @@ def test_written_texts_have_the_ids_of_the_whole(kind, style):
 @settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
 @given(texts=st.lists(TEXTS, min_size=1, max_size=4))
 def test_any_texts_have_the_ids_of_the_whole(kind, texts):
-    renderer = RENDERERS.setdefault(kind, make_renderer(CUTTING[kind](), "alpaca"))
-    assert otherwise_encoded(renderer, texts) == []
+    assert otherwise_encoded(alpaca_renderer(kind), texts) == []
 
 
-RENDERERS = {}
+@cache
+def alpaca_renderer(kind):
+    return make_renderer(CUTTING[kind](), "alpaca")
 
 
 def test_the_default_model_gives_the_starter_rows_the_ids_of_the_whole(default_model, tmp_path):
@@ -161,12 +136,8 @@ def test_the_default_model_gives_the_starter_rows_the_ids_of_the_whole(default_m
     assert renderer.encoder.cuts_texts
     source = read_source(STARTER, cache=tmp_path)
     rows = read_conversations(source.records, source=source.name).rows
-    assert (
-        otherwise_encoded(
-            renderer, [text for row in rows[:400] for text in (row.turns[0].text, row.response)]
-        )
-        == []
-    )
+    texts = [text for row in rows[:400] for text in (row.turns[0].text, row.response)]
+    assert otherwise_encoded(renderer, texts) == []
 
 
 @pytest.mark.parametrize(
@@ -213,11 +184,8 @@ def test_tokens_that_reach_over_blanks_keep_texts_whole(changed):
     assert otherwise_encoded(cutting(tokenizer), ["x a b x", "x ab x"])  # what would go wrong
 
 
-GPT4, GPT2 = state_of("gpt4"), state_of("gpt2")
-[SPLIT, BYTES], [WORDS_OF_BYTES] = (
-    GPT4["pre_tokenizer"]["pretokenizers"],
-    GPT2["pre_tokenizer"]["pretokenizers"],
-)
+GPT4 = state_of("gpt4")
+[SPLIT, BYTES] = GPT4["pre_tokenizer"]["pretokenizers"]
 
 
 def in_steps(*steps):
@@ -234,7 +202,7 @@ def in_steps(*steps):
         {"model": {"type": "WordLevel", "vocab": GPT4["model"]["vocab"], "unk_token": "a"}},
         {"pre_tokenizer": None},
         {"pre_tokenizer": BYTES},
-        {"pre_tokenizer": WORDS_OF_BYTES | {"add_prefix_space": True}},
+        {"pre_tokenizer": BYTES | {"use_regex": True, "add_prefix_space": True}},
         in_steps(SPLIT | {"behavior": "MergedWithNext"}, BYTES),
         in_steps(SPLIT | {"invert": True}, BYTES),
         in_steps(SPLIT | {"pattern": {"String": " "}}, BYTES),
@@ -266,9 +234,8 @@ def test_a_library_that_finds_words_otherwise_keeps_texts_whole(monkeypatch):
 def test_texts_are_cut_for_every_tokenizer_that_a_gguf_file_may_name(name):
     core = Tokenizer(models.BPE())
     core.pre_tokenizer = pre_tokenizers.Sequence(PRE_TOKENIZERS[name])
-    assert content_encoder(
-        words_tokenizer("gpt4", pre_tokenizer=json.loads(core.to_str())["pre_tokenizer"])
-    ).cuts_texts
+    tokenizer = words_tokenizer("gpt4", pre_tokenizer=json.loads(core.to_str())["pre_tokenizer"])
+    assert content_encoder(tokenizer).cuts_texts
 
 
 # All of the first plane, which has all white space, and every 16th of the others.
@@ -285,9 +252,9 @@ LETTERS = [
 
 def test_white_space_of_the_library_is_white_space_here():
     found = pre_tokenizers.Split(Regex(r"\s"), "removed").pre_tokenize_str("".join(CHARACTERS))
-    kept = {character for word, _ in found for character in word}
-    assert 20 < len({*CHARACTERS} - kept) <= len({*filter(str.isspace, CHARACTERS)})
-    assert {*CHARACTERS} - kept <= {*filter(str.isspace, CHARACTERS)}
+    removed = {*CHARACTERS} - {character for word, _ in found for character in word}
+    assert removed <= {*filter(str.isspace, CHARACTERS)}
+    assert len(removed) > 20
 
 
 @pytest.mark.parametrize("kind", KNOWN)
@@ -307,6 +274,7 @@ def blanks_within_words(steps):
     return [character for place, character in enumerate(LETTERS) if 3 * place + 1 not in begins]
 
 
+@settings(deadline=None)
 @given(texts=st.lists(TEXTS))
 def test_groups_of_parts_are_cut_into_the_same_parts(texts):
     parts = [part for text in texts for part in PARTS.findall(text)]
@@ -315,6 +283,7 @@ def test_groups_of_parts_are_cut_into_the_same_parts(texts):
     assert all(PARTS.findall("".join(group)) == group for group in groups)
 
 
+@settings(deadline=None)
 @given(text=TEXTS)
 def test_a_text_is_its_parts(text):
     parts = PARTS.findall(text)
