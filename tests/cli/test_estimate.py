@@ -128,7 +128,7 @@ def test_where_the_memory_does_not_hold_what_is_timed_the_training_begins_withou
 
 def test_a_long_run_offers_a_trial_that_is_the_same_run_but_shorter(tutelage, place, begin, monkeypatch):
     # A node takes two seconds, so that a step takes minutes.
-    slow = Pace(trained_nodes=2.0, updates=1.0, nodes=2.0, targets=0.0, decoding_steps=9.0)
+    slow = Pace(trained_nodes=2.0, updates=1.0, nodes=2.0, targets=0.0, decoding_steps=9.0, sample_steps=9.0)
     monkeypatch.setattr(estimate_module, "_measure", lambda *_, **__: slow)
     rows = ("--set", "data.train_share=0.6", "--set", "data.test_share=0.3", "--set", "evaluation.limit=12")
     long = tutelage("run", *begin, *rows)

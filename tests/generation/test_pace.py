@@ -64,14 +64,14 @@ def test_a_rule_that_the_batch_does_not_follow_is_caught(monkeypatch, rule):
     assert tuple(vars(decoding_steps(lengths, batch_size=4)).values()) != decoded(lengths, 4)
 
 
-def test_a_step_of_a_few_answers_is_timed_without_reading_their_prompts(monkeypatch):
+def test_steps_are_timed_without_what_comes_first_and_with_adapters_trained_and_not(monkeypatch):
     class Clock:
         now = 0.0
 
         def perf_counter(self):
             return self.now
 
-    clock = Clock()
+    clock, model = Clock(), tiny_model("llama")
     monkeypatch.setattr(pace_module, "time", clock)
 
     class Slow(Counted):
@@ -80,8 +80,13 @@ def test_a_step_of_a_few_answers_is_timed_without_reading_their_prompts(monkeypa
             return super()._prefill(paths, places)
 
         def _decode(self):
-            clock.now += 100.0 if not self.slots else 3.0  # the first step makes the kernels
+            is_trained = any(parameter.requires_grad for parameter in model.module.parameters())
+            is_first = not self.slots or (not is_trained and self.was_trained)
+            self.was_trained = is_trained
+            clock.now += 100.0 if is_first else 5.0 if is_trained else 3.0  # the first makes the kernels
             return super()._decode()
 
     monkeypatch.setattr(pace_module, "open_batch", lambda model, *, size: Slow(size))
-    assert seconds_of_a_step(MODEL, [[1, 2], [1, 3], [4]]) == 3.0
+    found = seconds_of_a_step(model, [[1, 2], [1, 3], [4]])
+    assert (found.as_it_is, found.untrained) == (5.0, 3.0)
+    assert all(parameter.requires_grad for parameter in model.module.parameters())

@@ -69,7 +69,7 @@ def measured(model, batch=BATCH, **options):
 
 def test_each_second_goes_to_its_kind_of_work(clock):
     found = measured(tiny_model("llama"))
-    assert found == Pace(400.0 / NODES, 1.0 + 7.0, 2.0, 5.0, decoding_steps=0.0)
+    assert found == Pace(400.0 / NODES, 1.0 + 7.0, 2.0, 5.0, decoding_steps=0.0, sample_steps=0.0)
 
 
 def test_without_warming_up_the_first_pass_is_the_one_that_is_timed(clock):

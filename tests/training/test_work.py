@@ -42,18 +42,20 @@ SETTINGS = TrainingSettings(
     early_stopping_patience=0,
 )
 # Each kind of work has a place of its own among the digits of the seconds.
-DIGITS = Pace(trained_nodes=1.0, updates=1e2, nodes=1e4, targets=1e6, decoding_steps=1e8)
+DIGITS = Pace(trained_nodes=1.0, updates=1e2, nodes=1e4, targets=1e6, decoding_steps=1e8, sample_steps=1e10)
 
 
 def test_seconds_are_those_of_each_kind_and_of_the_rest():
-    work = Work(trained_nodes=11, updates=12, nodes=13, targets=14, decoding_steps=15, seconds=0.5)
-    assert work.seconds_at(DIGITS) == 15_14_13_12_11.5
-    assert (work + work.times(2)).seconds_at(DIGITS) == 3 * 15_14_13_12_11.5
+    work = Work(
+        trained_nodes=11, updates=12, nodes=13, targets=14, decoding_steps=15, sample_steps=16, seconds=0.5
+    )
+    assert work.seconds_at(DIGITS) == 16_15_14_13_12_11.5
+    assert (work + work.times(2)).seconds_at(DIGITS) == 3 * 16_15_14_13_12_11.5
 
 
 @pytest.mark.parametrize("kind", [kind.name for kind in fields(Pace)])
 def test_a_kind_that_is_forgotten_is_seen(kind):
-    work = Work(11, 12, 13, 14, 15, 0.5)
+    work = Work(11, 12, 13, 14, 15, 16, 0.5)
     assert replace(work, **{kind: 0}).seconds_at(DIGITS) < work.seconds_at(DIGITS)
 
 
@@ -163,7 +165,7 @@ def test_the_work_ahead_is_what_the_training_then_does(begin, settings):
     reading = reading_work(VALIDATION, is_padded=False)
     assert found.nodes == len(validations) * reading.nodes
     assert found.targets == len(validations) * reading.targets
-    assert found.decoding_steps == 0
+    assert found.decoding_steps == found.sample_steps == 0
 
 
 def test_validations_that_are_forgotten_are_caught(monkeypatch):
@@ -199,10 +201,10 @@ def test_sample_answers_are_as_long_as_their_references_once_the_model_learns():
     # Validations after steps 3, 6 and 8, and one before the first step, whose longest answer goes to the limit.
     sampled = work_of(opened_with(model, watched=watched))
     without = work_of(opened_with(model))
-    assert sampled.decoding_steps == 3 * 3 + SAMPLE_TOKENS
+    assert sampled.sample_steps == 3 * 3 + SAMPLE_TOKENS
     assert sampled.nodes - without.nodes == 4 * 3  # 1, 2 and 6
     later = Progress(step=3, losses={0: 2.0, 3: 1.0})
-    assert work_of(opened_with(model, watched=watched), begin=later).decoding_steps == 2 * 3
+    assert work_of(opened_with(model, watched=watched), begin=later).sample_steps == 2 * 3
 
 
 def test_a_preference_tuning_reads_its_reference_first():
@@ -230,10 +232,20 @@ def test_checkpoints_take_longer_the_more_is_trained():
 
 def test_the_typical_micro_batch_is_the_one_next_to_the_mean():
     steps = look_ahead(tiny_model("llama"), TRAINING, SETTINGS, Progress())
-    computed = [
-        count_computed(paths_of(batch), is_padded=False) for step in steps.micro_batches for batch in step
-    ]
-    typical = count_computed(paths_of(steps.typical_micro_batch()), is_padded=False)
+    computed = [nodes_of(batch) for step in steps.micro_batches for batch in step]
+    typical = nodes_of(steps.typical_micro_batch(most_nodes=2048))
     mean = sum(computed) / len(computed)
     assert abs(typical - mean) == min(abs(nodes - mean) for nodes in computed)
     assert typical != max(computed)
+
+
+def test_of_a_large_micro_batch_a_part_is_taken():
+    whole = SETTINGS.model_copy(update={"per_device_train_batch_size": 14})
+    steps = look_ahead(tiny_model("llama"), TRAINING, whole, Progress())
+    batch, part = (steps.typical_micro_batch(most_nodes=most) for most in (2048, 30))
+    assert len(batch) == 14
+    assert 0 < nodes_of(part) <= 30 < nodes_of(batch)
+
+
+def nodes_of(batch):
+    return count_computed(paths_of(batch), is_padded=False)

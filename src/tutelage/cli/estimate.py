@@ -21,7 +21,8 @@ LONG_SECONDS, TRIAL_SECONDS = 12 * 60, 120
 FEWEST_STEPS, FEWEST_ROWS = 4, 8  # of a trial
 # With fewer steps one more would be felt; with more it makes the kernels of its shapes before one is timed.
 STEPS_TO_WARM_UP = 10
-LONGEST_PROMPT = 128  # tokens of one that is answered for its pace
+# Of a micro-batch so many nodes are timed, and of a prompt so many tokens.
+NODES_TIMED, LONGEST_PROMPT = 384, 128
 
 
 @dataclass(frozen=True)
@@ -100,19 +101,20 @@ def _measure(loaded: LoadedRecipe, opened: "OpenedRun", steps: Any, *, answers: 
     from tutelage.training.pace import measure_pace
     from tutelage.training.work import FEW_ANSWERS
 
-    recipe, batch = loaded.recipe, steps.typical_micro_batch()
+    recipe = loaded.recipe
     room = min(LONGEST_PROMPT, context_length(locate(loaded).folder) // 2)
-    prompts = [unit.examples[0].prompt_ids[:room] for unit in batch[:FEW_ANSWERS]]
+    prompts = [unit.examples[0].prompt_ids[:room] for unit in opened.training[:FEW_ANSWERS]]
     try:
         pace = measure_pace(
             opened.model,
-            batch,
+            steps.typical_micro_batch(most_nodes=NODES_TIMED),
             recipe.training,
             objective=choose_objective(recipe, opened.training),
             warms_up=steps.count >= STEPS_TO_WARM_UP,
         )
         if answers and recipe.training.objective != "classification":
-            pace = replace(pace, decoding_steps=seconds_of_a_step(opened.model, prompts))
+            step = seconds_of_a_step(opened.model, prompts)
+            pace = replace(pace, decoding_steps=step.untrained, sample_steps=step.as_it_is)
         return pace
     except (MemoryError, RuntimeError) as fault:
         if not is_out_of_memory(fault):

@@ -30,7 +30,7 @@ def measure_pace(
     objective: Objective,
     warms_up: bool,
 ) -> Pace:
-    """Time a micro-batch forward and backward, forward alone and an update; decoding steps are not timed here.
+    """Time a micro-batch forward and backward, forward alone and an update; no answer is timed here.
 
     No weight, no optimizer's state and no generator of random numbers is another one afterwards. With `warms_up` a pass
     before the one that is timed makes the kernels of its shapes, which a training makes once.
@@ -51,9 +51,7 @@ def measure_pace(
             parameter.grad = None
         model.module.eval()
         node, target = _seconds_of_reading(model, examples, computed)
-    return Pace(
-        trained_nodes=trained / computed, updates=update, nodes=node, targets=target, decoding_steps=0.0
-    )
+    return Pace(trained / computed, update, node, target, decoding_steps=0.0, sample_steps=0.0)
 
 
 def _seconds(work: Callable[[], Any]) -> float:

@@ -24,6 +24,7 @@ class Pace:
     nodes: float
     targets: float
     decoding_steps: float
+    sample_steps: float
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,8 @@ class Work:
     """How much there is of each kind of work, and the seconds of all other work.
 
     trained_nodes: of the trees of steps, forward and backward, with their targets; updates: of the optimizer; nodes and
-    targets: forward alone, through the body and through the head; decoding_steps: a token for each of FEW_ANSWERS.
+    targets: forward alone, through the body and through the head; decoding_steps: a token for each of FEW_ANSWERS;
+    sample_steps: the same of a model that is being trained, whose adapters may be others at every token.
     """
 
     trained_nodes: float = 0
@@ -39,6 +41,7 @@ class Work:
     nodes: float = 0
     targets: float = 0
     decoding_steps: float = 0
+    sample_steps: float = 0
     seconds: float = 0
 
     def __add__(self, other: "Work") -> "Work":

@@ -16,12 +16,11 @@ from tutelage.training.tuning import SAMPLE_TOKENS, OpenedRun
 from tutelage.training.work import (
     Work,
     count_computed,
-    decoding_work,
     paths_of,
     reading_work,
     untuned_lengths,
 )
-from tutelage.tree.batches import BatchPlan
+from tutelage.tree.batches import BatchPlan, examples_within
 from tutelage.tree.examples import Unit, examples_of
 
 STEPS_LOOKED_AT = 128
@@ -43,12 +42,13 @@ class StepsAhead:
         nodes = sum(self._computed(batch) for step in self.micro_batches for batch in step)
         return Work(trained_nodes=nodes * self.count / max(1, len(self.micro_batches)), updates=self.count)
 
-    def typical_micro_batch(self) -> Sequence[Unit]:
-        """Return the micro-batch whose computed tokens are nearest to the mean of all."""
+    def typical_micro_batch(self, *, most_nodes: int) -> Sequence[Unit]:
+        """Return the micro-batch whose computed tokens are nearest to the mean of all, or as much of it as may be."""
         batches = [batch for step in self.micro_batches for batch in step]
         computed = [self._computed(batch) for batch in batches]
         mean = sum(computed) / len(computed)
-        return min(zip(batches, computed, strict=True), key=lambda one: abs(one[1] - mean))[0]
+        typical = min(zip(batches, computed, strict=True), key=lambda one: abs(one[1] - mean))[0]
+        return next(examples_within(typical, distinct_tokens=most_nodes, padded=self.is_padded))
 
     def _computed(self, batch: Sequence[Unit]) -> int:
         return count_computed(paths_of(examples_of(batch)), is_padded=self.is_padded)
@@ -111,6 +111,5 @@ def _sample_answers(opened: OpenedRun, *, is_tuned: bool) -> Work:
         lengths = untuned_lengths(len(examples), longest=SAMPLE_TOKENS)
     prompts = [example.prompt_ids for example in examples]
     reading = Work(nodes=count_computed(prompts, is_padded=opened.model.is_padded))
-    if opened.model.is_padded:  # one after the other
-        return reading + decoding_work([1] * sum(lengths))
-    return reading + decoding_work([len(examples)] * max(lengths))
+    # Side by side, or on padded rows one after the other.
+    return reading + Work(sample_steps=sum(lengths) if opened.model.is_padded else max(lengths))
