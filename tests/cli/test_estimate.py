@@ -6,12 +6,14 @@ import pytest
 from support.pairs import preference_values
 from support.rows import alpaca_values, write_rows
 
-from tutelage.cli import estimate as estimate_module
-from tutelage.cli.estimate import Estimate, told_estimate, told_time, trial_settings
+from tutelage.cli.views.estimate import told_estimate, told_time
 from tutelage.config.recipe import Recipe, TrainingSettings
 from tutelage.config.recipe_file import load
+from tutelage.run.events import Estimated
 from tutelage.run.folder import RunFolder, read_json
 from tutelage.run.lines import read_json_lines
+from tutelage.stages import estimate as estimate_module
+from tutelage.stages.estimate import Estimate, trial_settings
 from tutelage.system.interruption import INTERRUPTION
 from tutelage.training import loop
 from tutelage.training.work import Pace
@@ -155,16 +157,29 @@ def differing(one, other):
     return [a.name for a, b in zip(one, other, strict=True) if a.value != b.value]
 
 
-def test_the_line_names_each_stage_and_what_may_make_it_shorter_or_longer():
-    line = told_estimate(FOUND, without_judges=False)
-    assert line == "About 4 min from here: training 2:40 (268 steps), evaluation and report 1:15."
-    at_most = Estimate(160.0, 70.0, 5.0, 268, may_stop_early=True)
-    assert "training at most 2:40 (268 steps)" in told_estimate(at_most, without_judges=False)
-    assert told_estimate(FOUND, without_judges=True).endswith("report 1:15, the judges not counted.")
-    alone = Estimate(3700.0, 0.0, 0.0, 5000, may_stop_early=False)
-    assert told_estimate(alone, without_judges=False) == (
-        "About 62 min from here: training 1:01:40 (5,000 steps)."
+def line_of(found, *, judges_counted=True):
+    return told_estimate(
+        Estimated(
+            step=0,
+            seconds=found.seconds,
+            training_seconds=found.training,
+            evaluation_seconds=found.evaluation,
+            report_seconds=found.report,
+            pace={},
+            steps=found.steps,
+            may_stop_early=found.may_stop_early,
+            judges_counted=judges_counted,
+        )
     )
+
+
+def test_the_line_names_each_stage_and_what_may_make_it_shorter_or_longer():
+    assert line_of(FOUND) == "About 4 min from here: training 2:40 (268 steps), evaluation and report 1:15."
+    at_most = Estimate(160.0, 70.0, 5.0, 268, may_stop_early=True)
+    assert "training at most 2:40 (268 steps)" in line_of(at_most)
+    assert line_of(FOUND, judges_counted=False).endswith("report 1:15, the judges not counted.")
+    alone = Estimate(3700.0, 0.0, 0.0, 5000, may_stop_early=False)
+    assert line_of(alone) == "About 62 min from here: training 1:01:40 (5,000 steps)."
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,6 @@ from support.rows import alpaca_values, write_rows
 from support.tiny_gguf import write_tiny_gguf
 from support.tiny_tokenizer import write_tiny_model
 
-from tutelage.cli.opening import locate
 from tutelage.data.prompts.prompts import render_template
 from tutelage.errors import RunFolderError
 from tutelage.export import verification
@@ -28,6 +27,7 @@ from tutelage.model.other_programs import write_generation_config
 from tutelage.model.sources import DEFAULT_ORIGINAL
 from tutelage.run.folder import ExportFolder, RunFolder, read_json
 from tutelage.run.lock import locked
+from tutelage.stages.inputs import Inputs
 
 
 def trained_on(model, place):
@@ -333,8 +333,9 @@ def test_a_base_that_was_a_gguf_file_is_exported_from_the_plain_install(
 @pytest.fixture
 def of_the_hub(monkeypatch, quick):
     """Let the base be one that anyone can have from the hub."""
+    locate = Inputs.locate
     monkeypatch.setattr(
-        "tutelage.cli.export.locate", lambda loaded: replace(locate(loaded), original=DEFAULT_ORIGINAL)
+        Inputs, "locate", lambda self, **options: replace(locate(self, **options), original=DEFAULT_ORIGINAL)
     )
 
 

@@ -1,9 +1,9 @@
 import pytest
 from support.fake_run import FORGETTING, RECIPE, make_run
 
-from tutelage.cli import evaluate
 from tutelage.run.evaluation import AnswerEvaluation
 from tutelage.run.folder import write_text
+from tutelage.stages.inputs import Inputs
 
 BETTER = {
     "format": 1,
@@ -34,10 +34,10 @@ def evaluated(tmp_path, monkeypatch):
     """Give a run whose evaluation comes to a result of the test's choosing, without a model."""
     run = make_run(tmp_path / "run", until="tune", test_rows=20)
     write_text(run.trained_recipe, RECIPE)
-    monkeypatch.setattr(evaluate, "report_stage", lambda run, loaded: None)
-    monkeypatch.setattr(evaluate, "locate", lambda recipe: None)
-    for name in ("show_scores", "show_sets", "show_forgetting"):
-        monkeypatch.setattr(evaluate, name, lambda result: None)
+    monkeypatch.setattr("tutelage.stages.evaluate.make_report", lambda session: None)
+    monkeypatch.setattr(Inputs, "locate", lambda self: None)
+    monkeypatch.setattr("tutelage.cli.views.terminal.show_evaluation", lambda result: None)
+    monkeypatch.setattr("tutelage.cli.evaluate.show_next_steps", lambda session: None)
 
     def come_to(found):
         result = AnswerEvaluation.model_validate(BETTER | found)

@@ -5,7 +5,7 @@ import importlib
 
 import pytest
 
-from tutelage.cli.opening import import_quickly
+from tutelage.system.importing import import_quickly
 
 MODULE = "kept = [[] for _ in range(100_000)]\n"
 

@@ -94,7 +94,12 @@ def test_the_verbs_one_after_the_other_make_a_whole_run(tutelage, place, begin):
     assert (prepared.code, prepared.err) == (0, "")
     assert "80 rows from my.json: 80 kept, 0 repaired, 0 dropped." in prepared.out
     assert "Next: tutelage train runs/mine" in prepared.out
-    assert {path.name for path in run.root.iterdir()} == {"recipe.toml", "history.json", "data"}
+    assert {path.name for path in run.root.iterdir()} == {
+        "recipe.toml",
+        "history.json",
+        "events.jsonl",
+        "data",
+    }
 
     trained = tutelage("train", "runs/mine")
     assert (trained.code, trained.err) == (0, "")
@@ -158,7 +163,7 @@ def refuse_to_write_over(tutelage, run):
         assert contents(run.root) == before
     again = tutelage("prepare", run.root)
     assert (again.code, again.err) == (0, "")
-    assert "is made of the same data, model, prompt and settings already: nothing to do." in again.out
+    assert "are prepared already, from the same data, model, prompt and settings." in again.out
     assert contents(run.root) == before
 
 
@@ -215,7 +220,7 @@ def test_without_test_rows_a_run_says_so_and_reports_what_it_has(tutelage, place
     shares = ["--set", "data.test_share=0", "--set", "data.train_share=1"]
     done = tutelage("run", *begin, *shares)
     assert (done.code, done.err) == (0, "")
-    assert "There are no test rows" in done.out
+    assert "Note[evaluate.no_test_rows]" in done.out
     assert "there are no validation rows" in done.out
     assert set(read_json(RunFolder(place / "runs" / "mine").summary)) == {"rows", "loss", "training"}
 

@@ -9,9 +9,9 @@ import threading
 from types import SimpleNamespace
 
 import pytest
+from support.sessions import locate
 from transformers import PreTrainedTokenizerFast
 
-from tutelage.cli.opening import locate
 from tutelage.codes import Message
 from tutelage.config.recipe_file import load
 from tutelage.errors import RecipeError
@@ -192,15 +192,16 @@ def test_a_server_that_llama_cpp_answers_for_imports_neither_torch_nor_transform
     script = f"""
 import sys
 from pathlib import Path
-from tutelage.cli.opening import locate
 from tutelage.config.recipe_file import load
 from tutelage.run.folder import RunFolder
 from tutelage.serve.app import make_app
 from tutelage.serve.engines import open_engine
+from tutelage.stages.inputs import Inputs
+from tutelage.stages.reporter import Reporter
 
 run = RunFolder(Path({str(exported_run.root)!r}))
 loaded = load(run.recipe, {{}}, [])
-made = open_engine("llama.cpp", run, loaded.recipe, locate(loaded, beside=()), context=64, at_once=1)
+made = open_engine("llama.cpp", run, loaded.recipe, Inputs(loaded, Reporter()).locate(beside=()), context=64, at_once=1)
 made.engine.close()
 print({{"torch", "transformers"}} & {{*sys.modules}} or "neither")
 """

@@ -5,9 +5,9 @@ import queue
 import shutil
 
 import pytest
+from support.sessions import locate
 from support.tiny_tokenizer import write_tiny_model
 
-from tutelage.cli.opening import locate
 from tutelage.config.recipe_file import load
 from tutelage.errors import ModelError
 from tutelage.model import sources

@@ -11,8 +11,8 @@ import openai
 import pytest
 import torch
 from support.served_run import serving
+from support.sessions import locate
 
-from tutelage.cli.opening import locate
 from tutelage.codes import Message
 from tutelage.config.recipe_file import load
 from tutelage.data.rows.conversations import Turn, single_turn

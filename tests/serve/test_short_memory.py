@@ -7,8 +7,8 @@ import httpx2
 import pytest
 import torch
 from support.served_run import answering
+from support.sessions import locate
 
-from tutelage.cli.opening import locate
 from tutelage.config.recipe_file import load
 from tutelage.generation import continuous_batch
 from tutelage.generation.continuous_batch import ContinuousBatch

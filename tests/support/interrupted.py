@@ -35,6 +35,8 @@ MADE = (
     "recipe.toml",
 )
 
+OF_TRAINING = ("step", "validation", "sample", "memory", "unsaved", "stopped_early", "checksums_skipped")
+
 
 def words(output, **changed):
     settings = {
@@ -51,11 +53,11 @@ def made_by(root):
 
 
 def losses(root):
-    """Return the events of a run but for times: how long steps took, and how long a call expected to take."""
+    """Return the events of a training but for times; what else stages report depends on how often they were called."""
     return [
         {key: value for key, value in event.items() if key != "seconds"}
         for event in read_json_lines(RunFolder(Path(root)).events)
-        if event["event"] != "estimate"
+        if event["event"] in OF_TRAINING
     ]
 
 

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import torch
+from support.sessions import as_pair
 from support.tiny_models import VOCABULARY, ragged_examples
 
 from tutelage.config.recipe import AdapterSettings, Recipe, TrainingSettings
@@ -86,7 +87,7 @@ class Training:
             TRAINING,
             VALIDATION,
             self.recipe.training,
-            watch=Watch(lambda event, **fields: self.events.append((event, fields)), save, list),
+            watch=Watch(lambda event: self.events.append(as_pair(event)), save, list),
             begin=begin,
             interruption=interruption,
         )

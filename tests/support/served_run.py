@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import uvicorn
+from support.sessions import locate
 
-from tutelage.cli.opening import locate
 from tutelage.config.recipe_file import load
 from tutelage.serve.app import make_app
 from tutelage.serve.engines import open_engine

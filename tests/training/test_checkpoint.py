@@ -128,12 +128,13 @@ def test_a_signal_ends_the_training_after_its_step_with_a_checkpoint(source, tmp
     interruption = Interruption()
     steps = []
 
-    def emit(event, **fields):
+    def emit(entry):
+        event, fields = entry
         if event == "step":
             steps.append(fields["step"])
             interruption.requested = fields["step"] == 7
 
-    training.events = type("Events", (), {"append": lambda self, entry: emit(entry[0], **entry[1])})()
+    training.events = type("Events", (), {"append": lambda self, entry: emit(entry)})()
     with pytest.raises(Interrupted):
         training.go(interruption=interruption)
     assert steps == list(range(1, 8))

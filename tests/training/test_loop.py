@@ -4,6 +4,7 @@ import copy
 
 import pytest
 import torch
+from support.sessions import as_pair
 from support.tiny_models import (
     FAMILIES,
     largest_relative_difference,
@@ -46,9 +47,10 @@ class Diary:
         self.entries = []
         self.events = []
 
-    def emit(self, event, **fields):
-        self.entries.append((event, fields["step"]))
-        self.events.append((event, fields))
+    def emit(self, event):
+        name, fields = as_pair(event)
+        self.entries.append((name, fields["step"]))
+        self.events.append((name, fields))
 
     def save(self, progress, is_needed):
         self.entries.append(("save", progress.step, progress.best_step))

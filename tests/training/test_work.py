@@ -5,6 +5,7 @@ from dataclasses import fields, replace
 import pytest
 import torch
 from support.pairs import tiny_pairs
+from support.sessions import as_pair
 from support.tiny_models import ragged_examples, tiny_model
 
 from tutelage.config.recipe import Recipe, TrainingSettings
@@ -138,7 +139,7 @@ def events_of(model, settings=SETTINGS, begin=Progress()):  # noqa: B008 - froze
         VALIDATION,
         settings,
         watch=Watch(
-            lambda event, **fields: events.append((event, fields)),
+            lambda event: events.append(as_pair(event)),
             lambda progress, is_needed: bool(events.append(("save", {})) or True),
             list,
         ),

@@ -10,17 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from tutelage.cli import console
-from tutelage.cli.opening import locate, warn_of_emulated_bfloat16
-from tutelage.cli.options import (
-    Options,
-    open_earlier_run,
-    refuse_classifier,
-    refuse_idle_settings,
-    refuse_untrained_settings,
-)
+from tutelage.cli.opening import opened
+from tutelage.cli.options import Options, open_earlier_run
 from tutelage.config.recipe_file import PLACE_OF_WORK
 from tutelage.errors import DataError, Interrupted, ModelError, RecipeError, StorageError
 from tutelage.run.folder import ARMS, write_json_lines
+from tutelage.stages.evaluate import warn_of_emulated_bfloat16
+from tutelage.stages.settings import refuse_classifier, refuse_idle_settings, refuse_untrained_settings
 from tutelage.system.interruption import INTERRUPTION
 
 HELP = """\
@@ -49,32 +45,35 @@ class Talk:
 def chat(options: Options = Options()) -> None:  # noqa: B008 - frozen
     """Talk with the tuned model of a run; /help inside tells what can be typed."""
     run, loaded = open_earlier_run(options)
-    refuse_untrained_settings(run, loaded)
-    refuse_classifier(run, loaded)
-    refuse_idle_settings(run, loaded, verb="chat", honoured=("evaluation.max_new_tokens", *PLACE_OF_WORK))
-    if options.overwrite or options.dry_run:
-        raise RecipeError(
-            "cli.option_not_supported", "`tutelage chat` writes nothing: leave --overwrite and --dry-run out."
-        )
-    if sys.stdin is None:
-        raise RecipeError(
-            "cli.stdin_closed", "`tutelage chat` reads from standard input, which is closed. Leave it open."
-        )
-    source = locate(loaded)
-    with console.waiting("Loading the model"):
-        from tutelage.serve.opening import open_served
-        from tutelage.serve.torch_engine import TorchEngine
+    with opened(run, loaded) as session:
+        refuse_untrained_settings(session)
+        refuse_classifier(session)
+        refuse_idle_settings(session, verb="chat", honoured=("evaluation.max_new_tokens", *PLACE_OF_WORK))
+        if options.overwrite or options.dry_run:
+            raise RecipeError(
+                "cli.option_not_supported",
+                "`tutelage chat` writes nothing: leave --overwrite and --dry-run out.",
+            )
+        if sys.stdin is None:
+            raise RecipeError(
+                "cli.stdin_closed",
+                "`tutelage chat` reads from standard input, which is closed. Leave it open.",
+            )
+        source = session.source
+        with console.waiting("Loading the model"):
+            from tutelage.serve.opening import open_served
+            from tutelage.serve.torch_engine import TorchEngine
 
-        served = open_served(run, loaded.recipe, source)
-        engine = TorchEngine(served.open_arm, served.tokenizer, end_tokens=served.end_tokens, at_once=2)
-        warn_of_emulated_bfloat16(run, loaded)
-        engine.open("tuned")
-    try:
-        _converse(Talk(served, engine, loaded.recipe.evaluation.max_new_tokens))
-    except Interrupted:
-        console.say()
-    finally:
-        engine.close()
+            served = open_served(run, session.recipe, source)
+            engine = TorchEngine(served.open_arm, served.tokenizer, end_tokens=served.end_tokens, at_once=2)
+            warn_of_emulated_bfloat16(session)
+            engine.open("tuned")
+        try:
+            _converse(Talk(served, engine, session.recipe.evaluation.max_new_tokens))
+        except Interrupted:
+            console.say()
+        finally:
+            engine.close()
 
 
 def _converse(talk: Talk) -> None:

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from tutelage.cli import console
-from tutelage.cli.opening import has_model, open_data, open_renderer
+from tutelage.cli.opening import opened_inputs
 from tutelage.cli.options import DataOptions
 from tutelage.config.recipe_file import LoadedRecipe
 from tutelage.errors import EXIT_USAGE, EXIT_WARNINGS, DataError
@@ -60,10 +60,10 @@ def _examine(options: DataOptions, *, with_near_duplicates: bool, is_quiet: bool
     from tutelage.data.lint.examination import examine
 
     recipe = options.load()
-    source = open_data(recipe)
-    # A doctor that writes nothing fetches no model either; without one nothing is told of tokens.
-    loaded = LoadedRecipe(recipe, {})
-    renderer, context = open_renderer(loaded) if has_model(loaded) else (None, 0)
+    with opened_inputs(LoadedRecipe(recipe, {})) as (inputs, _):
+        source = inputs.open_data()
+        # A doctor that writes nothing fetches no model either; without one nothing is told of tokens.
+        renderer, context = (inputs.renderer, inputs.context_length) if inputs.has_model() else (None, 0)
     with console.waiting("Looking at the rows") if not is_quiet else nullcontext():
         return examine(
             source,

@@ -9,19 +9,16 @@ from cyclopts import Parameter
 from tutelage.cli import console
 from tutelage.cli.classify_file import OF_FILE, Classify, classify_file
 from tutelage.cli.dry_run import show_dry_run
-from tutelage.cli.opening import locate, warn_of_emulated_bfloat16
-from tutelage.cli.options import (
-    Options,
-    as_path,
-    open_earlier_run,
-    refuse_idle_settings,
-    refuse_untrained_settings,
-)
-from tutelage.config.recipe_file import PLACE_OF_WORK, LoadedRecipe
+from tutelage.cli.opening import opened
+from tutelage.cli.options import Options, as_path, open_earlier_run
+from tutelage.config.recipe_file import PLACE_OF_WORK
 from tutelage.errors import DataError, RecipeError
 from tutelage.run.artifacts import Preparation, read_artifact
 from tutelage.run.evaluation import ClassEvaluation
 from tutelage.run.folder import RunFolder
+from tutelage.stages.evaluate import warn_of_emulated_bfloat16
+from tutelage.stages.session import Session
+from tutelage.stages.settings import refuse_idle_settings, refuse_untrained_settings
 
 
 def classify(
@@ -45,40 +42,42 @@ def classify(
 ) -> None:
     """Give texts, or the rows of a file, their labels by the tuned model of a run."""
     run, loaded = open_earlier_run(options)
-    of_file = [f"data.{name}" for name in OF_FILE] if file is not None else []
-    refuse_untrained_settings(run, loaded, apart_from=of_file)
-    refuse_idle_settings(run, loaded, verb="classify", honoured=(*of_file, *PLACE_OF_WORK))
-    if options.overwrite:
-        raise RecipeError(
-            "cli.option_not_supported",
-            "`tutelage classify` writes nothing, so there is nothing to --overwrite. Leave it out.",
-        )
-    if loaded.recipe.training.objective != "classification":
-        raise RecipeError(
-            "classify.not_a_classification_run",
-            f"{run.root} is no classification: its model writes answers. Ask it with `tutelage generate {run.root}`.",
-        )
-    if bool(texts) == (file is not None):
-        raise DataError(
-            "classify.texts_or_file",
-            f'Give either texts or a file: tutelage classify {run.root} "Call now to win!", or --file my.csv.',
-        )
-    refuse_empty(texts)
-    at = None if threshold is None else read_threshold(run, threshold)
-    if options.dry_run:
-        show_dry_run(run, loaded, writes=[])
-        return
-    if file is None:
-        for place, found in enumerate(open_classify(run, loaded, at)(list(texts)), start=1):
-            if found is None:
-                raise DataError(
-                    "classify.text_too_long",
-                    f"Text {place} has no token, or more than the model takes at once. Shorten it.",
-                )
-            console.say(f"{_named(found['predicted'])}  {found['probability']:.3f}")
-        return
-    labels = read_artifact(Preparation, run.require(run.preparation, stage="prepare")).classes
-    classify_file(file, loaded, labels, lambda: open_classify(run, loaded, at))
+    with opened(run, loaded) as session:
+        of_file = [f"data.{name}" for name in OF_FILE] if file is not None else []
+        refuse_untrained_settings(session, apart_from=of_file)
+        refuse_idle_settings(session, verb="classify", honoured=(*of_file, *PLACE_OF_WORK))
+        if options.overwrite:
+            raise RecipeError(
+                "cli.option_not_supported",
+                "`tutelage classify` writes nothing, so there is nothing to --overwrite. Leave it out.",
+            )
+        if session.recipe.training.objective != "classification":
+            raise RecipeError(
+                "classify.not_a_classification_run",
+                f"{run.root} is no classification: its model writes answers. Ask it with"
+                f" `tutelage generate {run.root}`.",
+            )
+        if bool(texts) == (file is not None):
+            raise DataError(
+                "classify.texts_or_file",
+                f'Give either texts or a file: tutelage classify {run.root} "Call now to win!", or --file my.csv.',
+            )
+        refuse_empty(texts)
+        at = None if threshold is None else read_threshold(run, threshold)
+        if options.dry_run:
+            show_dry_run(session, writes=[])
+            return
+        if file is None:
+            for place, found in enumerate(open_classify(session, at)(list(texts)), start=1):
+                if found is None:
+                    raise DataError(
+                        "classify.text_too_long",
+                        f"Text {place} has no token, or more than the model takes at once. Shorten it.",
+                    )
+                console.say(f"{_named(found['predicted'])}  {found['probability']:.3f}")
+            return
+        labels = read_artifact(Preparation, run.require(run.preparation, stage="prepare")).classes
+        classify_file(file, loaded, labels, lambda: open_classify(session, at))
 
 
 def _named(predicted: str) -> str:
@@ -132,9 +131,9 @@ def read_threshold(run: RunFolder, given: str) -> tuple[int, float]:
     return rarer_class(class_numbers(read_prepared(run, "train"))), value
 
 
-def open_classify(run: RunFolder, loaded: LoadedRecipe, threshold: tuple[int, float] | None) -> Classify:
+def open_classify(session: Session, threshold: tuple[int, float] | None) -> Classify:
     """Load the model; return what gives the predictions for texts, and nothing for those that it cannot take."""
-    source = locate(loaded)
+    run, source = session.run, session.source
     with console.waiting("Loading the model", aside=True):
         from tutelage.data.dataset.class_rows import text_ids
         from tutelage.data.dataset.model_files import refuse_other_model
@@ -145,17 +144,17 @@ def open_classify(run: RunFolder, loaded: LoadedRecipe, threshold: tuple[int, fl
 
         refuse_other_model(run, source.identity, source.files)
         run.require(run.training, stage="train")
-        check_published(run.weights, loaded.recipe.adapter)
-        warn_of_emulated_bfloat16(run, loaded)
-        model, tokenizer = open_classifier(run, loaded.recipe, source), load_tokenizer(source.folder)
+        check_published(run.weights, session.recipe.adapter)
+        warn_of_emulated_bfloat16(session)
+        model, tokenizer = open_classifier(run, session.recipe, source), load_tokenizer(source.folder)
     classes, limit = read_artifact(Preparation, run.preparation).classes, context_length(source.folder)
-    token = loaded.recipe.data.class_token
+    token = session.recipe.data.class_token
 
     def classify_texts(texts: list[str]) -> list[dict[str, Any] | None]:
         ids = [text_ids(tokenizer, repair_text(text)[0], token=token) for text in texts]
         fitting = [one for one in ids if 0 < len(one) <= limit]
         found = iter(
-            predictions_of(model, loaded.recipe, fitting, classes, threshold=threshold) if fitting else []
+            predictions_of(model, session.recipe, fitting, classes, threshold=threshold) if fitting else []
         )
         return [next(found) if 0 < len(one) <= limit else None for one in ids]
 

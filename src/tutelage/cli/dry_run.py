@@ -5,18 +5,17 @@ from pathlib import Path
 from typing import Any
 
 from tutelage.cli import console
-from tutelage.cli.opening import has_model, locate
-from tutelage.config.recipe import Recipe
 from tutelage.config.recipe_file import LoadedRecipe, setting_text
-from tutelage.run.folder import RunFolder
+from tutelage.stages.estimate import estimate_training
+from tutelage.stages.session import Session
+from tutelage.stages.train import name_units
 
 LABELS_SHOWN = 12
 LONGEST_SHOWN = 50  # characters of a text
 
 
 def show_dry_run(
-    run: RunFolder,
-    loaded: LoadedRecipe,
+    session: Session,
     *,
     writes: list[Path],
     guarded: Collection[Path] = (),
@@ -27,6 +26,7 @@ def show_dry_run(
 
     `training` are the PreparedRows that would be trained on, None where something has to be fetched to know them.
     """
+    run, loaded = session.run, session.loaded
     idle = loaded.idle()
     _show_settings(loaded, {name for names in idle.values() for name in names})
     for reason, names in idle.items():
@@ -35,7 +35,7 @@ def show_dry_run(
         console.say()
     if training is not None and loaded.recipe.training.objective == "classification":
         console.heading("What the head learns")
-        _show_classes(loaded, training)
+        _show_classes(session, training)
         console.say()
     console.heading("Would write")
     for path in writes:
@@ -49,7 +49,7 @@ def show_dry_run(
     if run.model in writes:
         console.say()
         console.heading("Estimate of the training")
-        _show_estimate(loaded, training)
+        _show_estimate(session, training)
     console.say("\nDry run: nothing was written.")
 
 
@@ -70,13 +70,12 @@ def _show_settings(loaded: LoadedRecipe, idle: Collection[str]) -> None:
             console.say()
 
 
-def _show_classes(loaded: LoadedRecipe, training: Any) -> None:
+def _show_classes(session: Session, training: Any) -> None:
     """Print how many rows each label has, and the token of one row at which the head reads."""
     import numpy as np
 
     from tutelage.data.dataset.class_rows import class_numbers
     from tutelage.data.quality.label_names import quoted
-    from tutelage.model.loading import load_tokenizer
 
     numbers, first, counts = np.unique(class_numbers(training), return_index=True, return_counts=True)
     console.table(
@@ -89,8 +88,8 @@ def _show_classes(loaded: LoadedRecipe, training: Any) -> None:
     )
     if len(numbers) > LABELS_SHOWN:
         console.say(f"… and {len(numbers) - LABELS_SHOWN:,} more labels.")
-    row, recipe = training[int(first[0])].example, loaded.recipe
-    read = load_tokenizer(locate(loaded).folder).decode([row.prompt_ids[-1]])
+    row, recipe = training[int(first[0])].example, session.recipe
+    read = session.inputs.tokenizer.decode([row.prompt_ids[-1]])
     console.say(
         f"The head reads the {recipe.data.class_token} token of a text: of row {row.row} token {row.prompt_tokens:,},"
         f" {read!r}."
@@ -102,43 +101,17 @@ def _beginning(text: str) -> str:
     return line if len(line) <= LONGEST_SHOWN else f"{line[:LONGEST_SHOWN]} …"
 
 
-def _show_estimate(loaded: LoadedRecipe, training: Any) -> None:
-    from tutelage.data.dataset.pairs import units_of
-    from tutelage.system.runtime import choose_device, choose_dtype, flops_per_second
-    from tutelage.training.estimate import estimate
-    from tutelage.training.loop import plan_steps
-    from tutelage.training.reference import needs_reference
-
-    recipe = loaded.recipe
-    choose_device(recipe.training.device)  # refuses what the training would
-    if training is None or not has_model(loaded):
+def _show_estimate(session: Session, training: Any) -> None:
+    found = estimate_training(session, training)
+    if found is None:
         console.say(
             "The model or the data has not been fetched or converted yet, so nothing can be estimated."
         )
         return
-    units, source = units_of(training), locate(loaded)
-    with console.waiting("Measuring this machine"):
-        dtype = choose_dtype(recipe.training.dtype, choose_device("cpu"))
-        found = estimate(
-            source.folder,
-            recipe.adapter,
-            plan_steps(len(units), recipe.training),
-            units,
-            flops_per_second=flops_per_second(dtype),
-            dtype=dtype,
-            micro_batch_size=recipe.training.per_device_train_batch_size,
-            longest=int(training.tokens.argmax()),
-            reads_before=needs_reference(recipe),
-        )
     console.say(
-        f"{found.steps:,} steps over {len(units):,} {name_units(recipe)}, on this CPU {_about(*found.seconds)},"
-        f" and about {found.memory_bytes / 2**30:.1f} GiB of memory."
+        f"{found.steps:,} steps over {len(training):,} {name_units(session.recipe)}, on this CPU"
+        f" {_about(*found.seconds)}, and about {found.memory_bytes / 2**30:.1f} GiB of memory."
     )
-
-
-def name_units(recipe: Recipe) -> str:
-    """Return what a training of this recipe counts."""
-    return "pairs" if recipe.training.objective == "dpo" else "examples"
 
 
 def _about(low: float, high: float) -> str:

@@ -11,13 +11,14 @@ from cyclopts import Parameter
 from tutelage.cli import console
 from tutelage.cli.base_model import SkipChecksums
 from tutelage.cli.dry_run import show_dry_run
-from tutelage.cli.next_steps import show_next_steps
-from tutelage.cli.opening import locate
-from tutelage.cli.options import Debug, Options, as_path, open_earlier_run, refuse_untrained_settings
+from tutelage.cli.opening import opened
+from tutelage.cli.options import Debug, Options, as_path, open_earlier_run
+from tutelage.cli.views.next_steps import show_next_steps
 from tutelage.codes import Message
 from tutelage.errors import RecipeError, RunFolderError
 from tutelage.run.folder import ExportFolder, RunFolder
 from tutelage.run.lock import locked, locked_folder, owner_of
+from tutelage.stages.settings import refuse_untrained_settings
 from tutelage.system.storage import remove
 
 if TYPE_CHECKING:
@@ -59,48 +60,49 @@ def export(
 ) -> None:
     """Write a tuned model for other programs, load it again in a fresh process, and compare its answers."""
     run, loaded = open_earlier_run(Options(target=run_folder, skip_checksums=skip_checksums, debug=debug))
-    refuse_untrained_settings(run, loaded)
-    if quantization is not None and not {"gguf", "ollama"} & {*to}:
-        raise RecipeError(
-            "cli.option_needs_another",
-            f"--quantization {quantization} is of gguf and ollama alone, and neither is asked for. Leave it out,"
-            " or add --to gguf.",
-        )
-    folder = ExportFolder(output or run.export)
-    # A link in place of a stage's folder gives way to a folder, wherever it leads.
-    is_link = folder.root.absolute() == run.export.absolute() and folder.root.is_symlink()
-    if not is_link:
-        _refuse_place(folder.root, run)
-    targets = tuple(dict.fromkeys(to))
-    for target in targets:
-        if folder.of(target).exists() and not overwrite and not dry_run:
-            raise RunFolderError(
-                "cli.output_exists",
-                f"{folder.of(target)} already holds an export. Add --overwrite to replace it.",
+    with opened(run, loaded) as session:
+        refuse_untrained_settings(session)
+        if quantization is not None and not {"gguf", "ollama"} & {*to}:
+            raise RecipeError(
+                "cli.option_needs_another",
+                f"--quantization {quantization} is of gguf and ollama alone, and neither is asked for. Leave it out,"
+                " or add --to gguf.",
             )
-    if dry_run:
-        writes = [*map(folder.of, targets), folder.verification]
-        show_dry_run(run, loaded, writes=writes, guarded=[*map(folder.of, targets)])
-        return
-    source = locate(loaded)
-    from tutelage.export.export import export as make_exports
+        folder = ExportFolder(output or run.export)
+        # A link in place of a stage's folder gives way to a folder, wherever it leads.
+        is_link = folder.root.absolute() == run.export.absolute() and folder.root.is_symlink()
+        if not is_link:
+            _refuse_place(folder.root, run)
+        targets = tuple(dict.fromkeys(to))
+        for target in targets:
+            if folder.of(target).exists() and not overwrite and not dry_run:
+                raise RunFolderError(
+                    "cli.output_exists",
+                    f"{folder.of(target)} already holds an export. Add --overwrite to replace it.",
+                )
+        if dry_run:
+            writes = [*map(folder.of, targets), folder.verification]
+            show_dry_run(session, writes=writes, guarded=[*map(folder.of, targets)])
+            return
+        source = session.source
+        from tutelage.export.export import export as make_exports
 
-    with _unchanged(run, folder.root):
-        if is_link:
-            remove(folder.root)
-        with locked_folder(folder.root, folder.root / run.lock.name):
-            exported = make_exports(
-                run,
-                loaded.recipe,
-                source,
-                folder,
-                targets,
-                quantization=quantization or "f16",
-                waiting=console.waiting,
-            )
-    _show(exported)
-    console.say(f"\nVerification: {folder.verification}")
-    show_next_steps(run, loaded, exported=targets)
+        with _unchanged(run, folder.root):
+            if is_link:
+                remove(folder.root)
+            with locked_folder(folder.root, folder.root / run.lock.name):
+                exported = make_exports(
+                    run,
+                    session.recipe,
+                    source,
+                    folder,
+                    targets,
+                    quantization=quantization or "f16",
+                    waiting=console.waiting,
+                )
+        _show(exported)
+        console.say(f"\nVerification: {folder.verification}")
+        show_next_steps(session, exported=targets)
 
 
 @contextmanager

@@ -6,18 +6,14 @@ from cyclopts import Parameter
 
 from tutelage.cli import console
 from tutelage.cli.dry_run import show_dry_run
-from tutelage.cli.opening import locate, warn_of_emulated_bfloat16
-from tutelage.cli.options import (
-    Options,
-    open_earlier_run,
-    refuse_classifier,
-    refuse_idle_settings,
-    refuse_untrained_settings,
-)
-from tutelage.config.recipe_file import PLACE_OF_WORK, LoadedRecipe
+from tutelage.cli.opening import opened
+from tutelage.cli.options import Options, open_earlier_run
+from tutelage.config.recipe_file import PLACE_OF_WORK
 from tutelage.errors import DataError, RecipeError
 from tutelage.run.artifacts import Preparation, TrainingResult, read_artifact
-from tutelage.run.folder import RunFolder
+from tutelage.stages.evaluate import warn_of_emulated_bfloat16
+from tutelage.stages.session import Session
+from tutelage.stages.settings import refuse_classifier, refuse_idle_settings, refuse_untrained_settings
 
 
 def generate(
@@ -43,28 +39,29 @@ def generate(
 ) -> None:
     """Answer an instruction with the tuned model of a run."""
     run, loaded = open_earlier_run(options)
-    refuse_untrained_settings(run, loaded)
-    refuse_idle_settings(run, loaded, verb="generate", honoured=("evaluation.max_new_tokens", *PLACE_OF_WORK))
-    if options.overwrite:
-        raise RecipeError(
-            "cli.option_not_supported",
-            "`tutelage generate` writes nothing, so there is nothing to --overwrite. Leave it out.",
-        )
-    refuse_classifier(run, loaded)
-    if not instruction.strip():
-        raise DataError(
-            "generate.no_instruction",
-            f'There is no instruction. Give one, for example: tutelage generate {run.root} "Name a fruit."',
-        )
-    refuse_odd_sampling(temperature, top_k, top_p, seed)
-    if options.dry_run:
-        show_dry_run(run, loaded, writes=[])
-        return
-    drawn = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "seed": seed}
-    for arm, answer in answers(run, loaded, instruction, input, with_base=base, drawn=drawn):
-        if base:
-            console.heading(arm)
-        console.verbatim(answer)
+    with opened(run, loaded) as session:
+        refuse_untrained_settings(session)
+        refuse_idle_settings(session, verb="generate", honoured=("evaluation.max_new_tokens", *PLACE_OF_WORK))
+        if options.overwrite:
+            raise RecipeError(
+                "cli.option_not_supported",
+                "`tutelage generate` writes nothing, so there is nothing to --overwrite. Leave it out.",
+            )
+        refuse_classifier(session)
+        if not instruction.strip():
+            raise DataError(
+                "generate.no_instruction",
+                f'There is no instruction. Give one, for example: tutelage generate {run.root} "Name a fruit."',
+            )
+        refuse_odd_sampling(temperature, top_k, top_p, seed)
+        if options.dry_run:
+            show_dry_run(session, writes=[])
+            return
+        drawn = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "seed": seed}
+        for arm, answer in answers(session, instruction, input, with_base=base, drawn=drawn):
+            if base:
+                console.heading(arm)
+            console.verbatim(answer)
 
 
 def refuse_odd_sampling(temperature: float, top_k: int | None, top_p: float, seed: int) -> None:
@@ -91,8 +88,7 @@ def refuse_odd_sampling(temperature: float, top_k: int | None, top_p: float, see
 
 
 def answers(
-    run: RunFolder,
-    loaded: LoadedRecipe,
+    session: Session,
     instruction: str,
     input: str,
     *,
@@ -100,7 +96,7 @@ def answers(
     drawn: dict[str, Any],
 ) -> list[tuple[str, str]]:
     """Return the answer of the tuned model, after that of the base model where it is wanted."""
-    source = locate(loaded)
+    run, source = session.run, session.source
     with console.waiting("Loading the model", aside=True):
         from tutelage.data.dataset.model_files import refuse_other_model
         from tutelage.data.prompts.prompts import make_renderer
@@ -114,12 +110,12 @@ def answers(
         from tutelage.model.loading import context_length, load_tokenizer
         from tutelage.system.runtime import choose_device, choose_dtype_to_open
 
-        recipe = loaded.recipe
+        recipe = session.recipe
         refuse_other_model(run, source.identity, source.files)
         check_published(run.model, recipe.adapter)
         tokenizer = load_tokenizer(source.folder)
         device = choose_device(recipe.training.device)
-        warn_of_emulated_bfloat16(run, loaded)
+        warn_of_emulated_bfloat16(session)
         model = open_base(
             source,
             device,

@@ -1,7 +1,7 @@
 """What every verb understands, and which recipe and run folder that means."""
 
 import os
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -12,16 +12,15 @@ from cyclopts import Parameter, Token
 from tutelage.cli.base_model import SkipChecksums, settle_model
 from tutelage.cli.run_names import RUNS, is_there, nearest_run
 from tutelage.config.recipe import Recipe
-from tutelage.config.recipe_file import PLACE_OF_WORK, TOLD, LoadedRecipe, changed_settings, load, to_toml
+from tutelage.config.recipe_file import LoadedRecipe, load
 from tutelage.config.recipes import shipped_path
 from tutelage.errors import RecipeError, RunFolderError
-from tutelage.run.folder import RunFolder, write_text
-from tutelage.run.history import history_file, record_origins
+from tutelage.run.folder import RunFolder
+from tutelage.run.history import history_file
 from tutelage.run.lock import held_beside
 from tutelage.system.storage import STAGED
 from tutelage.text.spelling import did_you_mean
 
-TRAINED = ("data", "model", "adapter", "training", "preference")
 NONE: Mapping[str, Any] = MappingProxyType({})
 
 
@@ -58,6 +57,14 @@ Assignments = Annotated[
 FailIfWorse = Annotated[
     bool,
     Parameter(help="Leave with exit code 7 if the verdict is worse.", negative="", show_default=False),
+]
+AcceptChanges = Annotated[
+    bool,
+    Parameter(
+        help="Go on with an unfinished training though data, model or settings changed; it is recorded.",
+        negative="",
+        show_default=False,
+    ),
 ]
 Debug = Annotated[bool, Parameter(help="Show the traceback of an error.", negative="", show_default=False)]
 
@@ -194,14 +201,6 @@ def folder_beside(root: Path) -> Path:
     return beside
 
 
-def refuse_existing(run: RunFolder) -> None:
-    """Stop a verb that begins a run where there is one."""
-    raise RunFolderError(
-        "run.exists",
-        f"{run.root} already holds a run. Choose another --output, or add --overwrite to replace it.",
-    )
-
-
 def open_earlier_run(
     options: Options, also: Mapping[str, Any] = NONE, *, step: int | None = None
 ) -> tuple[RunFolder, LoadedRecipe]:
@@ -248,58 +247,6 @@ def _with_model(
     )
 
 
-def refuse_overwriting(path: Path, options: Options, *, what: str) -> None:
-    """Stop before a stage's earlier results would be lost."""
-    if path.exists() and not options.overwrite:
-        raise RunFolderError("run.stage_done", f"{path} already holds {what}. Add --overwrite to replace it.")
-
-
-def refuse_untrained_settings(
-    run: RunFolder, loaded: LoadedRecipe, *, apart_from: Collection[str] = ()
-) -> None:
-    """Stop when a setting that the model was trained with has another value now; it could not be honoured."""
-    run.require(run.training, stage="train")
-    trained = load(run.require(run.trained_recipe, stage="train"), {}, [])
-    changed = changed_settings(
-        trained.recipe, loaded.recipe, sections=TRAINED, apart_from=(*PLACE_OF_WORK, *TOLD, *apart_from)
-    )
-    if changed:
-        raise RunFolderError(
-            "run.settings_changed",
-            f"{run.model} was trained with other settings: {', '.join(changed)}. Train with the new ones in another"
-            " run folder, or leave them out here.",
-        )
-
-
-def refuse_classifier(run: RunFolder, loaded: LoadedRecipe) -> None:
-    """Stop where an answer in words is wanted of a model that gives labels."""
-    if loaded.recipe.training.objective == "classification":
-        raise RecipeError(
-            "run.is_a_classification",
-            f"The model of {run.root} gives labels and writes no answers. Use `tutelage classify {run.root}`.",
-        )
-
-
-def refuse_idle_settings(
-    run: RunFolder, loaded: LoadedRecipe, *, verb: str, honoured: Collection[str] = ()
-) -> None:
-    """Stop when a setting differs from the run's own, though the verb has no use for it."""
-    own = load(run.recipe, {}, [])
-    changed = changed_settings(own.recipe, loaded.recipe, apart_from=honoured)
-    if changed:
-        raise RecipeError(
-            "settings.fixed_by_run",
-            f"`tutelage {verb}` cannot honour {', '.join(changed)}: it takes the run as it is. Leave it out, or"
-            " repeat the stage that it belongs to.",
-        )
-
-
-def record_recipe(run: RunFolder, loaded: LoadedRecipe) -> None:
-    """Write the recipe of the run, or of the evaluation of a step, every value spelled out."""
-    write_text(run.evaluated_recipe, to_toml(loaded.recipe))
-    record_origins(run, loaded)
-
-
 def _recipe_of(folder: Path) -> Path:
     recipe = RunFolder(folder).recipe
     if not recipe.is_file():
@@ -336,7 +283,7 @@ def _refuse_foreign_folder(run: RunFolder) -> None:
     # Only what `prepare` wrote makes a folder a run; a recipe of the user's beside other things does not.
     # What a crash left staged before that was done, and the lock, are ours too.
     entries = run.root.iterdir() if run.root.is_dir() else ()
-    ours = (run.recipe, history_file(run), run.lock, held_beside(run.lock))
+    ours = (run.recipe, run.events, history_file(run), run.lock, held_beside(run.lock))
     others = [entry for entry in entries if entry not in ours and not STAGED.fullmatch(entry.name)]
     if others and not run.preparation.exists():
         raise RunFolderError(

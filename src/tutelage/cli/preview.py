@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from tutelage.cli import console
-from tutelage.cli.opening import open_renderer, read_data
+from tutelage.cli.opening import opened_inputs
 from tutelage.cli.options import DataOptions
 from tutelage.config.recipe_file import LoadedRecipe
 from tutelage.errors import DataError
@@ -33,7 +33,8 @@ def preview(
     from tutelage.data.quality.checks import check_rows
 
     recipe = options.load()
-    source = read_data(recipe)
+    with opened_inputs(LoadedRecipe(recipe, {})) as (inputs, _):
+        source = inputs.read_data()
     read = read_conversations(
         source.records, source=source.name, settings=recipe.data, objective=recipe.training.objective
     )
@@ -46,7 +47,8 @@ def preview(
             "data.no_usable_rows",
             f"{source.name}: every row is dropped. `tutelage check` says why.",
         )
-    renderer, _ = open_renderer(LoadedRecipe(recipe, {}))
+    with opened_inputs(LoadedRecipe(recipe, {})) as (inputs, _):
+        renderer = inputs.renderer
     for number in row or (kept[0].row,):
         if not 0 <= number < len(checked):
             raise DataError(

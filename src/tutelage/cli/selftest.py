@@ -5,10 +5,11 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from tutelage.cli import console
-from tutelage.cli.opening import locate, prepare_aside
+from tutelage.cli.opening import opened_inputs
 from tutelage.config.recipe import DEFAULT_MODEL, ModelSettings, Recipe
 from tutelage.config.recipe_file import LoadedRecipe
 from tutelage.errors import ModelError
+from tutelage.stages.prepare import prepare_aside
 
 ROWS = 8
 
@@ -22,8 +23,9 @@ def selftest(
 ) -> None:
     """Run one step of eight starter rows in every way on a model, and compare loss and gradients."""
     loaded = LoadedRecipe(Recipe(model=ModelSettings(name_or_path=model)), {})
-    source = locate(loaded)
-    examples = list(prepare_aside(loaded).splits["train"].examples[:ROWS])
+    with opened_inputs(loaded) as (inputs, reporter):
+        source = inputs.source
+        examples = list(prepare_aside(inputs, reporter).splits["train"].examples[:ROWS])
     with console.waiting("Loading the model"):
         from tutelage.training.equivalence import compare_ways, count_ways
     with console.progress("Comparing", count_ways(examples)) as advance:

@@ -9,18 +9,14 @@ from cyclopts import Parameter
 
 from tutelage.cli import console
 from tutelage.cli.dry_run import show_dry_run
-from tutelage.cli.next_steps import own_question
-from tutelage.cli.opening import locate, warn_of_emulated_bfloat16
-from tutelage.cli.options import (
-    Options,
-    open_earlier_run,
-    refuse_classifier,
-    refuse_idle_settings,
-    refuse_untrained_settings,
-)
+from tutelage.cli.opening import opened
+from tutelage.cli.options import Options, open_earlier_run
 from tutelage.config.recipe_file import PLACE_OF_WORK
 from tutelage.errors import Interrupted, RecipeError
 from tutelage.run.folder import ExportFolder, RunFolder
+from tutelage.stages.evaluate import warn_of_emulated_bfloat16
+from tutelage.stages.next_steps import own_question
+from tutelage.stages.settings import refuse_classifier, refuse_idle_settings, refuse_untrained_settings
 
 KEY_VARIABLE = "TUTELAGE_API_KEY"
 MOST_TOKENS = 2048
@@ -48,44 +44,49 @@ def serve(
 ) -> None:
     """Answer programs that speak OpenAI's interface, with the tuned model of a run and its base."""
     run, loaded = open_earlier_run(options)
-    refuse_untrained_settings(run, loaded)
-    refuse_classifier(run, loaded)
-    refuse_idle_settings(run, loaded, verb="serve", honoured=PLACE_OF_WORK)
-    if options.overwrite:
-        raise RecipeError(
-            "cli.option_not_supported",
-            "`tutelage serve` writes nothing, so there is nothing to --overwrite. Leave it out.",
-        )
-    for name, value in (("at-once", at_once), ("context", context)):
-        if value < 1:
-            raise RecipeError("cli.value_out_of_range", f"--{name} is {value}, but it has to be 1 or more.")
-    key = _open_key(host)
-    if options.dry_run:
-        show_dry_run(run, loaded, writes=[])
-        return
-    source = locate(loaded, beside=("tutelage.serve.app", "tutelage.serve.engines", "tutelage.serve.server"))
-    from tutelage.serve.server import listening, serve_until_stopped
-
-    warn_of_emulated_bfloat16(run, loaded)
-    with listening(host, port) as listener:
-        with console.waiting("Loading the model"):
-            from tutelage.serve.app import make_app
-            from tutelage.serve.engines import open_engine
-
-            opened = open_engine(engine, run, loaded.recipe, source, context=context, at_once=at_once)
-        app = make_app(opened.engine, opened.served, host=host, key=key)
-        port, question = listener.getsockname()[1], own_question(run, loaded)
-        asked = question.as_message if question else ANY_QUESTION
-        try:
-            serve_until_stopped(
-                app,
-                listener,
-                lambda: _tell(run, host, port, opened.told, has_key=key is not None, asked=asked),
+    with opened(run, loaded) as session:
+        refuse_untrained_settings(session)
+        refuse_classifier(session)
+        refuse_idle_settings(session, verb="serve", honoured=PLACE_OF_WORK)
+        if options.overwrite:
+            raise RecipeError(
+                "cli.option_not_supported",
+                "`tutelage serve` writes nothing, so there is nothing to --overwrite. Leave it out.",
             )
-        except Interrupted:
-            console.say("Stopped.")
-        finally:
-            opened.engine.close()
+        for name, value in (("at-once", at_once), ("context", context)):
+            if value < 1:
+                raise RecipeError(
+                    "cli.value_out_of_range", f"--{name} is {value}, but it has to be 1 or more."
+                )
+        key = _open_key(host)
+        if options.dry_run:
+            show_dry_run(session, writes=[])
+            return
+        source = session.inputs.locate(
+            beside=("tutelage.serve.app", "tutelage.serve.engines", "tutelage.serve.server")
+        )
+        from tutelage.serve.server import listening, serve_until_stopped
+
+        warn_of_emulated_bfloat16(session)
+        with listening(host, port) as listener:
+            with console.waiting("Loading the model"):
+                from tutelage.serve.app import make_app
+                from tutelage.serve.engines import open_engine
+
+                ready = open_engine(engine, run, session.recipe, source, context=context, at_once=at_once)
+            app = make_app(ready.engine, ready.served, host=host, key=key)
+            port, question = listener.getsockname()[1], own_question(session)
+            asked = question.as_message if question else ANY_QUESTION
+            try:
+                serve_until_stopped(
+                    app,
+                    listener,
+                    lambda: _tell(run, host, port, ready.told, has_key=key is not None, asked=asked),
+                )
+            except Interrupted:
+                console.say("Stopped.")
+            finally:
+                ready.engine.close()
 
 
 def _open_key(host: str) -> str | None:

@@ -8,14 +8,15 @@ from cyclopts import Parameter
 
 from tutelage.cli import console
 from tutelage.cli.base_model import SkipChecksums
-from tutelage.cli.going_on import Earlier, tell_other_machine
-from tutelage.cli.opening import locate
+from tutelage.cli.opening import opened
 from tutelage.cli.options import Debug, Options, open_earlier_run
-from tutelage.cli.train import open_model
-from tutelage.config.recipe_file import LoadedRecipe, load
+from tutelage.config.recipe_file import load
 from tutelage.errors import RunFolderError, StorageError
 from tutelage.run.artifacts import Preparation, TrainingResult, read_artifact
 from tutelage.run.folder import RunFolder
+from tutelage.stages.resume import Earlier, note_other_machine
+from tutelage.stages.session import Session
+from tutelage.stages.train import open_model
 from tutelage.system.storage import MANIFEST, file_sha256, what_is_damaged
 
 
@@ -39,7 +40,8 @@ def verify(
     check_files(run)
     console.say()
     console.heading("Training")
-    check_training(run, loaded, from_step=from_step)
+    with opened(run, loaded) as session:
+        check_training(session, from_step=from_step)
 
 
 def check_files(run: RunFolder) -> None:
@@ -81,7 +83,7 @@ def _compare_files(run: RunFolder) -> tuple[list[list[str]], list[str]]:
     return rows, damaged
 
 
-def check_training(run: RunFolder, loaded: LoadedRecipe, *, from_step: int | None) -> None:
+def check_training(session: Session, *, from_step: int | None) -> None:
     """Train from one checkpoint to the last again, and compare weights and optimiser."""
     from tutelage.data.dataset.model_files import refuse_other_model
     from tutelage.data.dataset.preparation import read_prepared
@@ -89,12 +91,12 @@ def check_training(run: RunFolder, loaded: LoadedRecipe, *, from_step: int | Non
     from tutelage.training.reference import needs_reference, with_reference
     from tutelage.training.replay import replay
 
-    source = locate(loaded)
+    run, recipe, source = session.run, session.recipe, session.source
     refuse_other_model(run, source.identity, source.files)
     *before, last = _steps(run, from_step)
     begin = read_checkpoint(run, before[-1]) if before and before[-1] else None
     end = read_checkpoint(run, last)
-    changed = changes_since(end.identity, identity_of(run, loaded.recipe, source))
+    changed = changes_since(end.identity, identity_of(run, recipe, source))
     if changed:
         raise RunFolderError(
             "run.settings_changed",
@@ -103,15 +105,15 @@ def check_training(run: RunFolder, loaded: LoadedRecipe, *, from_step: int | Non
     train = read_prepared(run, "train")
     splits = {"train": train, "validation": train[:0]}
     earlier = Earlier(end)
-    opened = open_model(loaded, splits, read_artifact(Preparation, run.preparation), earlier)
-    if needs_reference(loaded.recipe):
+    tuned = open_model(session, splits, read_artifact(Preparation, run.preparation), earlier)
+    if needs_reference(recipe):
         with console.waiting("Reading both answers of each pair"):
-            opened = with_reference(run, source, opened, is_kept=False)
-    tell_other_machine(earlier, opened.model)
+            tuned = with_reference(run, source, tuned, is_kept=False)
+    note_other_machine(session, earlier, tuned.model)
     first = begin.progress.step if begin else 0
     with console.progress("Training again", last - first) as advance:
         different = replay(
-            loaded.recipe, source, opened, begin=begin, end=end, advance=lambda steps: advance(steps, "")
+            recipe, source, tuned, begin=begin, end=end, advance=lambda steps: advance(steps, "")
         )
     if different:
         raise StorageError(

@@ -1,6 +1,5 @@
 """Recipes as TOML: read, overridden from the command line, checked, and written back with every value."""
 
-import dataclasses
 import re
 import tomllib
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -40,14 +39,12 @@ class Setting:
 class LoadedRecipe:
     """A checked recipe, and the origin of every value that is not a default.
 
-    With `unchecked` no file of the base model is hashed; it is the SHA-256 that the run recorded, or empty. `found` is
-    what the command has looked up and passes on with the recipe, so that a model is located and hashed once.
+    With `unchecked` no file of the base model is hashed; it is the SHA-256 that the run recorded, or empty.
     """
 
     recipe: Recipe
     origins: Mapping[str, str]
     unchecked: str | None = None
-    found: dict[str, Any] = dataclasses.field(default_factory=dict, compare=False, repr=False)
 
     def settings(self) -> list[Setting]:
         """Return every setting in the order of its declaration."""

@@ -178,7 +178,7 @@ def _environment(run: RunFolder) -> dict[str, Any]:
 
 def _last_step(events: Sequence[Mapping[str, Any]]) -> int | None:
     """Return how far a training came; None where none has begun."""
-    return max((event["step"] for event in events), default=None)
+    return max((event["step"] for event in events if "step" in event), default=None)
 
 
 def _tree(

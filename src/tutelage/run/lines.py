@@ -67,14 +67,17 @@ class LedgerLine(Record):
 
 class EventLine(Record):
     event: str
+
+
+class StepLine(EventLine):
     step: int
 
 
-class LossLine(EventLine):
+class LossLine(StepLine):
     loss: float
 
 
-class SampleLine(EventLine):
+class SampleLine(StepLine):
     row: int
     prompt: str
     reference: str
@@ -95,7 +98,12 @@ LINES: Mapping[str, type[Record]] = {
     "judgements.jsonl": JudgementLine,
     "passages.jsonl": PassageLine,
 }
-EVENTS: Mapping[Any, type[EventLine]] = {"step": LossLine, "validation": LossLine, "sample": SampleLine}
+EVENTS: Mapping[Any, type[EventLine]] = {
+    "step": LossLine,
+    "validation": LossLine,
+    "sample": SampleLine,
+    **dict.fromkeys(("memory", "unsaved", "stopped_early", "checksums_skipped", "estimate"), StepLine),
+}
 
 
 def read_json_lines(path: Path) -> list[dict[str, Any]]:

@@ -10,9 +10,9 @@ import torch
 from tutelage.config.recipe import FEWEST_TO_STOP, MOST_STEPS, TrainingSettings
 from tutelage.errors import Interrupted, MemoryExhaustedError, NonFiniteError
 from tutelage.model.forward import MAX_NODES, CausalModel
+from tutelage.run.events import Listener, SampleAnswered, StepTaken, StoppedEarly, TreesShrunk, Validated
 from tutelage.system.interruption import Interruption
 from tutelage.system.runtime import way_to_finite_numbers
-from tutelage.training.events import Emit
 from tutelage.training.memory import step_within_memory
 from tutelage.training.objectives.instruction import INSTRUCTION
 from tutelage.training.objectives.objective import Objective
@@ -91,7 +91,7 @@ class Watch:
     `answer_samples()` gives the fields of a few sample events.
     """
 
-    emit: Emit
+    emit: Listener
     save: Callable[[Progress, bool], bool]
     answer_samples: Callable[[], Sequence[dict[str, Any]]]
 
@@ -136,11 +136,11 @@ def train(
                 watch.save(done, True)
             raise
         for sample in samples:
-            watch.emit("sample", step=done.step, **sample)
+            watch.emit(SampleAnswered(step=done.step, **sample))
         if found is None:
             return done
         _refuse_non_finite(found["loss"], done.step, model.compute_dtype)
-        watch.emit("validation", step=done.step, **found)
+        watch.emit(Validated(step=done.step, **found))
         return replace(done, losses={**done.losses, done.step: found["loss"]})
 
     def one_step(done: Progress) -> Progress:
@@ -172,10 +172,9 @@ def train(
         tried = min(done.max_nodes, model.most_nodes)
         result, max_nodes = step_within_memory(update, optimizer, max_nodes=tried)
         if max_nodes < tried:
-            watch.emit("memory", step=step, max_nodes=max_nodes)
-        watch.emit(
-            "step", step=step, epoch=step / plan.steps_per_epoch, learning_rate=rate, **result.to_record()
-        )
+            watch.emit(TreesShrunk(step=step, max_nodes=max_nodes))
+        epoch = step / plan.steps_per_epoch
+        watch.emit(StepTaken(step=step, epoch=epoch, learning_rate=rate, **result.to_record()))
         return replace(done.after(result), max_nodes=max_nodes)
 
     with interruption.deferred():
@@ -189,7 +188,7 @@ def train(
             if interruption.requested and is_needed:
                 raise Interrupted
         if done.step < plan.steps:
-            watch.emit("stopped_early", step=done.step, planned_steps=plan.steps)
+            watch.emit(StoppedEarly(step=done.step, planned_steps=plan.steps))
     return done
 
 

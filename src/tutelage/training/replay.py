@@ -8,6 +8,7 @@ from pathlib import Path
 from tutelage.config.recipe import Recipe
 from tutelage.errors import Interrupted, RunFolderError
 from tutelage.model.sources import ModelSource
+from tutelage.run.events import Event, StepTaken
 from tutelage.system.interruption import Interruption
 from tutelage.system.storage import file_sha256
 from tutelage.training.checkpoint import Checkpoint, changes_since, restore, save_state
@@ -43,10 +44,10 @@ def replay(
     different: list[str] | None = None
     until = Interruption()
 
-    def emit(event: str, **fields: int) -> None:
-        if event == "step":
+    def emit(event: Event) -> None:
+        if isinstance(event, StepTaken):
             advance(1)
-            until.requested = fields["step"] == end.progress.step
+            until.requested = event.step == end.progress.step
 
     def compare(progress: Progress, is_needed: bool) -> bool:
         nonlocal different

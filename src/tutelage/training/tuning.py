@@ -2,10 +2,10 @@
 
 import shutil
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -22,6 +22,7 @@ from tutelage.model.forward import CausalModel
 from tutelage.model.loading import context_length, load_tokenizer, vocabulary_size
 from tutelage.model.sources import ModelSource
 from tutelage.run.artifacts import Environment, Losses, TrainingResult, write_artifact
+from tutelage.run.events import CheckpointNotSaved, ChecksumsSkipped, Event
 from tutelage.run.folder import RunFolder, write_text
 from tutelage.run.lines import read_json_lines
 from tutelage.system.interruption import Interruption
@@ -44,7 +45,6 @@ from tutelage.training.checkpoint import (
     restore,
     write_checkpoint,
 )
-from tutelage.training.events import event_log
 from tutelage.training.loop import Progress, Watch, plan_steps, train
 from tutelage.training.model_card import model_card
 from tutelage.training.objectives import choose_objective
@@ -54,7 +54,6 @@ from tutelage.tree.examples import Example, PreparedRow, Unit
 from tutelage.tree.prefix_tree import common_prefix_length
 
 NO_WEIGHTS = (MOMENTS, STATE, MANIFEST)  # of a checkpoint, what the model's folder does not need
-UNCHECKED = "checksums_skipped"  # the event of a training whose base model was not hashed
 PROBE_TOKENS = (
     512  # of an example on which the model proves itself, where it does not share more with the other
 )
@@ -62,6 +61,19 @@ SAMPLE_TOKENS = 64  # the longest answer that is shown while the model learns
 
 # Answers prompts given as ids with texts; the stage above brings it, for training knows nothing of generation.
 Answer = Callable[[CausalModel, Sequence[Sequence[int]]], list[str]]
+
+
+class EventSink(Protocol):
+    """Takes the events of a training and keeps them."""
+
+    def begin(self) -> None:
+        """Drop the events of an earlier training that this one does not go on with."""
+
+    def emit(self, event: Event) -> None: ...
+
+    def sync(self) -> int:
+        """Wait until all events are on the disk; return how many bytes they and those before them are."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -134,16 +146,14 @@ def tune(
     opened: OpenedRun,
     *,
     answer: Answer,
-    listener: Callable[[dict[str, Any]], None],
+    events: EventSink,
     interruption: Interruption,
     earlier: Checkpoint | None = None,
     accepted: Sequence[str] = (),
-    estimate: Mapping[str, Any] | None = None,
 ) -> Progress:
     """Train from the beginning or from an earlier checkpoint, and fill the model folder of the run.
 
-    Every event goes to events.jsonl and to the listener. `accepted` names what is another than it was in `earlier`, and
-    `estimate` is what the log says of how long all of it was expected to take.
+    `accepted` names what is another than it was in `earlier`.
     """
     begin = time.perf_counter()
     model = opened.model
@@ -174,47 +184,45 @@ def tune(
             {**_sample(row), "response": response} for row, response in zip(watched, responses, strict=True)
         ]
 
-    with event_log(run.events, listener, keep_bytes=earlier.events_bytes if earlier else 0) as log:
+    events.begin()
 
-        def save(progress: Progress, is_needed: bool) -> bool:
-            checkpoint = replace(
-                now,
-                folder=run.checkpoint(progress.step),
-                progress=progress,
-                seconds=seconds_before + time.perf_counter() - begin,
-            )
-            try:
-                checkpoint = replace(checkpoint, events_bytes=log.sync())
-                write_checkpoint(model, optimizer, recipe, base=source.name, checkpoint=checkpoint)
-            except StorageError as fault:
-                if is_needed or not is_out_of_space(fault):
-                    raise
-                log.emit("unsaved", step=progress.step, reason=str(fault))
-                return False
-            prune_checkpoints(run, best=progress.best_step, keep=recipe.training.save_total_limit)
-            return True
-
-        if not source.is_checked:
-            log.emit(UNCHECKED, step=earlier.progress.step if earlier else 0)
-        if estimate is not None:
-            log.emit("estimate", step=earlier.progress.step if earlier else 0, **estimate)
-        result = train(
-            model,
-            optimizer,
-            opened.training,
-            opened.validation,
-            recipe.training,
-            objective=choose_objective(recipe, opened.training),
-            watch=Watch(log.emit, save, answer_samples),
-            begin=earlier.progress if earlier else Progress(),
-            interruption=interruption,
+    def save(progress: Progress, is_needed: bool) -> bool:
+        checkpoint = replace(
+            now,
+            folder=run.checkpoint(progress.step),
+            progress=progress,
+            seconds=seconds_before + time.perf_counter() - begin,
         )
-        log.sync()
+        try:
+            checkpoint = replace(checkpoint, events_bytes=events.sync())
+            write_checkpoint(model, optimizer, recipe, base=source.name, checkpoint=checkpoint)
+        except StorageError as fault:
+            if is_needed or not is_out_of_space(fault):
+                raise
+            events.emit(CheckpointNotSaved(step=progress.step, reason=str(fault)))
+            return False
+        prune_checkpoints(run, best=progress.best_step, keep=recipe.training.save_total_limit)
+        return True
+
+    if not source.is_checked:
+        events.emit(ChecksumsSkipped(step=earlier.progress.step if earlier else 0))
+    result = train(
+        model,
+        optimizer,
+        opened.training,
+        opened.validation,
+        recipe.training,
+        objective=choose_objective(recipe, opened.training),
+        watch=Watch(events.emit, save, answer_samples),
+        begin=earlier.progress if earlier else Progress(),
+        interruption=interruption,
+    )
+    events.sync()
     environment = describe_environment(model.device, model.compute_dtype)
     write_artifact(run.environment, Environment.model_validate(environment))
     planned = plan_steps(len(opened.training), recipe.training).steps
     seconds = seconds_before + time.perf_counter() - begin
-    is_checked = all(event["event"] != UNCHECKED for event in read_json_lines(run.events))
+    is_checked = all(event["event"] != ChecksumsSkipped.event for event in read_json_lines(run.events))
     training = TrainingResult(
         steps=result.step,
         planned_steps=planned,

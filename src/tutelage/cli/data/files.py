@@ -9,19 +9,18 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from tutelage.cli import console
-from tutelage.cli.opening import read_data
+from tutelage.cli.opening import opened_inputs
 from tutelage.cli.options import Assignments, Debug, Map, as_path, as_recipe, column_map
 from tutelage.codes import Message
 from tutelage.config.recipe import DataSettings, Recipe
 from tutelage.config.recipe_file import load
 from tutelage.errors import RecipeError, RunFolderError
 from tutelage.run.folder import write_json_lines
+from tutelage.stages.inputs import ABOUT_TRAINING
 from tutelage.system.storage import publish_bytes
 
 ROWS_SHOWN = 6
 NO_REPAIRS: Mapping[int, Sequence[Message]] = {}
-# Notes on what training would do with the rows.
-ABOUT_TRAINING = ("data.rejected_not_used", "data.plain_text")
 # What decides how a source is read; a verb may honour more.
 READING = tuple(
     f"data.{key}"
@@ -138,7 +137,8 @@ def open_rows(
             "cli.option_not_supported",
             f"`tutelage data {verb}` has no use for {', '.join(idle)}. Leave it out.",
         )
-    source = read_data(loaded.recipe, keeps_large_rows=True)
+    with opened_inputs(loaded) as (inputs, _):
+        source = inputs.read_data(keeps_large_rows=True)
     read = read_conversations(
         source.records, source=source.name, settings=loaded.recipe.data, takes_kto=takes_kto
     )

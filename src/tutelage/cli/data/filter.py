@@ -21,7 +21,7 @@ from tutelage.cli.data.files import (
     write_files,
 )
 from tutelage.cli.data.models import refuse_less_than_one
-from tutelage.cli.opening import open_renderer
+from tutelage.cli.opening import opened_inputs
 from tutelage.cli.options import as_path
 from tutelage.codes import Message
 from tutelage.config.recipe_file import LoadedRecipe
@@ -114,7 +114,10 @@ def filter_rows(
     refuse_taken(output, output.output, ledger=ledger)
     opened = open_rows(options, verb="filter", honoured=HONOURED)
     rows, records = opened.conversations.rows, opened.source.records
-    renderer = open_renderer(LoadedRecipe(opened.recipe, {}))[0] if criteria.needs_tokens else None
+    renderer = None
+    if criteria.needs_tokens:
+        with opened_inputs(LoadedRecipe(opened.recipe, {})) as (inputs, _):
+            renderer = inputs.renderer
     checked = opened.checked()
     tokens = dict.fromkeys((row.row for row in rows), 0)  # of a row without an example
     if renderer:

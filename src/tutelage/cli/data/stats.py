@@ -7,7 +7,7 @@ from cyclopts import Parameter
 
 from tutelage.cli import console
 from tutelage.cli.data.files import SourceOptions, open_rows, tokens_of
-from tutelage.cli.opening import has_model, open_renderer
+from tutelage.cli.opening import opened_inputs
 from tutelage.config.recipe_file import LoadedRecipe
 
 CLUSTERS_SHOWN = 5
@@ -39,11 +39,10 @@ def stats(
 
 
 def _tokens(opened: Any) -> list[int]:
-    loaded = LoadedRecipe(opened.recipe, {})
-    if not has_model(loaded):
-        return []
-    renderer, _ = open_renderer(loaded)
-    return list(tokens_of(opened, opened.checked(), renderer).values())
+    with opened_inputs(LoadedRecipe(opened.recipe, {})) as (inputs, _):
+        if not inputs.has_model():
+            return []
+        return list(tokens_of(opened, opened.checked(), inputs.renderer).values())
 
 
 def _show(found: Any) -> None:

@@ -5,13 +5,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from tutelage.cli import console
-from tutelage.cli.opening import locate
 from tutelage.config.recipe import Recipe
-from tutelage.config.recipe_file import LoadedRecipe, setting_text
+from tutelage.config.recipe_file import setting_text
+from tutelage.run.events import Estimated, Trial
 from tutelage.run.folder import RunFolder
+from tutelage.stages.session import Session
 
 if TYPE_CHECKING:
+    from tutelage.training.estimate import Estimate as RoughEstimate
     from tutelage.training.loop import Progress
     from tutelage.training.tuning import OpenedRun
     from tutelage.training.work import Pace
@@ -49,60 +50,59 @@ class Estimate:
         return self.training + self.evaluation + self.report
 
 
-def show_estimate(
-    run: RunFolder,
-    loaded: LoadedRecipe,
-    opened: "OpenedRun",
-    begin: "Progress",
-    *,
-    tokenizer: Any,
-    ahead: Ahead | None,
-) -> dict[str, Any] | None:
-    """Time a little of the work, print how long all that is ahead takes, and return what the log says of it.
+def estimate_stages(session: Session, opened: "OpenedRun", begin: "Progress", *, ahead: Ahead | None) -> None:
+    """Time a little of the work, and report how long all that is ahead takes.
 
-    None where no step is left, or where the memory does not hold what is timed: the training makes it smaller.
+    Nothing is reported where no step is left, or where the memory does not hold what is timed: the training makes it
+    smaller.
     """
     from tutelage.training.loop import Progress
     from tutelage.training.work_ahead import look_ahead
 
-    recipe = loaded.recipe
+    recipe, tokenizer = session.recipe, session.inputs.tokenizer
     steps = look_ahead(opened.model, opened.training, recipe.training, begin)
     if not steps.count:
-        return None
-    with console.waiting("Timing a step"):
-        pace = _measure(loaded, opened, steps, answers=bool(opened.watched) or ahead is not None)
+        return
+    with session.reporter.waiting("Timing a step"):
+        pace = _measure(session, opened, steps, answers=bool(opened.watched) or ahead is not None)
     if pace is None:
-        return None
+        return
     found = estimate_run(recipe, opened, begin, pace=pace, tokenizer=tokenizer, ahead=ahead)
-    console.say(told_estimate(found, without_judges=ahead is not None and bool(recipe.evaluation.judges)))
+    trial = None
     if found.seconds > LONG_SECONDS:
         settings = trial_settings(recipe, found, rows=len(ahead.rows) if ahead else 0)
-        trial = estimate_run(
+        shorter = estimate_run(
             with_settings(recipe, settings), opened, Progress(), pace=pace, tokenizer=tokenizer, ahead=ahead
         )
-        console.say(f"A trial of {told_time(trial.seconds)}:")
-        console.verbatim(f"  {trial_command(run, recipe, settings)}")
-    return {
-        "seconds": found.seconds,
-        "training_seconds": found.training,
-        "evaluation_seconds": found.evaluation,
-        "report_seconds": found.report,
-        "pace": asdict(pace),
-    }
+        command = trial_command(session.run, recipe, settings)
+        trial = Trial(seconds=shorter.seconds, settings=settings, command=command)
+    session.reporter.emit(
+        Estimated(
+            step=begin.step,
+            seconds=found.seconds,
+            training_seconds=found.training,
+            evaluation_seconds=found.evaluation,
+            report_seconds=found.report,
+            pace=asdict(pace),
+            steps=found.steps,
+            may_stop_early=found.may_stop_early,
+            judges_counted=ahead is None or not recipe.evaluation.judges,
+            trial=trial,
+        )
+    )
 
 
-def _measure(loaded: LoadedRecipe, opened: "OpenedRun", steps: Any, *, answers: bool) -> "Pace | None":
+def _measure(session: Session, opened: "OpenedRun", steps: Any, *, answers: bool) -> "Pace | None":
     """Return the pace of this run on this machine; None where the memory does not hold what is timed."""
     from tutelage.generation.pace import seconds_of_a_step
-    from tutelage.model.loading import context_length
     from tutelage.model.short_memory import release_memory
     from tutelage.system.runtime import is_out_of_memory
     from tutelage.training.objectives import choose_objective
     from tutelage.training.pace import measure_pace
     from tutelage.training.work import FEW_ANSWERS
 
-    recipe = loaded.recipe
-    room = min(LONGEST_PROMPT, context_length(locate(loaded).folder) // 2)
+    recipe = session.recipe
+    room = min(LONGEST_PROMPT, session.inputs.context_length // 2)
     prompts = [unit.examples[0].prompt_ids[:room] for unit in opened.training[:FEW_ANSWERS]]
     try:
         pace = measure_pace(
@@ -161,16 +161,6 @@ def estimate_run(
     )
 
 
-def told_estimate(found: Estimate, *, without_judges: bool) -> str:
-    """Return the line that tells how long everything takes, and each stage."""
-    at_most = "at most " if found.may_stop_early else ""
-    training = f"training {at_most}{_clock(found.training)} ({found.steps:,} steps)"
-    evaluation = f", evaluation and report {_clock(found.evaluation + found.report)}" if found.report else ""
-    judges = ", the judges not counted" if without_judges else ""
-    told = told_time(found.seconds)
-    return f"{told[0].upper()}{told[1:]} from here: {training}{evaluation}{judges}."
-
-
 def trial_settings(recipe: Recipe, found: Estimate, *, rows: int) -> dict[str, Any]:
     """Return the settings that cut each long stage to about TRIAL_SECONDS, as far as cutting steps and rows can."""
     settings: dict[str, Any] = {}
@@ -204,17 +194,32 @@ def trial_command(run: RunFolder, recipe: Recipe, settings: Mapping[str, Any]) -
     return f"tutelage run {path_argument(run.root)} --fresh{judges}{given}"
 
 
-def told_time(seconds: float) -> str:
-    """Return about how long something takes, no finer than it is known."""
-    if seconds < 90:
-        return f"about {max(5, 5 * round(seconds / 5))} s"
-    minutes = round(seconds / 60)
-    if minutes < 90:
-        return f"about {minutes} min"
-    return f"about {round(seconds / 3600, 1):g} h"
+def estimate_training(session: Session, training: Any) -> "RoughEstimate | None":
+    """Return about how long a training on these rows takes and how much memory, of which nothing is loaded.
 
+    None where the model or the rows have to be fetched first.
+    """
+    from tutelage.data.dataset.pairs import units_of
+    from tutelage.system.runtime import choose_device, choose_dtype, flops_per_second
+    from tutelage.training.estimate import estimate
+    from tutelage.training.loop import plan_steps
+    from tutelage.training.reference import needs_reference
 
-def _clock(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+    recipe, inputs = session.recipe, session.inputs
+    choose_device(recipe.training.device)  # refuses what the training would
+    if training is None or not inputs.has_model():
+        return None
+    units, source = units_of(training), inputs.source
+    with session.reporter.waiting("Measuring this machine"):
+        dtype = choose_dtype(recipe.training.dtype, choose_device("cpu"))
+        return estimate(
+            source.folder,
+            recipe.adapter,
+            plan_steps(len(units), recipe.training),
+            units,
+            flops_per_second=flops_per_second(dtype),
+            dtype=dtype,
+            micro_batch_size=recipe.training.per_device_train_batch_size,
+            longest=int(training.tokens.argmax()),
+            reads_before=needs_reference(recipe),
+        )

@@ -1,42 +1,30 @@
-"""How `run` and `train` go on with what an earlier call left unfinished."""
+"""How a run goes on with what an earlier call left unfinished, and what it refuses to go on with."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import TYPE_CHECKING
 
-from cyclopts import Parameter
-
-from tutelage.cli import console
-from tutelage.cli.opening import locate, open_data
-from tutelage.config.recipe_file import LoadedRecipe, changed_settings, check
+from tutelage.config.recipe_file import changed_settings, check
 from tutelage.errors import RunFolderError
 from tutelage.run.artifacts import Preparation, read_artifact
+from tutelage.run.events import ChangesAccepted, Resumed
 from tutelage.run.folder import RunFolder, reading_faults
+from tutelage.stages.session import Session
 
-AcceptChanges = Annotated[
-    bool,
-    Parameter(
-        help="Go on with an unfinished training though data, model or settings changed; it is recorded.",
-        negative="",
-        show_default=False,
-    ),
-]
-Fresh = Annotated[
-    bool,
-    Parameter(
-        help="Leave an earlier run as it is, and begin a new one in a folder beside it.",
-        negative="",
-        show_default=False,
-    ),
-]
+if TYPE_CHECKING:
+    from tutelage.model.forward import CausalModel
+    from tutelage.training.checkpoint import Checkpoint
 
 
 @dataclass(frozen=True)
 class Earlier:
-    """The Checkpoint that a training goes on from, None to begin; and what changed since, which was accepted."""
+    """The checkpoint that a training goes on from, None to begin; and what changed since, which was accepted."""
 
-    checkpoint: Any = None
+    checkpoint: "Checkpoint | None" = None
     accepted: Sequence[str] = ()
+
+
+BEGINNING = Earlier()
 
 
 def is_finished(run: RunFolder) -> bool:
@@ -46,20 +34,20 @@ def is_finished(run: RunFolder) -> bool:
     return run.metrics.exists() or not read_artifact(Preparation, run.preparation).rows.test
 
 
-def changes_of_preparation(run: RunFolder, loaded: LoadedRecipe) -> list[str]:
+def changes_of_preparation(session: Session) -> list[str]:
     """Name what is not as it was when the rows of the run were prepared."""
     from tutelage.data.dataset.model_files import changed_beside_weights
 
+    run, inputs = session.run, session.inputs
     prepared = read_artifact(Preparation, run.preparation)
     with reading_faults(run.preparation):
         before = check(prepared.settings, {})
-    changed = changed_settings(before, loaded.recipe, sections=("data", "model"))
-    if open_data(loaded.recipe).sha256 != prepared.sha256:
-        changed.append(f"the data in {loaded.recipe.data.source}")
-    source = locate(loaded)
-    if source.identity != prepared.model_sha256:
+    changed = changed_settings(before, session.recipe, sections=("data", "model"))
+    if inputs.open_data().sha256 != prepared.sha256:
+        changed.append(f"the data in {session.recipe.data.source}")
+    if inputs.source.identity != prepared.model_sha256:
         changed.append("the base weights")
-    return [*changed, *(f"the model's {name}" for name in changed_beside_weights(run, source.files))]
+    return [*changed, *(f"the model's {name}" for name in changed_beside_weights(run, inputs.source.files))]
 
 
 def refuse_changes_of_preparation(run: RunFolder, changed: Sequence[str], *, is_accepted: bool) -> None:
@@ -78,33 +66,33 @@ def refuse_changes_of_preparation(run: RunFolder, changed: Sequence[str], *, is_
         )
 
 
-def earlier_training(run: RunFolder, loaded: LoadedRecipe, *, is_accepted: bool) -> Earlier:
-    """Return where the training of a run stands, and say it; RunFolderError where something changed since."""
+def earlier_training(session: Session, *, is_accepted: bool) -> Earlier:
+    """Return where the training of a run stands, and report it; RunFolderError where something changed since."""
+    run, reporter = session.run, session.reporter
     if not run.saved_steps() and not run.quarantine.exists():
-        return Earlier()
+        return BEGINNING
     from tutelage.training.checkpoint import find_checkpoint, identity_of, refuse_changes
 
-    checkpoint = find_checkpoint(run, tell=console.warn)
+    checkpoint = find_checkpoint(run, tell=lambda message: reporter.warn(message.code, message.text))
     if checkpoint is None:
-        return Earlier()
-    now = identity_of(run, loaded.recipe, locate(loaded))
+        return BEGINNING
+    now = identity_of(run, session.recipe, session.source)
     accepted = refuse_changes(checkpoint, now, root=run.root, is_accepted=is_accepted)
-    console.say(f"Going on after step {checkpoint.progress.step}, as {checkpoint.folder} has it.")
-    for change in accepted:
-        console.say(f"Changed since, and accepted: {change}.")
+    step = checkpoint.progress.step
+    reporter.emit(Resumed(step=step, checkpoint=checkpoint.folder, accepted=list(accepted)))
     return Earlier(checkpoint, accepted)
 
 
-def begins_with_changes(of_model: Sequence[str]) -> Earlier:
+def begins_with_changes(session: Session, of_model: Sequence[str]) -> Earlier:
     """Return where a training from the beginning stands; files of the model that changed since prepare are accepted."""
     accepted = [f"the model's {name}" for name in of_model]
-    for change in accepted:
-        console.say(f"Changed since the rows were prepared, and accepted: {change}.")
+    if accepted:
+        session.reporter.emit(ChangesAccepted(accepted=accepted))
     return Earlier(accepted=accepted)
 
 
-def tell_other_machine(earlier: Earlier, model: Any) -> None:
-    """Say where the training cannot go on to the bit, because something else computes it."""
+def note_other_machine(session: Session, earlier: Earlier, model: "CausalModel") -> None:
+    """Report where the training cannot go on to the bit, because something else computes it."""
     if earlier.checkpoint is None:
         return
     from tutelage.training.checkpoint import machine_of
@@ -114,7 +102,7 @@ def tell_other_machine(earlier: Earlier, model: Any) -> None:
         f"{name} (was {before.get(name)}, now {now[name]})" for name in now if before.get(name) != now[name]
     ]
     if other:
-        console.note(
+        session.reporter.note(
             "run.other_machine",
             f"another {', '.join(other)}. The same examples follow in the same order, but the last digits of the"
             " weights may differ.",

@@ -7,6 +7,7 @@ from tutelage.cli import console
 from tutelage.run.evaluation import (
     AnswerEvaluation,
     ClassEvaluation,
+    Evaluation,
     GeneralText,
     SetFigures,
     Share,
@@ -15,6 +16,17 @@ from tutelage.run.evaluation import (
 
 if TYPE_CHECKING:
     from tutelage.evaluation.metrics.metrics import Metric
+
+
+def show_evaluation(found: Evaluation) -> None:
+    """Print all that an evaluation found."""
+    if isinstance(found, ClassEvaluation):
+        show_classes(found)
+        return
+    show_scores(found)
+    show_preference(found)
+    show_sets(found.sets)
+    show_forgetting(found.forgetting)
 
 
 def show_classes(found: ClassEvaluation) -> None:

@@ -1,0 +1,28 @@
+"""What the end of a stage shows: commands that go on with the run, which can be pasted as they stand."""
+
+from collections.abc import Collection
+
+from tutelage.cli import console
+from tutelage.stages.next_steps import steps_of
+from tutelage.stages.session import Session
+
+
+def show_next_steps(session: Session, *, exported: Collection[str] = (), begins_anew: bool = False) -> None:
+    """Print what can be done with a run next; with `begins_anew` also how to tune on other rows than the starter's."""
+    from tutelage.data.sources.sources import STARTER
+    from tutelage.evaluation.next_steps import NextStep, path_argument
+
+    run = session.run
+    if not run.training.exists():
+        console.say()
+        console.verbatim(f"Next: tutelage train {path_argument(run.root)}")
+        return
+    steps = steps_of(session, exported=exported)
+    if begins_anew and session.recipe.data.source == STARTER:
+        mine = path_argument(run.root.parent / "mine")
+        steps.append(NextStep("Tune on your own rows", f"tutelage run --data my.json --output {mine}"))
+    console.say()
+    console.heading("What to type next")
+    for step in steps:
+        console.say(f"{step.about}:")
+        console.verbatim(f"  {step.command}")

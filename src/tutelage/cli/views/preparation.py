@@ -1,0 +1,55 @@
+"""What became of the rows, printed for a person."""
+
+from tutelage.cli import console
+from tutelage.codes import Message
+from tutelage.run.artifacts import Preparation
+
+LABELS_NAMED = 8
+WARNED = ("data.similar_labels",)
+
+
+def show_preparation(preparation: Preparation) -> None:
+    """Print what became of the rows."""
+    rows, tokens = preparation.rows, preparation.tokens
+    console.say(
+        f"{rows.read:,} rows from {preparation.source}: {rows.kept:,} kept,"
+        f" {rows.repaired:,} repaired, {rows.dropped:,} dropped."
+    )
+    console.say(
+        f"Split by {preparation.split}: {rows.train:,} train, {rows.test:,} test,"
+        f" {rows.validation:,} validation. {_what_is_read(preparation)}"
+    )
+    if tokens.train:
+        computed = tokens.train - rows.train  # nothing follows the last token of an example
+        shared = 1 - tokens.distinct / computed
+        console.say(
+            f"{tokens.train:,} training tokens, {tokens.supervised:,} supervised; the longest example has"
+            f" {tokens.longest:,}. Over the whole set {shared:.0%} of the work is shared prefixes."
+        )
+    for name, leaked in preparation.leaks.items():
+        if leaked:
+            told = (
+                f"{len(leaked)} {name} rows have a prompt that is also trained on: "
+                f"{', '.join(map(str, leaked[:10]))}. --split group keeps equal prompts together."
+            )
+            console.warn(Message("data.leak", told))
+    if not rows.validation:
+        told = "there are no validation rows, so the last weights are kept, not the best."
+        console.warn(Message("data.no_validation_rows", told))
+    for note in preparation.notes:
+        if note.code in WARNED:
+            console.warn(Message(note.code, note.message))
+        else:
+            console.note(note.code, note.message)
+
+
+def _what_is_read(preparation: Preparation) -> str:
+    if not preparation.classes:
+        return f"Prompt style {preparation.prompt}."
+    from tutelage.data.quality.label_names import quoted
+
+    labels = ", ".join(map(quoted, preparation.classes[:LABELS_NAMED]))
+    more = (
+        f" and {len(preparation.classes) - LABELS_NAMED:,} more" if preparation.classes[LABELS_NAMED:] else ""
+    )
+    return f"Read as {preparation.prompt}; labels: {labels}{more}."

@@ -1,0 +1,206 @@
+"""Prints what stages report while they work, for a person."""
+
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from typing import Any, Self
+
+from tutelage.cli import console
+from tutelage.cli.views.estimate import show_estimate
+from tutelage.cli.views.judges import show_judges
+from tutelage.cli.views.preparation import show_preparation
+from tutelage.cli.views.results import show_evaluation
+from tutelage.cli.views.training import show_trained, told_accuracy
+from tutelage.codes import Message
+from tutelage.run import events
+from tutelage.run.folder import RunFolder
+from tutelage.system.streams import losing_lines
+
+HEADINGS = {"prepare": "1 Prepare", "train": "2 Tune", "evaluate": "3 Evaluate"}
+SKIPPED = {
+    "prepare": "The rows in {} are prepared already, from the same data, model, prompt and settings.",
+    "train": "The model in {} is trained already.",
+}
+# What is done in so few has no bar, where nobody knows the total: so many rows are rendered in about two seconds.
+DONE_WITHOUT_A_BAR = 5_000
+# A warning about these goes to standard error, for standard output may be another program's.
+ASIDE = ("model.", "device.")
+TRAINING = "Training"
+
+
+class Terminal:
+    """A listener that prints: headings, bars with the time left, messages, and what each stage found.
+
+    `before` are functions that print something of their own before a stage begins. To be used as a context, which ends
+    the bar that is shown last.
+    """
+
+    def __init__(
+        self, run: RunFolder | None = None, *, before: Mapping[str, Callable[[], None]] = {}
+    ) -> None:
+        self._run = run
+        self._before = before
+        self._is_first = True
+        self._shown = ExitStack()
+        self._label: str | None = None  # of the bar that is shown
+        self._advance: console.Advance = lambda steps, detail="": None
+        self._done = 0
+        self._steps = self._step = 0  # of a training: planned, and finished before it
+        self._losing = ExitStack()
+        self._validation = ""
+        self._validations: dict[int, events.Validated] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *fault: object) -> None:
+        self._clear()
+        self._losing.close()
+
+    def __call__(self, event: events.Event) -> None:
+        """Print one event, if a person wants to know of it."""
+        show = getattr(self, f"_on_{event.event}", None)
+        if show is not None:
+            show(event)
+
+    def _on_stage_started(self, event: events.StageStarted) -> None:
+        self._clear()
+        if before := self._before.get(event.stage):
+            before()
+        if event.stage in HEADINGS:
+            if not self._is_first:
+                console.say()
+            console.heading(HEADINGS[event.stage])
+        elif event.stage == "judge":
+            if self._is_first:
+                console.heading("3 Evaluate: the answers are there, only judges are asked")
+            console.say()
+        self._is_first = False
+
+    def _on_stage_failed(self, event: events.StageFailed) -> None:
+        self._clear()
+        self._losing.close()
+
+    def _on_stage_skipped(self, event: events.StageSkipped) -> None:
+        if not self._is_first:
+            console.say()
+        self._is_first = False
+        console.heading(HEADINGS[event.stage])
+        console.say(SKIPPED[event.stage].format(event.path))
+
+    def _on_stage_finished(self, event: events.StageFinished) -> None:
+        self._clear()
+        self._losing.close()
+        show = getattr(self, f"_finish_{event.stage}", None)
+        if show is not None:
+            show(event.result)
+
+    def _finish_prepare(self, result: Any) -> None:
+        if self._run is not None:
+            console.say(f"Written to {self._run.data}")
+
+    def _finish_train(self, result: Any) -> None:
+        assert self._run is not None, "a training is of a run"
+        show_trained(result, self._run, self._validations.get(result.progress.kept_step))
+
+    def _finish_evaluate(self, result: Any) -> None:
+        show_evaluation(result)
+
+    def _finish_judge(self, result: Any) -> None:
+        console.say()
+        show_judges(result.judges)
+
+    def _finish_report(self, result: Any) -> None:
+        console.say(f"Report: {result.page}")
+
+    def _on_message(self, event: events.Message) -> None:
+        if event.level == "note":
+            console.note(event.code, event.text)
+        elif event.code.startswith(ASIDE):
+            console.warn_aside(Message(event.code, event.text))
+        else:
+            console.warn(Message(event.code, event.text))
+
+    def _on_cost(self, event: events.CostTold) -> None:
+        self._clear()
+        console.say(event.text)
+
+    def _on_waiting(self, event: events.Waiting) -> None:
+        self._wait(event.label)
+
+    def _on_locating_model(self, event: events.LocatingModel) -> None:
+        self._wait(event.label, aside=True)
+
+    def _on_waited(self, event: events.Waited) -> None:
+        if self._label is None:
+            self._clear()
+
+    def _on_advanced(self, event: events.Advanced) -> None:
+        if event.total is None and event.done < DONE_WITHOUT_A_BAR:
+            return
+        if event.label != self._label:
+            self._show_bar(event.label, event.total)
+        self._move(event.done)
+
+    def _on_prepared(self, event: events.Prepared) -> None:
+        self._clear()
+        show_preparation(event.preparation)
+
+    def _on_resumed(self, event: events.Resumed) -> None:
+        console.say(f"Going on after step {event.step}, as {event.checkpoint} has it.")
+        for change in event.accepted:
+            console.say(f"Changed since, and accepted: {change}.")
+
+    def _on_changes_accepted(self, event: events.ChangesAccepted) -> None:
+        for change in event.accepted:
+            console.say(f"Changed since the rows were prepared, and accepted: {change}.")
+
+    def _on_training_planned(self, event: events.TrainingPlanned) -> None:
+        self._losing.enter_context(losing_lines())
+        self._steps, self._step = event.steps, min(event.step, event.steps)
+        console.say(f"{event.steps:,} steps in {event.dtype} on {event.device}.")
+
+    def _on_estimate(self, event: events.Estimated) -> None:
+        show_estimate(event)
+
+    def _on_step(self, event: events.StepTaken) -> None:
+        self._show_training()
+        self._step = event.step
+        self._move(event.step, f"loss {event.loss:.3f}{told_accuracy(event)}{self._validation}")
+
+    def _on_validation(self, event: events.Validated) -> None:
+        self._show_training()
+        self._validation = f"  validation {event.loss:.3f}{told_accuracy(event)}"
+        self._validations[event.step] = event
+
+    def _on_memory(self, event: events.TreesShrunk) -> None:
+        console.note(
+            "train.smaller_trees",
+            f"step {event.step} did not fit into memory; from here on examples are computed in trees of"
+            f" at most {event.max_nodes:,} tokens. The batch stays the same.",
+        )
+
+    def _on_unsaved(self, event: events.CheckpointNotSaved) -> None:
+        told = f"no checkpoint of step {event.step}: {event.reason} The training goes on."
+        console.warn(Message("run.checkpoint_not_saved", told))
+
+    def _show_training(self) -> None:
+        if self._label != TRAINING:
+            self._show_bar(TRAINING, self._steps)
+            self._move(self._step)
+
+    def _show_bar(self, label: str, total: int | None) -> None:
+        self._clear()
+        self._label, self._done = label, 0
+        self._advance = self._shown.enter_context(console.progress(label, total))
+
+    def _move(self, done: int, detail: str = "") -> None:
+        self._advance(done - self._done, detail)
+        self._done = done
+
+    def _wait(self, label: str, *, aside: bool = False) -> None:
+        self._clear()
+        self._shown.enter_context(console.waiting(label, aside=aside))
+
+    def _clear(self) -> None:
+        self._shown.close()
+        self._label = None

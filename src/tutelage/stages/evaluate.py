@@ -1,0 +1,258 @@
+"""Stage 3: base and tuned model answer the test rows, and their answers are scored and compared."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from tutelage.errors import DataError, RunFolderError, StorageError
+from tutelage.run.artifacts import Preparation, read_artifact
+from tutelage.run.evaluation import AnswerEvaluation, Evaluation, read_evaluation
+from tutelage.run.folder import RunFolder, read_json
+from tutelage.run.history import record_stage
+from tutelage.run.judges import Judges
+from tutelage.stages.estimate import Ahead
+from tutelage.stages.inputs import ABOUT_TRAINING
+from tutelage.stages.judge import is_trusted, judge, judges_only, refuse_judges, refuse_other_answers
+from tutelage.stages.report import Reported, make_report
+from tutelage.stages.session import Session
+from tutelage.stages.settings import refuse_overwriting, refuse_untrained_settings
+from tutelage.system.storage import remove, what_is_damaged
+
+if TYPE_CHECKING:
+    from tutelage.evaluation.eval_sets.named_sets import NamedSet
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What was found; None of what was not evaluated, judged or reported, as a single checkpoint has no report."""
+
+    evaluation: Evaluation | None
+    judges: Judges | None
+    reported: Reported | None
+    is_worse: bool
+
+    @property
+    def is_trusted(self) -> bool:
+        """Whether every judge that was asked can be relied on."""
+        return is_trusted(self.judges)
+
+
+def evaluate(session: Session, *, overwrite: bool = False) -> Outcome:
+    """Collect the answers of both models on the test rows, compare and score them, and report what came of it.
+
+    Where the answers are there already and a judge is named, the judge alone is asked.
+    """
+    run = session.run
+    check_evaluation(session)
+    if not overwrite and keeps_answers(session):
+        refuse_other_answers(session)
+        with session.writing():
+            found = read_evaluation(run.metrics)
+            judges = judge(session)
+            session.record_recipe()
+            return _outcome(session, found, judges)
+    refuse_overwriting(run.evaluation, overwrite=overwrite, what="an evaluation")
+    with session.writing():
+        found = answer_and_score(session)
+        return _outcome(session, found, judge(session))
+
+
+def check_evaluation(session: Session) -> None:
+    """Stop where an evaluation could not honour a setting, or its weights or judges cannot be used."""
+    refuse_untrained_settings(session)
+    refuse_lost_checkpoint(session.run)
+    refuse_judges(session.loaded)
+
+
+def keeps_answers(session: Session) -> bool:
+    """Tell whether the answers are there, and only judges or the report are wanted of them."""
+    return judges_only(session) or _lacks_report(session.run)
+
+
+def evaluate_or_read(session: Session) -> Outcome:
+    """Evaluate where that is not done yet, have the answers judged, and report; without test rows only the last."""
+    run = session.run
+    if not read_artifact(Preparation, run.preparation).rows.test:
+        session.reporter.note(
+            "evaluate.no_test_rows",
+            "there are no test rows (data.test_share is 0), so nothing was evaluated.",
+        )
+        return _outcome(session, None, None)
+    if run.metrics.exists():
+        found = read_evaluation(run.metrics)
+        if run.answers.exists():
+            remove(run.answers)  # a crash came after the evaluation was whole and before this
+    else:
+        found = answer_and_score(session)
+    return _outcome(session, found, judge(session))
+
+
+def _outcome(session: Session, found: Evaluation | None, judges: Judges | None) -> Outcome:
+    """Write the report, but for a single checkpoint: summary and report are about the run's own evaluation."""
+    has_worsened = found is not None and (is_worse(found) or has_worse_set(session.run))
+    reported = make_report(session) if session.run.step is None else None
+    return Outcome(found, judges, reported, has_worsened)
+
+
+def answer_and_score(session: Session) -> Evaluation:
+    """Ask both models, score their answers and compare them."""
+    sets = open_named_sets(session, lambda: read_training(session.run))
+    run, recipe, source, reporter = session.run, session.recipe, session.source, session.reporter
+    begin = time.monotonic()
+    with session.stage("evaluate") as finish:
+        for one in sets:
+            for note in one.notes:
+                if note.code not in ABOUT_TRAINING:
+                    reporter.note(note.code, f"The test set {one.name}: {note.text}")
+        with reporter.in_turn() as waiting:
+            waiting("Loading the model")
+            from tutelage.evaluation.classification import evaluate_classification
+            from tutelage.evaluation.evaluate import evaluate as evaluate_run
+
+            warn_of_emulated_bfloat16(session)
+            progress = reporter.progress
+            found: Evaluation
+            if session.is_classification:
+                found = evaluate_classification(run, recipe, source, progress=progress, waiting=waiting)
+            else:
+                found = evaluate_run(run, recipe, source, sets=sets, progress=progress, waiting=waiting)
+        session.record_recipe()
+        record_stage(run, "evaluate", seconds=time.monotonic() - begin)
+        finish(found)
+    return found
+
+
+def check_rows_to_evaluate(session: Session) -> None:
+    """Stop where an evaluation would, before anything is asked; without the model nothing is known of that."""
+    if not session.inputs.has_model():
+        return
+    from tutelage.evaluation.evaluate import open_rows
+
+    open_rows(session.run, session.recipe, session.source)
+    open_named_sets(session, lambda: read_training(session.run))
+
+
+def evaluation_ahead(session: Session, splits: Mapping[str, Any]) -> Ahead | None:
+    """Return what is evaluated after a training on these rows, or stop where it could not be; None without test rows.
+
+    Found out before an hour of training: that a test prompt leaves no room for its answer, and that a named set holds
+    what is trained on.
+    """
+    from tutelage.evaluation.evaluate import rows_to_evaluate
+
+    if not _has_test_rows(splits, session):
+        return None
+    sets = open_named_sets(session, lambda: splits["train"])
+    rows_to_evaluate(splits["test"], session.recipe, session.source)
+    return Ahead(splits["test"], splits["validation"], sets)
+
+
+def evaluation_ahead_of(run: RunFolder, session: Session) -> Ahead | None:
+    """Return what is evaluated after the training of a run that goes on."""
+    from tutelage.data.dataset.preparation import read_prepared
+
+    if not read_artifact(Preparation, run.preparation).rows.test:
+        return None
+    splits = {split: read_prepared(run, split) for split in ("train", "test", "validation")}
+    sets = open_named_sets(session, lambda: splits["train"])
+    return Ahead(splits["test"], splits["validation"], sets)
+
+
+def _has_test_rows(splits: Mapping[str, Any], session: Session) -> bool:
+    """Tell whether there is something to evaluate; stop where there is not and the recipe asks for more than that."""
+    recipe = session.recipe
+    asked = [name for name in ("sets", "judges") if getattr(recipe.evaluation, name)]
+    if not splits["test"] and asked:
+        named = " and ".join(f"evaluation.{name}" for name in asked)
+        raise DataError(
+            "evaluate.no_test_rows",
+            f"{recipe.data.source} leaves no test rows, and {named} would be asked beside them: nothing would"
+            f" come of it. Set data.test_share above 0, or leave {named} out.",
+        )
+    return bool(splits["test"])
+
+
+def read_training(run: RunFolder) -> Sequence[Any]:
+    """Return the prepared rows that the run's model is trained on."""
+    from tutelage.data.dataset.preparation import read_prepared
+
+    return read_prepared(run, "train")
+
+
+def open_named_sets(session: Session, training: Callable[[], Sequence[Any]]) -> "Sequence[NamedSet]":
+    """Return the named sets of a recipe, or stop where one holds what is trained on or cannot be scored.
+
+    `training` gives the prepared rows that are trained on; without a set they are not asked for.
+    """
+    recipe = session.recipe
+    if not recipe.evaluation.sets:
+        return []
+    from tutelage.evaluation.eval_sets.named_sets import open_sets
+    from tutelage.evaluation.evaluate import refuse_without_room
+    from tutelage.system.fetching import user_cache
+
+    source = session.source
+    sets = open_sets(recipe, source.folder, training=training(), cache=user_cache())
+    for one in sets:
+        longest = max(one.rows, key=lambda row: row.example.prompt_tokens)
+        refuse_without_room(longest.example, recipe.evaluation, source)
+    return sets
+
+
+def refuse_lost_checkpoint(run: RunFolder) -> None:
+    """Stop where the step of a run has no checkpoint, or one that is not as it was written."""
+    if run.step is None:
+        return
+    steps = run.saved_steps()
+    if run.step not in steps:
+        kept = f"Those of the steps {', '.join(map(str, steps))} are" if steps else "None is"
+        raise RunFolderError(
+            "run.no_such_checkpoint",
+            f"{run.checkpoints} holds no checkpoint of step {run.step}. {kept} there; training.save_total_limit"
+            " decides how many are kept.",
+        )
+    damage = what_is_damaged(run.weights)
+    if damage:
+        raise StorageError(
+            "run.checkpoint_damaged",
+            f"{run.weights} is damaged ({damage}). Put it back as it was, or name another step.",
+        )
+
+
+def _lacks_report(run: RunFolder) -> bool:
+    """Tell whether an evaluation was ended before it wrote what came of it, as where the disk is full."""
+    if run.step is not None or not run.metrics.exists():
+        return False
+    return not run.summary.exists() or "evaluation" not in read_json(run.summary)
+
+
+def is_worse(found: Evaluation) -> bool:
+    """Tell whether an evaluation found the tuned model worse in anything that it judged."""
+    verdicts = {found.verdict, *(one.verdict for one in found.sets.values())}
+    if isinstance(found, AnswerEvaluation) and found.answers is not None:
+        verdicts.add(found.answers.verdict)  # of a preference tuning there are two verdicts
+    has_forgotten = found.forgetting is not None and found.forgetting.verdict == "lost"
+    return "worse" in verdicts or has_forgotten
+
+
+def has_worse_set(run: RunFolder) -> bool:
+    """Tell whether a judge that is trusted on a named set found the tuned model worse there."""
+    judges = read_artifact(Judges, run.judges).judges.values() if run.judges.exists() else ()
+    return any(one.verdict == "worse" for result in judges for one in result.sets.values())
+
+
+def warn_of_emulated_bfloat16(session: Session) -> None:
+    """Warn that a model trained in bfloat16 is opened in float32 here, so that its answers may differ in a token."""
+    from tutelage.evaluation.evaluate import trained_dtype
+    from tutelage.system.runtime import choose_device, choose_dtype_to_open, name_dtype
+
+    run, recipe = session.run, session.recipe
+    device, trained = choose_device(recipe.training.device), trained_dtype(run, recipe)
+    opened = name_dtype(choose_dtype_to_open(trained, device))
+    if opened != trained:
+        session.reporter.warn(
+            "device.bfloat16_emulated",
+            f"{run.root} was trained in {trained}, which this processor only emulates, many times slower. The model is"
+            f" opened in {opened}; its answers may differ in single tokens from those of the machine that trained it.",
+        )

@@ -1,0 +1,186 @@
+"""What a recipe names, located and opened once: the base model with its tokenizer, and the rows of its data."""
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tutelage.config.recipe import Recipe
+from tutelage.config.recipe_file import LoadedRecipe
+from tutelage.errors import EncodingError, ModelError
+from tutelage.stages.reporter import Reporter
+from tutelage.system.importing import import_modules
+from tutelage.system.runtime import refuse_without_room_for_libraries
+
+if TYPE_CHECKING:
+    from tutelage.data.prompts.prompts import PromptRenderer
+    from tutelage.data.rows.records import OpenSource, Source
+    from tutelage.model.sources import ModelSource
+
+TOKENS_NAMED = 3
+# Notes on what training would do with the rows; who does not train on them leaves these out.
+ABOUT_TRAINING = ("data.rejected_not_used", "data.plain_text")
+# What a stage imports first, and takes seconds for.
+FOR_TOKENS = ("transformers.tokenization_utils_tokenizers",)
+FOR_TRAINING = (*FOR_TOKENS, "tutelage.training.tuning", "tutelage.generation.generate")
+
+
+class Inputs:
+    """The data and the base model of a recipe; each is located, hashed and opened when it is first asked for.
+
+    `preload` imports modules, while the model is hashed.
+    """
+
+    def __init__(
+        self,
+        loaded: LoadedRecipe,
+        reporter: Reporter,
+        *,
+        preload: Callable[[Sequence[str]], None] = import_modules,
+    ) -> None:
+        self.recipe: Recipe = loaded.recipe
+        self.preload = preload
+        self._unchecked = loaded.unchecked
+        self._reporter = reporter
+        self._hashes: dict[Path, str] = {}
+        self._source: ModelSource | None = None
+
+    def locate(self, *, beside: Sequence[str] = FOR_TOKENS) -> "ModelSource":
+        """Return the base model, fetched, converted and hashed where that is needed.
+
+        The modules in `beside` are imported meanwhile, which takes longer than hashing half a gigabyte.
+        """
+        if self._source is None:
+            refuse_without_room_for_libraries()
+            with ThreadPoolExecutor(1) as importing:
+                importing.submit(self.preload, beside)
+                self._source = self._locate()
+        return self._source
+
+    def _locate(self) -> "ModelSource":
+        from tutelage.model.sources import locate_model
+        from tutelage.system.fetching import user_cache
+
+        with self._reporter.locating() as tell:
+            return locate_model(
+                self.recipe.model.name_or_path,
+                cache=user_cache(),
+                progress=tell,
+                unchecked=self._unchecked,
+                hashes=self._hashes,
+            )
+
+    @property
+    def source(self) -> "ModelSource":
+        return self.locate()
+
+    def has_model(self) -> bool:
+        """Tell whether the model can be opened without a network or a conversion; ModelError where there is none."""
+        from tutelage.model.sources import is_local
+        from tutelage.system.fetching import user_cache
+
+        with self._reporter.locating() as tell:
+            return is_local(
+                self.recipe.model.name_or_path,
+                cache=user_cache(),
+                progress=tell,
+                unchecked=self._unchecked,
+                hashes=self._hashes,
+            )
+
+    @cached_property
+    def tokenizer(self) -> Any:
+        """The model's tokenizer; a warning is reported where it has tokens that the model has no row for."""
+        from tutelage.model.loading import load_tokenizer
+
+        tokenizer = load_tokenizer(self.source.folder)
+        _warn_of_larger_tokenizer(tokenizer, self.source.folder, self._reporter)
+        return tokenizer
+
+    @cached_property
+    def renderer(self) -> "PromptRenderer":
+        from tutelage.data.prompts.prompts import make_renderer
+
+        return make_renderer(self.tokenizer, self.recipe.data.prompt)
+
+    @property
+    def context_length(self) -> int:
+        from tutelage.model.loading import context_length
+
+        return context_length(self.source.folder)
+
+    def open_data(self) -> "OpenSource":
+        """Return the data, of which no row is read yet."""
+        from tutelage.data.sources.sources import open_source
+        from tutelage.system.fetching import user_cache
+
+        return open_source(self.recipe.data.source, cache=user_cache(), settings=self.recipe.data)
+
+    def has_data(self) -> bool:
+        """Tell whether the data can be read without a network."""
+        from tutelage.data.sources.sources import is_here
+        from tutelage.system.fetching import user_cache
+
+        return is_here(self.recipe.data, cache=user_cache())
+
+    def read_data(self, *, keeps_large_rows: bool = False) -> "Source":
+        """Return all rows of the data; those above data.max_row_bytes have a value only if it keeps them."""
+        from tutelage.data.rows.records import NO_LIMIT
+        from tutelage.data.sources.sources import read_source
+        from tutelage.system.fetching import user_cache
+
+        data = self.recipe.data
+        settings = data.model_copy(update={"max_row_bytes": NO_LIMIT}) if keeps_large_rows else data
+        try:
+            return read_source(data.source, cache=user_cache(), settings=settings)
+        except EncodingError:
+            self.refuse_faulty_rows()  # which may have more to say
+            raise
+
+    def refuse_faulty_rows(self) -> None:
+        """Read all rows, and stop where they are at fault, which needs no model to be seen."""
+        from tutelage.data.formats.formats import ConversationReader
+
+        data, recipe = self.open_data(), self.recipe
+        reader = ConversationReader(data.name, recipe.data, objective=recipe.training.objective)
+        for _ in reader.read(data.records()):
+            pass
+
+    def check_targets(self, *, beside: Sequence[str] = FOR_TOKENS) -> None:
+        """Stop where adapter.target_modules does not fit the model; `beside` is as `locate` has it."""
+        from tutelage.model.target_modules import check_targets_of_folder
+
+        check_targets_of_folder(self.locate(beside=beside).folder, self.recipe.adapter)
+
+    def check_local_targets(self, *, beside: Sequence[str] = FOR_TOKENS) -> bool:
+        """Do what `check_targets` does if no network and no conversion is needed; tell what `has_model` does."""
+        from tutelage.model.sources import hub_model_here
+        from tutelage.model.target_modules import check_targets_of_folder
+
+        if self.has_model():
+            self.check_targets(beside=beside)
+            return True
+        folder = hub_model_here(self.recipe.model.name_or_path)
+        if folder is not None:
+            with suppress(ModelError):  # what was fetched in part is fetched whole before it is needed
+                check_targets_of_folder(folder, self.recipe.adapter)
+        return False
+
+
+def _warn_of_larger_tokenizer(tokenizer: Any, folder: Path, reporter: Reporter) -> None:
+    """Warn of tokens that the model's embedding has no row for; text that holds one cannot be trained on."""
+    from tutelage.model.loading import vocabulary_size
+
+    rows = vocabulary_size(folder)
+    known = tokenizer.backend_tokenizer.get_vocab(with_added_tokens=True)
+    beyond = sorted((number, token) for token, number in known.items() if number >= rows)
+    if beyond:
+        named = ", ".join(f"{token!r} (id {number})" for number, token in beyond[:TOKENS_NAMED])
+        more = f" and {len(beyond) - TOKENS_NAMED:,} more" if beyond[TOKENS_NAMED:] else ""
+        reporter.warn(
+            "model.tokenizer_larger_than_embedding",
+            f"the tokenizer in {folder} has {named}{more}, and the model's embedding ends at id {rows - 1}. Rows that"
+            " hold such a token are refused; fetch the tokenizer that belongs to the model.",
+        )

@@ -1,0 +1,50 @@
+"""The commands that go on with a trained run, which ask a row of its own."""
+
+from collections.abc import Collection, Iterator
+from typing import TYPE_CHECKING
+
+from tutelage.errors import RunFolderError
+from tutelage.run.artifacts import Preparation, read_artifact
+from tutelage.run.folder import RunFolder
+from tutelage.stages.session import Session
+
+if TYPE_CHECKING:
+    from tutelage.data.dataset.own_question import Question
+    from tutelage.data.dataset.prepared_rows import PreparedRows
+    from tutelage.evaluation.next_steps import NextStep
+
+
+def steps_of(session: Session, *, exported: Collection[str] = ()) -> "list[NextStep]":
+    """Return the commands; `exported` names what was just exported."""
+    from tutelage.evaluation.next_steps import next_steps
+
+    run = session.run
+    return next_steps(
+        run.root,
+        own_question(session),
+        is_classification=session.is_classification,
+        is_evaluated=run.metrics.exists() or not read_artifact(Preparation, run.preparation).rows.test,
+        exported=exported,
+    )
+
+
+def own_question(session: Session) -> "Question | None":
+    """Return a question of the run's own rows, of the test rows where one of them can be asked."""
+    from tutelage.data.dataset.own_question import choose_question, choose_text
+
+    splits = _splits_that_are_there(session.run)
+    if session.is_classification:
+        return next(filter(None, map(choose_text, splits)), None)
+    renderer = session.inputs.renderer
+    return next(filter(None, (choose_question(rows, renderer) for rows in splits)), None)
+
+
+def _splits_that_are_there(run: RunFolder) -> "Iterator[PreparedRows]":
+    from tutelage.data.dataset.preparation import read_prepared
+
+    for split in ("test", "validation", "train"):
+        try:
+            rows = read_prepared(run, split)
+        except RunFolderError:  # of rows that are gone the stages and the report speak
+            continue
+        yield rows

@@ -1,0 +1,172 @@
+"""Stage 1: the rows are read, checked, split and rendered, and take the place of what the run held."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+from tutelage.errors import RunFolderError
+from tutelage.run.artifacts import Preparation, read_artifact
+from tutelage.run.events import Prepared, StageSkipped
+from tutelage.run.folder import SPLITS
+from tutelage.run.history import record_stage
+from tutelage.stages.inputs import Inputs
+from tutelage.stages.reporter import Reporter
+from tutelage.stages.session import Session
+
+if TYPE_CHECKING:
+    from tutelage.data.dataset.preparation import PreparedData
+
+
+def prepare(session: Session, *, overwrite: bool = False) -> Preparation:
+    """Prepare the rows of a run; those that are there already stay unless they would be made of something else now.
+
+    RunFolderError where they would, and `overwrite` does not allow to replace them.
+    """
+    run = session.run
+    if run.preparation.exists() and not overwrite:
+        _refuse_other_parts(session)
+        session.inputs.check_targets()
+        session.reporter.emit(StageSkipped(stage="prepare", path=run.data))
+        return read_artifact(Preparation, run.preparation)
+    with session.writing(), preparing(session) as prepared:
+        return prepared.preparation
+
+
+@contextmanager
+def preparing(session: Session, *, keeps_results: bool = False) -> Iterator["PreparedData"]:
+    """Prepare the rows, and give them; if all goes well with them, the run has them then.
+
+    The run holds nothing else then, unless `keeps_results`, when a training goes on with it.
+    """
+    from tutelage.data.dataset.preparation import replacing_data
+
+    run = session.run
+    is_first = not run.preparation.exists()
+    with (
+        session.replacing_stage("prepare", is_live=is_first) as finish,
+        _nothing_left(session, is_first=is_first),
+    ):
+        with replacing_data(run, keeps_results=keeps_results) as folder:
+            begin = time.monotonic()
+            prepared = prepare_into(folder, session.inputs, session.reporter)
+            seconds = time.monotonic() - begin
+            found = prepared.preparation
+            session.reporter.emit(Prepared(rows=found.rows, tokens=found.tokens, preparation=found))
+            yield prepared
+            if not run.recipe.exists():
+                session.record_recipe()  # first, so that the folder alone says how to go on
+        session.begin_log(keeps_all=keeps_results)
+        session.record_recipe()
+        record_stage(run, "prepare", seconds=seconds)
+        finish(prepared.preparation)
+
+
+@contextmanager
+def _nothing_left(session: Session, *, is_first: bool) -> Iterator[None]:
+    """Leave no log of a run that could not begin."""
+    try:
+        yield
+    except BaseException:
+        if is_first and not session.run.preparation.exists():
+            session.discard_log()
+        raise
+
+
+def prepare_into(folder: Path, inputs: Inputs, reporter: Reporter) -> "PreparedData":
+    """Write a data folder, and return what it holds."""
+    from tutelage.data.dataset.preparation import prepare, refuse_unknown_ids
+    from tutelage.model.loading import vocabulary_size
+
+    recipe = inputs.recipe
+    if not inputs.has_model():
+        inputs.refuse_faulty_rows()  # before a model is fetched for nothing
+    data, source = inputs.open_data(), inputs.source
+    inputs.check_targets()
+    tokenizer, renderer = inputs.tokenizer, inputs.renderer
+    if not source.is_checked:
+        reporter.note(
+            "model.checksums_skipped",
+            "the base model's files were not hashed, so later commands have nothing but its weights to compare with.",
+        )
+    preparation = prepare(
+        data,
+        recipe.data,
+        renderer,
+        folder=folder,
+        context_length=inputs.context_length,
+        model=recipe.model,
+        weights=source.identity,
+        model_files=source.files,
+        is_checked=source.is_checked,
+        objective=recipe.training.objective,
+        progress=reporter.progress("Rendering rows", None),
+    )
+    for rows in preparation.splits.values():
+        refuse_unknown_ids(
+            rows,
+            vocabulary=vocabulary_size(source.folder),
+            text_of=lambda number: str(tokenizer.convert_ids_to_tokens(number)),
+        )
+    return preparation
+
+
+def prepare_aside(inputs: Inputs, reporter: Reporter) -> "PreparedData":
+    """Prepare rows that go into no run.
+
+    Their files are gone by then, and what is mapped of them is there for as long as it is in use.
+    """
+    with TemporaryDirectory() as folder:
+        return prepare_into(Path(folder), inputs, reporter)
+
+
+def prepare_local(inputs: Inputs, reporter: Reporter) -> "PreparedData | None":
+    """Prepare rows aside, or return None where the data or the model would have to be fetched first."""
+    has_model = inputs.check_local_targets()  # refuses a name that means nothing
+    if not inputs.has_data():
+        return None
+    if has_model:
+        return prepare_aside(inputs, reporter)
+    inputs.refuse_faulty_rows()
+    return None
+
+
+def _refuse_other_parts(session: Session) -> None:
+    """Stop where the rows of a run are made of something else than they would be now, or are damaged."""
+    from tutelage.data.dataset.preparation import read_prepared
+
+    changed = _changed_parts(session)
+    if changed:
+        raise RunFolderError(
+            "run.settings_changed",
+            f"{session.run.root} already holds a run, made of other {' and '.join(changed)}. Choose another --output,"
+            " or add --overwrite to replace it.",
+        )
+    for name in SPLITS:
+        read_prepared(session.run, name)
+
+
+def _changed_parts(session: Session) -> list[str]:
+    """Return the names of what the prepared rows of a run would be made of otherwise now."""
+    from tutelage.data.dataset.identity import changed_parts, made_of
+    from tutelage.data.dataset.model_files import changed_model_files
+
+    run, inputs, recipe = session.run, session.inputs, session.recipe
+    before = read_artifact(Preparation, run.preparation).made_of
+    data = inputs.open_data()
+    if before.get("data") != data.sha256:
+        return ["data"]  # which needs no model to be seen
+    renderer = inputs.renderer
+    now = made_of(
+        data.sha256,
+        recipe.data,
+        renderer,
+        context_length=inputs.context_length,
+        weights=inputs.source.identity,
+        objective=recipe.training.objective,
+    )
+    changed = changed_parts(before, now)
+    of_model = changed_model_files(run, inputs.source.files)
+    return [*changed, "model"] if of_model and "model" not in changed else changed

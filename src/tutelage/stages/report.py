@@ -1,0 +1,111 @@
+"""The page and the summary of what a run has so far."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tutelage.errors import RunFolderError, TutelageError
+from tutelage.run.folder import WRITTEN_BY, RunFolder, write_json
+from tutelage.stages.next_steps import steps_of
+from tutelage.stages.session import Session
+from tutelage.stages.settings import refuse_idle_settings, refuse_untrained_settings
+from tutelage.system.storage import what_is_damaged
+
+if TYPE_CHECKING:
+    from tutelage.report.summary import Summary
+
+
+@dataclass(frozen=True)
+class Reported:
+    """Where the page is, and what the summary says."""
+
+    page: Path
+    summary: "Summary"
+
+
+def check_report(session: Session) -> None:
+    """Stop where a report could not honour a setting, or speak of rows that are others now."""
+    from tutelage.data.dataset.preparation import refuse_other_settings
+
+    run = session.run
+    run.require(run.preparation, stage="prepare")
+    refuse_idle_settings(session, verb="report")
+    refuse_other_settings(run, session.recipe)
+    if run.training.exists():
+        refuse_untrained_settings(session)
+
+
+def report(session: Session) -> Reported:
+    """Write report.html and summary.json from what the stages left in the run folder."""
+    check_report(session)
+    with session.writing():
+        return make_report(session)
+
+
+def make_report(session: Session) -> Reported:
+    """Do what `report` does in a run folder that is locked already."""
+    run, reporter = session.run, session.reporter
+    with session.stage("report") as finish:
+        from tutelage.data.dataset.model_files import refuse_other_model
+        from tutelage.report.page import write_report
+        from tutelage.report.summary import summarise
+
+        source = session.source
+        with reporter.waiting("Writing the report"), _naming_changed_files(run):
+            warnings = _changes_since_written(run)
+            refuse_other_model(run, source.identity, source.files)
+            summary = summarise(run)
+            tokenizer = session.inputs.tokenizer
+            write_report(
+                run,
+                lambda ids: str(tokenizer.decode(ids)),
+                session.recipe,
+                warnings,
+                steps_of(session) if summary.training is not None else (),
+            )
+            # Last, so that it never tells of what no report could be made of.
+            write_json(run.summary, summary.to_record())
+        for warning in warnings:
+            reporter.warn("run.file_changed", warning)
+        reported = Reported(run.report, summary)
+        finish(reported)
+    return reported
+
+
+def _changes_since_written(run: RunFolder) -> list[str]:
+    """Say which folders of a run are not as their stages wrote them: what is reported of them is of other files."""
+    return [
+        f"{folder} has changed since it was written: {damage}. What is said of it below may not be what was"
+        f" measured. Write it anew with `{_written_by(run, folder)}`."
+        for folder, damage in _changed_folders(run)
+    ]
+
+
+def _changed_folders(run: RunFolder) -> Iterator[tuple[Path, str]]:
+    for folder in (run.data, run.model, run.evaluation):
+        damage = what_is_damaged(folder) if folder.is_dir() else None
+        if damage is not None:
+            yield folder, damage
+
+
+def _written_by(run: RunFolder, folder: Path) -> str:
+    return f"tutelage {WRITTEN_BY[folder.name]} {run.root} --overwrite"
+
+
+@contextmanager
+def _naming_changed_files(run: RunFolder) -> Iterator[None]:
+    """Where something unexpected happens and a file is not as its stage wrote it, name that file."""
+    try:
+        yield
+    except TutelageError:
+        raise
+    except Exception as fault:
+        for folder, damage in _changed_folders(run):
+            raise RunFolderError(
+                "run.file_changed",
+                f"{folder} has changed since it was written: {damage}. Write it anew with"
+                f" `{_written_by(run, folder)}`.",
+            ) from fault
+        raise

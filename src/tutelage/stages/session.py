@@ -1,0 +1,92 @@
+"""One run while a program works on it: its folder and recipe, what these name, and who listens."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from tutelage.config.recipe_file import LoadedRecipe, to_toml
+from tutelage.run.event_log import bytes_of_whole_lines
+from tutelage.run.events import Listener, Stage, ignore
+from tutelage.run.folder import RunFolder, write_text
+from tutelage.run.history import record_origins
+from tutelage.run.lock import locked
+from tutelage.stages.inputs import Inputs
+from tutelage.stages.reporter import Reporter
+from tutelage.system.importing import import_modules
+from tutelage.system.interruption import Interruption
+from tutelage.system.storage import remove
+
+if TYPE_CHECKING:
+    from tutelage.model.sources import ModelSource
+
+
+class Session:
+    """What every stage takes: `run` and `loaded` say what to do, `inputs` what with, and `reporter` tells of it.
+
+    A training ends at its next good place once `interruption` is requested.
+    """
+
+    def __init__(
+        self,
+        run: RunFolder,
+        loaded: LoadedRecipe,
+        *,
+        listener: Listener = ignore,
+        interruption: Interruption | None = None,
+        preload: Callable[[Sequence[str]], None] = import_modules,
+    ) -> None:
+        self.run = run
+        self.loaded = loaded
+        self.recipe = loaded.recipe
+        self.reporter = Reporter(listener)
+        self.interruption = interruption or Interruption()
+        self.inputs = Inputs(loaded, self.reporter, preload=preload)
+
+    @property
+    def source(self) -> "ModelSource":
+        return self.inputs.source
+
+    @property
+    def is_classification(self) -> bool:
+        return self.recipe.training.objective == "classification"
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Keep others out of the run folder, and write what is reported into its log.
+
+        The evaluation of a single checkpoint stands beside the run's own, of which the log tells.
+        """
+        with locked(self.run):
+            if self.run.step is not None:
+                yield
+                return
+            with self.reporter.logging(self.run.events):
+                yield
+
+    def stage(self, name: Stage) -> Any:
+        """Return a context that reports a stage, behind what the log holds already; it gives what takes the result."""
+        self.reporter.hold_until_work()
+        return self.reporter.stage(name)
+
+    def replacing_stage(self, name: Stage, *, is_live: bool) -> Any:
+        """Return such a context for a stage that begins the log itself once it replaces what is there."""
+        if self.reporter.log is not None:
+            self.reporter.log.hold(is_live=is_live)
+        return self.reporter.stage(name)
+
+    def record_recipe(self) -> None:
+        """Write the recipe of the run, or of the evaluation of a step, every value spelled out."""
+        write_text(self.run.evaluated_recipe, to_toml(self.recipe))
+        record_origins(self.run, self.loaded)
+
+    def begin_log(self, *, keeps_all: bool = False) -> None:
+        """Let the log begin with the stage that holds its lines, or go on with them where it `keeps_all`."""
+        if self.reporter.log is not None:
+            path = self.run.events
+            self.reporter.log.begin(bytes_of_whole_lines(path) if keeps_all else 0)
+
+    def discard_log(self) -> None:
+        """Remove a log that tells of nothing but a stage that came to nothing."""
+        if self.reporter.log is not None:
+            self.reporter.log.close()
+            remove(self.run.events)

@@ -1,0 +1,63 @@
+"""What a stage cannot honour, refused before it begins."""
+
+from collections.abc import Collection
+from pathlib import Path
+
+from tutelage.config.recipe_file import PLACE_OF_WORK, TOLD, changed_settings, load
+from tutelage.errors import RecipeError, RunFolderError
+from tutelage.run.folder import RunFolder
+from tutelage.stages.session import Session
+
+TRAINED = ("data", "model", "adapter", "training", "preference")
+
+
+def refuse_existing(run: RunFolder) -> None:
+    """Stop a command that begins a run where there is one."""
+    raise RunFolderError(
+        "run.exists",
+        f"{run.root} already holds a run. Choose another --output, or add --overwrite to replace it.",
+    )
+
+
+def refuse_overwriting(path: Path, *, overwrite: bool, what: str) -> None:
+    """Stop before a stage's earlier results would be lost."""
+    if path.exists() and not overwrite:
+        raise RunFolderError("run.stage_done", f"{path} already holds {what}. Add --overwrite to replace it.")
+
+
+def refuse_untrained_settings(session: Session, *, apart_from: Collection[str] = ()) -> None:
+    """Stop when a setting that the model was trained with has another value now; it could not be honoured."""
+    run = session.run
+    run.require(run.training, stage="train")
+    trained = load(run.require(run.trained_recipe, stage="train"), {}, [])
+    changed = changed_settings(
+        trained.recipe, session.recipe, sections=TRAINED, apart_from=(*PLACE_OF_WORK, *TOLD, *apart_from)
+    )
+    if changed:
+        raise RunFolderError(
+            "run.settings_changed",
+            f"{run.model} was trained with other settings: {', '.join(changed)}. Train with the new ones in another"
+            " run folder, or leave them out here.",
+        )
+
+
+def refuse_classifier(session: Session) -> None:
+    """Stop where an answer in words is wanted of a model that gives labels."""
+    if session.is_classification:
+        root = session.run.root
+        raise RecipeError(
+            "run.is_a_classification",
+            f"The model of {root} gives labels and writes no answers. Use `tutelage classify {root}`.",
+        )
+
+
+def refuse_idle_settings(session: Session, *, verb: str, honoured: Collection[str] = ()) -> None:
+    """Stop when a setting differs from the run's own, though the command has no use for it."""
+    own = load(session.run.recipe, {}, [])
+    changed = changed_settings(own.recipe, session.recipe, apart_from=honoured)
+    if changed:
+        raise RecipeError(
+            "settings.fixed_by_run",
+            f"`tutelage {verb}` cannot honour {', '.join(changed)}: it takes the run as it is. Leave it out, or"
+            " repeat the stage that it belongs to.",
+        )

@@ -1,0 +1,205 @@
+"""Stage 2: the model is tuned on the prepared rows, and the best weights are kept."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from tutelage.config.recipe import Recipe, TrainingSettings
+from tutelage.run.artifacts import Preparation, TrainingResult, read_artifact
+from tutelage.run.event_log import bytes_before_training
+from tutelage.run.events import Event, TrainingPlanned, Waiting
+from tutelage.run.history import record_stage
+from tutelage.stages.estimate import Ahead, estimate_stages
+from tutelage.stages.inputs import FOR_TRAINING
+from tutelage.stages.resume import (
+    BEGINNING,
+    Earlier,
+    begins_with_changes,
+    earlier_training,
+    note_other_machine,
+)
+from tutelage.stages.session import Session
+from tutelage.stages.settings import refuse_overwriting
+from tutelage.system.machine import has_bfloat16_products
+from tutelage.system.runtime import name_dtype
+
+if TYPE_CHECKING:
+    from tutelage.data.dataset.prepared_rows import PreparedRows
+    from tutelage.training.loop import Progress
+    from tutelage.training.tuning import OpenedRun
+
+
+@dataclass(frozen=True)
+class Trained:
+    """How far a training came, of how many planned steps, under which settings; `unit` is what an example is called."""
+
+    progress: "Progress"
+    planned_steps: int
+    settings: TrainingSettings
+    result: TrainingResult
+    unit: str
+
+
+class TrainingEvents:
+    """Takes the events of a training: behind those of the stages before it, and of the checkpoint it goes on from."""
+
+    def __init__(self, session: Session, earlier: Earlier) -> None:
+        assert session.reporter.log is not None, "only a run that is locked is trained"
+        self._reporter, self._log = session.reporter, session.reporter.log
+        self._path, self._earlier = session.run.events, earlier
+
+    def begin(self) -> None:
+        checkpoint = self._earlier.checkpoint
+        self._log.begin(checkpoint.events_bytes if checkpoint else bytes_before_training(self._path))
+
+    def emit(self, event: Event) -> None:
+        self._reporter.emit(event)
+
+    def sync(self) -> int:
+        return self._log.sync()
+
+
+def train(session: Session, *, overwrite: bool = False, accept_changes: bool = False) -> Trained:
+    """Tune the model on the prepared rows of a run, and keep the best weights; an unfinished training goes on."""
+    from tutelage.data.dataset.preparation import refuse_other_settings
+
+    refuse_other_settings(session.run, session.recipe)
+    refuse_overwriting(session.run.model, overwrite=overwrite, what="a tuned model")
+    session.inputs.check_local_targets(beside=FOR_TRAINING)
+    with session.writing():
+        return train_prepared(session, begin_anew=overwrite, is_accepted=accept_changes)
+
+
+def check_training(session: Session) -> "PreparedRows":
+    """Stop where a training would; return the rows that would be trained on."""
+    from tutelage.data.dataset.preparation import read_prepared, refuse_other_settings
+
+    refuse_other_settings(session.run, session.recipe)
+    session.inputs.check_local_targets()
+    return read_prepared(session.run, "train")
+
+
+def train_prepared(
+    session: Session, *, begin_anew: bool, is_accepted: bool, ahead: Ahead | None = None
+) -> Trained:
+    """Train on the rows in the folder, from the beginning or from the last checkpoint; `ahead` is what comes after."""
+    from tutelage.data.dataset.model_files import changed_beside_weights, refuse_other_model
+    from tutelage.data.dataset.preparation import read_prepared
+
+    run = session.run
+    with training_stage(session) as finish:
+        source = session.inputs.locate(beside=FOR_TRAINING)
+        changed = changed_beside_weights(run, source.files, since_prepare=True)
+        # What else changed of the model is refused by the checkpoint, or accepted.
+        refuse_other_model(run, source.identity, {} if is_accepted else source.files)
+        session.inputs.check_targets()
+        earlier = BEGINNING if begin_anew else earlier_training(session, is_accepted=is_accepted)
+        if earlier.checkpoint is None:
+            earlier = begins_with_changes(session, changed)
+        splits = {split: read_prepared(run, split) for split in ("train", "validation")}
+        opened = open_model(session, splits, read_artifact(Preparation, run.preparation), earlier)
+        trained = tune_opened(session, opened, earlier, ahead=ahead)
+        finish(trained)
+        return trained
+
+
+def training_stage(session: Session) -> Any:
+    """Return a context that reports a training; what the log says of an earlier one stays until the first step."""
+    return session.replacing_stage("train", is_live=False)
+
+
+def open_model(
+    session: Session,
+    splits: Mapping[str, Any],
+    preparation: Preparation,
+    earlier: Earlier = BEGINNING,
+) -> "OpenedRun":
+    """Load the model for a training on prepared rows, or stop where the two do not go together."""
+    source = session.source
+    with session.reporter.in_turn() as waiting:
+        waiting("Loading the model")
+        session.inputs.preload(FOR_TRAINING)
+        from tutelage.training.tuning import open_run
+
+        return open_run(
+            session.recipe,
+            source,
+            training=splits["train"],
+            validation=splits["validation"],
+            label_sets=preparation.label_sets,
+            earlier=earlier.checkpoint,
+            waiting=waiting,
+        )
+
+
+def tune_opened(
+    session: Session, opened: "OpenedRun", earlier: Earlier = BEGINNING, *, ahead: Ahead | None = None
+) -> Trained:
+    """Estimate how long it takes with what is `ahead`, and tune a model that is open."""
+    from tutelage.generation.generate import answer_texts
+    from tutelage.model.end_tokens import end_tokens
+    from tutelage.training.loop import Progress, plan_steps
+    from tutelage.training.reference import needs_reference, with_reference
+    from tutelage.training.tuning import SAMPLE_TOKENS, tune
+
+    run, recipe, reporter = session.run, session.recipe, session.reporter
+    source, tokenizer = session.source, session.inputs.tokenizer
+    answer = partial(
+        answer_texts,
+        tokenizer=tokenizer,
+        end_tokens=end_tokens(
+            source.folder, tokenizer, read_artifact(Preparation, run.preparation).end_of_turn_id
+        ),
+        max_new_tokens=SAMPLE_TOKENS,
+        batch_size=recipe.evaluation.batch_size,
+    )
+    steps = plan_steps(len(opened.training), recipe.training).steps
+    begin = earlier.checkpoint.progress if earlier.checkpoint else Progress()
+    _report_plan(session, opened, steps, begin.step)
+    note_other_machine(session, earlier, opened.model)
+    session.record_recipe()  # before the first step, so that the folder alone says how to go on
+    estimate_stages(session, opened, begin, ahead=ahead)
+    if needs_reference(recipe):
+        answers = 2 * (len(opened.training) + len(opened.validation))
+        advance = reporter.progress("Reading both answers of each pair", answers)
+        opened = with_reference(run, source, opened, progress=advance)
+    if opened.validation and begin.step == 0 and not begin.losses:
+        reporter.emit(Waiting(label="Validating before the first step"))  # which the first event of it ends
+    progress = tune(
+        run,
+        recipe,
+        source,
+        opened,
+        answer=answer,
+        events=TrainingEvents(session, earlier),
+        interruption=session.interruption,
+        earlier=earlier.checkpoint,
+        accepted=earlier.accepted,
+    )
+    result = read_artifact(TrainingResult, run.training)
+    record_stage(run, "train", seconds=result.seconds)
+    return Trained(progress, steps, recipe.training, result, name_units(recipe))
+
+
+def _report_plan(session: Session, opened: "OpenedRun", steps: int, step: int) -> None:
+    model, reporter = opened.model, session.reporter
+    if model.padded_because is not None:
+        reporter.note(
+            model.padded_code or "model.padded_rows",
+            f"{model.padded_because.removesuffix(' Choose another model.')}"
+            " So it runs on ordinary padded rows, which is as exact and slower.",
+        )
+    dtype = name_dtype(model.compute_dtype)
+    reporter.emit(TrainingPlanned(steps=steps, step=step, dtype=dtype, device=model.device.type))
+    if dtype == "bfloat16" and model.device.type == "cpu" and not has_bfloat16_products():
+        reporter.warn(
+            "device.bfloat16_emulated",
+            "this processor only emulates bfloat16: a step takes many times as long as in float32. Use float32 for a"
+            " new run: --set training.dtype=float32.",
+        )
+
+
+def name_units(recipe: Recipe) -> str:
+    """Return what a training of this recipe counts."""
+    return "pairs" if recipe.training.objective == "dpo" else "examples"

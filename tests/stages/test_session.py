@@ -1,0 +1,145 @@
+"""Stages called from a program: what they return and report, what stands in the log, and that nothing is printed."""
+
+import pytest
+from support.sessions import as_pair
+
+from tutelage.errors import DataError, Interrupted, RunFolderError
+from tutelage.run import events
+from tutelage.run.lines import read_json_lines
+from tutelage.stages.evaluate import evaluate
+from tutelage.stages.prepare import prepare
+from tutelage.stages.report import report
+from tutelage.stages.run import run_all
+from tutelage.stages.train import train
+
+
+def stages(records):
+    """Return the beginnings and ends of stages, in order."""
+    return [
+        (record["event"].removeprefix("stage_"), record["stage"])
+        for record in records
+        if record["event"].startswith("stage_")
+    ]
+
+
+def logged(session):
+    return read_json_lines(session.run.events)
+
+
+def heard(session):
+    return [event.to_record() for event in session.heard]
+
+
+WHOLE = [
+    (what, stage) for stage in ("prepare", "train", "evaluate", "report") for what in ("started", "finished")
+]
+
+
+def test_a_run_reports_each_stage_in_the_log_and_prints_nothing(session_on, capfd):
+    session = session_on()
+    outcome = run_all(session)
+    assert capfd.readouterr() == ("", "")
+    assert stages(logged(session)) == stages(heard(session)) == WHOLE
+    assert outcome.evaluation.verdict in ("better", "worse", "no difference detectable")
+    assert outcome.is_trusted
+    assert outcome.reported.page == session.run.report
+    assert outcome.reported.summary.rows.test == 4 or outcome.reported.summary.rows.test > 0
+    # The log is what listeners heard, but for what only they can use, and for what advances all the time.
+    kept = [record for record in heard(session) if record["event"] not in ("waited", "advanced")]
+    assert [record for record in logged(session) if record["event"] != "advanced"] == kept
+
+
+def test_stages_one_by_one_make_the_log_of_a_run(session_on):
+    for stage in (prepare, train, evaluate):
+        last = session_on()
+        stage(last)
+    assert stages(logged(last)) == WHOLE
+    report(session_on())
+    assert stages(logged(last)) == [*WHOLE, ("started", "report"), ("finished", "report")]
+
+
+def test_results_are_typed_and_reach_listeners(session_on):
+    session = session_on()
+    preparation = prepare(session)
+    [finished] = [event for event in session.heard if isinstance(event, events.StageFinished)]
+    assert finished.result == preparation
+    trained = train(session)
+    assert (trained.progress.step, trained.planned_steps, trained.result.steps) == (4, 4, 4)
+    steps = [event.step for event in session.heard if isinstance(event, events.StepTaken)]
+    assert steps == [1, 2, 3, 4]
+    assert [fields["step"] for name, fields in map(as_pair, session.heard) if name == "validation"] == [
+        0,
+        2,
+        4,
+    ]
+
+
+def test_a_preparation_that_fails_leaves_nothing_of_a_new_run(session_on):
+    session = session_on(data__max_length=8)
+    with pytest.raises(DataError):
+        prepare(session)
+    assert not session.run.root.exists()
+    failed = session.heard[-1]
+    assert isinstance(failed, events.StageFailed)
+    assert failed.stage == "prepare"
+    assert failed.code.startswith("data.")
+
+
+def test_a_run_that_cannot_begin_leaves_the_log_of_the_earlier_one(session_on):
+    session = session_on()
+    run_all(session)
+    before = session.run.events.read_bytes()
+    with pytest.raises(DataError):
+        run_all(session_on(data__max_length=8), overwrite=True)
+    assert session.run.events.read_bytes() == before
+
+
+def test_a_new_training_takes_the_place_of_the_earlier_one_in_the_log(session_on):
+    session = session_on()
+    run_all(session)
+    train(session_on(), overwrite=True)
+    assert stages(logged(session)) == WHOLE[:4]
+    prepare(session_on(), overwrite=True)
+    assert stages(logged(session)) == WHOLE[:2]
+
+
+def test_rows_that_are_prepared_already_are_left_as_they_are(session_on):
+    session = session_on()
+    first = prepare(session)
+    again = session_on()
+    assert prepare(again) == first
+    assert [event.event for event in again.heard if event.event.startswith("stage_")] == ["stage_skipped"]
+    with pytest.raises(RunFolderError, match="made of other") as refused:
+        prepare(session_on(data__prompt="chat"))
+    assert refused.value.code == "run.settings_changed"
+
+
+def test_a_training_that_is_interrupted_goes_on_in_the_log_from_its_checkpoint(session_on):
+    session = session_on()
+    prepare(session)
+
+    def stop_after_two(event):
+        if isinstance(event, events.StepTaken) and event.step == 2:
+            session.interruption.requested = True
+
+    session.reporter._listener = stop_after_two
+    with pytest.raises(Interrupted):
+        train(session)
+    assert stages(logged(session))[-1] == ("failed", "train")
+    assert logged(session)[-1]["code"] == "run.interrupted"
+    again = session_on()
+    trained = train(again)
+    assert trained.result.resumed == [2]
+    records = logged(again)
+    assert [record["step"] for record in records if record["event"] == "step"] == [1, 2, 3, 4]
+    resumed = [record for record in records if record["event"] == "resumed"]
+    assert [record["step"] for record in resumed] == [2]
+
+
+def test_a_listener_of_a_program_may_be_in_a_thread(session_on):
+    """Nothing of a run needs the main thread, where alone signals can be heard."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(1) as pool:
+        outcome = pool.submit(lambda: run_all(session_on())).result()
+    assert outcome.reported.page.exists()
