@@ -64,12 +64,19 @@ def clock(monkeypatch):
 
 
 def measured(model, batch=BATCH, **options):
-    return measure_pace(model, batch, SETTINGS, objective=INSTRUCTION, **{"warms_up": True, **options})
+    given = {"warms_up": True, "read": batch, **options}
+    return measure_pace(model, batch, SETTINGS, objective=INSTRUCTION, **given)
 
 
 def test_each_second_goes_to_its_kind_of_work(clock):
     found = measured(tiny_model("llama"))
     assert found == Pace(400.0 / NODES, 1.0 + 7.0, 2.0, 5.0, decoding_steps=0.0, sample_steps=0.0)
+
+
+def test_reading_is_timed_on_rows_of_its_own(clock):
+    found = measured(tiny_model("llama"), read=[*BATCH, *TRAINING[12:20]])
+    assert (found.nodes, found.targets) == pytest.approx((2.0, 5.0))
+    assert found.trained_nodes == 400.0 / NODES
 
 
 def test_without_warming_up_the_first_pass_is_the_one_that_is_timed(clock):

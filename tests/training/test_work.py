@@ -248,5 +248,13 @@ def test_of_a_large_micro_batch_a_part_is_taken():
     assert 0 < nodes_of(part) <= 30 < nodes_of(batch)
 
 
+def test_what_is_read_is_as_much_of_several_micro_batches_as_a_large_tree_holds():
+    steps = look_ahead(tiny_model("llama"), TRAINING, SETTINGS, Progress())
+    largest = max(nodes_of(batch) for step in steps.micro_batches for batch in step)
+    read = steps.units_to_read(most_nodes=3 * largest)
+    assert largest < nodes_of(read) <= 3 * largest
+    assert len(read) > max(len(batch) for step in steps.micro_batches for batch in step)
+
+
 def nodes_of(batch):
     return count_computed(paths_of(batch), is_padded=False)

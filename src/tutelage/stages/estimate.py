@@ -22,8 +22,8 @@ LONG_SECONDS, TRIAL_SECONDS = 12 * 60, 120
 FEWEST_STEPS, FEWEST_ROWS = 4, 8  # of a trial
 # With fewer steps one more would be felt; with more it makes the kernels of its shapes before one is timed.
 STEPS_TO_WARM_UP = 10
-# Of a micro-batch so many nodes are timed, and of a prompt so many tokens.
-NODES_TIMED, LONGEST_PROMPT = 384, 128
+# Of a micro-batch so many nodes are timed, of what is read forward alone so many, and of a prompt so many tokens.
+NODES_TIMED, NODES_READ, LONGEST_PROMPT = 384, 1024, 128
 
 
 @dataclass(frozen=True)
@@ -110,6 +110,7 @@ def _measure(session: Session, opened: "OpenedRun", steps: Any, *, answers: bool
             steps.typical_micro_batch(most_nodes=NODES_TIMED),
             recipe.training,
             objective=choose_objective(recipe, opened.training),
+            read=steps.units_to_read(most_nodes=NODES_READ),
             warms_up=steps.count >= STEPS_TO_WARM_UP,
         )
         if answers and recipe.training.objective != "classification":

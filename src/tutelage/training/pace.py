@@ -28,15 +28,17 @@ def measure_pace(
     settings: TrainingSettings,
     *,
     objective: Objective,
+    read: Sequence[Unit],
     warms_up: bool,
 ) -> Pace:
-    """Time a micro-batch forward and backward, forward alone and an update; no answer is timed here.
+    """Time a micro-batch forward and backward, an update, and what is `read` forward alone; no answer is timed here.
+
+    What is read without a backward pass is read in large trees, so that of `read` there should be more than of `batch`.
 
     No weight, no optimizer's state and no generator of random numbers is another one afterwards. With `warms_up` a pass
     before the one that is timed makes the kernels of its shapes, which a training makes once.
     """
-    examples = examples_of(batch)
-    computed = count_computed(paths_of(examples), is_padded=model.is_padded)
+    computed = count_computed(paths_of(examples_of(batch)), is_padded=model.is_padded)
 
     def train() -> None:
         accumulate_gradients(model, [batch], divisor=objective.divisor(batch), objective=objective)
@@ -50,7 +52,7 @@ def measure_pace(
         for parameter in trainable_parameters(model.module):
             parameter.grad = None
         model.module.eval()
-        node, target = _seconds_of_reading(model, examples, computed)
+        node, target = _seconds_of_reading(model, examples_of(read))
     return Pace(trained / computed, update, node, target, decoding_steps=0.0, sample_steps=0.0)
 
 
@@ -85,19 +87,18 @@ def _seconds_of_an_update(module: Any, settings: TrainingSettings) -> float:
 
 
 @torch.no_grad()
-def _seconds_of_reading(
-    model: CausalModel, examples: Sequence[Example], computed: int
-) -> tuple[float, float]:
+def _seconds_of_reading(model: CausalModel, examples: Sequence[Example]) -> tuple[float, float]:
     """Return the seconds of a node and of a target, from two passes of which one asks the head for every token.
 
     Where the head is asked for nearly every token as it is, or tells classes, a node's seconds are those of both.
     """
 
-    def read(rows: Sequence[Example]) -> float:
+    def seconds_of(rows: Sequence[Example]) -> float:
         return _seconds(lambda: target_log_probs(model, merge(rows)).sum().item())
 
+    computed = count_computed(paths_of(examples), is_padded=model.is_padded)
     filled = computed if model.is_padded else -(-computed // NODES_MULTIPLE) * NODES_MULTIPLE
-    seconds = read(examples)
+    seconds = seconds_of(examples)
     all_supervised = [
         replace(example, supervised=len(example.ids) - 1, earlier_spans=()) for example in examples
     ]
@@ -105,5 +106,5 @@ def _seconds_of_reading(
     more = count_targets(all_supervised, is_padded=model.is_padded) - targets
     if class_head_name(model.module) is not None or more < targets:
         return seconds / filled, 0.0
-    target = max(0.0, read(all_supervised) - seconds) / more
+    target = max(0.0, seconds_of(all_supervised) - seconds) / more
     return max(0.0, seconds - targets * target) / filled, target

@@ -50,6 +50,11 @@ class StepsAhead:
         typical = min(zip(batches, computed, strict=True), key=lambda one: abs(one[1] - mean))[0]
         return next(examples_within(typical, distinct_tokens=most_nodes, padded=self.is_padded))
 
+    def units_to_read(self, *, most_nodes: int) -> Sequence[Unit]:
+        """Return as many of the first units, whichever steps they are of, as one tree of so many nodes holds."""
+        units = [unit for step in self.micro_batches for batch in step for unit in batch]
+        return next(examples_within(units, distinct_tokens=most_nodes, padded=self.is_padded))
+
     def _computed(self, batch: Sequence[Unit]) -> int:
         return count_computed(paths_of(examples_of(batch)), is_padded=self.is_padded)
 
