@@ -6,7 +6,7 @@ import pytest
 
 from tutelage.config.recipe import Recipe
 from tutelage.config.recipe_file import check, walk
-from tutelage.report.numbers import duration, in_words, number, p_text, percent, signed, significant, size
+from tutelage.report.numbers import duration, in_words, number, percent, signed, significant, size
 from tutelage.report.settings import settings_tables
 
 OF_CODE = re.compile(r"\bNone\b|\bTrue\b|\bFalse\b|\[|\]|[{}]|\de[-+]?\d|\d{7}|\.\d{7}")
@@ -30,8 +30,6 @@ OF_CODE = re.compile(r"\bNone\b|\bTrue\b|\bFalse\b|\[|\]|[{}]|\de[-+]?\d|\d{7}|\
         (number, None, "none"),
         (number, "2.13.0+cpu", "2.13.0+cpu"),
         (percent, 0.98765, "98.8 %"),
-        (p_text, 3.2e-11, "< 0.001"),
-        (p_text, 0.04321, "0.043"),
         (duration, 0.2, "less than a second"),
         (duration, 48.4, "0:48 min"),
         (duration, 119.6, "2:00 min"),

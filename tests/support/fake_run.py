@@ -259,6 +259,7 @@ def evaluate(run: RunFolder, examples: list[dict[str, Any]], chance: random.Rand
 def measure(run: RunFolder, primary: str = "chrf") -> None:
     """Write the figures that belong to the answers in the folder."""
     scores = score_rows(read_json_lines(run.responses("base")), read_json_lines(run.responses("tuned")))
+    write_json_lines(run.scores, scores.to_records())
     result = compare_scores(scores, METRICS[primary]).to_record()
     found = {"format": 1, **result, "sets": {}, "forgetting": FORGETTING}
     write_artifact(run.metrics, AnswerEvaluation.model_validate(found))

@@ -19,6 +19,7 @@ from tutelage.evaluation.evaluate import open_rows, trained_dtype
 from tutelage.evaluation.metrics.class_metrics import class_metrics
 from tutelage.evaluation.metrics.several_labels import label_set_metrics, set_prediction
 from tutelage.evaluation.metrics.threshold import given_at, rarer_class, threshold_figures
+from tutelage.evaluation.paired.verdict import format_p
 from tutelage.model.assembly import open_base, open_tuned
 from tutelage.model.class_head import class_probabilities, label_probabilities, with_class_head
 from tutelage.model.forward import CausalModel
@@ -163,7 +164,7 @@ def verdict(figures: dict[str, Any]) -> dict[str, str]:
 
 
 def _p(p: float) -> str:
-    return "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
+    return f"p {format_p(p)}" if p < 0.001 else f"p = {format_p(p)}"
 
 
 def _by_words(

@@ -226,22 +226,10 @@ def _write(
     text_rows: Answers,
     pair_rows: Answers,
 ) -> None:
-    by_row = [
-        {
-            "row": row,
-            "cluster": scores.rows[scores.clusters[index]],
-            **{
-                arm: {name: float(values[name][index]) for name in METRICS}
-                for arm, values in (("base", scores.base), ("tuned", scores.tuned))
-            },
-        }
-        for index, row in enumerate(scores.rows)
-    ]
-
     def fill(staged: Path) -> None:
         for arm in ARMS:
             write_json_lines(staged / run.responses(arm).name, records[arm])
-        write_json_lines(staged / run.scores.name, by_row)
+        write_json_lines(staged / run.scores.name, scores.to_records())
         for name, paired in set_rows.items():
             write_json_lines(staged / run.test_set(name).relative_to(run.evaluation), paired)
         if text_rows:

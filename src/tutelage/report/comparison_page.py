@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tutelage.evaluation.compare.runs import Group, RunsCompared
-from tutelage.evaluation.metrics.metrics import Metric, score_rows
+from tutelage.evaluation.metrics.metrics import Metric, PairedScores
 from tutelage.evaluation.paired.verdict import detectable_sentence, format_value
 from tutelage.report.answers import Selection, select
 from tutelage.report.drawings import IntervalDrawing, Part, draw_intervals, split_rows
@@ -88,4 +88,7 @@ def _selection(group: Group, baseline: Group, primary: Metric) -> Selection:
     """Choose rows to read by the answers of the first run of each recipe."""
     one, other = baseline.runs[0], group.runs[0]
     base, tuned = list(one.answers.values()), list(other.answers.values())
-    return select(base, tuned, score_rows(base, tuned), primary)
+    scores = PairedScores(
+        tuple(one.answers), one.scores, other.scores, one.clusters, one.tokens, other.tokens
+    )
+    return select(base, tuned, scores, primary)

@@ -32,11 +32,6 @@ def signed(value: float, decimals: int) -> str:
     return f"{value:+z.{decimals}f}".replace("-", "\u2212")
 
 
-def p_text(p: float | None) -> str:
-    """Write a p value as far as its digits mean something."""
-    return "unknown" if p is None else "< 0.001" if p < 0.001 else f"{p:.3f}"
-
-
 def duration(seconds: float) -> str:
     """Write a time as minutes and seconds, of an hour and more with the hours before them."""
     if seconds < 1:

@@ -14,6 +14,7 @@ from tutelage.data.dataset.pairs import units_of
 from tutelage.data.dataset.preparation import read_prepared
 from tutelage.data.dataset.prepared_rows import PreparedRows
 from tutelage.evaluation.next_steps import NextStep
+from tutelage.evaluation.paired.verdict import format_p
 from tutelage.evaluation.stats.clusters import shared_frame
 from tutelage.model.forward import MAX_NODES
 from tutelage.report.charts import describe_lengths, length_chart, loss_chart
@@ -26,7 +27,6 @@ from tutelage.report.numbers import (
     duration,
     in_words,
     number,
-    p_text,
     percent,
     signed,
     significant,
@@ -153,7 +153,7 @@ def render(template: str, content: Mapping[str, Any]) -> str:
         "percent": percent,
         "significant": significant,
         "in_words": in_words,
-        "p_text": p_text,
+        "p_text": format_p,
         "signed": signed,
     }
     style = resources.files("tutelage.report").joinpath("page.css").read_text(encoding="utf-8")

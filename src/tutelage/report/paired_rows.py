@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 from tutelage.evaluation.metrics.metrics import Metric
+from tutelage.evaluation.paired.verdict import format_p
 from tutelage.evaluation.stats.statistics import PairedDifference
-from tutelage.report.numbers import p_text
 from tutelage.report.scores import Bar, change_text, interval_text, value_text
 from tutelage.run.evaluation import PairedFigures
 
@@ -48,7 +48,7 @@ def paired_row(
         tuned=value_text(figures.tuned, metric),
         difference=change_text(figures.difference, metric),
         interval=interval_text(figures.low, figures.high, metric),
-        p=p_text(p),
+        p=format_p(p),
         word=word,
         bar=_bar_of_its_own(figures, metric),
         note=note,

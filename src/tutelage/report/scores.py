@@ -1,14 +1,15 @@
-"""Measures both models' answers for the page: the verdict, the table of metrics and the rows to read."""
+"""What an evaluation found of both models' answers, for the page: verdict, table of metrics and rows to read."""
 
 from collections.abc import Mapping, Set
 from dataclasses import dataclass
 
-from tutelage.evaluation.metrics.metrics import METRICS, Metric, score_rows
-from tutelage.evaluation.paired.comparison import Comparison, compare_scores
+from tutelage.evaluation.metrics.metrics import METRICS, Metric, read_scores
+from tutelage.evaluation.paired.comparison import Comparison, comparison_of
 from tutelage.evaluation.paired.verdict import (
     Verdict,
     detectable_sentence,
     format_change,
+    format_p,
     format_value,
     verdict,
 )
@@ -17,7 +18,6 @@ from tutelage.evaluation.stats.statistics import PairedDifference
 from tutelage.report.answers import Selection, select
 from tutelage.report.charts import Chart, distribution_chart
 from tutelage.report.drawings import IntervalDrawing, Part, draw_intervals, split_rows
-from tutelage.report.numbers import p_text
 from tutelage.run.evaluation import AnswerEvaluation
 from tutelage.run.folder import RunFolder
 from tutelage.run.lines import read_json_lines
@@ -68,7 +68,7 @@ class MeasuredAnswers:
 def evaluate_answers(
     run: RunFolder, evaluation: AnswerEvaluation | None, *, unscored: Set[int] = frozenset()
 ) -> MeasuredAnswers | None:
-    """Measure the answers in the folder by the primary metric that the evaluation was made with.
+    """Gather what the evaluation found of the answers in the folder, and choose rows to read.
 
     `unscored` are the rows to which a judge gave no readable score.
     """
@@ -76,8 +76,8 @@ def evaluate_answers(
         return None
     primary = METRICS[evaluation.primary_metric]
     base, tuned = read_json_lines(run.responses("base")), read_json_lines(run.responses("tuned"))
-    scores = score_rows(base, tuned)
-    compared = compare_scores(scores, primary)
+    scores = read_scores(read_json_lines(run.scores), base, tuned)
+    compared = comparison_of(evaluation)
     deciding = compared.measured[primary.name]
     return MeasuredAnswers(
         primary=primary,
@@ -110,7 +110,7 @@ def _metric_row(metric: Metric, compared: Comparison) -> MetricRow:
         tuned=value_text(one.tuned, metric),
         difference=change_text(one.difference, metric),
         interval=interval_text(one.low, one.high, metric),
-        p=p_text(p),
+        p=format_p(p),
         word=verdict(one, metric).word,
         bar=_bar(one, metric, _widest(compared.measured, metric.unit)),
     )

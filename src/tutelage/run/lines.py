@@ -30,6 +30,15 @@ class AnswerLine(Record):
     reference_bytes: int
 
 
+class ScoreLine(Record):
+    """Scores by metric; `cluster` is the first row that the row resembles."""
+
+    row: int
+    cluster: int
+    base: dict[str, float]
+    tuned: dict[str, float]
+
+
 class PreferenceLine(Record):
     row: int
     chosen: str
@@ -93,6 +102,7 @@ LINES: Mapping[str, type[Record]] = {
     "ledger.jsonl": LedgerLine,
     "base.jsonl": AnswerLine,
     "tuned.jsonl": AnswerLine,
+    "scores.jsonl": ScoreLine,
     "preferences.jsonl": PreferenceLine,
     "predictions.jsonl": PredictionLine,
     "judgements.jsonl": JudgementLine,

@@ -113,7 +113,8 @@ def refused(folders):
 def test_runs_on_other_rows_are_refused_and_the_rows_named(runs, tmp_path):
     other = make_run(tmp_path / "other", test_rows=60)
     answers = read_json_lines(other.responses("tuned"))
-    write_json_lines(other.responses("tuned"), answers[:-2])
+    for path in (other.responses("base"), other.responses("tuned"), other.scores):
+        write_json_lines(path, read_json_lines(path)[:-2])
     said = refused([runs["good"], other])
     assert "tested on 60 rows" in said
     assert f"58; 2 stand in one of them alone ({answers[-2]['row']}, {answers[-1]['row']})" in said
@@ -139,3 +140,18 @@ def test_a_run_named_twice_or_never_evaluated_is_refused(runs, tmp_path):
     assert "is no folder" in refused([runs["good"], RunFolder(tmp_path / "nothing")])
     tuned = make_run(tmp_path / "tuned", until="tune", test_rows=60)
     assert "Run `tutelage evaluate" in refused([runs["good"], tuned])
+
+
+def test_nothing_is_scored_again(runs, monkeypatch):
+    def refuse(*_):
+        raise AssertionError("an answer was scored a second time")
+
+    expected = compare_runs([runs["good"], runs["poor"]], runs["good"]).to_record()
+    monkeypatch.setattr("tutelage.evaluation.metrics.metrics.score", refuse)
+    assert compare_runs([runs["good"], runs["poor"]], runs["good"]).to_record() == expected
+
+
+def test_scores_of_other_rows_than_the_answers_are_refused(runs, tmp_path):
+    other = make_run(tmp_path / "other", test_rows=60)
+    write_json_lines(other.scores, read_json_lines(other.scores)[:-1])
+    assert "scores of 59 rows and answers to 60" in refused([runs["good"], other])

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from tutelage.evaluation.metrics.metrics import METRICS
-from tutelage.evaluation.paired.verdict import detectable_sentence, verdict
+from tutelage.evaluation.paired.verdict import detectable_sentence, format_p, verdict
 from tutelage.evaluation.stats.statistics import PairedDifference, Resampled, paired_difference
 
 
@@ -126,3 +126,11 @@ def test_with_more_than_a_twentieth_missing_nothing_is_claimed(missing, word):
     )
     assert judged.word == word
     assert f"{missing} of 120 pairs lack a score; the difference would be +3.0 with all" in judged.reason
+
+
+@pytest.mark.parametrize(
+    ("p", "text"),
+    [(None, "unknown"), (0.0004, "< 0.001"), (0.001, "0.001"), (0.0621, "0.062"), (1.0, "1.000")],
+)
+def test_a_p_value_has_one_bound_wherever_it_is_shown(p, text):
+    assert format_p(p) == text

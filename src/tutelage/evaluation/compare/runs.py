@@ -18,11 +18,10 @@ from tutelage.evaluation.compare.further_scores import (
     pair_kind,
     read_further,
 )
-from tutelage.evaluation.metrics.metrics import METRICS, Metric, PairedScores, score_answers
+from tutelage.evaluation.metrics.metrics import METRICS, Metric, PairedScores, read_scores
 from tutelage.evaluation.paired.comparison import Comparison, compare_scores
-from tutelage.evaluation.stats.clusters import cluster_rows
 from tutelage.run.artifacts import Preparation, read_artifact
-from tutelage.run.folder import RunFolder
+from tutelage.run.folder import ARMS, RunFolder
 from tutelage.run.lines import read_json_lines
 
 SEED = "training.seed"
@@ -58,6 +57,7 @@ class EvaluatedRun:
     data_sha256: str
     answers: Mapping[int, Mapping[str, Any]]
     scores: Mapping[str, np.ndarray]
+    clusters: np.ndarray
     further: FurtherScores
 
     @property
@@ -148,7 +148,7 @@ def compare_runs(folders: Sequence[RunFolder], baseline: RunFolder) -> RunsCompa
     for other in runs[1:]:
         _refuse_other_rows(first, other)
     primary = METRICS[first.recipe.evaluation.primary_metric]
-    clusters = cluster_rows([answer["prompt"] for answer in first.answers.values()])
+    clusters = first.clusters
     by_recipe = reduce(_sorted_in, runs, [])
     groups = [_group(own, by_recipe[0], clusters, primary) for own in by_recipe]
     return RunsCompared(primary, len(first.answers), len(np.unique(clusters)), groups)
@@ -172,8 +172,9 @@ def _open(run: RunFolder) -> EvaluatedRun:
     if run.step is not None and not run.metrics.exists():
         _refuse_unevaluated(run, run.step)
     run.require(run.metrics, stage="evaluate")
-    answers = {answer["row"]: answer for answer in read_json_lines(run.responses("tuned"))}
-    answers = dict(sorted(answers.items()))
+    base, tuned = (read_json_lines(run.responses(arm)) for arm in ARMS)
+    scores = read_scores(read_json_lines(run.scores), base, tuned)
+    answers = dict(sorted((answer["row"], answer) for answer in tuned))
     recipe = load(run.require(run.evaluated_recipe, stage="evaluate"), {}, []).recipe
     return EvaluatedRun(
         name=run.name,
@@ -181,7 +182,8 @@ def _open(run: RunFolder) -> EvaluatedRun:
         recipe=recipe,
         data_sha256=read_artifact(Preparation, run.require(run.preparation, stage="prepare")).sha256,
         answers=answers,
-        scores=score_answers(list(answers.values())),
+        scores=scores.tuned,
+        clusters=scores.clusters,
         further=read_further(run, recipe, answers),
     )
 

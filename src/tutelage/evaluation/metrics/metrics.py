@@ -102,6 +102,49 @@ class PairedScores:
     base_tokens: np.ndarray
     tuned_tokens: np.ndarray
 
+    def to_records(self) -> list[dict[str, Any]]:
+        """Return a line for each row as scores.jsonl has it."""
+        return [
+            {
+                "row": row,
+                "cluster": self.rows[self.clusters[index]],
+                **{
+                    arm: {name: float(values[name][index]) for name in METRICS}
+                    for arm, values in (("base", self.base), ("tuned", self.tuned))
+                },
+            }
+            for index, row in enumerate(self.rows)
+        ]
+
+
+def read_scores(
+    lines: Sequence[Mapping[str, Any]],
+    base: Sequence[Mapping[str, Any]],
+    tuned: Sequence[Mapping[str, Any]],
+) -> PairedScores:
+    """Return what `score_rows` found, from the lines of scores.jsonl; nothing is scored again.
+
+    RunFolderError where the answers are not those of the same rows.
+    """
+    base_by_row, tuned_by_row = _by_row(base, "base"), _by_row(tuned, "tuned")
+    _refuse_unpaired(base_by_row, tuned_by_row)
+    by_row = {line["row"]: line for line in lines}
+    rows = tuple(sorted(base_by_row))
+    if by_row.keys() != base_by_row.keys():
+        raise RunFolderError(
+            "run.answers_unpaired",
+            f"There are scores of {len(by_row)} rows and answers to {len(rows)}. Run `tutelage evaluate` again, so that"
+            " each answer has its score.",
+        )
+    scores = {
+        arm: {name: np.array([by_row[row][arm][name] for row in rows], dtype=np.float64) for name in METRICS}
+        for arm in ("base", "tuned")
+    }
+    places = {row: place for place, row in enumerate(rows)}
+    clusters = np.array([places[by_row[row]["cluster"]] for row in rows])
+    lengths = (_lengths(base_by_row, rows), _lengths(tuned_by_row, rows))
+    return PairedScores(rows, scores["base"], scores["tuned"], clusters, *lengths)
+
 
 def score_rows(base: Sequence[Mapping[str, Any]], tuned: Sequence[Mapping[str, Any]]) -> PairedScores:
     """Score the answers of both models and pair them by row id, never by position."""

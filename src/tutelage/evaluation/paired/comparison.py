@@ -1,7 +1,7 @@
 """Everything that the scores of two models on the same rows say: by metric, at equal length, and as a verdict."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from tutelage.evaluation.metrics.metrics import METRICS, Metric, PairedScores
@@ -9,6 +9,7 @@ from tutelage.evaluation.paired.verdict import Verdict, verdict
 from tutelage.evaluation.stats.length_effect import LengthEffect, length_effect
 from tutelage.evaluation.stats.multiplicity import holm
 from tutelage.evaluation.stats.statistics import PairedDifference, Resampled, paired_difference, resample
+from tutelage.run.evaluation import AnswerEvaluation
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,25 @@ def compare_scores(scores: PairedScores, primary: Metric) -> Comparison:
             scores.clusters,
         ),
         verdict=verdict(measured[primary.name], primary, resampled[primary.name]),
+    )
+
+
+def comparison_of(found: AnswerEvaluation) -> Comparison:
+    """Return the comparison that an evaluation wrote down, without computing any of it again."""
+    words = found.answers or found  # of a preference tuning the verdict on its answers stands apart
+    measured, resampled = {}, {}
+    for name, one in found.metrics.items():
+        figures = one.model_dump()
+        resampled[name] = Resampled(**{field.name: figures.pop(field.name) for field in fields(Resampled)})
+        figures.pop("p_holm")
+        measured[name] = PairedDifference(**figures, n=found.rows - one.missing, clusters=found.clusters)
+    return Comparison(
+        primary=METRICS[found.primary_metric],
+        measured=measured,
+        resampled=resampled,
+        p_holm={name: one.p_holm for name, one in found.metrics.items() if one.p_holm is not None},
+        length=LengthEffect(**found.length.model_dump()) if found.length else None,
+        verdict=Verdict(words.verdict, words.sentence.removeprefix(f"{words.verdict.capitalize()}: ")),
     )
 
 

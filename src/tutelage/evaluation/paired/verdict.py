@@ -136,6 +136,11 @@ def _lacks_too_many(primary: PairedDifference) -> bool:
     return primary.missing > MOST_MISSING * (primary.n + primary.missing)
 
 
+def format_p(p: float | None) -> str:
+    """Write a p value as far as its digits mean something."""
+    return "unknown" if p is None else "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
 def format_value(value: float, metric: Metric) -> str:
     """Write a value of the metric with its decimals, and with % where that is its unit."""
     return f"{value:.{metric.decimals}f}" + (" %" if metric.unit == "%" else "")

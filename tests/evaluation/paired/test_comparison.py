@@ -1,0 +1,27 @@
+"""A comparison read back from what an evaluation wrote is the one that was computed."""
+
+import pytest
+from support.fake_run import make_run
+
+from tutelage.evaluation.metrics.metrics import METRICS, read_scores, score_rows
+from tutelage.evaluation.paired.comparison import compare_scores, comparison_of
+from tutelage.run.evaluation import read_evaluation
+from tutelage.run.lines import read_json_lines
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    return make_run(tmp_path_factory.mktemp("run") / "run", test_rows=40)
+
+
+def test_scores_and_comparison_are_those_that_were_written(run):
+    base, tuned = (read_json_lines(run.responses(arm)) for arm in ("base", "tuned"))
+    computed, read = score_rows(base, tuned), read_scores(read_json_lines(run.scores), base, tuned)
+    assert read.rows == computed.rows
+    for name in METRICS:
+        assert (read.base[name] == computed.base[name]).all()
+        assert (read.tuned[name] == computed.tuned[name]).all()
+    assert (read.clusters == computed.clusters).all()
+    assert (read.base_tokens == computed.base_tokens).all()
+    assert (read.tuned_tokens == computed.tuned_tokens).all()
+    assert comparison_of(read_evaluation(run.metrics)) == compare_scores(computed, METRICS["chrf"])
