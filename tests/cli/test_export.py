@@ -416,7 +416,7 @@ def test_a_run_that_cannot_be_written_is_exported_to_elsewhere(tutelage, run, un
     def refuse(run):
         raise RunFolderError("run.not_writable", f"{run.root} cannot be written")
 
-    monkeypatch.setattr("tutelage.cli.export.locked", refuse)
+    monkeypatch.setattr("tutelage.stages.export.locked", refuse)
     before = contents(run.root)
     assert tutelage("export", run.root, "--to", "peft").code == 2
     assert tutelage("export", run.root, "--to", "peft", "--output", tmp_path / "elsewhere").code == 0

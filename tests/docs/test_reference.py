@@ -115,11 +115,22 @@ def test_a_broken_link_is_found() -> None:
     ]
 
 
+# Pages of the guide that are about no single verb.
+OTHER_PAGES = ("book", "prefer", "python")
+
+
 @pytest.mark.parametrize("folder", [GUIDE, GUIDE / "zh-CN"], ids=name_of)
 def test_every_verb_has_a_guide_page_that_the_index_names(folder: Path) -> None:
     index = (folder / "README.md").read_text(encoding="utf-8")
-    assert {page.stem for page in folder.glob("*.md")} - {"README"} == {*VERBS, "book", "prefer"}
-    assert all(f"({page}.md)" in index for page in (*VERBS, "book", "prefer"))
+    assert {page.stem for page in folder.glob("*.md")} - {"README"} == {*VERBS, *OTHER_PAGES}
+    assert all(f"({page}.md)" in index for page in (*VERBS, *OTHER_PAGES))
+
+
+def test_both_languages_show_the_same_code() -> None:
+    texts = [(folder / "python.md").read_text(encoding="utf-8") for folder in (GUIDE, GUIDE / "zh-CN")]
+    english, chinese = (re.findall(r"^```python\n.*?^```", text, re.DOTALL | re.MULTILINE) for text in texts)
+    assert english == chinese
+    assert english
 
 
 def test_both_languages_show_the_same_commands_and_their_output() -> None:

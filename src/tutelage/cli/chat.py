@@ -15,8 +15,8 @@ from tutelage.cli.options import Options, open_earlier_run
 from tutelage.config.recipe_file import PLACE_OF_WORK
 from tutelage.errors import DataError, Interrupted, ModelError, RecipeError, StorageError
 from tutelage.run.folder import ARMS, write_json_lines
-from tutelage.stages.evaluate import warn_of_emulated_bfloat16
 from tutelage.stages.settings import refuse_classifier, refuse_idle_settings, refuse_untrained_settings
+from tutelage.stages.warnings import warn_of_emulated_bfloat16
 from tutelage.system.interruption import INTERRUPTION
 
 HELP = """\

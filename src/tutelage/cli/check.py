@@ -2,7 +2,6 @@
 
 import shlex
 from collections.abc import Iterable, Sequence
-from contextlib import nullcontext
 from typing import Annotated, Any
 
 from cyclopts import Parameter
@@ -12,6 +11,7 @@ from tutelage.cli.opening import opened_inputs
 from tutelage.cli.options import DataOptions
 from tutelage.config.recipe_file import LoadedRecipe
 from tutelage.errors import EXIT_USAGE, EXIT_WARNINGS, DataError
+from tutelage.stages.check import check as check_data
 
 MESSAGES_SHOWN = 3
 ROWS_SHOWN = 6
@@ -57,22 +57,8 @@ def check(
 
 
 def _examine(options: DataOptions, *, with_near_duplicates: bool, is_quiet: bool) -> Any:
-    from tutelage.data.lint.examination import examine
-
-    recipe = options.load()
-    with opened_inputs(LoadedRecipe(recipe, {})) as (inputs, _):
-        source = inputs.open_data()
-        # A doctor that writes nothing fetches no model either; without one nothing is told of tokens.
-        renderer, context = (inputs.renderer, inputs.context_length) if inputs.has_model() else (None, 0)
-    with console.waiting("Looking at the rows") if not is_quiet else nullcontext():
-        return examine(
-            source,
-            recipe.data,
-            renderer,
-            context_length=context,
-            with_near_duplicates=with_near_duplicates,
-            objective=recipe.training.objective,
-        )
+    with opened_inputs(LoadedRecipe(options.load(), {}), is_quiet=is_quiet) as (inputs, reporter):
+        return check_data(inputs, reporter, near_duplicates=with_near_duplicates)
 
 
 def _faulty(fault: DataError) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from tutelage.data.formats.column_map import field_at, refuse_misspelt_fields
 from tutelage.data.quality.repairs import SURROGATES
 from tutelage.data.rows.records import Record
 from tutelage.errors import DataError
+from tutelage.stages.classify import Classify
 
 if TYPE_CHECKING:
     from tutelage.data.sources.files import RowsFile
@@ -27,7 +28,6 @@ OF_FILE = ("encoding", "delimiter", "quoting", "header", "map", "coerce", "max_f
 PREDICTED, OTHERS = "predicted", ("probability", "probabilities")
 
 # From texts to what is told of each; None of a text that the model cannot take.
-Classify = Callable[[list[str]], list[dict[str, Any] | None]]
 
 
 def settings_of_file(loaded: LoadedRecipe) -> DataSettings:

@@ -1,25 +1,20 @@
 """`tutelage export`: take a tuned model away, proven to be the one that was trained."""
 
-import os
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
 from tutelage.cli import console
-from tutelage.cli.base_model import SkipChecksums
 from tutelage.cli.dry_run import show_dry_run
 from tutelage.cli.opening import opened
-from tutelage.cli.options import Debug, Options, as_path, open_earlier_run
+from tutelage.cli.options import Debug, Options, SkipChecksums, as_path, open_earlier_run
 from tutelage.cli.views.next_steps import show_next_steps
 from tutelage.codes import Message
-from tutelage.errors import RecipeError, RunFolderError
-from tutelage.run.folder import ExportFolder, RunFolder
-from tutelage.run.lock import locked, locked_folder, owner_of
-from tutelage.stages.settings import refuse_untrained_settings
-from tutelage.system.storage import remove
+from tutelage.run.folder import ExportFolder
+from tutelage.stages.export import check_export
+from tutelage.stages.export import export as export_run
 
 if TYPE_CHECKING:
     from tutelage.export.record import Exported
@@ -61,99 +56,15 @@ def export(
     """Write a tuned model for other programs, load it again in a fresh process, and compare its answers."""
     run, loaded = open_earlier_run(Options(target=run_folder, skip_checksums=skip_checksums, debug=debug))
     with opened(run, loaded) as session:
-        refuse_untrained_settings(session)
-        if quantization is not None and not {"gguf", "ollama"} & {*to}:
-            raise RecipeError(
-                "cli.option_needs_another",
-                f"--quantization {quantization} is of gguf and ollama alone, and neither is asked for. Leave it out,"
-                " or add --to gguf.",
-            )
-        folder = ExportFolder(output or run.export)
-        # A link in place of a stage's folder gives way to a folder, wherever it leads.
-        is_link = folder.root.absolute() == run.export.absolute() and folder.root.is_symlink()
-        if not is_link:
-            _refuse_place(folder.root, run)
-        targets = tuple(dict.fromkeys(to))
-        for target in targets:
-            if folder.of(target).exists() and not overwrite and not dry_run:
-                raise RunFolderError(
-                    "cli.output_exists",
-                    f"{folder.of(target)} already holds an export. Add --overwrite to replace it.",
-                )
         if dry_run:
-            writes = [*map(folder.of, targets), folder.verification]
-            show_dry_run(session, writes=writes, guarded=[*map(folder.of, targets)])
+            order = check_export(session, to, output=output, quantization=quantization, overwrite=True)
+            exports = [*map(order.folder.of, order.targets)]
+            show_dry_run(session, writes=[*exports, order.folder.verification], guarded=exports)
             return
-        source = session.source
-        from tutelage.export.export import export as make_exports
-
-        with _unchanged(run, folder.root):
-            if is_link:
-                remove(folder.root)
-            with locked_folder(folder.root, folder.root / run.lock.name):
-                exported = make_exports(
-                    run,
-                    session.recipe,
-                    source,
-                    folder,
-                    targets,
-                    quantization=quantization or "f16",
-                    waiting=console.waiting,
-                )
+        exported = export_run(session, to, output=output, quantization=quantization, overwrite=overwrite)
         _show(exported)
-        console.say(f"\nVerification: {folder.verification}")
-        show_next_steps(session, exported=targets)
-
-
-@contextmanager
-def _unchanged(run: RunFolder, output: Path) -> Iterator[None]:
-    """Keep others from changing a run while it is exported; a run that cannot be written is exported to elsewhere."""
-    is_elsewhere = not output.resolve().is_relative_to(run.root.resolve())
-    with ExitStack() as stack:
-        try:
-            stack.enter_context(locked(run))
-        except RunFolderError as fault:
-            if not is_elsewhere or fault.code not in ("run.locked", "run.not_writable"):
-                raise
-            if fault.code == "run.locked":
-                owner = owner_of(run.lock) or "another process"
-                raise RunFolderError(
-                    "run.locked",
-                    f"{run.root} is in use by {owner}. Wait until it has ended, then export again.",
-                ) from None
-        yield
-
-
-def _refuse_place(root: Path, run: RunFolder) -> None:
-    if any("\ud800" <= character <= "\udfff" for character in str(root.absolute())):
-        raise RunFolderError(
-            "cli.path_not_utf8",
-            f"{root} is no name in UTF-8, and the libraries that write models take no other. Choose another --output.",
-        )
-    for path in (root, *root.parents):
-        try:
-            os.lstat(path)
-        except (FileNotFoundError, NotADirectoryError):
-            continue
-        except OSError as fault:
-            raise RunFolderError(
-                "cli.output_not_a_folder",
-                f"{str(path)[:80]!r} cannot be a folder: {fault.strerror}. Choose another --output.",
-            ) from fault
-        if not path.is_dir():
-            what = "a link to no folder" if path.is_symlink() else "a file"
-            raise RunFolderError(
-                "cli.output_not_a_folder",
-                f"{path} is {what}; exports need a folder. Choose another --output.",
-            )
-        break
-    place = root.resolve()
-    if place.is_relative_to(run.root.resolve()) and not place.is_relative_to(run.export.resolve()):
-        raise RunFolderError(
-            "export.output_inside_run",
-            f"{root} is in the run {run.root}, whose other folders hold what its stages wrote and nothing else. Choose"
-            f" another --output, or leave it out: exports then go into {run.export}.",
-        )
+        console.say(f"\nVerification: {ExportFolder(output or run.export).verification}")
+        show_next_steps(session, exported=to)
 
 
 def _show(exported: "Sequence[Exported]") -> None:

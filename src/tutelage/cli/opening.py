@@ -2,9 +2,8 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from types import MappingProxyType
 
-from tutelage.cli.views.terminal import Terminal
+from tutelage.cli.views.terminal import NOTHING, Terminal
 from tutelage.config.recipe_file import LoadedRecipe
 from tutelage.run.folder import RunFolder
 from tutelage.stages.inputs import Inputs
@@ -12,8 +11,6 @@ from tutelage.stages.reporter import Reporter
 from tutelage.stages.session import Session
 from tutelage.system.importing import import_quickly
 from tutelage.system.interruption import INTERRUPTION
-
-NOTHING: Mapping[str, Callable[[], None]] = MappingProxyType({})
 
 
 @contextmanager
@@ -26,8 +23,12 @@ def opened(
 
 
 @contextmanager
-def opened_inputs(loaded: LoadedRecipe) -> Iterator[tuple[Inputs, Reporter]]:
-    """Give the inputs of a recipe without a run, and whom its stages report to."""
-    with Terminal() as terminal:
+def opened_inputs(loaded: LoadedRecipe, *, is_quiet: bool = False) -> Iterator[tuple[Inputs, Reporter]]:
+    """Give the inputs of a recipe without a run, and whom its stages report to.
+
+    With `is_quiet` standard output is another program's: only what concerns the model and the machine is printed, on
+    standard error.
+    """
+    with Terminal(is_quiet=is_quiet) as terminal:
         reporter = Reporter(terminal)
         yield Inputs(loaded, reporter, preload=import_quickly), reporter

@@ -1,6 +1,5 @@
 """What every verb understands, and which recipe and run folder that means."""
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
@@ -9,16 +8,13 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter, Token
 
-from tutelage.cli.base_model import SkipChecksums, settle_model
-from tutelage.cli.run_names import RUNS, is_there, nearest_run
+from tutelage.cli.run_names import is_there, nearest_run
 from tutelage.config.recipe import Recipe
 from tutelage.config.recipe_file import LoadedRecipe, load
 from tutelage.config.recipes import shipped_path
 from tutelage.errors import RecipeError, RunFolderError
 from tutelage.run.folder import RunFolder
-from tutelage.run.history import history_file
-from tutelage.run.lock import held_beside
-from tutelage.system.storage import STAGED
+from tutelage.stages.opening import RUNS, earlier_run, new_run, recipe_of, settle_model
 from tutelage.text.spelling import did_you_mean
 
 NONE: Mapping[str, Any] = MappingProxyType({})
@@ -62,6 +58,14 @@ AcceptChanges = Annotated[
     bool,
     Parameter(
         help="Go on with an unfinished training though data, model or settings changed; it is recorded.",
+        negative="",
+        show_default=False,
+    ),
+]
+SkipChecksums = Annotated[
+    bool,
+    Parameter(
+        help="Take the base model as it is, without hashing its files; what the command writes records it.",
         negative="",
         show_default=False,
     ),
@@ -182,23 +186,18 @@ def open_new_run(
     """
     target = options.target
     if target is not None and is_there(target) and target.is_dir():
-        recipe_path, root = _recipe_of(target), options.output or target
+        recipe_path, root = recipe_of(target), options.output or target
     else:
         recipe_path, root = target, options.output
-    loaded = load(recipe_path, {**options.overrides(), **also}, options.set)
-    run = RunFolder(root or RUNS / (recipe_path or Path(loaded.recipe.data.source)).stem)
-    _refuse_foreign_folder(run)
-    if is_fresh and run.preparation.exists():
-        run = RunFolder(folder_beside(run.root))
-    return run, _with_model(loaded, run, options, goes_on=not options.overwrite)
-
-
-def folder_beside(root: Path) -> Path:
-    """Return the first folder named root-2, root-3 and so on that is not there."""
-    number = 2
-    while (beside := root.with_name(f"{root.name}-{number}")).exists():
-        number += 1
-    return beside
+    return new_run(
+        recipe_path,
+        {**options.overrides(), **also},
+        options.set,
+        root=root,
+        is_fresh=is_fresh,
+        goes_on=not options.overwrite,
+        skip_checksums=options.skip_checksums,
+    )
 
 
 def open_earlier_run(
@@ -214,7 +213,7 @@ def open_earlier_run(
                 f"{run.root} holds no run yet. Run `tutelage prepare` with the same words first.",
             )
         loaded = load(target, {**options.overrides(), **also}, options.set)
-        return run, _with_model(loaded, run, options)
+        return run, settle_model(loaded, run, skip_checksums=options.skip_checksums)
     if target is not None and not is_there(target):
         raise RunFolderError(
             "run.not_found",
@@ -231,62 +230,10 @@ def open_earlier_run(
         raise RunFolderError(
             "run.not_named", "No run folder was given. Name the folder of a run, for example runs/quickstart."
         )
-    run, recipe = RunFolder(root, step), _recipe_of(root)
-    if run.evaluated_recipe.is_file():
-        recipe = run.evaluated_recipe
-    return run, _with_model(load(recipe, {**options.overrides(), **also}, options.set), run, options)
-
-
-def _with_model(
-    loaded: LoadedRecipe, run: RunFolder, options: Options, *, goes_on: bool = True
-) -> LoadedRecipe:
-    """Settle which model the recipe means; the recipe of the run itself says it already."""
-    recorded = load(run.recipe, {}, []).recipe.model.name_or_path if run.recipe.is_file() else None
-    return settle_model(
-        loaded, run, skip_checksums=options.skip_checksums, goes_on=goes_on, recorded=recorded
+    return earlier_run(
+        root,
+        {**options.overrides(), **also},
+        options.set,
+        step=step,
+        skip_checksums=options.skip_checksums,
     )
-
-
-def _recipe_of(folder: Path) -> Path:
-    recipe = RunFolder(folder).recipe
-    if not recipe.is_file():
-        raise RunFolderError(
-            "run.no_recipe",
-            f"{folder} holds no recipe.toml, so it is not a run. Begin one with `tutelage run`.",
-        )
-    if recipe.stat().st_size == 0:
-        raise RunFolderError(
-            "run.recipe_empty",
-            f"{recipe} is empty, though a run's recipe says every setting. Put it back; if the run is trained,"
-            f" {RunFolder(folder).trained_recipe} is a copy of it.",
-        )
-    return recipe
-
-
-def _refuse_foreign_folder(run: RunFolder) -> None:
-    for path in (run.root, *run.root.parents):
-        try:
-            os.lstat(path)
-        except FileNotFoundError:
-            continue
-        except (OSError, ValueError) as fault:
-            raise RunFolderError(
-                "cli.output_not_a_folder",
-                f"{str(path)[:80]!r} cannot be a folder: {fault}. Choose another --output.",
-            ) from fault
-        if not path.is_dir():  # a device, or a link to nothing
-            what = "a file" if path.is_file() else "no folder"
-            raise RunFolderError(
-                "cli.output_not_a_folder", f"{path} is {what}; a run needs a folder. Choose another --output."
-            )
-        break
-    # Only what `prepare` wrote makes a folder a run; a recipe of the user's beside other things does not.
-    # What a crash left staged before that was done, and the lock, are ours too.
-    entries = run.root.iterdir() if run.root.is_dir() else ()
-    ours = (run.recipe, run.events, history_file(run), run.lock, held_beside(run.lock))
-    others = [entry for entry in entries if entry not in ours and not STAGED.fullmatch(entry.name)]
-    if others and not run.preparation.exists():
-        raise RunFolderError(
-            "run.folder_not_empty",
-            f"{run.root} is not empty and holds no run. Choose a new or an empty folder as --output.",
-        )

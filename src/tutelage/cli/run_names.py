@@ -3,9 +3,8 @@
 from pathlib import Path
 
 from tutelage.run.folder import RunFolder
+from tutelage.stages.opening import RUNS
 from tutelage.text.spelling import nearest_path
-
-RUNS = Path("runs")
 
 
 def nearest_run(target: Path) -> Path | None:

@@ -9,9 +9,7 @@ from tutelage.cli.opening import opened_inputs
 from tutelage.config.recipe import DEFAULT_MODEL, ModelSettings, Recipe
 from tutelage.config.recipe_file import LoadedRecipe
 from tutelage.errors import ModelError
-from tutelage.stages.prepare import prepare_aside
-
-ROWS = 8
+from tutelage.stages.selftest import selftest as run_selftest
 
 
 def selftest(
@@ -24,15 +22,7 @@ def selftest(
     """Run one step of eight starter rows in every way on a model, and compare loss and gradients."""
     loaded = LoadedRecipe(Recipe(model=ModelSettings(name_or_path=model)), {})
     with opened_inputs(loaded) as (inputs, reporter):
-        source = inputs.source
-        examples = list(prepare_aside(inputs, reporter).splits["train"].examples[:ROWS])
-    with console.waiting("Loading the model"):
-        from tutelage.training.equivalence import compare_ways, count_ways
-    with console.progress("Comparing", count_ways(examples)) as advance:
-        found = []
-        for comparison in compare_ways(source, examples):
-            found.append(comparison)
-            advance(1, "")
+        found = run_selftest(inputs, reporter)
     console.table(
         ["type", "way", "loss", "gradients", ""],
         [

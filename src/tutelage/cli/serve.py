@@ -14,9 +14,9 @@ from tutelage.cli.options import Options, open_earlier_run
 from tutelage.config.recipe_file import PLACE_OF_WORK
 from tutelage.errors import Interrupted, RecipeError
 from tutelage.run.folder import ExportFolder, RunFolder
-from tutelage.stages.evaluate import warn_of_emulated_bfloat16
 from tutelage.stages.next_steps import own_question
 from tutelage.stages.settings import refuse_classifier, refuse_idle_settings, refuse_untrained_settings
+from tutelage.stages.warnings import warn_of_emulated_bfloat16
 
 KEY_VARIABLE = "TUTELAGE_API_KEY"
 MOST_TOKENS = 2048

@@ -155,6 +155,16 @@ def walk(recipe: Recipe) -> Iterator[tuple[str, Any, str]]:
             yield f"{section_name}.{key}", getattr(section, key), field.description or ""
 
 
+def setting_named(name: str) -> str:
+    """Return a setting as `section.name`, given so or by its last part alone, which no two of them share."""
+    known = {full.partition(".")[2]: full for full, _, _ in walk(Recipe())}
+    if name in known:
+        return known[name]
+    if name not in known.values():
+        raise RecipeError("settings.unknown", f"Unknown setting {name}.{did_you_mean(nearest(name, known))}")
+    return name
+
+
 def _read(path: Path) -> tuple[dict[str, Any], dict[str, str]]:
     try:
         text = path.read_text(encoding="utf-8-sig")  # some editors begin a file with a byte-order mark

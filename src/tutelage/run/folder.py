@@ -89,6 +89,10 @@ class RunFolder:
     def data(self) -> Path:
         return self.root / "data"
 
+    def rows(self, sha256: str) -> Path:
+        """Rows that a program handed over, in place of a file of the user's."""
+        return self.root / f"rows-{sha256[:12]}.jsonl"
+
     def split(self, name: str) -> Path:
         return split_files(self.data, name).texts
 

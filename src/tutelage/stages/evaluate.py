@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from tutelage.errors import DataError, RunFolderError, StorageError
+from tutelage.errors import DataError
 from tutelage.run.artifacts import Preparation, read_artifact
 from tutelage.run.evaluation import AnswerEvaluation, Evaluation, read_evaluation
 from tutelage.run.folder import RunFolder, read_json
@@ -16,8 +16,9 @@ from tutelage.stages.inputs import ABOUT_TRAINING
 from tutelage.stages.judge import is_trusted, judge, judges_only, refuse_judges, refuse_other_answers
 from tutelage.stages.report import Reported, make_report
 from tutelage.stages.session import Session
-from tutelage.stages.settings import refuse_overwriting, refuse_untrained_settings
-from tutelage.system.storage import remove, what_is_damaged
+from tutelage.stages.settings import refuse_lost_checkpoint, refuse_overwriting, refuse_untrained_settings
+from tutelage.stages.warnings import warn_of_emulated_bfloat16
+from tutelage.system.storage import remove
 
 if TYPE_CHECKING:
     from tutelage.evaluation.eval_sets.named_sets import NamedSet
@@ -200,26 +201,6 @@ def open_named_sets(session: Session, training: Callable[[], Sequence[Any]]) -> 
     return sets
 
 
-def refuse_lost_checkpoint(run: RunFolder) -> None:
-    """Stop where the step of a run has no checkpoint, or one that is not as it was written."""
-    if run.step is None:
-        return
-    steps = run.saved_steps()
-    if run.step not in steps:
-        kept = f"Those of the steps {', '.join(map(str, steps))} are" if steps else "None is"
-        raise RunFolderError(
-            "run.no_such_checkpoint",
-            f"{run.checkpoints} holds no checkpoint of step {run.step}. {kept} there; training.save_total_limit"
-            " decides how many are kept.",
-        )
-    damage = what_is_damaged(run.weights)
-    if damage:
-        raise StorageError(
-            "run.checkpoint_damaged",
-            f"{run.weights} is damaged ({damage}). Put it back as it was, or name another step.",
-        )
-
-
 def _lacks_report(run: RunFolder) -> bool:
     """Tell whether an evaluation was ended before it wrote what came of it, as where the disk is full."""
     if run.step is not None or not run.metrics.exists():
@@ -240,19 +221,3 @@ def has_worse_set(run: RunFolder) -> bool:
     """Tell whether a judge that is trusted on a named set found the tuned model worse there."""
     judges = read_artifact(Judges, run.judges).judges.values() if run.judges.exists() else ()
     return any(one.verdict == "worse" for result in judges for one in result.sets.values())
-
-
-def warn_of_emulated_bfloat16(session: Session) -> None:
-    """Warn that a model trained in bfloat16 is opened in float32 here, so that its answers may differ in a token."""
-    from tutelage.evaluation.evaluate import trained_dtype
-    from tutelage.system.runtime import choose_device, choose_dtype_to_open, name_dtype
-
-    run, recipe = session.run, session.recipe
-    device, trained = choose_device(recipe.training.device), trained_dtype(run, recipe)
-    opened = name_dtype(choose_dtype_to_open(trained, device))
-    if opened != trained:
-        session.reporter.warn(
-            "device.bfloat16_emulated",
-            f"{run.root} was trained in {trained}, which this processor only emulates, many times slower. The model is"
-            f" opened in {opened}; its answers may differ in single tokens from those of the machine that trained it.",
-        )

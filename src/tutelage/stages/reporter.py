@@ -1,6 +1,8 @@
 """Passes what the stages report to a listener, and into the log of the run while that is written."""
 
+import threading
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -24,8 +26,29 @@ from tutelage.run.events import (
     ignore,
 )
 
+# Takes the result of a stage.
+Finish = Callable[[Any], None]
 # Of what advances all the time, a line of the log after so many.
 SECONDS_BETWEEN_LINES = 2.0
+
+
+def without_raising(listener: Listener) -> Listener:
+    """Return a listener that cannot stop what it listens to: once the given one raises, it is called no more."""
+    is_silent = False
+
+    def hear(event: Event) -> None:
+        nonlocal is_silent
+        if is_silent:
+            return
+        try:
+            listener(event)
+        except Exception as fault:
+            is_silent = True
+            warnings.warn(
+                f"The listener raised {fault!r} and is called no more.", RuntimeWarning, stacklevel=2
+            )
+
+    return hear
 
 
 class Reporter:
@@ -36,14 +59,16 @@ class Reporter:
         self.log: EventLog | None = None
         self._last_line = 0.0
         self._is_waiting_for_work = False
+        self._one_at_a_time = threading.RLock()  # judges are asked by several threads
 
     def emit(self, event: Event) -> None:
-        if self.log is not None and event.is_logged and not self._is_too_soon(event):
-            if self._is_waiting_for_work and isinstance(event, Advanced | StageFinished):
-                self.log.go_on()
-                self._is_waiting_for_work = False
-            self.log.emit(event)
-        self._listener(event)
+        with self._one_at_a_time:
+            if self.log is not None and event.is_logged and not self._is_too_soon(event):
+                if self._is_waiting_for_work and isinstance(event, Advanced | StageFinished):
+                    self.log.go_on()
+                    self._is_waiting_for_work = False
+                self.log.emit(event)
+            self._listener(event)
 
     def hold_until_work(self) -> None:
         """Let the log have the lines from here on once something was done: a stage that is refused leaves none."""
@@ -92,7 +117,7 @@ class Reporter:
         return advance
 
     @contextmanager
-    def stage(self, name: Stage) -> Iterator[Callable[[Any], None]]:
+    def stage(self, name: Stage) -> Iterator[Finish]:
         """Report the beginning and the end of a stage, whose result is given to what this gives."""
         begin, result = time.monotonic(), None
 

@@ -1,8 +1,8 @@
 """One run while a program works on it: its folder and recipe, what these name, and who listens."""
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from contextlib import AbstractContextManager, contextmanager
+from typing import TYPE_CHECKING
 
 from tutelage.config.recipe_file import LoadedRecipe, to_toml
 from tutelage.run.event_log import bytes_of_whole_lines
@@ -11,7 +11,7 @@ from tutelage.run.folder import RunFolder, write_text
 from tutelage.run.history import record_origins
 from tutelage.run.lock import locked
 from tutelage.stages.inputs import Inputs
-from tutelage.stages.reporter import Reporter
+from tutelage.stages.reporter import Finish, Reporter
 from tutelage.system.importing import import_modules
 from tutelage.system.interruption import Interruption
 from tutelage.system.storage import remove
@@ -63,12 +63,12 @@ class Session:
             with self.reporter.logging(self.run.events):
                 yield
 
-    def stage(self, name: Stage) -> Any:
+    def stage(self, name: Stage) -> AbstractContextManager[Finish]:
         """Return a context that reports a stage, behind what the log holds already; it gives what takes the result."""
         self.reporter.hold_until_work()
         return self.reporter.stage(name)
 
-    def replacing_stage(self, name: Stage, *, is_live: bool) -> Any:
+    def replacing_stage(self, name: Stage, *, is_live: bool) -> AbstractContextManager[Finish]:
         """Return such a context for a stage that begins the log itself once it replaces what is there."""
         if self.reporter.log is not None:
             self.reporter.log.hold(is_live=is_live)

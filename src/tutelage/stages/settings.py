@@ -4,9 +4,10 @@ from collections.abc import Collection
 from pathlib import Path
 
 from tutelage.config.recipe_file import PLACE_OF_WORK, TOLD, changed_settings, load
-from tutelage.errors import RecipeError, RunFolderError
+from tutelage.errors import RecipeError, RunFolderError, StorageError
 from tutelage.run.folder import RunFolder
 from tutelage.stages.session import Session
+from tutelage.system.storage import what_is_damaged
 
 TRAINED = ("data", "model", "adapter", "training", "preference")
 
@@ -60,4 +61,24 @@ def refuse_idle_settings(session: Session, *, verb: str, honoured: Collection[st
             "settings.fixed_by_run",
             f"`tutelage {verb}` cannot honour {', '.join(changed)}: it takes the run as it is. Leave it out, or"
             " repeat the stage that it belongs to.",
+        )
+
+
+def refuse_lost_checkpoint(run: RunFolder) -> None:
+    """Stop where the step of a run has no checkpoint, or one that is not as it was written."""
+    if run.step is None:
+        return
+    steps = run.saved_steps()
+    if run.step not in steps:
+        kept = f"Those of the steps {', '.join(map(str, steps))} are" if steps else "None is"
+        raise RunFolderError(
+            "run.no_such_checkpoint",
+            f"{run.checkpoints} holds no checkpoint of step {run.step}. {kept} there; training.save_total_limit"
+            " decides how many are kept.",
+        )
+    damage = what_is_damaged(run.weights)
+    if damage:
+        raise StorageError(
+            "run.checkpoint_damaged",
+            f"{run.weights} is damaged ({damage}). Put it back as it was, or name another step.",
         )

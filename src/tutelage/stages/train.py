@@ -1,6 +1,7 @@
 """Stage 2: the model is tuned on the prepared rows, and the best weights are kept."""
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,7 @@ from tutelage.run.events import Event, TrainingPlanned, Waiting
 from tutelage.run.history import record_stage
 from tutelage.stages.estimate import Ahead, estimate_stages
 from tutelage.stages.inputs import FOR_TRAINING
+from tutelage.stages.reporter import Finish
 from tutelage.stages.resume import (
     BEGINNING,
     Earlier,
@@ -104,7 +106,7 @@ def train_prepared(
         return trained
 
 
-def training_stage(session: Session) -> Any:
+def training_stage(session: Session) -> AbstractContextManager[Finish]:
     """Return a context that reports a training; what the log says of an earlier one stays until the first step."""
     return session.replacing_stage("train", is_live=False)
 

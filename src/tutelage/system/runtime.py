@@ -10,7 +10,8 @@ import os
 import platform
 import sys
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -62,6 +63,20 @@ def _keep_freed_memory() -> None:
     if hasattr(library, "mallopt"):
         for option, value in ((MALLOC_MMAP_THRESHOLD, 2**30), (MALLOC_TRIM_THRESHOLD, -1)):
             library.mallopt(option, value)
+
+
+@contextmanager
+def caller_state_kept() -> Iterator[None]:
+    """Leave torch's thread count and random state as they were, for who calls has work of its own."""
+    import torch
+
+    threads = torch.get_num_threads()
+    devices = list(range(torch.cuda.device_count())) if torch.cuda.is_initialized() else []
+    try:
+        with torch.random.fork_rng(devices=devices):
+            yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def return_freed_memory() -> None:

@@ -60,6 +60,7 @@ def show_classes(found: ClassEvaluation) -> None:
 
 def _threshold_sentence(found: Threshold) -> str:
     from tutelage.data.quality.label_names import quoted
+    from tutelage.evaluation.paired.verdict import format_p
 
     chosen, half, rows = found.at_chosen, found.at_half, found.validation_rows
     if found.chosen == 0.5:
@@ -68,7 +69,7 @@ def _threshold_sentence(found: Threshold) -> str:
     return (
         f"With {quoted(found.label)} given from {found.chosen:.3f} on, which the {rows:,} validation rows choose,"
         f" macro F1 on the test rows is {chosen.macro_f1:.3f} in place of {half.macro_f1:.3f} at 0.5, and"
-        f" {right['chosen']} are right in place of {right['half']} (McNemar p = {found.p:.2g})."
+        f" {right['chosen']} are right in place of {right['half']} (McNemar's p {format_p(found.p)})."
     )
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
+from types import MappingProxyType
 from typing import Any, Self
 
 from tutelage.cli import console
@@ -25,6 +26,7 @@ DONE_WITHOUT_A_BAR = 5_000
 # A warning about these goes to standard error, for standard output may be another program's.
 ASIDE = ("model.", "device.")
 TRAINING = "Training"
+NOTHING: Mapping[str, Callable[[], None]] = MappingProxyType({})
 
 
 class Terminal:
@@ -35,10 +37,15 @@ class Terminal:
     """
 
     def __init__(
-        self, run: RunFolder | None = None, *, before: Mapping[str, Callable[[], None]] = {}
+        self,
+        run: RunFolder | None = None,
+        *,
+        before: Mapping[str, Callable[[], None]] = NOTHING,
+        is_quiet: bool = False,
     ) -> None:
         self._run = run
         self._before = before
+        self._is_quiet = is_quiet  # where standard output is another program's
         self._is_first = True
         self._shown = ExitStack()
         self._label: str | None = None  # of the bar that is shown
@@ -59,7 +66,7 @@ class Terminal:
     def __call__(self, event: events.Event) -> None:
         """Print one event, if a person wants to know of it."""
         show = getattr(self, f"_on_{event.event}", None)
-        if show is not None:
+        if show is not None and not (self._is_quiet and isinstance(event, events.Waiting | events.Advanced)):
             show(event)
 
     def _on_stage_started(self, event: events.StageStarted) -> None:

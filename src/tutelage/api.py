@@ -1,0 +1,173 @@
+"""What a program needs: fine-tune a model on rows, read what came of it, ask the model, export it, compare runs.
+
+Everything is done by `tutelage.stages`; errors are those of `tutelage.errors`, each with a stable `code`.
+"""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from tutelage.config.recipe import Recipe
+from tutelage.config.recipe_file import setting_named
+from tutelage.config.recipes import shipped_path
+from tutelage.errors import RunFolderError
+from tutelage.run import events
+from tutelage.run.artifacts import Preparation, TrainingResult, read_artifact
+from tutelage.run.evaluation import AnswerEvaluation, Evaluation, MetricFigures, Share, read_evaluation
+from tutelage.run.events import Listener, ignore
+from tutelage.run.folder import RunFolder
+from tutelage.stages.opening import earlier_run, new_run
+from tutelage.stages.reporter import without_raising
+from tutelage.stages.rows import kept_rows
+from tutelage.stages.session import Session
+
+if TYPE_CHECKING:
+    from tutelage.evaluation.compare.runs import RunsCompared
+    from tutelage.export.record import Exported
+    from tutelage.stages.answer import AnsweringModel
+
+__all__ = ["Run", "compare", "events", "finetune"]
+
+Target = Literal["peft", "hf", "gguf", "ollama"]
+
+
+def finetune(
+    data: str | Path | Iterable[Mapping[str, Any]],
+    *,
+    output: str | Path | None = None,
+    recipe: str | Path | None = None,
+    listener: Listener = ignore,
+    overwrite: bool = False,
+    accept_changes: bool = False,
+    **settings: Any,
+) -> "Run":
+    """Fine-tune a model, evaluate it against its base and report; an unfinished run in `output` goes on.
+
+    `data` is a path or name as for `--data`, or rows as dicts (a list, or a `datasets.Dataset`). `recipe` is a file or
+    the name of one that ships; `settings` are settings of it by their last name, such as `learning_rate`. Writes the
+    files of `tutelage run`. Raises RecipeError for settings, DataError for rows, ModelError for the base model,
+    RunFolderError where `output` holds a finished run, NonFiniteError and StorageError.
+    """
+    from tutelage.stages.run import run_all
+    from tutelage.system.runtime import caller_state_kept
+
+    given = {f"--set {setting_named(name)}": value for name, value in settings.items()}
+    path = None if recipe is None else shipped_path(str(recipe)) or Path(recipe)
+    root = None if output is None else Path(output)
+    if isinstance(data, str | Path):
+        folder, loaded = new_run(
+            path, {"--data data.source": str(data), **given}, root=root, goes_on=not overwrite
+        )
+        with caller_state_kept():
+            run_all(
+                Session(folder, loaded, listener=without_raising(listener)),
+                overwrite=overwrite,
+                accept_changes=accept_changes,
+            )
+        return Run(folder.root)
+    if root is None:
+        raise RunFolderError(
+            "run.not_named", "Rows have no name that a run could have. Give its folder: output=..."
+        )
+    with kept_rows(data, RunFolder(root)) as rows:
+        return finetune(
+            rows,
+            output=root,
+            recipe=recipe,
+            listener=listener,
+            overwrite=overwrite,
+            accept_changes=accept_changes,
+            **settings,
+        )
+
+
+class Run:
+    """A run on disk, or with a `step` one of its checkpoints; every property is read when it is asked for."""
+
+    def __init__(self, folder: str | Path, *, step: int | None = None) -> None:
+        self._run, self._loaded = earlier_run(Path(folder), {}, step=step)
+
+    def __repr__(self) -> str:
+        return f"Run({self.name!r})"
+
+    @property
+    def name(self) -> str:
+        """The folder, and behind an @ the step."""
+        return self._run.name
+
+    @property
+    def folder(self) -> Path:
+        return self._run.root
+
+    @property
+    def recipe(self) -> Recipe:
+        return self._loaded.recipe
+
+    @property
+    def preparation(self) -> Preparation:
+        """What became of the rows."""
+        return read_artifact(Preparation, self._run.require(self._run.preparation, stage="prepare"))
+
+    @property
+    def training(self) -> TrainingResult:
+        """What the training took and came to."""
+        return read_artifact(TrainingResult, self._run.require(self._run.training, stage="train"))
+
+    @property
+    def evaluation(self) -> Evaluation:
+        """The whole comparison of the fine-tuned model with its base."""
+        return read_evaluation(self._run.require(self._run.metrics, stage="evaluate"))
+
+    @property
+    def verdict(self) -> str:
+        """Whether the fine-tuned model is "better", "worse", or there is "no difference detectable"."""
+        return self.evaluation.verdict
+
+    @property
+    def metrics(self) -> Mapping[str, MetricFigures | Share]:
+        """The metrics by name, each with its 95 % interval (`low`, `high`); of answers that of the `difference`."""
+        found = self.evaluation
+        return found.metrics if isinstance(found, AnswerEvaluation) else {"accuracy": found.accuracy}
+
+    def load(self, which: Literal["tuned", "base"] = "tuned", *, step: int | None = None) -> "AnsweringModel":
+        """Load the fine-tuned model, or its base, to be asked; with a `step` the model as that checkpoint has it.
+
+        RecipeError where the run is a classification, RunFolderError where there is no such checkpoint.
+        """
+        from tutelage.stages.answer import open_models
+        from tutelage.system.runtime import caller_state_kept
+
+        of = self if step is None else Run(self.folder, step=step)
+        with caller_state_kept():
+            [(_, model)] = open_models(of._session(), [which])
+        return model
+
+    def export(
+        self,
+        target: Target,
+        *,
+        output: str | Path | None = None,
+        quantization: str | None = None,
+        overwrite: bool = False,
+    ) -> "Exported":
+        """Write the model for other programs, and verify it; ExportError where it is not the one that was trained."""
+        from tutelage.stages.export import export
+
+        place = None if output is None else Path(output)
+        [exported] = export(
+            self._session(), [target], output=place, quantization=quantization, overwrite=overwrite
+        )
+        return exported
+
+    def _session(self) -> Session:
+        return Session(self._run, self._loaded)
+
+
+def compare(*runs: "Run | str | Path") -> "RunsCompared":
+    """Compare the fine-tuned models of evaluated runs on the same test rows, the baseline first.
+
+    RunFolderError where they were not tested on the same rows.
+    """
+    from tutelage.stages.compare import compare
+
+    return compare([Path(one.name if isinstance(one, Run) else one) for one in runs])

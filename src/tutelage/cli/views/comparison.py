@@ -1,0 +1,146 @@
+"""Runs compared row by row, printed for a person."""
+
+from typing import Any
+
+from tutelage.cli import console
+
+# What a line is called before its own name, by its kind.
+BEFORE_NAME = {"sets": "set ", "judges": "judge ", "passages": ""}
+
+
+def show_comparison(compared: Any) -> None:
+    """Print a line for each recipe, what differs in it, and the verdicts."""
+    from tutelage.evaluation.paired.verdict import format_value
+
+    metric = compared.primary
+    console.say(
+        f"{compared.rows:,} test rows, {compared.clusters:,} unlike each other. {metric.label} decides"
+        f" ({'higher' if metric.higher_is_better else 'lower'} is better); the first is the baseline."
+    )
+    console.say()
+    console.table(
+        ["", "seeds", metric.label, "between seeds", "difference", "95 % interval", "p", ""],
+        [_line(group, metric) for group in compared.groups],
+        numeric={1, 2, 3, 4, 5, 6},
+    )
+    _show_forgetting([run for group in compared.groups for run in group.runs])
+    for group in compared.groups:
+        console.say()
+        console.heading(group.label)
+        if group.comparison is None:
+            console.say("The baseline.")
+        else:
+            console.say(group.comparison.verdict.sentence)
+            console.say(f"Differs in {'; '.join(group.differs) or 'no setting'}.")
+        if len(group.runs) > 1:
+            means = group.means(metric.name)
+            told = f"{format_value(min(means), metric)} to {format_value(max(means), metric)}"
+            console.say(f"Its {len(group.runs)} seeds ({_listed(group.seeds)}) give {told}.")
+        _show_further(group)
+    if len(compared.groups) == 1:
+        console.say("\nThe runs differ in their seed alone, so there is nothing to hold against each other.")
+
+
+def _line(group: Any, metric: Any) -> list[str]:
+    from tutelage.evaluation.paired.verdict import format_change, format_p, format_value
+
+    spread = group.seed_spread(metric.name)
+    begin = [
+        group.label,
+        str(len(group.runs)),
+        format_value(group.mean(metric.name), metric),
+        "" if spread is None else f"± {spread:.{metric.decimals}f}",
+    ]
+    if group.comparison is None:
+        return [*begin, "", "", "", "baseline"]
+    one = group.comparison.measured[metric.name]
+    return [
+        *begin,
+        format_change(one.difference, metric),
+        _interval(one.low, one.high, metric),
+        format_p(group.comparison.resampled[metric.name].p),
+        group.comparison.verdict.word,
+    ]
+
+
+def _interval(low: float | None, high: float | None, metric: Any) -> str:
+    from tutelage.evaluation.paired.verdict import format_change
+
+    if low is None or high is None:
+        return "unknown"
+    return f"{format_change(low, metric)} to {format_change(high, metric)}"
+
+
+def _show_forgetting(runs: list[Any]) -> None:
+    """Print a line for each run: what tuning cost it on general text, against its own base model."""
+    from tutelage.evaluation.metrics.metrics import METRICS
+    from tutelage.evaluation.paired.verdict import format_change, format_value
+
+    metric = METRICS["bits_per_byte"]
+    told = [(run.name, run.further.forgetting) for run in runs if run.further.forgetting]
+    if not told:
+        return
+    console.say("\nGeneral text, in bits per byte (lower is better), each run against its own base model:")
+    console.table(
+        ["", "before", "after", "change", "95 % interval", ""],
+        [
+            [
+                name,
+                format_value(one.base, metric),
+                format_value(one.tuned, metric),
+                format_change(one.difference, metric),
+                _interval(one.low, one.high, metric),
+                one.verdict,
+            ]
+            for name, one in told
+        ],
+        numeric={1, 2, 3, 4},
+    )
+
+
+def _show_further(group: Any) -> None:
+    """Print what else was paired with the baseline, and what could not be, with the reason."""
+    from tutelage.evaluation.compare.further_scores import without_judge
+
+    paired = [(kind, name, one) for kind, of in group.further.items() for name, one in of.paired.items()]
+    if paired:
+        console.say("Beside the test rows:")
+        console.table(
+            ["", "by", "baseline", "this", "difference", "95 % interval", "p", ""],
+            # The label of a judge's scores names the judge.
+            [
+                _further_line(
+                    "judge" if kind == "judges" else BEFORE_NAME[kind] + without_judge(name, one.metric), one
+                )
+                for kind, name, one in paired
+            ],
+            numeric={2, 3, 4, 5, 6},
+        )
+    for _, _, one in paired:
+        if one.missing:
+            console.say(one.missing)
+    for kind, of in group.further.items():
+        for name, why in of.left_out.items():
+            console.say(f"Left out: {BEFORE_NAME[kind]}{name} ({why}).")
+
+
+def _further_line(name: str, one: Any) -> list[str]:
+    from tutelage.evaluation.paired.verdict import format_change, format_p, format_value
+
+    metric, measured = one.metric, one.measured
+    if measured.difference is None:
+        return [name, metric.label, "", "", "unknown", "unknown", "unknown", one.verdict.word]
+    return [
+        name,
+        metric.label,
+        format_value(measured.base, metric),
+        format_value(measured.tuned, metric),
+        format_change(measured.difference, metric),
+        _interval(measured.low, measured.high, metric),
+        format_p(one.p_holm),
+        one.verdict.word,
+    ]
+
+
+def _listed(values: list[int]) -> str:
+    return ", ".join(map(str, values))

@@ -1,0 +1,190 @@
+"""A model of a run, opened to be asked: the tuned one, its base, or that of a checkpoint."""
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tutelage.errors import DataError, RecipeError
+from tutelage.run.artifacts import Preparation, TrainingResult, read_artifact
+from tutelage.stages.session import Session
+from tutelage.stages.settings import refuse_classifier, refuse_lost_checkpoint
+from tutelage.stages.warnings import warn_of_emulated_bfloat16
+
+if TYPE_CHECKING:
+    from tutelage.data.prompts.prompts import PromptRenderer
+    from tutelage.data.rows.conversations import Conversation
+    from tutelage.generation.sampling import Sampling
+    from tutelage.model.forward import CausalModel
+
+# One instruction, or the messages of a conversation up to what is to be answered.
+Prompt = str | Sequence[Mapping[str, str]]
+
+
+@dataclass(frozen=True)
+class AnsweringModel:
+    """A model with what its prompts are rendered by; `max_new_tokens` is the recipe's."""
+
+    model: "CausalModel"
+    renderer: "PromptRenderer"
+    end_tokens: Collection[int]
+    context_length: int
+    max_new_tokens: int
+
+    def generate(
+        self,
+        prompt: Prompt,
+        *,
+        input: str = "",
+        max_new_tokens: int | None = None,
+        temperature: float = 0.0,
+        top_k: int | None = None,
+        top_p: float = 1.0,
+        seed: int = 0,
+    ) -> str:
+        """Return the answer to an instruction, with its `input` if it has one, or to the messages of a conversation.
+
+        At temperature 0 the most probable token is taken each time. DataError if the prompt leaves too little room.
+        """
+        from tutelage.generation.generate import answer_texts
+
+        sampling = _sampling(temperature, top_k, top_p, seed)
+        ids, most = self._prompt_ids(prompt, input, max_new_tokens)
+        [text] = answer_texts(
+            self.model,
+            [ids],
+            tokenizer=self.renderer.tokenizer,
+            end_tokens=self.end_tokens,
+            max_new_tokens=most,
+            batch_size=1,
+            sampling=sampling,
+        )
+        return text
+
+    def stream(
+        self,
+        prompt: Prompt,
+        *,
+        input: str = "",
+        max_new_tokens: int | None = None,
+        temperature: float = 0.0,
+        top_k: int | None = None,
+        top_p: float = 1.0,
+        seed: int = 0,
+    ) -> Iterator[str]:
+        """Yield the answer of `generate` in pieces of whole characters, as they are generated."""
+        from tutelage.generation.continuous_batch import open_batch
+        from tutelage.generation.sampling import next_tokens
+        from tutelage.serve.answer_text import AnswerText
+
+        sampling = _sampling(temperature, top_k, top_p, seed)
+        ids, most = self._prompt_ids(prompt, input, max_new_tokens)
+        batch, text = open_batch(self.model, size=1), AnswerText(self.renderer.tokenizer)
+        batch.ask(0, ids)
+        for count in range(most):
+            following = batch.step()
+            [token] = next_tokens(following.logits, following.rows, [(0, count)], sampling)
+            if token in self.end_tokens:
+                break
+            batch.give(0, token)
+            if piece := text.add(token):
+                yield piece
+        if piece := text.finish():
+            yield piece
+
+    def log_probs(self, prompt: Prompt, answer: str, *, input: str = "") -> list[float]:
+        """Return the log-probability (nats) of each token of an answer and of the end of turn behind it."""
+        from tutelage.model.forward import target_log_probs
+        from tutelage.tree.prefix_tree import merge
+
+        asked = self._conversation(prompt, input, answer)
+        example = self.renderer.example(asked, loss_on="last_response")
+        return target_log_probs(self.model, merge([example])).tolist()
+
+    def _prompt_ids(
+        self, prompt: Prompt, input: str, max_new_tokens: int | None
+    ) -> tuple[tuple[int, ...], int]:
+        ids = tuple(self.renderer.prompt_ids(self._conversation(prompt, input, "")))
+        most = self.max_new_tokens if max_new_tokens is None else max_new_tokens
+        room = self.context_length - len(ids)
+        if room < most:
+            raise DataError(
+                "generate.prompt_too_long",
+                f"The instruction and its prompt have {len(ids):,} tokens, which leaves {max(room, 0):,} of the model's"
+                f" context for an answer of up to {most:,}. Shorten it, or lower evaluation.max_new_tokens.",
+            )
+        return ids, most
+
+    def _conversation(self, prompt: Prompt, input: str, answer: str) -> "Conversation":
+        from tutelage.data.quality.repairs import repair_text
+        from tutelage.data.rows.conversations import Conversation, Turn, single_turn
+        from tutelage.serve.messages import read_messages
+
+        if isinstance(prompt, str):
+            return single_turn(0, repair_text(prompt)[0], repair_text(input)[0], answer)
+        turns, wrong = read_messages(list(prompt), path="prompt")
+        if wrong:
+            told = "; ".join(f"{one.path}: {one.words}" for one in wrong)
+            raise DataError("generate.message_malformed", f"The messages cannot be read: {told}.")
+        return Conversation(0, (*turns, Turn("assistant", answer)))
+
+
+def open_models(session: Session, arms: Sequence[str]) -> Iterator[tuple[str, AnsweringModel]]:
+    """Give each of some models of a run, "base" before "tuned", on one set of weights: the first is gone by then."""
+    from tutelage.data.dataset.model_files import refuse_other_model
+    from tutelage.evaluation.evaluate import trained_dtype
+    from tutelage.model.assembly import check_published, open_base, open_tuned
+    from tutelage.model.end_tokens import end_tokens
+    from tutelage.system.runtime import choose_device, choose_dtype_to_open
+
+    refuse_classifier(session)
+    run, recipe, source, inputs = session.run, session.recipe, session.source, session.inputs
+    run.require(run.training, stage="train")
+    refuse_lost_checkpoint(run)
+    refuse_other_model(run, source.identity, source.files)
+    if "tuned" in arms:
+        check_published(run.weights, recipe.adapter)
+    device = choose_device(recipe.training.device)
+    warn_of_emulated_bfloat16(session)
+    model = open_base(
+        source,
+        device,
+        choose_dtype_to_open(trained_dtype(run, recipe), device),
+        padded_because=read_artifact(TrainingResult, run.training).padded_because,
+    )
+    ends = end_tokens(
+        source.folder, inputs.tokenizer, read_artifact(Preparation, run.preparation).end_of_turn_id
+    )
+    for arm in arms:
+        model = model if arm == "base" else open_tuned(model, run.weights, recipe.adapter)
+        most = recipe.evaluation.max_new_tokens
+        yield arm, AnsweringModel(model, inputs.renderer, ends, inputs.context_length, most)
+
+
+def _sampling(temperature: float, top_k: int | None, top_p: float, seed: int) -> "Sampling | None":
+    from tutelage.generation.sampling import Sampling
+
+    refuse_odd_sampling(temperature, top_k, top_p, seed)
+    return Sampling(temperature, top_k, top_p, seed) if temperature else None
+
+
+def refuse_odd_sampling(temperature: float, top_k: int | None, top_p: float, seed: int) -> None:
+    """Stop at numbers that no token could be drawn with, and at ones that a greedy answer would ignore."""
+    for name, value, is_right, right in (
+        (
+            "temperature",
+            temperature,
+            temperature == 0 or 0.01 <= temperature <= 100,
+            "0, or from 0.01 to 100",
+        ),
+        ("top-k", top_k, top_k is None or top_k >= 1, "1 or more"),
+        ("top-p", top_p, 0 < top_p <= 1, "more than 0 and at most 1"),
+        ("seed", seed, 0 <= seed < 2**63, "0 or more, below 2^63"),
+    ):
+        if not is_right:
+            raise RecipeError("cli.value_out_of_range", f"--{name} is {value}, but it has to be {right}.")
+    if temperature == 0 and (top_k is not None or top_p < 1 or seed):
+        raise RecipeError(
+            "generate.sampling_without_temperature",
+            "--top-k, --top-p and --seed decide how tokens are drawn, but at --temperature 0 none is."
+            " Add a temperature, for example --temperature 0.8, or leave them out.",
+        )

@@ -1,0 +1,26 @@
+"""What is wrong with some data, and what they are for the model; nothing is written."""
+
+from typing import TYPE_CHECKING
+
+from tutelage.stages.inputs import Inputs
+from tutelage.stages.reporter import Reporter
+
+if TYPE_CHECKING:
+    from tutelage.data.lint.examination import Examination
+
+
+def check(inputs: Inputs, reporter: Reporter, *, near_duplicates: bool = True) -> "Examination":
+    """Examine the rows of a recipe's data; without the model on this machine nothing is said of tokens."""
+    from tutelage.data.lint.examination import examine
+
+    recipe, source = inputs.recipe, inputs.open_data()
+    renderer, context = (inputs.renderer, inputs.context_length) if inputs.has_model() else (None, 0)
+    with reporter.waiting("Looking at the rows"):
+        return examine(
+            source,
+            recipe.data,
+            renderer,
+            context_length=context,
+            with_near_duplicates=near_duplicates,
+            objective=recipe.training.objective,
+        )

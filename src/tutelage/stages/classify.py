@@ -1,0 +1,105 @@
+"""Labels that the model of a classification gives to texts."""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from tutelage.errors import DataError, RecipeError
+from tutelage.run.artifacts import Preparation, read_artifact
+from tutelage.run.evaluation import ClassEvaluation
+from tutelage.run.folder import RunFolder
+from tutelage.stages.session import Session
+from tutelage.stages.warnings import warn_of_emulated_bfloat16
+
+# Gives the predictions for texts, and nothing for those that the model cannot take.
+Classify = Callable[[list[str]], list[dict[str, Any] | None]]
+
+
+def refuse_no_classifier(session: Session) -> None:
+    """Stop where labels are wanted of a model that writes answers."""
+    if not session.is_classification:
+        root = session.run.root
+        raise RecipeError(
+            "classify.not_a_classification_run",
+            f"{root} is no classification: its model writes answers. Ask it with `tutelage generate {root}`.",
+        )
+
+
+def labels_of(run: RunFolder) -> list[str]:
+    """Return the labels that a run knows."""
+    return read_artifact(Preparation, run.require(run.preparation, stage="prepare")).classes
+
+
+def refuse_empty(texts: Iterable[str]) -> None:
+    """Stop at a text with nothing in it, of which no token could be read."""
+    for place, text in enumerate(texts, start=1):
+        if not text.strip():
+            raise DataError(
+                "classify.empty_text",
+                f"Text {place} is empty, and nothing can be told from it. Leave it out.",
+            )
+
+
+def read_threshold(run: RunFolder, given: str) -> tuple[int, float]:
+    """Return the number of the rarer of two labels and the probability from which on it is given."""
+    from tutelage.data.dataset.class_rows import class_numbers
+    from tutelage.data.dataset.preparation import read_prepared
+    from tutelage.evaluation.metrics.threshold import rarer_class
+
+    prepared = read_artifact(Preparation, run.require(run.preparation, stage="prepare"))
+    classes = prepared.classes
+    if len(classes) != 2 or prepared.label_sets:
+        raise DataError(
+            "classify.threshold_needs_two_labels",
+            f"--threshold is for two labels of which a text has one, and {run.root} has {len(classes)}"
+            f"{' of which it may have several' if prepared.label_sets else ''}. Leave it out.",
+        )
+    if given == "validation":
+        found = read_artifact(ClassEvaluation, run.require(run.metrics, stage="evaluate")).threshold
+        if found is None:
+            raise DataError(
+                "classify.threshold_unavailable",
+                f"{run.root} has no threshold from validation rows, which need both labels. Name a number, as"
+                " --threshold 0.3.",
+            )
+        return classes.index(found.label), found.chosen
+    try:
+        value = float(given)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < 1:
+        raise DataError(
+            "classify.threshold_invalid",
+            f"--threshold is {given!r}. Name a number between 0 and 1, or `validation`.",
+        )
+    return rarer_class(class_numbers(read_prepared(run, "train"))), value
+
+
+def open_classify(session: Session, threshold: tuple[int, float] | None) -> Classify:
+    """Load the model; return what gives the predictions for texts, and nothing for those that it cannot take."""
+    run, source = session.run, session.source
+    with session.reporter.locating() as wait:
+        wait("Loading the model")
+        from tutelage.data.dataset.class_rows import text_ids
+        from tutelage.data.dataset.model_files import refuse_other_model
+        from tutelage.data.quality.repairs import repair_text
+        from tutelage.evaluation.classification import open_classifier, predictions_of
+        from tutelage.model.assembly import check_published
+        from tutelage.model.loading import context_length, load_tokenizer
+
+        refuse_other_model(run, source.identity, source.files)
+        run.require(run.training, stage="train")
+        check_published(run.weights, session.recipe.adapter)
+        warn_of_emulated_bfloat16(session)
+        model, tokenizer = open_classifier(run, session.recipe, source), load_tokenizer(source.folder)
+    classes, limit = read_artifact(Preparation, run.preparation).classes, context_length(source.folder)
+    token = session.recipe.data.class_token
+
+    def classify_texts(texts: list[str]) -> list[dict[str, Any] | None]:
+        ids = [text_ids(tokenizer, repair_text(text)[0], token=token) for text in texts]
+        fitting = [one for one in ids if 0 < len(one) <= limit]
+        found = iter(
+            predictions_of(model, session.recipe, fitting, classes, threshold=threshold) if fitting else []
+        )
+        return [next(found) if 0 < len(one) <= limit else None for one in ids]
+
+    return classify_texts

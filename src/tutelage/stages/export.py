@@ -1,0 +1,143 @@
+"""A tuned model written for other programs, loaded again in a fresh process, and its answers compared."""
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tutelage.errors import RecipeError, RunFolderError
+from tutelage.run.folder import ExportFolder, RunFolder
+from tutelage.run.lock import locked, locked_folder, owner_of
+from tutelage.stages.session import Session
+from tutelage.stages.settings import refuse_untrained_settings
+from tutelage.system.storage import remove
+
+if TYPE_CHECKING:
+    from tutelage.export.record import Exported
+
+OF_GGUF = ("gguf", "ollama")
+
+
+@dataclass(frozen=True)
+class Order:
+    """What is to be exported where: the targets in their order, each once; `quantization` is of gguf and ollama."""
+
+    targets: tuple[str, ...]
+    folder: ExportFolder
+    quantization: str | None
+    is_link: bool  # a link in place of a stage's folder gives way to a folder, wherever it leads
+
+
+def check_export(
+    session: Session,
+    targets: Sequence[str],
+    *,
+    output: Path | None,
+    quantization: str | None,
+    overwrite: bool,
+) -> Order:
+    """Stop where an export would before it loads a model; return what is to be done."""
+    run = session.run
+    refuse_untrained_settings(session)
+    if quantization is not None and not {*OF_GGUF} & {*targets}:
+        raise RecipeError(
+            "cli.option_needs_another",
+            f"--quantization {quantization} is of gguf and ollama alone, and neither is asked for. Leave it out,"
+            " or add --to gguf.",
+        )
+    folder = ExportFolder(output or run.export)
+    is_link = folder.root.absolute() == run.export.absolute() and folder.root.is_symlink()
+    if not is_link:
+        _refuse_place(folder.root, run)
+    order = Order(tuple(dict.fromkeys(targets)), folder, quantization, is_link)
+    for target in order.targets:
+        if folder.of(target).exists() and not overwrite:
+            raise RunFolderError(
+                "cli.output_exists",
+                f"{folder.of(target)} already holds an export. Add --overwrite to replace it.",
+            )
+    return order
+
+
+def export(
+    session: Session,
+    targets: Sequence[str],
+    *,
+    output: Path | None = None,
+    quantization: str | None = None,
+    overwrite: bool = False,
+) -> "list[Exported]":
+    """Make, verify and publish each format; ExportError at the first that is not the model that was trained.
+
+    `targets` are of peft, hf, gguf and ollama, and the folder is export/ in the run unless `output` names another.
+    """
+    order = check_export(session, targets, output=output, quantization=quantization, overwrite=overwrite)
+    run, source, folder = session.run, session.source, order.folder
+    from tutelage.export.export import export as make_exports
+
+    with _unchanged(run, folder.root):
+        if order.is_link:
+            remove(folder.root)
+        with locked_folder(folder.root, folder.root / run.lock.name):
+            return make_exports(
+                run,
+                session.recipe,
+                source,
+                folder,
+                order.targets,
+                quantization=order.quantization or "f16",
+                waiting=session.reporter.waiting,
+            )
+
+
+@contextmanager
+def _unchanged(run: RunFolder, output: Path) -> Iterator[None]:
+    """Keep others from changing a run while it is exported; a run that cannot be written is exported to elsewhere."""
+    is_elsewhere = not output.resolve().is_relative_to(run.root.resolve())
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(locked(run))
+        except RunFolderError as fault:
+            if not is_elsewhere or fault.code not in ("run.locked", "run.not_writable"):
+                raise
+            if fault.code == "run.locked":
+                owner = owner_of(run.lock) or "another process"
+                raise RunFolderError(
+                    "run.locked",
+                    f"{run.root} is in use by {owner}. Wait until it has ended, then export again.",
+                ) from None
+        yield
+
+
+def _refuse_place(root: Path, run: RunFolder) -> None:
+    if any("\ud800" <= character <= "\udfff" for character in str(root.absolute())):
+        raise RunFolderError(
+            "cli.path_not_utf8",
+            f"{root} is no name in UTF-8, and the libraries that write models take no other. Choose another --output.",
+        )
+    for path in (root, *root.parents):
+        try:
+            os.lstat(path)
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        except OSError as fault:
+            raise RunFolderError(
+                "cli.output_not_a_folder",
+                f"{str(path)[:80]!r} cannot be a folder: {fault.strerror}. Choose another --output.",
+            ) from fault
+        if not path.is_dir():
+            what = "a link to no folder" if path.is_symlink() else "a file"
+            raise RunFolderError(
+                "cli.output_not_a_folder",
+                f"{path} is {what}; exports need a folder. Choose another --output.",
+            )
+        break
+    place = root.resolve()
+    if place.is_relative_to(run.root.resolve()) and not place.is_relative_to(run.export.resolve()):
+        raise RunFolderError(
+            "export.output_inside_run",
+            f"{root} is in the run {run.root}, whose other folders hold what its stages wrote and nothing else. Choose"
+            f" another --output, or leave it out: exports then go into {run.export}.",
+        )

@@ -1,0 +1,53 @@
+"""Rows that a program hands over, kept as a file of the run like any other data."""
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from tutelage.errors import DataError
+from tutelage.run.folder import RunFolder
+from tutelage.system.storage import publish_bytes, remove
+
+
+@contextmanager
+def kept_rows(rows: Iterable[Any], run: RunFolder) -> Iterator[Path]:
+    """Give the file of a run folder that holds rows as JSON lines; it is gone if what is done with it comes to nothing.
+
+    Its name is a hash of them, so that other rows are other data. DataError at a row that is no object, or that holds
+    what JSON has no form for.
+    """
+    content = b"".join(_line(place, row) for place, row in enumerate(rows))
+    path = run.rows(hashlib.sha256(content).hexdigest())
+    is_new = not path.exists()
+    if is_new:
+        publish_bytes(path, content)
+    try:
+        yield path
+    except BaseException:
+        if is_new and not run.preparation.exists():
+            remove(path)
+            if not any(run.root.iterdir()):
+                run.root.rmdir()
+        raise
+
+
+def _line(place: int, row: Any) -> bytes:
+    if not isinstance(row, Mapping):
+        kind = type(row).__name__
+        raise DataError(
+            "data.row_not_object", f"Row {place} is of the type {kind}. Give each row as a dict.", row=place
+        )
+    try:
+        text = json.dumps(dict(row), ensure_ascii=False, allow_nan=False)
+        return f"{text}\n".encode()
+    except UnicodeEncodeError:  # half of a surrogate pair, which is repaired like in any other data
+        return f"{json.dumps(dict(row), allow_nan=False)}\n".encode()
+    except (TypeError, ValueError) as fault:
+        raise DataError(
+            "data.row_not_json",
+            f"Row {place} cannot be written as JSON: {fault}. Use texts, numbers, lists and dicts.",
+            row=place,
+        ) from fault

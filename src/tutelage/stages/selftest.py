@@ -1,0 +1,26 @@
+"""Whether how a step is cut and run changes nothing, on a model."""
+
+from typing import TYPE_CHECKING
+
+from tutelage.stages.inputs import Inputs
+from tutelage.stages.prepare import prepare_aside
+from tutelage.stages.reporter import Reporter
+
+if TYPE_CHECKING:
+    from tutelage.training.equivalence import Comparison
+
+ROWS = 8
+
+
+def selftest(inputs: Inputs, reporter: Reporter) -> "list[Comparison]":
+    """Run one step of eight rows in every way, and return how far each is from one example at a time."""
+    source = inputs.source
+    examples = list(prepare_aside(inputs, reporter).splits["train"].examples[:ROWS])
+    with reporter.waiting("Loading the model"):
+        from tutelage.training.equivalence import compare_ways, count_ways
+    advance = reporter.progress("Comparing", count_ways(examples))
+    found = []
+    for comparison in compare_ways(source, examples):
+        found.append(comparison)
+        advance(1)
+    return found

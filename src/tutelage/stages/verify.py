@@ -1,0 +1,131 @@
+"""Whether a run is what it was when it was made: its files by their hashes, its training by doing some of it again."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from tutelage.errors import RunFolderError, StorageError
+from tutelage.run.artifacts import Preparation, TrainingResult, read_artifact
+from tutelage.run.folder import RunFolder
+from tutelage.stages.resume import Earlier, note_other_machine
+from tutelage.stages.session import Session
+from tutelage.stages.train import open_model
+from tutelage.system.storage import MANIFEST, file_sha256, what_is_damaged
+
+
+@dataclass(frozen=True)
+class FilesFound:
+    """For each folder and file what it was found to be, and what is damaged."""
+
+    rows: list[list[str]]
+    damaged: list[str]
+
+
+@dataclass(frozen=True)
+class Replayed:
+    """From which step to which weights and optimizer came out the same to the bit, as the checkpoint has them."""
+
+    first: int
+    last: int
+    checkpoint: Path
+
+
+def compare_files(session: Session) -> FilesFound:
+    """Compare every folder with its manifest, and the model with the checkpoint that it was taken from."""
+    with session.reporter.waiting("Hashing the files"):
+        return _compare_files(session.run)
+
+
+def refuse_damaged_files(run: RunFolder, found: FilesFound) -> None:
+    """Stop where a file of a run is not what it was."""
+    if found.damaged:
+        raise StorageError(
+            "run.file_changed",
+            f"{run.root} is not what it was when it was made: {'; '.join(found.damaged)}. Put these files back from a"
+            " copy, or make the run again.",
+        )
+
+
+def _compare_files(run: RunFolder) -> FilesFound:
+    from tutelage.training.reference import what_is_damaged_in_reference
+
+    rows: list[list[str]] = []
+    damaged: list[str] = []
+    checkpoints = [run.checkpoint(step) for step in run.saved_steps()]
+    evaluations = [RunFolder(run.root, step).evaluation for step in (None, *run.evaluated_steps())]
+    for folder in (run.data, *checkpoints, run.model, *evaluations):
+        if folder.exists():
+            damage = what_is_damaged(folder)
+            rows.append([str(folder), damage or f"as its {MANIFEST} says"])
+            damaged += [f"{folder}: {damage}"] if damage else []
+    best = run.checkpoint(read_artifact(TrainingResult, run.training).best_step)
+    for weights in sorted(run.model.glob("*.safetensors")):
+        if best.exists():
+            is_same = file_sha256(weights) == file_sha256(best / weights.name)
+            rows.append([str(weights), f"{'the same as' if is_same else 'other than'} in {best.name}"])
+            damaged += [] if is_same else [f"{weights} is not that of {best}"]
+    if run.reference.exists():
+        damage = what_is_damaged_in_reference(run)
+        rows.append([str(run.reference), damage or "as its own hash says"])
+        damaged += [f"{run.reference}: {damage}"] if damage else []
+    return FilesFound(rows, damaged)
+
+
+def train_again(session: Session, *, from_step: int | None = None) -> Replayed:
+    """Train from one checkpoint to the last again, 0 being the untuned model, and compare weights and optimizer.
+
+    The default is the last checkpoint but one. StorageError where something comes out otherwise.
+    """
+    from tutelage.data.dataset.model_files import refuse_other_model
+    from tutelage.data.dataset.preparation import read_prepared
+    from tutelage.training.checkpoint import changes_since, identity_of, read_checkpoint
+    from tutelage.training.reference import needs_reference, with_reference
+    from tutelage.training.replay import replay
+
+    run, recipe, source = session.run, session.recipe, session.source
+    refuse_other_model(run, source.identity, source.files)
+    *before, last = _steps(run, from_step)
+    begin = read_checkpoint(run, before[-1]) if before and before[-1] else None
+    end = read_checkpoint(run, last)
+    changed = changes_since(end.identity, identity_of(run, recipe, source))
+    if changed:
+        raise RunFolderError(
+            "run.settings_changed",
+            f"{run.root} was made with other: {', '.join(changed)}. Put it back as it was to train it again.",
+        )
+    train = read_prepared(run, "train")
+    splits = {"train": train, "validation": train[:0]}
+    earlier = Earlier(end)
+    tuned = open_model(session, splits, read_artifact(Preparation, run.preparation), earlier)
+    if needs_reference(recipe):
+        with session.reporter.waiting("Reading both answers of each pair"):
+            tuned = with_reference(run, source, tuned, is_kept=False)
+    note_other_machine(session, earlier, tuned.model)
+    first = begin.progress.step if begin else 0
+    advance = session.reporter.progress("Training again", last - first)
+    different = replay(recipe, source, tuned, begin=begin, end=end, advance=advance)
+    if different:
+        raise StorageError(
+            "verify.result_differs",
+            f"Trained again from step {first} to step {last}, {', '.join(different)} came out otherwise than in"
+            f" {end.folder}. On another machine or other versions the last digits may differ; on the same, the run"
+            " is not what it was made of.",
+        )
+    return Replayed(first, last, end.folder)
+
+
+def _steps(run: RunFolder, from_step: int | None) -> list[int]:
+    """Return the step to begin with and the last one."""
+    saved = run.saved_steps()
+    if not saved:
+        raise RunFolderError(
+            "run.no_checkpoint", f"{run.checkpoints} holds no checkpoint, so nothing can be trained again."
+        )
+    begins = [0, *saved[:-1]]
+    begin = begins[-1] if from_step is None else from_step
+    if begin not in begins:
+        raise RunFolderError(
+            "run.no_such_checkpoint",
+            f"{run.checkpoints} holds no checkpoint of step {begin} before its last. Give --from-step one of"
+            f" {', '.join(map(str, begins))}.",
+        )
+    return [begin, saved[-1]]

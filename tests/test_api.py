@@ -1,0 +1,283 @@
+"""What a program gets: the same run as the command line makes, models that can be asked, and a process left alone."""
+
+import asyncio
+import json
+import multiprocessing
+import re
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+import torch
+from support.command_line import CommandLine
+from support.rows import alpaca_values, write_rows
+from support.tiny_tokenizer import write_tiny_model
+
+import tutelage
+from tutelage import api
+from tutelage.errors import DataError, RecipeError, RunFolderError
+from tutelage.run.lines import read_json_lines
+
+DOCS = Path(__file__).parents[1] / "docs" / "guide"
+QUICK = {
+    "max_steps": 4,
+    "eval_steps": 2,
+    "dtype": "float32",
+    "r": 2,
+    "limit": 4,
+    "max_new_tokens": 8,
+    "forgetting": False,
+}
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    return write_tiny_model(tmp_path_factory.mktemp("model") / "tiny")
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch, model):
+    """A folder to work in, with rows in my.json; a tiny model and few steps stand for the defaults."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TUTELAGE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    write_rows(tmp_path / "my.json", alpaca_values(80))
+    made = api.finetune
+    quick = {"name_or_path": str(model), **QUICK}
+    monkeypatch.setattr(api, "finetune", lambda data, **given: made(data, **{**quick, **given}))
+    return tmp_path
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory, model):
+    """A run that is only read."""
+    root = tmp_path_factory.mktemp("run")
+    data = write_rows(root / "my.json", alpaca_values(80))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TUTELAGE_CACHE", str(root / "cache"))
+        return tutelage.finetune(data, output=root / "mine", name_or_path=str(model), **QUICK)
+
+
+def test_the_package_imports_nothing_that_takes_time():
+    script = "import sys, tutelage; print([name for name in ('torch', 'pydantic', 'numpy') if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
+    assert tutelage.__all__ == ["Run", "__version__", "compare", "events", "finetune"]
+    assert [*map(callable, (tutelage.Run, tutelage.compare, tutelage.finetune))] == [True] * 3
+    with pytest.raises(AttributeError, match="finetuned"):
+        tutelage.finetuned  # noqa: B018 - the access is what raises
+
+
+def without_times(root):
+    """Return the contents of a run but for what tells the time, and what is made from that."""
+    untimed = {}
+    for path in sorted(root.rglob("*")):
+        name = str(path.relative_to(root))
+        if path.is_file() and path.name not in ("events.jsonl", "report.html", "manifest.json", "state.json"):
+            content = path.read_bytes()
+            if path.suffix == ".json":
+                content = re.sub(
+                    rb'"(seconds|ended|examples_per_second|peak_memory_bytes)": [^\n,]+', b"", content
+                )
+            untimed[name] = content
+    return untimed
+
+
+def test_a_program_writes_the_files_of_the_command_line(place, model, capsys):
+    run = tutelage.finetune("my.json", output="by-program", learning_rate=3e-4)
+    settings = {
+        "training.max_steps": 4,
+        "training.eval_steps": 2,
+        "training.dtype": "float32",
+        "adapter.r": 2,
+        "evaluation.limit": 4,
+        "evaluation.max_new_tokens": 8,
+        "evaluation.forgetting": "false",
+        "model.name_or_path": model,
+        "training.learning_rate": "3e-4",
+    }
+    given = [word for name, value in settings.items() for word in ("--set", f"{name}={value}")]
+    assert capsys.readouterr() == ("", "")
+    ended = CommandLine(capsys)("run", "--data", "my.json", "--output", "by-command", *given)
+    assert ended.code == 0, ended.err
+    program, command = without_times(run.folder), without_times(place / "by-command")
+    assert [name for name in {*program, *command} if program.get(name) != command.get(name)] == []
+    assert (run.folder / "report.html").exists()
+
+
+def test_what_came_of_a_run_can_be_read_by_name(run):
+    summary = json.loads((run.folder / "summary.json").read_text())
+    assert run.verdict == summary["evaluation"]["verdict"]
+    chrf = run.metrics["chrf"]
+    assert chrf.difference == summary["evaluation"]["metrics"]["chrf"]["difference"]
+    assert chrf.low <= chrf.difference <= chrf.high
+    assert (run.preparation.rows.train, run.training.steps) == (summary["rows"]["train"], 4)
+    assert run.recipe.training.max_steps == 4
+    assert repr(run) == f"Run({str(run.folder)!r})"
+
+
+def test_what_is_not_there_is_named_with_the_command_that_makes_it(tmp_path, run):
+    with pytest.raises(RunFolderError) as refused:
+        tutelage.Run(tmp_path)
+    assert refused.value.code == "run.no_recipe"
+    with pytest.raises(RunFolderError) as refused:
+        run.load(step=77)
+    assert refused.value.code == "run.no_such_checkpoint"
+
+
+def test_a_finished_run_is_refused_and_kept(place):
+    run = tutelage.finetune("my.json", output="mine")
+    before = without_times(run.folder)
+    with pytest.raises(RunFolderError) as refused:
+        tutelage.finetune("my.json", output="mine")
+    assert refused.value.code == "run.exists"
+    assert without_times(run.folder) == before
+    tutelage.finetune("my.json", output="mine", overwrite=True)
+
+
+@pytest.mark.parametrize(
+    ("settings", "code"),
+    [
+        ({"learning_rat": 1e-3}, "settings.unknown"),
+        ({"learning_rate": "fast"}, "settings.invalid_value"),
+        ({"zero_shot": True}, "settings.inactive"),
+    ],
+)
+def test_a_setting_that_cannot_be_honoured_is_refused_before_anything_is_written(place, settings, code):
+    with pytest.raises(RecipeError) as refused:
+        tutelage.finetune("my.json", output="mine", **settings)
+    assert refused.value.code == code
+    assert not (place / "mine").exists()
+
+
+def test_rows_may_be_dicts_or_a_data_set_and_a_row_that_is_neither_is_named(place):
+    from datasets import Dataset
+
+    rows = alpaca_values(60)
+    from_dicts = tutelage.finetune(iter(rows), output="dicts")
+    from_data_set = tutelage.finetune(Dataset.from_list(rows), output="data-set")
+    assert from_dicts.preparation.rows == from_data_set.preparation.rows
+    assert from_dicts.preparation.rows.kept == 60
+    [kept] = from_dicts.folder.glob("rows-*.jsonl")
+    assert read_json_lines(kept) == rows
+    for wrong, code in (("text", "data.row_not_object"), ({"instruction": {1, 2}}, "data.row_not_json")):
+        with pytest.raises(DataError) as refused:
+            tutelage.finetune([*rows, wrong], output="wrong")
+        assert (refused.value.code, refused.value.row) == (code, 60)
+        assert not (place / "wrong").exists()
+    with pytest.raises(RunFolderError) as refused:
+        tutelage.finetune(rows)
+    assert refused.value.code == "run.not_named"
+
+
+def test_a_model_answers_as_the_command_does_and_a_stream_is_the_same_in_pieces(run, capsys):
+    asked = "Name a fruit."
+    model = run.load()
+    answer = model.generate(asked)
+    assert CommandLine(capsys)("generate", run.folder, asked).out == answer + "\n"
+    assert "".join(model.stream(asked)) == answer
+    drawn = {"temperature": 5.0, "seed": 3}
+    assert "".join(model.stream(asked, **drawn)) == model.generate(asked, **drawn) != answer
+    assert model.generate([{"role": "user", "content": asked}]) == answer
+    assert len(model.generate(asked, max_new_tokens=2)) < len(answer)
+    with pytest.raises(DataError) as refused:
+        model.generate([{"role": "nobody", "content": asked}])
+    assert refused.value.code == "generate.message_malformed"
+    with pytest.raises(DataError) as refused:
+        model.generate(asked, max_new_tokens=10_000)
+    assert refused.value.code == "generate.prompt_too_long"
+
+
+@pytest.mark.parametrize("which", ["base", "tuned"])
+def test_log_probs_are_those_that_the_evaluation_found(run, which):
+    model = run.load(which)
+    for answer in read_json_lines(run.folder / "evaluation" / f"{which}.jsonl"):
+        row = alpaca_values(80)[answer["row"]]
+        found = model.log_probs(row["instruction"], row["output"], input=row.get("input", ""))
+        assert sum(found) == pytest.approx(answer["reference_log_prob"], abs=1e-4)
+        assert all(one < 0 for one in found)
+
+
+def test_a_checkpoint_can_be_asked(run):
+    steps = sorted(int(path.name[5:]) for path in (run.folder / "checkpoints").iterdir())
+    kept = run.training.best_step
+    assert run.load(step=kept).log_probs("Name a fruit.", "pear") == run.load().log_probs(
+        "Name a fruit.", "pear"
+    )
+    assert kept in steps
+
+
+def test_a_listener_hears_all_and_cannot_stop_a_run(place):
+    heard = []
+
+    def failing(event):
+        heard.append(event)
+        if isinstance(event, tutelage.events.StepTaken):
+            raise ValueError("no more")
+
+    with pytest.warns(RuntimeWarning, match="no more"):
+        run = tutelage.finetune("my.json", output="mine", listener=failing)
+    assert [event.step for event in heard if isinstance(event, tutelage.events.StepTaken)] == [1]
+    assert run.training.steps == 4
+
+
+def test_the_process_is_left_as_it_was(place):
+    torch.set_num_threads(2)
+    torch.manual_seed(11)
+    before = torch.get_rng_state()
+    run = tutelage.finetune("my.json", output="mine")
+    run.load()
+    assert torch.get_num_threads() == 2
+    assert torch.equal(torch.get_rng_state(), before)
+    torch.set_num_threads(1)
+
+
+def weights(run):
+    return (run.folder / "model" / "adapter_model.safetensors").read_bytes()
+
+
+def made_in_another_process(model, data, output):
+    tutelage.finetune(data, output=output, name_or_path=str(model), **QUICK)
+
+
+def test_it_works_twice_in_a_thread_in_an_event_loop_and_in_a_spawned_process(place, model):
+    first = tutelage.finetune("my.json", output="first")
+    with ThreadPoolExecutor(1) as pool:
+        in_thread = pool.submit(tutelage.finetune, "my.json", output="in-thread").result()
+
+    async def in_loop():
+        return tutelage.finetune("my.json", output="in-loop")
+
+    others = [in_thread, asyncio.run(in_loop())]
+    child = multiprocessing.get_context("spawn").Process(
+        target=made_in_another_process, args=(model, str(place / "my.json"), str(place / "spawned"))
+    )
+    child.start()
+    child.join(120)
+    assert child.exitcode == 0
+    others.append(tutelage.Run("spawned"))
+    assert [weights(other) == weights(first) for other in others] == [True] * 3
+
+
+def test_runs_are_compared_with_the_first(place):
+    first = tutelage.finetune("my.json", output="first")
+    tutelage.finetune("my.json", output="second", learning_rate=2e-3)
+    compared = tutelage.compare(first, "second")
+    assert [group.runs[0].name for group in compared.groups] == ["first", "second"]
+    assert compared.groups[1].differs == ("training.learning_rate (was 0.0005, now 0.002)",)
+    assert compared.groups[1].comparison.verdict.word in ("better", "worse", "no difference detectable")
+
+
+@pytest.mark.parametrize("language", ["", "zh-CN/"])
+def test_the_code_of_the_guide_runs(place, language, capsys):
+    text = (DOCS / f"{language}python.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"```python\n(.*?)```", text, flags=re.S)
+    assert len(blocks) == 6
+    names = {}
+    for block in blocks:
+        exec(compile(block.replace("step=120", "step=4"), "python.md", "exec"), names)
+    printed = capsys.readouterr().out
+    assert printed.splitlines()[0] in ("better", "worse", "no difference detectable")
+    assert (place / "runs" / "mine" / "export" / "peft" / "adapter_model.safetensors").exists()
