@@ -57,7 +57,7 @@ def test_models_and_tokenizers_are_loaded_in_one_place():
     ("package", "owners"),
     [
         ("peft", {"model/adapters.py"}),
-        ("rich", {"cli/console.py"}),
+        ("rich", {"cli/views/console.py"}),
         (
             "gguf",
             {
@@ -91,7 +91,7 @@ def test_models_and_tokenizers_are_loaded_in_one_place():
         ("resource", {"system/platforms.py"}),
         ("psutil", {"system/platforms.py"}),
         ("ctypes", {"system/platforms.py"}),
-        ("signal", {"__main__.py", "system/platforms.py", "system/interruption.py", "cli/chat.py"}),
+        ("signal", {"__main__.py", "system/platforms.py", "system/interruption.py", "cli/commands/chat.py"}),
         ("filelock", {"run/lock.py", "model/conversions.py"}),
         ("fcntl", set()),
         ("pty", set()),
@@ -161,7 +161,7 @@ def double_on_device(node):
 
 
 def test_printing_is_done_in_one_place():
-    assert files_where(calls("print")) == {"cli/console.py"}
+    assert files_where(calls("print")) == {"cli/views/console.py"}
 
     def writes_to_a_stream(node):
         return (
@@ -171,7 +171,7 @@ def test_printing_is_done_in_one_place():
             and node.value.id == "sys"
         )
 
-    assert files_where(writes_to_a_stream) <= {"cli/console.py", "system/streams.py"}
+    assert files_where(writes_to_a_stream) <= {"cli/views/console.py", "system/streams.py"}
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -196,7 +196,12 @@ def test_nothing_names_a_path_or_a_host_of_some_machine():
     assert {name: found[0] for name, text in texts.items() if (found := MACHINE_PATH.search(text))} == {}
     named = {name: found[0] for name, text in texts.items() if (found := HOSTS.search(text))}
     # They speak of the loopback, and of no machine.
-    assert named.keys() == {"llm/model_names.py", "system/fetching.py", "cli/serve.py", "serve/guard.py"}
+    assert named.keys() == {
+        "llm/model_names.py",
+        "system/fetching.py",
+        "cli/commands/serve.py",
+        "serve/guard.py",
+    }
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,8 @@ import unicodedata
 import pytest
 from rich.console import Console
 
-from tutelage.cli import console
-from tutelage.cli.layout import StreamWrapper, column_widths, printable
+from tutelage.cli.views import console
+from tutelage.cli.views.layout import StreamWrapper, column_widths, printable
 from tutelage.codes import Message
 
 ZERO_WIDTH = "\u00ad\u034f\u180e\u200b\u200c\u200d\u2060\u2061\u2062\u2063\u2064\ufeff"

@@ -37,7 +37,7 @@ def evaluated(tmp_path, monkeypatch):
     monkeypatch.setattr("tutelage.stages.evaluate.make_report", lambda session: None)
     monkeypatch.setattr(Inputs, "locate", lambda self: None)
     monkeypatch.setattr("tutelage.cli.views.terminal.show_evaluation", lambda result: None)
-    monkeypatch.setattr("tutelage.cli.evaluate.show_next_steps", lambda session: None)
+    monkeypatch.setattr("tutelage.cli.commands.evaluate.show_next_steps", lambda session: None)
 
     def come_to(found):
         result = AnswerEvaluation.model_validate(BETTER | found)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tutelage.cli import console
+from tutelage.cli.views import console
 
 ITEMS = [{"row": 1, "text": "a\nb \u2028 梨", "rows": [1, 2]}, {}, [], 0.5]
 

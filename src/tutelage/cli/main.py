@@ -14,8 +14,8 @@ from cyclopts import (
 )
 
 from tutelage import __version__
-from tutelage.cli import console
 from tutelage.cli.commands import COMMANDS, DATA_COMMANDS, RECIPE_COMMANDS
+from tutelage.cli.views import console
 from tutelage.errors import (
     EXIT_CODES,
     EXIT_INTERRUPTED,

@@ -1,6 +1,6 @@
 """A few answers before and after tuning, printed for a person."""
 
-from tutelage.cli import console
+from tutelage.cli.views import console
 from tutelage.run.folder import ARMS, RunFolder
 from tutelage.run.lines import read_json_lines
 

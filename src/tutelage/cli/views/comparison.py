@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from tutelage.cli import console
+from tutelage.cli.views import console
 
 # What a line is called before its own name, by its kind.
 BEFORE_NAME = {"sets": "set ", "judges": "judge ", "passages": ""}

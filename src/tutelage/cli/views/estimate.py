@@ -1,6 +1,6 @@
 """How long a run takes, printed before its first step, and the command for a shorter trial."""
 
-from tutelage.cli import console
+from tutelage.cli.views import console
 from tutelage.run.events import Estimated
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 
-from tutelage.cli import console
+from tutelage.cli.views import console
 from tutelage.run.artifacts import Note
 from tutelage.run.judges import JudgedSet, JudgeResult, LabelFigures
 

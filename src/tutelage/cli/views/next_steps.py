@@ -2,7 +2,7 @@
 
 from collections.abc import Collection
 
-from tutelage.cli import console
+from tutelage.cli.views import console
 from tutelage.stages.next_steps import steps_of
 from tutelage.stages.session import Session
 

@@ -1,6 +1,6 @@
 """What became of the rows, printed for a person."""
 
-from tutelage.cli import console
+from tutelage.cli.views import console
 from tutelage.codes import Message
 from tutelage.run.artifacts import Preparation
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
-from tutelage.cli import console
+from tutelage.cli.views import console
 from tutelage.run.evaluation import (
     AnswerEvaluation,
     ClassEvaluation,

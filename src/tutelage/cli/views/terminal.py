@@ -5,7 +5,7 @@ from contextlib import ExitStack
 from types import MappingProxyType
 from typing import Any, Self
 
-from tutelage.cli import console
+from tutelage.cli.views import console
 from tutelage.cli.views.estimate import show_estimate
 from tutelage.cli.views.judges import show_judges
 from tutelage.cli.views.preparation import show_preparation

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from tutelage.cli import console
+from tutelage.cli.views import console
 from tutelage.run.events import StepTaken, Validated
 from tutelage.run.folder import RunFolder
 from tutelage.stages.train import Trained

@@ -5,8 +5,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from tutelage.cli import console
-from tutelage.cli.data.files import (
+from tutelage.cli.commands.data.files import (
     Ledger,
     OutputOptions,
     SourceOptions,
@@ -15,6 +14,7 @@ from tutelage.cli.data.files import (
     tell_reasons,
     write_files,
 )
+from tutelage.cli.views import console
 from tutelage.codes import Message
 from tutelage.config.recipe import FormatName
 from tutelage.errors import DataError, RecipeError

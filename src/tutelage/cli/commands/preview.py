@@ -5,9 +5,9 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from tutelage.cli import console
 from tutelage.cli.opening import opened_inputs
 from tutelage.cli.options import DataOptions
+from tutelage.cli.views import console
 from tutelage.config.recipe_file import LoadedRecipe
 from tutelage.errors import DataError
 

@@ -5,11 +5,11 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from tutelage.cli import console
-from tutelage.cli.classify_file import OF_FILE, classify_file
-from tutelage.cli.dry_run import show_dry_run
+from tutelage.cli.commands.classify_file import OF_FILE, classify_file
 from tutelage.cli.opening import opened
 from tutelage.cli.options import Options, as_path, open_earlier_run
+from tutelage.cli.views import console
+from tutelage.cli.views.dry_run import show_dry_run
 from tutelage.config.recipe_file import PLACE_OF_WORK
 from tutelage.errors import DataError, RecipeError
 from tutelage.stages.classify import (

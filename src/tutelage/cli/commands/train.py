@@ -1,8 +1,8 @@
 """`tutelage train`: stage 2."""
 
-from tutelage.cli.dry_run import show_dry_run
 from tutelage.cli.opening import opened
 from tutelage.cli.options import AcceptChanges, Options, open_earlier_run
+from tutelage.cli.views.dry_run import show_dry_run
 from tutelage.cli.views.next_steps import show_next_steps
 from tutelage.stages.train import check_training
 from tutelage.stages.train import train as train_run

@@ -26,7 +26,7 @@ from rich.table import Column, Table
 from rich.text import Text
 from rich.tree import Tree
 
-from tutelage.cli.layout import BETWEEN, StreamWrapper, column_widths, listed, printable
+from tutelage.cli.views.layout import BETWEEN, StreamWrapper, column_widths, listed, printable
 from tutelage.codes import Message
 from tutelage.errors import StorageError
 from tutelage.system.streams import has_reader, outlet_of

@@ -1,8 +1,8 @@
 """`tutelage prepare`: stage 1."""
 
-from tutelage.cli.dry_run import show_dry_run
 from tutelage.cli.opening import opened
 from tutelage.cli.options import Options, open_new_run
+from tutelage.cli.views.dry_run import show_dry_run
 from tutelage.cli.views.next_steps import show_next_steps
 from tutelage.stages.prepare import prepare as prepare_run
 from tutelage.stages.prepare import prepare_local

@@ -8,7 +8,7 @@ from itertools import count, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tutelage.cli import console
+from tutelage.cli.views import console
 from tutelage.codes import Message
 from tutelage.config.recipe import DataSettings
 from tutelage.config.recipe_file import LoadedRecipe

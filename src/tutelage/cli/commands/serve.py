@@ -7,10 +7,10 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from tutelage.cli import console
-from tutelage.cli.dry_run import show_dry_run
 from tutelage.cli.opening import opened
 from tutelage.cli.options import Options, open_earlier_run
+from tutelage.cli.views import console
+from tutelage.cli.views.dry_run import show_dry_run
 from tutelage.config.recipe_file import PLACE_OF_WORK
 from tutelage.errors import Interrupted, RecipeError
 from tutelage.run.folder import ExportFolder, RunFolder

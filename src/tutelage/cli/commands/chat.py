@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tutelage.cli import console
 from tutelage.cli.opening import opened
 from tutelage.cli.options import Options, open_earlier_run
+from tutelage.cli.views import console
 from tutelage.config.recipe_file import PLACE_OF_WORK
 from tutelage.errors import DataError, Interrupted, ModelError, RecipeError, StorageError
 from tutelage.run.folder import ARMS, write_json_lines

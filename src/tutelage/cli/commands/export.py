@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
-from tutelage.cli import console
-from tutelage.cli.dry_run import show_dry_run
 from tutelage.cli.opening import opened
 from tutelage.cli.options import Debug, Options, SkipChecksums, as_path, open_earlier_run
+from tutelage.cli.views import console
+from tutelage.cli.views.dry_run import show_dry_run
 from tutelage.cli.views.next_steps import show_next_steps
 from tutelage.codes import Message
 from tutelage.run.folder import ExportFolder

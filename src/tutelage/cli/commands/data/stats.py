@@ -5,9 +5,9 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from tutelage.cli import console
-from tutelage.cli.data.files import SourceOptions, open_rows, tokens_of
+from tutelage.cli.commands.data.files import SourceOptions, open_rows, tokens_of
 from tutelage.cli.opening import opened_inputs
+from tutelage.cli.views import console
 from tutelage.config.recipe_file import LoadedRecipe
 
 CLUSTERS_SHOWN = 5

@@ -1,8 +1,8 @@
 """`tutelage report`: the page and the summary of what a run has so far."""
 
-from tutelage.cli.dry_run import show_dry_run
 from tutelage.cli.opening import opened
 from tutelage.cli.options import Options, open_earlier_run
+from tutelage.cli.views.dry_run import show_dry_run
 from tutelage.cli.views.next_steps import show_next_steps
 from tutelage.stages.report import check_report
 from tutelage.stages.report import report as report_run

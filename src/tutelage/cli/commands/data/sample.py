@@ -4,7 +4,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from tutelage.cli.data.files import (
+from tutelage.cli.commands.data.files import (
     Ledger,
     OutputOptions,
     SourceOptions,
@@ -13,7 +13,7 @@ from tutelage.cli.data.files import (
     tell_reasons,
     write_files,
 )
-from tutelage.cli.data.models import refuse_less_than_one
+from tutelage.cli.commands.data.models import refuse_less_than_one
 from tutelage.codes import Message
 from tutelage.errors import RecipeError
 

@@ -8,9 +8,9 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from tutelage.cli import console
 from tutelage.cli.opening import opened_inputs
 from tutelage.cli.options import Assignments, Debug, Map, as_path, as_recipe, column_map
+from tutelage.cli.views import console
 from tutelage.codes import Message
 from tutelage.config.recipe import DataSettings, Recipe
 from tutelage.config.recipe_file import load

@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
-from tutelage.cli import console
+from tutelage.cli.views import console
 from tutelage.config.recipe_file import LoadedRecipe, setting_text
 from tutelage.stages.estimate import estimate_training
 from tutelage.stages.session import Session

@@ -6,9 +6,9 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from tutelage.cli import console
 from tutelage.cli.opening import opened
 from tutelage.cli.options import Debug, Options, SkipChecksums, open_earlier_run
+from tutelage.cli.views import console
 from tutelage.config.recipe_file import load
 from tutelage.stages.verify import compare_files, refuse_damaged_files, train_again
 

@@ -4,8 +4,7 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from tutelage.cli import console
-from tutelage.cli.data.files import (
+from tutelage.cli.commands.data.files import (
     OpenedRows,
     OutputOptions,
     SourceOptions,
@@ -13,7 +12,13 @@ from tutelage.cli.data.files import (
     refuse_taken,
     write_files,
 )
-from tutelage.cli.data.models import ModelOptions, refuse_less_than_one, remembering_model, show_questions
+from tutelage.cli.commands.data.models import (
+    ModelOptions,
+    refuse_less_than_one,
+    remembering_model,
+    show_questions,
+)
+from tutelage.cli.views import console
 from tutelage.errors import DataError
 
 QUESTIONS_PER_NEED = 3  # so many times the fewest that could do

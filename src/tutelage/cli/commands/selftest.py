@@ -4,8 +4,8 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from tutelage.cli import console
 from tutelage.cli.opening import opened_inputs
+from tutelage.cli.views import console
 from tutelage.config.recipe import DEFAULT_MODEL, ModelSettings, Recipe
 from tutelage.config.recipe_file import LoadedRecipe
 from tutelage.errors import ModelError

@@ -5,8 +5,8 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from tutelage.cli import console
 from tutelage.cli.options import Debug, FailIfWorse, as_path
+from tutelage.cli.views import console
 from tutelage.cli.views.comparison import show_comparison
 from tutelage.errors import EXIT_WORSE, RunFolderError
 from tutelage.stages.compare import compare as compare_runs

@@ -5,8 +5,8 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from tutelage.cli import console
 from tutelage.cli.options import Debug, as_path
+from tutelage.cli.views import console
 from tutelage.config.effects import what_is_trained
 from tutelage.config.recipe_file import load
 from tutelage.config.recipes import ShippedRecipe, shipped_recipes

@@ -4,11 +4,11 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from tutelage.cli.dry_run import show_dry_run
 from tutelage.cli.judging import Judging
 from tutelage.cli.opening import opened
 from tutelage.cli.options import AcceptChanges, FailIfWorse, Options, open_new_run
 from tutelage.cli.views.answers import show_answers
+from tutelage.cli.views.dry_run import show_dry_run
 from tutelage.cli.views.next_steps import show_next_steps
 from tutelage.errors import EXIT_UNTRUSTWORTHY, EXIT_WORSE
 from tutelage.stages.judge import refuse_judges

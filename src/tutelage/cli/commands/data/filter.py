@@ -8,8 +8,7 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from tutelage.cli import console
-from tutelage.cli.data.files import (
+from tutelage.cli.commands.data.files import (
     Ledger,
     OpenedRows,
     OutputOptions,
@@ -20,9 +19,10 @@ from tutelage.cli.data.files import (
     tokens_of,
     write_files,
 )
-from tutelage.cli.data.models import refuse_less_than_one
+from tutelage.cli.commands.data.models import refuse_less_than_one
 from tutelage.cli.opening import opened_inputs
 from tutelage.cli.options import as_path
+from tutelage.cli.views import console
 from tutelage.codes import Message
 from tutelage.config.recipe_file import LoadedRecipe
 from tutelage.data.quality.checks import Outcome

@@ -5,8 +5,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from tutelage.cli import console
-from tutelage.cli.data.files import (
+from tutelage.cli.commands.data.files import (
     Ledger,
     OutputOptions,
     SourceOptions,
@@ -16,6 +15,7 @@ from tutelage.cli.data.files import (
     write_files,
 )
 from tutelage.cli.options import Split
+from tutelage.cli.views import console
 from tutelage.codes import Message
 
 SHARES = ("data.split", "data.train_share", "data.test_share")

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from tutelage.cli import console
+from tutelage.cli.views import console
 from tutelage.errors import RecipeError
 
 

@@ -4,8 +4,7 @@ from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from tutelage.cli import console
-from tutelage.cli.data.files import (
+from tutelage.cli.commands.data.files import (
     Ledger,
     OpenedRows,
     OutputOptions,
@@ -15,7 +14,13 @@ from tutelage.cli.data.files import (
     tell_reasons,
     write_files,
 )
-from tutelage.cli.data.models import ModelOptions, refuse_less_than_one, remembering_model, show_questions
+from tutelage.cli.commands.data.models import (
+    ModelOptions,
+    refuse_less_than_one,
+    remembering_model,
+    show_questions,
+)
+from tutelage.cli.views import console
 
 
 def improve_rows(
