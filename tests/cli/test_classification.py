@@ -13,7 +13,7 @@ from transformers import pipeline
 from tutelage.evaluation.metrics.threshold import choose_threshold
 from tutelage.export import reload_classes
 from tutelage.model import class_head
-from tutelage.run.folder import RunFolder, read_json, write_json
+from tutelage.run.folder import RunFolder, read_json, split_files, write_json
 from tutelage.run.lines import read_json_lines
 
 WORDS = ("fig", "lime", "kiwi", "date", "pear", "plum", "melon", "peach")
@@ -111,6 +111,23 @@ def test_a_stratified_split_gives_each_label_its_share_and_its_rows_are_those_of
         assert (row["prompt"], row["response"]) == rows[row["row"]]
     trained = tutelage("train", "mine", "--set", "training.max_steps=2")
     assert trained.code == 0, trained.err
+
+
+def test_rows_whose_last_id_was_their_label_are_prepared_again_as_they_are_told(tutelage, place, begin):
+    assert tutelage("prepare", *begin).code == 0
+    run = RunFolder(place / "mine")
+    files = split_files(run.data, "train")
+    whole, labels = np.load(files.ids), np.load(files.table)["label"]
+    assert set(labels.tolist()) == {0, 1}
+    write_json(run.preparation, {**read_json(run.preparation), "format": 1})
+    told = tutelage("train", "mine")
+    assert told.code == 2
+    assert "`tutelage prepare mine --overwrite`" in " ".join(told.err.split())
+    again = tutelage("prepare", "mine", "--overwrite")
+    assert again.code == 0, again.err
+    assert read_json(run.preparation)["format"] == 2
+    assert np.array_equal(np.load(files.ids), whole)
+    assert np.load(files.table)["label"].tolist() == labels.tolist()
 
 
 @pytest.mark.parametrize("kind", ["none", "last-block", "head"])

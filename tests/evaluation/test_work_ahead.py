@@ -5,6 +5,7 @@ from support.rows import write_split
 
 from tutelage.config.recipe import Recipe, TrainingSettings
 from tutelage.config.recipe_evaluation import EvaluationSettings, NamedSetSettings
+from tutelage.data.dataset.class_rows import class_example
 from tutelage.data.dataset.prepared_rows import open_rows
 from tutelage.evaluation import work_ahead
 from tutelage.evaluation.eval_sets.named_sets import NamedSet
@@ -141,11 +142,8 @@ CLASSIFICATION = Recipe(training=TrainingSettings(objective="classification"))
 
 @pytest.mark.parametrize(("last", "nodes"), [(1, 4 + 3), (2, 4)])
 def test_a_classification_reads_each_text_once_and_for_two_classes_those_that_validate(prepared, last, nodes):
-    def text(row, *ids):
-        return Example(row, ids, prompt_tokens=len(ids) - 1, supervised=1)
-
-    rows = prepared([text(0, 1, 2, 3, 0), text(1, 1, 2, 4, last)])
-    validation = prepared([text(2, 5, 6, 7, 1)], "validation")
+    rows = prepared([class_example(0, (1, 2, 3), 0), class_example(1, (1, 2, 4), last)])
+    validation = prepared([class_example(2, (5, 6, 7), 1)], "validation")
     assert work_of(rows, CLASSIFICATION, validation=validation) == Work(nodes=nodes)
 
 

@@ -39,6 +39,7 @@ def place_of(run, kind):
 KINDS = {Preparation: "prepare", TrainingResult: "train", Environment: "train", AnswerEvaluation: "evaluate"}
 PART = {"identity": "a", "sha256": "b", "log_probs": [[-1.5, -2.0], [0.0, -3.25]]}
 ALWAYS_NUMBERED = (Preparation, AnswerEvaluation)
+FORMAT = {Preparation: 2, TrainingResult: 1, Environment: 1, AnswerEvaluation: 1}
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -50,12 +51,15 @@ def test_an_artifact_is_written_as_it_was_read(made, tmp_path, kind):
 
 @pytest.mark.parametrize(
     ("kind", "form"),
-    [*((kind, form) for kind in KINDS for form in (0, 2)), *((kind, None) for kind in ALWAYS_NUMBERED)],
+    [
+        *((kind, FORMAT[kind] + more) for kind in KINDS for more in (-1, 1)),
+        *((kind, None) for kind in ALWAYS_NUMBERED),
+    ],
 )
 def test_an_artifact_of_another_format_is_refused_with_what_makes_it_again(made, tmp_path, kind, form):
     path = tmp_path / place_of(made, kind).relative_to(made.root)
     written = read_json(place_of(made, kind))
-    assert written.pop("format") == 1
+    assert written.pop("format") == FORMAT[kind]
     write_json(path, written if form is None else {"format": form, **written})
     with pytest.raises(RunFolderError) as fault:
         read_artifact(kind, path)
@@ -81,7 +85,7 @@ def test_the_evaluation_of_another_version_is_told_with_the_checkpoint_that_it_i
 
 def test_another_format_is_named_however_much_else_is_different(tmp_path):
     path = tmp_path / "data" / "preparation.json"
-    write_json(path, {"format": 2, "source": ["a", "b"]})
+    write_json(path, {"format": 3, "source": ["a", "b"]})
     with pytest.raises(RunFolderError) as fault:
         read_artifact(Preparation, path)
     assert fault.value.code == "run.other_version"

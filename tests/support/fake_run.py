@@ -115,7 +115,7 @@ def prepare(run: RunFolder, parts: dict[str, list[dict[str, Any]]]) -> None:
         run.preparation,
         Preparation.model_validate(
             {
-                "format": 1,
+                "format": 2,
                 "source": "starter",
                 "sha256": "5f0e" * 16,
                 "kind": "json",

@@ -16,9 +16,13 @@ from tutelage.tree.prefix_tree import PrefixTree, common_prefix_length, count_di
 
 @st.composite
 def example_lists(draw) -> list[Example]:
-    """Few different tokens, so that prefixes are shared, repeated and cut off all the time."""
+    """Few different tokens, so that prefixes are shared, repeated and cut off all the time; some texts with labels."""
     made = []
     for row in range(draw(st.integers(1, 8))):
+        if draw(st.booleans()):
+            text = tuple(draw(st.lists(st.integers(0, 2), min_size=1, max_size=8)))
+            made.append(Example(row, text, len(text), 1, label=draw(st.integers(0, 2))))
+            continue
         ids = tuple(draw(st.lists(st.integers(0, 2), min_size=2, max_size=8)))
         supervised = draw(st.integers(1, len(ids) - 1))
         begin = len(ids) - supervised
@@ -33,10 +37,10 @@ def example_lists(draw) -> list[Example]:
 
 def faults(tree: PrefixTree, examples: list[Example]) -> list[str]:
     """Return what of a tree is not as it should be, read off the examples without any tree."""
-    inputs = [example.ids[:-1] for example in examples]
+    inputs = [example.ids if example.label is not None else example.ids[:-1] for example in examples]
     prefixes = {ids[:end] for ids in inputs for end in range(1, len(ids) + 1)}
     expected_targets = [
-        (example.ids[:place], example.ids[place], index)
+        ((*example.ids, example.label)[:place], (*example.ids, example.label)[place], index)
         for index, example in enumerate(examples)
         for begin, end in example.spans
         for place in range(begin, end)
@@ -116,6 +120,30 @@ def test_a_conversation_of_two_answers_has_the_targets_of_both():
     assert tree.target_examples.tolist() == [0, 0, 0, 0]
 
 
+def test_the_one_target_of_a_text_is_its_label_at_the_node_of_its_last_token():
+    examples = [
+        Example(0, (7, 8, 9), 3, 1, label=4),
+        Example(1, (7, 8), 2, 1, label=0),
+        Example(2, (7, 8, 9), 2, 1),
+    ]
+    tree = merge(examples)
+    assert tree.token_ids.tolist() == [7, 8, 9]
+    assert tree.target_parents.tolist() == [2, 1, 1]
+    assert tree.target_ids.tolist() == [4, 0, 9]
+    assert [example.tokens for example in examples] == [4, 3, 3]
+    hidden = replace(examples[0], ids=(7, 8, 9, 4), prompt_tokens=4)  # the label as a token that is read
+    assert len(merge([hidden]).token_ids) == 4
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"supervised": 2}, {"prompt_tokens": 2}, {"earlier_spans": ((1, 2),)}, {"ids": ()}]
+)
+def test_of_a_text_with_a_label_nothing_else_is_supervised(wrong):
+    text = Example(0, (7, 8, 9), 3, 1, label=4)
+    with pytest.raises(AssertionError):
+        replace(text, **wrong)
+
+
 def test_the_drawing_in_the_module_is_what_merge_makes():
     stem, cat, cats, dog, dogs, end = 1, 2, 3, 4, 5, 6
     tree = merge([Example(0, (stem, cat, cats, end), 2, 2), Example(1, (stem, dog, dogs, end), 2, 2)])
@@ -137,7 +165,7 @@ def test_a_common_prefix_ends_at_the_first_difference(first, second, shared):
 
 @given(example_lists(), st.integers(1, 12))
 def test_runs_hold_every_path_once_and_keep_to_the_budget(examples, budget):
-    paths = [example.ids[:-1] for example in examples]
+    paths = [example.read_ids for example in examples]
     runs = list(runs_within(paths, distinct_tokens=budget))
     assert sorted(index for run in runs for index in run) == list(range(len(paths)))
     for run in runs:

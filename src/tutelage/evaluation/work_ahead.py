@@ -111,7 +111,7 @@ def tuned_lengths(references: Sequence[int], *, longest: int) -> list[int]:
 
 def _classifying_work(rows: Sequence[Example], validation: Sequence[Example], *, is_padded: bool) -> Work:
     """Return the work of classifying the test rows, and with two classes the validation rows too, for the threshold."""
-    classes = {example.ids[-1] for examples in (rows, validation) for example in examples}
+    classes = {example.label for examples in (rows, validation) for example in examples}
     asked = [*rows, *(validation if len(classes) == 2 else ())]
     return Work(nodes=_nodes_of_prompts([example.prompt_ids for example in asked], is_padded=is_padded))
 

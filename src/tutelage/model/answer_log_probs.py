@@ -23,7 +23,7 @@ def answer_log_probs(
     """Return the log-probability (nats) of the supervised tokens of each example: (examples,) float64."""
     model.module.eval()
     found = np.empty(len(examples))
-    paths = [example.ids[:-1] for example in examples]
+    paths = [example.read_ids for example in examples]
 
     def read(run: Sequence[int]) -> None:
         tree = merge([examples[index] for index in run])

@@ -85,9 +85,10 @@ def class_log_probs(
     found = np.empty((len(texts), classes))
 
     def read(run: Sequence[Example]) -> None:
-        log_probs = target_log_probs(model, merge(run)).cpu().double().numpy()
-        found[[example.row for example in run], [example.ids[-1] for example in run]] = log_probs
-        progress(sum(example.ids[-1] == 0 for example in run))
+        tree = merge(run)
+        log_probs = target_log_probs(model, tree).cpu().double().numpy()
+        found[[example.row for example in run], tree.target_ids] = log_probs
+        progress(sum(example.label == 0 for example in run))
 
     for run in examples_within(examples, distinct_tokens=MAX_NODES, padded=model.is_padded):
         in_parts(run, read)

@@ -31,37 +31,35 @@ class TreeNode:
     below: list["TreeNode"]
 
 
-def shown_examples(
-    train: PreparedRows, decode: Decode | None, *, has_labels: bool = False
-) -> list[dict[str, Any]]:
+def shown_examples(train: PreparedRows, decode: Decode | None) -> list[dict[str, Any]]:
     """Take the shortest example, one of median length, which looks most like the rest, and the longest.
 
-    Of pairs both answers are shown. Where rows have labels, the last id of an example is a class and no token.
+    Of pairs both answers are shown.
     """
-    by_length = np.lexsort((train.row_numbers, train.tokens))
+    by_length = np.lexsort((train.row_numbers, train.lengths))
     last = len(by_length) - 1
     names = {len(by_length) // 2: "of median length", 0: "shortest", last: "longest"}
     sides = [("", train)]
     if train.rejected is not None:
         sides = [("the chosen answer", train), ("the rejected answer", train.rejected)]
     return [
-        _shown(", ".join(filter(None, (names[place], side))), rows[int(by_length[place])], decode, has_labels)
+        _shown(", ".join(filter(None, (names[place], side))), rows[int(by_length[place])], decode)
         for place in sorted(names)
         for side, rows in sides
     ]
 
 
-def pieces(row: PreparedRow, decode: Decode | None, *, has_label: bool = False) -> list[Piece]:
+def pieces(row: PreparedRow, decode: Decode | None) -> list[Piece]:
     """Cut an example into pieces; without a `decode`, into its prompt and its response."""
-    example = row.example
+    example, has_label = row.example, row.example.label is not None
     if decode is None:
-        prompt = Piece(row.prompt[:SHOWN_AT_MOST], False, len(example.ids) - example.supervised)
+        prompt = Piece(row.prompt[:SHOWN_AT_MOST], False, example.tokens - example.supervised)
         return [
             prompt,
             _label(row) if has_label else Piece(row.response[:SHOWN_AT_MOST], True, example.supervised),
         ]
     if has_label:
-        return [*token_pieces(example.prompt_ids[:TOKENS_SHOWN], (), decode), _label(row)]
+        return [*token_pieces(example.ids[:TOKENS_SHOWN], (), decode), _label(row)]
     return list(token_pieces(example.ids[:TOKENS_SHOWN], example.spans, decode))
 
 
@@ -98,20 +96,21 @@ def first_tree(
     return {
         "rows": len(drawn),
         "more_rows": len(cut[0]) - len(drawn),
-        "apart": sum(len(example.ids) - 1 for example in examples),
+        "apart": sum(len(example.read_ids) for example in examples),
         "nodes": sum(branch.tokens for branch in branches),
         "branches": [_node(branch, decode) for branch in branches],
     }
 
 
-def _shown(why: str, row: PreparedRow, decode: Decode | None, has_label: bool) -> dict[str, Any]:
-    tokens = len(row.example.ids) - has_label
+def _shown(why: str, row: PreparedRow, decode: Decode | None) -> dict[str, Any]:
+    example = row.example
+    tokens = len(example.ids)
     return {
         "why": why,
-        "row": row.example.row,
+        "row": example.row,
         "tokens": tokens,
-        "supervised": 0 if has_label else row.example.supervised,
-        "pieces": pieces(row, decode, has_label=has_label),
+        "supervised": example.supervised if example.label is None else 0,
+        "pieces": pieces(row, decode),
         "omitted": max(0, tokens - TOKENS_SHOWN) if decode else 0,
     }
 

@@ -125,7 +125,7 @@ def _gather(run: RunFolder, decode: Decode | None, recipe: Recipe | None) -> dic
         "samples": _samples(events),
         "data": _data(_lines(run.ledger), train, words),
         "objective": words,
-        "examples": shown_examples(train, decode, has_labels=is_classification),
+        "examples": shown_examples(train, decode),
         "tree": _tree(train, recipe, decode, words, training.max_nodes if training else MAX_NODES)
         if recipe and decode
         else None,
@@ -232,9 +232,7 @@ def _data(ledger: Sequence[Mapping[str, Any]], train: PreparedRows, words: Objec
     counted = Counter(
         (entry["outcome"], reason["message"]) for entry in ledger for reason in entry["reasons"]
     )
-    lengths = [length for side in train.sides for length in side.tokens.tolist()]
-    if words.kind == "classification":
-        lengths = [length - 1 for length in lengths]  # the last id of an example is its class
+    lengths = [length for side in train.sides for length in side.lengths.tolist()]
     return {
         "reasons": [
             (*kind, count, _first_rows(ledger, *kind)) for kind, count in counted.most_common(REASONS_SHOWN)

@@ -87,7 +87,7 @@ class Note(Record):
 class Preparation(Artifact):
     """data/preparation.json: what the rows were made of, and how many there are."""
 
-    format: Literal[1]
+    format: Literal[2]
     source: str
     sha256: str
     kind: str

@@ -99,12 +99,14 @@ def _seconds_of_reading(model: CausalModel, examples: Sequence[Example]) -> tupl
     computed = count_computed(paths_of(examples), is_padded=model.is_padded)
     filled = computed if model.is_padded else -(-computed // NODES_MULTIPLE) * NODES_MULTIPLE
     seconds = seconds_of(examples)
+    if class_head_name(model.module) is not None:
+        return seconds / filled, 0.0
     all_supervised = [
-        replace(example, supervised=len(example.ids) - 1, earlier_spans=()) for example in examples
+        replace(example, supervised=len(example.read_ids), earlier_spans=()) for example in examples
     ]
     targets = count_targets(examples, is_padded=model.is_padded)
     more = count_targets(all_supervised, is_padded=model.is_padded) - targets
-    if class_head_name(model.module) is not None or more < targets:
+    if more < targets:
         return seconds / filled, 0.0
     target = max(0.0, seconds_of(all_supervised) - seconds) / more
     return max(0.0, seconds - targets * target) / filled, target

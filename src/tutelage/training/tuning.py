@@ -117,7 +117,7 @@ def open_run(
         torch.set_num_threads(earlier.machine["threads"])
     dtype = choose_dtype(wanted, device)
     refuse_without_memory(source.folder, recipe, bytes_per_weight=dtype.itemsize)
-    probes = probe_examples(training.examples, training.tokens)
+    probes = probe_examples(training.examples, training.lengths)
     is_classification = recipe.training.objective == "classification"
     if is_classification:
         probes = [as_plain_text(probe) for probe in probes]

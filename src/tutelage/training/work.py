@@ -82,8 +82,8 @@ def reading_work(units: Sequence[Unit], *, is_padded: bool) -> Work:
 
 
 def paths_of(examples: Sequence[Example]) -> list[tuple[int, ...]]:
-    """Return what a model reads of examples: nothing follows the last token of one."""
-    return [example.ids[:-1] for example in examples]
+    """Return the ids that a model reads of each example."""
+    return [example.read_ids for example in examples]
 
 
 def decoding_work(slots: Sequence[int]) -> Work:

@@ -63,7 +63,7 @@ def examples_within(
     units: Sequence[U], *, distinct_tokens: int, padded: bool = False, at_most: int | None = None
 ) -> Iterator[list[U]]:
     """Cut examples or pairs, sorted so that neighbours share prefixes, into runs of at most so many distinct tokens."""
-    bundles = [tuple(example.ids[:-1] for example in unit.examples) for unit in units]
+    bundles = [tuple(example.read_ids for example in unit.examples) for unit in units]
     for indices in _runs(bundles, distinct_tokens=distinct_tokens, padded=padded, at_most=at_most):
         yield [units[index] for index in indices]
 

@@ -32,7 +32,7 @@ class Branch:
 
 
 def branches_of(examples: Sequence[Example], names: Sequence[str]) -> list[Branch]:
-    """Return the tree that training computes for examples of these names; their last tokens are no nodes of it."""
+    """Return the tree that training computes for examples of these names; what is only predicted is no node of it."""
     tree = merge(examples)
     children: dict[int, dict[int, None]] = {}
     ends: dict[int, list[str]] = {}

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import Any
 
 
@@ -11,6 +12,9 @@ class Example:
 
     They end the example. In a conversation of several answers the first of them stand in `earlier_spans`, which says
     where each begins and where it has ended; `prompt_tokens` counts what stands before the last answer.
+
+    A text with a `label`, a class by its number, is read to its end: all its ids are the prompt, and the label is the
+    one target. It counts as a token, so that an example always has one token more than a model reads.
     """
 
     row: int
@@ -18,10 +22,26 @@ class Example:
     prompt_tokens: int
     supervised: int
     earlier_spans: tuple[tuple[int, int], ...] = ()
+    label: int | None = None
 
     def __post_init__(self) -> None:
-        assert 0 < self.supervised < len(self.ids), "an example needs a supervised token, and one before it"
+        assert 0 < self.supervised < self.tokens, "an example needs a supervised token, and one before it"
+        assert self.label is None or (self.prompt_tokens, self.supervised, self.earlier_spans) == (
+            len(self.ids),
+            1,
+            (),
+        ), "of a text with a label the label alone is supervised"
         assert all(0 < begin < end for begin, end in self.earlier_spans), "nothing predicts the first token"
+
+    @property
+    def tokens(self) -> int:
+        """How many tokens are read or predicted, a label being one."""
+        return len(self.ids) + (self.label is not None)
+
+    @property
+    def read_ids(self) -> tuple[int, ...]:
+        """The ids that a model reads: nothing follows the last token of an answer, which is a target only."""
+        return self.ids[:-1] if self.label is None else self.ids
 
     @property
     def prompt_ids(self) -> tuple[int, ...]:
@@ -34,8 +54,15 @@ class Example:
 
     @property
     def spans(self) -> tuple[tuple[int, int], ...]:
-        """The supervised runs of the ids, each as its begin and its end."""
-        return supervised_spans(len(self.ids), self.supervised, self.earlier_spans)
+        """The supervised runs of the tokens, each as its begin and its end; a label stands behind the ids."""
+        return supervised_spans(self.tokens, self.supervised, self.earlier_spans)
+
+    @property
+    def target_ids(self) -> tuple[int, ...]:
+        """What is predicted: the ids of the spans in their order, or the label."""
+        if self.label is not None:
+            return (self.label,)
+        return tuple(chain.from_iterable(self.ids[begin:end] for begin, end in self.spans))
 
     @property
     def examples(self) -> tuple["Example", ...]:
@@ -101,6 +128,6 @@ class PreparedRow:
             "row": self.example.row,
             "prompt": self.prompt,
             "response": self.response,
-            "tokens": len(self.example.ids),
+            "tokens": self.example.tokens,
             "supervised": self.example.supervised,
         }

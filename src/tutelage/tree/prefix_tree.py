@@ -33,14 +33,14 @@ class PrefixTree:
 
 
 def merge(examples: Sequence[Example]) -> PrefixTree:
-    """Merge examples into their prefix tree; the last token of one is a target only, since nothing follows it."""
-    token_ids, depths, paths = _build_nodes([example.ids[:-1] for example in examples])
+    """Merge examples into their prefix tree: what a model reads of them are nodes, and what it predicts are targets."""
+    token_ids, depths, paths = _build_nodes([example.read_ids for example in examples])
     spans = [(index, begin, end) for index, example in enumerate(examples) for begin, end in example.spans]
     return PrefixTree(
         token_ids,
         depths,
         target_parents=_joined([paths[index][begin - 1 : end - 1] for index, begin, end in spans]),
-        target_ids=_joined([examples[index].ids[begin:end] for index, begin, end in spans]),
+        target_ids=_joined([example.target_ids for example in examples]),
         target_examples=np.repeat(
             np.arange(len(examples)), np.array([example.supervised for example in examples], dtype=np.int64)
         ),
@@ -93,7 +93,7 @@ def common_prefix_length(first: Sequence[int], second: Sequence[int]) -> int:
 
 def count_distinct(examples: Sequence[Example]) -> int:
     """Return how many nodes the tree of these examples has, without building it."""
-    return count_nodes([example.ids[:-1] for example in examples])
+    return count_nodes([example.read_ids for example in examples])
 
 
 def count_nodes(paths: Sequence[tuple[int, ...]]) -> int:

@@ -181,6 +181,22 @@ def test_an_evaluation_of_another_version_is_told_by_every_verb_that_reads_it(re
         )
 
 
+def test_rows_that_an_older_version_prepared_are_told_by_every_verb_that_reads_them(refused, tuned_run):
+    prepared = tuned_run / "data" / "preparation.json"
+    prepared.write_text(prepared.read_text().replace('"format": 2', '"format": 1', 1))
+    for verb, *words in (
+        ("prepare",),
+        ("train",),
+        ("evaluate", "--overwrite"),
+        ("report",),
+        ("export", "--to", "peft"),
+    ):
+        assert refused(verb, tuned_run, *words) == (
+            f"{prepared} was written by another version of Tutelage. Write it again:"
+            f" `tutelage prepare {tuned_run} --overwrite`."
+        )
+
+
 def test_a_setting_of_the_preparation_that_cannot_be_is_told_with_its_file(refused, tuned_run):
     path = tuned_run / "data" / "preparation.json"
     path.write_text(path.read_text().replace('"prompt": "alpaca"', '"prompt": "alpca"'))

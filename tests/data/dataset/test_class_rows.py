@@ -6,7 +6,7 @@ import pytest
 
 from tutelage.config.recipe import DataSettings
 from tutelage.data.dataset import class_rows as module
-from tutelage.data.dataset.class_rows import class_rows
+from tutelage.data.dataset.class_rows import as_plain_text, class_example, class_rows
 from tutelage.data.rows.conversations import Conversation, Turn
 
 
@@ -24,7 +24,7 @@ def rows(labels):
 
 def numbers(labels, classes, sets, **settings):
     found = class_rows(None, rows(labels), classes, DataSettings(**settings), sets=sets)
-    return [row.example.ids[-1] for _, row in found]
+    return [row.example.label for _, row in found]
 
 
 def test_numbers_go_on_from_the_labels_that_are_known():
@@ -46,7 +46,7 @@ def test_splits_that_are_read_in_turns_share_their_labels():
         class_rows(None, rows(labels), classes, DataSettings(), sets=[])
         for labels in (["a", "c"], ["b", "c"])
     )
-    found = [next(split)[1].example.ids[-1] for split in (one, other, one, other)]
+    found = [next(split)[1].example.label for split in (one, other, one, other)]
     assert found == [0, 1, 2, 2]
 
 
@@ -54,3 +54,9 @@ def test_many_labels_take_linear_time():
     begin = time.process_time()
     assert numbers((f"label {place}" for place in range(15_000)), [], []) == list(range(15_000))
     assert time.process_time() - begin < 3  # a look through the list for each takes several times as long
+
+
+@pytest.mark.parametrize(("ids", "read", "predicted"), [((4, 5, 6), (4, 5), (5, 6)), ((4,), (4,), (4,))])
+def test_a_text_proves_a_model_by_its_own_tokens_and_never_by_its_label(ids, read, predicted):
+    plain = as_plain_text(class_example(3, ids, 1))
+    assert (plain.row, plain.read_ids, plain.target_ids, plain.label) == (3, read, predicted, None)

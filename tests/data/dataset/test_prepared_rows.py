@@ -20,7 +20,10 @@ TOKENS = st.integers(0, 3)  # so few that runs begin alike
 
 @st.composite
 def examples(draw):
-    """Examples as `prepare` makes them, some of several supervised answers."""
+    """Examples as `prepare` makes them, some of several supervised answers, and some texts with a label."""
+    if draw(st.booleans()):
+        text = tuple(draw(st.lists(TOKENS, min_size=1, max_size=12)))
+        return Example(draw(st.integers(0, 2**40)), text, len(text), 1, label=draw(st.integers(0, 2**40)))
     ids = tuple(draw(st.lists(TOKENS, min_size=2, max_size=12)))
     last = draw(st.integers(1, len(ids) - 1))
     earlier = ((1, 2),) if last > 3 and draw(st.booleans()) else ()
@@ -44,7 +47,10 @@ def test_rows_come_back_from_the_disk_as_they_were_written(tmp_path_factory, fou
     assert list(opened) == rows
     assert list(opened.examples) == found
     assert list(opened[1:7:2].examples[1:]) == found[1:7:2][1:]
-    assert opened.tokens.tolist() == [len(one.ids) for one in found]
+    assert opened.lengths.tolist() == [len(one.ids) for one in found]
+    assert opened.tokens.tolist() == [len(one.ids) + (one.label is not None) for one in found]
+    assert opened.read_tokens.tolist() == [len(one.read_ids) for one in found]
+    assert opened.labels.tolist() == [-1 if one.label is None else one.label for one in found]
     assert opened.supervised.tolist() == [one.supervised for one in found]
     assert opened.prompt_tokens.tolist() == [one.prompt_tokens for one in found]
     assert opened.row_numbers.tolist() == [one.row for one in found]
@@ -56,7 +62,7 @@ def test_the_distinct_tokens_of_all_rows_are_those_of_their_tree(tmp_path_factor
     assert isinstance(opened.ids.base, mmap.mmap)  # whose pages are let go of
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(prefix_tree, "RUNS_AT_ONCE", at_once)
-        assert count_distinct_runs(opened.ids, opened.begins, opened.tokens - 1) == count_distinct(found)
+        assert count_distinct_runs(opened.ids, opened.begins, opened.read_tokens) == count_distinct(found)
 
 
 def test_the_check_of_distinct_tokens_catches_runs_that_keep_their_last_token(tmp_path):
@@ -139,6 +145,28 @@ def test_damaged_arrays_are_told_with_their_file_and_never_unpickled(tmp_path, k
     else:
         path.write_bytes({"empty": b"", "cut": whole[:-1], "no array": b"x" * len(whole)}[fault])
     with pytest.raises(RunFolderError, match=r"^Could not read .*train\."):
+        open_rows(files)
+
+
+@pytest.mark.parametrize("column", ["label", "supervised", "prompt_tokens"])
+def test_a_label_that_does_not_fit_its_row_is_told(tmp_path, column):
+    write_split(tmp_path, "train", rows_of([Example(7, (1, 2, 3), 3, 1, label=5)]))
+    files = split_files(tmp_path, "train")
+    table = np.load(files.table)
+    assert table[column].tolist() == [{"label": 5, "supervised": 1, "prompt_tokens": 3}[column]]
+    table[column] = {"label": -2, "supervised": 2, "prompt_tokens": 2}[column]
+    np.save(files.table, table)
+    with pytest.raises(RunFolderError, match="row 7 has a label that does not fit its counts of tokens"):
+        open_rows(files)
+
+
+def test_a_row_that_lost_its_label_is_told(tmp_path):
+    write_split(tmp_path, "train", rows_of([Example(7, (1, 2, 3), 3, 1, label=5)]))
+    files = split_files(tmp_path, "train")
+    table = np.load(files.table)
+    table["label"] = -1
+    np.save(files.table, table)
+    with pytest.raises(RunFolderError, match="row 7 has fewer ids than its counts of tokens say"):
         open_rows(files)
 
 

@@ -165,7 +165,7 @@ def _show_tree(units: Sequence[Any], tokenizer: Any) -> None:
 
     examples = examples_of(units)
     branches = branches_of(examples, names_of(units))
-    apart = sum(len(example.ids) - 1 for example in examples)
+    apart = sum(len(example.read_ids) for example in examples)
     nodes = sum(branch.tokens for branch in branches)
     console.heading(f"The prefix tree of {_counted(len(units), 'row')}")
     console.say(

@@ -1,4 +1,4 @@
-"""Rows of text and label as examples whose one target is a class, by its number, in place of a token."""
+"""Rows of text and label as examples whose one target is a class, by its number."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
@@ -87,21 +87,19 @@ def text_ids(tokenizer: Any, text: str, *, token: ClassToken) -> list[int]:
 
 
 def class_example(row: int, ids: Sequence[int], number: int) -> Example:
-    """Return the example of a text and its class: the last id, which is a target and never read, is the class."""
-    return Example(row, (*ids, number), prompt_tokens=len(ids), supervised=1)
+    """Return the example of a text, given by its ids, and its class."""
+    return Example(row, tuple(ids), prompt_tokens=len(ids), supervised=1, label=number)
 
 
 def as_plain_text(example: Example) -> Example:
-    """Return the text of a class example with its own tokens as targets, which a base model can tell more of."""
-    ids = example.prompt_ids
-    if len(ids) < 2:
-        return example
+    """Return the text of a class example with its own tokens as targets, for a model that still predicts tokens."""
+    ids = example.ids if len(example.ids) > 1 else example.ids * 2  # one token needs another that it predicts
     return Example(example.row, ids, prompt_tokens=1, supervised=len(ids) - 1)
 
 
 def class_numbers(rows: PreparedRows) -> np.ndarray:
     """Return the class of each prepared row by its number, or that of its set of labels: (rows,)."""
-    return rows.ids[rows.begins + rows.tokens - 1].astype(np.int64)
+    return rows.labels
 
 
 def as_matrix(sets: Sequence[Sequence[int]], labels: int) -> np.ndarray:

@@ -99,7 +99,7 @@ def prepare(
             rendered = _alone(renderer.rows(kept, loss_on=settings.loss_on))
         rendered = _naming_rows(rendered, lambda row: ledger.file_of(row) or source.name)
         for count, (conversation, rows) in enumerate(rendered, start=1):
-            tokens = max(len(row.example.ids) for row in rows)
+            tokens = max(row.example.tokens for row in rows)
             if tokens > limit:
                 overlong.append((conversation.row, tokens))
                 told = f"{tokens:,} tokens, more than {limit:,}"
@@ -124,7 +124,7 @@ def prepare(
         refuse_classes(splits, classes, source.name, sets=sets)
     _write_lines(RunFolder(folder).ledger.name, folder, ledger.lines(sides.rows, stands))
     preparation = Preparation(
-        format=1,
+        format=2,
         source=source.name,
         sha256=source.sha256,
         kind=source.kind,

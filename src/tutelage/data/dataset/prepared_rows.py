@@ -1,6 +1,6 @@
 """The prepared form of a split: a line of text for each row, and token ids as arrays that are mapped, not read.
 
-However many rows there are, opening them takes no more than a look at a table of 40 bytes a row.
+However many rows there are, opening them takes no more than a look at a table of 48 bytes a row.
 """
 
 import json
@@ -17,23 +17,18 @@ from typing import Any, overload
 import numpy as np
 from numpy.lib import format as npy
 
+from tutelage.data.dataset.row_table import (
+    ROW,
+    WITHOUT_LABEL,
+    pack_row,
+    refuse_other_length,
+    refuse_wrong_counts,
+)
 from tutelage.run.folder import REJECTED, SplitFiles, reading_faults, split_files
 from tutelage.run.lines import parse_json_line
 from tutelage.system.storage import storage_faults
 from tutelage.tree.examples import Example, PreparedRow
 
-# Of each row its number in the source, where its ids, its text and its earlier spans end, and how its ids are cut.
-ROW = np.dtype(
-    [
-        ("row", "<i8"),
-        ("ids_end", "<i8"),
-        ("text_end", "<i8"),
-        ("spans_end", "<i8"),
-        ("prompt_tokens", "<i4"),
-        ("supervised", "<i4"),
-    ]
-)
-ROW_PACKED = struct.Struct("<qqqqii")
 SPAN_PACKED = struct.Struct("<ii")
 BUFFER_BYTES = 2**20
 IDS_AT_ONCE = 2**20
@@ -73,13 +68,11 @@ class RowsWriter:
             self._ids.append(ids)
             self._spans.append(spans)
             self._table.append(
-                ROW_PACKED.pack(
-                    example.row,
-                    self._ids.length,
-                    self._text_end,
-                    self._spans.length,
-                    example.prompt_tokens,
-                    example.supervised,
+                pack_row(
+                    example,
+                    ids_end=self._ids.length,
+                    text_end=self._text_end,
+                    spans_end=self._spans.length,
                 )
             )
 
@@ -159,28 +152,15 @@ def open_rows(files: SplitFiles) -> "PreparedRows":
         (files.spans, "spans_end", len(spans)),
     ):
         with reading_faults(path):
-            _refuse_other_length(table[column], length)
+            refuse_other_length(table[column], length)
     with reading_faults(files.table):
-        _refuse_wrong_counts(table)
+        refuse_wrong_counts(table)
     return PreparedRows(_Mapped(files, texts, ids, table, spans), range(len(table)))
 
 
 def _map(path: Path) -> np.ndarray:
     with reading_faults(path):
         return npy.open_memmap(path, mode="r")  # it never unpickles
-
-
-def _refuse_other_length(ends: np.ndarray, length: int) -> None:
-    if (np.diff(ends, prepend=0) < 0).any() or (ends[-1] if len(ends) else 0) != length:
-        raise ValueError("it is not as long as the table of its rows says")
-
-
-def _refuse_wrong_counts(table: np.ndarray) -> None:
-    tokens = np.diff(table["ids_end"], prepend=0)
-    for column, least in (("supervised", 1), ("prompt_tokens", 1)):
-        wrong = (table[column] < least) | (table[column] >= tokens)
-        if wrong.any():
-            raise ValueError(f"row {table['row'][wrong][0]} has fewer ids than its counts of tokens say")
 
 
 @dataclass(frozen=True)
@@ -216,7 +196,7 @@ class PreparedRows(Sequence[PreparedRow]):
         record = parse_json_line(self._split.files.texts, self._split.texts[begin:end])
         example = self.example(index)
         with reading_faults(self._split.files.texts):
-            if (record["row"], record["tokens"]) != (example.row, len(example.ids)):
+            if (record["row"], record["tokens"]) != (example.row, example.tokens):
                 raise ValueError(f"row {example.row} has another text than it was prepared with")
         return PreparedRow(record["prompt"], record["response"], example)
 
@@ -225,13 +205,14 @@ class PreparedRows(Sequence[PreparedRow]):
         place = self._places[index]
         begin, end = self._range(place, "ids_end")
         spans_begin, spans_end = self._range(place, "spans_end")
-        row, _, _, _, prompt_tokens, supervised = self._split.table[place].item()
+        row, _, _, _, prompt_tokens, supervised, label = self._split.table[place].item()
         return Example(
             row,
             tuple(self._split.ids[begin:end].tolist()),
             prompt_tokens,
             supervised,
             tuple(map(tuple, self._split.spans[spans_begin:spans_end].tolist())),
+            None if label == WITHOUT_LABEL else label,
         )
 
     def raw(self, index: int) -> tuple[Example, bytes, bytes, bytes]:
@@ -269,9 +250,24 @@ class PreparedRows(Sequence[PreparedRow]):
         return self._column("row")
 
     @property
-    def tokens(self) -> np.ndarray:
-        """How many tokens each row has: (rows,)."""
+    def lengths(self) -> np.ndarray:
+        """How many ids each row has: (rows,)."""
         return np.diff(self._split.table["ids_end"], prepend=0)[self._indices]
+
+    @property
+    def tokens(self) -> np.ndarray:
+        """How many tokens of each row are read or predicted, a label being one: (rows,)."""
+        return self.lengths + (self.labels != WITHOUT_LABEL)
+
+    @property
+    def read_tokens(self) -> np.ndarray:
+        """How many tokens of each row a model reads: (rows,)."""
+        return self.tokens - 1
+
+    @property
+    def labels(self) -> np.ndarray:
+        """The label of each row, WITHOUT_LABEL where it has none: (rows,)."""
+        return self._column("label")
 
     @property
     def prompt_tokens(self) -> np.ndarray:
@@ -303,7 +299,7 @@ class PreparedRows(Sequence[PreparedRow]):
     @property
     def begins(self) -> np.ndarray:
         """Where the ids of each row begin: (rows,)."""
-        return self._column("ids_end") - self.tokens
+        return self._column("ids_end") - self.lengths
 
     def _column(self, name: str) -> np.ndarray:
         return self._split.table[name][self._indices].astype(np.int64)

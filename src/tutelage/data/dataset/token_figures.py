@@ -46,13 +46,13 @@ class TokenCounter:
 
     def add(self, example: Example) -> None:
         """Take in the next example."""
-        tokens = len(example.ids)
+        tokens = example.tokens
         if tokens > self._limit:
             self.overlong[example.row] = tokens
         self._lengths.append(tokens)
         self._supervised += example.supervised
         self._without_end += example.ids[-1] != self._end_of_turn
-        self._ids.write(np.array(example.ids, dtype=self._id_type).tobytes())
+        self._ids.write(np.array(example.read_ids, dtype=self._id_type).tobytes())
         self._step.append(example)
         if len(self._step) == EXAMPLES_A_STEP:
             self._count_step()
@@ -64,14 +64,15 @@ class TokenCounter:
         self._count_step()
         self._ids.flush()
         lengths = np.array(self._lengths)
+        read = lengths - 1  # of each example its last token is predicted only
         ids = np.memmap(self._ids, dtype=self._id_type, mode="r")
         return TokenFigures(
             lengths=lengths,
             supervised=self._supervised,
             longest_allowed=self._limit,
             without_end=None if self._end_of_turn is None else self._without_end,
-            computed=int((lengths - 1).sum()),  # nothing follows the last token of an example
-            distinct=count_distinct_runs(ids, np.cumsum(lengths) - lengths, lengths - 1),
+            computed=int(read.sum()),
+            distinct=count_distinct_runs(ids, np.cumsum(read) - read, read),
             distinct_by_step=self._distinct_by_step,
         )
 
@@ -89,7 +90,7 @@ def count_row_tokens(
     """
     rows = [one.row for one in checked if _has_example(one.row)]
     with naming_row_of_surrogate(file_of):
-        return {example.row: len(example.ids) for example in renderer.examples(rows, loss_on=loss_on)}
+        return {example.row: example.tokens for example in renderer.examples(rows, loss_on=loss_on)}
 
 
 def _has_example(row: Conversation) -> bool:
@@ -103,13 +104,12 @@ def count_tokens(splits: Mapping[str, PreparedRows]) -> dict[str, int]:
     train = splits["train"].sides
     ids = [side.ids for side in train]
     begins = [side.begins + sum(map(len, ids[:place])) for place, side in enumerate(train)]
-    tokens = np.concatenate([side.tokens for side in train])
+    read = np.concatenate([side.read_tokens for side in train])
     return {
-        "train": int(tokens.sum()),
+        "train": sum(int(side.tokens.sum()) for side in train),
         "supervised": sum(int(side.supervised.sum()) for side in train),
-        # The last token of an example is a target only, so that it is no node of a tree.
         "distinct": count_distinct_runs(
-            ids[0] if len(ids) == 1 else np.concatenate(ids), np.concatenate(begins), tokens - 1
+            ids[0] if len(ids) == 1 else np.concatenate(ids), np.concatenate(begins), read
         ),
         "longest": max(int(side.tokens.max(initial=0)) for rows in splits.values() for side in rows.sides),
     }

@@ -13,7 +13,7 @@ from tutelage.tree.prefix_tree import PrefixTree
 
 def balanced_weights(examples: Sequence[Example]) -> torch.Tensor:
     """Return rows / (classes * rows of the class) for each class: (classes,), whose mean over the rows is 1."""
-    numbers = np.fromiter((example.ids[-1] for example in examples), dtype=np.int64, count=len(examples))
+    numbers = np.array([example.label for example in examples])
     counts = np.bincount(numbers)
     assert counts.all(), "a class that no training row has stops the preparation"
     return torch.from_numpy(len(numbers) / (len(counts) * counts))

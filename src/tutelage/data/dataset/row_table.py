@@ -1,0 +1,48 @@
+"""The table of prepared rows: 48 bytes for each row, which say where its ids and its text end and how they are cut."""
+
+import struct
+
+import numpy as np
+
+from tutelage.tree.examples import Example
+
+# Of each row its number in the source, where its ids, its text and its earlier spans end, how its ids are cut, and its
+# label. A label takes eight bytes, so that the columns of every row stay aligned.
+ROW = np.dtype(
+    [
+        ("row", "<i8"),
+        ("ids_end", "<i8"),
+        ("text_end", "<i8"),
+        ("spans_end", "<i8"),
+        ("prompt_tokens", "<i4"),
+        ("supervised", "<i4"),
+        ("label", "<i8"),
+    ]
+)
+_PACKED = struct.Struct("<qqqqiiq")
+WITHOUT_LABEL = -1
+
+
+def pack_row(example: Example, *, ids_end: int, text_end: int, spans_end: int) -> bytes:
+    """Return the entry of an example."""
+    label = WITHOUT_LABEL if example.label is None else example.label
+    ends = ids_end, text_end, spans_end
+    return _PACKED.pack(example.row, *ends, example.prompt_tokens, example.supervised, label)
+
+
+def refuse_other_length(ends: np.ndarray, length: int) -> None:
+    """Raise ValueError where what ends at these places is not as long as its file: (rows,)."""
+    if (np.diff(ends, prepend=0) < 0).any() or (ends[-1] if len(ends) else 0) != length:
+        raise ValueError("it is not as long as the table of its rows says")
+
+
+def refuse_wrong_counts(table: np.ndarray) -> None:
+    """Raise ValueError where a row cannot be an example: (rows,) of ROW."""
+    ids, has_label = np.diff(table["ids_end"], prepend=0), table["label"] != WITHOUT_LABEL
+    for column in ("supervised", "prompt_tokens"):
+        wrong = (table[column] < 1) | (table[column] >= ids + has_label)
+        if wrong.any():
+            raise ValueError(f"row {table['row'][wrong][0]} has fewer ids than its counts of tokens say")
+    wrong = has_label & ((table["label"] < 0) | (table["supervised"] != 1) | (table["prompt_tokens"] != ids))
+    if wrong.any():
+        raise ValueError(f"row {table['row'][wrong][0]} has a label that does not fit its counts of tokens")
