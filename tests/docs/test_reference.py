@@ -22,7 +22,7 @@ from tutelage.evaluation.judging.judge import judge_run
 from tutelage.report.summary import summarise
 from tutelage.run.folder import RunFolder, read_json, write_json
 from tutelage.run.lines import read_json_lines
-from tutelage.training.objectives.dpo import FIGURES as PREFERENCE_FIGURES
+from tutelage.training.objectives.dpo import METRICS as PREFERENCE_METRICS
 from tutelage.training.step import StepResult
 from tutelage.tree.examples import Example, PreparedRow
 
@@ -199,7 +199,7 @@ def test_the_run_folder_page_names_every_file() -> None:
 def test_the_run_folder_page_names_every_key(tmp_path: Path) -> None:
     run = make_run(tmp_path / "run")
     row = PreparedRow("a", "b", Example(0, (1, 2), prompt_tokens=1, supervised=1))
-    result = StepResult(0.0, 0.0, 0, 0, 0, 0, 0.0, dict.fromkeys(PREFERENCE_FIGURES, 0.0))
+    result = StepResult(0.0, 0.0, 0, 0, 0, 0, 0.0, dict.fromkeys(PREFERENCE_METRICS, 0.0))
     keys = {*row.to_record(), *result.to_record()}
     for lines in (run.responses("tuned"), run.ledger):
         keys |= read_json_lines(lines)[0].keys()

@@ -20,7 +20,7 @@ import tutelage
 from tutelage.run.folder import RunFolder
 from tutelage.training.objectives import OBJECTIVES
 from tutelage.training.objectives.instruction import INSTRUCTION
-from tutelage.training.objectives.objective import Objective, Part
+from tutelage.training.objectives.objective import LossOutput, Objective
 
 pytestmark = [pytest.mark.forks, pytest.mark.usefixtures("at_home")]
 
@@ -147,9 +147,9 @@ def test_a_loss_that_is_no_number_ends_the_run_with_3_and_the_rows_and_keeps_the
         loss = INSTRUCTION.loss(model, tree, units, **given).loss
         calls.append(loss.requires_grad)  # the validation has no gradient
         # One pass is timed before the first step.
-        return Part(loss * (float("nan") if sum(calls) == 1 + 5 else 1))
+        return LossOutput(loss * (float("nan") if sum(calls) == 1 + 5 else 1))
 
-    wrong = {"instruction": Objective(poisoned, INSTRUCTION.divisor)}
+    wrong = {"instruction": Objective(poisoned, INSTRUCTION.normalizer)}
     around = lambda: patch.dict(OBJECTIVES, wrong)  # noqa: E731
     ended = run(words(tmp_path / "run"), tmp_path / "said.txt", around=around)
     assert ended.code == 3, ended.said

@@ -93,7 +93,7 @@ def test_what_leaves_a_pass_outlives_it():
 
 def test_micro_batches_take_the_same_memory_one_after_the_other():
     examples = ragged_examples(6)
-    accumulate_gradients(fused_model(), [examples[:3], examples[3:]], divisor=100)
+    accumulate_gradients(fused_model(), [examples[:3], examples[3:]], normalizer=100)
     assert len(workspace._idle[CPU]) == 1
 
 

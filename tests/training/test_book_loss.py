@@ -72,7 +72,7 @@ def our_loss(model, tokenizer, name, *, micro_batch_size=8):
         make_renderer(tokenizer, settings.prompt).examples(make_rows(ROWS), loss_on=settings.loss_on)
     )
     cut = micro_batches(examples, size=micro_batch_size, distinct_tokens=MAX_NODES)
-    loss, *_ = accumulate_gradients(model, cut, divisor=sum(example.supervised for example in examples))
+    loss, *_ = accumulate_gradients(model, cut, normalizer=sum(example.supervised for example in examples))
     return loss
 
 

@@ -8,7 +8,7 @@ from tutelage.model.sources import ModelSource
 from tutelage.training import equivalence
 from tutelage.training.equivalence import compare_ways, count_ways
 from tutelage.training.objectives.instruction import INSTRUCTION
-from tutelage.training.objectives.objective import Objective, Part
+from tutelage.training.objectives.objective import LossOutput, Objective
 
 EXAMPLES = ragged_examples(8, seed=4)
 
@@ -36,10 +36,10 @@ def test_every_way_gives_the_same_step(source):
 
 
 def test_a_mean_of_the_micro_batches_own_means_is_shown(source, monkeypatch):
-    def of_its_own_batch(model, tree, units, *, divisor, log_probs):
-        return Part(-log_probs(model, tree).mean() / 2)
+    def of_its_own_batch(model, tree, units, *, normalizer, statistic, log_probs):
+        return LossOutput(-log_probs(model, tree).mean() / 2)
 
-    monkeypatch.setattr(equivalence, "INSTRUCTION", Objective(of_its_own_batch, INSTRUCTION.divisor))
+    monkeypatch.setattr(equivalence, "INSTRUCTION", Objective(of_its_own_batch, INSTRUCTION.normalizer))
     wrong = [one for one in compare_ways(source, EXAMPLES) if not one.is_within]
     assert {one.dtype for one in wrong} == {"float32", "bfloat16"}
 

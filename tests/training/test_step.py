@@ -20,7 +20,7 @@ from tutelage.errors import NonFiniteError
 from tutelage.model.adapters import add_adapter
 from tutelage.model.forward import CausalModel
 from tutelage.training.objectives.instruction import INSTRUCTION
-from tutelage.training.objectives.objective import Objective, Part
+from tutelage.training.objectives.objective import LossOutput, Objective
 from tutelage.training.optimizer import make_optimizer, trainable_parameters
 from tutelage.training.step import accumulate_gradients, optimizer_step
 from tutelage.tree.batches import micro_batches
@@ -73,11 +73,11 @@ def test_a_mean_of_the_micro_batches_own_means_is_caught(model, monkeypatch):
         cuts.append(micro_batches(*arguments, **limits))
         return cuts[-1]
 
-    def mean_of_means(model, tree, units, *, divisor, log_probs):
-        return Part(-log_probs(model, tree).mean() / len(cuts[-1]))
+    def mean_of_means(model, tree, units, *, normalizer, statistic, log_probs):
+        return LossOutput(-log_probs(model, tree).mean() / len(cuts[-1]))
 
     monkeypatch.setattr("tutelage.training.step.micro_batches", counted)
-    wrong = Objective(mean_of_means, INSTRUCTION.divisor)
+    wrong = Objective(mean_of_means, INSTRUCTION.normalizer)
     assert difference_that_cutting_makes(model, wrong) > 1e-3
 
 
@@ -101,9 +101,9 @@ def test_a_step_does_not_carry_gradients_over_to_the_next(model):
     assert all(parameter.grad is None for parameter in model.module.parameters())
 
 
-def gradients_in_micro_batches(model, examples, size, *, divisor):
+def gradients_in_micro_batches(model, examples, size, *, normalizer):
     cut = micro_batches(examples, size=size, distinct_tokens=2048)
-    loss, *_ = accumulate_gradients(model, cut, divisor=divisor)
+    loss, *_ = accumulate_gradients(model, cut, normalizer=normalizer)
     return {"loss": torch.tensor(loss, dtype=torch.float64), **gradients_of(model.module)}
 
 
@@ -117,14 +117,14 @@ def hand_gradients(model, examples):
 def test_loss_and_gradients_are_those_of_the_mean_over_all_supervised_tokens(model, size):
     examples = ragged_examples(8)
     supervised = sum(example.supervised for example in examples)
-    found = gradients_in_micro_batches(model, examples, size, divisor=supervised)
+    found = gradients_in_micro_batches(model, examples, size, normalizer=supervised)
     assert largest_relative_difference(found, hand_gradients(model, examples)) < 1e-10
 
 
-def test_a_divisor_that_counts_one_token_an_example_too_few_is_caught(model):
+def test_a_normalizer_that_counts_one_token_an_example_too_few_is_caught(model):
     examples = ragged_examples(8)
     too_few = sum(example.supervised - 1 for example in examples)
-    found = gradients_in_micro_batches(model, examples, 4, divisor=too_few)
+    found = gradients_in_micro_batches(model, examples, 4, normalizer=too_few)
     assert largest_relative_difference(found, hand_gradients(model, examples)) > 1e-2
 
 
@@ -173,11 +173,11 @@ def test_gradients_are_clipped_as_by_hand(model, share_of_norm):
 def test_clipping_each_micro_batch_by_itself_is_caught(model):
     examples = ragged_examples(8)
     supervised = sum(example.supervised for example in examples)
-    whole = gradients_in_micro_batches(model, examples, 8, divisor=supervised)
+    whole = gradients_in_micro_batches(model, examples, 8, normalizer=supervised)
     limit = 1e-3
     accumulated = {name: torch.zeros_like(gradient) for name, gradient in whole.items()}
     for example in examples:
-        part = gradients_in_micro_batches(model, [example], 1, divisor=supervised)
+        part = gradients_in_micro_batches(model, [example], 1, normalizer=supervised)
         norm = torch.cat([gradient.flatten() for name, gradient in part.items() if name != "loss"]).norm()
         for name, gradient in part.items():
             accumulated[name] += gradient * (limit / norm / len(examples))

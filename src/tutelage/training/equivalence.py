@@ -16,7 +16,7 @@ from tutelage.training.step import accumulate_gradients
 from tutelage.tree.batches import micro_batches
 from tutelage.tree.examples import Example
 
-# Rounding in float32 is sums in another order; a mistake in a mask or a divisor is a thousand times that.
+# Rounding in float32 is sums in another order; a mistake in a mask or a normalizer is a thousand times that.
 LOSS_LIMIT, GRADIENT_LIMIT = 1e-5, 1e-4
 # bfloat16 rounds whatever the way: the loss by chance, up to so many nats; the gradients by about as much in each way.
 BFLOAT16_LOSS_LIMIT, BFLOAT16_FACTOR = 0.05, 1.5
@@ -108,8 +108,10 @@ def _run(model: CausalModel, examples: Sequence[Example], way: Way) -> _Step:
     log_probs = target_log_probs if way.padding is None else partial(padded_log_probs, padding=way.padding)
     is_padded = way.padding is not None
     cut = micro_batches(examples, size=way.micro_batch_size, distinct_tokens=MAX_NODES, padded=is_padded)
-    divisor = INSTRUCTION.divisor(examples)
-    loss, *_ = accumulate_gradients(model, cut, divisor=divisor, objective=INSTRUCTION, log_probs=log_probs)
+    normalizer = INSTRUCTION.normalizer(examples)
+    loss, *_ = accumulate_gradients(
+        model, cut, normalizer=normalizer, objective=INSTRUCTION, log_probs=log_probs
+    )
     gradients = [weight.grad for weight in trainable_parameters(model.module) if weight.grad is not None]
     return _Step(loss, torch.cat([gradient.double().flatten() for gradient in gradients]))
 

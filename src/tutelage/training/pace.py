@@ -41,7 +41,7 @@ def measure_pace(
     computed = count_computed(paths_of(examples_of(batch)), is_padded=model.is_padded)
 
     def train() -> None:
-        accumulate_gradients(model, [batch], divisor=objective.divisor(batch), objective=objective)
+        accumulate_gradients(model, [batch], normalizer=objective.normalizer(batch), objective=objective)
 
     with _generators_kept(model.device):
         model.module.train()

@@ -13,7 +13,7 @@ from tutelage.errors import NonFiniteError
 from tutelage.model.forward import CausalModel, target_log_probs
 from tutelage.system.runtime import way_to_finite_numbers
 from tutelage.training.objectives.instruction import INSTRUCTION
-from tutelage.training.objectives.objective import LogProbs, Objective
+from tutelage.training.objectives.objective import LogProbs, Objective, sum_statistic
 from tutelage.tree.batches import micro_batches
 from tutelage.tree.examples import Unit, examples_of
 from tutelage.tree.prefix_tree import count_distinct, merge
@@ -22,7 +22,7 @@ from tutelage.tree.prefix_tree import count_distinct, merge
 @dataclass(frozen=True)
 class StepResult:
     """loss: the mean of the objective; grad_norm: before clipping; computed_tokens: nodes of all its trees;
-    distinct_tokens: nodes that one tree of all its examples would have; figures: more means of the objective."""
+    distinct_tokens: nodes that one tree of all its examples would have; metrics: more means of the objective."""
 
     loss: float
     grad_norm: float
@@ -31,11 +31,11 @@ class StepResult:
     computed_tokens: int
     distinct_tokens: int
     seconds: float
-    figures: Mapping[str, float] = field(default_factory=dict)
+    metrics: Mapping[str, float] = field(default_factory=dict)
 
     def to_record(self) -> dict[str, Any]:
         """Return it as the event of a step has it."""
-        return {name: value for name, value in asdict(self).items() if name != "figures"} | {**self.figures}
+        return {name: value for name, value in asdict(self).items() if name != "metrics"} | {**self.metrics}
 
 
 def optimizer_step(
@@ -57,8 +57,8 @@ def optimizer_step(
     if not model.module.training:  # asking every module takes as long as a layer
         model.module.train()
     cut = cut_step(model, examples, micro_batch_size=micro_batch_size, max_nodes=max_nodes)
-    divisor = objective.divisor(examples)
-    loss, computed, figures = accumulate_gradients(model, cut, divisor=divisor, objective=objective)
+    normalizer = objective.normalizer(examples)
+    loss, computed, metrics = accumulate_gradients(model, cut, normalizer=normalizer, objective=objective)
     grad_norm = clip_gradients(optimizer, max_grad_norm)
     _refuse_non_finite(loss, grad_norm, examples, model.compute_dtype)
     for group in optimizer.param_groups:
@@ -68,7 +68,7 @@ def optimizer_step(
     supervised = sum(example.supervised for example in examples)
     distinct = count_distinct(examples_of(examples))
     seconds = time.perf_counter() - begin
-    return StepResult(loss, grad_norm, len(examples), supervised, computed, distinct, seconds, figures)
+    return StepResult(loss, grad_norm, len(examples), supervised, computed, distinct, seconds, metrics)
 
 
 def cut_step(
@@ -85,22 +85,28 @@ def accumulate_gradients(
     model: CausalModel,
     cut: Sequence[Sequence[Unit]],
     *,
-    divisor: int,
+    normalizer: int,
     objective: Objective = INSTRUCTION,
     log_probs: LogProbs = target_log_probs,
 ) -> tuple[float, int, Mapping[str, float]]:
-    """Add every micro-batch's gradients to `.grad`; return the whole loss, the nodes computed and the figures."""
+    """Add the gradients of a whole step to `.grad`; return the loss, the nodes computed and the metrics.
+
+    A statistic of the objective is summed over all micro-batches before the loss of the first.
+    """
+    statistic = sum_statistic(objective, model, cut, log_probs=log_probs)
     loss, computed = 0.0, 0
-    figures: Counter[str] = Counter()
+    metrics: Counter[str] = Counter()
     for batch in cut:
         tree = merge(examples_of(batch))
-        part = objective.loss(model, tree, batch, divisor=divisor, log_probs=log_probs)
-        part.loss.backward()
-        loss += part.loss.item()
-        figures.update(part.figures)
-        del part  # or its pass would keep its memory while the next one takes its own
+        output = objective.loss(
+            model, tree, batch, normalizer=normalizer, statistic=statistic, log_probs=log_probs
+        )
+        output.loss.backward()
+        loss += output.loss.item()
+        metrics.update(output.metrics)
+        del output  # or its pass would keep its memory while the next one takes its own
         computed += len(tree.token_ids)
-    return loss, computed, dict(figures)
+    return loss, computed, dict(metrics)
 
 
 def clip_gradients(optimizer: torch.optim.Optimizer, max_norm: float) -> float:

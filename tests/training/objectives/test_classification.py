@@ -33,10 +33,15 @@ def test_each_class_weighs_the_same_in_the_end_and_a_row_one_on_average():
 
 def loss_over_trees(model, objective, size):
     """The loss of one step that is cut into micro-batches of a size."""
-    divisor = objective.divisor(EXAMPLES)
+    normalizer = objective.normalizer(EXAMPLES)
     return sum(
         objective.loss(
-            model, merge(EXAMPLES[at : at + size]), EXAMPLES, divisor=divisor, log_probs=target_log_probs
+            model,
+            merge(EXAMPLES[at : at + size]),
+            EXAMPLES,
+            normalizer=normalizer,
+            statistic=None,
+            log_probs=target_log_probs,
         ).loss
         for at in range(0, len(EXAMPLES), size)
     )

@@ -55,19 +55,19 @@ def pairs_with_reference(family="llama"):
     return tiny_pairs([tuple(one) for one in known.tolist()])
 
 
-def figures_of(settings, family="llama", pairs=None):
+def metrics_of(settings, family="llama", pairs=None):
     return validate(tiny_model(family), pairs or pairs_with_reference(family), preference_objective(settings))
 
 
 @pytest.mark.parametrize("name", TRL)
 def test_the_loss_is_that_of_trl_on_the_same_tokens(name):
     settings, expected = TRL[name]
-    found = figures_of(PreferenceSettings(**settings))
+    found = metrics_of(PreferenceSettings(**settings))
     assert found["loss"] == pytest.approx(expected, abs=1e-6)
 
 
 def test_the_rewards_are_those_of_trl_on_the_same_tokens():
-    found = figures_of(PreferenceSettings())
+    found = metrics_of(PreferenceSettings())
     del found["loss"]
     assert found == pytest.approx(TRL_REWARDS, abs=1e-6)
 
@@ -81,7 +81,12 @@ def test_a_loss_that_leaves_out_the_end_of_turn_is_caught():
         return log_probs * torch.from_numpy(~is_last)
 
     part = preference_objective(PreferenceSettings()).loss(
-        tiny_model("llama"), merge(examples_of(pairs)), pairs, divisor=len(pairs), log_probs=without_end
+        tiny_model("llama"),
+        merge(examples_of(pairs)),
+        pairs,
+        normalizer=len(pairs),
+        statistic=None,
+        log_probs=without_end,
     )
     assert part.loss.item() != pytest.approx(TRL["sigmoid"][1], abs=1e-2)
 
@@ -89,7 +94,7 @@ def test_a_loss_that_leaves_out_the_end_of_turn_is_caught():
 def test_at_the_start_the_loss_is_ln_2_and_nothing_is_preferred():
     pairs = tiny_pairs()
     known = answer_log_probs(tiny_model("llama"), examples_of(pairs)).reshape(-1, 2)
-    found = figures_of(PreferenceSettings(), pairs=tiny_pairs([tuple(one) for one in known.tolist()]))
+    found = metrics_of(PreferenceSettings(), pairs=tiny_pairs([tuple(one) for one in known.tolist()]))
     assert found["loss"] == pytest.approx(math.log(2), rel=1e-12)
     assert (found["margin"], found["accuracy"], found["ties"]) == (0, 0, 1)
 
@@ -104,10 +109,17 @@ def test_at_the_start_every_pair_is_a_tie_however_it_is_rounded(family, dtype, s
     started = tiny_pairs([tuple(one) for one in known.tolist()])
     objective = preference_objective(PreferenceSettings(**settings))
     parts = [
-        objective.loss(model, merge(examples_of([pair])), [pair], divisor=1, log_probs=target_log_probs)
+        objective.loss(
+            model,
+            merge(examples_of([pair])),
+            [pair],
+            normalizer=1,
+            statistic=None,
+            log_probs=target_log_probs,
+        )
         for pair in started
     ]
-    assert [(part.figures["margin"], part.figures["accuracy"], part.figures["ties"]) for part in parts] == [
+    assert [(part.metrics["margin"], part.metrics["accuracy"], part.metrics["ties"]) for part in parts] == [
         (0, 0, 1)
     ] * len(pairs)
 
@@ -197,8 +209,8 @@ def gradients(model, pairs, size, distinct_tokens=2048, settings=PreferenceSetti
     model.module.zero_grad(set_to_none=True)
     cut = micro_batches(pairs, size=size, distinct_tokens=distinct_tokens)
     objective = preference_objective(settings)
-    loss, _, figures = accumulate_gradients(model, cut, divisor=len(pairs), objective=objective)
-    return {"loss": torch.tensor(loss, dtype=torch.float64), **gradients_of(model.module)}, figures
+    loss, _, metrics = accumulate_gradients(model, cut, normalizer=len(pairs), objective=objective)
+    return {"loss": torch.tensor(loss, dtype=torch.float64), **gradients_of(model.module)}, metrics
 
 
 def by_hand(model, pairs):
@@ -231,10 +243,10 @@ def test_a_reference_of_the_wrong_pair_is_caught():
     assert largest_relative_difference(found, right) > 1e-2
 
 
-def test_the_figures_of_micro_batches_add_up_to_the_means_over_all_pairs():
+def test_the_metrics_of_micro_batches_add_up_to_the_means_over_all_pairs():
     pairs = pairs_with_reference()
-    figures = [gradients(tiny_model("llama"), pairs, size)[1] for size in (1, 2, 4)]
-    for found in figures:
+    metrics = [gradients(tiny_model("llama"), pairs, size)[1] for size in (1, 2, 4)]
+    for found in metrics:
         assert found == pytest.approx(TRL_REWARDS, abs=1e-6)
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from tutelage.model.forward import CausalModel
-from tutelage.training.objectives.objective import LogProbs, Objective, Part
+from tutelage.training.objectives.objective import LogProbs, LossOutput, Objective
 from tutelage.tree.examples import Example
 from tutelage.tree.prefix_tree import PrefixTree
 
@@ -31,11 +31,12 @@ def weighted_classes(weights: torch.Tensor) -> Objective:
         tree: PrefixTree,
         units: Sequence[Example],
         *,
-        divisor: int,
+        normalizer: int,
+        statistic: torch.Tensor | None,
         log_probs: LogProbs,
-    ) -> Part:
+    ) -> LossOutput:
         found = log_probs(model, tree)  # (targets,)
         of_target = weights[torch.from_numpy(tree.target_ids)].to(found)
-        return Part(-(found * of_target).sum() / divisor)
+        return LossOutput(-(found * of_target).sum() / normalizer)
 
     return Objective(loss, len)

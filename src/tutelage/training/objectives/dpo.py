@@ -13,18 +13,18 @@ from torch.nn.functional import logsigmoid
 from tutelage.config.recipe import PreferenceSettings
 from tutelage.model.answer_log_probs import rounding_of, sum_by_example
 from tutelage.model.forward import CausalModel
-from tutelage.training.objectives.objective import LogProbs, Objective, Part
+from tutelage.training.objectives.objective import LogProbs, LossOutput, Objective
 from tutelage.tree.examples import Pair
 from tutelage.tree.prefix_tree import PrefixTree
 
 # By chance a model that knows nothing is certain of an answer to the last digit, and its odds would be infinite.
 LEAST_SURPRISE = 1e-6  # nats
-# The figures of every step and validation beside the loss, as means over the pairs.
-FIGURES = ("chosen_reward", "rejected_reward", "margin", "accuracy", "ties")
+# The metrics of every step and validation beside the loss, as means over the pairs.
+METRICS = ("chosen_reward", "rejected_reward", "margin", "accuracy", "ties")
 
 
 def preference_objective(settings: PreferenceSettings) -> Objective:
-    """Return the objective whose divisor is the number of pairs."""
+    """Return the objective whose normalizer is the number of pairs."""
     return Objective(partial(preference_loss, settings=settings), len)
 
 
@@ -33,10 +33,11 @@ def preference_loss(
     tree: PrefixTree,
     units: Sequence[Pair],
     *,
-    divisor: int,
+    normalizer: int,
+    statistic: torch.Tensor | None,
     log_probs: LogProbs,
     settings: PreferenceSettings,
-) -> Part:
+) -> LossOutput:
     """Return the part of the mean loss over pairs, and of the means of rewards, margin, accuracy and ties.
 
     A reward is beta times the score of an answer, the margin that of the chosen less that of the rejected one. A margin
@@ -45,14 +46,14 @@ def preference_loss(
     """
     policy = sum_by_example(log_probs(model, tree), tree, 2 * len(units)).view(-1, 2)  # (pairs, 2)
     scores = answer_scores(policy, units, settings)
-    loss = LOSSES[settings.loss](scores, settings).sum() / divisor
+    loss = LOSSES[settings.loss](scores, settings).sum() / normalizer
     rewards = settings.beta * scores.detach()
     margins = rewards[:, 0] - rewards[:, 1]  # (pairs,)
     ties = margins.abs() <= margin_rounding(policy.detach(), units, settings, model.compute_dtype)  # (pairs,)
     margins = margins.masked_fill(ties, 0.0)
     sums = rewards[:, 0].sum(), rewards[:, 1].sum(), margins.sum(), (margins > 0).sum(), ties.sum()
-    means = (total.item() / divisor for total in sums)
-    return Part(loss, dict(zip(FIGURES, means, strict=True)))
+    means = (total.item() / normalizer for total in sums)
+    return LossOutput(loss, dict(zip(METRICS, means, strict=True)))
 
 
 def answer_scores(policy: torch.Tensor, units: Sequence[Pair], settings: PreferenceSettings) -> torch.Tensor:

@@ -14,15 +14,15 @@ LogProbs = Callable[[CausalModel, PrefixTree], torch.Tensor]
 
 
 @dataclass(frozen=True)
-class Part:
-    """What a micro-batch adds to the means of a step: the loss, a scalar with its gradient, and figures beside it."""
+class LossOutput:
+    """What a micro-batch adds to the means of a step: the loss, a scalar with its gradient, and metrics beside it."""
 
     loss: torch.Tensor
-    figures: Mapping[str, float] = field(default_factory=dict)
+    metrics: Mapping[str, float] = field(default_factory=dict)
 
 
 class Loss(Protocol):
-    """Returns the part of a step's means that one micro-batch adds; `tree` is that of its examples or pairs."""
+    """Returns what one micro-batch adds to a step's means; `tree` is the prefix tree of its examples or pairs."""
 
     def __call__(
         self,
@@ -30,18 +30,40 @@ class Loss(Protocol):
         tree: PrefixTree,
         units: Sequence[Any],
         *,
-        divisor: int,
+        normalizer: int,
+        statistic: torch.Tensor | None,
         log_probs: LogProbs,
-    ) -> Part: ...
+    ) -> LossOutput: ...
+
+
+class Statistic(Protocol):
+    """Returns what one micro-batch adds to the statistic of a step, of any shape; no gradient goes through it.
+
+    A mean is a sum and a count in one tensor. The normalizer is no such count: it is 1 while rows validate, whose sums
+    are divided in the end.
+    """
+
+    def __call__(self, model: CausalModel, units: Sequence[Any], *, log_probs: LogProbs) -> torch.Tensor: ...
 
 
 @dataclass(frozen=True)
 class Objective:
-    """A loss, and what its sum over some examples or pairs is divided by to be their mean.
+    """A loss, what its sum over some examples or pairs is divided by to be their mean, and a statistic that it needs.
 
-    The divisor is that of the whole optimiser step. A mean of the micro-batches' own means would weigh one by the
-    company it keeps.
+    Normalizer and statistic are those of the whole optimiser step. A mean of the micro-batches' own means would weigh
+    one by the company it keeps.
     """
 
     loss: Loss
-    divisor: Callable[[Sequence[Any]], int]
+    normalizer: Callable[[Sequence[Any]], int]
+    statistic: Statistic | None = None
+
+
+@torch.no_grad()
+def sum_statistic(
+    objective: Objective, model: CausalModel, cut: Sequence[Sequence[Any]], *, log_probs: LogProbs
+) -> torch.Tensor | None:
+    """Return the statistic of a whole step from its micro-batches; None where the objective has none."""
+    if objective.statistic is None:
+        return None
+    return torch.stack([objective.statistic(model, units, log_probs=log_probs) for units in cut]).sum(dim=0)
