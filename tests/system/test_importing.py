@@ -18,6 +18,7 @@ def collections_seen():
     def note(phase, info):
         seen.append((phase, info["generation"]))
 
+    gc.collect()  # so that none is due already
     gc.callbacks.append(note)
     yield seen
     gc.callbacks.remove(note)
