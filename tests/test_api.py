@@ -6,6 +6,7 @@ import multiprocessing
 import re
 import subprocess
 import sys
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from support.tiny_tokenizer import write_tiny_model
 
 import tutelage
 from tutelage import api
-from tutelage.errors import DataError, RecipeError, RunFolderError
+from tutelage.errors import DataError, LanguageModelError, RecipeError, RunFolderError
 from tutelage.run.lines import read_json_lines
 
 DOCS = Path(__file__).parents[1] / "docs" / "guide"
@@ -281,3 +282,68 @@ def test_the_code_of_the_guide_runs(place, language, capsys):
     printed = capsys.readouterr().out
     assert printed.splitlines()[0] in ("better", "worse", "no difference detectable")
     assert (place / "runs" / "mine" / "export" / "peft" / "adapter_model.safetensors").exists()
+
+
+def test_what_a_later_stage_would_refuse_is_refused_at_once(place):
+    with pytest.raises(LanguageModelError) as refused:
+        tutelage.finetune("my.json", output="mine", judges=["gguf:none.gguf"])
+    assert refused.value.code == "llm.unreadable"
+    assert not (place / "mine").exists()
+
+
+def test_a_folder_of_other_things_is_left_alone(place):
+    (place / "other").mkdir()
+    (place / "other" / "events.jsonl").write_text('{"event": "birthday"}\n')
+    for data in ("my.json", alpaca_values(60)):
+        with pytest.raises(RunFolderError) as refused:
+            tutelage.finetune(data, output="other")
+        assert refused.value.code == "run.folder_not_empty"
+    assert {path.name: path.read_text() for path in (place / "other").iterdir()} == {
+        "events.jsonl": '{"event": "birthday"}\n'
+    }
+
+
+def test_rows_that_a_run_does_not_name_are_not_kept(place):
+    run = tutelage.finetune(alpaca_values(60), output="mine")
+    [first] = run.folder.glob("rows-*.jsonl")
+    with pytest.raises(RunFolderError):
+        tutelage.finetune(alpaca_values(70), output="mine")
+    assert [*run.folder.glob("rows-*.jsonl")] == [first]
+    tutelage.finetune(alpaca_values(70), output="mine", overwrite=True)
+    [second] = run.folder.glob("rows-*.jsonl")
+    assert second != first
+    with pytest.raises(RecipeError):
+        tutelage.finetune(alpaca_values(60), output="deep/in/there", learning_rate="fast")
+    assert not (place / "deep").exists()
+
+
+def test_a_listener_cannot_stop_a_run_where_warnings_are_errors(place):
+    def failing(event):
+        raise ValueError("no more")
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", RuntimeWarning)
+        assert tutelage.finetune("my.json", output="mine", listener=failing).training.steps == 4
+
+
+def test_a_checkpoint_is_not_exported_as_the_run(run):
+    with pytest.raises(RunFolderError) as refused:
+        tutelage.Run(run.folder, step=run.training.best_step).export("peft")
+    assert refused.value.code == "export.of_checkpoint"
+    assert not (run.folder / "export").exists()
+
+
+def test_a_stream_refuses_before_its_first_piece(run):
+    model = run.load()
+    for words, code in (
+        ({"prompt": "Name a fruit.", "max_new_tokens": 0}, "cli.value_out_of_range"),
+        ({"prompt": " "}, "generate.no_instruction"),
+        ({"prompt": []}, "generate.no_instruction"),
+        ({"prompt": [{"role": "user", "content": "a"}], "input": "b"}, "generate.message_malformed"),
+    ):
+        with pytest.raises((DataError, RecipeError)) as refused:
+            model.stream(**words)
+        assert refused.value.code == code
+    with pytest.raises(DataError) as refused:
+        model.log_probs("Name a fruit.", "pear " * 500)
+    assert refused.value.code == "generate.prompt_too_long"

@@ -9,10 +9,11 @@ print(run.load().generate("Give the plural of cactus."))
 
 from typing import TYPE_CHECKING, Any
 
+from tutelage.version import __version__
+
 if TYPE_CHECKING:
     from tutelage.api import Run, compare, events, finetune
 
-__version__ = "0.1.0"
 __all__ = ["Run", "__version__", "compare", "events", "finetune"]
 
 

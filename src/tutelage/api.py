@@ -38,7 +38,7 @@ def finetune(
     recipe: str | Path | None = None,
     listener: Listener = ignore,
     overwrite: bool = False,
-    accept_changes: bool = False,
+    allow_changes: bool = False,
     **settings: Any,
 ) -> "Run":
     """Fine-tune a model, evaluate it against its base and report; an unfinished run in `output` goes on.
@@ -46,7 +46,8 @@ def finetune(
     `data` is a path or name as for `--data`, or rows as dicts (a list, or a `datasets.Dataset`). `recipe` is a file or
     the name of one that ships; `settings` are settings of it by their last name, such as `learning_rate`. Writes the
     files of `tutelage run`. Raises RecipeError for settings, DataError for rows, ModelError for the base model,
-    RunFolderError where `output` holds a finished run, NonFiniteError and StorageError.
+    RunFolderError where `output` holds a finished run, or an unfinished one whose data or settings changed and
+    `allow_changes` is not set, NonFiniteError and StorageError.
     """
     from tutelage.stages.run import run_all
     from tutelage.system.runtime import caller_state_kept
@@ -62,7 +63,7 @@ def finetune(
             run_all(
                 Session(folder, loaded, listener=without_raising(listener)),
                 overwrite=overwrite,
-                accept_changes=accept_changes,
+                accept_changes=allow_changes,
             )
         return Run(folder.root)
     if root is None:
@@ -76,7 +77,7 @@ def finetune(
             recipe=recipe,
             listener=listener,
             overwrite=overwrite,
-            accept_changes=accept_changes,
+            allow_changes=allow_changes,
             **settings,
         )
 

@@ -109,15 +109,29 @@ def test_lines_that_are_held_take_the_place_of_earlier_ones_once_the_stage_begin
 
 def test_held_lines_can_be_read_at_once_where_nothing_is_replaced_and_stand_once_in_the_end(tmp_path):
     path = tmp_path / "events.jsonl"
-    filled(path, "prepare")
+    path.write_bytes(b'{"event": "stage_sta')  # what a crash left
     log = EventLog(path)
     log.hold(is_live=True)
-    log.emit(StageStarted(stage="train"))
-    assert stages_in(path) == ["prepare", "train"]
-    log.begin(bytes_before_training(path))
+    log.emit(StageStarted(stage="prepare"))
+    assert stages_in(path) == ["prepare"]
+    log.close()
+    path.unlink()  # it gives way with all else that an earlier preparation left
+    log.begin(0)
     assert log.sync() == path.stat().st_size
     log.close()
-    assert stages_in(path) == ["prepare", "train"]
+    assert stages_in(path) == ["prepare"]
+
+
+def test_what_two_stages_held_is_written_by_the_second(tmp_path):
+    path = tmp_path / "events.jsonl"
+    filled(path, "prepare", "train")
+    log = EventLog(path)
+    for stage in ("prepare", "train"):
+        log.hold(is_live=False)
+        log.emit(StageStarted(stage=stage))
+    log.begin(path.stat().st_size)
+    log.close()
+    assert stages_in(path) == ["prepare", "train", "prepare", "train"]
 
 
 def test_a_log_that_goes_on_stands_behind_the_last_whole_line(tmp_path):

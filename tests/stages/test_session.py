@@ -30,6 +30,16 @@ def heard(session):
     return [event.to_record() for event in session.heard]
 
 
+def stop_after(session, step):
+    """Ask a training to end once it has finished a step."""
+
+    def listen(event):
+        if isinstance(event, events.StepTaken) and event.step == step:
+            session.interruption.requested = True
+
+    session.reporter._listener = listen
+
+
 WHOLE = [
     (what, stage) for stage in ("prepare", "train", "evaluate", "report") for what in ("started", "finished")
 ]
@@ -103,6 +113,32 @@ def test_a_new_training_takes_the_place_of_the_earlier_one_in_the_log(session_on
     assert stages(logged(session)) == WHOLE[:2]
 
 
+def test_a_preparation_with_accepted_changes_stays_in_the_log_of_the_training_that_goes_on(session_on):
+    session = session_on()
+    prepare(session)
+    stop_after(session, 2)
+    with pytest.raises(Interrupted):
+        train(session)
+    run_all(session_on(data__prompt="phi3"), accept_changes=True)
+    records = logged(session)
+    assert [stage for what, stage in stages(records) if what == "started"] == [
+        *("prepare", "train", "prepare", "train", "evaluate", "report")
+    ]
+    assert [record["step"] for record in records if record["event"] == "step"] == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize(
+    "damage", [b"\xff\xfe", b"7\n", b'{"event": "stage_started", "stage": "prepare"}\n{"event": 1']
+)
+def test_a_damaged_log_does_not_stop_a_new_training(session_on, damage):
+    session = session_on()
+    run_all(session)
+    session.run.events.write_bytes(damage)
+    trained = train(session_on(), overwrite=True)
+    assert trained.result.steps == 4
+    assert stages(logged(session))[-2:] == WHOLE[2:4]
+
+
 def test_rows_that_are_prepared_already_are_left_as_they_are(session_on):
     session = session_on()
     first = prepare(session)
@@ -118,11 +154,7 @@ def test_a_training_that_is_interrupted_goes_on_in_the_log_from_its_checkpoint(s
     session = session_on()
     prepare(session)
 
-    def stop_after_two(event):
-        if isinstance(event, events.StepTaken) and event.step == 2:
-            session.interruption.requested = True
-
-    session.reporter._listener = stop_after_two
+    stop_after(session, 2)
     with pytest.raises(Interrupted):
         train(session)
     assert stages(logged(session))[-1] == ("failed", "train")

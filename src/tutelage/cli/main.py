@@ -13,7 +13,6 @@ from cyclopts import (
     UnknownOptionError,
 )
 
-from tutelage import __version__
 from tutelage.cli.commands import COMMANDS, DATA_COMMANDS, RECIPE_COMMANDS
 from tutelage.cli.views import console
 from tutelage.errors import (
@@ -34,6 +33,7 @@ from tutelage.system.runtime import settle_process
 from tutelage.system.storage import is_out_of_space
 from tutelage.system.streams import give_up_the_rest, settle_streams
 from tutelage.text.credentials import without_keys
+from tutelage.version import __version__
 
 CODES_OF_USAGE = {
     UnknownOptionError: "cli.unknown_option",

@@ -2,12 +2,15 @@
 
 import json
 import os
+from contextlib import suppress
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from tutelage.errors import StorageError
 from tutelage.run.events import Event, StageStarted
 from tutelage.system.storage import before_operation, is_out_of_space, retrying, storage_faults
+
+LONGEST_FIRST_LINE = 1_000  # bytes
 
 
 class EventLog:
@@ -26,11 +29,14 @@ class EventLog:
         self._not_synced = b""
 
     def hold(self, *, is_live: bool) -> None:
-        """Keep the lines from here on for `begin`; one that `is_live` can be read in the file before that too."""
+        """Keep the lines from here on, beside those that are held already, for `begin` or `go_on`.
+
+        Where the log `is_live` they can be read in the file at once, of which nothing else is kept.
+        """
         self.close()
-        self._held = b""
+        self._held = self._held or b""
         if is_live:
-            self._open(self._path.stat().st_size if self._path.exists() else 0)
+            self._open(0)
 
     def begin(self, keep_bytes: int) -> None:
         """Cut the file after the first `keep_bytes`, and write the lines that were held behind them."""
@@ -73,7 +79,10 @@ class EventLog:
         return self._bytes
 
     def close(self) -> None:
+        """Close the file; lines that are held stay so."""
         if self._file is not None:
+            with suppress(StorageError):  # where the disk is still full
+                self._write()
             self._file.close()
         self._file, self._waiting, self._not_synced = None, b"", b""
 
@@ -114,19 +123,36 @@ class EventLog:
 
 
 def bytes_before_training(path: Path) -> int:
-    """Return how many bytes of a log are of the stages before the first training; 0 where it tells of no stages."""
-    if not path.exists():
+    """Return how many bytes of a log are of the stages before the first training; 0 where it tells of no stages.
+
+    What cannot be read, as after an edit, is of no stage, and neither is what follows it.
+    """
+    if not is_log(path):
         return 0
     whole, begin = path.read_bytes()[: bytes_of_whole_lines(path)], 0
-    for number, line in enumerate(whole.splitlines(keepends=True)):
-        record = json.loads(line)
-        is_start = record["event"] == StageStarted.event
-        if number == 0 and not is_start:
-            return 0
-        if is_start and record["stage"] == "train":
+    for line in whole.splitlines(keepends=True):
+        record = _record(line)
+        if not record or (record["event"], record.get("stage")) == (StageStarted.event, "train"):
             break
         begin += len(line)
     return begin
+
+
+def is_log(path: Path) -> bool:
+    """Tell whether a file begins as the log of a run does."""
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return _record(file.readline(LONGEST_FIRST_LINE)).get("event") == StageStarted.event
+
+
+def _record(line: bytes) -> dict[str, Any]:
+    """Return the object of a line, an empty one where it holds no event."""
+    with suppress(ValueError):
+        record = json.loads(line)
+        if isinstance(record, dict) and isinstance(record.get("event"), str):
+            return record
+    return {}
 
 
 def bytes_of_whole_lines(path: Path) -> int:

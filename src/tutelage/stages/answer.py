@@ -71,13 +71,16 @@ class AnsweringModel:
         top_p: float = 1.0,
         seed: int = 0,
     ) -> Iterator[str]:
-        """Yield the answer of `generate` in pieces of whole characters, as they are generated."""
+        """Return the answer of `generate` in pieces of whole characters, as they are generated."""
+        sampling = _sampling(temperature, top_k, top_p, seed)
+        ids, most = self._prompt_ids(prompt, input, max_new_tokens)
+        return self._pieces(ids, most, sampling)
+
+    def _pieces(self, ids: tuple[int, ...], most: int, sampling: "Sampling | None") -> Iterator[str]:
         from tutelage.generation.continuous_batch import open_batch
         from tutelage.generation.sampling import next_tokens
         from tutelage.serve.answer_text import AnswerText
 
-        sampling = _sampling(temperature, top_k, top_p, seed)
-        ids, most = self._prompt_ids(prompt, input, max_new_tokens)
         batch, text = open_batch(self.model, size=1), AnswerText(self.renderer.tokenizer)
         batch.ask(0, ids)
         for count in range(most):
@@ -92,19 +95,37 @@ class AnsweringModel:
             yield piece
 
     def log_probs(self, prompt: Prompt, answer: str, *, input: str = "") -> list[float]:
-        """Return the log-probability (nats) of each token of an answer and of the end of turn behind it."""
+        """Return the log-probability (nats) of each token of an answer and of the end of turn behind it.
+
+        DataError if the model's context is too short for both.
+        """
+        import torch
+
+        from tutelage.data.quality.repairs import repair_text
         from tutelage.model.forward import target_log_probs
         from tutelage.tree.prefix_tree import merge
 
-        asked = self._conversation(prompt, input, answer)
+        asked = self._conversation(prompt, input, repair_text(answer)[0])
         example = self.renderer.example(asked, loss_on="last_response")
-        return target_log_probs(self.model, merge([example])).tolist()
+        if len(example.ids) > self.context_length:
+            raise DataError(
+                "generate.prompt_too_long",
+                f"The prompt and its answer have {len(example.ids):,} tokens, and the model's context is"
+                f" {self.context_length:,}. Shorten one of them.",
+            )
+        self.model.module.eval()
+        with torch.no_grad():
+            return target_log_probs(self.model, merge([example])).tolist()
 
     def _prompt_ids(
         self, prompt: Prompt, input: str, max_new_tokens: int | None
     ) -> tuple[tuple[int, ...], int]:
         ids = tuple(self.renderer.prompt_ids(self._conversation(prompt, input, "")))
         most = self.max_new_tokens if max_new_tokens is None else max_new_tokens
+        if most < 1:
+            raise RecipeError(
+                "cli.value_out_of_range", f"max_new_tokens is {most}, but it has to be 1 or more."
+            )
         room = self.context_length - len(ids)
         if room < most:
             raise DataError(
@@ -119,6 +140,15 @@ class AnsweringModel:
         from tutelage.data.rows.conversations import Conversation, Turn, single_turn
         from tutelage.serve.messages import read_messages
 
+        if not (prompt.strip() if isinstance(prompt, str) else prompt):
+            raise DataError(
+                "generate.no_instruction", "The prompt is empty. Give an instruction, or messages."
+            )
+        if input and not isinstance(prompt, str):
+            raise DataError(
+                "generate.message_malformed",
+                "An input belongs to an instruction. Write it into the last message instead.",
+            )
         if isinstance(prompt, str):
             return single_turn(0, repair_text(prompt)[0], repair_text(input)[0], answer)
         turns, wrong = read_messages(list(prompt), path="prompt")

@@ -14,7 +14,10 @@ def check(inputs: Inputs, reporter: Reporter, *, near_duplicates: bool = True) -
     from tutelage.data.lint.examination import examine
 
     recipe, source = inputs.recipe, inputs.open_data()
-    renderer, context = (inputs.renderer, inputs.context_length) if inputs.has_model() else (None, 0)
+    renderer, context = None, 0
+    if inputs.has_model():
+        inputs.warn_of_larger_tokenizer()
+        renderer, context = inputs.renderer, inputs.context_length
     with reporter.waiting("Looking at the rows"):
         return examine(
             source,

@@ -149,17 +149,6 @@ def evaluation_ahead(session: Session, splits: Mapping[str, Any]) -> Ahead | Non
     return Ahead(splits["test"], splits["validation"], sets)
 
 
-def evaluation_ahead_of(run: RunFolder, session: Session) -> Ahead | None:
-    """Return what is evaluated after the training of a run that goes on."""
-    from tutelage.data.dataset.preparation import read_prepared
-
-    if not read_artifact(Preparation, run.preparation).rows.test:
-        return None
-    splits = {split: read_prepared(run, split) for split in ("train", "test", "validation")}
-    sets = open_named_sets(session, lambda: splits["train"])
-    return Ahead(splits["test"], splits["validation"], sets)
-
-
 def _has_test_rows(splits: Mapping[str, Any], session: Session) -> bool:
     """Tell whether there is something to evaluate; stop where there is not and the recipe asks for more than that."""
     recipe = session.recipe

@@ -40,6 +40,11 @@ def check_export(
 ) -> Order:
     """Stop where an export would before it loads a model; return what is to be done."""
     run = session.run
+    if run.step is not None:
+        raise RunFolderError(
+            "export.of_checkpoint",
+            f"{run.name} is a checkpoint, and only the weights that a run keeps are exported. Export {run.root}.",
+        )
     refuse_untrained_settings(session)
     if quantization is not None and not {*OF_GGUF} & {*targets}:
         raise RecipeError(

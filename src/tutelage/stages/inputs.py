@@ -92,12 +92,9 @@ class Inputs:
 
     @cached_property
     def tokenizer(self) -> Any:
-        """The model's tokenizer; a warning is reported where it has tokens that the model has no row for."""
         from tutelage.model.loading import load_tokenizer
 
-        tokenizer = load_tokenizer(self.source.folder)
-        _warn_of_larger_tokenizer(tokenizer, self.source.folder, self._reporter)
-        return tokenizer
+        return load_tokenizer(self.source.folder)
 
     @cached_property
     def renderer(self) -> "PromptRenderer":
@@ -168,19 +165,19 @@ class Inputs:
                 check_targets_of_folder(folder, self.recipe.adapter)
         return False
 
+    def warn_of_larger_tokenizer(self) -> None:
+        """Warn of tokens that the model's embedding has no row for; text that holds one cannot be trained on."""
+        from tutelage.model.loading import vocabulary_size
 
-def _warn_of_larger_tokenizer(tokenizer: Any, folder: Path, reporter: Reporter) -> None:
-    """Warn of tokens that the model's embedding has no row for; text that holds one cannot be trained on."""
-    from tutelage.model.loading import vocabulary_size
-
-    rows = vocabulary_size(folder)
-    known = tokenizer.backend_tokenizer.get_vocab(with_added_tokens=True)
-    beyond = sorted((number, token) for token, number in known.items() if number >= rows)
-    if beyond:
-        named = ", ".join(f"{token!r} (id {number})" for number, token in beyond[:TOKENS_NAMED])
-        more = f" and {len(beyond) - TOKENS_NAMED:,} more" if beyond[TOKENS_NAMED:] else ""
-        reporter.warn(
-            "model.tokenizer_larger_than_embedding",
-            f"the tokenizer in {folder} has {named}{more}, and the model's embedding ends at id {rows - 1}. Rows that"
-            " hold such a token are refused; fetch the tokenizer that belongs to the model.",
-        )
+        folder = self.source.folder
+        rows = vocabulary_size(folder)
+        known = self.tokenizer.backend_tokenizer.get_vocab(with_added_tokens=True)
+        beyond = sorted((number, token) for token, number in known.items() if number >= rows)
+        if beyond:
+            named = ", ".join(f"{token!r} (id {number})" for number, token in beyond[:TOKENS_NAMED])
+            more = f" and {len(beyond) - TOKENS_NAMED:,} more" if beyond[TOKENS_NAMED:] else ""
+            self._reporter.warn(
+                "model.tokenizer_larger_than_embedding",
+                f"the tokenizer in {folder} has {named}{more}, and the model's embedding ends at id {rows - 1}. Rows"
+                " that hold such a token are refused; fetch the tokenizer that belongs to the model.",
+            )

@@ -10,6 +10,7 @@ from typing import Any
 from tutelage.config.recipe_file import LoadedRecipe, load
 from tutelage.errors import RunFolderError
 from tutelage.run.artifacts import Preparation, read_artifact
+from tutelage.run.event_log import is_log
 from tutelage.run.folder import RunFolder
 from tutelage.run.history import history_file
 from tutelage.run.lock import held_beside
@@ -36,7 +37,7 @@ def new_run(
     """
     loaded = load(recipe, overrides, assignments)
     run = RunFolder(root or RUNS / (recipe or Path(loaded.recipe.data.source)).stem)
-    _refuse_foreign_folder(run)
+    refuse_foreign_folder(run)
     if is_fresh and run.preparation.exists():
         run = RunFolder(folder_beside(run.root))
     return run, settle_model(loaded, run, skip_checksums=skip_checksums, goes_on=goes_on)
@@ -107,7 +108,8 @@ def settle_model(
     return replace(loaded, recipe=recipe, unchecked=known if skip_checksums else None)
 
 
-def _refuse_foreign_folder(run: RunFolder) -> None:
+def refuse_foreign_folder(run: RunFolder) -> None:
+    """Stop where a run cannot be, or something else than a run is."""
     for path in (run.root, *run.root.parents):
         try:
             os.lstat(path)
@@ -127,7 +129,8 @@ def _refuse_foreign_folder(run: RunFolder) -> None:
     # Only what `prepare` wrote makes a folder a run; a recipe of the user's beside other things does not.
     # What a crash left staged before that was done, and the lock, are ours too.
     entries = run.root.iterdir() if run.root.is_dir() else ()
-    ours = (run.recipe, run.events, history_file(run), run.lock, held_beside(run.lock))
+    logs = [run.events] if is_log(run.events) else []
+    ours = (run.recipe, *logs, history_file(run), run.lock, held_beside(run.lock))
     others = [
         entry
         for entry in entries

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from tutelage.errors import RunFolderError
 from tutelage.run.artifacts import Preparation, read_artifact
-from tutelage.run.events import Prepared, StageSkipped
+from tutelage.run.events import Prepared, StageSkipped, Waited
 from tutelage.run.folder import SPLITS
 from tutelage.run.history import record_stage
 from tutelage.stages.inputs import Inputs
@@ -46,8 +46,8 @@ def preparing(session: Session, *, keeps_results: bool = False) -> Iterator["Pre
     run = session.run
     is_first = not run.preparation.exists()
     with (
-        session.replacing_stage("prepare", is_live=is_first) as finish,
         _nothing_left(session, is_first=is_first),
+        session.replacing_stage("prepare", is_live=is_first) as finish,
     ):
         with replacing_data(run, keeps_results=keeps_results) as folder:
             begin = time.monotonic()
@@ -58,7 +58,9 @@ def preparing(session: Session, *, keeps_results: bool = False) -> Iterator["Pre
             yield prepared
             if not run.recipe.exists():
                 session.record_recipe()  # first, so that the folder alone says how to go on
-        session.begin_log(keeps_all=keeps_results)
+            session.pause_log()  # the file gives way with all else that says nothing of the new rows
+        if not keeps_results:  # a training that goes on writes these lines behind its own
+            session.begin_log()
         session.record_recipe()
         record_stage(run, "prepare", seconds=seconds)
         finish(prepared.preparation)
@@ -80,11 +82,12 @@ def prepare_into(folder: Path, inputs: Inputs, reporter: Reporter) -> "PreparedD
     from tutelage.data.dataset.preparation import prepare, refuse_unknown_ids
     from tutelage.model.loading import vocabulary_size
 
-    recipe = inputs.recipe
+    recipe, data = inputs.recipe, inputs.open_data()
     if not inputs.has_model():
         inputs.refuse_faulty_rows()  # before a model is fetched for nothing
-    data, source = inputs.open_data(), inputs.source
+    source = inputs.source
     inputs.check_targets()
+    inputs.warn_of_larger_tokenizer()
     tokenizer, renderer = inputs.tokenizer, inputs.renderer
     if not source.is_checked:
         reporter.note(
@@ -104,6 +107,7 @@ def prepare_into(folder: Path, inputs: Inputs, reporter: Reporter) -> "PreparedD
         objective=recipe.training.objective,
         progress=reporter.progress("Rendering rows", None),
     )
+    reporter.emit(Waited())
     for rows in preparation.splits.values():
         refuse_unknown_ids(
             rows,

@@ -1,6 +1,5 @@
 """Passes what the stages report to a listener, and into the log of the run while that is written."""
 
-import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -44,9 +43,9 @@ def without_raising(listener: Listener) -> Listener:
             listener(event)
         except Exception as fault:
             is_silent = True
-            warnings.warn(
-                f"The listener raised {fault!r} and is called no more.", RuntimeWarning, stacklevel=2
-            )
+            with suppress(Warning):  # where warnings are errors
+                told = f"The listener raised {fault!r} and is called no more."
+                warnings.warn(told, RuntimeWarning, stacklevel=2)
 
     return hear
 
@@ -59,15 +58,16 @@ class Reporter:
         self.log: EventLog | None = None
         self._last_line = 0.0
         self._is_waiting_for_work = False
-        self._one_at_a_time = threading.RLock()  # judges are asked by several threads
 
     def emit(self, event: Event) -> None:
-        with self._one_at_a_time:
+        """Write an event into the log, and pass it to the listener, whatever becomes of the line."""
+        try:
             if self.log is not None and event.is_logged and not self._is_too_soon(event):
                 if self._is_waiting_for_work and isinstance(event, Advanced | StageFinished):
                     self.log.go_on()
                     self._is_waiting_for_work = False
                 self.log.emit(event)
+        finally:
             self._listener(event)
 
     def hold_until_work(self) -> None:
@@ -87,22 +87,26 @@ class Reporter:
 
     @contextmanager
     def locating(self) -> Iterator[Callable[[str], None]]:
-        """Give what reports each step of locating the model."""
-        yield lambda label: self.emit(LocatingModel(label=label.removesuffix(".")))
-        self.emit(Waited())
+        """Give what reports each step of locating or loading the model."""
+        try:
+            yield lambda label: self.emit(LocatingModel(label=label.removesuffix(".")))
+        finally:
+            self.emit(Waited())
 
     @contextmanager
     def waiting(self, label: str) -> Iterator[None]:
         """Report that something of unknown length is under way."""
-        self.emit(Waiting(label=label))
-        yield
-        self.emit(Waited())
+        with self.in_turn() as wait:
+            wait(label)
+            yield
 
     @contextmanager
     def in_turn(self) -> Iterator[Callable[[str], None]]:
         """Give what reports one wait after the other, each of which ends the one before."""
-        yield lambda label: self.emit(Waiting(label=label))
-        self.emit(Waited())
+        try:
+            yield lambda label: self.emit(Waiting(label=label))
+        finally:
+            self.emit(Waited())
 
     def progress(self, label: str, total: int | None) -> Callable[[int], None]:
         """Return what reports how many more are done."""
@@ -125,8 +129,8 @@ class Reporter:
             nonlocal result
             result = value
 
-        self.emit(StageStarted(stage=name))
         try:
+            self.emit(StageStarted(stage=name))
             yield give
         except BaseException as fault:
             with suppress(StorageError):  # which may be the fault itself

@@ -3,12 +3,13 @@
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from tutelage.errors import DataError
 from tutelage.run.folder import RunFolder
+from tutelage.stages.opening import refuse_foreign_folder
 from tutelage.system.storage import publish_bytes, remove
 
 
@@ -19,19 +20,22 @@ def kept_rows(rows: Iterable[Any], run: RunFolder) -> Iterator[Path]:
     Its name is a hash of them, so that other rows are other data. DataError at a row that is no object, or that holds
     what JSON has no form for.
     """
+    refuse_foreign_folder(run)
     content = b"".join(_line(place, row) for place, row in enumerate(rows))
     path = run.rows(hashlib.sha256(content).hexdigest())
-    is_new = not path.exists()
-    if is_new:
+    made = [folder for folder in (run.root, *run.root.parents) if not folder.exists()]
+    if not path.exists():
         publish_bytes(path, content)
     try:
         yield path
-    except BaseException:
-        if is_new and not run.preparation.exists():
-            remove(path)
-            if not any(run.root.iterdir()):
-                run.root.rmdir()
-        raise
+    finally:
+        named = run.recipe.read_text(encoding="utf-8") if run.recipe.is_file() else ""
+        for other in run.root.glob("rows-*.jsonl"):
+            if other.name not in named:  # of an earlier run, or of one that came to nothing
+                remove(other)
+        with suppress(OSError):  # they hold something now
+            for folder in made:
+                folder.rmdir()
 
 
 def _line(place: int, row: Any) -> bytes:

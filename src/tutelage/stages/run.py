@@ -3,7 +3,9 @@
 from typing import TYPE_CHECKING
 
 from tutelage.run.events import StageSkipped
-from tutelage.stages.evaluate import Outcome, evaluate_or_read, evaluation_ahead, evaluation_ahead_of
+from tutelage.run.folder import SPLITS
+from tutelage.stages.evaluate import Outcome, evaluate_or_read, evaluation_ahead
+from tutelage.stages.judge import refuse_judges
 from tutelage.stages.prepare import prepare_local, preparing
 from tutelage.stages.resume import changes_of_preparation, is_finished, refuse_changes_of_preparation
 from tutelage.stages.session import Session
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
 def run_all(session: Session, *, overwrite: bool = False, accept_changes: bool = False) -> Outcome:
     """Prepare, tune, evaluate and report; an unfinished run goes on, and a finished one is refused."""
     folder = session.run
+    refuse_judges(session.loaded)
     goes_on = folder.preparation.exists() and not overwrite
     with session.writing():  # which clears up what a crash left, be it the last thing that a finished run did
         if goes_on and is_finished(folder):
@@ -30,6 +33,7 @@ def run_all(session: Session, *, overwrite: bool = False, accept_changes: bool =
 
 def check_run(session: Session) -> "PreparedRows | None":
     """Do what can be done without writing or fetching; return the rows that would be trained on, None if unknown."""
+    refuse_judges(session.loaded)
     prepared = prepare_local(session.inputs, session.reporter)
     if prepared is None:
         return None
@@ -51,6 +55,8 @@ def _begin(session: Session) -> None:
 
 def _finish(session: Session, *, is_accepted: bool) -> None:
     """Prepare and tune what an earlier call did not finish, from where it stood."""
+    from tutelage.data.dataset.preparation import read_prepared
+
     run, reporter = session.run, session.reporter
     changed = changes_of_preparation(session)
     refuse_changes_of_preparation(run, changed, is_accepted=is_accepted)
@@ -63,5 +69,5 @@ def _finish(session: Session, *, is_accepted: bool) -> None:
         refuse_untrained_settings(session)
         reporter.emit(StageSkipped(stage="train", path=run.model))
         return
-    ahead = evaluation_ahead_of(run, session)
+    ahead = evaluation_ahead(session, {split: read_prepared(run, split) for split in SPLITS})
     train_prepared(session, begin_anew=False, is_accepted=is_accepted, ahead=ahead)

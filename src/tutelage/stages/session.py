@@ -5,7 +5,6 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING
 
 from tutelage.config.recipe_file import LoadedRecipe, to_toml
-from tutelage.run.event_log import bytes_of_whole_lines
 from tutelage.run.events import Listener, Stage, ignore
 from tutelage.run.folder import RunFolder, write_text
 from tutelage.run.history import record_origins
@@ -79,11 +78,15 @@ class Session:
         write_text(self.run.evaluated_recipe, to_toml(self.recipe))
         record_origins(self.run, self.loaded)
 
-    def begin_log(self, *, keeps_all: bool = False) -> None:
-        """Let the log begin with the stage that holds its lines, or go on with them where it `keeps_all`."""
+    def begin_log(self) -> None:
+        """Let the log begin with the stage that holds its lines."""
         if self.reporter.log is not None:
-            path = self.run.events
-            self.reporter.log.begin(bytes_of_whole_lines(path) if keeps_all else 0)
+            self.reporter.log.begin(0)
+
+    def pause_log(self) -> None:
+        """Close the file of the log, whose lines are held."""
+        if self.reporter.log is not None:
+            self.reporter.log.close()
 
     def discard_log(self) -> None:
         """Remove a log that tells of nothing but a stage that came to nothing."""

@@ -49,11 +49,11 @@ class TrainingEvents:
     def __init__(self, session: Session, earlier: Earlier) -> None:
         assert session.reporter.log is not None, "only a run that is locked is trained"
         self._reporter, self._log = session.reporter, session.reporter.log
-        self._path, self._earlier = session.run.events, earlier
+        checkpoint = earlier.checkpoint
+        self._kept = checkpoint.events_bytes if checkpoint else bytes_before_training(session.run.events)
 
     def begin(self) -> None:
-        checkpoint = self._earlier.checkpoint
-        self._log.begin(checkpoint.events_bytes if checkpoint else bytes_before_training(self._path))
+        self._log.begin(self._kept)
 
     def emit(self, event: Event) -> None:
         self._reporter.emit(event)

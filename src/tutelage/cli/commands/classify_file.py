@@ -27,8 +27,6 @@ ROWS_NAMED = 8
 OF_FILE = ("encoding", "delimiter", "quoting", "header", "map", "coerce", "max_file_bytes", "max_row_bytes")
 PREDICTED, OTHERS = "predicted", ("probability", "probabilities")
 
-# From texts to what is told of each; None of a text that the model cannot take.
-
 
 def settings_of_file(loaded: LoadedRecipe) -> DataSettings:
     """Return how the file is read: by what is given by hand, for that of the training rows may be read otherwise."""

@@ -41,6 +41,8 @@ def evaluate(
         if options.dry_run:
             _show_dry_run(session, options)
             return 0
+        if not options.overwrite and keeps_answers(session) and not judges_only(session):
+            console.heading("3 Evaluate: the answers are there, only their report is written")
         found = evaluate_run(session, overwrite=options.overwrite)
         _show_results(session)
     if fail_if_worse and found.is_worse:

@@ -1,6 +1,5 @@
 """`tutelage generate`: ask a tuned model something, in the prompt style that it was trained with."""
 
-from itertools import chain
 from typing import Annotated
 
 from cyclopts import Parameter
@@ -57,14 +56,19 @@ def generate(
         if options.dry_run:
             show_dry_run(session, writes=[])
             return
-        models = open_models(session, ARMS if base else ("tuned",))
+        session.inputs.locate()
+        arms = ARMS if base else ("tuned",)
+        models = open_models(session, arms)
         with console.waiting("Loading the model", aside=True):
-            opened_first = next(models)
-        for arm, model in chain([opened_first], models):
-            with console.waiting(f"The {arm} model answers", aside=True):
-                answer = model.generate(
+            first = next(models)
+        answers = {}
+        for name in arms:
+            with console.waiting(f"The {name} model answers", aside=True):
+                _, model = first if name == arms[0] else next(models)
+                answers[name] = model.generate(
                     instruction, input=input, temperature=temperature, top_k=top_k, top_p=top_p, seed=seed
                 )
+        for name, answer in answers.items():
             if base:
-                console.heading(arm)
+                console.heading(name)
             console.verbatim(answer)

@@ -48,6 +48,7 @@ def preview(
             f"{source.name}: every row is dropped. `tutelage check` says why.",
         )
     with opened_inputs(LoadedRecipe(recipe, {})) as (inputs, _):
+        inputs.warn_of_larger_tokenizer()
         renderer = inputs.renderer
     for number in row or (kept[0].row,):
         if not 0 <= number < len(checked):

@@ -11,7 +11,6 @@ from tutelage.cli.views.answers import show_answers
 from tutelage.cli.views.dry_run import show_dry_run
 from tutelage.cli.views.next_steps import show_next_steps
 from tutelage.errors import EXIT_UNTRUSTWORTHY, EXIT_WORSE
-from tutelage.stages.judge import refuse_judges
 from tutelage.stages.resume import is_finished
 from tutelage.stages.run import check_run, run_all
 from tutelage.stages.session import Session
@@ -36,7 +35,6 @@ def run(
 ) -> int:
     """Prepare, tune, evaluate and report in one go; an unfinished run goes on."""
     folder, loaded = open_new_run(options, judging.overrides(), is_fresh=fresh)
-    refuse_judges(loaded)
     with opened(folder, loaded, before={"report": lambda: show_answers(folder)}) as session:
         if options.dry_run:
             _show_dry_run(session)

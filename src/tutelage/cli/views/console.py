@@ -5,7 +5,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from itertools import groupby
 from typing import TypeVar
 
@@ -301,18 +301,6 @@ def waiting(label: str, *, aside: bool = False) -> Iterator[None]:
         task = line.add_task(printable(label), total=None)
         yield
         line.update(task, total=1, completed=1)  # the spinner goes, the time stays
-
-
-@contextmanager
-def in_turn() -> Iterator[Callable[[AbstractContextManager[Shown]], Shown]]:
-    """Give what shows a bar or a wait in place of the one before, which ends."""
-    with ExitStack() as shown:
-
-        def show(one: AbstractContextManager[Shown]) -> Shown:
-            shown.close()
-            return shown.enter_context(one)
-
-        yield show
 
 
 def _plain_progress(label: str, total: int | None) -> Advance:

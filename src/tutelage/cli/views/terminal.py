@@ -138,8 +138,7 @@ class Terminal:
         self._wait(event.label, aside=True)
 
     def _on_waited(self, event: events.Waited) -> None:
-        if self._label is None:
-            self._clear()
+        self._clear()
 
     def _on_advanced(self, event: events.Advanced) -> None:
         if event.total is None and event.done < DONE_WITHOUT_A_BAR:
@@ -147,6 +146,8 @@ class Terminal:
         if event.label != self._label:
             self._show_bar(event.label, event.total)
         self._move(event.done)
+        if event.done == event.total:
+            self._clear()
 
     def _on_prepared(self, event: events.Prepared) -> None:
         self._clear()

@@ -117,6 +117,7 @@ def filter_rows(
     renderer = None
     if criteria.needs_tokens:
         with opened_inputs(LoadedRecipe(opened.recipe, {})) as (inputs, _):
+            inputs.warn_of_larger_tokenizer()
             renderer = inputs.renderer
     checked = opened.checked()
     tokens = dict.fromkeys((row.row for row in rows), 0)  # of a row without an example

@@ -42,6 +42,7 @@ def _tokens(opened: Any) -> list[int]:
     with opened_inputs(LoadedRecipe(opened.recipe, {})) as (inputs, _):
         if not inputs.has_model():
             return []
+        inputs.warn_of_larger_tokenizer()
         return list(tokens_of(opened, opened.checked(), inputs.renderer).values())
 
 
