@@ -19,7 +19,9 @@ from support.tiny_tokenizer import write_tiny_model
 import tutelage
 from tutelage import api
 from tutelage.errors import DataError, LanguageModelError, RecipeError, RunFolderError
+from tutelage.run.folder import RunFolder
 from tutelage.run.lines import read_json_lines
+from tutelage.run.lock import locked
 
 DOCS = Path(__file__).parents[1] / "docs" / "guide"
 QUICK = {
@@ -65,7 +67,7 @@ def test_the_package_imports_nothing_that_takes_time():
     script = "import sys, tutelage; print([name for name in ('torch', 'pydantic', 'numpy') if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
-    assert tutelage.__all__ == ["Run", "__version__", "compare", "events", "finetune"]
+    assert tutelage.__all__ == ["Run", "__version__", "compare", "errors", "events", "finetune"]
     assert [*map(callable, (tutelage.Run, tutelage.compare, tutelage.finetune))] == [True] * 3
     with pytest.raises(AttributeError, match="finetuned"):
         tutelage.finetuned  # noqa: B018 - the access is what raises
@@ -266,7 +268,7 @@ def test_runs_are_compared_with_the_first(place):
     first = tutelage.finetune("my.json", output="first")
     tutelage.finetune("my.json", output="second", learning_rate=2e-3)
     compared = tutelage.compare(first, "second")
-    assert [group.runs[0].name for group in compared.groups] == ["first", "second"]
+    assert [Path(group.runs[0].name).name for group in compared.groups] == ["first", "second"]
     assert compared.groups[1].differs == ("training.learning_rate (was 0.0005, now 0.002)",)
     assert compared.groups[1].comparison.verdict.word in ("better", "worse", "no difference detectable")
 
@@ -347,3 +349,56 @@ def test_a_stream_refuses_before_its_first_piece(run):
     with pytest.raises(DataError) as refused:
         model.log_probs("Name a fruit.", "pear " * 500)
     assert refused.value.code == "generate.prompt_too_long"
+
+
+def test_a_call_that_finds_the_run_locked_leaves_the_rows_of_the_other(place):
+    rows, root = alpaca_values(60), place / "mine"
+    with locked(RunFolder(root)), pytest.raises(RunFolderError) as refused:
+        tutelage.finetune(rows, output=root)
+    assert refused.value.code == "run.locked"
+    [kept] = root.glob("rows-*.jsonl")  # it may be what the other is preparing
+    run = tutelage.finetune(rows, output=root)
+    own = run.folder / "rows-2024.jsonl"
+    own.write_text("a file of the user's")
+    with pytest.raises(RunFolderError):
+        tutelage.finetune(alpaca_values(70), output=root)
+    assert {*root.glob("rows-*")} == {kept, own}
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        {"max_new_tokens": 2.5},
+        {"max_new_tokens": True},
+        {"temperature": 1.0, "seed": 1.5},
+        {"temperature": 1.0, "top_k": 2.5},
+        {"temperature": "hot"},
+    ],
+)
+def test_numbers_that_no_token_could_be_drawn_with_are_refused(run, words):
+    with pytest.raises(RecipeError) as refused:
+        run.load().generate("Name a fruit.", **words)
+    assert refused.value.code == "cli.value_out_of_range"
+
+
+def test_words_that_name_nothing_are_refused_before_a_model_is_loaded(run):
+    exports = (lambda: run.export("onnx"), lambda: run.export("gguf", quantization="q"))
+    for call in (lambda: run.load("best"), *exports):
+        with pytest.raises(RecipeError) as refused:
+            call()
+        assert refused.value.code == "cli.value_out_of_range"
+    with pytest.raises(TypeError, match="listener"):
+        tutelage.finetune("my.json", listener="print")
+    with pytest.raises(RecipeError):
+        tutelage.finetune("my.json", output="mine", source="other.json")
+
+
+def test_a_run_is_found_from_another_folder_and_models_are_loaded_in_threads(place, monkeypatch):
+    run = tutelage.finetune("my.json", output="mine")
+    (place / "elsewhere").mkdir()
+    monkeypatch.chdir(place / "elsewhere")
+    assert run.load().generate("Name a fruit.")
+    expected = [run.load(which).log_probs("Name a fruit.", "pear") for which in ("tuned", "base")]
+    with ThreadPoolExecutor(4) as pool:
+        models = [*pool.map(run.load, ["tuned", "base"] * 3)]
+    assert [model.log_probs("Name a fruit.", "pear") for model in models] == expected * 3

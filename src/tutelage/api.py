@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any, Literal
 from tutelage.config.recipe import Recipe
 from tutelage.config.recipe_file import setting_named
 from tutelage.config.recipes import shipped_path
-from tutelage.errors import RunFolderError
+from tutelage.errors import RecipeError, RunFolderError
 from tutelage.run import events
 from tutelage.run.artifacts import Preparation, TrainingResult, read_artifact
 from tutelage.run.evaluation import AnswerEvaluation, Evaluation, MetricFigures, Share, read_evaluation
 from tutelage.run.events import Listener, ignore
-from tutelage.run.folder import RunFolder
+from tutelage.run.folder import ARMS, RunFolder
 from tutelage.stages.opening import earlier_run, new_run
 from tutelage.stages.reporter import without_raising
 from tutelage.stages.rows import kept_rows
@@ -52,9 +52,13 @@ def finetune(
     from tutelage.stages.run import run_all
     from tutelage.system.runtime import caller_state_kept
 
+    if not callable(listener):
+        raise TypeError(f"listener is {listener!r}, which cannot be called")
+    if "source" in settings:
+        raise RecipeError("cli.option_not_supported", "The rows are the first argument. Leave source= out.")
     given = {f"--set {setting_named(name)}": value for name, value in settings.items()}
-    path = None if recipe is None else shipped_path(str(recipe)) or Path(recipe)
-    root = None if output is None else Path(output)
+    path = None if recipe is None else shipped_path(str(recipe)) or Path(recipe).expanduser()
+    root = None if output is None else Path(output).expanduser()
     if isinstance(data, str | Path):
         folder, loaded = new_run(
             path, {"--data data.source": str(data), **given}, root=root, goes_on=not overwrite
@@ -86,7 +90,8 @@ class Run:
     """A run on disk, or with a `step` one of its checkpoints; every property is read when it is asked for."""
 
     def __init__(self, folder: str | Path, *, step: int | None = None) -> None:
-        self._run, self._loaded = earlier_run(Path(folder), {}, step=step)
+        # Absolute, so that it is found from another folder of work too.
+        self._run, self._loaded = earlier_run(Path(folder).expanduser().absolute(), {}, step=step)
 
     def __repr__(self) -> str:
         return f"Run({self.name!r})"
@@ -138,6 +143,8 @@ class Run:
         from tutelage.stages.answer import open_models
         from tutelage.system.runtime import caller_state_kept
 
+        if which not in ARMS:
+            raise RecipeError("cli.value_out_of_range", f"There is no model {which!r}: name tuned or base.")
         of = self if step is None else Run(self.folder, step=step)
         with caller_state_kept():
             [(_, model)] = open_models(of._session(), [which])
@@ -153,11 +160,13 @@ class Run:
     ) -> "Exported":
         """Write the model for other programs, and verify it; ExportError where it is not the one that was trained."""
         from tutelage.stages.export import export
+        from tutelage.system.runtime import caller_state_kept
 
         place = None if output is None else Path(output)
-        [exported] = export(
-            self._session(), [target], output=place, quantization=quantization, overwrite=overwrite
-        )
+        with caller_state_kept():
+            [exported] = export(
+                self._session(), [target], output=place, quantization=quantization, overwrite=overwrite
+            )
         return exported
 
     def _session(self) -> Session:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -49,6 +50,9 @@ def load_tokenizer(folder: Path) -> PreTrainedTokenizerFast:
     # Rows are held against the context by name and number; transformers would print a line of its own beside that.
     tokenizer.deprecation_warnings["sequence-length-is-longer-than-the-specified-maximum"] = True
     return tokenizer
+
+
+_ONE_AT_A_TIME = threading.RLock()
 
 
 def load_model(
@@ -221,18 +225,22 @@ def vocabulary_size(folder: Path) -> int:
 
 @contextmanager
 def quietly() -> Iterator[None]:
-    """Silence the progress bars and the advice of transformers; faults still come as exceptions."""
+    """Silence the progress bars and the advice of transformers; faults still come as exceptions.
+
+    One thread at a time: that state is the process's, and so is what `from_pretrained` does to `tie_weights` meanwhile.
+    """
     from transformers.utils import logging  # noqa: PLC0415 - seconds that --help must not take
 
-    verbosity, had_bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(verbosity)
-        if had_bars:
-            logging.enable_progress_bar()
+    with _ONE_AT_A_TIME:
+        verbosity, had_bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+        logging.set_verbosity_error()
+        logging.disable_progress_bar()
+        try:
+            yield
+        finally:
+            logging.set_verbosity(verbosity)
+            if had_bars:
+                logging.enable_progress_bar()
 
 
 _TOKENIZER_REMEDY = (

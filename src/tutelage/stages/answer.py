@@ -122,9 +122,10 @@ class AnsweringModel:
     ) -> tuple[tuple[int, ...], int]:
         ids = tuple(self.renderer.prompt_ids(self._conversation(prompt, input, "")))
         most = self.max_new_tokens if max_new_tokens is None else max_new_tokens
-        if most < 1:
+        if not _is_whole(most) or most < 1:
             raise RecipeError(
-                "cli.value_out_of_range", f"max_new_tokens is {most}, but it has to be 1 or more."
+                "cli.value_out_of_range",
+                f"max_new_tokens is {most!r}, but it has to be a whole number above 0.",
             )
         room = self.context_length - len(ids)
         if room < most:
@@ -203,12 +204,12 @@ def refuse_odd_sampling(temperature: float, top_k: int | None, top_p: float, see
         (
             "temperature",
             temperature,
-            temperature == 0 or 0.01 <= temperature <= 100,
+            _is_number(temperature) and (temperature == 0 or 0.01 <= temperature <= 100),
             "0, or from 0.01 to 100",
         ),
-        ("top-k", top_k, top_k is None or top_k >= 1, "1 or more"),
-        ("top-p", top_p, 0 < top_p <= 1, "more than 0 and at most 1"),
-        ("seed", seed, 0 <= seed < 2**63, "0 or more, below 2^63"),
+        ("top-k", top_k, top_k is None or (_is_whole(top_k) and top_k >= 1), "a whole number above 0"),
+        ("top-p", top_p, _is_number(top_p) and 0 < top_p <= 1, "more than 0 and at most 1"),
+        ("seed", seed, _is_whole(seed) and 0 <= seed < 2**63, "a whole number from 0, below 2^63"),
     ):
         if not is_right:
             raise RecipeError("cli.value_out_of_range", f"--{name} is {value}, but it has to be {right}.")
@@ -218,3 +219,11 @@ def refuse_odd_sampling(temperature: float, top_k: int | None, top_p: float, see
             "--top-k, --top-p and --seed decide how tokens are drawn, but at --temperature 0 none is."
             " Add a temperature, for example --temperature 0.8, or leave them out.",
         )
+
+
+def _is_whole(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)

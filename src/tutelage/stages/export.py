@@ -17,7 +17,9 @@ from tutelage.system.storage import remove
 if TYPE_CHECKING:
     from tutelage.export.record import Exported
 
+TARGETS = ("peft", "hf", "gguf", "ollama")
 OF_GGUF = ("gguf", "ollama")
+QUANTIZATIONS = ("f32", "f16", "bf16", "q8_0", "q4_0", "q4_1", "q5_0", "q5_1")
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,12 @@ def check_export(
             "export.of_checkpoint",
             f"{run.name} is a checkpoint, and only the weights that a run keeps are exported. Export {run.root}.",
         )
+    for name, given, known in (("target", targets, TARGETS), ("quantization", [quantization], QUANTIZATIONS)):
+        for value in given:
+            if value is not None and value not in known:
+                raise RecipeError(
+                    "cli.value_out_of_range", f"The {name} {value!r} is none of {', '.join(known)}."
+                )
     refuse_untrained_settings(session)
     if quantization is not None and not {*OF_GGUF} & {*targets}:
         raise RecipeError(

@@ -9,7 +9,7 @@ from typing import Any
 
 from tutelage.errors import DataError
 from tutelage.run.folder import RunFolder
-from tutelage.stages.opening import refuse_foreign_folder
+from tutelage.stages.opening import HANDED_OVER, refuse_foreign_folder
 from tutelage.system.storage import publish_bytes, remove
 
 
@@ -24,18 +24,26 @@ def kept_rows(rows: Iterable[Any], run: RunFolder) -> Iterator[Path]:
     content = b"".join(_line(place, row) for place, row in enumerate(rows))
     path = run.rows(hashlib.sha256(content).hexdigest())
     made = [folder for folder in (run.root, *run.root.parents) if not folder.exists()]
-    if not path.exists():
+    is_new = not path.exists()
+    if is_new:
         publish_bytes(path, content)
     try:
         yield path
-    finally:
-        named = run.recipe.read_text(encoding="utf-8") if run.recipe.is_file() else ""
-        for other in run.root.glob("rows-*.jsonl"):
-            if other.name not in named:  # of an earlier run, or of one that came to nothing
-                remove(other)
-        with suppress(OSError):  # they hold something now
-            for folder in made:
-                folder.rmdir()
+    except BaseException:
+        # Another process may be preparing the same rows: then the run is locked, and the file is its own.
+        if is_new and not run.lock.exists() and not _is_named(path, run):
+            remove(path)
+            with suppress(OSError):  # they hold something now
+                for folder in made:
+                    folder.rmdir()
+        raise
+    for other in run.root.iterdir():
+        if HANDED_OVER.fullmatch(other.name) and not _is_named(other, run):
+            remove(other)  # the rows that this run had before
+
+
+def _is_named(path: Path, run: RunFolder) -> bool:
+    return run.recipe.is_file() and path.name in run.recipe.read_text(encoding="utf-8")
 
 
 def _line(place: int, row: Any) -> bytes:
@@ -49,7 +57,7 @@ def _line(place: int, row: Any) -> bytes:
         return f"{text}\n".encode()
     except UnicodeEncodeError:  # half of a surrogate pair, which is repaired like in any other data
         return f"{json.dumps(dict(row), allow_nan=False)}\n".encode()
-    except (TypeError, ValueError) as fault:
+    except (TypeError, ValueError, RecursionError) as fault:
         raise DataError(
             "data.row_not_json",
             f"Row {place} cannot be written as JSON: {fault}. Use texts, numbers, lists and dicts.",

@@ -21,6 +21,7 @@ from tutelage.evaluation.compare.further_scores import (
 from tutelage.evaluation.metrics.metrics import METRICS, Metric, PairedScores, read_scores
 from tutelage.evaluation.paired.comparison import Comparison, compare_scores
 from tutelage.run.artifacts import Preparation, read_artifact
+from tutelage.run.evaluation import ClassEvaluation, read_evaluation
 from tutelage.run.folder import ARMS, RunFolder
 from tutelage.run.lines import read_json_lines
 
@@ -172,6 +173,12 @@ def _open(run: RunFolder) -> EvaluatedRun:
     if run.step is not None and not run.metrics.exists():
         _refuse_unevaluated(run, run.step)
     run.require(run.metrics, stage="evaluate")
+    if isinstance(read_evaluation(run.metrics), ClassEvaluation):
+        raise RunFolderError(
+            "compare.of_labels",
+            f"{run.name} is a classification, and only models that write answers can be compared. Its report has its"
+            " figures.",
+        )
     base, tuned = (read_json_lines(run.responses(arm)) for arm in ARMS)
     scores = read_scores(read_json_lines(run.scores), base, tuned)
     answers = dict(sorted((answer["row"], answer) for answer in tuned))
