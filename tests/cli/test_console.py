@@ -10,7 +10,9 @@ from rich.console import Console
 
 from tutelage.cli.views import console
 from tutelage.cli.views.layout import StreamWrapper, column_widths, printable
+from tutelage.cli.views.terminal import Terminal
 from tutelage.codes import Message
+from tutelage.stages.reporter import Reporter
 
 ZERO_WIDTH = "\u00ad\u034f\u180e\u200b\u200c\u200d\u2060\u2061\u2062\u2063\u2064\ufeff"
 BIDI = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
@@ -202,15 +204,29 @@ def test_a_wait_is_one_line_in_a_pipe(terminal, aside):
 
 def test_each_wait_ends_the_one_before(terminal):
     shown = terminal(80)
-    with console.in_turn() as show:
+    with Terminal() as listener, Reporter(listener).in_turn() as wait:
         for label in ("Loading the model", "Checking it"):
-            show(console.waiting(label))
+            wait(label)
     plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown["out"].getvalue()).replace("\r", "\n")
     ended = [line.split("0:00:")[0].strip() for line in plain.splitlines() if "0:00:" in line]
     assert list(dict.fromkeys(line.lstrip("⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏ ") for line in ended)) == [
         "Loading the model",
         "Checking it",
     ]
+
+
+def test_a_bar_ends_when_all_is_done_and_nothing_is_shown_after_a_fault(terminal):
+    shown = terminal(80)
+    with pytest.raises(ValueError, match="broken"), Terminal() as listener:
+        reporter = Reporter(listener)
+        advance = reporter.progress("Reading", 2)
+        advance(2)
+        assert not listener._shown.pop_all()._exit_callbacks  # the bar stands still
+        reporter.progress("Writing", 3)(1)
+        raise ValueError("broken")
+    assert not listener._shown.pop_all()._exit_callbacks
+    assert "2/2" in shown["out"].getvalue()
+    assert "1/3" in shown["out"].getvalue()
 
 
 @pytest.mark.parametrize("width", [40, 80])
