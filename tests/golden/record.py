@@ -105,6 +105,8 @@ SCENARIOS = {
     "preference": Scenario("prefer", SETTINGS | ANSWERS | {"adapter.lora_dropout": 0.1}, pair_values),
     "resumed": Scenario("quickstart", SFT, is_killed=True),
 }
+# Events that depend on how often a run was called and how fast it was; what has no step does too.
+OF_A_CALL = ("training_planned", "resumed", "estimate")
 STRAIGHT = {"resumed": "quickstart"}  # which scenario a killed one must equal
 ONLY_OF_RESUMED = ("summary.training.resumed",)
 
@@ -235,7 +237,11 @@ def record_of_run(run: Path) -> dict[str, Any]:
         "summary": without_volatile(json.loads((run / "summary.json").read_text(encoding="utf-8"))),
         "environment": without_volatile(json.loads((run / "environment.json").read_text(encoding="utf-8"))),
         "events": {
-            "kinds": [event.get("event") for event in events],
+            "kinds": [
+                event.get("event")
+                for event in events
+                if "step" in event and event.get("event") not in OF_A_CALL
+            ],
             "losses": [event["loss"] for event in events if "loss" in event],
         },
         "rows": {

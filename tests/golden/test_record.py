@@ -111,7 +111,8 @@ def test_times_rates_memory_and_paths_are_left_out_of_a_record(tmp_path):
         (folder / "summary.json").write_text(json.dumps(summary))
         (folder / "environment.json").write_text(json.dumps({"tutelage": name, "torch": "2.13"}))
         (folder / "events.jsonl").write_text(
-            json.dumps({"event": "step", "loss": 1.5, "seconds": seconds}) + "\n"
+            json.dumps({"event": "step", "step": 1, "loss": 1.5, "seconds": seconds})
+            + '\n{"event": "advanced", "done": 1}\n{"event": "estimate", "step": 0}\n'
         )
         return record_of_run(folder)
 
