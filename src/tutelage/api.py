@@ -4,6 +4,7 @@ Everything is done by `tutelage.stages`; errors are those of `tutelage.errors`, 
 """
 
 from collections.abc import Iterable, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -16,6 +17,7 @@ from tutelage.run.artifacts import Preparation, TrainingResult, read_artifact
 from tutelage.run.evaluation import AnswerEvaluation, Evaluation, MetricFigures, Share, read_evaluation
 from tutelage.run.events import Listener, ignore
 from tutelage.run.folder import ARMS, RunFolder
+from tutelage.stages.export import Quantization, Target
 from tutelage.stages.opening import earlier_run, new_run
 from tutelage.stages.reporter import without_raising
 from tutelage.stages.rows import kept_rows
@@ -27,8 +29,6 @@ if TYPE_CHECKING:
     from tutelage.stages.answer import AnsweringModel
 
 __all__ = ["Run", "compare", "events", "finetune"]
-
-Target = Literal["peft", "hf", "gguf", "ollama"]
 
 
 def finetune(
@@ -59,31 +59,19 @@ def finetune(
     given = {f"--set {setting_named(name)}": value for name, value in settings.items()}
     path = None if recipe is None else shipped_path(str(recipe)) or Path(recipe).expanduser()
     root = None if output is None else Path(output).expanduser()
-    if isinstance(data, str | Path):
-        folder, loaded = new_run(
-            path, {"--data data.source": str(data), **given}, root=root, goes_on=not overwrite
-        )
+    with ExitStack() as kept:
+        if not isinstance(data, str | Path):
+            if root is None:
+                raise RunFolderError(
+                    "run.not_named", "Rows have no name that a run could have. Give its folder: output=..."
+                )
+            data = kept.enter_context(kept_rows(data, RunFolder(root)))
+        overrides = {"--data data.source": str(data), **given}
+        folder, loaded = new_run(path, overrides, root=root, goes_on=not overwrite)
+        session = Session(folder, loaded, listener=without_raising(listener))
         with caller_state_kept():
-            run_all(
-                Session(folder, loaded, listener=without_raising(listener)),
-                overwrite=overwrite,
-                accept_changes=allow_changes,
-            )
-        return Run(folder.root)
-    if root is None:
-        raise RunFolderError(
-            "run.not_named", "Rows have no name that a run could have. Give its folder: output=..."
-        )
-    with kept_rows(data, RunFolder(root)) as rows:
-        return finetune(
-            rows,
-            output=root,
-            recipe=recipe,
-            listener=listener,
-            overwrite=overwrite,
-            allow_changes=allow_changes,
-            **settings,
-        )
+            run_all(session, overwrite=overwrite, accept_changes=allow_changes)
+    return Run(folder.root)
 
 
 class Run:
@@ -155,14 +143,14 @@ class Run:
         target: Target,
         *,
         output: str | Path | None = None,
-        quantization: str | None = None,
+        quantization: Quantization | None = None,
         overwrite: bool = False,
     ) -> "Exported":
         """Write the model for other programs, and verify it; ExportError where it is not the one that was trained."""
         from tutelage.stages.export import export
         from tutelage.system.runtime import caller_state_kept
 
-        place = None if output is None else Path(output)
+        place = None if output is None else Path(output).expanduser()
         with caller_state_kept():
             [exported] = export(
                 self._session(), [target], output=place, quantization=quantization, overwrite=overwrite

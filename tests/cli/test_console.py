@@ -4,6 +4,7 @@ import io
 import re
 import time
 import unicodedata
+from typing import get_args
 
 import pytest
 from rich.console import Console
@@ -12,6 +13,7 @@ from tutelage.cli.views import console
 from tutelage.cli.views.layout import StreamWrapper, column_widths, printable
 from tutelage.cli.views.terminal import Terminal
 from tutelage.codes import Message
+from tutelage.run import events
 from tutelage.stages.reporter import Reporter
 
 ZERO_WIDTH = "\u00ad\u034f\u180e\u200b\u200c\u200d\u2060\u2061\u2062\u2063\u2064\ufeff"
@@ -227,6 +229,16 @@ def test_a_bar_ends_when_all_is_done_and_nothing_is_shown_after_a_fault(terminal
     assert not listener._shown.pop_all()._exit_callbacks
     assert "2/2" in shown["out"].getvalue()
     assert "1/3" in shown["out"].getvalue()
+
+
+def test_each_handler_of_the_terminal_is_of_an_event_or_a_stage_that_there_is():
+    kinds = {kind.event for kind in events.Event.__subclasses__()}
+    handled = {name.removeprefix("_on_") for name in vars(Terminal) if name.startswith("_on_")}
+    finished = {name.removeprefix("_finish_") for name in vars(Terminal) if name.startswith("_finish_")}
+    assert handled <= kinds
+    # A sample answer, checksums that were skipped and an early end are told at the end of their stage, or by a note.
+    assert kinds - handled == {"sample", "checksums_skipped", "stopped_early"}
+    assert finished == {*get_args(events.Stage)}
 
 
 @pytest.mark.parametrize("width", [40, 80])

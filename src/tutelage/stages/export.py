@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, get_args
 
 from tutelage.errors import RecipeError, RunFolderError
 from tutelage.run.folder import ExportFolder, RunFolder
@@ -17,9 +17,9 @@ from tutelage.system.storage import remove
 if TYPE_CHECKING:
     from tutelage.export.record import Exported
 
-TARGETS = ("peft", "hf", "gguf", "ollama")
+Target = Literal["peft", "hf", "gguf", "ollama"]
+Quantization = Literal["f32", "f16", "bf16", "q8_0", "q4_0", "q4_1", "q5_0", "q5_1"]
 OF_GGUF = ("gguf", "ollama")
-QUANTIZATIONS = ("f32", "f16", "bf16", "q8_0", "q4_0", "q4_1", "q5_0", "q5_1")
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,10 @@ def check_export(
             "export.of_checkpoint",
             f"{run.name} is a checkpoint, and only the weights that a run keeps are exported. Export {run.root}.",
         )
-    for name, given, known in (("target", targets, TARGETS), ("quantization", [quantization], QUANTIZATIONS)):
+    for name, given, known in (
+        ("target", targets, get_args(Target)),
+        ("quantization", [quantization], get_args(Quantization)),
+    ):
         for value in given:
             if value is not None and value not in known:
                 raise RecipeError(

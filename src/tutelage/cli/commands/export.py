@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
@@ -13,14 +13,11 @@ from tutelage.cli.views.dry_run import show_dry_run
 from tutelage.cli.views.next_steps import show_next_steps
 from tutelage.codes import Message
 from tutelage.run.folder import ExportFolder
-from tutelage.stages.export import check_export
+from tutelage.stages.export import Quantization, Target, check_export
 from tutelage.stages.export import export as export_run
 
 if TYPE_CHECKING:
     from tutelage.export.record import Exported
-
-Target = Literal["peft", "hf", "gguf", "ollama"]
-Quantization = Literal["f32", "f16", "bf16", "q8_0", "q4_0", "q4_1", "q5_0", "q5_1"]
 
 
 def export(

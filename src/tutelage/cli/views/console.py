@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from itertools import groupby
-from typing import TypeVar
 
 from rich.cells import cell_len
 from rich.console import Console
@@ -35,7 +34,6 @@ SECONDS_BETWEEN_PLAIN_LINES = 10
 NARROW, WIDE = 60, 80  # columns of a terminal: below the first a bar is no use, from the second on it grows
 SHORTEST_BAR, LONGEST_BAR = 10, 40
 
-Shown = TypeVar("Shown")
 Advance = Callable[[int, str], None]
 # A piece of text, and whether it is supervised; None for what is said about it.
 Part = tuple[str, bool | None]
