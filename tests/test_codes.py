@@ -117,7 +117,7 @@ def test_an_error_has_its_code_beside_its_message() -> None:
         ({"no_such": {}}, "settings.unknown_table"),
         ({"training": {"seed": -1}}, "settings.invalid_value"),
         ({"training": {"class_weights": "balanced"}}, "settings.inactive"),
-        ({"data": {"split": "stratified"}}, "settings.only_for_classification"),
+        ({"data": {"split": "stratified"}}, "settings.not_for_objective"),
     ],
 )
 def test_a_setting_at_fault_has_the_code_of_its_fault(tables: dict, code: str) -> None:

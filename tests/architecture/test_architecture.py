@@ -251,7 +251,7 @@ def test_no_module_does_anything_when_it_is_imported():
         "data/prompts/template_process.py",
         "system/child_process.py",
         "export/reload.py",
-        "export/reload_classes.py",
+        "objectives/classification/reload.py",
         "report/svg.py",
     }
     loud = {

@@ -11,8 +11,8 @@ from support.command_line import CommandLine, contents
 from support.rows import alpaca_values, write_rows
 
 from tutelage.config.recipe import DEFAULT_MODEL
-from tutelage.data.dataset.class_rows import text_ids
 from tutelage.model.loading import load_tokenizer
+from tutelage.objectives.classification.rows import text_ids
 
 
 @pytest.fixture

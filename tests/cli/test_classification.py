@@ -11,8 +11,8 @@ from support.command_line import contents
 from transformers import pipeline
 
 from tutelage.evaluation.metrics.threshold import choose_threshold
-from tutelage.export import reload_classes
 from tutelage.model import class_head
+from tutelage.objectives.classification import reload as reload_classes
 from tutelage.run.folder import RunFolder, read_json, split_files, write_json
 from tutelage.run.lines import read_json_lines
 
@@ -382,7 +382,10 @@ def trained(tutelage, place, begin):
 @pytest.fixture
 def in_this_process(monkeypatch):
     """Read an export again without the seconds that a fresh process takes."""
-    monkeypatch.setattr("tutelage.export.classes.reload", lambda module, job: reload_classes.main([str(job)]))
+    monkeypatch.setattr(
+        "tutelage.objectives.classification.export.reload",
+        lambda module, job: reload_classes.main([str(job)]),
+    )
 
 
 def test_transformers_gives_the_labels_and_scores_of_the_run_from_an_export(tutelage, place, trained):
@@ -420,8 +423,8 @@ def test_an_export_whose_labels_changed_places_is_not_published(
     def swapped(module, labels, **given):
         return own(module, labels[::-1], **given)
 
-    monkeypatch.setattr("tutelage.export.classes.as_sequence_classifier", swapped)
-    monkeypatch.setattr("tutelage.export.classes.TEXTS", 4)
+    monkeypatch.setattr("tutelage.objectives.classification.export.as_sequence_classifier", swapped)
+    monkeypatch.setattr("tutelage.objectives.classification.export.TEXTS", 4)
     refused = tutelage("export", "mine", "--to", "hf")
     assert refused.code == 6
     assert "4 of 4 texts get other probabilities" in " ".join(refused.err.split())

@@ -41,7 +41,7 @@ def evaluated(tmp_path, monkeypatch):
 
     def come_to(found):
         result = AnswerEvaluation.model_validate(BETTER | found)
-        monkeypatch.setattr("tutelage.evaluation.evaluate.evaluate", lambda *of, **how: result)
+        monkeypatch.setattr("tutelage.stages.evaluate.answer_and_score", lambda session: result)
         return run.root
 
     return come_to

@@ -11,8 +11,8 @@ from support.pages import Page, offences
 from support.pairs import preference_values
 from support.rows import alpaca_values, write_rows
 
-from tutelage.data.dataset.pairs import units_of
 from tutelage.data.dataset.preparation import read_prepared
+from tutelage.objectives.preference.pairs import units_of
 from tutelage.run.folder import RunFolder, read_json
 
 SETTINGS = {

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from transformers import pipeline
 
-from tutelage.export import reload_classes
+from tutelage.objectives.classification import reload as reload_classes
 from tutelage.run.folder import RunFolder, read_json
 from tutelage.run.lines import read_json_lines
 
@@ -108,7 +108,10 @@ def check_classify(tutelage, place, rows):
 
 def check_export(tutelage, place, run, rows, monkeypatch):
     """transformers' own pipeline gives each label the probability that the run gives it."""
-    monkeypatch.setattr("tutelage.export.classes.reload", lambda module, job: reload_classes.main([str(job)]))
+    monkeypatch.setattr(
+        "tutelage.objectives.classification.export.reload",
+        lambda module, job: reload_classes.main([str(job)]),
+    )
     ended = tutelage("export", "mine", "--to", "hf")
     assert ended.code == 0, ended.err
     folder = place / "mine" / "export" / "hf"

@@ -7,7 +7,8 @@ import pytest
 
 from tutelage.cli.main import app
 from tutelage.data.dataset.own_question import Question
-from tutelage.evaluation.next_steps import next_steps
+from tutelage.evaluation.next_steps import answering_steps, evaluate_step, path_argument
+from tutelage.objectives.classification.report import class_steps
 
 ROOTS = [Path("runs/mine"), Path('runs/it\'s a "run"'), Path("-runs"), Path("a;b $(id) `id`"), Path("单词")]
 TEXTS = ["Who?", 'it\'s "$HOME" `id` $(id)', "two\nlines \\n", "-x", "--base", "! # * ~ ;", "'", "谁？"]
@@ -32,7 +33,7 @@ def bound(command):
 @pytest.mark.parametrize("text", TEXTS)
 @pytest.mark.parametrize(("root", "given"), list(zip(cycle(ROOTS), ["", *TEXTS], strict=False)))
 def test_a_question_comes_through_a_shell_as_it_is(root, text, given):
-    steps = next_steps(root, Question(text, given))
+    steps = answering_steps(path_argument(root), Question(text, given), is_exported=False)
 
     found = [bound(step.command) for step in steps]
 
@@ -46,7 +47,7 @@ def test_a_question_comes_through_a_shell_as_it_is(root, text, given):
 
 @pytest.mark.parametrize(("root", "text"), list(zip(cycle(ROOTS), TEXTS, strict=False)))
 def test_a_text_to_classify_comes_through_a_shell_as_it_is(root, text):
-    steps = next_steps(root, Question(text), is_classification=True)
+    steps = class_steps(path_argument(root), Question(text), is_exported=False)
 
     (name, asked), (other, _) = (bound(step.command) for step in steps)
 
@@ -61,19 +62,17 @@ def test_an_unquoted_text_would_not_come_through():
 
 
 def test_without_a_question_the_commands_that_need_none_remain():
-    assert [bound(step.command)[0] for step in next_steps(Path("runs/mine"), None)] == [
+    assert [bound(step.command)[0] for step in answering_steps("runs/mine", None, is_exported=False)] == [
         "chat",
         "export",
         "serve",
     ]
-    assert [
-        bound(step.command)[0] for step in next_steps(Path("runs/mine"), None, is_classification=True)
-    ] == ["export"]
+    assert [bound(step.command)[0] for step in class_steps("runs/mine", None, is_exported=False)] == [
+        "export"
+    ]
 
 
 def test_the_stage_decides_what_comes_next():
-    question, root = Question("Who?"), Path("runs/mine")
-
-    assert bound(next_steps(root, question, is_evaluated=False)[0].command)[0] == "evaluate"
-    after_export = next_steps(root, question, exported=["gguf"])
+    assert bound(evaluate_step("runs/mine").command)[0] == "evaluate"
+    after_export = answering_steps("runs/mine", Question("Who?"), is_exported=True)
     assert "export" not in [bound(step.command)[0] for step in after_export]

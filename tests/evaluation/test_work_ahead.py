@@ -5,15 +5,15 @@ from support.rows import write_split
 
 from tutelage.config.recipe import Recipe, TrainingSettings
 from tutelage.config.recipe_evaluation import EvaluationSettings, NamedSetSettings
-from tutelage.data.dataset.class_rows import class_example
 from tutelage.data.dataset.prepared_rows import open_rows
 from tutelage.evaluation import work_ahead
 from tutelage.evaluation.eval_sets.named_sets import NamedSet
 from tutelage.evaluation.regression.forgetting import TOKENS_COMPARED, general_prompts, general_texts
-from tutelage.evaluation.work_ahead import answering_work, evaluation_work, tuned_lengths
+from tutelage.evaluation.work_ahead import answering_work, opening_work, tuned_lengths
+from tutelage.objectives import load_objective
 from tutelage.run.folder import split_files
 from tutelage.training.work import Work, untuned_lengths
-from tutelage.tree.examples import Example, PreparedRow
+from tutelage.tree.examples import Example, PreparedRow, labelled_example
 
 END = 9
 ROWS = [
@@ -44,10 +44,13 @@ def prepared(tmp_path):
     return prepare
 
 
+PREFERENCES = RECIPE.model_copy(update={"training": TrainingSettings(objective="dpo")})
+
+
 def work_of(rows, recipe=RECIPE, sets=(), validation=(), **more):
-    options = {"tokenizer": LetterTokenizer(), "weights": 0, "is_padded": False, **more}
-    found = evaluation_work(recipe, rows, sets, validation=validation or rows[:0], **options)
-    return found + Work(seconds=-work_ahead.TEXTS_SECONDS)
+    options = {"tokenizer": LetterTokenizer(), "is_padded": False, **more}
+    part = load_objective(recipe.objective.name).evaluation
+    return part.work(recipe, rows, sets, validation=validation or rows[:0], **options)
 
 
 def test_answers_of_known_lengths_are_decoded_until_the_longest_ends():
@@ -134,7 +137,7 @@ def test_of_a_preference_tuning_both_read_the_rejected_answers_and_no_length_is_
     pairs = rows.beside(prepared(ROWS[:1] + ROWS[:1], "rejected"))
     unknown = answering_work(ROWS, **{**KNOWN, "knows_lengths": False})
     # The rejected answers read 1 2 3 7 twice, which is one row of nodes and targets.
-    assert work_of(pairs) == (unknown + Work(nodes=4, targets=2)).times(2)
+    assert work_of(pairs, PREFERENCES) == (unknown + Work(nodes=4, targets=2)).times(2)
 
 
 CLASSIFICATION = Recipe(training=TrainingSettings(objective="classification"))
@@ -142,12 +145,11 @@ CLASSIFICATION = Recipe(training=TrainingSettings(objective="classification"))
 
 @pytest.mark.parametrize(("last", "nodes"), [(1, 4 + 3), (2, 4)])
 def test_a_classification_reads_each_text_once_and_for_two_classes_those_that_validate(prepared, last, nodes):
-    rows = prepared([class_example(0, (1, 2, 3), 0), class_example(1, (1, 2, 4), last)])
-    validation = prepared([class_example(2, (5, 6, 7), 1)], "validation")
+    rows = prepared([labelled_example(0, (1, 2, 3), 0), labelled_example(1, (1, 2, 4), last)])
+    validation = prepared([labelled_example(2, (5, 6, 7), 1)], "validation")
     assert work_of(rows, CLASSIFICATION, validation=validation) == Work(nodes=nodes)
 
 
-def test_opening_takes_longer_the_larger_the_model(prepared):
-    rows = prepared(ROWS)
-    more = work_of(rows, weights=10**9).seconds - work_of(rows, weights=0).seconds
+def test_opening_takes_longer_the_larger_the_model():
+    more = opening_work(10**9).seconds - opening_work(0).seconds
     assert more == pytest.approx(10**9 * work_ahead.OPENING_SECONDS)

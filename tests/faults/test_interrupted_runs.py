@@ -6,6 +6,7 @@ import random
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from unittest.mock import patch
 
@@ -17,10 +18,10 @@ from support.failpoints import CRASHED, before_each
 from support.interrupted import ask_to_stop, at, check_it_ends_as, crash, losses, made_by, words
 
 import tutelage
+from tutelage.objectives import load_objective
 from tutelage.run.folder import RunFolder
-from tutelage.training.objectives import OBJECTIVES
-from tutelage.training.objectives.instruction import INSTRUCTION
-from tutelage.training.objectives.objective import LossOutput, Objective
+from tutelage.training.cross_entropy import CROSS_ENTROPY
+from tutelage.training.objective import LossOutput, Objective
 
 pytestmark = [pytest.mark.forks, pytest.mark.usefixtures("at_home")]
 
@@ -144,13 +145,14 @@ def test_a_loss_that_is_no_number_ends_the_run_with_3_and_the_rows_and_keeps_the
     calls = []
 
     def poisoned(model, tree, units, **given):
-        loss = INSTRUCTION.loss(model, tree, units, **given).loss
+        loss = CROSS_ENTROPY.loss(model, tree, units, **given).loss
         calls.append(loss.requires_grad)  # the validation has no gradient
         # One pass is timed before the first step.
         return LossOutput(loss * (float("nan") if sum(calls) == 1 + 5 else 1))
 
-    wrong = {"instruction": Objective(poisoned, INSTRUCTION.normalizer)}
-    around = lambda: patch.dict(OBJECTIVES, wrong)  # noqa: E731
+    wrong = Objective(poisoned, CROSS_ENTROPY.normalizer)
+    part = replace(load_objective("instruction").training, objective=lambda recipe, units: wrong)
+    around = lambda: patch.object(load_objective("instruction"), "training", part)  # noqa: E731
     ended = run(words(tmp_path / "run"), tmp_path / "said.txt", around=around)
     assert ended.code == 3, ended.said
     assert "The loss is nan" in ended.said

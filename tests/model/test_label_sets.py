@@ -7,9 +7,9 @@ import pytest
 import torch
 from support.tiny_models import FAMILIES, own_attention, tiny_model
 
-from tutelage.data.dataset.class_rows import class_example
 from tutelage.model.class_head import as_sequence_classifier, label_probabilities, with_class_head
 from tutelage.model.forward import target_log_probs
+from tutelage.tree.examples import labelled_example
 from tutelage.tree.prefix_tree import merge
 
 TEXTS = [(5, 6, 7, 8), (5, 6, 7), (5, 6, 9, 8, 3), (5, 6, 7, 8), (11,)]
@@ -25,7 +25,7 @@ def model(request):
 
 
 def examples():
-    return [class_example(row, text, OF_TEXT[row]) for row, text in enumerate(TEXTS)]
+    return [labelled_example(row, text, OF_TEXT[row]) for row, text in enumerate(TEXTS)]
 
 
 def logits_alone(model):

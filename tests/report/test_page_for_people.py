@@ -14,9 +14,9 @@ from support.pages import Page, offences
 from tutelage.config.recipe import Recipe
 from tutelage.config.recipe_file import check
 from tutelage.data.dataset.own_question import Question
-from tutelage.evaluation.next_steps import next_steps
+from tutelage.evaluation.next_steps import answering_steps, path_argument
+from tutelage.objectives import load_objective
 from tutelage.report.identity import identity, short_name
-from tutelage.report.objective import objective_words
 from tutelage.report.page import write_report
 from tutelage.report.summary import Summary
 from tutelage.run.artifacts import Preparation, RowCounts
@@ -37,7 +37,9 @@ def run(tmp_path_factory):
     }
     write_json(history_file(run), {"stages": stages, "origins": {"training.learning_rate": "lora.toml:14"}})
     recipe = check({"training": {"learning_rate": 1e-5}}, {})
-    write_report(run, decode, recipe, steps=next_steps(run.root, ASKED))
+    write_report(
+        run, decode, recipe, steps=answering_steps(path_argument(run.root), ASKED, is_exported=False)
+    )
     return run
 
 
@@ -81,7 +83,7 @@ def test_the_head_knows_each_objective(preparation, recipe, facts):
         model="/models/tiny", source="../data/my.csv", rows=rows, label_sets=[], **preparation
     )
     recipe = check(recipe, {})
-    words = objective_words(preparation, recipe)
+    words = load_objective(preparation.objective).report.words(preparation, recipe)
     history = History({"train": StageRecord(datetime(2026, 1, 2, tzinfo=UTC), 3)}, {})
     found = identity(Path("runs/mine"), history, Summary(rows=rows), preparation, words=words, recipe=recipe)
     assert found.name == "mine"

@@ -8,7 +8,7 @@ from torch.nn.functional import logsigmoid
 
 from tutelage.model.answer_log_probs import sum_by_example
 from tutelage.model.forward import CausalModel
-from tutelage.training.objectives.objective import LogProbs, LossOutput, Objective
+from tutelage.training.objective import LogProbs, LossOutput, Objective
 from tutelage.tree.examples import Example
 from tutelage.tree.prefix_tree import PrefixTree, merge
 

@@ -6,9 +6,9 @@ from support.tiny_models import ragged_examples, tiny_model
 
 from tutelage.model.sources import ModelSource
 from tutelage.training import equivalence
+from tutelage.training.cross_entropy import CROSS_ENTROPY
 from tutelage.training.equivalence import compare_ways, count_ways
-from tutelage.training.objectives.instruction import INSTRUCTION
-from tutelage.training.objectives.objective import LossOutput, Objective
+from tutelage.training.objective import LossOutput, Objective
 
 EXAMPLES = ragged_examples(8, seed=4)
 
@@ -39,7 +39,7 @@ def test_a_mean_of_the_micro_batches_own_means_is_shown(source, monkeypatch):
     def of_its_own_batch(model, tree, units, *, normalizer, statistic, log_probs):
         return LossOutput(-log_probs(model, tree).mean() / 2)
 
-    monkeypatch.setattr(equivalence, "INSTRUCTION", Objective(of_its_own_batch, INSTRUCTION.normalizer))
+    monkeypatch.setattr(equivalence, "CROSS_ENTROPY", Objective(of_its_own_batch, CROSS_ENTROPY.normalizer))
     wrong = [one for one in compare_ways(source, EXAMPLES) if not one.is_within]
     assert {one.dtype for one in wrong} == {"float32", "bfloat16"}
 

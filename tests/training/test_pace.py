@@ -14,7 +14,7 @@ from tutelage.config.recipe import TrainingSettings
 from tutelage.generation.pace import seconds_of_a_step
 from tutelage.model.sources import ModelSource
 from tutelage.training import pace as pace_module
-from tutelage.training.objectives.instruction import INSTRUCTION
+from tutelage.training.cross_entropy import CROSS_ENTROPY
 from tutelage.training.optimizer import trainable_parameters
 from tutelage.training.pace import measure_pace
 from tutelage.training.work import Pace
@@ -65,7 +65,7 @@ def clock(monkeypatch):
 
 def measured(model, batch=BATCH, **options):
     given = {"warms_up": True, "read": batch, **options}
-    return measure_pace(model, batch, SETTINGS, objective=INSTRUCTION, **given)
+    return measure_pace(model, batch, SETTINGS, objective=CROSS_ENTROPY, **given)
 
 
 def test_each_second_goes_to_its_kind_of_work(clock):

@@ -19,8 +19,8 @@ from tutelage.config.recipe import AdapterSettings, TrainingSettings
 from tutelage.errors import NonFiniteError
 from tutelage.model.adapters import add_adapter
 from tutelage.model.forward import CausalModel
-from tutelage.training.objectives.instruction import INSTRUCTION
-from tutelage.training.objectives.objective import LossOutput, Objective
+from tutelage.training.cross_entropy import CROSS_ENTROPY
+from tutelage.training.objective import LossOutput, Objective
 from tutelage.training.optimizer import make_optimizer, trainable_parameters
 from tutelage.training.step import accumulate_gradients, optimizer_step
 from tutelage.tree.batches import micro_batches
@@ -34,7 +34,7 @@ def model(request) -> CausalModel:
     return tiny_model(request.param)
 
 
-def three_steps(model, *, micro_batch_size, objective=INSTRUCTION):
+def three_steps(model, *, micro_batch_size, objective=CROSS_ENTROPY):
     """Train a copy of the model on 8 ragged examples a step; return losses, gradient norms and weights."""
     model = replace(model, module=copy.deepcopy(model.module))
     optimizer = make_optimizer(model.module, SETTINGS)
@@ -54,7 +54,7 @@ def three_steps(model, *, micro_batch_size, objective=INSTRUCTION):
     return {"losses": losses, **weights_of(model.module)}
 
 
-def difference_that_cutting_makes(model, objective=INSTRUCTION) -> float:
+def difference_that_cutting_makes(model, objective=CROSS_ENTROPY) -> float:
     whole = three_steps(model, micro_batch_size=8, objective=objective)
     return max(
         largest_relative_difference(three_steps(model, micro_batch_size=size, objective=objective), whole)
@@ -77,7 +77,7 @@ def test_a_mean_of_the_micro_batches_own_means_is_caught(model, monkeypatch):
         return LossOutput(-log_probs(model, tree).mean() / len(cuts[-1]))
 
     monkeypatch.setattr("tutelage.training.step.micro_batches", counted)
-    wrong = Objective(mean_of_means, INSTRUCTION.normalizer)
+    wrong = Objective(mean_of_means, CROSS_ENTROPY.normalizer)
     assert difference_that_cutting_makes(model, wrong) > 1e-3
 
 

@@ -19,7 +19,7 @@ from support.tiny_models import (
 from tutelage.config.recipe import TrainingSettings
 from tutelage.model.forward import CausalModel, target_log_probs
 from tutelage.training import validation
-from tutelage.training.objectives.objective import Objective
+from tutelage.training.objective import Objective
 from tutelage.training.optimizer import make_optimizer
 from tutelage.training.pace import measure_pace
 from tutelage.training.step import accumulate_gradients, optimizer_step

@@ -9,6 +9,7 @@ from support.sessions import as_pair
 from support.tiny_models import ragged_examples, tiny_model
 
 from tutelage.config.recipe import Recipe, TrainingSettings
+from tutelage.objectives import load_objective
 from tutelage.system.interruption import Interruption
 from tutelage.training import validation as validation_module
 from tutelage.training import work as work_module
@@ -217,9 +218,15 @@ def test_a_preference_tuning_reads_its_reference_first():
     reading = reading_work(tiny_pairs(), is_padded=False)
     assert reading.nodes == len(merge(examples_of(tiny_pairs())).token_ids)
     # A validation before and one after; and the reference of the training and of the validation pairs.
-    assert training_work(steps, opened, recipe, Progress()).nodes == 4 * reading.nodes
+    part = load_objective("dpo").training
+
+    def nodes(recipe):
+        reads_before = part.reference_of(recipe) is not None
+        return training_work(steps, opened, recipe, Progress(), reads_before=reads_before).nodes
+
+    assert nodes(recipe) == 4 * reading.nodes
     simpo = recipe.model_copy(update={"preference": recipe.preference.model_copy(update={"loss": "simpo"})})
-    assert training_work(steps, opened, simpo, Progress()).nodes == 2 * reading.nodes
+    assert nodes(simpo) == 2 * reading.nodes
 
 
 def test_checkpoints_take_longer_the_more_is_trained():

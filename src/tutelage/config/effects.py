@@ -36,11 +36,15 @@ WITHOUT_LABELS: Names = ("data.label_separator", "data.class_token", *BESIDE_SEV
 WITHOUT_LORA: Names = ("adapter.r", "adapter.lora_alpha", "adapter.lora_dropout", "adapter.target_modules")
 
 
-def idle_settings(objective: str, adapter_type: str, several_labels: bool) -> dict[str, Names]:
-    """Return the names of settings that a recipe has no use for, by the reason; they stand at their defaults."""
-    is_classification = objective == "classification"
-    idle = {f"training.objective is {objective}": IN_CLASSIFICATION if is_classification else WITHOUT_LABELS}
-    if several_labels and is_classification:
+def idle_settings(
+    objective: str, inactive: Names, adapter_type: str, *, several_labels: bool
+) -> dict[str, Names]:
+    """Return the names of settings that a recipe has no use for, by the reason; they stand at their defaults.
+
+    `inactive` are those without effect under the objective.
+    """
+    idle = {f"training.objective is {objective}": inactive}
+    if several_labels:
         idle["data.label_separator is set"] = BESIDE_SEVERAL_LABELS
     if adapter_type != "lora":
         idle[f"adapter.type is {adapter_type}"] = WITHOUT_LORA

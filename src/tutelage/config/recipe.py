@@ -3,19 +3,22 @@
 Names are those of Hugging Face and TRL where they have one.
 """
 
+from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
+from pydantic_core import PydanticCustomError
 
 from tutelage.config.effects import idle_settings
-from tutelage.config.recipe_adapter import LAST_BLOCKS, AdapterSettings
+from tutelage.config.objectives import OBJECTIVES, ObjectiveInfo, describe_objectives, require_known
+from tutelage.config.recipe_adapter import AdapterSettings
 from tutelage.config.recipe_evaluation import EvaluationSettings
 from tutelage.config.recipe_preference import PreferenceSettings
 from tutelage.config.recipe_section import Count, FormatName, Name, Section, Sha256, setting_error
 
 PromptStyle = Literal["alpaca", "alpaca-compact", "phi3", "chat"]
 SplitRule = Literal["group", "position", "stratified"]
-Objective = Literal["instruction", "classification", "dpo"]
+Objective = Annotated[str, AfterValidator(require_known)]
 LossOn = Literal["response", "last_response", "everything"]
 ClassToken = Literal["last", "first"]
 DEFAULT_MODEL = "smollm2-135m-instruct"
@@ -134,9 +137,7 @@ class ModelSettings(Section):
 
 class TrainingSettings(Section):
     objective: Objective = Field(
-        "instruction",
-        description="`instruction` trains answers; `classification` trains a head that gives a text its label; `dpo`"
-        " makes the chosen of two answers more probable than the rejected one.",
+        "instruction", description=describe_objectives(), json_schema_extra={"enum": list(OBJECTIVES)}
     )
     class_weights: Literal["none", "balanced"] = Field(
         "none",
@@ -207,25 +208,51 @@ class Recipe(Section):
     preference: PreferenceSettings = PreferenceSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
 
+    @property
+    def objective(self) -> ObjectiveInfo:
+        return OBJECTIVES[self.training.objective]
+
     @model_validator(mode="after")
-    def preferences_are_about_whole_answers(self) -> "Recipe":
-        objective = self.training.objective
-        if objective != "dpo" and self.preference != PreferenceSettings():
-            raise setting_error(
-                "settings.preference_without_dpo",
-                f"[preference] is for training.objective=dpo, and the objective is {objective}",
-            )
-        if objective == "dpo" and self.data.loss_on == "everything":
-            told = "data.loss_on=everything cannot be honoured"
-            raise setting_error(
-                "settings.loss_on_prompts_with_dpo",
-                f"training.objective is dpo, which compares answers: {told}",
-            )
+    def settings_go_with_the_objective(self) -> "Recipe":
+        """Refuse sections and values of other objectives, and values that this one cannot honour."""
+        defaults = Recipe.model_construct()
+        for other in OBJECTIVES.values():
+            for section in {*other.sections} - {*self.objective.sections}:
+                if getattr(self, section) != getattr(defaults, section):
+                    raise self._of_other_objective(
+                        f"[{section}]", lambda one, name=section: name in one.sections
+                    )
+            for name, values in other.values.items():
+                value = _value(self, name)
+                if value in values and value not in self.objective.values.get(name, ()):
+                    raise self._of_other_objective(
+                        f"{name}={value}",
+                        lambda one, name=name, value=value: value in one.values.get(name, ()),
+                    )
+        for name, values in self.objective.refused.items():
+            if (value := _value(self, name)) in values:
+                raise setting_error(
+                    "settings.not_for_objective",
+                    f"{name}={value} cannot be honoured where training.objective is {self.objective.name}",
+                )
         return self
+
+    def _of_other_objective(self, what: str, takes: Callable[[ObjectiveInfo], bool]) -> PydanticCustomError:
+        takers = " or ".join(one.name for one in OBJECTIVES.values() if takes(one))
+        return setting_error(
+            "settings.not_for_objective",
+            f"{what} is for training.objective={takers}, and the objective is {self.objective.name}",
+        )
 
     def idle(self) -> dict[str, tuple[str, ...]]:
         """Return the names of settings without effect beside the others, by the reason."""
-        return idle_settings(self.training.objective, self.adapter.type, bool(self.data.label_separator))
+        objective, separator = self.objective, self.data.label_separator
+        return idle_settings(
+            objective.name,
+            objective.inactive,
+            self.adapter.type,
+            several_labels=separator is not None and "data.label_separator" not in objective.inactive,
+        )
 
     @model_validator(mode="after")
     def what_has_no_effect_is_left_out(self) -> "Recipe":
@@ -236,13 +263,6 @@ class Recipe(Section):
                 raise setting_error(
                     "settings.inactive", f"{reason}, so that {given} would have no effect: leave it out"
                 )
-        if self.training.objective != "classification":
-            for name in ("adapter.type", "data.split"):
-                if (value := _value(self, name)) in (*LAST_BLOCKS, "stratified"):
-                    raise setting_error(
-                        "settings.only_for_classification",
-                        f"{name} is {value}, which is for training.objective=classification alone",
-                    )
         return self
 
 

@@ -1,7 +1,6 @@
 """What can be done with a tuned model next, as commands to paste: with the user's own run folder and own row."""
 
 import shlex
-from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,34 +15,28 @@ class NextStep:
     command: str
 
 
-def next_steps(
-    root: Path,
-    question: Question | None,
-    *,
-    is_classification: bool = False,
-    is_evaluated: bool = True,
-    exported: Collection[str] = (),
-) -> list[NextStep]:
-    """Return the commands that go on with a trained run, the most useful first.
-
-    `question` is asked of the model; without one the commands that need none remain. `exported` are the targets that
-    an export was just made for.
-    """
-    run = path_argument(root)
-    steps = [] if is_evaluated else [NextStep("Find out whether it got better", f"tutelage evaluate {run}")]
-    if is_classification:
-        if question:
-            steps.append(NextStep("Classify a text", f"tutelage classify {run} {_texts(question.text)}"))
-        if not exported:
-            steps.append(NextStep("Take the model to another program", f"tutelage export {run} --to hf"))
-        return steps
-    if question:
-        steps.append(NextStep("Ask the model before and after tuning", _generate(run, question)))
+def answering_steps(run: str, question: Question | None, *, is_exported: bool) -> list[NextStep]:
+    """Return the commands that go on with a model that writes answers; without a question those that need none."""
+    steps = (
+        []
+        if question is None
+        else [NextStep("Ask the model before and after tuning", _generate(run, question))]
+    )
     steps.append(NextStep("Talk with it", f"tutelage chat {run}"))
-    if not exported:
+    if not is_exported:
         steps.append(NextStep("Take the model to another program", f"tutelage export {run} --to gguf"))
     steps.append(NextStep("Serve it to programs that speak OpenAI's interface", f"tutelage serve {run}"))
     return steps
+
+
+def evaluate_step(run: str) -> NextStep:
+    """Return the command that comes first where a run is not evaluated yet."""
+    return NextStep("Find out whether it got better", f"tutelage evaluate {run}")
+
+
+def classify_command(run: str, question: Question) -> str:
+    """Return the command that gives a text its label."""
+    return f"tutelage classify {run} {_texts(question.text)}"
 
 
 def path_argument(path: Path) -> str:

@@ -1,7 +1,6 @@
 """What an evaluation has ahead of it, as far as that can be known before the model is trained.
 
-The fine-tuned model is taken to give answers as long as the references. Judges are left out, and so is the base model
-that chooses among labels by their names.
+Judges are left out.
 """
 
 from collections.abc import Sequence
@@ -27,28 +26,29 @@ OPENING_SECONDS, TEXTS_SECONDS, REPORT_SECONDS = 3e-8, 4.0, 5.0
 ENDLESS_SHARE = 0.01
 
 
-def evaluation_work(
+def opening_work(weights: int) -> Work:
+    """Return the work of every evaluation beside what its models do; `weights` are those of one of both models."""
+    return Work(seconds=OPENING_SECONDS * weights + TEXTS_SECONDS)
+
+
+def answers_work(
     recipe: Recipe,
     rows: PreparedRows,
     sets: Sequence[NamedSet],
     *,
-    validation: PreparedRows,
     tokenizer: Any,
-    weights: int,
     is_padded: bool,
+    keeps_lengths: bool = False,
 ) -> Work:
-    """Return the work of both models on the test rows and on what is read beside them; `weights` are those of one."""
-    work = Work(seconds=OPENING_SECONDS * weights + TEXTS_SECONDS)
-    rows = rows[: recipe.evaluation.limit]
-    if recipe.training.objective == "classification":
-        return work + _classifying_work(rows.examples, validation.examples, is_padded=is_padded)
-    # A preference tuning leaves its answers about as long as they were.
-    for knows_lengths in (False, rows.rejected is None):
+    """Return the work of both models on the test rows and on what is read beside them.
+
+    The fine-tuned model's answers are as long as the references, or if it `keeps_lengths` as long as its base's.
+    """
+    work, rows = Work(), rows[: recipe.evaluation.limit]
+    for knows_lengths in (False, not keeps_lengths):
         for one in sets:
             work += _set_work(one, recipe.evaluation, knows_lengths=knows_lengths, is_padded=is_padded)
         work += _rows_work(rows.examples, recipe.evaluation, knows_lengths=knows_lengths, is_padded=is_padded)
-        if rows.rejected is not None:
-            work += reading_work(_scored(rows.rejected.examples), is_padded=is_padded)
         if recipe.evaluation.forgetting:
             work += _general_work(tokenizer)
     return work
@@ -70,7 +70,7 @@ def _set_work(one: NamedSet, settings: EvaluationSettings, *, knows_lengths: boo
     """Return the work on a named set, whose rows are answered, or whose choices are read."""
     if one.choices is not None:
         choices = [choice.example for choices in one.choices for choice in choices]
-        return reading_work(_scored(choices), is_padded=is_padded)
+        return reading_work(scored(choices), is_padded=is_padded)
     examples = [row.example for row in one.rows]
     return answering_work(examples, settings, knows_lengths=knows_lengths, is_padded=is_padded)
 
@@ -90,14 +90,14 @@ def answering_work(
         else untuned_lengths(len(ordered), longest=longest)
     )
     prompts = [example.prompt_ids for example in ordered]
-    reading = reading_work(_scored(examples), is_padded=is_padded)
+    reading = reading_work(scored(examples), is_padded=is_padded)
     if is_padded:  # each token of an answer is a pass over the prompt and what there is of the answer
         grown = sum(length * (length - 1) // 2 for length in lengths)
         return reading + Work(nodes=grown) + decoding_work([1] * sum(lengths))
     steps = decoding_steps(lengths, batch_size=settings.batch_size)
     read, begin = 0, 0
     for count in steps.reads:
-        read += _nodes_of_prompts(prompts[begin : begin + count], is_padded=False)
+        read += nodes_of_prompts(prompts[begin : begin + count], is_padded=False)
         begin += count
     return reading + Work(nodes=read) + decoding_work(steps.slots)
 
@@ -109,13 +109,6 @@ def tuned_lengths(references: Sequence[int], *, longest: int) -> list[int]:
     return [longest if place in places else min(tokens, longest) for place, tokens in enumerate(references)]
 
 
-def _classifying_work(rows: Sequence[Example], validation: Sequence[Example], *, is_padded: bool) -> Work:
-    """Return the work of classifying the test rows, and with two classes the validation rows too, for the threshold."""
-    classes = {example.label for examples in (rows, validation) for example in examples}
-    asked = [*rows, *(validation if len(classes) == 2 else ())]
-    return Work(nodes=_nodes_of_prompts([example.prompt_ids for example in asked], is_padded=is_padded))
-
-
 def _general_work(tokenizer: Any) -> Work:
     """Return the work of reading the general text, which shares few beginnings, and the general prompts."""
     texts = sum(len(tokenizer(text)["input_ids"]) for text in general_texts().values())
@@ -123,10 +116,12 @@ def _general_work(tokenizer: Any) -> Work:
     return Work(nodes=texts + sum(prompts), targets=texts + TOKENS_COMPARED * len(prompts))
 
 
-def _scored(examples: Sequence[Example]) -> list[Example]:
+def scored(examples: Sequence[Example]) -> list[Example]:
+    """Return examples with their whole answers supervised, as an evaluation reads them."""
     return [example.with_response_supervised() for example in examples]
 
 
-def _nodes_of_prompts(prompts: Sequence[tuple[int, ...]], *, is_padded: bool) -> int:
+def nodes_of_prompts(prompts: Sequence[tuple[int, ...]], *, is_padded: bool) -> int:
+    """Return how many tokens are computed of prompts that are read together."""
     runs = runs_within(prompts, distinct_tokens=MAX_NODES, padded=is_padded)
     return sum(count_computed([prompts[index] for index in run], is_padded=is_padded) for run in runs)

@@ -11,21 +11,17 @@ from typing import Any
 
 import torch
 
-from tutelage.config.recipe import Recipe
-from tutelage.data.dataset.model_files import refuse_other_model
-from tutelage.data.dataset.preparation import read_prepared
 from tutelage.errors import ExportError, RunFolderError
-from tutelage.export.classes import ask_classifier, compare_classes, refuse_unclassifiable, write_classifier
 from tutelage.export.converter import convert, refuse_unwritable
 from tutelage.export.gguf_file import is_written_here, rewrite_gguf, write_gguf
 from tutelage.export.gguf_metadata import further_ends
-from tutelage.export.model_card import class_card, model_card
+from tutelage.export.model_card import model_card
 from tutelage.export.ollama import modelfile
 from tutelage.export.record import Exported, record
 from tutelage.export.style import TEMPLATE, Style, make_style
 from tutelage.export.verification import Comparison, Reference, ask_reference, compare
 from tutelage.generation.llama_cpp import is_installed
-from tutelage.model.assembly import check_published, open_base, open_merged, open_tuned
+from tutelage.model.assembly import open_merged
 from tutelage.model.end_tokens import end_tokens
 from tutelage.model.folders import read_json_file
 from tutelage.model.forward import CausalModel
@@ -33,17 +29,18 @@ from tutelage.model.gguf_conversion import convert_gguf
 from tutelage.model.loading import context_length, load_tokenizer, quietly, vocabulary_size
 from tutelage.model.other_programs import adapt_config, adapt_tokenizer, name_base, write_generation_config
 from tutelage.model.sources import ModelSource
-from tutelage.run.artifacts import TrainingResult, read_artifact
-from tutelage.run.evaluation import read_evaluation
-from tutelage.run.folder import ExportFolder, RunFolder, gguf_name, write_json, write_text
-from tutelage.system.storage import MANIFEST, file_sha256, staged_folder, storage_faults, sweep
+from tutelage.model.trained import TrainedModel
+from tutelage.run.evaluation import AnswerEvaluation, Evaluation
+from tutelage.run.folder import ExportFolder, gguf_name, write_json, write_text
+from tutelage.system.storage import MANIFEST, file_sha256, staged_folder, storage_faults
+from tutelage.tree.examples import PreparedRow
 
 PEFT, HF, GGUF, OLLAMA = TARGETS = ("peft", "hf", "gguf", "ollama")
 ACTIVATION_KEYS = ("activation_function", "hidden_activation", "hidden_act")
 SENTENCEPIECE = "tokenizer.model"  # a vocabulary that only the converter wants
 MODELFILE, CARD = "Modelfile", "README.md"
 # What an export was verified with.
-TRANSFORMERS, TRANSFORMERS_PIPELINE = "transformers' generate()", "transformers' pipeline"
+TRANSFORMERS = "transformers' generate()"
 TRAINING_RECORDS = (
     "training.json",
     "recipe.toml",
@@ -59,128 +56,88 @@ Waiting = Callable[[str], AbstractContextManager[None]]
 class _Work:
     """What all formats of one export share."""
 
-    run: RunFolder
-    recipe: Recipe
-    source: ModelSource
+    trained: TrainedModel
+    evaluation: AnswerEvaluation | None
     style: Style
     ends: frozenset[int]
     reference: Reference
     merged: Any  # None where only the adapter is wanted
     quantization: str
 
+    @property
+    def source(self) -> ModelSource:
+        return self.trained.source
 
-def export(
-    run: RunFolder,
-    recipe: Recipe,
-    source: ModelSource,
+
+def export_answering(
+    trained: TrainedModel,
+    held_out: Sequence[PreparedRow],
+    evaluation: Evaluation | None,
     folder: ExportFolder,
     targets: Sequence[str],
     *,
     quantization: str,
     waiting: Waiting,
 ) -> list[Exported]:
-    """Make, verify and publish each format; ExportError at the first that is not the model that was trained."""
-    refuse_unexportable(run, recipe, source, targets)
-    with storage_faults(folder.root):
-        folder.root.mkdir(parents=True, exist_ok=True)
-    sweep(folder.root)
-    if recipe.training.objective == "classification":
-        return [_export_classes(run, recipe, source, folder, waiting)]
+    """Make, verify and publish each format; ExportError at the first that is not the model that was trained.
+
+    The prompts of the rows that were `held_out` prove it, and the card tells of the `evaluation`.
+    """
+    assert evaluation is None or isinstance(evaluation, AnswerEvaluation), "the model writes answers"
+    recipe, source = trained.recipe, trained.source
     tokenizer = load_tokenizer(source.folder)
     style = make_style(tokenizer, recipe.data.prompt)
     ends = end_tokens(source.folder, tokenizer, style.end_of_turn_id)
     if {GGUF, OLLAMA} & {*targets}:
         further_ends(source, style, end_of_text=tokenizer.eos_token_id)  # before anything long is begun
     with waiting("Merging the weights"):
-        merged = open_merged(source, run.model, recipe.adapter) if {*targets} != {PEFT} else None
+        merged = open_merged(source, trained.weights, recipe.adapter) if {*targets} != {PEFT} else None
     with waiting("The run's model answers"):
         reference = ask_reference(
-            run,
-            _own_model(run, recipe, source),
+            held_out,
+            # As evaluation does, but in float32, so that no rounding hides a difference.
+            trained.open_tuned(trained.open_base(torch.device("cpu"), torch.float32)),
             style,
             ends,
             room=context_length(source.folder),
             vocabulary=vocabulary_size(source.folder),
         )
-    work = _Work(run, recipe, source, style, ends, reference, merged, quantization)
+    work = _Work(trained, evaluation, style, ends, reference, merged, quantization)
     done: list[Exported] = []
     for target in targets:
         done.append(_publish(work, folder, target, done, waiting))
     return done
 
 
-def refuse_unexportable(run: RunFolder, recipe: Recipe, source: ModelSource, targets: Sequence[str]) -> None:
-    """Stop where a run cannot be exported so, before anything long is begun."""
-    run.require(run.training, stage="train")
-    refuse_other_model(run, source.identity, source.files)
-    check_published(run.model, recipe.adapter)
-    for split in ("test", "validation"):
-        read_prepared(run, split)  # whose prompts prove the export
-    if run.metrics.exists():
-        read_evaluation(run.metrics)  # which the card tells of
-    if recipe.training.objective == "classification":
-        refuse_unclassifiable(run, recipe, source, targets)
-        return
-    if PEFT in targets and recipe.adapter.type != "lora":
+def check_answering_export(trained: TrainedModel, targets: Sequence[str]) -> None:
+    """Stop where a model that writes answers cannot be exported so."""
+    if PEFT in targets and trained.recipe.adapter.type != "lora":
         raise RunFolderError(
             "export.no_adapter",
-            f"{run.root} trained every weight, so there is no adapter for --to peft. Export with --to hf or gguf.",
+            f"{trained.name} trained every weight, so there is no adapter for --to peft. Export with --to hf or gguf.",
         )
     if {GGUF, OLLAMA} & {*targets}:
-        family = str(read_json_file(source.folder / "config.json").get("model_type"))
-        refuse_unwritable(family, load_tokenizer(source.folder))
-
-
-def _own_model(run: RunFolder, recipe: Recipe, source: ModelSource) -> Any:
-    """Open the run's model as evaluation does, but in float32, so that no rounding hides a difference."""
-    padded_because = read_artifact(TrainingResult, run.training).padded_because
-    base = open_base(source, torch.device("cpu"), torch.float32, padded_because=padded_because)
-    return open_tuned(base, run.model, recipe.adapter)
-
-
-def _export_classes(
-    run: RunFolder, recipe: Recipe, source: ModelSource, folder: ExportFolder, waiting: Waiting
-) -> Exported:
-    with waiting("The run's model reads held-out texts"):
-        reference = ask_classifier(run, recipe, source)
-
-    def make(staged: Path) -> None:
-        write_classifier(staged, run, recipe, source, reference.classes)
-
-    def verify(staged: Path) -> tuple[Comparison, str]:
-        return compare_classes(reference, staged), TRANSFORMERS_PIPELINE
-
-    return _published(
-        run,
-        folder,
-        HF,
-        "f32",
-        make=make,
-        card=class_card(run, recipe, source),
-        verify=verify,
-        is_checked=source.is_checked,
-        waiting=waiting,
-    )
+        family = str(read_json_file(trained.source.folder / "config.json").get("model_type"))
+        refuse_unwritable(family, load_tokenizer(trained.source.folder))
 
 
 def _publish(
     work: _Work, folder: ExportFolder, target: str, earlier: Sequence[Exported], waiting: Waiting
 ) -> Exported:
-    return _published(
-        work.run,
+    return publish_export(
+        work.trained,
         folder,
         target,
         work.quantization if target in (GGUF, OLLAMA) else "f32",
         make=partial(MAKERS[target], work),
-        card=model_card(work.run, work.recipe, work.source, target, work.quantization),
+        card=model_card(work.trained, work.evaluation, target, work.quantization),
         verify=lambda staged: _verify(work, target, staged, earlier),
-        is_checked=work.source.is_checked,
         waiting=waiting,
     )
 
 
-def _published(
-    run: RunFolder,
+def publish_export(
+    trained: TrainedModel,
     folder: ExportFolder,
     target: str,
     precision: str,
@@ -188,7 +145,6 @@ def _published(
     make: Callable[[Path], None],
     card: str,
     verify: Callable[[Path], tuple[Comparison, str]],
-    is_checked: bool,
     waiting: Waiting,
 ) -> Exported:
     """Make an export beside its place, and put it there once it is found to be the model that was trained."""
@@ -203,17 +159,17 @@ def _published(
             write_json(folder.rejected(target), asdict(comparison))
             raise ExportError(
                 "export.not_the_trained_model",
-                f"The {target} export is not the model that {run.root} trained: {comparison.mismatch}. It was not"
+                f"The {target} export is not the model that {trained.name} trained: {comparison.mismatch}. It was not"
                 f" published. {folder.rejected(target)} shows what differed; please report it.",
             )
         size = sum(file.stat().st_size for file in staged.rglob("*") if file.is_file())
     exported = Exported(target, precision, place, size, verified_with, comparison)
-    record(folder, exported, is_checked=is_checked)
+    record(folder, exported, is_checked=trained.source.is_checked)
     return exported
 
 
 def _make_adapter(work: _Work, folder: Path) -> None:
-    for file in work.run.model.iterdir():
+    for file in work.trained.weights.iterdir():
         if file.is_file() and file.name not in TRAINING_RECORDS:
             shutil.copyfile(file, folder / file.name)
     if work.source.original is not None:

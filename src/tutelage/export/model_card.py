@@ -1,17 +1,19 @@
 """The README of an export: the facts of the run, its limits, and how each runtime loads what stands beside it."""
 
 from tutelage.config.effects import what_is_trained
-from tutelage.config.recipe import Objective, Recipe
+from tutelage.config.recipe import Recipe
 from tutelage.export.style import TEMPLATE
 from tutelage.model.sources import ModelSource
-from tutelage.run.artifacts import Losses, Preparation, TrainingResult, read_artifact
-from tutelage.run.evaluation import AnswerEvaluation, read_evaluation
-from tutelage.run.folder import RunFolder, gguf_name
+from tutelage.model.trained import TrainedModel
+from tutelage.run.evaluation import AnswerEvaluation
+from tutelage.run.folder import gguf_name
 
 
-def model_card(run: RunFolder, recipe: Recipe, source: ModelSource, target: str, quantization: str) -> str:
+def model_card(
+    trained: TrainedModel, evaluation: AnswerEvaluation | None, target: str, quantization: str
+) -> str:
     """Return the card as Markdown with the metadata block that model hubs read."""
-    preparation = read_artifact(Preparation, run.preparation)
+    recipe, source, preparation = trained.recipe, trained.source, trained.preparation
     rows = preparation.rows
     loading = LOADING[target].format(
         gguf=gguf_name(quantization),
@@ -20,7 +22,7 @@ def model_card(run: RunFolder, recipe: Recipe, source: ModelSource, target: str,
         **_base_words(source),
     )
     return f"""---
-base_model: {_hub_name(source)}
+base_model: {hub_name(source)}
 library_name: {"peft" if target == "peft" else "transformers"}
 license: {(source.licence or "other").lower()}
 tags: [instruction-tuning, tutelage]
@@ -34,12 +36,12 @@ tags: [instruction-tuning, tutelage]
 - Data: {preparation.source} (SHA-256 {preparation.sha256}), licence {recipe.data.licence or "not stated"}
 - Rows: {rows.train:,} to train, {rows.test:,} to test, {rows.validation:,} to validate
 - Prompt style: `{recipe.data.prompt}`; an answer ends with `{preparation.end_of_turn}`
-- Recipe: {_recipe(recipe)}
-- {_losses(read_artifact(TrainingResult, run.training).loss, recipe.training.objective)}
+- Recipe: {describe_recipe(recipe)}
+- {describe_losses(trained)}
 
 ## How good it is
 
-{_evaluation(run)}
+{_evaluation(evaluation)}
 
 ## Limits
 
@@ -53,7 +55,8 @@ row has {preparation.tokens.longest:,} tokens; nothing longer was tried.
 """
 
 
-def _hub_name(source: ModelSource) -> str:
+def hub_name(source: ModelSource) -> str:
+    """Return how a hub names the base model."""
     return source.name if source.original is None else source.original.name
 
 
@@ -85,51 +88,8 @@ def _rank_of_vllm(rank: int) -> int:
     return next((bound for bound in RANKS_OF_VLLM if bound >= rank), RANKS_OF_VLLM[-1])
 
 
-def class_card(run: RunFolder, recipe: Recipe, source: ModelSource) -> str:
-    """Return the card of a classification, likewise."""
-    preparation = read_artifact(Preparation, run.preparation)
-    rows, labels = preparation.rows, ", ".join(f"`{label}`" for label in preparation.classes)
-    several = recipe.data.label_separator is not None
-    gives = "each label from a probability of 0.5 on" if several else "one to every text"
-    return f"""---
-base_model: {source.name}
-library_name: transformers
-pipeline_tag: text-classification
-license: {(source.licence or "other").lower()}
-tags: [text-classification, tutelage]
----
-
-# {source.name}, tuned to label {preparation.source}
-
-## What it was made of
-
-- Base model: {source.name} (SHA-256 {source.identity}), licence {source.licence or "not stated"}
-- Data: {preparation.source} (SHA-256 {preparation.sha256}), licence {recipe.data.licence or "not stated"}
-- Rows: {rows.train:,} to train, {rows.test:,} to test, {rows.validation:,} to validate
-- Labels: {labels}
-- Recipe: {_recipe(recipe)}
-- {_losses(read_artifact(TrainingResult, run.training).loss, recipe.training.objective)}
-
-## How good it is
-
-{read_evaluation(run.metrics).sentence if run.metrics.exists() else "It was not evaluated."}
-
-## Limits
-
-It was tuned on one set of rows, and the figures above are of rows like them. It knows no labels but those above, gives
-{gives}, and can be wrong with confidence. Give it the text alone, without a prompt around it.
-
-## How to load it
-
-```python
-from transformers import pipeline
-classify = pipeline("text-classification", model=".")
-print(classify("A text of yours."{", top_k=None" if several else ""}))
-```
-"""
-
-
-def _recipe(recipe: Recipe) -> str:
+def describe_recipe(recipe: Recipe) -> str:
+    """Say what was trained, how long and how."""
     adapter = recipe.adapter
     kind = what_is_trained(adapter.type, adapter.r)
     if adapter.type == "lora":
@@ -142,17 +102,18 @@ def _recipe(recipe: Recipe) -> str:
     )
 
 
-def _losses(loss: Losses, objective: Objective) -> str:
+def describe_losses(trained: TrainedModel) -> str:
+    """Say how the validation loss fell."""
+    loss = trained.training.loss
     if loss.before is None or loss.best is None:
         return "There were no validation rows."
-    unit = {"instruction": "nats per token", "classification": "nats per text", "dpo": "per pair"}[objective]
+    unit = trained.recipe.objective.loss_unit
     return f"Validation loss: {loss.before:.3f} before, {loss.best:.3f} after ({unit})"
 
 
-def _evaluation(run: RunFolder) -> str:
-    if not run.metrics.exists():
+def _evaluation(found: AnswerEvaluation | None) -> str:
+    if found is None:
         return "It was not evaluated."
-    found = read_artifact(AnswerEvaluation, run.metrics)
     lines = ["| metric | base | tuned | difference | 95 % interval |", "| --- | ---: | ---: | ---: | --- |"]
     for name, value in found.metrics.items():
         low, high = ("—" if bound is None else f"{bound:+.2f}" for bound in (value.low, value.high))

@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 
-from tutelage.data.dataset.preparation import read_prepared
 from tutelage.data.rows.conversations import Conversation, Turn, single_turn
 from tutelage.errors import ExportError
 from tutelage.evaluation.regression.forgetting import next_log_probs
@@ -23,8 +22,8 @@ from tutelage.export.reload import Behaviour, Job, first_difference
 from tutelage.export.style import Style
 from tutelage.generation.generate import generate
 from tutelage.model.forward import CausalModel
-from tutelage.run.folder import RunFolder
 from tutelage.system.child_process import refuse_short_memory
+from tutelage.tree.examples import PreparedRow
 
 ROW_PROMPTS = 100  # with as many Chinese ones beside them
 ANSWER_TOKENS = 32
@@ -70,13 +69,19 @@ class Comparison:
 
 
 def ask_reference(
-    run: RunFolder, model: CausalModel, style: Style, ends: Collection[int], *, room: int, vocabulary: int
+    held_out: Sequence[PreparedRow],
+    model: CausalModel,
+    style: Style,
+    ends: Collection[int],
+    *,
+    room: int,
+    vocabulary: int,
 ) -> Reference:
     """Let the run's own model answer the prompts of held-out rows and the Chinese ones; `room` is its context.
 
     An answer ends at any of `ends`.
     """
-    rows = [row.example.prompt_ids for split in ("test", "validation") for row in read_prepared(run, split)]
+    rows = [row.example.prompt_ids for row in held_out]
     tokenizer = style.tokenizer
     chosen = [list(ids) for ids in rows if len(ids) + ANSWER_TOKENS + 8 <= room][:ROW_PROMPTS]
     texts = [tokenizer.decode(ids, skip_special_tokens=False) for ids in chosen]

@@ -9,12 +9,11 @@ import numpy as np
 import torch
 from scipy.special import expit
 
-from tutelage.data.dataset.class_rows import as_matrix, class_example
 from tutelage.model.forward import MAX_NODES, CausalModel, target_log_probs
 from tutelage.model.loading import new_sequence_classifier
 from tutelage.model.short_memory import in_parts
 from tutelage.tree.batches import examples_within
-from tutelage.tree.examples import Example
+from tutelage.tree.examples import Example, labelled_example
 from tutelage.tree.prefix_tree import merge
 
 
@@ -81,7 +80,9 @@ def class_log_probs(
     Each text is an example for each class; they share all their tokens, so that nothing is computed twice.
     """
     model.module.eval()
-    examples = [class_example(row, ids, number) for row, ids in enumerate(texts) for number in range(classes)]
+    examples = [
+        labelled_example(row, ids, number) for row, ids in enumerate(texts) for number in range(classes)
+    ]
     found = np.empty((len(texts), classes))
 
     def read(run: Sequence[Example]) -> None:
@@ -122,3 +123,11 @@ def label_probabilities(
     log_probs = class_log_probs(asked, texts, labels + 1, progress=progress)
     logits = log_probs[:, 1:] - log_probs[:, :1]
     return expit(logits)
+
+
+def as_matrix(sets: Sequence[Sequence[int]], labels: int) -> np.ndarray:
+    """Return which label is in which set: (sets, labels) bool."""
+    matrix = np.zeros((len(sets), labels), dtype=bool)
+    for number, members in enumerate(sets):
+        matrix[number, list(members)] = True
+    return matrix

@@ -72,13 +72,13 @@ def first_tree(
     settings: TrainingSettings,
     decode: Decode,
     *,
-    labels: Sequence[PreparedRow] | None = None,
+    rows: Sequence[PreparedRow] = (),
     max_nodes: int = MAX_NODES,
 ) -> dict[str, Any]:
     """Return the prefix tree of the first micro-batch that training computes: both answers of pairs stand in it.
 
-    `max_nodes` bounds the trees of that training. `labels` are the rows of the same places where rows have labels,
-    which then stand at the ends.
+    `max_nodes` bounds the trees of that training. Where the `rows` of the same places have labels, these stand at the
+    ends.
     """
     first_step = plan_steps(len(units), settings).examples_of_step(0)
     cut = micro_batches(
@@ -89,9 +89,9 @@ def first_tree(
     drawn = cut[0][: EXAMPLES_DRAWN // len(cut[0][0].examples)]
     examples = examples_of(drawn)
     names = names_of(drawn)
-    if labels is not None:
-        told = {labels[index].example.row: _label(labels[index]).text for index in first_step}
-        names = [f"{name}{told[unit.row]}" for name, unit in zip(names, drawn, strict=True)]
+    if examples[0].label is not None:
+        labels = {rows[index].example.row: _label(rows[index]).text for index in first_step}
+        names = [f"{name}{labels[unit.row]}" for name, unit in zip(names, drawn, strict=True)]
     branches = branches_of(examples, names)
     return {
         "rows": len(drawn),

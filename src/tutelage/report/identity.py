@@ -13,11 +13,6 @@ from tutelage.report.summary import Summary
 from tutelage.run.artifacts import Preparation
 from tutelage.run.history import History, StageRecord
 
-TASKS = {
-    "instruction": "instruction tuning",
-    "classification": "classification",
-    "dpo": "preference tuning",
-}
 # A stage has a time in the page as long as what it made is there, by its key in the summary.
 STAGES = {
     "prepare": ("rows", "prepared"),
@@ -60,12 +55,10 @@ def identity(
 
 
 def _facts(preparation: Preparation, words: ObjectiveWords, recipe: Recipe | None) -> Iterator[str]:
-    yield TASKS[words.kind]
+    yield words.task
     yield short_name(preparation.model)
-    unit = "pairs" if words.kind == "dpo" else "rows"
-    yield f"{preparation.rows.train:,} training {unit} of {short_name(preparation.source)}"
-    if words.kind == "classification":
-        yield f"{len(preparation.classes):,} labels"
+    yield f"{preparation.rows.train:,} training {words.rows} of {short_name(preparation.source)}"
+    yield from words.facts
     if recipe is not None:
         yield what_is_trained(recipe.adapter.type, recipe.adapter.r)
 

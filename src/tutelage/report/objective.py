@@ -1,53 +1,55 @@
-"""What the page says of an objective: what its losses are measured in, and what a training row is to it."""
+"""What the page takes of an objective: its words, and a section that it renders itself."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
-from tutelage.config.recipe import Objective, Recipe
-from tutelage.run.artifacts import Preparation
-
-PAIR_LOSSES = {
-    "sigmoid": "DPO loss, nats per pair",
-    "ipo": "IPO loss, squared nats per pair",
-    "orpo": "ORPO loss, nats per pair",
-    "simpo": "SimPO loss, nats per pair",
-}
+from tutelage.report.headline import Headline, KeyFigure
 
 
 @dataclass(frozen=True)
 class ObjectiveWords:
-    """`loss_axis` stands beside the losses; `loss_of` says what a validation loss is a mean of; `lengths` is the axis
-    of the drawn lengths, and `counted` the axis of how many there are."""
+    """How the page speaks of an objective's losses, lengths, rows and tree.
 
-    kind: Objective
+    `task` names it, `facts` are said beside it, and `rows` are its training rows. `loss_axis` stands beside the losses,
+    and `loss_of` says what a validation loss is a mean of. `lengths` is the axis of the drawn lengths, `counted` that
+    of how many there are. The rest are sentences and parts of them, as the page needs them.
+    """
+
+    task: str
     loss_axis: str
     loss_of: str
-    lengths: str
-    counted: str
-
-
-def objective_words(preparation: Preparation, recipe: Recipe | None) -> ObjectiveWords:
-    """Return the words for the objective that rows were prepared for; without a recipe the loss has no name."""
-    kind = preparation.objective
-    if kind == "classification":
-        what = "label set" if preparation.label_sets else "label"
-        is_weighted = recipe is not None and recipe.training.class_weights == "balanced"
-        per_row = f"{'weighted ' if is_weighted else ''}nats per row"
-        return ObjectiveWords(
-            kind,
-            f"loss of the {what}, {per_row}",
-            f"{per_row} held back, of its {what}",
-            "tokens in a text",
-            "texts",
-        )
-    if kind == "dpo":
-        axis = PAIR_LOSSES[recipe.preference.loss] if recipe else "loss of a pair"
-        return ObjectiveWords(
-            kind, axis, f"{axis} held back", "tokens in a prompt with one of its answers", "answers"
-        )
-    return ObjectiveWords(
-        "instruction",
-        "loss, nats per token",
-        "nats per supervised token of the rows held back",
-        "tokens in an example",
-        "examples",
+    facts: tuple[str, ...] = ()
+    rows: str = "rows"
+    lengths: str = "tokens in an example"
+    counted: str = "examples"
+    length_note: str | None = None  # None says how many tokens are supervised
+    example_note: str = (
+        "The supervised tokens are underlined on a tint; the model is graded on these alone. Check that the marks begin"
+        " where the answer begins, and that the token that ends the turn is marked too; without it the model never"
+        " learns to stop."
     )
+    tree_rows: str = ""
+    tree_leaf: str = "row"
+    tree_end: str = "its last token is not in the tree, because nothing follows it"
+
+
+@dataclass(frozen=True)
+class Section:
+    """What an objective shows of its own evaluation: a template of its package, filled with `content`.
+
+    `links` are anchors with their words. `about_metrics` is said beside the metrics of answers, where there are any.
+    """
+
+    package: str
+    template: str
+    content: Mapping[str, Any]
+    headline: Headline
+    links: Sequence[tuple[str, str]]
+    key_figures: Sequence[KeyFigure] = field(default=())
+    about_metrics: str = ""
+
+
+ANSWERS = ObjectiveWords(
+    "instruction tuning", "loss, nats per token", "nats per supervised token of the rows held back"
+)

@@ -10,7 +10,6 @@ import jinja2
 from markupsafe import Markup
 
 from tutelage.config.recipe import Recipe
-from tutelage.data.dataset.pairs import units_of
 from tutelage.data.dataset.preparation import read_prepared
 from tutelage.data.dataset.prepared_rows import PreparedRows
 from tutelage.evaluation.next_steps import NextStep
@@ -18,7 +17,6 @@ from tutelage.evaluation.paired.verdict import format_p
 from tutelage.evaluation.stats.clusters import shared_frame
 from tutelage.model.forward import MAX_NODES
 from tutelage.report.charts import describe_lengths, length_chart, loss_chart
-from tutelage.report.classes import class_section
 from tutelage.report.example import first_tree, shown_examples
 from tutelage.report.headline import headline, key_figures
 from tutelage.report.identity import identity
@@ -32,9 +30,8 @@ from tutelage.report.numbers import (
     significant,
     size,
 )
-from tutelage.report.objective import ObjectiveWords, objective_words
+from tutelage.report.objective import ANSWERS, ObjectiveWords, Section
 from tutelage.report.passages import label_name, passage, visible
-from tutelage.report.preference import preference_section
 from tutelage.report.scores import evaluate_answers
 from tutelage.report.sets import set_rows
 from tutelage.report.settings import settings_tables
@@ -44,6 +41,8 @@ from tutelage.run.evaluation import AnswerEvaluation
 from tutelage.run.folder import RunFolder, reading_faults, write_text
 from tutelage.run.history import read_history
 from tutelage.run.lines import parse_json_line, read_json_lines
+from tutelage.training.tuning import as_examples
+from tutelage.tree.examples import Unit
 from tutelage.tree.pieces import Decode
 
 REASONS_SHOWN = 12
@@ -74,49 +73,56 @@ def write_report(
     recipe: Recipe | None = None,
     warnings: Sequence[str] = (),
     steps: Sequence[NextStep] = (),
+    *,
+    words: ObjectiveWords = ANSWERS,
+    section: Section | None = None,
+    units: Callable[[PreparedRows], Sequence[Unit]] = as_examples,
 ) -> Path:
     """Write report.html from the stages that have run, however far the last of them came.
 
     `decode` turns ids into text, special tokens too; with a recipe the first tree is drawn. `warnings` stand first, and
-    `steps` are the commands that go on with the run.
+    `steps` are the commands that go on with the run. Of the objective are `words`, what it shows of its own evaluation,
+    and the `units` that are drawn of its training rows.
     """
     run.require(run.preparation, stage="prepare")
-    content = {"warnings": warnings, "steps": steps, **_gather(run, decode, recipe)}
-    write_text(run.report, render("page.html", content))
+    content = {
+        "warnings": warnings,
+        "steps": steps,
+        **_gather(run, decode, recipe, words=words, section=section, units=units),
+    }
+    write_text(run.report, render("page.html", content, package=section.package if section else None))
     return run.report
 
 
-def _gather(run: RunFolder, decode: Decode | None, recipe: Recipe | None) -> dict[str, Any]:
+def _gather(
+    run: RunFolder,
+    decode: Decode | None,
+    recipe: Recipe | None,
+    *,
+    words: ObjectiveWords,
+    section: Section | None,
+    units: Callable[[PreparedRows], Sequence[Unit]],
+) -> dict[str, Any]:
     summary = summarise(run)
     preparation = read_artifact(Preparation, run.preparation)
-    words = objective_words(preparation, recipe)
-    is_classification = words.kind == "classification"
-    classes = class_section(run) if is_classification else None
     found, training = summary.evaluation, summary.training
     answers = found if isinstance(found, AnswerEvaluation) else None
     evaluation = evaluate_answers(run, answers, unscored=unscored_rows(run))
-    preference = preference_section(run, answers)
     events = read_events(run.events)
     train, history = read_prepared(run, "train"), read_history(run)
     return {
         "identity": identity(run.root, history, summary, preparation, words=words, recipe=recipe),
         "settings": settings_tables(recipe, history.origins) if recipe else None,
-        "headline": classes.headline()
-        if classes
-        else preference.verdict
-        if preference
+        "headline": section.headline
+        if section
         else headline(preparation.rows, training, evaluation, step=_last_step(events)),
         "figures": [
-            *(preference.key_figures if preference else ()),
-            *key_figures(
-                training,
-                None if preference else evaluation,
-                loss_of=words.loss_of,
-            ),
+            *(section.key_figures if section else ()),
+            *key_figures(training, None if section else evaluation, loss_of=words.loss_of),
         ],
         "preparation": preparation,
-        "classes": classes,
-        "preference": preference,
+        "section": section,
+        **(section.content if section else {}),
         "evaluation": evaluation,
         "judges": judge_sections(run),
         "sets": set_rows(found.sets if found else {}, summary.judges.judges if summary.judges else {}),
@@ -126,7 +132,13 @@ def _gather(run: RunFolder, decode: Decode | None, recipe: Recipe | None) -> dic
         "data": _data(_lines(run.ledger), train, words),
         "objective": words,
         "examples": shown_examples(train, decode),
-        "tree": _tree(train, recipe, decode, words, training.max_nodes if training else MAX_NODES)
+        "tree": first_tree(
+            units(train),
+            recipe.training,
+            decode,
+            rows=train,
+            max_nodes=training.max_nodes if training else MAX_NODES,
+        )
         if recipe and decode
         else None,
         "has_tokens": decode is not None,
@@ -135,10 +147,11 @@ def _gather(run: RunFolder, decode: Decode | None, recipe: Recipe | None) -> dic
     }
 
 
-def render(template: str, content: Mapping[str, Any]) -> str:
-    """Return a page in the common dress, every text of the content escaped."""
+def render(template: str, content: Mapping[str, Any], *, package: str | None = None) -> str:
+    """Return a page in the common dress, every text of it escaped; it may include templates of a `package`."""
+    packages = filter(None, ("tutelage.report", package))
     environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("tutelage.report", "."),
+        loader=jinja2.ChoiceLoader([jinja2.PackageLoader(one, ".") for one in packages]),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
@@ -179,13 +192,6 @@ def _environment(run: RunFolder) -> dict[str, Any]:
 def _last_step(events: Sequence[Mapping[str, Any]]) -> int | None:
     """Return how far a training came; None where none has begun."""
     return max((event["step"] for event in events if "step" in event), default=None)
-
-
-def _tree(
-    train: PreparedRows, recipe: Recipe, decode: Decode, words: ObjectiveWords, max_nodes: int
-) -> dict[str, Any]:
-    labels = train if words.kind == "classification" else None
-    return first_tree(units_of(train), recipe.training, decode, labels=labels, max_nodes=max_nodes)
 
 
 def _training(

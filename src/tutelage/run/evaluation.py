@@ -1,10 +1,11 @@
 """evaluation/metrics.json: what an evaluation found, of answers and preferences or of a classification."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
+from tutelage.config.objectives import OBJECTIVES
 from tutelage.run.artifacts import Artifact, Checksums, read_artifact
 from tutelage.run.folder import read_json
 from tutelage.run.validation import Record
@@ -172,9 +173,10 @@ class AnswerEvaluation(Artifact):
     sets: dict[str, SetFigures]
     forgetting: GeneralText | None
     checksums: Checksums = "verified"
-    objective: Literal["instruction", "dpo"] = "instruction"
+    objective: str = "instruction"
     answers: AnswersVerdict | None = None
     preference: PreferenceFigures | None = None
+    figures: dict[str, Any] | None = None  # what else the objective found, as its own package reads it
 
 
 class ClassFigures(Record):
@@ -242,7 +244,7 @@ class ClassEvaluation(Artifact):
     """What the labels are worth that a classification gave to the test rows."""
 
     format: Literal[1]
-    objective: Literal["classification"]
+    objective: str
     primary_metric: str
     rows: int
     accuracy: Share
@@ -266,5 +268,6 @@ Evaluation = AnswerEvaluation | ClassEvaluation
 def read_evaluation(path: Path) -> Evaluation:
     """Read metrics.json of a run, whatever its objective is, as `read_artifact` does."""
     found = read_json(path)
-    is_classification = isinstance(found, dict) and found.get("objective") == "classification"
-    return read_artifact(ClassEvaluation if is_classification else AnswerEvaluation, path)
+    objective = OBJECTIVES.get(str(found.get("objective"))) if isinstance(found, dict) else None
+    gives_labels = objective is not None and not objective.writes_answers
+    return read_artifact(ClassEvaluation if gives_labels else AnswerEvaluation, path)

@@ -15,6 +15,10 @@ SPLITS = ("train", "test", "validation")
 ARMS = ("base", "tuned")
 SETS = "sets"
 AT_STEPS = "evaluation-at"
+# Files of an evaluation.
+SCORES, PREDICTIONS, PREFERENCES, PASSAGES = (
+    f"{name}.jsonl" for name in ("scores", "predictions", "preferences", "passages")
+)
 REJECTED = ".rejected"  # stands in the names of the second answers of pairs
 
 # Which verb writes a file again, by the name of the file or of its folder.
@@ -171,23 +175,23 @@ class RunFolder:
         return self.root / "answers" if self.step is None else self.evaluation.with_suffix(".answers")
 
     def responses(self, arm: str) -> Path:
-        return self.evaluation / f"{arm}.jsonl"
+        return self.evaluation / responses_name(arm)
 
     @property
     def scores(self) -> Path:
-        return self.evaluation / "scores.jsonl"
+        return self.evaluation / SCORES
 
     @property
     def predictions(self) -> Path:
         """The labels that a classification gave to the test rows."""
-        return self.evaluation / "predictions.jsonl"
+        return self.evaluation / PREDICTIONS
 
     @property
     def preferences(self) -> Path:
-        return self.evaluation / "preferences.jsonl"
+        return self.evaluation / PREFERENCES
 
     def test_set(self, name: str) -> Path:
-        return self.evaluation / SETS / f"{name}.jsonl"
+        return self.evaluation / set_name(name)
 
     @property
     def metrics(self) -> Path:
@@ -195,7 +199,7 @@ class RunFolder:
 
     @property
     def passages(self) -> Path:
-        return self.evaluation / "passages.jsonl"
+        return self.evaluation / PASSAGES
 
     @property
     def judges(self) -> Path:
@@ -255,6 +259,16 @@ class ExportFolder:
     def rejected(self, target: str) -> Path:
         """What was found where an export was not the model that was trained."""
         return self.root / f"rejected-{target}.json"
+
+
+def responses_name(arm: str) -> str:
+    """Return the file of a model's answers in the folder of an evaluation."""
+    return f"{arm}.jsonl"
+
+
+def set_name(name: str) -> str:
+    """Return the file of an eval set there."""
+    return f"{SETS}/{name}.jsonl"
 
 
 def gguf_name(quantization: str) -> str:

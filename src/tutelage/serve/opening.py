@@ -20,6 +20,7 @@ from tutelage.model.end_tokens import end_tokens
 from tutelage.model.kept_tokenizer import read_kept_tokenizer
 from tutelage.model.loading import context_length, load_tokenizer
 from tutelage.model.sources import ModelSource, refuse_if_changed
+from tutelage.model.trained import TrainedModel
 from tutelage.run.artifacts import Preparation, TrainingResult, read_artifact
 from tutelage.run.folder import RunFolder
 
@@ -66,17 +67,23 @@ def open_served(run: RunFolder, recipe: Recipe, source: ModelSource, *, context:
     run.require(run.training, stage="train")
     refuse_other_model(run, source.identity, source.files)
     renderer = _open_renderer(run, recipe, source)
+    trained = TrainedModel(
+        recipe,
+        source,
+        read_artifact(Preparation, run.preparation),
+        read_artifact(TrainingResult, run.training),
+        run.model,
+        run.name,
+    )
     return Served(
         renderer.tokenizer,
         renderer,
-        end_tokens(
-            source.folder, renderer.tokenizer, read_artifact(Preparation, run.preparation).end_of_turn_id
-        ),
+        end_tokens(source.folder, renderer.tokenizer, trained.preparation.end_of_turn_id),
         context or context_length(source.folder),
         # Each has its weights to itself: an adapter that is switched off and on costs every step its fast paths.
         {
-            "base": lambda: _open_base(run, recipe, source),
-            "tuned": lambda: _open_tuned(run, recipe, source),
+            "base": lambda: _open_base(trained),
+            "tuned": lambda: _open_tuned(trained),
         },
     )
 
@@ -89,37 +96,23 @@ def _open_renderer(run: RunFolder, recipe: Recipe, source: ModelSource) -> Promp
     kept = read_kept_tokenizer(run.model)
     if kept is not None:
         renderer = make_renderer(kept, recipe.data.prompt)
-        objective = recipe.training.objective
-        now = made_of("", recipe.data, renderer, context_length=0, weights="", objective=objective)
+        now = made_of("", recipe.data, renderer, context_length=0, weights="", objective=recipe.objective)
         before = read_artifact(Preparation, run.preparation).made_of
         if all(before.get(part) == now[part] for part in ("tokenizer", "prompt")):
             return renderer
     return make_renderer(load_tokenizer(source.folder), recipe.data.prompt)
 
 
-def _open_base(run: RunFolder, recipe: Recipe, source: ModelSource) -> CausalModel:
-    from tutelage.evaluation.evaluate import trained_dtype  # noqa: PLC0415
-    from tutelage.model.assembly import open_base  # noqa: PLC0415
-    from tutelage.system.runtime import choose_device, choose_dtype_to_open  # noqa: PLC0415
-
-    device = choose_device(recipe.training.device)
-    dtype = choose_dtype_to_open(trained_dtype(run, recipe), device)
+def _open_base(trained: TrainedModel) -> CausalModel:
     with ThreadPoolExecutor(1) as beside:
         # A server opens a model when it is first asked, which may be days after the start.
-        checked = beside.submit(refuse_if_changed, source)
+        checked = beside.submit(refuse_if_changed, trained.source)
         try:
-            return open_base(
-                source,
-                device,
-                dtype,
-                padded_because=read_artifact(TrainingResult, run.training).padded_because,
-            )
+            return trained.open_base()
         finally:
             checked.result()  # names a damaged file, at which loading may have failed in other words
 
 
-def _open_tuned(run: RunFolder, recipe: Recipe, source: ModelSource) -> CausalModel:
-    from tutelage.model.assembly import check_published, open_tuned  # noqa: PLC0415
-
-    check_published(run.model, recipe.adapter)  # before the base is loaded, which takes longer
-    return open_tuned(_open_base(run, recipe, source), run.model, recipe.adapter)
+def _open_tuned(trained: TrainedModel) -> CausalModel:
+    trained.check()  # before the base is loaded, which takes longer
+    return trained.open_tuned(_open_base(trained))

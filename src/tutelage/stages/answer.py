@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tutelage.errors import DataError, RecipeError
-from tutelage.run.artifacts import Preparation, TrainingResult, read_artifact
 from tutelage.stages.session import Session
 from tutelage.stages.settings import refuse_classifier, refuse_lost_checkpoint
 from tutelage.stages.warnings import warn_of_emulated_bfloat16
@@ -162,31 +161,21 @@ class AnsweringModel:
 def open_models(session: Session, arms: Sequence[str]) -> Iterator[tuple[str, AnsweringModel]]:
     """Give each of some models of a run, "base" before "tuned", on one set of weights: the first is gone by then."""
     from tutelage.data.dataset.model_files import refuse_other_model
-    from tutelage.evaluation.evaluate import trained_dtype
-    from tutelage.model.assembly import check_published, open_base, open_tuned
     from tutelage.model.end_tokens import end_tokens
-    from tutelage.system.runtime import choose_device, choose_dtype_to_open
 
     refuse_classifier(session)
     run, recipe, source, inputs = session.run, session.recipe, session.source, session.inputs
     run.require(run.training, stage="train")
     refuse_lost_checkpoint(run)
     refuse_other_model(run, source.identity, source.files)
+    trained = session.trained()
     if "tuned" in arms:
-        check_published(run.weights, recipe.adapter)
-    device = choose_device(recipe.training.device)
+        trained.check()
     warn_of_emulated_bfloat16(session)
-    model = open_base(
-        source,
-        device,
-        choose_dtype_to_open(trained_dtype(run, recipe), device),
-        padded_because=read_artifact(TrainingResult, run.training).padded_because,
-    )
-    ends = end_tokens(
-        source.folder, inputs.tokenizer, read_artifact(Preparation, run.preparation).end_of_turn_id
-    )
+    model = trained.open_base()
+    ends = end_tokens(source.folder, inputs.tokenizer, trained.preparation.end_of_turn_id)
     for arm in arms:
-        model = model if arm == "base" else open_tuned(model, run.weights, recipe.adapter)
+        model = model if arm == "base" else trained.open_tuned(model)
         most = recipe.evaluation.max_new_tokens
         yield arm, AnsweringModel(model, inputs.renderer, ends, inputs.context_length, most)
 

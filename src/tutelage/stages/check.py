@@ -25,5 +25,6 @@ def check(inputs: Inputs, reporter: Reporter, *, near_duplicates: bool = True) -
             renderer,
             context_length=context,
             with_near_duplicates=near_duplicates,
-            objective=recipe.training.objective,
+            objective=recipe.objective,
+            encoder=inputs.objective.rows,
         )

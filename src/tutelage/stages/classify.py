@@ -16,7 +16,7 @@ Classify = Callable[[list[str]], list[dict[str, Any] | None]]
 
 def refuse_no_classifier(session: Session) -> None:
     """Stop where labels are wanted of a model that writes answers."""
-    if not session.is_classification:
+    if session.recipe.objective.writes_answers:
         root = session.run.root
         raise RecipeError(
             "classify.not_a_classification_run",
@@ -41,7 +41,6 @@ def refuse_empty(texts: Iterable[str]) -> None:
 
 def read_threshold(run: RunFolder, given: str) -> tuple[int, float]:
     """Return the number of the rarer of two labels and the probability from which on it is given."""
-    from tutelage.data.dataset.class_rows import class_numbers
     from tutelage.data.dataset.preparation import read_prepared
     from tutelage.evaluation.metrics.threshold import rarer_class
 
@@ -71,7 +70,7 @@ def read_threshold(run: RunFolder, given: str) -> tuple[int, float]:
             "classify.threshold_invalid",
             f"--threshold is {given!r}. Name a number between 0 and 1, or `validation`.",
         )
-    return rarer_class(class_numbers(read_prepared(run, "train"))), value
+    return rarer_class(read_prepared(run, "train").labels), value
 
 
 def open_classify(session: Session, threshold: tuple[int, float] | None) -> Classify:
@@ -79,18 +78,18 @@ def open_classify(session: Session, threshold: tuple[int, float] | None) -> Clas
     run, source = session.run, session.source
     with session.reporter.locating() as wait:
         wait("Loading the model")
-        from tutelage.data.dataset.class_rows import text_ids
         from tutelage.data.dataset.model_files import refuse_other_model
         from tutelage.data.quality.repairs import repair_text
-        from tutelage.evaluation.classification import open_classifier, predictions_of
         from tutelage.model.assembly import check_published
         from tutelage.model.loading import context_length, load_tokenizer
+        from tutelage.objectives.classification.evaluation import open_classifier, predictions_of
+        from tutelage.objectives.classification.rows import text_ids
 
         refuse_other_model(run, source.identity, source.files)
         run.require(run.training, stage="train")
         check_published(run.weights, session.recipe.adapter)
         warn_of_emulated_bfloat16(session)
-        model, tokenizer = open_classifier(run, session.recipe, source), load_tokenizer(source.folder)
+        model, tokenizer = open_classifier(session.trained()), load_tokenizer(source.folder)
     classes, limit = read_artifact(Preparation, run.preparation).classes, context_length(source.folder)
     token = session.recipe.data.class_token
 

@@ -3,6 +3,7 @@
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from tutelage.config.recipe import Recipe
@@ -12,6 +13,7 @@ from tutelage.run.folder import RunFolder
 from tutelage.stages.session import Session
 
 if TYPE_CHECKING:
+    from tutelage.objectives.spec import ObjectiveSpec
     from tutelage.training.estimate import Estimate as RoughEstimate
     from tutelage.training.loop import Progress
     from tutelage.training.tuning import OpenedRun
@@ -67,13 +69,14 @@ def estimate_stages(session: Session, opened: "OpenedRun", begin: "Progress", *,
         pace = _measure(session, opened, steps, answers=bool(opened.watched) or ahead is not None)
     if pace is None:
         return
-    found = estimate_run(recipe, opened, begin, pace=pace, tokenizer=tokenizer, ahead=ahead)
+    estimate_of = partial(
+        estimate_run, objective=session.objective, pace=pace, tokenizer=tokenizer, ahead=ahead
+    )
+    found = estimate_of(recipe, opened, begin)
     trial = None
     if found.seconds > LONG_SECONDS:
         settings = trial_settings(recipe, found, rows=len(ahead.rows) if ahead else 0)
-        shorter = estimate_run(
-            with_settings(recipe, settings), opened, Progress(), pace=pace, tokenizer=tokenizer, ahead=ahead
-        )
+        shorter = estimate_of(with_settings(recipe, settings), opened, Progress())
         command = trial_command(session.run, recipe, settings)
         trial = Trial(seconds=shorter.seconds, settings=settings, command=command)
     session.reporter.emit(
@@ -97,7 +100,6 @@ def _measure(session: Session, opened: "OpenedRun", steps: Any, *, answers: bool
     from tutelage.generation.pace import seconds_of_a_step
     from tutelage.model.short_memory import release_memory
     from tutelage.system.runtime import is_out_of_memory
-    from tutelage.training.objectives import choose_objective
     from tutelage.training.pace import measure_pace
     from tutelage.training.work import FEW_ANSWERS
 
@@ -109,11 +111,11 @@ def _measure(session: Session, opened: "OpenedRun", steps: Any, *, answers: bool
             opened.model,
             steps.typical_micro_batch(most_nodes=NODES_TIMED),
             recipe.training,
-            objective=choose_objective(recipe, opened.training),
+            objective=session.objective.training.objective(recipe, opened.training),
             read=steps.units_to_read(most_nodes=NODES_READ),
             warms_up=steps.count >= STEPS_TO_WARM_UP,
         )
-        if answers and recipe.training.objective != "classification":
+        if answers and recipe.objective.writes_answers:
             step = seconds_of_a_step(opened.model, prompts)
             pace = replace(pace, decoding_steps=step.untrained, sample_steps=step.as_it_is)
         return pace
@@ -130,28 +132,36 @@ def estimate_run(
     opened: "OpenedRun",
     begin: "Progress",
     *,
+    objective: "ObjectiveSpec",
     pace: "Pace",
     tokenizer: Any,
     ahead: Ahead | None,
 ) -> Estimate:
     """Return how long a run of a recipe takes at a pace, from where its training begins."""
-    from tutelage.evaluation.work_ahead import REPORT_SECONDS, evaluation_work
+    from tutelage.evaluation.work_ahead import REPORT_SECONDS, opening_work
     from tutelage.training.loop import may_stop_early, plan_steps
     from tutelage.training.work_ahead import look_ahead, training_work
 
     steps = look_ahead(opened.model, opened.training, recipe.training, begin)
-    training = training_work(steps, opened, recipe, begin)
+    training = training_work(
+        steps,
+        opened,
+        recipe,
+        begin,
+        reads_before=objective.training.reference_of(recipe) is not None,
+    )
     evaluation = 0.0
     if ahead is not None:
-        evaluation = evaluation_work(
+        work = opening_work(sum(weight.numel() for weight in opened.model.module.parameters()))
+        work += objective.evaluation.work(
             recipe,
             ahead.rows,
             ahead.sets,
             validation=ahead.validation,
             tokenizer=tokenizer,
-            weights=sum(weight.numel() for weight in opened.model.module.parameters()),
             is_padded=opened.model.is_padded,
-        ).seconds_at(pace)
+        )
+        evaluation = work.seconds_at(pace)
     plan = plan_steps(len(opened.training), recipe.training)
     return Estimate(
         training.seconds_at(pace),
@@ -172,7 +182,7 @@ def trial_settings(recipe: Recipe, found: Estimate, *, rows: int) -> dict[str, A
         asked = min(rows, recipe.evaluation.limit or rows)
         limit = int(asked * TRIAL_SECONDS / found.evaluation)
         settings["evaluation.limit"] = min(asked, max(FEWEST_ROWS, limit))
-        if recipe.training.objective != "classification":
+        if recipe.objective.writes_answers:
             settings["evaluation.forgetting"] = False
     return settings
 
@@ -200,17 +210,16 @@ def estimate_training(session: Session, training: Any) -> "RoughEstimate | None"
 
     None where the model or the rows have to be fetched first.
     """
-    from tutelage.data.dataset.pairs import units_of
     from tutelage.system.runtime import choose_device, choose_dtype, flops_per_second
     from tutelage.training.estimate import estimate
     from tutelage.training.loop import plan_steps
-    from tutelage.training.reference import needs_reference
 
     recipe, inputs = session.recipe, session.inputs
     choose_device(recipe.training.device)  # refuses what the training would
     if training is None or not inputs.has_model():
         return None
-    units, source = units_of(training), inputs.source
+    part = session.objective.training
+    units, source = part.units(training), inputs.source
     with session.reporter.waiting("Measuring this machine"):
         dtype = choose_dtype(recipe.training.dtype, choose_device("cpu"))
         return estimate(
@@ -222,5 +231,5 @@ def estimate_training(session: Session, training: Any) -> "RoughEstimate | None"
             dtype=dtype,
             micro_batch_size=recipe.training.per_device_train_batch_size,
             longest=int(training.tokens.argmax()),
-            reads_before=needs_reference(recipe),
+            reads_before=part.reference_of(recipe) is not None,
         )

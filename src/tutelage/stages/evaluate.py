@@ -3,12 +3,13 @@
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tutelage.errors import DataError
-from tutelage.run.artifacts import Preparation, read_artifact
+from tutelage.run.artifacts import Preparation, read_artifact, write_artifact
 from tutelage.run.evaluation import AnswerEvaluation, Evaluation, read_evaluation
-from tutelage.run.folder import RunFolder, read_json
+from tutelage.run.folder import RunFolder, read_json, write_json_lines
 from tutelage.run.history import record_stage
 from tutelage.run.judges import Judges
 from tutelage.stages.estimate import Ahead
@@ -18,10 +19,12 @@ from tutelage.stages.report import Reported, make_report
 from tutelage.stages.session import Session
 from tutelage.stages.settings import refuse_lost_checkpoint, refuse_overwriting, refuse_untrained_settings
 from tutelage.stages.warnings import warn_of_emulated_bfloat16
-from tutelage.system.storage import remove
+from tutelage.system.storage import publish_folder, remove
 
 if TYPE_CHECKING:
+    from tutelage.data.dataset.prepared_rows import PreparedRows
     from tutelage.evaluation.eval_sets.named_sets import NamedSet
+    from tutelage.evaluation.evaluate import Evaluated
 
 
 @dataclass(frozen=True)
@@ -99,7 +102,7 @@ def _outcome(session: Session, found: Evaluation | None, judges: Judges | None) 
 def answer_and_score(session: Session) -> Evaluation:
     """Ask both models, score their answers and compare them."""
     sets = open_named_sets(session, lambda: read_training(session.run))
-    run, recipe, source, reporter = session.run, session.recipe, session.source, session.reporter
+    run, reporter = session.run, session.reporter
     begin = time.monotonic()
     with session.stage("evaluate") as finish:
         for one in sets:
@@ -108,29 +111,71 @@ def answer_and_score(session: Session) -> Evaluation:
                     reporter.note(note.code, f"The test set {one.name}: {note.text}")
         with reporter.in_turn() as waiting:
             waiting("Loading the model")
-            from tutelage.evaluation.classification import evaluate_classification
-            from tutelage.evaluation.evaluate import evaluate as evaluate_run
-
+            part = session.objective.evaluation
             warn_of_emulated_bfloat16(session)
-            progress = reporter.progress
-            found: Evaluation
-            if session.is_classification:
-                found = evaluate_classification(run, recipe, source, progress=progress, waiting=waiting)
-            else:
-                found = evaluate_run(run, recipe, source, sets=sets, progress=progress, waiting=waiting)
+            splits = _splits_to_evaluate(session)
+            evaluated = part.evaluate(
+                session.trained(),
+                splits,
+                sets=sets,
+                kept=run.answers,
+                progress=reporter.progress,
+                waiting=waiting,
+            )
+            found = evaluated.evaluation
+            _write(run, evaluated)
         session.record_recipe()
         record_stage(run, "evaluate", seconds=time.monotonic() - begin)
         finish(found)
     return found
 
 
+def _splits_to_evaluate(session: Session) -> "dict[str, PreparedRows]":
+    """Return the rows of all splits, of the test rows those that are evaluated."""
+    from tutelage.data.dataset.preparation import read_prepared
+
+    others = {split: read_prepared(session.run, split) for split in ("train", "validation")}
+    return {"test": _test_rows(session), **others}
+
+
+def _test_rows(session: Session) -> "PreparedRows":
+    """Return the rows that a run is evaluated on; what speaks against it is said before the first long answer."""
+    from tutelage.data.dataset.model_files import refuse_other_model
+    from tutelage.data.dataset.preparation import read_prepared
+    from tutelage.evaluation.evaluate import rows_to_evaluate
+
+    run, recipe, source = session.run, session.recipe, session.source
+    run.require(run.training, stage="train")
+    refuse_other_model(run, source.identity, source.files)
+    session.trained().check()
+    rows = read_prepared(run, "test")
+    if not rows:
+        raise DataError(
+            "evaluate.no_test_rows",
+            f"{run.split('test')} holds no rows, so there is nothing to evaluate on. Begin again with test rows:"
+            f" `tutelage prepare {run.root} --overwrite --set data.test_share=0.1`.",
+        )
+    return rows_to_evaluate(rows, recipe, source)
+
+
+def _write(run: RunFolder, evaluated: "Evaluated") -> None:
+    """Put an evaluation into the run folder, and drop the answers that it was made from."""
+
+    def fill(staged: Path) -> None:
+        for name, lines in evaluated.files.items():
+            write_json_lines(staged / name, lines)
+        write_artifact(staged / run.metrics.name, evaluated.evaluation)
+
+    publish_folder(run.evaluation, fill)
+    if run.answers.exists():
+        remove(run.answers)
+
+
 def check_rows_to_evaluate(session: Session) -> None:
     """Stop where an evaluation would, before anything is asked; without the model nothing is known of that."""
     if not session.inputs.has_model():
         return
-    from tutelage.evaluation.evaluate import open_rows
-
-    open_rows(session.run, session.recipe, session.source)
+    _test_rows(session)
     open_named_sets(session, lambda: read_training(session.run))
 
 

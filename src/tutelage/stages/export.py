@@ -8,14 +8,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
 from tutelage.errors import RecipeError, RunFolderError
+from tutelage.run.evaluation import read_evaluation
 from tutelage.run.folder import ExportFolder, RunFolder
 from tutelage.run.lock import locked, locked_folder, owner_of
 from tutelage.stages.session import Session
 from tutelage.stages.settings import refuse_untrained_settings
-from tutelage.system.storage import remove
+from tutelage.system.storage import remove, storage_faults, sweep
 
 if TYPE_CHECKING:
     from tutelage.export.record import Exported
+    from tutelage.model.trained import TrainedModel
 
 Target = Literal["peft", "hf", "gguf", "ollama"]
 Quantization = Literal["f32", "f16", "bf16", "q8_0", "q4_0", "q4_1", "q5_0", "q5_1"]
@@ -90,22 +92,42 @@ def export(
     `targets` are of peft, hf, gguf and ollama, and the folder is export/ in the run unless `output` names another.
     """
     order = check_export(session, targets, output=output, quantization=quantization, overwrite=overwrite)
-    run, source, folder = session.run, session.source, order.folder
-    from tutelage.export.export import export as make_exports
+    run, folder = session.run, order.folder
+    from tutelage.data.dataset.preparation import read_prepared
 
     with _unchanged(run, folder.root):
         if order.is_link:
             remove(folder.root)
         with locked_folder(folder.root, folder.root / run.lock.name):
-            return make_exports(
-                run,
-                session.recipe,
-                source,
+            trained, evaluation = (
+                _trained(session),
+                read_evaluation(run.metrics) if run.metrics.exists() else None,
+            )
+            held_out = [row for split in ("test", "validation") for row in read_prepared(run, split)]
+            part = session.objective.export
+            part.check(trained, order.targets)
+            with storage_faults(folder.root):
+                folder.root.mkdir(parents=True, exist_ok=True)
+            sweep(folder.root)
+            return part.export(
+                trained,
+                held_out,
+                evaluation,
                 folder,
                 order.targets,
                 quantization=order.quantization or "f16",
                 waiting=session.reporter.waiting,
             )
+
+
+def _trained(session: Session) -> "TrainedModel":
+    """Return the model that is exported, or stop where it or its base is not what was trained."""
+    from tutelage.data.dataset.model_files import refuse_other_model
+
+    trained = session.trained()
+    refuse_other_model(session.run, trained.source.identity, trained.source.files)
+    trained.check()
+    return trained
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from tutelage.config.recipe import Recipe
 from tutelage.config.recipe_file import LoadedRecipe
 from tutelage.errors import EncodingError, ModelError
+from tutelage.objectives import load_objective
 from tutelage.stages.reporter import Reporter
 from tutelage.system.importing import import_modules
 from tutelage.system.runtime import refuse_without_room_for_libraries
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from tutelage.data.prompts.prompts import PromptRenderer
     from tutelage.data.rows.records import OpenSource, Source
     from tutelage.model.sources import ModelSource
+    from tutelage.objectives.spec import ObjectiveSpec
 
 TOKENS_NAMED = 3
 # Notes on what training would do with the rows; who does not train on them leaves these out.
@@ -71,6 +73,11 @@ class Inputs:
                 unchecked=self._unchecked,
                 hashes=self._hashes,
             )
+
+    @property
+    def objective(self) -> "ObjectiveSpec":
+        """What is particular to the objective of the recipe."""
+        return load_objective(self.recipe.training.objective)
 
     @property
     def source(self) -> "ModelSource":
@@ -141,7 +148,7 @@ class Inputs:
         from tutelage.data.formats.formats import ConversationReader
 
         data, recipe = self.open_data(), self.recipe
-        reader = ConversationReader(data.name, recipe.data, objective=recipe.training.objective)
+        reader = ConversationReader(data.name, recipe.data, objective=recipe.objective)
         for _ in reader.read(data.records()):
             pass
 

@@ -16,27 +16,20 @@ if TYPE_CHECKING:
 
 def steps_of(session: Session, *, exported: Collection[str] = ()) -> "list[NextStep]":
     """Return the commands; `exported` names what was just exported."""
-    from tutelage.evaluation.next_steps import next_steps
+    from tutelage.evaluation.next_steps import evaluate_step, path_argument
 
     run = session.run
-    return next_steps(
-        run.root,
-        own_question(session),
-        is_classification=session.is_classification,
-        is_evaluated=run.metrics.exists() or not read_artifact(Preparation, run.preparation).rows.test,
-        exported=exported,
-    )
+    path = path_argument(run.root)
+    is_evaluated = run.metrics.exists() or not read_artifact(Preparation, run.preparation).rows.test
+    steps = session.objective.report.steps(path, own_question(session), is_exported=bool(exported))
+    return steps if is_evaluated else [evaluate_step(path), *steps]
 
 
 def own_question(session: Session) -> "Question | None":
     """Return a question of the run's own rows, of the test rows where one of them can be asked."""
-    from tutelage.data.dataset.own_question import choose_question, choose_text
-
+    choose, renderer = session.objective.report.question, session.inputs.renderer
     splits = _splits_that_are_there(session.run)
-    if session.is_classification:
-        return next(filter(None, map(choose_text, splits)), None)
-    renderer = session.inputs.renderer
-    return next(filter(None, (choose_question(rows, renderer) for rows in splits)), None)
+    return next(filter(None, (choose(rows, renderer) for rows in splits)), None)
 
 
 def _splits_that_are_there(run: RunFolder) -> "Iterator[PreparedRows]":

@@ -104,7 +104,8 @@ def prepare_into(folder: Path, inputs: Inputs, reporter: Reporter) -> "PreparedD
         weights=source.identity,
         model_files=source.files,
         is_checked=source.is_checked,
-        objective=recipe.training.objective,
+        objective=recipe.objective,
+        encoder=inputs.objective.rows,
         progress=reporter.progress("Rendering rows", None),
     )
     reporter.emit(Waited())
@@ -169,7 +170,7 @@ def _changed_parts(session: Session) -> list[str]:
         renderer,
         context_length=inputs.context_length,
         weights=inputs.source.identity,
-        objective=recipe.training.objective,
+        objective=recipe.objective,
     )
     changed = changed_parts(before, now)
     of_model = changed_model_files(run, inputs.source.files)

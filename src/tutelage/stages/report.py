@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tutelage.errors import RunFolderError, TutelageError
+from tutelage.run.artifacts import Preparation, read_artifact
 from tutelage.run.folder import WRITTEN_BY, RunFolder, write_json
+from tutelage.run.lines import read_json_lines
 from tutelage.stages.next_steps import steps_of
 from tutelage.stages.session import Session
 from tutelage.stages.settings import refuse_idle_settings, refuse_untrained_settings
@@ -57,13 +59,19 @@ def make_report(session: Session) -> Reported:
             warnings = _changes_since_written(run)
             refuse_other_model(run, source.identity, source.files)
             summary = summarise(run)
-            tokenizer = session.inputs.tokenizer
+            tokenizer, part = session.inputs.tokenizer, session.objective
+            found, words = summary.evaluation, part.report.words
             write_report(
                 run,
                 lambda ids: str(tokenizer.decode(ids)),
                 session.recipe,
                 warnings,
                 steps_of(session) if summary.training is not None else (),
+                words=words(read_artifact(Preparation, run.preparation), session.recipe),
+                section=part.report.section(found, lambda name: read_json_lines(run.evaluation / name))
+                if found is not None
+                else None,
+                units=part.training.units,
             )
             # Last, so that it never tells of what no report could be made of.
             write_json(run.summary, summary.to_record())

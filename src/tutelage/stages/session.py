@@ -5,6 +5,7 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING
 
 from tutelage.config.recipe_file import LoadedRecipe, to_toml
+from tutelage.run.artifacts import Preparation, TrainingResult, read_artifact
 from tutelage.run.events import Listener, Stage, ignore
 from tutelage.run.folder import RunFolder, write_text
 from tutelage.run.history import record_origins
@@ -17,6 +18,8 @@ from tutelage.system.storage import remove
 
 if TYPE_CHECKING:
     from tutelage.model.sources import ModelSource
+    from tutelage.model.trained import TrainedModel
+    from tutelage.objectives.spec import ObjectiveSpec
 
 
 class Session:
@@ -46,8 +49,17 @@ class Session:
         return self.inputs.source
 
     @property
-    def is_classification(self) -> bool:
-        return self.recipe.training.objective == "classification"
+    def objective(self) -> "ObjectiveSpec":
+        return self.inputs.objective
+
+    def trained(self) -> "TrainedModel":
+        """Return the model that the run has trained, of which nothing is loaded; RunFolderError where there is none."""
+        from tutelage.model.trained import TrainedModel
+
+        run = self.run
+        training = read_artifact(TrainingResult, run.require(run.training, stage="train"))
+        preparation = read_artifact(Preparation, run.preparation)
+        return TrainedModel(self.recipe, self.source, preparation, training, run.weights, run.name)
 
     @contextmanager
     def writing(self) -> Iterator[None]:

@@ -44,7 +44,7 @@ def refuse_untrained_settings(session: Session, *, apart_from: Collection[str] =
 
 def refuse_classifier(session: Session) -> None:
     """Stop where an answer in words is wanted of a model that gives labels."""
-    if session.is_classification:
+    if not session.recipe.objective.writes_answers:
         root = session.run.root
         raise RecipeError(
             "run.is_a_classification",

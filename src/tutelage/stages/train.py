@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from tutelage.config.recipe import Recipe, TrainingSettings
+from tutelage.config.recipe import TrainingSettings
 from tutelage.run.artifacts import Preparation, TrainingResult, read_artifact
 from tutelage.run.event_log import bytes_before_training
 from tutelage.run.events import Event, TrainingPlanned, Waiting
@@ -41,6 +41,7 @@ class Trained:
     settings: TrainingSettings
     result: TrainingResult
     unit: str
+    objective: str
 
 
 class TrainingEvents:
@@ -124,12 +125,15 @@ def open_model(
         session.inputs.preload(FOR_TRAINING)
         from tutelage.training.tuning import open_run
 
+        part, sets = session.objective.training, preparation.label_sets
         return open_run(
             session.recipe,
             source,
             training=splits["train"],
             validation=splits["validation"],
-            label_sets=preparation.label_sets,
+            units=part.units,
+            classes=part.count_classes(splits["train"], sets) if part.count_classes else None,
+            label_sets=sets,
             earlier=earlier.checkpoint,
             waiting=waiting,
         )
@@ -142,7 +146,6 @@ def tune_opened(
     from tutelage.generation.generate import answer_texts
     from tutelage.model.end_tokens import end_tokens
     from tutelage.training.loop import Progress, plan_steps
-    from tutelage.training.reference import needs_reference, with_reference
     from tutelage.training.tuning import SAMPLE_TOKENS, tune
 
     run, recipe, reporter = session.run, session.recipe, session.reporter
@@ -162,10 +165,11 @@ def tune_opened(
     note_other_machine(session, earlier, opened.model)
     session.record_recipe()  # before the first step, so that the folder alone says how to go on
     estimate_stages(session, opened, begin, ahead=ahead)
-    if needs_reference(recipe):
-        answers = 2 * (len(opened.training) + len(opened.validation))
-        advance = reporter.progress("Reading both answers of each pair", answers)
-        opened = with_reference(run, source, opened, progress=advance)
+    part = session.objective.training
+    if reference := part.reference_of(recipe):
+        units = len(opened.training) + len(opened.validation)
+        advance = reporter.progress(reference.label, reference.examples_per_unit * units)
+        opened = reference.read(run.reference, source, opened, progress=advance)
     if opened.validation and begin.step == 0 and not begin.losses:
         reporter.emit(Waiting(label="Validating before the first step"))  # which the first event of it ends
     progress = tune(
@@ -173,6 +177,7 @@ def tune_opened(
         recipe,
         source,
         opened,
+        objective=part.objective(recipe, opened.training),
         answer=answer,
         events=TrainingEvents(session, earlier),
         interruption=session.interruption,
@@ -181,7 +186,7 @@ def tune_opened(
     )
     result = read_artifact(TrainingResult, run.training)
     record_stage(run, "train", seconds=result.seconds)
-    return Trained(progress, steps, recipe.training, result, name_units(recipe))
+    return Trained(progress, steps, recipe.training, result, recipe.objective.unit, recipe.objective.name)
 
 
 def _report_plan(session: Session, opened: "OpenedRun", steps: int, step: int) -> None:
@@ -200,8 +205,3 @@ def _report_plan(session: Session, opened: "OpenedRun", steps: int, step: int) -
             "this processor only emulates bfloat16: a step takes many times as long as in float32. Use float32 for a"
             " new run: --set training.dtype=float32.",
         )
-
-
-def name_units(recipe: Recipe) -> str:
-    """Return what a training of this recipe counts."""
-    return "pairs" if recipe.training.objective == "dpo" else "examples"

@@ -32,7 +32,7 @@ class Replayed:
 def compare_files(session: Session) -> FilesFound:
     """Compare every folder with its manifest, and the model with the checkpoint that it was taken from."""
     with session.reporter.waiting("Hashing the files"):
-        return _compare_files(session.run)
+        return _compare_files(session)
 
 
 def refuse_damaged_files(run: RunFolder, found: FilesFound) -> None:
@@ -45,9 +45,8 @@ def refuse_damaged_files(run: RunFolder, found: FilesFound) -> None:
         )
 
 
-def _compare_files(run: RunFolder) -> FilesFound:
-    from tutelage.training.reference import what_is_damaged_in_reference
-
+def _compare_files(session: Session) -> FilesFound:
+    run = session.run
     rows: list[list[str]] = []
     damaged: list[str] = []
     checkpoints = [run.checkpoint(step) for step in run.saved_steps()]
@@ -63,8 +62,9 @@ def _compare_files(run: RunFolder) -> FilesFound:
             is_same = file_sha256(weights) == file_sha256(best / weights.name)
             rows.append([str(weights), f"{'the same as' if is_same else 'other than'} in {best.name}"])
             damaged += [] if is_same else [f"{weights} is not that of {best}"]
-    if run.reference.exists():
-        damage = what_is_damaged_in_reference(run)
+    reference = session.objective.training.reference
+    if run.reference.exists() and reference is not None:
+        damage = reference.what_is_damaged(run.reference)
         rows.append([str(run.reference), damage or "as its own hash says"])
         damaged += [f"{run.reference}: {damage}"] if damage else []
     return FilesFound(rows, damaged)
@@ -78,7 +78,6 @@ def train_again(session: Session, *, from_step: int | None = None) -> Replayed:
     from tutelage.data.dataset.model_files import refuse_other_model
     from tutelage.data.dataset.preparation import read_prepared
     from tutelage.training.checkpoint import changes_since, identity_of, read_checkpoint
-    from tutelage.training.reference import needs_reference, with_reference
     from tutelage.training.replay import replay
 
     run, recipe, source = session.run, session.recipe, session.source
@@ -96,13 +95,22 @@ def train_again(session: Session, *, from_step: int | None = None) -> Replayed:
     splits = {"train": train, "validation": train[:0]}
     earlier = Earlier(end)
     tuned = open_model(session, splits, read_artifact(Preparation, run.preparation), earlier)
-    if needs_reference(recipe):
-        with session.reporter.waiting("Reading both answers of each pair"):
-            tuned = with_reference(run, source, tuned, is_kept=False)
+    part = session.objective.training
+    if reference := part.reference_of(recipe):
+        with session.reporter.waiting(reference.label):
+            tuned = reference.read(run.reference, source, tuned, is_kept=False)
     note_other_machine(session, earlier, tuned.model)
     first = begin.progress.step if begin else 0
     advance = session.reporter.progress("Training again", last - first)
-    different = replay(recipe, source, tuned, begin=begin, end=end, advance=advance)
+    different = replay(
+        recipe,
+        source,
+        tuned,
+        objective=part.objective(recipe, tuned.training),
+        begin=begin,
+        end=end,
+        advance=advance,
+    )
     if different:
         raise StorageError(
             "verify.result_differs",

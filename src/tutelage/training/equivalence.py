@@ -10,7 +10,7 @@ from tutelage.model.assembly import open_for_comparison
 from tutelage.model.forward import MAX_NODES, CausalModel, padded_log_probs, target_log_probs
 from tutelage.model.sources import ModelSource
 from tutelage.system.runtime import name_dtype
-from tutelage.training.objectives.instruction import INSTRUCTION
+from tutelage.training.cross_entropy import CROSS_ENTROPY
 from tutelage.training.optimizer import trainable_parameters
 from tutelage.training.step import accumulate_gradients
 from tutelage.tree.batches import micro_batches
@@ -108,9 +108,9 @@ def _run(model: CausalModel, examples: Sequence[Example], way: Way) -> _Step:
     log_probs = target_log_probs if way.padding is None else partial(padded_log_probs, padding=way.padding)
     is_padded = way.padding is not None
     cut = micro_batches(examples, size=way.micro_batch_size, distinct_tokens=MAX_NODES, padded=is_padded)
-    normalizer = INSTRUCTION.normalizer(examples)
+    normalizer = CROSS_ENTROPY.normalizer(examples)
     loss, *_ = accumulate_gradients(
-        model, cut, normalizer=normalizer, objective=INSTRUCTION, log_probs=log_probs
+        model, cut, normalizer=normalizer, objective=CROSS_ENTROPY, log_probs=log_probs
     )
     gradients = [weight.grad for weight in trainable_parameters(model.module) if weight.grad is not None]
     return _Step(loss, torch.cat([gradient.double().flatten() for gradient in gradients]))

@@ -13,9 +13,9 @@ from tutelage.model.forward import MAX_NODES, CausalModel
 from tutelage.run.events import Listener, SampleAnswered, StepTaken, StoppedEarly, TreesShrunk, Validated
 from tutelage.system.interruption import Interruption
 from tutelage.system.runtime import way_to_finite_numbers
+from tutelage.training.cross_entropy import CROSS_ENTROPY
 from tutelage.training.memory import step_within_memory
-from tutelage.training.objectives.instruction import INSTRUCTION
-from tutelage.training.objectives.objective import Objective
+from tutelage.training.objective import Objective
 from tutelage.training.schedule import learning_rate_at
 from tutelage.training.step import StepResult, optimizer_step
 from tutelage.training.validation import validate
@@ -103,7 +103,7 @@ def train(
     validation: Sequence[Unit],
     settings: TrainingSettings,
     *,
-    objective: Objective = INSTRUCTION,
+    objective: Objective = CROSS_ENTROPY,
     watch: Watch,
     begin: Progress = Progress(),
     interruption: Interruption,

@@ -8,11 +8,8 @@ from tutelage.training.loop import Progress
 def model_card(recipe: Recipe, source: ModelSource, result: Progress) -> str:
     """Return the card as Markdown with the metadata block that model hubs read."""
     is_adapter = recipe.adapter.type == "lora"
-    is_classification = recipe.training.objective == "classification"
-    unit = {"instruction": "nats per token", "classification": "nats per text", "dpo": "per pair"}[
-        recipe.training.objective
-    ]
-    is_whole = recipe.adapter.type == "none" and not is_classification
+    writes_answers, unit = recipe.objective.writes_answers, recipe.objective.loss_unit
+    is_whole = recipe.adapter.type == "none" and writes_answers
     made = {
         "lora": f"LoRA adapter (rank {recipe.adapter.r})",
         "none": "Full weights",
@@ -30,7 +27,7 @@ def model_card(recipe: Recipe, source: ModelSource, result: Progress) -> str:
 base_model: {source.name}
 library_name: {"peft" if is_adapter else "transformers" if is_whole else "tutelage"}
 license: {source.licence or "other"}
-tags: [{"text-classification" if is_classification else "instruction-tuning"}, tutelage]
+tags: [{recipe.objective.tag}, tutelage]
 ---
 
 # {source.name}, tuned on {recipe.data.source}
@@ -39,10 +36,10 @@ tags: [{"text-classification" if is_classification else "instruction-tuning"}, t
 
 - Base model: {source.name} (SHA-256 {source.identity})
 - Data: {recipe.data.source}, licence {recipe.data.licence or "not stated"}
-- Asked with {"the text alone" if is_classification else f"the prompt style `{recipe.data.prompt}`"}
+- Asked with {f"the prompt style `{recipe.data.prompt}`" if writes_answers else "the text alone"}
 - {losses}
 
-{CLASSIFY if is_classification else ASK.format(prompt=recipe.data.prompt)} The settings of the whole
+{ASK.format(prompt=recipe.data.prompt) if writes_answers else CLASSIFY} The settings of the whole
 run are in `recipe.toml` beside this folder, what came out of it in `report.html`.
 """
 

@@ -11,7 +11,7 @@ import torch
 from tutelage.config.recipe import TrainingSettings
 from tutelage.model.class_head import class_head_name
 from tutelage.model.forward import NODES_MULTIPLE, CausalModel, target_log_probs
-from tutelage.training.objectives.objective import Objective
+from tutelage.training.objective import Objective
 from tutelage.training.optimizer import make_optimizer, trainable_parameters
 from tutelage.training.step import accumulate_gradients, clip_gradients
 from tutelage.training.work import Pace, count_computed, count_targets, paths_of

@@ -13,7 +13,7 @@ from tutelage.system.interruption import Interruption
 from tutelage.system.storage import file_sha256
 from tutelage.training.checkpoint import Checkpoint, changes_since, restore, save_state
 from tutelage.training.loop import Progress, Watch, train
-from tutelage.training.objectives import choose_objective
+from tutelage.training.objective import Objective
 from tutelage.training.optimizer import make_optimizer
 from tutelage.training.tuning import OpenedRun
 
@@ -23,6 +23,7 @@ def replay(
     source: ModelSource,
     opened: OpenedRun,
     *,
+    objective: Objective,
     begin: Checkpoint | None,
     end: Checkpoint,
     advance: Callable[[int], None],
@@ -70,7 +71,7 @@ def replay(
             opened.training,
             [],
             settings,
-            objective=choose_objective(recipe, opened.training),
+            objective=objective,
             watch=Watch(emit, compare, list),
             begin=begin.progress if begin else Progress(),
             interruption=until,

@@ -12,8 +12,8 @@ import torch
 from tutelage.errors import NonFiniteError
 from tutelage.model.forward import CausalModel, target_log_probs
 from tutelage.system.runtime import way_to_finite_numbers
-from tutelage.training.objectives.instruction import INSTRUCTION
-from tutelage.training.objectives.objective import LogProbs, Objective, sum_statistic
+from tutelage.training.cross_entropy import CROSS_ENTROPY
+from tutelage.training.objective import LogProbs, Objective, sum_statistic
 from tutelage.tree.batches import micro_batches
 from tutelage.tree.examples import Unit, examples_of
 from tutelage.tree.prefix_tree import count_distinct, merge
@@ -46,7 +46,7 @@ def optimizer_step(
     learning_rate: float,
     micro_batch_size: int,
     max_grad_norm: float,
-    objective: Objective = INSTRUCTION,
+    objective: Objective = CROSS_ENTROPY,
     max_nodes: int | None = None,
 ) -> StepResult:
     """Update the weights once from all examples or pairs; how they are cut into micro-batches changes nothing.
@@ -86,7 +86,7 @@ def accumulate_gradients(
     cut: Sequence[Sequence[Unit]],
     *,
     normalizer: int,
-    objective: Objective = INSTRUCTION,
+    objective: Objective = CROSS_ENTROPY,
     log_probs: LogProbs = target_log_probs,
 ) -> tuple[float, int, Mapping[str, float]]:
     """Add the gradients of a whole step to `.grad`; return the loss, the nodes computed and the metrics.

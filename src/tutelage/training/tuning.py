@@ -12,11 +12,9 @@ import torch
 
 from tutelage.config.recipe import Recipe
 from tutelage.config.recipe_file import to_toml
-from tutelage.data.dataset.class_rows import as_plain_text, count_classes
-from tutelage.data.dataset.pairs import units_of
 from tutelage.data.dataset.preparation import refuse_unknown_ids
 from tutelage.data.dataset.prepared_rows import PreparedRows
-from tutelage.errors import RunFolderError, StorageError
+from tutelage.errors import StorageError
 from tutelage.model.assembly import Waiting, open_for_training
 from tutelage.model.forward import CausalModel
 from tutelage.model.loading import context_length, load_tokenizer, vocabulary_size
@@ -47,7 +45,7 @@ from tutelage.training.checkpoint import (
 )
 from tutelage.training.loop import Progress, Watch, plan_steps, train
 from tutelage.training.model_card import model_card
-from tutelage.training.objectives import choose_objective
+from tutelage.training.objective import Objective
 from tutelage.training.optimizer import make_optimizer, trainable_parameters
 from tutelage.training.preflight import refuse_without_memory, refuse_without_room
 from tutelage.tree.examples import Example, PreparedRow, Unit
@@ -61,6 +59,11 @@ SAMPLE_TOKENS = 64  # the longest answer that is shown while the model learns
 
 # Answers prompts given as ids with texts; the stage above brings it, for training knows nothing of generation.
 Answer = Callable[[CausalModel, Sequence[Sequence[int]]], list[str]]
+
+
+def as_examples(rows: PreparedRows) -> Sequence[Example]:
+    """Return the examples of prepared rows, each read when it is asked for."""
+    return rows.examples
 
 
 class EventSink(Protocol):
@@ -92,24 +95,22 @@ def open_run(
     *,
     training: PreparedRows,
     validation: PreparedRows,
+    units: Callable[[PreparedRows], Sequence[Unit]] = as_examples,
+    classes: int | None = None,
     label_sets: Sequence[Sequence[int]] = (),
     earlier: Checkpoint | None = None,
     waiting: Waiting = lambda label: None,
 ) -> OpenedRun:
     """Load the model as it is trained, and hold the recipe and the rows against it; nothing is written.
 
-    `label_sets` are what the targets stand for where a text has several labels; `waiting(label)` names what is waited
-    for from then on, after the loading.
+    `units` gives what the training counts as one each. With `classes` the model gets a head for so many labels;
+    `label_sets` are what the targets stand for where a text has several. `waiting(label)` names what is waited for from
+    then on, after the loading.
 
     What was chosen by measurement when the training began is not measured again when it goes on from `earlier`.
     """
     for rows in (training, validation):
         refuse_unknown_ids(rows, vocabulary=vocabulary_size(source.folder))
-        if recipe.training.objective == "dpo" and rows.rejected is None:
-            raise RunFolderError(
-                "run.file_missing",
-                "The rejected answers of the prepared rows are gone. Prepare the run again with --overwrite.",
-            )
     device = choose_device(recipe.training.device)
     wanted = recipe.training.dtype
     if earlier:
@@ -117,10 +118,8 @@ def open_run(
         torch.set_num_threads(earlier.machine["threads"])
     dtype = choose_dtype(wanted, device)
     refuse_without_memory(source.folder, recipe, bytes_per_weight=dtype.itemsize)
-    probes = probe_examples(training.examples, training.lengths)
-    is_classification = recipe.training.objective == "classification"
-    if is_classification:
-        probes = [as_plain_text(probe) for probe in probes]
+    trained, validated = units(training), units(validation)
+    probes = [probe.without_label() for probe in probe_examples(training.examples, training.lengths)]
     model = open_for_training(
         source,
         recipe.adapter,
@@ -128,15 +127,15 @@ def open_run(
         dtype,
         seed=recipe.training.seed,
         probes=probes,
-        classes=count_classes(training, label_sets) if is_classification else None,
+        classes=classes,
         sets=label_sets,
         waiting=waiting,
     )
     room = context_length(source.folder) - SAMPLE_TOKENS
-    samples = 0 if is_classification else recipe.training.sample_prompts  # a label is no answer to watch
+    samples = recipe.training.sample_prompts if recipe.objective.writes_answers else 0
     fitting = np.flatnonzero(validation.prompt_tokens <= room)[:samples]
     watched = [validation[index] for index in fitting.tolist()]
-    return OpenedRun(model, units_of(training), units_of(validation), watched)
+    return OpenedRun(model, trained, validated, watched)
 
 
 def tune(
@@ -145,6 +144,7 @@ def tune(
     source: ModelSource,
     opened: OpenedRun,
     *,
+    objective: Objective,
     answer: Answer,
     events: EventSink,
     interruption: Interruption,
@@ -212,7 +212,7 @@ def tune(
         opened.training,
         opened.validation,
         recipe.training,
-        objective=choose_objective(recipe, opened.training),
+        objective=objective,
         watch=Watch(events.emit, save, answer_samples),
         begin=earlier.progress if earlier else Progress(),
         interruption=interruption,

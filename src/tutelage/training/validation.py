@@ -7,8 +7,8 @@ import torch
 
 from tutelage.model.forward import MAX_NODES, CausalModel, target_log_probs
 from tutelage.model.short_memory import in_parts
-from tutelage.training.objectives.instruction import INSTRUCTION
-from tutelage.training.objectives.objective import Objective
+from tutelage.training.cross_entropy import CROSS_ENTROPY
+from tutelage.training.objective import Objective
 from tutelage.tree.batches import examples_within
 from tutelage.tree.examples import Unit, examples_of
 from tutelage.tree.prefix_tree import merge
@@ -16,7 +16,7 @@ from tutelage.tree.prefix_tree import merge
 
 @torch.no_grad()
 def validate(
-    model: CausalModel, units: Sequence[Unit], objective: Objective = INSTRUCTION
+    model: CausalModel, units: Sequence[Unit], objective: Objective = CROSS_ENTROPY
 ) -> dict[str, float]:
     """Return the means of the objective over all examples or pairs: its loss, as `loss`, and its metrics.
 

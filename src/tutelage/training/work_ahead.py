@@ -10,7 +10,6 @@ from tutelage.model.forward import CausalModel
 from tutelage.training.loop import Progress, intervals, plan_steps
 from tutelage.training.optimizer import trainable_parameters
 from tutelage.training.preflight import CHECKPOINT_BYTES
-from tutelage.training.reference import needs_reference
 from tutelage.training.step import cut_step
 from tutelage.training.tuning import SAMPLE_TOKENS, OpenedRun
 from tutelage.training.work import (
@@ -78,8 +77,10 @@ def look_ahead(
     return StepsAhead(left, micro_batches, model.is_padded)
 
 
-def training_work(steps: StepsAhead, opened: OpenedRun, recipe: Recipe, begin: Progress) -> Work:
-    """Return all that is ahead of a training: of a preference tuning also the reference of its pairs."""
+def training_work(
+    steps: StepsAhead, opened: OpenedRun, recipe: Recipe, begin: Progress, *, reads_before: bool = False
+) -> Work:
+    """Return all that is ahead of a training, with the reference where all rows are read before the first step."""
     settings = recipe.training
     plan = plan_steps(len(opened.training), settings)
     eval_steps, save_steps = intervals(plan, settings)
@@ -94,7 +95,7 @@ def training_work(steps: StepsAhead, opened: OpenedRun, recipe: Recipe, begin: P
     work += saving.times(checkpoints)
     if begin.step % eval_steps == 0 and begin.step not in begin.losses:
         work += validation + _sample_answers(opened, is_tuned=begin.step > 0)
-    if begin.step == 0 and needs_reference(recipe):
+    if begin.step == 0 and reads_before:
         work += reading_work(opened.training, is_padded=is_padded) + validation
     return work
 

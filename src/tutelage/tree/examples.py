@@ -73,6 +73,18 @@ class Example:
         """Return the same ids with the last answer and its end of turn supervised, whatever training supervises."""
         return replace(self, supervised=len(self.response_ids), earlier_spans=())
 
+    def without_label(self) -> "Example":
+        """Return the text with its own tokens as targets, for a model that still predicts tokens."""
+        if self.label is None:
+            return self
+        ids = self.ids if len(self.ids) > 1 else self.ids * 2  # one token needs another that it predicts
+        return Example(self.row, ids, prompt_tokens=1, supervised=len(ids) - 1)
+
+
+def labelled_example(row: int, ids: Sequence[int], label: int) -> Example:
+    """Return the example of a text, given by its ids, and its class."""
+    return Example(row, tuple(ids), prompt_tokens=len(ids), supervised=1, label=label)
+
 
 def supervised_spans(
     tokens: int, supervised: int, earlier: Sequence[Sequence[int]]

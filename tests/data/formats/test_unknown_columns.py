@@ -5,6 +5,7 @@ import shlex
 
 import pytest
 
+from tutelage.config.objectives import OBJECTIVES
 from tutelage.config.recipe import DataSettings
 from tutelage.data.formats.column_hints import begins_like
 from tutelage.data.formats.formats import read_conversations
@@ -30,7 +31,9 @@ def rows(**columns):
 def fault_of(values, objective="instruction", *, offset=None, **chosen):
     records = [Record(row, row + 2, value, offset) for row, value in enumerate(values)]
     with pytest.raises(DataError) as fault:
-        read_conversations(records, source="rows.csv", settings=DataSettings(**chosen), objective=objective)
+        read_conversations(
+            records, source="rows.csv", settings=DataSettings(**chosen), objective=OBJECTIVES[objective]
+        )
     return fault.value
 
 

@@ -27,19 +27,19 @@ def preview(
     ] = 4,
 ) -> None:
     """Show exactly what the model is trained on and what it will be asked; nothing is written."""
-    from tutelage.data.dataset.class_rows import class_rows
     from tutelage.data.dataset.preparation import sizes_of
+    from tutelage.data.dataset.row_encoder import Labels
     from tutelage.data.formats.formats import read_conversations
     from tutelage.data.quality.checks import check_rows
+    from tutelage.objectives import load_objective
 
     recipe = options.load()
     with opened_inputs(LoadedRecipe(recipe, {})) as (inputs, _):
         source = inputs.read_data()
     read = read_conversations(
-        source.records, source=source.name, settings=recipe.data, objective=recipe.training.objective
+        source.records, source=source.name, settings=recipe.data, objective=recipe.objective
     )
-    pairs = recipe.training.objective == "dpo"
-    loss_on = "last_response" if pairs else recipe.data.loss_on
+    pairs, encoder = recipe.objective.has_pairs, load_objective(recipe.objective.name).rows
     checked = check_rows(read.rows, recipe.data, sizes_of(source), pairs=pairs)
     kept = [one.row for one in checked if one.outcome != "dropped"]
     if not kept:
@@ -60,26 +60,18 @@ def preview(
         if checked[number].outcome == "dropped":
             continue
         following = [one for one in kept if one.row >= number][:tree]
-        if recipe.training.objective == "classification":
+        if not recipe.objective.writes_answers:
             _show_class(checked[number].row, renderer.tokenizer, recipe.data.class_token, with_ids=ids)
-            classified = class_rows(renderer.tokenizer, following, [], recipe.data, sets=[])
-            examples = [row.example for _, row in classified]
         else:
-            answers = _answers([checked[number].row], pairs=pairs)
-            for name, side in zip(("Chosen", "Rejected"), answers, strict=False):
+            [(conversation, answers)] = encoder.encode(renderer, [checked[number].row], recipe.data, Labels())
+            for name, answer in zip(("Chosen", "Rejected"), answers, strict=False):
                 if pairs:
                     console.heading(f"{name} answer")
-                _show_row(side, renderer, loss_on, with_ids=ids)
-            examples = list(renderer.examples(_answers(following, pairs=pairs), loss_on=loss_on))
+                _show_row(conversation, answer.example, renderer, with_ids=ids)
+        encoded = encoder.encode(renderer, following, recipe.data, Labels())
+        examples = [row.example for _, rows in encoded for row in rows]
         if tree:
             _show_tree(_units(examples, pairs=pairs), renderer.tokenizer)
-
-
-def _answers(conversations: Sequence[Any], *, pairs: bool) -> list[Any]:
-    """Return conversations with what is trained of each: its answer, or of pairs the chosen and the rejected one."""
-    from tutelage.data.dataset.pair_rows import both_sides
-
-    return list(both_sides(conversations)) if pairs else list(conversations)
 
 
 def _units(examples: Sequence[Any], *, pairs: bool) -> Sequence[Any]:
@@ -94,11 +86,10 @@ def _show_outcome(one: Any) -> None:
     console.heading(f"Row {one.row.row}, {one.row.format}, {one.outcome}{reasons}")
 
 
-def _show_row(conversation: Any, renderer: Any, loss_on: str, *, with_ids: bool) -> None:
+def _show_row(conversation: Any, example: Any, renderer: Any, *, with_ids: bool) -> None:
     from tutelage.tree.pieces import token_pieces
 
     decode = renderer.tokenizer.decode
-    example = renderer.example(conversation, loss_on=loss_on)
     console.say(
         f"{len(example.ids):,} tokens, {example.supervised:,} supervised in {_counted(len(example.spans), 'run')};"
         f" {console.KEY}."
@@ -118,8 +109,8 @@ def _show_row(conversation: Any, renderer: Any, loss_on: str, *, with_ids: bool)
 
 
 def _show_class(conversation: Any, tokenizer: Any, token: str, *, with_ids: bool) -> None:
-    from tutelage.data.dataset.class_rows import text_ids
     from tutelage.data.quality.label_names import quoted
+    from tutelage.objectives.classification.rows import text_ids
     from tutelage.tree.pieces import token_pieces, whole_characters
 
     ids = text_ids(tokenizer, conversation.turns[0].text, token="last")

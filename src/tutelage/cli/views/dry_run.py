@@ -8,7 +8,6 @@ from tutelage.cli.views import console
 from tutelage.config.recipe_file import LoadedRecipe, setting_text
 from tutelage.stages.estimate import estimate_training
 from tutelage.stages.session import Session
-from tutelage.stages.train import name_units
 
 LABELS_SHOWN = 12
 LONGEST_SHOWN = 50  # characters of a text
@@ -33,7 +32,7 @@ def show_dry_run(
         console.say(f"Without effect, as {reason}: {', '.join(names)}.")
     if idle:
         console.say()
-    if training is not None and loaded.recipe.training.objective == "classification":
+    if training is not None and loaded.recipe.objective.row_format == "text-label":
         console.heading("What the head learns")
         _show_classes(session, training)
         console.say()
@@ -74,10 +73,9 @@ def _show_classes(session: Session, training: Any) -> None:
     """Print how many rows each label has, and the token of one row at which the head reads."""
     import numpy as np
 
-    from tutelage.data.dataset.class_rows import class_numbers
     from tutelage.data.quality.label_names import quoted
 
-    numbers, first, counts = np.unique(class_numbers(training), return_index=True, return_counts=True)
+    numbers, first, counts = np.unique(training.labels, return_index=True, return_counts=True)
     console.table(
         ["label", "training rows", "one of them"],
         [
@@ -109,7 +107,7 @@ def _show_estimate(session: Session, training: Any) -> None:
         )
         return
     console.say(
-        f"{found.steps:,} steps over {len(training):,} {name_units(session.recipe)}, on this CPU"
+        f"{found.steps:,} steps over {len(training):,} {session.recipe.objective.unit}, on this CPU"
         f" {_about(*found.seconds)}, and about {found.memory_bytes / 2**30:.1f} GiB of memory."
     )
 

@@ -1,15 +1,14 @@
 """What a training came to, printed for a person."""
 
-from collections.abc import Mapping
-
 from tutelage.cli.views import console
+from tutelage.objectives import load_objective
 from tutelage.run.events import StepTaken, Validated
 from tutelage.run.folder import RunFolder
 from tutelage.stages.train import Trained
 
 
 def show_trained(trained: Trained, run: RunFolder, kept: Validated | None) -> None:
-    """Print how fast a training was, its losses, and of a preference tuning the figures of the step that is `kept`."""
+    """Print how fast a training was, its losses, and what the figures of the step that is `kept` come to."""
     progress, settings = trained.progress, trained.settings
     rate, unit = progress.examples / progress.step_seconds, trained.unit
     console.say(f"{progress.step:,} steps over {progress.examples:,} {unit}, {rate:.1f} {unit} a second.")
@@ -25,18 +24,8 @@ def show_trained(trained: Trained, run: RunFolder, kept: Validated | None) -> No
             f" {progress.loss_best:.3f} at step {progress.kept_step}, which is what {run.model} holds."
         )
     figures = (kept.model_extra or {}) if kept is not None else {}
-    if "margin" in figures:
-        _show_preference(figures)
-
-
-def _show_preference(figures: Mapping[str, float]) -> None:
-    """Print what a preference tuning has come to on the validation pairs."""
-    ties = f" and {figures['ties']:.0%} are ties, within rounding" if figures["ties"] else ""
-    console.say(
-        f"Of the validation pairs {figures['accuracy']:.0%} are the right way round then{ties}, by a margin of"
-        f" {figures['margin']:+.2f} on average (rewards {figures['chosen_reward']:+.2f} for chosen and"
-        f" {figures['rejected_reward']:+.2f} for rejected answers)."
-    )
+    if figures and (told := load_objective(trained.objective).report.describe_validation(figures)):
+        console.say(told)
 
 
 def told_accuracy(event: StepTaken | Validated) -> str:

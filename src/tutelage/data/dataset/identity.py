@@ -4,7 +4,8 @@ import hashlib
 import json
 from typing import Any
 
-from tutelage.config.recipe import DataSettings, Objective
+from tutelage.config.objectives import OBJECTIVES, ObjectiveInfo
+from tutelage.config.recipe import DataSettings, TrainingSettings
 from tutelage.data.prompts.prompts import PromptRenderer
 from tutelage.data.rows.conversations import Conversation, Turn, single_turn
 
@@ -26,7 +27,7 @@ def made_of(
     *,
     context_length: int,
     weights: str,
-    objective: Objective = "instruction",
+    objective: ObjectiveInfo = OBJECTIVES["instruction"],
 ) -> dict[str, str]:
     """Return a hash each of the data, the model, its tokenizer, the text of the prompt style, and the settings."""
     return {
@@ -34,8 +35,8 @@ def made_of(
         "model": weights,
         "tokenizer": _hash(renderer.tokenizer.backend_tokenizer.to_str(), str(renderer.end_of_turn)),
         "prompt": _hash(*_objective_texts(objective), *_prompt_texts(settings, renderer))
-        if objective != "classification"
-        else _hash(objective),
+        if objective.writes_answers
+        else _hash(objective.name),
         # A licence is told of the rows, and makes none of them.
         "settings": _hash(
             json.dumps(settings.model_dump(exclude={"licence"})), str(context_length), str(FORM)
@@ -43,8 +44,9 @@ def made_of(
     }
 
 
-def _objective_texts(objective: Objective) -> list[str]:
-    return [] if objective == "instruction" else [objective]
+def _objective_texts(objective: ObjectiveInfo) -> list[str]:
+    """Return the name of an objective that is not the default one."""
+    return [] if objective.name == TrainingSettings().objective else [objective.name]
 
 
 def _prompt_texts(settings: DataSettings, renderer: PromptRenderer) -> list[str]:

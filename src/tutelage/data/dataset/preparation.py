@@ -11,16 +11,15 @@ from types import MappingProxyType
 import numpy as np
 
 from tutelage.codes import Message
-from tutelage.config.recipe import DataSettings, ModelSettings, Objective, Recipe
+from tutelage.config.objectives import OBJECTIVES, ObjectiveInfo
+from tutelage.config.recipe import DataSettings, ModelSettings, Recipe
 from tutelage.config.recipe_file import changed_settings, check
-from tutelage.data.dataset.class_rows import class_rows, refuse_classes
 from tutelage.data.dataset.division import UNDIVIDED, divide, divide_again, split_writers
 from tutelage.data.dataset.empty_splits import empty_splits
 from tutelage.data.dataset.identity import made_of
 from tutelage.data.dataset.ledger import Ledger
-from tutelage.data.dataset.pair_rows import FORMAT as PAIR_FORMAT
-from tutelage.data.dataset.pair_rows import pair_rows
 from tutelage.data.dataset.prepared_rows import PreparedRows, open_split
+from tutelage.data.dataset.row_encoder import ANSWERS, EncodedRows, Labels, RowEncoder
 from tutelage.data.dataset.splits import Sides
 from tutelage.data.dataset.token_figures import count_tokens
 from tutelage.data.formats.formats import ConversationReader
@@ -40,9 +39,7 @@ from tutelage.run.folder import (
     split_files,
 )
 from tutelage.system.storage import remove, staged_folder, storage_faults
-from tutelage.tree.examples import PreparedRow
 
-Rendered = tuple[Conversation, tuple[PreparedRow, ...]]
 ROWS_NAMED = 8
 ROWS_TOLD = 1_000  # so many are rendered between two signs of progress
 ALONE = "text alone"  # the prompt style of what has no prompt
@@ -67,7 +64,8 @@ def prepare(
     weights: str,
     model_files: Mapping[str, str] = MappingProxyType({}),
     is_checked: bool = True,
-    objective: Objective = "instruction",
+    objective: ObjectiveInfo = OBJECTIVES["instruction"],
+    encoder: RowEncoder = ANSWERS,
     progress: Callable[[int], None] = lambda rows: None,
 ) -> PreparedData:
     """Turn a source into the files of a data folder, or stop with the rows that are at fault.
@@ -82,22 +80,15 @@ def prepare(
     limit = min(settings.max_length or context_length, context_length)
     questions = bytearray()  # a fingerprint of what each row asks
     overlong: list[tuple[int, int]] = []
-    classes: list[str] = []  # of a classification
-    sets: list[tuple[int, ...]] = []  # of its labels, where a text has several
-    labels = SeenLabels(settings.label_separator)
+    labels, seen_labels = Labels(), SeenLabels(settings.label_separator)
     vocabulary = vocabulary_of(renderer.tokenizer)
-    pairs = objective == "dpo"
+    pairs = objective.has_pairs
     trains_all = not pairs and settings.loss_on != "last_response"
     names = SPLITS if settings.split == "group" else (UNDIVIDED,)
     with split_writers(folder, names, vocabulary, pairs=pairs) as writers:
-        kept = labels.noted(_kept(source, settings, reader, ledger, pairs=pairs))
-        if objective == "classification":
-            rendered = _alone(class_rows(renderer.tokenizer, kept, classes, settings, sets=sets))
-        elif pairs:
-            rendered = pair_rows(renderer, kept)
-        else:
-            rendered = _alone(renderer.rows(kept, loss_on=settings.loss_on))
-        rendered = _naming_rows(rendered, lambda row: ledger.file_of(row) or source.name)
+        kept = seen_labels.noted(_kept(source, settings, reader, ledger, objective))
+        encoded = encoder.encode(renderer, kept, settings, labels)
+        rendered = _naming_rows(encoded, lambda row: ledger.file_of(row) or source.name)
         for count, (conversation, rows) in enumerate(rendered, start=1):
             tokens = max(row.example.tokens for row in rows)
             if tokens > limit:
@@ -120,8 +111,7 @@ def prepare(
     stands = _divided(folder, sides, settings, source.name, vocabulary, pairs=pairs)
     counts = {name: int((stands == side).sum()) for side, name in enumerate(SPLITS)}
     splits = {name: open_split(folder, name) for name in SPLITS}
-    if objective == "classification":
-        refuse_classes(splits, classes, source.name, sets=sets)
+    encoder.check_splits(splits, labels, source.name)
     _write_lines(RunFolder(folder).ledger.name, folder, ledger.lines(sides.rows, stands))
     preparation = Preparation(
         format=2,
@@ -144,12 +134,12 @@ def prepare(
         settings={
             "data": settings.model_dump(),
             "model": model.model_dump(),
-            "training": {"objective": objective},  # without which a recipe of the others may be refused
+            "training": {"objective": objective.name},  # without which a recipe of the others may be refused
         },
-        objective=objective,
-        classes=classes,
-        label_sets=[list(one) for one in sets],
-        prompt=ALONE if objective == "classification" else settings.prompt,
+        objective=objective.name,
+        classes=labels.classes,
+        label_sets=[list(one) for one in labels.sets],
+        prompt=settings.prompt if objective.writes_answers else ALONE,
         split=settings.split,
         end_of_turn=renderer.tokenizer.convert_ids_to_tokens(renderer.end_of_turn),
         end_of_turn_id=renderer.end_of_turn,
@@ -159,18 +149,14 @@ def prepare(
         leaks=sides.leaks(),
         notes=[
             Note(code=note.code, message=note.text)
-            for note in (*source.notes, *reader.notes(pairs=pairs), *labels.messages())
+            for note in (*source.notes, *reader.notes(pairs=pairs), *seen_labels.messages())
         ],
     )
     write_artifact(folder / RunFolder(folder).preparation.name, preparation)
     return PreparedData(splits, preparation)
 
 
-def _alone(rendered: Iterable[tuple[Conversation, PreparedRow]]) -> Iterator[Rendered]:
-    return ((conversation, (row,)) for conversation, row in rendered)
-
-
-def _naming_rows(rendered: Iterable[Rendered], file_of: Callable[[int], str]) -> Iterator[Rendered]:
+def _naming_rows(rendered: Iterable[EncodedRows], file_of: Callable[[int], str]) -> Iterator[EncodedRows]:
     with naming_row_of_surrogate(file_of):
         yield from rendered
 
@@ -190,7 +176,11 @@ def _divided(
 
 
 def _kept(
-    source: OpenSource, settings: DataSettings, reader: ConversationReader, ledger: Ledger, *, pairs: bool
+    source: OpenSource,
+    settings: DataSettings,
+    reader: ConversationReader,
+    ledger: Ledger,
+    objective: ObjectiveInfo,
 ) -> Iterator[Conversation]:
     """Yield the rows that are not dropped, and note in the ledger what becomes of all."""
     oversized: dict[int, int] = {}
@@ -202,11 +192,11 @@ def _kept(
                 oversized[record.row] = record.size
             yield record
 
-    each = check_each(reader.read(records()), settings, oversized, pairs=pairs)
+    each = check_each(reader.read(records()), settings, oversized, pairs=objective.has_pairs)
     for checked in each:
         ledger.note(checked)
         if checked.outcome != "dropped":
-            if pairs and checked.row.format != PAIR_FORMAT:
+            if objective.has_pairs and checked.row.format != objective.row_format:
                 deque(each, maxlen=0)  # so that a fault of the reader, as with KTO rows, is said first
             yield checked.row
 

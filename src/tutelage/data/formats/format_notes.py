@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from tutelage.codes import Message
+from tutelage.config.objectives import objective_of_rows
 from tutelage.data.formats.schemas import SCHEMAS, fields_of
 from tutelage.text.spelling import did_you_mean, nearest
 
@@ -21,7 +22,7 @@ def format_notes(formats: Mapping[str, int], *, pairs: bool) -> list[Message]:
     if formats.get("preference") and not pairs:
         told = (
             f"{formats['preference']:,} preference rows: the chosen answer is trained and the rejected one is not used;"
-            " training.objective=dpo trains on both."
+            f" training.objective={objective_of_rows('preference')} trains on both."
         )
         notes.append(Message("data.rejected_not_used", told))
     if formats.get("text"):

@@ -5,7 +5,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from tutelage.codes import Message
-from tutelage.config.recipe import DataSettings, Objective
+from tutelage.config.objectives import OBJECTIVES, ObjectiveInfo
+from tutelage.config.recipe import DataSettings
 from tutelage.data.formats.column_map import left_by_map, mapped, refuse_misspelt_fields
 from tutelage.data.formats.column_samples import ColumnSamples
 from tutelage.data.formats.format_notes import blank_system_notes, format_notes, unknown_key_notes
@@ -13,7 +14,7 @@ from tutelage.data.formats.instructed_rows import InstructedRows
 from tutelage.data.formats.kto_rows import LABEL, TAG, KtoRows
 from tutelage.data.formats.misplaced_texts import MisplacedTexts
 from tutelage.data.formats.named_rows import NamedRows, joined
-from tutelage.data.formats.schemas import SCHEMAS, fields_of, format_of, read_row
+from tutelage.data.formats.schemas import SCHEMAS, fields_of, fields_of_formats, format_of, read_row
 from tutelage.data.formats.unknown_columns import FIELDS, BesideTexts, told_of_columns
 from tutelage.data.quality.label_sets import labels_as_text
 from tutelage.data.rows.conversations import Conversation, without_blank_system
@@ -23,8 +24,6 @@ from tutelage.errors import DataError, EncodingError
 from tutelage.text.spelling import did_you_mean, nearest
 
 FIELDS_NAMED = 6
-# What a column map may fill.
-FIELDS_OF_FORMATS = frozenset(field for one in SCHEMAS.values() for field in (*one.required, *one.optional))
 UNREAD = "not read"  # in place of the format of a row that is too large
 
 
@@ -43,7 +42,7 @@ def read_conversations(
     source: str,
     settings: DataSettings = DataSettings(),  # noqa: B008 - frozen
     takes_kto: bool = False,
-    objective: Objective = "instruction",
+    objective: ObjectiveInfo = OBJECTIVES["instruction"],
 ) -> Conversations:
     """Turn every record into a conversation, or stop and name the rows that fit no format or more than one.
 
@@ -66,10 +65,10 @@ class ConversationReader:
         settings: DataSettings,
         *,
         takes_kto: bool = False,
-        objective: Objective = "instruction",
+        objective: ObjectiveInfo = OBJECTIVES["instruction"],
     ) -> None:
         self._source, self._settings, self._takes_kto = source, settings, takes_kto
-        self._objective: Objective = objective
+        self._objective = objective
         self._samples = ColumnSamples()  # of rows whose fields fit nothing
         self._reading = Reading(
             settings.coerce, learns_prompts=settings.loss_on == "everything", roles=settings.roles
@@ -136,7 +135,7 @@ class ConversationReader:
             self._reading.unused.update(left_by_map(record.value, self._settings.map))
             if not self._rows_by_fields:
                 rare = {*fields_of([*SCHEMAS]), TAG}
-                refuse_misspelt_fields(self._settings.map, FIELDS_OF_FORMATS, rare=rare, there=own.value)
+                refuse_misspelt_fields(self._settings.map, fields_of_formats(), rare=rare, there=own.value)
             record = mapped(record, self._settings.map)
         if self._settings.instruction is not None:
             record = self._instructed.with_instruction(record)
@@ -187,7 +186,7 @@ class ConversationReader:
         chosen = self._settings.format
         if chosen is None:
             found = _fitting(frozenset(fields))
-            lacks_label = self._objective == "classification" and found == ["text"]
+            lacks_label = self._objective.row_format == "text-label" and found == ["text"]
             return [] if lacks_label else found
         return [chosen] if SCHEMAS[chosen].has_fields(fields) or _may_have_two_outputs(chosen, fields) else []
 

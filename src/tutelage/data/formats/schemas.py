@@ -110,6 +110,11 @@ SCHEMAS: dict[str, Schema] = {
 }
 
 
+def fields_of_formats() -> frozenset[str]:
+    """Return what a column map may fill."""
+    return frozenset(field for one in SCHEMAS.values() for field in (*one.required, *one.optional))
+
+
 def fields_of(names: Sequence[str], row: Collection[str] = ()) -> set[str]:
     """Return every field that formats of these names may have, under the names too that a row gives them."""
     fields = {SOURCE_ROW, MADE_FROM, MADE_BY}

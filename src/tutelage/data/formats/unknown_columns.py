@@ -5,7 +5,8 @@ import re
 import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from tutelage.config.recipe import DataSettings, Objective
+from tutelage.config.objectives import OBJECTIVES, ObjectiveInfo, objective_of_rows
+from tutelage.config.recipe import DataSettings, TrainingSettings
 from tutelage.data.formats.column_hints import Role
 from tutelage.data.formats.column_roles import messages_among, roles_of_answers, roles_of_labels
 from tutelage.data.formats.column_samples import ColumnSamples
@@ -31,6 +32,8 @@ FIELDS: Mapping[str, Mapping[Role, str]] = {
     "text-label": {"text": "text", "label": "label"},
 }
 BESIDE: tuple[Role, ...] = ("system", "context")  # what may be there as well, and is known by its name alone
+
+ANSWERS = OBJECTIVES["instruction"]
 
 # From columns and what is known of them to what is what.
 Find = Callable[[ColumnSamples, Mapping[Role, str]], Mapping[Role, str]]
@@ -62,7 +65,7 @@ class BesideTexts:
             column.is_filled and column.is_varied and (column.is_text or (is_table and column.is_json))
             for column in others
         ) or (is_table and any(column.is_classes and column.bare == 0 for column in others)):
-            told = told_of_columns(self._source, self._samples, self._settings, "instruction", self._first)
+            told = told_of_columns(self._source, self._samples, self._settings, ANSWERS, self._first)
             told += " To train the texts alone, as they stand, add --set data.format=text."
             raise DataError("data.unknown_columns", told, row=self._first.row)
 
@@ -83,7 +86,7 @@ def options_of(settings: DataSettings, paths: Mapping[str, str]) -> str:
 
 
 def told_of_columns(
-    source: str, samples: ColumnSamples, settings: DataSettings, objective: Objective, first: Record
+    source: str, samples: ColumnSamples, settings: DataSettings, objective: ObjectiveInfo, first: Record
 ) -> str:
     """Show the columns with two values each, and propose what they are as the command to type; `first` is a row."""
     names, is_table = samples.names(), _is_of_table(first)
@@ -107,16 +110,16 @@ def told_of_columns(
         told = " ".join(f"--map {shlex.quote(f'{field}={path}')}" for field, path in swapped.items())
         about_header += f" --map is field=column; the other way round it is {told}."
     about_header += "".join(_misspelt(names, settings.map))
-    wanted = "a text and its label" if objective == "classification" else "what is asked and what is answered"
-    begin = f"{source}: it is not known which columns hold {wanted}:\n" + "\n".join(lines)
+    begin = f"{source}: it is not known which columns hold {objective.columns}:\n" + "\n".join(lines)
     paths, is_for_labels = proposed(samples, settings, objective)
     if not paths:
-        wanted_format = "text-label" if objective == "classification" else "alpaca"
+        wanted_format = objective.row_format if objective.row_format in FIELDS else "alpaca"
         options = " ".join(f"--map {field}=NAME" for field in SCHEMAS[wanted_format].required)
         return f"{begin}\nName them, as in\n  tutelage preview {shlex.quote(source)} {options}\n{about_header.strip()}"
     options = options_of(settings, paths)
-    if is_for_labels or objective != "instruction":
-        options += f" --set training.objective={'classification' if is_for_labels else objective}"
+    named = objective_of_rows("text-label") if is_for_labels else objective.name
+    if named != TrainingSettings().objective:
+        options += f" --set training.objective={named}"
     return (
         f"{begin}\nBy what they hold, these may be meant. Look at a row with\n"
         f"  tutelage preview {shlex.quote(source)}{options}\n"
@@ -134,15 +137,18 @@ def _misspelt(names: Sequence[str], paths: Mapping[str, str]) -> Iterator[str]:
 
 
 def proposed(
-    samples: ColumnSamples, settings: DataSettings, objective: Objective
+    samples: ColumnSamples, settings: DataSettings, objective: ObjectiveInfo
 ) -> tuple[dict[str, str], bool]:
     """Return a column map by what the columns hold, and whether it makes texts and labels; empty if nothing fits."""
     names = samples.names()
     kept = {
         field: path for field, path in settings.map.items() if path in names or path.split(".")[0] in names
     }
-    if objective == "classification" or settings.format == "text-label":
-        return {**kept, **_paths(roles_of_labels, "text-label", samples, kept)}, objective == "classification"
+    if "text-label" in (objective.row_format, settings.format):
+        return {
+            **kept,
+            **_paths(roles_of_labels, "text-label", samples, kept),
+        }, objective.row_format is not None
     if settings.format is None and settings.instruction is None and (chat := messages_among(samples)):
         return {**kept, **chat}, False
     format = settings.format if settings.format in FIELDS else _likest_format([*names, *kept])

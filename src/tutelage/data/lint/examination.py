@@ -5,12 +5,13 @@ from bisect import bisect_right
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
-from tutelage.config.recipe import DataSettings, Objective
-from tutelage.data.dataset.class_rows import class_rows, require_text_and_label
+from tutelage.config.objectives import OBJECTIVES, ObjectiveInfo
+from tutelage.config.recipe import DataSettings
 from tutelage.data.dataset.empty_splits import empty_splits
-from tutelage.data.dataset.pair_rows import both_sides
+from tutelage.data.dataset.row_encoder import ANSWERS, Labels, RowEncoder
 from tutelage.data.dataset.splits import Sides
 from tutelage.data.dataset.token_figures import TokenCounter, TokenFigures
 from tutelage.data.formats.formats import ConversationReader
@@ -20,6 +21,7 @@ from tutelage.data.lint.findings import RowLook, Variety, find_nulls
 from tutelage.data.prompts.encoding import control_tokens, naming_row_of_surrogate, vocabulary_of
 from tutelage.data.prompts.prompts import PromptRenderer
 from tutelage.data.quality.checks import check_each
+from tutelage.data.quality.label_names import FORMAT as LABEL_FORMAT
 from tutelage.data.quality.label_names import SeenLabels
 from tutelage.data.quality.languages import language_of
 from tutelage.data.quality.near_duplicates import NearDuplicates, Prompts
@@ -78,39 +80,33 @@ def examine(
     *,
     context_length: int = 0,
     with_near_duplicates: bool = True,
-    objective: Objective = "instruction",
+    objective: ObjectiveInfo = OBJECTIVES["instruction"],
+    encoder: RowEncoder = ANSWERS,
 ) -> Examination:
     """Look at every row of a source, one after the other; without a renderer nothing is told of tokens.
 
     Of preferences both answers are looked at, of a classification the text alone. Of a row no more is kept than some
     hashes; its token ids, its prompt and what was found wait in temporary files.
     """
-    pairs, is_classification = objective == "dpo", objective == "classification"
     controls = control_tokens(renderer.tokenizer) if renderer else ()
     most_compared = ROWS_COMPARED if with_near_duplicates else 0
+    has_labels = objective.row_format == LABEL_FORMAT
     look = _Look(source, settings, controls, most_compared=most_compared, objective=objective)
-    kept = both_sides(look.kept_rows()) if pairs else look.kept_rows()
     limit = min(settings.max_length or context_length, context_length)
     counter = None
     if renderer:
         counter = TokenCounter(
             longest_allowed=limit,
-            end_of_turn=None if is_classification else renderer.end_of_turn,
+            end_of_turn=renderer.end_of_turn if objective.writes_answers else None,
             vocabulary=vocabulary_of(renderer.tokenizer),
         )
-        loss_on = "last_response" if pairs else settings.loss_on
-        if is_classification:
-            classified = class_rows(renderer.tokenizer, kept, [], settings, sets=[])
-            examples = (row.example for _, row in classified)
-        else:
-            examples = renderer.examples(kept, loss_on=loss_on)
+        encoded = encoder.encode(renderer, look.kept_rows(), settings, Labels())
         with naming_row_of_surrogate(lambda row: look.places.file_of(row) or source.name):
-            for example in examples:
-                counter.add(example)
+            for row in chain.from_iterable(rows for _, rows in encoded):
+                counter.add(row.example)
     else:
-        for row in kept:
-            if is_classification:
-                require_text_and_label(row)
+        for conversation in look.kept_rows():
+            encoder.check(conversation)
     tokens = counter.figures() if counter else None
     rest = FindingLog()
     rest.add(_find_overlong(counter.overlong, limit) if counter else ())
@@ -126,11 +122,11 @@ def examine(
         Finding(empty.code, None, f"{empty.what}, and `prepare` stops")
         for empty in empty_splits(look.sides, settings)
     )
-    if is_classification:
+    if has_labels:
         rest.add(look.labels.find_untrained((look.sides.sides() == SPLITS.index("train")).tolist()))
     in_source = [
-        *_find_in_source(source, look.reader, pairs=pairs),
-        *look.labels.findings(are_classes=is_classification),
+        *_find_in_source(source, look.reader, pairs=objective.has_pairs),
+        *look.labels.findings(are_classes=has_labels),
     ]
     return Examination(
         source=source.name,
@@ -158,9 +154,9 @@ class _Look:
         controls: Collection[str],
         *,
         most_compared: int,
-        objective: Objective,
+        objective: ObjectiveInfo,
     ) -> None:
-        pairs = objective == "dpo"
+        pairs = objective.has_pairs
         self.reader = ConversationReader(source.name, settings, objective=objective)
         # What a split in the order of the file would leak is told whatever rule is set: it is what most tools do.
         self.sides = Sides(

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tutelage.errors import RunFolderError
-from tutelage.run.folder import RunFolder, write_json_lines
+from tutelage.run.folder import write_json_lines
 from tutelage.run.lines import read_json_lines
 from tutelage.system.storage import files_with_hashes
 from tutelage.tree.examples import PreparedRow
@@ -20,7 +20,7 @@ Ask = Callable[[Sequence[PreparedRow], str], list[dict[str, Any]]]
 
 
 def answer_rows(
-    run: RunFolder,
+    kept: Path,
     arm: str,
     rows: Sequence[PreparedRow],
     *,
@@ -28,7 +28,7 @@ def answer_rows(
     batch_size: int,
     ask: Ask,
 ) -> list[dict[str, Any]]:
-    """Return a record a row: what is there already, and the rest from `ask`, kept part by part.
+    """Return a record a row: what is there already, and the rest from `ask`, kept part by part in a folder.
 
     `asked_with` is all that an answer depends on beside the row. A part is asked as a whole and never cut: which rows
     are computed together may change the last bits of a number, and an interruption must not.
@@ -37,7 +37,7 @@ def answer_rows(
     parts = [rows[begin : begin + size] for begin in range(0, len(rows), size)]
     records: list[dict[str, Any]] = []
     for number, part in enumerate(parts, start=1):
-        path = run.answers / f"{arm}-{number:05d}-{_identity(part, asked_with)}.jsonl"
+        path = kept / f"{arm}-{number:05d}-{_identity(part, asked_with)}.jsonl"
         found = _read(path, part)
         if found is None:
             found = ask(part, f" (part {number} of {len(parts)})" if len(parts) > 1 else "")

@@ -104,7 +104,7 @@ class OpenedRows:
         from tutelage.data.dataset.preparation import sizes_of
         from tutelage.data.quality.checks import check_rows
 
-        pairs = self.recipe.training.objective == "dpo"
+        pairs = self.recipe.objective.has_pairs
         return check_rows(self.conversations.rows, self.settings, sizes_of(self.source), pairs=pairs)
 
 

@@ -1,0 +1,68 @@
+"""What an objective makes of conversations: rows of token ids, and what of them is a target."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from tutelage.config.recipe import DataSettings
+from tutelage.data.dataset.prepared_rows import PreparedRows
+from tutelage.data.prompts.prompts import PromptRenderer
+from tutelage.data.rows.conversations import Conversation
+from tutelage.tree.examples import PreparedRow
+
+# A conversation and what is trained of it: one row, or two where it has two answers.
+EncodedRows = tuple[Conversation, tuple[PreparedRow, ...]]
+
+
+@dataclass
+class Labels:
+    """The labels that rows have, by their numbers, as they are seen; and the sets of them where a row has several."""
+
+    classes: list[str] = field(default_factory=list)
+    sets: list[tuple[int, ...]] = field(default_factory=list)
+
+
+class Encode(Protocol):
+    """Yields each conversation with its rows, and adds their labels; DataError where one has another format."""
+
+    def __call__(
+        self,
+        renderer: PromptRenderer,
+        conversations: Iterable[Conversation],
+        settings: DataSettings,
+        labels: Labels,
+    ) -> Iterator[EncodedRows]: ...
+
+
+class CheckSplits(Protocol):
+    """Raises DataError where the rows of the splits cannot be trained on; `source` names their data."""
+
+    def __call__(self, splits: Mapping[str, PreparedRows], labels: Labels, source: str) -> None: ...
+
+
+def require_nothing(row: Conversation) -> None:
+    """Take a row of any format."""
+
+
+def accept_splits(splits: Mapping[str, PreparedRows], labels: Labels, source: str) -> None:
+    """Take any rows."""
+
+
+@dataclass(frozen=True)
+class RowEncoder:
+    """How the rows of an objective are encoded; `check` raises DataError where a row has another format."""
+
+    encode: Encode
+    check: Callable[[Conversation], None] = require_nothing
+    check_splits: CheckSplits = accept_splits
+
+
+def encode_answers(
+    renderer: PromptRenderer, conversations: Iterable[Conversation], settings: DataSettings, labels: Labels
+) -> Iterator[EncodedRows]:
+    """Yield each conversation with the row of its answers, those supervised that `data.loss_on` names."""
+    for conversation, row in renderer.rows(conversations, loss_on=settings.loss_on):
+        yield conversation, (row,)
+
+
+ANSWERS = RowEncoder(encode_answers)

@@ -1,0 +1,1 @@
+"""Classification: a head that gives a text its label, or several."""

@@ -1,0 +1,1 @@
+"""Preference tuning: the chosen of two answers more probable than the rejected one."""

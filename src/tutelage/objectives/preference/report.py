@@ -1,0 +1,208 @@
+"""What the page shows of a preference tuning: its figures, and the pairs on which it went the wrong way."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tutelage.config.objectives import OBJECTIVES
+from tutelage.config.recipe import Recipe
+from tutelage.data.dataset.own_question import choose_question
+from tutelage.evaluation.metrics.metrics import METRICS
+from tutelage.evaluation.next_steps import answering_steps
+from tutelage.evaluation.paired.verdict import format_change, format_value
+from tutelage.evaluation.stats.clusters import shared_frame
+from tutelage.objectives.results import Block, Heading, Table, Text
+from tutelage.objectives.spec import ReadLines, ReportPart
+from tutelage.report.headline import Headline, KeyFigure
+from tutelage.report.objective import ObjectiveWords, Section
+from tutelage.report.scores import change_text, interval_text, value_text
+from tutelage.run.artifacts import Preparation
+from tutelage.run.evaluation import AnswerEvaluation, Evaluation, LengthFigures, PreferenceFigures, Side
+from tutelage.run.folder import PREFERENCES
+
+WRONG_SHOWN = 5
+
+PAIR_LOSSES = {
+    "sigmoid": "DPO loss, nats per pair",
+    "ipo": "IPO loss, squared nats per pair",
+    "orpo": "ORPO loss, nats per pair",
+    "simpo": "SimPO loss, nats per pair",
+}
+
+MEANINGS: Mapping[Side, str] = {
+    "chosen": "how surprised the model is by the answer that was preferred",
+    "rejected": "how surprised it is by the other one",
+}
+
+
+@dataclass(frozen=True)
+class SideRow:
+    """One of the two answers, its numbers as text."""
+
+    label: str
+    meaning: str
+    reward: str
+    base: str
+    tuned: str
+    difference: str
+    interval: str
+
+
+@dataclass(frozen=True)
+class ShownPair:
+    """A test pair with how far the tuned model moved towards the chosen answer, negative where away from it."""
+
+    row: int
+    prompt: str
+    chosen: str
+    rejected: str
+    margin: str
+
+
+@dataclass(frozen=True)
+class Preference:
+    """`figures` are those of metrics.json; `pairs` begin with those on which the model moved the wrong way most."""
+
+    figures: PreferenceFigures
+    sides: list[SideRow]
+    pairs: list[ShownPair]
+
+
+def preference_words(preparation: Preparation, recipe: Recipe | None) -> ObjectiveWords:
+    """Return the words for the losses and pairs of a preference tuning; without a recipe the loss has no name."""
+    axis = PAIR_LOSSES[recipe.preference.loss] if recipe else "loss of a pair"
+    return ObjectiveWords(
+        OBJECTIVES[preparation.objective].task,
+        axis,
+        f"{axis} held back",
+        rows="pairs",
+        lengths="tokens in a prompt with one of its answers",
+        counted="answers",
+        tree_rows=", each with both of its answers,",
+        tree_leaf="answer",
+    )
+
+
+def preference_section(evaluation: Evaluation, read_lines: ReadLines) -> Section:
+    """Return what there is to show of the preferences."""
+    figures, word = preferences_in(evaluation), evaluation.verdict
+    return Section(
+        "tutelage.objectives.preference",
+        "preference.html",
+        {
+            "preference": Preference(
+                figures=figures,
+                sides=[_side(name, figures) for name in MEANINGS],
+                pairs=_pairs(read_lines(PREFERENCES)),
+            )
+        },
+        headline=Headline(word.capitalize(), evaluation.sentence, word),
+        links=[("preference", "Preferences")],
+        key_figures=_key_figures(figures, _answers(evaluation).length),
+        about_metrics="The chosen answers are the references here. The preferences above decide the verdict of the run;"
+        " among these metrics only the marked one counts,",
+    )
+
+
+def preferences_in(evaluation: Evaluation) -> PreferenceFigures:
+    """Return the figures of the preferences."""
+    found = _answers(evaluation).preference
+    assert found is not None, "a preference tuning is evaluated on pairs"
+    return found
+
+
+def _answers(evaluation: Evaluation) -> AnswerEvaluation:
+    assert isinstance(evaluation, AnswerEvaluation), "a preference tuning writes answers"
+    return evaluation
+
+
+def _side(name: Side, figures: PreferenceFigures) -> SideRow:
+    metric, bits = METRICS["bits_per_byte"], figures.bits_per_byte[name]
+    return SideRow(
+        label=f"{name} answers",
+        meaning=MEANINGS[name],
+        reward=f"{figures.rewards[name]:+.2f}".replace("-", "\u2212"),
+        base=value_text(bits.base, metric),
+        tuned=value_text(bits.tuned, metric),
+        difference=change_text(bits.difference, metric),
+        interval=interval_text(bits.low, bits.high, metric),
+    )
+
+
+def _pairs(records: Sequence[Mapping[str, Any]]) -> list[ShownPair]:
+    opening, ending = shared_frame([record["prompt"] for record in records])
+    return [
+        ShownPair(
+            row=record["row"],
+            prompt=record["prompt"].removeprefix(opening).removesuffix(ending),
+            chosen=record["chosen"],
+            rejected=record["rejected"],
+            margin=f"{record['margin']:+.2f}".replace("-", "\u2212"),
+        )
+        for record in sorted(records, key=lambda record: (record["margin"], record["row"]))[:WRONG_SHOWN]
+    ]
+
+
+def _key_figures(figures: PreferenceFigures, length: LengthFigures | None) -> list[KeyFigure]:
+    likelier = figures.chosen_likelier
+    before, after = (f"{100 * arm.value:.1f} %" for arm in (likelier.base, likelier.tuned))
+    found = [
+        KeyFigure(
+            "Chosen answer more likely",
+            before,
+            after,
+            "share of the test pairs; half of them would be chance",
+        )
+    ]
+    if length is not None:
+        before, after = (f"{tokens:.1f}" for tokens in (length.base, length.tuned))
+        found.append(
+            KeyFigure(
+                "Length of its own answers", before, after, "tokens; preferences often make answers longer"
+            )
+        )
+    return found
+
+
+def preference_results(evaluation: Evaluation) -> list[Block]:
+    """Return towards which answers the model moved, and the verdict."""
+    found, metric = preferences_in(evaluation), METRICS["bits_per_byte"]
+    return [
+        Text(""),
+        Table(
+            ["", "reward", "bits per byte, base", "tuned", "difference"],
+            [
+                [
+                    f"{side} answers",
+                    f"{found.rewards[side]:+.2f}",
+                    format_value(bits.base, metric),
+                    format_value(bits.tuned, metric),
+                    format_change(bits.difference, metric),
+                ]
+                for side, bits in found.bits_per_byte.items()
+            ],
+        ),
+        Text(f"The margin between the rewards is {found.margin.mean:+.2f} on average."),
+        Text(""),
+        Heading(evaluation.sentence),
+    ]
+
+
+def describe_margins(figures: Mapping[str, float]) -> str | None:
+    """Say what a training has come to on the validation pairs."""
+    ties = f" and {figures['ties']:.0%} are ties, within rounding" if figures["ties"] else ""
+    return (
+        f"Of the validation pairs {figures['accuracy']:.0%} are the right way round then{ties}, by a margin of"
+        f" {figures['margin']:+.2f} on average (rewards {figures['chosen_reward']:+.2f} for chosen and"
+        f" {figures['rejected_reward']:+.2f} for rejected answers)."
+    )
+
+
+REPORT = ReportPart(
+    words=preference_words,
+    section=preference_section,
+    results=preference_results,
+    question=choose_question,
+    steps=answering_steps,
+    describe_validation=describe_margins,
+)

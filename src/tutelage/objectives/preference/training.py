@@ -1,0 +1,22 @@
+"""The training of preferences: pairs of answers, and what the model gave them before its first step."""
+
+from tutelage.objectives.preference.loss import preference_objective
+from tutelage.objectives.preference.pairs import pairs_of
+from tutelage.objectives.preference.reference import (
+    needs_reference,
+    what_is_damaged_in_reference,
+    with_reference,
+)
+from tutelage.objectives.spec import Reference, TrainingPart
+
+TRAINING = TrainingPart(
+    objective=lambda recipe, units: preference_objective(recipe.preference),
+    units=pairs_of,
+    reference=Reference(
+        label="Reading both answers of each pair",
+        examples_per_unit=2,
+        is_needed=needs_reference,
+        read=with_reference,
+        what_is_damaged=what_is_damaged_in_reference,
+    ),
+)

@@ -1,0 +1,1 @@
+"""Instruction tuning: every answer's tokens as probable as can be."""

@@ -1,0 +1,44 @@
+"""The evaluation of an instruction tuning: answers of both models to the test rows, compared."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from tutelage.config.recipe import Recipe
+from tutelage.data.dataset.prepared_rows import PreparedRows
+from tutelage.evaluation.answers.responses import Progress, Waiting
+from tutelage.evaluation.eval_sets.named_sets import NamedSet
+from tutelage.evaluation.evaluate import Evaluated, evaluate
+from tutelage.evaluation.work_ahead import answers_work
+from tutelage.model.trained import TrainedModel
+from tutelage.objectives.spec import EvaluationPart
+from tutelage.training.work import Work
+
+
+def evaluate_answers(
+    trained: TrainedModel,
+    splits: Mapping[str, PreparedRows],
+    *,
+    sets: Sequence[NamedSet],
+    kept: Path,
+    progress: Progress,
+    waiting: Waiting,
+) -> Evaluated:
+    """Ask both models the test rows and the eval sets, and compare their answers."""
+    return evaluate(trained, splits["test"], sets=sets, kept=kept, progress=progress, waiting=waiting)
+
+
+def work_of_answers(
+    recipe: Recipe,
+    rows: PreparedRows,
+    sets: Sequence[NamedSet],
+    *,
+    validation: PreparedRows,
+    tokenizer: Any,
+    is_padded: bool,
+) -> Work:
+    """Return the work of both models; the fine-tuned one is taken to answer as long as the references."""
+    return answers_work(recipe, rows, sets, tokenizer=tokenizer, is_padded=is_padded)
+
+
+EVALUATION = EvaluationPart(evaluate_answers, work_of_answers)

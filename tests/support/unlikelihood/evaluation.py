@@ -1,0 +1,53 @@
+"""How probable the unwanted answers of the test rows are to both models."""
+
+from dataclasses import asdict
+
+import numpy as np
+
+from tutelage.evaluation.evaluate import evaluate
+from tutelage.evaluation.stats.statistics import paired_difference
+from tutelage.objectives.sft.evaluation import work_of_answers
+from tutelage.objectives.spec import EvaluationPart
+
+LINES = "unwanted.jsonl"
+
+
+class UnwantedReading:
+    """Takes the log-probabilities that an evaluation reads anyhow."""
+
+    def read(self, arm, model, told):
+        """Read nothing more."""
+
+    def judge(self, result, records, clusters):
+        """Decide by whether the unwanted answers became less probable."""
+        base, tuned = (
+            np.array([one["reference_log_prob"] for one in records[arm]]) for arm in ("base", "tuned")
+        )
+        found = paired_difference(base, tuned, clusters)
+        word = "no difference detectable"
+        if found.low is not None and found.high is not None and not found.low <= 0 <= found.high:
+            word = "better" if found.high < 0 else "worse"
+        sentence = f"The unwanted answers changed by {found.difference:.2f} nats on average: {word}."
+        figures = {name: asdict(found)[name] for name in ("base", "tuned", "difference", "low", "high")}
+        own = {"objective": "unlikelihood", "verdict": word, "sentence": sentence, "figures": figures}
+        lines = [
+            {"row": one["row"], "unwanted": one["reference"], "base": before, "tuned": after}
+            for one, before, after in zip(records["tuned"], base.tolist(), tuned.tolist(), strict=True)
+        ]
+        return {**result, **own}, {LINES: lines}
+
+
+def evaluate_unwanted(trained, splits, *, sets, kept, progress, waiting):
+    """Ask both models the test prompts, and compare how probable the unwanted answers are."""
+    return evaluate(
+        trained,
+        splits["test"],
+        sets=sets,
+        kept=kept,
+        further=UnwantedReading(),
+        progress=progress,
+        waiting=waiting,
+    )
+
+
+EVALUATION = EvaluationPart(evaluate_unwanted, work_of_answers)
