@@ -8,6 +8,15 @@ from tutelage.stages.reporter import Reporter
 if TYPE_CHECKING:
     from tutelage.data.lint.examination import Examination
 
+# Codes of findings at which `prepare` stops.
+STOPS = (
+    "data.empty_split",
+    "data.too_few_prompts",
+    "data.too_long",
+    "data.single_label",
+    "data.label_not_in_training",
+)
+
 
 def check(inputs: Inputs, reporter: Reporter, *, near_duplicates: bool = True) -> "Examination":
     """Examine the rows of a recipe's data; without the model on this machine nothing is said of tokens."""
@@ -28,3 +37,8 @@ def check(inputs: Inputs, reporter: Reporter, *, near_duplicates: bool = True) -
             objective=recipe.objective,
             encoder=inputs.objective.rows,
         )
+
+
+def what_stops(found: "Examination") -> list[str]:
+    """Return the codes of what was found at which `prepare` would stop."""
+    return sorted({one.code for one in found.findings if one.code in STOPS})

@@ -1,7 +1,9 @@
 """Whether how a step is cut and run changes nothing, on a model."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from tutelage.errors import ModelError
 from tutelage.stages.inputs import Inputs
 from tutelage.stages.prepare import prepare_aside
 from tutelage.stages.reporter import Reporter
@@ -24,3 +26,14 @@ def selftest(inputs: Inputs, reporter: Reporter) -> "list[Comparison]":
         found.append(comparison)
         advance(1)
     return found
+
+
+def require_equal_steps(found: "Sequence[Comparison]", model: str) -> None:
+    """Stop where a way gives another step than one example at a time."""
+    wrong = [one for one in found if not one.is_within]
+    if wrong:
+        raise ModelError(
+            "model.selftest_failed",
+            f"{len(wrong)} of {len(found)} ways give another step than one example at a time. Do not tune {model}"
+            " here; please report its name and this table.",
+        )

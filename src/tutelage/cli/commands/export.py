@@ -1,8 +1,7 @@
 """`tutelage export`: take a tuned model away, proven to be the one that was trained."""
 
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 from cyclopts import Parameter
 
@@ -10,14 +9,11 @@ from tutelage.cli.opening import opened
 from tutelage.cli.options import Debug, Options, SkipChecksums, as_path, open_earlier_run
 from tutelage.cli.views import console
 from tutelage.cli.views.dry_run import show_dry_run
+from tutelage.cli.views.exports import show_exports
 from tutelage.cli.views.next_steps import show_next_steps
-from tutelage.codes import Message
 from tutelage.run.folder import ExportFolder
 from tutelage.stages.export import Quantization, Target, check_export
 from tutelage.stages.export import export as export_run
-
-if TYPE_CHECKING:
-    from tutelage.export.record import Exported
 
 
 def export(
@@ -59,54 +55,6 @@ def export(
             show_dry_run(session, writes=[*exports, order.folder.verification], guarded=exports)
             return
         exported = export_run(session, to, output=output, quantization=quantization, overwrite=overwrite)
-        _show(exported)
+        show_exports(exported)
         console.say(f"\nVerification: {ExportFolder(output or run.export).verification}")
         show_next_steps(session, exported=to)
-
-
-def _show(exported: "Sequence[Exported]") -> None:
-    console.table(
-        ["export", "format", "size", "largest difference", "answers equal", "KL", "verified with"],
-        [
-            [
-                str(one.folder),
-                one.format,
-                f"{one.size_bytes / 1e6:,.1f} MB",
-                f"{one.comparison.largest_log_prob_difference:.1e} nats",
-                f"{one.comparison.answers_equal} of {one.comparison.prompts}",
-                f"{one.comparison.mean_kl:.1e}",
-                one.verified_with,
-            ]
-            for one in exported
-        ],
-        numeric={2, 3, 4, 5},
-    )
-    if left_out := exported[0].comparison.left_out:
-        console.note(
-            "export.prompts_left_out",
-            f"{left_out} prompts were left out: written as one text, they have other token ids in any program.",
-        )
-    for one in exported:
-        parted = one.comparison.prompts - one.comparison.answers_equal
-        if one.format == "f16" and parted:
-            console.note(
-                "export.rounding_changes_answers",
-                f"f16 rounds the weights, which changes {parted} of {one.comparison.prompts} answers at a near tie;"
-                " --quantization f32 keeps them all.",
-            )
-        if one.format == "f32" and parted:
-            console.note(
-                "export.rounding_changes_answers",
-                f"llama.cpp computes GELU in half precision, which changes {parted} of {one.comparison.prompts} answers"
-                " at a near tie.",
-            )
-        if one.format not in ("f32", "f16"):
-            console.say(
-                f"{one.format} chooses {one.comparison.same_tokens:.1%} of the tokens as the run does."
-            )
-        if one.comparison.is_coarse:
-            told = (
-                f"{one.format} changes what the model says (mean KL {one.comparison.mean_kl:.2f} nats)."
-                " Choose a finer --quantization if that matters."
-            )
-            console.warn(Message("export.coarse_quantization", told))

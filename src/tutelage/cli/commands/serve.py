@@ -1,8 +1,6 @@
 """`tutelage serve`: the base and the tuned model of a run behind OpenAI's interface."""
 
-import json
 import os
-import shlex
 from typing import Annotated, Literal
 
 from cyclopts import Parameter
@@ -11,9 +9,9 @@ from tutelage.cli.opening import opened
 from tutelage.cli.options import Options, open_earlier_run
 from tutelage.cli.views import console
 from tutelage.cli.views.dry_run import show_dry_run
+from tutelage.cli.views.server import show_server
 from tutelage.config.recipe_file import PLACE_OF_WORK
 from tutelage.errors import Interrupted, RecipeError
-from tutelage.run.folder import ExportFolder, RunFolder
 from tutelage.stages.next_steps import own_question
 from tutelage.stages.settings import refuse_classifier, refuse_idle_settings, refuse_untrained_settings
 from tutelage.stages.warnings import warn_of_emulated_bfloat16
@@ -81,7 +79,7 @@ def serve(
                 serve_until_stopped(
                     app,
                     listener,
-                    lambda: _tell(run, host, port, ready.told, has_key=key is not None, asked=asked),
+                    lambda: show_server(run, host, port, ready.told, has_key=key is not None, asked=asked),
                 )
             except Interrupted:
                 console.say("Stopped.")
@@ -107,33 +105,3 @@ def _open_key(host: str) -> str | None:
             " who may ask know, or leave --host out: then only this machine is answered.",
         )
     return key
-
-
-def _tell(run: RunFolder, host: str, port: int, answered: str, *, has_key: bool, asked: str) -> None:
-    """Print what is served where, and how to try it."""
-    url = f"http://{f'[{host}]' if ':' in host else host}:{port}/v1"
-    console.heading(f"{url} answers with the models `tuned` and `base`")
-    console.say(answered)
-    key = f" -H 'Authorization: Bearer '\"${KEY_VARIABLE}\"" if has_key else ""
-    message = {"role": "user", "content": asked}
-    body = shlex.quote(json.dumps({"model": "tuned", "messages": [message]}, ensure_ascii=False))
-    console.verbatim(f"  curl {url}/chat/completions{key} -H 'Content-Type: application/json' -d {body}")
-    _tell_of_larger_servers(run)
-    console.say("Ctrl-C ends it.")
-
-
-def _tell_of_larger_servers(run: RunFolder) -> None:
-    """Print how servers that are made for many users load the exports that are there."""
-    from tutelage.evaluation.next_steps import path_argument
-
-    exports = ExportFolder(run.export)
-    file = next(iter(sorted(exports.of("gguf").glob("*.gguf"))), "")
-    commands = {
-        "gguf": ["llama-server", "-m", str(file), "--jinja"],
-        "hf": ["vllm", "serve", str(exports.of("hf")), "--served-model-name", "tuned"],
-        "ollama": ["ollama", "create", run.root.name, "-f", str(exports.of("ollama") / "Modelfile")],
-    }
-    there = [shlex.join(command) for target, command in commands.items() if exports.of(target).exists()]
-    console.say("For many users, let another server load an export:")
-    for command in there or [f"tutelage export {path_argument(run.root)} --to gguf"]:
-        console.verbatim(f"  {command}")

@@ -1,6 +1,5 @@
 """`tutelage data stats`: what some rows are, in numbers."""
 
-from collections.abc import Mapping
 from typing import Annotated, Any
 
 from cyclopts import Parameter
@@ -8,10 +7,8 @@ from cyclopts import Parameter
 from tutelage.cli.commands.data.files import SourceOptions, open_rows, tokens_of
 from tutelage.cli.opening import opened_inputs
 from tutelage.cli.views import console
+from tutelage.cli.views.description import show_description
 from tutelage.config.recipe_file import LoadedRecipe
-
-CLUSTERS_SHOWN = 5
-ROWS_SHOWN = 8
 
 
 def stats(
@@ -35,7 +32,7 @@ def stats(
     if json:
         console.say_json(found.to_record())
     else:
-        _show(found)
+        show_description(found)
 
 
 def _tokens(opened: Any) -> list[int]:
@@ -44,34 +41,3 @@ def _tokens(opened: Any) -> list[int]:
             return []
         inputs.warn_of_larger_tokenizer()
         return list(tokens_of(opened, opened.checked(), inputs.renderer).values())
-
-
-def _show(found: Any) -> None:
-    console.say(
-        f"{found.repeated_prompts:,} rows repeat the prompt of an earlier row; {found.distinct_answers:,} answers are"
-        " distinct."
-    )
-    console.say(_shares("Fields", found.fields))
-    console.say(_shares("Turns", found.turns))
-    console.say(_shares("Languages", found.languages))
-    console.say()
-    console.heading("Lengths")
-    shares = list(next(iter(found.lengths.values()), {}))
-    rows = [[what, *(f"{value:,}" for value in at.values())] for what, at in found.lengths.items()]
-    if rows:
-        console.table(["", *shares], rows, numeric=range(1, len(shares) + 1))
-    console.say()
-    console.heading("Near-duplicates")
-    together = sum(map(len, found.clusters))
-    console.say(
-        f"{together:,} rows stand in {len(found.clusters):,} clusters; --per-cluster of `filter` thins them."
-    )
-    for note in found.notes:
-        console.note(note.code, note.text)
-    for cluster in found.clusters[:CLUSTERS_SHOWN]:
-        more = " …" if len(cluster) > ROWS_SHOWN else ""
-        console.say(f"  {len(cluster):,} rows: {', '.join(map(str, cluster[:ROWS_SHOWN]))}{more}")
-
-
-def _shares(what: str, counts: Mapping[Any, int]) -> str:
-    return f"{what}: {', '.join(f'{name} {count:,}' for name, count in counts.items())}."

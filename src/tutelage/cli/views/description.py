@@ -1,0 +1,44 @@
+"""What some rows are, in numbers, printed for a person."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from tutelage.cli.views import console
+
+if TYPE_CHECKING:
+    from tutelage.data.lint.description import Description
+
+CLUSTERS_SHOWN = 5
+ROWS_SHOWN = 8
+
+
+def show_description(found: "Description") -> None:
+    """Print what is counted, and the first clusters of near-duplicates."""
+    console.say(
+        f"{found.repeated_prompts:,} rows repeat the prompt of an earlier row; {found.distinct_answers:,} answers are"
+        " distinct."
+    )
+    console.say(_shares("Fields", found.fields))
+    console.say(_shares("Turns", found.turns))
+    console.say(_shares("Languages", found.languages))
+    console.say()
+    console.heading("Lengths")
+    shares = list(next(iter(found.lengths.values()), {}))
+    rows = [[what, *(f"{value:,}" for value in at.values())] for what, at in found.lengths.items()]
+    if rows:
+        console.table(["", *shares], rows, numeric=range(1, len(shares) + 1))
+    console.say()
+    console.heading("Near-duplicates")
+    together = sum(map(len, found.clusters))
+    console.say(
+        f"{together:,} rows stand in {len(found.clusters):,} clusters; --per-cluster of `filter` thins them."
+    )
+    for note in found.notes:
+        console.note(note.code, note.text)
+    for cluster in found.clusters[:CLUSTERS_SHOWN]:
+        more = " …" if len(cluster) > ROWS_SHOWN else ""
+        console.say(f"  {len(cluster):,} rows: {', '.join(map(str, cluster[:ROWS_SHOWN]))}{more}")
+
+
+def _shares(what: str, counts: Mapping[Any, int]) -> str:
+    return f"{what}: {', '.join(f'{name} {count:,}' for name, count in counts.items())}."

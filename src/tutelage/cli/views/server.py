@@ -1,0 +1,39 @@
+"""What is served where, and how to try it, printed for a person."""
+
+import json
+import shlex
+
+from tutelage.cli.views import console
+from tutelage.run.folder import ExportFolder, RunFolder
+
+KEY_VARIABLE = "TUTELAGE_API_KEY"
+
+
+def show_server(run: RunFolder, host: str, port: int, answered: str, *, has_key: bool, asked: str) -> None:
+    """Print what is served where, and how to try it."""
+    url = f"http://{f'[{host}]' if ':' in host else host}:{port}/v1"
+    console.heading(f"{url} answers with the models `tuned` and `base`")
+    console.say(answered)
+    key = f" -H 'Authorization: Bearer '\"${KEY_VARIABLE}\"" if has_key else ""
+    message = {"role": "user", "content": asked}
+    body = shlex.quote(json.dumps({"model": "tuned", "messages": [message]}, ensure_ascii=False))
+    console.verbatim(f"  curl {url}/chat/completions{key} -H 'Content-Type: application/json' -d {body}")
+    _show_larger_servers(run)
+    console.say("Ctrl-C ends it.")
+
+
+def _show_larger_servers(run: RunFolder) -> None:
+    """Print how servers that are made for many users load the exports that are there."""
+    from tutelage.evaluation.next_steps import path_argument
+
+    exports = ExportFolder(run.export)
+    file = next(iter(sorted(exports.of("gguf").glob("*.gguf"))), "")
+    commands = {
+        "gguf": ["llama-server", "-m", str(file), "--jinja"],
+        "hf": ["vllm", "serve", str(exports.of("hf")), "--served-model-name", "tuned"],
+        "ollama": ["ollama", "create", run.root.name, "-f", str(exports.of("ollama") / "Modelfile")],
+    }
+    there = [shlex.join(command) for target, command in commands.items() if exports.of(target).exists()]
+    console.say("For many users, let another server load an export:")
+    for command in there or [f"tutelage export {path_argument(run.root)} --to gguf"]:
+        console.verbatim(f"  {command}")
