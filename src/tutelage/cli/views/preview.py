@@ -1,0 +1,94 @@
+"""Rows as the model sees them, and their prefix tree, printed for a person."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from tutelage.cli.views import console
+from tutelage.stages.preview import DrawnTree, RenderedAnswer, RenderedText, TreeNode
+
+if TYPE_CHECKING:
+    from tutelage.data.quality.checks import CheckedRow
+    from tutelage.tree.pieces import Piece
+
+
+def show_outcome(one: "CheckedRow") -> None:
+    """Print what becomes of a row, and why."""
+    reasons = f": {'; '.join(reason.text for reason in one.reasons)}" if one.reasons else ""
+    console.heading(f"Row {one.row.row}, {one.row.format}, {one.outcome}{reasons}")
+
+
+def show_answer(one: RenderedAnswer, *, with_ids: bool) -> None:
+    """Print an answer behind its prompt, and the prompt as serving sends it."""
+    console.say(
+        f"{len(one.ids):,} tokens, {one.supervised_tokens:,} supervised in {_counted(one.supervised_runs, 'run')};"
+        f" {console.KEY}."
+    )
+    console.say()
+    _show_pieces(one.pieces, one.ids, with_ids=with_ids, mark="supervised")
+    console.say()
+    console.heading("What serving will send")
+    console.say(one.prompt)
+    console.say(
+        f"({_counted(one.prompt_tokens, 'token')},"
+        f" {'the same ids as in training' if one.is_prompt_equal else 'NOT the ids of the training'})"
+    )
+    console.say()
+
+
+def show_text(one: RenderedText, *, with_ids: bool) -> None:
+    """Print the text of a classification, and the token that its head reads."""
+    from tutelage.data.quality.label_names import quoted
+
+    console.say(
+        f"The label is {quoted(one.label)}. The text has {_counted(len(one.ids), 'token')}, without a prompt"
+        f" around it, and the head reads the {one.token} of them: {one.read!r}, id {one.ids[one.place]}."
+    )
+    if one.token == "first":
+        console.say("It has seen nothing of those behind it, so that they are left out.")
+    console.say()
+    _show_pieces(one.pieces, one.ids, with_ids=with_ids, mark="read by the head")
+    console.say()
+
+
+def show_tree(tree: DrawnTree) -> None:
+    """Print a prefix tree, each run of tokens once."""
+    console.heading(f"The prefix tree of {_counted(tree.rows, 'row')}")
+    console.say(
+        f"{tree.tokens_apart:,} tokens one by one, {tree.tokens:,} in the tree: each run stands once, with how many"
+        " tokens it has."
+    )
+    console.tree([_node(node) for node in tree.nodes])
+    console.say()
+
+
+def _show_pieces(pieces: "Sequence[Piece]", ids: Sequence[int], *, with_ids: bool, mark: str) -> None:
+    if with_ids:
+        _show_ids(pieces, ids, mark=mark)
+    else:
+        console.marked([(piece.text, piece.is_supervised) for piece in pieces])
+
+
+def _show_ids(pieces: "Sequence[Piece]", ids: Sequence[int], *, mark: str) -> None:
+    place, rows = 0, []
+    for piece in pieces:
+        own = ids[place : place + piece.tokens]
+        rows.append(
+            [
+                str(place),
+                " ".join(map(str, own)),
+                repr(piece.text)[1:-1],
+                mark if piece.is_supervised else "",
+            ]
+        )
+        place += piece.tokens
+    console.table(["place", "id", "text", ""], rows, numeric=(0, 1))
+
+
+def _node(node: TreeNode) -> console.Node:
+    ends = f" → {', '.join(node.ends)}" if node.ends else ""
+    label = (f"  {_counted(node.tokens, 'token')}{ends}", None)
+    return [*node.parts, label], [_node(inner) for inner in node.nodes]
+
+
+def _counted(count: int, thing: str) -> str:
+    return f"{count:,} {thing}{'' if count == 1 else 's'}"
