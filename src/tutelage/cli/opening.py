@@ -32,3 +32,10 @@ def opened_inputs(loaded: LoadedRecipe, *, is_quiet: bool = False) -> Iterator[t
     with Terminal(is_quiet=is_quiet) as terminal:
         reporter = Reporter(terminal)
         yield Inputs(loaded, reporter, preload=import_quickly), reporter
+
+
+@contextmanager
+def reporting() -> Iterator[Reporter]:
+    """Give whom a stage without a recipe reports to, and print what it reports."""
+    with Terminal() as terminal:
+        yield Reporter(terminal)

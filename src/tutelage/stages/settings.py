@@ -82,3 +82,13 @@ def refuse_lost_checkpoint(run: RunFolder) -> None:
             "run.checkpoint_damaged",
             f"{run.weights} is damaged ({damage}). Put it back as it was, or name another step.",
         )
+
+
+def refuse_less_than_one(**counts: int | None) -> None:
+    """Stop at a count, given by the name of its option, that asks for nothing."""
+    for name, value in counts.items():
+        if value is not None and value < 1:
+            raise RecipeError(
+                "cli.value_out_of_range",
+                f"--{name.replace('_', '-')} is {value}, but it has to be 1 or more.",
+            )

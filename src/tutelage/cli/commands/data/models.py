@@ -1,12 +1,15 @@
-"""The language model that `tutelage data generate` and `improve` ask: its options, and what is said of it."""
+"""The language model that `tutelage data generate` and `improve` ask: its options, and where what it is asked goes."""
 
 from dataclasses import KW_ONLY, dataclass
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
 from tutelage.cli.views import console
-from tutelage.errors import RecipeError
+from tutelage.stages.data.chat_model import open_remembering, refuse_odd_asking, remote_host
+
+if TYPE_CHECKING:
+    from tutelage.stages.data.chat_model import RememberingModel
 
 
 @Parameter(name="*")
@@ -37,49 +40,20 @@ class ModelOptions:
     ] = ()
 
 
-def refuse_less_than_one(**counts: int | None) -> None:
-    """Stop at a count, given by the name of its option, that asks for nothing."""
-    for name, value in counts.items():
-        if value is not None and value < 1:
-            raise RecipeError(
-                "cli.value_out_of_range",
-                f"--{name.replace('_', '-')} is {value}, but it has to be 1 or more.",
-            )
-
-
-def remembering_model(options: ModelOptions) -> Any:
-    """Return the RememberingModel of the options, and say where what is asked goes."""
-    from tutelage.data.synthetic.asking import RememberingModel
-    from tutelage.llm.language_models import open_chat_model
-    from tutelage.llm.model_names import parse_model_name
-    from tutelage.system.fetching import user_cache
-
-    for name, value, least in (
-        ("temperature", options.temperature, 0),
-        ("max-tokens", options.max_tokens, 1),
-        ("seed", options.seed, 0),
-        ("timeout-seconds", options.timeout_seconds, 1),
-    ):
-        if not least <= value < 2**31:
-            raise RecipeError(
-                "cli.value_out_of_range",
-                f"--{name} is {value}, but it has to be {least} or more, and below 2^31.",
-            )
-    host = parse_model_name(options.model).remote_host
-    if host:
-        console.say(f"Rows are sent to {host}.")
-    return RememberingModel(
-        options.model,
-        lambda: open_chat_model(
-            options.model, timeout_seconds=options.timeout_seconds, aliases=options.alias
-        ),
-        cache=user_cache(),
+def open_model(options: ModelOptions) -> "RememberingModel":
+    """Return the model of the options, and say where what is asked goes."""
+    refuse_odd_asking(
         temperature=options.temperature,
         max_tokens=options.max_tokens,
+        seed=options.seed,
+        timeout_seconds=options.timeout_seconds,
     )
-
-
-def show_questions(model: Any) -> None:
-    """Say how many questions were put."""
-    known = f" Answered before: {model.remembered:,}." if model.remembered else ""
-    console.say(f"Questions put to {model.name}: {model.asked:,}.{known}")
+    if host := remote_host(options.model):
+        console.say(f"Rows are sent to {host}.")
+    return open_remembering(
+        options.model,
+        temperature=options.temperature,
+        max_tokens=options.max_tokens,
+        timeout_seconds=options.timeout_seconds,
+        aliases=options.alias,
+    )

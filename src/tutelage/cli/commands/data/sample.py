@@ -9,13 +9,12 @@ from tutelage.cli.commands.data.files import (
     OutputOptions,
     SourceOptions,
     open_rows,
-    refuse_taken,
+    refuse_outputs,
     tell_reasons,
     write_files,
 )
-from tutelage.cli.commands.data.models import refuse_less_than_one
-from tutelage.codes import Message
-from tutelage.errors import RecipeError
+from tutelage.stages.data.sample import sample as sample_rows
+from tutelage.stages.settings import refuse_less_than_one
 
 
 def sample(
@@ -27,24 +26,9 @@ def sample(
     ledger: Ledger = None,
 ) -> None:
     """Draw some rows, which stay in their order; a larger sample of the same seed holds the smaller one."""
-    from tutelage.data.lint.selection import sample_rows
-    from tutelage.data.sources.writing import with_row_numbers
-
-    refuse_taken(output, output.output, ledger=ledger)
+    refuse_outputs(output, output.output, ledger=ledger)
     refuse_less_than_one(rows=rows)
     opened = open_rows(options, verb="sample")
-    records = opened.source.records
-    if rows > len(records):
-        raise RecipeError(
-            "cli.value_out_of_range",
-            f"--rows is {rows:,}, but {opened.source.name} has only {len(records):,}.",
-        )
-    drawn = sample_rows([record.row for record in records], rows, seed=seed)
-    left_out = {
-        record.row: Message("filter.not_sampled", "not drawn")
-        for record in records
-        if record.row not in drawn
-    }
-    kept = [record for record in records if record.row in drawn]
-    write_files(output, {output.output: with_row_numbers(kept)}, opened.settings)
-    tell_reasons(output, ledger, left_out, what="left out", outcome="dropped", repairs=opened.repairs)
+    drawn = sample_rows(opened, rows, seed=seed)
+    write_files(output, {output.output: drawn.values}, drawn.settings)
+    tell_reasons(output, ledger, opened, drawn.left_out)

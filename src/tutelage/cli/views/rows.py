@@ -1,0 +1,93 @@
+"""Rows that were read, written or left out, printed for a person."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from tutelage.cli.views import console
+from tutelage.codes import Message
+from tutelage.stages.data.convert import Converted
+from tutelage.stages.data.rows import SourceRows
+from tutelage.stages.data.split import Parts
+from tutelage.stages.data.writing import RowsFile
+
+ROWS_SHOWN = 6
+
+
+def show_read(rows: SourceRows) -> None:
+    """Print how many rows of which formats were read, and what has to be said of them."""
+    source, read = rows.source, rows.conversations
+    formats = ", ".join(f"{count:,} {name}" for name, count in read.formats.items())
+    console.say(f"{_counted(len(read.rows))} read from {source.name} ({source.kind}): {formats}.")
+    for note in rows.notes:
+        console.note(note.code, note.text)
+    repairs: dict[str, list[Message]] = {}
+    for row in read.rows:
+        for repair in {repair.code: repair for repair in row.repairs}.values():
+            repairs.setdefault(repair.code, []).append(repair)
+    for code, found in repairs.items():
+        console.note(code, f"{_counted(len(found))} repaired; the first: {found[0].text}")
+
+
+def show_parts(parts: Parts, files: Mapping[str, Path]) -> None:
+    """Print which splits have no row, and how many rows of others have a prompt that is also trained on."""
+    for name, values in parts.values.items():
+        if not values:
+            console.say(f"No row is in {name}, so {files[name]} is not written.")
+    for name, leaked in parts.leaks.items():
+        if leaked:
+            told = (
+                f"{len(leaked):,} {name} rows have a prompt that is also trained on. --split group keeps equal"
+                " prompts together."
+            )
+            console.warn(Message("data.leak", told))
+
+
+def show_left_behind(made: Converted, to: str | None) -> None:
+    """Print what a format does not mean, and how often rows had it."""
+    for what, count in made.left_behind.items():
+        console.note(
+            "convert.field_left_behind",
+            f"the {what} is left behind ({count:,} times), for the format {to} would not mean it.",
+        )
+
+
+def show_written(file: RowsFile, *, is_dry_run: bool) -> None:
+    """Print that a file was written, or would be, and which of its cells a spreadsheet would run."""
+    would = "would be written" if is_dry_run else "written"
+    console.say(f"{_counted(file.rows)} {would} to {file.path}, {len(file.content):,} bytes.")
+    if file.formula_cells:
+        row, column = file.formula_cells[0]
+        console.note(
+            "convert.formula_in_cell",
+            f"{file.path} has {_counted_cells(len(file.formula_cells))} that a spreadsheet would run as a formula, the"
+            f" first of them {column!r} of row {row}. They are written unchanged, since the file is data; a spreadsheet"
+            " should import its columns as text.",
+        )
+
+
+def show_reasons(reasons: Mapping[int, Message], *, what: str) -> None:
+    """Print how many rows are `what`, and of each reason how many and the first."""
+    console.say(f"{_counted(len(reasons))} {what}{':' if reasons else '.'}")
+    if reasons:
+        rows = [
+            [
+                f"{count:,}",
+                reason.text,
+                _first_rows([row for row, why in sorted(reasons.items()) if why == reason]),
+            ]
+            for reason, count in Counter(reasons.values()).most_common()
+        ]
+        console.table(["rows", "reason", "which"], rows, numeric=(0,))
+
+
+def _first_rows(rows: Sequence[int]) -> str:
+    return ", ".join(map(str, rows[:ROWS_SHOWN])) + (" …" if len(rows) > ROWS_SHOWN else "")
+
+
+def _counted_cells(count: int) -> str:
+    return f"{count:,} cell{'' if count == 1 else 's'}"
+
+
+def _counted(count: int) -> str:
+    return f"{count:,} row{'' if count == 1 else 's'}"

@@ -1,0 +1,103 @@
+"""New rows that a language model makes after some of those that are there."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from tutelage.config.recipe import DataSettings
+from tutelage.errors import DataError
+from tutelage.run.events import Waited
+from tutelage.stages.data.rows import SourceRows
+from tutelage.stages.reporter import Reporter
+from tutelage.stages.settings import refuse_less_than_one
+
+if TYPE_CHECKING:
+    from tutelage.data.rows.conversations import Conversation
+    from tutelage.data.synthetic.asking import RememberingModel
+    from tutelage.data.synthetic.inventing import InventedRow
+
+QUESTIONS_PER_NEED = 3  # so many times the fewest that could do
+
+
+@dataclass(frozen=True)
+class Generated:
+    """New rows as they are written, the settings to read them with, and how often others were not taken, and why."""
+
+    values: Sequence[dict[str, Any]]
+    settings: DataSettings
+    refused: Mapping[str, int]
+
+
+def find_seeds(rows: SourceRows) -> "list[Conversation]":
+    """Return the rows that a model can be shown: one question and its answer each, and nothing that a check drops."""
+    from tutelage.data.quality.checks import check_rows
+
+    kept = [one.row for one in check_rows(rows.conversations.rows, rows.settings) if one.outcome != "dropped"]
+    seeds = [row for row in kept if [turn.role for turn in row.turns] == ["user", "assistant"]]
+    if not seeds:
+        raise DataError(
+            "synthetic.no_seed_examples",
+            f"{rows.source.name} has no row of one question and its answer, and only such can be examples.",
+        )
+    return seeds
+
+
+def most_questions(count: int, rows_per_question: int) -> int:
+    """Return how many questions are put at most for so many rows, unless another number is given."""
+    return QUESTIONS_PER_NEED * -(-count // rows_per_question)
+
+
+def generate(
+    rows: SourceRows,
+    seeds: "Sequence[Conversation]",
+    model: "RememberingModel",
+    reporter: Reporter,
+    *,
+    count: int,
+    rows_per_question: int = 4,
+    max_questions: int | None = None,
+    seed: int = 123,
+) -> Generated:
+    """Ask a model for new rows like some seeds; what only repeats a row that is there is not taken.
+
+    Fewer than `count` come back where the questions do not suffice, and none where no reply could be used.
+    """
+    from tutelage.data.synthetic.inventing import invent
+
+    refuse_less_than_one(rows=count, rows_per_question=rows_per_question, max_questions=max_questions)
+    made = invent(
+        seeds,
+        model,
+        rows=count,
+        rows_per_question=rows_per_question,
+        max_questions=max_questions or most_questions(count, rows_per_question),
+        seed=seed,
+        progress=reporter.progress("Rows taken", count),
+    )
+    reporter.emit(Waited())
+    settings = rows.settings.model_copy(update={"map": {}, "format": None})
+    return Generated(_values(made.rows, rows, model.name), settings, made.refused)
+
+
+def require_rows(made: Generated, model: "RememberingModel") -> None:
+    """Stop where no reply of a model held a row that can be taken."""
+    if not made.values:
+        raise DataError(
+            "synthetic.no_rows_accepted",
+            f"No reply of {model.name} held a row that can be taken; the reasons stand above. Try a larger model, or a"
+            " larger --max-tokens.",
+        )
+
+
+def _values(made: "Sequence[InventedRow]", rows: SourceRows, name: str) -> list[dict[str, Any]]:
+    from tutelage.data.rows.records import MADE_BY, MADE_FROM
+    from tutelage.data.sources.conversion import to_format
+    from tutelage.data.sources.writing import source_row
+
+    if not made:
+        return []
+    numbers = {record.row: source_row(record) for record in rows.source.records}
+    return [
+        {**to_format(one.row, "alpaca"), MADE_FROM: [numbers[row] for row in one.made_from], MADE_BY: name}
+        for one in made
+    ]

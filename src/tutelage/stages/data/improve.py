@@ -1,0 +1,72 @@
+"""Answers or instructions that a language model writes anew."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Literal, cast
+
+from tutelage.run.events import Waited
+from tutelage.stages.data.rows import Selection, SourceRows
+from tutelage.stages.reporter import Reporter
+from tutelage.stages.settings import refuse_less_than_one
+
+if TYPE_CHECKING:
+    from tutelage.config.recipe import FormatName
+    from tutelage.data.synthetic.asking import RememberingModel
+    from tutelage.data.synthetic.improving import ImprovedRow
+
+# The last answer, or the instruction and its answer.
+Part = Literal["response", "instruction"]
+
+
+def count_questions(rows: SourceRows, part: Part = "response", *, max_questions: int | None = None) -> int:
+    """Return how many rows would be asked about."""
+    from tutelage.data.synthetic.improving import why_not
+
+    could = sum(why_not(row, part) is None for row in rows.conversations.rows)
+    return min(could, max_questions or could)
+
+
+def improve(
+    rows: SourceRows,
+    model: "RememberingModel",
+    reporter: Reporter,
+    part: Part = "response",
+    *,
+    max_questions: int | None = None,
+    seed: int = 123,
+) -> Selection:
+    """Have a model say what is lacking in each row and write it anew.
+
+    All rows come back, in their own formats; `left_out` says of each that stays as it was, why.
+    """
+    from tutelage.data.synthetic.improving import improve as improve_rows
+
+    refuse_less_than_one(max_questions=max_questions)
+    conversations = rows.conversations.rows
+    improved = improve_rows(
+        conversations,
+        model,
+        part,
+        max_questions=max_questions,
+        seed=seed,
+        progress=reporter.progress("Rows", len(conversations)),
+    )
+    reporter.emit(Waited())
+    settings = rows.settings.model_copy(update={"map": {}})
+    unchanged = {one.row.row: one.unchanged for one in improved if one.unchanged is not None}
+    return Selection(_values(improved, rows, model.name), settings, unchanged)
+
+
+def _values(improved: "Sequence[ImprovedRow]", rows: SourceRows, name: str) -> list[dict[str, Any]]:
+    """Return all rows in their own formats; a row that was written anew says by which model."""
+    from tutelage.data.rows.records import MADE_BY, SOURCE_ROW
+    from tutelage.data.sources.conversion import to_format, unread_fields
+    from tutelage.data.sources.writing import source_row, with_row_numbers
+
+    values: list[dict[str, Any]] = []
+    for old, one in zip(rows.mapped_records(), improved, strict=True):
+        if one.unchanged is None:
+            new = to_format(one.row, cast("FormatName", one.row.format))
+            values.append({SOURCE_ROW: source_row(old), **new, **unread_fields(old), MADE_BY: name})
+        else:
+            values += with_row_numbers([old])
+    return values
