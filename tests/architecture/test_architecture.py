@@ -91,7 +91,7 @@ def test_models_and_tokenizers_are_loaded_in_one_place():
         ("resource", {"system/platforms.py"}),
         ("psutil", {"system/platforms.py"}),
         ("ctypes", {"system/platforms.py"}),
-        ("signal", {"__main__.py", "system/platforms.py", "system/interruption.py", "cli/commands/chat.py"}),
+        ("signal", {"__main__.py", "system/platforms.py", "system/interruption.py"}),
         ("filelock", {"run/lock.py", "model/conversions.py"}),
         ("fcntl", set()),
         ("pty", set()),

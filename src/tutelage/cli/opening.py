@@ -15,20 +15,20 @@ from tutelage.system.interruption import INTERRUPTION
 
 @contextmanager
 def opened(
-    run: RunFolder, loaded: LoadedRecipe, *, before: Mapping[str, Callable[[], None]] = NOTHING
+    run: RunFolder,
+    loaded: LoadedRecipe,
+    *,
+    before: Mapping[str, Callable[[], None]] = NOTHING,
+    is_quiet: bool = False,
 ) -> Iterator[Session]:
-    """Give a session on a run; `before` is what is printed before a stage begins, as `Terminal` has it."""
-    with Terminal(run, before=before) as terminal:
+    """Give a session on a run; `before` and `is_quiet` are as `Terminal` has them."""
+    with Terminal(run, before=before, is_quiet=is_quiet) as terminal:
         yield Session(run, loaded, listener=terminal, interruption=INTERRUPTION, preload=import_quickly)
 
 
 @contextmanager
 def opened_inputs(loaded: LoadedRecipe, *, is_quiet: bool = False) -> Iterator[tuple[Inputs, Reporter]]:
-    """Give the inputs of a recipe without a run, and whom its stages report to.
-
-    With `is_quiet` standard output is another program's: only what concerns the model and the machine is printed, on
-    standard error.
-    """
+    """Give the inputs of a recipe without a run, and whom its stages report to; `is_quiet` is as `Terminal` has it."""
     with Terminal(is_quiet=is_quiet) as terminal:
         reporter = Reporter(terminal)
         yield Inputs(loaded, reporter, preload=import_quickly), reporter
@@ -39,3 +39,8 @@ def reporting() -> Iterator[Reporter]:
     """Give whom a stage without a recipe reports to, and print what it reports."""
     with Terminal() as terminal:
         yield Reporter(terminal)
+
+
+def forgive_ctrl_c() -> bool:
+    """Tell whether Ctrl-C stopped what was under way, and let the command go on; another signal ends the process."""
+    return INTERRUPTION.forgive_ctrl_c()

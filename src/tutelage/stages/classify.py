@@ -13,6 +13,9 @@ from tutelage.stages.warnings import warn_of_emulated_bfloat16
 # Gives the predictions for texts, and nothing for those that the model cannot take.
 Classify = Callable[[list[str]], list[dict[str, Any] | None]]
 
+# The number of the rarer of two labels, and the probability from which on it is given.
+Threshold = tuple[int, float]
+
 
 def refuse_no_classifier(session: Session) -> None:
     """Stop where labels are wanted of a model that writes answers."""
@@ -39,7 +42,7 @@ def refuse_empty(texts: Iterable[str]) -> None:
             )
 
 
-def read_threshold(run: RunFolder, given: str) -> tuple[int, float]:
+def read_threshold(run: RunFolder, given: str) -> Threshold:
     """Return the number of the rarer of two labels and the probability from which on it is given."""
     from tutelage.data.dataset.preparation import read_prepared
     from tutelage.evaluation.metrics.threshold import rarer_class
@@ -73,7 +76,7 @@ def read_threshold(run: RunFolder, given: str) -> tuple[int, float]:
     return rarer_class(read_prepared(run, "train").labels), value
 
 
-def open_classify(session: Session, threshold: tuple[int, float] | None) -> Classify:
+def open_classify(session: Session, threshold: Threshold | None) -> Classify:
     """Load the model; return what gives the predictions for texts, and nothing for those that it cannot take."""
     run, source = session.run, session.source
     with session.reporter.locating() as wait:

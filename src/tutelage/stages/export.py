@@ -65,7 +65,7 @@ def check_export(
             f"--quantization {quantization} is of gguf and ollama alone, and neither is asked for. Leave it out,"
             " or add --to gguf.",
         )
-    folder = ExportFolder(output or run.export)
+    folder = export_folder(session, output)
     is_link = folder.root.absolute() == run.export.absolute() and folder.root.is_symlink()
     if not is_link:
         _refuse_place(folder.root, run)
@@ -128,6 +128,11 @@ def _trained(session: Session) -> "TrainedModel":
     refuse_other_model(session.run, trained.source.identity, trained.source.files)
     trained.check()
     return trained
+
+
+def export_folder(session: Session, output: Path | None) -> ExportFolder:
+    """Return where exports go: into `output`, or into export/ in the run."""
+    return ExportFolder(output or session.run.export)
 
 
 @contextmanager

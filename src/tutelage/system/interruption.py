@@ -47,6 +47,13 @@ class Interruption:
         """Take what was asked for as done: the next signal is the first again."""
         self.requested, self.by, self._is_urgent = False, None, False
 
+    def forgive_ctrl_c(self) -> bool:
+        """Tell whether it was Ctrl-C that asked, and take that as done; another signal stays asked for."""
+        if self.by != signal.SIGINT:
+            return False
+        self.forget()
+        return True
+
     def _hear(self, number: int, frame: FrameType | None) -> None:
         # A closed terminal tells more than once, and a service manager does so after SIGTERM; nobody means haste by it.
         if number != CLOSED_TERMINAL:

@@ -1,23 +1,19 @@
 """`tutelage chat`: a conversation with the tuned model of a run, and with its base beside it."""
 
 import io
-import queue
-import signal
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from tutelage.cli.opening import opened
+from tutelage.cli.opening import forgive_ctrl_c, opened
 from tutelage.cli.options import Options, open_earlier_run
 from tutelage.cli.views import console
 from tutelage.config.recipe_file import PLACE_OF_WORK
 from tutelage.errors import DataError, Interrupted, ModelError, RecipeError, StorageError
-from tutelage.run.folder import ARMS, write_json_lines
+from tutelage.stages.chat import Talk, talking
 from tutelage.stages.settings import refuse_classifier, refuse_idle_settings, refuse_untrained_settings
-from tutelage.stages.warnings import warn_of_emulated_bfloat16
-from tutelage.system.interruption import INTERRUPTION
 
 HELP = """\
 /tuned         only the tuned model answers (this is how it begins)
@@ -28,18 +24,15 @@ HELP = """\
 /help          this
 /quit          leave; so does the end of the input (Ctrl-D)
 Ctrl-C         stop the answer; at the prompt it leaves"""
-SHOWN_BY = {"/tuned": ("tuned",), "/base": ("base",), "/both": ARMS}
+SHOWN_BY = {"/tuned": ("tuned",), "/base": ("base",), "/both": ("base", "tuned")}
 
 
 @dataclass
-class Talk:
-    """What was said with each model, as turns in order, and which of them answer now."""
+class Conversation:
+    """What was said with each model, and which of them answer now."""
 
-    served: Any
-    engine: Any
-    most_tokens: int
+    talk: Talk
     arms: Sequence[str] = ("tuned",)
-    turns: dict[str, list[Any]] = field(default_factory=lambda: {arm: [] for arm in ARMS})
 
 
 def chat(options: Options = Options()) -> None:  # noqa: B008 - frozen
@@ -59,24 +52,14 @@ def chat(options: Options = Options()) -> None:  # noqa: B008 - frozen
                 "cli.stdin_closed",
                 "`tutelage chat` reads from standard input, which is closed. Leave it open.",
             )
-        source = session.source
-        with console.waiting("Loading the model"):
-            from tutelage.serve.opening import open_served
-            from tutelage.serve.torch_engine import TorchEngine
-
-            served = open_served(run, session.recipe, source)
-            engine = TorchEngine(served.open_arm, served.tokenizer, end_tokens=served.end_tokens, at_once=2)
-            warn_of_emulated_bfloat16(session)
-            engine.open("tuned")
-        try:
-            _converse(Talk(served, engine, session.recipe.evaluation.max_new_tokens))
-        except Interrupted:
-            console.say()
-        finally:
-            engine.close()
+        with talking(session) as talk:
+            try:
+                _converse(Conversation(talk))
+            except Interrupted:
+                console.say()
 
 
-def _converse(talk: Talk) -> None:
+def _converse(conversation: Conversation) -> None:
     if sys.stdin.isatty():
         console.say("Ask something. /help tells what else can be typed.")
     for line in _lines():
@@ -86,9 +69,9 @@ def _converse(talk: Talk) -> None:
         if line.strip() == "/quit":
             return
         if word.startswith("/"):
-            _obey(talk, word, rest.strip())
+            _obey(conversation, word, rest.strip())
         else:
-            _ask(talk, line.rstrip("\n"))
+            _ask(conversation, line.rstrip("\n"))
 
 
 def _lines() -> Iterator[str]:
@@ -104,17 +87,17 @@ def _lines() -> Iterator[str]:
             return
 
 
-def _obey(talk: Talk, word: str, rest: str) -> None:
+def _obey(conversation: Conversation, word: str, rest: str) -> None:
     if rest and word in HELP.split() and word != "/save":
         console.say(f"{word} takes no words after it, and was not done.")
     elif word in SHOWN_BY:
-        talk.arms = SHOWN_BY[word]
-        console.say(f"{' and '.join(talk.arms)}: from now on.")
+        conversation.arms = SHOWN_BY[word]
+        console.say(f"{' and '.join(conversation.arms)}: from now on.")
     elif word == "/reset":
-        talk.turns = {arm: [] for arm in ARMS}
+        conversation.talk.forget()
         console.say("Forgotten.")
     elif word == "/save":
-        _save(talk, rest)
+        _save(conversation.talk, rest)
     elif word == "/help":
         console.say(HELP)
     else:
@@ -125,12 +108,7 @@ def _save(talk: Talk, name: str) -> None:
     if not name:
         console.say("Name a file: /save talk.jsonl")
         return
-    told = {
-        arm: [{"role": turn.role, "content": turn.text} for turn in turns]
-        for arm, turns in talk.turns.items()
-        if turns
-    }
-    if not told:
+    if talk.is_empty:
         console.say("Nothing was said yet, so nothing was written.")
         return
     try:
@@ -138,7 +116,7 @@ def _save(talk: Talk, name: str) -> None:
         if path.exists():
             console.say(f"{path} is there already, and was left as it is. Name another file.")
             return
-        write_json_lines(path, [{"model": arm, "messages": messages} for arm, messages in told.items()])
+        talk.save(path)
     except StorageError as fault:  # the conversation goes on all the same
         console.say(str(fault))
         return
@@ -150,43 +128,29 @@ def _save(talk: Talk, name: str) -> None:
     console.say(f"Written: {path}")
 
 
-def _ask(talk: Talk, text: str) -> None:
-    from tutelage.data.rows.conversations import Turn
-
-    for arm in talk.arms:
-        if len(talk.arms) > 1:
+def _ask(conversation: Conversation, text: str) -> None:
+    for arm in conversation.arms:
+        if len(conversation.arms) > 1:
             console.heading(arm)
-        turns = [*talk.turns[arm], Turn("user", text)]
         try:
-            answer = _answer(talk, arm, turns)
+            answer = _answer(conversation.talk, arm, text)
         except (DataError, ModelError) as fault:  # of a model: its template does not take the conversation
             console.say(f"{fault} /reset forgets what was said.")
             continue
-        talk.turns[arm] = [*turns, Turn("assistant", answer)]
+        conversation.talk.remember(arm, text, answer)
 
 
-def _answer(talk: Talk, arm: str, turns: Sequence[Any]) -> str:
+def _answer(talk: Talk, arm: str, text: str) -> str:
     """Print an answer as it comes, and return it; Ctrl-C keeps what has come."""
-    from tutelage.serve.questions import Piece, Question
-
-    prompt = talk.served.prompt_of_messages(turns)
-    room = min(talk.served.room_after(prompt, None), talk.most_tokens)
-    pieces: queue.SimpleQueue[Piece] = queue.SimpleQueue()
-    cancel = talk.engine.ask(Question(arm, prompt, room), pieces.put)
-    said = ""
+    pieces, said = talk.ask(arm, text), ""
     try:
-        with console.streamed() as show:
-            while True:
-                piece = pieces.get()
+        with console.streamed() as show, closing(pieces):
+            for piece in pieces:
                 said += piece.text
                 show(piece.text)
-                if piece.finish_reason:
-                    break
     except Interrupted:
-        cancel()
-        if INTERRUPTION.by != signal.SIGINT:
+        if not forgive_ctrl_c():
             raise  # whoever ends the process means more than this answer
-        INTERRUPTION.forget()
         console.say(" …")
         return said
     console.say()

@@ -5,20 +5,20 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from tutelage.cli.commands.classify_file import OF_FILE, classify_file
 from tutelage.cli.opening import opened
 from tutelage.cli.options import Options, as_path, open_earlier_run
 from tutelage.cli.views import console
 from tutelage.cli.views.dry_run import show_dry_run
+from tutelage.cli.views.labels import show_label
 from tutelage.config.recipe_file import PLACE_OF_WORK
 from tutelage.errors import DataError, RecipeError
 from tutelage.stages.classify import (
-    labels_of,
     open_classify,
     read_threshold,
     refuse_empty,
     refuse_no_classifier,
 )
+from tutelage.stages.classify_file import OF_FILE, classify_file
 from tutelage.stages.settings import refuse_idle_settings, refuse_untrained_settings
 
 
@@ -43,7 +43,7 @@ def classify(
 ) -> None:
     """Give texts, or the rows of a file, their labels by the tuned model of a run."""
     run, loaded = open_earlier_run(options)
-    with opened(run, loaded) as session:
+    with opened(run, loaded, is_quiet=file is not None) as session:
         of_file = [f"data.{name}" for name in OF_FILE] if file is not None else []
         refuse_untrained_settings(session, apart_from=of_file)
         refuse_idle_settings(session, verb="classify", honoured=(*of_file, *PLACE_OF_WORK))
@@ -70,12 +70,7 @@ def classify(
                         "classify.text_too_long",
                         f"Text {place} has no token, or more than the model takes at once. Shorten it.",
                     )
-                console.say(f"{_named(found['predicted'])}  {found['probability']:.3f}")
+                show_label(found)
             return
-        classify_file(file, loaded, labels_of(run), lambda: open_classify(session, at))
-
-
-def _named(predicted: str) -> str:
-    from tutelage.data.quality.label_names import quoted
-
-    return quoted(predicted) if predicted else "(none)"
+        for part in classify_file(session, file, threshold=at):
+            console.pour(part)

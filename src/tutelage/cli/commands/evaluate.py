@@ -12,7 +12,6 @@ from tutelage.cli.views import console
 from tutelage.cli.views.dry_run import show_dry_run
 from tutelage.cli.views.next_steps import show_next_steps
 from tutelage.errors import EXIT_UNTRUSTWORTHY, EXIT_WORSE
-from tutelage.run.folder import RunFolder
 from tutelage.stages.evaluate import check_evaluation, check_rows_to_evaluate, keeps_answers
 from tutelage.stages.evaluate import evaluate as evaluate_run
 from tutelage.stages.judge import judges_only, refuse_other_answers
@@ -68,13 +67,14 @@ def _show_dry_run(session: Session, options: Options) -> None:
     if not options.overwrite and keeps_answers(session):
         refuse_other_answers(session)
         judged = [run.judgements, run.judges] if judges_only(session) else []
-        show_dry_run(session, writes=[run.evaluated_recipe, *judged, *_reports(run)])
+        show_dry_run(session, writes=[run.evaluated_recipe, *judged, *_reports(session)])
         return
     check_rows_to_evaluate(session)  # refuses what the real one would
-    writes = [run.evaluated_recipe, run.evaluation, *_reports(run)]
+    writes = [run.evaluated_recipe, run.evaluation, *_reports(session)]
     show_dry_run(session, writes=writes, guarded=[run.evaluation])
 
 
-def _reports(run: RunFolder) -> list[Path]:
+def _reports(session: Session) -> list[Path]:
     """Return what is written of an evaluation beside itself; summary and report are about the run's own alone."""
+    run = session.run
     return [run.summary, run.report] if run.step is None else []

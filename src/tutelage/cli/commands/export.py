@@ -11,8 +11,7 @@ from tutelage.cli.views import console
 from tutelage.cli.views.dry_run import show_dry_run
 from tutelage.cli.views.exports import show_exports
 from tutelage.cli.views.next_steps import show_next_steps
-from tutelage.run.folder import ExportFolder
-from tutelage.stages.export import Quantization, Target, check_export
+from tutelage.stages.export import Quantization, Target, check_export, export_folder
 from tutelage.stages.export import export as export_run
 
 
@@ -56,5 +55,5 @@ def export(
             return
         exported = export_run(session, to, output=output, quantization=quantization, overwrite=overwrite)
         show_exports(exported)
-        console.say(f"\nVerification: {ExportFolder(output or run.export).verification}")
+        console.say(f"\nVerification: {export_folder(session, output).verification}")
         show_next_steps(session, exported=to)

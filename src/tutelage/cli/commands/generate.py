@@ -10,7 +10,6 @@ from tutelage.cli.views import console
 from tutelage.cli.views.dry_run import show_dry_run
 from tutelage.config.recipe_file import PLACE_OF_WORK
 from tutelage.errors import DataError, RecipeError
-from tutelage.run.folder import ARMS
 from tutelage.stages.answer import open_models, refuse_odd_sampling
 from tutelage.stages.settings import refuse_classifier, refuse_idle_settings, refuse_untrained_settings
 
@@ -57,7 +56,7 @@ def generate(
             show_dry_run(session, writes=[])
             return
         session.inputs.locate()
-        arms = ARMS if base else ("tuned",)
+        arms = ("base", "tuned") if base else ("tuned",)
         models = open_models(session, arms)
         with console.waiting("Loading the model", aside=True):
             first = next(models)

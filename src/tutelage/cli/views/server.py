@@ -5,17 +5,17 @@ import shlex
 
 from tutelage.cli.views import console
 from tutelage.run.folder import ExportFolder, RunFolder
+from tutelage.stages.serve import KEY_VARIABLE, Serving
 
-KEY_VARIABLE = "TUTELAGE_API_KEY"
 
-
-def show_server(run: RunFolder, host: str, port: int, answered: str, *, has_key: bool, asked: str) -> None:
+def show_server(serving: Serving, run: RunFolder) -> None:
     """Print what is served where, and how to try it."""
-    url = f"http://{f'[{host}]' if ':' in host else host}:{port}/v1"
+    host = f"[{serving.host}]" if ":" in serving.host else serving.host
+    url = f"http://{host}:{serving.port}/v1"
     console.heading(f"{url} answers with the models `tuned` and `base`")
-    console.say(answered)
-    key = f" -H 'Authorization: Bearer '\"${KEY_VARIABLE}\"" if has_key else ""
-    message = {"role": "user", "content": asked}
+    console.say(serving.engine)
+    key = f" -H 'Authorization: Bearer '\"${KEY_VARIABLE}\"" if serving.has_key else ""
+    message = {"role": "user", "content": serving.question}
     body = shlex.quote(json.dumps({"model": "tuned", "messages": [message]}, ensure_ascii=False))
     console.verbatim(f"  curl {url}/chat/completions{key} -H 'Content-Type: application/json' -d {body}")
     _show_larger_servers(run)

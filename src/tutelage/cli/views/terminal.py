@@ -32,8 +32,9 @@ NOTHING: Mapping[str, Callable[[], None]] = MappingProxyType({})
 class Terminal:
     """A listener that prints: headings, bars with the time left, messages, and what each stage found.
 
-    `before` are functions that print something of their own before a stage begins. To be used as a context, which ends
-    the bar that is shown last.
+    `before` are functions that print something of their own before a stage begins. With `is_quiet` standard output is
+    another program's: warnings go to standard error, and notes and bars are left out. To be used as a context, which
+    ends the bar that is shown last.
     """
 
     def __init__(
@@ -45,7 +46,7 @@ class Terminal:
     ) -> None:
         self._run = run
         self._before = before
-        self._is_quiet = is_quiet  # where standard output is another program's
+        self._is_quiet = is_quiet
         self._is_first = True
         self._shown = ExitStack()
         self._label: str | None = None  # of the bar that is shown
@@ -121,8 +122,9 @@ class Terminal:
 
     def _on_message(self, event: events.Message) -> None:
         if event.level == "note":
-            console.note(event.code, event.text)
-        elif event.code.startswith(ASIDE):
+            if not self._is_quiet:
+                console.note(event.code, event.text)
+        elif self._is_quiet or event.code.startswith(ASIDE):
             console.warn_aside(Message(event.code, event.text))
         else:
             console.warn(Message(event.code, event.text))

@@ -1,22 +1,21 @@
-"""The rows of a file with the labels of their texts: read as `prepare` reads, written some at a time."""
+"""The rows of a file with the labels of their texts: read as `prepare` reads, given some at a time."""
 
 import csv
 import io
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import count, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tutelage.cli.views import console
-from tutelage.codes import Message
 from tutelage.config.recipe import DataSettings
 from tutelage.config.recipe_file import LoadedRecipe
 from tutelage.data.formats.column_map import field_at, refuse_misspelt_fields
 from tutelage.data.quality.repairs import SURROGATES
 from tutelage.data.rows.records import Record
 from tutelage.errors import DataError
-from tutelage.stages.classify import Classify
+from tutelage.stages.classify import Threshold, labels_of, open_classify
+from tutelage.stages.session import Session
 
 if TYPE_CHECKING:
     from tutelage.data.sources.files import RowsFile
@@ -47,34 +46,33 @@ def fields_of_text(loaded: LoadedRecipe) -> list[str]:
     return [path] if by_hand else [path, "text"]
 
 
-def classify_file(
-    path: Path, loaded: LoadedRecipe, labels: Sequence[str], opened: Callable[[], Classify]
-) -> None:
-    """Write the rows of a file to standard output with their predictions, CSV as CSV and all else as JSON lines.
+def classify_file(session: Session, path: Path, *, threshold: Threshold | None = None) -> Iterator[str]:
+    """Give the rows of a file with their predictions as parts of a text, CSV as CSV and all else as JSON lines.
 
-    The whole file is read once before anything is written, so that a fault in it leaves no half of a result. Rows
-    without a text that can be classified are written without a label, and named.
+    The whole file is read once before anything is given, so that a fault in it leaves no half of a result. Rows
+    without a text that can be classified are given without a label, and named in a warning.
     """
     from tutelage.data.sources.files import look_at_file
     from tutelage.data.sources.sources import check_path
 
+    loaded, labels, warn = session.loaded, labels_of(session.run), session.reporter.warn
     settings, fields = settings_of_file(loaded), fields_of_text(loaded)
     file = look_at_file(check_path(path, settings), settings)
     columns = _columns_of(file, fields, path)
     for note in file.notes:
-        console.warn_aside(note)
+        warn(note.code, note.text)
     suffix = next(
         suffix
         for number in count(1)
         if not {*columns} & {*_own_names(labels, suffix := "" if number == 1 else f"_{number}")}
     )
     if suffix:
-        told = (
-            f"the file has columns of its own with these names, so the labels are called {PREDICTED}{suffix}."
+        warn(
+            "classify.column_taken",
+            f"the file has columns of its own with these names, so the labels are called {PREDICTED}{suffix}.",
         )
-        console.warn_aside(Message("classify.column_taken", told))
     write = _csv_writer(columns, labels, suffix) if file.kind.startswith("CSV") else _json_lines(suffix)
-    classify_texts = opened()
+    classify_texts = open_classify(session, threshold)
     unlabelled = _Unlabelled()
     rows = iter(file.records())
     while part := list(islice(rows, ROWS_AT_ONCE)):
@@ -85,8 +83,9 @@ def classify_file(
         answers = iter(classify_texts(good) if good else [])
         predictions = [None if text is None else next(answers) for text in texts]
         unlabelled.add(record for record, one in zip(objects, predictions, strict=True) if one is None)
-        console.pour(write([record.value for record in objects], predictions))
-    unlabelled.tell(path)
+        yield write([record.value for record in objects], predictions)
+    if told := unlabelled.told(path):
+        warn("classify.unlabelled", told)
 
 
 def _columns_of(file: "RowsFile", fields: Sequence[str], path: Path) -> list[str]:
@@ -138,14 +137,15 @@ class _Unlabelled:
                 place = f" (line {record.line})" if record.line else ""
                 self._named.append(f"{record.row + 1}{place}")
 
-    def tell(self, path: Path) -> None:
-        if self._rows:
-            more = f" and {self._rows - len(self._named):,} more" if self._rows > len(self._named) else ""
-            told = (
-                f"{path}: row {', '.join(self._named)}{more}: no label, for the text is empty, missing, too large or"
-                " longer than the model's context."
-            )
-            console.warn_aside(Message("classify.unlabelled", told))
+    def told(self, path: Path) -> str:
+        """Return what is said of them; nothing where every row got its label."""
+        if not self._rows:
+            return ""
+        more = f" and {self._rows - len(self._named):,} more" if self._rows > len(self._named) else ""
+        return (
+            f"{path}: row {', '.join(self._named)}{more}: no label, for the text is empty, missing, too large or"
+            " longer than the model's context."
+        )
 
 
 Rows = Sequence[dict[str, Any]]

@@ -1,0 +1,14 @@
+"""The label of a text, printed for a person."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from tutelage.cli.views import console
+
+
+def show_label(found: Mapping[str, Any]) -> None:
+    """Print what was predicted, and how probable it is."""
+    from tutelage.data.quality.label_names import quoted
+
+    predicted = quoted(found["predicted"]) if found["predicted"] else "(none)"
+    console.say(f"{predicted}  {found['probability']:.3f}")
