@@ -1,8 +1,8 @@
+from support.compared import compare_folders
 from support.fake_further import add_judge, add_passages, add_set
 from support.fake_run import RECIPE, make_run, measure
 from support.pages import HOSTILE, Page, offences
 
-from tutelage.evaluation.compare.runs import compare_runs
 from tutelage.report.comparison_page import write_comparison
 from tutelage.run.folder import write_json_lines, write_text
 from tutelage.run.lines import read_json_lines
@@ -19,7 +19,7 @@ def two_runs(root):
 
 def test_the_page_of_a_comparison_is_offline_and_escaped_and_says_the_verdict(tmp_path):
     good, poor = two_runs(tmp_path)
-    write_comparison(tmp_path / "page.html", compare_runs([good, poor], good))
+    write_comparison(tmp_path / "page.html", compare_folders([good, poor], good))
     html = (tmp_path / "page.html").read_text(encoding="utf-8")
     assert offences(html) == []
     text = " ".join(Page(html).text.split())
@@ -35,7 +35,7 @@ def test_the_page_shows_what_stands_beside_the_test_rows_and_names_what_is_left_
         add_set(run, "facts", dict.fromkeys(range(20), score))
         add_passages(run, {index: 1 + index / 100 + score / 1000 for index in range(40)})
         add_judge(run, f"ollama:{HOSTILE}", [80] * 30, trusted=run is good)
-    write_comparison(tmp_path / "page.html", compare_runs([good, poor], good))
+    write_comparison(tmp_path / "page.html", compare_folders([good, poor], good))
     html = (tmp_path / "page.html").read_text(encoding="utf-8")
     assert offences(html) == []
     text = " ".join(Page(html).text.split())

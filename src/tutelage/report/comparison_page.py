@@ -86,9 +86,7 @@ def _held(group: Group, baseline: Group, primary: Metric) -> Held:
 
 def _selection(group: Group, baseline: Group, primary: Metric) -> Selection:
     """Choose rows to read by the answers of the first run of each recipe."""
-    one, other = baseline.runs[0], group.runs[0]
-    base, tuned = list(one.answers.values()), list(other.answers.values())
-    scores = PairedScores(
-        tuple(one.answers), one.scores, other.scores, one.clusters, one.tokens, other.tokens
-    )
-    return select(base, tuned, scores, primary)
+    one, other = baseline.runs[0].rows, group.runs[0].rows
+    base, tuned = ({name: measure.scores for name, measure in side.measures.items()} for side in (one, other))
+    scores = PairedScores(tuple(one.answers), base, tuned, one.clusters, one.tokens, other.tokens)
+    return select(list(one.answers.values()), list(other.answers.values()), scores, primary)

@@ -23,9 +23,12 @@ def compare(runs: Sequence[Path], *, baseline: Path | None = None) -> "RunsCompa
         )
     folders = [named_run(run) for run in runs]
     first = folders[0] if baseline is None else _one_of(folders, baseline)
+    _refuse_repeated(folders)
     from tutelage.evaluation.compare.runs import compare_runs
+    from tutelage.stages.evaluated_runs import read_evaluated_run
 
-    return compare_runs(folders, first)
+    in_order = sorted(folders, key=lambda folder: folder != first)
+    return compare_runs([read_evaluated_run(folder) for folder in in_order])
 
 
 def write_page(path: Path, compared: "RunsCompared") -> None:
@@ -56,3 +59,12 @@ def _one_of(runs: Sequence[RunFolder], baseline: Path) -> RunFolder:
     raise RunFolderError(
         "compare.unknown_baseline", f"--baseline {baseline} is none of the runs. Name it among them too."
     )
+
+
+def _refuse_repeated(folders: Sequence[RunFolder]) -> None:
+    resolved = [(folder.root.resolve(), folder.step) for folder in folders]
+    for folder, place in zip(folders, resolved, strict=True):
+        if resolved.count(place) > 1:
+            raise RunFolderError(
+                "compare.run_named_twice", f"{folder.name} is named twice. Name each run once."
+            )

@@ -3,12 +3,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from scipy.stats import ttest_rel
+from support.compared import compare_folders
 from support.fake_further import add_judge, add_passages, add_set
 from support.fake_run import RECIPE, make_run
 
 from tutelage.errors import RunFolderError
 from tutelage.evaluation.compare.further_scores import Scored, pair_kind
-from tutelage.evaluation.compare.runs import compare_runs
 from tutelage.evaluation.metrics.metrics import METRICS
 from tutelage.run.folder import read_json, write_json, write_json_lines, write_text
 from tutelage.run.lines import read_json_lines
@@ -29,7 +29,7 @@ def runs(tmp_path):
 
 
 def further(runs, kind):
-    return compare_runs(runs, runs[0]).groups[1].further[kind]
+    return compare_folders(runs, runs[0]).groups[1].further[kind]
 
 
 def by_row(values, order=range(ROWS)):
@@ -195,7 +195,7 @@ def test_the_seeds_of_a_recipe_are_one_score_a_row():
 def test_another_set_makes_no_other_recipe(runs):
     add_set(runs[0], "facts", by_row(OF_ROW))
     write_text(runs[1].recipe, RECIPE.replace("learning_rate", "seed = 7\nlearning_rate"))
-    (group,) = compare_runs(runs, runs[0]).groups
+    (group,) = compare_folders(runs, runs[0]).groups
     assert group.seeds == [123, 7]
 
 
@@ -203,7 +203,7 @@ def test_the_record_names_what_was_paired_and_what_was_left_out(runs):
     for run in runs:
         add_set(run, "facts", by_row(OF_ROW))
     add_set(runs[0], "sums", by_row(OF_ROW))
-    record = compare_runs(runs, runs[0]).to_record()
+    record = compare_folders(runs, runs[0]).to_record()
     baseline, other = record["groups"]
     assert baseline["sets"] is None
     assert other["sets"]["paired"]["facts"]["verdict"] == "no difference detectable"

@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 from scipy import stats
+from support.compared import compare_folders
 from support.fake_run import RECIPE, answer, make_run, measure
 
 from tutelage.errors import RunFolderError
-from tutelage.evaluation.compare.runs import compare_runs
 from tutelage.evaluation.metrics.metrics import METRICS
 from tutelage.run.folder import RunFolder, read_json, write_json, write_json_lines, write_text
 from tutelage.run.lines import read_json_lines
@@ -44,7 +44,7 @@ def spoil(run: RunFolder, share, chance):
 
 
 def test_a_poorer_recipe_is_worse_by_the_paired_difference_of_the_tuned_models(runs):
-    compared = compare_runs([runs["good"], runs["poor"]], runs["good"])
+    compared = compare_folders([runs["good"], runs["poor"]], runs["good"])
     baseline, other = compared.groups
     assert [group.label for group in compared.groups] == [runs["good"].name, runs["poor"].name]
     assert baseline.comparison is None
@@ -57,7 +57,7 @@ def test_a_poorer_recipe_is_worse_by_the_paired_difference_of_the_tuned_models(r
 
 
 def test_the_baseline_is_the_one_that_is_named(runs):
-    compared = compare_runs([runs["good"], runs["poor"]], runs["poor"])
+    compared = compare_folders([runs["good"], runs["poor"]], runs["poor"])
     assert compared.groups[0].label == runs["poor"].name
     assert compared.groups[1].comparison.verdict.word == "better"
     assert not compared.is_any_worse
@@ -65,11 +65,14 @@ def test_the_baseline_is_the_one_that_is_named(runs):
 
 def test_seeds_of_one_recipe_are_one_group_with_their_spread_apart_from_the_interval(runs):
     folders = [runs[name] for name in ("good", "poor", "good-again", "poor-again")]
-    baseline, other = compare_runs(folders, runs["good"]).groups
+    baseline, other = compare_folders(folders, runs["good"]).groups
     assert [group.seeds for group in (baseline, other)] == [[123, 124], [123, 124]]
     assert other.seed_spread("chrf") == pytest.approx(np.std(other.means("chrf"), ddof=1))
     assert other.seed_spread("chrf") > 0
-    rows = [np.mean([run.scores["chrf"] for run in group.runs], axis=0) for group in (baseline, other)]
+    rows = [
+        np.mean([run.rows.measures["chrf"].scores for run in group.runs], axis=0)
+        for group in (baseline, other)
+    ]
     one = other.comparison.measured["chrf"]
     assert one.difference == pytest.approx((rows[1] - rows[0]).mean())
     if one.clusters == one.n:
@@ -79,18 +82,18 @@ def test_seeds_of_one_recipe_are_one_group_with_their_spread_apart_from_the_inte
 
 def test_seeds_that_count_as_more_rows_would_be_too_sure(runs):
     folders = [runs[name] for name in ("good", "poor", "good-again", "poor-again")]
-    together = compare_runs(folders, runs["good"]).groups[1].comparison.measured["chrf"]
+    together = compare_folders(folders, runs["good"]).groups[1].comparison.measured["chrf"]
     assert together.n == 60
 
 
 def test_equal_answers_are_no_difference(runs):
-    compared = compare_runs([runs["good"], runs["alike"]], runs["good"])
+    compared = compare_folders([runs["good"], runs["alike"]], runs["good"])
     assert compared.groups[1].comparison.verdict.word == "no difference detectable"
     assert compared.groups[1].comparison.measured["chrf"].difference == 0
 
 
 def test_runs_that_differ_in_their_seed_alone_have_nothing_to_be_held_against(runs):
-    compared = compare_runs([runs["good"], runs["good-again"]], runs["good"])
+    compared = compare_folders([runs["good"], runs["good-again"]], runs["good"])
     assert len(compared.groups) == 1
     record = compared.to_record()
     assert record["groups"][0]["comparison"] is None
@@ -98,7 +101,7 @@ def test_runs_that_differ_in_their_seed_alone_have_nothing_to_be_held_against(ru
 
 
 def test_the_record_holds_every_figure_by_its_name(runs):
-    record = compare_runs([runs["good"], runs["poor"]], runs["good"]).to_record()
+    record = compare_folders([runs["good"], runs["poor"]], runs["good"]).to_record()
     assert (record["rows"], record["primary_metric"], record["baseline"]) == (60, "chrf", runs["good"].name)
     assert set(record["groups"][1]["means"]) == set(METRICS)
     assert record["groups"][1]["comparison"]["verdict"] == "worse"
@@ -106,7 +109,7 @@ def test_the_record_holds_every_figure_by_its_name(runs):
 
 def refused(folders):
     with pytest.raises(RunFolderError) as fault:
-        compare_runs(folders, folders[0])
+        compare_folders(folders, folders[0])
     return str(fault.value)
 
 
@@ -146,9 +149,9 @@ def test_nothing_is_scored_again(runs, monkeypatch):
     def refuse(*_):
         raise AssertionError("an answer was scored a second time")
 
-    expected = compare_runs([runs["good"], runs["poor"]], runs["good"]).to_record()
+    expected = compare_folders([runs["good"], runs["poor"]], runs["good"]).to_record()
     monkeypatch.setattr("tutelage.evaluation.metrics.metrics.score", refuse)
-    assert compare_runs([runs["good"], runs["poor"]], runs["good"]).to_record() == expected
+    assert compare_folders([runs["good"], runs["poor"]], runs["good"]).to_record() == expected
 
 
 def test_scores_of_other_rows_than_the_answers_are_refused(runs, tmp_path):

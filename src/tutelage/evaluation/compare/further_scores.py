@@ -1,15 +1,14 @@
 """What runs scored beside their test rows: on named sets, by judges and on general text, paired row by row."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from tutelage.config.recipe import Recipe
+from tutelage.config.recipe_evaluation import NamedSetSettings
+from tutelage.evaluation.compare.scored_rows import Lines
 from tutelage.evaluation.judging.results import judged_metric
-from tutelage.evaluation.judging.set_scores import read_judged_set
 from tutelage.evaluation.metrics.metrics import METRICS, Metric
 from tutelage.evaluation.metrics.set_metrics import SET_METRICS
 from tutelage.evaluation.paired.comparison import figures_of
@@ -17,11 +16,8 @@ from tutelage.evaluation.paired.verdict import Verdict, format_change, verdict
 from tutelage.evaluation.stats.clusters import cluster_rows
 from tutelage.evaluation.stats.multiplicity import holm
 from tutelage.evaluation.stats.statistics import PairedDifference, Resampled, paired_difference, resample
-from tutelage.run.artifacts import read_artifact
-from tutelage.run.evaluation import GeneralText, SetFigures, read_evaluation
-from tutelage.run.folder import RunFolder, reading_faults
+from tutelage.run.evaluation import GeneralText, SetFigures
 from tutelage.run.judges import JudgedSet, JudgeResult, Judges
-from tutelage.run.lines import read_json_lines
 
 GENERAL_TEXT = "general text"
 TEXT_METRIC = replace(
@@ -108,66 +104,33 @@ class PairedKind:
         }
 
 
-def read_further(run: RunFolder, recipe: Recipe, answers: Mapping[int, Mapping[str, Any]]) -> FurtherScores:
-    """Read what an evaluation wrote beside the answers to the test rows, which are `answers` by row."""
-    evaluation = read_evaluation(run.metrics)
-    sets = {
-        name: _read_set(run, recipe, name, one)
-        for name, one in evaluation.sets.items()
-        if one.metric != "judge"
-    }
-    judges, judged_sets = _read_judges(run, answers) if run.judges.exists() else ({}, {})
-    return FurtherScores(
-        sets={**sets, **judged_sets},
-        judges=judges,
-        passages={GENERAL_TEXT: _read_passages(run)} if run.passages.exists() else {},
-        forgetting=evaluation.forgetting,
-    )
-
-
-def _read_set(run: RunFolder, recipe: Recipe, name: str, figures: SetFigures) -> Scored:
-    path = run.test_set(name)
-    settings = recipe.evaluation.sets.get(name)
+def scored_set(figures: SetFigures, settings: NamedSetSettings | None, rows: Lines) -> Scored:
+    """Return what a run scored on a named set, by its `rows` with both models' answers; `settings` declare it."""
     own = settings and (settings.pattern, settings.tolerance or 0, settings.json_schema, settings.choices)
-    rows = _read_set_rows(path)
-    metric = figures.metric
-    with reading_faults(run.metrics):
-        if metric not in SET_METRICS:
-            raise ValueError(f"the set {name} has the metric {metric!r:.40}, which is not known here")
     return Scored(
-        metric=SET_METRICS[metric],
-        how=(metric, own, figures.number_convention),
-        asked={row["row"]: (row["prompt"], row["reference"]) for row in rows},
+        metric=SET_METRICS[figures.metric],
+        how=(figures.metric, own, figures.number_convention),
+        asked=_asked(rows),
         scores={row["row"]: float(row["tuned"]["score"]) for row in rows},
     )
 
 
-def _read_set_rows(path: Path) -> list[dict[str, Any]]:
-    rows = read_json_lines(path)
-    with reading_faults(path):
-        for number, row in enumerate(rows, start=1):
-            lost = [key for key in ("row", "prompt", "reference", "tuned") if key not in row]
-            if lost or "score" not in row["tuned"]:
-                raise ValueError(f"line {number} has no {lost[0] if lost else 'tuned.score'}")
-    return rows
-
-
-def _read_judges(
-    run: RunFolder, answers: Mapping[int, Mapping[str, Any]]
+def scored_by_judges(
+    found: Judges, judgements: Lines, answers: Lines, sets: Mapping[str, Lines]
 ) -> tuple[dict[str, Scored], dict[str, Scored]]:
-    """Return the judges' scores of the test rows by judge, and those of the named sets by set and judge."""
-    found = read_artifact(Judges, run.judges)
+    """Return the judges' scores of the test rows by judge, and those of the named sets by set and judge.
+
+    `answers` are the lines of the test rows, and `sets` those of the named sets that judges score.
+    """
     scores: dict[tuple[str, str | None], dict[int, float]] = {}
-    for record in read_json_lines(run.judgements):
+    for record in judgements:
         is_score = record["kind"] == "score" and record.get("arm") == "tuned"
         if is_score and record.get("value") is not None:
             own = scores.setdefault((record["judge"], record.get("set")), {})
             own[record["row"]] = float(record["value"])
 
-    def scored(
-        judge: str, of: str | None, rows: Iterable[Mapping[str, Any]], said: JudgeResult | JudgedSet
-    ) -> Scored:
-        asked = {row["row"]: (row["prompt"], row["reference"]) for row in rows}
+    def scored(judge: str, of: str | None, rows: Lines, said: JudgeResult | JudgedSet) -> Scored:
+        asked = _asked(rows)
         return Scored(
             metric=judged_metric(judge),
             how=("protocol", found.protocol_sha256),
@@ -177,15 +140,15 @@ def _read_judges(
         )
 
     judges = found.judges.items()
-    return {judge: scored(judge, None, answers.values(), said) for judge, said in judges}, {
-        f"{name} by {judge}": scored(judge, name, read_judged_set(run, name), of_set)
+    return {judge: scored(judge, None, answers, said) for judge, said in judges}, {
+        f"{name} by {judge}": scored(judge, name, sets[name], of_set)
         for judge, said in judges
         for name, of_set in said.sets.items()
     }
 
 
-def _read_passages(run: RunFolder) -> Scored:
-    rows = read_json_lines(run.passages)
+def scored_passages(rows: Lines) -> Scored:
+    """Return the bits per byte of general text, from the lines of passages.jsonl."""
     return Scored(
         metric=TEXT_METRIC,
         how=(),
@@ -193,6 +156,10 @@ def _read_passages(run: RunFolder) -> Scored:
         scores={row["passage"]: float(row["tuned"]) for row in rows},
         counted="passage",
     )
+
+
+def _asked(rows: Lines) -> dict[int, tuple[str, ...]]:
+    return {row["row"]: (row["prompt"], row["reference"]) for row in rows}
 
 
 def pair_kind(

@@ -9,21 +9,13 @@ import numpy as np
 
 from tutelage.config.effects import OF_JUDGES
 from tutelage.config.recipe import Recipe
-from tutelage.config.recipe_file import PLACE_OF_WORK, TOLD, changed_settings, load
+from tutelage.config.recipe_file import PLACE_OF_WORK, TOLD, changed_settings
 from tutelage.errors import RunFolderError
-from tutelage.evaluation.compare.further_scores import (
-    FurtherScores,
-    PairedKind,
-    Scored,
-    pair_kind,
-    read_further,
-)
-from tutelage.evaluation.metrics.metrics import METRICS, Metric, PairedScores, read_scores
+from tutelage.evaluation.compare.further_scores import FurtherScores, PairedKind, Scored, pair_kind
+from tutelage.evaluation.compare.measures import mean_scores
+from tutelage.evaluation.compare.scored_rows import ScoredRows
+from tutelage.evaluation.metrics.metrics import METRICS, Metric, PairedScores
 from tutelage.evaluation.paired.comparison import Comparison, compare_scores
-from tutelage.run.artifacts import Preparation, read_artifact
-from tutelage.run.evaluation import ClassEvaluation, read_evaluation
-from tutelage.run.folder import ARMS, RunFolder
-from tutelage.run.lines import read_json_lines
 
 SEED = "training.seed"
 # What changes how fast an answer comes, which files are kept or what else is asked, and not the answer.
@@ -47,23 +39,14 @@ KINDS: tuple[Kind, ...] = get_args(Kind)
 
 @dataclass(frozen=True)
 class EvaluatedRun:
-    """The tuned model's answers of one run, with their scores: each array is (rows,), in the order of the rows.
-
-    With a `step` they are those of that checkpoint.
-    """
+    """What one run scored with the weights that it kept, or with a `step` with those of that checkpoint."""
 
     name: str
     step: int | None
     recipe: Recipe
     data_sha256: str
-    answers: Mapping[int, Mapping[str, Any]]
-    scores: Mapping[str, np.ndarray]
-    clusters: np.ndarray
+    rows: ScoredRows
     further: FurtherScores
-
-    @property
-    def tokens(self) -> np.ndarray:
-        return np.array([answer["response_tokens"] for answer in self.answers.values()], dtype=np.float64)
 
 
 @dataclass(frozen=True)
@@ -88,8 +71,8 @@ class Group:
         return [run.recipe.training.seed for run in self.runs]
 
     def means(self, metric: str) -> list[float]:
-        """Return the mean score of each run."""
-        return [float(run.scores[metric].mean()) for run in self.runs]
+        """Return the value of each run, which is the mean of its rows' scores."""
+        return [run.rows.measures[metric].value for run in self.runs]
 
     def mean(self, metric: str) -> float:
         return float(np.mean(self.means(metric)))
@@ -138,73 +121,19 @@ def _record(group: Group) -> dict[str, Any]:
     }
 
 
-def compare_runs(folders: Sequence[RunFolder], baseline: RunFolder) -> RunsCompared:
-    """Compare the recipes of evaluated runs, or of single checkpoints, with that of the baseline, row by row.
+def compare_runs(runs: Sequence[EvaluatedRun]) -> RunsCompared:
+    """Compare the recipes of evaluated runs, or of single checkpoints, with that of the first, row by row.
 
-    RunFolderError where two runs were not tested on the same rows of the same data, or one is named twice.
+    RunFolderError where two runs were not tested on the same rows of the same data.
     """
-    _refuse_repeated(folders)
-    runs = [_open(folder) for folder in sorted(folders, key=lambda folder: folder != baseline)]
     first = runs[0]
     for other in runs[1:]:
         _refuse_other_rows(first, other)
     primary = METRICS[first.recipe.evaluation.primary_metric]
-    clusters = first.clusters
+    clusters = first.rows.clusters
     by_recipe = reduce(_sorted_in, runs, [])
     groups = [_group(own, by_recipe[0], clusters, primary) for own in by_recipe]
-    return RunsCompared(primary, len(first.answers), len(np.unique(clusters)), groups)
-
-
-def _refuse_repeated(folders: Sequence[RunFolder]) -> None:
-    resolved = [(folder.root.resolve(), folder.step) for folder in folders]
-    for folder, place in zip(folders, resolved, strict=True):
-        if resolved.count(place) > 1:
-            raise RunFolderError(
-                "compare.run_named_twice", f"{folder.name} is named twice. Name each run once."
-            )
-
-
-def _open(run: RunFolder) -> EvaluatedRun:
-    if not run.root.is_dir():
-        raise RunFolderError(
-            "run.not_found",
-            f"{run.root} is no folder. Name the folders of runs, for example runs/quickstart.",
-        )
-    if run.step is not None and not run.metrics.exists():
-        _refuse_unevaluated(run, run.step)
-    run.require(run.metrics, stage="evaluate")
-    if isinstance(read_evaluation(run.metrics), ClassEvaluation):
-        raise RunFolderError(
-            "compare.of_labels",
-            f"{run.name} is a classification, and only models that write answers can be compared. Its report has its"
-            " figures.",
-        )
-    base, tuned = (read_json_lines(run.responses(arm)) for arm in ARMS)
-    scores = read_scores(read_json_lines(run.scores), base, tuned)
-    answers = dict(sorted((answer["row"], answer) for answer in tuned))
-    recipe = load(run.require(run.evaluated_recipe, stage="evaluate"), {}, []).recipe
-    return EvaluatedRun(
-        name=run.name,
-        step=run.step,
-        recipe=recipe,
-        data_sha256=read_artifact(Preparation, run.require(run.preparation, stage="prepare")).sha256,
-        answers=answers,
-        scores=scores.tuned,
-        clusters=scores.clusters,
-        further=read_further(run, recipe, answers),
-    )
-
-
-def _refuse_unevaluated(run: RunFolder, step: int) -> None:
-    evaluated, saved = run.evaluated_steps(), run.saved_steps()
-    if step in saved:
-        raise RunFolderError(
-            "run.step_not_evaluated",
-            f"Step {step} of {run.root} was not evaluated yet. Run `tutelage evaluate {run.words}` first.",
-        )
-    known = sorted({*evaluated, *saved})
-    there = f"Those of the steps {', '.join(map(str, known))} are there" if known else "None is there"
-    raise RunFolderError("run.no_such_checkpoint", f"{run.root} has no checkpoint of step {step}. {there}.")
+    return RunsCompared(primary, len(first.rows.answers), len(np.unique(clusters)), groups)
 
 
 def _refuse_other_rows(one: EvaluatedRun, other: EvaluatedRun) -> None:
@@ -214,17 +143,17 @@ def _refuse_other_rows(one: EvaluatedRun, other: EvaluatedRun) -> None:
             f"{one.name} and {other.name} were made from different data (SHA-256 {one.data_sha256[:12]}… and"
             f" {other.data_sha256[:12]}…), so their test rows cannot be paired. Run both recipes on the same file.",
         )
-    alone = sorted(one.answers.keys() ^ other.answers.keys())
+    alone = sorted(one.rows.answers.keys() ^ other.rows.answers.keys())
     if alone:
         named = ", ".join(map(str, alone[:ROWS_NAMED])) + (", …" if len(alone) > ROWS_NAMED else "")
         raise RunFolderError(
             "compare.different_test_rows",
-            f"{one.name} was tested on {len(one.answers)} rows and {other.name} on {len(other.answers)};"
+            f"{one.name} was tested on {len(one.rows.answers)} rows and {other.name} on {len(other.rows.answers)};"
             f" {len(alone)} stand in one of them alone ({named}). Evaluate both with the same evaluation.limit, on"
             " data that was split alike.",
         )
-    for row, answer in one.answers.items():
-        if answer["reference"] != other.answers[row]["reference"]:
+    for row, answer in one.rows.answers.items():
+        if answer["reference"] != other.rows.answers[row]["reference"]:
             raise RunFolderError(
                 "compare.different_references",
                 f"Row {row} has another reference in {other.name} than in {one.name}. Evaluate both on the same data.",
@@ -250,12 +179,12 @@ def _group(
     if runs is baseline:
         return Group(tuple(runs), (), None, {})
     scores = PairedScores(
-        rows=tuple(runs[0].answers),
+        rows=tuple(runs[0].rows.answers),
         base=_mean_scores(baseline),
         tuned=_mean_scores(runs),
         clusters=clusters,
-        base_tokens=np.mean([run.tokens for run in baseline], axis=0),
-        tuned_tokens=np.mean([run.tokens for run in runs], axis=0),
+        base_tokens=np.mean([run.rows.tokens for run in baseline], axis=0),
+        tuned_tokens=np.mean([run.rows.tokens for run in runs], axis=0),
     )
     apart_from = WITHOUT_EFFECT if len(runs) == len(baseline) == 1 else (SEED, *WITHOUT_EFFECT)
     differs = [
@@ -277,4 +206,4 @@ def _by_run(runs: Sequence[EvaluatedRun], kind: Kind) -> dict[str, Mapping[str, 
 
 def _mean_scores(runs: Sequence[EvaluatedRun]) -> dict[str, np.ndarray]:
     """Return the mean over the runs of each row's score: by metric (rows,)."""
-    return {name: np.mean([run.scores[name] for run in runs], axis=0) for name in METRICS}
+    return {name: mean_scores([run.rows.measures[name] for run in runs]) for name in METRICS}

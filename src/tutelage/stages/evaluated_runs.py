@@ -1,0 +1,114 @@
+"""Reads what the evaluation of a run wrote, for a comparison with other runs."""
+
+from pathlib import Path
+from typing import Any
+
+from tutelage.config.recipe import Recipe
+from tutelage.config.recipe_file import load
+from tutelage.errors import RunFolderError
+from tutelage.evaluation.compare.further_scores import (
+    GENERAL_TEXT,
+    FurtherScores,
+    Scored,
+    scored_by_judges,
+    scored_passages,
+    scored_set,
+)
+from tutelage.evaluation.compare.runs import EvaluatedRun
+from tutelage.evaluation.compare.scored_rows import Lines, ScoredRows, scored_answers
+from tutelage.evaluation.judging.set_scores import read_judged_set
+from tutelage.evaluation.metrics.set_metrics import SET_METRICS
+from tutelage.run.artifacts import Preparation, read_artifact
+from tutelage.run.evaluation import ClassEvaluation, Evaluation, read_evaluation
+from tutelage.run.folder import ARMS, RunFolder, reading_faults
+from tutelage.run.judges import Judges
+from tutelage.run.lines import read_json_lines
+
+
+def read_evaluated_run(run: RunFolder) -> EvaluatedRun:
+    """Read the rows, scores and settings of an evaluated run, or checkpoint; RunFolderError where there are none."""
+    if not run.root.is_dir():
+        raise RunFolderError(
+            "run.not_found",
+            f"{run.root} is no folder. Name the folders of runs, for example runs/quickstart.",
+        )
+    if run.step is not None and not run.metrics.exists():
+        _refuse_unevaluated(run, run.step)
+    evaluation = read_evaluation(run.require(run.metrics, stage="evaluate"))
+    recipe = load(run.require(run.evaluated_recipe, stage="evaluate"), {}, []).recipe
+    rows = _read_rows(run, recipe, evaluation)
+    return EvaluatedRun(
+        name=run.name,
+        step=run.step,
+        recipe=recipe,
+        data_sha256=read_artifact(Preparation, run.require(run.preparation, stage="prepare")).sha256,
+        rows=rows,
+        further=_read_further(run, recipe, evaluation, rows),
+    )
+
+
+def _refuse_unevaluated(run: RunFolder, step: int) -> None:
+    evaluated, saved = run.evaluated_steps(), run.saved_steps()
+    if step in saved:
+        raise RunFolderError(
+            "run.step_not_evaluated",
+            f"Step {step} of {run.root} was not evaluated yet. Run `tutelage evaluate {run.words}` first.",
+        )
+    known = sorted({*evaluated, *saved})
+    there = f"Those of the steps {', '.join(map(str, known))} are there" if known else "None is there"
+    raise RunFolderError("run.no_such_checkpoint", f"{run.root} has no checkpoint of step {step}. {there}.")
+
+
+def _read_rows(run: RunFolder, recipe: Recipe, evaluation: Evaluation) -> ScoredRows:
+    if isinstance(evaluation, ClassEvaluation):
+        raise RunFolderError(
+            "compare.of_labels",
+            f"{run.name} is a classification, and only models that write answers can be compared. Its report has its"
+            " figures.",
+        )
+    base, tuned = (read_json_lines(run.responses(arm)) for arm in ARMS)
+    return scored_answers(read_json_lines(run.scores), base, tuned, primary=recipe.evaluation.primary_metric)
+
+
+def _read_further(run: RunFolder, recipe: Recipe, evaluation: Evaluation, rows: ScoredRows) -> FurtherScores:
+    """Read what an evaluation wrote beside the test rows."""
+    sets = {
+        name: _read_set(run, recipe, evaluation, name)
+        for name, one in evaluation.sets.items()
+        if one.metric != "judge"
+    }
+    judges, judged_sets = _read_judges(run, list(rows.answers.values())) if run.judges.exists() else ({}, {})
+    return FurtherScores(
+        sets={**sets, **judged_sets},
+        judges=judges,
+        passages={GENERAL_TEXT: scored_passages(read_json_lines(run.passages))}
+        if run.passages.exists()
+        else {},
+        forgetting=evaluation.forgetting,
+    )
+
+
+def _read_set(run: RunFolder, recipe: Recipe, evaluation: Evaluation, name: str) -> Scored:
+    figures = evaluation.sets[name]
+    rows = _read_set_rows(run.test_set(name))
+    with reading_faults(run.metrics):
+        if figures.metric not in SET_METRICS:
+            raise ValueError(f"the set {name} has the metric {figures.metric!r:.40}, which is not known here")
+    return scored_set(figures, recipe.evaluation.sets.get(name), rows)
+
+
+def _read_set_rows(path: Path) -> list[dict[str, Any]]:
+    rows = read_json_lines(path)
+    with reading_faults(path):
+        for number, row in enumerate(rows, start=1):
+            lost = [key for key in ("row", "prompt", "reference", "tuned") if key not in row]
+            if lost or "score" not in row["tuned"]:
+                raise ValueError(f"line {number} has no {lost[0] if lost else 'tuned.score'}")
+    return rows
+
+
+def _read_judges(run: RunFolder, answers: Lines) -> tuple[dict[str, Scored], dict[str, Scored]]:
+    found = read_artifact(Judges, run.judges)
+    names = {name for said in found.judges.values() for name in said.sets}
+    sets = {name: read_judged_set(run, name) for name in sorted(names)}
+    return scored_by_judges(found, read_json_lines(run.judgements), answers, sets)
