@@ -4,6 +4,7 @@ Rows of one cluster resemble each other, so a cluster counts as one observation,
 """
 
 import math
+from collections.abc import Iterator
 
 import numpy as np
 from scipy import stats
@@ -59,12 +60,26 @@ def bca_interval(
     mean = sums.sum() / sizes.sum()
     if len(sums) < 2 or np.ptp(sums / sizes) == 0:
         return None
-    drawn = np.sort(_resampled_means(sums, sizes, resamples))
-    bias = stats.norm.ppf(((drawn < mean).mean() + (drawn <= mean).mean()) / 2)
     left_out = (sums.sum() - sums) / (sizes.sum() - sizes)  # the mean without each cluster
+    return accelerated_interval(_resampled_means(sums, sizes, resamples), mean, left_out)
+
+
+def accelerated_interval(drawn: np.ndarray, seen: float, left_out: np.ndarray) -> Interval | None:
+    """Return the interval of `bca_interval` for any statistic: `drawn` (resamples,) and (clusters,) without each.
+
+    None where no resample differs from another.
+    """
+    drawn = np.sort(drawn)
+    count = len(left_out)
+    if drawn[0] == drawn[-1]:
+        return None
+    below = ((drawn < seen).mean() + (drawn <= seen).mean()) / 2
+    # A statistic that is no mean may lie beyond all that is drawn.
+    bias = stats.norm.ppf(np.clip(below, 0.5 / len(drawn), 1 - 0.5 / len(drawn)))
     pull = left_out.mean() - left_out
-    acceleration = (pull**3).sum() / (6 * (pull**2).sum() ** 1.5)
-    reach = math.sqrt(len(sums) / (len(sums) - 1)) * t_critical(len(sums))
+    squares = (pull**2).sum()
+    acceleration = (pull**3).sum() / (6 * squares**1.5) if squares else 0.0
+    reach = math.sqrt(count / (count - 1)) * t_critical(count)
     ends = bias + np.array([-reach, reach])
     low, high = np.quantile(drawn, stats.norm.cdf(bias + ends / (1 - acceleration * ends)))
     return float(low), float(high)
@@ -79,6 +94,19 @@ def _resampled_means(sums: np.ndarray, sizes: np.ndarray, resamples: int) -> np.
         drawn = chance.integers(len(sums), size=(min(at_once, resamples - begin), len(sums)), dtype=np.int32)
         means.append(sums[drawn].sum(axis=1) / sizes[drawn].sum(axis=1))
     return np.concatenate(means)
+
+
+def cluster_weights(clusters: int, resamples: int, *, width: int = 1) -> Iterator[np.ndarray]:
+    """Yield how often each cluster is in a sample drawn with replacement, some (samples, clusters) at a time.
+
+    `width` is how many numbers are worked out of a sample, where they are more than the clusters.
+    """
+    chance = np.random.default_rng(SEED)
+    at_once = max(1, CHUNK // max(clusters, width))
+    for begin in range(0, resamples, at_once):
+        shape = min(at_once, resamples - begin), clusters
+        drawn = chance.integers(clusters, size=shape) + clusters * np.arange(shape[0])[:, None]
+        yield np.bincount(drawn.ravel(), minlength=drawn.size).reshape(shape).astype(np.float64)
 
 
 def intervals_disagree(one: Interval, other: Interval) -> bool:

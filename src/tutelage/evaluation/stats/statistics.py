@@ -79,7 +79,7 @@ def paired_difference(
         difference=float(differences.mean()) if n else None,
         low=low,
         high=high,
-        smallest_detectable=_smallest_detectable(low, high, pairs.independent),
+        smallest_detectable=smallest_detectable(low, high, pairs.independent),
         n=n,
         higher=higher,
         equal=n - higher - lower,
@@ -153,8 +153,10 @@ def _interval(pairs: _Pairs) -> Interval | tuple[None, None]:
     return t_interval(pairs.differences, pairs.clusters)
 
 
-def _smallest_detectable(low: float | None, high: float | None, independent: float) -> float | None:
-    """Scale the half-width from a change that is just significant to one that 80 % of tests would find.
+def smallest_detectable(low: float | None, high: float | None, independent: float) -> float | None:
+    """Return the smallest true difference that a test with this interval finds with 80 % power.
+
+    Scale the half-width from a change that is just significant to one that 80 % of tests would find.
 
     For the t interval this is exactly delta * sd / sqrt(n), where delta is the noncentrality at which
     Student's t exceeds its critical value with 80 % probability (Cohen 1988, chapter 2). For Newcombe's it
