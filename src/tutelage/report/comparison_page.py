@@ -4,6 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
+from tutelage.evaluation.compare.measures import mean_scores
 from tutelage.evaluation.compare.runs import Group, RunsCompared
 from tutelage.evaluation.metrics.metrics import Metric, PairedScores
 from tutelage.evaluation.paired.verdict import detectable_sentence, format_value
@@ -50,9 +53,10 @@ def write_comparison(path: Path, compared: RunsCompared) -> None:
         "compared": compared,
         "baseline": baseline,
         "primary": compared.primary,
+        "reading": compared.reading,
         "lines": [_line(group, compared.primary) for group in compared.groups],
         "forgetting": forgetting_rows(compared.groups),
-        "held": [_held(group, baseline, compared.primary) for group in compared.groups[1:]],
+        "held": [_held(group, compared) for group in compared.groups[1:]],
     }
     write_text(path, render("comparison.html", content))
 
@@ -68,8 +72,9 @@ def _line(group: Group, metric: Metric) -> Line:
     )
 
 
-def _held(group: Group, baseline: Group, primary: Metric) -> Held:
+def _held(group: Group, compared: RunsCompared) -> Held:
     assert group.comparison is not None
+    primary = compared.primary
     deciding = group.comparison.measured[primary.name]
     return Held(
         group=group,
@@ -78,15 +83,19 @@ def _held(group: Group, baseline: Group, primary: Metric) -> Held:
         detectable=detectable_sentence(deciding.smallest_detectable, primary),
         tally=split_rows(deciding, primary),
         table=metric_rows(group.comparison),
-        selection=_selection(group, baseline, primary),
+        selection=_selection(group, compared.groups[0], compared.reading),
         further=further_rows(group.further),
         left_out=left_out(group.further),
     )
 
 
-def _selection(group: Group, baseline: Group, primary: Metric) -> Selection:
+def _selection(group: Group, baseline: Group, reading: Metric) -> Selection:
     """Choose rows to read by the answers of the first run of each recipe."""
     one, other = baseline.runs[0].rows, group.runs[0].rows
-    base, tuned = ({name: measure.scores for name, measure in side.measures.items()} for side in (one, other))
-    scores = PairedScores(tuple(one.answers), base, tuned, one.clusters, one.tokens, other.tokens)
-    return select(list(one.answers.values()), list(other.answers.values()), scores, primary)
+    base, tuned = (
+        {reading.name: mean_scores([side.measures[reading.name]]), "exact_match": side.is_exact}
+        for side in (one, other)
+    )
+    unread = np.zeros(len(one.answers))  # the lengths choose no row
+    scores = PairedScores(tuple(one.answers), base, tuned, one.clusters, unread, unread)
+    return select(list(one.answers.values()), list(other.answers.values()), scores, reading)

@@ -11,7 +11,6 @@ from tutelage.evaluation.paired.verdict import (
     format_change,
     format_p,
     format_value,
-    verdict,
 )
 from tutelage.evaluation.stats.length_effect import LengthEffect
 from tutelage.evaluation.stats.statistics import PairedDifference
@@ -98,29 +97,28 @@ def evaluate_answers(
 
 def metric_rows(compared: Comparison) -> list[MetricRow]:
     """Return the lines of the table of all metrics."""
-    return [_metric_row(METRICS[name], compared) for name in METRICS]
+    return [_metric_row(metric, compared) for metric in compared.metrics.values()]
 
 
 def _metric_row(metric: Metric, compared: Comparison) -> MetricRow:
-    one, resampled = compared.measured[metric.name], compared.resampled[metric.name]
-    p = compared.p_holm.get(metric.name, resampled.p)
+    one = compared.measured[metric.name]
     return MetricRow(
         metric=metric,
         base=value_text(one.base, metric),
         tuned=value_text(one.tuned, metric),
         difference=change_text(one.difference, metric),
         interval=interval_text(one.low, one.high, metric),
-        p=format_p(p),
-        word=verdict(one, metric).word,
-        bar=_bar(one, metric, _widest(compared.measured, metric.unit)),
+        p=format_p(compared.p(metric.name)),
+        word=compared.word(metric.name),
+        bar=_bar(one, metric, _widest(compared, metric.unit)),
     )
 
 
-def _widest(measured: Mapping[str, PairedDifference], unit: str) -> float:
+def _widest(compared: Comparison, unit: str) -> float:
     """Return the largest reach of all intervals in one scale; % and points are both out of 100."""
     of_hundred = ("%", "points")
     units = of_hundred if unit in of_hundred else (unit,)
-    alike = [measured[name] for name, metric in METRICS.items() if metric.unit in units]
+    alike = [compared.measured[name] for name, metric in compared.metrics.items() if metric.unit in units]
     return max((abs(end) for one in alike for end in (one.low, one.high) if end is not None), default=0.0)
 
 

@@ -39,11 +39,21 @@ class ScoreLine(Record):
     tuned: dict[str, float]
 
 
+class PairLogProbs(Record):
+    chosen: float
+    rejected: float
+
+
 class PreferenceLine(Record):
+    """A pair with the log-probabilities, in nats, that both models give its answers."""
+
     row: int
     chosen: str
     rejected: str
     margin: float
+    is_tie: bool
+    base: PairLogProbs
+    tuned: PairLogProbs
 
 
 class PredictionLine(Record):

@@ -32,6 +32,7 @@ def show_comparison(compared: Any) -> None:
         else:
             console.say(group.comparison.verdict.sentence)
             console.say(f"Differs in {'; '.join(group.differs) or 'no setting'}.")
+            _show_metrics(group.comparison)
         if len(group.runs) > 1:
             means = group.means(metric.name)
             told = f"{format_value(min(means), metric)} to {format_value(max(means), metric)}"
@@ -58,7 +59,7 @@ def _line(group: Any, metric: Any) -> list[str]:
         *begin,
         format_change(one.difference, metric),
         _interval(one.low, one.high, metric),
-        format_p(group.comparison.resampled[metric.name].p),
+        format_p(group.comparison.p(metric.name)),
         group.comparison.verdict.word,
     ]
 
@@ -69,6 +70,30 @@ def _interval(low: float | None, high: float | None, metric: Any) -> str:
     if low is None or high is None:
         return "unknown"
     return f"{format_change(low, metric)} to {format_change(high, metric)}"
+
+
+def _show_metrics(comparison: Any) -> None:
+    """Print a line for each metric, as the page has them."""
+    console.table(
+        ["", "baseline", "this", "difference", "95 % interval", "p", ""],
+        [_metric_line(comparison, metric) for metric in comparison.metrics.values()],
+        numeric={1, 2, 3, 4, 5},
+    )
+
+
+def _metric_line(comparison: Any, metric: Any) -> list[str]:
+    from tutelage.evaluation.paired.verdict import format_change, format_p, format_value
+
+    one = comparison.measured[metric.name]
+    return [
+        metric.label,
+        format_value(one.base, metric),
+        format_value(one.tuned, metric),
+        format_change(one.difference, metric),
+        _interval(one.low, one.high, metric),
+        format_p(comparison.p(metric.name)),
+        comparison.word(metric.name),
+    ]
 
 
 def _show_forgetting(runs: list[Any]) -> None:

@@ -1,7 +1,7 @@
 """Any number of runs on the same test rows: recipes against a baseline, and the seeds of one recipe together."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import reduce
 from typing import Any, Literal, get_args
 
@@ -12,10 +12,12 @@ from tutelage.config.recipe import Recipe
 from tutelage.config.recipe_file import PLACE_OF_WORK, TOLD, changed_settings
 from tutelage.errors import RunFolderError
 from tutelage.evaluation.compare.further_scores import FurtherScores, PairedKind, Scored, pair_kind
-from tutelage.evaluation.compare.measures import mean_scores
+from tutelage.evaluation.compare.measures import Measure, mean_scores, pair_measures
 from tutelage.evaluation.compare.scored_rows import ScoredRows
-from tutelage.evaluation.metrics.metrics import METRICS, Metric, PairedScores
-from tutelage.evaluation.paired.comparison import Comparison, compare_scores
+from tutelage.evaluation.metrics.metrics import Metric
+from tutelage.evaluation.paired.comparison import Comparison, compare_measured
+from tutelage.evaluation.paired.verdict import Verdict, verdict
+from tutelage.evaluation.stats.length_effect import LengthEffect, length_effect
 
 SEED = "training.seed"
 # What changes how fast an answer comes, which files are kept or what else is asked, and not the answer.
@@ -26,6 +28,7 @@ WITHOUT_EFFECT = (
     "training.save_total_limit",
     "evaluation.batch_size",
     "evaluation.sets",
+    "evaluation.zero_shot",
     "evaluation.forgetting",
     "evaluation.forgetting_margin",
     "evaluation.forgetting_kl_margin",
@@ -71,7 +74,7 @@ class Group:
         return [run.recipe.training.seed for run in self.runs]
 
     def means(self, metric: str) -> list[float]:
-        """Return the value of each run, which is the mean of its rows' scores."""
+        """Return the value of each run."""
         return [run.rows.measures[metric].value for run in self.runs]
 
     def mean(self, metric: str) -> float:
@@ -84,9 +87,14 @@ class Group:
 
 @dataclass(frozen=True)
 class RunsCompared:
-    """All groups, that of the baseline first, and the metric of the baseline's recipe that decides."""
+    """All groups, that of the baseline first, and the metrics that all runs have.
+
+    `primary` decides, as it does in the evaluation of the baseline; rows to read are chosen by `reading`.
+    """
 
     primary: Metric
+    metrics: Mapping[str, Metric]
+    reading: Metric
     rows: int
     clusters: int
     groups: list[Group]
@@ -101,18 +109,18 @@ class RunsCompared:
             "clusters": self.clusters,
             "primary_metric": self.primary.name,
             "baseline": self.groups[0].label,
-            "groups": [_record(group) for group in self.groups],
+            "groups": [_record(group, self.metrics) for group in self.groups],
         }
 
 
-def _record(group: Group) -> dict[str, Any]:
+def _record(group: Group, metrics: Iterable[str]) -> dict[str, Any]:
     return {
         "name": group.label,
         "runs": [run.name for run in group.runs],
         "seeds": group.seeds,
         "differs": list(group.differs),
-        "means": {name: group.mean(name) for name in METRICS},
-        "seed_spread": {name: group.seed_spread(name) for name in METRICS},
+        "means": {name: group.mean(name) for name in metrics},
+        "seed_spread": {name: group.seed_spread(name) for name in metrics},
         "comparison": group.comparison and group.comparison.to_record(),
         **{kind: group.further[kind].to_record() if group.further else None for kind in KINDS},
         "forgetting": {
@@ -124,16 +132,33 @@ def _record(group: Group) -> dict[str, Any]:
 def compare_runs(runs: Sequence[EvaluatedRun]) -> RunsCompared:
     """Compare the recipes of evaluated runs, or of single checkpoints, with that of the first, row by row.
 
-    RunFolderError where two runs were not tested on the same rows of the same data.
+    RunFolderError where two runs were not tested on the same rows of the same data, or have no metric in common.
     """
     first = runs[0]
+    metrics = {
+        name: measure.metric
+        for name, measure in first.rows.measures.items()
+        if all(name in run.rows.measures for run in runs)
+    }
+    deciding = [name for name in first.rows.deciding if name in metrics]
     for other in runs[1:]:
+        if not deciding:
+            _refuse_other_objective(first, other)
         _refuse_other_rows(first, other)
-    primary = METRICS[first.recipe.evaluation.primary_metric]
-    clusters = first.rows.clusters
     by_recipe = reduce(_sorted_in, runs, [])
-    groups = [_group(own, by_recipe[0], clusters, primary) for own in by_recipe]
-    return RunsCompared(primary, len(first.rows.answers), len(np.unique(clusters)), groups)
+    groups = [_group(own, by_recipe[0], metrics, deciding) for own in by_recipe]
+    reading = metrics[deciding[-1]]
+    clusters = len(np.unique(first.rows.clusters))
+    return RunsCompared(metrics[deciding[0]], metrics, reading, len(first.rows.answers), clusters, groups)
+
+
+def _refuse_other_objective(one: EvaluatedRun, other: EvaluatedRun) -> None:
+    if one.rows.measures.keys().isdisjoint(other.rows.measures):
+        raise RunFolderError(
+            "compare.different_objectives",
+            f"{one.name} was trained with training.objective={one.recipe.training.objective} and {other.name} with"
+            f" {other.recipe.training.objective}, which have no metric in common. Compare runs of one objective.",
+        )
 
 
 def _refuse_other_rows(one: EvaluatedRun, other: EvaluatedRun) -> None:
@@ -158,6 +183,13 @@ def _refuse_other_rows(one: EvaluatedRun, other: EvaluatedRun) -> None:
                 "compare.different_references",
                 f"Row {row} has another reference in {other.name} than in {one.name}. Evaluate both on the same data.",
             )
+    strange = sorted({*one.rows.labels} ^ {*other.rows.labels})
+    if strange:
+        raise RunFolderError(
+            "compare.different_labels",
+            f"{one.name} tells {len(one.rows.labels)} labels apart and {other.name} {len(other.rows.labels)};"
+            f" {strange[0]!r:.80} is in one of them alone. Prepare both from the same rows.",
+        )
 
 
 def _sorted_in(groups: list[list[EvaluatedRun]], run: EvaluatedRun) -> list[list[EvaluatedRun]]:
@@ -174,25 +206,67 @@ def _sorted_in(groups: list[list[EvaluatedRun]], run: EvaluatedRun) -> list[list
 
 
 def _group(
-    runs: Sequence[EvaluatedRun], baseline: Sequence[EvaluatedRun], clusters: np.ndarray, primary: Metric
+    runs: Sequence[EvaluatedRun],
+    baseline: Sequence[EvaluatedRun],
+    metrics: Mapping[str, Metric],
+    deciding: Sequence[str],
 ) -> Group:
     if runs is baseline:
         return Group(tuple(runs), (), None, {})
-    scores = PairedScores(
-        rows=tuple(runs[0].rows.answers),
-        base=_mean_scores(baseline),
-        tuned=_mean_scores(runs),
-        clusters=clusters,
-        base_tokens=np.mean([run.rows.tokens for run in baseline], axis=0),
-        tuned_tokens=np.mean([run.rows.tokens for run in runs], axis=0),
-    )
     apart_from = WITHOUT_EFFECT if len(runs) == len(baseline) == 1 else (SEED, *WITHOUT_EFFECT)
     differs = [
         *_other_weights(baseline[0].step, runs[0].step),
         *changed_settings(baseline[0].recipe, runs[0].recipe, apart_from=apart_from),
     ]
     further = {kind: pair_kind(_by_run(baseline, kind), _by_run(runs, kind)) for kind in KINDS}
-    return Group(tuple(runs), tuple(differs), compare_scores(scores, primary), further)
+    return Group(tuple(runs), tuple(differs), _compare(baseline, runs, metrics, deciding), further)
+
+
+def _compare(
+    baseline: Sequence[EvaluatedRun],
+    runs: Sequence[EvaluatedRun],
+    metrics: Mapping[str, Metric],
+    deciding: Sequence[str],
+) -> Comparison:
+    clusters = baseline[0].rows.clusters
+    paired = {
+        name: pair_measures(_measures(baseline, name), _measures(runs, name), clusters) for name in metrics
+    }
+    compared = compare_measured(
+        metrics[deciding[0]],
+        metrics,
+        {name: measured for name, (measured, _) in paired.items()},
+        {name: resampled for name, (_, resampled) in paired.items()},
+        length=_length(baseline, runs, deciding[-1]),
+    )
+    worse = [name for name in deciding[1:] if compared.word(name) == "worse"]
+    if not worse:
+        return compared
+    # A preference that is learnt is no better answer.
+    own = verdict(compared.measured[worse[0]], metrics[worse[0]])
+    reason = f"{compared.verdict.reason} But its own answers are worse beside the chosen ones: {own.reason}"
+    return replace(compared, verdict=Verdict(compared.verdict.word, reason))
+
+
+def _measures(runs: Sequence[EvaluatedRun], metric: str) -> list[Measure]:
+    return [run.rows.measures[metric] for run in runs]
+
+
+def _length(
+    baseline: Sequence[EvaluatedRun], runs: Sequence[EvaluatedRun], metric: str
+) -> LengthEffect | None:
+    """Return what is left of the difference between answers of one length; None where there are no answers."""
+    base, tuned = (
+        [run.rows.tokens for run in side if run.rows.tokens is not None] for side in (baseline, runs)
+    )
+    if not base or not tuned:
+        return None
+    return length_effect(
+        mean_scores(_measures(runs, metric)) - mean_scores(_measures(baseline, metric)),
+        np.mean(base, axis=0),
+        np.mean(tuned, axis=0),
+        baseline[0].rows.clusters,
+    )
 
 
 def _other_weights(baseline: int | None, step: int | None) -> list[str]:
@@ -202,8 +276,3 @@ def _other_weights(baseline: int | None, step: int | None) -> list[str]:
 
 def _by_run(runs: Sequence[EvaluatedRun], kind: Kind) -> dict[str, Mapping[str, Scored]]:
     return {run.name: getattr(run.further, kind) for run in runs}
-
-
-def _mean_scores(runs: Sequence[EvaluatedRun]) -> dict[str, np.ndarray]:
-    """Return the mean over the runs of each row's score: by metric (rows,)."""
-    return {name: mean_scores([run.rows.measures[name] for run in runs]) for name in METRICS}

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from tutelage.evaluation.metrics.metrics import METRICS, Metric, PairedScores
-from tutelage.evaluation.paired.verdict import Verdict, verdict
+from tutelage.evaluation.paired.verdict import Verdict, Word, verdict
 from tutelage.evaluation.stats.length_effect import LengthEffect, length_effect
 from tutelage.evaluation.stats.multiplicity import holm
 from tutelage.evaluation.stats.statistics import PairedDifference, Resampled, paired_difference, resample
@@ -17,11 +17,20 @@ class Comparison:
     """The paired difference of every metric, and what rests on it; `p_holm` holds the metrics that do not decide."""
 
     primary: Metric
+    metrics: Mapping[str, Metric]
     measured: Mapping[str, PairedDifference]
     resampled: Mapping[str, Resampled]
     p_holm: Mapping[str, float]
     length: LengthEffect | None
     verdict: Verdict
+
+    def p(self, name: str) -> float | None:
+        """The p of a metric as it is shown: raised for the metrics that do not decide."""
+        return self.p_holm.get(name, self.resampled[name].p)
+
+    def word(self, name: str) -> Word:
+        """What the interval of one metric says by itself; `verdict` is what the comparison comes to."""
+        return verdict(self.measured[name], self.metrics[name]).word
 
     def to_record(self) -> dict[str, Any]:
         """Return it as metrics.json has it."""
@@ -43,22 +52,37 @@ class Comparison:
 
 def compare_scores(scores: PairedScores, primary: Metric) -> Comparison:
     """Compare both models by every metric; `primary` alone decides, and the p values of the rest are raised by Holm."""
-    measured = {
-        name: paired_difference(scores.base[name], scores.tuned[name], scores.clusters) for name in METRICS
-    }
-    resampled = {name: resample(scores.base[name], scores.tuned[name], scores.clusters) for name in METRICS}
-    secondary = {name: one.p for name, one in resampled.items() if name != primary.name and one.p is not None}
-    return Comparison(
-        primary=primary,
-        measured=measured,
-        resampled=resampled,
-        p_holm=holm(secondary),
+    return compare_measured(
+        primary,
+        METRICS,
+        {name: paired_difference(scores.base[name], scores.tuned[name], scores.clusters) for name in METRICS},
+        {name: resample(scores.base[name], scores.tuned[name], scores.clusters) for name in METRICS},
         length=length_effect(
             scores.tuned[primary.name] - scores.base[primary.name],
             scores.base_tokens,
             scores.tuned_tokens,
             scores.clusters,
         ),
+    )
+
+
+def compare_measured(
+    primary: Metric,
+    metrics: Mapping[str, Metric],
+    measured: Mapping[str, PairedDifference],
+    resampled: Mapping[str, Resampled],
+    *,
+    length: LengthEffect | None,
+) -> Comparison:
+    """Put together what was measured by each of the metrics; all mappings are by name."""
+    secondary = {name: one.p for name, one in resampled.items() if name != primary.name and one.p is not None}
+    return Comparison(
+        primary=primary,
+        metrics=metrics,
+        measured=measured,
+        resampled=resampled,
+        p_holm=holm(secondary),
+        length=length,
         verdict=verdict(measured[primary.name], primary, resampled[primary.name]),
     )
 
@@ -74,6 +98,7 @@ def comparison_of(found: AnswerEvaluation) -> Comparison:
         measured[name] = PairedDifference(**figures, n=found.rows - one.missing, clusters=found.clusters)
     return Comparison(
         primary=METRICS[found.primary_metric],
+        metrics=METRICS,
         measured=measured,
         resampled=resampled,
         p_holm={name: one.p_holm for name, one in found.metrics.items() if one.p_holm is not None},

@@ -115,6 +115,8 @@ def _second_interval(primary: PairedDifference, metric: Metric, resampled: Resam
         return ""
     if primary.low is None or primary.high is None:
         return ""
+    if primary.base_low is not None:
+        return ""  # Newcombe's interval of shares needs no second one
     second = resampled.bca_low, resampled.bca_high
     if not intervals_disagree((primary.low, primary.high), second):
         return ""
