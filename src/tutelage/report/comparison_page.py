@@ -54,6 +54,7 @@ def write_comparison(path: Path, compared: RunsCompared) -> None:
         "baseline": baseline,
         "primary": compared.primary,
         "reading": compared.reading,
+        "row_titles": ("Text", "Label") if baseline.runs[0].rows.labels else ("Prompt", "Reference"),
         "lines": [_line(group, compared.primary) for group in compared.groups],
         "forgetting": forgetting_rows(compared.groups),
         "held": [_held(group, compared) for group in compared.groups[1:]],

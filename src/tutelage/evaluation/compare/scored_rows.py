@@ -136,6 +136,7 @@ def scored_labels(predictions: Lines, *, separator: str | None) -> ScoredRows:
     return ScoredRows(
         answers={
             row: {
+                "row": row,
                 "prompt": line["text"],
                 "reference": line["label"],
                 "response": line["predicted"],
