@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 from support.fake_run import FORGETTING, RECIPE, make_run
 
-from tutelage.evaluation.classification import verdict
-from tutelage.evaluation.evaluate import with_preference
 from tutelage.evaluation.metrics.class_metrics import class_metrics
 from tutelage.evaluation.metrics.metrics import METRICS, score_rows
 from tutelage.evaluation.metrics.several_labels import label_set_metrics
 from tutelage.evaluation.paired.comparison import compare_scores
+from tutelage.objectives.classification.evaluation import verdict
+from tutelage.objectives.preference.evaluation import with_preference
 from tutelage.run.artifacts import write_artifact
 from tutelage.run.evaluation import AnswerEvaluation, ClassEvaluation
 from tutelage.run.folder import RunFolder, write_json_lines, write_text

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from tutelage.data.dataset.row_encoder import RowEncoder
     from tutelage.data.prompts.prompts import PromptRenderer
     from tutelage.evaluation.answers.responses import Progress, Waiting
+    from tutelage.evaluation.compare.scored_rows import ScoredRows
     from tutelage.evaluation.eval_sets.named_sets import NamedSet
     from tutelage.evaluation.evaluate import Evaluated
     from tutelage.evaluation.next_steps import NextStep
@@ -79,6 +80,10 @@ class TrainingPart:
         return self.reference if self.reference is not None and self.reference.is_needed(recipe) else None
 
 
+# Returns the lines of a file of the evaluation by its name.
+ReadLines = Callable[[str], list[dict[str, Any]]]
+
+
 class Evaluate(Protocol):
     """Returns what the test rows of `splits` say of a trained model; `kept` holds what was answered so far."""
 
@@ -111,10 +116,14 @@ class EvaluationWork(Protocol):
 
 @dataclass(frozen=True)
 class EvaluationPart:
-    """How the trained model is evaluated, and how much work that is."""
+    """How the trained model is evaluated, and how much work that is.
+
+    `scored_rows` reads what an evaluation left of each test row, for comparisons with other runs.
+    """
 
     evaluate: Evaluate
     work: EvaluationWork
+    scored_rows: Callable[[ReadLines, Recipe], ScoredRows]
 
 
 class Export(Protocol):
@@ -139,10 +148,6 @@ class ExportPart:
 
     check: Callable[[TrainedModel, Sequence[str]], None]
     export: Export
-
-
-# Returns the lines of a file of the evaluation by its name.
-ReadLines = Callable[[str], list[dict[str, Any]]]
 
 
 class Steps(Protocol):

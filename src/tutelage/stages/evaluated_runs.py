@@ -1,10 +1,9 @@
 """Reads what the evaluation of a run wrote, for a comparison with other runs."""
 
-from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from tutelage.config.recipe import Objective, Recipe
+from tutelage.config.recipe import Recipe
 from tutelage.config.recipe_file import load
 from tutelage.errors import RunFolderError
 from tutelage.evaluation.compare.further_scores import (
@@ -16,18 +15,13 @@ from tutelage.evaluation.compare.further_scores import (
     scored_set,
 )
 from tutelage.evaluation.compare.runs import EvaluatedRun
-from tutelage.evaluation.compare.scored_rows import (
-    Lines,
-    ScoredRows,
-    scored_answers,
-    scored_labels,
-    with_preferences,
-)
+from tutelage.evaluation.compare.scored_rows import Lines, ScoredRows
 from tutelage.evaluation.judging.set_scores import read_judged_set
 from tutelage.evaluation.metrics.set_metrics import SET_METRICS
+from tutelage.objectives import load_objective
 from tutelage.run.artifacts import Preparation, read_artifact
 from tutelage.run.evaluation import Evaluation, read_evaluation
-from tutelage.run.folder import ARMS, RunFolder, reading_faults
+from tutelage.run.folder import RunFolder, reading_faults
 from tutelage.run.judges import Judges
 from tutelage.run.lines import read_json_lines
 
@@ -43,7 +37,9 @@ def read_evaluated_run(run: RunFolder) -> EvaluatedRun:
         _refuse_unevaluated(run, run.step)
     evaluation = read_evaluation(run.require(run.metrics, stage="evaluate"))
     recipe = load(run.require(run.evaluated_recipe, stage="evaluate"), {}, []).recipe
-    rows = READ_ROWS[evaluation.objective](run, recipe)
+    rows = load_objective(evaluation.objective).evaluation.scored_rows(
+        lambda name: read_json_lines(run.evaluation / name), recipe
+    )
     return EvaluatedRun(
         name=run.name,
         step=run.step,
@@ -64,27 +60,6 @@ def _refuse_unevaluated(run: RunFolder, step: int) -> None:
     known = sorted({*evaluated, *saved})
     there = f"Those of the steps {', '.join(map(str, known))} are there" if known else "None is there"
     raise RunFolderError("run.no_such_checkpoint", f"{run.root} has no checkpoint of step {step}. {there}.")
-
-
-def _read_answers(run: RunFolder, recipe: Recipe) -> ScoredRows:
-    base, tuned = (read_json_lines(run.responses(arm)) for arm in ARMS)
-    return scored_answers(read_json_lines(run.scores), base, tuned, primary=recipe.evaluation.primary_metric)
-
-
-def _read_preferences(run: RunFolder, recipe: Recipe) -> ScoredRows:
-    return with_preferences(_read_answers(run, recipe), read_json_lines(run.preferences))
-
-
-def _read_labels(run: RunFolder, recipe: Recipe) -> ScoredRows:
-    return scored_labels(read_json_lines(run.predictions), separator=recipe.data.label_separator)
-
-
-# How the test rows of an evaluation are read, by its objective.
-READ_ROWS: Mapping[Objective, Callable[[RunFolder, Recipe], ScoredRows]] = {
-    "instruction": _read_answers,
-    "dpo": _read_preferences,
-    "classification": _read_labels,
-}
 
 
 def _read_further(run: RunFolder, recipe: Recipe, evaluation: Evaluation, rows: ScoredRows) -> FurtherScores:

@@ -180,7 +180,7 @@ def _units(checked: CheckedRows, rows: "Sequence[CheckedRow]") -> "Sequence[Unit
     from tutelage.tree.examples import Pair
 
     each = [tuple(row.example for row in encoded) for _, encoded in checked.encode(rows)]
-    return [Pair(*examples) if checked.has_pairs else examples[0] for examples in each]
+    return [Pair(one[0], one[1]) if checked.has_pairs else one[0] for one in each]
 
 
 def _node(branch: "Branch", decode: Callable[[list[int]], str]) -> TreeNode:

@@ -6,7 +6,7 @@ import numpy as np
 
 from tutelage.evaluation.evaluate import evaluate
 from tutelage.evaluation.stats.statistics import paired_difference
-from tutelage.objectives.sft.evaluation import work_of_answers
+from tutelage.objectives.sft.evaluation import scored_answer_rows, work_of_answers
 from tutelage.objectives.spec import EvaluationPart
 
 LINES = "unwanted.jsonl"
@@ -50,4 +50,4 @@ def evaluate_unwanted(trained, splits, *, sets, kept, progress, waiting):
     )
 
 
-EVALUATION = EvaluationPart(evaluate_unwanted, work_of_answers)
+EVALUATION = EvaluationPart(evaluate_unwanted, work_of_answers, scored_answer_rows)

@@ -13,6 +13,7 @@ from tutelage.data.quality.label_names import quoted
 from tutelage.evaluation.answers.responses import Progress, Waiting
 from tutelage.evaluation.baselines.word_counts import classes_by_words, label_sets_by_words
 from tutelage.evaluation.baselines.zero_shot import classes_by_names
+from tutelage.evaluation.compare.scored_rows import ScoredRows, scored_labels
 from tutelage.evaluation.eval_sets.named_sets import NamedSet
 from tutelage.evaluation.evaluate import Evaluated
 from tutelage.evaluation.metrics.class_metrics import class_metrics
@@ -24,7 +25,7 @@ from tutelage.model.class_head import as_matrix, class_probabilities, label_prob
 from tutelage.model.forward import CausalModel
 from tutelage.model.loading import context_length, load_tokenizer
 from tutelage.model.trained import TrainedModel
-from tutelage.objectives.spec import EvaluationPart
+from tutelage.objectives.spec import EvaluationPart, ReadLines
 from tutelage.run.evaluation import ClassEvaluation
 from tutelage.run.folder import PREDICTIONS
 from tutelage.training.work import Work
@@ -249,4 +250,9 @@ def _prediction(
     }
 
 
-EVALUATION = EvaluationPart(evaluate_classification, classifying_work)
+def scored_label_rows(read_lines: ReadLines, recipe: Recipe) -> ScoredRows:
+    """Return which label each text was given and has."""
+    return scored_labels(read_lines(PREDICTIONS), separator=recipe.data.label_separator)
+
+
+EVALUATION = EvaluationPart(evaluate_classification, classifying_work, scored_label_rows)

@@ -11,6 +11,7 @@ import torch
 from tutelage.config.recipe import PreferenceSettings, Recipe
 from tutelage.data.dataset.prepared_rows import PreparedRows
 from tutelage.evaluation.answers.responses import Progress, Waiting, reference_log_probs
+from tutelage.evaluation.compare.scored_rows import ScoredRows, with_preferences
 from tutelage.evaluation.eval_sets.named_sets import Answers, NamedSet
 from tutelage.evaluation.evaluate import Evaluated, evaluate
 from tutelage.evaluation.metrics.metrics import bits_per_byte
@@ -23,7 +24,8 @@ from tutelage.model.answer_log_probs import rounding_of
 from tutelage.model.forward import CausalModel
 from tutelage.model.trained import TrainedModel
 from tutelage.objectives.preference.pairs import rejected_of
-from tutelage.objectives.spec import EvaluationPart
+from tutelage.objectives.sft.evaluation import scored_answer_rows
+from tutelage.objectives.spec import EvaluationPart, ReadLines
 from tutelage.run.folder import ARMS, PREFERENCES
 from tutelage.training.work import Work, reading_work
 
@@ -286,4 +288,9 @@ def _sentence(word: Word, figures: Mapping[str, Any], length: Mapping[str, Any] 
     return told.replace("%", " %").replace("  %", " %")
 
 
-EVALUATION = EvaluationPart(evaluate_preferences, preference_work)
+def scored_pairs(read_lines: ReadLines, recipe: Recipe) -> ScoredRows:
+    """Return what each pair and each answer scored."""
+    return with_preferences(scored_answer_rows(read_lines, recipe), read_lines(PREFERENCES))
+
+
+EVALUATION = EvaluationPart(evaluate_preferences, preference_work, scored_pairs)

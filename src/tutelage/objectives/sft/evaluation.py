@@ -7,11 +7,13 @@ from typing import Any
 from tutelage.config.recipe import Recipe
 from tutelage.data.dataset.prepared_rows import PreparedRows
 from tutelage.evaluation.answers.responses import Progress, Waiting
+from tutelage.evaluation.compare.scored_rows import ScoredRows, scored_answers
 from tutelage.evaluation.eval_sets.named_sets import NamedSet
 from tutelage.evaluation.evaluate import Evaluated, evaluate
 from tutelage.evaluation.work_ahead import answers_work
 from tutelage.model.trained import TrainedModel
-from tutelage.objectives.spec import EvaluationPart
+from tutelage.objectives.spec import EvaluationPart, ReadLines
+from tutelage.run.folder import ARMS, SCORES, responses_name
 from tutelage.training.work import Work
 
 
@@ -41,4 +43,10 @@ def work_of_answers(
     return answers_work(recipe, rows, sets, tokenizer=tokenizer, is_padded=is_padded)
 
 
-EVALUATION = EvaluationPart(evaluate_answers, work_of_answers)
+def scored_answer_rows(read_lines: ReadLines, recipe: Recipe) -> ScoredRows:
+    """Return what each answer scored."""
+    base, tuned = (read_lines(responses_name(arm)) for arm in ARMS)
+    return scored_answers(read_lines(SCORES), base, tuned, primary=recipe.evaluation.primary_metric)
+
+
+EVALUATION = EvaluationPart(evaluate_answers, work_of_answers, scored_answer_rows)
