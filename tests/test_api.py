@@ -277,7 +277,7 @@ def test_runs_are_compared_with_the_first(place):
 def test_the_code_of_the_guide_runs(place, language, capsys):
     text = (DOCS / f"{language}python.md").read_text(encoding="utf-8")
     blocks = re.findall(r"```python\n(.*?)```", text, flags=re.S)
-    assert len(blocks) == 6
+    assert len(blocks) == 7
     names = {}
     for block in blocks:
         exec(compile(block.replace("step=120", "step=4"), "python.md", "exec"), names)

@@ -3,7 +3,7 @@
 Everything is done by `tutelage.stages`; errors are those of `tutelage.errors`, each with a stable `code`.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -18,6 +18,8 @@ from tutelage.run.evaluation import AnswerEvaluation, Evaluation, MetricFigures,
 from tutelage.run.events import Listener, ignore
 from tutelage.run.folder import ARMS, RunFolder
 from tutelage.stages.export import Quantization, Target
+from tutelage.stages.function_source import refuse_in_import
+from tutelage.stages.functions import FormatFunction, MetricFunction, given_functions
 from tutelage.stages.opening import earlier_run, new_run
 from tutelage.stages.reporter import without_raising
 from tutelage.stages.rows import kept_rows
@@ -36,6 +38,8 @@ def finetune(
     *,
     output: str | Path | None = None,
     recipe: str | Path | None = None,
+    format: str | FormatFunction | None = None,
+    metrics: Sequence[MetricFunction] | None = None,
     listener: Listener = ignore,
     overwrite: bool = False,
     allow_changes: bool = False,
@@ -44,9 +48,12 @@ def finetune(
     """Fine-tune a model, evaluate it against its base and report; an unfinished run in `output` goes on.
 
     `data` is a path or name as for `--data`, or rows as dicts (a list, or a `datasets.Dataset`). `recipe` is a file or
-    the name of one that ships; `settings` are settings of it by their last name, such as `learning_rate`. Writes the
-    files of `tutelage run`. Raises RecipeError for settings, DataError for rows, ModelError for the base model,
-    RunFolderError where `output` holds a finished run, or an unfinished one whose data or settings changed and
+    the name of one that ships; `settings` are settings of it by their last name, such as `learning_rate`. A function
+    as `format` makes one of our rows of each, or None to leave it out; a text is the setting. Each of `metrics` takes
+    an answer and its reference, and returns a number, higher for a better answer. Writes the files of `tutelage run`.
+
+    Raises RecipeError for settings, DataError for rows and what a function makes of them, ModelError for the base
+    model, RunFolderError where `output` holds a finished run, or an unfinished one whose data or settings changed and
     `allow_changes` is not set, NonFiniteError and StorageError.
     """
     from tutelage.stages.run import run_all
@@ -54,6 +61,10 @@ def finetune(
 
     if not callable(listener):
         raise TypeError(f"listener is {listener!r}, which cannot be called")
+    refuse_in_import()
+    if isinstance(format, str):
+        settings, format = {**settings, "format": format}, None
+    functions = given_functions(metrics, format)
     if "source" in settings:
         raise RecipeError("cli.option_not_supported", "The rows are the first argument. Leave source= out.")
     given = {f"--set {setting_named(name)}": value for name, value in settings.items()}
@@ -68,7 +79,7 @@ def finetune(
             data = kept.enter_context(kept_rows(data, RunFolder(root)))
         overrides = {"--data data.source": str(data), **given}
         folder, loaded = new_run(path, overrides, root=root, goes_on=not overwrite)
-        session = Session(folder, loaded, listener=without_raising(listener))
+        session = Session(folder, loaded, listener=without_raising(listener), functions=functions)
         with caller_state_kept():
             run_all(session, overwrite=overwrite, accept_changes=allow_changes)
     return Run(folder.root)

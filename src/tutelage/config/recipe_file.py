@@ -39,12 +39,14 @@ class Setting:
 class LoadedRecipe:
     """A checked recipe, and the origin of every value that is not a default.
 
-    With `unchecked` no file of the base model is hashed; it is the SHA-256 that the run recorded, or empty.
+    With `unchecked` no file of the base model is hashed; it is the SHA-256 that the run recorded, or empty. The folder
+    `functions_in` may record functions of the user's own that belong to the recipe.
     """
 
     recipe: Recipe
     origins: Mapping[str, str]
     unchecked: str | None = None
+    functions_in: Path | None = None
 
     def settings(self) -> list[Setting]:
         """Return every setting in the order of its declaration."""
@@ -98,7 +100,7 @@ def load(path: Path | None, overrides: Mapping[str, Any], assignments: Sequence[
         name, value = _parse_assignment(assignment)
         _assign(tables, name, value)
         origins[name] = "--set"
-    loaded = LoadedRecipe(check(tables, origins), origins)
+    loaded = LoadedRecipe(check(tables, origins), origins, functions_in=path.parent if path else None)
     _refuse_idle(loaded, {name for name, origin in origins.items() if origin.startswith("-")})
     return loaded
 

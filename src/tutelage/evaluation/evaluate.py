@@ -16,7 +16,7 @@ from tutelage.errors import DataError
 from tutelage.evaluation.answers.answers_so_far import answer_rows, weights_of_folder
 from tutelage.evaluation.answers.responses import Progress, Waiting, collect_responses
 from tutelage.evaluation.eval_sets.named_sets import Answers, NamedSet, answer_set, judge_sets
-from tutelage.evaluation.metrics.metrics import METRICS, score_rows
+from tutelage.evaluation.metrics.metrics import METRICS, OwnMetric, score_rows
 from tutelage.evaluation.paired.comparison import compare_scores
 from tutelage.evaluation.regression.forgetting import (
     Reading,
@@ -67,6 +67,7 @@ def evaluate(
     further: FurtherReading | None = None,
     progress: Progress,
     waiting: Waiting,
+    own: Sequence[OwnMetric] = (),
 ) -> Evaluated:
     """Ask both models every test prompt and those of the named sets, score and compare.
 
@@ -123,7 +124,7 @@ def evaluate(
         if passages:
             readings[arm] = read_general(model, passages, prompts, progress=told)
     waiting("Scoring the answers")
-    scores = score_rows(records["base"], records["tuned"])
+    scores = score_rows(records["base"], records["tuned"], own)
     result = compare_scores(scores, METRICS[recipe.evaluation.primary_metric]).to_record()
     set_figures, set_rows = judge_sets(sets, set_answers)
     files = {responses_name(arm): records[arm] for arm in ARMS} | {SCORES: scores.to_records()}
@@ -140,6 +141,8 @@ def evaluate(
         files[PASSAGES] = passage_rows(passages, readings["base"], readings["tuned"])
     checksums = "verified" if source.is_checked else "skipped"
     judged: dict[str, Any] = {"sets": set_figures, "forgetting": forgetting, "checksums": checksums}
+    if own:
+        judged["functions"] = {one.name: one.source for one in own}
     result = {**result, **judged}
     if further is not None:
         result, further_files = further.judge(result, records, scores.clusters)

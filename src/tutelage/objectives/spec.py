@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from tutelage.evaluation.compare.scored_rows import ScoredRows
     from tutelage.evaluation.eval_sets.named_sets import NamedSet
     from tutelage.evaluation.evaluate import Evaluated
+    from tutelage.evaluation.metrics.metrics import OwnMetric
     from tutelage.evaluation.next_steps import NextStep
     from tutelage.export.record import Exported
     from tutelage.model.sources import ModelSource
@@ -85,7 +86,10 @@ ReadLines = Callable[[str], list[dict[str, Any]]]
 
 
 class Evaluate(Protocol):
-    """Returns what the test rows of `splits` say of a trained model; `kept` holds what was answered so far."""
+    """Returns what the test rows of `splits` say of a trained model; `kept` holds what was answered so far.
+
+    `own` are metrics of the user's, for answers.
+    """
 
     def __call__(
         self,
@@ -93,6 +97,7 @@ class Evaluate(Protocol):
         splits: Mapping[str, PreparedRows],
         *,
         sets: Sequence[NamedSet],
+        own: Sequence[OwnMetric],
         kept: Path,
         progress: Progress,
         waiting: Waiting,

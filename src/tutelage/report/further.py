@@ -10,7 +10,7 @@ from tutelage.report.paired_rows import PairedRow, paired_row
 from tutelage.report.scores import change_text, interval_text, value_text
 from tutelage.run.evaluation import GeneralText
 
-TITLES: Mapping[Kind, str] = {"sets": "Set ", "judges": "Judge ", "passages": ""}
+TITLES: Mapping[Kind, str] = {"sets": "Set ", "judges": "Judge ", "passages": "", "functions": "Metric "}
 
 
 @dataclass(frozen=True)

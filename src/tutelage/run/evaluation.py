@@ -8,6 +8,7 @@ from pydantic import Field
 from tutelage.config.objectives import OBJECTIVES
 from tutelage.run.artifacts import Artifact, Checksums, read_artifact
 from tutelage.run.folder import read_json
+from tutelage.run.functions import FunctionSource
 from tutelage.run.validation import Record
 
 VerdictWord = Literal["better", "worse", "no difference detectable"]
@@ -177,6 +178,7 @@ class AnswerEvaluation(Artifact):
     answers: AnswersVerdict | None = None
     preference: PreferenceFigures | None = None
     figures: dict[str, Any] | None = None  # what else the objective found, as its own package reads it
+    functions: dict[str, FunctionSource] = Field(default_factory=dict)  # the metrics of the user's own
 
 
 class ClassFigures(Record):

@@ -74,6 +74,10 @@ class RunFolder:
         return self.root / "recipe.toml"
 
     @property
+    def functions(self) -> Path:
+        return self.root / "functions.json"
+
+    @property
     def environment(self) -> Path:
         return self.root / "environment.json"
 

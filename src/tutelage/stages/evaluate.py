@@ -6,13 +6,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tutelage.errors import DataError
+from tutelage.errors import DataError, RecipeError
 from tutelage.run.artifacts import Preparation, read_artifact, write_artifact
 from tutelage.run.evaluation import AnswerEvaluation, Evaluation, read_evaluation
 from tutelage.run.folder import RunFolder, read_json, write_json_lines
+from tutelage.run.functions import FunctionSource
 from tutelage.run.history import record_stage
 from tutelage.run.judges import Judges
 from tutelage.stages.estimate import Ahead
+from tutelage.stages.functions import scored
 from tutelage.stages.inputs import ABOUT_TRAINING
 from tutelage.stages.judge import is_trusted, judge, judges_only, refuse_judges, refuse_other_answers
 from tutelage.stages.report import Reported, make_report
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from tutelage.data.dataset.prepared_rows import PreparedRows
     from tutelage.evaluation.eval_sets.named_sets import NamedSet
     from tutelage.evaluation.evaluate import Evaluated
+    from tutelage.evaluation.metrics.metrics import OwnMetric
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,7 @@ def evaluate(session: Session, *, overwrite: bool = False) -> Outcome:
             session.record_recipe()
             return _outcome(session, found, judges)
     refuse_overwriting(run.evaluation, overwrite=overwrite, what="an evaluation")
+    own_metrics(session)
     with session.writing():
         found = answer_and_score(session)
         return _outcome(session, found, judge(session))
@@ -103,6 +107,7 @@ def answer_and_score(session: Session) -> Evaluation:
     """Ask both models, score their answers and compare them."""
     sets = open_named_sets(session, lambda: read_training(session.run))
     run, reporter = session.run, session.reporter
+    own = own_metrics(session)
     begin = time.monotonic()
     with session.stage("evaluate") as finish:
         for one in sets:
@@ -118,6 +123,7 @@ def answer_and_score(session: Session) -> Evaluation:
                 session.trained(),
                 splits,
                 sets=sets,
+                own=own,
                 kept=run.answers,
                 progress=reporter.progress,
                 waiting=waiting,
@@ -169,6 +175,27 @@ def _write(run: RunFolder, evaluated: "Evaluated") -> None:
     publish_folder(run.evaluation, fill)
     if run.answers.exists():
         remove(run.answers)
+
+
+def own_metrics(session: Session) -> "list[OwnMetric]":
+    """Return the metrics of the user's own, or stop where one cannot be had or the objective has no answers."""
+    functions = session.inputs.functions.metrics or ()
+    if not functions:
+        return []
+    if not session.recipe.objective.writes_answers:
+        raise RecipeError(
+            "settings.inactive",
+            f"training.objective is {session.recipe.objective.name}, which has no answers to score, so that the metrics"
+            f" {', '.join(one.record.path for one in functions)} would have no effect: leave them out.",
+        )
+    from tutelage.evaluation.metrics.metrics import OwnMetric
+
+    return [
+        OwnMetric(
+            one.record.name, FunctionSource(path=one.record.path, sha256=one.record.sha256), scored(one)
+        )
+        for one in functions
+    ]
 
 
 def check_rows_to_evaluate(session: Session) -> None:

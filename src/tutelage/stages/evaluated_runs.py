@@ -11,6 +11,7 @@ from tutelage.evaluation.compare.further_scores import (
     FurtherScores,
     Scored,
     scored_by_judges,
+    scored_functions,
     scored_passages,
     scored_set,
 )
@@ -20,8 +21,9 @@ from tutelage.evaluation.judging.set_scores import read_judged_set
 from tutelage.evaluation.metrics.set_metrics import SET_METRICS
 from tutelage.objectives import load_objective
 from tutelage.run.artifacts import Preparation, read_artifact
-from tutelage.run.evaluation import Evaluation, read_evaluation
+from tutelage.run.evaluation import AnswerEvaluation, Evaluation, read_evaluation
 from tutelage.run.folder import RunFolder, reading_faults
+from tutelage.run.functions import read_functions
 from tutelage.run.judges import Judges
 from tutelage.run.lines import read_json_lines
 
@@ -47,6 +49,7 @@ def read_evaluated_run(run: RunFolder) -> EvaluatedRun:
         data_sha256=read_artifact(Preparation, run.require(run.preparation, stage="prepare")).sha256,
         rows=rows,
         further=_read_further(run, recipe, evaluation, rows),
+        row_format=read_functions(run).row_format,
     )
 
 
@@ -76,8 +79,14 @@ def _read_further(run: RunFolder, recipe: Recipe, evaluation: Evaluation, rows: 
         passages={GENERAL_TEXT: scored_passages(read_json_lines(run.passages))}
         if run.passages.exists()
         else {},
+        functions=_read_functions(run, evaluation, rows),
         forgetting=evaluation.forgetting,
     )
+
+
+def _read_functions(run: RunFolder, evaluation: Evaluation, rows: ScoredRows) -> dict[str, Scored]:
+    own = evaluation.functions if isinstance(evaluation, AnswerEvaluation) else {}
+    return scored_functions(own, read_json_lines(run.scores), list(rows.answers.values())) if own else {}
 
 
 def _read_set(run: RunFolder, recipe: Recipe, evaluation: Evaluation, name: str) -> Scored:

@@ -3,14 +3,17 @@
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tutelage.codes import Message
 from tutelage.config.recipe import Recipe
 from tutelage.config.recipe_file import LoadedRecipe
 from tutelage.errors import EncodingError, ModelError
 from tutelage.objectives import load_objective
+from tutelage.stages.functions import NO_FUNCTIONS, OwnFunctions, formatted, known_functions
 from tutelage.stages.reporter import Reporter
 from tutelage.system.importing import import_modules
 from tutelage.system.runtime import refuse_without_room_for_libraries
@@ -41,8 +44,10 @@ class Inputs:
         reporter: Reporter,
         *,
         preload: Callable[[Sequence[str]], None] = import_modules,
+        functions: OwnFunctions = NO_FUNCTIONS,
     ) -> None:
         self.recipe: Recipe = loaded.recipe
+        self._functions_in, self._given = loaded.functions_in, functions
         self.preload = preload
         self._unchecked = loaded.unchecked
         self._reporter = reporter
@@ -115,12 +120,26 @@ class Inputs:
 
         return context_length(self.source.folder)
 
+    @cached_property
+    def functions(self) -> OwnFunctions:
+        """The user's own functions, of which none is imported yet."""
+        return known_functions(self._functions_in, self._given)
+
     def open_data(self) -> "OpenSource":
-        """Return the data, of which no row is read yet."""
+        """Return the data, of which no row is read yet, as the user's own format function gives it."""
         from tutelage.data.sources.sources import open_source
         from tutelage.system.fetching import user_cache
 
-        return open_source(self.recipe.data.source, cache=user_cache(), settings=self.recipe.data)
+        opened = open_source(self.recipe.data.source, cache=user_cache(), settings=self.recipe.data)
+        own = self.functions.row_format
+        if own is None:
+            return opened
+        told = f"Each row is what the function {own.record.path} made of it (SHA-256 {own.record.sha256})."
+        return replace(
+            opened,
+            records=lambda: formatted(opened.records(), own),
+            notes=[*opened.notes, Message("functions.rows_formatted", told)],
+        )
 
     def has_data(self) -> bool:
         """Tell whether the data can be read without a network."""

@@ -105,7 +105,10 @@ def settle_model(
         prepared = read_artifact(Preparation, run.preparation)
         known = prepared.model_sha256 if prepared.model == settled.name_or_path else ""
     recipe = loaded.recipe.model_copy(update={"model": settled})
-    return replace(loaded, recipe=recipe, unchecked=known if skip_checksums else None)
+    beside = loaded.functions_in
+    if goes_on and not (beside and RunFolder(beside).functions.is_file()):
+        beside = run.root
+    return replace(loaded, recipe=recipe, unchecked=known if skip_checksums else None, functions_in=beside)
 
 
 def refuse_foreign_folder(run: RunFolder) -> None:
@@ -130,7 +133,7 @@ def refuse_foreign_folder(run: RunFolder) -> None:
     # What a crash left staged before that was done, and the lock, are ours too.
     entries = run.root.iterdir() if run.root.is_dir() else ()
     logs = [run.events] if is_log(run.events) else []
-    ours = (run.recipe, *logs, history_file(run), run.lock, held_beside(run.lock))
+    ours = (run.recipe, run.functions, *logs, history_file(run), run.lock, held_beside(run.lock))
     others = [
         entry
         for entry in entries

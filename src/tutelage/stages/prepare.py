@@ -12,6 +12,7 @@ from tutelage.run.artifacts import Preparation, read_artifact
 from tutelage.run.events import Prepared, StageSkipped, Waited
 from tutelage.run.folder import SPLITS
 from tutelage.run.history import record_stage
+from tutelage.stages.functions import changed_format
 from tutelage.stages.inputs import Inputs
 from tutelage.stages.reporter import Reporter
 from tutelage.stages.session import Session
@@ -161,6 +162,8 @@ def _changed_parts(session: Session) -> list[str]:
     run, inputs, recipe = session.run, session.inputs, session.recipe
     before = read_artifact(Preparation, run.preparation).made_of
     data = inputs.open_data()
+    if changed_format(run, inputs.functions.row_format):
+        return ["format function"]
     if before.get("data") != data.sha256:
         return ["data"]  # which needs no model to be seen
     renderer = inputs.renderer

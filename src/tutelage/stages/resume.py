@@ -9,6 +9,7 @@ from tutelage.errors import RunFolderError
 from tutelage.run.artifacts import Preparation, read_artifact
 from tutelage.run.events import ChangesAccepted, Resumed
 from tutelage.run.folder import RunFolder, reading_faults
+from tutelage.stages.functions import changed_format
 from tutelage.stages.session import Session
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ def changes_of_preparation(session: Session) -> list[str]:
     with reading_faults(run.preparation):
         before = check(prepared.settings, {})
     changed = changed_settings(before, session.recipe, sections=("data", "model"))
+    changed += changed_format(run, inputs.functions.row_format)
     if inputs.open_data().sha256 != prepared.sha256:
         changed.append(f"the data in {session.recipe.data.source}")
     if inputs.source.identity != prepared.model_sha256:

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from tutelage.run.events import StageSkipped
 from tutelage.run.folder import SPLITS
-from tutelage.stages.evaluate import Outcome, evaluate_or_read, evaluation_ahead
+from tutelage.stages.evaluate import Outcome, evaluate_or_read, evaluation_ahead, own_metrics
 from tutelage.stages.judge import refuse_judges
 from tutelage.stages.prepare import prepare_local, preparing
 from tutelage.stages.resume import changes_of_preparation, is_finished, refuse_changes_of_preparation
@@ -24,6 +24,8 @@ def run_all(session: Session, *, overwrite: bool = False, accept_changes: bool =
     with session.writing():  # which clears up what a crash left, be it the last thing that a finished run did
         if goes_on and is_finished(folder):
             refuse_existing(folder)
+        if not (goes_on and folder.metrics.exists()):
+            own_metrics(session)  # after an hour of training it would be too late to find one missing
         if goes_on:
             _finish(session, is_accepted=accept_changes)
         else:
@@ -34,6 +36,7 @@ def run_all(session: Session, *, overwrite: bool = False, accept_changes: bool =
 def check_run(session: Session) -> "PreparedRows | None":
     """Do what can be done without writing or fetching; return the rows that would be trained on, None if unknown."""
     refuse_judges(session.loaded)
+    own_metrics(session)
     prepared = prepare_local(session.inputs, session.reporter)
     if prepared is None:
         return None

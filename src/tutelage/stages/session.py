@@ -8,8 +8,10 @@ from tutelage.config.recipe_file import LoadedRecipe, to_toml
 from tutelage.run.artifacts import Preparation, TrainingResult, read_artifact
 from tutelage.run.events import Listener, Stage, ignore
 from tutelage.run.folder import RunFolder, write_text
+from tutelage.run.functions import write_functions
 from tutelage.run.history import record_origins
 from tutelage.run.lock import locked
+from tutelage.stages.functions import NO_FUNCTIONS, OwnFunctions
 from tutelage.stages.inputs import Inputs
 from tutelage.stages.reporter import Finish, Reporter
 from tutelage.system.importing import import_modules
@@ -36,13 +38,14 @@ class Session:
         listener: Listener = ignore,
         interruption: Interruption | None = None,
         preload: Callable[[Sequence[str]], None] = import_modules,
+        functions: OwnFunctions = NO_FUNCTIONS,
     ) -> None:
         self.run = run
         self.loaded = loaded
         self.recipe = loaded.recipe
         self.reporter = Reporter(listener)
         self.interruption = interruption or Interruption()
-        self.inputs = Inputs(loaded, self.reporter, preload=preload)
+        self.inputs = Inputs(loaded, self.reporter, preload=preload, functions=functions)
 
     @property
     def source(self) -> "ModelSource":
@@ -88,6 +91,8 @@ class Session:
     def record_recipe(self) -> None:
         """Write the recipe of the run, or of the evaluation of a step, every value spelled out."""
         write_text(self.run.evaluated_recipe, to_toml(self.recipe))
+        if self.run.step is None:
+            write_functions(self.run, self.inputs.functions.records())
         record_origins(self.run, self.loaded)
 
     def begin_log(self) -> None:

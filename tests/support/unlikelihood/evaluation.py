@@ -37,12 +37,13 @@ class UnwantedReading:
         return {**result, **own}, {LINES: lines}
 
 
-def evaluate_unwanted(trained, splits, *, sets, kept, progress, waiting):
+def evaluate_unwanted(trained, splits, *, sets, own, kept, progress, waiting):
     """Ask both models the test prompts, and compare how probable the unwanted answers are."""
     return evaluate(
         trained,
         splits["test"],
         sets=sets,
+        own=own,
         kept=kept,
         further=UnwantedReading(),
         progress=progress,

@@ -5,7 +5,7 @@ from typing import Any
 from tutelage.cli.views import console
 
 # What a line is called before its own name, by its kind.
-BEFORE_NAME = {"sets": "set ", "judges": "judge ", "passages": ""}
+BEFORE_NAME = {"sets": "set ", "judges": "judge ", "passages": "", "functions": "metric "}
 
 
 def show_comparison(compared: Any) -> None:

@@ -37,7 +37,7 @@ def _show_block(block: "Block") -> None:
 
 def show_scores(found: AnswerEvaluation) -> None:
     """Print a table of all metrics, and the verdict on the answers."""
-    from tutelage.evaluation.metrics.metrics import METRICS
+    from tutelage.evaluation.metrics.metrics import METRICS, metric_named
     from tutelage.evaluation.paired.verdict import detectable_sentence, format_change, format_value
 
     def told(value: float | None, write: "Callable[[float, Metric], str]", metric: "Metric") -> str:
@@ -45,7 +45,7 @@ def show_scores(found: AnswerEvaluation) -> None:
 
     rows = []
     for name, scores in found.metrics.items():
-        metric = METRICS[name]
+        metric = metric_named(name)
         low, high = (told(end, format_change, metric) for end in (scores.low, scores.high))
         rows.append(
             [

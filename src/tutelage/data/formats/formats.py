@@ -19,7 +19,7 @@ from tutelage.data.formats.unknown_columns import FIELDS, BesideTexts, told_of_c
 from tutelage.data.quality.label_sets import labels_as_text
 from tutelage.data.rows.conversations import Conversation, without_blank_system
 from tutelage.data.rows.reading import Reading, RowError, json_kind, require_json
-from tutelage.data.rows.records import Record
+from tutelage.data.rows.records import LEFT_OUT, Record
 from tutelage.errors import DataError, EncodingError
 from tutelage.text.spelling import did_you_mean, nearest
 
@@ -127,6 +127,8 @@ class ConversationReader:
     def _read(self, record: Record) -> Conversation | None:
         if not record.was_read:
             return Conversation(record.row, (), UNREAD)  # its size drops it
+        if record.is_left_out:
+            return Conversation(record.row, (), LEFT_OUT)
         if not isinstance(record.value, dict):
             self._other_values.add(record)
             return None

@@ -11,6 +11,7 @@ from tutelage.data.quality.first_rows import FINGERPRINT_BYTES, FirstRows
 from tutelage.data.quality.label_names import FORMAT, trim_labels
 from tutelage.data.quality.repairs import needs_no_repair, repair_row
 from tutelage.data.rows.conversations import Conversation, Turn, without_blank_system
+from tutelage.data.rows.records import LEFT_OUT
 
 Outcome = Literal["kept", "repaired", "dropped"]
 
@@ -67,7 +68,8 @@ def check_each(
         repaired, blanks = _without_blank_system(repaired, settings)
         repairs = [*row.repairs, *repairs, *greetings, *left_out, *blanks]
         drops = (
-            _oversized(row, settings, sizes)
+            _left_out(row)
+            or _oversized(row, settings, sizes)
             or drops
             or _unasked(repaired)
             or _empty_turns(repaired, settings)
@@ -156,6 +158,12 @@ def _without_blank_system(row: Conversation, settings: DataSettings) -> tuple[Co
         return row, []
     told = "an empty system message was left out, as the prompt style writes none"
     return replace(row, turns=turns), [Message("data.empty_system_message", told)]
+
+
+def _left_out(row: Conversation) -> list[Message]:
+    if row.format != LEFT_OUT:
+        return []
+    return [Message("functions.row_left_out", "the format function returned None")]
 
 
 def _oversized(row: Conversation, settings: DataSettings, sizes: Mapping[int, int]) -> list[Message]:

@@ -11,6 +11,7 @@ from tutelage.codes import Message
 SOURCE_ROW, MADE_FROM, MADE_BY = "source_row", "made_from", "made_by"
 
 NO_LIMIT = 2**63  # where a row may have any size
+LEFT_OUT = "left out"  # in place of the format of a row that the user's own function left out
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +26,7 @@ class Record:
     file: str | None = None  # where a source has several
     is_from_arrow: bool = False  # Arrow gives every struct of a column the keys of all of them, with nulls
     was_read: bool = True  # a row above data.max_row_bytes is not, and has no value
+    is_left_out: bool = False  # by a function of the user's own; it has no value then
 
 
 @dataclass(frozen=True)

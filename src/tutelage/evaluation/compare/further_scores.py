@@ -9,7 +9,7 @@ import numpy as np
 from tutelage.config.recipe_evaluation import NamedSetSettings
 from tutelage.evaluation.compare.scored_rows import Lines
 from tutelage.evaluation.judging.results import judged_metric
-from tutelage.evaluation.metrics.metrics import METRICS, Metric
+from tutelage.evaluation.metrics.metrics import METRICS, Metric, metric_named
 from tutelage.evaluation.metrics.set_metrics import SET_METRICS
 from tutelage.evaluation.paired.comparison import figures_of
 from tutelage.evaluation.paired.verdict import Verdict, format_change, verdict
@@ -17,6 +17,7 @@ from tutelage.evaluation.stats.clusters import cluster_rows
 from tutelage.evaluation.stats.multiplicity import holm
 from tutelage.evaluation.stats.statistics import PairedDifference, Resampled, paired_difference, resample
 from tutelage.run.evaluation import GeneralText, SetFigures
+from tutelage.run.functions import FunctionSource
 from tutelage.run.judges import JudgedSet, JudgeResult, Judges
 
 GENERAL_TEXT = "general text"
@@ -47,11 +48,15 @@ class Scored:
 
 @dataclass(frozen=True)
 class FurtherScores:
-    """All that one run scored beside its test rows; `forgetting` is what metrics.json says of general text."""
+    """All that one run scored beside its test rows, and on these by functions of the user's own.
+
+    `forgetting` is what metrics.json says of general text.
+    """
 
     sets: Mapping[str, Scored]
     judges: Mapping[str, Scored]
     passages: Mapping[str, Scored]
+    functions: Mapping[str, Scored]
     forgetting: GeneralText | None
 
 
@@ -147,6 +152,20 @@ def scored_by_judges(
     }
 
 
+def scored_functions(own: Mapping[str, FunctionSource], scores: Lines, answers: Lines) -> dict[str, Scored]:
+    """Return the scores of the test rows by the user's own metrics; two of one source are one metric."""
+    return {
+        name: Scored(
+            metric=metric_named(name),
+            how=(source.sha256,),
+            asked=_asked(answers),
+            scores={line["row"]: float(line["tuned"][name]) for line in scores},
+            doubt="" if source.sha256 else "the source of its function is not known",
+        )
+        for name, source in own.items()
+    }
+
+
 def scored_passages(rows: Lines) -> Scored:
     """Return the bits per byte of general text, from the lines of passages.jsonl."""
     return Scored(
@@ -222,4 +241,5 @@ def _measure(baseline: list[Scored], runs: list[Scored]) -> tuple[PairedDifferen
     )  # (rows,)
     # A passage is known by its hash, which resembles no other, so that each stands alone.
     clusters = cluster_rows([baseline[0].asked[row][0] for row in rows])
-    return paired_difference(base, tuned, clusters), resample(base, tuned, clusters)
+    scale = {"is_out_of_100": baseline[0].metric.unit != ""}  # of a function of the user's own nobody knows
+    return paired_difference(base, tuned, clusters, **scale), resample(base, tuned, clusters, **scale)

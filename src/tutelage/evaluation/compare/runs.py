@@ -18,6 +18,7 @@ from tutelage.evaluation.metrics.metrics import Metric
 from tutelage.evaluation.paired.comparison import Comparison, compare_measured
 from tutelage.evaluation.paired.verdict import Verdict, verdict
 from tutelage.evaluation.stats.length_effect import LengthEffect, length_effect
+from tutelage.run.functions import FunctionSource, change_of_format, is_same_function
 
 SEED = "training.seed"
 # What changes how fast an answer comes, which files are kept or what else is asked, and not the answer.
@@ -36,7 +37,7 @@ WITHOUT_EFFECT = (
 )
 ROWS_NAMED = 5
 
-Kind = Literal["sets", "judges", "passages"]
+Kind = Literal["sets", "judges", "passages", "functions"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
 
@@ -50,6 +51,7 @@ class EvaluatedRun:
     data_sha256: str
     rows: ScoredRows
     further: FurtherScores
+    row_format: FunctionSource | None
 
 
 @dataclass(frozen=True)
@@ -199,6 +201,7 @@ def _sorted_in(groups: list[list[EvaluatedRun]], run: EvaluatedRun) -> list[list
         has_own_seed = all(
             run.step == other.step and run.recipe.training.seed != other.recipe.training.seed for other in own
         )
+        has_own_seed = has_own_seed and is_same_function(own[0].row_format, run.row_format)
         if has_own_seed and not changed_settings(own[0].recipe, run.recipe, apart_from=apart_from):
             own.append(run)
             return groups
@@ -217,6 +220,7 @@ def _group(
     differs = [
         *_other_weights(baseline[0].step, runs[0].step),
         *changed_settings(baseline[0].recipe, runs[0].recipe, apart_from=apart_from),
+        *change_of_format(baseline[0].row_format, runs[0].row_format),
     ]
     further = {kind: pair_kind(_by_run(baseline, kind), _by_run(runs, kind)) for kind in KINDS}
     return Group(tuple(runs), tuple(differs), _compare(baseline, runs, metrics, deciding), further)

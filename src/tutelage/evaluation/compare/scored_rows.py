@@ -81,7 +81,9 @@ def scored_answers(scores: Lines, base: Lines, tuned: Lines, *, primary: str) ->
     return ScoredRows(
         answers=_by_row(tuned),
         clusters=paired.clusters,
-        measures={name: RowMean(METRICS[name], values) for name, values in paired.tuned.items()},
+        measures={
+            name: RowMean(METRICS[name], values) for name, values in paired.tuned.items() if name in METRICS
+        },
         deciding=(primary,),
         is_exact=paired.tuned["exact_match"] == 100,
         tokens=paired.tuned_tokens,

@@ -3,7 +3,7 @@
 import math
 import unicodedata
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,7 @@ from sacrebleu.metrics.chrf import CHRF
 from tutelage.errors import RunFolderError
 from tutelage.evaluation.metrics.words import same_text, words
 from tutelage.evaluation.stats.clusters import cluster_rows
+from tutelage.run.functions import FunctionSource
 
 
 @dataclass(frozen=True)
@@ -89,6 +90,23 @@ METRICS = {
 
 
 @dataclass(frozen=True)
+class OwnMetric:
+    """A metric that is a function of the user's own; it scores an answer, a line of base.jsonl."""
+
+    name: str
+    source: FunctionSource
+    score: Callable[[Mapping[str, Any]], float]
+
+
+def metric_named(name: str) -> Metric:
+    """Return a metric by its name; one that is not ours is a function of the user's own."""
+    own = Metric(
+        name, label=name, unit="", higher_is_better=True, decimals=3, meaning="a function of your own"
+    )
+    return METRICS.get(name, own)
+
+
+@dataclass(frozen=True)
 class PairedScores:
     """The scores of both models on the same rows: each array is (rows,), in the order of `rows`.
 
@@ -109,7 +127,7 @@ class PairedScores:
                 "row": row,
                 "cluster": self.rows[self.clusters[index]],
                 **{
-                    arm: {name: float(values[name][index]) for name in METRICS}
+                    arm: {name: float(values[name][index]) for name in values}
                     for arm, values in (("base", self.base), ("tuned", self.tuned))
                 },
             }
@@ -136,8 +154,9 @@ def read_scores(
             f"There are scores of {len(by_row)} rows and answers to {len(rows)}. Run `tutelage evaluate` again, so that"
             " each answer has its score.",
         )
+    names = dict.fromkeys([*METRICS, *(name for line in lines for name in line["tuned"])])
     scores = {
-        arm: {name: np.array([by_row[row][arm][name] for row in rows], dtype=np.float64) for name in METRICS}
+        arm: {name: np.array([by_row[row][arm][name] for row in rows], dtype=np.float64) for name in names}
         for arm in ("base", "tuned")
     }
     places = {row: place for place, row in enumerate(rows)}
@@ -146,15 +165,17 @@ def read_scores(
     return PairedScores(rows, scores["base"], scores["tuned"], clusters, *lengths)
 
 
-def score_rows(base: Sequence[Mapping[str, Any]], tuned: Sequence[Mapping[str, Any]]) -> PairedScores:
-    """Score the answers of both models and pair them by row id, never by position."""
+def score_rows(
+    base: Sequence[Mapping[str, Any]], tuned: Sequence[Mapping[str, Any]], own: Sequence[OwnMetric] = ()
+) -> PairedScores:
+    """Score the answers of both models, by `own` metrics too, and pair them by row id, never by position."""
     base_by_row, tuned_by_row = _by_row(base, "base"), _by_row(tuned, "tuned")
     _refuse_unpaired(base_by_row, tuned_by_row)
     rows = tuple(sorted(base_by_row))
     return PairedScores(
         rows,
-        score_answers([base_by_row[row] for row in rows]),
-        score_answers([tuned_by_row[row] for row in rows]),
+        score_answers([base_by_row[row] for row in rows], own),
+        score_answers([tuned_by_row[row] for row in rows], own),
         cluster_rows([tuned_by_row[row]["prompt"] for row in rows]),
         _lengths(base_by_row, rows),
         _lengths(tuned_by_row, rows),
@@ -187,10 +208,13 @@ def _lengths(answers: Mapping[int, Mapping[str, Any]], rows: Sequence[int]) -> n
     return np.array([answers[row]["response_tokens"] for row in rows], dtype=np.float64)  # (rows,)
 
 
-def score_answers(answers: Sequence[Mapping[str, Any]]) -> dict[str, np.ndarray]:
+def score_answers(
+    answers: Sequence[Mapping[str, Any]], own: Sequence[OwnMetric] = ()
+) -> dict[str, np.ndarray]:
     """Score answers by every metric: arrays (rows,) in the order given."""
-    scores = [score(answer) for answer in answers]
-    return {name: np.array([one[name] for one in scores], dtype=np.float64) for name in METRICS}  # (rows,)
+    scores = [{**score(answer), **{one.name: one.score(answer) for one in own}} for answer in answers]
+    names = [*METRICS, *(one.name for one in own)]
+    return {name: np.array([one[name] for one in scores], dtype=np.float64) for name in names}  # (rows,)
 
 
 def score(answer: Mapping[str, Any]) -> dict[str, float]:

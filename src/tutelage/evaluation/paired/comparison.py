@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from tutelage.evaluation.metrics.metrics import METRICS, Metric, PairedScores
+from tutelage.evaluation.metrics.metrics import METRICS, Metric, PairedScores, metric_named
 from tutelage.evaluation.paired.verdict import Verdict, Word, verdict
 from tutelage.evaluation.stats.length_effect import LengthEffect, length_effect
 from tutelage.evaluation.stats.multiplicity import holm
@@ -52,11 +52,16 @@ class Comparison:
 
 def compare_scores(scores: PairedScores, primary: Metric) -> Comparison:
     """Compare both models by every metric; `primary` alone decides, and the p values of the rest are raised by Holm."""
+    measured, resampled = {}, {}
+    for name, base in scores.base.items():
+        scale = {"is_out_of_100": name in METRICS}  # of a function of the user's own nobody knows
+        measured[name] = paired_difference(base, scores.tuned[name], scores.clusters, **scale)
+        resampled[name] = resample(base, scores.tuned[name], scores.clusters, **scale)
     return compare_measured(
         primary,
-        METRICS,
-        {name: paired_difference(scores.base[name], scores.tuned[name], scores.clusters) for name in METRICS},
-        {name: resample(scores.base[name], scores.tuned[name], scores.clusters) for name in METRICS},
+        {name: metric_named(name) for name in measured},
+        measured,
+        resampled,
         length=length_effect(
             scores.tuned[primary.name] - scores.base[primary.name],
             scores.base_tokens,
@@ -98,7 +103,7 @@ def comparison_of(found: AnswerEvaluation) -> Comparison:
         measured[name] = PairedDifference(**figures, n=found.rows - one.missing, clusters=found.clusters)
     return Comparison(
         primary=METRICS[found.primary_metric],
-        metrics=METRICS,
+        metrics={name: metric_named(name) for name in measured},
         measured=measured,
         resampled=resampled,
         p_holm={name: one.p_holm for name, one in found.metrics.items() if one.p_holm is not None},

@@ -58,16 +58,17 @@ class Resampled:
 
 
 def paired_difference(
-    base: np.ndarray, tuned: np.ndarray, clusters: np.ndarray | None = None
+    base: np.ndarray, tuned: np.ndarray, clusters: np.ndarray | None = None, *, is_out_of_100: bool = True
 ) -> PairedDifference:
     """Compare two arrays (rows,) whose entries at one index belong to one row; NaN is a score that is not there.
 
     Values that are all 0 or 100, as of exact match, are taken as right or wrong: their interval is
     Newcombe's, because that of t has no width where no row changed, and is too narrow where few did. Any
     others get the paired t interval, and none where all rows changed alike, since their spread is unknown.
-    `clusters` (rows,) gives rows that resemble each other the same label; without it each row stands alone.
+    `clusters` (rows,) gives rows that resemble each other the same label; without it each row stands alone. Where
+    values are not known to be out of 100, zeros alone are no shares.
     """
-    pairs = _Pairs.of(base, tuned, clusters)
+    pairs = _Pairs.of(base, tuned, clusters, is_out_of_100)
     differences = pairs.differences
     n = len(differences)
     against, in_favour = _bounds_with_missing(base, tuned)
@@ -93,13 +94,15 @@ def paired_difference(
     )
 
 
-def resample(base: np.ndarray, tuned: np.ndarray, clusters: np.ndarray | None = None) -> Resampled:
+def resample(
+    base: np.ndarray, tuned: np.ndarray, clusters: np.ndarray | None = None, *, is_out_of_100: bool = True
+) -> Resampled:
     """Return the bootstrap interval and the p of the same arrays; for shares that stand alone, McNemar's exact p.
 
     McNemar's test is the flipping of signs where all differences are as large. Newcombe's interval of shares needs
     no second one.
     """
-    pairs = _Pairs.of(base, tuned, clusters)
+    pairs = _Pairs.of(base, tuned, clusters, is_out_of_100)
     if len(pairs.differences) < 2:
         return Resampled(None, None, None)
     if pairs.are_shares:
@@ -121,12 +124,13 @@ class _Pairs:
     base: np.ndarray
     tuned: np.ndarray
     clusters: np.ndarray
+    is_out_of_100: bool
 
     @staticmethod
-    def of(base: np.ndarray, tuned: np.ndarray, clusters: np.ndarray | None) -> "_Pairs":
+    def of(base: np.ndarray, tuned: np.ndarray, clusters: np.ndarray | None, is_out_of_100: bool) -> "_Pairs":
         is_there = ~(np.isnan(base) | np.isnan(tuned))
         labels = np.arange(len(base)) if clusters is None else clusters
-        return _Pairs(base[is_there], tuned[is_there], labels[is_there])
+        return _Pairs(base[is_there], tuned[is_there], labels[is_there], is_out_of_100)
 
     @property
     def differences(self) -> np.ndarray:
@@ -134,7 +138,8 @@ class _Pairs:
 
     @property
     def are_shares(self) -> bool:
-        return bool(np.isin([self.base, self.tuned], BOUNDS).all())
+        both = np.stack([self.base, self.tuned])
+        return bool(np.isin(both, BOUNDS).all()) and (self.is_out_of_100 or bool(both.any()))
 
     @property
     def independent(self) -> float:

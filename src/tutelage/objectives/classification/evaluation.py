@@ -17,6 +17,7 @@ from tutelage.evaluation.compare.scored_rows import ScoredRows, scored_labels
 from tutelage.evaluation.eval_sets.named_sets import NamedSet
 from tutelage.evaluation.evaluate import Evaluated
 from tutelage.evaluation.metrics.class_metrics import class_metrics
+from tutelage.evaluation.metrics.metrics import OwnMetric
 from tutelage.evaluation.metrics.several_labels import label_set_metrics, set_prediction
 from tutelage.evaluation.metrics.threshold import given_at, rarer_class, threshold_figures
 from tutelage.evaluation.paired.verdict import format_p
@@ -36,6 +37,7 @@ def evaluate_classification(
     splits: Mapping[str, PreparedRows],
     *,
     sets: Sequence[NamedSet],
+    own: Sequence[OwnMetric],
     kept: Path,
     progress: Progress,
     waiting: Waiting,

@@ -14,7 +14,7 @@ from tutelage.evaluation.answers.responses import Progress, Waiting, reference_l
 from tutelage.evaluation.compare.scored_rows import ScoredRows, with_preferences
 from tutelage.evaluation.eval_sets.named_sets import Answers, NamedSet
 from tutelage.evaluation.evaluate import Evaluated, evaluate
-from tutelage.evaluation.metrics.metrics import bits_per_byte
+from tutelage.evaluation.metrics.metrics import OwnMetric, bits_per_byte
 from tutelage.evaluation.paired.verdict import FEWEST_ROWS, NO_DIFFERENCE, Word
 from tutelage.evaluation.stats.intervals import t_interval
 from tutelage.evaluation.stats.shares import mcnemar_p, wilson_interval
@@ -105,6 +105,7 @@ def evaluate_preferences(
     splits: Mapping[str, PreparedRows],
     *,
     sets: Sequence[NamedSet],
+    own: Sequence[OwnMetric],
     kept: Path,
     progress: Progress,
     waiting: Waiting,
@@ -115,6 +116,7 @@ def evaluate_preferences(
         trained,
         rows,
         sets=sets,
+        own=own,
         kept=kept,
         further=RejectedReading(rows, trained.recipe.preference),
         progress=progress,

@@ -10,6 +10,7 @@ from tutelage.evaluation.answers.responses import Progress, Waiting
 from tutelage.evaluation.compare.scored_rows import ScoredRows, scored_answers
 from tutelage.evaluation.eval_sets.named_sets import NamedSet
 from tutelage.evaluation.evaluate import Evaluated, evaluate
+from tutelage.evaluation.metrics.metrics import OwnMetric
 from tutelage.evaluation.work_ahead import answers_work
 from tutelage.model.trained import TrainedModel
 from tutelage.objectives.spec import EvaluationPart, ReadLines
@@ -22,12 +23,15 @@ def evaluate_answers(
     splits: Mapping[str, PreparedRows],
     *,
     sets: Sequence[NamedSet],
+    own: Sequence[OwnMetric],
     kept: Path,
     progress: Progress,
     waiting: Waiting,
 ) -> Evaluated:
     """Ask both models the test rows and the eval sets, and compare their answers."""
-    return evaluate(trained, splits["test"], sets=sets, kept=kept, progress=progress, waiting=waiting)
+    return evaluate(
+        trained, splits["test"], sets=sets, own=own, kept=kept, progress=progress, waiting=waiting
+    )
 
 
 def work_of_answers(
