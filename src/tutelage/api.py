@@ -67,7 +67,10 @@ def finetune(
     functions = given_functions(metrics, format)
     if "source" in settings:
         raise RecipeError("cli.option_not_supported", "The rows are the first argument. Leave source= out.")
-    given = {f"--set {setting_named(name)}": value for name, value in settings.items()}
+    given = {
+        f"--set {setting_named(name)}": str(value) if isinstance(value, Path) else value
+        for name, value in settings.items()
+    }
     path = None if recipe is None else shipped_path(str(recipe)) or Path(recipe).expanduser()
     root = None if output is None else Path(output).expanduser()
     with ExitStack() as kept:

@@ -133,6 +133,12 @@ class ModelSettings(Section):
         description="The default model's name, a Hugging Face folder, a run of yours that was exported with `--to hf`,"
         " a hub id (`owner/name`, or `owner/name@commit` for the same weights at any time), or a GGUF file.",
     )
+    adapter: Name | None = Field(
+        None,
+        description="A LoRA adapter that is trained further: a run of yours (`runs/first`, or `runs/first@120` for a"
+        " checkpoint), or a folder in PEFT format. Rank, alpha, target modules and the run's base model are taken from"
+        " it. Default: a new adapter.",
+    )
 
 
 class TrainingSettings(Section):
@@ -243,6 +249,26 @@ class Recipe(Section):
             "settings.not_for_objective",
             f"{what} is for training.objective={takers}, and the objective is {self.objective.name}",
         )
+
+    @model_validator(mode="after")
+    def an_adapter_is_trained_further_as_lora(self) -> "Recipe":
+        given = self.model.adapter
+        if given and self.adapter.type != "lora":
+            told = (
+                f"model.adapter is {given}, and adapter.type is {self.adapter.type}, which trains no adapter"
+            )
+            raise setting_error(
+                "settings.adapter_needs_lora",
+                f"{told}. Leave one of them out; to train every weight from there, export the run with `--to hf` and"
+                " name it as model.name_or_path",
+            )
+        if given and not self.objective.writes_answers:
+            raise setting_error(
+                "settings.not_for_objective",
+                f"model.adapter is {given}, and a {self.objective.task} begins with a new adapter under its head: leave"
+                " it out, or export the run with `--to hf` and name it as model.name_or_path",
+            )
+        return self
 
     def idle(self) -> dict[str, tuple[str, ...]]:
         """Return the names of settings without effect beside the others, by the reason."""

@@ -98,7 +98,7 @@ def evaluate(
             progress=told,
         )
         asked_with = {
-            "base": source.identity,
+            "base": source.start_identity,
             "tuned": weights_of_folder(trained.weights) if arm == "tuned" else None,
             "adapter": recipe.adapter.model_dump() if arm == "tuned" else None,
             "type": str(model.compute_dtype),

@@ -7,6 +7,7 @@ from tutelage.model.sources import ModelSource
 from tutelage.model.trained import TrainedModel
 from tutelage.run.evaluation import AnswerEvaluation
 from tutelage.run.folder import gguf_name
+from tutelage.training.model_card import trained_further
 
 
 def model_card(
@@ -21,6 +22,7 @@ def model_card(
         template=TEMPLATE,
         **_base_words(source),
     )
+    further = trained_further(source)
     return f"""---
 base_model: {hub_name(source)}
 library_name: {"peft" if target == "peft" else "transformers"}
@@ -32,7 +34,7 @@ tags: [instruction-tuning, tutelage]
 
 ## What it was made of
 
-- Base model: {source.name} (SHA-256 {source.identity}), licence {source.licence or "not stated"}
+- Base model: {source.name} (SHA-256 {source.identity}), licence {source.licence or "not stated"}{further}
 - Data: {preparation.source} (SHA-256 {preparation.sha256}), licence {recipe.data.licence or "not stated"}
 - Rows: {rows.train:,} to train, {rows.test:,} to test, {rows.validation:,} to validate
 - Prompt style: `{recipe.data.prompt}`; an answer ends with `{preparation.end_of_turn}`

@@ -16,13 +16,15 @@ from peft import (
     set_peft_model_state_dict,
 )
 from peft.tuners.lora import Linear as LoraLinear
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from tutelage.config.recipe import AdapterSettings
 from tutelage.config.recipe_adapter import ALL_LINEAR
-from tutelage.errors import RecipeError
+from tutelage.errors import ModelError, RecipeError
 from tutelage.model.folders import read_header, tuned_faults
 from tutelage.model.fused_lora import fuse_adapters
+from tutelage.model.starting_adapter import StartingAdapter
 from tutelage.model.target_modules import check_targets
 
 
@@ -89,7 +91,11 @@ def start_second_halves(module: Any, *, seed: int) -> None:
 
 
 def load_adapter(module: Any, folder: Path) -> Any:
-    """Put a saved adapter on its base model."""
+    """Put a saved adapter on its base model, or in place of the one that its training started from."""
+    if isinstance(module, PeftModel):
+        check_adapter(folder)
+        restore_adapter(module, folder)
+        return module
     adapted = with_adapter(module, folder)
     fuse_adapters(adapted, LoraLinear)
     return adapted
@@ -109,16 +115,42 @@ def merge_adapter(module: Any, folder: Path) -> Any:
         return adapted.merge_and_unload(safe_merge=True)
 
 
+def start_from_adapter(module: Any, start: StartingAdapter) -> Any:
+    """Put an adapter on its base model that is to be trained further, or is what a trained one is compared with.
+
+    ModelError where it does not fit the model, layer by layer, or is no number somewhere.
+    """
+    adapted = add_adapter(module, start.settings, seed=0)
+    fill_from_adapter(adapted, start)
+    return adapted
+
+
+def fill_from_adapter(adapted: Any, start: StartingAdapter) -> None:
+    """Give a fresh adapter the weights of the one that a training starts from, in its own type, float32."""
+    try:
+        _take_weights(adapted, start.folder)
+    except (OSError, SafetensorError, ValueError) as fault:
+        raise ModelError(
+            "model.adapter_does_not_fit",
+            f"The adapter {start.name}, trained on {start.base_name}, does not fit the model: {fault}. Set"
+            " model.name_or_path to the model that it was trained on.",
+        ) from fault
+
+
 def restore_adapter(module: Any, folder: Path) -> None:
     """Give the adapter of a model that is being trained the weights that `save_adapter` wrote, to the bit."""
     with tuned_faults(folder):
-        saved = load_file(folder / "adapter_model.safetensors")
-        own = get_peft_model_state_dict(module, save_embedding_layers=False)
-        if {name: weight.shape for name, weight in own.items()} != {
-            name: weight.shape for name, weight in saved.items()
-        }:
-            raise ValueError("its weights have other names or shapes than this adapter")
-        set_peft_model_state_dict(module, saved)
+        _take_weights(module, folder)
+
+
+def _take_weights(module: Any, folder: Path) -> None:
+    saved = load_file(folder / "adapter_model.safetensors")
+    own = get_peft_model_state_dict(module, save_embedding_layers=False)
+    if {name: weight.shape for name, weight in own.items()} != {
+        name: weight.shape for name, weight in saved.items()
+    }:
+        raise ValueError("its weights have other names or shapes than this adapter")
+    set_peft_model_state_dict(module, saved)
 
 
 def check_adapter(folder: Path) -> None:

@@ -14,10 +14,12 @@ from tutelage.errors import ModelError
 from tutelage.model.adapters import (
     add_adapter,
     check_adapter,
+    fill_from_adapter,
     load_adapter,
     merge_adapter,
     restore_adapter,
     save_adapter,
+    start_from_adapter,
     start_second_halves,
 )
 from tutelage.model.class_head import class_head_name, with_class_head
@@ -63,9 +65,14 @@ def open_base(
     *,
     padded_because: str | None = None,
 ) -> CausalModel:
-    """Load the untuned model with its weights in the compute type; `padded_because` is what training found out."""
+    """Load what training started from with its weights in the compute type: the base, with an adapter if one was given.
+
+    `padded_because` is what training found out.
+    """
     attention = ATTENTION if padded_because is None else OWN_ATTENTION
     module = load_model(source.folder, dtype=compute_dtype, device=device, attention=attention)
+    if source.adapter is not None:
+        module = start_from_adapter(module, source.adapter)
     return _frozen(module, device, compute_dtype, padded_because)
 
 
@@ -96,6 +103,8 @@ def open_for_training(
         base.module.requires_grad_(False)
         head = class_head_name(base.module)
         adapted = add_adapter(base.module, settings, seed=seed, trained_whole=head)
+        if source.adapter is not None:
+            fill_from_adapter(adapted, source.adapter)
         model = _with_fast_paths(replace(base, module=adapted))
     else:
         model = replace(base, compute_dtype=compute_dtype, frozen_head=None)

@@ -24,6 +24,7 @@ from tutelage.model.hub import (
     snapshot_of,
 )
 from tutelage.model.names import is_gguf, is_hub_id, path_of, refuse_other_files, what_was_tried
+from tutelage.model.starting_adapter import StartingAdapter, refuse_if_adapter_changed
 from tutelage.run.folder import ExportFolder, RunFolder
 from tutelage.system.storage import file_sha256, storage_faults, what_is_damaged
 
@@ -65,6 +66,16 @@ class ModelSource:
     files: Mapping[str, str] = field(default_factory=dict)
     is_checked: bool = True
     original: HubModel | None = None  # where it can be had, or what the file was quantised from
+    adapter: StartingAdapter | None = None  # what training starts from, on top of the weights
+
+    @property
+    def adapter_sha256(self) -> str | None:
+        return self.adapter.sha256 if self.adapter else None
+
+    @property
+    def start_identity(self) -> str:
+        """Names what training starts from: the base weights, with the adapter on them if there is one."""
+        return f"{self.identity} {self.adapter.sha256}" if self.adapter else self.identity
 
 
 def locate_model(
@@ -316,6 +327,8 @@ def refuse_if_changed(source: ModelSource) -> None:
 
     For what opens a model long after it was located. Where nothing was hashed then, nothing is now.
     """
+    if source.adapter:
+        refuse_if_adapter_changed(source.adapter)
     if not source.is_checked:
         return
     if source.files:

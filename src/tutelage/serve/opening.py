@@ -65,7 +65,7 @@ def open_served(run: RunFolder, recipe: Recipe, source: ModelSource, *, context:
     `context`: at most so many tokens of a prompt with its answer; by default what the model takes.
     """
     run.require(run.training, stage="train")
-    refuse_other_model(run, source.identity, source.files)
+    refuse_other_model(run, source.identity, source.files, adapter=source.adapter_sha256)
     renderer = _open_renderer(run, recipe, source)
     trained = TrainedModel(
         recipe,

@@ -167,7 +167,7 @@ def open_models(session: Session, arms: Sequence[str]) -> Iterator[tuple[str, An
     run, recipe, source, inputs = session.run, session.recipe, session.source, session.inputs
     run.require(run.training, stage="train")
     refuse_lost_checkpoint(run)
-    refuse_other_model(run, source.identity, source.files)
+    refuse_other_model(run, source.identity, source.files, adapter=source.adapter_sha256)
     trained = session.trained()
     if "tuned" in arms:
         trained.check()

@@ -88,7 +88,7 @@ def open_classify(session: Session, threshold: Threshold | None) -> Classify:
         from tutelage.objectives.classification.evaluation import open_classifier, predictions_of
         from tutelage.objectives.classification.rows import text_ids
 
-        refuse_other_model(run, source.identity, source.files)
+        refuse_other_model(run, source.identity, source.files, adapter=source.adapter_sha256)
         run.require(run.training, stage="train")
         check_published(run.weights, session.recipe.adapter)
         warn_of_emulated_bfloat16(session)

@@ -152,7 +152,7 @@ def _test_rows(session: Session) -> "PreparedRows":
 
     run, recipe, source = session.run, session.recipe, session.source
     run.require(run.training, stage="train")
-    refuse_other_model(run, source.identity, source.files)
+    refuse_other_model(run, source.identity, source.files, adapter=source.adapter_sha256)
     session.trained().check()
     rows = read_prepared(run, "test")
     if not rows:

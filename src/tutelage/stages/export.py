@@ -125,7 +125,8 @@ def _trained(session: Session) -> "TrainedModel":
     from tutelage.data.dataset.model_files import refuse_other_model
 
     trained = session.trained()
-    refuse_other_model(session.run, trained.source.identity, trained.source.files)
+    source = trained.source
+    refuse_other_model(session.run, source.identity, source.files, adapter=source.adapter_sha256)
     trained.check()
     return trained
 

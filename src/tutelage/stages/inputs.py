@@ -71,13 +71,23 @@ class Inputs:
         from tutelage.system.fetching import user_cache
 
         with self._reporter.locating() as tell:
-            return locate_model(
+            source = locate_model(
                 self.recipe.model.name_or_path,
                 cache=user_cache(),
                 progress=tell,
                 unchecked=self._unchecked,
                 hashes=self._hashes,
             )
+        return self._with_adapter(source) if self.recipe.model.adapter else source
+
+    def _with_adapter(self, source: "ModelSource") -> "ModelSource":
+        from tutelage.stages.starting_adapter import find_adapter, refuse_other_base, refuse_other_settings
+
+        assert self.recipe.model.adapter is not None, "only asked where there is one"
+        adapter = find_adapter(self.recipe.model.adapter)
+        refuse_other_settings(self.recipe, adapter)
+        refuse_other_base(adapter, source)
+        return replace(source, adapter=adapter)
 
     @property
     def objective(self) -> "ObjectiveSpec":
@@ -206,4 +216,22 @@ class Inputs:
                 "model.tokenizer_larger_than_embedding",
                 f"the tokenizer in {folder} has {named}{more}, and the model's embedding ends at id {rows - 1}. Rows"
                 " that hold such a token are refused; fetch the tokenizer that belongs to the model.",
+            )
+
+    def note_about_adapter(self) -> None:
+        """Report what speaks against going on from an adapter, and what of it cannot be known."""
+        adapter, prompt = self.source.adapter, self.recipe.data.prompt
+        if adapter is None:
+            return
+        if adapter.base_sha256 is None:
+            self._reporter.note(
+                "model.adapter_base_unknown",
+                f"the adapter {adapter.name} names {adapter.base_name} as its base model, and nothing tells whether its"
+                f" weights are those of {self.source.name}: it has to be the same model.",
+            )
+        if adapter.prompt not in (None, prompt):
+            self._reporter.note(
+                "model.adapter_other_prompt",
+                f"the adapter {adapter.name} was trained with the prompt style {adapter.prompt}, and is trained further"
+                f" with {prompt}. To keep to it: --set data.prompt={adapter.prompt}",
             )

@@ -14,6 +14,7 @@ from tutelage.run.event_log import is_log
 from tutelage.run.folder import RunFolder
 from tutelage.run.history import history_file
 from tutelage.run.lock import held_beside
+from tutelage.stages.starting_adapter import settle_adapter
 from tutelage.system.storage import STAGED
 
 RUNS = Path("runs")
@@ -97,9 +98,11 @@ def settle_model(
     """
     from tutelage.model.names import absolute_name
 
-    recorded = load(run.recipe, {}, []).recipe.model.name_or_path if run.recipe.is_file() else None
+    recorded = load(run.recipe, {}, []).recipe if run.recipe.is_file() else None
+    loaded = settle_adapter(loaded, run, recorded)
     model = loaded.recipe.model
-    settled = model.model_copy(update={"name_or_path": absolute_name(model.name_or_path, recorded)})
+    known_name = recorded.model.name_or_path if recorded else None
+    settled = model.model_copy(update={"name_or_path": absolute_name(model.name_or_path, known_name)})
     known = ""
     if skip_checksums and goes_on and run.preparation.is_file():
         prepared = read_artifact(Preparation, run.preparation)

@@ -89,6 +89,7 @@ def prepare_into(folder: Path, inputs: Inputs, reporter: Reporter) -> "PreparedD
     source = inputs.source
     inputs.check_targets()
     inputs.warn_of_larger_tokenizer()
+    inputs.note_about_adapter()
     tokenizer, renderer = inputs.tokenizer, inputs.renderer
     if not source.is_checked:
         reporter.note(
@@ -105,6 +106,7 @@ def prepare_into(folder: Path, inputs: Inputs, reporter: Reporter) -> "PreparedD
         weights=source.identity,
         model_files=source.files,
         is_checked=source.is_checked,
+        adapter=source.adapter_sha256,
         objective=recipe.objective,
         encoder=inputs.objective.rows,
         progress=reporter.progress("Rendering rows", None),
@@ -173,6 +175,7 @@ def _changed_parts(session: Session) -> list[str]:
         renderer,
         context_length=inputs.context_length,
         weights=inputs.source.identity,
+        adapter=inputs.source.adapter_sha256,
         objective=recipe.objective,
     )
     changed = changed_parts(before, now)

@@ -57,7 +57,7 @@ def make_report(session: Session) -> Reported:
         source = session.source
         with reporter.waiting("Writing the report"), _naming_changed_files(run):
             warnings = _changes_since_written(run)
-            refuse_other_model(run, source.identity, source.files)
+            refuse_other_model(run, source.identity, source.files, adapter=source.adapter_sha256)
             summary = summarise(run)
             tokenizer, part = session.inputs.tokenizer, session.objective
             found, words = summary.evaluation, part.report.words

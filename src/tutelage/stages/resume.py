@@ -49,6 +49,8 @@ def changes_of_preparation(session: Session) -> list[str]:
         changed.append(f"the data in {session.recipe.data.source}")
     if inputs.source.identity != prepared.model_sha256:
         changed.append("the base weights")
+    if inputs.source.adapter_sha256 != prepared.made_of.get("adapter"):
+        changed.append("the starting adapter")
     return [*changed, *(f"the model's {name}" for name in changed_beside_weights(run, inputs.source.files))]
 
 

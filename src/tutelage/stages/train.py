@@ -95,7 +95,8 @@ def train_prepared(
         source = session.inputs.locate(beside=FOR_TRAINING)
         changed = changed_beside_weights(run, source.files, since_prepare=True)
         # What else changed of the model is refused by the checkpoint, or accepted.
-        refuse_other_model(run, source.identity, {} if is_accepted else source.files)
+        files = {} if is_accepted else source.files
+        refuse_other_model(run, source.identity, files, adapter=source.adapter_sha256)
         session.inputs.check_targets()
         earlier = BEGINNING if begin_anew else earlier_training(session, is_accepted=is_accepted)
         if earlier.checkpoint is None:

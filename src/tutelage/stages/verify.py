@@ -81,7 +81,7 @@ def train_again(session: Session, *, from_step: int | None = None) -> Replayed:
     from tutelage.training.replay import replay
 
     run, recipe, source = session.run, session.recipe, session.source
-    refuse_other_model(run, source.identity, source.files)
+    refuse_other_model(run, source.identity, source.files, adapter=source.adapter_sha256)
     *before, last = _steps(run, from_step)
     begin = read_checkpoint(run, before[-1]) if before and before[-1] else None
     end = read_checkpoint(run, last)

@@ -81,7 +81,8 @@ def identity_of(run: RunFolder, recipe: Recipe, source: ModelSource) -> dict[str
         for name in ("config.json", *TOKENIZER_FILES)
         if (source.folder / name).is_file()
     }
-    return {**settings, **rows, **of_model, "the base weights": source.identity}
+    start = {"the starting adapter": source.adapter.sha256} if source.adapter else {}
+    return {**settings, **rows, **of_model, **start, "the base weights": source.identity}
 
 
 def changes_since(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:

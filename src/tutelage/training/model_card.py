@@ -1,5 +1,7 @@
 """The README of a tuned model: what it is, what it was made of, and how it is asked."""
 
+from pathlib import PurePath
+
 from tutelage.config.recipe import Recipe
 from tutelage.model.sources import ModelSource
 from tutelage.training.loop import Progress
@@ -34,7 +36,7 @@ tags: [{recipe.objective.tag}, tutelage]
 
 {made[recipe.adapter.type]} made with Tutelage.
 
-- Base model: {source.name} (SHA-256 {source.identity})
+- Base model: {source.name} (SHA-256 {source.identity}){trained_further(source)}
 - Data: {recipe.data.source}, licence {recipe.data.licence or "not stated"}
 - Asked with {f"the prompt style `{recipe.data.prompt}`" if writes_answers else "the text alone"}
 - {losses}
@@ -42,6 +44,14 @@ tags: [{recipe.objective.tag}, tutelage]
 {ASK.format(prompt=recipe.data.prompt) if writes_answers else CLASSIFY} The settings of the whole
 run are in `recipe.toml` beside this folder, what came out of it in `report.html`.
 """
+
+
+def trained_further(source: ModelSource) -> str:
+    """Return the line about the adapter that a training started from; nothing where it began with a new one."""
+    if source.adapter is None:
+        return ""
+    name = PurePath(source.adapter.name).name
+    return f"\n- Trained further from: the adapter {name} (SHA-256 {source.adapter.sha256})"
 
 
 ASK = 'Ask it in the prompt style that it was trained with: `data.prompt = "{prompt}"`.'

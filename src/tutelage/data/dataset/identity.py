@@ -27,12 +27,17 @@ def made_of(
     *,
     context_length: int,
     weights: str,
+    adapter: str | None = None,
     objective: ObjectiveInfo = OBJECTIVES["instruction"],
 ) -> dict[str, str]:
-    """Return a hash each of the data, the model, its tokenizer, the text of the prompt style, and the settings."""
+    """Return a hash each of the data, the model, its tokenizer, the text of the prompt style, and the settings.
+
+    The rows do not depend on the `adapter` that a training starts from; the run does, and an adapter is given or not.
+    """
     return {
         "data": source_sha256,
         "model": weights,
+        **({} if adapter is None else {"adapter": adapter}),
         "tokenizer": _hash(renderer.tokenizer.backend_tokenizer.to_str(), str(renderer.end_of_turn)),
         "prompt": _hash(*_objective_texts(objective), *_prompt_texts(settings, renderer))
         if objective.writes_answers
@@ -57,7 +62,7 @@ def _prompt_texts(settings: DataSettings, renderer: PromptRenderer) -> list[str]
 
 def changed_parts(before: dict[str, Any], now: dict[str, str]) -> list[str]:
     """Return the names of what is another than it was."""
-    return [name for name, value in now.items() if before.get(name) != value]
+    return [name for name in {**now, **before} if before.get(name) != now.get(name)]
 
 
 def _hash(*texts: str) -> str:

@@ -31,9 +31,18 @@ def changed_beside_weights(
     return [name for name in changed if not name.endswith(".safetensors")]
 
 
-def refuse_other_model(run: RunFolder, weights: str, files: Mapping[str, str]) -> None:
-    """Stop when the base model is no longer the one that the run began with, to the byte."""
-    began_with = read_artifact(Preparation, run.require(run.preparation, stage="prepare")).model_sha256
+def refuse_other_model(
+    run: RunFolder, weights: str, files: Mapping[str, str], *, adapter: str | None
+) -> None:
+    """Stop when the base model, or the adapter on it, is no longer the one that the run began with, to the byte."""
+    prepared = read_artifact(Preparation, run.require(run.preparation, stage="prepare"))
+    began_with = prepared.model_sha256
+    if adapter != prepared.made_of.get("adapter"):
+        raise RunFolderError(
+            "run.starting_adapter_changed",
+            f"The adapter in model.adapter is not the one that {run.root} began with. Put it back as it was, or begin"
+            f" another run: `tutelage run {run.root} --fresh`.",
+        )
     changed = changed_beside_weights(run, files)
     if weights == began_with and changed:
         raise RunFolderError(

@@ -64,6 +64,7 @@ def prepare(
     weights: str,
     model_files: Mapping[str, str] = MappingProxyType({}),
     is_checked: bool = True,
+    adapter: str | None = None,
     objective: ObjectiveInfo = OBJECTIVES["instruction"],
     encoder: RowEncoder = ANSWERS,
     progress: Callable[[int], None] = lambda rows: None,
@@ -72,7 +73,8 @@ def prepare(
 
     Of the rows a few at a time are in memory, and of each no more than some hashes is kept. `weights` is the SHA-256 of
     the base model, and `model_files` those of its files, by which later stages know that it is still the same; none
-    where it was converted, and so has a manifest. `progress` is told how many more are rendered.
+    where it was converted, and so has a manifest. `adapter` is the SHA-256 of what a training starts from beside it.
+    `progress` is told how many more are rendered.
     """
     ledger = Ledger()
     reader = ConversationReader(source.name, settings, objective=objective)
@@ -129,6 +131,7 @@ def prepare(
             renderer,
             context_length=context_length,
             weights=weights,
+            adapter=adapter,
             objective=objective,
         ),
         settings={

@@ -82,7 +82,7 @@ def _read(path: Path) -> dict[str, ReferencePart]:
 def _identity(pairs: Pairs, model: CausalModel, source: ModelSource) -> str:
     """Return a hash of all that decides the numbers: rows, weights, and how these are run."""
     found = hashlib.sha256(
-        f"{source.identity} {name_dtype(model.compute_dtype)} {model.is_padded} {len(pairs)}".encode()
+        f"{source.start_identity} {name_dtype(model.compute_dtype)} {model.is_padded} {len(pairs)}".encode()
     )
     for rows in (pairs.chosen, pairs.rejected):
         for array in (rows.ids, rows.begins, rows.tokens, rows.supervised):

@@ -1,0 +1,148 @@
+"""A LoRA adapter in PEFT format that a training goes on with: what it says of itself, checked before it is loaded.
+
+Only its configuration and the header of its weights are read, without torch. Whatever would compute something else than
+plain LoRA is refused by the name of its field.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from tutelage.config.recipe_adapter import AdapterSettings
+from tutelage.errors import ModelError
+from tutelage.model.folders import read_header, read_json_file, refuse_short_of_memory
+from tutelage.system.storage import MANIFEST, file_sha256
+
+CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
+# The settings that decide what an adapter computes; the others of [adapter] are about its training.
+OWN_SETTINGS = ("r", "lora_alpha", "target_modules")
+# Fields that change nothing of what plain LoRA computes with the weights beside them.
+WITHOUT_EFFECT = (
+    "task_type",
+    "auto_mapping",
+    "peft_version",
+    "base_model_name_or_path",
+    "revision",
+    "inference_mode",
+    "lora_dropout",  # of the training that is over
+    "fan_in_fan_out",  # follows from the base model's layers
+    "megatron_core",  # names a package, and says nothing without megatron_config
+    "qalora_group_size",  # says nothing without use_qalora
+    "peft_type",
+    *OWN_SETTINGS,
+)
+# Ways to begin that leave the base model's weights alone.
+PLAIN_BEGINNINGS = (True, False, "gaussian", "orthogonal")
+LONGEST_REASON = 200
+
+
+@dataclass(frozen=True)
+class StartingAdapter:
+    """An adapter on this machine; `sha256` names its weights and what decides how they are used.
+
+    Of a run's adapter `base_sha256` is the identity of its base model, and `prompt` the prompt style of its rows; both
+    are None of a folder that does not tell.
+    """
+
+    folder: Path
+    name: str
+    sha256: str
+    settings: AdapterSettings
+    base_name: str
+    base_sha256: str | None = None
+    prompt: str | None = None
+
+
+def read_adapter(folder: Path, name: str) -> StartingAdapter:
+    """Read what a folder in PEFT format says of its adapter; ModelError where it is not whole or no plain LoRA."""
+    for part in (CONFIG, WEIGHTS):
+        if not (folder / part).is_file():
+            raise ModelError(
+                "model.adapter_file_missing",
+                f"model.adapter is {name}, and {folder} has no {part}. Set model.adapter to a run, or to a folder that"
+                " holds an adapter in PEFT format as safetensors.",
+            )
+    config = read_json_file(folder / CONFIG)
+    _refuse_other_kinds(config, name)
+    try:
+        read_header(folder / WEIGHTS)
+    except Exception as fault:  # the library has faults of its own, and of the system
+        refuse_short_of_memory(fault, f"the header of {folder / WEIGHTS}")
+        reason = " ".join(str(fault).split())[:LONGEST_REASON].rstrip(".")
+        raise _damaged(folder, f"{WEIGHTS} cannot be read: {reason}") from fault
+    hashes = {part: file_sha256(folder / part) for part in (CONFIG, WEIGHTS)}
+    _refuse_other_bytes(folder, hashes)
+    return StartingAdapter(
+        folder,
+        name,
+        hashlib.sha256("\n".join(hashes.values()).encode()).hexdigest(),
+        _settings_of(config, folder),
+        str(config.get("base_model_name_or_path") or "a base model that it does not name"),
+    )
+
+
+def refuse_if_adapter_changed(adapter: StartingAdapter) -> None:
+    """Read an adapter again; ModelError where it is no longer what it was when the command began."""
+    if read_adapter(adapter.folder, adapter.name).sha256 != adapter.sha256:
+        raise _damaged(adapter.folder, "it is not what it was when this command began")
+
+
+def _refuse_other_kinds(config: Mapping[str, Any], name: str) -> None:
+    kind = config.get("peft_type")
+    if kind != "LORA":
+        raise ModelError(
+            "model.adapter_not_lora",
+            f"The adapter {name} is of the kind {kind}, and only LoRA is trained further. Merge it into its base model"
+            " where it was made, and set model.name_or_path to the merged model.",
+        )
+    odd = [
+        field
+        for field, value in config.items()
+        if field not in WITHOUT_EFFECT and not _is_plain(field, value)
+    ]
+    if odd:
+        told = ", ".join(f"{field}={config[field]!r}"[:LONGEST_REASON] for field in odd)
+        raise ModelError(
+            "model.adapter_not_supported",
+            f"The adapter {name} is not plain LoRA ({told}), and would compute something else here. Merge it into its"
+            " base model where it was made, and set model.name_or_path to the merged model.",
+        )
+
+
+def _is_plain(field: str, value: Any) -> bool:
+    """Tell whether a field says nothing; one that this version does not know has to be empty."""
+    if field == "init_lora_weights":
+        return value in PLAIN_BEGINNINGS
+    return value in (None, False, "none") or value in ([], {})
+
+
+def _settings_of(config: Mapping[str, Any], folder: Path) -> AdapterSettings:
+    found = {name: config.get(name) for name in OWN_SETTINGS}
+    try:
+        return AdapterSettings.model_validate(found)
+    except ValidationError as fault:
+        told = "; ".join(f"{error['loc'][0]} {error['msg']}" for error in fault.errors())
+        raise _damaged(folder, f"in {CONFIG}, {told}") from fault
+
+
+def _refuse_other_bytes(folder: Path, hashes: Mapping[str, str]) -> None:
+    """Compare an adapter with the manifest that Tutelage wrote beside it, if it did."""
+    if not (folder / MANIFEST).is_file():
+        return
+    named = read_json_file(folder / MANIFEST).get("files")
+    for part, found in hashes.items():
+        entry = named.get(part) if isinstance(named, dict) else None
+        if not isinstance(entry, dict) or entry.get("sha256") != found:
+            raise _damaged(folder, f"{part} does not match its checksum in {MANIFEST}")
+
+
+def _damaged(folder: Path, reason: str) -> ModelError:
+    return ModelError(
+        "model.adapter_damaged",
+        f"The adapter in {folder} cannot be trained further: {reason}. Put the folder back as it was, or name another"
+        " adapter: --set model.adapter=...",
+    )

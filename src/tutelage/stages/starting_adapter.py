@@ -1,0 +1,167 @@
+"""What model.adapter stands for: a run, one of its checkpoints, or any folder in PEFT format; and what follows from it.
+
+Rank, alpha and target modules are those of the adapter, and so is the base model of a run, unless the recipe names one.
+"""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tutelage.config.recipe import Recipe
+from tutelage.config.recipe_file import LoadedRecipe, load
+from tutelage.errors import ModelError, RecipeError
+from tutelage.model.starting_adapter import OWN_SETTINGS, StartingAdapter, read_adapter
+from tutelage.run.artifacts import Preparation, read_artifact
+from tutelage.run.folder import RunFolder
+from tutelage.stages.compare import named_run
+
+if TYPE_CHECKING:
+    from tutelage.model.sources import ModelSource
+
+ORIGIN = "model.adapter"  # of the settings that it decides
+
+
+def settle_adapter(loaded: LoadedRecipe, run: RunFolder, recorded: Recipe | None) -> LoadedRecipe:
+    """Give a recipe the settings of the adapter that it goes on from; RecipeError where it sets others itself.
+
+    What the run has `recorded` was settled when it began, and needs no adapter to be there.
+    """
+    named = loaded.recipe.model.adapter
+    if named is None:
+        return loaded
+    if recorded and (recorded.model, recorded.adapter) == (loaded.recipe.model, loaded.recipe.adapter):
+        return loaded
+    own = own_run(Path(named).expanduser())
+    if own is not None and own.root.resolve() == run.root.resolve():
+        raise ModelError(
+            "model.adapter_of_this_run",
+            f"model.adapter is {named}, the run that would be written into, and its adapter would be gone by then."
+            " Choose another --output.",
+        )
+    adapter = find_adapter(named)
+    recipe = loaded.recipe
+    given = {name.partition(".")[2] for name in loaded.origins if name.startswith("adapter.")}
+    refuse_other_settings(recipe, adapter, [name for name in OWN_SETTINGS if name in given])
+    settings = {name: getattr(adapter.settings, name) for name in OWN_SETTINGS}
+    model: dict[str, Any] = {"adapter": absolute_adapter(named)}
+    origins = dict(loaded.origins) | {f"adapter.{name}": ORIGIN for name in OWN_SETTINGS if name not in given}
+    if own is not None and "model.name_or_path" not in loaded.origins:
+        model["name_or_path"] = recipe_of_run(own).model.name_or_path
+        origins["model.name_or_path"] = ORIGIN
+    recipe = recipe.model_copy(
+        update={
+            "adapter": recipe.adapter.model_copy(update=settings),
+            "model": recipe.model.model_copy(update=model),
+        }
+    )
+    return replace(loaded, recipe=recipe, origins=origins)
+
+
+def find_adapter(named: str) -> StartingAdapter:
+    """Return the adapter that model.adapter means; ModelError where there is none that can be trained further."""
+    path = Path(named).expanduser()
+    run = own_run(path)
+    if run is not None:
+        return _adapter_of_run(run, named)
+    if not path.is_dir():
+        raise ModelError(
+            "model.adapter_not_found",
+            f"model.adapter is {named}, which is neither a run nor a folder with an adapter. Correct the name:"
+            " --set model.adapter=runs/NAME, or a folder in PEFT format.",
+        )
+    return read_adapter(path, named)
+
+
+def refuse_other_settings(recipe: Recipe, adapter: StartingAdapter, names: Any = OWN_SETTINGS) -> None:
+    """Stop where a recipe sets what the adapter decides to something else."""
+    odd = {
+        name: value for name in names if not _is_same(value := getattr(recipe.adapter, name), adapter, name)
+    }
+    if odd:
+        named = [f"adapter.{name}" for name in odd]
+        told = " and ".join(
+            f"adapter.{name} is {value!r}, but the adapter {adapter.name} has {getattr(adapter.settings, name)!r}"
+            for name, value in odd.items()
+        )
+        raise RecipeError(
+            "settings.adapter_differs",
+            f"{told}. What is trained further stays as it is: leave {' and '.join(named)} out.",
+        )
+
+
+def refuse_other_base(adapter: StartingAdapter, source: "ModelSource") -> None:
+    """Stop where the base model is not, to the byte, the one that an adapter of a run was trained on."""
+    if adapter.base_sha256 is None or adapter.base_sha256 == source.identity:
+        return
+    raise ModelError(
+        "model.adapter_of_other_base",
+        f"The adapter {adapter.name} was trained on {adapter.base_name} (SHA-256 {adapter.base_sha256[:12]}…), and"
+        f" model.name_or_path is {source.name} (SHA-256 {source.identity[:12]}…). Train on its own base model:"
+        f" --set model.name_or_path={adapter.base_name}",
+    )
+
+
+def absolute_adapter(named: str) -> str:
+    """Return the name under which a run keeps its starting adapter, so that a command from another folder finds it."""
+    return str(Path(named).expanduser().absolute())
+
+
+def own_run(path: Path) -> RunFolder | None:
+    """Return the run that a path means, by its folder, RUN@STEP, its model/ or a checkpoint; None where it is none."""
+    run = named_run(path)
+    if run.recipe.is_file():
+        return run
+    if (whole := RunFolder(path.parent)).model == path and whole.recipe.is_file():
+        return whole
+    whole = RunFolder(path.parent.parent)
+    steps = [step for step in whole.saved_steps() if whole.checkpoint(step) == path]
+    return replace(whole, step=steps[0]) if steps and whole.recipe.is_file() else None
+
+
+def recipe_of_run(run: RunFolder) -> Recipe:
+    """Return the recipe that the adapter of a run was trained with."""
+    path = run.trained_recipe if run.step is None and run.trained_recipe.is_file() else run.recipe
+    return load(path, {}, []).recipe
+
+
+def _adapter_of_run(run: RunFolder, named: str) -> StartingAdapter:
+    from tutelage.stages.settings import refuse_lost_checkpoint
+
+    if run.step is None and not run.training.is_file():
+        steps = run.saved_steps()
+        among = f", or name a checkpoint of it: --set model.adapter={run.root}@{steps[-1]}" if steps else ""
+        raise ModelError(
+            "model.adapter_run_unfinished",
+            f"model.adapter is {named}, a run whose training is not finished. Finish it first: `tutelage train"
+            f" {run.root}`{among}.",
+        )
+    refuse_lost_checkpoint(run)
+    recipe, preparation = recipe_of_run(run), read_artifact(Preparation, run.preparation)
+    if not recipe.objective.writes_answers:
+        raise ModelError(
+            "model.adapter_of_classification",
+            f"model.adapter is {named}, a classification: its adapter goes with a head for labels, which a model that"
+            " answers does not have. Name a run that was trained on answers.",
+        )
+    if recipe.adapter.type != "lora":
+        raise ModelError(
+            "model.adapter_not_lora",
+            f"model.adapter is {named}, a run that trained weights of the model itself and has no adapter. Export it"
+            f" (`tutelage export {run.root} --to hf`) and go on from it whole: --set model.name_or_path={run.root}",
+        )
+    found = read_adapter(run.weights, named)
+    settings = found.settings.model_copy(update={"target_modules": recipe.adapter.target_modules})
+    return replace(
+        found,
+        settings=settings,
+        base_name=recipe.model.name_or_path,
+        base_sha256=preparation.model_sha256,
+        prompt=recipe.data.prompt,
+    )
+
+
+def _is_same(value: Any, adapter: StartingAdapter, name: str) -> bool:
+    wanted = getattr(adapter.settings, name)
+    if isinstance(value, list) and isinstance(wanted, list):
+        return sorted(value) == sorted(wanted)
+    return value == wanted
