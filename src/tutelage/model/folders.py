@@ -29,8 +29,8 @@ def check_model_folder(folder: Path, needs: Sequence[str] = ("config.json", "tok
     if (folder / "adapter_config.json").exists():
         raise ModelError(
             "model.is_an_adapter",
-            f"{folder} holds an adapter, not a whole model. Set model.name_or_path to the adapter's base "
-            "model, or merge the two first.",
+            f"{folder} holds an adapter, not a whole model. Set model.name_or_path to the adapter's base model, and to"
+            f" train it further model.adapter={folder}; or merge the two first.",
         )
     for needed in needs:
         if not (folder / needed).is_file():

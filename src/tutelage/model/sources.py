@@ -133,7 +133,7 @@ def _whole_model(folder: Path) -> Path:
         raise ModelError(
             "model.is_a_run",
             f"{folder} is a run, and to go on from it its weights have to stand in one folder. Export it first:"
-            f" `tutelage export {folder} --to hf`.",
+            f" `tutelage export {folder} --to hf`; or train its adapter further: --set model.adapter={folder}.",
         )
     return exported
 

@@ -61,6 +61,8 @@ def _facts(preparation: Preparation, words: ObjectiveWords, recipe: Recipe | Non
     yield from words.facts
     if recipe is not None:
         yield what_is_trained(recipe.adapter.type, recipe.adapter.r)
+        if recipe.model.adapter is not None:
+            yield f"trained further from {short_name(recipe.model.adapter)}, which is called base here"
 
 
 def short_name(place: str) -> str:

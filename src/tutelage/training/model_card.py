@@ -51,7 +51,7 @@ def trained_further(source: ModelSource) -> str:
     if source.adapter is None:
         return ""
     name = PurePath(source.adapter.name).name
-    return f"\n- Trained further from: the adapter {name} (SHA-256 {source.adapter.sha256})"
+    return f"\n- Trained further from: the adapter {name} (SHA-256 {source.adapter.sha256}), called base in comparisons"
 
 
 ASK = 'Ask it in the prompt style that it was trained with: `data.prompt = "{prompt}"`.'
