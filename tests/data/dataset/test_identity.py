@@ -33,6 +33,14 @@ def test_whatever_is_changed_is_named():
     assert changed_parts({}, before) == ["data", "model", "tokenizer", "prompt", "settings"]
 
 
+def test_an_adapter_that_is_other_new_or_gone_is_named():
+    before, without = parts() | {"adapter": "4" * 64}, parts()
+    assert "adapter" not in without
+    assert changed_parts(before, before) == []
+    assert changed_parts(before, without | {"adapter": "5" * 64}) == ["adapter"]
+    assert changed_parts(before, without) == changed_parts(without, before) == ["adapter"]
+
+
 def test_a_tokenizer_of_the_same_name_with_one_more_token_is_another():
     tokenizer = chatml_tokenizer()
     tokenizer.add_tokens(["quokka"])
