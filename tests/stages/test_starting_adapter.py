@@ -276,7 +276,7 @@ def test_settings_of_the_adapter_that_are_set_otherwise_are_refused_by_name(home
     [
         ({"adapter": "nowhere"}, "model.adapter_not_found"),
         ({"type": "none"}, "settings.adapter_needs_lora"),
-        ({"objective": "classification"}, "settings.adapter_with_classification"),
+        ({"objective": "classification"}, "settings.not_for_objective"),
     ],
 )
 def test_what_cannot_go_on_from_an_adapter_is_refused(home, first, settings, code):
