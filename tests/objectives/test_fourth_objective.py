@@ -74,6 +74,17 @@ def test_a_fourth_objective_is_prepared_trained_evaluated_reported_and_exported(
     assert tutelage("export", "mine", "--to", "hf").code == 0
     assert (run.export / "hf" / "model.safetensors").exists()
     assert tutelage("verify", "mine").code == 0
+    of_model = ["--set", f"model.name_or_path={model}"]
+    other = ["--data", "my.json", "--output", "other", "--set", "training.seed=5"]
+    assert tutelage("run", *other, *of_model, *TUNE).code == 0
+    compared = tutelage("compare", "mine", "other")
+    assert compared.code == 0, compared.err
+    previewed = tutelage("preview", "my.json", *of_model, "--set", "training.objective=unlikelihood")
+    assert previewed.code == 0, previewed.err
+
+
+def test_every_objective_has_a_package_and_an_entry():
+    assert list(PACKAGES) == list(OBJECTIVES)
 
 
 @pytest.mark.usefixtures("registered")

@@ -10,8 +10,6 @@ from pydantic_core import PydanticKnownError
 
 from tutelage.config.effects import IN_CLASSIFICATION, WITHOUT_LABELS, Names
 
-NO_VALUES: Mapping[str, tuple[str, ...]] = {}
-
 
 @dataclass(frozen=True)
 class ObjectiveInfo:
@@ -35,8 +33,8 @@ class ObjectiveInfo:
     writes_answers: bool = True  # whether the model answers prompts, rather than read a text alone
     inactive: Names = ()
     sections: Names = ()
-    values: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: NO_VALUES)
-    refused: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: NO_VALUES)
+    values: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    refused: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 _ENTRIES = (

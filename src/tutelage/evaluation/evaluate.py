@@ -143,7 +143,7 @@ def evaluate(
     judged: dict[str, Any] = {"sets": set_figures, "forgetting": forgetting, "checksums": checksums}
     if own:
         judged["functions"] = {one.name: one.source for one in own}
-    result = {**result, **judged}
+    result = {**result, **judged, "objective": recipe.objective.name}
     if further is not None:
         result, further_files = further.judge(result, records, scores.clusters)
         files |= further_files

@@ -2,7 +2,7 @@
 
 import copy
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -71,7 +71,7 @@ class _Work:
 
 def export_answering(
     trained: TrainedModel,
-    held_out: Sequence[PreparedRow],
+    held_out: Iterable[PreparedRow],
     evaluation: Evaluation | None,
     folder: ExportFolder,
     targets: Sequence[str],

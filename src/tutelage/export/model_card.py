@@ -27,7 +27,7 @@ def model_card(
 base_model: {hub_name(source)}
 library_name: {"peft" if target == "peft" else "transformers"}
 license: {(source.licence or "other").lower()}
-tags: [instruction-tuning, tutelage]
+tags: [{recipe.objective.tag}, tutelage]
 ---
 
 # {source.name}, tuned on {preparation.source}

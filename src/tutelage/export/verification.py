@@ -7,8 +7,9 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +70,7 @@ class Comparison:
 
 
 def ask_reference(
-    held_out: Sequence[PreparedRow],
+    held_out: Iterable[PreparedRow],
     model: CausalModel,
     style: Style,
     ends: Collection[int],
@@ -81,9 +82,9 @@ def ask_reference(
 
     An answer ends at any of `ends`.
     """
-    rows = [row.example.prompt_ids for row in held_out]
+    rows = (list(row.example.prompt_ids) for row in held_out)
     tokenizer = style.tokenizer
-    chosen = [list(ids) for ids in rows if len(ids) + ANSWER_TOKENS + 8 <= room][:ROW_PROMPTS]
+    chosen = list(islice((ids for ids in rows if len(ids) + ANSWER_TOKENS + 8 <= room), ROW_PROMPTS))
     texts = [tokenizer.decode(ids, skip_special_tokens=False) for ids in chosen]
     prompts = [
         (text, ids)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cached_property
@@ -94,7 +94,7 @@ class Evaluate(Protocol):
     def __call__(
         self,
         trained: TrainedModel,
-        splits: Mapping[str, PreparedRows],
+        splits: Callable[[str], PreparedRows],
         *,
         sets: Sequence[NamedSet],
         own: Sequence[OwnMetric],
@@ -137,7 +137,7 @@ class Export(Protocol):
     def __call__(
         self,
         trained: TrainedModel,
-        held_out: Sequence[PreparedRow],
+        held_out: Iterable[PreparedRow],
         evaluation: Evaluation | None,
         folder: ExportFolder,
         targets: Sequence[str],
@@ -165,7 +165,8 @@ class Steps(Protocol):
 class ReportPart:
     """What is shown and said of the objective.
 
-    `section` and `results` are its own part of an evaluation, for the page and for the terminal. `question` finds a
+    `section` and `results` are its own part of an evaluation, for the page and for the terminal; a section of which the
+    lines are gone is None. `question` finds a
     prompt among the run's rows that a person could type, and `steps` are the commands that use it.
     `describe_validation` says what the figures of a validation come to, None where the loss says all.
     """
@@ -173,7 +174,7 @@ class ReportPart:
     words: Callable[[Preparation, Recipe | None], ObjectiveWords]
     section: Callable[[Evaluation, ReadLines], Section | None]
     results: Callable[[Evaluation], list[Block]]
-    question: Callable[[PreparedRows, PromptRenderer], Question | None]
+    question: Callable[[PreparedRows, Callable[[], PromptRenderer]], Question | None]
     steps: Steps
     describe_validation: Callable[[Mapping[str, float]], str | None] = lambda figures: None
 

@@ -122,7 +122,6 @@ def _gather(
         ],
         "preparation": preparation,
         "section": section,
-        **(section.content if section else {}),
         "evaluation": evaluation,
         "judges": judge_sections(run),
         "sets": set_rows(found.sets if found else {}, summary.judges.judges if summary.judges else {}),
@@ -148,10 +147,12 @@ def _gather(
 
 
 def render(template: str, content: Mapping[str, Any], *, package: str | None = None) -> str:
-    """Return a page in the common dress, every text of it escaped; it may include templates of a `package`."""
-    packages = filter(None, ("tutelage.report", package))
+    """Return a page in the common dress, every text of it escaped; "objective/" stands for a `package`."""
+    loaders: list[jinja2.BaseLoader] = [jinja2.PackageLoader("tutelage.report", ".")]
+    if package is not None:
+        loaders.append(jinja2.PrefixLoader({"objective": jinja2.PackageLoader(package, ".")}))
     environment = jinja2.Environment(
-        loader=jinja2.ChoiceLoader([jinja2.PackageLoader(one, ".") for one in packages]),
+        loader=jinja2.ChoiceLoader(loaders),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,

@@ -6,6 +6,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from tutelage.config.objectives import OBJECTIVES
+from tutelage.config.recipe import Objective
 from tutelage.run.artifacts import Artifact, Checksums, read_artifact
 from tutelage.run.folder import read_json
 from tutelage.run.functions import FunctionSource
@@ -174,7 +175,7 @@ class AnswerEvaluation(Artifact):
     sets: dict[str, SetFigures]
     forgetting: GeneralText | None
     checksums: Checksums = "verified"
-    objective: str = "instruction"
+    objective: Objective = "instruction"
     answers: AnswersVerdict | None = None
     preference: PreferenceFigures | None = None
     figures: dict[str, Any] | None = None  # what else the objective found, as its own package reads it
@@ -246,7 +247,7 @@ class ClassEvaluation(Artifact):
     """What the labels are worth that a classification gave to the test rows."""
 
     format: Literal[1]
-    objective: str
+    objective: Objective
     primary_metric: str
     rows: int
     accuracy: Share

@@ -116,12 +116,14 @@ def answer_and_score(session: Session) -> Evaluation:
                     reporter.note(note.code, f"The test set {one.name}: {note.text}")
         with reporter.in_turn() as waiting:
             waiting("Loading the model")
+            from tutelage.data.dataset.preparation import read_prepared
+
             part = session.objective.evaluation
             warn_of_emulated_bfloat16(session)
-            splits = _splits_to_evaluate(session)
+            test = _test_rows(session)
             evaluated = part.evaluate(
                 session.trained(),
-                splits,
+                lambda split: test if split == "test" else read_prepared(run, split),
                 sets=sets,
                 own=own,
                 kept=run.answers,
@@ -134,14 +136,6 @@ def answer_and_score(session: Session) -> Evaluation:
         record_stage(run, "evaluate", seconds=time.monotonic() - begin)
         finish(found)
     return found
-
-
-def _splits_to_evaluate(session: Session) -> "dict[str, PreparedRows]":
-    """Return the rows of all splits, of the test rows those that are evaluated."""
-    from tutelage.data.dataset.preparation import read_prepared
-
-    others = {split: read_prepared(session.run, split) for split in ("train", "validation")}
-    return {"test": _test_rows(session), **others}
 
 
 def _test_rows(session: Session) -> "PreparedRows":

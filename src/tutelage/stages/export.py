@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
@@ -92,26 +93,24 @@ def export(
     `targets` are of peft, hf, gguf and ollama, and the folder is export/ in the run unless `output` names another.
     """
     order = check_export(session, targets, output=output, quantization=quantization, overwrite=overwrite)
-    run, folder = session.run, order.folder
+    run, folder, part = session.run, order.folder, session.objective.export
+    session.inputs.locate()  # which may take long, before others are kept out
     from tutelage.data.dataset.preparation import read_prepared
 
     with _unchanged(run, folder.root):
+        trained = _trained(session)
+        held_out = [read_prepared(run, split) for split in ("test", "validation")]
+        evaluation = read_evaluation(run.metrics) if run.metrics.exists() else None
+        part.check(trained, order.targets)
         if order.is_link:
             remove(folder.root)
         with locked_folder(folder.root, folder.root / run.lock.name):
-            trained, evaluation = (
-                _trained(session),
-                read_evaluation(run.metrics) if run.metrics.exists() else None,
-            )
-            held_out = [row for split in ("test", "validation") for row in read_prepared(run, split)]
-            part = session.objective.export
-            part.check(trained, order.targets)
             with storage_faults(folder.root):
                 folder.root.mkdir(parents=True, exist_ok=True)
             sweep(folder.root)
             return part.export(
                 trained,
-                held_out,
+                chain.from_iterable(held_out),
                 evaluation,
                 folder,
                 order.targets,

@@ -27,9 +27,9 @@ def steps_of(session: Session, *, exported: Collection[str] = ()) -> "list[NextS
 
 def own_question(session: Session) -> "Question | None":
     """Return a question of the run's own rows, of the test rows where one of them can be asked."""
-    choose, renderer = session.objective.report.question, session.inputs.renderer
+    choose = session.objective.report.question
     splits = _splits_that_are_there(session.run)
-    return next(filter(None, (choose(rows, renderer) for rows in splits)), None)
+    return next(filter(None, (choose(rows, lambda: session.inputs.renderer) for rows in splits)), None)
 
 
 def _splits_that_are_there(run: RunFolder) -> "Iterator[PreparedRows]":

@@ -3,10 +3,12 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tutelage.errors import RunFolderError, TutelageError
+from tutelage.objectives import load_objective
 from tutelage.run.artifacts import Preparation, read_artifact
 from tutelage.run.folder import WRITTEN_BY, RunFolder, write_json
 from tutelage.run.lines import read_json_lines
@@ -61,6 +63,9 @@ def make_report(session: Session) -> Reported:
             summary = summarise(run)
             tokenizer, part = session.inputs.tokenizer, session.objective
             found, words = summary.evaluation, part.report.words
+            section = None
+            if found is not None:
+                section = load_objective(found.objective).report.section(found, partial(_read_lines, run))
             write_report(
                 run,
                 lambda ids: str(tokenizer.decode(ids)),
@@ -68,9 +73,7 @@ def make_report(session: Session) -> Reported:
                 warnings,
                 steps_of(session) if summary.training is not None else (),
                 words=words(read_artifact(Preparation, run.preparation), session.recipe),
-                section=part.report.section(found, lambda name: read_json_lines(run.evaluation / name))
-                if found is not None
-                else None,
+                section=section,
                 units=part.training.units,
             )
             # Last, so that it never tells of what no report could be made of.
@@ -80,6 +83,12 @@ def make_report(session: Session) -> Reported:
         reported = Reported(run.report, summary)
         finish(reported)
     return reported
+
+
+def _read_lines(run: RunFolder, name: str) -> list[dict[str, Any]]:
+    """Return the lines of a file of the evaluation, none where it is gone, of which the warnings tell."""
+    path = run.evaluation / name
+    return read_json_lines(path) if path.exists() else []
 
 
 def _changes_since_written(run: RunFolder) -> list[str]:

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Trained:
-    """How far a training came, of how many planned steps, under which settings; `unit` is what an example is called."""
+    """How far a training came, of how many planned steps and under which settings; `unit` is what it counts."""
 
     progress: "Progress"
     planned_steps: int

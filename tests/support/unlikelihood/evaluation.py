@@ -29,7 +29,7 @@ class UnwantedReading:
             word = "better" if found.high < 0 else "worse"
         sentence = f"The unwanted answers changed by {found.difference:.2f} nats on average: {word}."
         figures = {name: asdict(found)[name] for name in ("base", "tuned", "difference", "low", "high")}
-        own = {"objective": "unlikelihood", "verdict": word, "sentence": sentence, "figures": figures}
+        own = {"verdict": word, "sentence": sentence, "figures": figures}
         lines = [
             {"row": one["row"], "unwanted": one["reference"], "base": before, "tuned": after}
             for one, before, after in zip(records["tuned"], base.tolist(), tuned.tolist(), strict=True)
@@ -41,7 +41,7 @@ def evaluate_unwanted(trained, splits, *, sets, own, kept, progress, waiting):
     """Ask both models the test prompts, and compare how probable the unwanted answers are."""
     return evaluate(
         trained,
-        splits["test"],
+        splits("test"),
         sets=sets,
         own=own,
         kept=kept,

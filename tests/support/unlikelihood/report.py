@@ -1,8 +1,8 @@
 """A section with the unwanted answers and how probable they are."""
 
-from tutelage.data.dataset.own_question import choose_question
 from tutelage.evaluation.next_steps import answering_steps
 from tutelage.objectives.results import Heading, Table
+from tutelage.objectives.sft.report import choose_own_question
 from tutelage.objectives.spec import ReportPart
 from tutelage.report.headline import Headline
 from tutelage.report.objective import ObjectiveWords, Section
@@ -37,7 +37,7 @@ REPORT = ReportPart(
     words=lambda preparation, recipe: WORDS,
     section=section,
     results=results,
-    question=choose_question,
+    question=choose_own_question,
     steps=answering_steps,
     describe_validation=lambda figures: f"An unwanted token has {figures['log_prob']:.3f} nats on average.",
 )

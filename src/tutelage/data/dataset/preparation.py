@@ -199,7 +199,7 @@ def _kept(
     for checked in each:
         ledger.note(checked)
         if checked.outcome != "dropped":
-            if objective.has_pairs and checked.row.format != objective.row_format:
+            if objective.row_format not in (None, checked.row.format):
                 deque(each, maxlen=0)  # so that a fault of the reader, as with KTO rows, is said first
             yield checked.row
 

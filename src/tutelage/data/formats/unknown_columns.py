@@ -113,7 +113,7 @@ def told_of_columns(
     begin = f"{source}: it is not known which columns hold {objective.columns}:\n" + "\n".join(lines)
     paths, is_for_labels = proposed(samples, settings, objective)
     if not paths:
-        wanted_format = objective.row_format if objective.row_format in FIELDS else "alpaca"
+        wanted_format = objective.row_format or "alpaca"
         options = " ".join(f"--map {field}=NAME" for field in SCHEMAS[wanted_format].required)
         return f"{begin}\nName them, as in\n  tutelage preview {shlex.quote(source)} {options}\n{about_header.strip()}"
     options = options_of(settings, paths)

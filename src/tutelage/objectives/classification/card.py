@@ -1,6 +1,6 @@
 """The README of an exported classification: the facts of the run, its limits, and how it is loaded."""
 
-from tutelage.export.model_card import describe_losses, describe_recipe
+from tutelage.export.model_card import describe_losses, describe_recipe, hub_name
 from tutelage.model.trained import TrainedModel
 from tutelage.run.evaluation import Evaluation
 
@@ -12,7 +12,7 @@ def class_card(trained: TrainedModel, evaluation: Evaluation | None) -> str:
     several = recipe.data.label_separator is not None
     gives = "each label from a probability of 0.5 on" if several else "one to every text"
     return f"""---
-base_model: {source.name}
+base_model: {hub_name(source)}
 library_name: transformers
 pipeline_tag: text-classification
 license: {(source.licence or "other").lower()}

@@ -1,6 +1,6 @@
 """Stage 3 of a classification: the label of every test row with its probabilities, and what they are worth."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +34,7 @@ from tutelage.training.work import Work
 
 def evaluate_classification(
     trained: TrainedModel,
-    splits: Mapping[str, PreparedRows],
+    splits: Callable[[str], PreparedRows],
     *,
     sets: Sequence[NamedSet],
     own: Sequence[OwnMetric],
@@ -43,7 +43,7 @@ def evaluate_classification(
     waiting: Waiting,
 ) -> Evaluated:
     """Classify the test rows with the tuned model, and say what its labels are worth."""
-    rows, recipe, classes = splits["test"], trained.recipe, trained.preparation.classes
+    rows, recipe, classes = splits("test"), trained.recipe, trained.preparation.classes
     # Before the tuned model, so that the two are not in memory at once.
     by_names = None
     if recipe.evaluation.zero_shot:
@@ -92,14 +92,14 @@ def evaluate_classification(
 
 def _one_label(
     trained: TrainedModel,
-    splits: Mapping[str, PreparedRows],
+    splits: Callable[[str], PreparedRows],
     probabilities: np.ndarray,
     *,
     by_names: np.ndarray | None,
     ask: Callable[[str, PreparedRows], np.ndarray],
 ) -> dict[str, Any]:
-    classes, rows = trained.preparation.classes, splits["test"]
-    training, validation = splits["train"], splits["validation"]
+    classes, rows = trained.preparation.classes, splits("test")
+    training, validation = splits("train"), splits("validation")
     learnt, wanted = training.labels, rows.labels
     figures = class_metrics(
         wanted,
@@ -122,9 +122,9 @@ def _one_label(
 
 
 def _several_labels(
-    trained: TrainedModel, splits: Mapping[str, PreparedRows], probabilities: np.ndarray
+    trained: TrainedModel, splits: Callable[[str], PreparedRows], probabilities: np.ndarray
 ) -> dict[str, Any]:
-    prepared, rows, training = trained.preparation, splits["test"], splits["train"]
+    prepared, rows, training = trained.preparation, splits("test"), splits("train")
     sets = as_matrix(prepared.label_sets, len(prepared.classes))  # (sets, labels)
     learnt = training.labels
     return label_set_metrics(

@@ -6,8 +6,9 @@ pipeline, as a user would ask it.
 
 import json
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +54,7 @@ class ClassReference:
 
 def export_classifier(
     trained: TrainedModel,
-    held_out: Sequence[PreparedRow],
+    held_out: Iterable[PreparedRow],
     evaluation: Evaluation | None,
     folder: ExportFolder,
     targets: Sequence[str],
@@ -63,7 +64,7 @@ def export_classifier(
 ) -> list[Exported]:
     """Make, verify and publish the one format that a classification has."""
     with waiting("The run's model reads held-out texts"):
-        reference = ask_classifier(trained, [row.prompt for row in held_out])
+        reference = ask_classifier(trained, [row.prompt for row in islice(held_out, TEXTS)])
     exported = publish_export(
         trained,
         folder,
@@ -106,7 +107,6 @@ def ask_classifier(trained: TrainedModel, held_out: Sequence[str]) -> ClassRefer
     classes = trained.preparation.classes
     tokenizer = load_tokenizer(trained.source.folder)
     controls = [token.content for token in tokenizer.added_tokens_decoder.values()]
-    held_out = held_out[:TEXTS]
     texts = [text for text in held_out if not any(control in text for control in controls)]
     ids = [text_ids(tokenizer, text, token="last") for text in texts]
     model = open_classifier(trained, device=torch.device("cpu"), dtype=torch.float32)

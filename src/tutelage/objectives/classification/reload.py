@@ -1,6 +1,6 @@
 """The fresh process of a classification's verification: transformers' pipeline over an export, as a user has it.
 
-Started as `python -m tutelage.objectives.classification.reload JOB`; the job is a JSON file that `classes.py` writes.
+Started as `python -m tutelage.objectives.classification.reload JOB`; the job is a JSON file that `export.py` writes.
 """
 
 import json

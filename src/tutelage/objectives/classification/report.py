@@ -1,9 +1,9 @@
 """What the page shows of a classification: its figures, how far its probabilities are true, and every row."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tutelage.config.objectives import OBJECTIVES
 from tutelage.config.recipe import Recipe
@@ -15,12 +15,15 @@ from tutelage.evaluation.paired.verdict import format_p
 from tutelage.objectives.results import Block, Heading, Table, Text
 from tutelage.objectives.spec import ReadLines, ReportPart
 from tutelage.report.answers import LONGEST_HINT, ROWS_IN_ALL, Filter
-from tutelage.report.charts import Chart, reliability_chart
 from tutelage.report.headline import Headline
 from tutelage.report.objective import ObjectiveWords, Section
 from tutelage.run.artifacts import Preparation
 from tutelage.run.evaluation import ClassEvaluation, Evaluation, Share, Threshold
 from tutelage.run.folder import PREDICTIONS
+
+if TYPE_CHECKING:
+    from tutelage.data.prompts.prompts import PromptRenderer
+    from tutelage.report.charts import Chart
 
 UNSURE = 0.9  # the probability of the given label below which a row counts as unsure
 WRONG_SHOWN = 10
@@ -62,7 +65,7 @@ class Classes:
     """`figures` are those of metrics.json; of the rows the wrong ones come first, the surest of them before all."""
 
     figures: ClassEvaluation
-    reliability: Chart
+    reliability: "Chart"
     every: list[ClassifiedRow]
     filters: list[Filter]
     omitted: int
@@ -97,10 +100,13 @@ def class_words(preparation: Preparation, recipe: Recipe | None) -> ObjectiveWor
     )
 
 
-def class_section(evaluation: Evaluation, read_lines: ReadLines) -> Section:
+def class_section(evaluation: Evaluation, read_lines: ReadLines) -> Section | None:
     """Return what there is to show of the labels that were given."""
     assert isinstance(evaluation, ClassEvaluation), "a classification gives labels"
-    classes = classes_of(evaluation, read_lines(PREDICTIONS))
+    predictions = read_lines(PREDICTIONS)
+    if not predictions:
+        return None
+    classes = classes_of(evaluation, predictions)
     return Section(
         "tutelage.objectives.classification",
         "classes.html",
@@ -114,6 +120,8 @@ def classes_of(figures: ClassEvaluation, predictions: Sequence[dict[str, Any]]) 
     """Return the figures of metrics.json with every row, the wrong ones first."""
     rows = sorted(map(_classified, predictions), key=_from_most_wrong)
     every = rows[:ROWS_IN_ALL]
+    from tutelage.report.charts import reliability_chart  # noqa: PLC0415 - altair, which prints no text
+
     chart = reliability_chart(figures.calibration)
     return Classes(figures, chart, every, _filters(every), len(rows) - len(every))
 
@@ -177,7 +185,7 @@ def _threshold_sentence(found: Threshold) -> str:
     )
 
 
-def choose_own_text(rows: PreparedRows, renderer: Any) -> Question | None:
+def choose_own_text(rows: PreparedRows, renderer: "Callable[[], PromptRenderer]") -> Question | None:
     """Return the text of a row that can be typed."""
     return choose_text(rows)
 

@@ -1,6 +1,6 @@
 """How far preference tuning has come on pairs that were not trained on: towards which answer the model moved."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -80,15 +80,15 @@ class RejectedReading:
     """What both models give the rejected answers of the test rows, beside the chosen ones that they are scored on."""
 
     rows: PreparedRows
+    rejected: PreparedRows
     settings: PreferenceSettings
     log_probs: dict[str, list[float]] = field(default_factory=dict)
     dtype: torch.dtype = torch.float32
 
     def read(self, arm: str, model: CausalModel, told: Progress) -> None:
         """Let a model read the rejected answers."""
-        rejected = rejected_of(self.rows)
-        advance = told("reads the rejected answers", len(rejected))
-        self.log_probs[arm] = reference_log_probs(model, rejected, progress=advance)
+        advance = told("reads the rejected answers", len(self.rejected))
+        self.log_probs[arm] = reference_log_probs(model, self.rejected, progress=advance)
         self.dtype = model.compute_dtype
 
     def judge(
@@ -102,7 +102,7 @@ class RejectedReading:
 
 def evaluate_preferences(
     trained: TrainedModel,
-    splits: Mapping[str, PreparedRows],
+    splits: Callable[[str], PreparedRows],
     *,
     sets: Sequence[NamedSet],
     own: Sequence[OwnMetric],
@@ -111,14 +111,14 @@ def evaluate_preferences(
     waiting: Waiting,
 ) -> Evaluated:
     """Ask and compare as an instruction tuning does, and find out which of two answers the model moved towards."""
-    rows = splits["test"]
+    rows = splits("test")
     return evaluate(
         trained,
         rows,
         sets=sets,
         own=own,
         kept=kept,
-        further=RejectedReading(rows, trained.recipe.preference),
+        further=RejectedReading(rows, rejected_of(rows), trained.recipe.preference),
         progress=progress,
         waiting=waiting,
     )
@@ -230,7 +230,7 @@ def with_preference(result: dict[str, Any], preference: dict[str, Any]) -> dict[
     answers = {name: result[name] for name in decides}
     if answers["verdict"] == "worse":
         decides["sentence"] += f" But its own answers are worse beside the chosen ones: {answers['sentence']}"
-    return {**result, "objective": "dpo", **decides, "answers": answers, "preference": preference}
+    return {**result, **decides, "answers": answers, "preference": preference}
 
 
 def _share(right: np.ndarray) -> dict[str, float]:

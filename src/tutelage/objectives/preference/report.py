@@ -6,12 +6,12 @@ from typing import Any
 
 from tutelage.config.objectives import OBJECTIVES
 from tutelage.config.recipe import Recipe
-from tutelage.data.dataset.own_question import choose_question
 from tutelage.evaluation.metrics.metrics import METRICS
 from tutelage.evaluation.next_steps import answering_steps
 from tutelage.evaluation.paired.verdict import format_change, format_value
 from tutelage.evaluation.stats.clusters import shared_frame
 from tutelage.objectives.results import Block, Heading, Table, Text
+from tutelage.objectives.sft.report import choose_own_question
 from tutelage.objectives.spec import ReadLines, ReportPart
 from tutelage.report.headline import Headline, KeyFigure
 from tutelage.report.objective import ObjectiveWords, Section
@@ -202,7 +202,7 @@ REPORT = ReportPart(
     words=preference_words,
     section=preference_section,
     results=preference_results,
-    question=choose_question,
+    question=choose_own_question,
     steps=answering_steps,
     describe_validation=describe_margins,
 )

@@ -1,6 +1,6 @@
 """The evaluation of an instruction tuning: answers of both models to the test rows, compared."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from tutelage.training.work import Work
 
 def evaluate_answers(
     trained: TrainedModel,
-    splits: Mapping[str, PreparedRows],
+    splits: Callable[[str], PreparedRows],
     *,
     sets: Sequence[NamedSet],
     own: Sequence[OwnMetric],
@@ -30,7 +30,7 @@ def evaluate_answers(
 ) -> Evaluated:
     """Ask both models the test rows and the eval sets, and compare their answers."""
     return evaluate(
-        trained, splits["test"], sets=sets, own=own, kept=kept, progress=progress, waiting=waiting
+        trained, splits("test"), sets=sets, own=own, kept=kept, progress=progress, waiting=waiting
     )
 
 

@@ -1,14 +1,24 @@
 """What is said of an instruction tuning: the answers are all there is to show."""
 
-from tutelage.data.dataset.own_question import choose_question
+from collections.abc import Callable
+
+from tutelage.data.dataset.own_question import Question, choose_question
+from tutelage.data.dataset.prepared_rows import PreparedRows
+from tutelage.data.prompts.prompts import PromptRenderer
 from tutelage.evaluation.next_steps import answering_steps
 from tutelage.objectives.spec import ReportPart
 from tutelage.report.objective import ANSWERS
+
+
+def choose_own_question(rows: PreparedRows, renderer: Callable[[], PromptRenderer]) -> Question | None:
+    """Return the prompt of a row that can be typed."""
+    return choose_question(rows, renderer())
+
 
 REPORT = ReportPart(
     words=lambda preparation, recipe: ANSWERS,
     section=lambda evaluation, read_lines: None,
     results=lambda evaluation: [],
-    question=choose_question,
+    question=choose_own_question,
     steps=answering_steps,
 )
