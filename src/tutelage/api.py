@@ -18,7 +18,6 @@ from tutelage.run.evaluation import AnswerEvaluation, Evaluation, MetricFigures,
 from tutelage.run.events import Listener, ignore
 from tutelage.run.folder import ARMS, RunFolder
 from tutelage.stages.export import Quantization, Target
-from tutelage.stages.function_source import refuse_in_import
 from tutelage.stages.functions import FormatFunction, MetricFunction, given_functions
 from tutelage.stages.opening import earlier_run, new_run
 from tutelage.stages.reporter import without_raising
@@ -61,7 +60,6 @@ def finetune(
 
     if not callable(listener):
         raise TypeError(f"listener is {listener!r}, which cannot be called")
-    refuse_in_import()
     if isinstance(format, str):
         settings, format = {**settings, "format": format}, None
     functions = given_functions(metrics, format)

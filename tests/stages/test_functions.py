@@ -1,12 +1,9 @@
-"""Functions of the user's own: scored and applied like ours, recorded, and imported by another process or refused."""
+"""Functions of the user's own: scored and applied like ours, recorded by name and hash, and never imported."""
 
 import functools
 import importlib
-import json
-import multiprocessing
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,7 +12,7 @@ from support.rows import alpaca_values, write_rows
 
 import tutelage
 from tutelage.data.rows.records import Record
-from tutelage.errors import DataError, RecipeError, RunFolderError, TutelageError
+from tutelage.errors import DataError, RecipeError, RunFolderError
 from tutelage.evaluation.metrics.metrics import METRICS, OwnMetric, score_rows
 from tutelage.evaluation.paired.comparison import compare_scores
 from tutelage.evaluation.stats.multiplicity import holm
@@ -24,8 +21,16 @@ from tutelage.run.folder import RunFolder, read_json
 from tutelage.run.functions import FunctionRecords, FunctionSource, read_functions, write_functions
 from tutelage.run.lines import read_json_lines
 from tutelage.stages.evaluate import evaluate
-from tutelage.stages.function_source import describe_function, import_function
-from tutelage.stages.functions import OwnFunction, OwnFunctions, formatted, given_functions, scored
+from tutelage.stages.function_source import describe_function
+from tutelage.stages.functions import (
+    NO_FUNCTIONS,
+    OwnFunction,
+    OwnFunctions,
+    formatted,
+    given_functions,
+    known_functions,
+    scored,
+)
 from tutelage.stages.opening import earlier_run
 from tutelage.stages.prepare import prepare
 from tutelage.stages.session import Session
@@ -75,18 +80,6 @@ def mine(place, monkeypatch):
     monkeypatch.delitem(sys.modules, "mine", raising=False)
     yield importlib.import_module("mine")
     sys.modules.pop("mine", None)
-
-
-@pytest.fixture
-def elsewhere(monkeypatch):
-    """Return what forgets the module, so that it is imported as another process would."""
-
-    def forget(place):
-        sys.modules.pop("mine", None)
-        monkeypatch.setattr(sys, "path", [entry for entry in sys.path if entry != str(place)])
-        (place / "executed").unlink(missing_ok=True)
-
-    return forget
 
 
 def answers(scores):
@@ -154,6 +147,7 @@ def raising(answer, reference):
         (raising, "functions.raised"),
         (lambda answer, reference: float("nan"), "functions.wrong_result"),
         (lambda answer, reference: float("inf"), "functions.wrong_result"),
+        (lambda answer, reference: 10**400, "functions.wrong_result"),
         (lambda answer, reference: "0.5", "functions.wrong_result"),
         (lambda answer, reference: None, "functions.wrong_result"),
         (lambda answer: 1.0, "functions.raised"),
@@ -276,97 +270,32 @@ class Callable:
         (eval("lambda answer, reference: 1.0"), False),
     ],
 )
-def test_what_only_this_process_has_is_recorded_so_and_refused_by_name_elsewhere(
-    tmp_path, function, has_source
-):
-    record = describe_function(function)
-    assert (record.only_here is not None, record.sha256 is not None) == (True, has_source)
-    with pytest.raises(RunFolderError) as refused:
-        import_function(record, RunFolder(tmp_path))
-    assert refused.value.code == "functions.not_importable"
-    assert record.path in str(refused.value)
+def test_a_hash_says_all_that_a_function_does_or_is_not_there(function, has_source):
+    assert (describe_function(function).sha256 is not None) == has_source
 
 
-def test_a_function_of_a_module_is_imported_where_it_was(place, mine, elsewhere):
+def test_the_hash_is_that_of_the_definition_alone(place, mine):
     record = describe_function(mine.longer)
-    assert (record.path, record.name, record.only_here) == ("mine:longer", "longer", None)
-    elsewhere(place)
-    before = [*sys.path]
-    found = import_function(record, RunFolder(place / "run"))
-    assert found is not mine.longer
-    assert found("abc", "1234567") == 2.0
-    assert sys.path == before
-
-
-def test_the_hash_is_that_of_the_definition_alone(place, mine, elsewhere):
-    record = describe_function(mine.longer)
-    elsewhere(place)
+    assert (record.path, record.name) == ("mine:longer", "longer")
     (place / "mine.py").write_text(f"import json\n{MINE}\nMORE = 1\n")
-    assert import_function(record, RunFolder(place / "run"))("abc", "1234567") == 2.0
+    assert describe_function(mine.longer) == record
+    (place / "mine.py").write_text(MINE.replace("/ 7", "/ 8"))
+    assert describe_function(mine.longer).sha256 != record.sha256
 
 
-@pytest.mark.parametrize(
-    "changed", [MINE.replace("/ 7", "/ 8"), MINE.replace("def longer", "def shorter"), "def ("]
-)
-def test_a_changed_definition_is_refused_before_anything_is_executed(place, mine, elsewhere, changed):
+def test_what_a_run_names_is_never_executed(place, mine):
     record = describe_function(mine.longer)
-    elsewhere(place)
-    (place / "mine.py").write_text(changed)
-    with pytest.raises(RunFolderError) as refused:
-        import_function(record, RunFolder(place / "run"))
-    assert refused.value.code == "functions.changed"
-    assert "mine:longer" in str(refused.value)
-    assert not (place / "executed").exists()
-    (place / "mine.py").write_text(MINE)  # which is what the marker shows
-    import_function(record, RunFolder(place / "run"))
-    assert (place / "executed").exists()
-
-
-def test_nothing_is_executed_that_stands_in_the_run_folder_or_elsewhere_than_recorded(place, mine, elsewhere):
-    record = describe_function(mine.longer)
-    elsewhere(place)
-    (place / "other.py").write_text(MINE)
-    for changed, run, code in (
-        ({}, place, "functions.not_importable"),
-        ({"file": "mine.py"}, place / "run", "functions.not_importable"),
-        ({"path": "other:longer"}, place / "run", "functions.import_failed"),
-    ):
+    (place / "executed").unlink(missing_ok=True)
+    run = RunFolder(place / "run")
+    run.root.mkdir()
+    write_functions(run, FunctionRecords(metrics=[record], row_format=record))
+    known = known_functions(run.root, NO_FUNCTIONS)
+    for own in (known.row_format, *known.metrics):
         with pytest.raises(RunFolderError) as refused:
-            import_function(record.model_copy(update=changed), RunFolder(run))
-        assert refused.value.code == code
-        assert not (place / "executed").exists()
-
-
-@pytest.mark.parametrize(
-    "fault",
-    ["raise ValueError('no')", "raise SystemExit(3)", "import tutelage; tutelage.finetune('starter')"],
-)
-def test_a_module_that_cannot_be_imported_is_refused_by_name(place, mine, elsewhere, fault):
-    record = describe_function(mine.longer)
-    elsewhere(place)
-    (place / "mine.py").write_text(f"{MINE}\n{fault}\n")
-    with pytest.raises(RunFolderError) as refused:
-        import_function(record, RunFolder(place / "run"))
-    assert refused.value.code == "functions.import_failed"
-    assert "mine:longer" in str(refused.value)
-    assert not (place / "runs").exists()
-
-
-def test_a_function_of_a_package_is_found_again(place, elsewhere, monkeypatch):
-    package = place / "own" / "inner"
-    package.mkdir(parents=True)
-    (package.parent / "__init__.py").write_text("FACTOR = 3\n")
-    (package / "__init__.py").write_text(
-        "from own import FACTOR\n\nclass Scores:\n    @staticmethod\n    def tripled(a, b):\n"
-        "        return FACTOR * len(a)\n"
-    )
-    monkeypatch.syspath_prepend(str(place))
-    record = describe_function(importlib.import_module("own.inner").Scores.tripled)
-    assert (record.path, record.only_here) == ("own.inner:Scores.tripled", None)
-    for name in ("own", "own.inner"):
-        del sys.modules[name]
-    elsewhere(place)
-    assert import_function(record, RunFolder(place / "run"))("ab", "") == 6
+            own.load()
+        assert refused.value.code == "functions.not_given"
+        assert "mine:longer" in str(refused.value)
+    assert not (place / "executed").exists()
 
 
 def test_names_are_of_one_metric_each():
@@ -390,25 +319,7 @@ def run(place, model, mine):
     )
 
 
-def evaluated_elsewhere(root, pipe):
-    """Evaluate a run again in a process of its own, and send the code of what stops that."""
-    try:
-        evaluate(Session(*earlier_run(Path(root), {})), overwrite=True)
-        pipe.send("done")
-    except TutelageError as fault:
-        pipe.send(fault.code)
-
-
-def in_another_process(root):
-    ours, theirs = multiprocessing.get_context("spawn").Pipe()
-    child = multiprocessing.get_context("spawn").Process(target=evaluated_elsewhere, args=(str(root), theirs))
-    child.start()
-    assert ours.poll(240)
-    child.join(20)
-    return ours.recv()
-
-
-def test_a_run_keeps_its_metrics_in_every_later_process(place, model, mine, run, elsewhere):
+def test_a_run_keeps_its_metrics_and_refuses_by_name_to_evaluate_without_them(place, model, mine, run):
     for arm in ("base", "tuned"):
         told = {one["row"]: one for one in read_json_lines(run.folder / "evaluation" / f"{arm}.jsonl")}
         for line in read_json_lines(run.folder / "evaluation" / "scores.jsonl"):
@@ -424,24 +335,17 @@ def test_a_run_keeps_its_metrics_in_every_later_process(place, model, mine, run,
     assert metrics["primary_metric"] == "chrf"
     assert "longer" in (run.folder / "report.html").read_text()
     scores = (run.folder / "evaluation" / "scores.jsonl").read_bytes()
-    elsewhere(place)
-    assert in_another_process(run.folder) == "done"
-    assert (run.folder / "evaluation" / "scores.jsonl").read_bytes() == scores
-    (place / "mine.py").write_text(MINE.replace("/ 7", "/ 8"))
-    assert in_another_process(run.folder) == "functions.changed"
-    assert (run.folder / "evaluation" / "scores.jsonl").read_bytes() == scores
-    (place / "mine.py").unlink()
-    report = subprocess.run(
-        [sys.executable, "-m", "tutelage", "report", str(run.folder)], cwd=place, check=False
+    command = [sys.executable, "-m", "tutelage"]
+    refused = subprocess.run(
+        [*command, "evaluate", str(run.folder), "--overwrite"], cwd=place, check=False, capture_output=True
     )
-    assert report.returncode == 0
-    # A record of what only the program has is refused by name too, and without its entry the run is evaluated.
-    only_here = describe_function(lambda answer, reference: 1.0)
-    write_functions(RunFolder(run.folder), FunctionRecords(metrics=[only_here]))
-    assert in_another_process(run.folder) == "functions.not_importable"
+    assert b"functions.not_given" in refused.stderr
+    assert (run.folder / "evaluation" / "scores.jsonl").read_bytes() == scores
+    assert subprocess.run([*command, "report", str(run.folder)], cwd=place, check=False).returncode == 0
+    assert "longer" in (run.folder / "report.html").read_text()
     (run.folder / "functions.json").unlink()
-    assert in_another_process(run.folder) == "done"
-    assert "longer" not in json.loads((run.folder / "evaluation" / "metrics.json").read_text())["metrics"]
+    evaluate(Session(*earlier_run(run.folder, {})), overwrite=True)
+    assert "longer" not in read_json(run.folder / "evaluation" / "metrics.json")["metrics"]
 
 
 def longer_by_other_rule(answer, reference):
@@ -466,7 +370,7 @@ def test_runs_are_compared_by_own_metrics_of_one_source_alone(place, model, mine
     assert "longer" in compared.groups[1].further["functions"].left_out
 
 
-def test_a_run_goes_on_with_its_own_functions_and_refuses_another_format(place, model, mine, elsewhere):
+def test_a_run_goes_on_with_its_own_functions_and_refuses_another_format(place, model, mine):
     def broken(answer, reference):
         return None
 
@@ -474,14 +378,13 @@ def test_a_run_goes_on_with_its_own_functions_and_refuses_another_format(place, 
     with pytest.raises(DataError) as refused:
         tutelage.finetune(OWN_ROWS, format=mine.to_row, metrics=[broken], **given)
     assert refused.value.code == "functions.wrong_result"
-    elsewhere(place)
     with pytest.raises(RunFolderError) as refused:
-        tutelage.finetune(OWN_ROWS, **given)  # its metric is only in the program that gave it
-    assert refused.value.code == "functions.not_importable"
+        tutelage.finetune(OWN_ROWS, **given)
+    assert refused.value.code == "functions.not_given"
     with pytest.raises(RunFolderError) as refused:
         tutelage.finetune(OWN_ROWS, format=lambda row: None, metrics=[letters], **given)
     assert refused.value.code == "run.settings_changed"
-    (place / "mine.py").unlink()  # the rows are prepared, so that the format function is not needed again
+    # The rows are prepared, so that the format function is not needed again.
     run = tutelage.finetune(OWN_ROWS, metrics=[letters], **given)
     assert run.metrics["letters"].base is not None
     kept = read_functions(RunFolder(run.folder))

@@ -24,11 +24,9 @@ class FunctionSource(Record):
 
 
 class FunctionRecord(FunctionSource):
-    """How another process finds a function: in `file`, unless `only_here` says why it cannot."""
+    """A function with its name, which is that of its metric."""
 
     name: str
-    file: str | None
-    only_here: str | None
 
 
 class FunctionRecords(Artifact):

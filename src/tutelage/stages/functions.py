@@ -1,6 +1,6 @@
 """Functions of the user's own: metrics, and a format function that makes rows of ours of the user's.
 
-A function that a program gives is called as it is; one that a run recorded is imported when it is needed.
+A function that a program gives is called as it is; one that a run only recorded is refused by name when it is needed.
 """
 
 import json
@@ -15,10 +15,10 @@ from typing import Any, get_args
 
 from tutelage.config.recipe_evaluation import MetricName
 from tutelage.data.rows.records import Record
-from tutelage.errors import DataError, RecipeError
+from tutelage.errors import DataError, RecipeError, RunFolderError
 from tutelage.run.folder import RunFolder
 from tutelage.run.functions import FunctionRecord, FunctionRecords, change_of_format, read_functions
-from tutelage.stages.function_source import describe_function, import_function
+from tutelage.stages.function_source import describe_function
 
 MetricFunction = Callable[[str, str], float]
 FormatFunction = Callable[[dict[str, Any]], "dict[str, Any] | None"]
@@ -26,18 +26,24 @@ FormatFunction = Callable[[dict[str, Any]], "dict[str, Any] | None"]
 
 @dataclass(frozen=True)
 class OwnFunction:
-    """A function of the user's: given by this program, or recorded by `run`, from where it is imported when needed."""
+    """A function of the user's: given by this program, or only recorded by `run`, of which nothing is executed."""
 
     record: FunctionRecord
     given: Callable[..., Any] | None = None
     run: RunFolder | None = None
 
     def load(self) -> Callable[..., Any]:
-        """Return what can be called; RunFolderError if it is not there, or not what was recorded."""
+        """Return what can be called; RunFolderError if this program did not give it."""
         if self.given is not None:
             return self.given
         assert self.run is not None, "a function is given or recorded"
-        return import_function(self.record, self.run)
+        raise RunFolderError(
+            "functions.not_given",
+            f"{self.run.root} uses the function {self.record.path}, which this program did not give, and no command"
+            " executes what a run folder names. Call tutelage.finetune in the program that has it, with"
+            f" output={str(self.run.root)!r}; or to evaluate without a metric, remove its entry from"
+            f" {self.run.functions}.",
+        )
 
 
 @dataclass(frozen=True)
@@ -133,8 +139,7 @@ def scored(own: OwnFunction) -> Callable[[Mapping[str, Any]], float]:
 def _scored(function: MetricFunction, path: str, answer: Mapping[str, Any]) -> float:
     with _naming_row("The metric", path, answer["row"]):
         value = function(answer["response"], answer["reference"])
-        is_score = isinstance(value, Real) and math.isfinite(value)
-    if not is_score:
+    if not _is_score(value):
         raise DataError(
             "functions.wrong_result",
             f"The metric {path} returned {value!r:.80} (type {type(value).__name__}) for row {answer['row']}. Return a"
@@ -161,3 +166,10 @@ def _given(function: Any, parameter: str) -> OwnFunction:
     if not callable(function):
         raise TypeError(f"{parameter} has {function!r}, which cannot be called")
     return OwnFunction(describe_function(function), given=function)
+
+
+def _is_score(value: Any) -> bool:
+    try:
+        return isinstance(value, Real) and math.isfinite(value)
+    except OverflowError:  # a whole number beyond every float
+        return False

@@ -132,7 +132,7 @@ class Inputs:
 
     @cached_property
     def functions(self) -> OwnFunctions:
-        """The user's own functions, of which none is imported yet."""
+        """The user's own functions: those given, and those that the run records."""
         return known_functions(self._functions_in, self._given)
 
     def open_data(self) -> "OpenSource":
