@@ -144,6 +144,18 @@ def test_of_a_text_with_a_label_nothing_else_is_supervised(wrong):
         replace(text, **wrong)
 
 
+def test_the_label_of_an_answer_is_no_target():
+    plain = Example(0, (7, 8, 9, 5), 2, 2)
+    for label in (0, 1):
+        labelled = replace(plain, label=label)
+        assert (labelled.tokens, labelled.read_ids, labelled.target_ids) == (4, (7, 8, 9), (9, 5))
+        assert labelled.is_desirable == (label == 1)
+    assert plain.is_desirable is None
+    assert Example(0, (7, 8), 2, 1, label=1).is_desirable is None, "it is the class of a text"
+    with pytest.raises(AssertionError):
+        replace(plain, label=2)
+
+
 def test_the_drawing_in_the_module_is_what_merge_makes():
     stem, cat, cats, dog, dogs, end = 1, 2, 3, 4, 5, 6
     tree = merge([Example(0, (stem, cat, cats, end), 2, 2), Example(1, (stem, dog, dogs, end), 2, 2)])

@@ -51,14 +51,14 @@ def shown_examples(train: PreparedRows, decode: Decode | None) -> list[dict[str,
 
 def pieces(row: PreparedRow, decode: Decode | None) -> list[Piece]:
     """Cut an example into pieces; without a `decode`, into its prompt and its response."""
-    example, has_label = row.example, row.example.label is not None
+    example, predicts_label = row.example, row.example.predicts_label
     if decode is None:
         prompt = Piece(row.prompt[:SHOWN_AT_MOST], False, example.tokens - example.supervised)
         return [
             prompt,
-            _label(row) if has_label else Piece(row.response[:SHOWN_AT_MOST], True, example.supervised),
+            _label(row) if predicts_label else Piece(row.response[:SHOWN_AT_MOST], True, example.supervised),
         ]
-    if has_label:
+    if predicts_label:
         return [*token_pieces(example.ids[:TOKENS_SHOWN], (), decode), _label(row)]
     return list(token_pieces(example.ids[:TOKENS_SHOWN], example.spans, decode))
 
@@ -109,7 +109,7 @@ def _shown(why: str, row: PreparedRow, decode: Decode | None) -> dict[str, Any]:
         "why": why,
         "row": example.row,
         "tokens": tokens,
-        "supervised": example.supervised if example.label is None else 0,
+        "supervised": 0 if example.predicts_label else example.supervised,
         "pieces": pieces(row, decode),
         "omitted": max(0, tokens - TOKENS_SHOWN) if decode else 0,
     }

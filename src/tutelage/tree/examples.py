@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
-from typing import Any
+from typing import Any, Protocol
 
 
 @dataclass(frozen=True)
@@ -13,8 +13,11 @@ class Example:
     They end the example. In a conversation of several answers the first of them stand in `earlier_spans`, which says
     where each begins and where it has ended; `prompt_tokens` counts what stands before the last answer.
 
-    A text with a `label`, a class by its number, is read to its end: all its ids are the prompt, and the label is the
-    one target. It counts as a token, so that an example always has one token more than a model reads.
+    A text without an answer has a `label`, a class by its number. It is read to its end: all its ids are the prompt,
+    and the label is the one target. It counts as a token, so that an example always has one token more than a model
+    reads.
+
+    An answer may have a label too, 1 if it is desirable and 0 if it is not. Nothing predicts this label.
     """
 
     row: int
@@ -26,22 +29,33 @@ class Example:
 
     def __post_init__(self) -> None:
         assert 0 < self.supervised < self.tokens, "an example needs a supervised token, and one before it"
-        assert self.label is None or (self.prompt_tokens, self.supervised, self.earlier_spans) == (
-            len(self.ids),
-            1,
-            (),
-        ), "of a text with a label the label alone is supervised"
+        if self.predicts_label:
+            assert (self.supervised, self.earlier_spans) == (1, ()), (
+                "of a class the label alone is supervised"
+            )
+        else:
+            assert self.label in (None, 0, 1), "an answer is desirable or not"
         assert all(0 < begin < end for begin, end in self.earlier_spans), "nothing predicts the first token"
 
     @property
+    def predicts_label(self) -> bool:
+        """Whether the label is the target, and not a judgement of an answer."""
+        return self.label is not None and self.prompt_tokens == len(self.ids)
+
+    @property
+    def is_desirable(self) -> bool | None:
+        """What a label says of the answer; None where there is none."""
+        return None if self.label is None or self.predicts_label else self.label == 1
+
+    @property
     def tokens(self) -> int:
-        """How many tokens are read or predicted, a label being one."""
-        return len(self.ids) + (self.label is not None)
+        """How many tokens are read or predicted, a predicted label being one."""
+        return len(self.ids) + self.predicts_label
 
     @property
     def read_ids(self) -> tuple[int, ...]:
         """The ids that a model reads: nothing follows the last token of an answer, which is a target only."""
-        return self.ids[:-1] if self.label is None else self.ids
+        return self.ids if self.predicts_label else self.ids[:-1]
 
     @property
     def prompt_ids(self) -> tuple[int, ...]:
@@ -60,7 +74,7 @@ class Example:
     @property
     def target_ids(self) -> tuple[int, ...]:
         """What is predicted: the ids of the spans in their order, or the label."""
-        if self.label is not None:
+        if self.label is not None and self.predicts_label:
             return (self.label,)
         return tuple(chain.from_iterable(self.ids[begin:end] for begin, end in self.spans))
 
@@ -118,8 +132,15 @@ class Pair:
         return (self.chosen, self.rejected)
 
 
-# What a training counts as one: a row, whether it is one example or a pair of them.
-Unit = Example | Pair
+class Unit(Protocol):
+    """What a training counts as one: a row, whether it is one example or several that are never cut apart."""
+
+    @property
+    def row(self) -> int: ...
+    @property
+    def supervised(self) -> int: ...
+    @property
+    def examples(self) -> tuple[Example, ...]: ...
 
 
 def examples_of(units: Sequence[Unit]) -> list[Example]:
@@ -142,4 +163,5 @@ class PreparedRow:
             "response": self.response,
             "tokens": self.example.tokens,
             "supervised": self.example.supervised,
+            **({} if self.example.is_desirable is None else {"label": self.example.is_desirable}),
         }

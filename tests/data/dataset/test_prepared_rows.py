@@ -20,7 +20,7 @@ TOKENS = st.integers(0, 3)  # so few that runs begin alike
 
 @st.composite
 def examples(draw):
-    """Examples as `prepare` makes them, some of several supervised answers, and some texts with a label."""
+    """Examples as `prepare` makes them, some of several answers, some with a judgement, and some texts with a class."""
     if draw(st.booleans()):
         text = tuple(draw(st.lists(TOKENS, min_size=1, max_size=12)))
         return Example(draw(st.integers(0, 2**40)), text, len(text), 1, label=draw(st.integers(0, 2**40)))
@@ -28,7 +28,8 @@ def examples(draw):
     last = draw(st.integers(1, len(ids) - 1))
     earlier = ((1, 2),) if last > 3 and draw(st.booleans()) else ()
     supervised = len(ids) - last + sum(end - begin for begin, end in earlier)
-    return Example(draw(st.integers(0, 2**40)), ids, last, supervised, earlier)
+    label = draw(st.sampled_from([None, 0, 1]))
+    return Example(draw(st.integers(0, 2**40)), ids, last, supervised, earlier, label)
 
 
 def rows_of(found):
@@ -48,7 +49,7 @@ def test_rows_come_back_from_the_disk_as_they_were_written(tmp_path_factory, fou
     assert list(opened.examples) == found
     assert list(opened[1:7:2].examples[1:]) == found[1:7:2][1:]
     assert opened.lengths.tolist() == [len(one.ids) for one in found]
-    assert opened.tokens.tolist() == [len(one.ids) + (one.label is not None) for one in found]
+    assert opened.tokens.tolist() == [len(one.ids) + (one.prompt_tokens == len(one.ids)) for one in found]
     assert opened.read_tokens.tolist() == [len(one.read_ids) for one in found]
     assert opened.labels.tolist() == [-1 if one.label is None else one.label for one in found]
     assert opened.supervised.tolist() == [one.supervised for one in found]
@@ -158,6 +159,28 @@ def test_a_label_that_does_not_fit_its_row_is_told(tmp_path, column):
     np.save(files.table, table)
     with pytest.raises(RunFolderError, match="row 7 has a label that does not fit its counts of tokens"):
         open_rows(files)
+
+
+@pytest.mark.parametrize("label", [-2, 2])
+def test_an_answer_that_is_neither_desirable_nor_undesirable_is_told(tmp_path, label):
+    rows = rows_of([Example(7, (1, 2, 3), 2, 1, label=0), Example(8, (1, 2, 3), 2, 1, label=1)])
+    assert [one.is_desirable for one in write_and_open(tmp_path, rows).examples] == [False, True]
+    files = split_files(tmp_path, "train")
+    table = np.load(files.table)
+    table["label"][1] = label
+    np.save(files.table, table)
+    with pytest.raises(RunFolderError, match="row 8 has a label that does not fit its counts of tokens"):
+        open_rows(files)
+
+
+def test_the_text_of_a_row_says_how_its_answer_is_labelled():
+    labels = [
+        PreparedRow("a", "b", Example(7, (1, 2, 3), 2, 1, label=label)).to_record().get("label")
+        for label in (None, 0, 1)
+    ]
+    assert labels == [None, False, True]
+    of_class = PreparedRow("a", "b", Example(7, (1, 2), 2, 1, label=1))
+    assert "label" not in of_class.to_record()
 
 
 def test_a_row_that_lost_its_label_is_told(tmp_path):

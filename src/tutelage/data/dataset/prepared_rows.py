@@ -21,6 +21,7 @@ from tutelage.data.dataset.row_table import (
     ROW,
     WITHOUT_LABEL,
     pack_row,
+    predicts_label,
     refuse_other_length,
     refuse_wrong_counts,
 )
@@ -256,8 +257,8 @@ class PreparedRows(Sequence[PreparedRow]):
 
     @property
     def tokens(self) -> np.ndarray:
-        """How many tokens of each row are read or predicted, a label being one: (rows,)."""
-        return self.lengths + (self.labels != WITHOUT_LABEL)
+        """How many tokens of each row are read or predicted, a predicted label being one: (rows,)."""
+        return self.lengths + predicts_label(self._split.table[self._indices], self.lengths)
 
     @property
     def read_tokens(self) -> np.ndarray:

@@ -36,13 +36,21 @@ def refuse_other_length(ends: np.ndarray, length: int) -> None:
         raise ValueError("it is not as long as the table of its rows says")
 
 
+def predicts_label(table: np.ndarray, ids: np.ndarray) -> np.ndarray:
+    """Tell whose label is the target, from how many ids each row has, and not a judgement of an answer: (rows,)."""
+    return (table["label"] != WITHOUT_LABEL) & (table["prompt_tokens"] == ids)
+
+
 def refuse_wrong_counts(table: np.ndarray) -> None:
     """Raise ValueError where a row cannot be an example: (rows,) of ROW."""
-    ids, has_label = np.diff(table["ids_end"], prepend=0), table["label"] != WITHOUT_LABEL
+    ids, label = np.diff(table["ids_end"], prepend=0), table["label"]
+    is_class = predicts_label(table, ids)
     for column in ("supervised", "prompt_tokens"):
-        wrong = (table[column] < 1) | (table[column] >= ids + has_label)
+        wrong = (table[column] < 1) | (table[column] >= ids + is_class)
         if wrong.any():
             raise ValueError(f"row {table['row'][wrong][0]} has fewer ids than its counts of tokens say")
-    wrong = has_label & ((table["label"] < 0) | (table["supervised"] != 1) | (table["prompt_tokens"] != ids))
+    wrong = np.where(
+        is_class, (label < 0) | (table["supervised"] != 1), (label < WITHOUT_LABEL) | (label > 1)
+    )
     if wrong.any():
         raise ValueError(f"row {table['row'][wrong][0]} has a label that does not fit its counts of tokens")
