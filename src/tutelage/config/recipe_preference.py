@@ -29,6 +29,14 @@ class PreferenceSettings(Section):
     gamma: Annotated[float, Field(ge=0)] = Field(
         0.5, description="`simpo` only: the margin that a pair should reach, in units of the reward."
     )
+    desirable_weight: Annotated[float, Field(gt=0)] = Field(
+        1.0,
+        description="`kto` only: how much the loss of a desirable answer counts. Give the rarer kind more weight:"
+        " desirable answers times their weight should be 1 to 1.33 times undesirable ones times theirs.",
+    )
+    undesirable_weight: Annotated[float, Field(gt=0)] = Field(
+        1.0, description="`kto` only: how much the loss of an undesirable answer counts."
+    )
 
     @model_validator(mode="after")
     def parameters_belong_to_the_loss(self) -> "PreferenceSettings":

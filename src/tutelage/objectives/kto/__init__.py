@@ -1,0 +1,1 @@
+"""KTO: answers that a label calls desirable or not, each judged by itself."""
