@@ -30,6 +30,7 @@ class ObjectiveInfo:
     unit: str = "examples"
     tag: str = "instruction-tuning"  # of model hubs
     has_pairs: bool = False  # whether both answers of a row are trained on
+    judges_answers: bool = False  # whether a label says of each answer if it is desirable
     writes_answers: bool = True  # whether the model answers prompts, rather than read a text alone
     inactive: Names = ()
     sections: Names = ()

@@ -6,11 +6,14 @@ import shlex
 import pytest
 from support.rows import make_records
 
+from tutelage.config.objectives import ObjectiveInfo
 from tutelage.config.recipe import DataSettings
 from tutelage.data.formats.formats import read_conversations
 from tutelage.data.formats.kto_rows import is_desirable
+from tutelage.data.quality.checks import check_rows
 from tutelage.errors import DataError
 
+JUDGED = ObjectiveInfo("kto", task="", help="", loss_unit="", judges_answers=True)
 ANSWERED = [
     {"prompt": "a", "completion": "b"},
     {"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]},
@@ -47,7 +50,7 @@ OTHERS = [
 
 
 def read(values, **more):
-    chosen = {key: more.pop(key) for key in list(more) if key != "takes_kto"}
+    chosen = {key: more.pop(key) for key in list(more) if key not in ("takes_kto", "objective")}
     return read_conversations(
         make_records(values), source="rows.jsonl", settings=DataSettings(**chosen), **more
     )
@@ -139,3 +142,53 @@ def test_an_empty_tag_does_not_hide_the_label(nothing):
     assert is_desirable({"kto_tag": nothing, "label": True}) is True
     assert is_desirable({"kto_tag": nothing, "label": nothing}) is None
     assert is_desirable({"kto_tag": "true", "label": "false"}) is True
+
+
+@pytest.mark.parametrize("value", ANSWERED)
+@pytest.mark.parametrize(("wanted", "unwanted"), LABELS)
+@pytest.mark.parametrize("field", ["label", "kto_tag"])
+def test_where_each_row_needs_a_label_it_says_whether_the_answer_is_desirable(value, wanted, unwanted, field):
+    rows = read([{**value, field: wanted}, {**value, field: unwanted}], objective=JUDGED).rows
+    assert [row.is_desirable for row in rows] == [True, False]
+    assert [row.is_desirable for row in read([{**value, field: wanted}]).rows] == [None]
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        ANSWERED[0],
+        {**ANSWERED[0], "label": None},
+        {**ANSWERED[0], "label": "geography"},
+        {**ANSWERED[0], "label": 0.5},
+        {"prompt": "a", "chosen": "b", "rejected": "c", "label": True},
+        {"text": "a", "label": True},
+        {"text": "a", "kto_tag": True},
+    ],
+)
+def test_a_row_without_a_label_is_refused_where_each_row_needs_one(value):
+    fault = fault_of(
+        [{**ANSWERED[0], "label": True}, value, {**ANSWERED[0], "label": False}], objective=JUDGED
+    )
+    assert (fault.code, fault.row) == ("data.kto_label_missing", 1)
+
+
+def test_labels_that_are_neither_true_nor_false_are_refused_where_each_row_needs_one():
+    values = [{**ANSWERED[0], "label": label} for label in (-1, 0, 1)]
+    assert fault_of(values, objective=JUDGED).code == "data.kto_label_missing"
+    assert [row.is_desirable for row in read(values[1:], objective=JUDGED).rows] == [False, True]
+
+
+def test_the_label_may_have_another_name():
+    rows = read([{**ANSWERED[0], "good": False}], map={"label": "good"}, objective=JUDGED).rows
+    assert [row.is_desirable for row in rows] == [False]
+
+
+def test_an_answer_that_two_people_judge_differently_is_no_repetition():
+    values = [{**ANSWERED[0], "label": label} for label in (True, False, True)]
+    checked = check_rows(read(values, objective=JUDGED).rows)
+    assert [one.outcome for one in checked] == ["kept", "kept", "dropped"]
+    assert [one.outcome for one in check_rows(read(values, takes_kto=True).rows)] == [
+        "kept",
+        "dropped",
+        "dropped",
+    ]

@@ -1,6 +1,7 @@
 """Which answer is mismatched to which prompt."""
 
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,22 +9,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.judged import TOKENS
 from support.rows import write_split
-from tutelage.training.objectives.judged_rows import (
+
+from tutelage.data.dataset.prepared_rows import open_rows
+from tutelage.objectives.kto.judged import (
     judged_rows,
     mismatch,
     mismatched_example,
     prompt_numbers,
 )
-
-from tutelage.data.dataset.prepared_rows import open_rows
 from tutelage.run.folder import split_files
+from tutelage.tree.batches import BatchPlan, micro_batches
 from tutelage.tree.examples import Example, PreparedRow
 
 
-@given(st.lists(st.integers(0, 6), max_size=30), st.integers(0, 2**32))
-def test_every_answer_is_mismatched_once_and_to_another_prompt_where_one_can_be_found(prompts, seed):
+@given(st.lists(st.integers(0, 6), max_size=30))
+def test_every_answer_is_mismatched_once_and_to_another_prompt_where_one_can_be_found(prompts):
     numbers = prompt_numbers([(prompt,) for prompt in prompts])
-    found = mismatch(numbers, seed=seed)
+    found = mismatch(numbers)
     assert sorted(found.tolist()) == list(range(len(prompts)))
     if len(prompts) > 1:
         assert all(other != row for row, other in enumerate(found.tolist()))
@@ -36,13 +38,7 @@ def test_a_shift_by_one_would_leave_answers_beside_their_own_prompt():
     numbers = prompt_numbers([(place // 2,) for place in range(20)])
     order = np.arange(20)
     assert (numbers[np.roll(order, -1)] == numbers).any()
-    assert (numbers[mismatch(numbers, seed=1)] != numbers).all()
-
-
-def test_the_seed_decides_and_the_same_seed_decides_alike():
-    numbers = np.arange(50)
-    one, same, other = (mismatch(numbers, seed=seed).tolist() for seed in (1, 1, 2))
-    assert one == same != other
+    assert (numbers[mismatch(numbers)] != numbers).all()
 
 
 def test_a_mismatched_answer_is_cut_where_it_would_be_longer_than_the_longest_row():
@@ -67,7 +63,7 @@ def rows(tmp_path):
 
 
 def test_rows_give_each_answer_with_its_label_and_a_mismatched_answer(rows):
-    found = judged_rows(rows, seed=7)
+    found = judged_rows(rows)
     assert len(found) == len(TOKENS)
     for row, unit in enumerate(found):
         prompt, answer, is_desirable = TOKENS[row]
@@ -79,6 +75,24 @@ def test_rows_give_each_answer_with_its_label_and_a_mismatched_answer(rows):
         assert unit.examples == (unit.example,)
 
 
-def test_a_step_has_the_same_mismatched_answers_in_whatever_order_it_is_asked_for(rows):
-    found = judged_rows(rows, seed=7)
+def test_the_mismatched_answers_of_a_step_follow_from_the_seed_and_the_step(rows):
+    found = judged_rows(rows)
+    plan = BatchPlan(len(found), 4, epochs=2, seed=7)
+    for step in range(plan.steps):
+        units = [found[index] for index in plan.examples_of_step(step)]
+        expected = sorted(unit.mismatched.ids for unit in units)
+        again = [judged_rows(rows)[index] for index in reversed(plan.examples_of_step(step))]
+        for size in (1, 2, 4):
+            cut = micro_batches(again, size=size, distinct_tokens=2048)
+            assert len(cut) == 4 // size
+            assert sorted(unit.mismatched.ids for batch in cut for unit in batch) == expected
+    other = replace(plan, seed=8)
+    assert [plan.examples_of_step(0), plan.examples_of_step(2)] != [
+        other.examples_of_step(0),
+        other.examples_of_step(2),
+    ]
+
+
+def test_a_row_is_the_same_by_itself_and_in_a_slice(rows):
+    found = judged_rows(rows)
     assert [found[place] for place in (5, 2, 7)] == [found[2:8][3], found[2:8][0], found[7:][0]]

@@ -67,8 +67,8 @@ class ConversationReader:
         takes_kto: bool = False,
         objective: ObjectiveInfo = OBJECTIVES["instruction"],
     ) -> None:
-        self._source, self._settings, self._takes_kto = source, settings, takes_kto
-        self._objective = objective
+        self._source, self._settings, self._objective = source, settings, objective
+        self._takes_kto = takes_kto or objective.judges_answers
         self._samples = ColumnSamples()  # of rows whose fields fit nothing
         self._reading = Reading(
             settings.coerce, learns_prompts=settings.loss_on == "everything", roles=settings.roles
@@ -177,6 +177,8 @@ class ConversationReader:
                 value = {**value, "label": label}
             reading = self._reading_arrow if record.is_from_arrow else self._reading
             conversation = read_row(record.row, value, name, reading)
+            if self._objective.judges_answers:
+                conversation = replace(conversation, is_desirable=self._kto.label_of(record, name))
             if self._is_chat and without_blank_system(conversation.turns) is not conversation.turns:
                 self._blank_system += 1
             return conversation
@@ -196,7 +198,13 @@ class ConversationReader:
     def _has_faults(self) -> bool:
         if self._kto.is_certain and not self._takes_kto:
             return True
-        return bool(self._other_values.count or self._unclear or self._unfitting or self._misread)
+        return bool(
+            self._other_values.count
+            or self._unclear
+            or self._unfitting
+            or self._misread
+            or self._kto.has_unlabelled
+        )
 
     def _refuse_encoding(self, fault: EncodingError) -> None:
         """Stop at a byte that is not of the encoding; say of unknown columns too what has to be said of them."""
@@ -224,6 +232,8 @@ class ConversationReader:
             )
         self._refuse_missing_fields()
         self._instructed.refuse()
+        if self._objective.judges_answers:
+            self._kto.refuse_unlabelled()
         if not self._takes_kto:
             self._kto.refuse()
             self._beside_texts.refuse()

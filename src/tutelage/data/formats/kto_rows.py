@@ -16,7 +16,8 @@ from tutelage.errors import DataError
 
 # LLaMA-Factory's name, which means nothing else, and everybody's.
 TAG, LABEL = "kto_tag", "label"
-FORMATS = ("alpaca", "sharegpt", "messages", "prompt-completion", "question-answer", "text")
+WITH_PROMPT = ("alpaca", "sharegpt", "messages", "prompt-completion", "question-answer")
+FORMATS = (*WITH_PROMPT, "text")
 WORDS = {
     "true": True,
     "false": False,
@@ -62,6 +63,7 @@ class KtoRows:
     def __init__(self, source: str, settings: DataSettings) -> None:
         self._source, self._settings = source, settings
         self._unwanted = NamedRows()
+        self._unlabelled = NamedRows()
         self._field = LABEL
         self._is_other = False
         self.is_certain = False  # then no row that is still to come can change what these are
@@ -84,6 +86,34 @@ class KtoRows:
             self.is_certain |= field == TAG or isinstance(label, bool)
         if not isinstance(label, bool) and str(label).strip().casefold() not in WORDS:
             self._numbers.add(float(label))
+
+    def label_of(self, record: Record, format: str) -> bool | None:
+        """Return what the label of a row says of its answer, where every row needs one."""
+        found = is_desirable(record.value) if format in WITH_PROMPT else None
+        if found is None:
+            self._unlabelled.add(record)
+        return found
+
+    @property
+    def has_unlabelled(self) -> bool:
+        """Whether a row had no label where every row needs one."""
+        return bool(self._unlabelled.count)
+
+    def refuse_unlabelled(self) -> None:
+        """Stop where answers cannot be judged, because they have no label or one that says something else."""
+        if self._unlabelled.count:
+            raise DataError(
+                "data.kto_label_missing",
+                f"{self._source}: {self._unlabelled} without a label that is true or false. KTO needs a prompt, one"
+                f" answer and such a label in each row. Name its field with --map {LABEL}=NAME.",
+                row=self._unlabelled.first.row,
+            )
+        if len(self._numbers) > len(NUMBERS) - 1:
+            raise DataError(
+                "data.kto_label_missing",
+                f"{self._source}: the labels are -1, 0 and 1, and KTO needs labels that are true or false."
+                " Leave out the rows that are neither.",
+            )
 
     def refuse(self) -> None:
         """Stop where answers that are not wanted would be trained like all others."""

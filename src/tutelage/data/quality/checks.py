@@ -78,7 +78,9 @@ def check_each(
             drops = drops or _to_other_prompt(repaired) or (_undecided(repaired, settings) if pairs else [])
         if not drops:
             rejected = (Turn("assistant", repaired.rejected or ""),) if pairs else ()
-            first = first_seen.setdefault(fingerprint((*repaired.turns, *rejected)), row.row)
+            # Two people may disagree about an answer, so a row with the other label is no repetition.
+            label = () if row.is_desirable is None else (Turn("user", str(row.is_desirable)),)
+            first = first_seen.setdefault(fingerprint((*repaired.turns, *rejected, *label)), row.row)
             drops = [] if first == row.row else [Message("data.duplicate_row", f"the same as row {first}")]
         outcome: Outcome = "dropped" if drops else "repaired" if repairs else "kept"
         yield CheckedRow(repaired, outcome, tuple(drops or repairs))

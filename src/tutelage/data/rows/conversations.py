@@ -49,6 +49,7 @@ class Conversation:
     repairs: tuple[Message, ...] = field(
         default=(), compare=False
     )  # what its reader left out, for the ledger
+    is_desirable: bool | None = None  # what a label says of the last answer, if labels are read
 
     @property
     def is_plain_text(self) -> bool:
