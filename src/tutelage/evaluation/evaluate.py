@@ -60,7 +60,7 @@ class FurtherReading(Protocol):
 
 def evaluate(
     trained: TrainedModel,
-    rows: PreparedRows,
+    rows: Sequence[PreparedRow],
     *,
     sets: Sequence[NamedSet],
     kept: Path,

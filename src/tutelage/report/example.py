@@ -89,7 +89,7 @@ def first_tree(
     drawn = cut[0][: EXAMPLES_DRAWN // len(cut[0][0].examples)]
     examples = examples_of(drawn)
     names = names_of(drawn)
-    if examples[0].label is not None:
+    if examples[0].predicts_label:
         labels = {rows[index].example.row: _label(rows[index]).text for index in first_step}
         names = [f"{name}{labels[unit.row]}" for name, unit in zip(names, drawn, strict=True)]
     branches = branches_of(examples, names)

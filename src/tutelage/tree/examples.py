@@ -89,7 +89,7 @@ class Example:
 
     def without_label(self) -> "Example":
         """Return the text with its own tokens as targets, for a model that still predicts tokens."""
-        if self.label is None:
+        if not self.predicts_label:
             return self
         ids = self.ids if len(self.ids) > 1 else self.ids * 2  # one token needs another that it predicts
         return Example(self.row, ids, prompt_tokens=1, supervised=len(ids) - 1)

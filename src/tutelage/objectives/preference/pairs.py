@@ -1,6 +1,6 @@
 """What a preference tuning takes of prepared rows: the pairs of their two answers."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import overload
 
@@ -8,7 +8,7 @@ import numpy as np
 
 from tutelage.data.dataset.prepared_rows import PreparedRows
 from tutelage.errors import RunFolderError
-from tutelage.tree.examples import Pair
+from tutelage.tree.examples import Example, Pair, examples_of
 
 
 def pairs_of(rows: PreparedRows) -> "Pairs":
@@ -47,3 +47,16 @@ class Pairs(Sequence[Pair]):
             return Pairs(self.chosen[index], self.rejected[index], known)
         pair = Pair(self.chosen.example(index), self.rejected.example(index))
         return pair if known is None else replace(pair, reference=(float(known[0]), float(known[1])))
+
+    def arrays(self) -> Iterator[np.ndarray]:
+        """Yield what decides all pairs."""
+        for rows in (self.chosen, self.rejected):
+            yield from (rows.ids, rows.begins, rows.tokens, rows.supervised)
+
+    def answers(self, begin: int, end: int) -> list[Example]:
+        """Return both answers of each of some pairs."""
+        return examples_of(self[begin:end])
+
+    def with_reference(self, reference: np.ndarray) -> "Pairs":
+        """Return the pairs with what a model gave their answers before."""
+        return replace(self, reference=reference)

@@ -1,13 +1,16 @@
 """The training of preferences: pairs of answers, and what the model gave them before its first step."""
 
+from tutelage.config.recipe import Recipe
 from tutelage.objectives.preference.loss import preference_objective
 from tutelage.objectives.preference.pairs import pairs_of
-from tutelage.objectives.preference.reference import (
-    needs_reference,
-    what_is_damaged_in_reference,
-    with_reference,
-)
+from tutelage.objectives.reference import what_is_damaged_in_reference, with_reference
 from tutelage.objectives.spec import Reference, TrainingPart
+
+
+def needs_reference(recipe: Recipe) -> bool:
+    """Tell whether the loss of a recipe asks what the model gave the answers before."""
+    return recipe.preference.loss in ("sigmoid", "ipo")
+
 
 TRAINING = TrainingPart(
     objective=lambda recipe, units: preference_objective(recipe.preference),

@@ -1,4 +1,4 @@
-"""What the model gives both answers of every pair before it is trained, from where preference tuning counts its gain.
+"""What the model gives two answers of every row before it is trained, from where the gain of an answer is counted.
 
 It is read once, from the model that is about to be trained, and kept in the run folder: no second model is in memory,
 no step runs twice, and every weight may be trained as well as an adapter.
@@ -6,29 +6,40 @@ no step runs twice, and every weight may be trained as well as an adapter.
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
-from tutelage.config.recipe import Recipe
 from tutelage.errors import RunFolderError
 from tutelage.model.answer_log_probs import answer_log_probs
 from tutelage.model.forward import CausalModel
 from tutelage.model.sources import ModelSource
-from tutelage.objectives.preference.pairs import Pairs
 from tutelage.run.artifacts import Reference, ReferencePart, read_artifact, write_artifact
 from tutelage.system.runtime import name_dtype
 from tutelage.training.tuning import OpenedRun
-from tutelage.tree.examples import examples_of
+from tutelage.tree.examples import Example, Unit
 
-PAIRS_AT_ONCE = 4096  # so many are in memory; among more of them few more beginnings are shared
+UNITS_AT_ONCE = 4096  # so many are in memory; among more of them few more beginnings are shared
 
 
-def needs_reference(recipe: Recipe) -> bool:
-    """Tell whether the loss of a recipe asks what the model gave the answers before."""
-    return recipe.preference.loss in ("sigmoid", "ipo")
+@runtime_checkable
+class WithTwoAnswers(Protocol):
+    """Units that have two answers each; `arrays` decide all of them."""
+
+    def __len__(self) -> int: ...
+
+    def arrays(self) -> Iterable[np.ndarray]: ...
+
+    def answers(self, begin: int, end: int) -> list[Example]:
+        """Return the two answers of each of some units, side by side."""
+        ...
+
+    def with_reference(self, reference: np.ndarray) -> Sequence[Unit]:
+        """Return the same units with what a model gave their two answers: (units, 2)."""
+        ...
 
 
 def with_reference(
@@ -39,26 +50,26 @@ def with_reference(
     is_kept: bool = True,
     progress: Callable[[int], None] = lambda examples: None,
 ) -> OpenedRun:
-    """Return an opened run, not yet trained or restored, with the reference of its pairs.
+    """Return an opened run, not yet trained or restored, with the reference of its units.
 
-    It is taken from the file `path` where it belongs to the same rows and weights, else the model reads all pairs and,
-    where it `is_kept`, the file has it then.
+    It is taken from the file `path` where it belongs to the same rows and weights, else the model reads all answers
+    and, where it `is_kept`, the file has it then.
     """
     known = _read(path)
     found: dict[str, ReferencePart] = {}
-    pairs: dict[str, Pairs] = {}
+    referenced: dict[str, Sequence[Unit]] = {}
     for split, units in (("train", opened.training), ("validation", opened.validation)):
-        assert isinstance(units, Pairs), "preference tuning is about pairs"
+        assert isinstance(units, WithTwoAnswers), "a reference is that of two answers"
         identity = _identity(units, opened.model, source)
         part = known.get(split)
         if part is None or not _is_as_written(part) or part.identity != identity:
             part = _part(identity, _log_probs(opened.model, units, progress))
         found[split] = part
         reference = np.array(part.log_probs, dtype=np.float64).reshape(-1, 2)
-        pairs[split] = replace(units, reference=reference)
+        referenced[split] = units.with_reference(reference)
     if is_kept and found != known:
         write_artifact(path, Reference(train=found["train"], validation=found["validation"]))
-    return replace(opened, training=pairs["train"], validation=pairs["validation"])
+    return replace(opened, training=referenced["train"], validation=referenced["validation"])
 
 
 def what_is_damaged_in_reference(path: Path) -> str | None:
@@ -79,21 +90,22 @@ def _read(path: Path) -> dict[str, ReferencePart]:
     return {"train": known.train, "validation": known.validation}
 
 
-def _identity(pairs: Pairs, model: CausalModel, source: ModelSource) -> str:
+def _identity(units: WithTwoAnswers, model: CausalModel, source: ModelSource) -> str:
     """Return a hash of all that decides the numbers: rows, weights, and how these are run."""
     found = hashlib.sha256(
-        f"{source.start_identity} {name_dtype(model.compute_dtype)} {model.is_padded} {len(pairs)}".encode()
+        f"{source.start_identity} {name_dtype(model.compute_dtype)} {model.is_padded} {len(units)}".encode()
     )
-    for rows in (pairs.chosen, pairs.rejected):
-        for array in (rows.ids, rows.begins, rows.tokens, rows.supervised):
-            found.update(np.ascontiguousarray(array).data)
+    for array in units.arrays():
+        found.update(np.ascontiguousarray(array).data)
     return found.hexdigest()
 
 
-def _log_probs(model: CausalModel, pairs: Pairs, progress: Callable[[int], None]) -> list[list[float]]:
+def _log_probs(
+    model: CausalModel, units: WithTwoAnswers, progress: Callable[[int], None]
+) -> list[list[float]]:
     parts = [
-        answer_log_probs(model, examples_of(pairs[begin : begin + PAIRS_AT_ONCE]), progress=progress)
-        for begin in range(0, len(pairs), PAIRS_AT_ONCE)
+        answer_log_probs(model, units.answers(begin, begin + UNITS_AT_ONCE), progress=progress)
+        for begin in range(0, len(units), UNITS_AT_ONCE)
     ]
     return np.concatenate([np.empty(0), *parts]).reshape(-1, 2).tolist()
 
