@@ -2,6 +2,7 @@
 
 import pytest
 from support.command_line import CommandLine
+from support.judged import labelled_values
 from support.pairs import preference_values
 from support.rows import alpaca_values, write_rows
 from support.tiny_tokenizer import write_tiny_gpt2, write_tiny_model
@@ -31,6 +32,7 @@ def place(tmp_path, monkeypatch):
     labelled = [{"text": f"Message {n} of many.", "label": ("ham", "spam")[n % 2]} for n in range(120)]
     write_rows(tmp_path / "labels.json", labelled)
     write_rows(tmp_path / "pairs.json", preference_values(60))
+    write_rows(tmp_path / "wanted.json", labelled_values(preference_values(30)))
     of_the_book = "".join(f"{n % 2},Message {n} of many.\n" for n in range(120))
     (tmp_path / "sms-spam.csv").write_text("Label,Text\n" + of_the_book)
     return tmp_path
@@ -185,7 +187,12 @@ EXPERIMENTS = [
 def test_every_recipe_runs_dry_and_trains_two_steps(name, setting, tutelage, place, models):
     recipe = load(RECIPES[name].path, {}, []).recipe
     [model] = [path for kind, path in models.items() if kind in recipe.model.name_or_path.lower()]
-    rows = {"instruction": "my.json", "classification": "labels.json", "dpo": "pairs.json"}
+    rows = {
+        "instruction": "my.json",
+        "classification": "labels.json",
+        "dpo": "pairs.json",
+        "kto": "wanted.json",
+    }
     is_chapter_6 = name.startswith("book-ch6")
     words = [
         "--data", recipe.data.source if is_chapter_6 else rows[recipe.training.objective],

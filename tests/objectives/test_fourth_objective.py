@@ -98,7 +98,7 @@ def test_rows_of_another_format_are_refused_before_anything_is_trained(place, ca
 
 def test_an_objective_that_nobody_registered_is_no_value(place, capsys):
     ended = CommandLine(capsys)("prepare", "--data", "my.json", "--set", "training.objective=unlikelihood")
-    assert "'instruction', 'classification' or 'dpo'" in ended.err
+    assert "'instruction', 'classification', 'dpo' or 'kto'" in ended.err
     assert ended.code != 0
 
 

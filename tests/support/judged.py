@@ -37,3 +37,12 @@ def tiny_judged(reference: list[tuple[float, float]] | None = None) -> list[Judg
         replace(unit, reference=own, mismatched_reference=mismatched)
         for unit, (own, mismatched) in zip(judged, reference, strict=True)
     ]
+
+
+def labelled_values(pairs: list[dict[str, str]]) -> list[dict[str, object]]:
+    """Return two rows of each pair with a prompt, the chosen answer desirable and the rejected one not."""
+    return [
+        {"prompt": pair["prompt"], "completion": pair[side], "label": side == "chosen"}
+        for pair in pairs
+        for side in ("chosen", "rejected")
+    ]

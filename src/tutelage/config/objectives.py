@@ -10,6 +10,15 @@ from pydantic_core import PydanticKnownError
 
 from tutelage.config.effects import IN_CLASSIFICATION, WITHOUT_LABELS, Names
 
+# Of the table [preference], what one of the two objectives that share it has alone.
+OF_PAIRS: Names = (
+    "preference.loss",
+    "preference.label_smoothing",
+    "preference.length_normalised",
+    "preference.gamma",
+)
+OF_KTO: Names = ("preference.desirable_weight", "preference.undesirable_weight")
+
 
 @dataclass(frozen=True)
 class ObjectiveInfo:
@@ -69,7 +78,19 @@ _ENTRIES = (
         row_format="preference",
         unit="pairs",
         has_pairs=True,
-        inactive=WITHOUT_LABELS,
+        inactive=(*WITHOUT_LABELS, *OF_KTO),
+        sections=("preference",),
+        refused={"data.loss_on": ("everything",)},
+    ),
+    ObjectiveInfo(
+        name="kto",
+        task="preference tuning by labels (KTO)",
+        help="makes answers more probable whose label is true, and others less",
+        loss_unit="per answer",
+        columns="what is asked, what is answered, and a label that is true or false",
+        unit="answers",
+        judges_answers=True,
+        inactive=(*WITHOUT_LABELS, *OF_PAIRS),
         sections=("preference",),
         refused={"data.loss_on": ("everything",)},
     ),

@@ -8,12 +8,12 @@ from tutelage.config.recipe_section import Section, setting_error
 
 
 class PreferenceSettings(Section):
-    """What preference tuning makes smaller, [preference]; for training.objective=dpo alone."""
+    """What preference tuning makes smaller, [preference]; for training.objective=dpo, and in part for kto."""
 
     loss: Literal["sigmoid", "ipo", "orpo", "simpo"] = Field(
         "sigmoid",
-        description="`sigmoid` is DPO's own; `ipo` stops at a margin; `orpo` and `simpo` ask nothing of the model that"
-        " the training starts from.",
+        description="`dpo` only: `sigmoid` is DPO's own; `ipo` stops at a margin; `orpo` and `simpo` ask nothing of the"
+        " model that the training starts from.",
     )
     beta: Annotated[float, Field(gt=0)] = Field(
         0.1,
@@ -24,7 +24,8 @@ class PreferenceSettings(Section):
     )
     length_normalised: bool = Field(
         False,
-        description="Compare means over the tokens of an answer rather than sums; `orpo` and `simpo` always do.",
+        description="`dpo` only: compare means over the tokens of an answer rather than sums; `orpo` and `simpo`"
+        " always do.",
     )
     gamma: Annotated[float, Field(ge=0)] = Field(
         0.5, description="`simpo` only: the margin that a pair should reach, in units of the reward."

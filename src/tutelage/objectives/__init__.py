@@ -12,6 +12,7 @@ PACKAGES: dict[str, str] = {
     "instruction": "tutelage.objectives.sft",
     "classification": "tutelage.objectives.classification",
     "dpo": "tutelage.objectives.preference",
+    "kto": "tutelage.objectives.kto",
 }
 
 

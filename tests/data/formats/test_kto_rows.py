@@ -192,3 +192,13 @@ def test_an_answer_that_two_people_judge_differently_is_no_repetition():
         "dropped",
         "dropped",
     ]
+
+
+@pytest.mark.parametrize("field", ["label", "kto_tag"])
+def test_a_label_that_is_read_is_not_said_to_be_unused(field):
+    values = [{**ANSWERED[0], field: True, "topic": "x"}]
+    told = [
+        " ".join(note.text for note in read(values, **more).notes) for more in ({"objective": JUDGED}, {})
+    ]
+    assert [f"'{field}'" in text for text in told] == [False, True]
+    assert all("'topic'" in text for text in told)

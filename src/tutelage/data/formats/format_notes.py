@@ -1,7 +1,7 @@
 """What has to be said of rows that could all be read: of their formats, and of what is not used."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from tutelage.codes import Message
 from tutelage.config.objectives import objective_of_rows
@@ -42,11 +42,13 @@ def blank_system_notes(rows: int) -> list[Message]:
     return [Message("data.empty_system_message", told)]
 
 
-def unknown_key_notes(rows_by_fields: Mapping[tuple[str, ...], int], names: Sequence[str]) -> list[Message]:
-    """Say which fields of the rows are not used."""
+def unknown_key_notes(
+    rows_by_fields: Mapping[tuple[str, ...], int], names: Sequence[str], *, labels: Collection[str] = ()
+) -> list[Message]:
+    """Say which fields of the rows are not used; `labels` are read beside those of the formats."""
     counts: Counter[str] = Counter()
     for fields, count in rows_by_fields.items():
-        known = fields_of(names, fields)
+        known = fields_of(names, fields) | {*labels}
         if "preference" in names and not SCHEMAS["preference"].has_fields(fields):
             known |= fields_of(["alpaca"])  # of which the output may hold both answers
         counts.update({key: count for key in fields if key not in known})

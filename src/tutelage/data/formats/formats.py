@@ -106,10 +106,11 @@ class ConversationReader:
     def notes(self, *, pairs: bool = False) -> list[Message]:
         """Return what has to be said of rows that could all be read; `pairs` train both answers of a preference row."""
         formats = self.formats()
+        labels = (LABEL, TAG) if self._objective.judges_answers else ()
         return [
             *format_notes(formats, pairs=pairs),
             *blank_system_notes(self._blank_system),
-            *unknown_key_notes(self._rows_by_fields, list(formats)),
+            *unknown_key_notes(self._rows_by_fields, list(formats), labels=labels),
             *(
                 Message("data.field_not_used", f"The key {what} is not used ({count:,} times).")
                 for what, count in self._reading.unused.items()

@@ -1,4 +1,4 @@
-"""KTO rows: one answer each, with a label that says whether it is wanted. No objective trains on them yet.
+"""KTO rows: one answer each, with a label that says whether it is wanted. They are for training.objective=kto.
 
 A field `label` may say something else, such as a topic. It makes KTO rows where its values are true and false; numbers
 and texts say so only if every row of the source has one that can mean true or false.
@@ -124,9 +124,9 @@ class KtoRows:
         raise DataError(
             "data.kto_rows",
             f"{self._source}: {self._unwanted} with {self._field!r} false: the answer is not wanted. Rows with such a"
-            " label are KTO rows, which no objective trains on. Keep those with label true: `tutelage data filter"
-            f" {shlex.quote(self._source)} wanted.jsonl --desirable{options}`, or make pairs with"
-            f" 'chosen' and 'rejected'. If {self._field!r} says something else, give it another name with --map"
+            " label are KTO rows. Train on them with --set training.objective=kto, or keep those with label true:"
+            f" `tutelage data filter {shlex.quote(self._source)} wanted.jsonl --desirable{options}`."
+            f" If {self._field!r} says something else, give it another name with --map"
             f" topic={self._field}.",
             row=self._unwanted.first.row,
         )

@@ -4,8 +4,10 @@ Which answer is mismatched to a row depends on the rows alone. The seed and the 
 which mismatched answers, however the step is cut. What the model gave them before is read once for a whole run.
 """
 
-from collections.abc import Sequence
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from hashlib import blake2b
 from typing import overload
 
 import numpy as np
@@ -47,18 +49,32 @@ class JudgedRows(Sequence[Judged]):
         reference, mismatched_reference = self.reference[index].tolist()
         return replace(judged, reference=reference, mismatched_reference=mismatched_reference)
 
+    def arrays(self) -> Iterator[np.ndarray]:
+        """Yield what decides all answers and the mismatched ones."""
+        rows = self.rows
+        yield from (rows.ids, rows.begins, rows.tokens, rows.supervised, rows.prompt_tokens, self.mismatched)
+
+    def answers(self, begin: int, end: int) -> list[Example]:
+        """Return the own and the mismatched answer of each of some rows."""
+        return [answer for unit in self[begin:end] for answer in (unit.example, unit.mismatched)]
+
+    def with_reference(self, reference: np.ndarray) -> "JudgedRows":
+        """Return the same with what a model gave the answers before."""
+        return replace(self, reference=reference)
+
 
 def judged_rows(rows: PreparedRows) -> JudgedRows:
     """Return the answers of prepared rows, without references."""
-    prompts = prompt_numbers([rows.example(place).prompt_ids for place in range(len(rows))])
+    prompts = prompt_numbers(example.prompt_ids for example in rows.examples)
     most_tokens = int(rows.tokens.max(initial=0))  # so that a mismatched answer fits wherever the rows do
     return JudgedRows(rows, mismatch(prompts), most_tokens)
 
 
-def prompt_numbers(prompts: Sequence[tuple[int, ...]]) -> np.ndarray:
+def prompt_numbers(prompts: Iterable[tuple[int, ...]]) -> np.ndarray:
     """Return the same number for rows with equal prompts, from 0 on: (rows,)."""
-    numbers: dict[tuple[int, ...], int] = {}
-    return np.array([numbers.setdefault(prompt, len(numbers)) for prompt in prompts], dtype=np.int64)
+    numbers: dict[bytes, int] = {}
+    hashes = (blake2b(array("q", prompt).tobytes(), digest_size=16).digest() for prompt in prompts)
+    return np.array([numbers.setdefault(one, len(numbers)) for one in hashes], dtype=np.int64)
 
 
 def mismatch(prompts: np.ndarray) -> np.ndarray:

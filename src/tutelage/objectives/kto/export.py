@@ -1,0 +1,5 @@
+"""The exports of KTO, which are those of every model that writes answers."""
+
+from tutelage.objectives.sft.export import EXPORT
+
+__all__ = ["EXPORT"]

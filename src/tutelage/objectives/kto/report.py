@@ -1,0 +1,173 @@
+"""What the page and the terminal show of KTO: its margin, and the answers on which the model went the wrong way."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tutelage.config.objectives import OBJECTIVES
+from tutelage.config.recipe import Recipe
+from tutelage.evaluation.metrics.metrics import METRICS
+from tutelage.evaluation.next_steps import answering_steps
+from tutelage.evaluation.paired.verdict import format_change, format_value
+from tutelage.evaluation.stats.clusters import shared_frame
+from tutelage.objectives.kto.evaluation import LINES
+from tutelage.objectives.results import Block, Heading, Table, Text
+from tutelage.objectives.sft.report import choose_own_question
+from tutelage.objectives.spec import ReadLines, ReportPart
+from tutelage.report.headline import Headline, KeyFigure
+from tutelage.report.objective import ObjectiveWords, Section
+from tutelage.report.scores import change_text, interval_text, value_text
+from tutelage.run.artifacts import Preparation
+from tutelage.run.evaluation import AnswerEvaluation, Evaluation
+
+WRONG_SHOWN = 5
+LOSS = "KTO loss of an answer"
+MEANINGS = {
+    "desirable": "how surprised the model is by answers with the label true",
+    "undesirable": "how surprised it is by those with the label false",
+}
+
+
+@dataclass(frozen=True)
+class KindRow:
+    """One kind of answers, its numbers as text."""
+
+    label: str
+    meaning: str
+    reward: str
+    base: str
+    tuned: str
+    difference: str
+    interval: str
+
+
+@dataclass(frozen=True)
+class ShownAnswer:
+    """A test answer whose reward has the wrong sign, or the least right one."""
+
+    row: int
+    prompt: str
+    answer: str
+    kind: str
+    reward: str
+
+
+def kto_words(preparation: Preparation, recipe: Recipe | None) -> ObjectiveWords:
+    """Return the words for the losses and rows of KTO."""
+    return ObjectiveWords(OBJECTIVES[preparation.objective].task, LOSS, f"{LOSS} held back")
+
+
+def kto_section(evaluation: Evaluation, read_lines: ReadLines) -> Section:
+    """Return what there is to show of the two kinds of answers."""
+    figures, length = figures_of(evaluation), _answers(evaluation).length
+    content = {
+        "figures": figures,
+        "kinds": [_kind(name, figures) for name in figures["bits_per_byte"]],
+        "answers": _wrong_answers(read_lines(LINES)),
+    }
+    key_figures = []
+    if length is not None:
+        key_figures.append(
+            KeyFigure(
+                "Length of its own answers",
+                f"{length.base:.1f}",
+                f"{length.tuned:.1f}",
+                "tokens; preferences often make answers longer",
+            )
+        )
+    return Section(
+        "tutelage.objectives.kto",
+        "kto.html",
+        {"kto": content},
+        headline=Headline(evaluation.verdict.capitalize(), evaluation.sentence, evaluation.verdict),
+        links=[("kto", "Desirable answers")],
+        key_figures=key_figures,
+        about_metrics="The desirable answers are the references here. The margin above decides the verdict of the run;"
+        " among these metrics only the marked one counts,",
+    )
+
+
+def figures_of(evaluation: Evaluation) -> dict[str, Any]:
+    """Return the figures of the margin and of both kinds of answers."""
+    found = _answers(evaluation).figures
+    assert found is not None, "KTO is evaluated on labelled answers"
+    return found
+
+
+def _answers(evaluation: Evaluation) -> AnswerEvaluation:
+    assert isinstance(evaluation, AnswerEvaluation), "KTO writes answers"
+    return evaluation
+
+
+def _kind(name: str, figures: Mapping[str, Any]) -> KindRow:
+    metric, bits = METRICS["bits_per_byte"], figures["bits_per_byte"][name]
+    return KindRow(
+        label=f"{name} answers",
+        meaning=MEANINGS[name],
+        reward=_signed(figures["rewards"][name]),
+        base=value_text(bits["base"], metric),
+        tuned=value_text(bits["tuned"], metric),
+        difference=change_text(bits["difference"], metric),
+        interval=interval_text(bits["low"], bits["high"], metric),
+    )
+
+
+def _wrong_answers(records: Sequence[Mapping[str, Any]]) -> list[ShownAnswer]:
+    """Return the answers with the lowest rewards, those of undesirable ones counted with the other sign."""
+
+    def ahead(record: Mapping[str, Any]) -> float:
+        return record["reward"] if record["label"] else -record["reward"]
+
+    opening, ending = shared_frame([record["prompt"] for record in records])
+    return [
+        ShownAnswer(
+            row=record["row"],
+            prompt=record["prompt"].removeprefix(opening).removesuffix(ending),
+            answer=record["answer"],
+            kind="desirable" if record["label"] else "undesirable",
+            reward=_signed(record["reward"]),
+        )
+        for record in sorted(records, key=lambda record: (ahead(record), record["row"]))[:WRONG_SHOWN]
+    ]
+
+
+def _signed(number: float) -> str:
+    return f"{number:+.2f}".replace("-", "\u2212")
+
+
+def kto_results(evaluation: Evaluation) -> list[Block]:
+    """Return how both kinds of answers have moved, and the verdict."""
+    figures, metric = figures_of(evaluation), METRICS["bits_per_byte"]
+    rows = [
+        [
+            f"{kind} answers",
+            f"{figures['rewards'][kind]:+.2f}",
+            format_value(bits["base"], metric),
+            format_value(bits["tuned"], metric),
+            format_change(bits["difference"], metric),
+        ]
+        for kind, bits in figures["bits_per_byte"].items()
+    ]
+    columns = ["", "reward", "bits per byte, base", "tuned", "difference"]
+    return [Text(""), Table(columns, rows), Text(""), Heading(evaluation.sentence)]
+
+
+def describe_margin(figures: Mapping[str, float]) -> str | None:
+    """Say what a training has come to on the validation rows; nothing where they are all of one kind."""
+    if "margin" not in figures:
+        return None
+    return (
+        f"The mean reward is {figures['desirable_reward']:+.2f} for desirable and"
+        f" {figures['undesirable_reward']:+.2f} for undesirable validation answers then, a margin of"
+        f" {figures['margin']:+.2f}; the KL term is {figures['kl']:.2f} nats."
+    )
+
+
+REPORT = ReportPart(
+    words=kto_words,
+    section=kto_section,
+    results=kto_results,
+    question=choose_own_question,
+    steps=answering_steps,
+    describe_validation=describe_margin,
+)
