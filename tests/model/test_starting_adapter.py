@@ -148,6 +148,8 @@ def test_an_adapter_of_peft_tells_its_own_rank_alpha_and_targets(tmp_path):
         {"rank_pattern": {"q_proj": 8}},
         {"alpha_pattern": {"q_proj": 8}},
         {"layers_to_transform": [0]},
+        {"layers_to_transform": 0},
+        {"init_lora_weights": 1},
         {"init_lora_weights": "pissa"},
         {"init_lora_weights": "eva"},
         {"lora_bias": True},

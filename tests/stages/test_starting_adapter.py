@@ -1,7 +1,10 @@
 """Runs that go on from an adapter: what they are compared with, what they export, and what they refuse."""
 
+import json
 import math
 import shutil
+from dataclasses import replace
+from unittest.mock import ANY
 
 import numpy as np
 import pytest
@@ -16,15 +19,22 @@ from support.tiny_tokenizer import write_tiny_model
 from transformers import AutoModelForCausalLM
 
 import tutelage
-from tutelage.config.recipe_file import setting_named
+from tutelage.config.recipe import DEFAULT_MODEL
+from tutelage.config.recipe_file import load, setting_named
+from tutelage.config.recipes import shipped_path
 from tutelage.errors import Interrupted, ModelError, RecipeError, RunFolderError, TutelageError
+from tutelage.model.sources import HubModel, ModelSource
 from tutelage.run.artifacts import Reference, read_artifact
 from tutelage.run.events import StepTaken
 from tutelage.run.folder import RunFolder, read_json
 from tutelage.run.lines import read_json_lines
+from tutelage.stages.inputs import Inputs
 from tutelage.stages.opening import new_run
+from tutelage.stages.reporter import Reporter
 from tutelage.stages.run import run_all
 from tutelage.stages.session import Session
+from tutelage.stages.starting_adapter import find_adapter
+from tutelage.training.checkpoint import changes_since
 from tutelage.tree.examples import Example
 
 QUICK = {
@@ -418,3 +428,161 @@ def test_the_adapter_of_an_unknown_run_is_refused_before_rows_are_read(home, com
     ended = command("run", "--data", home / "pairs.json", "--output", home / "dry", "--set", "adapter=no/run")
     assert ended.code == 2
     assert "model.adapter" in ended.err, "the table [adapter] has the same name"
+
+
+@pytest.fixture
+def finished(home, started):
+    """A run that is done, beside the run that it went on from; with what it gives."""
+    assert session_of(home, started) is None
+    return started
+
+
+def move(place, *names):
+    """Move what stands in a folder, as a project that is renamed."""
+    (place / "elsewhere").mkdir()
+    for name in names:
+        shutil.move(place / name, place / "elsewhere" / name)
+    return place / "elsewhere"
+
+
+def test_two_runs_that_are_moved_together_stay_usable(first, finished, command):
+    moved = move(finished, "start", "mine")
+    run = tutelage.Run(moved / "mine")
+    assert torch.equal(log_probs(run.load("base")), log_probs(first.load("tuned")))
+    for verb in ("report", "evaluate"):
+        ended = command(verb, moved / "mine", "--overwrite")
+        assert ended.code == 0, ended.err
+
+
+def test_an_interrupted_run_that_was_moved_goes_on_to_the_bit(home, second, started):
+    moved = move(started, "start", "mine")
+    assert session_of(home, moved) is None  # which names the new place
+    kept, straight = load_file(moved / "mine" / "model" / "adapter_model.safetensors"), weights_of(second)
+    assert all(torch.equal(kept[name], straight[name]) for name in straight)
+
+
+def test_the_place_of_the_starting_adapter_is_no_change_of_a_checkpoint():
+    assert changes_since({"model.adapter": "here", "adapter.r": 3}, {"adapter.r": 3}) == []
+    assert changes_since({"adapter.r": 3}, {"adapter.r": 4}) != []
+
+
+def test_another_adapter_that_stands_where_the_first_would_be_is_not_taken(finished):
+    moved = move(finished, "start", "mine")
+    change(moved / "start" / "model")
+    with pytest.raises(ModelError) as fault:
+        tutelage.Run(moved / "mine").load("base")
+    assert fault.value.code == "model.adapter_not_found"
+
+
+@pytest.mark.parametrize("part", [".", "model", "export/peft"])
+def test_an_adapter_that_was_moved_alone_is_named_again(first, finished, command, part):
+    start, mine = finished / "start", finished / "mine"
+    if part == "export/peft":
+        tutelage.Run(start).export("peft")
+    shutil.copytree(start / part, finished / "far" / "away")
+    shutil.rmtree(start)
+    with pytest.raises(ModelError) as fault:
+        tutelage.Run(mine).load("base")
+    assert fault.value.code == "model.adapter_not_found"
+    assert "--set model.adapter=" in str(fault.value)
+    named = ("--set", f"model.adapter={finished / 'far' / 'away'}")
+    ended = command("generate", mine, "Give a fig.", *named)
+    assert ended.code == 0, ended.err
+    ended = command("evaluate", mine, "--overwrite", *named)
+    assert ended.code == 0, ended.err
+    assert torch.equal(log_probs(tutelage.Run(mine).load("base")), log_probs(first.load("tuned")))
+
+
+def test_another_adapter_is_refused_by_its_hash(home, first, finished, command):
+    mine = finished / "mine"
+    shutil.copytree(finished / "start", finished / "other")
+    change(finished / "other" / "model")
+    for verb, *words in (("generate", mine, "Give a fig."), ("evaluate", mine, "--overwrite")):
+        ended = command(verb, *words, "--set", f"model.adapter={finished / 'other'}")
+        assert ended.code != 0
+        assert "error[run.starting_adapter_changed]" in ended.err
+
+
+@pytest.mark.parametrize("named", ["first/model", "first/model/", "./first", "first/export/../model"])
+def test_parts_of_a_run_are_named_from_any_folder(home, first, monkeypatch, named):
+    (home / "first" / "export").mkdir(exist_ok=True)
+    monkeypatch.chdir(home)
+    assert find_adapter(named) == replace(find_adapter(str(first.folder)), name=named, folder=ANY)
+
+
+@pytest.mark.parametrize("inside", ["first", "first/model", "first/checkpoints/step-000006"])
+def test_a_run_is_named_from_inside(home, first, monkeypatch, inside):
+    monkeypatch.chdir(home / inside)
+    found = find_adapter(".")
+    assert found.base_sha256 == find_adapter(str(first.folder)).base_sha256 is not None
+
+
+def test_an_export_in_a_run_is_the_adapter_of_the_run(home, first, tmp_path):
+    shutil.copytree(first.folder, tmp_path / "whole")
+    exported = tutelage.Run(tmp_path / "whole").export("peft").folder
+    found, whole = find_adapter(str(exported)), find_adapter(str(tmp_path / "whole"))
+    assert (found.sha256, found.base_sha256) == (whole.sha256, whole.base_sha256)
+    run = finetune(home, "of-export", adapter=exported, max_steps=1)
+    assert run.recipe.model.name_or_path == str(home / "tiny")
+
+
+def bare_folder(first, place, **told):
+    """Write an adapter as a stranger has it: in PEFT format, and nothing beside it."""
+    place.mkdir()
+    shutil.copy(first.folder / "model" / "adapter_model.safetensors", place)
+    config = read_json(first.folder / "model" / "adapter_config.json")
+    (place / "adapter_config.json").write_text(json.dumps(config | told))
+    return place
+
+
+def test_a_folder_that_names_its_base_is_not_put_on_the_default_model(home, first, tmp_path):
+    folder = bare_folder(first, tmp_path / "bare", base_model_name_or_path="somebody/large-7b")
+    fault = refused(ModelError, home, adapter=folder)
+    assert fault.code == "model.adapter_base_not_given"
+    assert "--set model.name_or_path=somebody/large-7b" in str(fault)
+    default = bare_folder(first, tmp_path / "default", base_model_name_or_path=DEFAULT_MODEL)
+    _, loaded = new_run(None, {"--set model.adapter": str(default)}, root=tmp_path / "new")
+    assert loaded.recipe.model.name_or_path == DEFAULT_MODEL
+
+
+@pytest.fixture
+def hub_model(home, monkeypatch):
+    """A model that is said to be owner/tiny of the hub."""
+    there = ModelSource(home / "tiny", "owner/tiny", "0" * 64, None, original=HubModel("owner/tiny", None))
+    monkeypatch.setattr("tutelage.model.sources.locate_model", lambda *_, **__: there)
+    return there
+
+
+@pytest.mark.parametrize(
+    ("base", "code"),
+    [
+        ("somebody/large-7b", "model.adapter_of_other_hub_model"),
+        ("Owner/Tiny@main", "model.adapter_base_unknown"),
+        ("/home/of/a/stranger", "model.adapter_base_unknown"),
+    ],
+)
+def test_another_hub_model_than_the_folder_names_is_warned_of(first, tmp_path, hub_model, base, code):
+    folder = bare_folder(first, tmp_path / "bare", base_model_name_or_path=base)
+    settings = {"--set model.adapter": str(folder), "--set model.name_or_path": hub_model.name}
+    _, loaded = new_run(None, settings, root=tmp_path / "new")
+    events = []
+    Inputs(loaded, Reporter(events.append)).note_about_adapter()
+    assert [event.code for event in events if event.event == "message"] == [code]
+
+
+def test_a_recipe_file_gives_way_to_the_adapter_and_the_command_line_does_not(home, first, command):
+    recipe = shipped_path("laptop")
+    before = load(recipe, {}, []).recipe
+    assert (before.adapter.r, before.adapter.lora_alpha) != (3, 5)
+    words = ["run", recipe, "--data", home / "pairs.json", "--output", home / "dry", "--dry-run"]
+    words += ["--set", f"model.adapter={first.folder}", "--set", f"model.name_or_path={home / 'tiny'}"]
+    words += ["--set", "training.objective=dpo"]
+    ended = command(*words)
+    assert ended.code == 0, ended.err
+    shown = [" ".join(line.split()) for line in ended.out.splitlines()]
+    for line in ("adapter.r 3 model.adapter", "adapter.lora_alpha 5 model.adapter"):
+        assert any(one.startswith(line) for one in shown), ended.out
+    assert any("adapter.lora_dropout 0.05 laptop.toml" in one for one in shown), ended.out
+    ended = command(*words, "--set", "adapter.r=16")
+    assert "error[settings.adapter_differs]" in ended.err
+    assert "adapter.lora_alpha" not in ended.err

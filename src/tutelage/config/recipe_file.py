@@ -23,6 +23,8 @@ from tutelage.text.spelling import did_you_mean, nearest, nearest_path
 PLACE_OF_WORK = ("training.device", "training.dtype")
 # What is only told of a run may be said, or said otherwise, when it is done.
 TOLD = ("data.licence",)
+# What a run knows by its hash, wherever it stands.
+FOUND_BY_HASH = ("model.adapter",)
 
 
 @dataclass(frozen=True)
@@ -40,13 +42,15 @@ class LoadedRecipe:
     """A checked recipe, and the origin of every value that is not a default.
 
     With `unchecked` no file of the base model is hashed; it is the SHA-256 that the run recorded, or empty. The folder
-    `functions_in` may record functions of the user's own that belong to the recipe.
+    `functions_in` may record functions of the user's own that belong to the recipe. `adapter_at` is where the adapter
+    in model.adapter stands, if it was moved with the run that began with it.
     """
 
     recipe: Recipe
     origins: Mapping[str, str]
     unchecked: str | None = None
     functions_in: Path | None = None
+    adapter_at: Path | None = None
 
     def settings(self) -> list[Setting]:
         """Return every setting in the order of its declaration."""
@@ -139,7 +143,7 @@ def changed_settings(
     after: Recipe,
     *,
     sections: Collection[str] = tuple(Recipe.model_fields),
-    apart_from: Collection[str] = (*PLACE_OF_WORK, *TOLD),
+    apart_from: Collection[str] = (*PLACE_OF_WORK, *TOLD, *FOUND_BY_HASH),
 ) -> list[str]:
     """Name the settings of some sections that differ between two recipes, with both values."""
     return [

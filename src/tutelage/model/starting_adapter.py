@@ -36,7 +36,7 @@ WITHOUT_EFFECT = (
     *OWN_SETTINGS,
 )
 # Ways to begin that leave the base model's weights alone.
-PLAIN_BEGINNINGS = (True, False, "gaussian", "orthogonal")
+PLAIN_BEGINNINGS = ("gaussian", "orthogonal")
 LONGEST_REASON = 200
 
 
@@ -45,16 +45,21 @@ class StartingAdapter:
     """An adapter on this machine; `sha256` names its weights and what decides how they are used.
 
     Of a run's adapter `base_sha256` is the identity of its base model, and `prompt` the prompt style of its rows; both
-    are None of a folder that does not tell.
+    are None of a folder that does not tell. `named_base` is what the adapter says that it was trained on, if anything.
     """
 
     folder: Path
     name: str
     sha256: str
     settings: AdapterSettings
-    base_name: str
+    named_base: str | None
     base_sha256: str | None = None
     prompt: str | None = None
+
+    @property
+    def base_name(self) -> str:
+        """The base model as messages name it."""
+        return self.named_base or "a base model that it does not name"
 
 
 def read_adapter(folder: Path, name: str) -> StartingAdapter:
@@ -75,13 +80,14 @@ def read_adapter(folder: Path, name: str) -> StartingAdapter:
         reason = " ".join(str(fault).split())[:LONGEST_REASON].rstrip(".")
         raise _damaged(folder, f"{WEIGHTS} cannot be read: {reason}") from fault
     hashes = {part: file_sha256(folder / part) for part in (CONFIG, WEIGHTS)}
+    base = config.get("base_model_name_or_path")
     _refuse_other_bytes(folder, hashes)
     return StartingAdapter(
         folder,
         name,
         hashlib.sha256("\n".join(hashes.values()).encode()).hexdigest(),
         _settings_of(config, folder),
-        str(config.get("base_model_name_or_path") or "a base model that it does not name"),
+        str(base) if base else None,
     )
 
 
@@ -116,8 +122,10 @@ def _refuse_other_kinds(config: Mapping[str, Any], name: str) -> None:
 def _is_plain(field: str, value: Any) -> bool:
     """Tell whether a field says nothing; one that this version does not know has to be empty."""
     if field == "init_lora_weights":
-        return value in PLAIN_BEGINNINGS
-    return value in (None, False, "none") or value in ([], {})
+        return isinstance(value, bool) or value in PLAIN_BEGINNINGS
+    if isinstance(value, str | list | dict):
+        return value in ("none", [], {})
+    return value is None or value is False  # 0 is neither: it can be the number of a layer
 
 
 def _settings_of(config: Mapping[str, Any], folder: Path) -> AdapterSettings:

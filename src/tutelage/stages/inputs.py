@@ -49,7 +49,7 @@ class Inputs:
         self.recipe: Recipe = loaded.recipe
         self._functions_in, self._given = loaded.functions_in, functions
         self.preload = preload
-        self._unchecked = loaded.unchecked
+        self._unchecked, self._adapter_at = loaded.unchecked, loaded.adapter_at
         self._reporter = reporter
         self._hashes: dict[Path, str] = {}
         self._source: ModelSource | None = None
@@ -84,8 +84,9 @@ class Inputs:
         from tutelage.stages.starting_adapter import find_adapter, refuse_other_base, refuse_other_settings
 
         assert self.recipe.model.adapter is not None, "only asked where there is one"
-        adapter = find_adapter(self.recipe.model.adapter)
-        refuse_other_settings(self.recipe, adapter)
+        adapter = find_adapter(str(self._adapter_at or self.recipe.model.adapter))
+        # Which modules it is on shows in its weights; a copy of a run's adapter names one by one what all-linear meant.
+        refuse_other_settings(self.recipe, adapter, ("r", "lora_alpha"))
         refuse_other_base(adapter, source)
         return replace(source, adapter=adapter)
 
@@ -220,10 +221,19 @@ class Inputs:
 
     def note_about_adapter(self) -> None:
         """Report what speaks against going on from an adapter, and what of it cannot be known."""
+        from tutelage.stages.starting_adapter import is_other_hub_model
+
         adapter, prompt = self.source.adapter, self.recipe.data.prompt
         if adapter is None:
             return
-        if adapter.base_sha256 is None:
+        if is_other_hub_model(adapter, self.source):
+            self._reporter.warn(
+                "model.adapter_of_other_hub_model",
+                f"the adapter {adapter.name} names {adapter.named_base} as its base model, and model.name_or_path is"
+                f" {self.recipe.model.name_or_path}. If these are other weights, the adapter means nothing on them:"
+                f" --set model.name_or_path={adapter.named_base}",
+            )
+        elif adapter.base_sha256 is None:
             self._reporter.note(
                 "model.adapter_base_unknown",
                 f"the adapter {adapter.name} names {adapter.base_name} as its base model, and nothing tells whether its"

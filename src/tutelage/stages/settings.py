@@ -3,7 +3,7 @@
 from collections.abc import Collection
 from pathlib import Path
 
-from tutelage.config.recipe_file import PLACE_OF_WORK, TOLD, changed_settings, load
+from tutelage.config.recipe_file import FOUND_BY_HASH, PLACE_OF_WORK, TOLD, changed_settings, load
 from tutelage.errors import RecipeError, RunFolderError, StorageError
 from tutelage.run.folder import RunFolder
 from tutelage.stages.session import Session
@@ -32,7 +32,10 @@ def refuse_untrained_settings(session: Session, *, apart_from: Collection[str] =
     run.require(run.training, stage="train")
     trained = load(run.require(run.trained_recipe, stage="train"), {}, [])
     changed = changed_settings(
-        trained.recipe, session.recipe, sections=TRAINED, apart_from=(*PLACE_OF_WORK, *TOLD, *apart_from)
+        trained.recipe,
+        session.recipe,
+        sections=TRAINED,
+        apart_from=(*PLACE_OF_WORK, *TOLD, *FOUND_BY_HASH, *apart_from),
     )
     if changed:
         raise RunFolderError(

@@ -1,47 +1,63 @@
 """What model.adapter stands for: a run, one of its checkpoints, or any folder in PEFT format; and what follows from it.
 
 Rank, alpha and target modules are those of the adapter, and so is the base model of a run, unless the recipe names one.
+A run knows its adapter by the hash that it recorded; the path says where to look first.
 """
 
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tutelage.config.recipe import Recipe
 from tutelage.config.recipe_file import LoadedRecipe, load
-from tutelage.errors import ModelError, RecipeError
+from tutelage.errors import ModelError, RecipeError, RunFolderError, TutelageError
+from tutelage.model.names import is_hub_id
 from tutelage.model.starting_adapter import OWN_SETTINGS, StartingAdapter, read_adapter
 from tutelage.run.artifacts import Preparation, read_artifact
-from tutelage.run.folder import RunFolder
+from tutelage.run.folder import ExportFolder, RunFolder
 from tutelage.stages.compare import named_run
 
 if TYPE_CHECKING:
     from tutelage.model.sources import ModelSource
 
 ORIGIN = "model.adapter"  # of the settings that it decides
+# How far around a run, and by how many of its last names, an adapter is looked for that was moved together with it.
+ANCESTORS, LAST_NAMES = 3, 4
 
 
 def settle_adapter(loaded: LoadedRecipe, run: RunFolder, recorded: Recipe | None) -> LoadedRecipe:
-    """Give a recipe the settings of the adapter that it goes on from; RecipeError where it sets others itself.
+    """Give a recipe the settings of the adapter that it goes on from; RecipeError where others are given by hand.
 
     What the run has `recorded` was settled when it began, and needs no adapter to be there.
     """
     named = loaded.recipe.model.adapter
     if named is None:
         return loaded
+    if recorded and recorded.model.adapter == named:
+        loaded = replace(loaded, adapter_at=place_after_move(named, run))
     if recorded and (recorded.model, recorded.adapter) == (loaded.recipe.model, loaded.recipe.adapter):
         return loaded
-    own = own_run(Path(named).expanduser())
+    place = loaded.adapter_at or Path(named).expanduser()
+    own = own_run(place)
     if own is not None and own.root.resolve() == run.root.resolve():
         raise ModelError(
             "model.adapter_of_this_run",
             f"model.adapter is {named}, the run that would be written into, and its adapter would be gone by then."
             " Choose another --output.",
         )
-    adapter = find_adapter(named)
+    adapter = find_adapter(str(place))
     recipe = loaded.recipe
-    given = {name.partition(".")[2] for name in loaded.origins if name.startswith("adapter.")}
-    refuse_other_settings(recipe, adapter, [name for name in OWN_SETTINGS if name in given])
+    if own is None and "model.name_or_path" not in loaded.origins:
+        _refuse_default_base(adapter, recipe.model.name_or_path)
+    if recorded and adapter.sha256 == recorded_hash(
+        run
+    ):  # whose settings then say the same in the run's own words
+        adapter = replace(adapter, settings=recorded.adapter)
+    by_hand = {name for name, origin in loaded.origins.items() if origin.startswith("-")}
+    given = [name for name in OWN_SETTINGS if f"adapter.{name}" in by_hand]
+    refuse_other_settings(recipe, adapter, given)
     settings = {name: getattr(adapter.settings, name) for name in OWN_SETTINGS}
     model: dict[str, Any] = {"adapter": absolute_adapter(named)}
     origins = dict(loaded.origins) | {f"adapter.{name}": ORIGIN for name in OWN_SETTINGS if name not in given}
@@ -66,8 +82,9 @@ def find_adapter(named: str) -> StartingAdapter:
     if not path.is_dir():
         raise ModelError(
             "model.adapter_not_found",
-            f"model.adapter is {named}, which is neither a run nor a folder with an adapter. Correct the name:"
-            " --set model.adapter=runs/NAME, or a folder in PEFT format.",
+            f"model.adapter is {named}, which is neither a run nor a folder with an adapter. Name one, or if it was"
+            " moved where it is now, in the same command: --set model.adapter=runs/NAME, or a folder in PEFT format."
+            " Of a run that began with it, recipe.toml can be changed in its place.",
         )
     return read_adapter(path, named)
 
@@ -107,15 +124,80 @@ def absolute_adapter(named: str) -> str:
 
 
 def own_run(path: Path) -> RunFolder | None:
-    """Return the run that a path means, by its folder, RUN@STEP, its model/ or a checkpoint; None where it is none."""
-    run = named_run(path)
-    if run.recipe.is_file():
-        return run
-    if (whole := RunFolder(path.parent)).model == path and whole.recipe.is_file():
+    """Return the run that a path means: its folder, RUN@STEP, its model/, export/peft or a checkpoint; else None."""
+    path = path.absolute()  # which knows what the folder `.` is in
+    return _run_around(path) or _run_named(path)
+
+
+def _run_around(path: Path) -> RunFolder | None:
+    """Return the run that a folder is a part of."""
+    whole = RunFolder(path.parent)
+    if whole.model == path and whole.recipe.is_file():
         return whole
     whole = RunFolder(path.parent.parent)
+    if not whole.recipe.is_file():
+        return None
+    if ExportFolder(whole.export).of("peft") == path:
+        return whole
     steps = [step for step in whole.saved_steps() if whole.checkpoint(step) == path]
-    return replace(whole, step=steps[0]) if steps and whole.recipe.is_file() else None
+    return replace(whole, step=steps[0]) if steps else None
+
+
+def _run_named(path: Path) -> RunFolder | None:
+    run = named_run(path)
+    # The model/ of a run that was copied out of it holds a recipe too.
+    is_model_alone = (run.root / run.training.name).is_file()
+    return run if run.recipe.is_file() and not is_model_alone else None
+
+
+def place_after_move(named: str, run: RunFolder) -> Path | None:
+    """Return where the adapter that a run began with is now, if it was moved with it; None where it is where it was."""
+    path = Path(named).expanduser()
+    recorded = recorded_hash(run)
+    if recorded is None or _is_there(path):
+        return None
+    for place in _places_around(run, path):
+        with suppress(TutelageError):  # something else of that name
+            if _is_there(place) and find_adapter(str(place)).sha256 == recorded:
+                return place
+    return None
+
+
+def recorded_hash(run: RunFolder) -> str | None:
+    """Return the SHA-256 of the adapter that a run began with; None where it began with none, or does not tell."""
+    with suppress(RunFolderError):
+        return read_artifact(Preparation, run.preparation).made_of.get("adapter")
+    return None
+
+
+def _places_around(run: RunFolder, path: Path) -> Iterator[Path]:
+    """Yield where an adapter would be if it stood to the run as it did before both were moved."""
+    for ancestor in run.root.absolute().parents[:ANCESTORS]:
+        for names in range(min(LAST_NAMES, len(path.parts) - 1), 0, -1):
+            yield ancestor.joinpath(*path.parts[-names:])
+
+
+def _is_there(path: Path) -> bool:
+    return path.is_dir() or own_run(path) is not None
+
+
+def is_other_hub_model(adapter: StartingAdapter, source: "ModelSource") -> bool:
+    """Tell whether a folder names a model of the hub as its base, and the base model is another one of the hub."""
+    told = adapter.named_base
+    if adapter.base_sha256 is not None or told is None or source.original is None or not is_hub_id(told):
+        return False
+    return told.partition("@")[0].casefold() != source.original.name.casefold()
+
+
+def _refuse_default_base(adapter: StartingAdapter, default: str) -> None:
+    """Stop where an adapter would be put on the default model, though it names another one."""
+    if adapter.named_base not in (None, default):
+        raise ModelError(
+            "model.adapter_base_not_given",
+            f"model.adapter is {adapter.name}, which names {adapter.named_base} as its base model, and"
+            f" model.name_or_path is not set, so that it would be {default}. Say which it is: --set"
+            f" model.name_or_path={adapter.named_base}",
+        )
 
 
 def recipe_of_run(run: RunFolder) -> Recipe:
@@ -154,7 +236,7 @@ def _adapter_of_run(run: RunFolder, named: str) -> StartingAdapter:
     return replace(
         found,
         settings=settings,
-        base_name=recipe.model.name_or_path,
+        named_base=recipe.model.name_or_path,
         base_sha256=preparation.model_sha256,
         prompt=recipe.data.prompt,
     )

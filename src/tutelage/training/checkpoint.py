@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 
 from tutelage.codes import Message
 from tutelage.config.recipe import Recipe
-from tutelage.config.recipe_file import PLACE_OF_WORK, TOLD, walk
+from tutelage.config.recipe_file import FOUND_BY_HASH, PLACE_OF_WORK, TOLD, walk
 from tutelage.errors import ModelError, RunFolderError, StorageError
 from tutelage.model.assembly import restore_tuned, save_tuned
 from tutelage.model.folders import LONGEST_REASON
@@ -39,6 +39,7 @@ STATE, MOMENTS = "state.json", "optimizer.safetensors"
 FREE = (
     *PLACE_OF_WORK,
     *TOLD,
+    *FOUND_BY_HASH,
     "training.save_steps",
     "training.save_total_limit",
     "training.sample_prompts",
@@ -92,7 +93,7 @@ def changes_since(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str
         if "." in name and "/" not in name and not name.startswith("the ")
         else name
         for name in sorted({*before, *now})
-        if before.get(name) != now.get(name)
+        if before.get(name) != now.get(name) and name not in FREE  # as of checkpoints from when it was not
     ]
 
 

@@ -40,8 +40,9 @@ def refuse_other_model(
     if adapter != prepared.made_of.get("adapter"):
         raise RunFolderError(
             "run.starting_adapter_changed",
-            f"The adapter in model.adapter is not the one that {run.root} began with. Put it back as it was, or begin"
-            f" another run: `tutelage run {run.root} --fresh`.",
+            f"The adapter in model.adapter is not the one that {run.root} began with. Put it back as it was; name the"
+            " place where it is now, in the same command: --set model.adapter=PLACE; or begin another run:"
+            f" `tutelage run {run.root} --fresh`.",
         )
     changed = changed_beside_weights(run, files)
     if weights == began_with and changed:
