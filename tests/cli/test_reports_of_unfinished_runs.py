@@ -12,7 +12,7 @@ from support.pairs import preference_values
 from support.rows import alpaca_values, write_rows
 
 from tutelage.data.dataset.preparation import read_prepared
-from tutelage.objectives.preference.pairs import units_of
+from tutelage.objectives import load_objective
 from tutelage.run.folder import RunFolder, read_json
 
 SETTINGS = {
@@ -147,7 +147,8 @@ def check_tree(run, html, kind):
     drawn = html[html.index('<ul class="tree">') : html.index('<section id="settings">')]
     ends = re.findall(r"row \d+(?: chosen| rejected| → [^<,\n]*)?", Page(drawn).text)
     train = read_prepared(run, "train")
-    by_row = {unit.row: unit for unit in units_of(train)}
+    objective = "dpo" if kind in ("dpo", "ipo") else "instruction"
+    by_row = {unit.row: unit for unit in load_objective(objective).training.units(train)}
     assert ends
     if kind in ("dpo", "ipo"):
         sides = [end.split()[2] for end in ends]
