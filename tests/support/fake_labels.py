@@ -121,5 +121,5 @@ def rewrite_preference_figures(run: RunFolder, is_right: np.ndarray) -> None:
         "sentence": "Moved towards the chosen answers.",
     }
     result = with_preference(compare_scores(scores, METRICS["chrf"]).to_record(), figures)
-    found = {"format": 1, **result, "sets": {}, "forgetting": FORGETTING}
+    found = {"format": 1, **result, "objective": "dpo", "sets": {}, "forgetting": FORGETTING}
     write_artifact(run.metrics, AnswerEvaluation.model_validate(found))
