@@ -9,7 +9,7 @@ from tutelage.data.dataset.prepared_rows import open_rows
 from tutelage.evaluation import work_ahead
 from tutelage.evaluation.eval_sets.named_sets import NamedSet
 from tutelage.evaluation.regression.forgetting import TOKENS_COMPARED, general_prompts, general_texts
-from tutelage.evaluation.work_ahead import answering_work, opening_work, tuned_lengths
+from tutelage.evaluation.work_ahead import EvaluationAhead, answering_work, opening_work, tuned_lengths
 from tutelage.objectives import load_objective
 from tutelage.run.folder import split_files
 from tutelage.training.work import Work, untuned_lengths
@@ -50,7 +50,7 @@ PREFERENCES = RECIPE.model_copy(update={"training": TrainingSettings(objective="
 def work_of(rows, recipe=RECIPE, sets=(), validation=(), **more):
     options = {"tokenizer": LetterTokenizer(), "is_padded": False, **more}
     part = load_objective(recipe.objective.name).evaluation
-    return part.work(recipe, rows, sets, validation=validation or rows[:0], **options)
+    return part.work(EvaluationAhead(recipe, rows, sets, validation=validation or rows[:0], **options))
 
 
 def test_answers_of_known_lengths_are_decoded_until_the_longest_ends():

@@ -6,10 +6,8 @@ import numpy as np
 import pytest
 import torch
 from support import unlikelihood
-from support.command_line import CommandLine
 from support.pages import Page
 from support.pairs import preference_values
-from support.tiny_tokenizer import write_tiny_model
 from support.unlikelihood import evaluation, training
 
 from tutelage.config.objectives import OBJECTIVES
@@ -41,18 +39,14 @@ def registered(monkeypatch):
 
 
 @pytest.fixture
-def place(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("TUTELAGE_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+def place(workplace):
     rows = [{"prompt": one["prompt"], "unwanted": one["rejected"]} for one in preference_values(60)]
-    (tmp_path / "my.json").write_text(json.dumps(rows))
-    return tmp_path
+    (workplace / "my.json").write_text(json.dumps(rows))
+    return workplace
 
 
 @pytest.mark.usefixtures("registered")
-def test_a_fourth_objective_is_prepared_trained_evaluated_reported_and_exported(place, capsys):
-    tutelage, model = CommandLine(capsys), write_tiny_model(place / "tiny")
+def test_a_fourth_objective_is_prepared_trained_evaluated_reported_and_exported(tutelage, place, model):
     ended = tutelage(
         "run", "--data", "my.json", "--output", "mine", "--set", f"model.name_or_path={model}", *TUNE
     )
@@ -88,16 +82,16 @@ def test_every_objective_has_a_package_and_an_entry():
 
 
 @pytest.mark.usefixtures("registered")
-def test_rows_of_another_format_are_refused_before_anything_is_trained(place, capsys):
+def test_rows_of_another_format_are_refused_before_anything_is_trained(tutelage, place):
     rows = [{"instruction": f"Name {n}.", "output": f"{n}"} for n in range(40)]
     (place / "my.json").write_text(json.dumps(rows))
-    ended = CommandLine(capsys)("check", "my.json", "--set", "training.objective=unlikelihood")
+    ended = tutelage("check", "my.json", "--set", "training.objective=unlikelihood")
     assert ended.code == 2
     assert "data.not_preference" in ended.err
 
 
-def test_an_objective_that_nobody_registered_is_no_value(place, capsys):
-    ended = CommandLine(capsys)("prepare", "--data", "my.json", "--set", "training.objective=unlikelihood")
+def test_an_objective_that_nobody_registered_is_no_value(tutelage, place):
+    ended = tutelage("prepare", "--data", "my.json", "--set", "training.objective=unlikelihood")
     assert "'instruction', 'classification', 'dpo' or 'kto'" in ended.err
     assert ended.code != 0
 

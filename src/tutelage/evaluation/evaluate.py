@@ -58,22 +58,28 @@ class FurtherReading(Protocol):
         ...
 
 
-def evaluate(
-    trained: TrainedModel,
-    rows: Sequence[PreparedRow],
-    *,
-    sets: Sequence[NamedSet],
-    kept: Path,
-    further: FurtherReading | None = None,
-    progress: Progress,
-    waiting: Waiting,
-    own: Sequence[OwnMetric] = (),
-) -> Evaluated:
-    """Ask both models every test prompt and those of the named sets, score and compare.
+@dataclass(frozen=True)
+class EvaluationInputs:
+    """A trained model, the rows of its splits by their names, and what is asked beside the test rows.
 
-    Answers are kept in the folder `kept` while others are still asked. `progress(label, total)` begins a bar and gives
-    the function that advances it; `waiting(label)` names what has none.
+    `own` are metrics of the user's. Answers are kept in the folder `kept` while others are still asked.
+    `progress(label, total)` begins a bar and gives the function that advances it; `waiting(label)` names what has none.
     """
+
+    trained: TrainedModel
+    split: Callable[[str], PreparedRows]
+    sets: Sequence[NamedSet]
+    own: Sequence[OwnMetric]
+    kept: Path
+    progress: Progress
+    waiting: Waiting
+
+
+def evaluate(
+    inputs: EvaluationInputs, rows: Sequence[PreparedRow], further: FurtherReading | None = None
+) -> Evaluated:
+    """Ask both models every prompt of the rows and those of the named sets, score and compare."""
+    trained, own = inputs.trained, inputs.own
     recipe, source = trained.recipe, trained.source
     base = trained.open_base()
     tokenizer = load_tokenizer(source.folder)
@@ -86,9 +92,9 @@ def evaluate(
     for arm in ARMS:
         # The base answers before the adapter is put on it, so that nothing of it can leak.
         if arm == "tuned":
-            waiting("Loading the tuned model")
+            inputs.waiting("Loading the tuned model")
         model = base if arm == "base" else trained.open_tuned(base)
-        told = partial(_of_arm, progress, arm)
+        told = partial(_of_arm, inputs.progress, arm)
         ask = partial(
             _ask,
             model=model,
@@ -106,7 +112,7 @@ def evaluate(
             "end_tokens": sorted(ends),
         }
         records[arm] = answer_rows(
-            kept, arm, rows, asked_with=asked_with, batch_size=recipe.evaluation.batch_size, ask=ask
+            inputs.kept, arm, rows, asked_with=asked_with, batch_size=recipe.evaluation.batch_size, ask=ask
         )
         set_answers[arm] = {
             one.name: answer_set(
@@ -117,16 +123,16 @@ def evaluate(
                 end_tokens=ends,
                 progress=partial(_of_set, told, one.name),
             )
-            for one in sets
+            for one in inputs.sets
         }
         if further is not None:
             further.read(arm, model, told)
         if passages:
             readings[arm] = read_general(model, passages, prompts, progress=told)
-    waiting("Scoring the answers")
+    inputs.waiting("Scoring the answers")
     scores = score_rows(records["base"], records["tuned"], own)
     result = compare_scores(scores, METRICS[recipe.evaluation.primary_metric]).to_record()
-    set_figures, set_rows = judge_sets(sets, set_answers)
+    set_figures, set_rows = judge_sets(inputs.sets, set_answers)
     files = {responses_name(arm): records[arm] for arm in ARMS} | {SCORES: scores.to_records()}
     files |= {set_name(name): paired for name, paired in set_rows.items()}
     forgetting = None
@@ -148,6 +154,18 @@ def evaluate(
         result, further_files = further.judge(result, records, scores.clusters)
         files |= further_files
     return Evaluated(AnswerEvaluation.model_validate({"format": 1, **result}), files)
+
+
+def own_verdict(result: Mapping[str, Any], verdict: str, sentence: str, *, references: str) -> dict[str, Any]:
+    """Return an objective's own verdict, with that on the answers beside it.
+
+    Where the model's own answers got worse beside the references the sentence says so, for a preference that is learnt
+    is no better answer.
+    """
+    answers = {name: result[name] for name in ("verdict", "sentence")}
+    if answers["verdict"] == "worse":
+        sentence += f" But its own answers are worse beside the {references} ones: {answers['sentence']}"
+    return {"verdict": verdict, "sentence": sentence, "answers": answers}
 
 
 def _of_arm(progress: Progress, arm: str, doing: str, total: int) -> Callable[[int], None]:

@@ -4,6 +4,7 @@ Judges are left out.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from tutelage.config.recipe import Recipe
@@ -31,26 +32,37 @@ def opening_work(weights: int) -> Work:
     return Work(seconds=OPENING_SECONDS * weights + TEXTS_SECONDS)
 
 
-def answers_work(
-    recipe: Recipe,
-    rows: PreparedRows,
-    sets: Sequence[NamedSet],
-    *,
-    tokenizer: Any,
-    is_padded: bool,
-    keeps_lengths: bool = False,
-) -> Work:
+@dataclass(frozen=True)
+class EvaluationAhead:
+    """What is evaluated once a model is trained: test rows, whose number the recipe may limit, and named sets."""
+
+    recipe: Recipe
+    rows: PreparedRows
+    sets: Sequence[NamedSet]
+    validation: PreparedRows
+    tokenizer: Any
+    is_padded: bool
+
+    @property
+    def test_rows(self) -> PreparedRows:
+        """Those of the test rows that are evaluated."""
+        return self.rows[: self.recipe.evaluation.limit]
+
+
+def answers_work(ahead: EvaluationAhead, *, keeps_lengths: bool = False) -> Work:
     """Return the work of both models on the test rows and on what is read beside them.
 
     The fine-tuned model's answers are as long as the references, or if it `keeps_lengths` as long as its base's.
     """
-    work, rows = Work(), rows[: recipe.evaluation.limit]
+    work, settings, is_padded = Work(), ahead.recipe.evaluation, ahead.is_padded
     for knows_lengths in (False, not keeps_lengths):
-        for one in sets:
-            work += _set_work(one, recipe.evaluation, knows_lengths=knows_lengths, is_padded=is_padded)
-        work += _rows_work(rows.examples, recipe.evaluation, knows_lengths=knows_lengths, is_padded=is_padded)
-        if recipe.evaluation.forgetting:
-            work += _general_work(tokenizer)
+        for one in ahead.sets:
+            work += _set_work(one, settings, knows_lengths=knows_lengths, is_padded=is_padded)
+        work += _rows_work(
+            ahead.test_rows.examples, settings, knows_lengths=knows_lengths, is_padded=is_padded
+        )
+        if settings.forgetting:
+            work += _general_work(ahead.tokenizer)
     return work
 
 

@@ -16,12 +16,10 @@ if TYPE_CHECKING:
     from tutelage.data.dataset.prepared_rows import PreparedRows
     from tutelage.data.dataset.row_encoder import RowEncoder
     from tutelage.data.prompts.prompts import PromptRenderer
-    from tutelage.evaluation.answers.responses import Progress, Waiting
     from tutelage.evaluation.compare.scored_rows import ScoredRows
-    from tutelage.evaluation.eval_sets.named_sets import NamedSet
-    from tutelage.evaluation.evaluate import Evaluated
-    from tutelage.evaluation.metrics.metrics import OwnMetric
+    from tutelage.evaluation.evaluate import Evaluated, EvaluationInputs
     from tutelage.evaluation.next_steps import NextStep
+    from tutelage.evaluation.work_ahead import EvaluationAhead
     from tutelage.export.record import Exported
     from tutelage.model.sources import ModelSource
     from tutelage.model.trained import TrainedModel
@@ -85,40 +83,6 @@ class TrainingPart:
 ReadLines = Callable[[str], list[dict[str, Any]]]
 
 
-class Evaluate(Protocol):
-    """Returns what the test rows of `splits` say of a trained model; `kept` holds what was answered so far.
-
-    `own` are metrics of the user's, for answers.
-    """
-
-    def __call__(
-        self,
-        trained: TrainedModel,
-        splits: Callable[[str], PreparedRows],
-        *,
-        sets: Sequence[NamedSet],
-        own: Sequence[OwnMetric],
-        kept: Path,
-        progress: Progress,
-        waiting: Waiting,
-    ) -> Evaluated: ...
-
-
-class EvaluationWork(Protocol):
-    """Returns the work that an evaluation of some test rows has ahead, before the model is trained."""
-
-    def __call__(
-        self,
-        recipe: Recipe,
-        rows: PreparedRows,
-        sets: Sequence[NamedSet],
-        *,
-        validation: PreparedRows,
-        tokenizer: Any,
-        is_padded: bool,
-    ) -> Work: ...
-
-
 @dataclass(frozen=True)
 class EvaluationPart:
     """How the trained model is evaluated, and how much work that is.
@@ -126,8 +90,8 @@ class EvaluationPart:
     `scored_rows` reads what an evaluation left of each test row, for comparisons with other runs.
     """
 
-    evaluate: Evaluate
-    work: EvaluationWork
+    evaluate: Callable[[EvaluationInputs], Evaluated]
+    work: Callable[[EvaluationAhead], Work]
     scored_rows: Callable[[ReadLines, Recipe], ScoredRows]
 
 
@@ -165,10 +129,10 @@ class Steps(Protocol):
 class ReportPart:
     """What is shown and said of the objective.
 
-    `section` and `results` are its own part of an evaluation, for the page and for the terminal; a section of which the
-    lines are gone is None. `question` finds a
-    prompt among the run's rows that a person could type, and `steps` are the commands that use it.
-    `describe_validation` says what the figures of a validation come to, None where the loss says all.
+    `section` and `results` are its own part of an evaluation, for the page and for the terminal; a section whose lines
+    are gone is None. `question` finds a prompt among the run's rows that a person could type, and `steps` are the
+    commands that use it. `describe_validation` says what the figures of a validation come to, None where the loss says
+    all.
     """
 
     words: Callable[[Preparation, Recipe | None], ObjectiveWords]

@@ -81,18 +81,14 @@ def open_classify(session: Session, threshold: Threshold | None) -> Classify:
     run, source = session.run, session.source
     with session.reporter.locating() as wait:
         wait("Loading the model")
-        from tutelage.data.dataset.model_files import refuse_other_model
         from tutelage.data.quality.repairs import repair_text
-        from tutelage.model.assembly import check_published
         from tutelage.model.loading import context_length, load_tokenizer
         from tutelage.objectives.classification.evaluation import open_classifier, predictions_of
         from tutelage.objectives.classification.rows import text_ids
 
-        refuse_other_model(run, source.identity, source.files, adapter=source.adapter_sha256)
-        run.require(run.training, stage="train")
-        check_published(run.weights, session.recipe.adapter)
+        trained = session.trained_unchanged()
         warn_of_emulated_bfloat16(session)
-        model, tokenizer = open_classifier(session.trained()), load_tokenizer(source.folder)
+        model, tokenizer = open_classifier(trained), load_tokenizer(source.folder)
     classes, limit = read_artifact(Preparation, run.preparation).classes, context_length(source.folder)
     token = session.recipe.data.class_token
 

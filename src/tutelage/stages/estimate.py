@@ -138,7 +138,7 @@ def estimate_run(
     ahead: Ahead | None,
 ) -> Estimate:
     """Return how long a run of a recipe takes at a pace, from where its training begins."""
-    from tutelage.evaluation.work_ahead import REPORT_SECONDS, opening_work
+    from tutelage.evaluation.work_ahead import REPORT_SECONDS, EvaluationAhead, opening_work
     from tutelage.training.loop import may_stop_early, plan_steps
     from tutelage.training.work_ahead import look_ahead, training_work
 
@@ -154,12 +154,14 @@ def estimate_run(
     if ahead is not None:
         work = opening_work(sum(weight.numel() for weight in opened.model.module.parameters()))
         work += objective.evaluation.work(
-            recipe,
-            ahead.rows,
-            ahead.sets,
-            validation=ahead.validation,
-            tokenizer=tokenizer,
-            is_padded=opened.model.is_padded,
+            EvaluationAhead(
+                recipe,
+                ahead.rows,
+                ahead.sets,
+                validation=ahead.validation,
+                tokenizer=tokenizer,
+                is_padded=opened.model.is_padded,
+            )
         )
         evaluation = work.seconds_at(pace)
     plan = plan_steps(len(opened.training), recipe.training)

@@ -117,12 +117,14 @@ def answer_and_score(session: Session) -> Evaluation:
         with reporter.in_turn() as waiting:
             waiting("Loading the model")
             from tutelage.data.dataset.preparation import read_prepared
+            from tutelage.evaluation.evaluate import EvaluationInputs
 
             part = session.objective.evaluation
             warn_of_emulated_bfloat16(session)
+            trained = session.trained_unchanged()
             test = _test_rows(session)
-            evaluated = part.evaluate(
-                session.trained(),
+            inputs = EvaluationInputs(
+                trained,
                 lambda split: test if split == "test" else read_prepared(run, split),
                 sets=sets,
                 own=own,
@@ -130,6 +132,7 @@ def answer_and_score(session: Session) -> Evaluation:
                 progress=reporter.progress,
                 waiting=waiting,
             )
+            evaluated = part.evaluate(inputs)
             found = evaluated.evaluation
             _write(run, evaluated)
         session.record_recipe()
@@ -140,14 +143,10 @@ def answer_and_score(session: Session) -> Evaluation:
 
 def _test_rows(session: Session) -> "PreparedRows":
     """Return the rows that a run is evaluated on; what speaks against it is said before the first long answer."""
-    from tutelage.data.dataset.model_files import refuse_other_model
     from tutelage.data.dataset.preparation import read_prepared
     from tutelage.evaluation.evaluate import rows_to_evaluate
 
-    run, recipe, source = session.run, session.recipe, session.source
-    run.require(run.training, stage="train")
-    refuse_other_model(run, source.identity, source.files, adapter=source.adapter_sha256)
-    session.trained().check()
+    run = session.run
     rows = read_prepared(run, "test")
     if not rows:
         raise DataError(
@@ -155,7 +154,7 @@ def _test_rows(session: Session) -> "PreparedRows":
             f"{run.split('test')} holds no rows, so there is nothing to evaluate on. Begin again with test rows:"
             f" `tutelage prepare {run.root} --overwrite --set data.test_share=0.1`.",
         )
-    return rows_to_evaluate(rows, recipe, source)
+    return rows_to_evaluate(rows, session.recipe, session.source)
 
 
 def _write(run: RunFolder, evaluated: "Evaluated") -> None:
@@ -196,6 +195,7 @@ def check_rows_to_evaluate(session: Session) -> None:
     """Stop where an evaluation would, before anything is asked; without the model nothing is known of that."""
     if not session.inputs.has_model():
         return
+    session.trained_unchanged()
     _test_rows(session)
     open_named_sets(session, lambda: read_training(session.run))
 

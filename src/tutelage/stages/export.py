@@ -18,7 +18,6 @@ from tutelage.system.storage import remove, storage_faults, sweep
 
 if TYPE_CHECKING:
     from tutelage.export.record import Exported
-    from tutelage.model.trained import TrainedModel
 
 Target = Literal["peft", "hf", "gguf", "ollama"]
 Quantization = Literal["f32", "f16", "bf16", "q8_0", "q4_0", "q4_1", "q5_0", "q5_1"]
@@ -98,7 +97,7 @@ def export(
     from tutelage.data.dataset.preparation import read_prepared
 
     with _unchanged(run, folder.root):
-        trained = _trained(session)
+        trained = session.trained_unchanged()
         held_out = [read_prepared(run, split) for split in ("test", "validation")]
         evaluation = read_evaluation(run.metrics) if run.metrics.exists() else None
         part.check(trained, order.targets)
@@ -117,17 +116,6 @@ def export(
                 quantization=order.quantization or "f16",
                 waiting=session.reporter.waiting,
             )
-
-
-def _trained(session: Session) -> "TrainedModel":
-    """Return the model that is exported, or stop where it or its base is not what was trained."""
-    from tutelage.data.dataset.model_files import refuse_other_model
-
-    trained = session.trained()
-    source = trained.source
-    refuse_other_model(session.run, source.identity, source.files, adapter=source.adapter_sha256)
-    trained.check()
-    return trained
 
 
 def export_folder(session: Session, output: Path | None) -> ExportFolder:

@@ -64,6 +64,16 @@ class Session:
         preparation = read_artifact(Preparation, run.preparation)
         return TrainedModel(self.recipe, self.source, preparation, training, run.weights, run.name)
 
+    def trained_unchanged(self) -> "TrainedModel":
+        """Return that model, or stop where it or its base is not to the byte what was trained."""
+        from tutelage.data.dataset.model_files import refuse_other_model
+
+        trained = self.trained()
+        source = trained.source
+        refuse_other_model(self.run, source.identity, source.files, adapter=source.adapter_sha256)
+        trained.check()
+        return trained
+
     @contextmanager
     def writing(self) -> Iterator[None]:
         """Keep others out of the run folder, and write what is reported into its log.

@@ -1,5 +1,7 @@
 """What an evaluation of labelled answers says, and what it does where one kind is missing."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -60,7 +62,7 @@ def test_without_undesirable_answers_there_is_no_margin():
 def test_without_desirable_answers_nothing_can_be_compared(tmp_path):
     rows = answers([False] * 3, [0] * 3).rows
     with pytest.raises(DataError) as fault:
-        evaluate_judged(None, lambda split: rows, sets=[], own=[], kept=tmp_path, progress=None, waiting=None)
+        evaluate_judged(SimpleNamespace(split=lambda split: rows))
     assert fault.value.code == "evaluate.no_test_rows"
 
 

@@ -5,12 +5,11 @@ import json
 import numpy as np
 import pytest
 from support.book_data import book_file
-from support.command_line import CommandLine, contents
+from support.command_line import contents
 from support.judged import labelled_values
 from support.pages import Page
 from support.pairs import preference_values
 from support.rows import write_rows
-from support.tiny_tokenizer import write_tiny_model
 
 from tutelage.evaluation.stats.clusters import cluster_rows
 from tutelage.objectives.kto.evaluation import LINES
@@ -35,22 +34,9 @@ SMALL = ["--set", "adapter.r=2"]
 
 
 @pytest.fixture
-def tutelage(capsys):
-    return CommandLine(capsys)
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory):
-    return write_tiny_model(tmp_path_factory.mktemp("model") / "tiny")
-
-
-@pytest.fixture
-def place(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("TUTELAGE_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    write_rows(tmp_path / "my.json", labelled_values(preference_values(60)))
-    return tmp_path
+def place(workplace):
+    write_rows(workplace / "my.json", labelled_values(preference_values(60)))
+    return workplace
 
 
 def begin(model, output="mine"):

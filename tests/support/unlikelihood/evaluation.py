@@ -6,7 +6,8 @@ import numpy as np
 
 from tutelage.evaluation.evaluate import evaluate
 from tutelage.evaluation.stats.statistics import paired_difference
-from tutelage.objectives.sft.evaluation import scored_answer_rows, work_of_answers
+from tutelage.evaluation.work_ahead import answers_work
+from tutelage.objectives.sft.evaluation import scored_answer_rows
 from tutelage.objectives.spec import EvaluationPart
 
 LINES = "unwanted.jsonl"
@@ -37,18 +38,9 @@ class UnwantedReading:
         return {**result, **own}, {LINES: lines}
 
 
-def evaluate_unwanted(trained, splits, *, sets, own, kept, progress, waiting):
+def evaluate_unwanted(inputs):
     """Ask both models the test prompts, and compare how probable the unwanted answers are."""
-    return evaluate(
-        trained,
-        splits("test"),
-        sets=sets,
-        own=own,
-        kept=kept,
-        further=UnwantedReading(),
-        progress=progress,
-        waiting=waiting,
-    )
+    return evaluate(inputs, inputs.split("test"), UnwantedReading())
 
 
-EVALUATION = EvaluationPart(evaluate_unwanted, work_of_answers, scored_answer_rows)
+EVALUATION = EvaluationPart(evaluate_unwanted, answers_work, scored_answer_rows)

@@ -1,7 +1,6 @@
 """Stage 3 of a classification: the label of every test row with its probabilities, and what they are worth."""
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,18 +9,16 @@ import torch
 from tutelage.config.recipe import Recipe
 from tutelage.data.dataset.prepared_rows import PreparedRows
 from tutelage.data.quality.label_names import quoted
-from tutelage.evaluation.answers.responses import Progress, Waiting
+from tutelage.evaluation.answers.responses import Progress
 from tutelage.evaluation.baselines.word_counts import classes_by_words, label_sets_by_words
 from tutelage.evaluation.baselines.zero_shot import classes_by_names
 from tutelage.evaluation.compare.scored_rows import ScoredRows, scored_labels
-from tutelage.evaluation.eval_sets.named_sets import NamedSet
-from tutelage.evaluation.evaluate import Evaluated
+from tutelage.evaluation.evaluate import Evaluated, EvaluationInputs
 from tutelage.evaluation.metrics.class_metrics import class_metrics
-from tutelage.evaluation.metrics.metrics import OwnMetric
 from tutelage.evaluation.metrics.several_labels import label_set_metrics, set_prediction
 from tutelage.evaluation.metrics.threshold import given_at, rarer_class, threshold_figures
 from tutelage.evaluation.paired.verdict import format_p
-from tutelage.evaluation.work_ahead import nodes_of_prompts
+from tutelage.evaluation.work_ahead import EvaluationAhead, nodes_of_prompts
 from tutelage.model.class_head import as_matrix, class_probabilities, label_probabilities, with_class_head
 from tutelage.model.forward import CausalModel
 from tutelage.model.loading import context_length, load_tokenizer
@@ -32,23 +29,15 @@ from tutelage.run.folder import PREDICTIONS
 from tutelage.training.work import Work
 
 
-def evaluate_classification(
-    trained: TrainedModel,
-    splits: Callable[[str], PreparedRows],
-    *,
-    sets: Sequence[NamedSet],
-    own: Sequence[OwnMetric],
-    kept: Path,
-    progress: Progress,
-    waiting: Waiting,
-) -> Evaluated:
+def evaluate_classification(inputs: EvaluationInputs) -> Evaluated:
     """Classify the test rows with the tuned model, and say what its labels are worth."""
-    rows, recipe, classes = splits("test"), trained.recipe, trained.preparation.classes
+    trained, rows = inputs.trained, inputs.split("test")
+    recipe, classes = trained.recipe, trained.preparation.classes
     # Before the tuned model, so that the two are not in memory at once.
     by_names = None
     if recipe.evaluation.zero_shot:
-        by_names = _by_names(trained, rows=rows, classes=classes, progress=progress)
-    waiting("Loading the tuned model")
+        by_names = _by_names(trained, rows=rows, classes=classes, progress=inputs.progress)
+    inputs.waiting("Loading the tuned model")
     model = open_classifier(trained)
     several = recipe.data.label_separator is not None
     find = label_probabilities if several else class_probabilities
@@ -56,15 +45,15 @@ def evaluate_classification(
     def ask(split: str, asked: PreparedRows) -> np.ndarray:
         texts = [asked[index].example.prompt_ids for index in range(len(asked))]
         return find(
-            model, texts, len(classes), progress=progress(f"classifying the {split} rows", len(asked))
+            model, texts, len(classes), progress=inputs.progress(f"classifying the {split} rows", len(asked))
         )
 
     probabilities = ask("test", rows)
-    waiting("Comparing with what words alone tell")
+    inputs.waiting("Comparing with what words alone tell")
     figures = (
-        _several_labels(trained, splits, probabilities)
+        _several_labels(inputs, probabilities)
         if several
-        else _one_label(trained, splits, probabilities, by_names=by_names, ask=ask)
+        else _one_label(inputs, probabilities, by_names=by_names, ask=ask)
     )
     evaluation = ClassEvaluation.model_validate(
         {
@@ -91,15 +80,14 @@ def evaluate_classification(
 
 
 def _one_label(
-    trained: TrainedModel,
-    splits: Callable[[str], PreparedRows],
+    inputs: EvaluationInputs,
     probabilities: np.ndarray,
     *,
     by_names: np.ndarray | None,
     ask: Callable[[str, PreparedRows], np.ndarray],
 ) -> dict[str, Any]:
-    classes, rows = trained.preparation.classes, splits("test")
-    training, validation = splits("train"), splits("validation")
+    classes, rows = inputs.trained.preparation.classes, inputs.split("test")
+    training, validation = inputs.split("train"), inputs.split("validation")
     learnt, wanted = training.labels, rows.labels
     figures = class_metrics(
         wanted,
@@ -121,17 +109,16 @@ def _one_label(
     return {**figures, "threshold": threshold}
 
 
-def _several_labels(
-    trained: TrainedModel, splits: Callable[[str], PreparedRows], probabilities: np.ndarray
-) -> dict[str, Any]:
-    prepared, rows, training = trained.preparation, splits("test"), splits("train")
+def _several_labels(inputs: EvaluationInputs, probabilities: np.ndarray) -> dict[str, Any]:
+    prepared = inputs.trained.preparation
+    rows, training = inputs.split("test"), inputs.split("train")
     sets = as_matrix(prepared.label_sets, len(prepared.classes))  # (sets, labels)
     learnt = training.labels
     return label_set_metrics(
         sets[rows.labels],
         probabilities,
         prepared.classes,
-        separator=str(trained.recipe.data.label_separator),
+        separator=str(inputs.trained.recipe.data.label_separator),
         majority=sets[np.bincount(learnt).argmax()],
         by_words=_by_words(training, sets[learnt], rows, label_sets_by_words),
     )
@@ -201,23 +188,15 @@ def open_classifier(
     return trained.open_tuned(with_head)
 
 
-def classifying_work(
-    recipe: Recipe,
-    rows: PreparedRows,
-    sets: Sequence[NamedSet],
-    *,
-    validation: PreparedRows,
-    tokenizer: Any,
-    is_padded: bool,
-) -> Work:
+def classifying_work(ahead: EvaluationAhead) -> Work:
     """Return the work of classifying the test rows, and with two classes the validation rows too, for the threshold.
 
     That of the base model, which chooses among labels by their names, is left out.
     """
-    examples, validated = rows[: recipe.evaluation.limit].examples, validation.examples
+    examples, validated = ahead.test_rows.examples, ahead.validation.examples
     classes = {example.label for one in (examples, validated) for example in one}
     asked = [*examples, *(validated if len(classes) == 2 else ())]
-    return Work(nodes=nodes_of_prompts([example.prompt_ids for example in asked], is_padded=is_padded))
+    return Work(nodes=nodes_of_prompts([example.prompt_ids for example in asked], is_padded=ahead.is_padded))
 
 
 def predictions_of(

@@ -1,25 +1,22 @@
 """How far apart KTO has moved desirable and undesirable answers that were not trained on."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from tutelage.config.recipe import PreferenceSettings, Recipe
-from tutelage.data.dataset.prepared_rows import PreparedRows
+from tutelage.config.recipe import PreferenceSettings
 from tutelage.errors import DataError
-from tutelage.evaluation.answers.responses import Progress, Waiting, reference_log_probs
-from tutelage.evaluation.eval_sets.named_sets import Answers, NamedSet
-from tutelage.evaluation.evaluate import Evaluated, evaluate
-from tutelage.evaluation.metrics.metrics import OwnMetric, bits_per_byte
+from tutelage.evaluation.answers.responses import Progress, reference_log_probs
+from tutelage.evaluation.eval_sets.named_sets import Answers
+from tutelage.evaluation.evaluate import Evaluated, EvaluationInputs, evaluate, own_verdict
+from tutelage.evaluation.metrics.metrics import bits_per_byte
 from tutelage.evaluation.paired.verdict import FEWEST_ROWS, NO_DIFFERENCE, Word
 from tutelage.evaluation.stats.clusters import cluster_rows
 from tutelage.evaluation.stats.statistics import paired_difference
-from tutelage.evaluation.work_ahead import answers_work
+from tutelage.evaluation.work_ahead import EvaluationAhead, answers_work
 from tutelage.model.forward import CausalModel
-from tutelage.model.trained import TrainedModel
 from tutelage.objectives.kto.margin import Margin, margin_of_means
 from tutelage.objectives.sft.evaluation import scored_answer_rows
 from tutelage.objectives.spec import EvaluationPart
@@ -80,19 +77,10 @@ class UndesirableReading:
         return with_margin(result, found), {LINES: answer_lines(answers, self.settings)}
 
 
-def evaluate_judged(
-    trained: TrainedModel,
-    splits: Callable[[str], PreparedRows],
-    *,
-    sets: Sequence[NamedSet],
-    own: Sequence[OwnMetric],
-    kept: Path,
-    progress: Progress,
-    waiting: Waiting,
-) -> Evaluated:
+def evaluate_judged(inputs: EvaluationInputs) -> Evaluated:
     """Ask both models the prompts of desirable answers, and find out how far apart the two kinds have moved."""
     desirable, undesirable = (
-        [row for row in splits("test") if row.example.is_desirable is kind] for kind in (True, False)
+        [row for row in inputs.split("test") if row.example.is_desirable is kind] for kind in (True, False)
     )
     if not desirable:
         raise DataError(
@@ -100,29 +88,13 @@ def evaluate_judged(
             "No test row has a desirable answer, and the models' own answers are compared with those. Evaluate more"
             " rows, or prepare again with a larger data.test_share.",
         )
-    return evaluate(
-        trained,
-        desirable,
-        sets=sets,
-        own=own,
-        kept=kept,
-        further=UndesirableReading(desirable, undesirable, trained.recipe.preference),
-        progress=progress,
-        waiting=waiting,
-    )
+    reading = UndesirableReading(desirable, undesirable, inputs.trained.recipe.preference)
+    return evaluate(inputs, desirable, reading)
 
 
-def work_of_judged(
-    recipe: Recipe,
-    rows: PreparedRows,
-    sets: Sequence[NamedSet],
-    *,
-    validation: PreparedRows,
-    tokenizer: Any,
-    is_padded: bool,
-) -> Work:
+def work_of_judged(ahead: EvaluationAhead) -> Work:
     """Return the work of both models, as if every prompt were answered; they answer about as long as before."""
-    return answers_work(recipe, rows, sets, tokenizer=tokenizer, is_padded=is_padded, keeps_lengths=True)
+    return answers_work(ahead, keeps_lengths=True)
 
 
 def judge_answers(answers: ReadAnswers, settings: PreferenceSettings) -> dict[str, Any]:
@@ -159,20 +131,12 @@ def answer_lines(answers: ReadAnswers, settings: PreferenceSettings) -> list[dic
 
 
 def with_margin(result: dict[str, Any], found: dict[str, Any]) -> dict[str, Any]:
-    """Return the figures of KTO: the verdict on the margin decides, that on the answers stands beside it.
-
-    Where the model's own answers got worse the sentence says so, for a label that is learnt is no better answer.
-    """
-    answers, length, sentence = (
-        {n: result[n] for n in ("verdict", "sentence")},
-        result["length"],
-        found["sentence"],
-    )
+    """Return the figures of KTO: the verdict on the margin decides, that on the answers stands beside it."""
+    sentence, length = found["sentence"], result["length"]
     if length is not None:
         sentence += f" Its own answers went from {length['base']:.1f} to {length['tuned']:.1f} tokens."
-    if answers["verdict"] == "worse":
-        sentence += f" But its own answers are worse beside the desirable ones: {answers['sentence']}"
-    return {**result, **found, "sentence": sentence, "answers": answers}
+    own = own_verdict(result, found["verdict"], sentence, references="desirable")
+    return {**result, **own, "figures": found["figures"]}
 
 
 def _bits(answers: ReadAnswers, is_of_kind: np.ndarray, clusters: np.ndarray) -> dict[str, float | None]:

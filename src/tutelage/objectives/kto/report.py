@@ -6,19 +6,17 @@ from typing import Any
 
 from tutelage.config.objectives import OBJECTIVES
 from tutelage.config.recipe import Recipe
-from tutelage.evaluation.metrics.metrics import METRICS
 from tutelage.evaluation.next_steps import answering_steps
-from tutelage.evaluation.paired.verdict import format_change, format_value
 from tutelage.evaluation.stats.clusters import shared_frame
+from tutelage.objectives.answer_kinds import kind_row, kinds_table, signed_text
 from tutelage.objectives.kto.evaluation import LINES
-from tutelage.objectives.results import Block, Heading, Table, Text
+from tutelage.objectives.results import Block, Heading, Text
 from tutelage.objectives.sft.report import choose_own_question
 from tutelage.objectives.spec import ReadLines, ReportPart
 from tutelage.report.headline import Headline, KeyFigure
 from tutelage.report.objective import ObjectiveWords, Section
-from tutelage.report.scores import change_text, interval_text, value_text
 from tutelage.run.artifacts import Preparation
-from tutelage.run.evaluation import AnswerEvaluation, Evaluation
+from tutelage.run.evaluation import AnswerEvaluation, Evaluation, SideBits
 
 WRONG_SHOWN = 5
 LOSS = "KTO loss of an answer"
@@ -26,19 +24,6 @@ MEANINGS = {
     "desirable": "how surprised the model is by answers with the label true",
     "undesirable": "how surprised it is by those with the label false",
 }
-
-
-@dataclass(frozen=True)
-class KindRow:
-    """One kind of answers, its numbers as text."""
-
-    label: str
-    meaning: str
-    reward: str
-    base: str
-    tuned: str
-    difference: str
-    interval: str
 
 
 @dataclass(frozen=True)
@@ -62,7 +47,7 @@ def kto_section(evaluation: Evaluation, read_lines: ReadLines) -> Section:
     figures, length = figures_of(evaluation), _answers(evaluation).length
     content = {
         "figures": figures,
-        "kinds": [_kind(name, figures) for name in figures["bits_per_byte"]],
+        "kinds": [kind_row(kind, MEANINGS[kind], reward, bits) for kind, reward, bits in _kinds(figures)],
         "answers": _wrong_answers(read_lines(LINES)),
     }
     key_figures = []
@@ -99,17 +84,12 @@ def _answers(evaluation: Evaluation) -> AnswerEvaluation:
     return evaluation
 
 
-def _kind(name: str, figures: Mapping[str, Any]) -> KindRow:
-    metric, bits = METRICS["bits_per_byte"], figures["bits_per_byte"][name]
-    return KindRow(
-        label=f"{name} answers",
-        meaning=MEANINGS[name],
-        reward=_signed(figures["rewards"][name]),
-        base=value_text(bits["base"], metric),
-        tuned=value_text(bits["tuned"], metric),
-        difference=change_text(bits["difference"], metric),
-        interval=interval_text(bits["low"], bits["high"], metric),
-    )
+def _kinds(figures: Mapping[str, Any]) -> list[tuple[str, float, SideBits]]:
+    """Return each kind that the test rows have, with its mean reward and its bits per byte."""
+    return [
+        (kind, figures["rewards"][kind], SideBits.model_validate(bits))
+        for kind, bits in figures["bits_per_byte"].items()
+    ]
 
 
 def _wrong_answers(records: Sequence[Mapping[str, Any]]) -> list[ShownAnswer]:
@@ -125,31 +105,15 @@ def _wrong_answers(records: Sequence[Mapping[str, Any]]) -> list[ShownAnswer]:
             prompt=record["prompt"].removeprefix(opening).removesuffix(ending),
             answer=record["answer"],
             kind="desirable" if record["label"] else "undesirable",
-            reward=_signed(record["reward"]),
+            reward=signed_text(record["reward"]),
         )
         for record in sorted(records, key=lambda record: (ahead(record), record["row"]))[:WRONG_SHOWN]
     ]
 
 
-def _signed(number: float) -> str:
-    return f"{number:+.2f}".replace("-", "\u2212")
-
-
 def kto_results(evaluation: Evaluation) -> list[Block]:
     """Return how both kinds of answers have moved, and the verdict."""
-    figures, metric = figures_of(evaluation), METRICS["bits_per_byte"]
-    rows = [
-        [
-            f"{kind} answers",
-            f"{figures['rewards'][kind]:+.2f}",
-            format_value(bits["base"], metric),
-            format_value(bits["tuned"], metric),
-            format_change(bits["difference"], metric),
-        ]
-        for kind, bits in figures["bits_per_byte"].items()
-    ]
-    columns = ["", "reward", "bits per byte, base", "tuned", "difference"]
-    return [Text(""), Table(columns, rows), Text(""), Heading(evaluation.sentence)]
+    return [Text(""), kinds_table(_kinds(figures_of(evaluation))), Text(""), Heading(evaluation.sentence)]
 
 
 def describe_margin(figures: Mapping[str, float]) -> str | None:

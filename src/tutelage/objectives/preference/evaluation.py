@@ -1,8 +1,7 @@
 """How far preference tuning has come on pairs that were not trained on: towards which answer the model moved."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,19 +9,18 @@ import torch
 
 from tutelage.config.recipe import PreferenceSettings, Recipe
 from tutelage.data.dataset.prepared_rows import PreparedRows
-from tutelage.evaluation.answers.responses import Progress, Waiting, reference_log_probs
+from tutelage.evaluation.answers.responses import Progress, reference_log_probs
 from tutelage.evaluation.compare.scored_rows import ScoredRows, with_preferences
-from tutelage.evaluation.eval_sets.named_sets import Answers, NamedSet
-from tutelage.evaluation.evaluate import Evaluated, evaluate
-from tutelage.evaluation.metrics.metrics import OwnMetric, bits_per_byte
+from tutelage.evaluation.eval_sets.named_sets import Answers
+from tutelage.evaluation.evaluate import Evaluated, EvaluationInputs, evaluate, own_verdict
+from tutelage.evaluation.metrics.metrics import bits_per_byte
 from tutelage.evaluation.paired.verdict import FEWEST_ROWS, NO_DIFFERENCE, Word
 from tutelage.evaluation.stats.intervals import t_interval
 from tutelage.evaluation.stats.shares import mcnemar_p, wilson_interval
 from tutelage.evaluation.stats.statistics import paired_difference
-from tutelage.evaluation.work_ahead import answers_work, scored
+from tutelage.evaluation.work_ahead import EvaluationAhead, answers_work, scored
 from tutelage.model.answer_log_probs import rounding_of
 from tutelage.model.forward import CausalModel
-from tutelage.model.trained import TrainedModel
 from tutelage.objectives.preference.pairs import rejected_of
 from tutelage.objectives.sft.evaluation import scored_answer_rows
 from tutelage.objectives.spec import EvaluationPart, ReadLines
@@ -100,43 +98,19 @@ class RejectedReading:
         return with_preference(result, found), {PREFERENCES: pair_records(pairs, self.settings)}
 
 
-def evaluate_preferences(
-    trained: TrainedModel,
-    splits: Callable[[str], PreparedRows],
-    *,
-    sets: Sequence[NamedSet],
-    own: Sequence[OwnMetric],
-    kept: Path,
-    progress: Progress,
-    waiting: Waiting,
-) -> Evaluated:
+def evaluate_preferences(inputs: EvaluationInputs) -> Evaluated:
     """Ask and compare as an instruction tuning does, and find out which of two answers the model moved towards."""
-    rows = splits("test")
-    return evaluate(
-        trained,
-        rows,
-        sets=sets,
-        own=own,
-        kept=kept,
-        further=RejectedReading(rows, rejected_of(rows), trained.recipe.preference),
-        progress=progress,
-        waiting=waiting,
-    )
+    rows = inputs.split("test")
+    rejected = rejected_of(rows)  # which may be gone, before a model is opened
+    return evaluate(inputs, rows, RejectedReading(rows, rejected, inputs.trained.recipe.preference))
 
 
-def preference_work(
-    recipe: Recipe,
-    rows: PreparedRows,
-    sets: Sequence[NamedSet],
-    *,
-    validation: PreparedRows,
-    tokenizer: Any,
-    is_padded: bool,
-) -> Work:
+def preference_work(ahead: EvaluationAhead) -> Work:
     """Return the work of both models: they read the rejected answers too, and answer about as long as before."""
-    work = answers_work(recipe, rows, sets, tokenizer=tokenizer, is_padded=is_padded, keeps_lengths=True)
-    rejected = scored(rejected_of(rows)[: recipe.evaluation.limit].examples)
-    return work + reading_work(rejected, is_padded=is_padded).times(len(ARMS))
+    rejected = scored(rejected_of(ahead.test_rows).examples)
+    return answers_work(ahead, keeps_lengths=True) + reading_work(rejected, is_padded=ahead.is_padded).times(
+        len(ARMS)
+    )
 
 
 def read_pairs(
@@ -222,15 +196,10 @@ def pair_records(pairs: ReadPairs, settings: PreferenceSettings) -> list[dict[st
 
 
 def with_preference(result: dict[str, Any], preference: dict[str, Any]) -> dict[str, Any]:
-    """Return the figures of a preference tuning: its own verdict decides, that on the answers stands beside it.
-
-    Where the model's own answers got worse the sentence says so, for a preference that is learnt is no better answer.
-    """
-    decides = {name: preference.pop(name) for name in ("verdict", "sentence")}
-    answers = {name: result[name] for name in decides}
-    if answers["verdict"] == "worse":
-        decides["sentence"] += f" But its own answers are worse beside the chosen ones: {answers['sentence']}"
-    return {**result, **decides, "answers": answers, "preference": preference}
+    """Return the figures of a preference tuning: its own verdict decides, that on the answers stands beside it."""
+    verdict, sentence = preference.pop("verdict"), preference.pop("sentence")
+    own = own_verdict(result, verdict, sentence, references="chosen")
+    return {**result, **own, "preference": preference}
 
 
 def _share(right: np.ndarray) -> dict[str, float]:

@@ -6,16 +6,14 @@ from typing import Any
 
 from tutelage.config.objectives import OBJECTIVES
 from tutelage.config.recipe import Recipe
-from tutelage.evaluation.metrics.metrics import METRICS
 from tutelage.evaluation.next_steps import answering_steps
-from tutelage.evaluation.paired.verdict import format_change, format_value
 from tutelage.evaluation.stats.clusters import shared_frame
-from tutelage.objectives.results import Block, Heading, Table, Text
+from tutelage.objectives.answer_kinds import KindRow, kind_row, kinds_table, signed_text
+from tutelage.objectives.results import Block, Heading, Text
 from tutelage.objectives.sft.report import choose_own_question
 from tutelage.objectives.spec import ReadLines, ReportPart
 from tutelage.report.headline import Headline, KeyFigure
 from tutelage.report.objective import ObjectiveWords, Section
-from tutelage.report.scores import change_text, interval_text, value_text
 from tutelage.run.artifacts import Preparation
 from tutelage.run.evaluation import AnswerEvaluation, Evaluation, LengthFigures, PreferenceFigures, Side
 from tutelage.run.folder import PREFERENCES
@@ -36,19 +34,6 @@ MEANINGS: Mapping[Side, str] = {
 
 
 @dataclass(frozen=True)
-class SideRow:
-    """One of the two answers, its numbers as text."""
-
-    label: str
-    meaning: str
-    reward: str
-    base: str
-    tuned: str
-    difference: str
-    interval: str
-
-
-@dataclass(frozen=True)
 class ShownPair:
     """A test pair with how far the tuned model moved towards the chosen answer, negative where away from it."""
 
@@ -64,7 +49,7 @@ class Preference:
     """`figures` are those of metrics.json; `pairs` begin with those on which the model moved the wrong way most."""
 
     figures: PreferenceFigures
-    sides: list[SideRow]
+    sides: list[KindRow]
     pairs: list[ShownPair]
 
 
@@ -92,7 +77,10 @@ def preference_section(evaluation: Evaluation, read_lines: ReadLines) -> Section
         {
             "preference": Preference(
                 figures=figures,
-                sides=[_side(name, figures) for name in MEANINGS],
+                sides=[
+                    kind_row(name, meaning, figures.rewards[name], figures.bits_per_byte[name])
+                    for name, meaning in MEANINGS.items()
+                ],
                 pairs=_pairs(read_lines(PREFERENCES)),
             )
         },
@@ -116,19 +104,6 @@ def _answers(evaluation: Evaluation) -> AnswerEvaluation:
     return evaluation
 
 
-def _side(name: Side, figures: PreferenceFigures) -> SideRow:
-    metric, bits = METRICS["bits_per_byte"], figures.bits_per_byte[name]
-    return SideRow(
-        label=f"{name} answers",
-        meaning=MEANINGS[name],
-        reward=f"{figures.rewards[name]:+.2f}".replace("-", "\u2212"),
-        base=value_text(bits.base, metric),
-        tuned=value_text(bits.tuned, metric),
-        difference=change_text(bits.difference, metric),
-        interval=interval_text(bits.low, bits.high, metric),
-    )
-
-
 def _pairs(records: Sequence[Mapping[str, Any]]) -> list[ShownPair]:
     opening, ending = shared_frame([record["prompt"] for record in records])
     return [
@@ -137,7 +112,7 @@ def _pairs(records: Sequence[Mapping[str, Any]]) -> list[ShownPair]:
             prompt=record["prompt"].removeprefix(opening).removesuffix(ending),
             chosen=record["chosen"],
             rejected=record["rejected"],
-            margin=f"{record['margin']:+.2f}".replace("-", "\u2212"),
+            margin=signed_text(record["margin"]),
         )
         for record in sorted(records, key=lambda record: (record["margin"], record["row"]))[:WRONG_SHOWN]
     ]
@@ -166,22 +141,10 @@ def _key_figures(figures: PreferenceFigures, length: LengthFigures | None) -> li
 
 def preference_results(evaluation: Evaluation) -> list[Block]:
     """Return towards which answers the model moved, and the verdict."""
-    found, metric = preferences_in(evaluation), METRICS["bits_per_byte"]
+    found = preferences_in(evaluation)
     return [
         Text(""),
-        Table(
-            ["", "reward", "bits per byte, base", "tuned", "difference"],
-            [
-                [
-                    f"{side} answers",
-                    f"{found.rewards[side]:+.2f}",
-                    format_value(bits.base, metric),
-                    format_value(bits.tuned, metric),
-                    format_change(bits.difference, metric),
-                ]
-                for side, bits in found.bits_per_byte.items()
-            ],
-        ),
+        kinds_table((side, found.rewards[side], bits) for side, bits in found.bits_per_byte.items()),
         Text(f"The margin between the rewards is {found.margin.mean:+.2f} on average."),
         Text(""),
         Heading(evaluation.sentence),
