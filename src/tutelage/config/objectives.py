@@ -6,8 +6,6 @@ All else that differs between objectives stands in a folder of its own, `objecti
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from pydantic_core import PydanticKnownError
-
 from tutelage.config.effects import IN_CLASSIFICATION, WITHOUT_LABELS, Names
 
 # Of the table [preference], what one of the two objectives that share it has alone.
@@ -101,14 +99,6 @@ OBJECTIVES: dict[str, ObjectiveInfo] = {one.name: one for one in _ENTRIES}
 def objective_of_rows(format: str) -> str:
     """Return the name of the objective whose rows all have a format."""
     return next(name for name, one in OBJECTIVES.items() if one.row_format == format)
-
-
-def require_known(name: str) -> str:
-    """Return the name of an objective; pydantic's error of a choice where there is none of that name."""
-    if name not in OBJECTIVES:
-        *others, last = map(repr, OBJECTIVES)
-        raise PydanticKnownError("literal_error", {"expected": f"{', '.join(others)} or {last}"})
-    return name
 
 
 def describe_objectives() -> str:

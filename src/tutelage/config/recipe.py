@@ -6,11 +6,12 @@ Names are those of Hugging Face and TRL where they have one.
 from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from tutelage.config.effects import idle_settings
-from tutelage.config.objectives import OBJECTIVES, ObjectiveInfo, describe_objectives, require_known
+from tutelage.config.extensions import one_of
+from tutelage.config.objectives import OBJECTIVES, ObjectiveInfo, describe_objectives
 from tutelage.config.recipe_adapter import AdapterSettings
 from tutelage.config.recipe_evaluation import EvaluationSettings
 from tutelage.config.recipe_preference import PreferenceSettings
@@ -18,7 +19,7 @@ from tutelage.config.recipe_section import Count, FormatName, Name, Section, Sha
 
 PromptStyle = Literal["alpaca", "alpaca-compact", "phi3", "chat"]
 SplitRule = Literal["group", "position", "stratified"]
-Objective = Annotated[str, AfterValidator(require_known)]
+Objective = Annotated[str, one_of(OBJECTIVES)]
 LossOn = Literal["response", "last_response", "everything"]
 ClassToken = Literal["last", "first"]
 DEFAULT_MODEL = "smollm2-135m-instruct"
