@@ -4,11 +4,34 @@ A recipe is checked before anything is loaded, so the names stand here, and what
 first used.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from pydantic import AfterValidator
 from pydantic_core import PydanticKnownError
+
+
+@dataclass(frozen=True)
+class LossEntry:
+    """The module of a preference loss, and which of the settings that not every loss has it takes."""
+
+    module: str
+    parameters: tuple[str, ...] = ()
+
+
+PREFERENCE_LOSSES: dict[str, LossEntry] = {
+    "sigmoid": LossEntry("tutelage.objectives.preference.losses.sigmoid", ("label_smoothing",)),
+    "ipo": LossEntry("tutelage.objectives.preference.losses.ipo"),
+    "orpo": LossEntry("tutelage.objectives.preference.losses.orpo"),
+    "simpo": LossEntry("tutelage.objectives.preference.losses.simpo", ("label_smoothing", "gamma")),
+}
+
+
+def in_words(names: Sequence[str], word: str = "and") -> str:
+    """Return names as a sentence lists them."""
+    *others, last = names
+    return f"{', '.join(others)} {word} {last}" if others else last
 
 
 def one_of(table: Mapping[str, Any]) -> AfterValidator:
@@ -16,8 +39,7 @@ def one_of(table: Mapping[str, Any]) -> AfterValidator:
 
     def require_known(name: str) -> str:
         if name not in table:
-            *others, last = map(repr, table)
-            raise PydanticKnownError("literal_error", {"expected": f"{', '.join(others)} or {last}"})
+            raise PydanticKnownError("literal_error", {"expected": in_words([*map(repr, table)], "or")})
         return name
 
     return AfterValidator(require_known)

@@ -1,17 +1,19 @@
 """The table [preference] of the recipe."""
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import Field, model_validator
 
+from tutelage.config.extensions import PREFERENCE_LOSSES, in_words, one_of
 from tutelage.config.recipe_section import Section, setting_error
 
 
 class PreferenceSettings(Section):
     """What preference tuning makes smaller, [preference]; for training.objective=dpo, and in part for kto."""
 
-    loss: Literal["sigmoid", "ipo", "orpo", "simpo"] = Field(
+    loss: Annotated[str, one_of(PREFERENCE_LOSSES)] = Field(
         "sigmoid",
+        json_schema_extra={"enum": list(PREFERENCE_LOSSES)},
         description="`dpo` only: `sigmoid` is DPO's own; `ipo` stops at a margin; `orpo` and `simpo` ask nothing of the"
         " model that the training starts from.",
     )
@@ -41,14 +43,14 @@ class PreferenceSettings(Section):
 
     @model_validator(mode="after")
     def parameters_belong_to_the_loss(self) -> "PreferenceSettings":
-        if self.label_smoothing and self.loss not in ("sigmoid", "simpo"):
-            raise setting_error(
-                "settings.preference_parameter",
-                f"label_smoothing is for the losses sigmoid and simpo, and the loss is {self.loss}",
-            )
-        # A recorded recipe spells out the default.
-        if self.gamma != 0.5 and self.loss != "simpo":
-            raise setting_error(
-                "settings.preference_parameter", f"gamma is for the loss simpo, and the loss is {self.loss}"
-            )
+        # A recorded recipe spells out the defaults.
+        changed = {"label_smoothing": self.label_smoothing != 0.0, "gamma": self.gamma != 0.5}
+        for name, is_changed in changed.items():
+            if is_changed and name not in PREFERENCE_LOSSES[self.loss].parameters:
+                takers = [loss for loss, one in PREFERENCE_LOSSES.items() if name in one.parameters]
+                raise setting_error(
+                    "settings.preference_parameter",
+                    f"{name} is for the {'losses' if takers[1:] else 'loss'} {in_words(takers)}, and the loss is"
+                    f" {self.loss}",
+                )
         return self

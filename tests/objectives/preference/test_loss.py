@@ -24,7 +24,8 @@ from support.tiny_models import (
 from tutelage.config.recipe import PreferenceSettings
 from tutelage.model.answer_log_probs import answer_log_probs
 from tutelage.model.forward import target_log_probs
-from tutelage.objectives.preference.loss import LOSSES, margin_rounding, preference_objective
+from tutelage.objectives.preference.loss import margin_rounding, preference_objective
+from tutelage.objectives.preference.losses import load_loss
 from tutelage.training.step import accumulate_gradients
 from tutelage.training.validation import validate
 from tutelage.tree.batches import micro_batches
@@ -184,7 +185,7 @@ SCORES = torch.tensor([[-1.0, -3.0], [-2.0, -0.5]], dtype=torch.float64)
 )
 def test_each_loss_is_its_formula(settings, expected):
     chosen = PreferenceSettings(**settings)
-    assert LOSSES[chosen.loss](SCORES, chosen).tolist() == pytest.approx(expected, rel=1e-12)
+    assert load_loss(chosen.loss).of_scores(SCORES, chosen).tolist() == pytest.approx(expected, rel=1e-12)
 
 
 def test_the_odds_of_orpo_are_those_of_its_paper():
@@ -194,12 +195,12 @@ def test_the_odds_of_orpo_are_those_of_its_paper():
         for (chosen, rejected), score in zip(odds, SCORES[:, 0].tolist(), strict=True)
     ]
     settings = PreferenceSettings(loss="orpo")
-    assert LOSSES["orpo"](SCORES, settings).tolist() == pytest.approx(expected, rel=1e-12)
+    assert load_loss("orpo").of_scores(SCORES, settings).tolist() == pytest.approx(expected, rel=1e-12)
 
 
 def test_an_answer_that_is_certain_leaves_the_loss_of_orpo_finite():
     scores = torch.zeros(1, 2, requires_grad=True)
-    loss = LOSSES["orpo"](scores, PreferenceSettings(loss="orpo"))
+    loss = load_loss("orpo").of_scores(scores, PreferenceSettings(loss="orpo"))
     loss.sum().backward()
     assert loss.isfinite().all()
     assert scores.grad.isfinite().all()

@@ -21,6 +21,7 @@ from tutelage.evaluation.stats.statistics import paired_difference
 from tutelage.evaluation.work_ahead import EvaluationAhead, answers_work, scored
 from tutelage.model.answer_log_probs import rounding_of
 from tutelage.model.forward import CausalModel
+from tutelage.objectives.preference.losses import is_by_token
 from tutelage.objectives.preference.pairs import rejected_of
 from tutelage.objectives.sft.evaluation import scored_answer_rows
 from tutelage.objectives.spec import EvaluationPart, ReadLines
@@ -69,8 +70,7 @@ class ReadPairs:
         return rounding_of(arm, self.tokens, self.dtype)  # (rows, 2)
 
     def _divisor(self, settings: PreferenceSettings) -> Any:
-        by_token = settings.length_normalised or settings.loss in ("orpo", "simpo")
-        return self.tokens if by_token else 1
+        return self.tokens if is_by_token(settings) else 1
 
 
 @dataclass

@@ -9,6 +9,7 @@ from tutelage.config.recipe import Recipe
 from tutelage.evaluation.next_steps import answering_steps
 from tutelage.evaluation.stats.clusters import shared_frame
 from tutelage.objectives.answer_kinds import KindRow, kind_row, kinds_table, signed_text
+from tutelage.objectives.preference.losses import load_loss
 from tutelage.objectives.results import Block, Heading, Text
 from tutelage.objectives.sft.report import choose_own_question
 from tutelage.objectives.spec import ReadLines, ReportPart
@@ -19,13 +20,6 @@ from tutelage.run.evaluation import AnswerEvaluation, Evaluation, LengthFigures,
 from tutelage.run.folder import PREFERENCES
 
 WRONG_SHOWN = 5
-
-PAIR_LOSSES = {
-    "sigmoid": "DPO loss, nats per pair",
-    "ipo": "IPO loss, squared nats per pair",
-    "orpo": "ORPO loss, nats per pair",
-    "simpo": "SimPO loss, nats per pair",
-}
 
 MEANINGS: Mapping[Side, str] = {
     "chosen": "how surprised the model is by the answer that was preferred",
@@ -55,7 +49,7 @@ class Preference:
 
 def preference_words(preparation: Preparation, recipe: Recipe | None) -> ObjectiveWords:
     """Return the words for the losses and pairs of a preference tuning; without a recipe the loss has no name."""
-    axis = PAIR_LOSSES[recipe.preference.loss] if recipe else "loss of a pair"
+    axis = load_loss(recipe.preference.loss).axis if recipe else "loss of a pair"
     return ObjectiveWords(
         OBJECTIVES[preparation.objective].task,
         axis,

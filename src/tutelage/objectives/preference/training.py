@@ -2,6 +2,7 @@
 
 from tutelage.config.recipe import Recipe
 from tutelage.objectives.preference.loss import preference_objective
+from tutelage.objectives.preference.losses import load_loss
 from tutelage.objectives.preference.pairs import pairs_of
 from tutelage.objectives.reference import what_is_damaged_in_reference, with_reference
 from tutelage.objectives.spec import Reference, TrainingPart
@@ -9,7 +10,7 @@ from tutelage.objectives.spec import Reference, TrainingPart
 
 def needs_reference(recipe: Recipe) -> bool:
     """Tell whether the loss of a recipe asks what the model gave the answers before."""
-    return recipe.preference.loss in ("sigmoid", "ipo")
+    return load_loss(recipe.preference.loss).needs_reference
 
 
 TRAINING = TrainingPart(
