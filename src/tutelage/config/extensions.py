@@ -27,6 +27,16 @@ PREFERENCE_LOSSES: dict[str, LossEntry] = {
     "simpo": LossEntry("tutelage.objectives.preference.losses.simpo", ("label_smoothing", "gamma")),
 }
 
+# By the ending of the file's name. A file is recognised by what it holds, and written as its ending says.
+FILE_FORMATS: dict[str, str] = {
+    ".json": "tutelage.data.sources.file_formats.json_file",
+    ".jsonl": "tutelage.data.sources.file_formats.json_lines_file",
+    ".ndjson": "tutelage.data.sources.file_formats.json_lines_file",
+    ".csv": "tutelage.data.sources.file_formats.csv_file",
+    ".tsv": "tutelage.data.sources.file_formats.tsv_file",
+    ".parquet": "tutelage.data.sources.file_formats.parquet_file",
+}
+
 
 def in_words(names: Sequence[str], word: str = "and") -> str:
     """Return names as a sentence lists them."""

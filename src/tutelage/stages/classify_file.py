@@ -71,7 +71,7 @@ def classify_file(session: Session, path: Path, *, threshold: Threshold | None =
             "classify.column_taken",
             f"the file has columns of its own with these names, so the labels are called {PREDICTED}{suffix}.",
         )
-    write = _csv_writer(columns, labels, suffix) if file.kind.startswith("CSV") else _json_lines(suffix)
+    write = _csv_writer(columns, labels, suffix) if file.is_text_table else _json_lines(suffix)
     classify_texts = open_classify(session, threshold)
     unlabelled = _Unlabelled()
     rows = iter(file.records())

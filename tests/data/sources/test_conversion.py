@@ -13,17 +13,18 @@ from support.rows import make_records
 from support.tiny_tokenizer import chatml_tokenizer
 
 from tutelage.codes import Message
+from tutelage.config.extensions import FILE_FORMATS
 from tutelage.config.recipe import DataSettings, FormatName
 from tutelage.data.formats.formats import read_conversations
 from tutelage.data.prompts.prompts import make_renderer
 from tutelage.data.rows.conversations import Conversation, Turn
 from tutelage.data.sources.conversion import UnfitError, convert_rows, to_format
 from tutelage.data.sources.files import look_at_file
-from tutelage.data.sources.writing import WRITERS, file_of_rows
+from tutelage.data.sources.writing import file_of_rows
 from tutelage.errors import DataError
 
 FORMATS = get_args(FormatName)
-ENDINGS = [*WRITERS, *(f"{ending}.gz" for ending in WRITERS)]
+ENDINGS = [*FILE_FORMATS, *(f"{ending}.gz" for ending in FILE_FORMATS)]
 STYLES = ("alpaca", "alpaca-compact", "phi3", "chat")
 CALL = '{"name": "寻找", "arguments": {"what": ["fruit", 3]}}'
 TEXTS = [

@@ -1,34 +1,32 @@
 """One file of rows: what kind it is, which its first bytes decide, unpacked and read."""
 
-import codecs
 import gzip
 import io
-import shutil
-import tempfile
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, cast
 
 from tutelage.codes import Message
 from tutelage.config.recipe import DataSettings
-from tutelage.data.formats.table_shape import find_shape, look_further
-from tutelage.data.rows.json_rows import read_json_rows
 from tutelage.data.rows.records import Record
 from tutelage.data.rows.text_window import excerpt_of
 from tutelage.data.sources.arrow_rows import HIGHEST_RATIO, RATIO_COUNTS_FROM
-from tutelage.data.sources.csv_rows import read_csv_rows
-from tutelage.data.sources.tables import read_parquet_rows
+from tutelage.data.sources.file_formats import (
+    HEAD_BYTES,
+    Head,
+    ReadRows,
+    Recognised,
+    recognise_binary,
+    recognise_text,
+)
 from tutelage.errors import DataError
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
-
-HEAD_BYTES = 2**16
-MARKS = {codecs.BOM_UTF8: "utf-8", codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
 
 
 @dataclass(frozen=True)
@@ -38,18 +36,18 @@ class RowsFile:
     kind: str
     notes: list[Message]
     records: Callable[[], Iterator[Record]]
-
-
-# From the file, which stands at its beginning, to its records.
-ReadRows = Callable[[BinaryIO], Iterator[Record]]
+    is_text_table: bool  # whether its rows are cells, of nothing but text
 
 
 def look_at_file(path: Path, settings: DataSettings) -> RowsFile:
     """Tell from the first bytes of a file what kind it is, or stop and say what it is instead."""
     with _opened(path, settings) as (file, is_packed):
-        kind, notes, read = _recognise(file, path, settings)
+        found, notes = _recognise(file, path, settings)
     return RowsFile(
-        f"{kind}{', gzipped' if is_packed else ''}", notes, partial(_records, path, settings, read)
+        f"{found.kind}{', gzipped' if is_packed else ''}",
+        notes,
+        partial(_records, path, settings, found.read),
+        found.is_text_table,
     )
 
 
@@ -101,80 +99,31 @@ class _Bounded(io.RawIOBase):
         return count
 
 
-def _recognise(file: BinaryIO, path: Path, settings: DataSettings) -> tuple[str, list[Message], ReadRows]:
-    head = file.read(HEAD_BYTES)
-    if head.startswith(b"PAR1"):
-        rows = partial(
-            read_parquet_rows, max_bytes=settings.max_file_bytes, max_row_bytes=settings.max_row_bytes
-        )
-        return "Parquet", [], partial(_parquet_rows, partial(rows, name=str(path)))
-    _refuse_other_binaries(head, path)
-    mark = next((mark for mark in MARKS if head.startswith(mark)), b"")
-    encoding = MARKS.get(mark) or _chosen(settings.encoding)
-    notes = [_told_of_mark(encoding)] if mark else []
-    begin = head[len(mark) :].decode(encoding, "replace").lstrip()
-    if begin.startswith("<"):
+def _recognise(file: BinaryIO, path: Path, settings: DataSettings) -> tuple[Recognised, list[Message]]:
+    head = Head(path, file, file.read(HEAD_BYTES), settings)
+    if found := recognise_binary(head):
+        return found, head.notes
+    _refuse_other_binaries(head.content, path)
+    if head.mark:
+        head.notes.append(_told_of_mark(head.encoding))
+    if head.begin.startswith("<"):
         raise DataError(
             "data.html_page",
             f"{path} holds HTML or XML, not JSON. Was an error page saved in place of the data?",
         )
-    if begin[:1] in ("[", "{", ""):
-        rows = partial(
-            read_json_rows,
-            name=str(path),
-            encoding=encoding,
-            max_row_bytes=settings.max_row_bytes,
-            tell=tell_once(notes),
-        )
-        kind = "JSON" if begin[:1] == "[" else "JSON lines"
-        return kind, notes, partial(_after_mark, mark, rows)
-    is_whole = len(head) < HEAD_BYTES
-    sample = codecs.getincrementaldecoder(encoding)("replace").decode(head[len(mark) :], final=is_whole)
-    ending = Path(path.name.lower().removesuffix(".gz")).suffix
-    if shape := find_shape(sample, is_whole=is_whole, settings=settings, ending=ending):
-        if shape.quotes and settings.quoting is None and not is_whole:
-            shape = look_further(file, shape, sample=sample, encoding=encoding)
-        rows = partial(
-            read_csv_rows,
-            name=str(path),
-            encoding=encoding,
-            shape=shape,
-            max_row_bytes=settings.max_row_bytes,
-            tell=tell_once(notes),
-        )
-        notes += shape.notes
-        return "CSV", notes, partial(_after_mark, mark, rows)
+    if found := recognise_text(head):
+        return replace(found, read=partial(_after_mark, head.mark, found.read)), head.notes
     raise DataError(
         "data.unknown_file_type",
-        f"{path} is neither JSON nor JSON lines: it begins with {excerpt_of(begin)!r}. If it is a table, give it the"
-        " ending .csv or .tsv, or name what parts its cells with --set data.delimiter=tab (or comma, semicolon,"
+        f"{path} is neither JSON nor JSON lines: it begins with {excerpt_of(head.begin)!r}. If it is a table, give it"
+        " the ending .csv or .tsv, or name what parts its cells with --set data.delimiter=tab (or comma, semicolon,"
         " pipe); a Parquet file begins with PAR1.",
     )
-
-
-def tell_once(notes: list[Message]) -> Callable[[Message], None]:
-    """Return what adds a message to some notes, once however often the same file is read."""
-
-    def tell(message: Message) -> None:
-        if message not in notes:
-            notes.append(message)
-
-    return tell
 
 
 def _after_mark(mark: bytes, read: ReadRows, file: BinaryIO) -> Iterator[Record]:
     file.read(len(mark))
     return read(file)
-
-
-def _parquet_rows(read: ReadRows, file: BinaryIO) -> Iterator[Record]:
-    """Read Parquet, which is read from its end: what comes out of gzip is kept on the disk meanwhile."""
-    if file.seekable():
-        yield from read(file)
-        return
-    with tempfile.TemporaryFile() as whole:
-        shutil.copyfileobj(file, whole)
-        yield from read(cast(BinaryIO, whole))
 
 
 def _refuse_other_binaries(head: bytes, path: Path) -> None:
@@ -194,17 +143,6 @@ def _refuse_other_binaries(head: bytes, path: Path) -> None:
                 "data.unsupported_file_type",
                 f"{path} is {what}.",
             )
-
-
-def _chosen(encoding: str | None) -> str:
-    try:
-        "a".encode(encoding or "utf-8")
-    except LookupError as fault:
-        raise DataError(
-            "data.unknown_encoding",
-            f"data.encoding is {encoding!r}, which is no encoding of text. Try gb18030 or latin-1.",
-        ) from fault
-    return encoding or "utf-8"
 
 
 def _told_of_mark(encoding: str) -> Message:

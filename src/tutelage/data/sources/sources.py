@@ -10,6 +10,7 @@ from itertools import count
 from pathlib import Path
 
 from tutelage.codes import Message
+from tutelage.config.extensions import FILE_FORMATS
 from tutelage.config.recipe import DataSettings
 from tutelage.data.rows.records import OpenSource, Record, Source
 from tutelage.data.sources.files import RowsFile, look_at_file
@@ -23,7 +24,6 @@ INSTRUCTION_DATA = "instruction-data"
 INSTRUCTION_DATA_URL = "https://raw.githubusercontent.com/rasbt/LLMs-from-scratch/main/ch07/01_main-chapter-code/instruction-data.json"
 INSTRUCTION_DATA_SHA256 = "7e09a9af353722ca15c18bc580f093f9c39d3178335a75177319cb1e1d163944"
 
-SUFFIXES = (".json", ".jsonl", ".ndjson", ".csv", ".tsv", ".parquet")
 NAMES_SHOWN = 5
 
 
@@ -129,7 +129,7 @@ def _open_folder(name: str, folder: Path, settings: DataSettings) -> OpenSource:
     if not paths:
         raise DataError(
             "data.folder_without_data",
-            f"{folder} holds no file of rows. Give one with the ending {', '.join(SUFFIXES)}, each also with .gz.",
+            f"{folder} holds no file of rows. Give one with the ending {', '.join(FILE_FORMATS)}, each also with .gz.",
         )
     files: dict[str, RowsFile] = {}
     notes = _left_out(folder, [path for path in found if path not in paths])
@@ -154,7 +154,7 @@ def _records_of(files: Mapping[str, RowsFile]) -> Iterator[Record]:
 
 
 def _has_known_suffix(path: Path) -> bool:
-    return path.name.lower().removesuffix(".gz").endswith(SUFFIXES)
+    return path.name.lower().removesuffix(".gz").endswith(tuple(FILE_FORMATS))
 
 
 def _left_out(folder: Path, others: Sequence[Path]) -> list[Message]:

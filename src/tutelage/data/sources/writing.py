@@ -3,25 +3,21 @@
 import gzip
 import io
 import json
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from tutelage.config.extensions import FILE_FORMATS
 from tutelage.config.recipe import DataSettings
 from tutelage.data.formats.formats import read_conversations
 from tutelage.data.formats.messages import ROLES_OF_CALLS
 from tutelage.data.formats.sides import messages_in
-from tutelage.data.formats.table_shape import TableShape
 from tutelage.data.formats.tool_calls import CALL_FIELDS, without_null_arguments
 from tutelage.data.rows.records import SOURCE_ROW, Record
-from tutelage.data.sources.csv_rows import read_csv_rows
-from tutelage.data.sources.tables import csv_bytes, parquet_bytes, read_parquet_rows
+from tutelage.data.sources.file_formats import FileFormat, Row, ending_of, load_format
 from tutelage.errors import DataError
 
-Row = dict[str, Any]
 ROLE_NAMES, CONTENTS = ("from", "role"), ("value", "content")
-TEXT_TABLES = (".csv", ".tsv")
 PLAIN_OR_TURNS = (
     "prompt",
     "completion",
@@ -40,29 +36,29 @@ def file_of_rows(
     The rows of a table are read again with `settings`, for a table gives every row every column, and every column one
     type: what would then be another row is not written.
     """
-    kind = _kind_of(path)
+    format = _format_of(path)
     if not rows:
         raise DataError(
             "data.no_rows_left",
             f"No row is left to write to {path}. Choose less strictly.",
         )
-    if is_text_table(path):
+    if format.is_text_table:
         _refuse_turns_as_text(path, rows)
-    content = _encoded(path, kind, rows)
-    if kind in TABLES:
-        _refuse_other_rows(path, list(TABLES[kind](io.BytesIO(content), str(path))), rows, settings)
+    content = _encoded(path, format, rows)
+    if format.read_back is not None:
+        _refuse_other_rows(path, list(format.read_back(io.BytesIO(content), str(path))), rows, settings)
     # Without a time in it, the same rows make the same bytes.
     return gzip.compress(content, mtime=0) if path.name.lower().endswith(".gz") else content
 
 
 def is_text_table(path: Path) -> bool:
-    """Tell whether a name says CSV, or its like with tabs."""
-    return _kind_of(path) in TEXT_TABLES
+    """Tell whether a name says a table of texts, as CSV is."""
+    return _format_of(path).is_text_table
 
 
 def refuse_unknown_ending(path: Path) -> None:
     """Stop before any work when the ending of a name says no kind of file."""
-    _kind_of(path)
+    _format_of(path)
 
 
 def with_row_numbers(records: Sequence[Record]) -> list[Row]:
@@ -111,20 +107,18 @@ def _calls_as_read(value: Any) -> Any:
     }
 
 
-def _kind_of(path: Path) -> str:
-    name = path.name.lower().removesuffix(".gz")
-    kind = Path(name).suffix
-    if kind not in WRITERS:
+def _format_of(path: Path) -> FileFormat:
+    if ending_of(path) not in FILE_FORMATS:
         raise DataError(
             "cli.unknown_output_type",
-            f"{path} has no ending that names a kind of file. Use {', '.join(WRITERS)}, each also with .gz.",
+            f"{path} has no ending that names a kind of file. Use {', '.join(FILE_FORMATS)}, each also with .gz.",
         )
-    return kind
+    return load_format(ending_of(path))
 
 
-def _encoded(path: Path, kind: str, rows: Sequence[Row]) -> bytes:
+def _encoded(path: Path, format: FileFormat, rows: Sequence[Row]) -> bytes:
     try:
-        return WRITERS[kind](rows)
+        return format.write(rows)
     except UnicodeEncodeError as fault:
         raise DataError(
             "convert.lone_surrogate",
@@ -132,7 +126,7 @@ def _encoded(path: Path, kind: str, rows: Sequence[Row]) -> bytes:
             " such rows with --without-rule 18.",
         ) from fault
     except (TypeError, ValueError, OverflowError) as fault:
-        advice = "Write JSON lines" if kind in TABLES else "Write Parquet"
+        advice = "Write JSON lines" if format.read_back else "Write Parquet"
         raise DataError(
             "convert.rows_do_not_fit_file",
             f"{path} cannot hold these rows: {str(fault).rstrip('.')}. {advice}, or leave those fields out.",
@@ -156,22 +150,6 @@ def _refuse_turns_as_text(path: Path, rows: Sequence[Row]) -> None:
                     " --to messages (preference rows with --chosen-only too), whose turns a cell can hold.",
                     row=number,
                 )
-
-
-def _json(rows: Sequence[Row]) -> bytes:
-    """Write a list with a row on each line, so that a message can name the line."""
-    return b"[\n" + b",\n".join(map(_json_bytes, rows)) + b"\n]\n"
-
-
-def _json_lines(rows: Sequence[Row]) -> bytes:
-    return b"".join(_json_bytes(row) + b"\n" for row in rows)
-
-
-def _json_bytes(row: Row) -> bytes:
-    try:
-        return json.dumps(row, ensure_ascii=False, allow_nan=False).encode()
-    except UnicodeEncodeError:
-        return json.dumps(row, allow_nan=False).encode()  # half of a surrogate pair has its escape
 
 
 def _refuse_other_rows(
@@ -203,18 +181,3 @@ def _conversations(records: Sequence[Record], path: Path, settings: DataSettings
 def _why_not(path: Path) -> str:
     reason = "a table gives every row all columns, each of one type"
     return f"{path} cannot hold these rows, for {reason}. Write JSON lines."
-
-
-WRITERS: dict[str, Callable[[Sequence[Row]], bytes]] = {
-    ".json": _json,
-    ".jsonl": _json_lines,
-    ".ndjson": _json_lines,
-    ".csv": partial(csv_bytes, delimiter=","),
-    ".tsv": partial(csv_bytes, delimiter="\t"),
-    ".parquet": parquet_bytes,
-}
-TABLES: dict[str, Callable[[io.BytesIO, str], Any]] = {
-    ".csv": partial(read_csv_rows, encoding="utf-8", shape=TableShape(",")),
-    ".tsv": partial(read_csv_rows, encoding="utf-8", shape=TableShape("\t")),
-    ".parquet": partial(read_parquet_rows, max_bytes=2**63),
-}

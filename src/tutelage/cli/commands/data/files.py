@@ -12,12 +12,14 @@ from tutelage.cli.options import Assignments, Debug, Map, as_path, as_recipe, co
 from tutelage.cli.views import console
 from tutelage.cli.views.rows import show_read, show_reasons, show_written
 from tutelage.codes import Message
+from tutelage.config.extensions import FILE_FORMATS
 from tutelage.config.recipe import DataSettings
 from tutelage.config.recipe_file import load
 from tutelage.errors import RecipeError
 from tutelage.stages.data.rows import SourceRows, read_rows
 from tutelage.stages.data.writing import encode_files, refuse_taken, write_file, write_ledger
 
+*OTHERS, LAST = FILE_FORMATS
 # What decides how a source is read; a verb may honour more.
 READING = tuple(
     f"data.{key}"
@@ -66,7 +68,7 @@ class OutputOptions:
     output: Annotated[
         Path,
         Parameter(
-            help="The file to write: .json, .jsonl, .ndjson, .csv, .tsv or .parquet, each also with .gz.",
+            help=f"The file to write: {', '.join(OTHERS)} or {LAST}, each also with .gz.",
             converter=as_path,
         ),
     ]
