@@ -17,7 +17,7 @@ from tutelage.run.artifacts import Preparation, TrainingResult, read_artifact
 from tutelage.run.evaluation import AnswerEvaluation, Evaluation, MetricFigures, Share, read_evaluation
 from tutelage.run.events import Listener, ignore
 from tutelage.run.folder import ARMS, RunFolder
-from tutelage.stages.export import Quantization, Target
+from tutelage.stages.export import Quantization
 from tutelage.stages.functions import FormatFunction, MetricFunction, given_functions
 from tutelage.stages.opening import earlier_run, new_run
 from tutelage.stages.reporter import without_raising
@@ -152,7 +152,7 @@ class Run:
 
     def export(
         self,
-        target: Target,
+        target: str,
         *,
         output: str | Path | None = None,
         quantization: Quantization | None = None,

@@ -300,7 +300,7 @@ def test_the_card_holds_the_facts_of_the_run(tutelage, run, unread):
 def test_without_llama_cpp_transformers_reads_the_file_back_and_the_table_says_so(
     tutelage, run, quick, monkeypatch
 ):
-    monkeypatch.setattr("tutelage.export.export.is_installed", lambda: False)
+    monkeypatch.setattr("tutelage.export.targets.gguf_folder.is_installed", lambda: False)
     done = tutelage("export", run.root, "--to", "gguf", "--quantization", "f32")
     assert done.code == 0, done.err
     told = "transformers' GGUF loader; llama.cpp is not installed"
@@ -321,7 +321,7 @@ def test_a_base_that_was_a_gguf_file_is_exported_from_the_plain_install(
     """Its tokenizer ends with a cut of its own making, as the default model's does, and no extra is there."""
     monkeypatch.setenv("TUTELAGE_CACHE", str(tmp_path / "cache"))
     run = trained_on(write_tiny_gguf(tmp_path / "tiny.gguf", pre="smollm", add_eot_token_id=1), tmp_path)
-    for part in ("converter", "export"):
+    for part in ("converter", "targets.gguf_folder"):
         monkeypatch.setattr(f"tutelage.export.{part}.is_installed", lambda: False)
     monkeypatch.setattr("tutelage.export.converter._script", lambda: None)
     done = tutelage("export", run.root, "--to", "gguf", "--to", "ollama", "--quantization", "f32")
@@ -396,7 +396,7 @@ def test_generate_of_an_export_decides_and_not_a_loop_of_ours(tutelage, run, qui
         told = read_json(folder / "generation_config.json") | {"suppress_tokens": list(range(3, 380))}
         (folder / "generation_config.json").write_text(json.dumps(told), encoding="utf-8")
 
-    monkeypatch.setattr("tutelage.export.export.write_generation_config", as_the_base_has_them)
+    monkeypatch.setattr("tutelage.export.targets.hf_folder.write_generation_config", as_the_base_has_them)
     refused = tutelage("export", run.root, "--to", "hf")
     assert refused.code == 6
     assert "error[export.not_the_trained_model]" in refused.err

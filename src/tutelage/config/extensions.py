@@ -38,6 +38,25 @@ FILE_FORMATS: dict[str, str] = {
 }
 
 
+@dataclass(frozen=True)
+class TargetEntry:
+    """The module of an export target, and what it writes, for help."""
+
+    module: str
+    help: str
+    takes_quantization: bool = False
+
+
+EXPORT_TARGETS: dict[str, TargetEntry] = {
+    "peft": TargetEntry("tutelage.export.targets.peft_folder", "the adapter"),
+    "hf": TargetEntry("tutelage.export.targets.hf_folder", "merged weights"),
+    "gguf": TargetEntry("tutelage.export.targets.gguf_folder", "a GGUF file", takes_quantization=True),
+    "ollama": TargetEntry(
+        "tutelage.export.targets.ollama_folder", "an Ollama folder", takes_quantization=True
+    ),
+}
+
+
 def in_words(names: Sequence[str], word: str = "and") -> str:
     """Return names as a sentence lists them."""
     *others, last = names

@@ -11,12 +11,17 @@ from tutelage.training.model_card import trained_further
 
 
 def model_card(
-    trained: TrainedModel, evaluation: AnswerEvaluation | None, target: str, quantization: str
+    trained: TrainedModel,
+    evaluation: AnswerEvaluation | None,
+    loading: str,
+    quantization: str,
+    *,
+    library: str,
 ) -> str:
-    """Return the card as Markdown with the metadata block that model hubs read."""
+    """Return the card as Markdown with the metadata block that model hubs read; `loading` has fields to be filled."""
     recipe, source, preparation = trained.recipe, trained.source, trained.preparation
     rows = preparation.rows
-    loading = LOADING[target].format(
+    told = loading.format(
         gguf=gguf_name(quantization),
         rank=_rank_of_vllm(recipe.adapter.r),
         template=TEMPLATE,
@@ -25,7 +30,7 @@ def model_card(
     further = trained_further(source)
     return f"""---
 base_model: {hub_name(source)}
-library_name: {"peft" if target == "peft" else "transformers"}
+library_name: {library}
 license: {(source.licence or "other").lower()}
 tags: [{recipe.objective.tag}, tutelage]
 ---
@@ -53,7 +58,7 @@ row has {preparation.tokens.longest:,} tokens; nothing longer was tried.
 
 ## How to load it
 
-{loading}
+{told}
 """
 
 
@@ -126,44 +131,5 @@ def _evaluation(found: AnswerEvaluation | None) -> str:
     return "\n".join([found.sentence, "", *lines, "", told])
 
 
-_TRANSFORMERS = """transformers:
-
-```python
-from transformers import pipeline
-ask = pipeline("text-generation", model=".")
-print(ask([{{"role": "user", "content": "Name a fruit."}}], max_new_tokens=64, do_sample=False))
-```"""
-
-_LLAMA_CPP = """llama.cpp:
-
-```sh
-llama-server -m {gguf} --jinja --temp 0
-```"""
-
 # Its --max-lora-rank takes these alone.
 RANKS_OF_VLLM = (1, 8, 16, 32, 64, 128, 256, 320, 512)
-
-LOADING = {
-    "peft": """{where}
-
-transformers and peft:
-
-```python
-import torch
-from peft import PeftModel
-from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
-base = AutoModelForCausalLM.from_pretrained({base}, dtype=torch.float32)
-model = PeftModel.from_pretrained(base, ".")
-model.generation_config = GenerationConfig.from_pretrained(".")  # the base brings its own
-tokenizer = AutoTokenizer.from_pretrained(".")
-```
-
-vLLM, which would else take the base model's chat template:
-
-```sh
-vllm serve {vllm_base} --enable-lora --max-lora-rank {rank} --lora-modules tuned=. --chat-template {template}
-```""",
-    "hf": _TRANSFORMERS + "\n\nvLLM: `vllm serve . --dtype float32`",
-    "gguf": _LLAMA_CPP + "\n\nOllama: export with `--to ollama`, which adds the Modelfile.",
-    "ollama": "Ollama:\n\n```sh\nollama create tuned -f Modelfile\nollama run tuned\n```\n\n" + _LLAMA_CPP,
-}

@@ -8,6 +8,7 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
+from tutelage.config.extensions import EXPORT_TARGETS, in_words
 from tutelage.errors import RecipeError, RunFolderError
 from tutelage.run.evaluation import read_evaluation
 from tutelage.run.folder import ExportFolder, RunFolder
@@ -19,14 +20,12 @@ from tutelage.system.storage import remove, storage_faults, sweep
 if TYPE_CHECKING:
     from tutelage.export.record import Exported
 
-Target = Literal["peft", "hf", "gguf", "ollama"]
 Quantization = Literal["f32", "f16", "bf16", "q8_0", "q4_0", "q4_1", "q5_0", "q5_1"]
-OF_GGUF = ("gguf", "ollama")
 
 
 @dataclass(frozen=True)
 class Order:
-    """What is to be exported where: the targets in their order, each once; `quantization` is of gguf and ollama."""
+    """What is to be exported where: the targets in their order, each once; `quantization` is of those that take one."""
 
     targets: tuple[str, ...]
     folder: ExportFolder
@@ -50,7 +49,7 @@ def check_export(
             f"{run.name} is a checkpoint, and only the weights that a run keeps are exported. Export {run.root}.",
         )
     for name, given, known in (
-        ("target", targets, get_args(Target)),
+        ("target", targets, EXPORT_TARGETS),
         ("quantization", [quantization], get_args(Quantization)),
     ):
         for value in given:
@@ -59,10 +58,11 @@ def check_export(
                     "cli.value_out_of_range", f"The {name} {value!r} is none of {', '.join(known)}."
                 )
     refuse_untrained_settings(session)
-    if quantization is not None and not {*OF_GGUF} & {*targets}:
+    quantized = [name for name, entry in EXPORT_TARGETS.items() if entry.takes_quantization]
+    if quantization is not None and not {*quantized} & {*targets}:
         raise RecipeError(
             "cli.option_needs_another",
-            f"--quantization {quantization} is of gguf and ollama alone, and neither is asked for. Leave it out,"
+            f"--quantization {quantization} is of {in_words(quantized)} alone, and neither is asked for. Leave it out,"
             " or add --to gguf.",
         )
     folder = export_folder(session, output)
@@ -89,7 +89,7 @@ def export(
 ) -> "list[Exported]":
     """Make, verify and publish each format; ExportError at the first that is not the model that was trained.
 
-    `targets` are of peft, hf, gguf and ollama, and the folder is export/ in the run unless `output` names another.
+    `targets` are names of `EXPORT_TARGETS`, and the folder is export/ in the run unless `output` names another.
     """
     order = check_export(session, targets, output=output, quantization=quantization, overwrite=overwrite)
     run, folder, part = session.run, order.folder, session.objective.export

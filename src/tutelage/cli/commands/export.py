@@ -1,7 +1,7 @@
 """`tutelage export`: take a tuned model away, proven to be the one that was trained."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
@@ -11,8 +11,17 @@ from tutelage.cli.views import console
 from tutelage.cli.views.dry_run import show_dry_run
 from tutelage.cli.views.exports import show_exports
 from tutelage.cli.views.next_steps import show_next_steps
-from tutelage.stages.export import Quantization, Target, check_export, export_folder
+from tutelage.config.extensions import EXPORT_TARGETS, in_words
+from tutelage.stages.export import Quantization, check_export, export_folder
 from tutelage.stages.export import export as export_run
+
+if TYPE_CHECKING:
+    Target = str
+else:
+    Target = Literal[*EXPORT_TARGETS]  # so that the parser knows the names, and the help lists them
+*OTHERS, LAST = (one.help for one in EXPORT_TARGETS.values())
+WRITTEN = f"{', '.join(OTHERS)}, or {LAST}"
+QUANTIZED = [name for name, one in EXPORT_TARGETS.items() if one.takes_quantization]
 
 
 def export(
@@ -21,13 +30,15 @@ def export(
     to: Annotated[
         tuple[Target, ...],
         Parameter(
-            help="The adapter, merged weights, a GGUF file, or an Ollama folder; may be repeated.",
+            help=f"{WRITTEN[0].upper()}{WRITTEN[1:]}; may be repeated.",
             negative="",
         ),
     ],
     quantization: Annotated[
         Quantization | None,
-        Parameter(help="How the weights of gguf and ollama are stored. Default: f16.", show_default=False),
+        Parameter(
+            help=f"How the weights of {in_words(QUANTIZED)} are stored. Default: f16.", show_default=False
+        ),
     ] = None,
     output: Annotated[
         Path | None,

@@ -17,7 +17,7 @@ import torch
 
 from tutelage.errors import RunFolderError
 from tutelage.evaluation.metrics.threshold import HALF
-from tutelage.export.export import HF, Waiting, publish_export
+from tutelage.export.export import Waiting, publish_export
 from tutelage.export.record import Exported
 from tutelage.export.verification import Comparison, reload
 from tutelage.model.assembly import open_merged
@@ -34,6 +34,7 @@ from tutelage.run.evaluation import Evaluation
 from tutelage.run.folder import ExportFolder
 from tutelage.tree.examples import PreparedRow
 
+HF = "hf"  # the one target of a classification
 TEXTS = 200
 LARGEST_DIFFERENCE = 1e-4  # of a probability; float32 in another order stays well below
 LEAST_SHOWN = 1e-12
