@@ -10,14 +10,15 @@ from support.pages import Page
 from support.pairs import preference_values
 from support.unlikelihood import evaluation, training
 
+from tutelage.config.extensions import ROW_FORMATS
 from tutelage.config.objectives import OBJECTIVES
-from tutelage.data.formats.schemas import SCHEMAS
 from tutelage.objectives import PACKAGES
 from tutelage.run.folder import RunFolder, read_json
 from tutelage.run.lines import read_json_lines
 
 TUNE = [
     "--set", "training.objective=unlikelihood",
+    "--set", "data.format=prompt-unwanted",
     "--set", "training.dtype=float32",
     "--set", "training.max_steps=6",
     "--set", "training.learning_rate=0.02",
@@ -35,7 +36,7 @@ def registered(monkeypatch):
     """Make the three entries by which the program finds it."""
     monkeypatch.setitem(OBJECTIVES, "unlikelihood", unlikelihood.INFO)
     monkeypatch.setitem(PACKAGES, "unlikelihood", "support.unlikelihood")
-    monkeypatch.setitem(SCHEMAS, "prompt-unwanted", unlikelihood.SCHEMA)
+    monkeypatch.setitem(ROW_FORMATS, "prompt-unwanted", "support.unlikelihood.row_format")
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic import AfterValidator
+from pydantic import BeforeValidator
 from pydantic_core import PydanticKnownError
 
 
@@ -25,6 +25,17 @@ PREFERENCE_LOSSES: dict[str, LossEntry] = {
     "ipo": LossEntry("tutelage.objectives.preference.losses.ipo"),
     "orpo": LossEntry("tutelage.objectives.preference.losses.orpo"),
     "simpo": LossEntry("tutelage.objectives.preference.losses.simpo", ("label_smoothing", "gamma")),
+}
+
+ROW_FORMATS: dict[str, str] = {
+    "alpaca": "tutelage.data.formats.row_formats.alpaca",
+    "sharegpt": "tutelage.data.formats.row_formats.sharegpt",
+    "messages": "tutelage.data.formats.row_formats.messages",
+    "prompt-completion": "tutelage.data.formats.row_formats.prompt_completion",
+    "question-answer": "tutelage.data.formats.row_formats.question_answer",
+    "text": "tutelage.data.formats.row_formats.text",
+    "preference": "tutelage.data.formats.row_formats.preference",
+    "text-label": "tutelage.data.formats.row_formats.text_label",
 }
 
 # By the ending of the file's name. A file is recognised by what it holds, and written as its ending says.
@@ -63,12 +74,12 @@ def in_words(names: Sequence[str], word: str = "and") -> str:
     return f"{', '.join(others)} {word} {last}" if others else last
 
 
-def one_of(table: Mapping[str, Any]) -> AfterValidator:
+def one_of(table: Mapping[str, Any]) -> BeforeValidator:
     """Return the validator of a setting whose value is a name in a table; its error is that of a Literal."""
 
-    def require_known(name: str) -> str:
-        if name not in table:
+    def require_known(name: Any) -> Any:
+        if not isinstance(name, str) or name not in table:
             raise PydanticKnownError("literal_error", {"expected": in_words([*map(repr, table)], "or")})
         return name
 
-    return AfterValidator(require_known)
+    return BeforeValidator(require_known)

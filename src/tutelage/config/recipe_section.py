@@ -1,21 +1,13 @@
 """What every table of the recipe is."""
 
-from typing import Annotated, Literal, LiteralString
+from typing import Annotated, LiteralString
 
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
-FormatName = Literal[
-    "alpaca",
-    "sharegpt",
-    "messages",
-    "prompt-completion",
-    "question-answer",
-    "text",
-    "preference",
-    "text-label",
-]
+from tutelage.config.extensions import ROW_FORMATS, one_of
 
+FormatName = Annotated[str, Field(json_schema_extra={"enum": list(ROW_FORMATS)}), one_of(ROW_FORMATS)]
 Count = Annotated[int, Field(ge=1)]
 Name = Annotated[str, Field(min_length=1)]
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]

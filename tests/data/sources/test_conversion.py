@@ -3,7 +3,6 @@
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
-from typing import get_args
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -13,8 +12,8 @@ from support.rows import make_records
 from support.tiny_tokenizer import chatml_tokenizer
 
 from tutelage.codes import Message
-from tutelage.config.extensions import FILE_FORMATS
-from tutelage.config.recipe import DataSettings, FormatName
+from tutelage.config.extensions import FILE_FORMATS, ROW_FORMATS
+from tutelage.config.recipe import DataSettings
 from tutelage.data.formats.formats import read_conversations
 from tutelage.data.prompts.prompts import make_renderer
 from tutelage.data.rows.conversations import Conversation, Turn
@@ -23,7 +22,7 @@ from tutelage.data.sources.files import look_at_file
 from tutelage.data.sources.writing import file_of_rows
 from tutelage.errors import DataError
 
-FORMATS = get_args(FormatName)
+FORMATS = tuple(ROW_FORMATS)
 ENDINGS = [*FILE_FORMATS, *(f"{ending}.gz" for ending in FILE_FORMATS)]
 STYLES = ("alpaca", "alpaca-compact", "phi3", "chat")
 CALL = '{"name": "寻找", "arguments": {"what": ["fruit", 3]}}'

@@ -5,10 +5,6 @@ It stands outside of the program, which finds it by three entries: its settings,
 
 from tutelage.config.effects import WITHOUT_LABELS
 from tutelage.config.objectives import ObjectiveInfo
-from tutelage.data.formats.schemas import Schema
-from tutelage.data.formats.sides import read_completion, read_prompt
-from tutelage.data.rows.conversations import Turn
-from tutelage.data.rows.reading import Reading, Value
 
 INFO = ObjectiveInfo(
     name="unlikelihood",
@@ -19,11 +15,3 @@ INFO = ObjectiveInfo(
     inactive=WITHOUT_LABELS,
     refused={"data.loss_on": ("everything",)},
 )
-
-
-def read_unwanted(value: Value, reading: Reading) -> tuple[Turn, ...]:
-    """Return a prompt and its unwanted answer as turns."""
-    return read_completion(value, "unwanted", read_prompt(value, "prompt", reading), reading)
-
-
-SCHEMA = Schema(("prompt", "unwanted"), (), read_unwanted)

@@ -1,35 +1,33 @@
 """The formats: which fields each one needs and may have, and how its rows become conversations."""
 
 from collections import Counter
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
+from importlib import import_module
+from typing import Any
 
-from tutelage.data.formats.alpaca_rows import read_alpaca
-from tutelage.data.formats.messages import read_messages, system_message, with_system_field
-from tutelage.data.formats.preference_rows import (
-    FIELDS_OF_PAIRS,
-    PROMPTS_OF_PREFERENCES,
-    Pair,
-    answer_fields,
-    has_two_outputs,
-    read_preference,
-)
-from tutelage.data.formats.sides import read_completion, read_prompt
+from tutelage.config.extensions import ROW_FORMATS
+from tutelage.data.formats.preference_rows import Pair, has_two_outputs
 from tutelage.data.rows.conversations import Conversation, Turn
 from tutelage.data.rows.reading import Reading, Value
 from tutelage.data.rows.records import MADE_BY, MADE_FROM, SOURCE_ROW, Record
+
+Row = dict[str, Any]
 
 
 @dataclass(frozen=True)
 class Schema:
     """One format; `includes` names formats whose fields it has too, and over which it wins.
 
-    What it requires may have other names: those of `kin`, and what `names` finds among the fields of a row.
+    What it requires may have other names: those of `kin`, and what `names` finds among the fields of a row. `write`
+    raises UnfitError where the format has no place for a conversation.
     """
 
     required: tuple[str, ...]
     optional: tuple[str, ...]
     read: Callable[[Value, Reading], tuple[Turn, ...] | Pair]
+    write: Callable[[Conversation], Row]
     includes: tuple[str, ...] = ()
     kin: Collection[str] = ()
     names: Callable[[Collection[str]], tuple[str, ...]] = lambda fields: ()
@@ -65,49 +63,26 @@ def unused_keys(record: Record, name: str) -> Counter[str]:
     return reading.unused
 
 
-def _sharegpt(value: Value, reading: Reading) -> tuple[Turn, ...]:
-    return with_system_field(value, read_messages(value["conversations"], "conversations", reading), reading)
+class _Schemas(Mapping[str, Schema]):
+    """Every format by its name, of which each is imported when it is first asked for."""
+
+    def __getitem__(self, name: str) -> Schema:
+        return load_format(ROW_FORMATS[name])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(ROW_FORMATS)
+
+    def __len__(self) -> int:
+        return len(ROW_FORMATS)
 
 
-def _messages(value: Value, reading: Reading) -> tuple[Turn, ...]:
-    return with_system_field(value, read_messages(value["messages"], "messages", reading), reading)
+@cache
+def load_format(module: str) -> Schema:
+    """Return the format that a module holds."""
+    return import_module(module).FORMAT
 
 
-def _prompt_completion(value: Value, reading: Reading) -> tuple[Turn, ...]:
-    prompt = with_system_field(value, read_prompt(value, "prompt", reading), reading)
-    return read_completion(value, "completion", prompt, reading)
-
-
-def _question_answer(value: Value, reading: Reading) -> tuple[Turn, ...]:
-    asked = Turn("user", reading.text(value, "question"), reading.text(value, "context"))
-    return (*system_message(value, reading), asked, Turn("assistant", reading.text(value, "answer")))
-
-
-def _text(value: Value, reading: Reading) -> tuple[Turn, ...]:
-    return (Turn("assistant", reading.text(value, "text")),)
-
-
-def _text_label(value: Value, reading: Reading) -> tuple[Turn, ...]:
-    return (Turn("user", reading.text(value, "text")), Turn("assistant", reading.label(value, "label")))
-
-
-SCHEMAS: dict[str, Schema] = {
-    "alpaca": Schema(("instruction", "output"), ("input", "system", "history"), read_alpaca),
-    "sharegpt": Schema(("conversations",), ("system",), _sharegpt),
-    "messages": Schema(("messages",), ("system",), _messages),
-    "prompt-completion": Schema(("prompt", "completion"), ("system",), _prompt_completion),
-    "question-answer": Schema(("question", "answer"), ("context", "system"), _question_answer),
-    "text": Schema(("text",), (), _text),
-    "preference": Schema(
-        ("chosen", "rejected"),
-        (*PROMPTS_OF_PREFERENCES, "input", "system", "history"),
-        read_preference,
-        includes=("alpaca", "sharegpt", "messages", "prompt-completion", "question-answer", "text"),
-        kin=FIELDS_OF_PAIRS,
-        names=answer_fields,
-    ),
-    "text-label": Schema(("text", "label"), (), _text_label, includes=("text",)),
-}
+SCHEMAS = _Schemas()
 
 
 def fields_of_formats() -> frozenset[str]:

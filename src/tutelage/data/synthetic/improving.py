@@ -5,10 +5,9 @@ After "Reflection-Tuning" (Li and others, arXiv 2310.11716): the model first jud
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 from tutelage.codes import Message
-from tutelage.config.recipe import FormatName
 from tutelage.data.quality.checks import check_rows
 from tutelage.data.quality.near_duplicates import LikePrompts
 from tutelage.data.quality.prompt_identity import normalised_prompt
@@ -87,7 +86,7 @@ def why_not(row: Conversation, part: Part) -> Message | None:
     if part == "instruction" and [turn.role for turn in row.turns] != ["user", "assistant"]:
         return Message("synthetic.not_improvable", "it is more than one question and its answer")
     try:
-        to_format(row, cast(FormatName, row.format))  # in which the new row is written
+        to_format(row, row.format)  # in which the new row is written
     except UnfitError as fault:
         told = f"its format {row.format} has no place for {fault.reason.text}"
         return Message("synthetic.not_improvable", told)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tutelage.codes import Message
-from tutelage.config.recipe import DataSettings, FormatName
+from tutelage.config.recipe import DataSettings
 from tutelage.errors import DataError, RecipeError
 from tutelage.stages.data.rows import SourceRows
 
@@ -25,7 +25,7 @@ class Converted:
     left_behind: Mapping[str, int]
 
 
-def refuse_odd_conversion(to: FormatName | None, *, chosen_only: bool, drop_unfit: bool) -> None:
+def refuse_odd_conversion(to: str | None, *, chosen_only: bool, drop_unfit: bool) -> None:
     """Stop where it is said what becomes of rows that the format has no place for, and there is no such format."""
     if ((chosen_only or drop_unfit) and to is None) or (chosen_only and to == "preference"):
         raise RecipeError(
@@ -35,7 +35,7 @@ def refuse_odd_conversion(to: FormatName | None, *, chosen_only: bool, drop_unfi
 
 
 def convert(
-    rows: SourceRows, to: FormatName | None = None, *, chosen_only: bool = False, drop_unfit: bool = False
+    rows: SourceRows, to: str | None = None, *, chosen_only: bool = False, drop_unfit: bool = False
 ) -> Converted:
     """Return rows in a format, by default each in its own; each keeps its number as `source_row`.
 
@@ -55,7 +55,7 @@ def convert(
     return Converted(made.values, settings, left_out, made.left_behind)
 
 
-def _refusal(to: FormatName | None, unfit: Mapping[int, Message]) -> str:
+def _refusal(to: str | None, unfit: Mapping[int, Message]) -> str:
     what = next(iter(unfit.values())).text
     rows: Sequence[int] = [row for row, found in unfit.items() if found.text == what]
     named = ", ".join(map(str, rows[:ROWS_NAMED]))

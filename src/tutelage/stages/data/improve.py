@@ -1,7 +1,7 @@
 """Answers or instructions that a language model writes anew."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal
 
 from tutelage.run.events import Waited
 from tutelage.stages.data.rows import Selection, SourceRows
@@ -9,7 +9,6 @@ from tutelage.stages.reporter import Reporter
 from tutelage.stages.settings import refuse_less_than_one
 
 if TYPE_CHECKING:
-    from tutelage.config.recipe import FormatName
     from tutelage.data.synthetic.asking import RememberingModel
     from tutelage.data.synthetic.improving import ImprovedRow
 
@@ -65,7 +64,7 @@ def _values(improved: "Sequence[ImprovedRow]", rows: SourceRows, name: str) -> l
     values: list[dict[str, Any]] = []
     for old, one in zip(rows.mapped_records(), improved, strict=True):
         if one.unchanged is None:
-            new = to_format(one.row, cast("FormatName", one.row.format))
+            new = to_format(one.row, one.row.format)
             values.append({SOURCE_ROW: source_row(old), **new, **unread_fields(old), MADE_BY: name})
         else:
             values += with_row_numbers([old])

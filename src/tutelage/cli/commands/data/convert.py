@@ -1,6 +1,6 @@
 """`tutelage data convert`: rows in another format, or another kind of file."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
@@ -14,9 +14,14 @@ from tutelage.cli.commands.data.files import (
     write_files,
 )
 from tutelage.cli.views.rows import show_left_behind
-from tutelage.config.recipe import FormatName
+from tutelage.config.extensions import ROW_FORMATS
 from tutelage.stages.data.convert import convert as convert_rows
 from tutelage.stages.data.convert import refuse_odd_conversion
+
+if TYPE_CHECKING:
+    FormatName = str
+else:
+    FormatName = Literal[*ROW_FORMATS]  # so that the parser knows the names, and the help lists them
 
 
 def convert(

@@ -1,0 +1,78 @@
+"""What rows are written of: the turns of a conversation, as far as a format has a place for them."""
+
+import json
+from collections.abc import Sequence
+
+from tutelage.codes import Message
+from tutelage.data.formats.schemas import Row
+from tutelage.data.formats.sides import messages_in
+from tutelage.data.rows.conversations import Conversation, Turn
+
+
+class UnfitError(Exception):
+    """What a row has that a format has no place for."""
+
+    def __init__(self, code: str, what: str) -> None:
+        super().__init__(what)
+        self.reason = Message(code, what)
+
+
+def turns_of(row: Conversation) -> tuple[Turn, ...]:
+    """Return the turns of a row that has any."""
+    if row.is_plain_text:
+        raise UnfitError("convert.plain_text", "plain text, which nothing asks for")
+    if not row.turns:
+        raise UnfitError("convert.no_messages", "no turns")
+    return row.turns
+
+
+def all_supervised(row: Conversation) -> tuple[Turn, ...]:
+    """Return the turns of a row whose answers are all trained on."""
+    turns = turns_of(row)
+    if not all(turn.is_supervised for turn in turns):
+        raise UnfitError("convert.unsupervised_answer", "an answer that is not trained on")
+    return turns
+
+
+def apart_from_system(row: Conversation) -> tuple[Row, tuple[Turn, ...]]:
+    """Return the system text as the field that it is in most formats, and the turns after it."""
+    turns = all_supervised(row)
+    if turns[0].role != "system":
+        return {}, turns
+    if not turns[0].text or len(turns) == 1:
+        raise UnfitError("convert.empty_system_message", "an empty system text, or one with nothing after it")
+    return {"system": turns[0].text}, turns[1:]
+
+
+def single_exchange(row: Conversation) -> tuple[Row, tuple[Turn, Turn]]:
+    """Return the system text as a field, and the one question with its answer."""
+    system, turns = apart_from_system(row)
+    if not is_one_exchange(turns):
+        raise UnfitError("convert.several_exchanges", "more than one question and its answer")
+    return system, (turns[0], turns[1])
+
+
+def is_one_exchange(turns: Sequence[Turn]) -> bool:
+    """Tell whether turns are a question and an answer in words."""
+    return [turn.role for turn in turns] == ["user", "assistant"] and not turns[1].calls
+
+
+def reads_as_messages(*texts: str) -> bool:
+    """Tell whether a text by itself would be read as the messages whose JSON it is; as a content it stays a text."""
+    return any(messages_in(text) is not None for text in texts)
+
+
+def message_of(turn: Turn) -> Row:
+    """Return a turn as OpenAI writes it."""
+    if turn.role != "assistant":
+        return {"role": turn.role, "content": turn.asked}
+    message: Row = {"role": "assistant", "content": turn.text}
+    if turn.calls:
+        message["tool_calls"] = [{"type": "function", "function": _function(call)} for call in turn.calls]
+    return message if turn.is_supervised else {**message, "weight": 0}
+
+
+def _function(call: str) -> Row:
+    """Return a call as OpenAI writes it, its arguments being JSON inside a text."""
+    named = json.loads(call)
+    return {"name": named["name"], "arguments": json.dumps(named["arguments"], ensure_ascii=False)}
