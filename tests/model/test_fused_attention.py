@@ -17,7 +17,8 @@ from support.tree_plans import (
     wrong_results,
 )
 
-from tutelage.model import fused_attention
+from tutelage.model import fused_attention, tree_attention
+from tutelage.model.tree_attention import attend_under_mask
 from tutelage.model.tree_plan import plan_tree
 from tutelage.tree.prefix_tree import merge_prompts
 
@@ -64,6 +65,88 @@ def test_a_kernel_that_is_gone_or_gives_something_else_is_not_taken(monkeypatch)
 
     monkeypatch.setattr(fused_attention, "_slopes", gone)
     assert not fused()
+
+
+ROWS, COLUMNS, SHARED, WIDTH = 5, 9, 4, 8
+
+
+def rows_of_a_cache(heads: int, key_heads: int, *, dtype=torch.float64):
+    """One new token a row, and what each sees: the last row does not follow the prefix of the others."""
+    generator = torch.Generator().manual_seed(3)
+    query = torch.randn(heads, ROWS, WIDTH, generator=generator, dtype=torch.float64).transpose(0, 1)
+    key, value = (
+        torch.randn(ROWS, key_heads, COLUMNS, WIDTH, generator=generator, dtype=torch.float64)
+        for _ in range(2)
+    )
+    key[:, :, :SHARED], value[:, :, :SHARED] = key[:1, :, :SHARED], value[:1, :, :SHARED]
+    seen = torch.arange(COLUMNS) < torch.tensor([5, 9, 7, 6, 8])[:, None]
+    seen[-1, :SHARED] = False
+    return query.to(dtype), key.to(dtype), value.to(dtype), seen
+
+
+def over_seen_columns(query, key, value, seen) -> torch.Tensor:
+    """One row and head at a time, over nothing but what it sees."""
+    group = query.shape[1] // key.shape[1]
+    mixed = torch.zeros(query.shape, dtype=query.dtype)
+    for row, kept in enumerate(seen):
+        for head in range(query.shape[1]):
+            scores = 0.3 * key[row, head // group][kept] @ query[row, head]
+            mixed[row, head] = scores.softmax(-1) @ value[row, head // group][kept]
+    return mixed
+
+
+def behind_shared(query, key, value, seen) -> torch.Tensor:
+    shared = key[0, :, :SHARED], value[0, :, :SHARED]
+    own = key[:, :, SHARED:], value[:, :, SHARED:]
+    return fused_attention.attend_to_rows(query, *own, seen, scaling=0.3, shared=shared)
+
+
+@pytest.mark.parametrize(("heads", "key_heads"), [(4, 4), (4, 2), (6, 2), (4, 1)])
+def test_a_new_token_mixes_what_its_row_and_the_shared_prefix_hold(heads, key_heads):
+    query, key, value, seen = rows_of_a_cache(heads, key_heads)
+    expected = over_seen_columns(query, key, value, seen)
+    alone = fused_attention.attend_to_rows(query, key, value, seen, scaling=0.3)
+    torch.testing.assert_close(alone, expected, rtol=0, atol=1e-12)
+    torch.testing.assert_close(behind_shared(query, key, value, seen), expected, rtol=0, atol=1e-12)
+    follows = seen.clone()  # the broken variant: a row that sees a prefix that is not its own
+    follows[-1, :SHARED] = True
+    wrong = behind_shared(query, key, value, follows) - expected
+    assert wrong[-1].abs().max() > 1e-2
+    assert wrong[:-1].abs().max() <= 1e-12
+
+
+def test_a_new_token_in_bfloat16_is_as_near_as_by_plain_products():
+    exact = over_seen_columns(*rows_of_a_cache(6, 2))
+    given = rows_of_a_cache(6, 2, dtype=torch.bfloat16)
+    with patch("tutelage.model.tree_attention.has_fused_attention", return_value=False), torch.no_grad():
+        query, key, value, seen = given
+        plain = attend_under_mask(query[:, :, None], key, value, seen[:, None, None], scaling=0.3)[:, 0]
+    ours = (behind_shared(*given) - exact).abs().mean()
+    assert ours < 1.2 * (plain - exact).abs().mean()
+
+
+@pytest.mark.parametrize("is_asked", [True, False])
+def test_only_new_tokens_without_gradients_go_through_the_kernel(is_asked, monkeypatch):
+    query, key, value, seen = rows_of_a_cache(4, 2)
+    calls = []
+    kernel = fused_attention.attend_to_rows
+    monkeypatch.setattr(
+        tree_attention, "attend_to_rows", lambda *given, **more: calls.append(1) or kernel(*given, **more)
+    )
+    with torch.set_grad_enabled(not is_asked):
+        found = attend_under_mask(query[:, :, None], key, value, seen[:, None, None], scaling=0.3)
+    torch.testing.assert_close(found[:, 0], over_seen_columns(query, key, value, seen), rtol=0, atol=1e-12)
+    assert len(calls) == int(is_asked)
+
+
+def test_a_kernel_that_ignores_its_mask_is_not_taken(monkeypatch):
+    right = fused_attention.attend_to_rows
+
+    def sees_all(query, key, value, seen, **more):
+        return right(query, key, value, torch.ones_like(seen), **more)
+
+    monkeypatch.setattr(fused_attention, "attend_to_rows", sees_all)
+    assert not fused_attention.has_fused_attention.__wrapped__()
 
 
 @pytest.mark.parametrize(

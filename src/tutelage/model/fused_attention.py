@@ -1,9 +1,14 @@
-"""Attention of a long run of nodes by torch's fused kernel for CPUs, which never holds a matrix of scores.
+"""Attention of a long run of nodes, and of new tokens to a cache, by torch's fused kernel for CPUs.
+
+The kernel never holds a matrix of scores.
 
 A run is the sequence of new nodes of one path. Each of them sees the whole path before the run, and of the run what
 stands before it: two calls of the kernel. Beside its result the kernel returns the logarithm of the sum of the
 exponentials of each query's scores. These give the weight of each part in the joined result; in the backward pass each
 part is given the result and the logarithm of the whole.
+
+A new token sees its own row of the cache and, where there is one, the prefix that rows share: two calls again. They
+take the place of a dozen small operations, each of which waits for all threads.
 """
 
 from dataclasses import dataclass
@@ -72,6 +77,41 @@ def slopes_in_run(
         of_value.index_add_(1, run.before, before[2])
 
 
+def attend_to_rows(
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    seen: torch.Tensor,
+    *,
+    scaling: float,
+    shared: tuple[torch.Tensor, torch.Tensor] | None = None,
+) -> torch.Tensor:
+    """Return what one new token of each row mixes, (rows, heads, size), from its row of a cache.
+
+    query: (rows, heads, size); key and value: (rows, key_heads, columns, size); seen: (rows, columns), those of the
+    shared prefix first, True where a token sees the column. A row sees at least one column of its own, and all of the
+    shared prefix, (key_heads, tokens, size), or none of it.
+    """
+    kernel = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
+    rows, key_heads, size = len(query), key.shape[1], query.shape[-1]
+    by_key_head = query.view(rows, key_heads, -1, size)  # the heads of a key head are queries of one call
+    group = by_key_head.shape[2]
+    bias = torch.where(seen, 0.0, float("-inf")).to(query.dtype)[:, None, None]  # (rows, 1, 1, columns)
+    own_bias = bias[..., bias.shape[-1] - key.shape[2] :].expand(-1, -1, group, -1)
+    own, log_sums = kernel(by_key_head, key, value, attn_mask=own_bias, scale=scaling)
+    if shared is None:
+        return own.reshape(query.shape)
+    of_all = by_key_head.permute(1, 2, 0, 3).reshape(1, key_heads, group * rows, size)
+    of_shared, log_sums_shared = (
+        part[0].unflatten(1, (group, rows))
+        for part in kernel(of_all, *(part[None] for part in shared), scale=scaling)
+    )
+    # The share of the prefix: exp(a) / (exp(a) + exp(b)), 0 where a row does not follow it.
+    log_ratio = log_sums_shared.permute(2, 0, 1).add(bias[..., 0]).sub_(log_sums)  # (rows, key_heads, group)
+    share = log_ratio.sigmoid_()[..., None].to(own.dtype)
+    return torch.lerp(own, of_shared.permute(2, 0, 1, 3), share).reshape(query.shape)
+
+
 @cache
 def has_fused_attention() -> bool:
     """Tell whether torch's kernel is here and gives what plain attention gives, in both directions.
@@ -79,7 +119,7 @@ def has_fused_attention() -> bool:
     It is no public function of torch, and the parity check of a model need not reach it.
     """
     with torch.autocast("cpu", enabled=False):
-        return _agrees_with_plain_attention()
+        return _agrees_with_plain_attention() and _agrees_over_rows()
 
 
 def _agrees_with_plain_attention() -> bool:
@@ -101,6 +141,28 @@ def _agrees_with_plain_attention() -> bool:
         bool((found - right).abs().max() <= _TOLERANCE)
         for found, right in zip((mixed, *into), expected, strict=True)
     )
+
+
+def _agrees_over_rows() -> bool:
+    heads, columns, size = _PROBED
+    generator = torch.Generator().manual_seed(0)
+    rows, shared = 3, columns // 2
+    query = torch.randn(heads, rows, size, generator=generator).transpose(0, 1)  # as a layer hands it over
+    key, value = (torch.randn(rows, 1, columns, size, generator=generator) for _ in range(2))
+    key[:, :, :shared], value[:, :, :shared] = key[:1, :, :shared], value[:1, :, :shared]
+    seen = torch.arange(columns) < torch.tensor([columns, shared + 1, columns - 3])[:, None]
+    seen[2, :shared] = False  # a row that does not follow the prefix
+    held = key[0, :, :shared], value[0, :, :shared]
+    try:
+        found = attend_to_rows(
+            query, key[:, :, shared:], value[:, :, shared:], seen, scaling=0.5, shared=held
+        )
+        alone = attend_to_rows(query, key, value, seen, scaling=0.5)
+    except (RuntimeError, TypeError, ValueError, AttributeError, LookupError):
+        return False
+    scores = (0.5 * query[:, :, None] @ key.transpose(2, 3)).masked_fill(~seen[:, None, None], float("-inf"))
+    expected = (scores.softmax(dim=-1) @ value)[:, :, 0]  # (rows, heads, size)
+    return all(bool((one - expected).abs().max() <= _TOLERANCE) for one in (found, alone))
 
 
 @torch.enable_grad()

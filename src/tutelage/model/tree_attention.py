@@ -12,7 +12,7 @@ import torch
 from torch.nn.functional import embedding_bag
 from transformers import AttentionInterface
 
-from tutelage.model.fused_attention import attend_in_run, slopes_in_run
+from tutelage.model.fused_attention import attend_in_run, attend_to_rows, has_fused_attention, slopes_in_run
 from tutelage.model.tree_plan import BlockBatch, TreePlan
 
 ATTENTION = "tutelage"
@@ -81,6 +81,9 @@ def attend_under_mask(
     `shared` are keys and values of all rows, (key_heads, tokens, size), before their own.
     """
     batch, heads, queries, size = query.shape
+    if queries == 1 and query.device.type == "cpu" and not torch.is_grad_enabled() and has_fused_attention():
+        mixed = attend_to_rows(query[:, :, 0], key, value, mask[:, 0, 0], scaling=scaling, shared=shared)
+        return mixed[:, None]
     key_heads = key.shape[1]
     # The heads that share a key head become more rows of one product, so keys are never repeated.
     rows = query.reshape(batch, key_heads, -1, size)
