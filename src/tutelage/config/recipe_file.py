@@ -42,8 +42,8 @@ class LoadedRecipe:
     """A checked recipe, and the origin of every value that is not a default.
 
     With `unchecked` no file of the base model is hashed; it is the SHA-256 that the run recorded, or empty. The folder
-    `functions_in` may record functions of the user's own that belong to the recipe. `adapter_at` is where the adapter
-    in model.adapter stands, if it was moved with the run that began with it.
+    `functions_in` may record functions of the user's own that belong to the recipe. `adapter_at`, `data_at` and
+    `model_at` are where the adapter, the data and the base model of a run stand now, if not where it recorded them.
     """
 
     recipe: Recipe
@@ -51,6 +51,8 @@ class LoadedRecipe:
     unchecked: str | None = None
     functions_in: Path | None = None
     adapter_at: Path | None = None
+    data_at: str | None = None
+    model_at: str | None = None
 
     def settings(self) -> list[Setting]:
         """Return every setting in the order of its declaration."""

@@ -39,6 +39,7 @@ def read_evaluated_run(run: RunFolder) -> EvaluatedRun:
         _refuse_unevaluated(run, run.step)
     evaluation = read_evaluation(run.require(run.metrics, stage="evaluate"))
     recipe = load(run.require(run.evaluated_recipe, stage="evaluate"), {}, []).recipe
+    preparation = read_artifact(Preparation, run.require(run.preparation, stage="prepare"))
     rows = load_objective(evaluation.objective).evaluation.scored_rows(
         lambda name: read_json_lines(run.evaluation / name), recipe
     )
@@ -46,10 +47,11 @@ def read_evaluated_run(run: RunFolder) -> EvaluatedRun:
         name=run.name,
         step=run.step,
         recipe=recipe,
-        data_sha256=read_artifact(Preparation, run.require(run.preparation, stage="prepare")).sha256,
+        data_sha256=preparation.sha256,
         rows=rows,
         further=_read_further(run, recipe, evaluation, rows),
         row_format=read_functions(run).row_format,
+        made_of=preparation.made_of,
     )
 
 

@@ -50,6 +50,8 @@ class Inputs:
         self._functions_in, self._given = loaded.functions_in, functions
         self.preload = preload
         self._unchecked, self._adapter_at = loaded.unchecked, loaded.adapter_at
+        self._data_at = loaded.data_at or loaded.recipe.data.source
+        self._model_at = loaded.model_at or loaded.recipe.model.name_or_path
         self._reporter = reporter
         self._hashes: dict[Path, str] = {}
         self._source: ModelSource | None = None
@@ -72,7 +74,7 @@ class Inputs:
 
         with self._reporter.locating() as tell:
             source = locate_model(
-                self.recipe.model.name_or_path,
+                self._model_at,
                 cache=user_cache(),
                 progress=tell,
                 unchecked=self._unchecked,
@@ -106,7 +108,7 @@ class Inputs:
 
         with self._reporter.locating() as tell:
             return is_local(
-                self.recipe.model.name_or_path,
+                self._model_at,
                 cache=user_cache(),
                 progress=tell,
                 unchecked=self._unchecked,
@@ -141,7 +143,7 @@ class Inputs:
         from tutelage.data.sources.sources import open_source
         from tutelage.system.fetching import user_cache
 
-        opened = open_source(self.recipe.data.source, cache=user_cache(), settings=self.recipe.data)
+        opened = open_source(self._data_at, cache=user_cache(), settings=self.recipe.data)
         own = self.functions.row_format
         if own is None:
             return opened
@@ -168,7 +170,7 @@ class Inputs:
         data = self.recipe.data
         settings = data.model_copy(update={"max_row_bytes": NO_LIMIT}) if keeps_large_rows else data
         try:
-            return read_source(data.source, cache=user_cache(), settings=settings)
+            return read_source(self._data_at, cache=user_cache(), settings=settings)
         except EncodingError:
             self.refuse_faulty_rows()  # which may have more to say
             raise
@@ -196,7 +198,7 @@ class Inputs:
         if self.has_model():
             self.check_targets(beside=beside)
             return True
-        folder = hub_model_here(self.recipe.model.name_or_path)
+        folder = hub_model_here(self._model_at)
         if folder is not None:
             with suppress(ModelError):  # what was fetched in part is fetched whole before it is needed
                 check_targets_of_folder(folder, self.recipe.adapter)

@@ -14,6 +14,7 @@ from tutelage.run.event_log import is_log
 from tutelage.run.folder import RunFolder
 from tutelage.run.history import history_file
 from tutelage.run.lock import held_beside
+from tutelage.stages.moved_inputs import keep_recorded_names
 from tutelage.stages.starting_adapter import settle_adapter
 from tutelage.system.storage import STAGED
 
@@ -93,6 +94,8 @@ def settle_model(
 ) -> LoadedRecipe:
     """Give a model that is a folder or a file its absolute path, or the name that the run keeps; say if it is hashed.
 
+    Data and model that the run knows by their hash keep the names that it recorded.
+
     The identity that its rows were prepared with is taken only of the same name, and only where the command `goes_on`
     with these rows.
     """
@@ -103,15 +106,17 @@ def settle_model(
     model = loaded.recipe.model
     known_name = recorded.model.name_or_path if recorded else None
     settled = model.model_copy(update={"name_or_path": absolute_name(model.name_or_path, known_name)})
+    loaded = replace(loaded, recipe=loaded.recipe.model_copy(update={"model": settled}))
+    if goes_on:
+        loaded = keep_recorded_names(loaded, run, recorded, skip_checksums=skip_checksums)
     known = ""
     if skip_checksums and goes_on and run.preparation.is_file():
         prepared = read_artifact(Preparation, run.preparation)
-        known = prepared.model_sha256 if prepared.model == settled.name_or_path else ""
-    recipe = loaded.recipe.model_copy(update={"model": settled})
+        known = prepared.model_sha256 if prepared.model == loaded.recipe.model.name_or_path else ""
     beside = loaded.functions_in
     if goes_on and not (beside and RunFolder(beside).functions.is_file()):
         beside = run.root
-    return replace(loaded, recipe=recipe, unchecked=known if skip_checksums else None, functions_in=beside)
+    return replace(loaded, unchecked=known if skip_checksums else None, functions_in=beside)
 
 
 def refuse_foreign_folder(run: RunFolder) -> None:

@@ -4,7 +4,6 @@ Rank, alpha and target modules are those of the adapter, and so is the base mode
 A run knows its adapter by the hash that it recorded; the path says where to look first.
 """
 
-from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -18,13 +17,12 @@ from tutelage.model.starting_adapter import OWN_SETTINGS, StartingAdapter, read_
 from tutelage.run.artifacts import Preparation, read_artifact
 from tutelage.run.folder import ExportFolder, RunFolder
 from tutelage.stages.compare import named_run
+from tutelage.stages.moved_inputs import model_after_move, places_around
 
 if TYPE_CHECKING:
     from tutelage.model.sources import ModelSource
 
 ORIGIN = "model.adapter"  # of the settings that it decides
-# How far around a run, and by how many of its last names, an adapter is looked for that was moved together with it.
-ANCESTORS, LAST_NAMES = 3, 4
 
 
 def settle_adapter(loaded: LoadedRecipe, run: RunFolder, recorded: Recipe | None) -> LoadedRecipe:
@@ -62,7 +60,8 @@ def settle_adapter(loaded: LoadedRecipe, run: RunFolder, recorded: Recipe | None
     model: dict[str, Any] = {"adapter": absolute_adapter(named)}
     origins = dict(loaded.origins) | {f"adapter.{name}": ORIGIN for name in OWN_SETTINGS if name not in given}
     if own is not None and "model.name_or_path" not in loaded.origins:
-        model["name_or_path"] = recipe_of_run(own).model.name_or_path
+        base = recipe_of_run(own).model.name_or_path
+        model["name_or_path"] = model_after_move(base, own) or base
         origins["model.name_or_path"] = ORIGIN
     recipe = recipe.model_copy(
         update={
@@ -156,7 +155,7 @@ def place_after_move(named: str, run: RunFolder) -> Path | None:
     recorded = recorded_hash(run)
     if recorded is None or _is_there(path):
         return None
-    for place in _places_around(run, path):
+    for place in places_around(run, path):
         with suppress(TutelageError):  # something else of that name
             if _is_there(place) and find_adapter(str(place)).sha256 == recorded:
                 return place
@@ -168,13 +167,6 @@ def recorded_hash(run: RunFolder) -> str | None:
     with suppress(RunFolderError):
         return read_artifact(Preparation, run.preparation).made_of.get("adapter")
     return None
-
-
-def _places_around(run: RunFolder, path: Path) -> Iterator[Path]:
-    """Yield where an adapter would be if it stood to the run as it did before both were moved."""
-    for ancestor in run.root.absolute().parents[:ANCESTORS]:
-        for names in range(min(LAST_NAMES, len(path.parts) - 1), 0, -1):
-            yield ancestor.joinpath(*path.parts[-names:])
 
 
 def _is_there(path: Path) -> bool:

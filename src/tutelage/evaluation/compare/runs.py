@@ -35,6 +35,12 @@ WITHOUT_EFFECT = (
     "evaluation.forgetting_kl_margin",
     *OF_JUDGES,
 )
+# What a run knows by its hash, and which parts of its `made_of` tell that it is the same under another name.
+KNOWN_BY_HASH: Mapping[str, tuple[str, ...]] = {
+    "data.source": ("data",),
+    "model.name_or_path": ("model", "tokenizer"),
+    "model.adapter": ("adapter",),
+}
 ROWS_NAMED = 5
 
 Kind = Literal["sets", "judges", "passages", "functions"]
@@ -43,7 +49,10 @@ KINDS: tuple[Kind, ...] = get_args(Kind)
 
 @dataclass(frozen=True)
 class EvaluatedRun:
-    """What one run scored with the weights that it kept, or with a `step` with those of that checkpoint."""
+    """What one run scored with the weights that it kept, or with a `step` with those of that checkpoint.
+
+    `made_of` holds a hash each of the data, the base model and what else its rows were prepared from.
+    """
 
     name: str
     step: int | None
@@ -52,6 +61,7 @@ class EvaluatedRun:
     rows: ScoredRows
     further: FurtherScores
     row_format: FunctionSource | None
+    made_of: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -202,7 +212,7 @@ def _sorted_in(groups: list[list[EvaluatedRun]], run: EvaluatedRun) -> list[list
             run.step == other.step and run.recipe.training.seed != other.recipe.training.seed for other in own
         )
         has_own_seed = has_own_seed and is_same_function(own[0].row_format, run.row_format)
-        if has_own_seed and not changed_settings(own[0].recipe, run.recipe, apart_from=apart_from):
+        if has_own_seed and not _changes(own[0], run, apart_from=apart_from):
             own.append(run)
             return groups
     return [*groups, [run]]
@@ -219,11 +229,26 @@ def _group(
     apart_from = WITHOUT_EFFECT if len(runs) == len(baseline) == 1 else (SEED, *WITHOUT_EFFECT)
     differs = [
         *_other_weights(baseline[0].step, runs[0].step),
-        *changed_settings(baseline[0].recipe, runs[0].recipe, apart_from=apart_from),
+        *_changes(baseline[0], runs[0], apart_from=apart_from),
         *change_of_format(baseline[0].row_format, runs[0].row_format),
     ]
     further = {kind: pair_kind(_by_run(baseline, kind), _by_run(runs, kind)) for kind in KINDS}
     return Group(tuple(runs), tuple(differs), _compare(baseline, runs, metrics, deciding), further)
+
+
+def _changes(one: EvaluatedRun, other: EvaluatedRun, *, apart_from: Sequence[str]) -> list[str]:
+    """Name the settings that differ; what is known by its hash differs where that does, whatever it is called."""
+    same = {
+        name: all(one.made_of.get(part) == other.made_of.get(part) for part in parts)
+        for name, parts in KNOWN_BY_HASH.items()
+    }
+    renamed = [name for name, is_same in same.items() if is_same]
+    if same["model.adapter"] and "adapter" in one.made_of:
+        renamed.append("adapter.target_modules")  # a copy names one by one what all-linear meant
+    changed = changed_settings(one.recipe, other.recipe, apart_from=(*apart_from, *renamed))
+    told = {change.partition(" ")[0] for change in changed}
+    unseen = [name for name, is_same in same.items() if not is_same and name not in told]
+    return [*changed, *(f"{name} (other content under the same name)" for name in unseen)]
 
 
 def _compare(
