@@ -1,8 +1,10 @@
 """Stages called from a program: what they return and report, what stands in the log, and that nothing is printed."""
 
 import pytest
+from support.rows import alpaca_values, write_rows
 from support.sessions import as_pair
 
+from tutelage.cli.views.terminal import Terminal
 from tutelage.errors import DataError, Interrupted, RunFolderError
 from tutelage.run import events
 from tutelage.run.lines import read_json_lines
@@ -175,3 +177,26 @@ def test_a_listener_of_a_program_may_be_in_a_thread(session_on):
     with ThreadPoolExecutor(1) as pool:
         outcome = pool.submit(lambda: run_all(session_on())).result()
     assert outcome.reported.page.exists()
+
+
+@pytest.mark.parametrize(
+    ("column", "code"), [("rejected", "data.rejected_not_used"), ("label", "data.label_not_used")]
+)
+def test_a_column_that_is_not_trained_on_is_an_event_and_shown_once(
+    session_on, tmp_path, column, code, capsys
+):
+    rows = [{**value, column: "other"} for value in alpaca_values(80)]
+    session = session_on(data__source=str(write_rows(tmp_path / "column.json", rows)))
+    prepare(session)
+    heard = [
+        event for event in session.heard if isinstance(event, events.Message) and event.level == "warning"
+    ]
+    assert [event.code for event in heard] == [code]
+    assert [line["code"] for line in read_json_lines(session.run.events) if line["event"] == "message"] == [
+        code
+    ]
+    with Terminal(session.run) as terminal:
+        for event in session.heard:
+            terminal(event)
+    shown = "".join(capsys.readouterr())
+    assert shown.count(f"[{code}]") == 1

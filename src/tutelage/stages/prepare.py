@@ -20,6 +20,9 @@ from tutelage.stages.session import Session
 if TYPE_CHECKING:
     from tutelage.data.dataset.preparation import PreparedData
 
+# Notes on rows that a person should look at before the training.
+WARNED = ("data.similar_labels", "data.rejected_not_used", "data.label_not_used")
+
 
 def prepare(session: Session, *, overwrite: bool = False) -> Preparation:
     """Prepare the rows of a run; those that are there already stay unless they would be made of something else now.
@@ -56,6 +59,9 @@ def preparing(session: Session, *, keeps_results: bool = False) -> Iterator["Pre
             seconds = time.monotonic() - begin
             found = prepared.preparation
             session.reporter.emit(Prepared(rows=found.rows, tokens=found.tokens, preparation=found))
+            for note in found.notes:
+                if note.code in WARNED:
+                    session.reporter.warn(note.code, note.message)
             yield prepared
             if not run.recipe.exists():
                 session.record_recipe()  # first, so that the folder alone says how to go on

@@ -11,6 +11,7 @@ from support.rows import make_records
 from tutelage.config.recipe import DataSettings
 from tutelage.data.formats.column_map import left_by_map
 from tutelage.data.formats.formats import read_conversations
+from tutelage.data.quality.rules import Finding
 from tutelage.data.rows.conversations import Conversation, Turn, single_turn
 from tutelage.data.sources.sources import read_source
 from tutelage.errors import DataError
@@ -215,6 +216,22 @@ def test_the_preference_file_of_the_book_trains_the_chosen_answers(tmp_path):
         (value["instruction"], value["chosen"], value["rejected"]) for value in values
     ]
     assert codes_of(found.notes) == ["data.rejected_not_used", "data.field_not_used"]
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "code"),
+    [
+        ("rejected", "no", "data.rejected_not_used"),
+        ("label", "sport", "data.label_not_used"),
+        ("reject_reason", "no", "data.field_not_used"),
+        ("labels", "sport", "data.field_not_used"),
+    ],
+)
+def test_a_rejected_answer_or_a_label_that_is_not_trained_on_is_warned_of(field, value, code):
+    read_rows = read([{**GOOD, field: value}, GOOD])
+    assert codes_of(read_rows.notes) == [code]
+    assert Finding(code, None, "").is_warning
+    assert "1 rows" in read_rows.notes[0].text
 
 
 # Several formats in one source

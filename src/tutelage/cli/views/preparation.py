@@ -3,9 +3,9 @@
 from tutelage.cli.views import console
 from tutelage.codes import Message
 from tutelage.run.artifacts import Preparation
+from tutelage.stages.prepare import WARNED
 
 LABELS_NAMED = 8
-WARNED = ("data.similar_labels",)
 
 
 def show_preparation(preparation: Preparation) -> None:
@@ -37,9 +37,7 @@ def show_preparation(preparation: Preparation) -> None:
         told = "there are no validation rows, so the last weights are kept, not the best."
         console.warn(Message("data.no_validation_rows", told))
     for note in preparation.notes:
-        if note.code in WARNED:
-            console.warn(Message(note.code, note.message))
-        else:
+        if note.code not in WARNED:  # of which the stage warns
             console.note(note.code, note.message)
 
 

@@ -4,7 +4,8 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 
 from tutelage.codes import Message
-from tutelage.config.objectives import objective_of_rows
+from tutelage.config.objectives import OBJECTIVES, objective_of_rows
+from tutelage.data.formats.kto_rows import LABEL, TAG
 from tutelage.data.formats.schemas import SCHEMAS, fields_of
 from tutelage.text.spelling import did_you_mean, nearest
 
@@ -52,13 +53,31 @@ def unknown_key_notes(
         if "preference" in names and not SCHEMAS["preference"].has_fields(fields):
             known |= fields_of(["alpaca"])  # of which the output may hold both answers
         counts.update({key: count for key in fields if key not in known})
-    return [
-        Message(
-            "data.field_not_used",
-            f"The field {key!r} ({count:,} rows) is not used.{_meant(key, fields_of(names))}",
+    return [_unused_field(key, count, names) for key, count in counts.items()]
+
+
+def _unused_field(key: str, count: int, names: Sequence[str]) -> Message:
+    are_pairs = "preference" in names
+    if key.startswith("rejected") and not are_pairs:
+        told = (
+            f"{count:,} rows have a field {key!r}, which is not used: they are trained as plain answers."
+            f" training.objective={objective_of_rows('preference')} trains on both, from the fields 'chosen' and"
+            " 'rejected'; `--map chosen=FIELD` names another one."
         )
-        for key, count in counts.items()
-    ]
+        return Message("data.rejected_not_used", told)
+    if key in (LABEL, TAG) and not are_pairs:
+        told = (
+            f"{count:,} rows have a field {key!r}, which is not used: they are trained as plain answers. To"
+            f" train labels, choose training.objective={objective_of_rows('text-label')}, whose rows are a text and its"
+            f" label; or training.objective={_objective_of_labels()}, if a label says whether an answer is wanted."
+        )
+        return Message("data.label_not_used", told)
+    told = f"The field {key!r} ({count:,} rows) is not used.{_meant(key, fields_of(names))}"
+    return Message("data.field_not_used", told)
+
+
+def _objective_of_labels() -> str:
+    return next(name for name, one in OBJECTIVES.items() if one.judges_answers)
 
 
 def _meant(key: str, known: set[str]) -> str:
