@@ -10,6 +10,7 @@ import warnings
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from support.command_line import CommandLine
@@ -22,6 +23,7 @@ from tutelage.errors import DataError, LanguageModelError, RecipeError, RunFolde
 from tutelage.run.folder import RunFolder
 from tutelage.run.lines import read_json_lines
 from tutelage.run.lock import locked
+from tutelage.stages.python_words import in_python
 
 DOCS = Path(__file__).parents[1] / "docs" / "guide"
 QUICK = {
@@ -119,6 +121,7 @@ def test_what_came_of_a_run_can_be_read_by_name(run):
     assert (run.preparation.rows.train, run.training.steps) == (summary["rows"]["train"], 4)
     assert run.recipe.training.max_steps == 4
     assert repr(run) == f"Run({str(run.folder)!r})"
+    assert repr(tutelage.Run(run.folder, step=2)) == f"Run({str(run.folder)!r}, step=2)"
 
 
 def test_what_is_not_there_is_named_with_the_command_that_makes_it(tmp_path, run):
@@ -402,3 +405,89 @@ def test_a_run_is_found_from_another_folder_and_models_are_loaded_in_threads(pla
     with ThreadPoolExecutor(4) as pool:
         models = [*pool.map(run.load, ["tuned", "base"] * 3)]
     assert [model.log_probs("Name a fruit.", "pear") for model in models] == expected * 3
+
+
+@pytest.mark.parametrize(
+    ("typed", "as_keywords"),
+    [
+        ("add --overwrite to replace it.", "add overwrite=True to replace it."),
+        ("--accept-changes to go on, or --fresh.", "allow_changes=True to go on, or another output=."),
+        ("list them with --set data.overlong=drop.", 'list them with overlong="drop".'),
+        ("in float32: --set training.dtype=float32; or", 'in float32: dtype="float32"; or'),
+        ("--set data.header=false.", "header=False."),
+        ("--set training.max_steps=20", "max_steps=20"),
+        (
+            "with --map text=NAME and --map label=NAME.",
+            'with map={"text": "NAME"} and map={"label": "NAME"}.',
+        ),
+        ("Choose another --output.", "Choose another output=."),
+        ("Run `tutelage train a --overwrite` first.", "Run `tutelage train a --overwrite` first."),
+        ("learning_rate is 'fast' (--set), but", "learning_rate is 'fast', but"),
+    ],
+)
+def test_what_to_do_is_said_in_keywords(typed, as_keywords):
+    assert in_python(typed) == as_keywords
+
+
+def test_errors_name_no_option_and_no_file_that_is_gone(place, run):
+    rows = alpaca_values(60)
+    tutelage.finetune("my.json", output="mine")
+    faulty = [*rows, {"instruction": "a", "answer": 3}]
+    for call in (
+        lambda: tutelage.finetune("my.json", output="mine"),
+        lambda: tutelage.finetune("my.json", output="my.json"),
+        lambda: tutelage.finetune(faulty, output="faulty"),
+        lambda: tutelage.finetune("my.json", output="other", learning_rate="fast"),
+        lambda: tutelage.finetune(rows, output="mine", learning_rate=1e-3),
+        lambda: run.export("peft", output=place / "my.json"),
+        lambda: run.export("peft", quantization="f16"),
+        lambda: run.load().generate("Name a fruit.", top_k=3),
+        lambda: run.load().generate("Name a fruit.", temperature=-1),
+        lambda: tutelage.compare(run),
+    ):
+        with pytest.raises(tutelage.errors.TutelageError) as refused:
+            call()
+        told = str(refused.value)
+        assert re.findall(r"--[a-z]", re.sub(r"`tutelage [^`]*`", "", told)) == [], told
+        assert re.findall(r"rows-[0-9a-f]{12}", told) == [], told
+
+
+def test_numbers_of_numpy_and_torch_are_settings(place):
+    given = {"max_steps": np.int64(4), "learning_rate": np.float64(3e-4), "r": torch.tensor(2)}
+    run = tutelage.finetune("my.json", output="mine", forgetting=np.bool_(False), **given)
+    assert (run.recipe.training.max_steps, run.recipe.training.learning_rate) == (4, 3e-4)
+    assert (run.recipe.adapter.r, run.recipe.evaluation.forgetting) == (2, False)
+    with pytest.raises(RecipeError) as refused:
+        tutelage.finetune("my.json", output="other", max_steps=np.array([4, 5]))
+    assert refused.value.code == "settings.invalid_value"
+
+
+def test_the_setting_that_was_meant_is_named_as_a_keyword(place):
+    for wrong, meant in (("lr", "learning_rate"), ("learning_rat", "learning_rate"), ("steps", "max_steps")):
+        with pytest.raises(RecipeError) as refused:
+            tutelage.finetune("my.json", output="mine", **{wrong: 1})
+        assert refused.value.code == "settings.unknown"
+        assert f" {meant}?" in str(refused.value)
+
+
+def test_a_data_frame_is_taken_row_by_row(place):
+    import pandas
+
+    rows = alpaca_values(60)
+    run = tutelage.finetune(pandas.DataFrame(rows), output="frame")
+    [kept] = run.folder.glob("rows-*.jsonl")
+    assert read_json_lines(kept) == rows
+    with pytest.raises(DataError) as refused:
+        tutelage.finetune(pandas.DataFrame([*rows, {"instruction": "a"}]), output="holes")
+    assert (refused.value.code, refused.value.row) == ("data.row_not_json", 60)
+
+
+def test_runs_are_equal_by_their_folder_and_step(place, run):
+    (place / "link").symlink_to(run.folder)
+    same = tutelage.Run(place / "link")
+    assert same == run
+    assert len({same, run, tutelage.Run(run.folder, step=2)}) == 2
+    assert run != str(run.folder)
+    assert eval(repr(tutelage.Run(run.folder, step=2)), {"Run": tutelage.Run}) == tutelage.Run(
+        run.folder, step=2
+    )

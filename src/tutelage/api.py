@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from tutelage.config.recipe import Recipe
-from tutelage.config.recipe_file import setting_named
 from tutelage.config.recipes import shipped_path
 from tutelage.errors import RecipeError, RunFolderError
 from tutelage.run import events
@@ -20,6 +19,8 @@ from tutelage.run.folder import ARMS, RunFolder
 from tutelage.stages.export import Quantization
 from tutelage.stages.functions import FormatFunction, MetricFunction, given_functions
 from tutelage.stages.opening import earlier_run, new_run
+from tutelage.stages.python_settings import overrides_of
+from tutelage.stages.python_words import python_words
 from tutelage.stages.reporter import without_raising
 from tutelage.stages.rows import kept_rows
 from tutelage.stages.session import Session
@@ -46,10 +47,11 @@ def finetune(
 ) -> "Run":
     """Fine-tune a model, evaluate it against its base and report; an unfinished run in `output` goes on.
 
-    `data` is a path or name as for `--data`, or rows as dicts (a list, or a `datasets.Dataset`). `recipe` is a file or
-    the name of one that ships; `settings` are settings of it by their last name, such as `learning_rate`. A function
-    as `format` makes one of our rows of each, or None to leave it out; a text is the setting. Each of `metrics` takes
-    an answer and its reference, and returns a number, higher for a better answer. Writes the files of `tutelage run`.
+    `data` is a path or name as for `--data`, or rows as dicts (a list, a `datasets.Dataset`, a pandas `DataFrame`).
+    `recipe` is a file or the name of one that ships; `settings` are settings of it by their last name, such as
+    `learning_rate`. A function as `format` makes one of our rows of each, or None to leave it out; a text is the
+    setting. Each of `metrics` takes an answer and its reference, and returns a number, higher for a better answer.
+    Writes the files of `tutelage run`.
 
     Raises RecipeError for settings, DataError for rows and what a function makes of them, ModelError for the base
     model, RunFolderError where `output` holds a finished run, or an unfinished one whose data or settings changed and
@@ -60,18 +62,17 @@ def finetune(
 
     if not callable(listener):
         raise TypeError(f"listener is {listener!r}, which cannot be called")
-    if isinstance(format, str):
-        settings, format = {**settings, "format": format}, None
-    functions = given_functions(metrics, format)
-    if "source" in settings:
-        raise RecipeError("cli.option_not_supported", "The rows are the first argument. Leave source= out.")
-    given = {
-        f"--set {setting_named(name)}": str(value) if isinstance(value, Path) else value
-        for name, value in settings.items()
-    }
-    path = None if recipe is None else shipped_path(str(recipe)) or Path(recipe).expanduser()
-    root = None if output is None else Path(output).expanduser()
-    with ExitStack() as kept:
+    with python_words(output), ExitStack() as kept:
+        if isinstance(format, str):
+            settings, format = {**settings, "format": format}, None
+        functions = given_functions(metrics, format)
+        if "source" in settings:
+            raise RecipeError(
+                "cli.option_not_supported", "The rows are the first argument. Leave source= out."
+            )
+        given = overrides_of(settings)
+        path = None if recipe is None else shipped_path(str(recipe)) or Path(recipe).expanduser()
+        root = None if output is None else Path(output).expanduser()
         if not isinstance(data, str | Path):
             if root is None:
                 raise RunFolderError(
@@ -89,12 +90,24 @@ def finetune(
 class Run:
     """A run on disk, or with a `step` one of its checkpoints; every property is read when it is asked for."""
 
+    @python_words()
     def __init__(self, folder: str | Path, *, step: int | None = None) -> None:
         # Absolute, so that it is found from another folder of work too.
         self._run, self._loaded = earlier_run(Path(folder).expanduser().absolute(), {}, step=step)
 
     def __repr__(self) -> str:
-        return f"Run({self.name!r})"
+        step = "" if self._run.step is None else f", step={self._run.step}"
+        return f"Run({str(self.folder)!r}{step})"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Run) and self._place == other._place
+
+    def __hash__(self) -> int:
+        return hash(self._place)
+
+    @property
+    def _place(self) -> tuple[Path, int | None]:
+        return self.folder.resolve(), self._run.step
 
     @property
     def name(self) -> str:
@@ -135,6 +148,7 @@ class Run:
         found = self.evaluation
         return found.metrics if isinstance(found, AnswerEvaluation) else {"accuracy": found.accuracy}
 
+    @python_words()
     def load(self, which: Literal["tuned", "base"] = "tuned", *, step: int | None = None) -> "AnsweringModel":
         """Load the fine-tuned model, or its base, to be asked; with a `step` the model as that checkpoint has it.
 
@@ -150,6 +164,7 @@ class Run:
             [(_, model)] = open_models(of._session(), [which])
         return model
 
+    @python_words()
     def export(
         self,
         target: str,
@@ -173,6 +188,7 @@ class Run:
         return Session(self._run, self._loaded)
 
 
+@python_words()
 def compare(*runs: "Run | str | Path") -> "RunsCompared":
     """Compare the fine-tuned models of evaluated runs on the same test rows, the baseline first.
 

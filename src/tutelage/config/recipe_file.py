@@ -169,7 +169,9 @@ def setting_named(name: str) -> str:
     if name in known:
         return known[name]
     if name not in known.values():
-        raise RecipeError("settings.unknown", f"Unknown setting {name}.{did_you_mean(nearest(name, known))}")
+        near = _nearest(name)
+        meant = did_you_mean(near and (near if "." in name else near.partition(".")[2]))
+        raise RecipeError("settings.unknown", f"Unknown setting {name}.{meant}")
     return name
 
 

@@ -201,12 +201,12 @@ def refuse_odd_sampling(temperature: float, top_k: int | None, top_p: float, see
         ("seed", seed, _is_whole(seed) and 0 <= seed < 2**63, "a whole number from 0, below 2^63"),
     ):
         if not is_right:
-            raise RecipeError("cli.value_out_of_range", f"--{name} is {value}, but it has to be {right}.")
+            raise RecipeError("cli.value_out_of_range", f"{name} is {value}, but it has to be {right}.")
     if temperature == 0 and (top_k is not None or top_p < 1 or seed):
         raise RecipeError(
             "generate.sampling_without_temperature",
-            "--top-k, --top-p and --seed decide how tokens are drawn, but at --temperature 0 none is."
-            " Add a temperature, for example --temperature 0.8, or leave them out.",
+            "top-k, top-p and seed decide how tokens are drawn, but at temperature 0 none is."
+            " Add a temperature, for example 0.8, or leave them out.",
         )
 
 

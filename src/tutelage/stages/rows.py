@@ -21,7 +21,7 @@ def kept_rows(rows: Iterable[Any], run: RunFolder) -> Iterator[Path]:
     what JSON has no form for.
     """
     refuse_foreign_folder(run)
-    content = b"".join(_line(place, row) for place, row in enumerate(rows))
+    content = b"".join(_line(place, row) for place, row in enumerate(_records(rows)))
     path = run.rows(hashlib.sha256(content).hexdigest())
     made = [folder for folder in (run.root, *run.root.parents) if not folder.exists()]
     is_new = not path.exists()
@@ -40,6 +40,11 @@ def kept_rows(rows: Iterable[Any], run: RunFolder) -> Iterator[Path]:
     for other in run.root.iterdir():
         if HANDED_OVER.fullmatch(other.name) and not _is_named(other, run):
             remove(other)  # the rows that this run had before
+
+
+def _records(rows: Any) -> Iterable[Any]:
+    """Return rows one by one; a data frame of pandas would give the names of its columns."""
+    return rows.to_dict("records") if hasattr(rows, "iterrows") else rows
 
 
 def _is_named(path: Path, run: RunFolder) -> bool:
