@@ -1,14 +1,17 @@
 """Stages called from a program: what they return and report, what stands in the log, and that nothing is printed."""
 
+import errno
+
 import pytest
 from support.rows import alpaca_values, write_rows
 from support.sessions import as_pair
 
-from tutelage.cli.views.terminal import Terminal
-from tutelage.errors import DataError, Interrupted, RunFolderError
-from tutelage.run import events
+from tutelage.cli.views.terminal import TRAINING, Terminal
+from tutelage.errors import DataError, Interrupted, RunFolderError, StorageError
+from tutelage.run import event_log, events
 from tutelage.run.lines import read_json_lines
 from tutelage.stages.evaluate import evaluate
+from tutelage.stages.export import export
 from tutelage.stages.prepare import prepare
 from tutelage.stages.report import report
 from tutelage.stages.run import run_all
@@ -200,3 +203,50 @@ def test_a_column_that_is_not_trained_on_is_an_event_and_shown_once(
             terminal(event)
     shown = "".join(capsys.readouterr())
     assert shown.count(f"[{code}]") == 1
+
+
+def test_an_export_is_a_stage_in_the_log_and_for_listeners(session_on, tmp_path):
+    session = session_on()
+    prepare(session)
+    train(session)
+    before = len(logged(session))
+    exporting = session_on()
+    [exported] = export(exporting, ["peft"], output=tmp_path / "taken")
+    own = [("started", "export"), ("finished", "export")]
+    assert stages(logged(session)[before:]) == stages(heard(exporting)) == own
+    [finished] = [event for event in exporting.heard if isinstance(event, events.StageFinished)]
+    assert finished.result == [exported]
+    with pytest.raises(RunFolderError):
+        export(session_on(), ["peft"], output=tmp_path / "taken")
+    assert stages(logged(session)[before:]) == own, "an export that is refused adds nothing"
+
+
+@pytest.mark.parametrize("stage", [report, evaluate])
+def test_a_log_that_cannot_be_opened_is_one_error_with_a_code(session_on, stage, monkeypatch):
+    def refuse(path):
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    session = session_on()
+    prepare(session)
+    train(session)
+    monkeypatch.setattr(event_log, "bytes_of_whole_lines", refuse)
+    with pytest.raises(StorageError) as refused:
+        stage(session_on())
+    assert (refused.value.code, refused.value.path) == ("storage.write_failed", session.run.events)
+
+
+def test_a_training_that_goes_on_shows_its_bar_before_the_next_step(session_on, monkeypatch):
+    first = session_on(training__max_steps=6)
+    prepare(first)
+    stop_after(first, 3)
+    with pytest.raises(Interrupted):
+        train(first)
+    second = session_on(training__max_steps=6)
+    train(second)
+    is_step = [isinstance(event, events.StepTaken) for event in second.heard]
+    bars = []
+    monkeypatch.setattr(Terminal, "_show_bar", lambda self, label, total: bars.append((label, total)))
+    with Terminal(second.run) as terminal:
+        for event in second.heard[: is_step.index(True)]:
+            terminal(event)
+    assert (TRAINING, 6) in bars

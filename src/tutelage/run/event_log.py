@@ -49,7 +49,9 @@ class EventLog:
         """Write the lines that were held, and those from here on, behind the last whole line of the file."""
         held, self._held = self._held or b"", None
         if self._file is None:
-            self._open(bytes_of_whole_lines(self._path))
+            with storage_faults(self._path):
+                keep_bytes = bytes_of_whole_lines(self._path)
+            self._open(keep_bytes)
             self._append(held)
 
     def emit(self, event: Event) -> None:
@@ -142,8 +144,9 @@ def is_log(path: Path) -> bool:
     """Tell whether a file begins as the log of a run does."""
     if not path.is_file():
         return False
-    with path.open("rb") as file:
+    with suppress(OSError), path.open("rb") as file:
         return _record(file.readline(LONGEST_FIRST_LINE)).get("event") == StageStarted.event
+    return False
 
 
 def _record(line: bytes) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from tutelage.run.artifacts import Preparation, RowCounts, TokenCounts
 from tutelage.run.validation import Record
 
 FORMAT = 1  # of the lines; it rises whenever a reader needs something else than before
-Stage = Literal["prepare", "train", "evaluate", "judge", "report"]
+Stage = Literal["prepare", "train", "evaluate", "judge", "report", "export"]
 Level = Literal["note", "warning"]
 
 

@@ -96,7 +96,7 @@ def export(
     session.inputs.locate()  # which may take long, before others are kept out
     from tutelage.data.dataset.preparation import read_prepared
 
-    with _unchanged(run, folder.root):
+    with _unchanged(session, folder.root), session.stage("export") as finish:
         trained = session.trained_unchanged()
         held_out = [read_prepared(run, split) for split in ("test", "validation")]
         evaluation = read_evaluation(run.metrics) if run.metrics.exists() else None
@@ -107,7 +107,7 @@ def export(
             with storage_faults(folder.root):
                 folder.root.mkdir(parents=True, exist_ok=True)
             sweep(folder.root)
-            return part.export(
+            exported = part.export(
                 trained,
                 chain.from_iterable(held_out),
                 evaluation,
@@ -116,6 +116,8 @@ def export(
                 quantization=order.quantization or "f16",
                 waiting=session.reporter.waiting,
             )
+        finish(exported)
+    return exported
 
 
 def export_folder(session: Session, output: Path | None) -> ExportFolder:
@@ -124,8 +126,12 @@ def export_folder(session: Session, output: Path | None) -> ExportFolder:
 
 
 @contextmanager
-def _unchanged(run: RunFolder, output: Path) -> Iterator[None]:
-    """Keep others from changing a run while it is exported; a run that cannot be written is exported to elsewhere."""
+def _unchanged(session: Session, output: Path) -> Iterator[None]:
+    """Keep others from changing a run while it is exported, and write what is reported into its log.
+
+    A run that cannot be written is exported to elsewhere, and its log does not tell of it.
+    """
+    run = session.run
     is_elsewhere = not output.resolve().is_relative_to(run.root.resolve())
     with ExitStack() as stack:
         try:
@@ -139,6 +145,8 @@ def _unchanged(run: RunFolder, output: Path) -> Iterator[None]:
                     "run.locked",
                     f"{run.root} is in use by {owner}. Wait until it has ended, then export again.",
                 ) from None
+        else:
+            stack.enter_context(session.reporter.logging(run.events))
         yield
 
 

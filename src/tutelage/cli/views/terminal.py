@@ -171,6 +171,8 @@ class Terminal:
 
     def _on_estimate(self, event: events.Estimated) -> None:
         show_estimate(event)
+        if event.step:  # a training that goes on has nothing to validate before its next step
+            self._show_training()
 
     def _on_step(self, event: events.StepTaken) -> None:
         self._show_training()
