@@ -56,9 +56,12 @@ def refuse_classifier(session: Session) -> None:
 
 
 def refuse_idle_settings(session: Session, *, verb: str, honoured: Collection[str] = ()) -> None:
-    """Stop when a setting differs from the run's own, though the command has no use for it."""
+    """Stop when a setting differs from the run's own, though the command has no use for it.
+
+    What the run knows by its hash may be named again: who opens it compares the hash.
+    """
     own = load(session.run.recipe, {}, [])
-    changed = changed_settings(own.recipe, session.recipe, apart_from=honoured)
+    changed = changed_settings(own.recipe, session.recipe, apart_from=(*honoured, *FOUND_BY_HASH))
     if changed:
         raise RecipeError(
             "settings.fixed_by_run",

@@ -10,7 +10,7 @@ from pathlib import Path
 from tutelage.cli.opening import forgive_ctrl_c, opened
 from tutelage.cli.options import Options, open_earlier_run
 from tutelage.cli.views import console
-from tutelage.config.recipe_file import FOUND_BY_HASH, PLACE_OF_WORK
+from tutelage.config.recipe_file import PLACE_OF_WORK
 from tutelage.errors import DataError, Interrupted, ModelError, RecipeError, StorageError
 from tutelage.stages.chat import Talk, talking
 from tutelage.stages.settings import refuse_classifier, refuse_idle_settings, refuse_untrained_settings
@@ -41,9 +41,7 @@ def chat(options: Options = Options()) -> None:  # noqa: B008 - frozen
     with opened(run, loaded) as session:
         refuse_untrained_settings(session)
         refuse_classifier(session)
-        refuse_idle_settings(
-            session, verb="chat", honoured=("evaluation.max_new_tokens", *PLACE_OF_WORK, *FOUND_BY_HASH)
-        )
+        refuse_idle_settings(session, verb="chat", honoured=("evaluation.max_new_tokens", *PLACE_OF_WORK))
         if options.overwrite or options.dry_run:
             raise RecipeError(
                 "cli.option_not_supported",

@@ -10,7 +10,7 @@ from tutelage.cli.options import Options, as_path, open_earlier_run
 from tutelage.cli.views import console
 from tutelage.cli.views.dry_run import show_dry_run
 from tutelage.cli.views.labels import show_label
-from tutelage.config.recipe_file import FOUND_BY_HASH, PLACE_OF_WORK
+from tutelage.config.recipe_file import PLACE_OF_WORK
 from tutelage.errors import DataError, RecipeError
 from tutelage.stages.classify import (
     open_classify,
@@ -46,7 +46,7 @@ def classify(
     with opened(run, loaded, is_quiet=file is not None) as session:
         of_file = [f"data.{name}" for name in OF_FILE] if file is not None else []
         refuse_untrained_settings(session, apart_from=of_file)
-        refuse_idle_settings(session, verb="classify", honoured=(*of_file, *PLACE_OF_WORK, *FOUND_BY_HASH))
+        refuse_idle_settings(session, verb="classify", honoured=(*of_file, *PLACE_OF_WORK))
         if options.overwrite:
             raise RecipeError(
                 "cli.option_not_supported",

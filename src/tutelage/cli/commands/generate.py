@@ -8,7 +8,7 @@ from tutelage.cli.opening import opened
 from tutelage.cli.options import Options, open_earlier_run
 from tutelage.cli.views import console
 from tutelage.cli.views.dry_run import show_dry_run
-from tutelage.config.recipe_file import FOUND_BY_HASH, PLACE_OF_WORK
+from tutelage.config.recipe_file import PLACE_OF_WORK
 from tutelage.errors import DataError, RecipeError
 from tutelage.stages.answer import open_models, refuse_odd_sampling
 from tutelage.stages.settings import refuse_classifier, refuse_idle_settings, refuse_untrained_settings
@@ -39,9 +39,7 @@ def generate(
     run, loaded = open_earlier_run(options)
     with opened(run, loaded) as session:
         refuse_untrained_settings(session)
-        refuse_idle_settings(
-            session, verb="generate", honoured=("evaluation.max_new_tokens", *PLACE_OF_WORK, *FOUND_BY_HASH)
-        )
+        refuse_idle_settings(session, verb="generate", honoured=("evaluation.max_new_tokens", *PLACE_OF_WORK))
         if options.overwrite:
             raise RecipeError(
                 "cli.option_not_supported",

@@ -9,7 +9,7 @@ from tutelage.cli.options import Options, open_earlier_run
 from tutelage.cli.views import console
 from tutelage.cli.views.dry_run import show_dry_run
 from tutelage.cli.views.server import show_server
-from tutelage.config.recipe_file import FOUND_BY_HASH, PLACE_OF_WORK
+from tutelage.config.recipe_file import PLACE_OF_WORK
 from tutelage.errors import RecipeError
 from tutelage.stages.serve import MOST_TOKENS, open_key
 from tutelage.stages.serve import serve as serve_run
@@ -45,7 +45,7 @@ def serve(
     with opened(run, loaded) as session:
         refuse_untrained_settings(session)
         refuse_classifier(session)
-        refuse_idle_settings(session, verb="serve", honoured=(*PLACE_OF_WORK, *FOUND_BY_HASH))
+        refuse_idle_settings(session, verb="serve", honoured=PLACE_OF_WORK)
         if options.overwrite:
             raise RecipeError(
                 "cli.option_not_supported",
