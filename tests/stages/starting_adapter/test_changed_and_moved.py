@@ -144,9 +144,11 @@ def test_an_adapter_that_was_moved_alone_is_named_again(first, finished, command
     with pytest.raises(ModelError) as fault:
         tutelage.Run(mine).load("base")
     assert fault.value.code == "model.adapter_not_found"
-    assert "--set model.adapter=" in str(fault.value)
+    assert 'adapter="runs/NAME"' in str(fault.value), "as a keyword"
     named = ("--set", f"model.adapter={finished / 'far' / 'away'}")
     ended = command("generate", mine, "Give a fig.", *named)
+    assert ended.code == 0, ended.err
+    ended = command("report", mine, *named)
     assert ended.code == 0, ended.err
     ended = command("evaluate", mine, "--overwrite", *named)
     assert ended.code == 0, ended.err
@@ -157,7 +159,11 @@ def test_another_adapter_is_refused_by_its_hash(home, first, finished, command):
     mine = finished / "mine"
     shutil.copytree(finished / "start", finished / "other")
     change(finished / "other" / "model")
-    for verb, *words in (("generate", mine, "Give a fig."), ("evaluate", mine, "--overwrite")):
+    for verb, *words in (
+        ("generate", mine, "Give a fig."),
+        ("report", mine),
+        ("evaluate", mine, "--overwrite"),
+    ):
         ended = command(verb, *words, "--set", f"model.adapter={finished / 'other'}")
         assert ended.code != 0
         assert "error[run.starting_adapter_changed]" in ended.err

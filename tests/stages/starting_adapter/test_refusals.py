@@ -35,7 +35,7 @@ def test_another_base_model_is_refused_with_the_setting_that_names_the_right_one
     save_file(content | {name: content[name] + 1}, weights, metadata={"format": "pt"})
     fault = refused(ModelError, home, adapter=first.folder, name_or_path=str(tmp_path / "other"))
     assert fault.code == "model.adapter_of_other_base"
-    assert f"--set model.name_or_path={home / 'tiny'}" in str(fault)
+    assert f'name_or_path="{home / "tiny"}"' in str(fault), "as a keyword"
 
 
 def test_settings_of_the_adapter_that_are_set_otherwise_are_refused_by_name(home, first):
@@ -84,7 +84,7 @@ def test_an_unfinished_run_is_refused_with_the_command_that_finishes_it(home, fi
     fault = refused(ModelError, home, adapter=folder)
     assert fault.code == "model.adapter_run_unfinished"
     assert f"tutelage train {folder}" in str(fault)
-    assert f"--set model.adapter={folder}@6" in str(fault)
+    assert f'adapter="{folder}@6"' in str(fault), "as a keyword"
     assert refused(RunFolderError, home, adapter=f"{folder}@5").code == "run.no_such_checkpoint"
 
 
@@ -109,7 +109,7 @@ def test_a_folder_that_names_its_base_is_not_put_on_the_default_model(home, firs
     folder = bare_folder(first, tmp_path / "bare", base_model_name_or_path="somebody/large-7b")
     fault = refused(ModelError, home, adapter=folder)
     assert fault.code == "model.adapter_base_not_given"
-    assert "--set model.name_or_path=somebody/large-7b" in str(fault)
+    assert 'name_or_path="somebody/large-7b"' in str(fault), "as a keyword"
     default = bare_folder(first, tmp_path / "default", base_model_name_or_path=DEFAULT_MODEL)
     _, loaded = new_run(None, {"--set model.adapter": str(default)}, root=tmp_path / "new")
     assert loaded.recipe.model.name_or_path == DEFAULT_MODEL
