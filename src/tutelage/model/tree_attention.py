@@ -1,8 +1,8 @@
 """Attention over the paths of a prefix tree, and over a cache, with plain matrix products.
 
 Registered through transformers' AttentionInterface, so no model code is copied. On CPUs the built-in bfloat16 kernel is
-several times slower than these products at the sizes of instruction tuning; long runs of nodes and new tokens, which are
-one query a row, go through it (fused_attention.py).
+several times slower than these products at the sizes of instruction tuning. Long runs of nodes, and new tokens, which
+are one query a row, go through it all the same (fused_attention.py).
 """
 
 from collections.abc import Sequence
