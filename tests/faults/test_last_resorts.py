@@ -235,7 +235,7 @@ def test_libraries_are_imported_without_a_home(home):
     assert ended.returncode == 0, ended.stderr
     program = PROGRAM.replace("from tutelage.cli.main import main\nmain(sys.argv[1:])", "")
     program += "from tutelage.system.runtime import settle_process\nsettle_process()\n"
-    program += "import tutelage.evaluation.metrics.metrics, tutelage.report.charts\n"
+    program += "import tutelage.evaluation.metrics.rouge_l, tutelage.report.charts\n"
     environment = os.environ | {"PYTHONPATH": str(Path(tutelage.__file__).parents[1])}
     ended = subprocess.run([sys.executable, "-c", program], capture_output=True, env=environment, check=False)
     assert ended.returncode == 0, ended.stderr

@@ -3,7 +3,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from tutelage.evaluation.metrics.metrics import METRICS
+from tutelage.evaluation.metrics import load_metric
 from tutelage.evaluation.paired.verdict import verdict
 from tutelage.evaluation.stats.statistics import paired_difference
 from tutelage.report.charts import distribution_chart
@@ -14,7 +14,7 @@ MIDDLE = WIDTH / 2
 
 def drawn(base, tuned, metric, width=WIDTH):
     one = paired_difference(base, tuned)
-    return one, draw_interval(one, METRICS[metric], verdict(one, METRICS[metric]), width=width)
+    return one, draw_interval(one, load_metric(metric), verdict(one, load_metric(metric)), width=width)
 
 
 def scores(gain, spread=10):
@@ -56,26 +56,26 @@ def test_labels_run_neither_into_each_other_nor_into_the_zero_nor_out_of_the_dra
 
 def test_rows_alike_have_no_interval_to_draw():
     one = paired_difference(np.arange(20.0), np.arange(20.0) + 1)
-    assert draw_intervals(one, METRICS["chrf"], verdict(one, METRICS["chrf"])) == {}
+    assert draw_intervals(one, load_metric("chrf"), verdict(one, load_metric("chrf"))) == {}
 
 
 def test_a_lower_value_wins_where_lower_is_better():
     one = paired_difference(np.array([3.0, 3, 3, 3]), np.array([1.0, 2, 3, 4]))
-    assert [(part.kind, part.rows) for part in split_rows(one, METRICS["bits_per_byte"])] == [
+    assert [(part.kind, part.rows) for part in split_rows(one, load_metric("bits_per_byte"))] == [
         ("better", 2),
         ("same", 1),
         ("worse", 1),
     ]
-    assert [part.rows for part in split_rows(one, METRICS["chrf"])] == [1, 1, 2]
+    assert [part.rows for part in split_rows(one, load_metric("chrf"))] == [1, 1, 2]
 
 
 def test_a_distribution_of_two_values_is_no_drawing():
     right_or_wrong = np.array([0.0, 100, 100])
-    assert distribution_chart(right_or_wrong, right_or_wrong, METRICS["exact_match"]) is None
+    assert distribution_chart(right_or_wrong, right_or_wrong, load_metric("exact_match")) is None
 
 
 def test_a_distribution_says_its_quarters():
-    chart = distribution_chart(np.arange(101.0), np.arange(101.0) / 2, METRICS["chrf"])
+    chart = distribution_chart(np.arange(101.0), np.arange(101.0) / 2, load_metric("chrf"))
     assert chart.description == (
         "The median row has 50.0 (the middle half 25.0 to 75.0) before and 25.0 (the middle half 12.5 to 37.5) after."
     )

@@ -11,9 +11,11 @@ from scipy.stats import ttest_rel
 from support.rows import alpaca_values, write_rows
 
 import tutelage
+from tutelage.config.extensions import METRICS
 from tutelage.data.rows.records import Record
 from tutelage.errors import DataError, RecipeError, RunFolderError
-from tutelage.evaluation.metrics.metrics import METRICS, OwnMetric, score_rows
+from tutelage.evaluation.metrics import load_metric
+from tutelage.evaluation.metrics.metrics import OwnMetric, score_rows
 from tutelage.evaluation.paired.comparison import compare_scores
 from tutelage.evaluation.stats.multiplicity import holm
 from tutelage.evaluation.stats.statistics import paired_difference
@@ -113,7 +115,7 @@ TUNED = [4, 11, 4, 15, 9, 2, 18, 7, 12, 5, 10, 6]
 
 def test_an_own_metric_has_the_paired_statistics_of_ours():
     scores = score_rows(answers(BASE), answers(TUNED), [own_metric(letters)])
-    compared = compare_scores(scores, METRICS["chrf"])
+    compared = compare_scores(scores, load_metric("chrf"))
     found, expected = compared.measured["own"], ttest_rel(TUNED, BASE).confidence_interval()
     assert (found.base, found.tuned) == (np.mean(BASE), np.mean(TUNED))
     assert (found.low, found.high) == pytest.approx((expected.low, expected.high))
@@ -122,13 +124,13 @@ def test_an_own_metric_has_the_paired_statistics_of_ours():
     assert compared.to_record()["metrics"]["own"]["p_holm"] == raised["own"]
     unpaired = ttest_rel(TUNED[::-1], BASE).confidence_interval()
     assert (unpaired.low, unpaired.high) != pytest.approx((found.low, found.high))
-    without = compare_scores(score_rows(answers(BASE), answers(TUNED)), METRICS["chrf"])
+    without = compare_scores(score_rows(answers(BASE), answers(TUNED)), load_metric("chrf"))
     assert [*without.measured] == [*METRICS]
 
 
 def test_zeros_of_an_unknown_scale_are_no_shares_out_of_100():
     scores = score_rows(answers(BASE), answers(TUNED), [own_metric(lambda answer, reference: 0.0)])
-    found = compare_scores(scores, METRICS["chrf"])
+    found = compare_scores(scores, load_metric("chrf"))
     assert (found.measured["own"].low, found.measured["own"].base_high) == (None, None)
     as_ours = paired_difference(scores.base["own"], scores.tuned["own"], scores.clusters)
     assert as_ours.high > 1  # which would be more than a metric from 0 to 1 can differ

@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 from support.fake_run import FORGETTING, RECIPE, make_run
 
+from tutelage.evaluation.metrics import load_metric
 from tutelage.evaluation.metrics.class_metrics import class_metrics
-from tutelage.evaluation.metrics.metrics import METRICS, score_rows
+from tutelage.evaluation.metrics.metrics import score_rows
 from tutelage.evaluation.metrics.several_labels import label_set_metrics
 from tutelage.evaluation.paired.comparison import compare_scores
 from tutelage.objectives.classification.evaluation import verdict
@@ -120,6 +121,6 @@ def rewrite_preference_figures(run: RunFolder, is_right: np.ndarray) -> None:
         "verdict": "better",
         "sentence": "Moved towards the chosen answers.",
     }
-    result = with_preference(compare_scores(scores, METRICS["chrf"]).to_record(), figures)
+    result = with_preference(compare_scores(scores, load_metric("chrf")).to_record(), figures)
     found = {"format": 1, **result, "objective": "dpo", "sets": {}, "forgetting": FORGETTING}
     write_artifact(run.metrics, AnswerEvaluation.model_validate(found))

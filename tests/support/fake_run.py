@@ -11,7 +11,8 @@ from support.fake_examples import END, encode, invent
 from support.rows import write_split
 
 from tutelage.codes import Message
-from tutelage.evaluation.metrics.metrics import METRICS, score_rows
+from tutelage.evaluation.metrics import load_metric
+from tutelage.evaluation.metrics.metrics import score_rows
 from tutelage.evaluation.paired.comparison import compare_scores
 from tutelage.report.summary import summarise
 from tutelage.run.artifacts import Environment, Preparation, TrainingResult, write_artifact
@@ -260,7 +261,7 @@ def measure(run: RunFolder, primary: str = "chrf") -> None:
     """Write the figures that belong to the answers in the folder."""
     scores = score_rows(read_json_lines(run.responses("base")), read_json_lines(run.responses("tuned")))
     write_json_lines(run.scores, scores.to_records())
-    result = compare_scores(scores, METRICS[primary]).to_record()
+    result = compare_scores(scores, load_metric(primary)).to_record()
     found = {"format": 1, **result, "sets": {}, "forgetting": FORGETTING}
     write_artifact(run.metrics, AnswerEvaluation.model_validate(found))
 

@@ -11,6 +11,15 @@ from typing import Any
 from pydantic import BeforeValidator
 from pydantic_core import PydanticKnownError
 
+METRICS: dict[str, str] = {
+    "exact_match": "tutelage.evaluation.metrics.exact_match",
+    "token_f1": "tutelage.evaluation.metrics.token_f1",
+    "rouge_l": "tutelage.evaluation.metrics.rouge_l",
+    "chrf": "tutelage.evaluation.metrics.chrf",
+    "stopped": "tutelage.evaluation.metrics.stopped",
+    "bits_per_byte": "tutelage.evaluation.metrics.bits_per_byte",
+}
+
 
 @dataclass(frozen=True)
 class LossEntry:

@@ -5,11 +5,12 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from tutelage.config.extensions import METRICS, one_of
 from tutelage.config.recipe_section import Count, FormatName, Name, Section, Sha256, setting_error
 from tutelage.text.credentials import KEY_IN_NAME, KEY_VARIABLE, secret_in_name, without_secrets
 from tutelage.text.patterns import compile_pattern
 
-MetricName = Literal["exact_match", "token_f1", "rouge_l", "chrf", "stopped", "bits_per_byte"]
+MetricName = Annotated[str, one_of(METRICS)]
 SetMetricName = Literal[
     "exact_match",
     "numeric",
@@ -93,7 +94,9 @@ class EvaluationSettings(Section):
     max_new_tokens: Count = Field(128, description="Longest answer in tokens.")
     batch_size: Count = Field(64, description="Answers decoded at once.")
     primary_metric: MetricName = Field(
-        "chrf", description="The metric that the verdict is about, chosen before anything is seen."
+        "chrf",
+        description="The metric that the verdict is about, chosen before anything is seen.",
+        json_schema_extra={"enum": list(METRICS)},
     )
     sets: dict[Annotated[str, Field(pattern="^[a-z0-9][a-z0-9_-]{0,63}$")], NamedSetSettings] = Field(
         {}, description="More test sets by name, each a table [evaluation.sets.NAME] as below."

@@ -16,7 +16,8 @@ from tutelage.errors import DataError
 from tutelage.evaluation.answers.answers_so_far import answer_rows, weights_of_folder
 from tutelage.evaluation.answers.responses import Progress, Waiting, collect_responses
 from tutelage.evaluation.eval_sets.named_sets import Answers, NamedSet, answer_set, judge_sets
-from tutelage.evaluation.metrics.metrics import METRICS, OwnMetric, score_rows
+from tutelage.evaluation.metrics import load_metrics
+from tutelage.evaluation.metrics.metrics import OwnMetric, score_rows
 from tutelage.evaluation.paired.comparison import compare_scores
 from tutelage.evaluation.regression.forgetting import (
     Reading,
@@ -81,6 +82,8 @@ def evaluate(
     """Ask both models every prompt of the rows and those of the named sets, score and compare."""
     trained, own = inputs.trained, inputs.own
     recipe, source = trained.recipe, trained.source
+    # All are loaded, so that one at fault is found before the first answer.
+    primary = load_metrics()[recipe.evaluation.primary_metric]
     base = trained.open_base()
     tokenizer = load_tokenizer(source.folder)
     ends = end_tokens(source.folder, tokenizer, trained.preparation.end_of_turn_id)
@@ -131,7 +134,7 @@ def evaluate(
             readings[arm] = read_general(model, passages, prompts, progress=told)
     inputs.waiting("Scoring the answers")
     scores = score_rows(records["base"], records["tuned"], own)
-    result = compare_scores(scores, METRICS[recipe.evaluation.primary_metric]).to_record()
+    result = compare_scores(scores, primary).to_record()
     set_figures, set_rows = judge_sets(inputs.sets, set_answers)
     files = {responses_name(arm): records[arm] for arm in ARMS} | {SCORES: scores.to_records()}
     files |= {set_name(name): paired for name, paired in set_rows.items()}

@@ -3,13 +3,12 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from tutelage.evaluation.metrics.metrics import METRICS
+from tutelage.evaluation.metrics.bits_per_byte import METRIC as BITS
 from tutelage.evaluation.paired.verdict import format_change, format_value
 from tutelage.objectives.results import Table
 from tutelage.report.scores import change_text, interval_text, value_text
 from tutelage.run.evaluation import SideBits
 
-BITS = METRICS["bits_per_byte"]
 COLUMNS = ["", "reward", "bits per byte, base", "tuned", "difference"]
 
 

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 
-from tutelage.evaluation.metrics.metrics import Metric, PairedScores
+from tutelage.evaluation.metrics.metric import Metric
+from tutelage.evaluation.metrics.metrics import PairedScores
 from tutelage.evaluation.stats.clusters import shared_frame
 
 ROWS_EACH = 5

@@ -8,7 +8,7 @@ import altair
 import numpy as np
 from markupsafe import Markup
 
-from tutelage.evaluation.metrics.metrics import Metric
+from tutelage.evaluation.metrics.metric import Metric
 from tutelage.report.numbers import significant
 from tutelage.report.svg import draw_svg
 from tutelage.run.evaluation import Calibration

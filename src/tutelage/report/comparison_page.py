@@ -8,7 +8,8 @@ import numpy as np
 
 from tutelage.evaluation.compare.measures import mean_scores
 from tutelage.evaluation.compare.runs import Group, RunsCompared
-from tutelage.evaluation.metrics.metrics import Metric, PairedScores
+from tutelage.evaluation.metrics.metric import Metric
+from tutelage.evaluation.metrics.metrics import PairedScores
 from tutelage.evaluation.paired.verdict import detectable_sentence, format_value
 from tutelage.report.answers import Selection, select
 from tutelage.report.drawings import IntervalDrawing, Part, draw_intervals, split_rows

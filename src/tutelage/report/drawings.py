@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tutelage.evaluation.metrics.metrics import Metric
+from tutelage.evaluation.metrics.metric import Metric
 from tutelage.evaluation.paired.verdict import Verdict, format_change
 from tutelage.evaluation.stats.statistics import PairedDifference
 

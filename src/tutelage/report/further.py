@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from tutelage.evaluation.compare.further_scores import PairedKind, PairedScored, without_judge
 from tutelage.evaluation.compare.runs import Group, Kind
-from tutelage.evaluation.metrics.metrics import METRICS
+from tutelage.evaluation.metrics.bits_per_byte import METRIC as BITS_PER_BYTE
 from tutelage.report.paired_rows import PairedRow, paired_row
 from tutelage.report.scores import change_text, interval_text, value_text
 from tutelage.run.evaluation import GeneralText
@@ -61,7 +61,7 @@ def forgetting_rows(groups: Iterable[Group]) -> list[ForgettingRow]:
 
 
 def _forgetting_row(run: str, figures: GeneralText) -> ForgettingRow:
-    metric = METRICS["bits_per_byte"]
+    metric = BITS_PER_BYTE
     return ForgettingRow(
         run=run,
         base=value_text(figures.base, metric),

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-from tutelage.evaluation.metrics.metrics import METRICS
+from tutelage.evaluation.metrics import load_metric
 from tutelage.report.numbers import significant
 from tutelage.report.scores import MeasuredAnswers, value_text
 from tutelage.run.artifacts import Losses, RowCounts, TrainingResult
@@ -79,7 +79,7 @@ def _metric_figures(evaluation: MeasuredAnswers | None) -> Iterable[KeyFigure]:
         return
     second = evaluation.primary.name if evaluation.primary.name != "exact_match" else "chrf"
     for name in ("exact_match", second):
-        metric, one = METRICS[name], evaluation.measured[name]
+        metric, one = load_metric(name), evaluation.measured[name]
         before, after = value_text(one.base, metric), value_text(one.tuned, metric)
         yield KeyFigure(metric.label, before, after, metric.meaning)
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from tutelage.evaluation.metrics.metrics import Metric
+from tutelage.evaluation.metrics.metric import Metric
 from tutelage.evaluation.paired.verdict import format_p
 from tutelage.evaluation.stats.statistics import PairedDifference
 from tutelage.report.scores import Bar, change_text, interval_text, value_text

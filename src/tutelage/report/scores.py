@@ -3,7 +3,9 @@
 from collections.abc import Mapping, Set
 from dataclasses import dataclass
 
-from tutelage.evaluation.metrics.metrics import METRICS, Metric, read_scores
+from tutelage.evaluation.metrics import load_metric
+from tutelage.evaluation.metrics.metric import Metric
+from tutelage.evaluation.metrics.metrics import read_scores
 from tutelage.evaluation.paired.comparison import Comparison, comparison_of
 from tutelage.evaluation.paired.verdict import (
     Verdict,
@@ -73,7 +75,7 @@ def evaluate_answers(
     """
     if evaluation is None:
         return None
-    primary = METRICS[evaluation.primary_metric]
+    primary = load_metric(evaluation.primary_metric)
     base, tuned = read_json_lines(run.responses("base")), read_json_lines(run.responses("tuned"))
     scores = read_scores(read_json_lines(run.scores), base, tuned)
     compared = comparison_of(evaluation)

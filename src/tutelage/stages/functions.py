@@ -11,9 +11,9 @@ from dataclasses import dataclass, replace
 from functools import partial
 from numbers import Real
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
-from tutelage.config.recipe_evaluation import MetricName
+from tutelage.config.extensions import METRICS
 from tutelage.data.rows.records import Record
 from tutelage.errors import DataError, RecipeError, RunFolderError
 from tutelage.run.folder import RunFolder
@@ -71,7 +71,7 @@ def given_functions(
     own_format = None if row_format is None else _given(row_format, "format")
     if metrics is None:
         return OwnFunctions(own_format)
-    names = {*get_args(MetricName)}
+    names = {*METRICS}
     found = tuple(_given(one, "metrics") for one in metrics)
     for one in found:
         if one.record.name in names:

@@ -9,7 +9,7 @@ from support.fake_run import RECIPE, make_run
 
 from tutelage.errors import RunFolderError
 from tutelage.evaluation.compare.further_scores import Scored, pair_kind
-from tutelage.evaluation.metrics.metrics import METRICS
+from tutelage.evaluation.metrics import load_metric
 from tutelage.run.folder import read_json, write_json, write_json_lines, write_text
 from tutelage.run.lines import read_json_lines
 
@@ -181,7 +181,7 @@ def test_what_is_said_of_general_text_counts_passages_and_no_test_rows(runs):
 
 
 def test_the_seeds_of_a_recipe_are_one_score_a_row():
-    metric = METRICS["chrf"]
+    metric = load_metric("chrf")
     asked = {row: (f"{row}", "") for row in range(ROWS)}
     runs = [Scored(metric, (), asked, by_row(values)) for values in (OF_ROW, BETTER, BETTER + 2)]
     found = pair_kind({"a": {"x": runs[0]}}, {"b": {"x": runs[1]}, "c": {"x": runs[2]}}).paired["x"]

@@ -4,8 +4,8 @@ from scipy import stats
 from support.compared import compare_folders
 from support.fake_run import RECIPE, answer, make_run, measure
 
+from tutelage.config.extensions import METRICS
 from tutelage.errors import RunFolderError
-from tutelage.evaluation.metrics.metrics import METRICS
 from tutelage.run.folder import RunFolder, read_json, write_json, write_json_lines, write_text
 from tutelage.run.lines import read_json_lines
 

@@ -9,18 +9,16 @@ from sacrebleu import sentence_chrf
 from support.fake_examples import example
 from support.fake_run import answer
 
+from tutelage.config.extensions import METRICS
 from tutelage.config.recipe_evaluation import EvaluationSettings
 from tutelage.errors import RunFolderError
-from tutelage.evaluation.metrics.metrics import (
-    METRICS,
-    bits_per_byte,
-    chrf,
-    exact_match,
-    rouge_l,
-    score,
-    score_rows,
-    token_f1,
-)
+from tutelage.evaluation.metrics import load_metric
+from tutelage.evaluation.metrics.bits_per_byte import bits_per_byte
+from tutelage.evaluation.metrics.chrf import chrf
+from tutelage.evaluation.metrics.exact_match import exact_match
+from tutelage.evaluation.metrics.metrics import score, score_rows
+from tutelage.evaluation.metrics.rouge_l import rouge_l
+from tutelage.evaluation.metrics.token_f1 import token_f1
 from tutelage.evaluation.metrics.words import words
 
 VOCABULARY = ("the", "a", "cat", "Dog", "sat,", "on", "mat.", "under_score", "it's", "3.14", "--", "(run)")
@@ -174,12 +172,12 @@ def test_shares_and_overlaps_are_out_of_a_hundred():
 
 def test_every_metric_of_the_recipe_is_declared():
     for name in METRICS:
-        assert EvaluationSettings(primary_metric=name).primary_metric == name
+        assert EvaluationSettings(primary_metric=name).primary_metric == load_metric(name).name == name
 
 
 def test_a_fall_in_bits_per_byte_is_a_gain():
-    assert METRICS["bits_per_byte"].gain(-0.5) == 0.5
-    assert METRICS["chrf"].gain(-0.5) == -0.5
+    assert load_metric("bits_per_byte").gain(-0.5) == 0.5
+    assert load_metric("chrf").gain(-0.5) == -0.5
 
 
 def answers(responses):

@@ -4,7 +4,7 @@ import pytest
 
 from tutelage.config.recipe_evaluation import NamedSetSettings
 from tutelage.errors import DataError
-from tutelage.evaluation.metrics.metrics import chrf
+from tutelage.evaluation.metrics.chrf import chrf
 from tutelage.evaluation.metrics.numbers import NumberConvention
 from tutelage.evaluation.metrics.set_metrics import SET_METRICS, read_schema, score_answer
 from tutelage.text import patterns

@@ -3,7 +3,9 @@
 import pytest
 from support.fake_run import make_run
 
-from tutelage.evaluation.metrics.metrics import METRICS, read_scores, score_rows
+from tutelage.config.extensions import METRICS
+from tutelage.evaluation.metrics import load_metric
+from tutelage.evaluation.metrics.metrics import read_scores, score_rows
 from tutelage.evaluation.paired.comparison import compare_scores, comparison_of
 from tutelage.run.evaluation import read_evaluation
 from tutelage.run.lines import read_json_lines
@@ -24,4 +26,4 @@ def test_scores_and_comparison_are_those_that_were_written(run):
     assert (read.clusters == computed.clusters).all()
     assert (read.base_tokens == computed.base_tokens).all()
     assert (read.tuned_tokens == computed.tuned_tokens).all()
-    assert comparison_of(read_evaluation(run.metrics)) == compare_scores(computed, METRICS["chrf"])
+    assert comparison_of(read_evaluation(run.metrics)) == compare_scores(computed, load_metric("chrf"))

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from tutelage.evaluation.metrics.metrics import METRICS
+from tutelage.evaluation.metrics import load_metric
 from tutelage.evaluation.paired.verdict import detectable_sentence, format_p, verdict
 from tutelage.evaluation.stats.statistics import PairedDifference, Resampled, paired_difference
 
@@ -20,7 +20,7 @@ def measured(base, tuned, low, high, *, n=118, smallest=5.3, **others):
 
 
 def test_a_clear_rise_is_better_and_says_by_how_much():
-    judged = verdict(measured(31.2, 64.8, 28.1, 39.1), METRICS["chrf"])
+    judged = verdict(measured(31.2, 64.8, 28.1, 39.1), load_metric("chrf"))
     assert judged.word == "better"
     assert judged.sentence == (
         "Better: chrF rose from 31.2 to 64.8 (+33.6, 95 % interval +28.1 to +39.1) on 118 test rows."
@@ -28,22 +28,22 @@ def test_a_clear_rise_is_better_and_says_by_how_much():
 
 
 def test_a_clear_fall_is_worse():
-    judged = verdict(measured(64.8, 31.2, -39.1, -28.1), METRICS["chrf"])
+    judged = verdict(measured(64.8, 31.2, -39.1, -28.1), load_metric("chrf"))
     assert judged.word == "worse"
     assert judged.sentence.startswith("Worse: chrF fell from 64.8 to 31.2 (-33.6,")
 
 
 def test_a_fall_is_better_where_lower_is_better():
-    judged = verdict(measured(1.430, 0.691, -0.807, -0.672), METRICS["bits_per_byte"])
+    judged = verdict(measured(1.430, 0.691, -0.807, -0.672), load_metric("bits_per_byte"))
     assert judged.sentence == (
         "Better: Bits per byte fell from 1.430 to 0.691 (-0.739, 95 % interval -0.807 to -0.672)"
         " on 118 test rows."
     )
-    assert verdict(measured(0.7, 1.4, 0.6, 0.8), METRICS["bits_per_byte"]).word == "worse"
+    assert verdict(measured(0.7, 1.4, 0.6, 0.8), load_metric("bits_per_byte")).word == "worse"
 
 
 def test_an_interval_with_zero_in_it_tells_what_the_test_could_have_shown():
-    judged = verdict(measured(40.0, 42.0, -1.7, 5.7), METRICS["chrf"])
+    judged = verdict(measured(40.0, 42.0, -1.7, 5.7), load_metric("chrf"))
     assert judged.word == "no difference detectable"
     assert judged.sentence == (
         "No difference detectable: chrF rose from 40.0 to 42.0 (+2.0, 95 % interval -1.7 to +5.7)"
@@ -53,67 +53,68 @@ def test_an_interval_with_zero_in_it_tells_what_the_test_could_have_shown():
 
 @pytest.mark.parametrize(("low", "high"), [(0.0, 4.0), (-4.0, 0.0)])
 def test_an_interval_that_touches_zero_is_no_difference(low, high):
-    assert verdict(measured(40, 42, low, high), METRICS["chrf"]).word == "no difference detectable"
+    assert verdict(measured(40, 42, low, high), load_metric("chrf")).word == "no difference detectable"
 
 
 def test_shares_are_told_in_percent():
-    judged = verdict(measured(2.0, 53.0, 39.4, 60.8), METRICS["exact_match"])
+    judged = verdict(measured(2.0, 53.0, 39.4, 60.8), load_metric("exact_match"))
     assert "Exact match rose from 2.0 % to 53.0 % (+51.0, 95 % interval +39.4 to +60.8)" in judged.sentence
 
 
 def test_few_rows_get_no_verdict_however_clear_they_look():
     wrong, right = np.zeros(9), np.full(9, 100.0)
-    judged = verdict(paired_difference(wrong, right), METRICS["exact_match"])
+    judged = verdict(paired_difference(wrong, right), load_metric("exact_match"))
     assert judged.word == "no difference detectable"
     assert judged.reason.endswith("on 9 test rows. That is too few for a verdict; it takes 10 test rows.")
     assert (
-        verdict(paired_difference(np.zeros(10), np.full(10, 100.0)), METRICS["exact_match"]).word == "better"
+        verdict(paired_difference(np.zeros(10), np.full(10, 100.0)), load_metric("exact_match")).word
+        == "better"
     )
 
 
 def test_one_row_is_told_without_an_interval():
-    judged = verdict(paired_difference(np.array([20.0]), np.array([30.0])), METRICS["chrf"])
+    judged = verdict(paired_difference(np.array([20.0]), np.array([30.0])), load_metric("chrf"))
     assert judged.reason.startswith("chrF rose from 20.0 to 30.0 (+10.0) on 1 test row. That is too few")
 
 
 def test_no_rows_are_said_to_be_none():
-    judged = verdict(paired_difference(np.array([]), np.array([])), METRICS["chrf"])
+    judged = verdict(paired_difference(np.array([]), np.array([])), load_metric("chrf"))
     assert judged.sentence == "No difference detectable: there is no test row."
 
 
 def test_equal_scores_everywhere_are_said_to_be_equal():
     same = np.linspace(10, 90, 20)
-    judged = verdict(paired_difference(same, same), METRICS["chrf"])
+    judged = verdict(paired_difference(same, same), load_metric("chrf"))
     assert judged.reason == "both models have the same chrF on every one of 20 test rows."
 
 
 def test_a_change_alike_on_every_row_claims_nothing():
     same = np.arange(20.0)
-    judged = verdict(paired_difference(same, same + 1), METRICS["chrf"])
+    judged = verdict(paired_difference(same, same + 1), load_metric("chrf"))
     assert judged.word == "no difference detectable"
     assert "alike on each" in judged.reason
 
 
 def test_what_the_test_could_have_shown_is_told_in_the_metrics_unit():
     told = "The smallest change of Exact match that these rows could be expected to show is 12.1 %."
-    assert detectable_sentence(12.12, METRICS["exact_match"]) == told
-    assert detectable_sentence(None, METRICS["chrf"]) == ""
+    assert detectable_sentence(12.12, load_metric("exact_match")) == told
+    assert detectable_sentence(None, load_metric("chrf")) == ""
 
 
 def test_rows_that_repeat_one_question_get_no_verdict():
     wrong, right = np.zeros(45), np.full(45, 100.0)
-    judged = verdict(paired_difference(wrong, right, np.repeat(np.arange(9), 5)), METRICS["exact_match"])
+    judged = verdict(paired_difference(wrong, right, np.repeat(np.arange(9), 5)), load_metric("exact_match"))
     assert judged.word == "no difference detectable"
     assert "Only 9 of them are unlike each other, too few for a verdict; it takes 10." in judged.reason
 
 
 def test_a_bootstrap_interval_that_is_another_is_told():
-    told = verdict(measured(40, 50, 6, 14), METRICS["chrf"], Resampled(7.5, 16.0, 0.001))
+    told = verdict(measured(40, 50, 6, 14), load_metric("chrf"), Resampled(7.5, 16.0, 0.001))
     assert told.word == "better"
     assert told.sentence.endswith(
         " The bootstrap's interval is another, +7.5 to +16.0: the rows are few or their differences lopsided."
     )
-    alike = verdict(measured(40, 50, 6, 14), METRICS["chrf"], Resampled(6.5, 14.5, 0.001))
+    alike = verdict(measured(40, 50, 6, 14), load_metric("chrf"), Resampled(6.5, 14.5, 0.001))
     assert "bootstrap" not in alike.sentence
 
 
@@ -122,7 +123,7 @@ def test_with_more_than_a_twentieth_missing_nothing_is_claimed(missing, word):
     # 6 of 120 are 5 %, 7 of 120 more.
     judged = verdict(
         measured(40, 50, 6, 14, n=120 - missing, missing=missing, if_against=3.0, if_for=16.0),
-        METRICS["chrf"],
+        load_metric("chrf"),
     )
     assert judged.word == word
     assert f"{missing} of 120 pairs lack a score; the difference would be +3.0 with all" in judged.reason

@@ -98,10 +98,10 @@ def _metric_line(comparison: Any, metric: Any) -> list[str]:
 
 def _show_forgetting(runs: list[Any]) -> None:
     """Print a line for each run: what tuning cost it on general text, against its own base model."""
-    from tutelage.evaluation.metrics.metrics import METRICS
+    from tutelage.evaluation.metrics.bits_per_byte import METRIC as BITS_PER_BYTE
     from tutelage.evaluation.paired.verdict import format_change, format_value
 
-    metric = METRICS["bits_per_byte"]
+    metric = BITS_PER_BYTE
     told = [(run.name, run.further.forgetting) for run in runs if run.further.forgetting]
     if not told:
         return

@@ -8,7 +8,7 @@ from tutelage.objectives import load_objective
 from tutelage.run.evaluation import AnswerEvaluation, Evaluation, GeneralText, SetFigures
 
 if TYPE_CHECKING:
-    from tutelage.evaluation.metrics.metrics import Metric
+    from tutelage.evaluation.metrics.metric import Metric
     from tutelage.objectives.results import Block
 
 
@@ -37,7 +37,8 @@ def _show_block(block: "Block") -> None:
 
 def show_scores(found: AnswerEvaluation) -> None:
     """Print a table of all metrics, and the verdict on the answers."""
-    from tutelage.evaluation.metrics.metrics import METRICS, metric_named
+    from tutelage.evaluation.metrics import load_metric
+    from tutelage.evaluation.metrics.metrics import metric_named
     from tutelage.evaluation.paired.verdict import detectable_sentence, format_change, format_value
 
     def told(value: float | None, write: "Callable[[float, Metric], str]", metric: "Metric") -> str:
@@ -59,7 +60,7 @@ def show_scores(found: AnswerEvaluation) -> None:
     console.table(["", "base", "tuned", "difference", "95 % interval"], rows, numeric={1, 2, 3, 4})
     console.say()
     console.heading((found.answers or found).sentence)
-    console.say(detectable_sentence(found.smallest_detectable, METRICS[found.primary_metric]))
+    console.say(detectable_sentence(found.smallest_detectable, load_metric(found.primary_metric)))
 
 
 def show_sets(sets: Mapping[str, SetFigures]) -> None:

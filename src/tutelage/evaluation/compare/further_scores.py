@@ -9,7 +9,9 @@ import numpy as np
 from tutelage.config.recipe_evaluation import NamedSetSettings
 from tutelage.evaluation.compare.scored_rows import Lines
 from tutelage.evaluation.judging.results import judged_metric
-from tutelage.evaluation.metrics.metrics import METRICS, Metric, metric_named
+from tutelage.evaluation.metrics.bits_per_byte import METRIC as BITS_PER_BYTE
+from tutelage.evaluation.metrics.metric import Metric
+from tutelage.evaluation.metrics.metrics import metric_named
 from tutelage.evaluation.metrics.set_metrics import SET_METRICS
 from tutelage.evaluation.paired.comparison import figures_of
 from tutelage.evaluation.paired.verdict import Verdict, format_change, verdict
@@ -22,7 +24,7 @@ from tutelage.run.judges import JudgedSet, JudgeResult, Judges
 
 GENERAL_TEXT = "general text"
 TEXT_METRIC = replace(
-    METRICS["bits_per_byte"], meaning="how surprised the model is by plain text that no training here uses"
+    BITS_PER_BYTE, meaning="how surprised the model is by plain text that no training here uses"
 )
 
 

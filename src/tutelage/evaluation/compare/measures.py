@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from tutelage.evaluation.metrics.metrics import Metric
+from tutelage.evaluation.metrics.metric import Metric
 from tutelage.evaluation.stats.intervals import bca_interval
 from tutelage.evaluation.stats.paired_f1 import Average, f1_of, paired_f1
 from tutelage.evaluation.stats.statistics import PairedDifference, Resampled, paired_difference, resample

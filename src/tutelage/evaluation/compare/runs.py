@@ -14,7 +14,7 @@ from tutelage.errors import RunFolderError
 from tutelage.evaluation.compare.further_scores import FurtherScores, PairedKind, Scored, pair_kind
 from tutelage.evaluation.compare.measures import Measure, mean_scores, pair_measures
 from tutelage.evaluation.compare.scored_rows import ScoredRows
-from tutelage.evaluation.metrics.metrics import Metric
+from tutelage.evaluation.metrics.metric import Metric
 from tutelage.evaluation.paired.comparison import Comparison, compare_measured
 from tutelage.evaluation.paired.verdict import Verdict, verdict
 from tutelage.evaluation.stats.length_effect import LengthEffect, length_effect

@@ -6,10 +6,13 @@ from typing import Any
 
 import numpy as np
 
+from tutelage.config.extensions import METRICS
 from tutelage.data.quality.label_sets import labels_in
 from tutelage.errors import RunFolderError
 from tutelage.evaluation.compare.measures import LabelF1, Measure, RowMean
-from tutelage.evaluation.metrics.metrics import METRICS, Metric, read_scores
+from tutelage.evaluation.metrics import load_metric
+from tutelage.evaluation.metrics.metric import Metric
+from tutelage.evaluation.metrics.metrics import read_scores
 from tutelage.evaluation.stats.clusters import cluster_rows
 from tutelage.evaluation.stats.paired_f1 import macro_f1, micro_f1
 
@@ -82,7 +85,9 @@ def scored_answers(scores: Lines, base: Lines, tuned: Lines, *, primary: str) ->
         answers=_by_row(tuned),
         clusters=paired.clusters,
         measures={
-            name: RowMean(METRICS[name], values) for name, values in paired.tuned.items() if name in METRICS
+            name: RowMean(load_metric(name), values)
+            for name, values in paired.tuned.items()
+            if name in METRICS
         },
         deciding=(primary,),
         is_exact=paired.tuned["exact_match"] == 100,

@@ -11,7 +11,7 @@ from tutelage.codes import Message
 from tutelage.evaluation.judging.labels import Scores, agreement, corrected_difference
 from tutelage.evaluation.judging.protocol import LARGEST_SCORE
 from tutelage.evaluation.judging.self_test import SelfTest
-from tutelage.evaluation.metrics.metrics import Metric
+from tutelage.evaluation.metrics.metric import Metric
 from tutelage.evaluation.paired.verdict import verdict
 from tutelage.evaluation.stats.shares import effective_rows, wilson_interval
 from tutelage.evaluation.stats.statistics import paired_difference

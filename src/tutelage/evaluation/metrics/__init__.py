@@ -1,1 +1,19 @@
-"""Scores: of one answer against its reference, of a named set, and of classes."""
+"""Scores: of one answer against its reference, of a named set, and of classes; a file for each metric.
+
+To add one, write its file and name it in `config/extensions.py`.
+"""
+
+from importlib import import_module
+
+from tutelage.config.extensions import METRICS
+from tutelage.evaluation.metrics.metric import AnswerMetric
+
+
+def load_metric(name: str) -> AnswerMetric:
+    """Return a metric of the test rows by its name; its module is imported when it is first asked for."""
+    return import_module(METRICS[name]).METRIC
+
+
+def load_metrics() -> dict[str, AnswerMetric]:
+    """Return all metrics of the test rows by their names, in the order of reports and files."""
+    return {name: load_metric(name) for name in METRICS}

@@ -1,92 +1,18 @@
-"""Scores one answer against its reference in six ways, and pairs the scores of two models by row."""
+"""Scores answers by every metric, and pairs the scores of two models by row."""
 
-import math
-import unicodedata
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from rouge_score.rouge_scorer import RougeScorer
-from rouge_score.tokenizers import Tokenizer
-from sacrebleu.metrics.chrf import CHRF
 
+from tutelage.config.extensions import METRICS
 from tutelage.errors import RunFolderError
-from tutelage.evaluation.metrics.words import same_text, words
+from tutelage.evaluation.metrics import load_metric, load_metrics
+from tutelage.evaluation.metrics.metric import Answer, Metric
 from tutelage.evaluation.stats.clusters import cluster_rows
 from tutelage.run.functions import FunctionSource
-
-
-@dataclass(frozen=True)
-class Metric:
-    """What people need to know to read a metric; values are in `unit`."""
-
-    name: str
-    label: str
-    unit: str
-    higher_is_better: bool
-    decimals: int
-    meaning: str
-
-    def gain(self, difference: float) -> float:
-        """Turn tuned minus base into a number that is positive where the tuned model is better."""
-        return difference if self.higher_is_better else -difference
-
-
-METRICS = {
-    metric.name: metric
-    for metric in (
-        Metric(
-            name="exact_match",
-            label="Exact match",
-            unit="%",
-            higher_is_better=True,
-            decimals=1,
-            meaning="share of answers equal to the reference; only white space is forgiven, case is not",
-        ),
-        Metric(
-            name="token_f1",
-            label="Token F1",
-            unit="points",
-            higher_is_better=True,
-            decimals=1,
-            meaning="words shared with the reference, in any order; 0 none, 100 all and no others",
-        ),
-        Metric(
-            name="rouge_l",
-            label="ROUGE-L",
-            unit="points",
-            higher_is_better=True,
-            decimals=1,
-            meaning="longest run of words shared with the reference in the same order, gaps allowed",
-        ),
-        Metric(
-            name="chrf",
-            label="chrF",
-            unit="points",
-            higher_is_better=True,
-            decimals=1,
-            meaning="pieces of one to six characters shared with the reference; kind to spelling and endings",
-        ),
-        Metric(
-            name="stopped",
-            label="Stopped by itself",
-            unit="%",
-            higher_is_better=True,
-            decimals=1,
-            meaning="share of answers that the model ended itself, before the limit of tokens",
-        ),
-        Metric(
-            name="bits_per_byte",
-            label="Bits per byte",
-            unit="bits per byte",
-            higher_is_better=False,
-            decimals=3,
-            meaning="how surprised the model is by the reference answer; 0 would be certainty",
-        ),
-    )
-}
 
 
 @dataclass(frozen=True)
@@ -100,10 +26,11 @@ class OwnMetric:
 
 def metric_named(name: str) -> Metric:
     """Return a metric by its name; one that is not ours is a function of the user's own."""
-    own = Metric(
+    if name in METRICS:
+        return load_metric(name)
+    return Metric(
         name, label=name, unit="", higher_is_better=True, decimals=3, meaning="a function of your own"
     )
-    return METRICS.get(name, own)
 
 
 @dataclass(frozen=True)
@@ -154,7 +81,7 @@ def read_scores(
             f"There are scores of {len(by_row)} rows and answers to {len(rows)}. Run `tutelage evaluate` again, so that"
             " each answer has its score.",
         )
-    names = dict.fromkeys([*METRICS, *(name for line in lines for name in line["tuned"])])
+    names = dict.fromkeys(name for line in lines for name in line["tuned"])
     scores = {
         arm: {name: np.array([by_row[row][arm][name] for row in rows], dtype=np.float64) for name in names}
         for arm in ("base", "tuned")
@@ -217,67 +144,6 @@ def score_answers(
     return {name: np.array([one[name] for one in scores], dtype=np.float64) for name in names}  # (rows,)
 
 
-def score(answer: Mapping[str, Any]) -> dict[str, float]:
-    """Score one answer with every metric, in the units of `METRICS`."""
-    response, reference = answer["response"], answer["reference"]
-    return {
-        "exact_match": 100 * float(exact_match(response, reference)),
-        "token_f1": 100 * token_f1(response, reference),
-        "rouge_l": 100 * rouge_l(response, reference),
-        "chrf": chrf(response, reference),
-        "stopped": 100 * float(answer["stopped"]),
-        "bits_per_byte": bits_per_byte(answer["reference_log_prob"], answer["reference_bytes"]),
-    }
-
-
-def exact_match(response: str, reference: str) -> bool:
-    """Tell whether the two are equal once runs of white space are one space; case and punctuation count.
-
-    Two ways to encode one character, as é by itself and as e with an accent, look the same and are equal.
-    """
-    return same_text(response) == same_text(reference)
-
-
-def token_f1(response: str, reference: str) -> float:
-    """Return the harmonic mean of precision and recall over the multiset of words, 0 to 1.
-
-    After Rajpurkar et al. 2016 (SQuAD), without its list of English articles, so that every language is
-    treated alike. Where one side has no word at all, as in "+" or an empty text, only equality counts.
-    """
-    given, wanted = Counter(words(response)), Counter(words(reference))
-    if not given or not wanted:
-        return float(exact_match(response, reference))
-    shared = (given & wanted).total()
-    return 2 * shared / (given.total() + wanted.total())
-
-
-def rouge_l(response: str, reference: str) -> float:
-    """Return the F-measure of the longest common subsequence of words, 0 to 1 (Lin 2004).
-
-    Where one side has no word at all only equality counts, as in `token_f1`; rouge-score would give two equal ones 0.
-    """
-    if not words(response) or not words(reference):
-        return float(exact_match(response, reference))
-    return float(_ROUGE.score(reference, response)["rougeL"].fmeasure)
-
-
-def chrf(response: str, reference: str) -> float:
-    """Return the sentence chrF of sacrebleu, 0 to 100 (Popović 2015: six characters, beta 2), of composed texts."""
-    composed = [unicodedata.normalize("NFC", text) for text in (response, reference)]
-    return _CHRF.sentence_score(composed[0], [composed[1]]).score
-
-
-def bits_per_byte(log_prob: float, reference_bytes: int) -> float:
-    """Turn a reference's log-probability in nats into bits per byte, which compares across tokenizers."""
-    return -log_prob / math.log(2) / reference_bytes
-
-
-class _Words(Tokenizer):
-    """Gives rouge-score our words: its own tokenizer drops every letter outside a-z."""
-
-    def tokenize(self, text: str) -> list[str]:
-        return words(text)
-
-
-_ROUGE = RougeScorer(["rougeL"], tokenizer=_Words())
-_CHRF = CHRF()
+def score(answer: Answer) -> dict[str, float]:
+    """Score one answer with every metric, each in its unit."""
+    return {name: metric.score(answer) for name, metric in load_metrics().items()}

@@ -12,8 +12,10 @@ from referencing.exceptions import Unresolvable
 
 from tutelage.config.recipe_evaluation import NamedSetSettings
 from tutelage.errors import DataError
+from tutelage.evaluation.metrics import load_metric
 from tutelage.evaluation.metrics.json_schemas import require_bounded, schema_validator
-from tutelage.evaluation.metrics.metrics import METRICS, Metric, score
+from tutelage.evaluation.metrics.metric import Metric
+from tutelage.evaluation.metrics.metrics import score
 from tutelage.evaluation.metrics.numbers import (
     NumberConvention,
     are_equal,
@@ -30,7 +32,7 @@ def _right_or_wrong(name: str, label: str, meaning: str) -> Metric:
 
 
 SET_METRICS: dict[str, Metric] = {
-    **{name: METRICS[name] for name in ("exact_match", "token_f1", "rouge_l", "chrf", "bits_per_byte")},
+    **{name: load_metric(name) for name in ("exact_match", "token_f1", "rouge_l", "chrf", "bits_per_byte")},
     **{
         metric.name: metric
         for metric in (

@@ -4,7 +4,10 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from tutelage.evaluation.metrics.metrics import METRICS, Metric, PairedScores, metric_named
+from tutelage.config.extensions import METRICS
+from tutelage.evaluation.metrics import load_metric
+from tutelage.evaluation.metrics.metric import Metric
+from tutelage.evaluation.metrics.metrics import PairedScores, metric_named
 from tutelage.evaluation.paired.verdict import Verdict, Word, verdict
 from tutelage.evaluation.stats.length_effect import LengthEffect, length_effect
 from tutelage.evaluation.stats.multiplicity import holm
@@ -102,7 +105,7 @@ def comparison_of(found: AnswerEvaluation) -> Comparison:
         figures.pop("p_holm")
         measured[name] = PairedDifference(**figures, n=found.rows - one.missing, clusters=found.clusters)
     return Comparison(
-        primary=METRICS[found.primary_metric],
+        primary=load_metric(found.primary_metric),
         metrics={name: metric_named(name) for name in measured},
         measured=measured,
         resampled=resampled,

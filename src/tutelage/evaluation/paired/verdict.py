@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from tutelage.evaluation.metrics.metrics import Metric
+from tutelage.evaluation.metrics.metric import Metric
 from tutelage.evaluation.stats.intervals import intervals_disagree
 from tutelage.evaluation.stats.statistics import PairedDifference, Resampled
 

@@ -19,7 +19,8 @@ from tutelage.config.recipe import PromptStyle
 from tutelage.data.prompts.prompts import make_renderer
 from tutelage.data.rows.conversations import Conversation, Turn
 from tutelage.evaluation.answers.responses import Progress, reference_log_probs
-from tutelage.evaluation.metrics.metrics import METRICS, bits_per_byte
+from tutelage.evaluation.metrics.bits_per_byte import METRIC as BITS_PER_BYTE
+from tutelage.evaluation.metrics.bits_per_byte import bits_per_byte
 from tutelage.evaluation.paired.verdict import format_change, format_value
 from tutelage.evaluation.stats.intervals import Interval, t_interval
 from tutelage.evaluation.stats.statistics import paired_difference
@@ -226,7 +227,7 @@ def kl_divergence(base: torch.Tensor, tuned: torch.Tensor) -> np.ndarray:
 
 
 def _sentence(verdict: Kept, means: Interval, interval: Interval, margin: float) -> str:
-    metric = METRICS["bits_per_byte"]
+    metric = BITS_PER_BYTE
     before, after = (format_value(mean, metric) for mean in means)
     low, high = (format_change(end, metric) for end in interval)
     told_change = f"from {before} to {after} bits per byte, 95 % interval of the change {low} to {high}"

@@ -1,0 +1,21 @@
+"""Bits per byte: how improbable a text is to a model, whatever its tokenizer."""
+
+import math
+
+from tutelage.evaluation.metrics.metric import AnswerMetric
+
+
+def bits_per_byte(log_prob: float, reference_bytes: int) -> float:
+    """Turn a reference's log-probability in nats into bits per byte, which compares across tokenizers."""
+    return -log_prob / math.log(2) / reference_bytes
+
+
+METRIC = AnswerMetric(
+    name="bits_per_byte",
+    label="Bits per byte",
+    unit="bits per byte",
+    higher_is_better=False,
+    decimals=3,
+    meaning="how surprised the model is by the reference answer; 0 would be certainty",
+    score=lambda answer: bits_per_byte(answer["reference_log_prob"], answer["reference_bytes"]),
+)
