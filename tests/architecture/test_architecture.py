@@ -104,7 +104,7 @@ def test_models_and_tokenizers_are_loaded_in_one_place():
         ("datasets", {"data/sources/hub.py"}),
         ("pyarrow", {"data/sources/arrow_rows.py", "data/sources/arrow_values.py", "data/sources/tables.py"}),
         ("regex", {"text/patterns.py"}),
-        ("jsonschema", {"evaluation/metrics/json_schemas.py", "evaluation/metrics/set_metrics.py"}),
+        ("jsonschema", {"evaluation/metrics/json_schemas.py", "evaluation/metrics/valid_json.py"}),
         ("pickle", set()),
         ("requests", set()),
     ],

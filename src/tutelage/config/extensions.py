@@ -20,6 +20,20 @@ METRICS: dict[str, str] = {
     "bits_per_byte": "tutelage.evaluation.metrics.bits_per_byte",
 }
 
+SET_METRICS: dict[str, str] = {
+    "exact_match": "tutelage.evaluation.metrics.exact_match",
+    "numeric": "tutelage.evaluation.metrics.numeric",
+    "contains": "tutelage.evaluation.metrics.contains",
+    "regex": "tutelage.evaluation.metrics.pattern_match",
+    "json": "tutelage.evaluation.metrics.valid_json",
+    "multiple_choice": "tutelage.evaluation.metrics.multiple_choice",
+    "token_f1": "tutelage.evaluation.metrics.token_f1",
+    "rouge_l": "tutelage.evaluation.metrics.rouge_l",
+    "chrf": "tutelage.evaluation.metrics.chrf",
+    "bits_per_byte": "tutelage.evaluation.metrics.bits_per_byte",
+    "judge": "tutelage.evaluation.metrics.judged",
+}
+
 
 @dataclass(frozen=True)
 class LossEntry:

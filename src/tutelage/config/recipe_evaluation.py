@@ -1,29 +1,17 @@
 """The table [evaluation] of the recipe, and those of its named test sets."""
 
 import re
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import Field, field_validator, model_validator
 
-from tutelage.config.extensions import METRICS, one_of
+from tutelage.config.extensions import METRICS, SET_METRICS, one_of
 from tutelage.config.recipe_section import Count, FormatName, Name, Section, Sha256, setting_error
 from tutelage.text.credentials import KEY_IN_NAME, KEY_VARIABLE, secret_in_name, without_secrets
 from tutelage.text.patterns import compile_pattern
 
 MetricName = Annotated[str, one_of(METRICS)]
-SetMetricName = Literal[
-    "exact_match",
-    "numeric",
-    "contains",
-    "regex",
-    "json",
-    "multiple_choice",
-    "token_f1",
-    "rouge_l",
-    "chrf",
-    "bits_per_byte",
-    "judge",
-]
+SetMetricName = Annotated[str, one_of(SET_METRICS)]
 
 Price = Annotated[float, Field(ge=0)]
 
@@ -33,7 +21,8 @@ class NamedSetSettings(Section):
 
     source: Name = Field(description="Where its rows are, as for data.source.")
     metric: SetMetricName = Field(
-        description="How an answer is scored; with `judge` those of evaluation.judges score it."
+        description="How an answer is scored; with `judge` those of evaluation.judges score it.",
+        json_schema_extra={"enum": list(SET_METRICS)},
     )
     sha256: Sha256 | None = Field(None, description="SHA-256 of its bytes. An https address needs it.")
     format: FormatName | None = Field(None, description="What a row is. Default: found from its fields.")

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from tutelage.evaluation.judging.results import judged_metric
-from tutelage.evaluation.metrics.set_metrics import SET_METRICS
+from tutelage.evaluation.metrics import load_set_metric
 from tutelage.report.paired_rows import PairedRow, paired_row
 from tutelage.run.evaluation import SetFigures
 from tutelage.run.judges import JudgeResult
@@ -18,7 +18,7 @@ def _scored(sets: Mapping[str, SetFigures]) -> list[PairedRow]:
     return [
         paired_row(
             name,
-            SET_METRICS[figures.metric],
+            load_set_metric(figures.metric),
             figures,
             rows=figures.rows,
             p=figures.p_holm,
@@ -26,7 +26,7 @@ def _scored(sets: Mapping[str, SetFigures]) -> list[PairedRow]:
             about=figures.source,
         )
         for name, figures in sets.items()
-        if figures.metric != "judge"
+        if not load_set_metric(figures.metric).is_judged
     ]
 
 

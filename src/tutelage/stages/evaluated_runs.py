@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from tutelage.config.extensions import SET_METRICS
 from tutelage.config.recipe import Recipe
 from tutelage.config.recipe_file import load
 from tutelage.errors import RunFolderError
@@ -18,7 +19,7 @@ from tutelage.evaluation.compare.further_scores import (
 from tutelage.evaluation.compare.runs import EvaluatedRun
 from tutelage.evaluation.compare.scored_rows import Lines, ScoredRows
 from tutelage.evaluation.judging.set_scores import read_judged_set
-from tutelage.evaluation.metrics.set_metrics import SET_METRICS
+from tutelage.evaluation.metrics import load_set_metric
 from tutelage.objectives import load_objective
 from tutelage.run.artifacts import Preparation, read_artifact
 from tutelage.run.evaluation import AnswerEvaluation, Evaluation, read_evaluation
@@ -69,10 +70,11 @@ def _refuse_unevaluated(run: RunFolder, step: int) -> None:
 
 def _read_further(run: RunFolder, recipe: Recipe, evaluation: Evaluation, rows: ScoredRows) -> FurtherScores:
     """Read what an evaluation wrote beside the test rows."""
+    _refuse_unknown_metrics(run, evaluation)
     sets = {
         name: _read_set(run, recipe, evaluation, name)
         for name, one in evaluation.sets.items()
-        if one.metric != "judge"
+        if not load_set_metric(one.metric).is_judged
     }
     judges, judged_sets = _read_judges(run, list(rows.answers.values())) if run.judges.exists() else ({}, {})
     return FurtherScores(
@@ -86,6 +88,13 @@ def _read_further(run: RunFolder, recipe: Recipe, evaluation: Evaluation, rows: 
     )
 
 
+def _refuse_unknown_metrics(run: RunFolder, evaluation: Evaluation) -> None:
+    with reading_faults(run.metrics):
+        for name, one in evaluation.sets.items():
+            if one.metric not in SET_METRICS:
+                raise ValueError(f"the set {name} has the metric {one.metric!r:.40}, which is not known here")
+
+
 def _read_functions(run: RunFolder, evaluation: Evaluation, rows: ScoredRows) -> dict[str, Scored]:
     own = evaluation.functions if isinstance(evaluation, AnswerEvaluation) else {}
     return scored_functions(own, read_json_lines(run.scores), list(rows.answers.values())) if own else {}
@@ -94,9 +103,6 @@ def _read_functions(run: RunFolder, evaluation: Evaluation, rows: ScoredRows) ->
 def _read_set(run: RunFolder, recipe: Recipe, evaluation: Evaluation, name: str) -> Scored:
     figures = evaluation.sets[name]
     rows = _read_set_rows(run.test_set(name))
-    with reading_faults(run.metrics):
-        if figures.metric not in SET_METRICS:
-            raise ValueError(f"the set {name} has the metric {figures.metric!r:.40}, which is not known here")
     return scored_set(figures, recipe.evaluation.sets.get(name), rows)
 
 

@@ -2,11 +2,14 @@ import json
 
 import pytest
 
+from tutelage.config.extensions import SET_METRICS
 from tutelage.config.recipe_evaluation import NamedSetSettings
 from tutelage.errors import DataError
+from tutelage.evaluation.metrics import load_set_metric
 from tutelage.evaluation.metrics.chrf import chrf
 from tutelage.evaluation.metrics.numbers import NumberConvention
-from tutelage.evaluation.metrics.set_metrics import SET_METRICS, read_schema, score_answer
+from tutelage.evaluation.metrics.set_metrics import score_answer
+from tutelage.evaluation.metrics.valid_json import read_schema
 from tutelage.text import patterns
 
 PERSON = {"type": "object", "required": ["name"], "properties": {"age": {"type": "integer"}}}
@@ -56,7 +59,7 @@ def test_the_convention_of_the_set_holds_for_each_of_its_pairs():
     settings = NamedSetSettings(source="x", metric="numeric")
     pair = {"reference": "1,250", "response": "Es sind 1250."}
     assert score_answer(pair, settings, None) == 100
-    assert score_answer(pair, settings, None, NumberConvention(",", blanks_group=True)) == 0
+    assert score_answer(pair, settings, NumberConvention(",", blanks_group=True)) == 0
 
 
 def test_contains_forgives_case_and_spacing_and_nothing_else():
@@ -177,9 +180,9 @@ def test_a_choice_is_right_or_wrong():
 
 def test_graded_metrics_are_those_of_the_main_evaluation():
     assert scored("chrf", "a cat", "the cat") == chrf("a cat", "the cat")
-    # A judge scores by itself, later.
     declared = NamedSetSettings.model_json_schema()["properties"]["metric"]["enum"]
-    assert {*SET_METRICS, "judge"} == set(declared)
+    assert declared == [*SET_METRICS]
+    assert [load_set_metric(name).name for name in SET_METRICS] == declared
 
 
 def schema_of(tmp_path, text):

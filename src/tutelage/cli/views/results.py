@@ -65,14 +65,15 @@ def show_scores(found: AnswerEvaluation) -> None:
 
 def show_sets(sets: Mapping[str, SetFigures]) -> None:
     """Print a verdict for each named set."""
-    from tutelage.evaluation.metrics.set_metrics import SET_METRICS
+    from tutelage.evaluation.metrics import load_set_metric
 
     for name, one in sets.items():
         console.say()
-        if one.metric == "judge":
+        metric = load_set_metric(one.metric)
+        if metric.is_judged:
             console.heading(f"Test set {name}: {one.rows:,} rows that the judges score")
         else:
-            console.heading(f"Test set {name}, by {SET_METRICS[one.metric].label}")
+            console.heading(f"Test set {name}, by {metric.label}")
             console.say(one.sentence or "")
         if one.number_convention is not None:
             mark = "point" if one.number_convention.decimal_mark == "." else "comma"

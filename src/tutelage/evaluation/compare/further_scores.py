@@ -9,10 +9,10 @@ import numpy as np
 from tutelage.config.recipe_evaluation import NamedSetSettings
 from tutelage.evaluation.compare.scored_rows import Lines
 from tutelage.evaluation.judging.results import judged_metric
+from tutelage.evaluation.metrics import load_set_metric
 from tutelage.evaluation.metrics.bits_per_byte import METRIC as BITS_PER_BYTE
 from tutelage.evaluation.metrics.metric import Metric
 from tutelage.evaluation.metrics.metrics import metric_named
-from tutelage.evaluation.metrics.set_metrics import SET_METRICS
 from tutelage.evaluation.paired.comparison import figures_of
 from tutelage.evaluation.paired.verdict import Verdict, format_change, verdict
 from tutelage.evaluation.stats.clusters import cluster_rows
@@ -115,7 +115,7 @@ def scored_set(figures: SetFigures, settings: NamedSetSettings | None, rows: Lin
     """Return what a run scored on a named set, by its `rows` with both models' answers; `settings` declare it."""
     own = settings and (settings.pattern, settings.tolerance or 0, settings.json_schema, settings.choices)
     return Scored(
-        metric=SET_METRICS[figures.metric],
+        metric=load_set_metric(figures.metric),
         how=(figures.metric, own, figures.number_convention),
         asked=_asked(rows),
         scores={row["row"]: float(row["tuned"]["score"]) for row in rows},

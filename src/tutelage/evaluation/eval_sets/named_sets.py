@@ -1,7 +1,7 @@
 """Named test sets beside the test rows: read, kept apart from training, answered by both models."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +22,8 @@ from tutelage.data.sources.sources import read_source
 from tutelage.errors import DataError
 from tutelage.evaluation.answers.responses import Progress, collect_responses, reference_log_probs
 from tutelage.evaluation.eval_sets.trained_prompts import TrainedPrompts
-from tutelage.evaluation.metrics.numbers import NumberConvention, decide_convention
-from tutelage.evaluation.metrics.set_metrics import SET_METRICS, read_schema, score_answer
+from tutelage.evaluation.metrics import load_set_metric
+from tutelage.evaluation.metrics.set_metrics import score_answer
 from tutelage.evaluation.paired.comparison import figures_of
 from tutelage.evaluation.paired.verdict import verdict
 from tutelage.evaluation.stats.clusters import cluster_rows
@@ -52,16 +52,15 @@ Answers = list[dict[str, Any]]
 class NamedSet:
     """One named set as both models are asked it; `choices` are, for each row, the choices as rows of their own.
 
-    `numbers` is how the references of the metric numeric are written, None with another metric.
+    `prepared` is what its metric read for all of its rows before anything was asked.
     """
 
     name: str
     settings: NamedSetSettings
     rows: Sequence[PreparedRow]
     dropped: int
-    schema: Any
+    prepared: Any
     choices: Sequence[Sequence[PreparedRow]] | None
-    numbers: NumberConvention | None = None
     notes: Sequence[Message] = ()  # what has to be said of how its rows were read
 
 
@@ -106,7 +105,7 @@ def _open(
         raise DataError(
             "evaluate.set_without_rows", f"The test set {name} ({source.name}) has no row that can be asked."
         )
-    is_numeric = settings.metric == "numeric"
+    metric = load_set_metric(settings.metric)
     files = {record.row: record.file for record in source.records}
     with naming_row_of_surrogate(lambda row: f"The test set {name}, {files.get(row) or source.name}"):
         return NamedSet(
@@ -114,13 +113,8 @@ def _open(
             settings,
             [row for _, row in renderer.rows(kept, loss_on=reading.loss_on)],
             len(checked) - len(usable),
-            read_schema(settings),
-            _choices(name, settings, kept, source.records, renderer)
-            if settings.choices is not None
-            else None,
-            decide_convention(((row.row, row.response) for row in usable), of_set=name)
-            if is_numeric
-            else None,
+            metric.prepare(settings, ((row.row, row.response) for row in usable), name),
+            _choices(name, settings, kept, source.records, renderer) if metric.weighs_choices else None,
             (*source.notes, *read.notes),
         )
 
@@ -211,11 +205,11 @@ def judge_sets(
     figures, rows = {}, {}
     for one in sets:
         base, tuned = (answers[arm][one.name] for arm in ARMS)
-        if one.settings.metric == "judge":
+        if load_set_metric(one.settings.metric).is_judged:
             figures[one.name], rows[one.name] = _described(one), _paired_rows(base, tuned)
             continue
         scored = [
-            np.array([score_answer(answer, one.settings, one.schema, one.numbers) for answer in given])
+            np.array([score_answer(answer, one.settings, one.prepared) for answer in given])
             for given in (base, tuned)
         ]
         figures[one.name] = _judge(one, *scored)
@@ -228,17 +222,17 @@ def judge_sets(
 
 
 def _described(one: NamedSet) -> dict[str, Any]:
-    described = {
+    return {
         "source": one.settings.source,
         "metric": one.settings.metric,
         "rows": len(one.rows),
         "dropped": one.dropped,
+        **load_set_metric(one.settings.metric).described(one.prepared),
     }
-    return described if one.numbers is None else {**described, "number_convention": asdict(one.numbers)}
 
 
 def _judge(one: NamedSet, base: np.ndarray, tuned: np.ndarray) -> dict[str, Any]:
-    metric = SET_METRICS[one.settings.metric]
+    metric = load_set_metric(one.settings.metric)
     clusters = cluster_rows([row.prompt for row in one.rows])
     measured, resampled = paired_difference(base, tuned, clusters), resample(base, tuned, clusters)
     judged = verdict(measured, metric, resampled)

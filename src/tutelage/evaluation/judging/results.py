@@ -1,7 +1,7 @@
 """What one judge says of both models: scores, preferences, what is missing, and whether a verdict may rest on it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ from tutelage.codes import Message
 from tutelage.evaluation.judging.labels import Scores, agreement, corrected_difference
 from tutelage.evaluation.judging.protocol import LARGEST_SCORE
 from tutelage.evaluation.judging.self_test import SelfTest
+from tutelage.evaluation.metrics.judged import SET_METRIC as JUDGED
 from tutelage.evaluation.metrics.metric import Metric
 from tutelage.evaluation.paired.verdict import verdict
 from tutelage.evaluation.stats.shares import effective_rows, wilson_interval
@@ -52,14 +53,7 @@ class Outcomes:
 
 def judged_metric(judge: str) -> Metric:
     """Return what people need to know to read a judge's scores."""
-    return Metric(
-        name="judge",
-        label=f"score by {judge}",
-        unit="points",
-        higher_is_better=True,
-        decimals=1,
-        meaning="how good the answer is beside the reference, from 0 to 100, as this judge sees it",
-    )
+    return replace(JUDGED, label=f"score by {judge}")
 
 
 def read_test_row_judgements(run: RunFolder) -> list[dict[str, Any]]:

@@ -15,6 +15,7 @@ from tutelage.evaluation.judging.judgements import Judgement, names_of, notes_on
 from tutelage.evaluation.judging.protocol import Inquiry, score_inquiry
 from tutelage.evaluation.judging.results import doubts_of, judged_metric
 from tutelage.evaluation.judging.self_test import Probe, examine, hopelessness, make_probes
+from tutelage.evaluation.metrics import load_set_metric
 from tutelage.evaluation.paired.comparison import figures_of
 from tutelage.evaluation.paired.verdict import verdict
 from tutelage.evaluation.stats.clusters import cluster_rows
@@ -34,7 +35,7 @@ def read_judged_sets(run: RunFolder, settings: EvaluationSettings) -> dict[str, 
 
 def names_of_judged_sets(settings: EvaluationSettings) -> list[str]:
     """Return the names of the sets that judges score."""
-    return [name for name, one in settings.sets.items() if one.metric == "judge"]
+    return [name for name, one in settings.sets.items() if load_set_metric(one.metric).is_judged]
 
 
 def read_judged_set(run: RunFolder, name: str) -> Rows:

@@ -5,8 +5,8 @@ To add one, write its file and name it in `config/extensions.py`.
 
 from importlib import import_module
 
-from tutelage.config.extensions import METRICS
-from tutelage.evaluation.metrics.metric import AnswerMetric
+from tutelage.config.extensions import METRICS, SET_METRICS
+from tutelage.evaluation.metrics.metric import AnswerMetric, SetMetric
 
 
 def load_metric(name: str) -> AnswerMetric:
@@ -17,3 +17,8 @@ def load_metric(name: str) -> AnswerMetric:
 def load_metrics() -> dict[str, AnswerMetric]:
     """Return all metrics of the test rows by their names, in the order of reports and files."""
     return {name: load_metric(name) for name in METRICS}
+
+
+def load_set_metric(name: str) -> SetMetric:
+    """Return a metric of named test sets by its name; its module is imported when it is first asked for."""
+    return import_module(SET_METRICS[name]).SET_METRIC

@@ -2,7 +2,7 @@
 
 import math
 
-from tutelage.evaluation.metrics.metric import AnswerMetric
+from tutelage.evaluation.metrics.metric import AnswerMetric, for_sets
 
 
 def bits_per_byte(log_prob: float, reference_bytes: int) -> float:
@@ -19,3 +19,4 @@ METRIC = AnswerMetric(
     meaning="how surprised the model is by the reference answer; 0 would be certainty",
     score=lambda answer: bits_per_byte(answer["reference_log_prob"], answer["reference_bytes"]),
 )
+SET_METRIC = for_sets(METRIC)

@@ -4,7 +4,7 @@ import unicodedata
 
 from sacrebleu.metrics.chrf import CHRF
 
-from tutelage.evaluation.metrics.metric import AnswerMetric
+from tutelage.evaluation.metrics.metric import AnswerMetric, for_sets
 
 
 def chrf(response: str, reference: str) -> float:
@@ -24,3 +24,4 @@ METRIC = AnswerMetric(
     meaning="pieces of one to six characters shared with the reference; kind to spelling and endings",
     score=lambda answer: chrf(answer["response"], answer["reference"]),
 )
+SET_METRIC = for_sets(METRIC)

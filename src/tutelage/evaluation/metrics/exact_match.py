@@ -1,6 +1,6 @@
 """Exact match: whether an answer is the reference."""
 
-from tutelage.evaluation.metrics.metric import AnswerMetric
+from tutelage.evaluation.metrics.metric import AnswerMetric, for_sets
 from tutelage.evaluation.metrics.words import same_text
 
 
@@ -21,3 +21,4 @@ METRIC = AnswerMetric(
     meaning="share of answers equal to the reference; only white space is forgiven, case is not",
     score=lambda answer: 100 * float(exact_match(answer["response"], answer["reference"])),
 )
+SET_METRIC = for_sets(METRIC)

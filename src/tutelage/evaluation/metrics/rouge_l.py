@@ -4,7 +4,7 @@ from rouge_score.rouge_scorer import RougeScorer
 from rouge_score.tokenizers import Tokenizer
 
 from tutelage.evaluation.metrics.exact_match import exact_match
-from tutelage.evaluation.metrics.metric import AnswerMetric
+from tutelage.evaluation.metrics.metric import AnswerMetric, for_sets
 from tutelage.evaluation.metrics.words import words
 
 
@@ -36,3 +36,4 @@ METRIC = AnswerMetric(
     meaning="longest run of words shared with the reference in the same order, gaps allowed",
     score=lambda answer: 100 * rouge_l(answer["response"], answer["reference"]),
 )
+SET_METRIC = for_sets(METRIC)

@@ -3,7 +3,7 @@
 from collections import Counter
 
 from tutelage.evaluation.metrics.exact_match import exact_match
-from tutelage.evaluation.metrics.metric import AnswerMetric
+from tutelage.evaluation.metrics.metric import AnswerMetric, for_sets
 from tutelage.evaluation.metrics.words import words
 
 
@@ -29,3 +29,4 @@ METRIC = AnswerMetric(
     meaning="words shared with the reference, in any order; 0 none, 100 all and no others",
     score=lambda answer: 100 * token_f1(answer["response"], answer["reference"]),
 )
+SET_METRIC = for_sets(METRIC)

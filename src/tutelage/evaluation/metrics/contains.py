@@ -1,0 +1,19 @@
+"""Contains: whether an answer holds the reference as whole words."""
+
+from typing import Any
+
+from tutelage.config.recipe_evaluation import NamedSetSettings
+from tutelage.evaluation.metrics.metric import Answer, right_or_wrong
+from tutelage.evaluation.metrics.words import contains_whole
+
+
+def _contains(answer: Answer, settings: NamedSetSettings, prepared: Any) -> bool:
+    return contains_whole(answer["response"], answer["reference"])
+
+
+SET_METRIC = right_or_wrong(
+    "contains",
+    "Contains",
+    "share that holds the reference as whole words, whatever the case and spacing",
+    _contains,
+)

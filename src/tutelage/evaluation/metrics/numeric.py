@@ -1,0 +1,43 @@
+"""Right number: whether the last number of an answer has the value of the reference."""
+
+from dataclasses import asdict
+from fractions import Fraction
+from typing import Any
+
+from tutelage.config.recipe_evaluation import NamedSetSettings
+from tutelage.evaluation.metrics.metric import Answer, References, right_or_wrong
+from tutelage.evaluation.metrics.numbers import (
+    NumberConvention,
+    are_equal,
+    decide_convention,
+    last_number,
+    single_number,
+)
+
+
+def _convention(settings: NamedSetSettings, references: References, name: str) -> NumberConvention:
+    return decide_convention(references, of_set=name)
+
+
+def _described(numbers: NumberConvention) -> dict[str, Any]:
+    return {"number_convention": asdict(numbers)}
+
+
+def _has_right_number(answer: Answer, settings: NamedSetSettings, numbers: NumberConvention | None) -> bool:
+    """Compare with the reference; without the convention of a set that of this one reference is taken."""
+    if numbers is None:
+        numbers = decide_convention([(answer.get("row", 0), answer["reference"])])
+    wanted = single_number(answer["reference"], numbers)
+    assert wanted is not None, "decide_convention refuses a reference that is not a number"
+    found = last_number(answer["response"], numbers)
+    return found is not None and are_equal(found, wanted, Fraction(str(settings.tolerance or 0)))
+
+
+SET_METRIC = right_or_wrong(
+    "numeric",
+    "Right number",
+    "share whose last number has the value of the reference",
+    _has_right_number,
+    prepare=_convention,
+    described=_described,
+)

@@ -1,0 +1,71 @@
+"""Valid JSON: whether an answer is JSON and nothing else, and fits the schema of the set if there is one."""
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+from referencing.exceptions import Unresolvable
+
+from tutelage.config.recipe_evaluation import NamedSetSettings
+from tutelage.errors import DataError
+from tutelage.evaluation.metrics.json_schemas import require_bounded, schema_validator
+from tutelage.evaluation.metrics.metric import Answer, References, right_or_wrong
+
+
+def _schema_of_set(settings: NamedSetSettings, references: References, name: str) -> Any:
+    return read_schema(settings)
+
+
+def read_schema(settings: NamedSetSettings) -> Any:
+    """Return the JSON schema of a set, None where it has none; DataError where the file holds no schema."""
+    if settings.json_schema is None:
+        return None
+    try:
+        schema = json.loads(Path(settings.json_schema).read_text(encoding="utf-8"))
+        schema_validator(schema).check_schema(schema)
+        require_bounded(schema, settings.json_schema)
+    except (OSError, ValueError, RecursionError) as fault:
+        raise DataError(
+            "evaluate.json_schema_unreadable",
+            f"{settings.json_schema} cannot be read as JSON: {fault}. Name a file with a schema.",
+        ) from fault
+    except jsonschema.SchemaError as fault:
+        raise DataError(
+            "evaluate.json_schema_invalid", f"{settings.json_schema} is no JSON schema: {fault.message}."
+        ) from fault
+    return schema
+
+
+def _is_valid_json(answer: Answer, settings: NamedSetSettings, schema: Any) -> bool:
+    try:
+        value = json.loads(answer["response"], parse_constant=_refuse_constant, parse_float=_finite)
+        return schema is None or schema_validator(schema).is_valid(value)
+    except (ValueError, ArithmeticError, RecursionError):
+        return False
+    except Unresolvable as fault:
+        raise DataError(
+            "evaluate.json_schema_invalid",
+            f"{settings.json_schema} refers to what is not in it: {fault}. Put the definition into the file.",
+        ) from fault
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is no JSON")
+
+
+def _finite(digits: str) -> float:
+    value = float(digits)
+    if not math.isfinite(value):
+        raise ValueError(f"{digits} is too large")
+    return value
+
+
+SET_METRIC = right_or_wrong(
+    "json",
+    "Valid JSON",
+    "share that is JSON and nothing else, and fits the schema if there is one",
+    _is_valid_json,
+    prepare=_schema_of_set,
+)
