@@ -116,10 +116,12 @@ def test_a_run_that_was_evaluated_before_a_metric_was_added_is_still_read(tmp_pa
     assert [line.metric.name for line in shown.table] == [name for name in METRICS if name != "upper_case"]
 
 
-def test_a_metric_that_nobody_registered_is_no_value():
-    with pytest.raises(ValidationError) as refused:
-        EvaluationSettings(primary_metric="upper_case")
-    assert [one["type"] for one in refused.value.errors()] == ["literal_error"]
-    with pytest.raises(ValidationError) as refused:
-        NamedSetSettings(source="x", metric="short_enough")
-    assert [one["type"] for one in refused.value.errors()] == ["literal_error"]
+@pytest.mark.parametrize("name", ["upper_case", "short_enough", 3, ["chrf"], None])
+def test_a_metric_that_nobody_registered_is_no_value(name):
+    for refuse in (
+        lambda: EvaluationSettings(primary_metric=name),
+        lambda: NamedSetSettings(source="x", metric=name),
+    ):
+        with pytest.raises(ValidationError) as refused:
+            refuse()
+        assert [one["type"] for one in refused.value.errors()] == ["literal_error"]
