@@ -43,7 +43,7 @@ def measure(folder: Path) -> None:
         write_checkpoint(model, optimizer, recipe, base=source.name, checkpoint=checkpoint)
         written.append(time.perf_counter() - begin)
     begin = time.perf_counter()
-    newest = find_checkpoint(run, tell=print)
+    newest = find_checkpoint(run.checkpoints, quarantine=run.quarantine, root=run.root, tell=print)
     found.append(time.perf_counter() - begin)
     assert newest is not None
     begin = time.perf_counter()

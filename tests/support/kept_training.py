@@ -68,7 +68,7 @@ class Training:
         model, optimizer = self.open()
         begin = Progress()
         if after is not None:
-            checkpoint = read_checkpoint(of or self.run, after)
+            checkpoint = read_checkpoint((of or self.run).checkpoints, after)
             restore(checkpoint, model, optimizer, self.recipe)
             begin = checkpoint.progress
         machine = machine_of(model)
@@ -96,7 +96,7 @@ class Training:
         """Return the hashes of weights and optimiser, and the progress but for the seconds."""
         folder = self.run.checkpoint(step)
         hashes = {name: file["sha256"] for name, file in files_with_hashes(folder).items() if name != STATE}
-        return hashes, replace(read_checkpoint(self.run, step).progress, step_seconds=0.0)
+        return hashes, replace(read_checkpoint(self.run.checkpoints, step).progress, step_seconds=0.0)
 
 
 def recipe_of(adapter, accumulation=1, **settings):

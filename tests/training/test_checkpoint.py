@@ -65,7 +65,7 @@ def goes_on(training, step, root, *, until=None):
     """Go on from a step of a training, in another folder; return that other one."""
     other = Training(root, training.source, training.recipe)
     other.model = training.model
-    for at in read_checkpoint(training.run, step).progress.losses:
+    for at in read_checkpoint(training.run.checkpoints, step).progress.losses:
         other.run.checkpoint(at).mkdir(parents=True, exist_ok=True)
     with pytest.raises(Interrupted) if until else nullcontext():
         other.go(after=step, of=training.run, until=until)
@@ -152,7 +152,7 @@ def test_a_signal_in_a_validation_keeps_the_step_and_the_validation_is_made_when
         with pytest.raises(Interrupted):
             training.go()
     assert training.run.saved_steps()[-1] == 10
-    assert 10 not in read_checkpoint(training.run, 10).progress.losses
+    assert 10 not in read_checkpoint(training.run.checkpoints, 10).progress.losses
     training.go(after=10)
     assert training.state(STEPS)[0] == straight_training.state(STEPS)[0]
     assert [fields["step"] for event, fields in training.events if event == "validation"] == [
@@ -184,7 +184,7 @@ def test_the_latest_and_the_best_are_kept(source, tmp_path, keep):
     run = RunFolder(tmp_path)
     for step in range(1, 7):
         run.checkpoint(step).mkdir(parents=True)
-        prune_checkpoints(run, best=2 if step >= 2 else None, keep=keep)
+        prune_checkpoints(run.checkpoints, best=2 if step >= 2 else None, keep=keep)
     assert run.saved_steps() == sorted({2, *range(7 - keep, 7)})
 
 
@@ -193,7 +193,7 @@ def identity(tmp_path, source, **training):
     run.data.mkdir(parents=True, exist_ok=True)
     if not run.split("train").exists():
         run.split("train").write_text("a row\n")
-    return identity_of(run, recipe_of(LORA, **training), source)
+    return identity_of(run.data, recipe_of(LORA, **training), source)
 
 
 def test_what_changed_is_named(tmp_path, source):
@@ -206,7 +206,7 @@ def test_what_changed_is_named(tmp_path, source):
     for setting, value in [("prompt", "chat"), ("max_length", 77)]:
         data = Recipe().data.model_copy(update={setting: value})
         now = identity_of(
-            RunFolder(tmp_path / "run"), recipe_of(LORA).model_copy(update={"data": data}), source
+            RunFolder(tmp_path / "run").data, recipe_of(LORA).model_copy(update={"data": data}), source
         )
         assert [change.split(" ")[0] for change in changes_since(before, now)] == [f"data.{setting}"]
     assert changes_since(before, identity(tmp_path, replace(source, identity="1" * 64))) == [

@@ -59,6 +59,10 @@ def run(made, tmp_path):
     return RunFolder(shutil.copytree(made.run.root, tmp_path / "run"))
 
 
+def newest_whole(run, *, tell):
+    return find_checkpoint(run.checkpoints, quarantine=run.quarantine, root=run.root, tell=tell)
+
+
 def cut(path):
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
 
@@ -144,7 +148,7 @@ def test_every_damage_to_every_file_falls_back_to_the_checkpoint_before_and_is_t
 def falls_back(run, *named):
     """Hold that the newest checkpoint is put aside with one message that names all this, and the next is taken."""
     told = []
-    found = find_checkpoint(run, tell=told.append)
+    found = newest_whole(run, tell=told.append)
     assert found.progress.step == 30
     assert what_is_damaged(found.folder) is None
     [warning] = told
@@ -286,16 +290,16 @@ def test_where_no_checkpoint_is_whole_the_training_does_not_start_from_zero_by_i
     told = []
     for _ in range(2):  # not at the second call either
         with pytest.raises(StorageError, match="No checkpoint of .* is whole") as fault:
-            find_checkpoint(run, tell=told.append)
+            newest_whole(run, tell=told.append)
         assert fault.value.exit_code == 4
         assert "--overwrite" in str(fault.value)
     assert len(told) == 4
 
 
 def test_a_best_checkpoint_that_is_lost_is_no_longer_the_result(run):
-    before = read_checkpoint(run, 40).progress
+    before = read_checkpoint(run.checkpoints, 40).progress
     flip(run.checkpoint(before.best_step) / MOMENTS)
-    found = find_checkpoint(run, tell=lambda line: None)
+    found = newest_whole(run, tell=lambda line: None)
     others = {step: loss for step, loss in before.losses.items() if step not in (0, before.best_step)}
     assert found.progress.best_step == min(others, key=others.get)
 
@@ -304,7 +308,7 @@ def test_a_best_checkpoint_that_is_lost_is_no_longer_the_result(run):
 def test_the_dates_of_files_decide_nothing(run, date):
     for path in [run.checkpoint(40), *run.checkpoint(40).iterdir()]:
         os.utime(path, (date, date))
-    assert find_checkpoint(run, tell=pytest.fail).progress.step == 40
+    assert newest_whole(run, tell=pytest.fail).progress.step == 40
 
 
 def forged(run, *, state=None, tensors=None, file=MOMENTS):
@@ -328,7 +332,7 @@ def test_a_checkpoint_of_another_format_is_refused_by_its_number(run, format_):
     """Property 24."""
     forged(run, state=lambda state: {**state, "format": format_})
     with pytest.raises(StorageError) as fault:
-        find_checkpoint(run, tell=pytest.fail)
+        newest_whole(run, tell=pytest.fail)
     assert f"has format {format_} of another version of Tutelage, and this one reads format 1" in str(
         fault.value
     )
@@ -361,7 +365,7 @@ STATES = {
 def test_a_state_that_this_program_does_not_write_is_refused_though_its_hash_is_right(run, change, named):
     forged(run, state=change)
     with pytest.raises(StorageError) as fault:
-        find_checkpoint(run, tell=pytest.fail)
+        newest_whole(run, tell=pytest.fail)
     refuses(fault.value, run, named)
 
 
@@ -372,7 +376,7 @@ def refuses(fault, run, named):
     assert "Move it away and give the same command again" in str(fault)
     assert fault.exit_code == 4
     shutil.rmtree(run.checkpoint(40))
-    assert find_checkpoint(run, tell=pytest.fail).progress.step == 30
+    assert newest_whole(run, tell=pytest.fail).progress.step == 30
 
 
 def first(held):
@@ -412,7 +416,7 @@ TENSORS = {
 def test_tensors_that_do_not_fit_are_refused_before_a_step_is_made(made, run, file, change, named):
     forged(run, tensors=change, file=file)
     model, optimizer = made.open()
-    checkpoint = find_checkpoint(run, tell=pytest.fail)
+    checkpoint = newest_whole(run, tell=pytest.fail)
     with pytest.raises(StorageError) as fault:
         restore(checkpoint, model, optimizer, made.recipe)
     refuses(fault.value, run, named)
@@ -423,14 +427,14 @@ def test_the_same_tensors_written_anew_are_taken(made, run):
     """What forges is not what is refused."""
     forged(run, state=lambda state: state, tensors=lambda held: None)
     model, optimizer = made.open()
-    restore(find_checkpoint(run, tell=pytest.fail), model, optimizer, made.recipe)
+    restore(newest_whole(run, tell=pytest.fail), model, optimizer, made.recipe)
     assert optimizer.state
 
 
 def save_step_50(made, run):
     model, optimizer = made.open()
-    restore(read_checkpoint(run, 40), model, optimizer, made.recipe)
-    earlier = read_checkpoint(run, 40)
+    restore(read_checkpoint(run.checkpoints, 40), model, optimizer, made.recipe)
+    earlier = read_checkpoint(run.checkpoints, 40)
     kept = Checkpoint(run.checkpoint(50), earlier.progress, 0.0, 0, {}, machine_of(model), [], [])
     return lambda: write_checkpoint(model, optimizer, made.recipe, base="tiny", checkpoint=kept)
 

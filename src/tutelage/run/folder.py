@@ -15,6 +15,8 @@ SPLITS = ("train", "test", "validation")
 ARMS = ("base", "tuned")
 SETS = "sets"
 AT_STEPS = "evaluation-at"
+# Files of a model's folder.
+TRAINING, TRAINED_RECIPE = "training.json", "recipe.toml"
 # Files of an evaluation.
 SCORES, PREDICTIONS, PREFERENCES, PASSAGES = (
     f"{name}.jsonl" for name in ("scores", "predictions", "preferences", "passages")
@@ -121,11 +123,11 @@ class RunFolder:
         return self.root / "checkpoints"
 
     def checkpoint(self, step: int) -> Path:
-        return self.checkpoints / _step_name(step)
+        return checkpoint_of(self.checkpoints, step)
 
     def saved_steps(self) -> list[int]:
         """The steps that a checkpoint is named after, in order; nothing is said about what is in it."""
-        return _steps_in(self.checkpoints)
+        return steps_in(self.checkpoints)
 
     @property
     def lock(self) -> Path:
@@ -148,12 +150,12 @@ class RunFolder:
 
     @property
     def training(self) -> Path:
-        return self.model / "training.json"
+        return self.model / TRAINING
 
     @property
     def trained_recipe(self) -> Path:
         """The recipe as it was when the model was trained."""
-        return self.model / "recipe.toml"
+        return self.model / TRAINED_RECIPE
 
     @property
     def evaluations_at(self) -> Path:
@@ -162,7 +164,7 @@ class RunFolder:
 
     def evaluated_steps(self) -> list[int]:
         """The steps whose checkpoints were evaluated, in order."""
-        return _steps_in(self.evaluations_at)
+        return steps_in(self.evaluations_at)
 
     @property
     def evaluation(self) -> Path:
@@ -242,7 +244,13 @@ def _step_name(step: int) -> str:
     return f"step-{step:06d}"
 
 
-def _steps_in(folder: Path) -> list[int]:
+def checkpoint_of(checkpoints: Path, step: int) -> Path:
+    """Return the folder of a step's checkpoint among others."""
+    return checkpoints / _step_name(step)
+
+
+def steps_in(folder: Path) -> list[int]:
+    """Return the steps that folders in another are named after, in order; nothing is said about what is in them."""
     entries = folder.iterdir() if folder.is_dir() else ()
     return sorted(int(entry.name[5:]) for entry in entries if re.fullmatch(r"step-\d{6,}", entry.name))
 

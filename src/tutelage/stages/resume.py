@@ -77,10 +77,15 @@ def earlier_training(session: Session, *, is_accepted: bool) -> Earlier:
         return BEGINNING
     from tutelage.training.checkpoint import find_checkpoint, identity_of, refuse_changes
 
-    checkpoint = find_checkpoint(run, tell=lambda message: reporter.warn(message.code, message.text))
+    checkpoint = find_checkpoint(
+        run.checkpoints,
+        quarantine=run.quarantine,
+        root=run.root,
+        tell=lambda message: reporter.warn(message.code, message.text),
+    )
     if checkpoint is None:
         return BEGINNING
-    now = identity_of(run, session.recipe, session.source)
+    now = identity_of(run.data, session.recipe, session.source)
     accepted = refuse_changes(checkpoint, now, root=run.root, is_accepted=is_accepted)
     step = checkpoint.progress.step
     reporter.emit(Resumed(step=step, checkpoint=checkpoint.folder, accepted=list(accepted)))

@@ -7,10 +7,11 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from tutelage.config.recipe import TrainingSettings
-from tutelage.run.artifacts import Preparation, TrainingResult, read_artifact
+from tutelage.run.artifacts import Environment, Preparation, TrainingResult, read_artifact, write_artifact
 from tutelage.run.event_log import bytes_before_training
 from tutelage.run.events import Event, TrainingPlanned, Waiting
 from tutelage.run.history import record_stage
+from tutelage.run.lines import read_json_lines
 from tutelage.stages.estimate import Ahead, estimate_stages
 from tutelage.stages.inputs import FOR_TRAINING
 from tutelage.stages.reporter import Finish
@@ -24,7 +25,8 @@ from tutelage.stages.resume import (
 from tutelage.stages.session import Session
 from tutelage.stages.settings import refuse_overwriting
 from tutelage.system.machine import has_bfloat16_products
-from tutelage.system.runtime import name_dtype
+from tutelage.system.runtime import describe_environment, name_dtype
+from tutelage.system.storage import remove
 
 if TYPE_CHECKING:
     from tutelage.data.dataset.prepared_rows import PreparedRows
@@ -50,8 +52,9 @@ class TrainingEvents:
     def __init__(self, session: Session, earlier: Earlier) -> None:
         assert session.reporter.log is not None, "only a run that is locked is trained"
         self._reporter, self._log = session.reporter, session.reporter.log
+        self._path = session.run.events
         checkpoint = earlier.checkpoint
-        self._kept = checkpoint.events_bytes if checkpoint else bytes_before_training(session.run.events)
+        self._kept = checkpoint.events_bytes if checkpoint else bytes_before_training(self._path)
 
     def begin(self) -> None:
         self._log.begin(self._kept)
@@ -61,6 +64,9 @@ class TrainingEvents:
 
     def sync(self) -> int:
         return self._log.sync()
+
+    def holds(self, event: type[Event]) -> bool:
+        return any(record["event"] == event.event for record in read_json_lines(self._path))
 
 
 def train(session: Session, *, overwrite: bool = False, accept_changes: bool = False) -> Trained:
@@ -146,8 +152,10 @@ def tune_opened(
     """Estimate how long it takes with what is `ahead`, and tune a model that is open."""
     from tutelage.generation.generate import answer_texts
     from tutelage.model.end_tokens import end_tokens
+    from tutelage.training.checkpoint import identity_of
     from tutelage.training.loop import Progress, plan_steps
-    from tutelage.training.tuning import SAMPLE_TOKENS, tune
+    from tutelage.training.preflight import refuse_without_room
+    from tutelage.training.tuning import SAMPLE_TOKENS, fill_model_folder, tune
 
     run, recipe, reporter = session.run, session.recipe, session.reporter
     source, tokenizer = session.source, session.inputs.tokenizer
@@ -173,11 +181,18 @@ def tune_opened(
         opened = reference.read(run.reference, source, opened, progress=advance)
     if opened.validation and begin.step == 0 and not begin.losses:
         reporter.emit(Waiting(label="Validating before the first step"))  # which the first event of it ends
-    progress = tune(
-        run,
+    saved = len(run.saved_steps())
+    refuse_without_room(run.root, opened.model, saved=saved, keep=recipe.training.save_total_limit)
+    if earlier.checkpoint is None:
+        # What an earlier training left, and what its model answered, says nothing about this one.
+        for path in run.results_of_other_weights():
+            remove(path)
+    tuned = tune(
         recipe,
         source,
         opened,
+        checkpoints=run.checkpoints,
+        identity=identity_of(run.data, recipe, source),
         objective=part.objective(recipe, opened.training),
         answer=answer,
         events=TrainingEvents(session, earlier),
@@ -185,9 +200,13 @@ def tune_opened(
         earlier=earlier.checkpoint,
         accepted=earlier.accepted,
     )
-    result = read_artifact(TrainingResult, run.training)
-    record_stage(run, "train", seconds=result.seconds)
-    return Trained(progress, steps, recipe.training, result, recipe.objective.unit, recipe.objective.name)
+    environment = describe_environment(opened.model.device, opened.model.compute_dtype)
+    write_artifact(run.environment, Environment.model_validate(environment))
+    fill_model_folder(run.model, run.checkpoint(tuned.progress.kept_step), recipe, source, tuned)
+    record_stage(run, "train", seconds=tuned.result.seconds)
+    return Trained(
+        tuned.progress, steps, recipe.training, tuned.result, recipe.objective.unit, recipe.objective.name
+    )
 
 
 def _report_plan(session: Session, opened: "OpenedRun", steps: int, step: int) -> None:

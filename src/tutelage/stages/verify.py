@@ -83,9 +83,9 @@ def train_again(session: Session, *, from_step: int | None = None) -> Replayed:
     run, recipe, source = session.run, session.recipe, session.source
     refuse_other_model(run, source.identity, source.files, adapter=source.adapter_sha256)
     *before, last = _steps(run, from_step)
-    begin = read_checkpoint(run, before[-1]) if before and before[-1] else None
-    end = read_checkpoint(run, last)
-    changed = changes_since(end.identity, identity_of(run, recipe, source))
+    begin = read_checkpoint(run.checkpoints, before[-1]) if before and before[-1] else None
+    end = read_checkpoint(run.checkpoints, last)
+    changed = changes_since(end.identity, identity_of(run.data, recipe, source))
     if changed:
         raise RunFolderError(
             "run.settings_changed",

@@ -20,7 +20,7 @@ from tutelage.model.assembly import restore_tuned, save_tuned
 from tutelage.model.folders import LONGEST_REASON
 from tutelage.model.forward import CausalModel
 from tutelage.model.sources import ModelSource
-from tutelage.run.folder import RunFolder, read_json, write_json
+from tutelage.run.folder import checkpoint_of, read_json, steps_in, write_json
 from tutelage.system.runtime import name_dtype, processor_name
 from tutelage.system.storage import (
     file_sha256,
@@ -67,16 +67,14 @@ class Checkpoint:
     accepted: list[str]  # what was not the same then, and was accepted
 
 
-def identity_of(run: RunFolder, recipe: Recipe, source: ModelSource) -> dict[str, Any]:
-    """Return what a training rests on, each by a name that a person knows, as text or SHA-256."""
+def identity_of(data: Path, recipe: Recipe, source: ModelSource) -> dict[str, Any]:
+    """Return what a training on a `data` folder rests on, each by a name that a person knows, as text or SHA-256."""
     settings = {
         name: value
         for name, value, _ in walk(recipe)
         if name.split(".")[0] in ("data", "model", "adapter", "training", "preference") and name not in FREE
     }
-    rows = {
-        f"{run.data.name}/{name}": str(found["sha256"]) for name, found in files_with_hashes(run.data).items()
-    }
+    rows = {f"{data.name}/{name}": str(found["sha256"]) for name, found in files_with_hashes(data).items()}
     of_model = {
         f"the model's {name}": source.files.get(name) or file_sha256(source.folder / name)
         for name in ("config.json", *TOKENIZER_FILES)
@@ -176,41 +174,43 @@ def _save_moments(model: CausalModel, optimizer: torch.optim.Optimizer, path: Pa
         ) from fault
 
 
-def prune_checkpoints(run: RunFolder, *, best: int | None, keep: int) -> None:
+def prune_checkpoints(checkpoints: Path, *, best: int | None, keep: int) -> None:
     """Remove all checkpoints but the latest `keep` and the best; one of them has just been published."""
-    for step in run.saved_steps()[:-keep]:
+    for step in steps_in(checkpoints)[:-keep]:
         if step != best:
-            remove(run.checkpoint(step))
+            remove(checkpoint_of(checkpoints, step))
 
 
-def find_checkpoint(run: RunFolder, *, tell: Callable[[Message], None]) -> Checkpoint | None:
-    """Return the newest whole checkpoint, None where training has not saved one yet.
+def find_checkpoint(
+    checkpoints: Path, *, quarantine: Path, root: Path, tell: Callable[[Message], None]
+) -> Checkpoint | None:
+    """Return the newest whole checkpoint of the run in `root`, None where training has not saved one yet.
 
     Damaged ones are put into quarantine, and told. Where no whole one is left, StorageError: a training never starts
     from zero by itself.
     """
-    for step in run.saved_steps():
-        folder = run.checkpoint(step)
+    for step in steps_in(checkpoints):
+        folder = checkpoint_of(checkpoints, step)
         damage = what_is_damaged(folder)
         if damage:
-            place = move_aside(folder, run.quarantine / folder.name)
+            place = move_aside(folder, quarantine / folder.name)
             told = f"{folder} is damaged ({damage}). It was moved to {place}, and is not used."
             tell(Message("run.checkpoint_damaged", told))
-    whole = run.saved_steps()
+    whole = steps_in(checkpoints)
     if whole:
-        return read_checkpoint(run, whole[-1])
-    if run.quarantine.exists():
+        return read_checkpoint(checkpoints, whole[-1])
+    if quarantine.exists():
         raise StorageError(
             "run.no_whole_checkpoint",
-            f"No checkpoint of {run.root} is whole; {run.quarantine} holds the damaged ones. Put a whole one back into"
-            f" {run.checkpoints}, or start the training from zero: `tutelage train {run.root} --overwrite`.",
+            f"No checkpoint of {root} is whole; {quarantine} holds the damaged ones. Put a whole one back into"
+            f" {checkpoints}, or start the training from zero: `tutelage train {root} --overwrite`.",
         )
     return None
 
 
-def read_checkpoint(run: RunFolder, step: int) -> Checkpoint:
+def read_checkpoint(checkpoints: Path, step: int) -> Checkpoint:
     """Return what the state of a whole checkpoint says; StorageError where another version wrote it."""
-    folder = run.checkpoint(step)
+    folder = checkpoint_of(checkpoints, step)
     with _misfits(folder):
         state = read_json(folder / STATE)
         if state.get("format") == FORMAT:
@@ -219,7 +219,7 @@ def read_checkpoint(run: RunFolder, step: int) -> Checkpoint:
             if progress.step != step:
                 raise ValueError(f"it was made after step {progress.step}")
             # Of a best checkpoint that was damaged nothing is left, so it can no longer be the result.
-            lost = [at for at in progress.losses if at > 0 and not run.checkpoint(at).exists()]
+            lost = [at for at in progress.losses if at > 0 and not checkpoint_of(checkpoints, at).exists()]
             unsaved = tuple(sorted({*progress.unsaved, *lost}))
             return replace(checkpoint, progress=replace(progress, unsaved=unsaved))
     raise StorageError(

@@ -6,7 +6,6 @@ from tutelage.config.recipe import Recipe
 from tutelage.errors import MemoryExhaustedError, RunFolderError
 from tutelage.model.forward import CausalModel
 from tutelage.model.loading import weights_in
-from tutelage.run.folder import RunFolder
 from tutelage.system.runtime import available_memory_bytes
 from tutelage.system.storage import free_bytes
 from tutelage.training.optimizer import trainable_parameters
@@ -15,17 +14,20 @@ from tutelage.training.optimizer import trainable_parameters
 CHECKPOINT_BYTES, WEIGHT_BYTES = 12, 4
 
 
-def refuse_without_room(run: RunFolder, model: CausalModel, *, keep: int) -> None:
-    """Stop where the checkpoints that are kept at once, and the model, do not fit on the disk."""
+def refuse_without_room(folder: Path, model: CausalModel, *, saved: int, keep: int) -> None:
+    """Stop where the checkpoints that are kept at once, and the model, do not fit on the disk of a run's folder.
+
+    Of the checkpoints `saved` are there already.
+    """
     trained = sum(parameter.numel() for parameter in trainable_parameters(model.module))
     # The latest ones, the best, and the one that is being written, less those that are there already.
-    checkpoints = keep + 2 - len(run.saved_steps())
+    checkpoints = keep + 2 - saved
     needed = trained * (CHECKPOINT_BYTES * max(1, checkpoints) + WEIGHT_BYTES)
-    free = free_bytes(run.root)
+    free = free_bytes(folder)
     if needed > free:
         raise RunFolderError(
             "storage.not_enough_space",
-            f"The checkpoints and the model need {needed:,} bytes in {run.root}, and {free:,} are free there. Free"
+            f"The checkpoints and the model need {needed:,} bytes in {folder}, and {free:,} are free there. Free"
             " some space, choose another --output, or lower training.save_total_limit.",
         )
 

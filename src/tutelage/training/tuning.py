@@ -2,7 +2,7 @@
 
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -19,25 +19,22 @@ from tutelage.model.assembly import Waiting, open_for_training
 from tutelage.model.forward import CausalModel
 from tutelage.model.loading import context_length, load_tokenizer, vocabulary_size
 from tutelage.model.sources import ModelSource
-from tutelage.run.artifacts import Environment, Losses, TrainingResult, write_artifact
+from tutelage.run.artifacts import Losses, TrainingResult, write_artifact
 from tutelage.run.events import CheckpointNotSaved, ChecksumsSkipped, Event
-from tutelage.run.folder import RunFolder, write_text
-from tutelage.run.lines import read_json_lines
+from tutelage.run.folder import TRAINED_RECIPE, TRAINING, checkpoint_of, write_text
 from tutelage.system.interruption import Interruption
 from tutelage.system.platforms import peak_memory_bytes
-from tutelage.system.runtime import choose_device, choose_dtype, describe_environment, name_dtype
+from tutelage.system.runtime import choose_device, choose_dtype, name_dtype
 from tutelage.system.storage import (
     MANIFEST,
     is_out_of_space,
     publish_folder,
-    remove,
     what_is_damaged,
 )
 from tutelage.training.checkpoint import (
     MOMENTS,
     STATE,
     Checkpoint,
-    identity_of,
     machine_of,
     prune_checkpoints,
     restore,
@@ -47,7 +44,7 @@ from tutelage.training.loop import Progress, Watch, plan_steps, train
 from tutelage.training.model_card import model_card
 from tutelage.training.objective import Objective
 from tutelage.training.optimizer import make_optimizer, trainable_parameters
-from tutelage.training.preflight import refuse_without_memory, refuse_without_room
+from tutelage.training.preflight import refuse_without_memory
 from tutelage.tree.examples import Example, PreparedRow, Unit
 from tutelage.tree.prefix_tree import common_prefix_length
 
@@ -76,6 +73,10 @@ class EventSink(Protocol):
 
     def sync(self) -> int:
         """Wait until all events are on the disk; return how many bytes they and those before them are."""
+        ...
+
+    def holds(self, event: type[Event]) -> bool:
+        """Tell whether such an event is among those on the disk."""
         ...
 
 
@@ -138,40 +139,44 @@ def open_run(
     return OpenedRun(model, trained, validated, watched)
 
 
+@dataclass(frozen=True)
+class Tuned:
+    """How far a training came, and what model/training.json says of it."""
+
+    progress: Progress
+    result: TrainingResult
+
+
 def tune(
-    run: RunFolder,
     recipe: Recipe,
     source: ModelSource,
     opened: OpenedRun,
     *,
+    checkpoints: Path,
+    identity: Mapping[str, Any],
     objective: Objective,
     answer: Answer,
     events: EventSink,
     interruption: Interruption,
     earlier: Checkpoint | None = None,
     accepted: Sequence[str] = (),
-) -> Progress:
-    """Train from the beginning or from an earlier checkpoint, and fill the model folder of the run.
+) -> Tuned:
+    """Train from the beginning or from an earlier checkpoint; the checkpoints of all steps stand in one folder.
 
-    `accepted` names what is another than it was in `earlier`.
+    `identity` is what the training rests on, which they record; `accepted` names what is another than in `earlier`.
     """
     begin = time.perf_counter()
     model = opened.model
     optimizer = make_optimizer(model.module, recipe.training)
     watched = opened.watched
-    refuse_without_room(run, model, keep=recipe.training.save_total_limit)
     if earlier:
         restore(earlier, model, optimizer, recipe)
-    else:
-        # What an earlier training left, and what its model answered, says nothing about this one.
-        for path in run.results_of_other_weights():
-            remove(path)
     now = Checkpoint(
-        folder=run.checkpoints,
+        folder=checkpoints,
         progress=Progress(),
         seconds=0.0,
         events_bytes=0,
-        identity=identity_of(run, recipe, source),
+        identity=identity,
         machine=machine_of(model),
         resumed=[*earlier.resumed, earlier.progress.step] if earlier else [],
         accepted=[*(earlier.accepted if earlier else ()), *accepted],
@@ -189,7 +194,7 @@ def tune(
     def save(progress: Progress, is_needed: bool) -> bool:
         checkpoint = replace(
             now,
-            folder=run.checkpoint(progress.step),
+            folder=checkpoint_of(checkpoints, progress.step),
             progress=progress,
             seconds=seconds_before + time.perf_counter() - begin,
         )
@@ -201,7 +206,7 @@ def tune(
                 raise
             events.emit(CheckpointNotSaved(step=progress.step, reason=str(fault)))
             return False
-        prune_checkpoints(run, best=progress.best_step, keep=recipe.training.save_total_limit)
+        prune_checkpoints(checkpoints, best=progress.best_step, keep=recipe.training.save_total_limit)
         return True
 
     if not source.is_checked:
@@ -218,11 +223,8 @@ def tune(
         interruption=interruption,
     )
     events.sync()
-    environment = describe_environment(model.device, model.compute_dtype)
-    write_artifact(run.environment, Environment.model_validate(environment))
     planned = plan_steps(len(opened.training), recipe.training).steps
     seconds = seconds_before + time.perf_counter() - begin
-    is_checked = all(event["event"] != ChecksumsSkipped.event for event in read_json_lines(run.events))
     training = TrainingResult(
         steps=result.step,
         planned_steps=planned,
@@ -242,10 +244,9 @@ def tune(
         trainable_parameters=sum(parameter.numel() for parameter in trainable_parameters(model.module)),
         loss=Losses(before=result.loss_before, after=result.loss_after, best=result.loss_best),
         model_files=dict(source.files),
-        checksums="verified" if is_checked else "skipped",
+        checksums="skipped" if events.holds(ChecksumsSkipped) else "verified",
     )
-    fill_model_folder(run, recipe, source, result, training)
-    return result
+    return Tuned(result, training)
 
 
 def probe_examples(examples: Sequence[Example], tokens: np.ndarray) -> list[Example]:
@@ -275,11 +276,8 @@ def _beginning(example: Example, tokens: int) -> Example:
     )
 
 
-def fill_model_folder(
-    run: RunFolder, recipe: Recipe, source: ModelSource, result: Progress, training: TrainingResult
-) -> None:
-    """Put the best weights, the tokenizer and the model card where the other stages look for them."""
-    best = run.checkpoint(result.kept_step)
+def fill_model_folder(folder: Path, best: Path, recipe: Recipe, source: ModelSource, tuned: Tuned) -> None:
+    """Put the weights of the best checkpoint, the tokenizer and the model card where other stages look for them."""
     damage = what_is_damaged(best)
     if damage:
         raise StorageError(
@@ -291,11 +289,11 @@ def fill_model_folder(
     def fill(staged: Path) -> None:
         shutil.copytree(best, staged, dirs_exist_ok=True, ignore=shutil.ignore_patterns(*NO_WEIGHTS))
         load_tokenizer(source.folder).save_pretrained(staged)
-        write_text(staged / "README.md", model_card(recipe, source, result))
-        write_artifact(staged / run.training.name, training)
-        write_text(staged / run.trained_recipe.name, to_toml(recipe))
+        write_text(staged / "README.md", model_card(recipe, source, tuned.progress))
+        write_artifact(staged / TRAINING, tuned.result)
+        write_text(staged / TRAINED_RECIPE, to_toml(recipe))
 
-    publish_folder(run.model, fill)
+    publish_folder(folder, fill)
 
 
 def _sample(row: PreparedRow) -> dict[str, Any]:
