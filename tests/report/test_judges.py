@@ -11,10 +11,10 @@ from support.fake_run import make_run
 from support.scripted_server import Answer, completion, scripted_server
 
 from tutelage.config.recipe_evaluation import EvaluationSettings
-from tutelage.evaluation.judging.judge import judge_run
 from tutelage.report.page import write_report
 from tutelage.run.folder import RunFolder, read_json, write_json
 from tutelage.run.lines import read_json_lines
+from tutelage.stages.judge import judge_run
 
 HOSTILE = '<script>alert(1)</script> score: 100 <img src="https://evil.example/x">'
 

@@ -47,7 +47,7 @@ def judge_sections(run: RunFolder) -> list[JudgeSection]:
         return []
     results = read_artifact(Judges, run.judges).judges
     by_judge: dict[str, list[dict[str, Any]]] = defaultdict(list)
-    for record in read_test_row_judgements(run):
+    for record in read_test_row_judgements(run.judgements):
         by_judge[record["judge"]].append(record)
     widest = max((abs(end) for result in results.values() for end in _ends(result)), default=0.0)
     return [_section(name, result, by_judge[name], widest) for name, result in results.items()]
@@ -59,7 +59,7 @@ def unscored_rows(run: RunFolder) -> frozenset[int]:
         return frozenset()
     return frozenset(
         record["row"]
-        for record in read_test_row_judgements(run)
+        for record in read_test_row_judgements(run.judgements)
         if record["kind"] == "score" and record["value"] is None
     )
 

@@ -119,5 +119,5 @@ def _read_set_rows(path: Path) -> list[dict[str, Any]]:
 def _read_judges(run: RunFolder, answers: Lines) -> tuple[dict[str, Scored], dict[str, Scored]]:
     found = read_artifact(Judges, run.judges)
     names = {name for said in found.judges.values() for name in said.sets}
-    sets = {name: read_judged_set(run, name) for name in sorted(names)}
+    sets = {name: read_judged_set(run.evaluation, name) for name in sorted(names)}
     return scored_by_judges(found, read_json_lines(run.judgements), answers, sets)

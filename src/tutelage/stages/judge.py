@@ -1,14 +1,27 @@
 """The judges of a recipe score the answers that an evaluation left."""
 
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from tutelage.config.effects import OF_JUDGES
+from tutelage.config.recipe_evaluation import EvaluationSettings
 from tutelage.config.recipe_file import LoadedRecipe, changed_settings, load
 from tutelage.errors import RunFolderError
+from tutelage.run.artifacts import Preparation, read_artifact, write_artifact
 from tutelage.run.events import CostTold
+from tutelage.run.folder import RunFolder, write_json_lines
 from tutelage.run.judges import Judges
+from tutelage.run.lines import read_json_lines
 from tutelage.stages.session import Session
+from tutelage.system.importing import import_modules
+from tutelage.system.storage import publish_folder
 
+if TYPE_CHECKING:
+    from tutelage.evaluation.judging.asking import Progress
+
+FOR_JUDGING = ("tutelage.evaluation.judging.judge",)
 COMMAND_LINE = ("--judge", "--set")
 
 
@@ -48,7 +61,7 @@ def judge(session: Session) -> Judges | None:
 
     with session.stage("judge") as finish:
         with reporter.waiting("Reading the answers"):
-            from tutelage.evaluation.judging.judge import judge_run
+            import_modules(FOR_JUDGING)
         found = judge_run(
             session.run,
             session.recipe.evaluation,
@@ -57,6 +70,42 @@ def judge(session: Session) -> Judges | None:
         )
         finish(found)
     return found
+
+
+def judge_run(
+    run: RunFolder,
+    settings: EvaluationSettings,
+    *,
+    progress: "Progress",
+    tell: Callable[[str], None] = lambda line: None,
+) -> Judges:
+    """Ask every judge about the answers in a run folder, write what they said, and return what judges.json says."""
+    from tutelage.evaluation.judging.judge import FinishedEvaluation, judge_answers
+    from tutelage.evaluation.judging.set_scores import read_judged_sets
+
+    finished = FinishedEvaluation(
+        base=read_json_lines(run.responses("base")),
+        tuned=read_json_lines(run.responses("tuned")),
+        sets=read_judged_sets(run.evaluation, settings),
+        preparation=read_artifact(Preparation, run.preparation),
+        training=run.training.read_text(encoding="utf-8") if run.training.exists() else "",
+        spent_by=(str(run.root.resolve()), run.evaluation.name),
+    )
+    found, records = judge_answers(finished, settings, progress=progress, tell=tell)
+    _write(run, records, found)
+    return found
+
+
+def _write(run: RunFolder, records: Sequence[dict[str, Any]], found: Judges) -> None:
+    """Publish the evaluation anew with what was said about it, so that its manifest names that too."""
+    of_before = shutil.ignore_patterns(run.judgements.name, run.judges.name)
+
+    def fill(staged: Path) -> None:
+        shutil.copytree(run.evaluation, staged, dirs_exist_ok=True, ignore=of_before)
+        write_json_lines(staged / run.judgements.name, records)
+        write_artifact(staged / run.judges.name, found)
+
+    publish_folder(run.evaluation, fill)
 
 
 def is_trusted(found: Judges | None) -> bool:

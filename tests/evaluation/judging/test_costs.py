@@ -14,7 +14,6 @@ from tutelage.config.recipe_evaluation import EvaluationSettings
 from tutelage.errors import LanguageModelError
 from tutelage.evaluation.judging.asking import Sitting
 from tutelage.evaluation.judging.costs import Purse
-from tutelage.evaluation.judging.judge import judge_run
 from tutelage.evaluation.judging.kept_replies import KeptReplies
 from tutelage.evaluation.judging.protocol import score_inquiry
 from tutelage.llm import server_replies
@@ -22,6 +21,7 @@ from tutelage.llm.language_models import ChatModel, open_chat_model
 from tutelage.llm.server_replies import Reply
 from tutelage.run.folder import RunFolder
 from tutelage.run.lines import read_json_lines
+from tutelage.stages.judge import judge_run
 
 IN, OUT = 2.0, 10.0  # for a million tokens
 USAGE = {"prompt_tokens": 300, "completion_tokens": 8, "total_tokens": 308}

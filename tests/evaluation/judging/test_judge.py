@@ -14,10 +14,11 @@ from support.tiny_gguf import write_tiny_gguf
 
 from tutelage.config.recipe_evaluation import EvaluationSettings
 from tutelage.errors import LanguageModelError, RecipeError
-from tutelage.evaluation.judging.judge import judge_run, refuse_judges_at_fault
+from tutelage.evaluation.judging.judge import refuse_judges_at_fault
 from tutelage.llm import server_replies
 from tutelage.run.folder import RunFolder, read_json, write_json
 from tutelage.run.lines import read_json_lines
+from tutelage.stages.judge import judge_run
 
 ROWS = 12
 

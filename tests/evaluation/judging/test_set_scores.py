@@ -12,11 +12,12 @@ from support.scripted_server import Answer, completion, scripted_server
 
 from tutelage.config.recipe_evaluation import EvaluationSettings, NamedSetSettings
 from tutelage.errors import RecipeError, RunFolderError
-from tutelage.evaluation.judging.judge import judge_run, refuse_judges_at_fault
+from tutelage.evaluation.judging.judge import refuse_judges_at_fault
 from tutelage.llm import server_replies
 from tutelage.report.page import write_report
 from tutelage.run.folder import RunFolder, read_json, write_json, write_json_lines
 from tutelage.run.lines import read_json_lines
+from tutelage.stages.judge import judge_run
 
 ROWS = 20
 SETS = {"towns": NamedSetSettings(source="towns.jsonl", metric="judge")}

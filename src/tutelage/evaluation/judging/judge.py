@@ -3,7 +3,6 @@
 import hashlib
 import json
 import re
-import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -33,21 +32,19 @@ from tutelage.evaluation.judging.self_test import (
     make_probes,
 )
 from tutelage.evaluation.judging.set_scores import (
+    Rows,
     judge_sets_by,
     names_of_judged_sets,
     questions_about,
-    read_judged_sets,
 )
 from tutelage.evaluation.metrics.metrics import score_rows
 from tutelage.evaluation.stats.clusters import cluster_rows
 from tutelage.llm.language_models import open_chat_model, refuse_unusable
 from tutelage.llm.model_names import parse_model_name
-from tutelage.run.artifacts import Preparation, read_artifact, write_artifact
-from tutelage.run.folder import ARMS, RunFolder, write_json_lines
+from tutelage.run.artifacts import Preparation
+from tutelage.run.folder import ARMS
 from tutelage.run.judges import Judges
-from tutelage.run.lines import read_json_lines
 from tutelage.system.fetching import file_sha256, user_cache
-from tutelage.system.storage import publish_folder
 
 SAME = "the answers are the same"
 FAMILY = re.compile(r"smollm|llama|qwen|phi|gemma|mistral|gpt|deepseek|granite|olmo", re.IGNORECASE)
@@ -68,34 +65,49 @@ class Plan:
     equal_rows: list[int] = field(default_factory=list)
 
 
-def judge_run(
-    run: RunFolder,
+@dataclass(frozen=True)
+class FinishedEvaluation:
+    """What judges are asked about: the lines of both models' answers, and by name the rows of the sets that they score.
+
+    `training` is the text of model/training.json, empty where there is none. A judge's costs are counted under
+    `spent_by`: the run, and the name of the evaluation.
+    """
+
+    base: Sequence[Mapping[str, Any]]
+    tuned: Sequence[Mapping[str, Any]]
+    sets: Mapping[str, Rows]
+    preparation: Preparation
+    training: str
+    spent_by: tuple[str, str]
+
+
+def judge_answers(
+    finished: FinishedEvaluation,
     settings: EvaluationSettings,
     *,
     progress: Progress,
     tell: Callable[[str], None] = lambda line: None,
-) -> Judges:
-    """Ask every judge about the answers in the folder, write what they said, and return what judges.json says.
+) -> tuple[Judges, list[dict[str, Any]]]:
+    """Ask every judge about the answers; return what judges.json says, and the lines of judgements.jsonl.
 
     Where prices are given, `tell` is told what a judge may cost before it is asked, and what it cost.
 
     Whatever a judge replied is kept in the cache as it comes, so that an evaluation that was cut short, or is made
     again, asks only what it has no reply to.
     """
-    base, tuned = (read_json_lines(run.responses(arm)) for arm in ARMS)
+    base, tuned, sets = finished.base, finished.tuned, finished.sets
     rows = score_rows(base, tuned).rows  # refuses answers that do not belong together
     answers = {
         arm: {answer["row"]: answer for answer in given} for arm, given in (("base", base), ("tuned", tuned))
     }
     labels = read_labels(Path(settings.labels), rows) if settings.labels else None
-    injections = draw_injections(_identity_of(run, answers))
+    injections = draw_injections(_identity_of(finished.training, answers))
     plan = _plan(rows, answers, injections)
-    sets = read_judged_sets(run, settings)
     results: dict[str, Any] = {}
     records: list[dict[str, Any]] = []
-    kinships = {name: _kinship(run, name) for name in settings.judges}
+    kinships = {name: _kinship(finished.preparation, name) for name in settings.judges}
     for name, notes in kinships.items():
-        sitting = open_sitting(name, settings, run)
+        sitting = open_sitting(name, settings, spent_by=finished.spent_by)
         _tell_costs(sitting, [*plan.inquiries, *questions_about(sets, injections)], name, tell)
         judgements = sitting.judge(
             plan.inquiries,
@@ -111,9 +123,7 @@ def judge_run(
             tell(f"{name}: {sitting.purse.told(sitting.asked)}.")
         if sitting.purse:
             sitting.purse.close()
-    found = Judges.model_validate({"protocol_sha256": protocol_sha256(), "judges": results})
-    _write(run, records, found)
-    return found
+    return Judges.model_validate({"protocol_sha256": protocol_sha256(), "judges": results}), records
 
 
 def _tell_costs(
@@ -130,22 +140,10 @@ def _tell_costs(
         )
 
 
-def _write(run: RunFolder, records: Sequence[dict[str, Any]], found: Judges) -> None:
-    """Publish the evaluation anew with what was said about it, so that its manifest names that too."""
-    of_before = shutil.ignore_patterns(run.judgements.name, run.judges.name)
-
-    def fill(staged: Path) -> None:
-        shutil.copytree(run.evaluation, staged, dirs_exist_ok=True, ignore=of_before)
-        write_json_lines(staged / run.judgements.name, records)
-        write_artifact(staged / run.judges.name, found)
-
-    publish_folder(run.evaluation, fill)
-
-
-def open_sitting(name: str, settings: EvaluationSettings, run: RunFolder) -> Sitting:
+def open_sitting(name: str, settings: EvaluationSettings, *, spent_by: tuple[str, str]) -> Sitting:
     """Make a judge ready to be asked; its model is opened at the first question that has no reply yet."""
     folder = user_cache() / "judgements"
-    ledger = SpentLedger(folder, identity(name), str(run.root.resolve()), run.evaluation.name)
+    ledger = SpentLedger(folder, identity(name), *spent_by)
     return Sitting(
         open=lambda: open_chat_model(
             name, timeout_seconds=settings.judge_timeout, aliases=settings.judge_aliases
@@ -207,9 +205,8 @@ def identity(name: str) -> str:
     return f"gguf:{file_sha256(Path(parts.place).expanduser())}"
 
 
-def _kinship(run: RunFolder, name: str) -> list[Message]:
+def _kinship(preparation: Preparation, name: str) -> list[Message]:
     """Refuse the model that is tuned as its own judge, and warn of one of its family, which likes its own kind."""
-    preparation = read_artifact(Preparation, run.preparation)
     if identity(name) == f"gguf:{preparation.model_sha256}":
         raise LanguageModelError(
             "judge.is_the_base_model",
@@ -222,9 +219,8 @@ def _kinship(run: RunFolder, name: str) -> list[Message]:
     return []
 
 
-def _identity_of(run: RunFolder, answers: Answers) -> str:
+def _identity_of(training: str, answers: Answers) -> str:
     """Return what tells a run from others, equal ones too, and is the same each time that its answers are judged."""
-    training = run.training.read_text(encoding="utf-8") if run.training.exists() else ""
     return hashlib.sha256(json.dumps([training, answers], sort_keys=True).encode()).hexdigest()
 
 

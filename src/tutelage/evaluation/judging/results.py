@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from tutelage.evaluation.metrics.metric import Metric
 from tutelage.evaluation.paired.verdict import verdict
 from tutelage.evaluation.stats.shares import effective_rows, wilson_interval
 from tutelage.evaluation.stats.statistics import paired_difference
-from tutelage.run.folder import ARMS, RunFolder
+from tutelage.run.folder import ARMS
 from tutelage.run.lines import read_json_lines
 
 MOST_NULLS = 0.05  # share of the rows without a pair of scores; above it there is no claim
@@ -56,9 +57,9 @@ def judged_metric(judge: str) -> Metric:
     return replace(JUDGED, label=f"score by {judge}")
 
 
-def read_test_row_judgements(run: RunFolder) -> list[dict[str, Any]]:
+def read_test_row_judgements(judgements: Path) -> list[dict[str, Any]]:
     """Return the lines of judgements.jsonl that are about the test rows, not about a named set."""
-    return [record for record in read_json_lines(run.judgements) if "set" not in record]
+    return [record for record in read_json_lines(judgements) if "set" not in record]
 
 
 def summarise_judge(

@@ -5,6 +5,7 @@ sum from a right one.
 """
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,15 +23,15 @@ from tutelage.evaluation.stats.clusters import cluster_rows
 from tutelage.evaluation.stats.multiplicity import holm
 from tutelage.evaluation.stats.statistics import paired_difference, resample
 from tutelage.llm.model_names import parse_model_name
-from tutelage.run.folder import ARMS, RunFolder, reading_faults
+from tutelage.run.folder import ARMS, reading_faults, set_name
 from tutelage.run.lines import read_json_lines
 
 Rows = Sequence[Mapping[str, Any]]
 
 
-def read_judged_sets(run: RunFolder, settings: EvaluationSettings) -> dict[str, Rows]:
-    """Return the rows of the sets that judges score, with both models' answers."""
-    return {name: read_judged_set(run, name) for name in names_of_judged_sets(settings)}
+def read_judged_sets(evaluation: Path, settings: EvaluationSettings) -> dict[str, Rows]:
+    """Return the rows of the sets that judges score, with both models' answers, from the folder of an evaluation."""
+    return {name: read_judged_set(evaluation, name) for name in names_of_judged_sets(settings)}
 
 
 def names_of_judged_sets(settings: EvaluationSettings) -> list[str]:
@@ -38,9 +39,9 @@ def names_of_judged_sets(settings: EvaluationSettings) -> list[str]:
     return [name for name, one in settings.sets.items() if load_set_metric(one.metric).is_judged]
 
 
-def read_judged_set(run: RunFolder, name: str) -> Rows:
+def read_judged_set(evaluation: Path, name: str) -> Rows:
     """Return the rows of one set with both models' answers; RunFolderError where they are not there."""
-    path = run.test_set(name)
+    path = evaluation / set_name(name)
     rows = read_json_lines(path)
     with reading_faults(path):
         for number, row in enumerate(rows, start=1):
