@@ -19,10 +19,10 @@ from tutelage.config.recipe_evaluation import EvaluationSettings
 from tutelage.config.recipe_file import load
 from tutelage.config.recipes import FOLDER
 from tutelage.objectives.preference.loss import METRICS as PREFERENCE_METRICS
-from tutelage.report.summary import summarise
 from tutelage.run.folder import RunFolder, read_json, write_json
 from tutelage.run.lines import read_json_lines
 from tutelage.stages.judge import judge_run
+from tutelage.stages.report import summarise
 from tutelage.training.step import StepResult
 from tutelage.tree.examples import Example, PreparedRow
 

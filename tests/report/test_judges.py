@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from support.fake_judges import RIGGED, data_of, judge_script, reply
 from support.fake_run import make_run
+from support.reports import write_report
 from support.scripted_server import Answer, completion, scripted_server
 
 from tutelage.config.recipe_evaluation import EvaluationSettings
-from tutelage.report.page import write_report
 from tutelage.run.folder import RunFolder, read_json, write_json
 from tutelage.run.lines import read_json_lines
 from tutelage.stages.judge import judge_run

@@ -9,6 +9,7 @@ from markupsafe import Markup
 from support.fake_examples import decode, encode, example
 from support.fake_run import make_run, measure, prepared_row
 from support.pages import HOSTILE, Page, offences
+from support.reports import write_report
 from support.rows import write_split
 
 from tutelage.config.recipe import Recipe, TrainingSettings
@@ -17,7 +18,6 @@ from tutelage.errors import RunFolderError
 from tutelage.report import page
 from tutelage.report.charts import smooth
 from tutelage.report.example import first_tree, pieces, shown_examples
-from tutelage.report.page import write_report
 from tutelage.report.passages import is_unseen, label_name, passage, visible
 from tutelage.run.folder import RunFolder, read_json, write_json, write_json_lines, write_text
 from tutelage.run.lines import read_json_lines

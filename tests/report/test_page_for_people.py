@@ -10,6 +10,7 @@ import pytest
 from support.fake_examples import decode
 from support.fake_run import make_run
 from support.pages import Page, offences
+from support.reports import write_report
 
 from tutelage.config.recipe import Recipe
 from tutelage.config.recipe_file import check
@@ -17,7 +18,6 @@ from tutelage.data.dataset.own_question import Question
 from tutelage.evaluation.next_steps import answering_steps, path_argument
 from tutelage.objectives import load_objective
 from tutelage.report.identity import identity, short_name
-from tutelage.report.page import write_report
 from tutelage.report.summary import Summary
 from tutelage.run.artifacts import Preparation, RowCounts
 from tutelage.run.folder import write_json

@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 from support.fake_run import make_run
 from support.pages import HOSTILE, Page, offences
+from support.reports import write_report
 
 from tutelage.evaluation.paired.comparison import figures_of
 from tutelage.evaluation.stats.statistics import paired_difference, resample
-from tutelage.report.page import write_report
 from tutelage.report.sets import set_rows
 from tutelage.run.evaluation import SetFigures
 from tutelage.run.folder import read_json, write_json

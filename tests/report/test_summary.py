@@ -1,8 +1,8 @@
 import pytest
 from support.fake_run import make_run
 
-from tutelage.report.summary import summarise
 from tutelage.run.folder import RunFolder, read_json
+from tutelage.stages.report import summarise
 
 
 @pytest.fixture(scope="module")

@@ -14,11 +14,11 @@ from tutelage.codes import Message
 from tutelage.evaluation.metrics import load_metric
 from tutelage.evaluation.metrics.metrics import score_rows
 from tutelage.evaluation.paired.comparison import compare_scores
-from tutelage.report.summary import summarise
 from tutelage.run.artifacts import Environment, Preparation, TrainingResult, write_artifact
 from tutelage.run.evaluation import AnswerEvaluation
 from tutelage.run.folder import RunFolder, write_json, write_json_lines, write_text
 from tutelage.run.lines import read_json_lines
+from tutelage.stages.report import summarise
 from tutelage.tree.examples import Example, PreparedRow
 
 RECIPE = """\

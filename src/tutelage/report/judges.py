@@ -5,12 +5,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tutelage.evaluation.judging.results import judged_metric, read_test_row_judgements
+from tutelage.evaluation.judging.results import judged_metric
 from tutelage.report.charts import Chart, calibration_chart
 from tutelage.report.scores import Bar, change_text, value_text
-from tutelage.run.artifacts import read_artifact
-from tutelage.run.folder import ARMS, RunFolder
-from tutelage.run.judges import JudgeResult, Judges
+from tutelage.run.folder import ARMS
+from tutelage.run.judges import JudgeResult
 
 ROWS_SHOWN = 100
 
@@ -41,26 +40,21 @@ class JudgeSection:
     omitted: int
 
 
-def judge_sections(run: RunFolder) -> list[JudgeSection]:
-    """Return a section for each judge that has judged the answers in the folder."""
-    if not run.judges.exists():
-        return []
-    results = read_artifact(Judges, run.judges).judges
-    by_judge: dict[str, list[dict[str, Any]]] = defaultdict(list)
-    for record in read_test_row_judgements(run.judgements):
+def judge_sections(
+    results: Mapping[str, JudgeResult], judgements: Sequence[Mapping[str, Any]]
+) -> list[JudgeSection]:
+    """Return a section for each judge that has judged the answers; `judgements` are the lines about the test rows."""
+    by_judge: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
+    for record in judgements:
         by_judge[record["judge"]].append(record)
     widest = max((abs(end) for result in results.values() for end in _ends(result)), default=0.0)
     return [_section(name, result, by_judge[name], widest) for name, result in results.items()]
 
 
-def unscored_rows(run: RunFolder) -> frozenset[int]:
-    """Return the rows to which some judge gave no readable score."""
-    if not run.judges.exists():
-        return frozenset()
+def unscored_rows(judgements: Sequence[Mapping[str, Any]]) -> frozenset[int]:
+    """Return the test rows to which some judge gave no readable score."""
     return frozenset(
-        record["row"]
-        for record in read_test_row_judgements(run.judgements)
-        if record["kind"] == "score" and record["value"] is None
+        record["row"] for record in judgements if record["kind"] == "score" and record["value"] is None
     )
 
 

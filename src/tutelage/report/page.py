@@ -1,4 +1,4 @@
-"""Writes a run as one HTML file that needs nothing else: no script, no request, nothing from outside."""
+"""Renders a run as one HTML file that needs nothing else: no script, no request, nothing from outside."""
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -10,7 +10,6 @@ import jinja2
 from markupsafe import Markup
 
 from tutelage.config.recipe import Recipe
-from tutelage.data.dataset.preparation import read_prepared
 from tutelage.data.dataset.prepared_rows import PreparedRows
 from tutelage.evaluation.next_steps import NextStep
 from tutelage.evaluation.paired.verdict import format_p
@@ -32,15 +31,14 @@ from tutelage.report.numbers import (
 )
 from tutelage.report.objective import ANSWERS, ObjectiveWords, Section
 from tutelage.report.passages import label_name, passage, visible
+from tutelage.report.results import RunResults
 from tutelage.report.scores import evaluate_answers
 from tutelage.report.sets import set_rows
 from tutelage.report.settings import settings_tables
-from tutelage.report.summary import summarise
-from tutelage.run.artifacts import Environment, Preparation, TrainingResult, read_artifact
+from tutelage.run.artifacts import Environment, TrainingResult
 from tutelage.run.evaluation import AnswerEvaluation
-from tutelage.run.folder import RunFolder, reading_faults, write_text
-from tutelage.run.history import read_history
-from tutelage.run.lines import parse_json_line, read_json_lines
+from tutelage.run.folder import reading_faults
+from tutelage.run.lines import parse_json_line
 from tutelage.training.tuning import as_examples
 from tutelage.tree.examples import Unit
 from tutelage.tree.pieces import Decode
@@ -67,8 +65,8 @@ TRAINING_FIGURES: Mapping[str, tuple[str, Callable[[Any], str]]] = {
 }
 
 
-def write_report(
-    run: RunFolder,
+def render_report(
+    results: RunResults,
     decode: Decode | None = None,
     recipe: Recipe | None = None,
     warnings: Sequence[str] = (),
@@ -77,25 +75,23 @@ def write_report(
     words: ObjectiveWords = ANSWERS,
     section: Section | None = None,
     units: Callable[[PreparedRows], Sequence[Unit]] = as_examples,
-) -> Path:
-    """Write report.html from the stages that have run, however far the last of them came.
+) -> str:
+    """Return the text of report.html from the stages that have run, however far the last of them came.
 
     `decode` turns ids into text, special tokens too; with a recipe the first tree is drawn. `warnings` stand first, and
     `steps` are the commands that go on with the run. Of the objective are `words`, what it shows of its own evaluation,
     and the `units` that are drawn of its training rows.
     """
-    run.require(run.preparation, stage="prepare")
     content = {
         "warnings": warnings,
         "steps": steps,
-        **_gather(run, decode, recipe, words=words, section=section, units=units),
+        **_gather(results, decode, recipe, words=words, section=section, units=units),
     }
-    write_text(run.report, render("page.html", content, package=section.package if section else None))
-    return run.report
+    return render("page.html", content, package=section.package if section else None)
 
 
 def _gather(
-    run: RunFolder,
+    results: RunResults,
     decode: Decode | None,
     recipe: Recipe | None,
     *,
@@ -103,15 +99,15 @@ def _gather(
     section: Section | None,
     units: Callable[[PreparedRows], Sequence[Unit]],
 ) -> dict[str, Any]:
-    summary = summarise(run)
-    preparation = read_artifact(Preparation, run.preparation)
+    summary, preparation, events = results.summary, results.preparation, results.events
+    train, history = results.train, results.history
     found, training = summary.evaluation, summary.training
     answers = found if isinstance(found, AnswerEvaluation) else None
-    evaluation = evaluate_answers(run, answers, unscored=unscored_rows(run))
-    events = read_events(run.events)
-    train, history = read_prepared(run, "train"), read_history(run)
+    evaluation = evaluate_answers(
+        answers, results.base, results.tuned, results.scores, unscored=unscored_rows(results.judgements)
+    )
     return {
-        "identity": identity(run.root, history, summary, preparation, words=words, recipe=recipe),
+        "identity": identity(results.root, history, summary, preparation, words=words, recipe=recipe),
         "settings": settings_tables(recipe, history.origins) if recipe else None,
         "headline": section.headline
         if section
@@ -123,12 +119,12 @@ def _gather(
         "preparation": preparation,
         "section": section,
         "evaluation": evaluation,
-        "judges": judge_sections(run),
+        "judges": judge_sections(results.judges.judges if results.judges else {}, results.judgements),
         "sets": set_rows(found.sets if found else {}, summary.judges.judges if summary.judges else {}),
         "forgetting": found.forgetting if found else None,
         "training": _training(training, events, words),
         "samples": _samples(events),
-        "data": _data(_lines(run.ledger), train, words),
+        "data": _data(results.ledger, train, words),
         "objective": words,
         "examples": shown_examples(train, decode),
         "tree": first_tree(
@@ -141,8 +137,8 @@ def _gather(
         if recipe and decode
         else None,
         "has_tokens": decode is not None,
-        "recipe": run.recipe.read_text(encoding="utf-8") if run.recipe.exists() else "",
-        "environment": _environment(run),
+        "recipe": results.recipe,
+        "environment": _environment(results.environment),
     }
 
 
@@ -183,10 +179,8 @@ def read_events(path: Path) -> list[dict[str, Any]]:
     return [parse_json_line(path, line) for line in whole.split(b"\n") if line]
 
 
-def _environment(run: RunFolder) -> dict[str, Any]:
-    if not run.environment.exists():
-        return {}
-    found = read_artifact(Environment, run.environment).to_record()
+def _environment(environment: Environment | None) -> dict[str, Any]:
+    found = environment.to_record() if environment else {}
     return {name: value for name, value in found.items() if name != "format"}
 
 
@@ -257,7 +251,3 @@ def _first_rows(ledger: Sequence[Mapping[str, Any]], outcome: str, reason: str) 
         if entry["outcome"] == outcome and any(given["message"] == reason for given in entry["reasons"])
     ]
     return ", ".join(map(str, rows[:5])) + (", …" if len(rows) > 5 else "")
-
-
-def _lines(path: Path) -> list[dict[str, Any]]:
-    return read_json_lines(path) if path.exists() else []

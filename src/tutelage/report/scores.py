@@ -1,7 +1,8 @@
 """What an evaluation found of both models' answers, for the page: verdict, table of metrics and rows to read."""
 
-from collections.abc import Mapping, Set
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
+from typing import Any
 
 from tutelage.evaluation.metrics import load_metric
 from tutelage.evaluation.metrics.metric import Metric
@@ -20,8 +21,6 @@ from tutelage.report.answers import Selection, select
 from tutelage.report.charts import Chart, distribution_chart
 from tutelage.report.drawings import IntervalDrawing, Part, draw_intervals, split_rows
 from tutelage.run.evaluation import AnswerEvaluation
-from tutelage.run.folder import RunFolder
-from tutelage.run.lines import read_json_lines
 
 
 @dataclass(frozen=True)
@@ -67,17 +66,21 @@ class MeasuredAnswers:
 
 
 def evaluate_answers(
-    run: RunFolder, evaluation: AnswerEvaluation | None, *, unscored: Set[int] = frozenset()
+    evaluation: AnswerEvaluation | None,
+    base: Sequence[Mapping[str, Any]],
+    tuned: Sequence[Mapping[str, Any]],
+    scored: Sequence[Mapping[str, Any]],
+    *,
+    unscored: Set[int] = frozenset(),
 ) -> MeasuredAnswers | None:
-    """Gather what the evaluation found of the answers in the folder, and choose rows to read.
+    """Gather what the evaluation found of the lines of both models' answers and their scores, and choose rows to read.
 
     `unscored` are the rows to which a judge gave no readable score.
     """
     if evaluation is None:
         return None
     primary = load_metric(evaluation.primary_metric)
-    base, tuned = read_json_lines(run.responses("base")), read_json_lines(run.responses("tuned"))
-    scores = read_scores(read_json_lines(run.scores), base, tuned)
+    scores = read_scores(scored, base, tuned)
     compared = comparison_of(evaluation)
     deciding = compared.measured[primary.name]
     return MeasuredAnswers(

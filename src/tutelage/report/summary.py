@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from typing import Any
 
-from tutelage.run.artifacts import Preparation, RowCounts, TrainingResult, read_artifact
-from tutelage.run.evaluation import Evaluation, read_evaluation
-from tutelage.run.folder import SPLITS, RunFolder
+from tutelage.run.artifacts import RowCounts, TrainingResult
+from tutelage.run.evaluation import Evaluation
+from tutelage.run.folder import SPLITS
 from tutelage.run.judges import Judges
 
 FOR_STAGES = ("format", "loss", "model_files")  # of model/training.json; the losses stand by themselves
@@ -33,14 +33,3 @@ class Summary:
             judged = {} if self.judges is None else {"judges": self.judges.to_record()["judges"]}
             record["evaluation"] = self.evaluation.to_record() | judged
         return record
-
-
-def summarise(run: RunFolder) -> Summary:
-    """Read what the stages of a run found so far."""
-    is_evaluated = run.metrics.exists()
-    return Summary(
-        rows=read_artifact(Preparation, run.preparation).rows if run.preparation.exists() else None,
-        training=read_artifact(TrainingResult, run.training) if run.training.exists() else None,
-        evaluation=read_evaluation(run.metrics) if is_evaluated else None,
-        judges=read_artifact(Judges, run.judges) if is_evaluated and run.judges.exists() else None,
-    )

@@ -9,8 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from tutelage.errors import RunFolderError, TutelageError
 from tutelage.objectives import load_objective
-from tutelage.run.artifacts import Preparation, read_artifact
-from tutelage.run.folder import WRITTEN_BY, RunFolder, write_json
+from tutelage.run.artifacts import Environment, Preparation, TrainingResult, read_artifact
+from tutelage.run.evaluation import AnswerEvaluation, read_evaluation
+from tutelage.run.folder import WRITTEN_BY, RunFolder, write_json, write_text
+from tutelage.run.history import read_history
+from tutelage.run.judges import Judges
 from tutelage.run.lines import read_json_lines
 from tutelage.stages.next_steps import steps_of
 from tutelage.stages.session import Session
@@ -18,6 +21,7 @@ from tutelage.stages.settings import refuse_idle_settings, refuse_untrained_sett
 from tutelage.system.storage import what_is_damaged
 
 if TYPE_CHECKING:
+    from tutelage.report.results import RunResults
     from tutelage.report.summary import Summary
 
 
@@ -53,29 +57,30 @@ def make_report(session: Session) -> Reported:
     run, reporter = session.run, session.reporter
     with session.stage("report") as finish:
         from tutelage.data.dataset.model_files import refuse_other_model
-        from tutelage.report.page import write_report
-        from tutelage.report.summary import summarise
+        from tutelage.report.page import render_report
 
         source = session.source
         with reporter.waiting("Writing the report"), _naming_changed_files(run):
             warnings = _changes_since_written(run)
             refuse_other_model(run, source.identity, source.files, adapter=source.adapter_sha256)
-            summary = summarise(run)
+            results = read_results(run)
+            summary = results.summary
             tokenizer, part = session.inputs.tokenizer, session.objective
             found, words = summary.evaluation, part.report.words
             section = None
             if found is not None:
                 section = load_objective(found.objective).report.section(found, partial(_read_lines, run))
-            write_report(
-                run,
+            page = render_report(
+                results,
                 lambda ids: str(tokenizer.decode(ids)),
                 session.recipe,
                 warnings,
                 steps_of(session) if summary.training is not None else (),
-                words=words(read_artifact(Preparation, run.preparation), session.recipe),
+                words=words(results.preparation, session.recipe),
                 section=section,
                 units=part.training.units,
             )
+            write_text(run.report, page)
             # Last, so that it never tells of what no report could be made of.
             write_json(run.summary, summary.to_record())
         for warning in warnings:
@@ -83,6 +88,52 @@ def make_report(session: Session) -> Reported:
         reported = Reported(run.report, summary)
         finish(reported)
     return reported
+
+
+def read_results(run: RunFolder) -> "RunResults":
+    """Read what the stages of a run left so far, for the page."""
+    from tutelage.data.dataset.preparation import read_prepared
+    from tutelage.evaluation.judging.results import read_test_row_judgements
+    from tutelage.report.page import read_events
+    from tutelage.report.results import RunResults
+
+    preparation = read_artifact(Preparation, run.require(run.preparation, stage="prepare"))
+    summary = summarise(run)
+    judges = summary.judges or _read_judges(run)
+    writes_answers = isinstance(summary.evaluation, AnswerEvaluation)
+    return RunResults(
+        root=run.root,
+        recipe=run.recipe.read_text(encoding="utf-8") if run.recipe.exists() else "",
+        history=read_history(run),
+        preparation=preparation,
+        ledger=read_json_lines(run.ledger) if run.ledger.exists() else [],
+        train=read_prepared(run, "train"),
+        environment=read_artifact(Environment, run.environment) if run.environment.exists() else None,
+        events=read_events(run.events),
+        summary=summary,
+        base=read_json_lines(run.responses("base")) if writes_answers else [],
+        tuned=read_json_lines(run.responses("tuned")) if writes_answers else [],
+        scores=read_json_lines(run.scores) if writes_answers else [],
+        judges=judges,
+        judgements=read_test_row_judgements(run.judgements) if judges else [],
+    )
+
+
+def summarise(run: RunFolder) -> "Summary":
+    """Read what the stages of a run found so far."""
+    from tutelage.report.summary import Summary
+
+    is_evaluated = run.metrics.exists()
+    return Summary(
+        rows=read_artifact(Preparation, run.preparation).rows if run.preparation.exists() else None,
+        training=read_artifact(TrainingResult, run.training) if run.training.exists() else None,
+        evaluation=read_evaluation(run.metrics) if is_evaluated else None,
+        judges=_read_judges(run) if is_evaluated else None,
+    )
+
+
+def _read_judges(run: RunFolder) -> Judges | None:
+    return read_artifact(Judges, run.judges) if run.judges.exists() else None
 
 
 def _read_lines(run: RunFolder, name: str) -> list[dict[str, Any]]:

@@ -164,7 +164,7 @@ def test_a_fault_of_the_report_itself_is_not_put_down_to_the_files(tuned_run, ca
     def fails(run):
         raise KeyError("ours")
 
-    monkeypatch.setattr("tutelage.report.summary.summarise", fails)
+    monkeypatch.setattr("tutelage.stages.report.summarise", fails)
     outcome = CommandLine(capsys)("report", tuned_run)
     assert outcome.code == 1
     assert "Unexpected KeyError: 'ours'. This is a fault of Tutelage" in outcome.err

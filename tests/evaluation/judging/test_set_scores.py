@@ -8,13 +8,13 @@ import pytest
 from support.fake_judges import data_of, fair, judge_script, reply
 from support.fake_run import make_run
 from support.pages import Page
+from support.reports import write_report
 from support.scripted_server import Answer, completion, scripted_server
 
 from tutelage.config.recipe_evaluation import EvaluationSettings, NamedSetSettings
 from tutelage.errors import RecipeError, RunFolderError
 from tutelage.evaluation.judging.judge import refuse_judges_at_fault
 from tutelage.llm import server_replies
-from tutelage.report.page import write_report
 from tutelage.run.folder import RunFolder, read_json, write_json, write_json_lines
 from tutelage.run.lines import read_json_lines
 from tutelage.stages.judge import judge_run

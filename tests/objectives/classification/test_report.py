@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from support.fake_run import make_run
 from support.pages import HOSTILE, Page, offences
+from support.reports import write_report as write_page
 
 from tutelage.evaluation.metrics.class_metrics import class_metrics
 from tutelage.evaluation.metrics.threshold import threshold_figures
 from tutelage.objectives.classification.report import class_section, class_words
-from tutelage.report.page import write_report as write_page
 from tutelage.run.artifacts import Preparation, read_artifact
 from tutelage.run.evaluation import read_evaluation
 from tutelage.run.folder import read_json, write_json, write_json_lines
