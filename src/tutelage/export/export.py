@@ -20,7 +20,7 @@ from tutelage.model.end_tokens import end_tokens
 from tutelage.model.loading import context_length, load_tokenizer, vocabulary_size
 from tutelage.model.trained import TrainedModel
 from tutelage.run.evaluation import AnswerEvaluation, Evaluation
-from tutelage.run.folder import ExportFolder, write_json, write_text
+from tutelage.run.folder import rejected_name, write_json, write_text
 from tutelage.system.storage import staged_folder, storage_faults
 from tutelage.tree.examples import PreparedRow
 
@@ -34,7 +34,7 @@ def export_answering(
     trained: TrainedModel,
     held_out: Iterable[PreparedRow],
     evaluation: Evaluation | None,
-    folder: ExportFolder,
+    folder: Path,
     targets: Sequence[str],
     *,
     quantization: str,
@@ -82,7 +82,7 @@ def check_answering_export(trained: TrainedModel, targets: Sequence[str]) -> Non
 
 
 def _publish(
-    work: ExportWork, folder: ExportFolder, target: str, earlier: Sequence[Exported], waiting: Waiting
+    work: ExportWork, folder: Path, target: str, earlier: Sequence[Exported], waiting: Waiting
 ) -> Exported:
     made = load_target(target)
     return publish_export(
@@ -99,7 +99,7 @@ def _publish(
 
 def publish_export(
     trained: TrainedModel,
-    folder: ExportFolder,
+    folder: Path,
     target: str,
     precision: str,
     *,
@@ -109,7 +109,7 @@ def publish_export(
     waiting: Waiting,
 ) -> Exported:
     """Make an export beside its place, and put it there once it is found to be the model that was trained."""
-    place = folder.of(target)
+    place = folder / target
     with staged_folder(place) as staged:
         with waiting(f"Writing {target}"), storage_faults(place):
             make(staged)
@@ -117,11 +117,11 @@ def publish_export(
         with waiting(f"Verifying {target} in a fresh process"):
             comparison, verified_with = verify(staged)
         if comparison.mismatch is not None:
-            write_json(folder.rejected(target), asdict(comparison))
+            write_json(folder / rejected_name(target), asdict(comparison))
             raise ExportError(
                 "export.not_the_trained_model",
                 f"The {target} export is not the model that {trained.name} trained: {comparison.mismatch}. It was not"
-                f" published. {folder.rejected(target)} shows what differed; please report it.",
+                f" published. {folder / rejected_name(target)} shows what differed; please report it.",
             )
         size = sum(file.stat().st_size for file in staged.rglob("*") if file.is_file())
     exported = Exported(target, precision, place, size, verified_with, comparison)

@@ -6,7 +6,7 @@ from typing import Any
 
 from tutelage.errors import RunFolderError
 from tutelage.export.verification import Comparison
-from tutelage.run.folder import ExportFolder, read_json, write_json
+from tutelage.run.folder import VERIFICATION, read_json, write_json
 from tutelage.system.storage import MANIFEST, file_sha256
 
 
@@ -22,9 +22,9 @@ class Exported:
     comparison: Comparison
 
 
-def record(folder: ExportFolder, exported: Exported, *, is_checked: bool) -> None:
-    """Add one export to verification.json, and keep what it says of those that are still there."""
-    path = folder.verification
+def record(folder: Path, exported: Exported, *, is_checked: bool) -> None:
+    """Add one export in a folder to its verification.json, and keep what it says of those that are still there."""
+    path = folder / VERIFICATION
     before = _recorded(path) if path.exists() else {}
     files = {
         str(file.relative_to(exported.folder)): file_sha256(file)
@@ -42,7 +42,7 @@ def record(folder: ExportFolder, exported: Exported, *, is_checked: bool) -> Non
         "checksums": "verified" if is_checked else "skipped",
         "sha256": files,
     }
-    kept = {name: value for name, value in before.items() if folder.of(name).exists()}
+    kept = {name: value for name, value in before.items() if (folder / name).exists()}
     write_json(path, kept | {exported.target: entry})
 
 

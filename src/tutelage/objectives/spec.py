@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from tutelage.report.objective import ObjectiveWords, Section
     from tutelage.run.artifacts import Preparation
     from tutelage.run.evaluation import Evaluation
-    from tutelage.run.folder import ExportFolder
     from tutelage.training.objective import Objective
     from tutelage.training.tuning import OpenedRun
     from tutelage.training.work import Work
@@ -103,7 +102,7 @@ class Export(Protocol):
         trained: TrainedModel,
         held_out: Iterable[PreparedRow],
         evaluation: Evaluation | None,
-        folder: ExportFolder,
+        folder: Path,
         targets: Sequence[str],
         *,
         quantization: str,

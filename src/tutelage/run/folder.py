@@ -23,6 +23,9 @@ SCORES, PREDICTIONS, PREFERENCES, PASSAGES = (
 )
 REJECTED = ".rejected"  # stands in the names of the second answers of pairs
 
+# What the exports of a folder were found to be.
+VERIFICATION = "verification.json"
+
 # Which verb writes a file again, by the name of the file or of its folder.
 WRITTEN_BY = {
     "data": "prepare",
@@ -266,11 +269,7 @@ class ExportFolder:
 
     @property
     def verification(self) -> Path:
-        return self.root / "verification.json"
-
-    def rejected(self, target: str) -> Path:
-        """What was found where an export was not the model that was trained."""
-        return self.root / f"rejected-{target}.json"
+        return self.root / VERIFICATION
 
 
 def responses_name(arm: str) -> str:
@@ -281,6 +280,11 @@ def responses_name(arm: str) -> str:
 def set_name(name: str) -> str:
     """Return the file of an eval set there."""
     return f"{SETS}/{name}.jsonl"
+
+
+def rejected_name(target: str) -> str:
+    """Return the file beside exports that says what was found where one was not the model that was trained."""
+    return f"rejected-{target}.json"
 
 
 def gguf_name(quantization: str) -> str:

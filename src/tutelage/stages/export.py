@@ -111,7 +111,7 @@ def export(
                 trained,
                 chain.from_iterable(held_out),
                 evaluation,
-                folder,
+                folder.root,
                 order.targets,
                 quantization=order.quantization or "f16",
                 waiting=session.reporter.waiting,

@@ -31,7 +31,6 @@ from tutelage.objectives.classification.evaluation import open_classifier
 from tutelage.objectives.classification.rows import text_ids
 from tutelage.objectives.spec import ExportPart
 from tutelage.run.evaluation import Evaluation
-from tutelage.run.folder import ExportFolder
 from tutelage.tree.examples import PreparedRow
 
 HF = "hf"  # the one target of a classification
@@ -57,7 +56,7 @@ def export_classifier(
     trained: TrainedModel,
     held_out: Iterable[PreparedRow],
     evaluation: Evaluation | None,
-    folder: ExportFolder,
+    folder: Path,
     targets: Sequence[str],
     *,
     quantization: str,
