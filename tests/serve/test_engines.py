@@ -9,11 +9,10 @@ import threading
 from types import SimpleNamespace
 
 import pytest
-from support.sessions import locate
+from support.sessions import trained_in
 from transformers import PreTrainedTokenizerFast
 
 from tutelage.codes import Message
-from tutelage.config.recipe_file import load
 from tutelage.errors import RecipeError
 from tutelage.model.kept_tokenizer import KeptTokenizer, read_kept_tokenizer
 from tutelage.run.folder import ExportFolder, RunFolder
@@ -32,14 +31,13 @@ def copied(exported_run, tmp_path):
 
 
 def opened(run, wanted):
-    loaded = load(run.recipe, {}, [])
-    made = open_engine(wanted, run, loaded.recipe, locate(loaded), context=64, at_once=1)
+    made = open_engine(wanted, trained_in(run), run.export, context=64, at_once=1)
     made.engine.close()
     return made
 
 
 def test_llama_cpp_answers_where_there_is_a_verified_export(exported_run):
-    file = verified_file(exported_run)
+    file = verified_file(exported_run.export, exported_run.name)
     assert isinstance(file, VerifiedFile)
     assert file.answers_equal == file.prompts > 0
     made = opened(exported_run, "auto")
@@ -102,14 +100,16 @@ def nothing_said(run):
 )
 def test_a_file_that_was_not_verified_is_not_served(copied, damage, told):
     damage(copied)
-    reason = verified_file(copied)
+    reason = verified_file(copied.export, copied.name)
     assert told in reason
     assert f"`tutelage export {copied.root} --to gguf --overwrite`" in reason
 
 
 def test_rounded_weights_are_not_taken_for_those_of_the_run(copied):
     said(format="q8_0", sha256={"model-q8_0.gguf": ""})(copied)
-    assert "kept as q8_0, whose answers are only near those of the run" in verified_file(copied)
+    assert "kept as q8_0, whose answers are only near those of the run" in verified_file(
+        copied.export, copied.name
+    )
 
 
 class Scripted:
@@ -196,12 +196,13 @@ from tutelage.config.recipe_file import load
 from tutelage.run.folder import RunFolder
 from tutelage.serve.app import make_app
 from tutelage.serve.engines import open_engine
-from tutelage.stages.inputs import Inputs
-from tutelage.stages.reporter import Reporter
+from tutelage.stages.session import Session
 
 run = RunFolder(Path({str(exported_run.root)!r}))
 loaded = load(run.recipe, {{}}, [])
-made = open_engine("llama.cpp", run, loaded.recipe, Inputs(loaded, Reporter()).locate(beside=()), context=64, at_once=1)
+session = Session(run, loaded)
+session.inputs.locate(beside=())
+made = open_engine("llama.cpp", session.trained_on_same_base(), run.export, context=64, at_once=1)
 made.engine.close()
 print({{"torch", "transformers"}} & {{*sys.modules}} or "neither")
 """

@@ -5,7 +5,7 @@ import queue
 import shutil
 
 import pytest
-from support.sessions import locate
+from support.sessions import locate, trained_in
 from support.tiny_tokenizer import write_tiny_model
 
 from tutelage.config.recipe_file import load
@@ -89,7 +89,7 @@ def own_base(tuned_run, tmp_path):
 @pytest.mark.parametrize("damaged", [True, False])
 def test_the_base_that_is_asked_later_is_the_one_that_was_hashed(tuned_run, own_base, damaged):
     loaded, folder = own_base
-    made = open_engine("torch", tuned_run, loaded.recipe, locate(loaded), context=64, at_once=1)
+    made = open_engine("torch", trained_in(tuned_run, loaded), tuned_run.export, context=64, at_once=1)
     try:
         if damaged:
             change_a_byte(folder / "model.safetensors")

@@ -7,9 +7,8 @@ import httpx2
 import pytest
 import torch
 from support.served_run import answering
-from support.sessions import locate
+from support.sessions import trained_in
 
-from tutelage.config.recipe_file import load
 from tutelage.generation import continuous_batch
 from tutelage.generation.continuous_batch import ContinuousBatch
 from tutelage.serve.app import make_app
@@ -23,8 +22,7 @@ LONGEST = 20
 
 @pytest.fixture
 def served(tuned_run):
-    loaded = load(tuned_run.recipe, {}, [])
-    return open_served(tuned_run, loaded.recipe, locate(loaded))
+    return open_served(trained_in(tuned_run))
 
 
 @pytest.fixture

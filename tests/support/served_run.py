@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import uvicorn
-from support.sessions import locate
+from support.sessions import trained_in
 
-from tutelage.config.recipe_file import load
 from tutelage.serve.app import make_app
 from tutelage.serve.engines import open_engine
 from tutelage.serve.server import configured, listening
@@ -26,8 +25,7 @@ class Running:
 
 @contextmanager
 def serving(run, *, key=None, at_once=4, engine="torch", context=2048):
-    loaded = load(run.recipe, {}, [])
-    made = open_engine(engine, run, loaded.recipe, locate(loaded), context=context, at_once=at_once)
+    made = open_engine(engine, trained_in(run), run.export, context=context, at_once=at_once)
     try:
         with answering(make_app(made.engine, made.served, host="127.0.0.1", key=key)) as url:
             yield Running(url, made.engine, made.served)

@@ -2,14 +2,13 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
-from tutelage.config.recipe import Recipe
 from tutelage.errors import RecipeError
 from tutelage.generation.llama_cpp import LlamaCpp, open_gguf
 from tutelage.model.loading import context_length
-from tutelage.model.sources import ModelSource
-from tutelage.run.folder import RunFolder
+from tutelage.model.trained import TrainedModel
 from tutelage.serve.exported import VerifiedFile, verified_file
 from tutelage.serve.llama_engine import LlamaEngine
 from tutelage.serve.opening import Served, open_served
@@ -30,17 +29,18 @@ class Opened:
 
 
 def open_engine(
-    wanted: EngineName, run: RunFolder, recipe: Recipe, source: ModelSource, *, context: int, at_once: int
+    wanted: EngineName, trained: TrainedModel, exports: Path, *, context: int, at_once: int
 ) -> Opened:
     """Load the tuned model; the base is loaded when it is asked. `context`: tokens of a prompt with its answer.
 
-    RecipeError where llama.cpp is wanted and cannot answer for this run.
+    llama.cpp's file is looked for in the folder `exports`. RecipeError where llama.cpp is wanted and cannot answer for
+    this run.
     """
-    context = min(context, context_length(source.folder))
+    context = min(context, context_length(trained.source.folder))
     with ThreadPoolExecutor(1) as beside:
         # llama.cpp's file is checked and read while Python makes what the prompts are written with.
-        llama = beside.submit(_open_llama, wanted, run, context=context, at_once=at_once)
-        served = open_served(run, recipe, source, context=context)
+        llama = beside.submit(_open_llama, wanted, exports, trained.name, context=context, at_once=at_once)
+        served = open_served(trained, context=context)
         found = llama.result()
     own = TorchEngine(served.open_arm, served.tokenizer, end_tokens=served.end_tokens, at_once=at_once)
     if isinstance(found, str):
@@ -56,17 +56,17 @@ def open_engine(
 
 
 def _open_llama(
-    wanted: EngineName, run: RunFolder, *, context: int, at_once: int
+    wanted: EngineName, exports: Path, run: str, *, context: int, at_once: int
 ) -> tuple[LlamaCpp, VerifiedFile] | str:
     """Load the verified export, or say why llama.cpp does not answer; RecipeError where it has to."""
     if wanted == "torch":
         return "it was asked for"
-    export = verified_file(run)
+    export = verified_file(exports, run)
     if isinstance(export, str):
         if wanted == "llama.cpp":
             raise RecipeError(
                 "serve.no_verified_export",
-                f"llama.cpp cannot answer for {run.root}: {export}. --engine torch needs no export.",
+                f"llama.cpp cannot answer for {run}: {export}. --engine torch needs no export.",
             )
         return export
     try:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from tutelage.errors import RunFolderError
 from tutelage.generation.llama_cpp import is_installed
-from tutelage.run.folder import ExportFolder, RunFolder, gguf_name, read_json
+from tutelage.run.folder import VERIFICATION, gguf_name, read_json
 from tutelage.system.extras import install_command
 from tutelage.system.storage import file_sha256
 
@@ -22,22 +22,22 @@ class VerifiedFile:
     prompts: int
 
 
-def verified_file(run: RunFolder) -> VerifiedFile | str:
-    """Return the file that may answer for the tuned model, or why there is none."""
-    exports = ExportFolder(run.export)
+def verified_file(exports: Path, run: str) -> VerifiedFile | str:
+    """Return the file among the exports of a run, given by its name, that may answer for its model, or why none may."""
+    gguf, verification = exports / "gguf", exports / VERIFICATION
     if not is_installed():
         return f"llama.cpp is not installed; `{install_command('judges')}` brings it"
-    if not exports.of("gguf").is_dir() or not exports.verification.is_file():
-        return f"there is no export as GGUF; `tutelage export {run.root} --to gguf` makes one"
+    if not gguf.is_dir() or not verification.is_file():
+        return f"there is no export as GGUF; `tutelage export {run} --to gguf` makes one"
     try:
-        found = read_json(exports.verification)["gguf"]
-        path = exports.of("gguf") / gguf_name(found["format"])
+        found = read_json(verification)["gguf"]
+        path = gguf / gguf_name(found["format"])
         file = VerifiedFile(path, found["format"], int(found["answers_equal"]), int(found["prompts"]))
         wrong = _what_is_wrong(file, found["verified_with"], found["sha256"][path.name])
     except (LookupError, TypeError, ValueError, OverflowError, RunFolderError):
-        file, wrong = None, f"{exports.verification} does not say what was verified"
+        file, wrong = None, f"{verification} does not say what was verified"
     if file is None or wrong is not None:
-        return f"{wrong}; `tutelage export {run.root} --to gguf --overwrite` makes it anew"
+        return f"{wrong}; `tutelage export {run} --to gguf --overwrite` makes it anew"
     return file
 
 

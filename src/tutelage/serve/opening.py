@@ -10,19 +10,15 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from tutelage.config.recipe import Recipe
 from tutelage.data.dataset.identity import made_of
-from tutelage.data.dataset.model_files import refuse_other_model
 from tutelage.data.prompts.prompts import PromptRenderer, make_renderer
 from tutelage.data.rows.conversations import Conversation, Turn
 from tutelage.errors import DataError
 from tutelage.model.end_tokens import end_tokens
 from tutelage.model.kept_tokenizer import read_kept_tokenizer
 from tutelage.model.loading import context_length, load_tokenizer
-from tutelage.model.sources import ModelSource, refuse_if_changed
+from tutelage.model.sources import refuse_if_changed
 from tutelage.model.trained import TrainedModel
-from tutelage.run.artifacts import Preparation, TrainingResult, read_artifact
-from tutelage.run.folder import RunFolder
 
 if TYPE_CHECKING:
     from tutelage.model.forward import CausalModel
@@ -59,22 +55,12 @@ class Served:
         return wanted or room
 
 
-def open_served(run: RunFolder, recipe: Recipe, source: ModelSource, *, context: int | None = None) -> Served:
-    """Check that a run is trained and that its base is the one it was tuned from; no model is loaded yet.
+def open_served(trained: TrainedModel, *, context: int | None = None) -> Served:
+    """Return what answers for a trained model and its base; neither is loaded yet.
 
     `context`: at most so many tokens of a prompt with its answer; by default what the model takes.
     """
-    run.require(run.training, stage="train")
-    refuse_other_model(run, source.identity, source.files, adapter=source.adapter_sha256)
-    renderer = _open_renderer(run, recipe, source)
-    trained = TrainedModel(
-        recipe,
-        source,
-        read_artifact(Preparation, run.preparation),
-        read_artifact(TrainingResult, run.training),
-        run.model,
-        run.name,
-    )
+    renderer, source = _open_renderer(trained), trained.source
     return Served(
         renderer.tokenizer,
         renderer,
@@ -88,19 +74,19 @@ def open_served(run: RunFolder, recipe: Recipe, source: ModelSource, *, context:
     )
 
 
-def _open_renderer(run: RunFolder, recipe: Recipe, source: ModelSource) -> PromptRenderer:
-    """Return what renders the prompts, on the tokenizer that the run kept where it is that of the rows by their hash.
+def _open_renderer(trained: TrainedModel) -> PromptRenderer:
+    """Return what renders the prompts, on the tokenizer beside the weights where it is that of the rows by their hash.
 
     It is there in a fifth of the time that transformers' own takes.
     """
-    kept = read_kept_tokenizer(run.model)
+    recipe, kept = trained.recipe, read_kept_tokenizer(trained.weights)
     if kept is not None:
         renderer = make_renderer(kept, recipe.data.prompt)
         now = made_of("", recipe.data, renderer, context_length=0, weights="", objective=recipe.objective)
-        before = read_artifact(Preparation, run.preparation).made_of
+        before = trained.preparation.made_of
         if all(before.get(part) == now[part] for part in ("tokenizer", "prompt")):
             return renderer
-    return make_renderer(load_tokenizer(source.folder), recipe.data.prompt)
+    return make_renderer(load_tokenizer(trained.source.folder), recipe.data.prompt)
 
 
 def _open_base(trained: TrainedModel) -> CausalModel:

@@ -64,12 +64,12 @@ class Talk:
 @contextmanager
 def talking(session: Session) -> "Iterator[Talk]":
     """Load the tuned model of a run, and give a conversation; the base model is loaded when it is asked."""
-    source = session.source
+    session.inputs.locate()
     with session.reporter.waiting("Loading the model"):
         from tutelage.serve.opening import open_served
         from tutelage.serve.torch_engine import TorchEngine
 
-        served = open_served(session.run, session.recipe, source)
+        served = open_served(session.trained_on_same_base())
         engine = TorchEngine(served.open_arm, served.tokenizer, end_tokens=served.end_tokens, at_once=2)
         warn_of_emulated_bfloat16(session)
         engine.open("tuned")

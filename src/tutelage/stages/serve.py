@@ -47,7 +47,7 @@ def serve(
     Port 0 takes a free one. `context` counts the tokens of a prompt with its answer, `at_once` answers side by side.
     """
     refuse_less_than_one(at_once=at_once, context=context)
-    source = session.inputs.locate(beside=SERVER)
+    session.inputs.locate(beside=SERVER)
     from tutelage.serve.server import listening, serve_until_stopped
 
     warn_of_emulated_bfloat16(session)
@@ -56,7 +56,8 @@ def serve(
             from tutelage.serve.app import make_app
             from tutelage.serve.engines import open_engine
 
-            ready = open_engine(engine, session.run, session.recipe, source, context=context, at_once=at_once)
+            trained = session.trained_on_same_base()
+            ready = open_engine(engine, trained, session.run.export, context=context, at_once=at_once)
         app = make_app(ready.engine, ready.served, host=host, key=key)
         question = own_question(session)
         serving = Serving(

@@ -64,13 +64,18 @@ class Session:
         preparation = read_artifact(Preparation, run.preparation)
         return TrainedModel(self.recipe, self.source, preparation, training, run.weights, run.name)
 
-    def trained_unchanged(self) -> "TrainedModel":
-        """Return that model, or stop where it or its base is not to the byte what was trained."""
+    def trained_on_same_base(self) -> "TrainedModel":
+        """Return that model, or stop where its base is not to the byte what it was trained on."""
         from tutelage.data.dataset.model_files import refuse_other_model
 
         trained = self.trained()
         source = trained.source
         refuse_other_model(self.run, source.identity, source.files, adapter=source.adapter_sha256)
+        return trained
+
+    def trained_unchanged(self) -> "TrainedModel":
+        """Return that model, or stop where it or its base is not to the byte what was trained."""
+        trained = self.trained_on_same_base()
         trained.check()
         return trained
 
