@@ -8,10 +8,10 @@ from support.rows import alpaca_values, write_rows
 from support.tiny_tokenizer import write_tiny_model
 from transformers import AutoModelForCausalLM, GenerationConfig
 
-from tutelage.data.dataset.preparation import read_prepared
 from tutelage.model.loading import load_tokenizer
 from tutelage.run.folder import RunFolder
 from tutelage.run.lines import read_json_lines
+from tutelage.stages.prepared import read_prepared
 
 LONGEST = 12
 SETTINGS = {

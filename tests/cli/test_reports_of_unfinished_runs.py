@@ -11,9 +11,9 @@ from support.pages import Page, offences
 from support.pairs import preference_values
 from support.rows import alpaca_values, write_rows
 
-from tutelage.data.dataset.preparation import read_prepared
 from tutelage.objectives import load_objective
 from tutelage.run.folder import RunFolder, read_json
+from tutelage.stages.prepared import read_prepared
 
 SETTINGS = {
     "training.dtype": "float32",

@@ -16,12 +16,12 @@ from support.odd_models import FAMILIES, WRITTEN_HERE, write_odd_model
 from support.rows import alpaca_values, write_rows
 
 from tutelage.cli.main import main
-from tutelage.data.dataset.preparation import read_prepared
 from tutelage.data.prompts.prompts import make_renderer
 from tutelage.data.rows.conversations import single_turn
 from tutelage.export.chinese_prompts import chinese_prompts
 from tutelage.model.loading import load_tokenizer
 from tutelage.run.folder import ExportFolder, RunFolder, read_json
+from tutelage.stages.prepared import read_prepared
 
 pytestmark = pytest.mark.nightly
 

@@ -13,7 +13,6 @@ from support.reports import write_report
 from support.rows import write_split
 
 from tutelage.config.recipe import Recipe, TrainingSettings
-from tutelage.data.dataset.preparation import read_prepared
 from tutelage.errors import RunFolderError
 from tutelage.report import page
 from tutelage.report.charts import smooth
@@ -21,6 +20,7 @@ from tutelage.report.example import first_tree, pieces, shown_examples
 from tutelage.report.passages import is_unseen, label_name, passage, visible
 from tutelage.run.folder import RunFolder, read_json, write_json, write_json_lines, write_text
 from tutelage.run.lines import read_json_lines
+from tutelage.stages.prepared import read_prepared
 from tutelage.tree.batches import epoch_order
 
 

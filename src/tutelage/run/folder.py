@@ -14,7 +14,10 @@ from tutelage.system.storage import publish_bytes
 SPLITS = ("train", "test", "validation")
 ARMS = ("base", "tuned")
 SETS = "sets"
+MODEL, EXPORT = "model", "export"
 AT_STEPS = "evaluation-at"
+# Files of the data folder.
+LEDGER, PREPARATION = "ledger.jsonl", "preparation.json"
 # Files of a model's folder.
 TRAINING, TRAINED_RECIPE = "training.json", "recipe.toml"
 # Files of an evaluation.
@@ -111,11 +114,11 @@ class RunFolder:
 
     @property
     def ledger(self) -> Path:
-        return self.data / "ledger.jsonl"
+        return self.data / LEDGER
 
     @property
     def preparation(self) -> Path:
-        return self.data / "preparation.json"
+        return self.data / PREPARATION
 
     @property
     def reference(self) -> Path:
@@ -144,7 +147,7 @@ class RunFolder:
 
     @property
     def model(self) -> Path:
-        return self.root / "model"
+        return self.root / MODEL
 
     @property
     def weights(self) -> Path:
@@ -220,7 +223,7 @@ class RunFolder:
 
     @property
     def export(self) -> Path:
-        return self.root / "export"
+        return self.root / EXPORT
 
     def results_of_other_data(self) -> list[Path]:
         """What the later stages have made so far, which says nothing about data that is prepared anew."""

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tutelage.errors import DataError, RecipeError
+from tutelage.stages.base_model import refuse_other_model
 from tutelage.stages.session import Session
 from tutelage.stages.settings import refuse_classifier, refuse_lost_checkpoint
 from tutelage.stages.warnings import warn_of_emulated_bfloat16
@@ -160,7 +161,6 @@ class AnsweringModel:
 
 def open_models(session: Session, arms: Sequence[str]) -> Iterator[tuple[str, AnsweringModel]]:
     """Give each of some models of a run, "base" before "tuned", on one set of weights: the first is gone by then."""
-    from tutelage.data.dataset.model_files import refuse_other_model
     from tutelage.model.end_tokens import end_tokens
 
     refuse_classifier(session)

@@ -7,6 +7,7 @@ from tutelage.errors import DataError, RecipeError
 from tutelage.run.artifacts import Preparation, read_artifact
 from tutelage.run.evaluation import ClassEvaluation
 from tutelage.run.folder import RunFolder
+from tutelage.stages.prepared import read_prepared
 from tutelage.stages.session import Session
 from tutelage.stages.warnings import warn_of_emulated_bfloat16
 
@@ -44,7 +45,6 @@ def refuse_empty(texts: Iterable[str]) -> None:
 
 def read_threshold(run: RunFolder, given: str) -> Threshold:
     """Return the number of the rarer of two labels and the probability from which on it is given."""
-    from tutelage.data.dataset.preparation import read_prepared
     from tutelage.evaluation.metrics.threshold import rarer_class
 
     prepared = read_artifact(Preparation, run.require(run.preparation, stage="prepare"))

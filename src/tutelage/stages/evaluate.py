@@ -17,6 +17,7 @@ from tutelage.stages.estimate import Ahead
 from tutelage.stages.functions import scored
 from tutelage.stages.inputs import ABOUT_TRAINING
 from tutelage.stages.judge import is_trusted, judge, judges_only, refuse_judges, refuse_other_answers
+from tutelage.stages.prepared import read_prepared
 from tutelage.stages.report import Reported, make_report
 from tutelage.stages.session import Session
 from tutelage.stages.settings import refuse_lost_checkpoint, refuse_overwriting, refuse_untrained_settings
@@ -116,7 +117,6 @@ def answer_and_score(session: Session) -> Evaluation:
                     reporter.note(note.code, f"The test set {one.name}: {note.text}")
         with reporter.in_turn() as waiting:
             waiting("Loading the model")
-            from tutelage.data.dataset.preparation import read_prepared
             from tutelage.evaluation.evaluate import EvaluationInputs
 
             part = session.objective.evaluation
@@ -143,7 +143,6 @@ def answer_and_score(session: Session) -> Evaluation:
 
 def _test_rows(session: Session) -> "PreparedRows":
     """Return the rows that a run is evaluated on; what speaks against it is said before the first long answer."""
-    from tutelage.data.dataset.preparation import read_prepared
     from tutelage.evaluation.evaluate import rows_to_evaluate
 
     run = session.run
@@ -231,8 +230,6 @@ def _has_test_rows(splits: Mapping[str, Any], session: Session) -> bool:
 
 def read_training(run: RunFolder) -> Sequence[Any]:
     """Return the prepared rows that the run's model is trained on."""
-    from tutelage.data.dataset.preparation import read_prepared
-
     return read_prepared(run, "train")
 
 

@@ -13,6 +13,7 @@ from tutelage.errors import RecipeError, RunFolderError
 from tutelage.run.evaluation import read_evaluation
 from tutelage.run.folder import ExportFolder, RunFolder
 from tutelage.run.lock import locked, locked_folder, owner_of
+from tutelage.stages.prepared import read_prepared
 from tutelage.stages.session import Session
 from tutelage.stages.settings import refuse_untrained_settings
 from tutelage.system.storage import remove, storage_faults, sweep
@@ -94,7 +95,6 @@ def export(
     order = check_export(session, targets, output=output, quantization=quantization, overwrite=overwrite)
     run, folder, part = session.run, order.folder, session.objective.export
     session.inputs.locate()  # which may take long, before others are kept out
-    from tutelage.data.dataset.preparation import read_prepared
 
     with _unchanged(session, folder.root), session.stage("export") as finish:
         trained = session.trained_unchanged()

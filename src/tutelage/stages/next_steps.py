@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from tutelage.errors import RunFolderError
 from tutelage.run.artifacts import Preparation, read_artifact
 from tutelage.run.folder import RunFolder
+from tutelage.stages.prepared import read_prepared
 from tutelage.stages.session import Session
 
 if TYPE_CHECKING:
@@ -33,8 +34,6 @@ def own_question(session: Session) -> "Question | None":
 
 
 def _splits_that_are_there(run: RunFolder) -> "Iterator[PreparedRows]":
-    from tutelage.data.dataset.preparation import read_prepared
-
     for split in ("test", "validation", "train"):
         try:
             rows = read_prepared(run, split)

@@ -12,8 +12,10 @@ from tutelage.run.artifacts import Preparation, read_artifact
 from tutelage.run.events import Prepared, StageSkipped, Waited
 from tutelage.run.folder import SPLITS
 from tutelage.run.history import record_stage
+from tutelage.stages.base_model import changed_model_files
 from tutelage.stages.functions import changed_format
 from tutelage.stages.inputs import Inputs
+from tutelage.stages.prepared import read_prepared, replacing_data
 from tutelage.stages.reporter import Reporter
 from tutelage.stages.session import Session
 
@@ -45,8 +47,6 @@ def preparing(session: Session, *, keeps_results: bool = False) -> Iterator["Pre
 
     The run holds nothing else then, unless `keeps_results`, when a training goes on with it.
     """
-    from tutelage.data.dataset.preparation import replacing_data
-
     run = session.run
     is_first = not run.preparation.exists()
     with (
@@ -149,8 +149,6 @@ def prepare_local(inputs: Inputs, reporter: Reporter) -> "PreparedData | None":
 
 def _refuse_other_parts(session: Session) -> None:
     """Stop where the rows of a run are made of something else than they would be now, or are damaged."""
-    from tutelage.data.dataset.preparation import read_prepared
-
     changed = _changed_parts(session)
     if changed:
         raise RunFolderError(
@@ -165,7 +163,6 @@ def _refuse_other_parts(session: Session) -> None:
 def _changed_parts(session: Session) -> list[str]:
     """Return the names of what the prepared rows of a run would be made of otherwise now."""
     from tutelage.data.dataset.identity import changed_parts, made_of
-    from tutelage.data.dataset.model_files import changed_model_files
 
     run, inputs, recipe = session.run, session.inputs, session.recipe
     before = read_artifact(Preparation, run.preparation).made_of

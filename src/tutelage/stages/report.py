@@ -15,7 +15,9 @@ from tutelage.run.folder import WRITTEN_BY, RunFolder, write_json, write_text
 from tutelage.run.history import read_history
 from tutelage.run.judges import Judges
 from tutelage.run.lines import read_json_lines
+from tutelage.stages.base_model import refuse_other_model
 from tutelage.stages.next_steps import steps_of
+from tutelage.stages.prepared import read_prepared, refuse_other_settings
 from tutelage.stages.session import Session
 from tutelage.stages.settings import refuse_idle_settings, refuse_untrained_settings
 from tutelage.system.storage import what_is_damaged
@@ -35,8 +37,6 @@ class Reported:
 
 def check_report(session: Session) -> None:
     """Stop where a report could not honour a setting, or speak of rows that are others now."""
-    from tutelage.data.dataset.preparation import refuse_other_settings
-
     run = session.run
     run.require(run.preparation, stage="prepare")
     refuse_idle_settings(session, verb="report")
@@ -56,7 +56,6 @@ def make_report(session: Session) -> Reported:
     """Do what `report` does in a run folder that is locked already."""
     run, reporter = session.run, session.reporter
     with session.stage("report") as finish:
-        from tutelage.data.dataset.model_files import refuse_other_model
         from tutelage.report.page import render_report
 
         source = session.source
@@ -92,7 +91,6 @@ def make_report(session: Session) -> Reported:
 
 def read_results(run: RunFolder) -> "RunResults":
     """Read what the stages of a run left so far, for the page."""
-    from tutelage.data.dataset.preparation import read_prepared
     from tutelage.evaluation.judging.results import read_test_row_judgements
     from tutelage.report.page import read_events
     from tutelage.report.results import RunResults

@@ -9,6 +9,7 @@ from tutelage.errors import RunFolderError
 from tutelage.run.artifacts import Preparation, read_artifact
 from tutelage.run.events import ChangesAccepted, Resumed
 from tutelage.run.folder import RunFolder, reading_faults
+from tutelage.stages.base_model import changed_beside_weights
 from tutelage.stages.functions import changed_format
 from tutelage.stages.session import Session
 
@@ -37,8 +38,6 @@ def is_finished(run: RunFolder) -> bool:
 
 def changes_of_preparation(session: Session) -> list[str]:
     """Name what is not as it was when the rows of the run were prepared."""
-    from tutelage.data.dataset.model_files import changed_beside_weights
-
     run, inputs = session.run, session.inputs
     prepared = read_artifact(Preparation, run.preparation)
     with reading_faults(run.preparation):

@@ -7,6 +7,7 @@ from tutelage.run.folder import SPLITS
 from tutelage.stages.evaluate import Outcome, evaluate_or_read, evaluation_ahead, own_metrics
 from tutelage.stages.judge import refuse_judges
 from tutelage.stages.prepare import prepare_local, preparing
+from tutelage.stages.prepared import read_prepared
 from tutelage.stages.resume import changes_of_preparation, is_finished, refuse_changes_of_preparation
 from tutelage.stages.session import Session
 from tutelage.stages.settings import refuse_existing, refuse_untrained_settings
@@ -58,8 +59,6 @@ def _begin(session: Session) -> None:
 
 def _finish(session: Session, *, is_accepted: bool) -> None:
     """Prepare and tune what an earlier call did not finish, from where it stood."""
-    from tutelage.data.dataset.preparation import read_prepared
-
     run, reporter = session.run, session.reporter
     changed = changes_of_preparation(session)
     refuse_changes_of_preparation(run, changed, is_accepted=is_accepted)

@@ -11,6 +11,7 @@ from tutelage.run.folder import RunFolder, write_text
 from tutelage.run.functions import write_functions
 from tutelage.run.history import record_origins
 from tutelage.run.lock import locked
+from tutelage.stages.base_model import refuse_other_model
 from tutelage.stages.functions import NO_FUNCTIONS, OwnFunctions
 from tutelage.stages.inputs import Inputs
 from tutelage.stages.reporter import Finish, Reporter
@@ -66,8 +67,6 @@ class Session:
 
     def trained_on_same_base(self) -> "TrainedModel":
         """Return that model, or stop where its base is not to the byte what it was trained on."""
-        from tutelage.data.dataset.model_files import refuse_other_model
-
         trained = self.trained()
         source = trained.source
         refuse_other_model(self.run, source.identity, source.files, adapter=source.adapter_sha256)

@@ -12,8 +12,10 @@ from tutelage.run.event_log import bytes_before_training
 from tutelage.run.events import Event, TrainingPlanned, Waiting
 from tutelage.run.history import record_stage
 from tutelage.run.lines import read_json_lines
+from tutelage.stages.base_model import changed_beside_weights, refuse_other_model
 from tutelage.stages.estimate import Ahead, estimate_stages
 from tutelage.stages.inputs import FOR_TRAINING
+from tutelage.stages.prepared import read_prepared, refuse_other_settings
 from tutelage.stages.reporter import Finish
 from tutelage.stages.resume import (
     BEGINNING,
@@ -71,8 +73,6 @@ class TrainingEvents:
 
 def train(session: Session, *, overwrite: bool = False, accept_changes: bool = False) -> Trained:
     """Tune the model on the prepared rows of a run, and keep the best weights; an unfinished training goes on."""
-    from tutelage.data.dataset.preparation import refuse_other_settings
-
     refuse_other_settings(session.run, session.recipe)
     refuse_overwriting(session.run.model, overwrite=overwrite, what="a tuned model")
     session.inputs.check_local_targets(beside=FOR_TRAINING)
@@ -82,8 +82,6 @@ def train(session: Session, *, overwrite: bool = False, accept_changes: bool = F
 
 def check_training(session: Session) -> "PreparedRows":
     """Stop where a training would; return the rows that would be trained on."""
-    from tutelage.data.dataset.preparation import read_prepared, refuse_other_settings
-
     refuse_other_settings(session.run, session.recipe)
     session.inputs.check_local_targets()
     return read_prepared(session.run, "train")
@@ -93,9 +91,6 @@ def train_prepared(
     session: Session, *, begin_anew: bool, is_accepted: bool, ahead: Ahead | None = None
 ) -> Trained:
     """Train on the rows in the folder, from the beginning or from the last checkpoint; `ahead` is what comes after."""
-    from tutelage.data.dataset.model_files import changed_beside_weights, refuse_other_model
-    from tutelage.data.dataset.preparation import read_prepared
-
     run = session.run
     with training_stage(session) as finish:
         source = session.inputs.locate(beside=FOR_TRAINING)

@@ -6,6 +6,8 @@ from pathlib import Path
 from tutelage.errors import RunFolderError, StorageError
 from tutelage.run.artifacts import Preparation, TrainingResult, read_artifact
 from tutelage.run.folder import RunFolder
+from tutelage.stages.base_model import refuse_other_model
+from tutelage.stages.prepared import read_prepared
 from tutelage.stages.resume import Earlier, note_other_machine
 from tutelage.stages.session import Session
 from tutelage.stages.train import open_model
@@ -75,8 +77,6 @@ def train_again(session: Session, *, from_step: int | None = None) -> Replayed:
 
     The default is the last checkpoint but one. StorageError where something comes out otherwise.
     """
-    from tutelage.data.dataset.model_files import refuse_other_model
-    from tutelage.data.dataset.preparation import read_prepared
     from tutelage.training.checkpoint import changes_since, identity_of, read_checkpoint
     from tutelage.training.replay import replay
 

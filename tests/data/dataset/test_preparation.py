@@ -13,7 +13,7 @@ from support.tiny_tokenizer import chatml_tokenizer, write_tiny_model
 
 from tutelage.codes import Message
 from tutelage.config.recipe import DataSettings, ModelSettings
-from tutelage.data.dataset.preparation import prepare, read_prepared, refuse_unknown_ids, replacing_data
+from tutelage.data.dataset.preparation import prepare, refuse_unknown_ids
 from tutelage.data.prompts.prompts import make_renderer
 from tutelage.data.rows.records import OpenSource
 from tutelage.data.sources.sources import open_source
@@ -22,6 +22,7 @@ from tutelage.model.loading import context_length, load_tokenizer
 from tutelage.run.folder import SPLITS, RunFolder, read_json
 from tutelage.run.lines import read_json_lines
 from tutelage.run.lock import locked
+from tutelage.stages.prepared import read_prepared, replacing_data
 from tutelage.tree.examples import PreparedRow
 
 RENDERERS = {style: make_renderer(chatml_tokenizer(), style) for style in ("alpaca", "chat")}

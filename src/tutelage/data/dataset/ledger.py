@@ -4,15 +4,14 @@ import json
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from pathlib import Path
 
 import numpy as np
 
 from tutelage.codes import Message
 from tutelage.data.quality.checks import CheckedRow
 from tutelage.data.rows.records import Record
-from tutelage.errors import RunFolderError
-from tutelage.run.artifacts import Preparation, read_artifact
-from tutelage.run.folder import SPLITS, RunFolder, reading_faults
+from tutelage.run.folder import SPLITS, reading_faults
 from tutelage.run.lines import parse_json_line
 
 OUTCOMES = ("kept", "repaired", "dropped")
@@ -20,30 +19,22 @@ KEPT, REPAIRED, DROPPED = range(len(OUTCOMES))
 
 
 def rows_told_otherwise(
-    run: RunFolder, *, source: str, sha256: str, outcomes: Collection[str], reasons: Collection[str]
+    ledger: Path, *, run: str, outcomes: Collection[str], reasons: Collection[str]
 ) -> dict[int, Message]:
     """Return the rows of which a run's ledger does not tell these outcomes and one of these reasons, and why not.
 
-    A reason is asked for by its code or a part of its words. RunFolderError if the run was prepared from another
-    source.
+    A reason is asked for by its code or a part of its words. The messages call the run by its name, `run`.
     """
-    prepared = read_artifact(Preparation, run.require(run.preparation, stage="prepare"))
-    if prepared.sha256 != sha256:
-        raise RunFolderError(
-            "run.other_source",
-            f"{run.root} was prepared from {prepared.source} (SHA-256 {prepared.sha256[:12]}…), so its ledger"
-            f" says nothing of the rows of {source} ({sha256[:12]}…). Name the data that the run was prepared from.",
-        )
     left_out: dict[int, Message] = {}
-    with reading_faults(run.ledger), run.require(run.ledger, stage="prepare").open("rb") as lines:
+    with reading_faults(ledger), ledger.open("rb") as lines:
         for line in lines:
-            told = parse_json_line(run.ledger, line)
+            told = parse_json_line(ledger, line)
             if outcomes and told["outcome"] not in outcomes:
-                left_out[told["row"]] = Message("filter.other_outcome", f"{told['outcome']} in {run.root}")
+                left_out[told["row"]] = Message("filter.other_outcome", f"{told['outcome']} in {run}")
             elif reasons and not any(
                 _is_about(reason, part) for reason in told["reasons"] for part in reasons
             ):
-                left_out[told["row"]] = Message("filter.other_outcome", f"no such reason in {run.root}")
+                left_out[told["row"]] = Message("filter.other_outcome", f"no such reason in {run}")
     return left_out
 
 

@@ -3,7 +3,6 @@
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -12,8 +11,7 @@ import numpy as np
 
 from tutelage.codes import Message
 from tutelage.config.objectives import OBJECTIVES, ObjectiveInfo
-from tutelage.config.recipe import DataSettings, ModelSettings, Recipe
-from tutelage.config.recipe_file import changed_settings, check
+from tutelage.config.recipe import DataSettings, ModelSettings
 from tutelage.data.dataset.division import UNDIVIDED, divide, divide_again, split_writers
 from tutelage.data.dataset.empty_splits import empty_splits
 from tutelage.data.dataset.identity import made_of
@@ -30,15 +28,10 @@ from tutelage.data.quality.first_rows import FINGERPRINT_BYTES
 from tutelage.data.quality.label_names import SeenLabels
 from tutelage.data.rows.conversations import Conversation
 from tutelage.data.rows.records import OpenSource, Record, Source
-from tutelage.errors import DataError, RunFolderError
-from tutelage.run.artifacts import Note, Preparation, RowCounts, TokenCounts, read_artifact, write_artifact
-from tutelage.run.folder import (
-    SPLITS,
-    RunFolder,
-    reading_faults,
-    split_files,
-)
-from tutelage.system.storage import remove, staged_folder, storage_faults
+from tutelage.errors import DataError
+from tutelage.run.artifacts import Note, Preparation, RowCounts, TokenCounts, write_artifact
+from tutelage.run.folder import LEDGER, PREPARATION, SPLITS
+from tutelage.system.storage import storage_faults
 
 ROWS_NAMED = 8
 ROWS_TOLD = 1_000  # so many are rendered between two signs of progress
@@ -114,7 +107,7 @@ def prepare(
     counts = {name: int((stands == side).sum()) for side, name in enumerate(SPLITS)}
     splits = {name: open_split(folder, name) for name in SPLITS}
     encoder.check_splits(splits, labels, source.name)
-    _write_lines(RunFolder(folder).ledger.name, folder, ledger.lines(sides.rows, stands))
+    _write_lines(LEDGER, folder, ledger.lines(sides.rows, stands))
     preparation = Preparation(
         format=2,
         source=source.name,
@@ -155,7 +148,7 @@ def prepare(
             for note in (*source.notes, *reader.notes(pairs=pairs), *seen_labels.messages())
         ],
     )
-    write_artifact(folder / RunFolder(folder).preparation.name, preparation)
+    write_artifact(folder / PREPARATION, preparation)
     return PreparedData(splits, preparation)
 
 
@@ -221,51 +214,6 @@ def _count_repeated(questions: bytearray) -> int:
 def sizes_of(source: Source) -> dict[int, int]:
     """Return the bytes of each row, as far as the kind of file tells them."""
     return {record.row: record.size for record in source.records if record.size is not None}
-
-
-@contextmanager
-def replacing_data(run: RunFolder, *, keeps_results: bool = False) -> Iterator[Path]:
-    """Give a folder to prepare into, which in the end takes the place of the run's data: all of it, or none.
-
-    What later stages made of earlier data is removed when the new data is whole on the disk, and not before; it stays
-    where a training is to go on with changed data.
-    """
-    with staged_folder(run.data) as staged:
-        yield staged
-        for path in () if keeps_results else run.results_of_other_data():
-            remove(path)
-
-
-def refuse_other_settings(run: RunFolder, recipe: Recipe) -> None:
-    """Stop when the data folder was prepared under other settings of the data or the model."""
-    prepared = read_artifact(Preparation, run.require(run.preparation, stage="prepare"))
-    with reading_faults(run.preparation):
-        before = check(prepared.settings, {})
-    if prepared.objective != recipe.training.objective:
-        raise RunFolderError(
-            "run.settings_changed",
-            f"{run.data} was prepared for training.objective={prepared.objective}, not {recipe.training.objective}."
-            f" Run `tutelage prepare {run.root} --overwrite` with the new one first.",
-        )
-    changed = changed_settings(before, recipe, sections=("data", "model"))
-    if changed:
-        raise RunFolderError(
-            "run.settings_changed",
-            f"{run.data} was prepared with other settings: {', '.join(changed)}."
-            f" Run `tutelage prepare {run.root} --overwrite` with the new ones first.",
-        )
-
-
-def read_prepared(run: RunFolder, split: str) -> PreparedRows:
-    """Map the rows of one split; only the test and the validation rows may be none."""
-    files = split_files(run.data, split)
-    for path in (files.texts, files.ids, files.table, files.spans):
-        run.require(path, stage="prepare")
-    rows = open_split(run.data, split)
-    with reading_faults(files.texts):
-        if split == "train" and not rows:
-            raise ValueError("it holds no rows, and without rows nothing can be trained")
-    return rows
 
 
 def refuse_unknown_ids(

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from tutelage.codes import Message
 from tutelage.data.quality.checks import Outcome
-from tutelage.errors import RecipeError
+from tutelage.errors import RecipeError, RunFolderError
+from tutelage.run.artifacts import Preparation, read_artifact
 from tutelage.run.folder import RunFolder
 from tutelage.stages.data.rows import Selection, SourceRows, count_tokens
 from tutelage.stages.inputs import Inputs
@@ -131,18 +132,25 @@ def _patterns(option: str, given: Sequence[str]) -> list[BoundedPattern]:
 
 
 def _told_otherwise(rows: SourceRows, wanted: RowFilter) -> dict[int, Message]:
-    """Return the rows of which the ledger of the run that was named tells something else."""
+    """Return the rows of which the ledger of the run that was named tells something else.
+
+    RunFolderError if the run was prepared from another source.
+    """
     from tutelage.data.dataset.ledger import rows_told_otherwise
 
     if wanted.run is None:
         return {}
-    return rows_told_otherwise(
-        RunFolder(wanted.run),
-        source=rows.source.name,
-        sha256=rows.source.sha256,
-        outcomes=wanted.outcome,
-        reasons=wanted.reason,
-    )
+    run, source = RunFolder(wanted.run), rows.source
+    prepared = read_artifact(Preparation, run.require(run.preparation, stage="prepare"))
+    if prepared.sha256 != source.sha256:
+        raise RunFolderError(
+            "run.other_source",
+            f"{run.root} was prepared from {prepared.source} (SHA-256 {prepared.sha256[:12]}…), so its ledger"
+            f" says nothing of the rows of {source.name} ({source.sha256[:12]}…). Name the data that the run was"
+            " prepared from.",
+        )
+    ledger = run.require(run.ledger, stage="prepare")
+    return rows_told_otherwise(ledger, run=run.name, outcomes=wanted.outcome, reasons=wanted.reason)
 
 
 def _undesirable(rows: SourceRows) -> dict[int, Message]:
