@@ -13,7 +13,7 @@ from tutelage.config.recipes import shipped_path
 from tutelage.errors import RecipeError, RunFolderError
 from tutelage.run import events
 from tutelage.run.artifacts import Preparation, TrainingResult, read_artifact
-from tutelage.run.evaluation import AnswerEvaluation, Evaluation, MetricFigures, Share, read_evaluation
+from tutelage.run.evaluation import Evaluation, MetricFigures, Share, read_evaluation
 from tutelage.run.events import Listener, ignore
 from tutelage.run.folder import ARMS, RunFolder
 from tutelage.stages.export import Quantization
@@ -145,8 +145,7 @@ class Run:
     @property
     def metrics(self) -> Mapping[str, MetricFigures | Share]:
         """The metrics by name, each with its 95 % interval (`low`, `high`); of answers that of the `difference`."""
-        found = self.evaluation
-        return found.metrics if isinstance(found, AnswerEvaluation) else {"accuracy": found.accuracy}
+        return self.evaluation.metrics
 
     @python_words()
     def load(self, which: Literal["tuned", "base"] = "tuned", *, step: int | None = None) -> "AnsweringModel":

@@ -5,8 +5,11 @@ All else that differs between objectives stands in a folder of its own, `objecti
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 from tutelage.config.effects import IN_CLASSIFICATION, WITHOUT_LABELS, Names
+
+Gives = Literal["answers", "labels"]
 
 # Of the table [preference], what one of the two objectives that share it has alone.
 OF_PAIRS: Names = (
@@ -23,9 +26,10 @@ class ObjectiveInfo:
     """What an objective is called, which rows it takes and which settings go with it.
 
     `row_format` is the one format of its rows, None where any answer will do. `unit` is what its training counts, and
-    `loss_unit` what its loss is measured in. `inactive` names the settings without effect, `sections` the tables and
-    `values` the values of other settings that no objective has unless it names them, and `refused` the values that it
-    cannot honour.
+    `loss_unit` what its loss is measured in. `gives` is what the model says to a text, which `asked_with` and `usage`
+    tell in a model card. `inactive` names the settings without effect, `sections` the tables and `values` the values of
+    other settings that no objective has unless it names them, `refused` the values that it cannot honour, and `barred`
+    the settings that it cannot take at all, with the reason.
     """
 
     name: str
@@ -36,13 +40,20 @@ class ObjectiveInfo:
     columns: str = "what is asked and what is answered"
     unit: str = "examples"
     tag: str = "instruction-tuning"  # of model hubs
-    has_pairs: bool = False  # whether both answers of a row are trained on
-    judges_answers: bool = False  # whether a label says of each answer if it is desirable
-    writes_answers: bool = True  # whether the model answers prompts, rather than read a text alone
+    gives: Gives = "answers"
+    library: str = "transformers"  # loads the model where every weight is trained
+    asked_with: str = "the prompt style `{prompt}`"
+    usage: str = 'Ask it in the prompt style that it was trained with: `data.prompt = "{prompt}"`.'
+    fields_beside: Names = ()  # of its rows, which their format does not have
     inactive: Names = ()
     sections: Names = ()
     values: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     refused: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    barred: Mapping[str, str] = field(default_factory=dict)
+
+    def has_effect(self, setting: str) -> bool:
+        """Tell whether a setting, named `section.name`, changes anything."""
+        return setting not in self.inactive
 
 
 _ENTRIES = (
@@ -60,12 +71,19 @@ _ENTRIES = (
         loss_unit="nats per text",
         row_format="text-label",
         columns="a text and its label",
-        writes_answers=False,
         tag="text-classification",
+        gives="labels",
+        library="tutelage",
+        asked_with="the text alone",
+        usage="It gives a text its label, and writes no answers: ask it with `tutelage classify` and the run's folder.",
         inactive=IN_CLASSIFICATION,
         values={
             "adapter.type": ("last-block", "last-two-blocks", "head"),
             "data.split": ("stratified",),
+        },
+        barred={
+            "model.adapter": "a classification begins with a new adapter under its head: leave it out, or export the"
+            " run with `--to hf` and name it as model.name_or_path"
         },
     ),
     ObjectiveInfo(
@@ -75,7 +93,6 @@ _ENTRIES = (
         loss_unit="per pair",
         row_format="preference",
         unit="pairs",
-        has_pairs=True,
         inactive=(*WITHOUT_LABELS, *OF_KTO),
         sections=("preference",),
         refused={"data.loss_on": ("everything",)},
@@ -87,18 +104,24 @@ _ENTRIES = (
         loss_unit="per answer",
         columns="what is asked, what is answered, and a label that is true or false",
         unit="answers",
-        judges_answers=True,
+        fields_beside=("kto_tag", "label"),
         inactive=(*WITHOUT_LABELS, *OF_PAIRS),
         sections=("preference",),
         refused={"data.loss_on": ("everything",)},
     ),
 )
 OBJECTIVES: dict[str, ObjectiveInfo] = {one.name: one for one in _ENTRIES}
+DEFAULT = _ENTRIES[0]
 
 
 def objective_of_rows(format: str) -> str:
     """Return the name of the objective whose rows all have a format."""
     return next(name for name, one in OBJECTIVES.items() if one.row_format == format)
+
+
+def objective_that_reads(field: str) -> str:
+    """Return the name of the objective that reads a field beside those of a row's format."""
+    return next(name for name, one in OBJECTIVES.items() if field in one.fields_beside)
 
 
 def describe_objectives() -> str:

@@ -11,7 +11,7 @@ from pydantic_core import PydanticCustomError
 
 from tutelage.config.effects import idle_settings
 from tutelage.config.extensions import one_of
-from tutelage.config.objectives import OBJECTIVES, ObjectiveInfo, describe_objectives
+from tutelage.config.objectives import DEFAULT, OBJECTIVES, ObjectiveInfo, describe_objectives
 from tutelage.config.recipe_adapter import AdapterSettings
 from tutelage.config.recipe_evaluation import EvaluationSettings
 from tutelage.config.recipe_preference import PreferenceSettings
@@ -144,7 +144,7 @@ class ModelSettings(Section):
 
 class TrainingSettings(Section):
     objective: Objective = Field(
-        "instruction", description=describe_objectives(), json_schema_extra={"enum": list(OBJECTIVES)}
+        DEFAULT.name, description=describe_objectives(), json_schema_extra={"enum": list(OBJECTIVES)}
     )
     class_weights: Literal["none", "balanced"] = Field(
         "none",
@@ -263,12 +263,13 @@ class Recipe(Section):
                 f"{told}. Leave one of them out; to train every weight from there, export the run with `--to hf` and"
                 " name it as model.name_or_path",
             )
-        if given and not self.objective.writes_answers:
-            raise setting_error(
-                "settings.not_for_objective",
-                f"model.adapter is {given}, and a {self.objective.task} begins with a new adapter under its head: leave"
-                " it out, or export the run with `--to hf` and name it as model.name_or_path",
-            )
+        return self
+
+    @model_validator(mode="after")
+    def what_the_objective_cannot_take_is_left_out(self) -> "Recipe":
+        for name, reason in self.objective.barred.items():
+            if given := _value(self, name):
+                raise setting_error("settings.not_for_objective", f"{name} is {given}, and {reason}")
         return self
 
     def idle(self) -> dict[str, tuple[str, ...]]:

@@ -199,8 +199,9 @@ def rows_to_evaluate(rows: PreparedRows, recipe: Recipe, source: ModelSource) ->
     """Return those test rows that are evaluated; DataError where the model cannot take one with its answer."""
     rows = rows[: recipe.evaluation.limit]
     refuse_unknown_ids(rows, vocabulary=vocabulary_size(source.folder))
-    if recipe.objective.writes_answers:  # a label takes no room
-        refuse_without_room(rows.example(int(rows.prompt_tokens.argmax())), recipe.evaluation, source)
+    longest = rows.example(int(rows.prompt_tokens.argmax()))
+    if not longest.predicts_label:  # which takes no room
+        refuse_without_room(longest, recipe.evaluation, source)
     return rows
 
 

@@ -19,7 +19,7 @@ from tutelage.model.assembly import open_merged
 from tutelage.model.end_tokens import end_tokens
 from tutelage.model.loading import context_length, load_tokenizer, vocabulary_size
 from tutelage.model.trained import TrainedModel
-from tutelage.run.evaluation import AnswerEvaluation, Evaluation
+from tutelage.run.evaluation import Evaluation
 from tutelage.run.folder import rejected_name, write_json, write_text
 from tutelage.system.storage import staged_folder, storage_faults
 from tutelage.tree.examples import PreparedRow
@@ -44,7 +44,6 @@ def export_answering(
 
     The prompts of the rows that were `held_out` prove it, and the card tells of the `evaluation`.
     """
-    assert evaluation is None or isinstance(evaluation, AnswerEvaluation), "the model writes answers"
     recipe, source = trained.recipe, trained.source
     tokenizer = load_tokenizer(source.folder)
     style = make_style(tokenizer, recipe.data.prompt)
@@ -66,7 +65,8 @@ def export_answering(
             room=context_length(source.folder),
             vocabulary=vocabulary_size(source.folder),
         )
-    work = ExportWork(trained, evaluation, style, ends, reference, merged, quantization)
+    compared = None if evaluation is None else evaluation.compared_answers
+    work = ExportWork(trained, compared, style, ends, reference, merged, quantization)
     done: list[Exported] = []
     for target in targets:
         done.append(_publish(work, folder, target, done, waiting))

@@ -20,10 +20,16 @@ class Text:
 
 @dataclass(frozen=True)
 class Table:
-    """Columns by their titles, the first of names and the others of numbers."""
+    """Columns by their titles; all but the first are of numbers, unless `numeric` names those that are."""
 
     columns: Sequence[str]
     rows: Sequence[Sequence[str]]
+    numeric: Sequence[int] | None = None
+
+    @property
+    def number_columns(self) -> set[int]:
+        """The places of the columns of numbers."""
+        return {*(range(1, len(self.columns)) if self.numeric is None else self.numeric)}
 
 
 Block = Heading | Text | Table

@@ -118,6 +118,10 @@ class ExportPart:
     export: Export
 
 
+# Says what stands out in the training rows of a recipe; the tokenizer is opened when it is asked for.
+DescribeRows = Callable[["PreparedRows", "Recipe", Callable[[], Any]], Sequence["Block"]]
+
+
 class Steps(Protocol):
     """Returns the commands that go on with a trained run, a path as a shell takes it, the most useful first."""
 
@@ -131,7 +135,7 @@ class ReportPart:
     `section` and `results` are its own part of an evaluation, for the page and for the terminal; a section whose lines
     are gone is None. `question` finds a prompt among the run's rows that a person could type, and `steps` are the
     commands that use it. `describe_validation` says what the figures of a validation come to, None where the loss says
-    all.
+    all, and `describe_rows` what there is to see in training rows before the first step.
     """
 
     words: Callable[[Preparation, Recipe | None], ObjectiveWords]
@@ -140,6 +144,7 @@ class ReportPart:
     question: Callable[[PreparedRows, Callable[[], PromptRenderer]], Question | None]
     steps: Steps
     describe_validation: Callable[[Mapping[str, float]], str | None] = lambda figures: None
+    describe_rows: DescribeRows = lambda rows, recipe, tokenizer: ()
 
 
 class ObjectiveSpec:

@@ -36,7 +36,6 @@ from tutelage.report.scores import evaluate_answers
 from tutelage.report.sets import set_rows
 from tutelage.report.settings import settings_tables
 from tutelage.run.artifacts import Environment, TrainingResult
-from tutelage.run.evaluation import AnswerEvaluation
 from tutelage.run.folder import reading_faults
 from tutelage.run.lines import parse_json_line
 from tutelage.training.tuning import as_examples
@@ -102,7 +101,7 @@ def _gather(
     summary, preparation, events = results.summary, results.preparation, results.events
     train, history = results.train, results.history
     found, training = summary.evaluation, summary.training
-    answers = found if isinstance(found, AnswerEvaluation) else None
+    answers = None if found is None else found.compared_answers
     evaluation = evaluate_answers(
         answers, results.base, results.tuned, results.scores, unscored=unscored_rows(results.judgements)
     )

@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from tutelage.config.objectives import OBJECTIVES
+from tutelage.config.objectives import DEFAULT, OBJECTIVES, Gives
 from tutelage.config.recipe import Objective
 from tutelage.run.artifacts import Artifact, Checksums, read_artifact
 from tutelage.run.folder import read_json
@@ -181,6 +181,16 @@ class AnswerEvaluation(Artifact):
     figures: dict[str, Any] | None = None  # what else the objective found, as its own package reads it
     functions: dict[str, FunctionSource] = Field(default_factory=dict)  # the metrics of the user's own
 
+    @property
+    def compared_answers(self) -> "AnswerEvaluation | None":
+        """The comparison of both models' answers."""
+        return self
+
+    @property
+    def verdicts(self) -> list[VerdictWord]:
+        """The verdicts on the test rows: of a preference tuning there are two."""
+        return [self.verdict, *([self.answers.verdict] if self.answers else [])]
+
 
 class ClassFigures(Record):
     label: str
@@ -264,13 +274,34 @@ class ClassEvaluation(Artifact):
     forgetting: GeneralText | None = None
     checksums: Checksums = "verified"
 
+    @property
+    def compared_answers(self) -> AnswerEvaluation | None:
+        """No answers were compared."""
+        return None
+
+    @property
+    def verdicts(self) -> list[VerdictWord]:
+        """The verdict on the test rows."""
+        return [self.verdict]
+
+    @property
+    def metrics(self) -> dict[str, Share]:
+        """The share of the right labels."""
+        return {"accuracy": self.accuracy}
+
+    @property
+    def functions(self) -> dict[str, FunctionSource]:
+        """Labels are scored by no function of the user's."""
+        return {}
+
 
 Evaluation = AnswerEvaluation | ClassEvaluation
+# What is found of a model, by what it gives.
+EVALUATIONS: dict[Gives, type[Evaluation]] = {"answers": AnswerEvaluation, "labels": ClassEvaluation}
 
 
 def read_evaluation(path: Path) -> Evaluation:
     """Read metrics.json of a run, whatever its objective is, as `read_artifact` does."""
     found = read_json(path)
-    objective = OBJECTIVES.get(str(found.get("objective"))) if isinstance(found, dict) else None
-    gives_labels = objective is not None and not objective.writes_answers
-    return read_artifact(ClassEvaluation if gives_labels else AnswerEvaluation, path)
+    name = str(found.get("objective")) if isinstance(found, dict) else ""
+    return read_artifact(EVALUATIONS[OBJECTIVES.get(name, DEFAULT).gives], path)

@@ -9,6 +9,7 @@ from tutelage.run.evaluation import ClassEvaluation
 from tutelage.run.folder import RunFolder
 from tutelage.stages.prepared import read_prepared
 from tutelage.stages.session import Session
+from tutelage.stages.settings import is_given
 from tutelage.stages.warnings import warn_of_emulated_bfloat16
 
 # Gives the predictions for texts, and nothing for those that the model cannot take.
@@ -20,7 +21,7 @@ Threshold = tuple[int, float]
 
 def refuse_no_classifier(session: Session) -> None:
     """Stop where labels are wanted of a model that writes answers."""
-    if session.recipe.objective.writes_answers:
+    if not is_given("labels", session.recipe):
         root = session.run.root
         raise RecipeError(
             "classify.not_a_classification_run",
@@ -81,10 +82,10 @@ def open_classify(session: Session, threshold: Threshold | None) -> Classify:
     run, source = session.run, session.source
     with session.reporter.locating() as wait:
         wait("Loading the model")
+        from tutelage.data.prompts.encoding import text_ids
         from tutelage.data.quality.repairs import repair_text
         from tutelage.model.loading import context_length, load_tokenizer
         from tutelage.objectives.classification.evaluation import open_classifier, predictions_of
-        from tutelage.objectives.classification.rows import text_ids
 
         trained = session.trained_unchanged()
         warn_of_emulated_bfloat16(session)

@@ -105,7 +105,8 @@ def _measure(session: Session, opened: "OpenedRun", steps: Any, *, answers: bool
 
     recipe = session.recipe
     room = min(LONGEST_PROMPT, session.inputs.context_length // 2)
-    prompts = [unit.examples[0].prompt_ids[:room] for unit in opened.training[:FEW_ANSWERS]]
+    asked = [unit.examples[0] for unit in opened.training[:FEW_ANSWERS]]
+    prompts = [one.prompt_ids[:room] for one in asked if not one.predicts_label]
     try:
         pace = measure_pace(
             opened.model,
@@ -115,7 +116,7 @@ def _measure(session: Session, opened: "OpenedRun", steps: Any, *, answers: bool
             read=steps.units_to_read(most_nodes=NODES_READ),
             warms_up=steps.count >= STEPS_TO_WARM_UP,
         )
-        if answers and recipe.objective.writes_answers:
+        if answers and prompts:
             step = seconds_of_a_step(opened.model, prompts)
             pace = replace(pace, decoding_steps=step.untrained, sample_steps=step.as_it_is)
         return pace
@@ -184,7 +185,7 @@ def trial_settings(recipe: Recipe, found: Estimate, *, rows: int) -> dict[str, A
         asked = min(rows, recipe.evaluation.limit or rows)
         limit = int(asked * TRIAL_SECONDS / found.evaluation)
         settings["evaluation.limit"] = min(asked, max(FEWEST_ROWS, limit))
-        if recipe.objective.writes_answers:
+        if recipe.objective.has_effect("evaluation.forgetting"):
             settings["evaluation.forgetting"] = False
     return settings
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from tutelage.errors import DataError, RecipeError
 from tutelage.run.artifacts import Preparation, read_artifact, write_artifact
-from tutelage.run.evaluation import AnswerEvaluation, Evaluation, read_evaluation
+from tutelage.run.evaluation import Evaluation, read_evaluation
 from tutelage.run.folder import RunFolder, read_json, write_json_lines
 from tutelage.run.functions import FunctionSource
 from tutelage.run.history import record_stage
@@ -174,7 +174,7 @@ def own_metrics(session: Session) -> "list[OwnMetric]":
     functions = session.inputs.functions.metrics or ()
     if not functions:
         return []
-    if not session.recipe.objective.writes_answers:
+    if not session.recipe.objective.has_effect("evaluation.primary_metric"):
         raise RecipeError(
             "settings.inactive",
             f"training.objective is {session.recipe.objective.name}, which has no answers to score, so that the metrics"
@@ -262,9 +262,7 @@ def _lacks_report(run: RunFolder) -> bool:
 
 def is_worse(found: Evaluation) -> bool:
     """Tell whether an evaluation found the tuned model worse in anything that it judged."""
-    verdicts = {found.verdict, *(one.verdict for one in found.sets.values())}
-    if isinstance(found, AnswerEvaluation) and found.answers is not None:
-        verdicts.add(found.answers.verdict)  # of a preference tuning there are two verdicts
+    verdicts = {*found.verdicts, *(one.verdict for one in found.sets.values())}
     has_forgotten = found.forgetting is not None and found.forgetting.verdict == "lost"
     return "worse" in verdicts or has_forgotten
 

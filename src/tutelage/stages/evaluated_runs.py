@@ -22,7 +22,7 @@ from tutelage.evaluation.judging.set_scores import read_judged_set
 from tutelage.evaluation.metrics import load_set_metric
 from tutelage.objectives import load_objective
 from tutelage.run.artifacts import Preparation, read_artifact
-from tutelage.run.evaluation import AnswerEvaluation, Evaluation, read_evaluation
+from tutelage.run.evaluation import Evaluation, read_evaluation
 from tutelage.run.folder import RunFolder, reading_faults
 from tutelage.run.functions import read_functions
 from tutelage.run.judges import Judges
@@ -96,7 +96,7 @@ def _refuse_unknown_metrics(run: RunFolder, evaluation: Evaluation) -> None:
 
 
 def _read_functions(run: RunFolder, evaluation: Evaluation, rows: ScoredRows) -> dict[str, Scored]:
-    own = evaluation.functions if isinstance(evaluation, AnswerEvaluation) else {}
+    own = evaluation.functions
     return scored_functions(own, read_json_lines(run.scores), list(rows.answers.values())) if own else {}
 
 

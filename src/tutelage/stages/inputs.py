@@ -180,7 +180,10 @@ class Inputs:
         from tutelage.data.formats.formats import ConversationReader
 
         data, recipe = self.open_data(), self.recipe
-        reader = ConversationReader(data.name, recipe.data, objective=recipe.objective)
+        needs_labels = self.objective.rows.needs_labels
+        reader = ConversationReader(
+            data.name, recipe.data, needs_labels=needs_labels, objective=recipe.objective
+        )
         for _ in reader.read(data.records()):
             pass
 

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from tutelage.tree.examples import Example, Unit
     from tutelage.tree.pieces import Piece
 
+TWO_ANSWERS = ("Chosen answer", "Rejected answer")
+
 
 @dataclass(frozen=True)
 class CheckedRows:
@@ -32,13 +34,10 @@ class CheckedRows:
     def kept(self) -> "list[CheckedRow]":
         return [one for one in self.rows if one.outcome != "dropped"]
 
-    @property
-    def writes_answers(self) -> bool:
-        return self.recipe.objective.writes_answers
-
-    @property
-    def has_pairs(self) -> bool:
-        return self.recipe.objective.has_pairs
+    def predicts_label(self, row: "CheckedRow") -> bool:
+        """Tell whether a label is what the model learns of a row, and no answer."""
+        [(_, answers)] = self.encode([row])
+        return answers[0].example.predicts_label
 
     def encode(self, rows: "Sequence[CheckedRow]") -> "list[EncodedRows]":
         """Return rows as the objective of the recipe encodes them."""
@@ -100,9 +99,15 @@ def check_rows(inputs: Inputs) -> CheckedRows:
     from tutelage.data.quality.checks import check_rows
 
     recipe, source = inputs.recipe, inputs.read_data()
-    objective = recipe.objective
-    read = read_conversations(source.records, source=source.name, settings=recipe.data, objective=objective)
-    rows = check_rows(read.rows, recipe.data, sizes_of(source), pairs=objective.has_pairs)
+    encoder = inputs.objective.rows
+    read = read_conversations(
+        source.records,
+        source=source.name,
+        settings=recipe.data,
+        needs_labels=encoder.needs_labels,
+        objective=recipe.objective,
+    )
+    rows = check_rows(read.rows, recipe.data, sizes_of(source), pairs=encoder.reads_rejected)
     if all(one.outcome == "dropped" for one in rows):
         raise DataError(
             "data.no_usable_rows",
@@ -124,15 +129,15 @@ def row_of(checked: CheckedRows, number: int) -> "CheckedRow":
 
 def render_answers(checked: CheckedRows, row: "CheckedRow") -> Iterator[tuple[str, RenderedAnswer]]:
     """Give what is trained of a row, with its name: the answer, or of preferences the chosen and the rejected one."""
-    names = ("Chosen answer", "Rejected answer") if checked.has_pairs else ("Answer",)
     [(conversation, answers)] = checked.encode([row])
+    names = TWO_ANSWERS if len(answers) == len(TWO_ANSWERS) else ("Answer",)
     for name, answer in zip(names, answers, strict=True):
         yield name, _render_answer(conversation, answer.example, checked.renderer)
 
 
 def render_text(checked: CheckedRows, row: "CheckedRow") -> RenderedText:
     """Return the text of a classification as its head reads it."""
-    from tutelage.objectives.classification.rows import text_ids
+    from tutelage.data.prompts.encoding import text_ids
     from tutelage.tree.pieces import token_pieces, whole_characters
 
     tokenizer, token = checked.renderer.tokenizer, checked.recipe.data.class_token
@@ -180,7 +185,7 @@ def _units(checked: CheckedRows, rows: "Sequence[CheckedRow]") -> "Sequence[Unit
     from tutelage.tree.examples import Pair
 
     each = [tuple(row.example for row in encoded) for _, encoded in checked.encode(rows)]
-    return [Pair(one[0], one[1]) if checked.has_pairs else one[0] for one in each]
+    return [Pair(one[0], one[1]) if len(one) == len(TWO_ANSWERS) else one[0] for one in each]
 
 
 def _node(branch: "Branch", decode: Callable[[list[int]], str]) -> TreeNode:

@@ -3,6 +3,8 @@
 from collections.abc import Collection
 from pathlib import Path
 
+from tutelage.config.objectives import Gives
+from tutelage.config.recipe import Recipe
 from tutelage.config.recipe_file import FOUND_BY_HASH, PLACE_OF_WORK, TOLD, changed_settings, load
 from tutelage.errors import RecipeError, RunFolderError, StorageError
 from tutelage.run.folder import RunFolder
@@ -45,9 +47,14 @@ def refuse_untrained_settings(session: Session, *, apart_from: Collection[str] =
         )
 
 
+def is_given(what: Gives, recipe: Recipe) -> bool:
+    """Tell whether a model that was trained by a recipe gives answers, or labels."""
+    return recipe.objective.gives == what
+
+
 def refuse_classifier(session: Session) -> None:
     """Stop where an answer in words is wanted of a model that gives labels."""
-    if not session.recipe.objective.writes_answers:
+    if not is_given("answers", session.recipe):
         root = session.run.root
         raise RecipeError(
             "run.is_a_classification",

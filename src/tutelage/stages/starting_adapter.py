@@ -199,7 +199,7 @@ def recipe_of_run(run: RunFolder) -> Recipe:
 
 
 def _adapter_of_run(run: RunFolder, named: str) -> StartingAdapter:
-    from tutelage.stages.settings import refuse_lost_checkpoint
+    from tutelage.stages.settings import is_given, refuse_lost_checkpoint
 
     if run.step is None and not run.training.is_file():
         steps = run.saved_steps()
@@ -211,7 +211,7 @@ def _adapter_of_run(run: RunFolder, named: str) -> StartingAdapter:
         )
     refuse_lost_checkpoint(run)
     recipe, preparation = recipe_of_run(run), read_artifact(Preparation, run.preparation)
-    if not recipe.objective.writes_answers:
+    if not is_given("answers", recipe):
         raise ModelError(
             "model.adapter_of_classification",
             f"model.adapter is {named}, a classification: its adapter goes with a head for labels, which a model that"

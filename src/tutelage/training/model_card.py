@@ -10,8 +10,8 @@ from tutelage.training.loop import Progress
 def model_card(recipe: Recipe, source: ModelSource, result: Progress) -> str:
     """Return the card as Markdown with the metadata block that model hubs read."""
     is_adapter = recipe.adapter.type == "lora"
-    writes_answers, unit = recipe.objective.writes_answers, recipe.objective.loss_unit
-    is_whole = recipe.adapter.type == "none" and writes_answers
+    objective, prompt = recipe.objective, recipe.data.prompt
+    library = objective.library if recipe.adapter.type == "none" else "tutelage"
     made = {
         "lora": f"LoRA adapter (rank {recipe.adapter.r})",
         "none": "Full weights",
@@ -20,16 +20,16 @@ def model_card(recipe: Recipe, source: ModelSource, result: Progress) -> str:
         "head": "A head for labels",
     }
     losses = (
-        f"The validation loss went from {result.loss_before:.3f} to {result.loss_best:.3f} {unit}"
+        f"The validation loss went from {result.loss_before:.3f} to {result.loss_best:.3f} {objective.loss_unit}"
         f" (best at step {result.kept_step} of {result.step})."
         if result.loss_before is not None and result.loss_best is not None
         else "There were no validation rows."
     )
     return f"""---
 base_model: {source.name}
-library_name: {"peft" if is_adapter else "transformers" if is_whole else "tutelage"}
+library_name: {"peft" if is_adapter else library}
 license: {source.licence or "other"}
-tags: [{recipe.objective.tag}, tutelage]
+tags: [{objective.tag}, tutelage]
 ---
 
 # {source.name}, tuned on {recipe.data.source}
@@ -38,10 +38,10 @@ tags: [{recipe.objective.tag}, tutelage]
 
 - Base model: {source.name} (SHA-256 {source.identity}){trained_further(source)}
 - Data: {recipe.data.source}, licence {recipe.data.licence or "not stated"}
-- Asked with {f"the prompt style `{recipe.data.prompt}`" if writes_answers else "the text alone"}
+- Asked with {objective.asked_with.format(prompt=prompt)}
 - {losses}
 
-{ASK.format(prompt=recipe.data.prompt) if writes_answers else CLASSIFY} The settings of the whole
+{objective.usage.format(prompt=prompt)} The settings of the whole
 run are in `recipe.toml` beside this folder, what came out of it in `report.html`.
 """
 
@@ -52,9 +52,3 @@ def trained_further(source: ModelSource) -> str:
         return ""
     name = PurePath(source.adapter.name).name
     return f"\n- Trained further from: the adapter {name} (SHA-256 {source.adapter.sha256}), called base in comparisons"
-
-
-ASK = 'Ask it in the prompt style that it was trained with: `data.prompt = "{prompt}"`.'
-CLASSIFY = (
-    "It gives a text its label, and writes no answers: ask it with `tutelage classify` and the run's folder."
-)

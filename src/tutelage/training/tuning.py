@@ -133,9 +133,9 @@ def open_run(
         waiting=waiting,
     )
     room = context_length(source.folder) - SAMPLE_TOKENS
-    samples = recipe.training.sample_prompts if recipe.objective.writes_answers else 0
-    fitting = np.flatnonzero(validation.prompt_tokens <= room)[:samples]
-    watched = [validation[index] for index in fitting.tolist()]
+    fitting = np.flatnonzero(validation.prompt_tokens <= room)[: recipe.training.sample_prompts]
+    sampled = [validation[index] for index in fitting.tolist()]
+    watched = [row for row in sampled if not row.example.predicts_label]  # whose answer is no text
     return OpenedRun(model, trained, validated, watched)
 
 

@@ -6,14 +6,12 @@ import shlex
 import pytest
 from support.rows import make_records
 
-from tutelage.config.objectives import ObjectiveInfo
 from tutelage.config.recipe import DataSettings
 from tutelage.data.formats.formats import read_conversations
 from tutelage.data.formats.kto_rows import is_desirable
 from tutelage.data.quality.checks import check_rows
 from tutelage.errors import DataError
 
-JUDGED = ObjectiveInfo("kto", task="", help="", loss_unit="", judges_answers=True)
 ANSWERED = [
     {"prompt": "a", "completion": "b"},
     {"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]},
@@ -50,7 +48,7 @@ OTHERS = [
 
 
 def read(values, **more):
-    chosen = {key: more.pop(key) for key in list(more) if key not in ("takes_kto", "objective")}
+    chosen = {key: more.pop(key) for key in list(more) if key not in ("takes_kto", "needs_labels")}
     return read_conversations(
         make_records(values), source="rows.jsonl", settings=DataSettings(**chosen), **more
     )
@@ -148,7 +146,7 @@ def test_an_empty_tag_does_not_hide_the_label(nothing):
 @pytest.mark.parametrize(("wanted", "unwanted"), LABELS)
 @pytest.mark.parametrize("field", ["label", "kto_tag"])
 def test_where_each_row_needs_a_label_it_says_whether_the_answer_is_desirable(value, wanted, unwanted, field):
-    rows = read([{**value, field: wanted}, {**value, field: unwanted}], objective=JUDGED).rows
+    rows = read([{**value, field: wanted}, {**value, field: unwanted}], needs_labels=True).rows
     assert [row.is_desirable for row in rows] == [True, False]
     assert [row.is_desirable for row in read([{**value, field: wanted}]).rows] == [None]
 
@@ -167,25 +165,25 @@ def test_where_each_row_needs_a_label_it_says_whether_the_answer_is_desirable(va
 )
 def test_a_row_without_a_label_is_refused_where_each_row_needs_one(value):
     fault = fault_of(
-        [{**ANSWERED[0], "label": True}, value, {**ANSWERED[0], "label": False}], objective=JUDGED
+        [{**ANSWERED[0], "label": True}, value, {**ANSWERED[0], "label": False}], needs_labels=True
     )
     assert (fault.code, fault.row) == ("data.kto_label_missing", 1)
 
 
 def test_labels_that_are_neither_true_nor_false_are_refused_where_each_row_needs_one():
     values = [{**ANSWERED[0], "label": label} for label in (-1, 0, 1)]
-    assert fault_of(values, objective=JUDGED).code == "data.kto_label_missing"
-    assert [row.is_desirable for row in read(values[1:], objective=JUDGED).rows] == [False, True]
+    assert fault_of(values, needs_labels=True).code == "data.kto_label_missing"
+    assert [row.is_desirable for row in read(values[1:], needs_labels=True).rows] == [False, True]
 
 
 def test_the_label_may_have_another_name():
-    rows = read([{**ANSWERED[0], "good": False}], map={"label": "good"}, objective=JUDGED).rows
+    rows = read([{**ANSWERED[0], "good": False}], map={"label": "good"}, needs_labels=True).rows
     assert [row.is_desirable for row in rows] == [False]
 
 
 def test_an_answer_that_two_people_judge_differently_is_no_repetition():
     values = [{**ANSWERED[0], "label": label} for label in (True, False, True)]
-    checked = check_rows(read(values, objective=JUDGED).rows)
+    checked = check_rows(read(values, needs_labels=True).rows)
     assert [one.outcome for one in checked] == ["kept", "kept", "dropped"]
     assert [one.outcome for one in check_rows(read(values, takes_kto=True).rows)] == [
         "kept",
@@ -198,7 +196,7 @@ def test_an_answer_that_two_people_judge_differently_is_no_repetition():
 def test_a_label_that_is_read_is_not_said_to_be_unused(field):
     values = [{**ANSWERED[0], field: True, "topic": "x"}]
     told = [
-        " ".join(note.text for note in read(values, **more).notes) for more in ({"objective": JUDGED}, {})
+        " ".join(note.text for note in read(values, **more).notes) for more in ({"needs_labels": True}, {})
     ]
     assert [f"'{field}'" in text for text in told] == [False, True]
     assert all("'topic'" in text for text in told)

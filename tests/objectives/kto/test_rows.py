@@ -4,7 +4,6 @@ import pytest
 from support.rows import make_records, write_split
 from support.tiny_tokenizer import chatml_tokenizer
 
-from tutelage.config.objectives import ObjectiveInfo
 from tutelage.config.recipe import DataSettings
 from tutelage.data.dataset.prepared_rows import open_rows
 from tutelage.data.dataset.row_encoder import Labels
@@ -14,7 +13,6 @@ from tutelage.errors import DataError
 from tutelage.objectives.kto.rows import ROWS
 from tutelage.run.folder import split_files
 
-JUDGED = ObjectiveInfo("kto", task="", help="", loss_unit="", judges_answers=True)
 ASKED = [{"role": "user", "content": "Name a fruit."}]
 TALK = [
     *ASKED,
@@ -37,7 +35,7 @@ def renderer():
 
 @pytest.fixture
 def prepared(renderer, tmp_path):
-    rows = read_conversations(make_records(VALUES), source="rows.jsonl", objective=JUDGED).rows
+    rows = read_conversations(make_records(VALUES), source="rows.jsonl", needs_labels=True).rows
     made = [row for _, (row,) in ROWS.encode(renderer, rows, DataSettings(), Labels())]
     write_split(tmp_path, "train", made)
     opened = open_rows(split_files(tmp_path, "train"))

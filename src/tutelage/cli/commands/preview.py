@@ -35,11 +35,12 @@ def preview(
         show_outcome(one)
         if one.outcome == "dropped":
             continue
-        if not checked.writes_answers:
+        if checked.predicts_label(one):
             show_text(render_text(checked, one), with_ids=ids)
         else:
-            for name, answer in render_answers(checked, one):
-                if checked.has_pairs:
+            answers = list(render_answers(checked, one))
+            for name, answer in answers:
+                if len(answers) > 1:
                     console.heading(name)
                 show_answer(answer, with_ids=ids)
         if tree:

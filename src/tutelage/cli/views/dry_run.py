@@ -5,12 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from tutelage.cli.views import console
+from tutelage.cli.views.results import show_block
 from tutelage.config.recipe_file import LoadedRecipe, setting_text
 from tutelage.stages.estimate import estimate_training
 from tutelage.stages.session import Session
-
-LABELS_SHOWN = 12
-LONGEST_SHOWN = 50  # characters of a text
 
 
 def show_dry_run(
@@ -32,10 +30,11 @@ def show_dry_run(
         console.say(f"Without effect, as {reason}: {', '.join(names)}.")
     if idle:
         console.say()
-    if training is not None and loaded.recipe.objective.row_format == "text-label":
-        console.heading("What the head learns")
-        _show_classes(session, training)
-        console.say()
+    if training is not None:
+        for block in session.objective.report.describe_rows(
+            training, session.recipe, lambda: session.inputs.tokenizer
+        ):
+            show_block(block)
     console.heading("Would write")
     for path in writes:
         is_kept = path.exists() and path in guarded
@@ -67,36 +66,6 @@ def _show_settings(loaded: LoadedRecipe, idle: Collection[str]) -> None:
                 [[setting.name, setting_text(setting.value), setting.origin] for setting in shown],
             )
             console.say()
-
-
-def _show_classes(session: Session, training: Any) -> None:
-    """Print how many rows each label has, and the token of one row at which the head reads."""
-    import numpy as np
-
-    from tutelage.data.quality.label_names import quoted
-
-    numbers, first, counts = np.unique(training.labels, return_index=True, return_counts=True)
-    console.table(
-        ["label", "training rows", "one of them"],
-        [
-            [quoted(training[at].response), f"{count:,}", _beginning(training[at].prompt)]
-            for at, count in zip(first[:LABELS_SHOWN].tolist(), counts.tolist(), strict=False)
-        ],
-        numeric={1},
-    )
-    if len(numbers) > LABELS_SHOWN:
-        console.say(f"… and {len(numbers) - LABELS_SHOWN:,} more labels.")
-    row, recipe = training[int(first[0])].example, session.recipe
-    read = session.inputs.tokenizer.decode([row.prompt_ids[-1]])
-    console.say(
-        f"The head reads the {recipe.data.class_token} token of a text: of row {row.row} token {row.prompt_tokens:,},"
-        f" {read!r}."
-    )
-
-
-def _beginning(text: str) -> str:
-    line = " ".join(text.split())
-    return line if len(line) <= LONGEST_SHOWN else f"{line[:LONGEST_SHOWN]} …"
 
 
 def _show_estimate(session: Session, training: Any) -> None:

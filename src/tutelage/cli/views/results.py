@@ -14,21 +14,20 @@ if TYPE_CHECKING:
 
 def show_evaluation(found: Evaluation) -> None:
     """Print all that an evaluation found."""
-    if isinstance(found, AnswerEvaluation):
-        show_scores(found)
+    if (answers := found.compared_answers) is not None:
+        show_scores(answers)
     for block in load_objective(found.objective).report.results(found):
-        _show_block(block)
+        show_block(block)
     show_sets(found.sets)
     show_forgetting(found.forgetting)
 
 
-def _show_block(block: "Block") -> None:
+def show_block(block: "Block") -> None:
+    """Print what an objective has to say."""
     from tutelage.objectives.results import Heading, Table
 
     if isinstance(block, Table):
-        console.table(
-            list(block.columns), list(map(list, block.rows)), numeric=set(range(1, len(block.columns)))
-        )
+        console.table(list(block.columns), list(map(list, block.rows)), numeric=block.number_columns)
     elif isinstance(block, Heading):
         console.heading(block.text)
     else:

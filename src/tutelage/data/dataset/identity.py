@@ -4,8 +4,8 @@ import hashlib
 import json
 from typing import Any
 
-from tutelage.config.objectives import OBJECTIVES, ObjectiveInfo
-from tutelage.config.recipe import DataSettings, TrainingSettings
+from tutelage.config.objectives import DEFAULT, ObjectiveInfo
+from tutelage.config.recipe import DataSettings
 from tutelage.data.prompts.prompts import PromptRenderer
 from tutelage.data.rows.conversations import Conversation, Turn, single_turn
 
@@ -28,7 +28,7 @@ def made_of(
     context_length: int,
     weights: str,
     adapter: str | None = None,
-    objective: ObjectiveInfo = OBJECTIVES["instruction"],
+    objective: ObjectiveInfo = DEFAULT,
 ) -> dict[str, str]:
     """Return a hash each of the data, the model, its tokenizer, the text of the prompt style, and the settings.
 
@@ -39,9 +39,7 @@ def made_of(
         "model": weights,
         **({} if adapter is None else {"adapter": adapter}),
         "tokenizer": _hash(renderer.tokenizer.backend_tokenizer.to_str(), str(renderer.end_of_turn)),
-        "prompt": _hash(*_objective_texts(objective), *_prompt_texts(settings, renderer))
-        if objective.writes_answers
-        else _hash(objective.name),
+        "prompt": _hash(*_objective_texts(objective), *_prompt_texts(settings, renderer, objective)),
         # A licence is told of the rows, and makes none of them.
         "settings": _hash(
             json.dumps(settings.model_dump(exclude={"licence"})), str(context_length), str(FORM)
@@ -51,10 +49,12 @@ def made_of(
 
 def _objective_texts(objective: ObjectiveInfo) -> list[str]:
     """Return the name of an objective that is not the default one."""
-    return [] if objective.name == TrainingSettings().objective else [objective.name]
+    return [] if objective == DEFAULT else [objective.name]
 
 
-def _prompt_texts(settings: DataSettings, renderer: PromptRenderer) -> list[str]:
+def _prompt_texts(settings: DataSettings, renderer: PromptRenderer, objective: ObjectiveInfo) -> list[str]:
+    if not objective.has_effect("data.prompt"):
+        return []
     if settings.prompt == "chat":  # a template is its own text, and may refuse what the probes say
         return [renderer.tokenizer.chat_template]
     return [str(renderer.lay_out(probe)) for probe in PROBES]

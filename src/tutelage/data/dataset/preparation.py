@@ -10,7 +10,7 @@ from types import MappingProxyType
 import numpy as np
 
 from tutelage.codes import Message
-from tutelage.config.objectives import OBJECTIVES, ObjectiveInfo
+from tutelage.config.objectives import DEFAULT, ObjectiveInfo
 from tutelage.config.recipe import DataSettings, ModelSettings
 from tutelage.data.dataset.division import UNDIVIDED, divide, divide_again, split_writers
 from tutelage.data.dataset.empty_splits import empty_splits
@@ -58,7 +58,7 @@ def prepare(
     model_files: Mapping[str, str] = MappingProxyType({}),
     is_checked: bool = True,
     adapter: str | None = None,
-    objective: ObjectiveInfo = OBJECTIVES["instruction"],
+    objective: ObjectiveInfo = DEFAULT,
     encoder: RowEncoder = ANSWERS,
     progress: Callable[[int], None] = lambda rows: None,
 ) -> PreparedData:
@@ -70,18 +70,20 @@ def prepare(
     `progress` is told how many more are rendered.
     """
     ledger = Ledger()
-    reader = ConversationReader(source.name, settings, objective=objective)
+    reader = ConversationReader(source.name, settings, needs_labels=encoder.needs_labels, objective=objective)
     sides = Sides(rule=settings.split, train_share=settings.train_share, test_share=settings.test_share)
     limit = min(settings.max_length or context_length, context_length)
     questions = bytearray()  # a fingerprint of what each row asks
     overlong: list[tuple[int, int]] = []
     labels, seen_labels = Labels(), SeenLabels(settings.label_separator)
     vocabulary = vocabulary_of(renderer.tokenizer)
-    pairs = objective.has_pairs
+    pairs = encoder.reads_rejected
     trains_all = not pairs and settings.loss_on != "last_response"
     names = SPLITS if settings.split == "group" else (UNDIVIDED,)
     with split_writers(folder, names, vocabulary, pairs=pairs) as writers:
-        kept = seen_labels.noted(_kept(source, settings, reader, ledger, objective))
+        kept = seen_labels.noted(
+            _kept(source, settings, reader, ledger, format=objective.row_format, pairs=pairs)
+        )
         encoded = encoder.encode(renderer, kept, settings, labels)
         rendered = _naming_rows(encoded, lambda row: ledger.file_of(row) or source.name)
         for count, (conversation, rows) in enumerate(rendered, start=1):
@@ -135,7 +137,7 @@ def prepare(
         objective=objective.name,
         classes=labels.classes,
         label_sets=[list(one) for one in labels.sets],
-        prompt=settings.prompt if objective.writes_answers else ALONE,
+        prompt=settings.prompt if objective.has_effect("data.prompt") else ALONE,
         split=settings.split,
         end_of_turn=renderer.tokenizer.convert_ids_to_tokens(renderer.end_of_turn),
         end_of_turn_id=renderer.end_of_turn,
@@ -176,9 +178,14 @@ def _kept(
     settings: DataSettings,
     reader: ConversationReader,
     ledger: Ledger,
-    objective: ObjectiveInfo,
+    *,
+    format: str | None,
+    pairs: bool,
 ) -> Iterator[Conversation]:
-    """Yield the rows that are not dropped, and note in the ledger what becomes of all."""
+    """Yield the rows that are not dropped, and note in the ledger what becomes of all.
+
+    After a row of another format, where they have one, nothing is yielded.
+    """
     oversized: dict[int, int] = {}
 
     def records() -> Iterator[Record]:
@@ -188,11 +195,11 @@ def _kept(
                 oversized[record.row] = record.size
             yield record
 
-    each = check_each(reader.read(records()), settings, oversized, pairs=objective.has_pairs)
+    each = check_each(reader.read(records()), settings, oversized, pairs=pairs)
     for checked in each:
         ledger.note(checked)
         if checked.outcome != "dropped":
-            if objective.row_format not in (None, checked.row.format):
+            if format not in (None, checked.row.format):
                 deque(each, maxlen=0)  # so that a fault of the reader, as with KTO rows, is said first
             yield checked.row
 

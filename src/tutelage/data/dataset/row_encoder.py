@@ -50,11 +50,18 @@ def accept_splits(splits: Mapping[str, PreparedRows], labels: Labels, source: st
 
 @dataclass(frozen=True)
 class RowEncoder:
-    """How the rows of an objective are encoded; `check` raises DataError where a row has another format."""
+    """How the rows of an objective are encoded; `check` raises DataError where a row has another format.
+
+    With `reads_rejected` the rejected answer of a row counts too, with `needs_labels` each row says whether its answer
+    is desirable, and with `learns_labels` the answers are labels, each of which has to be among the training rows.
+    """
 
     encode: Encode
     check: Callable[[Conversation], None] = require_nothing
     check_splits: CheckSplits = accept_splits
+    reads_rejected: bool = False
+    needs_labels: bool = False
+    learns_labels: bool = False
 
 
 def encode_answers(

@@ -35,11 +35,11 @@ class TokenFigures:
 class TokenCounter:
     """Counts over examples that go by; their ids wait in a temporary file until the last of them is known."""
 
-    def __init__(self, *, longest_allowed: int, end_of_turn: int | None, vocabulary: int) -> None:
+    def __init__(self, *, longest_allowed: int, end_of_turn: int, vocabulary: int) -> None:
         self.overlong: dict[int, int] = {}  # rows and their tokens; of a pair both answers may be too long
         self._limit, self._end_of_turn = longest_allowed, end_of_turn
         self._lengths = array("q")
-        self._supervised = self._without_end = self._distinct_by_step = 0
+        self._supervised = self._answers = self._without_end = self._distinct_by_step = 0
         self._step: list[Example] = []
         self._id_type = id_type(vocabulary)
         self._ids = tempfile.TemporaryFile()  # noqa: SIM115 - it is gone with the counter
@@ -51,7 +51,9 @@ class TokenCounter:
             self.overlong[example.row] = tokens
         self._lengths.append(tokens)
         self._supervised += example.supervised
-        self._without_end += example.ids[-1] != self._end_of_turn
+        if not example.predicts_label:
+            self._answers += 1
+            self._without_end += example.ids[-1] != self._end_of_turn
         self._ids.write(np.array(example.read_ids, dtype=self._id_type).tobytes())
         self._step.append(example)
         if len(self._step) == EXAMPLES_A_STEP:
@@ -70,7 +72,7 @@ class TokenCounter:
             lengths=lengths,
             supervised=self._supervised,
             longest_allowed=self._limit,
-            without_end=None if self._end_of_turn is None else self._without_end,
+            without_end=self._without_end if self._answers else None,
             computed=int(read.sum()),
             distinct=count_distinct_runs(ids, np.cumsum(read) - read, read),
             distinct_by_step=self._distinct_by_step,

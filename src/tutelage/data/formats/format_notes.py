@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 
 from tutelage.codes import Message
-from tutelage.config.objectives import OBJECTIVES, objective_of_rows
+from tutelage.config.objectives import objective_of_rows, objective_that_reads
 from tutelage.data.formats.kto_rows import LABEL, TAG
 from tutelage.data.formats.schemas import SCHEMAS, fields_of
 from tutelage.text.spelling import did_you_mean, nearest
@@ -44,12 +44,12 @@ def blank_system_notes(rows: int) -> list[Message]:
 
 
 def unknown_key_notes(
-    rows_by_fields: Mapping[tuple[str, ...], int], names: Sequence[str], *, labels: Collection[str] = ()
+    rows_by_fields: Mapping[tuple[str, ...], int], names: Sequence[str], *, beside: Collection[str] = ()
 ) -> list[Message]:
-    """Say which fields of the rows are not used; `labels` are read beside those of the formats."""
+    """Say which fields of the rows are not used; those `beside` the formats' own are."""
     counts: Counter[str] = Counter()
     for fields, count in rows_by_fields.items():
-        known = fields_of(names, fields) | {*labels}
+        known = fields_of(names, fields) | {*beside}
         if "preference" in names and not SCHEMAS["preference"].has_fields(fields):
             known |= fields_of(["alpaca"])  # of which the output may hold both answers
         counts.update({key: count for key in fields if key not in known})
@@ -69,15 +69,11 @@ def _unused_field(key: str, count: int, names: Sequence[str]) -> Message:
         told = (
             f"{count:,} rows have a field {key!r}, which is not used: they are trained as plain answers. To"
             f" train labels, choose training.objective={objective_of_rows('text-label')}, whose rows are a text and its"
-            f" label; or training.objective={_objective_of_labels()}, if a label says whether an answer is wanted."
+            f" label; or training.objective={objective_that_reads(LABEL)}, if a label says whether an answer is wanted."
         )
         return Message("data.label_not_used", told)
     told = f"The field {key!r} ({count:,} rows) is not used.{_meant(key, fields_of(names))}"
     return Message("data.field_not_used", told)
-
-
-def _objective_of_labels() -> str:
-    return next(name for name, one in OBJECTIVES.items() if one.judges_answers)
 
 
 def _meant(key: str, known: set[str]) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from tutelage.codes import Message
-from tutelage.config.objectives import OBJECTIVES, ObjectiveInfo
+from tutelage.config.objectives import DEFAULT, ObjectiveInfo
 from tutelage.config.recipe import DataSettings
 from tutelage.data.formats.column_map import left_by_map, mapped, refuse_misspelt_fields
 from tutelage.data.formats.column_samples import ColumnSamples
@@ -42,13 +42,17 @@ def read_conversations(
     source: str,
     settings: DataSettings = DataSettings(),  # noqa: B008 - frozen
     takes_kto: bool = False,
-    objective: ObjectiveInfo = OBJECTIVES["instruction"],
+    needs_labels: bool = False,
+    objective: ObjectiveInfo = DEFAULT,
 ) -> Conversations:
     """Turn every record into a conversation, or stop and name the rows that fit no format or more than one.
 
-    With `takes_kto` nothing is trained, so that rows may be labelled as unwanted.
+    With `takes_kto` nothing is trained, so that rows may be labelled as unwanted; with `needs_labels` all of them are
+    labelled as wanted or unwanted.
     """
-    reader = ConversationReader(source, settings, takes_kto=takes_kto, objective=objective)
+    reader = ConversationReader(
+        source, settings, takes_kto=takes_kto, needs_labels=needs_labels, objective=objective
+    )
     rows = list(reader.read(records))
     return Conversations(rows, reader.formats(), reader.notes())
 
@@ -65,10 +69,10 @@ class ConversationReader:
         settings: DataSettings,
         *,
         takes_kto: bool = False,
-        objective: ObjectiveInfo = OBJECTIVES["instruction"],
+        needs_labels: bool = False,
+        objective: ObjectiveInfo = DEFAULT,
     ) -> None:
         self._source, self._settings, self._objective = source, settings, objective
-        self._takes_kto = takes_kto or objective.judges_answers
         self._samples = ColumnSamples()  # of rows whose fields fit nothing
         self._reading = Reading(
             settings.coerce, learns_prompts=settings.loss_on == "everything", roles=settings.roles
@@ -84,7 +88,8 @@ class ConversationReader:
         self._unclear: dict[tuple[str, ...], NamedRows] = {}
         self._unfitting: dict[tuple[str, ...], NamedRows] = {}
         self._misread: dict[str, tuple[NamedRows, RowError]] = {}
-        self._kto, self._misplaced = KtoRows(source, settings), MisplacedTexts()
+        self._kto = KtoRows(source, settings, are_taken=takes_kto, are_needed=needs_labels)
+        self._misplaced = MisplacedTexts()
         self._beside_texts, self._instructed = BesideTexts(source, settings), InstructedRows(source, settings)
 
     def read(self, records: Iterable[Record]) -> Iterator[Conversation]:
@@ -106,11 +111,10 @@ class ConversationReader:
     def notes(self, *, pairs: bool = False) -> list[Message]:
         """Return what has to be said of rows that could all be read; `pairs` train both answers of a preference row."""
         formats = self.formats()
-        labels = (LABEL, TAG) if self._objective.judges_answers else ()
         return [
             *format_notes(formats, pairs=pairs),
             *blank_system_notes(self._blank_system),
-            *unknown_key_notes(self._rows_by_fields, list(formats), labels=labels),
+            *unknown_key_notes(self._rows_by_fields, list(formats), beside=self._kto.fields_read),
             *(
                 Message("data.field_not_used", f"The key {what} is not used ({count:,} times).")
                 for what, count in self._reading.unused.items()
@@ -178,8 +182,7 @@ class ConversationReader:
                 value = {**value, "label": label}
             reading = self._reading_arrow if record.is_from_arrow else self._reading
             conversation = read_row(record.row, value, name, reading)
-            if self._objective.judges_answers:
-                conversation = replace(conversation, is_desirable=self._kto.label_of(record, name))
+            conversation = self._kto.labelled(conversation, record, name)
             if self._is_chat and without_blank_system(conversation.turns) is not conversation.turns:
                 self._blank_system += 1
             return conversation
@@ -191,20 +194,17 @@ class ConversationReader:
         chosen = self._settings.format
         if chosen is None:
             found = _fitting(frozenset(fields))
-            lacks_label = self._objective.row_format == "text-label" and found == ["text"]
-            return [] if lacks_label else found
+            return [] if _is_only_part(found, self._objective.row_format) else found
         return [chosen] if SCHEMAS[chosen].has_fields(fields) or _may_have_two_outputs(chosen, fields) else []
 
     @property
     def _has_faults(self) -> bool:
-        if self._kto.is_certain and not self._takes_kto:
-            return True
         return bool(
             self._other_values.count
             or self._unclear
             or self._unfitting
             or self._misread
-            or self._kto.has_unlabelled
+            or self._kto.has_faults
         )
 
     def _refuse_encoding(self, fault: EncodingError) -> None:
@@ -233,10 +233,8 @@ class ConversationReader:
             )
         self._refuse_missing_fields()
         self._instructed.refuse()
-        if self._objective.judges_answers:
-            self._kto.refuse_unlabelled()
-        if not self._takes_kto:
-            self._kto.refuse()
+        self._kto.refuse()
+        if not self._kto.are_taken:
             self._beside_texts.refuse()
         for what, (rows, fault) in self._misread.items():
             raise DataError(
@@ -294,6 +292,11 @@ def _fitting(fields: frozenset[str]) -> list[str]:
     whole = [name for name, schema in SCHEMAS.items() if schema.has_fields(fields)]
     included = {inner for name in whole for inner in SCHEMAS[name].includes}
     return [name for name in whole if name not in included]
+
+
+def _is_only_part(found: list[str], wanted: str | None) -> bool:
+    """Tell whether all that a row fits is the one format that the wanted one adds a field to."""
+    return wanted in SCHEMAS and found == [*SCHEMAS[wanted].includes]
 
 
 def _may_have_two_outputs(name: str, fields: Sequence[str]) -> bool:

@@ -5,11 +5,13 @@ and texts say so only if every row of the source has one that can mean true or f
 """
 
 import shlex
+from dataclasses import replace
 from typing import Any
 
 from tutelage.config.recipe import DataSettings
 from tutelage.data.formats.named_rows import NamedRows
 from tutelage.data.formats.unknown_columns import options_of
+from tutelage.data.rows.conversations import Conversation
 from tutelage.data.rows.reading import Value
 from tutelage.data.rows.records import Record
 from tutelage.errors import DataError
@@ -58,15 +60,19 @@ def _is_missing(label: Any) -> bool:
 
 
 class KtoRows:
-    """Gathers the rows whose label calls their answer unwanted, and knows in the end whether they are KTO rows."""
+    """Gathers the rows whose label calls their answer unwanted, and knows in the end whether they are KTO rows.
 
-    def __init__(self, source: str, settings: DataSettings) -> None:
+    KTO rows `are_taken`, or are a fault; where they `are_needed`, rows without a label are one.
+    """
+
+    def __init__(self, source: str, settings: DataSettings, *, are_taken: bool, are_needed: bool) -> None:
         self._source, self._settings = source, settings
+        self.are_taken, self._are_needed = are_taken or are_needed, are_needed
         self._unwanted = NamedRows()
         self._unlabelled = NamedRows()
         self._field = LABEL
         self._is_other = False
-        self.is_certain = False  # then no row that is still to come can change what these are
+        self._is_certain = False  # then no row that is still to come can change what these are
         self._numbers: set[bool | float] = set()
 
     def note(self, record: Record, format: str) -> None:
@@ -83,23 +89,37 @@ class KtoRows:
         if not wanted:
             self._unwanted.add(record)
             self._field = field
-            self.is_certain |= field == TAG or isinstance(label, bool)
+            self._is_certain |= field == TAG or isinstance(label, bool)
         if not isinstance(label, bool) and str(label).strip().casefold() not in WORDS:
             self._numbers.add(float(label))
 
-    def label_of(self, record: Record, format: str) -> bool | None:
-        """Return what the label of a row says of its answer, where every row needs one."""
+    def labelled(self, conversation: Conversation, record: Record, format: str) -> Conversation:
+        """Return the conversation of a row with what the label says of its answer, where every row needs one."""
+        if not self._are_needed:
+            return conversation
         found = is_desirable(record.value) if format in WITH_PROMPT else None
         if found is None:
             self._unlabelled.add(record)
-        return found
+        return replace(conversation, is_desirable=found)
 
     @property
-    def has_unlabelled(self) -> bool:
-        """Whether a row had no label where every row needs one."""
-        return bool(self._unlabelled.count)
+    def fields_read(self) -> tuple[str, ...]:
+        """The fields that are read beside those of the formats."""
+        return (LABEL, TAG) if self._are_needed else ()
 
-    def refuse_unlabelled(self) -> None:
+    @property
+    def has_faults(self) -> bool:
+        """Whether rows have certainly been seen that are refused in the end."""
+        return (self._is_certain and not self.are_taken) or bool(self._unlabelled.count)
+
+    def refuse(self) -> None:
+        """Stop where a row lacks the label that it needs, or has one that would not be heeded."""
+        if self._are_needed:
+            self._refuse_unlabelled()
+        if not self.are_taken:
+            self._refuse_unwanted()
+
+    def _refuse_unlabelled(self) -> None:
         """Stop where answers cannot be judged, because they have no label or one that says something else."""
         if self._unlabelled.count:
             raise DataError(
@@ -115,10 +135,10 @@ class KtoRows:
                 " Leave out the rows that are neither.",
             )
 
-    def refuse(self) -> None:
+    def _refuse_unwanted(self) -> None:
         """Stop where answers that are not wanted would be trained like all others."""
         is_other = self._is_other or len(self._numbers) > len(NUMBERS) - 1  # as of -1, 0 and 1
-        if not self._unwanted.count or (is_other and not self.is_certain):
+        if not self._unwanted.count or (is_other and not self._is_certain):
             return
         options = options_of(self._settings, self._settings.map)
         raise DataError(

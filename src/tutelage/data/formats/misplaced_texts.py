@@ -16,7 +16,7 @@ CODES = ("data.messages_in_text", "data.answer_repeats_prompt")
 
 def find_misplaced(row: Conversation) -> Iterator[Message]:
     """Yield what stands in the texts of a row that should stand elsewhere, or not at all."""
-    if not _is_worth_a_look(row) or row.format == "text-label":  # whose texts may be of any kind
+    if not _is_worth_a_look(row) or row.is_labelled:  # whose texts may be of any kind
         return
     named = {name: turn.text for name, turn in zip(turn_names(row), row.turns, strict=True)}
     holding = [

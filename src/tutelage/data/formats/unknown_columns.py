@@ -5,8 +5,8 @@ import re
 import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from tutelage.config.objectives import OBJECTIVES, ObjectiveInfo, objective_of_rows
-from tutelage.config.recipe import DataSettings, TrainingSettings
+from tutelage.config.objectives import DEFAULT, ObjectiveInfo, objective_of_rows
+from tutelage.config.recipe import DataSettings
 from tutelage.data.formats.column_hints import Role
 from tutelage.data.formats.column_roles import messages_among, roles_of_answers, roles_of_labels
 from tutelage.data.formats.column_samples import ColumnSamples
@@ -33,10 +33,11 @@ FIELDS: Mapping[str, Mapping[Role, str]] = {
 }
 BESIDE: tuple[Role, ...] = ("system", "context")  # what may be there as well, and is known by its name alone
 
-ANSWERS = OBJECTIVES["instruction"]
-
 # From columns and what is known of them to what is what.
 Find = Callable[[ColumnSamples, Mapping[Role, str]], Mapping[Role, str]]
+
+# What finds the fields of a format that is proposed if it is asked for, or if no format of answers can be.
+OTHERS: Mapping[str, Find] = {"text-label": roles_of_labels}
 
 
 class BesideTexts:
@@ -65,7 +66,7 @@ class BesideTexts:
             column.is_filled and column.is_varied and (column.is_text or (is_table and column.is_json))
             for column in others
         ) or (is_table and any(column.is_classes and column.bare == 0 for column in others)):
-            told = told_of_columns(self._source, self._samples, self._settings, ANSWERS, self._first)
+            told = told_of_columns(self._source, self._samples, self._settings, DEFAULT, self._first)
             told += " To train the texts alone, as they stand, add --set data.format=text."
             raise DataError("data.unknown_columns", told, row=self._first.row)
 
@@ -111,14 +112,14 @@ def told_of_columns(
         about_header += f" --map is field=column; the other way round it is {told}."
     about_header += "".join(_misspelt(names, settings.map))
     begin = f"{source}: it is not known which columns hold {objective.columns}:\n" + "\n".join(lines)
-    paths, is_for_labels = proposed(samples, settings, objective)
+    paths, format = proposed(samples, settings, objective)
     if not paths:
         wanted_format = objective.row_format or "alpaca"
         options = " ".join(f"--map {field}=NAME" for field in SCHEMAS[wanted_format].required)
         return f"{begin}\nName them, as in\n  tutelage preview {shlex.quote(source)} {options}\n{about_header.strip()}"
     options = options_of(settings, paths)
-    named = objective_of_rows("text-label") if is_for_labels else objective.name
-    if named != TrainingSettings().objective:
+    named = objective_of_rows(format) if format else objective.name
+    if named != DEFAULT.name:
         options += f" --set training.objective={named}"
     return (
         f"{begin}\nBy what they hold, these may be meant. Look at a row with\n"
@@ -138,19 +139,18 @@ def _misspelt(names: Sequence[str], paths: Mapping[str, str]) -> Iterator[str]:
 
 def proposed(
     samples: ColumnSamples, settings: DataSettings, objective: ObjectiveInfo
-) -> tuple[dict[str, str], bool]:
-    """Return a column map by what the columns hold, and whether it makes texts and labels; empty if nothing fits."""
+) -> tuple[dict[str, str], str | None]:
+    """Return a column map by what the columns hold, and its format if one objective takes that; empty if none fits."""
     names = samples.names()
     kept = {
         field: path for field, path in settings.map.items() if path in names or path.split(".")[0] in names
     }
-    if "text-label" in (objective.row_format, settings.format):
-        return {
-            **kept,
-            **_paths(roles_of_labels, "text-label", samples, kept),
-        }, objective.row_format is not None
+    for other, find in OTHERS.items():
+        if other in (objective.row_format, settings.format):
+            paths = _paths(find, other, samples, kept)
+            return {**kept, **paths}, other if objective.row_format else None
     if settings.format is None and settings.instruction is None and (chat := messages_among(samples)):
-        return {**kept, **chat}, False
+        return {**kept, **chat}, None
     format = settings.format if settings.format in FIELDS else _likest_format([*names, *kept])
     if settings.instruction is not None:
         format = "alpaca"
@@ -159,9 +159,11 @@ def proposed(
         asked = paths.pop("instruction")
         paths.setdefault("input", asked)
     if paths:
-        return {**kept, **paths}, False
-    labels = _paths(roles_of_labels, "text-label", samples, kept)
-    return ({**kept, **labels}, True) if labels else ({}, False)
+        return {**kept, **paths}, None
+    for other, find in OTHERS.items():
+        if paths := _paths(find, other, samples, kept):
+            return {**kept, **paths}, other
+    return {}, None
 
 
 def _paths(find: Find, format: str, samples: ColumnSamples, kept: Mapping[str, str]) -> dict[str, str]:
@@ -185,7 +187,7 @@ def _likest_format(names: list[str]) -> str:
     """Return the format of which most fields are there by their names, in whatever case of letters."""
     known = {name.strip().casefold() for name in names}
     chosen = max(FIELDS, key=lambda format: sum(field in known for field in SCHEMAS[format].required))
-    return "alpaca" if chosen == "text-label" else chosen
+    return "alpaca" if chosen in OTHERS else chosen
 
 
 def _shown(samples: ColumnSamples, name: str) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Any
 
-from tutelage.config.objectives import OBJECTIVES, ObjectiveInfo
+from tutelage.config.objectives import DEFAULT, ObjectiveInfo
 from tutelage.config.recipe import DataSettings
 from tutelage.data.dataset.empty_splits import empty_splits
 from tutelage.data.dataset.row_encoder import ANSWERS, Labels, RowEncoder
@@ -21,7 +21,6 @@ from tutelage.data.lint.findings import RowLook, Variety, find_nulls
 from tutelage.data.prompts.encoding import control_tokens, naming_row_of_surrogate, vocabulary_of
 from tutelage.data.prompts.prompts import PromptRenderer
 from tutelage.data.quality.checks import check_each
-from tutelage.data.quality.label_names import FORMAT as LABEL_FORMAT
 from tutelage.data.quality.label_names import SeenLabels
 from tutelage.data.quality.languages import language_of
 from tutelage.data.quality.near_duplicates import NearDuplicates, Prompts
@@ -80,7 +79,7 @@ def examine(
     *,
     context_length: int = 0,
     with_near_duplicates: bool = True,
-    objective: ObjectiveInfo = OBJECTIVES["instruction"],
+    objective: ObjectiveInfo = DEFAULT,
     encoder: RowEncoder = ANSWERS,
 ) -> Examination:
     """Look at every row of a source, one after the other; without a renderer nothing is told of tokens.
@@ -90,14 +89,15 @@ def examine(
     """
     controls = control_tokens(renderer.tokenizer) if renderer else ()
     most_compared = ROWS_COMPARED if with_near_duplicates else 0
-    has_labels = objective.row_format == LABEL_FORMAT
-    look = _Look(source, settings, controls, most_compared=most_compared, objective=objective)
+    look = _Look(
+        source, settings, controls, most_compared=most_compared, objective=objective, encoder=encoder
+    )
     limit = min(settings.max_length or context_length, context_length)
     counter = None
     if renderer:
         counter = TokenCounter(
             longest_allowed=limit,
-            end_of_turn=renderer.end_of_turn if objective.writes_answers else None,
+            end_of_turn=renderer.end_of_turn,
             vocabulary=vocabulary_of(renderer.tokenizer),
         )
         encoded = encoder.encode(renderer, look.kept_rows(), settings, Labels())
@@ -122,11 +122,11 @@ def examine(
         Finding(empty.code, None, f"{empty.what}, and `prepare` stops")
         for empty in empty_splits(look.sides, settings)
     )
-    if has_labels:
+    if encoder.learns_labels:
         rest.add(look.labels.find_untrained((look.sides.sides() == SPLITS.index("train")).tolist()))
     in_source = [
-        *_find_in_source(source, look.reader, pairs=objective.has_pairs),
-        *look.labels.findings(are_classes=has_labels),
+        *_find_in_source(source, look.reader, pairs=encoder.reads_rejected),
+        *look.labels.findings(are_classes=encoder.learns_labels),
     ]
     return Examination(
         source=source.name,
@@ -155,9 +155,12 @@ class _Look:
         *,
         most_compared: int,
         objective: ObjectiveInfo,
+        encoder: RowEncoder,
     ) -> None:
-        pairs = objective.has_pairs
-        self.reader = ConversationReader(source.name, settings, objective=objective)
+        pairs = encoder.reads_rejected
+        self.reader = ConversationReader(
+            source.name, settings, needs_labels=encoder.needs_labels, objective=objective
+        )
         # What a split in the order of the file would leak is told whatever rule is set: it is what most tools do.
         self.sides = Sides(
             rule=settings.split, train_share=settings.train_share, test_share=settings.test_share

@@ -119,7 +119,7 @@ class Variety:
         if one.outcome == "dropped":
             return
         self._kept += 1
-        if one.row.format != "text-label":
+        if not one.row.is_labelled:
             answer = one.row.response
             self._answers.append(hash(answer))
             if self._lead == 0:

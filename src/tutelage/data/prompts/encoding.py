@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from tokenizers import Encoding, Tokenizer
 
+from tutelage.config.recipe import ClassToken
 from tutelage.data.prompts.text_parts import PARTS, joined_parts, may_be_cut
 from tutelage.data.quality.repairs import SURROGATES
 from tutelage.data.rows.conversations import Conversation
@@ -259,3 +260,13 @@ def refuse_leaks(tokenizer: Any, known: Mapping[str, Control]) -> None:
                 f"This model's tokenizer makes a control token of {token!r} wherever it stands in a text, so data"
                 " could end a turn or begin one. Choose another model.",
             )
+
+
+def text_ids(tokenizer: Any, text: str, *, token: ClassToken) -> list[int]:
+    """Return the ids of a text up to the one that is read last, after a begin of text where one is written.
+
+    Of a causal model the first token has seen itself alone, so that nothing behind it needs to be computed.
+    """
+    begin = [tokenizer.bos_token_id] if adds_begin_of_text(tokenizer) else []
+    ids = [*begin, *encode_text(tokenizer, text)]
+    return ids if token == "last" else ids[:1]

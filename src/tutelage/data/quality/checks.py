@@ -8,7 +8,7 @@ from typing import Literal
 from tutelage.codes import Message
 from tutelage.config.recipe import DataSettings
 from tutelage.data.quality.first_rows import FINGERPRINT_BYTES, FirstRows
-from tutelage.data.quality.label_names import FORMAT, trim_labels
+from tutelage.data.quality.label_names import trim_labels
 from tutelage.data.quality.repairs import needs_no_repair, repair_row
 from tutelage.data.rows.conversations import Conversation, Turn, without_blank_system
 from tutelage.data.rows.records import LEFT_OUT
@@ -60,7 +60,7 @@ def check_each(
     first_seen = FirstRows()
     for row in rows:
         repaired, repairs, drops = _repair(row)
-        if row.format == FORMAT:
+        if row.is_labelled:
             repaired, trimmed = trim_labels(repaired, settings.label_separator)
             repairs += trimmed
         repaired, greetings = _begin_with_a_prompt(repaired)
@@ -212,7 +212,7 @@ def _needs_text(turn: Turn, settings: DataSettings) -> bool:
 
 def _needs_label(row: Conversation, settings: DataSettings) -> bool:
     """Tell whether a missing label would become a class of its own: it does unless a text may have several, or none."""
-    return row.format == FORMAT and settings.label_separator is None
+    return row.is_labelled and settings.label_separator is None
 
 
 def _to_other_prompt(row: Conversation) -> list[Message]:

@@ -11,7 +11,6 @@ from tutelage.data.quality.label_sets import labels_in
 from tutelage.data.quality.rules import Finding
 from tutelage.data.rows.conversations import Conversation
 
-FORMAT = "text-label"
 VIRAMA = 9  # the combining class of the signs after which a joiner decides how a letter looks
 JOINERS = "\u200c\u200d"
 BLANK_LETTERS = "\u115f\u1160\u2800\u3164\uffa0"  # fillers of Hangul and the empty Braille cell
@@ -75,7 +74,7 @@ class SeenLabels:
 
     def note(self, row: Conversation) -> None:
         """Take in the next row; one of another format has no labels."""
-        if row.format != FORMAT:
+        if not row.is_labelled:
             return
         labels = self._labels_in(row.response)
         self._of_rows.append(self._numbers.setdefault(row.response, len(self._numbers)))

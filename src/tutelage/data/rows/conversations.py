@@ -56,6 +56,11 @@ class Conversation:
         return self.format == "text"
 
     @property
+    def is_labelled(self) -> bool:
+        """Whether the answer is the label of a text."""
+        return self.format == "text-label"
+
+    @property
     def response(self) -> str:
         """The answer of the last turn."""
         return self.turns[-1].said

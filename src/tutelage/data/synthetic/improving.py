@@ -78,7 +78,7 @@ def why_not(row: Conversation, part: Part) -> Message | None:
     """Say why a row cannot be asked about; None where it can."""
     if row.is_plain_text or not row.turns:
         return Message("synthetic.not_improvable", "nothing is asked in it")
-    if row.format == "text-label":
+    if row.is_labelled:
         return Message("synthetic.not_improvable", "its answer is a label")
     last = row.turns[-1]
     if last.role != "assistant" or last.calls or not last.text.strip():

@@ -12,6 +12,7 @@ from tutelage.data.dataset.prepared_rows import PreparedRows
 from tutelage.data.quality.label_names import quoted
 from tutelage.evaluation.next_steps import NextStep, classify_command
 from tutelage.evaluation.paired.verdict import format_p
+from tutelage.objectives.classification.label_counts import describe_classes
 from tutelage.objectives.results import Block, Heading, Table, Text
 from tutelage.objectives.spec import ReadLines, ReportPart
 from tutelage.report.answers import LONGEST_HINT, ROWS_IN_ALL, Filter
@@ -204,4 +205,5 @@ REPORT = ReportPart(
     results=class_results,
     question=choose_own_text,
     steps=class_steps,
+    describe_rows=describe_classes,
 )

@@ -3,12 +3,12 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from tutelage.config.recipe import ClassToken, DataSettings
+from tutelage.config.recipe import DataSettings
 from tutelage.data.dataset.prepared_rows import PreparedRows
 from tutelage.data.dataset.row_encoder import EncodedRows, Labels, RowEncoder
-from tutelage.data.prompts.encoding import adds_begin_of_text, encode_text
+from tutelage.data.prompts.encoding import text_ids
 from tutelage.data.prompts.prompts import PromptRenderer
-from tutelage.data.quality.label_names import FORMAT, quoted
+from tutelage.data.quality.label_names import quoted
 from tutelage.data.quality.label_sets import labels_in
 from tutelage.data.rows.conversations import Conversation
 from tutelage.errors import DataError
@@ -43,7 +43,7 @@ def encode_texts(
 
 def require_text_and_label(row: Conversation) -> None:
     """Stop where a row of another format is to be classified."""
-    if row.format != FORMAT:
+    if not row.is_labelled:
         raise DataError(
             "data.not_text_and_label",
             f"Row {row.row} has the format {row.format}, and a classification needs rows of a text and a label. Name"
@@ -69,16 +69,6 @@ class _Numbers:
             self._known.append(thing)
         self._read = len(self._known)
         return self._numbers[thing]
-
-
-def text_ids(tokenizer: Any, text: str, *, token: ClassToken) -> list[int]:
-    """Return the ids of a text up to the token that the head reads, after a begin of text where one is written.
-
-    Of a causal model the first token has seen itself alone, so that nothing behind it needs to be computed.
-    """
-    begin = [tokenizer.bos_token_id] if adds_begin_of_text(tokenizer) else []
-    ids = [*begin, *encode_text(tokenizer, text)]
-    return ids if token == "last" else ids[:1]
 
 
 def count_classes(training: PreparedRows, sets: Sequence[Sequence[int]]) -> int:
@@ -109,4 +99,4 @@ def check_classes(splits: Mapping[str, PreparedRows], labels: Labels, source: st
         )
 
 
-ROWS = RowEncoder(encode_texts, require_text_and_label, check_classes)
+ROWS = RowEncoder(encode_texts, require_text_and_label, check_classes, learns_labels=True)

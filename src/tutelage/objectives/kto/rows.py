@@ -31,4 +31,4 @@ def require_label(conversation: Conversation) -> None:
         )
 
 
-ROWS = RowEncoder(encode_judged, require_label)
+ROWS = RowEncoder(encode_judged, require_label, needs_labels=True)

@@ -48,4 +48,4 @@ def require_pair(conversation: Conversation) -> None:
         )
 
 
-ROWS = RowEncoder(encode_pairs, require_pair)
+ROWS = RowEncoder(encode_pairs, require_pair, reads_rejected=True)

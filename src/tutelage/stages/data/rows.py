@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from tutelage.codes import Message
 from tutelage.config.recipe import DataSettings, Recipe
+from tutelage.objectives import load_objective
 from tutelage.stages.inputs import ABOUT_TRAINING, Inputs
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ class SourceRows:
         from tutelage.data.dataset.preparation import sizes_of
         from tutelage.data.quality.checks import check_rows
 
-        pairs = self.recipe.objective.has_pairs
+        pairs = load_objective(self.recipe.objective.name).rows.reads_rejected
         return check_rows(self.conversations.rows, self.settings, sizes_of(self.source), pairs=pairs)
 
 

@@ -24,12 +24,12 @@ class Parts:
 def split(rows: SourceRows) -> Parts:
     """Part rows into training, test and validation, as the recipe's shares say."""
     from tutelage.data.dataset.splits import find_leaks, split_rows
-    from tutelage.data.quality.label_names import FORMAT, trim_labels
+    from tutelage.data.quality.label_names import trim_labels
     from tutelage.data.sources.writing import with_row_numbers
 
     settings, conversations = rows.settings, rows.conversations.rows
     asked = [
-        trim_labels(row, settings.label_separator)[0] if row.format == FORMAT else row
+        trim_labels(row, settings.label_separator)[0] if row.is_labelled else row
         for row in conversations
         if row.turns
     ]
