@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from tutelage.errors import RunFolderError, TutelageError
 from tutelage.objectives import load_objective
 from tutelage.run.artifacts import Environment, Preparation, TrainingResult, read_artifact
-from tutelage.run.evaluation import AnswerEvaluation, read_evaluation
+from tutelage.run.evaluation import read_evaluation
 from tutelage.run.folder import WRITTEN_BY, RunFolder, write_json, write_text
 from tutelage.run.history import read_history
 from tutelage.run.judges import Judges
@@ -98,7 +98,7 @@ def read_results(run: RunFolder) -> "RunResults":
     preparation = read_artifact(Preparation, run.require(run.preparation, stage="prepare"))
     summary = summarise(run)
     judges = summary.judges or _read_judges(run)
-    writes_answers = isinstance(summary.evaluation, AnswerEvaluation)
+    has_answers = summary.evaluation is not None and summary.evaluation.compared_answers is not None
     return RunResults(
         root=run.root,
         recipe=run.recipe.read_text(encoding="utf-8") if run.recipe.exists() else "",
@@ -109,9 +109,9 @@ def read_results(run: RunFolder) -> "RunResults":
         environment=read_artifact(Environment, run.environment) if run.environment.exists() else None,
         events=read_events(run.events),
         summary=summary,
-        base=read_json_lines(run.responses("base")) if writes_answers else [],
-        tuned=read_json_lines(run.responses("tuned")) if writes_answers else [],
-        scores=read_json_lines(run.scores) if writes_answers else [],
+        base=read_json_lines(run.responses("base")) if has_answers else [],
+        tuned=read_json_lines(run.responses("tuned")) if has_answers else [],
+        scores=read_json_lines(run.scores) if has_answers else [],
         judges=judges,
         judgements=read_test_row_judgements(run.judgements) if judges else [],
     )
