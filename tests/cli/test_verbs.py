@@ -131,7 +131,7 @@ def test_the_verbs_one_after_the_other_make_a_whole_run(tutelage, place, begin):
     for odd in (["--temperature", -1], ["--top-p", 0, "--temperature", 1], ["--top-k", 3], ["--seed", 4]):
         refused = tutelage("generate", "runs/mine", "Name a fruit.", *odd)
         assert refused.code == 2
-        assert odd[0] in refused.err
+        assert odd[0].removeprefix("--") in refused.err  # programs read the same message
     answered = tutelage("generate", "runs/mine", "Name a fruit.", "--base")
     assert answered.code == 0
     assert answered.err.splitlines() == [

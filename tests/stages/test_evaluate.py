@@ -10,7 +10,6 @@ from support.rows import alpaca_values, write_rows, write_split
 import tutelage
 from tutelage.config.recipe_evaluation import EvaluationSettings
 from tutelage.config.recipe_file import load
-from tutelage.data.dataset.preparation import read_prepared
 from tutelage.errors import DataError, RunFolderError
 from tutelage.evaluation.evaluate import own_verdict, refuse_without_room, rows_to_evaluate
 from tutelage.model.loading import context_length
@@ -20,6 +19,7 @@ from tutelage.run.folder import RunFolder, read_json, write_json
 from tutelage.stages.evaluate import evaluate, has_worse_set
 from tutelage.stages.opening import earlier_run
 from tutelage.stages.prepare import prepare
+from tutelage.stages.prepared import read_prepared
 from tutelage.stages.run import run_all
 from tutelage.stages.session import Session
 from tutelage.stages.train import train

@@ -112,7 +112,8 @@ def test_scores_are_those_of_the_added_module_and_of_no_broken_one(monkeypatch):
 def test_a_run_that_was_evaluated_before_a_metric_was_added_is_still_read(tmp_path, monkeypatch):
     run = make_run(tmp_path / "run", test_rows=12)
     monkeypatch.setitem(METRICS, "upper_case", "support.upper_case")
-    shown = evaluate_answers(run, read_evaluation(run.metrics))
+    base, tuned = (read_json_lines(run.responses(arm)) for arm in ARMS)
+    shown = evaluate_answers(read_evaluation(run.metrics), base, tuned, read_json_lines(run.scores))
     assert [line.metric.name for line in shown.table] == [name for name in METRICS if name != "upper_case"]
 
 
