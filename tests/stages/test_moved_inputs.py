@@ -70,6 +70,14 @@ def go_on(data, *, stop_after=None, **given):
     return None
 
 
+def make_another(model):
+    """Change the weights of a model a little, so that only their hash tells."""
+    place = model / "model.safetensors"
+    save_file(
+        {name: weight + 0.01 for name, weight in load_file(place).items()}, place, metadata={"format": "pt"}
+    )
+
+
 def went_on(run):
     """Tell whether a training that is finished went on from a checkpoint, and accepted no change."""
     result = read_json(run / "model" / "training.json")
@@ -135,16 +143,44 @@ def test_another_base_model_that_stands_where_it_would_be_is_refused(project, mo
     moved = project.with_name("renamed")
     monkeypatch.chdir(project.parent)
     shutil.move(project, moved)
-    place = moved / "models" / "tiny" / "model.safetensors"
-    save_file(
-        {name: weight + 0.01 for name, weight in load_file(place).items()}, place, metadata={"format": "pt"}
-    )
+    make_another(moved / "models" / "tiny")
     monkeypatch.chdir(moved)
     assert go_on("my.json") == "run.settings_changed"
     folder, loaded = earlier_run(moved / "runs" / "mine", {})
     with pytest.raises(TutelageError) as refused:
         run_all(Session(folder, loaded))
     assert refused.value.code == "run.settings_changed"
+
+
+def test_a_model_of_the_same_name_nearer_to_the_run_does_not_hide_the_one_that_was_moved(
+    project, monkeypatch
+):
+    moved = project.with_name("renamed")
+    monkeypatch.chdir(project.parent)
+    shutil.move(project, moved)
+    shutil.copytree(moved / "models" / "tiny", moved / "runs" / "tiny")
+    make_another(moved / "runs" / "tiny")
+    folder, loaded = earlier_run(moved / "runs" / "mine", {})
+    run_all(Session(folder, loaded))
+    assert went_on(folder.root)
+
+
+@pytest.mark.parametrize("is_same", [True, False])
+def test_a_model_that_is_found_after_a_move_is_compared_though_checksums_are_skipped(
+    project, monkeypatch, is_same
+):
+    moved = project.with_name("renamed")
+    monkeypatch.chdir(project.parent)
+    shutil.move(project, moved)
+    if not is_same:
+        make_another(moved / "models" / "tiny")
+    folder, loaded = earlier_run(moved / "runs" / "mine", {}, skip_checksums=True)
+    if is_same:
+        run_all(Session(folder, loaded))
+        return
+    with pytest.raises(TutelageError) as refused:
+        run_all(Session(folder, loaded))
+    assert refused.value.code == "model.not_found"
 
 
 def test_runs_on_one_adapter_under_two_paths_do_not_differ_in_it(project):

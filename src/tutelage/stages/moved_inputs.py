@@ -41,16 +41,22 @@ def places_around(run: RunFolder, path: Path) -> Iterator[Path]:
                 yield ancestor.joinpath(*path.parts[-names:])
 
 
-def model_after_move(name: str, run: RunFolder) -> str | None:
+def model_after_move(
+    name: str, run: RunFolder, prepared: Preparation, *, skip_checksums: bool = False
+) -> str | None:
     """Return where a base model that is a folder or a file is now, if it was moved with a run; None if it was not.
 
-    The first place is taken that holds a model; who opens it compares its hash.
+    Who opens it compares its hash. Here that is done to choose among several places, and with `skip_checksums`, where
+    nobody else does: a place that is only guessed is not taken on trust.
     """
     path = Path(name)
     if not path.is_absolute() or path.exists():
         return None
-    found = next(filter(_looks_like_model, places_around(run, path)), None)
-    return None if found is None else str(found)
+    found = [*filter(_looks_like_model, places_around(run, path))]
+    if skip_checksums or len(found) > 1:
+        same = next((place for place in found if _holds_base(place, prepared)), None)
+        found = [same] if same else [] if skip_checksums else found
+    return str(found[0]) if found else None
 
 
 def _keep_data_name(
@@ -103,7 +109,7 @@ def _keep_model_name(
     if not Path(known).is_absolute():
         return loaded
     if model.name_or_path == known:
-        place = model_after_move(known, run)
+        place = model_after_move(known, run, prepared, skip_checksums=skip_checksums)
         return loaded if place is None else replace(loaded, model_at=place)
     place = model.name_or_path
     is_same = Path(place).resolve() == Path(known).resolve()

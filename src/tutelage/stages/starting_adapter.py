@@ -61,7 +61,9 @@ def settle_adapter(loaded: LoadedRecipe, run: RunFolder, recorded: Recipe | None
     origins = dict(loaded.origins) | {f"adapter.{name}": ORIGIN for name in OWN_SETTINGS if name not in given}
     if own is not None and "model.name_or_path" not in loaded.origins:
         base = recipe_of_run(own).model.name_or_path
-        model["name_or_path"] = model_after_move(base, own) or base
+        model["name_or_path"] = (
+            model_after_move(base, own, read_artifact(Preparation, own.preparation)) or base
+        )
         origins["model.name_or_path"] = ORIGIN
     recipe = recipe.model_copy(
         update={
