@@ -10,6 +10,7 @@ from support.tiny_tokenizer import write_tiny_model
 
 import tutelage
 from tutelage.config.recipe_file import load, setting_named
+from tutelage.data.sources import sources
 from tutelage.errors import Interrupted, TutelageError
 from tutelage.run.events import StepTaken
 from tutelage.run.folder import read_json
@@ -96,6 +97,18 @@ def test_the_same_data_under_another_path_go_on_as_the_same(project, spelling):
     assert load(project / "runs" / "mine" / "recipe.toml", {}, []).recipe.data.source == "my.json"
     report(session_on(spelling.format(root=project)))
     prepare(session_on(spelling.format(root=project)))
+
+
+@pytest.mark.parametrize(("source", "beside"), [("starter", "runs/starter"), ("hf:tiny/rows", "rows")])
+def test_what_has_the_name_of_data_that_are_no_path_is_not_read(project, monkeypatch, source, beside):
+    recipe = project / "runs" / "mine" / "recipe.toml"
+    recipe.write_text(recipe.read_text().replace('source = "my.json"', f'source = "{source}"'))
+    (project / beside).mkdir()
+    shutil.copy(project / "my.json", project / beside)
+    read = []
+    monkeypatch.setattr(sources, "check_path", lambda path, settings: read.append(path) or path)
+    _, loaded = earlier_run(project / "runs" / "mine", {})
+    assert (read, loaded.data_at) == ([], None)
 
 
 def test_other_data_of_the_same_name_are_a_change(project):

@@ -84,12 +84,17 @@ def _is_there(place: str) -> bool:
 
 
 def _holds_rows(place: str, recipe: Recipe, prepared: Preparation) -> bool:
-    """Tell whether a place holds the rows that a run was prepared from: the same bytes, read as the same kind."""
+    """Tell whether a place holds the rows that a run was prepared from: the same bytes, read as the same kind.
+
+    A source that is no path, as `starter`, stands nowhere else: what has its name, as the run itself, is not read.
+    """
     if not _is_there(place):
         return False
-    from tutelage.data.sources.sources import open_source
+    from tutelage.data.sources.sources import is_path, open_source
     from tutelage.system.fetching import user_cache
 
+    if not is_path(recipe.data.source):
+        return False
     with suppress(TutelageError, OSError):  # which stops the stage that opens it
         opened = open_source(place, cache=user_cache(), settings=recipe.data)
         return (opened.sha256, opened.kind) == (prepared.sha256, prepared.kind)

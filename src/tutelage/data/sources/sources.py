@@ -117,6 +117,11 @@ def is_address(name: str) -> bool:
     return "://" in name
 
 
+def is_path(name: str) -> bool:
+    """Tell whether a source's name is a path, rather than an address, a data set of the hub or data known by a name."""
+    return not (name in (STARTER, INSTRUCTION_DATA) or is_address(name) or name.startswith(HUB_PREFIX))
+
+
 def _open_one(name: str, path: Path, settings: DataSettings) -> OpenSource:
     file = look_at_file(path, settings)
     return OpenSource(name, file_sha256(path), file.records, file.notes, file.kind)
