@@ -423,6 +423,16 @@ def test_a_run_is_found_from_another_folder_and_models_are_loaded_in_threads(pla
         ("Choose another --output.", "Choose another output=."),
         ("Run `tutelage train a --overwrite` first.", "Run `tutelage train a --overwrite` first."),
         ("learning_rate is 'fast' (--set), but", "learning_rate is 'fast', but"),
+        ("Leave --to peft out.", "Leave target peft out."),
+        *[
+            (f"{path} is damaged.", f"{path} is damaged.")
+            for path in (
+                "hub/models--gpt2/a",
+                "hub/models--meta-llama--L",
+                "in--data/a.csv",
+                "x--set a.b--c=d",
+            )
+        ],
     ],
 )
 def test_what_to_do_is_said_in_keywords(typed, as_keywords):

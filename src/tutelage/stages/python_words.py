@@ -11,23 +11,26 @@ from pathlib import Path
 from tutelage.errors import TutelageError
 
 COMMAND = re.compile(r"(`tutelage [^`]*`)")
-SETTING = re.compile(r"--(?:set \w+\.)?(?P<name>\w+)=(?P<value>[^\s,;]*[^\s,;.])", re.ASCII)
-MAP = re.compile(r"--map (?P<field>\w+)=(?P<name>[^\s,;]*[^\s,;.])")
+AT_FRONT = r"(?<![^\s(`'\"])"  # of a word: what stands inside of one, as in a folder's name, is no option
+SETTING = re.compile(AT_FRONT + r"--(?:set \w+\.)?(?P<name>\w+)=(?P<value>[^\s,;]*[^\s,;.])", re.ASCII)
+MAP = re.compile(AT_FRONT + r"--map (?P<field>\w+)=(?P<name>[^\s,;]*[^\s,;.])")
 NUMBER_OR_FLAG = re.compile(r"-?\d[\d.e-]*|true|false|\.\.\.|…")
 KEYWORDS = {
+    "overwrite": "overwrite=True",
+    "accept-changes": "allow_changes=True",
+    "fresh": "another output=",
+    "data": "the first argument",
+    "to": "target",
+    "judge": "judges=",
+}
+PHRASES = {
     " (--set)": "",
-    "--overwrite": "overwrite=True",
-    "--accept-changes": "allow_changes=True",
-    "--fresh": "another output=",
-    "--data": "the first argument",
-    "--to ": "target ",
-    "--judge": "judges=",
     "run the same command": "make the same call",
     "Run the same command": "Make the same call",
     "give the same command": "make the same call",
     "in the same command": "in the same call",
 }
-OPTION = re.compile(r"--([a-z][a-z-]*)")
+OPTION = re.compile(AT_FRONT + r"--([a-z][a-z-]*)")
 HANDED_OVER = r"[/\\]rows-[0-9a-f]{12}\.jsonl"
 
 
@@ -56,9 +59,9 @@ def in_python(message: str) -> str:
 def _with_keywords(text: str) -> str:
     text = MAP.sub(lambda found: f'map={{"{found["field"]}": "{found["name"]}"}}', text)
     text = SETTING.sub(lambda found: f"{found['name']}={_literal(found['value'])}", text)
-    for option, keyword in KEYWORDS.items():
-        text = text.replace(option, keyword)
-    return OPTION.sub(lambda found: f"{found[1].replace('-', '_')}=", text)
+    for phrase, instead in PHRASES.items():
+        text = text.replace(phrase, instead)
+    return OPTION.sub(lambda found: KEYWORDS.get(found[1], f"{found[1].replace('-', '_')}="), text)
 
 
 def _literal(value: str) -> str:
