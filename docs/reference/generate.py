@@ -36,7 +36,7 @@ SECTIONS = {
     "model": "The model that is tuned.",
     "adapter": "What is trained: a small adapter, or every weight.",
     "training": "Steps, optimiser, and what is watched and kept on the way.",
-    "preference": 'What preference tuning makes smaller; for `training.objective = "dpo"`, and in part for `"kto"`.',
+    "preference": 'The loss of preference tuning; for `training.objective = "dpo"`, and in part for `"kto"`.',
     "evaluation": "The answers to the test rows, and what decides.",
 }
 NAMED_SET = (

@@ -9,7 +9,7 @@ from tutelage.config.recipe_section import Section, setting_error
 
 
 class PreferenceSettings(Section):
-    """What preference tuning makes smaller, [preference]; for training.objective=dpo, and in part for kto."""
+    """The loss of preference tuning, [preference]; for training.objective=dpo, and in part for kto."""
 
     loss: Annotated[str, one_of(PREFERENCE_LOSSES)] = Field(
         "sigmoid",

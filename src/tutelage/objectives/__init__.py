@@ -1,6 +1,6 @@
 """All that differs between objectives, a folder for each: rows, training, evaluation, report and export.
 
-To add one, write its folder, name it below, and give it an entry in `config/objectives.py`.
+To add one, write its folder, name it below, and give it an entry in `_ENTRIES` of `config/objectives.py`.
 """
 
 from functools import cache

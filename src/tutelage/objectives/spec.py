@@ -160,7 +160,7 @@ class ObjectiveSpec:
 
     @cached_property
     def training(self) -> TrainingPart:
-        """What is trained on, and which loss is made smaller."""
+        """What is trained on, and which loss is minimised."""
         return self._part("training", "TRAINING")
 
     @cached_property

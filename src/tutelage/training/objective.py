@@ -9,7 +9,7 @@ import torch
 from tutelage.model.forward import CausalModel
 from tutelage.tree.prefix_tree import PrefixTree
 
-# The door to the model: the log-probability of every target of a tree, (targets,).
+# The interface to the model: the log-probability of every target of a tree, (targets,). There are no logits here.
 LogProbs = Callable[[CausalModel, PrefixTree], torch.Tensor]
 
 
