@@ -1,6 +1,7 @@
 """An objective that stands outside of the program goes from its own rows to a report and an export."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,6 +13,8 @@ from support.unlikelihood import evaluation, training
 
 from tutelage.config.extensions import ROW_FORMATS
 from tutelage.config.objectives import OBJECTIVES
+from tutelage.config.recipe_file import load
+from tutelage.errors import RecipeError
 from tutelage.objectives import PACKAGES
 from tutelage.run.folder import RunFolder, read_json
 from tutelage.run.lines import read_json_lines
@@ -91,9 +94,21 @@ def test_rows_of_another_format_are_refused_before_anything_is_trained(tutelage,
     assert "data.not_preference" in ended.err
 
 
+@pytest.mark.parametrize("objective", ["instruction", "dpo"])
+def test_a_setting_of_an_objective_is_refused_under_every_other(monkeypatch, objective):
+    assert "adapter.lora_dropout" not in OBJECTIVES[objective].inactive
+    info = replace(unlikelihood.INFO, settings=("adapter.lora_dropout",))
+    monkeypatch.setitem(OBJECTIVES, "unlikelihood", info)
+    with pytest.raises(RecipeError) as refused:
+        load(None, {}, [f"training.objective={objective}", "adapter.lora_dropout=0.1"])
+    assert refused.value.code == "settings.inactive"
+    assert info.has_effect("adapter.lora_dropout")
+
+
 def test_an_objective_that_nobody_registered_is_no_value(tutelage, place):
     ended = tutelage("prepare", "--data", "my.json", "--set", "training.objective=unlikelihood")
-    assert "'instruction', 'classification', 'dpo' or 'kto'" in ended.err
+    *others, last = (repr(name) for name in OBJECTIVES)
+    assert f"{', '.join(others)} or {last}" in ended.err
     assert ended.code != 0
 
 

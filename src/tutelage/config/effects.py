@@ -32,7 +32,7 @@ IN_CLASSIFICATION: Names = (
 )
 # A set of labels has no rarity of its own, and no name that the base model could write.
 BESIDE_SEVERAL_LABELS: Names = ("training.class_weights", "evaluation.zero_shot")
-WITHOUT_LABELS: Names = ("data.label_separator", "data.class_token", *BESIDE_SEVERAL_LABELS)
+OF_LABELS: Names = ("data.label_separator", "data.class_token", *BESIDE_SEVERAL_LABELS)
 WITHOUT_LORA: Names = ("adapter.r", "adapter.lora_alpha", "adapter.lora_dropout", "adapter.target_modules")
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from tutelage.config.effects import IN_CLASSIFICATION, WITHOUT_LABELS, Names
+from tutelage.config.effects import IN_CLASSIFICATION, OF_LABELS, Names
 
 Gives = Literal["answers", "labels"]
 
@@ -27,9 +27,9 @@ class ObjectiveInfo:
 
     `row_format` is the one format of its rows, None where any answer will do. `unit` is what its training counts, and
     `loss_unit` what its loss is measured in. `gives` is what the model says to a text, which `asked_with` and `usage`
-    tell in a model card. `inactive` names the settings without effect, `sections` the tables and `values` the values of
-    other settings that no objective has unless it names them, `refused` the values that it cannot honour, and `barred`
-    the settings that it cannot take at all, with the reason.
+    tell in a model card. `settings`, whole tables in `sections`, and `values` of other settings are its own: no
+    objective has them unless it names them too. `ignores` names the shared settings without effect, `refused` the
+    values that it cannot honour, and `barred` the settings that it cannot take at all, with the reason.
     """
 
     name: str
@@ -45,11 +45,21 @@ class ObjectiveInfo:
     asked_with: str = "the prompt style `{prompt}`"
     usage: str = 'Ask it in the prompt style that it was trained with: `data.prompt = "{prompt}"`.'
     fields_beside: Names = ()  # of its rows, which their format does not have
-    inactive: Names = ()
+    settings: Names = ()
     sections: Names = ()
     values: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    ignores: Names = ()
     refused: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     barred: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def inactive(self) -> Names:
+        """The settings without effect: those it ignores, and those of others outside tables that it does not have."""
+        others = OBJECTIVES.values()
+        foreign = {section for other in others for section in other.sections} - {*self.sections}
+        of_others = dict.fromkeys(name for other in others for name in other.settings)
+        unknown = (name for name in of_others if name not in self.settings)
+        return (*self.ignores, *(name for name in unknown if name.split(".")[0] not in foreign))
 
     def has_effect(self, setting: str) -> bool:
         """Tell whether a setting, named `section.name`, changes anything."""
@@ -62,7 +72,6 @@ _ENTRIES = (
         task="instruction tuning",
         help="trains answers",
         loss_unit="nats per token",
-        inactive=WITHOUT_LABELS,
     ),
     ObjectiveInfo(
         name="classification",
@@ -76,7 +85,8 @@ _ENTRIES = (
         library="tutelage",
         asked_with="the text alone",
         usage="It gives a text its label, and writes no answers: ask it with `tutelage classify` and the run's folder.",
-        inactive=IN_CLASSIFICATION,
+        settings=OF_LABELS,
+        ignores=IN_CLASSIFICATION,
         values={
             "adapter.type": ("last-block", "last-two-blocks", "head"),
             "data.split": ("stratified",),
@@ -93,7 +103,7 @@ _ENTRIES = (
         loss_unit="per pair",
         row_format="preference",
         unit="pairs",
-        inactive=(*WITHOUT_LABELS, *OF_KTO),
+        settings=OF_PAIRS,
         sections=("preference",),
         refused={"data.loss_on": ("everything",)},
     ),
@@ -105,7 +115,7 @@ _ENTRIES = (
         columns="what is asked, what is answered, and a label that is true or false",
         unit="answers",
         fields_beside=("kto_tag", "label"),
-        inactive=(*WITHOUT_LABELS, *OF_PAIRS),
+        settings=OF_KTO,
         sections=("preference",),
         refused={"data.loss_on": ("everything",)},
     ),

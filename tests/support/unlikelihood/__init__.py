@@ -3,7 +3,6 @@
 It stands outside of the program, which finds it by three entries: its settings, its package, and its row format.
 """
 
-from tutelage.config.effects import WITHOUT_LABELS
 from tutelage.config.objectives import ObjectiveInfo
 
 INFO = ObjectiveInfo(
@@ -12,6 +11,5 @@ INFO = ObjectiveInfo(
     help="makes unwanted answers less probable",
     loss_unit="nats per token",
     row_format="prompt-unwanted",
-    inactive=WITHOUT_LABELS,
     refused={"data.loss_on": ("everything",)},
 )
