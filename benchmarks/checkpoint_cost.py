@@ -33,7 +33,7 @@ def measure(folder: Path) -> None:
     device = torch.device("cpu")
     model = open_for_training(source, recipe.adapter, device, torch.float32, seed=1, probes=rows)
     optimizer = make_optimizer(model.module, recipe.training)
-    optimizer_step(model, rows, optimizer, learning_rate=1e-4, micro_batch_size=2, max_grad_norm=1.0)
+    optimizer_step(model, rows, optimizer, micro_batch_size=2, max_grad_norm=1.0)
     run = RunFolder(folder)
     kept = Checkpoint(run.checkpoint(1), Progress(), 0.0, 0, {}, machine_of(model), [], [])
     written, found = [], []

@@ -81,7 +81,6 @@ def run(
             model,
             [training[index] for index in plan.examples_of_step(step)],
             optimizer,
-            learning_rate=settings.learning_rate,
             micro_batch_size=micro_batch_size or BATCH,
             max_grad_norm=RECIPE["max_grad_norm"],
         ).loss

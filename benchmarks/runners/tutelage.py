@@ -49,7 +49,6 @@ def main() -> None:
             model,
             examples,
             optimizer,
-            learning_rate=settings.learning_rate,
             micro_batch_size=job["batch"],
             max_grad_norm=settings.max_grad_norm,
         ).loss

@@ -241,11 +241,9 @@ def eight_rows() -> list[Example]:
 def answers_after_learning(family: str, rows: list[Example]) -> list[Response]:
     """Learn rows by heart and answer their prompts."""
     model = tiny_model(family, dtype=torch.float32)
-    optimizer = make_optimizer(model.module, TrainingSettings())
+    optimizer = make_optimizer(model.module, TrainingSettings(learning_rate=5e-3))
     for _ in range(60):
-        result = optimizer_step(
-            model, rows, optimizer, learning_rate=5e-3, micro_batch_size=8, max_grad_norm=1.0
-        )
+        result = optimizer_step(model, rows, optimizer, micro_batch_size=8, max_grad_norm=1.0)
     assert result.loss < 0.05
     prompts = [row.prompt_ids for row in rows]
     return generate(model, prompts, end_tokens=[END], max_new_tokens=16, batch_size=8)

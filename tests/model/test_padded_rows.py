@@ -117,7 +117,7 @@ def test_such_a_model_is_tuned_saved_and_asked_as_its_own_code_would(source, tmp
     model = open_it(source)
     assert model.padded_because is not None
     optimizer = make_optimizer(model.module, TrainingSettings(learning_rate=1e-2))
-    step = partial(optimizer_step, model, EXAMPLES, optimizer, learning_rate=1e-2, max_grad_norm=1.0)
+    step = partial(optimizer_step, model, EXAMPLES, optimizer, max_grad_norm=1.0)
     losses = [step(micro_batch_size=size).loss for size in (4, 12, 3)]
     assert losses[2] < losses[0]
 

@@ -40,7 +40,6 @@ def take_step(monkeypatch, fits, *, max_nodes=2048, says=NO_MEMORY):
             model,
             EXAMPLES,
             optimizer,
-            learning_rate=1e-3,
             micro_batch_size=24,
             max_grad_norm=1.0,
             max_nodes=nodes,

@@ -27,7 +27,7 @@ from tutelage.training.validation import validate
 from tutelage.tree.batches import micro_batches
 
 EXAMPLES = ragged_examples(8)
-SETTINGS = TrainingSettings()
+SETTINGS = TrainingSettings(learning_rate=1e-3)
 
 
 @pytest.fixture(params=FAMILIES)
@@ -73,7 +73,6 @@ def weights_after_a_step(family, size, objective):
         model,
         EXAMPLES,
         optimizer,
-        learning_rate=1e-3,
         micro_batch_size=size,
         max_grad_norm=1.0,
         objective=objective,

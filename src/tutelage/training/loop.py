@@ -16,7 +16,7 @@ from tutelage.system.runtime import way_to_finite_numbers
 from tutelage.training.cross_entropy import CROSS_ENTROPY
 from tutelage.training.memory import step_within_memory
 from tutelage.training.objective import Objective
-from tutelage.training.schedule import learning_rate_at
+from tutelage.training.schedule import set_learning_rate
 from tutelage.training.step import StepResult, optimizer_step
 from tutelage.training.validation import validate
 from tutelage.tree.batches import BatchPlan
@@ -145,13 +145,7 @@ def train(
 
     def one_step(done: Progress) -> Progress:
         step = done.step + 1
-        rate = learning_rate_at(
-            done.step,
-            steps=plan.steps,
-            warmup_steps=round(settings.warmup_ratio * plan.steps),
-            peak=settings.learning_rate,
-            kind=settings.lr_scheduler_type,
-        )
+        rate = set_learning_rate(optimizer, settings, done.step, steps=plan.steps)
         batch = [examples[index] for index in plan.examples_of_step(done.step)]
 
         def update(max_nodes: int) -> StepResult:
@@ -162,7 +156,6 @@ def train(
                 model,
                 batch,
                 optimizer,
-                learning_rate=rate,
                 micro_batch_size=settings.per_device_train_batch_size,
                 max_grad_norm=settings.max_grad_norm,
                 objective=objective,

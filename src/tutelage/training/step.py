@@ -43,7 +43,6 @@ def optimizer_step(
     examples: Sequence[Unit],
     optimizer: torch.optim.Optimizer,
     *,
-    learning_rate: float,
     micro_batch_size: int,
     max_grad_norm: float,
     objective: Objective = CROSS_ENTROPY,
@@ -61,8 +60,6 @@ def optimizer_step(
     loss, computed, metrics = accumulate_gradients(model, cut, normalizer=normalizer, objective=objective)
     grad_norm = clip_gradients(optimizer, max_grad_norm)
     _refuse_non_finite(loss, grad_norm, examples, model.compute_dtype)
-    for group in optimizer.param_groups:
-        group["lr"] = learning_rate
     optimizer.step()
     optimizer.zero_grad(set_to_none=True)
     supervised = sum(example.supervised for example in examples)
