@@ -1,23 +1,17 @@
-"""What every verb understands, and which recipe and run folder that means."""
+"""The options that several verbs understand."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
-from types import MappingProxyType
 from typing import Annotated, Any
 
 from cyclopts import Parameter, Token
 
-from tutelage.cli.run_names import is_there, nearest_run
+from tutelage.cli.run_names import is_there
 from tutelage.config.recipe import Recipe
-from tutelage.config.recipe_file import LoadedRecipe, load
+from tutelage.config.recipe_file import load
 from tutelage.config.recipes import shipped_path
-from tutelage.errors import RecipeError, RunFolderError
-from tutelage.run.folder import RunFolder
-from tutelage.stages.opening import RUNS, earlier_run, new_run, recipe_of, settle_model
-from tutelage.text.spelling import did_you_mean
-
-NONE: Mapping[str, Any] = MappingProxyType({})
+from tutelage.errors import RecipeError
 
 
 def as_path(_: type, tokens: Sequence[Token]) -> Path:
@@ -175,65 +169,3 @@ def column_map(given: tuple[str, ...]) -> dict[str, str] | None:
                 f"--map {text!r} is not of the form field=path, as in --map instruction=a.b.",
             )
     return {field: path for field, _, path in (text.partition("=") for text in given)} or None
-
-
-def open_new_run(
-    options: Options, also: Mapping[str, Any] = NONE, *, is_fresh: bool = False
-) -> tuple[RunFolder, LoadedRecipe]:
-    """Return the folder and recipe of a verb that begins a run, whether the folder holds one already or not.
-
-    `also` are overrides by options of the verb's own; `is_fresh` takes a folder beside one that is taken.
-    """
-    target = options.target
-    if target is not None and is_there(target) and target.is_dir():
-        recipe_path, root = recipe_of(target), options.output or target
-    else:
-        recipe_path, root = target, options.output
-    return new_run(
-        recipe_path,
-        {**options.overrides(), **also},
-        options.set,
-        root=root,
-        is_fresh=is_fresh,
-        goes_on=not options.overwrite,
-        skip_checksums=options.skip_checksums,
-    )
-
-
-def open_earlier_run(
-    options: Options, also: Mapping[str, Any] = NONE, *, step: int | None = None
-) -> tuple[RunFolder, LoadedRecipe]:
-    """Return the folder and recipe of a verb that goes on with a run, named as TARGET or --output, or a step of it."""
-    target, output = options.target, options.output
-    if target is not None and is_there(target) and not target.is_dir():
-        run = RunFolder(output or RUNS / target.stem, step)
-        if not run.recipe.exists():
-            raise RunFolderError(
-                "run.not_prepared",
-                f"{run.root} holds no run yet. Run `tutelage prepare` with the same words first.",
-            )
-        loaded = load(target, {**options.overrides(), **also}, options.set)
-        return run, settle_model(loaded, run, skip_checksums=options.skip_checksums)
-    if target is not None and not is_there(target):
-        raise RunFolderError(
-            "run.not_found",
-            f"{target} does not exist.{did_you_mean(nearest_run(target))} Name the folder of a run, for example"
-            " runs/quickstart.",
-        )
-    if target is not None and output is not None and target.resolve() != output.resolve():
-        raise RunFolderError(
-            "run.named_twice",
-            f"Two run folders were given, {target} and --output {output}. Name one of them.",
-        )
-    root = target or output
-    if root is None:
-        raise RunFolderError(
-            "run.not_named", "No run folder was given. Name the folder of a run, for example runs/quickstart."
-        )
-    return earlier_run(
-        root,
-        {**options.overrides(), **also},
-        options.set,
-        step=step,
-        skip_checksums=options.skip_checksums,
-    )

@@ -7,8 +7,8 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from tutelage.cli.opening import forgive_ctrl_c, opened
-from tutelage.cli.options import Options, open_earlier_run
+from tutelage.cli.opening import earlier_session, forgive_ctrl_c
+from tutelage.cli.options import Options
 from tutelage.cli.views import console
 from tutelage.config.recipe_file import PLACE_OF_WORK
 from tutelage.errors import DataError, Interrupted, ModelError, RecipeError, StorageError
@@ -37,8 +37,7 @@ class Conversation:
 
 def chat(options: Options = Options()) -> None:  # noqa: B008 - frozen
     """Talk with the tuned model of a run; /help inside tells what can be typed."""
-    run, loaded = open_earlier_run(options)
-    with opened(run, loaded) as session:
+    with earlier_session(options) as session:
         refuse_untrained_settings(session)
         refuse_classifier(session)
         refuse_idle_settings(session, verb="chat", honoured=("evaluation.max_new_tokens", *PLACE_OF_WORK))

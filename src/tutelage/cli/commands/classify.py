@@ -5,8 +5,8 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from tutelage.cli.opening import opened
-from tutelage.cli.options import Options, as_path, open_earlier_run
+from tutelage.cli.opening import earlier_session
+from tutelage.cli.options import Options, as_path
 from tutelage.cli.views import console
 from tutelage.cli.views.dry_run import show_dry_run
 from tutelage.cli.views.labels import show_label
@@ -42,8 +42,8 @@ def classify(
     ] = None,
 ) -> None:
     """Give texts, or the rows of a file, their labels by the tuned model of a run."""
-    run, loaded = open_earlier_run(options)
-    with opened(run, loaded, is_quiet=file is not None) as session:
+    with earlier_session(options, is_quiet=file is not None) as session:
+        run = session.run
         of_file = [f"data.{name}" for name in OF_FILE] if file is not None else []
         refuse_untrained_settings(session, apart_from=of_file)
         refuse_idle_settings(session, verb="classify", honoured=(*of_file, *PLACE_OF_WORK))

@@ -6,8 +6,8 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from tutelage.cli.judging import Judging
-from tutelage.cli.opening import opened
-from tutelage.cli.options import FailIfWorse, Options, open_earlier_run
+from tutelage.cli.opening import earlier_session
+from tutelage.cli.options import FailIfWorse, Options
 from tutelage.cli.views import console
 from tutelage.cli.views.dry_run import show_dry_run
 from tutelage.cli.views.next_steps import show_next_steps
@@ -35,8 +35,7 @@ def evaluate(
 
     Where the answers are there already and a judge is named, the judge alone is asked.
     """
-    run, loaded = open_earlier_run(options, judging.overrides(), step=checkpoint)
-    with opened(run, loaded) as session:
+    with earlier_session(options, judging.overrides(), step=checkpoint) as session:
         if options.dry_run:
             _show_dry_run(session, options)
             return 0

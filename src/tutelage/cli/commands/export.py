@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
-from tutelage.cli.opening import opened
-from tutelage.cli.options import Debug, Options, SkipChecksums, as_path, open_earlier_run
+from tutelage.cli.opening import earlier_session
+from tutelage.cli.options import Debug, Options, SkipChecksums, as_path
 from tutelage.cli.views import console
 from tutelage.cli.views.dry_run import show_dry_run
 from tutelage.cli.views.exports import show_exports
@@ -57,8 +57,7 @@ def export(
     debug: Debug = False,
 ) -> None:
     """Write a tuned model for other programs, load it again in a fresh process, and compare its answers."""
-    run, loaded = open_earlier_run(Options(target=run_folder, skip_checksums=skip_checksums, debug=debug))
-    with opened(run, loaded) as session:
+    with earlier_session(Options(target=run_folder, skip_checksums=skip_checksums, debug=debug)) as session:
         if dry_run:
             order = check_export(session, to, output=output, quantization=quantization, overwrite=True)
             exports = [*map(order.folder.of, order.targets)]

@@ -4,8 +4,8 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from tutelage.cli.opening import opened
-from tutelage.cli.options import Options, open_earlier_run
+from tutelage.cli.opening import earlier_session
+from tutelage.cli.options import Options
 from tutelage.cli.views import console
 from tutelage.cli.views.dry_run import show_dry_run
 from tutelage.config.recipe_file import PLACE_OF_WORK
@@ -36,8 +36,7 @@ def generate(
     seed: Annotated[int, Parameter(help="Another seed draws another answer.")] = 0,
 ) -> None:
     """Answer an instruction with the tuned model of a run."""
-    run, loaded = open_earlier_run(options)
-    with opened(run, loaded) as session:
+    with earlier_session(options) as session:
         refuse_untrained_settings(session)
         refuse_idle_settings(session, verb="generate", honoured=("evaluation.max_new_tokens", *PLACE_OF_WORK))
         if options.overwrite:
@@ -49,7 +48,7 @@ def generate(
         if not instruction.strip():
             raise DataError(
                 "generate.no_instruction",
-                f'There is no instruction. Give one, for example: tutelage generate {run.root} "Name a fruit."',
+                f'There is no instruction. Give one, for example: tutelage generate {session.run.root} "Name a fruit."',
             )
         refuse_odd_sampling(temperature, top_k, top_p, seed)
         if options.dry_run:

@@ -1,7 +1,7 @@
 """`tutelage prepare`: stage 1."""
 
-from tutelage.cli.opening import opened
-from tutelage.cli.options import Options, open_new_run
+from tutelage.cli.opening import new_session
+from tutelage.cli.options import Options
 from tutelage.cli.views.dry_run import show_dry_run
 from tutelage.cli.views.next_steps import show_next_steps
 from tutelage.stages.prepare import prepare as prepare_run
@@ -10,8 +10,8 @@ from tutelage.stages.prepare import prepare_local
 
 def prepare(options: Options = Options()) -> None:  # noqa: B008 - frozen
     """Read, check and split the data, and render every row as the model will see it."""
-    run, loaded = open_new_run(options)
-    with opened(run, loaded) as session:
+    with new_session(options) as session:
+        run = session.run
         if options.dry_run:
             prepared = prepare_local(session.inputs, session.reporter)  # refuses what the real one would
             show_dry_run(

@@ -1,7 +1,7 @@
 """`tutelage report`: the page and the summary of what a run has so far."""
 
-from tutelage.cli.opening import opened
-from tutelage.cli.options import Options, open_earlier_run
+from tutelage.cli.opening import earlier_session
+from tutelage.cli.options import Options
 from tutelage.cli.views.dry_run import show_dry_run
 from tutelage.cli.views.next_steps import show_next_steps
 from tutelage.stages.report import check_report
@@ -10,8 +10,8 @@ from tutelage.stages.report import report as report_run
 
 def report(options: Options = Options()) -> None:  # noqa: B008 - frozen
     """Write report.html and summary.json from what the stages left in the run folder."""
-    run, loaded = open_earlier_run(options)
-    with opened(run, loaded) as session:
+    with earlier_session(options) as session:
+        run = session.run
         if options.dry_run:
             check_report(session)
             show_dry_run(session, writes=[run.summary, run.report])

@@ -5,8 +5,8 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from tutelage.cli.judging import Judging
-from tutelage.cli.opening import opened
-from tutelage.cli.options import AcceptChanges, FailIfWorse, Options, open_new_run
+from tutelage.cli.opening import new_session
+from tutelage.cli.options import AcceptChanges, FailIfWorse, Options
 from tutelage.cli.views.answers import show_answers
 from tutelage.cli.views.dry_run import show_dry_run
 from tutelage.cli.views.next_steps import show_next_steps
@@ -34,8 +34,9 @@ def run(
     accept_changes: AcceptChanges = False,
 ) -> int:
     """Prepare, tune, evaluate and report in one go; an unfinished run goes on."""
-    folder, loaded = open_new_run(options, judging.overrides(), is_fresh=fresh)
-    with opened(folder, loaded, before={"report": lambda: show_answers(folder)}) as session:
+    with new_session(
+        options, judging.overrides(), is_fresh=fresh, before={"report": show_answers}
+    ) as session:
         if options.dry_run:
             _show_dry_run(session)
             return 0

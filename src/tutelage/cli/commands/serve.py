@@ -4,8 +4,8 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from tutelage.cli.opening import opened
-from tutelage.cli.options import Options, open_earlier_run
+from tutelage.cli.opening import earlier_session
+from tutelage.cli.options import Options
 from tutelage.cli.views import console
 from tutelage.cli.views.dry_run import show_dry_run
 from tutelage.cli.views.server import show_server
@@ -41,8 +41,7 @@ def serve(
     ] = MOST_TOKENS,
 ) -> None:
     """Answer programs that speak OpenAI's interface, with the tuned model of a run and its base."""
-    run, loaded = open_earlier_run(options)
-    with opened(run, loaded) as session:
+    with earlier_session(options) as session:
         refuse_untrained_settings(session)
         refuse_classifier(session)
         refuse_idle_settings(session, verb="serve", honoured=PLACE_OF_WORK)
@@ -58,7 +57,7 @@ def serve(
             return
         is_stopped = serve_run(
             session,
-            lambda serving: show_server(serving, run),
+            lambda serving: show_server(serving, session.run),
             host=host,
             port=port,
             key=key,

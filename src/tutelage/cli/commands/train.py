@@ -1,7 +1,7 @@
 """`tutelage train`: stage 2."""
 
-from tutelage.cli.opening import opened
-from tutelage.cli.options import AcceptChanges, Options, open_earlier_run
+from tutelage.cli.opening import earlier_session
+from tutelage.cli.options import AcceptChanges, Options
 from tutelage.cli.views.dry_run import show_dry_run
 from tutelage.cli.views.next_steps import show_next_steps
 from tutelage.stages.train import check_training
@@ -14,8 +14,8 @@ def train(
     accept_changes: AcceptChanges = False,
 ) -> None:
     """Tune the model on the prepared rows of a run, and keep the best weights; an unfinished training goes on."""
-    run, loaded = open_earlier_run(options)
-    with opened(run, loaded) as session:
+    with earlier_session(options) as session:
+        run = session.run
         if options.dry_run:
             show_dry_run(
                 session,

@@ -26,13 +26,14 @@ DONE_WITHOUT_A_BAR = 5_000
 # A warning about these goes to standard error, for standard output may be another program's.
 ASIDE = ("model.", "device.")
 TRAINING = "Training"
-NOTHING: Mapping[str, Callable[[], None]] = MappingProxyType({})
+Before = Mapping[str, Callable[[RunFolder], None]]
+NOTHING: Before = MappingProxyType({})
 
 
 class Terminal:
     """A listener that prints: headings, bars with the time left, messages, and what each stage found.
 
-    `before` are functions that print something of their own before a stage begins. With `is_quiet` standard output is
+    `before` are functions that print something of a run before a stage of it begins. With `is_quiet` standard output is
     another program's: warnings go to standard error, and notes and bars are left out. To be used as a context, which
     ends the bar that is shown last.
     """
@@ -41,7 +42,7 @@ class Terminal:
         self,
         run: RunFolder | None = None,
         *,
-        before: Mapping[str, Callable[[], None]] = NOTHING,
+        before: Before = NOTHING,
         is_quiet: bool = False,
     ) -> None:
         self._run = run
@@ -72,8 +73,8 @@ class Terminal:
 
     def _on_stage_started(self, event: events.StageStarted) -> None:
         self._clear()
-        if before := self._before.get(event.stage):
-            before()
+        if self._run is not None and (before := self._before.get(event.stage)):
+            before(self._run)
         if event.stage in HEADINGS:
             if not self._is_first:
                 console.say()
