@@ -20,9 +20,9 @@ def main() -> None:
     settle_process()  # as the command line does, before torch is imported
 
     from tutelage.model.assembly import open_for_training
+    from tutelage.training.opening import probe_examples
     from tutelage.training.optimizer import make_optimizer
     from tutelage.training.step import optimizer_step
-    from tutelage.training.tuning import probe_examples
 
     steps = [[example_of(row) for row in batch] for batch in batches(job)]
     probed = [example for step in steps for example in step]

@@ -14,8 +14,8 @@ from tutelage.system.interruption import Interruption
 from tutelage.training import validation as validation_module
 from tutelage.training import work as work_module
 from tutelage.training.loop import Progress, Watch, plan_steps, train
+from tutelage.training.opening import SAMPLE_TOKENS, OpenedRun
 from tutelage.training.optimizer import make_optimizer, trainable_parameters
-from tutelage.training.tuning import SAMPLE_TOKENS, OpenedRun
 from tutelage.training.validation import validate
 from tutelage.training.work import (
     FEW_ANSWERS,

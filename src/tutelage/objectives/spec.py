@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from tutelage.run.artifacts import Preparation
     from tutelage.run.evaluation import Evaluation
     from tutelage.training.objective import Objective
-    from tutelage.training.tuning import OpenedRun
+    from tutelage.training.opening import OpenedRun
     from tutelage.training.work import Work
     from tutelage.tree.examples import PreparedRow, Unit
 

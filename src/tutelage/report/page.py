@@ -38,7 +38,7 @@ from tutelage.report.settings import settings_tables
 from tutelage.run.artifacts import Environment, TrainingResult
 from tutelage.run.folder import reading_faults
 from tutelage.run.lines import parse_json_line
-from tutelage.training.tuning import as_examples
+from tutelage.training.opening import as_examples
 from tutelage.tree.examples import Unit
 from tutelage.tree.pieces import Decode
 

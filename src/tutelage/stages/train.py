@@ -33,7 +33,7 @@ from tutelage.system.storage import remove
 if TYPE_CHECKING:
     from tutelage.data.dataset.prepared_rows import PreparedRows
     from tutelage.training.loop import Progress
-    from tutelage.training.tuning import OpenedRun
+    from tutelage.training.opening import OpenedRun
 
 
 @dataclass(frozen=True)
@@ -125,7 +125,7 @@ def open_model(
     with session.reporter.in_turn() as waiting:
         waiting("Loading the model")
         session.inputs.preload(FOR_TRAINING)
-        from tutelage.training.tuning import open_run
+        from tutelage.training.opening import open_run
 
         part, sets = session.objective.training, preparation.label_sets
         return open_run(
@@ -149,8 +149,9 @@ def tune_opened(
     from tutelage.model.end_tokens import end_tokens
     from tutelage.training.checkpoint import identity_of
     from tutelage.training.loop import Progress, plan_steps
+    from tutelage.training.opening import SAMPLE_TOKENS
     from tutelage.training.preflight import refuse_without_room
-    from tutelage.training.tuning import SAMPLE_TOKENS, fill_model_folder, tune
+    from tutelage.training.tuning import fill_model_folder, tune
 
     run, recipe, reporter = session.run, session.recipe, session.reporter
     source, tokenizer = session.source, session.inputs.tokenizer

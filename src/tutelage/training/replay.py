@@ -14,8 +14,8 @@ from tutelage.system.storage import file_sha256
 from tutelage.training.checkpoint import Checkpoint, changes_since, restore, save_state
 from tutelage.training.loop import Progress, Watch, train
 from tutelage.training.objective import Objective
+from tutelage.training.opening import OpenedRun
 from tutelage.training.optimizer import make_optimizer
-from tutelage.training.tuning import OpenedRun
 
 
 def replay(

@@ -1,4 +1,4 @@
-"""Stage 2 as a whole: open the model, train it, keep the best and the last, and fill the model folder."""
+"""A training of an opened model: the loop, its checkpoints and samples, and the folder of the result."""
 
 import shutil
 import time
@@ -7,24 +7,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
-import numpy as np
-import torch
-
 from tutelage.config.recipe import Recipe
 from tutelage.config.recipe_file import to_toml
-from tutelage.data.dataset.preparation import refuse_unknown_ids
-from tutelage.data.dataset.prepared_rows import PreparedRows
 from tutelage.errors import StorageError
-from tutelage.model.assembly import Waiting, open_for_training
 from tutelage.model.forward import CausalModel
-from tutelage.model.loading import context_length, load_tokenizer, vocabulary_size
+from tutelage.model.loading import load_tokenizer
 from tutelage.model.sources import ModelSource
 from tutelage.run.artifacts import Losses, TrainingResult, write_artifact
 from tutelage.run.events import CheckpointNotSaved, ChecksumsSkipped, Event
 from tutelage.run.folder import TRAINED_RECIPE, TRAINING, checkpoint_of, write_text
 from tutelage.system.interruption import Interruption
 from tutelage.system.platforms import peak_memory_bytes
-from tutelage.system.runtime import choose_device, choose_dtype, name_dtype
+from tutelage.system.runtime import name_dtype
 from tutelage.system.storage import (
     MANIFEST,
     is_out_of_space,
@@ -43,24 +37,14 @@ from tutelage.training.checkpoint import (
 from tutelage.training.loop import Progress, Watch, plan_steps, train
 from tutelage.training.model_card import model_card
 from tutelage.training.objective import Objective
+from tutelage.training.opening import OpenedRun
 from tutelage.training.optimizer import make_optimizer, trainable_parameters
-from tutelage.training.preflight import refuse_without_memory
-from tutelage.tree.examples import Example, PreparedRow, Unit
-from tutelage.tree.prefix_tree import common_prefix_length
+from tutelage.tree.examples import PreparedRow
 
 NO_WEIGHTS = (MOMENTS, STATE, MANIFEST)  # of a checkpoint, what the model's folder does not need
-PROBE_TOKENS = (
-    512  # of an example on which the model proves itself, where it does not share more with the other
-)
-SAMPLE_TOKENS = 64  # the longest answer that is shown while the model learns
 
 # Answers prompts given as ids with texts; the stage above brings it, for training knows nothing of generation.
 Answer = Callable[[CausalModel, Sequence[Sequence[int]]], list[str]]
-
-
-def as_examples(rows: PreparedRows) -> Sequence[Example]:
-    """Return the examples of prepared rows, each read when it is asked for."""
-    return rows.examples
 
 
 class EventSink(Protocol):
@@ -78,65 +62,6 @@ class EventSink(Protocol):
     def holds(self, event: type[Event]) -> bool:
         """Tell whether such an event is among those on the disk."""
         ...
-
-
-@dataclass(frozen=True)
-class OpenedRun:
-    """A run whose model and rows are in memory, ready for the first step."""
-
-    model: CausalModel
-    training: Sequence[Unit]
-    validation: Sequence[Unit]
-    watched: list[PreparedRow]  # the first validation rows whose prompt leaves room for a sample answer
-
-
-def open_run(
-    recipe: Recipe,
-    source: ModelSource,
-    *,
-    training: PreparedRows,
-    validation: PreparedRows,
-    units: Callable[[PreparedRows], Sequence[Unit]] = as_examples,
-    classes: int | None = None,
-    label_sets: Sequence[Sequence[int]] = (),
-    earlier: Checkpoint | None = None,
-    waiting: Waiting = lambda label: None,
-) -> OpenedRun:
-    """Load the model as it is trained, and hold the recipe and the rows against it; nothing is written.
-
-    `units` gives what the training counts as one each. With `classes` the model gets a head for so many labels;
-    `label_sets` are what the targets stand for where a text has several. `waiting(label)` names what is waited for from
-    then on, after the loading.
-
-    What was chosen by measurement when the training began is not measured again when it goes on from `earlier`.
-    """
-    for rows in (training, validation):
-        refuse_unknown_ids(rows, vocabulary=vocabulary_size(source.folder))
-    device = choose_device(recipe.training.device)
-    wanted = recipe.training.dtype
-    if earlier:
-        wanted = earlier.machine["dtype"] if wanted == "auto" else wanted
-        torch.set_num_threads(earlier.machine["threads"])
-    dtype = choose_dtype(wanted, device)
-    refuse_without_memory(source.folder, recipe, bytes_per_weight=dtype.itemsize)
-    trained, validated = units(training), units(validation)
-    probes = [probe.without_label() for probe in probe_examples(training.examples, training.lengths)]
-    model = open_for_training(
-        source,
-        recipe.adapter,
-        device,
-        dtype,
-        seed=recipe.training.seed,
-        probes=probes,
-        classes=classes,
-        sets=label_sets,
-        waiting=waiting,
-    )
-    room = context_length(source.folder) - SAMPLE_TOKENS
-    fitting = np.flatnonzero(validation.prompt_tokens <= room)[: recipe.training.sample_prompts]
-    sampled = [validation[index] for index in fitting.tolist()]
-    watched = [row for row in sampled if not row.example.predicts_label]  # whose answer is no text
-    return OpenedRun(model, trained, validated, watched)
 
 
 @dataclass(frozen=True)
@@ -247,33 +172,6 @@ def tune(
         checksums="skipped" if events.holds(ChecksumsSkipped) else "verified",
     )
     return Tuned(result, training)
-
-
-def probe_examples(examples: Sequence[Example], tokens: np.ndarray) -> list[Example]:
-    """Return two examples of middle length, on which the model proves itself; `tokens` are the lengths of all."""
-    begin = (len(tokens) - 1) // 2
-    lengths = np.sort(tokens)[begin : begin + 2]
-    # Of equal length the ids decide, so that rows in another order make no other probes.
-    candidates = [examples[index] for index in np.flatnonzero(np.isin(tokens, lengths)).tolist()]
-    candidates.sort(key=lambda example: (len(example.ids), example.ids))
-    shorter = int((tokens < lengths[0]).sum())
-    probes = candidates[begin - shorter : begin - shorter + 2]
-    # Where they part is in, whatever comes before: on their own branches they prove themselves.
-    shared = common_prefix_length(probes[0].ids, probes[-1].ids) if len(probes) > 1 else 0
-    return [_beginning(probe, max(PROBE_TOKENS, shared + PROBE_TOKENS // 2)) for probe in probes]
-
-
-def _beginning(example: Example, tokens: int) -> Example:
-    """Return an example of at most so many tokens; the last of one that is cut are supervised.
-
-    The check runs it several times, in float32 and under transformers' own attention, which holds all its scores.
-    """
-    if len(example.ids) <= tokens:
-        return example
-    supervised = PROBE_TOKENS // 4
-    return Example(
-        example.row, example.ids[:tokens], prompt_tokens=tokens - supervised, supervised=supervised
-    )
 
 
 def fill_model_folder(folder: Path, best: Path, recipe: Recipe, source: ModelSource, tuned: Tuned) -> None:

@@ -9,7 +9,7 @@ from tutelage.objectives.classification.rows import count_classes
 from tutelage.objectives.spec import TrainingPart
 from tutelage.training.cross_entropy import CROSS_ENTROPY
 from tutelage.training.objective import Objective
-from tutelage.training.tuning import as_examples
+from tutelage.training.opening import as_examples
 
 
 def choose_loss(recipe: Recipe, units: Sequence[Any]) -> Objective:
