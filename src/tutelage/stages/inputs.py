@@ -29,7 +29,7 @@ TOKENS_NAMED = 3
 ABOUT_TRAINING = ("data.rejected_not_used", "data.label_not_used", "data.plain_text")
 # What a stage imports first, and takes seconds for.
 FOR_TOKENS = ("transformers.tokenization_utils_tokenizers",)
-FOR_TRAINING = (*FOR_TOKENS, "tutelage.training.tuning", "tutelage.generation.generate")
+FOR_TRAINING = (*FOR_TOKENS, "tutelage.training.saving", "tutelage.generation.generate")
 
 
 class Inputs:

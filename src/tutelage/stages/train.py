@@ -1,15 +1,14 @@
 """Stage 2: the model is tuned on the prepared rows, and the best weights are kept."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from tutelage.config.recipe import TrainingSettings
 from tutelage.run.artifacts import Environment, Preparation, TrainingResult, read_artifact, write_artifact
 from tutelage.run.event_log import bytes_before_training
-from tutelage.run.events import Event, TrainingPlanned, Waiting
+from tutelage.run.events import ChecksumsSkipped, Event, TrainingPlanned, Waiting
 from tutelage.run.history import record_stage
 from tutelage.run.lines import read_json_lines
 from tutelage.stages.base_model import changed_beside_weights, refuse_other_model
@@ -145,33 +144,19 @@ def tune_opened(
     session: Session, opened: "OpenedRun", earlier: Earlier = BEGINNING, *, ahead: Ahead | None = None
 ) -> Trained:
     """Estimate how long it takes with what is `ahead`, and tune a model that is open."""
-    from tutelage.generation.generate import answer_texts
-    from tutelage.model.end_tokens import end_tokens
-    from tutelage.training.checkpoint import identity_of
     from tutelage.training.loop import Progress, plan_steps
-    from tutelage.training.opening import SAMPLE_TOKENS
     from tutelage.training.preflight import refuse_without_room
-    from tutelage.training.tuning import fill_model_folder, tune
+    from tutelage.training.saving import fill_model_folder
 
-    run, recipe, reporter = session.run, session.recipe, session.reporter
-    source, tokenizer = session.source, session.inputs.tokenizer
-    answer = partial(
-        answer_texts,
-        tokenizer=tokenizer,
-        end_tokens=end_tokens(
-            source.folder, tokenizer, read_artifact(Preparation, run.preparation).end_of_turn_id
-        ),
-        max_new_tokens=SAMPLE_TOKENS,
-        batch_size=recipe.evaluation.batch_size,
-    )
+    run, recipe, reporter, source = session.run, session.recipe, session.reporter, session.source
     steps = plan_steps(len(opened.training), recipe.training).steps
     begin = earlier.checkpoint.progress if earlier.checkpoint else Progress()
+    answer_samples = _sampler(session, opened)
     _report_plan(session, opened, steps, begin.step)
     note_other_machine(session, earlier, opened.model)
     session.record_recipe()  # before the first step, so that the folder alone says how to go on
     estimate_stages(session, opened, begin, ahead=ahead)
-    part = session.objective.training
-    if reference := part.reference_of(recipe):
+    if reference := session.objective.training.reference_of(recipe):
         units = len(opened.training) + len(opened.validation)
         advance = reporter.progress(reference.label, reference.examples_per_unit * units)
         opened = reference.read(run.reference, source, opened, progress=advance)
@@ -183,26 +168,92 @@ def tune_opened(
         # What an earlier training left, and what its model answered, says nothing about this one.
         for path in run.results_of_other_weights():
             remove(path)
-    tuned = tune(
+    progress, result = _run_loop(session, opened, earlier, begin, answer_samples, steps=steps)
+    environment = describe_environment(opened.model.device, opened.model.compute_dtype)
+    write_artifact(run.environment, Environment.model_validate(environment))
+    best = run.checkpoint(progress.kept_step)
+    fill_model_folder(run.model, best, recipe, source, progress=progress, result=result)
+    record_stage(run, "train", seconds=result.seconds)
+    return Trained(progress, steps, recipe.training, result, recipe.objective.unit, recipe.objective.name)
+
+
+def _run_loop(
+    session: Session,
+    opened: "OpenedRun",
+    earlier: Earlier,
+    begin: "Progress",
+    answer_samples: Callable[[], list[dict[str, Any]]],
+    *,
+    steps: int,
+) -> tuple["Progress", TrainingResult]:
+    """Train from `begin` to the end of the planned steps, with a checkpoint at every good place."""
+    from tutelage.training.checkpoint import identity_of, restore
+    from tutelage.training.loop import Watch
+    from tutelage.training.loop import train as train_steps
+    from tutelage.training.optimizer import make_optimizer
+    from tutelage.training.saving import Saver
+
+    run, recipe, source, model = session.run, session.recipe, session.source, opened.model
+    objective = session.objective.training.objective(recipe, opened.training)
+    identity = identity_of(run.data, recipe, source)
+    optimizer = make_optimizer(model.module, recipe.training)
+    events = TrainingEvents(session, earlier)
+    saver = Saver(
+        model,
+        optimizer,
         recipe,
         source,
-        opened,
         checkpoints=run.checkpoints,
-        identity=identity_of(run.data, recipe, source),
-        objective=part.objective(recipe, opened.training),
-        answer=answer,
-        events=TrainingEvents(session, earlier),
-        interruption=session.interruption,
+        identity=identity,
+        events=events,
         earlier=earlier.checkpoint,
         accepted=earlier.accepted,
     )
-    environment = describe_environment(opened.model.device, opened.model.compute_dtype)
-    write_artifact(run.environment, Environment.model_validate(environment))
-    fill_model_folder(run.model, run.checkpoint(tuned.progress.kept_step), recipe, source, tuned)
-    record_stage(run, "train", seconds=tuned.result.seconds)
-    return Trained(
-        tuned.progress, steps, recipe.training, tuned.result, recipe.objective.unit, recipe.objective.name
+    if earlier.checkpoint:
+        restore(earlier.checkpoint, model, optimizer, recipe)
+    events.begin()
+    if not source.is_checked:
+        events.emit(ChecksumsSkipped(step=begin.step))
+    progress = train_steps(
+        model,
+        optimizer,
+        opened.training,
+        opened.validation,
+        recipe.training,
+        objective=objective,
+        watch=Watch(events.emit, saver.save, answer_samples),
+        begin=begin,
+        interruption=session.interruption,
     )
+    return progress, saver.result(progress, planned_steps=steps)
+
+
+def _sampler(session: Session, opened: "OpenedRun") -> Callable[[], list[dict[str, Any]]]:
+    """Return a function that answers the prompts that are watched, as the fields of their events."""
+    from tutelage.generation.generate import answer_texts
+    from tutelage.model.end_tokens import end_tokens
+    from tutelage.training.opening import SAMPLE_TOKENS
+
+    tokenizer, watched = session.inputs.tokenizer, opened.watched
+    end_of_turn = read_artifact(Preparation, session.run.preparation).end_of_turn_id
+    ends = end_tokens(session.source.folder, tokenizer, end_of_turn)
+
+    def answer_samples() -> list[dict[str, Any]]:
+        prompts = [row.example.prompt_ids for row in watched]
+        responses = answer_texts(
+            opened.model,
+            prompts,
+            tokenizer=tokenizer,
+            end_tokens=ends,
+            max_new_tokens=SAMPLE_TOKENS,
+            batch_size=session.recipe.evaluation.batch_size,
+        )
+        return [
+            {"row": row.example.row, "prompt": row.prompt, "reference": row.response, "response": response}
+            for row, response in zip(watched, responses, strict=True)
+        ]
+
+    return answer_samples if watched else list
 
 
 def _report_plan(session: Session, opened: "OpenedRun", steps: int, step: int) -> None:
