@@ -3,11 +3,14 @@
 import os
 
 import pytest
+from support.workplace import model, tutelage, workplace
 
 from tutelage.config.recipe import DEFAULT_MODEL
 from tutelage.errors import FetchError
 from tutelage.model.sources import ModelSource, locate_model
 from tutelage.system.fetching import user_cache
+
+__all__ = ["default_model", "model", "pytest_collection_modifyitems", "tutelage", "workplace"]
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
