@@ -13,7 +13,8 @@ from tutelage.config.extensions import EXPORT_TARGETS, TargetEntry
 from tutelage.errors import ExportError, RecipeError
 from tutelage.export import verification
 from tutelage.export.targets import load_target
-from tutelage.run.folder import ExportFolder, read_json
+from tutelage.run.folder import ExportFolder, RunFolder, read_json
+from tutelage.run.lines import read_json_lines
 
 
 @pytest.fixture
@@ -77,12 +78,14 @@ def test_an_added_target_holds_the_base_with_what_was_trained(trained, exports, 
 
 
 @pytest.mark.usefixtures("registered")
-def test_one_that_writes_other_weights_is_not_published(exports, tmp_path, monkeypatch):
+def test_one_that_writes_other_weights_is_not_published(exports, trained, tmp_path, monkeypatch):
     monkeypatch.setattr(plain_target, "TARGET", plain_target.BROKEN)
     with pytest.raises(ExportError) as refused:
         exports()
     assert refused.value.code == "export.not_the_trained_model"
     assert not (tmp_path / "out" / "plain").exists()
+    last = read_json_lines(RunFolder(trained / "run").events)[-1]
+    assert (last["event"], last["stage"], last["code"]) == ("stage_failed", "export", refused.value.code)
 
 
 @pytest.mark.usefixtures("registered")

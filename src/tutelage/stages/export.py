@@ -107,6 +107,7 @@ def export(
             with storage_faults(folder.root):
                 folder.root.mkdir(parents=True, exist_ok=True)
             sweep(folder.root)
+            session.reporter.begin_work()
             exported = part.export(
                 trained,
                 chain.from_iterable(held_out),

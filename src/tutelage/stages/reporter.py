@@ -63,9 +63,8 @@ class Reporter:
         """Write an event into the log, and pass it to the listener, whatever becomes of the line."""
         try:
             if self.log is not None and event.is_logged and not self._is_too_soon(event):
-                if self._is_waiting_for_work and isinstance(event, Advanced | StageFinished):
-                    self.log.go_on()
-                    self._is_waiting_for_work = False
+                if isinstance(event, Advanced | StageFinished):
+                    self.begin_work()
                 self.log.emit(event)
         finally:
             self._listener(event)
@@ -75,6 +74,12 @@ class Reporter:
         if self.log is not None:
             self.log.hold(is_live=False)
             self._is_waiting_for_work = True
+
+    def begin_work(self) -> None:
+        """Let the log have the lines that wait for work."""
+        if self.log is not None and self._is_waiting_for_work:
+            self.log.go_on()
+            self._is_waiting_for_work = False
 
     def note(self, code: str, text: str) -> None:
         self._message("note", code, text)
