@@ -210,7 +210,7 @@ def test_a_run_can_be_replaced_when_that_is_asked_for(tutelage, place, begin):
 def test_training_goes_on_from_other_settings_only_after_another_preparation(tutelage, place, begin):
     assert tutelage("prepare", *begin).code == 0
     before = contents(place / "runs")
-    refused = tutelage("train", "runs/mine", "--prompt", "chat")
+    refused = tutelage("train", "runs/mine", "--set", "data.prompt=chat")
     assert refused.code == 2
     assert "was prepared with other settings: data.prompt (was 'alpaca', now 'chat')" in refused.err
     assert contents(place / "runs") == before

@@ -101,7 +101,7 @@ def _exit_code(words: list[str]) -> int:
         console.finish()
     except CycloptsError as fault:
         # The words that the parser repeats may be a key that was typed in the wrong place.
-        told = f"{without_keys(str(fault).strip())} `tutelage --help` lists verbs and options."
+        told = f"{without_keys(str(fault).strip())} {_where_options_are_listed(_verb(words))}"
         console.complain(_usage_code(fault), told)
         return EXIT_USAGE
     except TutelageError as fault:
@@ -150,6 +150,17 @@ def _left_behind(words: Sequence[str]) -> str:
 def _verb(words: Sequence[str]) -> str:
     plain = [word for word in words if not word.startswith("-")]
     return " ".join(plain[: 2 if plain[:1] in (["data"], ["recipes"]) else 1])
+
+
+def _where_options_are_listed(verb: str) -> str:
+    known = [
+        *COMMANDS,
+        *(f"data {name}" for name in DATA_COMMANDS),
+        *(f"recipes {name}" for name in RECIPE_COMMANDS),
+    ]
+    if verb in known:
+        return f"`tutelage {verb} --help` lists its options."
+    return "`tutelage --help` lists verbs and options."
 
 
 def _usage_code(fault: CycloptsError) -> str:

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from types import MappingProxyType
 from typing import Any
 
-from tutelage.cli.options import Options
+from tutelage.cli.options import NewRunOptions, RunOptions
 from tutelage.cli.run_names import is_there, nearest_run
 from tutelage.cli.views.terminal import NOTHING, Before, Terminal
 from tutelage.config.recipe_file import LoadedRecipe, load
@@ -24,7 +24,7 @@ NO_SETTINGS: Mapping[str, Any] = MappingProxyType({})
 
 @contextmanager
 def new_session(
-    options: Options,
+    options: NewRunOptions,
     also: Mapping[str, Any] = NO_SETTINGS,
     *,
     is_fresh: bool = False,
@@ -55,7 +55,7 @@ def new_session(
 
 @contextmanager
 def earlier_session(
-    options: Options,
+    options: RunOptions,
     also: Mapping[str, Any] = NO_SETTINGS,
     *,
     step: int | None = None,
@@ -68,7 +68,7 @@ def earlier_session(
 
 
 def named_run(
-    options: Options, also: Mapping[str, Any] = NO_SETTINGS, *, step: int | None = None
+    options: RunOptions, also: Mapping[str, Any] = NO_SETTINGS, *, step: int | None = None
 ) -> tuple[RunFolder, LoadedRecipe]:
     """Return the folder and recipe of a run that is named as TARGET or --output, or of a step of it.
 

@@ -69,8 +69,8 @@ Debug = Annotated[bool, Parameter(help="Show the traceback of an error.", negati
 
 @Parameter(name="*")
 @dataclass(frozen=True)
-class Options:
-    """The options that all verbs of a run share."""
+class RunOptions:
+    """The options of every verb of a run."""
 
     target: Annotated[
         Path | None,
@@ -80,28 +80,24 @@ class Options:
         ),
     ] = None
     _: KW_ONLY
-    data: Annotated[
-        str | None,
-        Parameter(
-            help="A JSON, JSONL, CSV or Parquet file, a folder of them, an https address, hf:owner/name, or one of the"
-            " names starter and instruction-data."
-        ),
-    ] = None
     output: Annotated[
         Path | None,
         Parameter(help="The run folder. Default: runs/ and the recipe's name.", converter=as_path),
     ] = None
-    prompt: Prompt = None
-    split: Split = None
-    map: Map = ()
-    instruction: Instruction = None
     set: Assignments = ()
-    overwrite: Annotated[
-        bool,
-        Parameter(
-            help="Replace what this stage wrote into the run folder before.", negative="", show_default=False
-        ),
-    ] = False
+    skip_checksums: SkipChecksums = False
+    debug: Debug = False
+
+    def overrides(self) -> dict[str, Any]:
+        """Return what options of their own say of settings, by option and setting."""
+        return {}
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class DryRunOptions(RunOptions):
+    """The same for verbs that can say what they would do."""
+
     dry_run: Annotated[
         bool,
         Parameter(
@@ -110,8 +106,37 @@ class Options:
             show_default=False,
         ),
     ] = False
-    skip_checksums: SkipChecksums = False
-    debug: Debug = False
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class StageOptions(DryRunOptions):
+    """The same for verbs that replace what they wrote before where they are asked to."""
+
+    overwrite: Annotated[
+        bool,
+        Parameter(
+            help="Replace what this stage wrote into the run folder before.", negative="", show_default=False
+        ),
+    ] = False
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class NewRunOptions(StageOptions):
+    """The same for verbs that read the data."""
+
+    data: Annotated[
+        str | None,
+        Parameter(
+            help="A JSON, JSONL, CSV or Parquet file, a folder of them, an https address, hf:owner/name, or one of the"
+            " names starter and instruction-data."
+        ),
+    ] = None
+    prompt: Prompt = None
+    split: Split = None
+    map: Map = ()
+    instruction: Instruction = None
 
     def overrides(self) -> dict[str, Any]:
         return _overrides("--data", self)
@@ -149,7 +174,7 @@ class DataOptions:
         return load(self.recipe, overrides, self.set).recipe
 
 
-def _overrides(source: str, options: Options | DataOptions) -> dict[str, Any]:
+def _overrides(source: str, options: NewRunOptions | DataOptions) -> dict[str, Any]:
     given = {
         f"{source} data.source": options.data,
         "--prompt data.prompt": options.prompt,

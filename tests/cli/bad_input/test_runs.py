@@ -84,9 +84,9 @@ def tuned_run(capsys, place, model):
 def test_settings_that_a_later_stage_cannot_honour_change_nothing(refused, tuned_run, model):
     for verb, words, told in [
         ("train", ["--set", "adapter.target_modules=['none']"], "does not fit this model"),
-        ("train", ["--prompt", "chat"], "data.prompt (was 'alpaca', now 'chat')"),
+        ("train", ["--set", "data.prompt=chat"], "data.prompt (was 'alpaca', now 'chat')"),
         ("evaluate", ["--set", "evaluation.max_new_tokens=500"], "Lower evaluation.max_new_tokens."),
-        ("evaluate", ["--prompt", "chat"], "data.prompt"),
+        ("evaluate", ["--set", "data.prompt=chat"], "data.prompt"),
         ("evaluate", ["--set", f"model.name_or_path={model.parent}/other"], "model.name_or_path"),
         ("evaluate", ["--set", "adapter.type=none"], "adapter.type"),
     ]:
@@ -247,11 +247,11 @@ def numpy_bytes(array):
     ("words", "told"),
     [
         (["report", "--set", "evaluation.limit=1"], "evaluation.limit (was 2, now 1)"),
-        (["report", "--data", "nothing.json"], "data.source (was 'rows.json', now 'nothing.json')"),
-        (["report", "--prompt", "chat"], "data.prompt (was 'alpaca', now 'chat')"),
+        (["report", "--set", "data.source=nothing.json"], "data.source (was 'rows.json', now 'nothing.json')"),
+        (["report", "--set", "data.prompt=chat"], "data.prompt (was 'alpaca', now 'chat')"),
         (["report", "--set", "training.device=cpu"], "training.device (was 'auto', now 'cpu')"),
         (["generate", "Name a fruit.", "--set", "evaluation.batch_size=7"], "evaluation.batch_size (was 64, now 7)"),
-        (["generate", "Name a fruit.", "--overwrite"], "there is nothing to --overwrite"),
+        (["generate", "Name a fruit.", "--overwrite"], "--overwrite"),
     ],
 )  # fmt: skip
 def test_a_setting_that_a_verb_has_no_use_for_is_refused_by_name(refused, tuned_run, words, told):
@@ -287,11 +287,11 @@ def test_a_dry_run_refuses_what_the_real_one_would(refused, place, tuned_run, mo
         (["prepare", "--data", "instruction-data", "--set", "model.name_or_path=nope"], "is `nope`"),
         (["run", tuned_run, "--set", "evaluation.max_new_tokens=120"], "Lower evaluation.max_new_tokens."),
         (["run", tuned_run, "--set", "training.device=cuda"], "torch sees no GPU here"),
-        (["train", tuned_run, "--prompt", "chat"], "data.prompt (was 'alpaca', now 'chat')"),
+        (["train", tuned_run, "--set", "data.prompt=chat"], "data.prompt (was 'alpaca', now 'chat')"),
         (["evaluate", prepared], f"Run `tutelage train {prepared}` first"),
         (["evaluate", tuned_run, "--set", "evaluation.max_new_tokens=120"], "Lower evaluation.max_new_tokens."),
-        (["evaluate", tuned_run, "--prompt", "chat"], "data.prompt (was 'alpaca', now 'chat')"),
-        (["report", tuned_run, "--prompt", "chat"], "data.prompt (was 'alpaca', now 'chat')"),
+        (["evaluate", tuned_run, "--set", "data.prompt=chat"], "data.prompt (was 'alpaca', now 'chat')"),
+        (["report", tuned_run, "--set", "data.prompt=chat"], "data.prompt (was 'alpaca', now 'chat')"),
         (["generate", tuned_run], "There is no instruction."),
     ]:  # fmt: skip
         assert told in refused(*words, "--dry-run"), words

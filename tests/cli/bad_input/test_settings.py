@@ -48,19 +48,21 @@ def test_settings_that_cannot_be_honoured_are_told(refused, place, verb, words, 
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "told", "command"),
     [
-        (["trian"], "trian"),
-        (["run", "--dta", "x"], "--dta"),
-        (["run", "--set"], "--set"),
-        (["run", "a.toml", "b.toml"], "b.toml"),
-        (["train", "--learning-rate", "3"], "--learning-rate"),
+        (["trian"], "trian", "tutelage --help"),
+        (["run", "--dta", "x"], "--dta", "tutelage run --help"),
+        (["run", "--set"], "--set", "tutelage run --help"),
+        (["run", "a.toml", "b.toml"], "b.toml", "tutelage run --help"),
+        (["train", "--learning-rate", "3"], "--learning-rate", "tutelage train --help"),
+        (["train", "runs/mine", "--data", "x"], "--data", "tutelage train --help"),
+        (["data", "split", "--what", "x"], "--what", "tutelage data split --help"),
     ],
 )
-def test_an_unknown_verb_or_option_is_told(refused, words, told):
+def test_an_unknown_verb_or_option_is_told(refused, words, told, command):
     message = refused(*words)
     assert told in message
-    assert "`tutelage --help` lists verbs and options." in message
+    assert f"`{command}` lists" in message
 
 
 @pytest.mark.parametrize(

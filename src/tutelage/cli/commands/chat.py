@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tutelage.cli.opening import earlier_session, forgive_ctrl_c
-from tutelage.cli.options import Options
+from tutelage.cli.options import RunOptions
 from tutelage.cli.views import console
 from tutelage.config.recipe_file import PLACE_OF_WORK
 from tutelage.errors import DataError, Interrupted, ModelError, RecipeError, StorageError
@@ -35,17 +35,12 @@ class Conversation:
     arms: Sequence[str] = ("tuned",)
 
 
-def chat(options: Options = Options()) -> None:  # noqa: B008 - frozen
+def chat(options: RunOptions = RunOptions()) -> None:  # noqa: B008 - frozen
     """Talk with the tuned model of a run; /help inside tells what can be typed."""
     with earlier_session(options) as session:
         refuse_untrained_settings(session)
         refuse_classifier(session)
         refuse_idle_settings(session, verb="chat", honoured=("evaluation.max_new_tokens", *PLACE_OF_WORK))
-        if options.overwrite or options.dry_run:
-            raise RecipeError(
-                "cli.option_not_supported",
-                "`tutelage chat` writes nothing: leave --overwrite and --dry-run out.",
-            )
         if sys.stdin is None:
             raise RecipeError(
                 "cli.stdin_closed",

@@ -6,12 +6,12 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from tutelage.cli.opening import earlier_session
-from tutelage.cli.options import Options, as_path
+from tutelage.cli.options import DryRunOptions, Map, as_path, column_map
 from tutelage.cli.views import console
 from tutelage.cli.views.dry_run import show_dry_run
 from tutelage.cli.views.labels import show_label
 from tutelage.config.recipe_file import PLACE_OF_WORK
-from tutelage.errors import DataError, RecipeError
+from tutelage.errors import DataError
 from tutelage.stages.classify import (
     open_classify,
     read_threshold,
@@ -23,7 +23,7 @@ from tutelage.stages.settings import refuse_idle_settings, refuse_untrained_sett
 
 
 def classify(
-    options: Options = Options(),  # noqa: B008 - frozen
+    options: DryRunOptions = DryRunOptions(),  # noqa: B008 - frozen
     *texts: Annotated[str, Parameter(help="Texts to classify.", show_default=False)],
     file: Annotated[
         Path | None,
@@ -32,6 +32,7 @@ def classify(
             converter=as_path,
         ),
     ] = None,
+    map: Map = (),
     threshold: Annotated[
         str | None,
         Parameter(
@@ -42,16 +43,13 @@ def classify(
     ] = None,
 ) -> None:
     """Give texts, or the rows of a file, their labels by the tuned model of a run."""
-    with earlier_session(options, is_quiet=file is not None) as session:
+    given = column_map(map)
+    columns = {"--map data.map": given} if given else {}
+    with earlier_session(options, columns, is_quiet=file is not None) as session:
         run = session.run
         of_file = [f"data.{name}" for name in OF_FILE] if file is not None else []
         refuse_untrained_settings(session, apart_from=of_file)
         refuse_idle_settings(session, verb="classify", honoured=(*of_file, *PLACE_OF_WORK))
-        if options.overwrite:
-            raise RecipeError(
-                "cli.option_not_supported",
-                "`tutelage classify` writes nothing, so there is nothing to --overwrite. Leave it out.",
-            )
         refuse_no_classifier(session)
         if bool(texts) == (file is not None):
             raise DataError(

@@ -7,7 +7,7 @@ from cyclopts import Parameter
 
 from tutelage.cli.judging import Judging
 from tutelage.cli.opening import earlier_session
-from tutelage.cli.options import FailIfWorse, Options
+from tutelage.cli.options import FailIfWorse, StageOptions
 from tutelage.cli.views import console
 from tutelage.cli.views.dry_run import show_dry_run
 from tutelage.cli.views.next_steps import show_next_steps
@@ -19,7 +19,7 @@ from tutelage.stages.session import Session
 
 
 def evaluate(
-    options: Options = Options(),  # noqa: B008 - frozen
+    options: StageOptions = StageOptions(),  # noqa: B008 - frozen
     judging: Judging = Judging(),  # noqa: B008 - frozen
     *,
     checkpoint: Annotated[
@@ -60,7 +60,7 @@ def _show_results(session: Session) -> None:
     )
 
 
-def _show_dry_run(session: Session, options: Options) -> None:
+def _show_dry_run(session: Session, options: StageOptions) -> None:
     run = session.run
     check_evaluation(session)
     if not options.overwrite and keeps_answers(session):

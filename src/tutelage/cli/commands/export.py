@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cyclopts import Parameter
 
 from tutelage.cli.opening import earlier_session
-from tutelage.cli.options import Debug, Options, SkipChecksums, as_path
+from tutelage.cli.options import Debug, RunOptions, SkipChecksums, as_path
 from tutelage.cli.views import console
 from tutelage.cli.views.dry_run import show_dry_run
 from tutelage.cli.views.exports import show_exports
@@ -57,7 +57,9 @@ def export(
     debug: Debug = False,
 ) -> None:
     """Write a tuned model for other programs, load it again in a fresh process, and compare its answers."""
-    with earlier_session(Options(target=run_folder, skip_checksums=skip_checksums, debug=debug)) as session:
+    with earlier_session(
+        RunOptions(target=run_folder, skip_checksums=skip_checksums, debug=debug)
+    ) as session:
         if dry_run:
             order = check_export(session, to, output=output, quantization=quantization, overwrite=True)
             exports = [*map(order.folder.of, order.targets)]

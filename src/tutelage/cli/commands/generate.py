@@ -5,17 +5,17 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from tutelage.cli.opening import earlier_session
-from tutelage.cli.options import Options
+from tutelage.cli.options import DryRunOptions
 from tutelage.cli.views import console
 from tutelage.cli.views.dry_run import show_dry_run
 from tutelage.config.recipe_file import PLACE_OF_WORK
-from tutelage.errors import DataError, RecipeError
+from tutelage.errors import DataError
 from tutelage.stages.answer import open_models, refuse_odd_sampling
 from tutelage.stages.settings import refuse_classifier, refuse_idle_settings, refuse_untrained_settings
 
 
 def generate(
-    options: Options = Options(),  # noqa: B008 - frozen
+    options: DryRunOptions = DryRunOptions(),  # noqa: B008 - frozen
     instruction: Annotated[str, Parameter(help="What the model is asked to do.", show_default=False)] = "",
     *,
     input: Annotated[
@@ -39,11 +39,6 @@ def generate(
     with earlier_session(options) as session:
         refuse_untrained_settings(session)
         refuse_idle_settings(session, verb="generate", honoured=("evaluation.max_new_tokens", *PLACE_OF_WORK))
-        if options.overwrite:
-            raise RecipeError(
-                "cli.option_not_supported",
-                "`tutelage generate` writes nothing, so there is nothing to --overwrite. Leave it out.",
-            )
         refuse_classifier(session)
         if not instruction.strip():
             raise DataError(

@@ -1,14 +1,14 @@
 """`tutelage prepare`: stage 1."""
 
 from tutelage.cli.opening import new_session
-from tutelage.cli.options import Options
+from tutelage.cli.options import NewRunOptions
 from tutelage.cli.views.dry_run import show_dry_run
 from tutelage.cli.views.next_steps import show_next_steps
 from tutelage.stages.prepare import prepare as prepare_run
 from tutelage.stages.prepare import prepare_local
 
 
-def prepare(options: Options = Options()) -> None:  # noqa: B008 - frozen
+def prepare(options: NewRunOptions = NewRunOptions()) -> None:  # noqa: B008 - frozen
     """Read, check and split the data, and render every row as the model will see it."""
     with new_session(options) as session:
         run = session.run

@@ -1,14 +1,14 @@
 """`tutelage report`: the page and the summary of what a run has so far."""
 
 from tutelage.cli.opening import earlier_session
-from tutelage.cli.options import Options
+from tutelage.cli.options import DryRunOptions
 from tutelage.cli.views.dry_run import show_dry_run
 from tutelage.cli.views.next_steps import show_next_steps
 from tutelage.stages.report import check_report
 from tutelage.stages.report import report as report_run
 
 
-def report(options: Options = Options()) -> None:  # noqa: B008 - frozen
+def report(options: DryRunOptions = DryRunOptions()) -> None:  # noqa: B008 - frozen
     """Write report.html and summary.json from what the stages left in the run folder."""
     with earlier_session(options) as session:
         run = session.run

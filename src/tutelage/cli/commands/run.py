@@ -6,7 +6,7 @@ from cyclopts import Parameter
 
 from tutelage.cli.judging import Judging
 from tutelage.cli.opening import new_session
-from tutelage.cli.options import AcceptChanges, FailIfWorse, Options
+from tutelage.cli.options import AcceptChanges, FailIfWorse, NewRunOptions
 from tutelage.cli.views.answers import show_answers
 from tutelage.cli.views.dry_run import show_dry_run
 from tutelage.cli.views.next_steps import show_next_steps
@@ -26,7 +26,7 @@ Fresh = Annotated[
 
 
 def run(
-    options: Options = Options(),  # noqa: B008 - frozen
+    options: NewRunOptions = NewRunOptions(),  # noqa: B008 - frozen
     judging: Judging = Judging(),  # noqa: B008 - frozen
     *,
     fail_if_worse: FailIfWorse = False,

@@ -5,12 +5,11 @@ from typing import Annotated, Literal
 from cyclopts import Parameter
 
 from tutelage.cli.opening import earlier_session
-from tutelage.cli.options import Options
+from tutelage.cli.options import DryRunOptions
 from tutelage.cli.views import console
 from tutelage.cli.views.dry_run import show_dry_run
 from tutelage.cli.views.server import show_server
 from tutelage.config.recipe_file import PLACE_OF_WORK
-from tutelage.errors import RecipeError
 from tutelage.stages.serve import MOST_TOKENS, open_key
 from tutelage.stages.serve import serve as serve_run
 from tutelage.stages.settings import (
@@ -22,7 +21,7 @@ from tutelage.stages.settings import (
 
 
 def serve(
-    options: Options = Options(),  # noqa: B008 - frozen
+    options: DryRunOptions = DryRunOptions(),  # noqa: B008 - frozen
     *,
     host: Annotated[
         str, Parameter(help="The address to listen on; the default is reached from this machine alone.")
@@ -45,11 +44,6 @@ def serve(
         refuse_untrained_settings(session)
         refuse_classifier(session)
         refuse_idle_settings(session, verb="serve", honoured=PLACE_OF_WORK)
-        if options.overwrite:
-            raise RecipeError(
-                "cli.option_not_supported",
-                "`tutelage serve` writes nothing, so there is nothing to --overwrite. Leave it out.",
-            )
         refuse_less_than_one(at_once=at_once, context=context)
         key = open_key(host)
         if options.dry_run:

@@ -1,7 +1,7 @@
 """`tutelage train`: stage 2."""
 
 from tutelage.cli.opening import earlier_session
-from tutelage.cli.options import AcceptChanges, Options
+from tutelage.cli.options import AcceptChanges, StageOptions
 from tutelage.cli.views.dry_run import show_dry_run
 from tutelage.cli.views.next_steps import show_next_steps
 from tutelage.stages.train import check_training
@@ -9,7 +9,7 @@ from tutelage.stages.train import train as train_run
 
 
 def train(
-    options: Options = Options(),  # noqa: B008 - frozen
+    options: StageOptions = StageOptions(),  # noqa: B008 - frozen
     *,
     accept_changes: AcceptChanges = False,
 ) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from tutelage.cli.opening import named_run, opened
-from tutelage.cli.options import Debug, Options, SkipChecksums
+from tutelage.cli.options import Debug, RunOptions, SkipChecksums
 from tutelage.cli.views import console
 from tutelage.config.recipe_file import load
 from tutelage.stages.verify import compare_files, refuse_damaged_files, train_again
@@ -26,7 +26,7 @@ def verify(
     debug: Debug = False,
 ) -> None:
     """Compare every file of a run with its hash, and train the last steps again; nothing is written."""
-    run, own = named_run(Options(target=run_folder, skip_checksums=skip_checksums, debug=debug))
+    run, own = named_run(RunOptions(target=run_folder, skip_checksums=skip_checksums, debug=debug))
     trained = load(run.require(run.trained_recipe, stage="train"), {}, [])
     loaded = replace(trained, unchecked=own.unchecked)
     with opened(run, loaded) as session:
