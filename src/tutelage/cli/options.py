@@ -5,13 +5,16 @@ from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-from cyclopts import Parameter, Token
+from cyclopts import Group, Parameter, Token
 
 from tutelage.cli.run_names import is_there
 from tutelage.config.recipe import Recipe
 from tutelage.config.recipe_file import load
 from tutelage.config.recipes import shipped_path
 from tutelage.errors import RecipeError
+
+# Listed behind the options that a verb has of its own.
+SHARED = Group("Shared options", sort_key=1)
 
 
 def as_path(_: type, tokens: Sequence[Token]) -> Path:
@@ -42,7 +45,12 @@ Map = Annotated[
 Instruction = Annotated[str | None, Parameter(help="One instruction for all rows.", show_default=False)]
 Assignments = Annotated[
     tuple[str, ...],
-    Parameter(help="Any setting, as section.name=value; may be repeated.", negative="", show_default=False),
+    Parameter(
+        group=SHARED,
+        help="Any setting, as section.name=value; may be repeated.",
+        negative="",
+        show_default=False,
+    ),
 ]
 FailIfWorse = Annotated[
     bool,
@@ -59,12 +67,15 @@ AcceptChanges = Annotated[
 SkipChecksums = Annotated[
     bool,
     Parameter(
+        group=SHARED,
         help="Take the base model as it is, without hashing its files; what the command writes records it.",
         negative="",
         show_default=False,
     ),
 ]
-Debug = Annotated[bool, Parameter(help="Show the traceback of an error.", negative="", show_default=False)]
+Debug = Annotated[
+    bool, Parameter(group=SHARED, help="Show the traceback of an error.", negative="", show_default=False)
+]
 
 
 @Parameter(name="*")
@@ -82,7 +93,9 @@ class RunOptions:
     _: KW_ONLY
     output: Annotated[
         Path | None,
-        Parameter(help="The run folder. Default: runs/ and the recipe's name.", converter=as_path),
+        Parameter(
+            group=SHARED, help="The run folder. Default: runs/ and the recipe's name.", converter=as_path
+        ),
     ] = None
     set: Assignments = ()
     skip_checksums: SkipChecksums = False
@@ -101,6 +114,7 @@ class DryRunOptions(RunOptions):
     dry_run: Annotated[
         bool,
         Parameter(
+            group=SHARED,
             help="Show every setting, what would be written, and about how long it takes.",
             negative="",
             show_default=False,
@@ -116,7 +130,10 @@ class StageOptions(DryRunOptions):
     overwrite: Annotated[
         bool,
         Parameter(
-            help="Replace what this stage wrote into the run folder before.", negative="", show_default=False
+            group=SHARED,
+            help="Replace what this stage wrote into the run folder before.",
+            negative="",
+            show_default=False,
         ),
     ] = False
 
