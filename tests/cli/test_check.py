@@ -22,7 +22,7 @@ def check(capsys, tmp_path, monkeypatch, model):
 
     def outcome_of(*words, name=model):
         before = contents(tmp_path)
-        outcome = CommandLine(capsys)("check", *words, "--set", f"model.name_or_path={name}")
+        outcome = CommandLine(capsys)("check", *words, "--model", name)
         assert contents(tmp_path) == before
         return outcome
 
@@ -166,7 +166,7 @@ def test_the_last_line_is_the_command_that_runs_with_all_that_was_given(check, t
     words = words_of(last_line(check("my rows.json", *given)))
     assert words[:2] == ["tutelage", "run"]
     assert words[words.index("--data") + 1] == "my rows.json"
-    for option, value in itertools.pairwise([*given, "--set", f"model.name_or_path={model}"]):
+    for option, value in itertools.pairwise([*given, "--model", str(model)]):
         assert (option, value) in itertools.pairwise(words) or not option.startswith("--")
 
 

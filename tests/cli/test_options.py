@@ -1,17 +1,20 @@
 """Each verb of a run has the options that it honours, and no other."""
 
 import re
+import tomllib
 
 import pytest
+from support.rows import alpaca_values, write_rows
 
 OF_A_RUN = {"--target", "--output", "--set", "--skip-checksums", "--debug"}
 OF_A_STAGE = {*OF_A_RUN, "--dry-run", "--overwrite"}
+OF_TRAINING = {"--epochs", "--max-steps", "--batch-size", "--learning-rate"}
 OF_DATA = {"--data", "--prompt", "--split", "--map", "--instruction"}
 OF_JUDGES = {"--judge", "--labels", "--fail-if-worse"}
 OPTIONS = {
-    "run": {*OF_A_STAGE, *OF_DATA, *OF_JUDGES, "--fresh", "--accept-changes"},
-    "prepare": {*OF_A_STAGE, *OF_DATA},
-    "train": {*OF_A_STAGE, "--accept-changes"},
+    "run": {*OF_A_STAGE, *OF_TRAINING, *OF_DATA, "--model", *OF_JUDGES, "--fresh", "--accept-changes"},
+    "prepare": {*OF_A_STAGE, *OF_TRAINING, *OF_DATA, "--model"},
+    "train": {*OF_A_STAGE, *OF_TRAINING, "--accept-changes"},
     "evaluate": {*OF_A_STAGE, *OF_JUDGES, "--checkpoint"},
     "report": {*OF_A_RUN, "--dry-run"},
     "chat": OF_A_RUN,
@@ -31,3 +34,55 @@ def test_a_verb_lists_the_options_that_it_honours(tutelage, verb):
     # Each option begins a line of the box, behind a star where it has to be given, and its name by position.
     listed = re.findall(r"^│ (?:\* +|  +)?(?:[A-Z-]+ )?(--[a-z-]+)", shown, flags=re.MULTILINE)
     assert set(listed) == OPTIONS[verb]
+
+
+GIVEN = {
+    "--model": ("tiny", {"model.name_or_path": "tiny"}),
+    "--epochs": (3, {"training.num_train_epochs": 3}),
+    "--max-steps": (5, {"training.max_steps": 5}),
+    "--batch-size": (
+        6,
+        {"training.per_device_train_batch_size": 6, "training.gradient_accumulation_steps": 1},
+    ),
+    "--learning-rate": (2e-4, {"training.learning_rate": 2e-4}),
+}
+
+
+def recipe_of(folder):
+    tables = tomllib.loads((folder / "recipe.toml").read_text())
+    return {
+        f"{table}.{name}": value for table, settings in tables.items() for name, value in settings.items()
+    }
+
+
+def test_an_option_of_the_training_is_its_setting(tutelage, workplace, model):
+    write_rows(workplace / "my.json", alpaca_values(60))
+    (workplace / "own.toml").write_text("[training]\ngradient_accumulation_steps = 4\n")
+    given = [str(word) for option, (value, _) in GIVEN.items() for word in (option, value)]
+    given[1] = str(model)
+    prepared = tutelage("prepare", "own.toml", "--data", "my.json", "--output", "mine", *given)
+    assert prepared.code == 0, prepared.err
+    found = recipe_of(workplace / "mine")
+    expected = {name: value for _, values in GIVEN.values() for name, value in values.items()}
+    expected["model.name_or_path"] = str(model)
+    assert {name: found[name] for name in expected} == expected
+
+
+@pytest.mark.parametrize("option", GIVEN)
+def test_an_option_and_its_setting_are_not_given_together(tutelage, workplace, option):
+    value, settings = GIVEN[option]
+    for name, other in settings.items():
+        refused = tutelage("prepare", "--output", "mine", option, value, "--set", f"{name}={other}")
+        assert refused.code == 2
+        assert "settings.given_twice" in refused.err
+    assert not (workplace / "mine").exists()
+
+
+@pytest.mark.parametrize(
+    "words", [("--epochs", 0), ("--batch-size", 0), ("--learning-rate", -1), ("--max-steps", 0)]
+)
+def test_a_value_out_of_range_is_refused_by_its_option(tutelage, workplace, words):
+    refused = tutelage("prepare", "--output", "mine", *words)
+    assert refused.code == 2
+    assert "settings.invalid_value" in refused.err
+    assert words[0] in refused.err

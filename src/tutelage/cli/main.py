@@ -8,12 +8,13 @@ from cyclopts import (
     App,
     CoercionError,
     CycloptsError,
+    Group,
     MissingArgumentError,
     UnknownCommandError,
     UnknownOptionError,
 )
 
-from tutelage.cli.commands import COMMANDS, DATA_COMMANDS, RECIPE_COMMANDS
+from tutelage.cli.commands import COMMANDS, DATA, DATA_COMMANDS, RECIPE_COMMANDS, START, WORKFLOW, Command
 from tutelage.cli.views import console
 from tutelage.errors import (
     EXIT_CODES,
@@ -49,23 +50,42 @@ PRINTS = ("generate", "chat", "classify", "preview", "data stats", "recipes list
 # Verbs whose files are there as a whole or not at all.
 WRITES = ("prepare", "report", "data convert", "data filter", "data split", "data sample", "recipes copy")
 
+GROUPS = {purpose: Group(purpose, sort_key=place) for place, purpose in enumerate(WORKFLOW)}
+
+
+def end_of_help(command: Command, verb: str) -> str:
+    """Return examples of a command and its exit codes, in Markdown."""
+    examples = "\n".join(f"- `{example}`" for example in command.examples)
+    codes = told_exit_codes(exit_codes_of(verb))
+    return f"Examples:\n\n{examples}\n\n{codes}" if examples else codes
+
+
 app = App(
     name="tutelage",
     suppress_keyboard_interrupt=False,
     version=__version__,
-    help="Instruction-tune a language model on your own data, and learn honestly whether it got better.",
+    version_flags=["--version", "-V"],
+    group_commands=Group("Options", sort_key=len(WORKFLOW)),
+    help="Fine-tune a language model on your own data, and see with evidence whether it got better.",
     help_epilogue=told_exit_codes(EXIT_CODES),
 )
-for name, command in COMMANDS.items():
+for place, (name, command) in enumerate(COMMANDS.items()):
     app.command(
-        command.function, name=name, help=command.help, help_epilogue=told_exit_codes(exit_codes_of(name))
+        command.function,
+        sort_key=place,
+        name=name,
+        group=GROUPS[command.purpose],
+        help=command.help,
+        help_epilogue=end_of_help(command, name),
     )
 
 data = App(
     name="data",
+    group_commands=Group("Commands"),
+    sort_key=len(COMMANDS),
     help_epilogue=told_exit_codes(exit_codes_of("data")),
-    help="Make one file of rows from another: convert, filter, split, sample, count;"
-    " or have a language model write more, or better ones.",
+    group=GROUPS[DATA],
+    help="Convert, filter, split, sample, count, generate or improve rows.",
 )
 for name, command in DATA_COMMANDS.items():
     data.command(command.function, name=name, help=command.help)
@@ -73,12 +93,16 @@ app.command(data)
 
 recipes = App(
     name="recipes",
+    group_commands=Group("Commands"),
+    sort_key=len(COMMANDS),
     help_epilogue=told_exit_codes(exit_codes_of("recipes")),
-    help="Complete runs that ship with Tutelage: list them, show one, or copy one to change it.",
+    group=GROUPS[START],
+    help="List, show or copy the recipes that ship with Tutelage.",
 )
 for name, command in RECIPE_COMMANDS.items():
     recipes.command(command.function, name=name, help=command.help)
 app.command(recipes)
+app.register_install_completion_command(help="Install completion for your shell.")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

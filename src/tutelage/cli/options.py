@@ -30,6 +30,12 @@ def as_recipe(kind: type, tokens: Sequence[Token]) -> Path:
     return path if is_there(path) else shipped_path(tokens[0].value) or path
 
 
+Model = Annotated[
+    str | None,
+    Parameter(
+        help="The base model: a name, a Hugging Face folder, a hub id, or a GGUF file.", show_default=False
+    ),
+]
 Prompt = Annotated[str | None, Parameter(help="Prompt style: alpaca, alpaca-compact, phi3 or chat.")]
 Split = Annotated[
     str | None, Parameter(help="How rows are split: group, position or, for labels, stratified.")
@@ -107,7 +113,7 @@ class RunOptions:
 
 
 @Parameter(name="*")
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class DryRunOptions(RunOptions):
     """The same for verbs that can say what they would do."""
 
@@ -123,7 +129,7 @@ class DryRunOptions(RunOptions):
 
 
 @Parameter(name="*")
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class StageOptions(DryRunOptions):
     """The same for verbs that replace what they wrote before where they are asked to."""
 
@@ -139,8 +145,37 @@ class StageOptions(DryRunOptions):
 
 
 @Parameter(name="*")
-@dataclass(frozen=True)
-class NewRunOptions(StageOptions):
+@dataclass(frozen=True, kw_only=True)
+class TrainingOptions(StageOptions):
+    """The same for verbs whose settings are those of a training; each option stands for a setting."""
+
+    epochs: Annotated[
+        int | None, Parameter(help="How many times every training row is seen.", show_default=False)
+    ] = None
+    max_steps: Annotated[
+        int | None, Parameter(help="Optimizer steps, whatever the epochs.", show_default=False)
+    ] = None
+    batch_size: Annotated[int | None, Parameter(help="Examples per optimizer step.", show_default=False)] = (
+        None
+    )
+    learning_rate: Annotated[float | None, Parameter(help="Highest learning rate.", show_default=False)] = (
+        None
+    )
+
+    def overrides(self) -> dict[str, Any]:
+        given = {
+            "--epochs training.num_train_epochs": self.epochs,
+            "--max-steps training.max_steps": self.max_steps,
+            "--batch-size training.per_device_train_batch_size": self.batch_size,
+            "--batch-size training.gradient_accumulation_steps": 1 if self.batch_size is not None else None,
+            "--learning-rate training.learning_rate": self.learning_rate,
+        }
+        return _without_none(given)
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class NewRunOptions(TrainingOptions):
     """The same for verbs that read the data."""
 
     data: Annotated[
@@ -150,13 +185,14 @@ class NewRunOptions(StageOptions):
             " names starter and instruction-data."
         ),
     ] = None
+    model: Model = None
     prompt: Prompt = None
     split: Split = None
     map: Map = ()
     instruction: Instruction = None
 
     def overrides(self) -> dict[str, Any]:
-        return _overrides("--data", self)
+        return {**super().overrides(), **_overrides("--data", self)}
 
 
 @Parameter(name="*")
@@ -179,6 +215,7 @@ class DataOptions:
             show_default=False,
         ),
     ] = None
+    model: Model = None
     prompt: Prompt = None
     split: Split = None
     map: Map = ()
@@ -194,11 +231,16 @@ class DataOptions:
 def _overrides(source: str, options: NewRunOptions | DataOptions) -> dict[str, Any]:
     given = {
         f"{source} data.source": options.data,
+        "--model model.name_or_path": options.model,
         "--prompt data.prompt": options.prompt,
         "--split data.split": options.split,
         "--map data.map": column_map(options.map),
         "--instruction data.instruction": options.instruction,
     }
+    return _without_none(given)
+
+
+def _without_none(given: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in given.items() if value is not None}
 
 

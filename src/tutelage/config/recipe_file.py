@@ -104,6 +104,11 @@ def load(path: Path | None, overrides: Mapping[str, Any], assignments: Sequence[
         origins[name] = option
     for assignment in assignments:
         name, value = _parse_assignment(assignment)
+        if (option := origins.get(name, "")).startswith("-") and option != "--set":
+            raise RecipeError(
+                "settings.given_twice",
+                f"{option} and --set {name} give the same setting. Leave one of them out.",
+            )
         _assign(tables, name, value)
         origins[name] = "--set"
     loaded = LoadedRecipe(check(tables, origins), origins, functions_in=path.parent if path else None)

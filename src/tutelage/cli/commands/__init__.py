@@ -3,76 +3,149 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+# What commands are for, in the order of a user's work.
+START, DATA, TRAIN, EVALUATE, USE, VERIFY = (
+    "Start here",
+    "Data",
+    "Train",
+    "Evaluate",
+    "Use the model",
+    "Verify",
+)
+WORKFLOW = (START, DATA, TRAIN, EVALUATE, USE, VERIFY)
+
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """`function` stands as module:name; `help` is its docstring, to the letter."""
+    """`function` stands as module:name; `help` is its docstring, to the letter; `purpose` is one of the workflow."""
 
     function: str
     help: str
+    purpose: str = START
+    examples: tuple[str, ...] = ()
 
 
 COMMANDS: Mapping[str, Command] = {
     "run": Command(
         "tutelage.cli.commands.run:run",
-        "Prepare, tune, evaluate and report in one go; an unfinished run goes on.",
+        "Fine-tune, evaluate and report in one command.\n\nAn unfinished run resumes where it stopped.",
+        START,
+        (
+            "tutelage run --data my.csv",
+            "tutelage run --data my.jsonl --model runs/first/export/hf --epochs 3 --output runs/second",
+            "tutelage run quickstart --dry-run",
+        ),
     ),
     "check": Command(
         "tutelage.cli.commands.check:check",
-        "Say what is wrong with some data, and what they are for the model; nothing is written.",
+        "Find problems in your data; nothing is written.",
+        DATA,
+        (
+            "tutelage check my.csv",
+            "tutelage check my.jsonl --strict --json",
+        ),
     ),
     "preview": Command(
         "tutelage.cli.commands.preview:preview",
-        "Show exactly what the model is trained on and what it will be asked; nothing is written.",
+        "Show the exact text and tokens that the model will see.",
+        DATA,
+        ("tutelage preview my.csv --row 3 --ids",),
     ),
     "prepare": Command(
         "tutelage.cli.commands.prepare:prepare",
-        "Read, check and split the data, and render every row as the model will see it.",
+        "Read, check, split and tokenize the data.",
+        TRAIN,
+        ("tutelage prepare --data my.csv --output runs/mine",),
     ),
     "train": Command(
         "tutelage.cli.commands.train:train",
-        "Tune the model on the prepared rows of a run, and keep the best weights; an unfinished training goes on.",
+        "Fine-tune the model on the prepared rows of a run."
+        "\n\nThe best weights are kept. An unfinished training resumes where it stopped.",
+        TRAIN,
+        (
+            "tutelage train runs/mine",
+            "tutelage train runs/mine --learning-rate 2e-4 --overwrite",
+        ),
     ),
     "evaluate": Command(
         "tutelage.cli.commands.evaluate:evaluate",
-        "Collect the answers of base and tuned model on the test rows, compare and score them.\n\n"
-        "Where the answers are there already and a judge is named, the judge alone is asked.",
+        "Compare base and fine-tuned model on the test rows."
+        "\n\nIf the answers are already there and a judge is named, only the judge is asked.",
+        EVALUATE,
+        (
+            "tutelage evaluate runs/mine",
+            "tutelage evaluate runs/mine --judge ollama:llama3",
+        ),
     ),
     "compare": Command(
         "tutelage.cli.commands.compare:compare",
-        "Compare the tuned models of runs, row by row; runs that differ in their seed alone count as one recipe.",
+        "Compare the fine-tuned models of several runs, row by row."
+        "\n\nRuns that differ only in their seed count as one recipe.",
+        EVALUATE,
+        (
+            "tutelage compare runs/first runs/second",
+            "tutelage compare runs/first runs/second --output comparison.html",
+        ),
     ),
     "report": Command(
         "tutelage.cli.commands.report:report",
-        "Write report.html and summary.json from what the stages left in the run folder.",
+        "Write report.html and summary.json from a run's results.",
+        EVALUATE,
+        ("tutelage report runs/mine",),
     ),
     "generate": Command(
         "tutelage.cli.commands.generate:generate",
-        "Answer an instruction with the tuned model of a run.",
+        "Answer one instruction with the fine-tuned model.",
+        USE,
+        (
+            'tutelage generate runs/mine "Name a fruit."',
+            'tutelage generate runs/mine "Translate to German." --input "Good morning" --base',
+        ),
     ),
     "chat": Command(
         "tutelage.cli.commands.chat:chat",
-        "Talk with the tuned model of a run; /help inside tells what can be typed.",
+        "Chat with the fine-tuned model; /help lists the commands.",
+        USE,
+        ("tutelage chat runs/mine",),
     ),
     "serve": Command(
         "tutelage.cli.commands.serve:serve",
-        "Answer programs that speak OpenAI's interface, with the tuned model of a run and its base.",
+        "Serve the model over an OpenAI-compatible API."
+        "\n\nThe fine-tuned model and its base are served side by side.",
+        USE,
+        ("tutelage serve runs/mine --port 8000",),
     ),
     "export": Command(
         "tutelage.cli.commands.export:export",
-        "Write a tuned model for other programs, load it again in a fresh process, and compare its answers.",
+        "Export to PEFT, Hugging Face, GGUF or Ollama, verified."
+        "\n\nEach export is loaded again in a fresh process, and its answers are compared with those of the run.",
+        USE,
+        (
+            "tutelage export runs/mine --to gguf --quantization q8_0",
+            "tutelage export runs/mine --to hf --to peft",
+        ),
     ),
     "classify": Command(
         "tutelage.cli.commands.classify:classify",
-        "Give texts, or the rows of a file, their labels by the tuned model of a run.",
+        "Label texts, or the rows of a file.",
+        USE,
+        (
+            'tutelage classify runs/spam "You won a prize!"',
+            "tutelage classify runs/spam --file messages.csv > labelled.jsonl",
+        ),
     ),
     "verify": Command(
         "tutelage.cli.commands.verify:verify",
-        "Compare every file of a run with its hash, and train the last steps again; nothing is written.",
+        "Check a run's hashes and retrain its last steps."
+        "\n\nNothing is written. The retrained weights have to equal those of the run to the bit.",
+        VERIFY,
+        ("tutelage verify runs/mine",),
     ),
     "selftest": Command(
         "tutelage.cli.commands.selftest:selftest",
-        "Run one step of eight starter rows in every way on a model, and compare loss and gradients.",
+        "Check that every way to run a step gives equal gradients.\n\nEight starter rows, on any model.",
+        VERIFY,
+        ("tutelage selftest Qwen/Qwen2.5-0.5B-Instruct",),
     ),
 }
 

@@ -36,7 +36,7 @@ class Conversation:
 
 
 def chat(options: RunOptions = RunOptions()) -> None:  # noqa: B008 - frozen
-    """Talk with the tuned model of a run; /help inside tells what can be typed."""
+    """Chat with the fine-tuned model; /help lists the commands."""
     with earlier_session(options) as session:
         refuse_untrained_settings(session)
         refuse_classifier(session)

@@ -25,7 +25,7 @@ def check(
     ] = False,
     near_duplicates: Annotated[bool, Parameter(help="Look for rows whose prompts are nearly alike.")] = True,
 ) -> int:
-    """Say what is wrong with some data, and what they are for the model; nothing is written."""
+    """Find problems in your data; nothing is written."""
     try:
         with opened_inputs(LoadedRecipe(options.load(), {}), is_quiet=json) as (inputs, reporter):
             found = check_data(inputs, reporter, near_duplicates=near_duplicates)
@@ -46,7 +46,12 @@ def check(
 def _command(options: DataOptions) -> list[str]:
     """Return the command that begins a run with the same rows and settings."""
     words = ["tutelage", "run", *([str(options.recipe)] if options.recipe else [])]
-    given = {"--data": options.data, "--prompt": options.prompt, "--split": options.split}
+    given = {
+        "--data": options.data,
+        "--model": options.model,
+        "--prompt": options.prompt,
+        "--split": options.split,
+    }
     given["--instruction"] = options.instruction
     words += [word for name, value in given.items() if value is not None for word in (name, value)]
     words += [

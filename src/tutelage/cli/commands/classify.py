@@ -42,7 +42,7 @@ def classify(
         ),
     ] = None,
 ) -> None:
-    """Give texts, or the rows of a file, their labels by the tuned model of a run."""
+    """Label texts, or the rows of a file."""
     given = column_map(map)
     columns = {"--map data.map": given} if given else {}
     with earlier_session(options, columns, is_quiet=file is not None) as session:

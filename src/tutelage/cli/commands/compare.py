@@ -36,7 +36,10 @@ def compare(
     fail_if_worse: FailIfWorse = False,
     debug: Debug = False,
 ) -> int:
-    """Compare the tuned models of runs, row by row; runs that differ in their seed alone count as one recipe."""
+    """Compare the fine-tuned models of several runs, row by row.
+
+    Runs that differ only in their seed count as one recipe.
+    """
     if output is not None and (output.is_dir() or (output.exists() and not overwrite)):
         raise RunFolderError(
             "cli.output_exists", f"{output} is there already. Name another file, or add --overwrite."

@@ -31,9 +31,9 @@ def evaluate(
     ] = None,
     fail_if_worse: FailIfWorse = False,
 ) -> int:
-    """Collect the answers of base and tuned model on the test rows, compare and score them.
+    """Compare base and fine-tuned model on the test rows.
 
-    Where the answers are there already and a judge is named, the judge alone is asked.
+    If the answers are already there and a judge is named, only the judge is asked.
     """
     with earlier_session(options, judging.overrides(), step=checkpoint) as session:
         if options.dry_run:

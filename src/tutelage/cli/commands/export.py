@@ -56,7 +56,10 @@ def export(
     skip_checksums: SkipChecksums = False,
     debug: Debug = False,
 ) -> None:
-    """Write a tuned model for other programs, load it again in a fresh process, and compare its answers."""
+    """Export to PEFT, Hugging Face, GGUF or Ollama, verified.
+
+    Each export is loaded again in a fresh process, and its answers are compared with those of the run.
+    """
     with earlier_session(
         RunOptions(target=run_folder, skip_checksums=skip_checksums, debug=debug)
     ) as session:

@@ -35,7 +35,7 @@ def generate(
     ] = 1.0,
     seed: Annotated[int, Parameter(help="Another seed draws another answer.")] = 0,
 ) -> None:
-    """Answer an instruction with the tuned model of a run."""
+    """Answer one instruction with the fine-tuned model."""
     with earlier_session(options) as session:
         refuse_untrained_settings(session)
         refuse_idle_settings(session, verb="generate", honoured=("evaluation.max_new_tokens", *PLACE_OF_WORK))

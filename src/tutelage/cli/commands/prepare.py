@@ -9,7 +9,7 @@ from tutelage.stages.prepare import prepare_local
 
 
 def prepare(options: NewRunOptions = NewRunOptions()) -> None:  # noqa: B008 - frozen
-    """Read, check and split the data, and render every row as the model will see it."""
+    """Read, check, split and tokenize the data."""
     with new_session(options) as session:
         run = session.run
         if options.dry_run:

@@ -25,7 +25,7 @@ def preview(
         int, Parameter(help="Draw the prefix tree of so many rows from this one on; 0 draws none.")
     ] = 4,
 ) -> None:
-    """Show exactly what the model is trained on and what it will be asked; nothing is written."""
+    """Show the exact text and tokens that the model will see."""
     from tutelage.stages.preview import check_rows, draw_tree, render_answers, render_text, row_of
 
     with opened_inputs(LoadedRecipe(options.load(), {})) as (inputs, _):

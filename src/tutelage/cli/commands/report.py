@@ -9,7 +9,7 @@ from tutelage.stages.report import report as report_run
 
 
 def report(options: DryRunOptions = DryRunOptions()) -> None:  # noqa: B008 - frozen
-    """Write report.html and summary.json from what the stages left in the run folder."""
+    """Write report.html and summary.json from a run's results."""
     with earlier_session(options) as session:
         run = session.run
         if options.dry_run:

@@ -33,7 +33,10 @@ def run(
     fresh: Fresh = False,
     accept_changes: AcceptChanges = False,
 ) -> int:
-    """Prepare, tune, evaluate and report in one go; an unfinished run goes on."""
+    """Fine-tune, evaluate and report in one command.
+
+    An unfinished run resumes where it stopped.
+    """
     with new_session(
         options, judging.overrides(), is_fresh=fresh, before={"report": show_answers}
     ) as session:

@@ -20,7 +20,10 @@ def selftest(
         bool, Parameter(help="Show the traceback of an error.", negative="", show_default=False)
     ] = False,
 ) -> None:
-    """Run one step of eight starter rows in every way on a model, and compare loss and gradients."""
+    """Check that every way to run a step gives equal gradients.
+
+    Eight starter rows, on any model.
+    """
     loaded = LoadedRecipe(Recipe(model=ModelSettings(name_or_path=model)), {})
     with opened_inputs(loaded) as (inputs, reporter):
         found = run_selftest(inputs, reporter)

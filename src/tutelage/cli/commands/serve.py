@@ -39,7 +39,10 @@ def serve(
         int, Parameter(help="At most so many tokens for a prompt and its answer; llama.cpp sets them aside.")
     ] = MOST_TOKENS,
 ) -> None:
-    """Answer programs that speak OpenAI's interface, with the tuned model of a run and its base."""
+    """Serve the model over an OpenAI-compatible API.
+
+    The fine-tuned model and its base are served side by side.
+    """
     with earlier_session(options) as session:
         refuse_untrained_settings(session)
         refuse_classifier(session)

@@ -1,7 +1,7 @@
 """`tutelage train`: stage 2."""
 
 from tutelage.cli.opening import earlier_session
-from tutelage.cli.options import AcceptChanges, StageOptions
+from tutelage.cli.options import AcceptChanges, TrainingOptions
 from tutelage.cli.views.dry_run import show_dry_run
 from tutelage.cli.views.next_steps import show_next_steps
 from tutelage.stages.train import check_training
@@ -9,11 +9,14 @@ from tutelage.stages.train import train as train_run
 
 
 def train(
-    options: StageOptions = StageOptions(),  # noqa: B008 - frozen
+    options: TrainingOptions = TrainingOptions(),  # noqa: B008 - frozen
     *,
     accept_changes: AcceptChanges = False,
 ) -> None:
-    """Tune the model on the prepared rows of a run, and keep the best weights; an unfinished training goes on."""
+    """Fine-tune the model on the prepared rows of a run.
+
+    The best weights are kept. An unfinished training resumes where it stopped.
+    """
     with earlier_session(options) as session:
         run = session.run
         if options.dry_run:

@@ -25,7 +25,10 @@ def verify(
     skip_checksums: SkipChecksums = False,
     debug: Debug = False,
 ) -> None:
-    """Compare every file of a run with its hash, and train the last steps again; nothing is written."""
+    """Check a run's hashes and retrain its last steps.
+
+    Nothing is written. The retrained weights have to equal those of the run to the bit.
+    """
     run, own = named_run(RunOptions(target=run_folder, skip_checksums=skip_checksums, debug=debug))
     trained = load(run.require(run.trained_recipe, stage="train"), {}, [])
     loaded = replace(trained, unchecked=own.unchecked)

@@ -19,15 +19,19 @@ class ShippedRecipe:
     takes: str
 
     @property
+    def is_from_the_book(self) -> bool:
+        """Tell whether it is a run of the book or of its article."""
+        return self.name == "article" or self.name.startswith("book-")
+
+    @property
     def text(self) -> str:
         return self.path.read_text(encoding="utf-8")
 
 
 def shipped_recipes() -> dict[str, ShippedRecipe]:
-    """Return every recipe of the package by its name, in alphabetical order."""
-    return {
-        path.stem: _shipped(path) for path in sorted(FOLDER.glob(f"*{ENDING}"), key=lambda path: path.stem)
-    }
+    """Return every recipe of the package by its name, in alphabetical order, those of the book behind the others."""
+    found = sorted(map(_shipped, FOLDER.glob(f"*{ENDING}")), key=lambda one: (one.is_from_the_book, one.name))
+    return {recipe.name: recipe for recipe in found}
 
 
 def shipped_path(name: str) -> Path | None:
