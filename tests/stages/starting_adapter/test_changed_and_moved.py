@@ -109,8 +109,8 @@ def test_two_runs_that_are_moved_together_stay_usable(first, finished, command):
     moved = move(finished, "start", "mine")
     run = tutelage.Run(moved / "mine")
     assert torch.equal(log_probs(run.load("base")), log_probs(first.load("tuned")))
-    for verb in ("report", "evaluate"):
-        ended = command(verb, moved / "mine", "--overwrite")
+    for words in (["report"], ["evaluate", "--overwrite"]):
+        ended = command(*words, moved / "mine")
         assert ended.code == 0, ended.err
 
 
