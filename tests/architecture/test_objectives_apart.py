@@ -33,7 +33,6 @@ OF_ROWS = {
     "stages/data/convert.py": "writes rows in each format",
     "evaluation/judging/judge.py": "a judge compares two answers, which it calls a preference",
     "report/judges.py": "a judge compares two answers, which it calls a preference",
-    "training/checkpoint.py": "names a table of settings",
 }
 EXCEPTIONS = {
     ("stages/settings.py", "gives"): "the one guard of commands that ask for answers, or for labels",

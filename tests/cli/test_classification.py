@@ -364,7 +364,8 @@ def test_answers_in_words_are_refused_and_the_verb_that_labels_is_named(tutelage
     assert tutelage("train", "mine", "--set", "training.max_steps=1").code == 0
     refused = tutelage(*words, "--set", "training.max_steps=1")
     assert refused.code == 2
-    assert "gives labels and writes no answers. Use `tutelage classify mine`." in refused.err
+    assert "[run.is_a_classification]" in refused.err
+    assert "Use `tutelage classify mine`." in refused.err
 
 
 @pytest.fixture

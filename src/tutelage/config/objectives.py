@@ -26,10 +26,11 @@ class ObjectiveInfo:
     """What an objective is called, which rows it takes and which settings go with it.
 
     `row_format` is the one format of its rows, None where any answer will do. `unit` is what its training counts, and
-    `loss_unit` what its loss is measured in. `gives` is what the model says to a text, which `asked_with` and `usage`
-    tell in a model card. `settings`, whole tables in `sections`, and `values` of other settings are its own: no
-    objective has them unless it names them too. `ignores` names the shared settings without effect, `refused` the
-    values that it cannot honour, and `barred` the settings that it cannot take at all, with the reason.
+    `loss_unit` what its loss is measured in. `gives` is what the model says to a text, `asked_by` the command that asks
+    it, and `asked_with` and `usage` tell of it in a model card. `settings`, whole tables in `sections`, and `values` of
+    other settings are its own: no objective has them unless it names them too; what of them `changes_no_answer` leaves
+    runs comparable. `ignores` names the shared settings without effect, `refused` the values that it cannot honour, and
+    `barred` the settings that it cannot take at all, with the reason.
     """
 
     name: str
@@ -43,11 +44,13 @@ class ObjectiveInfo:
     gives: Gives = "answers"
     library: str = "transformers"  # loads the model where every weight is trained
     asked_with: str = "the prompt style `{prompt}`"
+    asked_by: str = "generate"
     usage: str = 'Ask it in the prompt style that it was trained with: `data.prompt = "{prompt}"`.'
     fields_beside: Names = ()  # of its rows, which their format does not have
     settings: Names = ()
     sections: Names = ()
     values: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    changes_no_answer: Names = ()
     ignores: Names = ()
     refused: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     barred: Mapping[str, str] = field(default_factory=dict)
@@ -82,10 +85,12 @@ _ENTRIES = (
         columns="a text and its label",
         tag="text-classification",
         gives="labels",
+        asked_by="classify",
         library="tutelage",
         asked_with="the text alone",
         usage="It gives a text its label, and writes no answers: ask it with `tutelage classify` and the run's folder.",
         settings=OF_LABELS,
+        changes_no_answer=("evaluation.zero_shot",),
         ignores=IN_CLASSIFICATION,
         values={
             "adapter.type": ("last-block", "last-two-blocks", "head"),

@@ -294,6 +294,10 @@ class Recipe(Section):
         return self
 
 
+# The tables that a model is made of: all but the one that says how it is evaluated.
+TRAINED = tuple(name for name in Recipe.model_fields if name != "evaluation")
+
+
 def _value(recipe: Recipe, name: str) -> Any:
     section, key = name.split(".")
     return getattr(getattr(recipe, section), key)

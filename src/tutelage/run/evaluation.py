@@ -175,7 +175,7 @@ class AnswerEvaluation(Artifact):
     sets: dict[str, SetFigures]
     forgetting: GeneralText | None
     checksums: Checksums = "verified"
-    objective: Objective = "instruction"
+    objective: Objective = DEFAULT.name
     answers: AnswersVerdict | None = None
     preference: PreferenceFigures | None = None
     figures: dict[str, Any] | None = None  # what else the objective found, as its own package reads it

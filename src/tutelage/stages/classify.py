@@ -22,10 +22,11 @@ Threshold = tuple[int, float]
 def refuse_no_classifier(session: Session) -> None:
     """Stop where labels are wanted of a model that writes answers."""
     if not is_given("labels", session.recipe):
-        root = session.run.root
+        root, objective = session.run.root, session.recipe.objective
         raise RecipeError(
             "classify.not_a_classification_run",
-            f"{root} is no classification: its model writes answers. Ask it with `tutelage generate {root}`.",
+            f"{root} was trained for {objective.task}, and its model gives no labels. Use `tutelage"
+            f" {objective.asked_by} {root}`.",
         )
 
 

@@ -177,7 +177,7 @@ def own_metrics(session: Session) -> "list[OwnMetric]":
     if not session.recipe.objective.has_effect("evaluation.primary_metric"):
         raise RecipeError(
             "settings.inactive",
-            f"training.objective is {session.recipe.objective.name}, which has no answers to score, so that the metrics"
+            f"training.objective is {session.recipe.objective.name}, so that the metrics"
             f" {', '.join(one.record.path for one in functions)} would have no effect: leave them out.",
         )
     from tutelage.evaluation.metrics.metrics import OwnMetric

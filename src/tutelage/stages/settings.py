@@ -4,14 +4,12 @@ from collections.abc import Collection
 from pathlib import Path
 
 from tutelage.config.objectives import Gives
-from tutelage.config.recipe import Recipe
+from tutelage.config.recipe import TRAINED, Recipe
 from tutelage.config.recipe_file import FOUND_BY_HASH, PLACE_OF_WORK, TOLD, changed_settings, load
 from tutelage.errors import RecipeError, RunFolderError, StorageError
 from tutelage.run.folder import RunFolder
 from tutelage.stages.session import Session
 from tutelage.system.storage import what_is_damaged
-
-TRAINED = ("data", "model", "adapter", "training", "preference")
 
 
 def refuse_existing(run: RunFolder) -> None:
@@ -55,10 +53,11 @@ def is_given(what: Gives, recipe: Recipe) -> bool:
 def refuse_classifier(session: Session) -> None:
     """Stop where an answer in words is wanted of a model that gives labels."""
     if not is_given("answers", session.recipe):
-        root = session.run.root
+        root, objective = session.run.root, session.recipe.objective
         raise RecipeError(
             "run.is_a_classification",
-            f"The model of {root} gives labels and writes no answers. Use `tutelage classify {root}`.",
+            f"{root} was trained for {objective.task}, and its model writes no answers. Use `tutelage"
+            f" {objective.asked_by} {root}`.",
         )
 
 

@@ -216,8 +216,8 @@ def _adapter_of_run(run: RunFolder, named: str) -> StartingAdapter:
     if not is_given("answers", recipe):
         raise ModelError(
             "model.adapter_of_classification",
-            f"model.adapter is {named}, a classification: its adapter goes with a head for labels, which a model that"
-            " answers does not have. Name a run that was trained on answers.",
+            f"model.adapter is {named}, a run of {recipe.objective.task}, whose model writes no answers. Name a run"
+            " that was trained on answers.",
         )
     if recipe.adapter.type != "lora":
         raise ModelError(

@@ -13,7 +13,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from tutelage.codes import Message
-from tutelage.config.recipe import Recipe
+from tutelage.config.recipe import TRAINED, Recipe
 from tutelage.config.recipe_file import FOUND_BY_HASH, PLACE_OF_WORK, TOLD, walk
 from tutelage.errors import ModelError, RunFolderError, StorageError
 from tutelage.model.assembly import restore_tuned, save_tuned
@@ -70,9 +70,7 @@ class Checkpoint:
 def identity_of(data: Path, recipe: Recipe, source: ModelSource) -> dict[str, Any]:
     """Return what a training on a `data` folder rests on, each by a name that a person knows, as text or SHA-256."""
     settings = {
-        name: value
-        for name, value, _ in walk(recipe)
-        if name.split(".")[0] in ("data", "model", "adapter", "training", "preference") and name not in FREE
+        name: value for name, value, _ in walk(recipe) if name.split(".")[0] in TRAINED and name not in FREE
     }
     rows = {f"{data.name}/{name}": str(found["sha256"]) for name, found in files_with_hashes(data).items()}
     of_model = {

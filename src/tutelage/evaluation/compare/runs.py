@@ -8,6 +8,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from tutelage.config.effects import OF_JUDGES
+from tutelage.config.objectives import OBJECTIVES
 from tutelage.config.recipe import Recipe
 from tutelage.config.recipe_file import PLACE_OF_WORK, TOLD, changed_settings
 from tutelage.errors import RunFolderError
@@ -29,11 +30,11 @@ WITHOUT_EFFECT = (
     "training.save_total_limit",
     "evaluation.batch_size",
     "evaluation.sets",
-    "evaluation.zero_shot",
     "evaluation.forgetting",
     "evaluation.forgetting_margin",
     "evaluation.forgetting_kl_margin",
     *OF_JUDGES,
+    *(name for one in OBJECTIVES.values() for name in one.changes_no_answer),
 )
 # What a run knows by its hash, and which parts of its `made_of` tell that it is the same under another name.
 KNOWN_BY_HASH: Mapping[str, tuple[str, ...]] = {
@@ -273,7 +274,8 @@ def _compare(
         return compared
     # A preference that is learnt is no better answer.
     own = verdict(compared.measured[worse[0]], metrics[worse[0]])
-    reason = f"{compared.verdict.reason} But its own answers are worse beside the chosen ones: {own.reason}"
+    beside = f" beside {references}" if (references := baseline[0].rows.references) else ""
+    reason = f"{compared.verdict.reason} But its own answers are worse{beside}: {own.reason}"
     return replace(compared, verdict=Verdict(compared.verdict.word, reason))
 
 

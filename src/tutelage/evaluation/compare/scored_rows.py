@@ -66,7 +66,8 @@ class ScoredRows:
 
     `answers` holds by row its prompt, reference and response, and whether the model `stopped` by itself. `deciding`
     names metrics: of those that all runs have, the first decides, and rows to read are chosen by the last. `tokens`
-    counts those of the answers, None where there are none; `labels` are those that the model tells apart.
+    counts those of the answers, None where there are none; `labels` are those that the model tells apart. `references`
+    says what the answers are compared with, where those are not the rows' own.
     """
 
     answers: Mapping[int, Mapping[str, Any]]
@@ -76,6 +77,7 @@ class ScoredRows:
     is_exact: np.ndarray
     tokens: np.ndarray | None = None
     labels: tuple[str, ...] = ()
+    references: str = ""
 
 
 def scored_answers(scores: Lines, base: Lines, tuned: Lines, *, primary: str) -> ScoredRows:
@@ -114,7 +116,10 @@ def with_preferences(rows: ScoredRows, pairs: Lines) -> ScoredRows:
         PREFERENCE_MARGIN.name: RowMean(PREFERENCE_MARGIN, margins),
     }
     return replace(
-        rows, measures={**own, **rows.measures}, deciding=(PREFERENCE_ACCURACY.name, *rows.deciding)
+        rows,
+        measures={**own, **rows.measures},
+        deciding=(PREFERENCE_ACCURACY.name, *rows.deciding),
+        references="the chosen ones",
     )
 
 
