@@ -88,7 +88,9 @@ data = App(
     help="Convert, filter, split, sample, count, generate or improve rows.",
 )
 for name, command in DATA_COMMANDS.items():
-    data.command(command.function, name=name, help=command.help)
+    data.command(
+        command.function, name=name, help=command.help, help_epilogue=end_of_help(command, f"data {name}")
+    )
 app.command(data)
 
 recipes = App(
@@ -100,7 +102,9 @@ recipes = App(
     help="List, show or copy the recipes that ship with Tutelage.",
 )
 for name, command in RECIPE_COMMANDS.items():
-    recipes.command(command.function, name=name, help=command.help)
+    recipes.command(
+        command.function, name=name, help=command.help, help_epilogue=end_of_help(command, f"recipes {name}")
+    )
 app.command(recipes)
 app.register_install_completion_command(help="Install completion for your shell.")
 

@@ -152,45 +152,61 @@ COMMANDS: Mapping[str, Command] = {
 DATA_COMMANDS: Mapping[str, Command] = {
     "convert": Command(
         "tutelage.cli.commands.data.convert:convert",
-        "Write rows in another format or another kind of file; each keeps its number as `source_row`.",
+        "Write rows in another format or file type.\n\nEach row keeps its number as `source_row`.",
+        examples=("tutelage data convert my.csv talks.jsonl --to messages",),
     ),
     "filter": Command(
         "tutelage.cli.commands.data.filter:filter_rows",
-        "Keep the rows that are what they should be; the reason of every other one is told.",
+        "Keep rows by rule, language, length or pattern."
+        "\n\nThe reason why each other row was left out is printed, and listed with `--ledger`.",
+        examples=(
+            "tutelage data filter my.jsonl clean.jsonl --without-rule 11",
+            "tutelage data filter my.jsonl short.csv --max-answer-characters 120 --per-cluster 1",
+        ),
     ),
     "split": Command(
         "tutelage.cli.commands.data.split:split",
-        "Part rows into training, test and validation: OUTPUT rows.jsonl becomes rows.train.jsonl and so on.",
+        "Split rows into training, test and validation files."
+        "\n\nrows.jsonl becomes rows.train.jsonl, rows.test.jsonl and rows.validation.jsonl.",
+        examples=("tutelage data split my.jsonl parts/rows.jsonl --train-share 0.8",),
     ),
     "sample": Command(
         "tutelage.cli.commands.data.sample:sample",
-        "Draw some rows, which stay in their order; a larger sample of the same seed holds the smaller one.",
+        "Draw a random sample of rows, in their original order."
+        "\n\nWith the same seed, a larger sample contains the smaller one.",
+        examples=("tutelage data sample my.jsonl some.jsonl --rows 100",),
     ),
     "stats": Command(
         "tutelage.cli.commands.data.stats:stats",
-        "Count rows, fields, turns, languages, lengths and near-duplicates; nothing is judged or written.",
+        "Count rows, fields, turns, languages and near-duplicates.",
+        examples=("tutelage data stats my.jsonl",),
     ),
     "generate": Command(
         "tutelage.cli.commands.data.generate:generate_rows",
-        "Ask a language model for new rows like those of DATA; what only repeats a row that is there is not taken.",
+        "Have a language model write new rows like yours.\n\nNear-repeats of existing rows are discarded.",
+        examples=("tutelage data generate my.jsonl new.jsonl --rows 100 --model ollama:llama3",),
     ),
     "improve": Command(
         "tutelage.cli.commands.data.improve:improve_rows",
-        "Have a language model say what is lacking in each row and write it anew; all rows are written.",
+        "Have a language model criticize and rewrite each row.\n\nEvery row is written, changed or not.",
+        examples=("tutelage data improve my.jsonl better.jsonl --model ollama:llama3",),
     ),
 }
 
 RECIPE_COMMANDS: Mapping[str, Command] = {
     "list": Command(
         "tutelage.cli.commands.recipes:list_recipes",
-        "Name every recipe with what it is for, its model, what it trains, and about how long it takes.",
+        "List the recipes with their purpose, model and duration.",
+        examples=("tutelage recipes list",),
     ),
     "show": Command(
         "tutelage.cli.commands.recipes:show_recipe",
-        "Print a recipe as it stands in its file.",
+        "Print a recipe.",
+        examples=("tutelage recipes show quickstart",),
     ),
     "copy": Command(
         "tutelage.cli.commands.recipes:copy_recipe",
-        "Copy a recipe to a file of yours.",
+        "Copy a recipe to a file that you can edit.",
+        examples=("tutelage recipes copy classify mine.toml",),
     ),
 }

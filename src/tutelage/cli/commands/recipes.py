@@ -13,7 +13,7 @@ Name = Annotated[str, Parameter(help="A name that `tutelage recipes list` names.
 
 
 def list_recipes(*, debug: Debug = False) -> None:
-    """Name every recipe with what it is for, its model, what it trains, and about how long it takes."""
+    """List the recipes with their purpose, model and duration."""
     for recipe in recipes.list_recipes():
         console.heading(recipe.name)
         console.say(f"  {recipe.purpose}")
@@ -23,7 +23,7 @@ def list_recipes(*, debug: Debug = False) -> None:
 
 
 def show_recipe(name: Name, *, debug: Debug = False) -> None:
-    """Print a recipe as it stands in its file."""
+    """Print a recipe."""
     console.say_text(recipes.recipe_named(name).text)
 
 
@@ -39,6 +39,6 @@ def copy_recipe(
     ] = False,
     debug: Debug = False,
 ) -> None:
-    """Copy a recipe to a file of yours."""
+    """Copy a recipe to a file that you can edit."""
     target = recipes.copy_recipe(name, file, overwrite=overwrite)
     console.say(f"Wrote {target}. Change it, then: tutelage run {target}")

@@ -48,7 +48,10 @@ def convert(
     ] = False,
     ledger: Ledger = None,
 ) -> None:
-    """Write rows in another format or another kind of file; each keeps its number as `source_row`."""
+    """Write rows in another format or file type.
+
+    Each row keeps its number as `source_row`.
+    """
     refuse_odd_conversion(to, chosen_only=chosen_only, drop_unfit=drop_unfit)
     refuse_outputs(output, output.output, ledger=ledger)
     rows = open_rows(options, verb="convert", takes_kto=to is None)

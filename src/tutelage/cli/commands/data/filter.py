@@ -97,7 +97,10 @@ def filter_rows(
     *,
     ledger: Ledger = None,
 ) -> None:
-    """Keep the rows that are what they should be; the reason of every other one is told."""
+    """Keep rows by rule, language, length or pattern.
+
+    The reason why each other row was left out is printed, and listed with `--ledger`.
+    """
     wanted = RowFilter(**vars(chosen))
     check_filter(wanted)
     refuse_outputs(output, output.output, ledger=ledger)

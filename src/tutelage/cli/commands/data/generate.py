@@ -36,7 +36,10 @@ def generate_rows(
         ),
     ] = None,
 ) -> None:
-    """Ask a language model for new rows like those of DATA; what only repeats a row that is there is not taken."""
+    """Have a language model write new rows like yours.
+
+    Near-repeats of existing rows are discarded.
+    """
     refuse_outputs(output, output.output)
     refuse_less_than_one(rows=rows, rows_per_question=rows_per_question, max_questions=max_questions)
     asked = open_model(model)

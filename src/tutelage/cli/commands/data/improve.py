@@ -39,7 +39,10 @@ def improve_rows(
     ] = None,
     ledger: Ledger = None,
 ) -> None:
-    """Have a language model say what is lacking in each row and write it anew; all rows are written."""
+    """Have a language model criticize and rewrite each row.
+
+    Every row is written, changed or not.
+    """
     refuse_outputs(output, output.output, ledger=ledger)
     refuse_less_than_one(max_questions=max_questions)
     asked = open_model(model)

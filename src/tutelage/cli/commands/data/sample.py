@@ -25,7 +25,10 @@ def sample(
     seed: Annotated[int, Parameter(help="Another seed draws other rows.")] = 123,
     ledger: Ledger = None,
 ) -> None:
-    """Draw some rows, which stay in their order; a larger sample of the same seed holds the smaller one."""
+    """Draw a random sample of rows, in their original order.
+
+    With the same seed, a larger sample contains the smaller one.
+    """
     refuse_outputs(output, output.output, ledger=ledger)
     refuse_less_than_one(rows=rows)
     opened = open_rows(options, verb="sample")

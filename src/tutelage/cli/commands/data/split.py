@@ -34,7 +34,10 @@ def split(
     ] = None,
     ledger: Ledger = None,
 ) -> None:
-    """Part rows into training, test and validation: OUTPUT rows.jsonl becomes rows.train.jsonl and so on."""
+    """Split rows into training, test and validation files.
+
+    rows.jsonl becomes rows.train.jsonl, rows.test.jsonl and rows.validation.jsonl.
+    """
     files = part_files(output.output)
     refuse_outputs(output, *files.values(), ledger=ledger)
     given = {

@@ -19,7 +19,7 @@ def stats(
         bool, Parameter(help="Print the result as JSON.", negative="", show_default=False)
     ] = False,
 ) -> None:
-    """Count rows, fields, turns, languages, lengths and near-duplicates; nothing is judged or written."""
+    """Count rows, fields, turns, languages and near-duplicates."""
     rows = open_rows(
         options,
         verb="stats",
