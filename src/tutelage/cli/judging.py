@@ -15,14 +15,14 @@ class Judging:
     judge: Annotated[
         tuple[str, ...],
         Parameter(
-            help="A model that scores the answers: ollama:MODEL, openai:MODEL@URL or gguf:PATH; may be repeated.",
+            help="A model that scores the answers: ollama:MODEL, openai:MODEL@URL or gguf:PATH. Repeatable.",
             negative="",
             show_default=False,
         ),
     ] = ()
     labels: Annotated[
         str | None,
-        Parameter(help="A JSON or JSONL file with scores by people, which the judges are held against."),
+        Parameter(help="JSON or JSONL file of human scores to validate the judges with."),
     ] = None
 
     def overrides(self) -> dict[str, Any]:

@@ -14,7 +14,8 @@ from tutelage.config.recipes import shipped_path
 from tutelage.errors import RecipeError
 
 # Listed behind the options that a verb has of its own.
-SHARED = Group("Shared options", sort_key=1)
+TRAINING = Group("Training", sort_key=1)
+SHARED = Group("Shared options", sort_key=2)
 
 
 def as_path(_: type, tokens: Sequence[Token]) -> Path:
@@ -33,39 +34,42 @@ def as_recipe(kind: type, tokens: Sequence[Token]) -> Path:
 Model = Annotated[
     str | None,
     Parameter(
-        help="The base model: a name, a Hugging Face folder, a hub id, or a GGUF file.", show_default=False
+        help="Base model: a name, a Hugging Face folder, a hub id (owner/name) or a GGUF file.",
+        show_default=False,
     ),
 ]
-Prompt = Annotated[str | None, Parameter(help="Prompt style: alpaca, alpaca-compact, phi3 or chat.")]
+Prompt = Annotated[
+    str | None, Parameter(help="Prompt template: alpaca, alpaca-compact, phi3, or chat (the model's own).")
+]
 Split = Annotated[
-    str | None, Parameter(help="How rows are split: group, position or, for labels, stratified.")
+    str | None, Parameter(help="How to split the rows: group, position, or (for labels) stratified.")
 ]
 Map = Annotated[
     tuple[str, ...],
     Parameter(
-        help="Which column holds a field: FIELD=COLUMN, as instruction=Frage, or a.b within objects. May be repeated.",
+        help="Read a field from another column: FIELD=COLUMN; a.b for nested values. Repeatable.",
         negative="",
         show_default=False,
     ),
 ]
-Instruction = Annotated[str | None, Parameter(help="One instruction for all rows.", show_default=False)]
+Instruction = Annotated[str | None, Parameter(help="Use this instruction for every row.", show_default=False)]
 Assignments = Annotated[
     tuple[str, ...],
     Parameter(
         group=SHARED,
-        help="Any setting, as section.name=value; may be repeated.",
+        help="Change any setting: section.name=value. Repeatable; --dry-run lists all settings.",
         negative="",
         show_default=False,
     ),
 ]
 FailIfWorse = Annotated[
     bool,
-    Parameter(help="Leave with exit code 7 if the verdict is worse.", negative="", show_default=False),
+    Parameter(help="Exit with code 7 if the verdict is worse.", negative="", show_default=False),
 ]
 AcceptChanges = Annotated[
     bool,
     Parameter(
-        help="Go on with an unfinished training though data, model or settings changed; it is recorded.",
+        help="Resume even if the data, the model or settings have changed. The change is recorded.",
         negative="",
         show_default=False,
     ),
@@ -74,13 +78,14 @@ SkipChecksums = Annotated[
     bool,
     Parameter(
         group=SHARED,
-        help="Take the base model as it is, without hashing its files; what the command writes records it.",
+        help="Do not verify the base model's files. This is recorded in the results.",
         negative="",
         show_default=False,
     ),
 ]
 Debug = Annotated[
-    bool, Parameter(group=SHARED, help="Show the traceback of an error.", negative="", show_default=False)
+    bool,
+    Parameter(group=SHARED, help="Show the traceback if an error occurs.", negative="", show_default=False),
 ]
 
 
@@ -92,7 +97,7 @@ class RunOptions:
     target: Annotated[
         Path | None,
         Parameter(
-            help="A recipe (.toml), the folder of an earlier run, or a name that `tutelage recipes list` names.",
+            help="A recipe file (.toml), a recipe's name (`tutelage recipes list`), or a run folder.",
             converter=as_recipe,
         ),
     ] = None
@@ -100,7 +105,9 @@ class RunOptions:
     output: Annotated[
         Path | None,
         Parameter(
-            group=SHARED, help="The run folder. Default: runs/ and the recipe's name.", converter=as_path
+            group=SHARED,
+            help="Run folder. Default: runs/, followed by the name of the recipe or data file.",
+            converter=as_path,
         ),
     ] = None
     set: Assignments = ()
@@ -121,7 +128,7 @@ class DryRunOptions(RunOptions):
         bool,
         Parameter(
             group=SHARED,
-            help="Show every setting, what would be written, and about how long it takes.",
+            help="Print all settings, the files that would be written and an estimate of the time; change nothing.",
             negative="",
             show_default=False,
         ),
@@ -137,7 +144,7 @@ class StageOptions(DryRunOptions):
         bool,
         Parameter(
             group=SHARED,
-            help="Replace what this stage wrote into the run folder before.",
+            help="Replace the existing results of this stage.",
             negative="",
             show_default=False,
         ),
@@ -150,17 +157,21 @@ class TrainingOptions(StageOptions):
     """The same for verbs whose settings are those of a training; each option stands for a setting."""
 
     epochs: Annotated[
-        int | None, Parameter(help="How many times every training row is seen.", show_default=False)
+        int | None,
+        Parameter(group=TRAINING, help="Number of passes over the training rows.", show_default=False),
     ] = None
     max_steps: Annotated[
-        int | None, Parameter(help="Optimizer steps, whatever the epochs.", show_default=False)
+        int | None,
+        Parameter(
+            group=TRAINING, help="Number of optimizer steps; overrides the epochs.", show_default=False
+        ),
     ] = None
-    batch_size: Annotated[int | None, Parameter(help="Examples per optimizer step.", show_default=False)] = (
-        None
-    )
-    learning_rate: Annotated[float | None, Parameter(help="Highest learning rate.", show_default=False)] = (
-        None
-    )
+    batch_size: Annotated[
+        int | None, Parameter(group=TRAINING, help="Examples per optimizer step.", show_default=False)
+    ] = None
+    learning_rate: Annotated[
+        float | None, Parameter(group=TRAINING, help="Peak learning rate.", show_default=False)
+    ] = None
 
     def overrides(self) -> dict[str, Any]:
         given = {
@@ -181,8 +192,8 @@ class NewRunOptions(TrainingOptions):
     data: Annotated[
         str | None,
         Parameter(
-            help="A JSON, JSONL, CSV or Parquet file, a folder of them, an https address, hf:owner/name, or one of the"
-            " names starter and instruction-data."
+            help="Your rows: a JSON, JSONL, CSV or Parquet file, a folder of such files, an https URL, hf:owner/name,"
+            " or a built-in data set (starter, instruction-data)."
         ),
     ] = None
     model: Model = None
@@ -203,14 +214,14 @@ class DataOptions:
     data: Annotated[
         str | None,
         Parameter(
-            help="Where the rows are, as for --data of the other verbs. Default: the recipe's, or starter."
+            help="Your rows: a file, a folder, a URL or hf:owner/name. Default: the recipe's data, or starter."
         ),
     ] = None
     _: KW_ONLY
     recipe: Annotated[
         Path | None,
         Parameter(
-            help="A recipe, by file or by name, whose settings of data and model are taken.",
+            help="Take the data and model settings from this recipe (a file or a name).",
             converter=as_recipe,
             show_default=False,
         ),

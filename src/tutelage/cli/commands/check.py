@@ -17,13 +17,13 @@ def check(
     options: DataOptions = DataOptions(),  # noqa: B008 - frozen
     *,
     strict: Annotated[
-        bool, Parameter(help="Leave with exit code 1 if there are warnings.", negative="", show_default=False)
+        bool, Parameter(help="Exit with code 1 if there are warnings.", negative="", show_default=False)
     ] = False,
     json: Annotated[
         bool,
-        Parameter(help="Print the result as JSON, every finding included.", negative="", show_default=False),
+        Parameter(help="Print the result as JSON, with every finding.", negative="", show_default=False),
     ] = False,
-    near_duplicates: Annotated[bool, Parameter(help="Look for rows whose prompts are nearly alike.")] = True,
+    near_duplicates: Annotated[bool, Parameter(help="Look for near-duplicate prompts.")] = True,
 ) -> int:
     """Find problems in your data; nothing is written."""
     try:

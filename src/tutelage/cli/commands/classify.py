@@ -24,11 +24,11 @@ from tutelage.stages.settings import refuse_idle_settings, refuse_untrained_sett
 
 def classify(
     options: DryRunOptions = DryRunOptions(),  # noqa: B008 - frozen
-    *texts: Annotated[str, Parameter(help="Texts to classify.", show_default=False)],
+    *texts: Annotated[str, Parameter(help="Texts to label.", show_default=False)],
     file: Annotated[
         Path | None,
         Parameter(
-            help="A file of rows, as for --data; they go to standard output with `predicted` and the probabilities.",
+            help="Label the rows of this file; they are printed with `predicted` and the probabilities.",
             converter=as_path,
         ),
     ] = None,
@@ -36,8 +36,8 @@ def classify(
     threshold: Annotated[
         str | None,
         Parameter(
-            help="Of two labels, give the rarer one from this probability on: a number, or `validation` for the one"
-            " that the evaluation chose on the validation rows. Default: 0.5.",
+            help="With two labels, the probability from which the rarer one is predicted: a number, or `validation`"
+            " for the threshold that the evaluation chose on the validation rows. Default: 0.5.",
             show_default=False,
         ),
     ] = None,

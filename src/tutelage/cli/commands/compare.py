@@ -17,18 +17,19 @@ def compare(
     *runs: Annotated[
         Path,
         Parameter(
-            help="Folders of evaluated runs, the baseline first; RUN@STEP is an evaluated checkpoint of one.",
+            help="Folders of evaluated runs, the baseline first. RUN@STEP names an evaluated checkpoint.",
             negative="",
         ),
     ],
     baseline: Annotated[
-        Path | None, Parameter(help="Which of them the others are held against.", converter=as_path)
+        Path | None,
+        Parameter(help="The run to compare the others with. Default: the first.", converter=as_path),
     ] = None,
     output: Annotated[
-        Path | None, Parameter(help="Write the comparison as a page to this file.", converter=as_path)
+        Path | None, Parameter(help="Also write the comparison to this HTML file.", converter=as_path)
     ] = None,
     overwrite: Annotated[
-        bool, Parameter(help="Replace the page if it is there.", negative="", show_default=False)
+        bool, Parameter(help="Replace the HTML file if it exists.", negative="", show_default=False)
     ] = False,
     json: Annotated[
         bool, Parameter(help="Print the result as JSON.", negative="", show_default=False)

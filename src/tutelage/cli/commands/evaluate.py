@@ -25,7 +25,7 @@ def evaluate(
     checkpoint: Annotated[
         int | None,
         Parameter(
-            help="Evaluate the weights after this step of the training, beside the run's own evaluation.",
+            help="Evaluate the checkpoint of this step instead of the final weights; the run's own evaluation is kept.",
             show_default=False,
         ),
     ] = None,

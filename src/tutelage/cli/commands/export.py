@@ -25,12 +25,12 @@ QUANTIZED = [name for name, one in EXPORT_TARGETS.items() if one.takes_quantizat
 
 
 def export(
-    run_folder: Annotated[Path, Parameter(help="The folder of a trained run, for example runs/quickstart.")],
+    run_folder: Annotated[Path, Parameter(help="Run folder of a trained model, e.g. runs/quickstart.")],
     *,
     to: Annotated[
         tuple[Target, ...],
         Parameter(
-            help=f"{WRITTEN[0].upper()}{WRITTEN[1:]}; may be repeated.",
+            help=f"{WRITTEN[0].upper()}{WRITTEN[1:]}. Repeatable.",
             negative="",
         ),
     ],
@@ -43,15 +43,21 @@ def export(
     output: Annotated[
         Path | None,
         Parameter(
-            help="Where the exports go. Default: export/ in the run.", converter=as_path, show_default=False
+            help="Folder to export to. Default: export/ in the run folder.",
+            converter=as_path,
+            show_default=False,
         ),
     ] = None,
     overwrite: Annotated[
-        bool, Parameter(help="Replace an export that is there.", negative="", show_default=False)
+        bool, Parameter(help="Replace an existing export.", negative="", show_default=False)
     ] = False,
     dry_run: Annotated[
         bool,
-        Parameter(help="Show every setting, and what would be written.", negative="", show_default=False),
+        Parameter(
+            help="Print all settings and the files that would be written; change nothing.",
+            negative="",
+            show_default=False,
+        ),
     ] = False,
     skip_checksums: SkipChecksums = False,
     debug: Debug = False,

@@ -16,24 +16,22 @@ from tutelage.stages.settings import refuse_classifier, refuse_idle_settings, re
 
 def generate(
     options: DryRunOptions = DryRunOptions(),  # noqa: B008 - frozen
-    instruction: Annotated[str, Parameter(help="What the model is asked to do.", show_default=False)] = "",
+    instruction: Annotated[str, Parameter(help="The instruction.", show_default=False)] = "",
     *,
     input: Annotated[
-        str, Parameter(help="The text that the instruction is about, where there is one.", show_default=False)
+        str, Parameter(help="Input text that the instruction refers to.", show_default=False)
     ] = "",
     base: Annotated[
-        bool, Parameter(help="Show the base model's answer too.", negative="", show_default=False)
+        bool, Parameter(help="Also print the base model's answer.", negative="", show_default=False)
     ] = False,
-    temperature: Annotated[
-        float, Parameter(help="0 takes the most probable token each time; more draws more freely.")
-    ] = 0.0,
+    temperature: Annotated[float, Parameter(help="Sampling temperature; 0 is greedy decoding.")] = 0.0,
     top_k: Annotated[
-        int | None, Parameter(help="Draw from so many of the most probable tokens.", show_default=False)
+        int | None, Parameter(help="Sample from the k most probable tokens only.", show_default=False)
     ] = None,
     top_p: Annotated[
-        float, Parameter(help="Draw from the fewest tokens that together have so much probability.")
+        float, Parameter(help="Sample from the smallest set of tokens whose probabilities sum to p.")
     ] = 1.0,
-    seed: Annotated[int, Parameter(help="Another seed draws another answer.")] = 0,
+    seed: Annotated[int, Parameter(help="Random seed for sampling.")] = 0,
 ) -> None:
     """Answer one instruction with the fine-tuned model."""
     with earlier_session(options) as session:

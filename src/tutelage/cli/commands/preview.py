@@ -16,13 +16,11 @@ def preview(
     *,
     row: Annotated[
         tuple[int, ...],
-        Parameter(help="Which row, from 0; may be repeated. Default: the first that is kept.", negative=""),
+        Parameter(help="Row number, from 0. Repeatable. Default: the first valid row.", negative=""),
     ] = (),
-    ids: Annotated[
-        bool, Parameter(help="Show the id of every token too.", negative="", show_default=False)
-    ] = False,
+    ids: Annotated[bool, Parameter(help="Also print token ids.", negative="", show_default=False)] = False,
     tree: Annotated[
-        int, Parameter(help="Draw the prefix tree of so many rows from this one on; 0 draws none.")
+        int, Parameter(help="Draw the prefix tree of this many rows, starting at --row; 0 draws none.")
     ] = 4,
 ) -> None:
     """Show the exact text and tokens that the model will see."""

@@ -9,7 +9,7 @@ from tutelage.cli.options import Debug, as_path
 from tutelage.cli.views import console
 from tutelage.stages import recipes
 
-Name = Annotated[str, Parameter(help="A name that `tutelage recipes list` names.")]
+Name = Annotated[str, Parameter(help="Name of a recipe; see `tutelage recipes list`.")]
 
 
 def list_recipes(*, debug: Debug = False) -> None:
@@ -31,11 +31,11 @@ def copy_recipe(
     name: Name,
     file: Annotated[
         Path | None,
-        Parameter(help="The file to write. Default: NAME.toml in this folder.", converter=as_path),
+        Parameter(help="File to write. Default: NAME.toml in the current folder.", converter=as_path),
     ] = None,
     *,
     overwrite: Annotated[
-        bool, Parameter(help="Replace a file that is there.", negative="", show_default=False)
+        bool, Parameter(help="Replace an existing file.", negative="", show_default=False)
     ] = False,
     debug: Debug = False,
 ) -> None:

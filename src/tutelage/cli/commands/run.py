@@ -18,7 +18,7 @@ from tutelage.stages.session import Session
 Fresh = Annotated[
     bool,
     Parameter(
-        help="Leave an earlier run as it is, and begin a new one in a folder beside it.",
+        help="Keep an earlier run as it is, and start a new one in a folder beside it.",
         negative="",
         show_default=False,
     ),

@@ -14,10 +14,13 @@ from tutelage.stages.selftest import selftest as run_selftest
 
 
 def selftest(
-    model: Annotated[str, Parameter(help="A model's name, folder, hub id or GGUF file.")] = DEFAULT_MODEL,
+    model: Annotated[
+        str,
+        Parameter(help="Base model: a name, a Hugging Face folder, a hub id (owner/name) or a GGUF file."),
+    ] = DEFAULT_MODEL,
     *,
     debug: Annotated[
-        bool, Parameter(help="Show the traceback of an error.", negative="", show_default=False)
+        bool, Parameter(help="Show the traceback if an error occurs.", negative="", show_default=False)
     ] = False,
 ) -> None:
     """Check that every way to run a step gives equal gradients.

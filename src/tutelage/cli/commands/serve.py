@@ -24,19 +24,22 @@ def serve(
     options: DryRunOptions = DryRunOptions(),  # noqa: B008 - frozen
     *,
     host: Annotated[
-        str, Parameter(help="The address to listen on; the default is reached from this machine alone.")
+        str, Parameter(help="Address to listen on. The default accepts connections from this machine only.")
     ] = "127.0.0.1",
-    port: Annotated[int, Parameter(help="The port; 0 takes a free one and prints it.")] = 8000,
-    at_once: Annotated[int, Parameter(help="So many answers grow side by side; others wait.")] = 8,
+    port: Annotated[int, Parameter(help="Port; 0 picks a free one and prints it.")] = 8000,
+    at_once: Annotated[int, Parameter(help="Maximum number of answers generated at the same time.")] = 8,
     engine: Annotated[
         Literal["auto", "torch", "llama.cpp"],
         Parameter(
-            help="What answers for the tuned model: llama.cpp from the run's verified GGUF export, which is faster, or"
-            " torch from the run's own weights. `auto` takes llama.cpp where there is such an export."
+            help="Backend for the fine-tuned model: llama.cpp (faster; needs a verified GGUF export) or torch."
+            " `auto` uses llama.cpp if there is such an export."
         ),
     ] = "auto",
     context: Annotated[
-        int, Parameter(help="At most so many tokens for a prompt and its answer; llama.cpp sets them aside.")
+        int,
+        Parameter(
+            help="Maximum number of tokens of prompt and answer together; llama.cpp reserves memory for them."
+        ),
     ] = MOST_TOKENS,
 ) -> None:
     """Serve the model over an OpenAI-compatible API.

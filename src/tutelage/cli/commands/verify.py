@@ -14,12 +14,12 @@ from tutelage.stages.verify import compare_files, refuse_damaged_files, train_ag
 
 
 def verify(
-    run_folder: Annotated[Path, Parameter(help="The folder of a trained run, for example runs/quickstart.")],
+    run_folder: Annotated[Path, Parameter(help="Run folder of a trained model, e.g. runs/quickstart.")],
     *,
     from_step: Annotated[
         int | None,
         Parameter(
-            help="The checkpoint from which to train again, 0 for the untuned model. Default: the last but one."
+            help="Step to retrain from; 0 starts from the base model. Default: the last checkpoint but one."
         ),
     ] = None,
     skip_checksums: SkipChecksums = False,

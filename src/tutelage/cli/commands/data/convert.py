@@ -30,18 +30,16 @@ def convert(
     *,
     to: Annotated[
         FormatName | None,
-        Parameter(help="The format of the rows. Default: the one that each row has.", show_default=False),
+        Parameter(help="Format of the output rows. Default: keep each row's format.", show_default=False),
     ] = None,
     chosen_only: Annotated[
         bool,
-        Parameter(
-            help="Leave the rejected answers of preference rows behind.", negative="", show_default=False
-        ),
+        Parameter(help="Drop the rejected answers of preference rows.", negative="", show_default=False),
     ] = False,
     drop_unfit: Annotated[
         bool,
         Parameter(
-            help="Leave out the rows that the format has no place for, rather than stop.",
+            help="Drop rows that the output format cannot hold instead of stopping.",
             negative="",
             show_default=False,
         ),

@@ -33,7 +33,7 @@ READING = tuple(
 Ledger = Annotated[
     Path | None,
     Parameter(
-        help="List every row that is not as it was, or not there, with its reason, in this file of JSON lines.",
+        help="Write every changed or dropped row with its reason to this JSONL file.",
         converter=as_path,
         show_default=False,
     ),
@@ -45,12 +45,12 @@ Ledger = Annotated[
 class SourceOptions:
     """Where rows come from."""
 
-    data: Annotated[str, Parameter(help="Where the rows are, as for --data of the other verbs.")]
+    data: Annotated[str, Parameter(help="Your rows: a file, a folder, a URL or hf:owner/name.")]
     _: KW_ONLY
     recipe: Annotated[
         Path | None,
         Parameter(
-            help="A recipe, by file or by name, whose settings of data and model are taken.",
+            help="Take the data and model settings from this recipe (a file or a name).",
             converter=as_recipe,
             show_default=False,
         ),
@@ -68,16 +68,16 @@ class OutputOptions:
     output: Annotated[
         Path,
         Parameter(
-            help=f"The file to write: {', '.join(OTHERS)} or {LAST}, each also with .gz.",
+            help=f"File to write: {', '.join(OTHERS)} or {LAST}; .gz is allowed.",
             converter=as_path,
         ),
     ]
     _: KW_ONLY
-    overwrite: Annotated[
-        bool, Parameter(help="Replace files that are there.", negative="", show_default=False)
-    ] = False
+    overwrite: Annotated[bool, Parameter(help="Replace existing files.", negative="", show_default=False)] = (
+        False
+    )
     dry_run: Annotated[
-        bool, Parameter(help="Say what would be written; write nothing.", negative="", show_default=False)
+        bool, Parameter(help="Print what would be written; write nothing.", negative="", show_default=False)
     ] = False
 
 

@@ -43,50 +43,50 @@ class FilterOptions:
 
     _: KW_ONLY
     without_rule: Annotated[
-        tuple[int, ...], _unset("Leave out what a rule of `tutelage check` tells of; may be repeated.")
+        tuple[int, ...], _unset("Drop rows that this rule of `tutelage check` reports. Repeatable.")
     ] = ()
     only_rule: Annotated[
-        tuple[int, ...], _unset("Keep only what a rule of `tutelage check` tells of; may be repeated.")
+        tuple[int, ...], _unset("Keep only rows that this rule of `tutelage check` reports. Repeatable.")
     ] = ()
     language: Annotated[
-        tuple[str, ...], _unset("Keep rows in this language, as en or zh; may be repeated.")
+        tuple[str, ...], _unset("Keep rows in this language, e.g. en or zh. Repeatable.")
     ] = ()
-    without_language: Annotated[
-        tuple[str, ...], _unset("Leave out rows in this language; may be repeated.")
-    ] = ()
+    without_language: Annotated[tuple[str, ...], _unset("Drop rows in this language. Repeatable.")] = ()
     matching: Annotated[
         tuple[str, ...],
-        _unset("Keep rows in whose texts this regular expression is found; may be repeated."),
+        _unset("Keep rows whose text matches this regular expression. Repeatable."),
     ] = ()
     not_matching: Annotated[
         tuple[str, ...],
-        _unset("Leave out rows in whose texts this regular expression is found; may be repeated."),
+        _unset("Drop rows whose text matches this regular expression. Repeatable."),
     ] = ()
-    min_tokens: Annotated[int | None, _unset("Least tokens of a row as the model sees it.")] = None
-    max_tokens: Annotated[int | None, _unset("Most tokens of a row as the model sees it.")] = None
-    min_answer_characters: Annotated[int | None, _unset("Least characters of the last answer.")] = None
-    max_answer_characters: Annotated[int | None, _unset("Most characters of the last answer.")] = None
+    min_tokens: Annotated[int | None, _unset("Minimum number of tokens of a row, template included.")] = None
+    max_tokens: Annotated[int | None, _unset("Maximum number of tokens of a row, template included.")] = None
+    min_answer_characters: Annotated[
+        int | None, _unset("Minimum number of characters of the last answer.")
+    ] = None
+    max_answer_characters: Annotated[
+        int | None, _unset("Maximum number of characters of the last answer.")
+    ] = None
     per_cluster: Annotated[
         int | None,
-        _unset("Most rows of one cluster, whose prompts are near-duplicates of each other."),
+        _unset("Keep at most this many rows of each cluster of near-duplicate prompts."),
     ] = None
-    desirable: Annotated[
-        bool, _unset("Leave out rows whose label or kto_tag says that the answer is not wanted (KTO rows).")
-    ] = False
+    desirable: Annotated[bool, _unset("Drop KTO rows whose answer is marked as unwanted.")] = False
     run: Annotated[
         Path | None,
         Parameter(
-            help="A run that was prepared from DATA; --outcome and --reason are about its ledger.",
+            help="A run prepared from DATA, for --outcome and --reason.",
             converter=as_path,
             show_default=False,
         ),
     ] = None
     outcome: Annotated[
-        tuple[Outcome, ...], _unset("Keep rows that the run kept, repaired or dropped; may be repeated.")
+        tuple[Outcome, ...], _unset("Keep rows that the run kept, repaired or dropped. Repeatable.")
     ] = ()
     reason: Annotated[
         tuple[str, ...],
-        _unset("Keep rows of which the run's ledger gives a reason with these words; may be repeated."),
+        _unset("Keep rows whose reason in the run's ledger contains this text. Repeatable."),
     ] = ()
 
 

@@ -27,12 +27,12 @@ def generate_rows(
     output: OutputOptions,
     model: ModelOptions,
     *,
-    rows: Annotated[int, Parameter(help="How many new rows are wanted.")],
-    rows_per_question: Annotated[int, Parameter(help="How many rows one question asks for.")] = 4,
+    rows: Annotated[int, Parameter(help="Number of new rows.")],
+    rows_per_question: Annotated[int, Parameter(help="Number of rows per request.")] = 4,
     max_questions: Annotated[
         int | None,
         Parameter(
-            help="Most questions to put. Default: three times the fewest that could do.", show_default=False
+            help="Maximum number of requests. Default: three times the minimum needed.", show_default=False
         ),
     ] = None,
 ) -> None:

@@ -31,11 +31,13 @@ def improve_rows(
     *,
     part: Annotated[
         Part,
-        Parameter(help="What is written anew: the last answer, or the instruction and its answer."),
+        Parameter(help="What to rewrite: the last answer, or the instruction and its answer."),
     ] = "response",
     max_questions: Annotated[
         int | None,
-        Parameter(help="Most questions to put; later rows stay as they are.", show_default=False),
+        Parameter(
+            help="Maximum number of requests; the remaining rows are kept unchanged.", show_default=False
+        ),
     ] = None,
     ledger: Ledger = None,
 ) -> None:

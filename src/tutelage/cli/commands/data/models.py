@@ -21,19 +21,17 @@ class ModelOptions:
     model: Annotated[
         str,
         Parameter(
-            help="ollama:MODEL, openai:MODEL@URL or gguf:PATH. A key is taken from OPENAI_API_KEY alone."
+            help="ollama:MODEL, openai:MODEL@URL or gguf:PATH. The API key is read from OPENAI_API_KEY only."
         ),
     ]
-    temperature: Annotated[
-        float, Parameter(help="0 takes the most probable words; more draws more freely.")
-    ] = 0.7
-    max_tokens: Annotated[int, Parameter(help="Longest reply in tokens.")] = 1024
-    seed: Annotated[int, Parameter(help="Another seed asks for other replies.")] = 123
-    timeout_seconds: Annotated[float, Parameter(help="Longest wait for a reply of a server.")] = 300
+    temperature: Annotated[float, Parameter(help="Sampling temperature; 0 is greedy decoding.")] = 0.7
+    max_tokens: Annotated[int, Parameter(help="Maximum number of tokens per reply.")] = 1024
+    seed: Annotated[int, Parameter(help="Random seed of the requests.")] = 123
+    timeout_seconds: Annotated[float, Parameter(help="Timeout of a request in seconds.")] = 300
     alias: Annotated[
         tuple[str, ...],
         Parameter(
-            help="Another name with which the server may answer for the model; may be repeated.",
+            help="Another name under which the server may report the model. Repeatable.",
             negative="",
             show_default=False,
         ),

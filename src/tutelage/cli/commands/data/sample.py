@@ -21,8 +21,8 @@ def sample(
     options: SourceOptions,
     output: OutputOptions,
     *,
-    rows: Annotated[int, Parameter(help="How many rows are drawn.")],
-    seed: Annotated[int, Parameter(help="Another seed draws other rows.")] = 123,
+    rows: Annotated[int, Parameter(help="Number of rows to draw.")],
+    seed: Annotated[int, Parameter(help="Random seed.")] = 123,
     ledger: Ledger = None,
 ) -> None:
     """Draw a random sample of rows, in their original order.

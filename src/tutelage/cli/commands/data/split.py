@@ -27,10 +27,10 @@ def split(
     *,
     split: Split = None,
     train_share: Annotated[
-        float | None, Parameter(help="Share of the rows to train on.", show_default=False)
+        float | None, Parameter(help="Share of training rows.", show_default=False)
     ] = None,
     test_share: Annotated[
-        float | None, Parameter(help="Share of the rows to test on; the rest validates.", show_default=False)
+        float | None, Parameter(help="Share of test rows; the rest is for validation.", show_default=False)
     ] = None,
     ledger: Ledger = None,
 ) -> None:
