@@ -31,8 +31,8 @@ OPTIONS = {
 @pytest.mark.parametrize("verb", OPTIONS)
 def test_a_verb_lists_the_options_that_it_honours(tutelage, verb):
     shown = tutelage(verb, "--help").out
-    # Each option begins a line of the box, behind a star where it has to be given, and its name by position.
-    listed = re.findall(r"^│ (?:\* +|  +)?(?:[A-Z-]+ )?(--[a-z-]+)", shown, flags=re.MULTILINE)
+    # Each option begins a line of the box, behind a star where it is required, and its name by position.
+    listed = re.findall(r"^│ (?:\*  | {3})?(?:[A-Z-]+ )?(--[a-z-]+)", shown, flags=re.MULTILINE)
     assert set(listed) == OPTIONS[verb]
 
 
