@@ -37,85 +37,91 @@ FEWEST_TO_STOP = 8
 class DataSettings(Section):
     source: Name = Field(
         "starter",
-        description="A JSON, JSONL, CSV or Parquet file (also gzipped), a folder of them, an https address,"
-        " `hf:owner/name`, or the name `starter` or `instruction-data`.",
+        description="Your rows: a JSON, JSONL, CSV or Parquet file (also gzipped), a folder of such files, an https"
+        " URL, `hf:owner/name`, or the built-in `starter` or `instruction-data`.",
     )
-    sha256: Sha256 | None = Field(
-        None, description="SHA-256 of the bytes of the source. An https address needs it."
-    )
-    licence: str = Field("", description="Licence of the data. It is told on the model card, no more.")
-    hub_split: str = Field("train", description="Which split of a data set of the hub is read.")
+    sha256: Sha256 | None = Field(None, description="SHA-256 of the source file. Required for an https URL.")
+    licence: str = Field("", description="License of the data, for the model card only.")
+    hub_split: str = Field("train", description="Split of a hub data set to read.")
     encoding: str | None = Field(
         None,
-        description="Encoding of the files. Default: UTF-8, or UTF-16 where a file begins with its mark.",
+        description="Encoding of the files. Default: UTF-8, or UTF-16 if the file starts with its byte order mark.",
     )
     delimiter: Annotated[str, Field(pattern="^(tab|comma|semicolon|pipe|.)$")] | None = Field(
         None,
-        description="What parts the cells of a table: `tab`, `comma`, `semicolon`, `pipe` or any one character."
-        " Default: what splits its lines alike.",
+        description="Column separator of CSV files: `tab`, `comma`, `semicolon`, `pipe` or any single character."
+        " Default: detected.",
     )
     quoting: Literal["double", "none"] | None = Field(
         None,
-        description="Whether double quotation marks surround cells of a table, or are plain characters (`none`)."
-        " Default: what splits its lines alike.",
+        description="Whether double quotes enclose CSV cells (`double`) or are ordinary characters (`none`)."
+        " Default: detected.",
     )
     header: bool | None = Field(
         None,
-        description="Whether the first line of a table names its columns. If not, they are `column1`, `column2` and so"
-        " on. Default: found from the first line.",
+        description="Whether the first line of a CSV file holds column names; if not, columns are named `column1`,"
+        " `column2` and so on. Default: detected.",
     )
-    format: FormatName | None = Field(None, description="What a row is. Default: found from its fields.")
+    format: FormatName | None = Field(
+        None, description="Format of the rows. Default: detected from their fields."
+    )
     map: dict[str, str] = Field(
         {},
-        description='Where a row has a field under another name: `instruction = "a.b"` takes b of a as instruction.',
+        description='Fields that have another name in your data: `instruction = "a.b"` reads the instruction from'
+        " `b` inside `a`.",
     )
     roles: dict[str, Literal["system", "user", "assistant", "tool"]] = Field(
         {},
-        description='What roles of other names are: `roles = { narrator = "user" }` reads the turns of narrator as the'
-        " user's.",
+        description='Roles that have another name in your data: `roles = { narrator = "user" }` reads turns of'
+        " `narrator` as user turns.",
     )
     instruction: Annotated[str, Field(min_length=1)] | None = Field(
         None,
-        description="One instruction for all rows, which then need `input` and `output` alone, as `Extract the fields"
-        " as JSON`.",
+        description="One instruction for all rows, e.g. `Extract the fields as JSON`; rows then need only `input`"
+        " and `output`.",
     )
     coerce: bool = Field(
-        False, description="Read numbers, true and false as text where text is due, rather than stop."
+        False,
+        description="Convert numbers, true and false to text where text is expected, instead of stopping.",
     )
     keep_empty_output: bool = Field(
-        False, description="Keep rows with an empty answer, which teach the model to say nothing."
+        False, description="Keep rows with an empty answer; they teach the model to say nothing."
     )
-    max_file_bytes: Count = Field(100 * 2**20, description="Largest file in bytes, once it is unpacked.")
+    max_file_bytes: Count = Field(
+        100 * 2**20, description="Maximum size of a file in bytes, after decompression."
+    )
     max_row_bytes: Count = Field(
-        2**20, description="Largest row in bytes; larger ones are dropped and listed."
+        2**20, description="Maximum size of a row in bytes; larger rows are dropped and listed."
     )
-    prompt: PromptStyle = Field("alpaca", description="How a row becomes a prompt.")
+    prompt: PromptStyle = Field("alpaca", description="Prompt template; `chat` is the model's own.")
     split: SplitRule = Field(
         "group",
-        description="`group` splits by a hash of the normalised prompt; `position` by the order of the file;"
-        " `stratified`, for labels, gives each split its share of each label and keeps equal texts together.",
+        description="`group` splits by a hash of the normalized prompt, `position` by the order in the file;"
+        " `stratified` (for labels) keeps the share of each label and never separates equal texts.",
     )
-    train_share: Share = Field(0.85, description="Share of the rows that is trained on.")
-    test_share: Share = Field(0.10, description="Share held back for the evaluation; the rest validates.")
+    train_share: Share = Field(0.85, description="Share of training rows.")
+    test_share: Share = Field(0.10, description="Share of test rows; the remaining rows are for validation.")
     max_length: Count | None = Field(
-        None, description="Longest example in tokens. Default: the model's context."
+        None, description="Maximum length of an example in tokens. Default: the model's context length."
     )
     overlong: Literal["stop", "drop"] = Field(
         "stop",
-        description="What to do when a row is longer than that: stop and name it, or drop and list it.",
+        description="What to do with a longer row: `stop` with an error that names it, or `drop` it and list it.",
     )
     loss_on: LossOn = Field(
         "response",
-        description="Which tokens are supervised: every answer of a conversation with its end, the last one alone,"
-        " or the prompts too.",
+        description="Supervised tokens: every answer of a conversation including its end token, only the last"
+        " answer, or everything including the prompts.",
     )
     label_separator: Annotated[str, Field(min_length=1, max_length=1)] | None = Field(
         None,
-        description="Several labels for each text, or none: this sign parts them, or they are a list. Default: one.",
+        description="For rows with several labels or none: the character that separates them in a cell; a list works"
+        " too. Default: one label per row.",
     )
     class_token: ClassToken = Field(
         "last",
-        description="Which token of a text the head for labels reads; the `first` one has seen nothing of the rest.",
+        description="Token that the classification head reads; with causal attention, the `first` token has seen"
+        " nothing but itself.",
     )
 
     @model_validator(mode="after")
@@ -131,14 +137,14 @@ class DataSettings(Section):
 class ModelSettings(Section):
     name_or_path: Name = Field(
         DEFAULT_MODEL,
-        description="The default model's name, a Hugging Face folder, a run of yours that was exported with `--to hf`,"
-        " a hub id (`owner/name`, or `owner/name@commit` for the same weights at any time), or a GGUF file.",
+        description="Base model: the default model's name, a Hugging Face folder, a run exported with `--to hf`, a"
+        " hub id (`owner/name`, or `owner/name@commit` to pin the weights) or a GGUF file.",
     )
     adapter: Name | None = Field(
         None,
-        description="A LoRA adapter that is trained further: a run of yours (`runs/first`, or `runs/first@120` for a"
-        " checkpoint), or a folder in PEFT format. Rank, alpha, target modules and the run's base model are taken from"
-        " it. Default: a new adapter.",
+        description="Train an existing LoRA adapter further: a run (`runs/first`, or `runs/first@120` for a"
+        " checkpoint) or a PEFT folder. Rank, alpha, target modules and a run's base model are taken from it."
+        " Default: a new adapter.",
     )
 
 
@@ -148,60 +154,66 @@ class TrainingSettings(Section):
     )
     class_weights: Literal["none", "balanced"] = Field(
         "none",
-        description="`balanced` weighs each row of a classification by the inverse of how often its label is trained,"
-        " so that each label weighs the same.",
+        description="`balanced` weights each row by the inverse frequency of its label, so that all labels count the"
+        " same.",
     )
-    seed: Annotated[int, Field(ge=0, lt=2**32)] = Field(123, description="Seed of order and new weights.")
-    num_train_epochs: Steps = Field(2, description="How many times every training row is seen.")
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = Field(
+        123, description="Random seed of the row order and of new weights."
+    )
+    num_train_epochs: Steps = Field(2, description="Number of passes over the training rows.")
     max_steps: Steps | None = Field(
         None,
-        description="Optimiser steps of the run, whatever num_train_epochs says. Default: the epochs decide.",
+        description="Number of optimizer steps; overrides num_train_epochs. Default: set by the epochs.",
     )
-    per_device_train_batch_size: Count = Field(8, description="Examples in one micro-batch.")
-    gradient_accumulation_steps: Count = Field(1, description="Micro-batches in one optimiser step.")
-    learning_rate: Annotated[float, Field(gt=0)] = Field(5e-4, description="Highest learning rate.")
+    per_device_train_batch_size: Count = Field(8, description="Examples per micro-batch.")
+    gradient_accumulation_steps: Count = Field(1, description="Micro-batches per optimizer step.")
+    learning_rate: Annotated[float, Field(gt=0)] = Field(5e-4, description="Peak learning rate.")
     lr_scheduler_type: Literal["constant", "linear", "cosine"] = Field(
-        "cosine", description="How the learning rate falls after the warm-up."
+        "cosine", description="Learning rate schedule after the warmup."
     )
     warmup_ratio: Share = Field(
-        0.05, description="Share of the steps in which the learning rate rises from 0."
+        0.05, description="Share of the steps over which the learning rate rises from 0 to its peak."
     )
-    weight_decay: Annotated[float, Field(ge=0)] = Field(0.0, description="AdamW's decoupled weight decay.")
+    weight_decay: Annotated[float, Field(ge=0)] = Field(0.0, description="Decoupled weight decay of AdamW.")
     adam_beta1: Annotated[float, Field(ge=0, lt=1)] = Field(
-        0.9, description="AdamW's decay of the mean gradient."
+        0.9, description="Decay rate of AdamW's first moment."
     )
     adam_beta2: Annotated[float, Field(ge=0, lt=1)] = Field(
-        0.999, description="AdamW's decay of the mean squared gradient."
+        0.999, description="Decay rate of AdamW's second moment."
     )
-    adam_epsilon: Annotated[float, Field(gt=0)] = Field(1e-8, description="AdamW's epsilon.")
+    adam_epsilon: Annotated[float, Field(gt=0)] = Field(1e-8, description="Epsilon of AdamW.")
     max_grad_norm: Annotated[float, Field(ge=0)] = Field(
-        1.0, description="Gradients are clipped to this L2 norm; 0 does not clip."
+        1.0, description="Maximum L2 norm of the gradients (clipping); 0 disables clipping."
     )
     device: Literal["auto", "cpu", "cuda", "mps"] = Field(
         "auto",
-        description="`auto` takes a GPU where there is one, but an Apple one only as `mps`: nothing was run on it yet.",
+        description="Device; `auto` uses a CUDA GPU if there is one. An Apple GPU has to be requested with `mps`; it"
+        " has not been tested yet.",
     )
     dtype: Literal["auto", "float32", "bfloat16"] = Field(
         "auto",
-        description="Type of the matrix products; `auto` measures which is faster. Trained weights stay float32.",
+        description="Data type of the matrix products; `auto` measures which one is faster. Trained weights are"
+        " always float32.",
     )
     eval_steps: Count | None = Field(
-        None, description="Steps between two validation losses. Default: four times an epoch."
+        None,
+        description="Steps between two evaluations of the validation loss. Default: four times per epoch.",
     )
     early_stopping_patience: Annotated[int, Field(ge=0)] = Field(
         1,
-        description="Stop after this many validations in a row without a new lowest loss, but not before the first"
-        f" epoch is complete, and only with {FEWEST_TO_STOP} validation rows or more; 0 disables early stopping.",
+        description="Stop after this many validations in a row without a new best loss, but not before the end of"
+        f" the first epoch and only with {FEWEST_TO_STOP} or more validation rows; 0 disables early stopping.",
     )
     save_steps: Count | None = Field(
-        None, description="Steps between two checkpoints. Default: with every validation loss."
+        None, description="Steps between two checkpoints. Default: a checkpoint at every validation."
     )
     save_total_limit: Count = Field(
-        2, description="How many of the latest checkpoints are kept beside the best."
+        2, description="Number of recent checkpoints to keep, in addition to the best one."
     )
     sample_prompts: Annotated[int, Field(ge=0)] = Field(
         3,
-        description="How many validation prompts are answered at each validation, to watch the model learn.",
+        description="Number of validation prompts to answer at every validation, so that you can watch the model"
+        " learn.",
     )
 
 

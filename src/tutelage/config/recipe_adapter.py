@@ -19,19 +19,21 @@ class AdapterSettings(Section):
 
     type: Literal["lora", "none", "last-block", "last-two-blocks", "head"] = Field(
         "lora",
-        description="`lora` trains an adapter; `none` trains every weight. For labels, `last-block` and"
-        " `last-two-blocks` train so many blocks with the norm after them, and `head` nothing but the head for labels,"
-        " which is always trained.",
+        description="`lora` trains an adapter; `none` trains all weights. For classification, `last-block` and"
+        " `last-two-blocks` train that many transformer blocks and the final norm, and `head` only the"
+        " classification head, which is always trained.",
     )
-    r: Annotated[int, Field(ge=1)] = Field(16, description="Rank of the adapter.")
+    r: Annotated[int, Field(ge=1)] = Field(16, description="Rank of the LoRA adapter.")
     lora_alpha: Annotated[float, Field(gt=0)] = Field(
         32, description="The adapter is scaled by lora_alpha / r."
     )
-    lora_dropout: Annotated[float, Field(ge=0, lt=1)] = Field(0.0, description="Dropout before the adapter.")
+    lora_dropout: Annotated[float, Field(ge=0, lt=1)] = Field(
+        0.0, description="Dropout on the adapter's input."
+    )
     target_modules: str | list[str] = Field(
         ALL_LINEAR,
-        description="Which layers get an adapter: `all-linear`, a list of module names or their endings, or a regular"
-        " expression that matches whole names.",
+        description="Layers that get an adapter: `all-linear`, a list of module names or name endings, or a regular"
+        " expression that matches full names.",
     )
 
     @field_validator("target_modules", mode="before")

@@ -21,22 +21,23 @@ class NamedSetSettings(Section):
 
     source: Name = Field(description="Where its rows are, as for data.source.")
     metric: SetMetricName = Field(
-        description="How an answer is scored; with `judge` those of evaluation.judges score it.",
+        description="How answers are scored; `judge` uses the judges of evaluation.judges.",
         json_schema_extra={"enum": list(SET_METRICS)},
     )
     sha256: Sha256 | None = Field(None, description="SHA-256 of its bytes. An https address needs it.")
     format: FormatName | None = Field(None, description="What a row is. Default: found from its fields.")
     map: dict[str, str] = Field({}, description="Where a row has a field under another name.")
-    pattern: str | None = Field(None, description="`regex` only: what has to be found in the answer.")
+    pattern: str | None = Field(None, description="`regex` only: the pattern to find in the answer.")
     tolerance: Annotated[float, Field(ge=0)] | None = Field(
-        None, description="`numeric` only: how far off the number may be. Default: not at all."
+        None, description="`numeric` only: the accepted deviation. Default: none."
     )
     json_schema: Name | None = Field(
-        None, description="`json` only: a file with a schema that answers must fit."
+        None, description="`json` only: a file with the JSON schema that answers must satisfy."
     )
     choices: list[str] | Name | None = Field(
         None,
-        description="`multiple_choice` only: the choices of every row, or the field in which each row has its own.",
+        description="`multiple_choice` only: the choices of every row, or the field that holds the choices of each"
+        " row.",
     )
 
     @model_validator(mode="after")
@@ -78,66 +79,70 @@ class NamedSetSettings(Section):
 
 class EvaluationSettings(Section):
     limit: Count | None = Field(
-        None, description="Evaluate only the first so many rows of each test set. Default: all."
+        None,
+        description="Evaluate only the first rows of each test set, up to this number. Default: all rows.",
     )
-    max_new_tokens: Count = Field(128, description="Longest answer in tokens.")
-    batch_size: Count = Field(64, description="Answers decoded at once.")
+    max_new_tokens: Count = Field(128, description="Maximum number of tokens per answer.")
+    batch_size: Count = Field(64, description="Number of answers generated at the same time.")
     primary_metric: MetricName = Field(
         "chrf",
-        description="The metric that the verdict is about, chosen before anything is seen.",
+        description="Metric that the verdict is based on; it is fixed before any answer is seen.",
         json_schema_extra={"enum": list(METRICS)},
     )
     sets: dict[Annotated[str, Field(pattern="^[a-z0-9][a-z0-9_-]{0,63}$")], NamedSetSettings] = Field(
-        {}, description="More test sets by name, each a table [evaluation.sets.NAME] as below."
+        {}, description="Additional named test sets, each a table [evaluation.sets.NAME] as described below."
     )
     forgetting: bool = Field(
-        True, description="Read general text with both models, to see whether tuning cost the grasp of it."
+        True, description="Evaluate both models on general text to see whether fine-tuning caused forgetting."
     )
     forgetting_margin: Annotated[float, Field(gt=0)] = Field(
-        0.1, description="Largest rise on general text, in bits per byte, that counts as no regression."
+        0.1,
+        description="Largest increase on general text, in bits per byte, that does not count as forgetting.",
     )
     forgetting_kl_margin: Annotated[float, Field(gt=0)] = Field(
         0.5,
-        description="Largest divergence from the base on general prompts, in nats a token, that counts so.",
+        description="Largest KL divergence from the base model on general prompts, in nats per token, that does not"
+        " count as forgetting.",
     )
     zero_shot: bool = Field(
         False,
-        description="Hold a classification against its base model too, which chooses among the labels by their names.",
+        description="Also compare a classification with its base model, which picks a label by its name.",
     )
     judges: list[Name] = Field(
         [],
-        description="Models that score the answers: `ollama:MODEL`, `openai:MODEL@URL` or `gguf:PATH`. One on another"
-        " machine has to be named on the command line, with --judge.",
+        description="Models that score the answers: `ollama:MODEL`, `openai:MODEL@URL` or `gguf:PATH`. A judge on"
+        " another machine must be named on the command line, with --judge.",
     )
     labels: Name | None = Field(
         None,
-        description="A JSON or JSONL file with scores of some answers by people, which the judges are held against.",
+        description="JSON or JSONL file of human scores to validate the judges with.",
     )
     judge_aliases: list[Name] = Field(
         [],
-        description="Other names with which a server may answer for a judge; by any other name its reply is refused.",
+        description="Other names under which a server may report a judge; a reply under any other name is rejected.",
     )
     judge_max_tokens: Count = Field(
         64,
-        description="Longest reply of a judge in tokens, thoughts included. A judge that thinks needs thousands.",
+        description="Maximum number of tokens of a judge's reply, including reasoning; reasoning models need"
+        " thousands.",
     )
     judge_limit: Count | None = Field(
-        None, description="Most questions put to one judge; the rest has no score. Default: all."
+        None, description="Maximum number of answers sent to a judge; the rest are not scored. Default: all."
     )
     judge_price_in: Price | None = Field(
-        None, description="What a million input tokens of a judge on a server cost, in your currency."
+        None, description="Price of a million input tokens of a judge, in your currency."
     )
     judge_price_out: Price | None = Field(
-        None, description="What a million output tokens of it cost, in the same currency."
+        None, description="Price of a million output tokens of a judge, in the same currency."
     )
     judge_budget: Price | None = Field(
         None,
-        description="Most that one judge may cost in one command, by these prices; the rest has no score. Default: no"
-        " limit.",
+        description="Maximum cost of one judge per command, at these prices; the remaining answers are not scored."
+        " Default: no limit.",
     )
-    judge_concurrency: Count = Field(4, description="Questions put to a judge at once.")
+    judge_concurrency: Count = Field(4, description="Number of concurrent requests to a judge.")
     judge_timeout: Annotated[float, Field(gt=0)] = Field(
-        300.0, description="Seconds that a judge has for one question, with all tries and pauses."
+        300.0, description="Timeout of a judge's request in seconds, including retries."
     )
 
     @field_validator("judges", "judge_aliases", mode="after")

@@ -14,31 +14,30 @@ class PreferenceSettings(Section):
     loss: Annotated[str, one_of(PREFERENCE_LOSSES)] = Field(
         "sigmoid",
         json_schema_extra={"enum": list(PREFERENCE_LOSSES)},
-        description="`dpo` only: `sigmoid` is DPO's own; `ipo` stops at a margin; `orpo` and `simpo` ask nothing of the"
-        " model that the training starts from.",
+        description="`dpo` only: `sigmoid` is the original DPO loss, `ipo` stops at a margin; `orpo` and `simpo`"
+        " need no reference model.",
     )
     beta: Annotated[float, Field(gt=0)] = Field(
         0.1,
-        description="How much a difference of log-probabilities counts; lower goes farther from the start.",
+        description="Strength of the pull towards the reference model; lower values allow larger changes.",
     )
     label_smoothing: Annotated[float, Field(ge=0, lt=0.5)] = Field(
-        0.0, description="`sigmoid` and `simpo` only: share of the pairs that may be the wrong way round."
+        0.0,
+        description="`sigmoid` and `simpo` only: share of pairs assumed to be labeled the wrong way round.",
     )
     length_normalised: bool = Field(
         False,
-        description="`dpo` only: compare means over the tokens of an answer rather than sums; `orpo` and `simpo`"
-        " always do.",
+        description="`dpo` only: use mean instead of summed log-probabilities per answer; `orpo` and `simpo` always"
+        " do.",
     )
-    gamma: Annotated[float, Field(ge=0)] = Field(
-        0.5, description="`simpo` only: the margin that a pair should reach, in units of the reward."
-    )
+    gamma: Annotated[float, Field(ge=0)] = Field(0.5, description="`simpo` only: target reward margin.")
     desirable_weight: Annotated[float, Field(gt=0)] = Field(
         1.0,
-        description="`kto` only: how much the loss of a desirable answer counts. Give the rarer kind more weight:"
-        " desirable answers times their weight should be 1 to 1.33 times undesirable ones times theirs.",
+        description="`kto` only: weight of desirable answers. Give the rarer kind more weight: the number of"
+        " desirable answers times their weight should be 1 to 1.33 times that of undesirable ones.",
     )
     undesirable_weight: Annotated[float, Field(gt=0)] = Field(
-        1.0, description="`kto` only: how much the loss of an undesirable answer counts."
+        1.0, description="`kto` only: weight of undesirable answers."
     )
 
     @model_validator(mode="after")
