@@ -18,16 +18,16 @@ EXIT_LEFT_AT_ONCE = 130  # at the second Ctrl-C
 
 # What `--help` and the guide say of each, in their order.
 EXIT_CODES: Mapping[int, str] = {
-    0: "done",
-    EXIT_WARNINGS: "warnings of check --strict, or a fault of Tutelage",
-    EXIT_USAGE: "usage, data or settings",
+    0: "success",
+    EXIT_WARNINGS: "warnings with check --strict, or an internal error",
+    EXIT_USAGE: "invalid usage, data or settings",
     EXIT_NON_FINITE: "non-finite loss",
-    EXIT_STORAGE: "storage",
-    EXIT_UNTRUSTWORTHY: "a judge that is not trustworthy",
-    EXIT_OTHER_MODEL: "an export that is not the model that was trained",
+    EXIT_STORAGE: "storage error",
+    EXIT_UNTRUSTWORTHY: "unreliable judge",
+    EXIT_OTHER_MODEL: "export verification failed",
     EXIT_WORSE: "worse with --fail-if-worse",
-    EXIT_INTERRUPTED: "interrupted (the message says what is kept)",
-    EXIT_LEFT_AT_ONCE: "left at once at the second Ctrl-C",
+    EXIT_INTERRUPTED: "interrupted; the message says what is kept",
+    EXIT_LEFT_AT_ONCE: "stopped by a second Ctrl-C",
 }
 OF_EVERY_COMMAND = (0, EXIT_USAGE, EXIT_STORAGE, EXIT_INTERRUPTED, EXIT_LEFT_AT_ONCE)
 OF_ONE_COMMAND: Mapping[str, tuple[int, ...]] = {

@@ -73,13 +73,13 @@ _ENTRIES = (
     ObjectiveInfo(
         name="instruction",
         task="instruction tuning",
-        help="trains answers",
+        help="trains the model to give the answers of your rows",
         loss_unit="nats per token",
     ),
     ObjectiveInfo(
         name="classification",
         task="classification",
-        help="trains a head that gives a text its label",
+        help="trains a classification head on labeled texts",
         loss_unit="nats per text",
         row_format="text-label",
         columns="a text and its label",
@@ -104,7 +104,7 @@ _ENTRIES = (
     ObjectiveInfo(
         name="dpo",
         task="preference tuning",
-        help="makes the chosen of two answers more probable than the rejected one",
+        help="makes the chosen answer of a pair more probable than the rejected one",
         loss_unit="per pair",
         row_format="preference",
         unit="pairs",
@@ -115,7 +115,7 @@ _ENTRIES = (
     ObjectiveInfo(
         name="kto",
         task="preference tuning by labels (KTO)",
-        help="makes answers more probable whose label is true, and others less",
+        help="makes desirable answers more probable and undesirable ones less",
         loss_unit="per answer",
         columns="what is asked, what is answered, and a label that is true or false",
         unit="answers",
