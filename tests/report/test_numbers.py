@@ -91,7 +91,7 @@ def test_changed_settings_are_apart_with_default_and_origin():
     }
     rest = {row.name: row for row in tables.rest}
     assert rest["training.seed"].origin == "--set"
-    assert rest["training.eval_steps"].value == "four times an epoch"
+    assert rest["training.eval_steps"].value == "four times per epoch"
     assert rest["data.max_row_bytes"].value == "1 MiB"
     assert "data.class_token" not in rest
     assert "data.class_token" in tables.without_effect["training.objective is instruction"]

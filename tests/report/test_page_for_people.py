@@ -110,7 +110,7 @@ def test_changed_settings_stand_open_with_their_origin_and_the_rest_is_folded(ht
     settings = html[html.index('<section id="settings">') :]
     before, _, folded = settings.partition("<details>")
     assert texts(before, r"<tr>(<th scope=.row.*?)</tr>") == [
-        "training.learning_rateHighest learning rate.1 × 10⁻⁵0.0005lora.toml:14"
+        "training.learning_ratePeak learning rate.1 × 10⁻⁵0.0005lora.toml:14"
     ]
     assert "data.train_share" in folded
     assert "<details open" not in html

@@ -101,7 +101,7 @@ class EvaluationSettings(Section):
     )
     forgetting_kl_margin: Annotated[float, Field(gt=0)] = Field(
         0.5,
-        description="Largest KL divergence from the base model on general prompts, in nats per token, that does not"
+        description="Largest KL divergence from the base model on general prompts, in nats a token, that does not"
         " count as forgetting.",
     )
     zero_shot: bool = Field(
