@@ -1,7 +1,7 @@
 """The options that several verbs understand."""
 
 from collections.abc import Sequence
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -31,6 +31,13 @@ def as_recipe(kind: type, tokens: Sequence[Token]) -> Path:
     return path if is_there(path) else shipped_path(tokens[0].value) or path
 
 
+Data = Annotated[
+    str | None,
+    Parameter(
+        help="Your rows: a JSON, JSONL, CSV or Parquet file, a folder of such files, an https URL, hf:owner/name, or a"
+        " built-in data set (starter, instruction-data). Default: the recipe's data, or starter."
+    ),
+]
 Model = Annotated[
     str | None,
     Parameter(
@@ -87,6 +94,31 @@ Debug = Annotated[
     bool,
     Parameter(group=SHARED, help="Show the traceback if an error occurs.", negative="", show_default=False),
 ]
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class RowsOptions:
+    """The options that say which rows there are, and how they are read."""
+
+    data: Data = None
+    model: Model = None
+    prompt: Prompt = None
+    split: Split = None
+    map: Map = ()
+    instruction: Instruction = None
+
+    def of_rows(self, source: str) -> dict[str, Any]:
+        """Return what they say of settings, by option and setting; `source` is how the rows are named."""
+        given = {
+            f"{source} data.source": self.data,
+            "--model model.name_or_path": self.model,
+            "--prompt data.prompt": self.prompt,
+            "--split data.split": self.split,
+            "--map data.map": column_map(self.map),
+            "--instruction data.instruction": self.instruction,
+        }
+        return _without_none(given)
 
 
 @Parameter(name="*")
@@ -186,37 +218,19 @@ class TrainingOptions(StageOptions):
 
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
-class NewRunOptions(TrainingOptions):
+class NewRunOptions(RowsOptions, TrainingOptions):
     """The same for verbs that read the data."""
 
-    data: Annotated[
-        str | None,
-        Parameter(
-            help="Your rows: a JSON, JSONL, CSV or Parquet file, a folder of such files, an https URL, hf:owner/name,"
-            " or a built-in data set (starter, instruction-data)."
-        ),
-    ] = None
-    model: Model = None
-    prompt: Prompt = None
-    split: Split = None
-    map: Map = ()
-    instruction: Instruction = None
-
     def overrides(self) -> dict[str, Any]:
-        return {**super().overrides(), **_overrides("--data", self)}
+        return {**super().overrides(), **self.of_rows("--data")}
 
 
 @Parameter(name="*")
 @dataclass(frozen=True)
-class DataOptions:
+class DataOptions(RowsOptions):
     """The options of the verbs that look at data alone and need no run."""
 
-    data: Annotated[
-        str | None,
-        Parameter(
-            help="Your rows: a file, a folder, a URL or hf:owner/name. Default: the recipe's data, or starter."
-        ),
-    ] = None
+    data: Data = field(default=None, kw_only=False)
     _: KW_ONLY
     recipe: Annotated[
         Path | None,
@@ -226,29 +240,11 @@ class DataOptions:
             show_default=False,
         ),
     ] = None
-    model: Model = None
-    prompt: Prompt = None
-    split: Split = None
-    map: Map = ()
-    instruction: Instruction = None
     set: Assignments = ()
     debug: Debug = False
 
     def load(self) -> Recipe:
-        overrides = _overrides("DATA", self)
-        return load(self.recipe, overrides, self.set).recipe
-
-
-def _overrides(source: str, options: NewRunOptions | DataOptions) -> dict[str, Any]:
-    given = {
-        f"{source} data.source": options.data,
-        "--model model.name_or_path": options.model,
-        "--prompt data.prompt": options.prompt,
-        "--split data.split": options.split,
-        "--map data.map": column_map(options.map),
-        "--instruction data.instruction": options.instruction,
-    }
-    return _without_none(given)
+        return load(self.recipe, self.of_rows("DATA"), self.set).recipe
 
 
 def _without_none(given: dict[str, Any]) -> dict[str, Any]:
