@@ -86,3 +86,9 @@ def test_a_value_out_of_range_is_refused_by_its_option(tutelage, workplace, word
     assert refused.code == 2
     assert "settings.invalid_value" in refused.err
     assert words[0] in refused.err
+
+
+def test_rows_named_by_position_are_not_named_by_a_setting_too(tutelage, workplace):
+    refused = tutelage("check", "my.json", "--set", "data.source=other.json")
+    assert refused.code == 2
+    assert "settings.given_twice" in refused.err

@@ -98,16 +98,17 @@ def load(path: Path | None, overrides: Mapping[str, Any], assignments: Sequence[
     `overrides` maps an option and its setting, joined by a space, to the value: {"--data data.source": "my.json"}.
     """
     tables, origins = _read(path) if path else ({}, {})
+    options = {option_and_name.split(" ")[0] for option_and_name in overrides}
     for option_and_name, value in overrides.items():
         option, name = option_and_name.split(" ")
         _assign(tables, name, value)
         origins[name] = option
     for assignment in assignments:
         name, value = _parse_assignment(assignment)
-        if (option := origins.get(name, "")).startswith("-") and option != "--set":
+        if origins.get(name) in options:
             raise RecipeError(
                 "settings.given_twice",
-                f"{option} and --set {name} give the same setting. Leave one of them out.",
+                f"{origins[name]} and --set {name} give the same setting. Leave one of them out.",
             )
         _assign(tables, name, value)
         origins[name] = "--set"
