@@ -220,7 +220,7 @@ def test_the_split_by_position_keeps_both_answers_together(tutelage, place, begi
     run = RunFolder(place / "mine")
     for split in ("train", "test", "validation"):
         chosen, rejected = (
-            read_json_lines(split_files(run.data, split, side).texts) for side in ("", ".rejected")
+            read_json_lines(split_files(run.data, split, side).texts) for side in ("", "rejected")
         )
         assert [one["row"] for one in chosen] == [one["row"] for one in rejected]
         assert all(one["prompt"] == other["prompt"] for one, other in zip(chosen, rejected, strict=True))

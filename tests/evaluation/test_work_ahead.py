@@ -134,7 +134,7 @@ def test_a_named_set_is_answered_or_its_choices_are_read(prepared):
 
 def test_of_a_preference_tuning_both_read_the_rejected_answers_and_no_length_is_known(prepared):
     rows = prepared(ROWS)
-    pairs = rows.beside(prepared(ROWS[:1] + ROWS[:1], "rejected"))
+    pairs = rows.beside("chosen", {"rejected": prepared(ROWS[:1] + ROWS[:1], "rejected")})
     unknown = answering_work(ROWS, **{**KNOWN, "knows_lengths": False})
     # The rejected answers read 1 2 3 7 twice, which is one row of nodes and targets.
     assert work_of(pairs, PREFERENCES) == (unknown + Work(nodes=4, targets=2)).times(2)

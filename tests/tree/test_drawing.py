@@ -77,7 +77,7 @@ def test_a_wrong_drawing_is_caught(broken):
 
 def test_of_pairs_both_answers_are_drawn_and_told_apart():
     pairs = [Pair(Example(3, (1, 2, 5, 6), 2, 2), Example(3, (1, 2, 7, 6), 2, 2))]
-    (branch,) = branches_of(examples_of(pairs), names_of(pairs))
+    (branch,) = branches_of(examples_of(pairs), names_of(examples_of(pairs), ("chosen", "rejected")))
     assert branch.ids == (1, 2)
     assert {inner.ids: inner.ends for inner in branch.branches} == {
         (5,): ("row 3 chosen",),

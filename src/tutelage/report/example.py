@@ -34,18 +34,19 @@ class TreeNode:
 def shown_examples(train: PreparedRows, decode: Decode | None) -> list[dict[str, Any]]:
     """Take the shortest example, one of median length, which looks most like the rest, and the longest.
 
-    Of pairs both answers are shown.
+    Of rows with several answers all are shown.
     """
     by_length = np.lexsort((train.row_numbers, train.lengths))
     last = len(by_length) - 1
     names = {len(by_length) // 2: "of median length", 0: "shortest", last: "longest"}
-    sides = [("", train)]
-    if train.rejected is not None:
-        sides = [("the chosen answer", train), ("the rejected answer", train.rejected)]
     return [
-        _shown(", ".join(filter(None, (names[place], side))), rows[int(by_length[place])], decode)
+        _shown(
+            f"{names[place]}, the {answer} answer" if answer else names[place],
+            rows[int(by_length[place])],
+            decode,
+        )
         for place in sorted(names)
-        for side, rows in sides
+        for answer, rows in train.answers.items()
     ]
 
 
@@ -73,9 +74,10 @@ def first_tree(
     decode: Decode,
     *,
     rows: Sequence[PreparedRow] = (),
+    answers: Sequence[str] = ("",),
     max_nodes: int = MAX_NODES,
 ) -> dict[str, Any]:
-    """Return the prefix tree of the first micro-batch that training computes: both answers of pairs stand in it.
+    """Return the prefix tree of the first micro-batch that training computes; every unit holds all `answers`.
 
     `max_nodes` bounds the trees of that training. Where the `rows` of the same places have labels, these stand at the
     ends.
@@ -88,7 +90,7 @@ def first_tree(
     )
     drawn = cut[0][: EXAMPLES_DRAWN // len(cut[0][0].examples)]
     examples = examples_of(drawn)
-    names = names_of(drawn)
+    names = names_of(examples, answers)
     if examples[0].predicts_label:
         labels = {rows[index].example.row: _label(rows[index]).text for index in first_step}
         names = [f"{name}{labels[unit.row]}" for name, unit in zip(names, drawn, strict=True)]

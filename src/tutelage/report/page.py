@@ -131,6 +131,7 @@ def _gather(
             recipe.training,
             decode,
             rows=train,
+            answers=[*train.answers],
             max_nodes=training.max_nodes if training else MAX_NODES,
         )
         if recipe and decode
@@ -232,7 +233,7 @@ def _data(ledger: Sequence[Mapping[str, Any]], train: PreparedRows, words: Objec
     counted = Counter(
         (entry["outcome"], reason["message"]) for entry in ledger for reason in entry["reasons"]
     )
-    lengths = [length for side in train.sides for length in side.lengths.tolist()]
+    lengths = [length for one in train.answers.values() for length in one.lengths.tolist()]
     return {
         "reasons": [
             (*kind, count, _first_rows(ledger, *kind)) for kind, count in counted.most_common(REASONS_SHOWN)

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +24,7 @@ TRAINING, TRAINED_RECIPE = "training.json", "recipe.toml"
 SCORES, PREDICTIONS, PREFERENCES, PASSAGES = (
     f"{name}.jsonl" for name in ("scores", "predictions", "preferences", "passages")
 )
-REJECTED = ".rejected"  # stands in the names of the second answers of pairs
+ONE_ANSWER = ("",)  # the names of the answers of a row that has one
 
 # What the exports of a folder were found to be.
 VERIFICATION = "verification.json"
@@ -51,10 +51,16 @@ class SplitFiles:
     spans: Path
 
 
-def split_files(folder: Path, name: str, side: str = "") -> SplitFiles:
-    """Return the files of a split in a data folder, with the side REJECTED those of its second answers."""
-    ids, table, spans = (folder / f"{name}{side}.{array}.npy" for array in ("ids", "rows", "spans"))
-    return SplitFiles(folder / f"{name}{side}.jsonl", ids, table, spans)
+def split_files(folder: Path, split: str, answer: str = "") -> SplitFiles:
+    """Return the files of a split in a data folder, or those of a further answer of its rows by its name."""
+    name = f"{split}.{answer}" if answer else split
+    ids, table, spans = (folder / f"{name}.{array}.npy" for array in ("ids", "rows", "spans"))
+    return SplitFiles(folder / f"{name}.jsonl", ids, table, spans)
+
+
+def files_of_answers(folder: Path, split: str, answers: Sequence[str]) -> list[SplitFiles]:
+    """Return the files of a split for each answer of a row; those of the first are called as the split is."""
+    return [split_files(folder, split), *(split_files(folder, split, name) for name in answers[1:])]
 
 
 @dataclass(frozen=True)

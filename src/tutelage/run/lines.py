@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from tutelage.run.folder import reading_faults
+from tutelage.run.folder import SPLITS, reading_faults
 from tutelage.run.validation import Record, describe_fault
 
 
@@ -104,11 +104,6 @@ class SampleLine(StepLine):
 
 
 LINES: Mapping[str, type[Record]] = {
-    **{
-        f"{split}{side}.jsonl": PreparedLine
-        for split in ("train", "test", "validation")
-        for side in ("", ".rejected")
-    },
     "ledger.jsonl": LedgerLine,
     "base.jsonl": AnswerLine,
     "tuned.jsonl": AnswerLine,
@@ -146,9 +141,7 @@ def parse_json_line(path: Path, line: bytes) -> dict[str, Any]:
 
 def _check_line(name: str, line: Any, *, where: str) -> None:
     """Raise ValueError if a line of the file `name` lacks what its readers ask for; `where` begins the sentence."""
-    kind = LINES.get(name)
-    if name == "events.jsonl":
-        kind = EVENTS.get(str(line.get("event")), EventLine) if isinstance(line, dict) else EventLine
+    kind = _kind_of(name, line)
     if kind is None:
         return
     if not isinstance(line, dict):
@@ -157,3 +150,11 @@ def _check_line(name: str, line: Any, *, where: str) -> None:
         kind.model_validate(line, strict=True)
     except ValidationError as fault:
         raise ValueError(f"{where} {describe_fault(fault)}") from fault
+
+
+def _kind_of(name: str, line: Any) -> type[Record] | None:
+    """Return what a line of the file `name` has to hold, None where nobody asks for anything."""
+    if name == "events.jsonl":
+        return EVENTS.get(str(line.get("event")), EventLine) if isinstance(line, dict) else EventLine
+    split, *_ = name.split(".")  # which the name of an answer may follow
+    return PreparedLine if split in SPLITS else LINES.get(name)

@@ -17,7 +17,6 @@ from tutelage.stages.estimate import Ahead
 from tutelage.stages.functions import scored
 from tutelage.stages.inputs import ABOUT_TRAINING
 from tutelage.stages.judge import is_trusted, judge, judges_only, refuse_judges, refuse_other_answers
-from tutelage.stages.prepared import read_prepared
 from tutelage.stages.report import Reported, make_report
 from tutelage.stages.session import Session
 from tutelage.stages.settings import refuse_lost_checkpoint, refuse_overwriting, refuse_untrained_settings
@@ -106,7 +105,7 @@ def _outcome(session: Session, found: Evaluation | None, judges: Judges | None) 
 
 def answer_and_score(session: Session) -> Evaluation:
     """Ask both models, score their answers and compare them."""
-    sets = open_named_sets(session, lambda: read_training(session.run))
+    sets = open_named_sets(session, lambda: read_training(session))
     run, reporter = session.run, session.reporter
     own = own_metrics(session)
     begin = time.monotonic()
@@ -125,7 +124,7 @@ def answer_and_score(session: Session) -> Evaluation:
             test = _test_rows(session)
             inputs = EvaluationInputs(
                 trained,
-                lambda split: test if split == "test" else read_prepared(run, split),
+                lambda split: test if split == "test" else session.rows(split),
                 sets=sets,
                 own=own,
                 kept=run.answers,
@@ -146,7 +145,7 @@ def _test_rows(session: Session) -> "PreparedRows":
     from tutelage.evaluation.evaluate import rows_to_evaluate
 
     run = session.run
-    rows = read_prepared(run, "test")
+    rows = session.rows("test")
     if not rows:
         raise DataError(
             "evaluate.no_test_rows",
@@ -196,7 +195,7 @@ def check_rows_to_evaluate(session: Session) -> None:
         return
     session.trained_unchanged()
     _test_rows(session)
-    open_named_sets(session, lambda: read_training(session.run))
+    open_named_sets(session, lambda: read_training(session))
 
 
 def evaluation_ahead(session: Session, splits: Mapping[str, Any]) -> Ahead | None:
@@ -228,9 +227,9 @@ def _has_test_rows(splits: Mapping[str, Any], session: Session) -> bool:
     return bool(splits["test"])
 
 
-def read_training(run: RunFolder) -> Sequence[Any]:
+def read_training(session: Session) -> Sequence[Any]:
     """Return the prepared rows that the run's model is trained on."""
-    return read_prepared(run, "train")
+    return session.rows("train")
 
 
 def open_named_sets(session: Session, training: Callable[[], Sequence[Any]]) -> "Sequence[NamedSet]":

@@ -13,7 +13,6 @@ from tutelage.errors import RecipeError, RunFolderError
 from tutelage.run.evaluation import read_evaluation
 from tutelage.run.folder import ExportFolder, RunFolder
 from tutelage.run.lock import locked, locked_folder, owner_of
-from tutelage.stages.prepared import read_prepared
 from tutelage.stages.session import Session
 from tutelage.stages.settings import refuse_untrained_settings
 from tutelage.system.storage import remove, storage_faults, sweep
@@ -98,7 +97,7 @@ def export(
 
     with _unchanged(session, folder.root), session.stage("export") as finish:
         trained = session.trained_unchanged()
-        held_out = [read_prepared(run, split) for split in ("test", "validation")]
+        held_out = [session.rows(split) for split in ("test", "validation")]
         evaluation = read_evaluation(run.metrics) if run.metrics.exists() else None
         part.check(trained, order.targets)
         if order.is_link:

@@ -5,8 +5,6 @@ from typing import TYPE_CHECKING
 
 from tutelage.errors import RunFolderError
 from tutelage.run.artifacts import Preparation, read_artifact
-from tutelage.run.folder import RunFolder
-from tutelage.stages.prepared import read_prepared
 from tutelage.stages.session import Session
 
 if TYPE_CHECKING:
@@ -29,14 +27,14 @@ def steps_of(session: Session, *, exported: Collection[str] = ()) -> "list[NextS
 def own_question(session: Session) -> "Question | None":
     """Return a question of the run's own rows, of the test rows where one of them can be asked."""
     choose = session.objective.report.question
-    splits = _splits_that_are_there(session.run)
+    splits = _splits_that_are_there(session)
     return next(filter(None, (choose(rows, lambda: session.inputs.renderer) for rows in splits)), None)
 
 
-def _splits_that_are_there(run: RunFolder) -> "Iterator[PreparedRows]":
+def _splits_that_are_there(session: Session) -> "Iterator[PreparedRows]":
     for split in ("test", "validation", "train"):
         try:
-            rows = read_prepared(run, split)
+            rows = session.rows(split)
         except RunFolderError:  # of rows that are gone the stages and the report speak
             continue
         yield rows

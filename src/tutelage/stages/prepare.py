@@ -15,7 +15,7 @@ from tutelage.run.history import record_stage
 from tutelage.stages.base_model import changed_model_files
 from tutelage.stages.functions import changed_format
 from tutelage.stages.inputs import Inputs
-from tutelage.stages.prepared import read_prepared, replacing_data
+from tutelage.stages.prepared import replacing_data
 from tutelage.stages.reporter import Reporter
 from tutelage.stages.session import Session
 
@@ -157,7 +157,7 @@ def _refuse_other_parts(session: Session) -> None:
             " or add --overwrite to replace it.",
         )
     for name in SPLITS:
-        read_prepared(session.run, name)
+        session.rows(name)
 
 
 def _changed_parts(session: Session) -> list[str]:

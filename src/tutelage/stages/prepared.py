@@ -1,6 +1,6 @@
 """The prepared rows of a run: what may be read of them, what they are refused for, and how others take their place."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,7 +9,7 @@ from tutelage.config.recipe import Recipe
 from tutelage.config.recipe_file import changed_settings, check
 from tutelage.errors import RunFolderError
 from tutelage.run.artifacts import Preparation, read_artifact
-from tutelage.run.folder import RunFolder, reading_faults, split_files
+from tutelage.run.folder import ONE_ANSWER, RunFolder, reading_faults, split_files
 from tutelage.system.storage import remove, staged_folder
 
 if TYPE_CHECKING:
@@ -49,14 +49,14 @@ def refuse_other_settings(run: RunFolder, recipe: Recipe) -> None:
         )
 
 
-def read_prepared(run: RunFolder, split: str) -> "PreparedRows":
-    """Map the rows of one split; only the test and the validation rows may be none."""
+def read_prepared(run: RunFolder, split: str, answers: Sequence[str] = ONE_ANSWER) -> "PreparedRows":
+    """Map the rows of one split with their answers; only the test and the validation rows may be none."""
     from tutelage.data.dataset.prepared_rows import open_split
 
     files = split_files(run.data, split)
     for path in (files.texts, files.ids, files.table, files.spans):
         run.require(path, stage="prepare")
-    rows = open_split(run.data, split)
+    rows = open_split(run.data, split, answers)
     with reading_faults(files.texts):
         if split == "train" and not rows:
             raise ValueError("it holds no rows, and without rows nothing can be trained")

@@ -10,15 +10,13 @@ from tutelage.objectives import load_objective
 from tutelage.stages.inputs import Inputs
 
 if TYPE_CHECKING:
-    from tutelage.data.dataset.row_encoder import EncodedRows
+    from tutelage.data.dataset.row_encoder import EncodedRows, RowEncoder
     from tutelage.data.prompts.prompts import PromptRenderer
     from tutelage.data.quality.checks import CheckedRow
     from tutelage.data.rows.conversations import Conversation
     from tutelage.tree.drawing import Branch
-    from tutelage.tree.examples import Example, Unit
+    from tutelage.tree.examples import Example
     from tutelage.tree.pieces import Piece
-
-TWO_ANSWERS = ("Chosen answer", "Rejected answer")
 
 
 @dataclass(frozen=True)
@@ -43,8 +41,12 @@ class CheckedRows:
         """Return rows as the objective of the recipe encodes them."""
         from tutelage.data.dataset.row_encoder import Labels
 
-        encoder = load_objective(self.recipe.objective.name).rows
-        return list(encoder.encode(self.renderer, [one.row for one in rows], self.recipe.data, Labels()))
+        given = [one.row for one in rows]
+        return list(self.encoder.encode(self.renderer, given, self.recipe.data, Labels()))
+
+    @property
+    def encoder(self) -> "RowEncoder":
+        return load_objective(self.recipe.objective.name).rows
 
 
 @dataclass(frozen=True)
@@ -99,15 +101,14 @@ def check_rows(inputs: Inputs) -> CheckedRows:
     from tutelage.data.quality.checks import check_rows
 
     recipe, source = inputs.recipe, inputs.read_data()
-    encoder = inputs.objective.rows
     read = read_conversations(
         source.records,
         source=source.name,
         settings=recipe.data,
-        needs_labels=encoder.needs_labels,
+        needs_labels=inputs.objective.rows.needs_labels,
         objective=recipe.objective,
     )
-    rows = check_rows(read.rows, recipe.data, sizes_of(source), pairs=encoder.reads_rejected)
+    rows = check_rows(read.rows, recipe.data, sizes_of(source), row_format=recipe.objective.row_format)
     if all(one.outcome == "dropped" for one in rows):
         raise DataError(
             "data.no_usable_rows",
@@ -128,11 +129,13 @@ def row_of(checked: CheckedRows, number: int) -> "CheckedRow":
 
 
 def render_answers(checked: CheckedRows, row: "CheckedRow") -> Iterator[tuple[str, RenderedAnswer]]:
-    """Give what is trained of a row, with its name: the answer, or of preferences the chosen and the rejected one."""
+    """Give what is trained of a row, with its name: the answer, or each of several as the objective calls them."""
     [(conversation, answers)] = checked.encode([row])
-    names = TWO_ANSWERS if len(answers) == len(TWO_ANSWERS) else ("Answer",)
-    for name, answer in zip(names, answers, strict=True):
-        yield name, _render_answer(conversation, answer.example, checked.renderer)
+    for name, answer in zip(checked.encoder.answers, answers, strict=True):
+        yield (
+            f"{name} answer".strip().capitalize(),
+            _render_answer(conversation, answer.example, checked.renderer),
+        )
 
 
 def render_text(checked: CheckedRows, row: "CheckedRow") -> RenderedText:
@@ -151,13 +154,11 @@ def render_text(checked: CheckedRows, row: "CheckedRow") -> RenderedText:
 def draw_tree(checked: CheckedRows, rows: "Sequence[CheckedRow]") -> DrawnTree:
     """Return the prefix tree of some rows."""
     from tutelage.tree.drawing import branches_of, names_of
-    from tutelage.tree.examples import examples_of
 
-    units = _units(checked, rows)
-    examples = examples_of(units)
-    branches = branches_of(examples, names_of(units))
+    examples = [answer.example for _, answers in checked.encode(rows) for answer in answers]
+    branches = branches_of(examples, names_of(examples, checked.encoder.answers))
     return DrawnTree(
-        rows=len(units),
+        rows=len(rows),
         tokens_apart=sum(len(example.read_ids) for example in examples),
         tokens=sum(branch.tokens for branch in branches),
         nodes=[_node(branch, checked.renderer.tokenizer.decode) for branch in branches],
@@ -178,14 +179,6 @@ def _render_answer(
         prompt_tokens=example.prompt_tokens,
         is_prompt_equal=tuple(renderer.prompt_ids(conversation)) == example.prompt_ids,
     )
-
-
-def _units(checked: CheckedRows, rows: "Sequence[CheckedRow]") -> "Sequence[Unit]":
-    """Return what training counts as one each: the examples, or pairs of them, which stand side by side."""
-    from tutelage.tree.examples import Pair
-
-    each = [tuple(row.example for row in encoded) for _, encoded in checked.encode(rows)]
-    return [Pair(one[0], one[1]) if len(one) == len(TWO_ANSWERS) else one[0] for one in each]
 
 
 def _node(branch: "Branch", decode: Callable[[list[int]], str]) -> TreeNode:

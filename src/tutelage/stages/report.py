@@ -105,7 +105,7 @@ def read_results(run: RunFolder) -> "RunResults":
         history=read_history(run),
         preparation=preparation,
         ledger=read_json_lines(run.ledger) if run.ledger.exists() else [],
-        train=read_prepared(run, "train"),
+        train=read_prepared(run, "train", load_objective(preparation.objective).rows.answers),
         environment=read_artifact(Environment, run.environment) if run.environment.exists() else None,
         events=read_events(run.events),
         summary=summary,

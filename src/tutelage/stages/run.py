@@ -7,7 +7,6 @@ from tutelage.run.folder import SPLITS
 from tutelage.stages.evaluate import Outcome, evaluate_or_read, evaluation_ahead, own_metrics
 from tutelage.stages.judge import refuse_judges
 from tutelage.stages.prepare import prepare_local, preparing
-from tutelage.stages.prepared import read_prepared
 from tutelage.stages.resume import changes_of_preparation, is_finished, refuse_changes_of_preparation
 from tutelage.stages.session import Session
 from tutelage.stages.settings import refuse_existing, refuse_untrained_settings
@@ -71,5 +70,5 @@ def _finish(session: Session, *, is_accepted: bool) -> None:
         refuse_untrained_settings(session)
         reporter.emit(StageSkipped(stage="train", path=run.model))
         return
-    ahead = evaluation_ahead(session, {split: read_prepared(run, split) for split in SPLITS})
+    ahead = evaluation_ahead(session, {split: session.rows(split) for split in SPLITS})
     train_prepared(session, begin_anew=False, is_accepted=is_accepted, ahead=ahead)

@@ -14,12 +14,14 @@ from tutelage.run.lock import locked
 from tutelage.stages.base_model import refuse_other_model
 from tutelage.stages.functions import NO_FUNCTIONS, OwnFunctions
 from tutelage.stages.inputs import Inputs
+from tutelage.stages.prepared import read_prepared
 from tutelage.stages.reporter import Finish, Reporter
 from tutelage.system.importing import import_modules
 from tutelage.system.interruption import Interruption
 from tutelage.system.storage import remove
 
 if TYPE_CHECKING:
+    from tutelage.data.dataset.prepared_rows import PreparedRows
     from tutelage.model.sources import ModelSource
     from tutelage.model.trained import TrainedModel
     from tutelage.objectives.spec import ObjectiveSpec
@@ -55,6 +57,10 @@ class Session:
     @property
     def objective(self) -> "ObjectiveSpec":
         return self.inputs.objective
+
+    def rows(self, split: str) -> "PreparedRows":
+        """Map the prepared rows of one split, each with all its answers."""
+        return read_prepared(self.run, split, self.objective.rows.answers)
 
     def trained(self) -> "TrainedModel":
         """Return the model that the run has trained, of which nothing is loaded; RunFolderError where there is none."""

@@ -14,7 +14,7 @@ from tutelage.run.lines import read_json_lines
 from tutelage.stages.base_model import changed_beside_weights, refuse_other_model
 from tutelage.stages.estimate import Ahead, estimate_stages
 from tutelage.stages.inputs import FOR_TRAINING
-from tutelage.stages.prepared import read_prepared, refuse_other_settings
+from tutelage.stages.prepared import refuse_other_settings
 from tutelage.stages.reporter import Finish
 from tutelage.stages.resume import (
     BEGINNING,
@@ -83,7 +83,7 @@ def check_training(session: Session) -> "PreparedRows":
     """Stop where a training would; return the rows that would be trained on."""
     refuse_other_settings(session.run, session.recipe)
     session.inputs.check_local_targets()
-    return read_prepared(session.run, "train")
+    return session.rows("train")
 
 
 def train_prepared(
@@ -101,7 +101,7 @@ def train_prepared(
         earlier = BEGINNING if begin_anew else earlier_training(session, is_accepted=is_accepted)
         if earlier.checkpoint is None:
             earlier = begins_with_changes(session, changed)
-        splits = {split: read_prepared(run, split) for split in ("train", "validation")}
+        splits = {split: session.rows(split) for split in ("train", "validation")}
         opened = open_model(session, splits, read_artifact(Preparation, run.preparation), earlier)
         trained = tune_opened(session, opened, earlier, ahead=ahead)
         finish(trained)

@@ -7,7 +7,6 @@ from tutelage.errors import RunFolderError, StorageError
 from tutelage.run.artifacts import Preparation, TrainingResult, read_artifact
 from tutelage.run.folder import RunFolder
 from tutelage.stages.base_model import refuse_other_model
-from tutelage.stages.prepared import read_prepared
 from tutelage.stages.resume import Earlier, note_other_machine
 from tutelage.stages.session import Session
 from tutelage.stages.train import open_model
@@ -91,7 +90,7 @@ def train_again(session: Session, *, from_step: int | None = None) -> Replayed:
             "run.settings_changed",
             f"{run.root} was made with other: {', '.join(changed)}. Put it back as it was to train it again.",
         )
-    train = read_prepared(run, "train")
+    train = session.rows("train")
     splits = {"train": train, "validation": train[:0]}
     earlier = Earlier(end)
     tuned = open_model(session, splits, read_artifact(Preparation, run.preparation), earlier)

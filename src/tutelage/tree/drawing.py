@@ -2,9 +2,9 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import groupby, pairwise
+from itertools import cycle, groupby, pairwise
 
-from tutelage.tree.examples import Example, Unit
+from tutelage.tree.examples import Example
 from tutelage.tree.prefix_tree import merge
 
 Decode = Callable[[list[int]], str]
@@ -61,10 +61,13 @@ def branches_of(examples: Sequence[Example], names: Sequence[str]) -> list[Branc
     return [grow(root) for root in children[-1]]
 
 
-def names_of(units: Sequence[Unit]) -> list[str]:
-    """Return how a reader knows the examples of some units: by their rows, and of a pair by which answer it is."""
-    sides = [("",) if len(unit.examples) == 1 else (" chosen", " rejected") for unit in units]
-    return [f"row {unit.row}{side}" for unit, own in zip(units, sides, strict=True) for side in own]
+def names_of(examples: Sequence[Example], answers: Sequence[str] = ("",)) -> list[str]:
+    """Return how a reader knows examples: by their rows, and those of several `answers` by their names in turn."""
+    assert len(examples) % len(answers) == 0, "every row has all its answers"
+    return [
+        " ".join(filter(None, (f"row {one.row}", answer)))
+        for one, answer in zip(examples, cycle(answers), strict=False)
+    ]
 
 
 def shortened(text: str) -> str:

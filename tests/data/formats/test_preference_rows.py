@@ -193,7 +193,7 @@ PARTED = [
 @pytest.mark.parametrize("value", PARTED)
 def test_a_rejected_answer_to_another_prompt_is_dropped_by_name(value):
     (row,) = read(value).rows
-    (checked,) = check_rows([row], pairs=True)
+    (checked,) = check_rows([row], row_format="preference")
     assert checked.outcome == "dropped"
     assert codes_of(checked.reasons) == ["data.rejected_other_prompt"]
 
@@ -218,7 +218,7 @@ OTHER_TALK = [*A_TALK[:2], assistant(REJECTED)]
 )
 def test_conversations_that_part_at_the_last_answer_are_a_pair(value):
     (row,) = read(value).rows
-    (checked,) = check_rows([row], pairs=True)
+    (checked,) = check_rows([row], row_format="preference")
     assert checked.outcome == "kept"
     assert (checked.row.response, checked.row.rejected) == ("Take the night train.", REJECTED)
     assert len(up_to_answer(row.turns)) == 4
@@ -334,7 +334,7 @@ def test_a_pair_that_parts_early_is_dropped_whether_or_not_its_rejected_answer_i
 def test_a_rejected_answer_with_the_weight_0_is_dropped_by_name_as_a_chosen_one_is(rejected):
     value = {"prompt": ASKED, "chosen": [assistant(CHOSEN)], "rejected": rejected}
     for one in (value, {**value, "chosen": rejected, "rejected": value["chosen"]}):
-        (checked,) = check_rows(read(one).rows, pairs=True)
+        (checked,) = check_rows(read(one).rows, row_format="preference")
         assert (checked.outcome, codes_of(checked.reasons)) == ("dropped", ["data.no_supervised_answer"])
     (checked,) = check_rows(read(value).rows)
     assert (checked.outcome, checked.row.response) == ("kept", CHOSEN)

@@ -56,7 +56,7 @@ def test_ties_draw_no_mean_margin_to_0():
 def test_each_line_says_whether_its_margin_is_a_tie():
     row = SimpleNamespace(example=SimpleNamespace(row=3), prompt="q", response="a")
     rows = Rows([row] * 2)
-    rows.rejected = [SimpleNamespace(response="b")] * 2
+    rows.answers = {"chosen": rows, "rejected": [SimpleNamespace(response="b")] * 2}
     base = np.tile((-30.0, -50.0), (2, 1))
     shape = np.tile([3, 5], (2, 1))
     pairs = ReadPairs(rows, base, base + np.array([[0.5, 0], [2.0, 0]]), shape, shape, torch.bfloat16)

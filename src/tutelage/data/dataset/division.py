@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from tutelage.data.dataset.prepared_rows import RowsWriter, id_type, open_rows
-from tutelage.run.folder import REJECTED, SPLITS, split_files
+from tutelage.run.folder import SPLITS, files_of_answers
 from tutelage.system.storage import remove, storage_faults
 
 UNDIVIDED = "undivided"  # what the rows of all splits are called until the last of them is known
@@ -18,11 +18,11 @@ PROVISIONAL = "provisional-"  # before the name of a split that holds rows of ot
 
 @contextmanager
 def split_writers(
-    folder: Path, names: Sequence[str], vocabulary: int, *, pairs: bool
+    folder: Path, names: Sequence[str], vocabulary: int, *, answers: Sequence[str]
 ) -> Iterator[list[list[RowsWriter]]]:
-    """Give the writers of each split: one, or of pairs one for each answer."""
+    """Give the writers of each split, one for each of the `answers` of a row."""
     writers = [
-        [RowsWriter(split_files(folder, name, side), id_type(vocabulary)) for side in _sides(pairs)]
+        [RowsWriter(files, id_type(vocabulary)) for files in files_of_answers(folder, name, answers)]
         for name in names
     ]
     yield writers
@@ -30,28 +30,26 @@ def split_writers(
         writer.close()
 
 
-def divide(folder: Path, sides: np.ndarray, vocabulary: int, *, pairs: bool) -> None:
+def divide(folder: Path, sides: np.ndarray, vocabulary: int, *, answers: Sequence[str]) -> None:
     """Part the rows that were written as UNDIVIDED into the splits, now that the side of each is known: (rows,)."""
-    _part(folder, [UNDIVIDED], np.zeros(len(sides), dtype=np.uint8), sides, vocabulary, pairs=pairs)
+    _part(folder, [UNDIVIDED], np.zeros(len(sides), dtype=np.uint8), sides, vocabulary, answers=answers)
 
 
 def divide_again(
-    folder: Path, written: np.ndarray, sides: np.ndarray, vocabulary: int, *, pairs: bool
+    folder: Path, written: np.ndarray, sides: np.ndarray, vocabulary: int, *, answers: Sequence[str]
 ) -> None:
     """Move the rows of the splits where they were `written` to the `sides` where they belong: (rows,) each."""
     if (written == sides).all():
         return
     for name in SPLITS:
-        for side in _sides(pairs):
-            files = zip(
-                astuple(split_files(folder, name, side)),
-                astuple(split_files(folder, PROVISIONAL + name, side)),
-                strict=True,
-            )
-            for path, other in files:
-                with storage_faults(path):
-                    path.replace(other)
-    _part(folder, [PROVISIONAL + name for name in SPLITS], written, sides, vocabulary, pairs=pairs)
+        before, after = (
+            chain.from_iterable(map(astuple, files_of_answers(folder, one, answers)))
+            for one in (name, PROVISIONAL + name)
+        )
+        for path, other in zip(before, after, strict=True):
+            with storage_faults(path):
+                path.replace(other)
+    _part(folder, [PROVISIONAL + name for name in SPLITS], written, sides, vocabulary, answers=answers)
 
 
 def _part(
@@ -61,24 +59,20 @@ def _part(
     sides: np.ndarray,
     vocabulary: int,
     *,
-    pairs: bool,
+    answers: Sequence[str],
 ) -> None:
     """Part rows into the splits in the order of the source; each was `written` under one of the names, by number."""
-    files = [[split_files(folder, name, side) for side in _sides(pairs)] for name in names]
-    answers = [list(map(open_rows, one)) for one in files]
+    files = [files_of_answers(folder, name, answers) for name in names]
+    opened = [list(map(open_rows, one)) for one in files]
     is_other = (np.diff(sides) != 0) | (np.diff(written) != 0)
     begins = [0, *(np.flatnonzero(is_other) + 1).tolist(), len(sides)]
     done = [0] * len(names)
-    with split_writers(folder, SPLITS, vocabulary, pairs=pairs) as writers:
+    with split_writers(folder, SPLITS, vocabulary, answers=answers) as writers:
         for begin, end in pairwise(begins):
             name = written[begin]
             first = done[name]
             done[name] = first + end - begin
-            for writer, rows in zip(writers[sides[begin]], answers[name], strict=True):
+            for writer, rows in zip(writers[sides[begin]], opened[name], strict=True):
                 writer.copy(rows[first : done[name]])
     for path in chain.from_iterable(map(astuple, chain.from_iterable(files))):
         remove(path)
-
-
-def _sides(pairs: bool) -> tuple[str, ...]:
-    return ("", REJECTED) if pairs else ("",)

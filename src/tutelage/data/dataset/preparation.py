@@ -77,13 +77,10 @@ def prepare(
     overlong: list[tuple[int, int]] = []
     labels, seen_labels = Labels(), SeenLabels(settings.label_separator)
     vocabulary = vocabulary_of(renderer.tokenizer)
-    pairs = encoder.reads_rejected
-    trains_all = not pairs and settings.loss_on != "last_response"
+    trains_all = encoder.trains_earlier_answers(settings)
     names = SPLITS if settings.split == "group" else (UNDIVIDED,)
-    with split_writers(folder, names, vocabulary, pairs=pairs) as writers:
-        kept = seen_labels.noted(
-            _kept(source, settings, reader, ledger, format=objective.row_format, pairs=pairs)
-        )
+    with split_writers(folder, names, vocabulary, answers=encoder.answers) as writers:
+        kept = seen_labels.noted(_kept(source, settings, reader, ledger, format=objective.row_format))
         encoded = encoder.encode(renderer, kept, settings, labels)
         rendered = _naming_rows(encoded, lambda row: ledger.file_of(row) or source.name)
         for count, (conversation, rows) in enumerate(rendered, start=1):
@@ -105,9 +102,9 @@ def prepare(
         read = ledger.counts()["read"]
         told = f"{source.name}: none of the {read:,} rows can be used: {'; '.join(ledger.reasons())}."
         raise DataError("data.no_usable_rows", told)
-    stands = _divided(folder, sides, settings, source.name, vocabulary, pairs=pairs)
+    stands = _divided(folder, sides, settings, source.name, vocabulary, answers=encoder.answers)
     counts = {name: int((stands == side).sum()) for side, name in enumerate(SPLITS)}
-    splits = {name: open_split(folder, name) for name in SPLITS}
+    splits = {name: open_split(folder, name, encoder.answers) for name in SPLITS}
     encoder.check_splits(splits, labels, source.name)
     _write_lines(LEDGER, folder, ledger.lines(sides.rows, stands))
     preparation = Preparation(
@@ -147,7 +144,7 @@ def prepare(
         leaks=sides.leaks(),
         notes=[
             Note(code=note.code, message=note.text)
-            for note in (*source.notes, *reader.notes(pairs=pairs), *seen_labels.messages())
+            for note in (*source.notes, *reader.notes(), *seen_labels.messages())
         ],
     )
     write_artifact(folder / PREPARATION, preparation)
@@ -160,16 +157,22 @@ def _naming_rows(rendered: Iterable[EncodedRows], file_of: Callable[[int], str])
 
 
 def _divided(
-    folder: Path, sides: Sides, settings: DataSettings, source: str, vocabulary: int, *, pairs: bool
+    folder: Path,
+    sides: Sides,
+    settings: DataSettings,
+    source: str,
+    vocabulary: int,
+    *,
+    answers: Sequence[str],
 ) -> np.ndarray:
     """Put the rows that were written into the files of their splits, and return the side of each: (rows,)."""
     for empty in empty_splits(sides, settings):
         raise DataError(empty.code, f"{source}: {empty.what}. {empty.remedy}")
     stands = sides.sides()
     if settings.split == "group":
-        divide_again(folder, sides.first_sides(), stands, vocabulary, pairs=pairs)
+        divide_again(folder, sides.first_sides(), stands, vocabulary, answers=answers)
     else:
-        divide(folder, stands, vocabulary, pairs=pairs)
+        divide(folder, stands, vocabulary, answers=answers)
     return stands
 
 
@@ -180,7 +183,6 @@ def _kept(
     ledger: Ledger,
     *,
     format: str | None,
-    pairs: bool,
 ) -> Iterator[Conversation]:
     """Yield the rows that are not dropped, and note in the ledger what becomes of all.
 
@@ -195,7 +197,7 @@ def _kept(
                 oversized[record.row] = record.size
             yield record
 
-    each = check_each(reader.read(records()), settings, oversized, pairs=pairs)
+    each = check_each(reader.read(records()), settings, oversized, row_format=format)
     for checked in each:
         ledger.note(checked)
         if checked.outcome != "dropped":
@@ -227,7 +229,7 @@ def refuse_unknown_ids(
     rows: PreparedRows, *, vocabulary: int, text_of: Callable[[int], str] | None = None
 ) -> None:
     """Stop where the split of some rows holds a token id that the model has no weights for; say its text if known."""
-    for place in filter(None, (side.place_of_unknown(vocabulary) for side in rows.sides)):
+    for place in filter(None, (one.place_of_unknown(vocabulary) for one in rows.answers.values())):
         row, token = place
         text = f" ({text_of(token)!r})" if text_of else ""
         raise DataError(

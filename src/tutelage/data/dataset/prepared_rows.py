@@ -9,9 +9,10 @@ import mmap
 import os
 import struct
 from array import array
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, overload
 
 import numpy as np
@@ -25,7 +26,7 @@ from tutelage.data.dataset.row_table import (
     refuse_other_length,
     refuse_wrong_counts,
 )
-from tutelage.run.folder import REJECTED, SplitFiles, reading_faults, split_files
+from tutelage.run.folder import ONE_ANSWER, SplitFiles, files_of_answers, reading_faults
 from tutelage.run.lines import parse_json_line
 from tutelage.system.storage import storage_faults
 from tutelage.tree.examples import Example, PreparedRow
@@ -119,17 +120,25 @@ class _ArrayFile:
         npy.write_array_header_1_0(self._file, {**header, "shape": (self.length, *self._columns)})
 
 
-def open_split(folder: Path, name: str) -> "PreparedRows":
-    """Map the rows of a split in a data folder, those of pairs with their rejected answers."""
-    rows = open_rows(split_files(folder, name))
-    files = split_files(folder, name, REJECTED)
-    if not files.texts.exists():
-        return rows
-    rejected = open_rows(files)
+def open_split(folder: Path, split: str, answers: Sequence[str] = ONE_ANSWER) -> "PreparedRows":
+    """Map the rows of a split in a data folder; further `answers` whose files are gone are left out."""
+    first, *others = files_of_answers(folder, split, answers)
+    rows = open_rows(first)
+    found = {
+        name: _open_beside(rows, files)
+        for name, files in zip(answers[1:], others, strict=True)
+        if files.texts.exists()
+    }
+    return rows.beside(answers[0], found)
+
+
+def _open_beside(rows: "PreparedRows", files: SplitFiles) -> "PreparedRows":
+    """Map further answers of some rows."""
+    found = open_rows(files)
     with reading_faults(files.table):
-        if not np.array_equal(rejected.row_numbers, rows.row_numbers):
-            raise ValueError("its rows are not those of the chosen answers")
-    return rows.beside(rejected)
+        if not np.array_equal(found.row_numbers, rows.row_numbers):
+            raise ValueError("its rows are not those of the first answers")
+    return found
 
 
 def open_rows(files: SplitFiles) -> "PreparedRows":
@@ -179,8 +188,14 @@ class PreparedRows(Sequence[PreparedRow]):
     What is mapped stays there when its files are moved or removed, as long as the rows are in use.
     """
 
-    def __init__(self, split: _Mapped, places: range, rejected: "PreparedRows | None" = None) -> None:
-        self._split, self._places, self._rejected = split, places, rejected
+    def __init__(
+        self,
+        split: _Mapped,
+        places: range,
+        answer: str = "",
+        others: "Mapping[str, PreparedRows]" = MappingProxyType({}),
+    ) -> None:
+        self._split, self._places, self._answer, self._others = split, places, answer, others
 
     def __len__(self) -> int:
         return len(self._places)
@@ -191,8 +206,8 @@ class PreparedRows(Sequence[PreparedRow]):
     def __getitem__(self, index: slice) -> "PreparedRows": ...
     def __getitem__(self, index: int | slice) -> "PreparedRow | PreparedRows":
         if isinstance(index, slice):
-            rejected = self._rejected
-            return PreparedRows(self._split, self._places[index], rejected and rejected[index])
+            others = {name: rows[index] for name, rows in self._others.items()}
+            return PreparedRows(self._split, self._places[index], self._answer, others)
         begin, end = self._range(self._places[index], "text_end")
         record = parse_json_line(self._split.files.texts, self._split.texts[begin:end])
         example = self.example(index)
@@ -227,19 +242,14 @@ class PreparedRows(Sequence[PreparedRow]):
         line, ids, spans = (bytes(part[slice(*self._range(place, column))]) for part, column in parts)
         return self.example(index), line, ids, spans
 
-    def beside(self, rejected: "PreparedRows") -> "PreparedRows":
-        """Return the same rows as the chosen answers of pairs."""
-        return PreparedRows(self._split, self._places, rejected)
+    def beside(self, answer: str, others: "Mapping[str, PreparedRows]") -> "PreparedRows":
+        """Return the same rows as one answer of several, by its name, with the others by theirs."""
+        return PreparedRows(self._split, self._places, answer, others)
 
     @property
-    def rejected(self) -> "PreparedRows | None":
-        """The rejected answers, row for row; None where the rows are no pairs."""
-        return self._rejected
-
-    @property
-    def sides(self) -> tuple["PreparedRows", ...]:
-        """These rows, and the rejected answers where they are pairs."""
-        return (self,) if self._rejected is None else (self, self._rejected)
+    def answers(self) -> "dict[str, PreparedRows]":
+        """These rows, which are the first answers, and all further answers to their prompts, row for row, by name."""
+        return {self._answer: self, **self._others}
 
     @property
     def examples(self) -> "Examples":

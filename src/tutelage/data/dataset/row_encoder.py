@@ -8,9 +8,10 @@ from tutelage.config.recipe import DataSettings
 from tutelage.data.dataset.prepared_rows import PreparedRows
 from tutelage.data.prompts.prompts import PromptRenderer
 from tutelage.data.rows.conversations import Conversation
+from tutelage.run.folder import ONE_ANSWER
 from tutelage.tree.examples import PreparedRow
 
-# A conversation and what is trained of it: one row, or two where it has two answers.
+# A conversation and what is trained of it: a row for each of its answers.
 EncodedRows = tuple[Conversation, tuple[PreparedRow, ...]]
 
 
@@ -52,16 +53,27 @@ def accept_splits(splits: Mapping[str, PreparedRows], labels: Labels, source: st
 class RowEncoder:
     """How the rows of an objective are encoded; `check` raises DataError where a row has another format.
 
-    With `reads_rejected` the rejected answer of a row counts too, with `needs_labels` each row says whether its answer
-    is desirable, and with `learns_labels` the answers are labels, each of which has to be among the training rows.
+    `answers` names what `encode` yields of each conversation, in order: files, previews and drawings call them so. A
+    single one has no name. Where the `last_answer_alone` is trained, the earlier ones of a conversation are not,
+    whatever `data.loss_on` says. With `needs_labels` each row says whether its answer is desirable, and with
+    `learns_labels` the answers are labels, each of which has to be among the training rows.
     """
 
     encode: Encode
     check: Callable[[Conversation], None] = require_nothing
     check_splits: CheckSplits = accept_splits
-    reads_rejected: bool = False
+    answers: tuple[str, ...] = ONE_ANSWER
+    last_answer_alone: bool = False
     needs_labels: bool = False
     learns_labels: bool = False
+
+    def __post_init__(self) -> None:
+        assert len({*self.answers}) == len(self.answers) > 0, "each answer has files of its own"
+        assert len(self.answers) == 1 or all(self.answers), "answers that stand side by side have names"
+
+    def trains_earlier_answers(self, settings: DataSettings) -> bool:
+        """Tell whether the answers before the last one of a conversation are trained too."""
+        return not self.last_answer_alone and settings.loss_on != "last_response"
 
 
 def encode_answers(

@@ -103,15 +103,17 @@ def _has_example(row: Conversation) -> bool:
 
 def count_tokens(splits: Mapping[str, PreparedRows]) -> dict[str, int]:
     """Return how many tokens the training rows have, and of all rows the longest."""
-    train = splits["train"].sides
-    ids = [side.ids for side in train]
-    begins = [side.begins + sum(map(len, ids[:place])) for place, side in enumerate(train)]
-    read = np.concatenate([side.read_tokens for side in train])
+    train = list(splits["train"].answers.values())
+    ids = [one.ids for one in train]
+    begins = [one.begins + sum(map(len, ids[:place])) for place, one in enumerate(train)]
+    read = np.concatenate([one.read_tokens for one in train])
     return {
-        "train": sum(int(side.tokens.sum()) for side in train),
-        "supervised": sum(int(side.supervised.sum()) for side in train),
+        "train": sum(int(one.tokens.sum()) for one in train),
+        "supervised": sum(int(one.supervised.sum()) for one in train),
         "distinct": count_distinct_runs(
             ids[0] if len(ids) == 1 else np.concatenate(ids), np.concatenate(begins), read
         ),
-        "longest": max(int(side.tokens.max(initial=0)) for rows in splits.values() for side in rows.sides),
+        "longest": max(
+            int(one.tokens.max(initial=0)) for rows in splits.values() for one in rows.answers.values()
+        ),
     }

@@ -10,8 +10,8 @@ from tutelage.data.formats.schemas import SCHEMAS, fields_of
 from tutelage.text.spelling import did_you_mean, nearest
 
 
-def format_notes(formats: Mapping[str, int], *, pairs: bool) -> list[Message]:
-    """Say that rows have several formats, and what a format means for training."""
+def format_notes(formats: Mapping[str, int], *, row_format: str | None) -> list[Message]:
+    """Say that rows have several formats, and what a format means for a training on those of `row_format`."""
     notes: list[Message] = []
     if len(formats) > 1:
         counted = ", ".join(f"{count:,} {name}" for name, count in formats.items())
@@ -20,7 +20,7 @@ def format_notes(formats: Mapping[str, int], *, pairs: bool) -> list[Message]:
                 "data.several_formats", f"The rows have several formats, each row exactly one: {counted}."
             )
         )
-    if formats.get("preference") and not pairs:
+    if formats.get("preference") and row_format != "preference":
         told = (
             f"{formats['preference']:,} preference rows: the chosen answer is trained and the rejected one is not used;"
             f" training.objective={objective_of_rows('preference')} trains on both."

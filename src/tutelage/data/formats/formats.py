@@ -108,11 +108,11 @@ class ConversationReader:
         """Return how many rows have each format, the most frequent one first."""
         return dict(self._rows_by_format.most_common())
 
-    def notes(self, *, pairs: bool = False) -> list[Message]:
-        """Return what has to be said of rows that could all be read; `pairs` train both answers of a preference row."""
+    def notes(self) -> list[Message]:
+        """Return what has to be said of rows that could all be read."""
         formats = self.formats()
         return [
-            *format_notes(formats, pairs=pairs),
+            *format_notes(formats, row_format=self._objective.row_format),
             *blank_system_notes(self._blank_system),
             *unknown_key_notes(self._rows_by_fields, list(formats), beside=self._kto.fields_read),
             *(

@@ -125,7 +125,7 @@ def examine(
     if encoder.learns_labels:
         rest.add(look.labels.find_untrained((look.sides.sides() == SPLITS.index("train")).tolist()))
     in_source = [
-        *_find_in_source(source, look.reader, pairs=encoder.reads_rejected),
+        *_find_in_source(source, look.reader),
         *look.labels.findings(are_classes=encoder.learns_labels),
     ]
     return Examination(
@@ -157,7 +157,6 @@ class _Look:
         objective: ObjectiveInfo,
         encoder: RowEncoder,
     ) -> None:
-        pairs = encoder.reads_rejected
         self.reader = ConversationReader(
             source.name, settings, needs_labels=encoder.needs_labels, objective=objective
         )
@@ -171,14 +170,14 @@ class _Look:
         self.places = _Places()
         self.outcomes: Counter[str] = Counter()
         self.nulls, self.in_rows = FindingLog(), FindingLog()
-        self._trains_all = not pairs and settings.loss_on != "last_response"
-        self._source, self._settings, self._pairs = source, settings, pairs
+        self._trains_all = encoder.trains_earlier_answers(settings)
+        self._source, self._settings, self._row_format = source, settings, objective.row_format
         self._oversized: dict[int, int] = {}
 
     def kept_rows(self) -> Iterator[Conversation]:
         """Yield the rows that are not dropped, having looked at all."""
         read = self.reader.read(self._records())
-        for checked in check_each(read, self._settings, self._oversized, pairs=self._pairs):
+        for checked in check_each(read, self._settings, self._oversized, row_format=self._row_format):
             self.outcomes[checked.outcome] += 1
             self.in_rows.add(self.row_look.find(checked))
             self.variety.note(checked)
@@ -247,8 +246,8 @@ class _Languages:
         return dict(Counter(self._found).most_common())
 
 
-def _find_in_source(source: OpenSource, reader: ConversationReader, *, pairs: bool) -> list[Finding]:
-    notes = (*source.notes, *reader.notes(pairs=pairs))
+def _find_in_source(source: OpenSource, reader: ConversationReader) -> list[Finding]:
+    notes = (*source.notes, *reader.notes())
     return [Finding(note.code, None, note.text) for note in notes if note.code not in MISPLACED]
 
 

@@ -40,22 +40,27 @@ def check_rows(
     settings: DataSettings = DataSettings(),  # noqa: B008 - frozen
     sizes: Mapping[int, int] = NOTHING_KNOWN,
     *,
-    pairs: bool = False,
+    row_format: str | None = None,
 ) -> list[CheckedRow]:
     """Repair what can be repaired without loss, and drop empty, oversized and repeated rows.
 
-    `sizes` gives the bytes of the rows in their file, where they are known; of `pairs` the rejected answers count too.
-    A preference row whose two conversations part before the last answer is dropped in any case.
+    `sizes` gives the bytes of the rows in their file, where they are known. Rows of the `row_format` that is trained
+    count with all they hold, and others with their turns. A preference row whose two conversations part before the last
+    answer is dropped in any case.
     """
-    return list(check_each(rows, settings, sizes, pairs=pairs))
+    return list(check_each(rows, settings, sizes, row_format=row_format))
 
 
 def check_each(
-    rows: Iterable[Conversation], settings: DataSettings, sizes: Mapping[int, int], *, pairs: bool = False
+    rows: Iterable[Conversation],
+    settings: DataSettings,
+    sizes: Mapping[int, int],
+    *,
+    row_format: str | None = None,
 ) -> Iterator[CheckedRow]:
     """Yield the rows as `check_rows` returns them, keeping of each no more than a fingerprint.
 
-    Of `pairs` the rejected answers count too.
+    Rows of the `row_format` count with all they hold, and others with their turns.
     """
     first_seen = FirstRows()
     for row in rows:
@@ -75,9 +80,13 @@ def check_each(
             or _empty_turns(repaired, settings)
         )
         if row.format == "preference":
-            drops = drops or _to_other_prompt(repaired) or (_undecided(repaired, settings) if pairs else [])
+            drops = (
+                drops
+                or _to_other_prompt(repaired)
+                or (_undecided(repaired, settings) if row.format == row_format else [])
+            )
         if not drops:
-            rejected = (Turn("assistant", repaired.rejected or ""),) if pairs else ()
+            rejected = () if row.format != row_format else (Turn("assistant", repaired.rejected or ""),)
             # Two people may disagree about an answer, so a row with the other label is no repetition.
             label = () if row.is_desirable is None else (Turn("user", str(row.is_desirable)),)
             first = first_seen.setdefault(fingerprint((*repaired.turns, *rejected, *label)), row.row)

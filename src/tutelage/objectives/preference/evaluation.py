@@ -23,12 +23,11 @@ from tutelage.model.answer_log_probs import rounding_of
 from tutelage.model.forward import CausalModel
 from tutelage.objectives.preference.losses import is_by_token
 from tutelage.objectives.preference.pairs import rejected_of
+from tutelage.objectives.preference.rows import ANSWERS
 from tutelage.objectives.sft.evaluation import scored_answer_rows
 from tutelage.objectives.spec import EvaluationPart, ReadLines
 from tutelage.run.folder import ARMS, PREFERENCES
 from tutelage.training.work import Work, reading_work
-
-SIDES = ("chosen", "rejected")
 
 
 @dataclass(frozen=True)
@@ -134,7 +133,7 @@ def read_pairs(
         rows,
         base,
         tuned,
-        tokens=np.column_stack([side.tokens - side.prompt_tokens for side in rows.sides]),
+        tokens=np.column_stack([one.tokens - one.prompt_tokens for one in (rows, second)]),
         bytes=np.array([[len(text.encode()) + 1 for text in both] for both in texts]),
         dtype=dtype,
     )
@@ -162,13 +161,13 @@ def judge_preferences(
         "ties": int(is_tie.sum()),
         "accuracy_without_ties": None if is_tie.all() else _share(margins[~is_tie] > 0),
         "margin": {"mean": float(margins.mean()), "low": low, "high": high},
-        "rewards": {side: float(rewards[:, place].mean()) for place, side in enumerate(SIDES)},
+        "rewards": {side: float(rewards[:, place].mean()) for place, side in enumerate(ANSWERS)},
         "chosen_likelier": {
             "base": {**_share(before), "ties": int(ties_before.sum())},
             "tuned": {**_share(after), "ties": int(ties_after.sum())},
             "p": mcnemar_p(before, after),
         },
-        "bits_per_byte": {side: _bits(pairs, place, clusters) for place, side in enumerate(SIDES)},
+        "bits_per_byte": {side: _bits(pairs, place, clusters) for place, side in enumerate(ANSWERS)},
     }
     word = _word(figures["accuracy_without_ties"], len(np.unique(clusters[~is_tie])))
     return {**figures, "verdict": word, "sentence": _sentence(word, figures, length)}
@@ -187,7 +186,7 @@ def pair_records(pairs: ReadPairs, settings: PreferenceSettings) -> list[dict[st
             "margin": float(margins[place]),
             "is_tie": bool(is_tie[place]),
             **{
-                arm: {side: float(found[place, at]) for at, side in enumerate(SIDES)}
+                arm: {side: float(found[place, at]) for at, side in enumerate(ANSWERS)}
                 for arm, found in (("base", pairs.base), ("tuned", pairs.tuned))
             },
         }

@@ -8,6 +8,7 @@ import numpy as np
 
 from tutelage.data.dataset.prepared_rows import PreparedRows
 from tutelage.errors import RunFolderError
+from tutelage.objectives.preference.rows import REJECTED
 from tutelage.tree.examples import Example, Pair, examples_of
 
 
@@ -18,12 +19,12 @@ def pairs_of(rows: PreparedRows) -> "Pairs":
 
 def rejected_of(rows: PreparedRows) -> PreparedRows:
     """Return the rows with the rejected answers; RunFolderError where they are gone."""
-    if rows.rejected is None:
+    if REJECTED not in rows.answers:
         raise RunFolderError(
             "run.file_missing",
             "The rejected answers of the prepared rows are gone. Prepare the run again with --overwrite.",
         )
-    return rows.rejected
+    return rows.answers[REJECTED]
 
 
 @dataclass(frozen=True)

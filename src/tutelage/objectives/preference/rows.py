@@ -10,6 +10,8 @@ from tutelage.data.rows.conversations import Conversation, Turn
 from tutelage.errors import DataError
 
 FORMAT = "preference"
+REJECTED = "rejected"
+ANSWERS = ("chosen", REJECTED)
 
 
 def encode_pairs(
@@ -48,4 +50,4 @@ def require_pair(conversation: Conversation) -> None:
         )
 
 
-ROWS = RowEncoder(encode_pairs, require_pair, reads_rejected=True)
+ROWS = RowEncoder(encode_pairs, require_pair, answers=ANSWERS, last_answer_alone=True)

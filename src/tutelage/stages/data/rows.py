@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 from tutelage.codes import Message
 from tutelage.config.recipe import DataSettings, Recipe
-from tutelage.objectives import load_objective
 from tutelage.stages.inputs import ABOUT_TRAINING, Inputs
 
 if TYPE_CHECKING:
@@ -53,8 +52,10 @@ class SourceRows:
         from tutelage.data.dataset.preparation import sizes_of
         from tutelage.data.quality.checks import check_rows
 
-        pairs = load_objective(self.recipe.objective.name).rows.reads_rejected
-        return check_rows(self.conversations.rows, self.settings, sizes_of(self.source), pairs=pairs)
+        row_format = self.recipe.objective.row_format
+        return check_rows(
+            self.conversations.rows, self.settings, sizes_of(self.source), row_format=row_format
+        )
 
 
 @dataclass(frozen=True)
