@@ -7,7 +7,8 @@ import pytest
 
 import tutelage
 from tutelage.config.objectives import OBJECTIVES
-from tutelage.objectives import PACKAGES
+from tutelage.objectives import PACKAGES, load_objective
+from tutelage.run.folder import ONE_ANSWER
 
 ROOT = Path(tutelage.__file__).parent
 TREES = {
@@ -18,8 +19,9 @@ TREES = {
 }
 NAMES = {*OBJECTIVES} - {"instruction"}  # which is a field of rows too
 FORMATS = {one.row_format for one in OBJECTIVES.values()} - {None}
-CAPABILITIES = {"writes_answers", "has_pairs", "judges_answers", "gives"}
+CAPABILITIES = {"writes_answers", "has_pairs", "judges_answers", "gives", "reads_rejected"}
 EVALUATIONS = {"AnswerEvaluation", "ClassEvaluation"}
+ANSWERS = {answer for name in OBJECTIVES for answer in load_objective(name).rows.answers} - {*ONE_ANSWER}
 
 # What a row of a format holds is no matter of the objective; these read, check and write rows of every format.
 OF_ROWS = {
@@ -46,7 +48,11 @@ EXCEPTIONS = {
 
 def questions_in(tree):
     """Return what of a file asks for the objective: a name that stands for the question, and the line."""
-    return [(found, node.lineno) for node in ast.walk(tree) if (found := question_in(node)) is not None]
+    return [
+        (found, node.lineno)
+        for node in ast.walk(tree)
+        if (found := question_in(node) or answers_asked_in(node)) is not None
+    ]
 
 
 def question_in(node):
@@ -61,6 +67,30 @@ def question_in(node):
     if isinstance(node, ast.Subscript) and isinstance(node.value, ast.Name) and node.value.id == "OBJECTIVES":
         return constant_of(node.slice, {*OBJECTIVES})
     return type_asked_in(node) if isinstance(node, ast.Call) else None
+
+
+def answers_asked_in(node):
+    """Return how the answers of a row are asked for as one objective has them: by number, by name, or as pairs."""
+    if isinstance(node, ast.keyword | ast.arg) and node.arg == "pairs":
+        is_flag = isinstance(node, ast.keyword) or getattr(node.annotation, "id", None) == "bool"
+        return "pairs" if is_flag else None
+    if isinstance(node, ast.Subscript):
+        sides = [node.value, node.slice]
+    elif isinstance(node, ast.Compare):
+        sides = [node.left, node.comparators[0]]
+        if isinstance(node.ops[0], ast.Eq | ast.NotEq) and any(map(counts_answers, sides)):
+            return "number of answers" if any(isinstance(side, ast.Constant) for side in sides) else None
+    else:
+        return None
+    has_answers = any(isinstance(side, ast.Attribute) and side.attr == "answers" for side in sides)
+    return next(filter(None, (constant_of(side, ANSWERS) for side in sides)), None) if has_answers else None
+
+
+def counts_answers(node):
+    """Tell whether this is the number of answers or examples of something."""
+    if not (isinstance(node, ast.Call) and getattr(node.func, "id", None) == "len"):
+        return False
+    return getattr(node.args[0], "attr", getattr(node.args[0], "id", None)) in ("answers", "examples")
 
 
 def compared_in(node):
@@ -116,6 +146,13 @@ def test_every_exception_is_one_and_has_one_reader():
         'default = OBJECTIVES["instruction"]',
         "from tutelage.objectives.kto.loss import kto_loss",
         'match name:\n    case "classification": pass',
+        "if encoder.reads_rejected: pass",
+        "check_rows(rows, settings, pairs=True)",
+        "def divide(folder, *, pairs: bool): pass",
+        'names = ("",) if len(unit.examples) == 1 else ("chosen", "rejected")',
+        "Pair(*answers) if len(answers) == 2 else answers[0]",
+        'second = rows.answers["rejected"]',
+        'if "rejected" in encoder.answers: pass',
     ],
 )
 def test_the_check_catches_a_question(text):
@@ -130,6 +167,11 @@ def test_the_check_catches_a_question(text):
         "if example.predicts_label: pass",
         'if "instruction" in value: pass',
         "OBJECTIVES[recipe.training.objective]",
+        "for name, rows in train.answers.items(): pass",
+        "first, *others = encoder.answers",
+        "def interval(pairs: Pairs): pass",
+        'found = judged.answers["base"]',
+        "if len(answers) > 1: pass",
     ],
 )
 def test_the_check_lets_pass_what_is_no_question(text):

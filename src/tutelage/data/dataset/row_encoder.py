@@ -69,7 +69,7 @@ class RowEncoder:
 
     def __post_init__(self) -> None:
         assert len({*self.answers}) == len(self.answers) > 0, "each answer has files of its own"
-        assert len(self.answers) == 1 or all(self.answers), "answers that stand side by side have names"
+        assert all(self.answers) or self.answers == ONE_ANSWER, "answers that stand side by side have names"
 
     def trains_earlier_answers(self, settings: DataSettings) -> bool:
         """Tell whether the answers before the last one of a conversation are trained too."""
