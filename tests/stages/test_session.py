@@ -1,20 +1,26 @@
 """Stages called from a program: what they return and report, what stands in the log, and that nothing is printed."""
 
 import errno
+from contextlib import nullcontext
+from types import SimpleNamespace
 
 import pytest
 from support.rows import alpaca_values, write_rows
 from support.sessions import as_pair
 
 from tutelage.cli.views.terminal import TRAINING, Terminal
+from tutelage.config.recipe import Recipe
+from tutelage.config.recipe_file import FOUND_BY_HASH, PLACE_OF_WORK, TOLD, to_toml, walk
 from tutelage.errors import DataError, Interrupted, RunFolderError, StorageError
 from tutelage.run import event_log, events
+from tutelage.run.folder import write_text
 from tutelage.run.lines import read_json_lines
 from tutelage.stages.evaluate import evaluate
 from tutelage.stages.export import export
 from tutelage.stages.prepare import prepare
 from tutelage.stages.report import report
 from tutelage.stages.run import run_all
+from tutelage.stages.settings import refuse_untrained_settings
 from tutelage.stages.train import train
 
 
@@ -153,6 +159,23 @@ def test_rows_that_are_prepared_already_are_left_as_they_are(session_on):
     with pytest.raises(RunFolderError, match="made of other") as refused:
         prepare(session_on(data__prompt="chat"))
     assert refused.value.code == "run.settings_changed"
+
+
+@pytest.mark.parametrize("table", Recipe.model_fields)
+def test_a_trained_model_answers_under_no_other_table_than_that_of_the_evaluation(session_on, table):
+    session = session_on()
+    write_text(session.run.trained_recipe, to_toml(session.recipe))
+    write_text(session.run.training, "{}")
+    free = (*PLACE_OF_WORK, *TOLD, *FOUND_BY_HASH)
+    names = [name for name, _, _ in walk(session.recipe) if name.startswith(f"{table}.") and name not in free]
+    assert names
+    for name in names:
+        key = name.partition(".")[2]
+        settings = getattr(session.recipe, table).model_copy(update={key: "changed"})
+        changed = SimpleNamespace(run=session.run, recipe=session.recipe.model_copy(update={table: settings}))
+        with nullcontext() if table == "evaluation" else pytest.raises(RunFolderError, match=name) as refused:
+            refuse_untrained_settings(changed)
+        assert refused is None or refused.value.code == "run.settings_changed"
 
 
 def test_a_training_that_is_interrupted_goes_on_in_the_log_from_its_checkpoint(session_on):

@@ -10,10 +10,12 @@ from support.kept_training import FULL, FUSED, LAST_BLOCK, LORA, STEPS, Training
 from support.tiny_tokenizer import write_tiny_model
 
 from tutelage.config.recipe import Recipe
+from tutelage.config.recipe_file import walk
 from tutelage.errors import Interrupted, RunFolderError
 from tutelage.model.sources import ModelSource
 from tutelage.run.folder import RunFolder
 from tutelage.system.interruption import Interruption
+from tutelage.training import checkpoint
 from tutelage.training.checkpoint import (
     Checkpoint,
     changes_since,
@@ -219,6 +221,22 @@ def test_what_changed_is_named(tmp_path, source):
     ]
     (tmp_path / "run" / "data" / "train.jsonl").write_text("another row\n")
     assert changes_since(before, identity(tmp_path, source)) == ["data/train.jsonl"]
+
+
+@pytest.mark.parametrize("table", Recipe.model_fields)
+def test_a_changed_setting_of_every_table_counts_but_those_that_only_ask_the_model(tmp_path, source, table):
+    """A table that a recipe gets one day is among them."""
+    before, recipe = identity(tmp_path, source), recipe_of(LORA)
+    names = [
+        name for name, _, _ in walk(recipe) if name.startswith(f"{table}.") and name not in checkpoint.FREE
+    ]
+    assert names
+    for name in names:
+        settings = getattr(recipe, table).model_copy(update={name.partition(".")[2]: "changed"})
+        changed = recipe.model_copy(update={table: settings})
+        now = identity_of(RunFolder(tmp_path / "run").data, changed, source)
+        told = [change.partition(" ")[0] for change in changes_since(before, now)]
+        assert told == ([] if table == "evaluation" else [name])
 
 
 def test_settings_that_change_no_weight_may_change(tmp_path, source):
