@@ -23,10 +23,17 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Code:
-    """What a code means, and the number of the data rule that it belongs to, if any."""
+    """What a code means, and the number of the data rule that it belongs to, if any.
+
+    At a finding that `stops`, `prepare` would stop. A note that `warns` is one that a person should look at before the
+    training. A note `about_training` says what training would do with the rows; who does not train leaves it out.
+    """
 
     meaning: str
     rule: int | None = None
+    stops: bool = False
+    warns: bool = False
+    about_training: bool = False
 
 
 @cache

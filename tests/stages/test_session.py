@@ -9,12 +9,16 @@ from support.rows import alpaca_values, write_rows
 from support.sessions import as_pair
 
 from tutelage.cli.views.terminal import TRAINING, Terminal
+from tutelage.codes import Code, all_codes
 from tutelage.config.recipe import Recipe
 from tutelage.config.recipe_file import FOUND_BY_HASH, PLACE_OF_WORK, TOLD, to_toml, walk
+from tutelage.data.quality.rules import Finding
 from tutelage.errors import DataError, Interrupted, RunFolderError, StorageError
 from tutelage.run import event_log, events
 from tutelage.run.folder import write_text
 from tutelage.run.lines import read_json_lines
+from tutelage.stages.check import what_stops
+from tutelage.stages.data.rows import read_rows
 from tutelage.stages.evaluate import evaluate
 from tutelage.stages.export import export
 from tutelage.stages.prepare import prepare
@@ -226,6 +230,28 @@ def test_a_column_that_is_not_trained_on_is_an_event_and_shown_once(
             terminal(event)
     shown = "".join(capsys.readouterr())
     assert shown.count(f"[{code}]") == 1
+
+
+@pytest.mark.parametrize("marks", [{}, {"warns": True}, {"about_training": True}])
+def test_the_table_of_codes_alone_says_what_is_warned_of_and_what_is_about_training(
+    session_on, tmp_path, monkeypatch, marks
+):
+    """So that a code of a new objective is declared there and nowhere else."""
+    monkeypatch.setitem(all_codes(), "data.field_not_used", Code("A field is not read.", 23, **marks))
+    rows = [{**value, "colour": "red"} for value in alpaca_values(80)]
+    session = session_on(data__source=str(write_rows(tmp_path / "colour.json", rows)))
+    notes = [note.code for note in read_rows(session.inputs).notes]
+    assert ("data.field_not_used" in notes) == ("about_training" not in marks)
+    prepare(session)
+    warned = [event.code for event in session.heard if isinstance(event, events.Message)]
+    assert warned == (["data.field_not_used"] if "warns" in marks else [])
+
+
+def test_a_finding_stops_if_the_table_of_codes_says_so():
+    found = SimpleNamespace(findings=[Finding(code, None, "told") for code in all_codes()])
+    assert what_stops(found) == sorted(code for code, entry in all_codes().items() if entry.stops)
+    assert {"data.empty_split", "data.single_label"} <= {*what_stops(found)}
+    assert not {"data.similar_labels", "data.rejected_not_used"} & {*what_stops(found)}
 
 
 def test_an_export_is_a_stage_in_the_log_and_for_listeners(session_on, tmp_path):

@@ -2,20 +2,12 @@
 
 from typing import TYPE_CHECKING
 
+from tutelage.codes import all_codes
 from tutelage.stages.inputs import Inputs
 from tutelage.stages.reporter import Reporter
 
 if TYPE_CHECKING:
     from tutelage.data.lint.examination import Examination
-
-# Codes of findings at which `prepare` stops.
-STOPS = (
-    "data.empty_split",
-    "data.too_few_prompts",
-    "data.too_long",
-    "data.single_label",
-    "data.label_not_in_training",
-)
 
 
 def check(inputs: Inputs, reporter: Reporter, *, near_duplicates: bool = True) -> "Examination":
@@ -41,4 +33,4 @@ def check(inputs: Inputs, reporter: Reporter, *, near_duplicates: bool = True) -
 
 def what_stops(found: "Examination") -> list[str]:
     """Return the codes of what was found at which `prepare` would stop."""
-    return sorted({one.code for one in found.findings if one.code in STOPS})
+    return sorted({one.code for one in found.findings if all_codes()[one.code].stops})

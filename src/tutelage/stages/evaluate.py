@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tutelage.codes import all_codes
 from tutelage.errors import DataError, RecipeError
 from tutelage.run.artifacts import Preparation, read_artifact, write_artifact
 from tutelage.run.evaluation import Evaluation, read_evaluation
@@ -15,7 +16,6 @@ from tutelage.run.history import record_stage
 from tutelage.run.judges import Judges
 from tutelage.stages.estimate import Ahead
 from tutelage.stages.functions import scored
-from tutelage.stages.inputs import ABOUT_TRAINING
 from tutelage.stages.judge import is_trusted, judge, judges_only, refuse_judges, refuse_other_answers
 from tutelage.stages.report import Reported, make_report
 from tutelage.stages.session import Session
@@ -112,7 +112,7 @@ def answer_and_score(session: Session) -> Evaluation:
     with session.stage("evaluate") as finish:
         for one in sets:
             for note in one.notes:
-                if note.code not in ABOUT_TRAINING:
+                if not all_codes()[note.code].about_training:
                     reporter.note(note.code, f"The test set {one.name}: {note.text}")
         with reporter.in_turn() as waiting:
             waiting("Loading the model")

@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from tutelage.objectives.spec import ObjectiveSpec
 
 TOKENS_NAMED = 3
-# Notes on what training would do with the rows; who does not train on them leaves these out.
-ABOUT_TRAINING = ("data.rejected_not_used", "data.label_not_used", "data.plain_text")
 # What a stage imports first, and takes seconds for.
 FOR_TOKENS = ("transformers.tokenization_utils_tokenizers",)
 FOR_TRAINING = (*FOR_TOKENS, "tutelage.training.saving", "tutelage.generation.generate")

@@ -7,6 +7,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
+from tutelage.codes import all_codes
 from tutelage.errors import RunFolderError
 from tutelage.run.artifacts import Preparation, read_artifact
 from tutelage.run.events import Prepared, StageSkipped, Waited
@@ -21,9 +22,6 @@ from tutelage.stages.session import Session
 
 if TYPE_CHECKING:
     from tutelage.data.dataset.preparation import PreparedData
-
-# Notes on rows that a person should look at before the training.
-WARNED = ("data.similar_labels", "data.rejected_not_used", "data.label_not_used")
 
 
 def prepare(session: Session, *, overwrite: bool = False) -> Preparation:
@@ -60,7 +58,7 @@ def preparing(session: Session, *, keeps_results: bool = False) -> Iterator["Pre
             found = prepared.preparation
             session.reporter.emit(Prepared(rows=found.rows, tokens=found.tokens, preparation=found))
             for note in found.notes:
-                if note.code in WARNED:
+                if all_codes()[note.code].warns:
                     session.reporter.warn(note.code, note.message)
             yield prepared
             if not run.recipe.exists():

@@ -1,9 +1,8 @@
 """What became of the rows, printed for a person."""
 
 from tutelage.cli.views import console
-from tutelage.codes import Message
+from tutelage.codes import Message, all_codes
 from tutelage.run.artifacts import Preparation
-from tutelage.stages.prepare import WARNED
 
 LABELS_NAMED = 8
 
@@ -37,7 +36,7 @@ def show_preparation(preparation: Preparation) -> None:
         told = "there are no validation rows, so the last weights are kept, not the best."
         console.warn(Message("data.no_validation_rows", told))
     for note in preparation.notes:
-        if note.code not in WARNED:  # of which the stage warns
+        if not all_codes()[note.code].warns:  # of which the stage warns
             console.note(note.code, note.message)
 
 

@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from tutelage.codes import Message
+from tutelage.codes import Message, all_codes
 from tutelage.config.recipe import DataSettings, Recipe
-from tutelage.stages.inputs import ABOUT_TRAINING, Inputs
+from tutelage.stages.inputs import Inputs
 
 if TYPE_CHECKING:
     from tutelage.data.formats.formats import Conversations
@@ -33,7 +33,7 @@ class SourceRows:
         return [
             note
             for note in (*self.source.notes, *self.conversations.notes)
-            if note.code not in ABOUT_TRAINING
+            if not all_codes()[note.code].about_training
         ]
 
     @property
