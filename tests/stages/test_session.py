@@ -299,3 +299,20 @@ def test_a_training_that_goes_on_shows_its_bar_before_the_next_step(session_on, 
         for event in second.heard[: is_step.index(True)]:
             terminal(event)
     assert (TRAINING, 6) in bars
+
+
+@pytest.mark.parametrize(
+    ("objective", "told"), [("dpo", ", 75% right"), ("kto", ""), ("instruction", ""), ("classification", "")]
+)
+def test_beside_the_loss_of_a_step_stand_the_words_of_its_objective(session_on, monkeypatch, objective, told):
+    """An objective that calls a figure of its own the accuracy is not said to be right."""
+    details = []
+    monkeypatch.setattr(Terminal, "_show_bar", lambda self, label, total: None)
+    monkeypatch.setattr(Terminal, "_move", lambda self, done, detail="": details.append(detail))
+    plan = events.TrainingPlanned(steps=2, step=0, dtype="float32", device="cpu", objective=objective)
+    assert "objective" not in plan.to_record()
+    with Terminal(session_on().run) as terminal:
+        terminal(plan)
+        terminal(events.Validated(step=0, loss=0.5, accuracy=0.75))
+        terminal(events.StepTaken(step=1, epoch=0.5, learning_rate=0.1, loss=0.25, accuracy=0.75))
+    assert details[-1] == f"loss 0.250{told}  validation 0.500{told}"

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+from tutelage.config.recipe import Recipe
 from tutelage.model.forward import CausalModel
 from tutelage.run import events
 from tutelage.stages import train
@@ -17,7 +18,7 @@ from tutelage.training import checkpoint
 def session():
     """Whom the stage reports to, and what that heard."""
     heard = []
-    return SimpleNamespace(reporter=Reporter(heard.append), heard=heard)
+    return SimpleNamespace(reporter=Reporter(heard.append), heard=heard, recipe=Recipe())
 
 
 def model(dtype=torch.float32, **fields):

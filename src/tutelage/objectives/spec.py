@@ -135,7 +135,8 @@ class ReportPart:
     `section` and `results` are its own part of an evaluation, for the page and for the terminal; a section whose lines
     are gone is None. `question` finds a prompt among the run's rows that a person could type, and `steps` are the
     commands that use it. `describe_validation` says what the figures of a validation come to, None where the loss says
-    all, and `describe_rows` what there is to see in training rows before the first step.
+    all; `describe_step` says it beside the loss, of a step too. `describe_rows` says what there is to see in training
+    rows before the first step.
     """
 
     words: Callable[[Preparation, Recipe | None], ObjectiveWords]
@@ -144,6 +145,7 @@ class ReportPart:
     question: Callable[[PreparedRows, Callable[[], PromptRenderer]], Question | None]
     steps: Steps
     describe_validation: Callable[[Mapping[str, float]], str | None] = lambda figures: None
+    describe_step: Callable[[Mapping[str, float]], str | None] = lambda figures: None
     describe_rows: DescribeRows = lambda rows, recipe, tokenizer: ()
 
 

@@ -157,6 +157,7 @@ class TrainingPlanned(Event):
     step: int
     dtype: str
     device: str
+    objective: str = Field(exclude=True)
 
 
 class Trial(Record):

@@ -265,7 +265,15 @@ def _report_plan(session: Session, opened: "OpenedRun", steps: int, step: int) -
             " So it runs on ordinary padded rows, which is as exact and slower.",
         )
     dtype = name_dtype(model.compute_dtype)
-    reporter.emit(TrainingPlanned(steps=steps, step=step, dtype=dtype, device=model.device.type))
+    reporter.emit(
+        TrainingPlanned(
+            steps=steps,
+            step=step,
+            dtype=dtype,
+            device=model.device.type,
+            objective=session.recipe.objective.name,
+        )
+    )
     if dtype == "bfloat16" and model.device.type == "cpu" and not has_bfloat16_products():
         reporter.warn(
             "device.bfloat16_emulated",

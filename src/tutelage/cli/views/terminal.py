@@ -10,8 +10,9 @@ from tutelage.cli.views.estimate import show_estimate
 from tutelage.cli.views.judges import show_judges
 from tutelage.cli.views.preparation import show_preparation
 from tutelage.cli.views.results import show_evaluation
-from tutelage.cli.views.training import show_trained, told_accuracy
+from tutelage.cli.views.training import show_trained, told_beside_loss
 from tutelage.codes import Message
+from tutelage.config.objectives import DEFAULT
 from tutelage.run import events
 from tutelage.run.folder import RunFolder
 from tutelage.system.streams import losing_lines
@@ -54,6 +55,7 @@ class Terminal:
         self._advance: console.Advance = lambda steps, detail="": None
         self._done = 0
         self._steps = self._step = 0  # of a training: planned, and finished before it
+        self._objective = DEFAULT.name  # of the training
         self._losing = ExitStack()
         self._validation = ""
         self._validations: dict[int, events.Validated] = {}
@@ -167,6 +169,7 @@ class Terminal:
 
     def _on_training_planned(self, event: events.TrainingPlanned) -> None:
         self._losing.enter_context(losing_lines())
+        self._objective = event.objective
         self._steps, self._step = event.steps, min(event.step, event.steps)
         console.say(f"{event.steps:,} steps in {event.dtype} on {event.device}.")
 
@@ -178,11 +181,13 @@ class Terminal:
     def _on_step(self, event: events.StepTaken) -> None:
         self._show_training()
         self._step = event.step
-        self._move(event.step, f"loss {event.loss:.3f}{told_accuracy(event)}{self._validation}")
+        self._move(
+            event.step, f"loss {event.loss:.3f}{told_beside_loss(event, self._objective)}{self._validation}"
+        )
 
     def _on_validation(self, event: events.Validated) -> None:
         self._show_training()
-        self._validation = f"  validation {event.loss:.3f}{told_accuracy(event)}"
+        self._validation = f"  validation {event.loss:.3f}{told_beside_loss(event, self._objective)}"
         self._validations[event.step] = event
 
     def _on_memory(self, event: events.TreesShrunk) -> None:

@@ -28,7 +28,8 @@ def show_trained(trained: Trained, run: RunFolder, kept: Validated | None) -> No
         console.say(told)
 
 
-def told_accuracy(event: StepTaken | Validated) -> str:
-    """Return what is said of the accuracy of a step or validation, nothing where the objective has none."""
-    accuracy = (event.model_extra or {}).get("accuracy")
-    return "" if accuracy is None else f", {accuracy:.0%} right"
+def told_beside_loss(event: StepTaken | Validated, objective: str) -> str:
+    """Return what is said of the figures of a step or validation, nothing where the loss says all."""
+    figures = event.model_extra or {}
+    told = load_objective(objective).report.describe_step(figures) if figures else None
+    return "" if told is None else f", {told}"

@@ -155,6 +155,11 @@ def describe_margins(figures: Mapping[str, float]) -> str | None:
     )
 
 
+def describe_accuracy(figures: Mapping[str, float]) -> str:
+    """Say on how many of some pairs the model moved towards the chosen answer."""
+    return f"{figures['accuracy']:.0%} right"
+
+
 REPORT = ReportPart(
     words=preference_words,
     section=preference_section,
@@ -162,4 +167,5 @@ REPORT = ReportPart(
     question=choose_own_question,
     steps=answering_steps,
     describe_validation=describe_margins,
+    describe_step=describe_accuracy,
 )
