@@ -181,7 +181,7 @@ def test_new_rows_say_who_made_them_of_what(inputs_of, tmp_path):
             {"rows": [{"instruction": f"Tell of {next(topics) * 9}.", "input": "", "output": "Done."}]}
         )
     )
-    rows, model = read_rows(inputs, takes_kto=False), remembering(chat, tmp_path / "cache")
+    rows, model = read_rows(inputs, keeps_fields=False), remembering(chat, tmp_path / "cache")
     made = generate(rows, find_seeds(rows), model, reporter, count=2, rows_per_question=1)
     assert [value["made_by"] for value in made.values] == ["openai:fake"] * 2
     assert {number for value in made.values for number in value["made_from"]} <= {*range(ROWS)}

@@ -6,6 +6,7 @@ import shlex
 import pytest
 from support.rows import make_records
 
+from tutelage.config.objectives import OBJECTIVES
 from tutelage.config.recipe import DataSettings
 from tutelage.data.formats.formats import read_conversations
 from tutelage.data.formats.kto_rows import is_desirable
@@ -48,7 +49,7 @@ OTHERS = [
 
 
 def read(values, **more):
-    chosen = {key: more.pop(key) for key in list(more) if key not in ("takes_kto", "needs_labels")}
+    chosen = {key: more.pop(key) for key in list(more) if key not in ("keeps_fields", "needs_labels")}
     return read_conversations(
         make_records(values), source="rows.jsonl", settings=DataSettings(**chosen), **more
     )
@@ -129,7 +130,20 @@ def test_a_format_that_is_named_changes_nothing_and_another_name_of_the_label_do
     values = [{**ANSWERED[0], "label": 0}]
     assert fault_of(values, format="prompt-completion").code == "data.kto_rows"
     assert len(read(values, map={"topic": "label"}).rows) == 1
-    assert len(read(values, takes_kto=True).rows) == 1
+    assert len(read(values, keeps_fields=True).rows) == 1
+
+
+# By field beside those of a format, a value without which the row would say something else.
+NEEDED = {"label": False, "kto_tag": False}
+
+
+@pytest.mark.parametrize("field", [field for one in OBJECTIVES.values() for field in one.fields_beside])
+def test_a_row_that_needs_a_field_that_an_objective_reads_is_for_those_alone_who_keep_it(field):
+    """So that an objective with a field of its own comes with a reader that refuses to lose it."""
+    values = [{**ANSWERED[0], field: NEEDED[field]}]
+    with pytest.raises(DataError):
+        read(values)
+    assert len(read(values, keeps_fields=True).rows) == 1
 
 
 @pytest.mark.parametrize("nothing", ["", " ", "null", "NaN", None, math.nan])
@@ -185,7 +199,7 @@ def test_an_answer_that_two_people_judge_differently_is_no_repetition():
     values = [{**ANSWERED[0], "label": label} for label in (True, False, True)]
     checked = check_rows(read(values, needs_labels=True).rows)
     assert [one.outcome for one in checked] == ["kept", "kept", "dropped"]
-    assert [one.outcome for one in check_rows(read(values, takes_kto=True).rows)] == [
+    assert [one.outcome for one in check_rows(read(values, keeps_fields=True).rows)] == [
         "kept",
         "dropped",
         "dropped",

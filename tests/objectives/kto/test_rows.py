@@ -62,7 +62,7 @@ def test_of_a_conversation_the_last_answer_alone_is_supervised(prepared, rendere
 
 
 def test_a_row_that_nobody_labelled_is_refused(renderer):
-    rows = read_conversations(make_records(VALUES), source="rows.jsonl", takes_kto=True).rows
+    rows = read_conversations(make_records(VALUES), source="rows.jsonl", keeps_fields=True).rows
     with pytest.raises(DataError) as fault:
         list(ROWS.encode(renderer, rows, DataSettings(), Labels()))
     assert (fault.value.code, fault.value.row) == ("data.kto_label_missing", 0)

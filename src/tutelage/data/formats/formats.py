@@ -41,17 +41,17 @@ def read_conversations(
     *,
     source: str,
     settings: DataSettings = DataSettings(),  # noqa: B008 - frozen
-    takes_kto: bool = False,
+    keeps_fields: bool = False,
     needs_labels: bool = False,
     objective: ObjectiveInfo = DEFAULT,
 ) -> Conversations:
     """Turn every record into a conversation, or stop and name the rows that fit no format or more than one.
 
-    With `takes_kto` nothing is trained, so that rows may be labelled as unwanted; with `needs_labels` all of them are
-    labelled as wanted or unwanted.
+    Who keeps the fields beside those of the format, and trains nothing, may have rows whose answer a label calls
+    unwanted; with `needs_labels` all of them are labelled as wanted or unwanted.
     """
     reader = ConversationReader(
-        source, settings, takes_kto=takes_kto, needs_labels=needs_labels, objective=objective
+        source, settings, keeps_fields=keeps_fields, needs_labels=needs_labels, objective=objective
     )
     rows = list(reader.read(records))
     return Conversations(rows, reader.formats(), reader.notes())
@@ -68,7 +68,7 @@ class ConversationReader:
         source: str,
         settings: DataSettings,
         *,
-        takes_kto: bool = False,
+        keeps_fields: bool = False,
         needs_labels: bool = False,
         objective: ObjectiveInfo = DEFAULT,
     ) -> None:
@@ -88,7 +88,7 @@ class ConversationReader:
         self._unclear: dict[tuple[str, ...], NamedRows] = {}
         self._unfitting: dict[tuple[str, ...], NamedRows] = {}
         self._misread: dict[str, tuple[NamedRows, RowError]] = {}
-        self._kto = KtoRows(source, settings, are_taken=takes_kto, are_needed=needs_labels)
+        self._kto = KtoRows(source, settings, are_taken=keeps_fields, are_needed=needs_labels)
         self._misplaced = MisplacedTexts()
         self._beside_texts, self._instructed = BesideTexts(source, settings), InstructedRows(source, settings)
 

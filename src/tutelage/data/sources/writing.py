@@ -175,7 +175,7 @@ def _refuse_other_rows(
 
 
 def _conversations(records: Sequence[Record], path: Path, settings: DataSettings) -> list[Any]:
-    return read_conversations(records, source=str(path), settings=settings, takes_kto=True).rows
+    return read_conversations(records, source=str(path), settings=settings, keeps_fields=True).rows
 
 
 def _why_not(path: Path) -> str:

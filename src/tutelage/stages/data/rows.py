@@ -67,16 +67,17 @@ class Selection:
     left_out: Mapping[int, Message]
 
 
-def read_rows(inputs: Inputs, *, takes_kto: bool = True) -> SourceRows:
+def read_rows(inputs: Inputs, *, keeps_fields: bool = True) -> SourceRows:
     """Read the rows of a recipe's data, each however large.
 
-    Whoever loses the label of a row must not take KTO rows, whose answers may be unwanted.
+    Who loses the fields beside those of a row's format does not get rows that say something else without them, such as
+    those with an answer that their label calls unwanted.
     """
     from tutelage.data.formats.formats import read_conversations
 
     source = inputs.read_data(keeps_large_rows=True)
     read = read_conversations(
-        source.records, source=source.name, settings=inputs.recipe.data, takes_kto=takes_kto
+        source.records, source=source.name, settings=inputs.recipe.data, keeps_fields=keeps_fields
     )
     return SourceRows(source, inputs.recipe, read)
 

@@ -52,7 +52,7 @@ def convert(
     """
     refuse_odd_conversion(to, chosen_only=chosen_only, drop_unfit=drop_unfit)
     refuse_outputs(output, output.output, ledger=ledger)
-    rows = open_rows(options, verb="convert", takes_kto=to is None)
+    rows = open_rows(options, verb="convert", keeps_fields=to is None)
     made = convert_rows(rows, to, chosen_only=chosen_only, drop_unfit=drop_unfit)
     show_left_behind(made, to)
     write_files(output, {output.output: made.values}, made.settings)

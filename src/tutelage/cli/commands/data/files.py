@@ -88,11 +88,11 @@ def open_rows(
     honoured: Collection[str] = (),
     overrides: Mapping[str, Any] | None = None,
     is_quiet: bool = False,
-    takes_kto: bool = True,
+    keeps_fields: bool = True,
 ) -> SourceRows:
     """Read the rows of a source, and say so; a setting that is given for this verb and means nothing to it is refused.
 
-    A verb that loses the label of a row must not take KTO rows, whose answers may be unwanted.
+    A verb that does not keep the fields beside those of a row's format gets no rows that need them.
     """
     given = {"DATA data.source": options.data, "--map data.map": column_map(options.map), **(overrides or {})}
     loaded = load(
@@ -109,7 +109,7 @@ def open_rows(
             f"`tutelage data {verb}` has no use for {', '.join(idle)}. Leave it out.",
         )
     with opened_inputs(loaded) as (inputs, _):
-        rows = read_rows(inputs, takes_kto=takes_kto)
+        rows = read_rows(inputs, keeps_fields=keeps_fields)
     if not is_quiet:
         show_read(rows)
     return rows

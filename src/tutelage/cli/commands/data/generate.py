@@ -43,7 +43,7 @@ def generate_rows(
     refuse_outputs(output, output.output)
     refuse_less_than_one(rows=rows, rows_per_question=rows_per_question, max_questions=max_questions)
     asked = open_model(model)
-    opened = open_rows(options, verb="generate", takes_kto=False)
+    opened = open_rows(options, verb="generate", keeps_fields=False)
     seeds = find_seeds(opened)
     console.say(f"{len(seeds):,} of them can be shown as examples.")
     if output.dry_run:

@@ -48,7 +48,7 @@ def improve_rows(
     refuse_outputs(output, output.output, ledger=ledger)
     refuse_less_than_one(max_questions=max_questions)
     asked = open_model(model)
-    rows = open_rows(options, verb="improve", takes_kto=False)
+    rows = open_rows(options, verb="improve", keeps_fields=False)
     if output.dry_run:
         questions = count_questions(rows, part, max_questions=max_questions)
         console.say(f"{asked.name} would be asked {questions:,} questions.")
