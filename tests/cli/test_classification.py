@@ -13,7 +13,7 @@ from transformers import pipeline
 from tutelage.evaluation.metrics.threshold import choose_threshold
 from tutelage.model import class_head
 from tutelage.objectives.classification import reload as reload_classes
-from tutelage.run.folder import RunFolder, read_json, split_files, write_json
+from tutelage.run.folder import PREDICTIONS, RunFolder, read_json, split_files, write_json
 from tutelage.run.lines import read_json_lines
 
 WORDS = ("fig", "lime", "kiwi", "date", "pear", "plum", "melon", "peach")
@@ -55,7 +55,7 @@ def test_one_command_goes_from_a_file_to_a_report_whose_figures_are_those_of_the
     assert ended.code == 0, ended.err
     assert "tutelage classify mine" in ended.out
     run = RunFolder(place / "mine")
-    rows = read_json_lines(run.predictions)
+    rows = read_json_lines(run.evaluation / PREDICTIONS)
     right = np.mean([row["predicted"] == row["label"] for row in rows])
     result = read_json(run.summary)["evaluation"]
     assert result["accuracy"]["value"] == pytest.approx(right)
@@ -137,7 +137,7 @@ def test_weights_trained_in_place_give_the_labels_that_the_evaluation_found(tute
     run = RunFolder(place / "mine")
     assert sorted(path.name for path in run.model.glob("*.safetensors")) == ["trained_weights.safetensors"]
     assert read_json(run.summary)["evaluation"]["accuracy"]["value"] > 0.9
-    known = read_json_lines(run.predictions)[:4]
+    known = read_json_lines(run.evaluation / PREDICTIONS)[:4]
     said = tutelage("classify", "mine", *(row["text"] for row in known))
     assert [line.split()[0] for line in said.out.splitlines()] == [repr(row["predicted"]) for row in known]
     proved = tutelage("verify", "mine")

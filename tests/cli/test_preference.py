@@ -9,7 +9,7 @@ from support.command_line import contents
 from support.pairs import preference_values
 from support.rows import alpaca_values, write_rows
 
-from tutelage.run.folder import RunFolder, read_json, split_files
+from tutelage.run.folder import PREFERENCES, RunFolder, read_json, split_files
 from tutelage.run.lines import read_json_lines
 from tutelage.system.storage import file_sha256
 
@@ -47,7 +47,7 @@ def test_one_command_goes_from_pairs_to_a_report_whose_figures_are_those_of_the_
     assert ended.code == 0, ended.err
     run = RunFolder(place / "mine")
     check_events(run)
-    rows = read_json_lines(run.preferences)
+    rows = read_json_lines(run.evaluation / PREFERENCES)
     found = read_json(run.summary)["evaluation"]
     check_figures(found, rows)
     assert found["sentence"] in shown(ended)

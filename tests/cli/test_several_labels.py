@@ -9,7 +9,7 @@ import pytest
 from transformers import pipeline
 
 from tutelage.objectives.classification import reload as reload_classes
-from tutelage.run.folder import RunFolder, read_json
+from tutelage.run.folder import PREDICTIONS, RunFolder, read_json
 from tutelage.run.lines import read_json_lines
 
 WORDS = ("fig", "lime", "kiwi", "date", "pear", "plum", "melon", "peach")
@@ -58,7 +58,7 @@ def test_one_command_goes_from_a_file_to_a_report_whose_figures_are_those_of_the
     assert ended.code == 0, ended.err
     run = RunFolder(place / "mine")
     assert read_json(run.preparation)["classes"] == ["prize", "talk"]
-    rows = read_json_lines(run.predictions)
+    rows = read_json_lines(run.evaluation / PREDICTIONS)
     result = read_json(run.summary)["evaluation"]
     right = np.mean([row["predicted"] == row["label"] for row in rows])
     assert right > 0.9, "what can be told by the first words is told"

@@ -16,7 +16,7 @@ from tutelage.objectives.classification.evaluation import verdict
 from tutelage.objectives.preference.evaluation import with_preference
 from tutelage.run.artifacts import write_artifact
 from tutelage.run.evaluation import AnswerEvaluation, ClassEvaluation
-from tutelage.run.folder import RunFolder, write_json_lines, write_text
+from tutelage.run.folder import PREDICTIONS, PREFERENCES, RunFolder, write_json_lines, write_text
 from tutelage.run.lines import read_json_lines
 
 LABELS = ("ham", "spam", "advert")
@@ -72,7 +72,7 @@ def make_class_run(
         }
         for row in range(len(wanted))
     ]
-    write_json_lines(run.predictions, lines[::-1])
+    write_json_lines(run.evaluation / PREDICTIONS, lines[::-1])
     return run
 
 
@@ -97,7 +97,7 @@ def make_preference_run(
         }
         for place, (answer, margin) in enumerate(zip(answers, margins, strict=True))
     ]
-    write_json_lines(run.preferences, lines[::-1])
+    write_json_lines(run.evaluation / PREFERENCES, lines[::-1])
     rewrite_preference_figures(run, np.array(margins) > 0)
     return run
 

@@ -199,15 +199,6 @@ class RunFolder:
     def scores(self) -> Path:
         return self.evaluation / SCORES
 
-    @property
-    def predictions(self) -> Path:
-        """The labels that a classification gave to the test rows."""
-        return self.evaluation / PREDICTIONS
-
-    @property
-    def preferences(self) -> Path:
-        return self.evaluation / PREFERENCES
-
     def test_set(self, name: str) -> Path:
         return self.evaluation / set_name(name)
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from tutelage.run.folder import SPLITS, reading_faults
+from tutelage.run.folder import SETS, SPLITS, reading_faults
 from tutelage.run.validation import Record, describe_fault
 
 
@@ -64,6 +64,18 @@ class PredictionLine(Record):
     probabilities: dict[str, float]
 
 
+class JudgedLine(Record):
+    """An answer that the data calls desirable or not, with what both models give it, in nats."""
+
+    row: int
+    prompt: str
+    answer: str
+    label: bool
+    reward: float
+    base: float
+    tuned: float
+
+
 class JudgementLine(Record):
     judge: str
     row: int
@@ -110,6 +122,7 @@ LINES: Mapping[str, type[Record]] = {
     "scores.jsonl": ScoreLine,
     "preferences.jsonl": PreferenceLine,
     "predictions.jsonl": PredictionLine,
+    "judged.jsonl": JudgedLine,
     "judgements.jsonl": JudgementLine,
     "passages.jsonl": PassageLine,
 }
@@ -127,7 +140,7 @@ def read_json_lines(path: Path) -> list[dict[str, Any]]:
     with reading_faults(path):
         records = [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line]
         for number, record in enumerate(records, start=1):
-            _check_line(path.name, record, where=f"line {number}")
+            _check_line(path, record, where=f"line {number}")
         return records
 
 
@@ -135,13 +148,13 @@ def parse_json_line(path: Path, line: bytes) -> dict[str, Any]:
     """Read one line of a file of records as `read_json_lines` reads them all."""
     with reading_faults(path):
         record = json.loads(line)
-        _check_line(path.name, record, where="a line")
+        _check_line(path, record, where="a line")
         return record
 
 
-def _check_line(name: str, line: Any, *, where: str) -> None:
-    """Raise ValueError if a line of the file `name` lacks what its readers ask for; `where` begins the sentence."""
-    kind = _kind_of(name, line)
+def _check_line(path: Path, line: Any, *, where: str) -> None:
+    """Raise ValueError if a line of a file lacks what its readers ask for; `where` begins the sentence."""
+    kind = _kind_of(path, line)
     if kind is None:
         return
     if not isinstance(line, dict):
@@ -152,9 +165,11 @@ def _check_line(name: str, line: Any, *, where: str) -> None:
         raise ValueError(f"{where} {describe_fault(fault)}") from fault
 
 
-def _kind_of(name: str, line: Any) -> type[Record] | None:
-    """Return what a line of the file `name` has to hold, None where nobody asks for anything."""
-    if name == "events.jsonl":
+def _kind_of(path: Path, line: Any) -> type[Record] | None:
+    """Return what a line of a file has to hold, None if its readers ask for nothing."""
+    if path.parent.name == SETS:  # The user chose these names; they say nothing about the lines.
+        return None
+    if path.name == "events.jsonl":
         return EVENTS.get(str(line.get("event")), EventLine) if isinstance(line, dict) else EventLine
-    split, *_ = name.split(".")  # which the name of an answer may follow
-    return PreparedLine if split in SPLITS else LINES.get(name)
+    split, *_ = path.name.split(".")  # The name of an answer may follow.
+    return PreparedLine if split in SPLITS else LINES.get(path.name)

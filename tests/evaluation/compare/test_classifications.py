@@ -9,7 +9,7 @@ from support.fake_labels import LABELS, make_class_run, text_of
 from support.fake_run import make_run
 
 from tutelage.errors import RunFolderError
-from tutelage.run.folder import read_json, write_json_lines
+from tutelage.run.folder import PREDICTIONS, read_json, write_json_lines
 from tutelage.run.lines import read_json_lines
 
 ROWS = 60
@@ -81,8 +81,8 @@ def test_macro_f1_is_that_of_all_rows_and_its_p_is_raised(runs):
 
 def test_rows_are_paired_by_their_number_and_not_by_their_place(runs, tmp_path):
     other = make_class_run(tmp_path / "other", WANTED, GIVEN["good"], settings=SETTINGS["good"])
-    lines = read_json_lines(other.predictions)
-    write_json_lines(other.predictions, [*lines[5:], *lines[:5]])
+    lines = read_json_lines(other.evaluation / PREDICTIONS)
+    write_json_lines(other.evaluation / PREDICTIONS, [*lines[5:], *lines[:5]])
     expected = compared([runs["poor"], runs["good"]]).groups[1].comparison.measured
     assert compared([runs["poor"], other]).groups[1].comparison.measured == expected
 

@@ -8,7 +8,7 @@ from support.fake_labels import make_preference_run, rewrite_preference_figures
 from support.fake_run import RECIPE, make_run
 
 from tutelage.errors import RunFolderError
-from tutelage.run.folder import write_json_lines, write_text
+from tutelage.run.folder import PREFERENCES, write_json_lines, write_text
 from tutelage.run.lines import read_json_lines
 
 ROWS = 50
@@ -98,7 +98,7 @@ def test_a_preference_tuning_and_a_supervised_one_are_compared_by_their_answers(
 
 
 def test_pairs_of_other_rows_than_the_answers_are_refused(runs):
-    write_json_lines(runs[1].preferences, read_json_lines(runs[1].preferences)[:-1])
+    write_json_lines(runs[1].evaluation / PREFERENCES, read_json_lines(runs[1].evaluation / PREFERENCES)[:-1])
     with pytest.raises(
         RunFolderError, match=f"preferences of {ROWS - 1} rows and answers to {ROWS}"
     ) as fault:
@@ -107,8 +107,8 @@ def test_pairs_of_other_rows_than_the_answers_are_refused(runs):
 
 
 def test_a_pair_without_its_log_probabilities_is_named(runs):
-    lines = read_json_lines(runs[1].preferences)
+    lines = read_json_lines(runs[1].evaluation / PREFERENCES)
     del lines[0]["tuned"]
-    write_json_lines(runs[1].preferences, lines)
+    write_json_lines(runs[1].evaluation / PREFERENCES, lines)
     with pytest.raises(RunFolderError, match=r"preferences.jsonl: line 1 has no tuned"):
         compared(runs)

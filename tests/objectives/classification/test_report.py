@@ -13,7 +13,7 @@ from tutelage.evaluation.metrics.threshold import threshold_figures
 from tutelage.objectives.classification.report import class_section, class_words
 from tutelage.run.artifacts import Preparation, read_artifact
 from tutelage.run.evaluation import read_evaluation
-from tutelage.run.folder import read_json, write_json, write_json_lines
+from tutelage.run.folder import PREDICTIONS, read_json, write_json, write_json_lines
 from tutelage.run.lines import read_json_lines
 
 LABELS = ["ham", f"spam {HOSTILE}"]
@@ -54,7 +54,7 @@ def run(tmp_path):
         }
         for row, given in enumerate(probabilities)
     ]
-    write_json_lines(run.predictions, predictions)
+    write_json_lines(run.evaluation / PREDICTIONS, predictions)
     return run
 
 
