@@ -12,7 +12,7 @@ from statistics import median
 import torch
 
 from tutelage.config.recipe import AdapterSettings, Recipe
-from tutelage.model.assembly import open_for_training
+from tutelage.model.assembly import load_for_training
 from tutelage.model.sources import locate_model
 from tutelage.run.folder import RunFolder
 from tutelage.system.fetching import user_cache
@@ -31,7 +31,7 @@ def measure(folder: Path) -> None:
     source = locate_model(recipe.model.name_or_path, cache=user_cache(), progress=print)
     rows = [Example(row, (1, 2, 3, 4 + row), 2, 2) for row in range(2)]
     device = torch.device("cpu")
-    model = open_for_training(source, recipe.adapter, device, torch.float32, seed=1, probes=rows)
+    model = load_for_training(source, recipe.adapter, device, torch.float32, seed=1, probes=rows)
     optimizer = make_optimizer(model.module, recipe.training)
     optimizer_step(model, rows, optimizer, micro_batch_size=2, max_grad_norm=1.0)
     run = RunFolder(folder)

@@ -9,10 +9,10 @@ import numpy as np
 import torch
 
 from benchmarks.tables import table
-from benchmarks.work import BATCH, RECIPE, add_work_options, open_work
+from benchmarks.work import BATCH, RECIPE, add_work_options, load_work
 from tutelage.config.recipe import AdapterSettings, TrainingSettings
 from tutelage.model.adapters import add_adapter
-from tutelage.model.assembly import OWN_ATTENTION, open_for_training, without_dropout
+from tutelage.model.assembly import OWN_ATTENTION, load_for_training, without_dropout
 from tutelage.model.forward import CausalModel
 from tutelage.model.loading import load_model
 from tutelage.model.sources import ModelSource
@@ -36,7 +36,7 @@ def main() -> None:
         "--steps", type=int, default=10_000, help="at most so many optimiser steps of an epoch"
     )
     options = parser.parse_args()
-    source, renderer, splits = open_work(options)
+    source, renderer, splits = load_work(options)
     training, validation = (
         [renderer.example(row, loss_on="response") for row in splits[name]]
         for name in ("train", "validation")
@@ -51,7 +51,7 @@ def main() -> None:
 
 def _over_trees(source: ModelSource, training: list[Example], dtype: torch.dtype) -> CausalModel:
     probes = probe_examples(training, np.array([len(example.ids) for example in training]))
-    return open_for_training(source, _adapter(), CPU, dtype, seed=RECIPE["seed"], probes=probes)
+    return load_for_training(source, _adapter(), CPU, dtype, seed=RECIPE["seed"], probes=probes)
 
 
 def _one_at_a_time(source: ModelSource) -> CausalModel:

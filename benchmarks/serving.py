@@ -67,7 +67,7 @@ def main() -> None:
         for name, server in contenders(chosen.run).items()
         if chosen.only is None or name in {*chosen.only, "tutelage serve"}
     }
-    refuse_without_exports(chosen.run)
+    require_exports(chosen.run)
     asked = questions(chosen.questions)
     found: dict[str, list[Figures]] = {name: [] for name in servers}
     for number in range(chosen.rounds):
@@ -77,7 +77,7 @@ def main() -> None:
     print(report(found))
 
 
-def refuse_without_exports(run: Path) -> None:
+def require_exports(run: Path) -> None:
     """End with the commands that make what the servers are given, where it is not there."""
     wanted = (run / "export" / "hf", run / "export" / "gguf" / "model-f16.gguf")
     missing = [str(path) for path in wanted if not path.exists()]

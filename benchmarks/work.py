@@ -126,7 +126,7 @@ def training_job(options: argparse.Namespace) -> dict[str, Any]:
     micro_batch = min(batch, options.peer_micro_batch or workload.peer_micro_batch)
     if batch % micro_batch:
         raise SystemExit(f"--batch {batch} is not a multiple of --peer-micro-batch {micro_batch}.")
-    source, renderer = open_model(options)
+    source, renderer = load_model_and_renderer(options)
     system = _system_ids(renderer.tokenizer, options.system_prompt)
     rows, named = _training_rows(options, workload, renderer, steps * batch)
     examples = [{**row, "ids": [*system, *row["ids"]]} for row in rows]
@@ -177,7 +177,7 @@ def _dtype_facts(wanted: str) -> dict[str, str]:
 
 def generation_job(options: argparse.Namespace) -> dict[str, Any]:
     """Return the model, the prompts of the test rows and how many are answered at once."""
-    source, renderer, splits = open_work(options)
+    source, renderer, splits = load_work(options)
     rows = splits["test"][: options.limit]
     return {
         **_model_facts(source.folder),
@@ -194,13 +194,13 @@ def write_job(path: Path, job: dict[str, Any]) -> None:
     path.write_text(json.dumps(job), encoding="utf-8")
 
 
-def open_work(options: argparse.Namespace) -> tuple[Any, Any, dict[str, list[Any]]]:
+def load_work(options: argparse.Namespace) -> tuple[Any, Any, dict[str, list[Any]]]:
     """Return the model, its renderer and the book's rows, or those that were named, of each split by position."""
-    source, renderer = open_model(options)
+    source, renderer = load_model_and_renderer(options)
     return source, renderer, _read_splits(options.data, WORKLOADS["book"])[0]
 
 
-def open_model(options: argparse.Namespace) -> tuple[Any, Any]:
+def load_model_and_renderer(options: argparse.Namespace) -> tuple[Any, Any]:
     """Return the model and its renderer."""
     try:
         source = locate_model(options.model or DEFAULT_MODEL, cache=user_cache(), progress=print)

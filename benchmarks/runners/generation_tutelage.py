@@ -14,11 +14,11 @@ def main() -> None:
     settle_process()  # as the command line does, before torch is imported
 
     from tutelage.generation.generate import generate
-    from tutelage.model.assembly import open_base
+    from tutelage.model.assembly import load_base
 
     device = choose_device("cpu")
     source = locate_model(job["model"], cache=user_cache(), progress=print)
-    model = open_base(source, device, choose_dtype(VARIANTS[variant], device))
+    model = load_base(source, device, choose_dtype(VARIANTS[variant], device))
 
     def answer(prompts: list[list[int]], new_tokens: int) -> list[list[int]]:
         responses = generate(

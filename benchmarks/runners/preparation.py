@@ -20,9 +20,9 @@ def measure(job: dict) -> dict:
     """Return the seconds of the preparation and of opening what it made, with the peak memory after each."""
     from tutelage.config.recipe import DataSettings, ModelSettings
     from tutelage.data.dataset.preparation import prepare
-    from tutelage.data.dataset.prepared_rows import open_rows
+    from tutelage.data.dataset.prepared_rows import map_rows
     from tutelage.data.prompts.prompts import make_renderer
-    from tutelage.data.sources.sources import open_source
+    from tutelage.data.sources.sources import find_source
     from tutelage.model.loading import context_length, load_tokenizer
     from tutelage.run.folder import split_files
     from tutelage.system.platforms import peak_memory_bytes
@@ -34,7 +34,7 @@ def measure(job: dict) -> dict:
     with TemporaryDirectory(dir=path.parent) as folder:
         begin, busy = time.perf_counter(), time.process_time()
         made = prepare(
-            open_source(settings.source, cache=Path("none"), settings=settings),
+            find_source(settings.source, cache=Path("none"), settings=settings),
             settings,
             renderer,
             folder=Path(folder),
@@ -45,7 +45,7 @@ def measure(job: dict) -> dict:
         seconds, busy = time.perf_counter() - begin, time.process_time() - busy
         peak = peak_memory_bytes()
         begin = time.perf_counter()
-        train = open_rows(split_files(Path(folder), "train"))
+        train = map_rows(split_files(Path(folder), "train"))
         opening = time.perf_counter() - begin
         written = sum(file.stat().st_size for file in Path(folder).iterdir())
         return {

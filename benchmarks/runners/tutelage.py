@@ -19,7 +19,7 @@ def main() -> None:
     job, variant = read_job(__doc__, tuple(VARIANTS))
     settle_process()  # as the command line does, before torch is imported
 
-    from tutelage.model.assembly import open_for_training
+    from tutelage.model.assembly import load_for_training
     from tutelage.training.opening import probe_examples
     from tutelage.training.optimizer import make_optimizer
     from tutelage.training.step import optimizer_step
@@ -33,7 +33,7 @@ def main() -> None:
         max_grad_norm=job["max_grad_norm"],
     )
     device = choose_device("cpu")
-    model = open_for_training(
+    model = load_for_training(
         locate_model(job["model"], cache=user_cache(), progress=print),
         AdapterSettings(r=job["rank"], lora_alpha=job["alpha"]),
         device,

@@ -153,14 +153,14 @@ class Run:
 
         RecipeError where the run is a classification, RunFolderError where there is no such checkpoint.
         """
-        from tutelage.stages.answer import open_models
+        from tutelage.stages.answer import load_models
         from tutelage.system.runtime import caller_state_kept
 
         if which not in ARMS:
             raise RecipeError("cli.value_out_of_range", f"There is no model {which!r}: name tuned or base.")
         of = self if step is None else Run(self.folder, step=step)
         with caller_state_kept():
-            [(_, model)] = open_models(of._session(), [which])
+            [(_, model)] = load_models(of._session(), [which])
         return model
 
     @python_words()

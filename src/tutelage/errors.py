@@ -46,7 +46,7 @@ def exit_codes_of(command: str) -> dict[int, str]:
     return {code: meaning for code, meaning in EXIT_CODES.items() if code in codes}
 
 
-def told_exit_codes(codes: Mapping[int, str]) -> str:
+def describe_exit_codes(codes: Mapping[int, str]) -> str:
     """Return the sentence that `--help` ends with."""
     return f"Exit codes: {', '.join(f'{code} {meaning}' for code, meaning in codes.items())}."
 

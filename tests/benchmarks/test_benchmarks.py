@@ -98,4 +98,4 @@ def test_without_the_books_file_its_rows_are_fetched_or_the_starter_rows_are_tak
 
 def test_a_run_without_exports_is_named_with_the_commands_that_make_them(tmp_path):
     with pytest.raises(SystemExit, match="tutelage export .* --to gguf --to hf"):
-        serving.refuse_without_exports(tmp_path)
+        serving.require_exports(tmp_path)

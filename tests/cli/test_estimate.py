@@ -6,7 +6,7 @@ import pytest
 from support.pairs import preference_values
 from support.rows import alpaca_values, write_rows
 
-from tutelage.cli.views.estimate import told_estimate, told_time
+from tutelage.cli.views.estimate import describe_estimate, describe_time
 from tutelage.config.recipe import Recipe, TrainingSettings
 from tutelage.config.recipe_file import load
 from tutelage.run.events import Estimated
@@ -158,7 +158,7 @@ def differing(one, other):
 
 
 def line_of(found, *, judges_counted=True):
-    return told_estimate(
+    return describe_estimate(
         Estimated(
             step=0,
             seconds=found.seconds,
@@ -194,7 +194,7 @@ def test_the_line_names_each_stage_and_what_may_make_it_shorter_or_longer():
     ],
 )
 def test_times_are_told_no_finer_than_they_are_known(seconds, text):
-    assert told_time(seconds) == text
+    assert describe_time(seconds) == text
 
 
 def test_a_trial_cuts_each_stage_that_is_long_and_no_other():

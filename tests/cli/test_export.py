@@ -381,7 +381,7 @@ def test_more_ends_than_a_gguf_file_can_name_are_refused_before_anything_long(
     told = {"eos_token_id": [2, 70, 71]}
     (model / "generation_config.json").write_text(json.dumps(told), encoding="utf-8")
     run = trained_on(model, tmp_path)
-    monkeypatch.setattr("tutelage.export.export.open_merged", None)
+    monkeypatch.setattr("tutelage.export.export.load_merged", None)
     refused = tutelage("export", run.root, "--to", "gguf")
     assert refused.code == 2
     assert "error[export.too_many_end_tokens]" in refused.err

@@ -16,7 +16,7 @@ def test_an_iterator_is_written_as_its_list_is(capsys, items):
         "none": None,
         "last": items,
     }
-    console.say_json(fields)
+    console.print_json(fields)
     whole = capsys.readouterr().out
-    console.say_long_json({**fields, "found": iter(items), "last": iter(items)})
+    console.print_long_json({**fields, "found": iter(items), "last": iter(items)})
     assert capsys.readouterr().out == whole

@@ -142,11 +142,11 @@ def test_the_verbs_one_after_the_other_make_a_whole_run(tutelage, place, begin):
     assert answered.out.splitlines()[0] == "base"
     assert "tuned" in answered.out.splitlines()
     assert contents(run.root) == before
-    refuse_to_write_over(tutelage, run)
+    assert_refuses_to_overwrite(tutelage, run)
     check_dry_runs_of_later_verbs(tutelage, run)
 
 
-def refuse_to_write_over(tutelage, run):
+def assert_refuses_to_overwrite(tutelage, run):
     before = contents(run.root)
     for words, what in [
         (

@@ -5,7 +5,7 @@ from support.rows import write_split
 
 from tutelage.config.recipe import Recipe, TrainingSettings
 from tutelage.config.recipe_evaluation import EvaluationSettings, NamedSetSettings
-from tutelage.data.dataset.prepared_rows import open_rows
+from tutelage.data.dataset.prepared_rows import map_rows
 from tutelage.evaluation import work_ahead
 from tutelage.evaluation.eval_sets.named_sets import NamedSet
 from tutelage.evaluation.regression.forgetting import TOKENS_COMPARED, general_prompts, general_texts
@@ -39,7 +39,7 @@ class LetterTokenizer:
 def prepared(tmp_path):
     def prepare(examples, name="test"):
         write_split(tmp_path, name, [PreparedRow("", "", example) for example in examples])
-        return open_rows(split_files(tmp_path, name))
+        return map_rows(split_files(tmp_path, name))
 
     return prepare
 

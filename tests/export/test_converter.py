@@ -9,7 +9,7 @@ from tokenizers import pre_tokenizers
 
 from tutelage.errors import ModelError
 from tutelage.export import converter
-from tutelage.export.converter import convert, refuse_unwritable
+from tutelage.export.converter import convert, require_gguf_support
 from tutelage.system.extras import install_command
 
 
@@ -38,7 +38,7 @@ def test_without_the_converter_what_only_it_writes_is_refused_and_it_is_named(
     family, tokenizer, told, nothing_installed
 ):
     with pytest.raises(ModelError, match=told) as refused:
-        refuse_unwritable(family, tokenizer)
+        require_gguf_support(family, tokenizer)
     assert refused.value.code == "export.converter_not_installed"
     assert install_command("converter") in str(refused.value)
 
@@ -50,13 +50,13 @@ def test_what_could_not_be_read_back_asks_for_llama_cpp_before_anything_long_beg
     family, tokenizer, nothing_installed, monkeypatch
 ):
     monkeypatch.setattr(converter, "is_installed", lambda: True)
-    refuse_unwritable(family, tokenizer)
+    require_gguf_support(family, tokenizer)
     monkeypatch.setattr(converter, "is_installed", lambda: False)
     with pytest.raises(ModelError) as refused:
-        refuse_unwritable(family, tokenizer)
+        require_gguf_support(family, tokenizer)
     assert refused.value.code == "export.llama_cpp_not_installed"
     assert install_command("judges") in str(refused.value)
-    refuse_unwritable("llama", chatml_tokenizer())
+    require_gguf_support("llama", chatml_tokenizer())
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from transformers import (
 from tutelage.export import gguf_file
 from tutelage.export.gguf_file import QUANTIZATIONS, write_gguf
 from tutelage.export.style import make_style
-from tutelage.generation.llama_cpp import open_gguf
+from tutelage.generation.llama_cpp import load_gguf
 from tutelage.model.sources import ModelSource
 
 SHAPE = {
@@ -78,7 +78,7 @@ def largest_difference(path, module, tokenizer):
     ids = tokenizer.encode(PROMPT)
     size = module.config.vocab_size
     pytest.importorskip("xllamacpp", reason="xllamacpp (llama.cpp) has no build here", exc_type=ImportError)
-    model = open_gguf(path, context=64)
+    model = load_gguf(path, context=64)
     assert model.tokenize(PROMPT) == ids
     [found] = model.next_token_log_probs([ids], size, shown_token=tokenizer.encode("a")[0])
     return np.abs(own_log_probs(module, ids) - found).max()

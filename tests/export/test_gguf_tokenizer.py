@@ -13,7 +13,7 @@ from tutelage.data.prompts.encoding import control_tokens
 from tutelage.data.rows.conversations import single_turn
 from tutelage.export import gguf_tokenizer
 from tutelage.export.gguf_tokenizer import is_known, pre_tokenizer_name
-from tutelage.generation.llama_cpp import open_gguf
+from tutelage.generation.llama_cpp import load_gguf
 
 TEXTS = ["a the said as", "  two  spaces\n\n\t", "café 😀 你好", *random_texts(400, seed=9)]
 MARKERS = ["<|user|>", "<|assistant|>", "<|end|>"]
@@ -23,7 +23,7 @@ def different(tokenizer, style, tmp_path, texts=TEXTS, *, at_least=100):
     """Return the texts whose prompts, in this style, get other ids from llama.cpp."""
     path, bound = exported_gguf(tokenizer, style, tmp_path)
     pytest.importorskip("xllamacpp", reason="xllamacpp (llama.cpp) has no build here", exc_type=ImportError)
-    model = open_gguf(path, context=64)
+    model = load_gguf(path, context=64)
     controls = control_tokens(tokenizer)
     asked = [single_turn(0, text, "", "") for text in texts if not any(token in text for token in controls)]
     assert len(asked) >= at_least

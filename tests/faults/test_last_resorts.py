@@ -18,7 +18,7 @@ from support.interrupted import check_it_ends_as, made_by, words
 
 import tutelage
 from tutelage.errors import MemoryExhaustedError, StorageError
-from tutelage.system.child_process import refuse_short_memory
+from tutelage.system.child_process import raise_if_out_of_memory
 from tutelage.system.refusals import is_short_of_memory, system_refusal
 from tutelage.system.storage import storage_faults
 
@@ -67,7 +67,7 @@ SHORT = [
 @pytest.mark.parametrize("fault", SHORT, ids=range(len(SHORT)))
 def test_short_memory_is_known_whoever_says_it(fault, home, tmp_path):
     assert is_short_of_memory(fault)
-    with_fault = patch("tutelage.data.sources.sources.open_source", side_effect=fault)
+    with_fault = patch("tutelage.data.sources.sources.find_source", side_effect=fault)
     ended = run(["check", "--data", "my.json"], tmp_path / "said.txt", around=lambda: with_fault)
     assert (ended.code, "error[device.out_of_memory]" in ended.said) == (2, True), ended.said
 
@@ -93,8 +93,8 @@ def test_a_verification_without_memory_says_nothing_about_the_export():
         (-6, "memory allocation of 2 bytes failed"),
     ]:
         with pytest.raises(MemoryExhaustedError):
-            refuse_short_memory(code, said)
-    refuse_short_memory(1, "KeyError: 'unknown_model'")
+            raise_if_out_of_memory(code, said)
+    raise_if_out_of_memory(1, "KeyError: 'unknown_model'")
 
 
 LIBRARIES_ALONE = 1_000_000  # KiB of address space, in which torch ends the process by SIGABRT
@@ -167,7 +167,7 @@ SHORT = torch.OutOfMemoryError("CUDA out of memory.")
 STAGES = {
     "checkpoint": ("peft.peft_model.safe_save_file", SAYINGS[1], "storage.write_failed", 4),
     "tokenizer": ("transformers.PreTrainedTokenizerBase.save_pretrained", FULL, "storage.write_failed", 4),
-    "samples and answers": ("tutelage.generation.generate.open_batch", SHORT, "device.out_of_memory", 2),
+    "samples and answers": ("tutelage.generation.generate.make_batch", SHORT, "device.out_of_memory", 2),
     "references": ("tutelage.model.answer_log_probs.target_log_probs", SHORT, "device.out_of_memory", 2),
     "validation": ("tutelage.training.validation.target_log_probs", MemoryError(), "device.out_of_memory", 2),
     "figures": ("tutelage.evaluation.evaluate.compare_scores", MemoryError(), "device.out_of_memory", 2),
@@ -272,5 +272,5 @@ def needing_the_cache():
     def keep(*_, **__):
         publish_bytes(user_cache() / "data" / "one", b"rows")
 
-    with patch("tutelage.data.sources.sources.open_source", keep):
+    with patch("tutelage.data.sources.sources.find_source", keep):
         yield

@@ -7,7 +7,7 @@ import torch
 from support.tiny_models import FAMILIES, greedy_one_by_one, ragged_examples, tiny_model
 from transformers import Cache
 
-from tutelage.generation.continuous_batch import FEWEST_SHARED, ContinuousBatch, OneByOne, open_batch
+from tutelage.generation.continuous_batch import FEWEST_SHARED, ContinuousBatch, OneByOne, make_batch
 from tutelage.generation.slots import Slots
 from tutelage.model.log_probs import find_frozen_head
 
@@ -20,7 +20,7 @@ def opened(kind, *, size=64):
     if kind is OneByOne:
         model.module.set_attn_implementation("eager")
         model = replace(model, padded_because="a test wants it")
-    batch = open_batch(model, size=size)
+    batch = make_batch(model, size=size)
     assert type(batch) is kind
     return batch
 
@@ -103,7 +103,7 @@ def with_frozen_head(family):
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_frozen_head_gives_the_answers_of_the_whole_model(family):
     model = with_frozen_head(family)
-    assert greedy(open_batch(model, size=3), PROMPTS) == expected(model, PROMPTS)
+    assert greedy(make_batch(model, size=3), PROMPTS) == expected(model, PROMPTS)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -111,7 +111,7 @@ def test_a_head_of_another_model_is_caught(family):
     model = with_frozen_head(family)
     other = torch.nn.Linear(64, model.frozen_head.out_features, bias=False, dtype=torch.float64)
     other.weight.data = model.frozen_head.weight.flip(0)
-    found = greedy(open_batch(replace(model, frozen_head=other), size=3), PROMPTS)
+    found = greedy(make_batch(replace(model, frozen_head=other), size=3), PROMPTS)
     wanted = expected(model, PROMPTS)
     assert all(found[key][1:] != wanted[key][1:] for key in wanted)
 

@@ -11,10 +11,10 @@ def test_a_model_that_is_let_go_at_once_ends(tmp_path):
     pytest.importorskip("xllamacpp", exc_type=ImportError)
     script = f"""
 from pathlib import Path
-from tutelage.generation.llama_cpp import open_gguf
+from tutelage.generation.llama_cpp import load_gguf
 
 for _ in range(5):
-    open_gguf(Path({str(write_tiny_gguf(tmp_path / "tiny.gguf"))!r}), context=32, at_once=1, threads=1)
+    load_gguf(Path({str(write_tiny_gguf(tmp_path / "tiny.gguf"))!r}), context=32, at_once=1, threads=1)
 print("over")
 """
     done = subprocess.run(

@@ -86,7 +86,7 @@ def test_steps_are_timed_without_what_comes_first_and_with_adapters_trained_and_
             clock.now += 100.0 if is_first else 5.0 if is_trained else 3.0  # the first makes the kernels
             return super()._decode()
 
-    monkeypatch.setattr(pace_module, "open_batch", lambda model, *, size: Slow(size))
+    monkeypatch.setattr(pace_module, "make_batch", lambda model, *, size: Slow(size))
     found = seconds_of_a_step(model, [[1, 2], [1, 3], [4]])
     assert (found.as_it_is, found.untrained) == (5.0, 3.0)
     assert all(parameter.requires_grad for parameter in model.module.parameters())

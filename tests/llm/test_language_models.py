@@ -13,7 +13,7 @@ from support.tiny_gguf import write_tiny_gguf
 
 from tutelage.errors import LanguageModelError
 from tutelage.llm import server_replies
-from tutelage.llm.language_models import open_chat_model, parse_model_name, refuse_unusable
+from tutelage.llm.language_models import load_chat_model, parse_model_name, require_usable_model
 from tutelage.system.extras import install_command
 
 SCORE = {
@@ -28,7 +28,7 @@ SECRET = "sk-canary-0123456789"
 def ask(
     name: str, *, text: str = "How good?", seconds: float = 20, schema: dict[str, Any] | None = SCORE
 ) -> str:
-    model = open_chat_model(name, timeout_seconds=seconds)
+    model = load_chat_model(name, timeout_seconds=seconds)
     return model.ask(
         [{"role": "user", "content": text}], seed=123, temperature=0, max_tokens=64, json_schema=schema
     ).text
@@ -284,9 +284,9 @@ def test_a_name_tells_which_other_host_would_be_asked(name: str, host: str | Non
 )
 def test_a_name_that_cannot_be_is_told_with_an_example(name: str, said: str) -> None:
     with pytest.raises(LanguageModelError, match=said) as refused:
-        open_chat_model(name, timeout_seconds=1)
+        load_chat_model(name, timeout_seconds=1)
     with pytest.raises(LanguageModelError, match=said):
-        refuse_unusable(name)
+        require_usable_model(name)
     assert "gguf:judge.gguf" in str(refused.value) or "OPENAI_API_KEY" in str(refused.value)
     assert SECRET not in str(refused.value)
 
@@ -294,12 +294,12 @@ def test_a_name_that_cannot_be_is_told_with_an_example(name: str, said: str) -> 
 def test_what_is_no_gguf_file_is_told(tmp_path: Path) -> None:
     pytest.importorskip("xllamacpp")
     (tmp_path / "text.gguf").write_text("hello")
-    for refuse in (refuse_unusable, lambda name: open_chat_model(name, timeout_seconds=1)):
+    for refuse in (require_usable_model, lambda name: load_chat_model(name, timeout_seconds=1)):
         with pytest.raises(LanguageModelError, match="is no GGUF file"):
             refuse(f"gguf:{tmp_path / 'text.gguf'}")
     (tmp_path / "cut.gguf").write_bytes(b"GGUF" + bytes(100))
     with pytest.raises(LanguageModelError, match="cannot load"):
-        open_chat_model(f"gguf:{tmp_path / 'cut.gguf'}", timeout_seconds=1)
+        load_chat_model(f"gguf:{tmp_path / 'cut.gguf'}", timeout_seconds=1)
 
 
 @pytest.mark.parametrize("package", ["openai", "xllamacpp"])
@@ -310,21 +310,21 @@ def test_a_missing_library_is_told_with_the_command(
     (tmp_path / "judge.gguf").write_bytes(b"GGUF")
     name = "openai:m@http://localhost/v1" if package == "openai" else f"gguf:{tmp_path / 'judge.gguf'}"
     with pytest.raises(LanguageModelError, match=f"needs the package {package}") as refused:
-        open_chat_model(name, timeout_seconds=1)
+        load_chat_model(name, timeout_seconds=1)
     assert refused.value.code == "llm.not_installed"
     assert install_command("judges") in str(refused.value)
 
 
 def test_what_can_be_used_is_not_refused_and_nobody_is_asked(tmp_path: Path) -> None:
     with scripted_server(in_turn(completion("good"))) as server:
-        refuse_unusable(f"openai:judge@{server.address}")
+        require_usable_model(f"openai:judge@{server.address}")
     assert server.requests == []
     (tmp_path / "judge.gguf").write_bytes(b"GGUF")
-    refuse_unusable(f"gguf:{tmp_path / 'judge.gguf'}")
+    require_usable_model(f"gguf:{tmp_path / 'judge.gguf'}")
 
 
 def test_a_missing_library_is_found_before_anything_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    refuse_unusable("ollama:llama3")  # needs none
+    require_usable_model("ollama:llama3")  # needs none
     with pytest.raises(LanguageModelError, match="needs the package openai"):
-        refuse_unusable("openai:m@http://localhost/v1")
+        require_usable_model("openai:m@http://localhost/v1")

@@ -9,7 +9,7 @@ from support.scripted_server import Answer, completion, in_turn, scripted_server
 
 from tutelage.config.recipe_file import load
 from tutelage.errors import LanguageModelError, RecipeError
-from tutelage.llm.language_models import open_chat_model, refuse_unusable
+from tutelage.llm.language_models import load_chat_model, require_usable_model
 from tutelage.llm.model_names import is_same_model, parse_model_name
 from tutelage.text.credentials import holds_key, without_secrets
 
@@ -61,7 +61,7 @@ def test_another_model_by_a_like_name(asked: str, answered: str) -> None:
 
 
 def ask(address: str, aliases: tuple[str, ...] = ()) -> Any:
-    model = open_chat_model(f"openai:gpt-4@{address}/v1", timeout_seconds=20, aliases=aliases)
+    model = load_chat_model(f"openai:gpt-4@{address}/v1", timeout_seconds=20, aliases=aliases)
     return model.ask(
         [{"role": "user", "content": "?"}], seed=1, temperature=0, max_tokens=4, json_schema=None
     )
@@ -123,7 +123,7 @@ NAMES = [form.format(key) for form in FORMS for key in (KEYS[:-2] if form.starts
 def test_a_key_anywhere_in_a_name_is_refused_and_not_repeated(name: str) -> None:
     (key,) = (key for key in KEYS if key in name)
     with pytest.raises(LanguageModelError) as refused:
-        refuse_unusable(name)
+        require_usable_model(name)
     assert key not in str(refused.value)
     with pytest.raises(RecipeError) as in_recipe:
         load(None, {"--judge evaluation.judges": [name]}, [])
@@ -200,7 +200,7 @@ def test_https_in_capitals_takes_the_key() -> None:
 def test_a_key_that_no_header_can_carry_is_refused_and_not_repeated(key: str, monkeypatch: Any) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", key)
     with pytest.raises(LanguageModelError) as refused:
-        open_chat_model("openai:m@http://127.0.0.1:1/v1", timeout_seconds=1)
+        load_chat_model("openai:m@http://127.0.0.1:1/v1", timeout_seconds=1)
     assert refused.value.code == "llm.malformed_key"
     assert SECRET not in str(refused.value)
 

@@ -9,7 +9,7 @@ from support.scripted_server import Answer, completion, in_turn, ollama_reply, s
 
 from tutelage.errors import LanguageModelError
 from tutelage.llm import server_replies
-from tutelage.llm.language_models import open_chat_model
+from tutelage.llm.language_models import load_chat_model
 from tutelage.llm.server_replies import Reply
 
 SCHEMA = {"type": "object", "properties": {"score": {"type": "integer"}}, "required": ["score"]}
@@ -23,7 +23,7 @@ def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def ask(name: str, times: int = 1) -> Reply:
-    model = open_chat_model(name, timeout_seconds=20)
+    model = load_chat_model(name, timeout_seconds=20)
     for _ in range(times):
         reply = model.ask(MESSAGES, seed=1, temperature=0, max_tokens=64, json_schema=SCHEMA)
     return reply

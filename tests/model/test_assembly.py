@@ -7,7 +7,7 @@ from transformers import AutoModelForCausalLM, OPTConfig, Starcoder2Config
 
 from tutelage.config.recipe import AdapterSettings
 from tutelage.errors import ModelError
-from tutelage.model.assembly import check_tuned, open_for_training, open_tuned, save_tuned, without_dropout
+from tutelage.model.assembly import check_tuned, load_for_training, load_tuned, save_tuned, without_dropout
 from tutelage.model.decoder_layers import fuse_layers
 from tutelage.model.forward import CausalModel, target_log_probs
 from tutelage.model.sources import ModelSource
@@ -23,7 +23,7 @@ def test_a_whole_model_is_saved_in_silence_and_comes_back_bitwise_the_same(tmp_p
     save_tuned(model, tmp_path, WHOLE, base="a-base")
     (tmp_path / "tokenizer.json").write_text("{}")  # the tokenizer is put beside the weights at the end
     base = tiny_model(family, seed=1, dtype=torch.float32)
-    loaded = open_tuned(base, tmp_path, WHOLE)
+    loaded = load_tuned(base, tmp_path, WHOLE)
     assert capfd.readouterr() == ("", "")
     saved = weights_of(model.module)
     assert all(torch.equal(weight, saved[name]) for name, weight in loaded.module.named_parameters())
@@ -48,7 +48,7 @@ def test_a_tuned_model_that_is_not_whole_is_told_with_the_way_to_train_it_again(
         weights.unlink()
     else:
         weights.write_bytes(weights.read_bytes()[:-1])
-    for refuse in (lambda: check_tuned(folder, WHOLE), lambda: open_tuned(model, folder, WHOLE)):
+    for refuse in (lambda: check_tuned(folder, WHOLE), lambda: load_tuned(model, folder, WHOLE)):
         with pytest.raises(ModelError, match=f"`tutelage train {tmp_path / 'run'} --overwrite`"):
             refuse()
 
@@ -133,7 +133,7 @@ def opened_for_training(base: CausalModel, folder, settings: AdapterSettings) ->
     save_tuned(base, folder, WHOLE, base="a-base")
     (folder / "tokenizer.json").write_text("{}")
     source = ModelSource(folder, "tiny", identity="", licence=None)
-    return open_for_training(source, settings, CPU, torch.float32, seed=0, probes=ragged_examples(8)[:2])
+    return load_for_training(source, settings, CPU, torch.float32, seed=0, probes=ragged_examples(8)[:2])
 
 
 @pytest.mark.parametrize(("family", "name"), DROPOUTS)

@@ -6,7 +6,7 @@ import pytest
 from support.exported_gguf import exported_gguf
 from support.tiny_tokenizer import chatml_tokenizer
 
-from tutelage.generation.llama_cpp import open_gguf
+from tutelage.generation.llama_cpp import load_gguf
 from tutelage.model.end_tokens import ENDS_BY_TEXT, NO_END_BESIDE, end_tokens, ends_by_text
 
 
@@ -58,7 +58,7 @@ def test_llama_cpp_ends_an_answer_at_exactly_these(texts, tmp_path):
     pytest.importorskip("xllamacpp", reason="xllamacpp (llama.cpp) has no build here", exc_type=ImportError)
     tokenizer = with_tokens(*texts, "<|tool|>", "<|user|>")
     path, _ = exported_gguf(tokenizer, "alpaca", tmp_path)
-    model = open_gguf(path, context=64)
+    model = load_gguf(path, context=64)
 
     def ends(token):
         reply = model._ask(

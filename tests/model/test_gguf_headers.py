@@ -9,7 +9,7 @@ from gguf import GGUFReader, GGUFWriter
 from support.tiny_gguf import write_tiny_gguf
 
 from tutelage.errors import ModelError
-from tutelage.model.gguf_bounds import refuse_out_of_bounds
+from tutelage.model.gguf_bounds import check_gguf_bounds
 from tutelage.model.gguf_conversion import convert_gguf
 
 SECONDS = 1.0
@@ -36,7 +36,7 @@ def lying(path, place, content, tmp_path):
 def check_refused(path, tmp_path):
     begin = time.perf_counter()
     with pytest.raises(ValueError, match="."):
-        refuse_out_of_bounds(path)
+        check_gguf_bounds(path)
     with pytest.raises(ModelError) as told:
         convert_gguf(path, tmp_path / "out")
     assert told.value.code == "model.gguf_conversion_failed"
@@ -46,7 +46,7 @@ def check_refused(path, tmp_path):
 @pytest.mark.parametrize("architecture", ["llama", "qwen2"])
 def test_a_right_file_is_within_its_bounds(tmp_path, architecture):
     path = write_tiny_gguf(tmp_path / "whole.gguf", architecture=architecture)
-    assert refuse_out_of_bounds(path) == sum(tensor.n_elements for tensor in GGUFReader(path).tensors)
+    assert check_gguf_bounds(path) == sum(tensor.n_elements for tensor in GGUFReader(path).tensors)
 
 
 @pytest.mark.parametrize("value", [0, 1, 3, 1_000_000, 2**31 - 1, 2**31, 2**32 - 1])
@@ -79,7 +79,7 @@ def renamed(path, old, new, tmp_path):
 
 def test_a_key_that_stands_twice_is_refused(gguf, tmp_path):
     path = renamed(gguf, b"llama.attention.head_count_kv", b"llama.attention.head_count_kv", tmp_path)
-    refuse_out_of_bounds(path)
+    check_gguf_bounds(path)
     check_refused(renamed(gguf, b"llama.context_length", b"general.architecture", tmp_path), tmp_path)
 
 
@@ -134,4 +134,4 @@ def test_fewer_tokens_than_the_embedding_has_rows_are_refused(tmp_path):
     writer.write_tensors_to_file()
     writer.close()
     with pytest.raises(ValueError, match=r"tokenizer\.ggml\.tokens"):
-        refuse_out_of_bounds(path)
+        check_gguf_bounds(path)

@@ -18,7 +18,7 @@ from tokenizers import pre_tokenizers
 
 from tutelage.errors import ModelError
 from tutelage.model.folders import read_header
-from tutelage.model.gguf_bounds import refuse_out_of_bounds
+from tutelage.model.gguf_bounds import check_gguf_bounds
 from tutelage.model.gguf_conversion import convert_gguf
 from tutelage.model.loading import load_model
 from tutelage.system.platforms import peak_memory_bytes
@@ -123,7 +123,7 @@ def lied_to(content, places, chance):
 
 
 def test_the_whole_file_is_converted(gguf, tmp_path):
-    assert refuse_out_of_bounds(gguf) == sum(tensor.n_elements for tensor in GGUFReader(gguf).tensors)
+    assert check_gguf_bounds(gguf) == sum(tensor.n_elements for tensor in GGUFReader(gguf).tensors)
     convert_gguf(gguf, tmp_path)
     assert load_model(tmp_path, dtype=torch.float32, device=torch.device("cpu"))
 
@@ -205,7 +205,7 @@ def test_the_packages_own_reader_reads_an_array_without_end(gguf, monkeypatch):
     lying = gguf.with_name("lying.gguf")
     lying.write_bytes(content)
     with pytest.raises(ValueError, match="should follow byte"):
-        refuse_out_of_bounds(lying)
+        check_gguf_bounds(lying)
     reads, honest = [], GGUFReader._get
 
     def counted(self, offset, *more, **named):

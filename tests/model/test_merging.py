@@ -12,7 +12,7 @@ from support.tiny_models import CPU, FAMILIES, tiny_model
 from tutelage.config.recipe import AdapterSettings
 from tutelage.generation.generate import generate
 from tutelage.model.adapters import add_adapter, load_adapter, save_adapter
-from tutelage.model.assembly import OWN_ATTENTION, open_merged
+from tutelage.model.assembly import OWN_ATTENTION, load_merged
 from tutelage.model.forward import CausalModel
 from tutelage.model.loading import load_model
 from tutelage.model.sources import ModelSource
@@ -44,7 +44,7 @@ def models(request, tmp_path_factory):
             weight.data += 0.05 * torch.randn(weight.shape, generator=generator)
     save_adapter(tuned, folder / "adapter", base="a-base")
     source = ModelSource(folder / "base", "a-base", "0" * 64, None)
-    merged = open_merged(source, folder / "adapter", SETTINGS)
+    merged = load_merged(source, folder / "adapter", SETTINGS)
     adapted = load_adapter(plain(folder / "base"), folder / "adapter")
     return plain(folder / "base"), adapted.eval(), merged.eval(), folder
 

@@ -22,7 +22,7 @@ from tutelage.errors import ModelError
 from tutelage.generation.generate import generate
 from tutelage.generation.sampling import Sampling
 from tutelage.model import assembly, forward
-from tutelage.model.assembly import open_base, open_for_training, open_tuned, save_tuned
+from tutelage.model.assembly import load_base, load_for_training, load_tuned, save_tuned
 from tutelage.model.forward import CausalModel, padded_log_probs, target_log_probs
 from tutelage.model.sources import ModelSource
 from tutelage.training.optimizer import make_optimizer
@@ -99,22 +99,22 @@ def source(request, tmp_path) -> ModelSource:
     return ModelSource(tmp_path / "model", "a-model", "0" * 64, None)
 
 
-def open_it(source: ModelSource, **named) -> CausalModel:
+def load_it(source: ModelSource, **named) -> CausalModel:
     settings = SETTINGS
     if '"mamba"' in (source.folder / "config.json").read_text():  # peft refuses the rest of its layers
         settings = SETTINGS.model_copy(update={"target_modules": ["in_proj", "x_proj"]})
-    return open_for_training(source, settings, CPU, torch.float32, seed=0, probes=EXAMPLES[:2], **named)
+    return load_for_training(source, settings, CPU, torch.float32, seed=0, probes=EXAMPLES[:2], **named)
 
 
 def test_each_wait_is_named_as_it_begins(source):
     named = []
-    open_it(source, waiting=named.append)
+    load_it(source, waiting=named.append)
     check = "Checking the model's results against one row at a time"
     assert named == [check, "Loading the model again, for padded rows", check]
 
 
 def test_such_a_model_is_tuned_saved_and_asked_as_its_own_code_would(source, tmp_path):
-    model = open_it(source)
+    model = load_it(source)
     assert model.padded_because is not None
     optimizer = make_optimizer(model.module, TrainingSettings(learning_rate=1e-2))
     step = partial(optimizer_step, model, EXAMPLES, optimizer, max_grad_norm=1.0)
@@ -122,8 +122,8 @@ def test_such_a_model_is_tuned_saved_and_asked_as_its_own_code_would(source, tmp
     assert losses[2] < losses[0]
 
     save_tuned(model, tmp_path / "tuned", SETTINGS, base="a-base")
-    base = open_base(source, CPU, torch.float32, padded_because=model.padded_because)
-    tuned = open_tuned(base, tmp_path / "tuned", SETTINGS)
+    base = load_base(source, CPU, torch.float32, padded_because=model.padded_because)
+    tuned = load_tuned(base, tmp_path / "tuned", SETTINGS)
     assert tuned.padded_because == model.padded_because
     prompts = [example.prompt_ids for example in EXAMPLES[:3]]
     found = generate(tuned, prompts, end_tokens=[-1], max_new_tokens=4, batch_size=8)
@@ -146,4 +146,4 @@ def test_a_model_that_is_wrong_in_every_way_is_refused(source, monkeypatch):
     load_model = assembly.load_model
     monkeypatch.setattr(assembly, "load_model", damaged)
     with pytest.raises(ModelError, match="gives other results over padded rows"):
-        open_it(source)
+        load_it(source)

@@ -17,9 +17,9 @@ from tutelage.model.loading import context_length
 from tutelage.model.self_check import (
     ISOLATION,
     TOLERANCE,
+    check_parity,
     largest_leak,
     one_at_a_time_log_probs,
-    refuse_unless_exact,
 )
 from tutelage.model.tree_attention import ATTENTION
 from tutelage.tree.examples import Example
@@ -61,7 +61,7 @@ RECURRENT = [
 @pytest.mark.parametrize("config", RECURRENT, ids=lambda config: config.model_type)
 def test_recurrent_layers_are_refused_by_their_kind(config, dtype):
     with pytest.raises(ModelError) as told:
-        refuse_unless_exact(built(config, dtype=dtype), PROBES)
+        check_parity(built(config, dtype=dtype), PROBES)
     assert told.value.code == "model.recurrent_layers"
 
 
@@ -71,7 +71,7 @@ def test_recurrent_layers_of_unknown_kind_are_found_by_what_they_give(monkeypatc
     monkeypatch.setattr("tutelage.model.self_check.layers_beyond_attention", lambda module: None)
     model = built(HYBRID, dtype=dtype)
     with pytest.raises(ModelError, match="gives other results over prefix trees"):
-        refuse_unless_exact(model, PROBES)
+        check_parity(model, PROBES)
     with torch.no_grad(), in_float32(model.module):
         assert (
             largest_leak(replace(model, compute_dtype=torch.float32), PROBES) > 10 * ISOLATION[torch.float32]
@@ -105,11 +105,11 @@ def test_a_branch_that_reads_another_is_caught_though_the_mean_is_small(monkeypa
         )
 
     model = tiny_model("llama", dtype=torch.float32)
-    refuse_unless_exact(model, PROBES)
+    check_parity(model, PROBES)
     monkeypatch.setattr(self_check, "target_log_probs", leaky)
     monkeypatch.setattr(self_check, "TOLERANCE", {torch.float32: 1.0})
     with pytest.raises(ModelError) as told:
-        refuse_unless_exact(model, PROBES)
+        check_parity(model, PROBES)
     assert told.value.code == "model.branches_leak"
 
 
@@ -142,7 +142,7 @@ def test_a_layer_at_a_time_needs_no_second_copy_of_the_weights():
         layer.self_attn.register_forward_hook(
             lambda *_: wide.append(sum(one.mlp.up_proj.weight.dtype == torch.float32 for one in layers))
         )
-    refuse_unless_exact(model, PROBES)
+    check_parity(model, PROBES)
     assert set(wide) == {1}
 
 
@@ -160,7 +160,7 @@ def test_out_of_memory_in_the_check_is_out_of_memory(monkeypatch, fault):
     monkeypatch.setattr(self_check, "target_log_probs", fail)
     model = tiny_model("llama", dtype=torch.bfloat16)
     with pytest.raises(MemoryExhaustedError) as told:
-        refuse_unless_exact(model, PROBES)
+        check_parity(model, PROBES)
     assert told.value.code == "train.out_of_memory"
     assert model.module.lm_head.weight.dtype == torch.bfloat16
 
@@ -168,7 +168,7 @@ def test_out_of_memory_in_the_check_is_out_of_memory(monkeypatch, fault):
 def test_a_bloom_with_small_weights_is_not_taken_for_exact():
     config = BloomConfig(vocab_size=131, hidden_size=64, n_layer=2, n_head=4)
     with pytest.raises(ModelError) as told:
-        refuse_unless_exact(built(config), PROBES)
+        check_parity(built(config), PROBES)
     assert told.value.code == "model.attention_not_exchangeable"
 
 

@@ -26,7 +26,7 @@ from transformers import (
 from tutelage.errors import ModelError
 from tutelage.model.forward import CausalModel, target_log_probs
 from tutelage.model.loading import context_length
-from tutelage.model.self_check import one_at_a_time_log_probs, refuse_unless_exact
+from tutelage.model.self_check import check_parity, one_at_a_time_log_probs
 from tutelage.model.tree_attention import ATTENTION
 from tutelage.tree.examples import Example
 from tutelage.tree.prefix_tree import merge
@@ -41,13 +41,13 @@ PROBES = [
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_right_model_passes_in_every_type(family, dtype):
-    refuse_unless_exact(tiny_model(family, dtype=dtype), PROBES)
+    check_parity(tiny_model(family, dtype=dtype), PROBES)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_right_model_passes_on_any_probes(family):
     for seed in range(5):
-        refuse_unless_exact(tiny_model(family), ragged_examples(8, seed=seed))
+        check_parity(tiny_model(family), ragged_examples(8, seed=seed))
 
 
 def test_a_tree_that_cannot_be_built_is_not_blamed_on_the_model(monkeypatch):
@@ -56,7 +56,7 @@ def test_a_tree_that_cannot_be_built_is_not_blamed_on_the_model(monkeypatch):
 
     monkeypatch.setattr("tutelage.model.self_check.merge", fail)
     with pytest.raises(ValueError, match="^no tree$"):
-        refuse_unless_exact(tiny_model("llama"), PROBES)
+        check_parity(tiny_model("llama"), PROBES)
 
 
 def everyone_sees_all_before(module, query, key, value, attention_mask, *, tree_plan, **options):
@@ -76,7 +76,7 @@ def test_a_model_whose_attention_ignores_the_tree_is_refused(family, dtype):
     model = tiny_model(family, dtype=dtype)
     model.module.set_attn_implementation("ignores-the-tree")
     with pytest.raises(ModelError, match="gives other results over prefix trees"):
-        refuse_unless_exact(model, PROBES)
+        check_parity(model, PROBES)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -89,14 +89,14 @@ def test_a_model_that_counts_its_own_positions_is_refused(family, dtype):
 
     model.module.register_forward_pre_hook(forget, with_kwargs=True)
     with pytest.raises(ModelError, match="gives other results over prefix trees"):
-        refuse_unless_exact(model, PROBES)
+        check_parity(model, PROBES)
 
 
 def test_a_model_with_numbers_that_are_not_finite_is_refused():
     model = tiny_model("llama")
     model.module.lm_head.weight.data[3, 3] = float("nan")
     with pytest.raises(ModelError, match="gives other results"):
-        refuse_unless_exact(model, PROBES)
+        check_parity(model, PROBES)
 
 
 @pytest.mark.parametrize(
@@ -116,7 +116,7 @@ def test_a_model_that_does_not_take_a_tree_is_refused_with_the_reason(fault):
     with pytest.raises(
         ModelError, match=r"LlamaForCausalLM cannot be run over prefix trees \('?no trees here'?\)"
     ):
-        refuse_unless_exact(model, PROBES)
+        check_parity(model, PROBES)
 
 
 # A mistake in a mask is as large as a mistake in practice only where weights are not as small as fresh ones.
@@ -161,7 +161,7 @@ def test_families_that_cannot_be_run_over_trees_are_refused(config, reason):
         torch.manual_seed(0)
         module = AutoModelForCausalLM.from_config(config, attn_implementation=ATTENTION, dtype=torch.float32)
     with pytest.raises(ModelError, match=reason):
-        refuse_unless_exact(CausalModel(module, CPU, torch.float32), PROBES)
+        check_parity(CausalModel(module, CPU, torch.float32), PROBES)
 
 
 @pytest.mark.parametrize(
@@ -247,7 +247,7 @@ def test_within_its_window_a_model_is_exact_and_beyond_it_is_not():
 def test_the_check_leaves_the_model_as_it_was(family):
     model = tiny_model(family)
     before = {name: weight.clone() for name, weight in model.module.state_dict().items()}
-    refuse_unless_exact(model, PROBES)
+    check_parity(model, PROBES)
     assert model.module.config._attn_implementation == ATTENTION
     assert all(torch.equal(before[name], weight) for name, weight in model.module.state_dict().items())
     assert all(parameter.grad is None for parameter in model.module.parameters())

@@ -71,7 +71,7 @@ def refusing(inner, *, above):
 
 READERS = {
     "tuned weights": folders.tuned_faults,
-    "a GGUF file": lambda folder: gguf_conversion._damage_told(folder / "model.gguf"),
+    "a GGUF file": lambda folder: gguf_conversion._naming_damage(folder / "model.gguf"),
     "a model folder": lambda folder: loading._loading_faults(folder, "model"),
 }
 
@@ -132,9 +132,9 @@ def test_answers_are_the_same_in_smaller_batches_and_counted_once(monkeypatch):
     prompts = [example.prompt_ids for example in ragged_examples(16)]
     asked = {"end_tokens": [END], "max_new_tokens": 6, "batch_size": 8}
     whole = generate(model, prompts, **asked)
-    opened, sizes = generation.open_batch, []
+    opened, sizes = generation.make_batch, []
 
-    def open_batch(model, *, size, **given):
+    def make_batch(model, *, size, **given):
         sizes.append(size)
         batch = opened(model, size=size, **given)
         step, steps = batch.step, []
@@ -148,7 +148,7 @@ def test_answers_are_the_same_in_smaller_batches_and_counted_once(monkeypatch):
         batch.step = failing
         return batch
 
-    monkeypatch.setattr(generation, "open_batch", open_batch)
+    monkeypatch.setattr(generation, "make_batch", make_batch)
     told = []
     assert generate(model, prompts, **asked, progress=told.append) == whole
     assert sizes == [8, 4, 2]

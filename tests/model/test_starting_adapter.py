@@ -10,10 +10,10 @@ from support.tiny_models import CPU, FAMILIES, log_probs_token_by_token, ragged_
 
 from tutelage.errors import ModelError
 from tutelage.model.adapters import load_adapter
-from tutelage.model.assembly import OWN_ATTENTION, open_base, open_for_training, open_tuned, save_tuned
+from tutelage.model.assembly import OWN_ATTENTION, load_base, load_for_training, load_tuned, save_tuned
 from tutelage.model.forward import target_log_probs
 from tutelage.model.loading import load_model
-from tutelage.model.sources import ModelSource, refuse_if_changed
+from tutelage.model.sources import ModelSource, check_files_unchanged
 from tutelage.model.starting_adapter import read_adapter
 from tutelage.system.storage import publish_folder
 from tutelage.tree.prefix_tree import merge
@@ -66,7 +66,7 @@ def of_model(model):
 
 def opened(source, settings=None):
     settings = settings or source.adapter.settings
-    return open_for_training(source, settings, CPU, torch.float32, seed=9, probes=EXAMPLES[:2])
+    return load_for_training(source, settings, CPU, torch.float32, seed=9, probes=EXAMPLES[:2])
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -78,10 +78,10 @@ def test_before_the_first_step_the_model_is_the_given_adapter_and_so_is_the_base
     expected = of_peft(base, adapter)
     source = source_of(base, adapter)
     start = of_model(opened(source))
-    compared_with = of_model(open_base(source, CPU, torch.float32))
+    compared_with = of_model(load_base(source, CPU, torch.float32))
     assert (start - expected).abs().max() < ROUNDING
     assert (compared_with - expected).abs().max() < ROUNDING
-    raw = of_model(open_base(source_of(base), CPU, torch.float32))
+    raw = of_model(load_base(source_of(base), CPU, torch.float32))
     assert (raw - expected).abs().max() > 0.1, "the raw base would pass as well"
 
 
@@ -96,9 +96,9 @@ def test_the_tuned_adapter_takes_the_place_of_the_one_it_started_from(tmp_path, 
             weight.data += 0.1 * torch.randn(weight.shape, generator=generator)
     save_tuned(model, tmp_path / "tuned", source.adapter.settings, base="a-base")
     expected = of_peft(base, tmp_path / "tuned")  # one adapter on the original base is the whole model
-    start = open_base(source, CPU, torch.float32)
+    start = load_base(source, CPU, torch.float32)
     before = of_model(start)
-    tuned = of_model(open_tuned(start, tmp_path / "tuned", source.adapter.settings))
+    tuned = of_model(load_tuned(start, tmp_path / "tuned", source.adapter.settings))
     assert (tuned - expected).abs().max() < ROUNDING
     assert (before - expected).abs().max() > 0.1, "the adapter that it started from would pass as well"
 
@@ -218,15 +218,17 @@ def test_a_folder_that_tutelage_wrote_is_held_against_its_manifest(tmp_path):
 def test_an_adapter_that_changed_after_a_server_started_is_refused(tmp_path):
     base = write_base(tmp_path / "base")
     source = source_of(base, write_adapter(base, tmp_path / "adapter"))
-    refuse_if_changed(ModelSource(base, "a-base", "0" * 64, None, is_checked=False, adapter=source.adapter))
+    check_files_unchanged(
+        ModelSource(base, "a-base", "0" * 64, None, is_checked=False, adapter=source.adapter)
+    )
     write_adapter(base, tmp_path / "adapter", seed=3)
     with pytest.raises(ModelError) as refused:
-        refuse_if_changed(source)
+        check_files_unchanged(source)
     assert refused.value.code == "model.adapter_damaged"
 
 
-@pytest.mark.parametrize("open_it", [opened, lambda source: open_base(source, CPU, torch.float32)])
-def test_an_adapter_of_other_layers_or_shapes_is_refused_when_the_model_is_there(tmp_path, open_it):
+@pytest.mark.parametrize("load_it", [opened, lambda source: load_base(source, CPU, torch.float32)])
+def test_an_adapter_of_other_layers_or_shapes_is_refused_when_the_model_is_there(tmp_path, load_it):
     base = write_base(tmp_path / "base")
     adapter = write_adapter(base, tmp_path / "adapter")
     path = adapter / "adapter_model.safetensors"
@@ -238,7 +240,7 @@ def test_an_adapter_of_other_layers_or_shapes_is_refused_when_the_model_is_there
     ):
         save_file(odd, path, metadata={"format": "pt"})
         with pytest.raises(ModelError, match="names or shapes") as refused:
-            open_it(source_of(base, adapter))
+            load_it(source_of(base, adapter))
         assert refused.value.code == "model.adapter_does_not_fit"
 
 
@@ -247,5 +249,5 @@ def test_load_adapter_refuses_to_exchange_what_does_not_fit(tmp_path):
     source = source_of(base, write_adapter(base, tmp_path / "adapter"))
     other = write_adapter(base, tmp_path / "other", LoraConfig(r=4, target_modules="all-linear"))
     with pytest.raises(ModelError) as refused:
-        load_adapter(open_base(source, CPU, torch.float32).module, other)
+        load_adapter(load_base(source, CPU, torch.float32).module, other)
     assert refused.value.code == "run.model_damaged"

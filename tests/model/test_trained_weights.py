@@ -8,7 +8,7 @@ from support.tiny_tokenizer import write_tiny_gpt2, write_tiny_model
 
 from tutelage.config.recipe import AdapterSettings
 from tutelage.errors import ModelError
-from tutelage.model.assembly import check_tuned, open_base, open_for_training, open_tuned, save_tuned
+from tutelage.model.assembly import check_tuned, load_base, load_for_training, load_tuned, save_tuned
 from tutelage.model.class_head import class_log_probs, with_class_head
 from tutelage.model.forward import target_log_probs
 from tutelage.model.sources import ModelSource
@@ -53,7 +53,7 @@ def source(request, tmp_path):
 
 def tuned(source, settings):
     """A model after some steps of plain descent, with the gradients that it had."""
-    model = open_for_training(source, settings, CPU, torch.float32, seed=1, probes=PROBES, classes=CLASSES)
+    model = load_for_training(source, settings, CPU, torch.float32, seed=1, probes=PROBES, classes=CLASSES)
     tree = merge([Example(row, (*text, row % CLASSES), len(text), 1) for row, text in enumerate(TEXTS)])
     for _ in range(3):
         (-target_log_probs(model, tree).mean()).backward()
@@ -74,13 +74,13 @@ def test_what_was_trained_comes_back_over_the_base_with_the_same_labels(source, 
     folder.mkdir()
     save_tuned(model, folder, settings, base="tiny")
     check_tuned(folder, settings)
-    base = with_class_head(open_base(source, CPU, torch.float32), CLASSES, seed=0)
+    base = with_class_head(load_base(source, CPU, torch.float32), CLASSES, seed=0)
     untuned = class_log_probs(base, TEXTS, CLASSES)
-    loaded = open_tuned(base, folder, settings)
+    loaded = load_tuned(base, folder, settings)
     expected = class_log_probs(model, TEXTS, CLASSES)
     assert abs(class_log_probs(loaded, TEXTS, CLASSES) - expected).max() < 1e-5
     assert abs(untuned - expected).max() > 1e-2, "the base alone would be found out"
-    before, after = open_base(source, CPU, torch.float32).module, dict(loaded.module.named_parameters())
+    before, after = load_base(source, CPU, torch.float32).module, dict(loaded.module.named_parameters())
     changed = {name for name, weight in before.named_parameters() if not torch.equal(weight, after[name])}
     assert changed - {"lm_head.weight"} <= set(load_file(folder / WEIGHTS))
     assert changed or settings is HEAD, "something was trained"
@@ -90,7 +90,7 @@ def test_what_was_trained_comes_back_over_the_base_with_the_same_labels(source, 
     "settings", [LAST_BLOCK, EVERYTHING, TWO_BLOCKS, HEAD], ids=lambda settings: settings.type
 )
 def test_the_gradients_are_those_of_one_text_at_a_time(source, settings):
-    model = open_for_training(source, settings, CPU, torch.float32, seed=1, probes=PROBES, classes=CLASSES)
+    model = load_for_training(source, settings, CPU, torch.float32, seed=1, probes=PROBES, classes=CLASSES)
     examples = [Example(row, (*text, row % CLASSES), len(text), 1) for row, text in enumerate(TEXTS)]
     found = gradients_of(model, [examples])
     alone = gradients_of(model, [[example] for example in examples])
@@ -112,7 +112,7 @@ def gradients_of(model, batches):
 def test_weights_that_are_not_whole_are_told_with_the_way_to_train_again(source, tmp_path, damage):
     folder = tmp_path / "run" / "model"
     folder.mkdir(parents=True)
-    model = open_for_training(source, LAST_BLOCK, CPU, torch.float32, seed=1, probes=PROBES, classes=CLASSES)
+    model = load_for_training(source, LAST_BLOCK, CPU, torch.float32, seed=1, probes=PROBES, classes=CLASSES)
     save_tuned(model, folder, LAST_BLOCK, base="tiny")
     weights = folder / WEIGHTS
     if damage == "lost":
@@ -123,6 +123,6 @@ def test_weights_that_are_not_whole_are_told_with_the_way_to_train_again(source,
     with pytest.raises(ModelError, match=f"`tutelage train {tmp_path / 'run'} --overwrite`"):
         if damage != "other":
             check_tuned(folder, LAST_BLOCK)
-        open_tuned(
-            with_class_head(open_base(source, CPU, torch.float32), classes, seed=0), folder, LAST_BLOCK
+        load_tuned(
+            with_class_head(load_base(source, CPU, torch.float32), classes, seed=0), folder, LAST_BLOCK
         )

@@ -16,7 +16,7 @@ from tutelage.codes import Message
 from tutelage.errors import RecipeError
 from tutelage.model.kept_tokenizer import KeptTokenizer, read_kept_tokenizer
 from tutelage.run.folder import ExportFolder, RunFolder
-from tutelage.serve.engines import open_engine
+from tutelage.serve.engines import load_engine
 from tutelage.serve.exported import VerifiedFile, verified_file
 from tutelage.serve.llama_engine import LlamaEngine
 from tutelage.serve.questions import Question
@@ -31,7 +31,7 @@ def copied(exported_run, tmp_path):
 
 
 def opened(run, wanted):
-    made = open_engine(wanted, trained_in(run), run.export, context=64, at_once=1)
+    made = load_engine(wanted, trained_in(run), run.export, context=64, at_once=1)
     made.engine.close()
     return made
 
@@ -195,14 +195,14 @@ from pathlib import Path
 from tutelage.config.recipe_file import load
 from tutelage.run.folder import RunFolder
 from tutelage.serve.app import make_app
-from tutelage.serve.engines import open_engine
+from tutelage.serve.engines import load_engine
 from tutelage.stages.session import Session
 
 run = RunFolder(Path({str(exported_run.root)!r}))
 loaded = load(run.recipe, {{}}, [])
 session = Session(run, loaded)
 session.inputs.locate(beside=())
-made = open_engine("llama.cpp", session.trained_on_same_base(), run.export, context=64, at_once=1)
+made = load_engine("llama.cpp", session.trained_on_same_base(), run.export, context=64, at_once=1)
 made.engine.close()
 print({{"torch", "transformers"}} & {{*sys.modules}} or "neither")
 """

@@ -11,8 +11,8 @@ from support.tiny_tokenizer import write_tiny_model
 from tutelage.config.recipe_file import load
 from tutelage.errors import ModelError
 from tutelage.model import sources
-from tutelage.model.sources import locate_model, refuse_if_changed
-from tutelage.serve.engines import open_engine
+from tutelage.model.sources import check_files_unchanged, locate_model
+from tutelage.serve.engines import load_engine
 from tutelage.serve.questions import Question
 from tutelage.serve.torch_engine import TorchEngine
 
@@ -40,7 +40,7 @@ def files_of(folder):
 
 
 def test_a_folder_that_is_the_same_is_opened(folder, tmp_path):
-    refuse_if_changed(located(folder, tmp_path))
+    check_files_unchanged(located(folder, tmp_path))
 
 
 def test_a_byte_in_any_file_is_noticed(folder, tmp_path):
@@ -50,10 +50,10 @@ def test_a_byte_in_any_file_is_noticed(folder, tmp_path):
             kept = (folder / name).read_bytes()
             change_a_byte(folder / name)
             with pytest.raises(ModelError) as fault:
-                refuse_if_changed(source)
+                check_files_unchanged(source)
             assert fault.value.code in ("model.checksum_mismatch", "model.file_unreadable")
             (folder / name).write_bytes(kept)
-    refuse_if_changed(source)
+    check_files_unchanged(source)
 
 
 @pytest.mark.parametrize("name", ["added_tokens.json", "chat_template.jinja"])
@@ -65,7 +65,7 @@ def test_a_file_that_came_or_went_is_noticed(folder, tmp_path, name):
     else:
         path.write_text("{}")
     with pytest.raises(ModelError) as fault:
-        refuse_if_changed(source)
+        check_files_unchanged(source)
     assert fault.value.code == "model.checksum_mismatch"
     assert name in str(fault.value)
 
@@ -73,7 +73,7 @@ def test_a_file_that_came_or_went_is_noticed(folder, tmp_path, name):
 def test_where_checksums_are_skipped_none_are_taken(folder, tmp_path, monkeypatch):
     source = located(folder, tmp_path, unchecked="known")
     monkeypatch.setattr(sources, "file_sha256", lambda path: pytest.fail(f"{path} was hashed"))
-    refuse_if_changed(source)
+    check_files_unchanged(source)
 
 
 @pytest.fixture
@@ -89,7 +89,7 @@ def own_base(tuned_run, tmp_path):
 @pytest.mark.parametrize("damaged", [True, False])
 def test_the_base_that_is_asked_later_is_the_one_that_was_hashed(tuned_run, own_base, damaged):
     loaded, folder = own_base
-    made = open_engine("torch", trained_in(tuned_run, loaded), tuned_run.export, context=64, at_once=1)
+    made = load_engine("torch", trained_in(tuned_run, loaded), tuned_run.export, context=64, at_once=1)
     try:
         if damaged:
             change_a_byte(folder / "model.safetensors")
@@ -106,7 +106,7 @@ def test_so_it_is_for_a_converted_model_whose_manifest_names_its_files(tuned_run
     monkeypatch.setattr(sources, "what_is_damaged", lambda place: f"{place.name} differs")
     converted = sources.ModelSource(folder, "x", source.identity, None)
     with pytest.raises(ModelError) as fault:
-        refuse_if_changed(converted)
+        check_files_unchanged(converted)
     assert fault.value.code == "model.checksum_mismatch"
 
 

@@ -86,7 +86,7 @@ class Logits:
 def logits_beside_neighbours(served, monkeypatch, *, is_repeatable):
     """Return the logits of an answer that grows alone, and of the same beside others and after them."""
     kept = Logits(monkeypatch)
-    engine = TorchEngine(served.open_arm, served.tokenizer, end_tokens=served.end_tokens, at_once=4)
+    engine = TorchEngine(served.load_arm, served.tokenizer, end_tokens=served.end_tokens, at_once=4)
     runs = []
     try:
         for neighbours in ([], NEIGHBOURS, []):
@@ -237,7 +237,7 @@ def test_whoever_wants_to_be_alone_waits_for_those_inside_and_comes_before_those
 def test_what_fails_alone_makes_room_for_the_next(tuned_run):
     with serving(tuned_run) as one:
         engine = TorchEngine(
-            one.served.open_arm, one.served.tokenizer, end_tokens=one.served.end_tokens, at_once=2
+            one.served.load_arm, one.served.tokenizer, end_tokens=one.served.end_tokens, at_once=2
         )
         try:
             batch = engine._open("tuned", is_alone=True)

@@ -18,7 +18,7 @@ from tutelage.config.recipe_file import load
 from tutelage.data.rows.conversations import Turn, single_turn
 from tutelage.errors import ModelError
 from tutelage.generation.generate import answer_texts
-from tutelage.model.assembly import open_base, open_tuned
+from tutelage.model.assembly import load_base, load_tuned
 from tutelage.run.lines import read_json_lines
 from tutelage.serve.app import LARGEST_REQUEST, make_app
 from tutelage.serve.questions import Piece, Question
@@ -103,8 +103,8 @@ def test_log_probabilities_are_those_of_transformers_over_the_whole_text(client,
     found = ask(client, "Name a fruit.", logprobs=True, top_logprobs=3).choices[0].logprobs.content
     loaded = load(tuned_run.recipe, {}, [])
     recipe = loaded.recipe
-    plain = open_base(locate(loaded), torch.device("cpu"), torch.float32, padded_because="for the test")
-    model = open_tuned(plain, tuned_run.model, recipe.adapter)
+    plain = load_base(locate(loaded), torch.device("cpu"), torch.float32, padded_because="for the test")
+    model = load_tuned(plain, tuned_run.model, recipe.adapter)
     prompt = running.served.renderer.prompt_ids(single_turn(0, "Name a fruit.", "", ""))
     ids = list(prompt)
     for told in found:
@@ -157,7 +157,7 @@ def test_a_text_is_gone_on_with_outside_any_prompt_style(client, running):
     assert found.usage.prompt_tokens == len(prompt)
     assert "Instruction" not in running.served.tokenizer.decode(prompt)
     [expected] = answer_texts(
-        running.served.open_arm["base"](),
+        running.served.load_arm["base"](),
         [prompt],
         tokenizer=running.served.tokenizer,
         end_tokens=running.served.end_tokens,
@@ -347,7 +347,7 @@ def test_a_model_that_fails_is_told_to_who_asked_and_others_are_answered(running
         raise RuntimeError("no such weights")
 
     served = running.served
-    arms = {"tuned": served.open_arm["tuned"], "base": cannot}
+    arms = {"tuned": served.load_arm["tuned"], "base": cannot}
     engine = TorchEngine(arms, served.tokenizer, end_tokens=served.end_tokens, at_once=2)
     try:
         failed = Message("serve.engine_failed", "RuntimeError: no such weights")
@@ -368,7 +368,7 @@ def test_models_are_opened_by_the_thread_that_answers_and_what_is_wrong_by_who_a
 
     def opened():
         opened_in.append(threading.current_thread().name)
-        return running.served.open_arm["tuned"]()
+        return running.served.load_arm["tuned"]()
 
     def cannot():
         raise ModelError("model.not_found", "no such weights")

@@ -12,7 +12,7 @@ from support.sessions import trained_in
 from tutelage.generation import continuous_batch
 from tutelage.generation.continuous_batch import ContinuousBatch
 from tutelage.serve.app import make_app
-from tutelage.serve.opening import open_served
+from tutelage.serve.opening import load_served
 from tutelage.serve.questions import Question
 from tutelage.serve.torch_engine import TorchEngine
 
@@ -22,12 +22,12 @@ LONGEST = 20
 
 @pytest.fixture
 def served(tuned_run):
-    return open_served(trained_in(tuned_run))
+    return load_served(trained_in(tuned_run))
 
 
 @pytest.fixture
 def engine(served):
-    opened = TorchEngine(served.open_arm, served.tokenizer, end_tokens=served.end_tokens, at_once=8)
+    opened = TorchEngine(served.load_arm, served.tokenizer, end_tokens=served.end_tokens, at_once=8)
     yield opened
     opened.close()
 
@@ -35,13 +35,13 @@ def engine(served):
 @pytest.fixture
 def sizes(monkeypatch):
     """The sizes of the batches that are opened, in their order."""
-    found, opened = [], continuous_batch.open_batch
+    found, opened = [], continuous_batch.make_batch
 
-    def open_batch(model, *, size):
+    def make_batch(model, *, size):
         found.append(size)
         return opened(model, size=size)
 
-    monkeypatch.setattr(continuous_batch, "open_batch", open_batch)
+    monkeypatch.setattr(continuous_batch, "make_batch", make_batch)
     return found
 
 
@@ -66,7 +66,7 @@ def texts_of(answers):
     return ["".join(piece.text for piece in pieces) for pieces in answers]
 
 
-def refuse_more_than(fits, monkeypatch, *, after=0):
+def allow_at_most(fits, monkeypatch, *, after=0):
     """Let no more than so many answers grow at once, from some step on."""
     decode, steps = ContinuousBatch._decode, []
 
@@ -86,7 +86,7 @@ def test_a_batch_is_halved_until_the_memory_holds_it_and_every_answer_is_whole(
     whole = ask(engine, served, TEXTS, top_logprobs=0)
     assert sizes == [8]
     with monkeypatch.context() as patched:
-        refuse_more_than(2, patched, after=after)
+        allow_at_most(2, patched, after=after)
         found = ask(engine, served, TEXTS, top_logprobs=0)
         assert sizes == [8, 4, 2]
     assert texts_of(found) == texts_of(whole)
@@ -97,7 +97,7 @@ def test_a_batch_is_halved_until_the_memory_holds_it_and_every_answer_is_whole(
     assert sizes == [8, 4, 2, 8]
 
 
-def refuse_longer_than(fits, monkeypatch):
+def allow_up_to(fits, monkeypatch):
     prefill = ContinuousBatch._prefill
 
     def prefill_short(batch, paths, places):
@@ -110,7 +110,7 @@ def refuse_longer_than(fits, monkeypatch):
 
 def test_what_does_not_fit_alone_is_told_by_its_code_and_the_others_are_answered(engine, served, monkeypatch):
     alone = texts_of(ask(engine, served, TEXTS))
-    refuse_longer_than(100, monkeypatch)
+    allow_up_to(100, monkeypatch)
     texts = [*TEXTS[:3], "long " * 200, *TEXTS[3:]]
     for options in ({}, {"is_repeatable": True}):
         found = ask(engine, served, texts, **options)
@@ -124,7 +124,7 @@ def test_a_model_that_does_not_fit_is_told_by_its_code_and_the_other_answers(ser
     def cannot():
         raise MemoryError
 
-    arms = {"tuned": served.open_arm["tuned"], "base": cannot}
+    arms = {"tuned": served.load_arm["tuned"], "base": cannot}
     engine = TorchEngine(arms, served.tokenizer, end_tokens=served.end_tokens, at_once=8)
     try:
         told = SimpleNamespace(fault=None, over=threading.Event())
@@ -142,7 +142,7 @@ def test_a_model_that_does_not_fit_is_told_by_its_code_and_the_other_answers(ser
 
 
 def test_who_asked_over_http_may_ask_again_later(engine, served, monkeypatch):
-    refuse_longer_than(0, monkeypatch)
+    allow_up_to(0, monkeypatch)
     with answering(make_app(engine, served, host="127.0.0.1", key=None)) as url:
         body = {"model": "tuned", "prompt": "Hello."}
         answer = httpx2.post(f"{url}/completions", json=body, timeout=60)

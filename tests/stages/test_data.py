@@ -10,7 +10,7 @@ from tutelage.config.recipe_file import load
 from tutelage.errors import DataError, RecipeError, RunFolderError
 from tutelage.run import events
 from tutelage.run.lines import read_json_lines
-from tutelage.stages.data.chat_model import refuse_odd_asking, remote_host
+from tutelage.stages.data.chat_model import check_request_settings, remote_host
 from tutelage.stages.data.convert import convert
 from tutelage.stages.data.describe import describe
 from tutelage.stages.data.filter import RowFilter, filter_rows
@@ -19,7 +19,7 @@ from tutelage.stages.data.improve import count_questions, improve
 from tutelage.stages.data.rows import read_rows
 from tutelage.stages.data.sample import sample
 from tutelage.stages.data.split import part_files, split
-from tutelage.stages.data.writing import encode_files, refuse_taken, write_file, write_ledger
+from tutelage.stages.data.writing import encode_files, require_free_paths, write_file, write_ledger
 from tutelage.stages.inputs import Inputs
 from tutelage.stages.reporter import Reporter
 
@@ -151,7 +151,7 @@ def test_files_are_written_when_they_are_asked_to_be(inputs_of, tmp_path):
     inputs, _ = inputs_of([{"instruction": "=1+1", "output": "2"}, {"instruction": "Add.", "output": "3"}])
     made = convert(read_rows(inputs))
     paths = [tmp_path / "out.csv", tmp_path / "out.jsonl"]
-    refuse_taken(paths, overwrite=False)
+    require_free_paths(paths, overwrite=False)
     files = encode_files(dict.fromkeys(paths, made.values), made.settings)
     assert not any(path.exists() for path in paths)
     assert [file.formula_cells for file in files] == [[(0, "instruction")], []]
@@ -159,9 +159,9 @@ def test_files_are_written_when_they_are_asked_to_be(inputs_of, tmp_path):
         write_file(file)
     assert read_json_lines(paths[1]) == list(made.values)
     with pytest.raises(RunFolderError) as fault:
-        refuse_taken(paths, overwrite=False)
+        require_free_paths(paths, overwrite=False)
     assert fault.value.code == "cli.output_exists"
-    refuse_taken(paths, overwrite=True)
+    require_free_paths(paths, overwrite=True)
 
 
 def test_a_ledger_lists_what_is_left_out(inputs_of, tmp_path):
@@ -217,10 +217,10 @@ def test_improved_rows_are_all_there_and_name_their_model(inputs_of, tmp_path):
 
 def test_what_a_model_is_asked_with_is_checked():
     given = {"temperature": 0.7, "max_tokens": 10, "seed": 1, "timeout_seconds": 5.0}
-    refuse_odd_asking(**given)
+    check_request_settings(**given)
     for name, value in (("temperature", -1), ("max_tokens", 0), ("seed", -1), ("timeout_seconds", 0.5)):
         with pytest.raises(RecipeError) as fault:
-            refuse_odd_asking(**given | {name: value})
+            check_request_settings(**given | {name: value})
         assert fault.value.code == "cli.value_out_of_range"
     assert remote_host("openai:some@https://example.com/v1") == "example.com"
     assert remote_host("ollama:some") is None

@@ -11,7 +11,7 @@ import tutelage
 from tutelage.config.recipe_evaluation import EvaluationSettings
 from tutelage.config.recipe_file import load
 from tutelage.errors import DataError, RunFolderError
-from tutelage.evaluation.evaluate import own_verdict, refuse_without_room, rows_to_evaluate
+from tutelage.evaluation.evaluate import own_verdict, require_context_room, rows_to_evaluate
 from tutelage.model.loading import context_length
 from tutelage.run import events
 from tutelage.run.evaluation import read_evaluation
@@ -108,9 +108,9 @@ def test_a_prompt_may_leave_exactly_the_room_that_an_answer_takes(model):
     source = SimpleNamespace(folder=model)
     longest = Example(7, tuple(range(40)), prompt_tokens=30, supervised=10)
     room = context_length(model) - 30
-    refuse_without_room(longest, EvaluationSettings(max_new_tokens=room), source)
+    require_context_room(longest, EvaluationSettings(max_new_tokens=room), source)
     with pytest.raises(DataError) as fault:
-        refuse_without_room(longest, EvaluationSettings(max_new_tokens=room + 1), source)
+        require_context_room(longest, EvaluationSettings(max_new_tokens=room + 1), source)
     assert fault.value.code == "evaluate.prompt_too_long"
     assert all(part in str(fault.value) for part in ("Row 7", "30 tokens", f"max_new_tokens={room + 1}"))
 

@@ -24,7 +24,7 @@ from tutelage.stages.export import export
 from tutelage.stages.prepare import prepare
 from tutelage.stages.report import report
 from tutelage.stages.run import run_all
-from tutelage.stages.settings import refuse_untrained_settings
+from tutelage.stages.settings import check_trained_settings
 from tutelage.stages.train import train
 
 
@@ -178,7 +178,7 @@ def test_a_trained_model_answers_under_no_other_table_than_that_of_the_evaluatio
         settings = getattr(session.recipe, table).model_copy(update={key: "changed"})
         changed = SimpleNamespace(run=session.run, recipe=session.recipe.model_copy(update={table: settings}))
         with nullcontext() if table == "evaluation" else pytest.raises(RunFolderError, match=name) as refused:
-            refuse_untrained_settings(changed)
+            check_trained_settings(changed)
         assert refused is None or refused.value.code == "run.settings_changed"
 
 

@@ -7,7 +7,7 @@ from support.sessions import as_pair
 from support.tiny_models import VOCABULARY, ragged_examples
 
 from tutelage.config.recipe import AdapterSettings, Recipe, TrainingSettings
-from tutelage.model.assembly import open_for_training
+from tutelage.model.assembly import load_for_training
 from tutelage.run.folder import RunFolder
 from tutelage.system.interruption import Interruption
 from tutelage.system.storage import files_with_hashes
@@ -52,7 +52,7 @@ class Training:
 
     def open(self):
         # A model that was trained before will do: what a resume forgets to restore is then at its end.
-        self.model = self.model or open_for_training(
+        self.model = self.model or load_for_training(
             self.source,
             self.recipe.adapter,
             torch.device("cpu"),

@@ -10,7 +10,7 @@ import uvicorn
 from support.sessions import trained_in
 
 from tutelage.serve.app import make_app
-from tutelage.serve.engines import open_engine
+from tutelage.serve.engines import load_engine
 from tutelage.serve.server import configured, listening
 
 
@@ -25,7 +25,7 @@ class Running:
 
 @contextmanager
 def serving(run, *, key=None, at_once=4, engine="torch", context=2048):
-    made = open_engine(engine, trained_in(run), run.export, context=context, at_once=at_once)
+    made = load_engine(engine, trained_in(run), run.export, context=context, at_once=at_once)
     try:
         with answering(make_app(made.engine, made.served, host="127.0.0.1", key=key)) as url:
             yield Running(url, made.engine, made.served)

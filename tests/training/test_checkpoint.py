@@ -19,10 +19,10 @@ from tutelage.training import checkpoint
 from tutelage.training.checkpoint import (
     Checkpoint,
     changes_since,
+    check_changes,
     identity_of,
     prune_checkpoints,
     read_checkpoint,
-    refuse_changes,
 )
 from tutelage.training.loop import Progress
 from tutelage.tree.batches import BatchPlan
@@ -256,9 +256,9 @@ def test_changes_are_refused_unless_they_are_accepted(tmp_path):
     )
     now = {"training.seed": 2, "the base weights": "b"}
     with pytest.raises(RunFolderError, match="after step 7, but not with the same") as fault:
-        refuse_changes(kept, now, root=tmp_path, is_accepted=False)
+        check_changes(kept, now, root=tmp_path, is_accepted=False)
     assert "the base weights" in str(fault.value)
     assert "training.seed (was 1, now 2)" in str(fault.value)
     assert "--accept-changes" in str(fault.value)
-    assert len(refuse_changes(kept, now, root=tmp_path, is_accepted=True)) == 2
-    assert refuse_changes(kept, kept.identity, root=tmp_path, is_accepted=False) == []
+    assert len(check_changes(kept, now, root=tmp_path, is_accepted=True)) == 2
+    assert check_changes(kept, kept.identity, root=tmp_path, is_accepted=False) == []

@@ -214,7 +214,7 @@ def test_a_non_finite_number_stops_before_the_update_and_names_the_rows(kind):
 
 @pytest.mark.parametrize("kind", ["loss", "gradient"])
 def test_a_step_that_goes_on_regardless_is_caught(kind, monkeypatch):
-    monkeypatch.setattr("tutelage.training.step._refuse_non_finite", lambda *_: None)
+    monkeypatch.setattr("tutelage.training.step._require_finite", lambda *_: None)
     model = model_with_a_fault(kind)
     before = weights_of(model.module)
     step_on_rows_41_to_48(model)

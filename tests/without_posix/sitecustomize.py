@@ -39,11 +39,11 @@ def take_away() -> None:
         for name in names:
             if hasattr(owner, name):
                 delattr(owner, name)
-    os.open = _open_no_folder
+    os.open = _fail_on_folders
     shutil._use_fd_functions = False  # it opens folders by the name of the system
 
 
-def _open_no_folder(path, flags, *rest, **named):
+def _fail_on_folders(path, flags, *rest, **named):
     if isinstance(path, str | bytes | os.PathLike) and os.path.isdir(path):  # noqa: PTH112
         raise PermissionError(13, "Permission denied", os.fspath(path))
     return _open(path, flags, *rest, **named)

@@ -24,8 +24,8 @@ from tutelage.errors import (
     EXIT_USAGE,
     StorageError,
     TutelageError,
+    describe_exit_codes,
     exit_codes_of,
-    told_exit_codes,
 )
 from tutelage.system.fetching import user_cache
 from tutelage.system.interruption import INTERRUPTION, NOTHING_CHANGED
@@ -56,7 +56,7 @@ GROUPS = {purpose: Group(purpose, sort_key=place) for place, purpose in enumerat
 def end_of_help(command: Command, verb: str) -> str:
     """Return examples of a command and its exit codes, in Markdown."""
     examples = "\n".join(f"- `{example}`" for example in command.examples)
-    codes = told_exit_codes(exit_codes_of(verb))
+    codes = describe_exit_codes(exit_codes_of(verb))
     return f"Examples:\n\n{examples}\n\n{codes}" if examples else codes
 
 
@@ -67,7 +67,7 @@ app = App(
     version_flags=["--version", "-V"],
     group_commands=Group("Options", sort_key=len(WORKFLOW)),
     help="Fine-tune a language model on your own data, and see with evidence whether it got better.",
-    help_epilogue=told_exit_codes(EXIT_CODES),
+    help_epilogue=describe_exit_codes(EXIT_CODES),
 )
 for place, (name, command) in enumerate(COMMANDS.items()):
     app.command(
@@ -83,7 +83,7 @@ data = App(
     name="data",
     group_commands=Group("Commands"),
     sort_key=len(COMMANDS),
-    help_epilogue=told_exit_codes(exit_codes_of("data")),
+    help_epilogue=describe_exit_codes(exit_codes_of("data")),
     group=GROUPS[DATA],
     help="Convert, filter, split, sample, count, generate or improve rows.",
 )
@@ -97,7 +97,7 @@ recipes = App(
     name="recipes",
     group_commands=Group("Commands"),
     sort_key=len(COMMANDS),
-    help_epilogue=told_exit_codes(exit_codes_of("recipes")),
+    help_epilogue=describe_exit_codes(exit_codes_of("recipes")),
     group=GROUPS[START],
     help="List, show or copy the recipes that ship with Tutelage.",
 )
@@ -124,7 +124,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _exit_code(words: list[str]) -> int:
     try:
         if _verb(words) in PRINTS:
-            console.refuse_closed_output()
+            console.require_open_output()
         left = app(words, exit_on_error=False, print_error=False, result_action="return_value")
         console.finish()
     except CycloptsError as fault:
@@ -135,18 +135,18 @@ def _exit_code(words: list[str]) -> int:
     except TutelageError as fault:
         if "--debug" in words:
             raise
-        fault = _told_of_cache(fault)
+        fault = _name_cache_variables(fault)
         console.complain(fault.code, str(fault))
         return fault.exit_code
     except KeyboardInterrupt:
         console.complain("run.interrupted", f"Interrupted. {_left_behind(words)}")
         return EXIT_INTERRUPTED
     except Exception as fault:
-        return _untold(fault, words)
+        return _report_unexpected(fault, words)
     return left if isinstance(left, int) else 0  # a verb that judges says its own exit code
 
 
-def _told_of_cache(fault: TutelageError) -> TutelageError:
+def _name_cache_variables(fault: TutelageError) -> TutelageError:
     """Name the variables that say where the cache is, where it is what could not be written."""
     cache = user_cache()
     if not isinstance(fault, StorageError) or fault.path is None or is_out_of_space(fault):
@@ -195,7 +195,7 @@ def _usage_code(fault: CycloptsError) -> str:
     return next((code for kind, code in CODES_OF_USAGE.items() if isinstance(fault, kind)), "cli.usage")
 
 
-def _untold(fault: Exception, words: Sequence[str]) -> int:
+def _report_unexpected(fault: Exception, words: Sequence[str]) -> int:
     """The last net: people get one message, and --debug shows where it came from."""
     if "--debug" in words:
         raise fault

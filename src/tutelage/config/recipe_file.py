@@ -113,7 +113,7 @@ def load(path: Path | None, overrides: Mapping[str, Any], assignments: Sequence[
         _assign(tables, name, value)
         origins[name] = "--set"
     loaded = LoadedRecipe(check(tables, origins), origins, functions_in=path.parent if path else None)
-    _refuse_idle(loaded, {name for name, origin in origins.items() if origin.startswith("-")})
+    _require_effect(loaded, {name for name, origin in origins.items() if origin.startswith("-")})
     return loaded
 
 
@@ -126,7 +126,7 @@ def check(tables: Mapping[str, Any], origins: Mapping[str, str]) -> Recipe:
         raise RecipeError(explained[0].code, "\n".join(one.text for one in explained)) from fault
 
 
-def _refuse_idle(loaded: LoadedRecipe, given: Collection[str]) -> None:
+def _require_effect(loaded: LoadedRecipe, given: Collection[str]) -> None:
     """Stop where a setting is given by hand that has no effect, though it has its default's value."""
     for reason, names in loaded.idle().items():
         for name in names:

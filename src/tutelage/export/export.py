@@ -15,7 +15,7 @@ from tutelage.export.record import Exported, record
 from tutelage.export.style import make_style
 from tutelage.export.targets import ExportWork, load_target
 from tutelage.export.verification import Comparison, ask_reference
-from tutelage.model.assembly import open_merged
+from tutelage.model.assembly import load_merged
 from tutelage.model.end_tokens import end_tokens
 from tutelage.model.loading import context_length, load_tokenizer, vocabulary_size
 from tutelage.model.trained import TrainedModel
@@ -54,12 +54,12 @@ def export_answering(
             check_style(source, style)  # before anything long is begun
     with waiting("Merging the weights"):
         needs_merged = any(target.needs_merged for target in made)
-        merged = open_merged(source, trained.weights, recipe.adapter) if needs_merged else None
+        merged = load_merged(source, trained.weights, recipe.adapter) if needs_merged else None
     with waiting("The run's model answers"):
         reference = ask_reference(
             held_out,
             # As evaluation does, but in float32, so that no rounding hides a difference.
-            trained.open_tuned(trained.open_base(torch.device("cpu"), torch.float32)),
+            trained.load_tuned(trained.load_base(torch.device("cpu"), torch.float32)),
             style,
             ends,
             room=context_length(source.folder),

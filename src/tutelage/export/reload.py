@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from tutelage.generation.llama_cpp import open_gguf
+from tutelage.generation.llama_cpp import load_gguf
 from tutelage.system.child_process import end_with_parent
 
 
@@ -72,7 +72,7 @@ def main(words: Sequence[str]) -> None:
 
 def _of_gguf(job: Job) -> Behaviour:
     longest = max(map(len, [*job.prompts, *job.contexts]))
-    model = open_gguf(Path(job.path), context=longest + 2 * job.max_new_tokens + 8)
+    model = load_gguf(Path(job.path), context=longest + 2 * job.max_new_tokens + 8)
 
     def answer(prompts: list[list[int]]) -> list[list[int]]:
         return model.answers(prompts, max_new_tokens=job.max_new_tokens)

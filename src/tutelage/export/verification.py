@@ -23,7 +23,7 @@ from tutelage.export.reload import Behaviour, Job, first_difference
 from tutelage.export.style import Style
 from tutelage.generation.generate import generate
 from tutelage.model.forward import CausalModel
-from tutelage.system.child_process import refuse_short_memory
+from tutelage.system.child_process import raise_if_out_of_memory
 from tutelage.tree.examples import PreparedRow
 
 ROW_PROMPTS = 100  # with as many Chinese ones beside them
@@ -178,7 +178,7 @@ def reload(module: str, job: Path) -> None:
     command = [sys.executable, "-P", "-m", module, str(job), str(os.getpid())]
     done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
     if done.returncode:
-        refuse_short_memory(done.returncode, done.stderr)
+        raise_if_out_of_memory(done.returncode, done.stderr)
         last = (done.stderr.strip().splitlines() or [f"it ended with code {done.returncode}"])[-1]
         raise ExportError(
             "export.cannot_be_loaded",

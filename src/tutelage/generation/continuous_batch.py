@@ -64,7 +64,7 @@ class Batch(Protocol):
         ...
 
 
-def open_batch(model: CausalModel, *, size: int, share_to_refill: float = 0.0) -> Batch:
+def make_batch(model: CausalModel, *, size: int, share_to_refill: float = 0.0) -> Batch:
     """Return an empty batch of at most `size` answers at once.
 
     The next prompts are read when that share of it is free: reading few at a time is what a person who waits wants,

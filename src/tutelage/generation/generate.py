@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from tutelage.generation.continuous_batch import open_batch
+from tutelage.generation.continuous_batch import make_batch
 from tutelage.generation.sampling import Sampling, next_tokens
 from tutelage.model.forward import CausalModel
 from tutelage.model.short_memory import in_smaller_batches
@@ -76,7 +76,7 @@ def _generate(
     """Do what `generate` does in batches of one size; `told` of how many answers are finished."""
     finished = 0
     answers = _Answers(end_tokens, max_new_tokens, [_Answer() for _ in prompts])
-    batch = open_batch(model, size=min(batch_size, len(prompts)), share_to_refill=SHARE_TO_REFILL)
+    batch = make_batch(model, size=min(batch_size, len(prompts)), share_to_refill=SHARE_TO_REFILL)
     # Sorted, so that prompts that are read together share prefixes.
     for prompt in sorted(range(len(prompts)), key=lambda index: tuple(prompts[index])):
         batch.ask(prompt, prompts[prompt])

@@ -127,7 +127,7 @@ class LlamaCpp:
             return json.load(response)
 
 
-def open_gguf(gguf: Path, *, context: int, at_once: int = SLOTS, threads: int | None = None) -> LlamaCpp:
+def load_gguf(gguf: Path, *, context: int, at_once: int = SLOTS, threads: int | None = None) -> LlamaCpp:
     """Load a file; `context` tokens are there for each prompt with its answer, `at_once` of which are answered."""
     # By its name, for it is no dependency and tells no types.
     xllamacpp: Any = import_module("xllamacpp")

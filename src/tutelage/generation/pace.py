@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from tutelage.generation.continuous_batch import is_time_to_close_up, is_time_to_refill, open_batch
+from tutelage.generation.continuous_batch import is_time_to_close_up, is_time_to_refill, make_batch
 from tutelage.generation.generate import SHARE_TO_REFILL
 from tutelage.generation.sampling import next_tokens
 from tutelage.model.forward import CausalModel
@@ -54,7 +54,7 @@ class StepSeconds:
 def seconds_of_a_step(model: CausalModel, prompts: Sequence[Sequence[int]]) -> StepSeconds:
     """Time the steps in which each of a few answers grows by a token; the model learns nothing meanwhile."""
     model.module.eval()
-    batch = open_batch(model, size=len(prompts))
+    batch = make_batch(model, size=len(prompts))
     for key, prompt in enumerate(prompts):
         batch.ask(key, prompt)
 

@@ -104,7 +104,7 @@ class ChatModel:
 Send = Callable[[Question], Reply]
 
 
-def open_chat_model(name: str, *, timeout_seconds: float, aliases: Collection[str] = ()) -> ChatModel:
+def load_chat_model(name: str, *, timeout_seconds: float, aliases: Collection[str] = ()) -> ChatModel:
     """Make a model ready; LanguageModelError where its name, its file or a library of its kind is at fault.
 
     `timeout_seconds` bounds one question to a server, with all tries and the pauses that the server asks for. A
@@ -115,11 +115,11 @@ def open_chat_model(name: str, *, timeout_seconds: float, aliases: Collection[st
     return ChatModel(name, send, parts.told, timeout_seconds, FirstAlone())
 
 
-def refuse_unusable(name: str) -> None:
+def require_usable_model(name: str) -> None:
     """Raise LanguageModelError where a model can be seen not to open, without loading it or asking anybody."""
     parts = parse_model_name(name)
     if parts.kind == "gguf":
-        _refuse_file(Path(parts.place).expanduser())
+        _require_gguf_file(Path(parts.place).expanduser())
     package = PACKAGES.get(parts.kind)
     if package is not None and importlib.util.find_spec(package) is None:
         raise LanguageModelError("llm.not_installed", _missing(package, parts))
@@ -157,7 +157,7 @@ class _FormInUse:
         return replace(reply, model=model, left_out=used.left_out(question))
 
 
-def _open_openai(parts: ModelName, aliases: Collection[str]) -> Send:
+def _load_openai(parts: ModelName, aliases: Collection[str]) -> Send:
     openai = _library(PACKAGES["openai"], parts)
     client = openai.OpenAI(
         api_key=_key_for(parts) or "none",  # the client insists on one
@@ -203,7 +203,7 @@ def _unfinished(error: ServerError) -> Reply | None:
     return None
 
 
-def _open_ollama(parts: ModelName, aliases: Collection[str]) -> Send:
+def _load_ollama(parts: ModelName, aliases: Collection[str]) -> Send:
     client = http_client(is_here=parts.remote_host is None)
     in_use = _FormInUse(OLLAMA_PARTS)
 
@@ -231,10 +231,10 @@ def _open_ollama(parts: ModelName, aliases: Collection[str]) -> Send:
     return send
 
 
-def _open_gguf(parts: ModelName, aliases: Collection[str]) -> Send:
+def _load_gguf(parts: ModelName, aliases: Collection[str]) -> Send:
     """Load the file into this process; its replies fit the schema, because a grammar allows no other token."""
     path = Path(parts.place).expanduser()
-    _refuse_file(path)
+    _require_gguf_file(path)
     llama = _library(PACKAGES["gguf"], parts)
     settings = llama.CommonParams()
     settings.model.path = str(path)
@@ -267,9 +267,9 @@ def _open_gguf(parts: ModelName, aliases: Collection[str]) -> Send:
 
 
 OPENERS: Mapping[str, Callable[[ModelName, Collection[str]], Send]] = {
-    "ollama": _open_ollama,
-    "openai": _open_openai,
-    "gguf": _open_gguf,
+    "ollama": _load_ollama,
+    "openai": _load_openai,
+    "gguf": _load_gguf,
 }
 
 
@@ -298,7 +298,7 @@ def _key_for(parts: ModelName) -> str | None:
     return key
 
 
-def _refuse_file(path: Path) -> None:
+def _require_gguf_file(path: Path) -> None:
     try:
         with path.open("rb") as file:
             begins = file.read(4)

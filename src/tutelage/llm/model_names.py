@@ -79,7 +79,7 @@ def parse_model_name(name: str) -> ModelName:
         raise LanguageModelError(
             "llm.no_model", f"The name {kind}:@… has no model before the @. Write it as in {EXAMPLES}."
         )
-    _refuse_address(model, address or OLLAMA_HERE)
+    _check_address(model, address or OLLAMA_HERE)
     return ModelName("ollama" if kind == "ollama" else "openai", model, (address or OLLAMA_HERE).rstrip("/"))
 
 
@@ -115,7 +115,7 @@ def _undated(name: str) -> str:
     return name[: found[-1].start()] if found and found[-1].end() == len(name) else name
 
 
-def _refuse_address(model: str, address: str) -> None:
+def _check_address(model: str, address: str) -> None:
     """Refuse what is no plain address; it is repeated without what may be a password."""
     try:
         parts = urlsplit(address)

@@ -30,7 +30,7 @@ from tutelage.model.gradient_checkpointing import checkpoint_long_rows
 from tutelage.model.kept_memory import LayerWidths, largest_tree
 from tutelage.model.loading import load_model, quietly
 from tutelage.model.log_probs import find_frozen_head
-from tutelage.model.self_check import refuse_unless_exact
+from tutelage.model.self_check import check_parity
 from tutelage.model.sources import ModelSource
 from tutelage.model.trained_weights import (
     WEIGHTS,
@@ -58,7 +58,7 @@ CONFIGURATIONS = (
 )
 
 
-def open_base(
+def load_base(
     source: ModelSource,
     device: torch.device,
     compute_dtype: torch.dtype,
@@ -76,7 +76,7 @@ def open_base(
     return _frozen(module, device, compute_dtype, padded_because)
 
 
-def open_for_training(
+def load_for_training(
     source: ModelSource,
     settings: AdapterSettings,
     device: torch.device,
@@ -96,7 +96,7 @@ def open_for_training(
     """
     is_adapter = settings.type == "lora"
     weights_dtype = compute_dtype if is_adapter else torch.float32
-    base = _open_exact(source, device, weights_dtype, probes, waiting)
+    base = _load_exact(source, device, weights_dtype, probes, waiting)
     if classes:
         base = with_class_head(base, classes, seed=seed, sets=sets)
     if is_adapter:
@@ -128,7 +128,7 @@ def _largest_tree(model: CausalModel) -> int:
     )
 
 
-def open_for_comparison(
+def load_for_comparison(
     source: ModelSource, device: torch.device, dtype: torch.dtype, probes: list[Example], *, over_trees: bool
 ) -> CausalModel:
     """Load a model under an adapter that does something, over prefix trees or as transformers and peft run it.
@@ -136,16 +136,16 @@ def open_for_comparison(
     Where it cannot be run over trees, `padded_because` says so.
     """
     if over_trees:
-        model = _open_exact(source, device, dtype, probes)
+        model = _load_exact(source, device, dtype, probes)
     else:
-        model = _open_checked(source, device, dtype, probes, padded_because="transformers' own way is wanted")
+        model = _load_checked(source, device, dtype, probes, padded_because="transformers' own way is wanted")
     model.module.requires_grad_(False)
     adapted = add_adapter(model.module, AdapterSettings(r=4, lora_alpha=8), seed=0, fused=over_trees)
     start_second_halves(adapted, seed=1)
     return _with_fast_paths(replace(model, module=adapted))
 
 
-def _open_exact(
+def _load_exact(
     source: ModelSource,
     device: torch.device,
     dtype: torch.dtype,
@@ -154,16 +154,16 @@ def _open_exact(
 ) -> CausalModel:
     """Load a model over prefix trees if it is exact over them, else on padded rows."""
     try:
-        return _open_checked(source, device, dtype, probes, waiting, padded_because=None)
+        return _load_checked(source, device, dtype, probes, waiting, padded_because=None)
     except ModelError as fault:
         reason, code = str(fault), fault.code
     waiting("Loading the model again, for padded rows")
     # Not above, where the fault would keep the first model in memory beside the second.
-    model = _open_checked(source, device, dtype, probes, waiting, padded_because=reason)
+    model = _load_checked(source, device, dtype, probes, waiting, padded_because=reason)
     return replace(model, padded_code=code)
 
 
-def _open_checked(
+def _load_checked(
     source: ModelSource,
     device: torch.device,
     dtype: torch.dtype,
@@ -177,7 +177,7 @@ def _open_checked(
     module = load_model(source.folder, dtype=dtype, device=device, attention=attention)
     waiting("Checking the model's results against one row at a time")
     model = CausalModel(without_dropout(module), device, dtype, padded_because=padded_because)
-    refuse_unless_exact(model, probes)
+    check_parity(model, probes)
     return model
 
 
@@ -242,10 +242,10 @@ def check_published(folder: Path, settings: AdapterSettings) -> None:
     """
     check_tuned(folder, settings)
     with tuned_faults(folder):
-        _refuse_other_bytes(folder)
+        _check_manifest(folder)
 
 
-def _refuse_other_bytes(folder: Path) -> None:
+def _check_manifest(folder: Path) -> None:
     named = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["files"]
     opened = [*folder.glob("*.safetensors"), *(folder / name for name in named if name in CONFIGURATIONS)]
     for name in sorted(
@@ -258,7 +258,7 @@ def _refuse_other_bytes(folder: Path) -> None:
             raise ValueError(f"{name} does not match its checksum in {MANIFEST}")
 
 
-def open_tuned(base: CausalModel, folder: Path, settings: AdapterSettings) -> CausalModel:
+def load_tuned(base: CausalModel, folder: Path, settings: AdapterSettings) -> CausalModel:
     """Load what training left in `folder`: an adapter on top of the base given, or a whole model.
 
     Of a base with a head for classes, the weights that were trained in place are exchanged.
@@ -274,7 +274,7 @@ def open_tuned(base: CausalModel, folder: Path, settings: AdapterSettings) -> Ca
     return _frozen(module, base.device, base.compute_dtype, base.padded_because)
 
 
-def open_merged(
+def load_merged(
     source: ModelSource, folder: Path, settings: AdapterSettings, *, classes: int | None = None
 ) -> Any:
     """Return the tuned model as transformers has it, one set of float32 weights, on the CPU.

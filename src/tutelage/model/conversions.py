@@ -38,7 +38,7 @@ def convert_once(
     def is_whole() -> bool:
         if not (has_all_files(folder, identity) and checks):
             return has_all_files(folder, identity)
-        tell_of_hashing(progress, folder.iterdir())
+        announce_hashing(progress, folder.iterdir())
         return not what_is_damaged(folder)
 
     if is_whole():
@@ -78,7 +78,7 @@ def _convert(gguf: Path, identity: str, folder: Path, progress: Progress) -> Non
         write_json(staged / RECORD, {"identity": identity, "conversion": CONVERSION, "bytes": files})
 
 
-def tell_of_hashing(progress: Progress, files: Iterable[Path]) -> None:
+def announce_hashing(progress: Progress, files: Iterable[Path]) -> None:
     """Say that files of the base model are about to be hashed, where that takes its time."""
     size = sum(file.stat().st_size for file in files)
     if size > HASHED_UNTOLD:

@@ -25,7 +25,7 @@ SHARD_NAME = re.compile(r"[A-Za-z0-9._-]{1,116}\.safetensors")
 
 def check_model_folder(folder: Path, needs: Sequence[str] = ("config.json", "tokenizer.json")) -> list[Path]:
     """The safetensors files of a whole model by name; ModelError if a part is missing or could run code."""
-    refuse_code(folder)
+    check_no_code(folder)
     if (folder / "adapter_config.json").exists():
         raise ModelError(
             "model.is_an_adapter",
@@ -61,10 +61,10 @@ def opened_files(folder: Path, weights: Sequence[Path]) -> list[Path]:
     return [*weights, *sorted(named - {*weights})]
 
 
-def refuse_code(folder: Path) -> None:
+def check_no_code(folder: Path) -> None:
     """Raise ModelError if anything in `folder` asks for code of its own, or for a file of somewhere else."""
-    _refuse_odd_files(folder)
-    _refuse_links_outside(folder)
+    _require_regular_files(folder)
+    _check_links(folder)
     scripts = sorted(folder.rglob("*.py"))
     if scripts:
         raise ModelError(
@@ -86,7 +86,7 @@ def refuse_code(folder: Path) -> None:
             )
 
 
-def _refuse_odd_files(folder: Path) -> None:
+def _require_regular_files(folder: Path) -> None:
     """Stop at pipes, sockets and devices: to read one may take forever, or never end."""
     for path in sorted(folder.rglob("*")):
         if path.exists() and not path.is_file() and not path.is_dir():
@@ -96,7 +96,7 @@ def _refuse_odd_files(folder: Path) -> None:
             )
 
 
-def _refuse_links_outside(folder: Path) -> None:
+def _check_links(folder: Path) -> None:
     """A link could bring any file of this machine into the run, as a chat template for one.
 
     The hub's client keeps a model as links into a folder of blobs beside its snapshots.
@@ -156,7 +156,7 @@ def read_json_file(path: Path) -> dict[str, Any]:
     return value
 
 
-def refuse_short_of_memory(fault: Exception, what: str) -> None:
+def raise_if_short_of_memory(fault: Exception, what: str) -> None:
     """Raise MemoryExhaustedError where a library could not read something for want of memory: nothing is damaged."""
     if is_short_of_memory(fault):
         reason = " ".join(str(fault).split())[:LONGEST_REASON].rstrip(".")
@@ -176,7 +176,7 @@ def tuned_faults(folder: Path) -> Iterator[None]:
         raise
     except Exception as fault:  # a damaged folder can fail anywhere in the libraries
         reason = " ".join(str(fault).split())[:LONGEST_REASON].rstrip(".")
-        refuse_short_of_memory(fault, f"the tuned model in {folder}")
+        raise_if_short_of_memory(fault, f"the tuned model in {folder}")
         root = folder.parent if folder.name == "model" else folder.parent.parent  # or that of a checkpoint
         raise ModelError(
             "run.model_damaged",

@@ -44,7 +44,7 @@ class _Tensor:
     end: int
 
 
-def refuse_out_of_bounds(gguf: Path) -> int:
+def check_gguf_bounds(gguf: Path) -> int:
     """Return how many numbers the tensors of the file hold; ValueError where its header says what cannot be so."""
     size = gguf.stat().st_size
     with gguf.open("rb") as file:
@@ -54,17 +54,17 @@ def refuse_out_of_bounds(gguf: Path) -> int:
         if version not in (2, 3):
             raise ValueError(f"it has version {version} of the format, and only 2 and 3 are read here")
         tensors, facts = _number(file, "<Q"), _number(file, "<Q")
-        _refuse_too_many("keys", facts, _MOST_FACTS)
-        _refuse_too_many("tensors", tensors, _MOST_TENSORS)
+        _check_count("keys", facts, _MOST_FACTS)
+        _check_count("tensors", tensors, _MOST_TENSORS)
         found = _read_facts(file, size, facts)
         held = [_read_tensor(file, size) for _ in range(_fitting(file, size, tensors, 1))]
-        _refuse_twice("tensor", [tensor.name for tensor in held])
+        _require_unique("tensor", [tensor.name for tensor in held])
         alignment = found.get("general.alignment", _DEFAULT_ALIGNMENT)
         if not isinstance(alignment, int) or alignment <= 0 or alignment & (alignment - 1):
             raise ValueError(f"its alignment is {alignment!r}")
         begin = file.tell() + -file.tell() % alignment
-    _refuse_overlaps(held, begin, size, alignment)
-    _refuse_other_shapes(found, {tensor.name: tensor.shape for tensor in held})
+    _check_overlaps(held, begin, size, alignment)
+    _check_shapes(found, {tensor.name: tensor.shape for tensor in held})
     return sum(prod(tensor.shape) for tensor in held)
 
 
@@ -84,12 +84,12 @@ def _fitting(file: BinaryIO, size: int, count: int, each: int) -> int:
     return count
 
 
-def _refuse_too_many(what: str, count: int, most: int) -> None:
+def _check_count(what: str, count: int, most: int) -> None:
     if count > most:
         raise ValueError(f"it should have {count:,} {what}, and no model has more than {most:,}")
 
 
-def _refuse_twice(what: str, names: Sequence[str]) -> None:
+def _require_unique(what: str, names: Sequence[str]) -> None:
     seen: set[str] = set()
     for name in names:
         if name in seen:
@@ -103,13 +103,13 @@ def _read_facts(file: BinaryIO, size: int, count: int) -> dict[str, object]:
     for _ in range(count):
         name = _read_text(file, size, _LONGEST_NAME)
         found.append((name, _read_value(file, size, GGUFValueType(_number(file, "<I")))))
-    _refuse_twice("key", [name for name, _ in found])
+    _require_unique("key", [name for name, _ in found])
     return dict(found)
 
 
 def _read_text(file: BinaryIO, size: int, longest: int) -> str:
     length = _fitting(file, size, _number(file, "<Q"), 1)
-    _refuse_too_many("bytes in a name", length, longest)
+    _check_count("bytes in a name", length, longest)
     return file.read(length).decode("utf-8", "replace")
 
 
@@ -134,7 +134,7 @@ def _read_value(file: BinaryIO, size: int, kind: GGUFValueType) -> object:
         raise ValueError("it has an array of arrays, which no supported model has")
     if kind == GGUFValueType.STRING:
         for _ in range(_fitting(file, size, count, 8)):
-            _refuse_too_many("texts in an array", count, _MOST_TEXTS)
+            _check_count("texts in an array", count, _MOST_TEXTS)
             _skip_text(file, size)
     else:
         each = struct.calcsize(_LAYOUTS[kind])
@@ -155,7 +155,7 @@ def _read_tensor(file: BinaryIO, size: int) -> _Tensor:
     return _Tensor(name, shape, begin, begin + prod(shape) // in_block * block_bytes)
 
 
-def _refuse_overlaps(held: Sequence[_Tensor], begin: int, size: int, alignment: int) -> None:
+def _check_overlaps(held: Sequence[_Tensor], begin: int, size: int, alignment: int) -> None:
     """Stop where a tensor leaves the file, begins at an odd place, or shares bytes with another."""
     in_order = sorted(held, key=lambda tensor: (tensor.begin, tensor.end))
     for tensor in in_order:
@@ -172,11 +172,11 @@ def _refuse_overlaps(held: Sequence[_Tensor], begin: int, size: int, alignment: 
             raise ValueError(f"the tensors {one.name[:80]!r} and {other.name[:80]!r} share bytes")
 
 
-def _refuse_other_shapes(facts: Mapping[str, object], shapes: Mapping[str, tuple[int, ...]]) -> None:
+def _check_shapes(facts: Mapping[str, object], shapes: Mapping[str, tuple[int, ...]]) -> None:
     """Stop where the metadata describes another model than the tensors are."""
     family = facts.get("general.architecture")
 
-    def said(key: str) -> int | None:
+    def claimed(key: str) -> int | None:
         value = facts.get(f"{family}.{key}")
         if value is None or isinstance(value, list):  # a number for each layer is left to the loader
             return None
@@ -185,39 +185,39 @@ def _refuse_other_shapes(facts: Mapping[str, object], shapes: Mapping[str, tuple
         return value
 
     for key in ("context_length", "vocab_size", "attention.key_length", "attention.value_length"):
-        said(key)
+        claimed(key)
     blocks = {int(match[1]) for name in shapes if (match := _BLOCK.match(name))}
-    _refuse_other(family, "block_count", said("block_count"), len(blocks) if blocks else None)
+    _require_equal(family, "block_count", claimed("block_count"), len(blocks) if blocks else None)
     if blocks and max(blocks) + 1 != len(blocks):
         raise ValueError(f"it has {len(blocks):,} blocks, and the last has the number {max(blocks):,}")
     embedding = shapes.get("token_embd.weight")
-    width, heads = said("embedding_length"), said("attention.head_count")
-    _refuse_other(family, "embedding_length", width, embedding[0] if embedding else None)
+    width, heads = claimed("embedding_length"), claimed("attention.head_count")
+    _require_equal(family, "embedding_length", width, embedding[0] if embedding else None)
     inner = shapes.get("blk.0.ffn_up.weight")
-    _refuse_other(family, "feed_forward_length", said("feed_forward_length"), inner[1] if inner else None)
+    _require_equal(family, "feed_forward_length", claimed("feed_forward_length"), inner[1] if inner else None)
     tokens = facts.get("tokenizer.ggml.tokens")
     if embedding and isinstance(tokens, list):
-        _refuse_other("tokenizer.ggml", "tokens", tokens[0], embedding[1])
-    key_heads = said("attention.head_count_kv")
+        _require_equal("tokenizer.ggml", "tokens", tokens[0], embedding[1])
+    key_heads = claimed("attention.head_count_kv")
     if heads and key_heads and heads % key_heads:
         raise ValueError(f"{heads:,} heads cannot share {key_heads:,} key heads")
     query, key = (shapes.get(f"blk.0.attn_{which}.weight") for which in ("q", "k"))
-    head_size = said("attention.key_length")
+    head_size = claimed("attention.key_length")
     if head_size is None and width and heads:
         head_size, rest = divmod(width, heads)
         if rest or not head_size:
             raise ValueError(f"{width:,} dimensions cannot be parted among {heads:,} heads")
     if head_size and heads and query:
-        _refuse_other(family, "attention.head_count", heads * head_size, query[1])
+        _require_equal(family, "attention.head_count", heads * head_size, query[1])
     if head_size and heads and key:
-        _refuse_other(family, "attention.head_count_kv", (key_heads or heads) * head_size, key[1])
-    rotated = said("rope.dimension_count")
+        _require_equal(family, "attention.head_count_kv", (key_heads or heads) * head_size, key[1])
+    rotated = claimed("rope.dimension_count")
     if rotated and head_size and rotated > head_size:
         raise ValueError(
             f"{family}.rope.dimension_count is {rotated:,}, and a head has {head_size:,} dimensions"
         )
 
 
-def _refuse_other(family: object, key: str, said: int | None, held: int | None) -> None:
-    if said is not None and held is not None and said != held:
-        raise ValueError(f"{family}.{key} says {said:,}, and its tensors have {held:,}")
+def _require_equal(family: object, key: str, claimed: int | None, held: int | None) -> None:
+    if claimed is not None and held is not None and claimed != held:
+        raise ValueError(f"{family}.{key} says {claimed:,}, and its tensors have {held:,}")

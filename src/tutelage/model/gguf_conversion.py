@@ -25,8 +25,8 @@ from transformers import (
 from tutelage.data.prompts.text_parts import GPT4_WORDS, QWEN2_WORDS
 from tutelage.errors import ModelError, StorageError, TutelageError
 from tutelage.model.end_tokens import ends_by_text
-from tutelage.model.folders import refuse_short_of_memory
-from tutelage.model.gguf_bounds import refuse_out_of_bounds
+from tutelage.model.folders import raise_if_short_of_memory
+from tutelage.model.gguf_bounds import check_gguf_bounds
 from tutelage.model.loading import quietly
 from tutelage.model.other_programs import adapt_config, adapt_tokenizer
 from tutelage.system.platforms import link_file
@@ -68,10 +68,10 @@ _REMEDY = "Set model.name_or_path to the model's Hugging Face folder with safete
 
 def convert_gguf(gguf: Path, folder: Path) -> None:
     """Write `gguf` into `folder` as float32 safetensors, config and tokenizer; ModelError if unsupported."""
-    with _damage_told(gguf):
-        weights = refuse_out_of_bounds(gguf)
+    with _naming_damage(gguf):
+        weights = check_gguf_bounds(gguf)
         metadata = GGUFReader(gguf)
-        _refuse_what_would_be_lost(metadata, gguf)
+        _require_known_metadata(metadata, gguf)
         tokenizer = _tokenizer(metadata)
         with _alone(gguf) as lone_folder:
             model = _dequantise(lone_folder, gguf, weights=weights)
@@ -80,13 +80,13 @@ def convert_gguf(gguf: Path, folder: Path) -> None:
 
 
 @contextlib.contextmanager
-def _damage_told(gguf: Path) -> Iterator[None]:
+def _naming_damage(gguf: Path) -> Iterator[None]:
     try:
         yield
     except TutelageError:
         raise
     except Exception as fault:  # a damaged file can fail anywhere in the libraries that read it
-        refuse_short_of_memory(fault, f"{gguf} while it is converted")
+        raise_if_short_of_memory(fault, f"{gguf} while it is converted")
         raise ModelError(
             "model.gguf_conversion_failed",
             f"{gguf} could not be converted: {type(fault).__name__}: {fault}. Fetch the file again if it is "
@@ -99,14 +99,16 @@ def _field(metadata: GGUFReader, key: str) -> Any:
     return None if found is None else found.contents()
 
 
-def _refuse_what_would_be_lost(metadata: GGUFReader, gguf: Path) -> None:
+def _require_known_metadata(metadata: GGUFReader, gguf: Path) -> None:
     architecture = _field(metadata, "general.architecture")
-    _refuse_unlisted(gguf, "general.architecture", architecture, list(TENSORS))
-    _refuse_unlisted(gguf, "tokenizer.ggml.model", _field(metadata, "tokenizer.ggml.model"), ["gpt2"])
-    _refuse_unlisted(gguf, "tokenizer.ggml.pre", _field(metadata, "tokenizer.ggml.pre"), list(PRE_TOKENIZERS))
+    _require_supported(gguf, "general.architecture", architecture, list(TENSORS))
+    _require_supported(gguf, "tokenizer.ggml.model", _field(metadata, "tokenizer.ggml.model"), ["gpt2"])
+    _require_supported(
+        gguf, "tokenizer.ggml.pre", _field(metadata, "tokenizer.ggml.pre"), list(PRE_TOKENIZERS)
+    )
     # Scaled rotary positions stand in a tensor or in keys that the loader does not read.
     scaling = f"{architecture}.rope.scaling.type"
-    _refuse_unlisted(gguf, scaling, _field(metadata, scaling) or "none", ["none"])
+    _require_supported(gguf, scaling, _field(metadata, scaling) or "none", ["none"])
     for key in ("tokens", "token_type", "merges", "eos_token_id"):
         if _field(metadata, f"tokenizer.ggml.{key}") is None:
             raise ModelError(
@@ -121,7 +123,7 @@ def _refuse_what_would_be_lost(metadata: GGUFReader, gguf: Path) -> None:
         )
 
 
-def _refuse_unlisted(gguf: Path, key: str, value: Any, supported: list[str]) -> None:
+def _require_supported(gguf: Path, key: str, value: Any, supported: list[str]) -> None:
     if value not in supported:
         raise ModelError(
             "model.gguf_not_supported",
@@ -140,7 +142,7 @@ def _alone(gguf: Path) -> Iterator[str]:
 def _dequantise(folder: str, gguf: Path, *, weights: int) -> PreTrainedModel:
     with quietly():
         config = AutoConfig.from_pretrained(folder, gguf_file="model.gguf")
-    _refuse_a_larger_model(config, weights)
+    _check_model_size(config, weights)
     # The conversion's progress bar heeds no switch of transformers; it writes to standard error.
     with quietly(), contextlib.redirect_stderr(io.StringIO()):
         loaded: Any = AutoModelForCausalLM.from_pretrained(
@@ -160,7 +162,7 @@ def _dequantise(folder: str, gguf: Path, *, weights: int) -> PreTrainedModel:
     return model
 
 
-def _refuse_a_larger_model(config: Any, weights: int) -> None:
+def _check_model_size(config: Any, weights: int) -> None:
     """Raise ValueError where the metadata describes more weights than the file holds: they would be made up."""
     # Each layer has more than one weight, so a number of layers that is too large need not be built to be found out.
     described = config.num_hidden_layers

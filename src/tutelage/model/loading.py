@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tutelage.errors import MemoryExhaustedError, ModelError
-from tutelage.model.folders import check_model_folder, read_json_file, refuse_code
+from tutelage.model.folders import check_model_folder, check_no_code, read_json_file
 from tutelage.system.platforms import address_space_left
 from tutelage.system.runtime import available_memory_bytes, is_out_of_memory
 
@@ -38,7 +38,7 @@ def load_tokenizer(folder: Path) -> PreTrainedTokenizerFast:
     AutoTokenizer would rebuild some classes from the vocabulary alone, with a pre-tokenizer of its own: a
     SmolLM2 folder that says GPT2Tokenizer would get its digits split otherwise than in training.
     """
-    refuse_code(folder)
+    check_no_code(folder)
     if not (folder / "tokenizer.json").is_file():
         raise ModelError("model.no_tokenizer", f"{folder} has no tokenizer.json. {_TOKENIZER_REMEDY}")
     with quietly(), _loading_faults(folder, "tokenizer"):
@@ -60,7 +60,7 @@ def load_model(
 ) -> PreTrainedModel:
     """The causal model in `folder` as `dtype` on `device`, in evaluation mode; ModelError if damaged."""
     check_model_folder(folder, needs=["config.json"])  # a checkpoint has no tokenizer, and needs none here
-    _refuse_without_memory(folder, bytes_per_weight=dtype.itemsize)
+    _require_memory(folder, bytes_per_weight=dtype.itemsize)
     with quietly(), _loading_faults(folder, "model"):
         from transformers import AutoModelForCausalLM  # noqa: PLC0415 - seconds that --help must not take
 
@@ -85,7 +85,7 @@ def load_model(
     return model.to(device).eval()
 
 
-def _refuse_without_memory(folder: Path, *, bytes_per_weight: int) -> None:
+def _require_memory(folder: Path, *, bytes_per_weight: int) -> None:
     """Stop where the memory does not hold a model: Rust and C++ end the process at an allocation that fails."""
     weights, files = weights_in(folder) * bytes_per_weight, _bytes_of_weights(folder)
     # While they are read, the files are mapped beside the weights.

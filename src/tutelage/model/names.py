@@ -46,7 +46,7 @@ def is_hub_id(name: str) -> bool:
     return bool(HUB_ID.fullmatch(name)) and not name.lower().endswith(".gguf")
 
 
-def refuse_other_files(path: Path) -> None:
+def require_file_or_folder(path: Path) -> None:
     """Stop at a pipe, a socket, a device or another file, whose name could be that of a hub model too."""
     if path.exists():
         what = "a file and not GGUF" if path.is_file() else "a pipe, a socket or a device"

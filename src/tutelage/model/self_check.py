@@ -24,7 +24,7 @@ ISOLATION = {torch.float64: 1e-5, torch.float32: 1e-4}
 
 
 @torch.no_grad()
-def refuse_unless_exact(model: CausalModel, probes: Sequence[Example]) -> None:
+def check_parity(model: CausalModel, probes: Sequence[Example]) -> None:
     """Compare the model as it is run with its own attention on one example at a time; ModelError where they differ.
 
     MemoryExhaustedError where the memory does not hold that.

@@ -26,7 +26,7 @@ def in_parts(items: Sequence[Item], work: Callable[[Sequence[Item]], None]) -> N
         work(items)
         return
     except (MemoryError, RuntimeError) as fault:
-        refuse_if_smallest(fault, is_smallest=len(items) == 1, what="one row")
+        raise_if_smallest(fault, is_smallest=len(items) == 1, what="one row")
     release_memory()  # outside the handler, where the fault no longer holds what the failed work had allocated
     middle = len(items) // 2
     in_parts(items[:middle], work)
@@ -41,12 +41,12 @@ def in_smaller_batches(
         try:
             return work(size)
         except (MemoryError, RuntimeError) as fault:
-            refuse_if_smallest(fault, is_smallest=size <= 1, what=what, way_out=way_out)
+            raise_if_smallest(fault, is_smallest=size <= 1, what=what, way_out=way_out)
         release_memory()
         size //= 2
 
 
-def refuse_if_smallest(fault: BaseException, *, is_smallest: bool, what: str, way_out: str = WAY_OUT) -> None:
+def raise_if_smallest(fault: BaseException, *, is_smallest: bool, what: str, way_out: str = WAY_OUT) -> None:
     """Raise a fault that is not of the memory, and MemoryExhaustedError where nothing smaller is left to try."""
     if not is_out_of_memory(fault):
         raise fault

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from tutelage.config.recipe import DEFAULT_MODEL
 from tutelage.errors import FetchError, ModelError
-from tutelage.model.conversions import KEPT_GGUF, Progress, convert_once, has_all_files, tell_of_hashing
+from tutelage.model.conversions import KEPT_GGUF, Progress, announce_hashing, convert_once, has_all_files
 from tutelage.model.folders import check_model_folder, opened_files
 from tutelage.model.hub import (
     fetch_again,
@@ -23,8 +23,8 @@ from tutelage.model.hub import (
     last_meaningful_line,
     snapshot_of,
 )
-from tutelage.model.names import is_gguf, is_hub_id, path_of, refuse_other_files, what_was_tried
-from tutelage.model.starting_adapter import StartingAdapter, refuse_if_adapter_changed
+from tutelage.model.names import is_gguf, is_hub_id, path_of, require_file_or_folder, what_was_tried
+from tutelage.model.starting_adapter import StartingAdapter, check_adapter_unchanged
 from tutelage.run.folder import EXPORT, MODEL, TRAINING
 from tutelage.system.storage import file_sha256, storage_faults, what_is_damaged
 
@@ -99,7 +99,7 @@ def locate_model(
         return _converted(path, cache, progress, unchecked, {} if hashes is None else hashes)
     if path.is_dir():
         return _folder_source(_whole_model(path), progress, name=path.resolve().name, unchecked=unchecked)
-    refuse_other_files(path)
+    require_file_or_folder(path)
     if is_hub_id(name_or_path):
         name, _, revision = name_or_path.partition("@")
         snapshot = snapshot_of(name, revision or None, progress)
@@ -170,7 +170,7 @@ def hub_model_here(name_or_path: str) -> Path | None:
 
 def _hash_once(gguf: Path, hashes: MutableMapping[Path, str], progress: Progress) -> str:
     if gguf not in hashes:
-        tell_of_hashing(progress, [gguf])
+        announce_hashing(progress, [gguf])
         hashes[gguf] = file_sha256(gguf)
     return hashes[gguf]
 
@@ -308,7 +308,7 @@ def _folder_source(
     if unchecked:
         return ModelSource(folder, name, unchecked, None, is_checked=False)
     opened = opened_files(folder, weights) if unchecked is None else weights
-    tell_of_hashing(progress, opened)
+    announce_hashing(progress, opened)
     files = _hashes_of(folder, opened)
     sums = [files[file.name] for file in weights]
     identity = sums[0] if len(sums) == 1 else hashlib.sha256("\n".join(sums).encode()).hexdigest()
@@ -321,13 +321,13 @@ def _hashes_of(folder: Path, files: Sequence[Path]) -> dict[str, str]:
     return {file.relative_to(folder).as_posix(): file_sha256(file) for file in files}
 
 
-def refuse_if_changed(source: ModelSource) -> None:
+def check_files_unchanged(source: ModelSource) -> None:
     """Hash the files of a located model again; ModelError where one is no longer what it was then.
 
     For what opens a model long after it was located. Where nothing was hashed then, nothing is now.
     """
     if source.adapter:
-        refuse_if_adapter_changed(source.adapter)
+        check_adapter_unchanged(source.adapter)
     if not source.is_checked:
         return
     if source.files:

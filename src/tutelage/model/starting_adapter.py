@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from tutelage.config.recipe_adapter import AdapterSettings
 from tutelage.errors import ModelError
-from tutelage.model.folders import read_header, read_json_file, refuse_short_of_memory
+from tutelage.model.folders import raise_if_short_of_memory, read_header, read_json_file
 from tutelage.system.storage import MANIFEST, file_sha256
 
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
@@ -72,16 +72,16 @@ def read_adapter(folder: Path, name: str) -> StartingAdapter:
                 " holds an adapter in PEFT format as safetensors.",
             )
     config = read_json_file(folder / CONFIG)
-    _refuse_other_kinds(config, name)
+    _require_lora(config, name)
     try:
         read_header(folder / WEIGHTS)
     except Exception as fault:  # the library has faults of its own, and of the system
-        refuse_short_of_memory(fault, f"the header of {folder / WEIGHTS}")
+        raise_if_short_of_memory(fault, f"the header of {folder / WEIGHTS}")
         reason = " ".join(str(fault).split())[:LONGEST_REASON].rstrip(".")
         raise _damaged(folder, f"{WEIGHTS} cannot be read: {reason}") from fault
     hashes = {part: file_sha256(folder / part) for part in (CONFIG, WEIGHTS)}
     base = config.get("base_model_name_or_path")
-    _refuse_other_bytes(folder, hashes)
+    _check_manifest(folder, hashes)
     return StartingAdapter(
         folder,
         name,
@@ -91,13 +91,13 @@ def read_adapter(folder: Path, name: str) -> StartingAdapter:
     )
 
 
-def refuse_if_adapter_changed(adapter: StartingAdapter) -> None:
+def check_adapter_unchanged(adapter: StartingAdapter) -> None:
     """Read an adapter again; ModelError where it is no longer what it was when the command began."""
     if read_adapter(adapter.folder, adapter.name).sha256 != adapter.sha256:
         raise _damaged(adapter.folder, "it is not what it was when this command began")
 
 
-def _refuse_other_kinds(config: Mapping[str, Any], name: str) -> None:
+def _require_lora(config: Mapping[str, Any], name: str) -> None:
     kind = config.get("peft_type")
     if kind != "LORA":
         raise ModelError(
@@ -137,7 +137,7 @@ def _settings_of(config: Mapping[str, Any], folder: Path) -> AdapterSettings:
         raise _damaged(folder, f"in {CONFIG}, {told}") from fault
 
 
-def _refuse_other_bytes(folder: Path, hashes: Mapping[str, str]) -> None:
+def _check_manifest(folder: Path, hashes: Mapping[str, str]) -> None:
     """Compare an adapter with the manifest that Tutelage wrote beside it, if it did."""
     if not (folder / MANIFEST).is_file():
         return

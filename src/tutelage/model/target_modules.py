@@ -12,9 +12,9 @@ from tutelage.config.recipe_adapter import ALL_LINEAR, AdapterSettings
 from tutelage.errors import ModelError, RecipeError
 from tutelage.model.folders import (
     check_model_folder,
+    raise_if_short_of_memory,
     read_json_file,
     read_shapes,
-    refuse_short_of_memory,
 )
 from tutelage.model.fused_experts import dimensions_of_loaded
 from tutelage.text.patterns import PatternTimeoutError, compile_pattern
@@ -36,7 +36,7 @@ def check_targets_of_folder(folder: Path, settings: AdapterSettings) -> None:
         try:
             shapes |= read_shapes(weights)
         except Exception as fault:  # the library has faults of its own, and of the system
-            refuse_short_of_memory(fault, f"the headers of {weights}")
+            raise_if_short_of_memory(fault, f"the headers of {weights}")
             reason = " ".join(str(fault).split())[:LONGEST_REASON].rstrip(".")
             raise ModelError(
                 "model.file_unreadable",

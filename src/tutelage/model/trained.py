@@ -32,20 +32,20 @@ class TrainedModel:
         """The dtype of the recipe, or for `auto` the one that the training took."""
         return self.training.dtype if self.recipe.training.dtype == "auto" else self.recipe.training.dtype
 
-    def open_base(self, device: torch.device | None = None, dtype: torch.dtype | None = None) -> CausalModel:
+    def load_base(self, device: torch.device | None = None, dtype: torch.dtype | None = None) -> CausalModel:
         """Load the model as it was before the training, on the device and in the dtype of the training by default."""
-        from tutelage.model.assembly import open_base  # noqa: PLC0415
+        from tutelage.model.assembly import load_base  # noqa: PLC0415
         from tutelage.system.runtime import choose_device, choose_dtype_to_open  # noqa: PLC0415
 
         device = device or choose_device(self.recipe.training.device)
         dtype = dtype or choose_dtype_to_open(self.dtype, device)
-        return open_base(self.source, device, dtype, padded_because=self.training.padded_because)
+        return load_base(self.source, device, dtype, padded_because=self.training.padded_because)
 
-    def open_tuned(self, base: CausalModel) -> CausalModel:
+    def load_tuned(self, base: CausalModel) -> CausalModel:
         """Put the trained weights on a base that is open, which is the fine-tuned model from then on."""
-        from tutelage.model.assembly import open_tuned  # noqa: PLC0415
+        from tutelage.model.assembly import load_tuned  # noqa: PLC0415
 
-        return open_tuned(base, self.weights, self.recipe.adapter)
+        return load_tuned(base, self.weights, self.recipe.adapter)
 
     def check(self) -> None:
         """Stop where the weights are not as the training wrote them; StorageError or ModelError."""

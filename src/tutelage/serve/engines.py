@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Literal
 
 from tutelage.errors import RecipeError
-from tutelage.generation.llama_cpp import LlamaCpp, open_gguf
+from tutelage.generation.llama_cpp import LlamaCpp, load_gguf
 from tutelage.model.loading import context_length
 from tutelage.model.trained import TrainedModel
 from tutelage.serve.exported import VerifiedFile, verified_file
 from tutelage.serve.llama_engine import LlamaEngine
-from tutelage.serve.opening import Served, open_served
+from tutelage.serve.opening import Served, load_served
 from tutelage.serve.questions import Engine
 from tutelage.serve.torch_engine import TorchEngine
 from tutelage.system.machine import core_count
@@ -28,7 +28,7 @@ class Opened:
     told: str
 
 
-def open_engine(
+def load_engine(
     wanted: EngineName, trained: TrainedModel, exports: Path, *, context: int, at_once: int
 ) -> Opened:
     """Load the tuned model; the base is loaded when it is asked. `context`: tokens of a prompt with its answer.
@@ -39,10 +39,12 @@ def open_engine(
     context = min(context, context_length(trained.source.folder))
     with ThreadPoolExecutor(1) as beside:
         # llama.cpp's file is checked and read while Python makes what the prompts are written with.
-        llama = beside.submit(_open_llama, wanted, exports, trained.name, context=context, at_once=at_once)
-        served = open_served(trained, context=context)
+        llama = beside.submit(
+            _load_llama_cpp, wanted, exports, trained.name, context=context, at_once=at_once
+        )
+        served = load_served(trained, context=context)
         found = llama.result()
-    own = TorchEngine(served.open_arm, served.tokenizer, end_tokens=served.end_tokens, at_once=at_once)
+    own = TorchEngine(served.load_arm, served.tokenizer, end_tokens=served.end_tokens, at_once=at_once)
     if isinstance(found, str):
         own.open("tuned")
         return Opened(own, served, f"Both are answered by torch, from the run's own weights: {found}.")
@@ -55,7 +57,7 @@ def open_engine(
     )
 
 
-def _open_llama(
+def _load_llama_cpp(
     wanted: EngineName, exports: Path, run: str, *, context: int, at_once: int
 ) -> tuple[LlamaCpp, VerifiedFile] | str:
     """Load the verified export, or say why llama.cpp does not answer; RecipeError where it has to."""
@@ -70,7 +72,7 @@ def _open_llama(
             )
         return export
     try:
-        return open_gguf(export.path, context=context, at_once=at_once, threads=core_count()), export
+        return load_gguf(export.path, context=context, at_once=at_once, threads=core_count()), export
     except RuntimeError as fault:
         raise RecipeError(
             "serve.cannot_load_export",

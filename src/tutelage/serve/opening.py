@@ -17,7 +17,7 @@ from tutelage.errors import DataError
 from tutelage.model.end_tokens import end_tokens
 from tutelage.model.kept_tokenizer import read_kept_tokenizer
 from tutelage.model.loading import context_length, load_tokenizer
-from tutelage.model.sources import refuse_if_changed
+from tutelage.model.sources import check_files_unchanged
 from tutelage.model.trained import TrainedModel
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ class Served:
     renderer: PromptRenderer
     end_tokens: Collection[int]
     context: int
-    open_arm: Mapping[str, Callable[[], CausalModel]]
+    load_arm: Mapping[str, Callable[[], CausalModel]]
 
     def prompt_of_messages(self, turns: Sequence[Turn]) -> tuple[int, ...]:
         """Return the ids that stand before the answer to a conversation, as training rendered it."""
@@ -55,12 +55,12 @@ class Served:
         return wanted or room
 
 
-def open_served(trained: TrainedModel, *, context: int | None = None) -> Served:
+def load_served(trained: TrainedModel, *, context: int | None = None) -> Served:
     """Return what answers for a trained model and its base; neither is loaded yet.
 
     `context`: at most so many tokens of a prompt with its answer; by default what the model takes.
     """
-    renderer, source = _open_renderer(trained), trained.source
+    renderer, source = _load_renderer(trained), trained.source
     return Served(
         renderer.tokenizer,
         renderer,
@@ -68,13 +68,13 @@ def open_served(trained: TrainedModel, *, context: int | None = None) -> Served:
         context or context_length(source.folder),
         # Each has its weights to itself: an adapter that is switched off and on costs every step its fast paths.
         {
-            "base": lambda: _open_base(trained),
-            "tuned": lambda: _open_tuned(trained),
+            "base": lambda: _load_base(trained),
+            "tuned": lambda: _load_tuned(trained),
         },
     )
 
 
-def _open_renderer(trained: TrainedModel) -> PromptRenderer:
+def _load_renderer(trained: TrainedModel) -> PromptRenderer:
     """Return what renders the prompts, on the tokenizer beside the weights where it is that of the rows by their hash.
 
     It is there in a fifth of the time that transformers' own takes.
@@ -89,16 +89,16 @@ def _open_renderer(trained: TrainedModel) -> PromptRenderer:
     return make_renderer(load_tokenizer(trained.source.folder), recipe.data.prompt)
 
 
-def _open_base(trained: TrainedModel) -> CausalModel:
+def _load_base(trained: TrainedModel) -> CausalModel:
     with ThreadPoolExecutor(1) as beside:
         # A server opens a model when it is first asked, which may be days after the start.
-        checked = beside.submit(refuse_if_changed, trained.source)
+        checked = beside.submit(check_files_unchanged, trained.source)
         try:
-            return trained.open_base()
+            return trained.load_base()
         finally:
             checked.result()  # names a damaged file, at which loading may have failed in other words
 
 
-def _open_tuned(trained: TrainedModel) -> CausalModel:
+def _load_tuned(trained: TrainedModel) -> CausalModel:
     trained.check()  # before the base is loaded, which takes longer
-    return trained.open_tuned(_open_base(trained))
+    return trained.load_tuned(_load_base(trained))

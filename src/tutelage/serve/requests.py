@@ -122,7 +122,7 @@ class _Common:
         is_repeatable = self.seed is not None
         return Question(self.model, prompt, room, sampling, self.stop, top_logprobs, is_repeatable)
 
-    def refuse_idle_options(self) -> None:
+    def check_ignored_fields(self) -> None:
         if self.stream_options and not self.stream:
             raise RequestError(
                 "serve.stream_options_without_stream",
@@ -149,7 +149,7 @@ class ChatRequest(_Common):
         return cls(**read, turns=tuple(turns))
 
     def question(self, served: Served) -> Question:
-        self.refuse_idle_options()
+        self.check_ignored_fields()
         if self.turns[-1].role not in ("user", "tool"):
             raise RequestError(
                 "serve.last_message_not_user",
@@ -190,7 +190,7 @@ class CompletionRequest(_Common):
         return cls(**read)
 
     def question(self, served: Served) -> Question:
-        self.refuse_idle_options()
+        self.check_ignored_fields()
         prompt = served.prompt_of_text(self.prompt) if self.prompt else ()
         if not prompt:
             raise RequestError(

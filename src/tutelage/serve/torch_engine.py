@@ -47,13 +47,13 @@ class TorchEngine:
 
     def __init__(
         self,
-        open_arm: Mapping[str, Callable[[], CausalModel]],
+        load_arm: Mapping[str, Callable[[], CausalModel]],
         tokenizer: Any,
         *,
         end_tokens: Collection[int],
         at_once: int,
     ) -> None:
-        self._open_arm = open_arm  # a model is opened when it is first asked
+        self._load_arm = load_arm  # a model is opened when it is first asked
         self._tokenizer = tokenizer
         self._end_tokens = end_tokens
         self._at_once = at_once
@@ -113,7 +113,7 @@ class TorchEngine:
         """Return a batch of a model, loaded when it is first asked; where it `is_alone`, answers have no neighbours."""
         place, size = (arm, is_alone), 1 if is_alone else self._at_once
         if arm not in self._models:
-            self._models[arm] = self._open_arm[arm]()
+            self._models[arm] = self._load_arm[arm]()
         # What the memory did not hold may fit when all of it is answered.
         if place not in self._batches or (self._sizes[place] < size and not self._batches[place].is_busy):
             self._make_batch(place, size)
@@ -121,11 +121,11 @@ class TorchEngine:
 
     def _make_batch(self, place: _Place, size: int) -> None:
         """Put an empty batch in the place of the one that is there, whose memory is free by then."""
-        from tutelage.generation.continuous_batch import open_batch  # noqa: PLC0415 - imports torch
+        from tutelage.generation.continuous_batch import make_batch  # noqa: PLC0415 - imports torch
 
         arm, is_alone = place
         self._batches.pop(place, None)
-        batch = open_batch(self._models[arm], size=size)
+        batch = make_batch(self._models[arm], size=size)
         self._batches[place] = OneAtATime(batch) if is_alone else batch
         self._sizes[place] = size
 

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tutelage.errors import DataError, RecipeError
-from tutelage.stages.base_model import refuse_other_model
+from tutelage.stages.base_model import check_base_model
 from tutelage.stages.session import Session
-from tutelage.stages.settings import refuse_classifier, refuse_lost_checkpoint
+from tutelage.stages.settings import require_answers, require_checkpoint
 from tutelage.stages.warnings import warn_of_emulated_bfloat16
 
 if TYPE_CHECKING:
@@ -77,11 +77,11 @@ class AnsweringModel:
         return self._pieces(ids, most, sampling)
 
     def _pieces(self, ids: tuple[int, ...], most: int, sampling: "Sampling | None") -> Iterator[str]:
-        from tutelage.generation.continuous_batch import open_batch
+        from tutelage.generation.continuous_batch import make_batch
         from tutelage.generation.sampling import next_tokens
         from tutelage.serve.answer_text import AnswerText
 
-        batch, text = open_batch(self.model, size=1), AnswerText(self.renderer.tokenizer)
+        batch, text = make_batch(self.model, size=1), AnswerText(self.renderer.tokenizer)
         batch.ask(0, ids)
         for count in range(most):
             following = batch.step()
@@ -159,23 +159,23 @@ class AnsweringModel:
         return Conversation(0, (*turns, Turn("assistant", answer)))
 
 
-def open_models(session: Session, arms: Sequence[str]) -> Iterator[tuple[str, AnsweringModel]]:
+def load_models(session: Session, arms: Sequence[str]) -> Iterator[tuple[str, AnsweringModel]]:
     """Give each of some models of a run, "base" before "tuned", on one set of weights: the first is gone by then."""
     from tutelage.model.end_tokens import end_tokens
 
-    refuse_classifier(session)
+    require_answers(session)
     run, recipe, source, inputs = session.run, session.recipe, session.source, session.inputs
     run.require(run.training, stage="train")
-    refuse_lost_checkpoint(run)
-    refuse_other_model(run, source.identity, source.files, adapter=source.adapter_sha256)
+    require_checkpoint(run)
+    check_base_model(run, source.identity, source.files, adapter=source.adapter_sha256)
     trained = session.trained()
     if "tuned" in arms:
         trained.check()
     warn_of_emulated_bfloat16(session)
-    model = trained.open_base()
+    model = trained.load_base()
     ends = end_tokens(source.folder, inputs.tokenizer, trained.preparation.end_of_turn_id)
     for arm in arms:
-        model = model if arm == "base" else trained.open_tuned(model)
+        model = model if arm == "base" else trained.load_tuned(model)
         most = recipe.evaluation.max_new_tokens
         yield arm, AnsweringModel(model, inputs.renderer, ends, inputs.context_length, most)
 
@@ -183,11 +183,11 @@ def open_models(session: Session, arms: Sequence[str]) -> Iterator[tuple[str, An
 def _sampling(temperature: float, top_k: int | None, top_p: float, seed: int) -> "Sampling | None":
     from tutelage.generation.sampling import Sampling
 
-    refuse_odd_sampling(temperature, top_k, top_p, seed)
+    check_sampling(temperature, top_k, top_p, seed)
     return Sampling(temperature, top_k, top_p, seed) if temperature else None
 
 
-def refuse_odd_sampling(temperature: float, top_k: int | None, top_p: float, seed: int) -> None:
+def check_sampling(temperature: float, top_k: int | None, top_p: float, seed: int) -> None:
     """Stop at numbers that no token could be drawn with, and at ones that a greedy answer would ignore."""
     for name, value, is_right, right in (
         (

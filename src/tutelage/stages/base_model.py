@@ -31,9 +31,7 @@ def changed_beside_weights(
     return [name for name in changed if not name.endswith(".safetensors")]
 
 
-def refuse_other_model(
-    run: RunFolder, weights: str, files: Mapping[str, str], *, adapter: str | None
-) -> None:
+def check_base_model(run: RunFolder, weights: str, files: Mapping[str, str], *, adapter: str | None) -> None:
     """Stop when the base model, or the adapter on it, is no longer the one that the run began with, to the byte."""
     prepared = read_artifact(Preparation, run.require(run.preparation, stage="prepare"))
     began_with = prepared.model_sha256

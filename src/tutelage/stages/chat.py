@@ -66,11 +66,11 @@ def talking(session: Session) -> "Iterator[Talk]":
     """Load the tuned model of a run, and give a conversation; the base model is loaded when it is asked."""
     session.inputs.locate()
     with session.reporter.waiting("Loading the model"):
-        from tutelage.serve.opening import open_served
+        from tutelage.serve.opening import load_served
         from tutelage.serve.torch_engine import TorchEngine
 
-        served = open_served(session.trained_on_same_base())
-        engine = TorchEngine(served.open_arm, served.tokenizer, end_tokens=served.end_tokens, at_once=2)
+        served = load_served(session.trained_on_same_base())
+        engine = TorchEngine(served.load_arm, served.tokenizer, end_tokens=served.end_tokens, at_once=2)
         warn_of_emulated_bfloat16(session)
         engine.open("tuned")
     try:

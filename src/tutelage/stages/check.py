@@ -14,7 +14,7 @@ def check(inputs: Inputs, reporter: Reporter, *, near_duplicates: bool = True) -
     """Examine the rows of a recipe's data; without the model on this machine nothing is said of tokens."""
     from tutelage.data.lint.examination import examine
 
-    recipe, source = inputs.recipe, inputs.open_data()
+    recipe, source = inputs.recipe, inputs.find_data()
     renderer, context = None, 0
     if inputs.has_model():
         inputs.warn_of_larger_tokenizer()

@@ -19,7 +19,7 @@ Classify = Callable[[list[str]], list[dict[str, Any] | None]]
 Threshold = tuple[int, float]
 
 
-def refuse_no_classifier(session: Session) -> None:
+def require_classifier(session: Session) -> None:
     """Stop where labels are wanted of a model that writes answers."""
     if not is_given("labels", session.recipe):
         root, objective = session.run.root, session.recipe.objective
@@ -35,7 +35,7 @@ def labels_of(run: RunFolder) -> list[str]:
     return read_artifact(Preparation, run.require(run.preparation, stage="prepare")).classes
 
 
-def refuse_empty(texts: Iterable[str]) -> None:
+def require_text(texts: Iterable[str]) -> None:
     """Stop at a text with nothing in it, of which no token could be read."""
     for place, text in enumerate(texts, start=1):
         if not text.strip():
@@ -78,7 +78,7 @@ def read_threshold(run: RunFolder, given: str) -> Threshold:
     return rarer_class(read_prepared(run, "train").labels), value
 
 
-def open_classify(session: Session, threshold: Threshold | None) -> Classify:
+def load_classify(session: Session, threshold: Threshold | None) -> Classify:
     """Load the model; return what gives the predictions for texts, and nothing for those that it cannot take."""
     run, source = session.run, session.source
     with session.reporter.locating() as wait:
@@ -86,11 +86,11 @@ def open_classify(session: Session, threshold: Threshold | None) -> Classify:
         from tutelage.data.prompts.encoding import text_ids
         from tutelage.data.quality.repairs import repair_text
         from tutelage.model.loading import context_length, load_tokenizer
-        from tutelage.objectives.classification.evaluation import open_classifier, predictions_of
+        from tutelage.objectives.classification.evaluation import load_classifier, predictions_of
 
         trained = session.trained_unchanged()
         warn_of_emulated_bfloat16(session)
-        model, tokenizer = open_classifier(trained), load_tokenizer(source.folder)
+        model, tokenizer = load_classifier(trained), load_tokenizer(source.folder)
     classes, limit = read_artifact(Preparation, run.preparation).classes, context_length(source.folder)
     token = session.recipe.data.class_token
 

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from tutelage.config.recipe import DataSettings
 from tutelage.config.recipe_file import LoadedRecipe
-from tutelage.data.formats.column_map import field_at, refuse_misspelt_fields
+from tutelage.data.formats.column_map import check_field_names, field_at
 from tutelage.data.quality.repairs import SURROGATES
 from tutelage.data.rows.records import Record
 from tutelage.errors import DataError
-from tutelage.stages.classify import Threshold, labels_of, open_classify
+from tutelage.stages.classify import Threshold, labels_of, load_classify
 from tutelage.stages.session import Session
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def settings_of_file(loaded: LoadedRecipe) -> DataSettings:
 def fields_of_text(loaded: LoadedRecipe) -> list[str]:
     """Return where the text of a row may stand: what is named by hand, or else what held it in training, or text."""
     path = loaded.recipe.data.map.get("text", "text")
-    refuse_misspelt_fields(loaded.recipe.data.map, ("text", "label"))
+    check_field_names(loaded.recipe.data.map, ("text", "label"))
     by_hand = loaded.origins.get("data.map", "").startswith("-")
     return [path] if by_hand else [path, "text"]
 
@@ -72,7 +72,7 @@ def classify_file(session: Session, path: Path, *, threshold: Threshold | None =
             f"the file has columns of its own with these names, so the labels are called {PREDICTED}{suffix}.",
         )
     write = _csv_writer(columns, labels, suffix) if file.is_text_table else _json_lines(suffix)
-    classify_texts = open_classify(session, threshold)
+    classify_texts = load_classify(session, threshold)
     unlabelled = _Unlabelled()
     rows = iter(file.records())
     while part := list(islice(rows, ROWS_AT_ONCE)):

@@ -23,7 +23,7 @@ def compare(runs: Sequence[Path], *, baseline: Path | None = None) -> "RunsCompa
         )
     folders = [named_run(run) for run in runs]
     first = folders[0] if baseline is None else _one_of(folders, baseline)
-    _refuse_repeated(folders)
+    _require_distinct_runs(folders)
     from tutelage.evaluation.compare.runs import compare_runs
     from tutelage.stages.evaluated_runs import read_evaluated_run
 
@@ -61,7 +61,7 @@ def _one_of(runs: Sequence[RunFolder], baseline: Path) -> RunFolder:
     )
 
 
-def _refuse_repeated(folders: Sequence[RunFolder]) -> None:
+def _require_distinct_runs(folders: Sequence[RunFolder]) -> None:
     resolved = [(folder.root.resolve(), folder.step) for folder in folders]
     for folder, place in zip(folders, resolved, strict=True):
         if resolved.count(place) > 1:

@@ -16,10 +16,10 @@ from tutelage.run.history import record_stage
 from tutelage.run.judges import Judges
 from tutelage.stages.estimate import Ahead
 from tutelage.stages.functions import scored
-from tutelage.stages.judge import is_trusted, judge, judges_only, refuse_judges, refuse_other_answers
+from tutelage.stages.judge import check_answer_settings, check_judges, is_trusted, judge, judges_only
 from tutelage.stages.report import Reported, make_report
 from tutelage.stages.session import Session
-from tutelage.stages.settings import refuse_lost_checkpoint, refuse_overwriting, refuse_untrained_settings
+from tutelage.stages.settings import check_trained_settings, require_checkpoint, require_overwrite
 from tutelage.stages.warnings import warn_of_emulated_bfloat16
 from tutelage.system.storage import publish_folder, remove
 
@@ -53,13 +53,13 @@ def evaluate(session: Session, *, overwrite: bool = False) -> Outcome:
     run = session.run
     check_evaluation(session)
     if not overwrite and keeps_answers(session):
-        refuse_other_answers(session)
+        check_answer_settings(session)
         with session.writing():
             found = read_evaluation(run.metrics)
             judges = judge(session)
             session.record_recipe()
             return _outcome(session, found, judges)
-    refuse_overwriting(run.evaluation, overwrite=overwrite, what="an evaluation")
+    require_overwrite(run.evaluation, overwrite=overwrite, what="an evaluation")
     own_metrics(session)
     with session.writing():
         found = answer_and_score(session)
@@ -68,9 +68,9 @@ def evaluate(session: Session, *, overwrite: bool = False) -> Outcome:
 
 def check_evaluation(session: Session) -> None:
     """Stop where an evaluation could not honour a setting, or its weights or judges cannot be used."""
-    refuse_untrained_settings(session)
-    refuse_lost_checkpoint(session.run)
-    refuse_judges(session.loaded)
+    check_trained_settings(session)
+    require_checkpoint(session.run)
+    check_judges(session.loaded)
 
 
 def keeps_answers(session: Session) -> bool:
@@ -105,7 +105,7 @@ def _outcome(session: Session, found: Evaluation | None, judges: Judges | None) 
 
 def answer_and_score(session: Session) -> Evaluation:
     """Ask both models, score their answers and compare them."""
-    sets = open_named_sets(session, lambda: read_training(session))
+    sets = read_eval_sets(session, lambda: read_training(session))
     run, reporter = session.run, session.reporter
     own = own_metrics(session)
     begin = time.monotonic()
@@ -195,7 +195,7 @@ def check_rows_to_evaluate(session: Session) -> None:
         return
     session.trained_unchanged()
     _test_rows(session)
-    open_named_sets(session, lambda: read_training(session))
+    read_eval_sets(session, lambda: read_training(session))
 
 
 def evaluation_ahead(session: Session, splits: Mapping[str, Any]) -> Ahead | None:
@@ -208,7 +208,7 @@ def evaluation_ahead(session: Session, splits: Mapping[str, Any]) -> Ahead | Non
 
     if not _has_test_rows(splits, session):
         return None
-    sets = open_named_sets(session, lambda: splits["train"])
+    sets = read_eval_sets(session, lambda: splits["train"])
     rows_to_evaluate(splits["test"], session.recipe, session.source)
     return Ahead(splits["test"], splits["validation"], sets)
 
@@ -232,7 +232,7 @@ def read_training(session: Session) -> Sequence[Any]:
     return session.rows("train")
 
 
-def open_named_sets(session: Session, training: Callable[[], Sequence[Any]]) -> "Sequence[NamedSet]":
+def read_eval_sets(session: Session, training: Callable[[], Sequence[Any]]) -> "Sequence[NamedSet]":
     """Return the named sets of a recipe, or stop where one holds what is trained on or cannot be scored.
 
     `training` gives the prepared rows that are trained on; without a set they are not asked for.
@@ -240,15 +240,15 @@ def open_named_sets(session: Session, training: Callable[[], Sequence[Any]]) -> 
     recipe = session.recipe
     if not recipe.evaluation.sets:
         return []
-    from tutelage.evaluation.eval_sets.named_sets import open_sets
-    from tutelage.evaluation.evaluate import refuse_without_room
+    from tutelage.evaluation.eval_sets.named_sets import load_eval_sets
+    from tutelage.evaluation.evaluate import require_context_room
     from tutelage.system.fetching import user_cache
 
     source = session.source
-    sets = open_sets(recipe, source.folder, training=training(), cache=user_cache())
+    sets = load_eval_sets(recipe, source.folder, training=training(), cache=user_cache())
     for one in sets:
         longest = max(one.rows, key=lambda row: row.example.prompt_tokens)
-        refuse_without_room(longest.example, recipe.evaluation, source)
+        require_context_room(longest.example, recipe.evaluation, source)
     return sets
 
 

@@ -37,7 +37,7 @@ def read_evaluated_run(run: RunFolder) -> EvaluatedRun:
             f"{run.root} is no folder. Name the folders of runs, for example runs/quickstart.",
         )
     if run.step is not None and not run.metrics.exists():
-        _refuse_unevaluated(run, run.step)
+        _require_evaluated(run, run.step)
     evaluation = read_evaluation(run.require(run.metrics, stage="evaluate"))
     recipe = load(run.require(run.evaluated_recipe, stage="evaluate"), {}, []).recipe
     preparation = read_artifact(Preparation, run.require(run.preparation, stage="prepare"))
@@ -56,7 +56,7 @@ def read_evaluated_run(run: RunFolder) -> EvaluatedRun:
     )
 
 
-def _refuse_unevaluated(run: RunFolder, step: int) -> None:
+def _require_evaluated(run: RunFolder, step: int) -> None:
     evaluated, saved = run.evaluated_steps(), run.saved_steps()
     if step in saved:
         raise RunFolderError(
@@ -70,7 +70,7 @@ def _refuse_unevaluated(run: RunFolder, step: int) -> None:
 
 def _read_further(run: RunFolder, recipe: Recipe, evaluation: Evaluation, rows: ScoredRows) -> FurtherScores:
     """Read what an evaluation wrote beside the test rows."""
-    _refuse_unknown_metrics(run, evaluation)
+    _check_metrics(run, evaluation)
     sets = {
         name: _read_set(run, recipe, evaluation, name)
         for name, one in evaluation.sets.items()
@@ -88,7 +88,7 @@ def _read_further(run: RunFolder, recipe: Recipe, evaluation: Evaluation, rows: 
     )
 
 
-def _refuse_unknown_metrics(run: RunFolder, evaluation: Evaluation) -> None:
+def _check_metrics(run: RunFolder, evaluation: Evaluation) -> None:
     with reading_faults(run.metrics):
         for name, one in evaluation.sets.items():
             if one.metric not in SET_METRICS:

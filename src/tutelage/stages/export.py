@@ -14,7 +14,7 @@ from tutelage.run.evaluation import read_evaluation
 from tutelage.run.folder import ExportFolder, RunFolder
 from tutelage.run.lock import locked, locked_folder, owner_of
 from tutelage.stages.session import Session
-from tutelage.stages.settings import refuse_untrained_settings
+from tutelage.stages.settings import check_trained_settings
 from tutelage.system.storage import remove, storage_faults, sweep
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def check_export(
                 raise RecipeError(
                     "cli.value_out_of_range", f"The {name} {value!r} is none of {', '.join(known)}."
                 )
-    refuse_untrained_settings(session)
+    check_trained_settings(session)
     quantized = [name for name, entry in EXPORT_TARGETS.items() if entry.takes_quantization]
     if quantization is not None and not {*quantized} & {*targets}:
         raise RecipeError(
@@ -68,7 +68,7 @@ def check_export(
     folder = export_folder(session, output)
     is_link = folder.root.absolute() == run.export.absolute() and folder.root.is_symlink()
     if not is_link:
-        _refuse_place(folder.root, run)
+        _check_folder(folder.root, run)
     order = Order(tuple(dict.fromkeys(targets)), folder, quantization, is_link)
     for target in order.targets:
         if folder.of(target).exists() and not overwrite:
@@ -150,7 +150,7 @@ def _unchanged(session: Session, output: Path) -> Iterator[None]:
         yield
 
 
-def _refuse_place(root: Path, run: RunFolder) -> None:
+def _check_folder(root: Path, run: RunFolder) -> None:
     if any("\ud800" <= character <= "\udfff" for character in str(root.absolute())):
         raise RunFolderError(
             "cli.path_not_utf8",

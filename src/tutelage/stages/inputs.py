@@ -16,7 +16,7 @@ from tutelage.objectives import load_objective
 from tutelage.stages.functions import NO_FUNCTIONS, OwnFunctions, formatted, known_functions
 from tutelage.stages.reporter import Reporter
 from tutelage.system.importing import import_modules
-from tutelage.system.runtime import refuse_without_room_for_libraries
+from tutelage.system.runtime import require_memory_for_libraries
 
 if TYPE_CHECKING:
     from tutelage.data.prompts.prompts import PromptRenderer
@@ -60,7 +60,7 @@ class Inputs:
         The modules in `beside` are imported meanwhile, which takes longer than hashing half a gigabyte.
         """
         if self._source is None:
-            refuse_without_room_for_libraries()
+            require_memory_for_libraries()
             with ThreadPoolExecutor(1) as importing:
                 importing.submit(self.preload, beside)
                 self._source = self._locate()
@@ -81,13 +81,13 @@ class Inputs:
         return self._with_adapter(source) if self.recipe.model.adapter else source
 
     def _with_adapter(self, source: "ModelSource") -> "ModelSource":
-        from tutelage.stages.starting_adapter import find_adapter, refuse_other_base, refuse_other_settings
+        from tutelage.stages.starting_adapter import check_adapter_base, check_adapter_settings, find_adapter
 
         assert self.recipe.model.adapter is not None, "only asked where there is one"
         adapter = find_adapter(str(self._adapter_at or self.recipe.model.adapter))
         # Which modules it is on shows in its weights; a copy of a run's adapter names one by one what all-linear meant.
-        refuse_other_settings(self.recipe, adapter, ("r", "lora_alpha"))
-        refuse_other_base(adapter, source)
+        check_adapter_settings(self.recipe, adapter, ("r", "lora_alpha"))
+        check_adapter_base(adapter, source)
         return replace(source, adapter=adapter)
 
     @property
@@ -136,12 +136,12 @@ class Inputs:
         """The user's own functions: those given, and those that the run records."""
         return known_functions(self._functions_in, self._given)
 
-    def open_data(self) -> "OpenSource":
+    def find_data(self) -> "OpenSource":
         """Return the data, of which no row is read yet, as the user's own format function gives it."""
-        from tutelage.data.sources.sources import open_source
+        from tutelage.data.sources.sources import find_source
         from tutelage.system.fetching import user_cache
 
-        opened = open_source(self._data_at, cache=user_cache(), settings=self.recipe.data)
+        opened = find_source(self._data_at, cache=user_cache(), settings=self.recipe.data)
         own = self.functions.row_format
         if own is None:
             return opened
@@ -170,14 +170,14 @@ class Inputs:
         try:
             return read_source(self._data_at, cache=user_cache(), settings=settings)
         except EncodingError:
-            self.refuse_faulty_rows()  # which may have more to say
+            self.require_readable_rows()  # which may have more to say
             raise
 
-    def refuse_faulty_rows(self) -> None:
+    def require_readable_rows(self) -> None:
         """Read all rows, and stop where they are at fault, which needs no model to be seen."""
         from tutelage.data.formats.formats import ConversationReader
 
-        data, recipe = self.open_data(), self.recipe
+        data, recipe = self.find_data(), self.recipe
         needs_labels = self.objective.rows.needs_labels
         reader = ConversationReader(
             data.name, recipe.data, needs_labels=needs_labels, objective=recipe.objective

@@ -25,12 +25,12 @@ FOR_JUDGING = ("tutelage.evaluation.judging.judge",)
 COMMAND_LINE = ("--judge", "--set")
 
 
-def refuse_judges(loaded: LoadedRecipe) -> None:
+def check_judges(loaded: LoadedRecipe) -> None:
     """Stop before anything is computed where a judge or the labels of a recipe cannot be used."""
-    from tutelage.evaluation.judging.judge import refuse_judges_at_fault
+    from tutelage.evaluation.judging.judge import check_judge_settings
 
     named_here = loaded.origins.get("evaluation.judges") in COMMAND_LINE
-    refuse_judges_at_fault(loaded.recipe.evaluation, named_here=named_here)
+    check_judge_settings(loaded.recipe.evaluation, named_here=named_here)
 
 
 def judges_only(session: Session) -> bool:
@@ -38,7 +38,7 @@ def judges_only(session: Session) -> bool:
     return session.run.metrics.exists() and bool(session.recipe.evaluation.judges)
 
 
-def refuse_other_answers(session: Session) -> None:
+def check_answer_settings(session: Session) -> None:
     """Stop where the answers that are there were made with other settings than the recipe says now."""
     own = load(session.run.evaluated_recipe, {}, [])
     changed = changed_settings(own.recipe, session.recipe, sections=("evaluation",), apart_from=OF_JUDGES)

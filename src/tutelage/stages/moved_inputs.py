@@ -90,13 +90,13 @@ def _holds_rows(place: str, recipe: Recipe, prepared: Preparation) -> bool:
     """
     if not _is_there(place):
         return False
-    from tutelage.data.sources.sources import is_path, open_source
+    from tutelage.data.sources.sources import find_source, is_path
     from tutelage.system.fetching import user_cache
 
     if not is_path(recipe.data.source):
         return False
     with suppress(TutelageError, OSError):  # which stops the stage that opens it
-        opened = open_source(place, cache=user_cache(), settings=recipe.data)
+        opened = find_source(place, cache=user_cache(), settings=recipe.data)
         return (opened.sha256, opened.kind) == (prepared.sha256, prepared.kind)
     return False
 

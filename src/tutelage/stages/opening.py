@@ -39,7 +39,7 @@ def new_run(
     """
     loaded = load(recipe, overrides, assignments)
     run = RunFolder(root or RUNS / (recipe or Path(loaded.recipe.data.source)).stem)
-    refuse_foreign_folder(run)
+    require_run_or_empty_folder(run)
     if is_fresh and run.preparation.exists():
         run = RunFolder(folder_beside(run.root))
     return run, settle_model(loaded, run, skip_checksums=skip_checksums, goes_on=goes_on)
@@ -119,7 +119,7 @@ def settle_model(
     return replace(loaded, unchecked=known if skip_checksums else None, functions_in=beside)
 
 
-def refuse_foreign_folder(run: RunFolder) -> None:
+def require_run_or_empty_folder(run: RunFolder) -> None:
     """Stop where a run cannot be, or something else than a run is."""
     for path in (run.root, *run.root.parents):
         try:

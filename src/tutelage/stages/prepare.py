@@ -31,7 +31,7 @@ def prepare(session: Session, *, overwrite: bool = False) -> Preparation:
     """
     run = session.run
     if run.preparation.exists() and not overwrite:
-        _refuse_other_parts(session)
+        _check_prepared_rows(session)
         session.inputs.check_targets()
         session.reporter.emit(StageSkipped(stage="prepare", path=run.data))
         return read_artifact(Preparation, run.preparation)
@@ -84,12 +84,12 @@ def _nothing_left(session: Session, *, is_first: bool) -> Iterator[None]:
 
 def prepare_into(folder: Path, inputs: Inputs, reporter: Reporter) -> "PreparedData":
     """Write a data folder, and return what it holds."""
-    from tutelage.data.dataset.preparation import prepare, refuse_unknown_ids
+    from tutelage.data.dataset.preparation import check_token_ids, prepare
     from tutelage.model.loading import vocabulary_size
 
-    recipe, data = inputs.recipe, inputs.open_data()
+    recipe, data = inputs.recipe, inputs.find_data()
     if not inputs.has_model():
-        inputs.refuse_faulty_rows()  # before a model is fetched for nothing
+        inputs.require_readable_rows()  # before a model is fetched for nothing
     source = inputs.source
     inputs.check_targets()
     inputs.warn_of_larger_tokenizer()
@@ -117,7 +117,7 @@ def prepare_into(folder: Path, inputs: Inputs, reporter: Reporter) -> "PreparedD
     )
     reporter.emit(Waited())
     for rows in preparation.splits.values():
-        refuse_unknown_ids(
+        check_token_ids(
             rows,
             vocabulary=vocabulary_size(source.folder),
             text_of=lambda number: str(tokenizer.convert_ids_to_tokens(number)),
@@ -141,11 +141,11 @@ def prepare_local(inputs: Inputs, reporter: Reporter) -> "PreparedData | None":
         return None
     if has_model:
         return prepare_aside(inputs, reporter)
-    inputs.refuse_faulty_rows()
+    inputs.require_readable_rows()
     return None
 
 
-def _refuse_other_parts(session: Session) -> None:
+def _check_prepared_rows(session: Session) -> None:
     """Stop where the rows of a run are made of something else than they would be now, or are damaged."""
     changed = _changed_parts(session)
     if changed:
@@ -164,7 +164,7 @@ def _changed_parts(session: Session) -> list[str]:
 
     run, inputs, recipe = session.run, session.inputs, session.recipe
     before = read_artifact(Preparation, run.preparation).made_of
-    data = inputs.open_data()
+    data = inputs.find_data()
     if changed_format(run, inputs.functions.row_format):
         return ["format function"]
     if before.get("data") != data.sha256:

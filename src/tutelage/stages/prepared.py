@@ -29,7 +29,7 @@ def replacing_data(run: RunFolder, *, keeps_results: bool = False) -> Iterator[P
             remove(path)
 
 
-def refuse_other_settings(run: RunFolder, recipe: Recipe) -> None:
+def check_prepared_settings(run: RunFolder, recipe: Recipe) -> None:
     """Stop when the data folder was prepared under other settings of the data or the model."""
     prepared = read_artifact(Preparation, run.require(run.preparation, stage="prepare"))
     with reading_faults(run.preparation):
@@ -51,12 +51,12 @@ def refuse_other_settings(run: RunFolder, recipe: Recipe) -> None:
 
 def read_prepared(run: RunFolder, split: str, answers: Sequence[str] = ONE_ANSWER) -> "PreparedRows":
     """Map the rows of one split with their answers; only the test and the validation rows may be none."""
-    from tutelage.data.dataset.prepared_rows import open_split
+    from tutelage.data.dataset.prepared_rows import map_split
 
     files = split_files(run.data, split)
     for path in (files.texts, files.ids, files.table, files.spans):
         run.require(path, stage="prepare")
-    rows = open_split(run.data, split, answers)
+    rows = map_split(run.data, split, answers)
     with reading_faults(files.texts):
         if split == "train" and not rows:
             raise ValueError("it holds no rows, and without rows nothing can be trained")

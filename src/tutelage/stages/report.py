@@ -15,11 +15,11 @@ from tutelage.run.folder import WRITTEN_BY, RunFolder, write_json, write_text
 from tutelage.run.history import read_history
 from tutelage.run.judges import Judges
 from tutelage.run.lines import read_json_lines
-from tutelage.stages.base_model import refuse_other_model
+from tutelage.stages.base_model import check_base_model
 from tutelage.stages.next_steps import steps_of
-from tutelage.stages.prepared import read_prepared, refuse_other_settings
+from tutelage.stages.prepared import check_prepared_settings, read_prepared
 from tutelage.stages.session import Session
-from tutelage.stages.settings import refuse_idle_settings, refuse_untrained_settings
+from tutelage.stages.settings import check_trained_settings, check_unused_settings
 from tutelage.system.storage import what_is_damaged
 
 if TYPE_CHECKING:
@@ -39,10 +39,10 @@ def check_report(session: Session) -> None:
     """Stop where a report could not honour a setting, or speak of rows that are others now."""
     run = session.run
     run.require(run.preparation, stage="prepare")
-    refuse_idle_settings(session, verb="report")
-    refuse_other_settings(run, session.recipe)
+    check_unused_settings(session, verb="report")
+    check_prepared_settings(run, session.recipe)
     if run.training.exists():
-        refuse_untrained_settings(session)
+        check_trained_settings(session)
 
 
 def report(session: Session) -> Reported:
@@ -61,7 +61,7 @@ def make_report(session: Session) -> Reported:
         source = session.source
         with reporter.waiting("Writing the report"), _naming_changed_files(run):
             warnings = _changes_since_written(run)
-            refuse_other_model(run, source.identity, source.files, adapter=source.adapter_sha256)
+            check_base_model(run, source.identity, source.files, adapter=source.adapter_sha256)
             results = read_results(run)
             summary = results.summary
             tokenizer, part = session.inputs.tokenizer, session.objective

@@ -44,7 +44,7 @@ def changes_of_preparation(session: Session) -> list[str]:
         before = check(prepared.settings, {})
     changed = changed_settings(before, session.recipe, sections=("data", "model"))
     changed += changed_format(run, inputs.functions.row_format)
-    if inputs.open_data().sha256 != prepared.sha256:
+    if inputs.find_data().sha256 != prepared.sha256:
         changed.append(f"the data in {session.recipe.data.source}")
     if inputs.source.identity != prepared.model_sha256:
         changed.append("the base weights")
@@ -53,7 +53,7 @@ def changes_of_preparation(session: Session) -> list[str]:
     return [*changed, *(f"the model's {name}" for name in changed_beside_weights(run, inputs.source.files))]
 
 
-def refuse_changes_of_preparation(run: RunFolder, changed: Sequence[str], *, is_accepted: bool) -> None:
+def check_preparation_unchanged(run: RunFolder, changed: Sequence[str], *, is_accepted: bool) -> None:
     """Stop where rows were prepared from something else, unless that is accepted while it can still be trained on."""
     if changed and run.training.exists():
         raise RunFolderError(
@@ -74,7 +74,7 @@ def earlier_training(session: Session, *, is_accepted: bool) -> Earlier:
     run, reporter = session.run, session.reporter
     if not run.saved_steps() and not run.quarantine.exists():
         return BEGINNING
-    from tutelage.training.checkpoint import find_checkpoint, identity_of, refuse_changes
+    from tutelage.training.checkpoint import check_changes, find_checkpoint, identity_of
 
     checkpoint = find_checkpoint(
         run.checkpoints,
@@ -85,7 +85,7 @@ def earlier_training(session: Session, *, is_accepted: bool) -> Earlier:
     if checkpoint is None:
         return BEGINNING
     now = identity_of(run.data, session.recipe, session.source)
-    accepted = refuse_changes(checkpoint, now, root=run.root, is_accepted=is_accepted)
+    accepted = check_changes(checkpoint, now, root=run.root, is_accepted=is_accepted)
     step = checkpoint.progress.step
     reporter.emit(Resumed(step=step, checkpoint=checkpoint.folder, accepted=list(accepted)))
     return Earlier(checkpoint, accepted)

@@ -9,7 +9,7 @@ from typing import Any
 
 from tutelage.errors import DataError
 from tutelage.run.folder import RunFolder
-from tutelage.stages.opening import HANDED_OVER, refuse_foreign_folder
+from tutelage.stages.opening import HANDED_OVER, require_run_or_empty_folder
 from tutelage.system.storage import publish_bytes, remove
 
 
@@ -20,7 +20,7 @@ def kept_rows(rows: Iterable[Any], run: RunFolder) -> Iterator[Path]:
     Its name is a hash of them, so that other rows are other data. DataError at a row that is no object, or that holds
     what JSON has no form for.
     """
-    refuse_foreign_folder(run)
+    require_run_or_empty_folder(run)
     content = b"".join(_line(place, row) for place, row in enumerate(_records(rows)))
     path = run.rows(hashlib.sha256(content).hexdigest())
     made = [folder for folder in (run.root, *run.root.parents) if not folder.exists()]

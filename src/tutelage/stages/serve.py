@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from tutelage.errors import Interrupted, RecipeError
 from tutelage.stages.next_steps import own_question
 from tutelage.stages.session import Session
-from tutelage.stages.settings import refuse_less_than_one
+from tutelage.stages.settings import require_positive
 from tutelage.stages.warnings import warn_of_emulated_bfloat16
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def serve(
 
     Port 0 takes a free one. `context` counts the tokens of a prompt with its answer, `at_once` answers side by side.
     """
-    refuse_less_than_one(at_once=at_once, context=context)
+    require_positive(at_once=at_once, context=context)
     session.inputs.locate(beside=SERVER)
     from tutelage.serve.server import listening, serve_until_stopped
 
@@ -54,10 +54,10 @@ def serve(
     with listening(host, port) as listener:
         with session.reporter.waiting("Loading the model"):
             from tutelage.serve.app import make_app
-            from tutelage.serve.engines import open_engine
+            from tutelage.serve.engines import load_engine
 
             trained = session.trained_on_same_base()
-            ready = open_engine(engine, trained, session.run.export, context=context, at_once=at_once)
+            ready = load_engine(engine, trained, session.run.export, context=context, at_once=at_once)
         app = make_app(ready.engine, ready.served, host=host, key=key)
         question = own_question(session)
         serving = Serving(
@@ -76,7 +76,7 @@ def serve(
     return False
 
 
-def open_key(host: str) -> str | None:
+def read_key(host: str) -> str | None:
     """Return the key that requests have to show; RecipeError where it cannot be shown, or others could ask without."""
     from tutelage.serve.guard import what_no_header_carries
     from tutelage.system.fetching import is_loopback

@@ -11,7 +11,7 @@ from tutelage.run.folder import RunFolder, write_text
 from tutelage.run.functions import write_functions
 from tutelage.run.history import record_origins
 from tutelage.run.lock import locked
-from tutelage.stages.base_model import refuse_other_model
+from tutelage.stages.base_model import check_base_model
 from tutelage.stages.functions import NO_FUNCTIONS, OwnFunctions
 from tutelage.stages.inputs import Inputs
 from tutelage.stages.prepared import read_prepared
@@ -75,7 +75,7 @@ class Session:
         """Return that model, or stop where its base is not to the byte what it was trained on."""
         trained = self.trained()
         source = trained.source
-        refuse_other_model(self.run, source.identity, source.files, adapter=source.adapter_sha256)
+        check_base_model(self.run, source.identity, source.files, adapter=source.adapter_sha256)
         return trained
 
     def trained_unchanged(self) -> "TrainedModel":

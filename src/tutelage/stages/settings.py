@@ -12,7 +12,7 @@ from tutelage.stages.session import Session
 from tutelage.system.storage import what_is_damaged
 
 
-def refuse_existing(run: RunFolder) -> None:
+def require_no_run(run: RunFolder) -> None:
     """Stop a command that begins a run where there is one."""
     raise RunFolderError(
         "run.exists",
@@ -20,13 +20,13 @@ def refuse_existing(run: RunFolder) -> None:
     )
 
 
-def refuse_overwriting(path: Path, *, overwrite: bool, what: str) -> None:
+def require_overwrite(path: Path, *, overwrite: bool, what: str) -> None:
     """Stop before a stage's earlier results would be lost."""
     if path.exists() and not overwrite:
         raise RunFolderError("run.stage_done", f"{path} already holds {what}. Add --overwrite to replace it.")
 
 
-def refuse_untrained_settings(session: Session, *, apart_from: Collection[str] = ()) -> None:
+def check_trained_settings(session: Session, *, apart_from: Collection[str] = ()) -> None:
     """Stop when a setting that the model was trained with has another value now; it could not be honoured."""
     run = session.run
     run.require(run.training, stage="train")
@@ -50,7 +50,7 @@ def is_given(what: Gives, recipe: Recipe) -> bool:
     return recipe.objective.gives == what
 
 
-def refuse_classifier(session: Session) -> None:
+def require_answers(session: Session) -> None:
     """Stop where an answer in words is wanted of a model that gives labels."""
     if not is_given("answers", session.recipe):
         root, objective = session.run.root, session.recipe.objective
@@ -61,7 +61,7 @@ def refuse_classifier(session: Session) -> None:
         )
 
 
-def refuse_idle_settings(session: Session, *, verb: str, honoured: Collection[str] = ()) -> None:
+def check_unused_settings(session: Session, *, verb: str, honoured: Collection[str] = ()) -> None:
     """Stop when a setting differs from the run's own, though the command has no use for it.
 
     What the run knows by its hash may be named again: who opens it compares the hash.
@@ -76,7 +76,7 @@ def refuse_idle_settings(session: Session, *, verb: str, honoured: Collection[st
         )
 
 
-def refuse_lost_checkpoint(run: RunFolder) -> None:
+def require_checkpoint(run: RunFolder) -> None:
     """Stop where the step of a run has no checkpoint, or one that is not as it was written."""
     if run.step is None:
         return
@@ -96,7 +96,7 @@ def refuse_lost_checkpoint(run: RunFolder) -> None:
         )
 
 
-def refuse_less_than_one(**counts: int | None) -> None:
+def require_positive(**counts: int | None) -> None:
     """Stop at a count, given by the name of its option, that asks for nothing."""
     for name, value in counts.items():
         if value is not None and value < 1:

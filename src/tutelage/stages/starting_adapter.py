@@ -48,14 +48,14 @@ def settle_adapter(loaded: LoadedRecipe, run: RunFolder, recorded: Recipe | None
     adapter = find_adapter(str(place))
     recipe = loaded.recipe
     if own is None and "model.name_or_path" not in loaded.origins:
-        _refuse_default_base(adapter, recipe.model.name_or_path)
+        _check_default_base(adapter, recipe.model.name_or_path)
     if recorded and adapter.sha256 == recorded_hash(
         run
     ):  # whose settings then say the same in the run's own words
         adapter = replace(adapter, settings=recorded.adapter)
     by_hand = {name for name, origin in loaded.origins.items() if origin.startswith("-")}
     given = [name for name in OWN_SETTINGS if f"adapter.{name}" in by_hand]
-    refuse_other_settings(recipe, adapter, given)
+    check_adapter_settings(recipe, adapter, given)
     settings = {name: getattr(adapter.settings, name) for name in OWN_SETTINGS}
     model: dict[str, Any] = {"adapter": absolute_adapter(named)}
     origins = dict(loaded.origins) | {f"adapter.{name}": ORIGIN for name in OWN_SETTINGS if name not in given}
@@ -90,7 +90,7 @@ def find_adapter(named: str) -> StartingAdapter:
     return read_adapter(path, named)
 
 
-def refuse_other_settings(recipe: Recipe, adapter: StartingAdapter, names: Any = OWN_SETTINGS) -> None:
+def check_adapter_settings(recipe: Recipe, adapter: StartingAdapter, names: Any = OWN_SETTINGS) -> None:
     """Stop where a recipe sets what the adapter decides to something else."""
     odd = {
         name: value for name in names if not _is_same(value := getattr(recipe.adapter, name), adapter, name)
@@ -107,7 +107,7 @@ def refuse_other_settings(recipe: Recipe, adapter: StartingAdapter, names: Any =
         )
 
 
-def refuse_other_base(adapter: StartingAdapter, source: "ModelSource") -> None:
+def check_adapter_base(adapter: StartingAdapter, source: "ModelSource") -> None:
     """Stop where the base model is not, to the byte, the one that an adapter of a run was trained on."""
     if adapter.base_sha256 is None or adapter.base_sha256 == source.identity:
         return
@@ -183,7 +183,7 @@ def is_other_hub_model(adapter: StartingAdapter, source: "ModelSource") -> bool:
     return told.partition("@")[0].casefold() != source.original.name.casefold()
 
 
-def _refuse_default_base(adapter: StartingAdapter, default: str) -> None:
+def _check_default_base(adapter: StartingAdapter, default: str) -> None:
     """Stop where an adapter would be put on the default model, though it names another one."""
     if adapter.named_base not in (None, default):
         raise ModelError(
@@ -201,7 +201,7 @@ def recipe_of_run(run: RunFolder) -> Recipe:
 
 
 def _adapter_of_run(run: RunFolder, named: str) -> StartingAdapter:
-    from tutelage.stages.settings import is_given, refuse_lost_checkpoint
+    from tutelage.stages.settings import is_given, require_checkpoint
 
     if run.step is None and not run.training.is_file():
         steps = run.saved_steps()
@@ -211,7 +211,7 @@ def _adapter_of_run(run: RunFolder, named: str) -> StartingAdapter:
             f"model.adapter is {named}, a run whose training is not finished. Finish it first: `tutelage train"
             f" {run.root}`{among}.",
         )
-    refuse_lost_checkpoint(run)
+    require_checkpoint(run)
     recipe, preparation = recipe_of_run(run), read_artifact(Preparation, run.preparation)
     if not is_given("answers", recipe):
         raise ModelError(

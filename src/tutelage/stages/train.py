@@ -11,10 +11,10 @@ from tutelage.run.event_log import bytes_before_training
 from tutelage.run.events import ChecksumsSkipped, Event, TrainingPlanned, Waiting
 from tutelage.run.history import record_stage
 from tutelage.run.lines import read_json_lines
-from tutelage.stages.base_model import changed_beside_weights, refuse_other_model
+from tutelage.stages.base_model import changed_beside_weights, check_base_model
 from tutelage.stages.estimate import Ahead, estimate_stages
 from tutelage.stages.inputs import FOR_TRAINING
-from tutelage.stages.prepared import refuse_other_settings
+from tutelage.stages.prepared import check_prepared_settings
 from tutelage.stages.reporter import Finish
 from tutelage.stages.resume import (
     BEGINNING,
@@ -24,7 +24,7 @@ from tutelage.stages.resume import (
     note_other_machine,
 )
 from tutelage.stages.session import Session
-from tutelage.stages.settings import refuse_overwriting
+from tutelage.stages.settings import require_overwrite
 from tutelage.system.machine import has_bfloat16_products
 from tutelage.system.runtime import describe_environment, name_dtype
 from tutelage.system.storage import remove
@@ -72,8 +72,8 @@ class TrainingEvents:
 
 def train(session: Session, *, overwrite: bool = False, accept_changes: bool = False) -> Trained:
     """Tune the model on the prepared rows of a run, and keep the best weights; an unfinished training goes on."""
-    refuse_other_settings(session.run, session.recipe)
-    refuse_overwriting(session.run.model, overwrite=overwrite, what="a tuned model")
+    check_prepared_settings(session.run, session.recipe)
+    require_overwrite(session.run.model, overwrite=overwrite, what="a tuned model")
     session.inputs.check_local_targets(beside=FOR_TRAINING)
     with session.writing():
         return train_prepared(session, begin_anew=overwrite, is_accepted=accept_changes)
@@ -81,7 +81,7 @@ def train(session: Session, *, overwrite: bool = False, accept_changes: bool = F
 
 def check_training(session: Session) -> "PreparedRows":
     """Stop where a training would; return the rows that would be trained on."""
-    refuse_other_settings(session.run, session.recipe)
+    check_prepared_settings(session.run, session.recipe)
     session.inputs.check_local_targets()
     return session.rows("train")
 
@@ -96,13 +96,13 @@ def train_prepared(
         changed = changed_beside_weights(run, source.files, since_prepare=True)
         # What else changed of the model is refused by the checkpoint, or accepted.
         files = {} if is_accepted else source.files
-        refuse_other_model(run, source.identity, files, adapter=source.adapter_sha256)
+        check_base_model(run, source.identity, files, adapter=source.adapter_sha256)
         session.inputs.check_targets()
         earlier = BEGINNING if begin_anew else earlier_training(session, is_accepted=is_accepted)
         if earlier.checkpoint is None:
             earlier = begins_with_changes(session, changed)
         splits = {split: session.rows(split) for split in ("train", "validation")}
-        opened = open_model(session, splits, read_artifact(Preparation, run.preparation), earlier)
+        opened = load_for_run(session, splits, read_artifact(Preparation, run.preparation), earlier)
         trained = tune_opened(session, opened, earlier, ahead=ahead)
         finish(trained)
         return trained
@@ -113,7 +113,7 @@ def training_stage(session: Session) -> AbstractContextManager[Finish]:
     return session.replacing_stage("train", is_live=False)
 
 
-def open_model(
+def load_for_run(
     session: Session,
     splits: Mapping[str, Any],
     preparation: Preparation,
@@ -124,10 +124,10 @@ def open_model(
     with session.reporter.in_turn() as waiting:
         waiting("Loading the model")
         session.inputs.preload(FOR_TRAINING)
-        from tutelage.training.opening import open_run
+        from tutelage.training.opening import load_run
 
         part, sets = session.objective.training, preparation.label_sets
-        return open_run(
+        return load_run(
             session.recipe,
             source,
             training=splits["train"],
@@ -145,7 +145,7 @@ def tune_opened(
 ) -> Trained:
     """Estimate how long it takes with what is `ahead`, and tune a model that is open."""
     from tutelage.training.loop import Progress, plan_steps
-    from tutelage.training.preflight import refuse_without_room
+    from tutelage.training.preflight import require_disk_space
     from tutelage.training.saving import fill_model_folder
 
     run, recipe, reporter, source = session.run, session.recipe, session.reporter, session.source
@@ -163,7 +163,7 @@ def tune_opened(
     if opened.validation and begin.step == 0 and not begin.losses:
         reporter.emit(Waiting(label="Validating before the first step"))  # which the first event of it ends
     saved = len(run.saved_steps())
-    refuse_without_room(run.root, opened.model, saved=saved, keep=recipe.training.save_total_limit)
+    require_disk_space(run.root, opened.model, saved=saved, keep=recipe.training.save_total_limit)
     if earlier.checkpoint is None:
         # What an earlier training left, and what its model answered, says nothing about this one.
         for path in run.results_of_other_weights():

@@ -6,10 +6,10 @@ from pathlib import Path
 from tutelage.errors import RunFolderError, StorageError
 from tutelage.run.artifacts import Preparation, TrainingResult, read_artifact
 from tutelage.run.folder import RunFolder
-from tutelage.stages.base_model import refuse_other_model
+from tutelage.stages.base_model import check_base_model
 from tutelage.stages.resume import Earlier, note_other_machine
 from tutelage.stages.session import Session
-from tutelage.stages.train import open_model
+from tutelage.stages.train import load_for_run
 from tutelage.system.storage import MANIFEST, file_sha256, what_is_damaged
 
 
@@ -36,7 +36,7 @@ def compare_files(session: Session) -> FilesFound:
         return _compare_files(session)
 
 
-def refuse_damaged_files(run: RunFolder, found: FilesFound) -> None:
+def check_run_files(run: RunFolder, found: FilesFound) -> None:
     """Stop where a file of a run is not what it was."""
     if found.damaged:
         raise StorageError(
@@ -80,7 +80,7 @@ def train_again(session: Session, *, from_step: int | None = None) -> Replayed:
     from tutelage.training.replay import replay
 
     run, recipe, source = session.run, session.recipe, session.source
-    refuse_other_model(run, source.identity, source.files, adapter=source.adapter_sha256)
+    check_base_model(run, source.identity, source.files, adapter=source.adapter_sha256)
     *before, last = _steps(run, from_step)
     begin = read_checkpoint(run.checkpoints, before[-1]) if before and before[-1] else None
     end = read_checkpoint(run.checkpoints, last)
@@ -93,7 +93,7 @@ def train_again(session: Session, *, from_step: int | None = None) -> Replayed:
     train = session.rows("train")
     splits = {"train": train, "validation": train[:0]}
     earlier = Earlier(end)
-    tuned = open_model(session, splits, read_artifact(Preparation, run.preparation), earlier)
+    tuned = load_for_run(session, splits, read_artifact(Preparation, run.preparation), earlier)
     part = session.objective.training
     if reference := part.reference_of(recipe):
         with session.reporter.waiting(reference.label):

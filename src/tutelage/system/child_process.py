@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tutelage.errors import MemoryExhaustedError
 from tutelage.system.platforms import is_child_of
-from tutelage.system.refusals import tells_of_short_memory
+from tutelage.system.refusals import is_memory_message
 
 SECONDS_BETWEEN_LOOKS = 0.5
 KILLED = -9  # the code of a process that Linux ended, most often because the memory was short
@@ -38,9 +38,9 @@ def script_command(script: Path) -> list[str]:
     return [sys.executable, "-P", "-m", __name__, str(os.getpid()), str(script)]
 
 
-def refuse_short_memory(code: int, said: str) -> None:
+def raise_if_out_of_memory(code: int, said: str) -> None:
     """Stop where the process of an export ended for want of memory, which says nothing about what it was asked."""
-    if code == KILLED or tells_of_short_memory(said):
+    if code == KILLED or is_memory_message(said):
         raise MemoryExhaustedError(
             "device.out_of_memory",
             "The memory does not hold the export beside the run's own model, so it was not published. Close other"

@@ -53,7 +53,7 @@ def fetch_url(url: str, *, sha256: str, destination: Path, max_bytes: int) -> Pa
 
     A file that is already there with the right hash is not fetched again.
     """
-    refuse_secret_address(url)
+    check_url_secrets(url)
     if destination.is_file() and file_sha256(destination) == sha256:
         return destination
     body = _download(url, destination, max_bytes)
@@ -68,7 +68,7 @@ def fetch_url(url: str, *, sha256: str, destination: Path, max_bytes: int) -> Pa
     return destination
 
 
-def refuse_secret_address(url: str) -> None:
+def check_url_secrets(url: str) -> None:
     """Refuse an address that holds a password or a key, without repeating it: the run's recipe would keep it."""
     try:
         parts = urlsplit(url)
@@ -86,7 +86,7 @@ def refuse_secret_address(url: str) -> None:
 
 
 def _download(url: str, destination: Path, max_bytes: int) -> bytes:
-    _refuse_unless_https(url)
+    _require_https(url)
     remedy = f"Check the network and the proxy settings, or put the file at {destination} yourself."
     try:
         with _https_opener().open(url, timeout=TIMEOUT_SECONDS) as response:
@@ -107,7 +107,7 @@ def _download(url: str, destination: Path, max_bytes: int) -> bytes:
     return body
 
 
-def _refuse_unless_https(url: str) -> None:
+def _require_https(url: str) -> None:
     if urlsplit(url).scheme != "https":
         raise FetchError(
             "fetch.not_https",
@@ -143,7 +143,7 @@ class _PublicHTTPSHandler(urllib.request.HTTPSHandler):
         host = urlsplit(req.full_url).hostname or ""
         if getattr(req, "_tunnel_host", None):
             # The proxy looks the name up and connects; only what the name means here can be checked.
-            _refuse_known_private(host)
+            _check_public_host(host)
             return self.do_open(HTTPSConnection, req)
         return self.do_open(_public_connection, req)
 
@@ -181,7 +181,7 @@ def public_address(host: str, port: int = 443) -> str:
     return found[0]
 
 
-def _refuse_known_private(host: str) -> None:
+def _check_public_host(host: str) -> None:
     try:
         public_address(host)
     except OSError:

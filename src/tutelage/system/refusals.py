@@ -43,7 +43,7 @@ def system_refusal(fault: BaseException) -> OSError | None:
     return None if code is None else OSError(code, os.strerror(code))
 
 
-def tells_of_short_memory(text: str) -> bool:
+def is_memory_message(text: str) -> bool:
     """Tell whether a library's words say that no more memory is to be had."""
     return any(words in text for words in OF_SHORT_MEMORY) or OF_ONEDNN.search(text) is not None
 
@@ -53,7 +53,7 @@ def is_short_of_memory(fault: BaseException | None) -> bool:
     while fault is not None:
         if isinstance(fault, MemoryError) or (isinstance(fault, OSError) and fault.errno == errno.ENOMEM):
             return True
-        if isinstance(fault, (RuntimeError, ImportError)) and tells_of_short_memory(str(fault)):
+        if isinstance(fault, (RuntimeError, ImportError)) and is_memory_message(str(fault)):
             return True
         number = None if isinstance(fault, TutelageError) else OF_THE_SYSTEM.search(str(fault))
         if number is not None and int(number[1] or number[2]) == errno.ENOMEM:

@@ -172,7 +172,7 @@ def available_memory_bytes() -> int:
     return min(left)
 
 
-def refuse_without_room_for_libraries() -> None:
+def require_memory_for_libraries() -> None:
     """Stop before torch is imported where it does not fit: some libraries end the process without a word then."""
     left = platforms.address_space_left()
     if left < LIBRARIES_BYTES and "torch" not in sys.modules:

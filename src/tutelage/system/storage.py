@@ -132,7 +132,7 @@ def staged_folder(destination: Path) -> Iterator[Path]:
     try:
         yield staged
         with storage_faults(destination):
-            _open_to_others(staged)
+            _make_readable_by_others(staged)
             _sync_contents(staged)
             _write(staged / MANIFEST, _manifest_of(files_with_hashes(staged)))
             _sync(staged / MANIFEST)
@@ -142,7 +142,7 @@ def staged_folder(destination: Path) -> Iterator[Path]:
         shutil.rmtree(staged, ignore_errors=True)
 
 
-def _open_to_others(folder: Path) -> None:
+def _make_readable_by_others(folder: Path) -> None:
     """Let others read as far as the umask allows; safetensors makes files for the owner alone."""
     mask = os.umask(0)
     os.umask(mask)

@@ -93,9 +93,7 @@ def changes_since(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str
     ]
 
 
-def refuse_changes(
-    earlier: Checkpoint, now: Mapping[str, Any], *, root: Path, is_accepted: bool
-) -> list[str]:
+def check_changes(earlier: Checkpoint, now: Mapping[str, Any], *, root: Path, is_accepted: bool) -> list[str]:
     """Return what changed since a checkpoint, or stop with it, unless changes are accepted."""
     changed = changes_since(earlier.identity, now)
     if changed and not is_accepted:

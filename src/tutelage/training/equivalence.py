@@ -6,7 +6,7 @@ from functools import partial
 
 import torch
 
-from tutelage.model.assembly import open_for_comparison
+from tutelage.model.assembly import load_for_comparison
 from tutelage.model.forward import MAX_NODES, CausalModel, padded_log_probs, target_log_probs
 from tutelage.model.sources import ModelSource
 from tutelage.system.runtime import name_dtype
@@ -100,7 +100,7 @@ class _Step:
 def _open(
     source: ModelSource, dtype: torch.dtype, examples: list[Example], *, over_trees: bool
 ) -> CausalModel:
-    return open_for_comparison(source, torch.device("cpu"), dtype, examples[:2], over_trees=over_trees)
+    return load_for_comparison(source, torch.device("cpu"), dtype, examples[:2], over_trees=over_trees)
 
 
 def _run(model: CausalModel, examples: Sequence[Example], way: Way) -> _Step:

@@ -139,7 +139,7 @@ def train(
             watch.emit(SampleAnswered(step=done.step, **sample))
         if found is None:
             return done
-        _refuse_non_finite(found["loss"], done.step, model.compute_dtype)
+        _require_finite(found["loss"], done.step, model.compute_dtype)
         watch.emit(Validated(step=done.step, **found))
         return replace(done, losses={**done.losses, done.step: found["loss"]})
 
@@ -185,7 +185,7 @@ def train(
     return done
 
 
-def _refuse_non_finite(loss: float, step: int, dtype: torch.dtype) -> None:
+def _require_finite(loss: float, step: int, dtype: torch.dtype) -> None:
     if not math.isfinite(loss):
         raise NonFiniteError(
             "train.validation_loss_not_finite",

@@ -7,15 +7,15 @@ import numpy as np
 import torch
 
 from tutelage.config.recipe import Recipe
-from tutelage.data.dataset.preparation import refuse_unknown_ids
+from tutelage.data.dataset.preparation import check_token_ids
 from tutelage.data.dataset.prepared_rows import PreparedRows
-from tutelage.model.assembly import Waiting, open_for_training
+from tutelage.model.assembly import Waiting, load_for_training
 from tutelage.model.forward import CausalModel
 from tutelage.model.loading import context_length, vocabulary_size
 from tutelage.model.sources import ModelSource
 from tutelage.system.runtime import choose_device, choose_dtype
 from tutelage.training.checkpoint import Checkpoint
-from tutelage.training.preflight import refuse_without_memory
+from tutelage.training.preflight import require_memory
 from tutelage.tree.examples import Example, PreparedRow, Unit
 from tutelage.tree.prefix_tree import common_prefix_length
 
@@ -40,7 +40,7 @@ class OpenedRun:
     watched: list[PreparedRow]  # the first validation rows whose prompt leaves room for a sample answer
 
 
-def open_run(
+def load_run(
     recipe: Recipe,
     source: ModelSource,
     *,
@@ -61,17 +61,17 @@ def open_run(
     What was chosen by measurement when the training began is not measured again when it goes on from `earlier`.
     """
     for rows in (training, validation):
-        refuse_unknown_ids(rows, vocabulary=vocabulary_size(source.folder))
+        check_token_ids(rows, vocabulary=vocabulary_size(source.folder))
     device = choose_device(recipe.training.device)
     wanted = recipe.training.dtype
     if earlier:
         wanted = earlier.machine["dtype"] if wanted == "auto" else wanted
         torch.set_num_threads(earlier.machine["threads"])
     dtype = choose_dtype(wanted, device)
-    refuse_without_memory(source.folder, recipe, bytes_per_weight=dtype.itemsize)
+    require_memory(source.folder, recipe, bytes_per_weight=dtype.itemsize)
     trained, validated = units(training), units(validation)
     probes = [probe.without_label() for probe in probe_examples(training.examples, training.lengths)]
-    model = open_for_training(
+    model = load_for_training(
         source,
         recipe.adapter,
         device,

@@ -14,7 +14,7 @@ from tutelage.training.optimizer import trainable_parameters
 CHECKPOINT_BYTES, WEIGHT_BYTES = 12, 4
 
 
-def refuse_without_room(folder: Path, model: CausalModel, *, saved: int, keep: int) -> None:
+def require_disk_space(folder: Path, model: CausalModel, *, saved: int, keep: int) -> None:
     """Stop where the checkpoints that are kept at once, and the model, do not fit on the disk of a run's folder.
 
     Of the checkpoints `saved` are there already.
@@ -32,7 +32,7 @@ def refuse_without_room(folder: Path, model: CausalModel, *, saved: int, keep: i
         )
 
 
-def refuse_without_memory(folder: Path, recipe: Recipe, *, bytes_per_weight: int) -> None:
+def require_memory(folder: Path, recipe: Recipe, *, bytes_per_weight: int) -> None:
     """Stop where the memory does not even hold the weights, their gradients and the optimiser.
 
     How much one step needs beside them is not known for certain; where it is too much, its trees become smaller.

@@ -59,7 +59,7 @@ def optimizer_step(
     normalizer = objective.normalizer(examples)
     loss, computed, metrics = accumulate_gradients(model, cut, normalizer=normalizer, objective=objective)
     grad_norm = clip_gradients(optimizer, max_grad_norm)
-    _refuse_non_finite(loss, grad_norm, examples, model.compute_dtype)
+    _require_finite(loss, grad_norm, examples, model.compute_dtype)
     optimizer.step()
     optimizer.zero_grad(set_to_none=True)
     supervised = sum(example.supervised for example in examples)
@@ -116,7 +116,7 @@ def clip_gradients(optimizer: torch.optim.Optimizer, max_norm: float) -> float:
     return norm
 
 
-def _refuse_non_finite(loss: float, grad_norm: float, examples: Sequence[Unit], dtype: torch.dtype) -> None:
+def _require_finite(loss: float, grad_norm: float, examples: Sequence[Unit], dtype: torch.dtype) -> None:
     if math.isfinite(loss) and math.isfinite(grad_norm):
         return
     rows = sorted(example.row for example in examples)

@@ -316,7 +316,7 @@ def test_an_interrupted_command_says_what_is_left_of_it(tutelage, place, monkeyp
     def interrupt(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("tutelage.data.sources.sources.open_source", interrupt)
+    monkeypatch.setattr("tutelage.data.sources.sources.find_source", interrupt)
     has_output = words.split()[0] in ("prepare", "run")
     outcome = tutelage(*words.split(), *(("--output", "out") if has_output else ()))
     assert outcome.code == 75

@@ -13,10 +13,10 @@ from support.tiny_tokenizer import chatml_tokenizer, write_tiny_model
 
 from tutelage.codes import Message
 from tutelage.config.recipe import DataSettings, ModelSettings
-from tutelage.data.dataset.preparation import prepare, refuse_unknown_ids
+from tutelage.data.dataset.preparation import check_token_ids, prepare
 from tutelage.data.prompts.prompts import make_renderer
 from tutelage.data.rows.records import OpenSource
-from tutelage.data.sources.sources import open_source
+from tutelage.data.sources.sources import find_source
 from tutelage.errors import DataError, RunFolderError, StorageError
 from tutelage.model.loading import context_length, load_tokenizer
 from tutelage.run.folder import SPLITS, RunFolder, read_json
@@ -198,7 +198,7 @@ def lost_rows(values, preparation):
 
 
 def test_the_books_file_by_position_has_the_articles_counts_and_names_its_leaks(tmp_path):
-    source = open_source(str(book_file()), cache=tmp_path)
+    source = find_source(str(book_file()), cache=tmp_path)
     data = DataSettings(split="position", prompt="alpaca-compact")
     renderer = make_renderer(chatml_tokenizer(), data.prompt)
     summary = prepare_source(source, data, renderer).summary
@@ -262,7 +262,7 @@ def test_nothing_is_prepared_without_training_rows(split):
 def test_the_ledger_of_a_folder_names_the_file_of_each_row(tmp_path):
     write_rows(tmp_path / "a.json", alpaca_values(30))
     write_rows(tmp_path / "b.json", [GOOD, {**GOOD, "output": ""}])
-    source = open_source(str(tmp_path), cache=tmp_path)
+    source = find_source(str(tmp_path), cache=tmp_path)
     prepared = prepare_source(source, DataSettings(split="position"), RENDERERS["alpaca"])
     assert [line["file"] for line in prepared.ledger] == ["a.json"] * 30 + ["b.json"] * 2
     assert [reason["code"] for reason in prepared.ledger[-1]["reasons"]] == ["data.empty"]
@@ -329,11 +329,11 @@ def test_a_token_that_the_model_does_not_know_is_told_with_its_row(tmp_path):
     rows = prepare_run(run, alpaca_values(30)).splits["train"]
     largest = max(token for row in rows for token in row.example.ids)
     first = next(row.example.row for row in rows if largest in row.example.ids)
-    refuse_unknown_ids(read_prepared(run, "train"), vocabulary=largest + 1)
+    check_token_ids(read_prepared(run, "train"), vocabulary=largest + 1)
     with pytest.raises(
         DataError, match=rf"^Row {first} holds the token id {largest}, .* 0 to {largest - 1}\."
     ):
-        refuse_unknown_ids(read_prepared(run, "train"), vocabulary=largest)
+        check_token_ids(read_prepared(run, "train"), vocabulary=largest)
 
 
 def test_what_a_killed_preparation_left_is_removed_by_the_next(tmp_path):
@@ -361,7 +361,7 @@ def test_rows_cannot_be_read_before_they_are_prepared(tmp_path):
 def test_a_model_folder_gives_the_ids_of_the_tokenizer_that_was_saved_in_it(tmp_path, style):
     folder = write_tiny_model(tmp_path / "model", context=300)
     assert context_length(folder) == 300
-    source = open_source(str(write_rows(tmp_path / "rows.json", alpaca_values(30))), cache=tmp_path)
+    source = find_source(str(write_rows(tmp_path / "rows.json", alpaca_values(30))), cache=tmp_path)
     data = DataSettings(prompt=style)
     renderer = make_renderer(load_tokenizer(folder), style)
     prepared = prepare_source(source, data, renderer, context_length=300)

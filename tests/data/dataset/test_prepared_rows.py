@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.rows import write_split
 
-from tutelage.data.dataset.prepared_rows import RowsWriter, id_type, open_rows
+from tutelage.data.dataset.prepared_rows import RowsWriter, id_type, map_rows
 from tutelage.errors import RunFolderError
 from tutelage.run.folder import split_files
 from tutelage.training.opening import probe_examples
@@ -38,7 +38,7 @@ def rows_of(found):
 
 def write_and_open(folder, rows):
     write_split(folder, "train", rows)
-    return open_rows(split_files(folder, "train"))
+    return map_rows(split_files(folder, "train"))
 
 
 @given(st.lists(examples(), max_size=12))
@@ -123,7 +123,7 @@ def test_ids_take_two_bytes_where_they_are_enough(tmp_path):
     writer = RowsWriter(split_files(tmp_path, "train"), id_type(2**16 + 1))
     writer.add(*rows_of([large]))
     writer.close()
-    assert list(open_rows(split_files(tmp_path, "train")).examples) == [large]
+    assert list(map_rows(split_files(tmp_path, "train")).examples) == [large]
     with pytest.raises(OverflowError):
         RowsWriter(split_files(tmp_path, "test"), id_type(2**16)).add(*rows_of([large]))
 
@@ -146,7 +146,7 @@ def test_damaged_arrays_are_told_with_their_file_and_never_unpickled(tmp_path, k
     else:
         path.write_bytes({"empty": b"", "cut": whole[:-1], "no array": b"x" * len(whole)}[fault])
     with pytest.raises(RunFolderError, match=r"^Could not read .*train\."):
-        open_rows(files)
+        map_rows(files)
 
 
 @pytest.mark.parametrize("column", ["label", "supervised", "prompt_tokens"])
@@ -158,7 +158,7 @@ def test_a_label_that_does_not_fit_its_row_is_told(tmp_path, column):
     table[column] = {"label": -2, "supervised": 2, "prompt_tokens": 2}[column]
     np.save(files.table, table)
     with pytest.raises(RunFolderError, match="row 7 has a label that does not fit its counts of tokens"):
-        open_rows(files)
+        map_rows(files)
 
 
 @pytest.mark.parametrize("label", [-2, 2])
@@ -170,7 +170,7 @@ def test_an_answer_that_is_neither_desirable_nor_undesirable_is_told(tmp_path, l
     table["label"][1] = label
     np.save(files.table, table)
     with pytest.raises(RunFolderError, match="row 8 has a label that does not fit its counts of tokens"):
-        open_rows(files)
+        map_rows(files)
 
 
 def test_the_text_of_a_row_says_how_its_answer_is_labelled():
@@ -190,7 +190,7 @@ def test_a_row_that_lost_its_label_is_told(tmp_path):
     table["label"] = -1
     np.save(files.table, table)
     with pytest.raises(RunFolderError, match="row 7 has fewer ids than its counts of tokens say"):
-        open_rows(files)
+        map_rows(files)
 
 
 def test_a_line_that_belongs_to_another_row_is_told(tmp_path):
@@ -198,4 +198,4 @@ def test_a_line_that_belongs_to_another_row_is_told(tmp_path):
     path = split_files(tmp_path, "train").texts
     path.write_text(path.read_text().replace('"row": 7', '"row": 8'))
     with pytest.raises(RunFolderError, match="row 7 has another text than it was prepared with"):
-        open_rows(split_files(tmp_path, "train"))[0]
+        map_rows(split_files(tmp_path, "train"))[0]

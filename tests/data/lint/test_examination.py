@@ -14,7 +14,7 @@ from tutelage.data.lint.examination import examine
 from tutelage.data.prompts import prompts
 from tutelage.data.prompts.prompts import make_renderer
 from tutelage.data.quality import near_duplicates
-from tutelage.data.sources.sources import open_source
+from tutelage.data.sources.sources import find_source
 
 # Hashes for repeats, questions and prompts, a length and a line; a row below has 4,000 bytes.
 BYTES_KEPT_OF_A_ROW = 500
@@ -31,12 +31,12 @@ def renderer():
 
 @pytest.fixture
 def opened(tmp_path):
-    def open_values(values):
+    def read_values(values):
         path = tmp_path / f"{len(values)}.jsonl"
         path.write_text("".join(json.dumps(value) + "\n" for value in values), encoding="utf-8")
-        return open_source(str(path), cache=tmp_path)
+        return find_source(str(path), cache=tmp_path)
 
-    return open_values
+    return read_values
 
 
 def bytes_for_each_further_row(opened, renderer, change=lambda source: source):

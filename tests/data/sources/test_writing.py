@@ -9,7 +9,7 @@ from tutelage.config.recipe import DataSettings
 from tutelage.data.formats.formats import read_conversations
 from tutelage.data.rows.records import Record
 from tutelage.data.sources.files import look_at_file
-from tutelage.data.sources.writing import file_of_rows, refuse_unknown_ending, source_row, with_row_numbers
+from tutelage.data.sources.writing import file_of_rows, require_known_extension, source_row, with_row_numbers
 from tutelage.errors import DataError
 
 TALK = {"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]}
@@ -89,8 +89,8 @@ def test_what_json_has_no_form_for_is_told():
 def test_a_name_without_a_known_ending_and_a_file_without_rows_are_refused():
     for name in ("rows", "rows.txt", "rows.gz", "rows.xlsx"):
         with pytest.raises(DataError, match="no ending that names a kind of file"):
-            refuse_unknown_ending(Path(name))
-    refuse_unknown_ending(Path("ROWS.JSONL.GZ"))
+            require_known_extension(Path(name))
+    require_known_extension(Path("ROWS.JSONL.GZ"))
     assert "No row is left" in refused("a.csv", [])
 
 

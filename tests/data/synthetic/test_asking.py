@@ -11,11 +11,11 @@ QUESTION = [{"role": "user", "content": "你好 😀"}]
 
 
 def remembering(cache, chat, name="openai:m@http://127.0.0.1:1/v1", temperature=0.5):
-    def open_model():
+    def load_model():
         chat.opened += 1
         return ChatModel(name, chat)
 
-    return RememberingModel(name, open_model, cache=cache, temperature=temperature, max_tokens=9)
+    return RememberingModel(name, load_model, cache=cache, temperature=temperature, max_tokens=9)
 
 
 def ask(model, *, messages=QUESTION, seed=1, field="a"):

@@ -144,7 +144,7 @@ def test_nothing_is_classified_again_and_the_record_has_every_metric(runs, monke
     def refuse(*_, **__):
         raise AssertionError("a model was asked")
 
-    monkeypatch.setattr("tutelage.objectives.classification.evaluation.open_classifier", refuse)
+    monkeypatch.setattr("tutelage.objectives.classification.evaluation.load_classifier", refuse)
     record = compared([runs["poor"], runs["good"]]).to_record()
     assert record["primary_metric"] == "accuracy"
     assert set(record["groups"][1]["means"]) == {"accuracy", "macro_f1"}

@@ -16,7 +16,7 @@ from tutelage.evaluation.judging.kept_replies import KeptReplies
 from tutelage.evaluation.judging.ledger import SpentLedger
 from tutelage.evaluation.judging.protocol import Inquiry, preference_inquiry, score_inquiry
 from tutelage.llm import language_models, server_replies
-from tutelage.llm.language_models import open_chat_model
+from tutelage.llm.language_models import load_chat_model
 
 JUDGES = 1_000
 PARTS = 4  # for several processes
@@ -190,7 +190,7 @@ def simulate(seed: int, folder: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[
     while True:
         purse = Purse(price_in, price_out, budget, SpentLedger(folder, f"judge {seed}"))
         sitting = Sitting(
-            lambda: open_chat_model(f"{kind}:judge@http://127.0.0.1:9/v1", timeout_seconds=60),
+            lambda: load_chat_model(f"{kind}:judge@http://127.0.0.1:9/v1", timeout_seconds=60),
             KeptReplies(folder, f"judge {seed}"),
             None,
             1 if judge.kills else chance.randint(1, 4),

@@ -17,7 +17,7 @@ from tutelage.evaluation.judging.costs import Purse
 from tutelage.evaluation.judging.kept_replies import KeptReplies
 from tutelage.evaluation.judging.protocol import score_inquiry
 from tutelage.llm import server_replies
-from tutelage.llm.language_models import ChatModel, open_chat_model
+from tutelage.llm.language_models import ChatModel, load_chat_model
 from tutelage.llm.server_replies import Reply
 from tutelage.run.folder import RunFolder
 from tutelage.run.lines import read_json_lines
@@ -123,7 +123,7 @@ def test_ollama_counts_too() -> None:
         return Answer(body=json.dumps({**said, "prompt_eval_count": 31, "eval_count": 2}).encode())
 
     with scripted_server(script) as server:
-        model = open_chat_model(f"ollama:judge@{server.address}", timeout_seconds=20)
+        model = load_chat_model(f"ollama:judge@{server.address}", timeout_seconds=20)
         said = model.ask(
             [{"role": "user", "content": "hi"}], seed=1, temperature=0, max_tokens=4, json_schema=None
         )

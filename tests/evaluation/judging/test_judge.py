@@ -14,7 +14,7 @@ from support.tiny_gguf import write_tiny_gguf
 
 from tutelage.config.recipe_evaluation import EvaluationSettings
 from tutelage.errors import LanguageModelError, RecipeError
-from tutelage.evaluation.judging.judge import refuse_judges_at_fault
+from tutelage.evaluation.judging.judge import check_judge_settings
 from tutelage.llm import server_replies
 from tutelage.run.folder import RunFolder, read_json, write_json
 from tutelage.run.lines import read_json_lines
@@ -215,9 +215,9 @@ def test_a_judge_of_the_same_family_is_noted(run: RunFolder) -> None:
 def test_a_remote_judge_of_a_recipe_has_to_be_named_on_the_command_line() -> None:
     remote = EvaluationSettings(judges=["openai:m@https://judge.example/v1"])
     with pytest.raises(LanguageModelError, match=r"would be sent to judge\.example.*--judge openai:m@"):
-        refuse_judges_at_fault(remote, named_here=False)
-    refuse_judges_at_fault(remote, named_here=True)
-    refuse_judges_at_fault(EvaluationSettings(judges=["ollama:llama3"]), named_here=False)
+        check_judge_settings(remote, named_here=False)
+    check_judge_settings(remote, named_here=True)
+    check_judge_settings(EvaluationSettings(judges=["ollama:llama3"]), named_here=False)
 
 
 @pytest.mark.parametrize(
@@ -232,7 +232,7 @@ def test_a_remote_judge_of_a_recipe_has_to_be_named_on_the_command_line() -> Non
 )
 def test_judges_at_fault_are_refused_before_anything_is_computed(settings: dict[str, Any], said: str) -> None:
     with pytest.raises((RecipeError, LanguageModelError), match=said):
-        refuse_judges_at_fault(EvaluationSettings(**settings), named_here=True)
+        check_judge_settings(EvaluationSettings(**settings), named_here=True)
 
 
 def thinking(body: dict[str, Any]) -> Answer:

@@ -13,7 +13,7 @@ from support.scripted_server import Answer, completion, scripted_server
 
 from tutelage.config.recipe_evaluation import EvaluationSettings, NamedSetSettings
 from tutelage.errors import RecipeError, RunFolderError
-from tutelage.evaluation.judging.judge import refuse_judges_at_fault
+from tutelage.evaluation.judging.judge import check_judge_settings
 from tutelage.llm import server_replies
 from tutelage.run.folder import RunFolder, read_json, write_json, write_json_lines
 from tutelage.run.lines import read_json_lines
@@ -141,7 +141,7 @@ def test_the_report_has_a_line_for_the_judge_and_the_reason_where_it_is_not_beli
 
 def test_a_set_for_judges_without_a_judge_is_refused() -> None:
     with pytest.raises(RecipeError, match=r"evaluation.sets.towns.metric is judge, but there is no judge"):
-        refuse_judges_at_fault(EvaluationSettings(sets=SETS), named_here=True)
+        check_judge_settings(EvaluationSettings(sets=SETS), named_here=True)
 
 
 def test_a_set_whose_rows_were_lost_is_told_with_the_command(run: RunFolder) -> None:

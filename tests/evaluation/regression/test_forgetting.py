@@ -20,10 +20,10 @@ from tutelage.evaluation.regression.forgetting import (
     judge_forgetting,
     kl_divergence,
     next_log_probs,
-    open_passages,
-    open_prompts,
     passage_rows,
     read_general,
+    read_general_prompts,
+    read_passages,
 )
 from tutelage.model.loading import load_tokenizer
 from tutelage.tree.examples import Example, PreparedRow
@@ -156,7 +156,7 @@ def test_two_hundred_short_prompts_ship_each_of_them_once_some_in_chinese():
 
 def test_what_is_compared_are_the_last_words_of_each_prompt_as_plain_text(folder):
     tokenizer = load_tokenizer(folder)
-    beginnings = open_prompts(folder)
+    beginnings = read_general_prompts(folder)
     assert len(beginnings) == 200 * TOKENS_COMPARED
     for index, prompt in enumerate(general_prompts()):
         own = beginnings[index * TOKENS_COMPARED : (index + 1) * TOKENS_COMPARED]
@@ -184,7 +184,7 @@ def folder(tmp_path_factory):
 
 def test_passages_are_the_text_and_nothing_else(folder):
     tokenizer = load_tokenizer(folder)
-    passages = open_passages(folder, "alpaca")
+    passages = read_passages(folder, "alpaca")
     texts = general_texts()
     for passage in passages[::10]:
         ids = passage.row.example.response_ids

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from support.judged import TOKENS
 from support.rows import write_split
 
-from tutelage.data.dataset.prepared_rows import open_rows
+from tutelage.data.dataset.prepared_rows import map_rows
 from tutelage.objectives.kto.judged import (
     judged_rows,
     mismatch,
@@ -59,7 +59,7 @@ def rows(tmp_path):
             for row, (prompt, answer, good) in enumerate(TOKENS)
         ],
     )
-    return open_rows(split_files(tmp_path, "train"))
+    return map_rows(split_files(tmp_path, "train"))
 
 
 def test_rows_give_each_answer_with_its_label_and_a_mismatched_answer(rows):

@@ -5,7 +5,7 @@ from support.rows import make_records, write_split
 from support.tiny_tokenizer import chatml_tokenizer
 
 from tutelage.config.recipe import DataSettings
-from tutelage.data.dataset.prepared_rows import open_rows
+from tutelage.data.dataset.prepared_rows import map_rows
 from tutelage.data.dataset.row_encoder import Labels
 from tutelage.data.formats.formats import read_conversations
 from tutelage.data.prompts.prompts import make_renderer
@@ -38,7 +38,7 @@ def prepared(renderer, tmp_path):
     rows = read_conversations(make_records(VALUES), source="rows.jsonl", needs_labels=True).rows
     made = [row for _, (row,) in ROWS.encode(renderer, rows, DataSettings(), Labels())]
     write_split(tmp_path, "train", made)
-    opened = open_rows(split_files(tmp_path, "train"))
+    opened = map_rows(split_files(tmp_path, "train"))
     assert list(opened) == made
     return opened
 

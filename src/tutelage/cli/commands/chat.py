@@ -13,7 +13,7 @@ from tutelage.cli.views import console
 from tutelage.config.recipe_file import PLACE_OF_WORK
 from tutelage.errors import DataError, Interrupted, ModelError, RecipeError, StorageError
 from tutelage.stages.chat import Talk, talking
-from tutelage.stages.settings import refuse_classifier, refuse_idle_settings, refuse_untrained_settings
+from tutelage.stages.settings import check_trained_settings, check_unused_settings, require_answers
 
 HELP = """\
 /tuned         only the tuned model answers (this is how it begins)
@@ -38,9 +38,9 @@ class Conversation:
 def chat(options: RunOptions = RunOptions()) -> None:  # noqa: B008 - frozen
     """Chat with the fine-tuned model; /help lists the commands."""
     with earlier_session(options) as session:
-        refuse_untrained_settings(session)
-        refuse_classifier(session)
-        refuse_idle_settings(session, verb="chat", honoured=("evaluation.max_new_tokens", *PLACE_OF_WORK))
+        check_trained_settings(session)
+        require_answers(session)
+        check_unused_settings(session, verb="chat", honoured=("evaluation.max_new_tokens", *PLACE_OF_WORK))
         if sys.stdin is None:
             raise RecipeError(
                 "cli.stdin_closed",

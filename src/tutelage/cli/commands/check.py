@@ -32,10 +32,10 @@ def check(
     except DataError as fault:
         if not json or options.debug:
             raise
-        console.say_json(record_of_fault(fault))
+        console.print_json(record_of_fault(fault))
         return EXIT_USAGE
     if json:
-        console.say_long_json(found.to_record())
+        console.print_long_json(found.to_record())
     else:
         show_examination(found)
         console.say()

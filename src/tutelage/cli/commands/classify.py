@@ -13,13 +13,13 @@ from tutelage.cli.views.labels import show_label
 from tutelage.config.recipe_file import PLACE_OF_WORK
 from tutelage.errors import DataError
 from tutelage.stages.classify import (
-    open_classify,
+    load_classify,
     read_threshold,
-    refuse_empty,
-    refuse_no_classifier,
+    require_classifier,
+    require_text,
 )
 from tutelage.stages.classify_file import OF_FILE, classify_file
-from tutelage.stages.settings import refuse_idle_settings, refuse_untrained_settings
+from tutelage.stages.settings import check_trained_settings, check_unused_settings
 
 
 def classify(
@@ -48,21 +48,21 @@ def classify(
     with earlier_session(options, columns, is_quiet=file is not None) as session:
         run = session.run
         of_file = [f"data.{name}" for name in OF_FILE] if file is not None else []
-        refuse_untrained_settings(session, apart_from=of_file)
-        refuse_idle_settings(session, verb="classify", honoured=(*of_file, *PLACE_OF_WORK))
-        refuse_no_classifier(session)
+        check_trained_settings(session, apart_from=of_file)
+        check_unused_settings(session, verb="classify", honoured=(*of_file, *PLACE_OF_WORK))
+        require_classifier(session)
         if bool(texts) == (file is not None):
             raise DataError(
                 "classify.texts_or_file",
                 f'Give either texts or a file: tutelage classify {run.root} "Call now to win!", or --file my.csv.',
             )
-        refuse_empty(texts)
+        require_text(texts)
         at = None if threshold is None else read_threshold(run, threshold)
         if options.dry_run:
             show_dry_run(session, writes=[])
             return
         if file is None:
-            for place, found in enumerate(open_classify(session, at)(list(texts)), start=1):
+            for place, found in enumerate(load_classify(session, at)(list(texts)), start=1):
                 if found is None:
                     raise DataError(
                         "classify.text_too_long",

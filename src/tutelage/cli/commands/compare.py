@@ -46,10 +46,10 @@ def compare(
             "cli.output_exists", f"{output} is there already. Name another file, or add --overwrite."
         )
     if output is None and not fail_if_worse:
-        console.refuse_closed_output()
+        console.require_open_output()
     compared = compare_runs(runs, baseline=baseline)
     if json:
-        console.say_json(compared.to_record())
+        console.print_json(compared.to_record())
     else:
         show_comparison(compared)
     if output is not None:

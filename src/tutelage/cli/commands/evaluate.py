@@ -14,7 +14,7 @@ from tutelage.cli.views.next_steps import show_next_steps
 from tutelage.errors import EXIT_UNTRUSTWORTHY, EXIT_WORSE
 from tutelage.stages.evaluate import check_evaluation, check_rows_to_evaluate, keeps_answers
 from tutelage.stages.evaluate import evaluate as evaluate_run
-from tutelage.stages.judge import judges_only, refuse_other_answers
+from tutelage.stages.judge import check_answer_settings, judges_only
 from tutelage.stages.session import Session
 
 
@@ -64,7 +64,7 @@ def _show_dry_run(session: Session, options: StageOptions) -> None:
     run = session.run
     check_evaluation(session)
     if not options.overwrite and keeps_answers(session):
-        refuse_other_answers(session)
+        check_answer_settings(session)
         judged = [run.judgements, run.judges] if judges_only(session) else []
         show_dry_run(session, writes=[run.evaluated_recipe, *judged, *_reports(session)])
         return

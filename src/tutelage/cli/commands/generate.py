@@ -10,8 +10,8 @@ from tutelage.cli.views import console
 from tutelage.cli.views.dry_run import show_dry_run
 from tutelage.config.recipe_file import PLACE_OF_WORK
 from tutelage.errors import DataError
-from tutelage.stages.answer import open_models, refuse_odd_sampling
-from tutelage.stages.settings import refuse_classifier, refuse_idle_settings, refuse_untrained_settings
+from tutelage.stages.answer import check_sampling, load_models
+from tutelage.stages.settings import check_trained_settings, check_unused_settings, require_answers
 
 
 def generate(
@@ -35,21 +35,23 @@ def generate(
 ) -> None:
     """Answer one instruction with the fine-tuned model."""
     with earlier_session(options) as session:
-        refuse_untrained_settings(session)
-        refuse_idle_settings(session, verb="generate", honoured=("evaluation.max_new_tokens", *PLACE_OF_WORK))
-        refuse_classifier(session)
+        check_trained_settings(session)
+        check_unused_settings(
+            session, verb="generate", honoured=("evaluation.max_new_tokens", *PLACE_OF_WORK)
+        )
+        require_answers(session)
         if not instruction.strip():
             raise DataError(
                 "generate.no_instruction",
                 f'There is no instruction. Give one, for example: tutelage generate {session.run.root} "Name a fruit."',
             )
-        refuse_odd_sampling(temperature, top_k, top_p, seed)
+        check_sampling(temperature, top_k, top_p, seed)
         if options.dry_run:
             show_dry_run(session, writes=[])
             return
         session.inputs.locate()
         arms = ("base", "tuned") if base else ("tuned",)
-        models = open_models(session, arms)
+        models = load_models(session, arms)
         with console.waiting("Loading the model", aside=True):
             first = next(models)
         answers = {}

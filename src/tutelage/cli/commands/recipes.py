@@ -24,7 +24,7 @@ def list_recipes(*, debug: Debug = False) -> None:
 
 def show_recipe(name: Name, *, debug: Debug = False) -> None:
     """Print a recipe."""
-    console.say_text(recipes.recipe_named(name).text)
+    console.print_text(recipes.recipe_named(name).text)
 
 
 def copy_recipe(

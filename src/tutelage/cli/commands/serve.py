@@ -10,13 +10,13 @@ from tutelage.cli.views import console
 from tutelage.cli.views.dry_run import show_dry_run
 from tutelage.cli.views.server import show_server
 from tutelage.config.recipe_file import PLACE_OF_WORK
-from tutelage.stages.serve import MOST_TOKENS, open_key
+from tutelage.stages.serve import MOST_TOKENS, read_key
 from tutelage.stages.serve import serve as serve_run
 from tutelage.stages.settings import (
-    refuse_classifier,
-    refuse_idle_settings,
-    refuse_less_than_one,
-    refuse_untrained_settings,
+    check_trained_settings,
+    check_unused_settings,
+    require_answers,
+    require_positive,
 )
 
 
@@ -47,11 +47,11 @@ def serve(
     The fine-tuned model and its base are served side by side.
     """
     with earlier_session(options) as session:
-        refuse_untrained_settings(session)
-        refuse_classifier(session)
-        refuse_idle_settings(session, verb="serve", honoured=PLACE_OF_WORK)
-        refuse_less_than_one(at_once=at_once, context=context)
-        key = open_key(host)
+        check_trained_settings(session)
+        require_answers(session)
+        check_unused_settings(session, verb="serve", honoured=PLACE_OF_WORK)
+        require_positive(at_once=at_once, context=context)
+        key = read_key(host)
         if options.dry_run:
             show_dry_run(session, writes=[])
             return

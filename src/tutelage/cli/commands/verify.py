@@ -10,7 +10,7 @@ from tutelage.cli.opening import named_run, opened
 from tutelage.cli.options import Debug, RunOptions, SkipChecksums
 from tutelage.cli.views import console
 from tutelage.config.recipe_file import load
-from tutelage.stages.verify import compare_files, refuse_damaged_files, train_again
+from tutelage.stages.verify import check_run_files, compare_files, train_again
 
 
 def verify(
@@ -36,7 +36,7 @@ def verify(
         console.heading("Files")
         found = compare_files(session)
         console.table([], found.rows)
-        refuse_damaged_files(run, found)
+        check_run_files(run, found)
         console.say()
         console.heading("Training")
         again = train_again(session, from_step=from_step)

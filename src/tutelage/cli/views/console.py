@@ -80,14 +80,14 @@ def _put(console: Console, text: Text) -> None:
     console.print(text, soft_wrap=not console.is_terminal)
 
 
-def say_json(value: object) -> None:
+def print_json(value: object) -> None:
     """Print a value as JSON for another program, whatever the width of the terminal."""
     _put_json(_json_text(value) + "\n")
-    _refuse_lost_output()
+    _require_written_output()
 
 
-def say_long_json(fields: Mapping[str, object]) -> None:
-    """Print an object as `say_json` does, the items of an iterator among its values one after the other."""
+def print_long_json(fields: Mapping[str, object]) -> None:
+    """Print an object as `print_json` does, the items of an iterator among its values one after the other."""
     opening = "{\n"
     for name, value in fields.items():
         _put_json(f"{opening}  {json.dumps(name)}: ")
@@ -101,7 +101,7 @@ def say_long_json(fields: Mapping[str, object]) -> None:
         else:
             _put_json(_indented(value, 2))
     _put_json("\n}\n")
-    _refuse_lost_output()
+    _require_written_output()
 
 
 def _indented(value: object, spaces: int) -> str:
@@ -121,10 +121,10 @@ def _json_text(value: object) -> str:
 def _put_json(text: str) -> None:
     sys.stdout.write(text)
     if not has_reader():
-        _refuse_lost_output()
+        _require_written_output()
 
 
-def refuse_closed_output() -> None:
+def require_open_output() -> None:
     """Stop where standard output is closed from the beginning, before a command whose answer it should take."""
     if not has_reader():
         raise StorageError(
@@ -133,7 +133,7 @@ def refuse_closed_output() -> None:
         )
 
 
-def _refuse_lost_output() -> None:
+def _require_written_output() -> None:
     """Stop where another program does not get all of its output; what is for people may be lost."""
     sys.stdout.flush()
     if not has_reader():
@@ -144,7 +144,7 @@ def _refuse_lost_output() -> None:
         )
 
 
-def say_text(text: str) -> None:
+def print_text(text: str) -> None:
     """Print a whole text that ends its last line itself, for a person or for another program."""
     sys.stdout.write(printable(text))
 
@@ -153,7 +153,7 @@ def pour(text: str) -> None:
     """Write a part of a file for another program, to the letter: in UTF-8, whatever a terminal would take."""
     sys.stdout.flush()
     sys.stdout.buffer.write(text.encode())
-    _refuse_lost_output()
+    _require_written_output()
 
 
 def heading(text: str) -> None:

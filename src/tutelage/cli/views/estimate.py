@@ -6,24 +6,24 @@ from tutelage.run.events import Estimated
 
 def show_estimate(found: Estimated) -> None:
     """Print how long the rest of the run takes, and of a long one how to try it in less time."""
-    console.say(told_estimate(found))
+    console.say(describe_estimate(found))
     if found.trial is not None:
-        console.say(f"A trial of {told_time(found.trial.seconds)}:")
+        console.say(f"A trial of {describe_time(found.trial.seconds)}:")
         console.verbatim(f"  {found.trial.command}")
 
 
-def told_estimate(found: Estimated) -> str:
+def describe_estimate(found: Estimated) -> str:
     """Return the line that tells how long everything takes, and each stage."""
     at_most = "at most " if found.may_stop_early else ""
     training = f"training {at_most}{_clock(found.training_seconds)} ({found.steps:,} steps)"
     after = found.evaluation_seconds + found.report_seconds
     evaluation = f", evaluation and report {_clock(after)}" if found.report_seconds else ""
     judges = "" if found.judges_counted else ", the judges not counted"
-    told = told_time(found.seconds)
+    told = describe_time(found.seconds)
     return f"{told[0].upper()}{told[1:]} from here: {training}{evaluation}{judges}."
 
 
-def told_time(seconds: float) -> str:
+def describe_time(seconds: float) -> str:
     """Return about how long something takes, no finer than it is known."""
     if seconds < 90:
         return f"about {max(5, 5 * round(seconds / 5))} s"

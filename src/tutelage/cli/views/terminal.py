@@ -10,7 +10,7 @@ from tutelage.cli.views.estimate import show_estimate
 from tutelage.cli.views.judges import show_judges
 from tutelage.cli.views.preparation import show_preparation
 from tutelage.cli.views.results import show_evaluation
-from tutelage.cli.views.training import show_trained, told_beside_loss
+from tutelage.cli.views.training import describe_beside_loss, show_trained
 from tutelage.codes import Message
 from tutelage.config.objectives import DEFAULT
 from tutelage.run import events
@@ -182,12 +182,13 @@ class Terminal:
         self._show_training()
         self._step = event.step
         self._move(
-            event.step, f"loss {event.loss:.3f}{told_beside_loss(event, self._objective)}{self._validation}"
+            event.step,
+            f"loss {event.loss:.3f}{describe_beside_loss(event, self._objective)}{self._validation}",
         )
 
     def _on_validation(self, event: events.Validated) -> None:
         self._show_training()
-        self._validation = f"  validation {event.loss:.3f}{told_beside_loss(event, self._objective)}"
+        self._validation = f"  validation {event.loss:.3f}{describe_beside_loss(event, self._objective)}"
         self._validations[event.step] = event
 
     def _on_memory(self, event: events.TreesShrunk) -> None:

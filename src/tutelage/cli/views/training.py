@@ -28,7 +28,7 @@ def show_trained(trained: Trained, run: RunFolder, kept: Validated | None) -> No
         console.say(told)
 
 
-def told_beside_loss(event: StepTaken | Validated, objective: str) -> str:
+def describe_beside_loss(event: StepTaken | Validated, objective: str) -> str:
     """Return what is said of the figures of a step or validation, nothing where the loss says all."""
     figures = event.model_extra or {}
     told = load_objective(objective).report.describe_step(figures) if figures else None

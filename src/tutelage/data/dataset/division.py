@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tutelage.data.dataset.prepared_rows import RowsWriter, id_type, open_rows
+from tutelage.data.dataset.prepared_rows import RowsWriter, id_type, map_rows
 from tutelage.run.folder import SPLITS, files_of_answers
 from tutelage.system.storage import remove, storage_faults
 
@@ -63,7 +63,7 @@ def _part(
 ) -> None:
     """Part rows into the splits in the order of the source; each was `written` under one of the names, by number."""
     files = [files_of_answers(folder, name, answers) for name in names]
-    opened = [list(map(open_rows, one)) for one in files]
+    opened = [list(map(map_rows, one)) for one in files]
     is_other = (np.diff(sides) != 0) | (np.diff(written) != 0)
     begins = [0, *(np.flatnonzero(is_other) + 1).tolist(), len(sides)]
     done = [0] * len(names)

@@ -18,7 +18,7 @@ OUTCOMES = ("kept", "repaired", "dropped")
 KEPT, REPAIRED, DROPPED = range(len(OUTCOMES))
 
 
-def rows_told_otherwise(
+def rows_with_other_outcome(
     ledger: Path, *, run: str, outcomes: Collection[str], reasons: Collection[str]
 ) -> dict[int, Message]:
     """Return the rows of which a run's ledger does not tell these outcomes and one of these reasons, and why not.

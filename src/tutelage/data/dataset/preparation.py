@@ -16,7 +16,7 @@ from tutelage.data.dataset.division import UNDIVIDED, divide, divide_again, spli
 from tutelage.data.dataset.empty_splits import empty_splits
 from tutelage.data.dataset.identity import made_of
 from tutelage.data.dataset.ledger import Ledger
-from tutelage.data.dataset.prepared_rows import PreparedRows, open_split
+from tutelage.data.dataset.prepared_rows import PreparedRows, map_split
 from tutelage.data.dataset.row_encoder import ANSWERS, EncodedRows, Labels, RowEncoder
 from tutelage.data.dataset.splits import Sides
 from tutelage.data.dataset.token_figures import count_tokens
@@ -97,14 +97,14 @@ def prepare(
             if count % ROWS_TOLD == 0:
                 progress(ROWS_TOLD)
     if overlong and settings.overlong == "stop":
-        _refuse_overlong(overlong, limit, settings)
+        _check_lengths(overlong, limit, settings)
     if not len(sides.rows):
         read = ledger.counts()["read"]
         told = f"{source.name}: none of the {read:,} rows can be used: {'; '.join(ledger.reasons())}."
         raise DataError("data.no_usable_rows", told)
     stands = _divided(folder, sides, settings, source.name, vocabulary, answers=encoder.answers)
     counts = {name: int((stands == side).sum()) for side, name in enumerate(SPLITS)}
-    splits = {name: open_split(folder, name, encoder.answers) for name in SPLITS}
+    splits = {name: map_split(folder, name, encoder.answers) for name in SPLITS}
     encoder.check_splits(splits, labels, source.name)
     _write_lines(LEDGER, folder, ledger.lines(sides.rows, stands))
     preparation = Preparation(
@@ -225,7 +225,7 @@ def sizes_of(source: Source) -> dict[int, int]:
     return {record.row: record.size for record in source.records if record.size is not None}
 
 
-def refuse_unknown_ids(
+def check_token_ids(
     rows: PreparedRows, *, vocabulary: int, text_of: Callable[[int], str] | None = None
 ) -> None:
     """Stop where the split of some rows holds a token id that the model has no weights for; say its text if known."""
@@ -240,7 +240,7 @@ def refuse_unknown_ids(
         )
 
 
-def _refuse_overlong(overlong: Sequence[tuple[int, int]], limit: int, settings: DataSettings) -> None:
+def _check_lengths(overlong: Sequence[tuple[int, int]], limit: int, settings: DataSettings) -> None:
     named = ", ".join(f"{row} ({tokens:,} tokens)" for row, tokens in overlong[:ROWS_NAMED])
     more = f" and {len(overlong) - ROWS_NAMED:,} more" if len(overlong) > ROWS_NAMED else ""
     owner = "data.max_length" if limit == settings.max_length else "the model's context"

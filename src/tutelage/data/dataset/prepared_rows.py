@@ -21,10 +21,10 @@ from numpy.lib import format as npy
 from tutelage.data.dataset.row_table import (
     ROW,
     WITHOUT_LABEL,
+    check_counts,
+    check_length,
     pack_row,
     predicts_label,
-    refuse_other_length,
-    refuse_wrong_counts,
 )
 from tutelage.run.folder import ONE_ANSWER, SplitFiles, files_of_answers, reading_faults
 from tutelage.run.lines import parse_json_line
@@ -120,28 +120,28 @@ class _ArrayFile:
         npy.write_array_header_1_0(self._file, {**header, "shape": (self.length, *self._columns)})
 
 
-def open_split(folder: Path, split: str, answers: Sequence[str] = ONE_ANSWER) -> "PreparedRows":
+def map_split(folder: Path, split: str, answers: Sequence[str] = ONE_ANSWER) -> "PreparedRows":
     """Map the rows of a split in a data folder; further `answers` whose files are gone are left out."""
     first, *others = files_of_answers(folder, split, answers)
-    rows = open_rows(first)
+    rows = map_rows(first)
     found = {
-        name: _open_beside(rows, files)
+        name: _map_further_answers(rows, files)
         for name, files in zip(answers[1:], others, strict=True)
         if files.texts.exists()
     }
     return rows.beside(answers[0], found)
 
 
-def _open_beside(rows: "PreparedRows", files: SplitFiles) -> "PreparedRows":
+def _map_further_answers(rows: "PreparedRows", files: SplitFiles) -> "PreparedRows":
     """Map further answers of some rows."""
-    found = open_rows(files)
+    found = map_rows(files)
     with reading_faults(files.table):
         if not np.array_equal(found.row_numbers, rows.row_numbers):
             raise ValueError("its rows are not those of the first answers")
     return found
 
 
-def open_rows(files: SplitFiles) -> "PreparedRows":
+def map_rows(files: SplitFiles) -> "PreparedRows":
     """Map the rows of a split; RunFolderError where the files are damaged or do not belong together."""
     with reading_faults(files.texts), files.texts.open("rb") as file:
         is_empty = files.texts.stat().st_size == 0  # which cannot be mapped
@@ -162,9 +162,9 @@ def open_rows(files: SplitFiles) -> "PreparedRows":
         (files.spans, "spans_end", len(spans)),
     ):
         with reading_faults(path):
-            refuse_other_length(table[column], length)
+            check_length(table[column], length)
     with reading_faults(files.table):
-        refuse_wrong_counts(table)
+        check_counts(table)
     return PreparedRows(_Mapped(files, texts, ids, table, spans), range(len(table)))
 
 

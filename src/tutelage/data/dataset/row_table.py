@@ -30,7 +30,7 @@ def pack_row(example: Example, *, ids_end: int, text_end: int, spans_end: int) -
     return _PACKED.pack(example.row, *ends, example.prompt_tokens, example.supervised, label)
 
 
-def refuse_other_length(ends: np.ndarray, length: int) -> None:
+def check_length(ends: np.ndarray, length: int) -> None:
     """Raise ValueError where what ends at these places is not as long as its file: (rows,)."""
     if (np.diff(ends, prepend=0) < 0).any() or (ends[-1] if len(ends) else 0) != length:
         raise ValueError("it is not as long as the table of its rows says")
@@ -41,7 +41,7 @@ def predicts_label(table: np.ndarray, ids: np.ndarray) -> np.ndarray:
     return (table["label"] != WITHOUT_LABEL) & (table["prompt_tokens"] == ids)
 
 
-def refuse_wrong_counts(table: np.ndarray) -> None:
+def check_counts(table: np.ndarray) -> None:
     """Raise ValueError where a row cannot be an example: (rows,) of ROW."""
     ids, label = np.diff(table["ids_end"], prepend=0), table["label"]
     is_class = predicts_label(table, ids)

@@ -10,7 +10,7 @@ from tutelage.errors import DataError
 from tutelage.text.spelling import did_you_mean, nearest
 
 
-def refuse_misspelt_fields(
+def check_field_names(
     paths: Mapping[str, str],
     fields: Collection[str],
     *,

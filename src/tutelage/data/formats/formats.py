@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from tutelage.codes import Message
 from tutelage.config.objectives import DEFAULT, ObjectiveInfo
 from tutelage.config.recipe import DataSettings
-from tutelage.data.formats.column_map import left_by_map, mapped, refuse_misspelt_fields
+from tutelage.data.formats.column_map import check_field_names, left_by_map, mapped
 from tutelage.data.formats.column_samples import ColumnSamples
 from tutelage.data.formats.format_notes import blank_system_notes, format_notes, unknown_key_notes
 from tutelage.data.formats.instructed_rows import InstructedRows
@@ -15,7 +15,7 @@ from tutelage.data.formats.kto_rows import LABEL, TAG, KtoRows
 from tutelage.data.formats.misplaced_texts import MisplacedTexts
 from tutelage.data.formats.named_rows import NamedRows, joined
 from tutelage.data.formats.schemas import SCHEMAS, fields_of, fields_of_formats, format_of, read_row
-from tutelage.data.formats.unknown_columns import FIELDS, BesideTexts, told_of_columns
+from tutelage.data.formats.unknown_columns import FIELDS, BesideTexts, describe_columns
 from tutelage.data.quality.label_sets import labels_as_text
 from tutelage.data.rows.conversations import Conversation, without_blank_system
 from tutelage.data.rows.reading import Reading, RowError, json_kind, require_json
@@ -101,8 +101,8 @@ class ConversationReader:
                     self._misplaced.note(conversation)
                     yield conversation
         except EncodingError as fault:
-            self._refuse_encoding(fault)
-        self._refuse_faults()
+            self._raise_wrong_encoding(fault)
+        self._raise_first_fault()
 
     def formats(self) -> dict[str, int]:
         """Return how many rows have each format, the most frequent one first."""
@@ -142,7 +142,7 @@ class ConversationReader:
             self._reading.unused.update(left_by_map(record.value, self._settings.map))
             if not self._rows_by_fields:
                 rare = {*fields_of([*SCHEMAS]), TAG}
-                refuse_misspelt_fields(self._settings.map, fields_of_formats(), rare=rare, there=own.value)
+                check_field_names(self._settings.map, fields_of_formats(), rare=rare, there=own.value)
             record = mapped(record, self._settings.map)
         if self._settings.instruction is not None:
             record = self._instructed.with_instruction(record)
@@ -207,16 +207,16 @@ class ConversationReader:
             or self._kto.has_faults
         )
 
-    def _refuse_encoding(self, fault: EncodingError) -> None:
+    def _raise_wrong_encoding(self, fault: EncodingError) -> None:
         """Stop at a byte that is not of the encoding; say of unknown columns too what has to be said of them."""
         if self._samples.names() and not self._rows_by_format:
             settings = self._settings.model_copy(update={"encoding": fault.likely})
             first = joined(list(self._unfitting.values())).first
-            told = told_of_columns(self._source, self._samples, settings, self._objective, first)
+            told = describe_columns(self._source, self._samples, settings, self._objective, first)
             raise DataError(fault.code, f"{fault}\n{told}", row=first.row) from fault
         raise fault
 
-    def _refuse_faults(self) -> None:
+    def _raise_first_fault(self) -> None:
         if self._other_values.count:
             raise DataError(
                 "data.row_not_object",
@@ -231,7 +231,7 @@ class ConversationReader:
                 f" data.format={found[0]}, or remove the fields of the other.",
                 row=rows.first.row,
             )
-        self._refuse_missing_fields()
+        self._check_fields()
         self._instructed.refuse()
         self._kto.refuse()
         if not self._kto.are_taken:
@@ -243,7 +243,7 @@ class ConversationReader:
                 row=rows.first.row,
             )
 
-    def _refuse_missing_fields(self) -> None:
+    def _check_fields(self) -> None:
         """Name the rows that lack a field of their format, by the first such field."""
         # A row that fits nothing is told by what it lacks of the format that most rows have, or that it is nearest to.
         usual = next(iter(self.formats()), None)
@@ -254,7 +254,7 @@ class ConversationReader:
         if not self._rows_by_format and self._are_unknown(by_format):
             groups = [rows for groups in by_format.values() for rows in groups]
             first = joined(groups).first
-            told = told_of_columns(self._source, self._samples, self._settings, self._objective, first)
+            told = describe_columns(self._source, self._samples, self._settings, self._objective, first)
             raise DataError("data.unknown_columns", told, row=first.row)
         first = {name: min(rows.first.row for rows in groups) for name, groups in by_format.items()}
         for name in sorted(

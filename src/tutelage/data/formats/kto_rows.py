@@ -115,11 +115,11 @@ class KtoRows:
     def refuse(self) -> None:
         """Stop where a row lacks the label that it needs, or has one that would not be heeded."""
         if self._are_needed:
-            self._refuse_unlabelled()
+            self._require_labels()
         if not self.are_taken:
-            self._refuse_unwanted()
+            self._require_desirable()
 
-    def _refuse_unlabelled(self) -> None:
+    def _require_labels(self) -> None:
         """Stop where answers cannot be judged, because they have no label or one that says something else."""
         if self._unlabelled.count:
             raise DataError(
@@ -135,7 +135,7 @@ class KtoRows:
                 " Leave out the rows that are neither.",
             )
 
-    def _refuse_unwanted(self) -> None:
+    def _require_desirable(self) -> None:
         """Stop where answers that are not wanted would be trained like all others."""
         is_other = self._is_other or len(self._numbers) > len(NUMBERS) - 1  # as of -1, 0 and 1
         if not self._unwanted.count or (is_other and not self._is_certain):

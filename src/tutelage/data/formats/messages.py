@@ -169,7 +169,7 @@ def with_system_field(value: Value, turns: tuple[Turn, ...], reading: Reading) -
         return (*field, *turns)
     if not turns[0].text.strip():
         return (*field, *turns[1:])
-    _refuse_other(
+    _require_same_system_text(
         field, turns[:1], "with a field 'system' and another system text at the beginning of the messages"
     )
     return turns
@@ -181,11 +181,11 @@ def one_system(apart: Sequence[Turn], own: Sequence[Turn]) -> tuple[Turn, ...]:
         return tuple(own or apart)
     if not any(turn.text.strip() for turn in own):
         return tuple(apart)
-    _refuse_other(apart, own, "with a system text in the prompt and another one in an answer")
+    _require_same_system_text(apart, own, "with a system text in the prompt and another one in an answer")
     return tuple(own)
 
 
-def _refuse_other(apart: Sequence[Turn], own: Sequence[Turn], what: str) -> None:
+def _require_same_system_text(apart: Sequence[Turn], own: Sequence[Turn], what: str) -> None:
     first, second = ([turn.text.strip() for turn in turns if turn.text.strip()] for turns in (apart, own))
     if first != second:
         raise RowError(

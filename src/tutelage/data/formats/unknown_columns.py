@@ -66,7 +66,7 @@ class BesideTexts:
             column.is_filled and column.is_varied and (column.is_text or (is_table and column.is_json))
             for column in others
         ) or (is_table and any(column.is_classes and column.bare == 0 for column in others)):
-            told = told_of_columns(self._source, self._samples, self._settings, DEFAULT, self._first)
+            told = describe_columns(self._source, self._samples, self._settings, DEFAULT, self._first)
             told += " To train the texts alone, as they stand, add --set data.format=text."
             raise DataError("data.unknown_columns", told, row=self._first.row)
 
@@ -86,7 +86,7 @@ def options_of(settings: DataSettings, paths: Mapping[str, str]) -> str:
     return "".join(f" {one}" for one in given)
 
 
-def told_of_columns(
+def describe_columns(
     source: str, samples: ColumnSamples, settings: DataSettings, objective: ObjectiveInfo, first: Record
 ) -> str:
     """Show the columns with two values each, and propose what they are as the command to type; `first` is a row."""

@@ -250,7 +250,7 @@ def cut_at_controls(text: str, known: Mapping[str, Control]) -> Iterator[Piece]:
             yield known.get(part, part)
 
 
-def refuse_leaks(tokenizer: Any, known: Mapping[str, Control]) -> None:
+def check_control_tokens(tokenizer: Any, known: Mapping[str, Control]) -> None:
     """Stop where a control token comes out of plain text all the same, as unigram vocabularies let it."""
     ids = {tokenizer.convert_tokens_to_ids(token) for token in known}
     for token in known:

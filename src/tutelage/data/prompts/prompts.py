@@ -22,6 +22,7 @@ from tutelage.data.prompts.encoding import (
     OpeningSpace,
     Piece,
     adds_begin_of_text,
+    check_control_tokens,
     content_encoder,
     control_tokens,
     cut_at_controls,
@@ -30,7 +31,6 @@ from tutelage.data.prompts.encoding import (
     encodings_of,
     join_pieces,
     piece_text,
-    refuse_leaks,
     with_opening_spaces,
 )
 from tutelage.data.prompts.supervision import EncodedAnswer, example_of
@@ -188,7 +188,7 @@ def _joined(layout: Sequence[Answer], opening_space: OpeningSpace | None) -> lis
 def make_renderer(tokenizer: Any, style: PromptStyle) -> PromptRenderer:
     """Bind a prompt style to a tokenizer, or say why the two do not go together."""
     known = control_tokens(tokenizer)
-    refuse_leaks(tokenizer, known)
+    check_control_tokens(tokenizer, known)
     if style == "chat":
         return _chat_renderer(tokenizer, known)
     wording, preferred_end = {

@@ -192,9 +192,9 @@ class _Rows:
             try:
                 value, end = _scan(text.seen, text.at)
             except StopIteration as fault:  # the scanner's word for it, with the position
-                self._refuse_unless_cut(fault.value, "Expecting value")
+                self._require_cut(fault.value, "Expecting value")
             except json.JSONDecodeError as fault:
-                self._refuse_unless_cut(fault.pos, fault.msg)
+                self._require_cut(fault.pos, fault.msg)
             except RecursionError:
                 return None
             except ValueError as fault:
@@ -207,7 +207,7 @@ class _Rows:
                 return None
             text.extend(seen)  # doubling, so that the whole stays linear
 
-    def _refuse_unless_cut(self, position: int, what: str) -> None:
+    def _require_cut(self, position: int, what: str) -> None:
         text = self.text
         is_near_the_end = position >= len(text.seen) - LONGEST_CUT_TOKEN
         if text.is_whole or not (is_near_the_end or what.startswith("Unterminated string")):
@@ -246,7 +246,7 @@ class _Rows:
                 raise self._malformed(text.at, "Expecting property name enclosed in double quotes")
             key = self._value(level=level)
             if key in keys and key is not NOT_READ:
-                raise self._malformed(text.at, _told_of_repeated(key), code="data.not_strict_json")
+                raise self._malformed(text.at, _describe_repeated_key(key), code="data.not_strict_json")
             if len(keys) < MOST_KEYS:
                 keys.add(key)
             text.skip_space()
@@ -311,23 +311,23 @@ def _levels_of(value: Any) -> int:
     return levels
 
 
-def _refuse_constant(name: str) -> None:
+def _raise_constant(name: str) -> None:
     raise ValueError(f"{name} is not JSON")
 
 
-def _refuse_repeated_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _check_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     value = dict(pairs)
     if len(value) != len(pairs):
         counts = Counter(key for key, _ in pairs)
-        raise ValueError(_told_of_repeated(next(key for key, count in counts.items() if count > 1)))
+        raise ValueError(_describe_repeated_key(next(key for key, count in counts.items() if count > 1)))
     return value
 
 
-def _told_of_repeated(key: str) -> str:
+def _describe_repeated_key(key: str) -> str:
     return f"the key {excerpt_of(key)!r} stands twice in one object"
 
 
-STRICT_DECODER = json.JSONDecoder(parse_constant=_refuse_constant, object_pairs_hook=_refuse_repeated_keys)
+STRICT_DECODER = json.JSONDecoder(parse_constant=_raise_constant, object_pairs_hook=_check_keys)
 _scan: Any = vars(STRICT_DECODER)["scan_once"]  # what raw_decode calls
 
 

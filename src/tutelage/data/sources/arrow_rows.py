@@ -105,7 +105,7 @@ def _bytes_in_dictionary(dictionary: Any, indices: Any) -> np.ndarray:
     return ends[places + 1].astype(np.int64) - ends[places]
 
 
-def refuse_bombs(metadata: Any, name: str, *, file_bytes: int, max_bytes: int) -> None:
+def check_compression(metadata: Any, name: str, *, file_bytes: int, max_bytes: int) -> None:
     """Stop before anything is unpacked where the footer of a Parquet file says that too much would come of it."""
     groups = [metadata.row_group(place) for place in range(metadata.num_row_groups)]
     columns = [group.column(place) for group in groups for place in range(group.num_columns)]

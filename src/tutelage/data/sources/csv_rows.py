@@ -119,7 +119,7 @@ class _Columns:
         self.unnamed = [place for place, cell in enumerate(cells) if not cell.strip().strip(MARK)]
         if len(self.unnamed) == self.width > 0:
             self.unnamed = []
-        refuse_repeated_columns(self.names, self._file)
+        check_columns(self.names, self._file)
 
     def fit(self, cells: list[str]) -> bool:
         """Take away empty cells behind the last column; tell whether the row is as wide as the others then.
@@ -162,7 +162,7 @@ class _Columns:
             )
 
 
-def refuse_repeated_columns(columns: list[str], name: str) -> None:
+def check_columns(columns: list[str], name: str) -> None:
     """Stop where two columns have one name."""
     repeated = next((column for column, count in Counter(columns).items() if count > 1), None)
     if repeated is not None:

@@ -103,9 +103,9 @@ def _recognise(file: BinaryIO, path: Path, settings: DataSettings) -> tuple[Reco
     head = Head(path, file, file.read(HEAD_BYTES), settings)
     if found := recognise_binary(head):
         return found, head.notes
-    _refuse_other_binaries(head.content, path)
+    _check_binary(head.content, path)
     if head.mark:
-        head.notes.append(_told_of_mark(head.encoding))
+        head.notes.append(_byte_order_mark_note(head.encoding))
     if head.begin.startswith("<"):
         raise DataError(
             "data.html_page",
@@ -126,7 +126,7 @@ def _after_mark(mark: bytes, read: ReadRows, file: BinaryIO) -> Iterator[Record]
     return read(file)
 
 
-def _refuse_other_binaries(head: bytes, path: Path) -> None:
+def _check_binary(head: bytes, path: Path) -> None:
     known = {
         b"PK\x03\x04": "a zip archive or an Excel sheet. Save the sheet as CSV, or unpack the archive",
         b"\xd0\xcf\x11\xe0": "an old Excel sheet or another Office document. Save the sheet as CSV",
@@ -145,7 +145,7 @@ def _refuse_other_binaries(head: bytes, path: Path) -> None:
             )
 
 
-def _told_of_mark(encoding: str) -> Message:
+def _byte_order_mark_note(encoding: str) -> Message:
     if encoding == "utf-8":
         return Message("data.byte_order_mark", "The file began with a byte-order mark, which was skipped.")
     return Message("data.utf_16", "The file was UTF-16 and was read as such.")

@@ -16,7 +16,7 @@ HUB_PREFIX = "hf:"
 ROWS_AT_ONCE = 256
 
 
-def open_hub(name: str, *, split: str, max_row_bytes: int = NO_LIMIT) -> OpenSource:
+def read_hub(name: str, *, split: str, max_row_bytes: int = NO_LIMIT) -> OpenSource:
     """Open one split of `hf:owner/name`, `hf:owner/name@revision` or `hf:./folder`.
 
     A row above `max_row_bytes` has its size and no value; the size is measured as that of a row of Parquet.

@@ -14,9 +14,9 @@ from tutelage.config.extensions import FILE_FORMATS
 from tutelage.config.recipe import DataSettings
 from tutelage.data.rows.records import OpenSource, Record, Source
 from tutelage.data.sources.files import RowsFile, look_at_file
-from tutelage.data.sources.hub import HUB_PREFIX, open_hub
+from tutelage.data.sources.hub import HUB_PREFIX, read_hub
 from tutelage.errors import DataError
-from tutelage.system.fetching import fetch_url, file_sha256, refuse_secret_address
+from tutelage.system.fetching import check_url_secrets, fetch_url, file_sha256
 from tutelage.text.spelling import did_you_mean, nearest, nearest_path
 
 STARTER = "starter"
@@ -28,19 +28,19 @@ NAMES_SHOWN = 5
 
 
 def read_source(name: str, *, cache: Path, settings: DataSettings = DataSettings()) -> Source:  # noqa: B008 - frozen
-    """Read every record of a source into memory; DataError as `open_source`, and where a record is at fault."""
-    opened = open_source(name, cache=cache, settings=settings)
+    """Read every record of a source into memory; DataError as `find_source`, and where a record is at fault."""
+    opened = find_source(name, cache=cache, settings=settings)
     return Source(opened.name, opened.sha256, list(opened.records()), opened.notes, opened.kind)
 
 
-def open_source(name: str, *, cache: Path, settings: DataSettings = DataSettings()) -> OpenSource:  # noqa: B008 - frozen
+def find_source(name: str, *, cache: Path, settings: DataSettings = DataSettings()) -> OpenSource:  # noqa: B008 - frozen
     """Look at a source without reading its rows; DataError where there is none, or where its bytes are not the
     expected ones."""
     if name.startswith(HUB_PREFIX):
-        source = open_hub(name, split=settings.hub_split, max_row_bytes=settings.max_row_bytes)
+        source = read_hub(name, split=settings.hub_split, max_row_bytes=settings.max_row_bytes)
     else:
         path = locate_source(name, cache=cache, settings=settings)
-        source = _open_folder(name, path, settings) if path.is_dir() else _open_one(name, path, settings)
+        source = _find_folder(name, path, settings) if path.is_dir() else _find_file(name, path, settings)
     if settings.sha256 not in (None, source.sha256):
         raise DataError(
             "data.checksum_mismatch",
@@ -74,7 +74,7 @@ def locate_source(name: str, *, cache: Path, settings: DataSettings = DataSettin
             max_bytes=settings.max_file_bytes,
         )
     if is_address(name):
-        refuse_secret_address(name)
+        check_url_secrets(name)
         if settings.sha256 is None:
             raise DataError(
                 "data.checksum_required",
@@ -107,7 +107,7 @@ def is_here(settings: DataSettings, *, cache: Path) -> bool:
     if settings.source == INSTRUCTION_DATA:
         return locate_book_file(cache).exists()
     if is_address(settings.source):
-        refuse_secret_address(settings.source)
+        check_url_secrets(settings.source)
         return bool(settings.sha256) and (cache / "data" / str(settings.sha256)).exists()
     return not settings.source.startswith(HUB_PREFIX)
 
@@ -122,12 +122,12 @@ def is_path(name: str) -> bool:
     return not (name in (STARTER, INSTRUCTION_DATA) or is_address(name) or name.startswith(HUB_PREFIX))
 
 
-def _open_one(name: str, path: Path, settings: DataSettings) -> OpenSource:
+def _find_file(name: str, path: Path, settings: DataSettings) -> OpenSource:
     file = look_at_file(path, settings)
     return OpenSource(name, file_sha256(path), file.records, file.notes, file.kind)
 
 
-def _open_folder(name: str, folder: Path, settings: DataSettings) -> OpenSource:
+def _find_folder(name: str, folder: Path, settings: DataSettings) -> OpenSource:
     """Open the files of a folder in the order of their names, as one source."""
     found = sorted(path for path in folder.rglob("*") if path.is_file() and not path.name.startswith("."))
     paths = [path for path in found if _has_known_suffix(path)]

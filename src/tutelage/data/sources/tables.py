@@ -10,14 +10,14 @@ from typing import Any, BinaryIO
 
 from tutelage.data.rows.records import NO_LIMIT, Record
 from tutelage.data.sources.arrow_rows import (
+    check_compression,
     records_of,
-    refuse_bombs,
     repeated_columns,
     rows_at_once,
     too_large,
 )
 from tutelage.data.sources.arrow_values import row_reader
-from tutelage.data.sources.csv_rows import refuse_repeated_columns
+from tutelage.data.sources.csv_rows import check_columns
 from tutelage.errors import DataError
 from tutelage.text.characters import is_unseen
 
@@ -42,9 +42,9 @@ def read_parquet_rows(
     unpacked, rows = 0, 0
     try:
         metadata = parquet.read_metadata(file)
-        refuse_bombs(metadata, name, file_bytes=file.seek(0, io.SEEK_END), max_bytes=max_bytes)
+        check_compression(metadata, name, file_bytes=file.seek(0, io.SEEK_END), max_bytes=max_bytes)
         table = parquet.ParquetFile(file, read_dictionary=repeated_columns(metadata))
-        refuse_repeated_columns(table.schema_arrow.names, name)
+        check_columns(table.schema_arrow.names, name)
         rows_of = row_reader(table.schema_arrow)
         for batch in table.iter_batches(batch_size=rows_at_once(metadata, ROWS_AT_ONCE)):
             for record in records_of(batch, rows, rows_of, max_row_bytes=max_row_bytes):

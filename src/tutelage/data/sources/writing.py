@@ -43,10 +43,12 @@ def file_of_rows(
             f"No row is left to write to {path}. Choose less strictly.",
         )
     if format.is_text_table:
-        _refuse_turns_as_text(path, rows)
+        _require_messages_kept(path, rows)
     content = _encoded(path, format, rows)
     if format.read_back is not None:
-        _refuse_other_rows(path, list(format.read_back(io.BytesIO(content), str(path))), rows, settings)
+        _require_same_conversations(
+            path, list(format.read_back(io.BytesIO(content), str(path))), rows, settings
+        )
     # Without a time in it, the same rows make the same bytes.
     return gzip.compress(content, mtime=0) if path.name.lower().endswith(".gz") else content
 
@@ -56,7 +58,7 @@ def is_text_table(path: Path) -> bool:
     return _format_of(path).is_text_table
 
 
-def refuse_unknown_ending(path: Path) -> None:
+def require_known_extension(path: Path) -> None:
     """Stop before any work when the ending of a name says no kind of file."""
     _format_of(path)
 
@@ -133,7 +135,7 @@ def _encoded(path: Path, format: FileFormat, rows: Sequence[Row]) -> bytes:
         ) from fault
 
 
-def _refuse_turns_as_text(path: Path, rows: Sequence[Row]) -> None:
+def _require_messages_kept(path: Path, rows: Sequence[Row]) -> None:
     """Stop where a list of turns would come back as a text.
 
     A cell of 'messages' can hold nothing but turns, so that their JSON is read again. A prompt or an answer may well be
@@ -152,7 +154,7 @@ def _refuse_turns_as_text(path: Path, rows: Sequence[Row]) -> None:
                 )
 
 
-def _refuse_other_rows(
+def _require_same_conversations(
     path: Path, again: Sequence[Record], rows: Sequence[Row], settings: DataSettings
 ) -> None:
     """Stop where what was written would be read as other conversations."""

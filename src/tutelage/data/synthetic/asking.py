@@ -26,7 +26,7 @@ class RememberingModel:
     def __init__(
         self,
         name: str,
-        open_model: Callable[[], ChatModel],
+        load_model: Callable[[], ChatModel],
         *,
         cache: Path,
         temperature: float,
@@ -36,7 +36,7 @@ class RememberingModel:
         self.name = f"{parts.kind}:{parts.model}"  # without its place, which is nobody else's business
         self.asked = self.remembered = 0
         self._identity = identity_of(name)
-        self._open = open_model
+        self._open = load_model
         self._model: ChatModel | None = None
         self._folder = cache / "replies"
         self._temperature, self._max_tokens = temperature, max_tokens

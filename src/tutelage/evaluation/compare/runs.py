@@ -156,8 +156,8 @@ def compare_runs(runs: Sequence[EvaluatedRun]) -> RunsCompared:
     deciding = [name for name in first.rows.deciding if name in metrics]
     for other in runs[1:]:
         if not deciding:
-            _refuse_other_objective(first, other)
-        _refuse_other_rows(first, other)
+            _require_same_objective(first, other)
+        _require_same_rows(first, other)
     by_recipe = reduce(_sorted_in, runs, [])
     groups = [_group(own, by_recipe[0], metrics, deciding) for own in by_recipe]
     reading = metrics[deciding[-1]]
@@ -165,7 +165,7 @@ def compare_runs(runs: Sequence[EvaluatedRun]) -> RunsCompared:
     return RunsCompared(metrics[deciding[0]], metrics, reading, len(first.rows.answers), clusters, groups)
 
 
-def _refuse_other_objective(one: EvaluatedRun, other: EvaluatedRun) -> None:
+def _require_same_objective(one: EvaluatedRun, other: EvaluatedRun) -> None:
     if one.rows.measures.keys().isdisjoint(other.rows.measures):
         raise RunFolderError(
             "compare.different_objectives",
@@ -174,7 +174,7 @@ def _refuse_other_objective(one: EvaluatedRun, other: EvaluatedRun) -> None:
         )
 
 
-def _refuse_other_rows(one: EvaluatedRun, other: EvaluatedRun) -> None:
+def _require_same_rows(one: EvaluatedRun, other: EvaluatedRun) -> None:
     if one.data_sha256 != other.data_sha256:
         raise RunFolderError(
             "compare.different_data",

@@ -64,7 +64,7 @@ class NamedSet:
     notes: Sequence[Message] = ()  # what has to be said of how its rows were read
 
 
-def open_sets(
+def load_eval_sets(
     recipe: Recipe, folder: Path, *, training: Sequence[PreparedRow], cache: Path
 ) -> list[NamedSet]:
     """Read and render every set of a recipe; DataError where one cannot be scored or repeats a training prompt.
@@ -79,7 +79,7 @@ def open_sets(
         _open(name, settings, recipe, renderer, cache) for name, settings in recipe.evaluation.sets.items()
     ]
     for one in opened:
-        _refuse_trained(one, trained)
+        _check_eval_set_leaks(one, trained)
     return opened
 
 
@@ -151,7 +151,7 @@ def _choices(
     return found
 
 
-def _refuse_trained(one: NamedSet, trained: TrainedPrompts) -> None:
+def _check_eval_set_leaks(one: NamedSet, trained: TrainedPrompts) -> None:
     leaked = [row.example.row for row in one.rows if row.prompt in trained]
     if leaked:
         named = ", ".join(map(str, leaked[:ROWS_NAMED])) + (", …" if len(leaked) > ROWS_NAMED else "")

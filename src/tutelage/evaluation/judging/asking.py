@@ -183,7 +183,7 @@ class Sitting:
 
     def _ask(self, inquiry: Inquiry) -> Reply:
         with self._lock:
-            self.refuse_more(is_new=True)
+            self.require_open(is_new=True)
             self._model = self._model or self.open()
         try:
             reply = self._model.ask(
@@ -204,7 +204,7 @@ class Sitting:
     def begin_try(self, most: Fraction, *, is_first: bool) -> None:
         """Charge a try before it is sent; _NotAskedError where it must not be."""
         with self._lock:
-            self.refuse_more(is_new=is_first)
+            self.require_open(is_new=is_first)
             if self.purse and not self.purse.charge(most):
                 spent = f"of which {float(self.purse.spent):.4g} is spent"
                 raise _NotAskedError(
@@ -223,7 +223,7 @@ class Sitting:
                 " evaluation.judge_max_tokens, or leave evaluation.judge_budget out"
             )
 
-    def refuse_more(self, *, is_new: bool) -> None:
+    def require_open(self, *, is_new: bool) -> None:
         """Raise _NotAskedError where nothing may be asked any more, or no new question."""
         if self.closed_because is not None:
             raise _NotAskedError("judge.gave_up", self.closed_because)

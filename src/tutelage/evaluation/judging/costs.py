@@ -110,7 +110,7 @@ def _exact(amount: float) -> Fraction:
     return Fraction(repr(amount))
 
 
-def open_purse(settings: EvaluationSettings, ledger: SpentLedger) -> Purse | None:
+def make_budget(settings: EvaluationSettings, ledger: SpentLedger) -> Purse | None:
     """Return the purse of a judge, or None where no prices are given; `ledger` is for those with a budget."""
     if settings.judge_price_in is None or settings.judge_price_out is None:
         return None

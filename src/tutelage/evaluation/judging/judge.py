@@ -12,7 +12,7 @@ from tutelage.codes import Message
 from tutelage.config.recipe_evaluation import EvaluationSettings
 from tutelage.errors import LanguageModelError, RecipeError
 from tutelage.evaluation.judging.asking import Progress, Sitting
-from tutelage.evaluation.judging.costs import open_purse
+from tutelage.evaluation.judging.costs import make_budget
 from tutelage.evaluation.judging.injections import draw_injections
 from tutelage.evaluation.judging.judgements import Judgement, names_of, notes_on
 from tutelage.evaluation.judging.kept_replies import KeptReplies
@@ -39,7 +39,7 @@ from tutelage.evaluation.judging.set_scores import (
 )
 from tutelage.evaluation.metrics.metrics import score_rows
 from tutelage.evaluation.stats.clusters import cluster_rows
-from tutelage.llm.language_models import open_chat_model, refuse_unusable
+from tutelage.llm.language_models import load_chat_model, require_usable_model
 from tutelage.llm.model_names import parse_model_name
 from tutelage.run.artifacts import Preparation
 from tutelage.run.folder import ARMS
@@ -107,8 +107,8 @@ def judge_answers(
     records: list[dict[str, Any]] = []
     kinships = {name: _kinship(finished.preparation, name) for name in settings.judges}
     for name, notes in kinships.items():
-        sitting = open_sitting(name, settings, spent_by=finished.spent_by)
-        _tell_costs(sitting, [*plan.inquiries, *questions_about(sets, injections)], name, tell)
+        sitting = make_judge_session(name, settings, spent_by=finished.spent_by)
+        _print_costs(sitting, [*plan.inquiries, *questions_about(sets, injections)], name, tell)
         judgements = sitting.judge(
             plan.inquiries,
             progress(name, len(plan.inquiries)),
@@ -126,7 +126,7 @@ def judge_answers(
     return Judges.model_validate({"protocol_sha256": protocol_sha256(), "judges": results}), records
 
 
-def _tell_costs(
+def _print_costs(
     sitting: Sitting, inquiries: Sequence[Inquiry], name: str, tell: Callable[[str], None]
 ) -> None:
     if sitting.purse is None:
@@ -140,12 +140,12 @@ def _tell_costs(
         )
 
 
-def open_sitting(name: str, settings: EvaluationSettings, *, spent_by: tuple[str, str]) -> Sitting:
+def make_judge_session(name: str, settings: EvaluationSettings, *, spent_by: tuple[str, str]) -> Sitting:
     """Make a judge ready to be asked; its model is opened at the first question that has no reply yet."""
     folder = user_cache() / "judgements"
     ledger = SpentLedger(folder, identity(name), *spent_by)
     return Sitting(
-        open=lambda: open_chat_model(
+        open=lambda: load_chat_model(
             name, timeout_seconds=settings.judge_timeout, aliases=settings.judge_aliases
         ),
         kept=KeptReplies(folder, identity(name)),
@@ -153,11 +153,11 @@ def open_sitting(name: str, settings: EvaluationSettings, *, spent_by: tuple[str
         concurrency=settings.judge_concurrency,
         max_tokens=settings.judge_max_tokens,
         # A model in this process has no price.
-        purse=open_purse(settings, ledger) if parse_model_name(name).kind != "gguf" else None,
+        purse=make_budget(settings, ledger) if parse_model_name(name).kind != "gguf" else None,
     )
 
 
-def refuse_judges_at_fault(settings: EvaluationSettings, *, named_here: bool) -> None:
+def check_judge_settings(settings: EvaluationSettings, *, named_here: bool) -> None:
     """Stop before anything is computed where a judge or the labels cannot be used.
 
     `named_here` tells that the judges were given on the command line. A recipe travels; what stands in one must not
@@ -181,7 +181,7 @@ def refuse_judges_at_fault(settings: EvaluationSettings, *, named_here: bool) ->
             " metric.",
         )
     for name in settings.judges:
-        refuse_unusable(name)
+        require_usable_model(name)
         host = parse_model_name(name).remote_host
         if host and not named_here:
             raise LanguageModelError(
@@ -201,7 +201,7 @@ def identity(name: str) -> str:
     parts = parse_model_name(name)
     if parts.kind != "gguf":
         return name
-    refuse_unusable(name)
+    require_usable_model(name)
     return f"gguf:{file_sha256(Path(parts.place).expanduser())}"
 
 

@@ -73,7 +73,7 @@ def _of_several(text: str, count: int) -> str:
     return f"of {count} {'replies' if count > 1 else 'reply'} {text}"
 
 
-def told_unasked(judgements: Sequence[Judgement]) -> Message | None:
+def unanswered_note(judgements: Sequence[Judgement]) -> Message | None:
     """Say how many questions have no reply yet, and why the last; None where all have one."""
     unasked = [judgement.reason for judgement in judgements if judgement.is_unasked]
     if not unasked:
@@ -93,7 +93,7 @@ def notes_on(judgements: Sequence[Judgement], asked_for: str) -> list[Message]:
     if lost:
         told = " and ".join(_PARTS.get(part, part) for part in lost)
         notes.append(Message("judge.asked_otherwise", f"The server refuses {told}, so it was asked without."))
-    unasked = told_unasked(judgements)
+    unasked = unanswered_note(judgements)
     return [*notes, unasked] if unasked else notes
 
 

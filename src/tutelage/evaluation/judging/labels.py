@@ -82,7 +82,7 @@ def compare_lists(one: Sequence[float], other: Sequence[float]) -> Agreement | N
     be of two different answers.
     """
     fewer, more = sorted((len(one), len(other)))
-    _refuse_missing(fewer, more, "One of the lists holds", "")
+    _require_labels_found(fewer, more, "One of the lists holds", "")
     return _agreement(one, other)
 
 
@@ -125,13 +125,13 @@ def _in_order(found: Mapping[str, Any], rows: Sequence[int], path: Path) -> Scor
         )
     labels: dict[tuple[int, str], float] = {}
     for arm, scores in found.items():
-        _refuse_missing(len(scores), len(rows), f"The labels {path} hold", f" of the {arm} model")
+        _require_labels_found(len(scores), len(rows), f"The labels {path} hold", f" of the {arm} model")
         for row, score in zip(rows, scores, strict=True):
             labels[row, arm] = _score(score, f"of row {row}", path)
     return labels
 
 
-def _refuse_missing(found: int, wanted: int, who_holds: str, of_whom: str) -> None:
+def _require_labels_found(found: int, wanted: int, who_holds: str, of_whom: str) -> None:
     if found != wanted:
         raise DataError(
             "judge.labels_unpaired",

@@ -72,7 +72,7 @@ def read_scores(
     RunFolderError where the answers are not those of the same rows.
     """
     base_by_row, tuned_by_row = _by_row(base, "base"), _by_row(tuned, "tuned")
-    _refuse_unpaired(base_by_row, tuned_by_row)
+    _require_paired(base_by_row, tuned_by_row)
     by_row = {line["row"]: line for line in lines}
     rows = tuple(sorted(base_by_row))
     if by_row.keys() != base_by_row.keys():
@@ -97,7 +97,7 @@ def score_rows(
 ) -> PairedScores:
     """Score the answers of both models, by `own` metrics too, and pair them by row id, never by position."""
     base_by_row, tuned_by_row = _by_row(base, "base"), _by_row(tuned, "tuned")
-    _refuse_unpaired(base_by_row, tuned_by_row)
+    _require_paired(base_by_row, tuned_by_row)
     rows = tuple(sorted(base_by_row))
     return PairedScores(
         rows,
@@ -120,7 +120,7 @@ def _by_row(answers: Sequence[Mapping[str, Any]], arm: str) -> dict[int, Mapping
     return {answer["row"]: answer for answer in answers}
 
 
-def _refuse_unpaired(base: Mapping[int, Any], tuned: Mapping[int, Any]) -> None:
+def _require_paired(base: Mapping[int, Any], tuned: Mapping[int, Any]) -> None:
     unpaired = sorted(base.keys() ^ tuned.keys())
     if unpaired:
         raise RunFolderError(

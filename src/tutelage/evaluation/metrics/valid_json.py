@@ -40,7 +40,7 @@ def read_schema(settings: NamedSetSettings) -> Any:
 
 def _is_valid_json(answer: Answer, settings: NamedSetSettings, schema: Any) -> bool:
     try:
-        value = json.loads(answer["response"], parse_constant=_refuse_constant, parse_float=_finite)
+        value = json.loads(answer["response"], parse_constant=_raise_constant, parse_float=_finite)
         return schema is None or schema_validator(schema).is_valid(value)
     except (ValueError, ArithmeticError, RecursionError):
         return False
@@ -51,7 +51,7 @@ def _is_valid_json(answer: Answer, settings: NamedSetSettings, schema: Any) -> b
         ) from fault
 
 
-def _refuse_constant(name: str) -> None:
+def _raise_constant(name: str) -> None:
     raise ValueError(f"{name} is no JSON")
 
 

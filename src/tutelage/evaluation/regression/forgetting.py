@@ -59,7 +59,7 @@ class Reading:
     next_log_probs: torch.Tensor
 
 
-def open_passages(folder: Path, prompt: PromptStyle) -> list[Passage]:
+def read_passages(folder: Path, prompt: PromptStyle) -> list[Passage]:
     """Cut the general text that ships with the package into passages, as tokens of the model in `folder`.
 
     Those that its context is too short for are left out.
@@ -95,7 +95,7 @@ def general_prompts() -> list[str]:
     return file.read_text(encoding="utf-8").splitlines()
 
 
-def open_prompts(folder: Path) -> list[tuple[int, ...]]:
+def read_general_prompts(folder: Path) -> list[tuple[int, ...]]:
     """Return beginnings of the general prompts as tokens of the model in `folder`, TOKENS_COMPARED of each prompt."""
     tokenizer = load_tokenizer(folder)
     context = context_length(folder)

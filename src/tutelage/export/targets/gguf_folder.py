@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from tutelage.export.converter import convert, refuse_unwritable
+from tutelage.export.converter import convert, require_gguf_support
 from tutelage.export.gguf_file import is_written_here, rewrite_gguf, write_gguf
 from tutelage.export.gguf_metadata import further_ends
 from tutelage.export.record import Exported
@@ -52,7 +52,7 @@ def make_gguf(work: ExportWork, folder: Path) -> None:
 def check_gguf(trained: TrainedModel) -> None:
     """Stop where the file could not be written."""
     family = str(read_json_file(trained.source.folder / "config.json").get("model_type"))
-    refuse_unwritable(family, load_tokenizer(trained.source.folder))
+    require_gguf_support(family, load_tokenizer(trained.source.folder))
 
 
 def check_ends(source: ModelSource, style: Style) -> None:

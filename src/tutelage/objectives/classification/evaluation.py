@@ -38,7 +38,7 @@ def evaluate_classification(inputs: EvaluationInputs) -> Evaluated:
     if recipe.evaluation.zero_shot:
         by_names = _by_names(trained, rows=rows, classes=classes, progress=inputs.progress)
     inputs.waiting("Loading the tuned model")
-    model = open_classifier(trained)
+    model = load_classifier(trained)
     several = recipe.data.label_separator is not None
     find = label_probabilities if several else class_probabilities
 
@@ -167,7 +167,7 @@ def _by_names(
 ) -> np.ndarray:
     folder = trained.source.folder
     return classes_by_names(
-        trained.open_base(),
+        trained.load_base(),
         load_tokenizer(folder),
         [row.prompt for row in rows],
         classes,
@@ -176,16 +176,16 @@ def _by_names(
     )
 
 
-def open_classifier(
+def load_classifier(
     trained: TrainedModel, *, device: torch.device | None = None, dtype: torch.dtype | None = None
 ) -> CausalModel:
     """Load a base model with the head and the weights that were trained on it.
 
     Device and dtype are those of the training where none are given.
     """
-    base, prepared = trained.open_base(device, dtype), trained.preparation
+    base, prepared = trained.load_base(device, dtype), trained.preparation
     with_head = with_class_head(base, len(prepared.classes), seed=0, sets=prepared.label_sets)
-    return trained.open_tuned(with_head)
+    return trained.load_tuned(with_head)
 
 
 def classifying_work(ahead: EvaluationAhead) -> Work:

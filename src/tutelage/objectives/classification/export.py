@@ -20,14 +20,14 @@ from tutelage.evaluation.metrics.threshold import HALF
 from tutelage.export.export import Waiting, publish_export
 from tutelage.export.record import Exported
 from tutelage.export.verification import Comparison, reload
-from tutelage.model.assembly import open_merged
+from tutelage.model.assembly import load_merged
 from tutelage.model.class_head import as_sequence_classifier, class_probabilities, label_probabilities
 from tutelage.model.folders import read_json_file
 from tutelage.model.loading import has_sequence_classifier, load_tokenizer, quietly
 from tutelage.model.other_programs import adapt_config, adapt_tokenizer
 from tutelage.model.trained import TrainedModel
 from tutelage.objectives.classification.card import class_card
-from tutelage.objectives.classification.evaluation import open_classifier
+from tutelage.objectives.classification.evaluation import load_classifier
 from tutelage.objectives.classification.rows import text_ids
 from tutelage.objectives.spec import ExportPart
 from tutelage.run.evaluation import Evaluation
@@ -109,7 +109,7 @@ def ask_classifier(trained: TrainedModel, held_out: Sequence[str]) -> ClassRefer
     controls = [token.content for token in tokenizer.added_tokens_decoder.values()]
     texts = [text for text in held_out if not any(control in text for control in controls)]
     ids = [text_ids(tokenizer, text, token="last") for text in texts]
-    model = open_classifier(trained, device=torch.device("cpu"), dtype=torch.float32)
+    model = load_classifier(trained, device=torch.device("cpu"), dtype=torch.float32)
     several = trained.recipe.data.label_separator is not None
     found = (label_probabilities if several else class_probabilities)(model, ids, len(classes))
     return ClassReference(classes, texts, ids, found, len(held_out) - len(texts), several)
@@ -125,7 +125,7 @@ def write_classifier(folder: Path, trained: TrainedModel) -> None:
         )
     tokenizer.padding_side = "right"
     tokenizer.chat_template = None  # nobody talks with it
-    merged = open_merged(trained.source, trained.weights, recipe.adapter, classes=len(classes))
+    merged = load_merged(trained.source, trained.weights, recipe.adapter, classes=len(classes))
     several = recipe.data.label_separator is not None
     classifier = as_sequence_classifier(merged, classes, padding=tokenizer.pad_token_id, several=several)
     with quietly():

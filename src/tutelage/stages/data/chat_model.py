@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from tutelage.data.synthetic.asking import RememberingModel
 
 
-def refuse_odd_asking(*, temperature: float, max_tokens: int, seed: int, timeout_seconds: float) -> None:
+def check_request_settings(*, temperature: float, max_tokens: int, seed: int, timeout_seconds: float) -> None:
     """Stop at numbers that a model cannot be asked with."""
     for name, value, least in (
         ("temperature", temperature, 0),
@@ -31,7 +31,7 @@ def remote_host(name: str) -> str | None:
     return parse_model_name(name).remote_host
 
 
-def open_remembering(
+def load_cached_model(
     name: str,
     *,
     temperature: float = 0.7,
@@ -44,12 +44,12 @@ def open_remembering(
     Its replies are kept in the cache, so that the same work goes on where it was interrupted.
     """
     from tutelage.data.synthetic.asking import RememberingModel
-    from tutelage.llm.language_models import open_chat_model
+    from tutelage.llm.language_models import load_chat_model
     from tutelage.system.fetching import user_cache
 
     return RememberingModel(
         name,
-        lambda: open_chat_model(name, timeout_seconds=timeout_seconds, aliases=aliases),
+        lambda: load_chat_model(name, timeout_seconds=timeout_seconds, aliases=aliases),
         cache=user_cache(),
         temperature=temperature,
         max_tokens=max_tokens,

@@ -25,7 +25,7 @@ class Converted:
     left_behind: Mapping[str, int]
 
 
-def refuse_odd_conversion(to: str | None, *, chosen_only: bool, drop_unfit: bool) -> None:
+def check_conversion(to: str | None, *, chosen_only: bool, drop_unfit: bool) -> None:
     """Stop where it is said what becomes of rows that the format has no place for, and there is no such format."""
     if ((chosen_only or drop_unfit) and to is None) or (chosen_only and to == "preference"):
         raise RecipeError(
@@ -43,7 +43,7 @@ def convert(
     """
     from tutelage.data.sources.conversion import convert_rows
 
-    refuse_odd_conversion(to, chosen_only=chosen_only, drop_unfit=drop_unfit)
+    check_conversion(to, chosen_only=chosen_only, drop_unfit=drop_unfit)
     made = convert_rows(rows.mapped_records(), rows.conversations.rows, to, chosen_only=chosen_only)
     if made.unfit and not drop_unfit:
         raise DataError("convert.rows_do_not_fit", _refusal(to, made.unfit), row=next(iter(made.unfit)))

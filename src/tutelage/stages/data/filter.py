@@ -14,7 +14,7 @@ from tutelage.run.folder import RunFolder
 from tutelage.stages.data.rows import Selection, SourceRows, count_tokens
 from tutelage.stages.inputs import Inputs
 from tutelage.stages.reporter import Reporter
-from tutelage.stages.settings import refuse_less_than_one
+from tutelage.stages.settings import require_positive
 from tutelage.text.patterns import BoundedPattern, compile_pattern
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def filter_rows(rows: SourceRows, wanted: RowFilter, inputs: Inputs, reporter: R
         controls=control_tokens(renderer.tokenizer) if renderer else (),
         label_separator=rows.settings.label_separator,
         note=lambda message: reporter.note(message.code, message.text),
-        before=_told_otherwise(rows, wanted) | (_undesirable(rows) if wanted.desirable else {}),
+        before=_rows_with_other_outcome(rows, wanted) | (_undesirable(rows) if wanted.desirable else {}),
     )
     kept = [record for record in records if record.row not in left_out]
     return Selection(with_row_numbers(kept), rows.settings, left_out)
@@ -93,13 +93,13 @@ def check_filter(wanted: RowFilter) -> "Criteria":
             "cli.option_needs_another",
             "--run names the run whose ledger --outcome and --reason are about: give it with one of them.",
         )
-    _refuse_unknown("rule", (*wanted.without_rule, *wanted.only_rule), RULES_OF_ROWS)
+    _require_known("rule", (*wanted.without_rule, *wanted.only_rule), RULES_OF_ROWS)
     languages = (*WORDS, *SCRIPTS, LATIN, NO_LETTERS)
-    _refuse_unknown("language", (*wanted.language, *wanted.without_language), languages)
+    _require_known("language", (*wanted.language, *wanted.without_language), languages)
     counts = {
         name: value for name, value in vars(wanted).items() if name.split("_")[0] in ("min", "max", "per")
     }
-    refuse_less_than_one(**counts)
+    require_positive(**counts)
     return Criteria(
         without_rules=wanted.without_rule,
         only_rules=wanted.only_rule,
@@ -111,7 +111,7 @@ def check_filter(wanted: RowFilter) -> "Criteria":
     )
 
 
-def _refuse_unknown(what: str, given: Sequence[object], known: Sequence[object]) -> None:
+def _require_known(what: str, given: Sequence[object], known: Sequence[object]) -> None:
     for one in given:
         if one not in known:
             raise RecipeError(
@@ -131,12 +131,12 @@ def _patterns(option: str, given: Sequence[str]) -> list[BoundedPattern]:
         ) from fault
 
 
-def _told_otherwise(rows: SourceRows, wanted: RowFilter) -> dict[int, Message]:
+def _rows_with_other_outcome(rows: SourceRows, wanted: RowFilter) -> dict[int, Message]:
     """Return the rows of which the ledger of the run that was named tells something else.
 
     RunFolderError if the run was prepared from another source.
     """
-    from tutelage.data.dataset.ledger import rows_told_otherwise
+    from tutelage.data.dataset.ledger import rows_with_other_outcome
 
     if wanted.run is None:
         return {}
@@ -150,7 +150,7 @@ def _told_otherwise(rows: SourceRows, wanted: RowFilter) -> dict[int, Message]:
             " prepared from.",
         )
     ledger = run.require(run.ledger, stage="prepare")
-    return rows_told_otherwise(ledger, run=run.name, outcomes=wanted.outcome, reasons=wanted.reason)
+    return rows_with_other_outcome(ledger, run=run.name, outcomes=wanted.outcome, reasons=wanted.reason)
 
 
 def _undesirable(rows: SourceRows) -> dict[int, Message]:

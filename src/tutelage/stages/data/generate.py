@@ -9,7 +9,7 @@ from tutelage.errors import DataError
 from tutelage.run.events import Waited
 from tutelage.stages.data.rows import SourceRows
 from tutelage.stages.reporter import Reporter
-from tutelage.stages.settings import refuse_less_than_one
+from tutelage.stages.settings import require_positive
 
 if TYPE_CHECKING:
     from tutelage.data.rows.conversations import Conversation
@@ -64,7 +64,7 @@ def generate(
     """
     from tutelage.data.synthetic.inventing import invent
 
-    refuse_less_than_one(rows=count, rows_per_question=rows_per_question, max_questions=max_questions)
+    require_positive(rows=count, rows_per_question=rows_per_question, max_questions=max_questions)
     made = invent(
         seeds,
         model,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from tutelage.run.events import Waited
 from tutelage.stages.data.rows import Selection, SourceRows
 from tutelage.stages.reporter import Reporter
-from tutelage.stages.settings import refuse_less_than_one
+from tutelage.stages.settings import require_positive
 
 if TYPE_CHECKING:
     from tutelage.data.synthetic.asking import RememberingModel
@@ -39,7 +39,7 @@ def improve(
     """
     from tutelage.data.synthetic.improving import improve as improve_rows
 
-    refuse_less_than_one(max_questions=max_questions)
+    require_positive(max_questions=max_questions)
     conversations = rows.conversations.rows
     improved = improve_rows(
         conversations,

@@ -3,7 +3,7 @@
 from tutelage.codes import Message
 from tutelage.errors import RecipeError
 from tutelage.stages.data.rows import Selection, SourceRows
-from tutelage.stages.settings import refuse_less_than_one
+from tutelage.stages.settings import require_positive
 
 
 def sample(rows: SourceRows, count: int, *, seed: int = 123) -> Selection:
@@ -11,7 +11,7 @@ def sample(rows: SourceRows, count: int, *, seed: int = 123) -> Selection:
     from tutelage.data.lint.selection import sample_rows
     from tutelage.data.sources.writing import with_row_numbers
 
-    refuse_less_than_one(rows=count)
+    require_positive(rows=count)
     records = rows.source.records
     if count > len(records):
         raise RecipeError(

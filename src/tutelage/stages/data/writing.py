@@ -24,13 +24,13 @@ class RowsFile:
     formula_cells: Sequence[tuple[int, str]]
 
 
-def refuse_taken(paths: Iterable[Path], *, ledger: Path | None = None, overwrite: bool) -> None:
+def require_free_paths(paths: Iterable[Path], *, ledger: Path | None = None, overwrite: bool) -> None:
     """Stop before any work when a file could not be written, or would be lost."""
-    from tutelage.data.sources.writing import refuse_unknown_ending
+    from tutelage.data.sources.writing import require_known_extension
 
     files = list(paths)
     for path in files:
-        refuse_unknown_ending(path)
+        require_known_extension(path)
     for path in (*files, *([ledger] if ledger else [])):
         if path.is_dir():
             raise RunFolderError("cli.output_is_a_folder", f"{path} is a folder. Name a file in it.")

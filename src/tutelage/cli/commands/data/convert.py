@@ -8,15 +8,15 @@ from tutelage.cli.commands.data.files import (
     Ledger,
     OutputOptions,
     SourceOptions,
-    open_rows,
-    refuse_outputs,
-    tell_reasons,
+    read_rows_of,
+    require_writable_outputs,
     write_files,
+    write_reasons,
 )
 from tutelage.cli.views.rows import show_left_behind
 from tutelage.config.extensions import ROW_FORMATS
+from tutelage.stages.data.convert import check_conversion
 from tutelage.stages.data.convert import convert as convert_rows
-from tutelage.stages.data.convert import refuse_odd_conversion
 
 if TYPE_CHECKING:
     FormatName = str
@@ -50,10 +50,10 @@ def convert(
 
     Each row keeps its number as `source_row`.
     """
-    refuse_odd_conversion(to, chosen_only=chosen_only, drop_unfit=drop_unfit)
-    refuse_outputs(output, output.output, ledger=ledger)
-    rows = open_rows(options, verb="convert", keeps_fields=to is None)
+    check_conversion(to, chosen_only=chosen_only, drop_unfit=drop_unfit)
+    require_writable_outputs(output, output.output, ledger=ledger)
+    rows = read_rows_of(options, verb="convert", keeps_fields=to is None)
     made = convert_rows(rows, to, chosen_only=chosen_only, drop_unfit=drop_unfit)
     show_left_behind(made, to)
     write_files(output, {output.output: made.values}, made.settings)
-    tell_reasons(output, ledger, rows, made.left_out)
+    write_reasons(output, ledger, rows, made.left_out)

@@ -17,7 +17,7 @@ from tutelage.config.recipe import DataSettings
 from tutelage.config.recipe_file import load
 from tutelage.errors import RecipeError
 from tutelage.stages.data.rows import SourceRows, read_rows
-from tutelage.stages.data.writing import encode_files, refuse_taken, write_file, write_ledger
+from tutelage.stages.data.writing import encode_files, require_free_paths, write_file, write_ledger
 
 *OTHERS, LAST = FILE_FORMATS
 # What decides how a source is read; a verb may honour more.
@@ -81,7 +81,7 @@ class OutputOptions:
     ] = False
 
 
-def open_rows(
+def read_rows_of(
     options: SourceOptions,
     *,
     verb: str,
@@ -115,9 +115,9 @@ def open_rows(
     return rows
 
 
-def refuse_outputs(output: OutputOptions, *paths: Path, ledger: Path | None = None) -> None:
+def require_writable_outputs(output: OutputOptions, *paths: Path, ledger: Path | None = None) -> None:
     """Stop before any work when a file could not be written, or would be lost."""
-    refuse_taken(paths, ledger=ledger, overwrite=output.overwrite or output.dry_run)
+    require_free_paths(paths, ledger=ledger, overwrite=output.overwrite or output.dry_run)
 
 
 def write_files(
@@ -130,7 +130,7 @@ def write_files(
         show_written(file, is_dry_run=output.dry_run)
 
 
-def tell_reasons(
+def write_reasons(
     output: OutputOptions,
     ledger: Path | None,
     rows: SourceRows,

@@ -10,10 +10,10 @@ from tutelage.cli.commands.data.files import (
     Ledger,
     OutputOptions,
     SourceOptions,
-    open_rows,
-    refuse_outputs,
-    tell_reasons,
+    read_rows_of,
+    require_writable_outputs,
     write_files,
+    write_reasons,
 )
 from tutelage.cli.opening import opened_inputs
 from tutelage.cli.options import as_path
@@ -103,9 +103,9 @@ def filter_rows(
     """
     wanted = RowFilter(**vars(chosen))
     check_filter(wanted)
-    refuse_outputs(output, output.output, ledger=ledger)
-    rows = open_rows(options, verb="filter", honoured=HONOURED)
+    require_writable_outputs(output, output.output, ledger=ledger)
+    rows = read_rows_of(options, verb="filter", honoured=HONOURED)
     with opened_inputs(LoadedRecipe(rows.recipe, {})) as (inputs, reporter):
         kept = filter_by(rows, wanted, inputs, reporter)
     write_files(output, {output.output: kept.values}, kept.settings)
-    tell_reasons(output, ledger, rows, kept.left_out)
+    write_reasons(output, ledger, rows, kept.left_out)

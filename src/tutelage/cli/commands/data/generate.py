@@ -7,19 +7,19 @@ from cyclopts import Parameter
 from tutelage.cli.commands.data.files import (
     OutputOptions,
     SourceOptions,
-    open_rows,
-    refuse_outputs,
+    read_rows_of,
+    require_writable_outputs,
     write_files,
 )
 from tutelage.cli.commands.data.models import (
     ModelOptions,
-    open_model,
+    load_chat_model_of,
 )
 from tutelage.cli.opening import reporting
 from tutelage.cli.views import console
 from tutelage.cli.views.made_rows import show_questions, show_refused
 from tutelage.stages.data.generate import find_seeds, generate, most_questions, require_rows
-from tutelage.stages.settings import refuse_less_than_one
+from tutelage.stages.settings import require_positive
 
 
 def generate_rows(
@@ -40,10 +40,10 @@ def generate_rows(
 
     Near-repeats of existing rows are discarded.
     """
-    refuse_outputs(output, output.output)
-    refuse_less_than_one(rows=rows, rows_per_question=rows_per_question, max_questions=max_questions)
-    asked = open_model(model)
-    opened = open_rows(options, verb="generate", keeps_fields=False)
+    require_writable_outputs(output, output.output)
+    require_positive(rows=rows, rows_per_question=rows_per_question, max_questions=max_questions)
+    asked = load_chat_model_of(model)
+    opened = read_rows_of(options, verb="generate", keeps_fields=False)
     seeds = find_seeds(opened)
     console.say(f"{len(seeds):,} of them can be shown as examples.")
     if output.dry_run:

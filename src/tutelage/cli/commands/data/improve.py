@@ -8,20 +8,20 @@ from tutelage.cli.commands.data.files import (
     Ledger,
     OutputOptions,
     SourceOptions,
-    open_rows,
-    refuse_outputs,
-    tell_reasons,
+    read_rows_of,
+    require_writable_outputs,
     write_files,
+    write_reasons,
 )
 from tutelage.cli.commands.data.models import (
     ModelOptions,
-    open_model,
+    load_chat_model_of,
 )
 from tutelage.cli.opening import reporting
 from tutelage.cli.views import console
 from tutelage.cli.views.made_rows import show_questions
 from tutelage.stages.data.improve import Part, count_questions, improve
-from tutelage.stages.settings import refuse_less_than_one
+from tutelage.stages.settings import require_positive
 
 
 def improve_rows(
@@ -45,10 +45,10 @@ def improve_rows(
 
     Every row is written, changed or not.
     """
-    refuse_outputs(output, output.output, ledger=ledger)
-    refuse_less_than_one(max_questions=max_questions)
-    asked = open_model(model)
-    rows = open_rows(options, verb="improve", keeps_fields=False)
+    require_writable_outputs(output, output.output, ledger=ledger)
+    require_positive(max_questions=max_questions)
+    asked = load_chat_model_of(model)
+    rows = read_rows_of(options, verb="improve", keeps_fields=False)
     if output.dry_run:
         questions = count_questions(rows, part, max_questions=max_questions)
         console.say(f"{asked.name} would be asked {questions:,} questions.")
@@ -58,4 +58,4 @@ def improve_rows(
         improved = improve(rows, asked, reporter, part, max_questions=max_questions, seed=model.seed)
     show_questions(asked)
     write_files(output, {output.output: improved.values}, improved.settings)
-    tell_reasons(output, ledger, rows, improved.left_out, what="unchanged", outcome="kept")
+    write_reasons(output, ledger, rows, improved.left_out, what="unchanged", outcome="kept")

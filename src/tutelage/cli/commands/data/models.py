@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from tutelage.cli.views import console
-from tutelage.stages.data.chat_model import open_remembering, refuse_odd_asking, remote_host
+from tutelage.stages.data.chat_model import check_request_settings, load_cached_model, remote_host
 
 if TYPE_CHECKING:
     from tutelage.stages.data.chat_model import RememberingModel
@@ -38,9 +38,9 @@ class ModelOptions:
     ] = ()
 
 
-def open_model(options: ModelOptions) -> "RememberingModel":
+def load_chat_model_of(options: ModelOptions) -> "RememberingModel":
     """Return the model of the options, and say where what is asked goes."""
-    refuse_odd_asking(
+    check_request_settings(
         temperature=options.temperature,
         max_tokens=options.max_tokens,
         seed=options.seed,
@@ -48,7 +48,7 @@ def open_model(options: ModelOptions) -> "RememberingModel":
     )
     if host := remote_host(options.model):
         console.say(f"Rows are sent to {host}.")
-    return open_remembering(
+    return load_cached_model(
         options.model,
         temperature=options.temperature,
         max_tokens=options.max_tokens,

@@ -8,13 +8,13 @@ from tutelage.cli.commands.data.files import (
     Ledger,
     OutputOptions,
     SourceOptions,
-    open_rows,
-    refuse_outputs,
-    tell_reasons,
+    read_rows_of,
+    require_writable_outputs,
     write_files,
+    write_reasons,
 )
 from tutelage.stages.data.sample import sample as sample_rows
-from tutelage.stages.settings import refuse_less_than_one
+from tutelage.stages.settings import require_positive
 
 
 def sample(
@@ -29,9 +29,9 @@ def sample(
 
     With the same seed, a larger sample contains the smaller one.
     """
-    refuse_outputs(output, output.output, ledger=ledger)
-    refuse_less_than_one(rows=rows)
-    opened = open_rows(options, verb="sample")
+    require_writable_outputs(output, output.output, ledger=ledger)
+    require_positive(rows=rows)
+    opened = read_rows_of(options, verb="sample")
     drawn = sample_rows(opened, rows, seed=seed)
     write_files(output, {output.output: drawn.values}, drawn.settings)
-    tell_reasons(output, ledger, opened, drawn.left_out)
+    write_reasons(output, ledger, opened, drawn.left_out)

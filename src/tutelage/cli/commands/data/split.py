@@ -8,10 +8,10 @@ from tutelage.cli.commands.data.files import (
     Ledger,
     OutputOptions,
     SourceOptions,
-    open_rows,
-    refuse_outputs,
-    tell_reasons,
+    read_rows_of,
+    require_writable_outputs,
     write_files,
+    write_reasons,
 )
 from tutelage.cli.options import Split
 from tutelage.cli.views.rows import show_parts
@@ -39,15 +39,15 @@ def split(
     rows.jsonl becomes rows.train.jsonl, rows.test.jsonl and rows.validation.jsonl.
     """
     files = part_files(output.output)
-    refuse_outputs(output, *files.values(), ledger=ledger)
+    require_writable_outputs(output, *files.values(), ledger=ledger)
     given = {
         "--split data.split": split,
         "--train-share data.train_share": train_share,
         "--test-share data.test_share": test_share,
     }
-    rows = open_rows(options, verb="split", honoured=SHARES, overrides=given)
+    rows = read_rows_of(options, verb="split", honoured=SHARES, overrides=given)
     parts = split_rows(rows)
     show_parts(parts, files)
     written = {files[name]: values for name, values in parts.values.items() if values}
     write_files(output, written, parts.settings)
-    tell_reasons(output, ledger, rows, parts.left_out)
+    write_reasons(output, ledger, rows, parts.left_out)

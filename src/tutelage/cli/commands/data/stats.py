@@ -4,7 +4,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from tutelage.cli.commands.data.files import SourceOptions, open_rows
+from tutelage.cli.commands.data.files import SourceOptions, read_rows_of
 from tutelage.cli.opening import opened_inputs
 from tutelage.cli.views import console
 from tutelage.cli.views.description import show_description
@@ -20,7 +20,7 @@ def stats(
     ] = False,
 ) -> None:
     """Count rows, fields, turns, languages and near-duplicates."""
-    rows = open_rows(
+    rows = read_rows_of(
         options,
         verb="stats",
         honoured=("data.prompt", "data.loss_on", "model.name_or_path"),
@@ -29,6 +29,6 @@ def stats(
     with opened_inputs(LoadedRecipe(rows.recipe, {})) as (inputs, _):
         found = describe(rows, inputs)
     if json:
-        console.say_json(found.to_record())
+        console.print_json(found.to_record())
     else:
         show_description(found)

@@ -10,7 +10,7 @@ from tutelage.data.rows.conversations import Conversation, Turn
 
 def _write(row: Conversation) -> Row:
     system, turns = apart_from_system(row)
-    _refuse_unless_pairs(turns)
+    _require_pairs(turns)
     *history, asked, answered = turns
     pairs = [[one.asked, other.text] for one, other in zip(history[::2], history[1::2], strict=True)]
     return {
@@ -22,7 +22,7 @@ def _write(row: Conversation) -> Row:
     }
 
 
-def _refuse_unless_pairs(turns: Sequence[Turn]) -> None:
+def _require_pairs(turns: Sequence[Turn]) -> None:
     pairs = zip(turns[::2], turns[1::2], strict=False)
     if len(turns) % 2 or not all(map(is_one_exchange, pairs)):
         raise UnfitError(
