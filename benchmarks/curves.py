@@ -17,7 +17,7 @@ from tutelage.model.forward import CausalModel
 from tutelage.model.loading import load_model
 from tutelage.model.sources import ModelSource
 from tutelage.system.runtime import settle_process
-from tutelage.training.opening import probe_examples
+from tutelage.training.load import probe_examples
 from tutelage.training.optimizer import make_optimizer
 from tutelage.training.step import optimizer_step
 from tutelage.training.validation import validate

@@ -53,7 +53,7 @@ def long_rows(tokenizer: Any, *, end: int, tokens: int, count: int) -> list[dict
 
     Each row begins with another passage than the ones before it, as long as there are any, so that no prefix is shared.
     """
-    from tutelage.evaluation.regression.forgetting import cut, general_texts  # noqa: PLC0415 - it imports torch
+    from tutelage.evaluation.regression.general_text_check import cut, general_texts  # noqa: PLC0415 - it imports torch
 
     passages = [passage for text in general_texts().values() for passage in cut(text)]
     supervised = round(tokens * SUPERVISED_SHARE)

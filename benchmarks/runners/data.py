@@ -22,7 +22,7 @@ def measure(job: dict) -> dict:
     from tutelage.data.dataset.preparation import sizes_of
     from tutelage.data.dataset.splits import Sides
     from tutelage.data.formats.formats import read_conversations
-    from tutelage.data.lint.findings import Variety, find_in_rows, find_nulls
+    from tutelage.data.lint.row_checks import Variety, find_in_rows, find_nulls
     from tutelage.data.prompts.encoding import control_tokens
     from tutelage.data.prompts.prompts import make_renderer
     from tutelage.data.quality.checks import check_rows

@@ -20,7 +20,7 @@ def main() -> None:
     settle_process()  # as the command line does, before torch is imported
 
     from tutelage.model.assembly import load_for_training
-    from tutelage.training.opening import probe_examples
+    from tutelage.training.load import probe_examples
     from tutelage.training.optimizer import make_optimizer
     from tutelage.training.step import optimizer_step
 

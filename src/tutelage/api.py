@@ -18,11 +18,11 @@ from tutelage.run.events import Listener, ignore
 from tutelage.run.folder import ARMS, RunFolder
 from tutelage.stages.export import Quantization
 from tutelage.stages.functions import FormatFunction, MetricFunction, given_functions
-from tutelage.stages.opening import earlier_run, new_run
 from tutelage.stages.python_settings import overrides_of
 from tutelage.stages.python_words import python_words
 from tutelage.stages.reporter import without_raising
 from tutelage.stages.rows import kept_rows
+from tutelage.stages.run_folders import earlier_run, new_run
 from tutelage.stages.session import Session
 
 if TYPE_CHECKING:

@@ -136,7 +136,7 @@ def of_posix_alone(node):
 
 def test_what_windows_lacks_is_used_in_one_place():
     # The second asks whether it is there.
-    assert files_where(of_posix_alone) <= {"system/platforms.py", "system/machine.py"}
+    assert files_where(of_posix_alone) <= {"system/platforms.py", "system/autotune.py"}
 
 
 @pytest.mark.parametrize(
@@ -200,7 +200,7 @@ def test_nothing_names_a_path_or_a_host_of_some_machine():
         "llm/model_names.py",
         "system/fetching.py",
         "cli/commands/serve.py",
-        "serve/guard.py",
+        "serve/auth.py",
     }
 
 

@@ -31,7 +31,7 @@ OF_ROWS = {
     "data/formats/format_notes.py": "reads the fields of each format",
     "data/formats/instructed_rows.py": "writes an instruction into rows of two formats",
     "data/quality/checks.py": "drops a pair whose answers are to different prompts",
-    "data/sources/conversion.py": "writes rows in each format",
+    "data/sources/convert_rows.py": "writes rows in each format",
     "stages/data/convert.py": "writes rows in each format",
     "evaluation/judging/judge.py": "a judge compares two answers, which it calls a preference",
     "report/judges.py": "a judge compares two answers, which it calls a preference",

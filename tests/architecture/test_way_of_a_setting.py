@@ -16,8 +16,8 @@ ROOT = Path(tutelage.__file__).parent
 TO_THE_RECIPE = [
     "cli/main.py",
     "cli/commands/run.py",
-    "cli/opening.py",
-    "stages/opening.py",
+    "cli/sessions.py",
+    "stages/run_folders.py",
     "config/recipe_file.py",
 ]
 TO_THE_OPTIMIZER = [

@@ -10,8 +10,8 @@ from support.rows import alpaca_values, write_rows
 from support.scripted_server import Answer, completion, in_turn, scripted_server
 from support.tiny_gguf import write_tiny_gguf
 
-from tutelage.data.synthetic import improving, inventing
-from tutelage.data.synthetic.asking import object_schema
+from tutelage.data.synthetic import reflection, self_instruct
+from tutelage.data.synthetic.cached_model import object_schema
 from tutelage.llm import server_replies
 
 SECRET = "sk-canary-0123456789"
@@ -192,11 +192,11 @@ def test_a_real_llama_cpp_server_is_asked_and_answers_in_rows(data, tmp_path, mo
     monkeypatch.setattr(
         tiny_gguf, "CONTEXT", 2048
     )  # a question with its examples is longer than the usual one
-    monkeypatch.setattr(inventing, "object_schema", of_one_choice)
-    monkeypatch.setattr(improving, "object_schema", of_one_choice)
-    monkeypatch.setattr(inventing, "schema", lambda rows: {
+    monkeypatch.setattr(self_instruct, "object_schema", of_one_choice)
+    monkeypatch.setattr(reflection, "object_schema", of_one_choice)
+    monkeypatch.setattr(self_instruct, "schema", lambda rows: {
         "type": "object", "required": ["rows"], "additionalProperties": False,
-        "properties": {"rows": {"type": "array", "items": of_one_choice(*inventing.FIELDS), "minItems": 1,
+        "properties": {"rows": {"type": "array", "items": of_one_choice(*self_instruct.FIELDS), "minItems": 1,
                                 "maxItems": 1}},
     })  # fmt: skip
     with llama_cpp(write_tiny_gguf(tmp_path / "tiny.gguf"), context=2048) as server:

@@ -22,8 +22,8 @@ from tutelage.errors import RunFolderError
 from tutelage.export import verification
 from tutelage.export.gguf_file import QUANTIZATIONS
 from tutelage.export.style import make_style
+from tutelage.model.config_compatibility import write_generation_config
 from tutelage.model.loading import load_tokenizer
-from tutelage.model.other_programs import write_generation_config
 from tutelage.model.sources import DEFAULT_ORIGINAL
 from tutelage.run.folder import ExportFolder, RunFolder, read_json
 from tutelage.run.lock import locked

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tutelage.cli.main import app
-from tutelage.data.dataset.own_question import Question
+from tutelage.data.dataset.sample_prompt import Question
 from tutelage.evaluation.next_steps import answering_steps, evaluate_step, path_argument
 from tutelage.objectives.classification.report import class_steps
 

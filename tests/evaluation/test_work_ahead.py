@@ -7,8 +7,8 @@ from tutelage.config.recipe import Recipe, TrainingSettings
 from tutelage.config.recipe_evaluation import EvaluationSettings, NamedSetSettings
 from tutelage.data.dataset.prepared_rows import map_rows
 from tutelage.evaluation import work_ahead
-from tutelage.evaluation.eval_sets.named_sets import NamedSet
-from tutelage.evaluation.regression.forgetting import TOKENS_COMPARED, general_prompts, general_texts
+from tutelage.evaluation.eval_sets.sets import NamedSet
+from tutelage.evaluation.regression.general_text_check import TOKENS_COMPARED, general_prompts, general_texts
 from tutelage.evaluation.work_ahead import EvaluationAhead, answering_work, opening_work, tuned_lengths
 from tutelage.objectives import load_objective
 from tutelage.run.folder import split_files

@@ -19,8 +19,8 @@ from support.interrupted import check_it_ends_as, made_by, words
 import tutelage
 from tutelage.errors import MemoryExhaustedError, StorageError
 from tutelage.system.child_process import raise_if_out_of_memory
-from tutelage.system.refusals import is_short_of_memory, system_refusal
 from tutelage.system.storage import storage_faults
+from tutelage.system.system_errors import is_short_of_memory, system_refusal
 
 pytestmark = [pytest.mark.forks, pytest.mark.usefixtures("at_home")]
 

@@ -4,7 +4,7 @@ import torch
 from support.tiny_models import tiny_model
 
 from tutelage.model.forward import target_log_probs
-from tutelage.model.self_check import check_parity, one_at_a_time_log_probs
+from tutelage.model.parity_check import check_parity, one_at_a_time_log_probs
 from tutelage.tree.examples import Example
 from tutelage.tree.prefix_tree import merge
 

@@ -9,12 +9,12 @@ from support.tiny_models import CPU, END, FAMILIES, tiny_model
 from transformers import AutoModelForCausalLM, BloomConfig, GraniteMoeHybridConfig, Lfm2Config, MambaConfig
 
 from tutelage.errors import MemoryExhaustedError, ModelError
-from tutelage.model import self_check
+from tutelage.model import parity_check
+from tutelage.model.float32 import in_float32
 from tutelage.model.forward import CausalModel, target_log_probs
-from tutelage.model.in_float32 import in_float32
 from tutelage.model.layer_kinds import NAMED_AFTER
 from tutelage.model.loading import context_length
-from tutelage.model.self_check import (
+from tutelage.model.parity_check import (
     ISOLATION,
     TOLERANCE,
     check_parity,
@@ -68,7 +68,7 @@ def test_recurrent_layers_are_refused_by_their_kind(config, dtype):
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_recurrent_layers_of_unknown_kind_are_found_by_what_they_give(monkeypatch, dtype):
     """With the small weights of a fresh model, whose differences bfloat16 would hide."""
-    monkeypatch.setattr("tutelage.model.self_check.layers_beyond_attention", lambda module: None)
+    monkeypatch.setattr("tutelage.model.parity_check.layers_beyond_attention", lambda module: None)
     model = built(HYBRID, dtype=dtype)
     with pytest.raises(ModelError, match="gives other results over prefix trees"):
         check_parity(model, PROBES)
@@ -96,7 +96,7 @@ def test_layers_that_keep_a_state_are_known_by_name(name):
 
 def test_a_branch_that_reads_another_is_caught_though_the_mean_is_small(monkeypatch):
     """The broken variant: a thousandth of what a neighbouring branch says is added to each log-probability."""
-    right = self_check.target_log_probs
+    right = parity_check.target_log_probs
 
     def leaky(model, tree):
         found = right(model, tree)
@@ -106,8 +106,8 @@ def test_a_branch_that_reads_another_is_caught_though_the_mean_is_small(monkeypa
 
     model = tiny_model("llama", dtype=torch.float32)
     check_parity(model, PROBES)
-    monkeypatch.setattr(self_check, "target_log_probs", leaky)
-    monkeypatch.setattr(self_check, "TOLERANCE", {torch.float32: 1.0})
+    monkeypatch.setattr(parity_check, "target_log_probs", leaky)
+    monkeypatch.setattr(parity_check, "TOLERANCE", {torch.float32: 1.0})
     with pytest.raises(ModelError) as told:
         check_parity(model, PROBES)
     assert told.value.code == "model.branches_leak"
@@ -157,7 +157,7 @@ def test_out_of_memory_in_the_check_is_out_of_memory(monkeypatch, fault):
     def fail(model, tree):
         raise fault
 
-    monkeypatch.setattr(self_check, "target_log_probs", fail)
+    monkeypatch.setattr(parity_check, "target_log_probs", fail)
     model = tiny_model("llama", dtype=torch.bfloat16)
     with pytest.raises(MemoryExhaustedError) as told:
         check_parity(model, PROBES)

@@ -7,7 +7,7 @@ from support.tiny_models import END, ragged_examples, tiny_model
 
 from tutelage.config.recipe import AdapterSettings
 from tutelage.errors import MemoryExhaustedError, ModelError
-from tutelage.evaluation.regression import forgetting
+from tutelage.evaluation.regression import general_text_check
 from tutelage.generation import generate as generation
 from tutelage.generation.generate import generate
 from tutelage.model import answer_log_probs as answers
@@ -122,9 +122,9 @@ def test_a_validation_loss_is_the_same_in_parts(monkeypatch):
 def test_what_follows_prompts_is_the_same_in_parts(monkeypatch):
     model = tiny_model("llama")
     prompts = [example.prompt_ids for example in ragged_examples(16)]
-    whole = forgetting.next_log_probs(model, prompts)
-    monkeypatch.setattr(forgetting, "run_tree", refusing(forgetting.run_tree, above=30))
-    assert torch.allclose(forgetting.next_log_probs(model, prompts), whole, atol=1e-5)
+    whole = general_text_check.next_log_probs(model, prompts)
+    monkeypatch.setattr(general_text_check, "run_tree", refusing(general_text_check.run_tree, above=30))
+    assert torch.allclose(general_text_check.next_log_probs(model, prompts), whole, atol=1e-5)
 
 
 def test_answers_are_the_same_in_smaller_batches_and_counted_once(monkeypatch):

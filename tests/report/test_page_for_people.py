@@ -14,10 +14,10 @@ from support.reports import write_report
 
 from tutelage.config.recipe import Recipe
 from tutelage.config.recipe_file import check
-from tutelage.data.dataset.own_question import Question
+from tutelage.data.dataset.sample_prompt import Question
 from tutelage.evaluation.next_steps import answering_steps, path_argument
 from tutelage.objectives import load_objective
-from tutelage.report.identity import identity, short_name
+from tutelage.report.run_facts import identity, short_name
 from tutelage.report.summary import Summary
 from tutelage.run.artifacts import Preparation, RowCounts
 from tutelage.run.folder import write_json

@@ -14,12 +14,12 @@ from transformers import PreTrainedTokenizerFast
 
 from tutelage.codes import Message
 from tutelage.errors import RecipeError
-from tutelage.model.kept_tokenizer import KeptTokenizer, read_kept_tokenizer
+from tutelage.model.saved_tokenizer import KeptTokenizer, read_kept_tokenizer
 from tutelage.run.folder import ExportFolder, RunFolder
 from tutelage.serve.engines import load_engine
 from tutelage.serve.exported import VerifiedFile, verified_file
+from tutelage.serve.generation_requests import Question
 from tutelage.serve.llama_engine import LlamaEngine
-from tutelage.serve.questions import Question
 from tutelage.serve.torch_engine import TorchEngine
 
 

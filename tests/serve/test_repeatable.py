@@ -10,8 +10,8 @@ from support.served_run import serving
 from tutelage.codes import Message
 from tutelage.generation.sampling import Sampling
 from tutelage.serve import torch_engine
+from tutelage.serve.generation_requests import Question
 from tutelage.serve.llama_engine import SEEDS, LlamaEngine
-from tutelage.serve.questions import Question
 from tutelage.serve.room import Room
 from tutelage.serve.torch_engine import TorchEngine
 

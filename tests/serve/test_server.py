@@ -21,7 +21,7 @@ from tutelage.generation.generate import answer_texts
 from tutelage.model.assembly import load_base, load_tuned
 from tutelage.run.lines import read_json_lines
 from tutelage.serve.app import LARGEST_REQUEST, make_app
-from tutelage.serve.questions import Piece, Question
+from tutelage.serve.generation_requests import Piece, Question
 from tutelage.serve.torch_engine import TorchEngine
 
 LONGEST = 12

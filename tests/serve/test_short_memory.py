@@ -11,9 +11,9 @@ from support.sessions import trained_in
 
 from tutelage.generation import continuous_batch
 from tutelage.generation.continuous_batch import ContinuousBatch
+from tutelage.serve.answering_model import load_served
 from tutelage.serve.app import make_app
-from tutelage.serve.opening import load_served
-from tutelage.serve.questions import Question
+from tutelage.serve.generation_requests import Question
 from tutelage.serve.torch_engine import TorchEngine
 
 TEXTS = [f"Write the number {number} in words." for number in range(8)]

@@ -13,7 +13,7 @@ from tutelage.codes import Message
 from tutelage.errors import Interrupted
 from tutelage.serve import server as server_room
 from tutelage.serve.app import make_app
-from tutelage.serve.questions import Piece
+from tutelage.serve.generation_requests import Piece
 from tutelage.serve.server import listening, serve_until_stopped
 from tutelage.serve.under_way import UnderWay
 from tutelage.system.interruption import INTERRUPTION

@@ -1,7 +1,7 @@
 """A conversation with each model of a run: what an answer is asked with, what is remembered, and how one is stopped."""
 
 from tutelage.run.lines import read_json_lines
-from tutelage.serve.questions import Piece
+from tutelage.serve.generation_requests import Piece
 from tutelage.stages.chat import Talk
 
 

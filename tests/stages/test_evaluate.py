@@ -17,10 +17,10 @@ from tutelage.run import events
 from tutelage.run.evaluation import read_evaluation
 from tutelage.run.folder import RunFolder, read_json, write_json
 from tutelage.stages.evaluate import evaluate, has_worse_set
-from tutelage.stages.opening import earlier_run
 from tutelage.stages.prepare import prepare
 from tutelage.stages.prepared import read_prepared
 from tutelage.stages.run import run_all
+from tutelage.stages.run_folders import earlier_run
 from tutelage.stages.session import Session
 from tutelage.stages.train import train
 from tutelage.tree.examples import Example, PreparedRow

@@ -17,7 +17,7 @@ from tutelage.errors import DataError, RecipeError, RunFolderError
 from tutelage.evaluation.metrics import load_metric
 from tutelage.evaluation.metrics.metrics import OwnMetric, score_rows
 from tutelage.evaluation.paired.comparison import compare_scores
-from tutelage.evaluation.stats.multiplicity import holm
+from tutelage.evaluation.stats.holm import holm
 from tutelage.evaluation.stats.statistics import paired_difference
 from tutelage.run.folder import RunFolder, read_json
 from tutelage.run.functions import FunctionRecords, FunctionSource, read_functions, write_functions
@@ -33,8 +33,8 @@ from tutelage.stages.functions import (
     known_functions,
     scored,
 )
-from tutelage.stages.opening import earlier_run
 from tutelage.stages.prepare import prepare
+from tutelage.stages.run_folders import earlier_run
 from tutelage.stages.session import Session
 
 QUICK = {

@@ -15,10 +15,10 @@ from tutelage.errors import Interrupted, TutelageError
 from tutelage.run.events import StepTaken
 from tutelage.run.folder import read_json
 from tutelage.run.lines import read_json_lines
-from tutelage.stages.opening import earlier_run, new_run
 from tutelage.stages.prepare import prepare
 from tutelage.stages.report import report
 from tutelage.stages.run import run_all
+from tutelage.stages.run_folders import earlier_run, new_run
 from tutelage.stages.session import Session
 
 QUICK = {

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tutelage.data.synthetic.asking import RememberingModel
+from tutelage.data.synthetic.cached_model import RememberingModel
 from tutelage.llm.language_models import ChatModel, Question
 from tutelage.llm.server_replies import Reply
 

@@ -10,7 +10,7 @@ from support.fake_run import FORGETTING, RECIPE, make_run
 from tutelage.evaluation.metrics import load_metric
 from tutelage.evaluation.metrics.class_metrics import class_metrics
 from tutelage.evaluation.metrics.metrics import score_rows
-from tutelage.evaluation.metrics.several_labels import label_set_metrics
+from tutelage.evaluation.metrics.multi_label import label_set_metrics
 from tutelage.evaluation.paired.comparison import compare_scores
 from tutelage.objectives.classification.evaluation import verdict
 from tutelage.objectives.preference.evaluation import with_preference

@@ -17,7 +17,7 @@ from tutelage.config.recipes import shipped_path
 from tutelage.data.prompts.prompts import make_renderer
 from tutelage.model.forward import MAX_NODES, CausalModel
 from tutelage.model.loading import load_tokenizer
-from tutelage.model.self_check import check_parity
+from tutelage.model.parity_check import check_parity
 from tutelage.model.tree_attention import ATTENTION
 from tutelage.training.step import accumulate_gradients
 from tutelage.tree.batches import micro_batches

@@ -13,8 +13,8 @@ from tutelage.objectives import load_objective
 from tutelage.system.interruption import Interruption
 from tutelage.training import validation as validation_module
 from tutelage.training import work as work_module
+from tutelage.training.load import SAMPLE_TOKENS, OpenedRun
 from tutelage.training.loop import Progress, Watch, plan_steps, train
-from tutelage.training.opening import SAMPLE_TOKENS, OpenedRun
 from tutelage.training.optimizer import make_optimizer, trainable_parameters
 from tutelage.training.validation import validate
 from tutelage.training.work import (

@@ -29,10 +29,10 @@ from tutelage.errors import (
 )
 from tutelage.system.fetching import user_cache
 from tutelage.system.interruption import INTERRUPTION, NOTHING_CHANGED
-from tutelage.system.refusals import is_short_of_memory, system_refusal
 from tutelage.system.runtime import settle_process
 from tutelage.system.storage import is_out_of_space
 from tutelage.system.streams import give_up_the_rest, settle_streams
+from tutelage.system.system_errors import is_short_of_memory, system_refusal
 from tutelage.text.credentials import without_keys
 from tutelage.version import __version__
 

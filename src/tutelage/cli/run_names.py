@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from tutelage.run.folder import RunFolder
-from tutelage.stages.opening import RUNS
+from tutelage.stages.run_folders import RUNS
 from tutelage.text.spelling import nearest_path
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from tutelage.config.effects import IN_CLASSIFICATION, OF_LABELS, Names
+from tutelage.config.inactive_settings import IN_CLASSIFICATION, OF_LABELS, Names
 
 Gives = Literal["answers", "labels"]
 

@@ -9,8 +9,8 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from tutelage.config.effects import idle_settings
 from tutelage.config.extensions import one_of
+from tutelage.config.inactive_settings import idle_settings
 from tutelage.config.objectives import DEFAULT, OBJECTIVES, ObjectiveInfo, describe_objectives
 from tutelage.config.recipe_adapter import AdapterSettings
 from tutelage.config.recipe_evaluation import EvaluationSettings

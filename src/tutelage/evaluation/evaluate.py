@@ -15,11 +15,11 @@ from tutelage.data.dataset.prepared_rows import PreparedRows
 from tutelage.errors import DataError
 from tutelage.evaluation.answers.answers_so_far import answer_rows, weights_of_folder
 from tutelage.evaluation.answers.responses import Progress, Waiting, collect_responses
-from tutelage.evaluation.eval_sets.named_sets import Answers, NamedSet, answer_set, judge_sets
+from tutelage.evaluation.eval_sets.sets import Answers, NamedSet, answer_set, judge_sets
 from tutelage.evaluation.metrics import load_metrics
 from tutelage.evaluation.metrics.metrics import OwnMetric, score_rows
 from tutelage.evaluation.paired.comparison import compare_scores
-from tutelage.evaluation.regression.forgetting import (
+from tutelage.evaluation.regression.general_text_check import (
     Reading,
     judge_forgetting,
     passage_rows,

@@ -4,7 +4,7 @@ import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
-from tutelage.data.dataset.own_question import Question
+from tutelage.data.dataset.sample_prompt import Question
 
 
 @dataclass(frozen=True)

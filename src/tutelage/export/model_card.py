@@ -1,6 +1,6 @@
 """The README of an export: the facts of the run, its limits, and how each runtime loads what stands beside it."""
 
-from tutelage.config.effects import what_is_trained
+from tutelage.config.inactive_settings import what_is_trained
 from tutelage.config.recipe import Recipe
 from tutelage.export.style import TEMPLATE
 from tutelage.model.sources import ModelSource

@@ -119,7 +119,7 @@ def _of_folder(job: Job) -> Behaviour:
     import torch  # noqa: PLC0415 - llama.cpp needs none of it
 
     from tutelage.data.prompts.chat_templates import render_template  # noqa: PLC0415
-    from tutelage.evaluation.regression.forgetting import next_log_probs  # noqa: PLC0415
+    from tutelage.evaluation.regression.general_text_check import next_log_probs  # noqa: PLC0415
     from tutelage.export.own_generate import generate_answers  # noqa: PLC0415
     from tutelage.model.forward import CausalModel  # noqa: PLC0415
 

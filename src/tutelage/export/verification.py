@@ -17,7 +17,7 @@ import numpy as np
 
 from tutelage.data.rows.conversations import Conversation, Turn, single_turn
 from tutelage.errors import ExportError
-from tutelage.evaluation.regression.forgetting import next_log_probs
+from tutelage.evaluation.regression.general_text_check import next_log_probs
 from tutelage.export.chinese_prompts import chinese_prompts
 from tutelage.export.reload import Behaviour, Job, first_difference
 from tutelage.export.style import Style

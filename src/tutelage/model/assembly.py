@@ -30,7 +30,7 @@ from tutelage.model.gradient_checkpointing import checkpoint_long_rows
 from tutelage.model.kept_memory import LayerWidths, largest_tree
 from tutelage.model.loading import load_model, quietly
 from tutelage.model.log_probs import find_frozen_head
-from tutelage.model.self_check import check_parity
+from tutelage.model.parity_check import check_parity
 from tutelage.model.sources import ModelSource
 from tutelage.model.trained_weights import (
     WEIGHTS,

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tutelage.errors import MemoryExhaustedError, ModelError
-from tutelage.system.refusals import is_short_of_memory
+from tutelage.system.system_errors import is_short_of_memory
 
 LONGEST_REASON = 300
 # Beside the weights, what this program, its libraries and its converters open of a model's folder, and what they may

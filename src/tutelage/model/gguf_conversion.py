@@ -24,11 +24,11 @@ from transformers import (
 
 from tutelage.data.prompts.text_parts import GPT4_WORDS, QWEN2_WORDS
 from tutelage.errors import ModelError, StorageError, TutelageError
+from tutelage.model.config_compatibility import adapt_config, adapt_tokenizer
 from tutelage.model.end_tokens import ends_by_text
 from tutelage.model.folders import raise_if_short_of_memory
 from tutelage.model.gguf_bounds import check_gguf_bounds
 from tutelage.model.loading import quietly
-from tutelage.model.other_programs import adapt_config, adapt_tokenizer
 from tutelage.system.platforms import link_file
 from tutelage.system.storage import storage_faults
 

@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from torch.nn.functional import linear
 
-from tutelage.system.machine import has_bfloat16_products
+from tutelage.system.autotune import has_bfloat16_products
 
 # Up to so many rows a packed weight is faster; beyond, packing it anew is lost in the product.
 FEW_ROWS = 160

@@ -19,7 +19,7 @@ from tutelage.model.forward import CausalModel
 from tutelage.model.sources import ModelSource
 from tutelage.run.artifacts import Reference, ReferencePart, read_artifact, write_artifact
 from tutelage.system.runtime import name_dtype
-from tutelage.training.opening import OpenedRun
+from tutelage.training.load import OpenedRun
 from tutelage.tree.examples import Example, Unit
 
 UNITS_AT_ONCE = 4096  # so many are in memory; among more of them few more beginnings are shared

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from tutelage.config.recipe import Recipe
-    from tutelage.data.dataset.own_question import Question
     from tutelage.data.dataset.prepared_rows import PreparedRows
     from tutelage.data.dataset.row_encoder import RowEncoder
+    from tutelage.data.dataset.sample_prompt import Question
     from tutelage.data.prompts.prompts import PromptRenderer
     from tutelage.evaluation.compare.scored_rows import ScoredRows
     from tutelage.evaluation.evaluate import Evaluated, EvaluationInputs
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from tutelage.report.objective import ObjectiveWords, Section
     from tutelage.run.artifacts import Preparation
     from tutelage.run.evaluation import Evaluation
+    from tutelage.training.load import OpenedRun
     from tutelage.training.objective import Objective
-    from tutelage.training.opening import OpenedRun
     from tutelage.training.work import Work
     from tutelage.tree.examples import PreparedRow, Unit
 

@@ -13,11 +13,11 @@ from tutelage.evaluation.metrics.metrics import PairedScores
 from tutelage.evaluation.paired.verdict import detectable_sentence, format_value
 from tutelage.report.answers import Selection, select
 from tutelage.report.drawings import IntervalDrawing, Part, draw_intervals, split_rows
-from tutelage.report.further import forgetting_rows, further_rows, left_out
 from tutelage.report.headline import SIGNS
 from tutelage.report.page import render
 from tutelage.report.paired_rows import PairedRow
 from tutelage.report.scores import MetricRow, metric_rows
+from tutelage.report.secondary_scores import forgetting_rows, further_rows, left_out
 from tutelage.run.folder import write_text
 
 

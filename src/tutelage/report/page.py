@@ -18,7 +18,6 @@ from tutelage.model.forward import MAX_NODES
 from tutelage.report.charts import describe_lengths, length_chart, loss_chart
 from tutelage.report.example import first_tree, shown_examples
 from tutelage.report.headline import headline, key_figures
-from tutelage.report.identity import identity
 from tutelage.report.judges import judge_sections, unscored_rows
 from tutelage.report.numbers import (
     duration,
@@ -32,13 +31,14 @@ from tutelage.report.numbers import (
 from tutelage.report.objective import ANSWERS, ObjectiveWords, Section
 from tutelage.report.passages import label_name, passage, visible
 from tutelage.report.results import RunResults
+from tutelage.report.run_facts import identity
 from tutelage.report.scores import evaluate_answers
 from tutelage.report.sets import set_rows
 from tutelage.report.settings import settings_tables
 from tutelage.run.artifacts import Environment, TrainingResult
 from tutelage.run.folder import reading_faults
 from tutelage.run.lines import parse_json_line
-from tutelage.training.opening import as_examples
+from tutelage.training.load import as_examples
 from tutelage.tree.examples import Unit
 from tutelage.tree.pieces import Decode
 

@@ -18,11 +18,11 @@ from starlette.types import Message as AsgiMessage
 from tutelage.codes import Message
 from tutelage.errors import DataError, ModelError
 from tutelage.run.folder import ARMS
-from tutelage.serve.guard import why_refused
-from tutelage.serve.opening import Served
-from tutelage.serve.questions import Engine, Piece, Question
-from tutelage.serve.replies import CHAT, COMPLETION, Form, Reply
+from tutelage.serve.answering_model import Served
+from tutelage.serve.auth import why_refused
+from tutelage.serve.generation_requests import Engine, Piece, Question
 from tutelage.serve.requests import ChatRequest, CompletionRequest, read_json
+from tutelage.serve.responses import CHAT, COMPLETION, Form, Reply
 from tutelage.serve.under_way import UnderWay
 
 LARGEST_REQUEST = 2**20  # bytes

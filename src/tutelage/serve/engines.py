@@ -9,12 +9,12 @@ from tutelage.errors import RecipeError
 from tutelage.generation.llama_cpp import LlamaCpp, load_gguf
 from tutelage.model.loading import context_length
 from tutelage.model.trained import TrainedModel
+from tutelage.serve.answering_model import Served, load_served
 from tutelage.serve.exported import VerifiedFile, verified_file
+from tutelage.serve.generation_requests import Engine
 from tutelage.serve.llama_engine import LlamaEngine
-from tutelage.serve.opening import Served, load_served
-from tutelage.serve.questions import Engine
 from tutelage.serve.torch_engine import TorchEngine
-from tutelage.system.machine import core_count
+from tutelage.system.autotune import core_count
 
 EngineName = Literal["auto", "torch", "llama.cpp"]
 

@@ -8,7 +8,7 @@ from typing import Any
 from tutelage.codes import Message
 from tutelage.generation.llama_cpp import LlamaCpp
 from tutelage.generation.sampling import Sampling
-from tutelage.serve.questions import Cancel, Engine, FinishReason, Piece, Question, Tell
+from tutelage.serve.generation_requests import Cancel, Engine, FinishReason, Piece, Question, Tell
 from tutelage.serve.room import Room
 
 # llama.cpp draws a seed of its own where it is given the next number, and keeps 32 bits of larger ones.

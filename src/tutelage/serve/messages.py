@@ -5,7 +5,7 @@ from typing import Any, get_args
 
 from tutelage.data.rows.conversations import Role, Turn
 from tutelage.serve.fields import Honoured, Wrong, read_fields, text
-from tutelage.serve.idle_fields import OF_MESSAGES
+from tutelage.serve.ignored_fields import OF_MESSAGES
 
 ROLES: Mapping[str, Role] = {
     **{role: role for role in get_args(Role)},

@@ -11,6 +11,7 @@ from typing import Any, Self
 from tutelage.data.rows.conversations import Turn
 from tutelage.errors import DataError
 from tutelage.generation.sampling import Sampling
+from tutelage.serve.answering_model import Served
 from tutelage.serve.fields import (
     NOTHING,
     Honoured,
@@ -23,10 +24,9 @@ from tutelage.serve.fields import (
     text,
     whole_number,
 )
-from tutelage.serve.idle_fields import OF_REQUESTS
+from tutelage.serve.generation_requests import MOST_LOGPROBS, Question
+from tutelage.serve.ignored_fields import OF_REQUESTS
 from tutelage.serve.messages import read_messages
-from tutelage.serve.opening import Served
-from tutelage.serve.questions import MOST_LOGPROBS, Question
 
 MOST_STOPS = 16
 LONGEST_STOP = 200

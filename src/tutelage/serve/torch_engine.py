@@ -17,9 +17,9 @@ from tutelage.codes import Message
 from tutelage.errors import MemoryExhaustedError, TutelageError
 from tutelage.generation.sampling import next_tokens
 from tutelage.serve.answer_text import AnswerText
+from tutelage.serve.generation_requests import Cancel, FinishReason, Piece, Question, Tell, TokenLogProb
 from tutelage.serve.one_at_a_time import OneAtATime
-from tutelage.serve.questions import Cancel, FinishReason, Piece, Question, Tell, TokenLogProb
-from tutelage.system.refusals import is_short_of_memory
+from tutelage.system.system_errors import is_short_of_memory
 
 if TYPE_CHECKING:
     import torch

@@ -3,7 +3,7 @@
 import threading
 
 from tutelage.codes import Message
-from tutelage.serve.questions import Cancel, Engine, Piece, Question, Tell
+from tutelage.serve.generation_requests import Cancel, Engine, Piece, Question, Tell
 
 
 class UnderWay:

@@ -13,8 +13,8 @@ from tutelage.stages.warnings import warn_of_emulated_bfloat16
 
 if TYPE_CHECKING:
     from tutelage.data.rows.conversations import Turn
-    from tutelage.serve.opening import Served
-    from tutelage.serve.questions import Cancel, Engine, Piece
+    from tutelage.serve.answering_model import Served
+    from tutelage.serve.generation_requests import Cancel, Engine, Piece
 
 
 @dataclass
@@ -32,7 +32,7 @@ class Talk:
         DataError where the prompt leaves no room for an answer.
         """
         from tutelage.data.rows.conversations import Turn
-        from tutelage.serve.questions import Piece, Question
+        from tutelage.serve.generation_requests import Piece, Question
 
         prompt = self.served.prompt_of_messages([*self.turns[arm], Turn("user", text)])
         room = min(self.served.room_after(prompt, None), self.most_tokens)
@@ -66,7 +66,7 @@ def talking(session: Session) -> "Iterator[Talk]":
     """Load the tuned model of a run, and give a conversation; the base model is loaded when it is asked."""
     session.inputs.locate()
     with session.reporter.waiting("Loading the model"):
-        from tutelage.serve.opening import load_served
+        from tutelage.serve.answering_model import load_served
         from tutelage.serve.torch_engine import TorchEngine
 
         served = load_served(session.trained_on_same_base())

@@ -7,12 +7,12 @@ from tutelage.stages.inputs import Inputs
 from tutelage.stages.reporter import Reporter
 
 if TYPE_CHECKING:
-    from tutelage.data.lint.examination import Examination
+    from tutelage.data.lint.report import Examination
 
 
 def check(inputs: Inputs, reporter: Reporter, *, near_duplicates: bool = True) -> "Examination":
     """Examine the rows of a recipe's data; without the model on this machine nothing is said of tokens."""
-    from tutelage.data.lint.examination import examine
+    from tutelage.data.lint.report import examine
 
     recipe, source = inputs.recipe, inputs.find_data()
     renderer, context = None, 0

@@ -15,8 +15,8 @@ from tutelage.stages.session import Session
 if TYPE_CHECKING:
     from tutelage.objectives.spec import ObjectiveSpec
     from tutelage.training.estimate import Estimate as RoughEstimate
+    from tutelage.training.load import OpenedRun
     from tutelage.training.loop import Progress
-    from tutelage.training.opening import OpenedRun
     from tutelage.training.work import Pace
 
 # A run that takes longer is offered a trial, each of whose stages takes about as long as the second number.

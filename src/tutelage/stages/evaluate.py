@@ -25,7 +25,7 @@ from tutelage.system.storage import publish_folder, remove
 
 if TYPE_CHECKING:
     from tutelage.data.dataset.prepared_rows import PreparedRows
-    from tutelage.evaluation.eval_sets.named_sets import NamedSet
+    from tutelage.evaluation.eval_sets.sets import NamedSet
     from tutelage.evaluation.evaluate import Evaluated
     from tutelage.evaluation.metrics.metrics import OwnMetric
 
@@ -240,7 +240,7 @@ def read_eval_sets(session: Session, training: Callable[[], Sequence[Any]]) -> "
     recipe = session.recipe
     if not recipe.evaluation.sets:
         return []
-    from tutelage.evaluation.eval_sets.named_sets import load_eval_sets
+    from tutelage.evaluation.eval_sets.sets import load_eval_sets
     from tutelage.evaluation.evaluate import require_context_room
     from tutelage.system.fetching import user_cache
 

@@ -7,7 +7,9 @@ from tutelage.config.extensions import SET_METRICS
 from tutelage.config.recipe import Recipe
 from tutelage.config.recipe_file import load
 from tutelage.errors import RunFolderError
-from tutelage.evaluation.compare.further_scores import (
+from tutelage.evaluation.compare.runs import EvaluatedRun
+from tutelage.evaluation.compare.scored_rows import Lines, ScoredRows
+from tutelage.evaluation.compare.secondary_scores import (
     GENERAL_TEXT,
     FurtherScores,
     Scored,
@@ -16,8 +18,6 @@ from tutelage.evaluation.compare.further_scores import (
     scored_passages,
     scored_set,
 )
-from tutelage.evaluation.compare.runs import EvaluatedRun
-from tutelage.evaluation.compare.scored_rows import Lines, ScoredRows
 from tutelage.evaluation.judging.set_scores import read_judged_set
 from tutelage.evaluation.metrics import load_set_metric
 from tutelage.objectives import load_objective

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tutelage.config.effects import OF_JUDGES
+from tutelage.config.inactive_settings import OF_JUDGES
 from tutelage.config.recipe_evaluation import EvaluationSettings
 from tutelage.config.recipe_file import LoadedRecipe, changed_settings, load
 from tutelage.errors import RunFolderError
@@ -19,7 +19,7 @@ from tutelage.system.importing import import_modules
 from tutelage.system.storage import publish_folder
 
 if TYPE_CHECKING:
-    from tutelage.evaluation.judging.asking import Progress
+    from tutelage.evaluation.judging.judge_session import Progress
 
 FOR_JUDGING = ("tutelage.evaluation.judging.judge",)
 COMMAND_LINE = ("--judge", "--set")

@@ -8,8 +8,8 @@ from tutelage.run.artifacts import Preparation, read_artifact
 from tutelage.stages.session import Session
 
 if TYPE_CHECKING:
-    from tutelage.data.dataset.own_question import Question
     from tutelage.data.dataset.prepared_rows import PreparedRows
+    from tutelage.data.dataset.sample_prompt import Question
     from tutelage.evaluation.next_steps import NextStep
 
 

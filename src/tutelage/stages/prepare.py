@@ -160,7 +160,7 @@ def _check_prepared_rows(session: Session) -> None:
 
 def _changed_parts(session: Session) -> list[str]:
     """Return the names of what the prepared rows of a run would be made of otherwise now."""
-    from tutelage.data.dataset.identity import changed_parts, made_of
+    from tutelage.data.dataset.fingerprints import changed_parts, made_of
 
     run, inputs, recipe = session.run, session.inputs, session.recipe
     before = read_artifact(Preparation, run.preparation).made_of

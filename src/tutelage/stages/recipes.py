@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from tutelage.config.effects import what_is_trained
+from tutelage.config.inactive_settings import what_is_trained
 from tutelage.config.recipe_file import load
 from tutelage.config.recipes import ShippedRecipe, shipped_recipes
 from tutelage.errors import RecipeError, RunFolderError

@@ -9,7 +9,7 @@ from typing import Any
 
 from tutelage.errors import DataError
 from tutelage.run.folder import RunFolder
-from tutelage.stages.opening import HANDED_OVER, require_run_or_empty_folder
+from tutelage.stages.run_folders import HANDED_OVER, require_run_or_empty_folder
 from tutelage.system.storage import publish_bytes, remove
 
 

@@ -78,7 +78,7 @@ def serve(
 
 def read_key(host: str) -> str | None:
     """Return the key that requests have to show; RecipeError where it cannot be shown, or others could ask without."""
-    from tutelage.serve.guard import what_no_header_carries
+    from tutelage.serve.auth import what_no_header_carries
     from tutelage.system.fetching import is_loopback
 
     key = os.environ.get(KEY_VARIABLE) or None

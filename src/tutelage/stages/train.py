@@ -25,14 +25,14 @@ from tutelage.stages.resume import (
 )
 from tutelage.stages.session import Session
 from tutelage.stages.settings import require_overwrite
-from tutelage.system.machine import has_bfloat16_products
+from tutelage.system.autotune import has_bfloat16_products
 from tutelage.system.runtime import describe_environment, name_dtype
 from tutelage.system.storage import remove
 
 if TYPE_CHECKING:
     from tutelage.data.dataset.prepared_rows import PreparedRows
+    from tutelage.training.load import OpenedRun
     from tutelage.training.loop import Progress
-    from tutelage.training.opening import OpenedRun
 
 
 @dataclass(frozen=True)
@@ -124,7 +124,7 @@ def load_for_run(
     with session.reporter.in_turn() as waiting:
         waiting("Loading the model")
         session.inputs.preload(FOR_TRAINING)
-        from tutelage.training.opening import load_run
+        from tutelage.training.load import load_run
 
         part, sets = session.objective.training, preparation.label_sets
         return load_run(
@@ -232,7 +232,7 @@ def _sampler(session: Session, opened: "OpenedRun") -> Callable[[], list[dict[st
     """Return a function that answers the prompts that are watched, as the fields of their events."""
     from tutelage.generation.generate import answer_texts
     from tutelage.model.end_tokens import end_tokens
-    from tutelage.training.opening import SAMPLE_TOKENS
+    from tutelage.training.load import SAMPLE_TOKENS
 
     tokenizer, watched = session.inputs.tokenizer, opened.watched
     end_of_turn = read_artifact(Preparation, session.run.preparation).end_of_turn_id

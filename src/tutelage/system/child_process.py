@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tutelage.errors import MemoryExhaustedError
 from tutelage.system.platforms import is_child_of
-from tutelage.system.refusals import is_memory_message
+from tutelage.system.system_errors import is_memory_message
 
 SECONDS_BETWEEN_LOOKS = 0.5
 KILLED = -9  # the code of a process that Linux ended, most often because the memory was short

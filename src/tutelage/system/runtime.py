@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any
 
 from tutelage.errors import MemoryExhaustedError, RecipeError
 from tutelage.system import platforms
+from tutelage.system.autotune import core_count, has_bfloat16_products, measured_machine, processor_name
 from tutelage.system.fetching import settle_home, user_cache
-from tutelage.system.machine import core_count, has_bfloat16_products, measured_machine, processor_name
-from tutelage.system.refusals import is_short_of_memory
+from tutelage.system.system_errors import is_short_of_memory
 from tutelage.version import __version__
 
 if TYPE_CHECKING:

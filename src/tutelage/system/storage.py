@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 
 from tutelage.errors import StorageError
 from tutelage.system.platforms import sync
-from tutelage.system.refusals import OUT_OF_SPACE, system_refusal
+from tutelage.system.system_errors import OUT_OF_SPACE, system_refusal
 
 MANIFEST = "manifest.json"
 MANIFEST_FORMAT = 1

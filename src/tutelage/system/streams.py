@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from typing import TextIO
 
 from tutelage.system.platforms import READER_GONE
-from tutelage.system.refusals import OUT_OF_SPACE
+from tutelage.system.system_errors import OUT_OF_SPACE
 
 TERMINAL_GONE = errno.EIO
 

@@ -12,9 +12,9 @@ from tutelage.run.events import Event, StepTaken
 from tutelage.system.interruption import Interruption
 from tutelage.system.storage import file_sha256
 from tutelage.training.checkpoint import Checkpoint, changes_since, restore, save_state
+from tutelage.training.load import OpenedRun
 from tutelage.training.loop import Progress, Watch, train
 from tutelage.training.objective import Objective
-from tutelage.training.opening import OpenedRun
 from tutelage.training.optimizer import make_optimizer
 
 

@@ -7,8 +7,8 @@ import numpy as np
 
 from tutelage.config.recipe import Recipe, TrainingSettings
 from tutelage.model.forward import CausalModel
+from tutelage.training.load import SAMPLE_TOKENS, OpenedRun
 from tutelage.training.loop import Progress, intervals, plan_steps
-from tutelage.training.opening import SAMPLE_TOKENS, OpenedRun
 from tutelage.training.optimizer import trainable_parameters
 from tutelage.training.preflight import CHECKPOINT_BYTES
 from tutelage.training.step import cut_step

@@ -9,7 +9,7 @@ from support.rows import write_split
 from tutelage.data.dataset.prepared_rows import RowsWriter, id_type, map_rows
 from tutelage.errors import RunFolderError
 from tutelage.run.folder import split_files
-from tutelage.training.opening import probe_examples
+from tutelage.training.load import probe_examples
 from tutelage.tree import prefix_tree
 from tutelage.tree.batches import BatchPlan, micro_batches
 from tutelage.tree.examples import Example, PreparedRow

@@ -13,7 +13,7 @@ from tutelage.data.formats.formats import read_conversations
 from tutelage.data.formats.schemas import load_format
 from tutelage.data.rows.conversations import Conversation, Turn
 from tutelage.data.rows.records import Record
-from tutelage.data.sources.conversion import UnfitError, to_format
+from tutelage.data.sources.convert_rows import UnfitError, to_format
 from tutelage.errors import DataError
 
 NAME = "call-and-reply"

@@ -8,7 +8,7 @@ from support.coded import codes_of
 from support.rows import make_records
 
 from tutelage.data.formats.formats import read_conversations
-from tutelage.data.lint.findings import find_in_rows
+from tutelage.data.lint.row_checks import find_in_rows
 from tutelage.data.quality.checks import check_rows
 
 MESSAGES = json.dumps([{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}])

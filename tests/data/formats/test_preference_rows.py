@@ -13,7 +13,7 @@ from tutelage.data.formats.formats import read_conversations
 from tutelage.data.formats.preference_rows import up_to_answer
 from tutelage.data.quality.checks import check_rows
 from tutelage.data.rows.reading import Unreadable
-from tutelage.data.sources.conversion import convert_rows
+from tutelage.data.sources.convert_rows import convert_rows
 from tutelage.data.sources.tables import read_parquet_rows
 from tutelage.errors import DataError
 

@@ -15,10 +15,10 @@ from support.rows import make_records, parquet_of
 from tutelage.config.recipe import DataSettings
 from tutelage.data.dataset.ledger import Ledger
 from tutelage.data.formats.formats import read_conversations
-from tutelage.data.lint.examination import examine
+from tutelage.data.lint.report import examine
 from tutelage.data.quality.checks import check_rows
 from tutelage.data.rows.records import OpenSource
-from tutelage.data.sources.conversion import convert_rows
+from tutelage.data.sources.convert_rows import convert_rows
 from tutelage.data.sources.tables import read_parquet_rows
 from tutelage.data.sources.writing import file_of_rows, with_row_numbers
 from tutelage.errors import DataError

@@ -10,8 +10,8 @@ from typing import Any
 import httpx2
 import pytest
 
-from tutelage.evaluation.judging.asking import Sitting
 from tutelage.evaluation.judging.costs import PRICED_TOKENS, Purse
+from tutelage.evaluation.judging.judge_session import Sitting
 from tutelage.evaluation.judging.kept_replies import KeptReplies
 from tutelage.evaluation.judging.ledger import SpentLedger
 from tutelage.evaluation.judging.protocol import Inquiry, preference_inquiry, score_inquiry

@@ -12,8 +12,8 @@ from support.scripted_server import Answer, Script, completion, ollama_reply, sc
 
 from tutelage.config.recipe_evaluation import EvaluationSettings
 from tutelage.errors import LanguageModelError
-from tutelage.evaluation.judging.asking import Sitting
 from tutelage.evaluation.judging.costs import Purse
+from tutelage.evaluation.judging.judge_session import Sitting
 from tutelage.evaluation.judging.kept_replies import KeptReplies
 from tutelage.evaluation.judging.protocol import score_inquiry
 from tutelage.llm import server_replies

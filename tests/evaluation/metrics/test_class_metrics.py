@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tutelage.evaluation.metrics.class_metrics import calibration, class_metrics, confusion_matrix
-from tutelage.evaluation.stats.shares import mcnemar_p, wilson_interval
+from tutelage.evaluation.stats.proportions import mcnemar_p, wilson_interval
 
 # Ten rows of class 0, two of them given class 1; five of class 1, one of them given class 0.
 WANTED = np.array([0] * 10 + [1] * 5)

@@ -5,7 +5,7 @@ import pytest
 
 from tutelage.evaluation.metrics.class_metrics import class_metrics
 from tutelage.evaluation.metrics.threshold import choose_threshold, given_at, rarer_class, threshold_figures
-from tutelage.evaluation.stats.shares import mcnemar_p
+from tutelage.evaluation.stats.proportions import mcnemar_p
 
 CLASSES = ["ham", "spam"]
 # Spam from 0.3 on would be right of every validation row, and from 0.8 on of every test row.

@@ -1,7 +1,7 @@
 import re
 from collections import Counter
 
-from tutelage.evaluation.regression.forgetting import PASSAGE_BYTES, cut, general_texts
+from tutelage.evaluation.regression.general_text_check import PASSAGE_BYTES, cut, general_texts
 
 TEXTS = general_texts()
 

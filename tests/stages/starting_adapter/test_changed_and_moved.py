@@ -13,8 +13,8 @@ from tutelage.errors import Interrupted, ModelError, RunFolderError, TutelageErr
 from tutelage.run.artifacts import Reference, read_artifact
 from tutelage.run.events import StepTaken
 from tutelage.run.folder import read_json
-from tutelage.stages.opening import new_run
 from tutelage.stages.run import run_all
+from tutelage.stages.run_folders import new_run
 from tutelage.stages.session import Session
 from tutelage.training.checkpoint import changes_since
 

@@ -16,8 +16,8 @@ from tutelage.errors import ModelError, RecipeError, RunFolderError
 from tutelage.model.sources import HubModel, ModelSource
 from tutelage.run.folder import read_json
 from tutelage.stages.inputs import Inputs
-from tutelage.stages.opening import new_run
 from tutelage.stages.reporter import Reporter
+from tutelage.stages.run_folders import new_run
 
 
 def refused(kind, home, name="refused", **settings):

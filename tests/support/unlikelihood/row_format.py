@@ -1,7 +1,7 @@
 """The format of rows that have a prompt and an unwanted answer."""
 
+from tutelage.data.formats.prompt_and_answer import read_completion, read_prompt
 from tutelage.data.formats.schemas import Row, Schema
-from tutelage.data.formats.sides import read_completion, read_prompt
 from tutelage.data.formats.written_rows import single_exchange
 from tutelage.data.rows.conversations import Conversation, Turn
 from tutelage.data.rows.reading import Reading, Value

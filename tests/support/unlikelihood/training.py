@@ -4,8 +4,8 @@ import torch
 
 from tutelage.objectives.spec import TrainingPart
 from tutelage.training.cross_entropy import count_supervised
+from tutelage.training.load import as_examples
 from tutelage.training.objective import LossOutput, Objective
-from tutelage.training.opening import as_examples
 
 LEAST_SURPRISE = 1e-6  # nats
 

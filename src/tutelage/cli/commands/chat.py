@@ -7,8 +7,8 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from tutelage.cli.opening import earlier_session, forgive_ctrl_c
 from tutelage.cli.options import RunOptions
+from tutelage.cli.sessions import earlier_session, forgive_ctrl_c
 from tutelage.cli.views import console
 from tutelage.config.recipe_file import PLACE_OF_WORK
 from tutelage.errors import DataError, Interrupted, ModelError, RecipeError, StorageError

@@ -4,10 +4,10 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from tutelage.cli.opening import opened_inputs
 from tutelage.cli.options import DataOptions
+from tutelage.cli.sessions import opened_inputs
 from tutelage.cli.views import console
-from tutelage.cli.views.examination import record_of_fault, show_examination, show_readiness
+from tutelage.cli.views.lint import record_of_fault, show_examination, show_readiness
 from tutelage.config.recipe_file import LoadedRecipe
 from tutelage.errors import EXIT_USAGE, EXIT_WARNINGS, DataError
 from tutelage.stages.check import check as check_data

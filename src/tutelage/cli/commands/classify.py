@@ -5,8 +5,8 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from tutelage.cli.opening import earlier_session
 from tutelage.cli.options import DryRunOptions, Map, as_path, column_map
+from tutelage.cli.sessions import earlier_session
 from tutelage.cli.views import console
 from tutelage.cli.views.dry_run import show_dry_run
 from tutelage.cli.views.labels import show_label

@@ -6,8 +6,8 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from tutelage.cli.judging import Judging
-from tutelage.cli.opening import earlier_session
 from tutelage.cli.options import FailIfWorse, StageOptions
+from tutelage.cli.sessions import earlier_session
 from tutelage.cli.views import console
 from tutelage.cli.views.dry_run import show_dry_run
 from tutelage.cli.views.next_steps import show_next_steps

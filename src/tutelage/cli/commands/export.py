@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
-from tutelage.cli.opening import earlier_session
 from tutelage.cli.options import Debug, RunOptions, SkipChecksums, as_path
+from tutelage.cli.sessions import earlier_session
 from tutelage.cli.views import console
 from tutelage.cli.views.dry_run import show_dry_run
 from tutelage.cli.views.exports import show_exports

@@ -1,7 +1,7 @@
 """`tutelage prepare`: stage 1."""
 
-from tutelage.cli.opening import new_session
 from tutelage.cli.options import NewRunOptions
+from tutelage.cli.sessions import new_session
 from tutelage.cli.views.dry_run import show_dry_run
 from tutelage.cli.views.next_steps import show_next_steps
 from tutelage.stages.prepare import prepare as prepare_run

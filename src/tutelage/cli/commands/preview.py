@@ -4,8 +4,8 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from tutelage.cli.opening import opened_inputs
 from tutelage.cli.options import DataOptions
+from tutelage.cli.sessions import opened_inputs
 from tutelage.cli.views import console
 from tutelage.cli.views.preview import show_answer, show_outcome, show_text, show_tree
 from tutelage.config.recipe_file import LoadedRecipe

@@ -1,7 +1,7 @@
 """`tutelage report`: the page and the summary of what a run has so far."""
 
-from tutelage.cli.opening import earlier_session
 from tutelage.cli.options import DryRunOptions
+from tutelage.cli.sessions import earlier_session
 from tutelage.cli.views.dry_run import show_dry_run
 from tutelage.cli.views.next_steps import show_next_steps
 from tutelage.stages.report import check_report

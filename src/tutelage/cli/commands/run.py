@@ -5,8 +5,8 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from tutelage.cli.judging import Judging
-from tutelage.cli.opening import new_session
 from tutelage.cli.options import AcceptChanges, FailIfWorse, NewRunOptions
+from tutelage.cli.sessions import new_session
 from tutelage.cli.views.answers import show_answers
 from tutelage.cli.views.dry_run import show_dry_run
 from tutelage.cli.views.next_steps import show_next_steps

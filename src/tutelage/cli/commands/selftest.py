@@ -4,7 +4,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from tutelage.cli.opening import opened_inputs
+from tutelage.cli.sessions import opened_inputs
 from tutelage.cli.views import console
 from tutelage.cli.views.selftest import show_selftest
 from tutelage.config.recipe import DEFAULT_MODEL, ModelSettings, Recipe

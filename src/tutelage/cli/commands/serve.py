@@ -4,8 +4,8 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from tutelage.cli.opening import earlier_session
 from tutelage.cli.options import DryRunOptions
+from tutelage.cli.sessions import earlier_session
 from tutelage.cli.views import console
 from tutelage.cli.views.dry_run import show_dry_run
 from tutelage.cli.views.server import show_server

@@ -1,7 +1,7 @@
 """`tutelage train`: stage 2."""
 
-from tutelage.cli.opening import earlier_session
 from tutelage.cli.options import AcceptChanges, TrainingOptions
+from tutelage.cli.sessions import earlier_session
 from tutelage.cli.views.dry_run import show_dry_run
 from tutelage.cli.views.next_steps import show_next_steps
 from tutelage.stages.train import check_training

@@ -6,8 +6,8 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from tutelage.cli.opening import named_run, opened
 from tutelage.cli.options import Debug, RunOptions, SkipChecksums
+from tutelage.cli.sessions import named_run, opened
 from tutelage.cli.views import console
 from tutelage.config.recipe_file import load
 from tutelage.stages.verify import check_run_files, compare_files, train_again

@@ -125,7 +125,7 @@ def _show_forgetting(runs: list[Any]) -> None:
 
 def _show_further(group: Any) -> None:
     """Print what else was paired with the baseline, and what could not be, with the reason."""
-    from tutelage.evaluation.compare.further_scores import without_judge
+    from tutelage.evaluation.compare.secondary_scores import without_judge
 
     paired = [(kind, name, one) for kind, of in group.further.items() for name, one in of.paired.items()]
     if paired:

@@ -14,7 +14,7 @@ from tutelage.config.objectives import DEFAULT, ObjectiveInfo
 from tutelage.config.recipe import DataSettings, ModelSettings
 from tutelage.data.dataset.division import UNDIVIDED, divide, divide_again, split_writers
 from tutelage.data.dataset.empty_splits import empty_splits
-from tutelage.data.dataset.identity import made_of
+from tutelage.data.dataset.fingerprints import made_of
 from tutelage.data.dataset.ledger import Ledger
 from tutelage.data.dataset.prepared_rows import PreparedRows, map_split
 from tutelage.data.dataset.row_encoder import ANSWERS, EncodedRows, Labels, RowEncoder

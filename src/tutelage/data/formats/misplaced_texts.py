@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from tutelage.codes import Message
-from tutelage.data.formats.sides import BEGINNINGS, looks_like_messages
+from tutelage.data.formats.prompt_and_answer import BEGINNINGS, looks_like_messages
 from tutelage.data.quality.checks import turn_names
 from tutelage.data.rows.conversations import Conversation, Turn
 

@@ -14,7 +14,7 @@ from tutelage.data.formats.messages import (
     split_system,
     with_system_field,
 )
-from tutelage.data.formats.sides import read_either, read_prompt, starts_with
+from tutelage.data.formats.prompt_and_answer import read_either, read_prompt, starts_with
 from tutelage.data.rows.conversations import Role, Turn
 from tutelage.data.rows.reading import NOTHING, Reading, RowError, Value, json_kind
 

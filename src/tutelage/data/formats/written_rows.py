@@ -4,8 +4,8 @@ import json
 from collections.abc import Sequence
 
 from tutelage.codes import Message
+from tutelage.data.formats.prompt_and_answer import messages_in
 from tutelage.data.formats.schemas import Row
-from tutelage.data.formats.sides import messages_in
 from tutelage.data.rows.conversations import Conversation, Turn
 
 

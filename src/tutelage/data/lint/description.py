@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tutelage.codes import Message
-from tutelage.data.lint.examination import spoken
+from tutelage.data.lint.report import spoken
 from tutelage.data.lint.selection import clusters
 from tutelage.data.quality.checks import count_repeated_prompts
 from tutelage.data.quality.languages import language_of

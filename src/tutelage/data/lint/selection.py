@@ -5,8 +5,8 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from tutelage.codes import Message
-from tutelage.data.lint.examination import spoken
-from tutelage.data.lint.findings import find_in_rows, find_nulls
+from tutelage.data.lint.report import spoken
+from tutelage.data.lint.row_checks import find_in_rows, find_nulls
 from tutelage.data.quality.checks import CheckedRow
 from tutelage.data.quality.label_names import SeenLabels
 from tutelage.data.quality.languages import language_of

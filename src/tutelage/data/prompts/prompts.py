@@ -33,9 +33,9 @@ from tutelage.data.prompts.encoding import (
     piece_text,
     with_opening_spaces,
 )
+from tutelage.data.prompts.prompt_templates import Wording, alpaca, alpaca_compact, phi3
 from tutelage.data.prompts.supervision import EncodedAnswer, example_of
 from tutelage.data.prompts.text_parts import PartNumbers, joined_ids, split_ids
-from tutelage.data.prompts.wordings import Wording, alpaca, alpaca_compact, phi3
 from tutelage.data.rows.conversations import Conversation, Turn, in_batches, without_blank_system
 from tutelage.errors import ModelError
 from tutelage.tree.examples import Example, PreparedRow

@@ -11,7 +11,7 @@ from tutelage.config.extensions import FILE_FORMATS
 from tutelage.config.recipe import DataSettings
 from tutelage.data.formats.formats import read_conversations
 from tutelage.data.formats.messages import ROLES_OF_CALLS
-from tutelage.data.formats.sides import messages_in
+from tutelage.data.formats.prompt_and_answer import messages_in
 from tutelage.data.formats.tool_calls import CALL_FIELDS, without_null_arguments
 from tutelage.data.rows.records import SOURCE_ROW, Record
 from tutelage.data.sources.file_formats import FileFormat, Row, ending_of, load_format

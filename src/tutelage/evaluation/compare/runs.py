@@ -7,14 +7,14 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
-from tutelage.config.effects import OF_JUDGES
+from tutelage.config.inactive_settings import OF_JUDGES
 from tutelage.config.objectives import OBJECTIVES
 from tutelage.config.recipe import Recipe
 from tutelage.config.recipe_file import PLACE_OF_WORK, TOLD, changed_settings
 from tutelage.errors import RunFolderError
-from tutelage.evaluation.compare.further_scores import FurtherScores, PairedKind, Scored, pair_kind
 from tutelage.evaluation.compare.measures import Measure, mean_scores, pair_measures
 from tutelage.evaluation.compare.scored_rows import ScoredRows
+from tutelage.evaluation.compare.secondary_scores import FurtherScores, PairedKind, Scored, pair_kind
 from tutelage.evaluation.metrics.metric import Metric
 from tutelage.evaluation.paired.comparison import Comparison, compare_measured
 from tutelage.evaluation.paired.verdict import Verdict, verdict

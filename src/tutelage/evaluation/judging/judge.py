@@ -11,9 +11,9 @@ from typing import Any
 from tutelage.codes import Message
 from tutelage.config.recipe_evaluation import EvaluationSettings
 from tutelage.errors import LanguageModelError, RecipeError
-from tutelage.evaluation.judging.asking import Progress, Sitting
 from tutelage.evaluation.judging.costs import make_budget
 from tutelage.evaluation.judging.injections import draw_injections
+from tutelage.evaluation.judging.judge_session import Progress, Sitting
 from tutelage.evaluation.judging.judgements import Judgement, names_of, notes_on
 from tutelage.evaluation.judging.kept_replies import KeptReplies
 from tutelage.evaluation.judging.labels import Scores, read_labels

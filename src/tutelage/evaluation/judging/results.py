@@ -15,7 +15,7 @@ from tutelage.evaluation.judging.self_test import SelfTest
 from tutelage.evaluation.metrics.judged import SET_METRIC as JUDGED
 from tutelage.evaluation.metrics.metric import Metric
 from tutelage.evaluation.paired.verdict import verdict
-from tutelage.evaluation.stats.shares import effective_rows, wilson_interval
+from tutelage.evaluation.stats.proportions import effective_rows, wilson_interval
 from tutelage.evaluation.stats.statistics import paired_difference
 from tutelage.run.folder import ARMS
 from tutelage.run.lines import read_json_lines

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from tutelage.config.recipe_evaluation import EvaluationSettings
-from tutelage.evaluation.judging.asking import Progress, Sitting
+from tutelage.evaluation.judging.judge_session import Progress, Sitting
 from tutelage.evaluation.judging.judgements import Judgement, names_of, notes_on
 from tutelage.evaluation.judging.protocol import Inquiry, score_inquiry
 from tutelage.evaluation.judging.results import doubts_of, judged_metric
@@ -20,7 +20,7 @@ from tutelage.evaluation.metrics import load_set_metric
 from tutelage.evaluation.paired.comparison import figures_of
 from tutelage.evaluation.paired.verdict import verdict
 from tutelage.evaluation.stats.clusters import cluster_rows
-from tutelage.evaluation.stats.multiplicity import holm
+from tutelage.evaluation.stats.holm import holm
 from tutelage.evaluation.stats.statistics import paired_difference, resample
 from tutelage.llm.model_names import parse_model_name
 from tutelage.run.folder import ARMS, reading_faults, set_name

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from tutelage.evaluation.stats.intervals import Interval
-from tutelage.evaluation.stats.shares import mcnemar_p, wilson_interval
+from tutelage.evaluation.stats.proportions import mcnemar_p, wilson_interval
 
 BINS = 10  # of the probabilities, in the measure of calibration
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from tutelage.evaluation.metrics.class_metrics import label_figures
-from tutelage.evaluation.stats.shares import mcnemar_p
+from tutelage.evaluation.stats.proportions import mcnemar_p
 
 HALF = 0.5  # as it was trained: of two labels the more probable one is given, of several each that is likelier than not
 

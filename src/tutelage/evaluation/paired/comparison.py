@@ -9,8 +9,8 @@ from tutelage.evaluation.metrics import load_metric
 from tutelage.evaluation.metrics.metric import Metric
 from tutelage.evaluation.metrics.metrics import PairedScores, metric_named
 from tutelage.evaluation.paired.verdict import Verdict, Word, verdict
+from tutelage.evaluation.stats.holm import holm
 from tutelage.evaluation.stats.length_effect import LengthEffect, length_effect
-from tutelage.evaluation.stats.multiplicity import holm
 from tutelage.evaluation.stats.statistics import PairedDifference, Resampled, paired_difference, resample
 from tutelage.run.evaluation import AnswerEvaluation
 

@@ -7,7 +7,12 @@ from scipy import special
 
 from tutelage.evaluation.stats.intervals import Interval, bca_interval, t_critical, t_interval
 from tutelage.evaluation.stats.permutation import sign_flip_p
-from tutelage.evaluation.stats.shares import effective_rows, mcnemar_p, newcombe_interval, wilson_interval
+from tutelage.evaluation.stats.proportions import (
+    effective_rows,
+    mcnemar_p,
+    newcombe_interval,
+    wilson_interval,
+)
 
 POWER = 0.80
 # The lowest and the highest value of what is scored in percent or points.

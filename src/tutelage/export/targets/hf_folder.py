@@ -7,8 +7,8 @@ from tutelage.export.record import Exported
 from tutelage.export.style import TEMPLATE
 from tutelage.export.targets import TRANSFORMERS, ExportTarget, ExportWork
 from tutelage.export.verification import Comparison, compare
+from tutelage.model.config_compatibility import adapt_config, adapt_tokenizer, write_generation_config
 from tutelage.model.loading import quietly, vocabulary_size
-from tutelage.model.other_programs import adapt_config, adapt_tokenizer, write_generation_config
 from tutelage.run.folder import write_text
 
 LOADING = """transformers:

@@ -9,7 +9,7 @@ from tutelage.export.record import Exported
 from tutelage.export.targets import TRANSFORMERS, ExportTarget, ExportWork
 from tutelage.export.targets.hf_folder import save_generation_config, save_tokenizer
 from tutelage.export.verification import Comparison, compare
-from tutelage.model.other_programs import name_base
+from tutelage.model.config_compatibility import name_base
 from tutelage.model.trained import TrainedModel
 from tutelage.system.storage import MANIFEST
 

@@ -10,12 +10,12 @@ from tutelage.config.recipe import Recipe
 from tutelage.data.dataset.prepared_rows import PreparedRows
 from tutelage.data.quality.label_names import quoted
 from tutelage.evaluation.answers.responses import Progress
-from tutelage.evaluation.baselines.word_counts import classes_by_words, label_sets_by_words
+from tutelage.evaluation.baselines.tf_idf import classes_by_words, label_sets_by_words
 from tutelage.evaluation.baselines.zero_shot import classes_by_names
 from tutelage.evaluation.compare.scored_rows import ScoredRows, scored_labels
 from tutelage.evaluation.evaluate import Evaluated, EvaluationInputs
 from tutelage.evaluation.metrics.class_metrics import class_metrics
-from tutelage.evaluation.metrics.several_labels import label_set_metrics, set_prediction
+from tutelage.evaluation.metrics.multi_label import label_set_metrics, set_prediction
 from tutelage.evaluation.metrics.threshold import given_at, rarer_class, threshold_figures
 from tutelage.evaluation.paired.verdict import format_p
 from tutelage.evaluation.work_ahead import EvaluationAhead, nodes_of_prompts

@@ -22,9 +22,9 @@ from tutelage.export.record import Exported
 from tutelage.export.verification import Comparison, reload
 from tutelage.model.assembly import load_merged
 from tutelage.model.class_head import as_sequence_classifier, class_probabilities, label_probabilities
+from tutelage.model.config_compatibility import adapt_config, adapt_tokenizer
 from tutelage.model.folders import read_json_file
 from tutelage.model.loading import has_sequence_classifier, load_tokenizer, quietly
-from tutelage.model.other_programs import adapt_config, adapt_tokenizer
 from tutelage.model.trained import TrainedModel
 from tutelage.objectives.classification.card import class_card
 from tutelage.objectives.classification.evaluation import load_classifier

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from tutelage.config.objectives import OBJECTIVES
 from tutelage.config.recipe import Recipe
-from tutelage.data.dataset.own_question import Question, choose_text
 from tutelage.data.dataset.prepared_rows import PreparedRows
+from tutelage.data.dataset.sample_prompt import Question, choose_text
 from tutelage.data.quality.label_names import quoted
 from tutelage.evaluation.next_steps import NextStep, classify_command
 from tutelage.evaluation.paired.verdict import format_p

@@ -8,8 +8,8 @@ from tutelage.objectives.classification.loss import balanced_weights, weighted_c
 from tutelage.objectives.classification.rows import count_classes
 from tutelage.objectives.spec import TrainingPart
 from tutelage.training.cross_entropy import CROSS_ENTROPY
+from tutelage.training.load import as_examples
 from tutelage.training.objective import Objective
-from tutelage.training.opening import as_examples
 
 
 def choose_loss(recipe: Recipe, units: Sequence[Any]) -> Objective:

@@ -9,7 +9,7 @@ import numpy as np
 from tutelage.config.recipe import PreferenceSettings
 from tutelage.errors import DataError
 from tutelage.evaluation.answers.responses import Progress, reference_log_probs
-from tutelage.evaluation.eval_sets.named_sets import Answers
+from tutelage.evaluation.eval_sets.sets import Answers
 from tutelage.evaluation.evaluate import Evaluated, EvaluationInputs, evaluate, own_verdict
 from tutelage.evaluation.metrics.bits_per_byte import bits_per_byte
 from tutelage.evaluation.paired.verdict import FEWEST_ROWS, NO_DIFFERENCE, Word

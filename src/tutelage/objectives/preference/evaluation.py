@@ -11,12 +11,12 @@ from tutelage.config.recipe import PreferenceSettings, Recipe
 from tutelage.data.dataset.prepared_rows import PreparedRows
 from tutelage.evaluation.answers.responses import Progress, reference_log_probs
 from tutelage.evaluation.compare.scored_rows import ScoredRows, with_preferences
-from tutelage.evaluation.eval_sets.named_sets import Answers
+from tutelage.evaluation.eval_sets.sets import Answers
 from tutelage.evaluation.evaluate import Evaluated, EvaluationInputs, evaluate, own_verdict
 from tutelage.evaluation.metrics.bits_per_byte import bits_per_byte
 from tutelage.evaluation.paired.verdict import FEWEST_ROWS, NO_DIFFERENCE, Word
 from tutelage.evaluation.stats.intervals import t_interval
-from tutelage.evaluation.stats.shares import mcnemar_p, wilson_interval
+from tutelage.evaluation.stats.proportions import mcnemar_p, wilson_interval
 from tutelage.evaluation.stats.statistics import paired_difference
 from tutelage.evaluation.work_ahead import EvaluationAhead, answers_work, scored
 from tutelage.model.answer_log_probs import rounding_of

@@ -2,8 +2,8 @@
 
 from collections.abc import Callable
 
-from tutelage.data.dataset.own_question import Question, choose_question
 from tutelage.data.dataset.prepared_rows import PreparedRows
+from tutelage.data.dataset.sample_prompt import Question, choose_question
 from tutelage.data.prompts.prompts import PromptRenderer
 from tutelage.evaluation.next_steps import answering_steps
 from tutelage.objectives.spec import ReportPart

@@ -2,6 +2,6 @@
 
 from tutelage.objectives.spec import TrainingPart
 from tutelage.training.cross_entropy import CROSS_ENTROPY
-from tutelage.training.opening import as_examples
+from tutelage.training.load import as_examples
 
 TRAINING = TrainingPart(objective=lambda recipe, units: CROSS_ENTROPY, units=as_examples)

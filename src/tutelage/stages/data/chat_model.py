@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from tutelage.errors import RecipeError
 
 if TYPE_CHECKING:
-    from tutelage.data.synthetic.asking import RememberingModel
+    from tutelage.data.synthetic.cached_model import RememberingModel
 
 
 def check_request_settings(*, temperature: float, max_tokens: int, seed: int, timeout_seconds: float) -> None:
@@ -43,7 +43,7 @@ def load_cached_model(
 
     Its replies are kept in the cache, so that the same work goes on where it was interrupted.
     """
-    from tutelage.data.synthetic.asking import RememberingModel
+    from tutelage.data.synthetic.cached_model import RememberingModel
     from tutelage.llm.language_models import load_chat_model
     from tutelage.system.fetching import user_cache
 

@@ -41,7 +41,7 @@ def convert(
 
     DataError where the format has no place for one, unless such rows are to be dropped.
     """
-    from tutelage.data.sources.conversion import convert_rows
+    from tutelage.data.sources.convert_rows import convert_rows
 
     check_conversion(to, chosen_only=chosen_only, drop_unfit=drop_unfit)
     made = convert_rows(rows.mapped_records(), rows.conversations.rows, to, chosen_only=chosen_only)

@@ -13,8 +13,8 @@ from tutelage.stages.settings import require_positive
 
 if TYPE_CHECKING:
     from tutelage.data.rows.conversations import Conversation
-    from tutelage.data.synthetic.asking import RememberingModel
-    from tutelage.data.synthetic.inventing import InventedRow
+    from tutelage.data.synthetic.cached_model import RememberingModel
+    from tutelage.data.synthetic.self_instruct import InventedRow
 
 QUESTIONS_PER_NEED = 3  # so many times the fewest that could do
 
@@ -62,7 +62,7 @@ def generate(
 
     Fewer than `count` come back where the questions do not suffice, and none where no reply could be used.
     """
-    from tutelage.data.synthetic.inventing import invent
+    from tutelage.data.synthetic.self_instruct import invent
 
     require_positive(rows=count, rows_per_question=rows_per_question, max_questions=max_questions)
     made = invent(
@@ -91,7 +91,7 @@ def require_rows(made: Generated, model: "RememberingModel") -> None:
 
 def _values(made: "Sequence[InventedRow]", rows: SourceRows, name: str) -> list[dict[str, Any]]:
     from tutelage.data.rows.records import MADE_BY, MADE_FROM
-    from tutelage.data.sources.conversion import to_format
+    from tutelage.data.sources.convert_rows import to_format
     from tutelage.data.sources.writing import source_row
 
     if not made:

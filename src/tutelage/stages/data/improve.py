@@ -9,8 +9,8 @@ from tutelage.stages.reporter import Reporter
 from tutelage.stages.settings import require_positive
 
 if TYPE_CHECKING:
-    from tutelage.data.synthetic.asking import RememberingModel
-    from tutelage.data.synthetic.improving import ImprovedRow
+    from tutelage.data.synthetic.cached_model import RememberingModel
+    from tutelage.data.synthetic.reflection import ImprovedRow
 
 # The last answer, or the instruction and its answer.
 Part = Literal["response", "instruction"]
@@ -18,7 +18,7 @@ Part = Literal["response", "instruction"]
 
 def count_questions(rows: SourceRows, part: Part = "response", *, max_questions: int | None = None) -> int:
     """Return how many rows would be asked about."""
-    from tutelage.data.synthetic.improving import why_not
+    from tutelage.data.synthetic.reflection import why_not
 
     could = sum(why_not(row, part) is None for row in rows.conversations.rows)
     return min(could, max_questions or could)
@@ -37,7 +37,7 @@ def improve(
 
     All rows come back, in their own formats; `left_out` says of each that stays as it was, why.
     """
-    from tutelage.data.synthetic.improving import improve as improve_rows
+    from tutelage.data.synthetic.reflection import improve as improve_rows
 
     require_positive(max_questions=max_questions)
     conversations = rows.conversations.rows
@@ -58,7 +58,7 @@ def improve(
 def _values(improved: "Sequence[ImprovedRow]", rows: SourceRows, name: str) -> list[dict[str, Any]]:
     """Return all rows in their own formats; a row that was written anew says by which model."""
     from tutelage.data.rows.records import MADE_BY, SOURCE_ROW
-    from tutelage.data.sources.conversion import to_format, unread_fields
+    from tutelage.data.sources.convert_rows import to_format, unread_fields
     from tutelage.data.sources.writing import source_row, with_row_numbers
 
     values: list[dict[str, Any]] = []

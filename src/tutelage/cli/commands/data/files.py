@@ -7,8 +7,8 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from tutelage.cli.opening import opened_inputs
 from tutelage.cli.options import Assignments, Debug, Map, as_path, as_recipe, column_map
+from tutelage.cli.sessions import opened_inputs
 from tutelage.cli.views import console
 from tutelage.cli.views.rows import show_read, show_reasons, show_written
 from tutelage.codes import Message

@@ -15,8 +15,8 @@ from tutelage.cli.commands.data.files import (
     write_files,
     write_reasons,
 )
-from tutelage.cli.opening import opened_inputs
 from tutelage.cli.options import as_path
+from tutelage.cli.sessions import opened_inputs
 from tutelage.config.recipe_file import LoadedRecipe
 from tutelage.stages.data.filter import Outcome, RowFilter, check_filter
 from tutelage.stages.data.filter import filter_rows as filter_by

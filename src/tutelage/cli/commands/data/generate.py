@@ -15,9 +15,9 @@ from tutelage.cli.commands.data.models import (
     ModelOptions,
     load_chat_model_of,
 )
-from tutelage.cli.opening import reporting
+from tutelage.cli.sessions import reporting
 from tutelage.cli.views import console
-from tutelage.cli.views.made_rows import show_questions, show_refused
+from tutelage.cli.views.generated_rows import show_questions, show_refused
 from tutelage.stages.data.generate import find_seeds, generate, most_questions, require_rows
 from tutelage.stages.settings import require_positive
 

@@ -17,9 +17,9 @@ from tutelage.cli.commands.data.models import (
     ModelOptions,
     load_chat_model_of,
 )
-from tutelage.cli.opening import reporting
+from tutelage.cli.sessions import reporting
 from tutelage.cli.views import console
-from tutelage.cli.views.made_rows import show_questions
+from tutelage.cli.views.generated_rows import show_questions
 from tutelage.stages.data.improve import Part, count_questions, improve
 from tutelage.stages.settings import require_positive
 

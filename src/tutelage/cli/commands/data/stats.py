@@ -5,7 +5,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from tutelage.cli.commands.data.files import SourceOptions, read_rows_of
-from tutelage.cli.opening import opened_inputs
+from tutelage.cli.sessions import opened_inputs
 from tutelage.cli.views import console
 from tutelage.cli.views.description import show_description
 from tutelage.config.recipe_file import LoadedRecipe

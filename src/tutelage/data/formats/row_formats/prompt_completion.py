@@ -1,8 +1,8 @@
 """A prompt and its completion, each a text or messages."""
 
 from tutelage.data.formats.messages import with_system_field
+from tutelage.data.formats.prompt_and_answer import read_completion, read_prompt
 from tutelage.data.formats.schemas import Row, Schema
-from tutelage.data.formats.sides import read_completion, read_prompt
 from tutelage.data.formats.written_rows import (
     UnfitError,
     apart_from_system,

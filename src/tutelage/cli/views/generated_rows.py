@@ -1,0 +1,24 @@
+"""What a language model was asked for rows, and what it wrote that was not taken, printed for a person."""
+
+from typing import TYPE_CHECKING
+
+from tutelage.cli.views import console
+from tutelage.stages.data.generate import Generated
+
+if TYPE_CHECKING:
+    from tutelage.data.synthetic.cached_model import RememberingModel
+
+
+def show_questions(model: "RememberingModel") -> None:
+    """Print how many questions were put."""
+    known = f" Answered before: {model.remembered:,}." if model.remembered else ""
+    console.say(f"Questions put to {model.name}: {model.asked:,}.{known}")
+
+
+def show_refused(made: Generated) -> None:
+    """Print why rows were not taken, the most frequent reason first."""
+    if made.refused:
+        counted = [
+            [f"{count:,}", reason] for reason, count in sorted(made.refused.items(), key=lambda one: -one[1])
+        ]
+        console.table(["not taken", "reason"], counted, numeric=(0,))

@@ -1,0 +1,149 @@
+"""Instructions or answers that a model writes anew after it has said what is lacking in them.
+
+After "Reflection-Tuning" (Li and others, arXiv 2310.11716): the model first judges by named points, then rewrites.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from tutelage.codes import Message
+from tutelage.data.quality.checks import check_rows
+from tutelage.data.quality.near_duplicates import LikePrompts
+from tutelage.data.quality.prompt_identity import normalised_prompt
+from tutelage.data.rows.conversations import Conversation, Turn, without_blank_system
+from tutelage.data.sources.convert_rows import UnfitError, to_format
+from tutelage.data.synthetic.cached_model import Messages, RememberingModel, object_schema, texts_of
+
+Part = Literal["response", "instruction"]
+
+# The fields of a reply, the reflection first: what is said before the text is written can still change it.
+FIELDS: dict[Part, tuple[str, ...]] = {
+    "response": ("reflection", "output"),
+    "instruction": ("reflection", "instruction", "input", "output"),
+}
+TASKS: dict[Part, str] = {
+    "response": "Judge the last answer: is it right, complete, to the point and clear, and does it do what was asked"
+    " in the way that was asked? Say in one or two sentences what is lacking. Then write the best answer, in the"
+    " language of the old one; if nothing is lacking, repeat the old one to the letter. Reply with JSON:"
+    ' {"reflection": …, "output": the answer}',
+    "instruction": "Judge the instruction: is it clear, can it be followed without knowing more, and does it ask for"
+    " something that takes thought? Say in one or two sentences what is lacking. Then write a better instruction on"
+    " the same matter and in the same language, the input that it is about (empty where none is needed), and the"
+    ' right and complete answer. Reply with JSON: {"reflection": …, "instruction": …, "input": …, "output": …}',
+}
+OPENINGS = {"system": "System text", "user": "Question", "assistant": "Answer", "tool": "Result of a tool"}
+
+
+@dataclass(frozen=True)
+class ImprovedRow:
+    """A row after its improvement; `unchanged` says why it is still the old one."""
+
+    row: Conversation
+    unchanged: Message | None = None
+
+
+def improve(
+    rows: Sequence[Conversation],
+    model: RememberingModel,
+    part: Part,
+    *,
+    max_questions: int | None,
+    seed: int,
+    progress: Callable[[int], None] = lambda done: None,
+) -> list[ImprovedRow]:
+    """Rewrite a part of every row; one that cannot be asked about, or has no usable reply, stays as it is.
+
+    A new instruction that is like another row's is not taken either.
+    """
+    improved: list[ImprovedRow] = []
+    questions = 0
+    known = _prompts_of(rows) if part == "instruction" else None
+    for place, row in enumerate(rows):
+        reason = why_not(row, part)
+        if reason is None and questions == max_questions:
+            reason = Message("synthetic.limit_reached", "beyond the number of questions")
+        if reason is None:
+            questions += 1
+            reply = model.ask(question(row, part), seed=seed, json_schema=object_schema(*FIELDS[part]))
+            new = _rewritten(row, part, reply)
+            improved.append(_unless_repeated(new, row, place, known) if known else new)
+        else:
+            improved.append(ImprovedRow(row, reason))
+        progress(1)
+    return improved
+
+
+def why_not(row: Conversation, part: Part) -> Message | None:
+    """Say why a row cannot be asked about; None where it can."""
+    if row.is_plain_text or not row.turns:
+        return Message("synthetic.not_improvable", "nothing is asked in it")
+    if row.is_labelled:
+        return Message("synthetic.not_improvable", "its answer is a label")
+    last = row.turns[-1]
+    if last.role != "assistant" or last.calls or not last.text.strip():
+        return Message("synthetic.not_improvable", "its last turn is no answer in words")
+    if part == "instruction" and [turn.role for turn in row.turns] != ["user", "assistant"]:
+        return Message("synthetic.not_improvable", "it is more than one question and its answer")
+    try:
+        to_format(row, row.format)  # in which the new row is written
+    except UnfitError as fault:
+        told = f"its format {row.format} has no place for {fault.reason.text}"
+        return Message("synthetic.not_improvable", told)
+    return None
+
+
+def question(row: Conversation, part: Part) -> Messages:
+    """Return what the model is asked, in one message, which every chat template can show."""
+    talk = "\n\n".join(f"[{OPENINGS[turn.role]}]\n{_words(turn)}" for turn in row.turns)
+    return [
+        {
+            "role": "user",
+            "content": f"Here is what was asked, and what was answered:\n\n{talk}\n\n{TASKS[part]}",
+        }
+    ]
+
+
+def _words(turn: Turn) -> str:
+    return turn.said if turn.role == "assistant" else turn.asked
+
+
+def _rewritten(row: Conversation, part: Part, reply: str) -> ImprovedRow:
+    texts = texts_of(reply, *FIELDS[part])
+    if texts is None:
+        return ImprovedRow(row, Message("synthetic.reply_rejected", "the reply could not be read"))
+    new = replace(row, turns=_new_turns(row, part, texts), repairs=())
+    if new == row:
+        return ImprovedRow(row, Message("synthetic.reply_rejected", "nothing was lacking"))
+    (checked,) = check_rows([replace(new, turns=without_blank_system(new.turns))])
+    if checked.outcome != "kept":
+        return ImprovedRow(
+            row, Message("synthetic.reply_rejected", f"the reply would not do: {checked.reasons[0].text}")
+        )
+    return ImprovedRow(new)
+
+
+def _new_turns(row: Conversation, part: Part, texts: dict[str, Any]) -> tuple[Turn, ...]:
+    answer = replace(row.turns[-1], text=texts["output"])
+    if part == "response":
+        return (*row.context, answer)
+    return (replace(row.turns[0], text=texts["instruction"], input=texts["input"]), answer)
+
+
+def _prompts_of(rows: Sequence[Conversation]) -> LikePrompts:
+    known = LikePrompts()
+    for row in rows:
+        known.add(normalised_prompt(row) if row.turns else "")
+    return known
+
+
+def _unless_repeated(new: ImprovedRow, old: Conversation, place: int, known: LikePrompts) -> ImprovedRow:
+    """Return the old row where the new one is like another; the new one may be like what it was made from."""
+    if new.unchanged is None:
+        prompt = normalised_prompt(new.row)
+        if known.is_like_any(prompt, besides=place):
+            return ImprovedRow(
+                old, Message("synthetic.reply_rejected", "the new one would be like another row")
+            )
+        known.add(prompt)
+    return new
