@@ -17,7 +17,7 @@ from tutelage.model.sources import locate_model
 from tutelage.run.folder import RunFolder
 from tutelage.system.fetching import user_cache
 from tutelage.training.checkpoint import Checkpoint, find_checkpoint, machine_of, restore, write_checkpoint
-from tutelage.training.loop import Progress
+from tutelage.training.loop import TrainState
 from tutelage.training.optimizer import make_optimizer
 from tutelage.training.step import optimizer_step
 from tutelage.tree.examples import Example
@@ -31,15 +31,15 @@ def measure(folder: Path) -> None:
     source = locate_model(recipe.model.name_or_path, cache=user_cache(), progress=print)
     rows = [Example(row, (1, 2, 3, 4 + row), 2, 2) for row in range(2)]
     device = torch.device("cpu")
-    model = load_for_training(source, recipe.adapter, device, torch.float32, seed=1, probes=rows)
+    model = load_for_training(source, recipe.tuning, device, torch.float32, seed=1, probes=rows)
     optimizer = make_optimizer(model.module, recipe.training)
     optimizer_step(model, rows, optimizer, micro_batch_size=2, max_grad_norm=1.0)
     run = RunFolder(folder)
-    kept = Checkpoint(run.checkpoint(1), Progress(), 0.0, 0, {}, machine_of(model), [], [])
+    kept = Checkpoint(run.checkpoint(1), TrainState(), 0.0, 0, {}, machine_of(model), [], [])
     written, found = [], []
     for step in range(1, TIMES + 1):
         begin = time.perf_counter()
-        checkpoint = replace(kept, folder=run.checkpoint(step), progress=Progress(step=step))
+        checkpoint = replace(kept, folder=run.checkpoint(step), progress=TrainState(step=step))
         write_checkpoint(model, optimizer, recipe, base=source.name, checkpoint=checkpoint)
         written.append(time.perf_counter() - begin)
     begin = time.perf_counter()

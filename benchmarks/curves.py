@@ -10,7 +10,7 @@ import torch
 
 from benchmarks.tables import table
 from benchmarks.work import BATCH, RECIPE, add_work_options, load_work
-from tutelage.config.recipe import AdapterSettings, TrainingSettings
+from tutelage.config.recipe import AdapterSettings, TrainingSettings, Tuning
 from tutelage.model.adapters import add_adapter
 from tutelage.model.assembly import OWN_ATTENTION, load_for_training, without_dropout
 from tutelage.model.forward import CausalModel
@@ -38,7 +38,7 @@ def main() -> None:
     options = parser.parse_args()
     source, renderer, splits = load_work(options)
     training, validation = (
-        [renderer.example(row, loss_on="response") for row in splits[name]]
+        [renderer.example(row, train_on="assistant") for row in splits[name]]
         for name in ("train", "validation")
     )
     curves = {
@@ -51,13 +51,15 @@ def main() -> None:
 
 def _over_trees(source: ModelSource, training: list[Example], dtype: torch.dtype) -> CausalModel:
     probes = probe_examples(training, np.array([len(example.ids) for example in training]))
-    return load_for_training(source, _adapter(), CPU, dtype, seed=RECIPE["seed"], probes=probes)
+    return load_for_training(
+        source, Tuning(adapter=_adapter()), CPU, dtype, seed=RECIPE["seed"], probes=probes
+    )
 
 
 def _one_at_a_time(source: ModelSource) -> CausalModel:
     module = load_model(source.folder, dtype=torch.float32, device=CPU, attention=OWN_ATTENTION)
     adapted = add_adapter(without_dropout(module), _adapter(), seed=RECIPE["seed"], fused=False)
-    return CausalModel(adapted, CPU, torch.float32, padded_because="the reference is one example at a time")
+    return CausalModel(adapted, CPU, torch.float32, fallback_reason="the reference is one example at a time")
 
 
 def _adapter() -> AdapterSettings:

@@ -22,7 +22,7 @@ import httpx2
 from benchmarks.environments import make_environment
 from benchmarks.processes import ROOT, environment
 from benchmarks.tables import spread, table
-from tutelage.data.rows.conversations import single_turn
+from tutelage.data.rows.conversations import single_exchange_of
 
 CLIENTS = (1, 8)
 LONGEST = 64
@@ -109,8 +109,11 @@ def questions(count: int) -> list[str]:
         resources.files("tutelage.data.starter").joinpath("starter.json").read_text(encoding="utf-8")
     )
     step = max(1, len(rows) // count)
-    turns = [single_turn(0, row["instruction"], row.get("input", ""), "").turns[0] for row in rows[::step]]
-    return [turn.asked for turn in turns][:count]
+    turns = [
+        single_exchange_of(0, row["instruction"], row.get("input", ""), "").messages[0]
+        for row in rows[::step]
+    ]
+    return [turn.content for turn in turns][:count]
 
 
 def measure(server: Server, asked: Sequence[str]) -> Figures:

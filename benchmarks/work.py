@@ -156,7 +156,7 @@ def _training_rows(
         return made, f"rows of {tokens:,} tokens of general text"
     splits, named = _read_splits(options.data, workload)
     examples = (
-        (row, renderer.example(row, loss_on="response")) for row in _in_order(splits["train"], wanted)
+        (row, renderer.example(row, train_on="assistant")) for row in _in_order(splits["train"], wanted)
     )
     return [
         {"row": row.row, "ids": list(example.ids), "supervised": example.supervised}
@@ -216,7 +216,7 @@ def _read_splits(named: str | None, workload: Workload) -> tuple[dict[str, list[
         rows = read_conversations(found.records, source=found.name).rows
     except TutelageError as fault:
         raise SystemExit(str(fault)) from fault
-    return split_rows(rows, rule="position", train_share=0.85, test_share=0.10), Path(found.name).name
+    return split_rows(rows, rule="position", train_size=0.85, test_size=0.10), Path(found.name).name
 
 
 def _read_rows(named: str | None, workload: Workload) -> Source:

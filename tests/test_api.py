@@ -33,7 +33,7 @@ QUICK = {
     "r": 2,
     "limit": 4,
     "max_new_tokens": 8,
-    "forgetting": False,
+    "general_text": False,
 }
 
 
@@ -99,7 +99,7 @@ def test_a_program_writes_the_files_of_the_command_line(place, model, capsys):
         "adapter.r": 2,
         "evaluation.limit": 4,
         "evaluation.max_new_tokens": 8,
-        "evaluation.forgetting": "false",
+        "evaluation.general_text": "false",
         "model.name_or_path": model,
         "training.learning_rate": "3e-4",
     }
@@ -411,14 +411,14 @@ def test_a_run_is_found_from_another_folder_and_models_are_loaded_in_threads(pla
     ("typed", "as_keywords"),
     [
         ("add --overwrite to replace it.", "add overwrite=True to replace it."),
-        ("--accept-changes to go on, or --fresh.", "allow_changes=True to go on, or another output=."),
+        ("--allow-changes to go on, or --new.", "allow_changes=True to go on, or another output=."),
         ("list them with --set data.overlong=drop.", 'list them with overlong="drop".'),
         ("in float32: --set training.dtype=float32; or", 'in float32: dtype="float32"; or'),
         ("--set data.header=false.", "header=False."),
         ("--set training.max_steps=20", "max_steps=20"),
         (
             "with --map text=NAME and --map label=NAME.",
-            'with map={"text": "NAME"} and map={"label": "NAME"}.',
+            'with column_map={"text": "NAME"} and column_map={"label": "NAME"}.',
         ),
         ("Choose another --output.", "Choose another output=."),
         ("Run `tutelage train a --overwrite` first.", "Run `tutelage train a --overwrite` first."),
@@ -464,9 +464,9 @@ def test_errors_name_no_option_and_no_file_that_is_gone(place, run):
 
 def test_numbers_of_numpy_and_torch_are_settings(place):
     given = {"max_steps": np.int64(4), "learning_rate": np.float64(3e-4), "r": torch.tensor(2)}
-    run = tutelage.finetune("my.json", output="mine", forgetting=np.bool_(False), **given)
+    run = tutelage.finetune("my.json", output="mine", general_text=np.bool_(False), **given)
     assert (run.recipe.training.max_steps, run.recipe.training.learning_rate) == (4, 3e-4)
-    assert (run.recipe.adapter.r, run.recipe.evaluation.forgetting) == (2, False)
+    assert (run.recipe.adapter.r, run.recipe.evaluation.general_text) == (2, False)
     with pytest.raises(RecipeError) as refused:
         tutelage.finetune("my.json", output="other", max_steps=np.array([4, 5]))
     assert refused.value.code == "settings.invalid_value"

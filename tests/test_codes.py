@@ -36,7 +36,7 @@ CARRIERS = {
     "Finding",
     "setting_error",
     "note",
-    "complain",
+    "report_error",
 }
 
 
@@ -112,7 +112,7 @@ def test_an_error_has_its_code_beside_its_message() -> None:
 @pytest.mark.parametrize(
     ("tables", "code"),
     [
-        ({"data": {"train_share": 0.9, "test_share": 0.9}}, "settings.shares_exceed_1"),
+        ({"data": {"train_size": 0.9, "test_size": 0.9}}, "settings.shares_exceed_1"),
         ({"data": {"no_such": 1}}, "settings.unknown"),
         ({"no_such": {}}, "settings.unknown_table"),
         ({"training": {"seed": -1}}, "settings.invalid_value"),

@@ -20,14 +20,14 @@ def measure(job: dict) -> dict:
     clock = Clock()
     from tutelage.config.recipe import DataSettings
     from tutelage.data.dataset.preparation import sizes_of
-    from tutelage.data.dataset.splits import Sides
+    from tutelage.data.dataset.splits import SplitAssigner
     from tutelage.data.formats.formats import read_conversations
-    from tutelage.data.lint.row_checks import Variety, find_in_rows, find_nulls
+    from tutelage.data.lint.row_checks import Variety, find_in_rows, find_null_fields
     from tutelage.data.prompts.encoding import control_tokens
     from tutelage.data.prompts.prompts import make_renderer
     from tutelage.data.quality.checks import check_rows
     from tutelage.data.quality.near_duplicates import near_duplicates
-    from tutelage.data.quality.prompt_identity import normalised_prompt
+    from tutelage.data.quality.prompt_fingerprint import normalised_prompt
     from tutelage.data.sources.sources import read_source
     from tutelage.model.loading import load_tokenizer
     from tutelage.system.platforms import peak_memory_bytes
@@ -35,24 +35,24 @@ def measure(job: dict) -> dict:
     from tutelage.tree.prefix_tree import merge
 
     settings = DataSettings(source=job["data"])
-    renderer = make_renderer(load_tokenizer(Path(job["model"])), settings.prompt)
+    renderer = make_renderer(load_tokenizer(Path(job["model"])), settings.prompt_template)
     clock.stop("start")
     source = read_source(settings.source, cache=Path("none"), settings=settings)
     read = read_conversations(source.records, source=source.name, settings=settings)
     clock.stop("read")
     checked = check_rows(read.rows, settings, sizes_of(source))
-    findings = [*find_nulls(source.records), *find_in_rows(checked, control_tokens(renderer.tokenizer))]
+    findings = [*find_null_fields(source.records), *find_in_rows(checked, control_tokens(renderer.tokenizer))]
     variety = Variety()
     for one in checked:
         variety.note(one)
     findings += variety.findings()
     kept = [one.row for one in checked if one.outcome != "dropped"]
-    sides = Sides(rule="position", train_share=0.85, test_share=0.1)
+    sides = SplitAssigner(rule="position", train_size=0.85, test_size=0.1)
     for row in kept:
         sides.add(row.row, normalised_prompt(row), row.response)
     leaks = sides.leaks()
     clock.stop("check")
-    examples = list(renderer.examples(kept, loss_on=settings.loss_on))
+    examples = list(renderer.examples(kept, train_on=settings.train_on))
     clock.stop("tokens")
     plan = BatchPlan(len(examples), job["batch"], epochs=1, seed=123)
     nodes = 0

@@ -29,7 +29,7 @@ def measure(job: dict) -> dict:
 
     path, model = Path(job["data"]), Path(job["model"])
     settings = DataSettings(source=job["data"], max_file_bytes=path.stat().st_size + 1)
-    renderer = make_renderer(load_tokenizer(model), settings.prompt)
+    renderer = make_renderer(load_tokenizer(model), settings.prompt_template)
     start_bytes = peak_memory_bytes()
     with TemporaryDirectory(dir=path.parent) as folder:
         begin, busy = time.perf_counter(), time.process_time()

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.runners.job import StepClock, batches, print_training, read_job
-from tutelage.config.recipe import AdapterSettings, TrainingSettings
+from tutelage.config.recipe import AdapterSettings, TrainingSettings, Tuning
 from tutelage.model.sources import locate_model
 from tutelage.system.fetching import user_cache
 from tutelage.system.runtime import choose_device, choose_dtype, settle_process
@@ -35,7 +35,7 @@ def main() -> None:
     device = choose_device("cpu")
     model = load_for_training(
         locate_model(job["model"], cache=user_cache(), progress=print),
-        AdapterSettings(r=job["rank"], lora_alpha=job["alpha"]),
+        Tuning(adapter=AdapterSettings(r=job["rank"], lora_alpha=job["alpha"])),
         device,
         choose_dtype(VARIANTS[variant], device),
         seed=settings.seed,

@@ -5,7 +5,7 @@ from typing import Any
 
 from tutelage.codes import all_codes, areas
 from tutelage.config.recipe import Recipe
-from tutelage.config.recipe_evaluation import NamedSetSettings
+from tutelage.config.recipe_evaluation import EvalSetSettings
 
 PAGE = Path(__file__).with_name("settings.md")
 CODES_PAGE = Path(__file__).with_name("codes.md")
@@ -47,7 +47,7 @@ NAMED_SET = (
 def settings_page() -> str:
     """Return the whole page as Markdown."""
     tables = [_section(name, SECTIONS[name], field.annotation) for name, field in Recipe.model_fields.items()]
-    named_set = _section("evaluation.sets.NAME", NAMED_SET, NamedSetSettings)
+    named_set = _section("evaluation.sets.NAME", NAMED_SET, EvalSetSettings)
     return "\n".join([OPENING, *tables, named_set])
 
 

@@ -13,9 +13,9 @@ from tutelage.config.recipes import shipped_path
 from tutelage.errors import RecipeError, RunFolderError
 from tutelage.run import events
 from tutelage.run.artifacts import Preparation, TrainingResult, read_artifact
-from tutelage.run.evaluation import Evaluation, MetricFigures, Share, read_evaluation
+from tutelage.run.evaluation import Evaluation, MetricFigures, Proportion, read_evaluation
 from tutelage.run.events import Listener, ignore
-from tutelage.run.folder import ARMS, RunFolder
+from tutelage.run.folder import VARIANTS, RunFolder
 from tutelage.stages.export import Quantization
 from tutelage.stages.functions import FormatFunction, MetricFunction, given_functions
 from tutelage.stages.python_settings import overrides_of
@@ -83,7 +83,7 @@ def finetune(
         folder, loaded = new_run(path, overrides, root=root, goes_on=not overwrite)
         session = Session(folder, loaded, listener=without_raising(listener), functions=functions)
         with caller_state_kept():
-            run_all(session, overwrite=overwrite, accept_changes=allow_changes)
+            run_all(session, overwrite=overwrite, allow_changes=allow_changes)
     return Run(folder.root)
 
 
@@ -143,7 +143,7 @@ class Run:
         return self.evaluation.verdict
 
     @property
-    def metrics(self) -> Mapping[str, MetricFigures | Share]:
+    def metrics(self) -> Mapping[str, MetricFigures | Proportion]:
         """The metrics by name, each with its 95 % interval (`low`, `high`); of answers that of the `difference`."""
         return self.evaluation.metrics
 
@@ -156,7 +156,7 @@ class Run:
         from tutelage.stages.answer import load_models
         from tutelage.system.runtime import caller_state_kept
 
-        if which not in ARMS:
+        if which not in VARIANTS:
             raise RecipeError("cli.value_out_of_range", f"There is no model {which!r}: name tuned or base.")
         of = self if step is None else Run(self.folder, step=step)
         with caller_state_kept():

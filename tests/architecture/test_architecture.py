@@ -73,7 +73,7 @@ def test_models_and_tokenizers_are_loaded_in_one_place():
         ("tomli_w", {"config/recipe_file.py"}),
         ("tomllib", {"config/recipe_file.py", "codes.py"}),
         ("platformdirs", {"system/fetching.py"}),
-        ("httpx2", {"llm/language_models.py", "llm/server_replies.py"}),
+        ("httpx2", {"llm/language_models.py", "llm/server_responses.py"}),
         ("openai", set()),  # imported by its name, in llm/language_models.py, where it is wanted
         ("xllamacpp", set()),
         ("huggingface_hub", {"model/hub.py"}),

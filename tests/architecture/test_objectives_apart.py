@@ -33,7 +33,7 @@ OF_ROWS = {
     "data/quality/checks.py": "drops a pair whose answers are to different prompts",
     "data/sources/convert_rows.py": "writes rows in each format",
     "stages/data/convert.py": "writes rows in each format",
-    "evaluation/judging/judge.py": "a judge compares two answers, which it calls a preference",
+    "evaluation/judge/judge.py": "a judge compares two answers, which it calls a preference",
     "report/judges.py": "a judge compares two answers, which it calls a preference",
 }
 EXCEPTIONS = {

@@ -50,7 +50,7 @@ def test_a_setting_goes_through_eleven_files(tutelage, workplace, model, monkeyp
     monkeypatch.setattr(loop, "set_learning_rate", watched("optimizer", loop.set_learning_rate))
     (workplace / "my.json").write_text(json.dumps(alpaca_values(60)))
     settings = [f"model.name_or_path={model}", "training.learning_rate=0.002", "training.max_steps=1"]
-    settings += ["training.sample_prompts=0", "training.dtype=float32", "evaluation.forgetting=false"]
+    settings += ["training.sample_prompts=0", "training.dtype=float32", "evaluation.general_text=false"]
     given = [part for setting in settings for part in ("--set", setting)]
     ended = tutelage("run", "--data", "my.json", "--output", "mine", *given)
     assert ended.code in (0, 3), ended.err

@@ -131,7 +131,7 @@ def test_a_table_says_how_many_steps_were_timed():
 
 def test_the_dtype_is_the_measured_one_or_the_one_that_was_asked_for(monkeypatch):
     monkeypatch.setattr(
-        "tutelage.system.runtime.measured_machine", lambda cache: Namespace(threads=1, dtype="bfloat16")
+        "tutelage.system.runtime.autotune", lambda cache: Namespace(threads=1, dtype="bfloat16")
     )
     assert work._dtype_facts("auto") == {"dtype": "bf16", "dtype_chosen_by": "measurement"}
     assert work._dtype_facts("fp32") == {"dtype": "fp32", "dtype_chosen_by": "--dtype"}

@@ -22,7 +22,7 @@ SETTINGS = {
     "adapter.r": 2,
     "evaluation.limit": 2,
     "evaluation.max_new_tokens": 2,
-    "evaluation.forgetting": "false",
+    "evaluation.general_text": "false",
 }
 MORE_FILES = {  # which the libraries open too, where they are there
     "generation_config.json": '{"eos_token_id": 2}',
@@ -193,9 +193,9 @@ def test_a_change_that_a_training_from_the_beginning_accepts_is_recorded(tutelag
     (model / "generation_config.json").write_text('{"eos_token_id": 2}')
     assert "error[run.base_model_changed]" in tutelage("train", run.root).err
     for words in ([], ["--overwrite"]):
-        done = tutelage("train", run.root, "--accept-changes", *words)
+        done = tutelage("train", run.root, "--allow-changes", *words)
         assert (done.code, done.err) == (0, "")
-        assert read_json(run.training)["accepted_changes"] == ["the model's generation_config.json"], words
+        assert read_json(run.training)["allowed_changes"] == ["the model's generation_config.json"], words
     assert tutelage("generate", run.root, "Name a fruit.").code == 0
 
 

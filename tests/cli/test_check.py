@@ -132,7 +132,7 @@ def test_a_map_and_a_recipe_are_honoured(check, tmp_path):
     assert json.loads(check("rows.json", "--json", *mapped).out)["kept"] == 60
     recipe = tmp_path / "mine.toml"
     recipe.write_text(
-        '[data]\nsource = "rows.json"\n[data.map]\ninstruction = "ask.text"\noutput = "reply"\n'
+        '[data]\nsource = "rows.json"\n[data.column_map]\ninstruction = "ask.text"\noutput = "reply"\n'
     )
     assert json.loads(check("--recipe", recipe, "--json").out)["kept"] == 60
     assert "--map 'instruction' is not of the form" in check("rows.json", "--map", "instruction").err

@@ -9,10 +9,10 @@ from support.fake_judges import judge_script
 from support.rows import alpaca_values, write_rows
 from support.scripted_server import scripted_server
 
-from tutelage.llm import server_replies
+from tutelage.llm import server_responses
 from tutelage.run.folder import RunFolder, read_json
 from tutelage.run.lines import read_json_lines
-from tutelage.system.storage import what_is_damaged
+from tutelage.system.storage import find_damage
 
 # A learning rate that makes answers of every step others than those before.
 SETTINGS = {
@@ -25,7 +25,7 @@ SETTINGS = {
     "training.dtype": "float32",
     "evaluation.limit": 12,
     "evaluation.max_new_tokens": 6,
-    "evaluation.forgetting": "false",
+    "evaluation.general_text": "false",
 }
 
 
@@ -42,15 +42,15 @@ def place(trained, tutelage, monkeypatch):
     monkeypatch.setenv("TUTELAGE_CACHE", str(root / "cache"))
     if not (root / "my.json").exists():
         write_rows(root / "my.json", alpaca_values(80))
-        for kind in ("lora", "none"):
-            settings = {**SETTINGS, "model.name_or_path": trained["model"], "adapter.type": kind}
+        for kind in ("lora", "full"):
+            settings = {**SETTINGS, "model.name_or_path": trained["model"], "training.method": kind}
             words = [word for name, value in settings.items() for word in ("--set", f"{name}={value}")]
             done = tutelage("run", "--data", "my.json", "--output", kind, *words)
             assert (done.code, done.err) == (0, "")
     return root
 
 
-@pytest.mark.parametrize("kind", ["lora", "none"])
+@pytest.mark.parametrize("kind", ["lora", "full"])
 def test_a_checkpoint_is_evaluated_with_its_own_weights_and_the_runs_evaluation_stays(tutelage, place, kind):
     before = contents(place / kind)
     done = tutelage("evaluate", kind, "--checkpoint", 1)
@@ -64,7 +64,7 @@ def test_a_checkpoint_is_evaluated_with_its_own_weights_and_the_runs_evaluation_
     assert base[0] == base[1]
     log_probs = [[one["reference_log_prob"] for one in answers] for answers in tuned]
     assert log_probs[0] != log_probs[1]
-    assert what_is_damaged(first.evaluation) is None
+    assert find_damage(first.evaluation) is None
     assert "as its manifest.json says" in tutelage("verify", kind).out.split(str(first.evaluation.name))[-1]
 
 
@@ -148,7 +148,7 @@ def test_a_file_of_a_checkpoints_evaluation_that_was_lost_is_told_with_its_comma
 def test_a_judge_is_asked_about_a_checkpoint_and_its_manifest_names_what_was_said(
     tutelage, place, monkeypatch
 ):
-    monkeypatch.setattr(server_replies.time, "sleep", lambda seconds: None)
+    monkeypatch.setattr(server_responses.time, "sleep", lambda seconds: None)
     shutil.copytree(place / "lora", place / "judged")
     own, second = RunFolder(place / "judged"), RunFolder(place / "judged", 2)
     before = own.recipe.read_bytes()
@@ -160,7 +160,7 @@ def test_a_judge_is_asked_about_a_checkpoint_and_its_manifest_names_what_was_sai
         assert read_json(second.judges)["judges"][name]["trusted"]
         assert tutelage("evaluate", "judged", "--judge", name).code == 0
     for run in (own, second):
-        assert what_is_damaged(run.evaluation) is None
+        assert find_damage(run.evaluation) is None
     assert "judge" in tutelage("compare", "judged", "judged@2").out
 
 

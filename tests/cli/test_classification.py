@@ -26,8 +26,8 @@ TUNE = [
     "--set", "training.dtype=float32",
     "--set", "training.num_train_epochs=6",
     "--set", "training.learning_rate=0.02",
-    "--set", "data.train_share=0.6",
-    "--set", "data.test_share=0.3",
+    "--set", "data.train_size=0.6",
+    "--set", "data.test_size=0.3",
     "--map", "text=message",
 ]  # fmt: skip
 
@@ -125,14 +125,14 @@ def test_rows_whose_last_id_was_their_label_are_prepared_again_as_they_are_told(
     assert "`tutelage prepare mine --overwrite`" in " ".join(told.err.split())
     again = tutelage("prepare", "mine", "--overwrite")
     assert again.code == 0, again.err
-    assert read_json(run.preparation)["format"] == 2
+    assert read_json(run.preparation)["format"] == 3
     assert np.array_equal(np.load(files.ids), whole)
     assert np.load(files.table)["label"].tolist() == labels.tolist()
 
 
-@pytest.mark.parametrize("kind", ["none", "last-block", "head"])
+@pytest.mark.parametrize("kind", ["full", "last-block", "head"])
 def test_weights_trained_in_place_give_the_labels_that_the_evaluation_found(tutelage, place, begin, kind):
-    ended = tutelage("run", *begin, "--set", f"adapter.type={kind}")
+    ended = tutelage("run", *begin, "--set", f"training.method={kind}")
     assert ended.code == 0, ended.err
     run = RunFolder(place / "mine")
     assert sorted(path.name for path in run.model.glob("*.safetensors")) == ["trained_weights.safetensors"]
@@ -302,8 +302,10 @@ def test_a_dry_run_shows_labels_and_the_token_that_is_read_and_no_prompt_style(t
     done = tutelage("run", *begin, "--dry-run")
     assert done.code == 0, done.err
     said = " ".join(done.out.split())
-    assert "data.prompt alpaca" not in said
-    assert "Without effect, as training.objective is classification: data.prompt, data.loss_on" in said
+    assert "data.prompt_template alpaca" not in said
+    assert (
+        "Without effect, as training.objective is classification: data.prompt_template, data.train_on" in said
+    )
     heading = said.index("What the head learns")
     assert re.search(r"'prize' +\d+ +Win \d+ \w+ now", done.out[done.out.index("What the head learns") :])
     assert "The head reads the last token of a text: of row" in said[heading:]
@@ -342,7 +344,7 @@ def test_rows_of_questions_and_answers_are_no_classification(tutelage, place, be
     assert "needs rows of a text and a label" in ended.err.replace("\n", " ")
 
 
-@pytest.mark.parametrize("setting", ["data.prompt=chat", 'evaluation.judges=["ollama:a"]'])
+@pytest.mark.parametrize("setting", ["data.prompt_template=chat", 'evaluation.judges=["ollama:a"]'])
 def test_settings_that_a_classification_cannot_honour_are_refused(tutelage, place, begin, setting):
     ended = tutelage("run", *begin, "--set", setting)
     assert ended.code == 2
@@ -393,9 +395,9 @@ def test_transformers_gives_the_labels_and_scores_of_the_run_from_an_export(tute
     check_export(tutelage, place, trained())
 
 
-@pytest.mark.parametrize("kind", ["none", "last-block"])
+@pytest.mark.parametrize("kind", ["full", "last-block"])
 def test_so_it_does_from_weights_trained_in_place(tutelage, place, trained, in_this_process, kind):
-    check_export(tutelage, place, trained("--set", f"adapter.type={kind}"))
+    check_export(tutelage, place, trained("--set", f"training.method={kind}"))
 
 
 def check_export(tutelage, place, run):
@@ -434,7 +436,7 @@ def test_an_export_whose_labels_changed_places_is_not_published(
 
 
 def test_a_head_at_the_first_token_sees_nothing_of_the_rest_and_has_no_export(tutelage, place, trained):
-    run = trained("--set", "data.class_token=first")
+    run = trained("--set", "data.pooling=first")
     rows = read_json_lines(run.split("train"))
     assert {row["tokens"] for row in rows} == {2}, "the token that is read, and the label"
     assert any(len(row["prompt"].split()) > 3 for row in rows), "the texts themselves are whole"
@@ -447,10 +449,10 @@ def test_a_head_at_the_first_token_sees_nothing_of_the_rest_and_has_no_export(tu
     assert "It has seen nothing of those behind it" in said
     refused = tutelage("export", "mine", "--to", "hf")
     assert refused.code == 2
-    assert "reads the first token of a text (data.class_token)" in " ".join(refused.err.split())
-    changed = tutelage("train", "mine", "--set", "data.class_token=last", "--overwrite")
+    assert "reads the first token of a text (data.pooling)" in " ".join(refused.err.split())
+    changed = tutelage("train", "mine", "--set", "data.pooling=last", "--overwrite")
     assert changed.code == 2
-    assert "prepared with other settings: data.class_token" in " ".join(changed.err.split())
+    assert "prepared with other settings: data.pooling" in " ".join(changed.err.split())
 
 
 @pytest.mark.parametrize("target", ["peft", "gguf", "ollama"])

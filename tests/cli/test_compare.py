@@ -66,7 +66,7 @@ def test_the_table_tells_what_was_paired_beside_the_test_rows_and_what_was_left_
     assert "set facts Contains 100.0 % 0.0 % -100.0" in out
     assert f"Left out: set alone ({poor.root} does not have it)." in out
     assert f"Left out: judge ollama:fair ({poor.root}: the judge is not trusted there)." in out
-    assert out.count("1.100 1.120 +0.020 +0.015 to +0.025 kept") == 2
+    assert out.count("1.100 1.120 +0.020 +0.015 to +0.025 pass") == 2
 
 
 def test_a_lost_file_of_a_set_is_told_with_the_command_that_makes_it_again(tutelage, tmp_path):

@@ -47,11 +47,11 @@ def terminal(monkeypatch):
 def texts_shown(text, begin):
     """Print a text in every way in which a user's text is printed, and return what each way shows."""
     ways = {
-        "say": lambda: console.say(text),
+        "print_message": lambda: console.print_message(text),
         "verbatim": lambda: console.verbatim(text),
         "streamed": lambda: stream([text]),
         "heading": lambda: console.heading(text),
-        "complain": lambda: console.complain("data.x", text),
+        "report_error": lambda: console.report_error("data.x", text),
         "warn": lambda: console.warn(Message("data.x", text)),
         "warn_aside": lambda: console.warn_aside(Message("data.x", text)),
         "note": lambda: console.note("data.x", text),
@@ -90,7 +90,7 @@ def test_hidden_characters_are_shown_wherever_a_text_is_printed(terminal):
 def test_what_is_seen_stays_as_it_is(terminal, text):
     assert printable(text) == text
     shown = terminal(80)
-    console.say(f"<{text}>")
+    console.print_message(f"<{text}>")
     assert shown["out"].getvalue().replace(" " * 7, "\t") in (
         f"<{text}>\n",
         "<\t>\n",
@@ -101,9 +101,9 @@ def test_what_is_seen_stays_as_it_is(terminal, text):
 @pytest.mark.parametrize("width", [20, 40, 80])
 def test_messages_and_errors_wrap_between_words(terminal, width):
     shown = terminal(width)
-    console.say(SENTENCE)
+    console.print_message(SENTENCE)
     console.heading(SENTENCE)
-    console.complain("data.x", SENTENCE)
+    console.report_error("data.x", SENTENCE)
     console.warn_aside(Message("data.x", SENTENCE))
     lines = [line for stream in shown.values() for line in stream.getvalue().splitlines()]
     assert max(map(len, lines)) <= width
@@ -114,8 +114,8 @@ def test_messages_and_errors_wrap_between_words(terminal, width):
 
 def test_a_pipe_gets_whole_lines(terminal):
     shown = terminal(40, is_terminal=False)
-    console.say(SENTENCE)
-    console.complain("data.x", SENTENCE)
+    console.print_message(SENTENCE)
+    console.report_error("data.x", SENTENCE)
     assert shown["out"].getvalue() == f"{SENTENCE}\n"
     assert shown["err"].getvalue() == f"error[data.x]: {SENTENCE}\n"
 
@@ -206,7 +206,7 @@ def test_a_wait_is_one_line_in_a_pipe(terminal, aside):
 
 def test_each_wait_ends_the_one_before(terminal):
     shown = terminal(80)
-    with Terminal() as listener, Reporter(listener).in_turn() as wait:
+    with Terminal() as listener, Reporter(listener).one_at_a_time() as wait:
         for label in ("Loading the model", "Checking it"):
             wait(label)
     plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown["out"].getvalue()).replace("\r", "\n")

@@ -7,12 +7,12 @@ from support import tiny_gguf
 from support.command_line import CommandLine, contents
 from support.llama_cpp import llama_cpp
 from support.rows import alpaca_values, write_rows
-from support.scripted_server import Answer, completion, in_turn, scripted_server
+from support.scripted_server import Answer, completion, one_at_a_time, scripted_server
 from support.tiny_gguf import write_tiny_gguf
 
 from tutelage.data.synthetic import reflection, self_instruct
 from tutelage.data.synthetic.cached_model import object_schema
-from tutelage.llm import server_replies
+from tutelage.llm import server_responses
 
 SECRET = "sk-canary-0123456789"
 
@@ -22,7 +22,7 @@ def data(capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("TUTELAGE_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("OPENAI_API_KEY", SECRET)
-    monkeypatch.setattr(server_replies.time, "sleep", lambda seconds: None)
+    monkeypatch.setattr(server_responses.time, "sleep", lambda seconds: None)
     write_rows(tmp_path / "rows.json", alpaca_values(6))
     return lambda *words: CommandLine(capsys)("data", *words)
 
@@ -42,7 +42,7 @@ REWRITE = completion('{"reflection": "Terse.", "output": "Spelt out: 拼写。"}
 
 
 def test_new_rows_are_written_with_where_they_come_from(data, tmp_path):
-    with scripted_server(in_turn(rows_reply("茶"), rows_reply("海", "茶"))) as server:
+    with scripted_server(one_at_a_time(rows_reply("茶"), rows_reply("海", "茶"))) as server:
         outcome = data("generate", "rows.json", "new.csv.gz", "--model", f"openai:fake@{server.address}/v1",
                        "--rows", 2)  # fmt: skip
     assert outcome.code == 0
@@ -69,7 +69,7 @@ def test_the_same_command_goes_on_where_the_server_failed(data, tmp_path):
         "--max-questions",
         "4",
     ]
-    script = in_turn(rows_reply("茶"), rows_reply("海"), Answer(status=400))
+    script = one_at_a_time(rows_reply("茶"), rows_reply("海"), Answer(status=400))
     up = [rows_reply("山")]
 
     def serve(body):
@@ -94,7 +94,7 @@ def test_the_same_command_goes_on_where_the_server_failed(data, tmp_path):
 
 
 def test_fewer_rows_than_wanted_are_told(data):
-    with scripted_server(in_turn(rows_reply("茶"))) as server:
+    with scripted_server(one_at_a_time(rows_reply("茶"))) as server:
         outcome = data("generate", "rows.json", "new.jsonl", "--model", f"openai:fake@{server.address}",
                        "--rows", 5, "--max-questions", 2)  # fmt: skip
     assert len(server.requests) == 2
@@ -103,7 +103,7 @@ def test_fewer_rows_than_wanted_are_told(data):
 
 
 def test_replies_without_a_row_are_counted_and_nothing_is_written(data, tmp_path):
-    with scripted_server(in_turn(completion("Certainly!", model="fake"))) as server:
+    with scripted_server(one_at_a_time(completion("Certainly!", model="fake"))) as server:
         outcome = data("generate", "rows.json", "new.jsonl", "--model", f"openai:fake@{server.address}",
                        "--rows", 5, "--max-questions", 2)  # fmt: skip
     assert "2  no row that could be read" in outcome.out
@@ -118,7 +118,7 @@ def test_rows_are_improved_in_their_own_format_and_the_others_stay(data, tmp_pat
         {"text": "Plain."},
         {"question": "Spell fig.", "answer": "f", "context": "Aloud."},
     ])  # fmt: skip
-    with scripted_server(in_turn(REWRITE)) as server:
+    with scripted_server(one_at_a_time(REWRITE)) as server:
         outcome = data("improve", "mixed.json", "better.jsonl", "--model", f"openai:fake@{server.address}",
                        "--ledger", "ledger.jsonl")  # fmt: skip
     assert outcome.code == 0
@@ -140,7 +140,7 @@ def test_rows_are_improved_in_their_own_format_and_the_others_stay(data, tmp_pat
 
 def test_a_dry_run_asks_nothing(data, tmp_path):
     before = contents(tmp_path)
-    with scripted_server(in_turn(REWRITE)) as server:
+    with scripted_server(one_at_a_time(REWRITE)) as server:
         model = ["--model", f"openai:fake@{server.address}", "--dry-run"]
         assert (
             "would be asked up to 6 questions"

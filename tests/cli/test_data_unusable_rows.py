@@ -39,10 +39,10 @@ RECIPE_OF_SETS = """
 label_separator = ";"
 [training]
 objective = "classification"
+method = "head"
 [adapter]
-type = "head"
 """
-CLASSIFICATION = ["--set", "training.objective=classification", "--set", "adapter.type=head"]
+CLASSIFICATION = ["--set", "training.objective=classification", "--set", "training.method=head"]
 UNUSABLE = [
     talk(("user", "q", {}), ("assistant", "a", {"weight": 0})),
     talk(("assistant", "a", {})),
@@ -198,7 +198,7 @@ def test_other_rows_than_texts_and_labels_are_no_classification_with_a_model_and
 
 def test_a_split_by_labels_puts_a_label_with_blanks_among_its_like(tutelage, tmp_path):
     write_rows(tmp_path / "rows.json", labelled(["a", "b"] * 9 + ["a ", " b"], 2))
-    words = ["--split", "stratified", "--train-share", 0.5, "--test-share", 0.5]
+    words = ["--split", "stratified", "--train-size", 0.5, "--test-size", 0.5]
     (tmp_path / "labels.toml").write_text(RECIPE_OF_SETS)
     outcome = tutelage("data", "split", "rows.json", "parts.jsonl", *words, "--recipe", "labels.toml")
     assert outcome.code == 0, outcome.err

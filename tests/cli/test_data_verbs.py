@@ -38,7 +38,7 @@ def test_rows_go_through_every_verb_and_keep_their_numbers(data, tmp_path):
     assert data("convert", "rows.json", "a.csv", "--to", "messages").code == 0
     assert data("filter", "a.csv", "b.parquet", "--without-language", "ja").code == 0
     assert data("sample", "b.parquet", "c.jsonl.gz", "--rows", 14).code == 0
-    assert data("split", "c.jsonl.gz", "d.tsv", "--train-share", 0.6, "--test-share", 0.3).code == 0
+    assert data("split", "c.jsonl.gz", "d.tsv", "--train-size", 0.6, "--test-size", 0.3).code == 0
     found = {}
     for path in sorted(tmp_path.glob("d.*.tsv")):
         found |= dict(zip(*reversed(rows_of(path)), strict=True))
@@ -47,7 +47,7 @@ def test_rows_go_through_every_verb_and_keep_their_numbers(data, tmp_path):
     assert 13 not in found  # the row in Japanese
     for number, row in found.items():
         given = values[number].get("input")
-        assert row.turns[0].text == values[number]["instruction"] + (f"\n\n{given}" if given else "")
+        assert row.messages[0].text == values[number]["instruction"] + (f"\n\n{given}" if given else "")
         assert row.response == values[number]["output"]
 
 
@@ -62,7 +62,7 @@ def test_only_the_wanted_answers_of_kto_rows_become_ordinary_rows(data, tmp_path
     entries = [json.loads(line) for line in (tmp_path / "ledger.jsonl").read_text().splitlines()]
     assert {reason["code"] for entry in entries for reason in entry["reasons"]} == {"filter.undesirable"}
     assert data("convert", "wanted.jsonl", "talks.jsonl", "--to", "messages").code == 0
-    assert data("split", "kto.json", "parts.csv", "--train-share", 0.5, "--test-share", 0.5).code == 0
+    assert data("split", "kto.json", "parts.csv", "--train-size", 0.5, "--test-size", 0.5).code == 0
 
 
 def test_the_checks_of_both_answers_are_made_for_the_objective_that_trains_on_both(data, tmp_path):
@@ -140,7 +140,7 @@ def test_a_ledger_is_not_read_for_other_rows_than_its_own(data, tmp_path, run):
 
 
 def test_lengths_are_counted_with_the_tokenizer_of_the_model(data, tmp_path, model):
-    words = ["--set", f"model.name_or_path={model}", "--set", "data.prompt=chat"]
+    words = ["--set", f"model.name_or_path={model}", "--set", "data.prompt_template=chat"]
     told = json.loads(data("stats", "rows.json", "--json", *words).out)
     middle = told["lengths"]["whole, tokens"]["half up to"]
     data("filter", "rows.json", "short.jsonl", "--max-tokens", middle, *words)
@@ -151,7 +151,7 @@ def test_lengths_are_counted_with_the_tokenizer_of_the_model(data, tmp_path, mod
 
 def test_a_part_is_named_after_the_file_and_equal_prompts_stay_together(data, tmp_path):
     write_rows(tmp_path / "twins.json", [value for value in alpaca_values(20) for _ in range(2)])
-    outcome = data("split", "twins.json", "parts/rows.csv.gz", "--train-share", 0.5, "--test-share", 0.25)
+    outcome = data("split", "twins.json", "parts/rows.csv.gz", "--train-size", 0.5, "--test-size", 0.25)
     assert outcome.code == 0
     parts = {
         name: rows_of(tmp_path / "parts" / f"rows.{name}.csv.gz")[1]
@@ -160,13 +160,13 @@ def test_a_part_is_named_after_the_file_and_equal_prompts_stay_together(data, tm
     assert sorted(row for rows in parts.values() for row in rows) == list(range(40))
     for rows in parts.values():
         assert {row // 2 * 2 for row in rows} | {row // 2 * 2 + 1 for row in rows} == set(rows)
-    by_position = data("split", "twins.json", "p.jsonl", "--split", "position", "--train-share", "0.525")
+    by_position = data("split", "twins.json", "p.jsonl", "--split", "position", "--train-size", "0.525")
     assert rows_of(tmp_path / "p.train.jsonl")[1] == list(range(21))
     assert "Warning[data.leak]: 1 test rows" in by_position.out
 
 
 def test_an_empty_part_is_told_and_not_written(data, tmp_path):
-    outcome = data("split", "rows.json", "p.json", "--train-share", 1, "--test-share", 0)
+    outcome = data("split", "rows.json", "p.json", "--train-size", 1, "--test-size", 0)
     assert "No row is in test, so p.test.json is not written." in outcome.out
     assert [path.name for path in tmp_path.glob("p.*")] == ["p.train.json"]
 
@@ -253,7 +253,7 @@ def test_rows_above_the_limit_go_along_and_rule_14_leaves_them_out(data, tmp_pat
         (["convert", "rows.json", "a.csv", "--to", "text"], "rows 0, 1, 2, 3, 4, 5, 6, 7 and 8 more have."),
         (["convert", "nothing.json", "a.csv"], "nothing.json does not exist."),
         (["sample", "rows.json", "a.csv", "--rows", "1", "--set", "training.seed=1"], "has no use for training.seed"),
-        (["split", "rows.json", "a.csv", "--train-share", "0.9", "--test-share", "0.2"], "sum to more than 1"),
+        (["split", "rows.json", "a.csv", "--train-size", "0.9", "--test-size", "0.2"], "sum to more than 1"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_done_is_told_in_one_message_and_nothing_is_written(data, tmp_path, words, said):
@@ -292,7 +292,7 @@ def test_stats_count_and_write_nothing(data, tmp_path, model):
     before = contents(tmp_path)
     out = data("stats", "rows.json", "--set", f"model.name_or_path={model}").out
     assert "16 rows read from rows.json" in out
-    assert "Turns: 2 16." in out
+    assert "Messages: 2 16." in out
     assert "whole, tokens" in out
     told = json.loads(data("stats", "rows.json", "--json", "--set", f"model.name_or_path={model}").out)
     assert told["fields"] == {"instruction": 16, "input": 16, "output": 16}

@@ -19,7 +19,7 @@ SETTINGS = {
     "training.dtype": "float32",
     "adapter.r": 2,
     "evaluation.max_new_tokens": LONGEST,
-    "evaluation.forgetting": "false",
+    "evaluation.general_text": "false",
 }
 
 

@@ -104,8 +104,8 @@ def test_other_objectives_are_estimated_too(tutelage, place, model, objective):
         "training.dtype": "float32",
         "training.max_steps": 2,
         "adapter.r": 2,
-        "data.test_share": 0.3,
-        "data.train_share": 0.6,
+        "data.test_size": 0.3,
+        "data.train_size": 0.6,
     }
     given = [word for name, value in settings.items() for word in ("--set", f"{name}={value}")]
     ended = tutelage("run", "--data", "my.json", "--output", "mine", *given)
@@ -132,7 +132,7 @@ def test_a_long_run_offers_a_trial_that_is_the_same_run_but_shorter(tutelage, pl
     # A node takes two seconds, so that a step takes minutes.
     slow = Pace(trained_nodes=2.0, updates=1.0, nodes=2.0, targets=0.0, decoding_steps=9.0, sample_steps=9.0)
     monkeypatch.setattr(estimate_module, "_measure", lambda *_, **__: slow)
-    rows = ("--set", "data.train_share=0.6", "--set", "data.test_share=0.3", "--set", "evaluation.limit=12")
+    rows = ("--set", "data.train_size=0.6", "--set", "data.test_size=0.3", "--set", "evaluation.limit=12")
     long = tutelage("run", *begin, *rows)
     assert long.code == 0, long.err
     [event] = estimates(place / "mine")
@@ -148,7 +148,7 @@ def test_a_long_run_offers_a_trial_that_is_the_same_run_but_shorter(tutelage, pl
     assert shorter["training_seconds"] < event["training_seconds"]
     assert shorter["evaluation_seconds"] < event["evaluation_seconds"]
     assert read_json(beside.summary)["training"]["steps"] == 4
-    changed = {"training.max_steps", "evaluation.limit", "evaluation.forgetting"}
+    changed = {"training.max_steps", "evaluation.limit", "evaluation.general_text"}
     assert {*differing(RunFolder(place / "mine").recipe, beside.recipe)} == changed
 
 
@@ -201,7 +201,10 @@ def test_a_trial_cuts_each_stage_that_is_long_and_no_other():
     recipe = Recipe()
     assert trial_settings(recipe, FOUND, rows=100) == {"training.max_steps": 201}  # 268 * 120 / 160
     long = Estimate(100.0, 1200.0, 5.0, 268, may_stop_early=False)
-    assert trial_settings(recipe, long, rows=400) == {"evaluation.limit": 40, "evaluation.forgetting": False}
+    assert trial_settings(recipe, long, rows=400) == {
+        "evaluation.limit": 40,
+        "evaluation.general_text": False,
+    }
     limited = recipe.model_copy(update={"evaluation": recipe.evaluation.model_copy(update={"limit": 200})})
     assert trial_settings(limited, long, rows=400)["evaluation.limit"] == 20
     # A training of few long steps gets no step more, and few rows no row more.
@@ -209,7 +212,7 @@ def test_a_trial_cuts_each_stage_that_is_long_and_no_other():
     assert trial_settings(recipe, few, rows=5) == {
         "training.max_steps": 3,
         "evaluation.limit": 5,
-        "evaluation.forgetting": False,
+        "evaluation.general_text": False,
     }
     # A classification reads no general text, and refuses a setting about it.
     classification = Recipe(training=TrainingSettings(objective="classification"))

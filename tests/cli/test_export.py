@@ -267,16 +267,16 @@ def test_a_dry_run_writes_nothing(tutelage, run):
     assert str(run.export / "hf") in shown.out
 
 
-def test_the_card_tells_the_licence_of_the_data_which_may_be_said_after_the_training(tutelage, run, unread):
+def test_the_card_tells_the_license_of_the_data_which_may_be_said_after_the_training(tutelage, run, unread):
     assert tutelage("export", run.root, "--to", "peft").code == 0
     card = run.export / "peft" / "README.md"
-    assert "), licence not stated\n" in card.read_text(encoding="utf-8")
+    assert "), license not stated\n" in card.read_text(encoding="utf-8")
     told = run.recipe.read_text(encoding="utf-8")
-    assert 'licence = ""' in told
-    run.recipe.write_text(told.replace('licence = ""', 'licence = "CC-BY-4.0"'), encoding="utf-8")
+    assert 'license = ""' in told
+    run.recipe.write_text(told.replace('license = ""', 'license = "CC-BY-4.0"'), encoding="utf-8")
     done = tutelage("export", run.root, "--to", "peft", "--overwrite")
     assert done.code == 0, done.err
-    assert "), licence CC-BY-4.0\n" in card.read_text(encoding="utf-8")
+    assert "), license CC-BY-4.0\n" in card.read_text(encoding="utf-8")
 
 
 def test_the_card_holds_the_facts_of_the_run(tutelage, run, unread):

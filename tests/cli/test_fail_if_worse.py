@@ -1,22 +1,22 @@
 import pytest
-from support.fake_run import FORGETTING, RECIPE, make_run
+from support.fake_run import GENERAL_TEXT_FIGURES, RECIPE, make_run
 
 from tutelage.run.evaluation import AnswerEvaluation
 from tutelage.run.folder import write_text
 from tutelage.stages.inputs import Inputs
 
 BETTER = {
-    "format": 1,
+    "format": 2,
     "rows": 20,
     "clusters": 20,
     "primary_metric": "chrf",
     "verdict": "better",
     "sentence": "Better.",
-    "smallest_detectable": 1.0,
+    "minimum_detectable_effect": 1.0,
     "metrics": {},
     "length": None,
     "sets": {},
-    "forgetting": None,
+    "general_text": None,
 }
 
 
@@ -55,8 +55,8 @@ def evaluated(tmp_path, monkeypatch):
         ({"verdict": "worse"}, 7),
         ({"sets": {"sums": of_set("better"), "spam": of_set("worse")}}, 7),
         ({"sets": {"sums": of_set("better")}}, 0),
-        ({"forgetting": FORGETTING | {"verdict": "lost"}}, 7),
-        ({"forgetting": FORGETTING | {"verdict": "undecided"}}, 0),
+        ({"general_text": GENERAL_TEXT_FIGURES | {"verdict": "fail"}}, 7),
+        ({"general_text": GENERAL_TEXT_FIGURES | {"verdict": "inconclusive"}}, 0),
         ({"answers": of_answers("worse")}, 7),  # of a preference tuning, whose own verdict is better
         ({"answers": of_answers("better")}, 0),
     ],

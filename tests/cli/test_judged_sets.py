@@ -7,7 +7,7 @@ from support.fake_judges import RIGGED, judge_script
 from support.rows import alpaca_values, write_rows
 from support.scripted_server import scripted_server
 
-from tutelage.llm import server_replies
+from tutelage.llm import server_responses
 from tutelage.run.folder import RunFolder, read_json
 from tutelage.run.lines import read_json_lines
 
@@ -24,7 +24,7 @@ dtype = "float32"
 [evaluation]
 limit = 12
 max_new_tokens = 6
-forgetting = false
+general_text = false
 
 [evaluation.sets.towns]
 source = "towns.jsonl"
@@ -36,7 +36,7 @@ metric = "judge"
 def place(tmp_path, monkeypatch, model):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("TUTELAGE_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(server_replies.time, "sleep", lambda seconds: None)
+    monkeypatch.setattr(server_responses.time, "sleep", lambda seconds: None)
     write_rows(tmp_path / "my.json", alpaca_values(80))
     (tmp_path / "recipe.toml").write_text(RECIPE.replace("MODEL", str(model)))
     rows = [{"instruction": f"Where is town {n}?", "input": "", "output": f"north {n}"} for n in range(12)]

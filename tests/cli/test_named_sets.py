@@ -82,14 +82,14 @@ def test_named_sets_are_answered_by_both_models_and_judged_by_themselves(tutelag
     assert "1 of its rows were left out" in done.out
     for name, one in sets.items():
         paired = read_json_lines(run.test_set(name))
-        for arm in ("base", "tuned"):
-            assert sum(each[arm]["score"] for each in paired) / 12 == pytest.approx(one[arm])
+        for variant in ("base", "tuned"):
+            assert sum(each[variant]["score"] for each in paired) / 12 == pytest.approx(one[variant])
         assert one["verdict"] in ("better", "worse", "no difference detectable")
         assert f"Test set {name}, by" in done.out
-    forgetting = read_json(run.metrics)["forgetting"]
+    general_text = read_json(run.metrics)["general_text"]
     passages = read_json_lines(run.passages)
-    assert len(passages) == forgetting["passages"]
-    assert np.mean([one["tuned"] for one in passages]) == pytest.approx(forgetting["tuned"])
+    assert len(passages) == general_text["passages"]
+    assert np.mean([one["tuned"] for one in passages]) == pytest.approx(general_text["tuned"])
     check_choices(read_json_lines(run.test_set("yes-or-no")), {"yes", "no", "perhaps"})
     check_choices(read_json_lines(run.test_set("own-choices")), {"yes", "no"})
     assert "<h2>Test sets</h2>" in run.report.read_text()
@@ -100,11 +100,11 @@ def test_named_sets_are_answered_by_both_models_and_judged_by_themselves(tutelag
 
 def check_choices(paired, options):
     for one in paired:
-        for arm in ("base", "tuned"):
-            log_probs = one[arm]["choice_log_probs"]
+        for variant in ("base", "tuned"):
+            log_probs = one[variant]["choice_log_probs"]
             assert set(log_probs) == options
-            assert one[arm]["response"] == max(log_probs, key=log_probs.get)
-            assert one[arm]["score"] == 100 * (one[arm]["response"] == one["reference"])
+            assert one[variant]["response"] == max(log_probs, key=log_probs.get)
+            assert one[variant]["score"] == 100 * (one[variant]["response"] == one["reference"])
 
 
 def spoil(place, what):
@@ -181,13 +181,13 @@ def test_a_set_that_is_declared_wrongly_is_told_by_its_name(tutelage, place, set
 
 def test_sets_are_not_passed_over_where_there_are_no_test_rows(tutelage, place):
     before = contents(place)
-    none_left = ["--set", "data.test_share=0", "--set", "data.train_share=1"]
+    none_left = ["--set", "data.test_size=0", "--set", "data.train_size=1"]
     refused = tutelage("run", "recipe.toml", "--output", "runs/mine", *none_left)
     assert refused.code == 2
     assert refused.err.strip() == (
         "error[evaluate.no_test_rows]: my.json leaves no test rows, and evaluation.sets would be asked beside them:"
         " nothing would come of it."
-        " Set data.test_share above 0, or leave evaluation.sets out."
+        " Set data.test_size above 0, or leave evaluation.sets out."
     )
     assert contents(place) == before
 

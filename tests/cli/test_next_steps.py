@@ -14,7 +14,7 @@ QUICK = [
     "--set", "adapter.r=2",
     "--set", "evaluation.limit=2",
     "--set", "evaluation.max_new_tokens=4",
-    "--set", "evaluation.forgetting=false",
+    "--set", "evaluation.general_text=false",
 ]  # fmt: skip
 ROOT = 'it\'s a "run"'
 ROWS = [

@@ -8,13 +8,13 @@ from support.rows import alpaca_values, write_rows
 
 OF_A_RUN = {"--target", "--output", "--set", "--skip-checksums", "--debug"}
 OF_A_STAGE = {*OF_A_RUN, "--dry-run", "--overwrite"}
-OF_TRAINING = {"--epochs", "--max-steps", "--batch-size", "--learning-rate"}
-OF_DATA = {"--data", "--prompt", "--split", "--map", "--instruction"}
+OF_TRAINING = {"--method", "--epochs", "--max-steps", "--batch-size", "--learning-rate"}
+OF_DATA = {"--data", "--prompt-template", "--split", "--map", "--instruction"}
 OF_JUDGES = {"--judge", "--labels", "--fail-if-worse"}
 OPTIONS = {
-    "run": {*OF_A_STAGE, *OF_TRAINING, *OF_DATA, "--model", *OF_JUDGES, "--fresh", "--accept-changes"},
+    "run": {*OF_A_STAGE, *OF_TRAINING, *OF_DATA, "--model", *OF_JUDGES, "--new", "--allow-changes"},
     "prepare": {*OF_A_STAGE, *OF_TRAINING, *OF_DATA, "--model"},
-    "train": {*OF_A_STAGE, *OF_TRAINING, "--accept-changes"},
+    "train": {*OF_A_STAGE, *OF_TRAINING, "--allow-changes"},
     "evaluate": {*OF_A_STAGE, *OF_JUDGES, "--checkpoint"},
     "report": {*OF_A_RUN, "--dry-run"},
     "chat": OF_A_RUN,
@@ -44,6 +44,7 @@ GIVEN = {
         6,
         {"training.per_device_train_batch_size": 6, "training.gradient_accumulation_steps": 1},
     ),
+    "--method": ("full", {"training.method": "full"}),
     "--learning-rate": (2e-4, {"training.learning_rate": 2e-4}),
 }
 

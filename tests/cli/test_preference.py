@@ -20,8 +20,8 @@ TUNE = [
     "--set", "training.learning_rate=0.02",
     "--set", "training.sample_prompts=0",
     "--set", "adapter.r=2",
-    "--set", "data.train_share=0.6",
-    "--set", "data.test_share=0.3",
+    "--set", "data.train_size=0.6",
+    "--set", "data.test_size=0.3",
     "--set", "evaluation.max_new_tokens=8",
 ]  # fmt: skip
 
@@ -77,8 +77,8 @@ def check_events(run):
 
 def check_figures(found, rows):
     before, after = (
-        np.array([[row[arm][side] for side in ("chosen", "rejected")] for row in rows])
-        for arm in ("base", "tuned")
+        np.array([[row[variant][side] for side in ("chosen", "rejected")] for row in rows])
+        for variant in ("base", "tuned")
     )
     margins = 0.1 * ((after - before)[:, 0] - (after - before)[:, 1])
     figures = found["preference"]
@@ -133,7 +133,7 @@ def test_every_other_loss_trains_and_those_without_a_start_keep_none(tutelage, p
 
 
 def test_every_weight_can_be_trained_and_the_start_is_still_known(tutelage, place, begin):
-    words = [*begin, "--set", "adapter.type=none", "--set", "training.learning_rate=0.001"]
+    words = [*begin, "--set", "training.method=full", "--set", "training.learning_rate=0.001"]
     words.pop(words.index("adapter.r=2") - 1)
     words.remove("adapter.r=2")
     assert tutelage("prepare", *words).code == 0
@@ -251,7 +251,7 @@ def test_rejected_answers_that_are_gone_are_told(tutelage, place, begin):
             ["training.objective=instruction", "preference.beta=0.2"],
             "[preference] is for training.objective=dpo",
         ),
-        (["data.loss_on=everything"], "data.loss_on=everything cannot be honoured"),
+        (["data.train_on=all"], "data.train_on=all cannot be honoured"),
         (["preference.gamma=1.0"], "gamma is for the loss simpo, and the loss is sigmoid"),
         (
             ["preference.loss=ipo", "preference.label_smoothing=0.1"],

@@ -32,7 +32,7 @@ def preview(capsys, tmp_path, monkeypatch, model):
 
 
 def test_the_supervised_tokens_are_marked_and_serving_sends_what_stands_before_them(preview):
-    out = preview([TALK], "--prompt", "chat", "--tree", 0).out
+    out = preview([TALK], "--prompt-template", "chat", "--tree", 0).out
     asked = "<|im_start|>user\nName a fruit.<|im_end|>\n<|im_start|>assistant\n"
     again = "<|im_end|>⟧\n<|im_start|>user\n另一个？<|im_end|>\n<|im_start|>assistant\n"
     assert f"{asked}⟦A pear.{again}⟦梨子 😀.<|im_end|>⟧\n" in out
@@ -45,7 +45,7 @@ def test_ids_are_listed_with_their_places(preview):
     out = preview([TALK], "--ids", "--tree", 0).out
     tokenizer = chatml_tokenizer()
     listed = [line.split() for line in out.splitlines() if line.split()[:1] and line.split()[0].isdecimal()]
-    ids = [int(identity) for line in listed for identity in line[1:] if identity.isdecimal()]
+    ids = [int(fingerprint) for line in listed for fingerprint in line[1:] if fingerprint.isdecimal()]
     assert tokenizer.decode(ids).endswith("梨子 😀.<|im_end|>")
     marked = [line for line in listed if line[-1] == "supervised"]
     # Byte-level ids: the tiny vocabulary has learnt no Chinese, so that a character is a line of three ids.
@@ -96,4 +96,4 @@ def test_of_a_classification_the_text_the_label_and_the_token_at_the_head_are_sh
     assert "Below is an instruction" not in done.out
     assert "serving" not in done.out
     assert "→ row 1" in done.out
-    assert preview(rows, "--set", "training.objective=classification", "--prompt", "chat").code == 2
+    assert preview(rows, "--set", "training.objective=classification", "--prompt-template", "chat").code == 2

@@ -20,14 +20,14 @@ SETTINGS = {
     "training.max_steps": 4,
     "training.eval_steps": 2,
     "adapter.r": 2,
-    "data.train_share": 0.6,
-    "data.test_share": 0.3,
+    "data.train_size": 0.6,
+    "data.test_size": 0.3,
 }
 ANSWERS = {
     "training.sample_prompts": 1,
     "evaluation.limit": 4,
     "evaluation.max_new_tokens": 4,
-    "evaluation.forgetting": "false",
+    "evaluation.general_text": "false",
 }
 PAIRS = {**ANSWERS, "training.objective": "dpo", "training.sample_prompts": 0}
 LABELLED = [(f"Win {number} now", ("prize", "talk", "prize|talk", "")[number % 4]) for number in range(60)]
@@ -146,9 +146,9 @@ def check_tree(run, html, kind):
     """Hold the drawn tree against the rows of the first step: what ends in it, and what it counts."""
     drawn = html[html.index('<ul class="tree">') : html.index('<section id="settings">')]
     ends = re.findall(r"row \d+(?: chosen| rejected| → [^<,\n]*)?", Page(drawn).text)
-    train = read_prepared(run, "train")
-    objective = "dpo" if kind in ("dpo", "ipo") else "instruction"
-    by_row = {unit.row: unit for unit in load_objective(objective).training.units(train)}
+    objective = load_objective("dpo" if kind in ("dpo", "ipo") else "instruction")
+    train = read_prepared(run, "train", objective.rows.answers)
+    by_row = {unit.row: unit for unit in objective.training.units(train)}
     assert ends
     if kind in ("dpo", "ipo"):
         sides = [end.split()[2] for end in ends]

@@ -27,8 +27,8 @@ TUNE = [
     "--set", "training.dtype=float32",
     "--set", "training.num_train_epochs=8",
     "--set", "training.learning_rate=0.01",
-    "--set", "data.train_share=0.6",
-    "--set", "data.test_share=0.3",
+    "--set", "data.train_size=0.6",
+    "--set", "data.test_size=0.3",
 ]  # fmt: skip
 
 

@@ -68,7 +68,7 @@ def check_summary(run):
     assert 0 < training["distinct_tokens"] <= training["computed_tokens"]
     evaluation = summary["evaluation"]
     assert evaluation["verdict"] in ("better", "worse", "no difference detectable")
-    assert evaluation["smallest_detectable"] is None or evaluation["smallest_detectable"] >= 0
+    assert evaluation["minimum_detectable_effect"] is None or evaluation["minimum_detectable_effect"] >= 0
     assert set(evaluation["metrics"]) == METRICS
     for metric in evaluation["metrics"].values():
         assert {"base", "tuned", "difference", "low", "high"} <= set(metric)
@@ -150,7 +150,7 @@ def assert_refuses_to_overwrite(tutelage, run):
     before = contents(run.root)
     for words, what in [
         (
-            ["prepare", run.root, "--prompt", "phi3"],
+            ["prepare", run.root, "--prompt-template", "phi3"],
             "already holds a run, made of other prompt and settings.",
         ),
         (["prepare", run.root, "--data", "starter"], "already holds a run, made of other data."),
@@ -200,7 +200,7 @@ def losses(run):
 
 def test_a_run_can_be_replaced_when_that_is_asked_for(tutelage, place, begin):
     assert tutelage("prepare", *begin).code == 0
-    assert tutelage("prepare", *begin, "--prompt", "phi3").code == 2
+    assert tutelage("prepare", *begin, "--prompt-template", "phi3").code == 2
     assert tutelage("prepare", *begin, "--split", "position", "--overwrite").code == 0
     run = RunFolder(place / "runs" / "mine")
     assert read_json(run.preparation)["split"] == "position"
@@ -210,14 +210,14 @@ def test_a_run_can_be_replaced_when_that_is_asked_for(tutelage, place, begin):
 def test_training_goes_on_from_other_settings_only_after_another_preparation(tutelage, place, begin):
     assert tutelage("prepare", *begin).code == 0
     before = contents(place / "runs")
-    refused = tutelage("train", "runs/mine", "--set", "data.prompt=chat")
+    refused = tutelage("train", "runs/mine", "--set", "data.prompt_template=chat")
     assert refused.code == 2
-    assert "was prepared with other settings: data.prompt (was 'alpaca', now 'chat')" in refused.err
+    assert "was prepared with other settings: data.prompt_template (was 'alpaca', now 'chat')" in refused.err
     assert contents(place / "runs") == before
 
 
 def test_without_test_rows_a_run_says_so_and_reports_what_it_has(tutelage, place, begin):
-    shares = ["--set", "data.test_share=0", "--set", "data.train_share=1"]
+    shares = ["--set", "data.test_size=0", "--set", "data.train_size=1"]
     done = tutelage("run", *begin, *shares)
     assert (done.code, done.err) == (0, "")
     assert "Note[evaluate.no_test_rows]" in done.out
@@ -230,8 +230,8 @@ def test_few_rows_train_each_row_once_an_epoch(tutelage, place, model, rows):
     write_rows(place / "few.json", alpaca_values(rows))
     run = RunFolder(place / "few")
     tiny = [
-        "data.test_share=0",
-        "data.train_share=1",
+        "data.test_size=0",
+        "data.train_size=1",
         "training.num_train_epochs=2",
         "training.dtype=float32",
     ]
@@ -245,7 +245,7 @@ def test_few_rows_train_each_row_once_an_epoch(tutelage, place, model, rows):
 
 
 def test_full_weights_are_tuned_by_one_setting(tutelage, place, begin):
-    done = tutelage("run", *("adapter.type=none" if word == "adapter.r=2" else word for word in begin))
+    done = tutelage("run", *("training.method=full" if word == "adapter.r=2" else word for word in begin))
     assert (done.code, done.err) == (0, "")
     model = RunFolder(place / "runs" / "mine").model
     assert (model / "model.safetensors").is_file()

@@ -28,14 +28,14 @@ def test_a_recipe_cannot_be_changed():
 @pytest.mark.parametrize(
     ("name", "good", "bad"),
     [
-        ("data.prompt", ["alpaca", "alpaca-compact", "phi3", "chat"], ["Alpaca", "alpca", "", None]),
+        ("data.prompt_template", ["alpaca", "alpaca-compact", "phi3", "chat"], ["Alpaca", "alpca", "", None]),
         ("data.split", ["group", "position"], ["random"]),
-        ("data.train_share", [0, 0.5, 0.9], [-0.1, 1.1, math.nan, "much"]),
-        ("data.test_share", [0, 0.15], [-0.1, math.inf]),
+        ("data.train_size", [0, 0.5, 0.9], [-0.1, 1.1, math.nan, "much"]),
+        ("data.test_size", [0, 0.15], [-0.1, math.inf]),
         ("data.max_length", [None, 1, 4096], [0, -1, 1.5]),
-        ("data.overlong", ["stop", "drop"], ["cut"]),
-        ("data.loss_on", ["response", "everything"], ["prompt"]),
-        ("adapter.type", ["lora", "none"], ["dora", "last_block"]),
+        ("data.overlong", ["error", "drop"], ["cut"]),
+        ("data.train_on", ["assistant", "all"], ["prompt"]),
+        ("training.method", ["lora", "full"], ["dora", "last_block"]),
         ("adapter.r", [1, 64], [0, -4]),
         ("adapter.lora_alpha", [0.5, 32], [0, -1]),
         ("adapter.lora_dropout", [0, 0.99], [1, -0.1]),
@@ -63,9 +63,9 @@ def test_a_setting_takes_what_can_be_honoured_and_nothing_else(name, good, bad):
 
 def test_shares_that_sum_to_more_than_one_are_refused_and_rounding_is_not():
     with pytest.raises(ValidationError, match="sum to more than 1"):
-        Recipe.model_validate({"data": {"train_share": 0.8, "test_share": 0.3}})
-    shares = Recipe.model_validate({"data": {"train_share": 0.7, "test_share": 0.3}}).data
-    assert shares.train_share + shares.test_share == pytest.approx(1)
+        Recipe.model_validate({"data": {"train_size": 0.8, "test_size": 0.3}})
+    shares = Recipe.model_validate({"data": {"train_size": 0.7, "test_size": 0.3}}).data
+    assert shares.train_size + shares.test_size == pytest.approx(1)
 
 
 @pytest.mark.parametrize(
@@ -77,10 +77,10 @@ def test_unknown_tables_and_keys_are_refused(tables):
 
 
 IDLE = [
-    ("data.prompt", "chat"),
-    ("data.loss_on", "everything"),
+    ("data.prompt_template", "chat"),
+    ("data.train_on", "all"),
     ("training.sample_prompts", 0),
-    ("evaluation.forgetting", False),
+    ("evaluation.general_text", False),
     ("evaluation.max_new_tokens", 64),
     ("evaluation.primary_metric", "exact_match"),
     ("evaluation.judges", ["ollama:a"]),
@@ -99,15 +99,17 @@ def test_what_has_no_effect_on_a_classification_is_refused_by_name(name, value):
 
 @pytest.mark.parametrize(("key", "value"), [("r", 4), ("lora_alpha", 8.0), ("target_modules", ["q_proj"])])
 def test_settings_of_an_adapter_are_refused_where_there_is_none(key, value):
-    with pytest.raises(ValidationError, match=rf"adapter.type is none, so that adapter.{key} would have no"):
-        Recipe.model_validate({"adapter": {"type": "none", key: value}})
+    with pytest.raises(
+        ValidationError, match=rf"training.method is full, so that adapter.{key} would have no"
+    ):
+        Recipe.model_validate({"training": {"method": "full"}, "adapter": {key: value}})
 
 
 @pytest.mark.parametrize("kind", ["last-block", "last-two-blocks", "head"])
 def test_the_last_blocks_are_trained_for_labels_alone(kind):
-    Recipe.model_validate({"adapter": {"type": kind}, "training": {"objective": "classification"}})
-    with pytest.raises(ValidationError, match=f"adapter.type={kind} is for") as raised:
-        Recipe.model_validate({"adapter": {"type": kind}})
+    Recipe.model_validate({"training": {"method": kind, "objective": "classification"}})
+    with pytest.raises(ValidationError, match=f"training.method={kind} is for") as raised:
+        Recipe.model_validate({"training": {"method": kind}})
     assert [error["type"] for error in raised.value.errors()] == ["settings.not_for_objective"]
 
 
@@ -116,7 +118,7 @@ def test_the_last_blocks_are_trained_for_labels_alone(kind):
     [
         ("data.split", "stratified"),
         ("training.class_weights", "balanced"),
-        ("data.class_token", "first"),
+        ("data.pooling", "first"),
         ("evaluation.zero_shot", True),
         ("data.label_separator", ";"),
     ],

@@ -46,26 +46,26 @@ def test_without_a_file_all_settings_are_defaults():
 def test_every_value_knows_where_it_came_from(recipe_path):
     loaded = load(
         recipe_path,
-        {"--data data.source": "other.json", "--prompt data.prompt": "chat"},
-        ["training.max_steps=7", "adapter.type=none"],
+        {"--data data.source": "other.json", "--prompt-template data.prompt_template": "chat"},
+        ["training.max_steps=7", "training.method=full"],
     )
     seen = {
         name: (of(loaded, name).value, of(loaded, name).origin)
         for name in (
             "data.source",
-            "data.prompt",
+            "data.prompt_template",
             "training.max_steps",
             "training.learning_rate",
-            "adapter.type",
+            "training.method",
             "adapter.r",
         )
     }
     assert seen == {
         "data.source": ("other.json", "--data"),
-        "data.prompt": ("chat", "--prompt"),
+        "data.prompt_template": ("chat", "--prompt-template"),
         "training.max_steps": (7, "--set"),
         "training.learning_rate": (1e-4, "mine.toml:7"),
-        "adapter.type": ("none", "--set"),
+        "training.method": ("full", "--set"),
         "adapter.r": (16, "default"),
     }
 
@@ -77,8 +77,8 @@ def test_every_value_knows_where_it_came_from(recipe_path):
         (" training.max_steps = 3 ", "training.max_steps", 3),
         ("training.learning_rate=5e-5", "training.learning_rate", 5e-5),
         ("training.learning_rate=1", "training.learning_rate", 1.0),
-        ("adapter.type=none", "adapter.type", "none"),
-        ('adapter.type="none"', "adapter.type", "none"),
+        ("training.method=full", "training.method", "full"),
+        ('training.method="full"', "training.method", "full"),
         ("adapter.target_modules=['q_proj', 'v_proj']", "adapter.target_modules", ["q_proj", "v_proj"]),
         ("model.name_or_path=models/a=b", "model.name_or_path", "models/a=b"),
         ("model.name_or_path=C:\\models\\x", "model.name_or_path", "C:\\models\\x"),
@@ -127,8 +127,11 @@ def test_the_last_assignment_wins():
             "training.max_steps is 99999999999999999999999 (--set), but it should be less than or equal to 16777216.",
         ),
         ("model.name_or_path=", "model.name_or_path is '' (--set), but it should have at least 1 character."),
-        ("data.prompt=alpca", "data.prompt is 'alpca' (--set), but it should be 'alpaca', 'alpaca-compact'"),
-        ("data.train_share=0.95", "data.train_share (0.95) and data.test_share (0.1) sum to more than 1"),
+        (
+            "data.prompt_template=alpca",
+            "data.prompt_template is 'alpca' (--set), but it should be 'alpaca', 'alpaca-compact'",
+        ),
+        ("data.train_size=0.95", "data.train_size (0.95) and data.test_size (0.1) sum to more than 1"),
     ],
 )
 def test_a_wrong_assignment_is_told_with_what_to_do(assignment, told):
@@ -191,7 +194,7 @@ def test_a_written_recipe_spells_every_value_out_and_loads_as_itself(tmp_path):
     written = {f"{table}.{key}" for table, keys in tomllib.loads(path.read_text()).items() for key in keys}
     without_effect = {
         "data.label_separator",
-        "data.class_token",
+        "data.pooling",
         "training.class_weights",
         "evaluation.zero_shot",
     }
@@ -220,16 +223,16 @@ def test_a_named_set_can_be_given_by_its_settings_and_says_where_it_came_from():
 
 def test_a_setting_given_by_hand_that_has_no_effect_is_refused_even_with_its_default():
     tuned = ["training.objective=classification"]
-    with pytest.raises(RecipeError, match=r"data.prompt \(--prompt\) would have no effect"):
-        load(None, {"--prompt data.prompt": "alpaca"}, tuned)
-    with pytest.raises(RecipeError, match=r"evaluation.forgetting \(--set\) would have no effect"):
-        load(None, {}, [*tuned, "evaluation.forgetting=true"])
+    with pytest.raises(RecipeError, match=r"data.prompt_template \(--prompt-template\) would have no effect"):
+        load(None, {"--prompt-template data.prompt_template": "alpaca"}, tuned)
+    with pytest.raises(RecipeError, match=r"evaluation.general_text \(--set\) would have no effect"):
+        load(None, {}, [*tuned, "evaluation.general_text=true"])
 
 
 def test_a_recorded_classification_leaves_out_what_has_no_effect(tmp_path):
     recipe = load(None, {}, ["training.objective=classification"]).recipe
     written = to_toml(recipe)
-    for name in ("prompt", "loss_on", "sample_prompts", "forgetting", "max_new_tokens"):
+    for name in ("prompt_template", "train_on", "sample_prompts", "general_text", "max_new_tokens"):
         assert f"\n{name} = " not in written
     path = tmp_path / "recipe.toml"
     path.write_text(written)

@@ -9,7 +9,7 @@ from support.tiny_tokenizer import write_tiny_gpt2, write_tiny_model
 
 from tutelage.config.recipe_file import load
 from tutelage.config.recipes import shipped_path, shipped_recipes
-from tutelage.data.dataset.splits import Sides
+from tutelage.data.dataset.splits import SplitAssigner
 from tutelage.run.folder import SPLITS, RunFolder, read_json
 from tutelage.run.lines import read_json_lines
 
@@ -67,18 +67,18 @@ def test_only_a_name_finds_a_recipe_that_ships(name):
 def test_the_exercises_differ_from_the_chapter_in_nothing_but_what_they_are_about(name):
     about = {
         "book-ch6": set(),
-        "book-ch6-lora": {"adapter.type", "adapter.lora_alpha"},
+        "book-ch6-lora": {"training.method", "adapter.lora_alpha"},
         "book-ch7": set(),
-        "book-ch7-phi3": {"data.prompt"},
-        "book-ch7-masked": {"data.loss_on"},
-        "book-ch7-lora": {"adapter.type", "adapter.lora_alpha"},
+        "book-ch7-phi3": {"data.prompt_template"},
+        "book-ch7-masked": {"data.train_on"},
+        "book-ch7-lora": {"training.method", "adapter.lora_alpha"},
         "book-ch7-alpaca-52k": {
             "data.source", "data.format", "data.keep_empty_output", "data.max_length", "data.overlong",
             "training.per_device_train_batch_size", "evaluation.limit",
         },
         "book-ch7-dpo": {
-            "data.source", "data.loss_on", "training.objective", "training.num_train_epochs", "training.learning_rate",
-            "training.weight_decay", "preference.length_normalised",
+            "data.source", "data.train_on", "training.objective", "training.num_train_epochs", "training.learning_rate",
+            "training.weight_decay", "preference.length_normalized",
         },
     }[name]  # fmt: skip
     chapter, exercise = (load(RECIPES[one].path, {}, []).settings() for one in (name[:8], name))
@@ -101,7 +101,7 @@ def test_the_list_names_every_recipe_with_its_model_and_what_it_trains(tutelage)
     assert said.code == 0
     for recipe in RECIPES.values():
         assert f"{recipe.name}\n  {recipe.purpose}\n" in said.out
-    assert "openai-community/gpt2-medium, every weight; 16 minutes" in said.out
+    assert "openai-community/gpt2-medium, full fine-tuning; 16 minutes" in said.out
 
 
 def test_show_prints_the_file_as_it_is(tutelage):
@@ -158,7 +158,7 @@ def test_a_name_that_is_neither_here_nor_ships_says_so(tutelage, place):
 def test_chapter_6_is_split_where_the_book_splits_it():
     """Of its 1,045, 300 and 149 messages 112 are repeats of earlier ones, and are dropped before."""
     settings = load(RECIPES["book-ch6"].path, {}, []).recipe.data
-    sides = Sides(rule=settings.split, train_share=settings.train_share, test_share=settings.test_share)
+    sides = SplitAssigner(rule=settings.split, train_size=settings.train_size, test_size=settings.test_size)
     for row in range(1_494 - 112):
         sides.add(row, f"message {row}", "0")
     counts = [int((sides.sides() == side).sum()) for side in range(3)]
@@ -174,10 +174,10 @@ def models(tmp_path_factory):
 
 # What chapter 6 tries beside its recipes, each a setting away.
 EXPERIMENTS = [
-    "data.class_token=first",
-    "adapter.type=last-two-blocks",
-    "adapter.type=head",
-    "adapter.type=none",
+    "data.pooling=first",
+    "training.method=last-two-blocks",
+    "training.method=head",
+    "training.method=full",
 ]
 
 
@@ -216,5 +216,5 @@ def test_every_recipe_runs_dry_and_trains_two_steps(name, setting, tutelage, pla
     steps = [event for event in read_json_lines(run.events) if event["event"] == "step"]
     assert len(steps) == 2
     facts = read_json(run.training)
-    assert facts["padded_because"] is None
+    assert facts["fallback_reason"] is None
     assert facts["loss"]["after"] != facts["loss"]["before"]

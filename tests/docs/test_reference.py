@@ -80,7 +80,7 @@ def paths(value: Any, prefix: str = "") -> Iterator[str]:
         names = {
             "evaluation.metrics": "<name>",
             "evaluation.judges": "<name>",
-            "evaluation.forgetting.kinds": "<kind>",
+            "evaluation.general_text.kinds": "<kind>",
         }
         name = names.get(prefix, key)
         yield from paths(part, f"{prefix}.{name}".lstrip("."))
@@ -190,7 +190,7 @@ def test_the_quickstart_recipe_holds_the_defaults() -> None:
 def test_the_run_folder_page_names_every_file() -> None:
     run = RunFolder(Path("run"))
     named = [run.split(split) for split in ("train", "test", "validation")]
-    named += [run.responses(arm) for arm in ("base", "tuned")]
+    named += [run.responses(variant) for variant in ("base", "tuned")]
     named += [getattr(run, name) for name, value in vars(RunFolder).items() if isinstance(value, property)]
     for path in (place for place in named if isinstance(place, Path)):
         assert path.name in RUN_FOLDER_PAGE, path

@@ -12,7 +12,7 @@ from tutelage.run.folder import ExportFolder, RunFolder, read_json
 
 pytestmark = pytest.mark.end_to_end
 
-WAYS = {"an adapter": {}, "every weight": {"adapter.type": "none", "training.learning_rate": 2e-5}}
+WAYS = {"an adapter": {}, "every weight": {"training.method": "full", "training.learning_rate": 2e-5}}
 STEPS = {"training.max_steps": 20, "training.eval_steps": 1000}
 
 

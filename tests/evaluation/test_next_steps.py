@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tutelage.cli.main import app
-from tutelage.data.dataset.sample_prompt import Question
+from tutelage.data.dataset.sample_prompt import SamplePrompt
 from tutelage.evaluation.next_steps import answering_steps, evaluate_step, path_argument
 from tutelage.objectives.classification.report import class_steps
 
@@ -33,7 +33,7 @@ def bound(command):
 @pytest.mark.parametrize("text", TEXTS)
 @pytest.mark.parametrize(("root", "given"), list(zip(cycle(ROOTS), ["", *TEXTS], strict=False)))
 def test_a_question_comes_through_a_shell_as_it_is(root, text, given):
-    steps = answering_steps(path_argument(root), Question(text, given), is_exported=False)
+    steps = answering_steps(path_argument(root), SamplePrompt(text, given), is_exported=False)
 
     found = [bound(step.command) for step in steps]
 
@@ -47,7 +47,7 @@ def test_a_question_comes_through_a_shell_as_it_is(root, text, given):
 
 @pytest.mark.parametrize(("root", "text"), list(zip(cycle(ROOTS), TEXTS, strict=False)))
 def test_a_text_to_classify_comes_through_a_shell_as_it_is(root, text):
-    steps = class_steps(path_argument(root), Question(text), is_exported=False)
+    steps = class_steps(path_argument(root), SamplePrompt(text), is_exported=False)
 
     (name, asked), (other, _) = (bound(step.command) for step in steps)
 
@@ -74,5 +74,5 @@ def test_without_a_question_the_commands_that_need_none_remain():
 
 def test_the_stage_decides_what_comes_next():
     assert bound(evaluate_step("runs/mine").command)[0] == "evaluate"
-    after_export = answering_steps("runs/mine", Question("Who?"), is_exported=True)
+    after_export = answering_steps("runs/mine", SamplePrompt("Who?"), is_exported=True)
     assert "export" not in [bound(step.command)[0] for step in after_export]

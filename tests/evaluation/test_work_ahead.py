@@ -4,10 +4,10 @@ import pytest
 from support.rows import write_split
 
 from tutelage.config.recipe import Recipe, TrainingSettings
-from tutelage.config.recipe_evaluation import EvaluationSettings, NamedSetSettings
+from tutelage.config.recipe_evaluation import EvalSetSettings, EvaluationSettings
 from tutelage.data.dataset.prepared_rows import map_rows
 from tutelage.evaluation import work_ahead
-from tutelage.evaluation.eval_sets.sets import NamedSet
+from tutelage.evaluation.eval_sets.sets import EvalSet
 from tutelage.evaluation.regression.general_text_check import TOKENS_COMPARED, general_prompts, general_texts
 from tutelage.evaluation.work_ahead import EvaluationAhead, answering_work, opening_work, tuned_lengths
 from tutelage.objectives import load_objective
@@ -23,7 +23,7 @@ ROWS = [
 # The references read 1 2 3 7 and 1 2 4 8 8: seven nodes; the prompts are 1 2 3 and 1 2 4.
 READING = Work(nodes=7, targets=5)
 PROMPTS = Work(nodes=4)
-SETTINGS = EvaluationSettings(max_new_tokens=16, forgetting=False)
+SETTINGS = EvaluationSettings(max_new_tokens=16, general_text=False)
 RECIPE = Recipe(evaluation=SETTINGS)
 KNOWN = {"settings": SETTINGS, "knows_lengths": True, "is_padded": False}
 
@@ -107,7 +107,7 @@ def test_of_very_many_rows_some_are_looked_at(prepared, monkeypatch):
 
 
 def test_general_text_is_read_by_both_models_and_every_token_of_it_is_a_target(prepared):
-    asked = RECIPE.model_copy(update={"evaluation": SETTINGS.model_copy(update={"forgetting": True})})
+    asked = RECIPE.model_copy(update={"evaluation": SETTINGS.model_copy(update={"general_text": True})})
     rows = prepared(ROWS)
     more = work_of(rows, asked) + work_of(rows).times(-1)
     letters = sum(map(len, general_texts().values()))
@@ -119,9 +119,9 @@ def test_general_text_is_read_by_both_models_and_every_token_of_it_is_a_target(p
 
 
 def named_set(choices=None):
-    settings = NamedSetSettings(source="facts.jsonl", metric="exact_match")
+    settings = EvalSetSettings(source="facts.jsonl", metric="exact_match")
     rows = [PreparedRow("", "", example) for example in ROWS]
-    return NamedSet("facts", settings, rows, 0, None, choices)
+    return EvalSet("facts", settings, rows, 0, None, choices)
 
 
 def test_a_named_set_is_answered_or_its_choices_are_read(prepared):

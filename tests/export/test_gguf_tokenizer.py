@@ -10,7 +10,7 @@ from support.tiny_sentencepiece import WAYS, sentencepiece_tokenizer
 from support.tiny_tokenizer import PHI3, chatml_tokenizer, phi3_tokenizer, random_texts
 
 from tutelage.data.prompts.encoding import control_tokens
-from tutelage.data.rows.conversations import single_turn
+from tutelage.data.rows.conversations import single_exchange_of
 from tutelage.export import gguf_tokenizer
 from tutelage.export.gguf_tokenizer import is_known, pre_tokenizer_name
 from tutelage.generation.llama_cpp import load_gguf
@@ -25,10 +25,12 @@ def different(tokenizer, style, tmp_path, texts=TEXTS, *, at_least=100):
     pytest.importorskip("xllamacpp", reason="xllamacpp (llama.cpp) has no build here", exc_type=ImportError)
     model = load_gguf(path, context=64)
     controls = control_tokens(tokenizer)
-    asked = [single_turn(0, text, "", "") for text in texts if not any(token in text for token in controls)]
+    asked = [
+        single_exchange_of(0, text, "", "") for text in texts if not any(token in text for token in controls)
+    ]
     assert len(asked) >= at_least
     return [
-        one.turns[0].text
+        one.messages[0].text
         for one in asked
         if model.tokenize(bound.renderer.prompt_text(one)) != bound.renderer.prompt_ids(one)
     ]

@@ -17,7 +17,7 @@ from support.rows import alpaca_values, write_rows
 
 from tutelage.cli.main import main
 from tutelage.data.prompts.prompts import make_renderer
-from tutelage.data.rows.conversations import single_turn
+from tutelage.data.rows.conversations import single_exchange_of
 from tutelage.export.chinese_prompts import chinese_prompts
 from tutelage.model.loading import load_tokenizer
 from tutelage.run.folder import ExportFolder, RunFolder, read_json
@@ -55,8 +55,8 @@ def exported(tmp_path, monkeypatch):
         write_rows(tmp_path / "my.json", alpaca_values(400))
         settings = {
             "model.name_or_path": model,
-            "data.train_share": 0.5,
-            "data.test_share": 0.4,
+            "data.train_size": 0.5,
+            "data.test_size": 0.4,
             "training.max_steps": 2,
             "training.dtype": "float32",
             "adapter.r": 2,
@@ -84,7 +84,7 @@ def texts_of(run, model):
     tokenizer = load_tokenizer(model)
     renderer = make_renderer(tokenizer, "alpaca")
     rows = [tokenizer.decode(row.example.prompt_ids) for row in read_prepared(run, "test")][: PROMPTS // 2]
-    questions = [single_turn(0, text, "", "") for text in chinese_prompts()]
+    questions = [single_exchange_of(0, text, "", "") for text in chinese_prompts()]
     return [*rows, *map(renderer.prompt_text, questions)][:PROMPTS]
 
 

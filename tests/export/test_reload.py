@@ -2,7 +2,7 @@
 
 import pytest
 
-from tutelage.export.reload import Job, share_of_same_tokens
+from tutelage.export.reload import Job, proportion_of_same_tokens
 
 END, LONGEST = 9, 4
 
@@ -32,4 +32,4 @@ def test_each_token_of_the_run_is_asked_for_after_those_before_it(own, choices, 
         return found
 
     job = Job("", "", "", None, [], [], [[1]], [own], [], LONGEST, 10, 0)
-    assert share_of_same_tokens(job, answer([[1]]), answer) == pytest.approx(share)
+    assert proportion_of_same_tokens(job, answer([[1]]), answer) == pytest.approx(share)

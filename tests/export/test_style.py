@@ -16,7 +16,7 @@ from support.tiny_tokenizer import TOKENIZERS, chatml_tokenizer
 
 from tutelage.data.prompts.chat_templates import render_template
 from tutelage.data.prompts.encoding import adds_begin_of_text
-from tutelage.data.rows.conversations import Conversation, Turn
+from tutelage.data.rows.conversations import ChatMessage, Conversation
 from tutelage.errors import ModelError
 from tutelage.export.style import frame_of, go_template, make_style
 
@@ -31,7 +31,7 @@ STYLES = ["alpaca", "alpaca-compact", "phi3"]
 
 
 def as_trained(style, said):
-    turns = (*(Turn(role, text) for role, text in said), Turn("assistant", ""))
+    turns = (*(ChatMessage(role, text) for role, text in said), ChatMessage("assistant", ""))
     return style.renderer.prompt_text(Conversation(0, turns))
 
 

@@ -18,7 +18,7 @@ from support.interrupted import at, check_it_ends_as, losses, made_by, operation
 
 import tutelage
 from tutelage.run.folder import RunFolder
-from tutelage.system.storage import what_is_damaged
+from tutelage.system.storage import find_damage
 
 pytestmark = [pytest.mark.forks, pytest.mark.usefixtures("at_home")]
 
@@ -141,7 +141,7 @@ def test_on_a_disk_that_is_really_full_the_run_says_so_and_goes_on_once_there_is
     assert "same command" in ended.said
     assert "Traceback" not in ended.said
     checkpoints = RunFolder(small / "run").checkpoints
-    assert [path.name for path in checkpoints.iterdir() if what_is_damaged(path)] == []
+    assert [path.name for path in checkpoints.iterdir() if find_damage(path)] == []
     again = run(words(small / "run"), tmp_path / "said.txt")  # there is still no room
     assert again.code in (2, 4), again.said
     assert "free" in again.said

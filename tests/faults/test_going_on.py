@@ -30,7 +30,7 @@ def unfinished(straight, tmp_path):
 CHANGES = {
     "training.per_device_train_batch_size": {"training__per_device_train_batch_size": 4},
     "training.seed": {"training__seed": 7},
-    "data.prompt": {"data__prompt": "chat"},
+    "data.prompt_template": {"data__prompt_template": "chat"},
     "data.max_length": {"data__max_length": 200},
 }
 
@@ -42,7 +42,7 @@ def test_what_changed_since_is_refused_by_name(unfinished, home, tmp_path):
 
     def refused(name, **changed):
         ended = run(words(unfinished, **changed), tmp_path / "said.txt")
-        assert (ended.code, name in ended.said, "--accept-changes" in ended.said) == (2, True, True), (
+        assert (ended.code, name in ended.said, "--allow-changes" in ended.said) == (2, True, True), (
             ended.said
         )
         assert {path: path.stat().st_mtime_ns for path in before} == before
@@ -74,18 +74,18 @@ def write_other_weights(path):
 
 def test_what_changed_can_be_accepted_and_is_recorded(unfinished, tmp_path):
     changed = {"training__per_device_train_batch_size": 4}
-    ended = run([*words(unfinished, **changed), "--accept-changes"], tmp_path / "said.txt")
+    ended = run([*words(unfinished, **changed), "--allow-changes"], tmp_path / "said.txt")
     assert ended.code == 0, ended.said
     told = "training.per_device_train_batch_size (was 8, now 4)"
-    assert f"Changed since, and accepted: {told}." in ended.said
-    assert read_json(RunFolder(unfinished).summary)["training"]["accepted_changes"] == [told]
+    assert f"Changed since, and allowed: {told}." in ended.said
+    assert read_json(RunFolder(unfinished).summary)["training"]["allowed_changes"] == [told]
     assert read_json(RunFolder(unfinished).summary)["training"]["resumed"] == [4]
 
 
 @pytest.mark.nightly
 def test_a_fresh_run_begins_beside_the_unfinished_one(unfinished, straight, tmp_path):
     before = {path: path.read_bytes() for path in unfinished.rglob("*") if path.is_file()}
-    ended = run([*words(unfinished), "--fresh"], tmp_path / "said.txt")
+    ended = run([*words(unfinished), "--new"], tmp_path / "said.txt")
     assert ended.code == 0, ended.said
     assert {path: path.read_bytes() for path in before} == before
     made = made_by(unfinished.with_name("run-2"))

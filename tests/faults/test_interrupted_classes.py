@@ -29,7 +29,7 @@ def words(output, kind):
         "training.max_steps": 6,
         "training.save_steps": 2,
         "training.eval_steps": 3,
-        "adapter.type": kind,
+        "training.method": kind,
         **({"adapter.r": 2, "adapter.lora_dropout": 0.1} if kind == "lora" else {}),
     }
     given = [word for name, value in settings.items() for word in ("--set", f"{name}={value}")]
@@ -47,7 +47,7 @@ def kill():
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-@pytest.mark.parametrize("kind", ["lora", "none", "last-block"])
+@pytest.mark.parametrize("kind", ["lora", "full", "last-block"])
 def test_a_killed_classification_ends_as_one_that_was_never_stopped(home, tmp_path, kind):
     rows = [{"text": f"Message {n} of {n % 7}", "label": ("ham", "spam")[n % 2]} for n in range(80)]
     write_rows(home / "labels.json", rows)

@@ -10,7 +10,7 @@ from support.interrupted import at, listing
 
 from tutelage.export import verification
 from tutelage.run.folder import ExportFolder, RunFolder, read_json
-from tutelage.system.storage import what_is_damaged
+from tutelage.system.storage import find_damage
 
 pytestmark = [pytest.mark.forks, pytest.mark.usefixtures("at_home")]
 
@@ -42,7 +42,7 @@ def test_a_killed_export_leaves_a_whole_one_or_none_and_the_next_call_works(home
     for number in sorted({*range(1, count, 3), count}):
         ended = run(words, said, around=at(number, kill))
         assert ended.code == -signal.SIGKILL, (number, ended.said)
-        assert not place.exists() or what_is_damaged(place) is None, number
+        assert not place.exists() or find_damage(place) is None, number
         again = run(words, said)
         assert again.code == 0, again.said
         assert (place / "model-f32.gguf").read_bytes() == whole

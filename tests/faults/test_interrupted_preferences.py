@@ -19,7 +19,9 @@ MADE = (
 
 
 def of_pairs(root):
-    given = words(root, training__objective="dpo", data__source="pairs.json", evaluation__forgetting="false")
+    given = words(
+        root, training__objective="dpo", data__source="pairs.json", evaluation__general_text="false"
+    )
     return [word for word in given if word not in ("--data", "my.json")]
 
 

@@ -267,10 +267,10 @@ def test_what_needs_the_cache_names_the_variables_that_say_where_it_is(home, tmp
 def needing_the_cache():
     """Let the rows be some that are kept in the cache, as fetched ones are."""
     from tutelage.system.fetching import user_cache
-    from tutelage.system.storage import publish_bytes
+    from tutelage.system.storage import write_atomically
 
     def keep(*_, **__):
-        publish_bytes(user_cache() / "data" / "one", b"rows")
+        write_atomically(user_cache() / "data" / "one", b"rows")
 
     with patch("tutelage.data.sources.sources.find_source", keep):
         yield

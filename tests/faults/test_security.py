@@ -15,7 +15,7 @@ from support.rows import alpaca_values, write_rows
 from support.tiny_tokenizer import chatml_tokenizer, write_tiny_model
 
 from tutelage.data.prompts.prompts import make_renderer
-from tutelage.data.rows.conversations import single_turn
+from tutelage.data.rows.conversations import single_exchange_of
 from tutelage.errors import DataError, ModelError
 
 pytestmark = pytest.mark.forks
@@ -139,4 +139,4 @@ def test_a_template_that_gets_something_is_caught():
 
 
 def asked(tokenizer):
-    return make_renderer(tokenizer, "chat").prompt_ids(single_turn(0, "Name a fruit.", "", "A plum."))
+    return make_renderer(tokenizer, "chat").prompt_ids(single_exchange_of(0, "Name a fruit.", "", "A plum."))

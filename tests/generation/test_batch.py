@@ -19,7 +19,7 @@ def opened(kind, *, size=64):
     model = tiny_model("llama")
     if kind is OneByOne:
         model.module.set_attn_implementation("eager")
-        model = replace(model, padded_because="a test wants it")
+        model = replace(model, fallback_reason="a test wants it")
     batch = make_batch(model, size=size)
     assert type(batch) is kind
     return batch

@@ -51,7 +51,7 @@ SETTINGS = {
 IN_BFLOAT16 = {"training.dtype": "bfloat16"}
 ANSWERS = {"training.sample_prompts": 1, "evaluation.max_new_tokens": 16}
 # The check has a fixed size and takes longer than all the rest, so one scenario makes it.
-WITHOUT_GENERAL_TEXT = {"evaluation.forgetting": "false"}
+WITHOUT_GENERAL_TEXT = {"evaluation.general_text": "false"}
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 from support.llama_cpp import llama_cpp
-from support.scripted_server import Answer, completion, in_turn, ollama_reply, scripted_server
+from support.scripted_server import Answer, completion, ollama_reply, one_at_a_time, scripted_server
 from support.tiny_gguf import write_tiny_gguf
 
 from tutelage.errors import LanguageModelError
-from tutelage.llm import server_replies
+from tutelage.llm import server_responses
 from tutelage.llm.language_models import load_chat_model, parse_model_name, require_usable_model
 from tutelage.system.extras import install_command
 
@@ -38,7 +38,7 @@ def ask(
 def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """The pauses that would have been made, in seconds."""
     made: list[float] = []
-    monkeypatch.setattr(server_replies.time, "sleep", made.append)
+    monkeypatch.setattr(server_responses.time, "sleep", made.append)
     return made
 
 
@@ -48,7 +48,7 @@ def no_key(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_ollama_is_asked_as_in_the_book() -> None:
-    with scripted_server(in_turn(ollama_reply('{"score": 85}'))) as server:
+    with scripted_server(one_at_a_time(ollama_reply('{"score": 85}'))) as server:
         assert ask(f"ollama:judge@{server.address}") == '{"score": 85}'
     assert server.requests[0][0] == "/api/chat"
     assert server.bodies == [
@@ -64,13 +64,13 @@ def test_ollama_is_asked_as_in_the_book() -> None:
 
 
 def test_a_prompt_that_ollama_would_cut_gets_a_larger_context() -> None:
-    with scripted_server(in_turn(ollama_reply("{}"))) as server:
+    with scripted_server(one_at_a_time(ollama_reply("{}"))) as server:
         ask(f"ollama:judge@{server.address}", text="é" * 4000)
     assert server.bodies[0]["options"]["num_ctx"] == 4096  # 4,000 tokens at most, and 64 for the reply
 
 
 def test_an_openai_server_is_asked_for_json_of_the_schema() -> None:
-    with scripted_server(in_turn(completion('{"score": 85}'))) as server:
+    with scripted_server(one_at_a_time(completion('{"score": 85}'))) as server:
         assert ask(f"openai:judge@{server.address}/v1") == '{"score": 85}'
     assert server.requests[0][0] == "/v1/chat/completions"
     assert server.bodies[0] == {
@@ -87,7 +87,7 @@ def test_an_openai_server_is_asked_for_json_of_the_schema() -> None:
 
 
 def test_without_a_schema_none_is_sent() -> None:
-    with scripted_server(in_turn(completion("words"))) as server:
+    with scripted_server(one_at_a_time(completion("words"))) as server:
         assert ask(f"openai:judge@{server.address}", schema=None) == "words"
     assert "response_format" not in server.bodies[0]
 
@@ -130,14 +130,14 @@ def test_a_prompt_beyond_the_context_is_refused_not_cut(tmp_path: Path) -> None:
 @pytest.mark.parametrize("kind", ["openai", "ollama"])
 def test_what_may_pass_is_tried_again(kind: str, fault: Answer, pauses: list[float]) -> None:
     good = completion("good") if kind == "openai" else ollama_reply("good")
-    with scripted_server(in_turn(fault, fault, good)) as server:
+    with scripted_server(one_at_a_time(fault, fault, good)) as server:
         assert ask(f"{kind}:judge@{server.address}") == "good"
     assert pauses == [1, 2]
 
 
 def test_a_server_that_asks_to_wait_is_waited_for(pauses: list[float]) -> None:
     busy = Answer(status=429, headers={"retry-after": "7"})
-    with scripted_server(in_turn(busy, completion("good"))) as server:
+    with scripted_server(one_at_a_time(busy, completion("good"))) as server:
         assert ask(f"openai:judge@{server.address}") == "good"
     assert pauses == [7]
 
@@ -145,7 +145,7 @@ def test_a_server_that_asks_to_wait_is_waited_for(pauses: list[float]) -> None:
 def test_a_pause_longer_than_the_time_is_not_begun(pauses: list[float]) -> None:
     busy = Answer(status=429, headers={"retry-after": "3600"})
     with (
-        scripted_server(in_turn(busy)) as server,
+        scripted_server(one_at_a_time(busy)) as server,
         pytest.raises(LanguageModelError, match="in 1 try within 20 seconds.*wait 3,600 seconds"),
     ):
         ask(f"openai:judge@{server.address}")
@@ -154,7 +154,7 @@ def test_a_pause_longer_than_the_time_is_not_begun(pauses: list[float]) -> None:
 
 def test_tries_come_to_an_end(pauses: list[float]) -> None:
     with (
-        scripted_server(in_turn(Answer(status=500))) as server,
+        scripted_server(one_at_a_time(Answer(status=500))) as server,
         pytest.raises(LanguageModelError, match="no reply in 5 tries.*it answered 500"),
     ):
         ask(f"openai:judge@{server.address}")
@@ -165,7 +165,7 @@ def test_tries_come_to_an_end(pauses: list[float]) -> None:
 @pytest.mark.parametrize("kind", ["openai", "ollama"])
 def test_a_server_that_says_nothing_is_left_in_time(kind: str) -> None:
     with (
-        scripted_server(in_turn(None)) as server,
+        scripted_server(one_at_a_time(None)) as server,
         pytest.raises(LanguageModelError, match="the time was up"),
     ):
         ask(f"{kind}:judge@{server.address}", seconds=0.3)
@@ -185,7 +185,7 @@ def test_where_no_server_is_the_message_says_what_to_do(kind: str, pauses: list[
 )
 def test_a_refusal_that_stays_is_not_repeated(status: int, remedy: str, pauses: list[float]) -> None:
     with (
-        scripted_server(in_turn(Answer(status=status, body=b'{"error": "no"}'))) as server,
+        scripted_server(one_at_a_time(Answer(status=status, body=b'{"error": "no"}'))) as server,
         pytest.raises(LanguageModelError, match=f"it answered {status}, no.*{remedy}"),
     ):
         ask(f"ollama:judge@{server.address}")
@@ -195,8 +195,10 @@ def test_a_refusal_that_stays_is_not_repeated(status: int, remedy: str, pauses: 
 
 def test_a_redirect_is_not_followed() -> None:
     with (
-        scripted_server(in_turn(completion("leaked"))) as other,
-        scripted_server(in_turn(Answer(status=307, headers={"location": f"{other.address}/v1"}))) as server,
+        scripted_server(one_at_a_time(completion("leaked"))) as other,
+        scripted_server(
+            one_at_a_time(Answer(status=307, headers={"location": f"{other.address}/v1"}))
+        ) as server,
         pytest.raises(LanguageModelError, match="it answered 307"),
     ):
         ask(f"openai:judge@{server.address}")
@@ -205,7 +207,7 @@ def test_a_redirect_is_not_followed() -> None:
 
 def test_another_model_that_answers_is_refused() -> None:
     with (
-        scripted_server(in_turn(completion('{"score": 85}', model="small"))) as server,
+        scripted_server(one_at_a_time(completion('{"score": 85}', model="small"))) as server,
         pytest.raises(LanguageModelError, match="asked for judge, but small answered"),
     ):
         ask(f"openai:judge@{server.address}")
@@ -213,14 +215,14 @@ def test_another_model_that_answers_is_refused() -> None:
 
 @pytest.mark.parametrize("answered", ["judge", "judge-2024-08-06", "/models/judge.gguf"])
 def test_a_fuller_name_of_the_same_model_is_the_model(answered: str) -> None:
-    with scripted_server(in_turn(completion("good", model=answered))) as server:
+    with scripted_server(one_at_a_time(completion("good", model=answered))) as server:
         assert ask(f"openai:judge@{server.address}") == "good"
 
 
 def test_a_server_here_is_reached_past_a_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
     with (
-        scripted_server(in_turn(completion("from the proxy"))) as proxy,
-        scripted_server(in_turn(completion("good"))) as server,
+        scripted_server(one_at_a_time(completion("from the proxy"))) as proxy,
+        scripted_server(one_at_a_time(completion("good"))) as server,
     ):
         monkeypatch.setenv("HTTP_PROXY", proxy.address)
         monkeypatch.setenv("http_proxy", proxy.address)
@@ -231,7 +233,7 @@ def test_a_server_here_is_reached_past_a_proxy(monkeypatch: pytest.MonkeyPatch) 
 def test_the_key_comes_from_the_environment_and_into_no_message(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", SECRET)
     echo = Answer(status=401, body=json.dumps({"error": {"message": f"bad key {SECRET}"}}).encode())
-    with scripted_server(in_turn(echo)) as server, pytest.raises(LanguageModelError) as refused:
+    with scripted_server(one_at_a_time(echo)) as server, pytest.raises(LanguageModelError) as refused:
         ask(f"openai:judge@{server.address}")
     assert server.requests[0][1]["authorization"] == f"Bearer {SECRET}"
     assert SECRET not in str(refused.value)
@@ -241,7 +243,7 @@ def test_a_key_is_not_sent_in_the_clear_over_a_network(
     monkeypatch: pytest.MonkeyPatch, pauses: list[float]
 ) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", SECRET)
-    with scripted_server(in_turn(completion("good"))) as proxy:
+    with scripted_server(one_at_a_time(completion("good"))) as proxy:
         monkeypatch.setenv("http_proxy", proxy.address)
         monkeypatch.setenv("HTTP_PROXY", proxy.address)
         assert ask("openai:judge@http://judge.example/v1") == "good"
@@ -316,7 +318,7 @@ def test_a_missing_library_is_told_with_the_command(
 
 
 def test_what_can_be_used_is_not_refused_and_nobody_is_asked(tmp_path: Path) -> None:
-    with scripted_server(in_turn(completion("good"))) as server:
+    with scripted_server(one_at_a_time(completion("good"))) as server:
         require_usable_model(f"openai:judge@{server.address}")
     assert server.requests == []
     (tmp_path / "judge.gguf").write_bytes(b"GGUF")

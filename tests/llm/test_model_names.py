@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.scripted_server import Answer, completion, in_turn, scripted_server
+from support.scripted_server import Answer, completion, one_at_a_time, scripted_server
 
 from tutelage.config.recipe_file import load
 from tutelage.errors import LanguageModelError, RecipeError
@@ -69,14 +69,14 @@ def ask(address: str, aliases: tuple[str, ...] = ()) -> Any:
 
 def test_the_name_that_answered_is_told_with_the_reply_if_it_is_another() -> None:
     names = ("gpt-4", "gpt-4-0613", "house-model", "", " ")
-    with scripted_server(in_turn(*(completion("good", model=name) for name in names))) as server:
+    with scripted_server(one_at_a_time(*(completion("good", model=name) for name in names))) as server:
         told = [ask(server.address, ("house-model",)).model for _ in names]
     assert told == [None, "gpt-4-0613", "house-model", "", ""]
 
 
 def test_a_prefix_of_a_name_is_refused_with_the_setting_that_accepts_it() -> None:
     with (
-        scripted_server(in_turn(completion("good", model="gpt-4o-mini"))) as server,
+        scripted_server(one_at_a_time(completion("good", model="gpt-4o-mini"))) as server,
         pytest.raises(LanguageModelError, match="evaluation.judge_aliases") as refused,
     ):
         ask(server.address)
@@ -208,7 +208,7 @@ def test_a_key_that_no_header_can_carry_is_refused_and_not_repeated(key: str, mo
 def test_a_key_that_a_server_sends_back_comes_into_no_reply(monkeypatch: Any, tmp_path: Path) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", f"{SECRET}\n")
     echo = json.dumps({"error": {"message": "no", "metadata": {"raw": f"Bearer {SECRET}"}}}).encode()
-    answers = in_turn(completion(f"your key is {SECRET}"), Answer(status=400, body=echo))
+    answers = one_at_a_time(completion(f"your key is {SECRET}"), Answer(status=400, body=echo))
     with scripted_server(answers) as server:
         assert "…" in ask(server.address, ("judge",)).text
         with pytest.raises(LanguageModelError) as refused:

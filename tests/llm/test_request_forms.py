@@ -5,12 +5,12 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from support.scripted_server import Answer, completion, in_turn, ollama_reply, scripted_server
+from support.scripted_server import Answer, completion, ollama_reply, one_at_a_time, scripted_server
 
 from tutelage.errors import LanguageModelError
-from tutelage.llm import server_replies
+from tutelage.llm import server_responses
 from tutelage.llm.language_models import load_chat_model
-from tutelage.llm.server_replies import Reply
+from tutelage.llm.server_responses import Reply
 
 SCHEMA = {"type": "object", "properties": {"score": {"type": "integer"}}, "required": ["score"]}
 MESSAGES = [{"role": "system", "content": "Grade."}, {"role": "user", "content": "How good?"}]
@@ -18,7 +18,7 @@ MESSAGES = [{"role": "system", "content": "Grade."}, {"role": "user", "content":
 
 @pytest.fixture(autouse=True)
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server_replies.time, "sleep", lambda seconds: None)
+    monkeypatch.setattr(server_responses.time, "sleep", lambda seconds: None)
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
 
 
@@ -247,7 +247,7 @@ def test_another_refusal_is_not_asked_again_in_another_form(status: int, error: 
 def code_of_one_refusal(status: int, error: Any) -> str:
     """Ask a server that refuses, which must not be asked twice, and return the code of the error."""
     answer = Answer(status=status, body=json.dumps(error).encode())
-    with scripted_server(in_turn(answer)) as server, pytest.raises(LanguageModelError) as refused:
+    with scripted_server(one_at_a_time(answer)) as server, pytest.raises(LanguageModelError) as refused:
         ask(f"openai:judge@{server.address}/v1")
     assert len(server.requests) == 1
     return refused.value.code
@@ -255,13 +255,15 @@ def code_of_one_refusal(status: int, error: Any) -> str:
 
 def test_a_server_that_refuses_everything_is_left_after_a_few_tries() -> None:
     answer = Answer(status=400, body=json.dumps({"message": "Unsupported parameter"}).encode())
-    with scripted_server(in_turn(answer)) as server, pytest.raises(LanguageModelError):
+    with scripted_server(one_at_a_time(answer)) as server, pytest.raises(LanguageModelError):
         ask(f"openai:judge@{server.address}/v1")
     assert len(server.requests) <= 7
 
 
 def test_a_form_that_was_taken_is_not_at_fault_later() -> None:
-    answers = in_turn(completion("{}"), Answer(status=400, body=b'{"message": "Unsupported parameter"}'))
+    answers = one_at_a_time(
+        completion("{}"), Answer(status=400, body=b'{"message": "Unsupported parameter"}')
+    )
     with scripted_server(answers) as server, pytest.raises(LanguageModelError):
         ask(f"openai:judge@{server.address}/v1", times=2)
     assert len(server.requests) == 2
@@ -313,7 +315,7 @@ def test_an_account_without_credit_is_named_and_not_asked_again(status: int, err
 )
 def test_too_many_questions_in_a_minute_are_waited_for(error: Any) -> None:
     busy = Answer(status=429, body=json.dumps(error).encode())
-    with scripted_server(in_turn(busy, completion("good"))) as server:
+    with scripted_server(one_at_a_time(busy, completion("good"))) as server:
         assert ask(f"openai:judge@{server.address}/v1").text == "good"
 
 
@@ -334,7 +336,7 @@ def thinking(**message: Any) -> dict[str, Any]:
 def test_thoughts_are_told_from_the_reply(message: dict[str, Any], text: str, has_thought: bool) -> None:
     choice = {"index": 0, "finish_reason": "length", "message": message}
     body = json.dumps({"model": "judge", "choices": [choice]}).encode()
-    with scripted_server(in_turn(Answer(body=body))) as server:
+    with scripted_server(one_at_a_time(Answer(body=body))) as server:
         reply = ask(f"openai:judge@{server.address}/v1")
     assert (reply.text, reply.has_thought, reply.is_cut) == (text, has_thought, True)
 
@@ -352,6 +354,6 @@ def test_counts_that_cannot_be_are_none_and_thoughts_are_counted(
     usage: Any, counted: tuple[Any, Any]
 ) -> None:
     said = json.loads(completion("5").body) | {"usage": usage}
-    with scripted_server(in_turn(Answer(body=json.dumps(said).encode()))) as server:
+    with scripted_server(one_at_a_time(Answer(body=json.dumps(said).encode()))) as server:
         reply = ask(f"openai:judge@{server.address}/v1")
     assert (reply.input_tokens, reply.output_tokens) == counted

@@ -5,7 +5,7 @@ import torch
 from support.tiny_models import CPU, ragged_examples, tiny_model, weights_of
 from transformers import AutoModelForCausalLM, OPTConfig, Starcoder2Config
 
-from tutelage.config.recipe import AdapterSettings
+from tutelage.config.recipe import AdapterSettings, Tuning
 from tutelage.errors import ModelError
 from tutelage.model.assembly import check_tuned, load_for_training, load_tuned, save_tuned, without_dropout
 from tutelage.model.decoder_layers import fuse_layers
@@ -14,7 +14,7 @@ from tutelage.model.sources import ModelSource
 from tutelage.model.tree_attention import ATTENTION
 from tutelage.tree.prefix_tree import merge
 
-WHOLE = AdapterSettings(type="none")
+WHOLE = Tuning("full")
 
 
 @pytest.mark.parametrize("family", ["llama", "gpt2", "qwen2"])
@@ -128,25 +128,25 @@ def test_so_are_those_that_layers_hand_to_functions(config):
     assert not has_dropout(model)
 
 
-def opened_for_training(base: CausalModel, folder, settings: AdapterSettings) -> CausalModel:
+def opened_for_training(base: CausalModel, folder, tuning: Tuning) -> CausalModel:
     """Write the base and open it as a stage does."""
     save_tuned(base, folder, WHOLE, base="a-base")
     (folder / "tokenizer.json").write_text("{}")
-    source = ModelSource(folder, "tiny", identity="", licence=None)
-    return load_for_training(source, settings, CPU, torch.float32, seed=0, probes=ragged_examples(8)[:2])
+    source = ModelSource(folder, "tiny", fingerprint="", license=None)
+    return load_for_training(source, tuning, CPU, torch.float32, seed=0, probes=ragged_examples(8)[:2])
 
 
 @pytest.mark.parametrize(("family", "name"), DROPOUTS)
-@pytest.mark.parametrize("settings", [WHOLE, AdapterSettings(r=4)], ids=["whole", "lora"])
-def test_a_model_opens_for_training_without_its_own_dropout(tmp_path, family, name, settings):
-    model = opened_for_training(tiny_model(family, dtype=torch.float32, **{name: 0.3}), tmp_path, settings)
+@pytest.mark.parametrize("tuning", [WHOLE, Tuning(adapter=AdapterSettings(r=4))], ids=["whole", "lora"])
+def test_a_model_opens_for_training_without_its_own_dropout(tmp_path, family, name, tuning):
+    model = opened_for_training(tiny_model(family, dtype=torch.float32, **{name: 0.3}), tmp_path, tuning)
     assert getattr(model.module.config, name) == 0.3
     assert not has_dropout(model)
 
 
 def test_dropout_before_the_adapter_stays(tmp_path):
-    settings = AdapterSettings(r=4, lora_dropout=0.3)
-    model = opened_for_training(tiny_model("gpt2", dtype=torch.float32), tmp_path, settings)
+    tuning = Tuning(adapter=AdapterSettings(r=4, lora_dropout=0.3))
+    model = opened_for_training(tiny_model("gpt2", dtype=torch.float32), tmp_path, tuning)
     assert not has_dropout(model)  # a fresh adapter adds nothing, whatever is dropped before it
     for name, parameter in model.module.named_parameters():
         if "lora_B" in name:

@@ -37,7 +37,7 @@ def test_classes_over_a_tree_are_those_of_each_text_alone(model):
 
 def test_on_padded_rows_they_are_the_same(model):
     with own_attention(model.module):
-        padded = class_log_probs(replace(model, padded_because="a test"), TEXTS, CLASSES)
+        padded = class_log_probs(replace(model, fallback_reason="a test"), TEXTS, CLASSES)
     np.testing.assert_allclose(padded, one_at_a_time(model), atol=1e-5)
 
 

@@ -63,7 +63,7 @@ def test_a_kernel_that_is_gone_or_gives_something_else_is_not_taken(monkeypatch)
     def gone(*given, **more):
         raise AttributeError("torch.ops.aten has no such operator")
 
-    monkeypatch.setattr(fused_attention, "_slopes", gone)
+    monkeypatch.setattr(fused_attention, "_gradients", gone)
     assert not fused()
 
 

@@ -38,7 +38,7 @@ def gradients_and_kept(module, *, most_kept: int) -> tuple[dict[str, torch.Tenso
 
 @pytest.mark.parametrize("dropout", [0.0, 0.3])
 @pytest.mark.parametrize("family", FAMILIES)
-@pytest.mark.parametrize("method", ["lora", "none"])
+@pytest.mark.parametrize("method", ["lora", "full"])
 def test_a_long_row_has_the_same_gradients_from_less_memory(family, method, dropout):
     module = tiny_model(family, dtype=torch.float64).module
     if method == "lora":

@@ -45,7 +45,7 @@ def test_the_log_probability_of_a_set_is_the_negative_binary_cross_entropy(model
         expected = -cross_entropy(logits_alone(model), WANTED)
         torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
         with own_attention(model.module):
-            padded = target_log_probs(replace(model, padded_because="a test"), merge(examples())).double()
+            padded = target_log_probs(replace(model, fallback_reason="a test"), merge(examples())).double()
         torch.testing.assert_close(padded, expected, atol=1e-5, rtol=0)
         turned = -cross_entropy(logits_alone(model), 1 - WANTED)
         softmax = target_log_probs(replace(model, label_sets=None), merge(examples()[1:3])).double()

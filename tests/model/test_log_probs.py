@@ -47,7 +47,7 @@ def test_a_frozen_head_in_chunks_gives_values_and_slopes_of_whole_logits(monkeyp
 def test_a_slope_without_the_targets_own_part_is_caught(monkeypatch):
     head, hidden, ids = head_and_rows()
     (slope,) = torch.autograd.grad(reference(head, hidden, ids).sum(), hidden)
-    monkeypatch.setattr(log_probs, "_slope", lambda probabilities, ids: probabilities.neg_())
+    monkeypatch.setattr(log_probs, "_gradient", lambda probabilities, ids: probabilities.neg_())
     (wrong,) = torch.autograd.grad(frozen_head_log_probs(hidden, head, ids).sum(), hidden)
     assert not torch.allclose(wrong, slope, rtol=0, atol=1e-2)
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 from support.tiny_models import CPU, FAMILIES, tiny_model
 
-from tutelage.config.recipe import AdapterSettings
+from tutelage.config.recipe import AdapterSettings, Tuning
 from tutelage.generation.generate import generate
 from tutelage.model.adapters import add_adapter, load_adapter, save_adapter
 from tutelage.model.assembly import OWN_ATTENTION, load_merged
@@ -44,7 +44,7 @@ def models(request, tmp_path_factory):
             weight.data += 0.05 * torch.randn(weight.shape, generator=generator)
     save_adapter(tuned, folder / "adapter", base="a-base")
     source = ModelSource(folder / "base", "a-base", "0" * 64, None)
-    merged = load_merged(source, folder / "adapter", SETTINGS)
+    merged = load_merged(source, folder / "adapter", Tuning(adapter=SETTINGS))
     adapted = load_adapter(plain(folder / "base"), folder / "adapter")
     return plain(folder / "base"), adapted.eval(), merged.eval(), folder
 
@@ -65,7 +65,7 @@ def logits(module, asked):
 
 
 def answers(module, asked):
-    model = CausalModel(module, CPU, torch.float32, padded_because="transformers' own way is wanted")
+    model = CausalModel(module, CPU, torch.float32, fallback_reason="transformers' own way is wanted")
     found = generate(model, asked, end_tokens=[-1], max_new_tokens=4, batch_size=64)
     return [answer.ids for answer in found]
 

@@ -17,7 +17,7 @@ from support.tiny_models import (
 )
 from transformers import AutoModelForCausalLM, BloomConfig, Gemma2Config, MambaConfig, StableLmConfig
 
-from tutelage.config.recipe import AdapterSettings, TrainingSettings
+from tutelage.config.recipe import AdapterSettings, TrainingSettings, Tuning
 from tutelage.errors import ModelError
 from tutelage.generation.generate import generate
 from tutelage.generation.sampling import Sampling
@@ -36,7 +36,7 @@ SETTINGS = AdapterSettings(r=4)
 def padded(family: str) -> CausalModel:
     module = tiny_model(family).module
     module.set_attn_implementation("eager")
-    return CausalModel(module, CPU, torch.float64, padded_because="a test wants it")
+    return CausalModel(module, CPU, torch.float64, fallback_reason="a test wants it")
 
 
 def alone(module) -> torch.Tensor:
@@ -103,7 +103,9 @@ def load_it(source: ModelSource, **named) -> CausalModel:
     settings = SETTINGS
     if '"mamba"' in (source.folder / "config.json").read_text():  # peft refuses the rest of its layers
         settings = SETTINGS.model_copy(update={"target_modules": ["in_proj", "x_proj"]})
-    return load_for_training(source, settings, CPU, torch.float32, seed=0, probes=EXAMPLES[:2], **named)
+    return load_for_training(
+        source, Tuning(adapter=settings), CPU, torch.float32, seed=0, probes=EXAMPLES[:2], **named
+    )
 
 
 def test_each_wait_is_named_as_it_begins(source):
@@ -115,16 +117,16 @@ def test_each_wait_is_named_as_it_begins(source):
 
 def test_such_a_model_is_tuned_saved_and_asked_as_its_own_code_would(source, tmp_path):
     model = load_it(source)
-    assert model.padded_because is not None
+    assert model.fallback_reason is not None
     optimizer = make_optimizer(model.module, TrainingSettings(learning_rate=1e-2))
     step = partial(optimizer_step, model, EXAMPLES, optimizer, max_grad_norm=1.0)
     losses = [step(micro_batch_size=size).loss for size in (4, 12, 3)]
     assert losses[2] < losses[0]
 
-    save_tuned(model, tmp_path / "tuned", SETTINGS, base="a-base")
-    base = load_base(source, CPU, torch.float32, padded_because=model.padded_because)
-    tuned = load_tuned(base, tmp_path / "tuned", SETTINGS)
-    assert tuned.padded_because == model.padded_because
+    save_tuned(model, tmp_path / "tuned", Tuning(adapter=SETTINGS), base="a-base")
+    base = load_base(source, CPU, torch.float32, fallback_reason=model.fallback_reason)
+    tuned = load_tuned(base, tmp_path / "tuned", Tuning(adapter=SETTINGS))
+    assert tuned.fallback_reason == model.fallback_reason
     prompts = [example.prompt_ids for example in EXAMPLES[:3]]
     found = generate(tuned, prompts, end_tokens=[-1], max_new_tokens=4, batch_size=8)
     tuned.module.set_attn_implementation = lambda name: None  # as it is, for the reference

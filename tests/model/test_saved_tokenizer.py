@@ -7,10 +7,10 @@ import pytest
 from support.tiny_tokenizer import TOKENIZERS, random_texts, whitespace_eating_tokenizer
 
 from tutelage.config.recipe import DataSettings
-from tutelage.data.dataset.fingerprints import made_of
+from tutelage.data.dataset.fingerprints import fingerprints_of
 from tutelage.data.prompts.encoding import control_tokens, encode_text
 from tutelage.data.prompts.prompts import make_renderer
-from tutelage.data.rows.conversations import Conversation, Turn
+from tutelage.data.rows.conversations import ChatMessage, Conversation
 from tutelage.model.loading import load_tokenizer
 from tutelage.model.saved_tokenizer import read_kept_tokenizer
 
@@ -18,7 +18,15 @@ KINDS = {**TOKENIZERS, "eats white space": whitespace_eating_tokenizer}
 STYLES = ("chat", "alpaca", "alpaca-compact", "phi3")
 TEXTS = random_texts(60, seed=3)
 CONVERSATIONS = [
-    Conversation(0, (Turn("user", one), Turn("assistant", two), Turn("user", three), Turn("assistant", "")))
+    Conversation(
+        0,
+        (
+            ChatMessage("user", one),
+            ChatMessage("assistant", two),
+            ChatMessage("user", three),
+            ChatMessage("assistant", ""),
+        ),
+    )
     for one, two, three in zip(TEXTS[::3], TEXTS[1::3], TEXTS[2::3], strict=True)
 ]
 
@@ -33,7 +41,7 @@ def saved(tmp_path):
 
 
 def hashes(renderer, style):
-    return made_of("", DataSettings(prompt=style), renderer, context_length=0, weights="")
+    return fingerprints_of("", DataSettings(prompt_template=style), renderer, context_length=0, weights="")
 
 
 @pytest.mark.parametrize("style", STYLES)

@@ -5,7 +5,7 @@ import torch
 from safetensors import SafetensorError
 from support.tiny_models import END, ragged_examples, tiny_model
 
-from tutelage.config.recipe import AdapterSettings
+from tutelage.config.recipe import AdapterSettings, Tuning
 from tutelage.errors import MemoryExhaustedError, ModelError
 from tutelage.evaluation.regression import general_text_check
 from tutelage.generation import generate as generation
@@ -98,7 +98,9 @@ def test_headers_that_could_not_be_read_for_want_of_memory_are_not_called_damage
     )
     monkeypatch.setattr(target_modules, "read_shapes", short_of_memory)
     with pytest.raises(MemoryExhaustedError):
-        target_modules.check_targets_of_folder(tmp_path, AdapterSettings(target_modules=["q_proj"]))
+        target_modules.check_targets_of_folder(
+            tmp_path, Tuning(adapter=AdapterSettings(target_modules=["q_proj"]))
+        )
 
 
 def test_answers_are_read_alike_in_parts(monkeypatch):

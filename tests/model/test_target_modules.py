@@ -7,7 +7,7 @@ import torch
 from support.tiny_models import FAMILIES, VOCABULARY, tiny_model
 from transformers import MixtralConfig, MixtralForCausalLM, Qwen2MoeConfig, Qwen2MoeForCausalLM
 
-from tutelage.config.recipe import AdapterSettings
+from tutelage.config.recipe import AdapterSettings, Tuning
 from tutelage.errors import ModelError, RecipeError
 from tutelage.model.adapters import add_adapter
 from tutelage.model.target_modules import check_targets_of_folder
@@ -29,7 +29,7 @@ def folder(request, tmp_path_factory):
 
 def refused(folder, targets):
     with pytest.raises(RecipeError) as fault:
-        check_targets_of_folder(folder, AdapterSettings(target_modules=targets))
+        check_targets_of_folder(folder, Tuning(adapter=AdapterSettings(target_modules=targets)))
     return fault.value
 
 
@@ -49,7 +49,7 @@ def test_names_of_the_model_are_accepted(folder):
     name = PROJECTIONS[kind_of(folder)]
     full = f"transformer.h.0.attn.{name}" if name == "c_attn" else f"model.layers.0.self_attn.{name}"
     for targets in ("all-linear", [name], name, [full], rf".*\.{name}", full.replace(".", r"\.")):
-        check_targets_of_folder(folder, AdapterSettings(target_modules=targets))
+        check_targets_of_folder(folder, Tuning(adapter=AdapterSettings(target_modules=targets)))
 
 
 def test_one_wrong_name_among_right_ones_is_refused_with_the_names_of_the_model(folder):
@@ -77,7 +77,7 @@ def test_head_and_embeddings_are_refused_where_they_share_their_weights(folder):
             if is_tied(folder):
                 assert refused(folder, targets).code == "settings.target_modules_tied"
             else:
-                check_targets_of_folder(folder, settings)
+                check_targets_of_folder(folder, Tuning(adapter=settings))
 
 
 def test_the_loaded_model_is_judged_as_its_files_are():
@@ -100,7 +100,7 @@ def test_a_matrix_with_as_many_rows_as_the_vocabulary_is_no_embedding(tmp_path):
     for layer in module.model.layers:
         layer.mlp.up_proj = torch.nn.Linear(module.config.hidden_size, VOCABULARY)
     module.save_pretrained(tmp_path)
-    check_targets_of_folder(tmp_path, AdapterSettings(target_modules=["up_proj"]))
+    check_targets_of_folder(tmp_path, Tuning(adapter=AdapterSettings(target_modules=["up_proj"])))
     assert refused(tmp_path, ["embed_tokens"]).code == "settings.target_modules_tied"
     assert refused(tmp_path, ["lm_head"]).code == "settings.target_modules_tied"
 
@@ -128,13 +128,15 @@ def test_peft_gets_the_names_that_a_regular_expression_matches(tmp_path):
 
 
 def test_only_an_adapter_has_targets(folder):
-    check_targets_of_folder(folder, AdapterSettings(type="none", target_modules=["none"]))
+    check_targets_of_folder(folder, Tuning("full", AdapterSettings(target_modules=["none"])))
 
 
 def test_weights_in_several_files_are_one_model(tmp_path):
     tiny_model("llama").module.save_pretrained(tmp_path, max_shard_size="20KB")
     assert (tmp_path / "model.safetensors.index.json").is_file()
-    check_targets_of_folder(tmp_path, AdapterSettings(target_modules=["q_proj", "down_proj", "lm_head"]))
+    check_targets_of_folder(
+        tmp_path, Tuning(adapter=AdapterSettings(target_modules=["q_proj", "down_proj", "lm_head"]))
+    )
     assert refused(tmp_path, ["qproj"]).code == "settings.target_modules_unknown"
 
 
@@ -142,7 +144,7 @@ def test_a_file_that_holds_no_weights_is_told_by_its_name(folder, tmp_path):
     (tmp_path / "config.json").write_bytes((folder / "config.json").read_bytes())
     (tmp_path / "model.safetensors").write_bytes(b"not weights")
     with pytest.raises(ModelError) as fault:
-        check_targets_of_folder(tmp_path, AdapterSettings(target_modules=["q_proj"]))
+        check_targets_of_folder(tmp_path, Tuning(adapter=AdapterSettings(target_modules=["q_proj"])))
     assert fault.value.code == "model.file_unreadable"
 
 
@@ -153,8 +155,8 @@ def test_the_check_imports_no_torch(folder):
 import sys
 from pathlib import Path
 from tutelage.model.target_modules import check_targets_of_folder
-from tutelage.config.recipe import AdapterSettings
-check_targets_of_folder(Path({str(folder)!r}), AdapterSettings(target_modules=["q_proj"]))
+from tutelage.config.recipe import AdapterSettings, Tuning
+check_targets_of_folder(Path({str(folder)!r}), Tuning(adapter=AdapterSettings(target_modules=["q_proj"])))
 sys.exit("torch" in sys.modules)
 """
     subprocess.run([sys.executable, "-c", program], check=True)
@@ -192,7 +194,7 @@ def test_modules_beside_the_experts_are_accepted(mixture):
         r".*\.shared_expert\.up_proj",
         r".*\.q_proj",
     ):
-        check_targets_of_folder(mixture, AdapterSettings(target_modules=targets))
+        check_targets_of_folder(mixture, Tuning(adapter=AdapterSettings(target_modules=targets)))
     assert refused(mixture, ["qproj"]).code == "settings.target_modules_unknown"
 
 
@@ -202,4 +204,4 @@ def test_experts_of_a_family_whose_files_have_other_names_are_refused(tmp_path):
     MixtralForCausalLM(config).save_pretrained(tmp_path)
     for targets in (["w1"], ["q_proj", "w1", "w2", "w3"], ["gate"]):
         assert refused(tmp_path, targets).code == "settings.target_modules_unsuitable", targets
-    check_targets_of_folder(tmp_path, AdapterSettings(target_modules=["q_proj"]))
+    check_targets_of_folder(tmp_path, Tuning(adapter=AdapterSettings(target_modules=["q_proj"])))

@@ -6,7 +6,7 @@ from safetensors.torch import load_file
 from support.tiny_models import FAMILIES, tiny_model
 from support.tiny_tokenizer import write_tiny_gpt2, write_tiny_model
 
-from tutelage.config.recipe import AdapterSettings
+from tutelage.config.recipe import Tuning
 from tutelage.errors import ModelError
 from tutelage.model.assembly import check_tuned, load_base, load_for_training, load_tuned, save_tuned
 from tutelage.model.class_head import class_log_probs, with_class_head
@@ -16,8 +16,8 @@ from tutelage.model.trained_weights import WEIGHTS, trained_weights
 from tutelage.tree.examples import Example
 from tutelage.tree.prefix_tree import merge
 
-LAST_BLOCK, EVERYTHING = AdapterSettings(type="last-block"), AdapterSettings(type="none")
-TWO_BLOCKS, HEAD = AdapterSettings(type="last-two-blocks"), AdapterSettings(type="head")
+LAST_BLOCK, EVERYTHING = Tuning("last-block"), Tuning("full")
+TWO_BLOCKS, HEAD = Tuning("last-two-blocks"), Tuning("head")
 CPU, CLASSES = torch.device("cpu"), 3
 TEXTS = [(5, 6, 7, 8), (5, 6, 7), (5, 6, 9, 8, 3), (11, 4)]
 PROBES = [Example(0, (5, 6, 7), prompt_tokens=1, supervised=2)] * 2
@@ -66,7 +66,7 @@ def tuned(source, settings):
 
 
 @pytest.mark.parametrize(
-    "settings", [LAST_BLOCK, EVERYTHING, TWO_BLOCKS, HEAD], ids=lambda settings: settings.type
+    "settings", [LAST_BLOCK, EVERYTHING, TWO_BLOCKS, HEAD], ids=lambda settings: settings.method
 )
 def test_what_was_trained_comes_back_over_the_base_with_the_same_labels(source, settings, tmp_path):
     model = tuned(source, settings)
@@ -87,7 +87,7 @@ def test_what_was_trained_comes_back_over_the_base_with_the_same_labels(source, 
 
 
 @pytest.mark.parametrize(
-    "settings", [LAST_BLOCK, EVERYTHING, TWO_BLOCKS, HEAD], ids=lambda settings: settings.type
+    "settings", [LAST_BLOCK, EVERYTHING, TWO_BLOCKS, HEAD], ids=lambda settings: settings.method
 )
 def test_the_gradients_are_those_of_one_text_at_a_time(source, settings):
     model = load_for_training(source, settings, CPU, torch.float32, seed=1, probes=PROBES, classes=CLASSES)

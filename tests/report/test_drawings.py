@@ -28,7 +28,7 @@ def test_the_interval_stands_in_proportion_to_the_smallest_detectable_change():
     scale = (drawing.point - MIDDLE) / one.difference
     assert drawing.left - MIDDLE == pytest.approx(scale * one.low, abs=0.2)
     assert drawing.right - MIDDLE == pytest.approx(scale * one.high, abs=0.2)
-    assert drawing.unseen.width == pytest.approx(2 * scale * one.smallest_detectable, abs=0.2)
+    assert drawing.unseen.width == pytest.approx(2 * scale * one.minimum_detectable_effect, abs=0.2)
     assert drawing.kind == "better"
     assert 0 <= drawing.left < drawing.right <= WIDTH
 

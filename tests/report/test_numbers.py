@@ -93,5 +93,5 @@ def test_changed_settings_are_apart_with_default_and_origin():
     assert rest["training.seed"].origin == "--set"
     assert rest["training.eval_steps"].value == "four times per epoch"
     assert rest["data.max_row_bytes"].value == "1 MiB"
-    assert "data.class_token" not in rest
-    assert "data.class_token" in tables.without_effect["training.objective is instruction"]
+    assert "data.pooling" not in rest
+    assert "data.pooling" in tables.without_effect["training.objective is instruction"]

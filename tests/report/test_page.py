@@ -47,8 +47,8 @@ def taint(run):
         }
         return value + HOSTILE if isinstance(value, str) and key not in keep else value
 
-    for arm in ("base", "tuned"):
-        write_json_lines(run.responses(arm), map(spoil, read_json_lines(run.responses(arm))))
+    for variant in ("base", "tuned"):
+        write_json_lines(run.responses(variant), map(spoil, read_json_lines(run.responses(variant))))
     write_json_lines(run.events, map(spoil, read_json_lines(run.events)))
     write_split(
         run.data,

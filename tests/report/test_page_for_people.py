@@ -14,10 +14,10 @@ from support.reports import write_report
 
 from tutelage.config.recipe import Recipe
 from tutelage.config.recipe_file import check
-from tutelage.data.dataset.sample_prompt import Question
+from tutelage.data.dataset.sample_prompt import SamplePrompt
 from tutelage.evaluation.next_steps import answering_steps, path_argument
 from tutelage.objectives import load_objective
-from tutelage.report.run_facts import identity, short_name
+from tutelage.report.run_facts import run_facts, short_name
 from tutelage.report.summary import Summary
 from tutelage.run.artifacts import Preparation, RowCounts
 from tutelage.run.folder import write_json
@@ -25,7 +25,7 @@ from tutelage.run.history import History, StageRecord, history_file
 
 TELEPHONE = 390 - 2 * 1.1 * 16  # px between the margins of the page
 SMALLEST = 11  # px
-ASKED = Question('Say it\'s "$HOME" `twice`\nand <b>again</b>', "a & b")
+ASKED = SamplePrompt('Say it\'s "$HOME" `twice`\nand <b>again</b>', "a & b")
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +67,7 @@ def test_the_head_says_which_run_it_is_of_what_when_and_how_long_it_took(html):
     [
         (
             {"objective": "classification", "classes": ["ham", "spam"]},
-            {"training": {"objective": "classification"}, "adapter": {"type": "head"}},
+            {"training": {"objective": "classification", "method": "head"}},
             ["classification", "tiny", "65 training rows of my.csv", "2 labels", "the head alone"],
         ),
         (
@@ -85,7 +85,7 @@ def test_the_head_knows_each_objective(preparation, recipe, facts):
     recipe = check(recipe, {})
     words = load_objective(preparation.objective).report.words(preparation, recipe)
     history = History({"train": StageRecord(datetime(2026, 1, 2, tzinfo=UTC), 3)}, {})
-    found = identity(Path("runs/mine"), history, Summary(rows=rows), preparation, words=words, recipe=recipe)
+    found = run_facts(Path("runs/mine"), history, Summary(rows=rows), preparation, words=words, recipe=recipe)
     assert found.name == "mine"
     assert found.facts == facts
     assert (found.ended, found.times) == ("", []), "what is trained no more has no time"
@@ -112,12 +112,12 @@ def test_changed_settings_stand_open_with_their_origin_and_the_rest_is_folded(ht
     assert texts(before, r"<tr>(<th scope=.row.*?)</tr>") == [
         "training.learning_ratePeak learning rate.1 × 10⁻⁵0.0005lora.toml:14"
     ]
-    assert "data.train_share" in folded
+    assert "data.train_size" in folded
     assert "<details open" not in html
 
 
 def test_every_row_is_folded_and_still_to_be_filtered(html):
-    rows = html[html.index('<section id="rows">') : html.index('<section id="forgetting">')]
+    rows = html[html.index('<section id="rows">') : html.index('<section id="general-text">')]
     outside = rows[: rows.index("<details")]
     assert '<details class="all"><summary>Show all 100 rows' in rows
     assert '<input type="radio"' in rows
@@ -177,4 +177,4 @@ def test_numbers_of_the_training_are_rounded(html):
     facts = dict(re.findall(r"<dt>([^<]*)</dt><dd>([^<]*)</dd>", training))
     assert facts["time of training"] == "5:39 min"
     assert facts["peak memory"] == "1.99 GiB"
-    assert not {"resumed", "accepted_changes", "padded_because", "None", "[]"} & {*facts, *facts.values()}
+    assert not {"resumed", "allowed_changes", "fallback_reason", "None", "[]"} & {*facts, *facts.values()}

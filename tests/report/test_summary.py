@@ -23,11 +23,11 @@ def test_the_summary_has_the_promised_keys(run):
         "seconds",
         "peak_memory_bytes",
         "dtype",
-        "padded_because",
+        "fallback_reason",
         "steps",
         "planned_steps",
         "resumed",
-        "accepted_changes",
+        "allowed_changes",
         "best_step",
         "trainable_parameters",
     }
@@ -39,20 +39,20 @@ def test_the_summary_has_the_promised_keys(run):
         "primary_metric",
         "verdict",
         "sentence",
-        "smallest_detectable",
+        "minimum_detectable_effect",
         "length",
         "sets",
-        "forgetting",
+        "general_text",
     }
     for figures in summary["evaluation"]["metrics"].values():
-        assert {"base", "tuned", "difference", "low", "high", "smallest_detectable"} <= set(figures)
+        assert {"base", "tuned", "difference", "low", "high", "minimum_detectable_effect"} <= set(figures)
         assert {"higher", "equal", "lower", "bca_low", "bca_high", "p", "p_holm"} <= set(figures)
 
 
 def test_what_the_stages_measured_is_passed_on_unchanged(run):
     summary = summarise(run).to_record()
     assert summary["evaluation"] == read_json(run.metrics)
-    training = {"format": 1, **summary["training"], "loss": summary["loss"]["validation"]}
+    training = {"format": 2, **summary["training"], "loss": summary["loss"]["validation"]}
     assert training == read_json(run.training)
 
 

@@ -37,9 +37,9 @@ def place_of(run, kind):
 
 # With the command that makes it again.
 KINDS = {Preparation: "prepare", TrainingResult: "train", Environment: "train", AnswerEvaluation: "evaluate"}
-PART = {"identity": "a", "sha256": "b", "log_probs": [[-1.5, -2.0], [0.0, -3.25]]}
-ALWAYS_NUMBERED = (Preparation, AnswerEvaluation)
-FORMAT = {Preparation: 2, TrainingResult: 1, Environment: 1, AnswerEvaluation: 1}
+PART = {"fingerprint": "a", "sha256": "b", "log_probs": [[-1.5, -2.0], [0.0, -3.25]]}
+ALWAYS_NUMBERED = (Preparation, TrainingResult, AnswerEvaluation)
+FORMAT = {Preparation: 3, TrainingResult: 2, Environment: 1, AnswerEvaluation: 2}
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -67,25 +67,16 @@ def test_an_artifact_of_another_format_is_refused_with_what_makes_it_again(made,
     assert f"`tutelage {KINDS[kind]} {tmp_path} --overwrite`" in str(fault.value)
 
 
-def test_the_first_files_of_a_training_had_no_number(made, tmp_path):
-    written = read_json(made.training)
-    write_json(tmp_path / "training.json", without(written, "format"))
-    found = read_artifact(TrainingResult, tmp_path / "training.json")
-    assert found == read_artifact(TrainingResult, made.training)
-    write_artifact(tmp_path / "training.json", found)
-    assert read_json(tmp_path / "training.json") == written
-
-
 def test_the_evaluation_of_another_version_is_told_with_the_checkpoint_that_it_is_of(made, tmp_path):
     path = RunFolder(tmp_path, 12).metrics
-    write_json(path, {**read_json(made.metrics), "format": 2})
+    write_json(path, {**read_json(made.metrics), "format": 3})
     with pytest.raises(RunFolderError, match=f"`tutelage evaluate {tmp_path} --checkpoint 12 --overwrite`"):
         read_evaluation(path)
 
 
 def test_another_format_is_named_however_much_else_is_different(tmp_path):
     path = tmp_path / "data" / "preparation.json"
-    write_json(path, {"format": 3, "source": ["a", "b"]})
+    write_json(path, {"format": 4, "source": ["a", "b"]})
     with pytest.raises(RunFolderError) as fault:
         read_artifact(Preparation, path)
     assert fault.value.code == "run.other_version"
@@ -139,10 +130,10 @@ def test_an_artifact_that_is_not_there_is_told_likewise(tmp_path):
 def test_a_part_that_an_objective_does_not_have_stays_absent_and_null_stays_null(made, tmp_path):
     written = read_json(made.metrics)
     assert not {"objective", "answers", "preference", "checksums"} & written.keys()
-    write_json(tmp_path / "metrics.json", {**written, "length": None, "forgetting": None})
+    write_json(tmp_path / "metrics.json", {**written, "length": None, "general_text": None})
     found = read_evaluation(tmp_path / "metrics.json")
     assert (found.objective, found.preference) == ("instruction", None)
-    assert found.to_record() == {**written, "length": None, "forgetting": None}
+    assert found.to_record() == {**written, "length": None, "general_text": None}
 
 
 def test_the_evaluation_of_a_classification_is_read_as_one(tmp_path):
@@ -150,7 +141,7 @@ def test_the_evaluation_of_a_classification_is_read_as_one(tmp_path):
     line = {"accuracy": 0.5, "low": 0.25, "high": 0.75, "p": 1.0}
     label = {"label": "ham", "rows": 4, "given": 4, "precision": share, "recall": None, "f1": 0.5}
     written = {
-        "format": 1,
+        "format": 2,
         "objective": "classification",
         "primary_metric": "accuracy",
         "rows": 4,
@@ -167,7 +158,7 @@ def test_the_evaluation_of_a_classification_is_read_as_one(tmp_path):
         "verdict": "no difference detectable",
         "sentence": "2 of 4 are right.",
         "sets": {},
-        "forgetting": None,
+        "general_text": None,
     }
     write_json(tmp_path / "metrics.json", written)
     found = read_evaluation(tmp_path / "metrics.json")
@@ -179,22 +170,23 @@ def test_the_evaluation_of_a_classification_is_read_as_one(tmp_path):
         read_evaluation(tmp_path / "metrics.json")
 
 
-@pytest.mark.parametrize(
-    ("kind", "record"),
-    [
-        (
-            Reference,
-            {"train": PART, "validation": PART | {"identity": "c"}},
-        ),
-        (Judges, {"protocol_sha256": "beef", "judges": {"ollama:fair": {"trusted": True, **JUDGED}}}),
-    ],
-)
-def test_a_file_that_had_no_number_is_read_and_gets_one(tmp_path, kind, record):
+def test_a_file_that_had_no_number_is_read_and_gets_one(tmp_path):
+    record = {"train": PART, "validation": PART | {"fingerprint": "c"}}
     write_json(tmp_path / "a.json", record)
-    found = read_artifact(kind, tmp_path / "a.json")
+    found = read_artifact(Reference, tmp_path / "a.json")
     write_artifact(tmp_path / "a.json", found)
     assert read_json(tmp_path / "a.json") == {"format": 1, **record}
-    write_json(tmp_path / "a.json", {"format": 2, **record})
+
+
+@pytest.mark.parametrize(
+    ("kind", "format", "record"),
+    [
+        (Reference, 2, {"train": PART, "validation": PART}),
+        (Judges, 1, {"protocol_sha256": "beef", "judges": {"ollama:fair": {"trusted": True, **JUDGED}}}),
+    ],
+)
+def test_a_file_of_another_number_is_of_another_version(tmp_path, kind, format, record):
+    write_json(tmp_path / "a.json", {"format": format, **record})
     with pytest.raises(RunFolderError) as fault:
         read_artifact(kind, tmp_path / "a.json")
     assert fault.value.code == "run.other_version"

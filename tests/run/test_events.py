@@ -27,7 +27,7 @@ def test_a_line_begins_with_the_name_and_holds_the_figures_of_the_objective():
 
 def test_the_beginning_of_a_stage_says_when_it_was_and_in_which_format_the_lines_are():
     record = events.StageStarted(stage="train").to_record()
-    assert (record["event"], record["stage"], record["format"]) == ("stage_started", "train", 1)
+    assert (record["event"], record["stage"], record["format"]) == ("stage_started", "train", 2)
     assert record["time"].endswith("+00:00")
 
 

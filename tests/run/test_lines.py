@@ -55,7 +55,7 @@ def test_a_file_without_what_the_stages_ask_it_for_is_told_with_what_writes_it(
     assert f"`tutelage {verb} {tmp_path} --overwrite`" in str(fault.value)
 
 
-@pytest.mark.parametrize("name", LINES)
+@pytest.mark.parametrize("name", [*LINES, "events.jsonl"])
 def test_a_set_may_have_the_name_of_a_file_of_the_run(tmp_path, name):
     (tmp_path / SETS).mkdir()
     write_json_lines(tmp_path / SETS / name, [{"row": 0}])

@@ -5,7 +5,7 @@ import pytest
 from tutelage.errors import RunFolderError
 from tutelage.run.folder import ExportFolder
 from tutelage.run.lock import locked_folder
-from tutelage.system.storage import publish_folder, remove, sweep, what_is_damaged
+from tutelage.system.storage import clean_up, find_damage, remove, replace_folder
 
 
 @pytest.fixture
@@ -27,9 +27,9 @@ def names(folder):
 
 
 def test_a_link_gives_way_to_the_folder_that_is_published(linked, tmp_path):
-    publish_folder(linked, fill)
+    replace_folder(linked, fill)
     assert not linked.is_symlink()
-    assert what_is_damaged(linked) is None
+    assert find_damage(linked) is None
     assert names(linked.parent) == ["model"]
     assert (tmp_path / "far" / "own").read_text() == "precious"
 
@@ -37,7 +37,7 @@ def test_a_link_gives_way_to_the_folder_that_is_published(linked, tmp_path):
 def test_a_link_to_nothing_gives_way_too(tmp_path):
     place = tmp_path / "model"
     place.symlink_to(tmp_path / "nowhere")
-    publish_folder(place, fill)
+    replace_folder(place, fill)
     assert names(tmp_path) == ["model"]
     assert (place / "weights").read_text() == "new"
 
@@ -50,17 +50,17 @@ def test_a_link_is_removed_and_what_it_leads_to_stays(linked, tmp_path):
 
 @pytest.mark.parametrize("what", ["old", "gone", "part"])
 def test_a_link_that_a_crash_left_aside_is_cleared_up(linked, tmp_path, what):
-    publish_folder(linked.with_name("data"), fill)
+    replace_folder(linked.with_name("data"), fill)
     left = linked.with_name(f".data.0123abcd.{what}")
     linked.rename(left)
-    sweep(linked.parent)
+    clean_up(linked.parent)
     assert names(linked.parent) == ["data"]
     assert (tmp_path / "far" / "own").read_text() == "precious"
 
 
 def test_a_link_that_was_being_replaced_is_put_back(linked):
     linked.rename(linked.with_name(".model.0123abcd.old"))
-    sweep(linked.parent)
+    clean_up(linked.parent)
     assert linked.is_symlink()
 
 
@@ -69,7 +69,7 @@ def test_of_two_exports_into_one_folder_the_second_is_refused_and_disturbs_nothi
     with locked_folder(exports.root, exports.root / ".lock"):
         (exports.root / ".gguf.0123abcd.part").mkdir()
         with pytest.raises(RunFolderError) as told, locked_folder(exports.root, exports.root / ".lock"):
-            sweep(exports.root)
+            clean_up(exports.root)
         assert told.value.code == "run.locked"
         assert (exports.root / ".gguf.0123abcd.part").exists()
     with locked_folder(exports.root, exports.root / ".lock"):  # it is free again

@@ -13,7 +13,7 @@ from tutelage.errors import ModelError
 from tutelage.model import sources
 from tutelage.model.sources import check_files_unchanged, locate_model
 from tutelage.serve.engines import load_engine
-from tutelage.serve.generation_requests import Question
+from tutelage.serve.generation_requests import GenerationRequest
 from tutelage.serve.torch_engine import TorchEngine
 
 
@@ -103,17 +103,17 @@ def test_the_base_that_is_asked_later_is_the_one_that_was_hashed(tuned_run, own_
 def test_so_it_is_for_a_converted_model_whose_manifest_names_its_files(tuned_run, own_base, monkeypatch):
     loaded, folder = own_base
     source = locate(loaded)
-    monkeypatch.setattr(sources, "what_is_damaged", lambda place: f"{place.name} differs")
-    converted = sources.ModelSource(folder, "x", source.identity, None)
+    monkeypatch.setattr(sources, "find_damage", lambda place: f"{place.name} differs")
+    converted = sources.ModelSource(folder, "x", source.fingerprint, None)
     with pytest.raises(ModelError) as fault:
         check_files_unchanged(converted)
     assert fault.value.code == "model.checksum_mismatch"
 
 
-def last_piece(engine, arm):
+def last_piece(engine, variant):
     assert isinstance(engine, TorchEngine)
     pieces = queue.SimpleQueue()
-    engine.ask(Question(arm, (40, 41), 2), pieces.put)
+    engine.ask(GenerationRequest(variant, (40, 41), 2), pieces.put)
     while not (piece := pieces.get(timeout=60)).finish_reason:
         pass
     return piece

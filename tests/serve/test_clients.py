@@ -11,7 +11,7 @@ from support.served_run import answering
 from support.tiny_tokenizer import chatml_tokenizer
 
 from tutelage.data.prompts.prompts import make_renderer
-from tutelage.data.rows.conversations import Turn
+from tutelage.data.rows.conversations import ChatMessage
 from tutelage.serve.app import make_app
 
 QUESTION = [{"role": "user", "content": "Name a fruit."}]
@@ -220,7 +220,9 @@ def test_all_that_is_wrong_is_told_at_once_up_to_five(running):
 def test_names_of_roles_that_others_use_are_known(running, role, expected):
     messages = [{"role": role, "content": "Be brief.", "name": "x"}, *QUESTION]
     status, answer = post(running.url, asked(messages=messages))
-    prompt = running.served.prompt_of_messages([Turn(expected, "Be brief."), Turn("user", "Name a fruit.")])
+    prompt = running.served.prompt_of_messages(
+        [ChatMessage(expected, "Be brief."), ChatMessage("user", "Name a fruit.")]
+    )
     assert (status, answer["usage"]["prompt_tokens"]) == (200, len(prompt))
 
 

@@ -18,7 +18,7 @@ from tutelage.model.saved_tokenizer import KeptTokenizer, read_kept_tokenizer
 from tutelage.run.folder import ExportFolder, RunFolder
 from tutelage.serve.engines import load_engine
 from tutelage.serve.exported import VerifiedFile, verified_file
-from tutelage.serve.generation_requests import Question
+from tutelage.serve.generation_requests import GenerationRequest
 from tutelage.serve.llama_engine import LlamaEngine
 from tutelage.serve.torch_engine import TorchEngine
 
@@ -42,7 +42,7 @@ def test_llama_cpp_answers_where_there_is_a_verified_export(exported_run):
     assert file.answers_equal == file.prompts > 0
     made = opened(exported_run, "auto")
     assert isinstance(made.engine, LlamaEngine)
-    assert f"llama.cpp from {file.path}" in made.told
+    assert f"llama.cpp from {file.path}" in made.description
     assert made.served.context == 64
 
 
@@ -50,7 +50,7 @@ def test_torch_answers_where_there_is_none_or_where_that_is_asked_for(tuned_run,
     assert isinstance(opened(exported_run, "torch").engine, TorchEngine)
     made = opened(tuned_run, "auto")
     assert isinstance(made.engine, TorchEngine)
-    assert f"there is no export as GGUF; `tutelage export {tuned_run.root} --to gguf`" in made.told
+    assert f"there is no export as GGUF; `tutelage export {tuned_run.root} --to gguf`" in made.description
     with pytest.raises(RecipeError, match=r"llama\.cpp cannot answer .* there is no export as GGUF"):
         opened(tuned_run, "llama.cpp")
 
@@ -137,7 +137,7 @@ def pieces_of(said, *, stop=()):
             is_over.set()
 
     engine = LlamaEngine(Scripted(said), otherwise=SimpleNamespace(unanswered=0, close=lambda: None))
-    engine.ask(Question("tuned", (1, 2), 9, stop=stop), tell)
+    engine.ask(GenerationRequest("tuned", (1, 2), 9, stop=stop), tell)
     assert is_over.wait(30)
     engine.close()
     assert engine.unanswered == 0

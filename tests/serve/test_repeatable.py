@@ -10,9 +10,9 @@ from support.served_run import serving
 from tutelage.codes import Message
 from tutelage.generation.sampling import Sampling
 from tutelage.serve import torch_engine
-from tutelage.serve.generation_requests import Question
+from tutelage.serve.generation_requests import GenerationRequest
 from tutelage.serve.llama_engine import SEEDS, LlamaEngine
-from tutelage.serve.room import Room
+from tutelage.serve.queue import Queue
 from tutelage.serve.torch_engine import TorchEngine
 
 QUESTION = [{"role": "user", "content": "Tell me a story."}]
@@ -40,10 +40,10 @@ def seed_of(reply):
 
 
 def test_without_a_seed_each_request_draws_its_own_and_tells_it(client):
-    replies = [drawn(client, temperature=1.5) for _ in range(5)]
-    assert len({text(reply) for reply in replies}) > 1
-    assert len({seed_of(reply) for reply in replies}) == 5
-    for reply in replies:
+    responses = [drawn(client, temperature=1.5) for _ in range(5)]
+    assert len({text(reply) for reply in responses}) > 1
+    assert len({seed_of(reply) for reply in responses}) == 5
+    for reply in responses:
         assert text(drawn(client, temperature=1.5, seed=seed_of(reply))) == text(reply)
 
 
@@ -86,7 +86,7 @@ class Logits:
 def logits_beside_neighbours(served, monkeypatch, *, is_repeatable):
     """Return the logits of an answer that grows alone, and of the same beside others and after them."""
     kept = Logits(monkeypatch)
-    engine = TorchEngine(served.load_arm, served.tokenizer, end_tokens=served.end_tokens, at_once=4)
+    engine = TorchEngine(served.load_variant, served.tokenizer, end_tokens=served.end_tokens, at_once=4)
     runs = []
     try:
         for neighbours in ([], NEIGHBOURS, []):
@@ -99,11 +99,13 @@ def logits_beside_neighbours(served, monkeypatch, *, is_repeatable):
 
             for words, done in zip(neighbours, over[2:], strict=True):
                 prompt = served.prompt_of_text(words)
-                engine.ask(Question("tuned", prompt, 60), lambda piece, done=done: tell(piece, done))
+                engine.ask(GenerationRequest("tuned", prompt, 60), lambda piece, done=done: tell(piece, done))
             # The second has to wait for the first, and comes after a longer one.
             for length, done in zip((40, LONGEST), over, strict=False):
                 prompt = served.prompt_of_text("one two " * (9 if length == 40 else 1))
-                asked = Question("tuned", prompt, length, Sampling(seed=1), is_repeatable=is_repeatable)
+                asked = GenerationRequest(
+                    "tuned", prompt, length, Sampling(seed=1), is_repeatable=is_repeatable
+                )
                 engine.ask(asked, lambda piece, done=done: tell(piece, done))
             assert all(done.wait(60) for done in over)
             runs.append(kept.seen)
@@ -194,7 +196,7 @@ def test_with_llama_cpp_a_repeatable_answer_grows_alone_and_takes_over_nothing()
     over = threading.Semaphore(0)
     for number in range(12):
         is_repeatable = number % 3 == 0
-        asked = Question("tuned", (1,), 1, Sampling(seed=SEEDS + 7), is_repeatable=is_repeatable)
+        asked = GenerationRequest("tuned", (1,), 1, Sampling(seed=SEEDS + 7), is_repeatable=is_repeatable)
         engine.ask(asked, lambda piece: over.release() if piece.finish_reason else None)
     assert all(over.acquire(timeout=30) for _ in range(12))
     engine.close()
@@ -206,7 +208,7 @@ def test_with_llama_cpp_a_repeatable_answer_grows_alone_and_takes_over_nothing()
 
 
 def test_whoever_wants_to_be_alone_waits_for_those_inside_and_comes_before_those_who_come_later():
-    room, order, threads = Room(), [], []
+    room, order, threads = Queue(), [], []
     inside, leave = threading.Event(), threading.Event()
 
     def enter(name, *, alone=False, until=None):
@@ -237,7 +239,7 @@ def test_whoever_wants_to_be_alone_waits_for_those_inside_and_comes_before_those
 def test_what_fails_alone_makes_room_for_the_next(tuned_run):
     with serving(tuned_run) as one:
         engine = TorchEngine(
-            one.served.load_arm, one.served.tokenizer, end_tokens=one.served.end_tokens, at_once=2
+            one.served.load_variant, one.served.tokenizer, end_tokens=one.served.end_tokens, at_once=2
         )
         try:
             batch = engine._open("tuned", is_alone=True)
@@ -263,6 +265,6 @@ def last_piece(engine):
         if piece.finish_reason:
             is_over.set()
 
-    engine.ask(Question("tuned", (40, 41), 2, is_repeatable=True), tell)
+    engine.ask(GenerationRequest("tuned", (40, 41), 2, is_repeatable=True), tell)
     assert is_over.wait(30)
     return found[-1]

@@ -15,13 +15,13 @@ from support.sessions import locate
 
 from tutelage.codes import Message
 from tutelage.config.recipe_file import load
-from tutelage.data.rows.conversations import Turn, single_turn
+from tutelage.data.rows.conversations import ChatMessage, single_exchange_of
 from tutelage.errors import ModelError
 from tutelage.generation.generate import answer_texts
 from tutelage.model.assembly import load_base, load_tuned
 from tutelage.run.lines import read_json_lines
 from tutelage.serve.app import LARGEST_REQUEST, make_app
-from tutelage.serve.generation_requests import Piece, Question
+from tutelage.serve.generation_requests import GenerationRequest, Piece
 from tutelage.serve.torch_engine import TorchEngine
 
 LONGEST = 12
@@ -103,9 +103,9 @@ def test_log_probabilities_are_those_of_transformers_over_the_whole_text(client,
     found = ask(client, "Name a fruit.", logprobs=True, top_logprobs=3).choices[0].logprobs.content
     loaded = load(tuned_run.recipe, {}, [])
     recipe = loaded.recipe
-    plain = load_base(locate(loaded), torch.device("cpu"), torch.float32, padded_because="for the test")
-    model = load_tuned(plain, tuned_run.model, recipe.adapter)
-    prompt = running.served.renderer.prompt_ids(single_turn(0, "Name a fruit.", "", ""))
+    plain = load_base(locate(loaded), torch.device("cpu"), torch.float32, fallback_reason="for the test")
+    model = load_tuned(plain, tuned_run.model, recipe.tuning)
+    prompt = running.served.renderer.prompt_ids(single_exchange_of(0, "Name a fruit.", "", ""))
     ids = list(prompt)
     for told in found:
         with torch.no_grad():
@@ -137,10 +137,10 @@ def test_a_conversation_is_remembered_as_training_would_render_it(client, runnin
     ]
     found = client.chat.completions.create(model="tuned", messages=messages, max_completion_tokens=4)
     said = [
-        Turn("system", "Be brief."),
-        Turn("user", "Hello."),
-        Turn("assistant", "Hi."),
-        Turn("user", "Again?"),
+        ChatMessage("system", "Be brief."),
+        ChatMessage("user", "Hello."),
+        ChatMessage("assistant", "Hi."),
+        ChatMessage("user", "Again?"),
     ]
     prompt = running.served.prompt_of_messages(said)
     assert found.usage.prompt_tokens == len(prompt)
@@ -157,7 +157,7 @@ def test_a_text_is_gone_on_with_outside_any_prompt_style(client, running):
     assert found.usage.prompt_tokens == len(prompt)
     assert "Instruction" not in running.served.tokenizer.decode(prompt)
     [expected] = answer_texts(
-        running.served.load_arm["base"](),
+        running.served.load_variant["base"](),
         [prompt],
         tokenizer=running.served.tokenizer,
         end_tokens=running.served.end_tokens,
@@ -347,16 +347,16 @@ def test_a_model_that_fails_is_told_to_who_asked_and_others_are_answered(running
         raise RuntimeError("no such weights")
 
     served = running.served
-    arms = {"tuned": served.load_arm["tuned"], "base": cannot}
-    engine = TorchEngine(arms, served.tokenizer, end_tokens=served.end_tokens, at_once=2)
+    variants = {"tuned": served.load_variant["tuned"], "base": cannot}
+    engine = TorchEngine(variants, served.tokenizer, end_tokens=served.end_tokens, at_once=2)
     try:
         failed = Message("serve.engine_failed", "RuntimeError: no such weights")
-        engine.open("tuned")
+        engine.load("tuned")
         batch = engine._batches["tuned", False]
         step, batch.step = batch.step, cannot
         assert last_piece(engine, served).fault == failed
         batch.step = step
-        assert last_piece(engine, served, arm="base").fault == failed
+        assert last_piece(engine, served, variant="base").fault == failed
         assert last_piece(engine, served).finish_reason == "length"
     finally:
         engine.close()
@@ -368,26 +368,26 @@ def test_models_are_opened_by_the_thread_that_answers_and_what_is_wrong_by_who_a
 
     def opened():
         opened_in.append(threading.current_thread().name)
-        return running.served.load_arm["tuned"]()
+        return running.served.load_variant["tuned"]()
 
     def cannot():
         raise ModelError("model.not_found", "no such weights")
 
     served = running.served
-    arms = {"tuned": opened, "base": cannot}
-    engine = TorchEngine(arms, served.tokenizer, end_tokens=served.end_tokens, at_once=2)
+    variants = {"tuned": opened, "base": cannot}
+    engine = TorchEngine(variants, served.tokenizer, end_tokens=served.end_tokens, at_once=2)
     try:
         with pytest.raises(ModelError, match="no such weights"):
-            engine.open("base")
-        engine.open("tuned")
-        engine.open("tuned")
+            engine.load("base")
+        engine.load("tuned")
+        engine.load("tuned")
         assert last_piece(engine, served).finish_reason == "length"
     finally:
         engine.close()
     assert opened_in == ["engine"]
 
 
-def last_piece(engine, served, *, arm="tuned") -> Piece:
+def last_piece(engine, served, *, variant="tuned") -> Piece:
     found, is_over = [], threading.Event()
 
     def tell(piece):
@@ -396,7 +396,7 @@ def last_piece(engine, served, *, arm="tuned") -> Piece:
             is_over.set()
 
     prompt = served.prompt_of_text("one two")
-    engine.ask(Question(arm, prompt, 3), tell)
+    engine.ask(GenerationRequest(variant, prompt, 3), tell)
     assert is_over.wait(30)
     return found[-1]
 

@@ -13,7 +13,7 @@ from tutelage.generation import continuous_batch
 from tutelage.generation.continuous_batch import ContinuousBatch
 from tutelage.serve.answering_model import load_served
 from tutelage.serve.app import make_app
-from tutelage.serve.generation_requests import Question
+from tutelage.serve.generation_requests import GenerationRequest
 from tutelage.serve.torch_engine import TorchEngine
 
 TEXTS = [f"Write the number {number} in words." for number in range(8)]
@@ -27,7 +27,7 @@ def served(tuned_run):
 
 @pytest.fixture
 def engine(served):
-    opened = TorchEngine(served.load_arm, served.tokenizer, end_tokens=served.end_tokens, at_once=8)
+    opened = TorchEngine(served.load_variant, served.tokenizer, end_tokens=served.end_tokens, at_once=8)
     yield opened
     opened.close()
 
@@ -56,7 +56,7 @@ def ask(engine, served, texts, **options):
 
     with engine._changed:  # so that all of them are taken up together
         for place, text in enumerate(texts):
-            asked = Question("tuned", served.prompt_of_text(text), LONGEST, **options)
+            asked = GenerationRequest("tuned", served.prompt_of_text(text), LONGEST, **options)
             engine.ask(asked, lambda piece, place=place: tell(place, piece))
     assert all(one.wait(60) for one in over)
     return pieces
@@ -124,8 +124,8 @@ def test_a_model_that_does_not_fit_is_told_by_its_code_and_the_other_answers(ser
     def cannot():
         raise MemoryError
 
-    arms = {"tuned": served.load_arm["tuned"], "base": cannot}
-    engine = TorchEngine(arms, served.tokenizer, end_tokens=served.end_tokens, at_once=8)
+    variants = {"tuned": served.load_variant["tuned"], "base": cannot}
+    engine = TorchEngine(variants, served.tokenizer, end_tokens=served.end_tokens, at_once=8)
     try:
         told = SimpleNamespace(fault=None, over=threading.Event())
 
@@ -133,7 +133,7 @@ def test_a_model_that_does_not_fit_is_told_by_its_code_and_the_other_answers(ser
             told.fault = piece.fault
             told.over.set()
 
-        engine.ask(Question("base", served.prompt_of_text("Hello."), 2), hear)
+        engine.ask(GenerationRequest("base", served.prompt_of_text("Hello."), 2), hear)
         assert told.over.wait(30)
         assert told.fault.code == "device.out_of_memory"
         assert not ask(engine, served, TEXTS[:1])[0][-1].fault

@@ -50,7 +50,7 @@ SERVED = SimpleNamespace(
     tokenizer=None,
     prompt_of_messages=lambda turns: (1,),
     prompt_of_text=lambda text: (1,),
-    room_after=lambda prompt, wanted: 9,
+    tokens_left_after=lambda prompt, wanted: 9,
 )
 
 

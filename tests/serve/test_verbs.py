@@ -37,7 +37,8 @@ def test_both_answer_and_each_remembers_its_own(type_in, tmp_path):
     assert done.code == 0
     saved = {one["model"]: one["messages"] for one in read_json_lines(tmp_path / "talk.jsonl")}
     said = {
-        arm: [one["content"] for one in messages if one["role"] == "user"] for arm, messages in saved.items()
+        variant: [one["content"] for one in messages if one["role"] == "user"]
+        for variant, messages in saved.items()
     }
     assert said == {"base": ["Again."], "tuned": ["Hello.", "Again."]}
     assert done.out.index("base\n") < done.out.index("tuned\n")

@@ -11,7 +11,7 @@ class Served:
     def prompt_of_messages(self, turns):
         return tuple(ord(character) for turn in turns for character in turn.text)
 
-    def room_after(self, prompt, wanted):
+    def tokens_left_after(self, prompt, wanted):
         return 100 - len(prompt)
 
 
@@ -41,9 +41,9 @@ def test_a_model_sees_what_was_said_with_it_and_no_other():
     answer = "".join(piece.text for piece in talk.ask("tuned", "One?"))
     assert answer == "Oh, yes."
     talk.remember("tuned", "One?", answer)
-    for arm in ("tuned", "base"):
-        assert list(talk.ask(arm, "Two?"))
-    assert [(one.arm, text_of(one)) for one in talk.engine.asked] == [
+    for variant in ("tuned", "base"):
+        assert list(talk.ask(variant, "Two?"))
+    assert [(one.variant, text_of(one)) for one in talk.engine.asked] == [
         ("tuned", "One?"),
         ("tuned", "One?Oh, yes.Two?"),
         ("base", "Two?"),

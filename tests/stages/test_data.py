@@ -14,8 +14,8 @@ from tutelage.stages.data.chat_model import check_request_settings, remote_host
 from tutelage.stages.data.convert import convert
 from tutelage.stages.data.describe import describe
 from tutelage.stages.data.filter import RowFilter, filter_rows
-from tutelage.stages.data.generate import find_seeds, generate, most_questions, require_rows
-from tutelage.stages.data.improve import count_questions, improve
+from tutelage.stages.data.generate import find_seeds, generate, max_requests, require_rows
+from tutelage.stages.data.improve import count_requests, improve
 from tutelage.stages.data.rows import read_rows
 from tutelage.stages.data.sample import sample
 from tutelage.stages.data.split import part_files, split
@@ -131,7 +131,7 @@ def test_a_larger_sample_holds_the_smaller_one(inputs_of):
 def test_the_parts_of_a_split_are_all_rows_and_name_their_leaks(inputs_of, tmp_path):
     values = [{"instruction": f"Say {place % 6}.", "output": f"{place}"} for place in range(ROWS)]
     grouped = split(read_rows(inputs_of(values)[0]))
-    by_place = split(read_rows(inputs_of(values, split="position", train_share=0.5, test_share=0.5)[0]))
+    by_place = split(read_rows(inputs_of(values, split="position", train_size=0.5, test_size=0.5)[0]))
     for parts in (grouped, by_place):
         assert sorted(number for part in parts.values.values() for number in numbers(part)) == [*range(ROWS)]
     assert not any(grouped.leaks.values())
@@ -187,7 +187,7 @@ def test_new_rows_say_who_made_them_of_what(inputs_of, tmp_path):
     assert {number for value in made.values for number in value["made_from"]} <= {*range(ROWS)}
     assert [(event.done, event.total) for event in reporter.heard[:-1]] == [(0, 2), (1, 2), (2, 2)]
     assert reporter.heard[-1] == events.Waited()
-    assert most_questions(5, 2) == 3 * 3
+    assert max_requests(5, 2) == 3 * 3
 
 
 def test_a_model_without_a_usable_row_is_told_so(inputs_of, tmp_path):
@@ -204,7 +204,7 @@ def test_improved_rows_are_all_there_and_name_their_model(inputs_of, tmp_path):
     inputs, reporter = inputs_of(alpaca_values(3))
     chat = FakeChat(lambda question: '{"reflection": "Terse.", "output": "In full."}')
     rows = read_rows(inputs)
-    assert (count_questions(rows), count_questions(rows, max_questions=1)) == (3, 1)
+    assert (count_requests(rows), count_requests(rows, max_questions=1)) == (3, 1)
     made = improve(rows, remembering(chat, tmp_path / "cache"), reporter, max_questions=2)
     assert [value["output"] for value in made.values] == [
         "In full.",

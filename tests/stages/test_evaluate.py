@@ -11,7 +11,7 @@ import tutelage
 from tutelage.config.recipe_evaluation import EvaluationSettings
 from tutelage.config.recipe_file import load
 from tutelage.errors import DataError, RunFolderError
-from tutelage.evaluation.evaluate import own_verdict, require_context_room, rows_to_evaluate
+from tutelage.evaluation.evaluate import own_verdict, require_context_space, rows_to_evaluate
 from tutelage.model.loading import context_length
 from tutelage.run import events
 from tutelage.run.evaluation import read_evaluation
@@ -25,7 +25,7 @@ from tutelage.stages.session import Session
 from tutelage.stages.train import train
 from tutelage.tree.examples import Example, PreparedRow
 
-QUICK = {"dtype": "float32", "max_steps": 1, "r": 2, "max_new_tokens": 4, "forgetting": False}
+QUICK = {"dtype": "float32", "max_steps": 1, "r": 2, "max_new_tokens": 4, "general_text": False}
 
 
 @pytest.fixture(scope="module")
@@ -94,13 +94,13 @@ def test_an_evaluation_that_was_ended_before_its_report_is_reported_and_not_made
 
 
 def test_a_run_without_test_rows_cannot_be_evaluated(session_on):
-    session = session_on(data__test_share=0, data__train_share=1, training__max_steps=1)
+    session = session_on(data__test_size=0, data__train_size=1, training__max_steps=1)
     prepare(session)
     train(session)
     with pytest.raises(DataError) as fault:
         evaluate(session)
     assert fault.value.code == "evaluate.no_test_rows"
-    assert f"tutelage prepare {session.run.root} --overwrite --set data.test_share=" in str(fault.value)
+    assert f"tutelage prepare {session.run.root} --overwrite --set data.test_size=" in str(fault.value)
     assert not session.run.evaluation.exists()
 
 
@@ -108,9 +108,9 @@ def test_a_prompt_may_leave_exactly_the_room_that_an_answer_takes(model):
     source = SimpleNamespace(folder=model)
     longest = Example(7, tuple(range(40)), prompt_tokens=30, supervised=10)
     room = context_length(model) - 30
-    require_context_room(longest, EvaluationSettings(max_new_tokens=room), source)
+    require_context_space(longest, EvaluationSettings(max_new_tokens=room), source)
     with pytest.raises(DataError) as fault:
-        require_context_room(longest, EvaluationSettings(max_new_tokens=room + 1), source)
+        require_context_space(longest, EvaluationSettings(max_new_tokens=room + 1), source)
     assert fault.value.code == "evaluate.prompt_too_long"
     assert all(part in str(fault.value) for part in ("Row 7", "30 tokens", f"max_new_tokens={room + 1}"))
 
@@ -165,7 +165,7 @@ def test_one_set_that_one_judge_finds_worse_is_enough(tmp_path, sets_of_judges, 
         for place, verdicts in enumerate(sets_of_judges):
             sets = {f"set-{number}": of_set(one) for number, one in enumerate(verdicts)}
             judges[f"judge-{place}"] = JUDGED | {"trusted": True, "sets": sets}
-        write_json(run.judges, {"protocol_sha256": "beef", "judges": judges})
+        write_json(run.judges, {"format": 2, "protocol_sha256": "beef", "judges": judges})
     assert has_worse_set(run) == is_worse
 
 

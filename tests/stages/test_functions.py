@@ -44,7 +44,7 @@ QUICK = {
     "r": 2,
     "limit": 4,
     "max_new_tokens": 8,
-    "forgetting": False,
+    "general_text": False,
 }
 MINE = """
 from pathlib import Path
@@ -119,7 +119,7 @@ def test_an_own_metric_has_the_paired_statistics_of_ours():
     found, expected = compared.measured["own"], ttest_rel(TUNED, BASE).confidence_interval()
     assert (found.base, found.tuned) == (np.mean(BASE), np.mean(TUNED))
     assert (found.low, found.high) == pytest.approx((expected.low, expected.high))
-    raised = holm({name: one.p for name, one in compared.resampled.items() if name != "chrf"})
+    raised = holm({name: one.p for name, one in compared.bootstrap.items() if name != "chrf"})
     assert compared.p_holm["own"] == raised["own"]
     assert compared.to_record()["metrics"]["own"]["p_holm"] == raised["own"]
     unpaired = ttest_rel(TUNED[::-1], BASE).confidence_interval()
@@ -322,12 +322,12 @@ def run(place, model, mine):
 
 
 def test_a_run_keeps_its_metrics_and_refuses_by_name_to_evaluate_without_them(place, model, mine, run):
-    for arm in ("base", "tuned"):
-        told = {one["row"]: one for one in read_json_lines(run.folder / "evaluation" / f"{arm}.jsonl")}
+    for variant in ("base", "tuned"):
+        told = {one["row"]: one for one in read_json_lines(run.folder / "evaluation" / f"{variant}.jsonl")}
         for line in read_json_lines(run.folder / "evaluation" / "scores.jsonl"):
             answer = told[line["row"]]
-            assert line[arm]["longer"] == mine.longer(answer["response"], answer["reference"])
-            assert line[arm]["longer"] != mine.longer(answer["reference"], answer["response"])
+            assert line[variant]["longer"] == mine.longer(answer["response"], answer["reference"])
+            assert line[variant]["longer"] != mine.longer(answer["reference"], answer["response"])
     metric = run.metrics["longer"]
     assert metric.difference == pytest.approx(metric.tuned - metric.base)
     assert metric.p_holm is not None

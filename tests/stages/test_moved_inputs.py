@@ -28,7 +28,7 @@ QUICK = {
     "r": 2,
     "limit": 4,
     "max_new_tokens": 8,
-    "forgetting": False,
+    "general_text": False,
     "sample_prompts": 0,
 }
 
@@ -82,7 +82,7 @@ def make_another(model):
 def went_on(run):
     """Tell whether a training that is finished went on from a checkpoint, and accepted no change."""
     result = read_json(run / "model" / "training.json")
-    return bool(result["resumed"]) and not result["accepted_changes"]
+    return bool(result["resumed"]) and not result["allowed_changes"]
 
 
 @pytest.mark.parametrize(

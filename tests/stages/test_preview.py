@@ -12,7 +12,7 @@ from tutelage.stages.reporter import Reporter
 
 def prefixes(renderer, rows):
     """Return every distinct beginning of what is read of some rows: one node of the tree each."""
-    examples = renderer.examples([row.row for row in rows], loss_on="response")
+    examples = renderer.examples([row.row for row in rows], train_on="assistant")
     return {tuple(one.read_ids[:length]) for one in examples for length in range(1, len(one.read_ids) + 1)}
 
 
@@ -60,7 +60,7 @@ def test_a_text_is_shown_with_the_token_that_the_head_reads(tmp_path, model, tok
     labels.write_text("text,label\ngood day,fine\nbad day,poor\n")
     settings = {
         "data.source": labels,
-        "data.class_token": token,
+        "data.pooling": token,
         "model.name_or_path": model,
         "training.objective": "classification",
     }

@@ -134,7 +134,7 @@ def test_a_preparation_with_accepted_changes_stays_in_the_log_of_the_training_th
     stop_after(session, 2)
     with pytest.raises(Interrupted):
         train(session)
-    run_all(session_on(data__prompt="phi3"), accept_changes=True)
+    run_all(session_on(data__prompt_template="phi3"), allow_changes=True)
     records = logged(session)
     assert [stage for what, stage in stages(records) if what == "started"] == [
         *("prepare", "train", "prepare", "train", "evaluate", "report")
@@ -161,7 +161,7 @@ def test_rows_that_are_prepared_already_are_left_as_they_are(session_on):
     assert prepare(again) == first
     assert [event.event for event in again.heard if event.event.startswith("stage_")] == ["stage_skipped"]
     with pytest.raises(RunFolderError, match="made of other") as refused:
-        prepare(session_on(data__prompt="chat"))
+        prepare(session_on(data__prompt_template="chat"))
     assert refused.value.code == "run.settings_changed"
 
 

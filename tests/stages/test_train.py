@@ -47,12 +47,12 @@ def test_bfloat16_that_the_processor_only_emulates_is_warned_of(
     ("fields", "code"),
     [
         ({}, "model.padded_rows"),
-        ({"padded_code": "model.padded_attention"}, "model.padded_attention"),
+        ({"fallback_code": "model.padded_attention"}, "model.padded_attention"),
     ],
 )
 def test_a_model_on_padded_rows_is_noted_with_the_reason(session, fields, code):
     reason = "Its attention has sinks. Choose another model."
-    train._report_plan(session, SimpleNamespace(model=model(padded_because=reason, **fields)), 40, 0)
+    train._report_plan(session, SimpleNamespace(model=model(fallback_reason=reason, **fields)), 40, 0)
     assert codes(session) == [("note", code)]
     # What was found may be an error elsewhere; here the training goes on.
     assert session.heard[0].text.startswith("Its attention has sinks. So ")

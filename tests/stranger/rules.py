@@ -13,7 +13,7 @@ COMMENT = re.compile(r"\s+#\s.*$")
 
 FEW_STEPS = (
     "--set training.max_steps=4 --set evaluation.limit=8 --set evaluation.max_new_tokens=8"
-    " --set evaluation.forgetting=false"
+    " --set evaluation.general_text=false"
 )
 
 

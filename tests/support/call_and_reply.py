@@ -2,27 +2,27 @@
 
 from tutelage.data.formats.schemas import Schema
 from tutelage.data.formats.written_rows import UnfitError, single_exchange
-from tutelage.data.rows.conversations import Turn
+from tutelage.data.rows.conversations import ChatMessage
 
 
 def read(value, reading):
     """Return both lines as turns."""
     asked, answered = reading.text(value, "exchange").split("\nA: ")
-    return (Turn("user", asked.removeprefix("Q: ")), Turn("assistant", answered))
+    return (ChatMessage("user", asked.removeprefix("Q: ")), ChatMessage("assistant", answered))
 
 
 def write(row):
     """Return both turns as lines; UnfitError where one has more."""
     system, (asked, answered) = single_exchange(row)
-    if system or "\n" in asked.asked + answered.text:
+    if system or "\n" in asked.content + answered.text:
         raise UnfitError("convert.several_exchanges", "more than one line")
-    return {"exchange": f"Q: {asked.asked}\nA: {answered.text}"}
+    return {"exchange": f"Q: {asked.content}\nA: {answered.text}"}
 
 
 def write_turned_round(row):
     """Return the answer as what is asked, so that it would be read as another conversation."""
     _, (asked, answered) = single_exchange(row)
-    return {"exchange": f"Q: {answered.text}\nA: {asked.asked}"}
+    return {"exchange": f"Q: {answered.text}\nA: {asked.content}"}
 
 
 FORMAT = Schema(("exchange",), (), read, write)

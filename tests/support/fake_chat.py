@@ -5,19 +5,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tutelage.data.synthetic.cached_model import RememberingModel
-from tutelage.llm.language_models import ChatModel, Question
-from tutelage.llm.server_replies import Reply
+from tutelage.llm.language_models import ChatModel, ModelRequest
+from tutelage.llm.server_responses import Reply
 
 
 @dataclass
 class FakeChat:
     """Replies to questions, counts how often it was opened, and keeps what it was asked."""
 
-    reply: Callable[[Question], str]
-    questions: list[Question] = field(default_factory=list)
+    reply: Callable[[ModelRequest], str]
+    questions: list[ModelRequest] = field(default_factory=list)
     opened: int = 0
 
-    def __call__(self, question: Question) -> Reply:
+    def __call__(self, question: ModelRequest) -> Reply:
         self.questions.append(question)
         return Reply(self.reply(question))
 

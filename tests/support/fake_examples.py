@@ -51,7 +51,7 @@ PASSIVES = (
 )
 
 
-def invent(row: int, chance: random.Random) -> dict[str, Any]:
+def self_instruct_rows(row: int, chance: random.Random) -> dict[str, Any]:
     """Make one line of a split from one of seven kinds of task, by turns."""
     instruction, given, response = _task(row, chance)
     prompt = f"{PREAMBLE}\n\n### Instruction:\n{instruction}"
@@ -119,7 +119,7 @@ def _plan(chance: random.Random) -> tuple[str, str, str]:
 
 _PIECES = re.compile(r"<\|im_end\|>| ?[A-Za-z']+| ?[0-9]|\s|.", re.ASCII | re.DOTALL)
 _BYTES = [bytes([byte]) for byte in range(256)]
-_IDS = {data: identity for identity, data in enumerate(_BYTES)}
+_IDS = {data: fingerprint for fingerprint, data in enumerate(_BYTES)}
 
 
 def encode(text: str) -> list[int]:
@@ -139,4 +139,4 @@ def encode(text: str) -> list[int]:
 
 def decode(ids: list[int]) -> str:
     """Join the bytes of the ids, and show a cut character as U+FFFD, as a byte-level tokenizer would."""
-    return b"".join(_BYTES[identity] for identity in ids).decode("utf-8", "replace")
+    return b"".join(_BYTES[fingerprint] for fingerprint in ids).decode("utf-8", "replace")

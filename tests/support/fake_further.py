@@ -19,7 +19,9 @@ def add_set(run: RunFolder, name: str, scores: Mapping[int, float], *, metric: s
 
 def _set_row(row: int, score: float) -> dict[str, Any]:
     prompt = f"{WORDS[row % len(WORDS)]} {row * 7919}?"
-    answers = {arm: {"response": "north", "score": value} for arm, value in (("base", 0.0), ("tuned", score))}
+    answers = {
+        variant: {"response": "north", "score": value} for variant, value in (("base", 0.0), ("tuned", score))
+    }
     return {"row": row, "prompt": prompt, "reference": "north", **answers}
 
 
@@ -31,12 +33,12 @@ JUDGED: dict[str, Any] = {
     "verdict": "no difference detectable",
     "sentence": "No difference detectable.",
     "rows": 0,
-    "nulls": 0,
-    "score": dict.fromkeys(("base", "tuned", "difference", "low", "high", "smallest_detectable"))
+    "missing_scores": 0,
+    "score": dict.fromkeys(("base", "tuned", "difference", "low", "high", "minimum_detectable_effect"))
     | {"higher": 0, "equal": 0, "lower": 0},
     "bounds": {"worst": None, "best": None},
-    "preference": dict.fromkeys(("win", "tie", "loss", "null", "disagreeing"), 0)
-    | dict.fromkeys(("win_share", "low", "high", "worst_share", "best_share", "swaps_agree")),
+    "preference": dict.fromkeys(("win", "tie", "loss", "missing", "disagreeing"), 0)
+    | dict.fromkeys(("win_rate", "low", "high", "worst_win_rate", "best_win_rate", "swaps_agree")),
     "length": {"base_tokens": None, "tuned_tokens": None, "adjusted_difference": None},
     "self_test": {"passed": True, "checks": [], "fault": None},
     "labels": None,
@@ -48,11 +50,13 @@ JUDGED: dict[str, Any] = {
 def add_judge(run: RunFolder, name: str, scores: Sequence[int | None], *, trusted: bool = True) -> None:
     """Add a judge whose scores of the tuned model are given in the order of the test rows."""
     rows = [answer["row"] for answer in read_json_lines(run.responses("tuned"))]
-    write_json(run.judges, {"protocol_sha256": "beef", "judges": {name: JUDGED | {"trusted": trusted}}})
+    write_json(
+        run.judges, {"format": 2, "protocol_sha256": "beef", "judges": {name: JUDGED | {"trusted": trusted}}}
+    )
     records = [
-        {"judge": name, "row": row, "kind": "score", "arm": arm, "value": value, "replies": []}
+        {"judge": name, "row": row, "kind": "score", "variant": variant, "value": value, "responses": []}
         for row, score in zip(rows, scores, strict=True)
-        for arm, value in (("base", 0), ("tuned", score))
+        for variant, value in (("base", 0), ("tuned", score))
     ]
     write_json_lines(run.judgements, records)
 

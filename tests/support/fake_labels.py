@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from support.fake_run import FORGETTING, RECIPE, make_run
+from support.fake_run import GENERAL_TEXT_FIGURES, RECIPE, make_run
 
 from tutelage.evaluation.metrics import load_metric
 from tutelage.evaluation.metrics.class_metrics import class_metrics
@@ -55,7 +55,7 @@ def make_class_run(
     else:
         figures = class_metrics(wanted, probabilities, labels, majority=0, by_words=np.zeros_like(wanted))
     run.evaluation.mkdir(exist_ok=True)
-    found = {"format": 1, "objective": "classification", "primary_metric": "accuracy", **figures}
+    found = {"format": 2, "objective": "classification", "primary_metric": "accuracy", **figures}
     write_artifact(run.metrics, ClassEvaluation.model_validate({**found, **verdict(figures)}))
 
     def name(one: Any) -> str:
@@ -104,7 +104,7 @@ def make_preference_run(
 
 def rewrite_preference_figures(run: RunFolder, is_right: np.ndarray) -> None:
     """Write the figures that belong to the answers in the folder, and of the pairs as far as a test asks for them."""
-    answers = [read_json_lines(run.responses(arm)) for arm in ("base", "tuned")]
+    answers = [read_json_lines(run.responses(variant)) for variant in ("base", "tuned")]
     scores = score_rows(*answers)
     write_json_lines(run.scores, scores.to_records())
     share = {"value": float(is_right.mean()), "low": 0.0, "high": 1.0}
@@ -122,5 +122,5 @@ def rewrite_preference_figures(run: RunFolder, is_right: np.ndarray) -> None:
         "sentence": "Moved towards the chosen answers.",
     }
     result = with_preference(compare_scores(scores, load_metric("chrf")).to_record(), figures)
-    found = {"format": 1, **result, "objective": "dpo", "sets": {}, "forgetting": FORGETTING}
+    found = {"format": 2, **result, "objective": "dpo", "sets": {}, "general_text": GENERAL_TEXT_FIGURES}
     write_artifact(run.metrics, AnswerEvaluation.model_validate(found))

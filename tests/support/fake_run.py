@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from support.fake_examples import END, encode, invent
+from support.fake_examples import END, encode, self_instruct_rows
 from support.rows import write_split
 
 from tutelage.codes import Message
@@ -24,18 +24,18 @@ from tutelage.tree.examples import Example, PreparedRow
 RECIPE = """\
 [data]
 source = "starter"
-prompt = "alpaca"
+prompt_template = "alpaca"
 split = "group"
 
 [model]
 name_or_path = "smollm2-135m-instruct"
 
 [adapter]
-type = "lora"
 r = 16
 target_modules = "all-linear"
 
 [training]
+method = "lora"
 learning_rate = 0.0005
 num_train_epochs = 2
 
@@ -43,8 +43,8 @@ num_train_epochs = 2
 primary_metric = "chrf"
 max_new_tokens = 128
 """
-FORGETTING = {
-    "verdict": "kept",
+GENERAL_TEXT_FIGURES = {
+    "verdict": "pass",
     "sentence": "No regression on general text: from 1.100 to 1.120 bits per byte.",
     "margin": 0.1,
     "passages": 112,
@@ -56,7 +56,7 @@ FORGETTING = {
     "high": 0.025,
     "prompts": 200,
     "kl_margin": 0.5,
-    "kl_verdict": "kept",
+    "kl_verdict": "pass",
     "kl_sentence": "On 200 general prompts it stays within 0.080 nats a token of its base; the margin is 0.5.",
     "kl": 0.08,
     "kl_low": 0.06,
@@ -69,7 +69,7 @@ def make_run(root: Path, *, until: str = "evaluate", test_rows: int = 100) -> Ru
     """Write the files of the stages up to `until`: "prepare", "tune" or "evaluate"."""
     run = RunFolder(root)
     chance = random.Random(7)
-    examples = [invent(row, chance) for row in range(900 + test_rows + 60)]
+    examples = [self_instruct_rows(row, chance) for row in range(900 + test_rows + 60)]
     parts = {
         "train": examples[:900],
         "test": examples[900 : 900 + test_rows],
@@ -116,16 +116,16 @@ def prepare(run: RunFolder, parts: dict[str, list[dict[str, Any]]]) -> None:
         run.preparation,
         Preparation.model_validate(
             {
-                "format": 2,
+                "format": 3,
                 "source": "starter",
                 "sha256": "5f0e" * 16,
                 "kind": "json",
                 "formats": {"alpaca": last + 4},
-                "made_of": {"data": "5f0e" * 16, "model": "b179" * 16},
+                "fingerprints": {"data": "5f0e" * 16, "model": "b179" * 16},
                 "objective": "instruction",
                 "classes": [],
                 "label_sets": [],
-                "prompt": "alpaca",
+                "prompt_template": "alpaca",
                 "split": "group",
                 "rows": {
                     "read": last + 4,
@@ -201,6 +201,7 @@ def tune(run: RunFolder, validation: list[dict[str, Any]]) -> None:
         run.training,
         TrainingResult.model_validate(
             {
+                "format": 2,
                 "examples_per_second": 5.31,
                 "computed_tokens": 67120,
                 "distinct_tokens": 61040,
@@ -209,12 +210,12 @@ def tune(run: RunFolder, validation: list[dict[str, Any]]) -> None:
                 "seconds": 339.2,
                 "peak_memory_bytes": 2_140_000_000,
                 "dtype": "float32",
-                "padded_because": None,
+                "fallback_reason": None,
                 "steps": steps,
                 "planned_steps": steps,
                 "best_step": 196,
                 "resumed": [],
-                "accepted_changes": [],
+                "allowed_changes": [],
                 "trainable_parameters": 4_884_480,
                 "loss": {"before": before, "after": after, "best": best},
             }
@@ -262,7 +263,7 @@ def measure(run: RunFolder, primary: str = "chrf") -> None:
     scores = score_rows(read_json_lines(run.responses("base")), read_json_lines(run.responses("tuned")))
     write_json_lines(run.scores, scores.to_records())
     result = compare_scores(scores, load_metric(primary)).to_record()
-    found = {"format": 1, **result, "sets": {}, "forgetting": FORGETTING}
+    found = {"format": 2, **result, "sets": {}, "general_text": GENERAL_TEXT_FIGURES}
     write_artifact(run.metrics, AnswerEvaluation.model_validate(found))
 
 

@@ -13,7 +13,7 @@ QUICK = {
     "learning_rate": 0.02,
     "limit": 4,
     "max_new_tokens": 8,
-    "forgetting": False,
+    "general_text": False,
 }
 ROUNDING = 1e-4  # nats of a whole answer, in float32
 PROMPTS = [(f"Give {number} a fig.", "Gladly: fig.") for number in range(6)]

@@ -6,7 +6,7 @@ import torch
 from support.sessions import as_pair
 from support.tiny_models import VOCABULARY, ragged_examples
 
-from tutelage.config.recipe import AdapterSettings, Recipe, TrainingSettings
+from tutelage.config.recipe import AdapterSettings, Recipe, TrainingSettings, Tuning
 from tutelage.model.assembly import load_for_training
 from tutelage.run.folder import RunFolder
 from tutelage.system.interruption import Interruption
@@ -19,7 +19,7 @@ from tutelage.training.checkpoint import (
     restore,
     write_checkpoint,
 )
-from tutelage.training.loop import Progress, Watch, train
+from tutelage.training.loop import TrainCallbacks, TrainState, train
 from tutelage.training.optimizer import make_optimizer
 
 STEPS = 40
@@ -36,10 +36,10 @@ SETTINGS = TrainingSettings(
     save_steps=1,
     save_total_limit=STEPS,
 )
-LORA = AdapterSettings(r=4, lora_alpha=8, lora_dropout=0.2)
-FUSED = AdapterSettings(r=4, lora_alpha=8)
-FULL = AdapterSettings(type="none")
-LAST_BLOCK = AdapterSettings(type="last-block")  # of a classification, whose classes are the ids here
+LORA = Tuning(adapter=AdapterSettings(r=4, lora_alpha=8, lora_dropout=0.2))
+FUSED = Tuning(adapter=AdapterSettings(r=4, lora_alpha=8))
+FULL = Tuning("full")
+LAST_BLOCK = Tuning("last-block")  # of a classification, whose classes are the ids here
 
 
 class Training:
@@ -54,7 +54,7 @@ class Training:
         # A model that was trained before will do: what a resume forgets to restore is then at its end.
         self.model = self.model or load_for_training(
             self.source,
-            self.recipe.adapter,
+            self.recipe.tuning,
             torch.device("cpu"),
             torch.float32,
             seed=self.recipe.training.seed,
@@ -66,7 +66,7 @@ class Training:
     def go(self, *, after=None, of=None, until=None, interruption=None):
         """Train to the end, or until the checkpoint of a step is there, from a checkpoint of this run or of another."""
         model, optimizer = self.open()
-        begin = Progress()
+        begin = TrainState()
         if after is not None:
             checkpoint = read_checkpoint((of or self.run).checkpoints, after)
             restore(checkpoint, model, optimizer, self.recipe)
@@ -87,7 +87,7 @@ class Training:
             TRAINING,
             VALIDATION,
             self.recipe.training,
-            watch=Watch(lambda event: self.events.append(as_pair(event)), save, list),
+            watch=TrainCallbacks(lambda event: self.events.append(as_pair(event)), save, list),
             begin=begin,
             interruption=interruption,
         )
@@ -99,8 +99,9 @@ class Training:
         return hashes, replace(read_checkpoint(self.run.checkpoints, step).progress, step_seconds=0.0)
 
 
-def recipe_of(adapter, accumulation=1, **settings):
-    if adapter == LAST_BLOCK:
+def recipe_of(tuning, accumulation=1, **settings):
+    if tuning == LAST_BLOCK:
         settings = {"objective": "classification", **settings}
+    settings = {"method": tuning.method, **settings}
     training = SETTINGS.model_copy(update={"gradient_accumulation_steps": accumulation, **settings})
-    return Recipe(adapter=adapter, training=training)
+    return Recipe(adapter=tuning.adapter, training=training)

@@ -52,7 +52,7 @@ def offences(html):
         is_namespace = name in ("xmlns", "xmlns:xlink")
         if name.startswith("on") or name in ("src", "srcset", "style", "action", "data", "xlink:href"):
             found.append(f"{tag} {name}")
-        if name == "href" and not re.fullmatch("#[a-z]+", value):
+        if name == "href" and not re.fullmatch("#[a-z-]+", value):
             found.append(f"{tag} href={value}")
         if "//" in value and not is_namespace:
             found.append(f"{tag} {name}={value}")

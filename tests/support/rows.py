@@ -9,7 +9,7 @@ import pyarrow
 from pyarrow import parquet
 
 from tutelage.data.dataset.prepared_rows import RowsWriter, id_type
-from tutelage.data.rows.conversations import Conversation, single_turn
+from tutelage.data.rows.conversations import Conversation, single_exchange_of
 from tutelage.data.rows.records import Record, Source
 from tutelage.run.folder import split_files
 from tutelage.tree.examples import PreparedRow
@@ -41,7 +41,7 @@ def make_records(values: list) -> list[Record]:
 
 def make_rows(triples: list[tuple[str, str, str]]) -> list[Conversation]:
     """Return (instruction, input, output) triples as rows."""
-    return [single_turn(row, *triple) for row, triple in enumerate(triples)]
+    return [single_exchange_of(row, *triple) for row, triple in enumerate(triples)]
 
 
 def alpaca_values(count: int) -> list[dict[str, str]]:

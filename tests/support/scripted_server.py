@@ -90,7 +90,7 @@ def ollama_reply(text: str, *, model: str = "judge") -> Answer:
     return Answer(body=json.dumps(body).encode())
 
 
-def in_turn(*answers: Answer | None) -> Script:
+def one_at_a_time(*answers: Answer | None) -> Script:
     """Give the answers one after the other, the last of them ever after."""
     left = list(answers)
     return lambda body: left.pop(0) if len(left) > 1 else left[0]

@@ -138,7 +138,7 @@ def write_tiny_gpt2(folder: Path) -> Path:
 
 def control_ids(tokenizer: PreTrainedTokenizerFast) -> set[int]:
     """Return the ids of all control tokens, as tokenizer.json marks them."""
-    return {identity for identity, token in tokenizer.added_tokens_decoder.items() if token.special}
+    return {fingerprint for fingerprint, token in tokenizer.added_tokens_decoder.items() if token.special}
 
 
 def random_texts(count: int, *, seed: int) -> list[str]:

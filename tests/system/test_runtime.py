@@ -9,7 +9,7 @@ import torch
 from tutelage.config.recipe import Recipe
 from tutelage.errors import RecipeError
 from tutelage.system import runtime
-from tutelage.system.runtime import choose_device, choose_dtype, choose_dtype_to_open, settle_process
+from tutelage.system.runtime import choose_device, choose_dtype, choose_inference_dtype, settle_process
 
 
 @pytest.mark.parametrize(
@@ -39,12 +39,12 @@ def test_a_trained_model_is_opened_in_its_own_type_unless_that_is_emulated(
     monkeypatch, trained, is_native, expected
 ):
     monkeypatch.setattr(runtime, "has_bfloat16_products", lambda: is_native)
-    assert choose_dtype_to_open(trained, torch.device("cpu")) is expected
+    assert choose_inference_dtype(trained, torch.device("cpu")) is expected
 
 
 def test_a_gpu_opens_a_model_in_the_type_of_its_training(monkeypatch):
     monkeypatch.setattr(runtime, "has_bfloat16_products", lambda: False)
-    assert choose_dtype_to_open("bfloat16", torch.device("cuda")) is torch.bfloat16
+    assert choose_inference_dtype("bfloat16", torch.device("cuda")) is torch.bfloat16
 
 
 def test_mps_is_taken_where_torch_has_it_and_refused_by_name_where_not(monkeypatch):

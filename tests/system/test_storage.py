@@ -15,14 +15,14 @@ from tutelage.errors import StorageError
 from tutelage.system import storage
 from tutelage.system.storage import (
     MANIFEST,
+    clean_up,
+    find_damage,
     move_aside,
-    publish_bytes,
-    publish_folder,
     remove,
+    replace_folder,
     retrying,
     staged_folder,
-    sweep,
-    what_is_damaged,
+    write_atomically,
 )
 
 
@@ -34,7 +34,7 @@ def no_waiting(monkeypatch):
     return waited
 
 
-def publish(destination, content, *, files=("weights", "inner/state")):
+def move_into_place(destination, content, *, files=("weights", "inner/state")):
     with staged_folder(destination) as staged:
         for name in files:
             (staged / name).parent.mkdir(exist_ok=True)
@@ -50,7 +50,7 @@ def names_in(folder):
 
 
 def test_a_write_that_fails_leaves_the_old_file_and_no_other(tmp_path):
-    publish_bytes(tmp_path / "a.txt", b"old")
+    write_atomically(tmp_path / "a.txt", b"old")
     for number in range(1, 5):
         with (
             failing(number, code=errno.ENOSPC),
@@ -58,7 +58,7 @@ def test_a_write_that_fails_leaves_the_old_file_and_no_other(tmp_path):
                 StorageError, match=r"a.txt: No space left on device. [\d,]+ bytes are free there"
             ) as fault,
         ):
-            publish_bytes(tmp_path / "a.txt", b"new")
+            write_atomically(tmp_path / "a.txt", b"new")
         assert fault.value.exit_code == 4
         assert names_in(tmp_path) == ["a.txt"]
         # Once it is renamed, the new one stands there whole, and only its permanence is in doubt.
@@ -68,7 +68,7 @@ def test_a_write_that_fails_leaves_the_old_file_and_no_other(tmp_path):
 def test_a_fault_that_passes_is_tried_again_as_a_whole(tmp_path, no_waiting):
     for code in (errno.EIO, errno.EDQUOT):
         with failing(2, 5, code=code) as made:
-            publish_bytes(tmp_path / "a.txt", b"new")
+            write_atomically(tmp_path / "a.txt", b"new")
         # Write, sync that fails; write, sync, rename that fails; then all four.
         assert made == ["write", "sync", "write", "sync", "rename", "write", "sync", "rename", "sync"]
         assert (tmp_path / "a.txt").read_bytes() == b"new"
@@ -79,7 +79,7 @@ def test_a_fault_that_passes_is_tried_again_as_a_whole(tmp_path, no_waiting):
 @pytest.mark.parametrize("number", [1, 2, 3])
 def test_a_folder_is_removed_though_the_disk_fails_for_a_moment(tmp_path, number):
     place = tmp_path / "folder"
-    publish(place, "old")
+    move_into_place(place, "old")
     with failing(number, number + 1, code=errno.EIO):
         remove(place)
     assert names_in(tmp_path) == []
@@ -87,11 +87,11 @@ def test_a_folder_is_removed_though_the_disk_fails_for_a_moment(tmp_path, number
 
 def test_a_folder_whose_removal_cannot_be_kept_stays_whole(tmp_path):
     place = tmp_path / "folder"
-    publish(place, "old")
+    move_into_place(place, "old")
     with failing(*range(2, 9), code=errno.EIO), pytest.raises(StorageError, match="Input/output error"):
         remove(place)
     assert names_in(tmp_path) == ["folder"]
-    assert what_is_damaged(place) is None
+    assert find_damage(place) is None
 
 
 def test_a_folder_is_filled_again_where_the_disk_fails_for_a_moment(tmp_path):
@@ -102,7 +102,7 @@ def test_a_folder_is_filled_again_where_the_disk_fails_for_a_moment(tmp_path):
         (staged / "weights").write_text("new weights")
 
     with failing(3, 4, code=errno.EIO):  # in the first try, and at the beginning of the second
-        publish_folder(tmp_path / "folder", fill)
+        replace_folder(tmp_path / "folder", fill)
     assert len(filled) == len(set(filled)) == 2
     assert content_of(tmp_path / "folder") == "new"
     assert names_in(tmp_path) == ["folder"]
@@ -113,7 +113,7 @@ def test_a_fault_that_stays_is_told_after_three_more_tries(tmp_path, no_waiting)
         before_each(lambda *_: _raise(errno.EIO)) as made,
         pytest.raises(StorageError, match="Input/output error"),
     ):
-        publish_bytes(tmp_path / "a.txt", b"new")
+        write_atomically(tmp_path / "a.txt", b"new")
     assert (len(made), no_waiting) == (4, [0.1, 0.4, 1.6])
     assert names_in(tmp_path) == []
 
@@ -132,21 +132,21 @@ def _raise(code):
 def test_a_folder_cannot_be_made_where_a_file_stands(tmp_path):
     (tmp_path / "file").write_text("x")
     with pytest.raises(StorageError, match="Could not write"):
-        publish_bytes(tmp_path / "file" / "a.txt", b"x")
+        write_atomically(tmp_path / "file" / "a.txt", b"x")
     with pytest.raises(StorageError, match="Could not write"), staged_folder(tmp_path / "file" / "b"):
         pass
 
 
 def test_a_published_folder_takes_the_place_of_the_old_one_whole(tmp_path):
-    publish(tmp_path / "data", "old", files=("weights", "only-old"))
-    publish(tmp_path / "data", "new", files=("weights", "only-new"))
+    move_into_place(tmp_path / "data", "old", files=("weights", "only-old"))
+    move_into_place(tmp_path / "data", "new", files=("weights", "only-new"))
     assert names_in(tmp_path / "data") == [MANIFEST, "only-new", "weights"]
     assert names_in(tmp_path) == ["data"]
-    assert what_is_damaged(tmp_path / "data") is None
+    assert find_damage(tmp_path / "data") is None
 
 
 def test_a_staged_folder_that_fails_changes_nothing(tmp_path):
-    publish(tmp_path / "data", "old")
+    move_into_place(tmp_path / "data", "old")
     with pytest.raises(RuntimeError, match="half way"), staged_folder(tmp_path / "data") as staged:
         (staged / "weights").write_text("new")
         raise RuntimeError("half way")
@@ -158,54 +158,54 @@ def test_every_operation_that_fails_leaves_the_old_folder_or_the_new_one_and_not
     outcomes = []
     for number in range(1, count_operations(lambda: publish_twice(tmp_path / "counted")) + 1):
         place = tmp_path / str(number) / "model"
-        publish(place, "old")
+        move_into_place(place, "old")
         with failing(number, code=errno.ENOSPC):
             try:
-                publish(place, "new")
+                move_into_place(place, "new")
             except StorageError as fault:
                 assert "No space left on device" in str(fault)
-        sweep(place.parent)
+        clean_up(place.parent)
         assert names_in(place.parent) == ["model"]
-        assert what_is_damaged(place) is None
+        assert find_damage(place) is None
         outcomes.append(content_of(place))
     assert outcomes == sorted(outcomes, reverse=True)  # old before new
     assert {"old", "new"} == set(outcomes)
 
 
 def publish_twice(place):
-    publish(place, "old")
-    publish(place, "new")
+    move_into_place(place, "old")
+    move_into_place(place, "new")
 
 
 @pytest.mark.forks
 def test_a_crash_before_any_operation_leaves_the_old_folder_or_the_new_one(tmp_path):
     """Property 3: for all k the newest whole one is the old or the new, and the next start clears up."""
-    publish(tmp_path / "counted" / "model", "old")
-    operations = count_operations(lambda: publish(tmp_path / "counted" / "model", "new"))
+    move_into_place(tmp_path / "counted" / "model", "old")
+    operations = count_operations(lambda: move_into_place(tmp_path / "counted" / "model", "new"))
     found = []
     for number in range(1, operations + 1):
         place = tmp_path / str(number) / "model"
-        publish(place, "old")
-        assert crash_in_a_child(number, lambda place=place: publish(place, "new"))
-        sweep(place.parent)
+        move_into_place(place, "old")
+        assert crash_in_a_child(number, lambda place=place: move_into_place(place, "new"))
+        clean_up(place.parent)
         assert names_in(place.parent) == ["model"]
-        assert what_is_damaged(place) is None
+        assert find_damage(place) is None
         found.append(content_of(place))
-        publish(place, "after")  # nothing that was left is in the way
+        move_into_place(place, "after")  # nothing that was left is in the way
         assert content_of(place) == "after"
     assert set(found) == {"old", "new"}
-    assert not crash_in_a_child(operations + 1, lambda: publish(tmp_path / "whole" / "model", "new"))
+    assert not crash_in_a_child(operations + 1, lambda: move_into_place(tmp_path / "whole" / "model", "new"))
 
 
 @pytest.mark.forks
 def test_what_is_removed_is_never_half_removed_under_its_name(tmp_path):
     place = tmp_path / "folder"
-    publish(place, "old")
+    move_into_place(place, "old")
     for number in range(1, count_operations(lambda: remove(place)) + 1):
-        publish(place, "old")
+        move_into_place(place, "old")
         assert crash_in_a_child(number, lambda: remove(place))
-        assert not place.exists() or what_is_damaged(place) is None
-        sweep(tmp_path)
+        assert not place.exists() or find_damage(place) is None
+        clean_up(tmp_path)
         assert names_in(tmp_path) in ([], ["folder"])
 
 
@@ -213,13 +213,13 @@ def test_what_is_removed_is_never_half_removed_under_its_name(tmp_path):
 def test_a_swap_whose_old_folder_is_not_put_back_is_caught(tmp_path, monkeypatch):
     """Without the sweep a crash between the two renames would leave neither."""
     place = tmp_path / "model"
-    publish(place, "old")
-    operations = count_operations(lambda: publish(place, "new"))
+    move_into_place(place, "old")
+    operations = count_operations(lambda: move_into_place(place, "new"))
     lost = 0
     for number in range(1, operations + 1):
         shutil.rmtree(tmp_path)
-        publish(place, "old")
-        crash_in_a_child(number, lambda: publish(place, "new"))
+        move_into_place(place, "old")
+        crash_in_a_child(number, lambda: move_into_place(place, "new"))
         lost += not place.exists()
     assert lost == 1
 
@@ -230,7 +230,7 @@ def power_cuts(tmp_path, states, *, seed):
     disk.mkdir()
     with Recorder(disk) as recorder:
         for step in range(1, 4):
-            publish(disk / f"step-{step}", f"step-{step}")
+            move_into_place(disk / f"step-{step}", f"step-{step}")
             if step > 1:
                 remove(disk / f"step-{step - 1}")
             recorder.mark(step)
@@ -239,8 +239,8 @@ def power_cuts(tmp_path, states, *, seed):
     for number in range(states):
         place = tmp_path / f"cut-{number}"
         promised = after_a_power_cut(recorder, place, chance)
-        sweep(place)
-        whole = [path.name for path in place.iterdir() if what_is_damaged(path) is None]
+        clean_up(place)
+        whole = [path.name for path in place.iterdir() if find_damage(path) is None]
         wrong = [name for name in whole if content_of(place / name) != name]
         newest = max((int(name[-1]) for name in whole), default=0)
         if newest < promised or wrong or len(whole) < len(names_in(place)):
@@ -299,45 +299,45 @@ def lose(path):
 @pytest.mark.parametrize("fault", [truncate, zero, flip, empty, lose])
 @pytest.mark.parametrize("file", FILES)
 def test_damage_to_any_file_is_found_and_named(tmp_path, file, fault):
-    publish(tmp_path / "model", "new")
+    move_into_place(tmp_path / "model", "new")
     fault(tmp_path / "model" / file)
-    told = what_is_damaged(tmp_path / "model")
+    told = find_damage(tmp_path / "model")
     assert told is not None
     assert file in told
 
 
 def test_every_single_flipped_bit_is_found(tmp_path):
-    publish(tmp_path / "model", "new")
+    move_into_place(tmp_path / "model", "new")
     for file in FILES:
         path = tmp_path / "model" / file
         for place in range(path.stat().st_size):
             for bit in range(8):
                 flip(path, place, bit)
-                assert what_is_damaged(tmp_path / "model") is not None, (file, place, bit)
+                assert find_damage(tmp_path / "model") is not None, (file, place, bit)
                 flip(path, place, bit)
-    assert what_is_damaged(tmp_path / "model") is None
+    assert find_damage(tmp_path / "model") is None
 
 
 def test_swapped_and_added_files_are_found(tmp_path):
-    publish(tmp_path / "one", "one")
-    publish(tmp_path / "two", "two")
+    move_into_place(tmp_path / "one", "one")
+    move_into_place(tmp_path / "two", "two")
     shutil.copy(tmp_path / "one" / "weights", tmp_path / "two" / "weights")
-    assert what_is_damaged(tmp_path / "two") == f"weights has other bytes than {MANIFEST} says"
+    assert find_damage(tmp_path / "two") == f"weights has other bytes than {MANIFEST} says"
     (tmp_path / "one" / "added").touch()
-    assert what_is_damaged(tmp_path / "one") == f"added is not named in {MANIFEST}"
+    assert find_damage(tmp_path / "one") == f"added is not named in {MANIFEST}"
 
 
 @pytest.mark.parametrize(
     "content", ["[]", "{}", '{"format": 2, "files": {}}', '{"format": 1, "files": []}', "{", "["]
 )
 def test_a_manifest_that_is_none_is_found(tmp_path, content):
-    publish(tmp_path / "model", "new")
+    move_into_place(tmp_path / "model", "new")
     (tmp_path / "model" / MANIFEST).write_text(content)
-    assert MANIFEST in (what_is_damaged(tmp_path / "model") or "")
+    assert MANIFEST in (find_damage(tmp_path / "model") or "")
 
 
 def test_the_manifest_names_each_file_with_its_size_and_hash(tmp_path):
-    publish(tmp_path / "model", "new", files=("weights",))
+    move_into_place(tmp_path / "model", "new", files=("weights",))
     # printf 'new weights' | sha256sum
     assert json.loads((tmp_path / "model" / MANIFEST).read_text()) == {
         "format": 1,
@@ -352,7 +352,7 @@ def test_the_manifest_names_each_file_with_its_size_and_hash(tmp_path):
 
 def test_a_folder_is_moved_aside_under_a_name_that_is_free(tmp_path):
     for expected in ("step-1", "step-1-2", "step-1-3"):
-        publish(tmp_path / "step-1", "new")
+        move_into_place(tmp_path / "step-1", "new")
         assert move_aside(tmp_path / "step-1", tmp_path / "aside" / "step-1") == tmp_path / "aside" / expected
     assert names_in(tmp_path) == ["aside"]
 
@@ -363,14 +363,14 @@ def test_the_sweep_touches_nothing_that_was_not_staged(tmp_path):
         (tmp_path / name).write_text("mine")
     for name in (".recipe.toml.0123abcd.part", ".model.0123abcd.gone"):
         (tmp_path / name).write_text("staged")
-    sweep(tmp_path)
+    clean_up(tmp_path)
     assert names_in(tmp_path) == sorted(kept)
 
 
 def test_files_and_folders_get_the_permissions_that_the_user_asks_for(tmp_path):
     before = os.umask(0o027)
     try:
-        publish_bytes(tmp_path / "a.txt", b"x")
+        write_atomically(tmp_path / "a.txt", b"x")
         with staged_folder(tmp_path / "data") as staged:
             (staged / "inside").mkdir()
             (staged / "inside" / "weights").touch(0o600)

@@ -46,7 +46,7 @@ def test_a_question_is_asked_only_where_something_was_meant():
         ("training.learnig_rate=1", "training.learning_rate"),
         ("trainig.seed=1", "[training]"),
         ("data.split=grup", "group"),
-        ("data.prompt=alpca", "alpaca"),
+        ("data.prompt_template=alpca", "alpaca"),
         ("training.objective=clasification", "classification"),
     ],
 )

@@ -69,7 +69,9 @@ def our_loss(model, tokenizer, name, *, micro_batch_size=8):
     """The loss of one step over all rows, under the settings of a recipe that ships."""
     settings = load(shipped_path(name), {}, []).recipe.data
     examples = list(
-        make_renderer(tokenizer, settings.prompt).examples(make_rows(ROWS), loss_on=settings.loss_on)
+        make_renderer(tokenizer, settings.prompt_template).examples(
+            make_rows(ROWS), train_on=settings.train_on
+        )
     )
     cut = micro_batches(examples, size=micro_batch_size, distinct_tokens=MAX_NODES)
     loss, *_ = accumulate_gradients(model, cut, normalizer=sum(example.supervised for example in examples))
@@ -160,5 +162,5 @@ def test_the_header_that_the_books_masked_variant_still_learns_is_masked_here(mo
 
 
 def test_gpt2_with_its_learned_positions_is_exact_over_trees(model, tokenizer):
-    examples = list(make_renderer(tokenizer, "alpaca").examples(make_rows(ROWS), loss_on="everything"))
+    examples = list(make_renderer(tokenizer, "alpaca").examples(make_rows(ROWS), train_on="all"))
     check_parity(model, examples[:2])

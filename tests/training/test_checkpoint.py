@@ -20,15 +20,15 @@ from tutelage.training.checkpoint import (
     Checkpoint,
     changes_since,
     check_changes,
-    identity_of,
+    fingerprint_of,
     prune_checkpoints,
     read_checkpoint,
 )
-from tutelage.training.loop import Progress
+from tutelage.training.loop import TrainState
 from tutelage.tree.batches import BatchPlan
 
 KINDS = pytest.mark.parametrize(
-    ("adapter", "accumulation"),
+    ("tuning", "accumulation"),
     [(LORA, 1), (LORA, 4), (FUSED, 1), (FULL, 1), (FULL, 4), (LAST_BLOCK, 1)],
     ids=["adapter", "adapter-4", "fused", "full", "full-4", "last-block"],
 )
@@ -51,11 +51,11 @@ def straight(source, tmp_path_factory):
     """Trainings that were never stopped, with a checkpoint of every step, by their kind."""
     made = {}
 
-    def get(adapter, accumulation):
-        kind = (adapter.type, adapter.lora_dropout, accumulation)
+    def get(tuning, accumulation):
+        kind = (tuning.method, tuning.adapter.lora_dropout, accumulation)
         if kind not in made:
             made[kind] = Training(
-                tmp_path_factory.mktemp("straight"), source, recipe_of(adapter, accumulation)
+                tmp_path_factory.mktemp("straight"), source, recipe_of(tuning, accumulation)
             )
             made[kind].go()
         return made[kind]
@@ -76,10 +76,10 @@ def goes_on(training, step, root, *, until=None):
 
 @KINDS
 def test_each_step_after_a_checkpoint_is_that_of_the_straight_training(
-    straight, tmp_path, adapter, accumulation
+    straight, tmp_path, tuning, accumulation
 ):
     """Property 1: from every checkpoint the next one follows to the bit, so all that follow do."""
-    training = straight(adapter, accumulation)
+    training = straight(tuning, accumulation)
     for step in range(1, STEPS):
         resumed = goes_on(training, step, tmp_path / str(step), until=step + 1)
         assert resumed.state(step + 1) == training.state(step + 1), step
@@ -87,8 +87,8 @@ def test_each_step_after_a_checkpoint_is_that_of_the_straight_training(
 
 @KINDS
 @pytest.mark.parametrize("step", [1, 27])
-def test_a_resumed_training_ends_as_the_straight_one(straight, tmp_path, adapter, accumulation, step):
-    training = straight(adapter, accumulation)
+def test_a_resumed_training_ends_as_the_straight_one(straight, tmp_path, tuning, accumulation, step):
+    training = straight(tuning, accumulation)
     resumed = goes_on(training, step, tmp_path)
     assert resumed.state(STEPS) == training.state(STEPS)
 
@@ -96,9 +96,9 @@ def test_a_resumed_training_ends_as_the_straight_one(straight, tmp_path, adapter
 @pytest.mark.nightly
 @KINDS
 def test_from_every_step_a_resumed_training_ends_as_the_straight_one(
-    straight, tmp_path, adapter, accumulation
+    straight, tmp_path, tuning, accumulation
 ):
-    training = straight(adapter, accumulation)
+    training = straight(tuning, accumulation)
     for step in range(1, STEPS):
         resumed = goes_on(training, step, tmp_path / str(step))
         assert resumed.state(STEPS) == training.state(STEPS), step
@@ -190,43 +190,43 @@ def test_the_latest_and_the_best_are_kept(source, tmp_path, keep):
     assert run.saved_steps() == sorted({2, *range(7 - keep, 7)})
 
 
-def identity(tmp_path, source, **training):
+def fingerprint(tmp_path, source, **training):
     run = RunFolder(tmp_path / "run")
     run.data.mkdir(parents=True, exist_ok=True)
     if not run.split("train").exists():
         run.split("train").write_text("a row\n")
-    return identity_of(run.data, recipe_of(LORA, **training), source)
+    return fingerprint_of(run.data, recipe_of(LORA, **training), source)
 
 
 def test_what_changed_is_named(tmp_path, source):
     """Property 18, each of the seven by itself."""
-    before = identity(tmp_path, source)
-    assert changes_since(before, identity(tmp_path, source)) == []
+    before = fingerprint(tmp_path, source)
+    assert changes_since(before, fingerprint(tmp_path, source)) == []
     for setting, value, was in [("per_device_train_batch_size", 3, 2), ("seed", 6, 5)]:
-        now = identity(tmp_path, source, **{setting: value})
+        now = fingerprint(tmp_path, source, **{setting: value})
         assert changes_since(before, now) == [f"training.{setting} (was {was}, now {value})"]
-    for setting, value in [("prompt", "chat"), ("max_length", 77)]:
+    for setting, value in [("prompt_template", "chat"), ("max_length", 77)]:
         data = Recipe().data.model_copy(update={setting: value})
-        now = identity_of(
+        now = fingerprint_of(
             RunFolder(tmp_path / "run").data, recipe_of(LORA).model_copy(update={"data": data}), source
         )
         assert [change.split(" ")[0] for change in changes_since(before, now)] == [f"data.{setting}"]
-    assert changes_since(before, identity(tmp_path, replace(source, identity="1" * 64))) == [
+    assert changes_since(before, fingerprint(tmp_path, replace(source, fingerprint="1" * 64))) == [
         "the base weights"
     ]
     other = shutil.copytree(source.folder, tmp_path / "other")
     (other / "tokenizer.json").write_text((other / "tokenizer.json").read_text() + " ")
-    assert changes_since(before, identity(tmp_path, replace(source, folder=other))) == [
+    assert changes_since(before, fingerprint(tmp_path, replace(source, folder=other))) == [
         "the model's tokenizer.json"
     ]
     (tmp_path / "run" / "data" / "train.jsonl").write_text("another row\n")
-    assert changes_since(before, identity(tmp_path, source)) == ["data/train.jsonl"]
+    assert changes_since(before, fingerprint(tmp_path, source)) == ["data/train.jsonl"]
 
 
 @pytest.mark.parametrize("table", Recipe.model_fields)
 def test_a_changed_setting_of_every_table_counts_but_those_that_only_ask_the_model(tmp_path, source, table):
     """A table that a recipe gets one day is among them."""
-    before, recipe = identity(tmp_path, source), recipe_of(LORA)
+    before, recipe = fingerprint(tmp_path, source), recipe_of(LORA)
     names = [
         name for name, _, _ in walk(recipe) if name.startswith(f"{table}.") and name not in checkpoint.FREE
     ]
@@ -234,7 +234,7 @@ def test_a_changed_setting_of_every_table_counts_but_those_that_only_ask_the_mod
     for name in names:
         settings = getattr(recipe, table).model_copy(update={name.partition(".")[2]: "changed"})
         changed = recipe.model_copy(update={table: settings})
-        now = identity_of(RunFolder(tmp_path / "run").data, changed, source)
+        now = fingerprint_of(RunFolder(tmp_path / "run").data, changed, source)
         told = [change.partition(" ")[0] for change in changes_since(before, now)]
         assert told == ([] if table == "evaluation" else [name])
 
@@ -247,18 +247,18 @@ def test_settings_that_change_no_weight_may_change(tmp_path, source):
         "early_stopping_patience": 9,
         "dtype": "float32",
     }
-    assert identity(tmp_path, source) == identity(tmp_path, source, **free)
+    assert fingerprint(tmp_path, source) == fingerprint(tmp_path, source, **free)
 
 
 def test_changes_are_refused_unless_they_are_accepted(tmp_path):
     kept = Checkpoint(
-        tmp_path, Progress(step=7), 0.0, 0, {"training.seed": 1, "the base weights": "a"}, {}, [], []
+        tmp_path, TrainState(step=7), 0.0, 0, {"training.seed": 1, "the base weights": "a"}, {}, [], []
     )
     now = {"training.seed": 2, "the base weights": "b"}
     with pytest.raises(RunFolderError, match="after step 7, but not with the same") as fault:
-        check_changes(kept, now, root=tmp_path, is_accepted=False)
+        check_changes(kept, now, root=tmp_path, is_allowed=False)
     assert "the base weights" in str(fault.value)
     assert "training.seed (was 1, now 2)" in str(fault.value)
-    assert "--accept-changes" in str(fault.value)
-    assert len(check_changes(kept, now, root=tmp_path, is_accepted=True)) == 2
-    assert check_changes(kept, kept.identity, root=tmp_path, is_accepted=False) == []
+    assert "--allow-changes" in str(fault.value)
+    assert len(check_changes(kept, now, root=tmp_path, is_allowed=True)) == 2
+    assert check_changes(kept, kept.fingerprint, root=tmp_path, is_allowed=False) == []

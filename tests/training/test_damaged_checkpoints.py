@@ -19,7 +19,7 @@ from tutelage.errors import StorageError
 from tutelage.model.sources import ModelSource
 from tutelage.run.folder import RunFolder
 from tutelage.system import storage
-from tutelage.system.storage import MANIFEST, staged_folder, what_is_damaged
+from tutelage.system.storage import MANIFEST, find_damage, staged_folder
 from tutelage.training.checkpoint import (
     MOMENTS,
     STATE,
@@ -150,7 +150,7 @@ def falls_back(run, *named):
     told = []
     found = newest_whole(run, tell=told.append)
     assert found.progress.step == 30
-    assert what_is_damaged(found.folder) is None
+    assert find_damage(found.folder) is None
     [warning] = told
     assert warning.code == "run.checkpoint_damaged"
     line = warning.text
@@ -281,7 +281,7 @@ def test_a_check_that_reads_no_bytes_is_caught(run, monkeypatch):
     hashes = {name: file["sha256"] for name, file in manifest_of(run)["files"].items()}
     flip(run.checkpoint(40) / WEIGHTS)
     monkeypatch.setattr(storage, "file_sha256", lambda path: hashes[path.name])
-    assert what_is_damaged(run.checkpoint(40)) is None
+    assert find_damage(run.checkpoint(40)) is None
 
 
 def test_where_no_checkpoint_is_whole_the_training_does_not_start_from_zero_by_itself(run):
@@ -324,16 +324,16 @@ def forged(run, *, state=None, tensors=None, file=MOMENTS):
             held = load_file(staged / file)
             tensors(held)
             save_file(held, staged / file, metadata={"format": "pt"})
-    assert what_is_damaged(folder) is None
+    assert find_damage(folder) is None
 
 
-@pytest.mark.parametrize("format_", [0, 2, 99, "1", None, [1]])
+@pytest.mark.parametrize("format_", [0, 1, 99, "2", None, [2]])
 def test_a_checkpoint_of_another_format_is_refused_by_its_number(run, format_):
     """Property 24."""
     forged(run, state=lambda state: {**state, "format": format_})
     with pytest.raises(StorageError) as fault:
         newest_whole(run, tell=pytest.fail)
-    assert f"has format {format_} of another version of Tutelage, and this one reads format 1" in str(
+    assert f"has format {format_} of another version of Tutelage, and this one reads format 2" in str(
         fault.value
     )
     assert fault.value.exit_code == 4
@@ -350,7 +350,7 @@ def progress(**changed):
 STATES = {
     "a list": (lambda state: [state], "list"),
     "no progress": (without("progress"), "progress"),
-    "no identity": (without("identity"), "identity"),
+    "no identity": (without("fingerprint"), "fingerprint"),
     "progress in words": (lambda state: {**state, "progress": "far"}, "progress"),
     "a step in words": (progress(step="forty"), "step"),
     "half a step": (progress(step=39.5), "step"),
@@ -459,9 +459,9 @@ def test_wherever_a_checkpoint_cannot_be_written_the_one_before_stays_and_the_fa
         assert f"step-000050: {os.strerror(code)}" in re.sub(r"\.(step-000050)\S+:", r"\1:", str(fault.value))
         assert ("bytes are free there" in str(fault.value)) == (code in (errno.ENOSPC, errno.EDQUOT))
         assert [path.name for path in run.checkpoints.iterdir() if path.name.startswith(".")] == []
-        assert all(what_is_damaged(run.checkpoint(step)) is None for step in run.saved_steps())
+        assert all(find_damage(run.checkpoint(step)) is None for step in run.saved_steps())
         save()  # the fault is over, and nothing is in the way
-        assert what_is_damaged(run.checkpoint(50)) is None
+        assert find_damage(run.checkpoint(50)) is None
 
 
 @pytest.mark.parametrize("code", [errno.EIO, errno.EDQUOT])
@@ -473,4 +473,4 @@ def test_a_fault_that_passes_is_not_noticed(made, run, code):
         shutil.rmtree(run.checkpoint(50))
         with failing(number, 2 * number, code=code):
             save()
-        assert what_is_damaged(run.checkpoint(50)) is None
+        assert find_damage(run.checkpoint(50)) is None

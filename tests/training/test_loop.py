@@ -18,7 +18,7 @@ from torch.optim.optimizer import register_optimizer_step_pre_hook
 from tutelage.config.recipe import TrainingSettings
 from tutelage.errors import NonFiniteError
 from tutelage.system.interruption import Interruption
-from tutelage.training.loop import Progress, Watch, plan_steps, train
+from tutelage.training.loop import TrainCallbacks, TrainState, plan_steps, train
 from tutelage.training.optimizer import make_optimizer
 from tutelage.training.schedule import learning_rate_at
 from tutelage.training.validation import validate
@@ -76,7 +76,7 @@ def train_with(diary, model, training, validation, settings=SETTINGS, **more):
         training,
         validation,
         settings,
-        watch=Watch(diary.emit, diary.save, diary.answer_samples),
+        watch=TrainCallbacks(diary.emit, diary.save, diary.answer_samples),
         **{"interruption": Interruption(), **more},
     )
 
@@ -198,7 +198,7 @@ def test_the_best_step_is_the_lowest_loss_and_the_untuned_model_does_not_count(m
     ],
 )
 def test_of_equal_losses_the_earlier_step_is_best(losses, best):
-    assert Progress(losses=losses).best_step == best
+    assert TrainState(losses=losses).best_step == best
 
 
 def test_a_best_step_between_two_checkpoints_is_saved_too(monkeypatch):

@@ -107,9 +107,9 @@ def source(tmp_path_factory):
     return ModelSource(write_tiny_model(tmp_path_factory.mktemp("model") / "tiny"), "tiny", "0" * 64, None)
 
 
-def trained(source, root, adapter, before=lambda model: None):
+def trained(source, root, tuning, before=lambda model: None):
     """Train for a few steps, with something done before the first; return the state and the losses."""
-    training = Training(root, source, recipe_of(adapter, max_steps=STEPS, eval_steps=3))
+    training = Training(root, source, recipe_of(tuning, max_steps=STEPS, eval_steps=3))
     model, _ = training.open()
     before(model)
     with patch("os.fsync"):
@@ -123,10 +123,10 @@ def measure(model):
     seconds_of_a_step(model, [example.prompt_ids for example in TRAINING[:3]])
 
 
-@pytest.mark.parametrize("adapter", [LORA, FUSED, FULL], ids=["dropout", "fused", "full"])
-def test_a_training_whose_pace_was_measured_is_the_same_to_the_bit(source, tmp_path, adapter):
-    plain = trained(source, tmp_path / "plain", adapter)
-    assert trained(source, tmp_path / "measured", adapter, measure) == plain
+@pytest.mark.parametrize("tuning", [LORA, FUSED, FULL], ids=["dropout", "fused", "full"])
+def test_a_training_whose_pace_was_measured_is_the_same_to_the_bit(source, tmp_path, tuning):
+    plain = trained(source, tmp_path / "plain", tuning)
+    assert trained(source, tmp_path / "measured", tuning, measure) == plain
 
 
 def test_a_gradient_that_is_left_behind_is_caught(source, tmp_path):

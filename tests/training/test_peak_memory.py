@@ -6,7 +6,7 @@ import pytest
 import torch
 from support.tiny_models import CPU, FAMILIES, ragged_examples, tiny_model
 
-from tutelage.config.recipe import AdapterSettings
+from tutelage.config.recipe import AdapterSettings, Tuning
 from tutelage.model.adapters import add_adapter
 from tutelage.model.decoder_layers import fuse_layers
 from tutelage.model.forward import MAX_NODES, CausalModel, target_log_probs, undressed
@@ -20,6 +20,7 @@ from tutelage.tree.prefix_tree import merge
 RANK, PARTS = 4, 7
 SMOLLM = LayerWidths(layers=30, hidden=576, inner=1536, query=576, key=192, heads=9)
 LORA = AdapterSettings(r=RANK)
+TUNING = Tuning(adapter=LORA)
 
 
 def kept_by_a_layer() -> tuple[Kept, int]:
@@ -93,9 +94,9 @@ def example(tokens: int, *, row: int = 1) -> Example:
 def test_the_peak_is_that_of_the_largest_tree_beside_weights_and_optimizer():
     config = tiny_model("llama").module.config
 
-    def peak(*steps: list[Example], dtype=torch.float32, adapter=LORA, parameters: int = 10**6) -> int:
+    def peak(*steps: list[Example], dtype=torch.float32, tuning=TUNING, parameters: int = 10**6) -> int:
         return peak_memory_bytes(
-            config, adapter, steps, parameters=parameters, dtype=dtype, micro_batch_size=8
+            config, tuning, steps, parameters=parameters, dtype=dtype, micro_batch_size=8
         )
 
     short, long = [example(20), example(30)], [example(900)]
@@ -104,5 +105,5 @@ def test_the_peak_is_that_of_the_largest_tree_beside_weights_and_optimizer():
     assert peak(short, dtype=torch.bfloat16, parameters=2 * 10**6) - peak(
         short, dtype=torch.bfloat16
     ) == pytest.approx(2 * 10**6)
-    full = AdapterSettings(type="none")
-    assert peak(short, adapter=full, parameters=2 * 10**6) - peak(short, adapter=full) >= 16 * 10**6
+    full = Tuning("full")
+    assert peak(short, tuning=full, parameters=2 * 10**6) - peak(short, tuning=full) >= 16 * 10**6

@@ -14,7 +14,7 @@ from tutelage.system.interruption import Interruption
 from tutelage.training import validation as validation_module
 from tutelage.training import work as work_module
 from tutelage.training.load import SAMPLE_TOKENS, OpenedRun
-from tutelage.training.loop import Progress, Watch, plan_steps, train
+from tutelage.training.loop import TrainCallbacks, TrainState, plan_steps, train
 from tutelage.training.optimizer import make_optimizer, trainable_parameters
 from tutelage.training.validation import validate
 from tutelage.training.work import (
@@ -125,13 +125,13 @@ def opened_with(model, *, watched=()):
     return OpenedRun(model, TRAINING, VALIDATION, rows)
 
 
-def work_of(opened, settings=SETTINGS, begin=Progress()):  # noqa: B008 - frozen
+def work_of(opened, settings=SETTINGS, begin=TrainState()):  # noqa: B008 - frozen
     recipe = Recipe(training=settings)
     steps = look_ahead(opened.model, opened.training, settings, begin)
     return training_work(steps, opened, recipe, begin)
 
 
-def events_of(model, settings=SETTINGS, begin=Progress()):  # noqa: B008 - frozen
+def events_of(model, settings=SETTINGS, begin=TrainState()):  # noqa: B008 - frozen
     events = []
     train(
         model,
@@ -139,7 +139,7 @@ def events_of(model, settings=SETTINGS, begin=Progress()):  # noqa: B008 - froze
         TRAINING,
         VALIDATION,
         settings,
-        watch=Watch(
+        watch=TrainCallbacks(
             lambda event: events.append(as_pair(event)),
             lambda progress, is_needed: bool(events.append(("save", {})) or True),
             list,
@@ -154,7 +154,9 @@ def counted(events, name):
     return [fields for event, fields in events if event == name]
 
 
-@pytest.mark.parametrize("begin", [Progress(), Progress(step=3, losses={0: 3.0, 3: 2.0}), Progress(step=5)])
+@pytest.mark.parametrize(
+    "begin", [TrainState(), TrainState(step=3, losses={0: 3.0, 3: 2.0}), TrainState(step=5)]
+)
 @pytest.mark.parametrize("settings", [{}, {"eval_steps": None}, {"max_steps": 7}, {"save_steps": 2}])
 def test_the_work_ahead_is_what_the_training_then_does(begin, settings):
     settings = SETTINGS.model_copy(update=settings)
@@ -205,7 +207,7 @@ def test_sample_answers_are_as_long_as_their_references_once_the_model_learns():
     without = work_of(opened_with(model))
     assert sampled.sample_steps == 3 * 3 + SAMPLE_TOKENS
     assert sampled.nodes - without.nodes == 4 * 3  # 1, 2 and 6
-    later = Progress(step=3, losses={0: 2.0, 3: 1.0})
+    later = TrainState(step=3, losses={0: 2.0, 3: 1.0})
     assert work_of(opened_with(model, watched=watched), begin=later).sample_steps == 2 * 3
 
 
@@ -213,7 +215,7 @@ def test_a_preference_tuning_reads_its_reference_first():
     model = tiny_model("llama")
     opened = OpenedRun(model, tiny_pairs(), tiny_pairs(), [])
     settings = SETTINGS.model_copy(update={"objective": "dpo", "max_steps": 2})
-    steps = look_ahead(model, opened.training, settings, Progress())
+    steps = look_ahead(model, opened.training, settings, TrainState())
     recipe = Recipe(training=settings)
     reading = reading_work(tiny_pairs(), is_padded=False)
     assert reading.nodes == len(merge(examples_of(tiny_pairs())).token_ids)
@@ -222,7 +224,7 @@ def test_a_preference_tuning_reads_its_reference_first():
 
     def nodes(recipe):
         reads_before = part.reference_of(recipe) is not None
-        return training_work(steps, opened, recipe, Progress(), reads_before=reads_before).nodes
+        return training_work(steps, opened, recipe, TrainState(), reads_before=reads_before).nodes
 
     assert nodes(recipe) == 4 * reading.nodes
     simpo = recipe.model_copy(update={"preference": recipe.preference.model_copy(update={"loss": "simpo"})})
@@ -239,7 +241,7 @@ def test_checkpoints_take_longer_the_more_is_trained():
 
 
 def test_the_typical_micro_batch_is_the_one_next_to_the_mean():
-    steps = look_ahead(tiny_model("llama"), TRAINING, SETTINGS, Progress())
+    steps = look_ahead(tiny_model("llama"), TRAINING, SETTINGS, TrainState())
     computed = [nodes_of(batch) for step in steps.micro_batches for batch in step]
     typical = nodes_of(steps.typical_micro_batch(most_nodes=2048))
     mean = sum(computed) / len(computed)
@@ -249,14 +251,14 @@ def test_the_typical_micro_batch_is_the_one_next_to_the_mean():
 
 def test_of_a_large_micro_batch_a_part_is_taken():
     whole = SETTINGS.model_copy(update={"per_device_train_batch_size": 14})
-    steps = look_ahead(tiny_model("llama"), TRAINING, whole, Progress())
+    steps = look_ahead(tiny_model("llama"), TRAINING, whole, TrainState())
     batch, part = (steps.typical_micro_batch(most_nodes=most) for most in (2048, 30))
     assert len(batch) == 14
     assert 0 < nodes_of(part) <= 30 < nodes_of(batch)
 
 
 def test_what_is_read_is_as_much_of_several_micro_batches_as_a_large_tree_holds():
-    steps = look_ahead(tiny_model("llama"), TRAINING, SETTINGS, Progress())
+    steps = look_ahead(tiny_model("llama"), TRAINING, SETTINGS, TrainState())
     largest = max(nodes_of(batch) for step in steps.micro_batches for batch in step)
     read = steps.units_to_read(most_nodes=3 * largest)
     assert largest < nodes_of(read) <= 3 * largest

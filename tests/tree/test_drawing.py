@@ -23,7 +23,7 @@ def spelled(branches, before=()):
 def faults(branches, examples):
     found = []
     read = dict(spelled(branches))
-    if {row: tuple(identity for identity, _ in path) for row, path in read.items()} != {
+    if {row: tuple(fingerprint for fingerprint, _ in path) for row, path in read.items()} != {
         example.row: example.ids[:-1] for example in examples
     }:
         found.append("a row is spelled otherwise")

@@ -16,6 +16,7 @@ from cyclopts import (
 
 from tutelage.cli.commands import COMMANDS, DATA, DATA_COMMANDS, RECIPE_COMMANDS, START, WORKFLOW, Command
 from tutelage.cli.views import console
+from tutelage.config.renames import OPTIONS
 from tutelage.errors import (
     EXIT_CODES,
     EXIT_INTERRUPTED,
@@ -124,22 +125,26 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _exit_code(words: list[str]) -> int:
     try:
         if _verb(words) in PRINTS:
-            console.require_open_output()
+            console.require_stdout()
         left = app(words, exit_on_error=False, print_error=False, result_action="return_value")
         console.finish()
     except CycloptsError as fault:
         # The words that the parser repeats may be a key that was typed in the wrong place.
         told = f"{without_keys(str(fault).strip())} {_where_options_are_listed(_verb(words))}"
-        console.complain(_usage_code(fault), told)
+        renamed = [word for word in words if word in OPTIONS and word in str(fault)]
+        if isinstance(fault, UnknownOptionError) and renamed:
+            console.report_error("cli.option_renamed", f"{renamed[0]} is now called {OPTIONS[renamed[0]]}.")
+        else:
+            console.report_error(_usage_code(fault), told)
         return EXIT_USAGE
     except TutelageError as fault:
         if "--debug" in words:
             raise
         fault = _name_cache_variables(fault)
-        console.complain(fault.code, str(fault))
+        console.report_error(fault.code, str(fault))
         return fault.exit_code
     except KeyboardInterrupt:
-        console.complain("run.interrupted", f"Interrupted. {_left_behind(words)}")
+        console.report_error("run.interrupted", f"Interrupted. {_left_behind(words)}")
         return EXIT_INTERRUPTED
     except Exception as fault:
         return _report_unexpected(fault, words)
@@ -200,7 +205,7 @@ def _report_unexpected(fault: Exception, words: Sequence[str]) -> int:
     if "--debug" in words:
         raise fault
     if is_short_of_memory(fault):
-        console.complain(
+        console.report_error(
             "device.out_of_memory",
             "The memory does not hold what this command needs. What it finished before is kept. Close other programs,"
             " or take less at once: fewer or shorter rows, or a smaller model; then run the same command again.",
@@ -209,20 +214,20 @@ def _report_unexpected(fault: Exception, words: Sequence[str]) -> int:
     refusal = system_refusal(fault)
     if refusal is not None and is_out_of_space(refusal) and console.takes_more():
         place = refusal.filename or tempfile.gettempdir()
-        console.complain(
+        console.report_error(
             "storage.write_failed",
             f"Could not write {place}: {refusal.strerror}. Free some space there, then run the same command again.",
         )
         return EXIT_STORAGE
     if is_out_of_space(fault):
         console.abandon()
-        console.complain(
+        console.report_error(
             "storage.output_full",
             "Could not write the output: No space left on device. Free some space there, then run the same command"
             " again.",
         )
         return EXIT_STORAGE
-    console.complain(
+    console.report_error(
         "internal.unexpected",
         f"Unexpected {type(fault).__name__}: {fault}. This is a fault of Tutelage;"
         " run again with --debug and report what it shows.",

@@ -45,7 +45,7 @@ Model = Annotated[
         show_default=False,
     ),
 ]
-Prompt = Annotated[
+PromptTemplate = Annotated[
     str | None, Parameter(help="Prompt template: alpaca, alpaca-compact, phi3, or chat (the model's own).")
 ]
 Split = Annotated[
@@ -73,7 +73,7 @@ FailIfWorse = Annotated[
     bool,
     Parameter(help="Exit with code 7 if the verdict is worse.", negative="", show_default=False),
 ]
-AcceptChanges = Annotated[
+AllowChanges = Annotated[
     bool,
     Parameter(
         help="Resume even if the data, the model or settings have changed. The change is recorded.",
@@ -103,7 +103,7 @@ class RowsOptions:
 
     data: Data = None
     model: Model = None
-    prompt: Prompt = None
+    prompt_template: PromptTemplate = None
     split: Split = None
     map: Map = ()
     instruction: Instruction = None
@@ -113,9 +113,9 @@ class RowsOptions:
         given = {
             f"{source} data.source": self.data,
             "--model model.name_or_path": self.model,
-            "--prompt data.prompt": self.prompt,
+            "--prompt-template data.prompt_template": self.prompt_template,
             "--split data.split": self.split,
-            "--map data.map": column_map(self.map),
+            "--map data.column_map": column_map(self.map),
             "--instruction data.instruction": self.instruction,
         }
         return _without_none(given)
@@ -188,6 +188,15 @@ class StageOptions(DryRunOptions):
 class TrainingOptions(StageOptions):
     """The same for verbs whose settings are those of a training; each option stands for a setting."""
 
+    method: Annotated[
+        str | None,
+        Parameter(
+            group=TRAINING,
+            help="Weights to train: lora (an adapter), full (all weights), or for labels last-block, last-two-blocks or"
+            " head.",
+            show_default=False,
+        ),
+    ] = None
     epochs: Annotated[
         int | None,
         Parameter(group=TRAINING, help="Number of passes over the training rows.", show_default=False),
@@ -207,6 +216,7 @@ class TrainingOptions(StageOptions):
 
     def overrides(self) -> dict[str, Any]:
         given = {
+            "--method training.method": self.method,
             "--epochs training.num_train_epochs": self.epochs,
             "--max-steps training.max_steps": self.max_steps,
             "--batch-size training.per_device_train_batch_size": self.batch_size,

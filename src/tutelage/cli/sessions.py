@@ -27,12 +27,12 @@ def new_session(
     options: NewRunOptions,
     also: Mapping[str, Any] = NO_SETTINGS,
     *,
-    is_fresh: bool = False,
+    is_new: bool = False,
     before: Before = NOTHING,
 ) -> Iterator[Session]:
     """Give the session of a verb that begins a run, whether the folder holds one already or not.
 
-    `also` are overrides by options of the verb's own; `is_fresh` takes a folder beside one that is taken. `before` is
+    `also` are overrides by options of the verb's own; `is_new` takes a folder beside one that is taken. `before` is
     as `Terminal` has it.
     """
     target = options.target
@@ -45,7 +45,7 @@ def new_session(
         {**options.overrides(), **also},
         options.set,
         root=root,
-        is_fresh=is_fresh,
+        is_new=is_new,
         goes_on=not options.overwrite,
         skip_checksums=options.skip_checksums,
     )

@@ -17,27 +17,27 @@ OF_JUDGES: Names = (
 )
 # A classification reads the text alone, and writes no answer that could be sampled, scored or judged.
 IN_CLASSIFICATION: Names = (
-    "data.prompt",
-    "data.loss_on",
+    "data.prompt_template",
+    "data.train_on",
     "data.instruction",
     "training.sample_prompts",
     "evaluation.max_new_tokens",
     "evaluation.batch_size",
     "evaluation.primary_metric",
     "evaluation.sets",
-    "evaluation.forgetting",
-    "evaluation.forgetting_margin",
-    "evaluation.forgetting_kl_margin",
+    "evaluation.general_text",
+    "evaluation.general_text_margin",
+    "evaluation.general_text_kl_margin",
     *OF_JUDGES,
 )
 # A set of labels has no rarity of its own, and no name that the base model could write.
 BESIDE_SEVERAL_LABELS: Names = ("training.class_weights", "evaluation.zero_shot")
-OF_LABELS: Names = ("data.label_separator", "data.class_token", *BESIDE_SEVERAL_LABELS)
+OF_LABELS: Names = ("data.label_separator", "data.pooling", *BESIDE_SEVERAL_LABELS)
 WITHOUT_LORA: Names = ("adapter.r", "adapter.lora_alpha", "adapter.lora_dropout", "adapter.target_modules")
 
 
-def idle_settings(
-    objective: str, inactive: Names, adapter_type: str, *, several_labels: bool
+def inactive_settings(
+    objective: str, inactive: Names, method: str, *, several_labels: bool
 ) -> dict[str, Names]:
     """Return the names of settings that a recipe has no use for, by the reason; they stand at their defaults.
 
@@ -46,17 +46,17 @@ def idle_settings(
     idle = {f"training.objective is {objective}": inactive}
     if several_labels:
         idle["data.label_separator is set"] = BESIDE_SEVERAL_LABELS
-    if adapter_type != "lora":
-        idle[f"adapter.type is {adapter_type}"] = WITHOUT_LORA
+    if method != "lora":
+        idle[f"training.method is {method}"] = WITHOUT_LORA
     return idle
 
 
-def what_is_trained(adapter_type: str, rank: int) -> str:
+def describe_method(method: str, rank: int) -> str:
     """Say for a person what an adapter of this kind trains."""
     return {
         "lora": f"LoRA, rank {rank}",
-        "none": "every weight",
+        "full": "full fine-tuning",
         "last-block": "the last block",
         "last-two-blocks": "the last two blocks",
         "head": "the head alone",
-    }[adapter_type]
+    }[method]

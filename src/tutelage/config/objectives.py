@@ -15,7 +15,7 @@ Gives = Literal["answers", "labels"]
 OF_PAIRS: Names = (
     "preference.loss",
     "preference.label_smoothing",
-    "preference.length_normalised",
+    "preference.length_normalized",
     "preference.gamma",
 )
 OF_KTO: Names = ("preference.desirable_weight", "preference.undesirable_weight")
@@ -26,11 +26,11 @@ class ObjectiveInfo:
     """What an objective is called, which rows it takes and which settings go with it.
 
     `row_format` is the one format of its rows, None where any answer will do. `unit` is what its training counts, and
-    `loss_unit` what its loss is measured in. `gives` is what the model says to a text, `asked_by` the command that asks
-    it, and `asked_with` and `usage` tell of it in a model card. `settings`, whole tables in `sections`, and `values` of
-    other settings are its own: no objective has them unless it names them too; what of them `changes_no_answer` leaves
-    runs comparable. `ignores` names the shared settings without effect, `refused` the values that it cannot honour, and
-    `barred` the settings that it cannot take at all, with the reason.
+    `loss_unit` what its loss is measured in. `gives` is what the model answers to a text, `command` the command
+    for it, and `prompted_with` and `usage` describe it in a model card. `settings`, whole tables in `sections`, and
+    `values` of other settings are its own: no objective has them unless it names them too; what of them
+    `changes_no_answer` leaves runs comparable. `ignores` names the shared settings without effect, `refused` the values
+    that it cannot honour, and `barred` the settings that it cannot take at all, with the reason.
     """
 
     name: str
@@ -43,9 +43,9 @@ class ObjectiveInfo:
     tag: str = "instruction-tuning"  # of model hubs
     gives: Gives = "answers"
     library: str = "transformers"  # loads the model where every weight is trained
-    asked_with: str = "the prompt style `{prompt}`"
-    asked_by: str = "generate"
-    usage: str = 'Ask it in the prompt style that it was trained with: `data.prompt = "{prompt}"`.'
+    prompted_with: str = "the prompt style `{prompt}`"
+    command: str = "generate"
+    usage: str = 'Ask it in the prompt style that it was trained with: `data.prompt_template = "{prompt}"`.'
     fields_beside: Names = ()  # of its rows, which their format does not have
     settings: Names = ()
     sections: Names = ()
@@ -85,15 +85,15 @@ _ENTRIES = (
         columns="a text and its label",
         tag="text-classification",
         gives="labels",
-        asked_by="classify",
+        command="classify",
         library="tutelage",
-        asked_with="the text alone",
+        prompted_with="the text alone",
         usage="It gives a text its label, and writes no answers: ask it with `tutelage classify` and the run's folder.",
         settings=OF_LABELS,
         changes_no_answer=("evaluation.zero_shot",),
         ignores=IN_CLASSIFICATION,
         values={
-            "adapter.type": ("last-block", "last-two-blocks", "head"),
+            "training.method": ("last-block", "last-two-blocks", "head"),
             "data.split": ("stratified",),
         },
         barred={
@@ -110,7 +110,7 @@ _ENTRIES = (
         unit="pairs",
         settings=OF_PAIRS,
         sections=("preference",),
-        refused={"data.loss_on": ("everything",)},
+        refused={"data.train_on": ("all",)},
     ),
     ObjectiveInfo(
         name="kto",
@@ -122,7 +122,7 @@ _ENTRIES = (
         fields_beside=("kto_tag", "label"),
         settings=OF_KTO,
         sections=("preference",),
-        refused={"data.loss_on": ("everything",)},
+        refused={"data.train_on": ("all",)},
     ),
 )
 OBJECTIVES: dict[str, ObjectiveInfo] = {one.name: one for one in _ENTRIES}

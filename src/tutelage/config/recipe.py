@@ -10,9 +10,9 @@ from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from tutelage.config.extensions import one_of
-from tutelage.config.inactive_settings import idle_settings
+from tutelage.config.inactive_settings import inactive_settings
 from tutelage.config.objectives import DEFAULT, OBJECTIVES, ObjectiveInfo, describe_objectives
-from tutelage.config.recipe_adapter import AdapterSettings
+from tutelage.config.recipe_adapter import AdapterSettings, Method, Tuning
 from tutelage.config.recipe_evaluation import EvaluationSettings
 from tutelage.config.recipe_preference import PreferenceSettings
 from tutelage.config.recipe_section import Count, FormatName, Name, Section, Sha256, setting_error
@@ -20,8 +20,8 @@ from tutelage.config.recipe_section import Count, FormatName, Name, Section, Sha
 PromptStyle = Literal["alpaca", "alpaca-compact", "phi3", "chat"]
 SplitRule = Literal["group", "position", "stratified"]
 Objective = Annotated[str, one_of(OBJECTIVES)]
-LossOn = Literal["response", "last_response", "everything"]
-ClassToken = Literal["last", "first"]
+TrainOn = Literal["assistant", "last", "all"]
+Pooling = Literal["last", "first"]
 DEFAULT_MODEL = "smollm2-135m-instruct"
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -41,7 +41,7 @@ class DataSettings(Section):
         " URL, `hf:owner/name`, or the built-in `starter` or `instruction-data`.",
     )
     sha256: Sha256 | None = Field(None, description="SHA-256 of the source file. Required for an https URL.")
-    licence: str = Field("", description="License of the data, for the model card only.")
+    license: str = Field("", description="License of the data, for the model card only.")
     hub_split: str = Field("train", description="Split of a hub data set to read.")
     encoding: str | None = Field(
         None,
@@ -65,7 +65,7 @@ class DataSettings(Section):
     format: FormatName | None = Field(
         None, description="Format of the rows. Default: detected from their fields."
     )
-    map: dict[str, str] = Field(
+    column_map: dict[str, str] = Field(
         {},
         description='Fields that have another name in your data: `instruction = "a.b"` reads the instruction from'
         " `b` inside `a`.",
@@ -93,23 +93,23 @@ class DataSettings(Section):
     max_row_bytes: Count = Field(
         2**20, description="Maximum size of a row in bytes; larger rows are dropped and listed."
     )
-    prompt: PromptStyle = Field("alpaca", description="Prompt template; `chat` is the model's own.")
+    prompt_template: PromptStyle = Field("alpaca", description="Prompt template; `chat` is the model's own.")
     split: SplitRule = Field(
         "group",
         description="`group` splits by a hash of the normalized prompt, `position` by the order in the file;"
         " `stratified` (for labels) keeps the share of each label and never separates equal texts.",
     )
-    train_share: Share = Field(0.85, description="Share of training rows.")
-    test_share: Share = Field(0.10, description="Share of test rows; the remaining rows are for validation.")
+    train_size: Share = Field(0.85, description="Share of training rows.")
+    test_size: Share = Field(0.10, description="Share of test rows; the remaining rows are for validation.")
     max_length: Count | None = Field(
         None, description="Maximum length of an example in tokens. Default: the model's context length."
     )
-    overlong: Literal["stop", "drop"] = Field(
-        "stop",
-        description="What to do with a longer row: `stop` with an error that names it, or `drop` it and list it.",
+    overlong: Literal["error", "drop"] = Field(
+        "error",
+        description="What to do with a longer row: stop with an `error` that names it, or `drop` it and list it.",
     )
-    loss_on: LossOn = Field(
-        "response",
+    train_on: TrainOn = Field(
+        "assistant",
         description="Supervised tokens: every answer of a conversation including its end token, only the last"
         " answer, or everything including the prompts.",
     )
@@ -118,18 +118,18 @@ class DataSettings(Section):
         description="For rows with several labels or none: the character that separates them in a cell; a list works"
         " too. Default: one label per row.",
     )
-    class_token: ClassToken = Field(
+    pooling: Pooling = Field(
         "last",
         description="Token that the classification head reads; with causal attention, the `first` token has seen"
         " nothing but itself.",
     )
 
     @model_validator(mode="after")
-    def shares_leave_no_negative_rest(self) -> "DataSettings":
-        if self.train_share + self.test_share > 1 + 1e-9:
+    def sizes_leave_no_negative_rest(self) -> "DataSettings":
+        if self.train_size + self.test_size > 1 + 1e-9:
             raise setting_error(
                 "settings.shares_exceed_1",
-                f"data.train_share ({self.train_share}) and data.test_share ({self.test_share}) sum to more than 1",
+                f"data.train_size ({self.train_size}) and data.test_size ({self.test_size}) sum to more than 1",
             )
         return self
 
@@ -151,6 +151,12 @@ class ModelSettings(Section):
 class TrainingSettings(Section):
     objective: Objective = Field(
         DEFAULT.name, description=describe_objectives(), json_schema_extra={"enum": list(OBJECTIVES)}
+    )
+    method: Method = Field(
+        "lora",
+        description="`lora` trains an adapter; `full` trains all weights. For classification, `last-block` and"
+        " `last-two-blocks` train that many transformer blocks and the final norm, and `head` only the"
+        " classification head, which is always trained.",
     )
     class_weights: Literal["none", "balanced"] = Field(
         "none",
@@ -231,6 +237,10 @@ class Recipe(Section):
     def objective(self) -> ObjectiveInfo:
         return OBJECTIVES[self.training.objective]
 
+    @property
+    def tuning(self) -> Tuning:
+        return Tuning(self.training.method, self.adapter)
+
     @model_validator(mode="after")
     def settings_go_with_the_objective(self) -> "Recipe":
         """Refuse sections and values of other objectives, and values that this one cannot honour."""
@@ -266,10 +276,8 @@ class Recipe(Section):
     @model_validator(mode="after")
     def an_adapter_is_trained_further_as_lora(self) -> "Recipe":
         given = self.model.adapter
-        if given and self.adapter.type != "lora":
-            told = (
-                f"model.adapter is {given}, and adapter.type is {self.adapter.type}, which trains no adapter"
-            )
+        if given and self.training.method != "lora":
+            told = f"model.adapter is {given}, and training.method is {self.training.method}, which trains no adapter"
             raise setting_error(
                 "settings.adapter_needs_lora",
                 f"{told}. Leave one of them out; to train every weight from there, export the run with `--to hf` and"
@@ -284,20 +292,20 @@ class Recipe(Section):
                 raise setting_error("settings.not_for_objective", f"{name} is {given}, and {reason}")
         return self
 
-    def idle(self) -> dict[str, tuple[str, ...]]:
+    def inactive_settings(self) -> dict[str, tuple[str, ...]]:
         """Return the names of settings without effect beside the others, by the reason."""
         objective, separator = self.objective, self.data.label_separator
-        return idle_settings(
+        return inactive_settings(
             objective.name,
             objective.inactive,
-            self.adapter.type,
+            self.training.method,
             several_labels=separator is not None and "data.label_separator" not in objective.inactive,
         )
 
     @model_validator(mode="after")
     def what_has_no_effect_is_left_out(self) -> "Recipe":
         defaults = Recipe.model_construct()
-        for reason, names in self.idle().items():
+        for reason, names in self.inactive_settings().items():
             given = " and ".join(name for name in names if _value(self, name) != _value(defaults, name))
             if given:
                 raise setting_error(

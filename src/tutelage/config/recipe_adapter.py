@@ -1,6 +1,7 @@
 """The table [adapter] of the recipe."""
 
 import re
+from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator
@@ -14,15 +15,12 @@ ALL_LINEAR = "all-linear"
 LAST_BLOCKS = {"head": 0, "last-block": 1, "last-two-blocks": 2}
 
 
-class AdapterSettings(Section):
-    """What is trained: an adapter, or weights of the model itself."""
+Method = Literal["lora", "full", "last-block", "last-two-blocks", "head"]
 
-    type: Literal["lora", "none", "last-block", "last-two-blocks", "head"] = Field(
-        "lora",
-        description="`lora` trains an adapter; `none` trains all weights. For classification, `last-block` and"
-        " `last-two-blocks` train that many transformer blocks and the final norm, and `head` only the"
-        " classification head, which is always trained.",
-    )
+
+class AdapterSettings(Section):
+    """The LoRA adapter."""
+
     r: Annotated[int, Field(ge=1)] = Field(16, description="Rank of the LoRA adapter.")
     lora_alpha: Annotated[float, Field(gt=0)] = Field(
         32, description="The adapter is scaled by lora_alpha / r."
@@ -56,10 +54,22 @@ class AdapterSettings(Section):
             )
         return ALL_LINEAR if [name.lower() for name in names] == [ALL_LINEAR] else names
 
+
+@dataclass(frozen=True)
+class Tuning:
+    """Which weights are trained: those of an adapter, all of the model, or those of its last blocks and its head."""
+
+    method: Method = "lora"
+    adapter: AdapterSettings = field(default_factory=AdapterSettings)
+
+    @property
+    def is_lora(self) -> bool:
+        return self.method == "lora"
+
     @property
     def last_blocks(self) -> int | None:
-        """How many of the last blocks are trained in place, None where all weights or an adapter are."""
-        return LAST_BLOCKS.get(self.type)
+        """Number of last blocks that are trained in place; None if all weights or an adapter are trained."""
+        return LAST_BLOCKS.get(self.method)
 
 
 def _names_in(text: str) -> list[str] | None:

@@ -16,7 +16,7 @@ SetMetricName = Annotated[str, one_of(SET_METRICS)]
 Price = Annotated[float, Field(ge=0)]
 
 
-class NamedSetSettings(Section):
+class EvalSetSettings(Section):
     """A named test set, [evaluation.sets.NAME]: other rows with a metric and a verdict of their own."""
 
     source: Name = Field(description="Where its rows are, as for data.source.")
@@ -26,7 +26,7 @@ class NamedSetSettings(Section):
     )
     sha256: Sha256 | None = Field(None, description="SHA-256 of its bytes. An https address needs it.")
     format: FormatName | None = Field(None, description="What a row is. Default: found from its fields.")
-    map: dict[str, str] = Field({}, description="Where a row has a field under another name.")
+    column_map: dict[str, str] = Field({}, description="Where a row has a field under another name.")
     pattern: str | None = Field(None, description="`regex` only: the pattern to find in the answer.")
     tolerance: Annotated[float, Field(ge=0)] | None = Field(
         None, description="`numeric` only: the accepted deviation. Default: none."
@@ -41,7 +41,7 @@ class NamedSetSettings(Section):
     )
 
     @model_validator(mode="after")
-    def parameters_belong_to_the_metric(self) -> "NamedSetSettings":
+    def parameters_belong_to_the_metric(self) -> "EvalSetSettings":
         owners = {
             "pattern": "regex",
             "tolerance": "numeric",
@@ -89,17 +89,17 @@ class EvaluationSettings(Section):
         description="Metric that the verdict is based on; it is fixed before any answer is seen.",
         json_schema_extra={"enum": list(METRICS)},
     )
-    sets: dict[Annotated[str, Field(pattern="^[a-z0-9][a-z0-9_-]{0,63}$")], NamedSetSettings] = Field(
+    sets: dict[Annotated[str, Field(pattern="^[a-z0-9][a-z0-9_-]{0,63}$")], EvalSetSettings] = Field(
         {}, description="Additional named test sets, each a table [evaluation.sets.NAME] as described below."
     )
-    forgetting: bool = Field(
+    general_text: bool = Field(
         True, description="Evaluate both models on general text to see whether fine-tuning caused forgetting."
     )
-    forgetting_margin: Annotated[float, Field(gt=0)] = Field(
+    general_text_margin: Annotated[float, Field(gt=0)] = Field(
         0.1,
         description="Largest increase on general text, in bits per byte, that does not count as forgetting.",
     )
-    forgetting_kl_margin: Annotated[float, Field(gt=0)] = Field(
+    general_text_kl_margin: Annotated[float, Field(gt=0)] = Field(
         0.5,
         description="Largest KL divergence from the base model on general prompts, in nats a token, that does not"
         " count as forgetting.",

@@ -13,8 +13,9 @@ from pydantic import BaseModel, ValidationError
 
 from tutelage.codes import Message, all_codes
 from tutelage.config.recipe import Recipe
-from tutelage.config.recipe_evaluation import NamedSetSettings
+from tutelage.config.recipe_evaluation import EvalSetSettings
 from tutelage.config.recipes import ENDING, shipped_recipes
+from tutelage.config.renames import VALUES, describe_rename, renamed_setting
 from tutelage.errors import RecipeError
 from tutelage.text.credentials import without_known_keys, without_secrets
 from tutelage.text.spelling import did_you_mean, nearest, nearest_path
@@ -22,7 +23,7 @@ from tutelage.text.spelling import did_you_mean, nearest, nearest_path
 # Where and in which type the products are computed may differ from stage to stage.
 PLACE_OF_WORK = ("training.device", "training.dtype")
 # What is only told of a run may be said, or said otherwise, when it is done.
-TOLD = ("data.licence",)
+TOLD = ("data.license",)
 # What a run knows by its hash, wherever it stands.
 FOUND_BY_HASH = ("model.adapter",)
 
@@ -65,9 +66,9 @@ class LoadedRecipe:
         """Tell whether a setting has another value than its default, or was given by hand."""
         return setting.origin.startswith("-") or setting.value != _defaults()[setting.name]
 
-    def idle(self) -> dict[str, tuple[str, ...]]:
+    def inactive_settings(self) -> dict[str, tuple[str, ...]]:
         """Return the names of settings without effect, by the reason."""
-        return self.recipe.idle()
+        return self.recipe.inactive_settings()
 
     def _origin(self, name: str) -> str:
         # A table of tables, as evaluation.sets, comes from where the first setting in it does.
@@ -128,7 +129,7 @@ def check(tables: Mapping[str, Any], origins: Mapping[str, str]) -> Recipe:
 
 def _require_effect(loaded: LoadedRecipe, given: Collection[str]) -> None:
     """Stop where a setting is given by hand that has no effect, though it has its default's value."""
-    for reason, names in loaded.idle().items():
+    for reason, names in loaded.inactive_settings().items():
         for name in names:
             if name in given:
                 raise RecipeError(
@@ -140,7 +141,7 @@ def _require_effect(loaded: LoadedRecipe, given: Collection[str]) -> None:
 def to_toml(recipe: Recipe) -> str:
     """Return the whole recipe, every value written out; a setting without a value or an effect is left out."""
     tables = recipe.model_dump(exclude_none=True)
-    for names in recipe.idle().values():
+    for names in recipe.inactive_settings().values():
         for section, key in (name.split(".") for name in names):
             tables[section].pop(key, None)
     return tomli_w.dumps(tables)
@@ -175,6 +176,8 @@ def setting_named(name: str) -> str:
     if name in known:
         return known[name]
     if name not in known.values():
+        if new := renamed_setting(name):
+            raise RecipeError("settings.renamed", describe_rename(name, new))
         near = _nearest(name)
         meant = did_you_mean(near and (near if "." in name else near.partition(".")[2]))
         raise RecipeError("settings.unknown", f"Unknown setting {name}.{meant}")
@@ -244,7 +247,7 @@ def _parse_assignment(assignment: str) -> tuple[str, Any]:
     try:
         return name.strip(), tomllib.loads(f"value = {value}")["value"]
     except tomllib.TOMLDecodeError:
-        return name.strip(), value.strip()  # a bare word is text: --set adapter.type=none
+        return name.strip(), value.strip()  # a bare word is text: --set training.method=full
 
 
 def _assign(tables: dict[str, Any], name: str, value: Any) -> None:
@@ -273,6 +276,8 @@ def _explain(error: Any, origins: Mapping[str, str]) -> Message:
                 "settings.unknown_table",
                 f"{name!r} is no table of a recipe.{meant} Settings stand in {_tables()}.",
             )
+        if new := renamed_setting(name):
+            return Message("settings.renamed", describe_rename(f"{name}{where}", new))
         return Message("settings.unknown", f"Unknown setting {name}{where}.{_meant_setting(name)}")
     # pydantic begins with the kind of value: "Input should be ...", "String should have ..."
     message = re.sub(r"^\w+ (?=should )", "", error["msg"])
@@ -283,7 +288,8 @@ def _explain(error: Any, origins: Mapping[str, str]) -> Message:
         return Message(error["type"], f"{message}{where}.")
     meant = None
     if error["type"] == "literal_error" and isinstance(error["input"], str):
-        meant = nearest(error["input"], re.findall(r"'([^']+)'", message))
+        known = re.findall(r"'([^']+)'", message)
+        meant = VALUES.get(name, {}).get(error["input"]) or nearest(error["input"], known)
     told = f"{name} is {_shown(name, error['input'])}{where}, but it {message}.{did_you_mean(meant)}"
     return Message("settings.invalid_value", told)
 
@@ -298,7 +304,7 @@ def _nearest(name: str) -> str | None:
     """Return the setting that was most likely meant: by its last words, by its initials (lr), or by its spelling."""
     section, _, key = name.rpartition(".")
     if section.startswith("evaluation.sets."):
-        near = nearest(key, NamedSetSettings.model_fields)
+        near = nearest(key, EvalSetSettings.model_fields)
         return near and f"{section}.{near}"
     own_names = {known: known.split(".")[1] for known in _known_names() if known.startswith(section)}
     for known, own in own_names.items():

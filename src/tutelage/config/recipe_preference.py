@@ -25,7 +25,7 @@ class PreferenceSettings(Section):
         0.0,
         description="`sigmoid` and `simpo` only: share of pairs assumed to be labeled the wrong way round.",
     )
-    length_normalised: bool = Field(
+    length_normalized: bool = Field(
         False,
         description="`dpo` only: use mean instead of summed log-probabilities per answer; `orpo` and `simpo` always"
         " do.",

@@ -15,13 +15,13 @@ from tutelage.data.dataset.prepared_rows import PreparedRows
 from tutelage.errors import DataError
 from tutelage.evaluation.answers.answers_so_far import answer_rows, weights_of_folder
 from tutelage.evaluation.answers.responses import Progress, Waiting, collect_responses
-from tutelage.evaluation.eval_sets.sets import Answers, NamedSet, answer_set, judge_sets
+from tutelage.evaluation.eval_sets.sets import Answers, EvalSet, answer_set, judge_sets
 from tutelage.evaluation.metrics import load_metrics
 from tutelage.evaluation.metrics.metrics import OwnMetric, score_rows
 from tutelage.evaluation.paired.comparison import compare_scores
 from tutelage.evaluation.regression.general_text_check import (
     Reading,
-    judge_forgetting,
+    compare_general_text,
     passage_rows,
     read_general,
     read_general_prompts,
@@ -33,7 +33,7 @@ from tutelage.model.loading import context_length, load_tokenizer, vocabulary_si
 from tutelage.model.sources import ModelSource
 from tutelage.model.trained import TrainedModel
 from tutelage.run.evaluation import AnswerEvaluation, Evaluation
-from tutelage.run.folder import ARMS, PASSAGES, SCORES, responses_name, set_name
+from tutelage.run.folder import PASSAGES, SCORES, VARIANTS, responses_name, set_name
 from tutelage.tree.examples import Example, PreparedRow
 
 
@@ -45,10 +45,10 @@ class Evaluated:
     files: Mapping[str, Answers]
 
 
-class FurtherReading(Protocol):
+class SecondaryReading(Protocol):
     """What an objective reads with both models beside their answers, and what it makes of that in the end."""
 
-    def read(self, arm: str, model: CausalModel, told: Progress) -> None:
+    def read(self, variant: str, model: CausalModel, told: Progress) -> None:
         """Let a model read; `told(doing, total)` begins a bar."""
         ...
 
@@ -69,7 +69,7 @@ class EvaluationInputs:
 
     trained: TrainedModel
     split: Callable[[str], PreparedRows]
-    sets: Sequence[NamedSet]
+    sets: Sequence[EvalSet]
     own: Sequence[OwnMetric]
     kept: Path
     progress: Progress
@@ -77,7 +77,7 @@ class EvaluationInputs:
 
 
 def evaluate(
-    inputs: EvaluationInputs, rows: Sequence[PreparedRow], further: FurtherReading | None = None
+    inputs: EvaluationInputs, rows: Sequence[PreparedRow], further: SecondaryReading | None = None
 ) -> Evaluated:
     """Ask both models every prompt of the rows and those of the named sets, score and compare."""
     trained, own = inputs.trained, inputs.own
@@ -89,15 +89,17 @@ def evaluate(
     ends = end_tokens(source.folder, tokenizer, trained.preparation.end_of_turn_id)
     records: dict[str, Answers] = {}
     set_answers: dict[str, dict[str, Answers]] = {}
-    passages = read_passages(source.folder, recipe.data.prompt) if recipe.evaluation.forgetting else []
+    passages = (
+        read_passages(source.folder, recipe.data.prompt_template) if recipe.evaluation.general_text else []
+    )
     prompts = read_general_prompts(source.folder) if passages else []
     readings: dict[str, Reading] = {}
-    for arm in ARMS:
+    for variant in VARIANTS:
         # The base answers before the adapter is put on it, so that nothing of it can leak.
-        if arm == "tuned":
+        if variant == "tuned":
             inputs.waiting("Loading the tuned model")
-        model = base if arm == "base" else trained.load_tuned(base)
-        told = partial(_of_arm, inputs.progress, arm)
+        model = base if variant == "base" else trained.load_tuned(base)
+        told = partial(_of_variant, inputs.progress, variant)
         ask = partial(
             _ask,
             model=model,
@@ -107,17 +109,23 @@ def evaluate(
             progress=told,
         )
         asked_with = {
-            "base": source.start_identity,
-            "tuned": weights_of_folder(trained.weights) if arm == "tuned" else None,
-            "adapter": recipe.adapter.model_dump() if arm == "tuned" else None,
+            "base": source.start_fingerprint,
+            "tuned": weights_of_folder(trained.weights) if variant == "tuned" else None,
+            "method": recipe.training.method if variant == "tuned" else None,
+            "adapter": recipe.adapter.model_dump() if variant == "tuned" else None,
             "type": str(model.compute_dtype),
             "max_new_tokens": recipe.evaluation.max_new_tokens,
             "end_tokens": sorted(ends),
         }
-        records[arm] = answer_rows(
-            inputs.kept, arm, rows, asked_with=asked_with, batch_size=recipe.evaluation.batch_size, ask=ask
+        records[variant] = answer_rows(
+            inputs.kept,
+            variant,
+            rows,
+            asked_with=asked_with,
+            batch_size=recipe.evaluation.batch_size,
+            ask=ask,
         )
-        set_answers[arm] = {
+        set_answers[variant] = {
             one.name: answer_set(
                 model,
                 one,
@@ -129,34 +137,36 @@ def evaluate(
             for one in inputs.sets
         }
         if further is not None:
-            further.read(arm, model, told)
+            further.read(variant, model, told)
         if passages:
-            readings[arm] = read_general(model, passages, prompts, progress=told)
+            readings[variant] = read_general(model, passages, prompts, progress=told)
     inputs.waiting("Scoring the answers")
     scores = score_rows(records["base"], records["tuned"], own)
     result = compare_scores(scores, primary).to_record()
     set_figures, set_rows = judge_sets(inputs.sets, set_answers)
-    files = {responses_name(arm): records[arm] for arm in ARMS} | {SCORES: scores.to_records()}
+    files = {responses_name(variant): records[variant] for variant in VARIANTS} | {
+        SCORES: scores.to_records()
+    }
     files |= {set_name(name): paired for name, paired in set_rows.items()}
-    forgetting = None
+    general_text = None
     if passages:
-        forgetting = judge_forgetting(
+        general_text = compare_general_text(
             passages,
             readings["base"],
             readings["tuned"],
-            margin=recipe.evaluation.forgetting_margin,
-            kl_margin=recipe.evaluation.forgetting_kl_margin,
+            margin=recipe.evaluation.general_text_margin,
+            kl_margin=recipe.evaluation.general_text_kl_margin,
         )
         files[PASSAGES] = passage_rows(passages, readings["base"], readings["tuned"])
     checksums = "verified" if source.is_checked else "skipped"
-    judged: dict[str, Any] = {"sets": set_figures, "forgetting": forgetting, "checksums": checksums}
+    judged: dict[str, Any] = {"sets": set_figures, "general_text": general_text, "checksums": checksums}
     if own:
         judged["functions"] = {one.name: one.source for one in own}
     result = {**result, **judged, "objective": recipe.objective.name}
     if further is not None:
         result, further_files = further.judge(result, records, scores.clusters)
         files |= further_files
-    return Evaluated(AnswerEvaluation.model_validate({"format": 1, **result}), files)
+    return Evaluated(AnswerEvaluation.model_validate({"format": 2, **result}), files)
 
 
 def own_verdict(result: Mapping[str, Any], verdict: str, sentence: str, *, references: str) -> dict[str, Any]:
@@ -171,8 +181,8 @@ def own_verdict(result: Mapping[str, Any], verdict: str, sentence: str, *, refer
     return {"verdict": verdict, "sentence": sentence, "answers": answers}
 
 
-def _of_arm(progress: Progress, arm: str, doing: str, total: int) -> Callable[[int], None]:
-    return progress(f"{arm} model {doing}", total)
+def _of_variant(progress: Progress, variant: str, doing: str, total: int) -> Callable[[int], None]:
+    return progress(f"{variant} model {doing}", total)
 
 
 def _of_set(told: Progress, name: str, doing: str, total: int) -> Callable[[int], None]:
@@ -201,11 +211,11 @@ def rows_to_evaluate(rows: PreparedRows, recipe: Recipe, source: ModelSource) ->
     check_token_ids(rows, vocabulary=vocabulary_size(source.folder))
     longest = rows.example(int(rows.prompt_tokens.argmax()))
     if not longest.predicts_label:  # which takes no room
-        require_context_room(longest, recipe.evaluation, source)
+        require_context_space(longest, recipe.evaluation, source)
     return rows
 
 
-def require_context_room(longest: Example, settings: EvaluationSettings, source: ModelSource) -> None:
+def require_context_space(longest: Example, settings: EvaluationSettings, source: ModelSource) -> None:
     """Stop where the longest prompt leaves less of the model's context than an answer may take."""
     context = context_length(source.folder)
     if longest.prompt_tokens + settings.max_new_tokens > context:

@@ -4,7 +4,7 @@ import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
-from tutelage.data.dataset.sample_prompt import Question
+from tutelage.data.dataset.sample_prompt import SamplePrompt
 
 
 @dataclass(frozen=True)
@@ -15,7 +15,7 @@ class NextStep:
     command: str
 
 
-def answering_steps(run: str, question: Question | None, *, is_exported: bool) -> list[NextStep]:
+def answering_steps(run: str, question: SamplePrompt | None, *, is_exported: bool) -> list[NextStep]:
     """Return the commands that go on with a model that writes answers; without a question those that need none."""
     steps = (
         []
@@ -34,7 +34,7 @@ def evaluate_step(run: str) -> NextStep:
     return NextStep("Find out whether it got better", f"tutelage evaluate {run}")
 
 
-def classify_command(run: str, question: Question) -> str:
+def classify_command(run: str, question: SamplePrompt) -> str:
     """Return the command that gives a text its label."""
     return f"tutelage classify {run} {_texts(question.text)}"
 
@@ -44,7 +44,7 @@ def path_argument(path: Path) -> str:
     return shlex.quote(f"./{path}" if str(path).startswith("-") else str(path))
 
 
-def _generate(run: str, question: Question) -> str:
+def _generate(run: str, question: SamplePrompt) -> str:
     given = _option("--input", question.input) if question.input else ""
     if question.text.startswith("-"):
         return f"tutelage generate {run}{given} --base {_texts(question.text)}"

@@ -11,7 +11,7 @@ from tutelage.config.recipe import Recipe
 from tutelage.config.recipe_evaluation import EvaluationSettings
 from tutelage.data.dataset.prepared_rows import PreparedRows
 from tutelage.evaluation.answers.answers_so_far import PARTS_OF_A_BATCH
-from tutelage.evaluation.eval_sets.sets import NamedSet
+from tutelage.evaluation.eval_sets.sets import EvalSet
 from tutelage.evaluation.regression.general_text_check import TOKENS_COMPARED, general_prompts, general_texts
 from tutelage.generation.pace import decoding_steps
 from tutelage.model.forward import MAX_NODES
@@ -38,7 +38,7 @@ class EvaluationAhead:
 
     recipe: Recipe
     rows: PreparedRows
-    sets: Sequence[NamedSet]
+    sets: Sequence[EvalSet]
     validation: PreparedRows
     tokenizer: Any
     is_padded: bool
@@ -61,7 +61,7 @@ def answers_work(ahead: EvaluationAhead, *, keeps_lengths: bool = False) -> Work
         work += _rows_work(
             ahead.test_rows.examples, settings, knows_lengths=knows_lengths, is_padded=is_padded
         )
-        if settings.forgetting:
+        if settings.general_text:
             work += _general_work(ahead.tokenizer)
     return work
 
@@ -78,7 +78,7 @@ def _rows_work(
     return work.times(len(examples) / max(1, len(looked_at)))
 
 
-def _set_work(one: NamedSet, settings: EvaluationSettings, *, knows_lengths: bool, is_padded: bool) -> Work:
+def _set_work(one: EvalSet, settings: EvaluationSettings, *, knows_lengths: bool, is_padded: bool) -> Work:
     """Return the work on a named set, whose rows are answered, or whose choices are read."""
     if one.choices is not None:
         choices = [choice.example for choices in one.choices for choice in choices]

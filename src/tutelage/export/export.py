@@ -14,7 +14,7 @@ from tutelage.export.model_card import model_card
 from tutelage.export.record import Exported, record
 from tutelage.export.style import make_style
 from tutelage.export.targets import ExportWork, load_target
-from tutelage.export.verification import Comparison, ask_reference
+from tutelage.export.verification import ExportComparison, ask_reference
 from tutelage.model.assembly import load_merged
 from tutelage.model.end_tokens import end_tokens
 from tutelage.model.loading import context_length, load_tokenizer, vocabulary_size
@@ -46,7 +46,7 @@ def export_answering(
     """
     recipe, source = trained.recipe, trained.source
     tokenizer = load_tokenizer(source.folder)
-    style = make_style(tokenizer, recipe.data.prompt)
+    style = make_style(tokenizer, recipe.data.prompt_template)
     ends = end_tokens(source.folder, tokenizer, style.end_of_turn_id)
     made = [load_target(name) for name in targets]
     for check_style in dict.fromkeys(target.check_style for target in made):
@@ -54,7 +54,7 @@ def export_answering(
             check_style(source, style)  # before anything long is begun
     with waiting("Merging the weights"):
         needs_merged = any(target.needs_merged for target in made)
-        merged = load_merged(source, trained.weights, recipe.adapter) if needs_merged else None
+        merged = load_merged(source, trained.weights, recipe.tuning) if needs_merged else None
     with waiting("The run's model answers"):
         reference = ask_reference(
             held_out,
@@ -69,7 +69,7 @@ def export_answering(
     work = ExportWork(trained, compared, style, ends, reference, merged, quantization)
     done: list[Exported] = []
     for target in targets:
-        done.append(_publish(work, folder, target, done, waiting))
+        done.append(_write(work, folder, target, done, waiting))
     return done
 
 
@@ -81,11 +81,11 @@ def check_answering_export(trained: TrainedModel, targets: Sequence[str]) -> Non
             check(trained)
 
 
-def _publish(
+def _write(
     work: ExportWork, folder: Path, target: str, earlier: Sequence[Exported], waiting: Waiting
 ) -> Exported:
     made = load_target(target)
-    return publish_export(
+    return write_export(
         work.trained,
         folder,
         target,
@@ -97,7 +97,7 @@ def _publish(
     )
 
 
-def publish_export(
+def write_export(
     trained: TrainedModel,
     folder: Path,
     target: str,
@@ -105,7 +105,7 @@ def publish_export(
     *,
     make: Callable[[Path], None],
     card: str,
-    verify: Callable[[Path], tuple[Comparison, str]],
+    verify: Callable[[Path], tuple[ExportComparison, str]],
     waiting: Waiting,
 ) -> Exported:
     """Make an export beside its place, and put it there once it is found to be the model that was trained."""

@@ -5,7 +5,7 @@ from typing import Any
 import gguf
 from gguf import GGUFValueType
 
-from tutelage.data.rows.conversations import single_turn
+from tutelage.data.rows.conversations import single_exchange_of
 from tutelage.errors import ModelError
 from tutelage.export.gguf_tokenizer import write_tokenizer
 from tutelage.export.style import Style
@@ -33,10 +33,10 @@ def write_metadata(
         copy_metadata(writer, gguf.GGUFReader(source.gguf), source, style)
         return
     _write_run(writer, source, style, end_of_text=style.tokenizer.eos_token_id)
-    if source.licence:
-        writer.add_license(source.licence)
+    if source.license:
+        writer.add_license(source.license)
     _write_shape(writer, architecture, config, context_length(source.folder))
-    opening = style.renderer.prompt_text(single_turn(0, "a", "", ""))
+    opening = style.renderer.prompt_text(single_exchange_of(0, "a", "", ""))
     write_tokenizer(writer, style.tokenizer, config.vocab_size, opening)
 
 
@@ -60,11 +60,11 @@ def _write_run(
     writer.add_chat_template(style.jinja)
     # Where it differs from the end of text, llama.cpp has to stop at this one too.
     writer.add_eot_token_id(style.end_of_turn_id)
-    for number in further_ends(source, style, end_of_text=end_of_text):
+    for number in other_end_tokens(source, style, end_of_text=end_of_text):
         writer.add_eom_token_id(number)
 
 
-def further_ends(source: ModelSource, style: Style, *, end_of_text: int | None) -> list[int]:
+def other_end_tokens(source: ModelSource, style: Style, *, end_of_text: int | None) -> list[int]:
     """Return the end tokens that a file has to name beside the end of turn and that of text: one, or none.
 
     ModelError where there are more, for llama.cpp has no place for them and would run on past them.

@@ -1,6 +1,6 @@
 """The README of an export: the facts of the run, its limits, and how each runtime loads what stands beside it."""
 
-from tutelage.config.inactive_settings import what_is_trained
+from tutelage.config.inactive_settings import describe_method
 from tutelage.config.recipe import Recipe
 from tutelage.export.style import TEMPLATE
 from tutelage.model.sources import ModelSource
@@ -31,7 +31,7 @@ def model_card(
     return f"""---
 base_model: {hub_name(source)}
 library_name: {library}
-license: {(source.licence or "other").lower()}
+license: {(source.license or "other").lower()}
 tags: [{recipe.objective.tag}, tutelage]
 ---
 
@@ -39,10 +39,10 @@ tags: [{recipe.objective.tag}, tutelage]
 
 ## What it was made of
 
-- Base model: {source.name} (SHA-256 {source.identity}), licence {source.licence or "not stated"}{further}
-- Data: {preparation.source} (SHA-256 {preparation.sha256}), licence {recipe.data.licence or "not stated"}
+- Base model: {source.name} (SHA-256 {source.fingerprint}), license {source.license or "not stated"}{further}
+- Data: {preparation.source} (SHA-256 {preparation.sha256}), license {recipe.data.license or "not stated"}
 - Rows: {rows.train:,} to train, {rows.test:,} to test, {rows.validation:,} to validate
-- Prompt style: `{recipe.data.prompt}`; an answer ends with `{preparation.end_of_turn}`
+- Prompt style: `{recipe.data.prompt_template}`; an answer ends with `{preparation.end_of_turn}`
 - Recipe: {describe_recipe(recipe)}
 - {describe_losses(trained)}
 
@@ -71,9 +71,7 @@ def _base_words(source: ModelSource) -> dict[str, str]:
     """Return how the base model is named in Python and to vLLM, and where it can be had."""
     if source.original is None:
         kind = "GGUF file" if source.gguf else "model folder"
-        told = (
-            f"`BASE` stands for the {kind} {source.name}, whose weights have the SHA-256 {source.identity}."
-        )
+        told = f"`BASE` stands for the {kind} {source.name}, whose weights have the SHA-256 {source.fingerprint}."
         return {"base": '"BASE"', "vllm_base": "BASE", "where": told}
     hub = source.original
     told = f"The base is `{hub.name}` on the Hugging Face hub" + (
@@ -98,8 +96,8 @@ def _rank_of_vllm(rank: int) -> int:
 def describe_recipe(recipe: Recipe) -> str:
     """Say what was trained, how long and how."""
     adapter = recipe.adapter
-    kind = what_is_trained(adapter.type, adapter.r)
-    if adapter.type == "lora":
+    kind = describe_method(recipe.training.method, adapter.r)
+    if recipe.tuning.is_lora:
         kind += f", alpha {adapter.lora_alpha}"
     training = recipe.training
     length = f"{training.max_steps:,} steps" if training.max_steps else f"{training.num_train_epochs} epochs"
@@ -127,7 +125,7 @@ def _evaluation(found: AnswerEvaluation | None) -> str:
         lines.append(
             f"| {name} | {value.base:.2f} | {value.tuned:.2f} | {value.difference:+.2f} | {low} to {high} |"
         )
-    told = found.forgetting.sentence if found.forgetting else "What it forgot was not measured."
+    told = found.general_text.sentence if found.general_text else "What it forgot was not measured."
     return "\n".join([found.sentence, "", *lines, "", told])
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from tutelage.export.style import Style
 
 
-def modelfile(gguf: str, style: Style, *, context: int, licence: str | None) -> str:
+def modelfile(gguf: str, style: Style, *, context: int, license: str | None) -> str:
     """Return a Modelfile beside a GGUF file: template, stop, context and greedy answers."""
     lines = [
         f"FROM ./{Path(gguf).name}",
@@ -15,6 +15,6 @@ def modelfile(gguf: str, style: Style, *, context: int, licence: str | None) -> 
         "PARAMETER temperature 0",
         "PARAMETER repeat_penalty 1",  # Ollama's own default would change greedy answers
     ]
-    if licence:
-        lines.append(f'LICENSE "{licence}"')
+    if license:
+        lines.append(f'LICENSE "{license}"')
     return "\n".join(lines) + "\n"

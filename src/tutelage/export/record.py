@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from tutelage.errors import RunFolderError
-from tutelage.export.verification import Comparison
+from tutelage.export.verification import ExportComparison
 from tutelage.run.folder import VERIFICATION, read_json, write_json
 from tutelage.system.storage import MANIFEST, file_sha256
 
@@ -19,7 +19,7 @@ class Exported:
     folder: Path
     size_bytes: int
     verified_with: str
-    comparison: Comparison
+    comparison: ExportComparison
 
 
 def record(folder: Path, exported: Exported, *, is_checked: bool) -> None:

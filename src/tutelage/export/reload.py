@@ -23,7 +23,7 @@ class Job:
     kind: str
     path: str
     base: str
-    padded_because: str | None
+    fallback_reason: str | None
     texts: list[str]
     conversations: list[list[dict[str, str]]]
     prompts: list[list[int]]
@@ -82,12 +82,12 @@ def _of_gguf(job: Job) -> Behaviour:
         [model.tokenize(text) for text in job.texts],
         [model.render(messages) for messages in job.conversations],
         answers,
-        share_of_same_tokens(job, answers, answer),
+        proportion_of_same_tokens(job, answers, answer),
         model.next_token_log_probs(job.contexts, job.vocabulary, shown_token=job.shown_token),
     )
 
 
-def share_of_same_tokens(
+def proportion_of_same_tokens(
     job: Job, answers: list[list[int]], answer: Callable[[list[list[int]]], list[list[int]]]
 ) -> float:
     """Return the share of the run's tokens that a model chooses after those before them, given its greedy answers.
@@ -127,16 +127,16 @@ def _of_folder(job: Job) -> Behaviour:
 
     def answer(prompts: list[list[int]]) -> list[list[int]]:
         return generate_answers(
-            module, prompts, max_new_tokens=job.max_new_tokens, pads=job.padded_because is None
+            module, prompts, max_new_tokens=job.max_new_tokens, pads=job.fallback_reason is None
         )
 
     answers = answer(job.prompts)
-    plain = CausalModel(module, torch.device("cpu"), torch.float32, padded_because="it is run as it comes")
+    plain = CausalModel(module, torch.device("cpu"), torch.float32, fallback_reason="it is run as it comes")
     return Behaviour(
         [tokenizer.encode(text, add_special_tokens=False) for text in job.texts],
         [render_template(tokenizer, messages, add_generation_prompt=True) for messages in job.conversations],
         answers,
-        share_of_same_tokens(job, answers, answer),
+        proportion_of_same_tokens(job, answers, answer),
         next_log_probs(plain, job.contexts).numpy(),
     )
 

@@ -11,7 +11,7 @@ from typing import Any
 from tutelage.config.recipe import PromptStyle
 from tutelage.data.prompts.encoding import adds_begin_of_text
 from tutelage.data.prompts.prompts import PromptRenderer, make_renderer
-from tutelage.data.rows.conversations import Conversation, Turn
+from tutelage.data.rows.conversations import ChatMessage, Conversation
 from tutelage.errors import ModelError
 
 TEMPLATE = "chat_template.jinja"  # where transformers, and programs that go by it, look for a chat template
@@ -74,7 +74,7 @@ def frame_of(renderer: PromptRenderer) -> Frame:
         raise ModelError(
             "export.template_not_regular",
             "This model's chat template writes later turns otherwise than the first, so that no other runtime could"
-            " be given it. Choose another data.prompt.",
+            " be given it. Choose another data.prompt_template.",
         )
     return Frame(opening, between, after_question, end, _system(renderer, after_question))
 
@@ -90,7 +90,7 @@ def _system(renderer: PromptRenderer, after_question: str) -> tuple[str, str] | 
 def _texts(renderer: PromptRenderer, roles: tuple[str, ...]) -> list[str]:
     """Return what a style writes before each turn of these roles, the last one being an answer."""
     marks = [f"\ue000{place}\ue001" for place in range(len(roles))]
-    turns = tuple(Turn(role, mark) for role, mark in zip(roles, marks, strict=True))  # type: ignore[arg-type]
+    turns = tuple(ChatMessage(role, mark) for role, mark in zip(roles, marks, strict=True))  # type: ignore[arg-type]
     rest = renderer.prompt_text(Conversation(0, turns))
     texts = []
     for mark in marks[:-1]:

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from tutelage.data.rows.conversations import Conversation, Turn, single_turn
+from tutelage.data.rows.conversations import ChatMessage, Conversation, single_exchange_of
 from tutelage.errors import ExportError
 from tutelage.evaluation.regression.general_text_check import next_log_probs
 from tutelage.export.chinese_prompts import chinese_prompts
@@ -50,7 +50,7 @@ class Reference:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class ExportComparison:
     """What one export does beside the run's model; `mismatch` says why it is not the model that was trained."""
 
     prompts: int
@@ -91,7 +91,7 @@ def ask_reference(
         for text, ids in zip(texts, chosen, strict=True)
         if tokenizer.encode(text, add_special_tokens=False) == ids
     ]
-    questions = [single_turn(0, text, "", "") for text in chinese_prompts()]
+    questions = [single_exchange_of(0, text, "", "") for text in chinese_prompts()]
     for question in questions:
         prompts.append((style.renderer.prompt_text(question), style.renderer.prompt_ids(question)))
     prompts = [prompt for prompt in prompts if len(prompt[1]) + ANSWER_TOKENS + 8 <= room]
@@ -102,7 +102,7 @@ def ask_reference(
         kind="",
         path="",
         base="",
-        padded_because=model.padded_because,
+        fallback_reason=model.fallback_reason,
         texts=[text for text, _ in prompts],
         conversations=[_messages(conversation) for conversation in conversations],
         prompts=ids,
@@ -133,7 +133,7 @@ def _answers(
 
 def _follow_up() -> Conversation:
     said = (("user", "Name a fruit."), ("assistant", "An apple."), ("user", "再说一个。"), ("assistant", ""))
-    return Conversation(0, tuple(Turn(role, text) for role, text in said))  # type: ignore[arg-type]
+    return Conversation(0, tuple(ChatMessage(role, text) for role, text in said))  # type: ignore[arg-type]
 
 
 def _messages(conversation: Conversation) -> list[dict[str, str]]:
@@ -155,7 +155,7 @@ def compare(
     base: Path,
     precision: str,
     rounded: Callable[[], CausalModel] | None = None,
-) -> Comparison:
+) -> ExportComparison:
     """Ask an export the same in a fresh process; `precision` (f32, f16, q8_0 …) says how near it has to come.
 
     `rounded` gives the run's model with its weights in that precision, computed with in float32.
@@ -193,7 +193,7 @@ def judge(
     precision: str,
     *,
     rounded: Callable[[], CausalModel] | None = None,
-) -> Comparison:
+) -> ExportComparison:
     """Compare two behaviours under the rule of a precision; `rounded` is asked where half precision breaks its own."""
     own, job = reference.behaviour, reference.job
     different_ids = _different(own.ids, found.ids)
@@ -236,7 +236,7 @@ def judge(
             mismatch = _beyond_rounding(reference, found, different_answers, rounded())
     elif precision == "q8_0" and kl > LARGEST_KL_Q8_0:
         mismatch = f"its mean KL divergence is {kl:.4f} nats, more than {LARGEST_KL_Q8_0}"
-    return Comparison(
+    return ExportComparison(
         len(job.prompts),
         reference.left_out,
         len(job.texts) - len(different_ids),

@@ -17,19 +17,19 @@ from typing import Any
 import httpx2
 
 from tutelage.errors import LanguageModelError
-from tutelage.llm.chat_replies import completion_reply, ollama_reply, other_name
+from tutelage.llm.chat_responses import completion_reply, ollama_reply, other_name
 from tutelage.llm.model_names import ModelName, parse_model_name
 from tutelage.llm.request_forms import (
     OLLAMA_PARTS,
     OPENAI_PARTS,
     Form,
-    Question,
+    ModelRequest,
     ollama_request,
     openai_request,
     plainer,
 )
 from tutelage.llm.server_errors import ServerError, read_error
-from tutelage.llm.server_replies import (
+from tutelage.llm.server_responses import (
     AskOtherwiseError,
     Meter,
     PassingError,
@@ -60,7 +60,7 @@ class FirstAlone:
         self._is_open = threading.Event()
 
     @contextmanager
-    def turn(self) -> Iterator[None]:
+    def slot(self) -> Iterator[None]:
         with self._lock if not self._is_open.is_set() else nullcontext():
             if not self._is_open.is_set():
                 try:
@@ -76,8 +76,8 @@ class ChatModel:
     """A model that can be asked, from several threads at once."""
 
     name: str
-    reply: Callable[[Question], Reply]  # one try; PassingError where another may go better
-    told: str = ""
+    reply: Callable[[ModelRequest], Reply]  # one try; PassingError where another may go better
+    description: str = ""
     timeout_seconds: float = 300.0
     first_alone: FirstAlone | None = None
 
@@ -94,14 +94,14 @@ class ChatModel:
         """Return the reply; LanguageModelError where there is none. `meter` is told of every try."""
 
         def once(seconds: float) -> Reply:
-            return self.reply(Question(messages, seed, temperature, max_tokens, json_schema, seconds))
+            return self.reply(ModelRequest(messages, seed, temperature, max_tokens, json_schema, seconds))
 
-        with self.first_alone.turn() if self.first_alone else nullcontext():
-            return patiently(once, self.told or self.name, self.timeout_seconds, meter)
+        with self.first_alone.slot() if self.first_alone else nullcontext():
+            return patiently(once, self.description or self.name, self.timeout_seconds, meter)
 
 
 # Sends a question once; PassingError where another try may go better, AskOtherwiseError where it will be put plainer.
-Send = Callable[[Question], Reply]
+Send = Callable[[ModelRequest], Reply]
 
 
 def load_chat_model(name: str, *, timeout_seconds: float, aliases: Collection[str] = ()) -> ChatModel:
@@ -112,7 +112,7 @@ def load_chat_model(name: str, *, timeout_seconds: float, aliases: Collection[st
     """
     parts = parse_model_name(name)
     send = OPENERS[parts.kind](parts, aliases)
-    return ChatModel(name, send, parts.told, timeout_seconds, FirstAlone())
+    return ChatModel(name, send, parts.description, timeout_seconds, FirstAlone())
 
 
 def require_usable_model(name: str) -> None:
@@ -151,7 +151,7 @@ class _FormInUse:
                 )
             return self.form != used
 
-    def took(self, question: Question, used: Form, reply: Reply, model: str | None) -> Reply:
+    def took(self, question: ModelRequest, used: Form, reply: Reply, model: str | None) -> Reply:
         """Note that a form was taken, and complete its reply."""
         self._is_proven = True
         return replace(reply, model=model, left_out=used.left_out(question))
@@ -169,7 +169,7 @@ def _load_openai(parts: ModelName, aliases: Collection[str]) -> Send:
     )
     in_use = _FormInUse(OPENAI_PARTS)
 
-    def send(question: Question) -> Reply:
+    def send(question: ModelRequest) -> Reply:
         form = in_use.form
         try:
             answered = client.chat.completions.with_raw_response.create(
@@ -183,7 +183,7 @@ def _load_openai(parts: ModelName, aliases: Collection[str]) -> Send:
                 return unfinished
             if in_use.gives_way(form, fault.response.status_code, error):
                 raise AskOtherwiseError from fault
-            raise refusal(fault.response, parts.told) from fault
+            raise refusal(fault.response, parts.description) from fault
         except openai.APIConnectionError as fault:
             raise passing(fault.__cause__ or fault) from fault
         except (openai.OpenAIError, ValueError, RecursionError) as fault:
@@ -207,7 +207,7 @@ def _load_ollama(parts: ModelName, aliases: Collection[str]) -> Send:
     client = http_client(is_here=parts.remote_host is None)
     in_use = _FormInUse(OLLAMA_PARTS)
 
-    def send(question: Question) -> Reply:
+    def send(question: ModelRequest) -> Reply:
         form = in_use.form
         try:
             response = client.post(
@@ -220,7 +220,7 @@ def _load_ollama(parts: ModelName, aliases: Collection[str]) -> Send:
         if response.status_code != 200:
             if in_use.gives_way(form, response.status_code, read_error(response.text)):
                 raise AskOtherwiseError
-            raise refusal(response, parts.told)
+            raise refusal(response, parts.description)
         try:
             body = response.json()
         except (ValueError, RecursionError) as fault:
@@ -250,7 +250,7 @@ def _load_gguf(parts: ModelName, aliases: Collection[str]) -> Send:
             f"llama.cpp cannot load {path}. Name a whole GGUF file of a chat model, of a kind that it knows.",
         ) from fault
 
-    def send(question: Question) -> Reply:
+    def send(question: ModelRequest) -> Reply:
         # Its template is told not to think, as Ollama is; one that knows no thoughts passes over it.
         request = openai_request(question, Form()) | {"chat_template_kwargs": {"enable_thinking": False}}
         try:

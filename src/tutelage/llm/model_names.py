@@ -33,7 +33,7 @@ class ModelName:
     place: str
 
     @property
-    def told(self) -> str:
+    def description(self) -> str:
         """How messages name the model and where it is."""
         return f"{self.kind}:{self.model} at {self.place}"
 

@@ -16,7 +16,7 @@ Messages = list[dict[str, str]]
 
 
 @dataclass(frozen=True)
-class Question:
+class ModelRequest:
     """What one reply is asked for with, within so many seconds; with a `json_schema` it shall be JSON that fits it."""
 
     messages: Messages
@@ -38,7 +38,7 @@ class Form:
     has_system: bool = True
     has_think: bool = True
 
-    def left_out(self, question: Question) -> tuple[str, ...]:
+    def left_out(self, question: ModelRequest) -> tuple[str, ...]:
         """Name what the user should know was not asked for, in the order of the table in the guide."""
         lost = {
             "temperature": not self.has_temperature,
@@ -49,7 +49,7 @@ class Form:
 
 
 @dataclass(frozen=True)
-class Part:
+class OptionalField:
     """A part of the form: how refusals name it, and the form without it; None if it is not in the form any more."""
 
     named: re.Pattern[str]
@@ -66,27 +66,27 @@ def _without_json(form: Form) -> Form | None:
     return replace(form, json="text") if form.json == "json_object" else None
 
 
-PARTS: Mapping[str, Part] = {
-    "limit": Part(re.compile(r"\bmax_tokens\b"), _without_limit),
-    "temperature": Part(
+PARTS: Mapping[str, OptionalField] = {
+    "limit": OptionalField(re.compile(r"\bmax_tokens\b"), _without_limit),
+    "temperature": OptionalField(
         re.compile(r"\btemperature\b"),
         lambda form: replace(form, has_temperature=False) if form.has_temperature else None,
     ),
-    "seed": Part(
+    "seed": OptionalField(
         re.compile(r"\bseed\b"), lambda form: replace(form, has_seed=False) if form.has_seed else None
     ),
-    "json": Part(
+    "json": OptionalField(
         re.compile(
             r"response[_ ]?format|json[_ ]?schema|json[_ ]?object|json[_ ]mode|structured[_ ]output|guided|grammar"
             r"|\bschema\b|additionalproperties|\bformat\b"
         ),
         _without_json,
     ),
-    "system": Part(
+    "system": OptionalField(
         re.compile(r"system[_ ](?:role|message|prompt)|role\W+system|messages\W+0\W+role|['\"`]system['\"`]"),
         lambda form: replace(form, has_system=False) if form.has_system else None,
     ),
-    "think": Part(
+    "think": OptionalField(
         re.compile(r"\bthink(?:ing)?\b"),
         lambda form: replace(form, has_think=False) if form.has_think else None,
     ),
@@ -134,7 +134,7 @@ def plainer(
     return next((one for one in (PARTS[name].without(form) for name in parts) if one), None)
 
 
-def openai_request(question: Question, form: Form) -> dict[str, Any]:
+def openai_request(question: ModelRequest, form: Form) -> dict[str, Any]:
     """Return the body of a chat completion without its model."""
     request: dict[str, Any] = {"messages": _messages(question, form), form.limit: question.max_tokens}
     if form.has_seed:
@@ -149,7 +149,7 @@ def openai_request(question: Question, form: Form) -> dict[str, Any]:
     return request
 
 
-def ollama_request(question: Question, model: str, form: Form) -> dict[str, Any]:
+def ollama_request(question: ModelRequest, model: str, form: Form) -> dict[str, Any]:
     """Return the body of a question to Ollama's /api/chat, which takes these options nowhere else."""
     request: dict[str, Any] = {
         "model": model,
@@ -170,7 +170,7 @@ def ollama_request(question: Question, model: str, form: Form) -> dict[str, Any]
     return request
 
 
-def _messages(question: Question, form: Form) -> Messages:
+def _messages(question: ModelRequest, form: Form) -> Messages:
     """Return the messages; without a system role its text begins the first message of the user."""
     if form.has_system or not question.messages or question.messages[0]["role"] != "system":
         return question.messages
@@ -178,7 +178,7 @@ def _messages(question: Question, form: Form) -> Messages:
     return [{"role": "user", "content": f"{system['content']}\n\n{first['content']}"}, *rest]
 
 
-def _ollama_context(question: Question) -> int:
+def _ollama_context(question: ModelRequest) -> int:
     """Return a context that surely holds the prompt: Ollama cuts off what does not fit, and says nothing."""
     prompt_bytes = sum(len(message["content"].encode()) for message in question.messages)
     most_tokens = prompt_bytes // 2 + question.max_tokens  # hardly any text has a token for every two bytes

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from safetensors.torch import load_file
 
-from tutelage.config.recipe import AdapterSettings
+from tutelage.config.recipe import AdapterSettings, Tuning
 from tutelage.errors import ModelError
 from tutelage.model.adapters import (
     add_adapter,
@@ -63,22 +63,22 @@ def load_base(
     device: torch.device,
     compute_dtype: torch.dtype,
     *,
-    padded_because: str | None = None,
+    fallback_reason: str | None = None,
 ) -> CausalModel:
     """Load what training started from with its weights in the compute type: the base, with an adapter if one was given.
 
-    `padded_because` is what training found out.
+    `fallback_reason` is what training found out.
     """
-    attention = ATTENTION if padded_because is None else OWN_ATTENTION
+    attention = ATTENTION if fallback_reason is None else OWN_ATTENTION
     module = load_model(source.folder, dtype=compute_dtype, device=device, attention=attention)
     if source.adapter is not None:
         module = start_from_adapter(module, source.adapter)
-    return _frozen(module, device, compute_dtype, padded_because)
+    return _frozen(module, device, compute_dtype, fallback_reason)
 
 
 def load_for_training(
     source: ModelSource,
-    settings: AdapterSettings,
+    tuning: Tuning,
     device: torch.device,
     compute_dtype: torch.dtype,
     *,
@@ -94,7 +94,7 @@ def load_for_training(
     over prefix trees is run on padded rows. With `classes` its head is one for so many classes, and with `sets` of them
     for several labels. `waiting(label)` names each part that takes its time.
     """
-    is_adapter = settings.type == "lora"
+    is_adapter = tuning.is_lora
     weights_dtype = compute_dtype if is_adapter else torch.float32
     base = _load_exact(source, device, weights_dtype, probes, waiting)
     if classes:
@@ -102,15 +102,15 @@ def load_for_training(
     if is_adapter:
         base.module.requires_grad_(False)
         head = class_head_name(base.module)
-        adapted = add_adapter(base.module, settings, seed=seed, trained_whole=head)
+        adapted = add_adapter(base.module, tuning.adapter, seed=seed, trained_whole=head)
         if source.adapter is not None:
             fill_from_adapter(adapted, source.adapter)
         model = _with_fast_paths(replace(base, module=adapted))
     else:
         model = replace(base, compute_dtype=compute_dtype, frozen_head=None)
-        if settings.last_blocks is not None:
+        if tuning.last_blocks is not None:
             base.module.requires_grad_(False)
-            for weight in trained_weights(base.module, settings).values():
+            for weight in trained_weights(base.module, tuning).values():
                 weight.requires_grad_(True)
     checkpoint_long_rows(undressed(model.module))
     return_freed_memory()
@@ -133,12 +133,14 @@ def load_for_comparison(
 ) -> CausalModel:
     """Load a model under an adapter that does something, over prefix trees or as transformers and peft run it.
 
-    Where it cannot be run over trees, `padded_because` says so.
+    Where it cannot be run over trees, `fallback_reason` says so.
     """
     if over_trees:
         model = _load_exact(source, device, dtype, probes)
     else:
-        model = _load_checked(source, device, dtype, probes, padded_because="transformers' own way is wanted")
+        model = _load_checked(
+            source, device, dtype, probes, fallback_reason="transformers' own way is wanted"
+        )
     model.module.requires_grad_(False)
     adapted = add_adapter(model.module, AdapterSettings(r=4, lora_alpha=8), seed=0, fused=over_trees)
     start_second_halves(adapted, seed=1)
@@ -154,13 +156,13 @@ def _load_exact(
 ) -> CausalModel:
     """Load a model over prefix trees if it is exact over them, else on padded rows."""
     try:
-        return _load_checked(source, device, dtype, probes, waiting, padded_because=None)
+        return _load_checked(source, device, dtype, probes, waiting, fallback_reason=None)
     except ModelError as fault:
         reason, code = str(fault), fault.code
     waiting("Loading the model again, for padded rows")
     # Not above, where the fault would keep the first model in memory beside the second.
-    model = _load_checked(source, device, dtype, probes, waiting, padded_because=reason)
-    return replace(model, padded_code=code)
+    model = _load_checked(source, device, dtype, probes, waiting, fallback_reason=reason)
+    return replace(model, fallback_code=code)
 
 
 def _load_checked(
@@ -170,22 +172,22 @@ def _load_checked(
     probes: list[Example],
     waiting: Waiting = lambda label: None,
     *,
-    padded_because: str | None,
+    fallback_reason: str | None,
 ) -> CausalModel:
     """Load a model and hold it against one example at a time; ModelError where it differs."""
-    attention = ATTENTION if padded_because is None else OWN_ATTENTION
+    attention = ATTENTION if fallback_reason is None else OWN_ATTENTION
     module = load_model(source.folder, dtype=dtype, device=device, attention=attention)
     waiting("Checking the model's results against one row at a time")
-    model = CausalModel(without_dropout(module), device, dtype, padded_because=padded_because)
+    model = CausalModel(without_dropout(module), device, dtype, fallback_reason=fallback_reason)
     check_parity(model, probes)
     return model
 
 
 def _frozen(
-    module: Any, device: torch.device, compute_dtype: torch.dtype, padded_because: str | None
+    module: Any, device: torch.device, compute_dtype: torch.dtype, fallback_reason: str | None
 ) -> CausalModel:
     module.requires_grad_(False)
-    return _with_fast_paths(CausalModel(module, device, compute_dtype, padded_because=padded_because))
+    return _with_fast_paths(CausalModel(module, device, compute_dtype, fallback_reason=fallback_reason))
 
 
 def _with_fast_paths(model: CausalModel) -> CausalModel:
@@ -223,11 +225,11 @@ def without_dropout(module: Any) -> Any:
     return module
 
 
-def check_tuned(folder: Path, settings: AdapterSettings) -> None:
+def check_tuned(folder: Path, tuning: Tuning) -> None:
     """Stop where what training left in `folder` is not whole, before anything rests on its being there."""
-    if settings.type == "lora":
+    if tuning.is_lora:
         check_adapter(folder)
-    elif settings.last_blocks is not None or (folder / WEIGHTS).exists():
+    elif tuning.last_blocks is not None or (folder / WEIGHTS).exists():
         check_weights(folder)
     else:
         with tuned_faults(folder):
@@ -235,12 +237,12 @@ def check_tuned(folder: Path, settings: AdapterSettings) -> None:
                 read_header(weights)
 
 
-def check_published(folder: Path, settings: AdapterSettings) -> None:
+def check_checksums(folder: Path, tuning: Tuning) -> None:
     """Stop as `check_tuned` does, and where weights or configuration do not match the folder's manifest.
 
     The model card beside them may be edited.
     """
-    check_tuned(folder, settings)
+    check_tuned(folder, tuning)
     with tuned_faults(folder):
         _check_manifest(folder)
 
@@ -258,63 +260,61 @@ def _check_manifest(folder: Path) -> None:
             raise ValueError(f"{name} does not match its checksum in {MANIFEST}")
 
 
-def load_tuned(base: CausalModel, folder: Path, settings: AdapterSettings) -> CausalModel:
+def load_tuned(base: CausalModel, folder: Path, tuning: Tuning) -> CausalModel:
     """Load what training left in `folder`: an adapter on top of the base given, or a whole model.
 
     Of a base with a head for classes, the weights that were trained in place are exchanged.
     """
-    if settings.type == "lora":
+    if tuning.is_lora:
         return _with_fast_paths(replace(base, module=load_adapter(base.module, folder)))
     if class_head_name(base.module):
-        load_weights(base.module, folder, settings)
+        load_weights(base.module, folder, tuning)
         return _with_fast_paths(base)
-    attention = ATTENTION if base.padded_because is None else OWN_ATTENTION
+    attention = ATTENTION if base.fallback_reason is None else OWN_ATTENTION
     with tuned_faults(folder):
         module = load_model(folder, dtype=base.compute_dtype, device=base.device, attention=attention)
-    return _frozen(module, base.device, base.compute_dtype, base.padded_because)
+    return _frozen(module, base.device, base.compute_dtype, base.fallback_reason)
 
 
-def load_merged(
-    source: ModelSource, folder: Path, settings: AdapterSettings, *, classes: int | None = None
-) -> Any:
+def load_merged(source: ModelSource, folder: Path, tuning: Tuning, *, classes: int | None = None) -> Any:
     """Return the tuned model as transformers has it, one set of float32 weights, on the CPU.
 
     With `classes` its head is one for so many classes, as it was trained.
     """
     cpu = torch.device("cpu")
-    if classes is None and settings.type != "lora":
+    if classes is None and not tuning.is_lora:
         with tuned_faults(folder):
             return load_model(folder, dtype=torch.float32, device=cpu, attention=OWN_ATTENTION)
     base = load_model(source.folder, dtype=torch.float32, device=cpu, attention=OWN_ATTENTION)
     if classes is not None:
         base = with_class_head(CausalModel(base, cpu, torch.float32), classes, seed=0).module
-    if settings.type == "lora":
+    if tuning.is_lora:
         return merge_adapter(base, folder)
-    load_weights(base, folder, settings)
+    load_weights(base, folder, tuning)
     return base
 
 
-def save_tuned(model: CausalModel, folder: Path, settings: AdapterSettings, *, base: str) -> None:
+def save_tuned(model: CausalModel, folder: Path, tuning: Tuning, *, base: str) -> None:
     """Write what was trained: the adapter in peft's format, naming its base model, or the whole model.
 
     A whole model with a head for classes is none that another program could load, so that it is weights alone.
     """
-    if settings.type == "lora":
+    if tuning.is_lora:
         save_adapter(model.module, folder, base=base)
     elif class_head_name(model.module):
-        save_weights(model.module, folder, settings)
+        save_weights(model.module, folder, tuning)
     else:
         with quietly():
             model.module.save_pretrained(folder)
 
 
-def restore_tuned(model: CausalModel, folder: Path, settings: AdapterSettings) -> None:
+def restore_tuned(model: CausalModel, folder: Path, tuning: Tuning) -> None:
     """Give a model that is being trained the weights that `save_tuned` wrote, to the bit."""
-    if settings.type == "lora":
+    if tuning.is_lora:
         restore_adapter(model.module, folder)
         return
     if class_head_name(model.module):
-        load_weights(model.module, folder, settings)
+        load_weights(model.module, folder, tuning)
         return
     with tuned_faults(folder):
         files = folder.glob("model*.safetensors")

@@ -11,7 +11,7 @@ from filelock import FileLock
 
 from tutelage.errors import ModelError
 from tutelage.run.folder import write_json
-from tutelage.system.storage import file_sha256, staged_folder, storage_faults, what_is_damaged
+from tutelage.system.storage import file_sha256, find_damage, staged_folder, storage_faults
 
 # Raised when a conversion of the same file would come out different, so that cached ones are made again.
 CONVERSION = 2
@@ -19,14 +19,14 @@ RECORD, KEPT_GGUF = "source.json", "source.gguf"
 
 HASHED_UNTOLD = 100_000_000  # bytes; fewer are hashed in less than about half a second
 
-Progress = Callable[[str], None]
+Notify = Callable[[str], None]
 
 
 def convert_once(
     folder: Path,
-    identity: str,
+    fingerprint: str,
     provide: Callable[[Path], Path],
-    progress: Progress,
+    progress: Notify,
     *,
     checks: bool,
 ) -> None:
@@ -36,10 +36,10 @@ def convert_once(
     """
 
     def is_whole() -> bool:
-        if not (has_all_files(folder, identity) and checks):
-            return has_all_files(folder, identity)
+        if not (has_all_files(folder, fingerprint) and checks):
+            return has_all_files(folder, fingerprint)
         announce_hashing(progress, folder.iterdir())
-        return not what_is_damaged(folder)
+        return not find_damage(folder)
 
     if is_whole():
         return
@@ -47,13 +47,13 @@ def convert_once(
         if is_whole():  # another process has done it meanwhile
             return
         kept = folder / KEPT_GGUF
-        is_kept = kept.is_file() and file_sha256(kept) == identity
+        is_kept = kept.is_file() and file_sha256(kept) == fingerprint
         if folder.is_dir():
             progress(f"{folder} does not match its checksums, so it is made again.")
-        _convert(kept if is_kept else provide(scratch), identity, folder, progress)
+        _convert(kept if is_kept else provide(scratch), fingerprint, folder, progress)
 
 
-def _convert(gguf: Path, identity: str, folder: Path, progress: Progress) -> None:
+def _convert(gguf: Path, fingerprint: str, folder: Path, progress: Notify) -> None:
     from tutelage.model.gguf_conversion import convert_gguf  # noqa: PLC0415 - it imports torch
 
     megabytes = gguf.stat().st_size / 1e6
@@ -65,7 +65,7 @@ def _convert(gguf: Path, identity: str, folder: Path, progress: Progress) -> Non
         with storage_faults(staged):
             shutil.copyfile(gguf, kept)
         # The copy is what is hashed and converted: another program may write the file meanwhile.
-        if file_sha256(kept) != identity:
+        if file_sha256(kept) != fingerprint:
             raise ModelError(
                 "model.checksum_mismatch",
                 f"{gguf} changed while it was read. Run the same command again when no program writes it any more.",
@@ -75,23 +75,23 @@ def _convert(gguf: Path, identity: str, folder: Path, progress: Progress) -> Non
         except ModelError as fault:
             raise ModelError(fault.code, str(fault).replace(str(kept), str(gguf))) from fault
         files = {file.name: file.stat().st_size for file in staged.iterdir()}
-        write_json(staged / RECORD, {"identity": identity, "conversion": CONVERSION, "bytes": files})
+        write_json(staged / RECORD, {"fingerprint": fingerprint, "conversion": CONVERSION, "bytes": files})
 
 
-def announce_hashing(progress: Progress, files: Iterable[Path]) -> None:
+def announce_hashing(progress: Notify, files: Iterable[Path]) -> None:
     """Say that files of the base model are about to be hashed, where that takes its time."""
     size = sum(file.stat().st_size for file in files)
     if size > HASHED_UNTOLD:
         progress(f"Hashing the base model, {size / 1e6:,.0f} MB")
 
 
-def has_all_files(folder: Path, identity: str) -> bool:
+def has_all_files(folder: Path, fingerprint: str) -> bool:
     """Whether `folder` is a conversion of that file by this code with every file in its full length."""
     try:
         if not (folder / RECORD).is_file():  # a pipe would be read forever
             return False
         record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
-        return (record["identity"], record["conversion"]) == (identity, CONVERSION) and all(
+        return (record["fingerprint"], record["conversion"]) == (fingerprint, CONVERSION) and all(
             (folder / name).stat().st_size == size for name, size in record["bytes"].items()
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError):

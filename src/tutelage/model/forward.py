@@ -25,7 +25,7 @@ class CausalModel:
     """A model in memory, where it is, and the type of its matrix products.
 
     `frozen_head` is set where the logits are nothing but the product of the body's output with a head that is not
-    trained; then they are never made whole. `padded_because` says why a model cannot be run over prefix trees; then
+    trained; then they are never made whole. `fallback_reason` says why a model cannot be run over prefix trees; then
     its examples are the rows of an ordinary padded batch, run through transformers' own attention. `label_sets`, (sets,
     labels) bool, are what targets stand for where a text has several labels; the head then has a row for each label.
     `most_nodes` bounds a tree with a backward pass.
@@ -35,14 +35,14 @@ class CausalModel:
     device: torch.device
     compute_dtype: torch.dtype
     frozen_head: torch.nn.Linear | None = None
-    padded_because: str | None = None
-    padded_code: str | None = None
+    fallback_reason: str | None = None
+    fallback_code: str | None = None
     label_sets: torch.Tensor | None = None
     most_nodes: int = MAX_NODES
 
     @property
     def is_padded(self) -> bool:
-        return self.padded_because is not None
+        return self.fallback_reason is not None
 
     def autocast(self) -> AbstractContextManager[Any]:
         """Cast weights to the compute type on the fly, where the module keeps float32 masters of all of them."""

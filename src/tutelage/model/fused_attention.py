@@ -46,7 +46,7 @@ def attend_in_run(
     return mixed.mul(share).add_(of_before.mul(share_before)).to(query.dtype), whole
 
 
-def slopes_in_run(
+def run_backward(
     run: Run,
     gradient: torch.Tensor,
     inputs: tuple[torch.Tensor, torch.Tensor, torch.Tensor],
@@ -65,13 +65,13 @@ def slopes_in_run(
     of_query, of_key, of_value = into
     given = gradient[:, run.nodes], query[:, run.nodes]
     whole = mixed[:, run.nodes], log_sums[:, run.nodes]
-    own = _slopes(*given, key[:, run.nodes], value[:, run.nodes], whole, scaling=scaling, is_causal=True)
+    own = _gradients(*given, key[:, run.nodes], value[:, run.nodes], whole, scaling=scaling, is_causal=True)
     of_query[:, run.nodes] = own[0]
     of_key[:, run.nodes] += own[1]
     of_value[:, run.nodes] += own[2]
     if run.before is not None:
         keys, values = key.index_select(1, run.before), value.index_select(1, run.before)
-        before = _slopes(*given, keys, values, whole, scaling=scaling, is_causal=False)
+        before = _gradients(*given, keys, values, whole, scaling=scaling, is_causal=False)
         of_query[:, run.nodes] += before[0]
         of_key.index_add_(1, run.before, before[1])
         of_value.index_add_(1, run.before, before[2])
@@ -133,7 +133,7 @@ def _agrees_with_plain_attention() -> bool:
     into = torch.zeros_like(query), torch.zeros_like(key), torch.zeros_like(value)
     try:
         mixed[:, run.nodes], log_sums[:, run.nodes] = attend_in_run(run, query, key, value, scaling=0.5)
-        slopes_in_run(run, gradient, (query, key, value), mixed, log_sums, scaling=0.5, into=into)
+        run_backward(run, gradient, (query, key, value), mixed, log_sums, scaling=0.5, into=into)
     except (RuntimeError, TypeError, ValueError, AttributeError, LookupError):
         return False
     expected = _by_plain_attention(run, query, key, value, gradient)
@@ -186,7 +186,7 @@ def _attend(
     return mixed[0], log_sums[0]
 
 
-def _slopes(
+def _gradients(
     gradient: torch.Tensor,
     query: torch.Tensor,
     key: torch.Tensor,

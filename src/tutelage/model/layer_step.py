@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import torch
 
 from tutelage.model.linear_groups import GroupWeights, LinearGroup, complete, project, project_back
-from tutelage.model.tree_attention import attend_over_tree, slopes_over_tree
+from tutelage.model.tree_attention import attend_over_tree, tree_backward
 from tutelage.model.tree_plan import TreePlan
 
 # From queries (heads, tokens, size), keys and values (key_heads, tokens, size) to the mixed values and what is kept.
@@ -82,7 +82,7 @@ class DecoderLayer(torch.autograd.Function):
             _, kept = _run_over_tree(
                 x, cos=cos, sin=sin, parts=parts, groups=groups, plan=plan, attended=attended
             )
-        of_x, of_masters = slopes_of_layer(
+        of_x, of_masters = layer_backward(
             gradient, kept, cos=cos, sin=sin, parts=parts, groups=groups, plan=plan
         )
         return of_x, None, None, None, None, *of_masters
@@ -171,7 +171,7 @@ def run_layer(
     return result, kept
 
 
-def slopes_of_layer(
+def layer_backward(
     gradient: torch.Tensor,
     kept: Kept,
     *,
@@ -194,7 +194,7 @@ def slopes_of_layer(
     of_middle = rms_norm_back(of_second, kept.middle, parts.norms[1], kept.second_scale).add_(gradient)
     mixed, mixed_inner = _parted(kept.mixed, parts.heads * parts.size)
     of_mixed, of_output = project_back(of_middle, mixed, mixed_inner, output)
-    of_query, of_key, of_value = slopes_over_tree(
+    of_query, of_key, of_value = tree_backward(
         of_mixed.unflatten(1, (parts.heads, parts.size)).transpose(0, 1),
         kept.query_key[: parts.heads],
         kept.query_key[parts.heads :],

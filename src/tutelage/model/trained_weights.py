@@ -6,51 +6,51 @@ from typing import Any
 import torch
 from safetensors.torch import load_file, save_file
 
-from tutelage.config.recipe import AdapterSettings
+from tutelage.config.recipe import Tuning
 from tutelage.errors import ModelError
 from tutelage.model.folders import read_header, tuned_faults
 
 WEIGHTS = "trained_weights.safetensors"
 
 
-def trained_weights(module: Any, settings: AdapterSettings) -> dict[str, torch.nn.Parameter]:
+def trained_weights(module: Any, tuning: Tuning) -> dict[str, torch.nn.Parameter]:
     """Return what is trained of a model by its name: every weight, or the last blocks, the last norm and the head.
 
     ModelError where nothing in the model can be told to be its blocks.
     """
     everything = dict(module.named_parameters())
-    if settings.type == "none":
+    if tuning.method == "full":
         return everything
-    parts = [*_last_parts(module.base_model, settings), module.get_output_embeddings()]
+    parts = [*_last_parts(module.base_model, tuning), module.get_output_embeddings()]
     chosen = {id(weight) for part in parts for weight in part.parameters()}
     return {name: weight for name, weight in everything.items() if id(weight) in chosen}
 
 
-def _last_parts(body: Any, settings: AdapterSettings) -> list[torch.nn.Module]:
+def _last_parts(body: Any, tuning: Tuning) -> list[torch.nn.Module]:
     """Return the last blocks, and what the body computes after them, which is a norm; of no block neither."""
-    if not settings.last_blocks:
+    if not tuning.last_blocks:
         return []
     parts = list(body.children())
     lists = [place for place, part in enumerate(parts) if isinstance(part, torch.nn.ModuleList)]
     if len(lists) != 1 or len(parts[lists[0]]) != body.config.num_hidden_layers:
         raise ModelError(
             "settings.blocks_not_supported",
-            f"adapter.type is {settings.type}, and a model of the family {body.config.model_type} does not tell"
-            " which of its parts that is. Choose another model, or adapter.type=lora.",
+            f"training.method is {tuning.method}, and a model of the family {body.config.model_type} does not tell"
+            " which of its parts that is. Choose another model, or training.method=lora.",
         )
-    return [*list(parts[lists[0]])[-settings.last_blocks :], *parts[lists[0] + 1 :]]
+    return [*list(parts[lists[0]])[-tuning.last_blocks :], *parts[lists[0] + 1 :]]
 
 
-def save_weights(module: Any, folder: Path, settings: AdapterSettings) -> None:
+def save_weights(module: Any, folder: Path, tuning: Tuning) -> None:
     """Write what is trained, in the type that it has."""
-    weights = {name: weight.detach() for name, weight in trained_weights(module, settings).items()}
+    weights = {name: weight.detach() for name, weight in trained_weights(module, tuning).items()}
     save_file({name: weight.contiguous() for name, weight in weights.items()}, folder / WEIGHTS)
 
 
-def load_weights(module: Any, folder: Path, settings: AdapterSettings) -> None:
+def load_weights(module: Any, folder: Path, tuning: Tuning) -> None:
     """Give a model what `save_weights` wrote, to the bit where it has the same type."""
     with tuned_faults(folder):
-        saved, own = load_file(folder / WEIGHTS), trained_weights(module, settings)
+        saved, own = load_file(folder / WEIGHTS), trained_weights(module, tuning)
         if {name: weight.shape for name, weight in saved.items()} != {
             name: weight.shape for name, weight in own.items()
         }:

@@ -13,7 +13,7 @@ import torch
 from torch.nn.functional import embedding_bag
 from transformers import AttentionInterface
 
-from tutelage.model.fused_attention import attend_in_run, attend_to_rows, has_fused_attention, slopes_in_run
+from tutelage.model.fused_attention import attend_in_run, attend_to_rows, has_fused_attention, run_backward
 from tutelage.model.tree_plan import BlockBatch, TreePlan
 
 ATTENTION = "tutelage"
@@ -137,7 +137,7 @@ class _TreeAttention(torch.autograd.Function):
     @staticmethod
     def backward(context: Any, gradient: torch.Tensor) -> tuple[torch.Tensor | None, ...]:  # type: ignore[override]
         query, key, value, mixed, kept = context.saved_tensors
-        slopes = slopes_over_tree(
+        slopes = tree_backward(
             gradient[0].transpose(0, 1),
             query[0],
             key[0],
@@ -204,7 +204,7 @@ def _weights_of(
     return scores.softmax(dim=-1, dtype=wide).to(scores.dtype)
 
 
-def slopes_over_tree(
+def tree_backward(
     gradient: torch.Tensor,
     query: torch.Tensor,
     key: torch.Tensor,
@@ -221,7 +221,7 @@ def slopes_over_tree(
     """
     inputs = query, key, value
     if plan.is_whole:
-        of_query, of_key, of_value = _slopes_in(
+        of_query, of_key, of_value = _gradients_in(
             plan.batches[0], gradient, inputs, kept, scaling=scaling, plan=plan
         )
         return (
@@ -233,7 +233,7 @@ def slopes_over_tree(
     of_query = query.new_empty(query.shape)
     of_key, of_value = (key.new_zeros(key.shape, dtype=wide) for _ in range(2))
     for batch in plan.batches:
-        own = _slopes_in(batch, gradient, inputs, None, scaling=scaling, plan=plan)
+        own = _gradients_in(batch, gradient, inputs, None, scaling=scaling, plan=plan)
         of_query.view(-1, size).index_copy_(0, batch.query_rows, own[0])
         of_key.view(-1, size).index_add_(0, batch.key_rows, own[1].to(wide))
         of_value.view(-1, size).index_add_(0, batch.key_rows, own[2].to(wide))
@@ -241,11 +241,11 @@ def slopes_over_tree(
     for run in plan.runs:  # their slopes are scaled by the kernel
         assert mixed is not None and kept is not None
         into = of_query, of_key, of_value
-        slopes_in_run(run, gradient, inputs, mixed, kept, scaling=scaling, into=into)
+        run_backward(run, gradient, inputs, mixed, kept, scaling=scaling, into=into)
     return of_query, of_key.to(key.dtype), of_value.to(value.dtype)
 
 
-def _slopes_in(
+def _gradients_in(
     batch: BlockBatch,
     gradient: torch.Tensor,
     inputs: tuple[torch.Tensor, torch.Tensor, torch.Tensor],

@@ -7,7 +7,7 @@ from tutelage.evaluation.metrics.bits_per_byte import METRIC as BITS
 from tutelage.evaluation.paired.verdict import format_change, format_value
 from tutelage.objectives.results import Table
 from tutelage.report.scores import change_text, interval_text, value_text
-from tutelage.run.evaluation import SideBits
+from tutelage.run.evaluation import AnswerBits
 
 COLUMNS = ["", "reward", "bits per byte, base", "tuned", "difference"]
 
@@ -25,7 +25,7 @@ class KindRow:
     interval: str
 
 
-def kind_row(kind: str, meaning: str, reward: float, bits: SideBits) -> KindRow:
+def kind_row(kind: str, meaning: str, reward: float, bits: AnswerBits) -> KindRow:
     """Return what the page shows of a kind of answers: its mean reward, and how surprised both models are."""
     return KindRow(
         label=f"{kind} answers",
@@ -38,7 +38,7 @@ def kind_row(kind: str, meaning: str, reward: float, bits: SideBits) -> KindRow:
     )
 
 
-def kinds_table(kinds: Iterable[tuple[str, float, SideBits]]) -> Table:
+def kinds_table(kinds: Iterable[tuple[str, float, AnswerBits]]) -> Table:
     """Return the same of each kind for the terminal: its name, its mean reward and its bits per byte."""
     return Table(
         COLUMNS,

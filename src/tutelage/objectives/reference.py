@@ -60,10 +60,10 @@ def with_reference(
     referenced: dict[str, Sequence[Unit]] = {}
     for split, units in (("train", opened.training), ("validation", opened.validation)):
         assert isinstance(units, WithTwoAnswers), "a reference is that of two answers"
-        identity = _identity(units, opened.model, source)
+        fingerprint = _fingerprint(units, opened.model, source)
         part = known.get(split)
-        if part is None or not _is_as_written(part) or part.identity != identity:
-            part = _part(identity, _log_probs(opened.model, units, progress))
+        if part is None or not _is_as_written(part) or part.fingerprint != fingerprint:
+            part = _part(fingerprint, _log_probs(opened.model, units, progress))
         found[split] = part
         reference = np.array(part.log_probs, dtype=np.float64).reshape(-1, 2)
         referenced[split] = units.with_reference(reference)
@@ -72,7 +72,7 @@ def with_reference(
     return replace(opened, training=referenced["train"], validation=referenced["validation"])
 
 
-def what_is_damaged_in_reference(path: Path) -> str | None:
+def reference_damage(path: Path) -> str | None:
     """Say where the kept reference is not what was written; None where it is whole."""
     known = _read(path)
     odd = [
@@ -90,10 +90,10 @@ def _read(path: Path) -> dict[str, ReferencePart]:
     return {"train": known.train, "validation": known.validation}
 
 
-def _identity(units: WithTwoAnswers, model: CausalModel, source: ModelSource) -> str:
+def _fingerprint(units: WithTwoAnswers, model: CausalModel, source: ModelSource) -> str:
     """Return a hash of all that decides the numbers: rows, weights, and how these are run."""
     found = hashlib.sha256(
-        f"{source.start_identity} {name_dtype(model.compute_dtype)} {model.is_padded} {len(units)}".encode()
+        f"{source.start_fingerprint} {name_dtype(model.compute_dtype)} {model.is_padded} {len(units)}".encode()
     )
     for array in units.arrays():
         found.update(np.ascontiguousarray(array).data)
@@ -110,8 +110,8 @@ def _log_probs(
     return np.concatenate([np.empty(0), *parts]).reshape(-1, 2).tolist()
 
 
-def _part(identity: str, log_probs: list[list[float]]) -> ReferencePart:
-    return ReferencePart(identity=identity, sha256=_hash(log_probs), log_probs=log_probs)
+def _part(fingerprint: str, log_probs: list[list[float]]) -> ReferencePart:
+    return ReferencePart(fingerprint=fingerprint, sha256=_hash(log_probs), log_probs=log_probs)
 
 
 def _is_as_written(part: ReferencePart) -> bool:

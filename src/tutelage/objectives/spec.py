@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from tutelage.config.recipe import Recipe
     from tutelage.data.dataset.prepared_rows import PreparedRows
     from tutelage.data.dataset.row_encoder import RowEncoder
-    from tutelage.data.dataset.sample_prompt import Question
+    from tutelage.data.dataset.sample_prompt import SamplePrompt
     from tutelage.data.prompts.prompts import PromptRenderer
     from tutelage.evaluation.compare.scored_rows import ScoredRows
     from tutelage.evaluation.evaluate import Evaluated, EvaluationInputs
@@ -51,14 +51,14 @@ class ReadReference(Protocol):
 class Reference:
     """What the model reads before the first step; `label` says so beside a bar over `examples_per_unit` of each unit.
 
-    `is_needed` tells it of a recipe, and `what_is_damaged` says where a file that keeps it is not as it was written.
+    `is_needed` tells it of a recipe, and `find_damage` says where a file that keeps it is not as it was written.
     """
 
     label: str
     examples_per_unit: int
     is_needed: Callable[[Recipe], bool]
     read: ReadReference
-    what_is_damaged: Callable[[Path], str | None]
+    find_damage: Callable[[Path], str | None]
 
 
 @dataclass(frozen=True)
@@ -125,7 +125,7 @@ DescribeRows = Callable[["PreparedRows", "Recipe", Callable[[], Any]], Sequence[
 class Steps(Protocol):
     """Returns the commands that go on with a trained run, a path as a shell takes it, the most useful first."""
 
-    def __call__(self, run: str, question: Question | None, *, is_exported: bool) -> list[NextStep]: ...
+    def __call__(self, run: str, question: SamplePrompt | None, *, is_exported: bool) -> list[NextStep]: ...
 
 
 @dataclass(frozen=True)
@@ -142,7 +142,7 @@ class ReportPart:
     words: Callable[[Preparation, Recipe | None], ObjectiveWords]
     section: Callable[[Evaluation, ReadLines], Section | None]
     results: Callable[[Evaluation], list[Block]]
-    question: Callable[[PreparedRows, Callable[[], PromptRenderer]], Question | None]
+    question: Callable[[PreparedRows, Callable[[], PromptRenderer]], SamplePrompt | None]
     steps: Steps
     describe_validation: Callable[[Mapping[str, float]], str | None] = lambda figures: None
     describe_step: Callable[[Mapping[str, float]], str | None] = lambda figures: None

@@ -30,7 +30,7 @@ FILTERS = {
 
 
 @dataclass(frozen=True)
-class Answer:
+class ScoredAnswer:
     """One model's answer, with its value of the primary metric."""
 
     text: str
@@ -46,8 +46,8 @@ class AnsweredRow:
     row: int
     prompt: str
     reference: str
-    base: Answer
-    tuned: Answer
+    base: ScoredAnswer
+    tuned: ScoredAnswer
     gain: float
     is_unscored: bool
 
@@ -143,8 +143,8 @@ def _rows(
     return rows
 
 
-def _answer(answer: Mapping[str, Any], values: Mapping[str, Any], metric: Metric, index: int) -> Answer:
-    return Answer(
+def _answer(answer: Mapping[str, Any], values: Mapping[str, Any], metric: Metric, index: int) -> ScoredAnswer:
+    return ScoredAnswer(
         text=answer["response"],
         value=float(values[metric.name][index]),
         is_exact=bool(values["exact_match"][index]),

@@ -276,11 +276,11 @@ def _distribution_bars(bars: list[dict[str, Any]], metric: Metric) -> altair.Cha
 
 
 def _describe_distribution(base: np.ndarray, tuned: np.ndarray, metric: Metric) -> str:
-    def told(values: np.ndarray) -> str:
+    def shown(values: np.ndarray) -> str:
         low, half, high = np.percentile(values, [25, 50, 75])
         return f"{half:.{metric.decimals}f} (the middle half {low:.{metric.decimals}f} to {high:.{metric.decimals}f})"
 
-    return f"The median row has {told(base)} before and {told(tuned)} after."
+    return f"The median row has {shown(base)} before and {shown(tuned)} after."
 
 
 def _chart(values: list[dict[str, Any]]) -> altair.Chart:

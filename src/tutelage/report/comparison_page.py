@@ -12,12 +12,12 @@ from tutelage.evaluation.metrics.metric import Metric
 from tutelage.evaluation.metrics.metrics import PairedScores
 from tutelage.evaluation.paired.verdict import detectable_sentence, format_value
 from tutelage.report.answers import Selection, select
-from tutelage.report.drawings import IntervalDrawing, Part, draw_intervals, split_rows
+from tutelage.report.drawings import DrawnPart, IntervalDrawing, draw_intervals, split_rows
 from tutelage.report.headline import SIGNS
 from tutelage.report.page import render
 from tutelage.report.paired_rows import PairedRow
 from tutelage.report.scores import MetricRow, metric_rows
-from tutelage.report.secondary_scores import forgetting_rows, further_rows, left_out
+from tutelage.report.secondary_scores import general_text_rows, left_out, secondary_rows
 from tutelage.run.folder import write_text
 
 
@@ -29,7 +29,7 @@ class Held:
     sign: str
     drawings: Mapping[str, IntervalDrawing]
     detectable: str
-    tally: list[Part]
+    tally: list[DrawnPart]
     table: list[MetricRow]
     selection: Selection
     further: list[PairedRow]
@@ -57,7 +57,7 @@ def write_comparison(path: Path, compared: RunsCompared) -> None:
         "reading": compared.reading,
         "row_titles": ("Text", "Label") if baseline.runs[0].rows.labels else ("Prompt", "Reference"),
         "lines": [_line(group, compared.primary) for group in compared.groups],
-        "forgetting": forgetting_rows(compared.groups),
+        "general_text": general_text_rows(compared.groups),
         "held": [_held(group, compared) for group in compared.groups[1:]],
     }
     write_text(path, render("comparison.html", content))
@@ -82,11 +82,11 @@ def _held(group: Group, compared: RunsCompared) -> Held:
         group=group,
         sign=SIGNS[group.comparison.verdict.word],
         drawings=draw_intervals(deciding, primary, group.comparison.verdict),
-        detectable=detectable_sentence(deciding.smallest_detectable, primary),
+        detectable=detectable_sentence(deciding.minimum_detectable_effect, primary),
         tally=split_rows(deciding, primary),
         table=metric_rows(group.comparison),
         selection=_selection(group, compared.groups[0], compared.reading),
-        further=further_rows(group.further),
+        further=secondary_rows(group.further),
         left_out=left_out(group.further),
     )
 

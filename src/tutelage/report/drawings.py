@@ -55,7 +55,7 @@ class IntervalDrawing:
 
 
 @dataclass(frozen=True)
-class Part:
+class DrawnPart:
     """A stretch of a bar that stands for so many rows."""
 
     kind: str
@@ -80,7 +80,7 @@ def draw_interval(
     assert one.high is not None
     assert one.difference is not None
     middle = width / 2
-    smallest = one.smallest_detectable or 0.0
+    smallest = one.minimum_detectable_effect or 0.0
     reach = 1.08 * max(abs(one.low), abs(one.high), smallest)
 
     def place(value: float) -> float:
@@ -128,10 +128,10 @@ def _outside(ends: Sequence[tuple[float, str]], width: float) -> list[Label]:
     ]
 
 
-def split_rows(one: PairedDifference, metric: Metric) -> list[Part]:
+def split_rows(one: PairedDifference, metric: Metric) -> list[DrawnPart]:
     """Share out a bar of 640 among the rows that got better, stayed the same and got worse."""
     won, lost = (one.higher, one.lower) if metric.higher_is_better else (one.lower, one.higher)
-    parts: list[Part] = []
+    parts: list[DrawnPart] = []
     left = 0.0
     for kind, label, rows in [
         ("better", "better", won),
@@ -139,6 +139,6 @@ def split_rows(one: PairedDifference, metric: Metric) -> list[Part]:
         ("worse", "worse", lost),
     ]:
         width = round(WIDTH * rows / one.n, 1) if one.n else 0.0
-        parts.append(Part(kind, label, rows, round(left, 1), width))
+        parts.append(DrawnPart(kind, label, rows, round(left, 1), width))
         left += width
     return parts

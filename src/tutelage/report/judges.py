@@ -5,10 +5,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tutelage.evaluation.judging.results import judged_metric
+from tutelage.evaluation.judge.results import judged_metric
 from tutelage.report.charts import Chart, calibration_chart
 from tutelage.report.scores import Bar, change_text, value_text
-from tutelage.run.folder import ARMS
+from tutelage.run.folder import VARIANTS
 from tutelage.run.judges import JudgeResult
 
 ROWS_SHOWN = 100
@@ -21,7 +21,7 @@ class JudgedRow:
     row: int
     scores: Mapping[str, str]
     preferences: Mapping[str, str]
-    replies: Sequence[tuple[str, str]]
+    responses: Sequence[tuple[str, str]]
 
 
 @dataclass(frozen=True)
@@ -103,30 +103,32 @@ def _rows(records: Sequence[Mapping[str, Any]]) -> list[JudgedRow]:
 
 
 def _gain(records: Sequence[Mapping[str, Any]]) -> tuple[bool, float]:
-    scores = {record["arm"]: record["value"] for record in records if record["kind"] == "score"}
-    is_whole = all(scores.get(arm) is not None for arm in ARMS)
+    scores = {record["variant"]: record["value"] for record in records if record["kind"] == "score"}
+    is_whole = all(scores.get(variant) is not None for variant in VARIANTS)
     return is_whole, -abs(scores["tuned"] - scores["base"]) if is_whole else 0.0
 
 
 def _row(row: int, records: Sequence[Mapping[str, Any]]) -> JudgedRow:
-    def said(record: Mapping[str, Any]) -> str:
+    def value_of(record: Mapping[str, Any]) -> str:
         return str(record["value"]) if record["value"] is not None else "none"
 
     return JudgedRow(
         row=row,
-        scores={record["arm"]: said(record) for record in records if record["kind"] == "score"},
-        preferences={record["first"]: said(record) for record in records if record["kind"] == "preference"},
-        replies=[
+        scores={record["variant"]: value_of(record) for record in records if record["kind"] == "score"},
+        preferences={
+            record["first"]: value_of(record) for record in records if record["kind"] == "preference"
+        },
+        responses=[
             (_subject(record, number), reply)
             for record in records
-            for number, reply in enumerate(record["replies"], start=1)
+            for number, reply in enumerate(record["responses"], start=1)
         ]
         + [(_subject(record, 0), record["reason"]) for record in records if record["value"] is None],
     )
 
 
 def _subject(record: Mapping[str, Any], number: int) -> str:
-    about = f"{record['arm']} answer" if record["kind"] == "score" else f"{record['first']} answer first"
+    about = f"{record['variant']} answer" if record["kind"] == "score" else f"{record['first']} answer first"
     if number == 0:
         return f"{about}: why there is none"
     return about if number == 1 else f"{about}, asked again ({number})"

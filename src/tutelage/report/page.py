@@ -31,7 +31,7 @@ from tutelage.report.numbers import (
 from tutelage.report.objective import ANSWERS, ObjectiveWords, Section
 from tutelage.report.passages import label_name, passage, visible
 from tutelage.report.results import RunResults
-from tutelage.report.run_facts import identity
+from tutelage.report.run_facts import run_facts
 from tutelage.report.scores import evaluate_answers
 from tutelage.report.sets import set_rows
 from tutelage.report.settings import settings_tables
@@ -58,8 +58,8 @@ TRAINING_FIGURES: Mapping[str, tuple[str, Callable[[Any], str]]] = {
     "trainable_parameters": ("trainable parameters", number),
     # The rest is told where there is something to tell.
     "resumed": ("went on after the steps", in_words),
-    "accepted_changes": ("accepted changes", in_words),
-    "padded_because": ("padded rows, because", str),
+    "allowed_changes": ("allowed changes", in_words),
+    "fallback_reason": ("padded rows, because", str),
     "checksums": ("checksums of the base model", str),
 }
 
@@ -106,7 +106,7 @@ def _gather(
         answers, results.base, results.tuned, results.scores, unscored=unscored_rows(results.judgements)
     )
     return {
-        "identity": identity(results.root, history, summary, preparation, words=words, recipe=recipe),
+        "run_facts": run_facts(results.root, history, summary, preparation, words=words, recipe=recipe),
         "settings": settings_tables(recipe, history.origins) if recipe else None,
         "headline": section.headline
         if section
@@ -120,7 +120,7 @@ def _gather(
         "evaluation": evaluation,
         "judges": judge_sections(results.judges.judges if results.judges else {}, results.judgements),
         "sets": set_rows(found.sets if found else {}, summary.judges.judges if summary.judges else {}),
-        "forgetting": found.forgetting if found else None,
+        "general_text": found.general_text if found else None,
         "training": _training(training, events, words),
         "samples": _samples(events),
         "data": _data(results.ledger, train, words),

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path, PurePath
 
-from tutelage.config.inactive_settings import what_is_trained
+from tutelage.config.inactive_settings import describe_method
 from tutelage.config.recipe import Recipe
 from tutelage.report.numbers import duration
 from tutelage.report.objective import ObjectiveWords
@@ -22,7 +22,7 @@ STAGES = {
 
 
 @dataclass(frozen=True)
-class Identity:
+class RunFacts:
     """`facts` are task, model, rows and method; `ended` is empty where no stage recorded its time."""
 
     name: str
@@ -31,7 +31,7 @@ class Identity:
     times: list[str]
 
 
-def identity(
+def run_facts(
     root: Path,
     history: History,
     summary: Summary,
@@ -39,14 +39,14 @@ def identity(
     *,
     words: ObjectiveWords,
     recipe: Recipe | None,
-) -> Identity:
+) -> RunFacts:
     """Gather what stands above the verdict; without a recipe the method is not said."""
     stages = {
         done: history.stages[stage]
         for stage, (made, done) in STAGES.items()
         if getattr(summary, made) is not None and stage in history.stages
     }
-    return Identity(
+    return RunFacts(
         name=root.resolve().name,
         ended=_date(max((record.ended for record in stages.values()), default=None)),
         facts=list(_facts(preparation, words, recipe)),
@@ -60,7 +60,7 @@ def _facts(preparation: Preparation, words: ObjectiveWords, recipe: Recipe | Non
     yield f"{preparation.rows.train:,} training {words.rows} of {short_name(preparation.source)}"
     yield from words.facts
     if recipe is not None:
-        yield what_is_trained(recipe.adapter.type, recipe.adapter.r)
+        yield describe_method(recipe.training.method, recipe.adapter.r)
         if recipe.model.adapter is not None:
             yield f"trained further from {short_name(recipe.model.adapter)}, which is called base here"
 

@@ -19,7 +19,7 @@ from tutelage.evaluation.stats.length_effect import LengthEffect
 from tutelage.evaluation.stats.statistics import PairedDifference
 from tutelage.report.answers import Selection, select
 from tutelage.report.charts import Chart, distribution_chart
-from tutelage.report.drawings import IntervalDrawing, Part, draw_intervals, split_rows
+from tutelage.report.drawings import DrawnPart, IntervalDrawing, draw_intervals, split_rows
 from tutelage.run.evaluation import AnswerEvaluation
 
 
@@ -57,7 +57,7 @@ class MeasuredAnswers:
     table: list[MetricRow]
     selection: Selection
     drawings: Mapping[str, IntervalDrawing]
-    tally: list[Part]
+    tally: list[DrawnPart]
     won: str
     distribution: Chart | None
     length: LengthEffect | None
@@ -86,7 +86,7 @@ def evaluate_answers(
     return MeasuredAnswers(
         primary=primary,
         verdict=compared.verdict,
-        detectable=detectable_sentence(deciding.smallest_detectable, primary),
+        detectable=detectable_sentence(deciding.minimum_detectable_effect, primary),
         measured=compared.measured,
         table=metric_rows(compared),
         selection=select(base, tuned, scores, primary, unscored=unscored),

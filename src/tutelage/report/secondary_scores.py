@@ -14,7 +14,7 @@ TITLES: Mapping[Kind, str] = {"sets": "Set ", "judges": "Judge ", "passages": ""
 
 
 @dataclass(frozen=True)
-class ForgettingRow:
+class GeneralTextRow:
     """What tuning cost one run on general text, against its own base model; its numbers as text."""
 
     run: str
@@ -25,7 +25,7 @@ class ForgettingRow:
     word: str
 
 
-def further_rows(further: Mapping[Kind, PairedKind]) -> list[PairedRow]:
+def secondary_rows(further: Mapping[Kind, PairedKind]) -> list[PairedRow]:
     """Return a line for all that was paired."""
     return [
         # The label of a judge's scores names the judge.
@@ -54,15 +54,15 @@ def left_out(further: Mapping[Kind, PairedKind]) -> list[tuple[str, str]]:
     ]
 
 
-def forgetting_rows(groups: Iterable[Group]) -> list[ForgettingRow]:
+def general_text_rows(groups: Iterable[Group]) -> list[GeneralTextRow]:
     """Return a line for each run that was asked for general text."""
     runs = [run for group in groups for run in group.runs]
-    return [_forgetting_row(run.name, run.further.forgetting) for run in runs if run.further.forgetting]
+    return [_general_text_row(run.name, run.further.general_text) for run in runs if run.further.general_text]
 
 
-def _forgetting_row(run: str, figures: GeneralText) -> ForgettingRow:
+def _general_text_row(run: str, figures: GeneralText) -> GeneralTextRow:
     metric = BITS_PER_BYTE
-    return ForgettingRow(
+    return GeneralTextRow(
         run=run,
         base=value_text(figures.base, metric),
         tuned=value_text(figures.tuned, metric),

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from tutelage.evaluation.judging.results import judged_metric
+from tutelage.evaluation.judge.results import judged_metric
 from tutelage.evaluation.metrics import load_set_metric
 from tutelage.report.paired_rows import PairedRow, paired_row
 from tutelage.run.evaluation import SetFigures

@@ -34,7 +34,7 @@ class SettingsTables:
 
 def settings_tables(recipe: Recipe, origins: Mapping[str, str]) -> SettingsTables:
     """Part the settings of a recipe into those with another value than the default's and those without."""
-    idle = recipe.idle()
+    idle = recipe.inactive_settings()
     unused = {name for names in idle.values() for name in names}
     changed, rest = [], []
     for (name, value, meaning), (_, default, _) in zip(walk(recipe), walk(Recipe()), strict=True):

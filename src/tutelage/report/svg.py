@@ -61,14 +61,14 @@ def serve() -> None:
     """Answer until there are no more charts."""
     import vl_convert  # noqa: PLC0415 - here alone, for it takes its memory at import
 
-    with os.fdopen(0, encoding="utf-8") as charts, os.fdopen(1, "w", encoding="utf-8") as replies:
+    with os.fdopen(0, encoding="utf-8") as charts, os.fdopen(1, "w", encoding="utf-8") as responses:
         for line in charts:
             try:
                 reply = {"svg": vl_convert.vegalite_to_svg(json.loads(line), allowed_base_urls=[])}
             except Exception as fault:
                 reply = {"fault": f"{type(fault).__name__}: {fault}"}
-            replies.write(json.dumps(reply) + "\n")
-            replies.flush()
+            responses.write(json.dumps(reply) + "\n")
+            responses.flush()
 
 
 if __name__ == "__main__":

@@ -87,7 +87,7 @@ class Note(Record):
 class Preparation(Artifact):
     """data/preparation.json: what the rows were made of, and how many there are."""
 
-    format: Literal[2]
+    format: Literal[3]
     source: str
     sha256: str
     kind: str
@@ -96,12 +96,12 @@ class Preparation(Artifact):
     model_sha256: str
     model_files: dict[str, str] = Field(default_factory=dict)
     checksums: Checksums = "verified"
-    made_of: dict[str, str]
+    fingerprints: dict[str, str]
     settings: dict[str, Any]
     objective: Objective
     classes: list[str]
     label_sets: list[list[int]]
-    prompt: str
+    prompt_template: str
     split: str
     end_of_turn: str
     end_of_turn_id: int
@@ -123,7 +123,7 @@ class Losses(Record):
 class TrainingResult(Artifact):
     """model/training.json: `examples_per_second` counts the steps alone, `seconds` all of the training."""
 
-    format: Literal[1] = 1  # the first files had no number
+    format: Literal[2]
     steps: int
     planned_steps: int
     best_step: int
@@ -135,10 +135,10 @@ class TrainingResult(Artifact):
     seconds: float
     peak_memory_bytes: int
     dtype: str
-    padded_because: str | None
-    padded_code: str | None = None
+    fallback_reason: str | None
+    fallback_code: str | None = None
     resumed: list[int]
-    accepted_changes: list[str]
+    allowed_changes: list[str]
     trainable_parameters: int
     loss: Losses
     model_files: dict[str, str] = Field(default_factory=dict)
@@ -168,7 +168,7 @@ class Environment(Artifact):
 class ReferencePart(Record):
     """Of the pairs of a split what the base model gave (chosen, rejected), in nats; `sha256` is that of the numbers."""
 
-    identity: str
+    fingerprint: str
     sha256: str
     log_probs: list[list[float]]
 

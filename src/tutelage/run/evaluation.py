@@ -13,10 +13,10 @@ from tutelage.run.functions import FunctionSource
 from tutelage.run.validation import Record
 
 VerdictWord = Literal["better", "worse", "no difference detectable"]
-Side = Literal["chosen", "rejected"]
+PreferenceAnswer = Literal["chosen", "rejected"]
 
 
-class Share(Record):
+class Proportion(Record):
     """A share of rows, from 0 to 1, with its 95 % interval."""
 
     value: float
@@ -25,14 +25,14 @@ class Share(Record):
 
 
 class PairedFigures(Record):
-    """Tuned minus base on the same rows, as `PairedDifference` and `Resampled` say; null where the rows cannot tell."""
+    """Tuned minus base on the same rows (`PairedDifference`, `BootstrapResult`); null if the rows cannot tell."""
 
     base: float | None = None
     tuned: float | None = None
     difference: float | None = None
     low: float | None = None
     high: float | None = None
-    smallest_detectable: float | None = None
+    minimum_detectable_effect: float | None = None
     higher: int = 0
     equal: int = 0
     lower: int = 0
@@ -96,7 +96,7 @@ class KindMeans(Record):
 class GeneralText(Record):
     """The general-text check: bits per byte of plain text, and the divergence of predictions in nats a token."""
 
-    verdict: Literal["kept", "lost", "undecided"]
+    verdict: Literal["pass", "fail", "inconclusive"]
     sentence: str
     margin: float
     passages: int
@@ -111,7 +111,7 @@ class GeneralText(Record):
     kl_low: float
     kl_high: float
     kl_margin: float
-    kl_verdict: Literal["kept", "lost", "undecided"]
+    kl_verdict: Literal["pass", "fail", "inconclusive"]
     kl_sentence: str
     kinds: dict[str, KindMeans]
 
@@ -122,17 +122,17 @@ class MarginFigures(Record):
     high: float | None
 
 
-class LikelierShare(Share):
+class LikelierProportion(Proportion):
     ties: int
 
 
 class ChosenLikelier(Record):
-    base: LikelierShare
-    tuned: LikelierShare
+    base: LikelierProportion
+    tuned: LikelierProportion
     p: float
 
 
-class SideBits(Record):
+class AnswerBits(Record):
     """Bits per byte of one of the two answers."""
 
     base: float
@@ -144,13 +144,13 @@ class SideBits(Record):
 
 class PreferenceFigures(Record):
     rows: int
-    accuracy: Share
+    accuracy: Proportion
     ties: int
-    accuracy_without_ties: Share | None
+    accuracy_without_ties: Proportion | None
     margin: MarginFigures
-    rewards: dict[Side, float]
+    rewards: dict[PreferenceAnswer, float]
     chosen_likelier: ChosenLikelier
-    bits_per_byte: dict[Side, SideBits]
+    bits_per_byte: dict[PreferenceAnswer, AnswerBits]
 
 
 class AnswersVerdict(Record):
@@ -163,17 +163,17 @@ class AnswersVerdict(Record):
 class AnswerEvaluation(Artifact):
     """Both models' answers compared; of a preference tuning `verdict` and `sentence` are about the preferences."""
 
-    format: Literal[1]
+    format: Literal[2]
     rows: int
     clusters: int
     primary_metric: str
     verdict: VerdictWord
     sentence: str
-    smallest_detectable: float | None
+    minimum_detectable_effect: float | None
     metrics: dict[str, MetricFigures]
     length: LengthFigures | None
     sets: dict[str, SetFigures]
-    forgetting: GeneralText | None
+    general_text: GeneralText | None
     checksums: Checksums = "verified"
     objective: Objective = DEFAULT.name
     answers: AnswersVerdict | None = None
@@ -196,8 +196,8 @@ class ClassFigures(Record):
     label: str
     rows: int
     given: int
-    precision: Share | None
-    recall: Share | None
+    precision: Proportion | None
+    recall: Proportion | None
     f1: float
 
 
@@ -236,10 +236,10 @@ class BaseLines(Record):
 
 
 class ThresholdScores(Record):
-    accuracy: Share
+    accuracy: Proportion
     macro_f1: float
-    precision: Share | None
-    recall: Share | None
+    precision: Proportion | None
+    recall: Proportion | None
 
 
 class Threshold(Record):
@@ -256,11 +256,11 @@ class Threshold(Record):
 class ClassEvaluation(Artifact):
     """What the labels are worth that a classification gave to the test rows."""
 
-    format: Literal[1]
+    format: Literal[2]
     objective: Objective
     primary_metric: str
     rows: int
-    accuracy: Share
+    accuracy: Proportion
     macro_f1: float
     micro_f1: float | None = None
     classes: list[ClassFigures]
@@ -271,7 +271,7 @@ class ClassEvaluation(Artifact):
     verdict: VerdictWord
     sentence: str
     sets: dict[str, SetFigures] = Field(default_factory=dict)
-    forgetting: GeneralText | None = None
+    general_text: GeneralText | None = None
     checksums: Checksums = "verified"
 
     @property
@@ -285,7 +285,7 @@ class ClassEvaluation(Artifact):
         return [self.verdict]
 
     @property
-    def metrics(self) -> dict[str, Share]:
+    def metrics(self) -> dict[str, Proportion]:
         """The share of the right labels."""
         return {"accuracy": self.accuracy}
 

@@ -13,7 +13,7 @@ from pydantic import ConfigDict, Field
 from tutelage.run.artifacts import Preparation, RowCounts, TokenCounts
 from tutelage.run.validation import Record
 
-FORMAT = 1  # of the lines; it rises whenever a reader needs something else than before
+FORMAT = 2  # of the lines; it rises whenever a reader needs something else than before
 Stage = Literal["prepare", "train", "evaluate", "judge", "report", "export"]
 Level = Literal["note", "warning"]
 
@@ -101,7 +101,7 @@ class Waited(Event):
     is_logged: ClassVar[bool] = False
 
 
-class CostTold(Event):
+class CostReported(Event):
     """What a judge may cost, or cost."""
 
     event: ClassVar[str] = "cost"
@@ -134,19 +134,19 @@ class Prepared(Event):
 
 
 class Resumed(Event):
-    """A training goes on from a checkpoint; `accepted` names what changed since it was written."""
+    """A training goes on from a checkpoint; `allowed` names what changed since it was written."""
 
     event: ClassVar[str] = "resumed"
     step: int
     checkpoint: Path
-    accepted: list[str]
+    allowed: list[str]
 
 
-class ChangesAccepted(Event):
+class ChangesAllowed(Event):
     """A training begins although something changed since the rows were prepared."""
 
-    event: ClassVar[str] = "changes_accepted"
-    accepted: list[str]
+    event: ClassVar[str] = "changes_allowed"
+    allowed: list[str]
 
 
 class TrainingPlanned(Event):

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from tutelage.errors import RecipeError, RunFolderError
-from tutelage.system.storage import publish_bytes
+from tutelage.system.storage import write_atomically
 
 SPLITS = ("train", "test", "validation")
-ARMS = ("base", "tuned")
+VARIANTS = ("base", "tuned")
 SETS = "sets"
 MODEL, EXPORT = "model", "export"
 AT_STEPS = "evaluation-at"
@@ -192,8 +192,8 @@ class RunFolder:
         """What an evaluation that is under way has been answered so far."""
         return self.root / "answers" if self.step is None else self.evaluation.with_suffix(".answers")
 
-    def responses(self, arm: str) -> Path:
-        return self.evaluation / responses_name(arm)
+    def responses(self, variant: str) -> Path:
+        return self.evaluation / responses_name(variant)
 
     @property
     def scores(self) -> Path:
@@ -272,9 +272,9 @@ class ExportFolder:
         return self.root / VERIFICATION
 
 
-def responses_name(arm: str) -> str:
+def responses_name(variant: str) -> str:
     """Return the file of a model's answers in the folder of an evaluation."""
-    return f"{arm}.jsonl"
+    return f"{variant}.jsonl"
 
 
 def set_name(name: str) -> str:
@@ -292,8 +292,8 @@ def gguf_name(quantization: str) -> str:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a whole file of text as `publish_bytes` does."""
-    publish_bytes(path, text.encode("utf-8"))
+    """Write a whole file of text as `write_atomically` does."""
+    write_atomically(path, text.encode("utf-8"))
 
 
 def write_json(path: Path, value: Any) -> None:

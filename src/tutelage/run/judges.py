@@ -32,7 +32,7 @@ class ScoreFigures(Record):
     difference: float | None
     low: float | None
     high: float | None
-    smallest_detectable: float | None
+    minimum_detectable_effect: float | None
     higher: int
     equal: int
     lower: int
@@ -51,13 +51,13 @@ class PreferenceCounts(Record):
     win: int
     tie: int
     loss: int
-    null: int
+    missing: int
     disagreeing: int
-    win_share: float | None
+    win_rate: float | None
     low: float | None
     high: float | None
-    worst_share: float | None
-    best_share: float | None
+    worst_win_rate: float | None
+    best_win_rate: float | None
     swaps_agree: float | None
 
 
@@ -115,7 +115,7 @@ class JudgeResult(Record):
     verdict: JudgeVerdict
     sentence: str
     rows: int
-    nulls: int
+    missing_scores: int
     score: ScoreFigures
     bounds: ScoreBounds
     preference: PreferenceCounts
@@ -130,6 +130,6 @@ class JudgeResult(Record):
 class Judges(Artifact):
     """Every judge by its name; `protocol_sha256` is the hash of what they were asked."""
 
-    format: Literal[1] = 1  # the first files had no number
+    format: Literal[2]
     protocol_sha256: str
     judges: dict[str, JudgeResult]

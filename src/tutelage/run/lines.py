@@ -80,7 +80,7 @@ class JudgementLine(Record):
     judge: str
     row: int
     kind: str
-    replies: list[Any]
+    responses: list[Any]
 
 
 class PassageLine(Record):

@@ -11,7 +11,7 @@ from filelock import BaseFileLock, FileLock, Timeout, UnixFileLock
 from tutelage.errors import RunFolderError, StorageError
 from tutelage.run.folder import RunFolder
 from tutelage.system.platforms import FOLLOW_NO_LINK
-from tutelage.system.storage import storage_faults, sweep
+from tutelage.system.storage import clean_up, storage_faults
 
 
 @contextmanager
@@ -24,7 +24,7 @@ def locked(run: RunFolder) -> Iterator[None]:
     with locked_folder(run.root, run.lock):
         for folder in (run.root, run.checkpoints, run.evaluations_at):
             if folder.is_dir():
-                sweep(folder)
+                clean_up(folder)
         yield
 
 

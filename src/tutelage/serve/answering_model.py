@@ -10,9 +10,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from tutelage.data.dataset.fingerprints import made_of
+from tutelage.data.dataset.fingerprints import fingerprints_of
 from tutelage.data.prompts.prompts import PromptRenderer, make_renderer
-from tutelage.data.rows.conversations import Conversation, Turn
+from tutelage.data.rows.conversations import ChatMessage, Conversation
 from tutelage.errors import DataError
 from tutelage.model.end_tokens import end_tokens
 from tutelage.model.loading import context_length, load_tokenizer
@@ -32,18 +32,18 @@ class Served:
     renderer: PromptRenderer
     end_tokens: Collection[int]
     context: int
-    load_arm: Mapping[str, Callable[[], CausalModel]]
+    load_variant: Mapping[str, Callable[[], CausalModel]]
 
-    def prompt_of_messages(self, turns: Sequence[Turn]) -> tuple[int, ...]:
+    def prompt_of_messages(self, turns: Sequence[ChatMessage]) -> tuple[int, ...]:
         """Return the ids that stand before the answer to a conversation, as training rendered it."""
-        return tuple(self.renderer.prompt_ids(Conversation(0, (*turns, Turn("assistant", "")))))
+        return tuple(self.renderer.prompt_ids(Conversation(0, (*turns, ChatMessage("assistant", "")))))
 
     def prompt_of_text(self, text: str) -> tuple[int, ...]:
         """Return the ids of a plain text that is to be gone on with; it gets no prompt style and no control token."""
-        plain = Conversation(0, (Turn("assistant", text),), format="text")
-        return self.renderer.example(plain, loss_on="last_response").ids[:-1]  # without the end of turn
+        plain = Conversation(0, (ChatMessage("assistant", text),), format="text")
+        return self.renderer.example(plain, train_on="last").ids[:-1]  # without the end of turn
 
-    def room_after(self, prompt: Sequence[int], wanted: int | None) -> int:
+    def tokens_left_after(self, prompt: Sequence[int], wanted: int | None) -> int:
         """Return how many tokens an answer may have; DataError where those that are wanted do not fit."""
         room = self.context - len(prompt)
         if room < (wanted or 1):
@@ -81,12 +81,14 @@ def _load_renderer(trained: TrainedModel) -> PromptRenderer:
     """
     recipe, kept = trained.recipe, read_kept_tokenizer(trained.weights)
     if kept is not None:
-        renderer = make_renderer(kept, recipe.data.prompt)
-        now = made_of("", recipe.data, renderer, context_length=0, weights="", objective=recipe.objective)
-        before = trained.preparation.made_of
+        renderer = make_renderer(kept, recipe.data.prompt_template)
+        now = fingerprints_of(
+            "", recipe.data, renderer, context_length=0, weights="", objective=recipe.objective
+        )
+        before = trained.preparation.fingerprints
         if all(before.get(part) == now[part] for part in ("tokenizer", "prompt")):
             return renderer
-    return make_renderer(load_tokenizer(trained.source.folder), recipe.data.prompt)
+    return make_renderer(load_tokenizer(trained.source.folder), recipe.data.prompt_template)
 
 
 def _load_base(trained: TrainedModel) -> CausalModel:

@@ -17,12 +17,12 @@ from starlette.types import Message as AsgiMessage
 
 from tutelage.codes import Message
 from tutelage.errors import DataError, ModelError
-from tutelage.run.folder import ARMS
+from tutelage.run.folder import VARIANTS
 from tutelage.serve.answering_model import Served
 from tutelage.serve.auth import why_refused
-from tutelage.serve.generation_requests import Engine, Piece, Question
+from tutelage.serve.generation_requests import Engine, GenerationRequest, Piece
 from tutelage.serve.requests import ChatRequest, CompletionRequest, read_json
-from tutelage.serve.responses import CHAT, COMPLETION, Form, Reply
+from tutelage.serve.responses import CHAT, COMPLETION, CompletionResponse, Form
 from tutelage.serve.under_way import UnderWay
 
 LARGEST_REQUEST = 2**20  # bytes
@@ -62,13 +62,14 @@ def make_app(engine: Engine, served: Served, *, host: str, key: str | None) -> S
 
     async def models(request: Request) -> Response:
         data = [
-            {"id": arm, "object": "model", "created": 0, "owned_by": "tutelage"} for arm in reversed(ARMS)
+            {"id": variant, "object": "model", "created": 0, "owned_by": "tutelage"}
+            for variant in reversed(VARIANTS)
         ]
         return JSONResponse({"object": "list", "data": data})
 
     async def model(request: Request) -> Response:
         name = request.path_params["name"]
-        if name not in ARMS:
+        if name not in VARIANTS:
             return _unknown_model(name)
         return JSONResponse({"id": name, "object": "model", "created": 0, "owned_by": "tutelage"})
 
@@ -84,7 +85,7 @@ def make_app(engine: Engine, served: Served, *, host: str, key: str | None) -> S
     async def answer(request: Request, kind: Any, form: Form) -> Response:
         try:
             asked = kind.read(read_json(await request.body()))
-            if asked.model not in ARMS:
+            if asked.model not in VARIANTS:
                 return _unknown_model(asked.model)
             question = asked.question(served)
         except (DataError, ModelError) as fault:  # of a model: its template does not take these messages
@@ -93,7 +94,9 @@ def make_app(engine: Engine, served: Served, *, host: str, key: str | None) -> S
             told = f"{MOST_UNANSWERED} requests are being answered or wait. Ask again in a second."
             return _refusal(503, Message("serve.busy", told), headers={"Retry-After": "1"})
         seed = question.sampling.seed if question.sampling else None
-        reply = Reply(form, asked.model, len(question.prompt), served.tokenizer, next(numbers), seed)
+        reply = CompletionResponse(
+            form, asked.model, len(question.prompt), served.tokenizer, next(numbers), seed
+        )
         pieces = _pieces(under_way, question)
         if asked.stream:
             return StreamingResponse(
@@ -198,23 +201,23 @@ async def _fault(request: Request, fault: Exception) -> Response:
 
 
 @asynccontextmanager
-async def _asking(under_way: UnderWay, question: Question) -> AsyncIterator["asyncio.Queue[Piece]"]:
+async def _asking(under_way: UnderWay, question: GenerationRequest) -> AsyncIterator["asyncio.Queue[Piece]"]:
     """Ask, and give the queue that the pieces come into; whoever leaves early cancels the question."""
     loop = asyncio.get_running_loop()
     queue: asyncio.Queue[Piece] = asyncio.Queue()
 
-    def tell(piece: Piece) -> None:
+    def on_piece(piece: Piece) -> None:
         with suppress(RuntimeError):  # the loop has ended, and nobody listens
             loop.call_soon_threadsafe(queue.put_nowait, piece)
 
-    cancel = under_way.ask(question, tell)
+    cancel = under_way.ask(question, on_piece)
     try:
         yield queue
     finally:
         cancel()
 
 
-async def _pieces(under_way: UnderWay, question: Question) -> AsyncGenerator[Piece]:
+async def _pieces(under_way: UnderWay, question: GenerationRequest) -> AsyncGenerator[Piece]:
     async with _asking(under_way, question) as queue:
         while True:
             piece = await queue.get()
@@ -223,7 +226,7 @@ async def _pieces(under_way: UnderWay, question: Question) -> AsyncGenerator[Pie
                 return
 
 
-async def _whole(request: Request, coming: AsyncGenerator[Piece], reply: Reply) -> Response:
+async def _whole(request: Request, coming: AsyncGenerator[Piece], reply: CompletionResponse) -> Response:
     """Collect an answer, unless who asked has gone."""
     pieces: list[Piece] = []
 
@@ -250,7 +253,9 @@ async def _whole(request: Request, coming: AsyncGenerator[Piece], reply: Reply) 
     return JSONResponse(reply.whole(pieces))
 
 
-async def _events(pieces: AsyncGenerator[Piece], reply: Reply, *, with_usage: bool) -> AsyncIterator[str]:
+async def _events(
+    pieces: AsyncGenerator[Piece], reply: CompletionResponse, *, with_usage: bool
+) -> AsyncIterator[str]:
     """Yield server-sent events; an answer that breaks off ends with an error in place of a finish reason."""
     is_first = True
     uncounted = {"usage": None} if with_usage else {}

@@ -25,7 +25,7 @@ class Opened:
 
     engine: Engine
     served: Served
-    told: str
+    description: str
 
 
 def load_engine(
@@ -44,9 +44,9 @@ def load_engine(
         )
         served = load_served(trained, context=context)
         found = llama.result()
-    own = TorchEngine(served.load_arm, served.tokenizer, end_tokens=served.end_tokens, at_once=at_once)
+    own = TorchEngine(served.load_variant, served.tokenizer, end_tokens=served.end_tokens, at_once=at_once)
     if isinstance(found, str):
-        own.open("tuned")
+        own.load("tuned")
         return Opened(own, served, f"Both are answered by torch, from the run's own weights: {found}.")
     model, export = found
     return Opened(

@@ -37,7 +37,7 @@ class Honoured:
 
 
 @dataclass(frozen=True)
-class Idle:
+class Ignored:
     """A field that decides nothing here: `asks_nothing` tells which values may be sent, `why` the others may not."""
 
     asks_nothing: Callable[[Any], bool]
@@ -48,7 +48,7 @@ def read_fields(
     value: Mapping[str, Any],
     *,
     honoured: Mapping[str, Honoured],
-    idle: Mapping[str, Idle],
+    idle: Mapping[str, Ignored],
     required: Collection[str] = (),
     path: str = "",
 ) -> tuple[dict[str, Any], list[Wrong]]:
@@ -80,7 +80,7 @@ def read_fields(
     return read, wrong
 
 
-def refuse(wrong: list[Wrong]) -> None:
+def reject(wrong: list[Wrong]) -> None:
     """Raise RequestError if anything is wrong, in words; its code and `param` are those of the first."""
     if not wrong:
         return

@@ -13,14 +13,14 @@ FinishReason = Literal["stop", "length", "error"]
 
 
 @dataclass(frozen=True)
-class Question:
+class GenerationRequest:
     """What one model is asked. `top_logprobs` are told beside each token, None tells none.
 
     The answer to one that `is_repeatable` depends on nothing that is asked at the same time or was asked before, not
     even in the last bits of its logits, so that its seed gives the same answer again.
     """
 
-    arm: str  # base or tuned
+    variant: str  # base or tuned
     prompt: tuple[int, ...]
     max_new_tokens: int
     sampling: Sampling | None = None
@@ -52,19 +52,19 @@ class Piece:
     fault: Message | None = None
 
 
-Tell = Callable[[Piece], None]
+OnPiece = Callable[[Piece], None]
 Cancel = Callable[[], None]
 
 
 class Engine(Protocol):
-    """Questions come from any thread; `tell` is called with each piece of the answer, from a thread of the engine."""
+    """Requests come from any thread; `on_piece` gets each piece of the answer, in a thread of the engine."""
 
     @property
     def unanswered(self) -> int:
         """How many questions are being answered or wait."""
         ...
 
-    def ask(self, question: Question, tell: Tell) -> Cancel:
+    def ask(self, question: GenerationRequest, on_piece: OnPiece) -> Cancel:
         """Begin to answer; return what stops the answer, after which nothing more is told."""
         ...
 

@@ -8,8 +8,8 @@ from typing import Any
 from tutelage.codes import Message
 from tutelage.generation.llama_cpp import LlamaCpp
 from tutelage.generation.sampling import Sampling
-from tutelage.serve.generation_requests import Cancel, Engine, FinishReason, Piece, Question, Tell
-from tutelage.serve.room import Room
+from tutelage.serve.generation_requests import Cancel, Engine, FinishReason, GenerationRequest, OnPiece, Piece
+from tutelage.serve.queue import Queue
 
 # llama.cpp draws a seed of its own where it is given the next number, and keeps 32 bits of larger ones.
 SEEDS = 2**32 - 1
@@ -27,7 +27,7 @@ class LlamaEngine:
         self._model = model
         self._otherwise = otherwise
         self._workers = ThreadPoolExecutor(model.at_once, thread_name_prefix="llama.cpp")
-        self._room = Room()
+        self._room = Queue()
         self._changed = threading.Lock()
         self._own_unanswered = 0
         self._closing = threading.Event()
@@ -37,13 +37,13 @@ class LlamaEngine:
         """How many questions are being answered or wait, with either."""
         return self._own_unanswered + self._otherwise.unanswered
 
-    def ask(self, question: Question, tell: Tell) -> Cancel:
+    def ask(self, question: GenerationRequest, on_piece: OnPiece) -> Cancel:
         """Begin to answer; return what stops the answer, at its next token."""
-        if question.arm != "tuned" or question.top_logprobs is not None:
-            return self._otherwise.ask(question, tell)
+        if question.variant != "tuned" or question.top_logprobs is not None:
+            return self._otherwise.ask(question, on_piece)
         cancelled = threading.Event()
         self._count(1)
-        self._workers.submit(self._answer, question, tell, cancelled)
+        self._workers.submit(self._answer, question, on_piece, cancelled)
         return cancelled.set
 
     def close(self) -> None:
@@ -51,8 +51,8 @@ class LlamaEngine:
         self._workers.shutdown(cancel_futures=True)
         self._otherwise.close()
 
-    def _answer(self, question: Question, tell: Tell, cancelled: threading.Event) -> None:
-        answering = _Answering(question, tell, lambda: cancelled.is_set() or self._closing.is_set())
+    def _answer(self, question: GenerationRequest, on_piece: OnPiece, cancelled: threading.Event) -> None:
+        answering = _Answering(question, on_piece, lambda: cancelled.is_set() or self._closing.is_set())
         try:
             with self._room.entered(alone=question.is_repeatable):
                 answering.begin(self._model)
@@ -69,9 +69,9 @@ class LlamaEngine:
 class _Answering:
     """Turns what llama.cpp says of one answer into pieces."""
 
-    def __init__(self, question: Question, tell: Tell, is_left: Callable[[], bool]) -> None:
+    def __init__(self, question: GenerationRequest, on_piece: OnPiece, is_left: Callable[[], bool]) -> None:
         self._question = question
-        self._tell = tell
+        self._on_piece = on_piece
         self._is_left = is_left
         self._tokens = 0
         self._finish_reason: FinishReason | None = None
@@ -97,7 +97,7 @@ class _Answering:
 
     def fail(self, fault: str) -> None:
         self._finish_reason = "error"
-        self._tell(Piece("", self._tokens, None, "error", Message("serve.engine_failed", fault)))
+        self._on_piece(Piece("", self._tokens, None, "error", Message("serve.engine_failed", fault)))
 
     def _hear(self, part: Mapping[str, Any]) -> bool:
         """Take one part of the stream, and tell whether to end it."""
@@ -109,11 +109,11 @@ class _Answering:
         [choice] = part["choices"]
         if choice["finish_reason"] is None:
             self._tokens += 1
-            self._tell(Piece(choice["text"], self._tokens))
+            self._on_piece(Piece(choice["text"], self._tokens))
             return False
         self._finish_reason = choice["finish_reason"]
         # llama.cpp counts the end of turn too; where a stop string was asked for, it does not tell which it was.
         ended_itself = self._finish_reason == "stop" and not self._question.stop
         tokens = part["usage"]["completion_tokens"] - ended_itself
-        self._tell(Piece(choice["text"], tokens, None, self._finish_reason))
+        self._on_piece(Piece(choice["text"], tokens, None, self._finish_reason))
         return False

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, get_args
 
-from tutelage.data.rows.conversations import Role, Turn
+from tutelage.data.rows.conversations import ChatMessage, Role
 from tutelage.serve.fields import Honoured, Wrong, read_fields, text
 from tutelage.serve.ignored_fields import OF_MESSAGES
 
@@ -35,9 +35,9 @@ _HONOURED = {
 _HONOURED_IN_PARTS = {"type": Honoured("text", text), "text": Honoured("a text", text)}
 
 
-def read_messages(value: list[Any], *, path: str) -> tuple[list[Turn], list[Wrong]]:
+def read_messages(value: list[Any], *, path: str) -> tuple[list[ChatMessage], list[Wrong]]:
     """Return a turn for each message that can be read, and what is wrong with the others."""
-    turns: list[Turn] = []
+    turns: list[ChatMessage] = []
     wrong: list[Wrong] = []
     for place, message in enumerate(value):
         at = f"{path}.{place}"
@@ -50,7 +50,7 @@ def read_messages(value: list[Any], *, path: str) -> tuple[list[Turn], list[Wron
         said, faults_of_parts = _text_of(read.get("content", ""), path=f"{at}.content")
         wrong += [*faults, *faults_of_parts]
         if "role" in read:
-            turns.append(Turn(read["role"], said))
+            turns.append(ChatMessage(read["role"], said))
     return turns, wrong
 
 

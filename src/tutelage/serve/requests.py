@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
-from tutelage.data.rows.conversations import Turn
+from tutelage.data.rows.conversations import ChatMessage
 from tutelage.errors import DataError
 from tutelage.generation.sampling import Sampling
 from tutelage.serve.answering_model import Served
@@ -20,11 +20,11 @@ from tutelage.serve.fields import (
     flag,
     number,
     read_fields,
-    refuse,
+    reject,
     text,
     whole_number,
 )
-from tutelage.serve.generation_requests import MOST_LOGPROBS, Question
+from tutelage.serve.generation_requests import MOST_LOGPROBS, GenerationRequest
 from tutelage.serve.ignored_fields import OF_REQUESTS
 from tutelage.serve.messages import read_messages
 
@@ -113,14 +113,16 @@ class _Common:
     stream: bool = False
     stream_options: bool = False  # whether the tokens are to be counted
 
-    def asked(self, prompt: tuple[int, ...], room: int, top_logprobs: int | None) -> Question:
+    def generation_request(
+        self, prompt: tuple[int, ...], room: int, top_logprobs: int | None
+    ) -> GenerationRequest:
         """Return the question; who gives no seed gets one that is drawn, and is told it."""
         sampling = None
         if self.temperature > 0:
             seed = secrets.randbits(BITS_OF_DRAWN_SEEDS) if self.seed is None else self.seed
             sampling = Sampling(max(self.temperature, LOWEST_TEMPERATURE), top_p=self.top_p, seed=seed)
         is_repeatable = self.seed is not None
-        return Question(self.model, prompt, room, sampling, self.stop, top_logprobs, is_repeatable)
+        return GenerationRequest(self.model, prompt, room, sampling, self.stop, top_logprobs, is_repeatable)
 
     def check_ignored_fields(self) -> None:
         if self.stream_options and not self.stream:
@@ -135,7 +137,7 @@ class _Common:
 class ChatRequest(_Common):
     """A request to /v1/chat/completions."""
 
-    turns: tuple[Turn, ...] = ()
+    messages: tuple[ChatMessage, ...] = ()
     max_completion_tokens: int | None = None
     logprobs: bool = False
     top_logprobs: int = 0
@@ -145,12 +147,12 @@ class ChatRequest(_Common):
         """Return a request; RequestError names each field that is wrong."""
         read, wrong = read_fields(value, honoured=_OF_CHATS, idle=OF_REQUESTS, required=["model", "messages"])
         turns, wrong_in_messages = read_messages(read.pop("messages", []), path="messages")
-        refuse([*wrong, *wrong_in_messages])
-        return cls(**read, turns=tuple(turns))
+        reject([*wrong, *wrong_in_messages])
+        return cls(**read, messages=tuple(turns))
 
-    def question(self, served: Served) -> Question:
+    def question(self, served: Served) -> GenerationRequest:
         self.check_ignored_fields()
-        if self.turns[-1].role not in ("user", "tool"):
+        if self.messages[-1].role not in ("user", "tool"):
             raise RequestError(
                 "serve.last_message_not_user",
                 "The last of messages has to be the user's or a tool's, for the model to answer.",
@@ -168,9 +170,9 @@ class ChatRequest(_Common):
                 "max_tokens and max_completion_tokens are two names for one thing. Send one of them.",
                 param="max_tokens",
             )
-        prompt = served.prompt_of_messages(self.turns)
-        room = served.room_after(prompt, self.max_completion_tokens or self.max_tokens)
-        return self.asked(prompt, room, self.top_logprobs if self.logprobs else None)
+        prompt = served.prompt_of_messages(self.messages)
+        room = served.tokens_left_after(prompt, self.max_completion_tokens or self.max_tokens)
+        return self.generation_request(prompt, room, self.top_logprobs if self.logprobs else None)
 
 
 @dataclass(frozen=True)
@@ -186,10 +188,10 @@ class CompletionRequest(_Common):
         read, wrong = read_fields(
             value, honoured=_OF_COMPLETIONS, idle=OF_REQUESTS, required=["model", "prompt"]
         )
-        refuse(wrong)
+        reject(wrong)
         return cls(**read)
 
-    def question(self, served: Served) -> Question:
+    def question(self, served: Served) -> GenerationRequest:
         self.check_ignored_fields()
         prompt = served.prompt_of_text(self.prompt) if self.prompt else ()
         if not prompt:
@@ -198,8 +200,8 @@ class CompletionRequest(_Common):
                 "The prompt is empty, so there is nothing to go on with.",
                 param="prompt",
             )
-        room = served.room_after(prompt, self.max_tokens or TOKENS_OF_COMPLETION)
-        return self.asked(prompt, room, self.logprobs)
+        room = served.tokens_left_after(prompt, self.max_tokens or TOKENS_OF_COMPLETION)
+        return self.generation_request(prompt, room, self.logprobs)
 
 
 def read_json(body: bytes) -> dict[str, Any]:
@@ -209,7 +211,7 @@ def read_json(body: bytes) -> dict[str, Any]:
     except (ValueError, RecursionError) as fault:
         raise DataError("serve.malformed_json", f"The request is not JSON: {_in_words(fault)}.") from fault
     if not isinstance(value, dict):
-        refuse([Wrong("serve.unsupported_request", "", "it has to be an object of fields")])
+        reject([Wrong("serve.unsupported_request", "", "it has to be an object of fields")])
     return value
 
 

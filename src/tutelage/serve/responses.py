@@ -23,7 +23,7 @@ class Form:
 
 
 @dataclass(frozen=True)
-class Reply:
+class CompletionResponse:
     """The reply to one request; `prompt_tokens` are those of the question."""
 
     form: Form
@@ -55,9 +55,9 @@ class Reply:
         return {**self._head(self.form.part_name), "choices": [], "usage": self._usage(tokens)}
 
     def _head(self, name: str) -> dict[str, Any]:
-        identity = f"{self.form.prefix}-{self.created}-{self.number}"
+        completion_id = f"{self.form.prefix}-{self.created}-{self.number}"
         return {
-            "id": identity,
+            "id": completion_id,
             "object": name,
             "created": self.created,
             "model": self.model,

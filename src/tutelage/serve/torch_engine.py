@@ -17,7 +17,14 @@ from tutelage.codes import Message
 from tutelage.errors import MemoryExhaustedError, TutelageError
 from tutelage.generation.sampling import next_tokens
 from tutelage.serve.answer_text import AnswerText
-from tutelage.serve.generation_requests import Cancel, FinishReason, Piece, Question, Tell, TokenLogProb
+from tutelage.serve.generation_requests import (
+    Cancel,
+    FinishReason,
+    GenerationRequest,
+    OnPiece,
+    Piece,
+    TokenLogProb,
+)
 from tutelage.serve.one_at_a_time import OneAtATime
 from tutelage.system.system_errors import is_short_of_memory
 
@@ -36,8 +43,8 @@ WAY_OUT = "Close other programs, or ask something shorter and for fewer tokens"
 
 @dataclass
 class _Answering:
-    question: Question
-    tell: Tell
+    question: GenerationRequest
+    on_piece: OnPiece
     text: AnswerText
     ids: list[int] = field(default_factory=list)
 
@@ -47,13 +54,13 @@ class TorchEngine:
 
     def __init__(
         self,
-        load_arm: Mapping[str, Callable[[], CausalModel]],
+        load_variant: Mapping[str, Callable[[], CausalModel]],
         tokenizer: Any,
         *,
         end_tokens: Collection[int],
         at_once: int,
     ) -> None:
-        self._load_arm = load_arm  # a model is opened when it is first asked
+        self._load_variant = load_variant  # a model is opened when it is first asked
         self._tokenizer = tokenizer
         self._end_tokens = end_tokens
         self._at_once = at_once
@@ -76,9 +83,9 @@ class TorchEngine:
         """How many questions are being answered or wait."""
         return len(self._answering)
 
-    def ask(self, question: Question, tell: Tell) -> Cancel:
+    def ask(self, question: GenerationRequest, on_piece: OnPiece) -> Cancel:
         """Begin to answer; return what stops the answer. One that is whole already is left as it is."""
-        answering = _Answering(question, tell, AnswerText(self._tokenizer, question.stop))
+        answering = _Answering(question, on_piece, AnswerText(self._tokenizer, question.stop))
         with self._changed:
             number = next(self._numbers)
             self._answering[number] = answering
@@ -97,7 +104,7 @@ class TorchEngine:
             self._changed.notify()
         self._thread.join()
 
-    def open(self, arm: str) -> None:
+    def load(self, variant: str) -> None:
         """Load a model before the first question; what is wrong with it is raised here.
 
         The engine's thread loads it, and does everything else with torch, too. OpenMP gives each thread that asks for
@@ -105,15 +112,15 @@ class TorchEngine:
         """
         opened: Future[None] = Future()
         with self._changed:
-            self._wanted.append((arm, opened))
+            self._wanted.append((variant, opened))
             self._changed.notify()
         opened.result()
 
-    def _open(self, arm: str, *, is_alone: bool = False) -> Batch:
+    def _open(self, variant: str, *, is_alone: bool = False) -> Batch:
         """Return a batch of a model, loaded when it is first asked; where it `is_alone`, answers have no neighbours."""
-        place, size = (arm, is_alone), 1 if is_alone else self._at_once
-        if arm not in self._models:
-            self._models[arm] = self._load_arm[arm]()
+        place, size = (variant, is_alone), 1 if is_alone else self._at_once
+        if variant not in self._models:
+            self._models[variant] = self._load_variant[variant]()
         # What the memory did not hold may fit when all of it is answered.
         if place not in self._batches or (self._sizes[place] < size and not self._batches[place].is_busy):
             self._make_batch(place, size)
@@ -123,9 +130,9 @@ class TorchEngine:
         """Put an empty batch in the place of the one that is there, whose memory is free by then."""
         from tutelage.generation.continuous_batch import make_batch  # noqa: PLC0415 - imports torch
 
-        arm, is_alone = place
+        variant, is_alone = place
         self._batches.pop(place, None)
-        batch = make_batch(self._models[arm], size=size)
+        batch = make_batch(self._models[variant], size=size)
         self._batches[place] = OneAtATime(batch) if is_alone else batch
         self._sizes[place] = size
 
@@ -151,9 +158,9 @@ class TorchEngine:
             cancelled, self._cancelled = self._cancelled, []
         if self._closing:
             return False
-        for arm, opened in wanted:
+        for variant, opened in wanted:
             try:
-                self._open(arm)
+                self._open(variant)
             except BaseException as fault:  # it belongs to the thread that waits for the model
                 opened.set_exception(fault)
             else:
@@ -162,7 +169,7 @@ class TorchEngine:
             answering = self._answering[number]
             question = answering.question
             try:
-                batch = self._open(question.arm, is_alone=question.is_repeatable)
+                batch = self._open(question.variant, is_alone=question.is_repeatable)
             except Exception as fault:  # the thread goes on, or nobody would be answered any more
                 self._finish(number, "error", fault=_message_of(fault))
                 continue
@@ -210,7 +217,7 @@ class TorchEngine:
         # Only when nothing can fail any more, or a smaller batch would go on behind it.
         answering.ids.append(token)
         text = answering.text.add(token)
-        answering.tell(Piece(text, len(answering.ids), log_prob))
+        answering.on_piece(Piece(text, len(answering.ids), log_prob))
         if answering.text.is_stopped or len(answering.ids) == question.max_new_tokens:
             batch.end(number)
             self._finish(number, "stop" if answering.text.is_stopped else "length")
@@ -219,7 +226,7 @@ class TorchEngine:
 
     def _finish(self, number: int, reason: FinishReason, *, fault: Message | None = None) -> None:
         answering = self._answering.pop(number)
-        answering.tell(Piece(answering.text.finish(), len(answering.ids), None, reason, fault))
+        answering.on_piece(Piece(answering.text.finish(), len(answering.ids), None, reason, fault))
 
     def _give_up(self, place: _Place, fault: Exception) -> None:
         """Tell all who wait for a batch that it could not answer; the next question finds another.
@@ -252,8 +259,8 @@ def _message_of(fault: Exception) -> Message:
     return Message("serve.engine_failed", f"{type(fault).__name__}: {fault}")
 
 
-def _place_of(question: Question) -> _Place:
-    return question.arm, question.is_repeatable
+def _place_of(question: GenerationRequest) -> _Place:
+    return question.variant, question.is_repeatable
 
 
 def _row(following: NextTokens, number: int, row: int) -> NextTokens:

@@ -3,7 +3,7 @@
 import threading
 
 from tutelage.codes import Message
-from tutelage.serve.generation_requests import Cancel, Engine, Piece, Question, Tell
+from tutelage.serve.generation_requests import Cancel, Engine, GenerationRequest, OnPiece, Piece
 
 
 class UnderWay:
@@ -12,23 +12,23 @@ class UnderWay:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._changed = threading.Lock()
-        self._waiting: dict[int, Tell] = {}
+        self._waiting: dict[int, OnPiece] = {}
         self._ended: Message | None = None
 
-    def ask(self, question: Question, tell: Tell) -> Cancel:
+    def ask(self, question: GenerationRequest, on_piece: OnPiece) -> Cancel:
         """Begin to answer; return what stops the answer. After `end` nothing is begun, and that is told."""
         with self._changed:
             ended = self._ended
             if ended is None:
-                self._waiting[id(tell)] = tell
+                self._waiting[id(on_piece)] = on_piece
         if ended is not None:
-            tell(_last(ended))
+            on_piece(_last(ended))
             return lambda: None
-        cancel = self._engine.ask(question, tell)
+        cancel = self._engine.ask(question, on_piece)
 
         def leave() -> None:
             with self._changed:
-                self._waiting.pop(id(tell), None)
+                self._waiting.pop(id(on_piece), None)
             cancel()
 
         return leave
@@ -38,8 +38,8 @@ class UnderWay:
         with self._changed:
             self._ended = reason
             waiting = [*self._waiting.values()]
-        for tell in waiting:
-            tell(_last(reason))
+        for on_piece in waiting:
+            on_piece(_last(reason))
 
 
 def _last(reason: Message) -> Piece:

@@ -106,7 +106,7 @@ class AnsweringModel:
         from tutelage.tree.prefix_tree import merge
 
         asked = self._conversation(prompt, input, repair_text(answer)[0])
-        example = self.renderer.example(asked, loss_on="last_response")
+        example = self.renderer.example(asked, train_on="last")
         if len(example.ids) > self.context_length:
             raise DataError(
                 "generate.prompt_too_long",
@@ -138,7 +138,7 @@ class AnsweringModel:
 
     def _conversation(self, prompt: Prompt, input: str, answer: str) -> "Conversation":
         from tutelage.data.quality.repairs import repair_text
-        from tutelage.data.rows.conversations import Conversation, Turn, single_turn
+        from tutelage.data.rows.conversations import ChatMessage, Conversation, single_exchange_of
         from tutelage.serve.messages import read_messages
 
         if not (prompt.strip() if isinstance(prompt, str) else prompt):
@@ -151,15 +151,15 @@ class AnsweringModel:
                 "An input belongs to an instruction. Write it into the last message instead.",
             )
         if isinstance(prompt, str):
-            return single_turn(0, repair_text(prompt)[0], repair_text(input)[0], answer)
+            return single_exchange_of(0, repair_text(prompt)[0], repair_text(input)[0], answer)
         turns, wrong = read_messages(list(prompt), path="prompt")
         if wrong:
             told = "; ".join(f"{one.path}: {one.words}" for one in wrong)
             raise DataError("generate.message_malformed", f"The messages cannot be read: {told}.")
-        return Conversation(0, (*turns, Turn("assistant", answer)))
+        return Conversation(0, (*turns, ChatMessage("assistant", answer)))
 
 
-def load_models(session: Session, arms: Sequence[str]) -> Iterator[tuple[str, AnsweringModel]]:
+def load_models(session: Session, variants: Sequence[str]) -> Iterator[tuple[str, AnsweringModel]]:
     """Give each of some models of a run, "base" before "tuned", on one set of weights: the first is gone by then."""
     from tutelage.model.end_tokens import end_tokens
 
@@ -167,17 +167,17 @@ def load_models(session: Session, arms: Sequence[str]) -> Iterator[tuple[str, An
     run, recipe, source, inputs = session.run, session.recipe, session.source, session.inputs
     run.require(run.training, stage="train")
     require_checkpoint(run)
-    check_base_model(run, source.identity, source.files, adapter=source.adapter_sha256)
+    check_base_model(run, source.fingerprint, source.files, adapter=source.adapter_sha256)
     trained = session.trained()
-    if "tuned" in arms:
+    if "tuned" in variants:
         trained.check()
     warn_of_emulated_bfloat16(session)
     model = trained.load_base()
     ends = end_tokens(source.folder, inputs.tokenizer, trained.preparation.end_of_turn_id)
-    for arm in arms:
-        model = model if arm == "base" else trained.load_tuned(model)
+    for variant in variants:
+        model = model if variant == "base" else trained.load_tuned(model)
         most = recipe.evaluation.max_new_tokens
-        yield arm, AnsweringModel(model, inputs.renderer, ends, inputs.context_length, most)
+        yield variant, AnsweringModel(model, inputs.renderer, ends, inputs.context_length, most)
 
 
 def _sampling(temperature: float, top_k: int | None, top_p: float, seed: int) -> "Sampling | None":

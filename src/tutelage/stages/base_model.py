@@ -13,7 +13,7 @@ def changed_model_files(
     """Return the names of the base model's files that are not as the run recorded them.
 
     `files` are their SHA-256 now; none where the model was converted, or nothing was hashed. A training that went on
-    with changed files, which were accepted, has recorded those; with `since_prepare` only the preparation counts.
+    with changed files, which were allowed, has recorded those; with `since_prepare` only the preparation counts.
     """
     recorded = read_artifact(Preparation, run.require(run.preparation, stage="prepare")).model_files
     if run.training.is_file() and not since_prepare:
@@ -35,12 +35,12 @@ def check_base_model(run: RunFolder, weights: str, files: Mapping[str, str], *, 
     """Stop when the base model, or the adapter on it, is no longer the one that the run began with, to the byte."""
     prepared = read_artifact(Preparation, run.require(run.preparation, stage="prepare"))
     began_with = prepared.model_sha256
-    if adapter != prepared.made_of.get("adapter"):
+    if adapter != prepared.fingerprints.get("adapter"):
         raise RunFolderError(
             "run.starting_adapter_changed",
             f"The adapter in model.adapter is not the one that {run.root} began with. Put it back as it was; name the"
             " place where it is now, in the same command: --set model.adapter=PLACE; or begin another run:"
-            f" `tutelage run {run.root} --fresh`.",
+            f" `tutelage run {run.root} --new`.",
         )
     changed = changed_beside_weights(run, files)
     if weights == began_with and changed:

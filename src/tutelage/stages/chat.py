@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tutelage.run.folder import ARMS, write_json_lines
+from tutelage.run.folder import VARIANTS, write_json_lines
 from tutelage.stages.session import Session
 from tutelage.stages.warnings import warn_of_emulated_bfloat16
 
 if TYPE_CHECKING:
-    from tutelage.data.rows.conversations import Turn
+    from tutelage.data.rows.conversations import ChatMessage
     from tutelage.serve.answering_model import Served
     from tutelage.serve.generation_requests import Cancel, Engine, Piece
 
@@ -24,40 +24,50 @@ class Talk:
     served: "Served"
     engine: "Engine"
     most_tokens: int
-    turns: "dict[str, list[Turn]]" = field(default_factory=lambda: {arm: [] for arm in ARMS})
+    messages: "dict[str, list[ChatMessage]]" = field(
+        default_factory=lambda: {variant: [] for variant in VARIANTS}
+    )
 
-    def ask(self, arm: str, text: str) -> "Generator[Piece]":
+    def ask(self, variant: str, text: str) -> "Generator[Piece]":
         """Begin to answer, and return what gives the answer as it comes; to close that early stops the answer.
 
         DataError where the prompt leaves no room for an answer.
         """
-        from tutelage.data.rows.conversations import Turn
-        from tutelage.serve.generation_requests import Piece, Question
+        from tutelage.data.rows.conversations import ChatMessage
+        from tutelage.serve.generation_requests import GenerationRequest, Piece
 
-        prompt = self.served.prompt_of_messages([*self.turns[arm], Turn("user", text)])
-        room = min(self.served.room_after(prompt, None), self.most_tokens)
+        prompt = self.served.prompt_of_messages([*self.messages[variant], ChatMessage("user", text)])
+        room = min(self.served.tokens_left_after(prompt, None), self.most_tokens)
         pieces: queue.SimpleQueue[Piece] = queue.SimpleQueue()
-        return _until_finished(pieces, self.engine.ask(Question(arm, prompt, room), pieces.put))
+        return _until_finished(pieces, self.engine.ask(GenerationRequest(variant, prompt, room), pieces.put))
 
-    def remember(self, arm: str, text: str, answer: str) -> None:
+    def remember(self, variant: str, text: str, answer: str) -> None:
         """Take what was asked and answered into what a model sees of the conversation."""
-        from tutelage.data.rows.conversations import Turn
+        from tutelage.data.rows.conversations import ChatMessage
 
-        self.turns[arm] = [*self.turns[arm], Turn("user", text), Turn("assistant", answer)]
+        self.messages[variant] = [
+            *self.messages[variant],
+            ChatMessage("user", text),
+            ChatMessage("assistant", answer),
+        ]
 
     def forget(self) -> None:
         """Begin again with every model."""
-        self.turns = {arm: [] for arm in ARMS}
+        self.messages = {variant: [] for variant in VARIANTS}
 
     @property
     def is_empty(self) -> bool:
-        return not any(self.turns.values())
+        return not any(self.messages.values())
 
     def save(self, path: Path) -> None:
         """Write what was said with each model that was asked as one JSON line, in the messages format."""
         write_json_lines(
             path,
-            [{"model": arm, "messages": _messages(turns)} for arm, turns in self.turns.items() if turns],
+            [
+                {"model": variant, "messages": _messages(turns)}
+                for variant, turns in self.messages.items()
+                if turns
+            ],
         )
 
 
@@ -70,9 +80,9 @@ def talking(session: Session) -> "Iterator[Talk]":
         from tutelage.serve.torch_engine import TorchEngine
 
         served = load_served(session.trained_on_same_base())
-        engine = TorchEngine(served.load_arm, served.tokenizer, end_tokens=served.end_tokens, at_once=2)
+        engine = TorchEngine(served.load_variant, served.tokenizer, end_tokens=served.end_tokens, at_once=2)
         warn_of_emulated_bfloat16(session)
-        engine.open("tuned")
+        engine.load("tuned")
     try:
         yield Talk(served, engine, session.recipe.evaluation.max_new_tokens)
     finally:
@@ -91,5 +101,5 @@ def _until_finished(pieces: "queue.SimpleQueue[Piece]", cancel: "Cancel") -> "Ge
         raise
 
 
-def _messages(turns: "Sequence[Turn]") -> list[dict[str, str]]:
+def _messages(turns: "Sequence[ChatMessage]") -> list[dict[str, str]]:
     return [{"role": turn.role, "content": turn.text} for turn in turns]

@@ -7,12 +7,12 @@ from tutelage.stages.inputs import Inputs
 from tutelage.stages.reporter import Reporter
 
 if TYPE_CHECKING:
-    from tutelage.data.lint.report import Examination
+    from tutelage.data.lint.report import LintReport
 
 
-def check(inputs: Inputs, reporter: Reporter, *, near_duplicates: bool = True) -> "Examination":
+def check(inputs: Inputs, reporter: Reporter, *, near_duplicates: bool = True) -> "LintReport":
     """Examine the rows of a recipe's data; without the model on this machine nothing is said of tokens."""
-    from tutelage.data.lint.report import examine
+    from tutelage.data.lint.report import lint_rows
 
     recipe, source = inputs.recipe, inputs.find_data()
     renderer, context = None, 0
@@ -20,7 +20,7 @@ def check(inputs: Inputs, reporter: Reporter, *, near_duplicates: bool = True) -
         inputs.warn_of_larger_tokenizer()
         renderer, context = inputs.renderer, inputs.context_length
     with reporter.waiting("Looking at the rows"):
-        return examine(
+        return lint_rows(
             source,
             recipe.data,
             renderer,
@@ -31,6 +31,6 @@ def check(inputs: Inputs, reporter: Reporter, *, near_duplicates: bool = True) -
         )
 
 
-def what_stops(found: "Examination") -> list[str]:
+def what_stops(found: "LintReport") -> list[str]:
     """Return the codes of what was found at which `prepare` would stop."""
     return sorted({one.code for one in found.findings if all_codes()[one.code].stops})

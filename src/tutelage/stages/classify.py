@@ -26,7 +26,7 @@ def require_classifier(session: Session) -> None:
         raise RecipeError(
             "classify.not_a_classification_run",
             f"{root} was trained for {objective.task}, and its model gives no labels. Use `tutelage"
-            f" {objective.asked_by} {root}`.",
+            f" {objective.command} {root}`.",
         )
 
 
@@ -92,7 +92,7 @@ def load_classify(session: Session, threshold: Threshold | None) -> Classify:
         warn_of_emulated_bfloat16(session)
         model, tokenizer = load_classifier(trained), load_tokenizer(source.folder)
     classes, limit = read_artifact(Preparation, run.preparation).classes, context_length(source.folder)
-    token = session.recipe.data.class_token
+    token = session.recipe.data.pooling
 
     def classify_texts(texts: list[str]) -> list[dict[str, Any] | None]:
         ids = [text_ids(tokenizer, repair_text(text)[0], token=token) for text in texts]

@@ -23,7 +23,16 @@ if TYPE_CHECKING:
 ROWS_AT_ONCE = 64  # are classified together; so many are held in memory, whatever the length of the file
 ROWS_NAMED = 8
 # How a file is read belongs to the file, and is no setting that the model was trained with.
-OF_FILE = ("encoding", "delimiter", "quoting", "header", "map", "coerce", "max_file_bytes", "max_row_bytes")
+OF_FILE = (
+    "encoding",
+    "delimiter",
+    "quoting",
+    "header",
+    "column_map",
+    "coerce",
+    "max_file_bytes",
+    "max_row_bytes",
+)
 PREDICTED, OTHERS = "predicted", ("probability", "probabilities")
 
 
@@ -35,14 +44,16 @@ def settings_of_file(loaded: LoadedRecipe) -> DataSettings:
         for name in OF_FILE
         if loaded.origins.get(f"data.{name}", "").startswith("-")
     }
-    return DataSettings().model_copy(update={**given, "map": {"text": data.map.get("text", "text")}})
+    return DataSettings().model_copy(
+        update={**given, "column_map": {"text": data.column_map.get("text", "text")}}
+    )
 
 
 def fields_of_text(loaded: LoadedRecipe) -> list[str]:
     """Return where the text of a row may stand: what is named by hand, or else what held it in training, or text."""
-    path = loaded.recipe.data.map.get("text", "text")
-    check_field_names(loaded.recipe.data.map, ("text", "label"))
-    by_hand = loaded.origins.get("data.map", "").startswith("-")
+    path = loaded.recipe.data.column_map.get("text", "text")
+    check_field_names(loaded.recipe.data.column_map, ("text", "label"))
+    by_hand = loaded.origins.get("data.column_map", "").startswith("-")
     return [path] if by_hand else [path, "text"]
 
 
@@ -84,7 +95,7 @@ def classify_file(session: Session, path: Path, *, threshold: Threshold | None =
         predictions = [None if text is None else next(answers) for text in texts]
         unlabelled.add(record for record, one in zip(objects, predictions, strict=True) if one is None)
         yield write([record.value for record in objects], predictions)
-    if told := unlabelled.told(path):
+    if told := unlabelled.describe(path):
         warn("classify.unlabelled", told)
 
 
@@ -137,7 +148,7 @@ class _Unlabelled:
                 place = f" (line {record.line})" if record.line else ""
                 self._named.append(f"{record.row + 1}{place}")
 
-    def told(self, path: Path) -> str:
+    def describe(self, path: Path) -> str:
         """Return what is said of them; nothing where every row got its label."""
         if not self._rows:
             return ""

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from tutelage.objectives.spec import ObjectiveSpec
     from tutelage.training.estimate import Estimate as RoughEstimate
     from tutelage.training.load import OpenedRun
-    from tutelage.training.loop import Progress
+    from tutelage.training.loop import TrainState
     from tutelage.training.work import Pace
 
 # A run that takes longer is offered a trial, each of whose stages takes about as long as the second number.
@@ -52,13 +52,15 @@ class Estimate:
         return self.training + self.evaluation + self.report
 
 
-def estimate_stages(session: Session, opened: "OpenedRun", begin: "Progress", *, ahead: Ahead | None) -> None:
+def estimate_stages(
+    session: Session, opened: "OpenedRun", begin: "TrainState", *, ahead: Ahead | None
+) -> None:
     """Time a little of the work, and report how long all that is ahead takes.
 
     Nothing is reported where no step is left, or where the memory does not hold what is timed: the training makes it
     smaller.
     """
-    from tutelage.training.loop import Progress
+    from tutelage.training.loop import TrainState
     from tutelage.training.work_ahead import look_ahead
 
     recipe, tokenizer = session.recipe, session.inputs.tokenizer
@@ -76,7 +78,7 @@ def estimate_stages(session: Session, opened: "OpenedRun", begin: "Progress", *,
     trial = None
     if found.seconds > LONG_SECONDS:
         settings = trial_settings(recipe, found, rows=len(ahead.rows) if ahead else 0)
-        shorter = estimate_of(with_settings(recipe, settings), opened, Progress())
+        shorter = estimate_of(with_settings(recipe, settings), opened, TrainState())
         command = trial_command(session.run, recipe, settings)
         trial = Trial(seconds=shorter.seconds, settings=settings, command=command)
     session.reporter.emit(
@@ -131,7 +133,7 @@ def _measure(session: Session, opened: "OpenedRun", steps: Any, *, answers: bool
 def estimate_run(
     recipe: Recipe,
     opened: "OpenedRun",
-    begin: "Progress",
+    begin: "TrainState",
     *,
     objective: "ObjectiveSpec",
     pace: "Pace",
@@ -185,8 +187,8 @@ def trial_settings(recipe: Recipe, found: Estimate, *, rows: int) -> dict[str, A
         asked = min(rows, recipe.evaluation.limit or rows)
         limit = int(asked * TRIAL_SECONDS / found.evaluation)
         settings["evaluation.limit"] = min(asked, max(FEWEST_ROWS, limit))
-        if recipe.objective.has_effect("evaluation.forgetting"):
-            settings["evaluation.forgetting"] = False
+        if recipe.objective.has_effect("evaluation.general_text"):
+            settings["evaluation.general_text"] = False
     return settings
 
 
@@ -205,7 +207,7 @@ def trial_command(run: RunFolder, recipe: Recipe, settings: Mapping[str, Any]) -
 
     judges = "".join(f" --judge {shlex.quote(judge)}" for judge in recipe.evaluation.judges)
     given = "".join(f" --set {name}={setting_text(value)}" for name, value in settings.items())
-    return f"tutelage run {path_argument(run.root)} --fresh{judges}{given}"
+    return f"tutelage run {path_argument(run.root)} --new{judges}{given}"
 
 
 def estimate_training(session: Session, training: Any) -> "RoughEstimate | None":
@@ -227,7 +229,7 @@ def estimate_training(session: Session, training: Any) -> "RoughEstimate | None"
         dtype = choose_dtype(recipe.training.dtype, choose_device("cpu"))
         return estimate(
             source.folder,
-            recipe.adapter,
+            recipe.tuning,
             plan_steps(len(units), recipe.training),
             units,
             flops_per_second=flops_per_second(dtype),

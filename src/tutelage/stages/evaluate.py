@@ -21,11 +21,11 @@ from tutelage.stages.report import Reported, make_report
 from tutelage.stages.session import Session
 from tutelage.stages.settings import check_trained_settings, require_checkpoint, require_overwrite
 from tutelage.stages.warnings import warn_of_emulated_bfloat16
-from tutelage.system.storage import publish_folder, remove
+from tutelage.system.storage import remove, replace_folder
 
 if TYPE_CHECKING:
     from tutelage.data.dataset.prepared_rows import PreparedRows
-    from tutelage.evaluation.eval_sets.sets import NamedSet
+    from tutelage.evaluation.eval_sets.sets import EvalSet
     from tutelage.evaluation.evaluate import Evaluated
     from tutelage.evaluation.metrics.metrics import OwnMetric
 
@@ -84,7 +84,7 @@ def evaluate_or_read(session: Session) -> Outcome:
     if not read_artifact(Preparation, run.preparation).rows.test:
         session.reporter.note(
             "evaluate.no_test_rows",
-            "there are no test rows (data.test_share is 0), so nothing was evaluated.",
+            "there are no test rows (data.test_size is 0), so nothing was evaluated.",
         )
         return _outcome(session, None, None)
     if run.metrics.exists():
@@ -114,7 +114,7 @@ def answer_and_score(session: Session) -> Evaluation:
             for note in one.notes:
                 if not all_codes()[note.code].about_training:
                     reporter.note(note.code, f"The test set {one.name}: {note.text}")
-        with reporter.in_turn() as waiting:
+        with reporter.one_at_a_time() as waiting:
             waiting("Loading the model")
             from tutelage.evaluation.evaluate import EvaluationInputs
 
@@ -150,7 +150,7 @@ def _test_rows(session: Session) -> "PreparedRows":
         raise DataError(
             "evaluate.no_test_rows",
             f"{run.split('test')} holds no rows, so there is nothing to evaluate on. Begin again with test rows:"
-            f" `tutelage prepare {run.root} --overwrite --set data.test_share=0.1`.",
+            f" `tutelage prepare {run.root} --overwrite --set data.test_size=0.1`.",
         )
     return rows_to_evaluate(rows, session.recipe, session.source)
 
@@ -163,7 +163,7 @@ def _write(run: RunFolder, evaluated: "Evaluated") -> None:
             write_json_lines(staged / name, lines)
         write_artifact(staged / run.metrics.name, evaluated.evaluation)
 
-    publish_folder(run.evaluation, fill)
+    replace_folder(run.evaluation, fill)
     if run.answers.exists():
         remove(run.answers)
 
@@ -222,7 +222,7 @@ def _has_test_rows(splits: Mapping[str, Any], session: Session) -> bool:
         raise DataError(
             "evaluate.no_test_rows",
             f"{recipe.data.source} leaves no test rows, and {named} would be asked beside them: nothing would"
-            f" come of it. Set data.test_share above 0, or leave {named} out.",
+            f" come of it. Set data.test_size above 0, or leave {named} out.",
         )
     return bool(splits["test"])
 
@@ -232,7 +232,7 @@ def read_training(session: Session) -> Sequence[Any]:
     return session.rows("train")
 
 
-def read_eval_sets(session: Session, training: Callable[[], Sequence[Any]]) -> "Sequence[NamedSet]":
+def read_eval_sets(session: Session, training: Callable[[], Sequence[Any]]) -> "Sequence[EvalSet]":
     """Return the named sets of a recipe, or stop where one holds what is trained on or cannot be scored.
 
     `training` gives the prepared rows that are trained on; without a set they are not asked for.
@@ -241,14 +241,14 @@ def read_eval_sets(session: Session, training: Callable[[], Sequence[Any]]) -> "
     if not recipe.evaluation.sets:
         return []
     from tutelage.evaluation.eval_sets.sets import load_eval_sets
-    from tutelage.evaluation.evaluate import require_context_room
+    from tutelage.evaluation.evaluate import require_context_space
     from tutelage.system.fetching import user_cache
 
     source = session.source
     sets = load_eval_sets(recipe, source.folder, training=training(), cache=user_cache())
     for one in sets:
         longest = max(one.rows, key=lambda row: row.example.prompt_tokens)
-        require_context_room(longest.example, recipe.evaluation, source)
+        require_context_space(longest.example, recipe.evaluation, source)
     return sets
 
 
@@ -262,7 +262,7 @@ def _lacks_report(run: RunFolder) -> bool:
 def is_worse(found: Evaluation) -> bool:
     """Tell whether an evaluation found the tuned model worse in anything that it judged."""
     verdicts = {*found.verdicts, *(one.verdict for one in found.sets.values())}
-    has_forgotten = found.forgetting is not None and found.forgetting.verdict == "lost"
+    has_forgotten = found.general_text is not None and found.general_text.verdict == "fail"
     return "worse" in verdicts or has_forgotten
 
 

@@ -11,14 +11,14 @@ from tutelage.evaluation.compare.runs import EvaluatedRun
 from tutelage.evaluation.compare.scored_rows import Lines, ScoredRows
 from tutelage.evaluation.compare.secondary_scores import (
     GENERAL_TEXT,
-    FurtherScores,
     Scored,
+    SecondaryScores,
     scored_by_judges,
     scored_functions,
     scored_passages,
     scored_set,
 )
-from tutelage.evaluation.judging.set_scores import read_judged_set
+from tutelage.evaluation.judge.set_scores import read_judged_set
 from tutelage.evaluation.metrics import load_set_metric
 from tutelage.objectives import load_objective
 from tutelage.run.artifacts import Preparation, read_artifact
@@ -52,7 +52,7 @@ def read_evaluated_run(run: RunFolder) -> EvaluatedRun:
         rows=rows,
         further=_read_further(run, recipe, evaluation, rows),
         row_format=read_functions(run).row_format,
-        made_of=preparation.made_of,
+        fingerprints=preparation.fingerprints,
     )
 
 
@@ -68,7 +68,9 @@ def _require_evaluated(run: RunFolder, step: int) -> None:
     raise RunFolderError("run.no_such_checkpoint", f"{run.root} has no checkpoint of step {step}. {there}.")
 
 
-def _read_further(run: RunFolder, recipe: Recipe, evaluation: Evaluation, rows: ScoredRows) -> FurtherScores:
+def _read_further(
+    run: RunFolder, recipe: Recipe, evaluation: Evaluation, rows: ScoredRows
+) -> SecondaryScores:
     """Read what an evaluation wrote beside the test rows."""
     _check_metrics(run, evaluation)
     sets = {
@@ -77,14 +79,14 @@ def _read_further(run: RunFolder, recipe: Recipe, evaluation: Evaluation, rows: 
         if not load_set_metric(one.metric).is_judged
     }
     judges, judged_sets = _read_judges(run, list(rows.answers.values())) if run.judges.exists() else ({}, {})
-    return FurtherScores(
+    return SecondaryScores(
         sets={**sets, **judged_sets},
         judges=judges,
         passages={GENERAL_TEXT: scored_passages(read_json_lines(run.passages))}
         if run.passages.exists()
         else {},
         functions=_read_functions(run, evaluation, rows),
-        forgetting=evaluation.forgetting,
+        general_text=evaluation.general_text,
     )
 
 

@@ -15,7 +15,7 @@ from tutelage.run.folder import ExportFolder, RunFolder
 from tutelage.run.lock import locked, locked_folder, owner_of
 from tutelage.stages.session import Session
 from tutelage.stages.settings import check_trained_settings
-from tutelage.system.storage import remove, storage_faults, sweep
+from tutelage.system.storage import clean_up, remove, storage_faults
 
 if TYPE_CHECKING:
     from tutelage.export.record import Exported
@@ -105,7 +105,7 @@ def export(
         with locked_folder(folder.root, folder.root / run.lock.name):
             with storage_faults(folder.root):
                 folder.root.mkdir(parents=True, exist_ok=True)
-            sweep(folder.root)
+            clean_up(folder.root)
             session.reporter.begin_work()
             exported = part.export(
                 trained,

@@ -20,7 +20,7 @@ from tutelage.system.runtime import require_memory_for_libraries
 
 if TYPE_CHECKING:
     from tutelage.data.prompts.prompts import PromptRenderer
-    from tutelage.data.rows.records import OpenSource, Source
+    from tutelage.data.rows.records import Source, SourceReader
     from tutelage.model.sources import ModelSource
     from tutelage.objectives.spec import ObjectiveSpec
 
@@ -123,7 +123,7 @@ class Inputs:
     def renderer(self) -> "PromptRenderer":
         from tutelage.data.prompts.prompts import make_renderer
 
-        return make_renderer(self.tokenizer, self.recipe.data.prompt)
+        return make_renderer(self.tokenizer, self.recipe.data.prompt_template)
 
     @property
     def context_length(self) -> int:
@@ -136,7 +136,7 @@ class Inputs:
         """The user's own functions: those given, and those that the run records."""
         return known_functions(self._functions_in, self._given)
 
-    def find_data(self) -> "OpenSource":
+    def find_data(self) -> "SourceReader":
         """Return the data, of which no row is read yet, as the user's own format function gives it."""
         from tutelage.data.sources.sources import find_source
         from tutelage.system.fetching import user_cache
@@ -189,7 +189,7 @@ class Inputs:
         """Stop where adapter.target_modules does not fit the model; `beside` is as `locate` has it."""
         from tutelage.model.target_modules import check_targets_of_folder
 
-        check_targets_of_folder(self.locate(beside=beside).folder, self.recipe.adapter)
+        check_targets_of_folder(self.locate(beside=beside).folder, self.recipe.tuning)
 
     def check_local_targets(self, *, beside: Sequence[str] = FOR_TOKENS) -> bool:
         """Do what `check_targets` does if no network and no conversion is needed; tell what `has_model` does."""
@@ -202,7 +202,7 @@ class Inputs:
         folder = hub_model_here(self._model_at)
         if folder is not None:
             with suppress(ModelError):  # what was fetched in part is fetched whole before it is needed
-                check_targets_of_folder(folder, self.recipe.adapter)
+                check_targets_of_folder(folder, self.recipe.tuning)
         return False
 
     def warn_of_larger_tokenizer(self) -> None:
@@ -226,7 +226,7 @@ class Inputs:
         """Report what speaks against going on from an adapter, and what of it cannot be known."""
         from tutelage.stages.starting_adapter import is_other_hub_model
 
-        adapter, prompt = self.source.adapter, self.recipe.data.prompt
+        adapter, prompt = self.source.adapter, self.recipe.data.prompt_template
         if adapter is None:
             return
         if is_other_hub_model(adapter, self.source):
@@ -246,5 +246,5 @@ class Inputs:
             self._reporter.note(
                 "model.adapter_other_prompt",
                 f"the adapter {adapter.name} was trained with the prompt style {adapter.prompt}, and is trained further"
-                f" with {prompt}. To keep to it: --set data.prompt={adapter.prompt}",
+                f" with {prompt}. To keep to it: --set data.prompt_template={adapter.prompt}",
             )

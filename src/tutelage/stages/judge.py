@@ -10,24 +10,24 @@ from tutelage.config.recipe_evaluation import EvaluationSettings
 from tutelage.config.recipe_file import LoadedRecipe, changed_settings, load
 from tutelage.errors import RunFolderError
 from tutelage.run.artifacts import Preparation, read_artifact, write_artifact
-from tutelage.run.events import CostTold
+from tutelage.run.events import CostReported
 from tutelage.run.folder import RunFolder, write_json_lines
 from tutelage.run.judges import Judges
 from tutelage.run.lines import read_json_lines
 from tutelage.stages.session import Session
 from tutelage.system.importing import import_modules
-from tutelage.system.storage import publish_folder
+from tutelage.system.storage import replace_folder
 
 if TYPE_CHECKING:
-    from tutelage.evaluation.judging.judge_session import Progress
+    from tutelage.evaluation.judge.judge_session import Progress
 
-FOR_JUDGING = ("tutelage.evaluation.judging.judge",)
+FOR_JUDGING = ("tutelage.evaluation.judge.judge",)
 COMMAND_LINE = ("--judge", "--set")
 
 
 def check_judges(loaded: LoadedRecipe) -> None:
     """Stop before anything is computed where a judge or the labels of a recipe cannot be used."""
-    from tutelage.evaluation.judging.judge import check_judge_settings
+    from tutelage.evaluation.judge.judge import check_judge_settings
 
     named_here = loaded.origins.get("evaluation.judges") in COMMAND_LINE
     check_judge_settings(loaded.recipe.evaluation, named_here=named_here)
@@ -66,7 +66,7 @@ def judge(session: Session) -> Judges | None:
             session.run,
             session.recipe.evaluation,
             progress=progress,
-            tell=lambda text: reporter.emit(CostTold(text=text)),
+            tell=lambda text: reporter.emit(CostReported(text=text)),
         )
         finish(found)
     return found
@@ -80,8 +80,8 @@ def judge_run(
     tell: Callable[[str], None] = lambda line: None,
 ) -> Judges:
     """Ask every judge about the answers in a run folder, write what they said, and return what judges.json says."""
-    from tutelage.evaluation.judging.judge import FinishedEvaluation, judge_answers
-    from tutelage.evaluation.judging.set_scores import read_judged_sets
+    from tutelage.evaluation.judge.judge import FinishedEvaluation, judge_answers
+    from tutelage.evaluation.judge.set_scores import read_judged_sets
 
     finished = FinishedEvaluation(
         base=read_json_lines(run.responses("base")),
@@ -105,7 +105,7 @@ def _write(run: RunFolder, records: Sequence[dict[str, Any]], found: Judges) -> 
         write_json_lines(staged / run.judgements.name, records)
         write_artifact(staged / run.judges.name, found)
 
-    publish_folder(run.evaluation, fill)
+    replace_folder(run.evaluation, fill)
 
 
 def is_trusted(found: Judges | None) -> bool:

@@ -140,5 +140,5 @@ def _holds_base(path: Path, prepared: Preparation) -> bool:
     with suppress(TutelageError, OSError):
         if path.exists():
             found = locate_model(str(path), cache=user_cache(), progress=lambda label: None)
-            return found.identity == prepared.model_sha256 and dict(found.files) == prepared.model_files
+            return found.fingerprint == prepared.model_sha256 and dict(found.files) == prepared.model_files
     return False

@@ -9,7 +9,7 @@ from tutelage.stages.session import Session
 
 if TYPE_CHECKING:
     from tutelage.data.dataset.prepared_rows import PreparedRows
-    from tutelage.data.dataset.sample_prompt import Question
+    from tutelage.data.dataset.sample_prompt import SamplePrompt
     from tutelage.evaluation.next_steps import NextStep
 
 
@@ -24,7 +24,7 @@ def steps_of(session: Session, *, exported: Collection[str] = ()) -> "list[NextS
     return steps if is_evaluated else [evaluate_step(path), *steps]
 
 
-def own_question(session: Session) -> "Question | None":
+def own_question(session: Session) -> "SamplePrompt | None":
     """Return a question of the run's own rows, of the test rows where one of them can be asked."""
     choose = session.objective.report.question
     splits = _splits_that_are_there(session)

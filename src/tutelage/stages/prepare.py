@@ -107,7 +107,7 @@ def prepare_into(folder: Path, inputs: Inputs, reporter: Reporter) -> "PreparedD
         folder=folder,
         context_length=inputs.context_length,
         model=recipe.model,
-        weights=source.identity,
+        weights=source.fingerprint,
         model_files=source.files,
         is_checked=source.is_checked,
         adapter=source.adapter_sha256,
@@ -160,22 +160,22 @@ def _check_prepared_rows(session: Session) -> None:
 
 def _changed_parts(session: Session) -> list[str]:
     """Return the names of what the prepared rows of a run would be made of otherwise now."""
-    from tutelage.data.dataset.fingerprints import changed_parts, made_of
+    from tutelage.data.dataset.fingerprints import changed_parts, fingerprints_of
 
     run, inputs, recipe = session.run, session.inputs, session.recipe
-    before = read_artifact(Preparation, run.preparation).made_of
+    before = read_artifact(Preparation, run.preparation).fingerprints
     data = inputs.find_data()
     if changed_format(run, inputs.functions.row_format):
         return ["format function"]
     if before.get("data") != data.sha256:
         return ["data"]  # which needs no model to be seen
     renderer = inputs.renderer
-    now = made_of(
+    now = fingerprints_of(
         data.sha256,
         recipe.data,
         renderer,
         context_length=inputs.context_length,
-        weights=inputs.source.identity,
+        weights=inputs.source.fingerprint,
         adapter=inputs.source.adapter_sha256,
         objective=recipe.objective,
     )

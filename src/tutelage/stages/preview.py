@@ -143,8 +143,8 @@ def render_text(checked: CheckedRows, row: "CheckedRow") -> RenderedText:
     from tutelage.data.prompts.encoding import text_ids
     from tutelage.tree.pieces import token_pieces, whole_characters
 
-    tokenizer, token = checked.renderer.tokenizer, checked.recipe.data.class_token
-    ids = text_ids(tokenizer, row.row.turns[0].text, token="last")
+    tokenizer, token = checked.renderer.tokenizer, checked.recipe.data.pooling
+    ids = text_ids(tokenizer, row.row.messages[0].text, token="last")
     place = 0 if token == "first" else len(ids) - 1
     read_characters = whole_characters(ids, place, tokenizer.decode)
     pieces = list(token_pieces(ids, [read_characters], tokenizer.decode))

@@ -17,8 +17,8 @@ MAP = re.compile(AT_FRONT + r"--map (?P<field>\w+)=(?P<name>[^\s,;]*[^\s,;.])")
 NUMBER_OR_FLAG = re.compile(r"-?\d[\d.e-]*|true|false|\.\.\.|…")
 KEYWORDS = {
     "overwrite": "overwrite=True",
-    "accept-changes": "allow_changes=True",
-    "fresh": "another output=",
+    "allow-changes": "allow_changes=True",
+    "new": "another output=",
     "data": "the first argument",
     "to": "target",
     "judge": "judges=",
@@ -57,7 +57,7 @@ def in_python(message: str) -> str:
 
 
 def _with_keywords(text: str) -> str:
-    text = MAP.sub(lambda found: f'map={{"{found["field"]}": "{found["name"]}"}}', text)
+    text = MAP.sub(lambda found: f'column_map={{"{found["field"]}": "{found["name"]}"}}', text)
     text = SETTING.sub(lambda found: f"{found['name']}={_literal(found['value'])}", text)
     for phrase, instead in PHRASES.items():
         text = text.replace(phrase, instead)

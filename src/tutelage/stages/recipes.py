@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from tutelage.config.inactive_settings import what_is_trained
+from tutelage.config.inactive_settings import describe_method
 from tutelage.config.recipe_file import load
 from tutelage.config.recipes import ShippedRecipe, shipped_recipes
 from tutelage.errors import RecipeError, RunFolderError
@@ -58,6 +58,6 @@ def _summary(recipe: ShippedRecipe) -> RecipeSummary:
         name=recipe.name,
         purpose=recipe.purpose,
         model=settings.model.name_or_path.partition("@")[0],
-        trained=what_is_trained(settings.adapter.type, settings.adapter.r),
+        trained=describe_method(settings.training.method, settings.adapter.r),
         takes=recipe.takes,
     )

@@ -20,7 +20,7 @@ from tutelage.stages.next_steps import steps_of
 from tutelage.stages.prepared import check_prepared_settings, read_prepared
 from tutelage.stages.session import Session
 from tutelage.stages.settings import check_trained_settings, check_unused_settings
-from tutelage.system.storage import what_is_damaged
+from tutelage.system.storage import find_damage
 
 if TYPE_CHECKING:
     from tutelage.report.results import RunResults
@@ -61,7 +61,7 @@ def make_report(session: Session) -> Reported:
         source = session.source
         with reporter.waiting("Writing the report"), _naming_changed_files(run):
             warnings = _changes_since_written(run)
-            check_base_model(run, source.identity, source.files, adapter=source.adapter_sha256)
+            check_base_model(run, source.fingerprint, source.files, adapter=source.adapter_sha256)
             results = read_results(run)
             summary = results.summary
             tokenizer, part = session.inputs.tokenizer, session.objective
@@ -91,7 +91,7 @@ def make_report(session: Session) -> Reported:
 
 def read_results(run: RunFolder) -> "RunResults":
     """Read what the stages of a run left so far, for the page."""
-    from tutelage.evaluation.judging.results import read_test_row_judgements
+    from tutelage.evaluation.judge.results import read_test_row_judgements
     from tutelage.report.page import read_events
     from tutelage.report.results import RunResults
 
@@ -151,7 +151,7 @@ def _changes_since_written(run: RunFolder) -> list[str]:
 
 def _changed_folders(run: RunFolder) -> Iterator[tuple[Path, str]]:
     for folder in (run.data, run.model, run.evaluation):
-        damage = what_is_damaged(folder) if folder.is_dir() else None
+        damage = find_damage(folder) if folder.is_dir() else None
         if damage is not None:
             yield folder, damage
 

@@ -101,12 +101,12 @@ class Reporter:
     @contextmanager
     def waiting(self, label: str) -> Iterator[None]:
         """Report that something of unknown length is under way."""
-        with self.in_turn() as wait:
+        with self.one_at_a_time() as wait:
             wait(label)
             yield
 
     @contextmanager
-    def in_turn(self) -> Iterator[Callable[[str], None]]:
+    def one_at_a_time(self) -> Iterator[Callable[[str], None]]:
         """Give what reports one wait after the other, each of which ends the one before."""
         try:
             yield lambda label: self.emit(Waiting(label=label))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from tutelage.config.recipe_file import changed_settings, check
 from tutelage.errors import RunFolderError
 from tutelage.run.artifacts import Preparation, read_artifact
-from tutelage.run.events import ChangesAccepted, Resumed
+from tutelage.run.events import ChangesAllowed, Resumed
 from tutelage.run.folder import RunFolder, reading_faults
 from tutelage.stages.base_model import changed_beside_weights
 from tutelage.stages.functions import changed_format
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Earlier:
-    """The checkpoint that a training goes on from, None to begin; and what changed since, which was accepted."""
+    """The checkpoint that a training goes on from, None to begin; and what changed since, which was allowed."""
 
     checkpoint: "Checkpoint | None" = None
-    accepted: Sequence[str] = ()
+    allowed: Sequence[str] = ()
 
 
 BEGINNING = Earlier()
@@ -46,35 +46,35 @@ def changes_of_preparation(session: Session) -> list[str]:
     changed += changed_format(run, inputs.functions.row_format)
     if inputs.find_data().sha256 != prepared.sha256:
         changed.append(f"the data in {session.recipe.data.source}")
-    if inputs.source.identity != prepared.model_sha256:
+    if inputs.source.fingerprint != prepared.model_sha256:
         changed.append("the base weights")
-    if inputs.source.adapter_sha256 != prepared.made_of.get("adapter"):
+    if inputs.source.adapter_sha256 != prepared.fingerprints.get("adapter"):
         changed.append("the starting adapter")
     return [*changed, *(f"the model's {name}" for name in changed_beside_weights(run, inputs.source.files))]
 
 
-def check_preparation_unchanged(run: RunFolder, changed: Sequence[str], *, is_accepted: bool) -> None:
-    """Stop where rows were prepared from something else, unless that is accepted while it can still be trained on."""
+def check_preparation_unchanged(run: RunFolder, changed: Sequence[str], *, is_allowed: bool) -> None:
+    """Stop where rows were prepared from something else, unless that is allowed while it can still be trained on."""
     if changed and run.training.exists():
         raise RunFolderError(
             "run.settings_changed",
             f"{run.root} holds a model that was trained with other: {', '.join(changed)}. Put it back as it was, or add"
-            " --fresh to begin a new run beside it.",
+            " --new to begin a new run beside it.",
         )
-    if changed and not is_accepted:
+    if changed and not is_allowed:
         raise RunFolderError(
             "run.settings_changed",
             f"{run.root} holds an unfinished run that began with other: {', '.join(changed)}. Put it back as it was,"
-            " add --accept-changes to go on all the same, which is recorded, or --fresh to begin a new run beside it.",
+            " add --allow-changes to go on all the same, which is recorded, or --new to begin a new run beside it.",
         )
 
 
-def earlier_training(session: Session, *, is_accepted: bool) -> Earlier:
+def earlier_training(session: Session, *, is_allowed: bool) -> Earlier:
     """Return where the training of a run stands, and report it; RunFolderError where something changed since."""
     run, reporter = session.run, session.reporter
     if not run.saved_steps() and not run.quarantine.exists():
         return BEGINNING
-    from tutelage.training.checkpoint import check_changes, find_checkpoint, identity_of
+    from tutelage.training.checkpoint import check_changes, find_checkpoint, fingerprint_of
 
     checkpoint = find_checkpoint(
         run.checkpoints,
@@ -84,19 +84,19 @@ def earlier_training(session: Session, *, is_accepted: bool) -> Earlier:
     )
     if checkpoint is None:
         return BEGINNING
-    now = identity_of(run.data, session.recipe, session.source)
-    accepted = check_changes(checkpoint, now, root=run.root, is_accepted=is_accepted)
+    now = fingerprint_of(run.data, session.recipe, session.source)
+    allowed = check_changes(checkpoint, now, root=run.root, is_allowed=is_allowed)
     step = checkpoint.progress.step
-    reporter.emit(Resumed(step=step, checkpoint=checkpoint.folder, accepted=list(accepted)))
-    return Earlier(checkpoint, accepted)
+    reporter.emit(Resumed(step=step, checkpoint=checkpoint.folder, allowed=list(allowed)))
+    return Earlier(checkpoint, allowed)
 
 
 def begins_with_changes(session: Session, of_model: Sequence[str]) -> Earlier:
-    """Return where a training from the beginning stands; files of the model that changed since prepare are accepted."""
-    accepted = [f"the model's {name}" for name in of_model]
-    if accepted:
-        session.reporter.emit(ChangesAccepted(accepted=accepted))
-    return Earlier(accepted=accepted)
+    """Return where a training from the beginning stands; files of the model that changed since prepare are allowed."""
+    allowed = [f"the model's {name}" for name in of_model]
+    if allowed:
+        session.reporter.emit(ChangesAllowed(allowed=allowed))
+    return Earlier(allowed=allowed)
 
 
 def note_other_machine(session: Session, earlier: Earlier, model: "CausalModel") -> None:

@@ -10,7 +10,7 @@ from typing import Any
 from tutelage.errors import DataError
 from tutelage.run.folder import RunFolder
 from tutelage.stages.run_folders import HANDED_OVER, require_run_or_empty_folder
-from tutelage.system.storage import publish_bytes, remove
+from tutelage.system.storage import remove, write_atomically
 
 
 @contextmanager
@@ -26,7 +26,7 @@ def kept_rows(rows: Iterable[Any], run: RunFolder) -> Iterator[Path]:
     made = [folder for folder in (run.root, *run.root.parents) if not folder.exists()]
     is_new = not path.exists()
     if is_new:
-        publish_bytes(path, content)
+        write_atomically(path, content)
     try:
         yield path
     except BaseException:

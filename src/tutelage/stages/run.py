@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from tutelage.data.dataset.prepared_rows import PreparedRows
 
 
-def run_all(session: Session, *, overwrite: bool = False, accept_changes: bool = False) -> Outcome:
+def run_all(session: Session, *, overwrite: bool = False, allow_changes: bool = False) -> Outcome:
     """Prepare, tune, evaluate and report; an unfinished run goes on, and a finished one is refused."""
     folder = session.run
     check_judges(session.loaded)
@@ -27,7 +27,7 @@ def run_all(session: Session, *, overwrite: bool = False, accept_changes: bool =
         if not (goes_on and folder.metrics.exists()):
             own_metrics(session)  # after an hour of training it would be too late to find one missing
         if goes_on:
-            _finish(session, is_accepted=accept_changes)
+            _finish(session, is_allowed=allow_changes)
         else:
             _begin(session)
         return evaluate_or_read(session)
@@ -56,11 +56,11 @@ def _begin(session: Session) -> None:
         finish(tune_opened(session, opened, ahead=ahead))
 
 
-def _finish(session: Session, *, is_accepted: bool) -> None:
+def _finish(session: Session, *, is_allowed: bool) -> None:
     """Prepare and tune what an earlier call did not finish, from where it stood."""
     run, reporter = session.run, session.reporter
     changed = changes_of_preparation(session)
-    check_preparation_unchanged(run, changed, is_accepted=is_accepted)
+    check_preparation_unchanged(run, changed, is_allowed=is_allowed)
     if changed:
         with preparing(session, keeps_results=True):
             pass
@@ -71,4 +71,4 @@ def _finish(session: Session, *, is_accepted: bool) -> None:
         reporter.emit(StageSkipped(stage="train", path=run.model))
         return
     ahead = evaluation_ahead(session, {split: session.rows(split) for split in SPLITS})
-    train_prepared(session, begin_anew=False, is_accepted=is_accepted, ahead=ahead)
+    train_prepared(session, begin_anew=False, is_allowed=is_allowed, ahead=ahead)

@@ -28,19 +28,19 @@ def new_run(
     assignments: Sequence[str] = (),
     *,
     root: Path | None = None,
-    is_fresh: bool = False,
+    is_new: bool = False,
     goes_on: bool = True,
     skip_checksums: bool = False,
 ) -> tuple[RunFolder, LoadedRecipe]:
     """Return the folder and recipe of a run that begins, or goes on where the folder holds one.
 
     The settings are as `load` takes them. Without a `root` the folder is that of the recipe's name, or of the data's,
-    in runs/; `is_fresh` takes a folder beside one that is taken.
+    in runs/; `is_new` takes a folder beside one that is taken.
     """
     loaded = load(recipe, overrides, assignments)
     run = RunFolder(root or RUNS / (recipe or Path(loaded.recipe.data.source)).stem)
     require_run_or_empty_folder(run)
-    if is_fresh and run.preparation.exists():
+    if is_new and run.preparation.exists():
         run = RunFolder(folder_beside(run.root))
     return run, settle_model(loaded, run, skip_checksums=skip_checksums, goes_on=goes_on)
 

@@ -9,12 +9,12 @@ from tutelage.stages.prepare import prepare_aside
 from tutelage.stages.reporter import Reporter
 
 if TYPE_CHECKING:
-    from tutelage.training.equivalence import Comparison
+    from tutelage.training.equivalence import StepComparison
 
 ROWS = 8
 
 
-def selftest(inputs: Inputs, reporter: Reporter) -> "list[Comparison]":
+def selftest(inputs: Inputs, reporter: Reporter) -> "list[StepComparison]":
     """Run one step of eight rows in every way, and return how far each is from one example at a time."""
     source = inputs.source
     examples = list(prepare_aside(inputs, reporter).splits["train"].examples[:ROWS])
@@ -28,7 +28,7 @@ def selftest(inputs: Inputs, reporter: Reporter) -> "list[Comparison]":
     return found
 
 
-def require_equal_steps(found: "Sequence[Comparison]", model: str) -> None:
+def require_equal_steps(found: "Sequence[StepComparison]", model: str) -> None:
     """Stop where a way gives another step than one example at a time."""
     wrong = [one for one in found if not one.is_within]
     if wrong:

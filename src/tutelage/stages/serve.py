@@ -64,7 +64,7 @@ def serve(
             host=host,
             port=listener.getsockname()[1],
             has_key=key is not None,
-            engine=ready.told,
+            engine=ready.description,
             question=question.as_message if question else ANY_QUESTION,
         )
         try:

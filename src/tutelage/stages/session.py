@@ -75,7 +75,7 @@ class Session:
         """Return that model, or stop where its base is not to the byte what it was trained on."""
         trained = self.trained()
         source = trained.source
-        check_base_model(self.run, source.identity, source.files, adapter=source.adapter_sha256)
+        check_base_model(self.run, source.fingerprint, source.files, adapter=source.adapter_sha256)
         return trained
 
     def trained_unchanged(self) -> "TrainedModel":

@@ -9,7 +9,7 @@ from tutelage.config.recipe_file import FOUND_BY_HASH, PLACE_OF_WORK, TOLD, chan
 from tutelage.errors import RecipeError, RunFolderError, StorageError
 from tutelage.run.folder import RunFolder
 from tutelage.stages.session import Session
-from tutelage.system.storage import what_is_damaged
+from tutelage.system.storage import find_damage
 
 
 def require_no_run(run: RunFolder) -> None:
@@ -57,7 +57,7 @@ def require_answers(session: Session) -> None:
         raise RecipeError(
             "run.is_a_classification",
             f"{root} was trained for {objective.task}, and its model writes no answers. Use `tutelage"
-            f" {objective.asked_by} {root}`.",
+            f" {objective.command} {root}`.",
         )
 
 
@@ -88,7 +88,7 @@ def require_checkpoint(run: RunFolder) -> None:
             f"{run.checkpoints} holds no checkpoint of step {run.step}. {kept} there; training.save_total_limit"
             " decides how many are kept.",
         )
-    damage = what_is_damaged(run.weights)
+    damage = find_damage(run.weights)
     if damage:
         raise StorageError(
             "run.checkpoint_damaged",

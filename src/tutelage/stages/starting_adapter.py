@@ -109,12 +109,12 @@ def check_adapter_settings(recipe: Recipe, adapter: StartingAdapter, names: Any 
 
 def check_adapter_base(adapter: StartingAdapter, source: "ModelSource") -> None:
     """Stop where the base model is not, to the byte, the one that an adapter of a run was trained on."""
-    if adapter.base_sha256 is None or adapter.base_sha256 == source.identity:
+    if adapter.base_sha256 is None or adapter.base_sha256 == source.fingerprint:
         return
     raise ModelError(
         "model.adapter_of_other_base",
         f"The adapter {adapter.name} was trained on {adapter.base_name} (SHA-256 {adapter.base_sha256[:12]}…), and"
-        f" model.name_or_path is {source.name} (SHA-256 {source.identity[:12]}…). Train on its own base model:"
+        f" model.name_or_path is {source.name} (SHA-256 {source.fingerprint[:12]}…). Train on its own base model:"
         f" --set model.name_or_path={adapter.base_name}",
     )
 
@@ -167,7 +167,7 @@ def place_after_move(named: str, run: RunFolder) -> Path | None:
 def recorded_hash(run: RunFolder) -> str | None:
     """Return the SHA-256 of the adapter that a run began with; None where it began with none, or does not tell."""
     with suppress(RunFolderError):
-        return read_artifact(Preparation, run.preparation).made_of.get("adapter")
+        return read_artifact(Preparation, run.preparation).fingerprints.get("adapter")
     return None
 
 
@@ -219,7 +219,7 @@ def _adapter_of_run(run: RunFolder, named: str) -> StartingAdapter:
             f"model.adapter is {named}, a run of {recipe.objective.task}, whose model writes no answers. Name a run"
             " that was trained on answers.",
         )
-    if recipe.adapter.type != "lora":
+    if not recipe.tuning.is_lora:
         raise ModelError(
             "model.adapter_not_lora",
             f"model.adapter is {named}, a run that trained weights of the model itself and has no adapter. Export it"
@@ -232,7 +232,7 @@ def _adapter_of_run(run: RunFolder, named: str) -> StartingAdapter:
         settings=settings,
         named_base=recipe.model.name_or_path,
         base_sha256=preparation.model_sha256,
-        prompt=recipe.data.prompt,
+        prompt=recipe.data.prompt_template,
     )
 
 

@@ -32,14 +32,14 @@ from tutelage.system.storage import remove
 if TYPE_CHECKING:
     from tutelage.data.dataset.prepared_rows import PreparedRows
     from tutelage.training.load import OpenedRun
-    from tutelage.training.loop import Progress
+    from tutelage.training.loop import TrainState
 
 
 @dataclass(frozen=True)
 class Trained:
     """How far a training came, of how many planned steps and under which settings; `unit` is what it counts."""
 
-    progress: "Progress"
+    progress: "TrainState"
     planned_steps: int
     settings: TrainingSettings
     result: TrainingResult
@@ -70,13 +70,13 @@ class TrainingEvents:
         return any(record["event"] == event.event for record in read_json_lines(self._path))
 
 
-def train(session: Session, *, overwrite: bool = False, accept_changes: bool = False) -> Trained:
+def train(session: Session, *, overwrite: bool = False, allow_changes: bool = False) -> Trained:
     """Tune the model on the prepared rows of a run, and keep the best weights; an unfinished training goes on."""
     check_prepared_settings(session.run, session.recipe)
     require_overwrite(session.run.model, overwrite=overwrite, what="a tuned model")
     session.inputs.check_local_targets(beside=FOR_TRAINING)
     with session.writing():
-        return train_prepared(session, begin_anew=overwrite, is_accepted=accept_changes)
+        return train_prepared(session, begin_anew=overwrite, is_allowed=allow_changes)
 
 
 def check_training(session: Session) -> "PreparedRows":
@@ -87,18 +87,18 @@ def check_training(session: Session) -> "PreparedRows":
 
 
 def train_prepared(
-    session: Session, *, begin_anew: bool, is_accepted: bool, ahead: Ahead | None = None
+    session: Session, *, begin_anew: bool, is_allowed: bool, ahead: Ahead | None = None
 ) -> Trained:
     """Train on the rows in the folder, from the beginning or from the last checkpoint; `ahead` is what comes after."""
     run = session.run
     with training_stage(session) as finish:
         source = session.inputs.locate(beside=FOR_TRAINING)
         changed = changed_beside_weights(run, source.files, since_prepare=True)
-        # What else changed of the model is refused by the checkpoint, or accepted.
-        files = {} if is_accepted else source.files
-        check_base_model(run, source.identity, files, adapter=source.adapter_sha256)
+        # What else changed of the model is refused by the checkpoint, or allowed.
+        files = {} if is_allowed else source.files
+        check_base_model(run, source.fingerprint, files, adapter=source.adapter_sha256)
         session.inputs.check_targets()
-        earlier = BEGINNING if begin_anew else earlier_training(session, is_accepted=is_accepted)
+        earlier = BEGINNING if begin_anew else earlier_training(session, is_allowed=is_allowed)
         if earlier.checkpoint is None:
             earlier = begins_with_changes(session, changed)
         splits = {split: session.rows(split) for split in ("train", "validation")}
@@ -121,7 +121,7 @@ def load_for_run(
 ) -> "OpenedRun":
     """Load the model for a training on prepared rows, or stop where the two do not go together."""
     source = session.source
-    with session.reporter.in_turn() as waiting:
+    with session.reporter.one_at_a_time() as waiting:
         waiting("Loading the model")
         session.inputs.preload(FOR_TRAINING)
         from tutelage.training.load import load_run
@@ -144,13 +144,13 @@ def tune_opened(
     session: Session, opened: "OpenedRun", earlier: Earlier = BEGINNING, *, ahead: Ahead | None = None
 ) -> Trained:
     """Estimate how long it takes with what is `ahead`, and tune a model that is open."""
-    from tutelage.training.loop import Progress, plan_steps
+    from tutelage.training.loop import TrainState, plan_steps
     from tutelage.training.preflight import require_disk_space
     from tutelage.training.saving import fill_model_folder
 
     run, recipe, reporter, source = session.run, session.recipe, session.reporter, session.source
     steps = plan_steps(len(opened.training), recipe.training).steps
-    begin = earlier.checkpoint.progress if earlier.checkpoint else Progress()
+    begin = earlier.checkpoint.progress if earlier.checkpoint else TrainState()
     answer_samples = _sampler(session, opened)
     _report_plan(session, opened, steps, begin.step)
     note_other_machine(session, earlier, opened.model)
@@ -181,21 +181,21 @@ def _run_loop(
     session: Session,
     opened: "OpenedRun",
     earlier: Earlier,
-    begin: "Progress",
+    begin: "TrainState",
     answer_samples: Callable[[], list[dict[str, Any]]],
     *,
     steps: int,
-) -> tuple["Progress", TrainingResult]:
+) -> tuple["TrainState", TrainingResult]:
     """Train from `begin` to the end of the planned steps, with a checkpoint at every good place."""
-    from tutelage.training.checkpoint import identity_of, restore
-    from tutelage.training.loop import Watch
+    from tutelage.training.checkpoint import fingerprint_of, restore
+    from tutelage.training.loop import TrainCallbacks
     from tutelage.training.loop import train as train_steps
     from tutelage.training.optimizer import make_optimizer
     from tutelage.training.saving import Saver
 
     run, recipe, source, model = session.run, session.recipe, session.source, opened.model
     objective = session.objective.training.objective(recipe, opened.training)
-    identity = identity_of(run.data, recipe, source)
+    fingerprint = fingerprint_of(run.data, recipe, source)
     optimizer = make_optimizer(model.module, recipe.training)
     events = TrainingEvents(session, earlier)
     saver = Saver(
@@ -204,10 +204,10 @@ def _run_loop(
         recipe,
         source,
         checkpoints=run.checkpoints,
-        identity=identity,
+        fingerprint=fingerprint,
         events=events,
         earlier=earlier.checkpoint,
-        accepted=earlier.accepted,
+        allowed=earlier.allowed,
     )
     if earlier.checkpoint:
         restore(earlier.checkpoint, model, optimizer, recipe)
@@ -221,7 +221,7 @@ def _run_loop(
         opened.validation,
         recipe.training,
         objective=objective,
-        watch=Watch(events.emit, saver.save, answer_samples),
+        watch=TrainCallbacks(events.emit, saver.save, answer_samples),
         begin=begin,
         interruption=session.interruption,
     )
@@ -258,10 +258,10 @@ def _sampler(session: Session, opened: "OpenedRun") -> Callable[[], list[dict[st
 
 def _report_plan(session: Session, opened: "OpenedRun", steps: int, step: int) -> None:
     model, reporter = opened.model, session.reporter
-    if model.padded_because is not None:
+    if model.fallback_reason is not None:
         reporter.note(
-            model.padded_code or "model.padded_rows",
-            f"{model.padded_because.removesuffix(' Choose another model.')}"
+            model.fallback_code or "model.padded_rows",
+            f"{model.fallback_reason.removesuffix(' Choose another model.')}"
             " So it runs on ordinary padded rows, which is as exact and slower.",
         )
     dtype = name_dtype(model.compute_dtype)

@@ -10,7 +10,7 @@ from tutelage.stages.base_model import check_base_model
 from tutelage.stages.resume import Earlier, note_other_machine
 from tutelage.stages.session import Session
 from tutelage.stages.train import load_for_run
-from tutelage.system.storage import MANIFEST, file_sha256, what_is_damaged
+from tutelage.system.storage import MANIFEST, file_sha256, find_damage
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ def _compare_files(session: Session) -> FilesFound:
     evaluations = [RunFolder(run.root, step).evaluation for step in (None, *run.evaluated_steps())]
     for folder in (run.data, *checkpoints, run.model, *evaluations):
         if folder.exists():
-            damage = what_is_damaged(folder)
+            damage = find_damage(folder)
             rows.append([str(folder), damage or f"as its {MANIFEST} says"])
             damaged += [f"{folder}: {damage}"] if damage else []
     best = run.checkpoint(read_artifact(TrainingResult, run.training).best_step)
@@ -65,7 +65,7 @@ def _compare_files(session: Session) -> FilesFound:
             damaged += [] if is_same else [f"{weights} is not that of {best}"]
     reference = session.objective.training.reference
     if run.reference.exists() and reference is not None:
-        damage = reference.what_is_damaged(run.reference)
+        damage = reference.find_damage(run.reference)
         rows.append([str(run.reference), damage or "as its own hash says"])
         damaged += [f"{run.reference}: {damage}"] if damage else []
     return FilesFound(rows, damaged)
@@ -76,15 +76,15 @@ def train_again(session: Session, *, from_step: int | None = None) -> Replayed:
 
     The default is the last checkpoint but one. StorageError where something comes out otherwise.
     """
-    from tutelage.training.checkpoint import changes_since, identity_of, read_checkpoint
+    from tutelage.training.checkpoint import changes_since, fingerprint_of, read_checkpoint
     from tutelage.training.replay import replay
 
     run, recipe, source = session.run, session.recipe, session.source
-    check_base_model(run, source.identity, source.files, adapter=source.adapter_sha256)
+    check_base_model(run, source.fingerprint, source.files, adapter=source.adapter_sha256)
     *before, last = _steps(run, from_step)
     begin = read_checkpoint(run.checkpoints, before[-1]) if before and before[-1] else None
     end = read_checkpoint(run.checkpoints, last)
-    changed = changes_since(end.identity, identity_of(run.data, recipe, source))
+    changed = changes_since(end.fingerprint, fingerprint_of(run.data, recipe, source))
     if changed:
         raise RunFolderError(
             "run.settings_changed",

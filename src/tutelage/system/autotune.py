@@ -15,7 +15,7 @@ from functools import cache
 from pathlib import Path
 
 from tutelage.errors import TutelageError
-from tutelage.system.storage import publish_bytes
+from tutelage.system.storage import write_atomically
 
 FILE = "machine.json"
 MEASURED_SECONDS = 2.0
@@ -27,31 +27,31 @@ PROBE_SIZE = 32
 
 
 @dataclass(frozen=True)
-class Machine:
+class Autotuned:
     """The fastest way to run a small model on this machine's processor."""
 
     threads: int
     dtype: str  # float32 or bfloat16
 
 
-def measured_machine(cache: Path) -> Machine:
+def autotune(cache: Path) -> Autotuned:
     """Return what was measured on this machine, or measure it now, for two seconds, and keep it in `cache`."""
     path, key = cache / FILE, _key()
     try:
         kept = json.loads(path.read_text(encoding="utf-8"))
         if kept["measured_for"] == key:
-            return Machine(int(kept["threads"]), str(kept["dtype"]))
+            return Autotuned(int(kept["threads"]), str(kept["dtype"]))
     except (OSError, ValueError, KeyError, TypeError):
         pass  # it was never measured, or by another version
     found, is_fair = measure()
     if is_fair:
         with suppress(TutelageError):  # a cache that cannot be written costs two seconds the next time
             text = json.dumps({"measured_for": key, **asdict(found)}, ensure_ascii=False, indent=2)
-            publish_bytes(path, f"{text}\n".encode())
+            write_atomically(path, f"{text}\n".encode())
     return found
 
 
-def measure() -> tuple[Machine, bool]:
+def measure() -> tuple[Autotuned, bool]:
     """Time a layer forward and backward in every way; return the fastest, and whether it would be so on another day."""
     import torch  # noqa: PLC0415 - a dry run starts without it
 
@@ -63,7 +63,7 @@ def measure() -> tuple[Machine, bool]:
         torch.set_num_threads(most)
     with_all = [way for way in ways if way[0] == most]
     is_fair = with_all == ways or max(timed[way].share for way in with_all) >= QUIET_SHARE
-    return Machine(*min(ways if is_fair else with_all, key=lambda way: timed[way].seconds)), is_fair
+    return Autotuned(*min(ways if is_fair else with_all, key=lambda way: timed[way].seconds)), is_fair
 
 
 def _thread_counts(most: int) -> list[int]:

@@ -23,14 +23,14 @@ def end_with_parent(parent: int, scratch: Path | None = None) -> None:
     """End this process, and clear its folder away, once its `parent` is gone: nobody reads what it finds."""
     has_parent = is_child_of(parent)
 
-    def watch() -> None:
+    def poll() -> None:
         while has_parent():  # which it may not have even now, if that was killed meanwhile
             time.sleep(SECONDS_BETWEEN_LOOKS)
         if scratch is not None:
             shutil.rmtree(scratch, ignore_errors=True)
         os._exit(1)
 
-    threading.Thread(target=watch, daemon=True).start()
+    threading.Thread(target=poll, daemon=True).start()
 
 
 def script_command(script: Path) -> list[str]:

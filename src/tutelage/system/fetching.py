@@ -16,7 +16,7 @@ import platformdirs
 
 from tutelage.errors import FetchError
 from tutelage.system.platforms import HOME_VARIABLE
-from tutelage.system.storage import file_sha256, publish_bytes
+from tutelage.system.storage import file_sha256, write_atomically
 
 TIMEOUT_SECONDS = 60
 MAX_REDIRECTS = 3
@@ -64,7 +64,7 @@ def fetch_url(url: str, *, sha256: str, destination: Path, max_bytes: int) -> Pa
             f"{url} gave {len(body)} bytes with SHA-256 {found}, not {sha256}; nothing was kept. "
             f"A proxy may have changed them, or the file was replaced. Put the right one at {destination}.",
         )
-    publish_bytes(destination, body)
+    write_atomically(destination, body)
     return destination
 
 

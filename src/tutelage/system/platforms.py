@@ -149,14 +149,14 @@ def bound_this_process(*, seconds: int, memory: int, exceeded: Callable[[], None
                 resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
                 return
 
-    def watch() -> None:
+    def poll() -> None:
         while time.process_time() < seconds:
             if memory_bytes() > memory:
                 exceeded()
             time.sleep(SECONDS_BETWEEN_LOOKS)
         os._exit(1)
 
-    threading.Thread(target=watch, daemon=True).start()
+    threading.Thread(target=poll, daemon=True).start()
 
 
 def _resource() -> Any:

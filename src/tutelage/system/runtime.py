@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from tutelage.errors import MemoryExhaustedError, RecipeError
 from tutelage.system import platforms
-from tutelage.system.autotune import core_count, has_bfloat16_products, measured_machine, processor_name
+from tutelage.system.autotune import autotune, core_count, has_bfloat16_products, processor_name
 from tutelage.system.fetching import settle_home, user_cache
 from tutelage.system.system_errors import is_short_of_memory
 from tutelage.version import __version__
@@ -105,14 +105,14 @@ def choose_device(wanted: str) -> torch.device:
     if wanted == "auto":
         wanted = "cuda" if torch.cuda.is_available() else "cpu"
     if wanted == "cpu" and "OMP_NUM_THREADS" not in os.environ:
-        torch.set_num_threads(measured_machine(user_cache()).threads)
+        torch.set_num_threads(autotune(user_cache()).threads)
     return torch.device(wanted)
 
 
 def choose_dtype(wanted: str, device: torch.device) -> torch.dtype:
     """Return the type of the matrix products; `auto` takes bfloat16 only where it was measured to be faster.
 
-    Stages after the training take `choose_dtype_to_open`, so that no measurement changes an answer.
+    Stages after the training take `choose_inference_dtype`, so that no measurement changes an answer.
     """
     import torch
 
@@ -122,10 +122,10 @@ def choose_dtype(wanted: str, device: torch.device) -> torch.dtype:
         return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float32
     if device.type == "mps":
         return torch.float32  # nothing was measured there yet
-    return getattr(torch, measured_machine(user_cache()).dtype)
+    return getattr(torch, autotune(user_cache()).dtype)
 
 
-def choose_dtype_to_open(trained: str, device: torch.device) -> torch.dtype:
+def choose_inference_dtype(trained: str, device: torch.device) -> torch.dtype:
     """Return the type in which a trained model is opened: the one of its training, unless products are emulated in it.
 
     A processor without bfloat16 would take many times as long for each answer as in float32.

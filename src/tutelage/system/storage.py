@@ -73,10 +73,10 @@ def is_out_of_space(fault: BaseException) -> bool:
     return isinstance(cause, OSError) and cause.errno in OUT_OF_SPACE
 
 
-def publish_bytes(path: Path, content: bytes) -> None:
+def write_atomically(path: Path, content: bytes) -> None:
     """Write a whole file beside its place, then move it there, so that no reader ever sees half of it."""
 
-    def publish() -> None:
+    def move_into_place() -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         staged = _beside(path, "part")
         try:
@@ -89,7 +89,7 @@ def publish_bytes(path: Path, content: bytes) -> None:
             raise
 
     with storage_faults(path):
-        retrying(publish)
+        retrying(move_into_place)
 
 
 def retrying(operation: Callable[[], Result]) -> Result:
@@ -108,14 +108,14 @@ def retrying(operation: Callable[[], Result]) -> Result:
     return operation()
 
 
-def publish_folder(destination: Path, fill: Callable[[Path], None]) -> None:
+def replace_folder(destination: Path, fill: Callable[[Path], None]) -> None:
     """Publish a folder that `fill` writes; where the disk's fault may pass, it is filled again from the beginning."""
 
-    def publish() -> None:
+    def move_into_place() -> None:
         with staged_folder(destination) as staged, storage_faults(destination):
             fill(staged)
 
-    retrying(publish)
+    retrying(move_into_place)
 
 
 @contextmanager
@@ -175,7 +175,7 @@ def file_sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def what_is_damaged(folder: Path) -> str | None:
+def find_damage(folder: Path) -> str | None:
     """Say in which way a published folder differs from its manifest, or None where it is as it was published."""
     odd = [path for path in sorted(folder.rglob("*")) if not _is_plain(path)]
     if odd:
@@ -264,7 +264,7 @@ def remove(path: Path) -> None:
         retrying(lambda: _remove_tree(gone))
 
 
-def sweep(folder: Path) -> None:
+def clean_up(folder: Path) -> None:
     """Clear away what a crash left staged in a folder, and put back what it was replacing.
 
     Only for the owner of the folder's lock, for another process may be staging there.

@@ -25,14 +25,14 @@ from tutelage.system.runtime import name_dtype, processor_name
 from tutelage.system.storage import (
     file_sha256,
     files_with_hashes,
+    find_damage,
     move_aside,
-    publish_folder,
     remove,
-    what_is_damaged,
+    replace_folder,
 )
-from tutelage.training.loop import Progress
+from tutelage.training.loop import TrainState
 
-FORMAT = 1
+FORMAT = 2
 STATE, MOMENTS = "state.json", "optimizer.safetensors"
 
 # Settings that change no step, and may so be others when a training goes on.
@@ -58,16 +58,16 @@ class Checkpoint:
     """What state.json of a checkpoint says."""
 
     folder: Path
-    progress: Progress
+    progress: TrainState
     seconds: float  # of the whole training so far
     events_bytes: int  # the length of events.jsonl at that moment
-    identity: Mapping[str, Any]  # what must be the same for the training to go on, by its name
+    fingerprint: Mapping[str, Any]  # what must be the same for the training to go on, by its name
     machine: Mapping[str, Any]  # what must be the same for it to go on to the bit
     resumed: list[int]  # the steps after which it went on before
-    accepted: list[str]  # what was not the same then, and was accepted
+    allowed: list[str]  # what was not the same then, and was allowed
 
 
-def identity_of(data: Path, recipe: Recipe, source: ModelSource) -> dict[str, Any]:
+def fingerprint_of(data: Path, recipe: Recipe, source: ModelSource) -> dict[str, Any]:
     """Return what a training on a `data` folder rests on, each by a name that a person knows, as text or SHA-256."""
     settings = {
         name: value for name, value, _ in walk(recipe) if name.split(".")[0] in TRAINED and name not in FREE
@@ -79,7 +79,7 @@ def identity_of(data: Path, recipe: Recipe, source: ModelSource) -> dict[str, An
         if (source.folder / name).is_file()
     }
     start = {"the starting adapter": source.adapter.sha256} if source.adapter else {}
-    return {**settings, **rows, **of_model, **start, "the base weights": source.identity}
+    return {**settings, **rows, **of_model, **start, "the base weights": source.fingerprint}
 
 
 def changes_since(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
@@ -93,14 +93,14 @@ def changes_since(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str
     ]
 
 
-def check_changes(earlier: Checkpoint, now: Mapping[str, Any], *, root: Path, is_accepted: bool) -> list[str]:
-    """Return what changed since a checkpoint, or stop with it, unless changes are accepted."""
-    changed = changes_since(earlier.identity, now)
-    if changed and not is_accepted:
+def check_changes(earlier: Checkpoint, now: Mapping[str, Any], *, root: Path, is_allowed: bool) -> list[str]:
+    """Return what changed since a checkpoint, or stop with it, unless changes are allowed."""
+    changed = changes_since(earlier.fingerprint, now)
+    if changed and not is_allowed:
         raise RunFolderError(
             "run.settings_changed",
             f"{root} has a training that goes on after step {earlier.progress.step}, but not with the same: "
-            f"{', '.join(changed)}. Put it back as it was; or add --accept-changes to go on all the same, which is"
+            f"{', '.join(changed)}. Put it back as it was; or add --allow-changes to go on all the same, which is"
             " recorded; or --overwrite to start from nothing.",
         )
     return changed
@@ -110,7 +110,7 @@ def machine_of(model: CausalModel) -> dict[str, Any]:
     """Return what decides the last bits of a step, without names of users, hosts or folders."""
     return {
         "dtype": name_dtype(model.compute_dtype),
-        "padded_because": model.padded_because,
+        "fallback_reason": model.fallback_reason,
         "threads": torch.get_num_threads(),
         "device": model.device.type,
         "processor": processor_name(),
@@ -141,14 +141,14 @@ def write_checkpoint(
         save_state(staged, model, optimizer, recipe, base=base)
         write_json(staged / STATE, state)
 
-    publish_folder(checkpoint.folder, fill)
+    replace_folder(checkpoint.folder, fill)
 
 
 def save_state(
     folder: Path, model: CausalModel, optimizer: torch.optim.Optimizer, recipe: Recipe, *, base: str
 ) -> None:
     """Write the weights and the moments into a folder; the same numbers always make the same bytes."""
-    save_tuned(model, folder, recipe.adapter, base=base)
+    save_tuned(model, folder, recipe.tuning, base=base)
     _save_moments(model, optimizer, folder / MOMENTS)
 
 
@@ -187,7 +187,7 @@ def find_checkpoint(
     """
     for step in steps_in(checkpoints):
         folder = checkpoint_of(checkpoints, step)
-        damage = what_is_damaged(folder)
+        damage = find_damage(folder)
         if damage:
             place = move_aside(folder, quarantine / folder.name)
             told = f"{folder} is damaged ({damage}). It was moved to {place}, and is not used."
@@ -248,7 +248,7 @@ def restore(
     }
     saved: dict[str, dict[str, torch.Tensor]] = {name: {} for name in named}
     with _misfits(checkpoint.folder):
-        restore_tuned(model, checkpoint.folder, recipe.adapter)
+        restore_tuned(model, checkpoint.folder, recipe.tuning)
         for key, value in load_file(checkpoint.folder / MOMENTS).items():
             name, _, moment = key.rpartition("/")
             if name not in saved:

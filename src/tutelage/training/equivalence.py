@@ -41,7 +41,7 @@ class Way:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class StepComparison:
     """How far a way is from one example at a time in float32: loss in nats per token, gradients relative by norm."""
 
     way: str
@@ -57,7 +57,7 @@ def count_ways(examples: Sequence[Example]) -> int:
     return len(DTYPES) * (1 + len(_padded_ways(len(examples))) + len(_tree_ways(len(examples))))
 
 
-def compare_ways(source: ModelSource, examples: list[Example]) -> Iterator[Comparison]:
+def compare_ways(source: ModelSource, examples: list[Example]) -> Iterator[StepComparison]:
     """Run one step in every way, each from the same weights and adapter, and compare as they come.
 
     The reference is one example at a time by transformers' own layers and attention and peft's own forward.
@@ -137,9 +137,9 @@ def _compare(
     exact: _Step,
     limits: tuple[float, float],
     step: _Step | None = None,
-) -> Comparison:
+) -> StepComparison:
     loss, gradients = _differences(step or _run(model, examples, way), exact)
-    return Comparison(
+    return StepComparison(
         way.describe(len(examples)),
         name_dtype(model.module.dtype),
         loss,

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from tutelage.config.recipe import AdapterSettings
+from tutelage.config.recipe import Tuning
 from tutelage.model.folders import read_shapes
 from tutelage.model.loading import load_config
 from tutelage.training.peak_memory import peak_memory_bytes
@@ -41,7 +41,7 @@ class Estimate:
 
 def estimate(
     folder: Path,
-    adapter: AdapterSettings,
+    tuning: Tuning,
     plan: BatchPlan,
     units: Sequence[Unit],
     *,
@@ -63,7 +63,7 @@ def estimate(
     supervised = sum(example.supervised for batch in batches for example in batch)
     # Forward and backward are 2 + 2 products per weight; a weight that is trained itself costs 2 more. Backward goes
     # through the last blocks alone where nothing before them is trained.
-    is_adapter, blocks = adapter.type == "lora", adapter.last_blocks
+    is_adapter, blocks = tuning.is_lora, tuning.last_blocks
     trained = 1.0 if blocks is None else blocks / shape.layers
     products = 4 if is_adapter else 2 + 4 * trained
     weights_used = shape.body_parameters * sum(nodes) + shape.head_parameters * supervised
@@ -72,7 +72,7 @@ def estimate(
     low, high = SHARE_OF_PRODUCTS
     memory = peak_memory_bytes(
         load_config(folder),
-        adapter,
+        tuning,
         [[units[index] for index in plan.examples_of_step(step)] for step in range(probed)]
         + [[units[longest]]],
         parameters=shape.body_parameters + shape.head_parameters,

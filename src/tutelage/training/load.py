@@ -73,7 +73,7 @@ def load_run(
     probes = [probe.without_label() for probe in probe_examples(training.examples, training.lengths)]
     model = load_for_training(
         source,
-        recipe.adapter,
+        recipe.tuning,
         device,
         dtype,
         seed=recipe.training.seed,

@@ -26,7 +26,7 @@ VALIDATIONS_PER_EPOCH = 4
 
 
 @dataclass(frozen=True)
-class Progress:
+class TrainState:
     """What a training has behind it: all that its next step depends on, beside the weights and the optimiser.
 
     Order and dropout are functions of the seed and the step, so there is nothing of them to keep.
@@ -70,7 +70,7 @@ class Progress:
     def loss_best(self) -> float | None:
         return self.losses.get(self.kept_step)
 
-    def after(self, result: StepResult) -> "Progress":
+    def after(self, result: StepResult) -> "TrainState":
         """Return the progress after one step more."""
         return replace(
             self,
@@ -84,7 +84,7 @@ class Progress:
 
 
 @dataclass(frozen=True)
-class Watch:
+class TrainCallbacks:
     """What the loop does beside training.
 
     `save(progress, is_needed)` keeps a checkpoint and tells whether it could; one that is needed raises instead.
@@ -92,7 +92,7 @@ class Watch:
     """
 
     emit: Listener
-    save: Callable[[Progress, bool], bool]
+    save: Callable[[TrainState, bool], bool]
     answer_samples: Callable[[], Sequence[dict[str, Any]]]
 
 
@@ -104,10 +104,10 @@ def train(
     settings: TrainingSettings,
     *,
     objective: Objective = CROSS_ENTROPY,
-    watch: Watch,
-    begin: Progress = Progress(),
+    watch: TrainCallbacks,
+    begin: TrainState = TrainState(),
     interruption: Interruption,
-) -> Progress:
+) -> TrainState:
     """Train from `begin` to the end of the plan, or, after its first epoch, to a validation that finds a stalled loss.
 
     A checkpoint is kept at every best step so far, each save_steps and the end, and when the training is interrupted,
@@ -119,12 +119,12 @@ def train(
     def is_due(step: int, interval: int) -> bool:
         return step >= plan.steps or step % interval == 0
 
-    def is_over(done: Progress) -> bool:
+    def is_over(done: TrainState) -> bool:
         # Not before every example was seen once, and at a validation, so that the last weights have a loss.
         may_stop = len(validation) >= FEWEST_TO_STOP and plan.steps_per_epoch <= done.step in done.losses
         return done.step >= plan.steps or (may_stop and done.has_stalled(settings.early_stopping_patience))
 
-    def validated(done: Progress) -> Progress:
+    def validated(done: TrainState) -> TrainState:
         if not is_due(done.step, eval_steps) or done.step in done.losses:
             return done
         try:
@@ -143,7 +143,7 @@ def train(
         watch.emit(Validated(step=done.step, **found))
         return replace(done, losses={**done.losses, done.step: found["loss"]})
 
-    def one_step(done: Progress) -> Progress:
+    def one_step(done: TrainState) -> TrainState:
         step = done.step + 1
         rate = set_learning_rate(optimizer, settings, done.step, steps=plan.steps)
         batch = [examples[index] for index in plan.examples_of_step(done.step)]

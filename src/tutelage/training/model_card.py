@@ -4,17 +4,17 @@ from pathlib import PurePath
 
 from tutelage.config.recipe import Recipe
 from tutelage.model.sources import ModelSource
-from tutelage.training.loop import Progress
+from tutelage.training.loop import TrainState
 
 
-def model_card(recipe: Recipe, source: ModelSource, result: Progress) -> str:
+def model_card(recipe: Recipe, source: ModelSource, result: TrainState) -> str:
     """Return the card as Markdown with the metadata block that model hubs read."""
-    is_adapter = recipe.adapter.type == "lora"
-    objective, prompt = recipe.objective, recipe.data.prompt
-    library = objective.library if recipe.adapter.type == "none" else "tutelage"
+    is_adapter = recipe.tuning.is_lora
+    objective, prompt = recipe.objective, recipe.data.prompt_template
+    library = objective.library if recipe.training.method == "full" else "tutelage"
     made = {
         "lora": f"LoRA adapter (rank {recipe.adapter.r})",
-        "none": "Full weights",
+        "full": "Full weights",
         "last-block": "Weights of the last block",
         "last-two-blocks": "Weights of the last two blocks",
         "head": "A head for labels",
@@ -28,17 +28,17 @@ def model_card(recipe: Recipe, source: ModelSource, result: Progress) -> str:
     return f"""---
 base_model: {source.name}
 library_name: {"peft" if is_adapter else library}
-license: {source.licence or "other"}
+license: {source.license or "other"}
 tags: [{objective.tag}, tutelage]
 ---
 
 # {source.name}, tuned on {recipe.data.source}
 
-{made[recipe.adapter.type]} made with Tutelage.
+{made[recipe.training.method]} made with Tutelage.
 
-- Base model: {source.name} (SHA-256 {source.identity}){trained_further(source)}
-- Data: {recipe.data.source}, licence {recipe.data.licence or "not stated"}
-- Asked with {objective.asked_with.format(prompt=prompt)}
+- Base model: {source.name} (SHA-256 {source.fingerprint}){trained_further(source)}
+- Data: {recipe.data.source}, license {recipe.data.license or "not stated"}
+- Asked with {objective.prompted_with.format(prompt=prompt)}
 - {losses}
 
 {objective.usage.format(prompt=prompt)} The settings of the whole

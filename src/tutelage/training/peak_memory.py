@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 
-from tutelage.config.recipe import AdapterSettings
+from tutelage.config.recipe import Tuning
 from tutelage.model.decoder_layers import LLAMA_KIND
 from tutelage.model.forward import MAX_NODES
 from tutelage.model.kept_memory import LayerWidths, largest_tree
@@ -25,7 +25,7 @@ SCORES_AT_ONCE = 5  # tensors of the size of a batch of scores that its backward
 
 def peak_memory_bytes(
     config: Any,
-    adapter: AdapterSettings,
+    tuning: Tuning,
     steps: Sequence[Sequence[Unit]],
     *,
     parameters: int,
@@ -34,15 +34,15 @@ def peak_memory_bytes(
 ) -> int:
     """Return the bytes that the largest tree of these steps needs, with a model of so many parameters around it."""
     widths = LayerWidths.read(config)
-    blocks = adapter.last_blocks
-    if adapter.type == "lora":
+    blocks = tuning.last_blocks
+    if tuning.is_lora:
         weights = parameters * dtype.itemsize
-        trained = widths.adapter_parameters(adapter.r) * TRAINED_BYTES
+        trained = widths.adapter_parameters(tuning.adapter.r) * TRAINED_BYTES
     else:
         weights = 4 * parameters
         share = 1.0 if blocks is None else blocks / widths.layers
         trained = int(share * parameters * (TRAINED_BYTES - 4))
-    is_fused = config.model_type in LLAMA_KIND and adapter.type == "lora" and not adapter.lora_dropout
+    is_fused = config.model_type in LLAMA_KIND and tuning.is_lora and not tuning.adapter.lora_dropout
     most = largest_tree(
         widths, most=MAX_NODES, itemsize=dtype.itemsize, is_fused=is_fused, weight_bytes=weights + trained
     )

@@ -38,12 +38,12 @@ def require_memory(folder: Path, recipe: Recipe, *, bytes_per_weight: int) -> No
     How much one step needs beside them is not known for certain; where it is too much, its trees become smaller.
     """
     # Of a weight that is trained there are its gradient and two moments too.
-    in_place = 4 * WEIGHT_BYTES if recipe.adapter.last_blocks is None else WEIGHT_BYTES
-    of_each = bytes_per_weight if recipe.adapter.type == "lora" else in_place
+    in_place = 4 * WEIGHT_BYTES if recipe.tuning.last_blocks is None else WEIGHT_BYTES
+    of_each = bytes_per_weight if recipe.tuning.is_lora else in_place
     needed, free = weights_in(folder) * of_each, available_memory_bytes()
     if needed > free:
         raise MemoryExhaustedError(
             "train.not_enough_memory",
             f"The model needs at least {needed:,} bytes of memory to be trained, and {free:,} are free. Close other"
-            " programs, choose a smaller model, or set adapter.type=lora.",
+            " programs, choose a smaller model, or set training.method=lora.",
         )

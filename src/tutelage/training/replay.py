@@ -13,7 +13,7 @@ from tutelage.system.interruption import Interruption
 from tutelage.system.storage import file_sha256
 from tutelage.training.checkpoint import Checkpoint, changes_since, restore, save_state
 from tutelage.training.load import OpenedRun
-from tutelage.training.loop import Progress, Watch, train
+from tutelage.training.loop import TrainCallbacks, TrainState, train
 from tutelage.training.objective import Objective
 from tutelage.training.optimizer import make_optimizer
 
@@ -32,11 +32,11 @@ def replay(
 
     None begins with the untuned model. Validation and samples change no weight, and are left out.
     """
-    changed = changes_since(begin.identity, end.identity) if begin else end.accepted
+    changed = changes_since(begin.fingerprint, end.fingerprint) if begin else end.allowed
     if changed:
         raise RunFolderError(
             "verify.changes_were_allowed",
-            f"On the way to step {end.progress.step} something was changed and accepted: {', '.join(changed)}. Only"
+            f"On the way to step {end.progress.step} something was changed and allowed: {', '.join(changed)}. Only"
             " the steps after that can be made again; name a later checkpoint with --from-step.",
         )
     optimizer = make_optimizer(opened.model.module, recipe.training)
@@ -50,7 +50,7 @@ def replay(
             advance(1)
             until.requested = event.step == end.progress.step
 
-    def compare(progress: Progress, is_needed: bool) -> bool:
+    def compare(progress: TrainState, is_needed: bool) -> bool:
         nonlocal different
         if progress.step == end.progress.step:
             with tempfile.TemporaryDirectory() as folder:
@@ -72,8 +72,8 @@ def replay(
             [],
             settings,
             objective=objective,
-            watch=Watch(emit, compare, list),
-            begin=begin.progress if begin else Progress(),
+            watch=TrainCallbacks(emit, compare, list),
+            begin=begin.progress if begin else TrainState(),
             interruption=until,
         )
     if different is None:

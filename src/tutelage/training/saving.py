@@ -20,7 +20,7 @@ from tutelage.run.events import CheckpointNotSaved, ChecksumsSkipped, Event
 from tutelage.run.folder import TRAINED_RECIPE, TRAINING, checkpoint_of, write_text
 from tutelage.system.platforms import peak_memory_bytes
 from tutelage.system.runtime import name_dtype
-from tutelage.system.storage import MANIFEST, is_out_of_space, publish_folder, what_is_damaged
+from tutelage.system.storage import MANIFEST, find_damage, is_out_of_space, replace_folder
 from tutelage.training.checkpoint import (
     MOMENTS,
     STATE,
@@ -29,7 +29,7 @@ from tutelage.training.checkpoint import (
     prune_checkpoints,
     write_checkpoint,
 )
-from tutelage.training.loop import Progress
+from tutelage.training.loop import TrainState
 from tutelage.training.model_card import model_card
 from tutelage.training.optimizer import trainable_parameters
 
@@ -53,7 +53,7 @@ class EventSink(Protocol):
 class Saver:
     """Keeps the checkpoints of one training in a folder, and says what it came to.
 
-    `identity` is what the training rests on, which they record; `accepted` names what is another than in the `earlier`
+    They record the `fingerprint` of the training; `allowed` names what differs from that of the `earlier`
     checkpoint that it goes on from.
     """
 
@@ -65,10 +65,10 @@ class Saver:
         source: ModelSource,
         *,
         checkpoints: Path,
-        identity: Mapping[str, Any],
+        fingerprint: Mapping[str, Any],
         events: EventSink,
         earlier: Checkpoint | None = None,
-        accepted: Sequence[str] = (),
+        allowed: Sequence[str] = (),
     ) -> None:
         self._model, self._optimizer = model, optimizer
         self._recipe, self._source = recipe, source
@@ -76,16 +76,16 @@ class Saver:
         self._begin = time.perf_counter() - (earlier.seconds if earlier else 0.0)
         self._now = Checkpoint(
             folder=checkpoints,
-            progress=Progress(),
+            progress=TrainState(),
             seconds=0.0,
             events_bytes=0,
-            identity=identity,
+            fingerprint=fingerprint,
             machine=machine_of(model),
             resumed=[*earlier.resumed, earlier.progress.step] if earlier else [],
-            accepted=[*(earlier.accepted if earlier else ()), *accepted],
+            allowed=[*(earlier.allowed if earlier else ()), *allowed],
         )
 
-    def save(self, progress: Progress, is_needed: bool) -> bool:
+    def save(self, progress: TrainState, is_needed: bool) -> bool:
         """Keep a checkpoint and tell whether there was room for it; for one that is needed, StorageError."""
         checkpoints = self._now.folder
         checkpoint = replace(
@@ -108,11 +108,12 @@ class Saver:
         prune_checkpoints(checkpoints, best=progress.best_step, keep=keep)
         return True
 
-    def result(self, progress: Progress, *, planned_steps: int) -> TrainingResult:
+    def result(self, progress: TrainState, *, planned_steps: int) -> TrainingResult:
         """Return what model/training.json says of the training, once it is over."""
         self._events.sync()
         model = self._model
         return TrainingResult(
+            format=2,
             steps=progress.step,
             planned_steps=planned_steps,
             best_step=progress.kept_step,
@@ -124,10 +125,10 @@ class Saver:
             seconds=self._seconds(),
             peak_memory_bytes=peak_memory_bytes(),
             dtype=name_dtype(model.compute_dtype),
-            padded_because=model.padded_because,
-            padded_code=model.padded_code,
+            fallback_reason=model.fallback_reason,
+            fallback_code=model.fallback_code,
             resumed=self._now.resumed,
-            accepted_changes=self._now.accepted,
+            allowed_changes=self._now.allowed,
             trainable_parameters=sum(parameter.numel() for parameter in trainable_parameters(model.module)),
             loss=Losses(before=progress.loss_before, after=progress.loss_after, best=progress.loss_best),
             model_files=dict(self._source.files),
@@ -145,11 +146,11 @@ def fill_model_folder(
     recipe: Recipe,
     source: ModelSource,
     *,
-    progress: Progress,
+    progress: TrainState,
     result: TrainingResult,
 ) -> None:
     """Put the weights of the best checkpoint, the tokenizer and the model card where other stages look for them."""
-    damage = what_is_damaged(best)
+    damage = find_damage(best)
     if damage:
         raise StorageError(
             "run.checkpoint_damaged",
@@ -164,4 +165,4 @@ def fill_model_folder(
         write_artifact(staged / TRAINING, result)
         write_text(staged / TRAINED_RECIPE, to_toml(recipe))
 
-    publish_folder(folder, fill)
+    replace_folder(folder, fill)

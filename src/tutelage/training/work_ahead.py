@@ -8,7 +8,7 @@ import numpy as np
 from tutelage.config.recipe import Recipe, TrainingSettings
 from tutelage.model.forward import CausalModel
 from tutelage.training.load import SAMPLE_TOKENS, OpenedRun
-from tutelage.training.loop import Progress, intervals, plan_steps
+from tutelage.training.loop import TrainState, intervals, plan_steps
 from tutelage.training.optimizer import trainable_parameters
 from tutelage.training.preflight import CHECKPOINT_BYTES
 from tutelage.training.step import cut_step
@@ -59,7 +59,7 @@ class StepsAhead:
 
 
 def look_ahead(
-    model: CausalModel, units: Sequence[Unit], settings: TrainingSettings, begin: Progress
+    model: CausalModel, units: Sequence[Unit], settings: TrainingSettings, begin: TrainState
 ) -> StepsAhead:
     """Cut the steps that are left as the training will, or of many STEPS_LOOKED_AT."""
     plan = plan_steps(len(units), settings)
@@ -78,7 +78,7 @@ def look_ahead(
 
 
 def training_work(
-    steps: StepsAhead, opened: OpenedRun, recipe: Recipe, begin: Progress, *, reads_before: bool = False
+    steps: StepsAhead, opened: OpenedRun, recipe: Recipe, begin: TrainState, *, reads_before: bool = False
 ) -> Work:
     """Return all that is ahead of a training, with the reference where all rows are read before the first step."""
     settings = recipe.training

@@ -28,7 +28,9 @@ class Branch:
     def parts(self, decode: Decode) -> list[tuple[str, bool]]:
         """Return the text of the run, cut where it changes between supervised and not."""
         places = groupby(zip(self.ids, self.supervised, strict=True), key=lambda token: token[1])
-        return [(decode([identity for identity, _ in run]), is_supervised) for is_supervised, run in places]
+        return [
+            (decode([fingerprint for fingerprint, _ in run]), is_supervised) for is_supervised, run in places
+        ]
 
 
 def branches_of(examples: Sequence[Example], names: Sequence[str]) -> list[Branch]:
@@ -52,7 +54,7 @@ def branches_of(examples: Sequence[Example], names: Sequence[str]) -> list[Branc
             (node,) = children[node]
             run.append(node)
         return Branch(
-            tuple(int(identity) for identity in tree.token_ids[run]),
+            tuple(int(fingerprint) for fingerprint in tree.token_ids[run]),
             tuple(one in supervised for one in run),
             tuple(ends.get(node, ())),
             tuple(grow(child) for child in children.get(node, ())),

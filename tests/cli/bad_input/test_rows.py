@@ -97,8 +97,8 @@ def test_rows_that_cannot_be_used_are_told(refused_file, verb, content, told):
 
 def test_a_test_split_that_would_be_empty_is_told_with_the_ways_out(refused_file):
     assert refused_file(lines_of(alpaca_values(9)), "--split", "position") == (
-        "rows.json: with 9 usable rows the test split would be empty. Add rows, or raise data.test_share;"
-        " data.test_share=0 trains without an evaluation."
+        "rows.json: with 9 usable rows the test split would be empty. Add rows, or raise data.test_size;"
+        " data.test_size=0 trains without an evaluation."
     )
 
 

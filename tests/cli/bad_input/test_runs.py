@@ -84,11 +84,11 @@ def tuned_run(capsys, place, model):
 def test_settings_that_a_later_stage_cannot_honour_change_nothing(refused, tuned_run, model):
     for verb, words, told in [
         ("train", ["--set", "adapter.target_modules=['none']"], "does not fit this model"),
-        ("train", ["--set", "data.prompt=chat"], "data.prompt (was 'alpaca', now 'chat')"),
+        ("train", ["--set", "data.prompt_template=chat"], "data.prompt_template (was 'alpaca', now 'chat')"),
         ("evaluate", ["--set", "evaluation.max_new_tokens=500"], "Lower evaluation.max_new_tokens."),
-        ("evaluate", ["--set", "data.prompt=chat"], "data.prompt"),
+        ("evaluate", ["--set", "data.prompt_template=chat"], "data.prompt_template"),
         ("evaluate", ["--set", f"model.name_or_path={model.parent}/other"], "model.name_or_path"),
-        ("evaluate", ["--set", "adapter.type=none"], "adapter.type"),
+        ("evaluate", ["--set", "training.method=full"], "training.method"),
     ]:
         assert told in refused(verb, tuned_run, "--overwrite", *words), (verb, words)
 
@@ -183,7 +183,7 @@ def test_an_evaluation_of_another_version_is_told_by_every_verb_that_reads_it(re
 
 def test_rows_that_an_older_version_prepared_are_told_by_every_verb_that_reads_them(refused, tuned_run):
     prepared = tuned_run / "data" / "preparation.json"
-    prepared.write_text(prepared.read_text().replace('"format": 2', '"format": 1', 1))
+    prepared.write_text(prepared.read_text().replace('"format": 3', '"format": 2', 1))
     for verb, *words in (
         ("prepare",),
         ("train",),
@@ -199,9 +199,11 @@ def test_rows_that_an_older_version_prepared_are_told_by_every_verb_that_reads_t
 
 def test_a_setting_of_the_preparation_that_cannot_be_is_told_with_its_file(refused, tuned_run):
     path = tuned_run / "data" / "preparation.json"
-    path.write_text(path.read_text().replace('"prompt": "alpaca"', '"prompt": "alpca"'))
+    path.write_text(path.read_text().replace('"prompt_template": "alpaca"', '"prompt_template": "alpca"'))
     message = refused("train", tuned_run, "--overwrite")
-    assert message.startswith(f"Could not read {path}: data.prompt is 'alpca', but it should be 'alpaca'")
+    assert message.startswith(
+        f"Could not read {path}: data.prompt_template is 'alpca', but it should be 'alpaca'"
+    )
 
 
 def test_answers_that_are_lost_are_told_with_the_command_that_writes_them(refused, tuned_run):
@@ -234,7 +236,7 @@ def test_prepared_rows_that_were_edited_are_not_blamed_on_the_model(refused, tun
 
 def test_without_test_rows_there_is_nothing_to_evaluate(refused, tuned_run):
     write_split(tuned_run / "data", "test", [])
-    told = f"`tutelage prepare {tuned_run} --overwrite --set data.test_share=0.1`"
+    told = f"`tutelage prepare {tuned_run} --overwrite --set data.test_size=0.1`"
     assert told in refused("evaluate", tuned_run, "--overwrite")
 
 
@@ -249,7 +251,8 @@ def numpy_bytes(array):
     [
         (["report", "--set", "evaluation.limit=1"], "evaluation.limit (was 2, now 1)"),
         (["report", "--set", "data.source=nothing.json"], "data.source (was 'rows.json', now 'nothing.json')"),
-        (["report", "--set", "data.prompt=chat"], "data.prompt (was 'alpaca', now 'chat')"),
+        (["report", "--set", "data.prompt_template=chat"],
+         "data.prompt_template (was 'alpaca', now 'chat')"),
         (["report", "--set", "training.device=cpu"], "training.device (was 'auto', now 'cpu')"),
         (["generate", "Name a fruit.", "--set", "evaluation.batch_size=7"], "evaluation.batch_size (was 64, now 7)"),
         (["generate", "Name a fruit.", "--overwrite"], "--overwrite"),
@@ -269,8 +272,8 @@ def test_an_empty_recipe_of_a_run_is_not_taken_for_the_defaults(refused, tuned_r
 def test_a_report_of_a_run_with_an_edited_recipe_is_refused(refused, tuned_run):
     recipe = tuned_run / "recipe.toml"
     whole = recipe.read_text()
-    recipe.write_text(whole.replace('prompt = "alpaca"', 'prompt = "chat"'))
-    assert "was prepared with other settings: data.prompt" in refused("report", tuned_run)
+    recipe.write_text(whole.replace('prompt_template = "alpaca"', 'prompt_template = "chat"'))
+    assert "was prepared with other settings: data.prompt_template" in refused("report", tuned_run)
     recipe.write_text(whole.replace("max_steps = 1", "max_steps = 2"))
     assert "was trained with other settings: training.max_steps" in refused("report", tuned_run)
 
@@ -288,11 +291,14 @@ def test_a_dry_run_refuses_what_the_real_one_would(refused, place, tuned_run, mo
         (["prepare", "--data", "instruction-data", "--set", "model.name_or_path=nope"], "is `nope`"),
         (["run", tuned_run, "--set", "evaluation.max_new_tokens=120"], "Lower evaluation.max_new_tokens."),
         (["run", tuned_run, "--set", "training.device=cuda"], "torch sees no GPU here"),
-        (["train", tuned_run, "--set", "data.prompt=chat"], "data.prompt (was 'alpaca', now 'chat')"),
+        (["train", tuned_run, "--set", "data.prompt_template=chat"],
+         "data.prompt_template (was 'alpaca', now 'chat')"),
         (["evaluate", prepared], f"Run `tutelage train {prepared}` first"),
         (["evaluate", tuned_run, "--set", "evaluation.max_new_tokens=120"], "Lower evaluation.max_new_tokens."),
-        (["evaluate", tuned_run, "--set", "data.prompt=chat"], "data.prompt (was 'alpaca', now 'chat')"),
-        (["report", tuned_run, "--set", "data.prompt=chat"], "data.prompt (was 'alpaca', now 'chat')"),
+        (["evaluate", tuned_run, "--set", "data.prompt_template=chat"],
+         "data.prompt_template (was 'alpaca', now 'chat')"),
+        (["report", tuned_run, "--set", "data.prompt_template=chat"],
+         "data.prompt_template (was 'alpaca', now 'chat')"),
         (["generate", tuned_run], "There is no instruction."),
     ]:  # fmt: skip
         assert told in refused(*words, "--dry-run"), words

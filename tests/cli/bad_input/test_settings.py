@@ -23,8 +23,8 @@ from tutelage.model import sources as model_sources
             "training.max_steps is 'no' (--set), but it should be a valid integer",
         ),
         (
-            ["--prompt", "alpca"],
-            "data.prompt is 'alpca' (--prompt), but it should be 'alpaca', 'alpaca-compact'",
+            ["--prompt-template", "alpca"],
+            "data.prompt_template is 'alpca' (--prompt-template), but it should be 'alpaca', 'alpaca-compact'",
         ),
         (["--split", "random"], "data.split is 'random' (--split), but it should be 'group', 'position'"),
         (["--data", ""], "data.source is '' (--data), but it should have at least 1 character."),

@@ -4,17 +4,17 @@ import pytest
 from support.tiny_tokenizer import chatml_tokenizer
 
 from tutelage.config.recipe import DataSettings
-from tutelage.data.dataset.fingerprints import changed_parts, made_of
+from tutelage.data.dataset.fingerprints import changed_parts, fingerprints_of
 from tutelage.data.prompts.encoding import Control
-from tutelage.data.prompts.prompts import Answer, make_renderer
+from tutelage.data.prompts.prompts import PromptedAnswer, make_renderer
 
 
 def parts(
     *, style="alpaca", tokenizer=None, renderer=None, data="1" * 64, weights="2" * 64, context=512, **chosen
 ):
-    settings = DataSettings(prompt=style, **chosen)
+    settings = DataSettings(prompt_template=style, **chosen)
     renderer = renderer or make_renderer(tokenizer or chatml_tokenizer(), style)
-    return made_of(data, settings, renderer, context_length=context, weights=weights)
+    return fingerprints_of(data, settings, renderer, context_length=context, weights=weights)
 
 
 @pytest.mark.parametrize("style", ["alpaca", "alpaca-compact", "phi3", "chat"])
@@ -29,7 +29,7 @@ def test_whatever_is_changed_is_named():
     assert changed_parts(before, parts(context=256)) == ["settings"]
     assert changed_parts(before, parts(split="position")) == ["settings"]
     assert changed_parts(before, parts(style="phi3")) == ["prompt", "settings"]
-    assert changed_parts(before, parts(licence="MIT")) == []  # which is only told
+    assert changed_parts(before, parts(license="MIT")) == []  # which is only told
     assert changed_parts({}, before) == ["data", "model", "tokenizer", "prompt", "settings"]
 
 
@@ -51,11 +51,14 @@ def test_another_wording_under_the_same_name_is_another_prompt():
     renderer = make_renderer(chatml_tokenizer(), "alpaca")
 
     def lay_out(conversation):
-        return [Answer([*answer.before, " "], answer.text, True) for answer in renderer.lay_out(conversation)]
+        return [
+            PromptedAnswer([*answer.before, " "], answer.text, True)
+            for answer in renderer.lay_out(conversation)
+        ]
 
     def with_control(conversation):
         return [
-            Answer([Control("<|im_end|>"), *one.before], one.text, True)
+            PromptedAnswer([Control("<|im_end|>"), *one.before], one.text, True)
             for one in renderer.lay_out(conversation)
         ]
 

@@ -15,7 +15,7 @@ from tutelage.codes import Message
 from tutelage.config.recipe import DataSettings, ModelSettings
 from tutelage.data.dataset.preparation import check_token_ids, prepare
 from tutelage.data.prompts.prompts import make_renderer
-from tutelage.data.rows.records import OpenSource
+from tutelage.data.rows.records import SourceReader
 from tutelage.data.sources.sources import find_source
 from tutelage.errors import DataError, RunFolderError, StorageError
 from tutelage.model.loading import context_length, load_tokenizer
@@ -26,7 +26,7 @@ from tutelage.stages.prepared import read_prepared, replacing_data
 from tutelage.tree.examples import PreparedRow
 
 RENDERERS = {style: make_renderer(chatml_tokenizer(), style) for style in ("alpaca", "chat")}
-GROWN = {"test_share": 0.0, "train_share": 1.0}
+GROWN = {"test_size": 0.0, "train_size": 1.0}
 
 
 @dataclass(frozen=True)
@@ -56,9 +56,9 @@ def prepare_source(source, settings, renderer, *, folder=None, context_length=51
 
 
 def prepare_values(values, *, folder=None, context_length=512, **chosen):
-    source = OpenSource("rows.json", "0" * 64, lambda: iter(make_records(values)), [NOTE], "JSON")
+    source = SourceReader("rows.json", "0" * 64, lambda: iter(make_records(values)), [NOTE], "JSON")
     data = DataSettings(**chosen)
-    renderer = RENDERERS.get(data.prompt) or make_renderer(chatml_tokenizer(), data.prompt)
+    renderer = RENDERERS.get(data.prompt_template) or make_renderer(chatml_tokenizer(), data.prompt_template)
     return prepare_source(source, data, renderer, folder=folder, context_length=context_length)
 
 
@@ -121,7 +121,7 @@ def test_the_summary_counts_what_the_files_hold(tmp_path):
     }
     assert (summary["end_of_turn"], summary["end_of_turn_id"]) == ("<|im_end|>", 2)
     assert (summary["source"], summary["sha256"]) == ("rows.json", "0" * 64)
-    assert (summary["prompt"], summary["split"]) == ("alpaca", "group")
+    assert (summary["prompt_template"], summary["split"]) == ("alpaca", "group")
     assert summary["leaks"] == {"test": [], "validation": []}
     assert summary["notes"][0] == NOTE.to_record()
     assert [note["code"] for note in summary["notes"][1:]] == ["data.field_not_used"]
@@ -199,8 +199,8 @@ def lost_rows(values, preparation):
 
 def test_the_books_file_by_position_has_the_articles_counts_and_names_its_leaks(tmp_path):
     source = find_source(str(book_file()), cache=tmp_path)
-    data = DataSettings(split="position", prompt="alpaca-compact")
-    renderer = make_renderer(chatml_tokenizer(), data.prompt)
+    data = DataSettings(split="position", prompt_template="alpaca-compact")
+    renderer = make_renderer(chatml_tokenizer(), data.prompt_template)
     summary = prepare_source(source, data, renderer).summary
     assert [summary["rows"][name] for name in SPLITS] == [935, 110, 55]
     assert summary["leaks"] == {"test": [975, 1034], "validation": [1050, 1060, 1068, 1090]}
@@ -247,15 +247,15 @@ def test_one_row_alone_is_refused_with_what_to_do_and_trains_where_no_test_is_as
 
 def test_a_test_split_that_would_be_empty_is_refused():
     assert refused(alpaca_values(9), split="position") == (
-        "rows.json: with 9 usable rows the test split would be empty. Add rows, or raise data.test_share;"
-        " data.test_share=0 trains without an evaluation."
+        "rows.json: with 9 usable rows the test split would be empty. Add rows, or raise data.test_size;"
+        " data.test_size=0 trains without an evaluation."
     )
 
 
 @pytest.mark.parametrize("split", ["group", "position"])
 def test_nothing_is_prepared_without_training_rows(split):
     assert "the train split would be empty" in refused(
-        alpaca_values(30), split=split, train_share=0.0, test_share=0.5
+        alpaca_values(30), split=split, train_size=0.0, test_size=0.5
     )
 
 
@@ -282,13 +282,13 @@ def test_each_reason_of_unusable_rows_is_named_once_however_many_rows_have_it():
     assert len(told) < 300
 
 
-@pytest.mark.parametrize("loss_on", ["response", "everything"])
-def test_what_is_supervised_is_counted_for_every_row(loss_on):
-    prepared = prepare_values(alpaca_values(60), loss_on=loss_on)
+@pytest.mark.parametrize("train_on", ["assistant", "all"])
+def test_what_is_supervised_is_counted_for_every_row(train_on):
+    prepared = prepare_values(alpaca_values(60), train_on=train_on)
     for rows in prepared.splits.values():
         for row in rows:
             example = row.example
-            wanted = len(example.response_ids) if loss_on == "response" else len(example.ids) - 1
+            wanted = len(example.response_ids) if train_on == "assistant" else len(example.ids) - 1
             assert example.supervised == wanted > 0
             assert example.with_response_supervised().supervised == len(example.response_ids)
 
@@ -362,10 +362,10 @@ def test_a_model_folder_gives_the_ids_of_the_tokenizer_that_was_saved_in_it(tmp_
     folder = write_tiny_model(tmp_path / "model", context=300)
     assert context_length(folder) == 300
     source = find_source(str(write_rows(tmp_path / "rows.json", alpaca_values(30))), cache=tmp_path)
-    data = DataSettings(prompt=style)
+    data = DataSettings(prompt_template=style)
     renderer = make_renderer(load_tokenizer(folder), style)
     prepared = prepare_source(source, data, renderer, context_length=300)
-    in_memory = prepare_values(alpaca_values(30), prompt=style)
+    in_memory = prepare_values(alpaca_values(30), prompt_template=style)
     assert prepared.ledger == in_memory.ledger
     assert prepared.splits == in_memory.splits
 
@@ -378,7 +378,7 @@ def talk(*texts):
 def test_conversations_follow_the_row_that_asks_what_an_earlier_turn_of_theirs_asks():
     talks = [[f"question {n}", "x", f"more of {n}", "y"] for n in range(60)]
     values = [talk(*texts) for texts in talks] + [talk(*texts[:2]) for texts in talks]
-    prepared = prepare_values(values, train_share=0.5, test_share=0.3)
+    prepared = prepare_values(values, train_size=0.5, test_size=0.3)
     stands = {line["row"]: line["split"] for line in prepared.ledger}
     assert all(stands[row] == stands[row + 60] for row in range(60))
     assert set(stands.values()) == set(SPLITS)
@@ -394,9 +394,7 @@ def test_conversations_follow_the_row_that_asks_what_an_earlier_turn_of_theirs_a
 def test_rows_that_are_moved_leave_no_other_files(tmp_path):
     run = RunFolder(tmp_path / "run")
     talks = [[f"question {n}", "x", f"more of {n}", "y"] for n in range(60)]
-    prepare_run(
-        run, [talk(*texts[:end]) for texts in talks for end in (2, 4)], train_share=0.5, test_share=0.3
-    )
+    prepare_run(run, [talk(*texts[:end]) for texts in talks for end in (2, 4)], train_size=0.5, test_size=0.3)
     assert not [path for path in run.data.iterdir() if "provisional" in path.name]
     assert sum(len(read_prepared(run, name)) for name in SPLITS) == 120
 
@@ -428,7 +426,7 @@ def test_a_text_that_cannot_be_encoded_is_named_by_file_and_row(monkeypatch):
     assert (fault.code, fault.row) == ("data.lone_surrogate", 5)
     assert "rows.json" in str(fault)
     records = [replace(record, file=f"part-{record.row // 3}.jsonl") for record in make_records(values)]
-    source = OpenSource("folder", "0" * 64, lambda: iter(records), [], "JSON lines")
+    source = SourceReader("folder", "0" * 64, lambda: iter(records), [], "JSON lines")
     with pytest.raises(DataError) as in_folder:
         prepare_source(source, DataSettings(), RENDERERS["alpaca"])
     assert (in_folder.value.row, "part-1.jsonl" in str(in_folder.value)) == (5, True)

@@ -9,16 +9,16 @@ from support.book_data import book_file
 from support.rows import make_rows
 
 from tutelage.data.dataset import splits as splits_module
-from tutelage.data.dataset.splits import Sides, find_leaks, split_rows
+from tutelage.data.dataset.splits import SplitAssigner, find_leaks, split_rows
 from tutelage.data.formats.formats import read_conversations
-from tutelage.data.quality.prompt_identity import normalised_prompt
-from tutelage.data.rows.conversations import Conversation, Turn, single_turn
+from tutelage.data.quality.prompt_fingerprint import normalised_prompt
+from tutelage.data.rows.conversations import ChatMessage, Conversation, single_exchange_of
 from tutelage.data.sources.sources import read_source
 from tutelage.run.folder import SPLITS
 
 
 def split(rows, rule="group", train=0.85, test=0.10):
-    return split_rows(rows, rule=rule, train_share=train, test_share=test)
+    return split_rows(rows, rule=rule, train_size=train, test_size=test)
 
 
 def sizes(parts):
@@ -53,7 +53,7 @@ def test_group_leaves_no_leak_in_the_books_file(book_rows):
 
 
 def test_the_leak_check_catches_a_split_by_the_hash_of_the_whole_row(book_rows, monkeypatch):
-    whole = (f"{row.turns[0].text}{row.response}" for row in book_rows)
+    whole = (f"{row.messages[0].text}{row.response}" for row in book_rows)
     monkeypatch.setattr(splits_module, "prompts_of", lambda row, **_: (next(whole), []))
     assert prompts_on_two_sides(split(book_rows))
 
@@ -118,13 +118,13 @@ def test_every_row_stands_on_one_side_in_the_order_of_the_file(prompts, rule):
 
 def test_variants_in_case_and_punctuation_stay_together():
     for row in many_rows(200):
-        text = row.turns[0].text
+        text = row.messages[0].text
         variants = make_rows([(text, "", "1"), (text.upper(), "", "2"), (f"  {text[:-1]} ?!", "", "3")])
         assert len(set(side_of(split(variants)).values())) == 1
 
 
 def test_the_answer_does_not_decide_the_side():
-    one, other = (single_turn(0, "Name a fruit.", "", output) for output in ("A pear.", "A plum."))
+    one, other = (single_exchange_of(0, "Name a fruit.", "", output) for output in ("A pear.", "A plum."))
     assert side_of(split([one])) == side_of(split([other]))
 
 
@@ -189,22 +189,22 @@ def test_the_shares_of_labels_catch_the_split_by_group():
 
 
 def chat(number, *texts, system=None, supervised=None):
-    turns = [Turn("user" if place % 2 == 0 else "assistant", text) for place, text in enumerate(texts)]
+    turns = [ChatMessage("user" if place % 2 == 0 else "assistant", text) for place, text in enumerate(texts)]
     if supervised is not None:
         answers = iter(supervised)
         turns = [
             replace(turn, is_supervised=next(answers)) if turn.role == "assistant" else turn for turn in turns
         ]
-    before = [] if system is None else [Turn("system", system)]
+    before = [] if system is None else [ChatMessage("system", system)]
     return Conversation(number, (*before, *turns), "messages")
 
 
 def trained_prompts(rows):
     """Return all that is answered in training, by a definition of its own: the turns before each supervised answer."""
     return {
-        tuple((turn.role, turn.text.casefold()) for turn in row.turns[:place])
+        tuple((turn.role, turn.text.casefold()) for turn in row.messages[:place])
         for row in rows
-        for place, turn in enumerate(row.turns)
+        for place, turn in enumerate(row.messages)
         if turn.role == "assistant" and turn.is_supervised
     }
 
@@ -252,7 +252,7 @@ def test_by_position_exactly_the_prompts_that_are_answered_in_training_are_leaks
     rows = rows_of_tree(drawn)
     parts = split(rows, "position", 0.5, 0.3)
     assert sorted(chain.from_iterable(find_leaks(parts).values())) == leaked(parts)
-    sides = Sides(rule="position", train_share=0.5, test_share=0.3)
+    sides = SplitAssigner(rule="position", train_size=0.5, test_size=0.3)
     for row in rows:
         sides.add_row(row)
     assert sides.leaks() == find_leaks(parts)
@@ -297,7 +297,7 @@ def test_documents_in_the_system_text_are_other_prompts_and_one_question_is_spli
 def test_where_the_last_answer_alone_is_trained_an_earlier_prompt_is_no_leak():
     rows = [chat(0, "a", "x", "b", "y"), chat(1, "a", "x")]
     for trains_all, leaks in ((True, [1]), (False, [])):
-        sides = Sides(rule="position", train_share=0.5, test_share=0.5)
+        sides = SplitAssigner(rule="position", train_size=0.5, test_size=0.5)
         for row in rows:
             sides.add_row(row, trains_all=trains_all)
         assert sides.leaks()["test"] == leaks

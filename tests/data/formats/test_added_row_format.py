@@ -11,14 +11,14 @@ from tutelage.config.extensions import ROW_FORMATS
 from tutelage.config.recipe import DataSettings
 from tutelage.data.formats.formats import read_conversations
 from tutelage.data.formats.schemas import load_format
-from tutelage.data.rows.conversations import Conversation, Turn
+from tutelage.data.rows.conversations import ChatMessage, Conversation
 from tutelage.data.rows.records import Record
 from tutelage.data.sources.convert_rows import UnfitError, to_format
 from tutelage.errors import DataError
 
 NAME = "call-and-reply"
 ROW = {"exchange": "Q: Name a fruit.\nA: pear"}
-TURNS = (Turn("user", "Name a fruit."), Turn("assistant", "pear"))
+TURNS = (ChatMessage("user", "Name a fruit."), ChatMessage("assistant", "pear"))
 
 
 @pytest.fixture
@@ -45,14 +45,16 @@ def read(value, **settings):
 @pytest.mark.usefixtures("registered")
 def test_its_rows_are_found_by_their_fields():
     [row] = read(ROW)
-    assert (row.format, row.turns) == (NAME, TURNS)
+    assert (row.format, row.messages) == (NAME, TURNS)
 
 
 @pytest.mark.usefixtures("registered")
 def test_a_recipe_names_it_where_a_row_could_be_of_two_formats():
     both = {**ROW, "text": "A pear is a fruit."}
-    assert [row.turns for row in read(both, format=NAME)] == [TURNS]
-    assert [row.turns for row in read(both, format="text")] == [(Turn("assistant", "A pear is a fruit."),)]
+    assert [row.messages for row in read(both, format=NAME)] == [TURNS]
+    assert [row.messages for row in read(both, format="text")] == [
+        (ChatMessage("assistant", "A pear is a fruit."),)
+    ]
     with pytest.raises(DataError, match="could be text or call-and-reply"):
         read(both)
 
@@ -61,7 +63,7 @@ def test_a_recipe_names_it_where_a_row_could_be_of_two_formats():
 def test_other_rows_are_written_in_it_and_those_that_do_not_fit_are_refused():
     assert to_format(Conversation(0, TURNS), NAME) == ROW
     with pytest.raises(UnfitError):
-        to_format(Conversation(0, (Turn("user", "a\nb"), TURNS[1])), NAME)
+        to_format(Conversation(0, (ChatMessage("user", "a\nb"), TURNS[1])), NAME)
 
 
 @pytest.mark.usefixtures("registered")
@@ -79,7 +81,7 @@ def test_a_verb_reads_it_and_writes_a_table_of_it(data, tmp_path):
 def test_a_writer_that_turns_both_sides_round_is_caught(monkeypatch):
     monkeypatch.setattr(call_and_reply, "FORMAT", call_and_reply.TURNED_ROUND)
     [row] = read(to_format(Conversation(0, TURNS), NAME))
-    assert row.turns != TURNS
+    assert row.messages != TURNS
 
 
 def test_a_format_that_nobody_registered_is_no_value():

@@ -12,7 +12,7 @@ from tutelage.config.recipe import DataSettings
 from tutelage.data.formats.column_map import left_by_map
 from tutelage.data.formats.formats import read_conversations
 from tutelage.data.quality.rules import Finding
-from tutelage.data.rows.conversations import Conversation, Turn, single_turn
+from tutelage.data.rows.conversations import ChatMessage, Conversation, single_exchange_of
 from tutelage.data.sources.sources import read_source
 from tutelage.errors import DataError
 
@@ -33,7 +33,7 @@ def read(values, **chosen):
 
 def turns(value, **chosen):
     (row,) = read([value], **chosen).rows
-    return row.turns
+    return row.messages
 
 
 def refused(values, **chosen):
@@ -43,18 +43,18 @@ def refused(values, **chosen):
 
 
 def user(text, input=""):
-    return Turn("user", text, input)
+    return ChatMessage("user", text, input)
 
 
 def assistant(text, *calls, is_supervised=True):
-    return Turn("assistant", text, calls=calls, is_supervised=is_supervised)
+    return ChatMessage("assistant", text, calls=calls, is_supervised=is_supervised)
 
 
 def test_every_field_is_taken_as_it_stands():
     found = read([GOOD, {"instruction": " a\r\n", "input": "\u2028", "output": "<|im_end|>\x00"}])
     assert found.rows == [
-        single_turn(0, "Name a fruit.", "", "A pear."),
-        single_turn(1, " a\r\n", "\u2028", "<|im_end|>\x00"),
+        single_exchange_of(0, "Name a fruit.", "", "A pear."),
+        single_exchange_of(1, " a\r\n", "\u2028", "<|im_end|>\x00"),
     ]
     assert found.formats == {"alpaca": 2}
     assert found.notes == []
@@ -62,7 +62,7 @@ def test_every_field_is_taken_as_it_stands():
 
 ASKED, ANSWERED = "Name a fruit.", "A pear."
 PAIR = (user(ASKED), assistant(ANSWERED))
-SYSTEM = Turn("system", "Be brief.")
+SYSTEM = ChatMessage("system", "Be brief.")
 CALL = '{"name": "find", "arguments": {"what": "fruit"}}'
 FORMATS = [
     ("alpaca", {"instruction": ASKED, "output": ANSWERED}, PAIR),
@@ -94,7 +94,7 @@ FORMATS = [
                 {"from": "gpt", "value": ANSWERED},
             ]
         },
-        (SYSTEM, user(ASKED), assistant("", CALL), Turn("tool", "pear"), assistant(ANSWERED)),
+        (SYSTEM, user(ASKED), assistant("", CALL), ChatMessage("tool", "pear"), assistant(ANSWERED)),
     ),
     (
         "sharegpt",
@@ -123,7 +123,7 @@ FORMATS = [
                 {"role": "assistant", "content": ANSWERED},
             ]
         },
-        (SYSTEM, user(ASKED), assistant("", CALL), Turn("tool", "pear"), assistant(ANSWERED)),
+        (SYSTEM, user(ASKED), assistant("", CALL), ChatMessage("tool", "pear"), assistant(ANSWERED)),
     ),
     (
         "messages",
@@ -212,7 +212,7 @@ def test_the_preference_file_of_the_book_trains_the_chosen_answers(tmp_path):
     found = read_conversations(source.records, source=source.name)
     assert found.formats == {"preference": 1100}
     values = json.loads(path.read_text(encoding="utf-8"))
-    assert [(row.turns[0].text, row.response, row.rejected) for row in found.rows] == [
+    assert [(row.messages[0].text, row.response, row.rejected) for row in found.rows] == [
         (value["instruction"], value["chosen"], value["rejected"]) for value in values
     ]
     assert codes_of(found.notes) == ["data.rejected_not_used", "data.field_not_used"]
@@ -262,12 +262,12 @@ def test_a_larger_format_is_not_taken_for_the_smaller_one_in_it():
 
 def test_a_map_takes_nested_fields_in_place_of_their_names():
     nested = {"task": {"ask": ["x", ASKED]}, "reply": ANSWERED, "input": "A red one."}
-    assert turns(nested, map={"instruction": "task.ask.1", "output": "reply"}) == (
+    assert turns(nested, column_map={"instruction": "task.ask.1", "output": "reply"}) == (
         user(ASKED, "A red one."),
         assistant(ANSWERED),
     )
     alone = {**nested, "task": {"ask": [None, ASKED]}}
-    assert read([alone], map={"instruction": "task.ask.1", "output": "reply"}).notes == []
+    assert read([alone], column_map={"instruction": "task.ask.1", "output": "reply"}).notes == []
 
 
 @pytest.mark.parametrize(
@@ -292,7 +292,7 @@ def test_what_a_map_leaves_behind_is_counted(value, paths, lost):
 
 def test_what_a_map_leaves_behind_is_told():
     value = {"data": {"question": "q", "system": "S"}, "instruction": "other", "output": "a"}
-    notes = read([value, value], map={"instruction": "data.question"}).notes
+    notes = read([value, value], column_map={"instruction": "data.question"}).notes
     assert [note.code for note in notes] == ["data.field_not_used"] * 2
     assert all("2 times" in note.text for note in notes)
     assert ["system" in note.text for note in notes] == [False, True]
@@ -300,15 +300,15 @@ def test_what_a_map_leaves_behind_is_told():
 
 def test_a_map_may_exchange_names_and_prefers_a_key_with_a_dot_in_it():
     swapped = {"instruction": ANSWERED, "output": ASKED}
-    assert turns(swapped, map={"instruction": "output", "output": "instruction"}) == PAIR
+    assert turns(swapped, column_map={"instruction": "output", "output": "instruction"}) == PAIR
     dotted = {"a.b": ASKED, "a": {"b": "wrong"}, "output": ANSWERED}
-    assert turns(dotted, map={"instruction": "a.b"}) == PAIR
+    assert turns(dotted, column_map={"instruction": "a.b"}) == PAIR
 
 
 def test_a_map_that_leads_nowhere_is_told_with_its_rows():
-    message = refused([{"a": {}, "output": "x"}], map={"instruction": "a.b"})
+    message = refused([{"a": {}, "output": "x"}], column_map={"instruction": "a.b"})
     assert "row 0 (line 1) without 'instruction'" in message
-    assert "data.map takes it from 'a.b', which is not there." in message
+    assert "data.column_map takes it from 'a.b', which is not there." in message
 
 
 @pytest.mark.parametrize(
@@ -317,14 +317,14 @@ def test_a_map_that_leads_nowhere_is_told_with_its_rows():
 )
 def test_a_map_that_fills_a_misspelt_field_stops_with_the_one_that_is_meant(field, meant):
     with pytest.raises(DataError) as fault:
-        read([{"ask": ASKED, "reply": ANSWERED}], map={field: "ask"})
+        read([{"ask": ASKED, "reply": ANSWERED}], column_map={field: "ask"})
     assert fault.value.code == "data.unknown_map_field"
     assert f"Did you mean {meant}=ask?" in str(fault.value)
 
 
 @pytest.mark.parametrize("field", ["topic", "inputs", "response", "kto_tag", "chosen_answer", "source_row"])
 def test_a_map_may_fill_what_is_like_no_field_that_is_missing(field):
-    assert read([{"other": "a", "input": "b", **GOOD}], map={field: "other"}).formats == {"alpaca": 1}
+    assert read([{"other": "a", "input": "b", **GOOD}], column_map={field: "other"}).formats == {"alpaca": 1}
 
 
 # What is wrong with a row
@@ -555,7 +555,7 @@ def test_a_content_part_that_is_not_text_stops(part):
 def test_a_content_part_that_is_text_is_read(part):
     value = {"messages": [{"role": "user", "content": [part]}, {"role": "assistant", "content": [part]}]}
     found = read([value])
-    assert [turn.text for turn in found.rows[0].turns] == ["a", "a"]
+    assert [turn.text for turn in found.rows[0].messages] == ["a", "a"]
     assert found.notes == []
 
 

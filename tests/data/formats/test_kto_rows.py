@@ -106,7 +106,7 @@ def test_text_with_a_label_is_a_classification_and_a_pair_needs_no_label():
 def test_the_command_that_is_offered_reads_the_rows_as_they_were_read():
     values = [{"question": "a", "reply": "b c", "good": False}]
     paths = {"answer": "reply", "label": "good"}
-    fault = fault_of(values, map=paths, format="question-answer", coerce=True, encoding="utf-8")
+    fault = fault_of(values, column_map=paths, format="question-answer", coerce=True, encoding="utf-8")
     command = str(fault).split("`")[1]
     assert shlex.split(command)[:6] == [
         "tutelage",
@@ -129,7 +129,7 @@ def test_the_command_that_is_offered_reads_the_rows_as_they_were_read():
 def test_a_format_that_is_named_changes_nothing_and_another_name_of_the_label_does():
     values = [{**ANSWERED[0], "label": 0}]
     assert fault_of(values, format="prompt-completion").code == "data.kto_rows"
-    assert len(read(values, map={"topic": "label"}).rows) == 1
+    assert len(read(values, column_map={"topic": "label"}).rows) == 1
     assert len(read(values, keeps_fields=True).rows) == 1
 
 
@@ -191,7 +191,7 @@ def test_labels_that_are_neither_true_nor_false_are_refused_where_each_row_needs
 
 
 def test_the_label_may_have_another_name():
-    rows = read([{**ANSWERED[0], "good": False}], map={"label": "good"}, needs_labels=True).rows
+    rows = read([{**ANSWERED[0], "good": False}], column_map={"label": "good"}, needs_labels=True).rows
     assert [row.is_desirable for row in rows] == [False]
 
 

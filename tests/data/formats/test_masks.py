@@ -33,7 +33,7 @@ def read(value, *, is_from_arrow=False, **chosen):
 
 def is_learnt(value, **chosen):
     """Whether the first of the two answers is learnt; the other one always is."""
-    first, second = [turn for turn in read(value, **chosen).rows[1].turns if turn.role == "assistant"]
+    first, second = [turn for turn in read(value, **chosen).rows[1].messages if turn.role == "assistant"]
     assert second.is_supervised
     return first.is_supervised
 
@@ -114,7 +114,7 @@ def test_what_looks_like_a_mask_stops_by_row(key, value):
 )
 def test_other_fields_are_no_masks(key, value):
     found = read(talk({key: value}))
-    assert found.rows[0].turns == found.rows[1].turns
+    assert found.rows[0].messages == found.rows[1].messages
     assert codes_of(found.notes) == ([] if value is None else ["data.field_not_used"])
 
 
@@ -132,6 +132,6 @@ def test_a_mask_on_a_prompt_is_honoured_or_said():
     zero, one = talk({}, asked={"weight": 0}), talk({}, asked={"weight": 1})
     assert codes_of(read(zero).notes) == []  # prompts are not learnt
     assert codes_of(read(one).notes) == ["data.field_not_used"]
-    assert codes_of(read(one, loss_on="everything").notes) == []
-    assert fault(zero, loss_on="everything") == ("data.weight_0_on_prompt", 1)
-    assert not is_learnt(talk({"weight": 0}), loss_on="everything")
+    assert codes_of(read(one, train_on="all").notes) == []
+    assert fault(zero, train_on="all") == ("data.weight_0_on_prompt", 1)
+    assert not is_learnt(talk({"weight": 0}), train_on="all")

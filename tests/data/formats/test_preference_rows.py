@@ -58,7 +58,7 @@ def sides(value, **chosen):
     """Return the prompt as (role, text) pairs, the chosen and the rejected answer of one row."""
     (row,) = read(value, **chosen).rows
     assert row.format == "preference"
-    return [(turn.role, turn.asked) for turn in row.context], row.response, row.rejected
+    return [(turn.role, turn.content) for turn in row.context], row.response, row.rejected
 
 
 ONE_PROMPT = ([("user", ASKED)], CHOSEN, REJECTED)
@@ -221,7 +221,7 @@ def test_conversations_that_part_at_the_last_answer_are_a_pair(value):
     (checked,) = check_rows([row], row_format="preference")
     assert checked.outcome == "kept"
     assert (checked.row.response, checked.row.rejected) == ("Take the night train.", REJECTED)
-    assert len(up_to_answer(row.turns)) == 4
+    assert len(up_to_answer(row.messages)) == 4
 
 
 def test_an_alpaca_row_with_other_lists_than_a_good_and_a_bad_answer_stops():
@@ -282,9 +282,9 @@ def test_messages_that_begin_with_the_prompt_hold_it_once():
     for prompt in (ASKED, [user(ASKED)], json.dumps([user(ASKED)])):
         for completion in (whole(CHOSEN), json.dumps(whole(CHOSEN)), [assistant(CHOSEN)], CHOSEN):
             (row,) = read({"prompt": prompt, "completion": completion}).rows
-            assert [turn.text for turn in row.turns] == [ASKED, CHOSEN]
+            assert [turn.text for turn in row.messages] == [ASKED, CHOSEN]
     (row,) = read({"prompt": [system("s"), user(ASKED)], "completion": whole(CHOSEN)}).rows
-    assert [turn.text for turn in row.turns] == ["s", ASKED, CHOSEN]
+    assert [turn.text for turn in row.messages] == ["s", ASKED, CHOSEN]
 
 
 def test_an_answer_that_is_the_json_of_messages_stays_a_text_when_it_is_written_in_another_format():
@@ -353,7 +353,7 @@ def test_two_system_texts_of_prompt_and_answer_stop():
         assert fault.value.code == "data.two_system_texts"
         for prompt in ([system("b"), user(ASKED)], [system(" "), user(ASKED)], [user(ASKED)], ASKED):
             (row,) = read({**value, "prompt": prompt}).rows
-            assert [turn.text for turn in row.turns] == ["b", ASKED, CHOSEN]
+            assert [turn.text for turn in row.messages] == ["b", ASKED, CHOSEN]
             assert row.rejected == (REJECTED if "rejected" in own else None)
     blank = {"chosen": [system(" "), *talk], "rejected": [system(""), *whole(REJECTED)]}
     assert sides({"prompt": [system("a"), user(ASKED)], **blank}) == (
@@ -378,7 +378,7 @@ def test_a_prompt_with_calls_is_known_again_in_rows_from_arrow():
     ]
     records = list(read_parquet_rows(io.BytesIO(parquet_of(values)), "rows.parquet", max_bytes=2**30))
     found = read_conversations(records, source="rows")
-    assert [row.turns[0].text for row in found.rows] == ["Be brief."] * 2
+    assert [row.messages[0].text for row in found.rows] == ["Be brief."] * 2
     assert [row.rejected for row in found.rows] == [REJECTED] * 2
     assert "data.field_not_used" not in codes_of(found.notes)
 

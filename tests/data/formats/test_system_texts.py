@@ -9,11 +9,11 @@ from tutelage.config.recipe import DataSettings
 from tutelage.data.formats.formats import read_conversations
 from tutelage.data.prompts.prompts import make_renderer
 from tutelage.data.quality.checks import check_rows
-from tutelage.data.rows.conversations import Conversation, Turn
+from tutelage.data.rows.conversations import ChatMessage, Conversation
 from tutelage.errors import DataError
 
-SYSTEM = Turn("system", "Be brief.")
-PAIR = (Turn("user", "Hi."), Turn("assistant", "Hello."))
+SYSTEM = ChatMessage("system", "Be brief.")
+PAIR = (ChatMessage("user", "Hi."), ChatMessage("assistant", "Hello."))
 MESSAGES = [{"role": "user", "content": "Hi."}, {"role": "assistant", "content": "Hello."}]
 OPENED = [{"role": "system", "content": "Be brief."}, *MESSAGES]
 BLANKS = ["", " ", "\n\t", "\u3000"]
@@ -22,7 +22,7 @@ WORDINGS = ("alpaca", "alpaca-compact", "phi3")
 
 def read(value, **chosen):
     found = read_conversations(make_records([value]), source="rows.json", settings=DataSettings(**chosen))
-    return found.rows[0].turns
+    return found.rows[0].messages
 
 
 def rows_of(messages):
@@ -64,20 +64,23 @@ def conversation(*turns):
 @pytest.mark.parametrize("name", TOKENIZERS)
 def test_an_empty_system_text_is_none_in_the_wordings(name, style, blank):
     renderer = make_renderer(TOKENIZERS[name](), style)
-    plain, empty = conversation(*PAIR), conversation(Turn("system", blank), *PAIR)
+    plain, empty = conversation(*PAIR), conversation(ChatMessage("system", blank), *PAIR)
     assert renderer.prompt_ids(empty) == renderer.prompt_ids(plain)
-    later = conversation(*PAIR, Turn("system", blank), *PAIR)
+    later = conversation(*PAIR, ChatMessage("system", blank), *PAIR)
     assert renderer.prompt_ids(later) == renderer.prompt_ids(conversation(*PAIR, *PAIR))
-    both = conversation(Turn("system", blank), SYSTEM, *PAIR)
+    both = conversation(ChatMessage("system", blank), SYSTEM, *PAIR)
     assert renderer.prompt_ids(both) == renderer.prompt_ids(conversation(SYSTEM, *PAIR))
     assert renderer.prompt_ids(both) != renderer.prompt_ids(plain)
 
 
 @pytest.mark.parametrize("style", WORDINGS)
 def test_the_ledger_says_that_an_empty_system_message_was_left_out(style):
-    rows = [Conversation(0, (Turn("system", " "), *PAIR), "messages"), Conversation(1, PAIR, "messages")]
-    first, second = check_rows(rows, DataSettings(prompt=style))
-    assert (first.row.turns, first.outcome, codes_of(first.reasons)) == (
+    rows = [
+        Conversation(0, (ChatMessage("system", " "), *PAIR), "messages"),
+        Conversation(1, PAIR, "messages"),
+    ]
+    first, second = check_rows(rows, DataSettings(prompt_template=style))
+    assert (first.row.messages, first.outcome, codes_of(first.reasons)) == (
         PAIR,
         "repaired",
         ["data.empty_system_message"],
@@ -87,12 +90,12 @@ def test_the_ledger_says_that_an_empty_system_message_was_left_out(style):
 
 
 def test_the_chat_style_leaves_an_empty_system_message_to_the_template_and_says_so():
-    settings = DataSettings(prompt="chat")
+    settings = DataSettings(prompt_template="chat")
     empty = {"messages": [{"role": "system", "content": None}, *MESSAGES]}
     found = read_conversations(make_records([empty]), source="rows.json", settings=settings)
     assert codes_of(found.notes) == ["data.empty_system_message"]
     (row,) = check_rows(found.rows, settings)
-    assert (row.row.turns, row.outcome) == ((Turn("system", ""), *PAIR), "kept")
+    assert (row.row.messages, row.outcome) == ((ChatMessage("system", ""), *PAIR), "kept")
     plain = read_conversations(make_records([{"messages": OPENED}]), source="rows.json", settings=settings)
     assert codes_of(plain.notes) == []
 
@@ -127,7 +130,7 @@ def test_a_chat_template_is_given_an_empty_system_message_as_it_would_write_it(t
     messages = [{"role": "system", "content": system}, *MESSAGES]
     wanted = tokenizer.apply_chat_template(messages[:-1], tokenize=False, add_generation_prompt=True)
     renderer = make_renderer(tokenizer, "chat")
-    assert renderer.prompt_text(conversation(Turn("system", system), *PAIR)) == wanted
+    assert renderer.prompt_text(conversation(ChatMessage("system", system), *PAIR)) == wanted
 
 
 def test_a_template_without_system_messages_is_given_no_empty_one():
@@ -135,5 +138,5 @@ def test_a_template_without_system_messages_is_given_no_empty_one():
     refusal = "{% if messages[0].role == 'system' %}{{ raise_exception('no system') }}{% endif %}"
     tokenizer.chat_template = refusal + EVERY_MESSAGE
     renderer = make_renderer(tokenizer, "chat")
-    empty = conversation(Turn("system", ""), *PAIR)
+    empty = conversation(ChatMessage("system", ""), *PAIR)
     assert renderer.prompt_ids(empty) == renderer.prompt_ids(conversation(*PAIR))

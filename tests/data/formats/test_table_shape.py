@@ -43,7 +43,7 @@ def test_decimal_commas_and_commas_in_texts_part_nothing_beside_semicolons(read)
 
 def test_the_names_that_data_map_asks_for_decide_in_any_case_of_letters(read):
     content = "Frage;a,b,c\nx;1,2,3\ny;4,5,6\n"
-    found = values_of(read(content, "rows.csv", map={"instruction": "frage"}))
+    found = values_of(read(content, "rows.csv", column_map={"instruction": "frage"}))
     assert found[0] == {"Frage": "x", "a,b,c": "1,2,3"}
 
 

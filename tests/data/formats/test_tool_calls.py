@@ -15,9 +15,9 @@ from support.rows import make_records, parquet_of
 from tutelage.config.recipe import DataSettings
 from tutelage.data.dataset.ledger import Ledger
 from tutelage.data.formats.formats import read_conversations
-from tutelage.data.lint.report import examine
+from tutelage.data.lint.report import lint_rows
 from tutelage.data.quality.checks import check_rows
-from tutelage.data.rows.records import OpenSource
+from tutelage.data.rows.records import SourceReader
 from tutelage.data.sources.convert_rows import convert_rows
 from tutelage.data.sources.tables import read_parquet_rows
 from tutelage.data.sources.writing import file_of_rows, with_row_numbers
@@ -55,7 +55,7 @@ def read(records, **chosen):
 
 
 def calls(row):
-    return [json.loads(call) for turn in row.turns for call in turn.calls]
+    return [json.loads(call) for turn in row.messages for call in turn.calls]
 
 
 def calls_of(value):
@@ -291,8 +291,8 @@ def test_a_date_in_arguments_is_its_text():
 
 def test_the_finding_of_check_names_the_row_and_the_outcomes_sum_up():
     records = from_parquet([in_messages(tool_calls=[one]) for one in (ROME, MONEY)])
-    source = OpenSource("rows.parquet", "0", lambda: iter(records), [], "Parquet")
-    found = examine(source, DataSettings(), None)
+    source = SourceReader("rows.parquet", "0", lambda: iter(records), [], "Parquet")
+    found = lint_rows(source, DataSettings(), None)
     assert [one.row for one in found.findings if one.code == "data.null_arguments_dropped"] == [0, 1]
     assert found.outcomes == {"kept": 0, "repaired": 2, "dropped": 0}
 

@@ -144,7 +144,7 @@ def test_rows_of_a_table_without_a_header_are_mapped_by_the_numbers_of_their_col
 
 def test_what_is_mapped_already_and_how_the_file_is_read_are_kept():
     values = rows(q=QUESTIONS, a=ANSWERS, note=KINDS)
-    found = proposed(values, map={"output": "note"}, encoding="latin-1")
+    found = proposed(values, column_map={"output": "note"}, encoding="latin-1")
     assert found == ({"output": "note", "instruction": "q"}, ["data.encoding=latin-1"])
 
 
@@ -160,10 +160,10 @@ def test_texts_are_not_trained_alone_where_answers_stand_beside_them():
 
 def test_one_instruction_for_all_rows_needs_input_and_output_alone():
     values = rows(ticket=ANSWERS, json=['{"a": 1}'] * 4)
-    settings = DataSettings(instruction="Extract.", map={"input": "ticket", "output": "json"})
+    settings = DataSettings(instruction="Extract.", column_map={"input": "ticket", "output": "json"})
     records = [Record(row, row, value) for row, value in enumerate(values)]
     read = read_conversations(records, source="rows.csv", settings=settings)
-    assert [(one.turns[0].text, one.turns[0].input) for one in read.rows] == [
+    assert [(one.messages[0].text, one.messages[0].input) for one in read.rows] == [
         ("Extract.", text) for text in ANSWERS
     ]
     assert proposed(values, instruction="Extract.")[0] == {"input": "ticket", "output": "json"}
@@ -178,4 +178,4 @@ def test_roles_of_other_names_are_read_by_a_setting_and_refused_without_it():
     assert fault_of([{"messages": turns}], offset=0).code == "data.unknown_role"
     settings = DataSettings(roles={"narrator": "user"})
     read = read_conversations([Record(0, 1, {"messages": turns}, 0)], source="rows", settings=settings)
-    assert [turn.role for turn in read.rows[0].turns] == ["user", "assistant"]
+    assert [turn.role for turn in read.rows[0].messages] == ["user", "assistant"]

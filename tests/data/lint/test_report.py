@@ -10,7 +10,7 @@ from support.tiny_tokenizer import chatml_tokenizer
 
 from tutelage.config.recipe import DataSettings
 from tutelage.data.lint import report
-from tutelage.data.lint.report import examine
+from tutelage.data.lint.report import lint_rows
 from tutelage.data.prompts import prompts
 from tutelage.data.prompts.prompts import make_renderer
 from tutelage.data.quality import near_duplicates
@@ -45,7 +45,7 @@ def bytes_for_each_further_row(opened, renderer, change=lambda source: source):
     for count in (few, many):
         source = change(opened([{**value, "output": ANSWER} for value in alpaca_values(count)]))
         tracemalloc.start()
-        examine(source, DataSettings(), renderer, context_length=10_000, with_near_duplicates=False)
+        lint_rows(source, DataSettings(), renderer, context_length=10_000, with_near_duplicates=False)
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
     return (peaks[1] - peaks[0]) / (many - few)
@@ -70,11 +70,11 @@ def test_beyond_a_number_of_rows_prompts_are_compared_for_equality_alone(opened,
         "input": values[40]["input"] + " x",
     }
     values += [values[0] | {"output": "another"}, like]
-    whole = examine(opened(values), DataSettings(), None)
+    whole = lint_rows(opened(values), DataSettings(), None)
     assert {(pair.other, pair.row) for pair in whole.near_duplicates} >= {(0, 60), (40, 61)}
     assert not any("first" in finding.message for finding in whole.findings if finding.rule == 13)
     monkeypatch.setattr(report, "ROWS_COMPARED", 61)
-    partly = examine(opened(values), DataSettings(), None)
+    partly = lint_rows(opened(values), DataSettings(), None)
     pairs = {(pair.other, pair.row) for pair in partly.near_duplicates}
     assert (0, 60) in pairs and (40, 61) not in pairs
     (told,) = [finding for finding in partly.findings if finding.rule == 13 and finding.row is None]
@@ -90,7 +90,7 @@ def test_languages_are_read_of_rows_spread_evenly_over_the_source(opened, monkey
     values = [{**german, "input": str(n)} for n in range(32)] + [
         {**english, "input": str(n)} for n in range(32)
     ]
-    counts = examine(opened(values), DataSettings(), None).languages
+    counts = lint_rows(opened(values), DataSettings(), None).languages
     assert counts["de"] == counts["en"] <= 8
 
 
@@ -103,7 +103,7 @@ def test_the_answer_that_most_rows_have_is_found_wherever_it_stands(opened):
     ):
         values = [{"instruction": f"Is {n} even?", **answer} for n, answer in enumerate(answers)]
         count = sum(value["output"] == "yes" for value in values)
-        findings = examine(opened(values), DataSettings(), None).findings
+        findings = lint_rows(opened(values), DataSettings(), None).findings
         told = [finding.message for finding in findings if finding.rule == 26]
         expected = [f"{count} of {len(values)} rows have one and the same answer: 'yes'"]
         assert told == (expected if count * 2 > len(values) else [])
@@ -111,7 +111,7 @@ def test_the_answer_that_most_rows_have_is_found_wherever_it_stands(opened):
 
 def test_rows_with_more_candidates_than_are_compared_are_counted(opened, monkeypatch):
     def counted(values):
-        findings = examine(opened(values), DataSettings(), None).findings
+        findings = lint_rows(opened(values), DataSettings(), None).findings
         return [one.row for one in findings if one.code == "data.near_duplicates_not_compared"]
 
     told = "Rewrite the sentence in the passive voice, and keep the name {} as it stands in the text."

@@ -7,7 +7,7 @@ import pytest
 
 from tutelage.data.lint.row_checks import find_in_rows
 from tutelage.data.quality.checks import check_rows
-from tutelage.data.rows.conversations import Conversation, Turn
+from tutelage.data.rows.conversations import ChatMessage, Conversation
 
 FOUND = [
     ("sk-notarealkey00000000000000", "data.secret"),
@@ -24,17 +24,21 @@ def call(name, arguments):
 
 
 def row(*calls, asked="Ask.", given="", before=(), answer="Yes.", rejected=None, format="messages"):
-    turns = (*before, Turn("user", asked, given), Turn("assistant", answer, calls=calls))
+    turns = (*before, ChatMessage("user", asked, given), ChatMessage("assistant", answer, calls=calls))
     return Conversation(0, turns, format, rejected)
 
 
 PLACES = {
     "question": lambda text: row(asked=text),
     "input": lambda text: row(given=text),
-    "system": lambda text: row(before=(Turn("system", text),)),
-    "history": lambda text: row(before=(Turn("user", "a"), Turn("assistant", text))),
+    "system": lambda text: row(before=(ChatMessage("system", text),)),
+    "history": lambda text: row(before=(ChatMessage("user", "a"), ChatMessage("assistant", text))),
     "tool": lambda text: row(
-        before=(Turn("user", "a"), Turn("assistant", "", calls=("{}",)), Turn("tool", text))
+        before=(
+            ChatMessage("user", "a"),
+            ChatMessage("assistant", "", calls=("{}",)),
+            ChatMessage("tool", text),
+        )
     ),
     "answer": lambda text: row(answer=text),
     "label": lambda text: row(answer=text, format="text-label"),
@@ -63,7 +67,9 @@ def test_a_text_is_found_wherever_it_stands(place, text, code):
 
 def test_an_answer_that_is_cut_is_found_among_earlier_and_rejected_ones():
     cut = "It is a long way to the harbour. And from there on it takes half an hour to the bridge over the"
-    assert found_in(row(before=(Turn("user", "a"), Turn("assistant", cut)))) == {"data.truncated_answer"}
+    assert found_in(row(before=(ChatMessage("user", "a"), ChatMessage("assistant", cut)))) == {
+        "data.truncated_answer"
+    }
     assert found_in(row(rejected=cut)) == {"data.truncated_answer"}
     assert found_in(row(asked=cut)) == set()
 
@@ -74,8 +80,18 @@ def test_no_secret_is_repeated():
 
 
 def test_the_same_is_asked_whichever_earlier_answers_are_trained():
-    turns = (Turn("user", "a"), Turn("assistant", "b"), Turn("user", "c"), Turn("assistant", "d"))
-    masked = (turns[0], Turn("assistant", "b", is_supervised=False), turns[2], Turn("assistant", "e"))
+    turns = (
+        ChatMessage("user", "a"),
+        ChatMessage("assistant", "b"),
+        ChatMessage("user", "c"),
+        ChatMessage("assistant", "d"),
+    )
+    masked = (
+        turns[0],
+        ChatMessage("assistant", "b", is_supervised=False),
+        turns[2],
+        ChatMessage("assistant", "e"),
+    )
     rows = [Conversation(0, turns, "messages"), Conversation(1, masked, "messages")]
     found = [(finding.row, finding.code) for finding in find_in_rows(check_rows(rows), ())]
     assert found == [(1, "data.conflicting_answers")]

@@ -5,7 +5,7 @@ import pytest
 from support.rows import alpaca_values, make_records
 
 from tutelage.data.formats.formats import read_conversations
-from tutelage.data.lint.description import at_shares, describe
+from tutelage.data.lint.description import at_quantiles, describe
 from tutelage.data.lint.selection import Criteria, clusters, leave_out, sample_rows
 from tutelage.data.quality.checks import check_rows
 
@@ -97,7 +97,7 @@ def test_a_description_counts_every_row():
     assert found.rows == 9
     assert found.formats == {"alpaca": 8, "messages": 1}
     assert found.fields == {"instruction": 8, "output": 8, "messages": 1}
-    assert found.turns == {0: 1, 2: 8}
+    assert found.messages == {0: 1, 2: 8}
     assert found.lengths["answer, characters"] == {
         "shortest": 3,
         "half up to": 9,
@@ -113,7 +113,7 @@ def test_a_description_counts_every_row():
 @pytest.mark.parametrize("lengths", [[4], [4, 4, 7], list(range(100))])
 def test_so_many_rows_are_no_longer_than_is_said(lengths):
     for name, share in {"shortest": 0.0, "half up to": 0.5, "nine of ten up to": 0.9, "longest": 1.0}.items():
-        length = at_shares(lengths)[name]
+        length = at_quantiles(lengths)[name]
         assert sum(one <= length for one in lengths) >= share * len(lengths)
         assert sum(one < length for one in lengths) <= share * len(lengths)
         assert length in lengths

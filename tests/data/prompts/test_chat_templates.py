@@ -45,7 +45,7 @@ def test_a_template_without_end_or_measure_is_refused_and_the_next_one_is_render
         rendered(template)
     assert str(refusal.value).startswith("The model's chat template fails on a conversation of user: ")
     assert fault in str(refusal.value)
-    assert str(refusal.value).endswith("Choose another data.prompt.")
+    assert str(refusal.value).endswith("Choose another data.prompt_template.")
     assert rendered() == HONEST
 
 

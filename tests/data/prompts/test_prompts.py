@@ -19,7 +19,7 @@ from tutelage.data.formats.formats import read_conversations
 from tutelage.data.prompts import prompts
 from tutelage.data.prompts.encoding import control_tokens, encode_text
 from tutelage.data.prompts.prompts import PromptRenderer, make_renderer
-from tutelage.data.rows.conversations import single_turn
+from tutelage.data.rows.conversations import single_exchange_of
 from tutelage.data.sources.sources import read_source
 from tutelage.errors import ModelError
 
@@ -70,12 +70,12 @@ def tokenizer(request):
 
 
 def row(instruction="Name a fruit.", input="", output="A pear."):
-    return single_turn(0, instruction, input, output)
+    return single_exchange_of(0, instruction, input, output)
 
 
 def count_controls(tokenizer, ids):
     controls = control_ids(tokenizer)
-    return sum(identity in controls for identity in ids)
+    return sum(fingerprint in controls for fingerprint in ids)
 
 
 @pytest.mark.parametrize(("number", "text"), [(50, ROW_50), (999, ROW_999)])
@@ -86,7 +86,7 @@ def test_rows_of_the_book_read_exactly_as_the_article_prints_them(number, text, 
     renderer = make_renderer(tokenizer, "alpaca-compact")
     assert renderer.prompt_text(rows[number]) + rows[number].response == text
     # The ids say the same to the byte, and after them comes the end of turn alone.
-    *ids, end = renderer.example(rows[number], loss_on="response").ids
+    *ids, end = renderer.example(rows[number], train_on="assistant").ids
     assert (tokenizer.decode(ids), tokenizer.decode([end])) == (text, "<|im_end|>")
 
 
@@ -125,7 +125,7 @@ def test_phi3_markers_are_control_tokens_where_the_tokenizer_has_them_and_text_w
 def test_chat_equals_what_transformers_makes_of_the_models_own_template(make, question):
     tokenizer = make()
     renderer = make_renderer(tokenizer, "chat")
-    content = question.turns[0].asked
+    content = question.messages[0].content
     user = {"role": "user", "content": content}
     assistant = {"role": "assistant", "content": question.response}
     wanted = tokenizer.apply_chat_template([user], tokenize=False, add_generation_prompt=True)
@@ -134,7 +134,7 @@ def test_chat_equals_what_transformers_makes_of_the_models_own_template(make, qu
         assert renderer.prompt_ids(question) == tokenizer.encode(wanted, add_special_tokens=False)
         conversation = tokenizer.apply_chat_template([user, assistant], tokenize=False)
         whole = tokenizer.encode(conversation, add_special_tokens=False)
-        ids = list(renderer.example(question, loss_on="response").ids)
+        ids = list(renderer.example(question, train_on="assistant").ids)
         assert whole[: len(ids)] == ids
 
 
@@ -154,7 +154,7 @@ def test_a_template_that_trims_gets_trimmed_content_and_another_keeps_it():
 @pytest.mark.parametrize("style", STYLES)
 def test_there_is_one_begin_of_text_token_where_the_model_uses_one(style):
     tokenizer = TOKENIZERS["adds bos"]()
-    ids = make_renderer(tokenizer, style).example(row("<s>", "<s>", "<s>"), loss_on="response").ids
+    ids = make_renderer(tokenizer, style).example(row("<s>", "<s>", "<s>"), train_on="assistant").ids
     assert (ids[0], ids.count(tokenizer.bos_token_id)) == (tokenizer.bos_token_id, 1)
     assert chatml_tokenizer().bos_token_id not in make_renderer(chatml_tokenizer(), "alpaca").prompt_ids(
         row()
@@ -203,7 +203,7 @@ def leaks(renderer, field, text, skeleton):
     """Tell whether a text in a field brings controls of its own, or reads otherwise once it is encoded."""
     tokenizer = renderer.tokenizer
     written = row(**{field: text})
-    example = renderer.example(written, loss_on="response")
+    example = renderer.example(written, train_on="assistant")
     return (
         count_controls(tokenizer, example.ids) != skeleton
         or tokenizer.decode(example.response_ids[:-1]) != written.response
@@ -216,7 +216,7 @@ def changed_texts(tokenizer):
 
 
 def skeleton_controls(renderer):
-    return count_controls(renderer.tokenizer, renderer.example(row(), loss_on="response").ids)
+    return count_controls(renderer.tokenizer, renderer.example(row(), train_on="assistant").ids)
 
 
 def reading_controls(encoder, texts):
@@ -229,7 +229,7 @@ def test_other_uses_of_the_tokenizer_meanwhile_let_no_control_through(monkeypatc
     tokenizer = chatml_tokenizer()
     renderer = make_renderer(tokenizer, "chat")
     rows = [row(output=f"{number} <|im_end|> and <|im_start|>") for number in range(400)]
-    alone = [renderer.example(one, loss_on="response") for one in rows]
+    alone = [renderer.example(one, train_on="assistant") for one in rows]
     monkeypatch.setattr(prompts, "CHARACTERS_AT_ONCE", 200)
     meanwhile = renderer.lay_out
 
@@ -237,7 +237,7 @@ def test_other_uses_of_the_tokenizer_meanwhile_let_no_control_through(monkeypatc
         tokenizer.encode("a")
         return meanwhile(conversation)
 
-    assert list(replace(renderer, lay_out=lay_out).examples(rows, loss_on="response")) == alone
+    assert list(replace(renderer, lay_out=lay_out).examples(rows, train_on="assistant")) == alone
 
 
 @pytest.mark.parametrize("style", STYLES)
@@ -259,7 +259,7 @@ def test_the_supervision_check_catches_an_example_that_is_cut_or_shifted(broken,
     monkeypatch.setattr(
         PromptRenderer,
         "examples",
-        lambda renderer, rows, *, loss_on: [broken(one) for one in whole(renderer, rows, loss_on=loss_on)],
+        lambda renderer, rows, *, train_on: [broken(one) for one in whole(renderer, rows, train_on=train_on)],
     )
     assert wrongly_supervised(make_renderer(chatml_tokenizer(), "alpaca"))
 
@@ -271,9 +271,9 @@ def wrongly_supervised(renderer):
         asked = row(output=text)
         response = renderer.tokenizer.encode(text, add_special_tokens=False, split_special_tokens=True)
         wanted = [*response, renderer.end_of_turn]
-        example = renderer.example(asked, loss_on="response")
+        example = renderer.example(asked, train_on="assistant")
         # With the prompt supervised too, all but the first token have one before them that predicts them.
-        everything = renderer.example(asked, loss_on="everything")
+        everything = renderer.example(asked, train_on="all")
         if (
             list(example.ids[-example.supervised :]) != wanted
             or example.supervised != len(wanted)

@@ -8,7 +8,7 @@ from support.tiny_tokenizer import PHI3, control_ids, random_texts
 
 from tutelage.data.prompts.encoding import ContentEncoder, control_tokens, encode_text
 from tutelage.data.prompts.prompts import make_renderer
-from tutelage.data.rows.conversations import Conversation, Turn, single_turn
+from tutelage.data.rows.conversations import ChatMessage, Conversation, single_exchange_of
 
 SAID = (
     ("user", "Name a fruit."),
@@ -17,9 +17,9 @@ SAID = (
     ("assistant", "A pear."),
 )
 CONVERSATIONS = {
-    "one turn": single_turn(0, "Name a fruit.", "A red one", "A pear."),
-    "begins with a space": single_turn(0, " Name a fruit.", "", " A pear."),
-    "two turns": Conversation(0, tuple(Turn(role, text) for role, text in SAID)),  # type: ignore[arg-type]
+    "one turn": single_exchange_of(0, "Name a fruit.", "A red one", "A pear."),
+    "begins with a space": single_exchange_of(0, " Name a fruit.", "", " A pear."),
+    "two turns": Conversation(0, tuple(ChatMessage(role, text) for role, text in SAID)),  # type: ignore[arg-type]
 }
 
 
@@ -40,7 +40,7 @@ def whole(renderer, conversation):
 def test_a_conversation_in_parts_has_the_ids_of_the_whole_text(tokenizer, style, kind):
     renderer = make_renderer(tokenizer, style)
     conversation = CONVERSATIONS[kind]
-    ids = list(renderer.example(conversation, loss_on="response").ids)
+    ids = list(renderer.example(conversation, train_on="assistant").ids)
     assert ids == whole(renderer, conversation)
 
 
@@ -51,7 +51,7 @@ def test_an_answer_right_behind_a_control_token_has_the_ids_of_the_whole_text(wa
     tokenizer.chat_template = PHI3.replace("\n", "")
     renderer = make_renderer(tokenizer, "chat")
     conversation = CONVERSATIONS["two turns"]
-    ids = list(renderer.example(conversation, loss_on="response").ids)
+    ids = list(renderer.example(conversation, train_on="assistant").ids)
     assert ids == whole(renderer, conversation)
 
 
@@ -63,7 +63,7 @@ def test_parts_that_each_get_a_space_are_caught(way):
     core.encode_special_tokens = True
     broken = replace(renderer, encoder=ContentEncoder(core, None))
     conversation = CONVERSATIONS["two turns"]
-    assert list(broken.example(conversation, loss_on="response").ids) != whole(renderer, conversation)
+    assert list(broken.example(conversation, train_on="assistant").ids) != whole(renderer, conversation)
 
 
 def test_content_never_produces_a_control_token_and_reads_as_it_was_written(tokenizer):
@@ -71,8 +71,8 @@ def test_content_never_produces_a_control_token_and_reads_as_it_was_written(toke
     controls = control_ids(tokenizer)
     spelled = [f"a{token}b {token} c" for token in control_tokens(tokenizer)]
     for text in [*spelled, *random_texts(500, seed=28)]:
-        example = renderer.example(single_turn(0, text, "", text), loss_on="response")
-        assert sum(identity in controls for identity in example.ids) == 1  # the end of turn
+        example = renderer.example(single_exchange_of(0, text, "", text), train_on="assistant")
+        assert sum(fingerprint in controls for fingerprint in example.ids) == 1  # the end of turn
         read = tokenizer.decode(example.response_ids[:-1])
         assert read == text.removeprefix(" ")  # such a tokenizer takes the first space for its own
 

@@ -21,7 +21,7 @@ from tutelage.data.prompts import encoding, prompts, text_parts
 from tutelage.data.prompts.encoding import content_encoder
 from tutelage.data.prompts.prompts import make_renderer
 from tutelage.data.prompts.text_parts import PARTS, joined_parts
-from tutelage.data.rows.conversations import Conversation, Turn, single_turn
+from tutelage.data.rows.conversations import ChatMessage, Conversation, single_exchange_of
 from tutelage.data.sources.sources import STARTER, read_source
 from tutelage.model.gguf_conversion import PRE_TOKENIZERS
 from tutelage.model.loading import load_tokenizer
@@ -82,10 +82,10 @@ def asked(texts):
         Conversation(
             row,
             (
-                Turn("user", text),
-                Turn("assistant", f"{text} {text}"),
-                Turn("user", f" {text}", text),
-                Turn("assistant", text),
+                ChatMessage("user", text),
+                ChatMessage("assistant", f"{text} {text}"),
+                ChatMessage("user", f" {text}", text),
+                ChatMessage("assistant", text),
             ),
         )
         for row, text in enumerate(texts)
@@ -97,8 +97,8 @@ def otherwise_encoded(renderer, texts):
     whole = replace(renderer, encoder=replace(renderer.encoder, cuts_texts=False))
     conversations = asked(texts)
     both = zip(
-        renderer.examples(conversations, loss_on="response"),
-        whole.examples(conversations, loss_on="response"),
+        renderer.examples(conversations, train_on="assistant"),
+        whole.examples(conversations, train_on="assistant"),
         strict=True,
     )
     return [texts[own.row] for own, other in both if own != other]
@@ -136,7 +136,7 @@ def test_the_default_model_gives_the_starter_rows_the_ids_of_the_whole(default_m
     assert renderer.encoder.cuts_texts
     source = read_source(STARTER, cache=tmp_path)
     rows = read_conversations(source.records, source=source.name).rows
-    texts = [text for row in rows[:400] for text in (row.turns[0].text, row.response)]
+    texts = [text for row in rows[:400] for text in (row.messages[0].text, row.response)]
     assert otherwise_encoded(renderer, texts) == []
 
 
@@ -291,27 +291,29 @@ def test_a_text_is_its_parts(text):
     assert all(part.startswith(" ") and not before[-1].isspace() for before, part in pairwise(parts))
 
 
-ROWS = [single_turn(row, f"Name fruit {row}.", "", f"Fruit {row} is a pear.\n  It is") for row in range(60)]
+ROWS = [
+    single_exchange_of(row, f"Name fruit {row}.", "", f"Fruit {row} is a pear.\n  It is") for row in range(60)
+]
 
 
 def test_a_part_is_encoded_once_however_many_rows_have_it(monkeypatch):
     renderer = make_renderer(words_tokenizer("gpt4"), "alpaca")
     seen = watched(monkeypatch)
     monkeypatch.setattr(prompts, "CHARACTERS_AT_ONCE", 200)
-    examples = [*renderer.examples(ROWS, loss_on="response")]
+    examples = [*renderer.examples(ROWS, train_on="assistant")]
     assert len(seen) > 5  # several batches
     parts = [part for texts in seen for text in texts for part in PARTS.findall(text)]
     assert len(parts) == len({*parts})
-    assert examples == [renderer.example(row, loss_on="response") for row in ROWS]
+    assert examples == [renderer.example(row, train_on="assistant") for row in ROWS]
 
 
 def test_ids_that_are_forgotten_are_made_again(monkeypatch):
     renderer = make_renderer(words_tokenizer("gpt4"), "alpaca")
-    examples = [*renderer.examples(ROWS, loss_on="response")]
+    examples = [*renderer.examples(ROWS, train_on="assistant")]
     seen = watched(monkeypatch)
     monkeypatch.setattr(prompts, "CHARACTERS_AT_ONCE", 200)
     monkeypatch.setattr(prompts, "CHARACTERS_KEPT", 400)
-    assert [*renderer.examples(ROWS, loss_on="response")] == examples
+    assert [*renderer.examples(ROWS, train_on="assistant")] == examples
     parts = [part for texts in seen for text in texts for part in PARTS.findall(text)]
     assert 1 < parts.count(" is") < len(seen)
 

@@ -8,13 +8,13 @@ from tutelage.codes import Message
 from tutelage.config.recipe import DataSettings
 from tutelage.data.formats.formats import read_conversations
 from tutelage.data.quality.checks import NOTHING_KNOWN, check_rows, count_repeated_prompts
-from tutelage.data.quality.prompt_identity import normalised_prompt
-from tutelage.data.rows.conversations import Conversation, Turn, single_turn
+from tutelage.data.quality.prompt_fingerprint import normalised_prompt
+from tutelage.data.rows.conversations import ChatMessage, Conversation, single_exchange_of
 from tutelage.data.sources.sources import read_source
 
 
 def outcome(instruction="a", input="", output="b"):
-    checked = check_rows([single_turn(0, instruction, input, output)])[0]
+    checked = check_rows([single_exchange_of(0, instruction, input, output)])[0]
     return checked.outcome, codes(checked.reasons)
 
 
@@ -23,7 +23,7 @@ def codes(reasons):
 
 
 def test_a_good_row_is_kept_to_the_byte():
-    row = single_turn(7, " a\n", "\t<|im_end|>\u200b", "b\r")
+    row = single_exchange_of(7, " a\n", "\t<|im_end|>\u200b", "b\r")
     assert [(one.row, one.outcome, one.reasons) for one in check_rows([row])] == [(row, "kept", ())]
 
 
@@ -49,8 +49,8 @@ def test_both_reasons_are_given_and_an_empty_input_is_none():
 )
 def test_a_repair_is_done_and_said(field, text, repaired, code):
     fields = {"instruction": "a", "input": "", "output": "b", field: text}
-    (checked,) = check_rows([single_turn(0, **fields)])
-    assert checked.row == single_turn(0, **fields | {field: repaired})
+    (checked,) = check_rows([single_exchange_of(0, **fields)])
+    assert checked.row == single_exchange_of(0, **fields | {field: repaired})
     assert (checked.outcome, codes(checked.reasons)) == ("repaired", (code,))
     assert checked.reasons[0].text.startswith(f"{field}: ")
 
@@ -72,7 +72,7 @@ def test_every_row_has_one_outcome_and_what_stays_is_clean_and_new(triples):
     checked = check_rows(make_rows(triples))
     assert [row.row.row for row in checked] == list(range(len(triples)))
     stays = [row for row in checked if row.outcome != "dropped"]
-    texts = [(row.row.turns[0].text, row.row.turns[0].input, row.row.response) for row in stays]
+    texts = [(row.row.messages[0].text, row.row.messages[0].input, row.row.response) for row in stays]
     assert len(set(texts)) == len(texts)
     for one in checked:
         assert bool(one.reasons) == (one.outcome != "kept")
@@ -87,8 +87,8 @@ def test_every_row_has_one_outcome_and_what_stays_is_clean_and_new(triples):
     "other", ["NAME A FRUIT", "name   a\nfruit!", "«Name» a fruit…", "Ｎａｍｅ a fruit", "Name-a fruit?"]
 )
 def test_case_white_space_and_punctuation_do_not_make_another_prompt(other):
-    assert normalised_prompt(single_turn(0, other, "", "")) == normalised_prompt(
-        single_turn(1, "Name a fruit.", "", "x")
+    assert normalised_prompt(single_exchange_of(0, other, "", "")) == normalised_prompt(
+        single_exchange_of(1, "Name a fruit.", "", "x")
     )
 
 
@@ -108,7 +108,9 @@ def test_case_white_space_and_punctuation_do_not_make_another_prompt(other):
     ],
 )
 def test_other_words_numbers_and_bare_signs_make_another_prompt(one, other):
-    assert normalised_prompt(single_turn(0, one, "", "")) != normalised_prompt(single_turn(0, other, "", ""))
+    assert normalised_prompt(single_exchange_of(0, one, "", "")) != normalised_prompt(
+        single_exchange_of(0, other, "", "")
+    )
 
 
 def test_the_books_file_has_no_row_to_drop_and_25_repeated_prompts(tmp_path):
@@ -122,11 +124,11 @@ def test_the_books_file_has_no_row_to_drop_and_25_repeated_prompts(tmp_path):
 
 
 def user(text):
-    return Turn("user", text)
+    return ChatMessage("user", text)
 
 
 def assistant(text, *calls, is_supervised=True):
-    return Turn("assistant", text, calls=calls, is_supervised=is_supervised)
+    return ChatMessage("assistant", text, calls=calls, is_supervised=is_supervised)
 
 
 def checked(*turns, format="messages", sizes=NOTHING_KNOWN, **chosen):
@@ -135,20 +137,20 @@ def checked(*turns, format="messages", sizes=NOTHING_KNOWN, **chosen):
 
 def test_turns_after_the_last_answer_are_left_out_and_it_is_said():
     one = checked(user("a"), assistant("b"), user("c"))
-    assert (one.row.turns, one.outcome) == ((user("a"), assistant("b")), "repaired")
+    assert (one.row.messages, one.outcome) == ((user("a"), assistant("b")), "repaired")
     assert codes(one.reasons) == ("data.messages_after_last_answer",)
     unweighted = checked(user("a"), assistant("b"), user("c"), assistant("d", is_supervised=False))
-    assert unweighted.row.turns == (user("a"), assistant("b"))
+    assert unweighted.row.messages == (user("a"), assistant("b"))
     assert codes(unweighted.reasons) == ("data.messages_after_last_answer",)
 
 
-@pytest.mark.parametrize("system", [(), (Turn("system", "s"),)])
+@pytest.mark.parametrize("system", [(), (ChatMessage("system", "s"),)])
 def test_a_greeting_before_the_first_prompt_is_left_out_and_it_is_said(system):
     one = checked(*system, assistant("Welcome!"), assistant("Ask me."), user("a"), assistant("b"))
-    assert (one.row.turns, one.outcome) == ((*system, user("a"), assistant("b")), "repaired")
+    assert (one.row.messages, one.outcome) == ((*system, user("a"), assistant("b")), "repaired")
     assert codes(one.reasons) == ("data.messages_before_first_prompt",)
     later = checked(*system, user("a"), assistant("b"), assistant("c"))
-    assert later.row.turns == (*system, user("a"), assistant("b"), assistant("c")), (
+    assert later.row.messages == (*system, user("a"), assistant("b"), assistant("c")), (
         "what follows a prompt stays"
     )
 
@@ -165,7 +167,7 @@ def test_a_greeting_alone_answers_nothing_even_where_a_question_follows():
         ((user("a"),), "data.no_assistant_message"),
         ((user("a"), assistant("b", is_supervised=False)), "data.no_supervised_answer"),
         ((assistant("a"),), "data.no_prompt"),
-        ((Turn("system", "a"), assistant("b")), "data.no_prompt"),
+        ((ChatMessage("system", "a"), assistant("b")), "data.no_prompt"),
         ((user("a"), assistant(" "), user("c"), assistant("d")), "data.empty"),
         ((user("a"), assistant("b"), user("\n"), assistant("d")), "data.empty"),
     ],
@@ -175,7 +177,7 @@ def test_a_conversation_without_a_question_or_an_answer_is_dropped(turns, code):
 
 
 def test_what_may_be_empty_is_kept():
-    turns = [user("a"), assistant("", "{}"), Turn("tool", ""), assistant("b")]
+    turns = [user("a"), assistant("", "{}"), ChatMessage("tool", ""), assistant("b")]
     assert checked(*turns).outcome == "kept"
     assert checked(user("a"), assistant("", is_supervised=False), user("b"), assistant("c")).outcome == "kept"
 
@@ -193,7 +195,7 @@ def test_a_row_larger_than_the_limit_is_dropped_with_its_size():
 
 def test_every_turn_is_repaired_and_named():
     one = checked(user("a\r\n"), assistant("b"), user("c\x00"), assistant("\ud800"))
-    assert one.row.turns == (user("a\n"), assistant("b"), user("c"), assistant("\ufffd"))
+    assert one.row.messages == (user("a\n"), assistant("b"), user("c"), assistant("\ufffd"))
     assert [(reason.code, reason.text.split(":")[0]) for reason in one.reasons] == [
         ("data.crlf", "turn 1 (user)"),
         ("data.nul_characters", "turn 3 (user)"),

@@ -9,7 +9,7 @@ from tutelage.data.formats.formats import read_conversations
 from tutelage.data.quality import near_duplicates as near
 from tutelage.data.quality import sketches
 from tutelage.data.quality.near_duplicates import LIKELY, THRESHOLD, LikePrompts, Prompts, near_duplicates
-from tutelage.data.quality.prompt_identity import normalised_prompt
+from tutelage.data.quality.prompt_fingerprint import normalised_prompt
 from tutelage.data.quality.sketches import PERMUTATIONS, piece_hashes, similarity, sketch
 from tutelage.data.sources.sources import STARTER, read_source
 

@@ -7,7 +7,7 @@ import pytest
 from tutelage.config.recipe import DataSettings
 from tutelage.data.formats.formats import read_conversations
 from tutelage.data.quality.checks import check_rows
-from tutelage.data.rows.conversations import Conversation, Turn
+from tutelage.data.rows.conversations import ChatMessage, Conversation
 from tutelage.data.rows.records import Record
 
 FAULTS = [
@@ -22,7 +22,7 @@ def call(name, arguments):
 
 
 def checked(*calls, text="", rejected=None):
-    turns = (Turn("user", "Ask."), Turn("assistant", text, calls=calls))
+    turns = (ChatMessage("user", "Ask."), ChatMessage("assistant", text, calls=calls))
     return check_rows([Conversation(0, turns, "messages", rejected)])[0]
 
 
@@ -44,27 +44,27 @@ def codes(one):
 )
 def test_a_text_of_a_tool_call_is_repaired_wherever_it_stands(of, text, repaired, code):
     one = checked(of(text))
-    assert one.row.turns[1].calls == (of(repaired),)
+    assert one.row.messages[1].calls == (of(repaired),)
     assert (one.outcome, codes(one)) == ("repaired", [code])
 
 
 @pytest.mark.parametrize("escape", ["\\ud83d", "\\uD83D"])
 def test_an_escaped_half_in_a_call_is_repaired_and_a_whole_pair_is_not(escape):
     one = checked(call("send", {"text": "hi ?"}).replace("?", escape))
-    assert json.loads(one.row.turns[1].calls[0])["arguments"] == {"text": "hi \ufffd"}
+    assert json.loads(one.row.messages[1].calls[0])["arguments"] == {"text": "hi \ufffd"}
     whole = call("send", {"text": "?"}).replace("?", f"{escape}\\ude00")
-    assert checked(whole).row.turns[1].calls == (whole,)
+    assert checked(whole).row.messages[1].calls == (whole,)
 
 
 def test_all_else_of_a_repaired_call_stays_to_the_letter():
     text = '{"name": "n", "arguments": {"a": 1e400, "b": 1.50, "c": "\\u00e9", "d": "x%s"}}'
-    assert checked(text % "\\u0000").row.turns[1].calls == (text % "",)
+    assert checked(text % "\\u0000").row.messages[1].calls == (text % "",)
 
 
 @pytest.mark.parametrize("text", ["C:\\\\u0000", "\\\\ud83d", 'say "\\\\r\\\\n"', "\t\n\x1b\u200b 😀"])
 def test_a_call_with_nothing_to_repair_is_kept(text):
     made = call("send", {"text": text})
-    assert (checked(made).outcome, checked(made).row.turns[1].calls) == ("kept", (made,))
+    assert (checked(made).outcome, checked(made).row.messages[1].calls) == ("kept", (made,))
 
 
 def test_a_call_whose_keys_a_repair_would_make_equal_is_dropped_and_loses_none_in_silence():
@@ -101,5 +101,5 @@ def test_no_format_has_a_place_where_half_a_surrogate_pair_stays(value):
     read = read_conversations([Record(0, 1, value)], source="rows.jsonl", settings=DataSettings())
     (one,) = check_rows(read.rows)
     assert "data.lone_surrogate" in codes(one)
-    texts = [text for turn in one.row.turns for text in (turn.said, turn.input)]
+    texts = [text for turn in one.row.messages for text in (turn.content, turn.input)]
     "".join([*texts, one.row.rejected or ""]).encode()  # which half a pair does not survive

@@ -16,7 +16,7 @@ from tutelage.config.extensions import FILE_FORMATS, ROW_FORMATS
 from tutelage.config.recipe import DataSettings
 from tutelage.data.formats.formats import read_conversations
 from tutelage.data.prompts.prompts import make_renderer
-from tutelage.data.rows.conversations import Conversation, Turn
+from tutelage.data.rows.conversations import ChatMessage, Conversation
 from tutelage.data.sources.convert_rows import UnfitError, convert_rows, to_format
 from tutelage.data.sources.files import look_at_file
 from tutelage.data.sources.writing import file_of_rows
@@ -42,34 +42,34 @@ TEXTS = [
 
 
 def user(text, given=""):
-    return Turn("user", text, given)
+    return ChatMessage("user", text, given)
 
 
 def assistant(text, *calls, is_supervised=True):
-    return Turn("assistant", text, calls=calls, is_supervised=is_supervised)
+    return ChatMessage("assistant", text, calls=calls, is_supervised=is_supervised)
 
 
 def conversations(text):
     """Return one conversation of every shape, its texts made of one text."""
-    ask, answer, system = user(f"Q {text}"), assistant(f"A {text}"), Turn("system", f"S {text}")
+    ask, answer, system = user(f"Q {text}"), assistant(f"A {text}"), ChatMessage("system", f"S {text}")
     return [
         Conversation(0, (ask, answer)),
         Conversation(0, (user(text, f"I {text}"), assistant(text))),
         Conversation(0, (system, ask, answer)),
         Conversation(0, (ask, answer, user(text), assistant(text))),
         Conversation(0, (system, ask, answer, user("b"), assistant(text))),
-        Conversation(0, (ask, assistant("", CALL), Turn("tool", text), answer)),
-        Conversation(0, (ask, assistant(text, CALL, CALL), Turn("tool", text), answer)),
+        Conversation(0, (ask, assistant("", CALL), ChatMessage("tool", text), answer)),
+        Conversation(0, (ask, assistant(text, CALL, CALL), ChatMessage("tool", text), answer)),
         Conversation(0, (ask, assistant(text, is_supervised=False), ask, answer)),
         Conversation(0, (ask, answer, user(text))),
         Conversation(0, (answer,)),
         Conversation(0, (ask, assistant("", CALL))),
-        Conversation(0, (Turn("assistant", text),), "text"),
+        Conversation(0, (ChatMessage("assistant", text),), "text"),
         Conversation(0, (ask, answer), "preference", f"R {text}"),
         Conversation(0, (system, ask, answer), "preference", text),
         Conversation(0, (system, ask, answer, user(text), assistant("c")), "preference", text),
         Conversation(0, (ask, assistant("", CALL)), "preference", text),
-        Conversation(0, (Turn("system", ""), ask, answer)),
+        Conversation(0, (ChatMessage("system", ""), ask, answer)),
         Conversation(0, ()),
     ]
 
@@ -77,8 +77,8 @@ def conversations(text):
 def meaning(row):
     """What a conversation says, whatever format it came in; an input stands below its instruction."""
     turns = [
-        (turn.role, turn.asked if turn.role == "user" else turn.text, turn.calls, turn.is_supervised)
-        for turn in row.turns
+        (turn.role, turn.content if turn.role == "user" else turn.text, turn.calls, turn.is_supervised)
+        for turn in row.messages
     ]
     return turns, row.is_plain_text, row.rejected
 
@@ -139,21 +139,23 @@ def test_any_text_comes_back_from_any_kind_of_file(tmp_path, ending, texts):
         {"source_row": row, "instruction": text, "output": text[::-1]} for row, text in enumerate(texts)
     ]
     found = read_again(tmp_path / f"rows{ending}", values, "alpaca")
-    assert [(row.turns[0].text, row.response) for row in found.rows] == [(text, text[::-1]) for text in texts]
+    assert [(row.messages[0].text, row.response) for row in found.rows] == [
+        (text, text[::-1]) for text in texts
+    ]
 
 
 @pytest.mark.parametrize("style", STYLES)
 def test_the_model_sees_the_same_ids_after_a_row_has_gone_through_every_format(tmp_path, style):
     renderer = make_renderer(chatml_tokenizer(), style)
     rows = [Conversation(row, (user(f"Q {text}"), assistant(f"A {text}"))) for row, text in enumerate(TEXTS)]
-    before = renderer.examples(rows, loss_on="response")
+    before = renderer.examples(rows, train_on="assistant")
     values = [{"source_row": row.row, **to_format(row, "alpaca")} for row in rows]
     through = ("messages", "sharegpt", "question-answer", "prompt-completion", "text-label", "alpaca")
     for place, name in enumerate(through):
         found = read_again(tmp_path / f"rows-{place}.jsonl.gz", values, None).rows
         values = convert_rows(make_records(values), found, name).values
     found = read_again(tmp_path / "rows.parquet", values, None).rows
-    assert list(renderer.examples(found, loss_on="response")) == list(before)
+    assert list(renderer.examples(found, train_on="assistant")) == list(before)
 
 
 @pytest.mark.parametrize(

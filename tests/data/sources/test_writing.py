@@ -103,7 +103,7 @@ def test_turns_in_a_cell_are_read_again_as_turns(tmp_path, field, ending):
     path = tmp_path / f"o.{ending}"
     path.write_bytes(file_of_rows(path, with_row_numbers(make_records([plain, plain | {field: turns}]))))
     row = read_conversations(list(look_at_file(path, DataSettings()).records()), source="o").rows[1]
-    said = [turn.text for turn in row.turns] + ([row.rejected] if "chosen" in sides else [])
+    said = [turn.text for turn in row.messages] + ([row.rejected] if "chosen" in sides else [])
     assert said == ["b" if side == field else "a" for side in sides]
 
 
@@ -120,4 +120,4 @@ def test_an_answer_that_is_a_list_in_json_stays_the_text_that_it_is(tmp_path):
     path = tmp_path / "o.csv"
     path.write_bytes(file_of_rows(path, with_row_numbers(make_records(values))))
     (row,) = read_conversations(list(look_at_file(path, DataSettings()).records()), source="o.csv").rows
-    assert [turn.text for turn in row.turns] == ["Write a list of messages.", answer]
+    assert [turn.text for turn in row.messages] == ["Write a list of messages.", answer]

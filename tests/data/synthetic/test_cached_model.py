@@ -3,7 +3,7 @@ import json
 import pytest
 from support.fake_chat import FakeChat
 
-from tutelage.data.synthetic.cached_model import RememberingModel, identity_of, object_schema, texts_of
+from tutelage.data.synthetic.cached_model import RememberingModel, fingerprint_of, object_schema, texts_of
 from tutelage.errors import LanguageModelError
 from tutelage.llm.language_models import ChatModel
 
@@ -47,7 +47,7 @@ def test_a_model_whose_replies_are_all_known_is_not_opened(tmp_path):
 def test_a_damaged_reply_is_asked_for_again(tmp_path, damage):
     chat = FakeChat(lambda question: "reply")
     ask(remembering(tmp_path, chat))
-    (path,) = (tmp_path / "replies").iterdir()
+    (path,) = (tmp_path / "responses").iterdir()
     path.write_text(damage)
     assert ask(remembering(tmp_path, chat)) == "reply"
     assert len(chat.questions) == 2
@@ -79,11 +79,11 @@ def test_a_fault_says_that_what_was_answered_is_kept(tmp_path):
 def test_a_file_is_known_by_its_bytes_and_named_without_its_place(tmp_path):
     path = tmp_path / "judge.gguf"
     path.write_bytes(b"GGUF one")
-    before = identity_of(f"gguf:{path}")
+    before = fingerprint_of(f"gguf:{path}")
     path.rename(tmp_path / "other.gguf")
-    assert identity_of(f"gguf:{tmp_path / 'other.gguf'}") == before
+    assert fingerprint_of(f"gguf:{tmp_path / 'other.gguf'}") == before
     path.write_bytes(b"GGUF two")
-    assert identity_of(f"gguf:{path}") != before
+    assert fingerprint_of(f"gguf:{path}") != before
     assert remembering(tmp_path, FakeChat(str), name=f"gguf:{path}").name == "gguf:judge.gguf"
 
 

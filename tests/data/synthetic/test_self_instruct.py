@@ -7,9 +7,9 @@ from support.fake_chat import FakeChat, remembering
 from support.rows import make_rows
 
 from tutelage.codes import Message
-from tutelage.data.rows.conversations import Conversation, Turn
+from tutelage.data.rows.conversations import ChatMessage, Conversation
 from tutelage.data.synthetic.reflection import improve, question, why_not
-from tutelage.data.synthetic.self_instruct import invent
+from tutelage.data.synthetic.self_instruct import self_instruct_rows
 
 SEEDS = make_rows([(f"Seed task number {number}: sing about {what}.", "", "La.") for number, what in enumerate(
     ("the sea", "a mountain", "old shoes", "rain", "my grandmother", "trains"))])  # fmt: skip
@@ -39,25 +39,27 @@ def on(subject):
     return row(f"Praise {subject}, {subject}!", f"On {subject}.")
 
 
-def invented(tmp_path, replies, **chosen):
+def invented(tmp_path, responses, **chosen):
     """Return the invention and the fake, whose replies come one after the other by the seed of the question."""
-    chat = FakeChat(lambda question: replies[question.seed % len(replies)])
+    chat = FakeChat(lambda question: responses[question.seed % len(responses)])
     settings = {"rows": 4, "rows_per_question": 2, "max_questions": 6, "seed": 0} | chosen
-    return invent(SEEDS, remembering(chat, tmp_path), **settings), chat
+    return self_instruct_rows(SEEDS, remembering(chat, tmp_path), **settings), chat
 
 
 def test_new_rows_are_taken_until_there_are_enough(tmp_path):
-    replies = [reply_of(on(one), on(other)) for one, other in zip(SUBJECTS[::2], SUBJECTS[1::2], strict=True)]
-    made, chat = invented(tmp_path, replies, rows=5)
+    responses = [
+        reply_of(on(one), on(other)) for one, other in zip(SUBJECTS[::2], SUBJECTS[1::2], strict=True)
+    ]
+    made, chat = invented(tmp_path, responses, rows=5)
     assert [one.row.response for one in made.rows] == [f"On {subject}." for subject in SUBJECTS[:5]]
     assert made.refused == {"more than were wanted": 1}
-    assert made.questions == len(chat.questions) == 3
+    assert made.requests == len(chat.questions) == 3
 
 
 def test_what_repeats_a_row_that_is_there_is_not_taken(tmp_path):
-    copy = row(SEEDS[2].turns[0].text.upper() + "!")
-    replies = [reply_of(copy, on("chess")), reply_of(on("chess"), on("opera"))]
-    made, _ = invented(tmp_path, replies, max_questions=2)
+    copy = row(SEEDS[2].messages[0].text.upper() + "!")
+    responses = [reply_of(copy, on("chess")), reply_of(on("chess"), on("opera"))]
+    made, _ = invented(tmp_path, responses, max_questions=2)
     assert [one.row.response for one in made.rows] == ["On chess.", "On opera."]
     assert made.refused == {"like a row that is there": 2}
 
@@ -87,7 +89,9 @@ def test_what_is_no_good_row_is_counted_by_its_reason_and_costs_no_more_than_is_
 def test_a_question_shows_seeds_and_then_one_row_that_was_made(tmp_path):
     made, chat = invented(tmp_path, [reply_of(on("tax")), reply_of(on("lichens"))], rows=2)
     first, second = (question.messages[0]["content"] for question in chat.questions)
-    shown = [[one.row for one in SEEDS if json.dumps(one.turns[0].text) in text] for text in (first, second)]
+    shown = [
+        [one.row for one in SEEDS if json.dumps(one.messages[0].text) in text] for text in (first, second)
+    ]
     assert [len(rows) for rows in shown] == [4, 3]
     assert [set(one.made_from) for one in made.rows] == [set(rows) for rows in shown]
     assert "Praise tax" in second
@@ -95,10 +99,10 @@ def test_a_question_shows_seeds_and_then_one_row_that_was_made(tmp_path):
 
 
 def test_after_an_interruption_only_what_was_not_answered_is_asked(tmp_path):
-    replies = [reply_of(on(subject)) for subject in SUBJECTS]
-    invented(tmp_path, replies, rows=3)
-    made, chat = invented(tmp_path, replies, rows=5)
-    straight, _ = invented(tmp_path / "other", replies, rows=5)
+    responses = [reply_of(on(subject)) for subject in SUBJECTS]
+    invented(tmp_path, responses, rows=3)
+    made, chat = invented(tmp_path, responses, rows=5)
+    straight, _ = invented(tmp_path / "other", responses, rows=5)
     assert made == straight
     assert len(chat.questions) == 2
 
@@ -111,14 +115,14 @@ def test_another_seed_shows_other_rows(tmp_path):
 
 TALK = Conversation(
     9,
-    (Turn("system", "Be brief."), Turn("user", "Hi."), Turn("assistant", "Hello."), Turn("user", "Why?"),
-     Turn("assistant", "Because.")),
+    (ChatMessage("system", "Be brief."), ChatMessage("user", "Hi."), ChatMessage("assistant", "Hello."),
+     ChatMessage("user", "Why?"), ChatMessage("assistant", "Because.")),
     "messages",
 )  # fmt: skip
 
 
-def improved(tmp_path, rows, replies, part="response", max_questions=None):
-    left = list(replies)
+def improved(tmp_path, rows, responses, part="response", max_questions=None):
+    left = list(responses)
     chat = FakeChat(lambda question: left.pop(0))
     done = improve(rows, remembering(chat, tmp_path), part, max_questions=max_questions, seed=0)
     return done, chat
@@ -129,7 +133,7 @@ def test_an_answer_is_written_anew_and_the_rest_of_the_talk_stays(tmp_path):
         tmp_path, [TALK], ['{"reflection": "Too short.", "output": "Because it rained."}']
     )
     assert done.unchanged is None
-    assert done.row.turns[:-1] == TALK.turns[:-1]
+    assert done.row.messages[:-1] == TALK.messages[:-1]
     assert done.row.response == "Because it rained."
     asked = chat.questions[0].messages[0]["content"]
     assert [asked.index(text) for text in ("Be brief.", "Hi.", "Hello.", "Why?", "Because.")] == sorted(
@@ -139,7 +143,7 @@ def test_an_answer_is_written_anew_and_the_rest_of_the_talk_stays(tmp_path):
 
 def test_what_was_repaired_while_reading_does_not_keep_an_answer_from_being_written_anew(tmp_path):
     dropped = (Message("data.null_arguments_dropped", "tool call f: null arguments were left out: a"),)
-    talk = replace(TALK, turns=(Turn("system", ""), *TALK.turns[1:]), repairs=dropped)
+    talk = replace(TALK, messages=(ChatMessage("system", ""), *TALK.messages[1:]), repairs=dropped)
     (done,), _ = improved(tmp_path, [talk], ['{"reflection": "", "output": "Because it rained."}'])
     assert (done.unchanged, done.row.response) == (None, "Because it rained.")
     assert done.row.context == talk.context
@@ -148,13 +152,13 @@ def test_what_was_repaired_while_reading_does_not_keep_an_answer_from_being_writ
 def test_an_instruction_is_written_anew_with_its_answer(tmp_path):
     reply = json.dumps({"reflection": "Vague.", "instruction": "唱一首歌。", "input": "海", "output": "啦。"})
     (done,), _ = improved(tmp_path, SEEDS[:1], [reply], "instruction")
-    assert done.row.turns == (Turn("user", "唱一首歌。", "海"), Turn("assistant", "啦。"))
+    assert done.row.messages == (ChatMessage("user", "唱一首歌。", "海"), ChatMessage("assistant", "啦。"))
     assert done.row.row == 0
 
 
 def test_a_row_stays_as_it_is_where_there_is_nothing_better(tmp_path):
-    replies = ["no JSON", '{"reflection": "Good.", "output": "La."}', '{"reflection": "", "output": " "}']
-    done, _ = improved(tmp_path, SEEDS, replies, max_questions=3)
+    responses = ["no JSON", '{"reflection": "Good.", "output": "La."}', '{"reflection": "", "output": " "}']
+    done, _ = improved(tmp_path, SEEDS, responses, max_questions=3)
     assert [one.row for one in done] == SEEDS
     assert codes_of(one.unchanged for one in done if one.unchanged) == [
         *["synthetic.reply_rejected"] * 3,
@@ -163,8 +167,8 @@ def test_a_row_stays_as_it_is_where_there_is_nothing_better(tmp_path):
 
 
 def test_a_new_instruction_that_is_like_another_row_is_not_taken(tmp_path):
-    copy = {"reflection": "", "instruction": SEEDS[1].turns[0].text, "input": "", "output": "Lo."}
-    own = copy | {"instruction": SEEDS[1].turns[0].text + " Now."}
+    copy = {"reflection": "", "instruction": SEEDS[1].messages[0].text, "input": "", "output": "Lo."}
+    own = copy | {"instruction": SEEDS[1].messages[0].text + " Now."}
     done, _ = improved(tmp_path, SEEDS[:2], [json.dumps(copy), json.dumps(own)], "instruction")
     assert done[0].unchanged is not None
     assert (done[0].unchanged.code, done[1].unchanged) == ("synthetic.reply_rejected", None)
@@ -173,17 +177,17 @@ def test_a_new_instruction_that_is_like_another_row_is_not_taken(tmp_path):
 @pytest.mark.parametrize(
     ("turns", "format", "part", "reason"),
     [
-        ((Turn("assistant", "Text."),), "text", "response", "nothing is asked in it"),
+        ((ChatMessage("assistant", "Text."),), "text", "response", "nothing is asked in it"),
         ((), "messages", "response", "nothing is asked in it"),
-        (SEEDS[0].turns, "text-label", "response", "its answer is a label"),
+        (SEEDS[0].messages, "text-label", "response", "its answer is a label"),
         (
-            (Turn("user", "a"), Turn("assistant", "", calls=("{}",))),
+            (ChatMessage("user", "a"), ChatMessage("assistant", "", calls=("{}",))),
             "messages",
             "response",
             "no answer in words",
         ),
-        (TALK.turns[:-1], "messages", "response", "no answer in words"),
-        (TALK.turns, "messages", "instruction", "more than one question"),
+        (TALK.messages[:-1], "messages", "response", "no answer in words"),
+        (TALK.messages, "messages", "instruction", "more than one question"),
     ],
 )
 def test_some_rows_cannot_be_asked_about(tmp_path, turns, format, part, reason):

@@ -48,15 +48,15 @@ def largest_difference(module, found: list[float], examples) -> float:
 
 
 @pytest.mark.parametrize("nodes", [2048, 25])
-@pytest.mark.parametrize("loss_on", ["response", "everything"])
+@pytest.mark.parametrize("train_on", ["assistant", "all"])
 @pytest.mark.parametrize("family", FAMILIES)
 def test_reference_log_probabilities_are_the_hand_sums_over_the_response_alone(
-    family, loss_on, nodes, monkeypatch
+    family, train_on, nodes, monkeypatch
 ):
     monkeypatch.setattr("tutelage.model.answer_log_probs.MAX_NODES", nodes)
     model = tiny_model(family)
     examples = ragged_examples(16, seed=2)
-    if loss_on == "everything":
+    if train_on == "all":
         examples = everything_supervised(examples)
     found = reference_log_probs(model, prepared(examples))
     assert largest_difference(model.module, found, examples) < 1e-9

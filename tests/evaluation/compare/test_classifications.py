@@ -47,21 +47,21 @@ def macro(given):
 
 def test_the_accuracy_is_paired_row_by_row(runs):
     result = compared([runs["poor"], runs["good"]])
-    one, resampled = (
-        of["accuracy"] for of in (result.groups[1].comparison.measured, result.groups[1].comparison.resampled)
+    one, bootstrap = (
+        of["accuracy"] for of in (result.groups[1].comparison.measured, result.groups[1].comparison.bootstrap)
     )
     was, right = (100.0 * (GIVEN[name] == WANTED) for name in ("poor", "good"))
     assert (one.base, one.tuned) == pytest.approx((was.mean(), right.mean()))
     assert (one.n, one.clusters, result.clusters) == (ROWS, ROWS, ROWS)
     won, lost = int((right > was).sum()), int((right < was).sum())
-    assert resampled.p == pytest.approx(stats.binomtest(won, won + lost).pvalue), "McNemar's exact test"
+    assert bootstrap.p == pytest.approx(stats.binomtest(won, won + lost).pvalue), "McNemar's exact test"
     drawn = np.random.default_rng(9).choice(right - was, size=(4000, ROWS)).mean(axis=1)
     low, high = np.quantile(drawn, (0.025, 0.975))
-    assert (resampled.bca_low, resampled.bca_high) == pytest.approx((low, high), abs=2.5)
+    assert (bootstrap.bca_low, bootstrap.bca_high) == pytest.approx((low, high), abs=2.5)
     assert (one.low, one.high) == pytest.approx((low, high), abs=4), "Newcombe's is near the bootstrap's"
     shifted = np.roll(right, 1)
     won, lost = int((shifted > was).sum()), int((shifted < was).sum())
-    assert resampled.p != pytest.approx(stats.binomtest(won, won + lost).pvalue), (
+    assert bootstrap.p != pytest.approx(stats.binomtest(won, won + lost).pvalue), (
         "pairs of other rows are seen"
     )
     assert result.groups[1].comparison.verdict.word == "better"
@@ -75,7 +75,7 @@ def test_macro_f1_is_that_of_all_rows_and_its_p_is_raised(runs):
     assert (one.base, one.tuned) == pytest.approx((macro(GIVEN["poor"]), macro(GIVEN["good"])))
     assert one.tuned != pytest.approx(comparison.measured["accuracy"].tuned / 100), "no mean of the rows"
     assert one.low < one.difference < one.high
-    assert comparison.p_holm == {"macro_f1": comparison.resampled["macro_f1"].p}
+    assert comparison.p_holm == {"macro_f1": comparison.bootstrap["macro_f1"].p}
     assert one.tuned == pytest.approx(read_json(runs["good"].metrics)["macro_f1"]), "as the report has it"
 
 
@@ -114,7 +114,7 @@ def test_rows_that_resemble_each_other_count_once(tmp_path):
     sums = differences.reshape(-1, 2).sum(axis=1)
     chance = np.random.default_rng(4).choice((-1, 1), size=(20_000, len(sums)))
     expected = (np.abs(chance @ sums) >= abs(sums.sum())).mean()
-    found = result.groups[1].comparison.resampled["accuracy"].p
+    found = result.groups[1].comparison.bootstrap["accuracy"].p
     assert found == pytest.approx(expected, abs=0.005)
 
 

@@ -74,7 +74,7 @@ def test_both_the_pairs_and_the_answers_are_in_the_comparison(runs):
     assert {"chrf", "exact_match"} <= comparison.measured.keys()
     assert comparison.measured["chrf"].difference == 0
     assert "preference_accuracy" not in comparison.p_holm
-    raw = {name: one.p for name, one in comparison.resampled.items() if name in comparison.p_holm}
+    raw = {name: one.p for name, one in comparison.bootstrap.items() if name in comparison.p_holm}
     smallest = min(raw, key=raw.get)
     assert comparison.p_holm[smallest] == pytest.approx(min(1, len(raw) * raw[smallest]))
 

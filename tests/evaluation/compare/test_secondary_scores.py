@@ -57,7 +57,7 @@ def test_p_values_of_sets_are_raised_by_holm_and_those_of_the_verdict_are_not(ru
         add_set(run, "facts", by_row(values), metric="chrf")
         add_set(run, "sums", by_row(100.0 * (values > 40)))
     paired = further(runs, "sets").paired
-    raw = {name: one.resampled.p for name, one in paired.items()}
+    raw = {name: one.bootstrap.p for name, one in paired.items()}
     assert paired["facts"].p_holm == pytest.approx(2 * raw["facts"])
     assert paired["sums"].p_holm == pytest.approx(max(raw["sums"], 2 * raw["facts"]))
 
@@ -208,4 +208,4 @@ def test_the_record_names_what_was_paired_and_what_was_left_out(runs):
     assert baseline["sets"] is None
     assert other["sets"]["paired"]["facts"]["verdict"] == "no difference detectable"
     assert other["sets"]["left_out"] == {"sums": f"{runs[1].root} does not have it"}
-    assert other["forgetting"][str(runs[1].root)]["verdict"] == "kept"
+    assert other["general_text"][str(runs[1].root)]["verdict"] == "pass"

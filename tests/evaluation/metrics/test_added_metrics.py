@@ -14,12 +14,12 @@ from support.pages import Page
 from support.rows import alpaca_values, write_rows
 
 from tutelage.config.extensions import METRICS, SET_METRICS
-from tutelage.config.recipe_evaluation import EvaluationSettings, NamedSetSettings
+from tutelage.config.recipe_evaluation import EvalSetSettings, EvaluationSettings
 from tutelage.evaluation.metrics.metrics import score_rows
 from tutelage.evaluation.metrics.set_metrics import score_answer
 from tutelage.report.scores import evaluate_answers
 from tutelage.run.evaluation import read_evaluation
-from tutelage.run.folder import ARMS, RunFolder, read_json
+from tutelage.run.folder import VARIANTS, RunFolder, read_json
 from tutelage.run.lines import read_json_lines
 
 RECIPE = """\
@@ -35,7 +35,7 @@ dtype = "float32"
 [evaluation]
 limit = 8
 max_new_tokens = 6
-forgetting = false
+general_text = false
 primary_metric = "upper_case"
 
 [evaluation.sets.brief]
@@ -78,12 +78,12 @@ def test_a_run_decides_by_an_added_metric_and_scores_a_set_by_another(tutelage, 
     assert found["primary_metric"] == "upper_case"
     assert list(found["metrics"]) == list(METRICS)
     of_set = read_json_lines(run.test_set("brief"))
-    for arm in ARMS:
-        expected = [share_of_capitals(one["response"]) for one in read_json_lines(run.responses(arm))]
-        assert found["metrics"]["upper_case"][arm] == pytest.approx(np.mean(expected))
-        short = [100.0 * (len(row[arm]["response"]) <= LONGEST) for row in of_set]
-        assert [row[arm]["score"] for row in of_set] == short
-        assert found["sets"]["brief"][arm] == pytest.approx(np.mean(short))
+    for variant in VARIANTS:
+        expected = [share_of_capitals(one["response"]) for one in read_json_lines(run.responses(variant))]
+        assert found["metrics"]["upper_case"][variant] == pytest.approx(np.mean(expected))
+        short = [100.0 * (len(row[variant]["response"]) <= LONGEST) for row in of_set]
+        assert [row[variant]["score"] for row in of_set] == short
+        assert found["sets"]["brief"][variant] == pytest.approx(np.mean(short))
     assert "Short enough" in ended.out
     page = Page(run.report.read_text())
     assert "Capitals" in page.text
@@ -96,7 +96,7 @@ def test_scores_are_those_of_the_added_module_and_of_no_broken_one(monkeypatch):
         answer(example(row, f"Say {row}.", "yes"), text) for row, text in enumerate(["ABcd", "abc", "É1"])
     ]
     assert score_rows(given, given).tuned["upper_case"].tolist() == [50, 0, 100]
-    settings = NamedSetSettings(source="x", metric="short_enough")
+    settings = EvalSetSettings(source="x", metric="short_enough")
     assert [score_answer(one, settings, 3) for one in given] == [0, 100, 100]
     broken = SimpleNamespace(
         METRIC=replace(upper_case.METRIC, score=lambda one: 100 - upper_case.METRIC.score(one)),
@@ -112,7 +112,7 @@ def test_scores_are_those_of_the_added_module_and_of_no_broken_one(monkeypatch):
 def test_a_run_that_was_evaluated_before_a_metric_was_added_is_still_read(tmp_path, monkeypatch):
     run = make_run(tmp_path / "run", test_rows=12)
     monkeypatch.setitem(METRICS, "upper_case", "support.upper_case")
-    base, tuned = (read_json_lines(run.responses(arm)) for arm in ARMS)
+    base, tuned = (read_json_lines(run.responses(variant)) for variant in VARIANTS)
     shown = evaluate_answers(read_evaluation(run.metrics), base, tuned, read_json_lines(run.scores))
     assert [line.metric.name for line in shown.table] == [name for name in METRICS if name != "upper_case"]
 
@@ -121,7 +121,7 @@ def test_a_run_that_was_evaluated_before_a_metric_was_added_is_still_read(tmp_pa
 def test_a_metric_that_nobody_registered_is_no_value(name):
     for refuse in (
         lambda: EvaluationSettings(primary_metric=name),
-        lambda: NamedSetSettings(source="x", metric=name),
+        lambda: EvalSetSettings(source="x", metric=name),
     ):
         with pytest.raises(ValidationError) as refused:
             refuse()

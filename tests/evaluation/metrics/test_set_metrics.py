@@ -3,7 +3,7 @@ import json
 import pytest
 
 from tutelage.config.extensions import SET_METRICS
-from tutelage.config.recipe_evaluation import NamedSetSettings
+from tutelage.config.recipe_evaluation import EvalSetSettings
 from tutelage.errors import DataError
 from tutelage.evaluation.metrics import load_set_metric
 from tutelage.evaluation.metrics.chrf import chrf
@@ -16,7 +16,7 @@ PERSON = {"type": "object", "required": ["name"], "properties": {"age": {"type":
 
 
 def scored(metric, response, reference="", schema=None, **parameters):
-    settings = NamedSetSettings(source="x", metric=metric, **parameters)
+    settings = EvalSetSettings(source="x", metric=metric, **parameters)
     answer = {
         "response": response,
         "reference": reference,
@@ -56,7 +56,7 @@ def test_a_pair_by_itself_is_refused_if_its_reference_is_not_a_number():
 
 
 def test_the_convention_of_the_set_holds_for_each_of_its_pairs():
-    settings = NamedSetSettings(source="x", metric="numeric")
+    settings = EvalSetSettings(source="x", metric="numeric")
     pair = {"reference": "1,250", "response": "Es sind 1250."}
     assert score_answer(pair, settings, None) == 100
     assert score_answer(pair, settings, NumberConvention(",", blanks_group=True)) == 0
@@ -180,7 +180,7 @@ def test_a_choice_is_right_or_wrong():
 
 def test_graded_metrics_are_those_of_the_main_evaluation():
     assert scored("chrf", "a cat", "the cat") == chrf("a cat", "the cat")
-    declared = NamedSetSettings.model_json_schema()["properties"]["metric"]["enum"]
+    declared = EvalSetSettings.model_json_schema()["properties"]["metric"]["enum"]
     assert declared == [*SET_METRICS]
     assert [load_set_metric(name).name for name in SET_METRICS] == declared
 
@@ -188,7 +188,7 @@ def test_graded_metrics_are_those_of_the_main_evaluation():
 def schema_of(tmp_path, text):
     path = tmp_path / "schema.json"
     path.write_text(text, encoding="utf-8")
-    return read_schema(NamedSetSettings(source="x", metric="json", json_schema=str(path)))
+    return read_schema(EvalSetSettings(source="x", metric="json", json_schema=str(path)))
 
 
 def test_a_schema_is_read_once_and_checked(tmp_path):
@@ -197,7 +197,7 @@ def test_a_schema_is_read_once_and_checked(tmp_path):
         with pytest.raises(DataError, match=told):
             schema_of(tmp_path, text)
     with pytest.raises(DataError, match="cannot be read"):
-        read_schema(NamedSetSettings(source="x", metric="json", json_schema=str(tmp_path / "none")))
+        read_schema(EvalSetSettings(source="x", metric="json", json_schema=str(tmp_path / "none")))
 
 
 def test_a_schema_that_refers_to_an_address_asks_for_nothing_and_is_told():
@@ -212,7 +212,7 @@ def test_a_schema_that_refers_to_an_address_asks_for_nothing_and_is_told():
 )
 def test_a_pattern_that_takes_too_long_stops_and_names_the_row(metric, parameters, schema, monkeypatch):
     monkeypatch.setattr(patterns, "SEARCH_SECONDS", 0.05)
-    settings = NamedSetSettings(source="x", metric=metric, **parameters)
+    settings = EvalSetSettings(source="x", metric=metric, **parameters)
     with pytest.raises(DataError) as fault:
         score_answer({"row": 7, "response": json.dumps("a" * 60 + "!"), "reference": ""}, settings, schema)
     assert (fault.value.code, fault.value.row) == ("evaluate.regex_timeout", 7)

@@ -17,7 +17,7 @@ def run(tmp_path_factory):
 
 
 def test_scores_and_comparison_are_those_that_were_written(run):
-    base, tuned = (read_json_lines(run.responses(arm)) for arm in ("base", "tuned"))
+    base, tuned = (read_json_lines(run.responses(variant)) for variant in ("base", "tuned"))
     computed, read = score_rows(base, tuned), read_scores(read_json_lines(run.scores), base, tuned)
     assert read.rows == computed.rows
     for name in METRICS:

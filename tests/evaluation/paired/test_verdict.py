@@ -3,7 +3,7 @@ import pytest
 
 from tutelage.evaluation.metrics import load_metric
 from tutelage.evaluation.paired.verdict import detectable_sentence, format_p, verdict
-from tutelage.evaluation.stats.statistics import PairedDifference, Resampled, paired_difference
+from tutelage.evaluation.stats.statistics import BootstrapResult, PairedDifference, paired_difference
 
 
 def measured(base, tuned, low, high, *, n=118, smallest=5.3, **others):
@@ -109,12 +109,12 @@ def test_rows_that_repeat_one_question_get_no_verdict():
 
 
 def test_a_bootstrap_interval_that_is_another_is_told():
-    told = verdict(measured(40, 50, 6, 14), load_metric("chrf"), Resampled(7.5, 16.0, 0.001))
+    told = verdict(measured(40, 50, 6, 14), load_metric("chrf"), BootstrapResult(7.5, 16.0, 0.001))
     assert told.word == "better"
     assert told.sentence.endswith(
         " The bootstrap's interval is another, +7.5 to +16.0: the rows are few or their differences lopsided."
     )
-    alike = verdict(measured(40, 50, 6, 14), load_metric("chrf"), Resampled(6.5, 14.5, 0.001))
+    alike = verdict(measured(40, 50, 6, 14), load_metric("chrf"), BootstrapResult(6.5, 14.5, 0.001))
     assert "bootstrap" not in alike.sentence
 
 

@@ -15,9 +15,9 @@ from tutelage.evaluation.regression.general_text_check import (
     TOKENS_COMPARED,
     Passage,
     Reading,
+    compare_general_text,
     general_prompts,
     general_texts,
-    judge_forgetting,
     kl_divergence,
     next_log_probs,
     passage_rows,
@@ -50,18 +50,18 @@ def changed(by, spread=0.05):
 
 def judged(by, spread=0.05):
     base, tuned = changed(by, spread)
-    return judge_forgetting(PASSAGES, reading(base), reading(tuned), **MARGINS)
+    return compare_general_text(PASSAGES, reading(base), reading(tuned), **MARGINS)
 
 
 @pytest.mark.parametrize(
     ("by", "spread", "verdict"),
     [
-        (0.0, 0.05, "kept"),
-        (-0.2, 0.05, "kept"),
-        (0.08, 0.05, "kept"),
-        (0.1, 0.05, "undecided"),
-        (0.02, 0.9, "undecided"),  # not seen is not ruled out
-        (0.2, 0.05, "lost"),
+        (0.0, 0.05, "pass"),
+        (-0.2, 0.05, "pass"),
+        (0.08, 0.05, "pass"),
+        (0.1, 0.05, "inconclusive"),
+        (0.02, 0.9, "inconclusive"),  # not seen is not ruled out
+        (0.2, 0.05, "fail"),
     ],
 )
 def test_no_regression_is_claimed_only_where_the_whole_interval_is_below_the_margin(by, spread, verdict):
@@ -71,7 +71,7 @@ def test_no_regression_is_claimed_only_where_the_whole_interval_is_below_the_mar
 def test_a_test_of_difference_would_have_claimed_no_regression_wrongly():
     base, tuned = changed(0.02, 0.9)
     assert ttest_rel(tuned, base).pvalue > 0.05
-    assert judged(0.02, 0.9)["verdict"] == "undecided"
+    assert judged(0.02, 0.9)["verdict"] == "inconclusive"
 
 
 def test_the_figures_are_those_of_a_paired_test_over_passages():
@@ -97,15 +97,15 @@ def test_each_passage_is_kept_with_both_readings_so_that_runs_can_be_paired():
 
 def test_a_model_that_is_its_base_has_lost_nothing():
     base, _ = changed(0)
-    found = judge_forgetting(PASSAGES, reading(base), reading(base), **MARGINS)
-    assert (found["verdict"], found["difference"], found["high"], found["kl"]) == ("kept", 0, 0, 0)
-    assert (found["kl_verdict"], found["kl_low"], found["kl_high"]) == ("kept", 0, 0)
+    found = compare_general_text(PASSAGES, reading(base), reading(base), **MARGINS)
+    assert (found["verdict"], found["difference"], found["high"], found["kl"]) == ("pass", 0, 0, 0)
+    assert (found["kl_verdict"], found["kl_low"], found["kl_high"]) == ("pass", 0, 0)
 
 
 def test_a_handful_of_passages_claims_nothing():
     base, tuned = changed(0)
     few = [reading(bits[:29]) for bits in (base, tuned)]
-    assert judge_forgetting(PASSAGES[:29], *few, **MARGINS) is None
+    assert compare_general_text(PASSAGES[:29], *few, **MARGINS) is None
 
 
 def test_the_divergence_is_from_the_base_to_the_tuned_model():
@@ -127,12 +127,12 @@ def moved(nats, spread):
 
 @pytest.mark.parametrize(
     ("nats", "spread", "verdict"),
-    [(0.1, 0.02, "kept"), (0.48, 0.02, "kept"), (0.5, 0.2, "undecided"), (0.6, 0.02, "lost")],
+    [(0.1, 0.02, "pass"), (0.48, 0.02, "pass"), (0.5, 0.2, "inconclusive"), (0.6, 0.02, "fail")],
 )
 def test_the_divergence_is_within_its_margin_only_with_its_whole_interval(nats, spread, verdict):
     before, after, wanted = moved(nats, spread)
     base, tuned = changed(0)
-    found = judge_forgetting(PASSAGES, reading(base, before), reading(tuned, after), **MARGINS)
+    found = compare_general_text(PASSAGES, reading(base, before), reading(tuned, after), **MARGINS)
     assert (found["kl_verdict"], found["prompts"]) == (verdict, 60)
     assert found["kl"] == pytest.approx(wanted.mean())
     expected = ttest_1samp(wanted[::TOKENS_COMPARED], 0).confidence_interval()
@@ -209,5 +209,5 @@ def test_a_model_on_padded_rows_gives_the_same_next_tokens():
     model = tiny_model("llama")
     prompts = [example.prompt_ids for example in ragged_examples(8)]
     model.module.set_attn_implementation("eager")
-    padded = next_log_probs(replace(model, padded_because="it is told so"), prompts)
+    padded = next_log_probs(replace(model, fallback_reason="it is told so"), prompts)
     assert (padded - next_log_probs(tiny_model("llama"), prompts)).abs().max() < 1e-5

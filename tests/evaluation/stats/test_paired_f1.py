@@ -71,7 +71,7 @@ def widened(count):
 
 
 def test_the_interval_is_scipys_bootstrap_of_paired_rows():
-    measured, resampled = compared()
+    measured, bootstrap = compared()
     expected = stats.bootstrap(
         (ROWS,),
         difference,
@@ -84,7 +84,7 @@ def test_the_interval_is_scipys_bootstrap_of_paired_rows():
     by_hand = [by_scikit_learn(WANTED, given, "macro") for given in (BASE, TUNED)]
     assert measured.difference == pytest.approx(by_hand[1] - by_hand[0])
     assert (measured.low, measured.high) == pytest.approx((expected.low, expected.high), abs=0.012)
-    assert (resampled.bca_low, resampled.bca_high) == (measured.low, measured.high)
+    assert (bootstrap.bca_low, bootstrap.bca_high) == (measured.low, measured.high)
 
 
 def test_rows_drawn_for_each_side_by_itself_would_be_less_sure():
@@ -115,7 +115,7 @@ def test_p_is_the_share_of_all_ways_to_swap_the_sides():
     same = np.flatnonzero(BASE == TUNED)[:20]
     rows = np.concatenate([few, same])
     wanted, base, tuned = WANTED[rows], BASE[rows], TUNED[rows]
-    _, resampled = paired_f1(labels(wanted), [labels(base)], [labels(tuned)], rows, macro_f1)
+    _, bootstrap = paired_f1(labels(wanted), [labels(base)], [labels(tuned)], rows, macro_f1)
 
     def swapped(signs):
         swap = np.array([*signs, *[False] * len(same)])
@@ -124,13 +124,13 @@ def test_p_is_the_share_of_all_ways_to_swap_the_sides():
 
     ways = [abs(swapped(signs)) for signs in product((False, True), repeat=len(few))]
     seen = abs(swapped((False,) * len(few)))
-    assert resampled.p == pytest.approx(np.mean([one >= seen - 1e-12 for one in ways]))
+    assert bootstrap.p == pytest.approx(np.mean([one >= seen - 1e-12 for one in ways]))
     rightness = (tuned == wanted).astype(float) - (base == wanted)
     flips = [
         abs(sum(sign * one for sign, one in zip(signs, rightness[: len(few)], strict=True)))
         for signs in product((-1, 1), repeat=len(few))
     ]
-    assert resampled.p != pytest.approx(np.mean([one >= abs(rightness.sum()) for one in flips])), (
+    assert bootstrap.p != pytest.approx(np.mean([one >= abs(rightness.sum()) for one in flips])), (
         "the p of the accuracy is another"
     )
 
@@ -144,8 +144,8 @@ def test_seeds_are_the_mean_of_their_f1_and_not_more_rows():
 
 
 def test_the_same_labels_are_no_difference_and_rows_are_counted_by_their_own_f1():
-    same, resampled = compared(tuned=BASE)
-    assert (same.difference, same.low, same.equal, resampled.p) == (0, None, len(ROWS), 1)
+    same, bootstrap = compared(tuned=BASE)
+    assert (same.difference, same.low, same.equal, bootstrap.p) == (0, None, len(ROWS), 1)
     measured, _ = compared()
     right, was = TUNED == WANTED, BASE == WANTED
     assert (measured.higher, measured.lower) == ((right & ~was).sum(), (was & ~right).sum())

@@ -127,14 +127,14 @@ def smallest_of(spread, rows):
     """The smallest detectable effect of rows whose differences have exactly this standard deviation."""
     differences = np.linspace(-1, 1, rows)
     differences *= spread / differences.std(ddof=1)
-    return paired_difference(np.full(rows, 50.0), 50 + differences).smallest_detectable
+    return paired_difference(np.full(rows, 50.0), 50 + differences).minimum_detectable_effect
 
 
 def test_a_share_as_much_higher_as_the_smallest_detectable_is_found_in_80_percent():
     # 11 of 110 rows right for either model only: a fifth of the rows tell the models apart.
     base = np.repeat([100.0, 0, 100, 0], [11, 11, 33, 55])
     tuned = np.repeat([0.0, 100, 100, 0], [11, 11, 33, 55])
-    gain = paired_difference(base, tuned).smallest_detectable / 100
+    gain = paired_difference(base, tuned).minimum_detectable_effect / 100
     planted = partial(right_or_wrong_pairs, only_base=0.1 - gain / 2, only_tuned=0.1 + gain / 2)
     assert 0.75 <= detection(ours, planted) <= 0.85
 
@@ -150,18 +150,18 @@ def test_shares_that_never_change_keep_an_honest_width():
     always = np.full(50, 100.0)
     one = paired_difference(always, always)
     assert one.low < -5 and one.high > 5
-    assert one.smallest_detectable > 5
+    assert one.minimum_detectable_effect > 5
     assert t_interval(always - always, np.arange(50)) == (0, 0)  # what the t interval would have claimed
 
 
 def test_scores_that_all_change_alike_have_no_interval():
     one = paired_difference(np.array([1.0, 2, 3]), np.array([2.0, 3, 4]))
-    assert (one.difference, one.low, one.high, one.smallest_detectable) == (1, None, None, None)
+    assert (one.difference, one.low, one.high, one.minimum_detectable_effect) == (1, None, None, None)
 
 
 def test_one_row_has_a_difference_but_no_interval():
     one = paired_difference(np.array([0.0]), np.array([100.0]))
-    assert (one.difference, one.low, one.high, one.smallest_detectable) == (100, None, None, None)
+    assert (one.difference, one.low, one.high, one.minimum_detectable_effect) == (100, None, None, None)
 
 
 def test_no_rows_have_nothing():
@@ -197,7 +197,7 @@ def test_prompts_repeated_five_times_make_the_interval_no_narrower(scores):
     once = paired_difference(base, tuned)
     repeated = paired_difference(np.tile(base, 5), np.tile(tuned, 5), np.tile(np.arange(len(base)), 5))
     assert repeated.high - repeated.low == pytest.approx(once.high - once.low, rel=0.05)
-    assert repeated.smallest_detectable == pytest.approx(once.smallest_detectable, rel=0.05)
+    assert repeated.minimum_detectable_effect == pytest.approx(once.minimum_detectable_effect, rel=0.05)
     assert (repeated.n, repeated.clusters, once.clusters) == (550, 110, 110)
     assert repeated.higher_high - repeated.higher_low == pytest.approx(once.higher_high - once.higher_low)
     careless = paired_difference(np.tile(base, 5), np.tile(tuned, 5))

@@ -36,13 +36,13 @@ def run(tmp_path):
     figures["threshold"] = threshold_figures(WANTED, probabilities, LABELS, label=1, validation=known)
     run.evaluation.mkdir(exist_ok=True)
     result = {
-        "format": 1,
+        "format": 2,
         "objective": "classification",
         "primary_metric": "accuracy",
         **figures,
     }
     verdict = {"verdict": "no difference detectable", "sentence": "4 of 6 are right."}
-    write_json(run.metrics, {**result, **verdict, "sets": {}, "forgetting": None})
+    write_json(run.metrics, {**result, **verdict, "sets": {}, "general_text": None})
     predictions = [
         {
             "row": row,

@@ -7,7 +7,7 @@ import pytest
 
 from tutelage.config.recipe import DataSettings
 from tutelage.data.dataset.row_encoder import Labels
-from tutelage.data.rows.conversations import Conversation, Turn
+from tutelage.data.rows.conversations import ChatMessage, Conversation
 from tutelage.objectives.classification import rows as module
 from tutelage.objectives.classification.rows import encode_texts
 from tutelage.tree.examples import labelled_example
@@ -22,7 +22,7 @@ def _one_token(monkeypatch):
 
 def rows(labels):
     return [
-        Conversation(row, (Turn("user", "a text"), Turn("assistant", label)), "text-label")
+        Conversation(row, (ChatMessage("user", "a text"), ChatMessage("assistant", label)), "text-label")
         for row, label in enumerate(labels)
     ]
 

@@ -25,10 +25,10 @@ TUNE = [
     "--set", "training.num_train_epochs=1",
     "--set", "training.learning_rate=0.02",
     "--set", "training.sample_prompts=0",
-    "--set", "data.train_share=0.6",
-    "--set", "data.test_share=0.3",
+    "--set", "data.train_size=0.6",
+    "--set", "data.test_size=0.3",
     "--set", "evaluation.max_new_tokens=8",
-    "--set", "evaluation.forgetting=false",
+    "--set", "evaluation.general_text=false",
 ]  # fmt: skip
 SMALL = ["--set", "adapter.r=2"]
 
@@ -133,7 +133,7 @@ def test_a_training_that_was_cut_off_goes_on_to_the_same_bytes(tutelage, place, 
 
 
 LORA = ["adapter.r=8", "training.learning_rate=0.002", "training.num_train_epochs=3"]
-FULL = ["adapter.type=none", "training.learning_rate=0.002"]
+FULL = ["training.method=full", "training.learning_rate=0.002"]
 
 
 def evaluated_on_the_book(tutelage, place, model, settings):
@@ -173,7 +173,7 @@ def test_rows_without_a_label_are_refused_before_anything_is_trained(tutelage, p
     [
         ["training.objective=kto", "preference.loss=ipo"],
         ["training.objective=kto", "preference.label_smoothing=0.1"],
-        ["training.objective=kto", "data.loss_on=everything"],
+        ["training.objective=kto", "data.train_on=all"],
         ["training.objective=dpo", "preference.desirable_weight=2"],
         ["training.objective=instruction", "preference.desirable_weight=2"],
     ],

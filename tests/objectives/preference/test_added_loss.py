@@ -22,10 +22,10 @@ TUNE = [
     "--set", "training.learning_rate=0.02",
     "--set", "training.sample_prompts=0",
     "--set", "adapter.r=2",
-    "--set", "data.train_share=0.5",
-    "--set", "data.test_share=0.3",
+    "--set", "data.train_size=0.5",
+    "--set", "data.test_size=0.3",
     "--set", "evaluation.max_new_tokens=8",
-    "--set", "evaluation.forgetting=false",
+    "--set", "evaluation.general_text=false",
 ]  # fmt: skip
 
 

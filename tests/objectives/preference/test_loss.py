@@ -35,8 +35,8 @@ from tutelage.tree.prefix_tree import count_distinct, merge
 TRL = {
     "sigmoid": ({}, 0.5752528585558572),
     "sigmoid, beta 0.5": ({"beta": 0.5}, 0.45574526361784573),
-    "sigmoid_norm": ({"beta": 2.0, "length_normalised": True}, 1.0938209290806529),
-    "ipo": ({"loss": "ipo", "length_normalised": True}, 25.120288133024633),
+    "sigmoid_norm": ({"beta": 2.0, "length_normalized": True}, 1.0938209290806529),
+    "ipo": ({"loss": "ipo", "length_normalized": True}, 25.120288133024633),
     "orpo": ({"loss": "orpo"}, 6.859016081264006),
     "simpo": ({"loss": "simpo", "beta": 2.0}, 0.25882908549196454),
     "simpo, smoothed": ({"loss": "simpo", "beta": 2.0, "label_smoothing": 0.1}, 0.4216498476979164),
@@ -100,7 +100,7 @@ def test_at_the_start_the_loss_is_ln_2_and_nothing_is_preferred():
     assert (found["margin"], found["accuracy"], found["ties"]) == (0, 0, 1)
 
 
-@pytest.mark.parametrize("settings", [{}, {"beta": 0.5}, {"length_normalised": True}, {"loss": "ipo"}])
+@pytest.mark.parametrize("settings", [{}, {"beta": 0.5}, {"length_normalized": True}, {"loss": "ipo"}])
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("family", FAMILIES)
 def test_at_the_start_every_pair_is_a_tie_however_it_is_rounded(family, dtype, settings):
@@ -131,7 +131,7 @@ def test_at_the_start_every_pair_is_a_tie_however_it_is_rounded(family, dtype, s
         # Sums of 30 and 50 nats over 3 and 5 tokens, twice: 2 * (33 + 55) units of rounding.
         ({"beta": 1.0}, 2 * (33 + 55)),
         ({"beta": 0.5}, (33 + 55)),
-        ({"beta": 1.0, "length_normalised": True}, 2 * (33 / 3 + 55 / 5)),
+        ({"beta": 1.0, "length_normalized": True}, 2 * (33 / 3 + 55 / 5)),
         ({"beta": 1.0, "loss": "simpo"}, 33 / 3 + 55 / 5),
         ({"beta": 1.0, "loss": "orpo"}, 33 / 3 + 55 / 5),
     ],

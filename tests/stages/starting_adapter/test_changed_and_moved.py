@@ -67,12 +67,12 @@ def test_a_run_does_not_go_on_once_its_starting_adapter_changed(home, started):
     assert code == "run.settings_changed"
     assert "the starting adapter" in told
     # Accepted, it is recorded, and the reference is that of the adapter that is there now.
-    before = read_artifact(Reference, started / "mine" / "reference.json").train.identity
-    assert session_of(home, started, accept_changes=True) is None
+    before = read_artifact(Reference, started / "mine" / "reference.json").train.fingerprint
+    assert session_of(home, started, allow_changes=True) is None
     assert (
-        "the starting adapter" in read_json(started / "mine" / "model" / "training.json")["accepted_changes"]
+        "the starting adapter" in read_json(started / "mine" / "model" / "training.json")["allowed_changes"]
     )
-    assert read_artifact(Reference, started / "mine" / "reference.json").train.identity != before
+    assert read_artifact(Reference, started / "mine" / "reference.json").train.fingerprint != before
 
 
 def test_a_finished_run_is_not_asked_once_its_starting_adapter_changed(home, started):

@@ -50,7 +50,7 @@ def test_settings_of_the_adapter_that_are_set_otherwise_are_refused_by_name(home
     ("settings", "code"),
     [
         ({"adapter": "nowhere"}, "model.adapter_not_found"),
-        ({"type": "none"}, "settings.adapter_needs_lora"),
+        ({"method": "full"}, "settings.adapter_needs_lora"),
         ({"objective": "classification"}, "settings.not_for_objective"),
     ],
 )
@@ -60,7 +60,7 @@ def test_what_cannot_go_on_from_an_adapter_is_refused(home, first, settings, cod
 
 def test_a_run_that_trained_every_weight_has_no_adapter(home):
     whole = finetune(
-        home, "whole", data="rows.json", name_or_path=str(home / "tiny"), type="none", max_steps=1
+        home, "whole", data="rows.json", name_or_path=str(home / "tiny"), method="full", max_steps=1
     )
     fault = refused(ModelError, home, adapter=whole.folder)
     assert fault.code == "model.adapter_not_lora"

@@ -75,7 +75,7 @@ def test_a_folder_of_peft_is_gone_on_with_and_what_is_not_known_of_it_is_noted(h
 
 
 def test_another_prompt_style_is_noted(home, first, heard):
-    finetune(home, "phi3", adapter=first.folder, prompt="phi3", max_steps=1, listener=heard)
+    finetune(home, "phi3", adapter=first.folder, prompt_template="phi3", max_steps=1, listener=heard)
     assert heard.codes.count("model.adapter_other_prompt") == 1
     assert "model.adapter_base_unknown" not in heard.codes
 

@@ -11,5 +11,5 @@ INFO = ObjectiveInfo(
     help="makes a written answer likelier than the same shouted, and that likelier than the same cut in half",
     loss_unit="per row",
     unit="rows",
-    refused={"data.loss_on": ("everything",)},
+    refused={"data.train_on": ("all",)},
 )

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from tutelage.data.dataset.row_encoder import RowEncoder
-from tutelage.data.rows.conversations import Turn
+from tutelage.data.rows.conversations import ChatMessage
 
 
 def spoilt(text):
@@ -15,10 +15,10 @@ def encode(renderer, conversations, settings, labels):
     """Yield each row with its three answers, of which the last turn alone is supervised."""
     for conversation in conversations:
         each = [
-            replace(conversation, turns=(*conversation.context, Turn("assistant", text)))
+            replace(conversation, messages=(*conversation.context, ChatMessage("assistant", text)))
             for text in spoilt(conversation.response)
         ]
-        yield conversation, tuple(row for _, row in renderer.rows(each, loss_on="last_response"))
+        yield conversation, tuple(row for _, row in renderer.rows(each, train_on="last"))
 
 
 ROWS = RowEncoder(encode, answers=("written", "shouted", "halved"), last_answer_alone=True)

@@ -11,5 +11,5 @@ INFO = ObjectiveInfo(
     help="makes unwanted answers less probable",
     loss_unit="nats per token",
     row_format="prompt-unwanted",
-    refused={"data.loss_on": ("everything",)},
+    refused={"data.train_on": ("all",)},
 )

@@ -16,13 +16,13 @@ LINES = "unwanted.jsonl"
 class UnwantedReading:
     """Takes the log-probabilities that an evaluation reads anyhow."""
 
-    def read(self, arm, model, told):
+    def read(self, variant, model, told):
         """Read nothing more."""
 
     def judge(self, result, records, clusters):
         """Decide by whether the unwanted answers became less probable."""
         base, tuned = (
-            np.array([one["reference_log_prob"] for one in records[arm]]) for arm in ("base", "tuned")
+            np.array([one["reference_log_prob"] for one in records[variant]]) for variant in ("base", "tuned")
         )
         found = paired_difference(base, tuned, clusters)
         word = "no difference detectable"

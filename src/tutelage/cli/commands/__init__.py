@@ -168,7 +168,7 @@ DATA_COMMANDS: Mapping[str, Command] = {
         "tutelage.cli.commands.data.split:split",
         "Split rows into training, test and validation files."
         "\n\nrows.jsonl becomes rows.train.jsonl, rows.test.jsonl and rows.validation.jsonl.",
-        examples=("tutelage data split my.jsonl parts/rows.jsonl --train-share 0.8",),
+        examples=("tutelage data split my.jsonl parts/rows.jsonl --train-size 0.8",),
     ),
     "sample": Command(
         "tutelage.cli.commands.data.sample:sample",

@@ -32,7 +32,7 @@ class Conversation:
     """What was said with each model, and which of them answer now."""
 
     talk: Talk
-    arms: Sequence[str] = ("tuned",)
+    variants: Sequence[str] = ("tuned",)
 
 
 def chat(options: RunOptions = RunOptions()) -> None:  # noqa: B008 - frozen
@@ -50,12 +50,12 @@ def chat(options: RunOptions = RunOptions()) -> None:  # noqa: B008 - frozen
             try:
                 _converse(Conversation(talk))
             except Interrupted:
-                console.say()
+                console.print_message()
 
 
 def _converse(conversation: Conversation) -> None:
     if sys.stdin.isatty():
-        console.say("Ask something. /help tells what else can be typed.")
+        console.print_message("Ask something. /help tells what else can be typed.")
     for line in _lines():
         word, _, rest = line.strip().partition(" ")
         if not word:
@@ -83,60 +83,60 @@ def _lines() -> Iterator[str]:
 
 def _obey(conversation: Conversation, word: str, rest: str) -> None:
     if rest and word in HELP.split() and word != "/save":
-        console.say(f"{word} takes no words after it, and was not done.")
+        console.print_message(f"{word} takes no words after it, and was not done.")
     elif word in SHOWN_BY:
-        conversation.arms = SHOWN_BY[word]
-        console.say(f"{' and '.join(conversation.arms)}: from now on.")
+        conversation.variants = SHOWN_BY[word]
+        console.print_message(f"{' and '.join(conversation.variants)}: from now on.")
     elif word == "/reset":
         conversation.talk.forget()
-        console.say("Forgotten.")
+        console.print_message("Forgotten.")
     elif word == "/save":
         _save(conversation.talk, rest)
     elif word == "/help":
-        console.say(HELP)
+        console.print_message(HELP)
     else:
-        console.say(f"{word} is not known. /help lists what is.")
+        console.print_message(f"{word} is not known. /help lists what is.")
 
 
 def _save(talk: Talk, name: str) -> None:
     if not name:
-        console.say("Name a file: /save talk.jsonl")
+        console.print_message("Name a file: /save talk.jsonl")
         return
     if talk.is_empty:
-        console.say("Nothing was said yet, so nothing was written.")
+        console.print_message("Nothing was said yet, so nothing was written.")
         return
     try:
         path = Path(name).expanduser()
         if path.exists():
-            console.say(f"{path} is there already, and was left as it is. Name another file.")
+            console.print_message(f"{path} is there already, and was left as it is. Name another file.")
             return
         talk.save(path)
     except StorageError as fault:  # the conversation goes on all the same
-        console.say(str(fault))
+        console.print_message(str(fault))
         return
     except (OSError, ValueError, RuntimeError) as fault:
-        console.say(
+        console.print_message(
             f"{name[:80]!r} cannot be a file: {getattr(fault, 'strerror', None) or fault}. Name another."
         )
         return
-    console.say(f"Written: {path}")
+    console.print_message(f"Written: {path}")
 
 
 def _ask(conversation: Conversation, text: str) -> None:
-    for arm in conversation.arms:
-        if len(conversation.arms) > 1:
-            console.heading(arm)
+    for variant in conversation.variants:
+        if len(conversation.variants) > 1:
+            console.heading(variant)
         try:
-            answer = _answer(conversation.talk, arm, text)
+            answer = _answer(conversation.talk, variant, text)
         except (DataError, ModelError) as fault:  # of a model: its template does not take the conversation
-            console.say(f"{fault} /reset forgets what was said.")
+            console.print_message(f"{fault} /reset forgets what was said.")
             continue
-        conversation.talk.remember(arm, text, answer)
+        conversation.talk.remember(variant, text, answer)
 
 
-def _answer(talk: Talk, arm: str, text: str) -> str:
+def _answer(talk: Talk, variant: str, text: str) -> str:
     """Print an answer as it comes, and return it; Ctrl-C keeps what has come."""
-    pieces, said = talk.ask(arm, text), ""
+    pieces, said = talk.ask(variant, text), ""
     try:
         with console.streamed() as show, closing(pieces):
             for piece in pieces:
@@ -145,11 +145,11 @@ def _answer(talk: Talk, arm: str, text: str) -> str:
     except Interrupted:
         if not forgive_ctrl_c():
             raise  # whoever ends the process means more than this answer
-        console.say(" …")
+        console.print_message(" …")
         return said
-    console.say()
+    console.print_message()
     if piece.fault:
         raise DataError(piece.fault.code, piece.fault.text)
     if piece.finish_reason == "length":
-        console.say(f"(cut after {piece.tokens:,} tokens; evaluation.max_new_tokens lets it go on)")
+        console.print_message(f"(cut after {piece.tokens:,} tokens; evaluation.max_new_tokens lets it go on)")
     return said

@@ -7,7 +7,7 @@ from cyclopts import Parameter
 from tutelage.cli.options import DataOptions
 from tutelage.cli.sessions import opened_inputs
 from tutelage.cli.views import console
-from tutelage.cli.views.lint import record_of_fault, show_examination, show_readiness
+from tutelage.cli.views.lint import record_of_fault, show_lint_report, show_readiness
 from tutelage.config.recipe_file import LoadedRecipe
 from tutelage.errors import EXIT_USAGE, EXIT_WARNINGS, DataError
 from tutelage.stages.check import check as check_data
@@ -37,8 +37,8 @@ def check(
     if json:
         console.print_long_json(found.to_record())
     else:
-        show_examination(found)
-        console.say()
+        show_lint_report(found)
+        console.print_message()
         show_readiness(found, _command(options))
     return EXIT_WARNINGS if strict and found.has_warnings else 0
 
@@ -49,7 +49,7 @@ def _command(options: DataOptions) -> list[str]:
     given = {
         "--data": options.data,
         "--model": options.model,
-        "--prompt": options.prompt,
+        "--prompt-template": options.prompt_template,
         "--split": options.split,
     }
     given["--instruction"] = options.instruction

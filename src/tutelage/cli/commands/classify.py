@@ -44,7 +44,7 @@ def classify(
 ) -> None:
     """Label texts, or the rows of a file."""
     given = column_map(map)
-    columns = {"--map data.map": given} if given else {}
+    columns = {"--map data.column_map": given} if given else {}
     with earlier_session(options, columns, is_quiet=file is not None) as session:
         run = session.run
         of_file = [f"data.{name}" for name in OF_FILE] if file is not None else []
@@ -71,4 +71,4 @@ def classify(
                 show_label(found)
             return
         for part in classify_file(session, file, threshold=at):
-            console.pour(part)
+            console.write_verbatim(part)

@@ -46,7 +46,7 @@ def compare(
             "cli.output_exists", f"{output} is there already. Name another file, or add --overwrite."
         )
     if output is None and not fail_if_worse:
-        console.require_open_output()
+        console.require_stdout()
     compared = compare_runs(runs, baseline=baseline)
     if json:
         console.print_json(compared.to_record())
@@ -55,5 +55,5 @@ def compare(
     if output is not None:
         write_page(output, compared)
         if not json:
-            console.say(f"\nPage: {output}")
+            console.print_message(f"\nPage: {output}")
     return EXIT_WORSE if fail_if_worse and compared.is_any_worse else 0

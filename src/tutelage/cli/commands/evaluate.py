@@ -5,7 +5,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from tutelage.cli.judging import Judging
+from tutelage.cli.judge_options import JudgeOptions
 from tutelage.cli.options import FailIfWorse, StageOptions
 from tutelage.cli.sessions import earlier_session
 from tutelage.cli.views import console
@@ -20,7 +20,7 @@ from tutelage.stages.session import Session
 
 def evaluate(
     options: StageOptions = StageOptions(),  # noqa: B008 - frozen
-    judging: Judging = Judging(),  # noqa: B008 - frozen
+    judging: JudgeOptions = JudgeOptions(),  # noqa: B008 - frozen
     *,
     checkpoint: Annotated[
         int | None,
@@ -54,7 +54,7 @@ def _show_results(session: Session) -> None:
     if run.step is None:
         show_next_steps(session)
         return
-    console.say(
+    console.print_message(
         f"Evaluation of the checkpoint of step {run.step}: {run.evaluation}\n"
         f"Beside the run's own: tutelage compare {run.root} {run.name}"
     )

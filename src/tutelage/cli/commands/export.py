@@ -76,5 +76,5 @@ def export(
             return
         exported = export_run(session, to, output=output, quantization=quantization, overwrite=overwrite)
         show_exports(exported)
-        console.say(f"\nVerification: {export_folder(session, output).verification}")
+        console.print_message(f"\nVerification: {export_folder(session, output).verification}")
         show_next_steps(session, exported=to)

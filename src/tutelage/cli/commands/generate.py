@@ -50,14 +50,14 @@ def generate(
             show_dry_run(session, writes=[])
             return
         session.inputs.locate()
-        arms = ("base", "tuned") if base else ("tuned",)
-        models = load_models(session, arms)
+        variants = ("base", "tuned") if base else ("tuned",)
+        models = load_models(session, variants)
         with console.waiting("Loading the model", aside=True):
             first = next(models)
         answers = {}
-        for name in arms:
+        for name in variants:
             with console.waiting(f"The {name} model answers", aside=True):
-                _, model = first if name == arms[0] else next(models)
+                _, model = first if name == variants[0] else next(models)
                 answers[name] = model.generate(
                     instruction, input=input, temperature=temperature, top_k=top_k, top_p=top_p, seed=seed
                 )

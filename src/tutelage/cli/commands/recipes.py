@@ -16,10 +16,10 @@ def list_recipes(*, debug: Debug = False) -> None:
     """List the recipes with their purpose, model and duration."""
     for recipe in recipes.list_recipes():
         console.heading(recipe.name)
-        console.say(f"  {recipe.purpose}")
-        console.say(f"  {recipe.model}, {recipe.trained}; {recipe.takes}")
-    console.say()
-    console.say("`tutelage run NAME` runs one; `tutelage recipes copy NAME` makes it yours.")
+        console.print_message(f"  {recipe.purpose}")
+        console.print_message(f"  {recipe.model}, {recipe.trained}; {recipe.takes}")
+    console.print_message()
+    console.print_message("`tutelage run NAME` runs one; `tutelage recipes copy NAME` makes it yours.")
 
 
 def show_recipe(name: Name, *, debug: Debug = False) -> None:
@@ -41,4 +41,4 @@ def copy_recipe(
 ) -> None:
     """Copy a recipe to a file that you can edit."""
     target = recipes.copy_recipe(name, file, overwrite=overwrite)
-    console.say(f"Wrote {target}. Change it, then: tutelage run {target}")
+    console.print_message(f"Wrote {target}. Change it, then: tutelage run {target}")

@@ -4,8 +4,8 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from tutelage.cli.judging import Judging
-from tutelage.cli.options import AcceptChanges, FailIfWorse, NewRunOptions
+from tutelage.cli.judge_options import JudgeOptions
+from tutelage.cli.options import AllowChanges, FailIfWorse, NewRunOptions
 from tutelage.cli.sessions import new_session
 from tutelage.cli.views.answers import show_answers
 from tutelage.cli.views.dry_run import show_dry_run
@@ -15,7 +15,7 @@ from tutelage.stages.resume import is_finished
 from tutelage.stages.run import check_run, run_all
 from tutelage.stages.session import Session
 
-Fresh = Annotated[
+New = Annotated[
     bool,
     Parameter(
         help="Keep an earlier run as it is, and start a new one in a folder beside it.",
@@ -27,23 +27,21 @@ Fresh = Annotated[
 
 def run(
     options: NewRunOptions = NewRunOptions(),  # noqa: B008 - frozen
-    judging: Judging = Judging(),  # noqa: B008 - frozen
+    judging: JudgeOptions = JudgeOptions(),  # noqa: B008 - frozen
     *,
     fail_if_worse: FailIfWorse = False,
-    fresh: Fresh = False,
-    accept_changes: AcceptChanges = False,
+    new: New = False,
+    allow_changes: AllowChanges = False,
 ) -> int:
     """Fine-tune, evaluate and report in one command.
 
     An unfinished run resumes where it stopped.
     """
-    with new_session(
-        options, judging.overrides(), is_fresh=fresh, before={"report": show_answers}
-    ) as session:
+    with new_session(options, judging.overrides(), is_new=new, before={"report": show_answers}) as session:
         if options.dry_run:
             _show_dry_run(session)
             return 0
-        found = run_all(session, overwrite=options.overwrite, accept_changes=accept_changes)
+        found = run_all(session, overwrite=options.overwrite, allow_changes=allow_changes)
         show_next_steps(session, begins_anew=True)
     if fail_if_worse and found.is_worse:
         return EXIT_WORSE

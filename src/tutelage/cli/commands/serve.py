@@ -66,4 +66,4 @@ def serve(
             at_once=at_once,
         )
         if is_stopped:
-            console.say("Stopped.")
+            console.print_message("Stopped.")

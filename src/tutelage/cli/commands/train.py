@@ -1,6 +1,6 @@
 """`tutelage train`: stage 2."""
 
-from tutelage.cli.options import AcceptChanges, TrainingOptions
+from tutelage.cli.options import AllowChanges, TrainingOptions
 from tutelage.cli.sessions import earlier_session
 from tutelage.cli.views.dry_run import show_dry_run
 from tutelage.cli.views.next_steps import show_next_steps
@@ -11,7 +11,7 @@ from tutelage.stages.train import train as train_run
 def train(
     options: TrainingOptions = TrainingOptions(),  # noqa: B008 - frozen
     *,
-    accept_changes: AcceptChanges = False,
+    allow_changes: AllowChanges = False,
 ) -> None:
     """Fine-tune the model on the prepared rows of a run.
 
@@ -28,5 +28,5 @@ def train(
                 removes=run.results_of_other_weights() if options.overwrite or run.model.exists() else (),
             )
             return
-        train_run(session, overwrite=options.overwrite, accept_changes=accept_changes)
+        train_run(session, overwrite=options.overwrite, allow_changes=allow_changes)
         show_next_steps(session)

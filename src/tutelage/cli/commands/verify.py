@@ -37,10 +37,10 @@ def verify(
         found = compare_files(session)
         console.table([], found.rows)
         check_run_files(run, found)
-        console.say()
+        console.print_message()
         console.heading("Training")
         again = train_again(session, from_step=from_step)
-        console.say(
+        console.print_message(
             f"Trained again from step {again.first} to step {again.last}: weights and optimiser are the same to the bit"
             f" as in {again.checkpoint}."
         )

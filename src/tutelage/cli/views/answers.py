@@ -1,7 +1,7 @@
 """A few answers before and after tuning, printed for a person."""
 
 from tutelage.cli.views import console
-from tutelage.run.folder import ARMS, RunFolder
+from tutelage.run.folder import VARIANTS, RunFolder
 from tutelage.run.lines import read_json_lines
 
 ANSWERS_SHOWN = 3
@@ -12,15 +12,15 @@ def show_answers(run: RunFolder) -> None:
     """Print test prompts with both answers, spread over the test set; nothing where no answers were asked for."""
     from tutelage.evaluation.stats.clusters import shared_frame
 
-    console.say()
-    if not all(run.responses(arm).exists() for arm in ARMS):
+    console.print_message()
+    if not all(run.responses(variant).exists() for variant in VARIANTS):
         return
-    base, tuned = (read_json_lines(run.responses(arm)) for arm in ARMS)
+    base, tuned = (read_json_lines(run.responses(variant)) for variant in VARIANTS)
     opening, ending = shared_frame([record["prompt"] for record in base])
     step = max(1, len(base) // ANSWERS_SHOWN)
     for index in range(0, len(base), step)[:ANSWERS_SHOWN]:
         console.heading(f"Test row {base[index]['row']}")
-        console.say(_shortened(base[index]["prompt"].removeprefix(opening).removesuffix(ending)))
+        console.print_message(_shortened(base[index]["prompt"].removeprefix(opening).removesuffix(ending)))
         console.table(
             [],
             [
@@ -29,7 +29,7 @@ def show_answers(run: RunFolder) -> None:
                 ["wanted", _shortened(base[index]["reference"])],
             ],
         )
-        console.say()
+        console.print_message()
 
 
 def _shortened(text: str) -> str:

@@ -13,33 +13,35 @@ def show_comparison(compared: Any) -> None:
     from tutelage.evaluation.paired.verdict import format_value
 
     metric = compared.primary
-    console.say(
+    console.print_message(
         f"{compared.rows:,} test rows, {compared.clusters:,} unlike each other. {metric.label} decides"
         f" ({'higher' if metric.higher_is_better else 'lower'} is better); the first is the baseline."
     )
-    console.say()
+    console.print_message()
     console.table(
         ["", "seeds", metric.label, "between seeds", "difference", "95 % interval", "p", ""],
         [_line(group, metric) for group in compared.groups],
         numeric={1, 2, 3, 4, 5, 6},
     )
-    _show_forgetting([run for group in compared.groups for run in group.runs])
+    _show_general_text([run for group in compared.groups for run in group.runs])
     for group in compared.groups:
-        console.say()
+        console.print_message()
         console.heading(group.label)
         if group.comparison is None:
-            console.say("The baseline.")
+            console.print_message("The baseline.")
         else:
-            console.say(group.comparison.verdict.sentence)
-            console.say(f"Differs in {'; '.join(group.differs) or 'no setting'}.")
+            console.print_message(group.comparison.verdict.sentence)
+            console.print_message(f"Differs in {'; '.join(group.differs) or 'no setting'}.")
             _show_metrics(group.comparison)
         if len(group.runs) > 1:
             means = group.means(metric.name)
             told = f"{format_value(min(means), metric)} to {format_value(max(means), metric)}"
-            console.say(f"Its {len(group.runs)} seeds ({_listed(group.seeds)}) give {told}.")
+            console.print_message(f"Its {len(group.runs)} seeds ({_listed(group.seeds)}) give {told}.")
         _show_further(group)
     if len(compared.groups) == 1:
-        console.say("\nThe runs differ in their seed alone, so there is nothing to hold against each other.")
+        console.print_message(
+            "\nThe runs differ in their seed alone, so there is nothing to hold against each other."
+        )
 
 
 def _line(group: Any, metric: Any) -> list[str]:
@@ -96,16 +98,18 @@ def _metric_line(comparison: Any, metric: Any) -> list[str]:
     ]
 
 
-def _show_forgetting(runs: list[Any]) -> None:
+def _show_general_text(runs: list[Any]) -> None:
     """Print a line for each run: what tuning cost it on general text, against its own base model."""
     from tutelage.evaluation.metrics.bits_per_byte import METRIC as BITS_PER_BYTE
     from tutelage.evaluation.paired.verdict import format_change, format_value
 
     metric = BITS_PER_BYTE
-    told = [(run.name, run.further.forgetting) for run in runs if run.further.forgetting]
+    told = [(run.name, run.further.general_text) for run in runs if run.further.general_text]
     if not told:
         return
-    console.say("\nGeneral text, in bits per byte (lower is better), each run against its own base model:")
+    console.print_message(
+        "\nGeneral text, in bits per byte (lower is better), each run against its own base model:"
+    )
     console.table(
         ["", "before", "after", "change", "95 % interval", ""],
         [
@@ -129,7 +133,7 @@ def _show_further(group: Any) -> None:
 
     paired = [(kind, name, one) for kind, of in group.further.items() for name, one in of.paired.items()]
     if paired:
-        console.say("Beside the test rows:")
+        console.print_message("Beside the test rows:")
         console.table(
             ["", "by", "baseline", "this", "difference", "95 % interval", "p", ""],
             # The label of a judge's scores names the judge.
@@ -143,10 +147,10 @@ def _show_further(group: Any) -> None:
         )
     for _, _, one in paired:
         if one.missing:
-            console.say(one.missing)
+            console.print_message(one.missing)
     for kind, of in group.further.items():
         for name, why in of.left_out.items():
-            console.say(f"Left out: {BEFORE_NAME[kind]}{name} ({why}).")
+            console.print_message(f"Left out: {BEFORE_NAME[kind]}{name} ({why}).")
 
 
 def _further_line(name: str, one: Any) -> list[str]:

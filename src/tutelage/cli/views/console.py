@@ -36,9 +36,9 @@ SHORTEST_BAR, LONGEST_BAR = 10, 40
 
 Advance = Callable[[int, str], None]
 # A piece of text, and whether it is supervised; None for what is said about it.
-Part = tuple[str, bool | None]
+Span = tuple[str, bool | None]
 # What stands at a node of a tree, and the nodes below it.
-Node = tuple[Sequence[Part], Sequence["Node"]]
+Node = tuple[Sequence[Span], Sequence["Node"]]
 
 WIDTH_WHEN_PIPED = 160  # a reader of a file or a pipe wants whole lines, not a terminal's
 
@@ -48,7 +48,7 @@ KEY = "supervised ones in green" if out.is_terminal else "supervised ones in ⟦
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
-def say(text: str = "") -> None:
+def print_message(text: str = "") -> None:
     """Print what is for people, wrapped between words on a terminal; what is hidden in it is shown."""
     _put(out, Text(printable(text)))
 
@@ -124,7 +124,7 @@ def _put_json(text: str) -> None:
         _require_written_output()
 
 
-def require_open_output() -> None:
+def require_stdout() -> None:
     """Stop where standard output is closed from the beginning, before a command whose answer it should take."""
     if not has_reader():
         raise StorageError(
@@ -149,7 +149,7 @@ def print_text(text: str) -> None:
     sys.stdout.write(printable(text))
 
 
-def pour(text: str) -> None:
+def write_verbatim(text: str) -> None:
     """Write a part of a file for another program, to the letter: in UTF-8, whatever a terminal would take."""
     sys.stdout.flush()
     sys.stdout.buffer.write(text.encode())
@@ -160,7 +160,7 @@ def heading(text: str) -> None:
     _put(out, Text(printable(text), style="bold"))
 
 
-def complain(code: str, text: str) -> None:
+def report_error(code: str, text: str) -> None:
     """Print an error for a person; where standard error takes no more, the exit code has to say it."""
     with suppress(OSError):
         _put(err, Text.assemble((f"error[{code}]:", "bold red"), f" {printable(text)}"))
@@ -168,7 +168,7 @@ def complain(code: str, text: str) -> None:
 
 def warn(message: Message) -> None:
     """Print what may be wrong, though the command goes on."""
-    say(f"Warning[{message.code}]: {message.text}")
+    print_message(f"Warning[{message.code}]: {message.text}")
 
 
 def warn_aside(message: Message) -> None:
@@ -179,7 +179,7 @@ def warn_aside(message: Message) -> None:
 
 def note(code: str, text: str) -> None:
     """Print what is good to know."""
-    say(f"Note[{code}]: {text}")
+    print_message(f"Note[{code}]: {text}")
 
 
 def finish() -> None:
@@ -229,7 +229,7 @@ def table(columns: list[str], rows: list[list[str]], *, numeric: Collection[int]
     out.print(shown, soft_wrap=False)
 
 
-def marked(parts: Sequence[Part]) -> None:
+def marked(parts: Sequence[Span]) -> None:
     """Print texts in a row, the supervised ones in colour, or in brackets where there is none."""
     out.print(_marked(parts))
 
@@ -246,7 +246,7 @@ def _grow(branch: Tree, nodes: Sequence[Node]) -> None:
         _grow(branch.add(_marked(parts)), inner)
 
 
-def _marked(parts: Sequence[Part]) -> Text:
+def _marked(parts: Sequence[Span]) -> Text:
     text = Text()
     for is_supervised, run in groupby(parts, key=lambda part: part[1]):
         said = printable("".join(words for words, _ in run))
@@ -316,7 +316,7 @@ def _plain_progress(label: str, total: int | None) -> Advance:
         if total is not None:
             seconds = (now - begin) / done * (total - done) if done else 0
             of_total, left = f" of {total}", f", {_minutes(seconds)} left"
-        say(f"{label}: {done}{of_total}, {_minutes(now - begin)}{left}  {detail}".rstrip())
+        print_message(f"{label}: {done}{of_total}, {_minutes(now - begin)}{left}  {detail}".rstrip())
         sys.stdout.flush()
 
     return advance

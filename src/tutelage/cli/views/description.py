@@ -14,30 +14,30 @@ ROWS_SHOWN = 8
 
 def show_description(found: "Description") -> None:
     """Print what is counted, and the first clusters of near-duplicates."""
-    console.say(
+    console.print_message(
         f"{found.repeated_prompts:,} rows repeat the prompt of an earlier row; {found.distinct_answers:,} answers are"
         " distinct."
     )
-    console.say(_shares("Fields", found.fields))
-    console.say(_shares("Turns", found.turns))
-    console.say(_shares("Languages", found.languages))
-    console.say()
+    console.print_message(_shares("Fields", found.fields))
+    console.print_message(_shares("Messages", found.messages))
+    console.print_message(_shares("Languages", found.languages))
+    console.print_message()
     console.heading("Lengths")
     shares = list(next(iter(found.lengths.values()), {}))
     rows = [[what, *(f"{value:,}" for value in at.values())] for what, at in found.lengths.items()]
     if rows:
         console.table(["", *shares], rows, numeric=range(1, len(shares) + 1))
-    console.say()
+    console.print_message()
     console.heading("Near-duplicates")
     together = sum(map(len, found.clusters))
-    console.say(
+    console.print_message(
         f"{together:,} rows stand in {len(found.clusters):,} clusters; --per-cluster of `filter` thins them."
     )
     for note in found.notes:
         console.note(note.code, note.text)
     for cluster in found.clusters[:CLUSTERS_SHOWN]:
         more = " …" if len(cluster) > ROWS_SHOWN else ""
-        console.say(f"  {len(cluster):,} rows: {', '.join(map(str, cluster[:ROWS_SHOWN]))}{more}")
+        console.print_message(f"  {len(cluster):,} rows: {', '.join(map(str, cluster[:ROWS_SHOWN]))}{more}")
 
 
 def _shares(what: str, counts: Mapping[Any, int]) -> str:

@@ -24,12 +24,12 @@ def show_dry_run(
     `training` are the PreparedRows that would be trained on, None where something has to be fetched to know them.
     """
     run, loaded = session.run, session.loaded
-    idle = loaded.idle()
+    idle = loaded.inactive_settings()
     _show_settings(loaded, {name for names in idle.values() for name in names})
     for reason, names in idle.items():
-        console.say(f"Without effect, as {reason}: {', '.join(names)}.")
+        console.print_message(f"Without effect, as {reason}: {', '.join(names)}.")
     if idle:
-        console.say()
+        console.print_message()
     if training is not None:
         for block in session.objective.report.describe_rows(
             training, session.recipe, lambda: session.inputs.tokenizer
@@ -38,17 +38,17 @@ def show_dry_run(
     console.heading("Would write")
     for path in writes:
         is_kept = path.exists() and path in guarded
-        console.say(f"{path}{' (is there: needs --overwrite)' if is_kept else ''}")
+        console.print_message(f"{path}{' (is there: needs --overwrite)' if is_kept else ''}")
     for path in removes:
         if path not in writes:
-            console.say(f"{path} (would be removed)")
+            console.print_message(f"{path} (would be removed)")
     if not writes:
-        console.say("nothing")
+        console.print_message("nothing")
     if run.model in writes:
-        console.say()
+        console.print_message()
         console.heading("Estimate of the training")
         _show_estimate(session, training)
-    console.say("\nDry run: nothing was written.")
+    console.print_message("\nDry run: nothing was written.")
 
 
 def _show_settings(loaded: LoadedRecipe, idle: Collection[str]) -> None:
@@ -65,17 +65,17 @@ def _show_settings(loaded: LoadedRecipe, idle: Collection[str]) -> None:
                 ["setting", "value", "from"],
                 [[setting.name, setting_text(setting.value), setting.origin] for setting in shown],
             )
-            console.say()
+            console.print_message()
 
 
 def _show_estimate(session: Session, training: Any) -> None:
     found = estimate_training(session, training)
     if found is None:
-        console.say(
+        console.print_message(
             "The model or the data has not been fetched or converted yet, so nothing can be estimated."
         )
         return
-    console.say(
+    console.print_message(
         f"{found.steps:,} steps over {len(training):,} {session.recipe.objective.unit}, on this CPU"
         f" {_about(*found.seconds)}, and about {found.memory_bytes / 2**30:.1f} GiB of memory."
     )

@@ -6,9 +6,9 @@ from tutelage.run.events import Estimated
 
 def show_estimate(found: Estimated) -> None:
     """Print how long the rest of the run takes, and of a long one how to try it in less time."""
-    console.say(describe_estimate(found))
+    console.print_message(describe_estimate(found))
     if found.trial is not None:
-        console.say(f"A trial of {describe_time(found.trial.seconds)}:")
+        console.print_message(f"A trial of {describe_time(found.trial.seconds)}:")
         console.verbatim(f"  {found.trial.command}")
 
 

@@ -48,7 +48,7 @@ def show_exports(exported: "Sequence[Exported]") -> None:
                 " at a near tie.",
             )
         if one.format not in ("f32", "f16"):
-            console.say(
+            console.print_message(
                 f"{one.format} chooses {one.comparison.same_tokens:.1%} of the tokens as the run does."
             )
         if one.comparison.is_coarse:

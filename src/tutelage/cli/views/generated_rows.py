@@ -9,13 +9,13 @@ if TYPE_CHECKING:
     from tutelage.data.synthetic.cached_model import RememberingModel
 
 
-def show_questions(model: "RememberingModel") -> None:
+def show_requests(model: "RememberingModel") -> None:
     """Print how many questions were put."""
     known = f" Answered before: {model.remembered:,}." if model.remembered else ""
-    console.say(f"Questions put to {model.name}: {model.asked:,}.{known}")
+    console.print_message(f"Questions put to {model.name}: {model.asked:,}.{known}")
 
 
-def show_refused(made: Generated) -> None:
+def show_rejected(made: Generated) -> None:
     """Print why rows were not taken, the most frequent reason first."""
     if made.refused:
         counted = [

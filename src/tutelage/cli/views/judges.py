@@ -16,7 +16,7 @@ def show_judges(judges: Mapping[str, JudgeResult]) -> None:
         "difference",
         "95 % interval",
         "win / tie / loss",
-        "nulls",
+        "missing_scores",
         "swaps agree",
     ]
     console.table(
@@ -25,20 +25,20 @@ def show_judges(judges: Mapping[str, JudgeResult]) -> None:
         numeric={1, 2, 3, 4, 5, 6, 7},
     )
     for judge, result in judges.items():
-        console.say()
+        console.print_message()
         console.heading(result.sentence)
         _show_checks(result)
-        if result.nulls:
+        if result.missing_scores:
             worst, best = result.bounds.worst, result.bounds.best
-            console.say(
+            console.print_message(
                 f"With every missing score at its worst or best, the difference is {worst:+.1f} or {best:+.1f}."
             )
         _show_labels(judge, result.labels)
         _show_notes(result.notes)
         for name, one in result.sets.items():
-            console.say()
+            console.print_message()
             console.heading(f"Test set {name}, by {judge}")
-            console.say(one.sentence)
+            console.print_message(one.sentence)
             _show_checks(one)
             _show_notes(one.notes)
 
@@ -59,7 +59,7 @@ def _row(judge: str, result: JudgeResult) -> list[str]:
         _number(score.difference, "+.1f"),
         interval,
         f"{preference.win} / {preference.tie} / {preference.loss}",
-        f"{result.nulls} of {result.rows}",
+        f"{result.missing_scores} of {result.rows}",
         "unknown" if swaps is None else f"{swaps:.0f} %",
     ]
 
@@ -68,7 +68,7 @@ def _show_checks(result: JudgeResult | JudgedSet) -> None:
     test = result.self_test
     failed = [check for check in test.checks if not check.passed]
     if not failed:
-        console.say(f"Its self-test passed, {len(test.checks)} checks.")
+        console.print_message(f"Its self-test passed, {len(test.checks)} checks.")
         return
     if test.fault and any(check.name == "readable" for check in failed):
         return  # its replies could not be read, and why is said already
@@ -87,15 +87,15 @@ def _show_labels(judge: str, labels: LabelFigures | None) -> None:
         return
     agreed, corrected = labels.agreement, labels.corrected
     if agreed is None:
-        console.say("Fewer than three of its scores have a label, which is too few to compare.")
+        console.print_message("Fewer than three of its scores have a label, which is too few to compare.")
         return
-    console.say(
+    console.print_message(
         f"Against {agreed.n} labels: rank correlation {_number(agreed.spearman, '.3f')}, bias"
         f" {agreed.bias:+.1f}, mean error {agreed.mean_absolute_error:.1f}, sensitivity"
         f" {_number(agreed.sensitivity, '.2f')}, specificity {_number(agreed.specificity, '.2f')}."
     )
     if corrected:
-        console.say(
+        console.print_message(
             f"Corrected by the labels, the difference is {corrected.difference:+.1f} (95 % interval"
             f" {corrected.low:+.1f} to {corrected.high:+.1f}, from {corrected.n} rows with both labels)."
         )

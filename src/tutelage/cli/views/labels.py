@@ -11,4 +11,4 @@ def show_label(found: Mapping[str, Any]) -> None:
     from tutelage.data.quality.label_names import quoted
 
     predicted = quoted(found["predicted"]) if found["predicted"] else "(none)"
-    console.say(f"{predicted}  {found['probability']:.3f}")
+    console.print_message(f"{predicted}  {found['probability']:.3f}")

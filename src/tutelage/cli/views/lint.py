@@ -9,7 +9,7 @@ from tutelage.errors import DataError
 from tutelage.stages.check import what_stops
 
 if TYPE_CHECKING:
-    from tutelage.data.lint.report import Examination
+    from tutelage.data.lint.report import LintReport
 
 MESSAGES_SHOWN = 3
 ROWS_SHOWN = 6
@@ -18,38 +18,40 @@ BAR_CHARACTERS = 40
 FITS = (512, 1024, 2048, 4096)
 
 
-def show_examination(found: "Examination") -> None:
+def show_lint_report(found: "LintReport") -> None:
     """Print counts, lengths, languages and findings for a person."""
     formats = ", ".join(f"{count:,} {name}" for name, count in found.formats.items())
     console.heading(found.source)
-    console.say(f"{found.kind}, {found.rows:,} rows: {formats}.")
-    console.say("{kept:,} kept, {repaired:,} repaired, {dropped:,} dropped.".format(**found.outcomes))
-    console.say(f"{found.repeated_prompts:,} rows repeat the prompt of an earlier row.")
-    console.say(_languages(found.languages))
+    console.print_message(f"{found.kind}, {found.rows:,} rows: {formats}.")
+    console.print_message(
+        "{kept:,} kept, {repaired:,} repaired, {dropped:,} dropped.".format(**found.outcomes)
+    )
+    console.print_message(f"{found.repeated_prompts:,} rows repeat the prompt of an earlier row.")
+    console.print_message(_languages(found.languages))
     if found.labels:
-        console.say(_labels(found.labels))
-    console.say()
+        console.print_message(_labels(found.labels))
+    console.print_message()
     if found.tokens:
         _show_tokens(found.tokens)
     elif found.outcomes["dropped"] == found.rows:
-        console.say("No row was kept, so there are no tokens to count.")
+        console.print_message("No row was kept, so there are no tokens to count.")
     else:
-        console.say(
+        console.print_message(
             "The model is not on this machine, so nothing is told of tokens; `tutelage prepare` fetches it."
         )
-    console.say()
+    console.print_message()
     _show_findings(found.findings)
 
 
-def show_readiness(found: "Examination", command: Sequence[str]) -> None:
+def show_readiness(found: "LintReport", command: Sequence[str]) -> None:
     """Print in one line that the rows are ready, and the command that runs, or what to fix first."""
     stops = what_stops(found)
     if found.outcomes["dropped"] == found.rows:
-        console.say("Not ready: no row can be used. Fix first what the findings above name.")
+        console.print_message("Not ready: no row can be used. Fix first what the findings above name.")
     elif stops:
-        console.say(f"Not ready: fix first {' and '.join(stops)} above.")
+        console.print_message(f"Not ready: fix first {' and '.join(stops)} above.")
     else:
-        console.say(f"Ready: {shlex.join(command)}")
+        console.print_message(f"Ready: {shlex.join(command)}")
 
 
 def record_of_fault(fault: DataError) -> dict[str, Any]:
@@ -96,17 +98,21 @@ def _show_tokens(tokens: Any) -> None:
         lower = upper
     console.table([], rows, numeric=(0, 1, 2))
     fitting = ", ".join(f"{limit:,}: {_share(lengths, limit)}" for limit in FITS)
-    console.say(
+    console.print_message(
         f"Half have up to {lengths[(len(lengths) - 1) // 2]:,}, the longest has {lengths[-1]:,}."
         f" Share that fits {fitting}."
     )
     if tokens.without_end is None:
-        console.say("Each text stands alone, without a prompt, and its label counts as one token more.")
+        console.print_message(
+            "Each text stands alone, without a prompt, and its label counts as one token more."
+        )
     else:
-        console.say(f"{tokens.without_end / len(lengths):.0%} of the rows are without an end of turn.")
+        console.print_message(
+            f"{tokens.without_end / len(lengths):.0%} of the rows are without an end of turn."
+        )
     by_step, over_all = (1 - nodes / tokens.computed for nodes in (tokens.distinct_by_step, tokens.distinct))
-    console.say(f"{sum(lengths):,} tokens, {tokens.supervised:,} supervised.")
-    console.say(
+    console.print_message(f"{sum(lengths):,} tokens, {tokens.supervised:,} supervised.")
+    console.print_message(
         f"Prefix sharing spares {by_step:.0%} of the work in steps of eight rows in this order, up to {over_all:.0%}"
         " over the whole."
     )
@@ -124,7 +130,7 @@ def _show_findings(findings: Iterable[Any]) -> None:
         by_rule.setdefault(one.rule, _OfRule()).add(one)
     by_rule = dict(sorted(by_rule.items()))
     if not by_rule:
-        console.say("Nothing was found.")
+        console.print_message("Nothing was found.")
         return
     console.heading("Findings")
     rows = [
@@ -132,14 +138,14 @@ def _show_findings(findings: Iterable[Any]) -> None:
         for rule, found in by_rule.items()
     ]
     console.table(["rule", "what", "count", "rows", ""], rows, numeric=(0, 2))
-    console.say()
+    console.print_message()
     for rule, found in by_rule.items():
         for one in found.shown:
             where = "" if one.row is None else f" row {one.row}"
-            console.say(f"[{one.code}]{where} {one.message}")
+            console.print_message(f"[{one.code}]{where} {one.message}")
         more = found.count - len(found.shown)
         if more:
-            console.say(f"[rule {rule}] … and {more:,} more; --json lists all")
+            console.print_message(f"[rule {rule}] … and {more:,} more; --json lists all")
 
 
 class _OfRule:

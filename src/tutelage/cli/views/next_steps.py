@@ -14,15 +14,15 @@ def show_next_steps(session: Session, *, exported: Collection[str] = (), begins_
 
     run = session.run
     if not run.training.exists():
-        console.say()
+        console.print_message()
         console.verbatim(f"Next: tutelage train {path_argument(run.root)}")
         return
     steps = steps_of(session, exported=exported)
     if begins_anew and session.recipe.data.source == STARTER:
         mine = path_argument(run.root.parent / "mine")
         steps.append(NextStep("Tune on your own rows", f"tutelage run --data my.json --output {mine}"))
-    console.say()
+    console.print_message()
     console.heading("What to type next")
     for step in steps:
-        console.say(f"{step.about}:")
+        console.print_message(f"{step.about}:")
         console.verbatim(f"  {step.command}")

@@ -10,18 +10,18 @@ LABELS_NAMED = 8
 def show_preparation(preparation: Preparation) -> None:
     """Print what became of the rows."""
     rows, tokens = preparation.rows, preparation.tokens
-    console.say(
+    console.print_message(
         f"{rows.read:,} rows from {preparation.source}: {rows.kept:,} kept,"
         f" {rows.repaired:,} repaired, {rows.dropped:,} dropped."
     )
-    console.say(
+    console.print_message(
         f"Split by {preparation.split}: {rows.train:,} train, {rows.test:,} test,"
         f" {rows.validation:,} validation. {_what_is_read(preparation)}"
     )
     if tokens.train:
         computed = tokens.train - rows.train  # nothing follows the last token of an example
         shared = 1 - tokens.distinct / computed
-        console.say(
+        console.print_message(
             f"{tokens.train:,} training tokens, {tokens.supervised:,} supervised; the longest example has"
             f" {tokens.longest:,}. Over the whole set {shared:.0%} of the work is shared prefixes."
         )
@@ -42,11 +42,11 @@ def show_preparation(preparation: Preparation) -> None:
 
 def _what_is_read(preparation: Preparation) -> str:
     if not preparation.classes:
-        return f"Prompt style {preparation.prompt}."
+        return f"Prompt style {preparation.prompt_template}."
     from tutelage.data.quality.label_names import quoted
 
     labels = ", ".join(map(quoted, preparation.classes[:LABELS_NAMED]))
     more = (
         f" and {len(preparation.classes) - LABELS_NAMED:,} more" if preparation.classes[LABELS_NAMED:] else ""
     )
-    return f"Read as {preparation.prompt}; labels: {labels}{more}."
+    return f"Read as {preparation.prompt_template}; labels: {labels}{more}."

@@ -19,46 +19,46 @@ def show_outcome(one: "CheckedRow") -> None:
 
 def show_answer(one: RenderedAnswer, *, with_ids: bool) -> None:
     """Print an answer behind its prompt, and the prompt as serving sends it."""
-    console.say(
+    console.print_message(
         f"{len(one.ids):,} tokens, {one.supervised_tokens:,} supervised in {_counted(one.supervised_runs, 'run')};"
         f" {console.KEY}."
     )
-    console.say()
+    console.print_message()
     _show_pieces(one.pieces, one.ids, with_ids=with_ids, mark="supervised")
-    console.say()
+    console.print_message()
     console.heading("What serving will send")
-    console.say(one.prompt)
-    console.say(
+    console.print_message(one.prompt)
+    console.print_message(
         f"({_counted(one.prompt_tokens, 'token')},"
         f" {'the same ids as in training' if one.is_prompt_equal else 'NOT the ids of the training'})"
     )
-    console.say()
+    console.print_message()
 
 
 def show_text(one: RenderedText, *, with_ids: bool) -> None:
     """Print the text of a classification, and the token that its head reads."""
     from tutelage.data.quality.label_names import quoted
 
-    console.say(
+    console.print_message(
         f"The label is {quoted(one.label)}. The text has {_counted(len(one.ids), 'token')}, without a prompt"
         f" around it, and the head reads the {one.token} of them: {one.read!r}, id {one.ids[one.place]}."
     )
     if one.token == "first":
-        console.say("It has seen nothing of those behind it, so that they are left out.")
-    console.say()
+        console.print_message("It has seen nothing of those behind it, so that they are left out.")
+    console.print_message()
     _show_pieces(one.pieces, one.ids, with_ids=with_ids, mark="read by the head")
-    console.say()
+    console.print_message()
 
 
 def show_tree(tree: DrawnTree) -> None:
     """Print a prefix tree, each run of tokens once."""
     console.heading(f"The prefix tree of {_counted(tree.rows, 'row')}")
-    console.say(
+    console.print_message(
         f"{tree.tokens_apart:,} tokens one by one, {tree.tokens:,} in the tree: each run stands once, with how many"
         " tokens it has."
     )
     console.tree([_node(node) for node in tree.nodes])
-    console.say()
+    console.print_message()
 
 
 def _show_pieces(pieces: "Sequence[Piece]", ids: Sequence[int], *, with_ids: bool, mark: str) -> None:

@@ -19,7 +19,7 @@ def show_evaluation(found: Evaluation) -> None:
     for block in load_objective(found.objective).report.results(found):
         show_block(block)
     show_sets(found.sets)
-    show_forgetting(found.forgetting)
+    show_general_text(found.general_text)
 
 
 def show_block(block: "Block") -> None:
@@ -31,7 +31,7 @@ def show_block(block: "Block") -> None:
     elif isinstance(block, Heading):
         console.heading(block.text)
     else:
-        console.say(block.text)
+        console.print_message(block.text)
 
 
 def show_scores(found: AnswerEvaluation) -> None:
@@ -40,26 +40,28 @@ def show_scores(found: AnswerEvaluation) -> None:
     from tutelage.evaluation.metrics.metrics import metric_named
     from tutelage.evaluation.paired.verdict import detectable_sentence, format_change, format_value
 
-    def told(value: float | None, write: "Callable[[float, Metric], str]", metric: "Metric") -> str:
+    def shown(value: float | None, write: "Callable[[float, Metric], str]", metric: "Metric") -> str:
         return "unknown" if value is None else write(value, metric)
 
     rows = []
     for name, scores in found.metrics.items():
         metric = metric_named(name)
-        low, high = (told(end, format_change, metric) for end in (scores.low, scores.high))
+        low, high = (shown(end, format_change, metric) for end in (scores.low, scores.high))
         rows.append(
             [
                 metric.label + (" (lower is better)" if not metric.higher_is_better else ""),
-                told(scores.base, format_value, metric),
-                told(scores.tuned, format_value, metric),
-                told(scores.difference, format_change, metric),
+                shown(scores.base, format_value, metric),
+                shown(scores.tuned, format_value, metric),
+                shown(scores.difference, format_change, metric),
                 "unknown" if scores.low is None else f"{low} to {high}",
             ]
         )
     console.table(["", "base", "tuned", "difference", "95 % interval"], rows, numeric={1, 2, 3, 4})
-    console.say()
+    console.print_message()
     console.heading((found.answers or found).sentence)
-    console.say(detectable_sentence(found.smallest_detectable, load_metric(found.primary_metric)))
+    console.print_message(
+        detectable_sentence(found.minimum_detectable_effect, load_metric(found.primary_metric))
+    )
 
 
 def show_sets(sets: Mapping[str, SetFigures]) -> None:
@@ -67,24 +69,24 @@ def show_sets(sets: Mapping[str, SetFigures]) -> None:
     from tutelage.evaluation.metrics import load_set_metric
 
     for name, one in sets.items():
-        console.say()
+        console.print_message()
         metric = load_set_metric(one.metric)
         if metric.is_judged:
             console.heading(f"Test set {name}: {one.rows:,} rows that the judges score")
         else:
             console.heading(f"Test set {name}, by {metric.label}")
-            console.say(one.sentence or "")
+            console.print_message(one.sentence or "")
         if one.number_convention is not None:
             mark = "point" if one.number_convention.decimal_mark == "." else "comma"
-            console.say(f"Its numbers are read with a decimal {mark}.")
+            console.print_message(f"Its numbers are read with a decimal {mark}.")
         if one.dropped:
-            console.say(f"{one.dropped:,} of its rows were left out, as empty or repeated.")
+            console.print_message(f"{one.dropped:,} of its rows were left out, as empty or repeated.")
 
 
-def show_forgetting(forgetting: GeneralText | None) -> None:
+def show_general_text(general_text: GeneralText | None) -> None:
     """Print what became of the grasp of general text."""
-    if forgetting is None:
+    if general_text is None:
         return
-    console.say()
-    console.say(forgetting.sentence)
-    console.say(forgetting.kl_sentence)
+    console.print_message()
+    console.print_message(general_text.sentence)
+    console.print_message(general_text.kl_sentence)

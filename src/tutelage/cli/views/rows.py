@@ -18,7 +18,7 @@ def show_read(rows: SourceRows) -> None:
     """Print how many rows of which formats were read, and what has to be said of them."""
     source, read = rows.source, rows.conversations
     formats = ", ".join(f"{count:,} {name}" for name, count in read.formats.items())
-    console.say(f"{_counted(len(read.rows))} read from {source.name} ({source.kind}): {formats}.")
+    console.print_message(f"{_counted(len(read.rows))} read from {source.name} ({source.kind}): {formats}.")
     for note in rows.notes:
         console.note(note.code, note.text)
     repairs: dict[str, list[Message]] = {}
@@ -33,7 +33,7 @@ def show_parts(parts: Parts, files: Mapping[str, Path]) -> None:
     """Print which splits have no row, and how many rows of others have a prompt that is also trained on."""
     for name, values in parts.values.items():
         if not values:
-            console.say(f"No row is in {name}, so {files[name]} is not written.")
+            console.print_message(f"No row is in {name}, so {files[name]} is not written.")
     for name, leaked in parts.leaks.items():
         if leaked:
             told = (
@@ -55,7 +55,7 @@ def show_left_behind(made: Converted, to: str | None) -> None:
 def show_written(file: RowsFile, *, is_dry_run: bool) -> None:
     """Print that a file was written, or would be, and which of its cells a spreadsheet would run."""
     would = "would be written" if is_dry_run else "written"
-    console.say(f"{_counted(file.rows)} {would} to {file.path}, {len(file.content):,} bytes.")
+    console.print_message(f"{_counted(file.rows)} {would} to {file.path}, {len(file.content):,} bytes.")
     if file.formula_cells:
         row, column = file.formula_cells[0]
         console.note(
@@ -68,7 +68,7 @@ def show_written(file: RowsFile, *, is_dry_run: bool) -> None:
 
 def show_reasons(reasons: Mapping[int, Message], *, what: str) -> None:
     """Print how many rows are `what`, and of each reason how many and the first."""
-    console.say(f"{_counted(len(reasons))} {what}{':' if reasons else '.'}")
+    console.print_message(f"{_counted(len(reasons))} {what}{':' if reasons else '.'}")
     if reasons:
         rows = [
             [

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 from tutelage.cli.views import console
 
 if TYPE_CHECKING:
-    from tutelage.training.equivalence import Comparison
+    from tutelage.training.equivalence import StepComparison
 
 
-def show_selftest(found: "Sequence[Comparison]") -> None:
+def show_selftest(found: "Sequence[StepComparison]") -> None:
     """Print a line for each way, and what the figures are."""
     console.table(
         ["type", "way", "loss", "gradients", ""],
@@ -25,7 +25,7 @@ def show_selftest(found: "Sequence[Comparison]") -> None:
         ],
         numeric={2, 3},
     )
-    console.say(
+    console.print_message(
         "\nAway from one example at a time in float32: loss in nats per token, gradients of the adapter relative to"
         " their norm. bfloat16 rounds in every way alike."
     )

@@ -13,13 +13,13 @@ def show_server(serving: Serving, run: RunFolder) -> None:
     host = f"[{serving.host}]" if ":" in serving.host else serving.host
     url = f"http://{host}:{serving.port}/v1"
     console.heading(f"{url} answers with the models `tuned` and `base`")
-    console.say(serving.engine)
+    console.print_message(serving.engine)
     key = f" -H 'Authorization: Bearer '\"${KEY_VARIABLE}\"" if serving.has_key else ""
     message = {"role": "user", "content": serving.question}
     body = shlex.quote(json.dumps({"model": "tuned", "messages": [message]}, ensure_ascii=False))
     console.verbatim(f"  curl {url}/chat/completions{key} -H 'Content-Type: application/json' -d {body}")
     _show_larger_servers(run)
-    console.say("Ctrl-C ends it.")
+    console.print_message("Ctrl-C ends it.")
 
 
 def _show_larger_servers(run: RunFolder) -> None:
@@ -34,6 +34,6 @@ def _show_larger_servers(run: RunFolder) -> None:
         "ollama": ["ollama", "create", run.root.name, "-f", str(exports.of("ollama") / "Modelfile")],
     }
     there = [shlex.join(command) for target, command in commands.items() if exports.of(target).exists()]
-    console.say("For many users, let another server load an export:")
+    console.print_message("For many users, let another server load an export:")
     for command in there or [f"tutelage export {path_argument(run.root)} --to gguf"]:
         console.verbatim(f"  {command}")

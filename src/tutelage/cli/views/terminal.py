@@ -79,12 +79,12 @@ class Terminal:
             before(self._run)
         if event.stage in HEADINGS:
             if not self._is_first:
-                console.say()
+                console.print_message()
             console.heading(HEADINGS[event.stage])
         elif event.stage == "judge":
             if self._is_first:
                 console.heading("3 Evaluate: the answers are there, only judges are asked")
-            console.say()
+            console.print_message()
         self._is_first = False
 
     def _on_stage_failed(self, event: events.StageFailed) -> None:
@@ -93,10 +93,10 @@ class Terminal:
 
     def _on_stage_skipped(self, event: events.StageSkipped) -> None:
         if not self._is_first:
-            console.say()
+            console.print_message()
         self._is_first = False
         console.heading(HEADINGS[event.stage])
-        console.say(SKIPPED[event.stage].format(event.path))
+        console.print_message(SKIPPED[event.stage].format(event.path))
 
     def _on_stage_finished(self, event: events.StageFinished) -> None:
         self._clear()
@@ -107,7 +107,7 @@ class Terminal:
 
     def _finish_prepare(self, result: Any) -> None:
         if self._run is not None:
-            console.say(f"Written to {self._run.data}")
+            console.print_message(f"Written to {self._run.data}")
 
     def _finish_train(self, result: Any) -> None:
         assert self._run is not None, "a training is of a run"
@@ -117,11 +117,11 @@ class Terminal:
         show_evaluation(result)
 
     def _finish_judge(self, result: Any) -> None:
-        console.say()
+        console.print_message()
         show_judges(result.judges)
 
     def _finish_report(self, result: Any) -> None:
-        console.say(f"Report: {result.page}")
+        console.print_message(f"Report: {result.page}")
 
     def _on_message(self, event: events.Message) -> None:
         if event.level == "note":
@@ -132,9 +132,9 @@ class Terminal:
         else:
             console.warn(Message(event.code, event.text))
 
-    def _on_cost(self, event: events.CostTold) -> None:
+    def _on_cost(self, event: events.CostReported) -> None:
         self._clear()
-        console.say(event.text)
+        console.print_message(event.text)
 
     def _on_waiting(self, event: events.Waiting) -> None:
         self._wait(event.label)
@@ -159,19 +159,19 @@ class Terminal:
         show_preparation(event.preparation)
 
     def _on_resumed(self, event: events.Resumed) -> None:
-        console.say(f"Going on after step {event.step}, as {event.checkpoint} has it.")
-        for change in event.accepted:
-            console.say(f"Changed since, and accepted: {change}.")
+        console.print_message(f"Going on after step {event.step}, as {event.checkpoint} has it.")
+        for change in event.allowed:
+            console.print_message(f"Changed since, and allowed: {change}.")
 
-    def _on_changes_accepted(self, event: events.ChangesAccepted) -> None:
-        for change in event.accepted:
-            console.say(f"Changed since the rows were prepared, and accepted: {change}.")
+    def _on_changes_allowed(self, event: events.ChangesAllowed) -> None:
+        for change in event.allowed:
+            console.print_message(f"Changed since the rows were prepared, and allowed: {change}.")
 
     def _on_training_planned(self, event: events.TrainingPlanned) -> None:
         self._losing.enter_context(losing_lines())
         self._objective = event.objective
         self._steps, self._step = event.steps, min(event.step, event.steps)
-        console.say(f"{event.steps:,} steps in {event.dtype} on {event.device}.")
+        console.print_message(f"{event.steps:,} steps in {event.dtype} on {event.device}.")
 
     def _on_estimate(self, event: events.Estimated) -> None:
         show_estimate(event)

@@ -11,21 +11,23 @@ def show_trained(trained: Trained, run: RunFolder, kept: Validated | None) -> No
     """Print how fast a training was, its losses, and what the figures of the step that is `kept` come to."""
     progress, settings = trained.progress, trained.settings
     rate, unit = progress.examples / progress.step_seconds, trained.unit
-    console.say(f"{progress.step:,} steps over {progress.examples:,} {unit}, {rate:.1f} {unit} a second.")
+    console.print_message(
+        f"{progress.step:,} steps over {progress.examples:,} {unit}, {rate:.1f} {unit} a second."
+    )
     if progress.step < trained.planned_steps:
         patience = settings.early_stopping_patience
-        console.say(
+        console.print_message(
             f"Stopped early, after {progress.step:,} of {trained.planned_steps:,} steps: the validation loss stopped"
             f" improving (training.early_stopping_patience={patience})."
         )
     if progress.loss_before is not None and progress.loss_best is not None:
-        console.say(
+        console.print_message(
             f"Validation loss {progress.loss_before:.3f} before, {progress.loss_after:.3f} after, best"
             f" {progress.loss_best:.3f} at step {progress.kept_step}, which is what {run.model} holds."
         )
     figures = (kept.model_extra or {}) if kept is not None else {}
     if figures and (told := load_objective(trained.objective).report.describe_validation(figures)):
-        console.say(told)
+        console.print_message(told)
 
 
 def describe_beside_loss(event: StepTaken | Validated, objective: str) -> str:

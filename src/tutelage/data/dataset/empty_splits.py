@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from tutelage.config.recipe import DataSettings
-from tutelage.data.dataset.splits import Sides
+from tutelage.data.dataset.splits import SplitAssigner
 from tutelage.run.folder import SPLITS
 
 
@@ -17,10 +17,10 @@ class EmptySplit:
     remedy: str
 
 
-def empty_splits(sides: Sides, settings: DataSettings) -> Iterator[EmptySplit]:
+def empty_splits(sides: SplitAssigner, settings: DataSettings) -> Iterator[EmptySplit]:
     """Yield the splits that would be empty and must not be."""
-    shares = {"train": 1.0, "test": settings.test_share}  # a run needs training rows whatever the share says
-    stands = sides.sides()
+    shares = {"train": 1.0, "test": settings.test_size}  # a run needs training rows whatever the share says
+    stands = sides.splits()
     for name, share in shares.items():
         if share > 0 and not (stands == SPLITS.index(name)).any():
             yield _described(name, sides, settings)
@@ -28,14 +28,14 @@ def empty_splits(sides: Sides, settings: DataSettings) -> Iterator[EmptySplit]:
                 return  # without rows the others are empty for the same reason
 
 
-def _described(name: str, sides: Sides, settings: DataSettings) -> EmptySplit:
+def _described(name: str, sides: SplitAssigner, settings: DataSettings) -> EmptySplit:
     groups = sides.groups()
     rows = int(groups.sum())
-    alone = "data.test_share=0 trains without an evaluation" if name == "test" else ""
+    alone = "data.test_size=0 trains without an evaluation" if name == "test" else ""
     counted = f"{rows:,} usable row{'' if rows == 1 else 's'}"
     if rows < 2 * len(groups) or not rows:
         other = "" if settings.split == "position" else ", or try --split position"
-        remedy = f"Add rows, or raise data.{name}_share{other}{f'; {alone}' if alone else ''}."
+        remedy = f"Add rows, or raise data.{name}_size{other}{f'; {alone}' if alone else ''}."
         return EmptySplit("data.empty_split", f"with {counted} the {name} split would be empty", remedy)
     if len(groups) == 1:
         shared = f"all {counted} have the same prompt"

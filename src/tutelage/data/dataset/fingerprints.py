@@ -7,20 +7,27 @@ from typing import Any
 from tutelage.config.objectives import DEFAULT, ObjectiveInfo
 from tutelage.config.recipe import DataSettings
 from tutelage.data.prompts.prompts import PromptRenderer
-from tutelage.data.rows.conversations import Conversation, Turn, single_turn
+from tutelage.data.rows.conversations import ChatMessage, Conversation, single_exchange_of
 
 FORM = 2  # of the files that hold prepared rows; other ones need another number
 # A prompt style is known by what it writes around these texts, whatever it is called.
 PROBES = (
-    single_turn(0, "question", "", "answer"),
-    single_turn(0, "question", "input", "answer"),
-    Conversation(0, (Turn("system", "system"), Turn("user", "question"), Turn("assistant", "answer"))),
-    Conversation(0, (Turn("user", "one"), Turn("assistant", "two")) * 2),
-    Conversation(0, (Turn("assistant", "text"),), "text"),
+    single_exchange_of(0, "question", "", "answer"),
+    single_exchange_of(0, "question", "input", "answer"),
+    Conversation(
+        0,
+        (
+            ChatMessage("system", "system"),
+            ChatMessage("user", "question"),
+            ChatMessage("assistant", "answer"),
+        ),
+    ),
+    Conversation(0, (ChatMessage("user", "one"), ChatMessage("assistant", "two")) * 2),
+    Conversation(0, (ChatMessage("assistant", "text"),), "text"),
 )
 
 
-def made_of(
+def fingerprints_of(
     source_sha256: str,
     settings: DataSettings,
     renderer: PromptRenderer,
@@ -40,9 +47,9 @@ def made_of(
         **({} if adapter is None else {"adapter": adapter}),
         "tokenizer": _hash(renderer.tokenizer.backend_tokenizer.to_str(), str(renderer.end_of_turn)),
         "prompt": _hash(*_objective_texts(objective), *_prompt_texts(settings, renderer, objective)),
-        # A licence is told of the rows, and makes none of them.
+        # A license is told of the rows, and makes none of them.
         "settings": _hash(
-            json.dumps(settings.model_dump(exclude={"licence"})), str(context_length), str(FORM)
+            json.dumps(settings.model_dump(exclude={"license"})), str(context_length), str(FORM)
         ),
     }
 
@@ -53,9 +60,9 @@ def _objective_texts(objective: ObjectiveInfo) -> list[str]:
 
 
 def _prompt_texts(settings: DataSettings, renderer: PromptRenderer, objective: ObjectiveInfo) -> list[str]:
-    if not objective.has_effect("data.prompt"):
+    if not objective.has_effect("data.prompt_template"):
         return []
-    if settings.prompt == "chat":  # a template is its own text, and may refuse what the probes say
+    if settings.prompt_template == "chat":  # a template is its own text, and may refuse what the probes say
         return [renderer.tokenizer.chat_template]
     return [str(renderer.lay_out(probe)) for probe in PROBES]
 

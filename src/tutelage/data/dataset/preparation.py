@@ -14,20 +14,20 @@ from tutelage.config.objectives import DEFAULT, ObjectiveInfo
 from tutelage.config.recipe import DataSettings, ModelSettings
 from tutelage.data.dataset.division import UNDIVIDED, divide, divide_again, split_writers
 from tutelage.data.dataset.empty_splits import empty_splits
-from tutelage.data.dataset.fingerprints import made_of
+from tutelage.data.dataset.fingerprints import fingerprints_of
 from tutelage.data.dataset.ledger import Ledger
 from tutelage.data.dataset.prepared_rows import PreparedRows, map_split
 from tutelage.data.dataset.row_encoder import ANSWERS, EncodedRows, Labels, RowEncoder
-from tutelage.data.dataset.splits import Sides
+from tutelage.data.dataset.splits import SplitAssigner
 from tutelage.data.dataset.token_figures import count_tokens
 from tutelage.data.formats.formats import ConversationReader
 from tutelage.data.prompts.encoding import naming_row_of_surrogate, vocabulary_of
 from tutelage.data.prompts.prompts import PromptRenderer
-from tutelage.data.quality.checks import asked, check_each, fingerprint
+from tutelage.data.quality.checks import check_each, fingerprint, prompt_of
 from tutelage.data.quality.first_rows import FINGERPRINT_BYTES
 from tutelage.data.quality.label_names import SeenLabels
 from tutelage.data.rows.conversations import Conversation
-from tutelage.data.rows.records import OpenSource, Record, Source
+from tutelage.data.rows.records import Record, Source, SourceReader
 from tutelage.errors import DataError
 from tutelage.run.artifacts import Note, Preparation, RowCounts, TokenCounts, write_artifact
 from tutelage.run.folder import LEDGER, PREPARATION, SPLITS
@@ -47,7 +47,7 @@ class PreparedData:
 
 
 def prepare(
-    source: OpenSource,
+    source: SourceReader,
     settings: DataSettings,
     renderer: PromptRenderer,
     *,
@@ -71,7 +71,7 @@ def prepare(
     """
     ledger = Ledger()
     reader = ConversationReader(source.name, settings, needs_labels=encoder.needs_labels, objective=objective)
-    sides = Sides(rule=settings.split, train_share=settings.train_share, test_share=settings.test_share)
+    sides = SplitAssigner(rule=settings.split, train_size=settings.train_size, test_size=settings.test_size)
     limit = min(settings.max_length or context_length, context_length)
     questions = bytearray()  # a fingerprint of what each row asks
     overlong: list[tuple[int, int]] = []
@@ -93,10 +93,10 @@ def prepare(
                 side = sides.add_row(conversation, trains_all=trains_all)
                 for writer, row in zip(writers[side or 0], rows, strict=True):
                     writer.add(row)
-                questions += fingerprint(asked(conversation))
+                questions += fingerprint(prompt_of(conversation))
             if count % ROWS_TOLD == 0:
                 progress(ROWS_TOLD)
-    if overlong and settings.overlong == "stop":
+    if overlong and settings.overlong == "error":
         _check_lengths(overlong, limit, settings)
     if not len(sides.rows):
         read = ledger.counts()["read"]
@@ -108,7 +108,7 @@ def prepare(
     encoder.check_splits(splits, labels, source.name)
     _write_lines(LEDGER, folder, ledger.lines(sides.rows, stands))
     preparation = Preparation(
-        format=2,
+        format=3,
         source=source.name,
         sha256=source.sha256,
         kind=source.kind,
@@ -117,7 +117,7 @@ def prepare(
         model_sha256=weights,
         model_files=dict(model_files),
         checksums="verified" if is_checked else "skipped",
-        made_of=made_of(
+        fingerprints=fingerprints_of(
             source.sha256,
             settings,
             renderer,
@@ -134,7 +134,7 @@ def prepare(
         objective=objective.name,
         classes=labels.classes,
         label_sets=[list(one) for one in labels.sets],
-        prompt=settings.prompt if objective.has_effect("data.prompt") else ALONE,
+        prompt_template=settings.prompt_template if objective.has_effect("data.prompt_template") else ALONE,
         split=settings.split,
         end_of_turn=renderer.tokenizer.convert_ids_to_tokens(renderer.end_of_turn),
         end_of_turn_id=renderer.end_of_turn,
@@ -158,7 +158,7 @@ def _naming_rows(rendered: Iterable[EncodedRows], file_of: Callable[[int], str])
 
 def _divided(
     folder: Path,
-    sides: Sides,
+    sides: SplitAssigner,
     settings: DataSettings,
     source: str,
     vocabulary: int,
@@ -168,16 +168,16 @@ def _divided(
     """Put the rows that were written into the files of their splits, and return the side of each: (rows,)."""
     for empty in empty_splits(sides, settings):
         raise DataError(empty.code, f"{source}: {empty.what}. {empty.remedy}")
-    stands = sides.sides()
+    stands = sides.splits()
     if settings.split == "group":
-        divide_again(folder, sides.first_sides(), stands, vocabulary, answers=answers)
+        divide_again(folder, sides.first_splits(), stands, vocabulary, answers=answers)
     else:
         divide(folder, stands, vocabulary, answers=answers)
     return stands
 
 
 def _kept(
-    source: OpenSource,
+    source: SourceReader,
     settings: DataSettings,
     reader: ConversationReader,
     ledger: Ledger,

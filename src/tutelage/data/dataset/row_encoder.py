@@ -55,7 +55,7 @@ class RowEncoder:
 
     `answers` names what `encode` yields of each conversation, in order: files, previews and drawings call them so. A
     single one has no name. Where the `last_answer_alone` is trained, the earlier ones of a conversation are not,
-    whatever `data.loss_on` says. With `needs_labels` each row says whether its answer is desirable, and with
+    whatever `data.train_on` says. With `needs_labels` each row says whether its answer is desirable, and with
     `learns_labels` the answers are labels, each of which has to be among the training rows.
     """
 
@@ -73,14 +73,14 @@ class RowEncoder:
 
     def trains_earlier_answers(self, settings: DataSettings) -> bool:
         """Tell whether the answers before the last one of a conversation are trained too."""
-        return not self.last_answer_alone and settings.loss_on != "last_response"
+        return not self.last_answer_alone and settings.train_on != "last"
 
 
 def encode_answers(
     renderer: PromptRenderer, conversations: Iterable[Conversation], settings: DataSettings, labels: Labels
 ) -> Iterator[EncodedRows]:
-    """Yield each conversation with the row of its answers, those supervised that `data.loss_on` names."""
-    for conversation, row in renderer.rows(conversations, loss_on=settings.loss_on):
+    """Yield each conversation with the row of its answers, those supervised that `data.train_on` names."""
+    for conversation, row in renderer.rows(conversations, train_on=settings.train_on):
         yield conversation, (row,)
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from tutelage.data.prompts.prompts import PromptRenderer
-from tutelage.data.rows.conversations import single_turn
+from tutelage.data.rows.conversations import single_exchange_of
 from tutelage.text.characters import is_unseen
 from tutelage.tree.examples import PreparedRow
 
@@ -15,7 +15,7 @@ TEXT_MARK, INPUT_MARK = "\ue000", "\ue001"  # private characters, which no promp
 
 
 @dataclass(frozen=True)
-class Question:
+class SamplePrompt:
     """What is asked: an instruction and its input, or the text of a classification."""
 
     text: str
@@ -35,18 +35,18 @@ class _Frame:
     between: str | None
     ending: str
 
-    def question(self, prompt: str) -> Question | None:
+    def question(self, prompt: str) -> SamplePrompt | None:
         """Return what stands in the frame, None where a prompt is none of this frame."""
         if not (prompt.startswith(self.opening) and prompt.endswith(self.ending)):
             return None
         asked = prompt[len(self.opening) : len(prompt) - len(self.ending)]
         if self.between is None:
-            return Question(asked)
+            return SamplePrompt(asked)
         text, between, given = asked.partition(self.between)
-        return Question(text, given) if between else None
+        return SamplePrompt(text, given) if between else None
 
 
-def choose_question(rows: Sequence[PreparedRow], renderer: PromptRenderer) -> Question | None:
+def choose_sample_prompt(rows: Sequence[PreparedRow], renderer: PromptRenderer) -> SamplePrompt | None:
     """Return the question of a row that one instruction asks in full; None where no row is short and plain enough.
 
     A conversation of several turns, or one with a system text, gets other ids when it is asked as one instruction.
@@ -60,35 +60,35 @@ def choose_question(rows: Sequence[PreparedRow], renderer: PromptRenderer) -> Qu
     for question, row in sorted(asked, key=lambda one: _preference(one[0])):
         if not _can_be_typed(question):
             continue
-        ids = renderer.prompt_ids(single_turn(row.example.row, question.text, question.input, ""))
+        ids = renderer.prompt_ids(single_exchange_of(row.example.row, question.text, question.input, ""))
         if tuple(ids) == row.example.prompt_ids:
             return question
     return None
 
 
-def choose_text(rows: Sequence[PreparedRow]) -> Question | None:
+def choose_text(rows: Sequence[PreparedRow]) -> SamplePrompt | None:
     """Return the text of a row of a classification; None where none is short and plain enough."""
-    texts = (Question(row.prompt) for row in rows[: min(ROWS_TRIED, len(rows))])
+    texts = (SamplePrompt(row.prompt) for row in rows[: min(ROWS_TRIED, len(rows))])
     return min(filter(_can_be_typed, texts), key=_preference, default=None)
 
 
 def _frames(renderer: PromptRenderer) -> Iterator[_Frame]:
-    marked = renderer.prompt_text(single_turn(0, TEXT_MARK, INPUT_MARK, ""))
+    marked = renderer.prompt_text(single_exchange_of(0, TEXT_MARK, INPUT_MARK, ""))
     opening, _, rest = marked.partition(TEXT_MARK)
     between, _, ending = rest.partition(INPUT_MARK)
     if between.strip():  # where blanks alone part the two, a paragraph would be taken for an input
         yield _Frame(opening, between, ending)
-    opening, _, ending = renderer.prompt_text(single_turn(0, TEXT_MARK, "", "")).partition(TEXT_MARK)
+    opening, _, ending = renderer.prompt_text(single_exchange_of(0, TEXT_MARK, "", "")).partition(TEXT_MARK)
     yield _Frame(opening, None, ending)
 
 
-def _preference(question: Question) -> tuple[bool, int]:
+def _preference(question: SamplePrompt) -> tuple[bool, int]:
     """Sort rows on one line first, then the shortest; Python's sort leaves rows of a comfortable length in order."""
     whole = question.as_message
     return "\n" in f"{question.text}{question.input}", max(len(whole), COMFORTABLE)
 
 
-def _can_be_typed(question: Question) -> bool:
+def _can_be_typed(question: SamplePrompt) -> bool:
     """Tell whether a terminal shows the text and takes it back as it is; a pasted tab would complete a name."""
     whole = question.as_message
     return bool(question.text.strip()) and len(whole) <= LONGEST and not _holds_unseen(whole)

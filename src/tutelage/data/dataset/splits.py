@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from tutelage.config.recipe import SplitRule
-from tutelage.data.quality.prompt_identity import DIGEST_BYTES, prompt_digest, prompts_of
+from tutelage.data.quality.prompt_fingerprint import DIGEST_BYTES, prompt_digest, prompts_of
 from tutelage.data.rows.conversations import Conversation
 from tutelage.run.folder import SPLITS
 
@@ -15,14 +15,14 @@ BRANCHES_OF_A_QUESTION = 8
 
 
 def split_rows(
-    rows: Sequence[Conversation], *, rule: SplitRule, train_share: float, test_share: float
+    rows: Sequence[Conversation], *, rule: SplitRule, train_size: float, test_size: float
 ) -> dict[str, list[Conversation]]:
     """Return the rows of `train`, `test` and `validation`, each in the order of the source."""
-    sides = Sides(rule=rule, train_share=train_share, test_share=test_share)
+    sides = SplitAssigner(rule=rule, train_size=train_size, test_size=test_size)
     for row in rows:
         sides.add_row(row)
     return {
-        name: [row for row, side in zip(rows, sides.sides(), strict=True) if side == place]
+        name: [row for row, side in zip(rows, sides.splits(), strict=True) if side == place]
         for place, name in enumerate(SPLITS)
     }
 
@@ -39,7 +39,7 @@ def find_leaks(splits: dict[str, list[Conversation]]) -> dict[str, list[int]]:
     }
 
 
-class Sides:
+class SplitAssigner:
     """Decides which side each row stands on, and keeps of a row its number and fingerprints of its prompts.
 
     By group each prompt is placed by its own hash: equal prompts stay together, and a growing file moves no row. Where
@@ -49,8 +49,8 @@ class Sides:
     Stratified, each side gets its share of the rows of each label as nearly as whole groups of equal prompts allow.
     """
 
-    def __init__(self, *, rule: SplitRule, train_share: float, test_share: float) -> None:
-        self._rule, self._train_share, self._test_share = rule, train_share, test_share
+    def __init__(self, *, rule: SplitRule, train_size: float, test_size: float) -> None:
+        self._rule, self._train_size, self._test_size = rule, train_size, test_size
         self._rows = array("q")
         self._prompts = bytearray()
         # Of the answers before the last one of a row: their prompts, whether they are supervised, and the row's place.
@@ -58,9 +58,9 @@ class Sides:
         self._labels, self._numbers = array("q"), dict[str, int]()  # of a stratified split
         self._sides = bytearray()  # by group, of each row by its own prompt
 
-    def under(self, rule: SplitRule) -> "Sides":
+    def under(self, rule: SplitRule) -> "SplitAssigner":
         """Return the sides on which the rows that were taken in would stand by another rule."""
-        other = Sides(rule=rule, train_share=self._train_share, test_share=self._test_share)
+        other = SplitAssigner(rule=rule, train_size=self._train_size, test_size=self._test_size)
         other._rows, other._prompts = self._rows, self._prompts
         other._earlier, other._is_trained, other._owners = self._earlier, self._is_trained, self._owners
         for begin in range(0, len(self._prompts) if rule == "group" else 0, DIGEST_BYTES):
@@ -96,32 +96,32 @@ class Sides:
 
     def _side(self, digest: bytes | bytearray) -> int:
         place = int.from_bytes(digest[:6]) / 2**48  # in [0, 1), and it depends on nothing but the prompt
-        return (place >= self._train_share) + (place >= self._train_share + self._test_share)
+        return (place >= self._train_size) + (place >= self._train_size + self._test_size)
 
     @property
     def rows(self) -> np.ndarray:
         """The numbers of the rows: (rows,)."""
         return np.array(self._rows, dtype=np.int64)
 
-    def sides(self) -> np.ndarray:
+    def splits(self) -> np.ndarray:
         """Return the side of each row as its place in SPLITS: (rows,) uint8."""
         if self._rule == "position":
             places = np.arange(len(self._rows))
-            train_end = int(len(places) * self._train_share)
-            test_end = train_end + int(len(places) * self._test_share)
+            train_end = int(len(places) * self._train_size)
+            test_end = train_end + int(len(places) * self._test_size)
             return (places >= train_end).astype(np.uint8) + (places >= test_end)
         groups, followers, is_opening = self._groups()
         if self._rule == "group":
-            sides = self.first_sides()
+            sides = self.first_splits()
             sides[followers] = [self._side(group.tobytes()) for group in groups[followers]]
         else:
-            rest = max(0.0, 1 - self._train_share - self._test_share)
-            shares = np.array([self._train_share, self._test_share, rest])
-            sides = stratified_sides(groups, np.array(self._labels), shares)
+            rest = max(0.0, 1 - self._train_size - self._test_size)
+            shares = np.array([self._train_size, self._test_size, rest])
+            sides = stratified_splits(groups, np.array(self._labels), shares)
         sides[is_opening] = 0
         return sides
 
-    def first_sides(self) -> np.ndarray:
+    def first_splits(self) -> np.ndarray:
         """Return what `add` returned of each row where the rule is by group: (rows,) uint8."""
         return np.frombuffer(bytes(self._sides), dtype=np.uint8).copy()
 
@@ -132,7 +132,7 @@ class Sides:
 
     def leaks(self) -> dict[str, list[int]]:
         """Return the rows of `test` and `validation` whose normalised prompt is also trained on."""
-        rows, sides, prompts = self.rows, self.sides(), self._fingerprints
+        rows, sides, prompts = self.rows, self.splits(), self._fingerprints
         is_trained = np.frombuffer(bytes(self._is_trained), dtype=bool)
         earlier = self._earlier_fingerprints[
             is_trained & (sides[np.array(self._owners, dtype=np.int64)] == 0)
@@ -185,7 +185,7 @@ def _firsts(pairs: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(columns).view(f"V{DIGEST_BYTES}").ravel()
 
 
-def stratified_sides(prompts: np.ndarray, labels: np.ndarray, shares: np.ndarray) -> np.ndarray:
+def stratified_splits(prompts: np.ndarray, labels: np.ndarray, shares: np.ndarray) -> np.ndarray:
     """Return the side of each row, (rows,) uint8, so that each side has its share of each label within one row.
 
     `prompts` are fingerprints, (rows,), and rows with the same one are a group that stays together; a group with
@@ -207,8 +207,8 @@ def _fill(sizes: np.ndarray, shares: np.ndarray) -> list[int]:
     placed, sides = np.zeros(len(shares)), []
     for size in sizes.tolist():
         behind = shares * (placed.sum() + size) - placed
-        has_room = room >= size
-        side = int(np.argmax(np.where(has_room, behind, -np.inf)) if has_room.any() else np.argmax(room))
+        has_budget = room >= size
+        side = int(np.argmax(np.where(has_budget, behind, -np.inf)) if has_budget.any() else np.argmax(room))
         room[side] -= size
         placed[side] += size
         sides.append(side)

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tutelage.config.recipe import LossOn
+from tutelage.config.recipe import TrainOn
 from tutelage.data.dataset.prepared_rows import PreparedRows, id_type
 from tutelage.data.prompts.encoding import naming_row_of_surrogate
 from tutelage.data.prompts.prompts import PromptRenderer
-from tutelage.data.quality.checks import CheckedRow, opening_turn
+from tutelage.data.quality.checks import CheckedRow, opening_message
 from tutelage.data.rows.conversations import Conversation
 from tutelage.tree.examples import Example
 from tutelage.tree.prefix_tree import count_distinct, count_distinct_runs
@@ -84,7 +84,11 @@ class TokenCounter:
 
 
 def count_row_tokens(
-    checked: Iterable[CheckedRow], renderer: PromptRenderer, *, loss_on: LossOn, file_of: Callable[[int], str]
+    checked: Iterable[CheckedRow],
+    renderer: PromptRenderer,
+    *,
+    train_on: TrainOn,
+    file_of: Callable[[int], str],
 ) -> dict[int, int]:
     """Return the tokens of every row that has an example, be it dropped as a repeat or for its size.
 
@@ -92,13 +96,13 @@ def count_row_tokens(
     """
     rows = [one.row for one in checked if _has_example(one.row)]
     with naming_row_of_surrogate(file_of):
-        return {example.row: example.tokens for example in renderer.examples(rows, loss_on=loss_on)}
+        return {example.row: example.tokens for example in renderer.examples(rows, train_on=train_on)}
 
 
 def _has_example(row: Conversation) -> bool:
-    if not row.turns or row.turns[-1].role != "assistant" or not row.turns[-1].is_supervised:
+    if not row.messages or row.messages[-1].role != "assistant" or not row.messages[-1].is_supervised:
         return False
-    return row.is_plain_text or opening_turn(row).role != "assistant"
+    return row.is_plain_text or opening_message(row).role != "assistant"
 
 
 def count_tokens(splits: Mapping[str, PreparedRows]) -> dict[str, int]:

@@ -1,24 +1,24 @@
 """Rows in the format of Alpaca, with the earlier turns that some of its kin have."""
 
 from tutelage.data.formats.messages import list_in_text, system_message
-from tutelage.data.rows.conversations import Turn
+from tutelage.data.rows.conversations import ChatMessage
 from tutelage.data.rows.reading import Reading, RowError, Value, json_kind
 
 
-def read_alpaca(value: Value, reading: Reading) -> tuple[Turn, ...]:
-    asked = Turn("user", reading.text(value, "instruction"), reading.text(value, "input"))
-    answered = Turn("assistant", reading.text(value, "output"))
+def read_alpaca(value: Value, reading: Reading) -> tuple[ChatMessage, ...]:
+    asked = ChatMessage("user", reading.text(value, "instruction"), reading.text(value, "input"))
+    answered = ChatMessage("assistant", reading.text(value, "output"))
     if not value.get("system") and not value.get("history"):
         return (asked, answered)
     return (*system_message(value, reading), *_history(value), asked, answered)
 
 
-def _history(value: Value) -> tuple[Turn, ...]:
+def _history(value: Value) -> tuple[ChatMessage, ...]:
     """Read Alpaca's earlier turns: a list of pairs of a question and its answer."""
     history = value.get("history") or []
     if isinstance(history, str) and history.lstrip().startswith("["):
         history = list_in_text(history, "history")
-    turns: list[Turn] = []
+    turns: list[ChatMessage] = []
     for pair in history if isinstance(history, list) else [history]:
         if not isinstance(pair, list) or len(pair) != 2 or not all(isinstance(text, str) for text in pair):
             raise RowError(
@@ -27,5 +27,5 @@ def _history(value: Value) -> tuple[Turn, ...]:
                 json_kind(pair),
                 'It should be [["question", "answer"], …].',
             )
-        turns += [Turn("user", pair[0]), Turn("assistant", pair[1])]
+        turns += [ChatMessage("user", pair[0]), ChatMessage("assistant", pair[1])]
     return tuple(turns)

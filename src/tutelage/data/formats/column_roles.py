@@ -77,9 +77,9 @@ def roles_of_answers(samples: ColumnSamples, known: Mapping[Role, str]) -> dict[
     if first is not None and "asked" not in known and not first.is_meta and not first.is_called("label"):
         # One text beside many is what is wanted of each of them, or how the model should be.
         asked = next(column for column in samples.columns() if column.name == roles["asked"])
-        if first.is_constant and asked.questions >= SHARE / 2:
+        if first.is_constant and asked.question_rate >= SHARE / 2:
             roles["system"] = first.name
-        elif asked.questions < SHARE / 2 and "context" not in known:
+        elif asked.question_rate < SHARE / 2 and "context" not in known:
             roles["context"], roles["asked"] = roles["asked"], first.name
     if "context" not in roles:
         found = next((column for column in texts if _is_context(samples, column, roles)), None)
@@ -108,7 +108,7 @@ def _answer(
     What the columns hold decides; their names choose among those that hold the same kind of thing.
     """
     objects = [column for column in columns if column.is_json]
-    plain = [column for column in texts if column.questions < SHARE / 2]
+    plain = [column for column in texts if column.question_rate < SHARE / 2]
     filled = [column for column in plain if column.is_filled] or plain
     quoted = [
         column
@@ -123,7 +123,7 @@ def _answer(
         found = _text_answer(samples, texts, filled, has_question=has_question)
     elif texts or has_question or len(_short(columns, ())) > 1:
         found = _short_answer(samples, columns, texts) or _few_answers(
-            columns, has_question=has_question or any(column.questions >= SHARE / 2 for column in texts)
+            columns, has_question=has_question or any(column.question_rate >= SHARE / 2 for column in texts)
         )
     else:
         found = None
@@ -138,7 +138,7 @@ def _text_answer(
     samples: ColumnSamples, texts: Sequence[Column], filled: Sequence[Column], *, has_question: bool
 ) -> Column:
     """Return which of the columns of texts without questions holds the answers."""
-    questions = [column for column in texts if column.questions >= SHARE / 2]
+    questions = [column for column in texts if column.question_rate >= SHARE / 2]
     candidates = [column for column in filled if not _is_passage(samples, column, filled)] or filled
     if questions or has_question:
         begin = max(questions, key=_asked_rank).place if questions else -1
@@ -169,7 +169,7 @@ def _are_outdone(
     quoted: Sequence[Column], samples: ColumnSamples, texts: Sequence[Column], filled: Sequence[Column]
 ) -> bool:
     """Tell whether texts stand beside questions that are answers rather than the short values that a text holds."""
-    if not any(column.questions >= SHARE / 2 for column in texts):
+    if not any(column.question_rate >= SHARE / 2 for column in texts):
         return False
     are_called = [any(column.is_called("answered") for column in some) for some in (filled, quoted)]
     free = [column for column in filled if not _is_passage(samples, column, [*filled, *quoted])]
@@ -177,7 +177,7 @@ def _are_outdone(
 
 
 def _asked_rank(column: Column) -> tuple:
-    has_questions = column.questions >= SHARE / 2
+    has_questions = column.question_rate >= SHARE / 2
     return has_questions, column.is_filled, column.is_called("asked"), not column.is_meta, -column.place
 
 
@@ -190,7 +190,7 @@ def _is_context(samples: ColumnSamples, column: Column, roles: Mapping[Role, str
     answers = [one for one in samples.columns() if one.name == roles["answered"]]
     asked = next(one for one in samples.columns() if one.name == roles["asked"])
     is_between = asked.place < column.place < answers[0].place if answers else False
-    is_input = is_between and asked.questions < SHARE / 2
+    is_input = is_between and asked.question_rate < SHARE / 2
     return is_input or _is_passage(samples, column, answers)
 
 

@@ -28,7 +28,7 @@ class Column:
     rows: int
     distinct: int
     size: float
-    questions: float
+    question_rate: float
     json: float
     bare: float
 
@@ -104,7 +104,7 @@ class ColumnSamples:
             rows=len(self._rows),
             distinct=len(set(texts)),
             size=sum(map(_size, texts)) / count,
-            questions=sum(bool(QUESTION.search(text)) for text in texts) / count,
+            question_rate=sum(bool(QUESTION.search(text)) for text in texts) / count,
             json=sum(map(_is_json, texts)) / count,
             bare=sum(bool(BARE_VALUE.fullmatch(text) or CODE.fullmatch(text)) for text in texts) / count,
         )

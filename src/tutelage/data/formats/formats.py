@@ -75,14 +75,14 @@ class ConversationReader:
         self._source, self._settings, self._objective = source, settings, objective
         self._samples = ColumnSamples()  # of rows whose fields fit nothing
         self._reading = Reading(
-            settings.coerce, learns_prompts=settings.loss_on == "everything", roles=settings.roles
+            settings.coerce, learns_prompts=settings.train_on == "all", roles=settings.roles
         )
         self._reading_arrow = replace(self._reading, is_from_arrow=True)
         self._fitting: dict[tuple[str, ...], list[str]] = {}  # rows with the same fields are looked at once
         self._rows_by_fields: Counter[tuple[str, ...]] = Counter()
         self._rows_by_format: Counter[str] = Counter()
         self._first_of_format: dict[str, int] = {}
-        self._is_chat = settings.prompt == "chat"
+        self._is_chat = settings.prompt_template == "chat"
         self._blank_system = 0  # rows with an empty system message, which the chat template decides about
         self._other_values = NamedRows()
         self._unclear: dict[tuple[str, ...], NamedRows] = {}
@@ -138,12 +138,12 @@ class ConversationReader:
             self._other_values.add(record)
             return None
         own = record
-        if self._settings.map:
-            self._reading.unused.update(left_by_map(record.value, self._settings.map))
+        if self._settings.column_map:
+            self._reading.unused.update(left_by_map(record.value, self._settings.column_map))
             if not self._rows_by_fields:
                 rare = {*fields_of([*SCHEMAS]), TAG}
-                check_field_names(self._settings.map, fields_of_formats(), rare=rare, there=own.value)
-            record = mapped(record, self._settings.map)
+                check_field_names(self._settings.column_map, fields_of_formats(), rare=rare, there=own.value)
+            record = mapped(record, self._settings.column_map)
         if self._settings.instruction is not None:
             record = self._instructed.with_instruction(record)
         fields = tuple(record.value)
@@ -183,7 +183,7 @@ class ConversationReader:
             reading = self._reading_arrow if record.is_from_arrow else self._reading
             conversation = read_row(record.row, value, name, reading)
             conversation = self._kto.labelled(conversation, record, name)
-            if self._is_chat and without_blank_system(conversation.turns) is not conversation.turns:
+            if self._is_chat and without_blank_system(conversation.messages) is not conversation.messages:
                 self._blank_system += 1
             return conversation
         except RowError as fault:
@@ -232,10 +232,10 @@ class ConversationReader:
                 row=rows.first.row,
             )
         self._check_fields()
-        self._instructed.refuse()
-        self._kto.refuse()
+        self._instructed.check()
+        self._kto.check()
         if not self._kto.are_taken:
-            self._beside_texts.refuse()
+            self._beside_texts.check()
         for what, (rows, fault) in self._misread.items():
             raise DataError(
                 fault.code,
@@ -264,7 +264,7 @@ class ConversationReader:
                 missing = [rows for rows in by_format[name] if field not in rows.first.value]
                 if missing:
                     rows = joined(missing)
-                    told = _missing(rows, field, name, self._source, self._settings.map)
+                    told = _missing(rows, field, name, self._source, self._settings.column_map)
                     raise DataError("data.missing_field", told, row=rows.first.row)
 
     def _are_unknown(self, by_format: Mapping[str, Sequence[NamedRows]]) -> bool:
@@ -324,7 +324,8 @@ def _missing(missing: NamedRows, field: str, name: str, source: str, paths: Mapp
     hint = f" Rename {near!r} to {field!r}." if near else ""
     if field in paths:
         column = nearest(paths[field], keys)
-        hint = f" data.map takes it from {paths[field]!r}, which is not there.{did_you_mean(column and repr(column))}"
+        meant = did_you_mean(column and repr(column))
+        hint = f" data.column_map takes it from {paths[field]!r}, which is not there.{meant}"
     has = ", ".join(repr(key) for key in keys[:FIELDS_NAMED]) or "no fields at all"
     needs = " and ".join(repr(required) for required in SCHEMAS[name].required)
     may = f" (and may have {', '.join(map(repr, SCHEMAS[name].optional))})" if SCHEMAS[name].optional else ""

@@ -34,7 +34,7 @@ class InstructedRows:
         if format not in FORMATS or (format == "preference" and has_other):
             self._unfit.add(record)
 
-    def refuse(self) -> None:
+    def check(self) -> None:
         """Stop where the instruction would have no effect."""
         if self._unfit.count:
             raise DataError(

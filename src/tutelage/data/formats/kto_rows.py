@@ -112,7 +112,7 @@ class KtoRows:
         """Whether rows have certainly been seen that are refused in the end."""
         return (self._is_certain and not self.are_taken) or bool(self._unlabelled.count)
 
-    def refuse(self) -> None:
+    def check(self) -> None:
         """Stop where a row lacks the label that it needs, or has one that would not be heeded."""
         if self._are_needed:
             self._require_labels()
@@ -140,7 +140,7 @@ class KtoRows:
         is_other = self._is_other or len(self._numbers) > len(NUMBERS) - 1  # as of -1, 0 and 1
         if not self._unwanted.count or (is_other and not self._is_certain):
             return
-        options = options_of(self._settings, self._settings.map)
+        options = options_of(self._settings, self._settings.column_map)
         raise DataError(
             "data.kto_rows",
             f"{self._source}: {self._unwanted} with {self._field!r} false: the answer is not wanted. Rows with such a"

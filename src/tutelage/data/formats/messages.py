@@ -5,7 +5,7 @@ from typing import Any, cast
 
 from tutelage.data.formats.masks import read_mask
 from tutelage.data.formats.tool_calls import CALL_FIELDS, calls_of, read_calls
-from tutelage.data.rows.conversations import Role, Turn
+from tutelage.data.rows.conversations import ChatMessage, Role
 from tutelage.data.rows.json_rows import strict_json
 from tutelage.data.rows.reading import NOTHING, Reading, RowError, Value, json_kind
 
@@ -36,17 +36,17 @@ OTHER_CONTENT = (
 )
 
 
-def read_side(value: Value, field: str, role: Role, reading: Reading) -> tuple[Turn, ...]:
+def read_prompt_or_answer(value: Value, field: str, role: Role, reading: Reading) -> tuple[ChatMessage, ...]:
     """Read one side of an exchange: a text, one message, or a list of messages."""
     found = value.get(field)
     if isinstance(found, list):
         return read_messages(found, field, reading)
     if isinstance(found, dict):
         return read_messages([found], field, reading)
-    return (Turn(role, reading.text(value, field)),)
+    return (ChatMessage(role, reading.text(value, field)),)
 
 
-def read_messages(found: Any, field: str, reading: Reading) -> tuple[Turn, ...]:
+def read_messages(found: Any, field: str, reading: Reading) -> tuple[ChatMessage, ...]:
     if isinstance(found, str) and found.lstrip().startswith("["):
         found, reading = list_in_text(found, field), reading.of_text()  # a CSV cell can hold nothing but text
     if found is None:
@@ -73,7 +73,7 @@ def list_in_text(text: str, field: str) -> Any:
         ) from fault
 
 
-def _turn(turn: Any, field: str, reading: Reading) -> Turn:
+def _turn(turn: Any, field: str, reading: Reading) -> ChatMessage:
     """Read one turn: role or from, and content or value."""
     if not isinstance(turn, dict):
         raise RowError(
@@ -107,11 +107,11 @@ def _turn(turn: Any, field: str, reading: Reading) -> Turn:
         reading.pass_over(turn, used, f"turns in {field!r}")
     if known in ROLES_OF_CALLS:
         calls = (*calls_of(turn.get(text_field), reading), *read_calls(turn, reading))
-        return Turn(role, "", calls=calls, is_supervised=is_learnt is not False)
+        return ChatMessage(role, "", calls=calls, is_supervised=is_learnt is not False)
     text = _content(turn, text_field, field, reading)
     if role != "assistant":
-        return Turn(role, text)
-    return Turn(role, text, calls=read_calls(turn, reading), is_supervised=is_learnt is not False)
+        return ChatMessage(role, text)
+    return ChatMessage(role, text, calls=read_calls(turn, reading), is_supervised=is_learnt is not False)
 
 
 def _of_prompt(masks: list[str], field: str, reading: Reading, *, is_learnt: bool) -> list[str]:
@@ -120,8 +120,8 @@ def _of_prompt(masks: list[str], field: str, reading: Reading, *, is_learnt: boo
         raise RowError(
             "data.weight_0_on_prompt",
             f"with {masks[0]!r} that masks another message than an answer in {field!r}",
-            "one that data.loss_on=everything learns",
-            "Remove the mask, or learn the answers alone with --set data.loss_on=response.",
+            "one that data.train_on=all learns",
+            "Remove the mask, or learn the answers alone with --set data.train_on=assistant.",
         )
     return masks if is_learnt is reading.learns_prompts else []
 
@@ -154,15 +154,17 @@ def _text_of_part(part: Any, field: str, reading: Reading) -> str | None:
     return part[name]
 
 
-def system_message(value: Value, reading: Reading) -> tuple[Turn, ...]:
+def system_message(value: Value, reading: Reading) -> tuple[ChatMessage, ...]:
     """Read the field system, a text or a list of parts; a blank one is none, as a table writes it."""
     if value.get("system") in NOTHING:
         return ()
     text = _content(value, "system", "system", reading)
-    return (Turn("system", text),) if text.strip() else ()
+    return (ChatMessage("system", text),) if text.strip() else ()
 
 
-def with_system_field(value: Value, turns: tuple[Turn, ...], reading: Reading) -> tuple[Turn, ...]:
+def with_system_field(
+    value: Value, turns: tuple[ChatMessage, ...], reading: Reading
+) -> tuple[ChatMessage, ...]:
     """Put the field system before the messages of its row, unless they begin with the same text."""
     field = system_message(value, reading)
     if not field or not turns or turns[0].role != "system":
@@ -175,7 +177,7 @@ def with_system_field(value: Value, turns: tuple[Turn, ...], reading: Reading) -
     return turns
 
 
-def one_system(apart: Sequence[Turn], own: Sequence[Turn]) -> tuple[Turn, ...]:
+def one_system(apart: Sequence[ChatMessage], own: Sequence[ChatMessage]) -> tuple[ChatMessage, ...]:
     """Return the system texts of a conversation, of which those of a prompt apart may be the same, or the only ones."""
     if not any(turn.text.strip() for turn in apart):
         return tuple(own or apart)
@@ -185,7 +187,7 @@ def one_system(apart: Sequence[Turn], own: Sequence[Turn]) -> tuple[Turn, ...]:
     return tuple(own)
 
 
-def _require_same_system_text(apart: Sequence[Turn], own: Sequence[Turn], what: str) -> None:
+def _require_same_system_text(apart: Sequence[ChatMessage], own: Sequence[ChatMessage], what: str) -> None:
     first, second = ([turn.text.strip() for turn in turns if turn.text.strip()] for turns in (apart, own))
     if first != second:
         raise RowError(
@@ -196,7 +198,7 @@ def _require_same_system_text(apart: Sequence[Turn], own: Sequence[Turn], what: 
         )
 
 
-def split_system(turns: Sequence[Turn]) -> tuple[tuple[Turn, ...], tuple[Turn, ...]]:
+def split_system(turns: Sequence[ChatMessage]) -> tuple[tuple[ChatMessage, ...], tuple[ChatMessage, ...]]:
     """Return the system texts that turns begin with, and the other turns."""
     first = next((place for place, turn in enumerate(turns) if turn.role != "system"), len(turns))
     return tuple(turns[:first]), tuple(turns[first:])

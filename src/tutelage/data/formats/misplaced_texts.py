@@ -5,8 +5,8 @@ from collections.abc import Iterator
 
 from tutelage.codes import Message
 from tutelage.data.formats.prompt_and_answer import BEGINNINGS, looks_like_messages
-from tutelage.data.quality.checks import turn_names
-from tutelage.data.rows.conversations import Conversation, Turn
+from tutelage.data.quality.checks import message_names
+from tutelage.data.rows.conversations import ChatMessage, Conversation
 
 # A prompt that is too short says too little: an answer to "Hi" may well begin with it.
 LEAST_WORDS, LEAST_CHARACTERS, LEAST_OTHER_CHARACTERS = 3, 12, 4
@@ -18,7 +18,7 @@ def find_misplaced(row: Conversation) -> Iterator[Message]:
     """Yield what stands in the texts of a row that should stand elsewhere, or not at all."""
     if not _is_worth_a_look(row) or row.is_labelled:  # whose texts may be of any kind
         return
-    named = {name: turn.text for name, turn in zip(turn_names(row), row.turns, strict=True)}
+    named = {name: turn.text for name, turn in zip(message_names(row), row.messages, strict=True)}
     holding = [
         name for name, text in {**named, "rejected": row.rejected or ""}.items() if looks_like_messages(text)
     ]
@@ -39,7 +39,7 @@ def find_misplaced(row: Conversation) -> Iterator[Message]:
 def _is_worth_a_look(row: Conversation) -> bool:
     """Tell, at a glance, whether a text begins like JSON or white space, or as the one before it does."""
     before = None
-    for turn in row.turns:
+    for turn in row.messages:
         begin = turn.text[:1]
         if begin == before or begin in BEGINNINGS:
             return True
@@ -51,19 +51,19 @@ def _repeats(row: Conversation) -> Iterator[str]:
     """Yield which answers begin with what they answer."""
     name = "the answer" if row.rejected is None else "chosen"
     asked = None
-    for turn in row.turns:
+    for turn in row.messages:
         if asked and turn.role == "assistant":
             if _repeats_prompt(asked, turn.text):
                 yield name
-            if row.rejected and turn is row.turns[-1] and _repeats_prompt(asked, row.rejected):
+            if row.rejected and turn is row.messages[-1] and _repeats_prompt(asked, row.rejected):
                 yield "rejected"
         asked = turn if turn.role == "user" else None
 
 
-def _repeats_prompt(asked: Turn, answer: str) -> bool:
+def _repeats_prompt(asked: ChatMessage, answer: str) -> bool:
     if answer.lstrip()[:AT_A_GLANCE] != asked.text.lstrip()[:AT_A_GLANCE]:
         return False  # as nearly always
-    return _begins_with(answer, asked.text) or bool(asked.input and _begins_with(answer, asked.asked))
+    return _begins_with(answer, asked.text) or bool(asked.input and _begins_with(answer, asked.content))
 
 
 def _begins_with(answer: str, prompt: str) -> bool:

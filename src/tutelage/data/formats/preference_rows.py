@@ -15,7 +15,7 @@ from tutelage.data.formats.messages import (
     with_system_field,
 )
 from tutelage.data.formats.prompt_and_answer import read_either, read_prompt, starts_with
-from tutelage.data.rows.conversations import Role, Turn
+from tutelage.data.rows.conversations import ChatMessage, Role
 from tutelage.data.rows.reading import NOTHING, Reading, RowError, Value, json_kind
 
 # What the chosen and the rejected answer are called; of several pairs in one row the first one counts. A chosen answer
@@ -42,7 +42,7 @@ _SPEAKERS: dict[str, Role] = {"Human": "user", "Assistant": "assistant"}
 class Pair(NamedTuple):
     """A conversation with the chosen answer, and the rejected answer if it is to the same prompt."""
 
-    turns: tuple[Turn, ...]
+    messages: tuple[ChatMessage, ...]
     rejected: str | None
     is_rejected_supervised: bool = True
 
@@ -143,23 +143,25 @@ def _openai_prompt(found: Any, reading: Reading) -> Any:
     return found["messages"]
 
 
-def _transcripts(row: Value, names: tuple[str, str]) -> tuple[tuple[Turn, ...], tuple[Turn, ...]] | None:
+def _transcripts(
+    row: Value, names: tuple[str, str]
+) -> tuple[tuple[ChatMessage, ...], tuple[ChatMessage, ...]] | None:
     """Return both answers as conversations, where each is the transcript of one as a text."""
     chosen, rejected = (_transcript(row[name]) for name in names)
     return (chosen, rejected) if chosen and rejected else None
 
 
-def _transcript(text: Any) -> tuple[Turn, ...]:
+def _transcript(text: Any) -> tuple[ChatMessage, ...]:
     if not isinstance(text, str):
         return ()
     before, *parts = _SPEAKER.split(text.replace("\r\n", "\n"))
     if before.strip() or len(parts) < 4 or parts[0] != "Human":
         return ()
     pairs = zip(parts[::2], parts[1::2], strict=True)
-    return tuple(Turn(_SPEAKERS[speaker], said.strip()) for speaker, said in pairs)
+    return tuple(ChatMessage(_SPEAKERS[speaker], said.strip()) for speaker, said in pairs)
 
 
-def _transcript_prompt(value: Value) -> tuple[Turn, ...]:
+def _transcript_prompt(value: Value) -> tuple[ChatMessage, ...]:
     """Return the turns of a prompt that is a transcript up to where the assistant is to answer; none of another."""
     name = next((name for name in PROMPTS_OF_PREFERENCES if name in value), None)
     if name not in TEXT_PROMPTS or any(value.get(beside) not in NOTHING for beside in ("input", "history")):
@@ -168,11 +170,11 @@ def _transcript_prompt(value: Value) -> tuple[Turn, ...]:
     return turns[:-1] if turns and turns[-1].role == "assistant" and not turns[-1].text else ()
 
 
-def _trimmed(turns: tuple[Turn, ...]) -> tuple[Turn, ...]:
+def _trimmed(turns: tuple[ChatMessage, ...]) -> tuple[ChatMessage, ...]:
     return tuple(replace(turn, text=turn.text.strip()) for turn in turns)
 
 
-def _is_whole(turns: Sequence[Turn]) -> bool:
+def _is_whole(turns: Sequence[ChatMessage]) -> bool:
     """Tell whether turns begin with what is asked."""
     return bool(turns) and turns[0].role != "assistant"
 
@@ -181,7 +183,7 @@ def _pass_over_prompts(value: Value, names: Sequence[str], reading: Reading) -> 
     reading.pass_over({name: value[name] for name in names}, (), "preference rows with two prompts")
 
 
-def _prompt(value: Value, reading: Reading) -> tuple[Turn, ...]:
+def _prompt(value: Value, reading: Reading) -> tuple[ChatMessage, ...]:
     for name in ("messages", "conversations"):
         if name in value:
             return read_messages(value[name], name, reading)
@@ -193,7 +195,7 @@ def _prompt(value: Value, reading: Reading) -> tuple[Turn, ...]:
         return read_alpaca({**value, "system": None, OUTPUT: ""}, reading)[:-1]
     for name in ("question", "query"):
         if name in value:
-            return (Turn("user", reading.text(value, name)),)
+            return (ChatMessage("user", reading.text(value, name)),)
     raise RowError(
         "data.missing_prompt",
         "with 'chosen' and 'rejected' but no prompt",
@@ -203,8 +205,8 @@ def _prompt(value: Value, reading: Reading) -> tuple[Turn, ...]:
 
 
 def _repeated_prompt(
-    apart: Value, prompts: Sequence[str], turns: Sequence[Turn], reading: Reading
-) -> tuple[tuple[Turn, ...], str | None]:
+    apart: Value, prompts: Sequence[str], turns: Sequence[ChatMessage], reading: Reading
+) -> tuple[tuple[ChatMessage, ...], str | None]:
     """Return the prompt apart that a conversation begins with, and its field."""
     apart_reading = replace(reading, coerces=True, unused=Counter(), as_messages=Counter(), repairs=[])
     for name in prompts:
@@ -218,11 +220,11 @@ def _repeated_prompt(
     return (), None
 
 
-def _asked(turns: Sequence[Turn]) -> tuple[Turn, ...]:
+def _asked(turns: Sequence[ChatMessage]) -> tuple[ChatMessage, ...]:
     return split_system(turns)[1]
 
 
-def _behind(prompt: Sequence[Turn], turns: tuple[Turn, ...]) -> tuple[Turn, ...]:
+def _behind(prompt: Sequence[ChatMessage], turns: tuple[ChatMessage, ...]) -> tuple[ChatMessage, ...]:
     """Return an answer behind its prompt, or a whole conversation with the system texts of the prompt."""
     if not _is_whole(turns):
         return (*prompt, *turns)
@@ -230,7 +232,9 @@ def _behind(prompt: Sequence[Turn], turns: tuple[Turn, ...]) -> tuple[Turn, ...]
     return (*one_system(split_system(prompt)[0], system), *rest)
 
 
-def _rejected(prompt: Sequence[Turn], turns: Sequence[Turn], rejected: tuple[Turn, ...]) -> str | None:
+def _rejected(
+    prompt: Sequence[ChatMessage], turns: Sequence[ChatMessage], rejected: tuple[ChatMessage, ...]
+) -> str | None:
     """Return the last answer of the rejected messages; None where they part from the chosen ones before it.
 
     Without a prompt apart, a rejected answer by itself stands in the place of the last chosen one.
@@ -251,10 +255,10 @@ def _rejected(prompt: Sequence[Turn], turns: Sequence[Turn], rejected: tuple[Tur
     rejected = up_to_answer(rejected)
     if len(chosen) != len(rejected) or not rejected:
         return None
-    return rejected[-1].said if starts_with(rejected, chosen[:-1]) else None
+    return rejected[-1].content if starts_with(rejected, chosen[:-1]) else None
 
 
-def up_to_answer(turns: Sequence[Turn]) -> tuple[Turn, ...]:
+def up_to_answer(turns: Sequence[ChatMessage]) -> tuple[ChatMessage, ...]:
     """Return turns up to the last answer that is learnt, as checks leave out those after it; or up to the last one."""
     answers = [place for place, turn in enumerate(turns) if turn.role == "assistant"]
     learnt = [place for place in answers if turns[place].is_supervised]

@@ -4,9 +4,15 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from tutelage.data.formats.messages import ROLES, one_system, read_messages, read_side, split_system
+from tutelage.data.formats.messages import (
+    ROLES,
+    one_system,
+    read_messages,
+    read_prompt_or_answer,
+    split_system,
+)
 from tutelage.data.formats.tool_calls import CALL_FIELDS
-from tutelage.data.rows.conversations import Role, Turn
+from tutelage.data.rows.conversations import ChatMessage, Role
 from tutelage.data.rows.json_rows import strict_json
 from tutelage.data.rows.reading import Reading, Value
 
@@ -48,48 +54,59 @@ def _is_message(found: Any) -> bool:
     return says and isinstance(named, str) and (named in ROLES or named.strip().casefold() in ROLES)
 
 
-def read_prompt(value: Value, field: str, reading: Reading) -> tuple[Turn, ...]:
+def read_prompt(value: Value, field: str, reading: Reading) -> tuple[ChatMessage, ...]:
     """Read what is asked: a text, or messages."""
-    return _read(value, field, "user", reading, is_side=lambda turns: turns[-1].role != "assistant")
+    return _read(
+        value, field, "user", reading, is_prompt_or_answer=lambda turns: turns[-1].role != "assistant"
+    )
 
 
-def read_completion(value: Value, field: str, prompt: Sequence[Turn], reading: Reading) -> tuple[Turn, ...]:
+def read_completion(
+    value: Value, field: str, prompt: Sequence[ChatMessage], reading: Reading
+) -> tuple[ChatMessage, ...]:
     """Read the answer, a text or messages, behind its prompt, which messages may begin with."""
 
-    def is_side(turns: Sequence[Turn]) -> bool:
+    def is_prompt_or_answer(turns: Sequence[ChatMessage]) -> bool:
         return turns[-1].role == "assistant" and (
             turns[0].role == "assistant" or _behind_prompt(turns, prompt) is not None
         )
 
-    turns = _read(value, field, "assistant", reading, is_side=is_side)
+    turns = _read(value, field, "assistant", reading, is_prompt_or_answer=is_prompt_or_answer)
     return _behind_prompt(turns, prompt) or (*prompt, *turns)
 
 
-def read_either(value: Value, field: str, reading: Reading) -> tuple[Turn, ...]:
+def read_either(value: Value, field: str, reading: Reading) -> tuple[ChatMessage, ...]:
     """Read one of two answers to a prompt: a text, or messages, which may be a whole conversation."""
     return _read(
         value,
         field,
         "assistant",
         reading,
-        is_side=lambda turns: any(turn.role == "assistant" for turn in turns),
+        is_prompt_or_answer=lambda turns: any(turn.role == "assistant" for turn in turns),
     )
 
 
 def _read(
-    value: Value, field: str, role: Role, reading: Reading, *, is_side: Callable[[Sequence[Turn]], bool]
-) -> tuple[Turn, ...]:
+    value: Value,
+    field: str,
+    role: Role,
+    reading: Reading,
+    *,
+    is_prompt_or_answer: Callable[[Sequence[ChatMessage]], bool],
+) -> tuple[ChatMessage, ...]:
     """Read a side; messages in a text count as messages where they can be this side, and else as what is said."""
     messages = messages_in(value.get(field))
     if messages:
         turns = read_messages(messages, field, reading.of_text())
-        if is_side(turns):
+        if is_prompt_or_answer(turns):
             reading.as_messages[field] += 1
             return turns
-    return read_side(value, field, role, reading)
+    return read_prompt_or_answer(value, field, role, reading)
 
 
-def _behind_prompt(turns: Sequence[Turn], prompt: Sequence[Turn]) -> tuple[Turn, ...] | None:
+def _behind_prompt(
+    turns: Sequence[ChatMessage], prompt: Sequence[ChatMessage]
+) -> tuple[ChatMessage, ...] | None:
     """Return a prompt and the turns that follow it, if turns begin with it; a system text may be in one of the two."""
     if starts_with(turns, prompt) and len(turns) > len(prompt) > 0:
         return (*prompt, *turns[len(prompt) :])
@@ -99,10 +116,10 @@ def _behind_prompt(turns: Sequence[Turn], prompt: Sequence[Turn]) -> tuple[Turn,
     return (*one_system(system, own_system), *asked, *own[len(asked) :])
 
 
-def starts_with(turns: Sequence[Turn], beginning: Sequence[Turn]) -> bool:
+def starts_with(turns: Sequence[ChatMessage], beginning: Sequence[ChatMessage]) -> bool:
     """Tell whether turns begin with others: who says what, whether or not it is learnt."""
     return list(map(_meaning, turns[: len(beginning)])) == list(map(_meaning, beginning))
 
 
-def _meaning(turn: Turn) -> tuple[str, str, tuple[str, ...]]:
-    return turn.role, turn.asked, turn.calls
+def _meaning(turn: ChatMessage) -> tuple[str, str, tuple[str, ...]]:
+    return turn.role, turn.content, turn.calls

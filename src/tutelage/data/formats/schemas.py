@@ -9,7 +9,7 @@ from typing import Any
 
 from tutelage.config.extensions import ROW_FORMATS
 from tutelage.data.formats.preference_rows import Pair, has_two_outputs
-from tutelage.data.rows.conversations import Conversation, Turn
+from tutelage.data.rows.conversations import ChatMessage, Conversation
 from tutelage.data.rows.reading import Reading, Value
 from tutelage.data.rows.records import MADE_BY, MADE_FROM, SOURCE_ROW, Record
 
@@ -26,7 +26,7 @@ class Schema:
 
     required: tuple[str, ...]
     optional: tuple[str, ...]
-    read: Callable[[Value, Reading], tuple[Turn, ...] | Pair]
+    read: Callable[[Value, Reading], tuple[ChatMessage, ...] | Pair]
     write: Callable[[Conversation], Row]
     includes: tuple[str, ...] = ()
     kin: Collection[str] = ()

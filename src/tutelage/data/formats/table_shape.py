@@ -46,7 +46,7 @@ PLACES_LOOKED_AT = 16
 class TableShape:
     """What parts the cells, whether quotation marks quote, whether a header names the columns, and what stands before.
 
-    `known_header` says that the header holds names that a format or data.map asks for.
+    `known_header` says that the header holds names that a format or data.column_map asks for.
     """
 
     delimiter: str = ","
@@ -100,7 +100,7 @@ def find_shape(sample: str, *, is_whole: bool, settings: DataSettings, ending: s
     """Return the shape of the table that begins with a sample; None where the sample is none.
 
     Names of an ending that says nothing are a table only where the header holds the fields of a format, or what
-    data.map or data.delimiter name.
+    data.column_map or data.delimiter name.
     """
     if not is_whole and "\n" in sample:
         sample = sample[: sample.rindex("\n") + 1]
@@ -109,8 +109,8 @@ def find_shape(sample: str, *, is_whole: bool, settings: DataSettings, ending: s
     begin = separator.end() if separator else 0
     sample, skipped = sample[begin:], int(begin > 0)
     splits = [_split_of(sample, one, settings.quoting, is_whole=is_whole) for one in chosen or DELIMITERS]
-    best = max(splits, key=lambda split: _quality(split, settings.map))
-    known = _knows(best.header, settings.map)
+    best = max(splits, key=lambda split: _quality(split, settings.column_map))
+    known = _knows(best.header, settings.column_map)
     if chosen is None and not known and ending not in OF_ENDING:
         return None
     if chosen is None and len(best.header) < 2 and ending in OF_ENDING:
@@ -122,7 +122,7 @@ def find_shape(sample: str, *, is_whole: bool, settings: DataSettings, ending: s
     return replace(shape, notes=tuple(_notes(shape, settings, before, ending)))
 
 
-def look_further(file: BinaryIO, shape: TableShape, *, sample: str, encoding: str) -> TableShape:
+def look_at_more_rows(file: BinaryIO, shape: TableShape, *, sample: str, encoding: str) -> TableShape:
     """Return the shape of a table of which the sample leaves open whether quotation marks quote.
 
     The file stands behind the sample. Where a quotation mark begins a cell further on, what surrounds it is looked at.
@@ -222,7 +222,7 @@ def _is_prose(split: _Split) -> bool:
 
 
 def _knows(header: Sequence[str], paths: dict[str, str]) -> bool:
-    """Tell whether a header holds what data.map names, or the fields of a format, in whatever case of letters."""
+    """Tell whether a header holds what data.column_map names, or the fields of a format, in any case."""
     names = {cell.strip().strip("\ufeff").casefold() for cell in header}
     if paths and all(_names_of(path) & names for path in paths.values()):
         return True
@@ -243,7 +243,7 @@ def _has_header(split: _Split, settings: DataSettings, *, known: bool) -> bool:
         return settings.header
     if known or not split.rows:
         return True
-    numbered = [re.fullmatch(rf"{UNNAMED}\d+", path) for path in settings.map.values()]
+    numbered = [re.fullmatch(rf"{UNNAMED}\d+", path) for path in settings.column_map.values()]
     if numbered and all(numbered):
         return False
     return not _is_row(split.header, split.rows[split.first + 1 :])

@@ -54,7 +54,7 @@ class BesideTexts:
             self._first = self._first or record
             self._samples.add(record.value)
 
-    def refuse(self) -> None:
+    def check(self) -> None:
         """Stop where the texts alone would be trained, though what answers or labels them stands beside them."""
         if self._first is None:
             return
@@ -76,7 +76,7 @@ def _is_of_table(record: Record) -> bool:
 
 
 def options_of(settings: DataSettings, paths: Mapping[str, str]) -> str:
-    """Return the options by which the same rows are read again, with these paths as data.map."""
+    """Return the options by which the same rows are read again, with these paths as data.column_map."""
     given = [f"--map {shlex.quote(f'{field}={path}')}" for field, path in paths.items()]
     for name in READING:
         found = getattr(settings, name)
@@ -106,11 +106,11 @@ def describe_columns(
     else:
         about_header = ""
     if swapped := {
-        path: field for field, path in settings.map.items() if field in names and path not in names
+        path: field for field, path in settings.column_map.items() if field in names and path not in names
     }:
         told = " ".join(f"--map {shlex.quote(f'{field}={path}')}" for field, path in swapped.items())
         about_header += f" --map is field=column; the other way round it is {told}."
-    about_header += "".join(_misspelt(names, settings.map))
+    about_header += "".join(_misspelt(names, settings.column_map))
     begin = f"{source}: it is not known which columns hold {objective.columns}:\n" + "\n".join(lines)
     paths, format = proposed(samples, settings, objective)
     if not paths:
@@ -143,7 +143,9 @@ def proposed(
     """Return a column map by what the columns hold, and its format if one objective takes that; empty if none fits."""
     names = samples.names()
     kept = {
-        field: path for field, path in settings.map.items() if path in names or path.split(".")[0] in names
+        field: path
+        for field, path in settings.column_map.items()
+        if path in names or path.split(".")[0] in names
     }
     for other, find in OTHERS.items():
         if other in (objective.row_format, settings.format):

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from tutelage.codes import Message
 from tutelage.data.formats.prompt_and_answer import messages_in
 from tutelage.data.formats.schemas import Row
-from tutelage.data.rows.conversations import Conversation, Turn
+from tutelage.data.rows.conversations import ChatMessage, Conversation
 
 
 class UnfitError(Exception):
@@ -17,24 +17,24 @@ class UnfitError(Exception):
         self.reason = Message(code, what)
 
 
-def turns_of(row: Conversation) -> tuple[Turn, ...]:
+def messages_of(row: Conversation) -> tuple[ChatMessage, ...]:
     """Return the turns of a row that has any."""
     if row.is_plain_text:
         raise UnfitError("convert.plain_text", "plain text, which nothing asks for")
-    if not row.turns:
+    if not row.messages:
         raise UnfitError("convert.no_messages", "no turns")
-    return row.turns
+    return row.messages
 
 
-def all_supervised(row: Conversation) -> tuple[Turn, ...]:
+def all_supervised(row: Conversation) -> tuple[ChatMessage, ...]:
     """Return the turns of a row whose answers are all trained on."""
-    turns = turns_of(row)
+    turns = messages_of(row)
     if not all(turn.is_supervised for turn in turns):
         raise UnfitError("convert.unsupervised_answer", "an answer that is not trained on")
     return turns
 
 
-def apart_from_system(row: Conversation) -> tuple[Row, tuple[Turn, ...]]:
+def apart_from_system(row: Conversation) -> tuple[Row, tuple[ChatMessage, ...]]:
     """Return the system text as the field that it is in most formats, and the turns after it."""
     turns = all_supervised(row)
     if turns[0].role != "system":
@@ -44,7 +44,7 @@ def apart_from_system(row: Conversation) -> tuple[Row, tuple[Turn, ...]]:
     return {"system": turns[0].text}, turns[1:]
 
 
-def single_exchange(row: Conversation) -> tuple[Row, tuple[Turn, Turn]]:
+def single_exchange(row: Conversation) -> tuple[Row, tuple[ChatMessage, ChatMessage]]:
     """Return the system text as a field, and the one question with its answer."""
     system, turns = apart_from_system(row)
     if not is_one_exchange(turns):
@@ -52,7 +52,7 @@ def single_exchange(row: Conversation) -> tuple[Row, tuple[Turn, Turn]]:
     return system, (turns[0], turns[1])
 
 
-def is_one_exchange(turns: Sequence[Turn]) -> bool:
+def is_one_exchange(turns: Sequence[ChatMessage]) -> bool:
     """Tell whether turns are a question and an answer in words."""
     return [turn.role for turn in turns] == ["user", "assistant"] and not turns[1].calls
 
@@ -62,10 +62,10 @@ def reads_as_messages(*texts: str) -> bool:
     return any(messages_in(text) is not None for text in texts)
 
 
-def message_of(turn: Turn) -> Row:
+def message_of(turn: ChatMessage) -> Row:
     """Return a turn as OpenAI writes it."""
     if turn.role != "assistant":
-        return {"role": turn.role, "content": turn.asked}
+        return {"role": turn.role, "content": turn.content}
     message: Row = {"role": "assistant", "content": turn.text}
     if turn.calls:
         message["tool_calls"] = [{"type": "function", "function": _function(call)} for call in turn.calls]

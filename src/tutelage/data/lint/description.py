@@ -23,7 +23,7 @@ class Description:
     rows: int
     formats: dict[str, int]
     fields: dict[str, int]
-    turns: dict[int, int]
+    messages: dict[int, int]
     languages: dict[str, int]
     lengths: dict[str, dict[str, int]]
     repeated_prompts: int
@@ -37,7 +37,7 @@ class Description:
             "rows": self.rows,
             "formats": self.formats,
             "fields": self.fields,
-            "turns": {str(turns): count for turns, count in self.turns.items()},
+            "messages": {str(number): count for number, count in self.messages.items()},
             "languages": self.languages,
             "lengths": self.lengths,
             "repeated_prompts": self.repeated_prompts,
@@ -55,9 +55,9 @@ def describe(
     tokens: Sequence[int] = (),
 ) -> Description:
     """Count over all rows, those that a check would drop as well; `tokens` are lengths where a model was at hand."""
-    spoken_rows = [row for row in rows if row.turns]
+    spoken_rows = [row for row in rows if row.messages]
     measured = {
-        "prompt, characters": [sum(len(turn.asked) for turn in row.context) for row in spoken_rows],
+        "prompt, characters": [sum(len(turn.content) for turn in row.context) for row in spoken_rows],
         "answer, characters": [len(row.response) for row in spoken_rows],
         "whole, tokens": list(tokens),
     }
@@ -66,9 +66,9 @@ def describe(
         rows=len(rows),
         formats=dict(formats),
         fields=dict(Counter(field for record in records for field in record.value).most_common()),
-        turns=dict(sorted(Counter(len(row.turns) for row in rows).items())),
+        messages=dict(sorted(Counter(len(row.messages) for row in rows).items())),
         languages=dict(Counter(language_of(spoken(row)) for row in rows).most_common()),
-        lengths={what: at_shares(lengths) for what, lengths in measured.items() if lengths},
+        lengths={what: at_quantiles(lengths) for what, lengths in measured.items() if lengths},
         repeated_prompts=count_repeated_prompts(spoken_rows),
         distinct_answers=len({row.response for row in spoken_rows}),
         clusters=clusters(spoken_rows, note=notes.append),
@@ -76,7 +76,7 @@ def describe(
     )
 
 
-def at_shares(lengths: Sequence[int]) -> dict[str, int]:
+def at_quantiles(lengths: Sequence[int]) -> dict[str, int]:
     """Return the shortest lengths that so many tenths of the rows do not exceed."""
     ordered = sorted(lengths)
     return {name: ordered[max(-(-tenths * len(ordered) // 10) - 1, 0)] for name, tenths in TENTHS.items()}

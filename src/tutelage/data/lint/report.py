@@ -12,22 +12,22 @@ from tutelage.config.objectives import DEFAULT, ObjectiveInfo
 from tutelage.config.recipe import DataSettings
 from tutelage.data.dataset.empty_splits import empty_splits
 from tutelage.data.dataset.row_encoder import ANSWERS, Labels, RowEncoder
-from tutelage.data.dataset.splits import Sides
+from tutelage.data.dataset.splits import SplitAssigner
 from tutelage.data.dataset.token_figures import TokenCounter, TokenFigures
 from tutelage.data.formats.formats import ConversationReader
 from tutelage.data.formats.misplaced_texts import CODES as MISPLACED  # which are told row by row
 from tutelage.data.lint.finding_log import FindingLog, Findings
-from tutelage.data.lint.row_checks import RowLook, Variety, find_nulls
+from tutelage.data.lint.row_checks import RowLook, Variety, find_null_fields
 from tutelage.data.prompts.encoding import control_tokens, naming_row_of_surrogate, vocabulary_of
 from tutelage.data.prompts.prompts import PromptRenderer
 from tutelage.data.quality.checks import check_each
 from tutelage.data.quality.label_names import SeenLabels
 from tutelage.data.quality.languages import language_of
 from tutelage.data.quality.near_duplicates import NearDuplicates, Prompts
-from tutelage.data.quality.prompt_identity import compared_prompt
+from tutelage.data.quality.prompt_fingerprint import compared_prompt
 from tutelage.data.quality.rules import Finding
 from tutelage.data.rows.conversations import Conversation
-from tutelage.data.rows.records import OpenSource, Record
+from tutelage.data.rows.records import Record, SourceReader
 from tutelage.run.folder import SPLITS
 
 LENGTHS = (64, 128, 256, 512, 1024, 2048, 4096)
@@ -36,7 +36,7 @@ ROWS_COMPARED = 1_000_000  # their sketches and buckets take 250 MB
 
 
 @dataclass(frozen=True)
-class Examination:
+class LintReport:
     """All that was found; `outcomes` counts kept, repaired and dropped rows, and they sum up to `rows`."""
 
     source: str
@@ -72,8 +72,8 @@ class Examination:
         }
 
 
-def examine(
-    source: OpenSource,
+def lint_rows(
+    source: SourceReader,
     settings: DataSettings,
     renderer: PromptRenderer | None,
     *,
@@ -81,7 +81,7 @@ def examine(
     with_near_duplicates: bool = True,
     objective: ObjectiveInfo = DEFAULT,
     encoder: RowEncoder = ANSWERS,
-) -> Examination:
+) -> LintReport:
     """Look at every row of a source, one after the other; without a renderer nothing is told of tokens.
 
     Of preferences both answers are looked at, of a classification the text alone. Of a row no more is kept than some
@@ -123,12 +123,12 @@ def examine(
         for empty in empty_splits(look.sides, settings)
     )
     if encoder.learns_labels:
-        rest.add(look.labels.find_untrained((look.sides.sides() == SPLITS.index("train")).tolist()))
+        rest.add(look.labels.find_untrained((look.sides.splits() == SPLITS.index("train")).tolist()))
     in_source = [
         *_find_in_source(source, look.reader),
         *look.labels.findings(are_classes=encoder.learns_labels),
     ]
-    return Examination(
+    return LintReport(
         source=source.name,
         kind=source.kind,
         formats=look.reader.formats(),
@@ -137,7 +137,7 @@ def examine(
         repeated_prompts=look.row_look.repeated_prompts,
         leaks=leaks,
         near_duplicates=alike,
-        findings=Findings((in_source, look.nulls, look.in_rows, rest), look.places.told),
+        findings=Findings((in_source, look.nulls, look.in_rows, rest), look.places.placed),
         languages=look.languages.counts(),
         labels=look.labels.counts(),
         tokens=tokens,
@@ -149,7 +149,7 @@ class _Look:
 
     def __init__(
         self,
-        source: OpenSource,
+        source: SourceReader,
         settings: DataSettings,
         controls: Collection[str],
         *,
@@ -161,8 +161,8 @@ class _Look:
             source.name, settings, needs_labels=encoder.needs_labels, objective=objective
         )
         # What a split in the order of the file would leak is told whatever rule is set: it is what most tools do.
-        self.sides = Sides(
-            rule=settings.split, train_share=settings.train_share, test_share=settings.test_share
+        self.sides = SplitAssigner(
+            rule=settings.split, train_size=settings.train_size, test_size=settings.test_size
         )
         self.row_look, self.variety, self.languages = RowLook(controls), Variety(), _Languages()
         self.labels = SeenLabels(settings.label_separator)
@@ -191,7 +191,7 @@ class _Look:
     def _records(self) -> Iterator[Record]:
         for record in self._source.records():
             self.places.note(record)
-            self.nulls.add(find_nulls([record]))
+            self.nulls.add(find_null_fields([record]))
             if record.size is not None and record.size > self._settings.max_row_bytes:
                 self._oversized[record.row] = record.size
             yield record
@@ -216,7 +216,7 @@ class _Places:
     def file_of(self, row: int) -> str | None:
         return self._files[bisect_right(self._begins, row) - 1] if self._files else None
 
-    def told(self, finding: Finding) -> Finding:
+    def placed(self, finding: Finding) -> Finding:
         """Return a finding with the place of its row before its message."""
         file = None if finding.row is None else self.file_of(finding.row)
         if finding.row is None or file is None:
@@ -246,7 +246,7 @@ class _Languages:
         return dict(Counter(self._found).most_common())
 
 
-def _find_in_source(source: OpenSource, reader: ConversationReader) -> list[Finding]:
+def _find_in_source(source: SourceReader, reader: ConversationReader) -> list[Finding]:
     notes = (*source.notes, *reader.notes())
     return [Finding(note.code, None, note.text) for note in notes if note.code not in MISPLACED]
 
@@ -281,4 +281,4 @@ def _find_uncompared(prompts: Prompts, alike: NearDuplicates) -> Iterator[Findin
 
 def spoken(row: Conversation) -> str:
     """Return all that a conversation says, by which its language is told."""
-    return " ".join(turn.said if turn.role == "assistant" else turn.asked for turn in row.turns)
+    return " ".join(turn.content for turn in row.messages)

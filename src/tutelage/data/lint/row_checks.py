@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Iterator
 
 from tutelage.data.formats.misplaced_texts import find_misplaced
 from tutelage.data.quality.call_texts import texts_of
-from tutelage.data.quality.checks import CheckedRow, asked, fingerprint
+from tutelage.data.quality.checks import CheckedRow, fingerprint, prompt_of
 from tutelage.data.quality.first_rows import FirstRows
 from tutelage.data.quality.rules import Finding, rule_of
 from tutelage.data.rows.conversations import Conversation
@@ -85,7 +85,7 @@ class RowLook:
         was = "dropped" if one.outcome == "dropped" else "repaired"
         yield from (Finding(reason.code, row, f"{was}: {reason.text}") for reason in one.reasons)
         if one.outcome != "dropped":
-            first = self._first_asked.setdefault(fingerprint(asked(one.row)), row)
+            first = self._first_asked.setdefault(fingerprint(prompt_of(one.row)), row)
             if first != row:
                 self.repeated_prompts += 1
                 yield Finding(
@@ -95,7 +95,7 @@ class RowLook:
             yield from (Finding(found.code, row, found.text) for found in find_misplaced(one.row))
 
 
-def find_nulls(records: Iterable[Record]) -> Iterator[Finding]:
+def find_null_fields(records: Iterable[Record]) -> Iterator[Finding]:
     """Yield the fields that are null."""
     for record in records:
         if isinstance(record.value, dict) and None in record.value.values():
@@ -157,7 +157,7 @@ def _find_in_texts(row: Conversation, controls: Collection[str]) -> Iterator[Fin
     for message, hint, pattern in SECRETS:
         if hint in text and pattern.search(text):
             yield Finding("data.secret", row.row, message)  # and never the secret itself
-    answers = [turn.text for turn in row.turns if turn.role == "assistant"]
+    answers = [turn.text for turn in row.messages if turn.role == "assistant"]
     if any(map(_seems_cut, [*answers, row.rejected or ""])):
         yield Finding(
             "data.truncated_answer", row.row, "an answer ends in the middle of a sentence or of a code block"

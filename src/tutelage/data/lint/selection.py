@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from tutelage.codes import Message
 from tutelage.data.lint.report import spoken
-from tutelage.data.lint.row_checks import find_in_rows, find_nulls
+from tutelage.data.lint.row_checks import find_in_rows, find_null_fields
 from tutelage.data.quality.checks import CheckedRow
 from tutelage.data.quality.label_names import SeenLabels
 from tutelage.data.quality.languages import language_of
@@ -77,7 +77,7 @@ def leave_out(
     }
     left_out = {row: reason for row, reason in reasons.items() if reason is not None}
     if criteria.per_cluster is not None:
-        chosen = [row for row in rows if row.turns and row.row not in left_out]
+        chosen = [row for row in rows if row.messages and row.row not in left_out]
         left_out |= _beyond_their_cluster(chosen, criteria.per_cluster, note)
     return left_out
 
@@ -122,7 +122,7 @@ def _findings(
     for one in checked:
         if one.outcome != "dropped":
             labels.note(one.row)
-    for finding in (*find_in_rows(checked, controls), *find_nulls(records), *labels.findings()):
+    for finding in (*find_in_rows(checked, controls), *find_null_fields(records), *labels.findings()):
         if finding.row is not None and finding.rule in rules:
             told.setdefault(finding.row, {}).setdefault(finding.rule, finding.message)
     return told
@@ -141,7 +141,7 @@ def _reasons(
         yield Message("filter.no_rule", "no finding by the rules that were asked for")
     yield from _language_reasons(row, criteria)
     yield from _text_reasons(row, criteria)
-    answer = len(row.response) if row.turns else 0
+    answer = len(row.response) if row.messages else 0
     yield from _length_reasons(
         answer, "characters in the answer", criteria.min_answer_characters, criteria.max_answer_characters
     )

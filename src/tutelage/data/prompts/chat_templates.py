@@ -25,7 +25,7 @@ def render_template(
     if not tokenizer.chat_template:
         raise ModelError(
             "template.missing",
-            "The model has no chat template, so data.prompt cannot be `chat`. Try `alpaca`.",
+            "The model has no chat template, so data.prompt_template cannot be `chat`. Try `alpaca`.",
         )
     request = {
         "template": tokenizer.get_chat_template(),
@@ -39,7 +39,7 @@ def render_template(
         raise ModelError(
             "template.render_failed",
             f"The model's chat template fails on a conversation of {roles}: {reply['fault']}."
-            " Choose another data.prompt.",
+            " Choose another data.prompt_template.",
         )
     return reply["text"]
 
@@ -85,6 +85,7 @@ def _process(owner: int) -> Any:
         process.communicate()
         raise ModelError(
             "template.process_failed",
-            "The process that renders chat templates did not start. Free some memory, or choose another data.prompt.",
+            "The process that renders chat templates did not start. Free some memory, or choose another"
+            " data.prompt_template.",
         )
     return process

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from tokenizers import Encoding, Tokenizer
 
-from tutelage.config.recipe import ClassToken
+from tutelage.config.recipe import Pooling
 from tutelage.data.prompts.text_parts import PARTS, joined_parts, may_be_cut
 from tutelage.data.quality.repairs import SURROGATES
 from tutelage.data.rows.conversations import Conversation
@@ -202,7 +202,7 @@ def encodings_of(encoding: Future[list[Encoding]], conversations: Sequence[Conve
 
 
 def _said_in(conversation: Conversation) -> Iterator[str]:
-    return (text for turn in conversation.turns for text in (turn.said, turn.input))
+    return (text for turn in conversation.messages for text in (turn.content, turn.input))
 
 
 def join_pieces(pieces: Sequence[Piece]) -> list[Piece]:
@@ -262,7 +262,7 @@ def check_control_tokens(tokenizer: Any, known: Mapping[str, Control]) -> None:
             )
 
 
-def text_ids(tokenizer: Any, text: str, *, token: ClassToken) -> list[int]:
+def text_ids(tokenizer: Any, text: str, *, token: Pooling) -> list[int]:
     """Return the ids of a text up to the one that is read last, after a begin of text where one is written.
 
     Of a causal model the first token has seen itself alone, so that nothing behind it needs to be computed.

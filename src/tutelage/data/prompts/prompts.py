@@ -14,7 +14,7 @@ from typing import Any
 
 from tokenizers import Encoding
 
-from tutelage.config.recipe import LossOn, PromptStyle
+from tutelage.config.recipe import PromptStyle, TrainOn
 from tutelage.data.prompts.chat_templates import render_template
 from tutelage.data.prompts.encoding import (
     ContentEncoder,
@@ -33,10 +33,10 @@ from tutelage.data.prompts.encoding import (
     piece_text,
     with_opening_spaces,
 )
-from tutelage.data.prompts.prompt_templates import Wording, alpaca, alpaca_compact, phi3
+from tutelage.data.prompts.prompt_templates import PromptTemplate, alpaca, alpaca_compact, phi3
 from tutelage.data.prompts.supervision import EncodedAnswer, example_of
 from tutelage.data.prompts.text_parts import PartNumbers, joined_ids, split_ids
-from tutelage.data.rows.conversations import Conversation, Turn, in_batches, without_blank_system
+from tutelage.data.rows.conversations import ChatMessage, Conversation, in_batches, without_blank_system
 from tutelage.errors import ModelError
 from tutelage.tree.examples import Example, PreparedRow
 
@@ -45,7 +45,7 @@ CHARACTERS_KEPT = 2**21  # the ids of about so many are kept for the texts that 
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class PromptedAnswer:
     """An assistant's turn, and the pieces that stand between the end of the answer before it and its own beginning."""
 
     before: list[Piece]
@@ -61,8 +61,8 @@ class _Batch:
     """Some conversations that are being encoded together."""
 
     conversations: list[Conversation]
-    layouts: list[list[Answer]]  # as they were laid out
-    joined: list[list[Answer]]  # as they are encoded
+    layouts: list[list[PromptedAnswer]]  # as they were laid out
+    joined: list[list[PromptedAnswer]]  # as they are encoded
     parts_of: dict[str, list[int]]  # the numbers of each text's parts
     ids_of_parts: list[bytes]  # by their numbers, those of the new ones once they are encoded
     groups: list[list[str]]  # the new parts, as they are encoded
@@ -75,7 +75,7 @@ class PromptRenderer:
 
     tokenizer: Any
     encoder: ContentEncoder  # of the contents
-    lay_out: Callable[[Conversation], list[Answer]]
+    lay_out: Callable[[Conversation], list[PromptedAnswer]]
     end_of_turn: int
 
     def prompt_ids(self, conversation: Conversation) -> list[int]:
@@ -87,7 +87,7 @@ class PromptRenderer:
         """Return what stands before the last answer as it reads, control tokens by their text."""
         return self._prompt_text(self.lay_out(conversation))
 
-    def _prompt_text(self, layout: Sequence[Answer]) -> str:
+    def _prompt_text(self, layout: Sequence[PromptedAnswer]) -> str:
         *earlier, last = layout
         if not earlier:
             return piece_text(last.before)
@@ -95,27 +95,27 @@ class PromptRenderer:
         told = "".join(f"{piece_text(answer.before)}{answer.text}{end}" for answer in earlier)
         return told + piece_text(last.before)
 
-    def example(self, conversation: Conversation, *, loss_on: LossOn) -> Example:
+    def example(self, conversation: Conversation, *, train_on: TrainOn) -> Example:
         """Return the example of one conversation."""
-        [example] = self.examples([conversation], loss_on=loss_on)
+        [example] = self.examples([conversation], train_on=train_on)
         return example
 
-    def examples(self, conversations: Iterable[Conversation], *, loss_on: LossOn) -> Iterator[Example]:
+    def examples(self, conversations: Iterable[Conversation], *, train_on: TrainOn) -> Iterator[Example]:
         """Yield the ids of each conversation, and which of them are supervised."""
         for conversation, _, answers in self._encoded(conversations):
-            yield example_of(conversation.row, answers, loss_on)
+            yield example_of(conversation.row, answers, train_on)
 
     def rows(
-        self, conversations: Iterable[Conversation], *, loss_on: LossOn
+        self, conversations: Iterable[Conversation], *, train_on: TrainOn
     ) -> Iterator[tuple[Conversation, PreparedRow]]:
         """Yield each conversation with its text and its example."""
         for conversation, layout, answers in self._encoded(conversations):
-            example = example_of(conversation.row, answers, loss_on)
+            example = example_of(conversation.row, answers, train_on)
             yield conversation, PreparedRow(self._prompt_text(layout), conversation.response, example)
 
     def _encoded(
         self, conversations: Iterable[Conversation]
-    ) -> Iterator[tuple[Conversation, list[Answer], list[EncodedAnswer]]]:
+    ) -> Iterator[tuple[Conversation, list[PromptedAnswer], list[EncodedAnswer]]]:
         """Yield the layout and encoded answers of each; while some are put together, the encoder works on the next."""
         with ThreadPoolExecutor(max_workers=1) as ahead:
             waiting: deque[_Batch] = deque()
@@ -138,7 +138,7 @@ class PromptRenderer:
 
     def _put_together(
         self, batch: _Batch
-    ) -> Iterator[tuple[Conversation, list[Answer], list[EncodedAnswer]]]:
+    ) -> Iterator[tuple[Conversation, list[PromptedAnswer], list[EncodedAnswer]]]:
         encoded = encodings_of(batch.encoding, batch.conversations)
         batch.ids_of_parts.extend(split_ids(batch.groups, encoded))
         ids_of: dict[Piece, list[int]] = {"": []}
@@ -170,9 +170,9 @@ class PromptRenderer:
             )
 
 
-def _joined(layout: Sequence[Answer], opening_space: OpeningSpace | None) -> list[Answer]:
+def _joined(layout: Sequence[PromptedAnswer], opening_space: OpeningSpace | None) -> list[PromptedAnswer]:
     """Return answers with neighbouring texts as one, for they are encoded as one, and with the tokenizer's spaces."""
-    joined = [Answer(join_pieces(one.before), one.text, one.is_supervised) for one in layout]
+    joined = [PromptedAnswer(join_pieces(one.before), one.text, one.is_supervised) for one in layout]
     if opening_space is None:
         return joined
     spaced = [
@@ -200,17 +200,17 @@ def make_renderer(tokenizer: Any, style: PromptStyle) -> PromptRenderer:
     before_text = _before_plain_text(tokenizer, end)
     begin = [known[tokenizer.bos_token]] if adds_begin_of_text(tokenizer) else []
 
-    def lay_out(conversation: Conversation) -> list[Answer]:
+    def lay_out(conversation: Conversation) -> list[PromptedAnswer]:
         if conversation.is_plain_text:
-            return [Answer([before_text], conversation.response, True)]
+            return [PromptedAnswer([before_text], conversation.response, True)]
         # A marker that this tokenizer has no control token for is ordinary text, as in the book.
         return [
-            Answer(
+            PromptedAnswer(
                 [
                     *(begin if is_first else []),
                     *(known.get(p.token, p.token) if isinstance(p, Control) else p for p in pieces),
                 ],
-                turn.said,
+                turn.content,
                 turn.is_supervised,
             )
             for pieces, turn, is_first in _worded(wording, conversation)
@@ -219,9 +219,11 @@ def make_renderer(tokenizer: Any, style: PromptStyle) -> PromptRenderer:
     return PromptRenderer(tokenizer, content_encoder(tokenizer), lay_out, end)
 
 
-def _worded(wording: Wording, conversation: Conversation) -> list[tuple[list[Piece], Turn, bool]]:
+def _worded(
+    wording: PromptTemplate, conversation: Conversation
+) -> list[tuple[list[Piece], ChatMessage, bool]]:
     """Return what a wording writes before each assistant's turn, the turn, and whether it is the first."""
-    turns = without_blank_system(conversation.turns)
+    turns = without_blank_system(conversation.messages)
     places = [-1, *(place for place, turn in enumerate(turns) if turn.role == "assistant")]
     return [
         (wording(turns[before + 1 : place], before < 0), turns[place], before < 0)
@@ -272,19 +274,19 @@ def _chat_renderer(tokenizer: Any, known: Mapping[str, Control]) -> PromptRender
             ]
         return frames[roles]
 
-    def lay_out(conversation: Conversation) -> list[Answer]:
+    def lay_out(conversation: Conversation) -> list[PromptedAnswer]:
         if conversation.is_plain_text:
-            return [Answer([before_text], conversation.response, True)]
-        turns = without_blank_system(conversation.turns) if skips_blank_system else conversation.turns
+            return [PromptedAnswer([before_text], conversation.response, True)]
+        turns = without_blank_system(conversation.messages) if skips_blank_system else conversation.messages
         frame = frame_of(tuple(turn.role for turn in turns))
-        answers: list[Answer] = []
+        answers: list[PromptedAnswer] = []
         before: list[Piece] = list(frame[0])
         for turn, following in zip(turns, frame[1:], strict=True):
             if turn.role == "assistant":
-                answers.append(Answer(before, turn.said, turn.is_supervised))
+                answers.append(PromptedAnswer(before, turn.content, turn.is_supervised))
                 before = list(following)
             else:
-                before += [turn.asked.strip() if trims else turn.asked, *following]
+                before += [turn.content.strip() if trims else turn.content, *following]
         return answers
 
     return PromptRenderer(tokenizer, content_encoder(tokenizer), lay_out, end_of_turn)
@@ -326,7 +328,8 @@ def _template_parts(tokenizer: Any, roles: tuple[str, ...]) -> list[str]:
         if rest.count(mark) != 1 or whole.count(mark) != 1:
             raise ModelError(
                 "template.message_not_shown_once",
-                f"The chat template does not show each of {', '.join(roles)} once. Choose another data.prompt.",
+                f"The chat template does not show each of {', '.join(roles)} once. Choose another"
+                " data.prompt_template.",
             )
         part, rest = rest.split(mark)
         parts.append(part)
@@ -337,6 +340,6 @@ def _template_parts(tokenizer: Any, roles: tuple[str, ...]) -> list[str]:
             raise ModelError(
                 "template.generation_prompt_differs",
                 "The model's chat template opens the assistant's turn differently when it is generated"
-                f" ({asked[-40:]!r}) than when it is trained ({trained[-40:]!r}). Choose another data.prompt.",
+                f" ({asked[-40:]!r}) than when it is trained ({trained[-40:]!r}). Choose another data.prompt_template.",
             )
     return [*parts, rest]

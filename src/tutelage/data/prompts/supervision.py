@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tutelage.config.recipe import LossOn
+from tutelage.config.recipe import TrainOn
 from tutelage.tree.examples import Example
 
 
@@ -16,8 +16,8 @@ class EncodedAnswer:
     is_supervised: bool
 
 
-def example_of(row: int, answers: Sequence[EncodedAnswer], loss_on: LossOn) -> Example:
-    """Join the answers of a conversation; an answer that is masked is so under every `loss_on`."""
+def example_of(row: int, answers: Sequence[EncodedAnswer], train_on: TrainOn) -> Example:
+    """Join the answers of a conversation; an answer that is masked is so under every `train_on`."""
     ids: list[int] = []
     spans: list[tuple[int, int]] = []
     masked: list[tuple[int, int]] = []
@@ -26,10 +26,8 @@ def example_of(row: int, answers: Sequence[EncodedAnswer], loss_on: LossOn) -> E
         begin = len(ids)
         ids += answer.ids
         (spans if answer.is_supervised else masked).append((begin, len(ids)))
-    if loss_on == "everything":
-        supervised = _all_but(masked, len(ids))
-    else:
-        supervised = spans if loss_on == "response" else spans[-1:]
+    trained = spans if train_on == "assistant" else spans[-1:]
+    supervised = _all_but(masked, len(ids)) if train_on == "all" else trained
     return Example(
         row,
         tuple(ids),

@@ -25,9 +25,9 @@ def serve() -> None:
     from transformers.utils.chat_template_utils import render_jinja_template  # noqa: PLC0415 - before the bounds
 
     bound_this_process(seconds=LONGEST_SECONDS, memory=MEMORY_BYTES, exceeded=end_with_a_reply)
-    with os.fdopen(0, encoding="utf-8") as requests, os.fdopen(1, "w", encoding="utf-8") as replies:
-        replies.write("\n")  # what takes its time is imported, and the asker's clock may begin
-        replies.flush()
+    with os.fdopen(0, encoding="utf-8") as requests, os.fdopen(1, "w", encoding="utf-8") as responses:
+        responses.write("\n")  # what takes its time is imported, and the asker's clock may begin
+        responses.flush()
         for request in requests:
             UNDER_WAY.set()
             reply = reply_to(json.loads(request), render_jinja_template)
@@ -37,8 +37,8 @@ def serve() -> None:
                 reply = TOO_MUCH_MEMORY
             with REPLYING:
                 UNDER_WAY.clear()
-                replies.write(json.dumps(reply) + "\n")
-                replies.flush()
+                responses.write(json.dumps(reply) + "\n")
+                responses.flush()
 
 
 def end_with_a_reply() -> None:

@@ -45,7 +45,7 @@ def has_equal_keys(call: str) -> bool:
 
 def texts_of(row: Conversation) -> Iterator[str]:
     """Yield every text of a row that is not empty: of its messages, of their tool calls, and of its rejected answer."""
-    for turn in row.turns:
+    for turn in row.messages:
         if turn.text:
             yield turn.text
         if turn.input:

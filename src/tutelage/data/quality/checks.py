@@ -10,7 +10,7 @@ from tutelage.config.recipe import DataSettings
 from tutelage.data.quality.first_rows import FINGERPRINT_BYTES, FirstRows
 from tutelage.data.quality.label_names import trim_labels
 from tutelage.data.quality.repairs import needs_no_repair, repair_row
-from tutelage.data.rows.conversations import Conversation, Turn, without_blank_system
+from tutelage.data.rows.conversations import ChatMessage, Conversation, without_blank_system
 from tutelage.data.rows.records import LEFT_OUT
 
 Outcome = Literal["kept", "repaired", "dropped"]
@@ -77,7 +77,7 @@ def check_each(
             or _oversized(row, settings, sizes)
             or drops
             or _unasked(repaired)
-            or _empty_turns(repaired, settings)
+            or _empty_messages(repaired, settings)
         )
         if row.format == "preference":
             drops = (
@@ -86,16 +86,18 @@ def check_each(
                 or (_undecided(repaired, settings) if row.format == row_format else [])
             )
         if not drops:
-            rejected = () if row.format != row_format else (Turn("assistant", repaired.rejected or ""),)
+            rejected = (
+                () if row.format != row_format else (ChatMessage("assistant", repaired.rejected or ""),)
+            )
             # Two people may disagree about an answer, so a row with the other label is no repetition.
-            label = () if row.is_desirable is None else (Turn("user", str(row.is_desirable)),)
-            first = first_seen.setdefault(fingerprint((*repaired.turns, *rejected, *label)), row.row)
+            label = () if row.is_desirable is None else (ChatMessage("user", str(row.is_desirable)),)
+            first = first_seen.setdefault(fingerprint((*repaired.messages, *rejected, *label)), row.row)
             drops = [] if first == row.row else [Message("data.duplicate_row", f"the same as row {first}")]
         outcome: Outcome = "dropped" if drops else "repaired" if repairs else "kept"
         yield CheckedRow(repaired, outcome, tuple(drops or repairs))
 
 
-def fingerprint(turns: Sequence[Turn]) -> bytes:
+def fingerprint(turns: Sequence[ChatMessage]) -> bytes:
     """Return 16 bytes by which turns are known again; that two of a million differ and share them is one in 10^27."""
     # Lengths stand before the texts, so that no other cut of the same characters gives the same bytes.
     parts: list[str] = []
@@ -112,31 +114,31 @@ def fingerprint(turns: Sequence[Turn]) -> bytes:
     return hashlib.blake2b(content, digest_size=FINGERPRINT_BYTES).digest()
 
 
-def opening_turn(row: Conversation) -> Turn:
+def opening_message(row: Conversation) -> ChatMessage:
     """Return the first turn that is not the system's."""
-    return next((turn for turn in row.turns if turn.role != "system"), row.turns[0])
+    return next((turn for turn in row.messages if turn.role != "system"), row.messages[0])
 
 
 def count_repeated_prompts(rows: Sequence[Conversation]) -> int:
     """Return how many rows ask, to the letter, what an earlier row asked."""
-    return len(rows) - len({fingerprint(asked(row)) for row in rows})
+    return len(rows) - len({fingerprint(prompt_of(row)) for row in rows})
 
 
-def asked(row: Conversation) -> tuple[Turn, ...]:
+def prompt_of(row: Conversation) -> tuple[ChatMessage, ...]:
     """Return what a row asks: all before its last answer, or a plain text itself."""
     if row.is_plain_text or all(turn.is_supervised for turn in row.context):
-        return row.turns if row.is_plain_text else row.context
+        return row.messages if row.is_plain_text else row.context
     # The same is asked, whichever of the earlier answers are trained on.
     return tuple(replace(turn, is_supervised=True) for turn in row.context)
 
 
 def _repair(row: Conversation) -> tuple[Conversation, list[Message], list[Message]]:
-    return (row, [], []) if needs_no_repair(row) else repair_row(row, turn_names(row))
+    return (row, [], []) if needs_no_repair(row) else repair_row(row, message_names(row))
 
 
 def _begin_with_a_prompt(row: Conversation) -> tuple[Conversation, list[Message]]:
     """Leave out the assistant's messages before the first prompt, such as a greeting, which nothing asks for."""
-    turns = row.turns
+    turns = row.messages
     if not turns or turns[0].role == "user" or not any(turn.role == "user" for turn in turns):
         return row, []
     first = next(place for place, turn in enumerate(turns) if turn.role == "user")
@@ -144,12 +146,12 @@ def _begin_with_a_prompt(row: Conversation) -> tuple[Conversation, list[Message]
     if len(kept) == len(turns):
         return row, []
     told = "what the assistant says before the first prompt was left out, since nothing asks for it"
-    return replace(row, turns=kept), [Message("data.messages_before_first_prompt", told)]
+    return replace(row, messages=kept), [Message("data.messages_before_first_prompt", told)]
 
 
 def _end_with_an_answer(row: Conversation) -> tuple[Conversation, list[Message]]:
     """Leave out the turns after the last answer that is trained on; nothing is learnt from them."""
-    turns = row.turns
+    turns = row.messages
     if turns and turns[-1].role == "assistant" and turns[-1].is_supervised:
         return row, []
     answers = [place for place, turn in enumerate(turns) if turn.role == "assistant" and turn.is_supervised]
@@ -159,16 +161,16 @@ def _end_with_an_answer(row: Conversation) -> tuple[Conversation, list[Message]]
     told = (
         f"the last {f'{left_out} turns were' if left_out > 1 else 'turn was'} left out, for no answer follows"
     )
-    return replace(row, turns=turns[: answers[-1] + 1]), [Message("data.messages_after_last_answer", told)]
+    return replace(row, messages=turns[: answers[-1] + 1]), [Message("data.messages_after_last_answer", told)]
 
 
 def _without_blank_system(row: Conversation, settings: DataSettings) -> tuple[Conversation, list[Message]]:
     """Leave out empty system messages, unless the model's own template decides what they mean."""
-    turns = row.turns if settings.prompt == "chat" else without_blank_system(row.turns)
-    if len(turns) == len(row.turns):
+    turns = row.messages if settings.prompt_template == "chat" else without_blank_system(row.messages)
+    if len(turns) == len(row.messages):
         return row, []
     told = "an empty system message was left out, as the prompt style writes none"
-    return replace(row, turns=turns), [Message("data.empty_system_message", told)]
+    return replace(row, messages=turns), [Message("data.empty_system_message", told)]
 
 
 def _left_out(row: Conversation) -> list[Message]:
@@ -187,32 +189,32 @@ def _oversized(row: Conversation, settings: DataSettings, sizes: Mapping[int, in
 
 def _unasked(row: Conversation) -> list[Message]:
     """Say why a conversation has no answer to learn, or one that nothing asks for."""
-    if not row.turns:
+    if not row.messages:
         return [Message("data.no_messages", "there are no turns")]
     if row.is_plain_text:
         return []
-    if not any(turn.role == "assistant" for turn in row.turns):
+    if not any(turn.role == "assistant" for turn in row.messages):
         return [Message("data.no_assistant_message", "no turn is the assistant's")]
-    if row.turns[-1].role != "assistant" or not row.turns[-1].is_supervised:
+    if row.messages[-1].role != "assistant" or not row.messages[-1].is_supervised:
         return [Message("data.no_supervised_answer", "no answer is trained on: all have the weight 0")]
-    if opening_turn(row).role == "assistant":
+    if opening_message(row).role == "assistant":
         return [Message("data.no_prompt", "nothing is asked before the first answer")]
     return []
 
 
-def _empty_turns(row: Conversation, settings: DataSettings) -> list[Message]:
+def _empty_messages(row: Conversation, settings: DataSettings) -> list[Message]:
     empty = [
         place
-        for place, turn in enumerate(row.turns)
+        for place, turn in enumerate(row.messages)
         if not turn.text.strip() and (_needs_text(turn, settings) or _needs_label(row, settings))
     ]
     if not empty:
         return []
-    names = turn_names(row)
+    names = message_names(row)
     return [Message("data.empty", f"{names[place]} is empty") for place in empty]
 
 
-def _needs_text(turn: Turn, settings: DataSettings) -> bool:
+def _needs_text(turn: ChatMessage, settings: DataSettings) -> bool:
     if turn.role == "assistant":
         return turn.is_supervised and not turn.calls and not settings.keep_empty_output
     # An instruction cannot be made up for by its input; a tool may return nothing, and a system text say nothing.
@@ -242,10 +244,10 @@ def _undecided(row: Conversation, settings: DataSettings) -> list[Message]:
     return [Message("data.rejected_equals_chosen", "rejected is the same as chosen")] if is_same else []
 
 
-def turn_names(row: Conversation) -> list[str]:
+def message_names(row: Conversation) -> list[str]:
     """Return what a message calls each turn: by its field where the format has fields, else by its number."""
     if row.is_plain_text:
         return ["text"]
-    if len(row.turns) == 2 and row.format in SIDES and row.turns[0].role == "user":
+    if len(row.messages) == 2 and row.format in SIDES and row.messages[0].role == "user":
         return list(SIDES[row.format])
-    return [f"turn {place} ({turn.role})" for place, turn in enumerate(row.turns, start=1)]
+    return [f"turn {place} ({turn.role})" for place, turn in enumerate(row.messages, start=1)]

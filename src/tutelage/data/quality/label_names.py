@@ -40,21 +40,21 @@ def _shapes_letter(label: str, place: int) -> bool:
 
 def trim_labels(row: Conversation, separator: str | None) -> tuple[Conversation, list[Message]]:
     """Return a row of a text and its labels with each label trimmed, and what was repaired."""
-    text = row.turns[-1].text
+    text = row.messages[-1].text
     if separator is None:
         found = trimmed(text)
     else:
         found = separator.join(sorted({trimmed(label) for label in labels_in(text, separator)} - {""}))
     if found == text:
         return row, []
-    answered = replace(row.turns[-1], text=found)
+    answered = replace(row.messages[-1], text=found)
     unseen = sorted({character for character in text if _is_blank(character) and not character.isspace()})
     lost = [
         f"U+{ord(character):04X}" for character in unseen if text.count(character) > found.count(character)
     ]
     shown = f", with {', '.join(lost)} among them" if lost else ""
     repair = Message("data.blanks_around_label", f"label: blanks around it were removed{shown}")
-    return replace(row, turns=(*row.turns[:-1], answered)), [repair]
+    return replace(row, messages=(*row.messages[:-1], answered)), [repair]
 
 
 def quoted(label: str) -> str:

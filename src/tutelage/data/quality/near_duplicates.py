@@ -17,7 +17,7 @@ import numpy as np
 from tutelage.codes import Message
 from tutelage.data.quality import sketches
 from tutelage.data.quality.first_rows import FINGERPRINT_BYTES
-from tutelage.data.quality.prompt_identity import compared_prompt
+from tutelage.data.quality.prompt_fingerprint import compared_prompt
 from tutelage.data.quality.sketches import band_keys, pieces, similarity, sketch
 from tutelage.data.rows.conversations import Conversation
 

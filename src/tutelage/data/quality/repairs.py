@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from tutelage.codes import Message
 from tutelage.data.quality.call_texts import CALL_IN_ANSWER, has_equal_keys, with_call_texts
-from tutelage.data.rows.conversations import Conversation, Turn
+from tutelage.data.rows.conversations import ChatMessage, Conversation
 
 SURROGATES = re.compile(r"[\ud800-\udfff]")
 # What a call that needs a repair holds: JSON writes a NUL and a CRLF as escapes, and so may it a surrogate.
@@ -37,17 +37,17 @@ def repair_row(row: Conversation, names: list[str]) -> tuple[Conversation, list[
 
     turns = tuple(
         turn if is_clean(turn) else _repaired(turn, name, repair, repair_call)
-        for turn, name in zip(row.turns, names, strict=True)
+        for turn, name in zip(row.messages, names, strict=True)
     )
     rejected = row.rejected
     if rejected is not None:
         rejected = CALL_IN_ANSWER.sub(
             lambda found: repair_call(found[0], "rejected, tool call"), repair(rejected, "rejected")
         )
-    return (replace(row, turns=turns, rejected=rejected) if repairs else row), repairs, drops
+    return (replace(row, messages=turns, rejected=rejected) if repairs else row), repairs, drops
 
 
-def _repaired(turn: Turn, name: str, repair: Repair, repair_call: Repair) -> Turn:
+def _repaired(turn: ChatMessage, name: str, repair: Repair, repair_call: Repair) -> ChatMessage:
     return replace(
         turn,
         text=repair(turn.text, name),
@@ -58,12 +58,12 @@ def _repaired(turn: Turn, name: str, repair: Repair, repair_call: Repair) -> Tur
 
 def needs_no_repair(row: Conversation) -> bool:
     """Tell at a glance that no text of a row needs a repair, as of nearly all."""
-    return all(map(is_clean, row.turns)) and (
+    return all(map(is_clean, row.messages)) and (
         row.rejected is None or (_is_clean_text(row.rejected) and not NEEDED_IN_CALL.search(row.rejected))
     )
 
 
-def is_clean(turn: Turn) -> bool:
+def is_clean(turn: ChatMessage) -> bool:
     return _is_clean_text(turn.text + turn.input) and (
         not turn.calls or not any(map(NEEDED_IN_CALL.search, turn.calls))
     )

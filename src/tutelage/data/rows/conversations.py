@@ -10,8 +10,8 @@ Role = Literal["system", "user", "assistant", "tool"]
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
-    """What one side says. An Alpaca row's `input` stands beside its instruction, so that a style can set it apart."""
+class ChatMessage:
+    """One message of a conversation; the `input` of an Alpaca row is apart, so that a prompt template can place it."""
 
     role: Role
     text: str
@@ -20,28 +20,23 @@ class Turn:
     is_supervised: bool = True  # asked of the assistant's turns alone
 
     @property
-    def said(self) -> str:
-        """The text of an assistant's turn with its tool calls, which the model learns to write like any other text."""
-        if not self.calls:
-            return self.text
-        calls = [f"<tool_call>\n{call}\n</tool_call>" for call in self.calls]
-        return "\n".join([self.text, *calls] if self.text else calls)
-
-    @property
-    def asked(self) -> str:
-        """The text of a turn that is not the assistant's, with its input below it."""
+    def content(self) -> str:
+        """The whole text: a prompt with its input below it, or an answer with its tool calls as a model writes them."""
+        if self.calls:
+            calls = [f"<tool_call>\n{call}\n</tool_call>" for call in self.calls]
+            return "\n".join([self.text, *calls] if self.text else calls)
         return f"{self.text}\n\n{self.input}" if self.input else self.text
 
 
 @dataclass(frozen=True, slots=True)
 class Conversation:
-    """The turns of one source row, in order; the answer that the last one gives is what an evaluation compares with.
+    """The messages of one source row, in order; the last one is the answer that an evaluation compares with.
 
-    A row of plain text is one assistant's turn that nothing asks for (`is_plain_text`): it gets no prompt style.
+    A row of plain text is one assistant message that nothing asks for (`is_plain_text`): it gets no prompt style.
     """
 
     row: int
-    turns: tuple[Turn, ...]
+    messages: tuple[ChatMessage, ...]
     format: str = "alpaca"
     # The answer that a preference row puts second, where it is one to the same prompt.
     rejected: str | None = None
@@ -62,16 +57,16 @@ class Conversation:
 
     @property
     def response(self) -> str:
-        """The answer of the last turn."""
-        return self.turns[-1].said
+        """The last answer."""
+        return self.messages[-1].content
 
     @property
-    def context(self) -> tuple[Turn, ...]:
-        """The turns before the last answer."""
-        return self.turns[:-1]
+    def context(self) -> tuple[ChatMessage, ...]:
+        """The messages before the last answer."""
+        return self.messages[:-1]
 
 
-def without_blank_system(turns: tuple[Turn, ...]) -> tuple[Turn, ...]:
+def without_blank_system(turns: tuple[ChatMessage, ...]) -> tuple[ChatMessage, ...]:
     """Return turns without the system texts that say nothing."""
     for turn in turns:
         if turn.role == "system" and not turn.text.strip():
@@ -85,7 +80,7 @@ def in_batches(conversations: Iterable[Conversation], characters: int) -> Iterat
     held = 0
     for conversation in conversations:
         batch.append(conversation)
-        held += sum(len(turn.text) + len(turn.input) for turn in conversation.turns)
+        held += sum(len(turn.text) + len(turn.input) for turn in conversation.messages)
         if held > characters:
             yield batch
             batch, held = [], 0
@@ -93,6 +88,6 @@ def in_batches(conversations: Iterable[Conversation], characters: int) -> Iterat
         yield batch
 
 
-def single_turn(row: int, instruction: str, input: str, output: str) -> Conversation:
+def single_exchange_of(row: int, instruction: str, input: str, output: str) -> Conversation:
     """Return the conversation of an Alpaca row: one question and its answer."""
-    return Conversation(row, (Turn("user", instruction, input), Turn("assistant", output)))
+    return Conversation(row, (ChatMessage("user", instruction, input), ChatMessage("assistant", output)))

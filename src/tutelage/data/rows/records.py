@@ -30,7 +30,7 @@ class Record:
 
 
 @dataclass(frozen=True)
-class OpenSource:
+class SourceReader:
     """A source that can be read as often as is wanted, each time record by record from its beginning.
 
     However large it is, one record at a time is in memory; a fault in it is raised when reading comes to it.

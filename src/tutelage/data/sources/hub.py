@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 from tutelage.codes import Message
-from tutelage.data.rows.records import NO_LIMIT, OpenSource, Record
+from tutelage.data.rows.records import NO_LIMIT, Record, SourceReader
 from tutelage.data.sources.arrow_rows import records_of
 from tutelage.data.sources.arrow_values import row_reader
 from tutelage.errors import DataError
@@ -16,7 +16,7 @@ HUB_PREFIX = "hf:"
 ROWS_AT_ONCE = 256
 
 
-def read_hub(name: str, *, split: str, max_row_bytes: int = NO_LIMIT) -> OpenSource:
+def read_hub(name: str, *, split: str, max_row_bytes: int = NO_LIMIT) -> SourceReader:
     """Open one split of `hf:owner/name`, `hf:owner/name@revision` or `hf:./folder`.
 
     A row above `max_row_bytes` has its size and no value; the size is measured as that of a row of Parquet.
@@ -39,7 +39,7 @@ def read_hub(name: str, *, split: str, max_row_bytes: int = NO_LIMIT) -> OpenSou
     # The hash is that of rows of any size, so that it does not depend on data.max_row_bytes.
     sha256 = _sha256(_records(loaded, NO_LIMIT))
     records = partial(_records, loaded, max_row_bytes)
-    return OpenSource(name, sha256, records, notes, f"a data set ({split})")
+    return SourceReader(name, sha256, records, notes, f"a data set ({split})")
 
 
 def _records(loaded: Any, max_row_bytes: int) -> Iterator[Record]:

@@ -12,7 +12,7 @@ from pathlib import Path
 from tutelage.codes import Message
 from tutelage.config.extensions import FILE_FORMATS
 from tutelage.config.recipe import DataSettings
-from tutelage.data.rows.records import OpenSource, Record, Source
+from tutelage.data.rows.records import Record, Source, SourceReader
 from tutelage.data.sources.files import RowsFile, look_at_file
 from tutelage.data.sources.hub import HUB_PREFIX, read_hub
 from tutelage.errors import DataError
@@ -33,7 +33,7 @@ def read_source(name: str, *, cache: Path, settings: DataSettings = DataSettings
     return Source(opened.name, opened.sha256, list(opened.records()), opened.notes, opened.kind)
 
 
-def find_source(name: str, *, cache: Path, settings: DataSettings = DataSettings()) -> OpenSource:  # noqa: B008 - frozen
+def find_source(name: str, *, cache: Path, settings: DataSettings = DataSettings()) -> SourceReader:  # noqa: B008 - frozen
     """Look at a source without reading its rows; DataError where there is none, or where its bytes are not the
     expected ones."""
     if name.startswith(HUB_PREFIX):
@@ -122,12 +122,12 @@ def is_path(name: str) -> bool:
     return not (name in (STARTER, INSTRUCTION_DATA) or is_address(name) or name.startswith(HUB_PREFIX))
 
 
-def _find_file(name: str, path: Path, settings: DataSettings) -> OpenSource:
+def _find_file(name: str, path: Path, settings: DataSettings) -> SourceReader:
     file = look_at_file(path, settings)
-    return OpenSource(name, file_sha256(path), file.records, file.notes, file.kind)
+    return SourceReader(name, file_sha256(path), file.records, file.notes, file.kind)
 
 
-def _find_folder(name: str, folder: Path, settings: DataSettings) -> OpenSource:
+def _find_folder(name: str, folder: Path, settings: DataSettings) -> SourceReader:
     """Open the files of a folder in the order of their names, as one source."""
     found = sorted(path for path in folder.rglob("*") if path.is_file() and not path.name.startswith("."))
     paths = [path for path in found if _has_known_suffix(path)]
@@ -145,7 +145,7 @@ def _find_folder(name: str, folder: Path, settings: DataSettings) -> OpenSource:
         notes += [Message(note.code, f"{label}: {note.text}") for note in files[label].notes]
         digest.update(f"{label} {file_sha256(path)}\n".encode("utf-8", "surrogateescape"))
     shown = " and ".join(dict.fromkeys(file.kind for file in files.values()))
-    return OpenSource(
+    return SourceReader(
         name, digest.hexdigest(), partial(_records_of, files), notes, f"{len(paths)} files of {shown}"
     )
 

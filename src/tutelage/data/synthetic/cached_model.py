@@ -35,10 +35,10 @@ class RememberingModel:
         parts = parse_model_name(name)
         self.name = f"{parts.kind}:{parts.model}"  # without its place, which is nobody else's business
         self.asked = self.remembered = 0
-        self._identity = identity_of(name)
+        self._fingerprint = fingerprint_of(name)
         self._open = load_model
         self._model: ChatModel | None = None
-        self._folder = cache / "replies"
+        self._folder = cache / "responses"
         self._temperature, self._max_tokens = temperature, max_tokens
 
     def ask(self, messages: Messages, *, seed: int, json_schema: dict[str, Any]) -> str:
@@ -69,11 +69,11 @@ class RememberingModel:
         return reply
 
     def _path(self, messages: Messages, seed: int, json_schema: dict[str, Any]) -> Path:
-        question = [self._identity, messages, seed, self._temperature, self._max_tokens, json_schema]
+        question = [self._fingerprint, messages, seed, self._temperature, self._max_tokens, json_schema]
         return self._folder / f"{hashlib.sha256(json.dumps(question).encode()).hexdigest()}.json"
 
 
-def identity_of(name: str) -> str:
+def fingerprint_of(name: str) -> str:
     """Return what tells a model from others: its name, or for a file its bytes."""
     parts = parse_model_name(name)
     path = Path(parts.place).expanduser()

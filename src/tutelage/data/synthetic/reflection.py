@@ -10,19 +10,19 @@ from typing import Any, Literal
 from tutelage.codes import Message
 from tutelage.data.quality.checks import check_rows
 from tutelage.data.quality.near_duplicates import LikePrompts
-from tutelage.data.quality.prompt_identity import normalised_prompt
-from tutelage.data.rows.conversations import Conversation, Turn, without_blank_system
+from tutelage.data.quality.prompt_fingerprint import normalised_prompt
+from tutelage.data.rows.conversations import ChatMessage, Conversation, without_blank_system
 from tutelage.data.sources.convert_rows import UnfitError, to_format
 from tutelage.data.synthetic.cached_model import Messages, RememberingModel, object_schema, texts_of
 
-Part = Literal["response", "instruction"]
+ImprovedField = Literal["response", "instruction"]
 
 # The fields of a reply, the reflection first: what is said before the text is written can still change it.
-FIELDS: dict[Part, tuple[str, ...]] = {
+FIELDS: dict[ImprovedField, tuple[str, ...]] = {
     "response": ("reflection", "output"),
     "instruction": ("reflection", "instruction", "input", "output"),
 }
-TASKS: dict[Part, str] = {
+TASKS: dict[ImprovedField, str] = {
     "response": "Judge the last answer: is it right, complete, to the point and clear, and does it do what was asked"
     " in the way that was asked? Say in one or two sentences what is lacking. Then write the best answer, in the"
     " language of the old one; if nothing is lacking, repeat the old one to the letter. Reply with JSON:"
@@ -46,7 +46,7 @@ class ImprovedRow:
 def improve(
     rows: Sequence[Conversation],
     model: RememberingModel,
-    part: Part,
+    part: ImprovedField,
     *,
     max_questions: int | None,
     seed: int,
@@ -74,16 +74,16 @@ def improve(
     return improved
 
 
-def why_not(row: Conversation, part: Part) -> Message | None:
+def why_not(row: Conversation, part: ImprovedField) -> Message | None:
     """Say why a row cannot be asked about; None where it can."""
-    if row.is_plain_text or not row.turns:
+    if row.is_plain_text or not row.messages:
         return Message("synthetic.not_improvable", "nothing is asked in it")
     if row.is_labelled:
         return Message("synthetic.not_improvable", "its answer is a label")
-    last = row.turns[-1]
+    last = row.messages[-1]
     if last.role != "assistant" or last.calls or not last.text.strip():
         return Message("synthetic.not_improvable", "its last turn is no answer in words")
-    if part == "instruction" and [turn.role for turn in row.turns] != ["user", "assistant"]:
+    if part == "instruction" and [turn.role for turn in row.messages] != ["user", "assistant"]:
         return Message("synthetic.not_improvable", "it is more than one question and its answer")
     try:
         to_format(row, row.format)  # in which the new row is written
@@ -93,9 +93,9 @@ def why_not(row: Conversation, part: Part) -> Message | None:
     return None
 
 
-def question(row: Conversation, part: Part) -> Messages:
+def question(row: Conversation, part: ImprovedField) -> Messages:
     """Return what the model is asked, in one message, which every chat template can show."""
-    talk = "\n\n".join(f"[{OPENINGS[turn.role]}]\n{_words(turn)}" for turn in row.turns)
+    talk = "\n\n".join(f"[{OPENINGS[turn.role]}]\n{_words(turn)}" for turn in row.messages)
     return [
         {
             "role": "user",
@@ -104,18 +104,18 @@ def question(row: Conversation, part: Part) -> Messages:
     ]
 
 
-def _words(turn: Turn) -> str:
-    return turn.said if turn.role == "assistant" else turn.asked
+def _words(turn: ChatMessage) -> str:
+    return turn.content
 
 
-def _rewritten(row: Conversation, part: Part, reply: str) -> ImprovedRow:
+def _rewritten(row: Conversation, part: ImprovedField, reply: str) -> ImprovedRow:
     texts = texts_of(reply, *FIELDS[part])
     if texts is None:
         return ImprovedRow(row, Message("synthetic.reply_rejected", "the reply could not be read"))
-    new = replace(row, turns=_new_turns(row, part, texts), repairs=())
+    new = replace(row, messages=_new_messages(row, part, texts), repairs=())
     if new == row:
         return ImprovedRow(row, Message("synthetic.reply_rejected", "nothing was lacking"))
-    (checked,) = check_rows([replace(new, turns=without_blank_system(new.turns))])
+    (checked,) = check_rows([replace(new, messages=without_blank_system(new.messages))])
     if checked.outcome != "kept":
         return ImprovedRow(
             row, Message("synthetic.reply_rejected", f"the reply would not do: {checked.reasons[0].text}")
@@ -123,17 +123,17 @@ def _rewritten(row: Conversation, part: Part, reply: str) -> ImprovedRow:
     return ImprovedRow(new)
 
 
-def _new_turns(row: Conversation, part: Part, texts: dict[str, Any]) -> tuple[Turn, ...]:
-    answer = replace(row.turns[-1], text=texts["output"])
+def _new_messages(row: Conversation, part: ImprovedField, texts: dict[str, Any]) -> tuple[ChatMessage, ...]:
+    answer = replace(row.messages[-1], text=texts["output"])
     if part == "response":
         return (*row.context, answer)
-    return (replace(row.turns[0], text=texts["instruction"], input=texts["input"]), answer)
+    return (replace(row.messages[0], text=texts["instruction"], input=texts["input"]), answer)
 
 
 def _prompts_of(rows: Sequence[Conversation]) -> LikePrompts:
     known = LikePrompts()
     for row in rows:
-        known.add(normalised_prompt(row) if row.turns else "")
+        known.add(normalised_prompt(row) if row.messages else "")
     return known
 
 

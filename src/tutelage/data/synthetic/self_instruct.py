@@ -13,8 +13,8 @@ from typing import Any
 
 from tutelage.data.quality.checks import check_rows
 from tutelage.data.quality.near_duplicates import LikePrompts
-from tutelage.data.quality.prompt_identity import normalised_prompt
-from tutelage.data.rows.conversations import Conversation, single_turn
+from tutelage.data.quality.prompt_fingerprint import normalised_prompt
+from tutelage.data.rows.conversations import Conversation, single_exchange_of
 from tutelage.data.synthetic.cached_model import Messages, RememberingModel, object_schema, texts_in
 from tutelage.llm.reply_texts import unwrapped
 
@@ -24,7 +24,7 @@ OF_THEM_MADE = 1  # as soon as there are any
 
 
 @dataclass(frozen=True)
-class InventedRow:
+class GeneratedRow:
     """A new row, and the numbers of the seed rows that the model was shown for it."""
 
     row: Conversation
@@ -32,15 +32,15 @@ class InventedRow:
 
 
 @dataclass(frozen=True)
-class Invention:
+class SelfInstructResult:
     """The rows that were taken, why others were not, and how many questions were put."""
 
-    rows: list[InventedRow]
+    rows: list[GeneratedRow]
     refused: dict[str, int]
-    questions: int
+    requests: int
 
 
-def invent(
+def self_instruct_rows(
     seeds: Sequence[Conversation],
     model: RememberingModel,
     *,
@@ -49,12 +49,12 @@ def invent(
     max_questions: int,
     seed: int,
     progress: Callable[[int], None] = lambda taken: None,
-) -> Invention:
+) -> SelfInstructResult:
     """Ask for new rows until there are so many, or so many questions were put; a pure function of the replies."""
     known = LikePrompts()
     for one in seeds:
         known.add(normalised_prompt(one))
-    taken: list[InventedRow] = []
+    taken: list[GeneratedRow] = []
     refused: Counter[str] = Counter()
     questions = 0
     while len(taken) < rows and questions < max_questions:
@@ -68,16 +68,16 @@ def invent(
             row = (
                 None
                 if candidate is None
-                else single_turn(len(taken), *(candidate[field] for field in FIELDS))
+                else single_exchange_of(len(taken), *(candidate[field] for field in FIELDS))
             )
             reason = _fault(row, known) or ("more than were wanted" if len(taken) == rows else None)
             if row is None or reason:
                 refused[str(reason)] += 1
                 continue
             known.add(normalised_prompt(row))
-            taken.append(InventedRow(row, tuple(one.row for one in from_seeds)))
+            taken.append(GeneratedRow(row, tuple(one.row for one in from_seeds)))
         progress(len(taken) - before)
-    return Invention(taken, dict(refused), questions)
+    return SelfInstructResult(taken, dict(refused), questions)
 
 
 def question(shown: Sequence[Conversation], rows: int) -> Messages:
@@ -112,7 +112,7 @@ def _draw(rows: Sequence[Conversation], count: int, seed: int, place: int) -> li
 
 
 def _alpaca(row: Conversation) -> dict[str, str]:
-    asked, answered = row.turns
+    asked, answered = row.messages
     return {"instruction": asked.text, "input": asked.input, "output": answered.text}
 
 

@@ -21,7 +21,7 @@ Ask = Callable[[Sequence[PreparedRow], str], list[dict[str, Any]]]
 
 def answer_rows(
     kept: Path,
-    arm: str,
+    variant: str,
     rows: Sequence[PreparedRow],
     *,
     asked_with: dict[str, Any],
@@ -37,7 +37,7 @@ def answer_rows(
     parts = [rows[begin : begin + size] for begin in range(0, len(rows), size)]
     records: list[dict[str, Any]] = []
     for number, part in enumerate(parts, start=1):
-        path = kept / f"{arm}-{number:05d}-{_identity(part, asked_with)}.jsonl"
+        path = kept / f"{variant}-{number:05d}-{_fingerprint(part, asked_with)}.jsonl"
         found = _read(path, part)
         if found is None:
             found = ask(part, f" (part {number} of {len(parts)})" if len(parts) > 1 else "")
@@ -51,7 +51,7 @@ def weights_of_folder(folder: Path) -> dict[str, Any]:
     return {name: file for name, file in files_with_hashes(folder).items() if name.endswith(".safetensors")}
 
 
-def _identity(part: Sequence[PreparedRow], asked_with: dict[str, Any]) -> str:
+def _fingerprint(part: Sequence[PreparedRow], asked_with: dict[str, Any]) -> str:
     rows = [asdict(row) for row in part]
     text = json.dumps([rows, asked_with], sort_keys=True, ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -8,7 +8,12 @@ import numpy as np
 from tutelage.evaluation.metrics.metric import Metric
 from tutelage.evaluation.stats.intervals import bca_interval
 from tutelage.evaluation.stats.paired_f1 import Average, f1_of, paired_f1
-from tutelage.evaluation.stats.statistics import PairedDifference, Resampled, paired_difference, resample
+from tutelage.evaluation.stats.statistics import (
+    BootstrapResult,
+    PairedDifference,
+    paired_difference,
+    resample,
+)
 
 
 @dataclass(frozen=True)
@@ -42,7 +47,7 @@ Measure = RowMean | LabelF1
 
 def pair_measures(
     baseline: Sequence[Measure], runs: Sequence[Measure], clusters: np.ndarray
-) -> tuple[PairedDifference, Resampled]:
+) -> tuple[PairedDifference, BootstrapResult]:
     """Compare two sides of runs, each the seeds of one recipe, in one metric; a side is the mean over its runs.
 
     `clusters` (rows,) gives rows that resemble each other the same label.
@@ -62,9 +67,11 @@ def mean_scores(runs: Sequence[Measure]) -> np.ndarray:
     return np.mean([run.scores for run in runs if isinstance(run, RowMean)], axis=0)
 
 
-def _with_bootstrap(resampled: Resampled, differences: np.ndarray, clusters: np.ndarray) -> Resampled:
+def _with_bootstrap(
+    bootstrap: BootstrapResult, differences: np.ndarray, clusters: np.ndarray
+) -> BootstrapResult:
     """Add the bootstrap's interval where a share has none: Newcombe's decides, and both stand in the record."""
-    if resampled.bca_low is not None or len(differences) < 2:
-        return resampled
+    if bootstrap.bca_low is not None or len(differences) < 2:
+        return bootstrap
     low, high = bca_interval(differences, clusters) or (None, None)
-    return replace(resampled, bca_low=low, bca_high=high)
+    return replace(bootstrap, bca_low=low, bca_high=high)

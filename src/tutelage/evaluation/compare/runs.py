@@ -14,7 +14,7 @@ from tutelage.config.recipe_file import PLACE_OF_WORK, TOLD, changed_settings
 from tutelage.errors import RunFolderError
 from tutelage.evaluation.compare.measures import Measure, mean_scores, pair_measures
 from tutelage.evaluation.compare.scored_rows import ScoredRows
-from tutelage.evaluation.compare.secondary_scores import FurtherScores, PairedKind, Scored, pair_kind
+from tutelage.evaluation.compare.secondary_scores import PairedKind, Scored, SecondaryScores, pair_kind
 from tutelage.evaluation.metrics.metric import Metric
 from tutelage.evaluation.paired.comparison import Comparison, compare_measured
 from tutelage.evaluation.paired.verdict import Verdict, verdict
@@ -30,13 +30,13 @@ WITHOUT_EFFECT = (
     "training.save_total_limit",
     "evaluation.batch_size",
     "evaluation.sets",
-    "evaluation.forgetting",
-    "evaluation.forgetting_margin",
-    "evaluation.forgetting_kl_margin",
+    "evaluation.general_text",
+    "evaluation.general_text_margin",
+    "evaluation.general_text_kl_margin",
     *OF_JUDGES,
     *(name for one in OBJECTIVES.values() for name in one.changes_no_answer),
 )
-# What a run knows by its hash, and which parts of its `made_of` tell that it is the same under another name.
+# What a run knows by its hash, and which parts of its `fingerprints` tell that it is the same under another name.
 KNOWN_BY_HASH: Mapping[str, tuple[str, ...]] = {
     "data.source": ("data",),
     "model.name_or_path": ("model", "tokenizer"),
@@ -52,7 +52,7 @@ KINDS: tuple[Kind, ...] = get_args(Kind)
 class EvaluatedRun:
     """What one run scored with the weights that it kept, or with a `step` with those of that checkpoint.
 
-    `made_of` holds a hash each of the data, the base model and what else its rows were prepared from.
+    `fingerprints` holds a hash each of the data, the base model and what else its rows were prepared from.
     """
 
     name: str
@@ -60,9 +60,9 @@ class EvaluatedRun:
     recipe: Recipe
     data_sha256: str
     rows: ScoredRows
-    further: FurtherScores
+    further: SecondaryScores
     row_format: FunctionSource | None
-    made_of: Mapping[str, str]
+    fingerprints: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -136,8 +136,8 @@ def _record(group: Group, metrics: Iterable[str]) -> dict[str, Any]:
         "seed_spread": {name: group.seed_spread(name) for name in metrics},
         "comparison": group.comparison and group.comparison.to_record(),
         **{kind: group.further[kind].to_record() if group.further else None for kind in KINDS},
-        "forgetting": {
-            run.name: run.further.forgetting and run.further.forgetting.to_record() for run in group.runs
+        "general_text": {
+            run.name: run.further.general_text and run.further.general_text.to_record() for run in group.runs
         },
     }
 
@@ -240,11 +240,11 @@ def _group(
 def _changes(one: EvaluatedRun, other: EvaluatedRun, *, apart_from: Sequence[str]) -> list[str]:
     """Name the settings that differ; what is known by its hash differs where that does, whatever it is called."""
     same = {
-        name: all(one.made_of.get(part) == other.made_of.get(part) for part in parts)
+        name: all(one.fingerprints.get(part) == other.fingerprints.get(part) for part in parts)
         for name, parts in KNOWN_BY_HASH.items()
     }
     renamed = [name for name, is_same in same.items() if is_same]
-    if same["model.adapter"] and "adapter" in one.made_of:
+    if same["model.adapter"] and "adapter" in one.fingerprints:
         renamed.append("adapter.target_modules")  # a copy names one by one what all-linear meant
     changed = changed_settings(one.recipe, other.recipe, apart_from=(*apart_from, *renamed))
     told = {change.partition(" ")[0] for change in changed}
@@ -266,7 +266,7 @@ def _compare(
         metrics[deciding[0]],
         metrics,
         {name: measured for name, (measured, _) in paired.items()},
-        {name: resampled for name, (_, resampled) in paired.items()},
+        {name: bootstrap for name, (_, bootstrap) in paired.items()},
         length=_length(baseline, runs, deciding[-1]),
     )
     worse = [name for name in deciding[1:] if compared.word(name) == "worse"]

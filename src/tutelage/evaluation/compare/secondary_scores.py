@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from tutelage.config.recipe_evaluation import NamedSetSettings
+from tutelage.config.recipe_evaluation import EvalSetSettings
 from tutelage.evaluation.compare.scored_rows import Lines
-from tutelage.evaluation.judging.results import judged_metric
+from tutelage.evaluation.judge.results import judged_metric
 from tutelage.evaluation.metrics import load_set_metric
 from tutelage.evaluation.metrics.bits_per_byte import METRIC as BITS_PER_BYTE
 from tutelage.evaluation.metrics.metric import Metric
@@ -17,7 +17,12 @@ from tutelage.evaluation.paired.comparison import figures_of
 from tutelage.evaluation.paired.verdict import Verdict, format_change, verdict
 from tutelage.evaluation.stats.clusters import cluster_rows
 from tutelage.evaluation.stats.holm import holm
-from tutelage.evaluation.stats.statistics import PairedDifference, Resampled, paired_difference, resample
+from tutelage.evaluation.stats.statistics import (
+    BootstrapResult,
+    PairedDifference,
+    paired_difference,
+    resample,
+)
 from tutelage.run.evaluation import GeneralText, SetFigures
 from tutelage.run.functions import FunctionSource
 from tutelage.run.judges import JudgedSet, JudgeResult, Judges
@@ -42,24 +47,24 @@ class Scored:
 
     metric: Metric
     how: tuple[Any, ...]
-    asked: Mapping[int, tuple[str, ...]]
+    prompts: Mapping[int, tuple[str, ...]]
     scores: Mapping[int, float]
     doubt: str = ""
     counted: str = "test row"
 
 
 @dataclass(frozen=True)
-class FurtherScores:
+class SecondaryScores:
     """All that one run scored beside its test rows, and on these by functions of the user's own.
 
-    `forgetting` is what metrics.json says of general text.
+    `general_text` is what metrics.json says of general text.
     """
 
     sets: Mapping[str, Scored]
     judges: Mapping[str, Scored]
     passages: Mapping[str, Scored]
     functions: Mapping[str, Scored]
-    forgetting: GeneralText | None
+    general_text: GeneralText | None
 
 
 @dataclass(frozen=True)
@@ -68,7 +73,7 @@ class PairedScored:
 
     metric: Metric
     measured: PairedDifference
-    resampled: Resampled
+    bootstrap: BootstrapResult
     p_holm: float | None
     verdict: Verdict
 
@@ -92,7 +97,7 @@ class PairedScored:
             "clusters": self.measured.clusters,
             "verdict": self.verdict.word,
             "sentence": self.verdict.sentence,
-            **figures_of(self.measured, self.resampled),
+            **figures_of(self.measured, self.bootstrap),
             "p_holm": self.p_holm,
         }
 
@@ -111,13 +116,13 @@ class PairedKind:
         }
 
 
-def scored_set(figures: SetFigures, settings: NamedSetSettings | None, rows: Lines) -> Scored:
+def scored_set(figures: SetFigures, settings: EvalSetSettings | None, rows: Lines) -> Scored:
     """Return what a run scored on a named set, by its `rows` with both models' answers; `settings` declare it."""
     own = settings and (settings.pattern, settings.tolerance or 0, settings.json_schema, settings.choices)
     return Scored(
         metric=load_set_metric(figures.metric),
         how=(figures.metric, own, figures.number_convention),
-        asked=_asked(rows),
+        prompts=_asked(rows),
         scores={row["row"]: float(row["tuned"]["score"]) for row in rows},
     )
 
@@ -131,7 +136,7 @@ def scored_by_judges(
     """
     scores: dict[tuple[str, str | None], dict[int, float]] = {}
     for record in judgements:
-        is_score = record["kind"] == "score" and record.get("arm") == "tuned"
+        is_score = record["kind"] == "score" and record.get("variant") == "tuned"
         if is_score and record.get("value") is not None:
             own = scores.setdefault((record["judge"], record.get("set")), {})
             own[record["row"]] = float(record["value"])
@@ -141,7 +146,7 @@ def scored_by_judges(
         return Scored(
             metric=judged_metric(judge),
             how=("protocol", found.protocol_sha256),
-            asked=asked,
+            prompts=asked,
             scores={**dict.fromkeys(asked, float("nan")), **scores.get((judge, of), {})},
             doubt="" if said.trusted else "the judge is not trusted there",
         )
@@ -160,7 +165,7 @@ def scored_functions(own: Mapping[str, FunctionSource], scores: Lines, answers: 
         name: Scored(
             metric=metric_named(name),
             how=(source.sha256,),
-            asked=_asked(answers),
+            prompts=_asked(answers),
             scores={line["row"]: float(line["tuned"][name]) for line in scores},
             doubt="" if source.sha256 else "the source of its function is not known",
         )
@@ -173,7 +178,7 @@ def scored_passages(rows: Lines) -> Scored:
     return Scored(
         metric=TEXT_METRIC,
         how=(),
-        asked={row["passage"]: (row["sha256"],) for row in rows},
+        prompts={row["passage"]: (row["sha256"],) for row in rows},
         scores={row["passage"]: float(row["tuned"]) for row in rows},
         counted="passage",
     )
@@ -205,11 +210,11 @@ def pair_kind(
             name: PairedScored(
                 first[name].metric,
                 one,
-                resampled,
+                bootstrap,
                 raised.get(name),
-                verdict(one, first[name].metric, resampled, counted=first[name].counted),
+                verdict(one, first[name].metric, bootstrap, counted=first[name].counted),
             )
-            for name, (one, resampled) in measured.items()
+            for name, (one, bootstrap) in measured.items()
         },
         left_out,
     )
@@ -227,21 +232,21 @@ def _why_left_out(name: str, runs: Mapping[str, Mapping[str, Scored]]) -> str:
     for run, one in others:
         if one.how != first.how:
             return f"{run} scores it in another way than {first_run}"
-        alone = sorted(one.asked.keys() ^ first.asked.keys())
+        alone = sorted(one.prompts.keys() ^ first.prompts.keys())
         if alone:
             return f"{run} has other rows than {first_run}, row {alone[0]} for one"
-        changed = sorted(row for row in first.asked if one.asked[row] != first.asked[row])
+        changed = sorted(row for row in first.prompts if one.prompts[row] != first.prompts[row])
         if changed:
             return f"{run} was asked otherwise than {first_run}, in row {changed[0]} for one"
     return ""
 
 
-def _measure(baseline: list[Scored], runs: list[Scored]) -> tuple[PairedDifference, Resampled]:
-    rows = sorted(baseline[0].asked)
+def _measure(baseline: list[Scored], runs: list[Scored]) -> tuple[PairedDifference, BootstrapResult]:
+    rows = sorted(baseline[0].prompts)
     base, tuned = (
         np.mean([[one.scores[row] for row in rows] for one in side], axis=0) for side in (baseline, runs)
     )  # (rows,)
     # A passage is known by its hash, which resembles no other, so that each stands alone.
-    clusters = cluster_rows([baseline[0].asked[row][0] for row in rows])
+    clusters = cluster_rows([baseline[0].prompts[row][0] for row in rows])
     scale = {"is_out_of_100": baseline[0].metric.unit != ""}  # of a function of the user's own nobody knows
     return paired_difference(base, tuned, clusters, **scale), resample(base, tuned, clusters, **scale)

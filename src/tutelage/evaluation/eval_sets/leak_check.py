@@ -4,7 +4,7 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from typing import Any
 
-from tutelage.data.quality.prompt_identity import normalised
+from tutelage.data.quality.prompt_fingerprint import normalised
 from tutelage.tree.examples import Example, PreparedRow
 
 

@@ -9,14 +9,14 @@ import numpy as np
 
 from tutelage.codes import Message
 from tutelage.config.recipe import DataSettings, Recipe
-from tutelage.config.recipe_evaluation import EvaluationSettings, NamedSetSettings
+from tutelage.config.recipe_evaluation import EvalSetSettings, EvaluationSettings
 from tutelage.data.dataset.preparation import sizes_of
 from tutelage.data.formats.formats import read_conversations
 from tutelage.data.prompts.encoding import naming_row_of_surrogate
 from tutelage.data.prompts.prompts import PromptRenderer, make_renderer
 from tutelage.data.quality.checks import check_rows
 from tutelage.data.quality.repairs import repair_text
-from tutelage.data.rows.conversations import Conversation, Turn
+from tutelage.data.rows.conversations import ChatMessage, Conversation
 from tutelage.data.rows.records import Record
 from tutelage.data.sources.sources import read_source
 from tutelage.errors import DataError
@@ -31,13 +31,13 @@ from tutelage.evaluation.stats.holm import holm
 from tutelage.evaluation.stats.statistics import paired_difference, resample
 from tutelage.model.forward import CausalModel
 from tutelage.model.loading import load_tokenizer
-from tutelage.run.folder import ARMS
+from tutelage.run.folder import VARIANTS
 from tutelage.tree.examples import PreparedRow
 
 ROWS_NAMED = 5
 # Settings of the data that hold for how a named set is read too.
 INHERITED = (
-    "prompt",
+    "prompt_template",
     "hub_split",
     "encoding",
     "coerce",
@@ -49,14 +49,14 @@ Answers = list[dict[str, Any]]
 
 
 @dataclass(frozen=True)
-class NamedSet:
+class EvalSet:
     """One named set as both models are asked it; `choices` are, for each row, the choices as rows of their own.
 
     `prepared` is what its metric read for all of its rows before anything was asked.
     """
 
     name: str
-    settings: NamedSetSettings
+    settings: EvalSetSettings
     rows: Sequence[PreparedRow]
     dropped: int
     prepared: Any
@@ -66,14 +66,14 @@ class NamedSet:
 
 def load_eval_sets(
     recipe: Recipe, folder: Path, *, training: Sequence[PreparedRow], cache: Path
-) -> list[NamedSet]:
+) -> list[EvalSet]:
     """Read and render every set of a recipe; DataError where one cannot be scored or repeats a training prompt.
 
     `folder` is that of the model, whose tokenizer renders the rows.
     """
     if not recipe.evaluation.sets:
         return []
-    renderer = make_renderer(load_tokenizer(folder), recipe.data.prompt)
+    renderer = make_renderer(load_tokenizer(folder), recipe.data.prompt_template)
     trained = TrainedPrompts(training, renderer.tokenizer)
     opened = [
         _open(name, settings, recipe, renderer, cache) for name, settings in recipe.evaluation.sets.items()
@@ -84,13 +84,13 @@ def load_eval_sets(
 
 
 def _open(
-    name: str, settings: NamedSetSettings, recipe: Recipe, renderer: PromptRenderer, cache: Path
-) -> NamedSet:
+    name: str, settings: EvalSetSettings, recipe: Recipe, renderer: PromptRenderer, cache: Path
+) -> EvalSet:
     reading = DataSettings(
         source=settings.source,
         sha256=settings.sha256,
         format=settings.format,
-        map=settings.map,
+        column_map=settings.column_map,
         **{name: getattr(recipe.data, name) for name in INHERITED},
     )
     try:
@@ -108,10 +108,10 @@ def _open(
     metric = load_set_metric(settings.metric)
     files = {record.row: record.file for record in source.records}
     with naming_row_of_surrogate(lambda row: f"The test set {name}, {files.get(row) or source.name}"):
-        return NamedSet(
+        return EvalSet(
             name,
             settings,
-            [row for _, row in renderer.rows(kept, loss_on=reading.loss_on)],
+            [row for _, row in renderer.rows(kept, train_on=reading.train_on)],
             len(checked) - len(usable),
             metric.prepare(settings, ((row.row, row.response) for row in usable), name),
             _choices(name, settings, kept, source.records, renderer) if metric.weighs_choices else None,
@@ -121,7 +121,7 @@ def _open(
 
 def _choices(
     name: str,
-    settings: NamedSetSettings,
+    settings: EvalSetSettings,
     rows: Sequence[Conversation],
     records: Sequence[Record],
     renderer: PromptRenderer,
@@ -146,12 +146,12 @@ def _choices(
                 f"Row {row.row} of the test set {name} has the answer {row.response[:60]!r}, which is none of its"
                 " choices. Write the right choice as it stands in the list.",
             )
-        asked = [replace(row, turns=(*row.context, Turn("assistant", choice))) for choice in given]
-        found.append([choice for _, choice in renderer.rows(asked, loss_on="last_response")])
+        asked = [replace(row, messages=(*row.context, ChatMessage("assistant", choice))) for choice in given]
+        found.append([choice for _, choice in renderer.rows(asked, train_on="last")])
     return found
 
 
-def _check_eval_set_leaks(one: NamedSet, trained: TrainedPrompts) -> None:
+def _check_eval_set_leaks(one: EvalSet, trained: TrainedPrompts) -> None:
     leaked = [row.example.row for row in one.rows if row.prompt in trained]
     if leaked:
         named = ", ".join(map(str, leaked[:ROWS_NAMED])) + (", …" if len(leaked) > ROWS_NAMED else "")
@@ -165,7 +165,7 @@ def _check_eval_set_leaks(one: NamedSet, trained: TrainedPrompts) -> None:
 
 def answer_set(
     model: CausalModel,
-    one: NamedSet,
+    one: EvalSet,
     settings: EvaluationSettings,
     tokenizer: Any,
     *,
@@ -196,7 +196,7 @@ def answer_set(
 
 
 def judge_sets(
-    sets: Sequence[NamedSet], answers: dict[str, dict[str, Answers]]
+    sets: Sequence[EvalSet], answers: dict[str, dict[str, Answers]]
 ) -> tuple[dict[str, dict[str, Any]], dict[str, Answers]]:
     """Return what metrics.json says of each set, and the rows that are written for it; `answers` are by arm and set.
 
@@ -204,7 +204,7 @@ def judge_sets(
     """
     figures, rows = {}, {}
     for one in sets:
-        base, tuned = (answers[arm][one.name] for arm in ARMS)
+        base, tuned = (answers[variant][one.name] for variant in VARIANTS)
         if load_set_metric(one.settings.metric).is_judged:
             figures[one.name], rows[one.name] = _described(one), _paired_rows(base, tuned)
             continue
@@ -221,7 +221,7 @@ def judge_sets(
     return figures, rows
 
 
-def _described(one: NamedSet) -> dict[str, Any]:
+def _described(one: EvalSet) -> dict[str, Any]:
     return {
         "source": one.settings.source,
         "metric": one.settings.metric,
@@ -231,17 +231,17 @@ def _described(one: NamedSet) -> dict[str, Any]:
     }
 
 
-def _judge(one: NamedSet, base: np.ndarray, tuned: np.ndarray) -> dict[str, Any]:
+def _judge(one: EvalSet, base: np.ndarray, tuned: np.ndarray) -> dict[str, Any]:
     metric = load_set_metric(one.settings.metric)
     clusters = cluster_rows([row.prompt for row in one.rows])
-    measured, resampled = paired_difference(base, tuned, clusters), resample(base, tuned, clusters)
-    judged = verdict(measured, metric, resampled)
+    measured, bootstrap = paired_difference(base, tuned, clusters), resample(base, tuned, clusters)
+    judged = verdict(measured, metric, bootstrap)
     return {
         **_described(one),
         "clusters": measured.clusters,
         "verdict": judged.word,
         "sentence": judged.sentence,
-        **figures_of(measured, resampled),
+        **figures_of(measured, bootstrap),
     }
 
 
@@ -251,8 +251,8 @@ def _paired_rows(base: Answers, tuned: Answers, scored: Sequence[np.ndarray] = (
     paired = []
     for index, answers in enumerate(zip(base, tuned, strict=True)):
         row = {key: answers[0][key] for key in shared}
-        for arm, (name, answer) in enumerate(zip(ARMS, answers, strict=True)):
-            score = {"score": float(scored[arm][index])} if scored else {}
+        for variant, (name, answer) in enumerate(zip(VARIANTS, answers, strict=True)):
+            score = {"score": float(scored[variant][index])} if scored else {}
             row[name] = score | {key: value for key, value in answer.items() if key not in shared}
         paired.append(row)
     return paired

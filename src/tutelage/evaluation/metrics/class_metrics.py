@@ -42,14 +42,14 @@ def label_figures(wanted: np.ndarray, given: np.ndarray, classes: Sequence[str])
     """Return what can be told of (rows,) wanted and given classes by number alone, over all and by class."""
     matrix = confusion_matrix(wanted, given, len(classes))
     by_class = [
-        class_shares(
+        class_proportions(
             name, int(matrix[number, number]), int(matrix[number].sum()), int(matrix[:, number].sum())
         )
         for number, name in enumerate(classes)
     ]
     return {
         "rows": len(wanted),
-        "accuracy": share_of(int((given == wanted).sum()), len(wanted)),
+        "accuracy": proportion_of(int((given == wanted).sum()), len(wanted)),
         "macro_f1": float(np.mean([one["f1"] for one in by_class])),
         "classes": by_class,
         "confusion": matrix.tolist(),
@@ -95,20 +95,20 @@ def base_line(base_right: np.ndarray, right: np.ndarray) -> dict[str, float]:
     return {"accuracy": share, "low": low, "high": high, "p": mcnemar_p(base_right, right)}
 
 
-def class_shares(name: str, hits: int, wanted: int, given: int) -> dict[str, Any]:
+def class_proportions(name: str, hits: int, wanted: int, given: int) -> dict[str, Any]:
     """Return precision and recall of a class with Wilson's intervals; None where no row could tell."""
     return {
         "label": name,
         "rows": wanted,
         "given": given,
-        "precision": share_of(hits, given),
-        "recall": share_of(hits, wanted),
+        "precision": proportion_of(hits, given),
+        "recall": proportion_of(hits, wanted),
         # Harmonic mean of the two, which is 0 where there is no hit.
         "f1": 2 * hits / (wanted + given) if wanted + given else 0.0,
     }
 
 
-def share_of(hits: int, count: int) -> dict[str, float] | None:
+def proportion_of(hits: int, count: int) -> dict[str, float] | None:
     """Return a share of rows with Wilson's interval, None of no rows."""
     if not count:
         return None

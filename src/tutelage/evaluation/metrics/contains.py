@@ -2,12 +2,12 @@
 
 from typing import Any
 
-from tutelage.config.recipe_evaluation import NamedSetSettings
+from tutelage.config.recipe_evaluation import EvalSetSettings
 from tutelage.evaluation.metrics.metric import Answer, right_or_wrong
 from tutelage.evaluation.metrics.words import contains_whole
 
 
-def _contains(answer: Answer, settings: NamedSetSettings, prepared: Any) -> bool:
+def _contains(answer: Answer, settings: EvalSetSettings, prepared: Any) -> bool:
     return contains_whole(answer["response"], answer["reference"])
 
 

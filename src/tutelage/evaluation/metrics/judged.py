@@ -1,4 +1,4 @@
-"""Judged: what a judge thinks of an answer beside its reference; evaluation/judging asks the judges."""
+"""Judged: what a judge thinks of an answer beside its reference; evaluation/judge asks the judges."""
 
 from tutelage.evaluation.metrics.metric import SetMetric
 

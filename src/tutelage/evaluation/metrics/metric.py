@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tutelage.config.recipe_evaluation import NamedSetSettings
+from tutelage.config.recipe_evaluation import EvalSetSettings
 
 Answer = Mapping[str, Any]  # a line of base.jsonl
 References = Iterable[tuple[int, str]]  # the row and the text of each
@@ -33,7 +33,7 @@ class AnswerMetric(Metric):
     score: Callable[[Answer], float]
 
 
-def nothing(settings: NamedSetSettings, references: References, name: str) -> None:
+def nothing(settings: EvalSetSettings, references: References, name: str) -> None:
     """Prepare nothing: an answer is scored by itself."""
 
 
@@ -47,8 +47,8 @@ class SetMetric(Metric):
     its answer.
     """
 
-    score: Callable[[Answer, NamedSetSettings, Any], float] | None
-    prepare: Callable[[NamedSetSettings, References, str], Any] = nothing
+    score: Callable[[Answer, EvalSetSettings, Any], float] | None
+    prepare: Callable[[EvalSetSettings, References, str], Any] = nothing
     described: Callable[[Any], dict[str, Any]] = lambda prepared: {}
     weighs_choices: bool = False
 
@@ -75,7 +75,7 @@ def right_or_wrong(
     name: str,
     label: str,
     meaning: str,
-    is_right: Callable[[Answer, NamedSetSettings, Any], bool],
+    is_right: Callable[[Answer, EvalSetSettings, Any], bool],
     **more: Any,
 ) -> SetMetric:
     """Return a metric of named sets by which an answer is right, 100 %, or wrong; `more` are other fields."""

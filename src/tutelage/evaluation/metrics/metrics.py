@@ -54,8 +54,8 @@ class PairedScores:
                 "row": row,
                 "cluster": self.rows[self.clusters[index]],
                 **{
-                    arm: {name: float(values[name][index]) for name in values}
-                    for arm, values in (("base", self.base), ("tuned", self.tuned))
+                    variant: {name: float(values[name][index]) for name in values}
+                    for variant, values in (("base", self.base), ("tuned", self.tuned))
                 },
             }
             for index, row in enumerate(self.rows)
@@ -83,8 +83,10 @@ def read_scores(
         )
     names = dict.fromkeys(name for line in lines for name in line["tuned"])
     scores = {
-        arm: {name: np.array([by_row[row][arm][name] for row in rows], dtype=np.float64) for name in names}
-        for arm in ("base", "tuned")
+        variant: {
+            name: np.array([by_row[row][variant][name] for row in rows], dtype=np.float64) for name in names
+        }
+        for variant in ("base", "tuned")
     }
     places = {row: place for place, row in enumerate(rows)}
     clusters = np.array([places[by_row[row]["cluster"]] for row in rows])
@@ -109,12 +111,12 @@ def score_rows(
     )
 
 
-def _by_row(answers: Sequence[Mapping[str, Any]], arm: str) -> dict[int, Mapping[str, Any]]:
+def _by_row(answers: Sequence[Mapping[str, Any]], variant: str) -> dict[int, Mapping[str, Any]]:
     repeated = [row for row, count in Counter(answer["row"] for answer in answers).items() if count > 1]
     if repeated:
         raise RunFolderError(
             "run.answers_repeated",
-            f"The {arm} model's answers hold row {min(repeated)} more than once."
+            f"The {variant} model's answers hold row {min(repeated)} more than once."
             " Run `tutelage evaluate` again to collect them afresh.",
         )
     return {answer["row"]: answer for answer in answers}

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from tutelage.evaluation.metrics.class_metrics import base_line, calibration, class_shares, share_of
+from tutelage.evaluation.metrics.class_metrics import base_line, calibration, class_proportions, proportion_of
 from tutelage.evaluation.metrics.threshold import HALF
 
 
@@ -26,14 +26,14 @@ def label_set_metrics(
     given = probabilities >= HALF
     hits = (given & wanted).sum(axis=0)  # (labels,)
     by_class = [
-        class_shares(name, int(hits[label]), int(wanted[:, label].sum()), int(given[:, label].sum()))
+        class_proportions(name, int(hits[label]), int(wanted[:, label].sum()), int(given[:, label].sum()))
         for label, name in enumerate(classes)
     ]
     right = (given == wanted).all(axis=1)
     named = separator.join(sorted(name for name, is_in in zip(classes, majority, strict=True) if is_in))
     return {
         "rows": len(wanted),
-        "accuracy": share_of(int(right.sum()), len(right)),
+        "accuracy": proportion_of(int(right.sum()), len(right)),
         "macro_f1": float(np.mean([one["f1"] for one in by_class])),
         # Of all decisions together: harmonic mean of precision and recall, 1 where no label is wanted or given.
         "micro_f1": 2 * float(hits.sum()) / total if (total := int(wanted.sum() + given.sum())) else 1.0,

@@ -2,11 +2,11 @@
 
 from typing import Any
 
-from tutelage.config.recipe_evaluation import NamedSetSettings
+from tutelage.config.recipe_evaluation import EvalSetSettings
 from tutelage.evaluation.metrics.metric import Answer, right_or_wrong
 
 
-def _is_right_choice(answer: Answer, settings: NamedSetSettings, prepared: Any) -> bool:
+def _is_right_choice(answer: Answer, settings: EvalSetSettings, prepared: Any) -> bool:
     return answer["response"] == answer["reference"]
 
 

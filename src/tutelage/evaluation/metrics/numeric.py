@@ -4,7 +4,7 @@ from dataclasses import asdict
 from fractions import Fraction
 from typing import Any
 
-from tutelage.config.recipe_evaluation import NamedSetSettings
+from tutelage.config.recipe_evaluation import EvalSetSettings
 from tutelage.evaluation.metrics.metric import Answer, References, right_or_wrong
 from tutelage.evaluation.metrics.numbers import (
     NumberConvention,
@@ -15,7 +15,7 @@ from tutelage.evaluation.metrics.numbers import (
 )
 
 
-def _convention(settings: NamedSetSettings, references: References, name: str) -> NumberConvention:
+def _convention(settings: EvalSetSettings, references: References, name: str) -> NumberConvention:
     return decide_convention(references, of_set=name)
 
 
@@ -23,7 +23,7 @@ def _described(numbers: NumberConvention) -> dict[str, Any]:
     return {"number_convention": asdict(numbers)}
 
 
-def _has_right_number(answer: Answer, settings: NamedSetSettings, numbers: NumberConvention | None) -> bool:
+def _has_right_number(answer: Answer, settings: EvalSetSettings, numbers: NumberConvention | None) -> bool:
     """Compare with the reference; without the convention of a set that of this one reference is taken."""
     if numbers is None:
         numbers = decide_convention([(answer.get("row", 0), answer["reference"])])

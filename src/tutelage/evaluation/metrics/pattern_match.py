@@ -2,12 +2,12 @@
 
 from typing import Any
 
-from tutelage.config.recipe_evaluation import NamedSetSettings
+from tutelage.config.recipe_evaluation import EvalSetSettings
 from tutelage.evaluation.metrics.metric import Answer, right_or_wrong
 from tutelage.text.patterns import compile_pattern
 
 
-def _matches(answer: Answer, settings: NamedSetSettings, prepared: Any) -> bool:
+def _matches(answer: Answer, settings: EvalSetSettings, prepared: Any) -> bool:
     assert settings.pattern is not None
     return compile_pattern(settings.pattern).search(answer["response"])
 

@@ -2,14 +2,14 @@
 
 from typing import Any
 
-from tutelage.config.recipe_evaluation import NamedSetSettings
+from tutelage.config.recipe_evaluation import EvalSetSettings
 from tutelage.errors import DataError
 from tutelage.evaluation.metrics import load_set_metric
 from tutelage.evaluation.metrics.metric import Answer
 from tutelage.text.patterns import PatternTimeoutError
 
 
-def score_answer(answer: Answer, settings: NamedSetSettings, prepared: Any = None) -> float:
+def score_answer(answer: Answer, settings: EvalSetSettings, prepared: Any = None) -> float:
     """Score one answer by the metric of its set, in its unit; `prepared` is what the metric prepared for the set."""
     score = load_set_metric(settings.metric).score
     assert score is not None, "judges score by themselves"

@@ -8,17 +8,17 @@ from typing import Any
 import jsonschema
 from referencing.exceptions import Unresolvable
 
-from tutelage.config.recipe_evaluation import NamedSetSettings
+from tutelage.config.recipe_evaluation import EvalSetSettings
 from tutelage.errors import DataError
 from tutelage.evaluation.metrics.json_schemas import require_bounded, schema_validator
 from tutelage.evaluation.metrics.metric import Answer, References, right_or_wrong
 
 
-def _schema_of_set(settings: NamedSetSettings, references: References, name: str) -> Any:
+def _schema_of_set(settings: EvalSetSettings, references: References, name: str) -> Any:
     return read_schema(settings)
 
 
-def read_schema(settings: NamedSetSettings) -> Any:
+def read_schema(settings: EvalSetSettings) -> Any:
     """Return the JSON schema of a set, None where it has none; DataError where the file holds no schema."""
     if settings.json_schema is None:
         return None
@@ -38,7 +38,7 @@ def read_schema(settings: NamedSetSettings) -> Any:
     return schema
 
 
-def _is_valid_json(answer: Answer, settings: NamedSetSettings, schema: Any) -> bool:
+def _is_valid_json(answer: Answer, settings: EvalSetSettings, schema: Any) -> bool:
     try:
         value = json.loads(answer["response"], parse_constant=_raise_constant, parse_float=_finite)
         return schema is None or schema_validator(schema).is_valid(value)

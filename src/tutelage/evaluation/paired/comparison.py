@@ -11,7 +11,12 @@ from tutelage.evaluation.metrics.metrics import PairedScores, metric_named
 from tutelage.evaluation.paired.verdict import Verdict, Word, verdict
 from tutelage.evaluation.stats.holm import holm
 from tutelage.evaluation.stats.length_effect import LengthEffect, length_effect
-from tutelage.evaluation.stats.statistics import PairedDifference, Resampled, paired_difference, resample
+from tutelage.evaluation.stats.statistics import (
+    BootstrapResult,
+    PairedDifference,
+    paired_difference,
+    resample,
+)
 from tutelage.run.evaluation import AnswerEvaluation
 
 
@@ -22,14 +27,14 @@ class Comparison:
     primary: Metric
     metrics: Mapping[str, Metric]
     measured: Mapping[str, PairedDifference]
-    resampled: Mapping[str, Resampled]
+    bootstrap: Mapping[str, BootstrapResult]
     p_holm: Mapping[str, float]
     length: LengthEffect | None
     verdict: Verdict
 
     def p(self, name: str) -> float | None:
         """The p of a metric as it is shown: raised for the metrics that do not decide."""
-        return self.p_holm.get(name, self.resampled[name].p)
+        return self.p_holm.get(name, self.bootstrap[name].p)
 
     def word(self, name: str) -> Word:
         """What the interval of one metric says by itself; `verdict` is what the comparison comes to."""
@@ -44,9 +49,9 @@ class Comparison:
             "primary_metric": self.primary.name,
             "verdict": self.verdict.word,
             "sentence": self.verdict.sentence,
-            "smallest_detectable": primary.smallest_detectable,
+            "minimum_detectable_effect": primary.minimum_detectable_effect,
             "metrics": {
-                name: {**figures_of(one, self.resampled[name]), "p_holm": self.p_holm.get(name)}
+                name: {**figures_of(one, self.bootstrap[name]), "p_holm": self.p_holm.get(name)}
                 for name, one in self.measured.items()
             },
             "length": self.length and asdict(self.length),
@@ -55,16 +60,16 @@ class Comparison:
 
 def compare_scores(scores: PairedScores, primary: Metric) -> Comparison:
     """Compare both models by every metric; `primary` alone decides, and the p values of the rest are raised by Holm."""
-    measured, resampled = {}, {}
+    measured, bootstrap = {}, {}
     for name, base in scores.base.items():
         scale = {"is_out_of_100": name in METRICS}  # of a function of the user's own nobody knows
         measured[name] = paired_difference(base, scores.tuned[name], scores.clusters, **scale)
-        resampled[name] = resample(base, scores.tuned[name], scores.clusters, **scale)
+        bootstrap[name] = resample(base, scores.tuned[name], scores.clusters, **scale)
     return compare_measured(
         primary,
         {name: metric_named(name) for name in measured},
         measured,
-        resampled,
+        bootstrap,
         length=length_effect(
             scores.tuned[primary.name] - scores.base[primary.name],
             scores.base_tokens,
@@ -78,44 +83,46 @@ def compare_measured(
     primary: Metric,
     metrics: Mapping[str, Metric],
     measured: Mapping[str, PairedDifference],
-    resampled: Mapping[str, Resampled],
+    bootstrap: Mapping[str, BootstrapResult],
     *,
     length: LengthEffect | None,
 ) -> Comparison:
     """Put together what was measured by each of the metrics; all mappings are by name."""
-    secondary = {name: one.p for name, one in resampled.items() if name != primary.name and one.p is not None}
+    secondary = {name: one.p for name, one in bootstrap.items() if name != primary.name and one.p is not None}
     return Comparison(
         primary=primary,
         metrics=metrics,
         measured=measured,
-        resampled=resampled,
+        bootstrap=bootstrap,
         p_holm=holm(secondary),
         length=length,
-        verdict=verdict(measured[primary.name], primary, resampled[primary.name]),
+        verdict=verdict(measured[primary.name], primary, bootstrap[primary.name]),
     )
 
 
 def comparison_of(found: AnswerEvaluation) -> Comparison:
     """Return the comparison that an evaluation wrote down, without computing any of it again."""
     words = found.answers or found  # of a preference tuning the verdict on its answers stands apart
-    measured, resampled = {}, {}
+    measured, bootstrap = {}, {}
     for name, one in found.metrics.items():
         figures = one.model_dump()
-        resampled[name] = Resampled(**{field.name: figures.pop(field.name) for field in fields(Resampled)})
+        bootstrap[name] = BootstrapResult(
+            **{field.name: figures.pop(field.name) for field in fields(BootstrapResult)}
+        )
         figures.pop("p_holm")
         measured[name] = PairedDifference(**figures, n=found.rows - one.missing, clusters=found.clusters)
     return Comparison(
         primary=load_metric(found.primary_metric),
         metrics={name: metric_named(name) for name in measured},
         measured=measured,
-        resampled=resampled,
+        bootstrap=bootstrap,
         p_holm={name: one.p_holm for name, one in found.metrics.items() if one.p_holm is not None},
         length=LengthEffect(**found.length.model_dump()) if found.length else None,
         verdict=Verdict(words.verdict, words.sentence.removeprefix(f"{words.verdict.capitalize()}: ")),
     )
 
 
-def figures_of(one: PairedDifference, resampled: Resampled) -> dict[str, Any]:
+def figures_of(one: PairedDifference, bootstrap: BootstrapResult) -> dict[str, Any]:
     """Return the figures of one metric as metrics.json has them; the number of rows stands above all of them."""
     own = {name: value for name, value in asdict(one).items() if name not in ("n", "clusters")}
-    return {**own, **asdict(resampled)}
+    return {**own, **asdict(bootstrap)}

@@ -5,7 +5,7 @@ from typing import Literal
 
 from tutelage.evaluation.metrics.metric import Metric
 from tutelage.evaluation.stats.intervals import intervals_disagree
-from tutelage.evaluation.stats.statistics import PairedDifference, Resampled
+from tutelage.evaluation.stats.statistics import BootstrapResult, PairedDifference
 
 # With fewer rows an interval leans on assumptions that so few rows cannot check.
 FEWEST_ROWS = 10
@@ -31,7 +31,7 @@ class Verdict:
 def verdict(
     primary: PairedDifference,
     metric: Metric,
-    resampled: Resampled | None = None,
+    bootstrap: BootstrapResult | None = None,
     *,
     counted: str = "test row",
 ) -> Verdict:
@@ -45,7 +45,7 @@ def verdict(
         if word != NO_DIFFERENCE
         else _why_not(primary, metric, counted)
     )
-    return Verdict(word, reason + _second_interval(primary, metric, resampled) + _missing(primary, metric))
+    return Verdict(word, reason + _second_interval(primary, metric, bootstrap) + _missing(primary, metric))
 
 
 def detectable_sentence(smallest: float | None, metric: Metric) -> str:
@@ -74,11 +74,11 @@ def _why_not(primary: PairedDifference, metric: Metric, counted: str) -> str:
         return f"{change}. {_too_few(primary, counted)}"
     if primary.equal == primary.n:
         return f"both models have the same {metric.label} on every one of {primary.n} {counted}s."
-    if primary.smallest_detectable is None:
+    if primary.minimum_detectable_effect is None:
         return f"{change}, alike on each, so that chance cannot be told from change."
     if _lacks_too_many(primary):
         return f"{change}. That is no verdict, for too many scores are missing."
-    smallest = format_value(primary.smallest_detectable, metric)
+    smallest = format_value(primary.minimum_detectable_effect, metric)
     return f"{change}. This test could only have shown a change of {smallest} or more."
 
 
@@ -110,14 +110,14 @@ def _interval(primary: PairedDifference, metric: Metric) -> str:
     return f", 95 % interval {format_change(primary.low, metric)} to {format_change(primary.high, metric)}"
 
 
-def _second_interval(primary: PairedDifference, metric: Metric, resampled: Resampled | None) -> str:
-    if resampled is None or resampled.bca_low is None or resampled.bca_high is None:
+def _second_interval(primary: PairedDifference, metric: Metric, bootstrap: BootstrapResult | None) -> str:
+    if bootstrap is None or bootstrap.bca_low is None or bootstrap.bca_high is None:
         return ""
     if primary.low is None or primary.high is None:
         return ""
     if primary.base_low is not None:
         return ""  # Newcombe's interval of shares needs no second one
-    second = resampled.bca_low, resampled.bca_high
+    second = bootstrap.bca_low, bootstrap.bca_high
     if not intervals_disagree((primary.low, primary.high), second):
         return ""
     ends = " to ".join(format_change(end, metric) for end in second)

@@ -17,7 +17,7 @@ import torch
 
 from tutelage.config.recipe import PromptStyle
 from tutelage.data.prompts.prompts import make_renderer
-from tutelage.data.rows.conversations import Conversation, Turn
+from tutelage.data.rows.conversations import ChatMessage, Conversation
 from tutelage.evaluation.answers.responses import Progress, reference_log_probs
 from tutelage.evaluation.metrics.bits_per_byte import METRIC as BITS_PER_BYTE
 from tutelage.evaluation.metrics.bits_per_byte import bits_per_byte
@@ -37,7 +37,7 @@ FEWEST_PASSAGES = 30
 # So many of the last tokens of each general prompt are compared; all of them would take gigabytes.
 TOKENS_COMPARED = 2
 
-Kept = Literal["kept", "lost", "undecided"]
+CheckResult = Literal["pass", "fail", "inconclusive"]
 
 
 @dataclass(frozen=True)
@@ -67,10 +67,10 @@ def read_passages(folder: Path, prompt: PromptStyle) -> list[Passage]:
     renderer = make_renderer(load_tokenizer(folder), prompt)
     texts = [(kind, text) for kind, whole in general_texts().items() for text in cut(whole)]
     conversations = [
-        Conversation(index, (Turn("assistant", text),), format="text")
+        Conversation(index, (ChatMessage("assistant", text),), format="text")
         for index, (_, text) in enumerate(texts)
     ]
-    examples = renderer.examples(conversations, loss_on="last_response")
+    examples = renderer.examples(conversations, train_on="last")
     context = context_length(folder)
     return [
         Passage(kind, PreparedRow("", text, _without_end(example)))
@@ -145,7 +145,7 @@ def next_log_probs(model: CausalModel, prompts: Sequence[Sequence[int]]) -> torc
     """Return the log-probabilities (nats) of every token after each prompt: (prompts, vocabulary) in float32."""
     model.module.eval()
     found: dict[int, torch.Tensor] = {}
-    if model.padded_because is not None:
+    if model.fallback_reason is not None:
         for index, prompt in enumerate(prompts):
             with model.autocast():
                 logits = model.module(torch.tensor([prompt], device=model.device), use_cache=False).logits
@@ -164,7 +164,7 @@ def next_log_probs(model: CausalModel, prompts: Sequence[Sequence[int]]) -> torc
     return stacked.float().log_softmax(dim=-1).cpu()
 
 
-def judge_forgetting(
+def compare_general_text(
     passages: Sequence[Passage], base: Reading, tuned: Reading, *, margin: float, kl_margin: float
 ) -> dict[str, Any] | None:
     """Return what metrics.json says: bits per byte in all and by kind, the divergence, and whether they stayed within.
@@ -178,13 +178,13 @@ def judge_forgetting(
     assert one.base is not None and one.tuned is not None and one.difference is not None
     # A model that is its base to the last digit has no spread, and has lost nothing.
     low, high = (one.low, one.high) if one.low is not None and one.high is not None else (one.difference,) * 2
-    verdict: Kept = "kept" if high < margin else "lost" if low > margin else "undecided"
+    verdict: CheckResult = "pass" if high < margin else "fail" if low > margin else "inconclusive"
     divergence = (
         kl_divergence(base.next_log_probs, tuned.next_log_probs).reshape(-1, TOKENS_COMPARED).mean(axis=1)
     )
     kl_low, kl_high = t_interval(divergence, np.arange(len(divergence)))
     kl = (float(divergence.mean()), kl_low, kl_high)
-    moved: Kept = "kept" if kl_high < kl_margin else "lost" if kl_low > kl_margin else "undecided"
+    moved: CheckResult = "pass" if kl_high < kl_margin else "fail" if kl_low > kl_margin else "inconclusive"
     return {
         "verdict": verdict,
         "sentence": _sentence(verdict, (one.base, one.tuned), (low, high), margin),
@@ -226,24 +226,24 @@ def kl_divergence(base: torch.Tensor, tuned: torch.Tensor) -> np.ndarray:
     return (base.double().exp() * (base.double() - tuned.double())).sum(dim=-1).numpy()
 
 
-def _sentence(verdict: Kept, means: Interval, interval: Interval, margin: float) -> str:
+def _sentence(verdict: CheckResult, means: Interval, interval: Interval, margin: float) -> str:
     metric = BITS_PER_BYTE
     before, after = (format_value(mean, metric) for mean in means)
     low, high = (format_change(end, metric) for end in interval)
     told_change = f"from {before} to {after} bits per byte, 95 % interval of the change {low} to {high}"
     return {
-        "kept": f"No regression on general text: {told_change}, all of it below the margin of {margin:g}.",
-        "lost": f"Forgotten: general text went {told_change}, all of it beyond the margin of {margin:g}.",
-        "undecided": f"Regression not ruled out: general text went {told_change}, and the margin is {margin:g}.",
+        "pass": f"No regression on general text: {told_change}, all of it below the margin of {margin:g}.",
+        "fail": f"Forgotten: general text went {told_change}, all of it beyond the margin of {margin:g}.",
+        "inconclusive": f"Regression not ruled out: general text went {told_change}, and the margin is {margin:g}.",
     }[verdict]
 
 
-def _kl_sentence(verdict: Kept, prompts: int, kl: tuple[float, float, float], margin: float) -> str:
+def _kl_sentence(verdict: CheckResult, prompts: int, kl: tuple[float, float, float], margin: float) -> str:
     told = f"{kl[0]:.3f} nats a token (KL divergence, 95 % interval {kl[1]:.3f} to {kl[2]:.3f})"
     return {
-        "kept": f"On {prompts} general prompts it stays within {told} of its base; the margin is {margin:g}.",
-        "lost": f"On {prompts} general prompts it is {told} away from its base, beyond the margin of {margin:g}.",
-        "undecided": f"On {prompts} general prompts it is {told} from its base, about the margin of {margin:g}.",
+        "pass": f"On {prompts} general prompts it stays within {told} of its base; the margin is {margin:g}.",
+        "fail": f"On {prompts} general prompts it is {told} away from its base, beyond the margin of {margin:g}.",
+        "inconclusive": f"On {prompts} general prompts it is {told} from its base, about the margin of {margin:g}.",
     }[verdict]
 
 

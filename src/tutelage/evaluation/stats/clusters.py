@@ -6,7 +6,7 @@ from itertools import takewhile
 import numpy as np
 
 from tutelage.data.quality.near_duplicates import near_duplicates
-from tutelage.data.rows.conversations import single_turn
+from tutelage.data.rows.conversations import single_exchange_of
 
 
 def cluster_rows(prompts: Sequence[str]) -> np.ndarray:
@@ -17,7 +17,9 @@ def cluster_rows(prompts: Sequence[str]) -> np.ndarray:
     """
     opening, ending = shared_frame(prompts)
     asked = [prompt.removeprefix(opening).removesuffix(ending) for prompt in prompts]
-    return near_duplicates([single_turn(index, text, "", "") for index, text in enumerate(asked)]).first_of
+    return near_duplicates(
+        [single_exchange_of(index, text, "", "") for index, text in enumerate(asked)]
+    ).first_of
 
 
 def shared_frame(prompts: Sequence[str]) -> tuple[str, str]:

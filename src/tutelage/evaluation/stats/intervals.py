@@ -61,7 +61,7 @@ def bca_interval(
     if len(sums) < 2 or np.ptp(sums / sizes) == 0:
         return None
     left_out = (sums.sum() - sums) / (sizes.sum() - sizes)  # the mean without each cluster
-    return accelerated_interval(_resampled_means(sums, sizes, resamples), mean, left_out)
+    return accelerated_interval(_bootstrap_means(sums, sizes, resamples), mean, left_out)
 
 
 def accelerated_interval(drawn: np.ndarray, seen: float, left_out: np.ndarray) -> Interval | None:
@@ -85,7 +85,7 @@ def accelerated_interval(drawn: np.ndarray, seen: float, left_out: np.ndarray) -
     return float(low), float(high)
 
 
-def _resampled_means(sums: np.ndarray, sizes: np.ndarray, resamples: int) -> np.ndarray:
+def _bootstrap_means(sums: np.ndarray, sizes: np.ndarray, resamples: int) -> np.ndarray:
     """Return the mean of so many samples of clusters, drawn with replacement: (resamples,)."""
     chance = np.random.default_rng(SEED)
     at_once = max(1, CHUNK // len(sums))

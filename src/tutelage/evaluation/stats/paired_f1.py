@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from tutelage.evaluation.stats.intervals import RESAMPLES, accelerated_interval, cluster_weights
-from tutelage.evaluation.stats.permutation import share_as_large
-from tutelage.evaluation.stats.statistics import PairedDifference, Resampled, smallest_detectable
+from tutelage.evaluation.stats.permutation import proportion_as_large
+from tutelage.evaluation.stats.statistics import BootstrapResult, PairedDifference, minimum_detectable_effect
 
 # Of hits and of labels wanted and given together, both (..., labels), to F1 (...).
 Average = Callable[[np.ndarray, np.ndarray], np.ndarray]
@@ -39,7 +39,7 @@ def paired_f1(
     tuned: Sequence[np.ndarray],
     clusters: np.ndarray,
     average: Average,
-) -> tuple[PairedDifference, Resampled]:
+) -> tuple[PairedDifference, BootstrapResult]:
     """Compare the labels that the runs of two sides gave, each (rows, labels) bool, with those `wanted`.
 
     The interval is the bias-corrected accelerated bootstrap's over whole clusters, `clusters` (rows,). p swaps the
@@ -63,13 +63,13 @@ def paired_f1(
         difference=after - before,
         low=low,
         high=high,
-        smallest_detectable=smallest_detectable(low, high, independent),
+        minimum_detectable_effect=minimum_detectable_effect(low, high, independent),
         n=len(wanted),
         higher=higher,
         equal=len(wanted) - higher - lower,
         lower=lower,
         clusters=independent,
-    ), Resampled(low, high, p)
+    ), BootstrapResult(low, high, p)
 
 
 @dataclass(frozen=True)
@@ -140,7 +140,7 @@ def _swapped_p(base: _Counts, tuned: _Counts, average: Average) -> float:
         return after - before
 
     seen = abs(differences(np.ones((1, len(hits))))[0]) * (1 - 1e-9)
-    return share_as_large(len(hits), lambda patterns: np.abs(differences(patterns)) >= seen)
+    return proportion_as_large(len(hits), lambda patterns: np.abs(differences(patterns)) >= seen)
 
 
 def _rows_apart(

@@ -22,10 +22,10 @@ def sign_flip_p(differences: np.ndarray, clusters: np.ndarray) -> float:
         return 1.0
     # Sums that are equal on paper may differ in their last digits.
     seen = abs(sums.sum()) * (1 - 1e-9)
-    return share_as_large(len(sums), lambda patterns: np.abs(_flipped(sums, patterns)) >= seen)
+    return proportion_as_large(len(sums), lambda patterns: np.abs(_flipped(sums, patterns)) >= seen)
 
 
-def share_as_large(clusters: int, is_as_large: Callable[[np.ndarray], np.ndarray]) -> float:
+def proportion_as_large(clusters: int, is_as_large: Callable[[np.ndarray], np.ndarray]) -> float:
     """Return the share of patterns (clusters,) of 0 and 1 that `is_as_large` tells of some (patterns, clusters).
 
     Exact for few clusters, else from 20,000 random patterns with the one that was seen, all 1, counted in.

@@ -23,7 +23,7 @@ BOUNDS = (0.0, 100.0)
 class PairedDifference:
     """Tuned minus base over `n` rows, in the metric's unit; `None` where the rows cannot tell.
 
-    `smallest_detectable` is the smallest true mean difference that this test finds with 80 % power.
+    `minimum_detectable_effect` is the smallest true mean difference that this test finds with 80 % power.
     `higher`, `equal` and `lower` count the rows where the tuned model's value is so; `higher_low` and `higher_high`
     bound, in percent, the share of higher ones among those that differ. `base_low` and its like bound the two shares
     of a metric of right or wrong. `clusters` counts the rows that resemble no other, `missing` the pairs left out
@@ -36,7 +36,7 @@ class PairedDifference:
     difference: float | None
     low: float | None
     high: float | None
-    smallest_detectable: float | None
+    minimum_detectable_effect: float | None
     n: int
     higher: int
     equal: int
@@ -54,7 +54,7 @@ class PairedDifference:
 
 
 @dataclass(frozen=True)
-class Resampled:
+class BootstrapResult:
     """What drawing rows and flipping signs says of a difference: a second interval, and the p of no difference."""
 
     bca_low: float | None
@@ -85,7 +85,7 @@ def paired_difference(
         difference=float(differences.mean()) if n else None,
         low=low,
         high=high,
-        smallest_detectable=smallest_detectable(low, high, pairs.independent),
+        minimum_detectable_effect=minimum_detectable_effect(low, high, pairs.independent),
         n=n,
         higher=higher,
         equal=n - higher - lower,
@@ -101,7 +101,7 @@ def paired_difference(
 
 def resample(
     base: np.ndarray, tuned: np.ndarray, clusters: np.ndarray | None = None, *, is_out_of_100: bool = True
-) -> Resampled:
+) -> BootstrapResult:
     """Return the bootstrap interval and the p of the same arrays; for shares that stand alone, McNemar's exact p.
 
     McNemar's test is the flipping of signs where all differences are as large. Newcombe's interval of shares needs
@@ -109,13 +109,13 @@ def resample(
     """
     pairs = _Pairs.of(base, tuned, clusters, is_out_of_100)
     if len(pairs.differences) < 2:
-        return Resampled(None, None, None)
-    if pairs.are_shares:
+        return BootstrapResult(None, None, None)
+    if pairs.are_proportions:
         stand_alone = len(np.unique(pairs.clusters)) == len(pairs.differences)
         p = mcnemar_p(pairs.base == 100, pairs.tuned == 100) if stand_alone else _flip(pairs)
-        return Resampled(None, None, p)
+        return BootstrapResult(None, None, p)
     low, high = bca_interval(pairs.differences, pairs.clusters) or (None, None)
-    return Resampled(low, high, _flip(pairs))
+    return BootstrapResult(low, high, _flip(pairs))
 
 
 def _flip(pairs: "_Pairs") -> float:
@@ -142,7 +142,7 @@ class _Pairs:
         return self.tuned - self.base
 
     @property
-    def are_shares(self) -> bool:
+    def are_proportions(self) -> bool:
         both = np.stack([self.base, self.tuned])
         return bool(np.isin(both, BOUNDS).all()) and (self.is_out_of_100 or bool(both.any()))
 
@@ -150,20 +150,22 @@ class _Pairs:
     def independent(self) -> float:
         """The number of observations: of shares the effective rows, of anything else the clusters."""
         count = len(np.unique(self.clusters))
-        return effective_rows(self.differences, self.clusters) if self.are_shares and count > 1 else count
+        return (
+            effective_rows(self.differences, self.clusters) if self.are_proportions and count > 1 else count
+        )
 
 
 def _interval(pairs: _Pairs) -> Interval | tuple[None, None]:
     if len(np.unique(pairs.clusters)) < 2:
         return None, None
-    if pairs.are_shares:
+    if pairs.are_proportions:
         return newcombe_interval(pairs.base == 100, pairs.tuned == 100, pairs.independent)
     if np.ptp(pairs.differences) == 0:
         return None, None
     return t_interval(pairs.differences, pairs.clusters)
 
 
-def smallest_detectable(low: float | None, high: float | None, independent: float) -> float | None:
+def minimum_detectable_effect(low: float | None, high: float | None, independent: float) -> float | None:
     """Return the smallest true difference that a test with this interval finds with 80 % power.
 
     Scale the half-width from a change that is just significant to one that 80 % of tests would find.
@@ -198,7 +200,7 @@ def _higher_interval(higher: int, lower: int, independent_share: float) -> dict[
 
 def _share_intervals(pairs: _Pairs) -> dict[str, float | None]:
     names = ("base_low", "base_high", "tuned_low", "tuned_high")
-    if not len(pairs.base) or not pairs.are_shares:
+    if not len(pairs.base) or not pairs.are_proportions:
         return dict.fromkeys(names)
     ends = [
         100 * end

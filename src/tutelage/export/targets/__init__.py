@@ -15,7 +15,7 @@ from typing import Any
 from tutelage.config.extensions import EXPORT_TARGETS
 from tutelage.export.record import Exported
 from tutelage.export.style import Style
-from tutelage.export.verification import Comparison, Reference
+from tutelage.export.verification import ExportComparison, Reference
 from tutelage.model.sources import ModelSource
 from tutelage.model.trained import TrainedModel
 from tutelage.run.evaluation import AnswerEvaluation
@@ -52,7 +52,7 @@ class ExportTarget:
     """
 
     make: Callable[[ExportWork, Path], None]
-    verify: Callable[[ExportWork, Path, Sequence[Exported]], tuple[Comparison, str]]
+    verify: Callable[[ExportWork, Path, Sequence[Exported]], tuple[ExportComparison, str]]
     loading: str
     library: str = "transformers"  # of model hubs
     needs_merged: bool = True

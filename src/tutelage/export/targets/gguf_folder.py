@@ -9,12 +9,12 @@ import torch
 
 from tutelage.export.converter import convert, require_gguf_support
 from tutelage.export.gguf_file import is_written_here, rewrite_gguf, write_gguf
-from tutelage.export.gguf_metadata import further_ends
+from tutelage.export.gguf_metadata import other_end_tokens
 from tutelage.export.record import Exported
 from tutelage.export.style import Style
 from tutelage.export.targets import ExportTarget, ExportWork, passing_folder
 from tutelage.export.targets.hf_folder import make_merged
-from tutelage.export.verification import Comparison, compare
+from tutelage.export.verification import ExportComparison, compare
 from tutelage.generation.llama_cpp import is_installed
 from tutelage.model.folders import read_json_file
 from tutelage.model.forward import CausalModel
@@ -57,10 +57,10 @@ def check_gguf(trained: TrainedModel) -> None:
 
 def check_ends(source: ModelSource, style: Style) -> None:
     """Stop where the file cannot name all tokens that end an answer."""
-    further_ends(source, style, end_of_text=style.tokenizer.eos_token_id)
+    other_end_tokens(source, style, end_of_text=style.tokenizer.eos_token_id)
 
 
-def verify_gguf(work: ExportWork, folder: Path, earlier: Sequence[Exported]) -> tuple[Comparison, str]:
+def verify_gguf(work: ExportWork, folder: Path, earlier: Sequence[Exported]) -> tuple[ExportComparison, str]:
     """Let llama.cpp read the file, or transformers where that is not installed."""
     base = work.source.folder
     file = folder / gguf_name(work.quantization)
@@ -107,7 +107,7 @@ def _as_stored(work: ExportWork) -> CausalModel:
                 if weight.ndim > 1:
                     weight.copy_(weight.half())
     return CausalModel(
-        module, torch.device("cpu"), torch.float32, padded_because="transformers' own way is wanted"
+        module, torch.device("cpu"), torch.float32, fallback_reason="transformers' own way is wanted"
     )
 
 

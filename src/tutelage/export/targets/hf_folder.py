@@ -6,7 +6,7 @@ from pathlib import Path
 from tutelage.export.record import Exported
 from tutelage.export.style import TEMPLATE
 from tutelage.export.targets import TRANSFORMERS, ExportTarget, ExportWork
-from tutelage.export.verification import Comparison, compare
+from tutelage.export.verification import ExportComparison, compare
 from tutelage.model.config_compatibility import adapt_config, adapt_tokenizer, write_generation_config
 from tutelage.model.loading import quietly, vocabulary_size
 from tutelage.run.folder import write_text
@@ -51,7 +51,7 @@ def save_tokenizer(work: ExportWork, folder: Path) -> None:
     write_text(folder / TEMPLATE, work.style.jinja)
 
 
-def _verify(work: ExportWork, folder: Path, earlier: Sequence[Exported]) -> tuple[Comparison, str]:
+def _verify(work: ExportWork, folder: Path, earlier: Sequence[Exported]) -> tuple[ExportComparison, str]:
     return compare(work.reference, "hf", folder, base=work.source.folder, precision="f32"), TRANSFORMERS
 
 

@@ -16,7 +16,7 @@ MODELFILE = "Modelfile"
 def _make(work: ExportWork, folder: Path) -> None:
     make_gguf(work, folder)
     context = context_length(work.source.folder)
-    told = modelfile(gguf_name(work.quantization), work.style, context=context, licence=work.source.licence)
+    told = modelfile(gguf_name(work.quantization), work.style, context=context, license=work.source.license)
     write_text(folder / MODELFILE, told)
 
 

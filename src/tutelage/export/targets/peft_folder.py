@@ -8,7 +8,7 @@ from tutelage.errors import RunFolderError
 from tutelage.export.record import Exported
 from tutelage.export.targets import TRANSFORMERS, ExportTarget, ExportWork
 from tutelage.export.targets.hf_folder import save_generation_config, save_tokenizer
-from tutelage.export.verification import Comparison, compare
+from tutelage.export.verification import ExportComparison, compare
 from tutelage.model.config_compatibility import name_base
 from tutelage.model.trained import TrainedModel
 from tutelage.system.storage import MANIFEST
@@ -51,14 +51,14 @@ def _make(work: ExportWork, folder: Path) -> None:
 
 
 def _check(trained: TrainedModel) -> None:
-    if trained.recipe.adapter.type != "lora":
+    if not trained.recipe.tuning.is_lora:
         raise RunFolderError(
             "export.no_adapter",
             f"{trained.name} trained every weight, so there is no adapter for --to peft. Export with --to hf or gguf.",
         )
 
 
-def _verify(work: ExportWork, folder: Path, earlier: Sequence[Exported]) -> tuple[Comparison, str]:
+def _verify(work: ExportWork, folder: Path, earlier: Sequence[Exported]) -> tuple[ExportComparison, str]:
     return compare(work.reference, "peft", folder, base=work.source.folder, precision="f32"), TRANSFORMERS
 
 

@@ -15,7 +15,7 @@ def class_card(trained: TrainedModel, evaluation: Evaluation | None) -> str:
 base_model: {hub_name(source)}
 library_name: transformers
 pipeline_tag: text-classification
-license: {(source.licence or "other").lower()}
+license: {(source.license or "other").lower()}
 tags: [text-classification, tutelage]
 ---
 
@@ -23,8 +23,8 @@ tags: [text-classification, tutelage]
 
 ## What it was made of
 
-- Base model: {source.name} (SHA-256 {source.identity}), licence {source.licence or "not stated"}
-- Data: {preparation.source} (SHA-256 {preparation.sha256}), licence {recipe.data.licence or "not stated"}
+- Base model: {source.name} (SHA-256 {source.fingerprint}), license {source.license or "not stated"}
+- Data: {preparation.source} (SHA-256 {preparation.sha256}), license {recipe.data.license or "not stated"}
 - Rows: {rows.train:,} to train, {rows.test:,} to test, {rows.validation:,} to validate
 - Labels: {labels}
 - Recipe: {describe_recipe(recipe)}

@@ -57,13 +57,13 @@ def evaluate_classification(inputs: EvaluationInputs) -> Evaluated:
     )
     evaluation = ClassEvaluation.model_validate(
         {
-            "format": 1,
+            "format": 2,
             "objective": recipe.objective.name,
             "primary_metric": "accuracy",
             **figures,
             **verdict(figures),
             "sets": {},
-            "forgetting": None,
+            "general_text": None,
             "checksums": "verified" if trained.source.is_checked else "skipped",
         }
     )

@@ -17,9 +17,9 @@ import torch
 
 from tutelage.errors import RunFolderError
 from tutelage.evaluation.metrics.threshold import HALF
-from tutelage.export.export import Waiting, publish_export
+from tutelage.export.export import Waiting, write_export
 from tutelage.export.record import Exported
-from tutelage.export.verification import Comparison, reload
+from tutelage.export.verification import ExportComparison, reload
 from tutelage.model.assembly import load_merged
 from tutelage.model.class_head import as_sequence_classifier, class_probabilities, label_probabilities
 from tutelage.model.config_compatibility import adapt_config, adapt_tokenizer
@@ -65,7 +65,7 @@ def export_classifier(
     """Make, verify and publish the one format that a classification has."""
     with waiting("The run's model reads held-out texts"):
         reference = ask_classifier(trained, [row.prompt for row in islice(held_out, TEXTS)])
-    exported = publish_export(
+    exported = write_export(
         trained,
         folder,
         HF,
@@ -87,10 +87,10 @@ def check_classifier_export(trained: TrainedModel, targets: Sequence[str]) -> No
                 f"{trained.name} is a classification, and {target} holds a model that writes answers. Export it with"
                 " --to hf alone.",
             )
-    if trained.recipe.data.class_token != "last":
+    if trained.recipe.data.pooling != "last":
         raise RunFolderError(
             "export.first_token_pooling",
-            f"The head of {trained.name} reads the first token of a text (data.class_token), and transformers' models"
+            f"The head of {trained.name} reads the first token of a text (data.pooling), and transformers' models"
             " read the last one. `tutelage classify` uses it.",
         )
     family = str(read_json_file(trained.source.folder / "config.json").get("model_type"))
@@ -125,7 +125,7 @@ def write_classifier(folder: Path, trained: TrainedModel) -> None:
         )
     tokenizer.padding_side = "right"
     tokenizer.chat_template = None  # nobody talks with it
-    merged = load_merged(trained.source, trained.weights, recipe.adapter, classes=len(classes))
+    merged = load_merged(trained.source, trained.weights, recipe.tuning, classes=len(classes))
     several = recipe.data.label_separator is not None
     classifier = as_sequence_classifier(merged, classes, padding=tokenizer.pad_token_id, several=several)
     with quietly():
@@ -135,7 +135,7 @@ def write_classifier(folder: Path, trained: TrainedModel) -> None:
     adapt_tokenizer(folder)
 
 
-def compare_classes(reference: ClassReference, folder: Path) -> Comparison:
+def compare_classes(reference: ClassReference, folder: Path) -> ExportComparison:
     """Ask an export the same texts in a fresh process, alone and in padded batches."""
     with tempfile.TemporaryDirectory() as scratch:
         job = Path(scratch) / "job.json"
@@ -145,7 +145,7 @@ def compare_classes(reference: ClassReference, folder: Path) -> Comparison:
     return judge_classes(reference, found)
 
 
-def judge_classes(reference: ClassReference, found: dict[str, Any]) -> Comparison:
+def judge_classes(reference: ClassReference, found: dict[str, Any]) -> ExportComparison:
     """Compare what an export says: `ids` of each text, and `alone` and `together` the score of each label."""
     own = reference.probabilities
     scores = {
@@ -179,7 +179,7 @@ def judge_classes(reference: ClassReference, found: dict[str, Any]) -> Compariso
         }
         for at in sorted({*other_ids, *other_scores})
     ]
-    return Comparison(
+    return ExportComparison(
         prompts=len(own),
         left_out=reference.left_out,
         ids_equal=len(own) - len(other_ids),

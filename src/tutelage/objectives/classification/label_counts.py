@@ -30,7 +30,7 @@ def describe_classes(training: PreparedRows, recipe: Recipe, tokenizer: Callable
     row = training[int(first[0])].example
     read = tokenizer().decode([row.prompt_ids[-1]])
     told = (
-        f"The head reads the {recipe.data.class_token} token of a text: of row {row.row} token {row.prompt_tokens:,},"
+        f"The head reads the {recipe.data.pooling} token of a text: of row {row.row} token {row.prompt_tokens:,},"
         f" {read!r}."
     )
     return [*blocks, Text(told), Text("")]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from tutelage.config.objectives import OBJECTIVES
 from tutelage.config.recipe import Recipe
 from tutelage.data.dataset.prepared_rows import PreparedRows
-from tutelage.data.dataset.sample_prompt import Question, choose_text
+from tutelage.data.dataset.sample_prompt import SamplePrompt, choose_text
 from tutelage.data.quality.label_names import quoted
 from tutelage.evaluation.next_steps import NextStep, classify_command
 from tutelage.evaluation.paired.verdict import format_p
@@ -19,7 +19,7 @@ from tutelage.report.answers import LONGEST_HINT, ROWS_IN_ALL, Filter
 from tutelage.report.headline import Headline
 from tutelage.report.objective import ObjectiveWords, Section
 from tutelage.run.artifacts import Preparation
-from tutelage.run.evaluation import ClassEvaluation, Evaluation, Share, Threshold
+from tutelage.run.evaluation import ClassEvaluation, Evaluation, Proportion, Threshold
 from tutelage.run.folder import PREDICTIONS
 
 if TYPE_CHECKING:
@@ -170,7 +170,7 @@ def class_results(evaluation: Evaluation) -> list[Block]:
     return blocks
 
 
-def _share(one: Share | None) -> str:
+def _share(one: Proportion | None) -> str:
     return f"{one.value:.1%} ({one.low:.1%} to {one.high:.1%})" if one else "unknown"
 
 
@@ -186,12 +186,12 @@ def _threshold_sentence(found: Threshold) -> str:
     )
 
 
-def choose_own_text(rows: PreparedRows, renderer: "Callable[[], PromptRenderer]") -> Question | None:
+def choose_own_text(rows: PreparedRows, renderer: "Callable[[], PromptRenderer]") -> SamplePrompt | None:
     """Return the text of a row that can be typed."""
     return choose_text(rows)
 
 
-def class_steps(run: str, question: Question | None, *, is_exported: bool) -> list[NextStep]:
+def class_steps(run: str, question: SamplePrompt | None, *, is_exported: bool) -> list[NextStep]:
     """Return the commands that go on with a trained classification."""
     steps = [] if question is None else [NextStep("Classify a text", classify_command(run, question))]
     if not is_exported:

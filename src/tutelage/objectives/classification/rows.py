@@ -28,13 +28,13 @@ def encode_texts(
     of_classes, of_sets = _Numbers(labels.classes), _Numbers(labels.sets)
     for conversation in conversations:
         require_text_and_label(conversation)
-        text, label = conversation.turns[0].text, conversation.response
+        text, label = conversation.messages[0].text, conversation.response
         if separator is None:
             number = of_classes.of(label)
         else:
             number = of_sets.of(tuple(of_classes.of(one) for one in labels_in(label, separator)))
         try:
-            ids = text_ids(tokenizer, text, token=settings.class_token)
+            ids = text_ids(tokenizer, text, token=settings.pooling)
         except DataError as fault:
             raise DataError(fault.code, str(fault), row=conversation.row) from fault
         example = labelled_example(conversation.row, ids, number)
@@ -95,7 +95,7 @@ def check_classes(splits: Mapping[str, PreparedRows], labels: Labels, source: st
         raise DataError(
             "data.label_not_in_training",
             f"{source}: no training row has the label {named}, so it could never be learnt. Add rows with it, remove"
-            " them, or raise data.train_share.",
+            " them, or raise data.train_size.",
         )
 
 

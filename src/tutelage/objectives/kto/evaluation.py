@@ -20,7 +20,7 @@ from tutelage.model.forward import CausalModel
 from tutelage.objectives.kto.margin import Margin, margin_of_means
 from tutelage.objectives.sft.evaluation import scored_answer_rows
 from tutelage.objectives.spec import EvaluationPart
-from tutelage.run.folder import ARMS
+from tutelage.run.folder import VARIANTS
 from tutelage.training.work import Work
 from tutelage.tree.examples import PreparedRow
 
@@ -59,18 +59,18 @@ class UndesirableReading:
     settings: PreferenceSettings
     log_probs: dict[str, list[float]] = field(default_factory=dict)
 
-    def read(self, arm: str, model: CausalModel, told: Progress) -> None:
+    def read(self, variant: str, model: CausalModel, told: Progress) -> None:
         """Let a model read the undesirable answers."""
         advance = told("reads the undesirable answers", len(self.undesirable))
-        self.log_probs[arm] = reference_log_probs(model, self.undesirable, progress=advance)
+        self.log_probs[variant] = reference_log_probs(model, self.undesirable, progress=advance)
 
     def judge(
         self, result: dict[str, Any], records: Mapping[str, Answers], clusters: np.ndarray
     ) -> tuple[dict[str, Any], dict[str, Answers]]:
         """Return the figures with those of the margin, whose verdict decides, and a line for each row."""
         base, tuned = (
-            np.array([*(one["reference_log_prob"] for one in records[arm]), *self.log_probs[arm]])
-            for arm in ARMS
+            np.array([*(one["reference_log_prob"] for one in records[variant]), *self.log_probs[variant]])
+            for variant in VARIANTS
         )
         answers = ReadAnswers([*self.desirable, *self.undesirable], base, tuned)
         found = judge_answers(answers, self.settings)
@@ -86,7 +86,7 @@ def evaluate_judged(inputs: EvaluationInputs) -> Evaluated:
         raise DataError(
             "evaluate.no_test_rows",
             "No test row has a desirable answer, and the models' own answers are compared with those. Evaluate more"
-            " rows, or prepare again with a larger data.test_share.",
+            " rows, or prepare again with a larger data.test_size.",
         )
     reading = UndesirableReading(desirable, undesirable, inputs.trained.recipe.preference)
     return evaluate(inputs, desirable, reading)
@@ -142,8 +142,8 @@ def with_margin(result: dict[str, Any], found: dict[str, Any]) -> dict[str, Any]
 def _bits(answers: ReadAnswers, is_of_kind: np.ndarray, clusters: np.ndarray) -> dict[str, float | None]:
     sizes = [len(row.response.encode()) + 1 for row in answers.rows]  # the end of turn counts as one byte
     base, tuned = (
-        np.array([bits_per_byte(total, size) for total, size in zip(arm, sizes, strict=True)])[is_of_kind]
-        for arm in (answers.base, answers.tuned)
+        np.array([bits_per_byte(total, size) for total, size in zip(variant, sizes, strict=True)])[is_of_kind]
+        for variant in (answers.base, answers.tuned)
     )
     found = asdict(paired_difference(base, tuned, clusters[is_of_kind]))
     return {name: found[name] for name in ("base", "tuned", "difference", "low", "high")}

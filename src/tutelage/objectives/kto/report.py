@@ -16,7 +16,7 @@ from tutelage.objectives.spec import ReadLines, ReportPart
 from tutelage.report.headline import Headline, KeyFigure
 from tutelage.report.objective import ObjectiveWords, Section
 from tutelage.run.artifacts import Preparation
-from tutelage.run.evaluation import AnswerEvaluation, Evaluation, SideBits
+from tutelage.run.evaluation import AnswerBits, AnswerEvaluation, Evaluation
 
 WRONG_SHOWN = 5
 LOSS = "KTO loss of an answer"
@@ -84,10 +84,10 @@ def _answers(evaluation: Evaluation) -> AnswerEvaluation:
     return evaluation
 
 
-def _kinds(figures: Mapping[str, Any]) -> list[tuple[str, float, SideBits]]:
+def _kinds(figures: Mapping[str, Any]) -> list[tuple[str, float, AnswerBits]]:
     """Return each kind that the test rows have, with its mean reward and its bits per byte."""
     return [
-        (kind, figures["rewards"][kind], SideBits.model_validate(bits))
+        (kind, figures["rewards"][kind], AnswerBits.model_validate(bits))
         for kind, bits in figures["bits_per_byte"].items()
     ]
 

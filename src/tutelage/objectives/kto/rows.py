@@ -14,7 +14,7 @@ def encode_judged(
     renderer: PromptRenderer, conversations: Iterable[Conversation], settings: DataSettings, labels: Labels
 ) -> Iterator[EncodedRows]:
     """Yield each row with its label and its example, of which the last turn alone is supervised."""
-    for conversation, row in renderer.rows(conversations, loss_on="last_response"):
+    for conversation, row in renderer.rows(conversations, train_on="last"):
         require_label(conversation)
         example = replace(row.example, label=int(conversation.is_desirable is True))
         yield conversation, (replace(row, example=example),)

@@ -2,7 +2,7 @@
 
 from tutelage.objectives.kto.judged import judged_rows
 from tutelage.objectives.kto.loss import kto_objective
-from tutelage.objectives.reference import what_is_damaged_in_reference, with_reference
+from tutelage.objectives.reference import reference_damage, with_reference
 from tutelage.objectives.spec import Reference, TrainingPart
 
 TRAINING = TrainingPart(
@@ -13,6 +13,6 @@ TRAINING = TrainingPart(
         examples_per_unit=2,
         is_needed=lambda recipe: True,
         read=with_reference,
-        what_is_damaged=what_is_damaged_in_reference,
+        find_damage=reference_damage,
     ),
 )

@@ -26,7 +26,7 @@ from tutelage.objectives.preference.pairs import rejected_of
 from tutelage.objectives.preference.rows import ANSWERS
 from tutelage.objectives.sft.evaluation import scored_answer_rows
 from tutelage.objectives.spec import EvaluationPart, ReadLines
-from tutelage.run.folder import ARMS, PREFERENCES
+from tutelage.run.folder import PREFERENCES, VARIANTS
 from tutelage.training.work import Work, reading_work
 
 
@@ -59,14 +59,14 @@ class ReadPairs:
         limits = (self._rounding(self.base) + self._rounding(self.tuned)) / self._divisor(settings)
         return np.abs(self.margins(settings)) <= settings.beta * limits.sum(axis=1)
 
-    def leads(self, arm: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def leads(self, variant: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Tell of one model's log-probabilities (rows, 2) where the chosen answer is ahead, and where neither is."""
-        lead = arm[:, 0] - arm[:, 1]
-        is_tie = np.abs(lead) <= self._rounding(arm).sum(axis=1)
+        lead = variant[:, 0] - variant[:, 1]
+        is_tie = np.abs(lead) <= self._rounding(variant).sum(axis=1)
         return (lead > 0) & ~is_tie, is_tie
 
-    def _rounding(self, arm: np.ndarray) -> np.ndarray:
-        return rounding_of(arm, self.tokens, self.dtype)  # (rows, 2)
+    def _rounding(self, variant: np.ndarray) -> np.ndarray:
+        return rounding_of(variant, self.tokens, self.dtype)  # (rows, 2)
 
     def _divisor(self, settings: PreferenceSettings) -> Any:
         return self.tokens if is_by_token(settings) else 1
@@ -82,10 +82,10 @@ class RejectedReading:
     log_probs: dict[str, list[float]] = field(default_factory=dict)
     dtype: torch.dtype = torch.float32
 
-    def read(self, arm: str, model: CausalModel, told: Progress) -> None:
+    def read(self, variant: str, model: CausalModel, told: Progress) -> None:
         """Let a model read the rejected answers."""
         advance = told("reads the rejected answers", len(self.rejected))
-        self.log_probs[arm] = reference_log_probs(model, self.rejected, progress=advance)
+        self.log_probs[variant] = reference_log_probs(model, self.rejected, progress=advance)
         self.dtype = model.compute_dtype
 
     def judge(
@@ -108,7 +108,7 @@ def preference_work(ahead: EvaluationAhead) -> Work:
     """Return the work of both models: they read the rejected answers too, and answer about as long as before."""
     rejected = scored(rejected_of(ahead.test_rows).examples)
     return answers_work(ahead, keeps_lengths=True) + reading_work(rejected, is_padded=ahead.is_padded).times(
-        len(ARMS)
+        len(VARIANTS)
     )
 
 
@@ -125,8 +125,8 @@ def read_pairs(
     """
     second = rejected_of(rows)
     base, tuned = (
-        np.column_stack([[one["reference_log_prob"] for one in chosen[arm]], rejected[arm]])
-        for arm in ("base", "tuned")
+        np.column_stack([[one["reference_log_prob"] for one in chosen[variant]], rejected[variant]])
+        for variant in ("base", "tuned")
     )
     texts = [[rows[place].response, second[place].response] for place in range(len(rows))]
     return ReadPairs(
@@ -152,7 +152,9 @@ def judge_preferences(
     """
     rewards, margins = pairs.rewards(settings), pairs.margins(settings)
     is_tie = pairs.is_tie(settings)
-    (before, ties_before), (after, ties_after) = (pairs.leads(arm) for arm in (pairs.base, pairs.tuned))
+    (before, ties_before), (after, ties_after) = (
+        pairs.leads(variant) for variant in (pairs.base, pairs.tuned)
+    )
     has_interval = len(np.unique(clusters)) > 1
     low, high = t_interval(margins, clusters) if has_interval else (None, None)
     figures = {
@@ -186,8 +188,8 @@ def pair_records(pairs: ReadPairs, settings: PreferenceSettings) -> list[dict[st
             "margin": float(margins[place]),
             "is_tie": bool(is_tie[place]),
             **{
-                arm: {side: float(found[place, at]) for at, side in enumerate(ANSWERS)}
-                for arm, found in (("base", pairs.base), ("tuned", pairs.tuned))
+                variant: {side: float(found[place, at]) for at, side in enumerate(ANSWERS)}
+                for variant, found in (("base", pairs.base), ("tuned", pairs.tuned))
             },
         }
         for place, row in enumerate(pairs.rows)
@@ -212,10 +214,10 @@ def _bits(pairs: ReadPairs, place: int, clusters: np.ndarray) -> dict[str, float
         np.array(
             [
                 bits_per_byte(total, count)
-                for total, count in zip(arm[:, place], pairs.bytes[:, place], strict=True)
+                for total, count in zip(variant[:, place], pairs.bytes[:, place], strict=True)
             ]
         )
-        for arm in (pairs.base, pairs.tuned)
+        for variant in (pairs.base, pairs.tuned)
     )
     one = paired_difference(base, tuned, clusters)
     return {

@@ -16,12 +16,18 @@ from tutelage.objectives.spec import ReadLines, ReportPart
 from tutelage.report.headline import Headline, KeyFigure
 from tutelage.report.objective import ObjectiveWords, Section
 from tutelage.run.artifacts import Preparation
-from tutelage.run.evaluation import AnswerEvaluation, Evaluation, LengthFigures, PreferenceFigures, Side
+from tutelage.run.evaluation import (
+    AnswerEvaluation,
+    Evaluation,
+    LengthFigures,
+    PreferenceAnswer,
+    PreferenceFigures,
+)
 from tutelage.run.folder import PREFERENCES
 
 WRONG_SHOWN = 5
 
-MEANINGS: Mapping[Side, str] = {
+MEANINGS: Mapping[PreferenceAnswer, str] = {
     "chosen": "how surprised the model is by the answer that was preferred",
     "rejected": "how surprised it is by the other one",
 }
@@ -43,7 +49,7 @@ class Preference:
     """`figures` are those of metrics.json; `pairs` begin with those on which the model moved the wrong way most."""
 
     figures: PreferenceFigures
-    sides: list[KindRow]
+    kinds: list[KindRow]
     pairs: list[ShownPair]
 
 
@@ -71,7 +77,7 @@ def preference_section(evaluation: Evaluation, read_lines: ReadLines) -> Section
         {
             "preference": Preference(
                 figures=figures,
-                sides=[
+                kinds=[
                     kind_row(name, meaning, figures.rewards[name], figures.bits_per_byte[name])
                     for name, meaning in MEANINGS.items()
                 ],
@@ -114,7 +120,7 @@ def _pairs(records: Sequence[Mapping[str, Any]]) -> list[ShownPair]:
 
 def _key_figures(figures: PreferenceFigures, length: LengthFigures | None) -> list[KeyFigure]:
     likelier = figures.chosen_likelier
-    before, after = (f"{100 * arm.value:.1f} %" for arm in (likelier.base, likelier.tuned))
+    before, after = (f"{100 * variant.value:.1f} %" for variant in (likelier.base, likelier.tuned))
     found = [
         KeyFigure(
             "Chosen answer more likely",

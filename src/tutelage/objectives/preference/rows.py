@@ -6,7 +6,7 @@ from dataclasses import replace
 from tutelage.config.recipe import DataSettings
 from tutelage.data.dataset.row_encoder import EncodedRows, Labels, RowEncoder
 from tutelage.data.prompts.prompts import PromptRenderer
-from tutelage.data.rows.conversations import Conversation, Turn
+from tutelage.data.rows.conversations import ChatMessage, Conversation
 from tutelage.errors import DataError
 
 FORMAT = "preference"
@@ -18,7 +18,7 @@ def encode_pairs(
     renderer: PromptRenderer, conversations: Iterable[Conversation], settings: DataSettings, labels: Labels
 ) -> Iterator[EncodedRows]:
     """Yield each row with its chosen and its rejected answer, of which the last turn alone is supervised."""
-    rendered = renderer.rows(both_answers(conversations), loss_on="last_response")
+    rendered = renderer.rows(both_answers(conversations), train_on="last")
     for conversation, chosen in rendered:
         _, rejected = next(rendered)
         yield conversation, (chosen, rejected)
@@ -35,7 +35,7 @@ def with_rejected(conversation: Conversation) -> Conversation:
     """Return the conversation as it would be with the rejected answer; DataError where there is none."""
     require_pair(conversation)
     return replace(
-        conversation, turns=(*conversation.context, Turn("assistant", conversation.rejected or ""))
+        conversation, messages=(*conversation.context, ChatMessage("assistant", conversation.rejected or ""))
     )
 
 

@@ -4,7 +4,7 @@ from tutelage.config.recipe import Recipe
 from tutelage.objectives.preference.loss import preference_objective
 from tutelage.objectives.preference.losses import load_loss
 from tutelage.objectives.preference.pairs import pairs_of
-from tutelage.objectives.reference import what_is_damaged_in_reference, with_reference
+from tutelage.objectives.reference import reference_damage, with_reference
 from tutelage.objectives.spec import Reference, TrainingPart
 
 
@@ -21,6 +21,6 @@ TRAINING = TrainingPart(
         examples_per_unit=2,
         is_needed=needs_reference,
         read=with_reference,
-        what_is_damaged=what_is_damaged_in_reference,
+        find_damage=reference_damage,
     ),
 )

@@ -5,7 +5,7 @@ from tutelage.evaluation.compare.scored_rows import ScoredRows, scored_answers
 from tutelage.evaluation.evaluate import Evaluated, EvaluationInputs, evaluate
 from tutelage.evaluation.work_ahead import answers_work
 from tutelage.objectives.spec import EvaluationPart, ReadLines
-from tutelage.run.folder import ARMS, SCORES, responses_name
+from tutelage.run.folder import SCORES, VARIANTS, responses_name
 
 
 def evaluate_answers(inputs: EvaluationInputs) -> Evaluated:
@@ -15,7 +15,7 @@ def evaluate_answers(inputs: EvaluationInputs) -> Evaluated:
 
 def scored_answer_rows(read_lines: ReadLines, recipe: Recipe) -> ScoredRows:
     """Return what each answer scored."""
-    base, tuned = (read_lines(responses_name(arm)) for arm in ARMS)
+    base, tuned = (read_lines(responses_name(variant)) for variant in VARIANTS)
     return scored_answers(read_lines(SCORES), base, tuned, primary=recipe.evaluation.primary_metric)
 
 

@@ -3,16 +3,16 @@
 from collections.abc import Callable
 
 from tutelage.data.dataset.prepared_rows import PreparedRows
-from tutelage.data.dataset.sample_prompt import Question, choose_question
+from tutelage.data.dataset.sample_prompt import SamplePrompt, choose_sample_prompt
 from tutelage.data.prompts.prompts import PromptRenderer
 from tutelage.evaluation.next_steps import answering_steps
 from tutelage.objectives.spec import ReportPart
 from tutelage.report.objective import ANSWERS
 
 
-def choose_own_question(rows: PreparedRows, renderer: Callable[[], PromptRenderer]) -> Question | None:
+def choose_own_question(rows: PreparedRows, renderer: Callable[[], PromptRenderer]) -> SamplePrompt | None:
     """Return the prompt of a row that can be typed."""
-    return choose_question(rows, renderer())
+    return choose_sample_prompt(rows, renderer())
 
 
 REPORT = ReportPart(

@@ -51,7 +51,7 @@ def convert(
         row: Message(unfit.code, f"the format {to} has no place for {unfit.text}")
         for row, unfit in made.unfit.items()
     }
-    settings = rows.settings.model_copy(update={"map": {}, "format": to or rows.settings.format})
+    settings = rows.settings.model_copy(update={"column_map": {}, "format": to or rows.settings.format})
     return Converted(made.values, settings, left_out, made.left_behind)
 
 

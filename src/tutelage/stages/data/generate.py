@@ -14,7 +14,7 @@ from tutelage.stages.settings import require_positive
 if TYPE_CHECKING:
     from tutelage.data.rows.conversations import Conversation
     from tutelage.data.synthetic.cached_model import RememberingModel
-    from tutelage.data.synthetic.self_instruct import InventedRow
+    from tutelage.data.synthetic.self_instruct import GeneratedRow
 
 QUESTIONS_PER_NEED = 3  # so many times the fewest that could do
 
@@ -33,7 +33,7 @@ def find_seeds(rows: SourceRows) -> "list[Conversation]":
     from tutelage.data.quality.checks import check_rows
 
     kept = [one.row for one in check_rows(rows.conversations.rows, rows.settings) if one.outcome != "dropped"]
-    seeds = [row for row in kept if [turn.role for turn in row.turns] == ["user", "assistant"]]
+    seeds = [row for row in kept if [turn.role for turn in row.messages] == ["user", "assistant"]]
     if not seeds:
         raise DataError(
             "synthetic.no_seed_examples",
@@ -42,7 +42,7 @@ def find_seeds(rows: SourceRows) -> "list[Conversation]":
     return seeds
 
 
-def most_questions(count: int, rows_per_question: int) -> int:
+def max_requests(count: int, rows_per_question: int) -> int:
     """Return how many questions are put at most for so many rows, unless another number is given."""
     return QUESTIONS_PER_NEED * -(-count // rows_per_question)
 
@@ -62,20 +62,20 @@ def generate(
 
     Fewer than `count` come back where the questions do not suffice, and none where no reply could be used.
     """
-    from tutelage.data.synthetic.self_instruct import invent
+    from tutelage.data.synthetic.self_instruct import self_instruct_rows
 
     require_positive(rows=count, rows_per_question=rows_per_question, max_questions=max_questions)
-    made = invent(
+    made = self_instruct_rows(
         seeds,
         model,
         rows=count,
         rows_per_question=rows_per_question,
-        max_questions=max_questions or most_questions(count, rows_per_question),
+        max_questions=max_questions or max_requests(count, rows_per_question),
         seed=seed,
         progress=reporter.progress("Rows taken", count),
     )
     reporter.emit(Waited())
-    settings = rows.settings.model_copy(update={"map": {}, "format": None})
+    settings = rows.settings.model_copy(update={"column_map": {}, "format": None})
     return Generated(_values(made.rows, rows, model.name), settings, made.refused)
 
 
@@ -89,7 +89,7 @@ def require_rows(made: Generated, model: "RememberingModel") -> None:
         )
 
 
-def _values(made: "Sequence[InventedRow]", rows: SourceRows, name: str) -> list[dict[str, Any]]:
+def _values(made: "Sequence[GeneratedRow]", rows: SourceRows, name: str) -> list[dict[str, Any]]:
     from tutelage.data.rows.records import MADE_BY, MADE_FROM
     from tutelage.data.sources.convert_rows import to_format
     from tutelage.data.sources.writing import source_row

@@ -13,10 +13,12 @@ if TYPE_CHECKING:
     from tutelage.data.synthetic.reflection import ImprovedRow
 
 # The last answer, or the instruction and its answer.
-Part = Literal["response", "instruction"]
+ImprovedField = Literal["response", "instruction"]
 
 
-def count_questions(rows: SourceRows, part: Part = "response", *, max_questions: int | None = None) -> int:
+def count_requests(
+    rows: SourceRows, part: ImprovedField = "response", *, max_questions: int | None = None
+) -> int:
     """Return how many rows would be asked about."""
     from tutelage.data.synthetic.reflection import why_not
 
@@ -28,7 +30,7 @@ def improve(
     rows: SourceRows,
     model: "RememberingModel",
     reporter: Reporter,
-    part: Part = "response",
+    part: ImprovedField = "response",
     *,
     max_questions: int | None = None,
     seed: int = 123,
@@ -50,7 +52,7 @@ def improve(
         progress=reporter.progress("Rows", len(conversations)),
     )
     reporter.emit(Waited())
-    settings = rows.settings.model_copy(update={"map": {}})
+    settings = rows.settings.model_copy(update={"column_map": {}})
     unchanged = {one.row.row: one.unchanged for one in improved if one.unchanged is not None}
     return Selection(_values(improved, rows, model.name), settings, unchanged)
 

@@ -42,10 +42,10 @@ class SourceRows:
         return {row.row: row.repairs for row in self.conversations.rows if row.repairs}
 
     def mapped_records(self) -> "list[Record]":
-        """Return the records with their fields under the names that data.map gives them."""
+        """Return the records with their fields under the names that data.column_map gives them."""
         from tutelage.data.formats.column_map import mapped
 
-        return [mapped(record, self.settings.map) for record in self.source.records]
+        return [mapped(record, self.settings.column_map) for record in self.source.records]
 
     def checked(self) -> "list[CheckedRow]":
         """Return what `prepare` would make of each row."""
@@ -91,5 +91,5 @@ def count_tokens(
     source = rows.source
     files = {record.row: record.file for record in source.records}
     return count_row_tokens(
-        checked, renderer, loss_on=rows.settings.loss_on, file_of=lambda row: files[row] or source.name
+        checked, renderer, train_on=rows.settings.train_on, file_of=lambda row: files[row] or source.name
     )

@@ -31,10 +31,10 @@ def split(rows: SourceRows) -> Parts:
     asked = [
         trim_labels(row, settings.label_separator)[0] if row.is_labelled else row
         for row in conversations
-        if row.turns
+        if row.messages
     ]
     parts = split_rows(
-        asked, rule=settings.split, train_share=settings.train_share, test_share=settings.test_share
+        asked, rule=settings.split, train_size=settings.train_size, test_size=settings.test_size
     )
     records = {record.row: record for record in rows.source.records}
     return Parts(
@@ -43,7 +43,7 @@ def split(rows: SourceRows) -> Parts:
         left_out={
             row.row: Message("data.no_messages", "there are no turns")
             for row in conversations
-            if not row.turns
+            if not row.messages
         },
         leaks=find_leaks(parts),
     )

@@ -9,7 +9,7 @@ from tutelage.codes import Message
 from tutelage.config.recipe import DataSettings
 from tutelage.errors import RunFolderError
 from tutelage.run.folder import write_json_lines
-from tutelage.system.storage import publish_bytes
+from tutelage.system.storage import write_atomically
 
 NO_REPAIRS: Mapping[int, Sequence[Message]] = {}
 
@@ -56,7 +56,7 @@ def encode_files(files: Mapping[Path, Sequence[dict[str, Any]]], settings: DataS
 
 def write_file(file: RowsFile) -> None:
     """Write a file of rows, whole or not at all."""
-    publish_bytes(file.path, file.content)
+    write_atomically(file.path, file.content)
 
 
 def write_ledger(

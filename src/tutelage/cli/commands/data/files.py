@@ -24,7 +24,17 @@ from tutelage.stages.data.writing import encode_files, require_free_paths, write
 READING = tuple(
     f"data.{key}"
     for key in (
-        *("source", "sha256", "hub_split", "encoding", "delimiter", "quoting", "header", "format", "map"),
+        *(
+            "source",
+            "sha256",
+            "hub_split",
+            "encoding",
+            "delimiter",
+            "quoting",
+            "header",
+            "format",
+            "column_map",
+        ),
         *("instruction", "coerce", "max_file_bytes"),
     )
 )
@@ -94,7 +104,11 @@ def read_rows_of(
 
     A verb that does not keep the fields beside those of a row's format gets no rows that need them.
     """
-    given = {"DATA data.source": options.data, "--map data.map": column_map(options.map), **(overrides or {})}
+    given = {
+        "DATA data.source": options.data,
+        "--map data.column_map": column_map(options.map),
+        **(overrides or {}),
+    }
     loaded = load(
         options.recipe, {name: value for name, value in given.items() if value is not None}, options.set
     )
@@ -147,4 +161,4 @@ def write_reasons(
         write_ledger(ledger, left_out, outcome=outcome, repairs=rows.repairs)
     show_reasons(left_out, what=what)
     if output.dry_run:
-        console.say("\nDry run: nothing was written.")
+        console.print_message("\nDry run: nothing was written.")

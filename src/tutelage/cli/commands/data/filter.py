@@ -24,8 +24,8 @@ from tutelage.stages.data.filter import filter_rows as filter_by
 HONOURED = (
     "data.keep_empty_output",
     "data.max_row_bytes",
-    "data.prompt",
-    "data.loss_on",
+    "data.prompt_template",
+    "data.train_on",
     "model.name_or_path",
     "training.objective",
 )

@@ -17,8 +17,8 @@ from tutelage.cli.commands.data.models import (
 )
 from tutelage.cli.sessions import reporting
 from tutelage.cli.views import console
-from tutelage.cli.views.generated_rows import show_questions, show_refused
-from tutelage.stages.data.generate import find_seeds, generate, most_questions, require_rows
+from tutelage.cli.views.generated_rows import show_rejected, show_requests
+from tutelage.stages.data.generate import find_seeds, generate, max_requests, require_rows
 from tutelage.stages.settings import require_positive
 
 
@@ -45,11 +45,13 @@ def generate_rows(
     asked = load_chat_model_of(model)
     opened = read_rows_of(options, verb="generate", keeps_fields=False)
     seeds = find_seeds(opened)
-    console.say(f"{len(seeds):,} of them can be shown as examples.")
+    console.print_message(f"{len(seeds):,} of them can be shown as examples.")
     if output.dry_run:
-        most = max_questions or most_questions(rows, rows_per_question)
-        console.say(f"{asked.name} would be asked up to {most:,} questions, for up to {rows:,} rows.")
-        console.say("\nDry run: nothing was asked, nothing was written.")
+        most = max_questions or max_requests(rows, rows_per_question)
+        console.print_message(
+            f"{asked.name} would be asked up to {most:,} questions, for up to {rows:,} rows."
+        )
+        console.print_message("\nDry run: nothing was asked, nothing was written.")
         return
     with reporting() as reporter:
         made = generate(
@@ -62,9 +64,9 @@ def generate_rows(
             max_questions=max_questions,
             seed=model.seed,
         )
-    show_questions(asked)
-    show_refused(made)
+    show_requests(asked)
+    show_rejected(made)
     require_rows(made, asked)
     write_files(output, {output.output: made.values}, made.settings)
     if len(made.values) < rows:
-        console.say(f"Wanted were {rows:,}. More questions, by --max-questions, may give more.")
+        console.print_message(f"Wanted were {rows:,}. More questions, by --max-questions, may give more.")

@@ -19,8 +19,8 @@ from tutelage.cli.commands.data.models import (
 )
 from tutelage.cli.sessions import reporting
 from tutelage.cli.views import console
-from tutelage.cli.views.generated_rows import show_questions
-from tutelage.stages.data.improve import Part, count_questions, improve
+from tutelage.cli.views.generated_rows import show_requests
+from tutelage.stages.data.improve import ImprovedField, count_requests, improve
 from tutelage.stages.settings import require_positive
 
 
@@ -30,7 +30,7 @@ def improve_rows(
     model: ModelOptions,
     *,
     part: Annotated[
-        Part,
+        ImprovedField,
         Parameter(help="What to rewrite: the last answer, or the instruction and its answer."),
     ] = "response",
     max_questions: Annotated[
@@ -50,12 +50,12 @@ def improve_rows(
     asked = load_chat_model_of(model)
     rows = read_rows_of(options, verb="improve", keeps_fields=False)
     if output.dry_run:
-        questions = count_questions(rows, part, max_questions=max_questions)
-        console.say(f"{asked.name} would be asked {questions:,} questions.")
-        console.say("\nDry run: nothing was asked, nothing was written.")
+        questions = count_requests(rows, part, max_questions=max_questions)
+        console.print_message(f"{asked.name} would be asked {questions:,} questions.")
+        console.print_message("\nDry run: nothing was asked, nothing was written.")
         return
     with reporting() as reporter:
         improved = improve(rows, asked, reporter, part, max_questions=max_questions, seed=model.seed)
-    show_questions(asked)
+    show_requests(asked)
     write_files(output, {output.output: improved.values}, improved.settings)
     write_reasons(output, ledger, rows, improved.left_out, what="unchanged", outcome="kept")

@@ -47,7 +47,7 @@ def load_chat_model_of(options: ModelOptions) -> "RememberingModel":
         timeout_seconds=options.timeout_seconds,
     )
     if host := remote_host(options.model):
-        console.say(f"Rows are sent to {host}.")
+        console.print_message(f"Rows are sent to {host}.")
     return load_cached_model(
         options.model,
         temperature=options.temperature,

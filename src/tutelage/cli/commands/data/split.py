@@ -18,7 +18,7 @@ from tutelage.cli.views.rows import show_parts
 from tutelage.stages.data.split import part_files
 from tutelage.stages.data.split import split as split_rows
 
-SHARES = ("data.split", "data.train_share", "data.test_share")
+SHARES = ("data.split", "data.train_size", "data.test_size")
 
 
 def split(
@@ -26,10 +26,8 @@ def split(
     output: OutputOptions,
     *,
     split: Split = None,
-    train_share: Annotated[
-        float | None, Parameter(help="Share of training rows.", show_default=False)
-    ] = None,
-    test_share: Annotated[
+    train_size: Annotated[float | None, Parameter(help="Share of training rows.", show_default=False)] = None,
+    test_size: Annotated[
         float | None, Parameter(help="Share of test rows; the rest is for validation.", show_default=False)
     ] = None,
     ledger: Ledger = None,
@@ -42,8 +40,8 @@ def split(
     require_writable_outputs(output, *files.values(), ledger=ledger)
     given = {
         "--split data.split": split,
-        "--train-share data.train_share": train_share,
-        "--test-share data.test_share": test_share,
+        "--train-size data.train_size": train_size,
+        "--test-size data.test_size": test_size,
     }
     rows = read_rows_of(options, verb="split", honoured=SHARES, overrides=given)
     parts = split_rows(rows)

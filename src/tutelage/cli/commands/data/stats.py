@@ -23,7 +23,7 @@ def stats(
     rows = read_rows_of(
         options,
         verb="stats",
-        honoured=("data.prompt", "data.loss_on", "model.name_or_path"),
+        honoured=("data.prompt_template", "data.train_on", "model.name_or_path"),
         is_quiet=json,
     )
     with opened_inputs(LoadedRecipe(rows.recipe, {})) as (inputs, _):

@@ -21,9 +21,9 @@ def _write(row: Conversation) -> Row:
     if row.rejected is None:
         raise UnfitError("convert.no_rejected_answer", "an answer without a rejected one")
     system, turns = apart_from_system(row)
-    if is_one_exchange(turns) and not reads_as_messages(turns[0].asked, turns[1].text, row.rejected):
-        return {"prompt": turns[0].asked, "chosen": turns[1].text, "rejected": row.rejected, **system}
-    if turns[-1].role != "assistant" or row.turns[0].role == "assistant":
+    if is_one_exchange(turns) and not reads_as_messages(turns[0].content, turns[1].text, row.rejected):
+        return {"prompt": turns[0].content, "chosen": turns[1].text, "rejected": row.rejected, **system}
+    if turns[-1].role != "assistant" or row.messages[0].role == "assistant":
         raise UnfitError(
             "convert.no_final_answer", "a last turn that is no answer, or an answer that nothing asks for"
         )

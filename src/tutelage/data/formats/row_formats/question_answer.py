@@ -3,13 +3,13 @@
 from tutelage.data.formats.messages import system_message
 from tutelage.data.formats.schemas import Row, Schema
 from tutelage.data.formats.written_rows import single_exchange
-from tutelage.data.rows.conversations import Conversation, Turn
+from tutelage.data.rows.conversations import ChatMessage, Conversation
 from tutelage.data.rows.reading import Reading, Value
 
 
-def _read(value: Value, reading: Reading) -> tuple[Turn, ...]:
-    asked = Turn("user", reading.text(value, "question"), reading.text(value, "context"))
-    return (*system_message(value, reading), asked, Turn("assistant", reading.text(value, "answer")))
+def _read(value: Value, reading: Reading) -> tuple[ChatMessage, ...]:
+    asked = ChatMessage("user", reading.text(value, "question"), reading.text(value, "context"))
+    return (*system_message(value, reading), asked, ChatMessage("assistant", reading.text(value, "answer")))
 
 
 def _write(row: Conversation) -> Row:

@@ -2,12 +2,12 @@
 
 from tutelage.data.formats.schemas import Row, Schema
 from tutelage.data.formats.written_rows import UnfitError
-from tutelage.data.rows.conversations import Conversation, Turn
+from tutelage.data.rows.conversations import ChatMessage, Conversation
 from tutelage.data.rows.reading import Reading, Value
 
 
-def _read(value: Value, reading: Reading) -> tuple[Turn, ...]:
-    return (Turn("assistant", reading.text(value, "text")),)
+def _read(value: Value, reading: Reading) -> tuple[ChatMessage, ...]:
+    return (ChatMessage("assistant", reading.text(value, "text")),)
 
 
 def _write(row: Conversation) -> Row:

@@ -69,7 +69,7 @@ class Head:
         decoder = codecs.getincrementaldecoder(self.encoding)("replace")
         return decoder.decode(self.content[len(self.mark) :], final=self.is_whole)
 
-    def tell(self, message: Message) -> None:
+    def add_note(self, message: Message) -> None:
         """Add to the notes, once however often the same file is read."""
         if message not in self.notes:
             self.notes.append(message)

@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from tutelage.data.formats.table_shape import TableShape, find_shape, look_further
+from tutelage.data.formats.table_shape import TableShape, find_shape, look_at_more_rows
 from tutelage.data.sources.csv_rows import read_csv_rows
 from tutelage.data.sources.file_formats import FileFormat, Head, Recognised
 from tutelage.data.sources.tables import csv_bytes
@@ -17,14 +17,14 @@ def recognise_csv(head: Head) -> Recognised | None:
     if shape is None:
         return None
     if shape.quotes and settings.quoting is None and not head.is_whole:
-        shape = look_further(head.file, shape, sample=head.text, encoding=head.encoding)
+        shape = look_at_more_rows(head.file, shape, sample=head.text, encoding=head.encoding)
     read = partial(
         read_csv_rows,
         name=str(head.path),
         encoding=head.encoding,
         shape=shape,
         max_row_bytes=settings.max_row_bytes,
-        tell=head.tell,
+        tell=head.add_note,
     )
     head.notes.extend(shape.notes)
     return Recognised("CSV", read, is_text_table=True)

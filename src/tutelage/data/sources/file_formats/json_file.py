@@ -17,7 +17,7 @@ def recognise_json(head: Head) -> Recognised | None:
         name=str(head.path),
         encoding=head.encoding,
         max_row_bytes=head.settings.max_row_bytes,
-        tell=head.tell,
+        tell=head.add_note,
     )
     return Recognised("JSON" if head.begin[:1] == "[" else "JSON lines", read)
 

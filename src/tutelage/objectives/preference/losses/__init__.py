@@ -22,13 +22,13 @@ class PreferenceLoss:
     """A function of the scores of both answers, (pairs, 2) to (pairs,), and what a score is.
 
     With `needs_reference` it is how much more probable an answer is than it was at the start (nats), else how probable
-    it is; `is_length_normalised` says that it always is the mean over the tokens. `axis` names the loss in a chart.
+    it is; `is_length_normalized` says that it always is the mean over the tokens. `axis` names the loss in a chart.
     """
 
     of_scores: "Callable[[torch.Tensor, PreferenceSettings], torch.Tensor]"
     axis: str
     needs_reference: bool = True
-    is_length_normalised: bool = False
+    is_length_normalized: bool = False
 
 
 @cache
@@ -39,4 +39,4 @@ def load_loss(name: str) -> PreferenceLoss:
 
 def is_by_token(settings: PreferenceSettings) -> bool:
     """Tell whether scores are means over the tokens of an answer rather than sums."""
-    return settings.length_normalised or load_loss(settings.loss).is_length_normalised
+    return settings.length_normalized or load_loss(settings.loss).is_length_normalized

@@ -24,4 +24,4 @@ def orpo_loss(scores: "torch.Tensor", settings: PreferenceSettings) -> "torch.Te
     return -scores[:, 0] - settings.beta * logsigmoid(log_odds[:, 0] - log_odds[:, 1])
 
 
-LOSS = PreferenceLoss(orpo_loss, "ORPO loss, nats per pair", needs_reference=False, is_length_normalised=True)
+LOSS = PreferenceLoss(orpo_loss, "ORPO loss, nats per pair", needs_reference=False, is_length_normalized=True)

@@ -16,5 +16,5 @@ def simpo_loss(scores: "torch.Tensor", settings: PreferenceSettings) -> "torch.T
 
 
 LOSS = PreferenceLoss(
-    simpo_loss, "SimPO loss, nats per pair", needs_reference=False, is_length_normalised=True
+    simpo_loss, "SimPO loss, nats per pair", needs_reference=False, is_length_normalized=True
 )

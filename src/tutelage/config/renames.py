@@ -1,0 +1,45 @@
+"""What settings, their values and options were called in earlier versions, so that an error can name the new word."""
+
+from collections.abc import Mapping
+
+SETTINGS: Mapping[str, str] = {
+    "data.licence": "data.license",
+    "data.map": "data.column_map",
+    "data.prompt": "data.prompt_template",
+    "data.train_share": "data.train_size",
+    "data.test_share": "data.test_size",
+    "data.loss_on": "data.train_on",
+    "data.class_token": "data.pooling",
+    "adapter.type": "training.method",
+    "preference.length_normalised": "preference.length_normalized",
+    "evaluation.forgetting": "evaluation.general_text",
+    "evaluation.forgetting_margin": "evaluation.general_text_margin",
+    "evaluation.forgetting_kl_margin": "evaluation.general_text_kl_margin",
+}
+# By the new name of the setting.
+VALUES: Mapping[str, Mapping[str, str]] = {
+    "data.train_on": {"response": "assistant", "last_response": "last", "everything": "all"},
+    "data.overlong": {"stop": "error"},
+    "training.method": {"none": "full"},
+}
+OPTIONS: Mapping[str, str] = {
+    "--prompt": "--prompt-template",
+    "--fresh": "--new",
+    "--accept-changes": "--allow-changes",
+    "--train-share": "--train-size",
+    "--test-share": "--test-size",
+}
+
+
+def renamed_setting(name: str) -> str | None:
+    """Return the new name of a setting, given as `section.name` or by its last part alone; None if it has none."""
+    of_a_set = name.startswith("evaluation.sets.") and name.endswith(".map")
+    if of_a_set:
+        return f"{name.removesuffix('.map')}.column_map"
+    return SETTINGS.get(name) or {old.partition(".")[2]: new for old, new in SETTINGS.items()}.get(name)
+
+
+def describe_rename(name: str, new: str) -> str:
+    """Return the sentence that names the new setting, and the new words for its values."""
+    values = "".join(f"; {old!r} is now {value!r}" for old, value in VALUES.get(new, {}).items())
+    return f"{name} is now called {new}{values}."
