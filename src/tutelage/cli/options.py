@@ -81,6 +81,15 @@ AllowChanges = Annotated[
         show_default=False,
     ),
 ]
+DryRun = Annotated[
+    bool,
+    Parameter(
+        group=SHARED,
+        help="Print all settings, the files that would be written and an estimate of the time; change nothing.",
+        negative="",
+        show_default=False,
+    ),
+]
 SkipChecksums = Annotated[
     bool,
     Parameter(
@@ -156,15 +165,7 @@ class RunOptions:
 class DryRunOptions(RunOptions):
     """The same for verbs that can say what they would do."""
 
-    dry_run: Annotated[
-        bool,
-        Parameter(
-            group=SHARED,
-            help="Print all settings, the files that would be written and an estimate of the time; change nothing.",
-            negative="",
-            show_default=False,
-        ),
-    ] = False
+    dry_run: DryRun = False
 
 
 @Parameter(name="*")

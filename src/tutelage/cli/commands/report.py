@@ -1,6 +1,11 @@
 """`tutelage report`: the page and the summary of what a run has so far."""
 
-from tutelage.cli.options import DryRunOptions
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from tutelage.cli.options import Debug, DryRun, RunOptions
 from tutelage.cli.sessions import earlier_session
 from tutelage.cli.views.dry_run import show_dry_run
 from tutelage.cli.views.next_steps import show_next_steps
@@ -8,11 +13,16 @@ from tutelage.stages.report import check_report
 from tutelage.stages.report import report as report_run
 
 
-def report(options: DryRunOptions = DryRunOptions()) -> None:  # noqa: B008 - frozen
+def report(
+    run_folder: Annotated[Path | None, Parameter(help="Run folder, e.g. runs/quickstart.")] = None,
+    *,
+    dry_run: DryRun = False,
+    debug: Debug = False,
+) -> None:
     """Write report.html and summary.json from a run's results."""
-    with earlier_session(options) as session:
+    with earlier_session(RunOptions(target=run_folder, debug=debug)) as session:
         run = session.run
-        if options.dry_run:
+        if dry_run:
             check_report(session)
             show_dry_run(session, writes=[run.summary, run.report])
             return
