@@ -3,7 +3,10 @@
 import asyncio
 import json
 import multiprocessing
+import os
+import random
 import re
+import signal
 import subprocess
 import sys
 import warnings
@@ -244,8 +247,25 @@ def weights(run):
     return (run.folder / "model" / "adapter_model.safetensors").read_bytes()
 
 
+def global_state():
+    states = random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state().tolist()
+    return states, signal.getsignal(signal.SIGINT), torch.get_num_threads(), dict(os.environ)
+
+
 def made_in_another_process(model, data, output):
+    before = global_state()
     tutelage.finetune(data, output=output, name_or_path=str(model), **QUICK)
+    assert global_state() == before  # what is imported meanwhile draws from Python's generator
+
+
+def test_trainings_in_two_threads_are_those_of_one(place):
+    settings = {"lora_dropout": 0.3, "max_steps": 2}  # dropout draws from a global generator
+    alone = tutelage.finetune("my.json", output="alone", **settings)
+    before = global_state()
+    with ThreadPoolExecutor(2) as pool:
+        both = list(pool.map(lambda name: tutelage.finetune("my.json", output=name, **settings), "ab"))
+    assert [weights(one) == weights(alone) for one in both] == [True, True]
+    assert global_state() == before
 
 
 def test_it_works_twice_in_a_thread_in_an_event_loop_and_in_a_spawned_process(place, model):

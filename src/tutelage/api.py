@@ -54,8 +54,9 @@ def finetune(
     Writes the files of `tutelage run`.
 
     Raises RecipeError for settings, DataError for rows and what a function makes of them, ModelError for the base
-    model, RunFolderError where `output` holds a finished run, or an unfinished one whose data or settings changed and
-    `allow_changes` is not set, NonFiniteError and StorageError.
+    model, FetchError if a file cannot be fetched, LanguageModelError for a judge, RunFolderError if `output` holds a
+    finished run, or an unfinished one whose data or settings changed and `allow_changes` is not set, NonFiniteError and
+    StorageError.
     """
     from tutelage.stages.run import run_all
     from tutelage.system.runtime import caller_state_kept
@@ -172,10 +173,16 @@ class Run:
         quantization: Quantization | None = None,
         overwrite: bool = False,
     ) -> "Exported":
-        """Write the model for other programs, and verify it; ExportError where it is not the one that was trained."""
+        """Write the model for other programs, and verify it.
+
+        Raises ExportError if the export is not the model that was trained, RecipeError for a target that does not
+        exist or that the run cannot have, StorageError if it cannot be written.
+        """
         from tutelage.stages.export import export
         from tutelage.system.runtime import caller_state_kept
 
+        if not isinstance(target, str):
+            raise TypeError(f"target is {target!r}: name one target in each call")
         place = None if output is None else Path(output).expanduser()
         with caller_state_kept():
             [exported] = export(

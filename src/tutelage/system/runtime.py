@@ -8,7 +8,9 @@ from __future__ import annotations
 import math
 import os
 import platform
+import random
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -36,6 +38,9 @@ LIBRARIES_BYTES = 1_400_000_000
 MEASURED_ROWS = 256
 MEASURED_SHAPE = (576, 1536)
 MEASURED_SECONDS = 0.15
+
+# Held by the call of a program that uses global random states; the same thread may call again, as a listener does.
+_ONE_CALLER = threading.RLock()
 
 
 def settle_process() -> None:
@@ -67,16 +72,25 @@ def _keep_freed_memory() -> None:
 
 @contextmanager
 def caller_state_kept() -> Iterator[None]:
-    """Leave torch's thread count and random state as they were, for who calls has work of its own."""
-    import torch
+    """Leave torch's thread count and every global random state as they were; one caller at a time.
 
-    threads = torch.get_num_threads()
-    devices = list(range(torch.cuda.device_count())) if torch.cuda.is_initialized() else []
-    try:
-        with torch.random.fork_rng(devices=devices):
-            yield
-    finally:
-        torch.set_num_threads(threads)
+    Training seeds torch's global generator at every step, so that two trainings side by side would draw from each
+    other. Libraries that are imported meanwhile draw from Python's own.
+    """
+    with _ONE_CALLER:
+        drawn = random.getstate()
+        import numpy
+        import torch
+
+        drawn_by_numpy, threads = numpy.random.get_state(), torch.get_num_threads()
+        devices = list(range(torch.cuda.device_count())) if torch.cuda.is_initialized() else []
+        try:
+            with torch.random.fork_rng(devices=devices):
+                yield
+        finally:
+            torch.set_num_threads(threads)
+            numpy.random.set_state(drawn_by_numpy)
+            random.setstate(drawn)
 
 
 def return_freed_memory() -> None:
