@@ -140,7 +140,7 @@ class Run:
 
     @property
     def verdict(self) -> str:
-        """Whether the fine-tuned model is "better", "worse", or there is "no difference detectable"."""
+        """Whether the fine-tuned model is "better" or "worse", or "no difference detectable" or "no verdict"."""
         return self.evaluation.verdict
 
     @property

@@ -10,7 +10,7 @@ from tutelage.report.numbers import significant
 from tutelage.report.scores import MeasuredAnswers, value_text
 from tutelage.run.artifacts import Losses, RowCounts, TrainingResult
 
-SIGNS = {"better": "▲", "worse": "▼", "no difference detectable": "≈", "open": "◔"}
+SIGNS = {"better": "▲", "worse": "▼", "no difference detectable": "≈", "no verdict": "–", "open": "◔"}
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class Headline:
 
     words: str
     sentence: str
-    kind: Literal["better", "worse", "no difference detectable", "open"]
+    kind: Literal["better", "worse", "no difference detectable", "no verdict", "open"]
 
     @property
     def sign(self) -> str:

@@ -12,7 +12,7 @@ from tutelage.run.folder import read_json
 from tutelage.run.functions import FunctionSource
 from tutelage.run.validation import Record
 
-VerdictWord = Literal["better", "worse", "no difference detectable"]
+VerdictWord = Literal["better", "worse", "no difference detectable", "no verdict"]
 PreferenceAnswer = Literal["chosen", "rejected"]
 
 

@@ -8,8 +8,6 @@ from tutelage.run.artifacts import Artifact, Note
 from tutelage.run.evaluation import PairedFigures, VerdictWord
 from tutelage.run.validation import Record
 
-JudgeVerdict = VerdictWord | Literal["no verdict"]
-
 
 class CheckFigures(Record):
     name: str
@@ -93,7 +91,7 @@ class LabelFigures(Record):
 
 class JudgedRows(Record):
     trusted: bool
-    verdict: JudgeVerdict
+    verdict: VerdictWord
     sentence: str
     rows: int
     clusters: int
@@ -112,7 +110,7 @@ class JudgeResult(Record):
     """What one judge says; `sets` are the named sets that judges score."""
 
     trusted: bool
-    verdict: JudgeVerdict
+    verdict: VerdictWord
     sentence: str
     rows: int
     missing_scores: int

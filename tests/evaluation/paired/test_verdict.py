@@ -64,7 +64,7 @@ def test_shares_are_told_in_percent():
 def test_few_rows_get_no_verdict_however_clear_they_look():
     wrong, right = np.zeros(9), np.full(9, 100.0)
     judged = verdict(paired_difference(wrong, right), load_metric("exact_match"))
-    assert judged.word == "no difference detectable"
+    assert judged.word == "no verdict"
     assert judged.reason.endswith("on 9 test rows. That is too few for a verdict; it takes 10 test rows.")
     assert (
         verdict(paired_difference(np.zeros(10), np.full(10, 100.0)), load_metric("exact_match")).word
@@ -79,7 +79,7 @@ def test_one_row_is_told_without_an_interval():
 
 def test_no_rows_are_said_to_be_none():
     judged = verdict(paired_difference(np.array([]), np.array([])), load_metric("chrf"))
-    assert judged.sentence == "No difference detectable: there is no test row."
+    assert judged.sentence == "No verdict: there is no test row."
 
 
 def test_equal_scores_everywhere_are_said_to_be_equal():
@@ -104,7 +104,7 @@ def test_what_the_test_could_have_shown_is_told_in_the_metrics_unit():
 def test_rows_that_repeat_one_question_get_no_verdict():
     wrong, right = np.zeros(45), np.full(45, 100.0)
     judged = verdict(paired_difference(wrong, right, np.repeat(np.arange(9), 5)), load_metric("exact_match"))
-    assert judged.word == "no difference detectable"
+    assert judged.word == "no verdict"
     assert "Only 9 of them are unlike each other, too few for a verdict; it takes 10." in judged.reason
 
 
@@ -118,7 +118,7 @@ def test_a_bootstrap_interval_that_is_another_is_told():
     assert "bootstrap" not in alike.sentence
 
 
-@pytest.mark.parametrize(("missing", "word"), [(6, "better"), (7, "no difference detectable")])
+@pytest.mark.parametrize(("missing", "word"), [(6, "better"), (7, "no verdict")])
 def test_with_more_than_a_twentieth_missing_nothing_is_claimed(missing, word):
     # 6 of 120 are 5 %, 7 of 120 more.
     judged = verdict(

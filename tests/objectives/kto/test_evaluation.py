@@ -45,7 +45,7 @@ def test_the_figures_are_those_of_both_kinds():
 
 def test_few_rows_or_a_margin_about_0_give_no_verdict():
     few = judge_answers(answers([True, False] * 4, [2, -4, 4, -2, 3, -3, 2, -4]), SETTINGS)
-    assert few["verdict"] == "no difference detectable"
+    assert few["verdict"] == "no verdict"
     even = judge_answers(answers([True, False] * 6, [2, 2, -1, -1, 3, 3, -3, -3, 1, 1, 0, 0]), SETTINGS)
     assert even["figures"]["margin"]["mean"] == pytest.approx(0)
     assert even["verdict"] == "no difference detectable"
@@ -56,7 +56,7 @@ def test_without_undesirable_answers_there_is_no_margin():
     assert found["figures"]["margin"] == {"mean": None, "low": None, "high": None}
     assert found["figures"]["rewards"]["undesirable"] is None
     assert list(found["figures"]["bits_per_byte"]) == ["desirable"]
-    assert found["verdict"] == "no difference detectable"
+    assert found["verdict"] == "no verdict"
 
 
 def test_without_desirable_answers_nothing_can_be_compared(tmp_path):

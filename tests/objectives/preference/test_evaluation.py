@@ -67,7 +67,7 @@ def test_each_line_says_whether_its_margin_is_a_tie():
 
 
 def test_few_pairs_that_are_no_ties_make_no_verdict():
-    assert judged([1.0] * 9 + [0.0] * 60)["verdict"] == "no difference detectable"
+    assert judged([1.0] * 9 + [0.0] * 60)["verdict"] == "no verdict"
 
 
 def test_the_limit_is_that_of_the_dtype():

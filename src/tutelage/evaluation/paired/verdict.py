@@ -12,8 +12,9 @@ FEWEST_ROWS = 10
 # With more scores missing, what is not there could be what decides.
 MOST_MISSING = 0.05
 
-Word = Literal["better", "worse", "no difference detectable"]
+Word = Literal["better", "worse", "no difference detectable", "no verdict"]
 NO_DIFFERENCE: Word = "no difference detectable"
+NO_VERDICT: Word = "no verdict"  # The rows are too few, or too many of their scores are missing.
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ def verdict(
     word = _word(primary, metric)
     reason = (
         f"{_change(primary, metric, counted)}."
-        if word != NO_DIFFERENCE
+        if word in ("better", "worse")
         else _why_not(primary, metric, counted)
     )
     return Verdict(word, reason + _second_interval(primary, metric, bootstrap) + _missing(primary, metric))
@@ -59,9 +60,9 @@ def detectable_sentence(smallest: float | None, metric: Metric) -> str:
 
 
 def _word(primary: PairedDifference, metric: Metric) -> Word:
-    if primary.clusters < FEWEST_ROWS or primary.low is None or primary.high is None:
-        return NO_DIFFERENCE
-    if primary.low <= 0 <= primary.high or _lacks_too_many(primary):
+    if primary.clusters < FEWEST_ROWS or _lacks_too_many(primary):
+        return NO_VERDICT
+    if primary.low is None or primary.high is None or primary.low <= 0 <= primary.high:
         return NO_DIFFERENCE
     return "better" if metric.gain(primary.low) > 0 else "worse"
 
@@ -77,7 +78,7 @@ def _why_not(primary: PairedDifference, metric: Metric, counted: str) -> str:
     if primary.minimum_detectable_effect is None:
         return f"{change}, alike on each, so that chance cannot be told from change."
     if _lacks_too_many(primary):
-        return f"{change}. That is no verdict, for too many scores are missing."
+        return f"{change}. Too many scores are missing for a verdict."
     smallest = format_value(primary.minimum_detectable_effect, metric)
     return f"{change}. This test could only have shown a change of {smallest} or more."
 

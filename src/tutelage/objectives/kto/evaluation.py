@@ -12,7 +12,7 @@ from tutelage.evaluation.answers.responses import Progress, reference_log_probs
 from tutelage.evaluation.eval_sets.sets import Answers
 from tutelage.evaluation.evaluate import Evaluated, EvaluationInputs, evaluate, own_verdict
 from tutelage.evaluation.metrics.bits_per_byte import bits_per_byte
-from tutelage.evaluation.paired.verdict import FEWEST_ROWS, NO_DIFFERENCE, Word
+from tutelage.evaluation.paired.verdict import FEWEST_ROWS, NO_DIFFERENCE, NO_VERDICT, Word
 from tutelage.evaluation.stats.clusters import cluster_rows
 from tutelage.evaluation.stats.statistics import paired_difference
 from tutelage.evaluation.work_ahead import EvaluationAhead, answers_work
@@ -152,7 +152,7 @@ def _bits(answers: ReadAnswers, is_of_kind: np.ndarray, clusters: np.ndarray) ->
 def _word(margin: Margin, clusters: int) -> Word:
     """Judge by whether the interval of the margin leaves out 0."""
     if margin.low is None or margin.high is None or clusters < FEWEST_ROWS:
-        return NO_DIFFERENCE
+        return NO_VERDICT
     if margin.low <= 0 <= margin.high:
         return NO_DIFFERENCE
     return "better" if margin.low > 0 else "worse"

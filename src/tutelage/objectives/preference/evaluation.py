@@ -14,7 +14,7 @@ from tutelage.evaluation.compare.scored_rows import ScoredRows, with_preferences
 from tutelage.evaluation.eval_sets.sets import Answers
 from tutelage.evaluation.evaluate import Evaluated, EvaluationInputs, evaluate, own_verdict
 from tutelage.evaluation.metrics.bits_per_byte import bits_per_byte
-from tutelage.evaluation.paired.verdict import FEWEST_ROWS, NO_DIFFERENCE, Word
+from tutelage.evaluation.paired.verdict import FEWEST_ROWS, NO_DIFFERENCE, NO_VERDICT, Word
 from tutelage.evaluation.stats.intervals import t_interval
 from tutelage.evaluation.stats.proportions import mcnemar_p, wilson_interval
 from tutelage.evaluation.stats.statistics import paired_difference
@@ -234,7 +234,11 @@ def _word(accuracy: Mapping[str, float] | None, clusters: int) -> Word:
 
     The share is that of the pairs without ties: a tie speaks for neither answer.
     """
-    if accuracy is None or clusters < FEWEST_ROWS or accuracy["low"] <= 0.5 <= accuracy["high"]:
+    if accuracy is None:
+        return NO_DIFFERENCE
+    if clusters < FEWEST_ROWS:
+        return NO_VERDICT
+    if accuracy["low"] <= 0.5 <= accuracy["high"]:
         return NO_DIFFERENCE
     return "better" if accuracy["low"] > 0.5 else "worse"
 
