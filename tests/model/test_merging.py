@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from itertools import chain
 
 import numpy as np
 import pytest
@@ -18,24 +19,34 @@ from tutelage.model.loading import load_model
 from tutelage.model.sources import ModelSource
 
 SETTINGS = AdapterSettings(r=4, lora_alpha=12)
-PROMPTS = 200
+KINDS = [(family, tied) for family in FAMILIES for tied in (True, False)]
+LENGTHS = range(2, 12)
+PROMPTS_OF_A_LENGTH = 20
 RELOADED = """
 import json, sys
 import numpy as np, torch
 from transformers import AutoModelForCausalLM
-folder, prompts = sys.argv[1], json.loads(sys.stdin.read())
-torch.set_num_threads(int(sys.argv[2]))
-model = AutoModelForCausalLM.from_pretrained(folder, attn_implementation="eager").eval()
-with torch.no_grad():
-    np.save(folder + "/logits.npy", np.stack([model(torch.tensor([ids])).logits[0, -1].numpy() for ids in prompts]))
+torch.set_num_threads(int(sys.argv[1]))
+for folder, prompts in json.loads(sys.stdin.read()).items():
+    model = AutoModelForCausalLM.from_pretrained(folder, attn_implementation="eager").eval()
+    with torch.no_grad():
+        logits = [model(torch.tensor(ids)).logits[:, -1].numpy() for ids in prompts]
+    np.save(folder + "/logits.npy", np.concatenate(logits))
 """
 
 
-@pytest.fixture(scope="module", params=[(family, tied) for family in FAMILIES for tied in (True, False)])
-def models(request, tmp_path_factory):
-    """Give a base, the same with a tuned adapter, and both merged from their folders."""
-    family, tied = request.param
-    folder = tmp_path_factory.mktemp("merging")
+@pytest.fixture(scope="module")
+def all_models(tmp_path_factory):
+    """Give for each kind a base, the same with a tuned adapter, both merged from their folders, and the folder."""
+    return {kind: merge(*kind, tmp_path_factory.mktemp("merging")) for kind in KINDS}
+
+
+@pytest.fixture(params=KINDS)
+def models(request, all_models):
+    return all_models[request.param]
+
+
+def merge(family, tied, folder):
     tiny_model(family, dtype=torch.float32, tie_word_embeddings=tied).module.save_pretrained(folder / "base")
     tuned = add_adapter(plain(folder / "base"), SETTINGS, seed=1)
     generator = torch.Generator().manual_seed(2)
@@ -54,19 +65,20 @@ def plain(folder):
 
 
 def prompts(module):
+    """Return prompts of each length together, so that none is padded: (lengths, prompts, tokens)."""
     drawn = np.random.default_rng(3)
     size = module.config.vocab_size
-    return [drawn.integers(0, size, drawn.integers(2, 12)).tolist() for _ in range(PROMPTS)]
+    return [drawn.integers(0, size, (PROMPTS_OF_A_LENGTH, length)).tolist() for length in LENGTHS]
 
 
 @torch.no_grad()
 def logits(module, asked):
-    return np.stack([module(torch.tensor([ids])).logits[0, -1].numpy() for ids in asked])
+    return np.concatenate([module(torch.tensor(ids)).logits[:, -1].numpy() for ids in asked])
 
 
 def answers(module, asked):
     model = CausalModel(module, CPU, torch.float32, fallback_reason="transformers' own way is wanted")
-    found = generate(model, asked, end_tokens=[-1], max_new_tokens=4, batch_size=64)
+    found = generate(model, [*chain.from_iterable(asked)], end_tokens=[-1], max_new_tokens=4, batch_size=64)
     return [answer.ids for answer in found]
 
 
@@ -86,10 +98,18 @@ def test_a_head_stays_tied_to_the_embeddings_where_it_was(models):
     assert found == own
 
 
-def test_merged_weights_come_back_to_the_bit_in_a_fresh_process(models):
-    base, _, merged, folder = models
-    asked = prompts(base)[:20]
-    merged.save_pretrained(folder / "merged")
-    command = [sys.executable, "-c", RELOADED, str(folder / "merged"), str(torch.get_num_threads())]
+@pytest.fixture(scope="module")
+def reloaded(all_models):
+    """Save all merged models and let one fresh process load each: its logits, by the folder of the model."""
+    asked = {}
+    for base, _, merged, folder in all_models.values():
+        merged.save_pretrained(folder / "merged")
+        asked[str(folder / "merged")] = prompts(base)
+    command = [sys.executable, "-c", RELOADED, str(torch.get_num_threads())]
     subprocess.run(command, input=json.dumps(asked), text=True, check=True, capture_output=True)
-    assert np.array_equal(np.load(folder / "merged" / "logits.npy"), logits(merged, asked))
+    return {folder: np.load(folder / "merged" / "logits.npy") for *_, folder in all_models.values()}
+
+
+def test_merged_weights_come_back_to_the_bit_in_a_fresh_process(models, reloaded):
+    base, _, merged, folder = models
+    assert np.array_equal(reloaded[folder], logits(merged, prompts(base)))

@@ -189,34 +189,31 @@ def test_the_round_trip_check_catches_a_tokenizer_that_changes_texts():
 def spelled_leaks(renderer, strings):
     """Return each (field, text) with a control spelled out whose ids hold other controls than the template's."""
     texts = [CARRIER[:position] + string + CARRIER[position:] for string in strings for position in range(20)]
-    skeleton = skeleton_controls(renderer)
-    return [(field, text) for text in texts for field in FIELDS if leaks(renderer, field, text, skeleton)]
+    return leaks(renderer, [(field, text) for text in texts for field in FIELDS])
 
 
 def random_leaks(renderer):
-    skeleton = skeleton_controls(renderer)
-    cases = zip(cycle(FIELDS), RANDOM_TEXTS, strict=False)
-    return [(field, text) for field, text in cases if leaks(renderer, field, text, skeleton)]
+    return leaks(renderer, zip(cycle(FIELDS), RANDOM_TEXTS, strict=False))
 
 
-def leaks(renderer, field, text, skeleton):
-    """Tell whether a text in a field brings controls of its own, or reads otherwise once it is encoded."""
+def leaks(renderer, cases):
+    """Return each (field, text) that brings controls of its own, or reads otherwise once it is encoded."""
     tokenizer = renderer.tokenizer
-    written = row(**{field: text})
-    example = renderer.example(written, train_on="assistant")
-    return (
-        count_controls(tokenizer, example.ids) != skeleton
+    # Rows are encoded together, as a preparation does it; the row of the template has a text of its own alone.
+    asked = [(field, text, row(**{field: text})) for field, text in cases]
+    examples = renderer.examples([row(), *(written for _, _, written in asked)], train_on="assistant")
+    skeleton = count_controls(tokenizer, next(examples).ids)
+    return [
+        (field, text)
+        for (field, text, written), example in zip(asked, examples, strict=True)
+        if count_controls(tokenizer, example.ids) != skeleton
         or tokenizer.decode(example.response_ids[:-1]) != written.response
         or text.strip() not in tokenizer.decode(example.ids)
-    )
+    ]
 
 
 def changed_texts(tokenizer):
     return [text for text in RANDOM_TEXTS if tokenizer.decode(encode_text(tokenizer, text)) != text]
-
-
-def skeleton_controls(renderer):
-    return count_controls(renderer.tokenizer, renderer.example(row(), train_on="assistant").ids)
 
 
 def reading_controls(encoder, texts):
@@ -266,20 +263,21 @@ def test_the_supervision_check_catches_an_example_that_is_cut_or_shifted(broken,
 
 def wrongly_supervised(renderer):
     """Return the outputs whose supervised tokens are not what the response and its end of turn encode to."""
+    rows = [row(output=text) for text in ("A pear.", "x", " leading", *RANDOM_TEXTS[:200])]
+    examples = renderer.examples(rows, train_on="assistant")
+    # With the prompt supervised too, all but the first token have one before them that predicts them.
+    everything = renderer.examples(rows, train_on="all")
     wrong = []
-    for text in ["A pear.", "x", " leading", *RANDOM_TEXTS[:200]]:
-        asked = row(output=text)
+    for asked, example, whole in zip(rows, examples, everything, strict=True):
+        text = asked.response
         response = renderer.tokenizer.encode(text, add_special_tokens=False, split_special_tokens=True)
         wanted = [*response, renderer.end_of_turn]
-        example = renderer.example(asked, train_on="assistant")
-        # With the prompt supervised too, all but the first token have one before them that predicts them.
-        everything = renderer.example(asked, train_on="all")
         if (
             list(example.ids[-example.supervised :]) != wanted
             or example.supervised != len(wanted)
             or list(example.prompt_ids) != renderer.prompt_ids(asked)
-            or everything.ids != example.ids
-            or everything.supervised != len(example.ids) - 1
+            or whole.ids != example.ids
+            or whole.supervised != len(whole.ids) - 1
         ):
             wrong.append(text)
     return wrong
