@@ -1,8 +1,11 @@
 """Fixtures that more than one room's tests use."""
 
 import os
+from collections.abc import Iterator
+from unittest.mock import patch
 
 import pytest
+from support.exports import few_prompts, in_this_process
 from support.workplace import model, tutelage, workplace
 
 from tutelage.config.recipe import DEFAULT_MODEL
@@ -10,7 +13,16 @@ from tutelage.errors import FetchError
 from tutelage.model.sources import ModelSource, locate_model
 from tutelage.system.fetching import user_cache
 
-__all__ = ["default_model", "model", "pytest_collection_modifyitems", "tutelage", "workplace"]
+__all__ = [
+    "default_model",
+    "few_prompts",
+    "in_this_process",
+    "model",
+    "no_waiting_for_the_disk",
+    "pytest_collection_modifyitems",
+    "tutelage",
+    "workplace",
+]
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -20,6 +32,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             left_out = [item for item in items if item.get_closest_marker(marker)]
             config.hook.pytest_deselected(items=left_out)
             items[:] = [item for item in items if item not in left_out]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_waiting_for_the_disk() -> Iterator[None]:
+    """Sync no file, which takes much of the time: no test cuts the power; what is synced and when has its own tests."""
+    with patch("os.fsync", os.fstat):  # which refuses a handle that is not open, as fsync does
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,6 @@ from transformers import pipeline
 
 from tutelage.evaluation.metrics.threshold import choose_threshold
 from tutelage.model import class_head
-from tutelage.objectives.classification import reload as reload_classes
 from tutelage.run.folder import PREDICTIONS, RunFolder, read_json, split_files, write_json
 from tutelage.run.lines import read_json_lines
 
@@ -380,15 +379,6 @@ def trained(tutelage, place, begin):
         return RunFolder(place / "mine")
 
     return train
-
-
-@pytest.fixture
-def in_this_process(monkeypatch):
-    """Read an export again without the seconds that a fresh process takes."""
-    monkeypatch.setattr(
-        "tutelage.objectives.classification.export.reload",
-        lambda module, job: reload_classes.main([str(job)]),
-    )
 
 
 def test_transformers_gives_the_labels_and_scores_of_the_run_from_an_export(tutelage, place, trained):

@@ -61,16 +61,7 @@ def run(trained, tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def quick(monkeypatch):
-    """Compare on few prompts; how much is compared has tests of its own."""
-    monkeypatch.setattr(verification, "ROW_PROMPTS", 2)
-    monkeypatch.setattr(verification, "ANSWER_TOKENS", 4)
-    monkeypatch.setattr(verification, "CONTEXTS", 3)
-    monkeypatch.setattr(verification, "chinese_prompts", lambda: ["你好"])
-
-
-@pytest.fixture
-def unread(monkeypatch, quick):
+def unread(monkeypatch, few_prompts):
     """Let the fresh process find what the run's own model does."""
     asked = []
 
@@ -162,7 +153,7 @@ def test_a_damaged_record_of_earlier_exports_is_written_anew(tutelage, run, unre
     assert list(read_json(folder.verification)) == ["peft"]
 
 
-def test_every_format_is_published_with_its_proof(tutelage, run, quick):
+def test_every_format_is_published_with_its_proof(tutelage, run, few_prompts):
     pytest.importorskip("xllamacpp", exc_type=ImportError)
     targets = ["--to", "peft", "--to", "hf", "--to", "gguf", "--to", "ollama"]
     made = tutelage("export", run.root, *targets, "--quantization", "f32")
@@ -195,7 +186,7 @@ def test_each_quantisation_has_a_file_of_its_name(tutelage, run, unread, quantiz
     assert (run.export / "gguf" / f"model-{quantization}.gguf").is_file()
 
 
-def test_a_wrong_template_is_not_published(tutelage, run, quick):
+def test_a_wrong_template_is_not_published(tutelage, run, few_prompts, in_this_process):
     def wrong(tokenizer, prompt):
         style = make_style(tokenizer, prompt)
         return type(style)(**{**vars(style), "jinja": style.jinja.replace("### Response", "### Answer")})
@@ -298,7 +289,7 @@ def test_the_card_holds_the_facts_of_the_run(tutelage, run, unread):
 
 
 def test_without_llama_cpp_transformers_reads_the_file_back_and_the_table_says_so(
-    tutelage, run, quick, monkeypatch
+    tutelage, run, few_prompts, in_this_process, monkeypatch
 ):
     monkeypatch.setattr("tutelage.export.targets.gguf_folder.is_installed", lambda: False)
     done = tutelage("export", run.root, "--to", "gguf", "--quantization", "f32")
@@ -316,7 +307,7 @@ def test_without_llama_cpp_transformers_reads_the_file_back_and_the_table_says_s
 
 
 def test_a_base_that_was_a_gguf_file_is_exported_from_the_plain_install(
-    tutelage, tmp_path, quick, monkeypatch
+    tutelage, tmp_path, few_prompts, in_this_process, monkeypatch
 ):
     """Its tokenizer ends with a cut of its own making, as the default model's does, and no extra is there."""
     monkeypatch.setenv("TUTELAGE_CACHE", str(tmp_path / "cache"))
@@ -331,7 +322,7 @@ def test_a_base_that_was_a_gguf_file_is_exported_from_the_plain_install(
 
 
 @pytest.fixture
-def of_the_hub(monkeypatch, quick):
+def of_the_hub(monkeypatch, few_prompts, in_this_process):
     """Let the base be one that anyone can have from the hub."""
     locate = Inputs.locate
     monkeypatch.setattr(
@@ -388,7 +379,9 @@ def test_more_ends_than_a_gguf_file_can_name_are_refused_before_anything_long(
     assert not run.export.exists() or not list(run.export.iterdir())
 
 
-def test_generate_of_an_export_decides_and_not_a_loop_of_ours(tutelage, run, quick, monkeypatch):
+def test_generate_of_an_export_decides_and_not_a_loop_of_ours(
+    tutelage, run, few_prompts, in_this_process, monkeypatch
+):
     """Settings that are left in the export change what its own generate() says, and nothing else."""
 
     def as_the_base_has_them(folder, *words, **named):

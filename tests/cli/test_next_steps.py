@@ -41,6 +41,7 @@ def place(tmp_path_factory):
     return folder
 
 
+@pytest.mark.usefixtures("few_prompts", "in_this_process")
 def test_a_run_ends_with_commands_that_go_on_with_its_own_row(tutelage, place, model, monkeypatch):
     monkeypatch.chdir(place)
     words = ["--data", "my.json", "--output", ROOT, "--set", f"model.name_or_path={model}", *QUICK]

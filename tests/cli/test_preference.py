@@ -268,6 +268,7 @@ def test_settings_that_cannot_be_honoured_are_told(tutelage, place, begin, setti
     assert told in " ".join(ended.err.split())
 
 
+@pytest.mark.usefixtures("few_prompts", "in_this_process")
 def test_a_run_goes_on_from_another_once_that_is_exported(tutelage, place, model):
     """The way that the guide shows: instructions first, preferences on the merged weights."""
     write_rows(place / "rows.json", alpaca_values(40))

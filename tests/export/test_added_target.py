@@ -11,20 +11,15 @@ from tutelage.api import Run
 from tutelage.cli.main import main
 from tutelage.config.extensions import EXPORT_TARGETS, TargetEntry
 from tutelage.errors import ExportError, RecipeError
-from tutelage.export import verification
 from tutelage.export.targets import load_target
 from tutelage.run.folder import ExportFolder, RunFolder, read_json
 from tutelage.run.lines import read_json_lines
 
 
 @pytest.fixture
-def registered(monkeypatch):
+def registered(monkeypatch, few_prompts, in_this_process):
     """Make the one entry by which the program finds it, and compare on few prompts."""
     monkeypatch.setitem(EXPORT_TARGETS, "plain", TargetEntry("support.plain_target", "plain weights"))
-    monkeypatch.setattr(verification, "ROW_PROMPTS", 2)
-    monkeypatch.setattr(verification, "ANSWER_TOKENS", 4)
-    monkeypatch.setattr(verification, "CONTEXTS", 3)
-    monkeypatch.setattr(verification, "chinese_prompts", lambda: ["你好"])
     yield
     load_target.cache_clear()
 

@@ -49,7 +49,7 @@ def place(workplace):
     return workplace
 
 
-@pytest.mark.usefixtures("registered")
+@pytest.mark.usefixtures("registered", "few_prompts", "in_this_process")
 def test_a_fourth_objective_is_prepared_trained_evaluated_reported_and_exported(tutelage, place, model):
     ended = tutelage(
         "run", "--data", "my.json", "--output", "mine", "--set", f"model.name_or_path={model}", *TUNE

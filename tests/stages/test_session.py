@@ -110,22 +110,18 @@ def test_a_preparation_that_fails_leaves_nothing_of_a_new_run(session_on):
     assert failed.code.startswith("data.")
 
 
-def test_a_run_that_cannot_begin_leaves_the_log_of_the_earlier_one(session_on):
-    session = session_on()
-    run_all(session)
-    before = session.run.events.read_bytes()
+def test_a_run_that_cannot_begin_leaves_the_log_of_the_earlier_one(finished, session_on):
+    before = finished.run.events.read_bytes()
     with pytest.raises(DataError):
         run_all(session_on(data__max_length=8), overwrite=True)
-    assert session.run.events.read_bytes() == before
+    assert finished.run.events.read_bytes() == before
 
 
-def test_a_new_training_takes_the_place_of_the_earlier_one_in_the_log(session_on):
-    session = session_on()
-    run_all(session)
+def test_a_new_training_takes_the_place_of_the_earlier_one_in_the_log(finished, session_on):
     train(session_on(), overwrite=True)
-    assert stages(logged(session)) == WHOLE[:4]
+    assert stages(logged(finished)) == WHOLE[:4]
     prepare(session_on(), overwrite=True)
-    assert stages(logged(session)) == WHOLE[:2]
+    assert stages(logged(finished)) == WHOLE[:2]
 
 
 def test_a_preparation_with_accepted_changes_stays_in_the_log_of_the_training_that_goes_on(session_on):
@@ -145,13 +141,11 @@ def test_a_preparation_with_accepted_changes_stays_in_the_log_of_the_training_th
 @pytest.mark.parametrize(
     "damage", [b"\xff\xfe", b"7\n", b'{"event": "stage_started", "stage": "prepare"}\n{"event": 1']
 )
-def test_a_damaged_log_does_not_stop_a_new_training(session_on, damage):
-    session = session_on()
-    run_all(session)
-    session.run.events.write_bytes(damage)
+def test_a_damaged_log_does_not_stop_a_new_training(finished, session_on, damage):
+    finished.run.events.write_bytes(damage)
     trained = train(session_on(), overwrite=True)
     assert trained.result.steps == 4
-    assert stages(logged(session))[-2:] == WHOLE[2:4]
+    assert stages(logged(finished))[-2:] == WHOLE[2:4]
 
 
 def test_rows_that_are_prepared_already_are_left_as_they_are(session_on):
@@ -254,20 +248,18 @@ def test_a_finding_stops_if_the_table_of_codes_says_so():
     assert not {"data.similar_labels", "data.rejected_not_used"} & {*what_stops(found)}
 
 
-def test_an_export_is_a_stage_in_the_log_and_for_listeners(session_on, tmp_path):
-    session = session_on()
-    prepare(session)
-    train(session)
-    before = len(logged(session))
+@pytest.mark.usefixtures("few_prompts", "in_this_process")
+def test_an_export_is_a_stage_in_the_log_and_for_listeners(finished, session_on, tmp_path):
+    before = len(logged(finished))
     exporting = session_on()
     [exported] = export(exporting, ["peft"], output=tmp_path / "taken")
     own = [("started", "export"), ("finished", "export")]
-    assert stages(logged(session)[before:]) == stages(heard(exporting)) == own
-    [finished] = [event for event in exporting.heard if isinstance(event, events.StageFinished)]
-    assert finished.result == [exported]
+    assert stages(logged(finished)[before:]) == stages(heard(exporting)) == own
+    [ended] = [event for event in exporting.heard if isinstance(event, events.StageFinished)]
+    assert ended.result == [exported]
     with pytest.raises(RunFolderError):
         export(session_on(), ["peft"], output=tmp_path / "taken")
-    assert stages(logged(session)[before:]) == own, "an export that is refused adds nothing"
+    assert stages(logged(finished)[before:]) == own, "an export that is refused adds nothing"
 
 
 @pytest.mark.parametrize("stage", [report, evaluate])

@@ -3,7 +3,6 @@
 import shutil
 from contextlib import nullcontext
 from dataclasses import replace
-from unittest.mock import patch
 
 import pytest
 from support.kept_training import FULL, FUSED, LAST_BLOCK, LORA, STEPS, Training, recipe_of
@@ -32,13 +31,6 @@ KINDS = pytest.mark.parametrize(
     [(LORA, 1), (LORA, 4), (FUSED, 1), (FULL, 1), (FULL, 4), (LAST_BLOCK, 1)],
     ids=["adapter", "adapter-4", "fused", "full", "full-4", "last-block"],
 )
-
-
-@pytest.fixture(scope="module", autouse=True)
-def no_waiting_for_the_disk():
-    """Whether bytes reach the disk is asked in test_storage; here it would be most of the time."""
-    with patch("os.fsync"):
-        yield
 
 
 @pytest.fixture(scope="module")

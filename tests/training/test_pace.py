@@ -2,7 +2,6 @@
 
 from contextlib import nullcontext
 from types import SimpleNamespace
-from unittest.mock import patch
 
 import pytest
 import torch
@@ -112,8 +111,7 @@ def trained(source, root, tuning, before=lambda model: None):
     training = Training(root, source, recipe_of(tuning, max_steps=STEPS, eval_steps=3))
     model, _ = training.open()
     before(model)
-    with patch("os.fsync"):
-        training.go()
+    training.go()
     losses = [fields["loss"] for name, fields in training.events if name in ("step", "validation")]
     return training.state(STEPS), losses
 

@@ -43,6 +43,7 @@ def begin(model, output="mine"):
     return ["--data", "my.json", "--output", output, "--set", f"model.name_or_path={model}", *TUNE]
 
 
+@pytest.mark.usefixtures("few_prompts", "in_this_process")
 def test_one_command_goes_from_labelled_answers_to_a_report_whose_figures_are_those_of_the_rows(
     tutelage, place, model
 ):

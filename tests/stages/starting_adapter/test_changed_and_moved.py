@@ -134,6 +134,7 @@ def test_another_adapter_that_stands_where_the_first_would_be_is_not_taken(finis
     assert fault.value.code == "model.adapter_not_found"
 
 
+@pytest.mark.usefixtures("few_prompts", "in_this_process")
 @pytest.mark.parametrize("part", [".", "model", "export/peft"])
 def test_an_adapter_that_was_moved_alone_is_named_again(first, finished, command, part):
     start, mine = finished / "start", finished / "mine"

@@ -2,6 +2,7 @@
 
 import shutil
 
+import pytest
 import torch
 from peft import PeftModel
 from support.further_runs import ROUNDING, finetune, log_probs
@@ -23,6 +24,7 @@ def of_plain(module):
 EXAMPLES = [Example(row, tuple(range(5 + row, 40 + row)), prompt_tokens=30, supervised=5) for row in range(6)]
 
 
+@pytest.mark.usefixtures("few_prompts", "in_this_process")
 def test_exports_hold_one_adapter_on_the_original_base(home, first, second, tmp_path):
     base = str(home / "tiny")
     peft, hf = (second.export(kind, output=tmp_path).folder for kind in ("peft", "hf"))
@@ -80,6 +82,7 @@ def test_another_prompt_style_is_noted(home, first, heard):
     assert "model.adapter_base_unknown" not in heard.codes
 
 
+@pytest.mark.usefixtures("few_prompts", "in_this_process")
 def test_an_export_in_a_run_is_the_adapter_of_the_run(home, first, tmp_path):
     shutil.copytree(first.folder, tmp_path / "whole")
     exported = tutelage.Run(tmp_path / "whole").export("peft").folder
