@@ -16,7 +16,7 @@ OPTIONS = {
     "prepare": {*OF_A_STAGE, *OF_TRAINING, *OF_DATA, "--model"},
     "train": {*OF_A_STAGE, *OF_TRAINING, "--allow-changes"},
     "evaluate": {*OF_A_STAGE, *OF_JUDGES, "--checkpoint"},
-    "report": {"--run-folder", "--dry-run", "--debug"},
+    "report": {"--run-folder", "--set", "--dry-run", "--debug"},
     "chat": OF_A_RUN,
     "generate": {*OF_A_RUN, "--dry-run", "--instruction", "--input", "--base", "--temperature", "--top-k", "--top-p"}
     | {"--seed"},

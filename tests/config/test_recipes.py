@@ -161,7 +161,7 @@ def test_chapter_6_is_split_where_the_book_splits_it():
     sides = SplitAssigner(rule=settings.split, train_size=settings.train_size, test_size=settings.test_size)
     for row in range(1_494 - 112):
         sides.add(row, f"message {row}", "0")
-    counts = [int((sides.sides() == side).sum()) for side in range(3)]
+    counts = [int((sides.splits() == side).sum()) for side in range(3)]
     assert dict(zip(SPLITS, counts, strict=True)) == {"train": 990, "test": 270, "validation": 122}
 
 

@@ -249,7 +249,7 @@ def numpy_bytes(array):
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (["report", "--set", "evaluation.limit=1"], "--set"),
+        (["report", "--set", "evaluation.limit=1"], "evaluation.limit (was 2, now 1)"),
         (["report", "--skip-checksums"], "--skip-checksums"),
         (["generate", "Name a fruit.", "--set", "evaluation.limit=1"], "evaluation.limit (was 2, now 1)"),
         (["generate", "Name a fruit.", "--set", "data.source=nothing.json"],

@@ -90,3 +90,8 @@ def test_separate_rows_all_count():
 
 def test_rows_that_change_against_their_cluster_never_count_more_than_once():
     assert effective_rows(np.tile([100.0, -100.0], 20), np.repeat(np.arange(20), 2)) == 40
+
+
+@pytest.mark.parametrize("differences", [[1.0], [1.0, 0.0, 1.0]])
+def test_a_single_cluster_tells_as_much_as_one_row(differences):
+    assert effective_rows(np.array(differences), np.zeros(len(differences))) == 1

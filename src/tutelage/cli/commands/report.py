@@ -5,7 +5,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from tutelage.cli.options import Debug, DryRun, RunOptions
+from tutelage.cli.options import Assignments, Debug, DryRun, RunOptions
 from tutelage.cli.sessions import earlier_session
 from tutelage.cli.views.dry_run import show_dry_run
 from tutelage.cli.views.next_steps import show_next_steps
@@ -16,11 +16,12 @@ from tutelage.stages.report import report as report_run
 def report(
     run_folder: Annotated[Path | None, Parameter(help="Run folder, e.g. runs/quickstart.")] = None,
     *,
+    set: Assignments = (),
     dry_run: DryRun = False,
     debug: Debug = False,
 ) -> None:
     """Write report.html and summary.json from a run's results."""
-    with earlier_session(RunOptions(target=run_folder, debug=debug)) as session:
+    with earlier_session(RunOptions(target=run_folder, set=set, debug=debug)) as session:
         run = session.run
         if dry_run:
             check_report(session)

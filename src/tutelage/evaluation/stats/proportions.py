@@ -28,9 +28,12 @@ def effective_rows(differences: np.ndarray, clusters: np.ndarray) -> float:
 
     The design effect (Kish 1965) is the variance of the mean over clusters by that over rows, kept between 1 and
     what it is where rows of a cluster are wholly alike. There it is put where nothing differs and it is unknown.
+    A single cluster tells as much as one row.
     """
     n = len(differences)
     _, sizes = cluster_sums(differences, clusters)
+    if len(sizes) == 1:
+        return 1.0
     wholly_alike = float((sizes**2).sum()) / n
     by_row = standard_error(differences, np.arange(n))
     effect = (standard_error(differences, clusters) / by_row) ** 2 if by_row else wholly_alike
