@@ -42,6 +42,13 @@ def names_in(source: str) -> Iterator[str]:
             )
 
 
+def parameters_in(source: str) -> Iterator[str]:
+    """Yield the parameters of public functions, which are the options of a command that are its own."""
+    for node in ast.parse(source).body:
+        if isinstance(node, ast.FunctionDef) and node.name[0] != "_":
+            yield from (argument.arg for argument in (*node.args.args, *node.args.kwonlyargs))
+
+
 def all_names() -> Iterator[str]:
     """Yield every name of the program as `module:name`, its modules, settings and options included."""
     for path in sorted(SOURCES.rglob("*.py")):
@@ -49,10 +56,9 @@ def all_names() -> Iterator[str]:
         yield f"{module}:{path.parent.name if path.stem == '__init__' else path.stem}"
         yield from (f"{module}:{name}" for name in names_in(path.read_text(encoding="utf-8")))
     yield from (f"settings:{name}" for name, _, _ in walk(Recipe()))
-    options = re.findall(
-        r"(?<![\w-])--[a-z][a-z-]+", (SOURCES / "cli" / "options.py").read_text(encoding="utf-8")
-    )
-    yield from (f"options:{option}" for option in sorted(set(options)))
+    for path in sorted((SOURCES / "cli" / "commands").rglob("*.py")):
+        module = path.relative_to(SOURCES).with_suffix("").as_posix()
+        yield from (f"{module}:--{name}" for name in parameters_in(path.read_text(encoding="utf-8")))
 
 
 def test_names_use_the_words_of_the_glossary():
@@ -78,3 +84,19 @@ def test_a_replaced_word_is_found(source, name):
     assert name in names_in(source)
     assert replaced_words(name)
     assert not replaced_words("opened_by_hand")  # a part of another word is none
+
+
+RENAMED = tomllib.loads((ROOT / "docs" / "decisions" / "0067-names.toml").read_text(encoding="utf-8"))
+
+
+def test_the_renamed_modules_are_where_the_table_says():
+    modules = {path.relative_to(SOURCES).with_suffix("").as_posix() for path in SOURCES.rglob("*.py")}
+    assert set(RENAMED["modules"].values()) <= modules
+    assert not set(RENAMED["modules"]) & modules
+
+
+def test_every_new_name_of_the_table_is_in_use():
+    paths = [path for folder in ("src", "tests", "benchmarks") for path in (ROOT / folder).rglob("*.py")]
+    used = {word for path in paths for word in re.findall(r"\w+", path.read_text(encoding="utf-8"))}
+    new = [*RENAMED["names"].values(), *RENAMED["names_in_modules"].values()]
+    assert [name for name in new if name.rpartition(".")[2] not in used] == []

@@ -64,9 +64,9 @@ def test_the_same_command_goes_on_where_the_server_failed(data, tmp_path):
         "new.jsonl",
         "--rows",
         "3",
-        "--rows-per-question",
+        "--rows-per-request",
         "1",
-        "--max-questions",
+        "--max-requests",
         "4",
     ]
     script = one_at_a_time(rows_reply("茶"), rows_reply("海"), Answer(status=400))
@@ -96,16 +96,16 @@ def test_the_same_command_goes_on_where_the_server_failed(data, tmp_path):
 def test_fewer_rows_than_wanted_are_told(data):
     with scripted_server(one_at_a_time(rows_reply("茶"))) as server:
         outcome = data("generate", "rows.json", "new.jsonl", "--model", f"openai:fake@{server.address}",
-                       "--rows", 5, "--max-questions", 2)  # fmt: skip
+                       "--rows", 5, "--max-requests", 2)  # fmt: skip
     assert len(server.requests) == 2
     assert "1  like a row that is there" in outcome.out
-    assert "Wanted were 5." in outcome.out
+    assert "5 rows were wanted." in outcome.out
 
 
 def test_replies_without_a_row_are_counted_and_nothing_is_written(data, tmp_path):
     with scripted_server(one_at_a_time(completion("Certainly!", model="fake"))) as server:
         outcome = data("generate", "rows.json", "new.jsonl", "--model", f"openai:fake@{server.address}",
-                       "--rows", 5, "--max-questions", 2)  # fmt: skip
+                       "--rows", 5, "--max-requests", 2)  # fmt: skip
     assert "2  no row that could be read" in outcome.out
     assert outcome.code == 2
     assert "No reply of openai:fake held a row that can be taken" in outcome.err
@@ -142,13 +142,9 @@ def test_a_dry_run_asks_nothing(data, tmp_path):
     before = contents(tmp_path)
     with scripted_server(one_at_a_time(REWRITE)) as server:
         model = ["--model", f"openai:fake@{server.address}", "--dry-run"]
+        assert "would get up to 6 requests" in data("generate", "rows.json", "a.csv", "--rows", 8, *model).out
         assert (
-            "would be asked up to 6 questions"
-            in data("generate", "rows.json", "a.csv", "--rows", 8, *model).out
-        )
-        assert (
-            "would be asked 4 questions"
-            in data("improve", "rows.json", "a.csv", "--max-questions", 4, *model).out
+            "would get 4 requests" in data("improve", "rows.json", "a.csv", "--max-requests", 4, *model).out
         )
     assert server.requests == []
     assert contents(tmp_path) == before
@@ -201,9 +197,9 @@ def test_a_real_llama_cpp_server_is_asked_and_answers_in_rows(data, tmp_path, mo
     })  # fmt: skip
     with llama_cpp(write_tiny_gguf(tmp_path / "tiny.gguf"), context=2048) as server:
         words = ["--model", f"openai:tiny@{server.address}/v1", "--max-tokens", "600"]
-        made = data("generate", "rows.json", "new.jsonl", "--rows", 2, "--rows-per-question", 1,
-                    "--max-questions", 2, *words)  # fmt: skip
-        better = data("improve", "rows.json", "better.jsonl", "--max-questions", 2, *words)
+        made = data("generate", "rows.json", "new.jsonl", "--rows", 2, "--rows-per-request", 1,
+                    "--max-requests", 2, *words)  # fmt: skip
+        better = data("improve", "rows.json", "better.jsonl", "--max-requests", 2, *words)
     assert "Questions put to openai:tiny: 2." in made.out
     (row,) = lines_of(tmp_path / "new.jsonl")
     assert [row["instruction"], row["output"]] == ["The instruction: 早.", "The output: 早."]

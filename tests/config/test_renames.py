@@ -8,6 +8,14 @@ from tutelage.config.recipe_file import load, setting_named, walk
 from tutelage.config.renames import OPTIONS, SETTINGS, VALUES
 from tutelage.errors import RecipeError
 
+SPLIT, GENERATE = (("data", name, "a.json", "b.json") for name in ("split", "generate"))
+# Options that `run` does not have.
+COMMANDS = {
+    "--train-size": SPLIT,
+    "--test-size": SPLIT,
+    "--max-requests": GENERATE,
+    "--rows-per-request": GENERATE,
+}
 KNOWN = {name for name, _, _ in walk(Recipe())}
 
 
@@ -55,7 +63,8 @@ def test_an_old_value_names_the_new_one(name, old):
 
 @pytest.mark.parametrize(("old", "new"), OPTIONS.items())
 def test_an_old_option_names_the_new_one(capsys, old, new):
-    words = ("data", "split", "a.json", "b.json") if new.endswith("size") else ("run", "--data", "a.json")
-    ended = CommandLine(capsys)(*words, old, "0.5")
-    assert ended.code == 2
-    assert ended.err.startswith("error[cli.option_renamed]") and new in ended.err
+    command = COMMANDS.get(new, ("run", "--data", "a.json"))
+    for given in ([old, "0.5"], [f"{old}=0.5"]):
+        ended = CommandLine(capsys)(*command, *given)
+        assert ended.code == 2
+        assert ended.err.startswith("error[cli.option_renamed]") and new in ended.err

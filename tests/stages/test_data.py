@@ -14,7 +14,7 @@ from tutelage.stages.data.chat_model import check_request_settings, remote_host
 from tutelage.stages.data.convert import convert
 from tutelage.stages.data.describe import describe
 from tutelage.stages.data.filter import RowFilter, filter_rows
-from tutelage.stages.data.generate import find_seeds, generate, max_requests, require_rows
+from tutelage.stages.data.generate import default_requests, find_seeds, generate, require_rows
 from tutelage.stages.data.improve import count_requests, improve
 from tutelage.stages.data.rows import read_rows
 from tutelage.stages.data.sample import sample
@@ -182,18 +182,18 @@ def test_new_rows_say_who_made_them_of_what(inputs_of, tmp_path):
         )
     )
     rows, model = read_rows(inputs, keeps_fields=False), remembering(chat, tmp_path / "cache")
-    made = generate(rows, find_seeds(rows), model, reporter, count=2, rows_per_question=1)
+    made = generate(rows, find_seeds(rows), model, reporter, count=2, rows_per_request=1)
     assert [value["made_by"] for value in made.values] == ["openai:fake"] * 2
     assert {number for value in made.values for number in value["made_from"]} <= {*range(ROWS)}
     assert [(event.done, event.total) for event in reporter.heard[:-1]] == [(0, 2), (1, 2), (2, 2)]
     assert reporter.heard[-1] == events.Waited()
-    assert max_requests(5, 2) == 3 * 3
+    assert default_requests(5, 2) == 3 * 3
 
 
 def test_a_model_without_a_usable_row_is_told_so(inputs_of, tmp_path):
     inputs, reporter = inputs_of(alpaca_values(ROWS))
     rows, model = read_rows(inputs), remembering(FakeChat(lambda question: "no"), tmp_path / "cache")
-    made = generate(rows, find_seeds(rows), model, reporter, count=1, max_questions=2)
+    made = generate(rows, find_seeds(rows), model, reporter, count=1, max_requests=2)
     assert sum(made.refused.values()) == 2
     with pytest.raises(DataError) as fault:
         require_rows(made, model)
@@ -204,8 +204,8 @@ def test_improved_rows_are_all_there_and_name_their_model(inputs_of, tmp_path):
     inputs, reporter = inputs_of(alpaca_values(3))
     chat = FakeChat(lambda question: '{"reflection": "Terse.", "output": "In full."}')
     rows = read_rows(inputs)
-    assert (count_requests(rows), count_requests(rows, max_questions=1)) == (3, 1)
-    made = improve(rows, remembering(chat, tmp_path / "cache"), reporter, max_questions=2)
+    assert (count_requests(rows), count_requests(rows, max_requests=1)) == (3, 1)
+    made = improve(rows, remembering(chat, tmp_path / "cache"), reporter, max_requests=2)
     assert [value["output"] for value in made.values] == [
         "In full.",
         "In full.",

@@ -131,9 +131,9 @@ def _exit_code(words: list[str]) -> int:
     except CycloptsError as fault:
         # The words that the parser repeats may be a key that was typed in the wrong place.
         told = f"{without_keys(str(fault).strip())} {_where_options_are_listed(_verb(words))}"
-        renamed = [word for word in words if word in OPTIONS and word in str(fault)]
-        if isinstance(fault, UnknownOptionError) and renamed:
-            console.report_error("cli.option_renamed", f"{renamed[0]} is now called {OPTIONS[renamed[0]]}.")
+        renamed = next((name for word in words if (name := word.partition("=")[0]) in OPTIONS), None)
+        if renamed:
+            console.report_error("cli.option_renamed", f"{renamed} is now called {OPTIONS[renamed]}.")
         else:
             console.report_error(_usage_code(fault), told)
         return EXIT_USAGE

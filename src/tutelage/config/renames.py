@@ -28,6 +28,8 @@ OPTIONS: Mapping[str, str] = {
     "--accept-changes": "--allow-changes",
     "--train-share": "--train-size",
     "--test-share": "--test-size",
+    "--max-questions": "--max-requests",
+    "--rows-per-question": "--rows-per-request",
 }
 
 

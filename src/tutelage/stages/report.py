@@ -39,7 +39,7 @@ def check_report(session: Session) -> None:
     """Stop where a report could not honour a setting, or speak of rows that are others now."""
     run = session.run
     run.require(run.preparation, stage="prepare")
-    check_unused_settings(session, verb="report")
+    check_unused_settings(session, command="report")
     check_prepared_settings(run, session.recipe)
     if run.training.exists():
         check_trained_settings(session)

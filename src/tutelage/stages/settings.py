@@ -61,7 +61,7 @@ def require_answers(session: Session) -> None:
         )
 
 
-def check_unused_settings(session: Session, *, verb: str, honoured: Collection[str] = ()) -> None:
+def check_unused_settings(session: Session, *, command: str, honoured: Collection[str] = ()) -> None:
     """Stop when a setting differs from the run's own, though the command has no use for it.
 
     What the run knows by its hash may be named again: who opens it compares the hash.
@@ -71,7 +71,7 @@ def check_unused_settings(session: Session, *, verb: str, honoured: Collection[s
     if changed:
         raise RecipeError(
             "settings.fixed_by_run",
-            f"`tutelage {verb}` cannot honour {', '.join(changed)}: it takes the run as it is. Leave it out, or"
+            f"`tutelage {command}` cannot honour {', '.join(changed)}: it takes the run as it is. Leave it out, or"
             " repeat the stage that it belongs to.",
         )
 

@@ -42,7 +42,7 @@ def on(subject):
 def invented(tmp_path, responses, **chosen):
     """Return the invention and the fake, whose replies come one after the other by the seed of the question."""
     chat = FakeChat(lambda question: responses[question.seed % len(responses)])
-    settings = {"rows": 4, "rows_per_question": 2, "max_questions": 6, "seed": 0} | chosen
+    settings = {"rows": 4, "rows_per_request": 2, "max_requests": 6, "seed": 0} | chosen
     return self_instruct_rows(SEEDS, remembering(chat, tmp_path), **settings), chat
 
 
@@ -59,7 +59,7 @@ def test_new_rows_are_taken_until_there_are_enough(tmp_path):
 def test_what_repeats_a_row_that_is_there_is_not_taken(tmp_path):
     copy = row(SEEDS[2].messages[0].text.upper() + "!")
     responses = [reply_of(copy, on("chess")), reply_of(on("chess"), on("opera"))]
-    made, _ = invented(tmp_path, responses, max_questions=2)
+    made, _ = invented(tmp_path, responses, max_requests=2)
     assert [one.row.response for one in made.rows] == ["On chess.", "On opera."]
     assert made.refused == {"like a row that is there": 2}
 
@@ -80,7 +80,7 @@ def test_what_repeats_a_row_that_is_there_is_not_taken(tmp_path):
 def test_what_is_no_good_row_is_counted_by_its_reason_and_costs_no_more_than_is_allowed(
     tmp_path, reply, reason
 ):
-    made, chat = invented(tmp_path, [reply], max_questions=3)
+    made, chat = invented(tmp_path, [reply], max_requests=3)
     assert made.rows == []
     assert made.refused == {reason: 3}
     assert len(chat.questions) == 3
@@ -108,8 +108,8 @@ def test_after_an_interruption_only_what_was_not_answered_is_asked(tmp_path):
 
 
 def test_another_seed_shows_other_rows(tmp_path):
-    _, one = invented(tmp_path, [reply_of(on("tax"))], max_questions=1)
-    _, other = invented(tmp_path, [reply_of(on("tax"))], max_questions=1, seed=7)
+    _, one = invented(tmp_path, [reply_of(on("tax"))], max_requests=1)
+    _, other = invented(tmp_path, [reply_of(on("tax"))], max_requests=1, seed=7)
     assert one.questions[0].messages != other.questions[0].messages
 
 
@@ -121,10 +121,10 @@ TALK = Conversation(
 )  # fmt: skip
 
 
-def improved(tmp_path, rows, responses, part="response", max_questions=None):
+def improved(tmp_path, rows, responses, part="response", max_requests=None):
     left = list(responses)
     chat = FakeChat(lambda question: left.pop(0))
-    done = improve(rows, remembering(chat, tmp_path), part, max_questions=max_questions, seed=0)
+    done = improve(rows, remembering(chat, tmp_path), part, max_requests=max_requests, seed=0)
     return done, chat
 
 
@@ -158,7 +158,7 @@ def test_an_instruction_is_written_anew_with_its_answer(tmp_path):
 
 def test_a_row_stays_as_it_is_where_there_is_nothing_better(tmp_path):
     responses = ["no JSON", '{"reflection": "Good.", "output": "La."}', '{"reflection": "", "output": " "}']
-    done, _ = improved(tmp_path, SEEDS, responses, max_questions=3)
+    done, _ = improved(tmp_path, SEEDS, responses, max_requests=3)
     assert [one.row for one in done] == SEEDS
     assert codes_of(one.unchanged for one in done if one.unchanged) == [
         *["synthetic.reply_rejected"] * 3,

@@ -40,7 +40,7 @@ def chat(options: RunOptions = RunOptions()) -> None:  # noqa: B008 - frozen
     with earlier_session(options) as session:
         check_trained_settings(session)
         require_answers(session)
-        check_unused_settings(session, verb="chat", honoured=("evaluation.max_new_tokens", *PLACE_OF_WORK))
+        check_unused_settings(session, command="chat", honoured=("evaluation.max_new_tokens", *PLACE_OF_WORK))
         if sys.stdin is None:
             raise RecipeError(
                 "cli.stdin_closed",

@@ -49,7 +49,7 @@ def classify(
         run = session.run
         of_file = [f"data.{name}" for name in OF_FILE] if file is not None else []
         check_trained_settings(session, apart_from=of_file)
-        check_unused_settings(session, verb="classify", honoured=(*of_file, *PLACE_OF_WORK))
+        check_unused_settings(session, command="classify", honoured=(*of_file, *PLACE_OF_WORK))
         require_classifier(session)
         if bool(texts) == (file is not None):
             raise DataError(

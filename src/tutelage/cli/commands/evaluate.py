@@ -20,7 +20,7 @@ from tutelage.stages.session import Session
 
 def evaluate(
     options: StageOptions = StageOptions(),  # noqa: B008 - frozen
-    judging: JudgeOptions = JudgeOptions(),  # noqa: B008 - frozen
+    judge_options: JudgeOptions = JudgeOptions(),  # noqa: B008 - frozen
     *,
     checkpoint: Annotated[
         int | None,
@@ -35,7 +35,7 @@ def evaluate(
 
     If the answers are already there and a judge is named, only the judge is asked.
     """
-    with earlier_session(options, judging.overrides(), step=checkpoint) as session:
+    with earlier_session(options, judge_options.overrides(), step=checkpoint) as session:
         if options.dry_run:
             _show_dry_run(session, options)
             return 0

@@ -37,7 +37,7 @@ def generate(
     with earlier_session(options) as session:
         check_trained_settings(session)
         check_unused_settings(
-            session, verb="generate", honoured=("evaluation.max_new_tokens", *PLACE_OF_WORK)
+            session, command="generate", honoured=("evaluation.max_new_tokens", *PLACE_OF_WORK)
         )
         require_answers(session)
         if not instruction.strip():

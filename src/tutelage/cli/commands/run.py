@@ -27,7 +27,7 @@ New = Annotated[
 
 def run(
     options: NewRunOptions = NewRunOptions(),  # noqa: B008 - frozen
-    judging: JudgeOptions = JudgeOptions(),  # noqa: B008 - frozen
+    judge_options: JudgeOptions = JudgeOptions(),  # noqa: B008 - frozen
     *,
     fail_if_worse: FailIfWorse = False,
     new: New = False,
@@ -37,7 +37,9 @@ def run(
 
     An unfinished run resumes where it stopped.
     """
-    with new_session(options, judging.overrides(), is_new=new, before={"report": show_answers}) as session:
+    with new_session(
+        options, judge_options.overrides(), is_new=new, before={"report": show_answers}
+    ) as session:
         if options.dry_run:
             _show_dry_run(session)
             return 0

@@ -49,7 +49,7 @@ def serve(
     with earlier_session(options) as session:
         check_trained_settings(session)
         require_answers(session)
-        check_unused_settings(session, verb="serve", honoured=PLACE_OF_WORK)
+        check_unused_settings(session, command="serve", honoured=PLACE_OF_WORK)
         require_positive(at_once=at_once, context=context)
         key = read_key(host)
         if options.dry_run:

@@ -48,7 +48,7 @@ def improve(
     model: RememberingModel,
     part: ImprovedField,
     *,
-    max_questions: int | None,
+    max_requests: int | None,
     seed: int,
     progress: Callable[[int], None] = lambda done: None,
 ) -> list[ImprovedRow]:
@@ -61,7 +61,7 @@ def improve(
     known = _prompts_of(rows) if part == "instruction" else None
     for place, row in enumerate(rows):
         reason = why_not(row, part)
-        if reason is None and questions == max_questions:
+        if reason is None and questions == max_requests:
             reason = Message("synthetic.limit_reached", "beyond the number of questions")
         if reason is None:
             questions += 1

@@ -45,8 +45,8 @@ def self_instruct_rows(
     model: RememberingModel,
     *,
     rows: int,
-    rows_per_question: int,
-    max_questions: int,
+    rows_per_request: int,
+    max_requests: int,
     seed: int,
     progress: Callable[[int], None] = lambda taken: None,
 ) -> SelfInstructResult:
@@ -57,11 +57,11 @@ def self_instruct_rows(
     taken: list[GeneratedRow] = []
     refused: Counter[str] = Counter()
     questions = 0
-    while len(taken) < rows and questions < max_questions:
+    while len(taken) < rows and questions < max_requests:
         from_made = _draw([one.row for one in taken], OF_THEM_MADE, seed, questions)
         from_seeds = _draw(seeds, EXAMPLES_SHOWN - len(from_made), seed, questions)
-        messages = question([*from_seeds, *from_made], rows_per_question)
-        reply = model.ask(messages, seed=seed + questions, json_schema=schema(rows_per_question))
+        messages = question([*from_seeds, *from_made], rows_per_request)
+        reply = model.ask(messages, seed=seed + questions, json_schema=schema(rows_per_request))
         questions += 1
         before = len(taken)
         for candidate in _candidates(reply):

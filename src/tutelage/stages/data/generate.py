@@ -42,9 +42,9 @@ def find_seeds(rows: SourceRows) -> "list[Conversation]":
     return seeds
 
 
-def max_requests(count: int, rows_per_question: int) -> int:
+def default_requests(count: int, rows_per_request: int) -> int:
     """Return how many questions are put at most for so many rows, unless another number is given."""
-    return QUESTIONS_PER_NEED * -(-count // rows_per_question)
+    return QUESTIONS_PER_NEED * -(-count // rows_per_request)
 
 
 def generate(
@@ -54,8 +54,8 @@ def generate(
     reporter: Reporter,
     *,
     count: int,
-    rows_per_question: int = 4,
-    max_questions: int | None = None,
+    rows_per_request: int = 4,
+    max_requests: int | None = None,
     seed: int = 123,
 ) -> Generated:
     """Ask a model for new rows like some seeds; what only repeats a row that is there is not taken.
@@ -64,13 +64,13 @@ def generate(
     """
     from tutelage.data.synthetic.self_instruct import self_instruct_rows
 
-    require_positive(rows=count, rows_per_question=rows_per_question, max_questions=max_questions)
+    require_positive(rows=count, rows_per_request=rows_per_request, max_requests=max_requests)
     made = self_instruct_rows(
         seeds,
         model,
         rows=count,
-        rows_per_question=rows_per_question,
-        max_questions=max_questions or max_requests(count, rows_per_question),
+        rows_per_request=rows_per_request,
+        max_requests=max_requests or default_requests(count, rows_per_request),
         seed=seed,
         progress=reporter.progress("Rows taken", count),
     )

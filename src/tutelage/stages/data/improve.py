@@ -17,13 +17,13 @@ ImprovedField = Literal["response", "instruction"]
 
 
 def count_requests(
-    rows: SourceRows, part: ImprovedField = "response", *, max_questions: int | None = None
+    rows: SourceRows, part: ImprovedField = "response", *, max_requests: int | None = None
 ) -> int:
     """Return how many rows would be asked about."""
     from tutelage.data.synthetic.reflection import why_not
 
     could = sum(why_not(row, part) is None for row in rows.conversations.rows)
-    return min(could, max_questions or could)
+    return min(could, max_requests or could)
 
 
 def improve(
@@ -32,7 +32,7 @@ def improve(
     reporter: Reporter,
     part: ImprovedField = "response",
     *,
-    max_questions: int | None = None,
+    max_requests: int | None = None,
     seed: int = 123,
 ) -> Selection:
     """Have a model say what is lacking in each row and write it anew.
@@ -41,13 +41,13 @@ def improve(
     """
     from tutelage.data.synthetic.reflection import improve as improve_rows
 
-    require_positive(max_questions=max_questions)
+    require_positive(max_requests=max_requests)
     conversations = rows.conversations.rows
     improved = improve_rows(
         conversations,
         model,
         part,
-        max_questions=max_questions,
+        max_requests=max_requests,
         seed=seed,
         progress=reporter.progress("Rows", len(conversations)),
     )

@@ -52,7 +52,7 @@ def convert(
     """
     check_conversion(to, chosen_only=chosen_only, drop_unfit=drop_unfit)
     require_writable_outputs(output, output.output, ledger=ledger)
-    rows = read_rows_of(options, verb="convert", keeps_fields=to is None)
+    rows = read_rows_of(options, command="convert", keeps_fields=to is None)
     made = convert_rows(rows, to, chosen_only=chosen_only, drop_unfit=drop_unfit)
     show_left_behind(made, to)
     write_files(output, {output.output: made.values}, made.settings)

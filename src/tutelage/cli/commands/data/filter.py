@@ -104,7 +104,7 @@ def filter_rows(
     wanted = RowFilter(**vars(chosen))
     check_filter(wanted)
     require_writable_outputs(output, output.output, ledger=ledger)
-    rows = read_rows_of(options, verb="filter", honoured=HONOURED)
+    rows = read_rows_of(options, command="filter", honoured=HONOURED)
     with opened_inputs(LoadedRecipe(rows.recipe, {})) as (inputs, reporter):
         kept = filter_by(rows, wanted, inputs, reporter)
     write_files(output, {output.output: kept.values}, kept.settings)

@@ -18,7 +18,7 @@ from tutelage.cli.commands.data.models import (
 from tutelage.cli.sessions import reporting
 from tutelage.cli.views import console
 from tutelage.cli.views.generated_rows import show_rejected, show_requests
-from tutelage.stages.data.generate import find_seeds, generate, max_requests, require_rows
+from tutelage.stages.data.generate import default_requests, find_seeds, generate, require_rows
 from tutelage.stages.settings import require_positive
 
 
@@ -28,8 +28,8 @@ def generate_rows(
     model: ModelOptions,
     *,
     rows: Annotated[int, Parameter(help="Number of new rows.")],
-    rows_per_question: Annotated[int, Parameter(help="Number of rows per request.")] = 4,
-    max_questions: Annotated[
+    rows_per_request: Annotated[int, Parameter(help="Number of rows per request.")] = 4,
+    max_requests: Annotated[
         int | None,
         Parameter(
             help="Maximum number of requests. Default: three times the minimum needed.", show_default=False
@@ -41,16 +41,14 @@ def generate_rows(
     Near-repeats of existing rows are discarded.
     """
     require_writable_outputs(output, output.output)
-    require_positive(rows=rows, rows_per_question=rows_per_question, max_questions=max_questions)
+    require_positive(rows=rows, rows_per_request=rows_per_request, max_requests=max_requests)
     asked = load_chat_model_of(model)
-    opened = read_rows_of(options, verb="generate", keeps_fields=False)
+    opened = read_rows_of(options, command="generate", keeps_fields=False)
     seeds = find_seeds(opened)
     console.print_message(f"{len(seeds):,} of them can be shown as examples.")
     if output.dry_run:
-        most = max_questions or max_requests(rows, rows_per_question)
-        console.print_message(
-            f"{asked.name} would be asked up to {most:,} questions, for up to {rows:,} rows."
-        )
+        most = max_requests or default_requests(rows, rows_per_request)
+        console.print_message(f"{asked.name} would get up to {most:,} requests, for up to {rows:,} rows.")
         console.print_message("\nDry run: nothing was asked, nothing was written.")
         return
     with reporting() as reporter:
@@ -60,8 +58,8 @@ def generate_rows(
             asked,
             reporter,
             count=rows,
-            rows_per_question=rows_per_question,
-            max_questions=max_questions,
+            rows_per_request=rows_per_request,
+            max_requests=max_requests,
             seed=model.seed,
         )
     show_requests(asked)
@@ -69,4 +67,4 @@ def generate_rows(
     require_rows(made, asked)
     write_files(output, {output.output: made.values}, made.settings)
     if len(made.values) < rows:
-        console.print_message(f"Wanted were {rows:,}. More questions, by --max-questions, may give more.")
+        console.print_message(f"{rows:,} rows were wanted. A larger --max-requests may give more.")

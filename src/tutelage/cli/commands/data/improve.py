@@ -33,7 +33,7 @@ def improve_rows(
         ImprovedField,
         Parameter(help="What to rewrite: the last answer, or the instruction and its answer."),
     ] = "response",
-    max_questions: Annotated[
+    max_requests: Annotated[
         int | None,
         Parameter(
             help="Maximum number of requests; the remaining rows are kept unchanged.", show_default=False
@@ -46,16 +46,16 @@ def improve_rows(
     Every row is written, changed or not.
     """
     require_writable_outputs(output, output.output, ledger=ledger)
-    require_positive(max_questions=max_questions)
+    require_positive(max_requests=max_requests)
     asked = load_chat_model_of(model)
-    rows = read_rows_of(options, verb="improve", keeps_fields=False)
+    rows = read_rows_of(options, command="improve", keeps_fields=False)
     if output.dry_run:
-        questions = count_requests(rows, part, max_questions=max_questions)
-        console.print_message(f"{asked.name} would be asked {questions:,} questions.")
+        requests = count_requests(rows, part, max_requests=max_requests)
+        console.print_message(f"{asked.name} would get {requests:,} requests.")
         console.print_message("\nDry run: nothing was asked, nothing was written.")
         return
     with reporting() as reporter:
-        improved = improve(rows, asked, reporter, part, max_questions=max_questions, seed=model.seed)
+        improved = improve(rows, asked, reporter, part, max_requests=max_requests, seed=model.seed)
     show_requests(asked)
     write_files(output, {output.output: improved.values}, improved.settings)
     write_reasons(output, ledger, rows, improved.left_out, what="unchanged", outcome="kept")

@@ -31,7 +31,7 @@ def sample(
     """
     require_writable_outputs(output, output.output, ledger=ledger)
     require_positive(rows=rows)
-    opened = read_rows_of(options, verb="sample")
+    opened = read_rows_of(options, command="sample")
     drawn = sample_rows(opened, rows, seed=seed)
     write_files(output, {output.output: drawn.values}, drawn.settings)
     write_reasons(output, ledger, opened, drawn.left_out)

@@ -43,7 +43,7 @@ def split(
         "--train-size data.train_size": train_size,
         "--test-size data.test_size": test_size,
     }
-    rows = read_rows_of(options, verb="split", honoured=SHARES, overrides=given)
+    rows = read_rows_of(options, command="split", honoured=SHARES, overrides=given)
     parts = split_rows(rows)
     show_parts(parts, files)
     written = {files[name]: values for name, values in parts.values.items() if values}

@@ -22,7 +22,7 @@ def stats(
     """Count rows, fields, turns, languages and near-duplicates."""
     rows = read_rows_of(
         options,
-        verb="stats",
+        command="stats",
         honoured=("data.prompt_template", "data.train_on", "model.name_or_path"),
         is_quiet=json,
     )
