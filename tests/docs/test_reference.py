@@ -1,4 +1,4 @@
-"""The pages say what the program does: settings, links, verbs and command lines are held against it."""
+"""The pages say what the program does: settings, links, commands and command lines are checked."""
 
 import json
 import re
@@ -116,7 +116,7 @@ def test_a_broken_link_is_found() -> None:
 
 
 # Pages of the guide that are about no single verb.
-OTHER_PAGES = ("book", "prefer", "python")
+OTHER_PAGES = ("book", "install", "prefer", "python")
 
 
 @pytest.mark.parametrize("folder", [GUIDE, GUIDE / "zh-CN"], ids=name_of)

@@ -26,9 +26,6 @@ class Rule:
 
 
 AS_SHOWN = Rule()
-NO_INDEX = Rule(
-    left_out="it names an index that not every machine reaches; pip takes the build that is offered here"
-)
 
 # In the folder of README's first command; `$CHECKOUT` is this repository.
 RULES = {
@@ -43,8 +40,6 @@ RULES = {
     ),
     'tutelage generate runs/mine "Give the plural of cactus." --base': AS_SHOWN,
     "tutelage export runs/mine --to gguf": AS_SHOWN,
-    "PIP_EXTRA_INDEX_URL=<index of CPU builds> make quickstart": NO_INDEX,
-    "UV_TORCH_BACKEND=cpu uv pip install .": NO_INDEX,
 }
 
 # What is run behind them once more, with the extras that the guide's other pages install.
