@@ -7,12 +7,13 @@ DATA ?= starter
 SPLIT ?= group
 SETTINGS ?=
 
-.PHONY: help quickstart test test-all test-avx2 test-stranger check format docs install install-locked wheel lock audit clean
+.PHONY: help quickstart test test-slow test-all test-avx2 test-stranger check format docs install install-locked wheel lock audit clean
 
 help:
 	@echo "make quickstart   install, fetch the default model, tune it on the starter data, write $(OUTPUT)/report.html"
 	@echo "make test         install the development tools and run the tests"
-	@echo "make test-all     the same, and what takes many minutes"
+	@echo "make test-slow    the slow tests, which 'make test' leaves out and CI runs on every change"
+	@echo "make test-all     both, and what takes many minutes"
 	@echo "make test-avx2    what depends on the processor, as one without AVX-512 computes it"
 	@echo "make test-stranger  the commands of README.md in a folder of their own, with an empty cache"
 	@echo "make check        format, lint, types and import direction"
@@ -28,12 +29,16 @@ quickstart: .venv/installed
 
 # Tests run side by side, so threads that wait must sleep; the real training uses both cores and runs alone.
 test: .venv/installed-dev
-	OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -n 2 -m "not end_to_end and not nightly and not forks"
+	OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -n 2 -m "not end_to_end and not nightly and not forks and not slow"
 	OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -n 2 -m "forks and not nightly"
 	$(BIN)/python -m pytest -m "end_to_end and not nightly"
 
-# The same and what takes minutes: 200 kills, a crash and a signal before every operation, 1,000 power cuts, damaged files.
-test-all: test .venv/transformers-4
+# Further variants of what `test` has shown once.
+test-slow: .venv/installed-dev
+	OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -n 2 -m "slow and not end_to_end and not nightly and not forks"
+
+# Both and what takes minutes: 200 kills, a crash and a signal before every operation, 1,000 power cuts, damaged files.
+test-all: test test-slow .venv/transformers-4
 	OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -n 2 -m "nightly and not forks and not end_to_end"
 	OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -n 2 -m "forks and nightly"
 	$(BIN)/python -m pytest -m "end_to_end and nightly"

@@ -8,6 +8,7 @@ import re
 import numpy as np
 import pytest
 from support.command_line import contents
+from support.tiers import slow
 from transformers import pipeline
 
 from tutelage.evaluation.metrics.threshold import choose_threshold
@@ -129,7 +130,7 @@ def test_rows_whose_last_id_was_their_label_are_prepared_again_as_they_are_told(
     assert np.load(files.table)["label"].tolist() == labels.tolist()
 
 
-@pytest.mark.parametrize("kind", ["full", "last-block", "head"])
+@pytest.mark.parametrize("kind", ["full", slow("last-block"), slow("head")])
 def test_weights_trained_in_place_give_the_labels_that_the_evaluation_found(tutelage, place, begin, kind):
     ended = tutelage("run", *begin, "--set", f"training.method={kind}")
     assert ended.code == 0, ended.err
