@@ -1,13 +1,14 @@
-"""The picture of a terminal: what its screen makes of bytes."""
+"""The picture of a terminal: what its screen makes of bytes, and that the picture in docs/ is one of a real run."""
 
 from __future__ import annotations
 
+import re
 from xml.etree import ElementTree
 
 import pytest
 
 from tools.pictures.screen import PALETTE, PLAIN, Run, Screen, Style
-from tools.pictures.terminal import COLUMNS, FRAMES, Recording, draw, frames_of, record
+from tools.pictures.terminal import COLUMNS, COMMAND, FRAMES, PICTURE, Recording, draw, frames_of, record
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -120,3 +121,21 @@ def test_a_recorded_command_has_a_terminal_of_its_own():
 def test_a_failure_or_a_path_of_this_machine_makes_no_picture(program):
     with pytest.raises(SystemExit, match="ended with exit code 3|prints a path of this machine"):
         record(f"python3 -c {program!r}")
+
+
+def test_the_picture_in_docs_shows_the_command_and_its_verdict_and_asks_for_nothing():
+    text = PICTURE.read_text(encoding="utf-8")
+    tree = ElementTree.fromstring(text)
+    assert {element.tag.removeprefix(SVG) for element in tree.iter()} == {
+        *("svg", "title", "style", "rect", "path", "circle", "g", "text")
+    }
+    attributes = {name for element in tree.iter() for name in element.attrib}
+    assert not {name for name in attributes if "href" in name or name.startswith("on")}
+    assert not re.search(r"url\(|@import|<[!?]", text)
+    assert re.findall(r"https?://[^\"]*", text) == ["http://www.w3.org/2000/svg"]
+    assert len(text.encode()) < 60_000
+
+    stays = [group for group in tree.findall(f"{SVG}g") if group.get("visibility") is None]
+    lines = [" ".join(group.itertext()) for group in stays]
+    assert lines[0] == f"$ {COMMAND}"
+    assert any(re.match("(Better|Worse|No difference detectable): ", line) for line in lines)
