@@ -13,17 +13,13 @@ MOST_FIGURES = 8
 
 
 def table_after(text: str, heading: str) -> list[str]:
-    """Return the body rows of the first table that follows a heading."""
-    lines = text.split(f"\n## {heading}\n", 1)[1].splitlines()
-    rows = [line for line in lines[: lines.index("") + 40] if line.startswith("|")]
-    first = lines.index(rows[0])
-    table = lines[first : first + len(rows)]
-    ends = next((at for at, line in enumerate(table) if not line.startswith("|")), len(table))
-    return table[2:ends]
+    """Return the body rows of the table in the section of a heading."""
+    section = text.split(f"\n## {heading}\n", 1)[1].split("\n## ", 1)[0]
+    return [line for line in section.splitlines() if line.startswith("|")][2:]
 
 
 def numbers(text: str) -> list[str]:
-    """Return the figures of a text: numbers with a decimal point, a colon or a percent sign, without signs."""
+    """Return the numbers of a text that have a decimal point, a colon or a percent sign."""
     return re.findall(r"\d+(?:[.:]\d+)+|\d+(?= ?%)", text)
 
 
