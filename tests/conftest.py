@@ -6,7 +6,7 @@ from unittest.mock import patch
 
 import pytest
 from support.exports import few_prompts, in_this_process
-from support.workplace import model, tutelage, workplace
+from support.workplace import model, short_evaluation, short_general_text, tutelage, workplace
 
 from tutelage.config.recipe import DEFAULT_MODEL
 from tutelage.errors import FetchError
@@ -20,6 +20,8 @@ __all__ = [
     "model",
     "no_waiting_for_the_disk",
     "pytest_collection_modifyitems",
+    "short_evaluation",
+    "short_general_text",
     "tutelage",
     "workplace",
 ]

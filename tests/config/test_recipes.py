@@ -1,7 +1,6 @@
 """The recipes that ship: found by name, listed, shown, copied, and each trained for two steps on a tiny model."""
 
 import pytest
-from support.command_line import CommandLine
 from support.judged import labelled_values
 from support.pairs import preference_values
 from support.rows import alpaca_values, write_rows
@@ -15,11 +14,6 @@ from tutelage.run.lines import read_json_lines
 
 RECIPES = shipped_recipes()
 BOOK = sorted(name for name in RECIPES if name.startswith("book-"))
-
-
-@pytest.fixture
-def tutelage(capsys):
-    return CommandLine(capsys)
 
 
 @pytest.fixture

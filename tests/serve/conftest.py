@@ -2,7 +2,6 @@ import os
 import shutil
 
 import pytest
-from support.command_line import CommandLine
 from support.rows import alpaca_values, write_rows
 from support.served_run import serving
 from support.tiny_tokenizer import write_tiny_model
@@ -46,11 +45,6 @@ def tuned_run(tmp_path_factory):
             os.environ["TUTELAGE_CACHE"] = before
     assert not left.value.code
     return RunFolder(place / "run")
-
-
-@pytest.fixture
-def tutelage(capsys):
-    return CommandLine(capsys)
 
 
 @pytest.fixture(scope="session")

@@ -1,14 +1,55 @@
 """What tests of whole commands begin with: the command line, a tiny model made once for each file, and a folder."""
 
+import json
+import re
+from html import escape
+
 import pytest
+from markupsafe import Markup
 from support.command_line import CommandLine
 from support.tiny_tokenizer import write_tiny_model
 
+from tutelage.evaluation import work_ahead
+from tutelage.evaluation.regression import general_text_check
+from tutelage.report import charts
+
+# Of each kind; together enough for a verdict on the general text.
+PASSAGES = 5
+GENERAL_PROMPTS = 10
+
 
 @pytest.fixture
-def tutelage(capsys):
+def tutelage(capsys, short_evaluation):
     """Run a verb in this process and keep what it prints."""
     return CommandLine(capsys)
+
+
+@pytest.fixture
+def short_evaluation(short_general_text, monkeypatch):
+    """Read little general text, and write the titles of charts without drawing them.
+
+    Together that is half of what a run of a tiny model takes.
+    """
+    monkeypatch.setattr(charts, "_svg", lambda layers, *_, **__: Markup(f"<svg>{titles(layers)}</svg>"))
+
+
+@pytest.fixture
+def short_general_text(monkeypatch):
+    """Read the shortest passages of each kind of general text, and the first general prompts."""
+    prompts = general_text_check.general_prompts()[:GENERAL_PROMPTS]
+    texts = {
+        kind: "\n\n".join(sorted(general_text_check.cut(text), key=len)[:PASSAGES])
+        for kind, text in general_text_check.general_texts().items()
+    }
+    for module in (general_text_check, work_ahead):
+        monkeypatch.setattr(module, "general_texts", lambda: texts)
+        monkeypatch.setattr(module, "general_prompts", lambda: prompts)
+
+
+def titles(layers):
+    """The titles that the marks and axes of a chart have, as text of a page."""
+    described = json.dumps([layer.to_dict(validate=False) for layer in layers])
+    return " ".join(escape(title) for title in re.findall(r'"title": "([^"]*)"', described))
 
 
 @pytest.fixture(scope="module")
