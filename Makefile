@@ -7,7 +7,7 @@ DATA ?= starter
 SPLIT ?= group
 SETTINGS ?=
 
-.PHONY: help quickstart test test-slow test-all test-avx2 test-stranger check format docs install install-locked wheel lock audit clean
+.PHONY: help quickstart test test-slow test-all test-avx2 test-stranger check format docs site install install-locked wheel lock audit clean
 
 help:
 	@echo "make quickstart   install, fetch the default model, tune it on the starter data, write $(OUTPUT)/report.html"
@@ -19,6 +19,7 @@ help:
 	@echo "make check        format, lint, types and import direction"
 	@echo "make format       let the formatter write"
 	@echo "make docs         write the reference page of the settings"
+	@echo "make site         build the documentation into site/, and check its links"
 	@echo "make install-locked   install only files whose hashes are in requirements.lock, torch excepted"
 	@echo "make wheel        write a wheel and a source archive into dist/"
 	@echo "make lock         write constraints.txt and requirements.lock from what is installed"
@@ -64,6 +65,19 @@ format: .venv/installed-dev
 
 docs: .venv/installed
 	$(BIN)/python docs/reference/generate.py
+
+# Without a network, once its generator is installed. A link that leads nowhere, or a page that loads something from
+# elsewhere, is an error.
+site: .venv/site
+	rm -rf site
+	.venv/site/bin/zensical build --clean --strict
+	.venv/site/bin/python -m tools.site.check site
+	@echo "Open site/index.html, or serve it: python3 -m http.server --directory site"
+
+# Apart, for the same reason as the builder. Later versions need a package of their own for the theme; see docs/decisions/0069.
+.venv/site:
+	$(PYTHON) -m venv $@
+	$@/bin/python -m pip install -qq --disable-pip-version-check 'zensical>=0.0.73,<0.0.74'
 
 install: .venv/installed
 
@@ -119,4 +133,4 @@ audit: .venv/lock
 	$@/bin/python -m pip install -qq --disable-pip-version-check 'uv>=0.9,<1' 'pip-audit>=2.10,<3'
 
 clean:
-	rm -rf .venv runs build dist *.egg-info
+	rm -rf .venv runs build dist site .cache *.egg-info
