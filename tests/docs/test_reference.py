@@ -173,7 +173,7 @@ def test_command_lines_are_found_and_a_wrong_one_is_caught() -> None:
 def test_every_setting_given_in_a_page_is_one(page: Path) -> None:
     given = re.findall(r"--set ['\"]?([\w.]+=[^\s`'\"|]+)", page.read_text(encoding="utf-8"))
     examples = [assignment for assignment in given if assignment != "section.name=value"]
-    about_labels = ["training.objective=classification"] if page.stem == "classify" else []
+    about_labels = ["training.objective=classification"] if page.stem in ("classify", "classifier") else []
     load(None, {}, [*about_labels, *examples])
 
 
