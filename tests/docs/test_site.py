@@ -90,6 +90,21 @@ def test_the_navigation_has_every_page_once() -> None:
     assert {*named} == {page for page in PAGES if not NOT_IN_NAVIGATION.fullmatch(page)}
 
 
+def test_no_page_links_out_of_the_site() -> None:
+    out = []
+    for page in PAGES:
+        text = re.sub(
+            r"^```.*?^```", "", (DOCS / page).read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE
+        )
+        links = [link for link in re.findall(r"\]\(([^)\s]+)\)", text) if not re.match(r"[a-z]+:|#", link)]
+        out += [
+            (page, link)
+            for link in links
+            if not (DOCS / page).parent.joinpath(link).resolve().is_relative_to(DOCS)
+        ]
+    assert out == []
+
+
 def test_both_languages_have_the_same_pages() -> None:
     folders = {page.parent for page in DOCS.rglob("zh-CN/*.md")}
     assert folders
