@@ -129,7 +129,10 @@ def test_the_same_run_gives_the_same_bytes_wherever_it_lies(run, tmp_path):
 
 def test_the_verdict_comes_first_and_in_words(html):
     text = " ".join(Page(html).text.split())
-    assert "▲ Better chrF rose from" in text
+    right = (
+        "▲ Better 48 of 100 answers are exactly right; before, 3 were, and 2 that were right are now wrong."
+    )
+    assert f"{right} chrF rose from" in text
     assert text.index("95 % interval") < text.index("How to read this")
 
 
@@ -208,7 +211,9 @@ def test_two_models_that_answer_alike_are_not_told_apart(tmp_path):
     write_json_lines(run.responses("tuned"), read_json_lines(run.responses("base")))
     measure(run)
     text = " ".join(Page(write_report(run).read_text(encoding="utf-8")).text.split())
-    assert "No difference detectable both models have the same chrF on every one of 20 test rows." in text
+    counted, _, rest = text.partition("≈ No difference detectable ")[2].partition("now wrong. ")
+    assert counted == "2 of 20 answers are exactly right; before, 2 were, and none that was right is "
+    assert rest.startswith("both models have the same chrF on every one of 20 test rows.")
     assert "No row improved." in text
     assert "No row got worse." in text
 

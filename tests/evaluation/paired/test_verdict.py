@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from tutelage.evaluation.metrics import load_metric
-from tutelage.evaluation.paired.verdict import detectable_sentence, format_p, verdict
+from tutelage.evaluation.paired.verdict import detectable_sentence, format_p, verdict, verdict_on_answers
 from tutelage.evaluation.stats.statistics import BootstrapResult, PairedDifference, paired_difference
 
 
@@ -61,11 +61,54 @@ def test_shares_are_told_in_percent():
     assert "Exact match rose from 2.0 % to 53.0 % (+51.0, 95 % interval +39.4 to +60.8)" in judged.sentence
 
 
+def right_and_wrong(*counts):
+    """Exact matches of rows: wrong with both models, won, lost, and right with both."""
+    wrong_then, wrong_now = np.repeat([0, 0, 100, 100], counts), np.repeat([0, 100, 0, 100], counts)
+    return paired_difference(wrong_then.astype(float), wrong_now.astype(float))
+
+
+@pytest.mark.parametrize(
+    ("counts", "said"),
+    [
+        ((43, 55, 0, 2), "57 of 100 answers are exactly right; before, 2 were, and none that was right is now wrong."),
+        ((43, 54, 1, 2), "56 of 100 answers are exactly right; before, 3 were, and 1 that was right is now wrong."),
+        ((90, 1, 9, 0), "1 of 100 answers is exactly right; before, 9 were, and 9 that were right are now wrong."),
+    ],
+)  # fmt: skip
+def test_the_verdict_on_answers_begins_with_the_rows_that_are_right(counts, said):
+    judged = verdict_on_answers(
+        measured(31.2, 64.8, 28.1, 39.1), load_metric("chrf"), right_and_wrong(*counts)
+    )
+    assert judged.word == "better"
+    assert judged.sentence.startswith(f"Better: {said} chrF rose from 31.2 to 64.8 (+33.6,")
+
+
+def test_where_hardly_any_answer_equals_its_reference_the_rows_that_score_higher_are_counted():
+    rare = right_and_wrong(96, 3, 1, 0)  # 3 and 1 of 100: below 5 %
+    judged = verdict_on_answers(measured(31.2, 64.8, 28.1, 39.1), load_metric("chrf"), rare)
+    assert judged.reason.startswith("90 of 118 answers are better than before by chrF, 20 worse. chrF rose")
+    fallen = measured(1.430, 0.691, -0.807, -0.672)
+    assert verdict_on_answers(fallen, load_metric("bits_per_byte"), None).reason.startswith(
+        "20 of 118 answers are better than before by Bits per byte, 90 worse. "
+    )
+
+
+def test_where_there_is_no_verdict_the_reason_comes_first():
+    few = right_and_wrong(3, 4, 0, 1)
+    judged = verdict_on_answers(few, load_metric("exact_match"), few)
+    assert judged.sentence.startswith(
+        "No verdict: 8 test rows, 10 needed. Exact match rose from 12.5 % to 62.5 %"
+    )
+    assert judged.reason.endswith(
+        " 5 of 8 answers are exactly right; before, 1 was, and none that was right is now wrong."
+    )
+
+
 def test_few_rows_get_no_verdict_however_clear_they_look():
     wrong, right = np.zeros(9), np.full(9, 100.0)
     judged = verdict(paired_difference(wrong, right), load_metric("exact_match"))
     assert judged.word == "no verdict"
-    assert judged.reason.endswith("on 9 test rows. That is too few for a verdict; it takes 10 test rows.")
+    assert judged.sentence.startswith("No verdict: 9 test rows, 10 needed. Exact match rose from 0.0 %")
     assert (
         verdict(paired_difference(np.zeros(10), np.full(10, 100.0)), load_metric("exact_match")).word
         == "better"
@@ -74,12 +117,12 @@ def test_few_rows_get_no_verdict_however_clear_they_look():
 
 def test_one_row_is_told_without_an_interval():
     judged = verdict(paired_difference(np.array([20.0]), np.array([30.0])), load_metric("chrf"))
-    assert judged.reason.startswith("chrF rose from 20.0 to 30.0 (+10.0) on 1 test row. That is too few")
+    assert judged.reason == "1 test row, 10 needed. chrF rose from 20.0 to 30.0 (+10.0) on 1 test row."
 
 
 def test_no_rows_are_said_to_be_none():
     judged = verdict(paired_difference(np.array([]), np.array([])), load_metric("chrf"))
-    assert judged.sentence == "No verdict: there is no test row."
+    assert judged.sentence == "No verdict: no test rows, 10 needed."
 
 
 def test_equal_scores_everywhere_are_said_to_be_equal():
@@ -105,7 +148,7 @@ def test_rows_that_repeat_one_question_get_no_verdict():
     wrong, right = np.zeros(45), np.full(45, 100.0)
     judged = verdict(paired_difference(wrong, right, np.repeat(np.arange(9), 5)), load_metric("exact_match"))
     assert judged.word == "no verdict"
-    assert "Only 9 of them are unlike each other, too few for a verdict; it takes 10." in judged.reason
+    assert judged.reason.startswith("9 test rows that differ from each other (of 45), 10 needed. ")
 
 
 def test_a_bootstrap_interval_that_is_another_is_told():

@@ -269,11 +269,11 @@ def _compare(
         {name: bootstrap for name, (_, bootstrap) in paired.items()},
         length=_length(baseline, runs, deciding[-1]),
     )
-    worse = [name for name in deciding[1:] if compared.word(name) == "worse"]
-    if not worse:
+    # Each of those that decide stands by its own interval. A preference that is learnt is no better answer.
+    own_verdicts = [verdict(compared.measured[name], metrics[name]) for name in deciding[1:]]
+    own = next((found for found in own_verdicts if found.word == "worse"), None)
+    if own is None:
         return compared
-    # A preference that is learnt is no better answer.
-    own = verdict(compared.measured[worse[0]], metrics[worse[0]])
     beside = f" beside {references}" if (references := baseline[0].rows.references) else ""
     reason = f"{compared.verdict.reason} But its own answers are worse{beside}: {own.reason}"
     return replace(compared, verdict=Verdict(compared.verdict.word, reason))

@@ -1,14 +1,14 @@
 """Everything that the scores of two models on the same rows say: by metric, at equal length, and as a verdict."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 from tutelage.config.extensions import METRICS
 from tutelage.evaluation.metrics import load_metric
 from tutelage.evaluation.metrics.metric import Metric
 from tutelage.evaluation.metrics.metrics import PairedScores, metric_named
-from tutelage.evaluation.paired.verdict import Verdict, Word, verdict
+from tutelage.evaluation.paired.verdict import NO_DIFFERENCE, Verdict, Word, verdict, verdict_on_answers
 from tutelage.evaluation.stats.holm import holm
 from tutelage.evaluation.stats.length_effect import LengthEffect, length_effect
 from tutelage.evaluation.stats.statistics import (
@@ -18,6 +18,9 @@ from tutelage.evaluation.stats.statistics import (
     resample,
 )
 from tutelage.run.evaluation import AnswerEvaluation
+
+# A p after correction that is larger makes no difference out of an interval that leaves out 0.
+SIGNIFICANCE = 0.05
 
 
 @dataclass(frozen=True)
@@ -37,8 +40,10 @@ class Comparison:
         return self.p_holm.get(name, self.bootstrap[name].p)
 
     def word(self, name: str) -> Word:
-        """What the interval of one metric says by itself; `verdict` is what the comparison comes to."""
-        return verdict(self.measured[name], self.metrics[name]).word
+        """What one metric says by itself: its interval and, unless it decides, its p after Holm's correction."""
+        word = verdict(self.measured[name], self.metrics[name]).word
+        is_chance = self.p_holm.get(name, 0.0) > SIGNIFICANCE
+        return NO_DIFFERENCE if is_chance and word in ("better", "worse") else word
 
     def to_record(self) -> dict[str, Any]:
         """Return it as metrics.json has it."""
@@ -65,7 +70,7 @@ def compare_scores(scores: PairedScores, primary: Metric) -> Comparison:
         scale = {"is_out_of_100": name in METRICS}  # of a function of the user's own nobody knows
         measured[name] = paired_difference(base, scores.tuned[name], scores.clusters, **scale)
         bootstrap[name] = resample(base, scores.tuned[name], scores.clusters, **scale)
-    return compare_measured(
+    compared = compare_measured(
         primary,
         {name: metric_named(name) for name in measured},
         measured,
@@ -77,6 +82,10 @@ def compare_scores(scores: PairedScores, primary: Metric) -> Comparison:
             scores.clusters,
         ),
     )
+    found = verdict_on_answers(
+        measured[primary.name], primary, measured.get("exact_match"), bootstrap[primary.name]
+    )
+    return replace(compared, verdict=found)
 
 
 def compare_measured(

@@ -11,6 +11,8 @@ from tutelage.evaluation.stats.statistics import BootstrapResult, PairedDifferen
 FEWEST_ROWS = 10
 # With more scores missing, what is not there could be what decides.
 MOST_MISSING = 0.05
+# Where fewer answers of both models equal their reference, their number says little about answers in one's own words.
+FEWEST_RIGHT = 0.05
 
 Word = Literal["better", "worse", "no difference detectable", "no verdict"]
 NO_DIFFERENCE: Word = "no difference detectable"
@@ -49,6 +51,55 @@ def verdict(
     return Verdict(word, reason + _second_interval(primary, metric, bootstrap) + _missing(primary, metric))
 
 
+def verdict_on_answers(
+    primary: PairedDifference,
+    metric: Metric,
+    exact: PairedDifference | None,
+    bootstrap: BootstrapResult | None = None,
+) -> Verdict:
+    """Judge as `verdict` does, and say it in rows: how many answers are right, or score higher, than before.
+
+    `exact` is the exact match of the same rows. The count stands before the interval, and behind a reason to claim
+    nothing.
+    """
+    judged = verdict(primary, metric, bootstrap)
+    counted = _rows_right(exact) or _rows_moved(primary, metric)
+    sentences = (judged.reason, counted) if judged.word == NO_VERDICT else (counted, judged.reason)
+    return Verdict(judged.word, " ".join(filter(None, sentences)))
+
+
+def _rows_right(exact: PairedDifference | None) -> str:
+    """Say how many answers equal their reference; nothing where hardly any do."""
+    if exact is None or exact.base is None or exact.tuned is None:
+        return ""
+    before, after = (round(value * exact.n / 100) for value in (exact.base, exact.tuned))
+    if max(before, after) < FEWEST_RIGHT * exact.n:
+        return ""
+    lost = exact.lower
+    kept = (
+        f"{lost} that {_was(lost)} right {_is(lost)} now wrong"
+        if lost
+        else "none that was right is now wrong"
+    )
+    return f"{after} of {exact.n} answers {_is(after)} exactly right; before, {before} {_was(before)}, and {kept}."
+
+
+def _rows_moved(primary: PairedDifference, metric: Metric) -> str:
+    """Say how many answers moved either way by the primary metric."""
+    if not primary.higher + primary.lower:
+        return ""
+    up, down = (primary.higher, primary.lower) if metric.higher_is_better else (primary.lower, primary.higher)
+    return f"{up} of {primary.n} answers {_is(up)} better than before by {metric.label}, {down} worse."
+
+
+def _is(count: int) -> str:
+    return "is" if count == 1 else "are"
+
+
+def _was(count: int) -> str:
+    return "was" if count == 1 else "were"
+
+
 def detectable_sentence(smallest: float | None, metric: Metric) -> str:
     """Say what the test could have shown, whatever it did show; nothing where that is unknown."""
     if smallest is None:
@@ -69,10 +120,10 @@ def _word(primary: PairedDifference, metric: Metric) -> Word:
 
 def _why_not(primary: PairedDifference, metric: Metric, counted: str) -> str:
     if primary.n == 0:
-        return f"there is no {counted}."
+        return f"no {counted}s, {FEWEST_ROWS} needed."
     change = _change(primary, metric, counted)
     if primary.clusters < FEWEST_ROWS:
-        return f"{change}. {_too_few(primary, counted)}"
+        return f"{_too_few(primary, counted)}. {change}."
     if primary.equal == primary.n:
         return f"both models have the same {metric.label} on every one of {primary.n} {counted}s."
     if primary.minimum_detectable_effect is None:
@@ -85,16 +136,19 @@ def _why_not(primary: PairedDifference, metric: Metric, counted: str) -> str:
 
 def _too_few(primary: PairedDifference, counted: str) -> str:
     if primary.n < FEWEST_ROWS:
-        return f"That is too few for a verdict; it takes {FEWEST_ROWS} {counted}s."
-    return f"Only {primary.clusters} of them are unlike each other, too few for a verdict; it takes {FEWEST_ROWS}."
+        return f"{_rows(primary.n, counted)}, {FEWEST_ROWS} needed"
+    return f"{primary.clusters} {counted}s that differ from each other (of {primary.n}), {FEWEST_ROWS} needed"
+
+
+def _rows(count: int, counted: str) -> str:
+    return f"{count} {counted}{'' if count == 1 else 's'}"
 
 
 def _change(primary: PairedDifference, metric: Metric, counted: str) -> str:
     assert primary.base is not None and primary.tuned is not None and primary.difference is not None
-    rows = f"{primary.n} {counted}{'s' if primary.n > 1 else ''}"
     return (
         f"{metric.label} {_movement(primary.base, primary.tuned, metric)} "
-        f"({format_change(primary.difference, metric)}{_interval(primary, metric)}) on {rows}"
+        f"({format_change(primary.difference, metric)}{_interval(primary, metric)}) on {_rows(primary.n, counted)}"
     )
 
 
