@@ -1,7 +1,6 @@
 """Valid JSON: whether an answer is JSON and nothing else, and fits the schema of the set if there is one."""
 
 import json
-import math
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ from referencing.exceptions import Unresolvable
 from tutelage.config.recipe_evaluation import EvalSetSettings
 from tutelage.errors import DataError
 from tutelage.evaluation.metrics.json_schemas import require_bounded, schema_validator
+from tutelage.evaluation.metrics.json_values import parse_json
 from tutelage.evaluation.metrics.metric import Answer, References, right_or_wrong
 
 
@@ -40,7 +40,7 @@ def read_schema(settings: EvalSetSettings) -> Any:
 
 def _is_valid_json(answer: Answer, settings: EvalSetSettings, schema: Any) -> bool:
     try:
-        value = json.loads(answer["response"], parse_constant=_raise_constant, parse_float=_finite)
+        value = parse_json(answer["response"])
         return schema is None or schema_validator(schema).is_valid(value)
     except (ValueError, ArithmeticError, RecursionError):
         return False
@@ -49,17 +49,6 @@ def _is_valid_json(answer: Answer, settings: EvalSetSettings, schema: Any) -> bo
             "evaluate.json_schema_invalid",
             f"{settings.json_schema} refers to what is not in it: {fault}. Put the definition into the file.",
         ) from fault
-
-
-def _raise_constant(name: str) -> None:
-    raise ValueError(f"{name} is no JSON")
-
-
-def _finite(digits: str) -> float:
-    value = float(digits)
-    if not math.isfinite(value):
-        raise ValueError(f"{digits} is too large")
-    return value
 
 
 SET_METRIC = right_or_wrong(

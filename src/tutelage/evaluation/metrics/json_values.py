@@ -1,0 +1,74 @@
+"""Reads JSON as its standard has it, and cuts a value into fields: the leaves below it, by their paths."""
+
+import json
+import math
+import re
+from collections.abc import Iterator
+from typing import Any
+
+# A whole text that is one code fence: its language, and what stands in it.
+FENCE = re.compile(
+    r"\s*(?P<mark>```+|~~~+)(?P<language>[^\n`]*)\n(?P<content>.*?)\n?[ \t]*(?P=mark)\s*", re.DOTALL
+)
+LANGUAGES = ("", "json", "jsonc", "json5")
+PLAIN_KEY = re.compile(r'[^\s.\[\]"]+')
+
+FieldPath = tuple[str | int, ...]  # keys of objects and positions in arrays, from the outside in
+
+
+def parse_json(text: str) -> Any:
+    """Return the value of a text that is JSON and nothing else; ValueError or RecursionError where it is none.
+
+    Python would also read NaN, and a number that is too large as infinity; neither is JSON.
+    """
+    return json.loads(text, parse_constant=_raise_constant, parse_float=_finite)
+
+
+def read_container(text: str) -> dict[str, Any] | list[Any] | None:
+    """Return the object or array of a text that is JSON, by itself or as one code fence; None where it is neither.
+
+    A number, a word in quotes or `true` alone is JSON too, but an answer of another kind.
+    """
+    fence = FENCE.fullmatch(text)
+    if fence and fence["language"].strip().casefold() not in LANGUAGES:
+        return None
+    content = (fence["content"] if fence else text).strip()
+    if not content.startswith(("{", "[")):
+        return None
+    try:
+        return parse_json(content)
+    except (ValueError, RecursionError):
+        return None
+
+
+def leaf_fields(value: Any, path: FieldPath = ()) -> Iterator[tuple[FieldPath, Any]]:
+    """Yield the fields of a value in their order: each text, number, truth value, null and empty container."""
+    if isinstance(value, dict) and value:
+        for key, inner in value.items():
+            yield from leaf_fields(inner, (*path, key))
+    elif isinstance(value, list) and value:
+        for position, inner in enumerate(value):
+            yield from leaf_fields(inner, (*path, position))
+    else:
+        yield path, value
+
+
+def path_name(path: FieldPath) -> str:
+    """Write a path as `customer.orders[0].price`; a key with a point, a bracket or a blank is quoted."""
+    written = "".join(f"[{part}]" if isinstance(part, int) else _key_name(part) for part in path)
+    return written.removeprefix(".") or "$"
+
+
+def _key_name(key: str) -> str:
+    return f".{key}" if PLAIN_KEY.fullmatch(key) else f"[{json.dumps(key, ensure_ascii=False)}]"
+
+
+def _raise_constant(name: str) -> None:
+    raise ValueError(f"{name} is no JSON")
+
+
+def _finite(digits: str) -> float:
+    value = float(digits)
+    if not math.isfinite(value):
+        raise ValueError(f"{digits} is too large")
+    return value
