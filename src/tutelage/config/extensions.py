@@ -26,6 +26,8 @@ SET_METRICS: dict[str, str] = {
     "contains": "tutelage.evaluation.metrics.contains",
     "regex": "tutelage.evaluation.metrics.pattern_match",
     "json": "tutelage.evaluation.metrics.valid_json",
+    "json_fields": "tutelage.evaluation.metrics.json_fields",
+    "json_exact": "tutelage.evaluation.metrics.json_exact",
     "multiple_choice": "tutelage.evaluation.metrics.multiple_choice",
     "token_f1": "tutelage.evaluation.metrics.token_f1",
     "rouge_l": "tutelage.evaluation.metrics.rouge_l",

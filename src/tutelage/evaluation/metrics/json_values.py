@@ -41,16 +41,16 @@ def read_container(text: str) -> dict[str, Any] | list[Any] | None:
         return None
 
 
-def leaf_fields(value: Any, path: FieldPath = ()) -> Iterator[tuple[FieldPath, Any]]:
+def leaf_fields(value: Any) -> Iterator[tuple[FieldPath, Any]]:
     """Yield the fields of a value in their order: each text, number, truth value, null and empty container."""
-    if isinstance(value, dict) and value:
-        for key, inner in value.items():
-            yield from leaf_fields(inner, (*path, key))
-    elif isinstance(value, list) and value:
-        for position, inner in enumerate(value):
-            yield from leaf_fields(inner, (*path, position))
-    else:
-        yield path, value
+    waiting: list[tuple[FieldPath, Any]] = [((), value)]  # JSON may be deeper than Python calls
+    while waiting:
+        path, value = waiting.pop()
+        if value and isinstance(value, dict | list):
+            inner = value.items() if isinstance(value, dict) else enumerate(value)
+            waiting += [((*path, key), item) for key, item in reversed([*inner])]
+        else:
+            yield path, value
 
 
 def path_name(path: FieldPath) -> str:
