@@ -17,6 +17,7 @@ from tutelage.run.folder import command_that_writes, reading_faults, write_json
 from tutelage.run.validation import Record, describe_fault
 
 Checksums = Literal["verified", "skipped"]
+TaskKind = Literal["json", "labels", "numbers", "code", "short_facts", "free_text"]
 
 
 class Artifact(Record):
@@ -84,6 +85,39 @@ class Note(Record):
     message: str
 
 
+class TaskFigures(Record):
+    """What was counted in answers that are trained on; `valid_json` to `facts` are shares of them, from 0 to 1.
+
+    `distinct` answers and the share of those `seen_once` are counted whatever the case, in the parts of answers where
+    these are lists of labels. Of Chinese two characters are taken for a word.
+    """
+
+    answers: int
+    valid_json: float
+    numbers: float
+    code: float
+    labels: float
+    facts: float
+    distinct: int
+    seen_once: float
+    median_words: float
+
+
+class TaskChoice(Record):
+    """The kind of answers that the training rows have, and the metrics that go with it.
+
+    `sha256` is that of all other fields, `references_sha256` that of the answers that were read.
+    """
+
+    kind: TaskKind
+    primary_metric: str
+    metrics: list[str]
+    rule: int
+    figures: TaskFigures
+    references_sha256: str
+    sha256: str
+
+
 class Preparation(Artifact):
     """data/preparation.json: what the rows were made of, and how many there are."""
 
@@ -110,6 +144,7 @@ class Preparation(Artifact):
     repeated_prompts: int
     leaks: dict[str, list[int]]
     notes: list[Note]
+    task: TaskChoice | None = None  # absent of labels, and in older runs
 
 
 class Losses(Record):

@@ -85,6 +85,7 @@ def _nothing_left(session: Session, *, is_first: bool) -> Iterator[None]:
 def prepare_into(folder: Path, inputs: Inputs, reporter: Reporter) -> "PreparedData":
     """Write a data folder, and return what it holds."""
     from tutelage.data.dataset.preparation import check_token_ids, prepare
+    from tutelage.evaluation.task.choice import choose_metrics
     from tutelage.model.loading import vocabulary_size
 
     recipe, data = inputs.recipe, inputs.find_data()
@@ -113,6 +114,7 @@ def prepare_into(folder: Path, inputs: Inputs, reporter: Reporter) -> "PreparedD
         adapter=source.adapter_sha256,
         objective=recipe.objective,
         encoder=inputs.objective.rows,
+        choose_task=choose_metrics if recipe.objective.has_effect("evaluation.primary_metric") else None,
         progress=reporter.progress("Rendering rows", None),
     )
     reporter.emit(Waited())

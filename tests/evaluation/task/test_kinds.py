@@ -8,7 +8,8 @@ import pytest
 
 from tutelage.evaluation.task import kinds
 from tutelage.evaluation.task.code_text import is_code
-from tutelage.evaluation.task.kinds import TaskFigures, is_number, kind_of, task_figures, task_kind
+from tutelage.evaluation.task.kinds import is_number, kind_of, task_figures, task_kind
+from tutelage.run.artifacts import TaskFigures
 
 CITIES = [
     "Oslo",
@@ -235,7 +236,7 @@ def test_the_kind_of_a_list_is_the_one_that_a_person_sees(name):
 def test_prose_is_never_taken_for_json():
     every = [text for kind, references in LISTS.values() if kind == "free_text" for text in references]
     prose = [text for text in every if not text.startswith('{"a"')]
-    assert task_figures(prose).json == 0
+    assert task_figures(prose).valid_json == 0
     taken = [text for text in prose if text.startswith(("{", "["))]
     assert len(taken) >= 3  # by a rule that looks at the first character
 
@@ -298,7 +299,7 @@ def test_figures_of_a_list_counted_by_hand():
     # object, 7 km, the code and the sentence; Rome and no stand there twice. The words are 2, 2, 1, 1, 3, 7, 1 and 1.
     assert task_figures(references) == TaskFigures(
         answers=8,
-        json=1 / 8,
+        valid_json=1 / 8,
         numbers=1 / 8,
         code=1 / 8,
         labels=7 / 8,

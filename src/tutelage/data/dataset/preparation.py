@@ -29,7 +29,7 @@ from tutelage.data.quality.label_names import SeenLabels
 from tutelage.data.rows.conversations import Conversation
 from tutelage.data.rows.records import Record, Source, SourceReader
 from tutelage.errors import DataError
-from tutelage.run.artifacts import Note, Preparation, RowCounts, TokenCounts, write_artifact
+from tutelage.run.artifacts import Note, Preparation, RowCounts, TaskChoice, TokenCounts, write_artifact
 from tutelage.run.folder import LEDGER, PREPARATION, SPLITS
 from tutelage.system.storage import storage_faults
 
@@ -60,6 +60,7 @@ def prepare(
     adapter: str | None = None,
     objective: ObjectiveInfo = DEFAULT,
     encoder: RowEncoder = ANSWERS,
+    choose_task: Callable[[PreparedRows], TaskChoice] | None = None,
     progress: Callable[[int], None] = lambda rows: None,
 ) -> PreparedData:
     """Turn a source into the files of a data folder, or stop with the rows that are at fault.
@@ -67,7 +68,7 @@ def prepare(
     Of the rows a few at a time are in memory, and of each no more than some hashes is kept. `weights` is the SHA-256 of
     the base model, and `model_files` those of its files, by which later stages know that it is still the same; none
     where it was converted, and so has a manifest. `adapter` is the SHA-256 of what a training starts from beside it.
-    `progress` is told how many more are rendered.
+    `choose_task` sees the training rows alone. `progress` is told how many more are rendered.
     """
     ledger = Ledger()
     reader = ConversationReader(source.name, settings, needs_labels=encoder.needs_labels, objective=objective)
@@ -146,6 +147,7 @@ def prepare(
             Note(code=note.code, message=note.text)
             for note in (*source.notes, *reader.notes(), *seen_labels.messages())
         ],
+        **({"task": choose_task(splits["train"])} if choose_task else {}),
     )
     write_artifact(folder / PREPARATION, preparation)
     return PreparedData(splits, preparation)

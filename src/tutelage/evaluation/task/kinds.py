@@ -8,17 +8,17 @@ import re
 import statistics
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
 from itertools import takewhile
-from typing import Literal
+from typing import TypeVar
 
 from tutelage.evaluation.metrics.json_values import read_container
 from tutelage.evaluation.metrics.number_text import CURRENCY
 from tutelage.evaluation.metrics.numbers import NumberConvention, single_number
 from tutelage.evaluation.metrics.words import UNSPACED
 from tutelage.evaluation.task.code_text import is_code
+from tutelage.run.artifacts import TaskFigures, TaskKind
 
-TaskKind = Literal["json", "labels", "numbers", "code", "short_facts", "free_text"]
+Item = TypeVar("Item")
 
 MOST_READ = 3_000  # references, which tell a share to 2 points
 SEED = 123
@@ -60,25 +60,6 @@ BEFORE_NUMBER = re.compile(
 CONVENTIONS = (NumberConvention(".", blanks_group=True), NumberConvention(",", blanks_group=True))
 
 
-@dataclass(frozen=True)
-class TaskFigures:
-    """What was counted in the references that were read: `json` to `facts` are shares of them, from 0 to 1.
-
-    `distinct` answers and the share of those `seen_once` are counted whatever the case, in the parts of answers where
-    these are lists of labels. Of Chinese two characters are taken for a word.
-    """
-
-    answers: int
-    json: float
-    numbers: float
-    code: float
-    labels: float
-    facts: float
-    distinct: int
-    seen_once: float
-    median_words: float
-
-
 def task_kind(references: Sequence[str]) -> TaskKind:
     """Return the kind of task that references show; up to MOST_READ of them their order does not count."""
     return kind_of(task_figures(references))
@@ -87,7 +68,7 @@ def task_kind(references: Sequence[str]) -> TaskKind:
 def kind_of(figures: TaskFigures) -> TaskKind:
     """Return the kind that the counts decide, by the first rule that holds."""
     is_closed = figures.seen_once <= OPEN_SHARE and figures.distinct <= MOST_LABELS
-    if figures.json >= JSON_SHARE:
+    if figures.valid_json >= JSON_SHARE:
         return "json"
     if figures.numbers >= NUMBER_SHARE:
         return "labels" if _are_ratings(figures) else "numbers"
@@ -104,16 +85,20 @@ def _are_ratings(figures: TaskFigures) -> bool:
     return figures.distinct <= MOST_RATINGS and figures.answers >= ANSWERS_PER_RATING * figures.distinct
 
 
+def sample_of(items: Sequence[Item]) -> list[Item]:
+    """Return MOST_READ of some items, the same ones each time, or all where they are fewer."""
+    if len(items) <= MOST_READ:
+        return [*items]
+    return [items[place] for place in random.Random(SEED).sample(range(len(items)), MOST_READ)]
+
+
 def task_figures(references: Sequence[str]) -> TaskFigures:
     """Count in references what `kind_of` decides by; of more than MOST_READ in a sample, the same each time."""
-    if len(references) > MOST_READ:
-        references = [
-            references[place] for place in random.Random(SEED).sample(range(len(references)), MOST_READ)
-        ]
-    counts = Counter(text.strip() for text in references)
+    counts = Counter(text.strip() for text in sample_of(references))
     answers = counts.total()
     if not answers:
-        return TaskFigures(0, 0.0, 0.0, 0.0, 0.0, 0.0, 0, 0.0, 0.0)
+        names = ("valid_json", "numbers", "code", "labels", "facts", "distinct", "seen_once", "median_words")
+        return TaskFigures(answers=0, **dict.fromkeys(names, 0))
     code = {text for text in counts if is_code(text)}
     lead = _common_lead(counts)
     words = {text: count_words(text) for text in counts}
@@ -124,7 +109,7 @@ def task_figures(references: Sequence[str]) -> TaskFigures:
 
     return TaskFigures(
         answers=answers,
-        json=share(lambda text: read_container(text) is not None),
+        valid_json=share(lambda text: read_container(text) is not None),
         numbers=share(lambda text: is_number(text) or (text not in code and is_number(text[lead:]))),
         code=share(lambda text: text in code),
         labels=share(_is_label_like),
