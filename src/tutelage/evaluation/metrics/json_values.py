@@ -6,10 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-# A whole text that is one code fence: its language, and what stands in it.
-FENCE = re.compile(
-    r"\s*(?P<mark>```+|~~~+)(?P<language>[^\n`]*)\n(?P<content>.*?)\n?[ \t]*(?P=mark)\s*", re.DOTALL
-)
+FENCES = ("```", "~~~")
 LANGUAGES = ("", "json", "jsonc", "json5")
 PLAIN_KEY = re.compile(r'[^\s.\[\]"]+')
 
@@ -29,16 +26,22 @@ def read_container(text: str) -> dict[str, Any] | list[Any] | None:
 
     A number, a word in quotes or `true` alone is JSON too, but an answer of another kind.
     """
-    fence = FENCE.fullmatch(text)
-    if fence and fence["language"].strip().casefold() not in LANGUAGES:
-        return None
-    content = (fence["content"] if fence else text).strip()
+    content = _without_fence(text.strip())
     if not content.startswith(("{", "[")):
         return None
     try:
         return parse_json(content)
     except (ValueError, RecursionError):
         return None
+
+
+def _without_fence(text: str) -> str:
+    """Return what stands in a text that is one code fence; a fence of another language stays as it is."""
+    begin, _, rest = text.partition("\n")
+    mark = text[:3]
+    if mark not in FENCES or not rest.endswith(mark) or begin.strip("`~ \t\r").casefold() not in LANGUAGES:
+        return text
+    return rest.rstrip(mark[0]).strip()
 
 
 def leaf_fields(value: Any) -> Iterator[tuple[FieldPath, Any]]:

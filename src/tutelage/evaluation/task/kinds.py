@@ -35,9 +35,8 @@ OPEN_SHARE = 0.3  # where it is larger, the set is not closed
 MOST_LABELS = 200
 LABEL_WORDS = 6
 LISTS_SHARE = 0.3  # of answers that are lists, for their parts to be the labels
-MOST_RATINGS = (
-    11  # numbers are labels where there are at most so many, each as often as ANSWERS_PER_RATING on average
-)
+# Numbers are labels where so few of them are distinct, and stand there so often on average.
+MOST_RATINGS = 11
 ANSWERS_PER_RATING = 2
 
 FACT_WORDS = 6
