@@ -63,8 +63,8 @@ def test_a_person_is_told_counts_lengths_and_findings(check, tmp_path):
     write_rows(tmp_path / "rows.json", values)
     out = check("rows.json").out
     assert "JSON, 62 rows: 62 alpaca.\n60 kept, 1 repaired, 1 dropped." in out
-    assert "Languages, by a look at 61 rows: en" in out
-    assert "0% of the rows are without an end of turn." in out
+    assert "Languages, from a sample of 61 rows: en" in out
+    assert "0% of the rows have no end-of-turn token." in out
     assert "[data.empty] row 60 dropped: output is empty" in out
     assert "[data.invisible_characters] row 61 holds U+001B (1 characters)" in out
     assert "\x1b" not in out
@@ -78,7 +78,7 @@ def test_of_a_classification_the_text_is_counted_alone_with_its_label(check, tmp
     tokens = [len(text_ids(tokenizer, text, token="last")) + 1 for text in texts]
     assert f"{sum(tokens):,} tokens, 60 supervised." in out
     assert f"the longest has {max(tokens)}." in out
-    assert "Each text stands alone, without a prompt, and its label counts as one token more." in out
+    assert "Each text is read without a prompt, and its label counts as one extra token." in out
     assert "end of turn" not in out
     as_answers = check("rows.json").out
     assert f"{sum(tokens):,} tokens" not in as_answers, "with a prompt around it a text is longer"

@@ -122,7 +122,7 @@ def test_an_evaluation_of_a_checkpoint_is_not_replaced_unasked(tutelage, place):
     refused = tutelage("evaluate", "lora", "--checkpoint", 1)
     assert (refused.code, "already holds an evaluation" in refused.err) == (2, True)
     shown = tutelage("evaluate", "lora", "--checkpoint", 1, "--dry-run")
-    assert f"{first.evaluation.relative_to(place)} (is there: needs --overwrite)" in shown.out
+    assert f"{first.evaluation.relative_to(place)} (exists: needs --overwrite)" in shown.out
     assert "report.html" not in shown.out
 
 

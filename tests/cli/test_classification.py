@@ -304,7 +304,8 @@ def test_a_dry_run_shows_labels_and_the_token_that_is_read_and_no_prompt_style(t
     said = " ".join(done.out.split())
     assert "data.prompt_template alpaca" not in said
     assert (
-        "Without effect, as training.objective is classification: data.prompt_template, data.train_on" in said
+        "Without effect, because training.objective is classification: data.prompt_template, data.train_on"
+        in said
     )
     heading = said.index("What the head learns")
     assert re.search(r"'prize' +\d+ +Win \d+ \w+ now", done.out[done.out.index("What the head learns") :])
@@ -436,8 +437,8 @@ def test_a_head_at_the_first_token_sees_nothing_of_the_rest_and_has_no_export(tu
     said = " ".join(
         tutelage("preview", "my.csv", "--recipe", "mine/recipe.toml", "--map", "text=message").out.split()
     )
-    assert "the head reads the first of them" in said
-    assert "It has seen nothing of those behind it" in said
+    assert "the head reads the first one" in said
+    assert "It cannot attend to the tokens after it" in said
     refused = tutelage("export", "mine", "--to", "hf")
     assert refused.code == 2
     assert "reads the first token of a text (data.pooling)" in " ".join(refused.err.split())

@@ -99,7 +99,7 @@ def test_a_page_is_not_written_over_unasked(tutelage, runs, tmp_path):
     assert f"Page: {page}" in tutelage(*words).out
     first = page.read_bytes()
     refused = tutelage(*words)
-    assert (refused.code, "is there already" in refused.err) == (2, True)
+    assert (refused.code, "already exists" in refused.err) == (2, True)
     assert tutelage(*words, "--overwrite").code == 0
     assert page.read_bytes() == first
 
@@ -112,7 +112,7 @@ def test_a_page_is_not_written_over_unasked(tutelage, runs, tmp_path):
         (["good", "good"], "is named twice"),
         (["good", "nothing"], "is no folder"),
         (["good", "poor", "--baseline", "seed"], "is none of the runs"),
-        (["good", "poor", "--output", "."], "is there already"),
+        (["good", "poor", "--output", "."], "already exists"),
     ],
 )
 def test_what_cannot_be_compared_is_one_message(tutelage, runs, monkeypatch, words, said):

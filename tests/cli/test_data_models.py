@@ -46,7 +46,7 @@ def test_new_rows_are_written_with_where_they_come_from(data, tmp_path):
         outcome = data("generate", "rows.json", "new.csv.gz", "--model", f"openai:fake@{server.address}/v1",
                        "--rows", 2)  # fmt: skip
     assert outcome.code == 0
-    assert "Questions put to openai:fake: 2." in outcome.out
+    assert "Requests to openai:fake: 2." in outcome.out
     assert "2 rows written to new.csv.gz" in outcome.out
     assert data("convert", "new.csv.gz", "new.jsonl", "--to", "messages").code == 0
     first, second = lines_of(tmp_path / "new.jsonl")
@@ -87,7 +87,7 @@ def test_the_same_command_goes_on_where_the_server_failed(data, tmp_path):
         outcome = data(*words)
         assert outcome.code == 0
         assert len(server.requests) == asked_before + 1
-    assert "Questions put to openai:fake: 1. Answered before: 2." in outcome.out
+    assert "Requests to openai:fake: 1. Answered from the cache: 2." in outcome.out
     assert [row["output"] for row in lines_of(tmp_path / "new.jsonl")] == ["茶。😀", "海。😀", "山。😀"]
     # All is known now, so that no server is needed.
     assert data(*words, "--overwrite").code == 0
@@ -99,7 +99,7 @@ def test_fewer_rows_than_wanted_are_told(data):
                        "--rows", 5, "--max-requests", 2)  # fmt: skip
     assert len(server.requests) == 2
     assert "1  like a row that is there" in outcome.out
-    assert "5 rows were wanted." in outcome.out
+    assert "5 rows were requested." in outcome.out
 
 
 def test_replies_without_a_row_are_counted_and_nothing_is_written(data, tmp_path):
@@ -160,7 +160,7 @@ def test_a_dry_run_asks_nothing(data, tmp_path):
          "--temperature is -1.0, but it has to be 0 or more"),
         (["generate", "text.json", "a.csv", "--rows", "1", "--model", "gguf:a"], "no row of one question"),
         (["improve", "rows.json", "a.txt", "--model", "gguf:a"], "no ending that names a kind of file"),
-        (["improve", "rows.json", "rows.json", "--model", "gguf:a"], "rows.json is there already."),
+        (["improve", "rows.json", "rows.json", "--model", "gguf:a"], "rows.json already exists."),
     ],
 )  # fmt: skip
 def test_what_cannot_be_done_is_told_before_anything_is_asked(data, tmp_path, words, said):
@@ -200,10 +200,10 @@ def test_a_real_llama_cpp_server_is_asked_and_answers_in_rows(data, tmp_path, mo
         made = data("generate", "rows.json", "new.jsonl", "--rows", 2, "--rows-per-request", 1,
                     "--max-requests", 2, *words)  # fmt: skip
         better = data("improve", "rows.json", "better.jsonl", "--max-requests", 2, *words)
-    assert "Questions put to openai:tiny: 2." in made.out
+    assert "Requests to openai:tiny: 2." in made.out
     (row,) = lines_of(tmp_path / "new.jsonl")
     assert [row["instruction"], row["output"]] == ["The instruction: 早.", "The output: 早."]
     assert "1  like a row that is there" in made.out
-    assert "Questions put to openai:tiny: 2." in better.out
+    assert "Requests to openai:tiny: 2." in better.out
     rows = lines_of(tmp_path / "better.jsonl")
     assert [row["output"] == "The output: 早." for row in rows] == [True, True, False, False, False, False]

@@ -199,7 +199,7 @@ def test_no_file_is_lost_without_overwrite(data, tmp_path):
     ):
         outcome = data(*words)
         assert (outcome.code, outcome.out) == (2, "")
-        assert "is there already. Choose another name, or add --overwrite." in outcome.err
+        assert "already exists. Choose another name, or add --overwrite." in outcome.err
     assert not (tmp_path / "new.jsonl").exists()
     assert data("convert", "rows.json", "out.jsonl", "--overwrite").code == 0
     assert len(rows_of(tmp_path / "out.jsonl")[0]) == 16
@@ -252,7 +252,7 @@ def test_rows_above_the_limit_go_along_and_rule_14_leaves_them_out(data, tmp_pat
         (["convert", "rows.json", "a.csv", "--to", "preference"], "has no place for an answer without a rejected"),
         (["convert", "rows.json", "a.csv", "--to", "text"], "rows 0, 1, 2, 3, 4, 5, 6, 7 and 8 more have."),
         (["convert", "nothing.json", "a.csv"], "nothing.json does not exist."),
-        (["sample", "rows.json", "a.csv", "--rows", "1", "--set", "training.seed=1"], "has no use for training.seed"),
+        (["sample", "rows.json", "a.csv", "--rows", "1", "--set", "training.seed=1"], "does not use training.seed"),
         (["split", "rows.json", "a.csv", "--train-size", "0.9", "--test-size", "0.2"], "sum to more than 1"),
     ],
 )  # fmt: skip

@@ -177,7 +177,7 @@ def test_the_line_names_each_stage_and_what_may_make_it_shorter_or_longer():
     assert line_of(FOUND) == "About 4 min from here: training 2:40 (268 steps), evaluation and report 1:15."
     at_most = Estimate(160.0, 70.0, 5.0, 268, may_stop_early=True)
     assert "training at most 2:40 (268 steps)" in line_of(at_most)
-    assert line_of(FOUND, judges_counted=False).endswith("report 1:15, the judges not counted.")
+    assert line_of(FOUND, judges_counted=False).endswith("report 1:15, judges not counted.")
     alone = Estimate(3700.0, 0.0, 0.0, 5000, may_stop_early=False)
     assert line_of(alone) == "About 62 min from here: training 1:01:40 (5,000 steps)."
 

@@ -25,7 +25,7 @@ ROWS = [
 
 def commands_in(shown):
     """Return the commands below the heading, each as the words that a shell makes of it."""
-    _, found, rest = shown.partition("What to type next\n")
+    _, found, rest = shown.partition("Next steps\n")
     assert found
     lines = rest.split("\n  tutelage ")[1:]
     return [shlex.split(line.partition(":\n")[0].rpartition("\n")[0] or line) for line in lines]

@@ -36,7 +36,7 @@ def test_the_supervised_tokens_are_marked_and_serving_sends_what_stands_before_t
     asked = "<|im_start|>user\nName a fruit.<|im_end|>\n<|im_start|>assistant\n"
     again = "<|im_end|>⟧\n<|im_start|>user\n另一个？<|im_end|>\n<|im_start|>assistant\n"
     assert f"{asked}⟦A pear.{again}⟦梨子 😀.<|im_end|>⟧\n" in out
-    assert f"What serving will send\n{asked}A pear.{again.replace('⟧', '')}" in out
+    assert f"As sent when serving\n{asked}A pear.{again.replace('⟧', '')}" in out
     assert "the same ids as in training)" in out
     assert "supervised in 2 runs" in out
 

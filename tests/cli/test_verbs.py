@@ -163,7 +163,7 @@ def assert_refuses_to_overwrite(tutelage, run):
         assert contents(run.root) == before
     again = tutelage("prepare", run.root)
     assert (again.code, again.err) == (0, "")
-    assert "are prepared already, from the same data, model, prompt and settings." in again.out
+    assert "are already prepared from the same data, model, prompt and settings." in again.out
     assert contents(run.root) == before
 
 
@@ -180,7 +180,7 @@ def check_dry_runs_of_later_verbs(tutelage, run):
 def test_run_does_it_all_in_one_go(tutelage, place, begin):
     done = tutelage("run", *begin)
     assert (done.code, done.err) == (0, "")
-    for part in ("1 Prepare", "2 Tune", "3 Evaluate", "Report: runs/mine/report.html", "What to type next"):
+    for part in ("1 Prepare", "2 Tune", "3 Evaluate", "Report: runs/mine/report.html", "Next steps"):
         assert part in done.out
     assert done.out.count("wanted") == 3
     run = RunFolder(place / "runs" / "mine")
@@ -317,7 +317,7 @@ def in_a_process(command, folder):
 def test_selftest_shows_that_every_way_gives_the_same_step(tutelage, place, model):
     outcome = tutelage("selftest", model)
     assert outcome.code == 0
-    assert "Every one of 20 ways gives the same step." in outcome.out
+    assert "All 20 ways give the same step." in outcome.out
     assert re.search(r"float32\s+1 x 8, prefix trees\s+\d\.\de-\d\d", outcome.out)
 
 

@@ -118,7 +118,7 @@ def test_copy_writes_the_same_recipe_and_replaces_nothing_unasked(tutelage, plac
     mine.write_text("# mine\n")
     said = tutelage("recipes", "copy", "quickstart")
     assert said.code == 2
-    assert "quickstart.toml is there already" in said.err
+    assert "quickstart.toml already exists" in said.err
     assert mine.read_text() == "# mine\n"
     assert tutelage("recipes", "copy", "quickstart", "--overwrite").code == 0
     assert mine.read_text() == RECIPES["quickstart"].text

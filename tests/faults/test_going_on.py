@@ -77,7 +77,7 @@ def test_what_changed_can_be_accepted_and_is_recorded(unfinished, tmp_path):
     ended = run([*words(unfinished, **changed), "--allow-changes"], tmp_path / "said.txt")
     assert ended.code == 0, ended.said
     told = "training.per_device_train_batch_size (was 8, now 4)"
-    assert f"Changed since, and allowed: {told}." in ended.said
+    assert f"Changed since then, and allowed: {told}." in ended.said
     assert read_json(RunFolder(unfinished).summary)["training"]["allowed_changes"] == [told]
     assert read_json(RunFolder(unfinished).summary)["training"]["resumed"] == [4]
 

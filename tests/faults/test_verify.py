@@ -17,7 +17,7 @@ def test_verify_proves_a_run_and_finds_a_changed_bit(straight, home, tmp_path):
     for more in ([], ["--from-step", 0]):
         proved = run(["verify", copied, *more], tmp_path / "said.txt")
         assert proved.code == 0, proved.said
-        assert "to step 6: weights and optimiser are the same to the bit" in proved.said
+        assert "to step 6: weights and optimizer are bit-identical" in proved.said
     weights = copied / "model" / "adapter_model.safetensors"
     content = bytearray(weights.read_bytes())
     content[-1] ^= 1

@@ -52,7 +52,7 @@ def test_what_was_said_can_be_forgotten_and_a_file_is_not_written_over(type_in, 
     assert (tmp_path / "mine.jsonl").read_text() == "kept"
     [only] = read_json_lines(tmp_path / "new.jsonl")
     assert [one["content"] for one in only["messages"] if one["role"] == "user"] == ["Again."]
-    for told in ("is there already", "Name a file", "/nonsense is not known", "/both"):
+    for told in ("already exists", "Name a file", "Unknown command /nonsense", "/both"):
         assert told in done.out
 
 
@@ -71,13 +71,13 @@ def test_what_cannot_be_saved_or_done_is_told_and_the_conversation_goes_on(type_
     )
     assert (done.code, done.err) == (0, "")
     for told in (
-        "Nothing was said yet, so nothing was written.",
+        "There is no conversation yet, so nothing was written.",
         "Could not write file/talk.jsonl: ",
         "longlong' cannot be a file: File name too long.",
         "'no\\x00name' cannot be a file: embedded null byte.",
         "cannot be a file: Could not determine home directory",
-        "/reset takes no words after it, and was not done.",
-        "/quit takes no words after it",
+        "/reset takes no arguments.",
+        "/quit takes no arguments",
     ):
         assert told in done.out
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "talk.jsonl"]
@@ -106,7 +106,7 @@ def test_a_conversation_beyond_the_context_is_told_with_its_numbers(type_in):
     done = type_in("word " * 600, "Name a fruit.")
     assert done.code == 0
     assert "of the context of 512" in done.out
-    assert "/reset forgets what was said" in done.out
+    assert "/reset forgets the conversation" in done.out
 
 
 def test_nothing_of_an_answer_can_drive_the_terminal(type_in, monkeypatch):

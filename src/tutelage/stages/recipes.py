@@ -46,7 +46,7 @@ def copy_recipe(name: str, file: Path | None = None, *, overwrite: bool = False)
         target /= recipe.path.name
     if target.exists() and not overwrite:
         raise RunFolderError(
-            "cli.output_exists", f"{target} is there already. Choose another name, or add --overwrite."
+            "cli.output_exists", f"{target} already exists. Choose another name, or add --overwrite."
         )
     write_text(target, recipe.text)
     return target

@@ -297,7 +297,7 @@ def test_a_dry_run_refuses_what_the_real_one_would(refused, place, tuned_run, mo
         (["evaluate", tuned_run, "--set", "evaluation.max_new_tokens=120"], "Lower evaluation.max_new_tokens."),
         (["evaluate", tuned_run, "--set", "data.prompt_template=chat"],
          "data.prompt_template (was 'alpaca', now 'chat')"),
-        (["generate", tuned_run], "There is no instruction."),
+        (["generate", tuned_run], "No instruction was given."),
     ]:  # fmt: skip
         assert told in refused(*words, "--dry-run"), words
 

@@ -16,14 +16,14 @@ from tutelage.stages.chat import Talk, talking
 from tutelage.stages.settings import check_trained_settings, check_unused_settings, require_answers
 
 HELP = """\
-/tuned         only the tuned model answers (this is how it begins)
+/tuned         only the tuned model answers (the default)
 /base          only the model it was tuned from answers
-/both          both answer, each with its own memory
+/both          both answer, each with its own conversation
 /reset         forget what was said
-/save FILE     write the conversation as JSONL, a line a model, in the messages format
+/save FILE     write the conversation as JSONL, one line per model, in the messages format
 /help          this
-/quit          leave; so does the end of the input (Ctrl-D)
-Ctrl-C         stop the answer; at the prompt it leaves"""
+/quit          leave; so does Ctrl-D
+Ctrl-C         stop the answer; at the prompt, leave"""
 SHOWN_BY = {"/tuned": ("tuned",), "/base": ("base",), "/both": ("base", "tuned")}
 
 
@@ -55,7 +55,7 @@ def chat(options: RunOptions = RunOptions()) -> None:  # noqa: B008 - frozen
 
 def _converse(conversation: Conversation) -> None:
     if sys.stdin.isatty():
-        console.print_message("Ask something. /help tells what else can be typed.")
+        console.print_message("Ask something. /help lists the commands.")
     for line in _lines():
         word, _, rest = line.strip().partition(" ")
         if not word:
@@ -83,7 +83,7 @@ def _lines() -> Iterator[str]:
 
 def _obey(conversation: Conversation, word: str, rest: str) -> None:
     if rest and word in HELP.split() and word != "/save":
-        console.print_message(f"{word} takes no words after it, and was not done.")
+        console.print_message(f"{word} takes no arguments. Enter it alone.")
     elif word in SHOWN_BY:
         conversation.variants = SHOWN_BY[word]
         console.print_message(f"{' and '.join(conversation.variants)}: from now on.")
@@ -95,7 +95,7 @@ def _obey(conversation: Conversation, word: str, rest: str) -> None:
     elif word == "/help":
         console.print_message(HELP)
     else:
-        console.print_message(f"{word} is not known. /help lists what is.")
+        console.print_message(f"Unknown command {word}. /help lists the commands.")
 
 
 def _save(talk: Talk, name: str) -> None:
@@ -103,12 +103,12 @@ def _save(talk: Talk, name: str) -> None:
         console.print_message("Name a file: /save talk.jsonl")
         return
     if talk.is_empty:
-        console.print_message("Nothing was said yet, so nothing was written.")
+        console.print_message("There is no conversation yet, so nothing was written.")
         return
     try:
         path = Path(name).expanduser()
         if path.exists():
-            console.print_message(f"{path} is there already, and was left as it is. Name another file.")
+            console.print_message(f"{path} already exists and was left unchanged. Name another file.")
             return
         talk.save(path)
     except StorageError as fault:  # the conversation goes on all the same
@@ -129,7 +129,7 @@ def _ask(conversation: Conversation, text: str) -> None:
         try:
             answer = _answer(conversation.talk, variant, text)
         except (DataError, ModelError) as fault:  # of a model: its template does not take the conversation
-            console.print_message(f"{fault} /reset forgets what was said.")
+            console.print_message(f"{fault} /reset forgets the conversation.")
             continue
         conversation.talk.remember(variant, text, answer)
 
@@ -151,5 +151,7 @@ def _answer(talk: Talk, variant: str, text: str) -> str:
     if piece.fault:
         raise DataError(piece.fault.code, piece.fault.text)
     if piece.finish_reason == "length":
-        console.print_message(f"(cut after {piece.tokens:,} tokens; evaluation.max_new_tokens lets it go on)")
+        console.print_message(
+            f"(cut after {piece.tokens:,} tokens; raise evaluation.max_new_tokens for more)"
+        )
     return said

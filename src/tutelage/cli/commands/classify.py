@@ -66,7 +66,7 @@ def classify(
                 if found is None:
                     raise DataError(
                         "classify.text_too_long",
-                        f"Text {place} has no token, or more than the model takes at once. Shorten it.",
+                        f"Text {place} has no tokens, or does not fit the model's context. Shorten it.",
                     )
                 show_label(found)
             return

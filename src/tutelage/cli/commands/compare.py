@@ -43,7 +43,7 @@ def compare(
     """
     if output is not None and (output.is_dir() or (output.exists() and not overwrite)):
         raise RunFolderError(
-            "cli.output_exists", f"{output} is there already. Name another file, or add --overwrite."
+            "cli.output_exists", f"{output} already exists. Name another file, or add --overwrite."
         )
     if output is None and not fail_if_worse:
         console.require_stdout()

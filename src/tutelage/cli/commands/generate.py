@@ -43,7 +43,7 @@ def generate(
         if not instruction.strip():
             raise DataError(
                 "generate.no_instruction",
-                f'There is no instruction. Give one, for example: tutelage generate {session.run.root} "Name a fruit."',
+                f'No instruction was given. Give one: tutelage generate {session.run.root} "Name a fruit."',
             )
         check_sampling(temperature, top_k, top_p, seed)
         if options.dry_run:

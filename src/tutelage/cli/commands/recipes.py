@@ -19,7 +19,9 @@ def list_recipes(*, debug: Debug = False) -> None:
         console.print_message(f"  {recipe.purpose}")
         console.print_message(f"  {recipe.model}, {recipe.trained}; {recipe.takes}")
     console.print_message()
-    console.print_message("`tutelage run NAME` runs one; `tutelage recipes copy NAME` makes it yours.")
+    console.print_message(
+        "`tutelage run NAME` runs one; `tutelage recipes copy NAME` makes a copy that you can edit."
+    )
 
 
 def show_recipe(name: Name, *, debug: Debug = False) -> None:

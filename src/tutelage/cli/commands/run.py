@@ -18,7 +18,7 @@ from tutelage.stages.session import Session
 New = Annotated[
     bool,
     Parameter(
-        help="Keep an earlier run as it is, and start a new one in a folder beside it.",
+        help="Keep an earlier run as it is, and start a new one in a folder next to it.",
         negative="",
         show_default=False,
     ),

@@ -32,4 +32,4 @@ def selftest(
         found = run_selftest(inputs, reporter)
     show_selftest(found)
     require_equal_steps(found, model)
-    console.heading(f"Every one of {len(found)} ways gives the same step.")
+    console.heading(f"All {len(found)} ways give the same step.")

@@ -41,6 +41,6 @@ def verify(
         console.heading("Training")
         again = train_again(session, from_step=from_step)
         console.print_message(
-            f"Trained again from step {again.first} to step {again.last}: weights and optimiser are the same to the bit"
-            f" as in {again.checkpoint}."
+            f"Retrained from step {again.first} to step {again.last}: weights and optimizer are bit-identical"
+            f" to {again.checkpoint}."
         )

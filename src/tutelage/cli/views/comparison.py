@@ -14,7 +14,7 @@ def show_comparison(compared: Any) -> None:
 
     metric = compared.primary
     console.print_message(
-        f"{compared.rows:,} test rows, {compared.clusters:,} unlike each other. {metric.label} decides"
+        f"{compared.rows:,} test rows in {compared.clusters:,} clusters. {metric.label} decides"
         f" ({'higher' if metric.higher_is_better else 'lower'} is better); the first is the baseline."
     )
     console.print_message()
@@ -39,9 +39,7 @@ def show_comparison(compared: Any) -> None:
             console.print_message(f"Its {len(group.runs)} seeds ({_listed(group.seeds)}) give {told}.")
         _show_further(group)
     if len(compared.groups) == 1:
-        console.print_message(
-            "\nThe runs differ in their seed alone, so there is nothing to hold against each other."
-        )
+        console.print_message("\nThe runs differ only in their seed, so there is nothing to compare.")
 
 
 def _line(group: Any, metric: Any) -> list[str]:
@@ -133,7 +131,7 @@ def _show_further(group: Any) -> None:
 
     paired = [(kind, name, one) for kind, of in group.further.items() for name, one in of.paired.items()]
     if paired:
-        console.print_message("Beside the test rows:")
+        console.print_message("Secondary scores:")
         console.table(
             ["", "by", "baseline", "this", "difference", "95 % interval", "p", ""],
             # The label of a judge's scores names the judge.

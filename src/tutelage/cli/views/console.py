@@ -129,7 +129,7 @@ def require_stdout() -> None:
     if not has_reader():
         raise StorageError(
             "storage.output_closed",
-            "Standard output is closed, and this command gives nothing else. Leave it open, or send it to a file.",
+            "Standard output is closed, and this command writes nowhere else. Leave it open, or redirect it to a file.",
         )
 
 

@@ -31,7 +31,7 @@ def show_description(found: "Description") -> None:
     console.heading("Near-duplicates")
     together = sum(map(len, found.clusters))
     console.print_message(
-        f"{together:,} rows stand in {len(found.clusters):,} clusters; --per-cluster of `filter` thins them."
+        f"{together:,} rows are in {len(found.clusters):,} clusters; --per-cluster of `filter` thins them."
     )
     for note in found.notes:
         console.note(note.code, note.text)

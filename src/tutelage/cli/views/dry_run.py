@@ -27,7 +27,7 @@ def show_dry_run(
     idle = loaded.inactive_settings()
     _show_settings(loaded, {name for names in idle.values() for name in names})
     for reason, names in idle.items():
-        console.print_message(f"Without effect, as {reason}: {', '.join(names)}.")
+        console.print_message(f"Without effect, because {reason}: {', '.join(names)}.")
     if idle:
         console.print_message()
     if training is not None:
@@ -38,7 +38,7 @@ def show_dry_run(
     console.heading("Would write")
     for path in writes:
         is_kept = path.exists() and path in guarded
-        console.print_message(f"{path}{' (is there: needs --overwrite)' if is_kept else ''}")
+        console.print_message(f"{path}{' (exists: needs --overwrite)' if is_kept else ''}")
     for path in removes:
         if path not in writes:
             console.print_message(f"{path} (would be removed)")
@@ -46,7 +46,7 @@ def show_dry_run(
         console.print_message("nothing")
     if run.model in writes:
         console.print_message()
-        console.heading("Estimate of the training")
+        console.heading("Training estimate")
         _show_estimate(session, training)
     console.print_message("\nDry run: nothing was written.")
 

@@ -13,12 +13,12 @@ def show_estimate(found: Estimated) -> None:
 
 
 def describe_estimate(found: Estimated) -> str:
-    """Return the line that tells how long everything takes, and each stage."""
+    """Return the line with the estimated time, in total and for each stage."""
     at_most = "at most " if found.may_stop_early else ""
     training = f"training {at_most}{_clock(found.training_seconds)} ({found.steps:,} steps)"
     after = found.evaluation_seconds + found.report_seconds
     evaluation = f", evaluation and report {_clock(after)}" if found.report_seconds else ""
-    judges = "" if found.judges_counted else ", the judges not counted"
+    judges = "" if found.judges_counted else ", judges not counted"
     told = describe_time(found.seconds)
     return f"{told[0].upper()}{told[1:]} from here: {training}{evaluation}{judges}."
 

@@ -31,7 +31,7 @@ def show_exports(exported: "Sequence[Exported]") -> None:
     if left_out := exported[0].comparison.left_out:
         console.note(
             "export.prompts_left_out",
-            f"{left_out} prompts were left out: written as one text, they have other token ids in any program.",
+            f"{left_out} prompts were left out: as one text, they have different token ids in every program.",
         )
     for one in exported:
         parted = one.comparison.prompts - one.comparison.answers_equal

@@ -11,8 +11,8 @@ if TYPE_CHECKING:
 
 def show_requests(model: "RememberingModel") -> None:
     """Print how many questions were put."""
-    known = f" Answered before: {model.remembered:,}." if model.remembered else ""
-    console.print_message(f"Questions put to {model.name}: {model.asked:,}.{known}")
+    known = f" Answered from the cache: {model.remembered:,}." if model.remembered else ""
+    console.print_message(f"Requests to {model.name}: {model.asked:,}.{known}")
 
 
 def show_rejected(made: Generated) -> None:

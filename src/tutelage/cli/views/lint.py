@@ -37,7 +37,7 @@ def show_lint_report(found: "LintReport") -> None:
         console.print_message("No row was kept, so there are no tokens to count.")
     else:
         console.print_message(
-            "The model is not on this machine, so nothing is told of tokens; `tutelage prepare` fetches it."
+            "The model is not on this machine, so tokens were not counted; `tutelage prepare` downloads it."
         )
     console.print_message()
     _show_findings(found.findings)
@@ -47,9 +47,9 @@ def show_readiness(found: "LintReport", command: Sequence[str]) -> None:
     """Print in one line that the rows are ready, and the command that runs, or what to fix first."""
     stops = what_stops(found)
     if found.outcomes["dropped"] == found.rows:
-        console.print_message("Not ready: no row can be used. Fix first what the findings above name.")
+        console.print_message("Not ready: no row can be used. First fix the findings above.")
     elif stops:
-        console.print_message(f"Not ready: fix first {' and '.join(stops)} above.")
+        console.print_message(f"Not ready: first fix {' and '.join(stops)} above.")
     else:
         console.print_message(f"Ready: {shlex.join(command)}")
 
@@ -73,7 +73,7 @@ def record_of_fault(fault: DataError) -> dict[str, Any]:
 def _languages(counts: dict[str, int]) -> str:
     total = sum(counts.values())
     shares = ", ".join(f"{name} {count / total:.0%}" for name, count in list(counts.items())[:8])
-    return f"Languages, by a look at {total:,} rows: {shares}."
+    return f"Languages, from a sample of {total:,} rows: {shares}."
 
 
 def _labels(counts: dict[str, int]) -> str:
@@ -99,22 +99,20 @@ def _show_tokens(tokens: Any) -> None:
     console.table([], rows, numeric=(0, 1, 2))
     fitting = ", ".join(f"{limit:,}: {_share(lengths, limit)}" for limit in FITS)
     console.print_message(
-        f"Half have up to {lengths[(len(lengths) - 1) // 2]:,}, the longest has {lengths[-1]:,}."
+        f"Median {lengths[(len(lengths) - 1) // 2]:,}, the longest has {lengths[-1]:,}."
         f" Share that fits {fitting}."
     )
     if tokens.without_end is None:
-        console.print_message(
-            "Each text stands alone, without a prompt, and its label counts as one token more."
-        )
+        console.print_message("Each text is read without a prompt, and its label counts as one extra token.")
     else:
         console.print_message(
-            f"{tokens.without_end / len(lengths):.0%} of the rows are without an end of turn."
+            f"{tokens.without_end / len(lengths):.0%} of the rows have no end-of-turn token."
         )
     by_step, over_all = (1 - nodes / tokens.computed for nodes in (tokens.distinct_by_step, tokens.distinct))
     console.print_message(f"{sum(lengths):,} tokens, {tokens.supervised:,} supervised.")
     console.print_message(
-        f"Prefix sharing spares {by_step:.0%} of the work in steps of eight rows in this order, up to {over_all:.0%}"
-        " over the whole."
+        f"Prefix sharing saves {by_step:.0%} of the work in batches of eight rows in this order, up to {over_all:.0%}"
+        " over all rows."
     )
 
 

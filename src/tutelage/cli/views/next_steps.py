@@ -22,7 +22,7 @@ def show_next_steps(session: Session, *, exported: Collection[str] = (), begins_
         mine = path_argument(run.root.parent / "mine")
         steps.append(NextStep("Tune on your own rows", f"tutelage run --data my.json --output {mine}"))
     console.print_message()
-    console.heading("What to type next")
+    console.heading("Next steps")
     for step in steps:
         console.print_message(f"{step.about}:")
         console.verbatim(f"  {step.command}")

@@ -23,7 +23,7 @@ def show_preparation(preparation: Preparation) -> None:
         shared = 1 - tokens.distinct / computed
         console.print_message(
             f"{tokens.train:,} training tokens, {tokens.supervised:,} supervised; the longest example has"
-            f" {tokens.longest:,}. Over the whole set {shared:.0%} of the work is shared prefixes."
+            f" {tokens.longest:,}. Over all rows {shared:.0%} of the work is shared prefixes."
         )
     for name, leaked in preparation.leaks.items():
         if leaked:
@@ -33,7 +33,7 @@ def show_preparation(preparation: Preparation) -> None:
             )
             console.warn(Message("data.leak", told))
     if not rows.validation:
-        told = "there are no validation rows, so the last weights are kept, not the best."
+        told = "there are no validation rows, so the last weights are kept instead of the best."
         console.warn(Message("data.no_validation_rows", told))
     for note in preparation.notes:
         if not all_codes()[note.code].warns:  # of which the stage warns
@@ -42,7 +42,7 @@ def show_preparation(preparation: Preparation) -> None:
 
 def _what_is_read(preparation: Preparation) -> str:
     if not preparation.classes:
-        return f"Prompt style {preparation.prompt_template}."
+        return f"Prompt template {preparation.prompt_template}."
     from tutelage.data.quality.label_names import quoted
 
     labels = ", ".join(map(quoted, preparation.classes[:LABELS_NAMED]))

@@ -26,11 +26,11 @@ def show_answer(one: RenderedAnswer, *, with_ids: bool) -> None:
     console.print_message()
     _show_pieces(one.pieces, one.ids, with_ids=with_ids, mark="supervised")
     console.print_message()
-    console.heading("What serving will send")
+    console.heading("As sent when serving")
     console.print_message(one.prompt)
     console.print_message(
         f"({_counted(one.prompt_tokens, 'token')},"
-        f" {'the same ids as in training' if one.is_prompt_equal else 'NOT the ids of the training'})"
+        f" {'the same ids as in training' if one.is_prompt_equal else 'NOT the ids of training'})"
     )
     console.print_message()
 
@@ -41,10 +41,10 @@ def show_text(one: RenderedText, *, with_ids: bool) -> None:
 
     console.print_message(
         f"The label is {quoted(one.label)}. The text has {_counted(len(one.ids), 'token')}, without a prompt"
-        f" around it, and the head reads the {one.token} of them: {one.read!r}, id {one.ids[one.place]}."
+        f" around it, and the head reads the {one.token} one: {one.read!r}, id {one.ids[one.place]}."
     )
     if one.token == "first":
-        console.print_message("It has seen nothing of those behind it, so that they are left out.")
+        console.print_message("It cannot attend to the tokens after it, so they are left out.")
     console.print_message()
     _show_pieces(one.pieces, one.ids, with_ids=with_ids, mark="read by the head")
     console.print_message()
@@ -54,8 +54,8 @@ def show_tree(tree: DrawnTree) -> None:
     """Print a prefix tree, each run of tokens once."""
     console.heading(f"The prefix tree of {_counted(tree.rows, 'row')}")
     console.print_message(
-        f"{tree.tokens_apart:,} tokens one by one, {tree.tokens:,} in the tree: each run stands once, with how many"
-        " tokens it has."
+        f"{tree.tokens_apart:,} tokens row by row, {tree.tokens:,} in the tree: each run appears once, with"
+        " its number of tokens."
     )
     console.tree([_node(node) for node in tree.nodes])
     console.print_message()

@@ -78,9 +78,11 @@ def show_sets(sets: Mapping[str, SetFigures]) -> None:
             console.print_message(one.sentence or "")
         if one.number_convention is not None:
             mark = "point" if one.number_convention.decimal_mark == "." else "comma"
-            console.print_message(f"Its numbers are read with a decimal {mark}.")
+            console.print_message(f"Its numbers use a decimal {mark}.")
         if one.dropped:
-            console.print_message(f"{one.dropped:,} of its rows were left out, as empty or repeated.")
+            console.print_message(
+                f"{one.dropped:,} of its rows were left out because they are empty or repeated."
+            )
 
 
 def show_general_text(general_text: GeneralText | None) -> None:

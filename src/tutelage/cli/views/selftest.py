@@ -26,9 +26,9 @@ def show_selftest(found: "Sequence[StepComparison]") -> None:
         numeric={2, 3},
     )
     console.print_message(
-        "\nAway from one example at a time in float32: loss in nats per token, gradients of the adapter relative to"
-        " their norm. bfloat16 rounds in every way alike."
+        "\nDifference from one example at a time in float32: loss in nats per token, adapter gradients relative to"
+        " their norm. bfloat16 rounds alike in every way."
     )
     if not any(one.over_trees for one in found):
-        told = "this model cannot be run over prefix trees; it would be tuned on padded rows."
-        console.note("model.padded_rows", told)
+        note = "this model cannot be run over prefix trees; it would be trained on padded rows."
+        console.note("model.padded_rows", note)

@@ -19,7 +19,7 @@ def show_server(serving: Serving, run: RunFolder) -> None:
     body = shlex.quote(json.dumps({"model": "tuned", "messages": [message]}, ensure_ascii=False))
     console.verbatim(f"  curl {url}/chat/completions{key} -H 'Content-Type: application/json' -d {body}")
     _show_larger_servers(run)
-    console.print_message("Ctrl-C ends it.")
+    console.print_message("Press Ctrl-C to stop.")
 
 
 def _show_larger_servers(run: RunFolder) -> None:
@@ -34,6 +34,6 @@ def _show_larger_servers(run: RunFolder) -> None:
         "ollama": ["ollama", "create", run.root.name, "-f", str(exports.of("ollama") / "Modelfile")],
     }
     there = [shlex.join(command) for target, command in commands.items() if exports.of(target).exists()]
-    console.print_message("For many users, let another server load an export:")
+    console.print_message("For many users, load an export in another server:")
     for command in there or [f"tutelage export {path_argument(run.root)} --to gguf"]:
         console.verbatim(f"  {command}")

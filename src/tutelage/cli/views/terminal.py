@@ -19,8 +19,8 @@ from tutelage.system.streams import losing_lines
 
 HEADINGS = {"prepare": "1 Prepare", "train": "2 Tune", "evaluate": "3 Evaluate"}
 SKIPPED = {
-    "prepare": "The rows in {} are prepared already, from the same data, model, prompt and settings.",
-    "train": "The model in {} is trained already.",
+    "prepare": "The rows in {} are already prepared from the same data, model, prompt and settings.",
+    "train": "The model in {} is already trained.",
 }
 # What is done in so few has no bar, where nobody knows the total: so many rows are rendered in about two seconds.
 DONE_WITHOUT_A_BAR = 5_000
@@ -83,7 +83,7 @@ class Terminal:
             console.heading(HEADINGS[event.stage])
         elif event.stage == "judge":
             if self._is_first:
-                console.heading("3 Evaluate: the answers are there, only judges are asked")
+                console.heading("3 Evaluate: the answers exist, only judges are asked")
             console.print_message()
         self._is_first = False
 
@@ -159,9 +159,9 @@ class Terminal:
         show_preparation(event.preparation)
 
     def _on_resumed(self, event: events.Resumed) -> None:
-        console.print_message(f"Going on after step {event.step}, as {event.checkpoint} has it.")
+        console.print_message(f"Resuming after step {event.step}, from {event.checkpoint}.")
         for change in event.allowed:
-            console.print_message(f"Changed since, and allowed: {change}.")
+            console.print_message(f"Changed since then, and allowed: {change}.")
 
     def _on_changes_allowed(self, event: events.ChangesAllowed) -> None:
         for change in event.allowed:
@@ -194,12 +194,12 @@ class Terminal:
     def _on_memory(self, event: events.TreesShrunk) -> None:
         console.note(
             "train.smaller_trees",
-            f"step {event.step} did not fit into memory; from here on examples are computed in trees of"
+            f"step {event.step} did not fit into memory; from now on, examples are computed in trees of"
             f" at most {event.max_nodes:,} tokens. The batch stays the same.",
         )
 
     def _on_unsaved(self, event: events.CheckpointNotSaved) -> None:
-        told = f"no checkpoint of step {event.step}: {event.reason} The training goes on."
+        told = f"no checkpoint of step {event.step}: {event.reason} Training goes on."
         console.warn(Message("run.checkpoint_not_saved", told))
 
     def _show_training(self) -> None:

@@ -23,7 +23,7 @@ def show_trained(trained: Trained, run: RunFolder, kept: Validated | None) -> No
     if progress.loss_before is not None and progress.loss_best is not None:
         console.print_message(
             f"Validation loss {progress.loss_before:.3f} before, {progress.loss_after:.3f} after, best"
-            f" {progress.loss_best:.3f} at step {progress.kept_step}, which is what {run.model} holds."
+            f" {progress.loss_best:.3f} at step {progress.kept_step}, whose weights are in {run.model}."
         )
     figures = (kept.model_extra or {}) if kept is not None else {}
     if figures and (told := load_objective(trained.objective).report.describe_validation(figures)):

@@ -36,7 +36,7 @@ def require_free_paths(paths: Iterable[Path], *, ledger: Path | None = None, ove
             raise RunFolderError("cli.output_is_a_folder", f"{path} is a folder. Name a file in it.")
         if path.exists() and not overwrite:
             raise RunFolderError(
-                "cli.output_exists", f"{path} is there already. Choose another name, or add --overwrite."
+                "cli.output_exists", f"{path} already exists. Choose another name, or add --overwrite."
             )
 
 

@@ -120,7 +120,7 @@ def read_rows_of(
     if idle:
         raise RecipeError(
             "cli.option_not_supported",
-            f"`tutelage data {command}` has no use for {', '.join(idle)}. Leave it out.",
+            f"`tutelage data {command}` does not use {', '.join(idle)}. Leave it out.",
         )
     with opened_inputs(loaded) as (inputs, _):
         rows = read_rows(inputs, keeps_fields=keeps_fields)

@@ -67,4 +67,4 @@ def generate_rows(
     require_rows(made, asked)
     write_files(output, {output.output: made.values}, made.settings)
     if len(made.values) < rows:
-        console.print_message(f"{rows:,} rows were wanted. A larger --max-requests may give more.")
+        console.print_message(f"{rows:,} rows were requested. A larger --max-requests may give more.")
