@@ -92,18 +92,18 @@ def test_checkpoints_are_compared_row_by_row_with_the_run(tutelage, place):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["evaluate", "lora", "--checkpoint", "9"], "Those of the steps 1, 2, 3, 4 are there"),
+        (["evaluate", "lora", "--checkpoint", "9"], "It has the steps 1, 2, 3, 4"),
         (["evaluate", "lora", "--checkpoint", "-1"], "holds no checkpoint of step -1"),
         (["evaluate", "lora", "--checkpoint", "9", "--dry-run"], "holds no checkpoint of step 9"),
         (
             ["compare", "lora", "lora@9"],
-            "lora has no checkpoint of step 9. Those of the steps 1, 2, 3, 4 are",
+            "lora has no checkpoint of step 9. It holds the steps 1, 2, 3, 4",
         ),
         (["compare", "lora", "lora@3"], "Run `tutelage evaluate lora --checkpoint 3` first."),
-        (["compare", "lora", "lora@best"], "lora@best names no step behind the @"),
-        (["compare", "lora", "lora@"], "lora@ names no step behind the @"),
-        (["compare", "lora@1", "lora@1"], "lora@1 is named twice"),
-        (["compare", "lora", "nothing@1"], "nothing@1 is no folder"),
+        (["compare", "lora", "lora@best"], "lora@best has no step number after the @"),
+        (["compare", "lora", "lora@"], "lora@ has no step number after the @"),
+        (["compare", "lora@1", "lora@1"], "lora@1 is given twice"),
+        (["compare", "lora", "nothing@1"], "nothing@1 is not a folder"),
     ],
 )
 def test_a_step_that_is_not_there_is_one_message_that_names_those_that_are(tutelage, place, words, said):

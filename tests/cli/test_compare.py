@@ -107,11 +107,11 @@ def test_a_page_is_not_written_over_unasked(tutelage, runs, tmp_path):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ([], "It takes two runs"),
-        (["good"], "It takes two runs"),
-        (["good", "good"], "is named twice"),
-        (["good", "nothing"], "is no folder"),
-        (["good", "poor", "--baseline", "seed"], "is none of the runs"),
+        ([], "A comparison needs at least two runs"),
+        (["good"], "A comparison needs at least two runs"),
+        (["good", "good"], "is given twice"),
+        (["good", "nothing"], "is not a folder"),
+        (["good", "poor", "--baseline", "seed"], "is not one of the runs"),
         (["good", "poor", "--output", "."], "already exists"),
     ],
 )

@@ -108,7 +108,7 @@ def test_replies_without_a_row_are_counted_and_nothing_is_written(data, tmp_path
                        "--rows", 5, "--max-requests", 2)  # fmt: skip
     assert "2  no row that could be read" in outcome.out
     assert outcome.code == 2
-    assert "No reply of openai:fake held a row that can be taken" in outcome.err
+    assert "No response of openai:fake held a usable row" in outcome.err
     assert not (tmp_path / "new.jsonl").exists()
 
 
@@ -157,8 +157,8 @@ def test_a_dry_run_asks_nothing(data, tmp_path):
         (["generate", "rows.json", "a.csv", "--rows", "1", "--model", "gpt"], "'gpt' names no language model."),
         (["generate", "rows.json", "a.csv", "--rows", "1", "--model", "gguf:a.gguf"], "a.gguf cannot be read"),
         (["generate", "rows.json", "a.csv", "--rows", "1", "--model", "gguf:a", "--temperature", "-1"],
-         "--temperature is -1.0, but it has to be 0 or more"),
-        (["generate", "text.json", "a.csv", "--rows", "1", "--model", "gguf:a"], "no row of one question"),
+         "--temperature is -1.0, but it must be at least 0"),
+        (["generate", "text.json", "a.csv", "--rows", "1", "--model", "gguf:a"], "no row with one question"),
         (["improve", "rows.json", "a.txt", "--model", "gguf:a"], "no ending that names a kind of file"),
         (["improve", "rows.json", "rows.json", "--model", "gguf:a"], "rows.json already exists."),
     ],

@@ -126,8 +126,8 @@ def test_a_ledger_is_not_read_for_other_rows_than_its_own(data, tmp_path, run):
     for words, said in (
         (["rows.json", "--run", run, "--outcome", "kept"], "was prepared from faulty.json (SHA-256"),
         (["faulty.json", "--run", "nothing", "--outcome", "kept"], "Run `tutelage prepare nothing` first."),
-        (["faulty.json", "--run", run], "give it with one of them"),
-        (["faulty.json", "--outcome", "kept"], "give it with one of them"),
+        (["faulty.json", "--run", run], "Give it together with one of them"),
+        (["faulty.json", "--outcome", "kept"], "Give it together with one of them"),
         (["faulty.json", "--run", run, "--outcome", "lost"], "lost"),
     ):
         outcome = data("filter", words[0], "out.jsonl", *words[1:])
@@ -239,17 +239,17 @@ def test_rows_above_the_limit_go_along_and_rule_14_leaves_them_out(data, tmp_pat
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["filter", "rows.json", "a.csv"], "Nothing is filtered by."),
-        (["filter", "rows.json", "a.csv", "--without-rule", "12"], "12 is no rule to filter by. There are 6, 7, 8,"),
-        (["filter", "rows.json", "a.csv", "--language", "klingon"], "'klingon' is no language to filter by."),
-        (["filter", "rows.json", "a.csv", "--matching", "(a"], "--matching '(a' is no regular expression"),
-        (["filter", "rows.json", "a.csv", "--per-cluster", "0"], "--per-cluster is 0, but it has to be 1 or more."),
+        (["filter", "rows.json", "a.csv"], "No filter criterion was given."),
+        (["filter", "rows.json", "a.csv", "--without-rule", "12"], "12 is not a rule to filter by. Choose from 6, 7,"),
+        (["filter", "rows.json", "a.csv", "--language", "klingon"], "'klingon' is not a language to filter by."),
+        (["filter", "rows.json", "a.csv", "--matching", "(a"], "--matching '(a' is not a valid regular expression"),
+        (["filter", "rows.json", "a.csv", "--per-cluster", "0"], "--per-cluster is 0, but it must be at least 1."),
         (["filter", "rows.json", "a.csv", "--matching", "zebra"], "No row is left to write to a.csv."),
         (["filter", "rows.json", "a.xls", "--language", "en"], "a.xls has no ending that names a kind of file."),
-        (["sample", "rows.json", "a.csv", "--rows", "0"], "--rows is 0, but it has to be 1 or more."),
+        (["sample", "rows.json", "a.csv", "--rows", "0"], "--rows is 0, but it must be at least 1."),
         (["sample", "rows.json", "a.csv", "--rows", "17"], "--rows is 17, but rows.json has only 16."),
-        (["convert", "rows.json", "a.csv", "--chosen-only"], "name it with --to"),
-        (["convert", "rows.json", "a.csv", "--to", "preference"], "has no place for an answer without a rejected"),
+        (["convert", "rows.json", "a.csv", "--chosen-only"], "Give the format with --to"),
+        (["convert", "rows.json", "a.csv", "--to", "preference"], "cannot hold an answer without a rejected"),
         (["convert", "rows.json", "a.csv", "--to", "text"], "rows 0, 1, 2, 3, 4, 5, 6, 7 and 8 more have."),
         (["convert", "nothing.json", "a.csv"], "nothing.json does not exist."),
         (["sample", "rows.json", "a.csv", "--rows", "1", "--set", "training.seed=1"], "does not use training.seed"),
@@ -274,7 +274,7 @@ def test_rows_that_fit_not_can_be_left_out_and_are_listed(data, tmp_path):
     )
     outcome = data("convert", "talk.json", "qa.csv", "--to", "question-answer", "--drop-unfit")
     assert "1 row written to qa.csv" in outcome.out
-    assert "the format question-answer has no place for more than one question" in outcome.out
+    assert "the format question-answer cannot hold more than one question" in outcome.out
     assert rows_of(tmp_path / "qa.csv")[1] == [0]
 
 

@@ -90,7 +90,7 @@ def test_no_export_goes_among_what_the_stages_wrote(tutelage, run, monkeypatch, 
     before = contents(run.root)
     refused = tutelage("export", run.root, "--to", "peft", "--output", run.root / inside, *extra)
     assert refused.code == 2
-    assert "is in the run" in refused.err
+    assert "is inside the run" in refused.err
     assert contents(run.root) == before
 
 
@@ -100,9 +100,9 @@ def test_no_export_goes_among_what_the_stages_wrote(tutelage, run, monkeypatch, 
         ("", "'' names no file or folder"),
         ("file", "file is a file"),
         ("file/deeper", "file is a file"),
-        ("dangling", "dangling is a link to no folder"),
-        ("odd\udcff", "odd\\udcff is no name in UTF-8"),
-        ("long" * 100, "longlong' cannot be a folder: File name too long"),
+        ("dangling", "dangling is a link that does not lead to a folder"),
+        ("odd\udcff", "odd\\udcff is not valid UTF-8"),
+        ("long" * 100, "longlong' cannot be used as a folder: File name too long"),
     ],
 )
 def test_an_output_that_can_be_no_folder_is_told_before_anything_long(

@@ -185,9 +185,8 @@ def test_sets_are_not_passed_over_where_there_are_no_test_rows(tutelage, place):
     refused = tutelage("run", "recipe.toml", "--output", "runs/mine", *none_left)
     assert refused.code == 2
     assert refused.err.strip() == (
-        "error[evaluate.no_test_rows]: my.json leaves no test rows, and evaluation.sets would be asked beside them:"
-        " nothing would come of it."
-        " Set data.test_size above 0, or leave evaluation.sets out."
+        "error[evaluate.no_test_rows]: my.json leaves no test rows, and evaluation.sets is only evaluated"
+        " together with test rows. Set data.test_size above 0, or leave evaluation.sets out."
     )
     assert contents(place) == before
 

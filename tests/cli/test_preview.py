@@ -70,9 +70,9 @@ def test_a_row_that_is_not_there_is_told(preview):
     outcome = preview(alpaca_values(5), "--row", 7)
     assert (outcome.code, outcome.err) == (
         2,
-        "error[data.no_such_row]: rows.json has no row 7; its rows are 0 to 4.\n",
+        "error[data.no_such_row]: rows.json has no row 7. Choose a row from 0 to 4.\n",
     )
-    assert "every row is dropped" in preview([{"instruction": "", "output": ""}]).err
+    assert "every row was dropped" in preview([{"instruction": "", "output": ""}]).err
 
 
 def test_nothing_in_a_row_can_drive_the_terminal(preview):

@@ -151,9 +151,9 @@ def assert_refuses_to_overwrite(tutelage, run):
     for words, what in [
         (
             ["prepare", run.root, "--prompt-template", "phi3"],
-            "already holds a run, made of other prompt and settings.",
+            "already holds a run with different prompt and settings.",
         ),
-        (["prepare", run.root, "--data", "starter"], "already holds a run, made of other data."),
+        (["prepare", run.root, "--data", "starter"], "already holds a run with different data."),
         (["run", "--output", run.root, "--data", "my.json"], "already holds a run"),
         (["train", run.root], "already holds a tuned model. Add --overwrite to replace it."),
         (["evaluate", run.root], "already holds an evaluation. Add --overwrite to replace it."),
@@ -212,7 +212,9 @@ def test_training_goes_on_from_other_settings_only_after_another_preparation(tut
     before = contents(place / "runs")
     refused = tutelage("train", "runs/mine", "--set", "data.prompt_template=chat")
     assert refused.code == 2
-    assert "was prepared with other settings: data.prompt_template (was 'alpaca', now 'chat')" in refused.err
+    assert (
+        "was prepared with different settings: data.prompt_template (was 'alpaca', now 'chat')" in refused.err
+    )
     assert contents(place / "runs") == before
 
 
@@ -325,5 +327,5 @@ def test_selftest_of_a_way_that_differs_is_refused(tutelage, place, model, monke
     monkeypatch.setattr("tutelage.training.equivalence.GRADIENT_LIMIT", -1.0)
     outcome = tutelage("selftest", model)
     assert outcome.code == 2
-    assert "10 of 20 ways give another step than one example at a time." in outcome.err
+    assert "10 of 20 ways give a different step than one example at a time." in outcome.err
     assert "differs" in outcome.out

@@ -135,7 +135,7 @@ def test_a_server_that_others_reach_does_not_start_without_a_key(tutelage, tuned
     monkeypatch.delenv("TUTELAGE_API_KEY", raising=False)
     refused = tutelage("serve", tuned_run.root, "--host", host, "--port", 0)
     assert (refused.code, refused.out) == (2, "")
-    assert "could ask. Set TUTELAGE_API_KEY" in refused.err
+    assert "can use this server. Set TUTELAGE_API_KEY" in refused.err
 
 
 @pytest.mark.parametrize("key", ["line\nbreak", "schlüssel", "🔑", "trailing ", "\x1b[31m"])
@@ -143,7 +143,7 @@ def test_a_key_that_no_request_could_show_is_refused_and_not_told(tutelage, tune
     monkeypatch.setenv("TUTELAGE_API_KEY", key)
     refused = tutelage("serve", tuned_run.root, "--port", 0)
     assert refused.code == 2
-    assert "so no request could show it" in refused.err
+    assert "so no request could send it" in refused.err
     assert key not in refused.err
 
 

@@ -110,7 +110,7 @@ class AnsweringModel:
         if len(example.ids) > self.context_length:
             raise DataError(
                 "generate.prompt_too_long",
-                f"The prompt and its answer have {len(example.ids):,} tokens, and the model's context is"
+                f"The prompt and its answer have {len(example.ids):,} tokens, but the model's context is"
                 f" {self.context_length:,}. Shorten one of them.",
             )
         self.model.module.eval()
@@ -125,14 +125,15 @@ class AnsweringModel:
         if not _is_whole(most) or most < 1:
             raise RecipeError(
                 "cli.value_out_of_range",
-                f"max_new_tokens is {most!r}, but it has to be a whole number above 0.",
+                f"max_new_tokens is {most!r}, but it must be a positive integer.",
             )
         room = self.context_length - len(ids)
         if room < most:
             raise DataError(
                 "generate.prompt_too_long",
-                f"The instruction and its prompt have {len(ids):,} tokens, which leaves {max(room, 0):,} of the model's"
-                f" context for an answer of up to {most:,}. Shorten it, or lower evaluation.max_new_tokens.",
+                f"The instruction with its prompt template has {len(ids):,} tokens, which leaves"
+                f" {max(room, 0):,} tokens of the model's context for an answer of up to {most:,}. Shorten"
+                " the instruction, or lower evaluation.max_new_tokens.",
             )
         return ids, most
 
@@ -143,12 +144,12 @@ class AnsweringModel:
 
         if not (prompt.strip() if isinstance(prompt, str) else prompt):
             raise DataError(
-                "generate.no_instruction", "The prompt is empty. Give an instruction, or messages."
+                "generate.no_instruction", "The prompt is empty. Pass an instruction or messages."
             )
         if input and not isinstance(prompt, str):
             raise DataError(
                 "generate.message_malformed",
-                "An input belongs to an instruction. Write it into the last message instead.",
+                "An input needs an instruction. With messages, write the input into the last message.",
             )
         if isinstance(prompt, str):
             return single_exchange_of(0, repair_text(prompt)[0], repair_text(input)[0], answer)
@@ -196,17 +197,17 @@ def check_sampling(temperature: float, top_k: int | None, top_p: float, seed: in
             _is_number(temperature) and (temperature == 0 or 0.01 <= temperature <= 100),
             "0, or from 0.01 to 100",
         ),
-        ("top-k", top_k, top_k is None or (_is_whole(top_k) and top_k >= 1), "a whole number above 0"),
-        ("top-p", top_p, _is_number(top_p) and 0 < top_p <= 1, "more than 0 and at most 1"),
-        ("seed", seed, _is_whole(seed) and 0 <= seed < 2**63, "a whole number from 0, below 2^63"),
+        ("top-k", top_k, top_k is None or (_is_whole(top_k) and top_k >= 1), "a positive integer"),
+        ("top-p", top_p, _is_number(top_p) and 0 < top_p <= 1, "above 0 and at most 1"),
+        ("seed", seed, _is_whole(seed) and 0 <= seed < 2**63, "an integer from 0 to 2^63 - 1"),
     ):
         if not is_right:
-            raise RecipeError("cli.value_out_of_range", f"{name} is {value}, but it has to be {right}.")
+            raise RecipeError("cli.value_out_of_range", f"{name} is {value}, but it must be {right}.")
     if temperature == 0 and (top_k is not None or top_p < 1 or seed):
         raise RecipeError(
             "generate.sampling_without_temperature",
-            "top-k, top-p and seed decide how tokens are drawn, but at temperature 0 none is."
-            " Add a temperature, for example 0.8, or leave them out.",
+            "top-k, top-p and seed only affect sampling, and temperature 0 means greedy decoding. Set a"
+            " temperature, for example 0.8, or leave them out.",
         )
 
 

@@ -38,20 +38,21 @@ def check_base_model(run: RunFolder, weights: str, files: Mapping[str, str], *, 
     if adapter != prepared.fingerprints.get("adapter"):
         raise RunFolderError(
             "run.starting_adapter_changed",
-            f"The adapter in model.adapter is not the one that {run.root} began with. Put it back as it was; name the"
-            " place where it is now, in the same command: --set model.adapter=PLACE; or begin another run:"
-            f" `tutelage run {run.root} --new`.",
+            f"The adapter in model.adapter is not the one that {run.root} started with. Restore it; if it"
+            " was moved, give its new path in the same command: --set model.adapter=PATH; or start a new"
+            f" run: `tutelage run {run.root} --new`.",
         )
     changed = changed_beside_weights(run, files)
     if weights == began_with and changed:
         raise RunFolderError(
             "run.base_model_changed",
-            f"The base model is not the one that {run.root} began with: {', '.join(changed)} changed. Put the old files"
-            " back, or begin another run.",
+            f"The base model is not the one that {run.root} started with: {', '.join(changed)} changed."
+            f" Restore the old files, or start a new run: `tutelage run {run.root} --new`.",
         )
     if weights != began_with:
         raise RunFolderError(
             "run.base_model_changed",
-            f"The base model is not the one that {run.root} began with (SHA-256 {weights[:12]}…, was"
-            f" {began_with[:12]}…). Put the old weights back, or begin another run.",
+            f"The base model is not the one that {run.root} started with (SHA-256 {weights[:12]}…, was"
+            f" {began_with[:12]}…). Restore the old weights, or start a new run: `tutelage run {run.root}"
+            " --new`.",
         )

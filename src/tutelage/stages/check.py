@@ -19,7 +19,7 @@ def check(inputs: Inputs, reporter: Reporter, *, near_duplicates: bool = True) -
     if inputs.has_model():
         inputs.warn_of_larger_tokenizer()
         renderer, context = inputs.renderer, inputs.context_length
-    with reporter.waiting("Looking at the rows"):
+    with reporter.waiting("Checking the rows"):
         return lint_rows(
             source,
             recipe.data,

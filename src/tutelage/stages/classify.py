@@ -25,7 +25,7 @@ def require_classifier(session: Session) -> None:
         root, objective = session.run.root, session.recipe.objective
         raise RecipeError(
             "classify.not_a_classification_run",
-            f"{root} was trained for {objective.task}, and its model gives no labels. Use `tutelage"
+            f"{root} was trained for {objective.task}, so its model predicts no labels. Use `tutelage"
             f" {objective.command} {root}`.",
         )
 
@@ -41,7 +41,7 @@ def require_text(texts: Iterable[str]) -> None:
         if not text.strip():
             raise DataError(
                 "classify.empty_text",
-                f"Text {place} is empty, and nothing can be told from it. Leave it out.",
+                f"Text {place} is empty, so it cannot be classified. Leave it out.",
             )
 
 
@@ -54,16 +54,16 @@ def read_threshold(run: RunFolder, given: str) -> Threshold:
     if len(classes) != 2 or prepared.label_sets:
         raise DataError(
             "classify.threshold_needs_two_labels",
-            f"--threshold is for two labels of which a text has one, and {run.root} has {len(classes)}"
-            f"{' of which it may have several' if prepared.label_sets else ''}. Leave it out.",
+            f"--threshold needs a model with two labels and one label per text, but {run.root} has"
+            f" {len(classes)} labels{', several per text' if prepared.label_sets else ''}. Leave it out.",
         )
     if given == "validation":
         found = read_artifact(ClassEvaluation, run.require(run.metrics, stage="evaluate")).threshold
         if found is None:
             raise DataError(
                 "classify.threshold_unavailable",
-                f"{run.root} has no threshold from validation rows, which need both labels. Name a number, as"
-                " --threshold 0.3.",
+                f"{run.root} has no threshold from validation rows, because they need both labels. Give a"
+                " number, for example --threshold 0.3.",
             )
         return classes.index(found.label), found.chosen
     try:
@@ -73,7 +73,7 @@ def read_threshold(run: RunFolder, given: str) -> Threshold:
     if not 0 < value < 1:
         raise DataError(
             "classify.threshold_invalid",
-            f"--threshold is {given!r}. Name a number between 0 and 1, or `validation`.",
+            f"--threshold is {given!r}, but it must be a number between 0 and 1, or `validation`.",
         )
     return rarer_class(read_prepared(run, "train").labels), value
 

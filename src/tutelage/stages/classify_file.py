@@ -80,7 +80,8 @@ def classify_file(session: Session, path: Path, *, threshold: Threshold | None =
     if suffix:
         warn(
             "classify.column_taken",
-            f"the file has columns of its own with these names, so the labels are called {PREDICTED}{suffix}.",
+            "the file already has columns with these names, so the predicted labels are in"
+            f" {PREDICTED}{suffix}.",
         )
     write = _csv_writer(columns, labels, suffix) if file.is_text_table else _json_lines(suffix)
     classify_texts = load_classify(session, threshold)
@@ -114,7 +115,7 @@ def _columns_of(file: "RowsFile", fields: Sequence[str], path: Path) -> list[str
         named = ", ".join(map(repr, columns)) or "no fields"
         raise DataError(
             "classify.missing_text_field",
-            f"{path}: no row has a text as {fields[0]!r}; there is {named}. Name the field of the text with"
+            f"{path}: no row has a text in {fields[0]!r}; the fields are {named}. Name the text field with"
             " --map text=NAME.",
         )
     return list(columns)
@@ -154,8 +155,8 @@ class _Unlabelled:
             return ""
         more = f" and {self._rows - len(self._named):,} more" if self._rows > len(self._named) else ""
         return (
-            f"{path}: row {', '.join(self._named)}{more}: no label, for the text is empty, missing, too large or"
-            " longer than the model's context."
+            f"{path}: row {', '.join(self._named)}{more}: no label, because the text is empty, missing, too"
+            " large or longer than the model's context."
         )
 
 

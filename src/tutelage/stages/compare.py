@@ -19,7 +19,8 @@ def compare(runs: Sequence[Path], *, baseline: Path | None = None) -> "RunsCompa
     """
     if len(runs) < 2:
         raise RunFolderError(
-            "compare.too_few_runs", "It takes two runs to compare. Name the folders of evaluated runs."
+            "compare.too_few_runs",
+            "A comparison needs at least two runs. Name the folders of evaluated runs.",
         )
     folders = [named_run(run) for run in runs]
     first = folders[0] if baseline is None else _one_of(folders, baseline)
@@ -46,7 +47,7 @@ def named_run(named: Path) -> RunFolder:
     if not re.fullmatch(r"\d{1,9}", step, re.ASCII):
         raise RunFolderError(
             "compare.step_not_a_number",
-            f"{named} names no step behind the @. Write a number there, as in {root}@100.",
+            f"{named} has no step number after the @. Add one, for example {root}@100.",
         )
     return RunFolder(Path(root), int(step))
 
@@ -57,7 +58,7 @@ def _one_of(runs: Sequence[RunFolder], baseline: Path) -> RunFolder:
         if (run.root.resolve(), run.step) == (wanted.root.resolve(), wanted.step):
             return run
     raise RunFolderError(
-        "compare.unknown_baseline", f"--baseline {baseline} is none of the runs. Name it among them too."
+        "compare.unknown_baseline", f"--baseline {baseline} is not one of the runs. Add it to the runs."
     )
 
 
@@ -66,5 +67,5 @@ def _require_distinct_runs(folders: Sequence[RunFolder]) -> None:
     for folder, place in zip(folders, resolved, strict=True):
         if resolved.count(place) > 1:
             raise RunFolderError(
-                "compare.run_named_twice", f"{folder.name} is named twice. Name each run once."
+                "compare.run_named_twice", f"{folder.name} is given twice. Give each run once."
             )

@@ -149,8 +149,8 @@ def _test_rows(session: Session) -> "PreparedRows":
     if not rows:
         raise DataError(
             "evaluate.no_test_rows",
-            f"{run.split('test')} holds no rows, so there is nothing to evaluate on. Begin again with test rows:"
-            f" `tutelage prepare {run.root} --overwrite --set data.test_size=0.1`.",
+            f"{run.split('test')} holds no rows, so there is nothing to evaluate on. Prepare the run again"
+            f" with test rows: `tutelage prepare {run.root} --overwrite --set data.test_size=0.1`.",
         )
     return rows_to_evaluate(rows, session.recipe, session.source)
 
@@ -176,8 +176,8 @@ def own_metrics(session: Session) -> "list[OwnMetric]":
     if not session.recipe.objective.has_effect("evaluation.primary_metric"):
         raise RecipeError(
             "settings.inactive",
-            f"training.objective is {session.recipe.objective.name}, so that the metrics"
-            f" {', '.join(one.record.path for one in functions)} would have no effect: leave them out.",
+            f"training.objective is {session.recipe.objective.name}, so the metrics"
+            f" {', '.join(one.record.path for one in functions)} have no effect. Leave them out.",
         )
     from tutelage.evaluation.metrics.metrics import OwnMetric
 
@@ -221,8 +221,8 @@ def _has_test_rows(splits: Mapping[str, Any], session: Session) -> bool:
         named = " and ".join(f"evaluation.{name}" for name in asked)
         raise DataError(
             "evaluate.no_test_rows",
-            f"{recipe.data.source} leaves no test rows, and {named} would be asked beside them: nothing would"
-            f" come of it. Set data.test_size above 0, or leave {named} out.",
+            f"{recipe.data.source} leaves no test rows, and {named} is only evaluated together with test"
+            f" rows. Set data.test_size above 0, or leave {named} out.",
         )
     return bool(splits["test"])
 

@@ -34,7 +34,7 @@ def read_evaluated_run(run: RunFolder) -> EvaluatedRun:
     if not run.root.is_dir():
         raise RunFolderError(
             "run.not_found",
-            f"{run.root} is no folder. Name the folders of runs, for example runs/quickstart.",
+            f"{run.root} is not a folder. Name the folders of runs, for example runs/quickstart.",
         )
     if run.step is not None and not run.metrics.exists():
         _require_evaluated(run, run.step)
@@ -61,10 +61,11 @@ def _require_evaluated(run: RunFolder, step: int) -> None:
     if step in saved:
         raise RunFolderError(
             "run.step_not_evaluated",
-            f"Step {step} of {run.root} was not evaluated yet. Run `tutelage evaluate {run.words}` first.",
+            f"Step {step} of {run.root} has not been evaluated yet. Run `tutelage evaluate {run.words}`"
+            " first.",
         )
     known = sorted({*evaluated, *saved})
-    there = f"Those of the steps {', '.join(map(str, known))} are there" if known else "None is there"
+    there = f"It has the steps {', '.join(map(str, known))}" if known else "It has no checkpoints"
     raise RunFolderError("run.no_such_checkpoint", f"{run.root} has no checkpoint of step {step}. {there}.")
 
 
@@ -94,7 +95,7 @@ def _check_metrics(run: RunFolder, evaluation: Evaluation) -> None:
     with reading_faults(run.metrics):
         for name, one in evaluation.sets.items():
             if one.metric not in SET_METRICS:
-                raise ValueError(f"the set {name} has the metric {one.metric!r:.40}, which is not known here")
+                raise ValueError(f"the set {name} has the unknown metric {one.metric!r:.40}")
 
 
 def _read_functions(run: RunFolder, evaluation: Evaluation, rows: ScoredRows) -> dict[str, Scored]:

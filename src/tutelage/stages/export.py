@@ -46,7 +46,7 @@ def check_export(
     if run.step is not None:
         raise RunFolderError(
             "export.of_checkpoint",
-            f"{run.name} is a checkpoint, and only the weights that a run keeps are exported. Export {run.root}.",
+            f"{run.name} is a checkpoint, but only a run's final weights can be exported. Export {run.root}.",
         )
     for name, given, known in (
         ("target", targets, EXPORT_TARGETS),
@@ -55,15 +55,15 @@ def check_export(
         for value in given:
             if value is not None and value not in known:
                 raise RecipeError(
-                    "cli.value_out_of_range", f"The {name} {value!r} is none of {', '.join(known)}."
+                    "cli.value_out_of_range", f"Unknown {name} {value!r}. Choose from {', '.join(known)}."
                 )
     check_trained_settings(session)
     quantized = [name for name, entry in EXPORT_TARGETS.items() if entry.takes_quantization]
     if quantization is not None and not {*quantized} & {*targets}:
         raise RecipeError(
             "cli.option_needs_another",
-            f"--quantization {quantization} is of {in_words(quantized)} alone, and neither is asked for. Leave it out,"
-            " or add --to gguf.",
+            f"--quantization {quantization} only applies to {in_words(quantized)}, and neither was"
+            " requested. Leave it out, or add --to gguf.",
         )
     folder = export_folder(session, output)
     is_link = folder.root.absolute() == run.export.absolute() and folder.root.is_symlink()
@@ -154,7 +154,8 @@ def _check_folder(root: Path, run: RunFolder) -> None:
     if any("\ud800" <= character <= "\udfff" for character in str(root.absolute())):
         raise RunFolderError(
             "cli.path_not_utf8",
-            f"{root} is no name in UTF-8, and the libraries that write models take no other. Choose another --output.",
+            f"{root} is not valid UTF-8, which the libraries that write models require. Choose another"
+            " --output.",
         )
     for path in (root, *root.parents):
         try:
@@ -164,19 +165,19 @@ def _check_folder(root: Path, run: RunFolder) -> None:
         except OSError as fault:
             raise RunFolderError(
                 "cli.output_not_a_folder",
-                f"{str(path)[:80]!r} cannot be a folder: {fault.strerror}. Choose another --output.",
+                f"{str(path)[:80]!r} cannot be used as a folder: {fault.strerror}. Choose another --output.",
             ) from fault
         if not path.is_dir():
-            what = "a link to no folder" if path.is_symlink() else "a file"
+            what = "a link that does not lead to a folder" if path.is_symlink() else "a file"
             raise RunFolderError(
                 "cli.output_not_a_folder",
-                f"{path} is {what}; exports need a folder. Choose another --output.",
+                f"{path} is {what}, but an export needs a folder. Choose another --output.",
             )
         break
     place = root.resolve()
     if place.is_relative_to(run.root.resolve()) and not place.is_relative_to(run.export.resolve()):
         raise RunFolderError(
             "export.output_inside_run",
-            f"{root} is in the run {run.root}, whose other folders hold what its stages wrote and nothing else. Choose"
-            f" another --output, or leave it out: exports then go into {run.export}.",
+            f"{root} is inside the run {run.root}, whose folders are reserved for its stages. Choose another"
+            f" --output, or leave it out to export into {run.export}.",
         )

@@ -39,8 +39,8 @@ class OwnFunction:
         assert self.run is not None, "a function is given or recorded"
         raise RunFolderError(
             "functions.not_given",
-            f"{self.run.root} uses the function {self.record.path}, which this program did not give, and no command"
-            " executes what a run folder names. Call tutelage.finetune in the program that has it, with"
+            f"{self.run.root} uses the function {self.record.path}, which was not passed in, and no command"
+            " runs code that a run folder names. Call tutelage.finetune in the program that defines it, with"
             f" output={str(self.run.root)!r}; or to evaluate without a metric, remove its entry from"
             f" {self.run.functions}.",
         )
@@ -77,7 +77,7 @@ def given_functions(
         if one.record.name in names:
             raise RecipeError(
                 "functions.name_taken",
-                f"There is another metric of the name {one.record.name}. Define the function with a name of its own.",
+                f"Another metric is already named {one.record.name}. Give the function a unique name.",
             )
         names.add(one.record.name)
     return OwnFunctions(own_format, found)
@@ -125,8 +125,8 @@ def _formatted(record: Record, function: FormatFunction, path: str) -> Record:
     except (TypeError, ValueError, RecursionError) as fault:
         raise DataError(
             "functions.wrong_result",
-            f"The format function {path} returned for row {record.row} what is no row: {fault}. Return a dict of texts,"
-            " numbers, lists and dicts, or None to leave the row out.",
+            f"The format function {path} did not return a row for row {record.row}: {fault}. Return a dict"
+            " of texts, numbers, lists and dicts, or None to leave the row out.",
             row=record.row,
         ) from fault
 
@@ -157,14 +157,15 @@ def _naming_row(kind: str, path: str, row: int, file: str | None = None) -> Iter
         where = f"row {row}" + (f" of {file}" if file else "")
         raise DataError(
             "functions.raised",
-            f"{kind} {path} raised {type(fault).__name__} on {where}: {fault}. Correct it; what is done is kept.",
+            f"{kind} {path} raised {type(fault).__name__} on {where}: {fault}. Fix the function and run"
+            " again; finished work is kept.",
             row=row,
         ) from fault
 
 
 def _given(function: Any, parameter: str) -> OwnFunction:
     if not callable(function):
-        raise TypeError(f"{parameter} has {function!r}, which cannot be called")
+        raise TypeError(f"{parameter} contains {function!r}, which is not callable")
     return OwnFunction(describe_function(function), given=function)
 
 

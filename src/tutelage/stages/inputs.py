@@ -145,7 +145,7 @@ class Inputs:
         own = self.functions.row_format
         if own is None:
             return opened
-        told = f"Each row is what the function {own.record.path} made of it (SHA-256 {own.record.sha256})."
+        told = f"Each row was converted by the function {own.record.path} (SHA-256 {own.record.sha256})."
         return replace(
             opened,
             records=lambda: formatted(opened.records(), own),
@@ -218,8 +218,9 @@ class Inputs:
             more = f" and {len(beyond) - TOKENS_NAMED:,} more" if beyond[TOKENS_NAMED:] else ""
             self._reporter.warn(
                 "model.tokenizer_larger_than_embedding",
-                f"the tokenizer in {folder} has {named}{more}, and the model's embedding ends at id {rows - 1}. Rows"
-                " that hold such a token are refused; fetch the tokenizer that belongs to the model.",
+                f"the tokenizer in {folder} has {named}{more}, but the model's embedding ends at id"
+                f" {rows - 1}. Rows with such a token are rejected. Use the tokenizer that belongs to the"
+                " model.",
             )
 
     def note_about_adapter(self) -> None:
@@ -232,19 +233,20 @@ class Inputs:
         if is_other_hub_model(adapter, self.source):
             self._reporter.warn(
                 "model.adapter_of_other_hub_model",
-                f"the adapter {adapter.name} names {adapter.named_base} as its base model, and model.name_or_path is"
-                f" {self.recipe.model.name_or_path}. If these are other weights, the adapter means nothing on them:"
-                f" --set model.name_or_path={adapter.named_base}",
+                f"the adapter {adapter.name} names {adapter.named_base} as its base model, but"
+                f" model.name_or_path is {self.recipe.model.name_or_path}. If these weights differ, the"
+                f" adapter does not fit them: --set model.name_or_path={adapter.named_base}",
             )
         elif adapter.base_sha256 is None:
             self._reporter.note(
                 "model.adapter_base_unknown",
-                f"the adapter {adapter.name} names {adapter.base_name} as its base model, and nothing tells whether its"
-                f" weights are those of {self.source.name}: it has to be the same model.",
+                f"the adapter {adapter.name} names {adapter.base_name} as its base model. Tutelage cannot"
+                f" check that this is the same model as {self.source.name}, and it must be.",
             )
         if adapter.prompt not in (None, prompt):
             self._reporter.note(
                 "model.adapter_other_prompt",
-                f"the adapter {adapter.name} was trained with the prompt style {adapter.prompt}, and is trained further"
-                f" with {prompt}. To keep to it: --set data.prompt_template={adapter.prompt}",
+                f"the adapter {adapter.name} was trained with the prompt template {adapter.prompt}, but this"
+                f" run continues with {prompt}. To keep the first: --set"
+                f" data.prompt_template={adapter.prompt}",
             )

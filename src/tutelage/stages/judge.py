@@ -45,8 +45,8 @@ def check_answer_settings(session: Session) -> None:
     if changed:
         raise RunFolderError(
             "run.settings_changed",
-            f"{session.run.evaluation} holds answers made with other settings: {', '.join(changed)}. Leave them out to"
-            " judge those answers, or add --overwrite to make new ones.",
+            f"{session.run.evaluation} holds answers made with other settings: {', '.join(changed)}. Leave"
+            " these settings out to judge the existing answers, or add --overwrite to generate new ones.",
         )
 
 
@@ -57,7 +57,7 @@ def judge(session: Session) -> Judges | None:
     reporter = session.reporter
 
     def progress(name: str, total: int) -> Callable[[int], None]:
-        return reporter.progress(f"{name} is asked", total)
+        return reporter.progress(f"Requests to {name}", total)
 
     with session.stage("judge") as finish:
         with reporter.waiting("Reading the answers"):

@@ -99,7 +99,7 @@ def prepare_into(folder: Path, inputs: Inputs, reporter: Reporter) -> "PreparedD
     if not source.is_checked:
         reporter.note(
             "model.checksums_skipped",
-            "the base model's files were not hashed, so later commands have nothing but its weights to compare with.",
+            "the base model's files were not hashed, so later commands can only check its weights.",
         )
     preparation = prepare(
         data,
@@ -153,8 +153,8 @@ def _check_prepared_rows(session: Session) -> None:
     if changed:
         raise RunFolderError(
             "run.settings_changed",
-            f"{session.run.root} already holds a run, made of other {' and '.join(changed)}. Choose another --output,"
-            " or add --overwrite to replace it.",
+            f"{session.run.root} already holds a run with different {' and '.join(changed)}. Choose another"
+            " --output, or add --overwrite to replace it.",
         )
     for name in SPLITS:
         session.rows(name)

@@ -37,15 +37,16 @@ def check_prepared_settings(run: RunFolder, recipe: Recipe) -> None:
     if prepared.objective != recipe.training.objective:
         raise RunFolderError(
             "run.settings_changed",
-            f"{run.data} was prepared for training.objective={prepared.objective}, not {recipe.training.objective}."
-            f" Run `tutelage prepare {run.root} --overwrite` with the new one first.",
+            f"{run.data} was prepared for training.objective={prepared.objective}, not"
+            f" {recipe.training.objective}. Run `tutelage prepare {run.root} --overwrite` with the new value"
+            " first.",
         )
     changed = changed_settings(before, recipe, sections=("data", "model"))
     if changed:
         raise RunFolderError(
             "run.settings_changed",
-            f"{run.data} was prepared with other settings: {', '.join(changed)}."
-            f" Run `tutelage prepare {run.root} --overwrite` with the new ones first.",
+            f"{run.data} was prepared with different settings: {', '.join(changed)}. Run `tutelage prepare"
+            f" {run.root} --overwrite` with the new values first.",
         )
 
 
@@ -59,5 +60,5 @@ def read_prepared(run: RunFolder, split: str, answers: Sequence[str] = ONE_ANSWE
     rows = map_split(run.data, split, answers)
     with reading_faults(files.texts):
         if split == "train" and not rows:
-            raise ValueError("it holds no rows, and without rows nothing can be trained")
+            raise ValueError("it holds no rows, and training needs at least one")
     return rows

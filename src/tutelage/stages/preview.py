@@ -112,7 +112,7 @@ def check_rows(inputs: Inputs) -> CheckedRows:
     if all(one.outcome == "dropped" for one in rows):
         raise DataError(
             "data.no_usable_rows",
-            f"{source.name}: every row is dropped. `tutelage check` says why.",
+            f"{source.name}: every row was dropped. `tutelage check` shows why.",
         )
     inputs.warn_of_larger_tokenizer()
     return CheckedRows(source.name, rows, recipe, inputs.renderer)
@@ -123,7 +123,7 @@ def row_of(checked: CheckedRows, number: int) -> "CheckedRow":
     if not 0 <= number < len(checked.rows):
         raise DataError(
             "data.no_such_row",
-            f"{checked.source} has no row {number}; its rows are 0 to {len(checked.rows) - 1}.",
+            f"{checked.source} has no row {number}. Choose a row from 0 to {len(checked.rows) - 1}.",
         )
     return checked.rows[number]
 

@@ -33,7 +33,8 @@ def recipe_named(name: str) -> ShippedRecipe:
     if name not in known:
         raise RecipeError(
             "settings.unknown_recipe",
-            f"No recipe is named {name!r}.{did_you_mean(nearest(name, known))} There are: {', '.join(known)}.",
+            f"There is no recipe named {name!r}.{did_you_mean(nearest(name, known))} The recipes are:"
+            f" {', '.join(known)}.",
         )
     return known[name]
 

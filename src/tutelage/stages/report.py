@@ -143,8 +143,8 @@ def _read_lines(run: RunFolder, name: str) -> list[dict[str, Any]]:
 def _changes_since_written(run: RunFolder) -> list[str]:
     """Say which folders of a run are not as their stages wrote them: what is reported of them is of other files."""
     return [
-        f"{folder} has changed since it was written: {damage}. What is said of it below may not be what was"
-        f" measured. Write it anew with `{_written_by(run, folder)}`."
+        f"{folder} has changed since it was written: {damage}. The report may not show what was measured."
+        f" Run `{_written_by(run, folder)}` to write it again."
         for folder, damage in _changed_folders(run)
     ]
 
@@ -171,7 +171,7 @@ def _naming_changed_files(run: RunFolder) -> Iterator[None]:
         for folder, damage in _changed_folders(run):
             raise RunFolderError(
                 "run.file_changed",
-                f"{folder} has changed since it was written: {damage}. Write it anew with"
-                f" `{_written_by(run, folder)}`.",
+                f"{folder} has changed since it was written: {damage}. Run `{_written_by(run, folder)}` to"
+                " write it again.",
             ) from fault
         raise

@@ -44,7 +44,7 @@ def without_raising(listener: Listener) -> Listener:
         except Exception as fault:
             is_silent = True
             with suppress(Warning):  # where warnings are errors
-                told = f"The listener raised {fault!r} and is called no more."
+                told = f"The listener raised {fault!r} and will not be called again."
                 warnings.warn(told, RuntimeWarning, stacklevel=2)
 
     return hear

@@ -58,14 +58,15 @@ def check_preparation_unchanged(run: RunFolder, changed: Sequence[str], *, is_al
     if changed and run.training.exists():
         raise RunFolderError(
             "run.settings_changed",
-            f"{run.root} holds a model that was trained with other: {', '.join(changed)}. Put it back as it was, or add"
-            " --new to begin a new run beside it.",
+            f"Changed since {run.root} was trained: {', '.join(changed)}. Revert the change, or start a new"
+            " run with --new.",
         )
     if changed and not is_allowed:
         raise RunFolderError(
             "run.settings_changed",
-            f"{run.root} holds an unfinished run that began with other: {', '.join(changed)}. Put it back as it was,"
-            " add --allow-changes to go on all the same, which is recorded, or --new to begin a new run beside it.",
+            f"Changed since the unfinished run in {run.root} started: {', '.join(changed)}. Revert the"
+            " change, add --allow-changes to resume anyway (the run records it), or start a new run with"
+            " --new.",
         )
 
 
@@ -112,6 +113,6 @@ def note_other_machine(session: Session, earlier: Earlier, model: "CausalModel")
     if other:
         session.reporter.note(
             "run.other_machine",
-            f"another {', '.join(other)}. The same examples follow in the same order, but the last digits of the"
-            " weights may differ.",
+            f"resumed with a different {', '.join(other)}. The examples and their order are the same, but"
+            " the last digits of the weights may differ.",
         )

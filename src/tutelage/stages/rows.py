@@ -55,7 +55,7 @@ def _line(place: int, row: Any) -> bytes:
     if not isinstance(row, Mapping):
         kind = type(row).__name__
         raise DataError(
-            "data.row_not_object", f"Row {place} is of the type {kind}. Give each row as a dict.", row=place
+            "data.row_not_object", f"Row {place} has the type {kind}. Pass each row as a dict.", row=place
         )
     try:
         text = json.dumps(dict(row), ensure_ascii=False, allow_nan=False)

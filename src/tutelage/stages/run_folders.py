@@ -74,13 +74,13 @@ def recipe_of(folder: Path) -> Path:
     if not recipe.is_file():
         raise RunFolderError(
             "run.no_recipe",
-            f"{folder} holds no recipe.toml, so it is not a run. Begin one with `tutelage run`.",
+            f"{folder} holds no recipe.toml, so it is not a run. Start one with `tutelage run`.",
         )
     if recipe.stat().st_size == 0:
         raise RunFolderError(
             "run.recipe_empty",
-            f"{recipe} is empty, though a run's recipe says every setting. Put it back; if the run is trained,"
-            f" {RunFolder(folder).trained_recipe} is a copy of it.",
+            f"{recipe} is empty, but a run's recipe must hold every setting. Restore it; if the run is"
+            f" trained, {RunFolder(folder).trained_recipe} is a copy.",
         )
     return recipe
 
@@ -129,12 +129,13 @@ def require_run_or_empty_folder(run: RunFolder) -> None:
         except (OSError, ValueError) as fault:
             raise RunFolderError(
                 "cli.output_not_a_folder",
-                f"{str(path)[:80]!r} cannot be a folder: {fault}. Choose another --output.",
+                f"{str(path)[:80]!r} cannot be used as a folder: {fault}. Choose another --output.",
             ) from fault
         if not path.is_dir():  # a device, or a link to nothing
             what = "a file" if path.is_file() else "no folder"
             raise RunFolderError(
-                "cli.output_not_a_folder", f"{path} is {what}; a run needs a folder. Choose another --output."
+                "cli.output_not_a_folder",
+                f"{path} is {what}, but a run needs a folder. Choose another --output.",
             )
         break
     # Only what `prepare` wrote makes a folder a run; a recipe of the user's beside other things does not.
@@ -150,5 +151,5 @@ def require_run_or_empty_folder(run: RunFolder) -> None:
     if others and not run.preparation.exists():
         raise RunFolderError(
             "run.folder_not_empty",
-            f"{run.root} is not empty and holds no run. Choose a new or an empty folder as --output.",
+            f"{run.root} is not empty and not a run. Choose a new or empty folder as --output.",
         )

@@ -34,6 +34,6 @@ def require_equal_steps(found: "Sequence[StepComparison]", model: str) -> None:
     if wrong:
         raise ModelError(
             "model.selftest_failed",
-            f"{len(wrong)} of {len(found)} ways give another step than one example at a time. Do not tune {model}"
-            " here; please report its name and this table.",
+            f"{len(wrong)} of {len(found)} ways give a different step than one example at a time. Do not"
+            f" fine-tune {model} on this machine; please report its name and this table.",
         )

@@ -85,12 +85,13 @@ def read_key(host: str) -> str | None:
     if key is not None and (wrong := what_no_header_carries(key)):
         raise RecipeError(
             "serve.key_invalid",
-            f"{KEY_VARIABLE} {wrong}, so no request could show it. Set it to letters, digits and signs of ASCII.",
+            f"{KEY_VARIABLE} {wrong}, so no request could send it. Set it to ASCII letters, digits and"
+            " punctuation.",
         )
     if key is None and not is_loopback(host):
         raise RecipeError(
             "serve.key_required",
-            f"Everybody who reaches {host or 'this machine'} could ask. Set {KEY_VARIABLE} to a key that only those"
-            " who may ask know, or leave --host out: then only this machine is answered.",
+            f"Anyone who can reach {host or 'this machine'} can use this server. Set {KEY_VARIABLE} to a"
+            " secret key, or leave --host out to serve only this machine.",
         )
     return key

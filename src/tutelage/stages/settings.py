@@ -40,8 +40,8 @@ def check_trained_settings(session: Session, *, apart_from: Collection[str] = ()
     if changed:
         raise RunFolderError(
             "run.settings_changed",
-            f"{run.model} was trained with other settings: {', '.join(changed)}. Train with the new ones in another"
-            " run folder, or leave them out here.",
+            f"{run.model} was trained with different settings: {', '.join(changed)}. Train with the new"
+            " values in another run folder, or leave them out.",
         )
 
 
@@ -56,7 +56,7 @@ def require_answers(session: Session) -> None:
         root, objective = session.run.root, session.recipe.objective
         raise RecipeError(
             "run.is_a_classification",
-            f"{root} was trained for {objective.task}, and its model writes no answers. Use `tutelage"
+            f"{root} was trained for {objective.task}, so its model writes no answers. Use `tutelage"
             f" {objective.command} {root}`.",
         )
 
@@ -71,8 +71,8 @@ def check_unused_settings(session: Session, *, command: str, honoured: Collectio
     if changed:
         raise RecipeError(
             "settings.fixed_by_run",
-            f"`tutelage {command}` cannot honour {', '.join(changed)}: it takes the run as it is. Leave it out, or"
-            " repeat the stage that it belongs to.",
+            f"`tutelage {command}` cannot change {', '.join(changed)}, because it uses the run as it is."
+            " Leave the setting out, or repeat the stage that it belongs to.",
         )
 
 
@@ -82,17 +82,17 @@ def require_checkpoint(run: RunFolder) -> None:
         return
     steps = run.saved_steps()
     if run.step not in steps:
-        kept = f"Those of the steps {', '.join(map(str, steps))} are" if steps else "None is"
+        kept = f"It holds the steps {', '.join(map(str, steps))}" if steps else "None is"
         raise RunFolderError(
             "run.no_such_checkpoint",
-            f"{run.checkpoints} holds no checkpoint of step {run.step}. {kept} there; training.save_total_limit"
-            " decides how many are kept.",
+            f"{run.checkpoints} holds no checkpoint of step {run.step}. {kept}; training.save_total_limit"
+            " sets how many are kept.",
         )
     damage = find_damage(run.weights)
     if damage:
         raise StorageError(
             "run.checkpoint_damaged",
-            f"{run.weights} is damaged ({damage}). Put it back as it was, or name another step.",
+            f"{run.weights} is damaged ({damage}). Restore it from a copy, or choose another step.",
         )
 
 
@@ -102,5 +102,5 @@ def require_positive(**counts: int | None) -> None:
         if value is not None and value < 1:
             raise RecipeError(
                 "cli.value_out_of_range",
-                f"--{name.replace('_', '-')} is {value}, but it has to be 1 or more.",
+                f"--{name.replace('_', '-')} is {value}, but it must be at least 1.",
             )

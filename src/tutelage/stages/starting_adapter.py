@@ -42,7 +42,7 @@ def settle_adapter(loaded: LoadedRecipe, run: RunFolder, recorded: Recipe | None
     if own is not None and own.root.resolve() == run.root.resolve():
         raise ModelError(
             "model.adapter_of_this_run",
-            f"model.adapter is {named}, the run that would be written into, and its adapter would be gone by then."
+            f"model.adapter is {named}, the run that this command would overwrite together with its adapter."
             " Choose another --output.",
         )
     adapter = find_adapter(str(place))
@@ -83,9 +83,9 @@ def find_adapter(named: str) -> StartingAdapter:
     if not path.is_dir():
         raise ModelError(
             "model.adapter_not_found",
-            f"model.adapter is {named}, which is neither a run nor a folder with an adapter. Name one, or if it was"
-            " moved where it is now, in the same command: --set model.adapter=runs/NAME, or a folder in PEFT format."
-            " Of a run that began with it, recipe.toml can be changed in its place.",
+            f"model.adapter is {named}, which is neither a run nor a folder with an adapter. Give a run or a"
+            " folder in PEFT format in the same command, for example --set model.adapter=runs/NAME; if it"
+            " was moved, give its new path, or change it in the run's recipe.toml.",
         )
     return read_adapter(path, named)
 
@@ -103,7 +103,7 @@ def check_adapter_settings(recipe: Recipe, adapter: StartingAdapter, names: Any 
         )
         raise RecipeError(
             "settings.adapter_differs",
-            f"{told}. What is trained further stays as it is: leave {' and '.join(named)} out.",
+            f"{told}. A starting adapter keeps its own settings, so leave {' and '.join(named)} out.",
         )
 
 
@@ -113,9 +113,10 @@ def check_adapter_base(adapter: StartingAdapter, source: "ModelSource") -> None:
         return
     raise ModelError(
         "model.adapter_of_other_base",
-        f"The adapter {adapter.name} was trained on {adapter.base_name} (SHA-256 {adapter.base_sha256[:12]}…), and"
-        f" model.name_or_path is {source.name} (SHA-256 {source.fingerprint[:12]}…). Train on its own base model:"
-        f" --set model.name_or_path={adapter.base_name}",
+        f"The adapter {adapter.name} was trained on {adapter.base_name} (SHA-256"
+        f" {adapter.base_sha256[:12]}…), but model.name_or_path is {source.name} (SHA-256"
+        f" {source.fingerprint[:12]}…). Train on the adapter's base model: --set"
+        f" model.name_or_path={adapter.base_name}",
     )
 
 
@@ -188,8 +189,8 @@ def _check_default_base(adapter: StartingAdapter, default: str) -> None:
     if adapter.named_base not in (None, default):
         raise ModelError(
             "model.adapter_base_not_given",
-            f"model.adapter is {adapter.name}, which names {adapter.named_base} as its base model, and"
-            f" model.name_or_path is not set, so that it would be {default}. Say which it is: --set"
+            f"model.adapter is {adapter.name}, which names {adapter.named_base} as its base model, but"
+            f" model.name_or_path is not set and defaults to {default}. Set it: --set"
             f" model.name_or_path={adapter.named_base}",
         )
 
@@ -205,7 +206,11 @@ def _adapter_of_run(run: RunFolder, named: str) -> StartingAdapter:
 
     if run.step is None and not run.training.is_file():
         steps = run.saved_steps()
-        among = f", or name a checkpoint of it: --set model.adapter={run.root}@{steps[-1]}" if steps else ""
+        among = (
+            (f", or start from one of its checkpoints: --set model.adapter={run.root}@{steps[-1]}")
+            if steps
+            else ""
+        )
         raise ModelError(
             "model.adapter_run_unfinished",
             f"model.adapter is {named}, a run whose training is not finished. Finish it first: `tutelage train"
@@ -216,14 +221,15 @@ def _adapter_of_run(run: RunFolder, named: str) -> StartingAdapter:
     if not is_given("answers", recipe):
         raise ModelError(
             "model.adapter_of_classification",
-            f"model.adapter is {named}, a run of {recipe.objective.task}, whose model writes no answers. Name a run"
-            " that was trained on answers.",
+            f"model.adapter is {named}, a run trained for {recipe.objective.task}, whose model writes no"
+            " answers. Name a run that was trained on answers.",
         )
     if not recipe.tuning.is_lora:
         raise ModelError(
             "model.adapter_not_lora",
-            f"model.adapter is {named}, a run that trained weights of the model itself and has no adapter. Export it"
-            f" (`tutelage export {run.root} --to hf`) and go on from it whole: --set model.name_or_path={run.root}",
+            f"model.adapter is {named}, a run that trained the model's own weights and has no adapter."
+            f" Export it (`tutelage export {run.root} --to hf`) and use it as the base model: --set"
+            f" model.name_or_path={run.root}",
         )
     found = read_adapter(run.weights, named)
     settings = found.settings.model_copy(update={"target_modules": recipe.adapter.target_modules})

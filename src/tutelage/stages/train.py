@@ -261,8 +261,8 @@ def _report_plan(session: Session, opened: "OpenedRun", steps: int, step: int) -
     if model.fallback_reason is not None:
         reporter.note(
             model.fallback_code or "model.padded_rows",
-            f"{model.fallback_reason.removesuffix(' Choose another model.')}"
-            " So it runs on ordinary padded rows, which is as exact and slower.",
+            f"{model.fallback_reason.removesuffix(' Choose another model.')} So it runs on ordinary padded"
+            " rows, which gives the same results more slowly.",
         )
     dtype = name_dtype(model.compute_dtype)
     reporter.emit(
@@ -277,6 +277,6 @@ def _report_plan(session: Session, opened: "OpenedRun", steps: int, step: int) -
     if dtype == "bfloat16" and model.device.type == "cpu" and not has_bfloat16_products():
         reporter.warn(
             "device.bfloat16_emulated",
-            "this processor only emulates bfloat16: a step takes many times as long as in float32. Use float32 for a"
-            " new run: --set training.dtype=float32.",
+            "this processor only emulates bfloat16, so a step takes many times as long as in float32. For a"
+            " new run, use --set training.dtype=float32.",
         )

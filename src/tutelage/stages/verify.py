@@ -41,8 +41,8 @@ def check_run_files(run: RunFolder, found: FilesFound) -> None:
     if found.damaged:
         raise StorageError(
             "run.file_changed",
-            f"{run.root} is not what it was when it was made: {'; '.join(found.damaged)}. Put these files back from a"
-            " copy, or make the run again.",
+            f"{run.root} has changed since it was written: {'; '.join(found.damaged)}. Restore these files"
+            f" from a copy, or repeat the run: `tutelage run {run.root} --new`.",
         )
 
 
@@ -55,18 +55,18 @@ def _compare_files(session: Session) -> FilesFound:
     for folder in (run.data, *checkpoints, run.model, *evaluations):
         if folder.exists():
             damage = find_damage(folder)
-            rows.append([str(folder), damage or f"as its {MANIFEST} says"])
+            rows.append([str(folder), damage or f"matches its {MANIFEST}"])
             damaged += [f"{folder}: {damage}"] if damage else []
     best = run.checkpoint(read_artifact(TrainingResult, run.training).best_step)
     for weights in sorted(run.model.glob("*.safetensors")):
         if best.exists():
             is_same = file_sha256(weights) == file_sha256(best / weights.name)
-            rows.append([str(weights), f"{'the same as' if is_same else 'other than'} in {best.name}"])
-            damaged += [] if is_same else [f"{weights} is not that of {best}"]
+            rows.append([str(weights), f"{'same as' if is_same else 'differs from'} {best.name}"])
+            damaged += [] if is_same else [f"{weights} differs from the one in {best}"]
     reference = session.objective.training.reference
     if run.reference.exists() and reference is not None:
         damage = reference.find_damage(run.reference)
-        rows.append([str(run.reference), damage or "as its own hash says"])
+        rows.append([str(run.reference), damage or "matches its own hash"])
         damaged += [f"{run.reference}: {damage}"] if damage else []
     return FilesFound(rows, damaged)
 
@@ -88,7 +88,7 @@ def train_again(session: Session, *, from_step: int | None = None) -> Replayed:
     if changed:
         raise RunFolderError(
             "run.settings_changed",
-            f"{run.root} was made with other: {', '.join(changed)}. Put it back as it was to train it again.",
+            f"Changed since {run.root} was trained: {', '.join(changed)}. Revert the change to retrain it.",
         )
     train = session.rows("train")
     splits = {"train": train, "validation": train[:0]}
@@ -100,7 +100,7 @@ def train_again(session: Session, *, from_step: int | None = None) -> Replayed:
             tuned = reference.read(run.reference, source, tuned, is_kept=False)
     note_other_machine(session, earlier, tuned.model)
     first = begin.progress.step if begin else 0
-    advance = session.reporter.progress("Training again", last - first)
+    advance = session.reporter.progress("Retraining", last - first)
     different = replay(
         recipe,
         source,
@@ -113,9 +113,9 @@ def train_again(session: Session, *, from_step: int | None = None) -> Replayed:
     if different:
         raise StorageError(
             "verify.result_differs",
-            f"Trained again from step {first} to step {last}, {', '.join(different)} came out otherwise than in"
-            f" {end.folder}. On another machine or other versions the last digits may differ; on the same, the run"
-            " is not what it was made of.",
+            f"Retrained from step {first} to step {last}: {', '.join(different)} differ from {end.folder}."
+            " With another machine or other package versions the last digits may differ; on the same machine"
+            " with the same versions, the run's files do not match its recipe.",
         )
     return Replayed(first, last, end.folder)
 
@@ -125,14 +125,14 @@ def _steps(run: RunFolder, from_step: int | None) -> list[int]:
     saved = run.saved_steps()
     if not saved:
         raise RunFolderError(
-            "run.no_checkpoint", f"{run.checkpoints} holds no checkpoint, so nothing can be trained again."
+            "run.no_checkpoint", f"{run.checkpoints} holds no checkpoint, so there is nothing to retrain."
         )
     begins = [0, *saved[:-1]]
     begin = begins[-1] if from_step is None else from_step
     if begin not in begins:
         raise RunFolderError(
             "run.no_such_checkpoint",
-            f"{run.checkpoints} holds no checkpoint of step {begin} before its last. Give --from-step one of"
-            f" {', '.join(map(str, begins))}.",
+            f"{run.checkpoints} holds no checkpoint of step {begin} before its last one. Set --from-step to"
+            f" one of {', '.join(map(str, begins))}.",
         )
     return [begin, saved[-1]]

@@ -13,6 +13,7 @@ def warn_of_emulated_bfloat16(session: Session) -> None:
     if opened != trained:
         session.reporter.warn(
             "device.bfloat16_emulated",
-            f"{run.root} was trained in {trained}, which this processor only emulates, many times slower. The model is"
-            f" opened in {opened}; its answers may differ in single tokens from those of the machine that trained it.",
+            f"{run.root} was trained in {trained}, which this processor only emulates and which would be"
+            f" many times slower. The model is loaded in {opened}; its answers may differ in single tokens"
+            " from those on the training machine.",
         )

@@ -44,7 +44,7 @@ def test_an_output_that_is_no_run_folder_is_refused_even_with_overwrite(refused,
     (place / "home").mkdir()
     (place / "home" / "letter.txt").write_text("mine")
     assert "file is a file; a run needs a folder." in refused(verb, "--output", "file", *extra)
-    assert "home is not empty and holds no run." in refused(verb, "--output", "home", *extra)
+    assert "home is not empty and not a run." in refused(verb, "--output", "home", *extra)
 
 
 @pytest.mark.parametrize("extra", [[], ["--overwrite"]])
@@ -52,7 +52,7 @@ def test_a_project_with_a_recipe_of_its_own_is_not_taken_for_a_run(refused, plac
     (place / "project" / "model").mkdir(parents=True)
     (place / "project" / "model" / "weights").write_text("mine")
     (place / "project" / "recipe.toml").write_text("[training]\nmax_steps = 1  # mine\n")
-    told = "project is not empty and holds no run."
+    told = "project is not empty and not a run."
     assert told in refused("prepare", "project/recipe.toml", "--output", "project", *extra)
     assert told in refused("run", "project", *extra)
 
@@ -154,8 +154,8 @@ def test_what_was_edited_so_that_no_report_can_be_made_of_it_is_told(refused, tu
         (tuned_run / name).write_text(whole.replace(old, new))
         folder, file = name.split("/")
         assert refused("report", tuned_run) == (
-            f"{tuned_run / folder} has changed since it was written: {file} has other bytes than manifest.json says."
-            f" Write it anew with `tutelage {verb} {tuned_run} --overwrite`."
+            f"{tuned_run / folder} has changed since it was written: {file} has other bytes than"
+            f" manifest.json says. Run `tutelage {verb} {tuned_run} --overwrite` to write it again."
         )
         (tuned_run / name).write_text(whole)
 
@@ -273,9 +273,9 @@ def test_a_report_of_a_run_with_an_edited_recipe_is_refused(refused, tuned_run):
     recipe = tuned_run / "recipe.toml"
     whole = recipe.read_text()
     recipe.write_text(whole.replace('prompt_template = "alpaca"', 'prompt_template = "chat"'))
-    assert "was prepared with other settings: data.prompt_template" in refused("report", tuned_run)
+    assert "was prepared with different settings: data.prompt_template" in refused("report", tuned_run)
     recipe.write_text(whole.replace("max_steps = 1", "max_steps = 2"))
-    assert "was trained with other settings: training.max_steps" in refused("report", tuned_run)
+    assert "was trained with different settings: training.max_steps" in refused("report", tuned_run)
 
 
 def test_a_dry_run_refuses_what_the_real_one_would(refused, place, tuned_run, model, monkeypatch):

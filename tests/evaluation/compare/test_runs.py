@@ -139,8 +139,8 @@ def test_a_row_with_another_reference_is_refused(runs, tmp_path):
 
 def test_a_run_named_twice_or_never_evaluated_is_refused(runs, tmp_path):
     again = RunFolder(runs["good"].root / ".." / "good")
-    assert "is named twice" in refused([runs["good"], again])
-    assert "is no folder" in refused([runs["good"], RunFolder(tmp_path / "nothing")])
+    assert "is given twice" in refused([runs["good"], again])
+    assert "is not a folder" in refused([runs["good"], RunFolder(tmp_path / "nothing")])
     tuned = make_run(tmp_path / "tuned", until="tune", test_rows=60)
     assert "Run `tutelage evaluate" in refused([runs["good"], tuned])
 

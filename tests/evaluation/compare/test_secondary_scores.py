@@ -117,7 +117,7 @@ def test_a_metric_that_is_not_known_is_named(runs):
     metrics = read_json(runs[1].metrics)
     metrics["sets"]["facts"]["metric"] = "contained"
     write_json(runs[1].metrics, metrics)
-    with pytest.raises(RunFolderError, match="the set facts has the metric 'contained'"):
+    with pytest.raises(RunFolderError, match="the set facts has the unknown metric 'contained'"):
         further(runs, "sets")
 
 

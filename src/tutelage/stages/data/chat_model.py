@@ -20,7 +20,7 @@ def check_request_settings(*, temperature: float, max_tokens: int, seed: int, ti
         if not least <= value < 2**31:
             raise RecipeError(
                 "cli.value_out_of_range",
-                f"--{name} is {value}, but it has to be {least} or more, and below 2^31.",
+                f"--{name} is {value}, but it must be at least {least} and below 2^31.",
             )
 
 

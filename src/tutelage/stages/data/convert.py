@@ -30,7 +30,7 @@ def check_conversion(to: str | None, *, chosen_only: bool, drop_unfit: bool) -> 
     if ((chosen_only or drop_unfit) and to is None) or (chosen_only and to == "preference"):
         raise RecipeError(
             "cli.option_needs_another",
-            "--chosen-only and --drop-unfit are about another format: name it with --to.",
+            "--chosen-only and --drop-unfit only apply to a conversion. Give the format with --to.",
         )
 
 
@@ -48,7 +48,7 @@ def convert(
     if made.unfit and not drop_unfit:
         raise DataError("convert.rows_do_not_fit", _refusal(to, made.unfit), row=next(iter(made.unfit)))
     left_out = {
-        row: Message(unfit.code, f"the format {to} has no place for {unfit.text}")
+        row: Message(unfit.code, f"the format {to} cannot hold {unfit.text}")
         for row, unfit in made.unfit.items()
     }
     settings = rows.settings.model_copy(update={"column_map": {}, "format": to or rows.settings.format})
@@ -61,10 +61,10 @@ def _refusal(to: str | None, unfit: Mapping[int, Message]) -> str:
     named = ", ".join(map(str, rows[:ROWS_NAMED]))
     more = f" and {len(rows) - ROWS_NAMED:,} more" if len(rows) > ROWS_NAMED else ""
     one = len(rows) == 1
-    remedies = {"a rejected answer": ", or take the chosen answers alone with --chosen-only"}
+    remedies = {"a rejected answer": ", or keep only the chosen answers with --chosen-only"}
     if to != "messages" and "plain text" not in what and "rejected" not in what:
         remedies[what] = ", or choose --to messages"
     return (
-        f"The format {to} has no place for {what}, which {'row' if one else 'rows'} {named}{more}"
-        f" {'has' if one else 'have'}. Leave such rows out with --drop-unfit{remedies.get(what, '')}."
+        f"The format {to} cannot hold {what}, which {'row' if one else 'rows'} {named}{more}"
+        f" {'has' if one else 'have'}. Drop such rows with --drop-unfit{remedies.get(what, '')}."
     )

@@ -86,12 +86,12 @@ def check_filter(wanted: RowFilter) -> "Criteria":
     if wanted == RowFilter():
         raise RecipeError(
             "filter.no_criterion",
-            "Nothing is filtered by. Name at least one criterion, for example --without-rule 10.",
+            "No filter criterion was given. Give at least one, for example --without-rule 10.",
         )
     if (wanted.run is None) != (not wanted.outcome and not wanted.reason):
         raise RecipeError(
             "cli.option_needs_another",
-            "--run names the run whose ledger --outcome and --reason are about: give it with one of them.",
+            "--run names the run whose ledger --outcome and --reason use. Give it together with one of them.",
         )
     _require_known("rule", (*wanted.without_rule, *wanted.only_rule), RULES_OF_ROWS)
     languages = (*WORDS, *SCRIPTS, LATIN, NO_LETTERS)
@@ -116,7 +116,7 @@ def _require_known(what: str, given: Sequence[object], known: Sequence[object]) 
         if one not in known:
             raise RecipeError(
                 "filter.unknown_value",
-                f"{one!r} is no {what} to filter by. There are {', '.join(map(str, known))}.",
+                f"{one!r} is not a {what} to filter by. Choose from {', '.join(map(str, known))}.",
             )
 
 
@@ -126,8 +126,8 @@ def _patterns(option: str, given: Sequence[str]) -> list[BoundedPattern]:
     except re.error as fault:
         raise RecipeError(
             "filter.invalid_regex",
-            f"{option} {fault.pattern!r} is no regular expression: {fault}. A sign like ( or * that stands for itself"
-            " needs a backslash before it.",
+            f"{option} {fault.pattern!r} is not a valid regular expression: {fault}. Put a backslash before"
+            " a literal ( or *.",
         ) from fault
 
 
@@ -145,9 +145,9 @@ def _rows_with_other_outcome(rows: SourceRows, wanted: RowFilter) -> dict[int, M
     if prepared.sha256 != source.sha256:
         raise RunFolderError(
             "run.other_source",
-            f"{run.root} was prepared from {prepared.source} (SHA-256 {prepared.sha256[:12]}…), so its ledger"
-            f" says nothing of the rows of {source.name} ({source.sha256[:12]}…). Name the data that the run was"
-            " prepared from.",
+            f"{run.root} was prepared from {prepared.source} (SHA-256 {prepared.sha256[:12]}…), so its"
+            f" ledger does not describe the rows of {source.name} ({source.sha256[:12]}…). Name the data"
+            " that the run was prepared from.",
         )
     ledger = run.require(run.ledger, stage="prepare")
     return rows_with_other_outcome(ledger, run=run.name, outcomes=wanted.outcome, reasons=wanted.reason)
@@ -157,5 +157,5 @@ def _undesirable(rows: SourceRows) -> dict[int, Message]:
     """Return the rows whose label says that the answer is not wanted."""
     from tutelage.data.formats.kto_rows import is_desirable
 
-    reason = Message("filter.undesirable", "its label says that the answer is not wanted")
+    reason = Message("filter.undesirable", "its label marks the answer as undesirable")
     return {record.row: reason for record in rows.mapped_records() if is_desirable(record.value) is False}

@@ -37,7 +37,8 @@ def find_seeds(rows: SourceRows) -> "list[Conversation]":
     if not seeds:
         raise DataError(
             "synthetic.no_seed_examples",
-            f"{rows.source.name} has no row of one question and its answer, and only such can be examples.",
+            f"{rows.source.name} has no row with one question and its answer, and only such rows can serve"
+            " as examples.",
         )
     return seeds
 
@@ -84,7 +85,7 @@ def require_rows(made: Generated, model: "RememberingModel") -> None:
     if not made.values:
         raise DataError(
             "synthetic.no_rows_accepted",
-            f"No reply of {model.name} held a row that can be taken; the reasons stand above. Try a larger model, or a"
+            f"No response of {model.name} held a usable row; the reasons are above. Try a larger model, or a"
             " larger --max-tokens.",
         )
 

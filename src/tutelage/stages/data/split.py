@@ -41,7 +41,7 @@ def split(rows: SourceRows) -> Parts:
         values={name: with_row_numbers([records[row.row] for row in part]) for name, part in parts.items()},
         settings=settings,
         left_out={
-            row.row: Message("data.no_messages", "there are no turns")
+            row.row: Message("data.no_messages", "it has no messages")
             for row in conversations
             if not row.messages
         },
