@@ -165,7 +165,7 @@ def check_classify(tutelage, place, rows):
     assert contents(place / "mine") == before
     (place / "odd.csv").write_text("words\nhello\n")
     for words, message in (
-        ((), "Give either texts or a file"),
+        ((), "Give either texts or --file"),
         (("  ",), "Text 1 is empty"),
         (("--file", "none.csv"), "error[data.not_found]"),
         (("--file", "my.txt"), "error[data.not_found]"),

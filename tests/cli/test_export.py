@@ -97,7 +97,7 @@ def test_no_export_goes_among_what_the_stages_wrote(tutelage, run, monkeypatch, 
 @pytest.mark.parametrize(
     ("place", "told"),
     [
-        ("", "'' names no file or folder"),
+        ("", "An empty path was given"),
         ("file", "file is a file"),
         ("file/deeper", "file is a file"),
         ("dangling", "dangling is a link that does not lead to a folder"),

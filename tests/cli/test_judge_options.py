@@ -58,7 +58,7 @@ def test_a_run_with_a_judge_shows_and_records_what_it_says(tutelage, begin, tmp_
         asked, judged = len(server.requests), (run.judges.read_bytes(), run.judgements.read_bytes())
         again = tutelage("evaluate", "runs/mine")
         assert (again.code, again.err) == (0, "")
-        assert "only judges are asked" in again.out
+        assert "running only the judges" in again.out
         assert len(server.requests) == asked
         assert (run.judges.read_bytes(), run.judgements.read_bytes()) == judged
     before = contents(run.root)

@@ -50,7 +50,7 @@ def test_the_judge_scores_the_set_and_what_it_says_is_shown_kept_and_compared(tu
         name = f"openai:judge@{server.address}/v1"
         done = tutelage("run", "recipe.toml", "--output", "run", "--judge", name)
         assert (done.code, done.err) == (0, "")
-        assert "Test set towns: 12 rows that the judges score" in done.out
+        assert "Test set towns: 12 rows, scored by the judges" in done.out
         assert f"Test set towns, by {name}" in done.out
         evaluation = read_json(run.summary)["evaluation"]
         assert evaluation["sets"]["towns"] == {
@@ -65,7 +65,7 @@ def test_the_judge_scores_the_set_and_what_it_says_is_shown_kept_and_compared(tu
         asked = len(server.requests)
         again = tutelage("evaluate", "run")
         assert (again.code, len(server.requests)) == (0, asked)
-        assert "only judges are asked" in again.out
+        assert "running only the judges" in again.out
         assert tutelage("evaluate", "run", "--checkpoint", 2).code == 0
     assert "set towns" in tutelage("compare", "run", "run@2").out
     paired = json.loads(tutelage("compare", "run", "run@2", "--json").out)["groups"][1]["sets"]["paired"]

@@ -159,7 +159,7 @@ def test_preview_shows_both_answers_and_their_prompt_in_the_tree_once(tutelage, 
     told = shown(ended)
     assert told.index("Chosen answer") < told.index("Gladly: pear.") < told.index("Rejected answer")
     assert "No, take 0 yourself." in told[told.index("Rejected answer") :]
-    assert "The prefix tree of 1 row" in told
+    assert "Prefix tree of 1 row" in told
 
 
 def test_pairs_that_say_nothing_are_dropped_with_the_reason(tutelage, place, begin):

@@ -54,10 +54,10 @@ def test_ids_are_listed_with_their_places(preview):
 
 def test_the_tree_draws_shared_text_once(preview):
     out = preview(alpaca_values(4), "--tree", 4).out
-    drawn = out.split("The prefix tree of 4 rows\n")[1]
+    drawn = out.split("Prefix tree of 4 rows\n")[1]
     assert drawn.count("Below is an instruction") == 1
     assert all(f"→ row {row}" in drawn for row in range(4))
-    assert "The prefix tree of 2 rows" in preview(alpaca_values(4), "--row", 2).out
+    assert "Prefix tree of 2 rows" in preview(alpaca_values(4), "--row", 2).out
 
 
 def test_a_dropped_row_says_why_and_the_first_kept_one_is_the_default(preview):

@@ -136,8 +136,8 @@ def test_the_verbs_one_after_the_other_make_a_whole_run(tutelage, place, begin):
     assert answered.code == 0
     assert answered.err.splitlines() == [
         "Loading the model …",
-        "The base model answers …",
-        "The tuned model answers …",
+        "Generating with the base model …",
+        "Generating with the tuned model …",
     ]
     assert answered.out.splitlines()[0] == "base"
     assert "tuned" in answered.out.splitlines()

@@ -70,7 +70,7 @@ def test_a_crash_after_the_evaluation_is_whole_leaves_no_answers(straight, tmp_p
 def check_a_signal(straight, tmp_path, number):
     ended = run(words(tmp_path / "run"), tmp_path / "said.txt", around=at(number, ask_to_stop))
     assert ended.code == 75, (number, ended.said)
-    assert "Interrupted. What was done so far is kept. Give the same command again" in ended.said
+    assert "Interrupted. Finished work is kept. Run the same command again" in ended.said
     assert not (tmp_path / "run" / ".lock").exists()
     check_it_ends_as(straight, tmp_path / "run", tmp_path / "said.txt")
     shutil.rmtree(tmp_path / "run")

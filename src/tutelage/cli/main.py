@@ -133,7 +133,7 @@ def _exit_code(words: list[str]) -> int:
         told = f"{without_keys(str(fault).strip())} {_where_options_are_listed(_verb(words))}"
         renamed = next((name for word in words if (name := word.partition("=")[0]) in OPTIONS), None)
         if renamed:
-            console.report_error("cli.option_renamed", f"{renamed} is now called {OPTIONS[renamed]}.")
+            console.report_error("cli.option_renamed", f"{renamed} was renamed to {OPTIONS[renamed]}.")
         else:
             console.report_error(_usage_code(fault), told)
         return EXIT_USAGE
@@ -161,8 +161,8 @@ def _name_cache_variables(fault: TutelageError) -> TutelageError:
     reason = getattr(fault.__cause__, "strerror", None) or fault
     return StorageError(
         "storage.cache_not_writable",
-        f"Could not write the cache, {cache}: {reason}. Set HOME to a folder that can be written, or TUTELAGE_CACHE to"
-        " one for the cache alone, then run the same command again.",
+        f"Could not write the cache, {cache}: {reason}. Set HOME to a writable folder, or TUTELAGE_CACHE to"
+        " move only the cache, then run the same command again.",
     )
 
 
@@ -171,12 +171,12 @@ def _left_behind(words: Sequence[str]) -> str:
     verb = _verb(words)
     if verb in GOES_ON:
         # The old results are there until new ones are whole; only a training has begun to replace them.
-        again = ", without --overwrite" if "--overwrite" in words and verb in ("run", "train") else ""
-        return f"What was done so far is kept. Give the same command again{again}: it goes on from there."
+        again = " without --overwrite" if "--overwrite" in words and verb in ("run", "train") else ""
+        return f"Finished work is kept. Run the same command again{again} to resume."
     if verb == "export":
-        return "The export under way was not published; those that were finished before are kept. Export it again."
+        return "The unfinished export was discarded; finished exports are kept. Export it again."
     if verb in WRITES:
-        return "Nothing was written in part. The same command begins again."
+        return "No partial files were left. Run the same command to start over."
     return NOTHING_CHANGED
 
 
@@ -193,7 +193,7 @@ def _where_options_are_listed(verb: str) -> str:
     ]
     if verb in known:
         return f"`tutelage {verb} --help` lists its options."
-    return "`tutelage --help` lists verbs and options."
+    return "`tutelage --help` lists the commands and options."
 
 
 def _usage_code(fault: CycloptsError) -> str:
@@ -207,8 +207,8 @@ def _report_unexpected(fault: Exception, words: Sequence[str]) -> int:
     if is_short_of_memory(fault):
         console.report_error(
             "device.out_of_memory",
-            "The memory does not hold what this command needs. What it finished before is kept. Close other programs,"
-            " or take less at once: fewer or shorter rows, or a smaller model; then run the same command again.",
+            "Out of memory. Finished work is kept. Close other programs, or use fewer or shorter rows or a"
+            " smaller model, then run the same command again.",
         )
         return EXIT_USAGE
     refusal = system_refusal(fault)
@@ -229,7 +229,7 @@ def _report_unexpected(fault: Exception, words: Sequence[str]) -> int:
         return EXIT_STORAGE
     console.report_error(
         "internal.unexpected",
-        f"Unexpected {type(fault).__name__}: {fault}. This is a fault of Tutelage;"
-        " run again with --debug and report what it shows.",
+        f"Unexpected {type(fault).__name__}: {fault}. This is a bug in Tutelage. Run again with --debug and"
+        " report the traceback.",
     )
     return EXIT_UNEXPECTED

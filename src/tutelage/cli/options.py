@@ -21,7 +21,7 @@ SHARED = Group("Shared options", sort_key=2)
 def as_path(_: type, tokens: Sequence[Token]) -> Path:
     """Return the path that was given; pathlib would take an empty text for the folder of work."""
     if not tokens[0].value:
-        raise ValueError("'' names no file or folder. Name one, or leave it out.")
+        raise ValueError("An empty path was given. Name a file or folder, or leave it out.")
     return Path(tokens[0].value)
 
 
@@ -268,6 +268,6 @@ def column_map(given: tuple[str, ...]) -> dict[str, str] | None:
         if not all(text.partition("=")):
             raise RecipeError(
                 "cli.map_malformed",
-                f"--map {text!r} is not of the form field=path, as in --map instruction=a.b.",
+                f"--map {text!r} does not have the form FIELD=COLUMN, for example --map instruction=a.b.",
             )
     return {field: path for field, _, path in (text.partition("=") for text in given)} or None

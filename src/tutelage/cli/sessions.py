@@ -80,25 +80,25 @@ def named_run(
         if not run.recipe.exists():
             raise RunFolderError(
                 "run.not_prepared",
-                f"{run.root} holds no run yet. Run `tutelage prepare` with the same words first.",
+                f"{run.root} holds no run yet. Run `tutelage prepare` with the same arguments first.",
             )
         loaded = load(target, {**options.overrides(), **also}, options.set)
         return run, settle_model(loaded, run, skip_checksums=options.skip_checksums)
     if target is not None and not is_there(target):
         raise RunFolderError(
             "run.not_found",
-            f"{target} does not exist.{did_you_mean(nearest_run(target))} Name the folder of a run, for example"
+            f"{target} does not exist.{did_you_mean(nearest_run(target))} Name a run folder, for example"
             " runs/quickstart.",
         )
     if target is not None and output is not None and target.resolve() != output.resolve():
         raise RunFolderError(
             "run.named_twice",
-            f"Two run folders were given, {target} and --output {output}. Name one of them.",
+            f"Two run folders were given, {target} and --output {output}. Give only one of them.",
         )
     root = target or output
     if root is None:
         raise RunFolderError(
-            "run.not_named", "No run folder was given. Name the folder of a run, for example runs/quickstart."
+            "run.not_named", "No run folder was given. Name one, for example runs/quickstart."
         )
     return earlier_run(
         root,

@@ -12,8 +12,8 @@ from support.rows import alpaca_values, write_rows, write_split
 @pytest.mark.parametrize("verb", ["train", "evaluate", "report", "generate"])
 def test_a_run_that_is_not_there_is_told(refused, place, verb):
     (place / "empty").mkdir()
-    assert refused(verb, "runs/none").startswith("runs/none does not exist. Name the folder of a run")
-    assert refused(verb).startswith("No run folder was given. Name the folder of a run")
+    assert refused(verb, "runs/none").startswith("runs/none does not exist. Name a run folder")
+    assert refused(verb).startswith("No run folder was given. Name one")
     assert refused(verb, "empty").startswith("empty holds no recipe.toml, so it is not a run.")
 
 
@@ -167,7 +167,7 @@ def test_a_fault_of_the_report_itself_is_not_put_down_to_the_files(tuned_run, ca
     monkeypatch.setattr("tutelage.stages.report.summarise", fails)
     outcome = CommandLine(capsys)("report", tuned_run)
     assert outcome.code == 1
-    assert "Unexpected KeyError: 'ours'. This is a fault of Tutelage" in outcome.err
+    assert "Unexpected KeyError: 'ours'. This is a bug in Tutelage" in outcome.err
 
 
 def test_an_evaluation_of_another_version_is_told_by_every_verb_that_reads_it(refused, tuned_run):
@@ -305,12 +305,12 @@ def test_a_dry_run_refuses_what_the_real_one_would(refused, place, tuned_run, mo
 @pytest.mark.parametrize(
     ("words", "left"),
     [
-        ("prepare", "Nothing was written in part"),
-        ("prepare --overwrite", "Nothing was written in part"),
-        ("run", "What was done so far is kept. Give the same command again: it goes on from there."),
+        ("prepare", "No partial files were left"),
+        ("prepare --overwrite", "No partial files were left"),
+        ("run", "Finished work is kept. Run the same command again to resume."),
         (
             "run --overwrite",
-            "is kept. Give the same command again, without --overwrite: it goes on from there.",
+            "is kept. Run the same command again without --overwrite to resume.",
         ),
         ("check", "No file was changed"),
         ("data stats --data starter", "No file was changed"),

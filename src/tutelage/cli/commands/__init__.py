@@ -69,8 +69,8 @@ COMMANDS: Mapping[str, Command] = {
     ),
     "evaluate": Command(
         "tutelage.cli.commands.evaluate:evaluate",
-        "Compare base and fine-tuned model on the test rows."
-        "\n\nIf the answers are already there and a judge is named, only the judge is asked.",
+        "Compare base and fine-tuned model on the test rows.\n\nIf the answers already exist and a judge is"
+        " given, only the judge runs.",
         EVALUATE,
         (
             "tutelage evaluate runs/mine",
@@ -136,8 +136,8 @@ COMMANDS: Mapping[str, Command] = {
     ),
     "verify": Command(
         "tutelage.cli.commands.verify:verify",
-        "Check a run's hashes and retrain its last steps."
-        "\n\nNothing is written. The retrained weights have to equal those of the run to the bit.",
+        "Check a run's hashes and retrain its last steps.\n\nNothing is written. The retrained weights must"
+        " be bit-identical to the run's.",
         VERIFY,
         ("tutelage verify runs/mine",),
     ),
@@ -157,8 +157,8 @@ DATA_COMMANDS: Mapping[str, Command] = {
     ),
     "filter": Command(
         "tutelage.cli.commands.data.filter:filter_rows",
-        "Keep rows by rule, language, length or pattern."
-        "\n\nThe reason why each other row was left out is printed, and listed with `--ledger`.",
+        "Keep rows by rule, language, length or pattern.\n\nThe reason for every dropped row is printed, and"
+        " listed with `--ledger`.",
         examples=(
             "tutelage data filter my.jsonl clean.jsonl --without-rule 11",
             "tutelage data filter my.jsonl short.csv --max-answer-characters 120 --per-cluster 1",
@@ -178,7 +178,7 @@ DATA_COMMANDS: Mapping[str, Command] = {
     ),
     "stats": Command(
         "tutelage.cli.commands.data.stats:stats",
-        "Count rows, fields, turns, languages and near-duplicates.",
+        "Count rows, fields, messages, languages and near-duplicates.",
         examples=("tutelage data stats my.jsonl",),
     ),
     "generate": Command(

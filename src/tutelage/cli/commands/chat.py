@@ -15,15 +15,21 @@ from tutelage.errors import DataError, Interrupted, ModelError, RecipeError, Sto
 from tutelage.stages.chat import Talk, talking
 from tutelage.stages.settings import check_trained_settings, check_unused_settings, require_answers
 
-HELP = """\
+HELP = (
+    """\
 /tuned         only the tuned model answers (the default)
-/base          only the model it was tuned from answers
+/base          only the model it was"""
+    """ tuned from answers
 /both          both answer, each with its own conversation
-/reset         forget what was said
-/save FILE     write the conversation as JSONL, one line per model, in the messages format
-/help          this
+/reset         clear"""
+    """ the conversation
+/save FILE     write the conversation as JSONL, one line per model, in the"""
+    """ messages format
+/help          show this help
 /quit          leave; so does Ctrl-D
-Ctrl-C         stop the answer; at the prompt, leave"""
+Ctrl-C"""
+    """         stop the answer; at the prompt, leave"""
+)
 SHOWN_BY = {"/tuned": ("tuned",), "/base": ("base",), "/both": ("base", "tuned")}
 
 
@@ -86,7 +92,7 @@ def _obey(conversation: Conversation, word: str, rest: str) -> None:
         console.print_message(f"{word} takes no arguments. Enter it alone.")
     elif word in SHOWN_BY:
         conversation.variants = SHOWN_BY[word]
-        console.print_message(f"{' and '.join(conversation.variants)}: from now on.")
+        console.print_message(f"From now on: {' and '.join(conversation.variants)}.")
     elif word == "/reset":
         conversation.talk.forget()
         console.print_message("Forgotten.")
@@ -116,7 +122,7 @@ def _save(talk: Talk, name: str) -> None:
         return
     except (OSError, ValueError, RuntimeError) as fault:
         console.print_message(
-            f"{name[:80]!r} cannot be a file: {getattr(fault, 'strerror', None) or fault}. Name another."
+            f"Could not write {name[:80]!r}: {getattr(fault, 'strerror', None) or fault}. Name another file."
         )
         return
     console.print_message(f"Written: {path}")
@@ -129,7 +135,7 @@ def _ask(conversation: Conversation, text: str) -> None:
         try:
             answer = _answer(conversation.talk, variant, text)
         except (DataError, ModelError) as fault:  # of a model: its template does not take the conversation
-            console.print_message(f"{fault} /reset forgets the conversation.")
+            console.print_message(f"{fault} /reset clears the conversation.")
             continue
         conversation.talk.remember(variant, text, answer)
 

@@ -54,7 +54,8 @@ def classify(
         if bool(texts) == (file is not None):
             raise DataError(
                 "classify.texts_or_file",
-                f'Give either texts or a file: tutelage classify {run.root} "Call now to win!", or --file my.csv.',
+                f'Give either texts or --file, not both or neither: tutelage classify {run.root} "Call now'
+                ' to win!", or --file my.csv.',
             )
         require_text(texts)
         at = None if threshold is None else read_threshold(run, threshold)

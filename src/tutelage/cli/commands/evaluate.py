@@ -40,7 +40,7 @@ def evaluate(
             _show_dry_run(session, options)
             return 0
         if not options.overwrite and keeps_answers(session) and not judges_only(session):
-            console.heading("3 Evaluate: the answers exist, only the report is written")
+            console.heading("3 Evaluate: the answers exist, writing only the report")
         found = evaluate_run(session, overwrite=options.overwrite)
         _show_results(session)
     if fail_if_worse and found.is_worse:
@@ -55,8 +55,8 @@ def _show_results(session: Session) -> None:
         show_next_steps(session)
         return
     console.print_message(
-        f"Evaluation of the checkpoint of step {run.step}: {run.evaluation}\n"
-        f"Compare it with the run's own: tutelage compare {run.root} {run.name}"
+        f"Evaluation of the checkpoint of step {run.step}: {run.evaluation}\nCompare it with the run's final"
+        f" weights: tutelage compare {run.root} {run.name}"
     )
 
 

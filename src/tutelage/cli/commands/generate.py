@@ -56,7 +56,7 @@ def generate(
             first = next(models)
         answers = {}
         for name in variants:
-            with console.waiting(f"The {name} model answers", aside=True):
+            with console.waiting(f"Generating with the {name} model", aside=True):
                 _, model = first if name == variants[0] else next(models)
                 answers[name] = model.generate(
                     instruction, input=input, temperature=temperature, top_k=top_k, top_p=top_p, seed=seed

@@ -43,4 +43,4 @@ def copy_recipe(
 ) -> None:
     """Copy a recipe to a file that you can edit."""
     target = recipes.copy_recipe(name, file, overwrite=overwrite)
-    console.print_message(f"Wrote {target}. Change it, then: tutelage run {target}")
+    console.print_message(f"Wrote {target}. Edit it, then: tutelage run {target}")

@@ -36,7 +36,7 @@ def show_comparison(compared: Any) -> None:
         if len(group.runs) > 1:
             means = group.means(metric.name)
             told = f"{format_value(min(means), metric)} to {format_value(max(means), metric)}"
-            console.print_message(f"Its {len(group.runs)} seeds ({_listed(group.seeds)}) give {told}.")
+            console.print_message(f"Its {len(group.runs)} seeds ({_listed(group.seeds)}) range from {told}.")
         _show_further(group)
     if len(compared.groups) == 1:
         console.print_message("\nThe runs differ only in their seed, so there is nothing to compare.")

@@ -139,8 +139,8 @@ def _require_written_output() -> None:
     if not has_reader():
         raise StorageError(
             "storage.output_closed",
-            "Standard output is closed, or the program that read it has ended, so the rest was not written. Write to a"
-            " file, or let it read to the end.",
+            "Standard output is closed, or the program that reads it has exited, so the rest was not"
+            " written. Redirect the output to a file.",
         )
 
 

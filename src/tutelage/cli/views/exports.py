@@ -49,11 +49,12 @@ def show_exports(exported: "Sequence[Exported]") -> None:
             )
         if one.format not in ("f32", "f16"):
             console.print_message(
-                f"{one.format} chooses {one.comparison.same_tokens:.1%} of the tokens as the run does."
+                f"{one.format} picks the same token as the run in {one.comparison.same_tokens:.1%} of the"
+                " positions."
             )
         if one.comparison.is_coarse:
             told = (
-                f"{one.format} changes what the model says (mean KL {one.comparison.mean_kl:.2f} nats)."
+                f"{one.format} changes the model's answers (mean KL {one.comparison.mean_kl:.2f} nats)."
                 " Choose a finer --quantization if that matters."
             )
             console.warn(Message("export.coarse_quantization", told))

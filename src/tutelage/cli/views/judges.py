@@ -76,7 +76,7 @@ def _show_checks(result: JudgeResult | JudgedSet) -> None:
     if all(check.name == "readable" for check in failed):
         return  # it never replied, and that is said already
     console.table(
-        ["what the self-test found", "value", "wanted"],
+        ["failed self-test check", "value", "wanted"],
         [[check.label, _number(check.value, ".1f"), check.wanted] for check in failed],
         numeric={1},
     )
@@ -87,7 +87,7 @@ def _show_labels(judge: str, labels: LabelFigures | None) -> None:
         return
     agreed, corrected = labels.agreement, labels.corrected
     if agreed is None:
-        console.print_message("Fewer than three of its scores have a label, which is too few to compare.")
+        console.print_message("Fewer than three of its scores have a label, too few for a comparison.")
         return
     console.print_message(
         f"Against {agreed.n} labels: rank correlation {_number(agreed.spearman, '.3f')}, bias"

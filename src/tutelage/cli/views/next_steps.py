@@ -20,7 +20,7 @@ def show_next_steps(session: Session, *, exported: Collection[str] = (), begins_
     steps = steps_of(session, exported=exported)
     if begins_anew and session.recipe.data.source == STARTER:
         mine = path_argument(run.root.parent / "mine")
-        steps.append(NextStep("Tune on your own rows", f"tutelage run --data my.json --output {mine}"))
+        steps.append(NextStep("Fine-tune on your own rows", f"tutelage run --data my.json --output {mine}"))
     console.print_message()
     console.heading("Next steps")
     for step in steps:

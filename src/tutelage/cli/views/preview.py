@@ -40,8 +40,8 @@ def show_text(one: RenderedText, *, with_ids: bool) -> None:
     from tutelage.data.quality.label_names import quoted
 
     console.print_message(
-        f"The label is {quoted(one.label)}. The text has {_counted(len(one.ids), 'token')}, without a prompt"
-        f" around it, and the head reads the {one.token} one: {one.read!r}, id {one.ids[one.place]}."
+        f"The label is {quoted(one.label)}. The text has {_counted(len(one.ids), 'token')}, without a"
+        f" prompt, and the head reads the {one.token} one: {one.read!r}, id {one.ids[one.place]}."
     )
     if one.token == "first":
         console.print_message("It cannot attend to the tokens after it, so they are left out.")
@@ -52,10 +52,10 @@ def show_text(one: RenderedText, *, with_ids: bool) -> None:
 
 def show_tree(tree: DrawnTree) -> None:
     """Print a prefix tree, each run of tokens once."""
-    console.heading(f"The prefix tree of {_counted(tree.rows, 'row')}")
+    console.heading(f"Prefix tree of {_counted(tree.rows, 'row')}")
     console.print_message(
-        f"{tree.tokens_apart:,} tokens row by row, {tree.tokens:,} in the tree: each run appears once, with"
-        " its number of tokens."
+        f"{tree.tokens_apart:,} tokens in separate rows, {tree.tokens:,} in the tree. Each run of tokens"
+        " appears once, with its length."
     )
     console.tree([_node(node) for node in tree.nodes])
     console.print_message()

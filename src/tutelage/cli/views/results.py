@@ -72,13 +72,13 @@ def show_sets(sets: Mapping[str, SetFigures]) -> None:
         console.print_message()
         metric = load_set_metric(one.metric)
         if metric.is_judged:
-            console.heading(f"Test set {name}: {one.rows:,} rows that the judges score")
+            console.heading(f"Test set {name}: {one.rows:,} rows, scored by the judges")
         else:
             console.heading(f"Test set {name}, by {metric.label}")
             console.print_message(one.sentence or "")
         if one.number_convention is not None:
             mark = "point" if one.number_convention.decimal_mark == "." else "comma"
-            console.print_message(f"Its numbers use a decimal {mark}.")
+            console.print_message(f"Its numbers use the decimal {mark}.")
         if one.dropped:
             console.print_message(
                 f"{one.dropped:,} of its rows were left out because they are empty or repeated."

@@ -48,7 +48,7 @@ def show_left_behind(made: Converted, to: str | None) -> None:
     for what, count in made.left_behind.items():
         console.note(
             "convert.field_left_behind",
-            f"the {what} is left behind ({count:,} times), because the format {to} would read it differently.",
+            f"the {what} was dropped ({count:,} times), because the format {to} would read it differently.",
         )
 
 
@@ -60,9 +60,9 @@ def show_written(file: RowsFile, *, is_dry_run: bool) -> None:
         row, column = file.formula_cells[0]
         console.note(
             "convert.formula_in_cell",
-            f"{file.path} has {_counted_cells(len(file.formula_cells))} that a spreadsheet would run as a formula, the"
-            f" first in {column!r} of row {row}. They are written unchanged, since the file is data; a spreadsheet"
-            " should import its columns as text.",
+            f"{file.path} has {_counted_cells(len(file.formula_cells))} that a spreadsheet would run as a"
+            f" formula, the first in {column!r} of row {row}. They are written unchanged, because the file"
+            " is data. Import the columns as text into a spreadsheet.",
         )
 
 

@@ -26,9 +26,9 @@ def show_selftest(found: "Sequence[StepComparison]") -> None:
         numeric={2, 3},
     )
     console.print_message(
-        "\nDifference from one example at a time in float32: loss in nats per token, adapter gradients relative to"
-        " their norm. bfloat16 rounds alike in every way."
+        "\nDifference from one example at a time in float32: loss in nats per token, adapter gradients"
+        " relative to their norm. bfloat16 rounds the same in every way."
     )
     if not any(one.over_trees for one in found):
-        note = "this model cannot be run over prefix trees; it would be trained on padded rows."
+        note = "this model cannot run over prefix trees, so it would be trained on padded rows."
         console.note("model.padded_rows", note)

@@ -83,7 +83,7 @@ class Terminal:
             console.heading(HEADINGS[event.stage])
         elif event.stage == "judge":
             if self._is_first:
-                console.heading("3 Evaluate: the answers exist, only judges are asked")
+                console.heading("3 Evaluate: the answers exist, running only the judges")
             console.print_message()
         self._is_first = False
 
@@ -110,7 +110,7 @@ class Terminal:
             console.print_message(f"Written to {self._run.data}")
 
     def _finish_train(self, result: Any) -> None:
-        assert self._run is not None, "a training is of a run"
+        assert self._run is not None, "training needs a run"
         show_trained(result, self._run, self._validations.get(result.progress.kept_step))
 
     def _finish_evaluate(self, result: Any) -> None:
@@ -194,12 +194,12 @@ class Terminal:
     def _on_memory(self, event: events.TreesShrunk) -> None:
         console.note(
             "train.smaller_trees",
-            f"step {event.step} did not fit into memory; from now on, examples are computed in trees of"
-            f" at most {event.max_nodes:,} tokens. The batch stays the same.",
+            f"step {event.step} did not fit into memory. From now on, examples are computed in trees of at"
+            f" most {event.max_nodes:,} tokens; the batch stays the same.",
         )
 
     def _on_unsaved(self, event: events.CheckpointNotSaved) -> None:
-        told = f"no checkpoint of step {event.step}: {event.reason} Training goes on."
+        told = f"no checkpoint of step {event.step}: {event.reason} Training continues."
         console.warn(Message("run.checkpoint_not_saved", told))
 
     def _show_training(self) -> None:

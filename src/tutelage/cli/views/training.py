@@ -12,7 +12,7 @@ def show_trained(trained: Trained, run: RunFolder, kept: Validated | None) -> No
     progress, settings = trained.progress, trained.settings
     rate, unit = progress.examples / progress.step_seconds, trained.unit
     console.print_message(
-        f"{progress.step:,} steps over {progress.examples:,} {unit}, {rate:.1f} {unit} a second."
+        f"{progress.step:,} steps over {progress.examples:,} {unit}, {rate:.1f} {unit} per second."
     )
     if progress.step < trained.planned_steps:
         patience = settings.early_stopping_patience

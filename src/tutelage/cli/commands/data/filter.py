@@ -72,7 +72,7 @@ class FilterOptions:
         int | None,
         _unset("Keep at most this many rows of each cluster of near-duplicate prompts."),
     ] = None
-    desirable: Annotated[bool, _unset("Drop KTO rows whose answer is marked as unwanted.")] = False
+    desirable: Annotated[bool, _unset("Drop KTO rows whose answer is labelled undesirable.")] = False
     run: Annotated[
         Path | None,
         Parameter(

@@ -49,7 +49,7 @@ def generate_rows(
     if output.dry_run:
         most = max_requests or default_requests(rows, rows_per_request)
         console.print_message(f"{asked.name} would get up to {most:,} requests, for up to {rows:,} rows.")
-        console.print_message("\nDry run: nothing was asked, nothing was written.")
+        console.print_message("\nDry run: no request was sent, nothing was written.")
         return
     with reporting() as reporter:
         made = generate(

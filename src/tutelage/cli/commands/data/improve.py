@@ -52,7 +52,7 @@ def improve_rows(
     if output.dry_run:
         requests = count_requests(rows, part, max_requests=max_requests)
         console.print_message(f"{asked.name} would get {requests:,} requests.")
-        console.print_message("\nDry run: nothing was asked, nothing was written.")
+        console.print_message("\nDry run: no request was sent, nothing was written.")
         return
     with reporting() as reporter:
         improved = improve(rows, asked, reporter, part, max_requests=max_requests, seed=model.seed)

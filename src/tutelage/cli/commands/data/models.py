@@ -25,7 +25,7 @@ class ModelOptions:
         ),
     ]
     temperature: Annotated[float, Parameter(help="Sampling temperature; 0 is greedy decoding.")] = 0.7
-    max_tokens: Annotated[int, Parameter(help="Maximum number of tokens per reply.")] = 1024
+    max_tokens: Annotated[int, Parameter(help="Maximum number of tokens per response.")] = 1024
     seed: Annotated[int, Parameter(help="Random seed of the requests.")] = 123
     timeout_seconds: Annotated[float, Parameter(help="Timeout of a request in seconds.")] = 300
     alias: Annotated[
