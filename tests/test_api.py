@@ -443,7 +443,7 @@ def test_a_run_is_found_from_another_folder_and_models_are_loaded_in_threads(pla
     [
         ("add --overwrite to replace it.", "add overwrite=True to replace it."),
         ("--allow-changes to go on, or --new.", "allow_changes=True to go on, or another output=."),
-        ("list them with --set data.overlong=drop.", 'list them with overlong="drop".'),
+        ("drop them with --set data.overlong=drop", 'drop them with overlong="drop"'),
         ("in float32: --set training.dtype=float32; or", 'in float32: dtype="float32"; or'),
         ("--set data.header=false.", "header=False."),
         ("--set training.max_steps=20", "max_steps=20"),

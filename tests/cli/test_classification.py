@@ -287,7 +287,7 @@ def check_verbs_that_do_not_fit(tutelage):
     ("rows", "message"),
     [
         ([(f"text {n}", "same") for n in range(30)], "every row has the label 'same'"),
-        ([(f"text {n}", "") for n in range(30)], "none of the 30 rows can be used"),
+        ([(f"text {n}", "") for n in range(30)], "none of the 30 rows is usable"),
     ],
 )
 def test_what_cannot_be_told_apart_is_refused_before_anything_is_written(

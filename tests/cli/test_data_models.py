@@ -80,7 +80,7 @@ def test_the_same_command_goes_on_where_the_server_failed(data, tmp_path):
         words += ["--model", f"openai:fake@{server.address}"]
         outcome = data(*words)
         assert outcome.code == 2
-        assert "The 2 replies so far are kept; the same command goes on from there." in outcome.err
+        assert "The 2 responses so far are kept. Run the same command again to resume." in outcome.err
         assert not (tmp_path / "new.jsonl").exists()
         is_mended = True
         asked_before = len(server.requests)
@@ -98,7 +98,7 @@ def test_fewer_rows_than_wanted_are_told(data):
         outcome = data("generate", "rows.json", "new.jsonl", "--model", f"openai:fake@{server.address}",
                        "--rows", 5, "--max-requests", 2)  # fmt: skip
     assert len(server.requests) == 2
-    assert "1  like a row that is there" in outcome.out
+    assert "1  near-duplicate of an existing row" in outcome.out
     assert "5 rows were requested." in outcome.out
 
 
@@ -106,7 +106,7 @@ def test_replies_without_a_row_are_counted_and_nothing_is_written(data, tmp_path
     with scripted_server(one_at_a_time(completion("Certainly!", model="fake"))) as server:
         outcome = data("generate", "rows.json", "new.jsonl", "--model", f"openai:fake@{server.address}",
                        "--rows", 5, "--max-requests", 2)  # fmt: skip
-    assert "2  no row that could be read" in outcome.out
+    assert "2  not a readable row" in outcome.out
     assert outcome.code == 2
     assert "No response of openai:fake held a usable row" in outcome.err
     assert not (tmp_path / "new.jsonl").exists()
@@ -133,7 +133,7 @@ def test_rows_are_improved_in_their_own_format_and_the_others_stay(data, tmp_pat
         {
             "row": 1,
             "outcome": "kept",
-            "reasons": [{"code": "synthetic.not_improvable", "message": "nothing is asked in it"}],
+            "reasons": [{"code": "synthetic.not_improvable", "message": "it has no prompt"}],
         }
     ]
 
@@ -159,7 +159,7 @@ def test_a_dry_run_asks_nothing(data, tmp_path):
         (["generate", "rows.json", "a.csv", "--rows", "1", "--model", "gguf:a", "--temperature", "-1"],
          "--temperature is -1.0, but it must be at least 0"),
         (["generate", "text.json", "a.csv", "--rows", "1", "--model", "gguf:a"], "no row with one question"),
-        (["improve", "rows.json", "a.txt", "--model", "gguf:a"], "no ending that names a kind of file"),
+        (["improve", "rows.json", "a.txt", "--model", "gguf:a"], "does not end in a known file type"),
         (["improve", "rows.json", "rows.json", "--model", "gguf:a"], "rows.json already exists."),
     ],
 )  # fmt: skip
@@ -203,7 +203,7 @@ def test_a_real_llama_cpp_server_is_asked_and_answers_in_rows(data, tmp_path, mo
     assert "Requests to openai:tiny: 2." in made.out
     (row,) = lines_of(tmp_path / "new.jsonl")
     assert [row["instruction"], row["output"]] == ["The instruction: 早.", "The output: 早."]
-    assert "1  like a row that is there" in made.out
+    assert "1  near-duplicate of an existing row" in made.out
     assert "Requests to openai:tiny: 2." in better.out
     rows = lines_of(tmp_path / "better.jsonl")
     assert [row["output"] == "The output: 早." for row in rows] == [True, True, False, False, False, False]

@@ -114,7 +114,7 @@ def test_rows_are_filtered_by_what_became_of_them_in_a_run(data, tmp_path, run):
     assert kept("--outcome", "dropped", "--outcome", "repaired")[0] == [3, 5, 6, 7]
     assert kept("--outcome", "kept")[0] == [row for row in range(40) if row not in (3, 5, 6, 7)]
     assert kept("--reason", "is empty")[0] == [6, 7]
-    assert kept("--reason", "output is empty", "--reason", "the same as row")[0] == [5, 6]
+    assert kept("--reason", "output is empty", "--reason", "duplicate of row")[0] == [5, 6]
     assert kept("--outcome", "dropped", "--reason", "is empty", "--min-answer-characters", "1")[0] == [7]
     told = kept("--outcome", "dropped", "--reason", "is empty")[1]
     assert f"36 kept in {run}" in " ".join(told.replace("  ", " ").split())
@@ -245,7 +245,7 @@ def test_rows_above_the_limit_go_along_and_rule_14_leaves_them_out(data, tmp_pat
         (["filter", "rows.json", "a.csv", "--matching", "(a"], "--matching '(a' is not a valid regular expression"),
         (["filter", "rows.json", "a.csv", "--per-cluster", "0"], "--per-cluster is 0, but it must be at least 1."),
         (["filter", "rows.json", "a.csv", "--matching", "zebra"], "No row is left to write to a.csv."),
-        (["filter", "rows.json", "a.xls", "--language", "en"], "a.xls has no ending that names a kind of file."),
+        (["filter", "rows.json", "a.xls", "--language", "en"], "a.xls does not end in a known file type."),
         (["sample", "rows.json", "a.csv", "--rows", "0"], "--rows is 0, but it must be at least 1."),
         (["sample", "rows.json", "a.csv", "--rows", "17"], "--rows is 17, but rows.json has only 16."),
         (["convert", "rows.json", "a.csv", "--chosen-only"], "Give the format with --to"),

@@ -236,7 +236,7 @@ def test_an_address_with_a_secret_is_refused_and_not_repeated(tutelage, place, m
 def test_an_address_without_a_secret_may_be_repeated(tutelage, place):
     """What refuses is the secret, and no other part of an address."""
     outcome = tutelage("check", "--data", "https://example.com/rows.json?page=2")
-    assert "https://example.com/rows.json?page=2 is an address" in outcome.err
+    assert "https://example.com/rows.json?page=2 is a URL" in outcome.err
 
 
 @pytest.mark.parametrize(

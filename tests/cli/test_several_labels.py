@@ -141,7 +141,7 @@ def test_lists_of_labels_are_the_same_as_texts_with_a_sign_between(tutelage, pla
 @pytest.mark.parametrize(
     ("labels", "message"),
     [
-        (["a|b", "c"], "with a label that holds data.label_separator, '|'"),
+        (["a|b", "c"], "with a label that contains data.label_separator, '|'"),
         ([1.5], "with a label that is not text"),
         ({"a": 1}, "'label' that is not text"),
     ],

@@ -160,7 +160,9 @@ def prepared_row(example: dict[str, Any]) -> PreparedRow:
 
 
 def _kept(parts: dict[str, list[dict[str, Any]]]) -> Iterable[dict[str, Any]]:
-    repairs = {row: [Message("data.crlf", "output: CRLF became LF").to_record()] for row in (3, 11)}
+    repairs = {
+        row: [Message("data.crlf", "output: CRLF was replaced with LF").to_record()] for row in (3, 11)
+    }
     for split, examples in parts.items():
         for example in examples:
             reasons = repairs.get(example["row"], [])
@@ -170,7 +172,7 @@ def _kept(parts: dict[str, list[dict[str, Any]]]) -> Iterable[dict[str, Any]]:
 
 def _dropped(last: int) -> Iterable[dict[str, Any]]:
     repeat, empty = (
-        Message("data.duplicate_row", "the same as row 0"),
+        Message("data.duplicate_row", "duplicate of row 0"),
         Message("data.empty", "output is empty"),
     )
     for row, reason in enumerate([repeat, repeat, repeat, empty], start=last):

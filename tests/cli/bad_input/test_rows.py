@@ -39,8 +39,8 @@ def test_a_folder_without_data_files_is_told(refused, place):
     (place / "data").mkdir()
     (place / "data" / "notes.txt").write_text("")
     assert refused("run", "--data", "data", "--output", "out") == (
-        "data holds no file of rows. Give one with the ending .json, .jsonl, .ndjson, .csv, .tsv, .parquet, each also"
-        " with .gz."
+        "data holds no data file. Add one that ends in .json, .jsonl, .ndjson, .csv, .tsv, .parquet, each"
+        " also with .gz."
     )
 
 
@@ -51,18 +51,18 @@ def test_a_folder_without_data_files_is_told(refused, place):
         (
             '[\n {"instruction": "a", "output": "b"},\n]',
             [
-                "rows.json:2:37: malformed JSON: a comma stands before the closing bracket",
-                "1 whole row stands before it.",
+                "rows.json:2:37: malformed JSON: there is a comma before the closing bracket",
+                "1 complete row comes before it.",
             ],
         ),
         (
             json.dumps(alpaca_values(9))[:-40],
-            ["rows.json:1:", "malformed JSON", "8 whole rows stand before it.", "Mend the file there."],
+            ["rows.json:1:", "malformed JSON", "8 complete rows come before it.", "Fix the file there."],
         ),
         ('[{"instruction": NaN}]', ["rows.json:1:2: malformed JSON: NaN is not JSON"]),
         (
             '[{"output": "a", "output": "b"}]',
-            ["rows.json:1:2: malformed JSON: the key 'output' stands twice in one object"],
+            ["rows.json:1:2: malformed JSON: the key 'output' appears twice in one object"],
         ),
         ('[{"a": ' + "[" * 99_999, ["rows.json:1:71: malformed JSON", "64 levels"]),
         ("", ["rows.json is empty. Give a file with at least one row"]),
@@ -75,9 +75,9 @@ def test_a_folder_without_data_files_is_told(refused, place):
         ),
         (
             lines_of([GOOD, {**GOOD, "output": 42}]),
-            ["row 1 (line 2) with 'output' that is not text; the first of them is a number", "quotation marks"],
+            ["row 1 (line 2) with 'output' that is not text; the first has a number", "quotation marks"],
         ),
-        (lines_of([GOOD, ["a"]]), ["row 1 (line 2) should be an object", "but the first of them is a list"]),
+        (lines_of([GOOD, ["a"]]), ["row 1 (line 2) should be an object", "but the first is a list"]),
         ('[{"instruction": "caf\xe9"}]'.encode("latin-1"), ["rows.json:1: byte 21 (0xe9) is not UTF-8"]),
         (lines_of([GOOD]), ["rows.json: with 1 usable row the", "split would be empty. Add rows"]),
         (

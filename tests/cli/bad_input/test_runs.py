@@ -217,12 +217,12 @@ def test_prepared_rows_that_were_edited_are_not_blamed_on_the_model(refused, tun
     unknown = numpy.load(ids)
     unknown[3] = 65_000
     for verb, path, content, told in [
-        ("train", train, b"", f"Could not read {train}: it is not as long as the table of its rows says."),
-        ("report", train, train.read_bytes()[:-9], f"Could not read {train}: it is not as long"),
+        ("train", train, b"", f"Could not read {train}: its length does not match the table of its rows."),
+        ("report", train, train.read_bytes()[:-9], f"Could not read {train}: its length does not match"),
         ("report", train, train.read_bytes().replace(b'"prompt"', b'"prempt"'), "has no prompt"),
         ("train", ids, ids.read_bytes()[:-2], f"Could not read {ids}: "),
         ("train", ids, numpy_bytes(unknown), "holds the token id 65000"),
-        ("evaluate", test, b"", f"Could not read {test}: it is not as long as the table of its rows says."),
+        ("evaluate", test, b"", f"Could not read {test}: its length does not match the table of its rows."),
     ]:
         whole = path.read_bytes()
         path.write_bytes(content)

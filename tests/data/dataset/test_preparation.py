@@ -213,7 +213,7 @@ def test_a_row_longer_than_the_context_stops_and_is_named_with_its_tokens():
     message = refused(values)
     assert message.startswith("Rows 4 (")
     assert ", 9 (" in message
-    assert "longer than the model's context of 512 tokens. Shorten them, or drop and list them" in message
+    assert "longer than the model's context of 512 tokens. Shorten them, or drop them" in message
     assert "longer than data.max_length of 40 tokens" in refused(alpaca_values(30), max_length=40)
 
 
@@ -270,7 +270,7 @@ def test_the_ledger_of_a_folder_names_the_file_of_each_row(tmp_path):
 
 def test_rows_that_are_all_unusable_are_refused_with_the_reasons():
     assert refused([{"instruction": "a", "output": ""}, {"instruction": " ", "output": "b"}]) == (
-        "rows.json: none of the 2 rows can be used: row 0: output is empty (data.empty, 2 rows)."
+        "rows.json: none of the 2 rows is usable: row 0: output is empty (data.empty, 2 rows)."
     )
 
 

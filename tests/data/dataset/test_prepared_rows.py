@@ -157,7 +157,7 @@ def test_a_label_that_does_not_fit_its_row_is_told(tmp_path, column):
     assert table[column].tolist() == [{"label": 5, "supervised": 1, "prompt_tokens": 3}[column]]
     table[column] = {"label": -2, "supervised": 2, "prompt_tokens": 2}[column]
     np.save(files.table, table)
-    with pytest.raises(RunFolderError, match="row 7 has a label that does not fit its counts of tokens"):
+    with pytest.raises(RunFolderError, match="row 7 has a label that does not match its token counts"):
         map_rows(files)
 
 
@@ -169,7 +169,7 @@ def test_an_answer_that_is_neither_desirable_nor_undesirable_is_told(tmp_path, l
     table = np.load(files.table)
     table["label"][1] = label
     np.save(files.table, table)
-    with pytest.raises(RunFolderError, match="row 8 has a label that does not fit its counts of tokens"):
+    with pytest.raises(RunFolderError, match="row 8 has a label that does not match its token counts"):
         map_rows(files)
 
 
@@ -189,7 +189,7 @@ def test_a_row_that_lost_its_label_is_told(tmp_path):
     table = np.load(files.table)
     table["label"] = -1
     np.save(files.table, table)
-    with pytest.raises(RunFolderError, match="row 7 has fewer ids than its counts of tokens say"):
+    with pytest.raises(RunFolderError, match="row 7 has fewer ids than its token counts"):
         map_rows(files)
 
 
@@ -197,5 +197,5 @@ def test_a_line_that_belongs_to_another_row_is_told(tmp_path):
     write_split(tmp_path, "train", rows_of([Example(7, (1, 2, 3), 1, 2)]))
     path = split_files(tmp_path, "train").texts
     path.write_text(path.read_text().replace('"row": 7', '"row": 8'))
-    with pytest.raises(RunFolderError, match="row 7 has another text than it was prepared with"):
+    with pytest.raises(RunFolderError, match="the text of row 7 has changed since it was prepared"):
         map_rows(split_files(tmp_path, "train"))[0]

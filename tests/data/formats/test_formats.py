@@ -203,7 +203,7 @@ def test_any_script_comes_through_any_format(name, value, wanted, text):
 def test_a_list_in_a_csv_cell_is_read_as_json():
     messages = [{"role": "user", "content": ASKED}, {"role": "assistant", "content": ANSWERED}]
     assert turns({"messages": json.dumps(messages)}) == PAIR
-    assert "whose text is no JSON" in refused([{"messages": "[{'role': 'user'}]"}])
+    assert "whose text is not valid JSON" in refused([{"messages": "[{'role': 'user'}]"}])
 
 
 def test_the_preference_file_of_the_book_trains_the_chosen_answers(tmp_path):
@@ -246,7 +246,7 @@ def test_rows_of_several_formats_are_counted_where_each_fits_exactly_one():
 def test_rows_that_fit_two_formats_stop_and_are_named_and_can_be_decided():
     both = {**GOOD, "messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]}
     assert refused([GOOD, both, both]) == (
-        "rows.json: rows 1 (line 2), 2 (line 3) could be alpaca or messages. Say which is meant with --set"
+        "rows.json: rows 1 (line 2), 2 (line 3) could be alpaca or messages. Choose one with --set"
         " data.format=alpaca, or remove the fields of the other."
     )
     assert turns(both, format="messages") == (user("a"), assistant("b"))
@@ -308,7 +308,7 @@ def test_a_map_may_exchange_names_and_prefers_a_key_with_a_dot_in_it():
 def test_a_map_that_leads_nowhere_is_told_with_its_rows():
     message = refused([{"a": {}, "output": "x"}], column_map={"instruction": "a.b"})
     assert "row 0 (line 1) without 'instruction'" in message
-    assert "data.column_map takes it from 'a.b', which is not there." in message
+    assert "data.column_map fills it from 'a.b', which does not exist." in message
 
 
 @pytest.mark.parametrize(
@@ -342,9 +342,9 @@ def test_null_in_a_needed_field_is_empty_text_for_the_checks_to_drop():
 def test_a_missing_field_is_told_with_its_rows_and_the_nearest_key():
     wrong = {"instruction": "a", "ouput": "b"}
     assert refused([GOOD, wrong, GOOD, wrong]) == (
-        "rows.json: rows 1 (line 2), 3 (line 4) without 'output'; the first of them has 'instruction', 'ouput'."
-        " Rename 'ouput' to 'output'. Rows of the format alpaca need 'instruction' and 'output' (and may have 'input',"
-        " 'system', 'history')."
+        "rows.json: rows 1 (line 2), 3 (line 4) without 'output'; the first has 'instruction', 'ouput'."
+        " Rename 'ouput' to 'output'. Rows of the format alpaca need 'instruction' and 'output' (and may"
+        " have 'input', 'system', 'history')."
     )
 
 
@@ -384,7 +384,7 @@ def test_many_wrong_rows_are_counted_and_not_all_named():
 )
 def test_a_field_that_is_not_text_is_told_by_its_kind(field, value, kind):
     message = refused([GOOD, {**GOOD, field: value}])
-    told = f"rows.json: row 1 (line 2) with {field!r} that is not text; the first of them is {kind}."
+    told = f"rows.json: row 1 (line 2) with {field!r} that is not text; the first has {kind}."
     assert message.startswith(f"{told} Put it in quotation marks")
     assert ("data.coerce=true" in message) == (not isinstance(value, list | dict))
 
@@ -408,27 +408,31 @@ def test_a_scalar_becomes_its_text_only_when_it_is_asked_for(value, text):
 def test_a_row_that_is_no_object_is_told_by_its_kind(value, kind):
     assert refused([GOOD, value]) == (
         "rows.json: row 1 (line 2) should be an object with instruction, input and output,"
-        f" but the first of them is {kind}."
+        f" but the first is {kind}."
     )
 
 
 @pytest.mark.parametrize(
     ("value", "told"),
     [
-        ({"messages": "a"}, "with 'messages' that is no list of turns; the first of them is text."),
-        ({"messages": ["a"]}, "with a turn in 'messages' that is no object; the first of them is text."),
+        ({"messages": "a"}, "with 'messages' that is not a list of messages; the first has text."),
+        (
+            {"messages": ["a"]},
+            "with a message in 'messages' that is not an object; the first has text.",
+        ),
         (
             {"messages": [{"role": "robot", "content": "a"}]},
-            "with a turn in 'messages' of an unknown role; the first of them is 'robot'. The roles are system,",
+            "with a message in 'messages' that has an unknown role; the first has 'robot'. The roles are"
+            " system,",
         ),
-        ({"messages": [{"content": "a"}]}, "of an unknown role; the first of them is null."),
+        ({"messages": [{"content": "a"}]}, "that has an unknown role; the first has null."),
         (
             {"messages": [{"role": "user", "content": 3}]},
-            "with 'content' in 'messages' that is not text; the first of them is a number.",
+            "with 'content' in 'messages' that is not text; the first has a number.",
         ),
         (
             {"messages": [{"role": "user", "content": [{"type": "image_url"}]}]},
-            "that holds more than text; the first of them is a part without text.",
+            "that holds more than text; the first has a part without text.",
         ),
         (
             {"messages": [{"role": "assistant", "tool_calls": [{"id": 3}]}]},
@@ -438,9 +442,9 @@ def test_a_row_that_is_no_object_is_told_by_its_kind(value, kind):
             {"conversations": [{"from": "human", "value": ["a", 1]}]},
             "that holds more than text",
         ),
-        ({**GOOD, "history": "a"}, "with 'history' that is no list of pairs of texts"),
-        ({**GOOD, "history": [["a"]]}, "with 'history' that is no list of pairs of texts"),
-        ({"chosen": "a", "rejected": "b"}, "with 'chosen' and 'rejected' but no prompt"),
+        ({**GOOD, "history": "a"}, "with 'history' that is not a list of pairs of texts"),
+        ({**GOOD, "history": [["a"]]}, "with 'history' that is not a list of pairs of texts"),
+        ({"chosen": "a", "rejected": "b"}, "with 'chosen' and 'rejected' but without a prompt"),
         ({"text": "a", "label": None, "x": 1}, None),
         ({"text": "a", "label": 1.5}, "with 'label' that is not text"),
     ],

@@ -79,7 +79,7 @@ def test_beyond_a_number_of_rows_prompts_are_compared_for_equality_alone(opened,
     assert (0, 60) in pairs and (40, 61) not in pairs
     (told,) = [finding for finding in partly.findings if finding.rule == 13 and finding.row is None]
     assert told.message.startswith(
-        "near-duplicates were looked for among the first 61 rows; the 1 after them"
+        "near-duplicates were searched among the first 61 rows; in the 1 rows after them"
     )
 
 
@@ -105,7 +105,7 @@ def test_the_answer_that_most_rows_have_is_found_wherever_it_stands(opened):
         count = sum(value["output"] == "yes" for value in values)
         findings = lint_rows(opened(values), DataSettings(), None).findings
         told = [finding.message for finding in findings if finding.rule == 26]
-        expected = [f"{count} of {len(values)} rows have one and the same answer: 'yes'"]
+        expected = [f"{count} of {len(values)} rows have the same answer: 'yes'"]
         assert told == (expected if count * 2 > len(values) else [])
 
 

@@ -65,7 +65,7 @@ def test_lengths_are_bounds_that_are_themselves_allowed():
 
 
 def test_a_cluster_keeps_as_many_of_its_rows_as_it_may():
-    reason = ("filter.cluster_full", "more than 2 of one cluster of near-duplicates")
+    reason = ("filter.cluster_full", "more than 2 in one cluster of near-duplicates")
     assert left_out(per_cluster=2) == {3: reason, 6: reason}
     # Rows that another criterion leaves out take no place in their cluster.
     assert set(left_out(per_cluster=2, not_matching=[re.compile("cherry")])) == {2, 6}

@@ -22,16 +22,16 @@ def rendered(template=None):
     [
         (
             "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}",
-            "it did not come to an end within 1 seconds",
+            "it did not finish within 1 seconds",
         ),
-        ("{{ 9 ** (9 ** 9) }}", "it did not come to an end within 1 seconds"),
+        ("{{ 9 ** (9 ** 9) }}", "it did not finish within 1 seconds"),
         ("{{ 'a' * 1000000000 }}", "it needs more than 512 MiB of memory"),
         (
             "{% set n = namespace(s='a') %}{% for i in range(40) %}{% set n.s = n.s ~ n.s %}{% endfor %}{{ n.s }}",
             "it needs more than 512 MiB of memory",
         ),
         ("{{ 'a'.ljust(1000000000) }}", "it needs more than 512 MiB of memory"),
-        ("{{ 'a' * 2000000 }}", "it writes 2,000,000 characters, and 1,048,576 are allowed"),
+        ("{{ 'a' * 2000000 }}", "it wrote 2,000,000 characters, but the limit is 1,048,576"),
         ("{{ raise_exception('no system turns') }}", "no system turns"),
         ("{% if %}", "Expected an expression"),
     ],
@@ -40,7 +40,7 @@ def test_a_template_without_end_or_measure_is_refused_and_the_next_one_is_render
     template, fault, monkeypatch
 ):
     # Long for what ends by itself, which on a busy machine may take a while.
-    monkeypatch.setattr(chat_templates, "LONGEST_SECONDS", 1.0 if "come to an end" in fault else 60.0)
+    monkeypatch.setattr(chat_templates, "LONGEST_SECONDS", 1.0 if "not finish" in fault else 60.0)
     with pytest.raises(ModelError) as refusal:
         rendered(template)
     assert str(refusal.value).startswith("The model's chat template fails on a conversation of user: ")

@@ -256,17 +256,17 @@ def test_a_masked_answer_stays_masked_where_everything_is_learnt(key):
         (
             "{% for m in messages %}{% if m.role != 'system' %}<{{ m.role }}>{{ m.content }}{% endif %}{% endfor %}"
             "{% if add_generation_prompt %}<assistant>{% endif %}",
-            "does not show each of system, user, assistant, user, assistant once",
+            "does not render each message (system, user, assistant, user, assistant) exactly once",
         ),
         (
             "{% for m in messages %}<{{ m.role }}>{{ m.content if loop.last or m.role == 'user' else '…' }}{% endfor %}"
             "{% if add_generation_prompt %}<assistant>{% endif %}",
-            "does not show each of",
+            "does not render each message",
         ),
         (
             "{% for m in messages %}<{{ m.role }}>{% if loop.last and m.role == 'assistant' %}<think>{% endif %}"
             "{{ m.content }}{% endfor %}{% if add_generation_prompt %}<assistant><think>{% endif %}",
-            "opens the assistant's turn differently",
+            "starts the assistant message differently",
         ),
     ],
 )

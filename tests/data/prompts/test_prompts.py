@@ -299,11 +299,11 @@ def test_the_end_of_turn_is_what_the_template_writes_after_an_answer():
     [
         (None, "has no chat template"),
         ("{{ raise_exception('only systems') }}", "only systems"),
-        ("{{ messages[0]['content'] }}", "does not show each of"),
+        ("{{ messages[0]['content'] }}", "does not render each message"),
         (
             "{% for m in messages %}<{{ m.role }}>{{ m.content }}{% endfor %}"
             "{% if add_generation_prompt %}<model>{% endif %}",
-            "opens the assistant's turn differently",
+            "starts the assistant message differently",
         ),
     ],
 )
@@ -328,5 +328,5 @@ def test_a_tokenizer_whose_vocabulary_spells_controls_as_plain_text_is_refused()
     backend.add_special_tokens(["</s>"])
     tokenizer = PreTrainedTokenizerFast(tokenizer_object=backend, eos_token="</s>", unk_token="<unk>")
     assert tokenizer.eos_token_id in encode_text(tokenizer, "a</s>b")  # what would go wrong
-    with pytest.raises(ModelError, match="'</s>' wherever it stands"):
+    with pytest.raises(ModelError, match="'</s>' into a control token anywhere"):
         make_renderer(tokenizer, "alpaca")

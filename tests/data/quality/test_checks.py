@@ -60,8 +60,8 @@ def test_an_exact_repeat_is_dropped_and_names_the_first():
         make_rows([("a", "", "b"), ("a", "", "c"), ("a", "", "b"), ("a\r\n", "", "b"), ("a\n", "", "b")])
     )
     assert [row.outcome for row in checked] == ["kept", "kept", "dropped", "repaired", "dropped"]
-    assert checked[2].reasons == (Message("data.duplicate_row", "the same as row 0"),)
-    assert checked[4].reasons == (Message("data.duplicate_row", "the same as row 3"),)
+    assert checked[2].reasons == (Message("data.duplicate_row", "duplicate of row 0"),)
+    assert checked[4].reasons == (Message("data.duplicate_row", "duplicate of row 3"),)
 
 
 fields = st.text(alphabet=st.sampled_from("ab \n\r\x00\ud800😀"), max_size=4)
@@ -197,9 +197,9 @@ def test_every_turn_is_repaired_and_named():
     one = checked(user("a\r\n"), assistant("b"), user("c\x00"), assistant("\ud800"))
     assert one.row.messages == (user("a\n"), assistant("b"), user("c"), assistant("\ufffd"))
     assert [(reason.code, reason.text.split(":")[0]) for reason in one.reasons] == [
-        ("data.crlf", "turn 1 (user)"),
-        ("data.nul_characters", "turn 3 (user)"),
-        ("data.lone_surrogate", "turn 4 (assistant)"),
+        ("data.crlf", "message 1 (user)"),
+        ("data.nul_characters", "message 3 (user)"),
+        ("data.lone_surrogate", "message 4 (assistant)"),
     ]
 
 

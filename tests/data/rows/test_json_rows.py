@@ -59,7 +59,7 @@ def test_one_row_alone_is_a_row(read):
 @pytest.mark.parametrize(
     ("content", "place", "told"),
     [
-        ('[\n {"a": "x"},\n {"a": "y"},\n]', "3:12", "a comma stands before the closing bracket"),
+        ('[\n {"a": "x"},\n {"a": "y"},\n]', "3:12", "there is a comma before the closing bracket"),
         ('[\n {"a": "x"}\n {"a": "y"}\n]', "3:2", "expected a comma"),
         ('[\n {"a": "x"},\n {"a": y}\n]', "3:8", "Expecting value"),
         ('[\n {"a": "x",}\n]', "2:12", ""),
@@ -80,7 +80,7 @@ def test_malformed_json_is_told_by_line_column_and_excerpt(refused, tmp_path, co
     assert message.startswith(f"{tmp_path / 'rows.json'}:{place}: malformed JSON: ")
     assert told in message
     assert content.split("\n")[line - 1].strip()[:6] in message.split("near ")[1]
-    assert message.endswith("Mend the file there.")
+    assert message.endswith("Fix the file there.")
 
 
 @pytest.mark.parametrize(
@@ -96,7 +96,7 @@ def test_a_file_cut_anywhere_is_refused_with_the_number_of_whole_rows_before_the
         message = refused(cut)
         assert "malformed JSON" in message
         rows_before = _whole_rows(cut)
-        told = "1 whole row stands" if rows_before == 1 else f"{rows_before} whole rows stand"
+        told = "1 complete row comes" if rows_before == 1 else f"{rows_before} complete rows come"
         assert (f" {told} before it." in message) == (rows_before > 0), cut
 
 

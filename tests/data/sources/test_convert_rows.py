@@ -162,10 +162,14 @@ def test_the_model_sees_the_same_ids_after_a_row_has_gone_through_every_format(t
     ("name", "row", "what"),
     [
         ("alpaca", Conversation(0, (user("a"), assistant("b", is_supervised=False))), "not trained on"),
-        ("alpaca", Conversation(0, (user("a"), assistant("", CALL))), "other turns"),
-        ("sharegpt", Conversation(0, (user("a"), assistant("b", CALL))), "a text beside a tool call"),
+        ("alpaca", Conversation(0, (user("a"), assistant("", CALL))), "messages that do not alternate"),
+        (
+            "sharegpt",
+            Conversation(0, (user("a"), assistant("b", CALL))),
+            "a message with both a text and a tool call",
+        ),
         ("question-answer", conversations("a")[3], "more than one question"),
-        ("text-label", conversations("a")[2], "a system text"),
+        ("text-label", conversations("a")[2], "a system message"),
         ("text", conversations("a")[0], "a question and its answer"),
         ("messages", conversations("a")[11], "plain text"),
         ("messages", conversations("a")[12], "a rejected answer"),

@@ -44,7 +44,7 @@ def test_utf_16_with_its_mark_is_read_and_noted(read, refused, mark_and_encoding
     source = read(content)
     assert values_of(source) == SPELLINGS
     assert codes_of(source.notes) == ["data.utf_16"]
-    assert "begins like UTF-16 but is damaged at byte" in refused(content + b"\x00")
+    assert "starts like UTF-16 but is damaged at byte" in refused(content + b"\x00")
 
 
 def test_latin_1_is_refused_with_the_first_bad_byte_and_its_line(refused, tmp_path):
@@ -67,8 +67,8 @@ def test_an_encoding_that_is_named_is_read_with_and_a_wrong_one_told(read, refus
     assert values_of(read(content, encoding="gb18030"))[1] == {"a": "请把句子改写"}
     assert "is not UTF-8" in refused(content)
     assert "is not ASCII" in refused(content, encoding="ascii")
-    assert "which is no encoding of text" in refused(content, encoding="rot13")
-    assert "which is no encoding of text" in refused(content, encoding="klingon")
+    assert "which is not a text encoding" in refused(content, encoding="rot13")
+    assert "which is not a text encoding" in refused(content, encoding="klingon")
 
 
 # Gzip
@@ -127,11 +127,11 @@ def test_csv_is_known_by_its_ending_where_the_header_says_nothing(read, refused)
     ("content", "told"),
     [
         ("instruction,output\na,b\n\nc\n", "rows.csv:4: row 1 has 1 cells, but the header names 2 columns"),
-        ("instruction,output,output\na,b,c\n", "names the column 'output' twice"),
+        ("instruction,output,output\na,b,c\n", "has two columns named 'output'"),
         ("instruction,output\n", "holds no rows"),
         (
             'instruction,output\na,b\na,"b\n',
-            "malformed CSV: unexpected end of data. 1 whole rows stand before",
+            "malformed CSV: unexpected end of data. 1 complete rows come before",
         ),
         ('instruction,output\na,"b"c\n', "rows.csv:2: malformed CSV: ',' expected after"),
         (b"instruction,output\na,caf\xe9\n", "(0xe9) is not UTF-8"),
@@ -159,23 +159,23 @@ def test_parquet_keeps_nested_values(read):
 
 
 def test_damaged_or_enormous_parquet_is_told(refused):
-    assert "is no whole Parquet file" in refused(b"PAR1 and nothing more")
+    assert "is not a complete Parquet file" in refused(b"PAR1 and nothing more")
     whole = parquet_of([{"text": "a" * 1_000_000, "label": "b"}] * 40)
     assert len(whole) < 100_000  # one text, said forty times
     assert "unpacks to more than 30,000,000 bytes" in refused(whole, max_file_bytes=30_000_000)
-    assert "is no whole Parquet file" in refused(whole[: len(whole) // 2])
+    assert "is not a complete Parquet file" in refused(whole[: len(whole) // 2])
 
 
 @pytest.mark.parametrize(
     ("begin", "told"),
     [
         (b"PK\x03\x04", "an Excel sheet. Save the sheet as CSV"),
-        (b"\xfd7zXZ", "packed with xz"),
-        (b"BZh9", "packed with bzip2"),
-        (b"\x28\xb5\x2f\xfd", "packed with zstd"),
+        (b"\xfd7zXZ", "compressed with xz"),
+        (b"BZh9", "compressed with bzip2"),
+        (b"\x28\xb5\x2f\xfd", "compressed with zstd"),
         (b"SQLite format 3\x00", "an SQLite database"),
         (b"ARROW1\x00\x00", "Write it as Parquet"),
-        (b"version https://git-lfs.github.com/spec/v1\n", "a pointer of Git LFS, not the data"),
+        (b"version https://git-lfs.github.com/spec/v1\n", "a Git LFS pointer, not the data"),
     ],
 )
 def test_other_kinds_of_files_are_told_by_their_first_bytes(refused, begin, told):

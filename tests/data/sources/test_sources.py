@@ -38,14 +38,14 @@ def test_a_name_that_no_file_can_have_is_refused(tmp_path, monkeypatch, name):
 @needs_pipes
 def test_a_pipe_is_refused_and_not_waited_for(tmp_path):
     os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(DataError, match="is no ordinary file"):
+    with pytest.raises(DataError, match="is not a regular file"):
         read_source(str(tmp_path / "pipe"), cache=tmp_path)
 
 
 def test_a_file_beyond_the_limit_is_refused_before_it_is_read(tmp_path):
     with (tmp_path / "huge.json").open("wb") as file:
         file.truncate(DataSettings().max_file_bytes + 1)
-    with pytest.raises(DataError, match="files are read up to 104,857,600. Split it"):
+    with pytest.raises(DataError, match="but the limit is 104,857,600. Split it"):
         read_source(str(tmp_path / "huge.json"), cache=tmp_path)
 
 
@@ -108,7 +108,7 @@ def test_a_hash_that_is_named_has_to_be_the_files(read, refused):
 
 
 def test_an_address_needs_a_hash_and_https(tmp_path):
-    with pytest.raises(DataError, match="Name the SHA-256 that you expect: --set data.sha256"):
+    with pytest.raises(DataError, match="Set the SHA-256 that you expect: --set data.sha256"):
         read_source("https://files.example/rows.json", cache=tmp_path)
     for address in ("http://files.example/rows.json", "ftp://files.example/rows", "file:///etc/passwd"):
         with pytest.raises(FetchError, match="is not an https address"):
@@ -140,7 +140,7 @@ def test_a_local_data_set_is_read_through_datasets(tmp_path, monkeypatch):
     held_back = read_source(f"hf:{tmp_path / 'set'}", cache=tmp_path, settings=DataSettings(hub_split="test"))
     assert values_of(held_back) == SPELLINGS[3:]
     assert source.sha256 != held_back.sha256
-    with pytest.raises(DataError, match="could not be had"):
+    with pytest.raises(DataError, match="Could not load the data set"):
         read_source(f"hf:{tmp_path / 'set'}", cache=tmp_path, settings=DataSettings(hub_split="nothing"))
-    with pytest.raises(DataError, match="could not be had"):
+    with pytest.raises(DataError, match="Could not load the data set"):
         read_source(f"hf:{tmp_path / 'none'}", cache=tmp_path)

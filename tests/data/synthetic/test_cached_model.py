@@ -65,7 +65,7 @@ def test_a_fault_says_that_what_was_answered_is_kept(tmp_path):
     ask(model, seed=1)
     ask(model, seed=2)
     with pytest.raises(
-        LanguageModelError, match="It is down. The 2 replies so far are kept; the same command"
+        LanguageModelError, match="It is down. The 2 responses so far are kept. Run the same command"
     ):
         ask(model, seed=3)
     chat.reply = lambda question: "up again"

@@ -52,7 +52,7 @@ def test_new_rows_are_taken_until_there_are_enough(tmp_path):
     ]
     made, chat = invented(tmp_path, responses, rows=5)
     assert [one.row.response for one in made.rows] == [f"On {subject}." for subject in SUBJECTS[:5]]
-    assert made.refused == {"more than were wanted": 1}
+    assert made.refused == {"more rows than requested": 1}
     assert made.requests == len(chat.questions) == 3
 
 
@@ -61,20 +61,20 @@ def test_what_repeats_a_row_that_is_there_is_not_taken(tmp_path):
     responses = [reply_of(copy, on("chess")), reply_of(on("chess"), on("opera"))]
     made, _ = invented(tmp_path, responses, max_requests=2)
     assert [one.row.response for one in made.rows] == ["On chess.", "On opera."]
-    assert made.refused == {"like a row that is there": 2}
+    assert made.refused == {"near-duplicate of an existing row": 2}
 
 
 @pytest.mark.parametrize(
     ("reply", "reason"),
     [
-        ("Sure! Here are two rows.", "no row that could be read"),
-        ('{"rows": [{"instruction": "a"', "no row that could be read"),
-        (reply_of({"instruction": "a", "output": 5, "input": ""}), "no row that could be read"),
-        ('{"rows": []}', "no row that could be read"),
+        ("Sure! Here are two rows.", "not a readable row"),
+        ('{"rows": [{"instruction": "a"', "not a readable row"),
+        (reply_of({"instruction": "a", "output": 5, "input": ""}), "not a readable row"),
+        ('{"rows": []}', "not a readable row"),
         (reply_of(row("Name a fruit.", " ")), "output is empty"),
         (reply_of(row("", "A pear.")), "instruction is empty"),
         ('{"rows": [{"instruction": "a\\ud800", "input": "", "output": "b"}]}',
-         "would need a repair: instruction: lone surrogates became U+FFFD"),
+         "would need a repair: instruction: lone surrogates were replaced with U+FFFD"),
     ],
 )  # fmt: skip
 def test_what_is_no_good_row_is_counted_by_its_reason_and_costs_no_more_than_is_allowed(
@@ -142,7 +142,7 @@ def test_an_answer_is_written_anew_and_the_rest_of_the_talk_stays(tmp_path):
 
 
 def test_what_was_repaired_while_reading_does_not_keep_an_answer_from_being_written_anew(tmp_path):
-    dropped = (Message("data.null_arguments_dropped", "tool call f: null arguments were left out: a"),)
+    dropped = (Message("data.null_arguments_dropped", "tool call f: null arguments were dropped: a"),)
     talk = replace(TALK, messages=(ChatMessage("system", ""), *TALK.messages[1:]), repairs=dropped)
     (done,), _ = improved(tmp_path, [talk], ['{"reflection": "", "output": "Because it rained."}'])
     assert (done.unchanged, done.row.response) == (None, "Because it rained.")
@@ -177,16 +177,16 @@ def test_a_new_instruction_that_is_like_another_row_is_not_taken(tmp_path):
 @pytest.mark.parametrize(
     ("turns", "format", "part", "reason"),
     [
-        ((ChatMessage("assistant", "Text."),), "text", "response", "nothing is asked in it"),
-        ((), "messages", "response", "nothing is asked in it"),
+        ((ChatMessage("assistant", "Text."),), "text", "response", "it has no prompt"),
+        ((), "messages", "response", "it has no prompt"),
         (SEEDS[0].messages, "text-label", "response", "its answer is a label"),
         (
             (ChatMessage("user", "a"), ChatMessage("assistant", "", calls=("{}",))),
             "messages",
             "response",
-            "no answer in words",
+            "not a text answer",
         ),
-        (TALK.messages[:-1], "messages", "response", "no answer in words"),
+        (TALK.messages[:-1], "messages", "response", "not a text answer"),
         (TALK.messages, "messages", "instruction", "more than one question"),
     ],
 )

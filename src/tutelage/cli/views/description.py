@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
 CLUSTERS_SHOWN = 5
 ROWS_SHOWN = 8
+SHARES = {"half up to": "median", "nine of ten up to": "p90"}  # the keys of --json as table headings
 
 
 def show_description(found: "Description") -> None:
@@ -23,7 +24,7 @@ def show_description(found: "Description") -> None:
     console.print_message(_shares("Languages", found.languages))
     console.print_message()
     console.heading("Lengths")
-    shares = list(next(iter(found.lengths.values()), {}))
+    shares = [SHARES.get(name, name) for name in next(iter(found.lengths.values()), {})]
     rows = [[what, *(f"{value:,}" for value in at.values())] for what, at in found.lengths.items()]
     if rows:
         console.table(["", *shares], rows, numeric=range(1, len(shares) + 1))

@@ -40,12 +40,14 @@ def _described(name: str, sides: SplitAssigner, settings: DataSettings) -> Empty
     if len(groups) == 1:
         shared = f"all {counted} have the same prompt"
     else:
-        shared = f"the {counted} have only {len(groups):,} different prompts, {groups[0]:,} rows the same one"
-    rule = f"data.split={settings.split} keeps rows of one prompt together"
+        shared = (
+            f"the {counted} have only {len(groups):,} different prompts, {groups[0]:,} rows with the same one"
+        )
+    rule = f"data.split={settings.split} keeps rows with the same prompt together"
     what = f"{shared}; {rule}, so the {name} split would be empty"
     options = [
-        "Use --split position, which also trains on prompts of the test rows and warns of these leaks",
+        "Use --split position, which also trains on prompts of the test rows and warns about these leaks",
         *([alone] if alone else []),
-        "or give rows of other prompts",
+        "or add rows with other prompts",
     ]
     return EmptySplit("data.too_few_prompts", what, f"{'; '.join(options)}.")

@@ -62,7 +62,7 @@ class Ledger:
 
     def note(self, checked: CheckedRow) -> None:
         """Take in the next row."""
-        assert checked.row.row == len(self._outcomes), "every row has its line"
+        assert checked.row.row == len(self._outcomes), "every row has a line"
         self._outcomes.append(OUTCOMES.index(checked.outcome))
         if checked.reasons:
             self._reasons[checked.row.row] = checked.reasons

@@ -101,7 +101,7 @@ def prepare(
         _check_lengths(overlong, limit, settings)
     if not len(sides.rows):
         read = ledger.counts()["read"]
-        told = f"{source.name}: none of the {read:,} rows can be used: {'; '.join(ledger.reasons())}."
+        told = f"{source.name}: none of the {read:,} rows is usable: {'; '.join(ledger.reasons())}."
         raise DataError("data.no_usable_rows", told)
     stands = _divided(folder, sides, settings, source.name, vocabulary, answers=encoder.answers)
     counts = {name: int((stands == side).sum()) for side, name in enumerate(SPLITS)}
@@ -236,9 +236,9 @@ def check_token_ids(
         text = f" ({text_of(token)!r})" if text_of else ""
         raise DataError(
             "data.unknown_token_id",
-            f"Row {row} holds the token id {token}{text}, and the model knows those from 0 to {vocabulary - 1}. If the"
-            " prepared rows were edited, prepare again with --overwrite; if not, the model's tokenizer.json is that of"
-            " another model.",
+            f"Row {row} holds the token id {token}{text}, but the model's ids end at {vocabulary - 1}. If"
+            " the prepared rows were edited, prepare again with --overwrite; if not, tokenizer.json belongs"
+            " to a different model.",
         )
 
 
@@ -249,6 +249,6 @@ def _check_lengths(overlong: Sequence[tuple[int, int]], limit: int, settings: Da
     raise DataError(
         "data.too_long",
         f"{'Row' if len(overlong) == 1 else 'Rows'} {named}{more}: longer than {owner} of {limit:,} tokens."
-        " Shorten them, or drop and list them with --set data.overlong=drop.",
+        " Shorten them, or drop them with --set data.overlong=drop; the ledger lists them.",
         row=overlong[0][0],
     )

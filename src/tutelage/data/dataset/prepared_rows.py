@@ -137,7 +137,7 @@ def _map_further_answers(rows: "PreparedRows", files: SplitFiles) -> "PreparedRo
     found = map_rows(files)
     with reading_faults(files.table):
         if not np.array_equal(found.row_numbers, rows.row_numbers):
-            raise ValueError("its rows are not those of the first answers")
+            raise ValueError("its rows differ from the rows of the first answers")
     return found
 
 
@@ -149,7 +149,7 @@ def map_rows(files: SplitFiles) -> "PreparedRows":
     ids, table, spans = _map(files.ids), _map(files.table), _map(files.spans)
     with reading_faults(files.table):
         if table.dtype != ROW or table.ndim != 1:
-            raise ValueError("it is no table of prepared rows")
+            raise ValueError("it is not a table of prepared rows")
     with reading_faults(files.ids):
         if ids.dtype not in (id_type(0), id_type(2**31)) or ids.ndim != 1:
             raise ValueError("it holds no token ids")
@@ -213,7 +213,7 @@ class PreparedRows(Sequence[PreparedRow]):
         example = self.example(index)
         with reading_faults(self._split.files.texts):
             if (record["row"], record["tokens"]) != (example.row, example.tokens):
-                raise ValueError(f"row {example.row} has another text than it was prepared with")
+                raise ValueError(f"the text of row {example.row} has changed since it was prepared")
         return PreparedRow(record["prompt"], record["response"], example)
 
     def example(self, index: int) -> Example:

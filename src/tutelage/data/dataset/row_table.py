@@ -33,7 +33,7 @@ def pack_row(example: Example, *, ids_end: int, text_end: int, spans_end: int) -
 def check_length(ends: np.ndarray, length: int) -> None:
     """Raise ValueError where what ends at these places is not as long as its file: (rows,)."""
     if (np.diff(ends, prepend=0) < 0).any() or (ends[-1] if len(ends) else 0) != length:
-        raise ValueError("it is not as long as the table of its rows says")
+        raise ValueError("its length does not match the table of its rows")
 
 
 def predicts_label(table: np.ndarray, ids: np.ndarray) -> np.ndarray:
@@ -48,9 +48,9 @@ def check_counts(table: np.ndarray) -> None:
     for column in ("supervised", "prompt_tokens"):
         wrong = (table[column] < 1) | (table[column] >= ids + is_class)
         if wrong.any():
-            raise ValueError(f"row {table['row'][wrong][0]} has fewer ids than its counts of tokens say")
+            raise ValueError(f"row {table['row'][wrong][0]} has fewer ids than its token counts")
     wrong = np.where(
         is_class, (label < 0) | (table["supervised"] != 1), (label < WITHOUT_LABEL) | (label > 1)
     )
     if wrong.any():
-        raise ValueError(f"row {table['row'][wrong][0]} has a label that does not fit its counts of tokens")
+        raise ValueError(f"row {table['row'][wrong][0]} has a label that does not match its token counts")

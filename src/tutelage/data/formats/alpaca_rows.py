@@ -23,9 +23,9 @@ def _history(value: Value) -> tuple[ChatMessage, ...]:
         if not isinstance(pair, list) or len(pair) != 2 or not all(isinstance(text, str) for text in pair):
             raise RowError(
                 "data.history_malformed",
-                "with 'history' that is no list of pairs of texts",
+                "with 'history' that is not a list of pairs of texts",
                 json_kind(pair),
-                'It should be [["question", "answer"], …].',
+                'Write it as [["question", "answer"], …].',
             )
         turns += [ChatMessage("user", pair[0]), ChatMessage("assistant", pair[1])]
     return tuple(turns)

@@ -28,8 +28,8 @@ def check_field_names(
         if meant is not None and meant not in filled:
             raise DataError(
                 "data.unknown_map_field",
-                f"data.column_map takes {field!r} from {path!r}, and no format has a field of that name."
-                f"{did_you_mean(f'{meant}={path}')}",
+                f"data.column_map fills {field!r} from {path!r}, but no format has a field of that"
+                f" name.{did_you_mean(f'{meant}={path}')}",
             )
 
 
@@ -48,7 +48,7 @@ def left_by_map(value: Mapping[str, Any], paths: Mapping[str, str]) -> Iterator[
     taken = _taken(value, paths)
     for field, path in paths.items():
         if field not in taken and value.get(field) not in NOTHING and field_at(value, path)[0]:
-            yield f"{field!r}, which data.column_map takes from {path!r},"
+            yield f"{field!r}, which data.column_map fills from {path!r},"
     steps = [path.split(".") for path in paths.values() if path not in value]
     for field in sorted({path[0] for path in steps if path[0] in value} - {*paths.values()}):
         yield from _beside(value[field], [path[1:] for path in steps if path[0] == field], field)

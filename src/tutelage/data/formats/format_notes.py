@@ -22,12 +22,16 @@ def format_notes(formats: Mapping[str, int], *, row_format: str | None) -> list[
         )
     if formats.get("preference") and row_format != "preference":
         told = (
-            f"{formats['preference']:,} preference rows: the chosen answer is trained and the rejected one is not used;"
-            f" training.objective={objective_of_rows('preference')} trains on both."
+            f"{formats['preference']:,} preference rows: only the chosen answer is trained on, and the"
+            f" rejected one is not used. training.objective={objective_of_rows('preference')} trains on"
+            " both."
         )
         notes.append(Message("data.rejected_not_used", told))
     if formats.get("text"):
-        told = f"{formats['text']:,} rows are plain text: they are trained as they stand, without the prompt style."
+        told = (
+            f"{formats['text']:,} rows are plain text and are trained on as they are, without the prompt"
+            " template."
+        )
         notes.append(Message("data.plain_text", told))
     return notes
 
@@ -37,8 +41,8 @@ def blank_system_notes(rows: int) -> list[Message]:
     if not rows:
         return []
     told = (
-        f"{rows:,} rows have an empty system message. The model's chat template may then leave out the default system"
-        " text that it writes in rows without the message."
+        f"{rows:,} rows have an empty system message. For them, the model's chat template may omit the"
+        " default system text that it adds to rows without a system message."
     )
     return [Message("data.empty_system_message", told)]
 
@@ -60,16 +64,17 @@ def _unused_field(key: str, count: int, names: Sequence[str]) -> Message:
     are_pairs = "preference" in names
     if key.startswith("rejected") and not are_pairs:
         told = (
-            f"{count:,} rows have a field {key!r}, which is not used: they are trained as plain answers."
-            f" training.objective={objective_of_rows('preference')} trains on both, from the fields 'chosen' and"
-            " 'rejected'; `--map chosen=FIELD` names another one."
+            f"{count:,} rows have a field {key!r}, which is not used: only their answers are trained on."
+            f" training.objective={objective_of_rows('preference')} trains on both, from the fields 'chosen'"
+            " and 'rejected'; use `--map chosen=FIELD` if a field has another name."
         )
         return Message("data.rejected_not_used", told)
     if key in (LABEL, TAG) and not are_pairs:
         told = (
-            f"{count:,} rows have a field {key!r}, which is not used: they are trained as plain answers. To"
-            f" train labels, choose training.objective={objective_of_rows('text-label')}, whose rows are a text and its"
-            f" label; or training.objective={objective_that_reads(LABEL)}, if a label says whether an answer is wanted."
+            f"{count:,} rows have a field {key!r}, which is not used: only their answers are trained on. To"
+            f" train on labels, choose training.objective={objective_of_rows('text-label')}, whose rows are"
+            f" a text and its label; or training.objective={objective_that_reads(LABEL)}, if a label marks"
+            " an answer as desirable or undesirable."
         )
         return Message("data.label_not_used", told)
     told = f"The field {key!r} ({count:,} rows) is not used.{_meant(key, fields_of(names))}"

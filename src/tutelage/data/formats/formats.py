@@ -122,7 +122,8 @@ class ConversationReader:
             *(
                 Message(
                     "data.text_read_as_messages",
-                    f"The texts of {field!r} hold messages as JSON, and were read as such ({count:,} times).",
+                    f"The texts of {field!r} hold messages as JSON, and were read as messages ({count:,}"
+                    " times).",
                 )
                 for field, count in self._reading.as_messages.items()
             ),
@@ -220,14 +221,14 @@ class ConversationReader:
         if self._other_values.count:
             raise DataError(
                 "data.row_not_object",
-                f"{self._source}: {self._other_values} should be an object with instruction, input and output,"
-                f" but the first of them is {json_kind(self._other_values.first.value)}.",
+                f"{self._source}: {self._other_values} should be an object with instruction, input and"
+                f" output, but the first is {json_kind(self._other_values.first.value)}.",
                 row=self._other_values.first.row,
             )
         for found, rows in self._unclear.items():
             raise DataError(
                 "data.ambiguous_format",
-                f"{self._source}: {rows} could be {' or '.join(found)}. Say which is meant with --set"
+                f"{self._source}: {rows} could be {' or '.join(found)}. Choose one with --set"
                 f" data.format={found[0]}, or remove the fields of the other.",
                 row=rows.first.row,
             )
@@ -239,7 +240,7 @@ class ConversationReader:
         for what, (rows, fault) in self._misread.items():
             raise DataError(
                 fault.code,
-                f"{self._source}: {rows} {what}; the first of them is {fault.found}. {fault.remedy}",
+                f"{self._source}: {rows} {what}; the first has {fault.found}. {fault.remedy}",
                 row=rows.first.row,
             )
 
@@ -325,12 +326,12 @@ def _missing(missing: NamedRows, field: str, name: str, source: str, paths: Mapp
     if field in paths:
         column = nearest(paths[field], keys)
         meant = did_you_mean(column and repr(column))
-        hint = f" data.column_map takes it from {paths[field]!r}, which is not there.{meant}"
+        hint = f" data.column_map fills it from {paths[field]!r}, which does not exist.{meant}"
     has = ", ".join(repr(key) for key in keys[:FIELDS_NAMED]) or "no fields at all"
     needs = " and ".join(repr(required) for required in SCHEMAS[name].required)
     may = f" (and may have {', '.join(map(repr, SCHEMAS[name].optional))})" if SCHEMAS[name].optional else ""
-    other = "" if near else f" Fields of other names are told with --map {field}=NAME."
+    other = "" if near else f" If the field has another name, add --map {field}=NAME."
     return (
-        f"{source}: {missing} without {field!r}; the first of them has {has}.{hint}"
-        f" Rows of the format {name} need {needs}{may}.{other}"
+        f"{source}: {missing} without {field!r}; the first has {has}.{hint} Rows of the format {name} need"
+        f" {needs}{may}.{other}"
     )

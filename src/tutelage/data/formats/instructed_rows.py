@@ -39,8 +39,8 @@ class InstructedRows:
         if self._unfit.count:
             raise DataError(
                 "data.instruction_not_used",
-                f"{self._source}: {self._unfit} with an instruction of its own, or no place for data.instruction. It is"
-                " for rows of an input and an output: name them with --map input=NAME --map output=NAME, or leave"
-                " data.instruction out.",
+                f"{self._source}: {self._unfit} with its own instruction, or no place for data.instruction."
+                " data.instruction needs rows with an input and an output: name them with --map input=NAME"
+                " --map output=NAME, or leave data.instruction out.",
                 row=self._unfit.first.row,
             )

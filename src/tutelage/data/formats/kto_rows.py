@@ -131,8 +131,8 @@ class KtoRows:
         if len(self._numbers) > len(NUMBERS) - 1:
             raise DataError(
                 "data.kto_label_missing",
-                f"{self._source}: the labels are -1, 0 and 1, and KTO needs labels that are true or false."
-                " Leave out the rows that are neither.",
+                f"{self._source}: the labels are -1, 0 and 1, but KTO needs labels that are true or false."
+                " Remove the rows labelled 0.",
             )
 
     def _require_desirable(self) -> None:
@@ -143,10 +143,10 @@ class KtoRows:
         options = options_of(self._settings, self._settings.column_map)
         raise DataError(
             "data.kto_rows",
-            f"{self._source}: {self._unwanted} with {self._field!r} false: the answer is not wanted. Rows with such a"
-            " label are KTO rows. Train on them with --set training.objective=kto, or keep those with label true:"
-            f" `tutelage data filter {shlex.quote(self._source)} wanted.jsonl --desirable{options}`."
-            f" If {self._field!r} says something else, give it another name with --map"
+            f"{self._source}: {self._unwanted} with {self._field!r} false, which marks the answer as"
+            " undesirable (KTO). Train on such rows with --set training.objective=kto, or keep only the"
+            f" desirable ones: `tutelage data filter {shlex.quote(self._source)} wanted.jsonl"
+            f" --desirable{options}`. If {self._field!r} means something else, rename it with --map"
             f" topic={self._field}.",
             row=self._unwanted.first.row,
         )

@@ -46,15 +46,15 @@ def read_mask(turn: Value, field: str, reading: Reading) -> tuple[bool | None, l
                 "data.weight_not_0_or_1",
                 f"with a {key!r} in {field!r} that is not 0 or 1",
                 f"{found!r:.40}" if isinstance(found, str | int | float) else json_kind(found),
-                "Write 1 for an answer to learn, and 0 for one to mask.",
+                "Write 1 for an answer to train on, and 0 for one to mask.",
             )
         else:
             said[key] = is_on is (kind == "learnt")
     if len(set(said.values())) > 1:
         raise RowError(
             "data.masks_disagree",
-            f"with a message in {field!r} that is masked and is not",
-            " beside ".join(f"{key!r} of {turn[key]!r:.40}" for key in said),
+            f"with a message in {field!r} whose masks contradict each other",
+            " and ".join(f"{key!r} of {turn[key]!r:.40}" for key in said),
             "Remove one of the two.",
         )
     return next(iter(said.values()), None), list(said)
@@ -99,7 +99,7 @@ def _truth(found: Any) -> bool | None:
 def _unclear(key: str, field: str) -> RowError:
     return RowError(
         "data.unknown_mask",
-        f"with a message in {field!r} that has {key!r}, which looks like a mask of the loss",
+        f"with a message in {field!r} that has {key!r}, which looks like a loss mask",
         f"{key!r}",
-        "Rename it to 'weight', with 1 for an answer to learn and 0 for one to mask, or remove it.",
+        "Rename it to 'weight', with 1 for an answer to train on and 0 for one to mask, or remove it.",
     )

@@ -54,9 +54,9 @@ def read_messages(found: Any, field: str, reading: Reading) -> tuple[ChatMessage
     if not isinstance(found, list):
         raise RowError(
             "data.messages_not_list",
-            f"with {field!r} that is no list of turns",
+            f"with {field!r} that is not a list of messages",
             json_kind(found),
-            "It should be a list of objects.",
+            "Write it as a list of objects.",
         )
     return tuple(_turn(turn, field, reading) for turn in found)
 
@@ -67,9 +67,9 @@ def list_in_text(text: str, field: str) -> Any:
     except ValueError as fault:
         raise RowError(
             "data.messages_malformed_json",
-            f"with {field!r} whose text is no JSON",
+            f"with {field!r} whose text is not valid JSON",
             str(fault),
-            "Mend it, or write JSON lines.",
+            "Fix the JSON, or write the rows as JSON lines.",
         ) from fault
 
 
@@ -78,9 +78,9 @@ def _turn(turn: Any, field: str, reading: Reading) -> ChatMessage:
     if not isinstance(turn, dict):
         raise RowError(
             "data.message_not_object",
-            f"with a turn in {field!r} that is no object",
+            f"with a message in {field!r} that is not an object",
             json_kind(turn),
-            "A turn has a role and a text.",
+            "Write each message as an object with a role and a content.",
         )
     role_field = "role" if turn.get("from") in NOTHING else "from"
     text_field, other = ("value", "content") if role_field == "from" else ("content", "value")
@@ -94,17 +94,17 @@ def _turn(turn: Any, field: str, reading: Reading) -> ChatMessage:
     if role is None:
         raise RowError(
             "data.unknown_role",
-            f"with a turn in {field!r} of an unknown role",
+            f"with a message in {field!r} that has an unknown role",
             repr(named) if isinstance(named, str) else json_kind(named),
-            f"The roles are {', '.join(ROLES)}. Say what another one is with --set 'data.roles={{NAME=\"user\"}}' (or"
-            " system, assistant, tool).",
+            f"The roles are {', '.join(ROLES)}. Map another one with --set 'data.roles={{NAME=\"user\"}}'"
+            " (or system, assistant, tool).",
         )
     is_learnt, masks = read_mask(turn, field, reading) if len(turn) > 2 else (None, [])
     if role != "assistant" and is_learnt is not None:
         masks = _of_prompt(masks, field, reading, is_learnt=is_learnt)
     if len(turn) > 2:  # which is seldom, and takes a look at every key
         used = (role_field, text_field, *masks, *(CALL_FIELDS if role == "assistant" else ()))
-        reading.pass_over(turn, used, f"turns in {field!r}")
+        reading.pass_over(turn, used, f"messages in {field!r}")
     if known in ROLES_OF_CALLS:
         calls = (*calls_of(turn.get(text_field), reading), *read_calls(turn, reading))
         return ChatMessage(role, "", calls=calls, is_supervised=is_learnt is not False)
@@ -119,9 +119,9 @@ def _of_prompt(masks: list[str], field: str, reading: Reading, *, is_learnt: boo
     if reading.learns_prompts and not is_learnt:
         raise RowError(
             "data.weight_0_on_prompt",
-            f"with {masks[0]!r} that masks another message than an answer in {field!r}",
-            "one that data.train_on=all learns",
-            "Remove the mask, or learn the answers alone with --set data.train_on=assistant.",
+            f"with {masks[0]!r} that masks a message in {field!r} which is not an answer",
+            "a message that data.train_on=all trains on",
+            "Remove the mask, or train only on the answers with --set data.train_on=assistant.",
         )
     return masks if is_learnt is reading.learns_prompts else []
 
@@ -133,9 +133,9 @@ def _content(turn: Value, text_field: str, field: str, reading: Reading) -> str:
         if None in texts:
             raise RowError(
                 "data.content_not_text",
-                f"with a turn in {field!r} that holds more than text",
+                f"with a message in {field!r} that holds more than text",
                 "a part without text",
-                "Leave those rows out.",
+                "Remove those rows.",
             )
         return "".join(text for text in texts if text is not None)
     return reading.text(turn, text_field, of=f" in {field!r}")
@@ -172,7 +172,7 @@ def with_system_field(
     if not turns[0].text.strip():
         return (*field, *turns[1:])
     _require_same_system_text(
-        field, turns[:1], "with a field 'system' and another system text at the beginning of the messages"
+        field, turns[:1], "with a field 'system' and a different system message at the start of the messages"
     )
     return turns
 
@@ -183,7 +183,9 @@ def one_system(apart: Sequence[ChatMessage], own: Sequence[ChatMessage]) -> tupl
         return tuple(own or apart)
     if not any(turn.text.strip() for turn in own):
         return tuple(apart)
-    _require_same_system_text(apart, own, "with a system text in the prompt and another one in an answer")
+    _require_same_system_text(
+        apart, own, "with a system message in the prompt and a different one in an answer"
+    )
     return tuple(own)
 
 
@@ -193,7 +195,7 @@ def _require_same_system_text(apart: Sequence[ChatMessage], own: Sequence[ChatMe
         raise RowError(
             "data.two_system_texts",
             what,
-            f"{first[0][:40]!r} beside {second[0][:40]!r}",
+            f"{first[0][:40]!r} and {second[0][:40]!r}",
             "Remove one of the two.",
         )
 

@@ -25,14 +25,15 @@ def find_misplaced(row: Conversation) -> Iterator[Message]:
     if holding:
         yield Message(
             "data.messages_in_text",
-            f"{' and '.join(holding)}: a text with messages and their roles is trained as text; write them as a list",
+            f"{' and '.join(holding)}: a text that holds messages with roles is trained on as plain text;"
+            " write them as a list",
         )
     repeated = list(dict.fromkeys(_repeats(row)))
     if repeated:
         yield Message(
             "data.answer_repeats_prompt",
-            f"{' and '.join(repeated)} begin{'s' if len(repeated) == 1 else ''} with the prompt, which the model would"
-            " learn to repeat; leave it out of the answers",
+            f"{' and '.join(repeated)} begin{'s' if len(repeated) == 1 else ''} with the prompt, so the"
+            " model would learn to repeat it; leave it out of the answers",
         )
 
 
@@ -97,7 +98,7 @@ class MisplacedTexts:
     def notes(self) -> list[Message]:
         """Return what has to be said of all of them."""
         return [
-            Message(code, f"{count:,} row{'' if count == 1 else 's'}, the first of them {row}: {text}.")
+            Message(code, f"{count:,} row{'' if count == 1 else 's'}, the first is {row}: {text}.")
             for code, count in self._counts.items()
             for row, text in (self._first[code],)
         ]

@@ -137,7 +137,7 @@ def _openai_prompt(found: Any, reading: Reading) -> Any:
             "data.missing_prompt",
             "with an 'input' that has no messages",
             json_kind(found),
-            'It should be {"messages": [...]}.',
+            'Write it as {"messages": [...]}.',
         )
     reading.pass_over(found, ("messages",), "'input'")
     return found["messages"]
@@ -198,9 +198,9 @@ def _prompt(value: Value, reading: Reading) -> tuple[ChatMessage, ...]:
             return (ChatMessage("user", reading.text(value, name)),)
     raise RowError(
         "data.missing_prompt",
-        "with 'chosen' and 'rejected' but no prompt",
-        f"beside them {', '.join(map(repr, value)) or 'nothing'}",
-        "Give the prompt as 'prompt', or whole conversations as 'chosen' and 'rejected'.",
+        "with 'chosen' and 'rejected' but without a prompt",
+        f"{', '.join(map(repr, value)) or 'no other field'}",
+        "Add the prompt as 'prompt', or write full conversations in 'chosen' and 'rejected'.",
     )
 
 

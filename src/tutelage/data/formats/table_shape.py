@@ -34,8 +34,8 @@ ENDS_SENTENCE = re.compile(r"""[.!?…。！？؟]["')»”’]?\s*\Z""")
 LONG_NAME = 60  # characters
 PLAIN_QUOTES = Message(
     "data.plain_quotes",
-    "Quotation marks are read as plain characters, for only so are all lines alike. --set data.quoting=double reads"
-    " them as quotes.",
+    "Quotation marks are read as plain characters, because only then do all lines have the same number of"
+    " cells. --set data.quoting=double reads them as quotes.",
 )
 BLOCK_BYTES, SAMPLE_BYTES = 2**20, 2**16
 LONGEST_BEGINNING = 8  # bytes of what parts two cells and a quotation mark, in any encoding
@@ -269,17 +269,17 @@ def _notes(shape: TableShape, settings: DataSettings, before: int, ending: str) 
     named = {value: name for name, value in NAMES.items()}
     usual = {".csv": ",;", ".tsv": "\t", ".tab": "\t"}.get(ending, DELIMITERS)
     if settings.delimiter is None and shape.delimiter not in usual:
-        told = f"The cells are parted by {named.get(shape.delimiter, shape.delimiter)}."
+        told = f"The cells are separated by {named.get(shape.delimiter, shape.delimiter)}."
         notes.append(Message("data.delimiter_found", told))
     if settings.quoting is None and not shape.quotes:
         notes.append(PLAIN_QUOTES)
     if settings.header is None and not shape.header:
         told = (
-            "The first line looks like a row, so the columns are called"
-            f" {column_name(1)}, {column_name(2)} and so on. If it is a header, add --set data.header=true."
+            f"The first line looks like a row, so the columns are named {column_name(1)}, {column_name(2)}"
+            " and so on. If it is a header, add --set data.header=true."
         )
         notes.append(Message("data.no_header", told))
     if before:
-        told = f"{before:,} lines above the header are no part of the table and were not read."
+        told = f"{before:,} lines above the header are not part of the table and were not read."
         notes.append(Message("data.lines_before_header", told))
     return notes

@@ -55,7 +55,7 @@ def _call_text(call: Any, reading: Reading) -> str:
             "data.tool_call_without_name",
             "with a tool call that names no function",
             json_kind(call),
-            "It should have a name and arguments.",
+            "Write it with a name and arguments.",
         )
     reading.pass_over(function, (name_field, "type", *ARGUMENTS), "tool calls")
     name = function[name_field]
@@ -71,8 +71,8 @@ def _arguments_in(places: Sequence[Value], name: str, reading: Reading) -> dict[
     if any(_json_text(name, found) != _json_text(name, read[0]) for found in read):
         raise RowError(
             "data.tool_arguments_disagree",
-            f"with a tool call of {name!r} that has two different objects as its arguments",
-            " beside ".join(_json_text(name, found)[:60] for found in read[:2]),
+            f"with a tool call of {name!r} that has two different sets of arguments",
+            " and ".join(_json_text(name, found)[:60] for found in read[:2]),
             "Keep one of them, as 'arguments'.",
         )
     return read[0] if read else {}
@@ -99,7 +99,7 @@ def _arguments(found: Any, name: str, reading: Reading) -> dict[str, Any]:
         reading.repairs.append(
             Message(
                 "data.null_arguments_dropped",
-                f"tool call {name}: null arguments were left out: {', '.join(dropped)}",
+                f"tool call {name}: null arguments were dropped: {', '.join(dropped)}",
             )
         )
     return found
@@ -144,7 +144,7 @@ def _json_text(name: str, arguments: dict[str, Any]) -> str:
     try:
         return json.dumps({"name": name, "arguments": arguments}, ensure_ascii=False, allow_nan=False)
     except (TypeError, ValueError, RecursionError) as fault:  # dates, bytes and infinities of Parquet
-        raise _not_an_object(name, f"one with a value that JSON cannot hold ({fault})") from fault
+        raise _not_an_object(name, f"a value that JSON cannot represent ({fault})") from fault
 
 
 def _not_an_object(name: str, found: str) -> RowError:
@@ -162,7 +162,7 @@ def _parsed(text: str, what: str) -> Any:
     except ValueError as fault:
         raise RowError(
             "data.tool_call_malformed_json",
-            f"with {what} in a text that is not valid JSON",
+            f"with {what} that are not valid JSON",
             f"{text[:40]!r} ({fault})",
             "Write it as JSON, or as an object.",
         ) from fault

@@ -67,7 +67,7 @@ class BesideTexts:
             for column in others
         ) or (is_table and any(column.is_classes and column.bare == 0 for column in others)):
             told = describe_columns(self._source, self._samples, self._settings, DEFAULT, self._first)
-            told += " To train the texts alone, as they stand, add --set data.format=text."
+            told += " To train only on the texts as they are, add --set data.format=text."
             raise DataError("data.unknown_columns", told, row=self._first.row)
 
 
@@ -99,33 +99,35 @@ def describe_columns(
     if is_table and is_numbered and settings.header is None:
         settings = settings.model_copy(update={"header": False})
         about_header = (
-            " The first line looks like a row, not like a header; if it is one, add --set data.header=true."
+            " The first line looks like a row, not a header. If it is a header, add --set data.header=true."
         )
     elif is_table and settings.header is None:
-        about_header = " If the first line is a row and no header, add --set data.header=false."
+        about_header = " If the first line is a row, not a header, add --set data.header=false."
     else:
         about_header = ""
     if swapped := {
         path: field for field, path in settings.column_map.items() if field in names and path not in names
     }:
         told = " ".join(f"--map {shlex.quote(f'{field}={path}')}" for field, path in swapped.items())
-        about_header += f" --map is field=column; the other way round it is {told}."
+        about_header += f" --map takes FIELD=COLUMN. In the right order: {told}."
     about_header += "".join(_misspelt(names, settings.column_map))
-    begin = f"{source}: it is not known which columns hold {objective.columns}:\n" + "\n".join(lines)
+    begin = f"{source}: Tutelage cannot tell which columns hold {objective.columns}:\n" + "\n".join(lines)
     paths, format = proposed(samples, settings, objective)
     if not paths:
         wanted_format = objective.row_format or "alpaca"
         options = " ".join(f"--map {field}=NAME" for field in SCHEMAS[wanted_format].required)
-        return f"{begin}\nName them, as in\n  tutelage preview {shlex.quote(source)} {options}\n{about_header.strip()}"
+        return (
+            f"{begin}\nName them, for example:\n  tutelage preview {shlex.quote(source)}"
+            f" {options}\n{about_header.strip()}"
+        )
     options = options_of(settings, paths)
     named = objective_of_rows(format) if format else objective.name
     if named != DEFAULT.name:
         options += f" --set training.objective={named}"
     return (
-        f"{begin}\nBy what they hold, these may be meant. Look at a row with\n"
-        f"  tutelage preview {shlex.quote(source)}{options}\n"
-        "and correct the names where they are wrong; then give the same options to `tutelage run --data`."
-        f"{about_header}"
+        f"{begin}\nBy their content, it may be these. Look at a row with\n  tutelage preview"
+        f" {shlex.quote(source)}{options}\nand correct the names if they are wrong; then use the same"
+        f" options with `tutelage run --data`.{about_header}"
     )
 
 
@@ -134,7 +136,7 @@ def _misspelt(names: Sequence[str], paths: Mapping[str, str]) -> Iterator[str]:
     for field, path in paths.items():
         near = None if {field, path} & {*names} else nearest(path, names)
         if near is not None:
-            yield f" --map takes {field} from {path!r}, which is not there.{did_you_mean(repr(near))}"
+            yield f" --map fills {field} from {path!r}, which does not exist.{did_you_mean(repr(near))}"
 
 
 def proposed(

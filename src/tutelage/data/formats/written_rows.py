@@ -20,9 +20,9 @@ class UnfitError(Exception):
 def messages_of(row: Conversation) -> tuple[ChatMessage, ...]:
     """Return the turns of a row that has any."""
     if row.is_plain_text:
-        raise UnfitError("convert.plain_text", "plain text, which nothing asks for")
+        raise UnfitError("convert.plain_text", "plain text, which has no prompt")
     if not row.messages:
-        raise UnfitError("convert.no_messages", "no turns")
+        raise UnfitError("convert.no_messages", "no messages")
     return row.messages
 
 
@@ -40,7 +40,9 @@ def apart_from_system(row: Conversation) -> tuple[Row, tuple[ChatMessage, ...]]:
     if turns[0].role != "system":
         return {}, turns
     if not turns[0].text or len(turns) == 1:
-        raise UnfitError("convert.empty_system_message", "an empty system text, or one with nothing after it")
+        raise UnfitError(
+            "convert.empty_system_message", "an empty system message, or one with no message after it"
+        )
     return {"system": turns[0].text}, turns[1:]
 
 

@@ -253,7 +253,7 @@ def _find_in_source(source: SourceReader, reader: ConversationReader) -> list[Fi
 
 def _find_overlong(overlong: Mapping[int, int], limit: int) -> Iterator[Finding]:
     for row, tokens in overlong.items():
-        told = f"{tokens:,} tokens, more than {limit:,}: `prepare` stops at it, or drops it"
+        told = f"{tokens:,} tokens, more than {limit:,}: `prepare` stops at this row, or drops it"
         yield Finding("data.too_long", row, told)
 
 
@@ -272,8 +272,8 @@ def _find_uncompared(prompts: Prompts, alike: NearDuplicates) -> Iterator[Findin
     """Say which rows were not compared with all that they may be like."""
     if prompts.uncompared:
         told = (
-            f"near-duplicates were looked for among the first {prompts.most_compared:,} rows; the"
-            f" {prompts.uncompared:,} after them were compared for equal prompts alone"
+            f"near-duplicates were searched among the first {prompts.most_compared:,} rows; in the"
+            f" {prompts.uncompared:,} rows after them, only equal prompts were found"
         )
         yield Finding("data.near_duplicates_not_compared", None, told)
     yield from (Finding(note.code, None, note.text) for note in alike.notes())

@@ -43,7 +43,7 @@ UNSEEN = re.compile(
 )
 # (the message, a text that every such secret holds, the pattern); the cheap look spares most rows the search.
 SECRETS = tuple(
-    (f"holds what looks like {name}", hint, re.compile(pattern))
+    (f"contains what looks like {name}", hint, re.compile(pattern))
     for name, hint, pattern in (
         ("a private key", "PRIVATE KEY", r"-----BEGIN [A-Z ]*PRIVATE KEY-----"),
         ("an AWS access key", "AKIA", r"\bAKIA[0-9A-Z]{16}\b"),
@@ -89,7 +89,7 @@ class RowLook:
             if first != row:
                 self.repeated_prompts += 1
                 yield Finding(
-                    "data.conflicting_answers", row, f"asks what row {first} asks, and is answered otherwise"
+                    "data.conflicting_answers", row, f"has the prompt of row {first}, but a different answer"
                 )
             yield from _find_in_texts(one.row, self._spelled)
             yield from (Finding(found.code, row, found.text) for found in find_misplaced(one.row))
@@ -100,7 +100,7 @@ def find_null_fields(records: Iterable[Record]) -> Iterator[Finding]:
     for record in records:
         if isinstance(record.value, dict) and None in record.value.values():
             names = ", ".join(repr(key) for key, value in record.value.items() if value is None)
-            yield Finding("data.null_field", record.row, f"{names} null, read as empty")
+            yield Finding("data.null_field", record.row, f"{names}: null, read as empty")
 
 
 class Variety:
@@ -132,11 +132,11 @@ class Variety:
             yield Finding(
                 "data.mostly_duplicates",
                 None,
-                f"{self._repeats:,} of {self._rows:,} rows repeat another word for word",
+                f"{self._repeats:,} of {self._rows:,} rows are exact duplicates of another",
             )
         count = self._answers.count(hash(self._leader))
         if self._kept >= ROWS_FOR_VARIETY and count > self._kept * HALF:
-            shown = f"{count:,} of {self._kept:,} rows have one and the same answer: {self._leader[:40]!r}"
+            shown = f"{count:,} of {self._kept:,} rows have the same answer: {self._leader[:40]!r}"
             yield Finding("data.mostly_one_answer", None, shown)
 
 
@@ -146,12 +146,16 @@ def _find_in_texts(row: Conversation, controls: Collection[str]) -> Iterator[Fin
         spelled = [control for control in controls if control in text]
         if spelled:
             shown = ", ".join(sorted(spelled))
-            yield Finding("data.control_token_text", row.row, f"spells {shown}, which stays ordinary text")
+            yield Finding(
+                "data.control_token_text", row.row, f"contains {shown}, which is kept as ordinary text"
+            )
     if "### " in text:
         headings = [heading for heading in HEADINGS if heading in text]
         if headings:
             yield Finding(
-                "data.template_heading", row.row, f"holds {', '.join(headings)}, as the alpaca prompts do"
+                "data.template_heading",
+                row.row,
+                f"contains {', '.join(headings)}, like the alpaca prompt template",
             )
     yield from _find_unseen(row.row, text)
     for message, hint, pattern in SECRETS:
@@ -160,7 +164,7 @@ def _find_in_texts(row: Conversation, controls: Collection[str]) -> Iterator[Fin
     answers = [turn.text for turn in row.messages if turn.role == "assistant"]
     if any(map(_seems_cut, [*answers, row.rejected or ""])):
         yield Finding(
-            "data.truncated_answer", row.row, "an answer ends in the middle of a sentence or of a code block"
+            "data.truncated_answer", row.row, "an answer ends in the middle of a sentence or code block"
         )
 
 
@@ -168,12 +172,13 @@ def _find_unseen(row: int, text: str) -> Iterator[Finding]:
     unseen = UNSEEN.findall(text)
     if unseen:
         shown = ", ".join(f"U+{ord(character):04X}" for character in sorted(set(unseen)))
-        yield Finding("data.invisible_characters", row, f"holds {shown} ({len(unseen)} characters)")
+        yield Finding("data.invisible_characters", row, f"contains {shown} ({len(unseen)} characters)")
     if not text.isascii() and not unicodedata.is_normalized("NFC", text):
         yield Finding(
             "data.not_nfc",
             row,
-            "has letters composed of several characters (not NFC), which read alike and differ in tokens",
+            "has letters composed of several characters (not NFC), which look the same but have different"
+            " tokens",
         )
 
 

@@ -138,7 +138,7 @@ def _reasons(
         if rule in told
     )
     if criteria.only_rules and not any(rule in told for rule in criteria.only_rules):
-        yield Message("filter.no_rule", "no finding by the rules that were asked for")
+        yield Message("filter.no_rule", "no finding of the requested rules")
     yield from _language_reasons(row, criteria)
     yield from _text_reasons(row, criteria)
     answer = len(row.response) if row.messages else 0
@@ -178,7 +178,7 @@ def _is_found(pattern: BoundedPattern, text: str, row: Conversation) -> bool:
     except PatternTimeoutError as fault:
         raise DataError(
             "filter.regex_timeout",
-            f"Row {row.row}: {fault} and was stopped. Write it without repetitions inside of repetitions.",
+            f"Row {row.row}: {fault} and was stopped. Write the pattern without nested repetitions.",
             row=row.row,
         ) from fault
 
@@ -191,5 +191,5 @@ def _length_reasons(length: int, unit: str, least: int | None, most: int | None)
 
 
 def _beyond_their_cluster(rows: Sequence[Conversation], most: int, note: Note) -> dict[int, Message]:
-    reason = Message("filter.cluster_full", f"more than {most:,} of one cluster of near-duplicates")
+    reason = Message("filter.cluster_full", f"more than {most:,} in one cluster of near-duplicates")
     return {row: reason for group in clusters(rows, note=note) for row in sorted(group)[most:]}

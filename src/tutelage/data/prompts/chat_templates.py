@@ -62,7 +62,7 @@ def _ask(request: str) -> dict[str, str]:
             return told
         _process.cache_clear()
         process.communicate()
-        return told or {"fault": f"it did not come to an end within {LONGEST_SECONDS:.0f} seconds"}
+        return told or {"fault": f"it did not finish within {LONGEST_SECONDS:.0f} seconds"}
 
 
 @cache

@@ -62,7 +62,8 @@ def _no_half_surrogates() -> Iterator[None]:
     except (TypeError, UnicodeError) as fault:  # which is what the library says of a text that has no bytes
         raise DataError(
             "data.lone_surrogate",
-            "A text holds half of a surrogate pair, which is no character. Write it as UTF-8, or leave it out.",
+            "A text holds half of a surrogate pair, which is not a character. Write it as UTF-8, or remove"
+            " it.",
         ) from fault
 
 
@@ -257,8 +258,8 @@ def check_control_tokens(tokenizer: Any, known: Mapping[str, Control]) -> None:
         if not ids.isdisjoint(encode_text(tokenizer, f"a{token} {token} a")):
             raise ModelError(
                 "model.tokenizer_unsafe",
-                f"This model's tokenizer makes a control token of {token!r} wherever it stands in a text, so data"
-                " could end a turn or begin one. Choose another model.",
+                f"This model's tokenizer turns {token!r} into a control token anywhere in a text, so data"
+                " could end or start a message. Choose another model.",
             )
 
 

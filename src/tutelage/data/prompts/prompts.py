@@ -244,8 +244,8 @@ def _end_of_turn_id(tokenizer: Any, preferred: str | None, known: Collection[str
     if tokenizer.eos_token_id is None:
         raise ModelError(
             "model.no_end_of_text_token",
-            "The tokenizer names no end-of-text token (eos_token), so the model could never learn to stop."
-            " Add it to tokenizer_config.json, or choose another model.",
+            "The tokenizer has no end-of-text token (eos_token), so the model could never learn to stop. Add"
+            " one to tokenizer_config.json, or choose another model.",
         )
     return tokenizer.eos_token_id
 
@@ -328,8 +328,8 @@ def _template_parts(tokenizer: Any, roles: tuple[str, ...]) -> list[str]:
         if rest.count(mark) != 1 or whole.count(mark) != 1:
             raise ModelError(
                 "template.message_not_shown_once",
-                f"The chat template does not show each of {', '.join(roles)} once. Choose another"
-                " data.prompt_template.",
+                f"The model's chat template does not render each message ({', '.join(roles)}) exactly once."
+                " Choose another data.prompt_template.",
             )
         part, rest = rest.split(mark)
         parts.append(part)
@@ -339,7 +339,8 @@ def _template_parts(tokenizer: Any, roles: tuple[str, ...]) -> list[str]:
         if asked != trained:
             raise ModelError(
                 "template.generation_prompt_differs",
-                "The model's chat template opens the assistant's turn differently when it is generated"
-                f" ({asked[-40:]!r}) than when it is trained ({trained[-40:]!r}). Choose another data.prompt_template.",
+                "The model's chat template starts the assistant message differently in generation"
+                f" ({asked[-40:]!r}) than in training ({trained[-40:]!r}). Choose another"
+                " data.prompt_template.",
             )
     return [*parts, rest]

@@ -63,7 +63,7 @@ def reply_to(request: dict[str, Any], render: Any) -> dict[str, str]:
     except Exception as fault:  # a template can fail in any way that a program can
         return {"fault": str(fault)[:LONGEST_TEXT] or type(fault).__name__}
     if len(text) > LONGEST_TEXT:
-        return {"fault": f"it writes {len(text):,} characters, and {LONGEST_TEXT:,} are allowed"}
+        return {"fault": f"it wrote {len(text):,} characters, but the limit is {LONGEST_TEXT:,}"}
     return {"text": text}
 
 

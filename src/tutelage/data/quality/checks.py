@@ -92,7 +92,7 @@ def check_each(
             # Two people may disagree about an answer, so a row with the other label is no repetition.
             label = () if row.is_desirable is None else (ChatMessage("user", str(row.is_desirable)),)
             first = first_seen.setdefault(fingerprint((*repaired.messages, *rejected, *label)), row.row)
-            drops = [] if first == row.row else [Message("data.duplicate_row", f"the same as row {first}")]
+            drops = [] if first == row.row else [Message("data.duplicate_row", f"duplicate of row {first}")]
         outcome: Outcome = "dropped" if drops else "repaired" if repairs else "kept"
         yield CheckedRow(repaired, outcome, tuple(drops or repairs))
 
@@ -145,7 +145,7 @@ def _begin_with_a_prompt(row: Conversation) -> tuple[Conversation, list[Message]
     kept = tuple(turn for place, turn in enumerate(turns) if place > first or turn.role != "assistant")
     if len(kept) == len(turns):
         return row, []
-    told = "what the assistant says before the first prompt was left out, since nothing asks for it"
+    told = "assistant messages before the first prompt were dropped"
     return replace(row, messages=kept), [Message("data.messages_before_first_prompt", told)]
 
 
@@ -159,7 +159,8 @@ def _end_with_an_answer(row: Conversation) -> tuple[Conversation, list[Message]]
         return row, []
     left_out = len(turns) - answers[-1] - 1
     told = (
-        f"the last {f'{left_out} turns were' if left_out > 1 else 'turn was'} left out, for no answer follows"
+        f"the last {f'{left_out} messages were' if left_out > 1 else 'message was'} dropped, because no"
+        " trained answer follows"
     )
     return replace(row, messages=turns[: answers[-1] + 1]), [Message("data.messages_after_last_answer", told)]
 
@@ -169,7 +170,7 @@ def _without_blank_system(row: Conversation, settings: DataSettings) -> tuple[Co
     turns = row.messages if settings.prompt_template == "chat" else without_blank_system(row.messages)
     if len(turns) == len(row.messages):
         return row, []
-    told = "an empty system message was left out, as the prompt style writes none"
+    told = "an empty system message was dropped, because the prompt template has none"
     return replace(row, messages=turns), [Message("data.empty_system_message", told)]
 
 
@@ -190,15 +191,17 @@ def _oversized(row: Conversation, settings: DataSettings, sizes: Mapping[int, in
 def _unasked(row: Conversation) -> list[Message]:
     """Say why a conversation has no answer to learn, or one that nothing asks for."""
     if not row.messages:
-        return [Message("data.no_messages", "there are no turns")]
+        return [Message("data.no_messages", "it has no messages")]
     if row.is_plain_text:
         return []
     if not any(turn.role == "assistant" for turn in row.messages):
-        return [Message("data.no_assistant_message", "no turn is the assistant's")]
+        return [Message("data.no_assistant_message", "it has no assistant message")]
     if row.messages[-1].role != "assistant" or not row.messages[-1].is_supervised:
-        return [Message("data.no_supervised_answer", "no answer is trained on: all have the weight 0")]
+        return [
+            Message("data.no_supervised_answer", "no answer is trained on, because all have the weight 0")
+        ]
     if opening_message(row).role == "assistant":
-        return [Message("data.no_prompt", "nothing is asked before the first answer")]
+        return [Message("data.no_prompt", "there is no prompt before the first answer")]
     return []
 
 
@@ -230,7 +233,7 @@ def _to_other_prompt(row: Conversation) -> list[Message]:
     """Say that two answers are no pair, so that the chosen one may not be what its prompt was answered with."""
     if row.rejected is not None:
         return []
-    return [Message("data.rejected_other_prompt", "rejected answers another prompt than chosen")]
+    return [Message("data.rejected_other_prompt", "rejected answers a different prompt than chosen")]
 
 
 def _undecided(row: Conversation, settings: DataSettings) -> list[Message]:
@@ -250,4 +253,4 @@ def message_names(row: Conversation) -> list[str]:
         return ["text"]
     if len(row.messages) == 2 and row.format in SIDES and row.messages[0].role == "user":
         return list(SIDES[row.format])
-    return [f"turn {place} ({turn.role})" for place, turn in enumerate(row.messages, start=1)]
+    return [f"message {place} ({turn.role})" for place, turn in enumerate(row.messages, start=1)]

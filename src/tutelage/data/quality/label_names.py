@@ -52,8 +52,8 @@ def trim_labels(row: Conversation, separator: str | None) -> tuple[Conversation,
     lost = [
         f"U+{ord(character):04X}" for character in unseen if text.count(character) > found.count(character)
     ]
-    shown = f", with {', '.join(lost)} among them" if lost else ""
-    repair = Message("data.blanks_around_label", f"label: blanks around it were removed{shown}")
+    shown = f", including {', '.join(lost)}" if lost else ""
+    repair = Message("data.blanks_around_label", f"label: surrounding whitespace was removed{shown}")
     return replace(row, messages=(*row.messages[:-1], answered)), [repair]
 
 
@@ -99,7 +99,7 @@ class SeenLabels:
         learnt = {label for text in texts for label in self._labels_in(text)}
         for label, first in self._first.items():
             if label not in learnt:
-                told = f"no training row has the label {quoted(label)}, and `prepare` stops"
+                told = f"no training row has the label {quoted(label)}, so `prepare` stops"
                 yield Finding("data.label_not_in_training", first, told)
 
     def _labels_in(self, text: str) -> list[str]:
@@ -111,9 +111,7 @@ class SeenLabels:
         A label that all rows have is one too, where labels are what is learnt.
         """
         lone = [
-            Finding(
-                "data.single_label", None, f"all rows have the label {quoted(label)}, and `prepare` stops"
-            )
+            Finding("data.single_label", None, f"all rows have the label {quoted(label)}, so `prepare` stops")
             for label in self._rows
             if are_classes and len(self._rows) == 1
         ]
@@ -130,7 +128,8 @@ class SeenLabels:
         told = [f"The labels {self._told(group)}." for group in groups[:GROUPS_NAMED]]
         if len(groups) > GROUPS_NAMED:
             told.append(
-                f"{len(groups) - GROUPS_NAMED:,} more groups of such labels: `tutelage check` lists all."
+                f"{len(groups) - GROUPS_NAMED:,} more groups of similar labels; `tutelage check` lists all"
+                " of them."
             )
         return [Message("data.similar_labels", text) for text in told]
 
@@ -140,8 +139,8 @@ class SeenLabels:
             for label, count in ((label, self._rows[label]) for label in group)
         ]
         return (
-            f"{' and '.join(counted)} differ by case, blanks or Unicode form alone, and are trained as"
-            " labels of their own; give them one spelling if they mean the same"
+            f"{' and '.join(counted)} differ only in case, whitespace or Unicode form, and are trained as"
+            " separate labels; give them one spelling if they mean the same"
         )
 
 

@@ -17,7 +17,7 @@ def labels_as_text(found: Any, separator: str | None) -> Any:
     """
     if separator is None:
         if isinstance(found, list):
-            remedy = "If a text may have several, say which sign parts them: --set data.label_separator=';'."
+            remedy = "If a text may have several labels, set their separator: --set data.label_separator=';'."
             raise RowError("data.label_is_list", "with a list as 'label'", "a list", remedy)
         return found
     if isinstance(found, str) and not found.lstrip().startswith("["):
@@ -56,9 +56,9 @@ def _in_list(found: Any, separator: str) -> list[str] | None:
         if separator in label:
             raise RowError(
                 "data.label_contains_separator",
-                f"with a label that holds data.label_separator, {separator!r}",
+                f"with a label that contains data.label_separator, {separator!r}",
                 repr(label),
-                "Choose another sign.",
+                "Choose another separator.",
             )
         labels.append(label)
     return labels

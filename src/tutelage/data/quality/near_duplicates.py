@@ -66,8 +66,8 @@ class NearDuplicates:
         if not self.bounded:
             return []
         told = (
-            f"{self.bounded:,} rows have many rows that may be like them, and were compared with some of those;"
-            f" {self.undecided:,} of them were found to be like no earlier row, and may be"
+            f"{self.bounded:,} rows have many candidate near-duplicates and were compared with only some of"
+            f" them; for {self.undecided:,} of them none was found, but there may be one"
         )
         return [Message("data.near_duplicates_not_compared", told)]
 

@@ -31,7 +31,7 @@ def repair_row(row: Conversation, names: list[str]) -> tuple[Conversation, list[
     def repair_call(call: str, name: str) -> str:
         repaired = with_call_texts(call, lambda text: repair(text, name))
         if repaired != call and has_equal_keys(repaired) and not has_equal_keys(call):
-            told = f"{name}: two keys would be equal once their characters are repaired"
+            told = f"{name}: two keys would be equal after repair"
             drops.append(Message("data.tool_call_keys_equal", told))
         return repaired
 
@@ -78,11 +78,11 @@ def repair_text(text: str) -> tuple[str, list[Message]]:
     repairs: list[Message] = []
     if not text.isascii() and SURROGATES.search(text):
         text = SURROGATES.sub("\ufffd", text)
-        repairs.append(Message("data.lone_surrogate", "lone surrogates became U+FFFD"))
+        repairs.append(Message("data.lone_surrogate", "lone surrogates were replaced with U+FFFD"))
     if "\x00" in text:
         text = text.replace("\x00", "")
         repairs.append(Message("data.nul_characters", "NUL characters were removed"))
     if "\r\n" in text:
         text = text.replace("\r\n", "\n")
-        repairs.append(Message("data.crlf", "CRLF became LF"))
+        repairs.append(Message("data.crlf", "CRLF was replaced with LF"))
     return text, repairs

@@ -56,8 +56,9 @@ def not_of_encoding(
     """Return the error of a byte that is not of the encoding of its file, with those that it is likely of."""
     first, *others = likely_encodings(fault.object[max(0, fault.start - AROUND) : fault.start + AROUND])
     return EncodingError(
-        f"{name}:{line}: byte {offset:,} (0x{fault.object[fault.start]:02x}) is not {encoding.upper()}. Save the file"
-        f" as UTF-8, or name its encoding: --set data.encoding={first} (or {', '.join(others)}).",
+        f"{name}:{line}: byte {offset:,} (0x{fault.object[fault.start]:02x}) is not valid"
+        f" {encoding.upper()}. Save the file as UTF-8, or set its encoding: --set data.encoding={first} (or"
+        f" {', '.join(others)}).",
         likely=first,
     )
 

@@ -11,7 +11,7 @@ OPENING = re.compile(r"[{,]?[ \t\r\n]*(?=\")")
 COLON = re.compile(r"[ \t\r\n]*:[ \t\r\n]*")
 # A data frame by column, or by its columns' names and rows: what pandas writes unless it is told to write records.
 FRAME = re.compile(r'\{\s*"[^"]{1,200}"\s*:\s*\{\s*"0"\s*:|\{\s*"columns"\s*:\s*\[')
-BY_COLUMN = 'by column. Write it by row, as with `to_json(path, orient="records", lines=True)`'
+BY_COLUMN = 'by column. Write it by row, for example with `to_json(path, orient="records", lines=True)`'
 
 
 def rows_by_layout(value: Any) -> list[Any] | None:

@@ -57,14 +57,19 @@ def read_json_rows(
         return
     lone = rows.lone_object()
     if _levels_of(lone) <= MOST_LEVELS and (found := rows_by_layout(lone)):
-        tell(Message("data.rows_by_column", f"The file held {len(found):,} rows by column."))
+        tell(
+            Message(
+                "data.rows_by_column",
+                f"The file stores its {len(found):,} rows by column, and was read that way.",
+            )
+        )
         yield from (Record(row, None, value) for row, value in enumerate(found))
     elif key := rows.wrapper(lone):
         yield from rows.wrapped(key)
     else:
         yield from rows.objects()
         if rows.marks:
-            told = f"{rows.marks:,} byte-order marks stood between rows, and were skipped."
+            told = f"{rows.marks:,} byte-order marks between rows were skipped."
             tell(Message("data.byte_order_mark", told))
 
 
@@ -227,7 +232,7 @@ class _Rows:
             text.at += 1
             found = text.skip_space(forgets=False)  # so that the comma has a place still
             if found == "]":
-                raise self._malformed(comma, "a comma stands before the closing bracket")
+                raise self._malformed(comma, "there is a comma before the closing bracket")
             text.forget()
         if not found:
             raise self._malformed(text.at, "the file ends inside the list; was it cut off?")
@@ -292,12 +297,13 @@ class _Rows:
     def _malformed(self, position: int, what: str, *, code: str = "data.malformed_json") -> DataError:
         text, rows = self.text, self._whole
         line, column = text.place(position)
-        whole = "row stands" if rows == 1 else "rows stand"
-        before = f" {rows:,} whole {whole} before it." if rows else ""
+        whole = "row comes" if rows == 1 else "rows come"
+        before = f" {rows:,} complete {whole} before it." if rows else ""
         near = excerpt_of(text.seen[max(0, position - EXCERPT_CHARACTERS // 2) :][:EXCERPT_CHARACTERS])
         return DataError(
             code,
-            f"{text.name}:{line}:{column}: malformed JSON: {what}, near {near!r}.{before} Mend the file there.",
+            f"{text.name}:{line}:{column}: malformed JSON: {what}, near {near!r}.{before} Fix the file"
+            " there.",
             row=rows,
         )
 
@@ -312,7 +318,7 @@ def _levels_of(value: Any) -> int:
 
 
 def _raise_constant(name: str) -> None:
-    raise ValueError(f"{name} is not JSON")
+    raise ValueError(f"{name} is not valid JSON")
 
 
 def _check_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -324,7 +330,7 @@ def _check_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _describe_repeated_key(key: str) -> str:
-    return f"the key {excerpt_of(key)!r} stands twice in one object"
+    return f"the key {excerpt_of(key)!r} appears twice in one object"
 
 
 STRICT_DECODER = json.JSONDecoder(parse_constant=_raise_constant, object_pairs_hook=_check_keys)

@@ -38,7 +38,10 @@ def require_json(value: Value, fields: Iterable[str]) -> None:
         found = value.get(name)
         if type(found) is not str and (fault := _not_json(found)):
             raise RowError(
-                fault.code, f"with {name!r} that holds no value of JSON", fault.found, fault.remedy
+                fault.code,
+                f"with {name!r} that holds a value which JSON cannot represent",
+                fault.found,
+                fault.remedy,
             )
 
 
@@ -58,7 +61,7 @@ def _not_json(found: Any) -> Unreadable | None:
             return Unreadable("data.not_json_value", json_kind(one), "Write that column as text.")
         elif math.isinf(one):
             return Unreadable(
-                "data.infinite_number", f"an infinite number ({one})", "Correct it, or remove the row."
+                "data.infinite_number", f"an infinite number ({one})", "Fix it, or remove the row."
             )
     return None
 
@@ -133,8 +136,8 @@ def _remedy(found: Any) -> str:
     """Say how a value becomes text; quotation marks around a list of texts would teach brackets."""
     if isinstance(found, list) and found and all(isinstance(one, str) for one in found):
         return (
-            "Write one text; of a good and a bad answer write one as 'chosen' and the other as 'rejected', and of"
-            " several good ones a row each."
+            "Write one text. For a good and a bad answer, use 'chosen' and 'rejected'; for several good"
+            " answers, write one row each."
         )
     is_scalar = isinstance(found, bool | int | float)
     return "Put it in quotation marks" + (", or allow it with --set data.coerce=true." if is_scalar else ".")

@@ -124,7 +124,7 @@ class TextWindow:
         if self.encoding.startswith("utf-16"):
             return DataError(
                 "data.wrong_encoding",
-                f"{self.name} begins like UTF-16 but is damaged at byte {offset:,}. Save the file as UTF-8.",
+                f"{self.name} starts like UTF-16 but is damaged at byte {offset:,}. Save the file as UTF-8.",
             )
         line = self._lines_read + block.count(b"\n", 0, max(0, offset - self._bytes_read)) + 1
         return not_of_encoding(self.name, line, offset, self.encoding, fault)

@@ -113,8 +113,8 @@ def check_compression(metadata: Any, name: str, *, file_bytes: int, max_bytes: i
     if unpacked > RATIO_COUNTS_FROM and unpacked > HIGHEST_RATIO * file_bytes:
         raise DataError(
             "data.compression_ratio",
-            f"{name} unpacks to {unpacked:,} bytes, more than {HIGHEST_RATIO} times its size, as no text does. Write it"
-            " without compression if it can be trusted.",
+            f"{name} unpacks to {unpacked:,} bytes, more than {HIGHEST_RATIO} times its size, which text"
+            " never does. If you trust it, write it without compression.",
         )
     widths = [metadata.schema.column(place).length or 1 for place in range(metadata.num_columns)]
     values = sum(

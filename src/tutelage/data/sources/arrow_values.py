@@ -64,7 +64,7 @@ def _value(scalar: Any, faults: tuple[type[Exception], ...]) -> Any:
     except UnicodeDecodeError as fault:
         byte = fault.object[fault.start]
         return Unreadable(
-            "data.wrong_encoding", f"the byte 0x{byte:02x}, which is not UTF-8", "Save it as UTF-8."
+            "data.wrong_encoding", f"the byte 0x{byte:02x}, which is not valid UTF-8", "Save it as UTF-8."
         )
     except faults as fault:
         reason = str(fault).strip().split("\n")[0].rstrip(".")
@@ -125,10 +125,8 @@ def _class_name(value: float, names: list[str]) -> str | Unreadable | None:
         return None
     if value in range(len(names)):
         return names[int(value)]
-    known = f"the file names the classes 0 to {len(names) - 1}"
-    return Unreadable(
-        "data.unknown_class", f"the class {value}, and {known}", "Correct it, or name its class."
-    )
+    known = f"the file only names the classes 0 to {len(names) - 1}"
+    return Unreadable("data.unknown_class", f"the class {value}, but {known}", "Fix it, or name the class.")
 
 
 def _class_names(feature: Any) -> list[str] | None:
@@ -171,5 +169,5 @@ def _object(pairs: list[tuple[Any, Any]], convert: Convert | None) -> Any:
     """Return a map as an object, if its keys are texts that differ."""
     found = {key: value if convert is None else _converted(value, convert) for key, value in pairs}
     if len(found) != len(pairs) or not all(isinstance(key, str) for key in found):
-        return _not_json("a map whose keys are not texts that differ")
+        return _not_json("a map whose keys are not distinct texts")
     return found

@@ -16,11 +16,11 @@ LONGEST_CELL = 2**31 - 1  # csv's own limit is 131,072; data.max_row_bytes judge
 LONGEST_HEADER = 2**20  # bytes, unless a row may be longer
 LINES_NAMED = 5
 ADVICE = {
-    True: "Correct that row, or put cells with line breaks or delimiters in quotation marks. If quotation marks are"
-    " plain characters here, add --set data.quoting=none; if something else parts the cells, name it with --set"
+    True: "Fix that row, or quote cells that contain line breaks or delimiters. If quotation marks are plain"
+    " characters in this file, add --set data.quoting=none; if the delimiter is different, add --set"
     " data.delimiter=…",
-    False: "Correct that row. If quotation marks surround cells here, add --set data.quoting=double; if something else"
-    " parts the cells, name it with --set data.delimiter=…",
+    False: "Fix that row. If quotation marks surround cells in this file, add --set data.quoting=double; if"
+    " the delimiter is different, add --set data.delimiter=…",
 }
 
 
@@ -60,8 +60,8 @@ def read_csv_rows(
             if lines.row_bytes(had) > longest_header:
                 raise DataError(
                     "data.row_too_large",
-                    f"{name}: the header has more than {longest_header:,} bytes. Is the first line of the file a"
-                    " header? If not, add --set data.header=false.",
+                    f"{name}: the header has more than {longest_header:,} bytes. If the first line is not a"
+                    " header, add --set data.header=false.",
                 )
             columns.take_header(header)
             lines.max_row_bytes = max_row_bytes
@@ -94,8 +94,8 @@ def read_csv_rows(
         reason = str(fault).replace("\t", "\\t")
         raise DataError(
             "data.malformed_csv",
-            f"{name}:{lines.line(reader.line_num)}: malformed CSV: {reason}. {rows:,} whole rows stand before it."
-            f" {ADVICE[shape.quotes]}",
+            f"{name}:{lines.line(reader.line_num)}: malformed CSV: {reason}. {rows:,} complete rows come"
+            f" before it. {ADVICE[shape.quotes]}",
             row=rows,
         ) from fault
 
@@ -143,22 +143,23 @@ class _Columns:
     def messages(self, marks: int) -> Iterator[Message]:
         """Say what was left out, byte-order marks at the beginning of lines among it, and what got a name."""
         if marks:
-            told = f"{marks:,} byte-order marks stood at the beginning of lines, and were left out."
+            told = f"{marks:,} byte-order marks at the beginning of lines were skipped."
             yield Message("data.byte_order_mark", told)
         if self.repeated:
             named = ", ".join(map(str, self.repeated[:LINES_NAMED]))
             more = f" and {len(self.repeated) - LINES_NAMED:,} more" if self.repeated[LINES_NAMED:] else ""
             yield Message(
-                "data.repeated_header", f"The header is repeated on line {named}{more}, which is no row."
+                "data.repeated_header",
+                f"The header is repeated on line {named}{more}, which was not read as a row.",
             )
         if empty := len(self.unnamed) - len(self._filled):
             yield Message(
-                "data.unnamed_column", f"{empty} columns without a name are empty and were left out."
+                "data.unnamed_column", f"{empty} columns without a name are empty and were dropped."
             )
         if self._filled:
             named = ", ".join(self.names[place] for place in sorted(self._filled))
             yield Message(
-                "data.unnamed_column", f"Columns without a name were called {named}, by their place."
+                "data.unnamed_column", f"Columns without a name were named {named}, by their position."
             )
 
 
@@ -168,6 +169,6 @@ def check_columns(columns: list[str], name: str) -> None:
     if repeated is not None:
         raise DataError(
             "data.duplicate_column",
-            f"{name} names the column {repeated!r} twice. Rename one of them; if the first line is no header, add"
-            " --set data.header=false.",
+            f"{name} has two columns named {repeated!r}. Rename one of them; if the first line is not a"
+            " header, add --set data.header=false.",
         )

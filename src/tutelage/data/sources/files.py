@@ -93,8 +93,8 @@ class _Bounded(io.RawIOBase):
         if self._total > RATIO_COUNTS_FROM and self._total > HIGHEST_RATIO * self._size:
             raise DataError(
                 "data.compression_ratio",
-                f"{self._path} unpacks to more than {HIGHEST_RATIO} times its size, as no text does. Unpack it yourself"
-                " if it can be trusted, and name the file inside.",
+                f"{self._path} unpacks to more than {HIGHEST_RATIO} times its size, which text never does."
+                " If you trust it, unpack it and give the file inside.",
             )
         return count
 
@@ -109,15 +109,15 @@ def _recognise(file: BinaryIO, path: Path, settings: DataSettings) -> tuple[Reco
     if head.begin.startswith("<"):
         raise DataError(
             "data.html_page",
-            f"{path} holds HTML or XML, not JSON. Was an error page saved in place of the data?",
+            f"{path} holds HTML or XML, not JSON. Was an error page saved instead of the data?",
         )
     if found := recognise_text(head):
         return replace(found, read=partial(_after_mark, head.mark, found.read)), head.notes
     raise DataError(
         "data.unknown_file_type",
-        f"{path} is neither JSON nor JSON lines: it begins with {excerpt_of(head.begin)!r}. If it is a table, give it"
-        " the ending .csv or .tsv, or name what parts its cells with --set data.delimiter=tab (or comma, semicolon,"
-        " pipe); a Parquet file begins with PAR1.",
+        f"{path} is neither JSON nor JSON lines: it begins with {excerpt_of(head.begin)!r}. If it is a"
+        " table, rename it to .csv or .tsv, or set its delimiter: --set data.delimiter=tab (or comma,"
+        " semicolon, pipe). A Parquet file begins with PAR1.",
     )
 
 
@@ -129,13 +129,13 @@ def _after_mark(mark: bytes, read: ReadRows, file: BinaryIO) -> Iterator[Record]
 def _check_binary(head: bytes, path: Path) -> None:
     known = {
         b"PK\x03\x04": "a zip archive or an Excel sheet. Save the sheet as CSV, or unpack the archive",
-        b"\xd0\xcf\x11\xe0": "an old Excel sheet or another Office document. Save the sheet as CSV",
+        b"\xd0\xcf\x11\xe0": "an old Excel sheet or other Office document. Save the sheet as CSV",
         b"SQLite format 3": "an SQLite database. Export its table as CSV",
         b"ARROW1": "an Arrow file. Write it as Parquet",
-        b"\x28\xb5\x2f\xfd": "packed with zstd. Unpack it, or pack it with gzip",
-        b"BZh": "packed with bzip2. Unpack it, or pack it with gzip",
-        b"\xfd7zXZ": "packed with xz. Unpack it, or pack it with gzip",
-        b"version https://git-lfs": "a pointer of Git LFS, not the data. Fetch it with `git lfs pull`",
+        b"\x28\xb5\x2f\xfd": "compressed with zstd. Decompress it, or use gzip",
+        b"BZh": "compressed with bzip2. Decompress it, or use gzip",
+        b"\xfd7zXZ": "compressed with xz. Decompress it, or use gzip",
+        b"version https://git-lfs": "a Git LFS pointer, not the data. Fetch it with `git lfs pull`",
     }
     for begin, what in known.items():
         if head.startswith(begin):
@@ -148,7 +148,7 @@ def _check_binary(head: bytes, path: Path) -> None:
 def _byte_order_mark_note(encoding: str) -> Message:
     if encoding == "utf-8":
         return Message("data.byte_order_mark", "The file began with a byte-order mark, which was skipped.")
-    return Message("data.utf_16", "The file was UTF-16 and was read as such.")
+    return Message("data.utf_16", "The file was read as UTF-16.")
 
 
 @contextmanager
@@ -158,5 +158,5 @@ def _gzip_faults(path: Path) -> Iterator[None]:
     except (gzip.BadGzipFile, EOFError, zlib.error) as fault:
         raise DataError(
             "data.damaged_gzip",
-            f"{path} is a damaged gzip file: {fault}. Fetch or pack it again.",
+            f"{path} is a damaged gzip file: {fault}. Download or compress it again.",
         ) from fault

@@ -30,11 +30,11 @@ def read_hub(name: str, *, split: str, max_row_bytes: int = NO_LIMIT) -> SourceR
     except Exception as fault:  # `datasets` fails with anything from OSError to its own kinds
         raise DataError(
             "data.hub_unavailable",
-            f"The data set {place!r} could not be had: {_one_line(fault)} Check its name, its revision, the network,"
-            " and data.hub_split.",
+            f"Could not load the data set {place!r} from the Hub: {_one_line(fault)} Check its name, its"
+            " revision, the network, and data.hub_split.",
         ) from fault
 
-    unpinned = f"No revision was named: {place} may change. Pin it as {name}@<commit>."
+    unpinned = f"No revision was given, so {place} may change. Pin it as {name}@<commit>."
     notes = [] if revision else [Message("data.hub_revision_not_pinned", unpinned)]
     # The hash is that of rows of any size, so that it does not depend on data.max_row_bytes.
     sha256 = _sha256(_records(loaded, NO_LIMIT))

@@ -44,8 +44,8 @@ def find_source(name: str, *, cache: Path, settings: DataSettings = DataSettings
     if settings.sha256 not in (None, source.sha256):
         raise DataError(
             "data.checksum_mismatch",
-            f"{name} has the SHA-256 {source.sha256}, not the {settings.sha256} of data.sha256. It was changed, or the"
-            " hash is another file's.",
+            f"{name} has the SHA-256 {source.sha256}, but data.sha256 is {settings.sha256}. The file has"
+            " changed, or the hash belongs to another file.",
         )
     return replace(source, records=partial(_one_at_least, name, source.records))
 
@@ -78,8 +78,8 @@ def locate_source(name: str, *, cache: Path, settings: DataSettings = DataSettin
         if settings.sha256 is None:
             raise DataError(
                 "data.checksum_required",
-                f"{name} is an address, and what it gives can change. Name the SHA-256 that you expect:"
-                " --set data.sha256=…",
+                f"{name} is a URL, whose content can change. Set the SHA-256 that you expect: --set"
+                " data.sha256=…",
             )
         return fetch_url(
             name,
@@ -92,7 +92,7 @@ def locate_source(name: str, *, cache: Path, settings: DataSettings = DataSettin
     except RuntimeError as fault:  # ~somebody who has no home here
         raise DataError(
             "data.not_found",
-            f"{name} does not exist: {str(fault).rstrip('.')}. Correct the path.",
+            f"{name} does not exist: {str(fault).rstrip('.')}. Check the path.",
         ) from fault
     return check_path(path, settings)
 
@@ -134,7 +134,8 @@ def _find_folder(name: str, folder: Path, settings: DataSettings) -> SourceReade
     if not paths:
         raise DataError(
             "data.folder_without_data",
-            f"{folder} holds no file of rows. Give one with the ending {', '.join(FILE_FORMATS)}, each also with .gz.",
+            f"{folder} holds no data file. Add one that ends in {', '.join(FILE_FORMATS)}, each also with"
+            " .gz.",
         )
     files: dict[str, RowsFile] = {}
     notes = _left_out(folder, [path for path in found if path not in paths])
@@ -167,7 +168,7 @@ def _left_out(folder: Path, others: Sequence[Path]) -> list[Message]:
         return []
     named = ", ".join(path.relative_to(folder).as_posix() for path in others[:NAMES_SHOWN])
     more = f" and {len(others) - NAMES_SHOWN:,} more" if len(others) > NAMES_SHOWN else ""
-    return [Message("data.files_skipped", f"Not read, for their names are no data file's: {named}{more}.")]
+    return [Message("data.files_skipped", f"Files with other endings were not read: {named}{more}.")]
 
 
 def check_path(path: Path, settings: DataSettings) -> Path:
@@ -192,13 +193,13 @@ def check_path(path: Path, settings: DataSettings) -> Path:
         # A pipe is waited for without an end, and a device may never stop.
         raise DataError(
             "data.not_a_regular_file",
-            f"{path} is no ordinary file. Save its content to a file and name that.",
+            f"{path} is not a regular file. Save its content to a file and give that.",
         )
     if size > settings.max_file_bytes:
         raise DataError(
             "data.file_too_large",
-            f"{path} has {size:,} bytes; files are read up to {settings.max_file_bytes:,}. Split it into smaller files,"
-            " or raise data.max_file_bytes.",
+            f"{path} has {size:,} bytes, but the limit is {settings.max_file_bytes:,}. Split it into smaller"
+            " files, or raise data.max_file_bytes.",
         )
     return path
 

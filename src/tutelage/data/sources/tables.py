@@ -57,7 +57,7 @@ def read_parquet_rows(
         reason = str(fault).strip().split("\n")[0].rstrip(".")
         raise DataError(
             "data.damaged_parquet",
-            f"{name} is no whole Parquet file: {reason}. Write or fetch it again.",
+            f"{name} is not a complete Parquet file: {reason}. Write or download it again.",
         ) from fault
 
 

@@ -40,7 +40,7 @@ def file_of_rows(
     if not rows:
         raise DataError(
             "data.no_rows_left",
-            f"No row is left to write to {path}. Choose less strictly.",
+            f"No row is left to write to {path}. Relax the criteria.",
         )
     if format.is_text_table:
         _require_messages_kept(path, rows)
@@ -79,8 +79,8 @@ def source_row(record: Record) -> int:
         return carried
     raise DataError(
         "data.source_row_taken",
-        f"Row {record.row} has {str(carried)[:40]!r} as {SOURCE_ROW!r}, the field in which a row's number in its first"
-        " source is kept. Rename the field.",
+        f"Row {record.row} has {str(carried)[:40]!r} as {SOURCE_ROW!r}, the field that keeps a row's number"
+        " in its original source. Rename the field.",
         row=record.row,
     )
 
@@ -113,7 +113,7 @@ def _format_of(path: Path) -> FileFormat:
     if ending_of(path) not in FILE_FORMATS:
         raise DataError(
             "cli.unknown_output_type",
-            f"{path} has no ending that names a kind of file. Use {', '.join(FILE_FORMATS)}, each also with .gz.",
+            f"{path} does not end in a known file type. Use {', '.join(FILE_FORMATS)}, each also with .gz.",
         )
     return load_format(ending_of(path))
 
@@ -124,14 +124,14 @@ def _encoded(path: Path, format: FileFormat, rows: Sequence[Row]) -> bytes:
     except UnicodeEncodeError as fault:
         raise DataError(
             "convert.lone_surrogate",
-            f"{path} cannot hold half of a surrogate pair, and a row has one. Write JSON lines, which can, or leave out"
-            " such rows with --without-rule 18.",
+            f"{path} cannot hold half of a surrogate pair, and a row has one. Write JSON lines instead, or"
+            " drop such rows with --without-rule 18.",
         ) from fault
     except (TypeError, ValueError, OverflowError) as fault:
         advice = "Write JSON lines" if format.read_back else "Write Parquet"
         raise DataError(
             "convert.rows_do_not_fit_file",
-            f"{path} cannot hold these rows: {str(fault).rstrip('.')}. {advice}, or leave those fields out.",
+            f"{path} cannot hold these rows: {str(fault).rstrip('.')}. {advice}, or drop those fields.",
         ) from fault
 
 
@@ -147,9 +147,9 @@ def _require_messages_kept(path: Path, rows: Sequence[Row]) -> None:
             if isinstance(turns, list | dict) and messages_in(json.dumps(turns)) is None:
                 raise DataError(
                     "convert.messages_in_text_cell",
-                    f"{path} cannot hold row {row.get(SOURCE_ROW, number)}: its {field!r} is made of turns, and in a"
-                    " cell of text they would be read as what is said. Write JSON lines or Parquet, or convert with"
-                    " --to messages (preference rows with --chosen-only too), whose turns a cell can hold.",
+                    f"{path} cannot hold row {row.get(SOURCE_ROW, number)}: its {field!r} is a list of"
+                    " messages, which a text cell would turn into plain text. Write JSON lines or Parquet,"
+                    " or convert with --to messages (for preference rows also --chosen-only).",
                     row=number,
                 )
 
@@ -164,14 +164,15 @@ def _require_same_conversations(
     except DataError as fault:
         raise DataError(
             "convert.would_not_read_back",
-            f"{_why_not(path)} It could not be read: {fault}",
+            f"{_why_not(path)} The file could not be read back: {fault}",
         ) from fault
     unlike = [one.row for one, other in zip(meant, found, strict=True) if one != other]
     if unlike:
         more = f" and {len(unlike) - 1:,} more" if len(unlike) > 1 else ""
         raise DataError(
             "convert.would_not_read_back",
-            f"{_why_not(path)} Row {rows[unlike[0]].get(SOURCE_ROW, unlike[0])}{more} would be read as something else.",
+            f"{_why_not(path)} Row {rows[unlike[0]].get(SOURCE_ROW, unlike[0])}{more} would be read"
+            " differently.",
             row=unlike[0],
         )
 
@@ -181,5 +182,5 @@ def _conversations(records: Sequence[Record], path: Path, settings: DataSettings
 
 
 def _why_not(path: Path) -> str:
-    reason = "a table gives every row all columns, each of one type"
-    return f"{path} cannot hold these rows, for {reason}. Write JSON lines."
+    reason = "in a table every row has all columns, each with one type"
+    return f"{path} cannot hold these rows, because {reason}. Write JSON lines."

@@ -60,7 +60,9 @@ class RememberingModel:
         except LanguageModelError as fault:
             kept = self.asked + self.remembered
             told = (
-                f" The {kept:,} replies so far are kept; the same command goes on from there." if kept else ""
+                (f" The {kept:,} responses so far are kept. Run the same command again to resume.")
+                if kept
+                else ""
             )
             raise LanguageModelError(fault.code, f"{fault}{told}") from fault
         reply = reply.encode("utf-8", "replace").decode()  # half of a surrogate pair goes into no file

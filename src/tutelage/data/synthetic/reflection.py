@@ -62,7 +62,7 @@ def improve(
     for place, row in enumerate(rows):
         reason = why_not(row, part)
         if reason is None and questions == max_requests:
-            reason = Message("synthetic.limit_reached", "beyond the number of questions")
+            reason = Message("synthetic.limit_reached", "beyond the maximum number of requests")
         if reason is None:
             questions += 1
             reply = model.ask(question(row, part), seed=seed, json_schema=object_schema(*FIELDS[part]))
@@ -77,18 +77,18 @@ def improve(
 def why_not(row: Conversation, part: ImprovedField) -> Message | None:
     """Say why a row cannot be asked about; None where it can."""
     if row.is_plain_text or not row.messages:
-        return Message("synthetic.not_improvable", "nothing is asked in it")
+        return Message("synthetic.not_improvable", "it has no prompt")
     if row.is_labelled:
         return Message("synthetic.not_improvable", "its answer is a label")
     last = row.messages[-1]
     if last.role != "assistant" or last.calls or not last.text.strip():
-        return Message("synthetic.not_improvable", "its last turn is no answer in words")
+        return Message("synthetic.not_improvable", "its last message is not a text answer")
     if part == "instruction" and [turn.role for turn in row.messages] != ["user", "assistant"]:
         return Message("synthetic.not_improvable", "it is more than one question and its answer")
     try:
         to_format(row, row.format)  # in which the new row is written
     except UnfitError as fault:
-        told = f"its format {row.format} has no place for {fault.reason.text}"
+        told = f"its format {row.format} cannot hold {fault.reason.text}"
         return Message("synthetic.not_improvable", told)
     return None
 
@@ -111,14 +111,14 @@ def _words(turn: ChatMessage) -> str:
 def _rewritten(row: Conversation, part: ImprovedField, reply: str) -> ImprovedRow:
     texts = texts_of(reply, *FIELDS[part])
     if texts is None:
-        return ImprovedRow(row, Message("synthetic.reply_rejected", "the reply could not be read"))
+        return ImprovedRow(row, Message("synthetic.reply_rejected", "the response could not be read"))
     new = replace(row, messages=_new_messages(row, part, texts), repairs=())
     if new == row:
-        return ImprovedRow(row, Message("synthetic.reply_rejected", "nothing was lacking"))
+        return ImprovedRow(row, Message("synthetic.reply_rejected", "no improvement was needed"))
     (checked,) = check_rows([replace(new, messages=without_blank_system(new.messages))])
     if checked.outcome != "kept":
         return ImprovedRow(
-            row, Message("synthetic.reply_rejected", f"the reply would not do: {checked.reasons[0].text}")
+            row, Message("synthetic.reply_rejected", f"the response is not usable: {checked.reasons[0].text}")
         )
     return ImprovedRow(new)
 
@@ -143,7 +143,7 @@ def _unless_repeated(new: ImprovedRow, old: Conversation, place: int, known: Lik
         prompt = normalised_prompt(new.row)
         if known.is_like_any(prompt, besides=place):
             return ImprovedRow(
-                old, Message("synthetic.reply_rejected", "the new one would be like another row")
+                old, Message("synthetic.reply_rejected", "the new row would be a near-duplicate of another")
             )
         known.add(prompt)
     return new

@@ -70,7 +70,7 @@ def self_instruct_rows(
                 if candidate is None
                 else single_exchange_of(len(taken), *(candidate[field] for field in FIELDS))
             )
-            reason = _fault(row, known) or ("more than were wanted" if len(taken) == rows else None)
+            reason = _fault(row, known) or ("more rows than requested" if len(taken) == rows else None)
             if row is None or reason:
                 refused[str(reason)] += 1
                 continue
@@ -129,10 +129,10 @@ def _candidates(reply: str) -> list[dict[str, str] | None]:
 def _fault(row: Conversation | None, known: LikePrompts) -> str | None:
     """Say why a row is not taken."""
     if row is None:
-        return "no row that could be read"
+        return "not a readable row"
     (checked,) = check_rows([row])
     if checked.outcome == "dropped":
         return checked.reasons[0].text
     if checked.outcome == "repaired":
         return f"would need a repair: {checked.reasons[0].text}"
-    return "like a row that is there" if known.is_like_any(normalised_prompt(row)) else None
+    return "near-duplicate of an existing row" if known.is_like_any(normalised_prompt(row)) else None

@@ -26,7 +26,7 @@ def _require_pairs(turns: Sequence[ChatMessage]) -> None:
     pairs = zip(turns[::2], turns[1::2], strict=False)
     if len(turns) % 2 or not all(map(is_one_exchange, pairs)):
         raise UnfitError(
-            "convert.not_alternating", "other turns than questions and answers one after the other"
+            "convert.not_alternating", "messages that do not alternate between question and answer"
         )
 
 

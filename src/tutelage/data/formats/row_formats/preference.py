@@ -25,7 +25,7 @@ def _write(row: Conversation) -> Row:
         return {"prompt": turns[0].content, "chosen": turns[1].text, "rejected": row.rejected, **system}
     if turns[-1].role != "assistant" or row.messages[0].role == "assistant":
         raise UnfitError(
-            "convert.no_final_answer", "a last turn that is no answer, or an answer that nothing asks for"
+            "convert.no_final_answer", "a last message that is not an answer, or an answer without a prompt"
         )
     context = [message_of(turn) for turn in row.context]
     rejected = {"role": "assistant", "content": row.rejected}

@@ -24,7 +24,7 @@ def _write(row: Conversation) -> Row:
     if is_one_exchange(turns) and not reads_as_messages(turns[0].content, turns[1].text):
         return {"prompt": turns[0].content, "completion": turns[1].text, **system}
     if [turn.role for turn in turns].count("assistant") > 1 or turns[-1].role != "assistant":
-        raise UnfitError("convert.not_one_exchange", "other turns than a prompt and one answer to it")
+        raise UnfitError("convert.not_one_exchange", "messages other than one prompt and one answer")
     return {"prompt": [message_of(turn) for turn in row.messages[:-1]], "completion": [message_of(turns[-1])]}
 
 

@@ -22,7 +22,7 @@ def _exchange(turn: ChatMessage) -> Row:
         return {"from": SHAREGPT_NAMES[turn.role], "value": turn.content}
     if turn.text or len(turn.calls) > 1:
         raise UnfitError(
-            "convert.tool_calls_not_alone", "a text beside a tool call, or two calls in one turn"
+            "convert.tool_calls_not_alone", "a message with both a text and a tool call, or with two calls"
         )
     return {"from": "function_call", "value": turn.calls[0]}
 

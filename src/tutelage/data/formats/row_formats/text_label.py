@@ -16,7 +16,7 @@ def _read(value: Value, reading: Reading) -> tuple[ChatMessage, ...]:
 def _write(row: Conversation) -> Row:
     system, (asked, answered) = single_exchange(row)
     if system:
-        raise UnfitError("convert.has_system_message", "a system text")
+        raise UnfitError("convert.has_system_message", "a system message")
     return {"text": asked.content, "label": answered.text}
 
 

@@ -132,6 +132,6 @@ def _chosen(encoding: str | None) -> str:
     except LookupError as fault:
         raise DataError(
             "data.unknown_encoding",
-            f"data.encoding is {encoding!r}, which is no encoding of text. Try gb18030 or latin-1.",
+            f"data.encoding is {encoding!r}, which is not a text encoding. Try gb18030 or latin-1.",
         ) from fault
     return encoding or "utf-8"
