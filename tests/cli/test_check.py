@@ -135,7 +135,7 @@ def test_a_map_and_a_recipe_are_honoured(check, tmp_path):
         '[data]\nsource = "rows.json"\n[data.column_map]\ninstruction = "ask.text"\noutput = "reply"\n'
     )
     assert json.loads(check("--recipe", recipe, "--json").out)["kept"] == 60
-    assert "--map 'instruction' is not of the form" in check("rows.json", "--map", "instruction").err
+    assert "--map 'instruction' does not have the form" in check("rows.json", "--map", "instruction").err
 
 
 def test_labels_that_read_alike_are_shown_before_their_blanks_and_quoted(check, tmp_path):

@@ -133,7 +133,7 @@ def test_a_damaged_checkpoint_is_not_evaluated(tutelage, place):
     weights.write_bytes(weights.read_bytes()[:-1] + b"?")
     refused = tutelage("evaluate", "damaged", "--checkpoint", 2)
     assert refused.code == 4
-    assert "adapter_model.safetensors has other bytes" in refused.err
+    assert "adapter_model.safetensors does not match its checksum" in refused.err
 
 
 def test_a_file_of_a_checkpoints_evaluation_that_was_lost_is_told_with_its_command(tutelage, place):
@@ -142,7 +142,7 @@ def test_a_file_of_a_checkpoints_evaluation_that_was_lost_is_told_with_its_comma
     assert tutelage("evaluate", "lost", "--checkpoint", 1, "--overwrite").code == 0
     run.responses("tuned").unlink()
     refused = tutelage("compare", "lost", "lost@1")
-    assert "write it anew with `tutelage evaluate lost --checkpoint 1 --overwrite`" in refused.err
+    assert "write it again with `tutelage evaluate lost --checkpoint 1 --overwrite`" in refused.err
 
 
 def test_a_judge_is_asked_about_a_checkpoint_and_its_manifest_names_what_was_said(

@@ -65,7 +65,7 @@ def test_the_table_tells_what_was_paired_beside_the_test_rows_and_what_was_left_
     out = " ".join(shown.out.split())
     assert "set facts Contains 100.0 % 0.0 % -100.0" in out
     assert f"Left out: set alone ({poor.root} does not have it)." in out
-    assert f"Left out: judge ollama:fair ({poor.root}: the judge is not trusted there)." in out
+    assert f"Left out: judge ollama:fair ({poor.root}: the judge is not trusted on it)." in out
     assert out.count("1.100 1.120 +0.020 +0.015 to +0.025 pass") == 2
 
 
@@ -76,7 +76,7 @@ def test_a_lost_file_of_a_set_is_told_with_the_command_that_makes_it_again(tutel
     poor.test_set("facts").unlink()
     refused = tutelage("compare", good.root, poor.root)
     assert refused.code == 2
-    assert f"write it anew with `tutelage evaluate {poor.root} --overwrite`" in " ".join(refused.err.split())
+    assert f"write it again with `tutelage evaluate {poor.root} --overwrite`" in " ".join(refused.err.split())
 
 
 @pytest.mark.parametrize(("baseline", "code"), [("good", 7), ("poor", 0)])

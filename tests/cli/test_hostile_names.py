@@ -98,7 +98,7 @@ HOSTILE = {
     ),
     "trust_remote_code inside": add_to("config.json", text_config={"inner": [{"trust_remote_code": True}]}),
     "custom_pipelines": add_to("config.json", custom_pipelines={"x": {"impl": "code.Pipe"}}),
-    "code beside": code_beside,
+    "is code, and": code_beside,
     "code in a folder": code_in_a_folder,
     "pickled weights": pickled_weights,
     "an index that leads out": index_that_leads_out,

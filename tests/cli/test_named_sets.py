@@ -126,8 +126,14 @@ def spoil(place, what):
     ("what", "said"),
     [
         ("leaked", "rows of the test set facts have a prompt that is trained on (rows 3"),
-        ("empty", "The test set facts (facts.jsonl) has no row that can be asked."),
-        ("choice", "Row 0 of the test set yes-or-no has the answer 'never', which is none of its choices."),
+        (
+            "empty",
+            "The test set facts (facts.jsonl) has no usable row. Check its rows with `tutelage check`.",
+        ),
+        (
+            "choice",
+            "Row 0 of the test set yes-or-no has the answer 'never', which is not one of its choices.",
+        ),
         ("missing", "The test set yes-or-no: choices.jsonl does not exist."),
         ("options", "Row 0 of the test set own-choices has no list of at least two texts under 'options'"),
     ],
@@ -164,7 +170,7 @@ def test_references_that_cannot_be_compared_as_numbers_stop_before_anything_is_t
 @pytest.mark.parametrize(
     ("setting", "said"),
     [
-        ("facts.pattern=x", "pattern is for the metric regex, and the metric is contains"),
+        ("facts.pattern=x", "pattern belongs to the metric regex, but the metric is contains"),
         ("new.source=facts.jsonl", "evaluation.sets.new.metric"),
         ("facts.metric=regex", "the metric regex needs pattern"),
         ("facts.metrc=regex", "Did you mean evaluation.sets.facts.metric?"),

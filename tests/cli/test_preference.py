@@ -249,13 +249,13 @@ def test_rejected_answers_that_are_gone_are_told(tutelage, place, begin):
     [
         (
             ["training.objective=instruction", "preference.beta=0.2"],
-            "[preference] is for training.objective=dpo",
+            "[preference] needs training.objective=dpo",
         ),
-        (["data.train_on=all"], "data.train_on=all cannot be honoured"),
-        (["preference.gamma=1.0"], "gamma is for the loss simpo, and the loss is sigmoid"),
+        (["data.train_on=all"], "data.train_on=all cannot be used"),
+        (["preference.gamma=1.0"], "gamma belongs to the loss simpo, but the loss is sigmoid"),
         (
             ["preference.loss=ipo", "preference.label_smoothing=0.1"],
-            "label_smoothing is for the losses sigmoid",
+            "label_smoothing belongs to the losses sigmoid",
         ),
         (["preference.label_smoothing=0.5"], "less than 0.5"),
         (["preference.bta=0.5"], "Did you mean preference.beta?"),

@@ -180,4 +180,4 @@ def test_a_report_warns_of_rows_that_are_gone(tutelage, workplace, model, gone):
         return
     assert ended.code == 0, ended.err
     assert "Warning[run.file_changed]" in ended.out
-    assert f"has changed since it was written: {gone} is not there" in Page(run.report.read_text()).text
+    assert f"has changed since it was written: {gone} is missing" in Page(run.report.read_text()).text

@@ -102,8 +102,8 @@ def test_the_last_assignment_wins():
             "training.lerning_rate=1",
             "Unknown setting training.lerning_rate (--set). Did you mean training.learning_rate?",
         ),
-        ("learning_rate=1", "'learning_rate' is no setting. Did you mean training.learning_rate?"),
-        ("max_step=1", "'max_step' is no setting. Did you mean training.max_steps?"),
+        ("learning_rate=1", "'learning_rate' is not a setting. Did you mean training.learning_rate?"),
+        ("max_step=1", "'max_step' is not a setting. Did you mean training.max_steps?"),
         ("zzz=1", "`tutelage run --dry-run` lists all settings"),
         (
             "training.zzzzzz=1",
@@ -111,8 +111,8 @@ def test_the_last_assignment_wins():
         ),
         ("traning.max_steps=1", "Did you mean [training]?"),
         ("training.max_steps.x=1", "Unknown setting training.max_steps.x"),
-        ("training.max_steps", "--set 'training.max_steps' is not of the form section.name=value."),
-        ("=3", "--set '=3' is not of the form section.name=value."),
+        ("training.max_steps", "--set 'training.max_steps' does not have the form section.name=value."),
+        ("=3", "--set '=3' does not have the form section.name=value."),
         ("training.max_steps=many", "training.max_steps is 'many' (--set), but it should be a valid integer"),
         (
             "training.max_steps=0",
@@ -148,13 +148,13 @@ def test_a_wrong_value_in_a_file_is_told_with_its_line(recipe_path):
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("[training\nmax_steps = 5", "mine.toml is not TOML: "),
-        ("max_steps = 5", "sets 'max_steps' outside any table. Settings stand in [data], [model]"),
-        ("[trainin]\nmax_steps = 5", "'trainin' is no table of a recipe. Did you mean [training]?"),
-        ("[training]\nseed = 1\nseed = 2", "mine.toml is not TOML: "),
+        ("[training\nmax_steps = 5", "mine.toml is not valid TOML: "),
+        ("max_steps = 5", "sets 'max_steps' outside any table. Settings belong in [data], [model]"),
+        ("[trainin]\nmax_steps = 5", "'trainin' is not a table of a recipe. Did you mean [training]?"),
+        ("[training]\nseed = 1\nseed = 2", "mine.toml is not valid TOML: "),
         (
             "[training]\nseed = one",
-            "Mend it there: settings stand as `name = value`, texts in quotation marks",
+            "Fix it there: write settings as `name = value`",
         ),
         ("[[data]]\nsource = 'a'", "mine.toml has [[data]], a list of tables. Write [data], once."),
     ],
@@ -172,11 +172,13 @@ def test_a_byte_order_mark_before_a_recipe_is_no_part_of_it(recipe_path):
 @pytest.mark.parametrize("content", [b'[{"instruction": "a"}]', b"\xff\xfe"])
 def test_rows_in_the_place_of_a_recipe_are_told_with_the_option_for_them(tmp_path, content):
     (tmp_path / "ok.json").write_bytes(content)
-    assert f"rows to train on are given with --data {tmp_path / 'ok.json'}." in refused(tmp_path / "ok.json")
+    assert f"To give rows to train on, use --data {tmp_path / 'ok.json'}." in refused(tmp_path / "ok.json")
 
 
 def test_a_recipe_that_cannot_be_read_is_told(tmp_path):
-    assert "nothing.toml does not exist, and none of that name ships" in refused(tmp_path / "nothing.toml")
+    assert "nothing.toml does not exist, and no built-in recipe has that name" in refused(
+        tmp_path / "nothing.toml"
+    )
     (tmp_path / "latin.toml").write_bytes(b"[data]\nsource = 'caf\xe9'")
     assert "latin.toml cannot be read: " in refused(tmp_path / "latin.toml")
     assert "cannot be read: " in refused(tmp_path)
@@ -223,9 +225,9 @@ def test_a_named_set_can_be_given_by_its_settings_and_says_where_it_came_from():
 
 def test_a_setting_given_by_hand_that_has_no_effect_is_refused_even_with_its_default():
     tuned = ["training.objective=classification"]
-    with pytest.raises(RecipeError, match=r"data.prompt_template \(--prompt-template\) would have no effect"):
+    with pytest.raises(RecipeError, match=r"data.prompt_template \(--prompt-template\) has no effect"):
         load(None, {"--prompt-template data.prompt_template": "alpaca"}, tuned)
-    with pytest.raises(RecipeError, match=r"evaluation.general_text \(--set\) would have no effect"):
+    with pytest.raises(RecipeError, match=r"evaluation.general_text \(--set\) has no effect"):
         load(None, {}, [*tuned, "evaluation.general_text=true"])
 
 

@@ -146,7 +146,9 @@ def test_a_recipe_is_found_by_its_name_and_a_file_of_that_name_wins(tutelage, pl
 def test_a_name_that_is_neither_here_nor_ships_says_so(tutelage, place):
     said = tutelage("run", "book-ch8", "--dry-run")
     assert said.code == 2
-    assert "book-ch8 does not exist, and none of that name ships (`tutelage recipes list`)" in said.err
+    assert (
+        "book-ch8 does not exist, and no built-in recipe has that name (`tutelage recipes list`)" in said.err
+    )
 
 
 def test_chapter_6_is_split_where_the_book_splits_it():

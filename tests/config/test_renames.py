@@ -36,7 +36,7 @@ def test_a_setting_by_its_old_name_names_the_new_one(tmp_path, old, new):
         with pytest.raises(RecipeError) as fault:
             ask()
         assert fault.value.code == "settings.renamed"
-        assert f"is now called {new}" in str(fault.value)
+        assert f"was renamed to {new}" in str(fault.value)
 
 
 def test_the_map_of_a_set_by_its_old_name_names_the_new_one():

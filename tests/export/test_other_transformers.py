@@ -34,7 +34,7 @@ def older():
     """The Python of an environment with transformers 4."""
     named = os.environ.get("TUTELAGE_TRANSFORMERS_4", ".venv/transformers-4/bin/python")
     if not Path(named).exists():
-        pytest.skip(f"{named} is not there; `make .venv/transformers-4` makes it")
+        pytest.skip(f"{named} is missing; `make .venv/transformers-4` makes it")
     return Path(named).absolute()
 
 

@@ -24,7 +24,7 @@ def test_verify_proves_a_run_and_finds_a_changed_bit(straight, home, tmp_path):
     weights.write_bytes(content)
     refused = run(["verify", copied], tmp_path / "said.txt")
     assert refused.code == 4, refused.said
-    assert "adapter_model.safetensors has other bytes" in refused.said
+    assert "adapter_model.safetensors does not match its checksum" in refused.said
 
 
 def test_verify_finds_a_checkpoint_that_the_training_does_not_lead_to(straight, home, tmp_path):

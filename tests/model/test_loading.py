@@ -137,7 +137,7 @@ def test_a_text_longer_than_the_context_is_encoded_in_silence(tiny):
 def test_the_size_of_the_vocabulary_comes_from_the_config(copy):
     assert vocabulary_size_of(copy) == vocabulary_size()
     (copy / "config.json").write_text('{"vocab_size": null}')
-    with pytest.raises(ModelError, match=r"config\.json does not give the size of the vocabulary"):
+    with pytest.raises(ModelError, match=r"config\.json does not state the vocabulary size"):
         vocabulary_size_of(copy)
 
 
@@ -153,7 +153,7 @@ def test_the_context_length_comes_from_the_config(copy):
     (copy / "config.json").write_text('{"n_positions": 77}')
     assert context_length(copy) == 77
     (copy / "config.json").write_text("{}")
-    with pytest.raises(ModelError, match="does not give the context length"):
+    with pytest.raises(ModelError, match="does not state the context length"):
         context_length(copy)
 
 

@@ -77,7 +77,9 @@ def logits(module, asked):
 
 
 def answers(module, asked):
-    model = CausalModel(module, CPU, torch.float32, fallback_reason="transformers' own way is wanted")
+    model = CausalModel(
+        module, CPU, torch.float32, fallback_reason="transformers' own attention was requested"
+    )
     found = generate(model, [*chain.from_iterable(asked)], end_tokens=[-1], max_new_tokens=4, batch_size=64)
     return [answer.ids for answer in found]
 

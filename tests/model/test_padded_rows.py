@@ -1,4 +1,4 @@
-"""Models that cannot be run over prefix trees are run on padded rows: as exact, found out at start, and said."""
+"""Models that cannot run over prefix trees are run on padded rows: as exact, found out at start, and said."""
 
 from functools import partial
 
@@ -147,5 +147,5 @@ def test_a_model_that_is_wrong_in_every_way_is_refused(source, monkeypatch):
 
     load_model = assembly.load_model
     monkeypatch.setattr(assembly, "load_model", damaged)
-    with pytest.raises(ModelError, match="gives other results over padded rows"):
+    with pytest.raises(ModelError, match="gives different results over padded rows"):
         load_it(source)

@@ -70,7 +70,7 @@ def test_recurrent_layers_of_unknown_kind_are_found_by_what_they_give(monkeypatc
     """With the small weights of a fresh model, whose differences bfloat16 would hide."""
     monkeypatch.setattr("tutelage.model.parity_check.layers_beyond_attention", lambda module: None)
     model = built(HYBRID, dtype=dtype)
-    with pytest.raises(ModelError, match="gives other results over prefix trees"):
+    with pytest.raises(ModelError, match="gives different results over prefix trees"):
         check_parity(model, PROBES)
     with torch.no_grad(), in_float32(model.module):
         assert (

@@ -75,7 +75,7 @@ AttentionInterface.register("ignores-the-tree", everyone_sees_all_before)
 def test_a_model_whose_attention_ignores_the_tree_is_refused(family, dtype):
     model = tiny_model(family, dtype=dtype)
     model.module.set_attn_implementation("ignores-the-tree")
-    with pytest.raises(ModelError, match="gives other results over prefix trees"):
+    with pytest.raises(ModelError, match="gives different results over prefix trees"):
         check_parity(model, PROBES)
 
 
@@ -88,14 +88,14 @@ def test_a_model_that_counts_its_own_positions_is_refused(family, dtype):
         return positional, arguments | {"position_ids": None}
 
     model.module.register_forward_pre_hook(forget, with_kwargs=True)
-    with pytest.raises(ModelError, match="gives other results over prefix trees"):
+    with pytest.raises(ModelError, match="gives different results over prefix trees"):
         check_parity(model, PROBES)
 
 
 def test_a_model_with_numbers_that_are_not_finite_is_refused():
     model = tiny_model("llama")
     model.module.lm_head.weight.data[3, 3] = float("nan")
-    with pytest.raises(ModelError, match="gives other results"):
+    with pytest.raises(ModelError, match="gives different results"):
         check_parity(model, PROBES)
 
 
@@ -114,7 +114,7 @@ def test_a_model_that_does_not_take_a_tree_is_refused_with_the_reason(fault):
 
     model.module.register_forward_pre_hook(refuse, with_kwargs=True)
     with pytest.raises(
-        ModelError, match=r"LlamaForCausalLM cannot be run over prefix trees \('?no trees here'?\)"
+        ModelError, match=r"LlamaForCausalLM cannot run over prefix trees \('?no trees here'?\)"
     ):
         check_parity(model, PROBES)
 
@@ -140,18 +140,18 @@ LATENT = {
 @pytest.mark.parametrize(
     ("config", "reason"),
     [
-        (StableLmConfig(**SHAPE, intermediate_size=96), "does not hand the tree on to its attention"),
+        (StableLmConfig(**SHAPE, intermediate_size=96), "does not pass the tree to its attention"),
         (
             Gemma2Config(**SHAPE, intermediate_size=96, num_key_value_heads=2, head_dim=16),
             "soft caps and sinks of the attention are not supported",
         ),
         (
             DeepseekV3Config(**SHAPE, **LATENT, intermediate_size=96, num_key_value_heads=4),
-            "cannot be run over",
+            "cannot run over",
         ),
         (
             BloomConfig(vocab_size=131, hidden_size=64, n_layer=2, n_head=4, initializer_range=0.25),
-            "cannot be exchanged",
+            "cannot be replaced",
         ),
     ],
     ids=lambda value: getattr(value, "model_type", ""),

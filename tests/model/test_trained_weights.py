@@ -41,7 +41,7 @@ def test_the_last_block_is_the_block_the_norm_and_the_head_and_nothing_else(fami
 def test_a_model_that_does_not_tell_its_blocks_is_refused():
     module = with_class_head(tiny_model("llama"), CLASSES, seed=0).module
     module.config.num_hidden_layers = 5
-    with pytest.raises(ModelError, match="does not tell which of its parts that is"):
+    with pytest.raises(ModelError, match="does not know which parts of a"):
         trained_weights(module, LAST_BLOCK)
 
 

@@ -353,7 +353,7 @@ def test_soft_caps_and_sinks_are_refused(attention, option):
 
 def test_attention_with_neither_tree_nor_mask_is_refused():
     query, key, value, _ = masked_tensors(4, 2)
-    with pytest.raises(ValueError, match="does not hand the tree on"):
+    with pytest.raises(ValueError, match="does not pass the tree"):
         attend(query, key, value)
 
 

@@ -42,6 +42,6 @@ def test_the_page_shows_what_stands_beside_the_test_rows_and_names_what_is_left_
     assert "Set facts Contains, 20 rows" in text
     assert "100.0 % 0.0 % \u2212100.0" in text
     assert "General text Bits per byte, 40 rows" in text
-    assert f"{poor.root}: the judge is not trusted there" in text
+    assert f"{poor.root}: the judge is not trusted on it" in text
     assert "General text, each run against its own base model" in text
     assert text.count("+0.020 +0.015 to +0.025 pass") == 2

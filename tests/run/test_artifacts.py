@@ -96,7 +96,7 @@ def without(record, name):
     ("kind", "spoil", "told"),
     [
         (Preparation, lambda made: {}, "it has no source"),
-        (Preparation, lambda made: [], "it holds no JSON object"),
+        (Preparation, lambda made: [], "it does not hold a JSON object"),
         (Preparation, lambda made: without(made, "rows.test"), "it has no rows.test"),
         (Preparation, lambda made: {**made, "end_of_turn_id": "2"}, "it has '2' as end_of_turn_id"),
         (Preparation, lambda made: {**made, "classes": ["a", 5]}, "it has 5 as classes.1"),

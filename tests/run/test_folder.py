@@ -40,7 +40,7 @@ def test_no_file_gets_a_number_that_is_not_json(tmp_path):
 def test_a_damaged_file_is_told_with_its_name(tmp_path, content):
     path = tmp_path / "summary.json"
     path.write_bytes(content)
-    with pytest.raises(RunFolderError, match=r"summary.json: .* write it anew with `tutelage report "):
+    with pytest.raises(RunFolderError, match=r"summary.json: .* write it again with `tutelage report "):
         read_json(path)
 
 

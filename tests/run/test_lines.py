@@ -28,7 +28,7 @@ def test_json_lines_come_back_as_they_were_whatever_stands_in_the_texts(tmp_path
         (
             "events.jsonl",
             '{"event": "step", "step": 1, "loss": 2.5}\n7',
-            "line 2 holds no JSON object",
+            "line 2 does not hold a JSON object",
             "train",
         ),
         ("events.jsonl", '{"event": "validation", "step": 1}', "line 1 has no loss", "train"),

@@ -308,9 +308,9 @@ def test_names_are_of_one_metric_each():
         with pytest.raises(RecipeError) as refused:
             given_functions(metrics, None)
         assert refused.value.code == "functions.name_taken"
-    with pytest.raises(TypeError, match="cannot be called"):
+    with pytest.raises(TypeError, match="is not callable"):
         given_functions(["chrf"], None)
-    with pytest.raises(TypeError, match="cannot be called"):
+    with pytest.raises(TypeError, match="is not callable"):
         given_functions(None, 3)
 
 

@@ -74,9 +74,9 @@ def test_what_else_computes_the_rest_of_a_training_is_noted(session, monkeypatch
     monkeypatch.setattr(checkpoint, "machine_of", lambda model: MACHINE | changed)
     note_other_machine(session, Earlier(SimpleNamespace(machine=MACHINE)), model())
     assert codes(session) == [("note", "run.other_machine")] * (differs is not None)
-    assert [event.text.partition(". ")[0] for event in session.heard] == [f"another {differs}"] * len(
-        session.heard
-    )
+    assert [event.text.partition(". ")[0] for event in session.heard] == [
+        f"resumed with a different {differs}"
+    ] * len(session.heard)
 
 
 def test_a_training_that_begins_compares_no_machines(session, monkeypatch):

@@ -149,8 +149,8 @@ def test_a_file_is_fetched_once(server, tmp_path):
         ((200, {}, b"another file"), "SHA-256"),
         ((200, {}, b"x" * 101), "larger than the 100 bytes"),
         ((404, {}, b""), "answered 404"),
-        (urllib.error.URLError("no network"), "could not be fetched: .*no network"),
-        (TimeoutError("timed out"), "could not be fetched: .*timed out"),
+        (urllib.error.URLError("no network"), "could not be downloaded: .*no network"),
+        (TimeoutError("timed out"), "could not be downloaded: .*timed out"),
     ],
 )
 def test_a_fault_names_the_address_and_leaves_no_file(server, tmp_path, answer, message):
@@ -178,7 +178,7 @@ def test_a_redirect_is_followed_to_https_only(server, tmp_path):
     "url", ["http://files.example/x", "file:///etc/passwd", "ftp://files.example/x", "x"]
 )
 def test_other_schemes_are_refused(tmp_path, url):
-    with pytest.raises(FetchError, match="not an https address"):
+    with pytest.raises(FetchError, match="not an https URL"):
         fetch(tmp_path / "one.json", url)
 
 

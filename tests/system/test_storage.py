@@ -322,9 +322,9 @@ def test_swapped_and_added_files_are_found(tmp_path):
     move_into_place(tmp_path / "one", "one")
     move_into_place(tmp_path / "two", "two")
     shutil.copy(tmp_path / "one" / "weights", tmp_path / "two" / "weights")
-    assert find_damage(tmp_path / "two") == f"weights has other bytes than {MANIFEST} says"
+    assert find_damage(tmp_path / "two") == f"weights does not match its checksum in {MANIFEST}"
     (tmp_path / "one" / "added").touch()
-    assert find_damage(tmp_path / "one") == f"added is not named in {MANIFEST}"
+    assert find_damage(tmp_path / "one") == f"added is not listed in {MANIFEST}"
 
 
 @pytest.mark.parametrize(

@@ -200,7 +200,7 @@ MANIFESTS = {
     "a wrong size": rewritten(lambda m: m["files"][WEIGHTS].update(bytes=1)),
     "a size below nothing": rewritten(lambda m: m["files"][WEIGHTS].update(bytes=-1)),
     "an entry that is a word": rewritten(lambda m: m["files"].update({WEIGHTS: "whole"})),
-    "a file that is not there": rewritten(lambda m: m["files"].update({"more": m["files"][WEIGHTS]})),
+    "a file that is missing": rewritten(lambda m: m["files"].update({"more": m["files"][WEIGHTS]})),
     "a file left out": rewritten(lambda m: m["files"].pop(STATE)),
     "a path out of the folder": rewritten(
         lambda m: m["files"].update({"../step-000030/" + STATE: m["files"][STATE]})
@@ -250,11 +250,11 @@ def link_it_to_nothing(folder):
 @pytest.mark.parametrize(
     ("damage", "named"),
     [
-        (add_a_file, "added.py is not named"),
-        (add_a_folder_with_a_file, "inner/added is not named"),
+        (add_a_file, "added.py is not listed"),
+        (add_a_folder_with_a_file, "inner/added is not listed"),
         (put_a_file_in_its_place, f"{MANIFEST} cannot be read: Not a directory"),
-        (empty_it, f"{MANIFEST} is not there"),
-        (link_it_to_nothing, f"{MANIFEST} is not there"),
+        (empty_it, f"{MANIFEST} is missing"),
+        (link_it_to_nothing, f"{MANIFEST} is missing"),
     ],
 )
 def test_a_folder_that_is_not_as_it_was_published_is_not_believed(run, damage, named):
@@ -405,9 +405,9 @@ TENSORS = {
     "moments of something else": (MOMENTS, under_another_name, "which is not trained now"),
     "weights that are no numbers": (WEIGHTS, fill(float("nan")), "no finite number"),
     "weights without end": (WEIGHTS, fill(float("-inf")), "no finite number"),
-    "weights in another shape": (WEIGHTS, in_another_shape, "other names or shapes"),
-    "weights of something else": (WEIGHTS, under_another_name, "other names or shapes"),
-    "a weight less": (WEIGHTS, one_less, "other names or shapes"),
+    "weights in another shape": (WEIGHTS, in_another_shape, "names or shapes"),
+    "weights of something else": (WEIGHTS, under_another_name, "names or shapes"),
+    "a weight less": (WEIGHTS, one_less, "names or shapes"),
 }
 
 

@@ -43,9 +43,9 @@ class ObjectiveInfo:
     tag: str = "instruction-tuning"  # of model hubs
     gives: Gives = "answers"
     library: str = "transformers"  # loads the model where every weight is trained
-    prompted_with: str = "the prompt style `{prompt}`"
+    prompted_with: str = "the prompt template `{prompt}`"
     command: str = "generate"
-    usage: str = 'Ask it in the prompt style that it was trained with: `data.prompt_template = "{prompt}"`.'
+    usage: str = 'Prompt it with the template that it was trained with: `data.prompt_template = "{prompt}"`.'
     fields_beside: Names = ()  # of its rows, which their format does not have
     settings: Names = ()
     sections: Names = ()
@@ -88,7 +88,7 @@ _ENTRIES = (
         command="classify",
         library="tutelage",
         prompted_with="the text alone",
-        usage="It gives a text its label, and writes no answers: ask it with `tutelage classify` and the run's folder.",
+        usage="It predicts labels and writes no answers: use `tutelage classify` with the run's folder.",
         settings=OF_LABELS,
         changes_no_answer=("evaluation.zero_shot",),
         ignores=IN_CLASSIFICATION,
@@ -97,8 +97,8 @@ _ENTRIES = (
             "data.split": ("stratified",),
         },
         barred={
-            "model.adapter": "a classification begins with a new adapter under its head: leave it out, or export the"
-            " run with `--to hf` and name it as model.name_or_path"
+            "model.adapter": "a classification starts with a new adapter under its head: leave it out, or"
+            " export the run with `--to hf` and set model.name_or_path to it"
         },
     ),
     ObjectiveInfo(

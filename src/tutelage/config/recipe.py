@@ -72,8 +72,8 @@ class DataSettings(Section):
     )
     roles: dict[str, Literal["system", "user", "assistant", "tool"]] = Field(
         {},
-        description='Roles that have another name in your data: `roles = { narrator = "user" }` reads turns of'
-        " `narrator` as user turns.",
+        description='Roles that have another name in your data: `roles = { narrator = "user" }` reads messages of'
+        " `narrator` as user messages.",
     )
     instruction: Annotated[str, Field(min_length=1)] | None = Field(
         None,
@@ -193,8 +193,8 @@ class TrainingSettings(Section):
     )
     device: Literal["auto", "cpu", "cuda", "mps"] = Field(
         "auto",
-        description="Device; `auto` uses a CUDA GPU if there is one. An Apple GPU has to be requested with `mps`; it"
-        " has not been tested yet.",
+        description="Device; `auto` uses a CUDA GPU if there is one. Request an Apple GPU with `mps`; it has"
+        " not been tested yet.",
     )
     dtype: Literal["auto", "float32", "bfloat16"] = Field(
         "auto",
@@ -262,7 +262,7 @@ class Recipe(Section):
             if (value := _value(self, name)) in values:
                 raise setting_error(
                     "settings.not_for_objective",
-                    f"{name}={value} cannot be honoured where training.objective is {self.objective.name}",
+                    f"{name}={value} cannot be used with training.objective={self.objective.name}",
                 )
         return self
 
@@ -270,18 +270,21 @@ class Recipe(Section):
         takers = " or ".join(one.name for one in OBJECTIVES.values() if takes(one))
         return setting_error(
             "settings.not_for_objective",
-            f"{what} is for training.objective={takers}, and the objective is {self.objective.name}",
+            f"{what} needs training.objective={takers}, but the objective is {self.objective.name}",
         )
 
     @model_validator(mode="after")
     def an_adapter_is_trained_further_as_lora(self) -> "Recipe":
         given = self.model.adapter
         if given and self.training.method != "lora":
-            told = f"model.adapter is {given}, and training.method is {self.training.method}, which trains no adapter"
+            told = (
+                f"model.adapter is {given}, but training.method is {self.training.method}, which trains no"
+                " adapter"
+            )
             raise setting_error(
                 "settings.adapter_needs_lora",
-                f"{told}. Leave one of them out; to train every weight from there, export the run with `--to hf` and"
-                " name it as model.name_or_path",
+                f"{told}. Leave one of them out; to train all weights from there, export the run with `--to"
+                " hf` and set model.name_or_path to it",
             )
         return self
 
@@ -289,7 +292,7 @@ class Recipe(Section):
     def what_the_objective_cannot_take_is_left_out(self) -> "Recipe":
         for name, reason in self.objective.barred.items():
             if given := _value(self, name):
-                raise setting_error("settings.not_for_objective", f"{name} is {given}, and {reason}")
+                raise setting_error("settings.not_for_objective", f"{name} is {given}, but {reason}")
         return self
 
     def inactive_settings(self) -> dict[str, tuple[str, ...]]:
@@ -308,9 +311,7 @@ class Recipe(Section):
         for reason, names in self.inactive_settings().items():
             given = " and ".join(name for name in names if _value(self, name) != _value(defaults, name))
             if given:
-                raise setting_error(
-                    "settings.inactive", f"{reason}, so that {given} would have no effect: leave it out"
-                )
+                raise setting_error("settings.inactive", f"{reason}, so {given} has no effect: leave it out")
         return self
 
 

@@ -87,5 +87,5 @@ def _check_regex(text: str) -> None:
     except re.error as fault:
         raise setting_error(
             "settings.invalid_regex",
-            f"target_modules is neither module names nor a regular expression: {fault}",
+            f"target_modules is neither a list of module names nor a valid regular expression: {fault}",
         ) from fault

@@ -19,14 +19,16 @@ Price = Annotated[float, Field(ge=0)]
 class EvalSetSettings(Section):
     """A named test set, [evaluation.sets.NAME]: other rows with a metric and a verdict of their own."""
 
-    source: Name = Field(description="Where its rows are, as for data.source.")
+    source: Name = Field(description="Source of its rows, as for data.source.")
     metric: SetMetricName = Field(
         description="How answers are scored; `judge` uses the judges of evaluation.judges.",
         json_schema_extra={"enum": list(SET_METRICS)},
     )
-    sha256: Sha256 | None = Field(None, description="SHA-256 of its bytes. An https address needs it.")
-    format: FormatName | None = Field(None, description="What a row is. Default: found from its fields.")
-    column_map: dict[str, str] = Field({}, description="Where a row has a field under another name.")
+    sha256: Sha256 | None = Field(None, description="SHA-256 of the source file. Required for an https URL.")
+    format: FormatName | None = Field(
+        None, description="Format of its rows. Default: detected from their fields."
+    )
+    column_map: dict[str, str] = Field({}, description="Fields that have another name in these rows.")
     pattern: str | None = Field(None, description="`regex` only: the pattern to find in the answer.")
     tolerance: Annotated[float, Field(ge=0)] | None = Field(
         None, description="`numeric` only: the accepted deviation. Default: none."
@@ -58,7 +60,7 @@ class EvalSetSettings(Section):
                     continue  # a recorded recipe spells out this default
                 raise setting_error(
                     "settings.metric_parameter",
-                    f"{parameter} is for the metric {owner}, and the metric is {self.metric}",
+                    f"{parameter} belongs to the metric {owner}, but the metric is {self.metric}",
                 )
         for parameter in ("pattern", "choices"):
             if self.metric == owners[parameter] and getattr(self, parameter) is None:
@@ -70,7 +72,7 @@ class EvalSetSettings(Section):
                 compile_pattern(self.pattern)
             except re.error as fault:
                 raise setting_error(
-                    "settings.invalid_regex", f"pattern is no regular expression: {fault}"
+                    "settings.invalid_regex", f"pattern is not a valid regular expression: {fault}"
                 ) from fault
         if isinstance(self.choices, list) and len(set(self.choices)) < 2:
             raise setting_error("settings.too_few_choices", "choices needs at least two different texts")
@@ -101,8 +103,8 @@ class EvaluationSettings(Section):
     )
     general_text_kl_margin: Annotated[float, Field(gt=0)] = Field(
         0.5,
-        description="Largest KL divergence from the base model on general prompts, in nats a token, that does not"
-        " count as forgetting.",
+        description="Largest KL divergence from the base model on general prompts, in nats per token, that"
+        " does not count as forgetting.",
     )
     zero_shot: bool = Field(
         False,
@@ -119,21 +121,22 @@ class EvaluationSettings(Section):
     )
     judge_aliases: list[Name] = Field(
         [],
-        description="Other names under which a server may report a judge; a reply under any other name is rejected.",
+        description="Other names under which a server may report a judge; a response under any other name is"
+        " rejected.",
     )
     judge_max_tokens: Count = Field(
         64,
-        description="Maximum number of tokens of a judge's reply, including reasoning; reasoning models need"
-        " thousands.",
+        description="Maximum number of tokens of a judge's response, including reasoning; reasoning models"
+        " need thousands.",
     )
     judge_limit: Count | None = Field(
         None, description="Maximum number of answers sent to a judge; the rest are not scored. Default: all."
     )
     judge_price_in: Price | None = Field(
-        None, description="Price of a million input tokens of a judge, in your currency."
+        None, description="Price per million input tokens of a judge, in your currency."
     )
     judge_price_out: Price | None = Field(
-        None, description="Price of a million output tokens of a judge, in the same currency."
+        None, description="Price per million output tokens of a judge, in the same currency."
     )
     judge_budget: Price | None = Field(
         None,
@@ -157,8 +160,8 @@ class EvaluationSettings(Section):
                 address = without_secrets(name.partition("@")[2])
                 raise setting_error(
                     "llm.secret_in_url",
-                    f"the address {address} of a judge carries more than host, port and path. A key is taken from the"
-                    f" environment variable {KEY_VARIABLE} alone, so that it comes into no file",
+                    f"the judge address {address} has more than host, port and path. Put the key into the"
+                    f" environment variable {KEY_VARIABLE}, so that no file holds it",
                 )
             if not name.strip():
                 raise setting_error("llm.no_model", "the name of a judge is empty")

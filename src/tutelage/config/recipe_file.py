@@ -134,7 +134,7 @@ def _require_effect(loaded: LoadedRecipe, given: Collection[str]) -> None:
             if name in given:
                 raise RecipeError(
                     "settings.inactive",
-                    f"{reason}, so that {name} ({loaded.origins[name]}) would have no effect: leave it out.",
+                    f"{reason}, so {name} ({loaded.origins[name]}) has no effect: leave it out.",
                 )
 
 
@@ -191,9 +191,9 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, str]]:
     except FileNotFoundError as fault:
         raise RecipeError(
             "settings.recipe_not_found",
-            f"The recipe {path} does not exist, and none of that name ships (`tutelage recipes list`)."
-            f"{did_you_mean(_nearest_recipe(path))} Give a recipe file or a run folder, or leave it out and use"
-            " --data.",
+            f"The recipe {path} does not exist, and no built-in recipe has that name (`tutelage recipes"
+            f" list`).{did_you_mean(_nearest_recipe(path))} Give a recipe file or a run folder, or leave it"
+            " out and use --data.",
         ) from fault
     except (OSError, UnicodeDecodeError) as fault:
         raise RecipeError(
@@ -201,7 +201,7 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, str]]:
         ) from fault
     except tomllib.TOMLDecodeError as fault:
         raise RecipeError(
-            "settings.malformed_toml", f"The recipe {path} is not TOML: {fault}. {_way_to_mend(path)}"
+            "settings.malformed_toml", f"The recipe {path} is not valid TOML: {fault}. {_way_to_mend(path)}"
         ) from fault
     for section, table in tables.items():
         if isinstance(table, list):
@@ -212,7 +212,7 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, str]]:
         if not isinstance(table, dict):
             raise RecipeError(
                 "settings.outside_table",
-                f"{path} sets {section!r} outside any table. Settings stand in {_tables()}.",
+                f"{path} sets {section!r} outside any table. Settings belong in {_tables()}.",
             )
     return tables, {name: f"{path.name}:{line}" for name, line in _lines_of_settings(text)}
 
@@ -225,8 +225,10 @@ def _nearest_recipe(path: Path) -> Path | str | None:
 
 def _way_to_mend(path: Path) -> str:
     if path.suffix.lower() != ".toml":
-        return f"A recipe is a .toml file; rows to train on are given with --data {path}."
-    return "Mend it there: settings stand as `name = value`, texts in quotation marks, under their [table]."
+        return f"A recipe is a .toml file. To give rows to train on, use --data {path}."
+    return (
+        "Fix it there: write settings as `name = value` under their [table], with texts in quotation marks."
+    )
 
 
 def _lines_of_settings(text: str) -> Iterator[tuple[str, int]]:
@@ -242,7 +244,8 @@ def _parse_assignment(assignment: str) -> tuple[str, Any]:
     name, equals, value = assignment.partition("=")
     if not equals or not name.strip():
         raise RecipeError(
-            "settings.malformed_assignment", f"--set {assignment!r} is not of the form section.name=value."
+            "settings.malformed_assignment",
+            f"--set {assignment!r} does not have the form section.name=value.",
         )
     try:
         return name.strip(), tomllib.loads(f"value = {value}")["value"]
@@ -255,7 +258,7 @@ def _assign(tables: dict[str, Any], name: str, value: Any) -> None:
     if not dot:
         raise RecipeError(
             "settings.unknown",
-            f"{name!r} is no setting.{_meant_setting(name)} Settings are named section.name.",
+            f"{name!r} is not a setting.{_meant_setting(name)} Settings have the form section.name.",
         )
     table = tables.setdefault(section, {})
     if of_a_set := re.fullmatch(r"evaluation\.sets\.([^.]+)\.([^.]+)", name):
@@ -274,7 +277,7 @@ def _explain(error: Any, origins: Mapping[str, str]) -> Message:
             meant = did_you_mean(near and f"[{near}]")
             return Message(
                 "settings.unknown_table",
-                f"{name!r} is no table of a recipe.{meant} Settings stand in {_tables()}.",
+                f"{name!r} is not a table of a recipe.{meant} Settings belong in {_tables()}.",
             )
         if new := renamed_setting(name):
             return Message("settings.renamed", describe_rename(f"{name}{where}", new))
@@ -282,7 +285,7 @@ def _explain(error: Any, origins: Mapping[str, str]) -> Message:
     # pydantic begins with the kind of value: "Input should be ...", "String should have ..."
     message = re.sub(r"^\w+ (?=should )", "", error["msg"])
     if error["type"] == "string_unicode":  # a name of a file in some older encoding
-        told = f"{name} is {error['input']!r}{where}, which is no Unicode text. Rename what it stands for."
+        told = f"{name} is {error['input']!r}{where}, which is not valid Unicode. Rename the file or folder."
         return Message("settings.not_unicode", told)
     if error["type"] in all_codes():
         return Message(error["type"], f"{message}{where}.")

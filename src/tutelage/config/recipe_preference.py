@@ -23,7 +23,7 @@ class PreferenceSettings(Section):
     )
     label_smoothing: Annotated[float, Field(ge=0, lt=0.5)] = Field(
         0.0,
-        description="`sigmoid` and `simpo` only: share of pairs assumed to be labeled the wrong way round.",
+        description="`sigmoid` and `simpo` only: share of pairs assumed to have swapped labels.",
     )
     length_normalized: bool = Field(
         False,
@@ -33,8 +33,9 @@ class PreferenceSettings(Section):
     gamma: Annotated[float, Field(ge=0)] = Field(0.5, description="`simpo` only: target reward margin.")
     desirable_weight: Annotated[float, Field(gt=0)] = Field(
         1.0,
-        description="`kto` only: weight of desirable answers. Give the rarer kind more weight: the number of"
-        " desirable answers times their weight should be 1 to 1.33 times that of undesirable ones.",
+        description="`kto` only: weight of desirable answers. Give the rarer label more weight: the number"
+        " of desirable answers times their weight should be 1 to 1.33 times that of undesirable"
+        " ones.",
     )
     undesirable_weight: Annotated[float, Field(gt=0)] = Field(
         1.0, description="`kto` only: weight of undesirable answers."
@@ -49,7 +50,7 @@ class PreferenceSettings(Section):
                 takers = [loss for loss, one in PREFERENCE_LOSSES.items() if name in one.parameters]
                 raise setting_error(
                     "settings.preference_parameter",
-                    f"{name} is for the {'losses' if takers[1:] else 'loss'} {in_words(takers)}, and the loss is"
-                    f" {self.loss}",
+                    f"{name} belongs to the {'losses' if takers[1:] else 'loss'} {in_words(takers)}, but the"
+                    f" loss is {self.loss}",
                 )
         return self

@@ -44,4 +44,4 @@ def renamed_setting(name: str) -> str | None:
 def describe_rename(name: str, new: str) -> str:
     """Return the sentence that names the new setting, and the new words for its values."""
     values = "".join(f"; {old!r} is now {value!r}" for old, value in VALUES.get(new, {}).items())
-    return f"{name} is now called {new}{values}."
+    return f"{name} was renamed to {new}{values}."

@@ -133,7 +133,7 @@ def fill_from_adapter(adapted: Any, start: StartingAdapter) -> None:
         raise ModelError(
             "model.adapter_does_not_fit",
             f"The adapter {start.name}, trained on {start.base_name}, does not fit the model: {fault}. Set"
-            " model.name_or_path to the model that it was trained on.",
+            " model.name_or_path to its base model.",
         ) from fault
 
 
@@ -149,7 +149,7 @@ def _take_weights(module: Any, folder: Path) -> None:
     if {name: weight.shape for name, weight in own.items()} != {
         name: weight.shape for name, weight in saved.items()
     }:
-        raise ValueError("its weights have other names or shapes than this adapter")
+        raise ValueError("its weights do not have this adapter's names or shapes")
     set_peft_model_state_dict(module, saved)
 
 

@@ -139,7 +139,7 @@ def load_for_comparison(
         model = _load_exact(source, device, dtype, probes)
     else:
         model = _load_checked(
-            source, device, dtype, probes, fallback_reason="transformers' own way is wanted"
+            source, device, dtype, probes, fallback_reason="transformers' own attention was requested"
         )
     model.module.requires_grad_(False)
     adapted = add_adapter(model.module, AdapterSettings(r=4, lora_alpha=8), seed=0, fused=over_trees)
@@ -323,4 +323,4 @@ def restore_tuned(model: CausalModel, folder: Path, tuning: Tuning) -> None:
         tied = set(getattr(model.module, "all_tied_weights_keys", None) or ())
         odd = sorted({*report.unexpected_keys, *report.missing_keys} - tied)
         if odd:
-            raise ValueError(f"its weights are not those of this model ({', '.join(odd[:5])})")
+            raise ValueError(f"its weights do not belong to this model ({', '.join(odd[:5])})")

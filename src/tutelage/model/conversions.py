@@ -49,7 +49,7 @@ def convert_once(
         kept = folder / KEPT_GGUF
         is_kept = kept.is_file() and file_sha256(kept) == fingerprint
         if folder.is_dir():
-            progress(f"{folder} does not match its checksums, so it is made again.")
+            progress(f"{folder} does not match its checksums and will be converted again.")
         _convert(kept if is_kept else provide(scratch), fingerprint, folder, progress)
 
 
@@ -68,7 +68,8 @@ def _convert(gguf: Path, fingerprint: str, folder: Path, progress: Notify) -> No
         if file_sha256(kept) != fingerprint:
             raise ModelError(
                 "model.checksum_mismatch",
-                f"{gguf} changed while it was read. Run the same command again when no program writes it any more.",
+                f"{gguf} changed while it was read. Wait until no program writes it, then run the same"
+                " command again.",
             )
         try:
             convert_gguf(kept, staged)

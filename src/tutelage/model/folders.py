@@ -29,14 +29,14 @@ def check_model_folder(folder: Path, needs: Sequence[str] = ("config.json", "tok
     if (folder / "adapter_config.json").exists():
         raise ModelError(
             "model.is_an_adapter",
-            f"{folder} holds an adapter, not a whole model. Set model.name_or_path to the adapter's base model, and to"
-            f" train it further model.adapter={folder}; or merge the two first.",
+            f"{folder} holds an adapter, not a full model. Set model.name_or_path to the adapter's base"
+            f" model, and to train the adapter further model.adapter={folder}; or merge the two first.",
         )
     for needed in needs:
         if not (folder / needed).is_file():
             raise ModelError(
                 "model.file_missing",
-                f"{folder} has no {needed}, so it is no whole model. Add the file, or correct the path.",
+                f"{folder} has no {needed}, so it is not a full model. Add the file, or fix the path.",
             )
     index, single = folder / "model.safetensors.index.json", folder / "model.safetensors"
     shards = _indexed_weights(index) if index.is_file() else []
@@ -46,8 +46,8 @@ def check_model_folder(folder: Path, needs: Sequence[str] = ("config.json", "tok
     if missing:
         raise ModelError(
             "model.no_safetensors",
-            f"{folder} lacks its safetensors weights ({', '.join(missing[:5])}). Pickled weights (.bin, .pt) "
-            "are never read, because loading them can run code: save it as safetensors where it was made.",
+            f"{folder} lacks its safetensors weights ({', '.join(missing[:5])}). Pickled weights (.bin, .pt)"
+            " are never read, because loading them can run code. Save the model as safetensors first.",
         )
     return weights
 
@@ -69,19 +69,19 @@ def check_no_code(folder: Path) -> None:
     if scripts:
         raise ModelError(
             "model.contains_code",
-            f"{scripts[0]} is code beside the weights, and such folders are refused. {_CODE_REMEDY}",
+            f"{scripts[0]} is code, and model folders with code are rejected. {_CODE_REMEDY}",
         )
     for config in sorted(folder.glob("*config.json")):
         value = read_json_file(config)
         for key in _keys_that_run_code(value):
             raise ModelError(
                 "model.contains_code",
-                f"{config} has `{key}`, which asks for code of the model's own to be run. {_CODE_REMEDY}",
+                f"{config} has `{key}`, which requires running the model's own code. {_CODE_REMEDY}",
             )
         for key in _keys_of_other_files(value):
             raise ModelError(
                 "model.other_file_named",
-                f"{config} has `{key}`, so transformers would open another file than those that are checked. Remove the"
+                f"{config} has `{key}`, so transformers would open a file that was not checked. Remove the"
                 " key, and give the file that it names the usual name.",
             )
 
@@ -92,7 +92,7 @@ def _require_regular_files(folder: Path) -> None:
         if path.exists() and not path.is_file() and not path.is_dir():
             raise ModelError(
                 "model.not_a_file_or_folder",
-                f"{path} is a pipe, a socket or a device, and a model's folder holds files alone. Remove it.",
+                f"{path} is a pipe, a socket or a device, but a model folder may only hold files. Remove it.",
             )
 
 
@@ -107,12 +107,12 @@ def _check_links(folder: Path) -> None:
         if path.is_symlink() and not any(path.resolve().is_relative_to(each) for each in inside):
             raise ModelError(
                 "model.link_outside",
-                f"{path} is a link to a file outside of the model's folder. Put the file itself there, or set"
-                " model.name_or_path to the folder that it is in.",
+                f"{path} is a link to a file outside the model folder. Replace the link with the file, or"
+                " set model.name_or_path to the file's folder.",
             )
 
 
-_CODE_REMEDY = "Remove it if the model works without, or choose a model that transformers itself knows."
+_CODE_REMEDY = "Remove it if the model works without it, or choose a model that transformers supports."
 
 
 def _keys_that_run_code(value: Any) -> list[str]:
@@ -147,11 +147,11 @@ def read_json_file(path: Path) -> dict[str, Any]:
         value = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as fault:
         raise ModelError(
-            "model.file_unreadable", f"{path} could not be read: {fault}. Fetch the model folder again."
+            "model.file_unreadable", f"{path} could not be read: {fault}. Download the model folder again."
         ) from fault
     if not isinstance(value, dict):
         raise ModelError(
-            "model.file_malformed", f"{path} does not hold a JSON object. Fetch the model folder again."
+            "model.file_malformed", f"{path} does not hold a JSON object. Download the model folder again."
         )
     return value
 
@@ -162,8 +162,8 @@ def raise_if_short_of_memory(fault: Exception, what: str) -> None:
         reason = " ".join(str(fault).split())[:LONGEST_REASON].rstrip(".")
         raise MemoryExhaustedError(
             "device.out_of_memory",
-            f"The memory does not hold {what} ({reason or type(fault).__name__}). Close other programs, or raise the"
-            " limit of this process (`ulimit -v`) if it has one.",
+            f"Out of memory for {what} ({reason or type(fault).__name__}). Close other programs, or raise"
+            " the limit of this process (`ulimit -v`) if it has one.",
         ) from None
 
 
@@ -180,8 +180,8 @@ def tuned_faults(folder: Path) -> Iterator[None]:
         root = folder.parent if folder.name == "model" else folder.parent.parent  # or that of a checkpoint
         raise ModelError(
             "run.model_damaged",
-            f"The tuned model in {folder} could not be loaded: {reason}."
-            f" Put the whole folder back, or train again: `tutelage train {root} --overwrite`.",
+            f"The tuned model in {folder} could not be loaded: {reason}. Restore the folder, or train again:"
+            f" `tutelage train {root} --overwrite`.",
         ) from fault
 
 
@@ -205,7 +205,8 @@ def _indexed_weights(index: Path) -> list[Path]:
     if odd or not names:
         raise ModelError(
             "model.index_malformed",
-            f"{index} does not map weights to plain .safetensors file names in its own folder"
-            f"{f' ({odd[0]!r})' if odd else ''}. Fetch the model folder again from a source you trust.",
+            f"{index} does not map weights to plain .safetensors file names in its own"
+            f" folder{f' ({odd[0]!r})' if odd else ''}. Download the model folder again from a source you"
+            " trust.",
         )
     return [index.parent / name for name in sorted(set(names))]

@@ -49,10 +49,10 @@ def check_gguf_bounds(gguf: Path) -> int:
     size = gguf.stat().st_size
     with gguf.open("rb") as file:
         if file.read(4) != b"GGUF":
-            raise ValueError("it does not begin with GGUF")
+            raise ValueError("it does not start with GGUF")
         version = _number(file, "<I")
         if version not in (2, 3):
-            raise ValueError(f"it has version {version} of the format, and only 2 and 3 are read here")
+            raise ValueError(f"it has format version {version}, but only 2 and 3 are supported")
         tensors, facts = _number(file, "<Q"), _number(file, "<Q")
         _check_count("keys", facts, _MOST_FACTS)
         _check_count("tensors", tensors, _MOST_TENSORS)
@@ -71,7 +71,7 @@ def check_gguf_bounds(gguf: Path) -> int:
 def _number(file: BinaryIO, layout: str) -> int:
     content = file.read(struct.calcsize(layout))
     if len(content) < struct.calcsize(layout):
-        raise ValueError("it is cut short")
+        raise ValueError("it is truncated")
     return struct.unpack(layout, content)[0]
 
 
@@ -79,14 +79,14 @@ def _fitting(file: BinaryIO, size: int, count: int, each: int) -> int:
     """Return the count where so many things of at least so many bytes can follow."""
     if count * each > size - file.tell():
         raise ValueError(
-            f"{count:,} things should follow byte {file.tell():,}, and the file has {size:,} bytes"
+            f"{count:,} entries should follow byte {file.tell():,}, but the file has {size:,} bytes"
         )
     return count
 
 
 def _check_count(what: str, count: int, most: int) -> None:
     if count > most:
-        raise ValueError(f"it should have {count:,} {what}, and no model has more than {most:,}")
+        raise ValueError(f"it claims {count:,} {what}, but no model has more than {most:,}")
 
 
 def _require_unique(what: str, names: Sequence[str]) -> None:
@@ -161,12 +161,11 @@ def _check_overlaps(held: Sequence[_Tensor], begin: int, size: int, alignment: i
     for tensor in in_order:
         if begin + tensor.end > size:
             raise ValueError(
-                f"the tensor {tensor.name[:80]!r} should end at byte {begin + tensor.end:,}, and the file has {size:,}"
+                f"the tensor {tensor.name[:80]!r} should end at byte {begin + tensor.end:,}, but the file"
+                f" has {size:,}"
             )
         if tensor.begin % alignment:
-            raise ValueError(
-                f"the tensor {tensor.name[:80]!r} begins between two places of {alignment} bytes"
-            )
+            raise ValueError(f"the tensor {tensor.name[:80]!r} is not aligned to {alignment} bytes")
     for one, other in pairwise(in_order):
         if other.begin < one.end:
             raise ValueError(f"the tensors {one.name[:80]!r} and {other.name[:80]!r} share bytes")
@@ -189,7 +188,7 @@ def _check_shapes(facts: Mapping[str, object], shapes: Mapping[str, tuple[int, .
     blocks = {int(match[1]) for name in shapes if (match := _BLOCK.match(name))}
     _require_equal(family, "block_count", claimed("block_count"), len(blocks) if blocks else None)
     if blocks and max(blocks) + 1 != len(blocks):
-        raise ValueError(f"it has {len(blocks):,} blocks, and the last has the number {max(blocks):,}")
+        raise ValueError(f"it has {len(blocks):,} blocks, but the last one has the number {max(blocks):,}")
     embedding = shapes.get("token_embd.weight")
     width, heads = claimed("embedding_length"), claimed("attention.head_count")
     _require_equal(family, "embedding_length", width, embedding[0] if embedding else None)
@@ -206,7 +205,7 @@ def _check_shapes(facts: Mapping[str, object], shapes: Mapping[str, tuple[int, .
     if head_size is None and width and heads:
         head_size, rest = divmod(width, heads)
         if rest or not head_size:
-            raise ValueError(f"{width:,} dimensions cannot be parted among {heads:,} heads")
+            raise ValueError(f"{width:,} dimensions cannot be divided among {heads:,} heads")
     if head_size and heads and query:
         _require_equal(family, "attention.head_count", heads * head_size, query[1])
     if head_size and heads and key:
@@ -214,10 +213,10 @@ def _check_shapes(facts: Mapping[str, object], shapes: Mapping[str, tuple[int, .
     rotated = claimed("rope.dimension_count")
     if rotated and head_size and rotated > head_size:
         raise ValueError(
-            f"{family}.rope.dimension_count is {rotated:,}, and a head has {head_size:,} dimensions"
+            f"{family}.rope.dimension_count is {rotated:,}, but a head has {head_size:,} dimensions"
         )
 
 
 def _require_equal(family: object, key: str, claimed: int | None, held: int | None) -> None:
     if claimed is not None and held is not None and claimed != held:
-        raise ValueError(f"{family}.{key} says {claimed:,}, and its tensors have {held:,}")
+        raise ValueError(f"{family}.{key} is {claimed:,}, but its tensors have {held:,}")

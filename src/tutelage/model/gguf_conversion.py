@@ -89,8 +89,8 @@ def _naming_damage(gguf: Path) -> Iterator[None]:
         raise_if_short_of_memory(fault, f"{gguf} while it is converted")
         raise ModelError(
             "model.gguf_conversion_failed",
-            f"{gguf} could not be converted: {type(fault).__name__}: {fault}. Fetch the file again if it is "
-            f"damaged. {_REMEDY}",
+            f"{gguf} could not be converted: {type(fault).__name__}: {fault}. Download the file again if it"
+            f" is damaged. {_REMEDY}",
         ) from fault
 
 
@@ -171,7 +171,7 @@ def _check_model_size(config: Any, weights: int) -> None:
             model = AutoModelForCausalLM.from_config(config)
         described = sum(parameter.numel() for parameter in model.parameters())
     if described > weights:
-        raise ValueError(f"its metadata describes {described:,} weights or more, and it holds {weights:,}")
+        raise ValueError(f"its metadata describes at least {described:,} weights, but it holds {weights:,}")
 
 
 def _tokenizer(metadata: GGUFReader) -> PreTrainedTokenizerFast:
@@ -210,7 +210,7 @@ def _byte_level_tokenizer(metadata: GGUFReader, pre: str, tokens: list[str]) -> 
             added = AddedToken(token, normalized=False, special=kind == TokenType.CONTROL)
             tokenizer.add_special_tokens([added]) if added.special else tokenizer.add_tokens([added])
     if tokenizer.get_vocab_size() != len(tokens):
-        raise ValueError("some token is listed twice, so that its id is not certain")
+        raise ValueError("a token is listed twice, so its id is ambiguous")
     return tokenizer
 
 
@@ -254,5 +254,5 @@ def _save(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, folder: Pa
     except SafetensorError as fault:
         raise StorageError(
             "storage.write_failed",
-            f"Could not write {folder}: {fault}. Free some space there, then run it again.",
+            f"Could not write {folder}: {fault}. Free some space there, then run the same command again.",
         ) from fault

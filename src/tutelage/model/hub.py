@@ -23,7 +23,7 @@ def snapshot_of(name: str, revision: str | None, progress: Callable[[str], None]
     """Return the folder of a model of the hub, fetching what is not on this machine; FetchError if it cannot."""
     from huggingface_hub import snapshot_download  # noqa: PLC0415 - a second that --help must not take
 
-    progress(f"Looking for {name} on the hub; what is already here is not fetched again.")
+    progress(f"Looking for {name} on the Hub; files that are already here are not downloaded again.")
     with suppress(
         Exception
     ):  # a size that cannot be learnt stops nothing; the fetch itself says what is wrong
@@ -31,15 +31,15 @@ def snapshot_of(name: str, revision: str | None, progress: Callable[[str], None]
         missing = [file for file in files if file.will_download]
         if missing:
             megabytes = sum(file.file_size or 0 for file in missing) / 1e6
-            progress(f"Fetching {name} from the hub: {len(missing)} files, {megabytes:,.0f} MB, once.")
+            progress(f"Downloading {name} from the Hub, once: {len(missing)} files, {megabytes:,.0f} MB.")
     try:
         return Path(snapshot_download(name, revision=revision, **WANTED))
     except Exception as fault:  # the hub's client raises its own errors, its transport's and the system's
         raise FetchError(
             "model.not_found",
-            f"{name} is neither a folder here nor to be had from the hub: {type(fault).__name__}: "
-            f"{last_meaningful_line(str(fault))}. Check the name, the network and HF_HUB_OFFLINE; a gated "
-            "model asks for a login; or set model.name_or_path to a local folder.",
+            f"{name} was not found locally or on the Hub: {type(fault).__name__}:"
+            f" {last_meaningful_line(str(fault))}. Check the name, the network and HF_HUB_OFFLINE; a gated"
+            " model requires a login; or set model.name_or_path to a local folder.",
         ) from fault
 
 
@@ -77,15 +77,15 @@ def fetch_again(name: str, folder: Path, files: Collection[Path], progress: Call
     from huggingface_hub import snapshot_download  # noqa: PLC0415 - as above
 
     names = sorted(file.name for file in files)
-    progress(f"{', '.join(names)} of {name} does not match its checksum; fetching it again.")
+    progress(f"{', '.join(names)} of {name} does not match its checksum; downloading it again.")
     try:
         snapshot_download(name, revision=folder.name, allow_patterns=names, force_download=True)
     except Exception as fault:
         raise FetchError(
             "model.checksum_mismatch",
-            f"{', '.join(names)} in {folder} does not match its checksum, and could not be fetched again:"
-            f" {type(fault).__name__}: {last_meaningful_line(str(fault))}. Check the network and HF_HUB_OFFLINE, or"
-            f" delete {folder} and run the same command again.",
+            f"{', '.join(names)} in {folder} does not match its checksum, and could not be downloaded again:"
+            f" {type(fault).__name__}: {last_meaningful_line(str(fault))}. Check the network and"
+            f" HF_HUB_OFFLINE, or delete {folder} and run the same command again.",
         ) from fault
 
 

@@ -78,8 +78,8 @@ def load_model(
     if report["missing_keys"]:
         raise ModelError(
             "model.weights_missing",
-            f"{folder} lacks weights that its config.json asks for "
-            f"({', '.join(sorted(report['missing_keys'])[:5])}). Fetch it again, or correct config.json.",
+            f"{folder} lacks weights that its config.json requires"
+            f" ({', '.join(sorted(report['missing_keys'])[:5])}). Download it again, or fix config.json.",
         )
     _generate_greedily(model)
     return model.to(device).eval()
@@ -97,8 +97,9 @@ def _require_memory(folder: Path, *, bytes_per_weight: int) -> None:
         if needed > left:
             raise MemoryExhaustedError(
                 "train.not_enough_memory",
-                f"The model in {folder} needs {needed:,} bytes of {what}, and {left:,} are left. Close other programs,"
-                " raise the limit of this process (`ulimit -v`) if it has one, or choose a smaller model.",
+                f"The model in {folder} needs {needed:,} bytes of {what}, but only {left:,} are left. Close"
+                " other programs, raise the limit of this process (`ulimit -v`) if it has one, or choose a"
+                " smaller model.",
             )
 
 
@@ -193,8 +194,8 @@ def context_length(folder: Path) -> int:
         return ALIBI_CONTEXT
     raise ModelError(
         "model.no_context_length",
-        f"{folder / 'config.json'} does not give the context length (none of {', '.join(CONTEXT_KEYS)}). "
-        "Add max_position_embeddings to it.",
+        f"{folder / 'config.json'} does not state the context length (none of {', '.join(CONTEXT_KEYS)})."
+        " Add max_position_embeddings to it.",
     )
 
 
@@ -218,7 +219,7 @@ def vocabulary_size(folder: Path) -> int:
     if not isinstance(size, int):
         raise ModelError(
             "model.no_vocabulary_size",
-            f"{path} does not give the size of the vocabulary. Add vocab_size to it.",
+            f"{path} does not state the vocabulary size. Add vocab_size to it.",
         )
     return size
 
@@ -244,7 +245,7 @@ def quietly() -> Iterator[None]:
 
 
 _TOKENIZER_REMEDY = (
-    "Load and save the tokenizer once with the program that made the folder; that writes the file."
+    "Load the tokenizer in the program that created the folder and save it again; that writes the file."
 )
 
 
@@ -257,11 +258,11 @@ def _loading_faults(folder: Path, thing: str) -> Iterator[None]:
         if is_out_of_memory(fault):
             raise MemoryExhaustedError(
                 "train.not_enough_memory",
-                f"The memory does not hold the {thing} in {folder} ({reason or type(fault).__name__}). Close other"
+                f"Out of memory for the {thing} in {folder} ({reason or type(fault).__name__}). Close other"
                 " programs, or choose a smaller model.",
             ) from None
         raise ModelError(
             "model.cannot_be_loaded",
-            f"The {thing} in {folder} could not be loaded: {type(fault).__name__}: {reason}. "
-            "Fetch damaged or missing files again; if its family is unknown here, choose another model.",
+            f"The {thing} in {folder} could not be loaded: {type(fault).__name__}: {reason}. Download"
+            " damaged or missing files again; if its model family is not supported, choose another model.",
         ) from fault

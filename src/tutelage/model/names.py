@@ -33,7 +33,7 @@ def path_of(name: str) -> Path:
     except (OSError, RuntimeError) as fault:  # too long a name, or the home of nobody
         told = getattr(fault, "strerror", None) or str(fault).rstrip(".")
         raise ModelError(
-            "model.malformed_path", f"model.name_or_path can be no file or folder: {told}. Correct it."
+            "model.malformed_path", f"model.name_or_path is not a valid path: {told}. Fix it."
         ) from fault
     return path
 
@@ -49,7 +49,7 @@ def is_hub_id(name: str) -> bool:
 def require_file_or_folder(path: Path) -> None:
     """Stop at a pipe, a socket, a device or another file, whose name could be that of a hub model too."""
     if path.exists():
-        what = "a file and not GGUF" if path.is_file() else "a pipe, a socket or a device"
+        what = "a file but not GGUF" if path.is_file() else "a pipe, a socket or a device"
         raise ModelError(
             "model.not_a_file_or_folder",
             f"model.name_or_path is `{path}`, which is {what}. Set it to a model's folder or GGUF file.",
@@ -61,7 +61,7 @@ def what_was_tried(name_or_path: str) -> str:
     near = nearest(name_or_path, [DEFAULT_MODEL], cutoff=0.5)
     meant = did_you_mean(near and f"`{near}`")
     return (
-        f"model.name_or_path is `{name_or_path}`: not the default model's name (`{DEFAULT_MODEL}`), nor a "
-        "GGUF file or a folder that is there, nor a hub id like `owner/name` or `owner/name@commit`."
-        f"{meant} Correct it."
+        f"model.name_or_path is `{name_or_path}`: not the default model's name (`{DEFAULT_MODEL}`), an"
+        f" existing folder or GGUF file, or a hub id like `owner/name` or `owner/name@commit`.{meant} Fix"
+        " it."
     )

@@ -36,14 +36,14 @@ def check_parity(model: CausalModel, probes: Sequence[Example]) -> None:
     if not model.is_padded and not can_exchange_attention(model.module):
         raise ModelError(
             "model.attention_not_exchangeable",
-            f"{name} has an attention of its own that cannot be exchanged for one over prefix trees. Choose another"
-            " model.",
+            f"{name} has a custom attention that cannot be replaced with attention over prefix trees. Choose"
+            " another model.",
         )
     if kind:
         raise ModelError(
             "model.recurrent_layers",
-            f"{name} has layers that are not attention alone ({kind}), over which branches of a prefix tree would leak"
-            " into each other. Choose another model.",
+            f"{name} has layers other than attention ({kind}), through which branches of a prefix tree would"
+            " leak into each other. Choose another model.",
         )
     wide = torch.promote_types(model.module.dtype, torch.float32)
     checked = replace(model, compute_dtype=wide)
@@ -57,24 +57,24 @@ def check_parity(model: CausalModel, probes: Sequence[Example]) -> None:
         if is_out_of_memory(fault):
             raise MemoryExhaustedError(
                 "train.out_of_memory",
-                f"The memory does not hold {name} with two examples of the data. Close other programs, lower"
+                f"Out of memory for {name} with two examples of the data. Close other programs, lower"
                 " data.max_length, or choose a smaller model.",
             ) from None
         raise ModelError(
-            "model.parity_check_crashed", f"{name} cannot be run over {way} ({fault}). Choose another model."
+            "model.parity_check_crashed", f"{name} cannot run over {way} ({fault}). Choose another model."
         ) from fault
     difference = (found - alone).abs().mean().item()
     if not difference <= TOLERANCE[wide]:
         raise ModelError(
             "model.parity_check_failed",
-            f"{name} gives other results over {way} than over one example at a time (mean difference"
-            f" {difference:.2g} nats per token), so it would be trained wrongly. Choose another model.",
+            f"{name} gives different results over {way} than over one example at a time (mean difference"
+            f" {difference:.2g} nats per token), so it would be trained incorrectly. Choose another model.",
         )
     if not leak <= ISOLATION[wide]:
         raise ModelError(
             "model.branches_leak",
-            f"{name} gives a branch other results over {way} when the tokens of another branch are exchanged (by up to"
-            f" {leak:.2g} nats), so it would be trained wrongly. Choose another model.",
+            f"With {name}, the results of one branch over {way} change (by up to {leak:.2g} nats) when the"
+            " tokens of another branch change, so it would be trained incorrectly. Choose another model.",
         )
 
 

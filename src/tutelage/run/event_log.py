@@ -63,7 +63,7 @@ class EventLog:
 
     def sync(self) -> int:
         """Wait until all lines are on the disk; return how many bytes they are."""
-        assert self._file is not None, "the log was not begun"
+        assert self._file is not None, "the log was not started"
         file, is_again = self._file, False
         self._write()
 
@@ -117,7 +117,7 @@ class EventLog:
         self._waiting = b""
 
     def _put(self, place: int, lines: bytes) -> None:
-        assert self._file is not None, "the log was not begun"
+        assert self._file is not None, "the log was not started"
         before_operation("write", self._path)
         self._file.seek(place)  # over what a failed try may have left
         self._file.truncate()

@@ -325,7 +325,7 @@ def reading_faults(path: Path) -> Iterator[None]:
 
 def _way_to_write_again(path: Path) -> str:
     command = command_that_writes(path)
-    again = f"write it anew with `{command}`" if command else "run the stage that writes it again"
+    again = f"write it again with `{command}`" if command else "run the stage that writes it again"
     return f"If it was lost, edited or cut short, {again}."
 
 

@@ -158,7 +158,7 @@ def _check_line(path: Path, line: Any, *, where: str) -> None:
     if kind is None:
         return
     if not isinstance(line, dict):
-        raise ValueError(f"{where} holds no JSON object")
+        raise ValueError(f"{where} does not hold a JSON object")
     try:
         kind.model_validate(line, strict=True)
     except ValidationError as fault:

@@ -59,8 +59,8 @@ def _take(root: Path, lock: Path) -> BaseFileLock:
     except Timeout:
         raise RunFolderError(
             "run.locked",
-            f"{root} is being written by {owner_of(lock) or 'another process'}. Wait until it has ended, or choose"
-            " another --output.",
+            f"{root} is being written by {owner_of(lock) or 'another process'}. Wait until it has finished,"
+            " or choose another --output.",
         ) from None
     except OSError as fault:
         raise _not_writable(root, fault) from fault
@@ -77,8 +77,8 @@ def _sign(root: Path, lock: Path) -> None:
     if owner and not owner.endswith(f" on {platform.node()}"):
         raise RunFolderError(
             "run.locked_elsewhere",
-            f"{root} was being written by {owner}, another machine, and nothing here can tell whether it"
-            f" still is. If it is not, remove {lock} and give the same command again.",
+            f"{root} was being written by {owner}, another machine, and Tutelage cannot check whether it"
+            f" still is. If it is not, remove {lock} and run the same command again.",
         )
     try:
         handle = os.open(lock, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | FOLLOW_NO_LINK, 0o644)

@@ -43,8 +43,8 @@ def raise_if_out_of_memory(code: int, said: str) -> None:
     if code == KILLED or is_memory_message(said):
         raise MemoryExhaustedError(
             "device.out_of_memory",
-            "The memory does not hold the export beside the run's own model, so it was not published. Close other"
-            " programs, then export it again.",
+            "Out of memory while verifying the export, so it was not published. Close other programs, then"
+            " export it again.",
         )
 
 

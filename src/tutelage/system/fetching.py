@@ -61,8 +61,8 @@ def fetch_url(url: str, *, sha256: str, destination: Path, max_bytes: int) -> Pa
     if found != sha256:
         raise FetchError(
             "fetch.checksum_mismatch",
-            f"{url} gave {len(body)} bytes with SHA-256 {found}, not {sha256}; nothing was kept. "
-            f"A proxy may have changed them, or the file was replaced. Put the right one at {destination}.",
+            f"{url} returned {len(body)} bytes with SHA-256 {found}, not {sha256}; nothing was kept. A proxy"
+            f" may have changed them, or the file was replaced. Put the correct file at {destination}.",
         )
     write_atomically(destination, body)
     return destination
@@ -76,12 +76,12 @@ def check_url_secrets(url: str) -> None:
             SECRET_NAME.search(name) for name, _ in parse_qsl(parts.query, True)
         )
     except ValueError as fault:
-        raise FetchError("fetch.malformed_url", f"An address cannot be read: {fault}. Correct it.") from fault
+        raise FetchError("fetch.malformed_url", f"A URL is malformed: {fault}. Fix it.") from fault
     if has_secret:
         raise FetchError(
             "fetch.secret_in_url",
-            "The address holds a name, a password or a key, and whoever gets the run would read it in its recipe."
-            " Fetch the file yourself and name the file, or give an address that needs no secret.",
+            "The URL holds a user name, a password or a key, which anyone with the run could read in its"
+            " recipe. Download the file and give its path, or use a URL that needs no secret.",
         )
 
 
@@ -93,16 +93,16 @@ def _download(url: str, destination: Path, max_bytes: int) -> bytes:
             body = response.read(max_bytes + 1)
     except urllib.error.HTTPError as fault:
         raise FetchError(
-            "fetch.http_status", f"{url} answered {fault.code} {fault.reason}. {remedy}"
+            "fetch.http_status", f"{url} returned {fault.code} {fault.reason}. {remedy}"
         ) from fault
     except (OSError, HTTPException) as fault:
         raise FetchError(
-            "fetch.failed", f"{url} could not be fetched: {getattr(fault, 'reason', fault)}. {remedy}"
+            "fetch.failed", f"{url} could not be downloaded: {getattr(fault, 'reason', fault)}. {remedy}"
         ) from fault
     if len(body) > max_bytes:
         raise FetchError(
             "fetch.too_large",
-            f"{url} is larger than the {max_bytes} bytes that were expected; nothing was kept. {remedy}",
+            f"{url} is larger than the expected {max_bytes} bytes; nothing was kept. {remedy}",
         )
     return body
 
@@ -111,7 +111,7 @@ def _require_https(url: str) -> None:
     if urlsplit(url).scheme != "https":
         raise FetchError(
             "fetch.not_https",
-            f"{url} is not an https address, and only those are fetched. Give one that begins with https://.",
+            f"{url} is not an https URL. Use one that begins with https://.",
         )
 
 
@@ -175,8 +175,8 @@ def public_address(host: str, port: int = 443) -> str:
         if not _is_public(address):
             raise FetchError(
                 "fetch.private_address",
-                f"{host} stands for {address}, which is not a public address, and only those are fetched from."
-                " Copy the file here and name its path.",
+                f"{host} resolves to {address}, which is not a public address, and Tutelage only downloads"
+                " from public addresses. Copy the file here and give its path.",
             )
     return found[0]
 

@@ -14,7 +14,7 @@ from types import FrameType
 from tutelage.errors import EXIT_LEFT_AT_ONCE, Interrupted
 from tutelage.system.platforms import CLOSED_TERMINAL, ENDING_SIGNALS
 
-NOTHING_CHANGED = "No file was changed. The same command begins again."
+NOTHING_CHANGED = "No file was changed. Run the same command to start over."
 
 
 class Interruption:

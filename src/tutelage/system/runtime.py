@@ -114,7 +114,7 @@ def choose_device(wanted: str) -> torch.device:
     if wanted == "mps" and not torch.backends.mps.is_available():
         raise RecipeError(
             "device.no_mps",
-            "training.device is mps, but torch sees no GPU of an Apple processor here. Use auto or cpu.",
+            "training.device is mps, but torch sees no Apple GPU here. Use auto or cpu.",
         )
     if wanted == "auto":
         wanted = "cuda" if torch.cuda.is_available() else "cpu"
@@ -192,8 +192,8 @@ def require_memory_for_libraries() -> None:
     if left < LIBRARIES_BYTES and "torch" not in sys.modules:
         raise MemoryExhaustedError(
             "device.out_of_memory",
-            f"The libraries map {LIBRARIES_BYTES:,} bytes before a model is loaded, and a limit leaves this process"
-            f" {left:,}. Raise it with `ulimit -v`, then run the same command again.",
+            f"The libraries map {LIBRARIES_BYTES:,} bytes before a model is loaded, but a limit leaves this"
+            f" process {left:,}. Raise the limit with `ulimit -v`, then run the same command again.",
         )
 
 

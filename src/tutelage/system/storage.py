@@ -179,12 +179,12 @@ def find_damage(folder: Path) -> str | None:
     """Say in which way a published folder differs from its manifest, or None where it is as it was published."""
     odd = [path for path in sorted(folder.rglob("*")) if not _is_plain(path)]
     if odd:
-        return f"{odd[0].relative_to(folder).as_posix()} is no file of its own"
+        return f"{odd[0].relative_to(folder).as_posix()} is not a regular file"
     try:
         content, found = (folder / MANIFEST).read_bytes(), files_with_hashes(folder)
         manifest = json.loads(content)
     except FileNotFoundError as fault:
-        return f"{Path(str(fault.filename)).name} is not there"
+        return f"{Path(str(fault.filename)).name} is missing"
     except OSError as fault:
         return f"{Path(str(fault.filename or MANIFEST)).name} cannot be read: {fault.strerror or fault}"
     except (ValueError, RecursionError) as fault:
@@ -192,7 +192,7 @@ def find_damage(folder: Path) -> str | None:
     if content == _manifest_of(found):
         return None
     named = manifest.get("files") if isinstance(manifest, dict) else None
-    return _difference(found, named) if isinstance(named, dict) else f"{MANIFEST} names no files"
+    return _difference(found, named) if isinstance(named, dict) else f"{MANIFEST} lists no files"
 
 
 def _is_plain(path: Path) -> bool:
@@ -203,12 +203,12 @@ def _is_plain(path: Path) -> bool:
 def _difference(found: dict[str, dict[str, int | str]], named: dict[str, Any]) -> str:
     for name in sorted({*named, *found}):
         if name not in found:
-            return f"{name} is not there"
+            return f"{name} is missing"
         if name not in named:
-            return f"{name} is not named in {MANIFEST}"
+            return f"{name} is not listed in {MANIFEST}"
         if found[name] != named[name]:
-            return f"{name} has other bytes than {MANIFEST} says"
-    return f"{MANIFEST} is not as it was written"
+            return f"{name} does not match its checksum in {MANIFEST}"
+    return f"{MANIFEST} has changed since it was written"
 
 
 def _swap(staged: Path, destination: Path) -> None:

@@ -63,7 +63,7 @@ def settle_streams() -> None:
 
 def _settled(stream: TextIO | None, own: TextIO | None, descriptor: int) -> TextIO:
     if stream is not own or (stream is not None and outlet_of(stream)):
-        assert stream is not None, "whoever puts another stream in place gives one"
+        assert stream is not None, "a replacement stream must be given"
         return stream
     if stream is not None:
         with suppress(OSError):

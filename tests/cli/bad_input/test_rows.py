@@ -59,7 +59,7 @@ def test_a_folder_without_data_files_is_told(refused, place):
             json.dumps(alpaca_values(9))[:-40],
             ["rows.json:1:", "malformed JSON", "8 complete rows come before it.", "Fix the file there."],
         ),
-        ('[{"instruction": NaN}]', ["rows.json:1:2: malformed JSON: NaN is not JSON"]),
+        ('[{"instruction": NaN}]', ["rows.json:1:2: malformed JSON: NaN is not valid JSON"]),
         (
             '[{"output": "a", "output": "b"}]',
             ["rows.json:1:2: malformed JSON: the key 'output' appears twice in one object"],
@@ -78,7 +78,7 @@ def test_a_folder_without_data_files_is_told(refused, place):
             ["row 1 (line 2) with 'output' that is not text; the first has a number", "quotation marks"],
         ),
         (lines_of([GOOD, ["a"]]), ["row 1 (line 2) should be an object", "but the first is a list"]),
-        ('[{"instruction": "caf\xe9"}]'.encode("latin-1"), ["rows.json:1: byte 21 (0xe9) is not UTF-8"]),
+        ('[{"instruction": "caf\xe9"}]'.encode("latin-1"), ["rows.json:1: byte 21 (0xe9) is not valid UTF-8"]),
         (lines_of([GOOD]), ["rows.json: with 1 usable row the", "split would be empty. Add rows"]),
         (
             lines_of([{**GOOD, "output": None}, {**GOOD, "instruction": " "}]),

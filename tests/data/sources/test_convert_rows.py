@@ -207,10 +207,10 @@ TALK = [
     {"role": "assistant", "content": "It is.", "weight": 1, "audio": {"id": 3}},
 ]  # fmt: skip
 NOT_CARRIED = {
-    "key 'name' of turns in 'messages'": 1,
-    "key 'weight' of turns in 'messages'": 1,
-    "key 'tool_call_id' of turns in 'messages'": 1,
-    "key 'audio' of turns in 'messages'": 1,
+    "key 'name' of messages in 'messages'": 1,
+    "key 'weight' of messages in 'messages'": 1,
+    "key 'tool_call_id' of messages in 'messages'": 1,
+    "key 'audio' of messages in 'messages'": 1,
     "key 'id' of tool calls": 1,
     "key 'strict' of tool calls": 1,
     "key 'index' of tool calls": 1,

@@ -51,7 +51,7 @@ def test_latin_1_is_refused_with_the_first_bad_byte_and_its_line(refused, tmp_pa
     content = '[\n{"a": "ok"},\n{"a": "caf\xe9"}]'.encode("latin-1")
     bad = content.index(b"\xe9")
     message = refused(content)
-    assert message.startswith(f"{tmp_path / 'rows.json'}:3: byte {bad} (0xe9) is not UTF-8.")
+    assert message.startswith(f"{tmp_path / 'rows.json'}:3: byte {bad} (0xe9) is not valid UTF-8.")
     assert "--set data.encoding=windows-1252" in message
 
 
@@ -65,8 +65,8 @@ def test_lone_surrogates_are_read_and_pairs_are_joined(read):
 def test_an_encoding_that_is_named_is_read_with_and_a_wrong_one_told(read, refused):
     content = json.dumps([*SPELLINGS[:1], {"a": "请把句子改写"}], ensure_ascii=False).encode("gb18030")
     assert values_of(read(content, encoding="gb18030"))[1] == {"a": "请把句子改写"}
-    assert "is not UTF-8" in refused(content)
-    assert "is not ASCII" in refused(content, encoding="ascii")
+    assert "is not valid UTF-8" in refused(content)
+    assert "is not valid ASCII" in refused(content, encoding="ascii")
     assert "which is not a text encoding" in refused(content, encoding="rot13")
     assert "which is not a text encoding" in refused(content, encoding="klingon")
 
@@ -134,7 +134,7 @@ def test_csv_is_known_by_its_ending_where_the_header_says_nothing(read, refused)
             "malformed CSV: unexpected end of data. 1 complete rows come before",
         ),
         ('instruction,output\na,"b"c\n', "rows.csv:2: malformed CSV: ',' expected after"),
-        (b"instruction,output\na,caf\xe9\n", "(0xe9) is not UTF-8"),
+        (b"instruction,output\na,caf\xe9\n", "(0xe9) is not valid UTF-8"),
     ],
 )
 def test_csv_that_is_not_whole_is_told(refused, content, told):

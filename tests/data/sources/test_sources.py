@@ -104,14 +104,14 @@ def test_a_hash_that_is_named_has_to_be_the_files(read, refused):
     content = json.dumps(SPELLINGS)
     right = hashlib.sha256(content.encode()).hexdigest()
     assert read(content, sha256=right).sha256 == right
-    assert f"has the SHA-256 {right}, not the {'0' * 64} of data.sha256" in refused(content, sha256="0" * 64)
+    assert f"has the SHA-256 {right}, but data.sha256 is {'0' * 64}" in refused(content, sha256="0" * 64)
 
 
 def test_an_address_needs_a_hash_and_https(tmp_path):
     with pytest.raises(DataError, match="Set the SHA-256 that you expect: --set data.sha256"):
         read_source("https://files.example/rows.json", cache=tmp_path)
     for address in ("http://files.example/rows.json", "ftp://files.example/rows", "file:///etc/passwd"):
-        with pytest.raises(FetchError, match="is not an https address"):
+        with pytest.raises(FetchError, match="is not an https URL"):
             read_source(address, cache=tmp_path, settings=DataSettings(sha256="0" * 64))
 
 

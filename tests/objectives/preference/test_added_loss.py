@@ -83,9 +83,11 @@ def test_one_command_trains_with_it_and_names_it(tutelage, workplace, model):
 
 @pytest.mark.usefixtures("registered")
 def test_a_parameter_of_others_is_refused_and_its_takers_are_named():
-    with pytest.raises(ValueError, match="gamma is for the losses simpo and hinge, and the loss is ipo"):
+    with pytest.raises(ValueError, match="gamma belongs to the losses simpo and hinge, but the loss is ipo"):
         PreferenceSettings(loss="ipo", gamma=1.0)
-    with pytest.raises(ValueError, match="label_smoothing is for the losses sigmoid and simpo, and the loss"):
+    with pytest.raises(
+        ValueError, match="label_smoothing belongs to the losses sigmoid and simpo, but the loss"
+    ):
         PreferenceSettings(loss="hinge", label_smoothing=0.1)
 
 

@@ -42,5 +42,5 @@ def shipped_path(name: str) -> Path | None:
 
 def _shipped(path: Path) -> ShippedRecipe:
     opening = OPENING.match(path.read_text(encoding="utf-8"))
-    assert opening, f"{path.name} has to begin with `# For:` and `# Takes:`"
+    assert opening, f"{path.name} must begin with `# For:` and `# Takes:`"
     return ShippedRecipe(path.stem, path, opening["purpose"], opening["takes"])
