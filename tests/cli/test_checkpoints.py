@@ -65,7 +65,7 @@ def test_a_checkpoint_is_evaluated_with_its_own_weights_and_the_runs_evaluation_
     log_probs = [[one["reference_log_prob"] for one in answers] for answers in tuned]
     assert log_probs[0] != log_probs[1]
     assert find_damage(first.evaluation) is None
-    assert "as its manifest.json says" in tutelage("verify", kind).out.split(str(first.evaluation.name))[-1]
+    assert "matches its manifest.json" in tutelage("verify", kind).out.split(str(first.evaluation.name))[-1]
 
 
 def test_the_best_checkpoint_gives_what_the_run_gave(tutelage, place):
@@ -97,7 +97,7 @@ def test_checkpoints_are_compared_row_by_row_with_the_run(tutelage, place):
         (["evaluate", "lora", "--checkpoint", "9", "--dry-run"], "holds no checkpoint of step 9"),
         (
             ["compare", "lora", "lora@9"],
-            "lora has no checkpoint of step 9. It holds the steps 1, 2, 3, 4",
+            "lora has no checkpoint of step 9. It has the steps 1, 2, 3, 4",
         ),
         (["compare", "lora", "lora@3"], "Run `tutelage evaluate lora --checkpoint 3` first."),
         (["compare", "lora", "lora@best"], "lora@best has no step number after the @"),

@@ -142,7 +142,7 @@ def test_weights_trained_in_place_give_the_labels_that_the_evaluation_found(tute
     assert [line.split()[0] for line in said.out.splitlines()] == [repr(row["predicted"]) for row in known]
     proved = tutelage("verify", "mine")
     assert proved.code == 0, proved.err
-    assert "the same to the bit" in " ".join(proved.out.split())
+    assert "are bit-identical to" in " ".join(proved.out.split())
 
 
 def check_classify(tutelage, place, rows):

@@ -38,7 +38,7 @@ def test_a_table_tells_each_recipe_and_the_verdicts(tutelage, runs):
     assert "40 test rows" in shown.out
     assert "Worse: chrF fell from" in shown.out
     assert "Differs in training.learning_rate (was 0.0005, now 0.9)." in shown.out
-    assert "Its 2 seeds (123, 7) give" in shown.out
+    assert "Its 2 seeds (123, 7) range from" in shown.out
     assert contents(runs) == before
 
 

@@ -223,7 +223,7 @@ def test_a_full_disk_leaves_no_half_export(tutelage, run, unread):
         (["--to", "onnx"], "onnx"),
         ([], "--to"),
         (["--to", "gguf", "--quantization", "q2_k"], "q2_k"),
-        (["--to", "hf", "--quantization", "q8_0"], "of gguf and ollama alone"),
+        (["--to", "hf", "--quantization", "q8_0"], "only applies to gguf and ollama"),
         (["--to", "hf", "--output", "/dev/null"], "is a file"),
     ],
 )

@@ -106,7 +106,7 @@ def test_settings_of_an_adapter_are_refused_where_there_is_none(key, value):
 @pytest.mark.parametrize("kind", ["last-block", "last-two-blocks", "head"])
 def test_the_last_blocks_are_trained_for_labels_alone(kind):
     Recipe.model_validate({"training": {"method": kind, "objective": "classification"}})
-    with pytest.raises(ValidationError, match=f"training.method={kind} is for") as raised:
+    with pytest.raises(ValidationError, match=f"training.method={kind} needs") as raised:
         Recipe.model_validate({"training": {"method": kind}})
     assert [error["type"] for error in raised.value.errors()] == ["settings.not_for_objective"]
 

@@ -112,7 +112,7 @@ def test_the_fourth_redirect_is_not_followed(server, tmp_path):
     answers, asked = server
     for number in range(5):
         answers[f"{URL}{number or ''}"] = (302, {"Location": f"{URL}{number + 1}"}, b"")
-    with pytest.raises(FetchError, match="answered 302"):
+    with pytest.raises(FetchError, match="returned 302"):
         fetch(tmp_path / "file")
     assert len(asked) == 4
 
@@ -147,8 +147,8 @@ def test_a_file_is_fetched_once(server, tmp_path):
     ("answer", "message"),
     [
         ((200, {}, b"another file"), "SHA-256"),
-        ((200, {}, b"x" * 101), "larger than the 100 bytes"),
-        ((404, {}, b""), "answered 404"),
+        ((200, {}, b"x" * 101), "larger than the expected 100 bytes"),
+        ((404, {}, b""), "returned 404"),
         (urllib.error.URLError("no network"), "could not be downloaded: .*no network"),
         (TimeoutError("timed out"), "could not be downloaded: .*timed out"),
     ],

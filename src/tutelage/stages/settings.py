@@ -82,7 +82,7 @@ def require_checkpoint(run: RunFolder) -> None:
         return
     steps = run.saved_steps()
     if run.step not in steps:
-        kept = f"It holds the steps {', '.join(map(str, steps))}" if steps else "None is"
+        kept = f"It has the steps {', '.join(map(str, steps))}" if steps else "None is"
         raise RunFolderError(
             "run.no_such_checkpoint",
             f"{run.checkpoints} holds no checkpoint of step {run.step}. {kept}; training.save_total_limit"

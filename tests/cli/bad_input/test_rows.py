@@ -82,7 +82,7 @@ def test_a_folder_without_data_files_is_told(refused, place):
         (lines_of([GOOD]), ["rows.json: with 1 usable row the", "split would be empty. Add rows"]),
         (
             lines_of([{**GOOD, "output": None}, {**GOOD, "instruction": " "}]),
-            ["none of the 2 rows can be used:", "(data.empty, 2 rows)"],
+            ["none of the 2 rows is usable:", "(data.empty, 2 rows)"],
         ),
         (
             lines_of([*alpaca_values(40), {**GOOD, "output": "very long " * 200}]),

@@ -43,7 +43,7 @@ def test_an_output_that_is_no_run_folder_is_refused_even_with_overwrite(refused,
     (place / "file").write_text("mine")
     (place / "home").mkdir()
     (place / "home" / "letter.txt").write_text("mine")
-    assert "file is a file; a run needs a folder." in refused(verb, "--output", "file", *extra)
+    assert "file is a file, but a run needs a folder." in refused(verb, "--output", "file", *extra)
     assert "home is not empty and not a run." in refused(verb, "--output", "home", *extra)
 
 
