@@ -96,7 +96,7 @@ def test_answers_are_judged_afterwards_without_asking_the_models_again(tutelage,
     assert (judged.code, judged.err) == (5, "")
     assert "base model answers" not in judged.out
     assert [run.responses(variant).read_bytes() for variant in ("base", "tuned")] == answers
-    assert "is not trustworthy on this data, its self-test failed (an empty answer" in judged.out
+    assert "is not trustworthy on this data, because its self-test failed (an empty answer" in judged.out
     assert "Against 4 labels" in judged.out
 
 
@@ -106,7 +106,7 @@ def test_an_outage_leaves_with_5_and_the_same_command_goes_on(tutelage, begin, t
     with scripted_server(lambda body: fair(body) if is_up else Answer(status=503)) as server:
         down = tutelage("evaluate", "runs/mine", "--judge", name_at(server))
         assert down.code == 5
-        assert "questions have no reply yet" in down.out and "it answered 503" in down.out
+        assert "requests have no response yet" in down.out and "it answered 503" in down.out
         is_up = True
         up = tutelage("evaluate", "runs/mine")
         assert (up.code, up.err) == (0, "")
@@ -123,7 +123,7 @@ def test_a_remote_judge_in_a_recipe_is_refused_before_anything_is_done(tutelage,
     (tmp_path / "theirs.toml").write_text('[evaluation]\njudges = ["openai:m@https://judge.example/v1"]\n')
     refused = tutelage("run", "theirs.toml", *begin)
     assert refused.code == 2
-    assert "would be sent to judge.example" in refused.err
+    assert "would send the test rows to judge.example" in refused.err
     assert not (tmp_path / "runs").exists()
     dry = tutelage("run", "theirs.toml", *begin, "--judge", "openai:m@https://judge.example/v1", "--dry-run")
     assert dry.code == 0
@@ -135,8 +135,8 @@ def test_a_remote_judge_in_a_recipe_is_refused_before_anything_is_done(tutelage,
         (["--judge", "llama3"], "names no language model"),
         (["--judge", "gguf:none.gguf"], "cannot be read"),
         (["--labels", "labels.json"], "there is no judge"),
-        (["--judge", "ollama:a", "--labels", "none.json"], "are not there"),
-        (["--judge", "ollama:a", "--judge", "ollama:a"], "names a judge twice"),
+        (["--judge", "ollama:a", "--labels", "none.json"], "do not exist"),
+        (["--judge", "ollama:a", "--judge", "ollama:a"], "lists a judge twice"),
     ],
 )
 def test_judges_at_fault_are_told_before_the_first_row_is_read(words, said, tutelage, begin, tmp_path):

@@ -222,6 +222,6 @@ def require_context_space(longest: Example, settings: EvaluationSettings, source
         raise DataError(
             "evaluate.prompt_too_long",
             f"Row {longest.row} has a prompt of {longest.prompt_tokens:,} tokens, and with"
-            f" evaluation.max_new_tokens={settings.max_new_tokens} its answer could pass the model's context of"
-            f" {context:,}. Lower evaluation.max_new_tokens.",
+            f" evaluation.max_new_tokens={settings.max_new_tokens} its answer could exceed the model's"
+            f" context of {context:,}. Lower evaluation.max_new_tokens.",
         )

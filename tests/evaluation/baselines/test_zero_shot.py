@@ -79,5 +79,5 @@ def test_a_text_too_long_for_the_context_is_cut_at_its_end_and_nothing_else_is(t
 
 
 def test_names_that_do_not_fit_are_refused_with_the_setting(tokenizer):
-    with pytest.raises(RecipeError, match="evaluation.zero_shot writes the names of all 200 labels"):
+    with pytest.raises(RecipeError, match="evaluation.zero_shot puts the names of all 200 labels"):
         name_examples(tokenizer, TEXTS, [f"label {n}" for n in range(200)], context_length=512)

@@ -100,7 +100,7 @@ def test_a_preference_tuning_and_a_supervised_one_are_compared_by_their_answers(
 def test_pairs_of_other_rows_than_the_answers_are_refused(runs):
     write_json_lines(runs[1].evaluation / PREFERENCES, read_json_lines(runs[1].evaluation / PREFERENCES)[:-1])
     with pytest.raises(
-        RunFolderError, match=f"preferences of {ROWS - 1} rows and answers to {ROWS}"
+        RunFolderError, match=f"preferences for {ROWS - 1} rows but answers to {ROWS}"
     ) as fault:
         compared(runs)
     assert fault.value.code == "run.answers_unpaired"

@@ -120,7 +120,7 @@ def test_runs_on_other_rows_are_refused_and_the_rows_named(runs, tmp_path):
         write_json_lines(path, read_json_lines(path)[:-2])
     said = refused([runs["good"], other])
     assert "tested on 60 rows" in said
-    assert f"58; 2 stand in one of them alone ({answers[-2]['row']}, {answers[-1]['row']})" in said
+    assert f"58; 2 are only in one of them ({answers[-2]['row']}, {answers[-1]['row']})" in said
 
 
 def test_runs_on_other_data_are_refused(runs, tmp_path):
@@ -134,7 +134,7 @@ def test_a_row_with_another_reference_is_refused(runs, tmp_path):
     answers = read_json_lines(other.responses("tuned"))
     answers[3] = answer({**answers[3], "response": "another"}, "x")
     write_json_lines(other.responses("tuned"), answers)
-    assert f"Row {answers[3]['row']} has another reference" in refused([runs["good"], other])
+    assert f"Row {answers[3]['row']} has a different reference" in refused([runs["good"], other])
 
 
 def test_a_run_named_twice_or_never_evaluated_is_refused(runs, tmp_path):
@@ -157,4 +157,4 @@ def test_nothing_is_scored_again(runs, monkeypatch):
 def test_scores_of_other_rows_than_the_answers_are_refused(runs, tmp_path):
     other = make_run(tmp_path / "other", test_rows=60)
     write_json_lines(other.scores, read_json_lines(other.scores)[:-1])
-    assert "scores of 59 rows and answers to 60" in refused([runs["good"], other])
+    assert "scores for 59 rows but answers to 60" in refused([runs["good"], other])

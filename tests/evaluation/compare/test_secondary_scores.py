@@ -66,11 +66,11 @@ def test_p_values_of_sets_are_raised_by_holm_and_those_of_the_verdict_are_not(ru
     ("fault", "said"),
     [
         ("missing", "other does not have it"),
-        ("metric", "other scores it in another way than"),
-        ("pattern", "other scores it in another way than"),
-        ("rows", "other has other rows than"),
-        ("prompt", "in row 3 for one"),
-        ("reference", "in row 3 for one"),
+        ("metric", "other scores it differently than"),
+        ("pattern", "other scores it differently than"),
+        ("rows", "other has different rows than"),
+        ("prompt", "for example in row 3"),
+        ("reference", "for example in row 3"),
     ],
 )
 def test_a_set_that_is_not_the_same_in_both_runs_is_left_out_with_a_word(runs, fault, said):
@@ -151,14 +151,14 @@ def test_a_judge_that_one_run_does_not_trust_is_left_out(runs, doubted):
         add_judge(run, "ollama:fair", [50] * 30, trusted=index != doubted)
     found = further(runs, "judges")
     assert not found.paired
-    assert found.left_out == {"ollama:fair": f"{runs[doubted].root}: the judge is not trusted there"}
+    assert found.left_out == {"ollama:fair": f"{runs[doubted].root}: the judge is not trusted on it"}
 
 
 def test_a_judge_that_was_asked_by_other_rules_is_left_out(runs):
     for run in runs:
         add_judge(run, "ollama:fair", [50] * 30)
     write_json(runs[1].judges, read_json(runs[1].judges) | {"protocol_sha256": "f00d"})
-    assert "in another way" in further(runs, "judges").left_out["ollama:fair"]
+    assert "differently" in further(runs, "judges").left_out["ollama:fair"]
 
 
 def test_general_text_is_paired_by_passage_and_by_its_text(runs):
@@ -169,7 +169,7 @@ def test_general_text_is_paired_by_passage_and_by_its_text(runs):
     assert (found.measured.low, found.measured.high) == pytest.approx((expected.low, expected.high))
     assert found.verdict.word == "worse"
     add_passages(runs[1], by_row(BETTER / 80, range(ROWS - 1)))
-    assert "row 39 for one" in further(runs, "passages").left_out["general text"]
+    assert "for example row 39" in further(runs, "passages").left_out["general text"]
 
 
 def test_what_is_said_of_general_text_counts_passages_and_no_test_rows(runs):

@@ -103,7 +103,7 @@ def test_the_most_of_a_question_is_no_less_than_its_bytes() -> None:
 def test_a_reply_without_a_count_of_tokens_is_taken_at_its_most(usage: object, run: RunFolder) -> None:
     with scripted_server(paid(usage)) as server:
         _, told = judged(run, server.address, judge_limit=3)
-    assert "of which 3 came back without a count of tokens and are taken at their most" in told[1]
+    assert "of which 3 returned no token usage and count at their maximum" in told[1]
 
 
 def test_a_question_that_got_no_reply_counts_at_its_most(tmp_path: Path) -> None:

@@ -200,7 +200,7 @@ def test_the_tuned_model_is_no_judge_of_itself(run: RunFolder, tmp_path: Path) -
     preparation = read_json(run.preparation)
     preparation["model_sha256"] = hashlib.sha256(path.read_bytes()).hexdigest()
     write_json(run.preparation, preparation)
-    with pytest.raises(LanguageModelError, match="the very model that was tuned"):
+    with pytest.raises(LanguageModelError, match="the same model that was fine-tuned"):
         judge(run, f"gguf:{path}")
 
 
@@ -214,7 +214,9 @@ def test_a_judge_of_the_same_family_is_noted(run: RunFolder) -> None:
 
 def test_a_remote_judge_of_a_recipe_has_to_be_named_on_the_command_line() -> None:
     remote = EvaluationSettings(judges=["openai:m@https://judge.example/v1"])
-    with pytest.raises(LanguageModelError, match=r"would be sent to judge\.example.*--judge openai:m@"):
+    with pytest.raises(
+        LanguageModelError, match=r"would send the test rows to judge\.example.*--judge openai:m@"
+    ):
         check_judge_settings(remote, named_here=False)
     check_judge_settings(remote, named_here=True)
     check_judge_settings(EvaluationSettings(judges=["ollama:llama3"]), named_here=False)
@@ -223,9 +225,9 @@ def test_a_remote_judge_of_a_recipe_has_to_be_named_on_the_command_line() -> Non
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        ({"judges": ["ollama:a", "ollama:a"]}, "names a judge twice"),
+        ({"judges": ["ollama:a", "ollama:a"]}, "lists a judge twice"),
         ({"labels": "labels.json"}, "there is no judge"),
-        ({"judges": ["ollama:a"], "labels": "none.json"}, "none.json are not there"),
+        ({"judges": ["ollama:a"], "labels": "none.json"}, "none.json do not exist"),
         ({"judges": ["llama3"]}, "names no language model"),
         ({"judges": ["gguf:none.gguf"]}, "cannot be read"),
     ],
@@ -251,7 +253,7 @@ def test_a_judge_that_thinks_is_told_so_at_once_and_can_be_given_more_tokens(run
         name = name_at(server.address)
         found = judge(run, name, judge_concurrency=1)[name]
         assert found["self_test"]["fault"]["code"] == "judge.reply_only_thoughts"
-        assert "all 64 tokens went into thinking" in found["sentence"]
+        assert "reasoning used all 64 tokens" in found["sentence"]
         assert len(server.requests) < 60  # of more than 500 with all retries
         first = written(run)
         judge(run, name)

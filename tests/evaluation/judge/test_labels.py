@@ -135,16 +135,16 @@ def test_labels_are_read_by_row_and_arm(tmp_path: Path) -> None:
         ([50, 60], "Label 1 of .* is '50'"),
         ([{"row": 3, "score": 5}], "Label 1"),
         ([{"row": 3, "variant": "old", "score": 5}], "Label 1"),
-        ([{"row": 9, "variant": "base", "score": 5}], "row 9, which is no test row"),
-        ([{"row": "3", "variant": "base", "score": 5}], "row '3', which is no test row"),
-        ([{"row": 3, "variant": "base", "score": 5}] * 2, "second one of row 3, base"),
-        ([{"row": 3, "variant": "base", "score": 101}], "101, which is no number from 0 to 100"),
-        ([{"row": 3, "variant": "base", "score": True}], "True, which is no number"),
-        ([{"row": 3, "variant": "base", "score": None}], "None, which is no number"),
+        ([{"row": 9, "variant": "base", "score": 5}], "row 9, which is not a test row"),
+        ([{"row": "3", "variant": "base", "score": 5}], "row '3', which is not a test row"),
+        ([{"row": 3, "variant": "base", "score": 5}] * 2, "second one for row 3, base"),
+        ([{"row": 3, "variant": "base", "score": 101}], "101, which is not a number from 0 to 100"),
+        ([{"row": 3, "variant": "base", "score": True}], "True, which is not a number"),
+        ([{"row": 3, "variant": "base", "score": None}], "None, which is not a number"),
         ({"base": [1]}, "1 of 2 scores of the base model"),
-        ({"old": [1, 2]}, "no list for each arm"),
-        ({}, "no list for each arm"),
-        ({"base": 5}, "no list for each arm"),
+        ({"old": [1, 2]}, "without a list for each model"),
+        ({}, "without a list for each model"),
+        ({"base": 5}, "without a list for each model"),
         ("text", "no list of labels"),
     ],
 )
@@ -155,7 +155,7 @@ def test_labels_at_fault_are_told_with_the_form(value: object, said: str, tmp_pa
 
 def test_a_file_that_is_no_json_is_told(tmp_path: Path) -> None:
     (tmp_path / "labels.json").write_text("row,score\n3,85\n")
-    with pytest.raises(DataError, match="are not JSON"):
+    with pytest.raises(DataError, match="are not valid JSON"):
         read_labels(tmp_path / "labels.json", [3])
     with pytest.raises(DataError, match="cannot be read"):
         read_labels(tmp_path / "none.json", [3])

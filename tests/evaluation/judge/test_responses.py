@@ -190,8 +190,8 @@ def test_no_other_preference_is_read(reply: str) -> None:
         ("85", 'not an object with "score" alone'),
         ("8/10", "not JSON alone"),
         ('{"score": 101}', "101, which is not between 0 and 100"),
-        ('{"score": 85.0}', "85.0, which is no whole number"),
-        ('{"score": true}', "True, which is no whole number"),
+        ('{"score": 85.0}', "85.0, which is not an integer"),
+        ('{"score": true}', "True, which is not an integer"),
     ],
 )
 def test_the_reason_names_what_is_wrong(reply: str, reason: str) -> None:

@@ -125,7 +125,7 @@ def test_a_judge_that_fails_its_self_test_makes_no_verdict() -> None:
 
 def test_an_unfinished_self_test_is_not_a_failed_one() -> None:
     found = summary(scores(110), self_test=SelfTest(FAILED.checks, unanswered=7))
-    assert "self-test is not finished, 7 of its questions" in found["sentence"]
+    assert "self-test is not finished, because 7 of its requests" in found["sentence"]
     assert "not trustworthy" not in found["sentence"]
 
 

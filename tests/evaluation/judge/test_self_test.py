@@ -165,10 +165,10 @@ def test_a_fair_judge_is_never_hopeless_and_neither_is_one_that_is_away() -> Non
 
 def test_replies_that_cannot_be_read_name_their_commonest_reason_and_not_ten_checks() -> None:
     probes = make_probes(answers(30))
-    thought = Message("judge.reply_only_thoughts", "the reply is empty: all 64 tokens went into thinking")
+    thought = Message("judge.reply_only_thoughts", "the reply is empty, because reasoning used all 64 tokens")
     prose = Message("judge.reply_not_json", "the reply is not JSON alone")
     judged = [Judgement(None, thought.text, ("",) * 3, faults=(thought, thought, prose))] * 20
     test = run_self_test(probes, [*judged, *[LEFT_OUT] * (len(probes) - 20)])
     assert test.fault is not None and test.fault.code == "judge.reply_only_thoughts"
-    assert test.fault.text.startswith("40 replies are empty: all 64 tokens went into thinking")
+    assert test.fault.text.startswith("40 replies are empty, because reasoning used all 64 tokens")
     assert test.failures == [test.fault.text]

@@ -126,7 +126,9 @@ def test_a_limit_counts_the_questions_about_sets_too_and_the_rest_is_asked_later
             judged = judge_run(run, settings, progress=lambda label, total: lambda n: None)
             return judged.to_record()["judges"][name]["sets"]["towns"]
 
-        assert "questions have no reply yet; the last: not asked" in judge(needed - 5)["notes"][0]["message"]
+        assert ("requests have no response yet; the last: not asked") in judge(needed - 5)["notes"][0][
+            "message"
+        ]
         assert len(server.requests) == needed - 5
         assert judge(None)["trusted"]
         assert len(server.requests) == needed

@@ -48,8 +48,8 @@ def name_examples(
     if room < 1:
         raise RecipeError(
             "evaluate.labels_exceed_context",
-            f"evaluation.zero_shot writes the names of all {len(classes):,} labels before each text, and they do not"
-            f" fit into the model's context of {context_length:,} tokens. Set it to false.",
+            f"evaluation.zero_shot puts the names of all {len(classes):,} labels before each text, but they"
+            f" do not fit into the model's context of {context_length:,} tokens. Set it to false.",
         )
     examples = []
     for row, text in enumerate(texts):

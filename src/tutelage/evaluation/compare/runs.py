@@ -169,8 +169,9 @@ def _require_same_objective(one: EvaluatedRun, other: EvaluatedRun) -> None:
     if one.rows.measures.keys().isdisjoint(other.rows.measures):
         raise RunFolderError(
             "compare.different_objectives",
-            f"{one.name} was trained with training.objective={one.recipe.training.objective} and {other.name} with"
-            f" {other.recipe.training.objective}, which have no metric in common. Compare runs of one objective.",
+            f"{one.name} was trained with training.objective={one.recipe.training.objective} and"
+            f" {other.name} with {other.recipe.training.objective}, which have no metric in common. Compare"
+            " runs with the same objective.",
         )
 
 
@@ -178,30 +179,32 @@ def _require_same_rows(one: EvaluatedRun, other: EvaluatedRun) -> None:
     if one.data_sha256 != other.data_sha256:
         raise RunFolderError(
             "compare.different_data",
-            f"{one.name} and {other.name} were made from different data (SHA-256 {one.data_sha256[:12]}… and"
-            f" {other.data_sha256[:12]}…), so their test rows cannot be paired. Run both recipes on the same file.",
+            f"{one.name} and {other.name} used different data (SHA-256 {one.data_sha256[:12]}… and"
+            f" {other.data_sha256[:12]}…), so their test rows cannot be paired. Run both recipes on the same"
+            " file.",
         )
     alone = sorted(one.rows.answers.keys() ^ other.rows.answers.keys())
     if alone:
         named = ", ".join(map(str, alone[:ROWS_NAMED])) + (", …" if len(alone) > ROWS_NAMED else "")
         raise RunFolderError(
             "compare.different_test_rows",
-            f"{one.name} was tested on {len(one.rows.answers)} rows and {other.name} on {len(other.rows.answers)};"
-            f" {len(alone)} stand in one of them alone ({named}). Evaluate both with the same evaluation.limit, on"
-            " data that was split alike.",
+            f"{one.name} was tested on {len(one.rows.answers)} rows and {other.name} on"
+            f" {len(other.rows.answers)}; {len(alone)} are only in one of them ({named}). Evaluate both with"
+            " the same evaluation.limit and the same split.",
         )
     for row, answer in one.rows.answers.items():
         if answer["reference"] != other.rows.answers[row]["reference"]:
             raise RunFolderError(
                 "compare.different_references",
-                f"Row {row} has another reference in {other.name} than in {one.name}. Evaluate both on the same data.",
+                f"Row {row} has a different reference in {other.name} than in {one.name}. Evaluate both on"
+                " the same data.",
             )
     strange = sorted({*one.rows.labels} ^ {*other.rows.labels})
     if strange:
         raise RunFolderError(
             "compare.different_labels",
-            f"{one.name} tells {len(one.rows.labels)} labels apart and {other.name} {len(other.rows.labels)};"
-            f" {strange[0]!r:.80} is in one of them alone. Prepare both from the same rows.",
+            f"{one.name} has {len(one.rows.labels)} labels and {other.name} has {len(other.rows.labels)};"
+            f" {strange[0]!r:.80} is only in one of them. Prepare both from the same rows.",
         )
 
 
@@ -249,7 +252,7 @@ def _changes(one: EvaluatedRun, other: EvaluatedRun, *, apart_from: Sequence[str
     changed = changed_settings(one.recipe, other.recipe, apart_from=(*apart_from, *renamed))
     told = {change.partition(" ")[0] for change in changed}
     unseen = [name for name, is_same in same.items() if not is_same and name not in told]
-    return [*changed, *(f"{name} (other content under the same name)" for name in unseen)]
+    return [*changed, *(f"{name} (different content under the same name)" for name in unseen)]
 
 
 def _compare(

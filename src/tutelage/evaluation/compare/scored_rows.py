@@ -106,8 +106,8 @@ def with_preferences(rows: ScoredRows, pairs: Lines) -> ScoredRows:
     if by_row.keys() != rows.answers.keys():
         raise RunFolderError(
             "run.answers_unpaired",
-            f"There are preferences of {len(by_row)} rows and answers to {len(rows.answers)}. Run `tutelage evaluate`"
-            " again, so that each answer has its pair.",
+            f"There are preferences for {len(by_row)} rows but answers to {len(rows.answers)}. Run `tutelage"
+            " evaluate` again, so that each answer has its pair.",
         )
     right = np.array([one["margin"] > 0 and not one["is_tie"] for one in by_row.values()])
     margins = np.array([_gain(one, "chosen") - _gain(one, "rejected") for one in by_row.values()])

@@ -148,7 +148,7 @@ def scored_by_judges(
             how=("protocol", found.protocol_sha256),
             prompts=asked,
             scores={**dict.fromkeys(asked, float("nan")), **scores.get((judge, of), {})},
-            doubt="" if said.trusted else "the judge is not trusted there",
+            doubt="" if said.trusted else "the judge is not trusted on it",
         )
 
     judges = found.judges.items()
@@ -167,7 +167,7 @@ def scored_functions(own: Mapping[str, FunctionSource], scores: Lines, answers: 
             how=(source.sha256,),
             prompts=_asked(answers),
             scores={line["row"]: float(line["tuned"][name]) for line in scores},
-            doubt="" if source.sha256 else "the source of its function is not known",
+            doubt="" if source.sha256 else "the source of its function is unknown",
         )
         for name, source in own.items()
     }
@@ -231,13 +231,13 @@ def _why_left_out(name: str, runs: Mapping[str, Mapping[str, Scored]]) -> str:
             return f"{run}: {one.doubt}"
     for run, one in others:
         if one.how != first.how:
-            return f"{run} scores it in another way than {first_run}"
+            return f"{run} scores it differently than {first_run}"
         alone = sorted(one.prompts.keys() ^ first.prompts.keys())
         if alone:
-            return f"{run} has other rows than {first_run}, row {alone[0]} for one"
+            return f"{run} has different rows than {first_run}, for example row {alone[0]}"
         changed = sorted(row for row in first.prompts if one.prompts[row] != first.prompts[row])
         if changed:
-            return f"{run} was asked otherwise than {first_run}, in row {changed[0]} for one"
+            return f"{run} had different prompts than {first_run}, for example in row {changed[0]}"
     return ""
 
 

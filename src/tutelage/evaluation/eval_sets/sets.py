@@ -103,7 +103,8 @@ def _open(
     kept = usable[: recipe.evaluation.limit]
     if not kept:
         raise DataError(
-            "evaluate.set_without_rows", f"The test set {name} ({source.name}) has no row that can be asked."
+            "evaluate.set_without_rows",
+            f"The test set {name} ({source.name}) has no usable row. Check its rows with `tutelage check`.",
         )
     metric = load_set_metric(settings.metric)
     files = {record.row: record.file for record in source.records}
@@ -143,8 +144,8 @@ def _choices(
         if row.response not in given:
             raise DataError(
                 "evaluate.reference_not_a_choice",
-                f"Row {row.row} of the test set {name} has the answer {row.response[:60]!r}, which is none of its"
-                " choices. Write the right choice as it stands in the list.",
+                f"Row {row.row} of the test set {name} has the answer {row.response[:60]!r}, which is not"
+                " one of its choices. Write the right choice exactly as in the list.",
             )
         asked = [replace(row, messages=(*row.context, ChatMessage("assistant", choice))) for choice in given]
         found.append([choice for _, choice in renderer.rows(asked, train_on="last")])
@@ -157,8 +158,9 @@ def _check_eval_set_leaks(one: EvalSet, trained: TrainedPrompts) -> None:
         named = ", ".join(map(str, leaked[:ROWS_NAMED])) + (", …" if len(leaked) > ROWS_NAMED else "")
         raise DataError(
             "evaluate.set_leaks",
-            f"{len(leaked)} of the {len(one.rows)} rows of the test set {one.name} have a prompt that is trained on"
-            f" (rows {named}). Take them out of evaluation.sets.{one.name}.source, or out of the training data.",
+            f"{len(leaked)} of the {len(one.rows)} rows of the test set {one.name} have a prompt that is"
+            f" trained on (rows {named}). Remove them from evaluation.sets.{one.name}.source, or from the"
+            " training data.",
             row=leaked[0],
         )
 

@@ -83,7 +83,7 @@ class JudgeBudget:
         """Say what the questions of this command cost."""
         tries = f" in {self.tries:,} tries" if self.tries != asked else ""
         unknown = (
-            f", of which {self.without_usage} came back without a count of tokens and are taken at their most"
+            f", of which {self.without_usage} returned no token usage and count at their maximum"
             if self.without_usage
             else ""
         )

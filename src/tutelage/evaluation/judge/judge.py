@@ -139,7 +139,8 @@ def _print_costs(
         budget = session.judge_budget.budget
         bound = f" It stops before evaluation.judge_budget, {budget:g}." if budget is not None else ""
         tell(
-            f"{name}: {new:,} questions have no reply yet and cost at most {most:.4g} if each is asked once.{bound}"
+            f"{name}: {new:,} requests have no response yet and cost at most {most:.4g} if each is sent"
+            f" once.{bound}"
         )
 
 
@@ -169,12 +170,12 @@ def check_judge_settings(settings: EvaluationSettings, *, named_here: bool) -> N
     if len(set(settings.judges)) < len(settings.judges):
         raise RecipeError(
             "judge.named_twice",
-            f"evaluation.judges names a judge twice: {', '.join(settings.judges)}. Name each once.",
+            f"evaluation.judges lists a judge twice: {', '.join(settings.judges)}. List each judge once.",
         )
     if settings.labels and not settings.judges:
         raise RecipeError(
             "judge.labels_without_judge",
-            "evaluation.labels is set, but there is no judge to hold against them. Add --judge NAME.",
+            "evaluation.labels is set, but there is no judge to compare with them. Add --judge NAME.",
         )
     unjudged = names_of_judged_sets(settings)
     if unjudged and not settings.judges:
@@ -189,13 +190,13 @@ def check_judge_settings(settings: EvaluationSettings, *, named_here: bool) -> N
         if host and not named_here:
             raise LanguageModelError(
                 "judge.remote_not_allowed",
-                f"The recipe names the judge {name}, and the test rows would be sent to {host}. If that"
-                f" is what you want, say so on the command line: --judge {name}",
+                f"The recipe names the judge {name}, which would send the test rows to {host}. To allow"
+                f" that, name it on the command line: --judge {name}",
             )
     if settings.labels and not Path(settings.labels).is_file():
         raise RecipeError(
             "judge.labels_not_found",
-            f"The labels {settings.labels} are not there. Name a JSON or JSONL file with --labels.",
+            f"The labels {settings.labels} do not exist. Give a JSON or JSONL file with --labels.",
         )
 
 
@@ -213,11 +214,11 @@ def _kinship(preparation: Preparation, name: str) -> list[Message]:
     if fingerprint(name) == f"gguf:{preparation.model_sha256}":
         raise LanguageModelError(
             "judge.is_the_base_model",
-            f"The judge {name} is the very model that was tuned. Name another one with --judge.",
+            f"The judge {name} is the same model that was fine-tuned. Choose another one with --judge.",
         )
     tuned, judge = (FAMILY.search(text) for text in (preparation.model, parse_model_name(name).model))
     if tuned and judge and tuned[0].lower() == judge[0].lower():
-        told = f"The judge seems to be of the tuned model's family ({judge[0]}), and may favour its own kind."
+        told = f"The judge seems to belong to the tuned model's family ({judge[0]}), and may favour it."
         return [Message("judge.same_family", told)]
     return []
 

@@ -43,7 +43,7 @@ def fault_of(reply: Reply, unreadable: UnreadableReplyError, max_tokens: int) ->
     if not reply.is_cut:
         return Message(unreadable.code, str(unreadable))
     if unreadable.code == "judge.reply_empty":
-        told = f"the reply is empty: all {max_tokens} tokens went into thinking"
+        told = f"the reply is empty, because reasoning used all {max_tokens} tokens"
         return Message("judge.reply_only_thoughts", told)
     return Message("judge.reply_cut", f"the reply was cut at {max_tokens} tokens")
 
@@ -78,7 +78,7 @@ def unanswered_note(judgements: Sequence[Judgement]) -> Message | None:
     unasked = [judgement.reason for judgement in judgements if judgement.is_unasked]
     if not unasked:
         return None
-    told = f"{len(unasked)} questions have no reply yet; the last: {unasked[-1]}"
+    told = f"{len(unasked)} requests have no response yet; the last: {unasked[-1]}"
     return Message("judge.requests_left", told)
 
 

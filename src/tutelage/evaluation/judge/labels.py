@@ -114,7 +114,7 @@ def _parse(text: str, path: Path) -> Any:
         return json.loads(text)
     except (ValueError, RecursionError) as fault:
         raise DataError(
-            "judge.labels_malformed_json", f"The labels {path} are not JSON: {fault}. {REMEDY}"
+            "judge.labels_malformed_json", f"The labels {path} are not valid JSON: {fault}. {REMEDY}"
         ) from fault
 
 
@@ -125,7 +125,8 @@ def _in_order(found: Mapping[str, Any], rows: Sequence[int], path: Path) -> Scor
         or not all(isinstance(part, list) for part in found.values())
     ):
         raise DataError(
-            "judge.labels_invalid", f"The labels {path} hold an object that is no list for each arm. {REMEDY}"
+            "judge.labels_invalid",
+            f"The labels {path} hold an object without a list for each model. {REMEDY}",
         )
     labels: dict[tuple[int, str], float] = {}
     for variant, scores in found.items():
@@ -162,13 +163,13 @@ def _by_row(found: Any, rows: Sequence[int], path: Path) -> Scores:
         if type(row) is not int or row not in known:
             raise DataError(
                 "judge.label_row_unknown",
-                f"Label {number} of {path} is of row {row!r}, which is no test row of this run. The test rows stand in"
-                " evaluation/base.jsonl.",
+                f"Label {number} of {path} is for row {row!r}, which is not a test row of this run."
+                " evaluation/base.jsonl lists the test rows.",
             )
         if (row, variant) in labels:
             raise DataError(
                 "judge.label_duplicate",
-                f"Label {number} of {path} is the second one of row {row}, {variant}. Keep one of them.",
+                f"Label {number} of {path} is the second one for row {row}, {variant}. Keep one of them.",
             )
         labels[row, variant] = _score(label["score"], f"number {number}", path)
     return labels
@@ -178,7 +179,7 @@ def _score(value: Any, which: str, path: Path) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 100:
         raise DataError(
             "judge.label_score_invalid",
-            f"The score {which} in {path} is {value!r}, which is no number from 0 to 100. {REMEDY}",
+            f"The score {which} in {path} is {value!r}, which is not a number from 0 to 100. {REMEDY}",
         )
     return float(value)
 

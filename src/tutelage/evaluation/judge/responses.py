@@ -28,7 +28,7 @@ def read_score(reply: str) -> int:
     score = _only_value(reply, "score")
     if type(score) is not int:
         raise UnreadableReplyError(
-            "judge.score_not_integer", f"score is {_told(score)}, which is no whole number"
+            "judge.score_not_integer", f"score is {_told(score)}, which is not an integer"
         )
     if not 0 <= score <= 100:
         raise UnreadableReplyError(
@@ -43,7 +43,7 @@ def read_preference(reply: str) -> str:
     if better not in PREFERENCES:
         raise UnreadableReplyError(
             "judge.preference_unknown",
-            f"better is {_told(better)}, which is none of {', '.join(PREFERENCES)}",
+            f"better is {_told(better)}, which is not one of {', '.join(PREFERENCES)}",
         )
     return str(better)
 

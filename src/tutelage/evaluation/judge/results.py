@@ -129,18 +129,19 @@ def doubts_of(self_test: SelfTest, missing: int, rows: int) -> list[str]:
         return [_untrusted(self_test)]
     if self_test.unanswered:
         doubts.append(
-            f"the self-test is not finished, {self_test.unanswered} of its questions have no reply yet"
+            f"the self-test is not finished, because {self_test.unanswered} of its requests have no response"
+            " yet"
         )
     elif not self_test.passed:
         doubts.append(_untrusted(self_test))
     if missing > MAX_MISSING * rows:
-        doubts.append(f"{missing} of {rows} rows have no pair of scores, and more than 5 % forbid a claim")
+        doubts.append(f"{missing} of {rows} rows have no pair of scores, which is more than 5 %")
     return doubts
 
 
 def _untrusted(self_test: SelfTest) -> str:
     failed = ", ".join(self_test.failures)
-    return f"the judge is not trustworthy on this data, its self-test failed ({failed})"
+    return f"the judge is not trustworthy on this data, because its self-test failed ({failed})"
 
 
 def _bounds(rows: Sequence[int], scores: RowScores) -> dict[str, float | None]:

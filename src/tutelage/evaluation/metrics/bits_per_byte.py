@@ -16,7 +16,7 @@ METRIC = AnswerMetric(
     unit="bits per byte",
     higher_is_better=False,
     decimals=3,
-    meaning="how surprised the model is by the reference answer; 0 would be certainty",
+    meaning="how surprising the reference answer is to the model; 0 means certainty",
     score=lambda answer: bits_per_byte(answer["reference_log_prob"], answer["reference_bytes"]),
 )
 SET_METRIC = for_sets(METRIC)

@@ -21,7 +21,7 @@ METRIC = AnswerMetric(
     unit="points",
     higher_is_better=True,
     decimals=1,
-    meaning="pieces of one to six characters shared with the reference; kind to spelling and endings",
+    meaning="character n-grams (1 to 6) shared with the reference; tolerant of spelling and endings",
     score=lambda answer: chrf(answer["response"], answer["reference"]),
 )
 SET_METRIC = for_sets(METRIC)

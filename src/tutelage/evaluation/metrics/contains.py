@@ -14,6 +14,6 @@ def _contains(answer: Answer, settings: EvalSetSettings, prepared: Any) -> bool:
 SET_METRIC = right_or_wrong(
     "contains",
     "Contains",
-    "share that holds the reference as whole words, whatever the case and spacing",
+    "share of answers that contain the reference as whole words, ignoring case and spacing",
     _contains,
 )

@@ -18,7 +18,7 @@ METRIC = AnswerMetric(
     unit="%",
     higher_is_better=True,
     decimals=1,
-    meaning="share of answers equal to the reference; only white space is forgiven, case is not",
+    meaning="share of answers equal to the reference; whitespace is ignored, case is not",
     score=lambda answer: 100 * float(exact_match(answer["response"], answer["reference"])),
 )
 SET_METRIC = for_sets(METRIC)

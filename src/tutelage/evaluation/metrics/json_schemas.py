@@ -31,13 +31,14 @@ def require_bounded(schema: Any, name: str) -> None:
             except re.error as fault:
                 raise DataError(
                     "evaluate.json_schema_invalid",
-                    f"{name} has the pattern {pattern!r}, which is not a regular expression: {fault}. Correct it.",
+                    f"{name} has the pattern {pattern!r}, which is not a valid regular expression: {fault}."
+                    " Fix it.",
                 ) from fault
     if {"patternProperties", "unevaluatedProperties"} <= keywords:
         raise DataError(
             "evaluate.json_schema_unsupported",
-            f"{name} has unevaluatedProperties beside patternProperties, which cannot be validated under a time limit."
-            " Write additionalProperties instead.",
+            f"{name} has unevaluatedProperties together with patternProperties, which cannot be validated"
+            " within a time limit. Use additionalProperties instead.",
         )
 
 

@@ -8,6 +8,6 @@ SET_METRIC = SetMetric(
     unit="points",
     higher_is_better=True,
     decimals=1,
-    meaning="how good the answer is beside the reference, from 0 to 100, as this judge sees it",
+    meaning="how good the answer is compared with the reference, from 0 to 100, according to this judge",
     score=None,
 )

@@ -78,8 +78,8 @@ def read_scores(
     if by_row.keys() != base_by_row.keys():
         raise RunFolderError(
             "run.answers_unpaired",
-            f"There are scores of {len(by_row)} rows and answers to {len(rows)}. Run `tutelage evaluate` again, so that"
-            " each answer has its score.",
+            f"There are scores for {len(by_row)} rows but answers to {len(rows)}. Run `tutelage evaluate`"
+            " again, so that each answer has its score.",
         )
     names = dict.fromkeys(name for line in lines for name in line["tuned"])
     scores = {
@@ -116,8 +116,8 @@ def _by_row(answers: Sequence[Mapping[str, Any]], variant: str) -> dict[int, Map
     if repeated:
         raise RunFolderError(
             "run.answers_repeated",
-            f"The {variant} model's answers hold row {min(repeated)} more than once."
-            " Run `tutelage evaluate` again to collect them afresh.",
+            f"The {variant} model's answers hold row {min(repeated)} more than once. Run `tutelage evaluate`"
+            " again to generate them again.",
         )
     return {answer["row"]: answer for answer in answers}
 

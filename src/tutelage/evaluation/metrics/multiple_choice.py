@@ -13,7 +13,7 @@ def _is_right_choice(answer: Answer, settings: EvalSetSettings, prepared: Any) -
 SET_METRIC = right_or_wrong(
     "multiple_choice",
     "Right choice",
-    "share of rows where the right choice is the likeliest of those given",
+    "share of rows in which the right choice is the most probable one",
     _is_right_choice,
     weighs_choices=True,
 )
