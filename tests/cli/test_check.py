@@ -66,7 +66,7 @@ def test_a_person_is_told_counts_lengths_and_findings(check, tmp_path):
     assert "Languages, from a sample of 61 rows: en" in out
     assert "0% of the rows have no end-of-turn token." in out
     assert "[data.empty] row 60 dropped: output is empty" in out
-    assert "[data.invisible_characters] row 61 holds U+001B (1 characters)" in out
+    assert "[data.invisible_characters] row 61 contains U+001B (1 characters)" in out
     assert "\x1b" not in out
 
 

@@ -48,7 +48,7 @@ def test_a_run_with_a_judge_shows_and_records_what_it_says(tutelage, begin, tmp_
     with scripted_server(judge_script()) as server:
         done = tutelage("run", *begin, "--judge", name_at(server))
         assert (done.code, done.err) == (0, "")
-        assert f"{name_at(server)} is asked" in done.out
+        assert f"Requests to {name_at(server)}" in done.out
         assert "Its self-test passed" in done.out
         judges = read_json(run.summary)["evaluation"]["judges"]
         assert judges[name_at(server)]["rows"] == 4

@@ -91,5 +91,5 @@ def test_a_target_that_is_not_quantized_refuses_a_quantization(exports):
 
 
 def test_a_target_that_nobody_registered_is_refused(exports):
-    with pytest.raises(RecipeError, match="'plain' is none of peft, hf, gguf, ollama"):
+    with pytest.raises(RecipeError, match="Unknown target 'plain'. Choose from peft, hf, gguf, ollama"):
         exports()

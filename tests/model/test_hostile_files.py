@@ -291,4 +291,4 @@ def test_a_model_folder_whose_weights_lie_is_refused_with_one_message(folder, tm
             except ModelError as fault:
                 messages.append(str(fault))
     assert len(messages) > 20
-    assert all(str(copy) in message and "etch" in message for message in messages)
+    assert all(str(copy) in message and "ownload" in message for message in messages)

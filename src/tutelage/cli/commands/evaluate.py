@@ -33,7 +33,7 @@ def evaluate(
 ) -> int:
     """Compare base and fine-tuned model on the test rows.
 
-    If the answers are already there and a judge is named, only the judge is asked.
+    If the answers already exist and a judge is given, only the judge runs.
     """
     with earlier_session(options, judge_options.overrides(), step=checkpoint) as session:
         if options.dry_run:

@@ -27,7 +27,7 @@ def verify(
 ) -> None:
     """Check a run's hashes and retrain its last steps.
 
-    Nothing is written. The retrained weights have to equal those of the run to the bit.
+    Nothing is written. The retrained weights must be bit-identical to the run's.
     """
     run, own = named_run(RunOptions(target=run_folder, skip_checksums=skip_checksums, debug=debug))
     trained = load(run.require(run.trained_recipe, stage="train"), {}, [])

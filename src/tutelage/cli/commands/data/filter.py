@@ -99,7 +99,7 @@ def filter_rows(
 ) -> None:
     """Keep rows by rule, language, length or pattern.
 
-    The reason why each other row was left out is printed, and listed with `--ledger`.
+    The reason for every dropped row is printed, and listed with `--ledger`.
     """
     wanted = RowFilter(**vars(chosen))
     check_filter(wanted)

@@ -19,7 +19,7 @@ def stats(
         bool, Parameter(help="Print the result as JSON.", negative="", show_default=False)
     ] = False,
 ) -> None:
-    """Count rows, fields, turns, languages and near-duplicates."""
+    """Count rows, fields, messages, languages and near-duplicates."""
     rows = read_rows_of(
         options,
         command="stats",
