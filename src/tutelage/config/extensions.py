@@ -4,6 +4,7 @@ A recipe is checked before anything is loaded, so the names stand here, and what
 first used.
 """
 
+from collections import ChainMap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +20,17 @@ METRICS: dict[str, str] = {
     "stopped": "tutelage.evaluation.metrics.stopped",
     "bits_per_byte": "tutelage.evaluation.metrics.bits_per_byte",
 }
+
+# Scored where the answers are of their kind, or where a recipe names one of them.
+OPTIONAL_METRICS: dict[str, str] = {
+    "json_fields": "tutelage.evaluation.metrics.json_fields",
+    "json_exact": "tutelage.evaluation.metrics.json_exact",
+    "json": "tutelage.evaluation.metrics.valid_json",
+    "numeric": "tutelage.evaluation.metrics.numeric",
+}
+ANSWER_METRICS: Mapping[str, str] = ChainMap(OPTIONAL_METRICS, METRICS)  # which names the usual ones first
+
+AUTO = "auto"  # the metric that suits the kind of task, see evaluation/task/choice.py
 
 SET_METRICS: dict[str, str] = {
     "exact_match": "tutelage.evaluation.metrics.exact_match",

@@ -1,16 +1,18 @@
 """The table [evaluation] of the recipe, and those of its named test sets."""
 
 import re
+from collections import ChainMap
 from typing import Annotated
 
 from pydantic import Field, field_validator, model_validator
 
-from tutelage.config.extensions import METRICS, SET_METRICS, one_of
+from tutelage.config.extensions import AUTO, METRICS, OPTIONAL_METRICS, SET_METRICS, one_of
 from tutelage.config.recipe_section import Count, FormatName, Name, Section, Sha256, setting_error
 from tutelage.text.credentials import KEY_IN_NAME, KEY_VARIABLE, secret_in_name, without_secrets
 from tutelage.text.patterns import compile_pattern
 
-MetricName = Annotated[str, one_of(METRICS)]
+PRIMARY_METRICS = ChainMap(OPTIONAL_METRICS, METRICS, {AUTO: ""})
+MetricName = Annotated[str, one_of(PRIMARY_METRICS)]
 SetMetricName = Annotated[str, one_of(SET_METRICS)]
 
 Price = Annotated[float, Field(ge=0)]
@@ -87,9 +89,11 @@ class EvaluationSettings(Section):
     max_new_tokens: Count = Field(128, description="Maximum number of tokens per answer.")
     batch_size: Count = Field(64, description="Number of answers generated at the same time.")
     primary_metric: MetricName = Field(
-        "chrf",
-        description="Metric that the verdict is based on; it is fixed before any answer is seen.",
-        json_schema_extra={"enum": list(METRICS)},
+        AUTO,
+        description="Metric that the verdict is based on; it is fixed before any answer is seen. `auto` chooses by the"
+        " answers of the training rows: `json_fields` for JSON, `numeric` for numbers, `exact_match` for labels and"
+        " short facts, `chrf` for code and other text.",
+        json_schema_extra={"enum": list(PRIMARY_METRICS)},
     )
     sets: dict[Annotated[str, Field(pattern="^[a-z0-9][a-z0-9_-]{0,63}$")], EvalSetSettings] = Field(
         {}, description="Additional named test sets, each a table [evaluation.sets.NAME] as described below."

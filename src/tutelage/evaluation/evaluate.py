@@ -17,6 +17,8 @@ from tutelage.evaluation.answers.answers_so_far import answer_rows, weights_of_f
 from tutelage.evaluation.answers.responses import Progress, Waiting, collect_responses
 from tutelage.evaluation.eval_sets.sets import Answers, EvalSet, answer_set, judge_sets
 from tutelage.evaluation.metrics import load_metrics
+from tutelage.evaluation.metrics.json_fields import METRIC as JSON_FIELDS
+from tutelage.evaluation.metrics.json_fields import compare_by_field
 from tutelage.evaluation.metrics.metrics import OwnMetric, score_rows
 from tutelage.evaluation.paired.comparison import compare_scores
 from tutelage.evaluation.regression.general_text_check import (
@@ -27,6 +29,7 @@ from tutelage.evaluation.regression.general_text_check import (
     read_general_prompts,
     read_passages,
 )
+from tutelage.evaluation.task.choice import deciding_metrics
 from tutelage.model.end_tokens import end_tokens
 from tutelage.model.forward import CausalModel
 from tutelage.model.loading import context_length, load_tokenizer, vocabulary_size
@@ -83,7 +86,8 @@ def evaluate(
     trained, own = inputs.trained, inputs.own
     recipe, source = trained.recipe, trained.source
     # All are loaded, so that one at fault is found before the first answer.
-    primary = load_metrics()[recipe.evaluation.primary_metric]
+    primary, optional = deciding_metrics(recipe.evaluation.primary_metric, trained.preparation.task)
+    metrics = load_metrics(optional)
     base = trained.load_base()
     tokenizer = load_tokenizer(source.folder)
     ends = end_tokens(source.folder, tokenizer, trained.preparation.end_of_turn_id)
@@ -141,8 +145,10 @@ def evaluate(
         if passages:
             readings[variant] = read_general(model, passages, prompts, progress=told)
     inputs.waiting("Scoring the answers")
-    scores = score_rows(records["base"], records["tuned"], own)
-    result = compare_scores(scores, primary).to_record()
+    scores = score_rows(records["base"], records["tuned"], own, optional=optional)
+    result = compare_scores(scores, metrics[primary]).to_record()
+    if JSON_FIELDS.name in optional:
+        result["json_fields"] = compare_by_field(records["base"], records["tuned"])
     set_figures, set_rows = judge_sets(inputs.sets, set_answers)
     files = {responses_name(variant): records[variant] for variant in VARIANTS} | {
         SCORES: scores.to_records()

@@ -91,7 +91,7 @@ class EvaluationPart:
 
     evaluate: Callable[[EvaluationInputs], Evaluated]
     work: Callable[[EvaluationAhead], Work]
-    scored_rows: Callable[[ReadLines, Recipe], ScoredRows]
+    scored_rows: Callable[[ReadLines, Recipe, Evaluation], ScoredRows]
 
 
 class Export(Protocol):

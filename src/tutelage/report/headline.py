@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from tutelage.evaluation.metrics import load_metric
+from tutelage.evaluation.paired.comparison import RIGHT_OR_WRONG
 from tutelage.report.numbers import significant
 from tutelage.report.scores import MeasuredAnswers, value_text
 from tutelage.run.artifacts import Losses, RowCounts, TrainingResult
@@ -77,8 +78,9 @@ def key_figures(
 def _metric_figures(evaluation: MeasuredAnswers | None) -> Iterable[KeyFigure]:
     if evaluation is None:
         return
-    second = evaluation.primary.name if evaluation.primary.name != "exact_match" else "chrf"
-    for name in ("exact_match", second):
+    right = next(name for name in RIGHT_OR_WRONG if name in evaluation.measured)
+    second = evaluation.primary.name if evaluation.primary.name != right else "chrf"
+    for name in (right, second):
         metric, one = load_metric(name), evaluation.measured[name]
         before, after = value_text(one.base, metric), value_text(one.tuned, metric)
         yield KeyFigure(metric.label, before, after, metric.meaning)

@@ -17,6 +17,7 @@ from tutelage.evaluation.stats.clusters import shared_frame
 from tutelage.model.forward import MAX_NODES
 from tutelage.report.charts import describe_lengths, length_chart, loss_chart
 from tutelage.report.example import first_tree, shown_examples
+from tutelage.report.fields import field_rows
 from tutelage.report.headline import headline, key_figures
 from tutelage.report.judges import judge_sections, unscored_rows
 from tutelage.report.numbers import (
@@ -35,7 +36,7 @@ from tutelage.report.run_facts import run_facts
 from tutelage.report.scores import evaluate_answers
 from tutelage.report.sets import set_rows
 from tutelage.report.settings import settings_tables
-from tutelage.run.artifacts import Environment, TrainingResult
+from tutelage.run.artifacts import KINDS, Environment, TrainingResult
 from tutelage.run.folder import reading_faults
 from tutelage.run.lines import parse_json_line
 from tutelage.training.load import as_examples
@@ -116,8 +117,10 @@ def _gather(
             *key_figures(training, None if section else evaluation, loss_of=words.loss_of),
         ],
         "preparation": preparation,
+        "kind_of_answers": KINDS[preparation.task.kind] if preparation.task else None,
         "section": section,
         "evaluation": evaluation,
+        "json_fields": field_rows(answers.json_fields or {}) if answers else [],
         "judges": judge_sections(results.judges.judges if results.judges else {}, results.judgements),
         "sets": set_rows(found.sets if found else {}, summary.judges.judges if summary.judges else {}),
         "general_text": found.general_text if found else None,

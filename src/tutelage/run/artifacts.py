@@ -86,6 +86,17 @@ class Note(Record):
     message: str
 
 
+# How people name each kind of answers.
+KINDS: dict[TaskKind, str] = {
+    "json": "JSON",
+    "labels": "a few labels",
+    "numbers": "numbers",
+    "code": "code",
+    "short_facts": "short facts",
+    "free_text": "free text",
+}
+
+
 class TaskFigures(Record):
     """What was counted in answers that are trained on; `valid_json` to `facts` are shares of them, from 0 to 1.
 

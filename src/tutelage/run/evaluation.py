@@ -153,6 +153,14 @@ class PreferenceFigures(Record):
     bits_per_byte: dict[PreferenceAnswer, AnswerBits]
 
 
+class FieldFigures(Record):
+    """A JSON field of the references: how many rows have it, and the share of them that each model has right."""
+
+    rows: int
+    base: Proportion
+    tuned: Proportion
+
+
 class AnswersVerdict(Record):
     """What the answers of a preference tuning say, beside the verdict on its preferences."""
 
@@ -172,6 +180,7 @@ class AnswerEvaluation(Artifact):
     minimum_detectable_effect: float | None
     metrics: dict[str, MetricFigures]
     length: LengthFigures | None
+    json_fields: dict[str, FieldFigures] | None = None
     sets: dict[str, SetFigures]
     general_text: GeneralText | None
     checksums: Checksums = "verified"

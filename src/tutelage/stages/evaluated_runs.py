@@ -42,7 +42,7 @@ def read_evaluated_run(run: RunFolder) -> EvaluatedRun:
     recipe = load(run.require(run.evaluated_recipe, stage="evaluate"), {}, []).recipe
     preparation = read_artifact(Preparation, run.require(run.preparation, stage="prepare"))
     rows = load_objective(evaluation.objective).evaluation.scored_rows(
-        lambda name: read_json_lines(run.evaluation / name), recipe
+        lambda name: read_json_lines(run.evaluation / name), recipe, evaluation
     )
     return EvaluatedRun(
         name=run.name,

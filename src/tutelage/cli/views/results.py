@@ -5,11 +5,20 @@ from typing import TYPE_CHECKING
 
 from tutelage.cli.views import console
 from tutelage.objectives import load_objective
-from tutelage.run.evaluation import AnswerEvaluation, Evaluation, GeneralText, SetFigures
+from tutelage.run.evaluation import (
+    AnswerEvaluation,
+    Evaluation,
+    FieldFigures,
+    GeneralText,
+    Proportion,
+    SetFigures,
+)
 
 if TYPE_CHECKING:
     from tutelage.evaluation.metrics.metric import Metric
     from tutelage.objectives.results import Block
+
+FIELDS_SHOWN = 12
 
 
 def show_evaluation(found: Evaluation) -> None:
@@ -57,11 +66,36 @@ def show_scores(found: AnswerEvaluation) -> None:
             ]
         )
     console.table(["", "base", "tuned", "difference", "95 % interval"], rows, numeric={1, 2, 3, 4})
+    show_fields(found.json_fields or {})
     console.print_message()
     console.heading((found.answers or found).sentence)
     console.print_message(
         detectable_sentence(found.minimum_detectable_effect, load_metric(found.primary_metric))
     )
+
+
+def show_fields(fields: Mapping[str, FieldFigures]) -> None:
+    """Print which share of the rows has each JSON field right."""
+    if not fields:
+        return
+
+    def share(one: Proportion) -> str:
+        return f"{100 * one.value:.1f} %"
+
+    rows = [
+        [
+            name,
+            f"{one.rows:,}",
+            share(one.base),
+            share(one.tuned),
+            f"{100 * one.tuned.low:.1f} to {100 * one.tuned.high:.1f}",
+        ]
+        for name, one in [*fields.items()][:FIELDS_SHOWN]
+    ]
+    console.print_message()
+    console.table(["right field", "rows", "base", "tuned", "95 % interval"], rows, numeric={1, 2, 3, 4})
+    if left := len(fields) - len(rows):
+        console.print_message(f"{left:,} rarer fields are in the report.")
 
 
 def show_sets(sets: Mapping[str, SetFigures]) -> None:

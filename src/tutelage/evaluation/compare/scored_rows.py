@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from tutelage.config.extensions import METRICS
+from tutelage.config.extensions import ANSWER_METRICS
 from tutelage.data.quality.label_sets import labels_in
 from tutelage.errors import RunFolderError
 from tutelage.evaluation.compare.measures import LabelF1, Measure, RowMean
@@ -89,7 +89,7 @@ def scored_answers(scores: Lines, base: Lines, tuned: Lines, *, primary: str) ->
         measures={
             name: RowMean(load_metric(name), values)
             for name, values in paired.tuned.items()
-            if name in METRICS
+            if name in ANSWER_METRICS
         },
         deciding=(primary,),
         is_exact=paired.tuned["exact_match"] == 100,

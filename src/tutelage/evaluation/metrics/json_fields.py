@@ -1,7 +1,7 @@
 """Right fields: the share of a reference's JSON fields that an answer has with the same values."""
 
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -10,6 +10,8 @@ from tutelage.errors import DataError
 from tutelage.evaluation.metrics.class_metrics import proportion_of
 from tutelage.evaluation.metrics.json_values import FieldPath, leaf_fields, path_name, read_container
 from tutelage.evaluation.metrics.metric import Answer, AnswerMetric, References, for_sets
+
+MOST_FIELDS = 100
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,23 @@ def by_field(rows: Iterable[Answer]) -> dict[str, dict[str, Any]]:
     return {
         path_name(path): {"rows": rows, "right": right[path], "share": proportion_of(right[path], rows)}
         for path, rows in counts.items()
+    }
+
+
+def compare_by_field(base: Sequence[Answer], tuned: Sequence[Answer]) -> dict[str, dict[str, Any]]:
+    """Return for each field of the references how many rows have it, and the share of them that each model has right.
+
+    Those of most rows come first; MOST_FIELDS are kept.
+    """
+    before, after = by_field(base), by_field(tuned)
+    names = sorted(after, key=lambda name: -after[name]["rows"])[:MOST_FIELDS]
+    return {
+        name: {
+            "rows": after[name]["rows"],
+            "base": before[name]["share"],
+            "tuned": after[name]["share"],
+        }
+        for name in names
     }
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from tutelage.config.extensions import METRICS
+from tutelage.config.extensions import ANSWER_METRICS
 from tutelage.errors import RunFolderError
 from tutelage.evaluation.metrics import load_metric, load_metrics
 from tutelage.evaluation.metrics.metric import Answer, Metric
@@ -26,7 +26,7 @@ class OwnMetric:
 
 def metric_named(name: str) -> Metric:
     """Return a metric by its name; one that is not ours is a function of the user's own."""
-    if name in METRICS:
+    if name in ANSWER_METRICS:
         return load_metric(name)
     return Metric(
         name, label=name, unit="", higher_is_better=True, decimals=3, meaning="a function of your own"
@@ -95,16 +95,20 @@ def read_scores(
 
 
 def score_rows(
-    base: Sequence[Mapping[str, Any]], tuned: Sequence[Mapping[str, Any]], own: Sequence[OwnMetric] = ()
+    base: Sequence[Mapping[str, Any]],
+    tuned: Sequence[Mapping[str, Any]],
+    own: Sequence[OwnMetric] = (),
+    *,
+    optional: Sequence[str] = (),
 ) -> PairedScores:
-    """Score the answers of both models, by `own` metrics too, and pair them by row id, never by position."""
+    """Score the answers of both models, by `optional` and `own` metrics too, and pair them by row id."""
     base_by_row, tuned_by_row = _by_row(base, "base"), _by_row(tuned, "tuned")
     _require_paired(base_by_row, tuned_by_row)
     rows = tuple(sorted(base_by_row))
     return PairedScores(
         rows,
-        score_answers([base_by_row[row] for row in rows], own),
-        score_answers([tuned_by_row[row] for row in rows], own),
+        score_answers([base_by_row[row] for row in rows], own, optional=optional),
+        score_answers([tuned_by_row[row] for row in rows], own, optional=optional),
         cluster_rows([tuned_by_row[row]["prompt"] for row in rows]),
         _lengths(base_by_row, rows),
         _lengths(tuned_by_row, rows),
@@ -138,14 +142,16 @@ def _lengths(answers: Mapping[int, Mapping[str, Any]], rows: Sequence[int]) -> n
 
 
 def score_answers(
-    answers: Sequence[Mapping[str, Any]], own: Sequence[OwnMetric] = ()
+    answers: Sequence[Mapping[str, Any]], own: Sequence[OwnMetric] = (), *, optional: Sequence[str] = ()
 ) -> dict[str, np.ndarray]:
     """Score answers by every metric: arrays (rows,) in the order given."""
-    scores = [{**score(answer), **{one.name: one.score(answer) for one in own}} for answer in answers]
-    names = [*METRICS, *(one.name for one in own)]
-    return {name: np.array([one[name] for one in scores], dtype=np.float64) for name in names}  # (rows,)
+    metrics = [*load_metrics(optional).values(), *own]
+    return {
+        metric.name: np.array([metric.score(answer) for answer in answers], dtype=np.float64)  # (rows,)
+        for metric in metrics
+    }
 
 
 def score(answer: Answer) -> dict[str, float]:
-    """Score one answer with every metric, each in its unit."""
+    """Score one answer with every metric that is not optional, each in its unit."""
     return {name: metric.score(answer) for name, metric in load_metrics().items()}

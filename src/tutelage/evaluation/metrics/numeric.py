@@ -5,7 +5,9 @@ from fractions import Fraction
 from typing import Any
 
 from tutelage.config.recipe_evaluation import EvalSetSettings
-from tutelage.evaluation.metrics.metric import Answer, References, right_or_wrong
+from tutelage.errors import DataError
+from tutelage.evaluation.metrics.exact_match import exact_match
+from tutelage.evaluation.metrics.metric import Answer, AnswerMetric, References, right_or_wrong
 from tutelage.evaluation.metrics.numbers import (
     NumberConvention,
     are_equal,
@@ -33,6 +35,23 @@ def _has_right_number(answer: Answer, settings: EvalSetSettings, numbers: Number
     return found is not None and are_equal(found, wanted, Fraction(str(settings.tolerance or 0)))
 
 
+def _is_right(answer: Answer) -> bool:
+    """Compare by value; a reference that is no number, of which a few may be among the rows, by its text."""
+    try:
+        return _has_right_number(answer, EvalSetSettings.model_construct(tolerance=None), None)
+    except DataError:
+        return exact_match(answer["response"], answer["reference"])
+
+
+METRIC = AnswerMetric(
+    name="numeric",
+    label="Right number",
+    unit="%",
+    higher_is_better=True,
+    decimals=1,
+    meaning="share whose last number has the value of the reference",
+    score=lambda answer: 100 * float(_is_right(answer)),
+)
 SET_METRIC = right_or_wrong(
     "numeric",
     "Right number",

@@ -10,8 +10,8 @@ from referencing.exceptions import Unresolvable
 from tutelage.config.recipe_evaluation import EvalSetSettings
 from tutelage.errors import DataError
 from tutelage.evaluation.metrics.json_schemas import require_bounded, schema_validator
-from tutelage.evaluation.metrics.json_values import parse_json
-from tutelage.evaluation.metrics.metric import Answer, References, right_or_wrong
+from tutelage.evaluation.metrics.json_values import parse_json, read_container
+from tutelage.evaluation.metrics.metric import Answer, AnswerMetric, References, right_or_wrong
 
 
 def _schema_of_set(settings: EvalSetSettings, references: References, name: str) -> Any:
@@ -51,6 +51,15 @@ def _is_valid_json(answer: Answer, settings: EvalSetSettings, schema: Any) -> bo
         ) from fault
 
 
+METRIC = AnswerMetric(
+    name="json",
+    label="Valid JSON",
+    unit="%",
+    higher_is_better=True,
+    decimals=1,
+    meaning="share that is a JSON object or array, by itself or in a code fence",
+    score=lambda answer: 100 * float(read_container(answer["response"]) is not None),
+)
 SET_METRIC = right_or_wrong(
     "json",
     "Valid JSON",

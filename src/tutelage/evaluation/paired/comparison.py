@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
-from tutelage.config.extensions import METRICS
+from tutelage.config.extensions import ANSWER_METRICS
 from tutelage.evaluation.metrics import load_metric
 from tutelage.evaluation.metrics.metric import Metric
 from tutelage.evaluation.metrics.metrics import PairedScores, metric_named
@@ -21,6 +21,8 @@ from tutelage.run.evaluation import AnswerEvaluation
 
 # A p after correction that is larger makes no difference out of an interval that leaves out 0.
 SIGNIFICANCE = 0.05
+# An answer is right or wrong by the first of these that is scored.
+RIGHT_OR_WRONG = ("json_exact", "numeric", "exact_match")
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,7 @@ def compare_scores(scores: PairedScores, primary: Metric) -> Comparison:
     """Compare both models by every metric; `primary` alone decides, and the p values of the rest are raised by Holm."""
     measured, bootstrap = {}, {}
     for name, base in scores.base.items():
-        scale = {"is_out_of_100": name in METRICS}  # of a function of the user's own nobody knows
+        scale = {"is_out_of_100": name in ANSWER_METRICS}  # of a function of the user's own nobody knows
         measured[name] = paired_difference(base, scores.tuned[name], scores.clusters, **scale)
         bootstrap[name] = resample(base, scores.tuned[name], scores.clusters, **scale)
     compared = compare_measured(
@@ -83,9 +85,14 @@ def compare_scores(scores: PairedScores, primary: Metric) -> Comparison:
         ),
     )
     found = verdict_on_answers(
-        measured[primary.name], primary, measured.get("exact_match"), bootstrap[primary.name]
+        measured[primary.name], primary, _counted_right(measured), bootstrap[primary.name]
     )
     return replace(compared, verdict=found)
+
+
+def _counted_right(measured: Mapping[str, PairedDifference]) -> PairedDifference | None:
+    """Return the metric that says of each answer whether it is right, as the answers' kind has it."""
+    return next((measured[name] for name in RIGHT_OR_WRONG if name in measured), None)
 
 
 def compare_measured(

@@ -5,10 +5,12 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from tutelage.config.extensions import AUTO, OPTIONAL_METRICS
 from tutelage.evaluation.task.kinds import kind_of, sample_of, task_figures
 from tutelage.run.artifacts import TaskChoice, TaskKind
 from tutelage.tree.examples import PreparedRow
 
+WITHOUT_TASK = "chrf"
 RULE = 1  # rises whenever the rules or the table change, so that a run says by which of them its metric was chosen
 
 
@@ -27,7 +29,7 @@ TASK_METRICS: dict[TaskKind, TaskMetrics] = {
     "labels": TaskMetrics("exact_match", ("token_f1",)),
     "numbers": TaskMetrics("numeric", ("exact_match",)),
     "code": TaskMetrics("chrf", ("exact_match", "rouge_l")),
-    "short_facts": TaskMetrics("exact_match", ("contains", "token_f1", "chrf")),
+    "short_facts": TaskMetrics("exact_match", ("token_f1", "chrf")),
     "free_text": TaskMetrics("chrf", ("rouge_l", "token_f1")),
 }
 
@@ -51,6 +53,16 @@ def choose_metrics(training: Sequence[PreparedRow]) -> TaskChoice:
         "references_sha256": _sha256(references),
     }
     return TaskChoice.model_validate({**chosen, "sha256": _sha256(chosen)})
+
+
+def deciding_metrics(setting: str, task: TaskChoice | None) -> tuple[str, list[str]]:
+    """Return the metric that decides under evaluation.primary_metric, and which optional metrics are scored.
+
+    Rows that an older version prepared have no task.
+    """
+    of_task = [task.primary_metric, *task.metrics] if task else []
+    primary = next(iter(of_task), WITHOUT_TASK) if setting == AUTO else setting
+    return primary, [name for name in dict.fromkeys([primary, *of_task]) if name in OPTIONAL_METRICS]
 
 
 def _sha256(value: object) -> str:

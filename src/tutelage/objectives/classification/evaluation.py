@@ -24,7 +24,7 @@ from tutelage.model.forward import CausalModel
 from tutelage.model.loading import context_length, load_tokenizer
 from tutelage.model.trained import TrainedModel
 from tutelage.objectives.spec import EvaluationPart, ReadLines
-from tutelage.run.evaluation import ClassEvaluation
+from tutelage.run.evaluation import ClassEvaluation, Evaluation
 from tutelage.run.folder import PREDICTIONS
 from tutelage.training.work import Work
 
@@ -231,7 +231,7 @@ def _prediction(
     }
 
 
-def scored_label_rows(read_lines: ReadLines, recipe: Recipe) -> ScoredRows:
+def scored_label_rows(read_lines: ReadLines, recipe: Recipe, evaluation: Evaluation) -> ScoredRows:
     """Return which label each text was given and has."""
     return scored_labels(read_lines(PREDICTIONS), separator=recipe.data.label_separator)
 

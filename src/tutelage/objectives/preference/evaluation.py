@@ -26,6 +26,7 @@ from tutelage.objectives.preference.pairs import rejected_of
 from tutelage.objectives.preference.rows import ANSWERS
 from tutelage.objectives.sft.evaluation import scored_answer_rows
 from tutelage.objectives.spec import EvaluationPart, ReadLines
+from tutelage.run.evaluation import Evaluation
 from tutelage.run.folder import PREFERENCES, VARIANTS
 from tutelage.training.work import Work, reading_work
 
@@ -264,9 +265,9 @@ def _sentence(word: Word, figures: Mapping[str, Any], length: Mapping[str, Any] 
     return told.replace("%", " %").replace("  %", " %")
 
 
-def scored_pairs(read_lines: ReadLines, recipe: Recipe) -> ScoredRows:
+def scored_pairs(read_lines: ReadLines, recipe: Recipe, evaluation: Evaluation) -> ScoredRows:
     """Return what each pair and each answer scored."""
-    return with_preferences(scored_answer_rows(read_lines, recipe), read_lines(PREFERENCES))
+    return with_preferences(scored_answer_rows(read_lines, recipe, evaluation), read_lines(PREFERENCES))
 
 
 EVALUATION = EvaluationPart(evaluate_preferences, preference_work, scored_pairs)

@@ -5,6 +5,7 @@ from tutelage.evaluation.compare.scored_rows import ScoredRows, scored_answers
 from tutelage.evaluation.evaluate import Evaluated, EvaluationInputs, evaluate
 from tutelage.evaluation.work_ahead import answers_work
 from tutelage.objectives.spec import EvaluationPart, ReadLines
+from tutelage.run.evaluation import Evaluation
 from tutelage.run.folder import SCORES, VARIANTS, responses_name
 
 
@@ -13,10 +14,10 @@ def evaluate_answers(inputs: EvaluationInputs) -> Evaluated:
     return evaluate(inputs, inputs.split("test"))
 
 
-def scored_answer_rows(read_lines: ReadLines, recipe: Recipe) -> ScoredRows:
+def scored_answer_rows(read_lines: ReadLines, recipe: Recipe, evaluation: Evaluation) -> ScoredRows:
     """Return what each answer scored."""
     base, tuned = (read_lines(responses_name(variant)) for variant in VARIANTS)
-    return scored_answers(read_lines(SCORES), base, tuned, primary=recipe.evaluation.primary_metric)
+    return scored_answers(read_lines(SCORES), base, tuned, primary=evaluation.primary_metric)
 
 
 EVALUATION = EvaluationPart(evaluate_answers, answers_work, scored_answer_rows)

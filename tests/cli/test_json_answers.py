@@ -1,0 +1,73 @@
+"""A run on rows whose answers are JSON: the metric that decides, the table of fields, and what a recipe may change."""
+
+import json
+
+import pytest
+from support.pages import Page, offences
+from support.rows import write_rows
+
+from tutelage.evaluation.metrics.json_fields import compare_fields
+from tutelage.run.folder import RunFolder, read_json
+from tutelage.run.lines import read_json_lines
+
+SETTINGS = {
+    "training.max_steps": 2,
+    "training.dtype": "float32",
+    "adapter.r": 2,
+    "evaluation.limit": 12,
+    "evaluation.max_new_tokens": 6,
+    "evaluation.general_text": "false",
+    "data.train_size": 0.6,
+    "data.test_size": 0.3,
+}
+VALUES = [
+    {"instruction": f"Which order is number {n}?", "output": json.dumps({"order": n, "paid": n % 3 == 0})}
+    for n in range(60)
+]
+
+
+@pytest.fixture
+def begin(workplace, model):
+    write_rows(workplace / "orders.json", VALUES)
+    settings = {"model.name_or_path": model, **SETTINGS}
+    return ["--data", "orders.json", *(f"--set={name}={value}" for name, value in settings.items())]
+
+
+def test_json_answers_are_judged_by_their_fields(tutelage, begin, workplace):
+    done = tutelage("run", *begin, "--output", "mine")
+    assert (done.code, done.err) == (0, "")
+    run = RunFolder(workplace / "mine")
+    task, found = read_json(run.preparation)["task"], read_json(run.metrics)
+    assert (task["kind"], task["primary_metric"]) == ("json", "json_fields")
+    assert found["primary_metric"] == "json_fields"
+    assert [*found["metrics"]][:3] == ["json_fields", "json_exact", "json"]
+    assert {*found["json_fields"]} == {"order", "paid"}
+    assert read_json(run.summary)["evaluation"]["json_fields"] == found["json_fields"]
+    assert all(line in done.out for line in ("order", "paid", "Right fields", "Answers: JSON."))
+    html = run.report.read_text()
+    assert offences(html) == []
+    assert "suits the answers of the training rows: JSON" in Page(html).text
+
+    lines = read_json_lines(run.scores)
+    assert [line["tuned"]["json_fields"] for line in lines] == [
+        100 * compare_fields(one["response"], one["reference"]).share
+        for one in read_json_lines(run.responses("tuned"))
+    ]
+
+
+def test_a_recipe_may_name_another_metric_and_the_fields_are_shown_all_the_same(tutelage, begin, workplace):
+    done = tutelage("run", *begin, "--output", "mine", "--set", "evaluation.primary_metric=chrf")
+    assert (done.code, done.err) == (0, "")
+    found = read_json(RunFolder(workplace / "mine").metrics)
+    assert found["primary_metric"] == "chrf"
+    assert {"json_fields", "json_exact", "json"} < {*found["metrics"]}
+    assert {*found["json_fields"]} == {"order", "paid"}
+    assert "suits the answers" not in Page(RunFolder(workplace / "mine").report.read_text()).text
+
+
+def test_runs_on_json_answers_are_compared_by_their_fields(tutelage, begin, workplace):
+    for name, rate in (("one", "1e-4"), ("other", "1e-2")):
+        assert tutelage("run", *begin, "--output", name, "--set", f"training.learning_rate={rate}").code == 0
+    done = tutelage("compare", "one", "other", "--json")
+    assert (done.code, done.err) == (0, "")
+    assert json.loads(done.out)["primary_metric"] == "json_fields"
