@@ -411,6 +411,18 @@ def test_rows_of_one_prompt_are_told_that_no_split_parts_them(rule):
     assert by_position.summary["leaks"]["test"] == [34, 35, 36, 37]
 
 
+def test_one_part_of_a_split_by_prompt_is_recognised_when_it_is_split_again():
+    values = alpaca_values(300)
+    prepared = prepare_values(values)
+    training = [values[row.example.row] for row in prepared.splits["train"]]
+    again = fault_of(training)
+    assert again.code == "data.empty_split"
+    assert "`tutelage data split`" in str(again)
+    # Of a few rows nobody knows; and by position the same rows are split.
+    assert "`tutelage data split`" not in str(fault_of(training[:3]))
+    assert prepare_values(training, split="position").summary["rows"]["test"] > 10
+
+
 def fault_of(values, **chosen):
     with pytest.raises(DataError) as fault:
         prepare_values(values, **chosen)

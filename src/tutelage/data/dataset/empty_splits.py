@@ -7,6 +7,9 @@ from tutelage.config.recipe import DataSettings
 from tutelage.data.dataset.splits import SplitAssigner
 from tutelage.run.folder import SPLITS
 
+# Prompts are placed by their hashes, so that many of them leave a split empty by chance less often than this.
+CHANCE = 0.001
+
 
 @dataclass(frozen=True)
 class EmptySplit:
@@ -33,6 +36,14 @@ def _described(name: str, sides: SplitAssigner, settings: DataSettings) -> Empty
     rows = int(groups.sum())
     alone = "data.test_size=0 trains without an evaluation" if name == "test" else ""
     counted = f"{rows:,} usable row{'' if rows == 1 else 's'}"
+    share = settings.train_size if name == "train" else settings.test_size
+    if settings.split == "group" and (1 - share) ** len(groups) < CHANCE:
+        what = (
+            f"the {name} split would be empty: the {counted} look like one part of an earlier split by prompt,"
+            " for example by `tutelage data split`"
+        )
+        options = ["Use the whole file, which is split in the same way", "or --split position", alone]
+        return EmptySplit("data.empty_split", what, f"{'; '.join(filter(None, options))}.")
     if rows < 2 * len(groups) or not rows:
         other = "" if settings.split == "position" else ", or try --split position"
         remedy = f"Add rows, or raise data.{name}_size{other}{f'; {alone}' if alone else ''}."
