@@ -71,3 +71,25 @@ def test_runs_on_json_answers_are_compared_by_their_fields(tutelage, begin, work
     done = tutelage("compare", "one", "other", "--json")
     assert (done.code, done.err) == (0, "")
     assert json.loads(done.out)["primary_metric"] == "json_fields"
+
+
+def test_a_metric_that_is_changed_after_the_answers_makes_the_verdict_exploratory(tutelage, begin, workplace):
+    assert tutelage("run", *begin, "--output", "mine").code == 0
+    run = RunFolder(workplace / "mine")
+
+    def evaluated(*words):
+        assert tutelage("evaluate", "mine", "--overwrite", *words).code == 0
+        return read_json(run.metrics), "exploratory" in Page(run.report.read_text()).text
+
+    first = read_json(run.metrics)
+    again, is_marked = evaluated()
+    assert again == first
+    assert not is_marked
+    for metric in ("chrf", "exact_match"):  # the first metric counts, and not the last one
+        found, is_marked = evaluated("--set", f"evaluation.primary_metric={metric}")
+        assert (found["primary_metric"], found["first_metric"]) == (metric, "json_fields")
+        assert is_marked
+        assert read_json(run.summary)["evaluation"]["first_metric"] == "json_fields"
+    back, is_marked = evaluated("--set", "evaluation.primary_metric=auto")
+    assert back == first
+    assert not is_marked

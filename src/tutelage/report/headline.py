@@ -43,11 +43,13 @@ def headline(
     evaluation: MeasuredAnswers | None,
     *,
     step: int | None = None,
+    is_exploratory: bool = False,
 ) -> Headline:
     """Say what the last stage that has run found out; `step` is how far an unfinished training came, if one began."""
     if evaluation:
         word, reason = evaluation.verdict.word, evaluation.verdict.reason
-        return Headline(word.capitalize(), re.sub(r"-(?=\d)", "\u2212", reason), word)
+        words = f"{word.capitalize()}{' (exploratory)' if is_exploratory else ''}"
+        return Headline(words, re.sub(r"-(?=\d)", "\u2212", reason), word)
     if training is not None:
         loss = _loss_sentence(training.loss)
         if not rows.test:

@@ -111,12 +111,19 @@ def _gather(
         "settings": settings_tables(recipe, history.origins) if recipe else None,
         "headline": section.headline
         if section
-        else headline(preparation.rows, training, evaluation, step=_last_step(events)),
+        else headline(
+            preparation.rows,
+            training,
+            evaluation,
+            step=_last_step(events),
+            is_exploratory=answers is not None and answers.is_exploratory,
+        ),
         "figures": [
             *(section.key_figures if section else ()),
             *key_figures(training, None if section else evaluation, loss_of=words.loss_of),
         ],
         "preparation": preparation,
+        "is_exploratory": answers is not None and answers.is_exploratory,
         "kind_of_answers": KINDS[preparation.task.kind] if preparation.task else None,
         "section": section,
         "evaluation": evaluation,

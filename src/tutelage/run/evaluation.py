@@ -175,6 +175,7 @@ class AnswerEvaluation(Artifact):
     rows: int
     clusters: int
     primary_metric: str
+    first_metric: str | None = None  # of the first evaluation of these weights, if it was decided by another
     verdict: VerdictWord
     sentence: str
     minimum_detectable_effect: float | None
@@ -194,6 +195,11 @@ class AnswerEvaluation(Artifact):
     def compared_answers(self) -> "AnswerEvaluation | None":
         """The comparison of both models' answers."""
         return self
+
+    @property
+    def is_exploratory(self) -> bool:
+        """Whether the metric was chosen after answers had been scored by another."""
+        return self.first_metric is not None
 
     @property
     def verdicts(self) -> list[VerdictWord]:
@@ -305,6 +311,21 @@ class ClassEvaluation(Artifact):
 
 
 Evaluation = AnswerEvaluation | ClassEvaluation
+
+
+def mark_exploratory(found: Evaluation, earlier: Evaluation | None) -> Evaluation:
+    """Return an evaluation that replaces an earlier one of the same weights, marked if another metric decided then."""
+    if not (isinstance(found, AnswerEvaluation) and isinstance(earlier, AnswerEvaluation)):
+        return found
+    first = earlier.first_metric or earlier.primary_metric
+    if first == found.primary_metric:
+        return found
+    mark = f" Exploratory: these weights were first evaluated by {first}, and the metric was changed later."
+    return AnswerEvaluation.model_validate(
+        found.to_record() | {"first_metric": first, "sentence": found.sentence + mark}
+    )
+
+
 # What is found of a model, by what it gives.
 EVALUATIONS: dict[Gives, type[Evaluation]] = {"answers": AnswerEvaluation, "labels": ClassEvaluation}
 

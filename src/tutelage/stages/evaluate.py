@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tutelage.codes import all_codes
-from tutelage.errors import DataError, RecipeError
+from tutelage.errors import DataError, RecipeError, RunFolderError
 from tutelage.run.artifacts import Preparation, read_artifact, write_artifact
-from tutelage.run.evaluation import Evaluation, read_evaluation
+from tutelage.run.evaluation import Evaluation, mark_exploratory, read_evaluation
 from tutelage.run.folder import RunFolder, read_json, write_json_lines
 from tutelage.run.functions import FunctionSource
 from tutelage.run.history import record_stage
@@ -25,8 +25,7 @@ from tutelage.system.storage import remove, replace_folder
 
 if TYPE_CHECKING:
     from tutelage.data.dataset.prepared_rows import PreparedRows
-    from tutelage.evaluation.eval_sets.sets import EvalSet
-    from tutelage.evaluation.evaluate import Evaluated
+    from tutelage.evaluation.eval_sets.sets import Answers, EvalSet
     from tutelage.evaluation.metrics.metrics import OwnMetric
 
 
@@ -108,6 +107,7 @@ def answer_and_score(session: Session) -> Evaluation:
     sets = read_eval_sets(session, lambda: read_training(session))
     run, reporter = session.run, session.reporter
     own = own_metrics(session)
+    earlier = _earlier_evaluation(run)
     begin = time.monotonic()
     with session.stage("evaluate") as finish:
         for one in sets:
@@ -132,8 +132,8 @@ def answer_and_score(session: Session) -> Evaluation:
                 waiting=waiting,
             )
             evaluated = part.evaluate(inputs)
-            found = evaluated.evaluation
-            _write(run, evaluated)
+            found = mark_exploratory(evaluated.evaluation, earlier)
+            _write(run, found, evaluated.files)
         session.record_recipe()
         record_stage(run, "evaluate", seconds=time.monotonic() - begin)
         finish(found)
@@ -155,13 +155,21 @@ def _test_rows(session: Session) -> "PreparedRows":
     return rows_to_evaluate(rows, session.recipe, session.source)
 
 
-def _write(run: RunFolder, evaluated: "Evaluated") -> None:
+def _earlier_evaluation(run: RunFolder) -> Evaluation | None:
+    """Return the evaluation that is about to be replaced; None where there is none that this version can read."""
+    try:
+        return read_evaluation(run.metrics) if run.metrics.exists() else None
+    except RunFolderError:
+        return None
+
+
+def _write(run: RunFolder, found: Evaluation, files: "Mapping[str, Answers]") -> None:
     """Put an evaluation into the run folder, and drop the answers that it was made from."""
 
     def fill(staged: Path) -> None:
-        for name, lines in evaluated.files.items():
+        for name, lines in files.items():
             write_json_lines(staged / name, lines)
-        write_artifact(staged / run.metrics.name, evaluated.evaluation)
+        write_artifact(staged / run.metrics.name, found)
 
     replace_folder(run.evaluation, fill)
     if run.answers.exists():
