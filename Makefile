@@ -31,12 +31,14 @@ quickstart: .venv/installed
 # Tests run side by side, so threads that wait must sleep; the real training uses both cores and runs alone.
 test: .venv/installed-dev
 	OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -n 2 -m "not end_to_end and not nightly and not forks and not slow"
-	OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -n 2 -m "forks and not nightly"
-	$(BIN)/python -m pytest -m "end_to_end and not nightly"
+	OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -n 2 -m "forks and not nightly and not slow"
+	$(BIN)/python -m pytest -m "end_to_end and not nightly and not slow"
 
 # Further variants of what `test` has shown once.
 test-slow: .venv/installed-dev
 	OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -n 2 -m "slow and not end_to_end and not nightly and not forks"
+	OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -n 2 -m "slow and forks"
+	$(BIN)/python -m pytest -m "slow and end_to_end"
 
 # Both and what takes minutes: 200 kills, a crash and a signal before every operation, 1,000 power cuts, damaged files.
 test-all: test test-slow .venv/transformers-4

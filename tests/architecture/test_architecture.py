@@ -2,6 +2,7 @@
 
 import ast
 import re
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -227,11 +228,22 @@ def test_the_check_for_readers_catches_a_setting_that_nothing_reads():
 def readers_of(name):
     """Return the files outside the declaration that read an attribute of the setting's name."""
     key = name.split(".")[1]
+    return {path for path, read in attributes_read().items() if key in read} - {
+        path for path in TREES if path.startswith("config/recipe")
+    }
 
-    def reads(node):
-        return isinstance(node, ast.Attribute) and node.attr == key and isinstance(node.ctx, ast.Load)
 
-    return {path for path in files_where(reads) if not path.startswith("config/recipe")}
+@cache
+def attributes_read():
+    """Return the names of the attributes that each file reads."""
+    return {
+        path: {
+            node.attr
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Load)
+        }
+        for path, tree in TREES.items()
+    }
 
 
 def test_no_module_does_anything_when_it_is_imported():

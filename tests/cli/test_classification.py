@@ -385,6 +385,7 @@ def trained(tutelage, place, begin):
     return train
 
 
+@pytest.mark.slow
 def test_transformers_gives_the_labels_and_scores_of_the_run_from_an_export(tutelage, place, trained):
     check_export(tutelage, place, trained())
 

@@ -330,6 +330,7 @@ def of_the_hub(monkeypatch, few_prompts, in_this_process):
     )
 
 
+@pytest.mark.slow
 def test_an_adapter_is_loaded_as_its_card_says_with_the_base_that_it_names(
     tutelage, run, trained, of_the_hub, tmp_path
 ):

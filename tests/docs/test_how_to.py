@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 from support.command_line import CommandLine
+from support.tiers import slow
 
 from tutelage import api
 
@@ -102,7 +103,7 @@ def run_command(tutelage: CommandLine, words: list[str], model: Path) -> None:
 
 
 @pytest.mark.usefixtures("few_prompts", "in_this_process")
-@pytest.mark.parametrize("name", PAGES)
+@pytest.mark.parametrize("name", [*map(slow, PAGES[2:]), *PAGES[:2]])
 def test_a_page_does_what_it_says(
     tutelage: CommandLine, workplace: Path, model: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:

@@ -54,6 +54,7 @@ def test_the_default_model_answers_the_same_in_every_format(way, tmp_path, defau
     assert coarse["same_tokens"] > 0.95
 
 
+@pytest.mark.slow
 def test_a_family_that_only_the_converter_writes_answers_the_same(tmp_path, default_model):
     """A small OLMo with random weights, and the tokenizer of the default model, which the converter knows."""
     for package in ("xllamacpp", "sentencepiece"):

@@ -8,6 +8,7 @@ from itertools import chain
 import numpy as np
 import pytest
 import torch
+from support.tiers import slow
 from support.tiny_models import CPU, FAMILIES, tiny_model
 
 from tutelage.config.recipe import AdapterSettings, Tuning
@@ -38,10 +39,21 @@ for folder, prompts in json.loads(sys.stdin.read()).items():
 @pytest.fixture(scope="module")
 def all_models(tmp_path_factory):
     """Give for each kind a base, the same with a tuned adapter, both merged from their folders, and the folder."""
-    return {kind: merge(*kind, tmp_path_factory.mktemp("merging")) for kind in KINDS}
+    return Merged(lambda kind: merge(*kind, tmp_path_factory.mktemp("merging")))
 
 
-@pytest.fixture(params=KINDS)
+class Merged(dict):
+    """The models of each kind, which are made when they are first needed."""
+
+    def __init__(self, make):
+        self.make = make
+
+    def __missing__(self, kind):
+        self[kind] = self.make(kind)
+        return self[kind]
+
+
+@pytest.fixture(params=[*KINDS[:2], *map(slow, KINDS[2:])])
 def models(request, all_models):
     return all_models[request.param]
 
@@ -104,7 +116,7 @@ def test_a_head_stays_tied_to_the_embeddings_where_it_was(models):
 def reloaded(all_models):
     """Save all merged models and let one fresh process load each: its logits, by the folder of the model."""
     asked = {}
-    for base, _, merged, folder in all_models.values():
+    for base, _, merged, folder in (all_models[kind] for kind in KINDS):
         merged.save_pretrained(folder / "merged")
         asked[str(folder / "merged")] = prompts(base)
     command = [sys.executable, "-c", RELOADED, str(torch.get_num_threads())]
@@ -112,6 +124,7 @@ def reloaded(all_models):
     return {folder: np.load(folder / "merged" / "logits.npy") for *_, folder in all_models.values()}
 
 
+@pytest.mark.slow
 def test_merged_weights_come_back_to_the_bit_in_a_fresh_process(models, reloaded):
     base, _, merged, folder = models
     assert np.array_equal(reloaded[folder], logits(merged, prompts(base)))

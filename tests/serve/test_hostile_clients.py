@@ -16,6 +16,7 @@ import httpx2
 import psutil
 import pytest
 from support.served_run import serving
+from support.tiers import slow
 
 from tutelage.serve import server as server_room
 
@@ -180,7 +181,7 @@ def resident_bytes(process):
     return psutil.Process(process.pid).memory_info().rss
 
 
-@pytest.mark.parametrize("crowded", [False, True])
+@pytest.mark.parametrize("crowded", [True, slow(False)])
 def test_who_connects_and_says_nothing_is_left_and_makes_room(tuned_run, monkeypatch, crowded):
     monkeypatch.setattr(server_room, "SECONDS_WHEN_CROWDED" if crowded else "SECONDS_TO_BEGIN", 0.01)
     if crowded:

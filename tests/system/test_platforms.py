@@ -55,6 +55,7 @@ def without_posix(program, place):
     )
 
 
+@pytest.mark.slow
 def test_every_module_is_imported_and_a_run_is_made_where_there_is_no_posix(tmp_path):
     write_tiny_model(tmp_path / "tiny")
     write_rows(tmp_path / "my.json", alpaca_values(80))

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 from support.kept_training import FULL, FUSED, LAST_BLOCK, LORA, STEPS, Training, recipe_of
+from support.tiers import slow
 from support.tiny_tokenizer import write_tiny_model
 
 from tutelage.config.recipe import Recipe
@@ -66,7 +67,11 @@ def goes_on(training, step, root, *, until=None):
     return other
 
 
-@KINDS
+@pytest.mark.parametrize(
+    ("tuning", "accumulation"),
+    [(LORA, 4), slow(LORA, 1), slow(FUSED, 1), slow(FULL, 1), slow(FULL, 4), slow(LAST_BLOCK, 1)],
+    ids=["adapter-4", "adapter", "fused", "full", "full-4", "last-block"],
+)
 def test_each_step_after_a_checkpoint_is_that_of_the_straight_training(
     straight, tmp_path, tuning, accumulation
 ):

@@ -9,6 +9,7 @@ from typing import Any
 
 import httpx2
 import pytest
+from support.tiers import slow
 
 from tutelage.evaluation.judge.cached_responses import CachedResponses
 from tutelage.evaluation.judge.costs import PRICED_TOKENS, JudgeBudget
@@ -205,7 +206,7 @@ def simulate(seed: int, folder: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[
         return judge.money, judge_budget.spent, Fraction(repr(budget))
 
 
-@pytest.mark.parametrize("part", range(PARTS))
+@pytest.mark.parametrize("part", [0, *map(slow, range(1, PARTS))])
 def test_no_simulated_judge_passes_its_budget(
     part: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

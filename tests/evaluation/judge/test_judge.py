@@ -10,6 +10,7 @@ from support.fake_judges import RIGGED, judge_script
 from support.fake_run import make_run
 from support.llama_cpp import llama_cpp
 from support.scripted_server import Answer, Script, completion, scripted_server
+from support.tiers import slow
 from support.tiny_gguf import write_tiny_gguf
 
 from tutelage.config.recipe_evaluation import EvaluationSettings
@@ -94,7 +95,7 @@ def faults() -> dict[str, Answer | None]:
     }
 
 
-@pytest.mark.parametrize("kind", faults())
+@pytest.mark.parametrize("kind", ["500", *map(slow, [kind for kind in faults() if kind != "500"])])
 def test_an_outage_leaves_nulls_and_is_resumed_without_asking_twice(kind: str, run: RunFolder) -> None:
     fair, served = judge_script(), 0
     is_up = False

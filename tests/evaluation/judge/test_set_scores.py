@@ -73,6 +73,7 @@ def test_a_judge_scores_both_answers_to_each_row_of_a_set(run: RunFolder) -> Non
     assert {record["kind"] for record in of_set} == {"score", "self_test"}
 
 
+@pytest.mark.slow
 def test_the_verdict_on_the_test_rows_is_the_same_with_sets_and_without(run: RunFolder) -> None:
     with_sets, _ = judged(run, judge_script())
     records = [record for record in read_json_lines(run.judgements) if "set" not in record]
@@ -113,6 +114,7 @@ def test_scores_that_are_missing_count_for_neither_and_forbid_a_claim_above_5_pe
     assert "2 of 20 rows have no pair of scores" in towns["sentence"]
 
 
+@pytest.mark.slow
 def test_a_limit_counts_the_questions_about_sets_too_and_the_rest_is_asked_later(run: RunFolder) -> None:
     _, server = judged(run, judge_script())
     needed = len(server.requests)
@@ -134,6 +136,7 @@ def test_a_limit_counts_the_questions_about_sets_too_and_the_rest_is_asked_later
         assert len(server.requests) == needed
 
 
+@pytest.mark.slow
 def test_the_report_has_a_line_for_the_judge_and_the_reason_where_it_is_not_believed(run: RunFolder) -> None:
     judged(run, judge_script())
     text = " ".join(Page(write_report(run).read_text(encoding="utf-8")).text.split())

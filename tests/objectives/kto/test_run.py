@@ -10,6 +10,7 @@ from support.judged import labelled_values
 from support.pages import Page
 from support.pairs import preference_values
 from support.rows import write_rows
+from support.tiers import slow
 
 from tutelage.evaluation.stats.clusters import cluster_rows
 from tutelage.objectives.kto.evaluation import LINES
@@ -147,7 +148,7 @@ def evaluated_on_the_book(tutelage, place, model, settings):
     return read_json(RunFolder(place / "mine").summary)["evaluation"]
 
 
-@pytest.mark.parametrize("settings", [LORA, FULL], ids=["lora", "every weight"])
+@pytest.mark.parametrize("settings", [LORA, slow(FULL)], ids=["lora", "every weight"])
 def test_on_answers_of_the_books_pairs_the_margin_rises(tutelage, place, model, settings):
     found = evaluated_on_the_book(tutelage, place, model, settings)
     margin = found["figures"]["margin"]
