@@ -146,7 +146,12 @@ def test_a_damaged_file_of_a_run_is_told_with_the_command_that_writes_it(refused
 
 def test_what_was_edited_so_that_no_report_can_be_made_of_it_is_told(refused, tuned_run):
     for name, old, new, verb in (
-        ("evaluation/metrics.json", '"primary_metric": "chrf"', '"primary_metric": "none"', "evaluate"),
+        (
+            "evaluation/metrics.json",
+            '"primary_metric": "exact_match"',
+            '"primary_metric": "none"',
+            "evaluate",
+        ),
         ("model/training.json", '"seconds": ', '"seconds": 1e999, "was": ', "train"),
     ):
         whole = (tuned_run / name).read_text()
