@@ -15,6 +15,7 @@ from support.children import run
 from support.command_line import contents
 from support.failpoints import before_each
 from support.interrupted import at, check_it_ends_as, losses, made_by, operations_on, out_of_space, words
+from support.tiers import slow
 
 import tutelage
 from tutelage.run.folder import RunFolder
@@ -129,7 +130,7 @@ def while_step(step, disk, *, until=None):
     return lambda: before_each(act)
 
 
-@pytest.mark.parametrize("step", [2, 6])
+@pytest.mark.parametrize("step", [2, slow(6)])
 def test_on_a_disk_that_is_really_full_the_run_says_so_and_goes_on_once_there_is_room(
     straight, small, tmp_path, step
 ):

@@ -9,6 +9,7 @@ import pytest
 from support.children import run
 from support.interrupted import at, listing, losses
 from support.rows import write_rows
+from support.tiers import slow
 
 pytestmark = [pytest.mark.forks, pytest.mark.usefixtures("at_home")]
 
@@ -47,7 +48,7 @@ def kill():
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-@pytest.mark.parametrize("kind", ["lora", "full", "last-block"])
+@pytest.mark.parametrize("kind", ["lora", slow("full"), slow("last-block")])
 def test_a_killed_classification_ends_as_one_that_was_never_stopped(home, tmp_path, kind):
     rows = [{"text": f"Message {n} of {n % 7}", "label": ("ham", "spam")[n % 2]} for n in range(80)]
     write_rows(home / "labels.json", rows)

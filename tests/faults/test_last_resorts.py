@@ -15,6 +15,7 @@ import torch
 from safetensors import SafetensorError
 from support.children import run
 from support.interrupted import check_it_ends_as, made_by, words
+from support.tiers import slow
 
 import tutelage
 from tutelage.errors import MemoryExhaustedError, StorageError
@@ -111,7 +112,7 @@ def test_a_process_whose_limit_does_not_hold_the_libraries_ends_by_name(straight
     assert "error[device.out_of_memory]" in ended.stderr
 
 
-@pytest.mark.parametrize("left", ["address_space_left", "available_memory_bytes"])
+@pytest.mark.parametrize("left", ["address_space_left", slow("available_memory_bytes")])
 @pytest.mark.parametrize("after", [0, 1], ids=["merged", "own"])
 def test_an_export_without_room_for_a_model_ends_by_name_and_leaves_nothing(
     home, straight, tmp_path, left, after
@@ -176,7 +177,7 @@ STAGES = {
 }
 
 
-@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize("stage", [*[*STAGES][:2], *map(slow, [*STAGES][2:])])
 def test_a_fault_inside_a_library_ends_a_run_by_name_and_the_next_call_goes_on(straight, tmp_path, stage):
     place, fault, code, exit_code = STAGES[stage]
     try:

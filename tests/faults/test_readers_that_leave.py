@@ -15,6 +15,7 @@ import pytest
 from support.children import run
 from support.interrupted import at, check_it_ends_as, losses, made_by, words
 from support.rows import alpaca_values, write_rows
+from support.tiers import slow
 
 import tutelage
 from tutelage.run.folder import RunFolder
@@ -48,7 +49,7 @@ NAMES = {1: "stdout", 2: "stderr"}
 
 
 @pytest.mark.parametrize("how", [without_reader, closed])
-@pytest.mark.parametrize("descriptors", [(1,), (2,), (1, 2)], ids=["stdout", "stderr", "both"])
+@pytest.mark.parametrize("descriptors", [slow((1,)), slow((2,)), (1, 2)], ids=["stdout", "stderr", "both"])
 def test_a_run_without_a_reader_comes_to_its_end(straight, tmp_path, how, descriptors):
     ended = run(words(tmp_path / "run"), tmp_path / "said.txt", around=lambda: how(*descriptors))
     assert ended.code == 0, ended.said
