@@ -315,15 +315,15 @@ Evaluation = AnswerEvaluation | ClassEvaluation
 
 def mark_exploratory(found: Evaluation, earlier: Evaluation | None) -> Evaluation:
     """Return an evaluation that replaces an earlier one of the same weights, marked if another metric decided then."""
-    if not (isinstance(found, AnswerEvaluation) and isinstance(earlier, AnswerEvaluation)):
+    now = found.compared_answers
+    before = None if earlier is None else earlier.compared_answers
+    if now is None or before is None:
         return found
-    first = earlier.first_metric or earlier.primary_metric
-    if first == found.primary_metric:
+    first = before.first_metric or before.primary_metric
+    if first == now.primary_metric:
         return found
     mark = f" Exploratory: these weights were first evaluated by {first}, and the metric was changed later."
-    return AnswerEvaluation.model_validate(
-        found.to_record() | {"first_metric": first, "sentence": found.sentence + mark}
-    )
+    return now.model_copy(update={"first_metric": first, "sentence": now.sentence + mark})
 
 
 # What is found of a model, by what it gives.
