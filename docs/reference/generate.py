@@ -40,7 +40,7 @@ SECTIONS = {
     "evaluation": "The answers to the test rows, and what decides.",
 }
 NAMED_SET = (
-    "A test set beside the test rows, with a metric and a verdict of its own; NAME is yours to choose."
+    "A test set in addition to the test rows, with its own metric and verdict; NAME is yours to choose."
 )
 
 

@@ -65,7 +65,7 @@ def test_one_command_goes_from_a_file_to_a_report_whose_figures_are_those_of_the
     assert all(sum(row["probabilities"].values()) == pytest.approx(1, abs=1e-5) for row in rows)
     words = result["baselines"]["tf_idf"]
     assert words["accuracy"] > 0.9
-    assert f"TF-IDF with logistic regression is right on {100 * words['accuracy']:.1f} %" in " ".join(
+    assert f"TF-IDF with logistic regression gets {100 * words['accuracy']:.1f} % right" in " ".join(
         ended.out.split()
     )
     page = run.report.read_text()
@@ -209,15 +209,15 @@ def check_zero_shot(tutelage, run):
     """The base model is asked only where a setting says so, and nothing else is another for it."""
     before = read_json(run.summary)["evaluation"]
     assert before["baselines"]["zero_shot"] is None
-    assert "by the names of the labels" not in run.report.read_text()
+    assert "zero-shot with the label names" not in run.report.read_text()
     ended = tutelage("evaluate", "mine", "--set", "evaluation.zero_shot=true", "--overwrite")
     assert ended.code == 0, ended.err
     after = read_json(run.summary)["evaluation"]
     names = after["baselines"]["zero_shot"]
     assert 0 <= names["low"] <= names["accuracy"] <= names["high"] <= 1
-    told = f"given the names of the labels, is right on {100 * names['accuracy']:.1f} % (McNemar p"
+    told = f"given the label names, gets {100 * names['accuracy']:.1f} % right (McNemar p"
     assert told in " ".join(ended.out.split())
-    assert "the base model, untuned, by the names of the labels" in run.report.read_text()
+    assert "the base model, zero-shot with the label names" in run.report.read_text()
     del (
         before["sentence"],
         after["sentence"],
@@ -311,7 +311,7 @@ def test_a_dry_run_shows_labels_and_the_token_that_is_read_and_no_prompt_style(t
     )
     heading = said.index("What the head learns")
     assert re.search(r"'prize' +\d+ +Win \d+ \w+ now", done.out[done.out.index("What the head learns") :])
-    assert "The head reads the last token of a text: of row" in said[heading:]
+    assert "The head reads the last token of a text: in row" in said[heading:]
     prepared = tutelage("prepare", *begin)
     assert "Read as text alone; labels: 'prize', 'talk'." in " ".join(prepared.out.split())
     assert "prompt =" not in RunFolder(place / "mine").recipe.read_text()
@@ -344,7 +344,7 @@ def test_rows_of_questions_and_answers_are_no_classification(tutelage, place, be
     (place / "my.json").write_text(json.dumps([{"instruction": "Say a.", "output": "a"}] * 3))
     ended = tutelage("run", "--data", "my.json", *begin[2:-2])
     assert ended.code == 2
-    assert "needs rows of a text and a label" in ended.err.replace("\n", " ")
+    assert "needs rows with a text and a label" in ended.err.replace("\n", " ")
 
 
 @pytest.mark.parametrize("setting", ["data.prompt_template=chat", 'evaluation.judges=["ollama:a"]'])
@@ -425,7 +425,7 @@ def test_an_export_whose_labels_changed_places_is_not_published(
     monkeypatch.setattr("tutelage.objectives.classification.export.TEXTS", 4)
     refused = tutelage("export", "mine", "--to", "hf")
     assert refused.code == 6
-    assert "4 of 4 texts get other probabilities" in " ".join(refused.err.split())
+    assert "4 of 4 texts get different probabilities" in " ".join(refused.err.split())
     assert {path.name for path in run.export.iterdir()} == {"rejected-hf.json"}
     assert read_json(run.export / "rejected-hf.json")["evidence"][0]["what"] == "label"
 
@@ -455,7 +455,7 @@ def test_formats_of_models_that_write_answers_are_refused_by_name(tutelage, trai
     run = trained()
     refused = tutelage("export", "mine", "--to", "hf", "--to", target)
     assert refused.code == 2
-    assert f"is a classification, and {target} holds a model that writes answers" in " ".join(
+    assert f"is a classification run, but {target} needs a model that writes answers" in " ".join(
         refused.err.split()
     )
     assert not run.export.exists()

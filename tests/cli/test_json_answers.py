@@ -46,7 +46,7 @@ def test_json_answers_are_judged_by_their_fields(tutelage, begin, workplace):
     assert all(line in done.out for line in ("order", "paid", "Right fields", "Answers: JSON."))
     html = run.report.read_text()
     assert offences(html) == []
-    assert "suits the answers of the training rows: JSON" in Page(html).text
+    assert "follows from the answers in the training rows: JSON" in Page(html).text
 
     lines = read_json_lines(run.scores)
     assert [line["tuned"]["json_fields"] for line in lines] == [
@@ -62,7 +62,7 @@ def test_a_recipe_may_name_another_metric_and_the_fields_are_shown_all_the_same(
     assert found["primary_metric"] == "chrf"
     assert {"json_fields", "json_exact", "json"} < {*found["metrics"]}
     assert {*found["json_fields"]} == {"order", "paid"}
-    assert "suits the answers" not in Page(RunFolder(workplace / "mine").report.read_text()).text
+    assert "follows from the answers" not in Page(RunFolder(workplace / "mine").report.read_text()).text
 
 
 def test_runs_on_json_answers_are_compared_by_their_fields(tutelage, begin, workplace):

@@ -109,7 +109,7 @@ def check_verify(tutelage, run):
     run.reference.write_text(json.dumps(changed))
     ended = tutelage("verify", "mine")
     assert ended.code == 4
-    assert "the numbers of train are not those that were written" in " ".join(ended.err.split())
+    assert "the numbers of train do not match their checksum" in " ".join(ended.err.split())
     assert tutelage("train", "mine", "--overwrite", "--set", "training.max_steps=1").code == 0
     assert json.loads(run.reference.read_text()) == json.loads(whole)
 
@@ -241,7 +241,7 @@ def test_rejected_answers_that_are_gone_are_told(tutelage, place, begin):
         path.unlink()
     ended = tutelage("train", "mine")
     assert ended.code == 2
-    assert "The rejected answers of the prepared rows are gone" in " ".join(ended.err.split())
+    assert "The rejected answers of the prepared rows are missing" in " ".join(ended.err.split())
 
 
 @pytest.mark.parametrize(

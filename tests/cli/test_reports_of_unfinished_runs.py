@@ -119,7 +119,7 @@ def test_a_report_can_be_made_of_every_beginning_of_a_run(finished, tutelage):
     for path in (run.summary, run.report, run.evaluation):
         shutil.rmtree(path) if path.is_dir() else path.unlink()
     report(tutelage, run)
-    assert "Tuned, not yet evaluated" in check_page(run, axis, never)[0]
+    assert "Fine-tuned, not yet evaluated" in check_page(run, axis, never)[0]
     assert "evaluation" not in read_json(run.summary)
     shutil.rmtree(run.model)
     for beginning in list(beginnings(run.events)):
@@ -129,11 +129,11 @@ def test_a_report_can_be_made_of_every_beginning_of_a_run(finished, tutelage):
         whole = [json.loads(line) for line in beginning.rpartition(b"\n")[0].split(b"\n") if line]
         has_losses = any(event["event"] in ("step", "validation") for event in whole)
         assert (axis in html) == has_losses
-        assert ("Tuning, not yet finished" in text) == any("step" in event for event in whole)
+        assert ("Training not finished" in text) == any("step" in event for event in whole)
     for path in (run.events, run.environment, run.reference, run.checkpoints):
         shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
     report(tutelage, run)
-    assert "Prepared, not yet tuned" in check_page(run, axis, never)[0]
+    assert "Prepared, not yet trained" in check_page(run, axis, never)[0]
 
 
 def report(tutelage, run):

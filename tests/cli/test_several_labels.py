@@ -78,7 +78,7 @@ def test_one_command_goes_from_a_file_to_a_report_whose_figures_are_those_of_the
         assert row["probability"] == pytest.approx(np.prod(surest))
         by_half = sorted(name for name, value in row["probabilities"].items() if value >= 0.5)
         assert row["predicted"] == "|".join(by_half)
-    assert "test rows have exactly their labels" in said_by(ended)
+    assert "test rows have exactly the right labels" in said_by(ended)
     assert f"Micro F1 is {result['micro_f1']:.3f}" in said_by(ended)
     page = run.report.read_text()
     assert "A text may have several labels or none" in page
@@ -121,7 +121,7 @@ def check_export(tutelage, place, run, rows, monkeypatch):
         assert {one["label"]: one["score"] for one in scores} == pytest.approx(row["probabilities"], abs=1e-4)
     proof = read_json(run.export / "verification.json")["hf"]
     assert proof["answers_equal"] == proof["prompts"]
-    assert "gives\neach label from a probability of 0.5 on" in (folder / "README.md").read_text()
+    assert "gives\nevery label with a probability of at least 0.5" in (folder / "README.md").read_text()
 
 
 def test_lists_of_labels_are_the_same_as_texts_with_a_sign_between(tutelage, place, begin):

@@ -43,5 +43,5 @@ def test_the_page_shows_what_stands_beside_the_test_rows_and_names_what_is_left_
     assert "100.0 % 0.0 % \u2212100.0" in text
     assert "General text Bits per byte, 40 rows" in text
     assert f"{poor.root}: the judge is not trusted on it" in text
-    assert "General text, each run against its own base model" in text
+    assert "General text: each run compared with its own base model" in text
     assert text.count("+0.020 +0.015 to +0.025 pass") == 2

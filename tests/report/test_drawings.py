@@ -77,5 +77,6 @@ def test_a_distribution_of_two_values_is_no_drawing():
 def test_a_distribution_says_its_quarters():
     chart = distribution_chart(np.arange(101.0), np.arange(101.0) / 2, load_metric("chrf"))
     assert chart.description == (
-        "The median row has 50.0 (the middle half 25.0 to 75.0) before and 25.0 (the middle half 12.5 to 37.5) after."
+        "The median is 50.0 (interquartile range 25.0 to 75.0) before and 25.0 (interquartile range 12.5 to 37.5)"
+        " after."
     )

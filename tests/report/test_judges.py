@@ -41,8 +41,12 @@ def test_the_section_shows_each_judge_with_its_checks_swaps_and_lengths(run: Run
         names = [f"openai:judge@{server.address}" for server in (fair, rigged)]
         page = judged(run, *names)
     assert all(page.count(f"<h3>{name}</h3>") == 1 for name in names)
-    assert page.count("makes no verdict") == 1
-    for always in ("orders that agree", "difference at equal length", "mean tokens of base, tuned answers"):
+    assert page.count("not trusted") == 1
+    for always in (
+        "agreement between orders",
+        "difference at equal length",
+        "mean tokens of base, tuned answers",
+    ):
         assert page.count(always) == 2
     checks = sum(len(result["self_test"]["checks"]) for result in read_json(run.judges)["judges"].values())
     assert page.count("✓ passed") + page.count("✗ failed") == checks
@@ -54,7 +58,7 @@ def test_labels_are_drawn_with_the_line_of_agreement(run: RunFolder, tmp_path: P
     write_json(tmp_path / "labels.json", {"base": [20] * len(rows), "tuned": [80] * len(rows)})
     with scripted_server(judge_script()) as server:
         page = judged(run, f"openai:judge@{server.address}", labels=str(tmp_path / "labels.json"))
-    assert "Of 20 labelled answers the judge scores" in page
+    assert "of 20 labelled answers higher than their label" in page
     assert "difference corrected by the labels" in page
 
 
@@ -83,7 +87,7 @@ def test_rows_without_a_readable_score_can_be_asked_for(run: RunFolder) -> None:
         page = judged(run, f"openai:judge@{server.address}")
     rows = page.count('<details class="one')
     assert len(re.findall(r'<details class="one [a-z ]*unscored', page)) == rows > 0
-    assert f'no score by a judge <span class="quiet">{rows}</span>' in page
+    assert f'no judge score <span class="quiet">{rows}</span>' in page
     assert "#show-unscored:checked ~ .every > :not(.unscored)" in page
 
 

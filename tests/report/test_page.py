@@ -180,8 +180,8 @@ def test_the_two_drawings_of_a_page_do_not_share_ids(html):
 @pytest.mark.parametrize(
     ("until", "first", "absent"),
     [
-        ("prepare", "Prepared, not yet tuned", ("Metrics", "Training", "Answers side by side")),
-        ("tune", "Tuned, not yet evaluated", ("Metrics", "Answers side by side")),
+        ("prepare", "Prepared, not yet trained", ("Metrics", "Training", "Answers side by side")),
+        ("tune", "Fine-tuned, not yet evaluated", ("Metrics", "Answers side by side")),
     ],
 )
 def test_a_report_shows_the_stages_that_have_run(tmp_path, until, first, absent):
@@ -213,7 +213,7 @@ def test_two_models_that_answer_alike_are_not_told_apart(tmp_path):
     text = " ".join(Page(write_report(run).read_text(encoding="utf-8")).text.split())
     counted, _, rest = text.partition("≈ No difference detectable ")[2].partition("now wrong. ")
     assert counted == "2 of 20 answers are exactly right; before, 2 were, and none that was right is "
-    assert rest.startswith("both models have the same chrF on every one of 20 test rows.")
+    assert rest.startswith("both models have the same chrF on all 20 test rows.")
     assert "No row improved." in text
     assert "No row got worse." in text
 

@@ -56,7 +56,7 @@ def test_the_head_says_which_run_it_is_of_what_when_and_how_long_it_took(html):
     head = html[: html.index("<h1")]
     assert texts(head, '<p class="eyebrow">(.*?)</p>') == [
         "Tutelage report my run 1 December 2026, 05:49 UTC",
-        "instruction tuning smollm2-135m-instruct 900 training rows of starter LoRA, rank 16",
+        "instruction tuning smollm2-135m-instruct 900 training rows from starter LoRA, rank 16",
         "prepared in 0:02 min trained in 5:39 min evaluated in 1:01 min",
     ]
     assert texts(head, "<title>(.*?)</title>") == ["my run: Better – Tutelage report"]
@@ -68,12 +68,12 @@ def test_the_head_says_which_run_it_is_of_what_when_and_how_long_it_took(html):
         (
             {"objective": "classification", "classes": ["ham", "spam"]},
             {"training": {"objective": "classification", "method": "head"}},
-            ["classification", "tiny", "65 training rows of my.csv", "2 labels", "the head alone"],
+            ["classification", "tiny", "65 training rows from my.csv", "2 labels", "the head alone"],
         ),
         (
             {"objective": "dpo"},
             {"training": {"objective": "dpo"}, "adapter": {"r": 2}},
-            ["preference tuning", "tiny", "65 training pairs of my.csv", "LoRA, rank 2"],
+            ["preference tuning", "tiny", "65 training pairs from my.csv", "LoRA, rank 2"],
         ),
     ],
 )
@@ -175,6 +175,6 @@ def test_numbers_of_the_training_are_rounded(html):
     assert len(losses) == 10
     assert all(re.fullmatch(r"\d\.\d\d|0\.\d{3}", loss) for loss in losses)
     facts = dict(re.findall(r"<dt>([^<]*)</dt><dd>([^<]*)</dd>", training))
-    assert facts["time of training"] == "5:39 min"
+    assert facts["training time"] == "5:39 min"
     assert facts["peak memory"] == "1.99 GiB"
     assert not {"resumed", "allowed_changes", "fallback_reason", "None", "[]"} & {*facts, *facts.values()}

@@ -57,7 +57,10 @@ GENERAL_TEXT_FIGURES = {
     "prompts": 200,
     "kl_margin": 0.5,
     "kl_verdict": "pass",
-    "kl_sentence": "On 200 general prompts it stays within 0.080 nats a token of its base; the margin is 0.5.",
+    "kl_sentence": (
+        "On 200 general prompts, its predictions stay within 0.080 nats per token of the base model; the"
+        " margin is 0.5."
+    ),
     "kl": 0.08,
     "kl_low": 0.06,
     "kl_high": 0.1,

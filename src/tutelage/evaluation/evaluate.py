@@ -101,7 +101,7 @@ def evaluate(
     for variant in VARIANTS:
         # The base answers before the adapter is put on it, so that nothing of it can leak.
         if variant == "tuned":
-            inputs.waiting("Loading the tuned model")
+            inputs.waiting("Loading the fine-tuned model")
         model = base if variant == "base" else trained.load_tuned(base)
         told = partial(_of_variant, inputs.progress, variant)
         ask = partial(

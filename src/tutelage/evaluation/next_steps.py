@@ -24,7 +24,7 @@ def answering_steps(run: str, question: SamplePrompt | None, *, is_exported: boo
     )
     steps.append(NextStep("Talk with it", f"tutelage chat {run}"))
     if not is_exported:
-        steps.append(NextStep("Take the model to another program", f"tutelage export {run} --to gguf"))
+        steps.append(NextStep("Export the model for other programs", f"tutelage export {run} --to gguf"))
     steps.append(NextStep("Serve it to programs that speak OpenAI's interface", f"tutelage serve {run}"))
     return steps
 

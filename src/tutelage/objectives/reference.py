@@ -78,7 +78,7 @@ def reference_damage(path: Path) -> str | None:
     odd = [
         split for split in ("train", "validation") if split not in known or not _is_as_written(known[split])
     ]
-    return f"the numbers of {' and '.join(odd)} are not those that were written" if odd else None
+    return f"the numbers of {' and '.join(odd)} do not match their checksum" if odd else None
 
 
 def _read(path: Path) -> dict[str, ReferencePart]:

@@ -20,12 +20,12 @@ FILTERS = {
     "all": "all",
     "improved": "improved",
     "worsened": "got worse",
-    "changed": "other answer",
+    "changed": "different answer",
     "same": "same answer",
-    "exact": "exact now",
+    "exact": "newly exact",
     "inexact": "no longer exact",
-    "cut": "cut at the limit",
-    "unscored": "no score by a judge",
+    "cut": "cut off at the token limit",
+    "unscored": "no judge score",
 }
 
 

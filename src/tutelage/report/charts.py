@@ -115,7 +115,8 @@ def _describe_losses(steps: Sequence[Mapping[str, Any]], validations: Sequence[M
     best = best_validation(validations)
     if validations and best is None:
         said.append(
-            f"Validation loss is {significant(validations[0]['loss'])} so far, before the first step."
+            f"Validation loss before the first step is {significant(validations[0]['loss'])}; there is no"
+            " later value yet."
         )
     if best:
         first, last = (significant(validations[place]["loss"]) for place in (0, -1))
@@ -127,7 +128,7 @@ def _describe_losses(steps: Sequence[Mapping[str, Any]], validations: Sequence[M
 
 
 def length_chart(
-    lengths: Sequence[int], *, axis: str = "tokens in an example", counted: str = "examples"
+    lengths: Sequence[int], *, axis: str = "tokens per example", counted: str = "examples"
 ) -> Chart | None:
     """Draw how many training examples, or whatever is counted, have how many tokens."""
     if not lengths:
@@ -149,8 +150,8 @@ def describe_lengths(lengths: Sequence[int], counted: str = "examples") -> str:
     """Say in words how long the examples are, or whatever is counted, in tokens."""
     half, most = np.percentile(lengths, [50, 95], method="higher")
     return (
-        f"Half of the {len(lengths):,} training {counted} have at most {half:,} tokens, "
-        f"95 % have at most {most:,}, and the longest has {max(lengths):,}."
+        f"The {len(lengths):,} training {counted} have a median length of {half:,} tokens, a 95th percentile"
+        f" of {most:,} and a maximum of {max(lengths):,}."
     )
 
 
@@ -179,7 +180,7 @@ def calibration_chart(points: Sequence[tuple[float, float]]) -> Chart:
     higher = sum(score > label for label, score in points)
     return Chart(
         **drawings,
-        description=f"Of {len(points):,} labelled answers the judge scores {higher:,} higher than their label.",
+        description=f"The judge scores {higher:,} of {len(points):,} labelled answers higher than their label.",
     )
 
 
@@ -216,24 +217,24 @@ def reliability_chart(calibration: Calibration) -> Chart:
     bins = [one.to_record() for one in calibration.bins]
     x = altair.X(
         "probability:Q",
-        title="probability of the label given",
+        title="probability of the predicted label",
         scale=altair.Scale(domain=[0, 1]),
         axis=altair.Axis(grid=False, tickCount=6),
     )
-    y = altair.Y("right:Q", title="share that is right", scale=altair.Scale(domain=[0, 1]))
+    y = altair.Y("right:Q", title="accuracy", scale=altair.Scale(domain=[0, 1]))
     ends = [{"probability": 0.0, "right": 0.0}, {"probability": 1.0, "right": 1.0}]
     layers = [
         _chart(ends).mark_line(color=INK, strokeWidth=1, strokeDash=[4, 3]).encode(x, y),
         _chart(bins)
         .mark_rule(color=TUNED, strokeWidth=1.5)
-        .encode(x, altair.Y("low:Q", title="share that is right"), altair.Y2("high:Q")),
+        .encode(x, altair.Y("low:Q", title="accuracy"), altair.Y2("high:Q")),
         _chart(bins).mark_circle(color=TUNED, size=60).encode(x, y),
     ]
     drawings = {name: _svg(layers, width) for name, width in WIDTHS.items()}
     return Chart(
         **drawings,
-        description=f"The expected calibration error is {calibration.ece:.3f}: so far the share of right rows is"
-        " from the probability, on average.",
+        description=f"The expected calibration error (ECE) is {calibration.ece:.3f}: the average gap between"
+        " predicted probability and accuracy.",
     )
 
 
@@ -266,7 +267,7 @@ def _distribution_bars(bars: list[dict[str, Any]], metric: Metric) -> altair.Cha
         _chart(bars)
         .mark_rect()
         .encode(
-            altair.X("from:Q", title=f"{metric.label} of a row", axis=altair.Axis(grid=False, tickCount=6)),
+            altair.X("from:Q", title=f"{metric.label} per row", axis=altair.Axis(grid=False, tickCount=6)),
             altair.X2("to:Q"),
             altair.Y("rows:Q", title="rows", axis=altair.Axis(tickCount=4)),
             altair.Y2(datum=0),
@@ -278,9 +279,12 @@ def _distribution_bars(bars: list[dict[str, Any]], metric: Metric) -> altair.Cha
 def _describe_distribution(base: np.ndarray, tuned: np.ndarray, metric: Metric) -> str:
     def shown(values: np.ndarray) -> str:
         low, half, high = np.percentile(values, [25, 50, 75])
-        return f"{half:.{metric.decimals}f} (the middle half {low:.{metric.decimals}f} to {high:.{metric.decimals}f})"
+        return (
+            f"{half:.{metric.decimals}f} (interquartile range {low:.{metric.decimals}f} to"
+            f" {high:.{metric.decimals}f})"
+        )
 
-    return f"The median row has {shown(base)} before and {shown(tuned)} after."
+    return f"The median is {shown(base)} before and {shown(tuned)} after."
 
 
 def _chart(values: list[dict[str, Any]]) -> altair.Chart:

@@ -53,20 +53,23 @@ def headline(
     if training is not None:
         loss = _loss_sentence(training.loss)
         if not rows.test:
-            told = "There are no test rows, so whether it got better is not known."
-            return Headline("Tuned, nothing to evaluate on", f"{loss} {told}", "open")
-        told = "Whether it got better is not known until “tutelage evaluate” has run."
-        return Headline("Tuned, not yet evaluated", f"{loss} {told}", "open")
+            told = "There are no test rows, so whether the model improved is unknown."
+            return Headline("Fine-tuned, no test rows", f"{loss} {told}", "open")
+        told = "Run “tutelage evaluate” to see whether the model improved."
+        return Headline("Fine-tuned, not yet evaluated", f"{loss} {told}", "open")
     if step is not None:
-        told = f"The training ended at step {step:,}, unfinished. “tutelage train” goes on from its last checkpoint."
-        return Headline("Tuning, not yet finished", told, "open")
-    sentence = f"{rows.train:,} rows are ready to train on. “tutelage train” comes next."
-    return Headline("Prepared, not yet tuned", sentence, "open")
+        told = (
+            f"Training stopped at step {step:,} before it finished. “tutelage train” resumes from the last"
+            " checkpoint."
+        )
+        return Headline("Training not finished", told, "open")
+    sentence = f"{rows.train:,} rows are ready for training. Run “tutelage train” next."
+    return Headline("Prepared, not yet trained", sentence, "open")
 
 
 def _loss_sentence(loss: Losses) -> str:
     if loss.before is None or loss.best is None:
-        return "There were no validation rows to measure the loss on."
+        return "There were no validation rows, so no validation loss was measured."
     return f"Validation loss went from {significant(loss.before)} to {significant(loss.best)}."
 
 
@@ -92,5 +95,5 @@ def _loss_figure(training: TrainingResult | None, loss_of: str) -> Iterable[KeyF
     loss = training.loss if training else None
     if loss is None or loss.before is None or loss.best is None:
         return
-    note = f"{loss_of}, with the weights that were kept; lower is better"
+    note = f"{loss_of}, at the best checkpoint; lower is better"
     yield KeyFigure("Validation loss", significant(loss.before), significant(loss.best), note)

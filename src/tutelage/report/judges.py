@@ -130,5 +130,5 @@ def _row(row: int, records: Sequence[Mapping[str, Any]]) -> JudgedRow:
 def _subject(record: Mapping[str, Any], number: int) -> str:
     about = f"{record['variant']} answer" if record["kind"] == "score" else f"{record['first']} answer first"
     if number == 0:
-        return f"{about}: why there is none"
-    return about if number == 1 else f"{about}, asked again ({number})"
+        return f"{about}: why the value is missing"
+    return about if number == 1 else f"{about}, attempt {number}"

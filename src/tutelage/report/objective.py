@@ -21,17 +21,17 @@ class ObjectiveWords:
     loss_of: str
     facts: tuple[str, ...] = ()
     rows: str = "rows"
-    lengths: str = "tokens in an example"
+    lengths: str = "tokens per example"
     counted: str = "examples"
     length_note: str | None = None  # None says how many tokens are supervised
     example_note: str = (
-        "The supervised tokens are underlined on a tint; the model is graded on these alone. Check that the marks begin"
-        " where the answer begins, and that the token that ends the turn is marked too; without it the model never"
-        " learns to stop."
+        "The supervised tokens are highlighted and underlined; only they count in the loss. Check that the"
+        " highlight begins where the answer begins, and that it includes the end-of-turn token; without it"
+        " the model never learns to stop."
     )
     tree_rows: str = ""
     tree_leaf: str = "row"
-    tree_end: str = "its last token is not in the tree, because nothing follows it"
+    tree_end: str = "its last token is not in the tree, because nothing is predicted from it"
 
 
 @dataclass(frozen=True)
@@ -51,5 +51,5 @@ class Section:
 
 
 ANSWERS = ObjectiveWords(
-    "instruction tuning", "loss, nats per token", "nats per supervised token of the rows held back"
+    "instruction tuning", "loss, nats per token", "nats per supervised token of the validation rows"
 )

@@ -49,19 +49,19 @@ TRAINING_FIGURES: Mapping[str, tuple[str, Callable[[Any], str]]] = {
     "steps": ("optimiser steps", number),
     "planned_steps": ("planned steps", number),
     "best_step": ("best step", number),
-    "seconds": ("time of training", duration),
+    "seconds": ("training time", duration),
     "examples_per_second": ("examples per second", significant),
     "computed_tokens": ("tokens computed", number),
     "distinct_tokens": ("distinct tokens", number),
     "supervised_tokens": ("supervised tokens", number),
     "peak_memory_bytes": ("peak memory", size),
-    "dtype": ("number format", str),
+    "dtype": ("dtype", str),
     "trainable_parameters": ("trainable parameters", number),
     # The rest is told where there is something to tell.
-    "resumed": ("went on after the steps", in_words),
+    "resumed": ("resumed after steps", in_words),
     "allowed_changes": ("allowed changes", in_words),
-    "fallback_reason": ("padded rows, because", str),
-    "checksums": ("checksums of the base model", str),
+    "fallback_reason": ("fell back to padded rows, because", str),
+    "checksums": ("base model checksums", str),
 }
 
 

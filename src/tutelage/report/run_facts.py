@@ -57,12 +57,12 @@ def run_facts(
 def _facts(preparation: Preparation, words: ObjectiveWords, recipe: Recipe | None) -> Iterator[str]:
     yield words.task
     yield short_name(preparation.model)
-    yield f"{preparation.rows.train:,} training {words.rows} of {short_name(preparation.source)}"
+    yield f"{preparation.rows.train:,} training {words.rows} from {short_name(preparation.source)}"
     yield from words.facts
     if recipe is not None:
         yield describe_method(recipe.training.method, recipe.adapter.r)
         if recipe.model.adapter is not None:
-            yield f"trained further from {short_name(recipe.model.adapter)}, which is called base here"
+            yield f"started from the adapter {short_name(recipe.model.adapter)}, which is called base here"
 
 
 def short_name(place: str) -> str:

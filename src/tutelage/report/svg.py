@@ -29,8 +29,9 @@ def draw_svg(chart: dict[str, Any]) -> str:
         code = process.wait()
         raise MemoryExhaustedError(
             "device.out_of_memory",
-            f"The charts of the report could not be drawn: their process ended with {code}, as it does where the memory"
-            " is short. Close other programs, then give `tutelage report` and the run folder.",
+            f"The charts of the report could not be drawn: their process ended with exit code {code},"
+            " probably because memory ran out. Close other programs, then run `tutelage report` on the run"
+            " folder.",
         )
     reply = json.loads(line)
     if "fault" in reply:

@@ -94,7 +94,7 @@ def test_a_record_holds_the_answer_and_the_reference_of_its_own_row():
         progress=lambda doing, total: bars.setdefault(f"{doing} of {total}", []).append,
     )
     assert {name: sum(done) for name, done in bars.items()} == {
-        "reads the references of 10": 10,
+        "scores the references of 10": 10,
         "answers of 10": 10,
     }
     sums = hand_sums(model.module, examples).tolist()

@@ -229,7 +229,7 @@ def test_a_remote_judge_of_a_recipe_has_to_be_named_on_the_command_line() -> Non
         ({"judges": ["ollama:a", "ollama:a"]}, "lists a judge twice"),
         ({"labels": "labels.json"}, "there is no judge"),
         ({"judges": ["ollama:a"], "labels": "none.json"}, "none.json do not exist"),
-        ({"judges": ["llama3"]}, "names no language model"),
+        ({"judges": ["llama3"]}, "is not the name of a language model"),
         ({"judges": ["gguf:none.gguf"]}, "cannot be read"),
     ],
 )

@@ -46,8 +46,8 @@ def test_an_interval_with_zero_in_it_tells_what_the_test_could_have_shown():
     judged = verdict(measured(40.0, 42.0, -1.7, 5.7), load_metric("chrf"))
     assert judged.word == "no difference detectable"
     assert judged.sentence == (
-        "No difference detectable: chrF rose from 40.0 to 42.0 (+2.0, 95 % interval -1.7 to +5.7)"
-        " on 118 test rows. This test could only have shown a change of 5.3 or more."
+        "No difference detectable: chrF rose from 40.0 to 42.0 (+2.0, 95 % interval -1.7 to +5.7) on 118"
+        " test rows. This test can only detect a change of 5.3 or more."
     )
 
 
@@ -128,18 +128,18 @@ def test_no_rows_are_said_to_be_none():
 def test_equal_scores_everywhere_are_said_to_be_equal():
     same = np.linspace(10, 90, 20)
     judged = verdict(paired_difference(same, same), load_metric("chrf"))
-    assert judged.reason == "both models have the same chrF on every one of 20 test rows."
+    assert judged.reason == "both models have the same chrF on all 20 test rows."
 
 
 def test_a_change_alike_on_every_row_claims_nothing():
     same = np.arange(20.0)
     judged = verdict(paired_difference(same, same + 1), load_metric("chrf"))
     assert judged.word == "no difference detectable"
-    assert "alike on each" in judged.reason
+    assert "the same on each" in judged.reason
 
 
 def test_what_the_test_could_have_shown_is_told_in_the_metrics_unit():
-    told = "The smallest change of Exact match that these rows could be expected to show is 12.1 %."
+    told = "The smallest change in Exact match that these rows can be expected to detect is 12.1 %."
     assert detectable_sentence(12.12, load_metric("exact_match")) == told
     assert detectable_sentence(None, load_metric("chrf")) == ""
 
@@ -148,14 +148,15 @@ def test_rows_that_repeat_one_question_get_no_verdict():
     wrong, right = np.zeros(45), np.full(45, 100.0)
     judged = verdict(paired_difference(wrong, right, np.repeat(np.arange(9), 5)), load_metric("exact_match"))
     assert judged.word == "no verdict"
-    assert judged.reason.startswith("9 test rows that differ from each other (of 45), 10 needed. ")
+    assert judged.reason.startswith("9 distinct test rows (of 45), 10 needed. ")
 
 
 def test_a_bootstrap_interval_that_is_another_is_told():
     told = verdict(measured(40, 50, 6, 14), load_metric("chrf"), BootstrapResult(7.5, 16.0, 0.001))
     assert told.word == "better"
     assert told.sentence.endswith(
-        " The bootstrap's interval is another, +7.5 to +16.0: the rows are few or their differences lopsided."
+        " The bootstrap interval differs (+7.5 to +16.0): there are few rows, or their differences are"
+        " skewed."
     )
     alike = verdict(measured(40, 50, 6, 14), load_metric("chrf"), BootstrapResult(6.5, 14.5, 0.001))
     assert "bootstrap" not in alike.sentence
@@ -169,7 +170,7 @@ def test_with_more_than_a_twentieth_missing_nothing_is_claimed(missing, word):
         load_metric("chrf"),
     )
     assert judged.word == word
-    assert f"{missing} of 120 pairs lack a score; the difference would be +3.0 with all" in judged.reason
+    assert f"{missing} of 120 pairs lack a score; the difference would be +3.0 if all" in judged.reason
 
 
 @pytest.mark.parametrize(

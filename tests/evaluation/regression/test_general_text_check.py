@@ -137,7 +137,7 @@ def test_the_divergence_is_within_its_margin_only_with_its_whole_interval(nats, 
     assert found["kl"] == pytest.approx(wanted.mean())
     expected = ttest_1samp(wanted[::TOKENS_COMPARED], 0).confidence_interval()
     assert (found["kl_low"], found["kl_high"]) == pytest.approx((expected.low, expected.high))
-    assert f"{wanted.mean():.3f} nats a token" in found["kl_sentence"]
+    assert f"{wanted.mean():.3f} nats per token" in found["kl_sentence"]
 
 
 def test_tokens_of_one_prompt_that_count_as_separate_would_be_told():

@@ -27,7 +27,7 @@ def test_the_same_scores_are_the_same_model():
 def test_rounding_is_no_difference_and_more_than_that_is():
     assert judge_classes(REFERENCE, found(SCORES + np.array([5e-5, -5e-5]))).mismatch is None
     apart = judge_classes(REFERENCE, found(SCORES + np.array([[2e-4, -2e-4], [0, 0], [0, 0]])))
-    assert apart.mismatch == "1 of 3 texts get other probabilities"
+    assert apart.mismatch == "1 of 3 texts get different probabilities"
     assert [one["text"] for one in apart.evidence] == ["one"]
 
 
@@ -38,7 +38,7 @@ def test_a_text_that_is_read_otherwise_in_a_batch_is_found(way):
 
 
 def test_other_ids_other_labels_and_what_is_no_number_are_found():
-    assert "other token ids" in judge_classes(REFERENCE, found(ids=[[1], [2], [4]])).mismatch
+    assert "different token ids" in judge_classes(REFERENCE, found(ids=[[1], [2], [4]])).mismatch
     named = [{"LABEL_0": 0.9, "LABEL_1": 0.1}] * 3
     assert "3 of 3" in judge_classes(REFERENCE, found(alone=named)).mismatch
     assert "1 of 3" in judge_classes(REFERENCE, found([[np.nan, 0.1], *SCORES[1:]])).mismatch

@@ -88,7 +88,7 @@ def test_every_row_is_in_the_page_and_each_filter_counts_what_it_shows(run):
 def test_a_threshold_stands_beside_half_with_the_rows_that_chose_it(run):
     text = Page(write_report(run).read_text(encoding="utf-8")).text
     assert "0.250, chosen on validation rows" in text
-    assert "on the 6 validation rows, and no test row took part in choosing it" in text
+    assert "on the 6 validation rows; no test row was used to choose it" in text
     write_json(run.metrics, {**read_json(run.metrics), "threshold": None})
     assert "chosen on validation rows" not in write_report(run).read_text(encoding="utf-8")
 

@@ -59,7 +59,7 @@ def test_one_command_goes_from_labelled_answers_to_a_report_whose_figures_are_th
     assert {one["row"] for one in answered} == {one["row"] for one in lines if one["label"]}
     assert found["sentence"] in " ".join(ended.out.split())
     page = Page(run.report.read_text())
-    assert "Answers that moved the wrong way most" in page.text
+    assert "Answers that moved most in the wrong direction" in page.text
     check_verify(tutelage, run)
     assert tutelage("export", "mine", "--to", "hf").code == 0
     assert tutelage("run", *begin(model, "other"), *SMALL, "--set", "training.seed=5").code == 0

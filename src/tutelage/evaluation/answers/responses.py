@@ -25,7 +25,7 @@ def collect_responses(
     progress: Progress,
 ) -> list[dict[str, Any]]:
     """Return one record a row: the greedy answer, whether it stopped by itself, and the reference's log-probability."""
-    log_probs = reference_log_probs(model, rows, progress=progress("reads the references", len(rows)))
+    log_probs = reference_log_probs(model, rows, progress=progress("scores the references", len(rows)))
     responses = generate(
         model,
         [row.example.prompt_ids for row in rows],

@@ -29,7 +29,7 @@ from tutelage.run.judges import JudgedSet, JudgeResult, Judges
 
 GENERAL_TEXT = "general text"
 TEXT_METRIC = replace(
-    BITS_PER_BYTE, meaning="how surprised the model is by plain text that no training here uses"
+    BITS_PER_BYTE, meaning="negative log-probability per byte of plain text that no training here uses"
 )
 
 

@@ -181,7 +181,7 @@ def answer_set(
         )
     # All choices at once: those of one row share its prompt in the tree.
     flat = [choice for choices in one.choices for choice in choices]
-    likely = iter(reference_log_probs(model, flat, progress=progress("weighs the choices", len(flat))))
+    likely = iter(reference_log_probs(model, flat, progress=progress("scores the choices", len(flat))))
     answers = []
     for row, choices in zip(one.rows, one.choices, strict=True):
         log_probs = {choice.response: next(likely) for choice in choices}

@@ -16,7 +16,7 @@ METRIC = AnswerMetric(
     unit="bits per byte",
     higher_is_better=False,
     decimals=3,
-    meaning="how surprising the reference answer is to the model; 0 means certainty",
+    meaning="negative log-probability of the reference answer, per byte; 0 means certainty",
     score=lambda answer: bits_per_byte(answer["reference_log_prob"], answer["reference_bytes"]),
 )
 SET_METRIC = for_sets(METRIC)

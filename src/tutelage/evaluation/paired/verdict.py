@@ -105,7 +105,7 @@ def detectable_sentence(smallest: float | None, metric: Metric) -> str:
     if smallest is None:
         return ""
     return (
-        f"The smallest change of {metric.label} that these rows could be expected to show is"
+        f"The smallest change in {metric.label} that these rows can be expected to detect is"
         f" {format_value(smallest, metric)}."
     )
 
@@ -125,19 +125,19 @@ def _why_not(primary: PairedDifference, metric: Metric, counted: str) -> str:
     if primary.clusters < FEWEST_ROWS:
         return f"{_too_few(primary, counted)}. {change}."
     if primary.equal == primary.n:
-        return f"both models have the same {metric.label} on every one of {primary.n} {counted}s."
+        return f"both models have the same {metric.label} on all {primary.n} {counted}s."
     if primary.minimum_detectable_effect is None:
-        return f"{change}, alike on each, so that chance cannot be told from change."
+        return f"{change}, the same on each, so chance cannot be separated from a real change."
     if _lacks_too_many(primary):
         return f"{change}. Too many scores are missing for a verdict."
     smallest = format_value(primary.minimum_detectable_effect, metric)
-    return f"{change}. This test could only have shown a change of {smallest} or more."
+    return f"{change}. This test can only detect a change of {smallest} or more."
 
 
 def _too_few(primary: PairedDifference, counted: str) -> str:
     if primary.n < FEWEST_ROWS:
         return f"{_rows(primary.n, counted)}, {FEWEST_ROWS} needed"
-    return f"{primary.clusters} {counted}s that differ from each other (of {primary.n}), {FEWEST_ROWS} needed"
+    return f"{primary.clusters} distinct {counted}s (of {primary.n}), {FEWEST_ROWS} needed"
 
 
 def _rows(count: int, counted: str) -> str:
@@ -176,7 +176,7 @@ def _second_interval(primary: PairedDifference, metric: Metric, bootstrap: Boots
     if not intervals_disagree((primary.low, primary.high), second):
         return ""
     ends = " to ".join(format_change(end, metric) for end in second)
-    return f" The bootstrap's interval is another, {ends}: the rows are few or their differences lopsided."
+    return f" The bootstrap interval differs ({ends}): there are few rows, or their differences are skewed."
 
 
 def _missing(primary: PairedDifference, metric: Metric) -> str:
@@ -184,8 +184,8 @@ def _missing(primary: PairedDifference, metric: Metric) -> str:
         return ""
     return (
         f" {primary.missing} of {primary.n + primary.missing} pairs lack a score; the difference would be"
-        f" {format_change(primary.if_against, metric)} with all of them against the tuned model and"
-        f" {format_change(primary.if_for, metric)} with all for it."
+        f" {format_change(primary.if_against, metric)} if all of them counted against the fine-tuned model"
+        f" and {format_change(primary.if_for, metric)} if all counted for it."
     )
 
 

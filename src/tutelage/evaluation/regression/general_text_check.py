@@ -132,7 +132,7 @@ def read_general(
 ) -> Reading:
     """Let a model read every passage, and every beginning of a general prompt."""
     rows = [passage.row for passage in passages]
-    log_probs = reference_log_probs(model, rows, progress=progress("reads general text", len(rows)))
+    log_probs = reference_log_probs(model, rows, progress=progress("scores general text", len(rows)))
     bits = [
         bits_per_byte(log_prob, len(row.response.encode()))
         for log_prob, row in zip(log_probs, rows, strict=True)
@@ -232,18 +232,27 @@ def _sentence(verdict: CheckResult, means: Interval, interval: Interval, margin:
     low, high = (format_change(end, metric) for end in interval)
     told_change = f"from {before} to {after} bits per byte, 95 % interval of the change {low} to {high}"
     return {
-        "pass": f"No regression on general text: {told_change}, all of it below the margin of {margin:g}.",
-        "fail": f"Forgotten: general text went {told_change}, all of it beyond the margin of {margin:g}.",
-        "inconclusive": f"Regression not ruled out: general text went {told_change}, and the margin is {margin:g}.",
+        "pass": f"No regression on general text: {told_change}, entirely below the margin of {margin:g}.",
+        "fail": f"Regression on general text: {told_change}, entirely above the margin of {margin:g}.",
+        "inconclusive": f"Regression on general text not ruled out: {told_change}; the margin is {margin:g}.",
     }[verdict]
 
 
 def _kl_sentence(verdict: CheckResult, prompts: int, kl: tuple[float, float, float], margin: float) -> str:
-    told = f"{kl[0]:.3f} nats a token (KL divergence, 95 % interval {kl[1]:.3f} to {kl[2]:.3f})"
+    told = f"{kl[0]:.3f} nats per token (KL divergence, 95 % interval {kl[1]:.3f} to {kl[2]:.3f})"
     return {
-        "pass": f"On {prompts} general prompts it stays within {told} of its base; the margin is {margin:g}.",
-        "fail": f"On {prompts} general prompts it is {told} away from its base, beyond the margin of {margin:g}.",
-        "inconclusive": f"On {prompts} general prompts it is {told} from its base, about the margin of {margin:g}.",
+        "pass": (
+            f"On {prompts} general prompts, its predictions stay within {told} of the base model; the margin"
+            f" is {margin:g}."
+        ),
+        "fail": (
+            f"On {prompts} general prompts, its predictions are {told} away from the base model, above the"
+            f" margin of {margin:g}."
+        ),
+        "inconclusive": (
+            f"On {prompts} general prompts, its predictions are {told} away from the base model; the"
+            f" interval includes the margin of {margin:g}."
+        ),
     }[verdict]
 
 

@@ -10,7 +10,7 @@ def class_card(trained: TrainedModel, evaluation: Evaluation | None) -> str:
     recipe, source, preparation = trained.recipe, trained.source, trained.preparation
     rows, labels = preparation.rows, ", ".join(f"`{label}`" for label in preparation.classes)
     several = recipe.data.label_separator is not None
-    gives = "each label from a probability of 0.5 on" if several else "one to every text"
+    gives = "every label with a probability of at least 0.5" if several else "one label per text"
     return f"""---
 base_model: {hub_name(source)}
 library_name: transformers
@@ -19,27 +19,27 @@ license: {(source.license or "other").lower()}
 tags: [text-classification, tutelage]
 ---
 
-# {source.name}, tuned to label {preparation.source}
+# {source.name}, fine-tuned on {preparation.source}
 
-## What it was made of
+## Training
 
 - Base model: {source.name} (SHA-256 {source.fingerprint}), license {source.license or "not stated"}
 - Data: {preparation.source} (SHA-256 {preparation.sha256}), license {recipe.data.license or "not stated"}
-- Rows: {rows.train:,} to train, {rows.test:,} to test, {rows.validation:,} to validate
+- Rows: {rows.train:,} train, {rows.test:,} test, {rows.validation:,} validation
 - Labels: {labels}
 - Recipe: {describe_recipe(recipe)}
 - {describe_losses(trained)}
 
-## How good it is
+## Evaluation
 
-{evaluation.sentence if evaluation else "It was not evaluated."}
+{evaluation.sentence if evaluation else "This model was not evaluated."}
 
-## Limits
+## Limitations
 
-It was tuned on one set of rows, and the figures above are of rows like them. It knows no labels but those above, gives
-{gives}, and can be wrong with confidence. Give it the text alone, without a prompt around it.
+It was fine-tuned on one data set, and the figures above apply to similar rows. It knows only the labels above, gives
+{gives}, and can be confidently wrong. Give it the text alone, without a prompt around it.
 
-## How to load it
+## Usage
 
 ```python
 from transformers import pipeline

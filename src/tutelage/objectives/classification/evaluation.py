@@ -37,7 +37,7 @@ def evaluate_classification(inputs: EvaluationInputs) -> Evaluated:
     by_names = None
     if recipe.evaluation.zero_shot:
         by_names = _by_names(trained, rows=rows, classes=classes, progress=inputs.progress)
-    inputs.waiting("Loading the tuned model")
+    inputs.waiting("Loading the fine-tuned model")
     model = load_classifier(trained)
     several = recipe.data.label_separator is not None
     find = label_probabilities if several else class_probabilities
@@ -49,7 +49,7 @@ def evaluate_classification(inputs: EvaluationInputs) -> Evaluated:
         )
 
     probabilities = ask("test", rows)
-    inputs.waiting("Comparing with what words alone tell")
+    inputs.waiting("Computing the TF-IDF baseline")
     figures = (
         _several_labels(inputs, probabilities)
         if several
@@ -132,19 +132,19 @@ def verdict(figures: dict[str, Any]) -> dict[str, str]:
     word = "no difference detectable"
     if is_detected:
         word = "better" if accuracy["value"] > base["accuracy"] else "worse"
-    right = "are right" if "micro_f1" not in figures else "have exactly their labels"
+    right = "are right" if "micro_f1" not in figures else "have exactly the right labels"
     sentence = (
         f"{100 * accuracy['value']:.1f} % of {figures['rows']:,} test rows {right} (95 % interval"
-        f" {100 * accuracy['low']:.1f} to {100 * accuracy['high']:.1f} %); always answering"
-        f" {quoted(base['label'])} is right on {100 * base['accuracy']:.1f} %"
-        f" (McNemar {_p(base['p'])}): {word}."
+        f" {100 * accuracy['low']:.1f} to {100 * accuracy['high']:.1f} %); always predicting"
+        f" {quoted(base['label'])} gets {100 * base['accuracy']:.1f} % right (McNemar {_p(base['p'])}):"
+        f" {word}."
     )
     share, p = words["accuracy"], words["p"]
-    sentence += f" TF-IDF with logistic regression is right on {100 * share:.1f} % (McNemar {_p(p)})."
+    sentence += f" TF-IDF with logistic regression gets {100 * share:.1f} % right (McNemar {_p(p)})."
     if names := figures["baselines"]["zero_shot"]:
         sentence += (
-            f" The base model, given the names of the labels, is right on {100 * names['accuracy']:.1f} %"
-            f" (McNemar {_p(names['p'])})."
+            f" The base model, given the label names, gets {100 * names['accuracy']:.1f} % right (McNemar"
+            f" {_p(names['p'])})."
         )
     return {"verdict": word, "sentence": sentence}
 
@@ -172,7 +172,7 @@ def _by_names(
         [row.prompt for row in rows],
         classes,
         context_length=context_length(folder),
-        progress=progress("asking the base model", len(rows) * len(classes)),
+        progress=progress("prompting the base model", len(rows) * len(classes)),
     )
 
 

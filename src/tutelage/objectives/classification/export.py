@@ -63,7 +63,7 @@ def export_classifier(
     waiting: Waiting,
 ) -> list[Exported]:
     """Make, verify and publish the one format that a classification has."""
-    with waiting("The run's model reads held-out texts"):
+    with waiting("Running the model on held-out texts"):
         reference = ask_classifier(trained, [row.prompt for row in islice(held_out, TEXTS)])
     exported = write_export(
         trained,
@@ -84,21 +84,22 @@ def check_classifier_export(trained: TrainedModel, targets: Sequence[str]) -> No
         if target != HF:
             raise RunFolderError(
                 "export.target_needs_answers",
-                f"{trained.name} is a classification, and {target} holds a model that writes answers. Export it with"
-                " --to hf alone.",
+                f"{trained.name} is a classification run, but {target} needs a model that writes answers."
+                " Export it with --to hf.",
             )
     if trained.recipe.data.pooling != "last":
         raise RunFolderError(
             "export.first_token_pooling",
-            f"The head of {trained.name} reads the first token of a text (data.pooling), and transformers' models"
-            " read the last one. `tutelage classify` uses it.",
+            f"The head of {trained.name} reads the first token of a text (data.pooling), but transformers'"
+            " sequence classifiers read the last one. Use it with `tutelage classify`, or train again with"
+            " data.pooling=last.",
         )
     family = str(read_json_file(trained.source.folder / "config.json").get("model_type"))
     if not has_sequence_classifier(family):
         raise RunFolderError(
             "export.family_without_classification",
-            f"transformers has no sequence classification of the family {family}, so that {trained.name} cannot be"
-            " exported. `tutelage classify` uses it; or tune another model.",
+            f"transformers has no sequence classification model for the family {family}, so {trained.name}"
+            " cannot be exported. Use it with `tutelage classify`, or fine-tune another base model.",
         )
 
 
@@ -161,9 +162,9 @@ def judge_classes(reference: ClassReference, found: dict[str, Any]) -> ExportCom
     equal = int((_given(scores["together"], reference) == _given(own, reference)).all(axis=1).sum())
     mismatch = None
     if other_ids:
-        mismatch = f"{len(other_ids)} of {len(own)} texts get other token ids"
+        mismatch = f"{len(other_ids)} of {len(own)} texts get different token ids"
     elif other_scores:
-        mismatch = f"{len(other_scores)} of {len(own)} texts get other probabilities"
+        mismatch = f"{len(other_scores)} of {len(own)} texts get different probabilities"
     every = [own, scores["together"]]
     if reference.several:  # a label that is not given is an outcome too
         every = [np.concatenate([one, 1 - one], axis=1) for one in every]

@@ -23,15 +23,15 @@ def describe_classes(training: PreparedRows, recipe: Recipe, tokenizer: Callable
     ]
     blocks: list[Block] = [
         Heading("What the head learns"),
-        Table(["label", "training rows", "one of them"], rows, numeric=[1]),
+        Table(["label", "training rows", "example"], rows, numeric=[1]),
     ]
     if len(numbers) > LABELS_SHOWN:
         blocks.append(Text(f"… and {len(numbers) - LABELS_SHOWN:,} more labels."))
     row = training[int(first[0])].example
     read = tokenizer().decode([row.prompt_ids[-1]])
     told = (
-        f"The head reads the {recipe.data.pooling} token of a text: of row {row.row} token {row.prompt_tokens:,},"
-        f" {read!r}."
+        f"The head reads the {recipe.data.pooling} token of a text: in row {row.row} this is token"
+        f" {row.prompt_tokens:,}, {read!r}."
     )
     return [*blocks, Text(told), Text("")]
 

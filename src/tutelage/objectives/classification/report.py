@@ -31,7 +31,7 @@ WRONG_SHOWN = 10
 LABELS_SHOWN = 5  # of a row, the most probable; there may be hundreds
 
 # Which rows a reader can ask for: the first word is theirs in the page.
-FILTERS = {"all": "all", "wrong": "wrong", "unsure": f"less than {UNSURE:.0%} sure", "right": "right"}
+FILTERS = {"all": "all", "wrong": "wrong", "unsure": f"probability below {UNSURE:.0%}", "right": "right"}
 
 
 @dataclass(frozen=True)
@@ -90,13 +90,13 @@ def class_words(preparation: Preparation, recipe: Recipe | None) -> ObjectiveWor
     return ObjectiveWords(
         OBJECTIVES[preparation.objective].task,
         f"loss of the {what}, {per_row}",
-        f"{per_row} held back, of its {what}",
+        f"{per_row} of the validation rows, for the {what}",
         facts=(f"{len(preparation.classes):,} labels",),
-        lengths="tokens in a text",
+        lengths="tokens per text",
         counted="texts",
-        length_note="A label takes no token: the model reads the text and is graded on the label alone.",
-        example_note="It reads the text, without a prompt around it, and is graded on the label, which is underlined on"
-        " a tint.",
+        length_note="A label takes no token: the model reads the text, and only the label counts in the loss.",
+        example_note="The text has no prompt around it; only the label, highlighted and underlined, counts"
+        " in the loss.",
         tree_end="its label is predicted there",
     )
 
@@ -180,9 +180,10 @@ def _threshold_sentence(found: Threshold) -> str:
         return f"On the {rows:,} validation rows no threshold is better than 0.5."
     right = {name: f"{100 * one.accuracy.value:.2f} %" for name, one in (("half", half), ("chosen", chosen))}
     return (
-        f"With {quoted(found.label)} given from {found.chosen:.3f} on, which the {rows:,} validation rows choose,"
-        f" macro F1 on the test rows is {chosen.macro_f1:.3f} in place of {half.macro_f1:.3f} at 0.5, and"
-        f" {right['chosen']} are right in place of {right['half']} (McNemar's p {format_p(found.p)})."
+        f"With a threshold of {found.chosen:.3f} for {quoted(found.label)}, chosen on the {rows:,}"
+        f" validation rows, macro F1 on the test rows is {chosen.macro_f1:.3f} instead of"
+        f" {half.macro_f1:.3f} at 0.5, and {right['chosen']} are right instead of {right['half']} (McNemar's"
+        f" p {format_p(found.p)})."
     )
 
 
@@ -195,7 +196,7 @@ def class_steps(run: str, question: SamplePrompt | None, *, is_exported: bool) -
     """Return the commands that go on with a trained classification."""
     steps = [] if question is None else [NextStep("Classify a text", classify_command(run, question))]
     if not is_exported:
-        steps.append(NextStep("Take the model to another program", f"tutelage export {run} --to hf"))
+        steps.append(NextStep("Export the model for other programs", f"tutelage export {run} --to hf"))
     return steps
 
 

@@ -46,8 +46,8 @@ def require_text_and_label(row: Conversation) -> None:
     if not row.is_labelled:
         raise DataError(
             "data.not_text_and_label",
-            f"Row {row.row} has the format {row.format}, and a classification needs rows of a text and a label. Name"
-            " their fields with --map text=NAME --map label=NAME.",
+            f"Row {row.row} has the format {row.format}, but classification needs rows with a text and a"
+            " label. Name their fields with --map text=NAME --map label=NAME.",
             row=row.row,
         )
 
@@ -83,8 +83,8 @@ def check_classes(splits: Mapping[str, PreparedRows], labels: Labels, source: st
     if len(labels.classes) < 2:
         raise DataError(
             "data.single_label",
-            f"{source}: every row has the label {quoted(labels.classes[0])}, and a classification needs two labels or"
-            " more. Add rows with another label, or name the right field with --map label=NAME.",
+            f"{source}: every row has the label {quoted(labels.classes[0])}, but classification needs at"
+            " least two labels. Add rows with another label, or name the right field with --map label=NAME.",
         )
     trained = set(splits["train"].labels.tolist())
     if labels.sets:
@@ -94,8 +94,8 @@ def check_classes(splits: Mapping[str, PreparedRows], labels: Labels, source: st
         named = ", ".join(map(quoted, missing[:ROWS_NAMED]))
         raise DataError(
             "data.label_not_in_training",
-            f"{source}: no training row has the label {named}, so it could never be learnt. Add rows with it, remove"
-            " them, or raise data.train_size.",
+            f"{source}: no training row has the label {named}, so the model cannot learn it. Add training"
+            " rows with it, remove the rows that have it, or raise data.train_size.",
         )
 
 

@@ -61,7 +61,7 @@ class UndesirableReading:
 
     def read(self, variant: str, model: CausalModel, told: Progress) -> None:
         """Let a model read the undesirable answers."""
-        advance = told("reads the undesirable answers", len(self.undesirable))
+        advance = told("scores the undesirable answers", len(self.undesirable))
         self.log_probs[variant] = reference_log_probs(model, self.undesirable, progress=advance)
 
     def judge(
@@ -85,8 +85,8 @@ def evaluate_judged(inputs: EvaluationInputs) -> Evaluated:
     if not desirable:
         raise DataError(
             "evaluate.no_test_rows",
-            "No test row has a desirable answer, and the models' own answers are compared with those. Evaluate more"
-            " rows, or prepare again with a larger data.test_size.",
+            "No test row has a desirable answer to compare the models' own answers with. Evaluate more rows,"
+            " or prepare again with a larger data.test_size.",
         )
     reading = UndesirableReading(desirable, undesirable, inputs.trained.recipe.preference)
     return evaluate(inputs, desirable, reading)
@@ -134,7 +134,10 @@ def with_margin(result: dict[str, Any], found: dict[str, Any]) -> dict[str, Any]
     """Return the figures of KTO: the verdict on the margin decides, that on the answers stands beside it."""
     sentence, length = found["sentence"], result["length"]
     if length is not None:
-        sentence += f" Its own answers went from {length['base']:.1f} to {length['tuned']:.1f} tokens."
+        sentence += (
+            f" The mean length of its own answers went from {length['base']:.1f} to {length['tuned']:.1f}"
+            " tokens."
+        )
     own = own_verdict(result, found["verdict"], sentence, references="desirable")
     return {**result, **own, "figures": found["figures"]}
 
@@ -160,11 +163,12 @@ def _word(margin: Margin, clusters: int) -> Word:
 
 def _sentence(word: Word, margin: Margin, rows: Mapping[str, int]) -> str:
     if margin.mean is None:
-        return f"No test row has an undesirable answer, so that there is no margin: {word}."
+        return f"No test row has an undesirable answer, so there is no margin: {word}."
     interval = "" if margin.low is None else f" (95 % interval {margin.low:+.2f} to {margin.high:+.2f})"
     return (
-        f"On the test rows the mean reward of {rows['desirable']:,} desirable answers less that of"
-        f" {rows['undesirable']:,} undesirable ones is {margin.mean:+.2f}{interval}; untuned it is 0: {word}."
+        f"On the test rows, the margin between the mean rewards of {rows['desirable']:,} desirable and"
+        f" {rows['undesirable']:,} undesirable answers is {margin.mean:+.2f}{interval}; for the base model"
+        f" it is 0: {word}."
     )
 
 

@@ -19,10 +19,10 @@ from tutelage.run.artifacts import Preparation
 from tutelage.run.evaluation import AnswerBits, AnswerEvaluation, Evaluation
 
 WRONG_SHOWN = 5
-LOSS = "KTO loss of an answer"
+LOSS = "KTO loss per answer"
 MEANINGS = {
-    "desirable": "how surprised the model is by answers with the label true",
-    "undesirable": "how surprised it is by those with the label false",
+    "desirable": "answers with the label true; fewer bits per byte mean a higher probability",
+    "undesirable": "answers with the label false",
 }
 
 
@@ -39,7 +39,7 @@ class ShownAnswer:
 
 def kto_words(preparation: Preparation, recipe: Recipe | None) -> ObjectiveWords:
     """Return the words for the losses and rows of KTO."""
-    return ObjectiveWords(OBJECTIVES[preparation.objective].task, LOSS, f"{LOSS} held back")
+    return ObjectiveWords(OBJECTIVES[preparation.objective].task, LOSS, f"{LOSS} on the validation rows")
 
 
 def kto_section(evaluation: Evaluation, read_lines: ReadLines) -> Section:
@@ -57,7 +57,7 @@ def kto_section(evaluation: Evaluation, read_lines: ReadLines) -> Section:
                 "Length of its own answers",
                 f"{length.base:.1f}",
                 f"{length.tuned:.1f}",
-                "tokens; preferences often make answers longer",
+                "tokens; preference training often makes answers longer",
             )
         )
     return Section(
@@ -67,8 +67,8 @@ def kto_section(evaluation: Evaluation, read_lines: ReadLines) -> Section:
         headline=Headline(evaluation.verdict.capitalize(), evaluation.sentence, evaluation.verdict),
         links=[("kto", "Desirable answers")],
         key_figures=key_figures,
-        about_metrics="The desirable answers are the references here. The margin above decides the verdict of the run;"
-        " among these metrics only the marked one counts,",
+        about_metrics="The desirable answers are the references here. The margin above decides the verdict"
+        " of the run; of these metrics only the marked one counts,",
     )
 
 
@@ -121,8 +121,8 @@ def describe_margin(figures: Mapping[str, float]) -> str | None:
     if "margin" not in figures:
         return None
     return (
-        f"The mean reward is {figures['desirable_reward']:+.2f} for desirable and"
-        f" {figures['undesirable_reward']:+.2f} for undesirable validation answers then, a margin of"
+        f"At that step, the mean reward on the validation rows is {figures['desirable_reward']:+.2f} for desirable"
+        f" and {figures['undesirable_reward']:+.2f} for undesirable answers, a margin of"
         f" {figures['margin']:+.2f}; the KL term is {figures['kl']:.2f} nats."
     )
 

@@ -25,8 +25,8 @@ def require_label(conversation: Conversation) -> None:
     if conversation.is_desirable is None:
         raise DataError(
             "data.kto_label_missing",
-            f"Row {conversation.row} has no label that is true or false, and KTO needs one in each row. Name its field"
-            " with --map label=NAME.",
+            f"Row {conversation.row} has no true or false label, but KTO needs one in each row. Name its"
+            " field with --map label=NAME.",
             row=conversation.row,
         )
 

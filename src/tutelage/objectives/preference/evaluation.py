@@ -85,7 +85,7 @@ class RejectedReading:
 
     def read(self, variant: str, model: CausalModel, told: Progress) -> None:
         """Let a model read the rejected answers."""
-        advance = told("reads the rejected answers", len(self.rejected))
+        advance = told("scores the rejected answers", len(self.rejected))
         self.log_probs[variant] = reference_log_probs(model, self.rejected, progress=advance)
         self.dtype = model.compute_dtype
 
@@ -247,21 +247,23 @@ def _word(accuracy: Mapping[str, float] | None, clusters: int) -> Word:
 def _sentence(word: Word, figures: Mapping[str, Any], length: Mapping[str, Any] | None) -> str:
     accuracy, likelier, ties = figures["accuracy_without_ties"], figures["chosen_likelier"], figures["ties"]
     if accuracy is None:
-        moved = f"On all {figures['rows']:,} test pairs the margin is within rounding, a tie: {word}."
+        moved = f"On all {figures['rows']:,} test pairs the margin is within rounding error (a tie): {word}."
     else:
-        apart = f" ({ties:,} more are ties: their margin is within rounding)" if ties else ""
+        apart = f" ({ties:,} more are ties: their margin is within rounding error)" if ties else ""
         moved = (
-            f"On {accuracy['value']:.1%} of {figures['rows'] - ties:,} test pairs{apart} the tuned model moved towards"
-            f" the chosen answer (95 % interval {accuracy['low']:.1%} to {accuracy['high']:.1%}; chance is 50 %):"
-            f" {word}."
+            f"On {accuracy['value']:.1%} of {figures['rows'] - ties:,} test pairs{apart} the fine-tuned"
+            f" model moved towards the chosen answer (95 % interval {accuracy['low']:.1%} to"
+            f" {accuracy['high']:.1%}; chance is 50 %): {word}."
         )
     told = (
-        f"{moved} It finds the chosen"
-        f" answer the likelier one on {likelier['tuned']['value']:.1%}; the base model did on"
-        f" {likelier['base']['value']:.1%}."
+        f"{moved} It gives the chosen answer the higher probability on {likelier['tuned']['value']:.1%}, the"
+        f" base model on {likelier['base']['value']:.1%}."
     )
     if length is not None:
-        told += f" Its own answers went from {length['base']:.1f} to {length['tuned']:.1f} tokens."
+        told += (
+            f" The mean length of its own answers went from {length['base']:.1f} to {length['tuned']:.1f}"
+            " tokens."
+        )
     return told.replace("%", " %").replace("  %", " %")
 
 

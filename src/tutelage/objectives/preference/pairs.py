@@ -22,7 +22,7 @@ def rejected_of(rows: PreparedRows) -> PreparedRows:
     if REJECTED not in rows.answers:
         raise RunFolderError(
             "run.file_missing",
-            "The rejected answers of the prepared rows are gone. Prepare the run again with --overwrite.",
+            "The rejected answers of the prepared rows are missing. Prepare the run again with --overwrite.",
         )
     return rows.answers[REJECTED]
 

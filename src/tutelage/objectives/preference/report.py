@@ -28,8 +28,8 @@ from tutelage.run.folder import PREFERENCES
 WRONG_SHOWN = 5
 
 MEANINGS: Mapping[PreferenceAnswer, str] = {
-    "chosen": "how surprised the model is by the answer that was preferred",
-    "rejected": "how surprised it is by the other one",
+    "chosen": "the preferred answer; fewer bits per byte mean a higher probability",
+    "rejected": "the other answer",
 }
 
 
@@ -55,13 +55,13 @@ class Preference:
 
 def preference_words(preparation: Preparation, recipe: Recipe | None) -> ObjectiveWords:
     """Return the words for the losses and pairs of a preference tuning; without a recipe the loss has no name."""
-    axis = load_loss(recipe.preference.loss).axis if recipe else "loss of a pair"
+    axis = load_loss(recipe.preference.loss).axis if recipe else "loss per pair"
     return ObjectiveWords(
         OBJECTIVES[preparation.objective].task,
         axis,
-        f"{axis} held back",
+        f"{axis} on the validation pairs",
         rows="pairs",
-        lengths="tokens in a prompt with one of its answers",
+        lengths="tokens in a prompt with one answer",
         counted="answers",
         tree_rows=", each with both of its answers,",
         tree_leaf="answer",
@@ -87,8 +87,8 @@ def preference_section(evaluation: Evaluation, read_lines: ReadLines) -> Section
         headline=Headline(word.capitalize(), evaluation.sentence, word),
         links=[("preference", "Preferences")],
         key_figures=_key_figures(figures, _answers(evaluation).length),
-        about_metrics="The chosen answers are the references here. The preferences above decide the verdict of the run;"
-        " among these metrics only the marked one counts,",
+        about_metrics="The chosen answers are the references here. The preferences above decide the verdict"
+        " of the run; of these metrics only the marked one counts,",
     )
 
 
@@ -126,14 +126,17 @@ def _key_figures(figures: PreferenceFigures, length: LengthFigures | None) -> li
             "Chosen answer more likely",
             before,
             after,
-            "share of the test pairs; half of them would be chance",
+            "share of the test pairs; chance is 50 %",
         )
     ]
     if length is not None:
         before, after = (f"{tokens:.1f}" for tokens in (length.base, length.tuned))
         found.append(
             KeyFigure(
-                "Length of its own answers", before, after, "tokens; preferences often make answers longer"
+                "Length of its own answers",
+                before,
+                after,
+                "tokens; preference training often makes answers longer",
             )
         )
     return found
@@ -145,7 +148,7 @@ def preference_results(evaluation: Evaluation) -> list[Block]:
     return [
         Text(""),
         kinds_table((side, found.rewards[side], bits) for side, bits in found.bits_per_byte.items()),
-        Text(f"The margin between the rewards is {found.margin.mean:+.2f} on average."),
+        Text(f"The mean margin between the rewards is {found.margin.mean:+.2f}."),
         Text(""),
         Heading(evaluation.sentence),
     ]
@@ -153,10 +156,10 @@ def preference_results(evaluation: Evaluation) -> list[Block]:
 
 def describe_margins(figures: Mapping[str, float]) -> str | None:
     """Say what a training has come to on the validation pairs."""
-    ties = f" and {figures['ties']:.0%} are ties, within rounding" if figures["ties"] else ""
+    ties = f" and {figures['ties']:.0%} are ties (margin within rounding error)" if figures["ties"] else ""
     return (
-        f"Of the validation pairs {figures['accuracy']:.0%} are the right way round then{ties}, by a margin of"
-        f" {figures['margin']:+.2f} on average (rewards {figures['chosen_reward']:+.2f} for chosen and"
+        f"At that step, {figures['accuracy']:.0%} of the validation pairs favour the chosen answer{ties}; the mean"
+        f" margin is {figures['margin']:+.2f} (mean rewards {figures['chosen_reward']:+.2f} for chosen and"
         f" {figures['rejected_reward']:+.2f} for rejected answers)."
     )
 

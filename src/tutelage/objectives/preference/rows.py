@@ -44,8 +44,9 @@ def require_pair(conversation: Conversation) -> None:
     if conversation.format != FORMAT or conversation.rejected is None:
         raise DataError(
             "data.not_preference",
-            f"Row {conversation.row} has the format {conversation.format}, and preference tuning needs rows with a"
-            " chosen and a rejected answer. Name their fields with --map chosen=NAME --map rejected=NAME.",
+            f"Row {conversation.row} has the format {conversation.format}, but preference tuning needs rows"
+            " with a chosen and a rejected answer. Name their fields with --map chosen=NAME --map"
+            " rejected=NAME.",
             row=conversation.row,
         )
 
