@@ -154,7 +154,7 @@ def test_a_dry_run_asks_nothing(data, tmp_path):
     ("words", "said"),
     [
         (["generate", "rows.json", "a.csv", "--rows", "0", "--model", "gguf:a"], "--rows is 0"),
-        (["generate", "rows.json", "a.csv", "--rows", "1", "--model", "gpt"], "'gpt' names no language model."),
+        (["generate", "rows.json", "a.csv", "--rows", "1", "--model", "gpt"], "'gpt' is not the name"),
         (["generate", "rows.json", "a.csv", "--rows", "1", "--model", "gguf:a.gguf"], "a.gguf cannot be read"),
         (["generate", "rows.json", "a.csv", "--rows", "1", "--model", "gguf:a", "--temperature", "-1"],
          "--temperature is -1.0, but it must be at least 0"),

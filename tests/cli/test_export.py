@@ -194,7 +194,7 @@ def test_a_wrong_template_is_not_published(tutelage, run, few_prompts, in_this_p
     with patch("tutelage.export.export.make_style", wrong):
         refused = tutelage("export", run.root, "--to", "peft")
     assert refused.code == 6
-    assert "chat template writes 2 of 2 conversations otherwise" in refused.err
+    assert "chat template renders 2 of 2 conversations differently" in refused.err
     assert {path.name for path in run.export.iterdir()} == {"rejected-peft.json"}
     assert read_json(run.export / "rejected-peft.json")["evidence"]
 
@@ -278,8 +278,8 @@ def test_the_card_holds_the_facts_of_the_run(tutelage, run, unread):
         preparation["sha256"],
         preparation["model_sha256"],
         f"{training['loss']['before']:.3f} before, {training['loss']['best']:.3f} after (nats per token)",
-        "LoRA, rank 2, alpha 32.0, 2 steps, 8 rows a step",
-        "It was not evaluated.",
+        "LoRA, rank 2, alpha 32.0, 2 steps, 8 rows per step",
+        "This model was not evaluated.",
         f"row has {preparation['tokens']['longest']:,} tokens",
         "PeftModel.from_pretrained",
         # vLLM would else take the base model's own template, and it knows bounds on ranks alone.

@@ -132,7 +132,7 @@ def test_a_remote_judge_in_a_recipe_is_refused_before_anything_is_done(tutelage,
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["--judge", "llama3"], "names no language model"),
+        (["--judge", "llama3"], "is not the name of a language model"),
         (["--judge", "gguf:none.gguf"], "cannot be read"),
         (["--labels", "labels.json"], "there is no judge"),
         (["--judge", "ollama:a", "--labels", "none.json"], "do not exist"),

@@ -136,12 +136,12 @@ def test_a_whole_conversation_ends_with_the_end_of_turn():
 @pytest.mark.parametrize(
     ("said", "told"),
     [
-        ((), "has no question"),
-        ((("system", "a"),), "no question"),
-        ((("assistant", "a"),), "turn 1 is of assistant"),
-        ((("user", "a"), ("user", "b")), "turn 2 is of user"),
-        ((("user", "a"), ("assistant", "b"), ("tool", "c")), "turn 3 is of tool"),
-        ((("user", ["a"]),), "plain texts"),
+        ((), "has no user message"),
+        ((("system", "a"),), "no user message"),
+        ((("assistant", "a"),), "turn 1 has the role assistant"),
+        ((("user", "a"), ("user", "b")), "turn 2 has the role user"),
+        ((("user", "a"), ("assistant", "b"), ("tool", "c")), "turn 3 has the role tool"),
+        ((("user", ["a"]),), "not plain text"),
     ],
 )
 def test_a_conversation_that_the_style_cannot_hold_is_refused_by_the_template(said, told):

@@ -134,9 +134,9 @@ def test_a_coarse_quantisation_is_told_of_and_not_refused(reference, margin):
 @pytest.mark.parametrize(
     ("broken", "told"),
     [
-        (replace(SAME, ids=[[1, 2, 2], *SAME.ids[1:]]), "1 of 200 prompts get other token ids"),
+        (replace(SAME, ids=[[1, 2, 2], *SAME.ids[1:]]), "1 of 200 prompts get different token ids"),
         (replace(SAME, rendered=["another chat"]), "chat template"),
-        (replace(SAME, log_probs=LOG_PROBS * np.nan), "no finite numbers"),
+        (replace(SAME, log_probs=LOG_PROBS * np.nan), "not finite"),
     ],
 )
 def test_other_ids_a_wrong_template_and_broken_numbers_are_never_the_model(reference, broken, told):

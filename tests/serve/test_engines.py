@@ -42,7 +42,7 @@ def test_llama_cpp_answers_where_there_is_a_verified_export(exported_run):
     assert file.answers_equal == file.prompts > 0
     made = opened(exported_run, "auto")
     assert isinstance(made.engine, LlamaEngine)
-    assert f"llama.cpp from {file.path}" in made.description
+    assert f"llama.cpp serves `tuned` from {file.path}" in made.description
     assert made.served.context == 64
 
 
@@ -50,8 +50,11 @@ def test_torch_answers_where_there_is_none_or_where_that_is_asked_for(tuned_run,
     assert isinstance(opened(exported_run, "torch").engine, TorchEngine)
     made = opened(tuned_run, "auto")
     assert isinstance(made.engine, TorchEngine)
-    assert f"there is no export as GGUF; `tutelage export {tuned_run.root} --to gguf`" in made.description
-    with pytest.raises(RecipeError, match=r"llama\.cpp cannot answer .* there is no export as GGUF"):
+    assert (
+        f"there is no GGUF export; create one with `tutelage export {tuned_run.root} --to gguf`"
+        in made.description
+    )
+    with pytest.raises(RecipeError, match=r"llama\.cpp cannot serve .* there is no GGUF export"):
         opened(tuned_run, "llama.cpp")
 
 
@@ -91,11 +94,11 @@ def nothing_said(run):
         (other_bytes, "is not the file that was verified"),
         (no_file, "is not the file that was verified"),
         (said(verified_with="transformers' GGUF loader"), "verified without llama.cpp"),
-        (said(answers_equal="many"), "does not say what was verified"),
-        (said(sha256={}), "does not say what was verified"),
-        (said(prompts=math.inf), "does not say what was verified"),
-        (cut_short, "does not say what was verified"),
-        (nothing_said, "does not say what was verified"),
+        (said(answers_equal="many"), "does not record which file was verified"),
+        (said(sha256={}), "does not record which file was verified"),
+        (said(prompts=math.inf), "does not record which file was verified"),
+        (cut_short, "does not record which file was verified"),
+        (nothing_said, "does not record which file was verified"),
     ],
 )
 def test_a_file_that_was_not_verified_is_not_served(copied, damage, told):
@@ -107,7 +110,7 @@ def test_a_file_that_was_not_verified_is_not_served(copied, damage, told):
 
 def test_rounded_weights_are_not_taken_for_those_of_the_run(copied):
     said(format="q8_0", sha256={"model-q8_0.gguf": ""})(copied)
-    assert "kept as q8_0, whose answers are only near those of the run" in verified_file(
+    assert "stored as q8_0, so its answers only approximate the run's" in verified_file(
         copied.export, copied.name
     )
 
@@ -149,7 +152,7 @@ def pieces_of(said, *, stop=()):
     [
         ([RuntimeError("no such weights")], "RuntimeError: no such weights"),
         ([{"error": {"message": "the context is full"}}], "the context is full"),
-        ([], "llama.cpp ended an answer without saying why"),
+        ([], "llama.cpp ended an answer without a finish reason"),
     ],
 )
 def test_who_asks_hears_of_an_answer_that_fails(said, told):

@@ -24,14 +24,14 @@ def require_gguf_support(family: str, tokenizer: Any) -> None:
         )
         raise ModelError(
             "export.converter_not_installed",
-            f"{what} is written as GGUF by llama.cpp's converter alone, which is not installed:"
-            f" {install_command('converter')}. Or export with --to hf.",
+            f"{what} needs llama.cpp's converter for GGUF, which is not installed. Install it with"
+            f" `{install_command('converter')}`, or export with --to hf.",
         )
     if not is_installed() and not is_read_back(family, tokenizer):
         raise ModelError(
             "export.llama_cpp_not_installed",
-            "A GGUF file of this model can be verified by llama.cpp alone, which is not installed:"
-            f" {install_command('judges')}. Or export with --to hf.",
+            "A GGUF file of this model needs llama.cpp for verification, which is not installed. Install it"
+            f" with `{install_command('judges')}`, or export with --to hf.",
         )
 
 
@@ -47,7 +47,7 @@ def convert(folder: Path, gguf: Path) -> None:
     )
     if done.returncode or not gguf.is_file():
         raise_if_out_of_memory(done.returncode, done.stderr)
-        last = (done.stderr.strip().splitlines() or [f"it ended with code {done.returncode}"])[-1]
+        last = (done.stderr.strip().splitlines() or [f"it exited with code {done.returncode}"])[-1]
         raise ModelError(
             "export.conversion_failed",
             f"llama.cpp's converter could not write this model as GGUF: {last[:300]}. Export with --to hf.",

@@ -55,7 +55,7 @@ def export_answering(
     with waiting("Merging the weights"):
         needs_merged = any(target.needs_merged for target in made)
         merged = load_merged(source, trained.weights, recipe.tuning) if needs_merged else None
-    with waiting("The run's model answers"):
+    with waiting("Generating answers with the run's model"):
         reference = ask_reference(
             held_out,
             # As evaluation does, but in float32, so that no rounding hides a difference.
@@ -120,8 +120,9 @@ def write_export(
             write_json(folder / rejected_name(target), asdict(comparison))
             raise ExportError(
                 "export.not_the_trained_model",
-                f"The {target} export is not the model that {trained.name} trained: {comparison.mismatch}. It was not"
-                f" published. {folder / rejected_name(target)} shows what differed; please report it.",
+                f"The {target} export does not behave like the model of {trained.name}:"
+                f" {comparison.mismatch}. It was not published. {folder / rejected_name(target)} lists the"
+                " differences; please report this as a bug.",
             )
         size = sum(file.stat().st_size for file in staged.rglob("*") if file.is_file())
     exported = Exported(target, precision, place, size, verified_with, comparison)

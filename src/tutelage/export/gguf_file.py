@@ -96,7 +96,7 @@ def named_tensors(module: Any, architecture: str) -> Iterator[tuple[str, np.ndar
         if name is None:
             raise ModelError(
                 "export.unknown_tensor",
-                f"This model has a weight that llama.cpp has no name for: {own}. Export with --to hf.",
+                f"llama.cpp has no name for the weight {own} of this model. Export with --to hf.",
             )
         if name == "output.weight" and tied:
             continue  # llama.cpp takes the input embeddings where there is no other head
@@ -106,8 +106,8 @@ def named_tensors(module: Any, architecture: str) -> Iterator[tuple[str, np.ndar
         if architecture != "llama":
             raise ModelError(
                 "export.rope_not_supported",
-                f"Scaled rotary positions of the family {config.model_type!r} cannot be written as GGUF here."
-                " Export with --to hf, and convert that folder with llama.cpp's own convert_hf_to_gguf.py.",
+                f"Tutelage cannot write the scaled rotary embeddings of the family {config.model_type!r} as"
+                " GGUF. Export with --to hf, and convert that folder with llama.cpp's convert_hf_to_gguf.py.",
             )
         yield "rope_freqs.weight", factors.numpy()
 
@@ -147,7 +147,8 @@ def _frequency_factors(module: Any) -> torch.Tensor | None:
     if rotary.attention_scaling != 1 or rotary.rope_type in ("dynamic", "longrope"):
         raise ModelError(
             "export.rope_not_supported",
-            f"Rotary positions of the type {rotary.rope_type!r} cannot be written as GGUF here. Export with --to hf.",
+            f"Tutelage cannot write rotary embeddings of the type {rotary.rope_type!r} as GGUF. Export with"
+            " --to hf.",
         )
     used = rotary.inv_freq.float()  # (head size / 2,)
     theta = module.config.rope_parameters["rope_theta"]

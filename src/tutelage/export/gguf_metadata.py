@@ -75,9 +75,9 @@ def other_end_tokens(source: ModelSource, style: Style, *, end_of_text: int | No
         tokens = ", ".join(f"`{style.tokenizer.convert_ids_to_tokens(number)}`" for number in further)
         raise ModelError(
             "export.too_many_end_tokens",
-            f"This model ends its answers at {tokens} too, and a GGUF file can name one of these alone. Export with"
-            " --to hf; or leave those that it never writes out of eos_token_id in the base's generation_config.json"
-            " and config.json, and train again.",
+            f"This model also ends its answers at {tokens}, but a GGUF file can name only one of these."
+            " Export with --to hf; or remove those that it never generates from eos_token_id in the base"
+            " model's generation_config.json and config.json, and train again.",
         )
     return further
 

@@ -35,28 +35,28 @@ license: {(source.license or "other").lower()}
 tags: [{recipe.objective.tag}, tutelage]
 ---
 
-# {source.name}, tuned on {preparation.source}
+# {source.name}, fine-tuned on {preparation.source}
 
-## What it was made of
+## Training
 
 - Base model: {source.name} (SHA-256 {source.fingerprint}), license {source.license or "not stated"}{further}
 - Data: {preparation.source} (SHA-256 {preparation.sha256}), license {recipe.data.license or "not stated"}
-- Rows: {rows.train:,} to train, {rows.test:,} to test, {rows.validation:,} to validate
-- Prompt style: `{recipe.data.prompt_template}`; an answer ends with `{preparation.end_of_turn}`
+- Rows: {rows.train:,} train, {rows.test:,} test, {rows.validation:,} validation
+- Prompt template: `{recipe.data.prompt_template}`; an answer ends with `{preparation.end_of_turn}`
 - Recipe: {describe_recipe(recipe)}
 - {describe_losses(trained)}
 
-## How good it is
+## Evaluation
 
 {_evaluation(evaluation)}
 
-## Limits
+## Limitations
 
-It was tuned on one set of rows, and the figures above are of rows like them. It can be wrong with confidence, and
-nothing was done to make it safe. Ask it in the prompt style above, which every file here brings along. Its longest
-row has {preparation.tokens.longest:,} tokens; nothing longer was tried.
+It was fine-tuned on one data set, and the figures above apply to similar rows. It can be confidently wrong, and
+nothing was done to make it safe. Prompt it with the template above, which every file here includes. Its longest
+row has {preparation.tokens.longest:,} tokens; longer inputs were not tested.
 
-## How to load it
+## Usage
 
 {told}
 """
@@ -74,14 +74,14 @@ def _base_words(source: ModelSource) -> dict[str, str]:
         told = f"`BASE` stands for the {kind} {source.name}, whose weights have the SHA-256 {source.fingerprint}."
         return {"base": '"BASE"', "vllm_base": "BASE", "where": told}
     hub = source.original
-    told = f"The base is `{hub.name}` on the Hugging Face hub" + (
+    told = f"The base is `{hub.name}` on the Hugging Face Hub" + (
         f", revision `{hub.revision}`." if hub.revision else "."
     )
     if source.gguf:
         told += (
-            f" The adapter was trained on, and verified with, a 4-bit quantisation of it ({source.name}), dequantised;"
-            " on the original's own weights answers can differ a little. The weights it was verified with, adapter"
-            " merged, are written by `tutelage export RUN --to hf`."
+            f" The adapter was trained and verified on a dequantised 4-bit version of it ({source.name}); on"
+            " the original weights, answers can differ slightly. `tutelage export RUN --to hf` writes the"
+            " weights that it was verified with, including the merged adapter."
         )
     at = f', revision="{hub.revision}"' if hub.revision else ""
     vllm = f"{hub.name} --revision {hub.revision}" if hub.revision else hub.name
@@ -102,8 +102,8 @@ def describe_recipe(recipe: Recipe) -> str:
     training = recipe.training
     length = f"{training.max_steps:,} steps" if training.max_steps else f"{training.num_train_epochs} epochs"
     return (
-        f"{kind}, {length}, {training.per_device_train_batch_size} rows a step,"
-        f" learning rate {training.learning_rate}, seed {training.seed}"
+        f"{kind}, {length}, {training.per_device_train_batch_size} rows per step, learning rate"
+        f" {training.learning_rate}, seed {training.seed}"
     )
 
 
@@ -118,14 +118,18 @@ def describe_losses(trained: TrainedModel) -> str:
 
 def _evaluation(found: AnswerEvaluation | None) -> str:
     if found is None:
-        return "It was not evaluated."
+        return "This model was not evaluated."
     lines = ["| metric | base | tuned | difference | 95 % interval |", "| --- | ---: | ---: | ---: | --- |"]
     for name, value in found.metrics.items():
         low, high = ("—" if bound is None else f"{bound:+.2f}" for bound in (value.low, value.high))
         lines.append(
             f"| {name} | {value.base:.2f} | {value.tuned:.2f} | {value.difference:+.2f} | {low} to {high} |"
         )
-    told = found.general_text.sentence if found.general_text else "What it forgot was not measured."
+    told = (
+        found.general_text.sentence
+        if found.general_text
+        else ("Regression on general text was not measured.")
+    )
     return "\n".join([found.sentence, "", *lines, "", told])
 
 

@@ -73,8 +73,8 @@ def frame_of(renderer: PromptRenderer) -> Frame:
     if after_second != after_question or not between.startswith(end):
         raise ModelError(
             "export.template_not_regular",
-            "This model's chat template writes later turns otherwise than the first, so that no other runtime could"
-            " be given it. Choose another data.prompt_template.",
+            "This model's chat template writes later turns differently than the first, so other runtimes"
+            " cannot use it. Choose another data.prompt_template.",
         )
     return Frame(opening, between, after_question, end, _system(renderer, after_question))
 
@@ -114,16 +114,18 @@ def jinja_template(frame: Frame) -> str:
         if system
         else f"{{{{- {said['opening']} -}}}}{{%- set turns = messages -%}}"
     )
-    wanted = "'a question of the user first, then answers and questions in turn'"
+    wanted = "'a user message first, then alternating assistant and user messages'"
     return (
-        f"{begin}{{%- if not turns -%}}{{{{- raise_exception('The conversation has no question.') -}}}}{{%- endif -%}}"
+        f"{begin}{{%- if not turns -%}}"
+        "{{- raise_exception('The conversation has no user message.') -}}{%- endif -%}"
         "{%- for turn in turns -%}"
         "{%- if turn['role'] != ['user', 'assistant'][loop.index0 % 2] -%}"
-        "{{- raise_exception('This model was tuned on ' + "
+        "{{- raise_exception('This model was fine-tuned on ' + "
         f"{wanted}"
-        " + '; turn ' + loop.index | string + ' is of ' + turn['role'] + '.') -}}{%- endif -%}"
+        " + '; turn ' + loop.index | string + ' has the role ' + turn['role'] + '.') -}}{%- endif -%}"
         "{%- if turn['content'] is not string or turn.get('tool_calls') -%}"
-        "{{- raise_exception('This model was tuned on plain texts; turn ' + loop.index | string + ' is none.') -}}"
+        "{{- raise_exception('This model was fine-tuned on plain text; turn ' + loop.index | string"
+        " + ' is not plain text.') -}}"
         "{%- endif -%}"
         "{%- if turn['role'] == 'user' -%}"
         f"{{%- if not loop.first -%}}{{{{- {said['next_question']} -}}}}{{%- endif -%}}"

@@ -179,11 +179,11 @@ def reload(module: str, job: Path) -> None:
     done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
     if done.returncode:
         raise_if_out_of_memory(done.returncode, done.stderr)
-        last = (done.stderr.strip().splitlines() or [f"it ended with code {done.returncode}"])[-1]
+        last = (done.stderr.strip().splitlines() or [f"it exited with code {done.returncode}"])[-1]
         raise ExportError(
             "export.cannot_be_loaded",
-            f"The export could not be loaded again, so it was not published: {last[:300]}."
-            " The runtime that reads it may not know this kind of model; try another --to.",
+            f"The export could not be loaded again, so it was not published: {last[:300]}. The runtime may"
+            " not support this architecture; try another --to.",
         )
 
 
@@ -223,13 +223,14 @@ def judge(
     if not job.prompts:
         mismatch = f"none of {reference.left_out} prompts could be compared"
     elif different_ids:
-        mismatch = f"{len(different_ids)} of {len(job.texts)} prompts get other token ids"
+        mismatch = f"{len(different_ids)} of {len(job.texts)} prompts get different token ids"
     elif different_texts:
         mismatch = (
-            f"the chat template writes {len(different_texts)} of {len(own.rendered)} conversations otherwise"
+            f"the chat template renders {len(different_texts)} of {len(own.rendered)} conversations"
+            " differently"
         )
     elif not np.isfinite(kl):
-        mismatch = "its log-probabilities are no finite numbers"
+        mismatch = "its log-probabilities are not finite"
     elif precision in ("f32", "f16"):
         mismatch = _beyond_the_rule(equal, len(job.prompts), margins, is_half=precision == "f16")
         if mismatch and rounded and precision == "f16":
@@ -256,7 +257,7 @@ def _different(own: Sequence[Any], found: Sequence[Any]) -> list[int]:
 
 def _beyond_the_rule(equal: int, prompts: int, margins: Sequence[float], *, is_half: bool) -> str | None:
     """Say how answers break the rule of float32, or that of half precision: of a hundred, one at a tie."""
-    told = f"only {equal} of {prompts} greedy answers are those of the run"
+    told = f"only {equal} of {prompts} greedy answers match the run's"
     if not is_half:
         return told if equal < prompts else None
     if equal < HALF_PRECISION_SHARE * prompts:
@@ -283,6 +284,7 @@ def _beyond_rounding(
     if max(lost) > TIE_NATS:
         return (
             f"an answer has a token that is {max(lost):.3f} nats less likely in half precision than the best"
+            " token"
         )
     return None
 

@@ -21,7 +21,7 @@ def completion_reply(body: Any) -> Reply:
         text, has_thought = _text_of(message)
     except (LookupError, TypeError, AttributeError) as fault:
         said = error_in(body).text
-        told = f"it sent no chat completion{f', but an error: {brief(said)}' if said else ''}"
+        told = f"it returned no chat completion{f', but an error: {brief(said)}' if said else ''}"
         raise PassingError("llm.malformed_response", told) from fault
     usage = body.get("usage")
     used = usage if isinstance(usage, dict) else {}
@@ -34,7 +34,7 @@ def ollama_reply(body: Any) -> Reply:
     try:
         text, has_thought = _text_of(body["message"])
     except (LookupError, TypeError, AttributeError) as fault:
-        raise PassingError("llm.malformed_response", "it sent no chat reply") from fault
+        raise PassingError("llm.malformed_response", "it returned no chat response") from fault
     used = {"prompt_tokens": body.get("prompt_eval_count"), "completion_tokens": body.get("eval_count")}
     is_cut = body.get("done_reason") == "length"
     return _reply(text, used, is_cut=is_cut, has_thought=has_thought)
@@ -55,9 +55,9 @@ def other_name(answered: object, parts: ModelName, aliases: Collection[str]) -> 
         return shown
     raise LanguageModelError(
         "llm.other_model_answered",
-        f"{parts.place} was asked for {parts.model}, but {shown} answered. Name the model that is there:"
-        f" {parts.kind}:{shown}@{parts.place}. If it is another name of the same model, accept it with"
-        f" evaluation.judge_aliases=['{shown}'], or --alias {shown} of the data verbs.",
+        f"{parts.place} answered with the model {shown} instead of {parts.model}. Use the model that is"
+        f" there: {parts.kind}:{shown}@{parts.place}. If it is another name for the same model, accept it"
+        f" with evaluation.judge_aliases=['{shown}'], or with --alias {shown} in the data commands.",
     )
 
 

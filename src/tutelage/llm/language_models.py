@@ -187,7 +187,7 @@ def _load_openai(parts: ModelName, aliases: Collection[str]) -> Send:
         except openai.APIConnectionError as fault:
             raise passing(fault.__cause__ or fault) from fault
         except (openai.OpenAIError, ValueError, RecursionError) as fault:
-            raise PassingError("llm.malformed_response", "it sent no chat completion") from fault
+            raise PassingError("llm.malformed_response", "it returned no chat completion") from fault
         reply = completion_reply(body)
         return in_use.took(question, form, reply, other_name(body.get("model"), parts, aliases))
 
@@ -224,7 +224,7 @@ def _load_ollama(parts: ModelName, aliases: Collection[str]) -> Send:
         try:
             body = response.json()
         except (ValueError, RecursionError) as fault:
-            raise PassingError("llm.malformed_response", "it sent no chat reply") from fault
+            raise PassingError("llm.malformed_response", "it returned no chat response") from fault
         reply = ollama_reply(body)
         return in_use.took(question, form, reply, other_name(body.get("model"), parts, aliases))
 
@@ -247,7 +247,8 @@ def _load_gguf(parts: ModelName, aliases: Collection[str]) -> Send:
     except RuntimeError as fault:
         raise LanguageModelError(
             "llm.cannot_load",
-            f"llama.cpp cannot load {path}. Name a whole GGUF file of a chat model, of a kind that it knows.",
+            f"llama.cpp cannot load {path}. Use a complete GGUF file of a chat model whose architecture"
+            " llama.cpp supports.",
         ) from fault
 
     def send(question: ModelRequest) -> Reply:
@@ -293,7 +294,8 @@ def _key_for(parts: ModelName) -> str | None:
     if key and not re.fullmatch("[!-~]+", key):
         raise LanguageModelError(
             "llm.malformed_key",
-            f"{KEY_VARIABLE} holds what no key has, such as a blank or a line break. Set it to the key alone.",
+            f"{KEY_VARIABLE} contains a character that no key has, such as a space or a line break. Set it"
+            " to the key alone.",
         )
     return key
 
@@ -308,4 +310,6 @@ def _require_gguf_file(path: Path) -> None:
             f"The model {path} cannot be read: {fault.strerror}. Name a GGUF file, as in gguf:judge.gguf.",
         ) from fault
     if begins != b"GGUF":
-        raise LanguageModelError("llm.not_gguf", f"{path} is no GGUF file. Name one, as in gguf:judge.gguf.")
+        raise LanguageModelError(
+            "llm.not_gguf", f"{path} is not a GGUF file. Name one, as in gguf:judge.gguf."
+        )

@@ -59,21 +59,22 @@ def parse_model_name(name: str) -> ModelName:
     if secret == "address":
         raise LanguageModelError(
             "llm.secret_in_url",
-            f"The address {without_secrets(address)} of {without_secrets(model)} carries more than host, port and path."
-            f" A key is taken from the environment variable {KEY_VARIABLE} alone, so that it comes into no file.",
+            f"The address {without_secrets(address)} of {without_secrets(model)} contains more than host,"
+            f" port and path. Set a key in the environment variable {KEY_VARIABLE}, so that no file contains"
+            " it.",
         )
     if kind not in get_args(Kind) or not colon or not rest.strip():
         raise LanguageModelError(
             "llm.malformed_name",
-            f"{without_secrets(name)!r} names no language model. Write it as in {EXAMPLES}.",
+            f"{without_secrets(name)!r} is not the name of a language model. Write it as in {EXAMPLES}.",
         )
     if kind == "gguf":
         return ModelName("gguf", Path(rest).name, rest)
     if kind == "openai" and not address.strip():
         raise LanguageModelError(
             "llm.no_server",
-            f"{without_secrets(name)!r} says no server. Write its address behind an @, as in {EXAMPLES};"
-            " what is asked goes nowhere that you have not named.",
+            f"{without_secrets(name)!r} names no server. Add its address after an @, as in {EXAMPLES};"
+            " requests only go to servers that you name.",
         )
     if not model.strip() or "://" in model:
         raise LanguageModelError(
@@ -125,6 +126,6 @@ def _check_address(model: str, address: str) -> None:
     if parts.scheme not in ("http", "https") or not parts.hostname or not has_port:
         raise LanguageModelError(
             "llm.malformed_url",
-            f"The address {without_secrets(address)} of {model} is no http:// or https:// address."
-            f" Write the name as in {EXAMPLES}.",
+            f"The address {without_secrets(address)} of {model} is not an http:// or https:// address. Write"
+            f" the name as in {EXAMPLES}.",
         )

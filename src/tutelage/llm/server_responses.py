@@ -110,8 +110,9 @@ def _metered(once: Callable[[float], Reply], seconds: float, meter: Meter | None
 def _gave_up(fault: PassingError, told: str, tries: int, timeout_seconds: float) -> str:
     asked = f" It asked to wait {fault.pause:,.0f} seconds." if fault.pause else ""
     return (
-        f"{told} gave no reply in {tries} {'try' if tries == 1 else 'tries'} within {timeout_seconds:,.0f} seconds:"
-        f" {fault}.{asked} See that the server runs there and has the model, then give the same command again."
+        f"{told} gave no reply in {tries} {'try' if tries == 1 else 'tries'} within {timeout_seconds:,.0f}"
+        f" seconds: {fault}.{asked} Check that the server is running and has the model, then run the same"
+        " command again."
     )
 
 
@@ -128,7 +129,7 @@ def http_client(*, is_here: bool) -> httpx2.Client:
 def _bound(response: httpx2.Response) -> None:
     """Let a reply be neither endless nor packed: a time-out by itself only bounds the wait for the next byte."""
     if response.headers.get("content-encoding", "identity") != "identity":
-        raise httpx2.DecodingError("the reply is compressed, which was not asked for")
+        raise httpx2.DecodingError("the reply is compressed, which was not requested")
     seconds = response.request.extensions["timeout"]["read"]
     response.stream = _Bounded(response.stream, seconds)  # pyrefly: ignore
 
@@ -161,8 +162,8 @@ def refusal(response: httpx2.Response, told: str) -> Exception:
     if is_out_of_credit(status, error, asks_to_wait=pause is not None):
         return LanguageModelError(
             "llm.quota_exhausted",
-            f"{told} gave no reply: {said}. Its account has no credit or quota left; add some there, then give the same"
-            " command again.",
+            f"{told} gave no reply: {said}. Its account has no credit or quota left; add credit there, then"
+            " run the same command again.",
         )
     if status in PASSING_STATUSES:
         return PassingError("llm.request_failed", said, pause)
@@ -171,10 +172,10 @@ def refusal(response: httpx2.Response, told: str) -> Exception:
 
 def _remedy(status: int, error: ServerError) -> str:
     if status in (401, 403):
-        return f"Put its key into the environment variable {KEY_VARIABLE}; it is sent over https alone."
+        return f"Set the environment variable {KEY_VARIABLE} to its key, which is only sent over https."
     if status == 404:
-        return "Check the model's name and the address; of Ollama's, `ollama pull` fetches it."
-    return "Check the address, and whether the server takes such a question."
+        return "Check the model's name and the address; `ollama pull` downloads a model for Ollama."
+    return "Check the address, and whether the server supports such requests."
 
 
 def _retry_after(response: httpx2.Response) -> float | None:
@@ -191,7 +192,7 @@ def passing(fault: BaseException) -> PassingError:
 def _reason(fault: BaseException) -> str:
     """Say in a few words why a connection came to nothing."""
     if isinstance(fault, httpx2.TimeoutException):
-        return "the time was up"
+        return "it timed out"
     return brief(str(fault)) or type(fault).__name__
 
 

@@ -50,7 +50,8 @@ class Served:
             raise DataError(
                 "serve.prompt_too_long",
                 f"The prompt has {len(prompt):,} tokens, which leaves {max(room, 0):,} of the context of"
-                f" {self.context:,} for an answer of up to {wanted or 1:,}. Shorten it, or ask for fewer tokens.",
+                f" {self.context:,}, too few for an answer of up to {wanted or 1:,}. Shorten the prompt, or"
+                " lower max_tokens.",
             )
         return wanted or room
 

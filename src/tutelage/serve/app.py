@@ -29,14 +29,16 @@ LARGEST_REQUEST = 2**20  # bytes
 MOST_UNANSWERED = 64
 SECONDS_TO_SEND = 30  # a request
 # What other clients ask, and what they are to be set to.
-_TO_CHAT = "Ask /v1/chat/completions: in the openai client that is client.chat.completions.create."
-_BASE_URL = "The client's base URL has to end with /v1."
+_TO_CHAT = "Use /v1/chat/completions (client.chat.completions.create in the openai client)."
+_BASE_URL = "The client's base URL must end with /v1."
 OTHER_INTERFACES = {
-    "/v1/responses": f"The Responses API is not served. {_TO_CHAT}",
-    "/responses": f"The Responses API is not served. {_TO_CHAT} {_BASE_URL}",
-    "/v1/messages": f"Anthropic's interface is not served. {_TO_CHAT}",
-    "/v1/embeddings": "Embeddings are not served.",
-    "/api/": "Ollama's interface is not served. Set the client to OpenAI's, with a base URL that ends with /v1.",
+    "/v1/responses": f"The Responses API is not supported. {_TO_CHAT}",
+    "/responses": f"The Responses API is not supported. {_TO_CHAT} {_BASE_URL}",
+    "/v1/messages": f"Anthropic's API is not supported. {_TO_CHAT}",
+    "/v1/embeddings": "Embeddings are not supported.",
+    "/api/": (
+        "Ollama's API is not supported. Set the client to the OpenAI API, with a base URL that ends with /v1."
+    ),
     "/chat/completions": _BASE_URL,
     "/completions": _BASE_URL,
     "/models": _BASE_URL,
@@ -91,7 +93,7 @@ def make_app(engine: Engine, served: Served, *, host: str, key: str | None) -> S
         except (DataError, ModelError) as fault:  # of a model: its template does not take these messages
             return _refusal(400, Message(fault.code, str(fault)), param=getattr(fault, "param", None))
         if engine.unanswered >= MOST_UNANSWERED:
-            told = f"{MOST_UNANSWERED} requests are being answered or wait. Ask again in a second."
+            told = f"{MOST_UNANSWERED} requests are already running or queued. Try again in a second."
             return _refusal(503, Message("serve.busy", told), headers={"Retry-After": "1"})
         seed = question.sampling.seed if question.sampling else None
         reply = CompletionResponse(
@@ -163,11 +165,12 @@ async def _body(request: Request) -> bytes:
                 if len(body) > LARGEST_REQUEST:
                     raise DataError(
                         "serve.request_too_large",
-                        f"The request is larger than {LARGEST_REQUEST:,} bytes. Send less at once.",
+                        f"The request is larger than {LARGEST_REQUEST:,} bytes. Send a smaller request.",
                     )
     except TimeoutError as fault:
         raise DataError(
-            "serve.request_too_slow", f"The request was not sent within {SECONDS_TO_SEND} seconds."
+            "serve.request_too_slow",
+            f"The request did not arrive within {SECONDS_TO_SEND} seconds. Send it again.",
         ) from fault
     return bytes(body)
 
@@ -184,7 +187,7 @@ def _error(status: int, message: Message, *, param: str | None = None) -> dict[s
 
 
 def _unknown_model(name: str) -> Response:
-    told = f"There is no model {name[:80]!r}. Ask `tuned`, or `base` for the one it was tuned from."
+    told = f"There is no model {name[:80]!r}. Use `tuned`, or `base` for the base model."
     return _refusal(404, Message("serve.unknown_model", told))
 
 
@@ -192,12 +195,14 @@ async def _no_such_address(request: Request, fault: Exception) -> Response:
     known = "/v1/chat/completions, /v1/completions (POST), /v1/models, /health (GET)"
     path = request.url.path
     remedy = next((words for begin, words in OTHER_INTERFACES.items() if path.startswith(begin)), None)
-    told = f"{request.method} {path[:80]} is not offered. There are {known}."
+    told = f"{request.method} {path[:80]} is not supported. The endpoints are {known}."
     return _refusal(404, Message("serve.unknown_path", f"{told} {remedy}" if remedy else told))
 
 
 async def _fault(request: Request, fault: Exception) -> Response:
-    return _refusal(500, Message("internal.unexpected", f"A fault of Tutelage: {type(fault).__name__}."))
+    return _refusal(
+        500, Message("internal.unexpected", f"Internal error in Tutelage: {type(fault).__name__}.")
+    )
 
 
 @asynccontextmanager

@@ -16,7 +16,7 @@ Refused = tuple[int, Message]
 def what_no_header_carries(key: str) -> str | None:
     """Say what is wrong with a key that no request could ever show, without telling the key."""
     if not (key.isascii() and key.isprintable()):
-        return "holds characters other than the printable ones of ASCII"
+        return "contains characters other than printable ASCII"
     return "begins or ends with a space" if key != key.strip() else None
 
 
@@ -39,14 +39,16 @@ def _under_another_name(named: str, host: str) -> Refused | None:
     own = {"localhost", "127.0.0.1", "[::1]", f"[{host}]" if ":" in host else host.lower()}
     if not is_loopback(host) or re.sub(r":\d+$", "", named.lower()) in own:
         return None
-    told = f"This server answers under the names of this machine alone, and not as {named[:80]!r}."
+    told = f"This server only accepts the host names of this machine, not {named[:80]!r}."
     return 403, Message("serve.foreign_host", told)
 
 
 def _from_another_page(origin: str | None, named: str) -> Refused | None:
     if origin is None or origin.lower() in (f"http://{named}".lower(), f"https://{named}".lower()):
         return None
-    told = f"The request was sent by a page of {origin[:80]!r}, and pages of others are not answered."
+    told = (
+        f"The request came from a web page of {origin[:80]!r}; requests from other origins are not allowed."
+    )
     return 403, Message("serve.foreign_origin", told)
 
 
@@ -62,10 +64,13 @@ def _without_the_key(shown: str, key: str | None) -> Refused | None:
 def _not_as_json(headers: Mapping[str, str]) -> Refused | None:
     kind = headers.get("content-type", "").partition(";")[0].strip()
     if kind.lower() != JSON:
-        told = f"The request says that it is {kind[:80]!r}. Send JSON, with `Content-Type: {JSON}`."
+        told = f"The request has the content type {kind[:80]!r}. Send JSON, with `Content-Type: {JSON}`."
         return 415, Message("serve.not_json", told)
     packed = headers.get("content-encoding", "identity")
     if packed.lower() != "identity":
-        told = f"A request packed as {packed[:80]!r} is not read. Send it without a Content-Encoding."
+        told = (
+            f"The content encoding {packed[:80]!r} is not supported. Send the request without a"
+            " Content-Encoding."
+        )
         return 415, Message("serve.compressed_request", told)
     return None

@@ -47,12 +47,12 @@ def load_engine(
     own = TorchEngine(served.load_variant, served.tokenizer, end_tokens=served.end_tokens, at_once=at_once)
     if isinstance(found, str):
         own.load("tuned")
-        return Opened(own, served, f"Both are answered by torch, from the run's own weights: {found}.")
+        return Opened(own, served, f"torch serves both models from the run's own weights: {found}.")
     model, export = found
     return Opened(
         LlamaEngine(model, otherwise=own),
         served,
-        f"`tuned` is answered by llama.cpp from {export.path}, which gave the run's own answer to"
+        f"llama.cpp serves `tuned` from {export.path}, which reproduced the run's own answer to"
         f" {export.answers_equal:,} of {export.prompts:,} prompts when it was exported.",
     )
 
@@ -62,13 +62,14 @@ def _load_llama_cpp(
 ) -> tuple[LlamaCpp, VerifiedFile] | str:
     """Load the verified export, or say why llama.cpp does not answer; RecipeError where it has to."""
     if wanted == "torch":
-        return "it was asked for"
+        return "requested with --engine torch"
     export = verified_file(exports, run)
     if isinstance(export, str):
         if wanted == "llama.cpp":
             raise RecipeError(
                 "serve.no_verified_export",
-                f"llama.cpp cannot answer for {run}: {export}. --engine torch needs no export.",
+                f"llama.cpp cannot serve {run}: {export}. Or serve with --engine torch, which needs no"
+                " export.",
             )
         return export
     try:

@@ -26,24 +26,24 @@ def verified_file(exports: Path, run: str) -> VerifiedFile | str:
     """Return the file among the exports of a run, given by its name, that may answer for its model, or why none may."""
     gguf, verification = exports / "gguf", exports / VERIFICATION
     if not is_installed():
-        return f"llama.cpp is not installed; `{install_command('judges')}` brings it"
+        return f"llama.cpp is not installed; install it with `{install_command('judges')}`"
     if not gguf.is_dir() or not verification.is_file():
-        return f"there is no export as GGUF; `tutelage export {run} --to gguf` makes one"
+        return f"there is no GGUF export; create one with `tutelage export {run} --to gguf`"
     try:
         found = read_json(verification)["gguf"]
         path = gguf / gguf_name(found["format"])
         file = VerifiedFile(path, found["format"], int(found["answers_equal"]), int(found["prompts"]))
         wrong = _what_is_wrong(file, found["verified_with"], found["sha256"][path.name])
     except (LookupError, TypeError, ValueError, OverflowError, RunFolderError):
-        file, wrong = None, f"{verification} does not say what was verified"
+        file, wrong = None, f"{verification} does not record which file was verified"
     if file is None or wrong is not None:
-        return f"{wrong}; `tutelage export {run} --to gguf --overwrite` makes it anew"
+        return f"{wrong}; export it again with `tutelage export {run} --to gguf --overwrite`"
     return file
 
 
 def _what_is_wrong(file: VerifiedFile, verified_with: str, sha256: str) -> str | None:
     if file.format not in UNROUNDED:
-        return f"its weights are kept as {file.format}, whose answers are only near those of the run"
+        return f"its weights are stored as {file.format}, so its answers only approximate the run's"
     if verified_with != "llama.cpp":
         return "its export was verified without llama.cpp"
     if not file.path.is_file() or file_sha256(file.path) != sha256:

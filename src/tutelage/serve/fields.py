@@ -66,7 +66,7 @@ def read_fields(
             try:
                 read[name] = honoured[name].read(given)
             except ValueError:
-                words = f"it has to be {honoured[name].may_be}"
+                words = f"it must be {honoured[name].may_be}"
                 wrong.append(Wrong("serve.unsupported_request", place, words))
         elif name in idle:
             if not idle[name].asks_nothing(given):
@@ -75,7 +75,7 @@ def read_fields(
             wrong.append(Wrong("serve.unknown_field", place, "this server has no such field; leave it out"))
     for name in required:
         if value.get(name) is None:
-            words = f"it is missing, and has to be {honoured[name].may_be}"
+            words = f"it is required, and must be {honoured[name].may_be}"
             wrong.append(Wrong("serve.unsupported_request", f"{path}{name}", words))
     return read, wrong
 

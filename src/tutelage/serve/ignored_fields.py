@@ -3,11 +3,11 @@
 from tutelage.serve.fields import NOTHING, Ignored, is_number, one_of
 
 _nothing = one_of(*NOTHING)
-_no_penalty = Ignored(one_of(*NOTHING, 0), "penalties are not offered")
-_no_repetition_penalty = Ignored(one_of(*NOTHING, 1), "penalties are not offered")
-_no_tools = Ignored(_nothing, "calls of tools are not offered")
-_no_choice_of_tools = Ignored(one_of(*NOTHING, "none", "auto"), "calls of tools are not offered")
-_no_audio = Ignored(_nothing, "audio is not offered")
+_no_penalty = Ignored(one_of(*NOTHING, 0), "penalties are not supported")
+_no_repetition_penalty = Ignored(one_of(*NOTHING, 1), "penalties are not supported")
+_no_tools = Ignored(_nothing, "tool calls are not supported")
+_no_choice_of_tools = Ignored(one_of(*NOTHING, "none", "auto"), "tool calls are not supported")
+_no_audio = Ignored(_nothing, "audio is not supported")
 
 
 def _is_text(value: object) -> bool:
@@ -32,47 +32,47 @@ OF_REQUESTS = {
     "frequency_penalty": _no_penalty,
     "function_call": _no_choice_of_tools,
     "functions": _no_tools,
-    "ignore_eos": Ignored(one_of(*NOTHING, False), "an answer ends where the model ends it"),
-    "logit_bias": Ignored(_biases_nothing, "biases of tokens are not offered"),
+    "ignore_eos": Ignored(one_of(*NOTHING, False), "an answer always ends at the model's end-of-turn token"),
+    "logit_bias": Ignored(_biases_nothing, "logit biases are not supported"),
     "metadata": Ignored(lambda value: isinstance(value, dict), "it can only be an object"),
-    "min_p": Ignored(one_of(*NOTHING, 0), "tokens are chosen by temperature and top_p alone"),
-    "modalities": Ignored(one_of(*NOTHING, ["text"]), "answers are text alone"),
+    "min_p": Ignored(one_of(*NOTHING, 0), "only temperature and top_p control sampling"),
+    "modalities": Ignored(one_of(*NOTHING, ["text"]), "answers are text only"),
     "moderation": Ignored(_nothing, "answers are not moderated"),
     "n": Ignored(one_of(*NOTHING, 1), "a request gets one answer"),
-    "parallel_tool_calls": Ignored(one_of(*NOTHING, True, False), "calls of tools are not offered"),
-    "prediction": Ignored(_nothing, "predicted answers are not offered"),
+    "parallel_tool_calls": Ignored(one_of(*NOTHING, True, False), "tool calls are not supported"),
+    "prediction": Ignored(_nothing, "predicted outputs are not supported"),
     "presence_penalty": _no_penalty,
-    "prompt_cache_key": Ignored(_is_text, "it can only be a text"),
-    "prompt_cache_options": Ignored(_nothing, "prompts are kept in memory alone"),
-    "prompt_cache_retention": Ignored(one_of(*NOTHING, "in_memory"), "prompts are kept in memory alone"),
-    "reasoning_effort": Ignored(one_of(*NOTHING, "none"), "reasoning before the answer is not offered"),
+    "prompt_cache_key": Ignored(_is_text, "it can only be a string"),
+    "prompt_cache_options": Ignored(_nothing, "prompts are cached in memory only"),
+    "prompt_cache_retention": Ignored(one_of(*NOTHING, "in_memory"), "prompts are cached in memory only"),
+    "reasoning_effort": Ignored(one_of(*NOTHING, "none"), "reasoning is not supported"),
     "repeat_penalty": _no_repetition_penalty,
     "repetition_penalty": _no_repetition_penalty,
     "response_format": Ignored(
         _is_plain_format,
-        "answers are plain text, and no form is enforced (a message can ask for JSON)",
+        "answers are plain text, and no format is enforced (a message can ask for JSON)",
     ),
-    "safety_identifier": Ignored(_is_text, "it can only be a text"),
-    "service_tier": Ignored(one_of(*NOTHING, "auto", "default"), "all requests are served alike"),
-    "store": Ignored(one_of(*NOTHING, False), "nothing that is asked is kept"),
-    "suffix": Ignored(_nothing, "texts are gone on with at their end alone"),
+    "safety_identifier": Ignored(_is_text, "it can only be a string"),
+    "service_tier": Ignored(one_of(*NOTHING, "auto", "default"), "all requests have the same priority"),
+    "store": Ignored(one_of(*NOTHING, False), "requests are not stored"),
+    "suffix": Ignored(_nothing, "text can only be continued at its end"),
     "tool_choice": _no_choice_of_tools,
     "tools": _no_tools,
-    "top_k": Ignored(one_of(*NOTHING, 0, -1), "tokens are chosen by temperature and top_p alone"),
-    "user": Ignored(_is_text, "it can only be a text"),
-    "verbosity": Ignored(one_of(*NOTHING, "medium"), "how long answers are is not a setting"),
+    "top_k": Ignored(one_of(*NOTHING, 0, -1), "only temperature and top_p control sampling"),
+    "user": Ignored(_is_text, "it can only be a string"),
+    "verbosity": Ignored(one_of(*NOTHING, "medium"), "the length of answers is not configurable"),
     # An empty object asks for a search with the usual options.
-    "web_search_options": Ignored(lambda value: False, "searches are not offered"),
+    "web_search_options": Ignored(lambda value: False, "web search is not supported"),
 }
 
 # A reply that is sent back brings most of these.
 OF_MESSAGES = {
-    "annotations": Ignored(_nothing, "of a message only its content is read"),
+    "annotations": Ignored(_nothing, "only the content of a message is read"),
     "audio": _no_audio,
-    "function_call": Ignored(_nothing, "calls of tools are not offered"),
-    "name": Ignored(_is_text, "it can only be a text"),
-    "prefix": Ignored(one_of(*NOTHING, False), "an answer cannot be begun for the model"),
-    "refusal": Ignored(_nothing, "of a message only its content is read"),
-    "tool_call_id": Ignored(_is_text, "it can only be a text"),
+    "function_call": Ignored(_nothing, "tool calls are not supported"),
+    "name": Ignored(_is_text, "it can only be a string"),
+    "prefix": Ignored(one_of(*NOTHING, False), "prefilling an answer is not supported"),
+    "refusal": Ignored(_nothing, "only the content of a message is read"),
+    "tool_call_id": Ignored(_is_text, "it can only be a string"),
     "tool_calls": _no_tools,
 }

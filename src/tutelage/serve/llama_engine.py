@@ -93,7 +93,7 @@ class _Answering:
             takes_over=not question.is_repeatable,
         )
         if self._finish_reason is None and not self._is_left():
-            self.fail("llama.cpp ended an answer without saying why")
+            self.fail("llama.cpp ended an answer without a finish reason")
 
     def fail(self, fault: str) -> None:
         self._finish_reason = "error"

@@ -12,8 +12,8 @@ ROLES: Mapping[str, Role] = {
     "developer": "system",  # the newer names of OpenAI, and an older one
     "function": "tool",
 }
-_OBJECT = "it has to be an object with a role and a content"
-_TEXT_ALONE = "only parts of the type text are read, no images, audio or files; leave it out"
+_OBJECT = "it must be an object with a role and a content"
+_TEXT_ALONE = "only parts of the type text are supported, not images, audio or files; leave it out"
 
 
 def _role(value: Any) -> Role:
@@ -30,7 +30,7 @@ def _content(value: Any) -> str | list[Any]:
 
 _HONOURED = {
     "role": Honoured(f"one of {', '.join(ROLES)}", _role),
-    "content": Honoured("a text or a list of text parts", _content),
+    "content": Honoured("a string or a list of text parts", _content),
 }
 _HONOURED_IN_PARTS = {"type": Honoured("text", text), "text": Honoured("a text", text)}
 

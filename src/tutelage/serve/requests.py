@@ -76,12 +76,12 @@ def _top_logprobs_of_completion(value: Any) -> int | None:
 
 _COMMON = {
     "model": Honoured("`tuned` or `base`", text),
-    "max_tokens": Honoured("a whole number from 1", whole_number(1, MOST_TOKENS)),
+    "max_tokens": Honoured("an integer of at least 1", whole_number(1, MOST_TOKENS)),
     "temperature": Honoured("a number from 0 to 100", number(0, 100)),
-    "top_p": Honoured("a number above 0 and up to 1", number(0, 1, above=True)),
-    "seed": Honoured("a whole number from 0 to 2^63 - 1", whole_number(0, LARGEST_SEED)),
+    "top_p": Honoured("a number above 0 and at most 1", number(0, 1, above=True)),
+    "seed": Honoured("an integer from 0 to 2^63 - 1", whole_number(0, LARGEST_SEED)),
     "stop": Honoured(
-        f"a text or a list of up to {MOST_STOPS} texts, each of up to {LONGEST_STOP} characters", _stops
+        f"a string or a list of up to {MOST_STOPS} strings, each of up to {LONGEST_STOP} characters", _stops
     ),
     "stream": Honoured("true or false", flag),
     "stream_options": Honoured("an object with include_usage and nothing else", _stream_options),
@@ -91,12 +91,12 @@ _OF_CHATS = {
     "messages": Honoured("a list of messages, at least one", _messages),
     "max_completion_tokens": _COMMON["max_tokens"],
     "logprobs": Honoured("true or false", flag),
-    "top_logprobs": Honoured(f"a whole number from 0 to {MOST_LOGPROBS}", whole_number(0, MOST_LOGPROBS)),
+    "top_logprobs": Honoured(f"an integer from 0 to {MOST_LOGPROBS}", whole_number(0, MOST_LOGPROBS)),
 }
 _OF_COMPLETIONS = {
     **_COMMON,
-    "prompt": Honoured("a text", _prompt),
-    "logprobs": Honoured("a whole number from 0 to 5", _top_logprobs_of_completion),
+    "prompt": Honoured("a string", _prompt),
+    "logprobs": Honoured("an integer from 0 to 5", _top_logprobs_of_completion),
 }
 
 
@@ -128,7 +128,7 @@ class _Common:
         if self.stream_options and not self.stream:
             raise RequestError(
                 "serve.stream_options_without_stream",
-                "stream_options are of streams alone: set stream to true, or leave them out.",
+                "stream_options only apply to streams: set stream to true, or leave them out.",
                 param="stream_options",
             )
 
@@ -155,19 +155,20 @@ class ChatRequest(_Common):
         if self.messages[-1].role not in ("user", "tool"):
             raise RequestError(
                 "serve.last_message_not_user",
-                "The last of messages has to be the user's or a tool's, for the model to answer.",
+                "The last message must have the role user or tool, so that the model can answer it.",
                 param="messages",
             )
         if self.top_logprobs and not self.logprobs:
             raise RequestError(
                 "serve.top_logprobs_without_logprobs",
-                "top_logprobs is told with logprobs alone: set logprobs to true, or leave it out.",
+                "top_logprobs requires logprobs: set logprobs to true, or leave top_logprobs out.",
                 param="top_logprobs",
             )
         if None not in (sent := (self.max_tokens, self.max_completion_tokens)) and len({*sent}) > 1:
             raise RequestError(
                 "serve.max_tokens_twice",
-                "max_tokens and max_completion_tokens are two names for one thing. Send one of them.",
+                "max_tokens and max_completion_tokens are two names for the same setting. Send only one of"
+                " them.",
                 param="max_tokens",
             )
         prompt = served.prompt_of_messages(self.messages)
@@ -197,7 +198,7 @@ class CompletionRequest(_Common):
         if not prompt:
             raise RequestError(
                 "serve.empty_prompt",
-                "The prompt is empty, so there is nothing to go on with.",
+                "The prompt is empty. Send a prompt that the model can continue.",
                 param="prompt",
             )
         room = served.tokens_left_after(prompt, self.max_tokens or TOKENS_OF_COMPLETION)
@@ -209,9 +210,11 @@ def read_json(body: bytes) -> dict[str, Any]:
     try:
         value: Any = json.loads(body, object_pairs_hook=_without_repeats)
     except (ValueError, RecursionError) as fault:
-        raise DataError("serve.malformed_json", f"The request is not JSON: {_in_words(fault)}.") from fault
+        raise DataError(
+            "serve.malformed_json", f"The request is not valid JSON: {_in_words(fault)}."
+        ) from fault
     if not isinstance(value, dict):
-        reject([Wrong("serve.unsupported_request", "", "it has to be an object of fields")])
+        reject([Wrong("serve.unsupported_request", "", "it must be a JSON object")])
     return value
 
 
@@ -222,7 +225,7 @@ class _RepeatedNameError(ValueError):
 def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(value := dict(pairs)) < len(pairs):
         [(name, times)] = Counter(name for name, _ in pairs).most_common(1)
-        raise _RepeatedNameError(f"{name[:80]!r} stands {times} times in one object")
+        raise _RepeatedNameError(f"{name[:80]!r} occurs {times} times in one object")
     return value
 
 

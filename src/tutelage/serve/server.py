@@ -32,8 +32,8 @@ def listening(host: str, port: int) -> Iterator[socket.socket]:
     except (OSError, OverflowError) as fault:
         raise RecipeError(
             "serve.cannot_listen",
-            f"{host} cannot be listened on at port {port}: {_reason(fault)}."
-            " Choose another --port (0 takes a free one) or --host.",
+            f"Cannot listen on {host} at port {port}: {_reason(fault)}. Choose another --port (0 picks a"
+            " free one) or --host.",
         ) from fault
     with opened:
         yield opened
@@ -67,7 +67,10 @@ def serve_until_stopped(app: Starlette, opened: socket.socket, started: Callable
     finally:
         server.should_exit = True
         if not ended.wait(timeout=SECONDS_TO_FINISH):
-            told = "The server was stopped before the answer was whole. Ask again when it runs."
+            told = (
+                "The server stopped before the answer was complete. Send the request again when the server"
+                " runs."
+            )
             app.state.under_way.end(Message("serve.stopped", told))
             ended.wait(timeout=SECONDS_TO_SAY_SO + 1)
 

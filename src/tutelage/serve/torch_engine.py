@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 _Place = tuple[str, bool]  # which model, and whether each answer grows by itself
 
 SMALLEST = "one answer and its prompt"
-WAY_OUT = "Close other programs, or ask something shorter and for fewer tokens"
+WAY_OUT = "Close other programs, shorten the prompt, or lower max_tokens"
 
 
 @dataclass
@@ -255,7 +255,7 @@ def _message_of(fault: Exception) -> Message:
     if isinstance(fault, TutelageError):
         return Message(fault.code, str(fault))
     if is_short_of_memory(fault):
-        return Message("device.out_of_memory", f"The memory does not hold the model. {WAY_OUT}.")
+        return Message("device.out_of_memory", f"There is not enough memory for the model. {WAY_OUT}.")
     return Message("serve.engine_failed", f"{type(fault).__name__}: {fault}")
 
 

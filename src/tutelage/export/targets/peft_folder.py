@@ -33,7 +33,7 @@ model.generation_config = GenerationConfig.from_pretrained(".")  # the base brin
 tokenizer = AutoTokenizer.from_pretrained(".")
 ```
 
-vLLM, which would else take the base model's chat template:
+vLLM, which would otherwise use the chat template of the base model:
 
 ```sh
 vllm serve {vllm_base} --enable-lora --max-lora-rank {rank} --lora-modules tuned=. --chat-template {template}
@@ -54,7 +54,8 @@ def _check(trained: TrainedModel) -> None:
     if not trained.recipe.tuning.is_lora:
         raise RunFolderError(
             "export.no_adapter",
-            f"{trained.name} trained every weight, so there is no adapter for --to peft. Export with --to hf or gguf.",
+            f"{trained.name} trained all weights, so there is no adapter for --to peft. Export with --to hf"
+            " or gguf.",
         )
 
 
