@@ -77,7 +77,7 @@ def refused_by_the_system(path, *rest, **more):
         (("tutelage.training.preflight.free_bytes", lambda path: 1000), "and 1,000 are free there"),
         (
             ("tutelage.training.preflight.available_memory_bytes", lambda: 1000),
-            "bytes of memory to be trained",
+            "bytes of memory, but only",
         ),
     ],
 )

@@ -98,8 +98,8 @@ def test_a_run_without_a_whole_checkpoint_does_not_start_from_zero(unfinished, t
     for _ in range(2):
         ended = run(words(unfinished), tmp_path / "said.txt")
         assert ended.code == 4, ended.said
-        assert "is whole" in ended.said
-        assert "or start the training from zero" in ended.said
+        assert "All checkpoints of" in ended.said
+        assert "or start from scratch" in ended.said
     assert ended.said.count("error[") == 1
 
 

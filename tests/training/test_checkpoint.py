@@ -252,7 +252,7 @@ def test_changes_are_refused_unless_they_are_accepted(tmp_path):
         tmp_path, TrainState(step=7), 0.0, 0, {"training.seed": 1, "the base weights": "a"}, {}, [], []
     )
     now = {"training.seed": 2, "the base weights": "b"}
-    with pytest.raises(RunFolderError, match="after step 7, but not with the same") as fault:
+    with pytest.raises(RunFolderError, match="after step 7. Changed since then") as fault:
         check_changes(kept, now, root=tmp_path, is_allowed=False)
     assert "the base weights" in str(fault.value)
     assert "training.seed (was 1, now 2)" in str(fault.value)

@@ -154,7 +154,7 @@ def falls_back(run, *named):
     assert warning.code == "run.checkpoint_damaged"
     line = warning.text
     assert line.startswith(f"{run.checkpoint(40)} is damaged (")
-    assert f"moved to {run.quarantine / 'step-000040'}, and is not used" in line
+    assert f"moved to {run.quarantine / 'step-000040'}, and will not be used" in line
     assert [name for name in named if name not in line] == []
     assert not run.checkpoint(40).exists()
     assert os.path.lexists(run.quarantine / "step-000040")
@@ -288,7 +288,7 @@ def test_where_no_checkpoint_is_whole_the_training_does_not_start_from_zero_by_i
         flip(run.checkpoint(step) / MOMENTS)
     told = []
     for _ in range(2):  # not at the second call either
-        with pytest.raises(StorageError, match="No checkpoint of .* is whole") as fault:
+        with pytest.raises(StorageError, match="All checkpoints of .* are damaged") as fault:
             newest_whole(run, tell=told.append)
         assert fault.value.exit_code == 4
         assert "--overwrite" in str(fault.value)
@@ -332,7 +332,7 @@ def test_a_checkpoint_of_another_format_is_refused_by_its_number(run, format_):
     forged(run, state=lambda state: {**state, "format": format_})
     with pytest.raises(StorageError) as fault:
         newest_whole(run, tell=pytest.fail)
-    assert f"has format {format_} of another version of Tutelage, and this one reads format 2" in str(
+    assert f"has format {format_} of another version of Tutelage, but this version reads format 2" in str(
         fault.value
     )
     assert fault.value.exit_code == 4
@@ -353,7 +353,7 @@ STATES = {
     "progress in words": (lambda state: {**state, "progress": "far"}, "progress"),
     "a step in words": (progress(step="forty"), "step"),
     "half a step": (progress(step=39.5), "step"),
-    "another step": (progress(step=0), "it was made after step 0"),
+    "another step": (progress(step=0), "it was saved after step 0"),
     "a loss in words": (progress(losses={"10": "low"}), "losses"),
     "a loss of no step": (progress(losses={"first": 1.0}), "losses"),
     "seconds of no kind": (lambda state: {**state, "seconds": None}, "seconds"),
@@ -370,9 +370,9 @@ def test_a_state_that_this_program_does_not_write_is_refused_though_its_hash_is_
 
 def refuses(fault, run, named):
     """Hold that the message names the folder, the reason and the way on, and that following it leads on."""
-    assert str(fault).startswith(f"{run.checkpoint(40)} is not what this training writes: ")
+    assert str(fault).startswith(f"{run.checkpoint(40)} does not fit this training: ")
     assert named in str(fault)
-    assert "Move it away and give the same command again" in str(fault)
+    assert "Move it away and run the same command again" in str(fault)
     assert fault.exit_code == 4
     shutil.rmtree(run.checkpoint(40))
     assert newest_whole(run, tell=pytest.fail).progress.step == 30
@@ -399,12 +399,12 @@ def one_less(held):
 
 
 TENSORS = {
-    "moments that are no numbers": (MOMENTS, fill(float("nan")), "no finite number"),
-    "moments without end": (MOMENTS, fill(float("inf")), "no finite number"),
-    "moments in another shape": (MOMENTS, in_another_shape, "in another shape"),
+    "moments that are no numbers": (MOMENTS, fill(float("nan")), "not finite"),
+    "moments without end": (MOMENTS, fill(float("inf")), "not finite"),
+    "moments in another shape": (MOMENTS, in_another_shape, "with a different shape"),
     "moments of something else": (MOMENTS, under_another_name, "which is not trained now"),
-    "weights that are no numbers": (WEIGHTS, fill(float("nan")), "no finite number"),
-    "weights without end": (WEIGHTS, fill(float("-inf")), "no finite number"),
+    "weights that are no numbers": (WEIGHTS, fill(float("nan")), "not finite"),
+    "weights without end": (WEIGHTS, fill(float("-inf")), "not finite"),
     "weights in another shape": (WEIGHTS, in_another_shape, "names or shapes"),
     "weights of something else": (WEIGHTS, under_another_name, "names or shapes"),
     "a weight less": (WEIGHTS, one_less, "names or shapes"),

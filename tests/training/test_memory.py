@@ -74,7 +74,7 @@ def test_a_failed_try_whose_gradients_stay_is_caught(monkeypatch):
 
 
 def test_where_not_even_the_smallest_tree_fits_advice_is_given(monkeypatch):
-    with pytest.raises(MemoryExhaustedError, match="even in trees of 64 tokens .*can't allocate") as fault:
+    with pytest.raises(MemoryExhaustedError, match="even with trees of 64 tokens .*can't allocate") as fault:
         take_step(monkeypatch, lambda number, nodes: False)
     assert "lower data.max_length" in str(fault.value)
     assert fault.value.exit_code == 2

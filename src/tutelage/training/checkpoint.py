@@ -99,9 +99,9 @@ def check_changes(earlier: Checkpoint, now: Mapping[str, Any], *, root: Path, is
     if changed and not is_allowed:
         raise RunFolderError(
             "run.settings_changed",
-            f"{root} has a training that goes on after step {earlier.progress.step}, but not with the same: "
-            f"{', '.join(changed)}. Put it back as it was; or add --allow-changes to go on all the same, which is"
-            " recorded; or --overwrite to start from nothing.",
+            f"{root} has a training to resume after step {earlier.progress.step}. Changed since then:"
+            f" {', '.join(changed)}. Revert the change; or add --allow-changes to resume anyway, which is"
+            " recorded; or add --overwrite to start from scratch.",
         )
     return changed
 
@@ -190,7 +190,7 @@ def find_checkpoint(
         damage = find_damage(folder)
         if damage:
             place = move_aside(folder, quarantine / folder.name)
-            told = f"{folder} is damaged ({damage}). It was moved to {place}, and is not used."
+            told = f"{folder} is damaged ({damage}). It was moved to {place}, and will not be used."
             tell(Message("run.checkpoint_damaged", told))
     whole = steps_in(checkpoints)
     if whole:
@@ -198,8 +198,8 @@ def find_checkpoint(
     if quarantine.exists():
         raise StorageError(
             "run.no_whole_checkpoint",
-            f"No checkpoint of {root} is whole; {quarantine} holds the damaged ones. Put a whole one back into"
-            f" {checkpoints}, or start the training from zero: `tutelage train {root} --overwrite`.",
+            f"All checkpoints of {root} are damaged; they are in {quarantine}. Put an undamaged one back"
+            f" into {checkpoints}, or start from scratch: `tutelage train {root} --overwrite`.",
         )
     return None
 
@@ -213,15 +213,15 @@ def read_checkpoint(checkpoints: Path, step: int) -> Checkpoint:
             checkpoint = TypeAdapter(Checkpoint).validate_python({**state, "folder": folder})
             progress = checkpoint.progress
             if progress.step != step:
-                raise ValueError(f"it was made after step {progress.step}")
+                raise ValueError(f"it was saved after step {progress.step}")
             # Of a best checkpoint that was damaged nothing is left, so it can no longer be the result.
             lost = [at for at in progress.losses if at > 0 and not checkpoint_of(checkpoints, at).exists()]
             unsaved = tuple(sorted({*progress.unsaved, *lost}))
             return replace(checkpoint, progress=replace(progress, unsaved=unsaved))
     raise StorageError(
         "run.other_version",
-        f"{folder} has format {state.get('format')} of another version of Tutelage, and this one reads format"
-        f" {FORMAT}. Go on with that version, or begin another run.",
+        f"{folder} has format {state.get('format')} of another version of Tutelage, but this version reads"
+        f" format {FORMAT}. Resume with that version, or start a new run.",
     )
 
 
@@ -234,8 +234,8 @@ def _misfits(folder: Path) -> Iterator[None]:
         reason = " ".join(str(fault.__cause__ or fault).split())[:LONGEST_REASON].rstrip(".")
         raise StorageError(
             "run.checkpoint_not_ours",
-            f"{folder} is not what this training writes: {reason}. Move it away and give the same command again, which"
-            " takes the checkpoint before it; or begin another run.",
+            f"{folder} does not fit this training: {reason}. Move it away and run the same command again to"
+            " resume from the checkpoint before it; or start a new run.",
         ) from fault
 
 
@@ -253,14 +253,15 @@ def restore(
             name, _, moment = key.rpartition("/")
             if name not in saved:
                 raise ValueError(
-                    f"{MOMENTS} holds {name}, which is not trained now; leave adapter.* as it was"
+                    f"{MOMENTS} contains {name}, which is not trained now; restore the earlier adapter.*"
+                    " settings"
                 )
             if value.ndim and value.shape != named[name].shape:
-                raise ValueError(f"{MOMENTS} holds {name} in another shape")
+                raise ValueError(f"{MOMENTS} contains {name} with a different shape")
             saved[name][moment] = value.to(named[name].device) if value.ndim else value
         odd = [name for name, parameter in named.items() if not _is_finite(parameter, *saved[name].values())]
         if odd:
-            raise ValueError(f"{odd[0]} or a moment of it is no finite number")
+            raise ValueError(f"{odd[0]} or one of its optimizer moments is not finite")
     for name, parameter in named.items():
         optimizer.state[parameter] = saved[name]
 

@@ -28,8 +28,9 @@ def step_within_memory(
             if max_nodes // 2 < SMALLEST_TREE:
                 raise MemoryExhaustedError(
                     "train.out_of_memory",
-                    f"The memory does not hold one step even in trees of {max_nodes} tokens ({first_line(fault)})."
-                    " Close other programs, lower data.max_length, or choose a smaller model or adapter.r.",
+                    f"There is not enough memory for one step, even with trees of {max_nodes} tokens"
+                    f" ({first_line(fault)}). Close other programs, lower data.max_length, or choose a"
+                    " smaller model or adapter.r.",
                 ) from None
         # Outside the handler, where the fault no longer holds what the failed step had allocated.
         optimizer.zero_grad(set_to_none=True)

@@ -17,7 +17,7 @@ def model_card(recipe: Recipe, source: ModelSource, result: TrainState) -> str:
         "full": "Full weights",
         "last-block": "Weights of the last block",
         "last-two-blocks": "Weights of the last two blocks",
-        "head": "A head for labels",
+        "head": "Classification head",
     }
     losses = (
         f"The validation loss went from {result.loss_before:.3f} to {result.loss_best:.3f} {objective.loss_unit}"
@@ -32,17 +32,17 @@ license: {source.license or "other"}
 tags: [{objective.tag}, tutelage]
 ---
 
-# {source.name}, tuned on {recipe.data.source}
+# {source.name}, fine-tuned on {recipe.data.source}
 
 {made[recipe.training.method]} made with Tutelage.
 
 - Base model: {source.name} (SHA-256 {source.fingerprint}){trained_further(source)}
 - Data: {recipe.data.source}, license {recipe.data.license or "not stated"}
-- Asked with {objective.prompted_with.format(prompt=prompt)}
+- Prompted with {objective.prompted_with.format(prompt=prompt)}
 - {losses}
 
-{objective.usage.format(prompt=prompt)} The settings of the whole
-run are in `recipe.toml` beside this folder, what came out of it in `report.html`.
+{objective.usage.format(prompt=prompt)} The settings of the run
+are in `recipe.toml` next to this folder, and its results are in `report.html`.
 """
 
 
@@ -51,4 +51,6 @@ def trained_further(source: ModelSource) -> str:
     if source.adapter is None:
         return ""
     name = PurePath(source.adapter.name).name
-    return f"\n- Trained further from: the adapter {name} (SHA-256 {source.adapter.sha256}), called base in comparisons"
+    return (
+        f"\n- Started from: the adapter {name} (SHA-256 {source.adapter.sha256}), called base in comparisons"
+    )

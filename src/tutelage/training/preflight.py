@@ -27,8 +27,8 @@ def require_disk_space(folder: Path, model: CausalModel, *, saved: int, keep: in
     if needed > free:
         raise RunFolderError(
             "storage.not_enough_space",
-            f"The checkpoints and the model need {needed:,} bytes in {folder}, and {free:,} are free there. Free"
-            " some space, choose another --output, or lower training.save_total_limit.",
+            f"The checkpoints and the model need {needed:,} bytes in {folder}, but only {free:,} are free"
+            " there. Free some space, choose another --output, or lower training.save_total_limit.",
         )
 
 
@@ -44,6 +44,6 @@ def require_memory(folder: Path, recipe: Recipe, *, bytes_per_weight: int) -> No
     if needed > free:
         raise MemoryExhaustedError(
             "train.not_enough_memory",
-            f"The model needs at least {needed:,} bytes of memory to be trained, and {free:,} are free. Close other"
-            " programs, choose a smaller model, or set training.method=lora.",
+            f"Training the model needs at least {needed:,} bytes of memory, but only {free:,} are free."
+            " Close other programs, choose a smaller model, or set training.method=lora.",
         )

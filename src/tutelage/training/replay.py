@@ -36,8 +36,8 @@ def replay(
     if changed:
         raise RunFolderError(
             "verify.changes_were_allowed",
-            f"On the way to step {end.progress.step} something was changed and allowed: {', '.join(changed)}. Only"
-            " the steps after that can be made again; name a later checkpoint with --from-step.",
+            f"Changes were allowed on the way to step {end.progress.step}: {', '.join(changed)}. Only the"
+            " steps after that can be repeated; choose a later checkpoint with --from-step.",
         )
     optimizer = make_optimizer(opened.model.module, recipe.training)
     if begin:

@@ -154,8 +154,8 @@ def fill_model_folder(
     if damage:
         raise StorageError(
             "run.checkpoint_damaged",
-            f"{best}, whose weights are the result, is damaged ({damage}). Give the same command again: the training"
-            " goes on without it.",
+            f"{best}, the best checkpoint, is damaged ({damage}). Run the same command again to continue the"
+            " training without it.",
         )
 
     def fill(staged: Path) -> None:

@@ -39,7 +39,7 @@ def test_exports_hold_one_adapter_on_the_original_base(home, first, second, tmp_
     start = of_plain(PeftModel.from_pretrained(plain(), str(first.folder / "model")))
     assert (start - trained).abs().max() > 0.1, "the adapter of the first run would pass as well"
     for card in (peft / "README.md", second.folder / "model" / "README.md"):
-        assert "Trained further from: the adapter first" in card.read_text()
+        assert "Started from: the adapter first" in card.read_text()
 
 
 def test_a_run_that_went_on_can_be_gone_on_with(home, second):
