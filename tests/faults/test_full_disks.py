@@ -74,7 +74,7 @@ def refused_by_the_system(path, *rest, **more):
     ("patched", "told"),
     [
         (("tutelage.run.lock.os.open", refused_by_the_system), "cannot be written: Read-only file system"),
-        (("tutelage.training.preflight.free_bytes", lambda path: 1000), "and 1,000 are free there"),
+        (("tutelage.training.preflight.free_bytes", lambda path: 1000), "only 1,000 are free there"),
         (
             ("tutelage.training.preflight.available_memory_bytes", lambda: 1000),
             "bytes of memory, but only",
