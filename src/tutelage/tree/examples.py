@@ -1,6 +1,6 @@
 """One example as the model sees it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Any, Protocol
@@ -155,12 +155,14 @@ class PreparedRow:
     prompt: str
     response: str
     example: Example
+    messages: tuple[Mapping[str, str], ...] = ()  # before the response, as the row has them: see `message_records`
 
     def to_record(self) -> dict[str, Any]:
         return {
             "row": self.example.row,
             "prompt": self.prompt,
             "response": self.response,
+            **({"messages": list(self.messages)} if self.messages else {}),
             "tokens": self.example.tokens,
             "supervised": self.example.supervised,
             **({} if self.example.is_desirable is None else {"label": self.example.is_desirable}),

@@ -91,7 +91,10 @@ def test_the_files_say_of_every_row_what_the_model_sees(tmp_path):
     for name in SPLITS:
         rows = read_prepared(run, name)
         for record, row in zip(read_json_lines(run.split(name)), rows, strict=True):
-            assert list(record) == ["row", "prompt", "response", "tokens", "supervised"]
+            assert list(record) == ["row", "prompt", "response", "messages", "tokens", "supervised"]
+            given = values[record["row"]]
+            asked = {"role": "user", "content": given["instruction"].replace("\r\n", "\n")}
+            assert record["messages"] == [asked | ({"input": given["input"]} if given.get("input") else {})]
             ids = list(row.example.ids)
             assert record["response"] == row.response == values[record["row"]]["output"]
             assert tokenizer.decode(ids) == record["prompt"] + record["response"] + "<|im_end|>"

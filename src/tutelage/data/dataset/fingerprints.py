@@ -9,7 +9,7 @@ from tutelage.config.recipe import DataSettings
 from tutelage.data.prompts.prompts import PromptRenderer
 from tutelage.data.rows.conversations import ChatMessage, Conversation, single_exchange_of
 
-FORM = 2  # of the files that hold prepared rows; other ones need another number
+FORM = 3  # of the files that hold prepared rows; other ones need another number
 # A prompt style is known by what it writes around these texts, whatever it is called.
 PROBES = (
     single_exchange_of(0, "question", "", "answer"),

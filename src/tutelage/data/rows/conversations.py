@@ -1,6 +1,6 @@
 """A conversation: the one thing that every format is read into and every prompt style is written from."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -86,6 +86,21 @@ def in_batches(conversations: Iterable[Conversation], characters: int) -> Iterat
             batch, held = [], 0
     if batch:
         yield batch
+
+
+def message_records(messages: Iterable[ChatMessage]) -> tuple[dict[str, str], ...]:
+    """Return messages as the lines of prepared rows hold them, each with its role, its content and its input if any."""
+    return tuple(
+        {"role": one.role, "content": one.text, "input": one.input}
+        if one.input
+        else {"role": one.role, "content": one.content}
+        for one in messages
+    )
+
+
+def messages_of(records: Iterable[Mapping[str, str]]) -> tuple[ChatMessage, ...]:
+    """Return the messages that `message_records` wrote; tool calls are part of the text."""
+    return tuple(ChatMessage(one["role"], one["content"], one.get("input", "")) for one in records)  # type: ignore[arg-type]
 
 
 def single_exchange_of(row: int, instruction: str, input: str, output: str) -> Conversation:
